@@ -1,0 +1,1 @@
+//! The way of a message: accept, queue, route, submit, receipt, schedule

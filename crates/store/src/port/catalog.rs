@@ -1,0 +1,257 @@
+//! The catalog: what operators set up. Small enough to be held in memory whole, except suppressions.
+
+use super::{AccountId, Caps, CarrierNo, UnixMs};
+use serde::{Deserialize, Serialize};
+use sms::class::Class;
+use sms::phone::Msisdn;
+
+/// One vendor's wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// uSpeedo REST v1.
+    UspeedoRest,
+    /// uSpeedo Action.
+    UspeedoAction,
+    /// UCloud Action.
+    Ucloud,
+    /// SendCloud.
+    Sendcloud,
+    /// EngageLab generation A (`/v1/send`).
+    EngagelabA,
+    /// EngageLab generation C (`/v1/messages`).
+    EngagelabC,
+}
+
+impl Dialect {
+    /// All of them, in the order of their stored numbers.
+    pub const ALL: [Self; 6] = [
+        Self::UspeedoRest,
+        Self::UspeedoAction,
+        Self::Ucloud,
+        Self::Sendcloud,
+        Self::EngagelabA,
+        Self::EngagelabC,
+    ];
+
+    /// The stored number.
+    pub const fn as_u8(self) -> u8 {
+        self as u8
+    }
+
+    /// From the stored number.
+    pub fn from_u8(n: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(n)).copied()
+    }
+}
+
+/// Everything but suppressions, as one consistent whole.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalog {
+    /// Grows with every change.
+    pub version: u64,
+    /// Tenants.
+    pub accounts: Vec<Account>,
+    /// Keys of all dialects.
+    pub credentials: Vec<Credential>,
+    /// Signatures of all accounts.
+    pub signatures: Vec<Signature>,
+    /// Templates of all accounts.
+    pub templates: Vec<Template>,
+    /// Carriers.
+    pub carriers: Vec<Carrier>,
+    /// Routes, by position.
+    pub routes: Vec<Route>,
+}
+
+/// One tenant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Its unique name in configuration files.
+    pub name: Box<str>,
+    /// Segments left; `None`: not counted. Read-only here: changed by [`CatalogChange::SetBalance`] and by sending.
+    pub balance: Option<i64>,
+    /// Its share of a carrier against other accounts, 1..=1000.
+    pub weight: u16,
+    /// Caps on what one number gets.
+    pub caps: Caps,
+    /// False for accounts that may not send (SendCloud 473, UCloud 173).
+    pub may_send: bool,
+    /// Senders it may use; empty: any.
+    pub senders: Vec<Box<str>>,
+    /// Project ids (UCloud) it answers for; empty: any.
+    pub project_ids: Vec<Box<str>>,
+}
+
+/// One key pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Which family of wires takes it: `uspeedo`, `ucloud`, `sendcloud`, `engagelab`, `engagelab_dev`.
+    pub family: Box<str>,
+    /// The public part (key id, user).
+    pub key: Box<str>,
+    /// The secret part, sealed by the caller with the master key.
+    pub sealed_secret: Vec<u8>,
+    /// Whose.
+    pub account: AccountId,
+    /// False when switched off.
+    pub enabled: bool,
+}
+
+/// The state of a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Review {
+    /// Not submitted yet.
+    Draft,
+    /// Waiting for, or in, review.
+    Submitted,
+    /// May be used.
+    Approved,
+    /// Refused, with a reason.
+    Rejected,
+    /// Switched off.
+    Disabled,
+}
+
+/// A text signature, shown as 【text】 or [text] around the content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// Whose.
+    pub account: AccountId,
+    /// Its number, unique in the store.
+    pub id: i64,
+    /// Without brackets.
+    pub text: Box<str>,
+    /// Its review.
+    pub review: Review,
+}
+
+/// Where a signature stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// Before the content.
+    Front,
+    /// After the content.
+    End,
+}
+
+/// A template in its newest version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// Whose.
+    pub account: AccountId,
+    /// Its number, unique in the store (SendCloud, EngageLab).
+    pub number: i64,
+    /// Its `UT…` id, unique in the store (uSpeedo, UCloud).
+    pub ut_id: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Traffic class of what is sent with it.
+    pub class: Class,
+    /// Content without signature.
+    pub text: Box<str>,
+    /// Its review.
+    pub review: Review,
+    /// Why it was rejected.
+    pub reason: Box<str>,
+    /// The signature bound to it.
+    pub signature: Option<i64>,
+    /// Where that signature stands.
+    pub position: Position,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it last changed.
+    pub updated_at: UnixMs,
+}
+
+/// An upstream carrier; its settings are the engine's, kept here as JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carrier {
+    /// Its number.
+    pub no: CarrierNo,
+    /// Its unique name in configuration files.
+    pub name: Box<str>,
+    /// The engine's settings for it.
+    pub settings: serde_json::Value,
+}
+
+/// A route; its rule is the engine's, kept here as JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Routes are tried in this order.
+    pub position: u32,
+    /// The engine's rule.
+    pub rule: serde_json::Value,
+}
+
+/// Why a number gets nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuppressionKind {
+    /// Blocked for everybody (SendCloud 410).
+    Global,
+    /// Blocked for one account (SendCloud 420).
+    Blocked,
+    /// The person opted out (SendCloud 430).
+    Unsubscribed,
+}
+
+impl SuppressionKind {
+    /// The code of a failure in processing (seed 002, SMSHook error codes).
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Global => 410,
+            Self::Blocked => 420,
+            Self::Unsubscribed => 430,
+        }
+    }
+}
+
+/// A number that gets nothing, from one account or from all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suppression {
+    /// `None`: from all accounts.
+    pub account: Option<AccountId>,
+    /// The number.
+    pub msisdn: Msisdn,
+    /// Why.
+    pub kind: SuppressionKind,
+}
+
+/// One change to the catalog.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum CatalogChange {
+    /// Adds or replaces an account (its balance is left alone).
+    PutAccount(Account),
+    /// Removes an account with its credentials, signatures and templates.
+    RemoveAccount(AccountId),
+    /// Sets a balance.
+    SetBalance(AccountId, Option<i64>),
+    /// Adds or replaces a credential.
+    PutCredential(Credential),
+    /// Removes a credential by family and key.
+    RemoveCredential(Box<str>, Box<str>),
+    /// Adds or replaces a signature.
+    PutSignature(Signature),
+    /// Removes a signature.
+    RemoveSignature(i64),
+    /// Adds or replaces a template.
+    PutTemplate(Template),
+    /// Removes a template by number.
+    RemoveTemplate(i64),
+    /// Adds or replaces a carrier.
+    PutCarrier(Carrier),
+    /// Removes a carrier.
+    RemoveCarrier(CarrierNo),
+    /// Replaces all routes.
+    ReplaceRoutes(Vec<Route>),
+    /// Adds a suppression.
+    PutSuppression(Suppression),
+    /// Removes a suppression.
+    RemoveSuppression(Suppression),
+}

@@ -1,0 +1,58 @@
+//! What can go wrong in a store, by what the caller can do about it.
+
+use thiserror::Error;
+
+/// A store could not do what was asked. Nothing of the call was done.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk is full or failing: try again later, the store recovers by itself.
+    #[error("the store cannot write: {0}")]
+    Unwritable(String),
+    /// Too many commands wait already (bounded by configuration).
+    #[error("the store is busy: {waiting} commands wait")]
+    Busy {
+        /// How many commands waited.
+        waiting: usize,
+    },
+    /// The schema was made by a newer Postrider.
+    #[error("the store has schema {found}, this program knows up to {known}: use the newer program")]
+    NewerSchema {
+        /// The version found.
+        found: u32,
+        /// The newest version this program knows.
+        known: u32,
+    },
+    /// Another process holds the store.
+    #[error("the store is in use by another process: {0}")]
+    InUse(String),
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+    /// What was read does not make sense.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// Anything else, with what was tried.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why a whole request was not accepted.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The account's balance does not cover the request.
+    #[error("the balance of {balance} segments does not cover {needed}")]
+    Balance {
+        /// Segments left.
+        balance: i64,
+        /// Segments asked for.
+        needed: i64,
+    },
+    /// Nothing of the request was left to accept; the reasons are per recipient.
+    #[error("every recipient was refused")]
+    NothingLeft(Vec<super::RefusedAtCommit>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

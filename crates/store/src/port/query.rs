@@ -1,0 +1,178 @@
+//! Reading back: messages, their batch and their story.
+
+use super::{AccountId, BatchId, CarrierNo, Dialect, MessageId, UnixMs};
+use sms::class::{Class, Kind};
+use sms::phone::Msisdn;
+use sms::state::MessageState;
+use std::sync::Arc;
+
+/// What is common to the messages of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchView {
+    /// The batch: its first message.
+    pub id: BatchId,
+    /// The first message of its session.
+    pub session: MessageId,
+    /// Messages in it.
+    pub count: u32,
+    /// Whose.
+    pub account: AccountId,
+    /// The wire it came on.
+    pub dialect: Dialect,
+    /// Traffic class.
+    pub class: Class,
+    /// Text or voice.
+    pub kind: Kind,
+    /// Number of the template (negative: built in; 0: none).
+    pub template: i64,
+    /// Pattern or final text.
+    pub text: Arc<str>,
+    /// Source address asked for.
+    pub sender: Option<Box<str>>,
+    /// Label number, 0 for none.
+    pub label: i64,
+    /// The caller's own data (JSON text).
+    pub custom: Option<Box<str>>,
+    /// When it is to be sent, when not at once.
+    pub due: Option<UnixMs>,
+}
+
+/// One message with its present state.
+#[derive(Debug, Clone)]
+pub struct MessageView {
+    /// Its id.
+    pub id: MessageId,
+    /// Its batch.
+    pub batch: Arc<BatchView>,
+    /// The number.
+    pub msisdn: Msisdn,
+    /// The number as written by the caller.
+    pub written: Box<str>,
+    /// Values for the pattern (JSON array of strings).
+    pub params: Option<Box<str>>,
+    /// Per-recipient data of the caller (JSON object).
+    pub extra: Option<Box<str>>,
+    /// Parts it is sent as.
+    pub segments: u8,
+    /// State now.
+    pub state: MessageState,
+    /// The carrier last tried, or the one it waits for.
+    pub carrier: CarrierNo,
+    /// Attempts so far.
+    pub attempts: u8,
+    /// When a carrier took it.
+    pub submitted_at: Option<UnixMs>,
+    /// When the state last changed.
+    pub changed_at: UnixMs,
+    /// Carrier status of the last answer (SMPP `command_status`), 0 when none or fine.
+    pub status: u32,
+    /// Error code: the receipt's own, or the decimal code of a failure in processing.
+    pub error: Box<str>,
+}
+
+/// One segment of a message as the carrier knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentView {
+    /// The carrier's id, normalised.
+    pub carrier_id: Box<str>,
+    /// Its state.
+    pub state: MessageState,
+    /// The carrier's error code.
+    pub error: Box<str>,
+}
+
+/// Which messages to find.
+#[derive(Debug, Clone)]
+pub struct MessageFilter {
+    /// Only these numbers (empty: all); answered from the number runs.
+    pub numbers: Vec<Msisdn>,
+    /// Only these states (empty: all).
+    pub states: Vec<MessageState>,
+    /// Only these dialects (empty: all).
+    pub dialects: Vec<Dialect>,
+    /// Only this template.
+    pub template: Option<i64>,
+    /// Only these labels (empty: all).
+    pub labels: Vec<i64>,
+    /// Only this kind.
+    pub kind: Option<Kind>,
+    /// How many matches to skip.
+    pub offset: u64,
+    /// How many to return at most.
+    pub limit: usize,
+    /// Counting of matches stops here.
+    pub count_max: u64,
+}
+
+/// One entry of a message's story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// When.
+    pub at: UnixMs,
+    /// What.
+    pub kind: TimelineKind,
+}
+
+/// What can be in a message's story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimelineKind {
+    /// Accepted and stored.
+    Accepted,
+    /// Given to a carrier.
+    Attempt {
+        /// Which attempt it was.
+        no: u8,
+        /// To whom.
+        carrier: CarrierNo,
+        /// Through which bind.
+        bind: u16,
+    },
+    /// The carrier answered.
+    Answered {
+        /// Who.
+        carrier: CarrierNo,
+        /// `command_status` of the first segment that failed, or 0.
+        status: u32,
+        /// The carrier's ids of the segments it took.
+        carrier_ids: Vec<Box<str>>,
+    },
+    /// No answer came.
+    Unanswered {
+        /// Who owed it.
+        carrier: CarrierNo,
+    },
+    /// It waits to be tried again.
+    Requeued {
+        /// For whom.
+        carrier: CarrierNo,
+        /// Until when.
+        due: UnixMs,
+    },
+    /// A receipt came.
+    Receipt {
+        /// From whom.
+        carrier: CarrierNo,
+        /// Segment, from 1.
+        segment: u8,
+        /// The state it told.
+        state: MessageState,
+        /// The carrier's error code.
+        error: Box<str>,
+    },
+    /// The message came to a state.
+    State(MessageState),
+}
+
+/// How many messages are where. Approximate for `queued` right after a start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waiting in lanes.
+    pub queued: u64,
+    /// Waiting for their time (schedules and retries).
+    pub delayed: u64,
+    /// Given to a carrier, no answer recorded.
+    pub in_flight: u64,
+    /// Receipts that wait for their message.
+    pub parked: u64,
+}

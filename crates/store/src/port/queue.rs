@@ -1,0 +1,86 @@
+//! The queue: lanes of waiting messages.
+//!
+//! A lane is what waits for one carrier, of one class, from one account. Lanes are kept apart so that
+//! a carrier that is away blocks nobody else, and so that fairness needs no search. What waits is kept as *ranges* of ids: a batch of
+//! a thousand is one row, and taking some of it moves the range's start.
+
+use super::{AccountId, AttemptId, BatchView, CarrierNo, MessageId, QueueNo, UnixMs};
+use sms::class::Class;
+use sms::phone::Msisdn;
+use std::sync::Arc;
+
+/// One lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// The carrier it waits for: the first of its route.
+    pub carrier: CarrierNo,
+    /// Traffic class.
+    pub class: Class,
+    /// Whose.
+    pub account: AccountId,
+}
+
+/// One place in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueKey {
+    /// The lane.
+    pub lane: Lane,
+    /// The place.
+    pub no: QueueNo,
+}
+
+/// A range of messages waiting at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuedRange {
+    /// Where.
+    pub key: QueueKey,
+    /// First message.
+    pub first: MessageId,
+    /// Last message, inclusive.
+    pub last: MessageId,
+    /// Index of the command's batch the range came from (for the direct hand-over).
+    pub batch: u32,
+}
+
+/// One message ready to be submitted, with all that is needed for it.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Its id.
+    pub id: MessageId,
+    /// The place it is taken from.
+    pub key: QueueKey,
+    /// The number.
+    pub msisdn: Msisdn,
+    /// Values for the batch's pattern (JSON array of strings).
+    pub params: Option<Box<str>>,
+    /// What is common to its batch.
+    pub batch: Arc<BatchView>,
+    /// Attempts made before.
+    pub attempts: u8,
+    /// The attempt it was last part of, when it is sent again.
+    pub last_attempt: Option<AttemptId>,
+}
+
+/// How much waits in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneBacklog {
+    /// The lane.
+    pub lane: Lane,
+    /// Messages waiting.
+    pub messages: u64,
+}
+
+/// What [`super::Store::release_due`] moved.
+#[derive(Debug, Clone, Default)]
+pub struct Released {
+    /// Lanes that got messages, with how many.
+    pub lanes: Vec<LaneBacklog>,
+    /// True when more is due already.
+    pub more: bool,
+    /// When the next one is due.
+    pub next_due: Option<UnixMs>,
+}
+
+/// Runs on the store's own thread right after a release was committed, in commit order with
+/// [`super::OnCommit`]; it must be short and must not call the store.
+pub type OnRelease = Box<dyn FnOnce(&Released) + Send>;

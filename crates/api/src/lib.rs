@@ -1,1 +1,42 @@
-//! HTTP in: one module a vendor's dialect
+//! HTTP in: one module a vendor's dialect, over one engine.
+//!
+//! A dialect module knows its vendor's words and nothing else does: it authenticates, parses a request into a
+//! [`engine::accept::Submission`], and words the outcome. Everything else is the engine's.
+//!
+//! One listener serves all dialects; their paths do not collide:
+//!
+//! | path | dialect |
+//! |---|---|
+//! | `/api/v1/usms/*` | uSpeedo REST v1 |
+//! | `/api`, `/api/` | uSpeedo Action |
+//! | `/` | UCloud Action |
+//! | `/smsapi/*` | SendCloud |
+//! | `/v1/*` | EngageLab, generations A and C |
+
+pub mod engagelab;
+pub mod limits;
+pub mod sendcloud;
+pub mod uspeedo;
+
+use engine::Engine;
+use std::sync::Arc;
+
+pub use limits::Limits;
+
+/// What every handler shares.
+#[derive(Debug)]
+pub struct Api {
+    /// The engine all dialects speak for.
+    pub engine: Arc<Engine>,
+    /// How much a request may ask for.
+    pub limits: Limits,
+}
+
+/// All dialects on one router.
+pub fn router(api: Arc<Api>) -> axum::Router {
+    axum::Router::new()
+        .merge(uspeedo::routes())
+        .merge(sendcloud::routes())
+        .merge(engagelab::routes())
+        .with_state(api)
+}

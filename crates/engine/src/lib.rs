@@ -1,1 +1,20 @@
-//! The way of a message: accept, queue, route, submit, receipt, schedule
+//! The way of a message, one module a step: accept, queue, route, submit, receipt, schedule.
+//!
+//! ```text
+//! dialect ──► accept ──► store ──► queue ──► route ──► carrier (smpp | sandbox)
+//!                                                         │ submit
+//!                                 store ◄── receipt ◄─────┘
+//! ```
+//!
+//! Every hand-over is a batch. What is told to a client is on stable storage first; what leaves for a
+//! carrier is on stable storage first; what a carrier tells is acknowledged when it is on stable storage.
+
+pub mod accept;
+pub mod catalog;
+pub mod public_id;
+
+pub use sms;
+pub use store::{
+    AccountId, BatchRange, BatchView, CarrierNo, Counts, Dialect, MessageFilter, MessageId, MessageView,
+    StoreError, SuppressedPolicy, UnixMs,
+};

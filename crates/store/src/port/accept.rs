@@ -16,7 +16,8 @@ pub struct AcceptCommand {
     pub dialect: Dialect,
     /// When it came: the time part of the ids.
     pub now: UnixMs,
-    /// At least one, each with at least one message.
+    /// Each with at least one message. May be empty when there is `idempotency`: then only a repeat is
+    /// looked for, and [`super::AcceptError::NothingLeft`] says that there was none.
     pub batches: Vec<NewBatch>,
     /// Present when the request must be done once only.
     pub idempotency: Option<NewIdempotency>,

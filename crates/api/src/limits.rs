@@ -1,0 +1,49 @@
+//! How much a request may ask for. Every bound stands in `config.default.toml`.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of the HTTP side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Longest request body in bytes.
+    pub body_bytes_max: usize,
+    /// Recipients of one uSpeedo or UCloud request (seed 001: 1000).
+    pub uspeedo_recipients_max: usize,
+    /// Recipients of one SendCloud request (seed 002: 2000).
+    pub sendcloud_recipients_max: usize,
+    /// Recipients of one SendCloud `sendx` request (contract/sendcloud.md section 3.2: 200).
+    pub sendcloud_sendx_recipients_max: usize,
+    /// Recipients of one EngageLab request (seed 003: 1000).
+    pub engagelab_recipients_max: usize,
+    /// How far a signed uSpeedo timestamp may be off, in seconds (contract/uspeedo-ucloud.md section 1.2: 5 minutes).
+    pub uspeedo_timestamp_window_s: u32,
+    /// How far a SendCloud timestamp may be off, in milliseconds (60 000; the vendor's code table says 6 000).
+    pub sendcloud_timestamp_window_ms: u32,
+    /// How long a request id is remembered, in seconds (seeds 002 and 003: 1 hour).
+    pub request_id_keep_s: u32,
+    /// Session numbers of one receipt query (contract/uspeedo-ucloud.md section 3.2: 100).
+    pub sessions_per_query_max: usize,
+    /// Status queries a minute and SendCloud user (contract/sendcloud.md section 3.9: 4000).
+    pub sendcloud_status_per_minute_max: u32,
+    /// Status queries a minute and EngageLab user (contract/engagelab.md section 6: 60); 0: no limit.
+    pub engagelab_status_per_minute_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 4 * 1024 * 1024,
+            uspeedo_recipients_max: 1000,
+            sendcloud_recipients_max: 2000,
+            sendcloud_sendx_recipients_max: 200,
+            engagelab_recipients_max: 1000,
+            uspeedo_timestamp_window_s: 300,
+            sendcloud_timestamp_window_ms: 60_000,
+            request_id_keep_s: 3600,
+            sessions_per_query_max: 100,
+            sendcloud_status_per_minute_max: 4000,
+            engagelab_status_per_minute_max: 60,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What became of a request.
+
+use store::{MessageId, StoreError};
+use thiserror::Error;
+
+/// What the engine did with a submission.
+#[derive(Debug)]
+pub enum Reply {
+    /// It was looked at for the first time; see there what was stored (perhaps nothing).
+    New(Outcome),
+    /// Its request id was used before. Nothing was done.
+    Repeat {
+        /// The recorded answer, made by [`super::Once::reply`].
+        answer: Vec<u8>,
+        /// Whether this body was the same as the first.
+        same_body: bool,
+    },
+}
+
+/// What was accepted and what was refused, in the order of the request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// One entry an item.
+    pub items: Vec<ItemOutcome>,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemOutcome {
+    /// Why the whole item was refused; its recipients then all carry the same.
+    pub refused: Option<Refusal>,
+    /// The first message of the item's session, when anything was accepted: what public ids are made of.
+    pub session: Option<MessageId>,
+    /// Number of the template found, 0 when none was.
+    pub template: i64,
+    /// One entry a recipient.
+    pub fates: Vec<Fate>,
+}
+
+/// What became of one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Stored under this id.
+    Accepted(MessageId),
+    /// Not stored.
+    Refused(Refusal),
+}
+
+impl Outcome {
+    /// How many recipients were stored.
+    pub fn accepted(&self) -> usize {
+        self.fates().filter(|fate| matches!(fate, Fate::Accepted(_))).count()
+    }
+
+    /// How many recipients were not.
+    pub fn refused(&self) -> usize {
+        self.fates().filter(|fate| matches!(fate, Fate::Refused(_))).count()
+    }
+
+    /// The first refusal, if any.
+    pub fn first_refusal(&self) -> Option<Refusal> {
+        self.fates().find_map(|fate| match fate {
+            Fate::Refused(refusal) => Some(*refusal),
+            Fate::Accepted(_) => None,
+        })
+    }
+
+    fn fates(&self) -> impl Iterator<Item = &Fate> {
+        self.items.iter().flat_map(|item| &item.fates)
+    }
+}
+
+/// Why a recipient, or an item, is not accepted. Each dialect has its own words for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No number given.
+    PhoneEmpty,
+    /// Not a number in this wire's spellings.
+    PhoneFormat,
+    /// The number stands earlier in the same item.
+    PhoneDuplicate,
+    /// The number is on a suppression list.
+    PhoneSuppressed,
+    /// Too many to this number within a minute.
+    PerMinute,
+    /// Too many to this number within a day.
+    PerDay,
+    /// No such template in this account.
+    TemplateUnknown,
+    /// The template was never submitted, waits for review, was rejected or is switched off.
+    TemplateNotApproved,
+    /// The sender is malformed, or not one of the account's.
+    SenderInvalid,
+    /// No such signature in this account, or not approved.
+    SignatureInvalid,
+    /// A variable has no value.
+    ValueMissing,
+    /// There are more values than variables.
+    ValueSurplus,
+    /// A value is longer than the wire allows.
+    ValueTooLong,
+    /// A value contains a link and the wire forbids it.
+    ValueHasLink,
+    /// The final text is longer than the wire allows.
+    TextTooLong,
+    /// The per-recipient data is malformed (uSpeedo's `UserId`, `ExtendCode`).
+    ExtraInvalid,
+    /// No carrier takes this message (prefix, class, or kind).
+    NoRoute,
+}
+
+/// A request that came to nothing for a reason that is not in its recipients.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// Nothing is known of the account any more.
+    #[error("the account is gone")]
+    AccountGone,
+    /// The account may not send.
+    #[error("the account may not send")]
+    MayNotSend,
+    /// The balance does not cover it.
+    #[error("the balance does not cover the request")]
+    Balance,
+    /// Too much is waiting: try again.
+    #[error("busy")]
+    Busy,
+    /// The process is stopping: try elsewhere, or again.
+    #[error("stopping")]
+    Stopping,
+    /// The store could not commit: nothing was accepted.
+    #[error("not stored: {0}")]
+    Store(#[source] StoreError),
+}

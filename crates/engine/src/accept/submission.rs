@@ -1,0 +1,202 @@
+//! What a dialect hands over: one request, parsed, in the field's words.
+
+use super::Outcome;
+use sms::class::Kind;
+use sms::phone::Grammar;
+use std::fmt;
+use store::{AccountId, Dialect, SuppressedPolicy, UnixMs};
+
+/// One request to send.
+#[derive(Debug)]
+pub struct Submission {
+    /// Whose.
+    pub account: AccountId,
+    /// The wire it came on.
+    pub dialect: Dialect,
+    /// One item a combination of template and sender; each becomes a batch. At least one.
+    pub items: Vec<Item>,
+    /// True: all items answer to one session number (Action dialects); false: each to its own (REST v1).
+    pub one_session: bool,
+    /// Text or voice.
+    pub kind: Kind,
+    /// Label number, 0 for none.
+    pub label: i64,
+    /// The caller's own data, echoed back in callbacks: a JSON text.
+    pub custom: Option<Box<str>>,
+    /// When to send; `None` for at once.
+    pub due: Option<UnixMs>,
+    /// How strict the wire is.
+    pub rules: Rules,
+}
+
+/// One combination of template, sender and values.
+#[derive(Debug)]
+pub struct Item {
+    /// Which text.
+    pub template: TemplateRef,
+    /// Source address asked for; empty and none are the same.
+    pub sender: Option<Box<str>>,
+    /// Which signature goes around the text.
+    pub signature: SignatureRef,
+    /// Values common to all recipients; a recipient's own win.
+    pub values: Values,
+    /// The recipients in the order of the request.
+    pub recipients: Vec<Recipient>,
+}
+
+/// How a wire names a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateRef {
+    /// By number (SendCloud, EngageLab).
+    Number(i64),
+    /// By `UT…` id (uSpeedo, UCloud).
+    UtId(Box<str>),
+    /// By any of the two: EngageLab C's ids are texts.
+    Any(Box<str>),
+    /// A text of ours, for codes without a template of one's own (SendCloud sendCode, sendVoice).
+    BuiltIn(BuiltIn),
+}
+
+/// Texts of ours. Their numbers are negative, as seen in the vendor's own webhook samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// A code by text; one variable `code`.
+    Code,
+    /// A code by voice; one variable `code`.
+    VoiceCode,
+}
+
+impl BuiltIn {
+    /// Its template number.
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Code => -3,
+            Self::VoiceCode => -4,
+        }
+    }
+
+    /// Its text.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Code => "Your verification code is %code%.",
+            Self::VoiceCode => "Your verification code is %code%.",
+        }
+    }
+}
+
+/// How a wire names a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignatureRef {
+    /// The one bound to the template, if any.
+    OfTemplate,
+    /// By its text; must be approved for the account (UCloud, sendCode).
+    Text(Box<str>),
+    /// By its id; must be approved for the account (sendCode).
+    Id(i64),
+}
+
+/// Values for a template's variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Values {
+    /// None given.
+    #[default]
+    None,
+    /// By position: the first fills the first variable.
+    Positional(Vec<Box<str>>),
+    /// By name, with or without percent signs.
+    Named(Vec<(Box<str>, Box<str>)>),
+}
+
+/// One recipient as the request has it.
+#[derive(Debug, Clone, Default)]
+pub struct Recipient {
+    /// The number as written.
+    pub phone: Box<str>,
+    /// Its own values; [`Values::None`] takes the item's.
+    pub values: Values,
+    /// Per-recipient data to keep and echo (a JSON object), such as uSpeedo's `UserId` and `ExtendCode`.
+    pub extra: Option<Box<str>>,
+    /// Set when the dialect itself has found something wrong with it already.
+    pub refused: Option<super::Refusal>,
+}
+
+/// How strict a wire is. Each dialect module states its own, from its contract file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How numbers are written.
+    pub grammar: Grammar,
+    /// The same number twice in one item.
+    pub duplicates: Duplicates,
+    /// Longest value in characters; `None`: no limit.
+    pub value_chars_max: Option<usize>,
+    /// Whether values may contain `http://` or `https://`.
+    pub links_in_values: bool,
+    /// A variable without a value.
+    pub missing: Missing,
+    /// More positional values than variables, or names the template does not have: true refuses.
+    pub refuse_surplus: bool,
+    /// Longest final text in characters (signature included); `None`: what 255 segments hold.
+    pub text_chars_max: Option<usize>,
+    /// A final text longer than that.
+    pub overlong: Overlong,
+    /// Longest sender in characters.
+    pub sender_chars_max: usize,
+    /// Shortest sender in characters, when one is given.
+    pub sender_chars_min: usize,
+    /// True: only English letters and digits in the sender.
+    pub sender_alphanumeric: bool,
+    /// What happens to recipients on a suppression list.
+    pub suppressed: SuppressedPolicy,
+}
+
+/// The same number twice in one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicates {
+    /// Each is a message of its own.
+    Allow,
+    /// The first is taken, the others are refused.
+    RefuseLater,
+}
+
+/// A variable without a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The recipient is refused.
+    Refuse,
+    /// The placeholder is sent as it stands (EngageLab C).
+    Literal,
+    /// The recipient is accepted and fails in processing with this code (SendCloud 450).
+    Fail(u16),
+}
+
+/// A text longer than the wire allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlong {
+    /// The recipient is refused.
+    Refuse,
+    /// The recipient is accepted and fails in processing with this code (SendCloud 460).
+    Fail(u16),
+}
+
+/// Makes a request single.
+pub struct Once {
+    /// Separates id spaces: the dialect's own field, or the header.
+    pub scope: &'static str,
+    /// The caller's request id.
+    pub key: Box<str>,
+    /// Hash of the request's body.
+    pub fingerprint: u64,
+    /// How long the id is remembered, in milliseconds.
+    pub keep_ms: i64,
+    /// Words the answer: what is recorded is what every repeat is told.
+    pub reply: RecordReply,
+}
+
+/// See [`Once::reply`].
+pub type RecordReply = Box<dyn FnOnce(&Submission, &Outcome) -> Vec<u8> + Send>;
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Once").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! One version of the catalog, compiled: secrets opened, templates parsed, routes in order.
+
+use super::{CarrierSettings, RouteRule, Vault, VaultError};
+use crate::route::{RouteTable, Rule};
+use secrecy::SecretString;
+use sms::template::Template as Pattern;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use store::{Account, AccountId, CarrierNo, Catalog, Position, Review, Signature, Template};
+use thiserror::Error;
+
+/// The catalog as the engine and the dialects use it. Immutable; a change makes a new one.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    version: u64,
+    accounts: HashMap<AccountId, Arc<Account>>,
+    /// By family, then by key.
+    credentials: HashMap<Box<str>, HashMap<Box<str>, CredentialEntry>>,
+    templates_by_number: HashMap<i64, Arc<TemplateEntry>>,
+    templates_by_ut_id: HashMap<Box<str>, Arc<TemplateEntry>>,
+    signatures: HashMap<i64, Arc<Signature>>,
+    signatures_by_text: HashMap<(AccountId, Box<str>), Arc<Signature>>,
+    carriers: BTreeMap<CarrierNo, Arc<CarrierEntry>>,
+    routes: RouteTable,
+}
+
+/// A credential with its secret in the clear.
+#[derive(Debug, Clone)]
+pub struct CredentialEntry {
+    /// Whose.
+    pub account: AccountId,
+    /// The secret part.
+    pub secret: SecretString,
+    /// False when switched off.
+    pub enabled: bool,
+}
+
+/// A template, ready to be filled.
+#[derive(Debug)]
+pub struct TemplateEntry {
+    /// As stored.
+    pub template: Template,
+    /// Its content, parsed, without signature: what placeholders and their positions are taken from.
+    pub pattern: Pattern,
+    /// Its content between its own signature's brackets as people in mainland China see them; equal to
+    /// `international` when it has no signature.
+    pub domestic: Arc<str>,
+    /// The same with the brackets used elsewhere.
+    pub international: Arc<str>,
+    /// False when it names a signature that is missing or not approved.
+    pub signature_approved: bool,
+}
+
+/// A carrier with its settings read.
+#[derive(Debug, PartialEq)]
+pub struct CarrierEntry {
+    /// Its number.
+    pub no: CarrierNo,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its settings.
+    pub settings: CarrierSettings,
+}
+
+impl CarrierEntry {
+    /// Whether it can speak.
+    pub fn speaks(&self) -> bool {
+        match &self.settings {
+            CarrierSettings::Smpp(smpp) => smpp.voice,
+            CarrierSettings::Sandbox(_) => true,
+        }
+    }
+}
+
+/// The stored catalog cannot be used.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// A carrier's settings do not read.
+    #[error("settings of carrier {name}: {source}")]
+    Carrier {
+        /// Which.
+        name: Box<str>,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A route's rule does not read.
+    #[error("route {position}: {source}")]
+    Route {
+        /// Which.
+        position: u32,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A route names something that is not there.
+    #[error("route {position} names the unknown {what} {name:?}")]
+    UnknownName {
+        /// Which route.
+        position: u32,
+        /// Carrier or account.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A secret does not open.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// The text with a signature around it: 【】 in mainland China, [ ] elsewhere (contract/uspeedo-ucloud.md section 6).
+pub(crate) fn signed(text: &str, signature: &str, position: Position, domestic: bool) -> String {
+    let (open, close) = if domestic { ('【', '】') } else { ('[', ']') };
+    match position {
+        Position::Front => format!("{open}{signature}{close}{text}"),
+        Position::End => format!("{text}{open}{signature}{close}"),
+    }
+}
+
+/// The name under which a credential's secret is sealed.
+pub fn credential_secret_name(family: &str, key: &str) -> String {
+    format!("credential/{family}/{key}")
+}
+
+/// The name under which a carrier's password is sealed.
+pub fn carrier_secret_name(carrier: &str) -> String {
+    format!("carrier/{carrier}")
+}
+
+impl Snapshot {
+    /// Compiles a stored catalog.
+    pub fn compile(catalog: Catalog, vault: &Vault) -> Result<Self, CatalogError> {
+        let mut snapshot = Self { version: catalog.version, ..Self::default() };
+        for credential in &catalog.credentials {
+            let name = credential_secret_name(&credential.family, &credential.key);
+            let secret = vault.open(&name, &credential.sealed_secret)?;
+            let entry = CredentialEntry { account: credential.account, secret, enabled: credential.enabled };
+            let family = snapshot.credentials.entry(credential.family.clone()).or_default();
+            family.insert(credential.key.clone(), entry);
+        }
+        for signature in catalog.signatures {
+            let signature = Arc::new(signature);
+            let by_text = (signature.account, signature.text.clone());
+            // Of two with the same text, the approved one is meant.
+            let known = snapshot.signatures_by_text.get(&by_text);
+            if known.is_none_or(|known| known.review != Review::Approved) {
+                snapshot.signatures_by_text.insert(by_text, Arc::clone(&signature));
+            }
+            snapshot.signatures.insert(signature.id, signature);
+        }
+        for template in catalog.templates {
+            let entry = Arc::new(compile_template(template, &snapshot.signatures));
+            snapshot.templates_by_number.insert(entry.template.number, Arc::clone(&entry));
+            snapshot.templates_by_ut_id.insert(entry.template.ut_id.clone(), entry);
+        }
+        for carrier in catalog.carriers {
+            let settings = serde_json::from_value(carrier.settings)
+                .map_err(|source| CatalogError::Carrier { name: carrier.name.clone(), source })?;
+            let entry = CarrierEntry { no: carrier.no, name: carrier.name, settings };
+            snapshot.carriers.insert(entry.no, Arc::new(entry));
+        }
+        let accounts: HashMap<&str, AccountId> = catalog.accounts.iter().map(|a| (&*a.name, a.id)).collect();
+        let carriers: HashMap<&str, &CarrierEntry> =
+            snapshot.carriers.values().map(|carrier| (&*carrier.name, &**carrier)).collect();
+        let mut rules = Vec::with_capacity(catalog.routes.len());
+        for route in &catalog.routes {
+            let position = route.position;
+            let rule: RouteRule = serde_json::from_value(route.rule.clone())
+                .map_err(|source| CatalogError::Route { position, source })?;
+            let unknown = |what, name: &String| CatalogError::UnknownName { position, what, name: name.clone() };
+            let account_ids = rule
+                .accounts
+                .iter()
+                .map(|name| accounts.get(name.as_str()).copied().ok_or_else(|| unknown("account", name)))
+                .collect::<Result<Vec<_>, _>>()?;
+            let to = rule
+                .carriers
+                .iter()
+                .map(|name| {
+                    let carrier = carriers.get(name.as_str()).ok_or_else(|| unknown("carrier", name))?;
+                    Ok((carrier.no, carrier.speaks()))
+                })
+                .collect::<Result<Vec<_>, CatalogError>>()?;
+            rules.push(Rule { position, rule, account_ids, to });
+        }
+        snapshot.routes = RouteTable::new(rules);
+        snapshot.accounts = catalog.accounts.into_iter().map(|a| (a.id, Arc::new(a))).collect();
+        Ok(snapshot)
+    }
+
+    /// Grows with every change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The credential of a family by its public part.
+    pub fn credential(&self, family: &str, key: &str) -> Option<&CredentialEntry> {
+        self.credentials.get(family)?.get(key)
+    }
+
+    /// An account.
+    pub fn account(&self, id: AccountId) -> Option<&Arc<Account>> {
+        self.accounts.get(&id)
+    }
+
+    /// All accounts, in no order.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.values()
+    }
+
+    /// An account's template by number.
+    pub fn template_by_number(&self, account: AccountId, number: i64) -> Option<&Arc<TemplateEntry>> {
+        self.templates_by_number.get(&number).filter(|entry| entry.template.account == account)
+    }
+
+    /// An account's template by its `UT…` id.
+    pub fn template_by_ut_id(&self, account: AccountId, ut_id: &str) -> Option<&Arc<TemplateEntry>> {
+        self.templates_by_ut_id.get(ut_id).filter(|entry| entry.template.account == account)
+    }
+
+    /// An account's signature by id.
+    pub fn signature(&self, account: AccountId, id: i64) -> Option<&Arc<Signature>> {
+        self.signatures.get(&id).filter(|signature| signature.account == account)
+    }
+
+    /// An account's signature by its text, with or without brackets.
+    pub fn signature_by_text(&self, account: AccountId, text: &str) -> Option<&Arc<Signature>> {
+        let bare = text.trim().trim_start_matches(['【', '[']).trim_end_matches(['】', ']']);
+        self.signatures_by_text.get(&(account, Box::from(bare)))
+    }
+
+    /// A carrier.
+    pub fn carrier(&self, no: CarrierNo) -> Option<&Arc<CarrierEntry>> {
+        self.carriers.get(&no)
+    }
+
+    /// All carriers by number.
+    pub fn carriers(&self) -> impl Iterator<Item = &Arc<CarrierEntry>> {
+        self.carriers.values()
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+}
+
+fn compile_template(template: Template, signatures: &HashMap<i64, Arc<Signature>>) -> TemplateEntry {
+    let pattern = Pattern::parse(&template.text);
+    let signature = template.signature.map(|id| signatures.get(&id));
+    let (domestic, international, signature_approved) = match signature {
+        None => {
+            let text: Arc<str> = Arc::from(&*template.text);
+            (Arc::clone(&text), text, true)
+        }
+        Some(None) => {
+            let text: Arc<str> = Arc::from(&*template.text);
+            (Arc::clone(&text), text, false)
+        }
+        Some(Some(signature)) => (
+            Arc::from(signed(&template.text, &signature.text, template.position, true)),
+            Arc::from(signed(&template.text, &signature.text, template.position, false)),
+            signature.review == Review::Approved && signature.account == template.account,
+        ),
+    };
+    TemplateEntry { template, pattern, domestic, international, signature_approved }
+}

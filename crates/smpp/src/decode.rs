@@ -113,20 +113,29 @@ impl<'a> Reader<'a> {
     /// TON, NPI and the address itself. `field` names the address.
     pub(crate) fn address(&mut self, field: &'static str) -> Result<Address, Malformed> {
         let [ton, npi] = self.array().ok_or(Malformed::Truncated { field })?;
-        Ok(Address { ton: crate::field::Ton(ton), npi: crate::field::Npi(npi), addr: self.c_octets(field)? })
+        Ok(Address {
+            ton: crate::field::Ton(ton),
+            npi: crate::field::Npi(npi),
+            addr: self.c_octets(field)?,
+        })
     }
 
     /// `len` octets, shared with the buffer they were read into, or nothing if the body has fewer.
     pub(crate) fn octets(&mut self, len: usize) -> Option<Bytes> {
         let (octets, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
-        Some(if octets.is_empty() { Bytes::new() } else { self.source.slice_ref(octets) })
+        Some(if octets.is_empty() {
+            Bytes::new()
+        } else {
+            self.source.slice_ref(octets)
+        })
     }
 
     /// `sm_length` and as many octets of text. Both may be cut off at the end of the body.
     pub(crate) fn short_message(&mut self) -> Result<Bytes, Malformed> {
         let claimed = usize::from(self.u8_or_zero());
         let available = self.remaining();
-        self.octets(claimed).ok_or(Malformed::MessageLength { claimed, available })
+        self.octets(claimed)
+            .ok_or(Malformed::MessageLength { claimed, available })
     }
 }

@@ -54,9 +54,15 @@ pub struct Limits {
 
 impl Limits {
     /// What the specification allows.
-    pub const SPEC: Self = Self { system_id_octets_max: 15, password_octets_max: 8 };
+    pub const SPEC: Self = Self {
+        system_id_octets_max: 15,
+        password_octets_max: 8,
+    };
     /// What carriers are known to issue, with room to spare.
-    pub const LENIENT: Self = Self { system_id_octets_max: 64, password_octets_max: 64 };
+    pub const LENIENT: Self = Self {
+        system_id_octets_max: 64,
+        password_octets_max: 64,
+    };
 }
 
 impl Default for Limits {
@@ -115,7 +121,11 @@ impl<'a> Writer<'a> {
     ) -> Result<(), EncodeError> {
         let octets = string.as_bytes();
         if octets.len() > octets_max {
-            return Err(EncodeError::TooLong { field, len: octets.len(), max: octets_max });
+            return Err(EncodeError::TooLong {
+                field,
+                len: octets.len(),
+                max: octets_max,
+            });
         }
         if octets.iter().any(|octet| !matches!(octet, 0x01..=0x7F)) {
             return Err(EncodeError::NotText { field });
@@ -139,7 +149,10 @@ impl<'a> Writer<'a> {
     /// A time: nothing, or exactly 16 characters.
     pub(crate) fn time(&mut self, field: &'static str, time: &COctetString) -> Result<(), EncodeError> {
         if !matches!(time.len(), 0 | 16) {
-            return Err(EncodeError::TimeLength { field, len: time.len() });
+            return Err(EncodeError::TimeLength {
+                field,
+                len: time.len(),
+            });
         }
         self.c_octets(field, time, 16)
     }

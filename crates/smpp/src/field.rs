@@ -84,17 +84,29 @@ pub struct Address {
 impl Address {
     /// An international number: digits with country code, no `+` (TON 1, NPI 1).
     pub fn international(digits: impl Into<COctetString>) -> Self {
-        Self { ton: Ton::INTERNATIONAL, npi: Npi::ISDN, addr: digits.into() }
+        Self {
+            ton: Ton::INTERNATIONAL,
+            npi: Npi::ISDN,
+            addr: digits.into(),
+        }
     }
 
     /// A sender that is a name (TON 5, NPI 0).
     pub fn alphanumeric(name: impl Into<COctetString>) -> Self {
-        Self { ton: Ton::ALPHANUMERIC, npi: Npi::UNKNOWN, addr: name.into() }
+        Self {
+            ton: Ton::ALPHANUMERIC,
+            npi: Npi::UNKNOWN,
+            addr: name.into(),
+        }
     }
 
     /// Digits or a name of which nothing else is known (TON 0, NPI 0), as many carriers want short codes.
     pub fn unknown(addr: impl Into<COctetString>) -> Self {
-        Self { ton: Ton::UNKNOWN, npi: Npi::UNKNOWN, addr: addr.into() }
+        Self {
+            ton: Ton::UNKNOWN,
+            npi: Npi::UNKNOWN,
+            addr: addr.into(),
+        }
     }
 }
 
@@ -312,7 +324,11 @@ mod tests {
         ];
         for (octet, receipt, udhi) in table {
             let class = EsmClass(octet);
-            assert_eq!((class.is_delivery_receipt(), class.has_udhi()), (receipt, udhi), "{class:?}");
+            assert_eq!(
+                (class.is_delivery_receipt(), class.has_udhi()),
+                (receipt, udhi),
+                "{class:?}"
+            );
         }
         assert!(EsmClass(0x60).is_intermediate_notification());
     }

@@ -41,7 +41,10 @@ pub fn cut(buffer: &mut BytesMut, frame_bytes_max: usize) -> Cut {
         let length = u32::from_be_bytes(*length);
         let octets = length as usize;
         if octets < HEADER_OCTETS || octets > frame_bytes_max {
-            broken = Some(BrokenLength { length, max: frame_bytes_max });
+            broken = Some(BrokenLength {
+                length,
+                max: frame_bytes_max,
+            });
             break;
         }
         if buffer.len() - end < octets {
@@ -49,14 +52,20 @@ pub fn cut(buffer: &mut BytesMut, frame_bytes_max: usize) -> Cut {
         }
         end += octets;
     }
-    Cut { run: buffer.split_to(end).freeze(), broken }
+    Cut {
+        run: buffer.split_to(end).freeze(),
+        broken,
+    }
 }
 
 impl Cut {
     /// The frames in the order they came.
     #[must_use]
     pub fn frames(&self) -> Frames<'_> {
-        Frames { source: &self.run, rest: &self.run }
+        Frames {
+            source: &self.run,
+            rest: &self.run,
+        }
     }
 }
 
@@ -75,7 +84,11 @@ impl<'a> Iterator for Frames<'a> {
         let (frame, rest) = self.rest.split_at_checked(octets)?;
         self.rest = rest;
         let (header, body) = frame.split_first_chunk::<HEADER_OCTETS>()?;
-        Some(Frame { header: parse_header(header), source: self.source, body })
+        Some(Frame {
+            header: parse_header(header),
+            source: self.source,
+            body,
+        })
     }
 }
 
@@ -112,7 +125,9 @@ mod tests {
     const ENQUIRE: &[u8] = &[0, 0, 0, 16, 0, 0, 0, 0x15, 0, 0, 0, 0, 0, 0, 0, 7];
 
     fn commands(cut: &Cut) -> Vec<(CommandId, u32)> {
-        cut.frames().map(|frame| (frame.header.command, frame.header.sequence)).collect()
+        cut.frames()
+            .map(|frame| (frame.header.command, frame.header.sequence))
+            .collect()
     }
 
     #[test]

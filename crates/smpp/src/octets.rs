@@ -21,7 +21,10 @@ pub struct COctetString(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Inline { len: u8, octets: [u8; INLINE_OCTETS_MAX] },
+    Inline {
+        len: u8,
+        octets: [u8; INLINE_OCTETS_MAX],
+    },
     Shared(Bytes),
 }
 
@@ -29,7 +32,10 @@ impl COctetString {
     /// The empty string, which in most fields means "unknown" or "as the SMSC likes".
     #[must_use]
     pub const fn new() -> Self {
-        Self(Repr::Inline { len: 0, octets: [0; INLINE_OCTETS_MAX] })
+        Self(Repr::Inline {
+            len: 0,
+            octets: [0; INLINE_OCTETS_MAX],
+        })
     }
 
     /// The octets, without a NUL at the end.
@@ -164,7 +170,10 @@ mod tests {
     fn short_strings_stay_inline_and_the_value_is_four_words() {
         assert_eq!(size_of::<COctetString>(), 32);
         let longest_inline = "a".repeat(INLINE_OCTETS_MAX);
-        assert!(matches!(COctetString::from(&longest_inline).0, Repr::Inline { .. }));
+        assert!(matches!(
+            COctetString::from(&longest_inline).0,
+            Repr::Inline { .. }
+        ));
         let longer = "a".repeat(INLINE_OCTETS_MAX + 1);
         assert!(matches!(COctetString::from(&longer).0, Repr::Shared(_)));
         assert_eq!(COctetString::from(&longer), longer.as_str());

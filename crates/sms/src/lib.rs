@@ -1,1 +1,6 @@
-//! What a text message is: numbers, alphabets, segments, templates, states and receipt text; no I/O, no clock
+//! What a text message is: numbers, alphabets, segments, templates, states and receipt text; no I/O, no clock.
+
+pub mod class;
+pub mod phone;
+pub mod receipt;
+pub mod state;

@@ -1,0 +1,265 @@
+//! The alphabets a text message travels in: the GSM 7-bit default alphabet, UCS-2 and Latin-1.
+//!
+//! The default alphabet and its extension table are those of 3GPP TS 23.038 §6.2.1 and §6.2.1.1. National
+//! language shift tables (Annex A) are not used for sending: a handset that lacks one shows the wrong letters.
+//!
+//! "Septets" are *unpacked* here, one per octet, as SMPP carries them with `data_coding` 0; [`pack`] makes the
+//! dense form of TS 23.038 §6.1.2.1 for the few carriers that want it.
+
+/// The code that says "the next septet is from the extension table" (TS 23.038 §6.2.1).
+pub const ESCAPE: u8 = 0x1B;
+
+/// The default alphabet by septet. The escape's place holds U+001B, which no text can be encoded to.
+///
+/// 0x09 is the capital Ç: earlier editions of the standard disagreed with themselves, handsets show the capital,
+/// and so `ç` is not in this alphabet.
+#[rustfmt::skip]
+const DEFAULT: [char; 128] = [
+    '@', '£', '$', '¥', 'è', 'é', 'ù', 'ì', 'ò', 'Ç', '\n', 'Ø', 'ø', '\r', 'Å', 'å',
+    'Δ', '_', 'Φ', 'Γ', 'Λ', 'Ω', 'Π', 'Ψ', 'Σ', 'Θ', 'Ξ', '\u{1B}', 'Æ', 'æ', 'ß', 'É',
+    ' ', '!', '"', '#', '¤', '%', '&', '\'', '(', ')', '*', '+', ',', '-', '.', '/',
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', ':', ';', '<', '=', '>', '?',
+    '¡', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O',
+    'P', 'Q', 'R', 'S', 'T', 'U', 'V', 'W', 'X', 'Y', 'Z', 'Ä', 'Ö', 'Ñ', 'Ü', '§',
+    '¿', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
+    'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', 'ä', 'ö', 'ñ', 'ü', 'à',
+];
+
+/// The extension table (TS 23.038 §6.2.1.1): the septet after the escape and its character.
+/// 0x0A is the page break, a form feed to everybody else.
+const EXTENSION: [(u8, char); 10] = [
+    (0x0A, '\u{0C}'),
+    (0x14, '^'),
+    (0x28, '{'),
+    (0x29, '}'),
+    (0x2F, '\\'),
+    (0x3C, '['),
+    (0x3D, '~'),
+    (0x3E, ']'),
+    (0x40, '|'),
+    (0x65, '€'),
+];
+
+/// How one character is written in the default alphabet, in one octet so that the table below stays small:
+/// a septet as it is, a septet of the extension table with the top bit set, or [`Code::NONE`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Code(u8);
+
+impl Code {
+    /// No septet stands for the character. (0x7F of the extension table would look the same; it is not assigned.)
+    const NONE: Self = Self(0xFF);
+    const EXTENDED: u8 = 0x80;
+
+    #[inline]
+    fn of(character: char) -> Self {
+        match u32::from(character) {
+            // The index is below the table's length by this arm's pattern.
+            low @ 0..=0xFF => CODES[low as usize],
+            0x394 => Self(0x10), // Δ
+            0x3A6 => Self(0x12), // Φ
+            0x393 => Self(0x13), // Γ
+            0x39B => Self(0x14), // Λ
+            0x3A9 => Self(0x15), // Ω
+            0x3A0 => Self(0x16), // Π
+            0x3A8 => Self(0x17), // Ψ
+            0x3A3 => Self(0x18), // Σ
+            0x398 => Self(0x19), // Θ
+            0x39E => Self(0x1A), // Ξ
+            0x20AC => Self(Self::EXTENDED | 0x65), // €
+            _ => Self::NONE,
+        }
+    }
+
+    /// Septets the character takes: 1, 2, or `None` if it is not in the alphabet.
+    #[inline]
+    fn septets(self) -> Option<usize> {
+        match self {
+            Self::NONE => None,
+            Self(code) => Some(1 + usize::from(code >> 7)),
+        }
+    }
+}
+
+/// [`Code`]s of U+0000 to U+00FF, from the two tables above.
+const CODES: [Code; 256] = {
+    let mut codes = [Code::NONE; 256];
+    let mut septet = 0;
+    while septet < DEFAULT.len() {
+        let character = DEFAULT[septet] as usize;
+        if character < codes.len() && septet != ESCAPE as usize {
+            codes[character] = Code(septet as u8);
+        }
+        septet += 1;
+    }
+    let mut row = 0;
+    while row < EXTENSION.len() {
+        let (septet, character) = EXTENSION[row];
+        if (character as usize) < codes.len() {
+            codes[character as usize] = Code(Code::EXTENDED | septet);
+        }
+        row += 1;
+    }
+    codes
+};
+
+/// The alphabet a text is sent in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alphabet {
+    /// The GSM 7-bit default alphabet with its extension table.
+    Gsm7,
+    /// UCS-2, in truth UTF-16 big-endian: handsets read surrogate pairs.
+    Ucs2,
+}
+
+/// The cheapest alphabet that holds all of `text`: one character outside GSM-7 makes the whole text UCS-2.
+#[must_use]
+pub fn detect(text: &str) -> Alphabet {
+    match septets(text) {
+        Some(_) => Alphabet::Gsm7,
+        None => Alphabet::Ucs2,
+    }
+}
+
+/// What `text` costs in septets (an extension character costs two), or `None` if it is not GSM-7 text.
+#[must_use]
+pub fn septets(text: &str) -> Option<usize> {
+    text.chars().try_fold(0, |sum, character| Some(sum + septets_of(character)?))
+}
+
+/// What one character costs in septets: 1, 2, or `None` if it is not in the alphabet.
+#[inline]
+pub(crate) fn septets_of(character: char) -> Option<usize> {
+    Code::of(character).septets()
+}
+
+/// `text` as unpacked septets, extension characters as an [`ESCAPE`] pair; `None` if it is not GSM-7 text.
+#[must_use]
+pub fn encode_gsm7(text: &str) -> Option<Vec<u8>> {
+    let mut septets = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        match Code::of(character) {
+            Code::NONE => return None,
+            Code(septet) if septet < Code::EXTENDED => septets.push(septet),
+            Code(extended) => septets.extend([ESCAPE, extended & !Code::EXTENDED]),
+        }
+    }
+    Some(septets)
+}
+
+/// The text of unpacked septets. Total: the top bit of an octet is ignored; an extension code that is not assigned
+/// stands for the default table's character; an escape with nothing behind it, or with another escape (reserved for
+/// a further table), is a space (TS 23.038 §6.2.1 and §6.2.1.1).
+#[must_use]
+pub fn decode_gsm7(septets: &[u8]) -> String {
+    let mut text = String::with_capacity(septets.len());
+    let mut septets = septets.iter().map(|octet| octet & 0x7F);
+    while let Some(septet) = septets.next() {
+        text.push(if septet == ESCAPE {
+            septets.next().map_or(' ', extension_character)
+        } else {
+            DEFAULT[usize::from(septet)]
+        });
+    }
+    text
+}
+
+fn extension_character(septet: u8) -> char {
+    match EXTENSION.iter().find(|(code, _)| *code == septet) {
+        Some((_, character)) => *character,
+        None if septet == ESCAPE => ' ',
+        None => DEFAULT[usize::from(septet & 0x7F)],
+    }
+}
+
+/// Zero bits between a user data header of `header_octets` and the first septet, so that the text starts on a septet
+/// boundary (TS 23.040 §9.2.3.24); 0 to 6.
+#[must_use]
+pub fn fill_bits(header_octets: usize) -> u32 {
+    let past_boundary = (header_octets % 7) * 8 % 7;
+    ((7 - past_boundary) % 7) as u32
+}
+
+/// Septets in the dense form of TS 23.038 §6.1.2.1: eight in seven octets, low bits first, after `fill_bits` zero
+/// bits (0 to 7; see [`fill_bits`]). Spare bits at the end are zero.
+#[must_use]
+pub fn pack(septets: &[u8], fill_bits: u32) -> Vec<u8> {
+    let mut bits = fill_bits & 7;
+    let mut octets = Vec::with_capacity((septets.len() * 7 + 7).div_ceil(8));
+    let mut held: u16 = 0;
+    for septet in septets {
+        held |= u16::from(septet & 0x7F) << bits;
+        bits += 7;
+        if bits >= 8 {
+            octets.push((held & 0xFF) as u8);
+            held >>= 8;
+            bits -= 8;
+        }
+    }
+    if bits > 0 {
+        octets.push((held & 0xFF) as u8);
+    }
+    octets
+}
+
+/// The first `septets_max` septets of a dense string that starts after `fill_bits` (0 to 7) bits; fewer if the octets
+/// hold fewer.
+///
+/// The count is needed because seven spare bits at the end look like one more `@`; TP-UDL says it (TS 23.040
+/// §9.2.3.16), an SMPP `sm_length` does not.
+#[must_use]
+pub fn unpack(octets: &[u8], fill_bits: u32, septets_max: usize) -> Vec<u8> {
+    let fill_bits = fill_bits & 7;
+    let stored = (octets.len() * 8).saturating_sub(fill_bits as usize) / 7;
+    let wanted = stored.min(septets_max);
+    let mut septets = Vec::with_capacity(wanted);
+    let mut held: u16 = 0;
+    let mut bits: u32 = 0;
+    let mut skip = fill_bits;
+    for octet in octets {
+        held |= u16::from(*octet >> skip) << bits;
+        bits += 8 - skip;
+        skip = 0;
+        while bits >= 7 {
+            if septets.len() == wanted {
+                return septets;
+            }
+            septets.push((held & 0x7F) as u8);
+            held >>= 7;
+            bits -= 7;
+        }
+    }
+    septets
+}
+
+/// `text` as UTF-16 big-endian octets.
+#[must_use]
+pub fn encode_ucs2(text: &str) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(text.len() * 2);
+    octets.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
+    octets
+}
+
+/// The text of UTF-16 big-endian octets. Total: a lone surrogate or a lone last octet becomes U+FFFD.
+#[must_use]
+pub fn decode_ucs2(octets: &[u8]) -> String {
+    let (pairs, rest) = octets.as_chunks::<2>();
+    let mut text: String = char::decode_utf16(pairs.iter().map(|pair| u16::from_be_bytes(*pair)))
+        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect();
+    if !rest.is_empty() {
+        text.push(char::REPLACEMENT_CHARACTER);
+    }
+    text
+}
+
+/// `text` as ISO 8859-1 (SMPP `data_coding` 3); `None` if a character is beyond U+00FF.
+#[must_use]
+pub fn encode_latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+}
+
+/// The text of ISO 8859-1 octets.
+#[must_use]
+pub fn decode_latin1(octets: &[u8]) -> String {
+    octets.iter().map(|octet| char::from(*octet)).collect()
+}

@@ -1,0 +1,154 @@
+//! Phone numbers: what callers write ([`parse`]) and what the rest of the product works with ([`Msisdn`]).
+//!
+//! A number is read by the grammar of the dialect it came in, never judged: no check asks whether a number
+//! is assigned or its length fits its country, since no table of ours is as current as the carriers'.
+
+mod country;
+mod grammar;
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub use grammar::{Grammar, PhoneError, parse};
+
+/// Most digits of an international number (ITU-T E.164 section 6.2.1).
+pub const MSISDN_DIGITS_MAX: usize = 15;
+
+/// An international phone number: the digits of E.164, country code first, without any prefix.
+///
+/// 1 to [`MSISDN_DIGITS_MAX`] digits, the first not zero. The lower bound is that low so that a short code a
+/// handset answered to is one too; [`parse`] asks for more. The order is the numeric one, so the numbers of a
+/// country are *not* one range: compare prefixes with [`has_prefix`](Self::has_prefix).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Msisdn(u64);
+
+impl Msisdn {
+    const VALUE_MAX: u64 = 10u64.pow(MSISDN_DIGITS_MAX as u32) - 1;
+
+    /// The number with exactly these ASCII digits; `None` for anything else in the text, a leading zero, or a
+    /// length outside 1 to [`MSISDN_DIGITS_MAX`].
+    #[must_use]
+    pub fn from_digits(digits: &str) -> Option<Self> {
+        if digits.starts_with('0') || digits.len() > MSISDN_DIGITS_MAX {
+            return None;
+        }
+        ascii_number(digits).map(Self)
+    }
+
+    /// The number whose digits, read as one integer, are `value`; `None` for zero and above fifteen digits.
+    #[must_use]
+    pub const fn from_u64(value: u64) -> Option<Self> {
+        if value >= 1 && value <= Self::VALUE_MAX {
+            Some(Self(value))
+        } else {
+            None
+        }
+    }
+
+    /// The digits read as one integer: how a number is stored.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The digits, without plus.
+    #[must_use]
+    pub fn digits(self) -> String {
+        self.0.to_string()
+    }
+
+    /// How many digits there are: 1 to [`MSISDN_DIGITS_MAX`].
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.0.ilog10() as usize + 1
+    }
+
+    /// Always false; a number has at least one digit.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        false
+    }
+
+    /// Whether the digits begin with `prefix`. The empty prefix is in front of every number, and text that is
+    /// not ASCII digits in front of none. Does not allocate.
+    #[must_use]
+    pub fn has_prefix(&self, prefix: &str) -> bool {
+        if prefix.is_empty() {
+            return true;
+        }
+        // No number begins with a zero, so equal values mean equal digits.
+        !prefix.starts_with('0')
+            && ascii_number(prefix).is_some_and(|value| self.leading(prefix.len()) == Some(value))
+    }
+
+    /// The first `count` digits as an integer; `None` when there are fewer.
+    fn leading(self, count: usize) -> Option<u64> {
+        let dropped = self.len().checked_sub(count)?;
+        Some(self.0 / 10u64.pow(u32::try_from(dropped).ok()?))
+    }
+
+    /// The ITU country calling code the number begins with (ITU-T E.164, list of assigned codes), or `None`
+    /// for a number in no assigned code.
+    #[must_use]
+    pub fn country_code(self) -> Option<u16> {
+        country::of(self).map(|country| country.code)
+    }
+
+    /// The ISO 3166-1 alpha-2 code of the country that administers the number's calling code, upper case.
+    ///
+    /// A dependent territory that shares its parent's code counts as the parent (Åland is `FI`). `None` where
+    /// the code alone does not tell, such as +1, which independent countries share, and for codes that belong
+    /// to no country (+800, +87x, +88x).
+    #[must_use]
+    pub fn country_iso(self) -> Option<&'static str> {
+        country::of(self).and_then(|country| country.iso)
+    }
+
+    /// Whether this is a number of mainland China (+86); Hong Kong, Macao and Taiwan have codes of their own.
+    #[must_use]
+    pub fn is_mainland_china(self) -> bool {
+        self.has_prefix("86")
+    }
+
+    /// Whether this is a mobile number of mainland China: `86`, then eleven digits that begin `13` to `19`.
+    #[must_use]
+    pub const fn is_mainland_china_mobile(self) -> bool {
+        self.0 >= 86_130_0000_0000 && self.0 <= 86_199_9999_9999
+    }
+}
+
+/// The value of ASCII digits; `None` for an empty text, any other character, or more than 19 digits.
+fn ascii_number(digits: &str) -> Option<u64> {
+    // 19 digits always fit. `str::parse` alone would also take a plus sign.
+    let plain = (1..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+impl fmt::Display for Msisdn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Msisdn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Msisdn({})", self.0)
+    }
+}
+
+/// As a text of digits: fifteen digits would survive as a JSON number, but readers take numbers for quantities.
+impl Serialize for Msisdn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Msisdn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        Self::from_digits(&digits).ok_or_else(|| {
+            de::Error::custom("a phone number is 1 to 15 digits, country code first, without plus")
+        })
+    }
+}

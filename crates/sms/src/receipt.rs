@@ -1,0 +1,1 @@
+//! Delivery receipts: what a carrier says became of a segment.

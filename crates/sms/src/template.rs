@@ -1,0 +1,233 @@
+//! Message templates: a text with placeholders, split once and filled many times.
+//!
+//! Four spellings mean the same thing, because the three vendors' customers bring four: `{1}`, `%name%`, `{{name}}`
+//! and `{name}`. A name is 1 to [`NAME_CHARS_MAX`] ASCII letters, digits, `_` or `-`, and does not begin with `-`:
+//! "save 20%-30%" is a range, not a variable. Whatever is not a placeholder is text: a lone brace, `{}`, `%%`,
+//! "50% off 20% on".
+//!
+//! # Positions
+//! Every variable has a position, so that it can be filled by name and by position whatever its spelling:
+//! - All names are numbers: positions follow the numbers. "{2} {1}" with values `a, b` is "b a". Gaps close:
+//!   "{1} {3}" has two variables and takes two values.
+//! - Otherwise, also when numbers and names are mixed: positions follow first appearance.
+//!   "%name%, code {1}" takes the name first and the code second.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The longest variable name, in characters. Anything longer between the marks is text.
+pub const NAME_CHARS_MAX: usize = 32;
+
+/// A template's text, split at its placeholders.
+#[derive(Clone, Debug)]
+pub struct Template {
+    text: Box<str>,
+    variables: Box<[Box<str>]>,
+    /// Indices into `variables`, by name.
+    by_name: Box<[usize]>,
+    placeholders: Box<[Placeholder]>,
+    /// Every name is a number, so that a number is a name and never a position.
+    numbered: bool,
+}
+
+/// One place to fill.
+#[derive(Clone, Debug)]
+struct Placeholder {
+    /// Where it stands in the text, marks included.
+    span: Range<usize>,
+    /// The variable's index.
+    variable: usize,
+}
+
+impl Template {
+    /// Reads a template. Total: every text is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let found = placeholders(text);
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in &found {
+            seen.entry(name).or_insert_with(|| {
+                names.push(name);
+                names.len() - 1
+            });
+        }
+        let numbered = !names.is_empty() && names.iter().all(|name| number(name).is_some());
+        if numbered {
+            names.sort_by_key(|name| number(name));
+            seen = names.iter().enumerate().map(|(position, name)| (*name, position)).collect();
+        }
+        let mut by_name: Box<[usize]> = (0..names.len()).collect();
+        by_name.sort_unstable_by_key(|index| names.get(*index));
+        let placeholders = found
+            .iter()
+            .filter_map(|(name, span)| Some(Placeholder { span: span.clone(), variable: *seen.get(name)? }))
+            .collect();
+        Self {
+            text: text.into(),
+            variables: names.into_iter().map(Box::from).collect(),
+            by_name,
+            placeholders,
+            numbered,
+        }
+    }
+
+    /// The text as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The variables' names without marks, each once, by position (see the module's introduction).
+    #[must_use]
+    pub fn variables(&self) -> &[Box<str>] {
+        &self.variables
+    }
+
+    /// One value per variable from a list by position; surplus values are left out.
+    #[must_use]
+    pub fn resolve_positional(&self, values: &[Box<str>]) -> Vec<Option<Box<str>>> {
+        (0..self.variables.len()).map(|position| values.get(position).cloned()).collect()
+    }
+
+    /// One value per variable from names, given with or without marks (`code`, `%code%`, `{{code}}`, `{code}`).
+    /// A number that is nobody's name is a position, from 1. A name beats a position; of two values for the same
+    /// name the last counts, as in a JSON object. Names of no variable are left out.
+    #[must_use]
+    pub fn resolve_named<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Vec<Option<Box<str>>> {
+        let mut named: Vec<Option<&str>> = vec![None; self.variables.len()];
+        let mut placed = named.clone();
+        for (name, value) in values {
+            let (slots, index) = match self.address(name) {
+                Some(Address::Name(index)) => (&mut named, index),
+                Some(Address::Position(index)) => (&mut placed, index),
+                None => continue,
+            };
+            if let Some(slot) = slots.get_mut(index) {
+                *slot = Some(value);
+            }
+        }
+        named.into_iter().zip(placed).map(|(named, placed)| named.or(placed).map(Box::from)).collect()
+    }
+
+    /// Those of `names` that address no variable, as given.
+    pub fn surplus_named<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+        names.into_iter().filter(|name| self.address(name).is_none())
+    }
+
+    /// The text with `values` (one per variable, by position) in place of the placeholders. A placeholder without a
+    /// value stays as written. A value is text: placeholders in it are not filled.
+    #[must_use]
+    pub fn render(&self, values: &[Option<&str>]) -> String {
+        let mut out = String::new();
+        self.render_into(&mut out, values);
+        out
+    }
+
+    /// [`render`](Self::render) at the end of `out`.
+    pub fn render_into(&self, out: &mut String, values: &[Option<&str>]) {
+        let value_of = |place: &Placeholder| values.get(place.variable).copied().flatten();
+        let filled: usize = self.placeholders.iter().filter_map(value_of).map(str::len).sum();
+        out.reserve(self.text.len() + filled);
+        let mut written = 0;
+        for place in &self.placeholders {
+            if let Some(value) = value_of(place) {
+                out.push_str(&self.text[written..place.span.start]);
+                out.push_str(value);
+                written = place.span.end;
+            }
+        }
+        out.push_str(&self.text[written..]);
+    }
+
+    fn address(&self, given: &str) -> Option<Address> {
+        let name = without_marks(given);
+        let found = self.by_name.binary_search_by(|index| {
+            self.variables.get(*index).map_or("", |variable| variable).cmp(name)
+        });
+        if let Ok(place) = found {
+            return self.by_name.get(place).copied().map(Address::Name);
+        }
+        if self.numbered {
+            return None;
+        }
+        let position = usize::try_from(number(name)?).ok()?.checked_sub(1)?;
+        (position < self.variables.len()).then_some(Address::Position(position))
+    }
+}
+
+/// How a name given with a value meets a variable; holds the variable's index.
+enum Address {
+    Name(usize),
+    Position(usize),
+}
+
+/// Whether `text` holds a web link, `http://` or `https://` in any case. Vendors refuse these in variables.
+#[must_use]
+pub fn contains_link(text: &str) -> bool {
+    text.match_indices("://").any(|(at, _)| {
+        let before = &text.as_bytes()[..at];
+        ends_with(before, b"http") || ends_with(before, b"https")
+    })
+}
+
+fn ends_with(octets: &[u8], word: &[u8]) -> bool {
+    let start = octets.len().checked_sub(word.len());
+    start.and_then(|start| octets.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(word))
+}
+
+/// The number a name is, if it is all digits. 32 digits are less than `u128` holds.
+fn number(name: &str) -> Option<u128> {
+    let digits = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_digit());
+    digits.then(|| name.parse().ok()).flatten()
+}
+
+/// Pairs of marks, longest first: `{{` would otherwise be read as `{`.
+const MARKS: [(&str, &str); 3] = [("{{", "}}"), ("{", "}"), ("%", "%")];
+
+fn without_marks(given: &str) -> &str {
+    MARKS
+        .iter()
+        .find_map(|(open, close)| given.strip_prefix(open)?.strip_suffix(close))
+        .unwrap_or(given)
+}
+
+/// All placeholders of `text` from left to right: name, and span with marks.
+fn placeholders(text: &str) -> Vec<(&str, Range<usize>)> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(next) = text.get(from..).and_then(|rest| rest.find(['{', '%'])) {
+        let start = from + next;
+        match placeholder_at(text, start) {
+            Some((name, end)) => {
+                found.push((name, start..end));
+                from = end;
+            }
+            None => from = start + 1,
+        }
+    }
+    found
+}
+
+/// The placeholder that starts at `start`: its name and where it ends.
+fn placeholder_at(text: &str, start: usize) -> Option<(&str, usize)> {
+    let rest = text.get(start..)?;
+    MARKS.iter().find_map(|(open, close)| {
+        let inner = rest.strip_prefix(open)?;
+        let name = leading_name(inner)?;
+        let end = start + open.len() + name.len() + close.len();
+        inner.get(name.len()..)?.starts_with(close).then_some((name, end))
+    })
+}
+
+/// The name at the start of `text`, if there is one of permitted length.
+fn leading_name(text: &str) -> Option<&str> {
+    let permitted = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_' || octet == b'-';
+    // One more than permitted is enough to see that it is too long; a long run is not walked again and again.
+    let length = text.bytes().take(NAME_CHARS_MAX + 1).take_while(|octet| permitted(*octet)).count();
+    let sound = (1..=NAME_CHARS_MAX).contains(&length) && !text.starts_with('-');
+    if sound { text.get(..length) } else { None }
+}

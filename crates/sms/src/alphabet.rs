@@ -55,16 +55,16 @@ impl Code {
         match u32::from(character) {
             // The index is below the table's length by this arm's pattern.
             low @ 0..=0xFF => CODES[low as usize],
-            0x394 => Self(0x10), // Δ
-            0x3A6 => Self(0x12), // Φ
-            0x393 => Self(0x13), // Γ
-            0x39B => Self(0x14), // Λ
-            0x3A9 => Self(0x15), // Ω
-            0x3A0 => Self(0x16), // Π
-            0x3A8 => Self(0x17), // Ψ
-            0x3A3 => Self(0x18), // Σ
-            0x398 => Self(0x19), // Θ
-            0x39E => Self(0x1A), // Ξ
+            0x394 => Self(0x10),                   // Δ
+            0x3A6 => Self(0x12),                   // Φ
+            0x393 => Self(0x13),                   // Γ
+            0x39B => Self(0x14),                   // Λ
+            0x3A9 => Self(0x15),                   // Ω
+            0x3A0 => Self(0x16),                   // Π
+            0x3A8 => Self(0x17),                   // Ψ
+            0x3A3 => Self(0x18),                   // Σ
+            0x398 => Self(0x19),                   // Θ
+            0x39E => Self(0x1A),                   // Ξ
             0x20AC => Self(Self::EXTENDED | 0x65), // €
             _ => Self::NONE,
         }
@@ -123,7 +123,8 @@ pub fn detect(text: &str) -> Alphabet {
 /// What `text` costs in septets (an extension character costs two), or `None` if it is not GSM-7 text.
 #[must_use]
 pub fn septets(text: &str) -> Option<usize> {
-    text.chars().try_fold(0, |sum, character| Some(sum + septets_of(character)?))
+    text.chars()
+        .try_fold(0, |sum, character| Some(sum + septets_of(character)?))
 }
 
 /// What one character costs in septets: 1, 2, or `None` if it is not in the alphabet.
@@ -255,7 +256,9 @@ pub fn decode_ucs2(octets: &[u8]) -> String {
 /// `text` as ISO 8859-1 (SMPP `data_coding` 3); `None` if a character is beyond U+00FF.
 #[must_use]
 pub fn encode_latin1(text: &str) -> Option<Vec<u8>> {
-    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+    text.chars()
+        .map(|character| u8::try_from(u32::from(character)).ok())
+        .collect()
 }
 
 /// The text of ISO 8859-1 octets.

@@ -1,6 +1,9 @@
 //! What a text message is: numbers, alphabets, segments, templates, states and receipt text; no I/O, no clock.
 
+pub mod alphabet;
 pub mod class;
 pub mod phone;
 pub mod receipt;
+pub mod segment;
 pub mod state;
+pub mod template;

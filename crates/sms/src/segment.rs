@@ -74,7 +74,10 @@ pub struct Segmented {
 pub fn segments(text: &str, reference: Reference) -> Result<Segmented, TooLong> {
     let Measure { alphabet, units } = measure(text);
     if units <= single_units_max(alphabet) {
-        return Ok(Segmented { alphabet, parts: smallvec![encode(text, alphabet)] });
+        return Ok(Segmented {
+            alphabet,
+            parts: smallvec![encode(text, alphabet)],
+        });
     }
     let parts_needed = count_parts(text, alphabet, reference)?;
     let mut parts = SmallVec::with_capacity(usize::from(parts_needed));
@@ -119,8 +122,14 @@ struct Measure {
 
 fn measure(text: &str) -> Measure {
     match alphabet::septets(text) {
-        Some(units) => Measure { alphabet: Alphabet::Gsm7, units },
-        None => Measure { alphabet: Alphabet::Ucs2, units: text.encode_utf16().count() },
+        Some(units) => Measure {
+            alphabet: Alphabet::Gsm7,
+            units,
+        },
+        None => Measure {
+            alphabet: Alphabet::Ucs2,
+            units: text.encode_utf16().count(),
+        },
     }
 }
 
@@ -190,8 +199,17 @@ impl Deref for Udh {
 pub const fn udh(reference: Reference, number: u16, total: u8, seq: u8) -> Udh {
     let [high, low] = number.to_be_bytes();
     match reference {
-        Reference::Bits16 => Udh { octets: [6, 8, 4, high, low, total, seq], len: 7 },
-        Reference::Bits8 => Udh { octets: [5, 0, 3, low, total, seq, 0], len: 6 },
-        Reference::Sar => Udh { octets: [0; 7], len: 0 },
+        Reference::Bits16 => Udh {
+            octets: [6, 8, 4, high, low, total, seq],
+            len: 7,
+        },
+        Reference::Bits8 => Udh {
+            octets: [5, 0, 3, low, total, seq, 0],
+            len: 6,
+        },
+        Reference::Sar => Udh {
+            octets: [0; 7],
+            len: 0,
+        },
     }
 }

@@ -55,13 +55,22 @@ impl Template {
         let numbered = !names.is_empty() && names.iter().all(|name| number(name).is_some());
         if numbered {
             names.sort_by_key(|name| number(name));
-            seen = names.iter().enumerate().map(|(position, name)| (*name, position)).collect();
+            seen = names
+                .iter()
+                .enumerate()
+                .map(|(position, name)| (*name, position))
+                .collect();
         }
         let mut by_name: Box<[usize]> = (0..names.len()).collect();
         by_name.sort_unstable_by_key(|index| names.get(*index));
         let placeholders = found
             .iter()
-            .filter_map(|(name, span)| Some(Placeholder { span: span.clone(), variable: *seen.get(name)? }))
+            .filter_map(|(name, span)| {
+                Some(Placeholder {
+                    span: span.clone(),
+                    variable: *seen.get(name)?,
+                })
+            })
             .collect();
         Self {
             text: text.into(),
@@ -87,7 +96,9 @@ impl Template {
     /// One value per variable from a list by position; surplus values are left out.
     #[must_use]
     pub fn resolve_positional(&self, values: &[Box<str>]) -> Vec<Option<Box<str>>> {
-        (0..self.variables.len()).map(|position| values.get(position).cloned()).collect()
+        (0..self.variables.len())
+            .map(|position| values.get(position).cloned())
+            .collect()
     }
 
     /// One value per variable from names, given with or without marks (`code`, `%code%`, `{{code}}`, `{code}`).
@@ -110,11 +121,18 @@ impl Template {
                 *slot = Some(value);
             }
         }
-        named.into_iter().zip(placed).map(|(named, placed)| named.or(placed).map(Box::from)).collect()
+        named
+            .into_iter()
+            .zip(placed)
+            .map(|(named, placed)| named.or(placed).map(Box::from))
+            .collect()
     }
 
     /// Those of `names` that address no variable, as given.
-    pub fn surplus_named<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    pub fn surplus_named<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> impl Iterator<Item = &'a str> {
         names.into_iter().filter(|name| self.address(name).is_none())
     }
 
@@ -146,7 +164,10 @@ impl Template {
     fn address(&self, given: &str) -> Option<Address> {
         let name = without_marks(given);
         let found = self.by_name.binary_search_by(|index| {
-            self.variables.get(*index).map_or("", |variable| variable).cmp(name)
+            self.variables
+                .get(*index)
+                .map_or("", |variable| variable)
+                .cmp(name)
         });
         if let Ok(place) = found {
             return self.by_name.get(place).copied().map(Address::Name);
@@ -176,7 +197,9 @@ pub fn contains_link(text: &str) -> bool {
 
 fn ends_with(octets: &[u8], word: &[u8]) -> bool {
     let start = octets.len().checked_sub(word.len());
-    start.and_then(|start| octets.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(word))
+    start
+        .and_then(|start| octets.get(start..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(word))
 }
 
 /// The number a name is, if it is all digits. 32 digits are less than `u128` holds.
@@ -227,7 +250,11 @@ fn placeholder_at(text: &str, start: usize) -> Option<(&str, usize)> {
 fn leading_name(text: &str) -> Option<&str> {
     let permitted = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_' || octet == b'-';
     // One more than permitted is enough to see that it is too long; a long run is not walked again and again.
-    let length = text.bytes().take(NAME_CHARS_MAX + 1).take_while(|octet| permitted(*octet)).count();
+    let length = text
+        .bytes()
+        .take(NAME_CHARS_MAX + 1)
+        .take_while(|octet| permitted(*octet))
+        .count();
     let sound = (1..=NAME_CHARS_MAX).contains(&length) && !text.starts_with('-');
     if sound { text.get(..length) } else { None }
 }

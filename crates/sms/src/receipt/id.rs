@@ -1,0 +1,219 @@
+//! The carrier's id of a segment, made comparable.
+//!
+//! A carrier names a segment twice, in `submit_sm_resp` and in the receipt, and need not spell it the same:
+//! SMPP 3.3 wrote ids in hexadecimal, 3.4 made them text, and since then one system answers in hexadecimal and
+//! reports in decimal, pads to ten digits on one side, or changes case.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::cut;
+
+/// Most octets kept of a carrier's id. SMPP allows 64; HTTP carriers use somewhat longer ones.
+pub const CARRIER_ID_OCTETS_MAX: usize = 128;
+
+/// A carrier's id of a segment, in the one spelling that is stored and compared.
+///
+/// Unique per carrier only, and even there not for ever: carriers use ids again after a while.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CarrierId(Box<str>);
+
+impl CarrierId {
+    /// The id spelled `normalised`, which comes from [`as_str`](Self::as_str) or a store; ids from the wire go
+    /// through an [`IdNotation`]. Kept to [`CARRIER_ID_OCTETS_MAX`] octets.
+    #[must_use]
+    pub fn new(normalised: &str) -> Self {
+        Self(cut(normalised, CARRIER_ID_OCTETS_MAX).into())
+    }
+
+    /// The id's spelling.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A short key for indexes: FNV-1a over the id's octets, 64 bits.
+    ///
+    /// Stored, so it never changes. Two ids may share a key: who finds by key compares the id.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        self.0.bytes().fold(OFFSET_BASIS, |hash, octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(PRIME)
+        })
+    }
+}
+
+impl fmt::Display for CarrierId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// How a carrier spells its ids.
+///
+/// In every notation case, zeros in front, and spaces, quotes and NULs around the id make no difference: no
+/// carrier tells two of its segments apart by those. An id that does not read in its notation (letters in
+/// `decimal`, more than 128 bits) is compared as text in that same way, so one odd id is still found.
+///
+/// The stored spelling is the one of the submission, which is the one the carrier's support asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum IdNotation {
+    /// The same text on both sides.
+    #[default]
+    AsIs,
+    /// Hexadecimal on both sides, `0x` in front or not.
+    Hex,
+    /// Decimal on both sides.
+    Decimal,
+    /// Hexadecimal in `submit_sm_resp`, decimal in the receipt.
+    HexSubmitDecimalReceipt,
+    /// Decimal in `submit_sm_resp`, hexadecimal in the receipt.
+    DecimalSubmitHexReceipt,
+}
+
+/// The base an id is written in.
+#[derive(Clone, Copy)]
+enum Base {
+    Text,
+    Hex,
+    Decimal,
+}
+
+impl IdNotation {
+    /// All notations.
+    pub const ALL: [Self; 5] = [
+        Self::AsIs,
+        Self::Hex,
+        Self::Decimal,
+        Self::HexSubmitDecimalReceipt,
+        Self::DecimalSubmitHexReceipt,
+    ];
+
+    /// The id a `submit_sm_resp` gives as `written`; `None` when it gives none, which a carrier may do.
+    #[must_use]
+    pub fn submit_id(&self, written: &str) -> Option<CarrierId> {
+        normalise(written, self.submit_base(), self.submit_base())
+    }
+
+    /// The id a receipt gives as `written`, equal to the [`submit_id`](Self::submit_id) of the same segment;
+    /// `None` when it gives none.
+    #[must_use]
+    pub fn receipt_id(&self, written: &str) -> Option<CarrierId> {
+        normalise(written, self.receipt_base(), self.submit_base())
+    }
+
+    const fn submit_base(self) -> Base {
+        match self {
+            Self::AsIs => Base::Text,
+            Self::Hex | Self::HexSubmitDecimalReceipt => Base::Hex,
+            Self::Decimal | Self::DecimalSubmitHexReceipt => Base::Decimal,
+        }
+    }
+
+    const fn receipt_base(self) -> Base {
+        match self {
+            Self::AsIs => Base::Text,
+            Self::Hex | Self::DecimalSubmitHexReceipt => Base::Hex,
+            Self::Decimal | Self::HexSubmitDecimalReceipt => Base::Decimal,
+        }
+    }
+
+    /// The notation's name in a carrier's configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AsIs => "as_is",
+            Self::Hex => "hex",
+            Self::Decimal => "decimal",
+            Self::HexSubmitDecimalReceipt => "hex_submit_decimal_receipt",
+            Self::DecimalSubmitHexReceipt => "decimal_submit_hex_receipt",
+        }
+    }
+}
+
+/// Reads `written` in the base `from` and spells it in the base `to`; as text where it does not read.
+fn normalise(written: &str, from: Base, to: Base) -> Option<CarrierId> {
+    let written = trim(written);
+    if written.is_empty() {
+        return None;
+    }
+    let value = match from {
+        Base::Text => None,
+        Base::Hex => number(
+            written
+                .strip_prefix("0x")
+                .or_else(|| written.strip_prefix("0X"))
+                .unwrap_or(written),
+            16,
+        ),
+        Base::Decimal => number(written, 10),
+    };
+    let spelled = match (value, to) {
+        (Some(value), Base::Hex) => format!("{value:x}"),
+        (Some(value), Base::Decimal | Base::Text) => value.to_string(),
+        (None, _) => without_padding(written).to_ascii_lowercase(),
+    };
+    Some(CarrierId::new(&spelled))
+}
+
+/// The value of digits in `radix`; unlike `from_str_radix` alone this takes no sign.
+fn number(digits: &str, radix: u32) -> Option<u128> {
+    if digits.starts_with('+') {
+        None
+    } else {
+        u128::from_str_radix(digits, radix).ok()
+    }
+}
+
+/// Drops the zeros in front, but never the last character.
+fn without_padding(id: &str) -> &str {
+    let padded = id.trim_start_matches('0');
+    if padded.is_empty() { "0" } else { padded }
+}
+
+/// Drops what carriers leave around an id.
+pub(super) fn trim(written: &str) -> &str {
+    written.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\0' | '"' | '\''))
+}
+
+/// The text is not the name of an [`IdNotation`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an id notation is one of as_is, hex, decimal, hex_submit_decimal_receipt, decimal_submit_hex_receipt"
+)]
+pub struct UnknownNotation;
+
+impl FromStr for IdNotation {
+    type Err = UnknownNotation;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|notation| notation.name() == name)
+            .ok_or(UnknownNotation)
+    }
+}
+
+impl fmt::Display for IdNotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for IdNotation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for IdNotation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}

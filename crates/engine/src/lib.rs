@@ -10,8 +10,20 @@
 //! carrier is on stable storage first; what a carrier tells is acknowledged when it is on stable storage.
 
 pub mod accept;
+mod carrier;
 pub mod catalog;
+pub mod clock;
+mod engine;
+pub mod metrics;
 pub mod public_id;
+pub mod queue;
+mod receipt;
+mod recover;
+pub mod route;
+pub mod sandbox;
+mod schedule;
+
+pub use engine::{Engine, Settings, StartError};
 
 pub use sms;
 pub use store::{

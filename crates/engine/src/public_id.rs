@@ -25,7 +25,8 @@ impl PublicIds {
     /// With the store's id key.
     pub fn new(key: &[u8; 32]) -> Self {
         // HMAC takes keys of any length; 32 octets cannot be refused.
-        let keyed = <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes any key"));
+        let keyed =
+            <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes any key"));
         Self { keyed }
     }
 
@@ -52,14 +53,19 @@ impl PublicIds {
     pub fn message_prefix(&self, account: AccountId, first: MessageId, template: i64) -> String {
         let tag = self.message_tag(account, first, template);
         let tag = std::str::from_utf8(&tag).unwrap_or_default();
-        format!("{}_{account}_{}_{template}_{tag}", first.accepted_at(), counter(first))
+        format!(
+            "{}_{account}_{}_{template}_{tag}",
+            first.accepted_at(),
+            counter(first)
+        )
     }
 
     /// Reads `<prefix>$<number as sent>` back to the first message of the request and the number;
     /// `None` when it is not one of ours for this account.
     pub fn read_message<'a>(&self, account: AccountId, written: &'a str) -> Option<(MessageId, &'a str)> {
         let (prefix, number) = written.split_once('$')?;
-        self.read_message_prefix(account, prefix).map(|first| (first, number))
+        self.read_message_prefix(account, prefix)
+            .map(|first| (first, number))
     }
 
     /// Reads a prefix alone.
@@ -74,7 +80,8 @@ impl PublicIds {
             return None;
         }
         let counter_max = 1_i64 << MessageId::COUNTER_BITS;
-        if !(0..counter_max).contains(&n) || !(0..1_i64 << (ID_BITS - MessageId::COUNTER_BITS)).contains(&ms) {
+        if !(0..counter_max).contains(&n) || !(0..1_i64 << (ID_BITS - MessageId::COUNTER_BITS)).contains(&ms)
+        {
             return None;
         }
         let first = MessageId::first_at(ms).plus(n);
@@ -90,8 +97,12 @@ impl PublicIds {
     }
 
     fn message_tag(&self, account: AccountId, first: MessageId, template: i64) -> [u8; TAG_CHARS] {
-        let mut digest =
-            self.digest(&[b"message", &account.0.to_be_bytes(), &first.0.to_be_bytes(), &template.to_be_bytes()]);
+        let mut digest = self.digest(&[
+            b"message",
+            &account.0.to_be_bytes(),
+            &first.0.to_be_bytes(),
+            &template.to_be_bytes(),
+        ]);
         let base = TAG_ALPHABET.len() as u128;
         std::array::from_fn(|_| {
             let digit = (digest % base) as usize;
@@ -107,7 +118,9 @@ impl PublicIds {
             mac.update(part);
         }
         let out = mac.finalize().into_bytes();
-        out.iter().take(16).fold(0, |all, octet| all << 8 | u128::from(*octet))
+        out.iter()
+            .take(16)
+            .fold(0, |all, octet| all << 8 | u128::from(*octet))
     }
 }
 
@@ -170,7 +183,10 @@ mod tests {
         let uuid = ids().session(AccountId(1), MessageId::first_at(1_795_000_000_000));
         assert_eq!(uuid.len(), 36);
         assert_eq!(uuid.as_bytes().get(14), Some(&b'4'));
-        assert!(matches!(uuid.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b')), "{uuid}");
+        assert!(
+            matches!(uuid.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b')),
+            "{uuid}"
+        );
     }
 
     proptest! {

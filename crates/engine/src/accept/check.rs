@@ -8,15 +8,13 @@ use super::{
 };
 use crate::catalog::{Snapshot, TemplateEntry, signed};
 use crate::route::Wanted;
-use sms::class::{Class, Kind};
+use sms::class::Class;
 use sms::phone::{Msisdn, PhoneError};
 use sms::segment::Reference;
 use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::sync::Arc;
-use store::{
-    AcceptOutcome, Account, CarrierNo, NewBatch, NewMessage, Position, RefusedReason, Review,
-};
+use store::{AcceptOutcome, Account, CarrierNo, NewBatch, NewMessage, Position, RefusedReason, Review};
 
 /// Which stored message, or which refusal, each recipient of a submission came to.
 #[derive(Debug, Default)]
@@ -55,11 +53,19 @@ pub(crate) fn check(
     catalog: &Snapshot,
     segment_reference: Reference,
 ) -> (Plan, Vec<NewBatch>) {
-    let mut plan = Plan { items: Vec::with_capacity(submission.items.len()) };
+    let mut plan = Plan {
+        items: Vec::with_capacity(submission.items.len()),
+    };
     let mut batches: Vec<NewBatch> = Vec::new();
     for item in &submission.items {
         let opens_session = !submission.one_session || batches.is_empty();
-        let checker = ItemChecker { submission, item, account, catalog, segment_reference };
+        let checker = ItemChecker {
+            submission,
+            item,
+            account,
+            catalog,
+            segment_reference,
+        };
         match checker.text_and_sender() {
             Err(refusal) => plan.items.push(ItemPlan {
                 refused: Some(refusal),
@@ -72,7 +78,11 @@ pub(crate) fn check(
                 if let Some(batch) = batches.get_mut(first_batch) {
                     batch.opens_session = opens_session;
                 }
-                plan.items.push(ItemPlan { refused: None, template: text.number, recipients });
+                plan.items.push(ItemPlan {
+                    refused: None,
+                    template: text.number,
+                    recipients,
+                });
             }
         }
     }
@@ -91,7 +101,8 @@ impl Plan {
                 // Messages of a batch stay contiguous without the refused ones: each refused one before
                 // this one moves it forward by one.
                 let of_batch = refused_at_commit.partition_point(|refused| refused.batch < batch);
-                match refused_at_commit.binary_search_by_key(&key, |refused| (refused.batch, refused.message)) {
+                match refused_at_commit.binary_search_by_key(&key, |refused| (refused.batch, refused.message))
+                {
                     Ok(at) => {
                         let reason = refused_at_commit.get(at).map(|refused| refused.reason);
                         Fate::Refused(reason.map_or(Refusal::PhoneSuppressed, refusal_at_commit))
@@ -108,15 +119,26 @@ impl Plan {
         };
         let items = self.items.iter().map(|item| {
             let fates: Vec<Fate> = item.recipients.iter().map(fate).collect();
-            let session = item.recipients.iter().zip(&fates).find_map(|(place, fate)| match (place, fate) {
-                (Place::Stored { batch, .. }, Fate::Accepted(_)) => {
-                    stored.batches.get(*batch as usize).map(|range| range.session)
-                }
-                _ => None,
-            });
-            ItemOutcome { refused: item.refused, session, template: item.template, fates }
+            let session = item
+                .recipients
+                .iter()
+                .zip(&fates)
+                .find_map(|(place, fate)| match (place, fate) {
+                    (Place::Stored { batch, .. }, Fate::Accepted(_)) => {
+                        stored.batches.get(*batch as usize).map(|range| range.session)
+                    }
+                    _ => None,
+                });
+            ItemOutcome {
+                refused: item.refused,
+                session,
+                template: item.template,
+                fates,
+            }
         });
-        Outcome { items: items.collect() }
+        Outcome {
+            items: items.collect(),
+        }
     }
 }
 
@@ -178,7 +200,8 @@ impl ItemChecker<'_> {
         if entry.template.review != Review::Approved {
             return Err(Refusal::TemplateNotApproved);
         }
-        let (domestic, international) = self.around(&entry.template.text, entry.template.position, Some(entry))?;
+        let (domestic, international) =
+            self.around(&entry.template.text, entry.template.position, Some(entry))?;
         Ok(Text {
             number: entry.template.number,
             class: entry.template.class,
@@ -219,7 +242,13 @@ impl ItemChecker<'_> {
     }
 
     fn sender(&self) -> Result<Option<Box<str>>, Refusal> {
-        let Some(sender) = self.item.sender.as_deref().map(str::trim).filter(|sender| !sender.is_empty()) else {
+        let Some(sender) = self
+            .item
+            .sender
+            .as_deref()
+            .map(str::trim)
+            .filter(|sender| !sender.is_empty())
+        else {
             return Ok(None);
         };
         let rules = self.rules();
@@ -243,42 +272,55 @@ impl ItemChecker<'_> {
         let mut routed: Option<(bool, Option<CarrierNo>)> = None;
         let mut places = Vec::with_capacity(self.item.recipients.len());
         for recipient in &self.item.recipients {
-            let place = self.recipient(recipient, text, &shared, &mut seen).and_then(|found| {
-                let domestic = split && found.msisdn.is_mainland_china();
-                let carrier = self.route(found.msisdn, text.class, sender.as_deref(), &mut routed)?;
-                let slot = open.get_mut(usize::from(domestic)).ok_or(Refusal::NoRoute)?;
-                let batch = match slot {
-                    Some(batch) => batch,
-                    None => {
-                        let pattern = if domestic { &text.domestic } else { &text.international };
-                        batches.push(self.batch(text, pattern, sender.clone()));
-                        slot.insert(OpenBatch::new(batches.len() - 1, Pattern::parse(pattern)))
-                    }
-                };
-                let values = found.own.as_ref().or(shared.as_ref().ok()).ok_or(Refusal::ValueMissing)?;
-                let shares_text = found.own.is_none();
-                let measured = match (shares_text, batch.measured) {
-                    (true, Some(measured)) => measured?,
-                    _ => {
-                        let measured = self.measure(&batch.pattern, values, &mut batch.rendered);
-                        if shares_text {
-                            batch.measured = Some(measured);
+            let place = self
+                .recipient(recipient, text, &shared, &mut seen)
+                .and_then(|found| {
+                    let domestic = split && found.msisdn.is_mainland_china();
+                    let carrier = self.route(found.msisdn, text.class, sender.as_deref(), &mut routed)?;
+                    let slot = open.get_mut(usize::from(domestic)).ok_or(Refusal::NoRoute)?;
+                    let batch = match slot {
+                        Some(batch) => batch,
+                        None => {
+                            let pattern = if domestic {
+                                &text.domestic
+                            } else {
+                                &text.international
+                            };
+                            batches.push(self.batch(text, pattern, sender.clone()));
+                            slot.insert(OpenBatch::new(batches.len() - 1, Pattern::parse(pattern)))
                         }
-                        measured?
-                    }
-                };
-                let into = batches.get_mut(batch.index).ok_or(Refusal::NoRoute)?;
-                into.messages.push(NewMessage {
-                    msisdn: found.msisdn,
-                    written: recipient.phone.clone(),
-                    params: (!values.filled.is_empty()).then(|| values.json.clone()),
-                    extra: recipient.extra.clone(),
-                    carrier,
-                    segments: measured.segments,
-                    failure: values.failure.or(measured.failure),
+                    };
+                    let values = found
+                        .own
+                        .as_ref()
+                        .or(shared.as_ref().ok())
+                        .ok_or(Refusal::ValueMissing)?;
+                    let shares_text = found.own.is_none();
+                    let measured = match (shares_text, batch.measured) {
+                        (true, Some(measured)) => measured?,
+                        _ => {
+                            let measured = self.measure(&batch.pattern, values, &mut batch.rendered);
+                            if shares_text {
+                                batch.measured = Some(measured);
+                            }
+                            measured?
+                        }
+                    };
+                    let into = batches.get_mut(batch.index).ok_or(Refusal::NoRoute)?;
+                    into.messages.push(NewMessage {
+                        msisdn: found.msisdn,
+                        written: recipient.phone.clone(),
+                        params: (!values.filled.is_empty()).then(|| values.json.clone()),
+                        extra: recipient.extra.clone(),
+                        carrier,
+                        segments: measured.segments,
+                        failure: values.failure.or(measured.failure),
+                    });
+                    Ok(Place::Stored {
+                        batch: batch.index as u32,
+                        message: into.messages.len() as u32 - 1,
+                    })
                 });
-                Ok(Place::Stored { batch: batch.index as u32, message: into.messages.len() as u32 - 1 })
-            });
             places.push(place.unwrap_or_else(Place::Refused));
         }
         // A batch none of whose recipients has values of its own needs no params: its text is final.
@@ -299,10 +341,11 @@ impl ItemChecker<'_> {
         if let Some(refusal) = recipient.refused {
             return Err(refusal);
         }
-        let msisdn = sms::phone::parse(&recipient.phone, self.rules().grammar).map_err(|error| match error {
-            PhoneError::Empty => Refusal::PhoneEmpty,
-            _ => Refusal::PhoneFormat,
-        })?;
+        let msisdn =
+            sms::phone::parse(&recipient.phone, self.rules().grammar).map_err(|error| match error {
+                PhoneError::Empty => Refusal::PhoneEmpty,
+                _ => Refusal::PhoneFormat,
+            })?;
         if self.rules().duplicates == Duplicates::RefuseLater && !seen.insert(msisdn) {
             return Err(Refusal::PhoneDuplicate);
         }
@@ -344,7 +387,10 @@ impl ItemChecker<'_> {
                     Missing::Literal => {}
                 },
                 Some(value) => {
-                    if rules.value_chars_max.is_some_and(|max| value.chars().count() > max) {
+                    if rules
+                        .value_chars_max
+                        .is_some_and(|max| value.chars().count() > max)
+                    {
                         return Err(Refusal::ValueTooLong);
                     }
                     if !rules.links_in_values && sms::template::contains_link(value) {
@@ -356,20 +402,34 @@ impl ItemChecker<'_> {
         Ok(Filled::new(filled, failure))
     }
 
-    fn measure(&self, pattern: &Pattern, values: &Filled, rendered: &mut String) -> Result<Measured, Refusal> {
+    fn measure(
+        &self,
+        pattern: &Pattern,
+        values: &Filled,
+        rendered: &mut String,
+    ) -> Result<Measured, Refusal> {
         rendered.clear();
         pattern.render_into(rendered, &values.as_refs());
         let rules = self.rules();
         let mut failure = None;
-        if rules.text_chars_max.is_some_and(|max| rendered.chars().count() > max) {
+        if rules
+            .text_chars_max
+            .is_some_and(|max| rendered.chars().count() > max)
+        {
             match rules.overlong {
                 Overlong::Refuse => return Err(Refusal::TextTooLong),
                 Overlong::Fail(code) => failure = Some(code),
             }
         }
         match (sms::segment::count(rendered, self.segment_reference), failure) {
-            (Ok(segments), failure) => Ok(Measured { segments: segments.min(255) as u8, failure }),
-            (Err(_), Some(code)) => Ok(Measured { segments: 255, failure: Some(code) }),
+            (Ok(segments), failure) => Ok(Measured {
+                segments: segments.min(255) as u8,
+                failure,
+            }),
+            (Err(_), Some(code)) => Ok(Measured {
+                segments: 255,
+                failure: Some(code),
+            }),
             (Err(_), None) => Err(Refusal::TextTooLong),
         }
     }
@@ -382,8 +442,13 @@ impl ItemChecker<'_> {
         routed: &mut Option<(bool, Option<CarrierNo>)>,
     ) -> Result<CarrierNo, Refusal> {
         let decide = || {
-            let wanted =
-                Wanted { msisdn, account: self.account.id, class, kind: self.submission.kind, sender };
+            let wanted = Wanted {
+                msisdn,
+                account: self.account.id,
+                class,
+                kind: self.submission.kind,
+                sender,
+            };
             self.catalog.routes().carriers(wanted).next()
         };
         // When no route looks at the number, one decision serves the whole item.
@@ -429,8 +494,14 @@ struct Filled {
 impl Filled {
     fn new(filled: Vec<Option<Box<str>>>, failure: Option<u16>) -> Self {
         // Strings and nulls always serialise.
-        let json = serde_json::to_string(&filled).unwrap_or_else(|_| "[]".to_owned()).into_boxed_str();
-        Self { filled, json, failure }
+        let json = serde_json::to_string(&filled)
+            .unwrap_or_else(|_| "[]".to_owned())
+            .into_boxed_str();
+        Self {
+            filled,
+            json,
+            failure,
+        }
     }
 
     fn as_refs(&self) -> Vec<Option<&str>> {
@@ -449,12 +520,22 @@ struct OpenBatch {
 
 impl OpenBatch {
     fn new(index: usize, pattern: Pattern) -> Self {
-        Self { index, pattern, rendered: String::new(), measured: None }
+        Self {
+            index,
+            pattern,
+            rendered: String::new(),
+            measured: None,
+        }
     }
 
     fn settle(self, batches: &mut [NewBatch], shared: Option<&Filled>) {
-        let (Some(batch), Some(shared)) = (batches.get_mut(self.index), shared) else { return };
-        let all_shared = batch.messages.iter().all(|m| m.params.as_deref().is_none_or(|p| *p == *shared.json));
+        let (Some(batch), Some(shared)) = (batches.get_mut(self.index), shared) else {
+            return;
+        };
+        let all_shared = batch
+            .messages
+            .iter()
+            .all(|m| m.params.as_deref().is_none_or(|p| *p == *shared.json));
         if !all_shared {
             return;
         }
@@ -480,4 +561,3 @@ fn drop_empty(batches: &mut Vec<NewBatch>, places: &mut [Place]) {
         }
     }
 }
-

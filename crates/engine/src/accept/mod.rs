@@ -1,13 +1,133 @@
 //! Accepting: from what a dialect understood of a request to what is stored of it.
 //!
 //! A dialect parses its wire into a [`Submission`]; [`check`] holds it against the catalog and the dialect's
-//! [`Rules`]; the store commits it; the dialect words the [`Outcome`].
+//! [`Rules`]; the store commits it; the dialect words the [`Outcome`]. What was stored is handed over to the ready
+//! queues right after the commit.
 
+mod check;
+mod handover;
 mod outcome;
 mod submission;
 
 pub use outcome::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Reply};
 pub use submission::{
-    BuiltIn, Duplicates, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules, SignatureRef, Submission,
-    TemplateRef, Values,
+    BuiltIn, Duplicates, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules, SignatureRef,
+    Submission, TemplateRef, Values,
 };
+
+use crate::engine::Shared;
+use crate::metrics::{DialectLabel, RepeatLabel, SameBody, dialect_name};
+use check::Plan;
+use sms::segment::Reference;
+use std::sync::Arc;
+use store::{
+    AcceptCommand, AcceptOutcome, Accepted, Account, Caps, Charge, NewIdempotency, OnCommit, StoreError,
+};
+
+/// See [`crate::Engine::accept`].
+pub(crate) async fn accept(
+    shared: &Arc<Shared>,
+    submission: Submission,
+    once: Option<Once>,
+    segment_reference: Reference,
+) -> Result<(Arc<Submission>, Reply), AcceptError> {
+    let catalog = shared.catalog.load();
+    let account = catalog
+        .account(submission.account)
+        .ok_or(AcceptError::AccountGone)?;
+    if !account.may_send {
+        return Err(AcceptError::MayNotSend);
+    }
+    let (plan, batches) = check::check(&submission, account, &catalog, segment_reference);
+    let (plan, submission) = (Arc::new(plan), Arc::new(submission));
+    let reply = if batches.is_empty() && once.is_none() {
+        Reply::New(plan.outcome(&AcceptOutcome::default()))
+    } else {
+        let now = shared.clock.now();
+        let handover = handover::prepare(shared, &submission, &batches);
+        let command = AcceptCommand {
+            account: account.id,
+            dialect: submission.dialect,
+            now,
+            batches,
+            idempotency: once.map(|once| idempotency(once, &plan, &submission)),
+            caps: caps(account),
+            charge: if account.balance.is_some() {
+                Charge::Prepaid
+            } else {
+                Charge::Free
+            },
+            suppressed: submission.rules.suppressed,
+            on_commit: OnCommit(Some(handover)),
+        };
+        drop(catalog);
+        commit(shared, command, &plan).await?
+    };
+    count(shared, &submission, &reply);
+    Ok((submission, reply))
+}
+
+async fn commit(shared: &Shared, command: AcceptCommand, plan: &Plan) -> Result<Reply, AcceptError> {
+    match shared.store.accept(command).await {
+        Ok(Accepted::New(stored)) => Ok(Reply::New(plan.outcome(&stored))),
+        Ok(Accepted::Repeat { answer, same_body }) => Ok(Reply::Repeat { answer, same_body }),
+        Err(store::AcceptError::NothingLeft(refused)) => {
+            let stored = AcceptOutcome {
+                refused,
+                ..AcceptOutcome::default()
+            };
+            Ok(Reply::New(plan.outcome(&stored)))
+        }
+        Err(store::AcceptError::Balance { .. }) => Err(AcceptError::Balance),
+        Err(store::AcceptError::Store(error)) => {
+            shared.metrics.unavailable.inc();
+            Err(match error {
+                StoreError::Busy { .. } => AcceptError::Busy,
+                error => AcceptError::Store(error),
+            })
+        }
+        Err(error) => Err(AcceptError::Store(StoreError::Other(error.to_string()))),
+    }
+}
+
+fn idempotency(once: Once, plan: &Arc<Plan>, submission: &Arc<Submission>) -> NewIdempotency {
+    let (plan, submission) = (Arc::clone(plan), Arc::clone(submission));
+    let reply = once.reply;
+    NewIdempotency {
+        scope: once.scope,
+        key: once.key,
+        fingerprint: once.fingerprint,
+        keep_ms: once.keep_ms,
+        record: Box::new(move |stored| reply(&submission, &plan.outcome(stored))),
+    }
+}
+
+fn caps(account: &Account) -> Option<Caps> {
+    (account.caps != Caps::default()).then_some(account.caps)
+}
+
+fn count(shared: &Shared, submission: &Submission, reply: &Reply) {
+    let dialect = dialect_name(submission.dialect);
+    match reply {
+        Reply::New(outcome) => {
+            let label = DialectLabel { dialect };
+            shared
+                .metrics
+                .accepted
+                .get_or_create(&label)
+                .inc_by(outcome.accepted() as u64);
+            let refused = outcome.refused() as u64;
+            if refused > 0 {
+                shared.metrics.refused.get_or_create(&label).inc_by(refused);
+            }
+        }
+        Reply::Repeat { same_body, .. } => {
+            let same_body = if *same_body { SameBody::Yes } else { SameBody::No };
+            shared
+                .metrics
+                .repeats
+                .get_or_create(&RepeatLabel { dialect, same_body })
+                .inc();
+        }
+    }
+}

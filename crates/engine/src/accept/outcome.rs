@@ -49,12 +49,16 @@ pub enum Fate {
 impl Outcome {
     /// How many recipients were stored.
     pub fn accepted(&self) -> usize {
-        self.fates().filter(|fate| matches!(fate, Fate::Accepted(_))).count()
+        self.fates()
+            .filter(|fate| matches!(fate, Fate::Accepted(_)))
+            .count()
     }
 
     /// How many recipients were not.
     pub fn refused(&self) -> usize {
-        self.fates().filter(|fate| matches!(fate, Fate::Refused(_))).count()
+        self.fates()
+            .filter(|fate| matches!(fate, Fate::Refused(_)))
+            .count()
     }
 
     /// The first refusal, if any.

@@ -197,6 +197,8 @@ pub type RecordReply = Box<dyn FnOnce(&Submission, &Outcome) -> Vec<u8> + Send>;
 
 impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Once").field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("Once")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }

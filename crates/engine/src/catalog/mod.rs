@@ -4,12 +4,16 @@ mod settings;
 mod snapshot;
 mod vault;
 
-pub use settings::{Linking, 
-    BindKind, CarrierSettings, DataCoding, InDoubt, RouteRule, SandboxSettings, SmppSettings, Tls,
+pub use settings::{
+    BindKind, CarrierSettings, DataCoding, InDoubt, Linking, RouteRule, SandboxSettings, SmppSettings, Tls,
 };
-pub use snapshot::{carrier_secret_name, credential_secret_name, CarrierEntry, CatalogError, CredentialEntry, Snapshot, TemplateEntry};
+pub(crate) use snapshot::signed;
+pub use snapshot::{
+    CarrierEntry, CatalogError, CredentialEntry, Snapshot, TemplateEntry, carrier_secret_name,
+    credential_secret_name,
+};
 pub use store::{
-    Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression, SuppressionKind,
-    Template,
+    Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression,
+    SuppressionKind, Template,
 };
 pub use vault::{Vault, VaultError};

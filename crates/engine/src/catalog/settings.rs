@@ -207,7 +207,11 @@ pub struct SandboxSettings {
 
 impl Default for SandboxSettings {
     fn default() -> Self {
-        Self { receipt_delay_ms: 1500, inbox_messages_max: 10_000, ready_messages_max: 20_000 }
+        Self {
+            receipt_delay_ms: 1500,
+            inbox_messages_max: 10_000,
+            ready_messages_max: 20_000,
+        }
     }
 }
 

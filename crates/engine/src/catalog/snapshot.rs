@@ -128,11 +128,18 @@ pub fn carrier_secret_name(carrier: &str) -> String {
 impl Snapshot {
     /// Compiles a stored catalog.
     pub fn compile(catalog: Catalog, vault: &Vault) -> Result<Self, CatalogError> {
-        let mut snapshot = Self { version: catalog.version, ..Self::default() };
+        let mut snapshot = Self {
+            version: catalog.version,
+            ..Self::default()
+        };
         for credential in &catalog.credentials {
             let name = credential_secret_name(&credential.family, &credential.key);
             let secret = vault.open(&name, &credential.sealed_secret)?;
-            let entry = CredentialEntry { account: credential.account, secret, enabled: credential.enabled };
+            let entry = CredentialEntry {
+                account: credential.account,
+                secret,
+                enabled: credential.enabled,
+            };
             let family = snapshot.credentials.entry(credential.family.clone()).or_default();
             family.insert(credential.key.clone(), entry);
         }
@@ -142,47 +149,83 @@ impl Snapshot {
             // Of two with the same text, the approved one is meant.
             let known = snapshot.signatures_by_text.get(&by_text);
             if known.is_none_or(|known| known.review != Review::Approved) {
-                snapshot.signatures_by_text.insert(by_text, Arc::clone(&signature));
+                snapshot
+                    .signatures_by_text
+                    .insert(by_text, Arc::clone(&signature));
             }
             snapshot.signatures.insert(signature.id, signature);
         }
         for template in catalog.templates {
             let entry = Arc::new(compile_template(template, &snapshot.signatures));
-            snapshot.templates_by_number.insert(entry.template.number, Arc::clone(&entry));
-            snapshot.templates_by_ut_id.insert(entry.template.ut_id.clone(), entry);
+            snapshot
+                .templates_by_number
+                .insert(entry.template.number, Arc::clone(&entry));
+            snapshot
+                .templates_by_ut_id
+                .insert(entry.template.ut_id.clone(), entry);
         }
         for carrier in catalog.carriers {
-            let settings = serde_json::from_value(carrier.settings)
-                .map_err(|source| CatalogError::Carrier { name: carrier.name.clone(), source })?;
-            let entry = CarrierEntry { no: carrier.no, name: carrier.name, settings };
+            let settings =
+                serde_json::from_value(carrier.settings).map_err(|source| CatalogError::Carrier {
+                    name: carrier.name.clone(),
+                    source,
+                })?;
+            let entry = CarrierEntry {
+                no: carrier.no,
+                name: carrier.name,
+                settings,
+            };
             snapshot.carriers.insert(entry.no, Arc::new(entry));
         }
         let accounts: HashMap<&str, AccountId> = catalog.accounts.iter().map(|a| (&*a.name, a.id)).collect();
-        let carriers: HashMap<&str, &CarrierEntry> =
-            snapshot.carriers.values().map(|carrier| (&*carrier.name, &**carrier)).collect();
+        let carriers: HashMap<&str, &CarrierEntry> = snapshot
+            .carriers
+            .values()
+            .map(|carrier| (&*carrier.name, &**carrier))
+            .collect();
         let mut rules = Vec::with_capacity(catalog.routes.len());
         for route in &catalog.routes {
             let position = route.position;
             let rule: RouteRule = serde_json::from_value(route.rule.clone())
                 .map_err(|source| CatalogError::Route { position, source })?;
-            let unknown = |what, name: &String| CatalogError::UnknownName { position, what, name: name.clone() };
+            let unknown = |what, name: &String| CatalogError::UnknownName {
+                position,
+                what,
+                name: name.clone(),
+            };
             let account_ids = rule
                 .accounts
                 .iter()
-                .map(|name| accounts.get(name.as_str()).copied().ok_or_else(|| unknown("account", name)))
+                .map(|name| {
+                    accounts
+                        .get(name.as_str())
+                        .copied()
+                        .ok_or_else(|| unknown("account", name))
+                })
                 .collect::<Result<Vec<_>, _>>()?;
             let to = rule
                 .carriers
                 .iter()
                 .map(|name| {
-                    let carrier = carriers.get(name.as_str()).ok_or_else(|| unknown("carrier", name))?;
+                    let carrier = carriers
+                        .get(name.as_str())
+                        .ok_or_else(|| unknown("carrier", name))?;
                     Ok((carrier.no, carrier.speaks()))
                 })
                 .collect::<Result<Vec<_>, CatalogError>>()?;
-            rules.push(Rule { position, rule, account_ids, to });
+            rules.push(Rule {
+                position,
+                rule,
+                account_ids,
+                to,
+            });
         }
         snapshot.routes = RouteTable::new(rules);
-        snapshot.accounts = catalog.accounts.into_iter().map(|a| (a.id, Arc::new(a))).collect();
+        snapshot.accounts = catalog
+            .accounts
+            .into_iter()
+            .map(|a| (a.id, Arc::new(a)))
+            .collect();
         Ok(snapshot)
     }
 
@@ -208,22 +251,31 @@ impl Snapshot {
 
     /// An account's template by number.
     pub fn template_by_number(&self, account: AccountId, number: i64) -> Option<&Arc<TemplateEntry>> {
-        self.templates_by_number.get(&number).filter(|entry| entry.template.account == account)
+        self.templates_by_number
+            .get(&number)
+            .filter(|entry| entry.template.account == account)
     }
 
     /// An account's template by its `UT…` id.
     pub fn template_by_ut_id(&self, account: AccountId, ut_id: &str) -> Option<&Arc<TemplateEntry>> {
-        self.templates_by_ut_id.get(ut_id).filter(|entry| entry.template.account == account)
+        self.templates_by_ut_id
+            .get(ut_id)
+            .filter(|entry| entry.template.account == account)
     }
 
     /// An account's signature by id.
     pub fn signature(&self, account: AccountId, id: i64) -> Option<&Arc<Signature>> {
-        self.signatures.get(&id).filter(|signature| signature.account == account)
+        self.signatures
+            .get(&id)
+            .filter(|signature| signature.account == account)
     }
 
     /// An account's signature by its text, with or without brackets.
     pub fn signature_by_text(&self, account: AccountId, text: &str) -> Option<&Arc<Signature>> {
-        let bare = text.trim().trim_start_matches(['【', '[']).trim_end_matches(['】', ']']);
+        let bare = text
+            .trim()
+            .trim_start_matches(['【', '['])
+            .trim_end_matches(['】', ']']);
         self.signatures_by_text.get(&(account, Box::from(bare)))
     }
 
@@ -261,5 +313,11 @@ fn compile_template(template: Template, signatures: &HashMap<i64, Arc<Signature>
             signature.review == Review::Approved && signature.account == template.account,
         ),
     };
-    TemplateEntry { template, pattern, domestic, international, signature_approved }
+    TemplateEntry {
+        template,
+        pattern,
+        domestic,
+        international,
+        signature_approved,
+    }
 }

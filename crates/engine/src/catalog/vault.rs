@@ -25,8 +25,11 @@ pub enum VaultError {
 impl Vault {
     /// With a 256-bit master key.
     pub fn new(master_key: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, master_key).unwrap_or_else(|_| unreachable!("the length is fixed"));
-        Self { key: LessSafeKey::new(key) }
+        let key =
+            UnboundKey::new(&AES_256_GCM, master_key).unwrap_or_else(|_| unreachable!("the length is fixed"));
+        Self {
+            key: LessSafeKey::new(key),
+        }
     }
 
     /// Seals a secret under its name (for instance `credential/sendcloud/demo`).
@@ -46,8 +49,13 @@ impl Vault {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
         let mut sealed = sealed.to_vec();
-        let open = self.key.open_in_place(nonce, Aad::from(name), &mut sealed).map_err(|_| wrong())?;
-        std::str::from_utf8(open).map(SecretString::from).map_err(|_| wrong())
+        let open = self
+            .key
+            .open_in_place(nonce, Aad::from(name), &mut sealed)
+            .map_err(|_| wrong())?;
+        std::str::from_utf8(open)
+            .map(SecretString::from)
+            .map_err(|_| wrong())
     }
 }
 
@@ -66,8 +74,14 @@ mod tests {
     fn a_secret_opens_under_its_own_name_and_key_only() {
         let vault = Vault::new(&[1; 32]);
         let sealed = vault.seal("credential/a", "s3cret").unwrap();
-        assert!(!sealed.windows(6).any(|w| w == b"s3cret"), "sealed text must not show the secret");
-        assert_eq!(vault.open("credential/a", &sealed).unwrap().expose_secret(), "s3cret");
+        assert!(
+            !sealed.windows(6).any(|w| w == b"s3cret"),
+            "sealed text must not show the secret"
+        );
+        assert_eq!(
+            vault.open("credential/a", &sealed).unwrap().expose_secret(),
+            "s3cret"
+        );
         assert!(vault.open("credential/b", &sealed).is_err());
         assert!(Vault::new(&[2; 32]).open("credential/a", &sealed).is_err());
         assert!(vault.open("credential/a", &[]).is_err());

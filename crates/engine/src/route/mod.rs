@@ -59,11 +59,17 @@ impl RouteTable {
         let mut entries = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
             if rule.rule.prefixes.is_empty() {
-                entries.push(Entry { prefix: Box::default(), rule: index });
+                entries.push(Entry {
+                    prefix: Box::default(),
+                    rule: index,
+                });
             }
             for prefix in &rule.rule.prefixes {
                 let digits: String = prefix.chars().filter(char::is_ascii_digit).collect();
-                entries.push(Entry { prefix: digits.into_boxed_str(), rule: index });
+                entries.push(Entry {
+                    prefix: digits.into_boxed_str(),
+                    rule: index,
+                });
             }
         }
         entries.sort_by_key(|entry| {
@@ -71,7 +77,11 @@ impl RouteTable {
             (std::cmp::Reverse(entry.prefix.len()), position)
         });
         let uniform = entries.iter().all(|entry| entry.prefix.is_empty());
-        Self { entries, rules, uniform }
+        Self {
+            entries,
+            rules,
+            uniform,
+        }
     }
 
     /// True when the decision does not depend on the number, so that one serves a whole batch.
@@ -82,16 +92,21 @@ impl RouteTable {
     /// The carriers for a message in order of preference; empty when none takes it.
     pub fn carriers(&self, wanted: Wanted<'_>) -> impl Iterator<Item = CarrierNo> + '_ {
         let voice = wanted.kind == Kind::Voice;
-        self.decide(wanted)
-            .into_iter()
-            .flat_map(move |rule| rule.to.iter().filter(move |(_, speaks)| *speaks || !voice).map(|(no, _)| *no))
+        self.decide(wanted).into_iter().flat_map(move |rule| {
+            rule.to
+                .iter()
+                .filter(move |(_, speaks)| *speaks || !voice)
+                .map(|(no, _)| *no)
+        })
     }
 
     /// The decision in words, one line a rule looked at.
     pub fn explain(&self, wanted: Wanted<'_>) -> Vec<String> {
         let mut lines = Vec::new();
         for entry in &self.entries {
-            let Some(rule) = self.rules.get(entry.rule) else { continue };
+            let Some(rule) = self.rules.get(entry.rule) else {
+                continue;
+            };
             let name = format!("route {} (prefix {:?})", rule.position, entry.prefix);
             match misfit(entry, rule, wanted) {
                 Some(why) => lines.push(format!("{name}: does not fit: {why}")),
@@ -130,7 +145,11 @@ fn misfit(entry: &Entry, rule: &Rule, wanted: Wanted<'_>) -> Option<&'static str
     if !written.kinds.is_empty() && !written.kinds.contains(&wanted.kind) {
         return Some("another kind");
     }
-    if !written.senders.is_empty() && !wanted.sender.is_some_and(|sender| written.senders.iter().any(|s| s == sender)) {
+    if !written.senders.is_empty()
+        && !wanted
+            .sender
+            .is_some_and(|sender| written.senders.iter().any(|s| s == sender))
+    {
         return Some("another sender");
     }
     if wanted.kind == Kind::Voice && !rule.to.iter().any(|(_, speaks)| *speaks) {
@@ -191,18 +210,48 @@ mod tests {
         other_account.account_ids = vec![AccountId(9)];
         let table = RouteTable::new(vec![marketing, other_account, rule(2, &[], &[(3, false)])]);
         assert_eq!(go(&table, wanted(447_700_900_123)), [3]);
-        assert_eq!(go(&table, Wanted { class: Class::Marketing, ..wanted(447_700_900_123) }), [1]);
+        assert_eq!(
+            go(
+                &table,
+                Wanted {
+                    class: Class::Marketing,
+                    ..wanted(447_700_900_123)
+                }
+            ),
+            [1]
+        );
         assert!(table.is_uniform());
         let told = table.explain(wanted(447_700_900_123)).join("\n");
-        assert!(told.contains("another class") && told.contains("another account") && told.contains("decides"), "{told}");
+        assert!(
+            told.contains("another class") && told.contains("another account") && told.contains("decides"),
+            "{told}"
+        );
     }
 
     #[test]
     fn voice_goes_only_to_carriers_that_speak() {
         let table = RouteTable::new(vec![rule(0, &[], &[(1, false), (2, true)])]);
         assert_eq!(go(&table, wanted(447_700_900_123)), [1, 2]);
-        assert_eq!(go(&table, Wanted { kind: Kind::Voice, ..wanted(447_700_900_123) }), [2]);
+        assert_eq!(
+            go(
+                &table,
+                Wanted {
+                    kind: Kind::Voice,
+                    ..wanted(447_700_900_123)
+                }
+            ),
+            [2]
+        );
         let silent = RouteTable::new(vec![rule(0, &[], &[(1, false)])]);
-        assert!(go(&silent, Wanted { kind: Kind::Voice, ..wanted(447_700_900_123) }).is_empty());
+        assert!(
+            go(
+                &silent,
+                Wanted {
+                    kind: Kind::Voice,
+                    ..wanted(447_700_900_123)
+                }
+            )
+            .is_empty()
+        );
     }
 }

@@ -1,0 +1,103 @@
+//! The direct hand-over: what was just committed goes to the ready queues without being read back.
+
+use super::Submission;
+use crate::engine::Shared;
+use sms::phone::Msisdn;
+use std::sync::Arc;
+use store::{AcceptOutcome, BatchView, MessageId, NewBatch, Outgoing};
+
+/// What is needed of a batch to send its messages.
+struct Kept {
+    /// Complete but for its ids and count.
+    view: BatchView,
+    messages: Vec<KeptMessage>,
+}
+
+struct KeptMessage {
+    msisdn: Msisdn,
+    params: Option<Box<str>>,
+}
+
+/// Keeps what the ready queues need of batches that are about to be stored; the result runs right after the commit.
+pub(super) fn prepare(
+    shared: &Arc<Shared>,
+    submission: &Submission,
+    batches: &[NewBatch],
+) -> Box<dyn FnOnce(&AcceptOutcome) + Send> {
+    let kept: Vec<Kept> = batches.iter().map(|batch| keep(submission, batch)).collect();
+    let shared = Arc::clone(shared);
+    Box::new(move |stored| hand_over(&shared, kept, stored))
+}
+
+fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
+    let messages = batch.messages.iter();
+    Kept {
+        view: BatchView {
+            id: MessageId(0),
+            session: MessageId(0),
+            count: 0,
+            account: submission.account,
+            dialect: submission.dialect,
+            class: batch.class,
+            kind: batch.kind,
+            template: batch.template,
+            text: Arc::clone(&batch.text),
+            sender: batch.sender.clone(),
+            label: batch.label,
+            custom: None,
+            due: batch.due,
+        },
+        messages: messages
+            .map(|m| KeptMessage {
+                msisdn: m.msisdn,
+                params: m.params.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn hand_over(shared: &Shared, mut kept: Vec<Kept>, stored: &AcceptOutcome) {
+    for (index, (batch, range)) in kept.iter_mut().zip(&stored.batches).enumerate() {
+        batch.view.id = range.first;
+        batch.view.session = range.session;
+        batch.view.count = range.count;
+        // What was refused inside the transaction has no id: the others moved up.
+        let mut refused: Vec<u32> = stored
+            .refused
+            .iter()
+            .filter(|r| r.batch as usize == index)
+            .map(|r| r.message)
+            .collect();
+        refused.sort_unstable_by(|a, b| b.cmp(a));
+        for message in refused {
+            if (message as usize) < batch.messages.len() {
+                batch.messages.remove(message as usize);
+            }
+        }
+    }
+    let views: Vec<Arc<BatchView>> = kept.iter().map(|batch| Arc::new(batch.view.clone())).collect();
+    for range in &stored.queued {
+        let index = range.batch as usize;
+        let (Some(batch), Some(view)) = (kept.get_mut(index), views.get(index)) else {
+            continue;
+        };
+        let from = (range.first.0 - view.id.0) as usize;
+        let to = (range.last.0 - view.id.0) as usize;
+        let Some(messages) = batch.messages.get_mut(from..=to) else {
+            continue;
+        };
+        let outgoing = messages.iter_mut().enumerate().map(|(at, message)| Outgoing {
+            id: range.first.plus(at as i64),
+            key: range.key,
+            msisdn: message.msisdn,
+            params: message.params.take(),
+            batch: Arc::clone(view),
+            attempts: 0,
+            last_attempt: None,
+        });
+        shared
+            .queues
+            .of(range.key.lane.carrier)
+            .hand_over(range.key.lane, outgoing);
+    }
+}

@@ -1,0 +1,175 @@
+//! Carriers: one runner each, following the catalog.
+//!
+//! - [`encode`]: a message into the PDUs of its segments (pure).
+//! - [`verdict`]: what follows from a carrier's answer (pure).
+//! - [`pace`]: rate and congestion of one bind (pure).
+//! - [`bind`]: one session: takes, submits, records, acknowledges.
+//! - [`runner`]: keeps a carrier's binds up, refills its queue, hands its messages on when it is away.
+
+pub(crate) mod bind;
+mod connect;
+pub(crate) mod encode;
+pub(crate) mod flight;
+pub(crate) mod pace;
+mod runner;
+pub(crate) mod verdict;
+
+use crate::catalog::CarrierEntry;
+use crate::engine::Shared;
+use parking_lot::Mutex;
+use runner::Runner;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+use store::{CarrierNo, UnixMs};
+use tokio_util::sync::CancellationToken;
+
+/// How a carrier is doing, as seen by routing and failover.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    binds_up: AtomicUsize,
+    /// When the last bind went away, Unix milliseconds; 0 while any is up.
+    away_since: AtomicI64,
+}
+
+impl Health {
+    pub(crate) fn new(now: UnixMs) -> Self {
+        Self {
+            binds_up: AtomicUsize::new(0),
+            away_since: AtomicI64::new(now),
+        }
+    }
+
+    pub(crate) fn bind_up(&self) {
+        self.binds_up.fetch_add(1, Ordering::AcqRel);
+        self.away_since.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn bind_down(&self, now: UnixMs) {
+        if self.binds_up.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.away_since.store(now, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn binds_up(&self) -> usize {
+        self.binds_up.load(Ordering::Acquire)
+    }
+
+    /// How long no bind has been up, in milliseconds; 0 while one is.
+    pub(crate) fn away_ms(&self, now: UnixMs) -> i64 {
+        match self.away_since.load(Ordering::Acquire) {
+            0 => 0,
+            since => (now - since).max(0),
+        }
+    }
+}
+
+/// All carriers that run.
+pub(crate) struct Carriers {
+    shared: Arc<Shared>,
+    running: Mutex<HashMap<CarrierNo, Running>>,
+}
+
+struct Running {
+    entry: Arc<CarrierEntry>,
+    health: Arc<Health>,
+    stop: CancellationToken,
+    done: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Carriers {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Starts, restarts and stops runners so that they are those of the catalog.
+    pub(crate) fn follow_catalog(self: &Arc<Self>) {
+        let catalog = self.shared.catalog.load_full();
+        let shares = catalog
+            .accounts()
+            .map(|account| (account.id, account.weight))
+            .collect();
+        self.shared.queues.set_shares(shares);
+        let mut running = self.running.lock();
+        running.retain(|no, carrier| {
+            let same = catalog.carrier(*no).is_some_and(|entry| *entry == carrier.entry);
+            if !same {
+                tracing::info!(carrier = %carrier.entry.name, "carrier changed: its runner stops");
+                carrier.stop.cancel();
+            }
+            same
+        });
+        for entry in catalog.carriers() {
+            running.entry(entry.no).or_insert_with(|| self.run(entry));
+        }
+    }
+
+    fn run(self: &Arc<Self>, entry: &Arc<CarrierEntry>) -> Running {
+        let stop = self.shared.cancel.child_token();
+        let health = Arc::new(Health::new(self.shared.clock.now()));
+        let (done_tx, done) = tokio::sync::watch::channel(false);
+        let runner = Runner {
+            shared: Arc::clone(&self.shared),
+            carriers: Arc::clone(self),
+            entry: Arc::clone(entry),
+            health: Arc::clone(&health),
+            stop: stop.clone(),
+        };
+        self.shared.tasks.spawn(async move {
+            runner.run().await;
+            // The receiver may be gone with a carrier that was replaced.
+            let _ = done_tx.send(true);
+        });
+        Running {
+            entry: Arc::clone(entry),
+            health,
+            stop,
+            done,
+        }
+    }
+
+    /// Lets every carrier finish what is in flight, for at most `grace`.
+    pub(crate) async fn drain(&self, grace: Duration) {
+        let done: Vec<_> = {
+            let running = self.running.lock();
+            for carrier in running.values() {
+                carrier.stop.cancel();
+            }
+            running.values().map(|carrier| carrier.done.clone()).collect()
+        };
+        let all = async {
+            for mut done in done {
+                // An error means that the runner has ended without a word.
+                let _ = done.wait_for(|done| *done).await;
+            }
+        };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::warn!(
+                "carriers did not drain within the grace of {grace:?}; what is in flight is in doubt"
+            );
+        }
+    }
+
+    /// Whether a carrier can take messages now.
+    pub(crate) fn is_up(&self, no: CarrierNo) -> bool {
+        self.running
+            .lock()
+            .get(&no)
+            .is_some_and(|carrier| carrier.health.binds_up() > 0)
+    }
+
+    /// Sessions up, by carrier.
+    pub(crate) fn binds_up(&self) -> Vec<(CarrierNo, usize)> {
+        let running = self.running.lock();
+        let mut up: Vec<_> = running
+            .iter()
+            .map(|(no, carrier)| (*no, carrier.health.binds_up()))
+            .collect();
+        up.sort_unstable_by_key(|(no, _)| *no);
+        up
+    }
+}

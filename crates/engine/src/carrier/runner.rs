@@ -1,0 +1,213 @@
+//! One carrier's runner: keeps its binds up, refills its queue, hands its messages on when it is away.
+
+use super::bind::{BindContext, BindSession, wanted};
+use super::connect::{self, BindError, Purpose};
+use super::encode::Profile;
+use super::verdict::RetryPolicy;
+use super::{Carriers, Health};
+use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings};
+use crate::engine::Shared;
+use crate::metrics::Metrics;
+use crate::queue::CarrierQueue;
+use crate::sandbox;
+use sms::receipt::IdNotation;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Runs one carrier until it is stopped.
+pub(super) struct Runner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) carriers: Arc<Carriers>,
+    pub(super) entry: Arc<CarrierEntry>,
+    pub(super) health: Arc<Health>,
+    pub(super) stop: CancellationToken,
+}
+
+/// How long a failed read of the store is left alone.
+const READ_RETRY: Duration = Duration::from_millis(200);
+/// How often a carrier that is away is looked at.
+const FAILOVER_LOOK: Duration = Duration::from_millis(500);
+/// Messages handed on in one go.
+const FAILOVER_BATCH: usize = 500;
+
+impl Runner {
+    pub(super) async fn run(self) {
+        let queue = self.shared.queues.of(self.entry.no);
+        let refill = refill(Arc::clone(&self.shared), Arc::clone(&queue));
+        let settings = self.entry.settings.clone();
+        match settings {
+            CarrierSettings::Sandbox(settings) => {
+                self.health.bind_up();
+                let work = sandbox::run(
+                    Arc::clone(&self.shared),
+                    self.entry.no,
+                    settings,
+                    queue,
+                    self.stop.clone(),
+                );
+                tokio::select! {
+                    () = work => {}
+                    () = refill => {}
+                }
+                self.health.bind_down(self.shared.clock.now());
+            }
+            CarrierSettings::Smpp(settings) => {
+                let failover = self.failover(Arc::clone(&queue), settings.failover_after_s);
+                tokio::select! {
+                    () = self.binds(&settings, Arc::clone(&queue)) => {}
+                    () = refill => {}
+                    () = failover => {}
+                }
+            }
+        }
+    }
+
+    async fn binds(&self, settings: &SmppSettings, queue: Arc<CarrierQueue>) {
+        let password = match connect::password(settings, &self.entry.name, &self.shared.vault) {
+            Ok(password) => password,
+            Err(error) => {
+                tracing::error!(carrier = %self.entry.name, %error, "this carrier cannot be bound");
+                return self.stop.cancelled().await;
+            }
+        };
+        let context = Arc::new(BindContext {
+            shared: Arc::clone(&self.shared),
+            entry: Arc::clone(&self.entry),
+            settings: settings.clone(),
+            profile: Profile::of(settings),
+            policy: RetryPolicy::of(settings),
+            notation: settings.id_notation.parse().unwrap_or(IdNotation::AsIs),
+            queue,
+            health: Arc::clone(&self.health),
+            stop: self.stop.clone(),
+        });
+        let sessions = (0..settings.binds.max(1)).flat_map(|index| {
+            Purpose::of(settings.bind)
+                .iter()
+                .map(move |purpose| (index, *purpose))
+        });
+        let mut running = tokio::task::JoinSet::new();
+        for (index, purpose) in sessions {
+            running.spawn(keep_up(Arc::clone(&context), password.clone(), index, purpose));
+        }
+        while let Some(ended) = running.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(carrier = %self.entry.name, %error, "a session's task failed");
+            }
+        }
+    }
+
+    /// While the carrier is away for long, hands its messages to the next carriers of their routes.
+    async fn failover(&self, queue: Arc<CarrierQueue>, after_s: u32) {
+        let after_ms = i64::from(after_s) * 1000;
+        loop {
+            tokio::time::sleep(FAILOVER_LOOK).await;
+            if self.health.away_ms(self.shared.clock.now()) < after_ms.max(1) {
+                continue;
+            }
+            while self.health.binds_up() == 0 && self.hand_on(&queue) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Hands some messages on; false when none could be.
+    fn hand_on(&self, queue: &CarrierQueue) -> bool {
+        let catalog = self.shared.catalog.load();
+        let messages = queue.take(FAILOVER_BATCH);
+        let taken = messages.len();
+        let mut kept = Vec::new();
+        for message in messages {
+            let next = catalog
+                .routes()
+                .carriers(wanted(&message))
+                .find(|no| *no != self.entry.no && self.carriers.is_up(*no));
+            match next {
+                None => kept.push(message),
+                Some(no) => {
+                    if let Err(message) = self.shared.queues.of(no).adopt(message) {
+                        kept.push(message);
+                    }
+                }
+            }
+        }
+        let handed_on = taken - kept.len();
+        queue.put_back(kept);
+        if handed_on > 0 {
+            tracing::warn!(carrier = %self.entry.name, messages = handed_on, "carrier away: messages handed on");
+        }
+        handed_on > 0
+    }
+}
+
+/// Keeps one session up: binds, runs it, binds again, with growing pauses while it fails.
+async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, index: u16, purpose: Purpose) {
+    let (name, settings) = (&context.entry.name, &context.settings);
+    let mut pause = Duration::from_secs(u64::from(settings.reconnect_s.max(1)));
+    let longest = Duration::from_secs(u64::from(settings.reconnect_s_max.max(1)));
+    loop {
+        let bound = tokio::select! {
+            () = context.stop.cancelled() => return,
+            bound = connect::bind(settings, &password, purpose) => bound,
+        };
+        match bound {
+            Ok((client, events)) => {
+                tracing::info!(carrier = %name, bind = index, "bound");
+                pause = Duration::from_secs(u64::from(settings.reconnect_s.max(1)));
+                let label = Metrics::carrier(context.entry.no);
+                let submits = purpose != Purpose::Receive;
+                if submits {
+                    context.health.bind_up();
+                }
+                context.shared.metrics.binds.get_or_create(&label).inc();
+                let reason = BindSession::new(Arc::clone(&context), index, submits, client)
+                    .run(events)
+                    .await;
+                context.shared.metrics.binds.get_or_create(&label).dec();
+                if submits {
+                    context.health.bind_down(context.shared.clock.now());
+                }
+                tracing::info!(carrier = %name, bind = index, %reason, "session over");
+            }
+            Err(error) => {
+                tracing::warn!(carrier = %name, bind = index, %error, "no session; next try in {pause:?}");
+                if matches!(error, BindError::Tls(_)) {
+                    pause = longest;
+                }
+            }
+        }
+        if context.stop.is_cancelled() {
+            return;
+        }
+        // Up to a quarter more, so that all sessions of all nodes do not come back at once.
+        let jittered = pause.mul_f64(1.0 + 0.25 * rand::random::<f64>());
+        tokio::select! {
+            () = context.stop.cancelled() => return,
+            () = tokio::time::sleep(jittered) => {}
+        }
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// Reads lanes that are behind, for as long as the carrier runs.
+async fn refill(shared: Arc<Shared>, queue: Arc<CarrierQueue>) {
+    loop {
+        let Some(wanted) = queue.next_read() else {
+            queue.wait_refill().await;
+            continue;
+        };
+        match shared
+            .store
+            .read_lane(wanted.lane, wanted.after, wanted.messages_max)
+            .await
+        {
+            Ok(messages) => queue.end_read(wanted, messages),
+            Err(error) => {
+                tracing::error!(%error, "waiting messages could not be read");
+                queue.read_failed(wanted);
+                tokio::time::sleep(READ_RETRY).await;
+            }
+        }
+    }
+}

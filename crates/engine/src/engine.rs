@@ -1,0 +1,232 @@
+//! The engine as a whole: what is wired to what, how it starts and how it stops.
+
+use crate::accept::{self, AcceptError, Once, Reply, Submission};
+use crate::carrier::Carriers;
+use crate::catalog::{CatalogError, Snapshot, Vault};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::public_id::PublicIds;
+use crate::queue::{QueueLimits, Queues};
+use crate::recover;
+use crate::sandbox::Inbox;
+use crate::schedule;
+use arc_swap::ArcSwap;
+use sms::segment::Reference;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use store::{AccountId, MessageFilter, MessageId, MessageView, Store, StoreError, TimelineEntry, UnixMs};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Bounds and habits of the engine. All of it stands in `config.default.toml`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bounds of the ready queues.
+    pub queue: QueueLimits,
+    /// How often the catalog's version is looked at.
+    pub catalog_poll: Duration,
+    /// How long messages are kept after they were accepted; `None`: for ever.
+    pub retention: Option<Duration>,
+    /// How long receipts nobody waits for are kept.
+    pub parked_keep: Duration,
+    /// Messages kept in the sandbox's inbox.
+    pub inbox_messages_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue: QueueLimits::default(),
+            catalog_poll: Duration::from_secs(1),
+            retention: None,
+            parked_keep: Duration::from_secs(72 * 3600),
+            inbox_messages_max: 10_000,
+        }
+    }
+}
+
+/// The engine could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The store failed.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The catalog cannot be used.
+    #[error("catalog: {0}")]
+    Catalog(#[from] CatalogError),
+}
+
+/// What all parts of the engine share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) vault: Vault,
+    pub(crate) catalog: ArcSwap<Snapshot>,
+    pub(crate) queues: Queues,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: Settings,
+    pub(crate) inbox: Arc<Inbox>,
+    /// Woken when something was put off until later.
+    pub(crate) delayed: tokio::sync::Notify,
+    /// No more messages are taken from the queues, and none accepted.
+    pub(crate) stopping: AtomicBool,
+    /// Ends every task.
+    pub(crate) cancel: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// The engine. Cheap to share; stops by [`Engine::stop`].
+pub struct Engine {
+    shared: Arc<Shared>,
+    public_ids: PublicIds,
+    carriers: Arc<Carriers>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts on a store: settles what a kill left in doubt, loads the queues, connects the carriers.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        vault: Vault,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Arc<Self>, StartError> {
+        let catalog = Snapshot::compile(store.load_catalog().await?, &vault)?;
+        let public_ids = PublicIds::new(&store.id_key().await?);
+        let shared = Arc::new(Shared {
+            queues: Queues::new(settings.queue),
+            inbox: Arc::new(Inbox::new(settings.inbox_messages_max)),
+            store,
+            clock,
+            vault,
+            catalog: ArcSwap::from_pointee(catalog),
+            metrics: Metrics::default(),
+            settings,
+            delayed: tokio::sync::Notify::new(),
+            stopping: AtomicBool::new(false),
+            cancel: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        recover::settle_in_doubt(&shared).await?;
+        recover::load_queues(&shared).await?;
+        let carriers = Arc::new(Carriers::new(Arc::clone(&shared)));
+        carriers.follow_catalog();
+        schedule::spawn_all(&shared, &carriers);
+        Ok(Arc::new(Self {
+            shared,
+            public_ids,
+            carriers,
+        }))
+    }
+
+    /// Accepts what can be accepted of a submission. When this returns, it is on stable storage.
+    ///
+    /// The submission comes back beside the reply: answers echo what was asked.
+    ///
+    /// # Errors
+    /// When nothing of the request was looked at, for a reason that is not in its recipients.
+    pub async fn accept(
+        &self,
+        submission: Submission,
+        once: Option<Once>,
+    ) -> Result<(Arc<Submission>, Reply), AcceptError> {
+        if self.is_stopping() {
+            return Err(AcceptError::Stopping);
+        }
+        accept::accept(&self.shared, submission, once, Reference::default()).await
+    }
+
+    /// The present catalog.
+    pub fn catalog(&self) -> Arc<Snapshot> {
+        self.shared.catalog.load_full()
+    }
+
+    /// Reads the catalog again now, rather than at the next look.
+    pub async fn reload_catalog(&self) -> Result<(), StartError> {
+        schedule::reload_catalog(&self.shared, &self.carriers).await
+    }
+
+    /// The makers of public ids.
+    pub fn public_ids(&self) -> &PublicIds {
+        &self.public_ids
+    }
+
+    /// The time.
+    pub fn now(&self) -> UnixMs {
+        self.shared.clock.now()
+    }
+
+    /// Messages of a session, in the order of their ids.
+    pub async fn session(
+        &self,
+        account: AccountId,
+        first: MessageId,
+        messages_max: usize,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        self.shared.store.session(account, first, messages_max).await
+    }
+
+    /// Messages of an account in a range of ids, newest first, and how many there are.
+    pub async fn find(
+        &self,
+        account: AccountId,
+        range: RangeInclusive<MessageId>,
+        filter: MessageFilter,
+    ) -> Result<(Vec<MessageView>, u64), StoreError> {
+        self.shared.store.find(account, range, filter).await
+    }
+
+    /// The story of one message.
+    pub async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
+        self.shared.store.timeline(id).await
+    }
+
+    /// What the sandbox delivered.
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.shared.inbox
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// The store, for readiness and tools.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Sessions up, by carrier.
+    pub fn binds_up(&self) -> Vec<(store::CarrierNo, usize)> {
+        self.carriers.binds_up()
+    }
+
+    /// True once [`Engine::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Acquire)
+    }
+
+    /// Stops in order: nothing new is accepted or taken, windows drain for at most `grace`, results are recorded,
+    /// sessions unbind, the store closes.
+    pub async fn stop(&self, grace: Duration) -> Result<(), StoreError> {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.carriers.drain(grace).await;
+        self.shared.cancel.cancel();
+        self.shared.tasks.close();
+        if tokio::time::timeout(grace, self.shared.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some tasks did not end within the grace of {grace:?}");
+        }
+        self.shared.store.close().await
+    }
+}

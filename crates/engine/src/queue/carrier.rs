@@ -1,0 +1,255 @@
+//! One carrier's ready queue.
+
+use super::QueueLimits;
+use super::fair::{ClassPicker, Turns, share_of};
+use super::lane::{LaneQueue, LoadedTo};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use store::{AccountId, CarrierNo, Lane, Outgoing};
+use tokio::sync::Notify;
+
+/// What is ready for one carrier.
+#[derive(Debug)]
+pub struct CarrierQueue {
+    carrier: CarrierNo,
+    limits: QueueLimits,
+    inner: Mutex<Inner>,
+    /// Messages became ready.
+    ready: Notify,
+    /// A lane that is behind has room.
+    refill: Notify,
+}
+
+#[derive(Debug)]
+struct Inner {
+    lanes: HashMap<Lane, LaneQueue>,
+    turns: [Turns<Lane>; 3],
+    classes: ClassPicker,
+    shares: Arc<HashMap<AccountId, u16>>,
+    /// Messages in all windows.
+    ready: usize,
+}
+
+/// A lane to be read, from where and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadWanted {
+    /// The lane.
+    pub lane: Lane,
+    /// The last message that is in memory already.
+    pub after: Option<LoadedTo>,
+    /// Messages there is room for.
+    pub messages_max: usize,
+}
+
+impl CarrierQueue {
+    pub(super) fn new(carrier: CarrierNo, limits: QueueLimits, shares: Arc<HashMap<AccountId, u16>>) -> Self {
+        let inner = Inner {
+            lanes: HashMap::new(),
+            turns: [Turns::default(), Turns::default(), Turns::default()],
+            classes: ClassPicker::new(limits.weights),
+            shares,
+            ready: 0,
+        };
+        Self {
+            carrier,
+            limits,
+            inner: Mutex::new(inner),
+            ready: Notify::new(),
+            refill: Notify::new(),
+        }
+    }
+
+    /// Whose queue it is.
+    pub fn carrier(&self) -> CarrierNo {
+        self.carrier
+    }
+
+    pub(super) fn set_shares(&self, shares: Arc<HashMap<AccountId, u16>>) {
+        self.inner.lock().shares = shares;
+    }
+
+    /// Messages ready in memory.
+    pub fn ready_messages(&self) -> usize {
+        self.inner.lock().ready
+    }
+
+    /// Takes over a freshly committed run of one lane, when there is room for all of it. Runs on the store's
+    /// thread, in commit order.
+    pub fn hand_over(&self, lane: Lane, messages: impl ExactSizeIterator<Item = Outgoing>) {
+        let mut inner = self.inner.lock();
+        let room = inner.room(lane, &self.limits);
+        let taken = inner.change(lane, |queue| queue.hand_over(messages, room));
+        drop(inner);
+        if taken > 0 {
+            self.ready.notify_one();
+        } else {
+            self.refill.notify_one();
+        }
+    }
+
+    /// Notes that messages wait in the store that this queue does not know of.
+    pub fn fall_behind(&self, lane: Lane) {
+        self.inner.lock().change(lane, LaneQueue::fall_behind);
+        self.refill.notify_one();
+    }
+
+    /// Takes a message of another carrier's lane in (failover). Gives it back when there is no room.
+    pub fn adopt(&self, message: Outgoing) -> Result<(), Outgoing> {
+        let mut inner = self.inner.lock();
+        if inner.ready >= self.limits.ready_messages_max {
+            return Err(message);
+        }
+        inner.change(message.key.lane, |queue| queue.adopt(message));
+        drop(inner);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Takes up to `messages_max` messages, fairly.
+    pub fn take(&self, messages_max: usize) -> Vec<Outgoing> {
+        let mut inner = self.inner.lock();
+        let mut taken = Vec::with_capacity(messages_max.min(inner.ready));
+        while taken.len() < messages_max {
+            let Some(message) = inner.take_one() else { break };
+            taken.push(message);
+        }
+        let left = inner.ready;
+        let refill = inner.lanes.values().any(|lane| {
+            lane.wants_read(self.limits.lane_messages_max.saturating_sub(lane.len()))
+                && lane.len() <= self.limits.lane_messages_max / 2
+        });
+        drop(inner);
+        if left > 0 {
+            // Another bind may have been waiting for the same notification.
+            self.ready.notify_one();
+        }
+        if refill {
+            self.refill.notify_one();
+        }
+        taken
+    }
+
+    /// Puts messages back in front of their lanes: they were taken and nothing came of it.
+    pub fn put_back(&self, messages: Vec<Outgoing>) {
+        if messages.is_empty() {
+            return;
+        }
+        let mut by_lane: HashMap<Lane, Vec<Outgoing>> = HashMap::new();
+        for message in messages {
+            by_lane.entry(message.key.lane).or_default().push(message);
+        }
+        let mut inner = self.inner.lock();
+        for (lane, messages) in by_lane {
+            inner.change(lane, |queue| queue.put_back(messages.into_iter()));
+        }
+        drop(inner);
+        self.ready.notify_one();
+    }
+
+    /// Waits until messages may be ready.
+    pub async fn wait_ready(&self) {
+        if self.inner.lock().ready > 0 {
+            return;
+        }
+        self.ready.notified().await;
+    }
+
+    /// Waits until a lane may want reading.
+    pub async fn wait_refill(&self) {
+        self.refill.notified().await;
+    }
+
+    /// The next lane to be read from the store, codes first; marks it as being read.
+    pub fn next_read(&self) -> Option<ReadWanted> {
+        let mut inner = self.inner.lock();
+        let mut wanting: Vec<Lane> = inner
+            .lanes
+            .iter()
+            .filter(|(lane, queue)| lane.carrier == self.carrier && queue.is_behind())
+            .map(|(lane, _)| *lane)
+            .collect();
+        wanting.sort_unstable_by_key(|lane| {
+            (
+                lane.class.as_u8(),
+                inner.lanes.get(lane).map_or(0, LaneQueue::len),
+            )
+        });
+        for lane in wanting {
+            let room = inner.room(lane, &self.limits);
+            let Some(queue) = inner.lanes.get_mut(&lane) else {
+                continue;
+            };
+            if let Some(after) = queue.begin_read(room) {
+                return Some(ReadWanted {
+                    lane,
+                    after,
+                    messages_max: room,
+                });
+            }
+        }
+        None
+    }
+
+    /// Takes in what a read brought.
+    pub fn end_read(&self, wanted: ReadWanted, messages: Vec<Outgoing>) {
+        let exhausted = messages.len() < wanted.messages_max;
+        let any = !messages.is_empty();
+        self.inner
+            .lock()
+            .change(wanted.lane, |queue| queue.end_read(messages, exhausted));
+        if any {
+            self.ready.notify_one();
+        }
+    }
+
+    /// A read failed: it is tried again later.
+    pub fn read_failed(&self, wanted: ReadWanted) {
+        self.inner.lock().change(wanted.lane, LaneQueue::read_failed);
+    }
+}
+
+impl Inner {
+    /// Messages a lane may take in now. A lane that has nothing ready always gets a few, so that a crowd of
+    /// campaigns cannot keep a quiet account out.
+    fn room(&self, lane: Lane, limits: &QueueLimits) -> usize {
+        const EMPTY_LANE_MIN: usize = 64;
+        let len = self.lanes.get(&lane).map_or(0, LaneQueue::len);
+        let of_lane = limits.lane_messages_max.saturating_sub(len);
+        let of_all = limits.ready_messages_max.saturating_sub(self.ready);
+        of_lane.min(of_all.max(EMPTY_LANE_MIN.saturating_sub(len)))
+    }
+
+    /// Changes a lane and keeps turns and sums right.
+    fn change<T>(&mut self, lane: Lane, change: impl FnOnce(&mut LaneQueue) -> T) -> T {
+        let queue = self.lanes.entry(lane).or_default();
+        let before = queue.len();
+        let result = change(queue);
+        let after = queue.len();
+        self.ready = self.ready + after - before;
+        if let Some(turns) = self.turns.get_mut(usize::from(lane.class.as_u8())) {
+            match (before, after) {
+                (0, 1..) => turns.join(lane),
+                (1.., 0) => turns.leave(lane),
+                _ => {}
+            }
+        }
+        result
+    }
+
+    fn take_one(&mut self) -> Option<Outgoing> {
+        let waits =
+            [0, 1, 2].map(|class: usize| self.turns.get(class).is_some_and(|turns| !turns.is_empty()));
+        let class = self.classes.pick(waits)?;
+        let turns = self.turns.get_mut(class)?;
+        let lane = turns.front()?;
+        let queue = self.lanes.get_mut(&lane)?;
+        let message = queue.pop()?;
+        self.ready -= 1;
+        turns.took(share_of(&self.shares, lane.account), queue.is_empty());
+        if queue.is_empty() && !queue.is_behind() && lane.carrier != message.key.lane.carrier {
+            self.lanes.remove(&lane);
+        }
+        Some(message)
+    }
+}

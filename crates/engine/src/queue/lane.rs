@@ -1,0 +1,120 @@
+//! One lane's window.
+
+use std::collections::VecDeque;
+use store::{MessageId, Outgoing, QueueNo};
+
+/// How far a lane has been loaded: the last message taken into memory, by place and id.
+pub(super) type LoadedTo = (QueueNo, MessageId);
+
+/// The part of a lane that is in memory.
+///
+/// Invariant: while not `behind`, everything that waits in the lane with a place after nothing is in `window` or was
+/// taken from it; while `behind`, that holds up to `loaded_to`, and the rest is read from the store.
+#[derive(Debug, Default)]
+pub(super) struct LaneQueue {
+    window: VecDeque<Outgoing>,
+    loaded_to: Option<LoadedTo>,
+    /// The store holds more than the window.
+    behind: bool,
+    /// Something was passed over since the last read began.
+    passed_over: bool,
+    /// A read is under way.
+    reading: bool,
+}
+
+impl LaneQueue {
+    pub(super) fn len(&self) -> usize {
+        self.window.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Outgoing> {
+        self.window.pop_front()
+    }
+
+    /// Puts messages back in front, in order: they were taken and nothing came of it.
+    pub(super) fn put_back(&mut self, messages: impl DoubleEndedIterator<Item = Outgoing>) {
+        for message in messages.rev() {
+            self.window.push_front(message);
+        }
+    }
+
+    /// Takes over messages without regard to places: they belong to another carrier's lane.
+    pub(super) fn adopt(&mut self, message: Outgoing) {
+        self.window.push_back(message);
+    }
+
+    /// Takes over a freshly committed run when it is next and there is room; returns how many were taken over.
+    /// The others are read from the store later.
+    pub(super) fn hand_over(
+        &mut self,
+        messages: impl ExactSizeIterator<Item = Outgoing>,
+        room: usize,
+    ) -> usize {
+        let count = messages.len();
+        if self.behind || count > room {
+            self.behind = true;
+            self.passed_over = true;
+            return 0;
+        }
+        for message in messages {
+            // A read may have seen the commit before its hand-over ran.
+            if self
+                .loaded_to
+                .is_none_or(|loaded| (message.key.no, message.id) > loaded)
+            {
+                self.loaded_to = Some((message.key.no, message.id));
+                self.window.push_back(message);
+            }
+        }
+        count
+    }
+
+    /// Notes that the store has more in this lane.
+    pub(super) fn fall_behind(&mut self) {
+        self.behind = true;
+        self.passed_over = true;
+    }
+
+    /// Whether reading is due; how far the lane was loaded, if so.
+    pub(super) fn begin_read(&mut self, room: usize) -> Option<Option<LoadedTo>> {
+        if !self.behind || self.reading || room == 0 {
+            return None;
+        }
+        self.reading = true;
+        self.passed_over = false;
+        Some(self.loaded_to)
+    }
+
+    /// Takes in what was read; `exhausted` when the store had no more at the time of reading.
+    pub(super) fn end_read(&mut self, messages: Vec<Outgoing>, exhausted: bool) {
+        self.reading = false;
+        for message in messages {
+            if self
+                .loaded_to
+                .is_none_or(|loaded| (message.key.no, message.id) > loaded)
+            {
+                self.loaded_to = Some((message.key.no, message.id));
+                self.window.push_back(message);
+            }
+        }
+        if exhausted && !self.passed_over {
+            self.behind = false;
+        }
+    }
+
+    pub(super) fn read_failed(&mut self) {
+        self.reading = false;
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    pub(super) fn wants_read(&self, room: usize) -> bool {
+        self.behind && !self.reading && room > 0
+    }
+}

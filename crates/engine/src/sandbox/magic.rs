@@ -1,0 +1,94 @@
+//! Numbers that provoke outcomes: `+1000000000N` (contract/engagelab.md section 8, "sandbox").
+
+use sms::phone::Msisdn;
+use sms::state::ReceiptState;
+
+/// What becomes of a message in the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Delivered after the usual delay: any number that is not magic.
+    Delivered,
+    /// Delivered after two seconds (`…00`).
+    DeliveredLater,
+    /// Delivered at once (`…10`).
+    DeliveredAtOnce,
+    /// Refused at submit with this SMPP status.
+    Refused(u32),
+    /// Taken, then not delivered, with this error code in the receipt.
+    Undelivered(&'static str),
+    /// Taken, and no receipt ever (`…03`).
+    Silent,
+}
+
+impl Outcome {
+    /// The outcome of a number.
+    pub fn of(msisdn: Msisdn) -> Self {
+        // +1 0000000 0NN: the last two digits decide.
+        const BASE: u64 = 10_000_000_000;
+        match msisdn.as_u64().checked_sub(BASE) {
+            Some(0) => Self::DeliveredLater,
+            Some(10) => Self::DeliveredAtOnce,
+            // The codes of the vendor's OTP product: 5011 bad number, 5013 blacklisted, 5019 unsubscribed, 3004 too often.
+            Some(1) => Self::Refused(0x0B),
+            Some(11) => Self::Refused(0x400),
+            Some(12) => Self::Refused(0x401),
+            Some(99) => Self::Refused(0x402),
+            Some(2) => Self::Undelivered("5012"),
+            Some(18) => Self::Undelivered("5018"),
+            Some(3) => Self::Silent,
+            _ => Self::Delivered,
+        }
+    }
+
+    /// Whether the message shows in the inbox: what a handset would never see does not.
+    pub(super) const fn is_shown(self) -> bool {
+        matches!(
+            self,
+            Self::Delivered | Self::DeliveredLater | Self::DeliveredAtOnce
+        )
+    }
+
+    pub(super) fn delay_ms(self, usual_ms: u32) -> i64 {
+        match self {
+            Self::DeliveredLater => 2_000,
+            Self::DeliveredAtOnce | Self::Refused(_) => 0,
+            Self::Delivered | Self::Undelivered(_) | Self::Silent => i64::from(usual_ms),
+        }
+    }
+
+    pub(super) const fn refused_with(self) -> Option<u32> {
+        match self {
+            Self::Refused(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn receipt(self) -> Option<(ReceiptState, &'static str)> {
+        match self {
+            Self::Delivered | Self::DeliveredLater | Self::DeliveredAtOnce => {
+                Some((ReceiptState::Delivered, "000"))
+            }
+            Self::Undelivered(error) => Some((ReceiptState::Undeliverable, error)),
+            Self::Refused(_) | Self::Silent => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magic_numbers_do_what_the_contract_lists() {
+        let of = |number| Outcome::of(Msisdn::from_u64(number).unwrap());
+        assert_eq!(of(10_000_000_000), Outcome::DeliveredLater);
+        assert_eq!(of(10_000_000_010), Outcome::DeliveredAtOnce);
+        assert_eq!(of(10_000_000_001), Outcome::Refused(0x0B));
+        assert_eq!(of(10_000_000_002), Outcome::Undelivered("5012"));
+        assert_eq!(of(10_000_000_018), Outcome::Undelivered("5018"));
+        assert_eq!(of(10_000_000_003), Outcome::Silent);
+        assert_eq!(of(10_000_000_099), Outcome::Refused(0x402));
+        assert_eq!(of(10_000_000_055), Outcome::Delivered);
+        assert_eq!(of(447_700_900_123), Outcome::Delivered);
+    }
+}

@@ -1,0 +1,248 @@
+//! The built-in carrier: delivers into an inbox of this process, so that what is sent can be read.
+//!
+//! Numbers `+1000000000N` provoke outcomes, as the vendor's own sandbox has them (contract/engagelab.md section 8);
+//! see [`magic`]. The receipt comes after a visible delay. Until then the message is in flight: a kill in between
+//! makes it in doubt, and it is delivered again, into the new process's empty inbox.
+
+mod inbox;
+mod magic;
+
+pub use inbox::{Delivered, Inbox};
+pub use magic::Outcome;
+
+use crate::carrier::encode;
+use crate::catalog::SandboxSettings;
+use crate::engine::Shared;
+use crate::queue::{CarrierQueue, consumed};
+use sms::receipt::CarrierId;
+use sms::state::MessageState;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{
+    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, Next, Outgoing,
+    RecordResults, SegmentAnswer, StoreError, UnixMs,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Messages in flight at most.
+const WINDOW_MAX: usize = 20_000;
+/// Messages taken at once.
+const TAKE_MAX: usize = 1_000;
+/// Pause after the store failed.
+const STORE_REST: Duration = Duration::from_millis(500);
+
+/// A message on its way to its receipt.
+struct Flying {
+    message: Outgoing,
+    attempt: AttemptId,
+    attempted_at: UnixMs,
+    outcome: Outcome,
+}
+
+/// The built-in carrier at work.
+struct Sandbox {
+    shared: Arc<Shared>,
+    carrier: CarrierNo,
+    settings: SandboxSettings,
+    queue: Arc<CarrierQueue>,
+    /// By the time their answer and receipt are due.
+    flying: BTreeMap<UnixMs, Vec<Flying>>,
+    count: usize,
+    open: std::collections::HashMap<AttemptId, u32>,
+}
+
+/// Runs until stopped; what is in flight then gets its receipt at once.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    carrier: CarrierNo,
+    settings: SandboxSettings,
+    queue: Arc<CarrierQueue>,
+    stop: CancellationToken,
+) {
+    let mut sandbox = Sandbox {
+        shared,
+        carrier,
+        settings,
+        queue,
+        flying: BTreeMap::new(),
+        count: 0,
+        open: std::collections::HashMap::new(),
+    };
+    while !stop.is_cancelled() {
+        let now = sandbox.shared.clock.now();
+        let due = sandbox
+            .flying
+            .keys()
+            .next()
+            .map(|due| u64::try_from(due - now).unwrap_or(0));
+        let wait = due.map_or(Duration::from_secs(3600), Duration::from_millis);
+        let room = WINDOW_MAX.saturating_sub(sandbox.count);
+        let queue = Arc::clone(&sandbox.queue);
+        let done = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = tokio::time::sleep(wait) => sandbox.land(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(0))).await,
+            () = queue.wait_ready(), if room > 0 => sandbox.take(room.min(TAKE_MAX)).await,
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "the store did not take the sandbox's work");
+            tokio::time::sleep(STORE_REST).await;
+        }
+    }
+    if let Err(error) = sandbox.land(UnixMs::MAX).await {
+        tracing::error!(%error, "the store did not take the sandbox's last receipts; they are in doubt");
+    }
+}
+
+impl Sandbox {
+    async fn take(&mut self, max: usize) -> Result<(), StoreError> {
+        let messages = self.queue.take(max);
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let now = self.shared.clock.now();
+        let start = AttemptStart {
+            carrier: self.carrier,
+            bind: 0,
+            now,
+            messages: messages.iter().map(|message| message.id).collect(),
+            consumed: consumed(&messages),
+        };
+        let begun = self.shared.store.begin_attempts(vec![start]).await;
+        let attempt = match begun.map(|attempts| attempts.into_iter().next()) {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) => {
+                self.queue.put_back(messages);
+                return Ok(());
+            }
+            Err(error) => {
+                self.queue.put_back(messages);
+                return Err(error);
+            }
+        };
+        self.open.insert(attempt, messages.len() as u32);
+        for message in messages {
+            let outcome = Outcome::of(message.msisdn);
+            if outcome.is_shown() {
+                self.shared.inbox.push(delivered(&message, now));
+            }
+            let delay = outcome.delay_ms(self.settings.receipt_delay_ms);
+            self.count += 1;
+            let flying = Flying {
+                message,
+                attempt,
+                attempted_at: now,
+                outcome,
+            };
+            self.flying.entry(now + delay).or_default().push(flying);
+        }
+        Ok(())
+    }
+
+    /// Records answers and receipts that are due.
+    async fn land(&mut self, now: UnixMs) -> Result<(), StoreError> {
+        let later = self.flying.split_off(&now.saturating_add(1));
+        let due: Vec<Flying> = std::mem::replace(&mut self.flying, later)
+            .into_values()
+            .flatten()
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let at = self.shared.clock.now();
+        // Receipts first: they are parked, and applied in the very transaction that records the answers. A kill
+        // in between leaves the message in doubt, never half done.
+        let receipts: Vec<CarrierReceipt> =
+            due.iter().filter_map(|flying| self.receipt(flying, at)).collect();
+        let outcomes: Vec<AttemptOutcome> = due.iter().map(|flying| self.outcome(flying, at)).collect();
+        let mut closed = Vec::new();
+        for flying in &due {
+            if let Some(open) = self.open.get_mut(&flying.attempt) {
+                *open -= 1;
+                if *open == 0 {
+                    closed.push(flying.attempt);
+                }
+            }
+        }
+        let recorded = async {
+            if !receipts.is_empty() {
+                self.shared.store.record_receipts(receipts).await?;
+            }
+            self.shared
+                .store
+                .record_results(RecordResults {
+                    outcomes,
+                    closed: closed.clone(),
+                })
+                .await
+        };
+        match recorded.await {
+            Ok(_) => {
+                self.count -= due.len();
+                for attempt in closed {
+                    self.open.remove(&attempt);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                for flying in &due {
+                    if let Some(open) = self.open.get_mut(&flying.attempt) {
+                        *open += 1;
+                    }
+                }
+                self.flying.entry(at).or_default().extend(due);
+                Err(error)
+            }
+        }
+    }
+
+    fn receipt(&self, flying: &Flying, at: UnixMs) -> Option<CarrierReceipt> {
+        let (state, error) = flying.outcome.receipt()?;
+        Some(CarrierReceipt {
+            carrier: self.carrier,
+            carrier_id: carrier_id(flying),
+            state,
+            error: Box::from(error),
+            received_at: at,
+        })
+    }
+
+    fn outcome(&self, flying: &Flying, at: UnixMs) -> AttemptOutcome {
+        let refused = flying.outcome.refused_with();
+        AttemptOutcome {
+            id: flying.message.id,
+            attempt: flying.attempt,
+            carrier: self.carrier,
+            attempts: flying.message.attempts.saturating_add(1),
+            attempted_at: flying.attempted_at,
+            answered_at: at,
+            answer: Answer::Single(SegmentAnswer {
+                status: refused.unwrap_or(0),
+                carrier_id: refused.is_none().then(|| carrier_id(flying)),
+            }),
+            next: if refused.is_some() {
+                Next::Final(MessageState::Rejected)
+            } else {
+                Next::Submitted
+            },
+        }
+    }
+}
+
+fn carrier_id(flying: &Flying) -> CarrierId {
+    CarrierId::new(&format!("{:x}", flying.message.id.0))
+}
+
+fn delivered(message: &Outgoing, now: UnixMs) -> Delivered {
+    let text = encode::text(message);
+    Delivered {
+        id: message.id.0,
+        to: format!("+{}", message.msisdn),
+        from: message.batch.sender.as_deref().unwrap_or_default().to_owned(),
+        segments: sms::segment::count(&text, sms::segment::Reference::default()).unwrap_or(255),
+        text,
+        class: message.batch.class,
+        kind: message.batch.kind,
+        time: now,
+    }
+}

@@ -8,7 +8,7 @@ use std::ops::Deref;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::alphabet::{self, Alphabet};
+use crate::alphabet::{self, Alphabet, ESCAPE};
 
 /// Parts one message can have: the header counts them in one octet, from 1.
 pub const PARTS_MAX: u8 = 255;
@@ -67,31 +67,58 @@ pub struct Segmented {
     pub parts: SmallVec<[Vec<u8>; 1]>,
 }
 
-/// Cuts `text` into parts.
+/// Cuts `text` into parts of its cheapest alphabet.
 ///
 /// # Errors
 /// [`TooLong`] if it takes more than [`PARTS_MAX`] parts.
 pub fn segments(text: &str, reference: Reference) -> Result<Segmented, TooLong> {
-    let Measure { alphabet, units } = measure(text);
-    if units <= single_units_max(alphabet) {
+    let alphabet = Alphabet::Gsm7;
+    let Some(septets) = alphabet::encode_gsm7(text) else {
+        return segments_ucs2(text, reference);
+    };
+    if septets.len() <= single_units_max(alphabet) {
         return Ok(Segmented {
             alphabet,
-            parts: smallvec![encode(text, alphabet)],
+            parts: smallvec![septets],
         });
     }
-    let parts_needed = count_parts(text, alphabet, reference)?;
-    let mut parts = SmallVec::with_capacity(usize::from(parts_needed));
-    let units_max = reference.part_units_max(alphabet);
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (part, behind) = rest.split_at(fitting(rest, alphabet, units_max));
-        parts.push(encode(part, alphabet));
-        rest = behind;
-    }
-    Ok(Segmented { alphabet, parts })
+    let cut = cut_septets(&septets, reference.part_units_max(alphabet));
+    within_max(cut.len())?;
+    Ok(Segmented {
+        alphabet,
+        parts: cut.into_iter().map(<[u8]>::to_vec).collect(),
+    })
 }
 
-/// How many parts [`segments`] would make.
+/// Cuts `text` into UCS-2 parts, also if GSM-7 would hold it: for carriers that take nothing else.
+///
+/// # Errors
+/// [`TooLong`] if it takes more than [`PARTS_MAX`] parts.
+pub fn segments_ucs2(text: &str, reference: Reference) -> Result<Segmented, TooLong> {
+    let alphabet = Alphabet::Ucs2;
+    if utf16_units(text) <= single_units_max(alphabet) {
+        return Ok(Segmented {
+            alphabet,
+            parts: smallvec![alphabet::encode_ucs2(text)],
+        });
+    }
+    let units_max = reference.part_units_max(alphabet);
+    let fewest = cut_text(text, |rest| fitting(rest, units_max));
+    within_max(fewest.len())?;
+    let whole = cut_text(text, |rest| fitting_clusters(rest, units_max));
+    // Keeping an emoji in one piece is good looks; it is never worth a part more on the bill.
+    let cut = if whole.len() == fewest.len() {
+        whole
+    } else {
+        fewest
+    };
+    Ok(Segmented {
+        alphabet,
+        parts: cut.into_iter().map(alphabet::encode_ucs2).collect(),
+    })
+}
+
+/// How many parts [`segments`] would make, without making them.
 ///
 /// # Errors
 /// [`TooLong`] if it takes more than [`PARTS_MAX`] parts.
@@ -100,11 +127,27 @@ pub fn count(text: &str, reference: Reference) -> Result<u16, TooLong> {
     if units <= single_units_max(alphabet) {
         return Ok(1);
     }
-    count_parts(text, alphabet, reference)
+    let units_max = reference.part_units_max(alphabet);
+    if alphabet == Alphabet::Gsm7 && units == text.len() {
+        // Plain ASCII, one septet a character: no pair to spare.
+        return within_max(units.div_ceil(units_max));
+    }
+    let mut parts = 1;
+    let mut filled = 0;
+    for character in text.chars() {
+        let more = units_of(character, alphabet);
+        filled += more;
+        if filled > units_max {
+            parts += 1;
+            filled = more;
+        }
+    }
+    within_max(parts)
 }
 
 /// Parts that a customer pays for: 160 septets or 70 units, beyond that 153 or 67 a part, whatever reference the
-/// route uses. Plain division, as customers check it; a cut that spares a pair is not charged. Saturates.
+/// route uses. Plain division, as customers check it; what a cut leaves empty to spare a pair is not charged.
+/// Saturates.
 #[must_use]
 pub fn billed_count(text: &str) -> u16 {
     let Measure { alphabet, units } = measure(text);
@@ -113,6 +156,13 @@ pub fn billed_count(text: &str) -> u16 {
     }
     let parts = units.div_ceil(Reference::Bits8.part_units_max(alphabet));
     u16::try_from(parts).unwrap_or(u16::MAX)
+}
+
+fn within_max(parts: usize) -> Result<u16, TooLong> {
+    match u8::try_from(parts) {
+        Ok(within) => Ok(u16::from(within)),
+        Err(_) => Err(TooLong { parts }),
+    }
 }
 
 struct Measure {
@@ -128,16 +178,13 @@ fn measure(text: &str) -> Measure {
         },
         None => Measure {
             alphabet: Alphabet::Ucs2,
-            units: text.encode_utf16().count(),
+            units: utf16_units(text),
         },
     }
 }
 
-fn encode(text: &str, alphabet: Alphabet) -> Vec<u8> {
-    match alphabet {
-        Alphabet::Gsm7 => alphabet::encode_gsm7(text).unwrap_or_default(),
-        Alphabet::Ucs2 => alphabet::encode_ucs2(text),
-    }
+fn utf16_units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
 }
 
 /// Units of one character, which a cut must keep together.
@@ -148,11 +195,41 @@ fn units_of(character: char, alphabet: Alphabet) -> usize {
     }
 }
 
-/// Octets (of UTF-8) at the start of `text` that make at most `units_max` units.
-fn fitting(text: &str, alphabet: Alphabet, units_max: usize) -> usize {
+/// Slices of at most `units_max` septets; no escape is a slice's last.
+fn cut_septets(septets: &[u8], units_max: usize) -> Vec<&[u8]> {
+    let mut parts = Vec::with_capacity(septets.len().div_ceil(units_max));
+    let mut rest = septets;
+    while let Some((full, behind)) = rest.split_at_checked(units_max) {
+        let (part, behind) = match full.split_last() {
+            Some((&ESCAPE, before)) => (before, &rest[before.len()..]),
+            _ => (full, behind),
+        };
+        parts.push(part);
+        rest = behind;
+    }
+    if !rest.is_empty() {
+        parts.push(rest);
+    }
+    parts
+}
+
+/// Slices of `text`, each as long as `fit` says for what is left.
+fn cut_text(text: &str, fit: impl Fn(&str) -> usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (part, behind) = rest.split_at(fit(rest));
+        parts.push(part);
+        rest = behind;
+    }
+    parts
+}
+
+/// Octets (of UTF-8) at the start of `text` that make at most `units_max` UTF-16 units.
+fn fitting(text: &str, units_max: usize) -> usize {
     let mut units = 0;
     for (at, character) in text.char_indices() {
-        units += units_of(character, alphabet);
+        units += character.len_utf16();
         if units > units_max {
             return at;
         }
@@ -160,22 +237,47 @@ fn fitting(text: &str, alphabet: Alphabet, units_max: usize) -> usize {
     text.len()
 }
 
-fn count_parts(text: &str, alphabet: Alphabet, reference: Reference) -> Result<u16, TooLong> {
-    let units_max = reference.part_units_max(alphabet);
-    let mut parts: usize = 1;
-    let mut units = 0;
-    for character in text.chars() {
-        let more = units_of(character, alphabet);
-        units += more;
-        if units > units_max {
-            parts += 1;
-            units = more;
+/// As [`fitting`], but ends before a cluster that the cut would break, if anything stands before it.
+///
+/// Clusters here are what people notice when it breaks on a phone that shows the parts alone: flags, joined and toned
+/// emoji, letters with combining accents. The full rules of Unicode (UAX #29) would need their tables.
+fn fitting_clusters(text: &str, units_max: usize) -> usize {
+    let most = fitting(text, units_max);
+    if most == text.len() {
+        return most;
+    }
+    let mut whole = 0;
+    let mut before = None;
+    let mut half_flag = false;
+    for (at, character) in text.char_indices().take_while(|(at, _)| *at <= most) {
+        let second_half = half_flag && is_flag_half(character);
+        half_flag = is_flag_half(character) && !second_half;
+        if !(second_half || before == Some(ZERO_WIDTH_JOINER) || dresses(character)) {
+            whole = at;
         }
+        before = Some(character);
     }
-    match u8::try_from(parts) {
-        Ok(parts) => Ok(u16::from(parts)),
-        Err(_) => Err(TooLong { parts }),
-    }
+    if whole == 0 { most } else { whole }
+}
+
+const ZERO_WIDTH_JOINER: char = '\u{200D}';
+
+/// One of the two regional indicators that make a flag.
+fn is_flag_half(character: char) -> bool {
+    matches!(character, '\u{1F1E6}'..='\u{1F1FF}')
+}
+
+/// Belongs to the character before it: accents, variation selectors, skin tones, the tags of a region's flag.
+fn dresses(character: char) -> bool {
+    matches!(
+        character,
+        '\u{300}'..='\u{36F}'
+            | ZERO_WIDTH_JOINER
+            | '\u{20D0}'..='\u{20FF}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{1F3FB}'..='\u{1F3FF}'
+            | '\u{E0020}'..='\u{E007F}'
+    )
 }
 
 /// A user data header of at most 7 octets; reads as a slice.
@@ -213,3 +315,6 @@ pub const fn udh(reference: Reference, number: u16, total: u8, seq: u8) -> Udh {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

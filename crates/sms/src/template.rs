@@ -3,7 +3,7 @@
 //! Four spellings mean the same thing, because the three vendors' customers bring four: `{1}`, `%name%`, `{{name}}`
 //! and `{name}`. A name is 1 to [`NAME_CHARS_MAX`] ASCII letters, digits, `_` or `-`, and does not begin with `-`:
 //! "save 20%-30%" is a range, not a variable. Whatever is not a placeholder is text: a lone brace, `{}`, `%%`,
-//! "50% off 20% on".
+//! "50% off 20% on", the octets of a percent-encoded link.
 //!
 //! # Positions
 //! Every variable has a position, so that it can be filled by name and by position whatever its spelling:
@@ -12,7 +12,7 @@
 //! - Otherwise, also when numbers and names are mixed: positions follow first appearance.
 //!   "%name%, code {1}" takes the name first and the code second.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The longest variable name, in characters. Anything longer between the marks is text.
@@ -23,7 +23,7 @@ pub const NAME_CHARS_MAX: usize = 32;
 pub struct Template {
     text: Box<str>,
     variables: Box<[Box<str>]>,
-    /// Indices into `variables`, by name.
+    /// Indices into `variables`, in the order of the names.
     by_name: Box<[usize]>,
     placeholders: Box<[Placeholder]>,
     /// Every name is a number, so that a number is a name and never a position.
@@ -44,7 +44,7 @@ impl Template {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let found = placeholders(text);
-        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         let mut names: Vec<&str> = Vec::new();
         for (name, _) in &found {
             seen.entry(name).or_insert_with(|| {
@@ -61,8 +61,6 @@ impl Template {
                 .map(|(position, name)| (*name, position))
                 .collect();
         }
-        let mut by_name: Box<[usize]> = (0..names.len()).collect();
-        by_name.sort_unstable_by_key(|index| names.get(*index));
         let placeholders = found
             .iter()
             .filter_map(|(name, span)| {
@@ -75,7 +73,7 @@ impl Template {
         Self {
             text: text.into(),
             variables: names.into_iter().map(Box::from).collect(),
-            by_name,
+            by_name: seen.into_values().collect(),
             placeholders,
             numbered,
         }
@@ -222,17 +220,38 @@ fn without_marks(given: &str) -> &str {
 fn placeholders(text: &str) -> Vec<(&str, Range<usize>)> {
     let mut found = Vec::new();
     let mut from = 0;
+    let mut in_link = false;
     while let Some(next) = text.get(from..).and_then(|rest| rest.find(['{', '%'])) {
         let start = from + next;
+        in_link = still_in_link(in_link, &text[from..start]);
         match placeholder_at(text, start) {
-            Some((name, end)) => {
+            Some((name, end)) if !(in_link && is_percent_encoding(&text[start..end], &text[end..])) => {
                 found.push((name, start..end));
                 from = end;
             }
-            None => from = start + 1,
+            _ => from = start + 1,
         }
     }
     found
+}
+
+/// Whether a link is still open behind `passed`. A link is a run of printable ASCII with "://" in it.
+fn still_in_link(open_before: bool, passed: &str) -> bool {
+    match passed.rfind(|character: char| !character.is_ascii_graphic()) {
+        Some(end) => passed[end..].contains("://"),
+        None => open_before || passed.contains("://"),
+    }
+}
+
+/// In a link, `%E4%BD%A0` is three octets and no variable "E4": a name that begins with two hexadecimal digits, and
+/// two more behind it. (`%id%` and `{1}` are placeholders in a link as anywhere.)
+fn is_percent_encoding(marked: &str, behind: &str) -> bool {
+    let octet = |text: &str| {
+        text.as_bytes()
+            .first_chunk()
+            .is_some_and(|pair: &[u8; 2]| pair.iter().all(u8::is_ascii_hexdigit))
+    };
+    marked.strip_prefix('%').is_some_and(octet) && octet(behind)
 }
 
 /// The placeholder that starts at `start`: its name and where it ends.
@@ -258,3 +277,6 @@ fn leading_name(text: &str) -> Option<&str> {
     let sound = (1..=NAME_CHARS_MAX).contains(&length) && !text.starts_with('-');
     if sound { text.get(..length) } else { None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,560 @@
+//! One SMPP session as a state machine: no I/O, no clock. Frames go in, events and octets to send come out, and every
+//! moment is handed in as the time since the session started.
+//!
+//! ```text
+//!           bind                  unbind                    unbind_resp
+//!   Open ─────────► Bound(kind) ─────────► Unbinding(kind) ─────────► Closed
+//! ```
+//!
+//! The window is not in the protocol but a contract with the carrier: [`Session::send`] refuses what exceeds it.
+
+mod config;
+mod event;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use config::{Role, SessionConfig, Slots};
+pub use event::{CloseReason, Event, Refusal, Reply, Request};
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::command::{CommandId, Header};
+use crate::encode::EncodeError;
+use crate::field::InterfaceVersion;
+use crate::frame::{BrokenLength, Frame};
+use crate::octets::COctetString;
+use crate::pdu::{Bind, BindKind, BindResp, Pdu};
+use crate::status::CommandStatus;
+use crate::tlv::Tlvs;
+
+use window::{Phase, Window};
+
+/// Where a session stands (SMPP 3.4 §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Connected, not bound.
+    Open,
+    /// Bound.
+    Bound(BindKind),
+    /// `unbind` has been sent.
+    Unbinding(BindKind),
+    /// Over.
+    Closed,
+}
+
+/// A bind that waits for its answer, from the peer (ESME) or from the user (SMSC).
+struct PendingBind {
+    sequence: u32,
+    kind: BindKind,
+    version: InterfaceVersion,
+}
+
+/// A control request of ours that waits for its answer.
+struct Awaited {
+    sequence: u32,
+    deadline: Duration,
+}
+
+/// See the [module](self).
+pub struct Session {
+    config: SessionConfig,
+    state: State,
+    window: Window,
+    /// Slots taken: in flight, or answered but not yet released.
+    used: usize,
+    /// Slots that became free since the user last asked.
+    freed: usize,
+    /// Requests of the peer that the user has not answered.
+    inbound: usize,
+    last_received: Duration,
+    bind: Option<PendingBind>,
+    enquiry: Option<Awaited>,
+    /// Until when to wait for what is in flight before unbinding.
+    drain_until: Option<Duration>,
+    unbind: Option<Awaited>,
+    close_reason: Option<CloseReason>,
+}
+
+impl Session {
+    /// A session over a connection that has just been made. `window_max` is brought into its bounds.
+    #[must_use]
+    pub fn new(mut config: SessionConfig, now: Duration) -> Self {
+        config.window_max = config.window_max.clamp(1, SessionConfig::WINDOW_MAX);
+        config.late_max = config.late_max.min(SessionConfig::WINDOW_MAX);
+        Self {
+            window: Window::new(config.window_max, config.late_max),
+            config,
+            state: State::Open,
+            used: 0,
+            freed: 0,
+            inbound: 0,
+            last_received: now,
+            bind: None,
+            enquiry: None,
+            drain_until: None,
+            unbind: None,
+            close_reason: None,
+        }
+    }
+
+    /// Where the session stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Requests that may be sent now.
+    #[must_use]
+    pub fn window_free(&self) -> usize {
+        self.config.window_max - self.used
+    }
+
+    /// Requests of ours that wait for their response.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.window.in_flight()
+    }
+
+    /// Requests of the peer that wait for an answer of the user.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.inbound
+    }
+
+    /// Whether [`Self::unbind`] waits for what is not answered yet.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.drain_until.is_some()
+    }
+
+    /// Slots that became free since this was last asked.
+    pub fn take_freed(&mut self) -> usize {
+        std::mem::take(&mut self.freed)
+    }
+
+    /// Asks the SMSC to bind. [`Event::Bound`] or [`Event::BindRefused`] follows; the deadline is the caller's to keep.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the session is not open or a field breaks a bound.
+    pub fn bind(&mut self, bind: Bind, out: &mut BytesMut) -> Result<(), Refusal> {
+        let (kind, version) = (bind.kind, bind.interface_version);
+        if self.config.role != Role::Esme || self.state != State::Open || self.bind.is_some() {
+            return Err(Refusal::BindState(kind.command()));
+        }
+        let sequence = self.window.next_sequence();
+        Pdu::Bind(bind).encode(CommandStatus::ROK, sequence, &self.config.limits, out)?;
+        self.bind = Some(PendingBind {
+            sequence,
+            kind,
+            version,
+        });
+        Ok(())
+    }
+
+    /// Accepts the bind last reported by [`Event::BindRequest`]; the session is bound then.
+    ///
+    /// # Errors
+    /// [`Refusal`] if no bind waits or `system_id` breaks a bound.
+    pub fn accept_bind(&mut self, system_id: &COctetString, out: &mut BytesMut) -> Result<(), Refusal> {
+        let Some(PendingBind {
+            sequence,
+            kind,
+            version,
+        }) = self.bind.take()
+        else {
+            return Err(Refusal::BindState(CommandId::BIND_TRANSCEIVER_RESP));
+        };
+        let mut tlvs = Tlvs::new();
+        if version.has_tlvs() {
+            tlvs.set_sc_interface_version(InterfaceVersion::V3_4);
+        }
+        let resp = BindResp {
+            kind,
+            system_id: system_id.clone(),
+            tlvs,
+        };
+        Pdu::BindResp(resp).encode(CommandStatus::ROK, sequence, &self.config.limits, out)?;
+        self.state = State::Bound(kind);
+        Ok(())
+    }
+
+    /// Refuses the bind last reported by [`Event::BindRequest`]. The session stays open for another.
+    pub fn refuse_bind(&mut self, status: CommandStatus, out: &mut BytesMut) {
+        if let Some(PendingBind { sequence, kind, .. }) = self.bind.take() {
+            self.answer(kind.command(), sequence, status, out);
+        }
+    }
+
+    /// Sends a request, taking a slot of the window.
+    ///
+    /// # Errors
+    /// [`Refusal`] if it was not sent; no slot is taken then.
+    pub fn send(&mut self, request: &Request, now: Duration, out: &mut BytesMut) -> Result<(), Refusal> {
+        let command = request.pdu.command();
+        if self.drain_until.is_some() || !rules::may_send(self.config.role, self.state, command) {
+            return Err(Refusal::BindState(command));
+        }
+        if self.window_free() == 0 {
+            return Err(Refusal::WindowFull);
+        }
+        let sequence = self.window.next_sequence();
+        request
+            .pdu
+            .encode(CommandStatus::ROK, sequence, &self.config.limits, out)?;
+        if command == CommandId::ALERT_NOTIFICATION {
+            // Has no response, so it takes no slot; whoever sends it gets one back at once.
+            self.freed += 1;
+            return Ok(());
+        }
+        self.window.insert(
+            sequence,
+            command,
+            request.token,
+            now + self.config.response_timeout,
+        );
+        self.used += 1;
+        Ok(())
+    }
+
+    /// Answers a request of the peer.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if the answer breaks a bound; the request still waits for another then.
+    pub fn reply(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) -> Result<(), EncodeError> {
+        reply
+            .pdu
+            .encode(reply.status, reply.sequence, &self.config.limits, out)?;
+        self.inbound = self.inbound.saturating_sub(1);
+        self.advance_unbind(now, out);
+        Ok(())
+    }
+
+    /// Answers in place of an answer that could not be encoded: the request is to be tried again.
+    pub(crate) fn reply_with_error(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) {
+        let request = CommandId(reply.pdu.command().0 & !CommandId::GENERIC_NACK.0);
+        self.answer(request, reply.sequence, CommandStatus::RSYSERR, out);
+        self.inbound = self.inbound.saturating_sub(1);
+        self.advance_unbind(now, out);
+    }
+
+    /// Frees `slots` whose results the user has made durable. Only with [`Slots::OnRelease`]; more than are taken by
+    /// answered requests are not freed.
+    pub fn release(&mut self, slots: usize) {
+        if self.config.slots == Slots::OnRelease {
+            self.free(slots.min(self.used - self.window.in_flight()));
+        }
+    }
+
+    /// Stops sending requests. Once everything is answered both ways, at the latest at `drain_until`, an unbind is sent.
+    pub fn unbind(&mut self, drain_until: Duration, now: Duration, out: &mut BytesMut) {
+        match self.state {
+            State::Bound(_) => {
+                self.drain_until = Some(drain_until);
+                self.advance_unbind(now, out);
+            }
+            State::Open => self.close(CloseReason::Unbound),
+            State::Unbinding(_) | State::Closed => {}
+        }
+    }
+
+    /// Ends the session. The first reason stays.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.state = State::Closed;
+        self.close_reason.get_or_insert(reason);
+    }
+
+    /// Ends a session whose stream is broken, telling the peer what was wrong.
+    pub fn broken(&mut self, broken: BrokenLength, out: &mut BytesMut) {
+        self.answer(CommandId::GENERIC_NACK, 0, CommandStatus::RINVCMDLEN, out);
+        self.close(CloseReason::BrokenLength(broken));
+    }
+
+    /// Once the session is over: why, and which requests are in doubt. Only the first call gets it.
+    pub fn take_closed(&mut self) -> Option<(CloseReason, Vec<u64>)> {
+        let reason = self.close_reason.take()?;
+        Some((reason, self.window.drain()))
+    }
+
+    /// Takes one frame from the peer. What must be answered at once is appended to `out`, what the user must know to
+    /// `events`.
+    pub fn receive(&mut self, frame: &Frame<'_>, now: Duration, out: &mut BytesMut, events: &mut Vec<Event>) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.last_received = now;
+        // Whatever the peer sends shows that it is there: some answer enquire_link only after what they have queued.
+        let enquiry = self.enquiry.take();
+        if frame.header.command.is_response() {
+            self.receive_response(frame, enquiry.as_ref(), events);
+        } else {
+            self.receive_request(frame, out, events);
+        }
+        self.advance_unbind(now, out);
+    }
+
+    /// Lets time pass: reports what is overdue, asks a silent peer, gives up a dead one.
+    pub fn tick(&mut self, now: Duration, out: &mut BytesMut, events: &mut Vec<Event>) {
+        if self.state == State::Closed {
+            return;
+        }
+        while let Some(token) = self.window.expire(now, now + self.config.late_grace) {
+            events.push(Event::TimedOut { token });
+            self.answered();
+        }
+        self.advance_unbind(now, out);
+        if self.unbind.as_ref().is_some_and(|unbind| unbind.deadline <= now) {
+            self.close(CloseReason::UnbindTimeout);
+        }
+        self.enquire(now, out);
+        if self.inactive_at().is_some_and(|at| at <= now) {
+            self.close(CloseReason::Inactive);
+        }
+    }
+
+    /// When [`Self::tick`] has something to do, if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let unbind = self
+            .unbind
+            .as_ref()
+            .map(|unbind| unbind.deadline)
+            .or(self.drain_until);
+        [
+            self.window.next_deadline(),
+            self.enquire_at(),
+            self.inactive_at(),
+            unbind,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn receive_response(&mut self, frame: &Frame<'_>, enquiry: Option<&Awaited>, events: &mut Vec<Event>) {
+        let header = frame.header;
+        let nack = header.command == CommandId::GENERIC_NACK;
+        match header.command {
+            CommandId::ENQUIRE_LINK_RESP => return,
+            CommandId::BIND_TRANSMITTER_RESP
+            | CommandId::BIND_RECEIVER_RESP
+            | CommandId::BIND_TRANSCEIVER_RESP => return self.receive_bind_resp(frame, events),
+            CommandId::GENERIC_NACK if awaits(enquiry, header) => return,
+            CommandId::GENERIC_NACK if self.bind.as_ref().is_some_and(|b| b.sequence == header.sequence) => {
+                return self.receive_bind_resp(frame, events);
+            }
+            CommandId::UNBIND_RESP | CommandId::GENERIC_NACK if awaits(self.unbind.as_ref(), header) => {
+                return self.close(CloseReason::Unbound);
+            }
+            _ => {}
+        }
+        let fits = |sent: CommandId| nack || sent.response() == Some(header.command);
+        let Some((token, sent, phase)) = self.window.complete(header.sequence, fits) else {
+            events.push(Event::Unmatched(header));
+            return;
+        };
+        // A response that cannot be read still says how it went, and its request must not stay in flight.
+        let pdu = Pdu::decode(frame).unwrap_or_else(|_| Pdu::empty_response(sent));
+        let status = header.status;
+        match phase {
+            Phase::Late => events.push(Event::LateResponse { token, status, pdu }),
+            Phase::Waiting => {
+                events.push(Event::Response { token, status, pdu });
+                self.answered();
+            }
+        }
+    }
+
+    fn receive_bind_resp(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) {
+        let header = frame.header;
+        let Some(bind) = self.bind.take_if(|bind| bind.sequence == header.sequence) else {
+            events.push(Event::Unmatched(header));
+            return;
+        };
+        match Pdu::decode(frame) {
+            Ok(Pdu::BindResp(resp)) if header.status.is_ok() => {
+                self.state = State::Bound(bind.kind);
+                events.push(Event::Bound(resp));
+            }
+            _ => {
+                // A nack without a status is still a refusal.
+                let status = if header.status.is_ok() {
+                    CommandStatus::RBINDFAIL
+                } else {
+                    header.status
+                };
+                events.push(Event::BindRefused(status));
+                self.close(CloseReason::BindRefused(status));
+            }
+        }
+    }
+
+    fn receive_request(&mut self, frame: &Frame<'_>, out: &mut BytesMut, events: &mut Vec<Event>) {
+        let Header {
+            command, sequence, ..
+        } = frame.header;
+        match command {
+            CommandId::ENQUIRE_LINK => return self.answer(command, sequence, CommandStatus::ROK, out),
+            CommandId::UNBIND => {
+                self.answer(command, sequence, CommandStatus::ROK, out);
+                return self.close(CloseReason::PeerUnbound);
+            }
+            _ => {}
+        }
+        let reject = |status| Event::Rejected {
+            header: frame.header,
+            status,
+            malformed: None,
+        };
+        let status = self.admits(command);
+        if !status.is_ok() {
+            self.answer(command, sequence, status, out);
+            events.push(reject(status));
+            return;
+        }
+        match Pdu::decode(frame) {
+            Ok(pdu) => {
+                let event = self.request_event(sequence, pdu);
+                events.push(event);
+            }
+            Err(malformed) => {
+                let status = malformed.status();
+                self.answer(command, sequence, status, out);
+                events.push(Event::Rejected {
+                    header: frame.header,
+                    status,
+                    malformed: Some(malformed),
+                });
+            }
+        }
+    }
+
+    /// Whether the peer may send this request now: `ROK`, or what to answer instead.
+    fn admits(&self, command: CommandId) -> CommandStatus {
+        let smsc = self.config.role == Role::Smsc;
+        let peer = if smsc { Role::Esme } else { Role::Smsc };
+        match command {
+            _ if command.name().is_none() => CommandStatus::RINVCMDID,
+            CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER => {
+                match self.state {
+                    State::Open if smsc && self.bind.is_none() => CommandStatus::ROK,
+                    State::Bound(_) | State::Open if smsc => CommandStatus::RALYBND,
+                    _ => CommandStatus::RINVBNDSTS,
+                }
+            }
+            CommandId::OUTBIND if !smsc && self.state == State::Open => CommandStatus::ROK,
+            // The peer has not seen our unbind yet: let it try again over another session.
+            CommandId::DELIVER_SM | CommandId::DATA_SM if matches!(self.state, State::Unbinding(_)) => {
+                CommandStatus::RX_T_APPN
+            }
+            _ if !rules::may_send(peer, self.state, command) => CommandStatus::RINVBNDSTS,
+            CommandId::ALERT_NOTIFICATION => CommandStatus::ROK,
+            _ if self.inbound < self.config.inbound_max => CommandStatus::ROK,
+            _ if smsc => CommandStatus::RTHROTTLED,
+            _ => CommandStatus::RX_T_APPN,
+        }
+    }
+
+    fn request_event(&mut self, sequence: u32, pdu: Pdu) -> Event {
+        match pdu {
+            Pdu::Bind(bind) => {
+                self.bind = Some(PendingBind {
+                    sequence,
+                    kind: bind.kind,
+                    version: bind.interface_version,
+                });
+                return Event::BindRequest(bind);
+            }
+            Pdu::Outbind(outbind) => return Event::Outbind(outbind),
+            Pdu::AlertNotification(alert) => return Event::Alert(alert),
+            _ => self.inbound += 1,
+        }
+        match pdu {
+            Pdu::SubmitSm(pdu) => Event::Submit { sequence, pdu },
+            Pdu::DeliverSm(pdu) => Event::Deliver { sequence, pdu },
+            Pdu::DataSm(pdu) => Event::Data { sequence, pdu },
+            pdu => Event::Request { sequence, pdu },
+        }
+    }
+
+    /// Appends the empty answer to a request; a `generic_nack` where it has none of its own.
+    fn answer(&self, request: CommandId, sequence: u32, status: CommandStatus, out: &mut BytesMut) {
+        let answered = Pdu::empty_response(request).encode(status, sequence, &self.config.limits, out);
+        debug_assert!(answered.is_ok(), "an empty answer breaks no bound");
+    }
+
+    fn answered(&mut self) {
+        if self.config.slots == Slots::OnResponse {
+            self.free(1);
+        }
+    }
+
+    fn free(&mut self, slots: usize) {
+        self.used -= slots;
+        self.freed += slots;
+    }
+
+    fn enquire(&mut self, now: Duration, out: &mut BytesMut) {
+        if self.enquire_at().is_none_or(|at| at > now) {
+            return;
+        }
+        if self
+            .enquiry
+            .as_ref()
+            .is_some_and(|enquiry| enquiry.deadline <= now)
+        {
+            self.close(CloseReason::EnquireLinkTimeout);
+        } else {
+            let sequence = self.window.next_sequence();
+            let sent = Pdu::EnquireLink.encode(CommandStatus::ROK, sequence, &self.config.limits, out);
+            debug_assert!(sent.is_ok(), "enquire_link has no body");
+            self.enquiry = Some(Awaited {
+                sequence,
+                deadline: now + self.config.enquire_link_timeout,
+            });
+        }
+    }
+
+    /// When to ask the peer, or to give it up if it has been asked.
+    fn enquire_at(&self) -> Option<Duration> {
+        let interval = self.config.enquire_link_interval?;
+        if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
+            return None;
+        }
+        Some(
+            self.enquiry
+                .as_ref()
+                .map_or(self.last_received + interval, |enquiry| enquiry.deadline),
+        )
+    }
+
+    fn inactive_at(&self) -> Option<Duration> {
+        Some(self.last_received + self.config.inactivity_max?)
+    }
+
+    /// Sends the unbind once everything is answered, or the time for it is over.
+    fn advance_unbind(&mut self, now: Duration, out: &mut BytesMut) {
+        let (Some(until), State::Bound(kind)) = (self.drain_until, self.state) else {
+            return;
+        };
+        if now < until && self.window.in_flight() + self.inbound > 0 {
+            return;
+        }
+        let sequence = self.window.next_sequence();
+        let sent = Pdu::Unbind.encode(CommandStatus::ROK, sequence, &self.config.limits, out);
+        debug_assert!(sent.is_ok(), "unbind has no body");
+        self.drain_until = None;
+        self.unbind = Some(Awaited {
+            sequence,
+            deadline: now + self.config.unbind_timeout,
+        });
+        self.state = State::Unbinding(kind);
+    }
+}
+
+fn awaits(awaited: Option<&Awaited>, answer: Header) -> bool {
+    awaited.is_some_and(|awaited| awaited.sequence == answer.sequence)
+}

@@ -104,3 +104,32 @@ impl fmt::Display for Kind {
         f.pad(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_numbers_read_back_and_others_do_not() {
+        for class in Class::ALL {
+            assert_eq!(Class::from_u8(class.as_u8()), Some(class));
+            assert_eq!(Class::ALL[usize::from(class.as_u8())], class);
+        }
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_u8(kind.as_u8()), Some(kind));
+            assert_eq!(Kind::ALL[usize::from(kind.as_u8())], kind);
+        }
+        assert!((3..=u8::MAX).all(|number| Class::from_u8(number).is_none()));
+        assert!((2..=u8::MAX).all(|number| Kind::from_u8(number).is_none()));
+    }
+
+    #[test]
+    fn a_code_is_more_urgent_than_a_campaign() {
+        assert!(Class::Otp < Class::Notice && Class::Notice < Class::Marketing);
+        assert_eq!(
+            Class::ALL.map(|class| class.to_string()),
+            ["otp", "notice", "marketing"]
+        );
+        assert_eq!(Kind::ALL.map(|kind| kind.to_string()), ["text", "voice"]);
+    }
+}

@@ -5,5 +5,6 @@ pub mod class;
 pub mod phone;
 pub mod receipt;
 pub mod segment;
+pub mod sender;
 pub mod state;
 pub mod template;

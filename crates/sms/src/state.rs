@@ -349,3 +349,6 @@ impl fmt::Display for ReceiptState {
         f.pad(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,45 @@ const CODES: &[(u16, &str)] = &[
     (970, "PS"), (971, "AE"), (972, "IL"), (973, "BH"), (974, "QA"), (975, "BT"), (976, "MN"), (977, "NP"),
     (979, ""), (991, ""), (992, "TJ"), (993, "TM"), (994, "AZ"), (995, "GE"), (996, "KG"), (998, "UZ"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_ascend_and_none_is_in_front_of_another() {
+        for pair in CODES.windows(2) {
+            assert!(pair[0].0 < pair[1].0, "{pair:?}");
+        }
+        for (code, _) in CODES {
+            for (other, _) in CODES.iter().filter(|(other, _)| other != code) {
+                assert!(
+                    !other.to_string().starts_with(&code.to_string()),
+                    "{code} is in front of {other}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_saint_helena_has_two_codes() {
+        let mut countries: Vec<_> = CODES
+            .iter()
+            .map(|&(_, iso)| iso)
+            .filter(|iso| !iso.is_empty())
+            .collect();
+        assert!(
+            countries
+                .iter()
+                .all(|iso| iso.len() == 2 && iso.bytes().all(|byte| byte.is_ascii_uppercase()))
+        );
+        countries.sort_unstable();
+        let twice: Vec<_> = countries
+            .windows(2)
+            .filter(|pair| pair[0] == pair[1])
+            .map(|pair| pair[0])
+            .collect();
+        // 290, and 247 for its dependency Ascension.
+        assert_eq!(twice, ["SH"]);
+    }
+}

@@ -14,6 +14,9 @@ const ENGAGELAB_BARE_DIGITS_MIN: usize = 8;
 /// Most digits as written: fifteen and the prefix `00`.
 const WRITTEN_DIGITS_MAX: usize = MSISDN_DIGITS_MAX + 2;
 
+/// What puts 86 in front of eleven digits.
+const MAINLAND_CHINA: u64 = 86 * 10u64.pow(11);
+
 /// Which spellings of a number a caller may use.
 ///
 /// | written | `Uspeedo`, `UcloudAction` | `SendCloud` | `SendCloudInternational` | `EngageLabA` | `EngageLabC` |
@@ -109,7 +112,7 @@ fn admit(number: Msisdn, prefix: Prefix, grammar: Grammar) -> Option<Msisdn> {
         (Prefix::Plus, SendCloud | SendCloudInternational) => !number.is_mainland_china(),
         (Prefix::Plus, _) => true,
         (Prefix::None, _) if is_bare_mainland_mobile(number) => {
-            return Msisdn::from_u64(86_000_0000_0000 + number.as_u64());
+            return Msisdn::from_u64(MAINLAND_CHINA + number.as_u64());
         }
         (Prefix::None, SendCloud) => false,
         (Prefix::None, EngageLabA) => number.len() >= ENGAGELAB_BARE_DIGITS_MIN,
@@ -122,8 +125,8 @@ fn admit(number: Msisdn, prefix: Prefix, grammar: Grammar) -> Option<Msisdn> {
 ///
 /// Some numbers of +1 look the same. All four vendors are Chinese, and their callers mean China; who means
 /// +1 writes it.
-const fn is_bare_mainland_mobile(number: Msisdn) -> bool {
-    number.as_u64() >= 130_0000_0000 && number.as_u64() <= 199_9999_9999
+fn is_bare_mainland_mobile(number: Msisdn) -> bool {
+    number.len() == 11 && matches!(number.leading(2), Some(13..=19))
 }
 
 /// Digits as they are gathered from a written number; bounded, so that no text is too long to refuse.
@@ -195,5 +198,178 @@ impl Digits {
 
     fn msisdn(&self) -> Option<Msisdn> {
         Msisdn::from_digits(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::Grammar::{EngageLabA, EngageLabC, SendCloud, SendCloudInternational, UcloudAction, Uspeedo};
+    use super::*;
+
+    const ALL: [Grammar; 6] = [
+        Uspeedo,
+        UcloudAction,
+        SendCloud,
+        SendCloudInternational,
+        EngageLabA,
+        EngageLabC,
+    ];
+
+    /// What the grammars, in the order of [`ALL`], make of a spelling: its digits, or nothing.
+    fn assert_reads(written: &str, digits: &str, taken: [bool; 6]) {
+        for (grammar, taken) in ALL.into_iter().zip(taken) {
+            let expected = if taken {
+                Ok(digits.to_owned())
+            } else {
+                Err(PhoneError::Format)
+            };
+            assert_eq!(
+                parse(written, grammar).map(Msisdn::digits),
+                expected,
+                "{written:?} in {grammar:?}"
+            );
+        }
+    }
+
+    const NONE: [bool; 6] = [false; 6];
+    const EVERY: [bool; 6] = [true; 6];
+    const PARENTHESES: [bool; 6] = [true, true, false, false, false, false];
+    const NOT_SENDCLOUD: [bool; 6] = [true, true, false, false, true, true];
+    const NOT_SENDCLOUD_MAINLAND: [bool; 6] = [true, true, false, true, true, true];
+
+    #[test]
+    fn each_dialect_reads_the_spellings_its_documentation_shows() {
+        for (written, digits, taken) in [
+            ("(86)13800138000", "8613800138000", PARENTHESES),
+            ("(0086)13800138000", "8613800138000", PARENTHESES),
+            ("(+86)13800138000", "8613800138000", PARENTHESES),
+            ("(852)55311111", "85255311111", PARENTHESES),
+            ("(1242)5550123", "12425550123", PARENTHESES),
+            ("13800138000", "8613800138000", EVERY),
+            ("008613800138000", "8613800138000", EVERY),
+            ("008615727024341", "8615727024341", EVERY),
+            ("+8613800138000", "8613800138000", NOT_SENDCLOUD),
+            ("+447700900123", "447700900123", EVERY),
+            ("00447700900123", "447700900123", EVERY),
+            ("8613800138000", "8613800138000", NOT_SENDCLOUD_MAINLAND),
+            ("55212345780", "55212345780", NOT_SENDCLOUD_MAINLAND),
+            ("923700056581", "923700056581", NOT_SENDCLOUD_MAINLAND),
+            ("1233", "", NONE),
+            ("123456", "", NONE),
+            ("1234567", "1234567", [true, true, false, true, false, true]),
+            ("12345678", "12345678", NOT_SENDCLOUD_MAINLAND),
+        ] {
+            assert_reads(written, digits, taken);
+        }
+    }
+
+    #[test]
+    fn the_sandbox_numbers_read_in_every_dialect() {
+        for last in 0..10 {
+            let digits = format!("1000000000{last}");
+            assert_reads(&format!("+{digits}"), &digits, EVERY);
+            assert_reads(&format!("00{digits}"), &digits, EVERY);
+            assert_reads(&format!("(1)000000000{last}"), &digits, PARENTHESES);
+            assert_reads(&digits, &digits, NOT_SENDCLOUD_MAINLAND);
+        }
+    }
+
+    #[test]
+    fn eleven_digits_from_13_to_19_are_mainland_china_and_other_eleven_are_not() {
+        assert_reads("19999999999", "8619999999999", EVERY);
+        assert_reads("13000000000", "8613000000000", EVERY);
+        assert_reads("12999999999", "12999999999", NOT_SENDCLOUD_MAINLAND);
+        assert_reads("20000000000", "20000000000", NOT_SENDCLOUD_MAINLAND);
+    }
+
+    #[test]
+    fn spaces_and_hyphens_group_digits_and_nothing_more() {
+        assert_reads(" 138 0013-8000 ", "8613800138000", EVERY);
+        assert_reads("+44 7700 900123", "447700900123", EVERY);
+        assert_reads("(86) 138-0013-8000", "8613800138000", PARENTHESES);
+        for written in [
+            "138  00138000",
+            "138--00138000",
+            "-13800138000",
+            "13800138000-",
+            "+ 447700900123",
+            "44.7700900123",
+        ] {
+            assert_reads(written, "", NONE);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_number_is_refused_everywhere() {
+        for written in [
+            "\u{ff08}86\u{ff09}13800138000",
+            "\u{ff11}\u{ff13}\u{ff18}00138000",
+            "()13800138000",
+            "(00)13800138000",
+            "(086)13800138000",
+            "(86131)38001380",
+            "(8 6)13800138000",
+            "(86)",
+            "(86)1380",
+            "(86",
+            "86)13800138000",
+            "(86)(86)13800138000",
+            "(86)+13800138000",
+            "+",
+            "++447700900123",
+            "+00447700900123",
+            "00",
+            "000447700900123",
+            "01012345678",
+            "+0123456789",
+            "+1234567890123456",
+            "001234567890123456",
+            "123456789012345678901234567890",
+            "13800138000,13900139000",
+            "phone",
+            "1380013800O",
+            "+44\u{a0}7700900123",
+        ] {
+            assert_reads(written, "", NONE);
+        }
+    }
+
+    #[test]
+    fn nothing_but_spaces_is_told_apart_from_a_wrong_number() {
+        for grammar in ALL {
+            for written in ["", " ", "\t\n"] {
+                assert_eq!(parse(written, grammar), Err(PhoneError::Empty));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_is_total_and_bounded(written in any::<String>(), grammar in select(&ALL[..])) {
+            if let Ok(number) = parse(&written, grammar) {
+                prop_assert!((DIGITS_MIN..=MSISDN_DIGITS_MAX).contains(&number.len()));
+            }
+        }
+
+        #[test]
+        fn whatever_reads_reads_the_same_once_normalised(
+            written in "[(]?[+]?0{0,2}[0-9]{1,4}[)]?[ -]?[0-9]{0,13}[ -]?[0-9]{0,3}",
+            grammar in select(&ALL[..])
+        ) {
+            if let Ok(number) = parse(&written, grammar) {
+                prop_assert_eq!(parse(&format!("00{number}"), grammar), Ok(number));
+            }
+        }
+
+        #[test]
+        fn grammars_that_take_the_same_text_read_the_same_number(written in "[(+]?[0-9]{1,4}[)]?[0-9 -]{4,14}") {
+            let mut readings = ALL.into_iter().filter_map(|grammar| parse(&written, grammar).ok());
+            if let Some(first) = readings.next() {
+                prop_assert!(readings.all(|reading| reading == first));
+            }
+        }
     }
 }

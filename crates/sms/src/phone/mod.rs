@@ -113,8 +113,8 @@ impl Msisdn {
 
     /// Whether this is a mobile number of mainland China: `86`, then eleven digits that begin `13` to `19`.
     #[must_use]
-    pub const fn is_mainland_china_mobile(self) -> bool {
-        self.0 >= 86_130_0000_0000 && self.0 <= 86_199_9999_9999
+    pub fn is_mainland_china_mobile(self) -> bool {
+        self.len() == 13 && matches!(self.leading(4), Some(8613..=8619))
     }
 }
 
@@ -150,5 +150,120 @@ impl<'de> Deserialize<'de> for Msisdn {
         Self::from_digits(&digits).ok_or_else(|| {
             de::Error::custom("a phone number is 1 to 15 digits, country code first, without plus")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(digits: &str) -> Msisdn {
+        Msisdn::from_digits(digits).unwrap()
+    }
+
+    #[test]
+    fn only_one_to_fifteen_plain_digits_are_a_number() {
+        for digits in [
+            "",
+            "0",
+            "086",
+            "+86",
+            "86 1",
+            "1234567890123456",
+            "\u{ff11}\u{ff12}",
+            "12a",
+            "-1",
+        ] {
+            assert_eq!(Msisdn::from_digits(digits), None, "{digits:?}");
+        }
+        for digits in ["1", "10086", "447700900123", "999999999999999"] {
+            assert_eq!(number(digits).digits(), digits);
+        }
+        assert_eq!(Msisdn::from_u64(0), None);
+        assert_eq!(Msisdn::from_u64(1_000_000_000_000_000), None);
+        assert_eq!(
+            Msisdn::from_u64(999_999_999_999_999),
+            Some(number("999999999999999"))
+        );
+    }
+
+    #[test]
+    fn country_codes_are_found_by_their_own_length() {
+        for (digits, code, iso) in [
+            ("15550123", Some(1), None),
+            ("10000000001", Some(1), None),
+            ("8613800138000", Some(86), Some("CN")),
+            ("85255311111", Some(852), Some("HK")),
+            ("886912345678", Some(886), Some("TW")),
+            ("447700900123", Some(44), Some("GB")),
+            ("923700056581", Some(92), Some("PK")),
+            ("55212345780", Some(55), Some("BR")),
+            ("77011234567", Some(7), Some("KZ")),
+            ("79161234567", Some(7), Some("RU")),
+            ("7", Some(7), None),
+            ("20123456789", Some(20), Some("EG")),
+            ("2111234567", Some(211), Some("SS")),
+            ("88213123456", Some(882), None),
+            ("80012345678", Some(800), None),
+            ("99912345678", None, None),
+            ("2141234567", None, None),
+            ("2", None, None),
+            ("86", Some(86), Some("CN")),
+        ] {
+            assert_eq!(
+                (number(digits).country_code(), number(digits).country_iso()),
+                (code, iso),
+                "{digits}"
+            );
+        }
+    }
+
+    #[test]
+    fn mainland_china_is_plus_86_alone() {
+        for (digits, mainland, mobile) in [
+            ("8613800138000", true, true),
+            ("8619900138000", true, true),
+            ("8612900138000", true, false),
+            ("861380013800", true, false),
+            ("86138001380001", true, false),
+            ("861012345678", true, false),
+            ("85255311111", false, false),
+            ("85361234567", false, false),
+            ("886912345678", false, false),
+        ] {
+            assert_eq!(number(digits).is_mainland_china(), mainland, "{digits}");
+            assert_eq!(number(digits).is_mainland_china_mobile(), mobile, "{digits}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_has_exactly_the_prefixes_its_text_has(digits in "[1-9][0-9]{0,14}", other in "[0-9a+]{0,20}") {
+            let number = number(&digits);
+            prop_assert_eq!(number.has_prefix(&other), digits.starts_with(&other));
+            for length in 0..=digits.len() {
+                prop_assert!(number.has_prefix(&digits[..length]));
+            }
+        }
+
+        #[test]
+        fn a_number_reads_back_from_its_digits_and_its_stored_value(digits in "[1-9][0-9]{0,14}") {
+            let number = number(&digits);
+            prop_assert_eq!(number.to_string(), digits.clone());
+            prop_assert_eq!(number.len(), digits.len());
+            prop_assert_eq!(Msisdn::from_u64(number.as_u64()), Some(number));
+        }
+
+        #[test]
+        fn a_country_code_is_a_prefix_of_its_number(digits in "[1-9][0-9]{0,14}") {
+            let number = number(&digits);
+            if let Some(code) = number.country_code() {
+                prop_assert!(number.has_prefix(&code.to_string()));
+            } else {
+                prop_assert_eq!(number.country_iso(), None);
+            }
+        }
     }
 }

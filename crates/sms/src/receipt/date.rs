@@ -85,3 +85,49 @@ impl fmt::Display for CarrierDate {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_and_the_century_are_optional() {
+        for (written, read) in [
+            ("2611220930", "2026-11-22T09:30:00"),
+            ("261122093059", "2026-11-22T09:30:59"),
+            ("20261122093059", "2026-11-22T09:30:59"),
+            ("202611220930", "2026-11-22T09:30:00"),
+            (" 2402292359 ", "2024-02-29T23:59:00"),
+        ] {
+            assert_eq!(
+                CarrierDate::parse(written)
+                    .map(|date| date.to_string())
+                    .as_deref(),
+                Some(read),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for written in [
+            "",
+            "0",
+            "0000000000",
+            "261122093",
+            "26112209300",
+            "2613220930",
+            "2611310930",
+            "2502290930",
+            "2611222430",
+            "2611220960",
+            "261122093060",
+            "19991122093059",
+            "26-11-22 09:30",
+            "261122093\u{664}",
+        ] {
+            assert_eq!(CarrierDate::parse(written), None, "{written:?}");
+        }
+    }
+}

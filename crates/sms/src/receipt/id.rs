@@ -217,3 +217,134 @@ impl<'de> Deserialize<'de> for IdNotation {
             .map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::IdNotation::{AsIs, Decimal, DecimalSubmitHexReceipt, Hex, HexSubmitDecimalReceipt};
+    use super::*;
+
+    #[test]
+    fn both_sides_of_a_submission_compare_equal() {
+        for (notation, submitted, reported, stored) in [
+            (AsIs, "0000012345", "12345", "12345"),
+            (AsIs, "A1B2-c3", "a1b2-C3", "a1b2-c3"),
+            (AsIs, "00AB", "ab", "ab"),
+            (AsIs, " 7f3a ", "\"7F3A\"", "7f3a"),
+            (AsIs, "id\0", "'id'", "id"),
+            (AsIs, "0000", "0", "0"),
+            (Hex, "0x1F", "000000001f", "1f"),
+            (Hex, "00001F", "0X1f", "1f"),
+            (Decimal, "0000000031", "31", "31"),
+            (HexSubmitDecimalReceipt, "1F", "31", "1f"),
+            (HexSubmitDecimalReceipt, "0000ABCDEF", "0011259375", "abcdef"),
+            (
+                HexSubmitDecimalReceipt,
+                "FFFFFFFFFFFFFFFF",
+                "18446744073709551615",
+                "ffffffffffffffff",
+            ),
+            (DecimalSubmitHexReceipt, "31", "0000001F", "31"),
+            (DecimalSubmitHexReceipt, "0011259375", "abcdef", "11259375"),
+            // Neither reads in its notation: found as text.
+            (HexSubmitDecimalReceipt, "MSG-001", "msg-001", "msg-001"),
+            (Decimal, "12-34", "012-34", "12-34"),
+            (Decimal, "+12", "+12", "+12"),
+        ] {
+            let submit_id = notation.submit_id(submitted).unwrap();
+            assert_eq!(submit_id.as_str(), stored, "{notation} {submitted:?}");
+            assert_eq!(
+                notation.receipt_id(reported),
+                Some(submit_id),
+                "{notation} {reported:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn notations_that_convert_read_the_same_digits_differently() {
+        assert_ne!(
+            HexSubmitDecimalReceipt.submit_id("31"),
+            HexSubmitDecimalReceipt.receipt_id("31")
+        );
+        assert_ne!(AsIs.submit_id("1F"), AsIs.receipt_id("31"));
+    }
+
+    #[test]
+    fn an_absent_id_is_none() {
+        for notation in IdNotation::ALL {
+            for written in ["", " ", "\0", "\"\"", "\t\r\n"] {
+                assert_eq!(notation.submit_id(written), None);
+                assert_eq!(notation.receipt_id(written), None);
+            }
+        }
+    }
+
+    #[test]
+    fn names_read_back_and_others_are_refused() {
+        for notation in IdNotation::ALL {
+            assert_eq!(notation.to_string().parse(), Ok(notation));
+        }
+        assert_eq!("HEX".parse::<IdNotation>(), Err(UnknownNotation));
+    }
+
+    #[test]
+    fn the_stored_key_never_changes() {
+        // Published vectors of FNV-1a, 64 bits.
+        for (id, key) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            assert_eq!(CarrierId::new(id).key(), key, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_long_id_is_cut_between_characters() {
+        let id = CarrierId::new(&"\u{e9}".repeat(CARRIER_ID_OCTETS_MAX));
+        assert_eq!(id.as_str(), "\u{e9}".repeat(CARRIER_ID_OCTETS_MAX / 2));
+        let id = CarrierId::new(&format!("x{}", "\u{e9}".repeat(CARRIER_ID_OCTETS_MAX)));
+        assert_eq!(id.as_str().len(), CARRIER_ID_OCTETS_MAX - 1);
+    }
+
+    proptest! {
+        #[test]
+        fn padding_case_and_notation_never_part_the_two_sides(
+            value in any::<u64>(), padding in "0{0,12}", upper in any::<bool>()
+        ) {
+            let hex = if upper { format!("{padding}{value:X}") } else { format!("{padding}{value:x}") };
+            let decimal = format!("{padding}{value}");
+            for (notation, submitted, reported) in [
+                (AsIs, format!("{value:x}"), hex.clone()),
+                (Hex, format!("{value:x}"), hex.clone()),
+                (Decimal, value.to_string(), decimal.clone()),
+                (HexSubmitDecimalReceipt, hex.clone(), value.to_string()),
+                (DecimalSubmitHexReceipt, decimal, format!("{value:x}")),
+            ] {
+                prop_assert_eq!(notation.submit_id(&submitted), notation.receipt_id(&reported));
+            }
+        }
+
+        #[test]
+        fn different_numbers_stay_different(one in any::<u64>(), other in any::<u64>()) {
+            prop_assume!(one != other);
+            for notation in [Hex, Decimal, AsIs] {
+                prop_assert_ne!(notation.submit_id(&format!("{one}")), notation.submit_id(&format!("{other}")));
+            }
+        }
+
+        #[test]
+        fn normalising_is_total_and_settles_at_once(written in any::<String>(), notation in select(&IdNotation::ALL[..])) {
+            if let Some(id) = notation.submit_id(&written) {
+                prop_assert!(!id.as_str().is_empty());
+                prop_assert_eq!(CarrierId::new(id.as_str()), id);
+            }
+            if let Some(id) = notation.receipt_id(&written) {
+                prop_assert!(!id.as_str().is_empty() && id.as_str().len() <= CARRIER_ID_OCTETS_MAX);
+            }
+        }
+    }
+}

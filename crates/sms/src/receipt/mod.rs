@@ -81,3 +81,87 @@ impl Receipt {
 fn cut(text: &str, octets_max: usize) -> &str {
     text.get(..text.floor_char_boundary(octets_max)).unwrap_or(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &[u8] =
+        b"id:0000000031 sub:001 dlvrd:000 submit date:2611220930 done date:2611220931 stat:UNDELIV err:027 text:hi";
+
+    #[test]
+    fn the_text_alone_is_enough() {
+        let receipt = Receipt::read(TEXT, None, None, None).unwrap();
+        assert_eq!(&*receipt.id, "0000000031");
+        assert_eq!(receipt.state, ReceiptState::Undeliverable);
+        assert_eq!(&*receipt.error, "027");
+        assert_eq!(receipt.done_date, CarrierDate::parse("2611220931"));
+    }
+
+    #[test]
+    fn parameters_count_more_than_the_text() {
+        let receipt = Receipt::read(TEXT, Some(b"1F\0"), Some(2), Some([3, 0x01, 0x02])).unwrap();
+        assert_eq!(&*receipt.id, "1F");
+        assert_eq!(receipt.state, ReceiptState::Delivered);
+        assert_eq!(&*receipt.error, "3:258");
+        assert!(receipt.done_date.is_some());
+    }
+
+    #[test]
+    fn parameters_alone_are_enough() {
+        let receipt = Receipt::read(b"", Some(b"1F"), Some(5), None).unwrap();
+        assert_eq!(
+            (&*receipt.id, receipt.state, &*receipt.error),
+            ("1F", ReceiptState::Undeliverable, "")
+        );
+    }
+
+    #[test]
+    fn an_empty_or_reserved_parameter_leaves_the_word_to_the_text() {
+        let receipt = Receipt::read(TEXT, Some(b"\0"), Some(77), None).unwrap();
+        assert_eq!(
+            (&*receipt.id, receipt.state),
+            ("0000000031", ReceiptState::Undeliverable)
+        );
+    }
+
+    #[test]
+    fn a_word_nobody_knows_is_unknown() {
+        let receipt = Receipt::read(b"id:1 stat:WEIRD", None, None, None).unwrap();
+        assert_eq!(receipt.state, ReceiptState::Unknown);
+    }
+
+    #[test]
+    fn without_an_id_or_a_state_there_is_no_receipt() {
+        assert_eq!(Receipt::read(b"stat:DELIVRD", None, None, None), None);
+        assert_eq!(Receipt::read(b"id: stat:DELIVRD", None, None, None), None);
+        assert_eq!(Receipt::read(b"id:1", None, None, None), None);
+        assert_eq!(Receipt::read(b"", Some(b"1"), None, Some([3, 0, 1])), None);
+        assert_eq!(Receipt::read(b"STOP", None, None, None), None);
+    }
+
+    #[test]
+    fn ids_and_errors_are_bounded() {
+        let text = format!("id:{} stat:DELIVRD err:{}", "7".repeat(500), "\u{e9}".repeat(500));
+        let receipt = Receipt::read(text.as_bytes(), None, None, None).unwrap();
+        assert_eq!(receipt.id.len(), CARRIER_ID_OCTETS_MAX);
+        assert_eq!(receipt.error.len(), ERROR_OCTETS_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_is_total_and_bounded(
+            text in prop::collection::vec(any::<u8>(), 0..200),
+            id in prop::option::of(prop::collection::vec(any::<u8>(), 0..200)),
+            state in any::<Option<u8>>(),
+            error in any::<Option<[u8; 3]>>()
+        ) {
+            if let Some(receipt) = Receipt::read(&text, id.as_deref(), state, error) {
+                prop_assert!(!receipt.id.is_empty() && receipt.id.len() <= CARRIER_ID_OCTETS_MAX);
+                prop_assert!(receipt.error.len() <= ERROR_OCTETS_MAX);
+            }
+        }
+    }
+}

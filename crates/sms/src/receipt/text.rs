@@ -175,3 +175,150 @@ fn without_separator(value: &[u8]) -> &[u8] {
         .or_else(|| value.strip_suffix(b"|"))
         .unwrap_or(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A text's fields in the order of Appendix B; a missing one as `-`.
+    fn fields(text: &str) -> [String; 8] {
+        let read = parse_text(text.as_bytes());
+        let all = [
+            read.id,
+            read.sub,
+            read.dlvrd,
+            read.submit_date,
+            read.done_date,
+            read.stat,
+            read.err,
+            read.text,
+        ];
+        all.map(|field| field.map_or_else(|| "-".to_owned(), Cow::into_owned))
+    }
+
+    #[test]
+    fn the_layouts_carriers_use_are_read() {
+        for (text, expected) in [
+            (
+                "id:0123456789 sub:001 dlvrd:001 submit date:2611220930 done date:2611220931 stat:DELIVRD err:000 text:Your code is 1",
+                [
+                    "0123456789",
+                    "001",
+                    "001",
+                    "2611220930",
+                    "2611220931",
+                    "DELIVRD",
+                    "000",
+                    "Your code is 1",
+                ],
+            ),
+            (
+                "ID:abc-1 SUB:001 DLVRD:000 SUBMIT DATE:261122093000 DONE DATE:261122093100 STAT:undeliv ERR:1B Text:",
+                [
+                    "abc-1",
+                    "001",
+                    "000",
+                    "261122093000",
+                    "261122093100",
+                    "undeliv",
+                    "1B",
+                    "",
+                ],
+            ),
+            (
+                "stat:EXPIRED id:7 err:",
+                ["7", "-", "-", "-", "-", "EXPIRED", "", "-"],
+            ),
+            (
+                "text:hello world err:5 stat:REJECTD id:9",
+                ["9", "-", "-", "-", "-", "REJECTD", "5", "hello world"],
+            ),
+            (
+                "id:\"0A 1\" stat:\"DELIVRD\"",
+                ["0A 1", "-", "-", "-", "-", "DELIVRD", "-", "-"],
+            ),
+            (
+                "id:'77',stat:DELIVRD",
+                ["77", "-", "-", "-", "-", "DELIVRD", "-", "-"],
+            ),
+            (
+                "id:\"77 stat:DELIVRD",
+                ["\"77", "-", "-", "-", "-", "DELIVRD", "-", "-"],
+            ),
+            (
+                "id: 77 ; stat : DELIVRD | err:0",
+                ["77", "-", "-", "-", "-", "DELIVRD", "0", "-"],
+            ),
+            (
+                "id:1\r\nsubmit_date:2611220930\ndonedate:2611220931\nstat:ACCEPTD",
+                ["1", "-", "-", "2611220930", "2611220931", "ACCEPTD", "-", "-"],
+            ),
+            (
+                "id:5 stat:DELIVRD\0",
+                ["5", "-", "-", "-", "-", "DELIVRD", "-", "-"],
+            ),
+            ("", ["-"; 8]),
+            ("Hello, how are you?", ["-"; 8]),
+            ("void:1 avid:2 status:3", ["-"; 8]),
+        ] {
+            assert_eq!(fields(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_message_says_overrides_nothing() {
+        let read = fields("id:1 stat:UNDELIV text:id:2 stat:DELIVRD err:9 \"quoted\" rest");
+        assert_eq!(read[0], "1");
+        assert_eq!(read[5], "UNDELIV");
+        assert_eq!(read[6], "-");
+        assert_eq!(read[7], "id:2 stat:DELIVRD err:9 \"quoted\" rest");
+        let read = fields("id:1 id:2 stat:UNDELIV stat:DELIVRD");
+        assert_eq!((read[0].as_str(), read[5].as_str()), ("1", "UNDELIV"));
+    }
+
+    #[test]
+    fn octets_that_are_not_text_spoil_only_their_own_field() {
+        let read = parse_text(b"id:42 stat:DELIVRD err:000 text:\xFF\xFEcaf\xE9");
+        assert_eq!(read.id.as_deref(), Some("42"));
+        assert_eq!(read.stat.as_deref(), Some("DELIVRD"));
+        assert!(read.text.is_some_and(|text| text.contains("caf")));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_is_total(text in prop::collection::vec(any::<u8>(), 0..300)) {
+            let read = parse_text(&text);
+            prop_assert!(read.id.is_none_or(|id| id.len() <= 3 * text.len()));
+        }
+
+        #[test]
+        fn reading_near_receipts_is_total(text in "((id|sub|stat|text|ERR|submit date|done date|dlvrd|[a-z]{0,3})[ :\"',;]{0,3}){0,30}") {
+            let read = parse_text(text.as_bytes());
+            prop_assert!(text.contains(':') || read == ReceiptText::default());
+        }
+
+        #[test]
+        fn the_order_and_the_case_of_the_keys_do_not_matter(
+            id in "[0-9a-fA-F]{1,16}",
+            stat in "[A-Z]{7}",
+            err in "[0-9A-F]{3}",
+            text in "[a-z]{0,20}",
+            order in Just([0_usize, 1, 2, 3]).prop_shuffle(),
+            upper in any::<bool>()
+        ) {
+            let keys = if upper { ["ID", "STAT", "ERR", "TEXT"] } else { ["id", "stat", "err", "text"] };
+            let values = [&id, &stat, &err, &text];
+            // The final `text` keeps all that follows once `id` and `stat` are known.
+            let position = |field| order.iter().position(|at| *at == field);
+            prop_assume!(position(3) == Some(3) || position(3) < position(0) || position(3) < position(1));
+            let written = order.map(|at| format!("{}:{}", keys[at], values[at])).join(" ");
+            let read = parse_text(written.as_bytes());
+            prop_assert_eq!(read.id.as_deref(), Some(id.as_str()));
+            prop_assert_eq!(read.stat.as_deref(), Some(stat.as_str()));
+            prop_assert_eq!(read.err.as_deref(), Some(err.as_str()));
+            prop_assert_eq!(read.text.as_deref(), Some(text.as_str()));
+        }
+    }
+}

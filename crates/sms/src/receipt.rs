@@ -1,1 +1,0 @@
-//! Delivery receipts: what a carrier says became of a segment.

@@ -1,0 +1,205 @@
+//! Who a message says it is from.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alphabet;
+use crate::phone::MSISDN_DIGITS_MAX;
+
+/// Most septets of an alphanumeric sender: what the address field holds (3GPP TS 23.040 section 9.1.2.5).
+/// A character of the extension table takes two.
+pub const ALPHANUMERIC_SEPTETS_MAX: usize = 11;
+
+/// Most digits of any numeric sender: SMPP's `source_addr` without its NUL (SMPP 3.4 section 5.2.8).
+pub const DIGITS_MAX: usize = 20;
+
+/// Most digits that are taken for a short code without looking further; in use are three to eight.
+const SHORT_DIGITS_MAX: usize = 8;
+
+/// What kind of address a sender is, and so what handsets and carriers do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SenderKind {
+    /// A name; cannot be answered.
+    Alphanumeric,
+    /// A number that can be dialled from anywhere.
+    International,
+    /// A number only the carriers of one country know: a short code, an access code, a national number.
+    Short,
+}
+
+impl SenderKind {
+    /// The SMPP type of number and numbering plan most carriers expect for the kind (SMPP 3.4 sections 5.2.5
+    /// and 5.2.6): 5/0, 1/1 and 3/0. Some want 0/0 or 0/1 for short codes; a carrier's configuration then
+    /// says so.
+    #[must_use]
+    pub const fn ton_npi(self) -> (u8, u8) {
+        match self {
+            Self::Alphanumeric => (5, 0),
+            Self::International => (1, 1),
+            Self::Short => (3, 0),
+        }
+    }
+}
+
+/// Who a message says it is from, spelled as it stands in `source_addr`: a number has no plus.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sender {
+    address: Box<str>,
+    kind: SenderKind,
+}
+
+/// Why a text cannot be a sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SenderError {
+    /// There is nothing but spaces.
+    #[error("the sender is empty")]
+    Empty,
+    /// More than [`ALPHANUMERIC_SEPTETS_MAX`] septets, or more digits than the kind of number has.
+    #[error(
+        "the sender is too long: a name has at most 11 characters, a number at most 15 digits after + or 00, else 20"
+    )]
+    TooLong,
+    /// A character outside the GSM alphabet, or a control character.
+    #[error("the sender has a character that is not in the GSM alphabet")]
+    Alphabet,
+}
+
+impl Sender {
+    /// Reads a sender; spaces around it are dropped.
+    ///
+    /// Digits after `+` or `00` are an international number. Bare digits are one as well if there are 9 to 15
+    /// and they can be: not those that begin with `0`, and not those that begin with `10`, which no area code of
+    /// +1 does and the access codes of Chinese carriers (`106…`) do. All other digits are a
+    /// [`Short`](SenderKind::Short) number. Anything else is a name.
+    ///
+    /// # Errors
+    /// See [`SenderError`].
+    pub fn parse(written: &str) -> Result<Self, SenderError> {
+        let written = written.trim_ascii();
+        if written.is_empty() {
+            return Err(SenderError::Empty);
+        }
+        let after_prefix = written.strip_prefix('+').or_else(|| written.strip_prefix("00"));
+        if let Some(number) = after_prefix.filter(|number| is_number(number) && !number.starts_with('0')) {
+            return Self::bounded(number, SenderKind::International, MSISDN_DIGITS_MAX);
+        }
+        if is_number(written) {
+            let international = (SHORT_DIGITS_MAX + 1..=MSISDN_DIGITS_MAX).contains(&written.len())
+                && !written.starts_with('0')
+                && !written.starts_with("10");
+            let kind = if international {
+                SenderKind::International
+            } else {
+                SenderKind::Short
+            };
+            return Self::bounded(written, kind, DIGITS_MAX);
+        }
+        if written.chars().any(char::is_control) {
+            return Err(SenderError::Alphabet);
+        }
+        match alphabet::septets(written) {
+            None => Err(SenderError::Alphabet),
+            Some(septets) if septets > ALPHANUMERIC_SEPTETS_MAX => Err(SenderError::TooLong),
+            Some(_) => Ok(Self {
+                address: written.into(),
+                kind: SenderKind::Alphanumeric,
+            }),
+        }
+    }
+
+    fn bounded(digits: &str, kind: SenderKind, digits_max: usize) -> Result<Self, SenderError> {
+        if digits.len() > digits_max {
+            return Err(SenderError::TooLong);
+        }
+        Ok(Self {
+            address: digits.into(),
+            kind,
+        })
+    }
+
+    /// The address as it stands in `source_addr`, before a name is encoded: digits without plus, or the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.address
+    }
+
+    /// What kind of address it is.
+    #[must_use]
+    pub const fn kind(&self) -> SenderKind {
+        self.kind
+    }
+
+    /// See [`SenderKind::ton_npi`].
+    #[must_use]
+    pub const fn ton_npi(&self) -> (u8, u8) {
+        self.kind.ton_npi()
+    }
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.address)
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_gets_its_kind_and_address() {
+        use SenderKind::{Alphanumeric, International, Short};
+        for (written, address, kind) in [
+            ("Postrider", "Postrider", Alphanumeric),
+            (" Acme Ltd. ", "Acme Ltd.", Alphanumeric),
+            ("12345678901", "12345678901", International),
+            ("+447700900123", "447700900123", International),
+            ("00447700900123", "447700900123", International),
+            ("447700900123", "447700900123", International),
+            ("+10086", "10086", International),
+            ("10086", "10086", Short),
+            ("106900001234", "106900001234", Short),
+            ("10690000123456789012", "10690000123456789012", Short),
+            ("12345678", "12345678", Short),
+            ("07700900123", "07700900123", Short),
+            ("000", "000", Short),
+            ("+", "+", Alphanumeric),
+            ("1-800-CALL", "1-800-CALL", Alphanumeric),
+            ("Caf\u{e9}", "Caf\u{e9}", Alphanumeric),
+        ] {
+            let sender = Sender::parse(written).unwrap();
+            assert_eq!((sender.as_str(), sender.kind()), (address, kind), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_fits_no_address_field_is_refused() {
+        for (written, error) in [
+            ("", SenderError::Empty),
+            ("  ", SenderError::Empty),
+            ("TwelveLetter", SenderError::TooLong),
+            ("[Postrider]", SenderError::TooLong),
+            ("+1234567890123456", SenderError::TooLong),
+            ("123456789012345678901", SenderError::TooLong),
+            ("\u{90ae}\u{9a7f}", SenderError::Alphabet),
+            ("two\nlines", SenderError::Alphabet),
+            ("\u{7}bell", SenderError::Alphabet),
+        ] {
+            assert_eq!(Sender::parse(written), Err(error), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_carry_the_usual_type_of_number() {
+        let ton_npi = |written| Sender::parse(written).unwrap().ton_npi();
+        assert_eq!(ton_npi("Postrider"), (5, 0));
+        assert_eq!(ton_npi("+447700900123"), (1, 1));
+        assert_eq!(ton_npi("10086"), (3, 0));
+    }
+}

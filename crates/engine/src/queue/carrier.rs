@@ -29,6 +29,8 @@ struct Inner {
     shares: Arc<HashMap<AccountId, u16>>,
     /// Messages in all windows.
     ready: usize,
+    /// Lanes that are behind the store.
+    behind: usize,
 }
 
 /// A lane to be read, from where and how much of it.
@@ -50,6 +52,7 @@ impl CarrierQueue {
             classes: ClassPicker::new(limits.weights),
             shares,
             ready: 0,
+            behind: 0,
         };
         Self {
             carrier,
@@ -79,11 +82,13 @@ impl CarrierQueue {
     pub fn hand_over(&self, lane: Lane, messages: impl ExactSizeIterator<Item = Outgoing>) {
         let mut inner = self.inner.lock();
         let room = inner.room(lane, &self.limits);
+        let count = messages.len();
         let taken = inner.change(lane, |queue| queue.hand_over(messages, room));
         drop(inner);
         if taken > 0 {
             self.ready.notify_one();
-        } else {
+        }
+        if taken < count {
             self.refill.notify_one();
         }
     }
@@ -115,10 +120,12 @@ impl CarrierQueue {
             taken.push(message);
         }
         let left = inner.ready;
-        let refill = inner.lanes.values().any(|lane| {
-            lane.wants_read(self.limits.lane_messages_max.saturating_sub(lane.len()))
-                && lane.len() <= self.limits.lane_messages_max / 2
-        });
+        let half = self.limits.lane_messages_max / 2;
+        let refill = inner.behind > 0
+            && inner
+                .lanes
+                .values()
+                .any(|lane| lane.wants_read() && lane.len() <= half);
         drop(inner);
         if left > 0 {
             // Another bind may have been waiting for the same notification.
@@ -223,9 +230,10 @@ impl Inner {
     /// Changes a lane and keeps turns and sums right.
     fn change<T>(&mut self, lane: Lane, change: impl FnOnce(&mut LaneQueue) -> T) -> T {
         let queue = self.lanes.entry(lane).or_default();
-        let before = queue.len();
+        let (before, was_behind) = (queue.len(), queue.is_behind());
         let result = change(queue);
         let after = queue.len();
+        self.behind = self.behind + usize::from(queue.is_behind()) - usize::from(was_behind);
         self.ready = self.ready + after - before;
         if let Some(turns) = self.turns.get_mut(usize::from(lane.class.as_u8())) {
             match (before, after) {

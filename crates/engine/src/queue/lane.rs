@@ -47,20 +47,22 @@ impl LaneQueue {
         self.window.push_back(message);
     }
 
-    /// Takes over a freshly committed run when it is next and there is room; returns how many were taken over.
+    /// Takes over what fits of a freshly committed run, when it is next; returns how many messages were taken over.
     /// The others are read from the store later.
     pub(super) fn hand_over(
         &mut self,
         messages: impl ExactSizeIterator<Item = Outgoing>,
         room: usize,
     ) -> usize {
-        let count = messages.len();
-        if self.behind || count > room {
-            self.behind = true;
+        if self.behind {
             self.passed_over = true;
             return 0;
         }
-        for message in messages {
+        let before = self.window.len();
+        if messages.len() > room {
+            self.fall_behind();
+        }
+        for message in messages.take(room) {
             // A read may have seen the commit before its hand-over ran.
             if self
                 .loaded_to
@@ -70,7 +72,7 @@ impl LaneQueue {
                 self.window.push_back(message);
             }
         }
-        count
+        self.window.len() - before
     }
 
     /// Notes that the store has more in this lane.
@@ -114,7 +116,7 @@ impl LaneQueue {
         self.behind
     }
 
-    pub(super) fn wants_read(&self, room: usize) -> bool {
-        self.behind && !self.reading && room > 0
+    pub(super) fn wants_read(&self) -> bool {
+        self.behind && !self.reading
     }
 }

@@ -14,6 +14,8 @@
 mod carrier;
 mod fair;
 mod lane;
+#[cfg(test)]
+mod tests;
 
 pub use carrier::CarrierQueue;
 pub use fair::ClassWeights;
@@ -38,7 +40,7 @@ impl Default for QueueLimits {
     fn default() -> Self {
         Self {
             ready_messages_max: 20_000,
-            lane_messages_max: 4_000,
+            lane_messages_max: 10_000,
             weights: ClassWeights::default(),
         }
     }

@@ -115,10 +115,10 @@ fn admit(number: Msisdn, prefix: Prefix, grammar: Grammar) -> Option<Msisdn> {
             return Msisdn::from_u64(MAINLAND_CHINA + number.as_u64());
         }
         (Prefix::None, SendCloud) => false,
-        (Prefix::None, EngageLabA) => number.len() >= ENGAGELAB_BARE_DIGITS_MIN,
+        (Prefix::None, EngageLabA) => number.digit_count() >= ENGAGELAB_BARE_DIGITS_MIN,
         (Prefix::None, Uspeedo | UcloudAction | SendCloudInternational | EngageLabC) => true,
     };
-    (taken && number.len() >= DIGITS_MIN).then_some(number)
+    (taken && number.digit_count() >= DIGITS_MIN).then_some(number)
 }
 
 /// Whether these are the eleven digits `1[3-9]…` of a Chinese mobile number without its country code.
@@ -126,7 +126,7 @@ fn admit(number: Msisdn, prefix: Prefix, grammar: Grammar) -> Option<Msisdn> {
 /// Some numbers of +1 look the same. All four vendors are Chinese, and their callers mean China; who means
 /// +1 writes it.
 fn is_bare_mainland_mobile(number: Msisdn) -> bool {
-    number.len() == 11 && matches!(number.leading(2), Some(13..=19))
+    number.digit_count() == 11 && matches!(number.leading(2), Some(13..=19))
 }
 
 /// Digits as they are gathered from a written number; bounded, so that no text is too long to refuse.
@@ -350,7 +350,7 @@ mod tests {
         #[test]
         fn reading_is_total_and_bounded(written in any::<String>(), grammar in select(&ALL[..])) {
             if let Ok(number) = parse(&written, grammar) {
-                prop_assert!((DIGITS_MIN..=MSISDN_DIGITS_MAX).contains(&number.len()));
+                prop_assert!((DIGITS_MIN..=MSISDN_DIGITS_MAX).contains(&number.digit_count()));
             }
         }
 

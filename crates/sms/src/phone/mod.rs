@@ -60,14 +60,8 @@ impl Msisdn {
 
     /// How many digits there are: 1 to [`MSISDN_DIGITS_MAX`].
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn digit_count(self) -> usize {
         self.0.ilog10() as usize + 1
-    }
-
-    /// Always false; a number has at least one digit.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        false
     }
 
     /// Whether the digits begin with `prefix`. The empty prefix is in front of every number, and text that is
@@ -84,7 +78,7 @@ impl Msisdn {
 
     /// The first `count` digits as an integer; `None` when there are fewer.
     fn leading(self, count: usize) -> Option<u64> {
-        let dropped = self.len().checked_sub(count)?;
+        let dropped = self.digit_count().checked_sub(count)?;
         Some(self.0 / 10u64.pow(u32::try_from(dropped).ok()?))
     }
 
@@ -114,7 +108,7 @@ impl Msisdn {
     /// Whether this is a mobile number of mainland China: `86`, then eleven digits that begin `13` to `19`.
     #[must_use]
     pub fn is_mainland_china_mobile(self) -> bool {
-        self.len() == 13 && matches!(self.leading(4), Some(8613..=8619))
+        self.digit_count() == 13 && matches!(self.leading(4), Some(8613..=8619))
     }
 }
 
@@ -252,7 +246,7 @@ mod tests {
         fn a_number_reads_back_from_its_digits_and_its_stored_value(digits in "[1-9][0-9]{0,14}") {
             let number = number(&digits);
             prop_assert_eq!(number.to_string(), digits.clone());
-            prop_assert_eq!(number.len(), digits.len());
+            prop_assert_eq!(number.digit_count(), digits.len());
             prop_assert_eq!(Msisdn::from_u64(number.as_u64()), Some(number));
         }
 

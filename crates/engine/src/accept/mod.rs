@@ -8,6 +8,8 @@ mod check;
 mod handover;
 mod outcome;
 mod submission;
+#[cfg(test)]
+mod tests;
 
 pub use outcome::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Reply};
 pub use submission::{

@@ -13,7 +13,7 @@
 //! on the wire without a durable result, and what was begun but not written was not sent.
 
 use super::Health;
-use super::encode::{self, Profile};
+use super::encode::{self, Profile, Texts};
 use super::flight::{Flight, InFlight};
 use super::pace::Pace;
 use super::verdict::{self, Case, RetryPolicy, class_name};
@@ -23,10 +23,13 @@ use crate::metrics::{AnswerLabel, ClassLabel, Metrics, ReceiptLabel};
 use crate::queue::{CarrierQueue, consumed};
 use crate::receipt;
 use crate::route::Wanted;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
 use smpp::client::{Client, Events};
 use smpp::pdu::{DeliverSmResp, Pdu};
 use smpp::session::{CloseReason, Event, Reply, Request};
 use smpp::status::{CommandStatus, StatusClass};
+use sms::class::Class;
 use sms::receipt::IdNotation;
 use sms::state::MessageState;
 use std::future::Future;
@@ -76,6 +79,46 @@ pub(crate) struct BindSession {
     /// After the store failed: no commit is tried before this.
     rest_until: UnixMs,
     closed: Option<CloseReason>,
+    texts: Texts,
+    counted: Counted,
+}
+
+/// Counters of this session, looked up once.
+struct Counted {
+    submitted: Counter,
+    answers_ok: Counter,
+    waited: [Histogram; 3],
+}
+
+impl Counted {
+    fn new(metrics: &Metrics, carrier: CarrierNo) -> Self {
+        let ok = AnswerLabel {
+            carrier: carrier.0,
+            class: class_name(StatusClass::Ok),
+        };
+        let waited = Class::ALL.map(|class| {
+            metrics
+                .accept_to_submit
+                .get_or_create(&ClassLabel {
+                    class: class_label(class),
+                })
+                .clone()
+        });
+        Self {
+            submitted: metrics
+                .submitted
+                .get_or_create(&Metrics::carrier(carrier))
+                .clone(),
+            answers_ok: metrics.answers.get_or_create(&ok).clone(),
+            waited,
+        }
+    }
+
+    fn waited(&self, message: &Outgoing, now: UnixMs) {
+        if let Some(waited) = self.waited.get(usize::from(message.batch.class.as_u8())) {
+            waited.observe(encode::waited_ms(message, now) as f64 / 1000.0);
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -101,6 +144,7 @@ const GROUP_MAX: usize = 4096;
 impl BindSession {
     pub(crate) fn new(context: Arc<BindContext>, index: u16, submits: bool, client: Client) -> Self {
         let now = context.shared.clock.now();
+        let counted = Counted::new(&context.shared.metrics, context.entry.no);
         let pace = Pace::new(context.settings.rate_per_s_max, context.settings.window_max, now);
         Self {
             context,
@@ -118,6 +162,8 @@ impl BindSession {
             acknowledging: None,
             rest_until: 0,
             closed: None,
+            texts: Texts::default(),
+            counted,
         }
     }
 
@@ -306,7 +352,6 @@ impl BindSession {
             }
         };
         let now = self.now();
-        let shared = Arc::clone(&self.context.shared);
         let mut requests = Vec::with_capacity(messages.len());
         for message in messages {
             let class = ClassLabel {
@@ -501,7 +546,11 @@ impl BindSession {
         } else {
             self.context.policy.class(worst)
         };
-        self.count_answer(class_name(class));
+        if class == StatusClass::Ok {
+            self.counted.answers_ok.inc();
+        } else {
+            self.count_answer(class_name(class));
+        }
         if class == StatusClass::SlowDown {
             self.pace.slow_down(now);
         }
@@ -632,10 +681,10 @@ pub(crate) fn wanted(message: &Outgoing) -> Wanted<'_> {
     }
 }
 
-fn class_label(message: &Outgoing) -> &'static str {
-    match message.batch.class {
-        sms::class::Class::Otp => "otp",
-        sms::class::Class::Notice => "notice",
-        sms::class::Class::Marketing => "marketing",
+const fn class_label(class: Class) -> &'static str {
+    match class {
+        Class::Otp => "otp",
+        Class::Notice => "notice",
+        Class::Marketing => "marketing",
     }
 }

@@ -10,6 +10,8 @@ use sms::alphabet::{self, Alphabet};
 use sms::segment::{self, Reference, TooLong};
 use sms::sender::Sender;
 use sms::template::Template;
+use std::borrow::Cow;
+use std::sync::Arc;
 use store::{Outgoing, UnixMs};
 
 /// How a carrier wants its PDUs, from its settings.
@@ -68,8 +70,13 @@ impl Profile {
     ///
     /// # Errors
     /// When the text needs more than 255 segments.
-    pub(crate) fn pdus(&self, message: &Outgoing, number: u16) -> Result<Vec<SubmitSm>, TooLong> {
-        let text = text(message);
+    pub(crate) fn pdus(
+        &self,
+        message: &Outgoing,
+        number: u16,
+        texts: &mut Texts,
+    ) -> Result<Vec<SubmitSm>, TooLong> {
+        let text = texts.of(message);
         let parts = self.parts(&text)?;
         let total = u8::try_from(parts.texts.len()).unwrap_or(u8::MAX);
         let common = self.common(message, parts.data_coding);
@@ -165,8 +172,7 @@ impl Profile {
         let mut octets = segment::udh(self.reference(), number, total, seq).to_vec();
         if packed {
             // Packed text begins on a septet boundary after the header (TS 23.040 §9.2.3.24).
-            let fill = (7 - (octets.len() * 8) % 7) % 7;
-            octets.extend(alphabet::pack(&text, fill));
+            octets.extend(alphabet::pack(&text, alphabet::fill_bits(octets.len())));
         } else {
             octets.extend(text);
         }
@@ -186,20 +192,28 @@ fn with_text(mut pdu: SubmitSm, text: Vec<u8>) -> SubmitSm {
     pdu
 }
 
-/// The final text of a message.
-pub(crate) fn text(message: &Outgoing) -> String {
-    final_text(&message.batch.text, message.params.as_deref())
+/// Fills in texts; keeps the last pattern parsed, as the messages of a batch come one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    last: Option<(Arc<str>, Template)>,
 }
 
-/// A batch's text with a message's own values filled in, if it has any.
-pub(crate) fn final_text(pattern: &str, params: Option<&str>) -> String {
-    let Some(params) = params else {
-        return pattern.to_owned();
-    };
-    // We wrote the JSON ourselves; should it be damaged, the placeholders show, and nothing is lost.
-    let values: Vec<Option<Box<str>>> = serde_json::from_str(params).unwrap_or_default();
-    let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
-    Template::parse(pattern).render(&values)
+impl Texts {
+    /// The final text of a message.
+    pub(crate) fn of<'a>(&mut self, message: &'a Outgoing) -> Cow<'a, str> {
+        let pattern = &message.batch.text;
+        let Some(params) = message.params.as_deref() else {
+            return Cow::Borrowed(pattern);
+        };
+        // We wrote the JSON ourselves; should it be damaged, the placeholders show, and nothing is lost.
+        let values: Vec<Option<Cow<'_, str>>> = serde_json::from_str(params).unwrap_or_default();
+        let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+        let template = match &mut self.last {
+            Some((last, template)) if Arc::ptr_eq(last, pattern) => template,
+            last => &mut last.insert((Arc::clone(pattern), Template::parse(pattern))).1,
+        };
+        Cow::Owned(template.render(&values))
+    }
 }
 
 fn source(sender: &str, ton_npi: Option<(u8, u8)>) -> Address {

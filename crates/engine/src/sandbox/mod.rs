@@ -10,7 +10,7 @@ mod magic;
 pub use inbox::{Delivered, Inbox};
 pub use magic::Outcome;
 
-use crate::carrier::encode;
+use crate::carrier::encode::Texts;
 use crate::catalog::SandboxSettings;
 use crate::engine::Shared;
 use crate::queue::{CarrierQueue, consumed};
@@ -234,7 +234,7 @@ fn carrier_id(flying: &Flying) -> CarrierId {
 }
 
 fn delivered(message: &Outgoing, now: UnixMs) -> Delivered {
-    let text = encode::text(message);
+    let text = Texts::default().of(message).into_owned();
     Delivered {
         id: message.id.0,
         to: format!("+{}", message.msisdn),

@@ -1,0 +1,379 @@
+//! Checking a submission against the catalog: each refusal, and how texts and batches come about.
+
+use super::check::{Plan, check};
+use super::*;
+use crate::catalog::{Snapshot, Vault};
+use sms::class::{Class, Kind};
+use sms::phone::Grammar;
+use store::{
+    AccountId, BatchRange, Carrier, CarrierNo, Catalog, Dialect, MessageId, NewBatch, Position,
+    RefusedAtCommit, RefusedReason, Review, Route, Signature, SuppressedPolicy, Template,
+};
+
+const ACCOUNT: AccountId = AccountId(1);
+
+fn template(number: i64, text: &str, review: Review, signature: Option<i64>) -> Template {
+    Template {
+        account: ACCOUNT,
+        number,
+        ut_id: format!("UTA26112200000{number}").into(),
+        name: format!("t{number}").into(),
+        class: Class::Notice,
+        text: Box::from(text),
+        review,
+        reason: Box::default(),
+        signature,
+        position: Position::Front,
+        created_at: 0,
+        updated_at: 0,
+    }
+}
+
+fn account() -> Account {
+    Account {
+        id: ACCOUNT,
+        name: "demo".into(),
+        balance: None,
+        weight: 1,
+        caps: Caps::default(),
+        may_send: true,
+        senders: vec!["Postrider".into(), "Post".into()],
+        project_ids: Vec::new(),
+    }
+}
+
+/// One SMPP carrier, which cannot speak, for all but Swiss numbers.
+fn catalog() -> Snapshot {
+    let signature = |id, text: &str, review| Signature {
+        account: ACCOUNT,
+        id,
+        text: text.into(),
+        review,
+    };
+    let catalog = Catalog {
+        version: 1,
+        accounts: vec![account()],
+        signatures: vec![
+            signature(1, "Post", Review::Approved),
+            signature(2, "Wait", Review::Submitted),
+        ],
+        templates: vec![
+            template(1, "Dear %name%, your code is %code%", Review::Approved, None),
+            template(2, "Hello", Review::Approved, None),
+            template(3, "Hello", Review::Submitted, None),
+            template(4, "Hi %name%", Review::Approved, Some(1)),
+            template(5, "Hi", Review::Approved, Some(2)),
+        ],
+        carriers: vec![Carrier {
+            no: CarrierNo(1),
+            name: "one".into(),
+            settings: serde_json::json!({"type": "smpp"}),
+        }],
+        routes: ["44", "86", "1"]
+            .iter()
+            .zip(0..)
+            .map(|(prefix, position)| Route {
+                position,
+                rule: serde_json::json!({"prefixes": [prefix], "carriers": ["one"]}),
+            })
+            .collect(),
+        ..Catalog::default()
+    };
+    Snapshot::compile(catalog, &Vault::new(&[0; 32])).unwrap()
+}
+
+fn rules() -> Rules {
+    Rules {
+        grammar: Grammar::EngageLabC,
+        duplicates: Duplicates::RefuseLater,
+        value_chars_max: Some(16),
+        links_in_values: false,
+        missing: Missing::Refuse,
+        refuse_surplus: true,
+        text_chars_max: Some(60),
+        overlong: Overlong::Refuse,
+        sender_chars_max: 11,
+        sender_chars_min: 3,
+        sender_alphanumeric: true,
+        suppressed: SuppressedPolicy::Refuse,
+    }
+}
+
+fn recipient(phone: &str, values: &[&str]) -> Recipient {
+    let values = match values {
+        [] => Values::None,
+        values => Values::Positional(values.iter().map(|value| Box::from(*value)).collect()),
+    };
+    Recipient {
+        phone: phone.into(),
+        values,
+        ..Recipient::default()
+    }
+}
+
+fn item(template: i64, values: &[&str], recipients: Vec<Recipient>) -> Item {
+    Item {
+        template: TemplateRef::Number(template),
+        sender: None,
+        signature: SignatureRef::OfTemplate,
+        values: Values::Positional(values.iter().map(|value| Box::from(*value)).collect()),
+        recipients,
+    }
+}
+
+fn submission(items: Vec<Item>) -> Submission {
+    Submission {
+        account: ACCOUNT,
+        dialect: Dialect::EngagelabC,
+        items,
+        one_session: true,
+        kind: Kind::Text,
+        label: 0,
+        custom: None,
+        due: None,
+        rules: rules(),
+    }
+}
+
+fn checked(submission: &Submission) -> (Plan, Vec<NewBatch>) {
+    check(submission, &account(), &catalog(), Reference::default())
+}
+
+/// The outcome when the store takes everything that gets there.
+fn outcome(plan: &Plan, batches: &[NewBatch], refused: Vec<RefusedAtCommit>) -> Outcome {
+    let mut first = 1_000;
+    let ranges = batches.iter().enumerate().map(|(index, batch)| {
+        let gone = refused.iter().filter(|r| r.batch as usize == index).count();
+        let range = BatchRange {
+            first: MessageId(first),
+            count: (batch.messages.len() - gone) as u32,
+            session: MessageId(1_000),
+        };
+        first += i64::from(range.count);
+        range
+    });
+    let batches = ranges.collect();
+    plan.outcome(&AcceptOutcome {
+        batches,
+        refused,
+        queued: Vec::new(),
+    })
+}
+
+fn refusal_of(submission: &Submission) -> Option<Refusal> {
+    let (plan, batches) = checked(submission);
+    outcome(&plan, &batches, Vec::new()).first_refusal()
+}
+
+const UK: &str = "447700900123";
+
+#[test]
+fn each_fault_has_its_refusal() {
+    let long = "x".repeat(17);
+    let with = |change: &dyn Fn(&mut Submission)| {
+        let mut submission = submission(vec![item(1, &["Ann", "1234"], vec![recipient(UK, &[])])]);
+        change(&mut submission);
+        refusal_of(&submission)
+    };
+    assert_eq!(with(&|_| {}), None);
+    assert_eq!(
+        with(&|s| s.items[0].recipients[0].phone = "".into()),
+        Some(Refusal::PhoneEmpty)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].recipients[0].phone = "12x".into()),
+        Some(Refusal::PhoneFormat)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].recipients.push(recipient("+447700900123", &[]))),
+        Some(Refusal::PhoneDuplicate)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].template = TemplateRef::Number(99)),
+        Some(Refusal::TemplateUnknown)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].template = TemplateRef::Number(3)),
+        Some(Refusal::TemplateNotApproved)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].template = TemplateRef::Number(5)),
+        Some(Refusal::SignatureInvalid)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].signature = SignatureRef::Text("Wait".into())),
+        Some(Refusal::SignatureInvalid)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].signature = SignatureRef::Id(9)),
+        Some(Refusal::SignatureInvalid)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].sender = Some("ab".into())),
+        Some(Refusal::SenderInvalid)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].sender = Some("Nobody".into())),
+        Some(Refusal::SenderInvalid)
+    );
+    assert_eq!(with(&|s| s.items[0].sender = Some("Postrider".into())), None);
+    assert_eq!(
+        with(&|s| s.items[0].values = Values::None),
+        Some(Refusal::ValueMissing)
+    );
+    let three = ["a", "b", "c"];
+    assert_eq!(
+        with(&|s| s.items[0].recipients[0] = recipient(UK, &three)),
+        Some(Refusal::ValueSurplus)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].recipients[0] = recipient(UK, &[&long, "1"])),
+        Some(Refusal::ValueTooLong)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].recipients[0] = recipient(UK, &["HTTP://a.b", "1"])),
+        Some(Refusal::ValueHasLink)
+    );
+    assert_eq!(
+        with(&|s| s.rules.text_chars_max = Some(10)),
+        Some(Refusal::TextTooLong)
+    );
+    assert_eq!(
+        with(&|s| s.items[0].recipients[0].phone = "41791234567".into()),
+        Some(Refusal::NoRoute)
+    );
+    assert_eq!(with(&|s| s.kind = Kind::Voice), Some(Refusal::NoRoute));
+    assert_eq!(
+        with(&|s| s.items[0].recipients[0].refused = Some(Refusal::ExtraInvalid)),
+        Some(Refusal::ExtraInvalid)
+    );
+}
+
+#[test]
+fn a_text_common_to_all_is_stored_once_and_final() {
+    let (_, batches) = checked(&submission(vec![item(
+        1,
+        &["Ann", "{1}"],
+        vec![recipient(UK, &[]), recipient("+15550100123", &[])],
+    )]));
+    assert_eq!(batches.len(), 1);
+    assert_eq!(
+        &*batches[0].text, "Dear Ann, your code is {1}",
+        "a value is never taken for a placeholder"
+    );
+    assert!(batches[0].messages.iter().all(|message| message.params.is_none()));
+    assert!(batches[0].opens_session);
+}
+
+#[test]
+fn values_of_ones_own_are_kept_beside_the_pattern() {
+    let recipients = vec![recipient(UK, &["Ann", "1"]), recipient("+15550100123", &[])];
+    let (_, batches) = checked(&submission(vec![item(1, &["All", "2"], recipients)]));
+    assert_eq!(&*batches[0].text, "Dear %name%, your code is %code%");
+    let params: Vec<_> = batches[0]
+        .messages
+        .iter()
+        .map(|message| message.params.as_deref())
+        .collect();
+    assert_eq!(params, [Some(r#"["Ann","1"]"#), Some(r#"["All","2"]"#)]);
+}
+
+#[test]
+fn signatures_have_the_brackets_of_the_recipients_country() {
+    let recipients = vec![recipient("8613800138000", &[]), recipient(UK, &[])];
+    let (plan, batches) = checked(&submission(vec![item(4, &["Ann"], recipients)]));
+    let texts: Vec<_> = batches
+        .iter()
+        .map(|batch| (&*batch.text, batch.opens_session))
+        .collect();
+    assert_eq!(texts, [("【Post】Hi Ann", true), ("[Post]Hi Ann", false)]);
+    let outcome = outcome(&plan, &batches, Vec::new());
+    assert_eq!(
+        outcome.items[0].session,
+        Some(MessageId(1_000)),
+        "both batches are one session"
+    );
+}
+
+#[test]
+fn rules_can_let_what_is_wrong_fail_later_or_stand() {
+    let mut lenient = submission(vec![item(1, &[], vec![recipient(UK, &["Ann"])])]);
+    lenient.rules.missing = Missing::Fail(450);
+    let (_, batches) = checked(&lenient);
+    assert_eq!(batches[0].messages[0].failure, Some(450));
+
+    lenient.rules.missing = Missing::Literal;
+    let (_, batches) = checked(&lenient);
+    assert_eq!(batches[0].messages[0].failure, None);
+    assert_eq!(batches[0].messages[0].params.as_deref(), Some(r#"["Ann",null]"#));
+
+    lenient.rules.text_chars_max = Some(5);
+    lenient.rules.overlong = Overlong::Fail(460);
+    let (_, batches) = checked(&lenient);
+    assert_eq!(batches[0].messages[0].failure, Some(460));
+}
+
+#[test]
+fn an_item_refused_as_a_whole_leaves_the_others_alone() {
+    let items = vec![
+        item(99, &[], vec![recipient(UK, &[])]),
+        item(2, &[], vec![recipient(UK, &[])]),
+    ];
+    let mut submission = submission(items);
+    submission.one_session = false;
+    let (plan, batches) = checked(&submission);
+    assert_eq!(batches.len(), 1);
+    assert!(batches[0].opens_session);
+    let outcome = outcome(&plan, &batches, Vec::new());
+    assert_eq!(outcome.items[0].refused, Some(Refusal::TemplateUnknown));
+    assert_eq!(outcome.items[0].session, None);
+    assert_eq!(outcome.items[1].fates, [Fate::Accepted(MessageId(1_000))]);
+    assert_eq!((outcome.accepted(), outcome.refused()), (1, 1));
+}
+
+#[test]
+fn an_item_whose_every_recipient_is_refused_makes_no_batch() {
+    let bad = || vec![recipient("x", &[]), recipient(UK, &["HTTP://x", "1"])];
+    let items = vec![item(1, &[], bad()), item(2, &[], vec![recipient(UK, &[])])];
+    let (plan, batches) = checked(&submission(items));
+    assert_eq!(batches.len(), 1);
+    assert!(
+        batches[0].opens_session,
+        "the first batch that is stored opens the session"
+    );
+    let outcome = outcome(&plan, &batches, Vec::new());
+    assert_eq!(outcome.items[1].fates, [Fate::Accepted(MessageId(1_000))]);
+}
+
+#[test]
+fn what_the_transaction_refuses_moves_later_ids_up() {
+    let numbers = [
+        "+447700900001",
+        "+447700900002",
+        "bad",
+        "+447700900003",
+        "+447700900004",
+    ];
+    let recipients = numbers.iter().map(|phone| recipient(phone, &[])).collect();
+    let (plan, batches) = checked(&submission(vec![item(2, &[], recipients)]));
+    let refused = |message, reason| RefusedAtCommit {
+        batch: 0,
+        message,
+        reason,
+    };
+    let refused = vec![
+        refused(2, RefusedReason::PerDay),
+        refused(0, RefusedReason::Suppressed),
+    ];
+    let outcome = outcome(&plan, &batches, refused);
+    assert_eq!(
+        outcome.items[0].fates,
+        [
+            Fate::Refused(Refusal::PhoneSuppressed),
+            Fate::Accepted(MessageId(1_000)),
+            Fate::Refused(Refusal::PhoneFormat),
+            Fate::Refused(Refusal::PerDay),
+            Fate::Accepted(MessageId(1_001)),
+        ]
+    );
+}

@@ -1,0 +1,245 @@
+//! The ready queues against a model of the store: every message comes out exactly once and, within its lane, in order.
+
+use super::carrier::ReadWanted;
+use super::{CarrierQueue, ClassWeights, QueueLimits, consumed};
+use proptest::prelude::*;
+use sms::class::{Class, Kind};
+use sms::phone::Msisdn;
+use std::collections::HashMap;
+use std::sync::Arc;
+use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, Outgoing, QueueKey, QueueNo};
+
+fn lane(class: Class, account: u32) -> Lane {
+    Lane {
+        carrier: CarrierNo(1),
+        class,
+        account: AccountId(account),
+    }
+}
+
+fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
+    Outgoing {
+        id: MessageId(id),
+        key: QueueKey {
+            lane,
+            no: QueueNo(no),
+        },
+        msisdn: Msisdn::from_u64(447_700_900_123).unwrap(),
+        params: None,
+        batch: Arc::new(BatchView {
+            id: MessageId(id),
+            session: MessageId(id),
+            count: 1,
+            account: lane.account,
+            dialect: Dialect::UspeedoRest,
+            class: lane.class,
+            kind: Kind::Text,
+            template: 1,
+            text: Arc::from("text"),
+            sender: None,
+            label: 0,
+            custom: None,
+            due: None,
+        }),
+        attempts: 0,
+        last_attempt: None,
+    }
+}
+
+fn queue(ready_messages_max: usize, lane_messages_max: usize) -> CarrierQueue {
+    let limits = QueueLimits {
+        ready_messages_max,
+        lane_messages_max,
+        weights: ClassWeights::default(),
+    };
+    CarrierQueue::new(CarrierNo(1), limits, Arc::default())
+}
+
+/// What may happen, in any order.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A request is committed and handed over: lane and messages.
+    Commit(usize, usize),
+    /// A commit that is told without a hand-over (released from the delayed ones).
+    Release(usize, usize),
+    /// A read looks at the store.
+    BeginRead,
+    /// Its result comes.
+    EndRead,
+    /// It fails.
+    FailRead,
+    /// A bind takes some.
+    Take(usize),
+    /// A bind takes some and puts them back.
+    TakeAndPutBack(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..3_usize, 1..12_usize).prop_map(|(lane, count)| Step::Commit(lane, count)),
+        1 => (0..3_usize, 1..4_usize).prop_map(|(lane, count)| Step::Release(lane, count)),
+        2 => Just(Step::BeginRead),
+        2 => Just(Step::EndRead),
+        1 => Just(Step::FailRead),
+        3 => (1..10_usize).prop_map(Step::Take),
+        1 => (1..10_usize).prop_map(Step::TakeAndPutBack),
+    ]
+}
+
+/// A store that has committed messages and never forgets them: the queue alone must know what it took.
+#[derive(Default)]
+struct Model {
+    committed: HashMap<Lane, Vec<(i64, i64)>>,
+    reads: Vec<(ReadWanted, Vec<Outgoing>)>,
+    no: i64,
+    id: i64,
+    taken: HashMap<Lane, Vec<i64>>,
+}
+
+impl Model {
+    fn commit(&mut self, lane: Lane, count: usize) -> Vec<Outgoing> {
+        self.no += 1;
+        (0..count)
+            .map(|_| {
+                self.id += 1;
+                self.committed.entry(lane).or_default().push((self.no, self.id));
+                message(lane, self.no, self.id)
+            })
+            .collect()
+    }
+
+    fn read(&self, wanted: ReadWanted) -> Vec<Outgoing> {
+        let all = self.committed.get(&wanted.lane).cloned().unwrap_or_default();
+        let after = wanted.after.map(|(no, id)| (no.0, id.0));
+        let rest = all.into_iter().filter(|at| after.is_none_or(|after| *at > after));
+        rest.take(wanted.messages_max)
+            .map(|(no, id)| message(wanted.lane, no, id))
+            .collect()
+    }
+
+    fn took(&mut self, messages: &[Outgoing]) {
+        for message in messages {
+            self.taken.entry(message.key.lane).or_default().push(message.id.0);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_message_comes_out_once_and_in_order(steps in proptest::collection::vec(step(), 1..200)) {
+        let lanes = [lane(Class::Otp, 1), lane(Class::Marketing, 1), lane(Class::Marketing, 2)];
+        let queue = queue(20, 8);
+        let mut model = Model::default();
+        for step in steps {
+            match step {
+                Step::Commit(at, count) => {
+                    let messages = model.commit(lanes[at], count);
+                    queue.hand_over(lanes[at], messages.into_iter());
+                }
+                Step::Release(at, count) => {
+                    model.commit(lanes[at], count);
+                    queue.fall_behind(lanes[at]);
+                }
+                Step::BeginRead => {
+                    if let Some(wanted) = queue.next_read() {
+                        let found = model.read(wanted);
+                        model.reads.push((wanted, found));
+                    }
+                }
+                Step::EndRead => {
+                    if let Some((wanted, found)) = model.reads.pop() {
+                        queue.end_read(wanted, found);
+                    }
+                }
+                Step::FailRead => {
+                    if let Some((wanted, _)) = model.reads.pop() {
+                        queue.read_failed(wanted);
+                    }
+                }
+                Step::Take(count) => {
+                    let taken = queue.take(count);
+                    prop_assert!(taken.len() <= count);
+                    model.took(&taken);
+                }
+                Step::TakeAndPutBack(count) => queue.put_back(queue.take(count)),
+            }
+            prop_assert!(queue.ready_messages() <= 20 + 3 * 64, "the window is bounded");
+        }
+        // In the end everything is read and taken.
+        while let Some((wanted, found)) = model.reads.pop() {
+            queue.end_read(wanted, found);
+        }
+        loop {
+            let taken = queue.take(7);
+            model.took(&taken);
+            match queue.next_read() {
+                Some(wanted) => queue.end_read(wanted, model.read(wanted)),
+                None if taken.is_empty() => break,
+                None => {}
+            }
+        }
+        for lane in lanes {
+            let committed: Vec<i64> = model.committed.get(&lane).into_iter().flatten().map(|(_, id)| *id).collect();
+            prop_assert_eq!(model.taken.remove(&lane).unwrap_or_default(), committed);
+        }
+    }
+}
+
+#[test]
+fn a_code_passes_a_campaign() {
+    let queue = queue(20_000, 10_000);
+    let campaign = lane(Class::Marketing, 1);
+    queue.hand_over(
+        campaign,
+        (1..=5_000)
+            .map(|id| message(campaign, 1, id))
+            .collect::<Vec<_>>()
+            .into_iter(),
+    );
+    let codes = lane(Class::Otp, 2);
+    queue.hand_over(codes, vec![message(codes, 2, 9_999)].into_iter());
+    let first: Vec<_> = queue.take(2).iter().map(|message| message.id.0).collect();
+    assert!(
+        first.contains(&9_999),
+        "the code is among the first two: {first:?}"
+    );
+}
+
+#[test]
+fn accounts_share_a_class_fairly() {
+    let queue = queue(20_000, 10_000);
+    for account in [1, 2] {
+        let lane = lane(Class::Notice, account);
+        let count = if account == 1 { 3_000 } else { 100 };
+        let messages: Vec<_> = (0..count)
+            .map(|id| message(lane, i64::from(account), id))
+            .collect();
+        queue.hand_over(lane, messages.into_iter());
+    }
+    let taken = queue.take(200);
+    let of_second = taken
+        .iter()
+        .filter(|message| message.key.lane.account == AccountId(2))
+        .count();
+    assert_eq!(
+        of_second, 100,
+        "the small account is through after twice its size"
+    );
+}
+
+#[test]
+fn taken_runs_are_named_exactly() {
+    let (a, b) = (lane(Class::Notice, 1), lane(Class::Notice, 2));
+    let messages = [
+        message(a, 1, 10),
+        message(b, 2, 20),
+        message(a, 1, 11),
+        message(b, 2, 22),
+        message(a, 3, 12),
+    ];
+    let runs: Vec<_> = consumed(&messages)
+        .iter()
+        .map(|run| (run.key.no.0, run.first.0, run.last.0))
+        .collect();
+    assert_eq!(runs, [(1, 10, 11), (2, 20, 20), (2, 22, 22), (3, 12, 12)]);
+}

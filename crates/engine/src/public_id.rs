@@ -45,7 +45,7 @@ impl PublicIds {
         let tag = bits & mask(SESSION_TAG_BITS);
         let id = (bits >> SESSION_TAG_BITS) ^ self.session_pad(tag);
         let id = id & mask(ID_BITS);
-        (self.session_tag(account, id) == tag).then(|| MessageId(id as i64))
+        (self.session_tag(account, id) == tag).then_some(MessageId(id as i64))
     }
 
     /// The part of a message id that all recipients of a request share:

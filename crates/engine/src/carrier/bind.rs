@@ -45,6 +45,13 @@ use tokio_util::sync::CancellationToken;
 /// A commit under way.
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
+/// Messages and the attempt that was made durable for them.
+type Begun = (Vec<Outgoing>, Result<Vec<AttemptId>, StoreError>);
+/// Results, what they free, and whether they are durable.
+type Recorded = (RecordResults, Landing, Result<Vec<ResultFate>, StoreError>);
+/// Answers to deliveries, and whether the receipts in them are durable.
+type Acknowledged = (Vec<Reply>, Result<Vec<ReceiptFate>, StoreError>);
+
 /// What all sessions of a carrier share.
 pub(crate) struct BindContext {
     pub(crate) shared: Arc<Shared>,
@@ -71,11 +78,9 @@ pub(crate) struct BindSession {
     /// Slots of the window that the outcomes in `outcomes` give back, and segments they take out of flight.
     landing: Landing,
     receipts: Receipts,
-    beginning: Pending<(Vec<Outgoing>, Result<Vec<AttemptId>, StoreError>)>,
-    /// Messages in `beginning`.
-    begun_ahead: usize,
-    recording: Pending<(RecordResults, Landing, Result<Vec<ResultFate>, StoreError>)>,
-    acknowledging: Pending<(Vec<Reply>, Result<Vec<ReceiptFate>, StoreError>)>,
+    beginning: Pending<Begun>,
+    recording: Pending<Recorded>,
+    acknowledging: Pending<Acknowledged>,
     /// After the store failed: no commit is tried before this.
     rest_until: UnixMs,
     closed: Option<CloseReason>,
@@ -157,7 +162,6 @@ impl BindSession {
             landing: Landing::default(),
             receipts: Receipts::default(),
             beginning: None,
-            begun_ahead: 0,
             recording: None,
             acknowledging: None,
             rest_until: 0,
@@ -326,7 +330,6 @@ impl BindSession {
             return;
         }
         let now = self.now();
-        self.begun_ahead = messages.len();
         let start = AttemptStart {
             carrier: self.context.entry.no,
             bind: self.index,
@@ -342,7 +345,6 @@ impl BindSession {
 
     async fn begun(&mut self, messages: Vec<Outgoing>, done: Result<Vec<AttemptId>, StoreError>) {
         self.beginning = None;
-        self.begun_ahead = 0;
         let attempt = match done.map(|attempts| attempts.into_iter().next()) {
             Ok(Some(attempt)) => attempt,
             Ok(None) => return self.context.queue.put_back(messages),
@@ -354,20 +356,9 @@ impl BindSession {
         let now = self.now();
         let mut requests = Vec::with_capacity(messages.len());
         for message in messages {
-            let class = ClassLabel {
-                class: class_label(&message),
-            };
-            let waited_s = encode::waited_ms(&message, now) as f64 / 1000.0;
-            shared
-                .metrics
-                .accept_to_submit
-                .get_or_create(&class)
-                .observe(waited_s);
-            match self
-                .context
-                .profile
-                .pdus(&message, encode::segment_number(&message))
-            {
+            self.counted.waited(&message, now);
+            let number = encode::segment_number(&message);
+            match self.context.profile.pdus(&message, number, &mut self.texts) {
                 Ok(pdus) => {
                     let slot = self.flight.depart(message, attempt, pdus.len(), now);
                     requests.extend(
@@ -390,11 +381,7 @@ impl BindSession {
             }
         }
         self.pace.spent(requests.len());
-        shared
-            .metrics
-            .submitted
-            .get_or_create(&Metrics::carrier(self.context.entry.no))
-            .inc_by(requests.len() as u64);
+        self.counted.submitted.inc_by(requests.len() as u64);
         // An error means that the session has ended; its `Closed` event names what did not leave.
         if let Err(unsent) = self.client.send_batch(requests).await {
             for request in unsent.0 {

@@ -250,3 +250,164 @@ pub(crate) const fn segment_number(message: &Outgoing) -> u16 {
 pub(crate) fn waited_ms(message: &Outgoing, now: UnixMs) -> i64 {
     (now - message.batch.due.unwrap_or_else(|| message.id.accepted_at())).max(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sms::class::{Class, Kind};
+    use sms::phone::Msisdn;
+    use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, QueueKey, QueueNo};
+
+    fn message(text: &str, params: Option<&str>, sender: Option<&str>) -> Outgoing {
+        let lane = Lane {
+            carrier: CarrierNo(1),
+            class: Class::Otp,
+            account: AccountId(1),
+        };
+        Outgoing {
+            id: MessageId(7),
+            key: QueueKey { lane, no: QueueNo(1) },
+            msisdn: Msisdn::from_u64(447_700_900_123).unwrap(),
+            params: params.map(Box::from),
+            batch: Arc::new(BatchView {
+                id: MessageId(7),
+                session: MessageId(7),
+                count: 1,
+                account: AccountId(1),
+                dialect: Dialect::Sendcloud,
+                class: Class::Otp,
+                kind: Kind::Text,
+                template: 1,
+                text: Arc::from(text),
+                sender: sender.map(Box::from),
+                label: 0,
+                custom: None,
+                due: None,
+            }),
+            attempts: 0,
+            last_attempt: None,
+        }
+    }
+
+    fn pdus(settings: &SmppSettings, message: &Outgoing) -> Vec<SubmitSm> {
+        Profile::of(settings)
+            .pdus(message, 0x1234, &mut Texts::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_short_text_is_one_plain_pdu() {
+        let pdus = pdus(
+            &SmppSettings::default(),
+            &message("Your code is {1}", Some(r#"["42@"]"#), Some("Post")),
+        );
+        assert_eq!(pdus.len(), 1);
+        assert_eq!(
+            &pdus[0].short_message[..],
+            b"Your code is 42\x00",
+            "the at sign is septet 0"
+        );
+        assert_eq!(pdus[0].data_coding, DataCoding::DEFAULT);
+        assert_eq!(pdus[0].esm_class, EsmClass::default());
+        assert_eq!((pdus[0].source.ton.0, pdus[0].source.npi.0), (5, 0));
+        assert_eq!(pdus[0].destination.addr.as_bytes(), b"447700900123");
+        assert_eq!(pdus[0].registered_delivery, RegisteredDelivery::FINAL);
+    }
+
+    #[test]
+    fn long_texts_are_tied_as_the_carrier_wants() {
+        let long = "x".repeat(161);
+        let with = |linking, data_coding| {
+            let settings = SmppSettings {
+                linking,
+                data_coding,
+                ..SmppSettings::default()
+            };
+            pdus(&settings, &message(&long, None, None))
+        };
+        let udh16 = with(Linking::Udh16, Wanted::Gsm7Unpacked);
+        assert_eq!(udh16.len(), 2);
+        assert!(udh16.iter().all(|pdu| pdu.esm_class.has_udhi()));
+        assert_eq!(&udh16[1].short_message[..7], [6, 8, 4, 0x12, 0x34, 2, 2]);
+        assert_eq!(udh16[0].short_message.len(), 7 + 152);
+
+        let udh8 = with(Linking::Udh8, Wanted::Gsm7Unpacked);
+        assert_eq!(&udh8[0].short_message[..6], [5, 0, 3, 0x34, 2, 1]);
+        assert_eq!(udh8[0].short_message.len(), 6 + 153);
+
+        let sar = with(Linking::Sar, Wanted::Gsm7Unpacked);
+        let ties: Vec<_> = sar
+            .iter()
+            .filter_map(|pdu| pdu.tlvs.sar())
+            .map(|sar| (sar.reference, sar.seqnum))
+            .collect();
+        assert_eq!(ties, [(0x1234, 1), (0x1234, 2)]);
+        assert!(
+            sar.iter().all(|pdu| !pdu.esm_class.has_udhi()),
+            "never both ways at once"
+        );
+
+        let packed = with(Linking::Udh16, Wanted::Gsm7Packed);
+        assert_eq!(
+            packed[0].short_message.len(),
+            140,
+            "152 septets fill 133 octets beside a header of 7"
+        );
+    }
+
+    #[test]
+    fn a_carriers_own_wishes_are_heard() {
+        let settings = SmppSettings {
+            data_coding: Wanted::Latin1,
+            default_sender: "12345".to_owned(),
+            source_ton_npi: Some((0, 1)),
+            dest_ton_npi: (2, 8),
+            service_type: "CMT".to_owned(),
+            validity_s: 90_061,
+            receipts: false,
+            ..SmppSettings::default()
+        };
+        let pdu = pdus(&settings, &message("naïve", None, None)).remove(0);
+        assert_eq!(&pdu.short_message[..], b"na\xefve");
+        assert_eq!(pdu.data_coding, DataCoding::LATIN1);
+        assert_eq!(
+            (pdu.source.ton.0, pdu.source.npi.0, pdu.source.addr.as_bytes()),
+            (0, 1, &b"12345"[..])
+        );
+        assert_eq!((pdu.destination.ton.0, pdu.destination.npi.0), (2, 8));
+        assert_eq!(pdu.service_type.as_bytes(), b"CMT");
+        assert_eq!(
+            pdu.validity_period.as_bytes(),
+            b"000001010101000R",
+            "one day, one hour, one minute, one second"
+        );
+        assert_eq!(pdu.registered_delivery, RegisteredDelivery::NONE);
+
+        let ucs2 = SmppSettings {
+            data_coding: Wanted::Ucs2,
+            ..SmppSettings::default()
+        };
+        let pdu = pdus(&ucs2, &message("ab", None, Some("+15550100"))).remove(0);
+        assert_eq!(&pdu.short_message[..], [0, b'a', 0, b'b']);
+        assert_eq!(
+            (pdu.source.ton.0, pdu.source.addr.as_bytes()),
+            (1, &b"15550100"[..])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_fits_its_pdus(text in ".{0,900}") {
+            for linking in [Linking::Udh16, Linking::Udh8, Linking::Sar] {
+                for data_coding in [Wanted::Gsm7Unpacked, Wanted::Gsm7Packed, Wanted::Latin1, Wanted::Ucs2] {
+                    let settings = SmppSettings { linking, data_coding, ..SmppSettings::default() };
+                    for pdu in pdus(&settings, &message(&text, None, None)) {
+                        prop_assert!(pdu.short_message.len() <= 160);
+                        prop_assert!(smpp::Pdu::from(pdu).to_bytes(smpp::CommandStatus::ROK, 1).is_ok());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -35,7 +35,10 @@ pub struct AcceptCommand {
 /// A hand-over that runs on the store's own thread right after a commit, in commit order (that is, in the
 /// order of [`super::QueueNo`]); it must be short and must not call the store.
 /// Also run when the caller has stopped waiting for the answer.
-pub struct OnCommit(pub Option<Box<dyn FnOnce(&AcceptOutcome) + Send>>);
+pub struct OnCommit(pub Option<HandOver>);
+
+/// See [`OnCommit`].
+pub type HandOver = Box<dyn FnOnce(&AcceptOutcome) + Send>;
 
 impl fmt::Debug for OnCommit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

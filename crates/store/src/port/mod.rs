@@ -10,7 +10,7 @@ mod queue;
 mod receipt;
 
 pub use accept::{
-    AcceptCommand, AcceptOutcome, Accepted, BatchRange, Caps, Charge, NewBatch, NewIdempotency, NewMessage,
+    AcceptCommand, AcceptOutcome, Accepted, BatchRange, Caps, Charge, HandOver, NewBatch, NewIdempotency, NewMessage,
     OnCommit, RecordAnswer, RefusedAtCommit, RefusedReason, SuppressedPolicy,
 };
 pub use attempt::{

@@ -37,7 +37,7 @@ fn policy(shared: &Shared, carrier: CarrierNo) -> InDoubt {
     {
         Some(CarrierSettings::Smpp(smpp)) => smpp.in_doubt,
         // The sandbox forgets everything with its process.
-        Some(CarrierSettings::Sandbox(_)) | None => InDoubt::Resend,
+        Some(CarrierSettings::Sandbox(_) | CarrierSettings::Removed) | None => InDoubt::Resend,
     }
 }
 

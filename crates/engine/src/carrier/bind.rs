@@ -174,7 +174,8 @@ impl BindSession {
     /// Runs until the session is over and everything that came of it is durable.
     pub(crate) async fn run(mut self, mut events: Events) -> CloseReason {
         let stop = self.context.stop.clone();
-        let mut unbinding = false;
+        let cancel = self.context.shared.cancel.clone();
+        let (mut unbinding, mut cut) = (false, false);
         loop {
             self.start_commits();
             if self.is_done() {
@@ -197,13 +198,17 @@ impl BindSession {
             };
             let wake = self.wake();
             tokio::select! {
-                biased;
                 batch = events.next(), if self.closed.is_none() => self.take_in(batch),
                 (results, landing, done) = pending(&mut self.recording) => self.recorded(results, landing, done),
                 (replies, done) = pending(&mut self.acknowledging) => self.acknowledged(replies, done).await,
                 (messages, done) = pending(&mut self.beginning) => self.begun(messages, done).await,
                 () = self.context.queue.wait_ready(), if allowance > 0 => self.begin(allowance),
                 () = stop.cancelled(), if !stopping => {}
+                () = cancel.cancelled(), if !cut => {
+                    // The grace is over: what is in flight is in doubt, and that is recorded before the store closes.
+                    cut = true;
+                    self.client.close();
+                }
                 () = tokio::time::sleep(wake) => {}
             }
         }
@@ -232,7 +237,7 @@ impl BindSession {
     }
 
     fn is_done(&self) -> bool {
-        self.closed.is_some() && (self.is_quiet() || self.context.shared.cancel.is_cancelled())
+        self.closed.is_some() && self.is_quiet()
     }
 
     /// How long nothing can happen by itself.

@@ -14,7 +14,7 @@ pub(crate) mod pace;
 mod runner;
 pub(crate) mod verdict;
 
-use crate::catalog::CarrierEntry;
+use crate::catalog::{CarrierEntry, CarrierSettings};
 use crate::engine::Shared;
 use parking_lot::Mutex;
 use runner::Runner;
@@ -94,17 +94,27 @@ impl Carriers {
             .map(|account| (account.id, account.weight))
             .collect();
         self.shared.queues.set_shares(shares);
+        let mut wanted: HashMap<CarrierNo, Arc<CarrierEntry>> = catalog
+            .carriers()
+            .map(|entry| (entry.no, Arc::clone(entry)))
+            .collect();
+        // Messages may still wait for a carrier that was taken out of the catalog.
+        for queue in self.shared.queues.all() {
+            wanted
+                .entry(queue.carrier())
+                .or_insert_with(|| Arc::new(removed(queue.carrier())));
+        }
         let mut running = self.running.lock();
         running.retain(|no, carrier| {
-            let same = catalog.carrier(*no).is_some_and(|entry| *entry == carrier.entry);
+            let same = wanted.get(no).is_some_and(|entry| *entry == carrier.entry);
             if !same {
                 tracing::info!(carrier = %carrier.entry.name, "carrier changed: its runner stops");
                 carrier.stop.cancel();
             }
             same
         });
-        for entry in catalog.carriers() {
-            running.entry(entry.no).or_insert_with(|| self.run(entry));
+        for (no, entry) in wanted {
+            running.entry(no).or_insert_with(|| self.run(&entry));
         }
     }
 
@@ -171,5 +181,13 @@ impl Carriers {
             .collect();
         up.sort_unstable_by_key(|(no, _)| *no);
         up
+    }
+}
+
+fn removed(no: CarrierNo) -> CarrierEntry {
+    CarrierEntry {
+        no,
+        name: format!("(removed {no})").into(),
+        settings: CarrierSettings::Removed,
     }
 }

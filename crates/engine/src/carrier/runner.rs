@@ -52,6 +52,14 @@ impl Runner {
                 }
                 self.health.bind_down(self.shared.clock.now());
             }
+            CarrierSettings::Removed => {
+                let failover = self.failover(Arc::clone(&queue), 0);
+                tokio::select! {
+                    () = self.stop.cancelled() => {}
+                    () = refill => {}
+                    () = failover => {}
+                }
+            }
             CarrierSettings::Smpp(settings) => {
                 let failover = self.failover(Arc::clone(&queue), settings.failover_after_s);
                 tokio::select! {

@@ -12,6 +12,9 @@ pub enum CarrierSettings {
     Smpp(Box<SmppSettings>),
     /// The built-in one: delivers into an inbox of this process.
     Sandbox(SandboxSettings),
+    /// One that is no longer in the catalog while messages still wait for it: they are handed on.
+    #[serde(skip)]
+    Removed,
 }
 
 /// What happens to messages whose answer never came.

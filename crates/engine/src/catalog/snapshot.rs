@@ -68,6 +68,7 @@ impl CarrierEntry {
         match &self.settings {
             CarrierSettings::Smpp(smpp) => smpp.voice,
             CarrierSettings::Sandbox(_) => true,
+            CarrierSettings::Removed => false,
         }
     }
 }

@@ -13,10 +13,16 @@
 //! | `/smsapi/*` | SendCloud |
 //! | `/v1/*` | EngageLab, generations A and C |
 
+mod body;
+mod days;
 pub mod engagelab;
+pub mod idempotency;
+mod json;
 pub mod limits;
+mod per_minute;
 pub mod sendcloud;
 pub mod uspeedo;
+mod verdict;
 
 use engine::Engine;
 use std::sync::Arc;

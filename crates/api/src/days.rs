@@ -1,0 +1,64 @@
+//! Days of a fixed zone as ranges of message ids: what "today" and "2026-11-22" mean in a status query.
+
+use engine::{MessageId, UnixMs};
+use jiff::civil::Date;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, Zoned};
+use std::ops::RangeInclusive;
+
+/// China Standard Time: the zone of both vendors' queries unless they say otherwise.
+pub(crate) const CHINA: Offset = Offset::constant(8);
+
+/// Years in which a message can have been sent; others could not be put into an id.
+const YEARS: RangeInclusive<i16> = 2000..=2199;
+
+/// Reads `yyyy-MM-dd`.
+pub(crate) fn read(written: &str) -> Option<Date> {
+    let date = Date::strptime("%Y-%m-%d", written.trim_ascii()).ok()?;
+    YEARS.contains(&date.year()).then_some(date)
+}
+
+/// The day it is at `now`.
+pub(crate) fn today(now: UnixMs, zone: Offset) -> Date {
+    at(now, zone).date()
+}
+
+/// A moment in a zone.
+pub(crate) fn at(moment: UnixMs, zone: Offset) -> Zoned {
+    // Clocks of ours are within what jiff can hold; anything else is shown as the epoch.
+    Timestamp::from_millisecond(moment).unwrap_or_default().to_zoned(TimeZone::fixed(zone))
+}
+
+/// The ids of all messages accepted from the start of `first` to the end of `last`.
+pub(crate) fn ids(first: Date, last: Date, zone: Offset) -> Option<RangeInclusive<MessageId>> {
+    let start = |date: Date| -> Option<UnixMs> {
+        Some(date.to_zoned(TimeZone::fixed(zone)).ok()?.timestamp().as_millisecond())
+    };
+    let (from, to) = (start(first)?, start(last.tomorrow().ok()?)?);
+    Some(MessageId::first_at(from)..=MessageId::first_at(to).plus(-1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-22 00:30 in China, still the day before in UTC.
+    const NOW: UnixMs = 1_795_278_600_000;
+
+    #[test]
+    fn a_day_is_the_zones_own() {
+        let day = today(NOW, CHINA);
+        assert_eq!(day, read("2026-11-22").unwrap());
+        assert_eq!(today(NOW, Offset::UTC), read("2026-11-21").unwrap());
+        let ids = ids(day, day, CHINA).unwrap();
+        assert_eq!(ids.start().accepted_at(), NOW - 30 * 60_000);
+        assert_eq!(ids.end().plus(1).accepted_at() - ids.start().accepted_at(), 86_400_000);
+    }
+
+    #[test]
+    fn what_is_not_a_day_is_not_read() {
+        for written in ["", "2026-13-01", "2026-02-30", "22.11.2026", "1969-12-31", "9999-12-31", "2026-11-22T00:00"] {
+            assert_eq!(read(written), None, "{written}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! From HTTP to the engine and back.
+
+use super::answer;
+use super::auth::{self, Caller};
+use super::codes::{
+    BODY_UNREADABLE, Code, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR,
+};
+use super::params::{Params, check_content_type};
+use super::rules::{code_of_error, rules};
+use super::status::{self, StatusQuery};
+use super::wire::SendRequest;
+use crate::idempotency::{self, Recorded};
+use crate::per_minute::PerMinute;
+use crate::{Api, body};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use engine::Dialect;
+use engine::accept::{Once, Reply, Submission};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The space of `sendRequestId`s.
+const SCOPE_FIELD: &str = "sendcloud";
+/// The space of `Idempotency-Key`s.
+const SCOPE_HEADER: &str = "sendcloud-header";
+
+/// How an interface reads its parameters.
+pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &crate::Limits) -> Result<SendRequest<'a>, Refused>;
+
+/// Any of the interfaces that send.
+pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Response {
+    let (parts, body) = match receive(&api, request).await {
+        Ok(received) => received,
+        Err(refused) => return refused,
+    };
+    match try_send(&api, read, &parts, &body).await {
+        Ok((status, body)) => answer::response(status, body),
+        Err(refused) => plain(refused),
+    }
+}
+
+async fn try_send(api: &Api, read: Reader, parts: &Parts, body: &Bytes) -> Result<(StatusCode, Bytes), Refused> {
+    let params = read_params(parts, body)?;
+    let catalog = api.engine.catalog();
+    let caller = auth::authenticate(&params, &catalog, api.engine.now(), &api.limits)?;
+    let request = read(&params, &api.limits)?;
+    let header_key = idempotency::key(&parts.headers).map_err(|_| &HEADER_KEY)?;
+    let once = once(api, &params, caller, request.request_id, header_key);
+    let has_own_id = request.request_id.is_some();
+    let submission = Submission {
+        account: caller.account,
+        dialect: Dialect::Sendcloud,
+        items: vec![request.item],
+        one_session: true,
+        kind: request.kind,
+        label: request.label,
+        custom: request.tag.map(Box::from),
+        due: None,
+        rules: rules(request.grammar),
+    };
+    match api.engine.accept(submission, once).await {
+        Ok((submission, Reply::New(outcome))) => {
+            Ok((StatusCode::OK, answer::sent(&submission, &outcome, api.engine.public_ids()).into()))
+        }
+        Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
+        Ok((_, Reply::Repeat { answer, .. })) => {
+            let first = Recorded::decode(answer).ok_or(&SERVER_ERROR)?;
+            Ok((first.status, first.body))
+        }
+        Err(error) => {
+            let code = code_of_error(&error);
+            if *code == SERVER_ERROR {
+                tracing::warn!(%error, "a SendCloud request was not accepted");
+            }
+            Err(Refused::from(code))
+        }
+    }
+}
+
+/// What makes the request single. Ids of one `smsUser` do not meet those of another: two applications that both
+/// count from one lose nothing.
+fn once(
+    api: &Api,
+    params: &Params<'_>,
+    caller: Caller<'_>,
+    request_id: Option<&str>,
+    header_key: Option<&str>,
+) -> Option<Once> {
+    let (scope, id) = match (request_id, header_key) {
+        (Some(id), _) => (SCOPE_FIELD, id),
+        (None, Some(key)) => (SCOPE_HEADER, key),
+        (None, None) => return None,
+    };
+    let ids = api.engine.public_ids().clone();
+    Some(Once {
+        scope,
+        key: format!("{}\n{id}", caller.sms_user).into_boxed_str(),
+        fingerprint: fingerprint(params),
+        keep_ms: i64::from(api.limits.request_id_keep_s) * 1000,
+        reply: Box::new(move |submission, outcome| match scope {
+            // A repeat of the field is told 400 and nothing else: there is nothing to keep.
+            SCOPE_FIELD => Vec::new(),
+            _ => Recorded::encode(StatusCode::OK, &answer::sent(submission, outcome, &ids)),
+        }),
+    })
+}
+
+/// Over what a retry does not change.
+fn fingerprint(params: &Params<'_>) -> u64 {
+    const CHANGING: [&str; 3] = ["signature", "timestamp", "sendRequestId"];
+    let kept = params.iter().filter(|(name, _)| !CHANGING.contains(name));
+    idempotency::fingerprint(kept.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]))
+}
+
+/// `/smsapi/timestamp/get`: the server's clock, for everybody.
+pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> Response {
+    #[derive(Serialize)]
+    struct Info {
+        timestamp: i64,
+    }
+    match check_method(request.method()) {
+        Ok(()) => answer::response(
+            StatusCode::OK,
+            answer::body_with(&OK, Info { timestamp: api.engine.now() }, 32),
+        ),
+        Err(refused) => refused,
+    }
+}
+
+/// `/smsapi/status/query`: what became of messages.
+pub(super) async fn status_query(api: Arc<Api>, calls: Arc<PerMinute>, request: Request) -> Response {
+    let (parts, body) = match receive(&api, request).await {
+        Ok(received) => received,
+        Err(refused) => return refused,
+    };
+    match try_status_query(&api, &calls, &parts, &body).await {
+        Ok(body) => answer::response(StatusCode::OK, body),
+        Err(refused) => plain(refused),
+    }
+}
+
+async fn try_status_query(api: &Api, calls: &PerMinute, parts: &Parts, body: &Bytes) -> Result<Vec<u8>, Refused> {
+    let params = read_params(parts, body)?;
+    let (catalog, now) = (api.engine.catalog(), api.engine.now());
+    let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
+    if !calls.admits(caller.sms_user, now, api.limits.sendcloud_status_per_minute_max) {
+        return Err(Refused::from(&RATE_LIMITED));
+    }
+    let query = StatusQuery::read(&params, now)?;
+    let found = status::find(&api.engine, caller.account, &query).await.map_err(|error| {
+        tracing::warn!(%error, "a SendCloud status query failed");
+        &SERVER_ERROR
+    })?;
+    Ok(status::answer(&found, caller, &catalog, api.engine.public_ids()))
+}
+
+/// Everything under `/smsapi/` that is no interface of ours.
+pub(super) async fn unknown() -> Response {
+    answer::response(StatusCode::NOT_FOUND, answer::refusal(Refused::from(&NO_SUCH_INTERFACE)))
+}
+
+/// The request in parts and its body, or what it is told.
+async fn receive(api: &Api, request: Request) -> Result<(Parts, Bytes), Response> {
+    check_method(request.method())?;
+    let (parts, body) = request.into_parts();
+    match body::read(body, api.limits.body_bytes_max).await {
+        Ok(body) => Ok((parts, body)),
+        Err(_) => Err(plain(Refused::with_limit(&BODY_UNREADABLE, api.limits.body_bytes_max))),
+    }
+}
+
+fn read_params<'a>(parts: &'a Parts, body: &'a Bytes) -> Result<Params<'a>, Refused> {
+    if !body.is_empty() {
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        check_content_type(content_type.map(|value| value.to_str().unwrap_or("unreadable")))?;
+    }
+    Params::read(parts.uri.query(), body)
+}
+
+/// POST as the page has it, GET as it had it before and as queries still have it; HEAD must not send.
+fn check_method(method: &Method) -> Result<(), Response> {
+    const ALLOWED: HeaderValue = HeaderValue::from_static("POST, GET");
+    if matches!(*method, Method::POST | Method::GET) {
+        return Ok(());
+    }
+    let mut response = answer::response(StatusCode::METHOD_NOT_ALLOWED, answer::refusal(Refused::from(&METHOD)));
+    response.headers_mut().insert(header::ALLOW, ALLOWED);
+    Err(response)
+}
+
+fn plain(refused: impl Into<Refused>) -> Response {
+    answer::response(StatusCode::OK, answer::refusal(refused.into()))
+}
+
+impl From<&&'static Code> for Refused {
+    fn from(code: &&'static Code) -> Self {
+        Self::from(*code)
+    }
+}

@@ -46,7 +46,7 @@ struct Driver {
 /// Starts the task of a session that is bound.
 pub(crate) fn start(link: Link, config: &SessionConfig, stop: Option<Stop>) -> (Handle, Events) {
     let window_max = config.window_max.clamp(1, SessionConfig::WINDOW_MAX);
-    let shared = Arc::new(Shared::new(window_max, link.buffers.queue_max));
+    let shared = Arc::new(Shared::new(window_max, config.slots, link.buffers.queue_max));
     let (reporter, events) = mailbox(link.buffers.events_max);
     let (handle, commands) = Handle::new(Arc::clone(&shared));
     let driver = Driver {
@@ -93,7 +93,10 @@ impl Driver {
             self.poll_time(cx, now);
             self.admit(now);
             self.link.poll_write(cx);
-            self.shared.settled(self.link.session.take_freed());
+            match self.link.session.take_freed() {
+                0 => {}
+                freed => self.shared.settled(freed),
+            }
             if let Err(Abandoned) = self.reporter.report(&mut self.link.events, cx) {
                 self.link.session.close(CloseReason::Closed);
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::session::{Reply, Request};
+use crate::session::{Reply, Request, Slots};
 
 /// Sends over one bound session. Cheap to clone, may be used from many tasks at once.
 ///
@@ -23,6 +23,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub(super) struct Shared {
     window_max: usize,
+    slots: Slots,
     queue_max: usize,
     /// Requests handed in whose slot is not free again: queued, in flight, or answered and not released.
     outstanding: AtomicUsize,
@@ -48,20 +49,24 @@ pub(super) enum Command {
 pub struct Unsent(pub Vec<Request>);
 
 impl Shared {
-    pub(super) fn new(window_max: usize, queue_max: usize) -> Self {
+    pub(super) fn new(window_max: usize, slots: Slots, queue_max: usize) -> Self {
         // The semaphore counts in u32; nobody queues more.
         let queue_max = queue_max.clamp(window_max, u32::MAX as usize >> 3);
         Self {
             window_max,
+            slots,
             queue_max,
             outstanding: AtomicUsize::new(0),
             room: Semaphore::new(queue_max),
         }
     }
 
-    /// Slots became free.
+    /// Slots became free. Never below zero, whatever a user releases.
     pub(super) fn settled(&self, requests: usize) {
-        self.outstanding.fetch_sub(requests, Ordering::Relaxed);
+        let less = |outstanding: usize| Some(outstanding.saturating_sub(requests));
+        let _ = self
+            .outstanding
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 }
 
@@ -131,9 +136,13 @@ impl Handle {
     }
 
     /// Frees as many slots of the window, the results of which are durable now.
-    /// Only with [`Slots::OnRelease`](crate::session::Slots::OnRelease).
+    /// Only with [`Slots::OnRelease`].
     pub fn release(&self, slots: usize) {
-        self.command(Command::Release(slots));
+        if self.shared.slots == Slots::OnRelease {
+            // Counted here and not by the driver, so that `window_free` tells at once what may be sent now.
+            self.shared.settled(slots);
+            self.command(Command::Release(slots));
+        }
     }
 
     /// Writes octets as they are, between two PDUs. For simulators that misbehave on purpose.

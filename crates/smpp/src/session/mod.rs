@@ -11,8 +11,6 @@
 mod config;
 mod event;
 mod rules;
-#[cfg(test)]
-mod tests;
 mod window;
 
 pub use config::{Role, SessionConfig, Slots};
@@ -66,7 +64,7 @@ pub struct Session {
     window: Window,
     /// Slots taken: in flight, or answered but not yet released.
     used: usize,
-    /// Slots that became free since the user last asked.
+    /// Slots that became free since the user last asked, other than by the user's own doing.
     freed: usize,
     /// Requests of the peer that the user has not answered.
     inbound: usize,
@@ -131,7 +129,7 @@ impl Session {
         self.drain_until.is_some()
     }
 
-    /// Slots that became free since this was last asked.
+    /// Slots that became free since this was last asked, other than by [`Self::release`].
     pub fn take_freed(&mut self) -> usize {
         std::mem::take(&mut self.freed)
     }
@@ -245,7 +243,7 @@ impl Session {
     /// answered requests are not freed.
     pub fn release(&mut self, slots: usize) {
         if self.config.slots == Slots::OnRelease {
-            self.free(slots.min(self.used - self.window.in_flight()));
+            self.used -= slots.min(self.used - self.window.in_flight());
         }
     }
 
@@ -488,13 +486,9 @@ impl Session {
 
     fn answered(&mut self) {
         if self.config.slots == Slots::OnResponse {
-            self.free(1);
+            self.used -= 1;
+            self.freed += 1;
         }
-    }
-
-    fn free(&mut self, slots: usize) {
-        self.used -= slots;
-        self.freed += slots;
     }
 
     fn enquire(&mut self, now: Duration, out: &mut BytesMut) {

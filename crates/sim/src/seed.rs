@@ -1,0 +1,130 @@
+//! Chance that can be repeated.
+//!
+//! A fault must come back when the same seed is given again, although connections race and messages arrive in
+//! another order. So chance is not drawn from a stream: every decision is a function of the seed, of what it is
+//! about (a message, a bind), of how often that was seen, and of the question that is asked.
+
+/// What a decision is about: one enum for all, so that no two questions share their answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Question {
+    /// Does this rule apply? Add its place in the list.
+    Rule = 0x100,
+    /// How long does the answer take?
+    AnswerDelay = 1,
+    /// Is there no answer at all?
+    Silence = 2,
+    /// Is the receipt early, late, doubled or missing?
+    ReceiptFate = 3,
+    /// How long does the receipt take?
+    ReceiptDelay = 4,
+    /// In which order do receipts leave?
+    Order = 5,
+    /// Is the bind refused?
+    BindRefusal = 6,
+    /// After how many messages is the connection cut?
+    Disconnect = 7,
+    /// After how long is the connection cut?
+    DisconnectTime = 8,
+    /// Is a message whose answer is lost taken all the same?
+    Taken = 9,
+    /// After how many messages comes garbage?
+    Garbage = 10,
+    /// Which garbage?
+    GarbageKind = 11,
+    /// How long does the answer to a bind take?
+    BindDelay = 12,
+    /// Anything a driver of tests asks.
+    Driver = 13,
+}
+
+/// A seed, and decisions made from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(pub u64);
+
+impl Seed {
+    /// The decision on `question` about `subject`, the `nth` time it is asked.
+    #[must_use]
+    pub fn roll(self, question: Question, subject: u64, nth: u64) -> Roll {
+        self.roll_at(question, 0, subject, nth)
+    }
+
+    /// As [`Self::roll`], for a question that is asked in several places of a list.
+    #[must_use]
+    pub fn roll_at(self, question: Question, place: usize, subject: u64, nth: u64) -> Roll {
+        let question = mix(question as u64 ^ (place as u64) << 16);
+        Roll(mix(mix(mix(self.0 ^ question) ^ subject) ^ nth))
+    }
+}
+
+/// One drawn number, all 64 bits equally likely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roll(pub u64);
+
+impl Roll {
+    /// True in `share` of all cases: 0 never, 1 always.
+    #[must_use]
+    pub fn hits(self, share: f64) -> bool {
+        self.unit() < share
+    }
+
+    /// A number in `0.0..1.0`.
+    #[must_use]
+    pub fn unit(self) -> f64 {
+        // 53 bits are what an f64 holds exactly.
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number in `min..=max`; `min` if they are the wrong way round.
+    #[must_use]
+    pub fn within(self, min: u64, max: u64) -> u64 {
+        let span = max.saturating_sub(min).saturating_add(1);
+        // The high half of the product is uniform enough for any span that is small against 2^64.
+        min + ((u128::from(self.0) * u128::from(span)) >> 64) as u64
+    }
+}
+
+/// Spreads every bit of the input over the output; a bijection (the finaliser of a 64-bit multiplicative hash).
+#[must_use]
+pub const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_decides_the_same_and_another_one_differently() {
+        let roll = |seed| Seed(seed).roll(Question::Silence, 7, 1);
+        assert_eq!(roll(1), roll(1));
+        assert_ne!(roll(1), roll(2));
+        assert_ne!(roll(1), Seed(1).roll(Question::Taken, 7, 1));
+        assert_ne!(roll(1), Seed(1).roll(Question::Silence, 7, 2));
+    }
+
+    #[test]
+    fn shares_come_out_as_asked() {
+        for share in [0.0, 0.1, 0.5, 1.0] {
+            let hits = (0..10_000)
+                .filter(|n| Seed(9).roll(Question::Rule, *n, 0).hits(share))
+                .count();
+            let off = (hits as f64 / 10_000.0 - share).abs();
+            assert!(off < 0.02, "{share}: {hits}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_kept_and_both_ends_occur() {
+        let drawn: Vec<u64> = (0..200)
+            .map(|n| Seed(3).roll(Question::Order, n, 0).within(4, 6))
+            .collect();
+        assert!(drawn.iter().all(|value| (4..=6).contains(value)));
+        assert!(drawn.contains(&4) && drawn.contains(&6));
+        assert_eq!(Roll(u64::MAX).within(5, 5), 5);
+        assert_eq!(Roll(u64::MAX).within(0, u64::MAX), u64::MAX - 1);
+    }
+}

@@ -1,0 +1,158 @@
+//! What a simulator can be told while it runs.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use smpp::field::{Address, DataCoding};
+use smpp::pdu::DeliverSm;
+use sms::alphabet;
+
+use super::SmscHandle;
+use super::behaviour::{Behaviour, Garbage, Senseless};
+use super::receipt::Delivery;
+use super::script::Script;
+use super::shared::LinkOrder;
+
+/// What a simulator can be told while it runs. `system_id` picks the sessions that are meant; `None`: all.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Order {
+    /// Behave so from now on. Counts within rules and misfortunes of binds begin anew.
+    Behave(Box<Behaviour>),
+    /// Cut connections in the middle of whatever they do.
+    Disconnect {
+        /// Whose.
+        #[serde(default)]
+        system_id: Option<String>,
+    },
+    /// Unbind sessions in good order.
+    Unbind {
+        /// Whose.
+        #[serde(default)]
+        system_id: Option<String>,
+    },
+    /// Send garbage.
+    Garbage {
+        /// To whom.
+        #[serde(default)]
+        system_id: Option<String>,
+        /// Which.
+        kind: Garbage,
+    },
+    /// Go away: close the port, and cut what is connected.
+    Leave,
+    /// Come back.
+    Return,
+    /// Let a subscriber send a message.
+    Inbound(Inbound),
+    /// Forget everything that was counted, kept or is waiting to be delivered.
+    Reset,
+}
+
+/// A message from a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    /// Who gets it; it waits for the next bind if there is none. Must have bound once.
+    pub system_id: String,
+    /// The subscriber's number, digits with country code.
+    pub from: String,
+    /// The number it was sent to.
+    pub to: String,
+    /// The text, in one part: at most 160 characters of the GSM alphabet, or 70 others.
+    pub text: String,
+}
+
+/// Why an order is not followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// The behaviour makes no sense.
+    #[error(transparent)]
+    Senseless(#[from] Senseless),
+    /// Nobody has ever bound under that name.
+    #[error("{0} has never bound")]
+    Unknown(String),
+    /// The text does not fit one part.
+    #[error("the text has {octets} octets, at most {max} fit")]
+    TooLong {
+        /// Octets it has.
+        octets: usize,
+        /// Octets that fit.
+        max: usize,
+    },
+}
+
+impl SmscHandle {
+    /// Tells the simulator something.
+    ///
+    /// # Errors
+    /// [`OrderError`] if it cannot be done; nothing has changed then.
+    pub fn control(&self, order: Order) -> Result<(), OrderError> {
+        match order {
+            Order::Behave(behaviour) => self.behave(*behaviour)?,
+            Order::Disconnect { system_id } => self.disconnect(system_id.as_deref()),
+            Order::Unbind { system_id } => self.order(system_id.as_deref(), LinkOrder::Unbind),
+            Order::Garbage { system_id, kind } => self.order(system_id.as_deref(), LinkOrder::Garbage(kind)),
+            Order::Leave => {
+                // The accepting task closes the port; who slips in before is cut with the others or by stopping.
+                self.listening.send_replace(false);
+                self.disconnect(None);
+            }
+            Order::Return => {
+                self.listening.send_replace(true);
+            }
+            Order::Inbound(inbound) => self.inbound(&inbound)?,
+            Order::Reset => self.shared.reset(),
+        }
+        Ok(())
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> Result<(), Senseless> {
+        behaviour.check()?;
+        self.shared.script.store(Arc::new(Script::new(behaviour)));
+        for link in self.shared.links_of(None) {
+            link.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    fn disconnect(&self, system_id: Option<&str>) {
+        let links = self.shared.links_of(system_id);
+        self.shared.ledger.lock().counts.cuts += links.len() as u64;
+        for link in links {
+            link.cut.cancel();
+        }
+    }
+
+    fn order(&self, system_id: Option<&str>, order: LinkOrder) {
+        for link in self.shared.links_of(system_id) {
+            link.orders.lock().push(order);
+            link.wake.notify_one();
+        }
+    }
+
+    fn inbound(&self, inbound: &Inbound) -> Result<(), OrderError> {
+        let mailbox = (self.shared.known_mailbox(&inbound.system_id))
+            .ok_or_else(|| OrderError::Unknown(inbound.system_id.clone()))?;
+        let (data_coding, text, max) = match alphabet::encode_gsm7(&inbound.text) {
+            Some(septets) => (DataCoding::DEFAULT, septets, 160),
+            None => (DataCoding::UCS2, alphabet::encode_ucs2(&inbound.text), 140),
+        };
+        if text.len() > max {
+            return Err(OrderError::TooLong {
+                octets: text.len(),
+                max,
+            });
+        }
+        let pdu = DeliverSm {
+            source: Address::international(&inbound.from),
+            destination: Address::unknown(&inbound.to),
+            data_coding,
+            short_message: text.into(),
+            ..DeliverSm::default()
+        };
+        let now = self.shared.now();
+        mailbox.schedule(&mut vec![(now.ms, Delivery::Inbound(Box::new(pdu)))]);
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! What the simulator got, counted exactly.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use serde::{Deserialize, Serialize};
+use smpp::CommandStatus;
+
+use super::journal::Journal;
+use crate::seed::mix;
+
+/// What became of one message (see [`super::CountBy`]). Counts stop at 65535.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How often it was submitted.
+    pub submitted: u16,
+    /// How often it was taken: more than once is a message sent twice.
+    pub taken: u16,
+    /// How many receipts about it were acknowledged.
+    pub acknowledged: u16,
+}
+
+/// Sums since the start or the last reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// `submit_sm`s.
+    pub submitted: u64,
+    /// Of these, taken: a message id was given to them, whether or not the answer left.
+    pub taken: u64,
+    /// Of these, refused.
+    pub refused: u64,
+    /// Refused messages by what they were told.
+    pub refused_with: BTreeMap<String, u64>,
+    /// Messages, taken or not, whose answer was held back on purpose.
+    pub unanswered: u64,
+    /// Different messages that were taken.
+    pub messages: u64,
+    /// How often a message was taken that had been taken before.
+    pub duplicates: u64,
+    /// Taken, but not told apart: later parts of long messages where only first parts count, and what is
+    /// beyond `tallies_max`.
+    pub untallied: u64,
+    /// The most messages of one bind that were unanswered at once, as far as this side can see.
+    pub window_seen_max: u64,
+    /// Receipts that will leave or have left, doubled ones included.
+    pub receipts_planned: u64,
+    /// Receipts written, each time counted.
+    pub receipts_sent: u64,
+    /// Receipts acknowledged with `ESME_ROK`.
+    pub receipts_acknowledged: u64,
+    /// Receipts answered with an error; they are sent again.
+    pub receipts_refused: u64,
+    /// Receipts whose answer did not come, in time or before the connection ended; they are sent again.
+    pub receipts_in_doubt: u64,
+    /// Receipts that break a bound of the protocol and cannot be sent.
+    pub receipts_unsendable: u64,
+    /// Receipts that wait for their time, a bind or their answer.
+    pub receipts_waiting: u64,
+    /// Inbound messages acknowledged with `ESME_ROK`.
+    pub inbound_acknowledged: u64,
+    /// Connections made.
+    pub connections: u64,
+    /// Binds accepted.
+    pub binds: u64,
+    /// Binds refused.
+    pub binds_refused: u64,
+    /// Sessions that are bound now.
+    pub binds_up: u64,
+    /// Connections cut on purpose.
+    pub cuts: u64,
+    /// Garbage sent on purpose.
+    pub garbage: u64,
+    /// PDUs that were not understood or not allowed.
+    pub rejected: u64,
+    /// `generic_nack`s received.
+    pub nacks: u64,
+    /// Answers to nothing that was asked.
+    pub unmatched: u64,
+}
+
+/// Keys are hashes or numbers already; one mixing is all they need.
+#[derive(Default)]
+pub(super) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0 = mix(self.0 ^ u64::from(*octet));
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = mix(key);
+    }
+}
+
+/// Counts, tallies and the messages kept.
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) counts: Counts,
+    pub(super) journal: Journal,
+    tallies: HashMap<u64, Tally, BuildHasherDefault<KeyHasher>>,
+    tallies_max: usize,
+    refused_with: HashMap<u32, u64>,
+}
+
+impl Ledger {
+    pub(super) fn new(tallies_max: usize, kept_max: usize) -> Self {
+        Self {
+            tallies_max,
+            journal: Journal::new(kept_max),
+            ..Self::default()
+        }
+    }
+
+    /// A message was submitted; the how manieth time, from 1.
+    pub(super) fn submitted(&mut self, key: Option<u64>) -> u64 {
+        self.counts.submitted += 1;
+        let Some(tally) = key.and_then(|key| self.tally_mut(key)) else {
+            return 1;
+        };
+        tally.submitted = tally.submitted.saturating_add(1);
+        u64::from(tally.submitted)
+    }
+
+    /// The message just submitted was taken.
+    pub(super) fn taken(&mut self, key: Option<u64>) {
+        self.counts.taken += 1;
+        let Some(tally) = key.and_then(|key| self.tallies.get_mut(&key)) else {
+            self.counts.untallied += 1;
+            return;
+        };
+        tally.taken = tally.taken.saturating_add(1);
+        match tally.taken {
+            1 => self.counts.messages += 1,
+            _ => self.counts.duplicates += 1,
+        }
+    }
+
+    pub(super) fn refused(&mut self, status: CommandStatus) {
+        self.counts.refused += 1;
+        *self.refused_with.entry(status.0).or_default() += 1;
+    }
+
+    pub(super) fn acknowledged(&mut self, key: Option<u64>) {
+        self.counts.receipts_acknowledged += 1;
+        if let Some(tally) = key.and_then(|key| self.tallies.get_mut(&key)) {
+            tally.acknowledged = tally.acknowledged.saturating_add(1);
+        }
+    }
+
+    pub(super) fn window_seen(&mut self, unanswered: u64) {
+        self.counts.window_seen_max = self.counts.window_seen_max.max(unanswered);
+    }
+
+    /// The sums; what is known elsewhere (binds up, receipts waiting) is for the caller to fill in.
+    pub(super) fn sums(&self) -> Counts {
+        let named = |(code, count): (&u32, &u64)| (CommandStatus(*code).to_string(), *count);
+        Counts {
+            refused_with: self.refused_with.iter().map(named).collect(),
+            ..self.counts.clone()
+        }
+    }
+
+    pub(super) fn tally(&self, key: u64) -> Option<Tally> {
+        self.tallies.get(&key).copied()
+    }
+
+    pub(super) fn tallies(&self) -> impl Iterator<Item = (u64, Tally)> {
+        self.tallies.iter().map(|(key, tally)| (*key, *tally))
+    }
+
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.tallies_max, self.journal.kept_max());
+    }
+
+    fn tally_mut(&mut self, key: u64) -> Option<&mut Tally> {
+        if self.tallies.len() < self.tallies_max {
+            return Some(self.tallies.entry(key).or_default());
+        }
+        self.tallies.get_mut(&key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_counted_apart_and_duplicates_seen() {
+        let mut ledger = Ledger::new(10, 0);
+        for key in [7, 8, 7] {
+            ledger.submitted(Some(key));
+            ledger.taken(Some(key));
+        }
+        assert_eq!(ledger.submitted(Some(8)), 2);
+        ledger.refused(CommandStatus::RTHROTTLED);
+        ledger.acknowledged(Some(7));
+        let sums = ledger.sums();
+        assert_eq!(
+            (sums.submitted, sums.taken, sums.messages, sums.duplicates),
+            (4, 3, 2, 1)
+        );
+        assert_eq!(sums.refused_with.get("ESME_RTHROTTLED (0x58)"), Some(&1));
+        assert_eq!(
+            ledger.tally(7),
+            Some(Tally {
+                submitted: 2,
+                taken: 2,
+                acknowledged: 1
+            })
+        );
+        ledger.reset();
+        assert_eq!((ledger.sums(), ledger.tally(7)), (Counts::default(), None));
+    }
+
+    #[test]
+    fn beyond_the_bound_only_sums_are_kept() {
+        let mut ledger = Ledger::new(2, 0);
+        for key in 0..5 {
+            ledger.submitted(Some(key));
+            ledger.taken(Some(key));
+        }
+        assert_eq!((ledger.sums().messages, ledger.sums().untallied), (2, 3));
+    }
+}

@@ -1,0 +1,434 @@
+//! A whole engine on a real store in a temporary folder, and a scripted SMSC on a real socket.
+
+use engine::accept::{
+    Duplicates, Item, Missing, Once, Outcome, Overlong, Recipient, Reply, Rules, SignatureRef, Submission,
+    TemplateRef, Values,
+};
+use engine::catalog::{CarrierSettings, Review, SmppSettings, Template, Vault};
+use engine::clock::SystemClock;
+use engine::sms::class::{Class, Kind};
+use engine::sms::phone::Grammar;
+use engine::{AccountId, CarrierNo, Dialect, Engine, MessageId, MessageView, Settings, SuppressedPolicy};
+use smpp::CommandStatus;
+use smpp::field::{EsmClass, MessageState};
+use smpp::pdu::{DeliverSm, SubmitSm, SubmitSmResp};
+use smpp::server::{self, Incoming, ServerConfig};
+use smpp::session::{Event, Reply as PduReply, Request};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::sqlite::{Mode, SqliteConfig, SqliteStore};
+use store::{Account, Caps, Carrier, CatalogChange, Position, Route, Store};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+pub(crate) const ACCOUNT: AccountId = AccountId(1);
+pub(crate) const PLAIN: i64 = 1;
+pub(crate) const CODE: i64 = 2;
+pub(crate) const CAMPAIGN: i64 = 3;
+
+/// What the SMSC does with one submit.
+#[derive(Debug, Clone)]
+pub(crate) struct Act {
+    /// The answer's status; `None`: no answer.
+    pub status: Option<CommandStatus>,
+    /// The receipt's state, if one comes.
+    pub receipt: Option<MessageState>,
+    /// The receipt comes before the answer.
+    pub early: bool,
+    /// The connection is dropped instead of an answer.
+    pub hang_up: bool,
+}
+
+impl Act {
+    pub(crate) const DELIVER: Self = Self {
+        status: Some(CommandStatus::ROK),
+        receipt: Some(MessageState::DELIVERED),
+        early: false,
+        hang_up: false,
+    };
+
+    pub(crate) const fn refuse(status: CommandStatus) -> Self {
+        Self {
+            status: Some(status),
+            receipt: None,
+            early: false,
+            hang_up: false,
+        }
+    }
+}
+
+type Script = dyn Fn(u64, &SubmitSm) -> Act + Send + Sync;
+
+/// A carrier that plays a script: what to do with the n-th submit (from 0).
+pub(crate) struct Smsc {
+    pub port: u16,
+    seen: Arc<Mutex<Vec<SubmitSm>>>,
+    /// The server runs until this is dropped.
+    _running: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Smsc {
+    pub(crate) async fn start(script: impl Fn(u64, &SubmitSm) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// One that remembers nothing of what it sees.
+    #[allow(dead_code, reason = "for measuring only")]
+    pub(crate) async fn start_quietly(
+        script: impl Fn(u64, &SubmitSm) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        Self::run(TcpListener::bind("127.0.0.1:0").await.unwrap(), script, false)
+    }
+
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        script: impl Fn(u64, &SubmitSm) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        Self::run(listener, script, true)
+    }
+
+    fn run(
+        listener: TcpListener,
+        script: impl Fn(u64, &SubmitSm) -> Act + Send + Sync + 'static,
+        remember: bool,
+    ) -> Self {
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let script: Arc<Script> = Arc::new(script);
+        let (count, kept) = (Arc::new(AtomicU64::new(0)), Arc::clone(&seen));
+        let mut config = ServerConfig::default();
+        config.session.window_max = 1000;
+        let serve = server::serve(
+            listener,
+            config,
+            None,
+            async {
+                let _ = stopped.await;
+            },
+            move |incoming: Incoming| {
+                session(
+                    incoming,
+                    Arc::clone(&script),
+                    Arc::clone(&count),
+                    remember.then(|| Arc::clone(&kept)),
+                )
+            },
+        );
+        tokio::spawn(async move { drop(serve.await) });
+        Self {
+            port,
+            seen,
+            _running: stop,
+        }
+    }
+
+    /// Everything submitted so far, in order.
+    pub(crate) fn seen(&self) -> Vec<SubmitSm> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Destinations with how often each was submitted.
+    pub(crate) fn times(&self) -> std::collections::BTreeMap<String, usize> {
+        let mut times = std::collections::BTreeMap::new();
+        for submit in self.seen() {
+            *times
+                .entry(String::from_utf8_lossy(submit.destination.addr.as_bytes()).into_owned())
+                .or_default() += 1;
+        }
+        times
+    }
+}
+
+async fn session(
+    incoming: Incoming,
+    script: Arc<Script>,
+    count: Arc<AtomicU64>,
+    seen: Option<Arc<Mutex<Vec<SubmitSm>>>>,
+) {
+    let Ok((smsc, mut events)) = incoming.accept("smsc").await else {
+        return;
+    };
+    while let Some(batch) = events.next().await {
+        let (mut answers, mut receipts) = (Vec::new(), Vec::new());
+        for event in batch {
+            let Event::Submit { sequence, pdu } = event else {
+                continue;
+            };
+            let n = count.fetch_add(1, Ordering::SeqCst);
+            let act = script(n, &pdu);
+            if let Some(seen) = &seen {
+                seen.lock().unwrap().push(pdu);
+            }
+            if act.hang_up {
+                smsc.close();
+                return;
+            }
+            let id = format!("{n:x}");
+            if let Some(status) = act.status {
+                answers.push(PduReply {
+                    sequence,
+                    status,
+                    pdu: SubmitSmResp::new(&id).into(),
+                });
+            }
+            if let Some(state) = act.receipt {
+                let receipt = Request::new(n, receipt(&id, state));
+                if act.early {
+                    let _ = smsc.send_batch(vec![receipt]).await;
+                } else {
+                    receipts.push(receipt);
+                }
+            }
+        }
+        smsc.respond(answers);
+        let _ = smsc.send_batch(receipts).await;
+    }
+}
+
+fn receipt(id: &str, state: MessageState) -> DeliverSm {
+    let word = state.receipt_word().unwrap_or("UNKNOWN");
+    let text = format!(
+        "id:{id} sub:001 dlvrd:001 submit date:2611220504 done date:2611220505 stat:{word} err:000 text:Hello"
+    );
+    DeliverSm {
+        esm_class: EsmClass(0x04),
+        short_message: text.into(),
+        ..DeliverSm::default()
+    }
+}
+
+/// An engine at work.
+pub(crate) struct House {
+    pub engine: Arc<Engine>,
+    pub store: Arc<SqliteStore>,
+    folder: TempDir,
+}
+
+impl House {
+    /// With carriers 1, 2, … over SMPP, in the order of one catch-all route.
+    pub(crate) async fn start(carriers: Vec<SmppSettings>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        store.change_catalog(catalog(carriers)).await.unwrap();
+        let engine = run(&store).await;
+        Self {
+            engine,
+            store,
+            folder,
+        }
+    }
+
+    /// Stops in order and starts again on the same data.
+    pub(crate) async fn restart(self) -> Self {
+        self.engine.stop(Duration::from_secs(10)).await.unwrap();
+        drop((self.engine, self.store));
+        let store = open(&self.folder);
+        let engine = run(&store).await;
+        Self {
+            engine,
+            store,
+            folder: self.folder,
+        }
+    }
+
+    pub(crate) async fn send(&self, template: i64, numbers: &[String]) -> Outcome {
+        match self
+            .engine
+            .accept(submission(template, numbers), None)
+            .await
+            .unwrap()
+            .1
+        {
+            Reply::New(outcome) => outcome,
+            Reply::Repeat { .. } => panic!("no request id was given"),
+        }
+    }
+
+    pub(crate) async fn send_once(&self, numbers: &[String], key: &str) -> Reply {
+        let once = Once {
+            scope: "test",
+            key: key.into(),
+            fingerprint: numbers.len() as u64,
+            keep_ms: 3_600_000,
+            reply: Box::new(|_, outcome| format!("{} accepted", outcome.accepted()).into_bytes()),
+        };
+        self.engine
+            .accept(submission(PLAIN, numbers), Some(once))
+            .await
+            .unwrap()
+            .1
+    }
+
+    pub(crate) async fn session(&self, outcome: &Outcome) -> Vec<MessageView> {
+        let first = outcome.items[0].session.unwrap();
+        self.engine.session(ACCOUNT, first, 100_000).await.unwrap()
+    }
+
+    /// Waits until every message of a session passes, and gives them.
+    pub(crate) async fn until(
+        &self,
+        outcome: &Outcome,
+        what: &str,
+        pass: impl Fn(&MessageView) -> bool,
+    ) -> Vec<MessageView> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let messages = self.session(outcome).await;
+            if messages.iter().all(&pass) {
+                return messages;
+            }
+            let stuck: Vec<_> = messages
+                .iter()
+                .filter(|m| !pass(m))
+                .map(|m| (m.id, m.state, m.attempts))
+                .take(5)
+                .collect();
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "not {what} in time: {stuck:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn open(folder: &TempDir) -> Arc<SqliteStore> {
+    Arc::new(
+        SqliteStore::open(
+            &folder.path().join("postrider.db"),
+            Mode::Serve,
+            SqliteConfig::default(),
+        )
+        .unwrap(),
+    )
+}
+
+async fn run(store: &Arc<SqliteStore>) -> Arc<Engine> {
+    let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
+    let settings = Settings {
+        catalog_poll: Duration::from_millis(50),
+        ..Settings::default()
+    };
+    Engine::start(store, Vault::new(&[3; 32]), Arc::new(SystemClock), settings)
+        .await
+        .unwrap()
+}
+
+pub(crate) fn smpp(smsc_port: u16) -> SmppSettings {
+    SmppSettings {
+        port: smsc_port,
+        system_id: "postrider".to_owned(),
+        password: "secret".to_owned(),
+        window_max: 20,
+        retry_s: 1,
+        failover_after_s: 1,
+        ..SmppSettings::default()
+    }
+}
+
+fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
+    let mut changes = vec![CatalogChange::PutAccount(Account {
+        id: ACCOUNT,
+        name: "demo".into(),
+        balance: None,
+        weight: 1,
+        caps: Caps::default(),
+        may_send: true,
+        senders: Vec::new(),
+        project_ids: Vec::new(),
+    })];
+    for (number, class, text) in [
+        (PLAIN, Class::Notice, "Hello"),
+        (CODE, Class::Otp, "Your code is %code%"),
+        (CAMPAIGN, Class::Marketing, "Sale"),
+    ] {
+        changes.push(CatalogChange::PutTemplate(Template {
+            account: ACCOUNT,
+            number,
+            ut_id: format!("UTA26112200000{number}").into(),
+            name: "t".into(),
+            class,
+            text: text.into(),
+            review: Review::Approved,
+            reason: Box::default(),
+            signature: None,
+            position: Position::Front,
+            created_at: 0,
+            updated_at: 0,
+        }));
+    }
+    let mut names = Vec::new();
+    for (settings, no) in carriers.into_iter().zip(1..) {
+        let name = format!("carrier-{no}");
+        changes.push(CatalogChange::PutCarrier(Carrier {
+            no: CarrierNo(no),
+            name: name.as_str().into(),
+            settings: serde_json::to_value(CarrierSettings::Smpp(Box::new(settings))).unwrap(),
+        }));
+        names.push(name);
+    }
+    changes.push(CatalogChange::ReplaceRoutes(vec![Route {
+        position: 0,
+        rule: serde_json::json!({ "carriers": names }),
+    }]));
+    changes
+}
+
+pub(crate) fn numbers(count: u64) -> Vec<String> {
+    (0..count).map(|n| format!("+44770090{n:04}")).collect()
+}
+
+pub(crate) fn submission(template: i64, numbers: &[String]) -> Submission {
+    let recipients = numbers.iter().map(|number| Recipient {
+        phone: number.as_str().into(),
+        ..Recipient::default()
+    });
+    let values = if template == CODE {
+        Values::Positional(vec!["123456".into()])
+    } else {
+        Values::None
+    };
+    Submission {
+        account: ACCOUNT,
+        dialect: Dialect::EngagelabA,
+        items: vec![Item {
+            template: TemplateRef::Number(template),
+            sender: None,
+            signature: SignatureRef::OfTemplate,
+            values,
+            recipients: recipients.collect(),
+        }],
+        one_session: true,
+        kind: Kind::Text,
+        label: 0,
+        custom: None,
+        due: None,
+        rules: Rules {
+            grammar: Grammar::EngageLabA,
+            duplicates: Duplicates::Allow,
+            value_chars_max: None,
+            links_in_values: true,
+            missing: Missing::Refuse,
+            refuse_surplus: true,
+            text_chars_max: None,
+            overlong: Overlong::Refuse,
+            sender_chars_max: 11,
+            sender_chars_min: 1,
+            sender_alphanumeric: false,
+            suppressed: SuppressedPolicy::Refuse,
+        },
+    }
+}
+
+/// The ids of a batch's messages.
+pub(crate) fn ids(outcome: &Outcome) -> Vec<MessageId> {
+    let fates = outcome.items.iter().flat_map(|item| &item.fates);
+    fates
+        .filter_map(|fate| match fate {
+            engine::accept::Fate::Accepted(id) => Some(*id),
+            engine::accept::Fate::Refused(_) => None,
+        })
+        .collect()
+}

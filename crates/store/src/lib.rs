@@ -5,6 +5,9 @@
 //!
 //! Only this crate knows SQL.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod port;
+pub mod sqlite;
 
 pub use port::*;

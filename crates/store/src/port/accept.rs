@@ -42,7 +42,11 @@ pub type HandOver = Box<dyn FnOnce(&AcceptOutcome) + Send>;
 
 impl fmt::Debug for OnCommit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "OnCommit(..)" } else { "OnCommit(none)" })
+        f.write_str(if self.0.is_some() {
+            "OnCommit(..)"
+        } else {
+            "OnCommit(none)"
+        })
     }
 }
 
@@ -114,7 +118,9 @@ pub type RecordAnswer = Box<dyn FnOnce(&AcceptOutcome) -> Vec<u8> + Send>;
 
 impl fmt::Debug for NewIdempotency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewIdempotency").field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("NewIdempotency")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 

@@ -94,7 +94,8 @@ pub enum Next {
     Submitted,
     /// It ends here, in a final state.
     Final(MessageState),
-    /// It waits again, for `carrier`, until `due`; `counted` says whether this was an attempt that counts.
+    /// It waits again, for `carrier`, until `due`. Whether this was an attempt that counts is told by
+    /// [`AttemptOutcome::attempts`].
     Retry {
         /// When it may be tried again.
         due: UnixMs,

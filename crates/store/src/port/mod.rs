@@ -10,8 +10,8 @@ mod queue;
 mod receipt;
 
 pub use accept::{
-    AcceptCommand, AcceptOutcome, Accepted, BatchRange, Caps, Charge, HandOver, NewBatch, NewIdempotency, NewMessage,
-    OnCommit, RecordAnswer, RefusedAtCommit, RefusedReason, SuppressedPolicy,
+    AcceptCommand, AcceptOutcome, Accepted, BatchRange, Caps, Charge, HandOver, NewBatch, NewIdempotency,
+    NewMessage, OnCommit, RecordAnswer, RefusedAtCommit, RefusedReason, SuppressedPolicy,
 };
 pub use attempt::{
     Answer, AttemptOutcome, AttemptStart, ConsumedQueue, Next, OpenAttempt, RecordResults, ResultFate,
@@ -23,9 +23,7 @@ pub use catalog::{
 };
 pub use error::{AcceptError, StoreError};
 pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, UnixMs};
-pub use query::{
-    BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind,
-};
+pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
 pub use queue::{Lane, LaneBacklog, OnRelease, Outgoing, QueueKey, QueuedRange, Released};
 pub use receipt::{CarrierReceipt, ReceiptFate};
 

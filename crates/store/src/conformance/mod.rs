@@ -1,0 +1,123 @@
+//! The conformance suite: what every side of the port has to do, written against the port alone.
+//!
+//! A side implements [`Side`] in its tests and names the suite once:
+//!
+//! ```ignore
+//! store::conformance_tests!(SqliteSide::make().await);
+//! ```
+//!
+//! Each case becomes a test of its own.
+
+// Cases stop at the first surprise, as tests do.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+pub mod accepting;
+pub mod cataloguing;
+pub mod expiring;
+pub mod given;
+pub mod model;
+pub mod reading;
+pub mod receiving;
+pub mod sending;
+pub mod surviving;
+
+use crate::Store;
+use async_trait::async_trait;
+
+/// One side of the port with data of its own.
+#[async_trait]
+pub trait Side: Send {
+    /// The store, opened.
+    fn store(&self) -> &dyn Store;
+
+    /// Ends the store without closing it in order, as a kill would, and opens it again.
+    async fn crash(&mut self);
+}
+
+/// Makes a test of each case. The expression makes a fresh [`Side`] and may `.await`.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::conformance_tests! { @cases $make;
+            accepting: [
+                ids_are_contiguous_over_a_request_and_grow,
+                sessions_begin_where_they_are_told_to,
+                messages_that_can_only_fail_end_at_once,
+                a_request_is_stored_once_among_concurrent_repeats,
+                a_request_id_is_forgotten_after_its_time,
+                request_ids_of_accounts_and_scopes_are_apart,
+                a_balance_is_charged_and_never_overdrawn,
+                caps_hold_within_rolling_windows,
+                caps_count_within_one_request,
+                suppressed_numbers_are_refused_or_fail,
+                handovers_come_in_commit_order,
+            ],
+            sending: [
+                lanes_are_read_in_order_from_any_place,
+                runs_of_a_carrier_are_places_of_their_own,
+                taking_from_a_place_leaves_the_rest,
+                what_was_taken_is_not_taken_twice,
+                retries_wait_for_their_time_and_carrier,
+                schedules_wait_for_their_time,
+                an_attempt_is_open_until_its_results_are_recorded,
+                a_late_result_does_not_undo_a_later_attempt,
+                a_message_that_was_not_sent_waits_again,
+            ],
+            receiving: [
+                a_receipt_ends_its_message,
+                receipts_before_the_answer_are_applied_with_it,
+                parked_receipts_are_forgotten_in_time,
+                a_repeated_receipt_changes_nothing,
+                an_unknown_state_gives_way_to_a_definite_one,
+                receipts_on_the_way_are_told_in_the_timeline,
+                segments_are_put_together,
+                segments_of_one_id_are_counted,
+                a_carriers_id_used_again_names_the_newer_message,
+                carriers_do_not_share_their_ids,
+                error_codes_are_kept_to_their_bound,
+            ],
+            reading: [
+                messages_come_back_as_they_were_accepted,
+                a_session_belongs_to_its_account,
+                messages_are_found_by_what_the_filter_names,
+                a_search_is_counted_and_paged,
+                the_timeline_tells_a_whole_story,
+                counts_follow_the_messages,
+            ],
+            cataloguing: [
+                the_catalog_comes_back_as_it_was_put,
+                a_change_that_fails_changes_nothing,
+                an_account_goes_with_what_it_owns,
+                the_id_key_stays,
+            ],
+            surviving: [
+                everything_answered_survives_a_crash,
+                what_was_in_flight_is_told_after_a_crash,
+                parked_receipts_survive_a_crash,
+                requests_caps_and_numbers_survive_a_crash,
+                what_is_found_by_key_stays_found_as_it_ages,
+                ids_go_on_after_everything_was_deleted,
+            ],
+            expiring: [
+                old_messages_go_and_unfinished_ones_stay,
+                a_probe_writes,
+                a_closed_store_says_so,
+            ],
+            model: [
+                random_operations_agree_with_the_model,
+            ]
+        }
+    };
+    (@cases $make:expr; $($module:ident: [$($case:ident),* $(,)?]),* $(,)?) => {
+        $(mod $module {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let mut side = $make;
+                    $crate::conformance::$module::$case(&mut side).await;
+                }
+            )*
+        })*
+    };
+}

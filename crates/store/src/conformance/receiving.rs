@@ -1,0 +1,310 @@
+//! Receipts: matching them and what they change.
+
+use super::Side;
+use super::given::{
+    CARRIER, LANE, NOW, accepted_batch, begun, receipt, received, recorded, result, seen, state, submitted,
+    taken_as, waiting,
+};
+use crate::{
+    Answer, AttemptId, CarrierNo, CarrierReceipt, MessageId, Next, ReceiptFate, Store, TimelineKind,
+};
+use sms::state::{MessageState, ReceiptState};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The common way: a receipt brings the final state and the carrier's code.
+pub async fn a_receipt_ends_its_message(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..3).await;
+    let all = submitted(store, NOW, "id").await;
+    let failed = CarrierReceipt {
+        error: "027".into(),
+        ..receipt("id1", ReceiptState::Undeliverable, NOW + 90)
+    };
+    let receipts = vec![receipt("id0", ReceiptState::Delivered, NOW + 80), failed];
+    let fates = store.record_receipts(receipts).await.expect("recorded");
+    let applied = |n: usize, state| ReceiptFate::Applied { id: all[n], state };
+    assert_eq!(
+        fates,
+        [
+            applied(0, MessageState::Delivered),
+            applied(1, MessageState::Undelivered)
+        ]
+    );
+    let delivered = seen(store, all[0]).await;
+    assert_eq!(
+        (delivered.state, delivered.changed_at, &*delivered.error),
+        (MessageState::Delivered, NOW + 80, "000")
+    );
+    assert_eq!(delivered.submitted_at, Some(NOW + 20));
+    assert_eq!(&*seen(store, all[1]).await.error, "027");
+    assert_eq!(state(store, all[2]).await, MessageState::Submitted);
+}
+
+/// A receipt that beats its answer waits, and is applied in the answer's own transaction.
+pub async fn receipts_before_the_answer_are_applied_with_it(side: &mut impl Side) {
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    assert_eq!(
+        received(store, receipt("early", ReceiptState::Enroute, NOW + 1)).await,
+        ReceiptFate::Parked
+    );
+    assert_eq!(
+        received(store, receipt("early", ReceiptState::Delivered, NOW + 2)).await,
+        ReceiptFate::Parked
+    );
+    let other = CarrierReceipt {
+        carrier: CarrierNo(4),
+        ..receipt("early", ReceiptState::Rejected, NOW + 2)
+    };
+    assert_eq!(received(store, other).await, ReceiptFate::Parked);
+    assert_eq!(store.counts().await.expect("counted").parked, 3);
+
+    let answer = result(
+        id,
+        attempt,
+        NOW,
+        Answer::Single(taken_as("early")),
+        Next::Submitted,
+    );
+    assert_eq!(
+        recorded(store, vec![answer], &[attempt]).await,
+        [MessageState::Delivered]
+    );
+    assert_eq!(state(store, id).await, MessageState::Delivered);
+    assert_eq!(
+        store.counts().await.expect("counted").parked,
+        1,
+        "the other carrier's still waits"
+    );
+}
+
+/// Parked receipts go by when they came.
+pub async fn parked_receipts_are_forgotten_in_time(side: &mut impl Side) {
+    let store = side.store();
+    for n in 0..5 {
+        received(
+            store,
+            receipt(&format!("lost{n}"), ReceiptState::Delivered, NOW + n),
+        )
+        .await;
+    }
+    assert_eq!(store.expire_parked(NOW + 3).await.expect("expired"), 3);
+    assert_eq!(store.expire_parked(NOW + 3).await.expect("expired"), 0);
+    assert_eq!(store.counts().await.expect("counted").parked, 2);
+}
+
+/// A carrier may tell the end as often as it likes.
+pub async fn a_repeated_receipt_changes_nothing(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..1).await;
+    let id = submitted(store, NOW, "id").await[0];
+    received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
+    for state in [
+        ReceiptState::Delivered,
+        ReceiptState::Expired,
+        ReceiptState::Enroute,
+        ReceiptState::Unknown,
+    ] {
+        let fate = received(store, receipt("id0", state, NOW + 70)).await;
+        assert_eq!(fate, ReceiptFate::Repeated { id }, "{state}");
+    }
+    let view = seen(store, id).await;
+    assert_eq!((view.state, view.changed_at), (MessageState::Delivered, NOW + 50));
+}
+
+/// "Unknown" is the one end that a later receipt corrects.
+pub async fn an_unknown_state_gives_way_to_a_definite_one(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..1).await;
+    let id = submitted(store, NOW, "id").await[0];
+    let unknown = received(store, receipt("id0", ReceiptState::Unknown, NOW + 50)).await;
+    assert_eq!(
+        unknown,
+        ReceiptFate::Applied {
+            id,
+            state: MessageState::Unknown
+        }
+    );
+    let definite = received(store, receipt("id0", ReceiptState::Delivered, NOW + 60)).await;
+    assert_eq!(
+        definite,
+        ReceiptFate::Applied {
+            id,
+            state: MessageState::Delivered
+        }
+    );
+    let story = store.timeline(id).await.expect("read");
+    let told: Vec<_> = story
+        .iter()
+        .filter_map(|entry| match &entry.kind {
+            TimelineKind::Receipt { state, .. } => Some((entry.at, *state)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (NOW + 50, MessageState::Unknown),
+            (NOW + 60, MessageState::Delivered)
+        ]
+    );
+}
+
+/// A receipt that is not final confirms, and is remembered.
+pub async fn receipts_on_the_way_are_told_in_the_timeline(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..1).await;
+    let id = submitted(store, NOW, "id").await[0];
+    let fate = received(store, receipt("id0", ReceiptState::Enroute, NOW + 50)).await;
+    assert_eq!(
+        fate,
+        ReceiptFate::Applied {
+            id,
+            state: MessageState::Submitted
+        }
+    );
+    let view = seen(store, id).await;
+    assert_eq!((view.state, view.changed_at), (MessageState::Submitted, NOW + 20));
+    let story = store.timeline(id).await.expect("read");
+    assert!(
+        story
+            .iter()
+            .any(|entry| matches!(entry.kind, TimelineKind::Receipt { segment: 1, .. }))
+    );
+}
+
+/// Submits one message as segments with these carrier ids.
+async fn submitted_segments(store: &dyn Store, carrier_ids: &[&str]) -> MessageId {
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt: AttemptId = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let answers = carrier_ids.iter().map(|id| taken_as(id)).collect();
+    let answer = result(id, attempt, NOW, Answer::Segments(answers), Next::Submitted);
+    assert_eq!(
+        recorded(store, vec![answer], &[attempt]).await,
+        [MessageState::Submitted]
+    );
+    id
+}
+
+/// A message of several segments is delivered with the last of them and fails with the first.
+pub async fn segments_are_put_together(side: &mut impl Side) {
+    let store = side.store();
+    let id = submitted_segments(store, &["s1", "s2", "s3"]).await;
+    for (carrier_id, told) in [
+        ("s2", MessageState::Submitted),
+        ("s1", MessageState::Submitted),
+        ("s3", MessageState::Delivered),
+    ] {
+        let fate = received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
+        assert_eq!(fate, ReceiptFate::Applied { id, state: told }, "{carrier_id}");
+    }
+    assert_eq!(
+        received(store, receipt("s2", ReceiptState::Delivered, NOW + 61)).await,
+        ReceiptFate::Repeated { id }
+    );
+    assert_eq!(state(store, id).await, MessageState::Delivered);
+
+    let id = submitted_segments(store, &["t1", "t2"]).await;
+    let failed = received(store, receipt("t2", ReceiptState::Expired, NOW + 70)).await;
+    assert_eq!(
+        failed,
+        ReceiptFate::Applied {
+            id,
+            state: MessageState::Expired
+        }
+    );
+    let rest = received(store, receipt("t1", ReceiptState::Delivered, NOW + 71)).await;
+    assert_eq!(rest, ReceiptFate::Repeated { id });
+    let story = store.timeline(id).await.expect("read");
+    let told: Vec<_> = story
+        .iter()
+        .filter_map(|entry| match &entry.kind {
+            TimelineKind::Receipt { segment, state, .. } => Some((*segment, *state)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [(2, MessageState::Expired), (1, MessageState::Delivered)],
+        "both are told"
+    );
+}
+
+/// A carrier that gives all segments one id reports them one by one under it.
+pub async fn segments_of_one_id_are_counted(side: &mut impl Side) {
+    let store = side.store();
+    let id = submitted_segments(store, &["same", "same"]).await;
+    let first = received(store, receipt("same", ReceiptState::Delivered, NOW + 60)).await;
+    assert_eq!(
+        first,
+        ReceiptFate::Applied {
+            id,
+            state: MessageState::Submitted
+        }
+    );
+    let second = received(store, receipt("same", ReceiptState::Delivered, NOW + 61)).await;
+    assert_eq!(
+        second,
+        ReceiptFate::Applied {
+            id,
+            state: MessageState::Delivered
+        }
+    );
+}
+
+/// When a carrier's id comes again, it is the newer message that is meant.
+pub async fn a_carriers_id_used_again_names_the_newer_message(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..1).await;
+    let older = submitted(store, NOW, "id").await[0];
+    accepted_batch(store, NOW + DAY_MS, 0..1).await;
+    let newer = submitted(store, NOW + DAY_MS, "id").await[0];
+    let fate = received(store, receipt("id0", ReceiptState::Delivered, NOW + DAY_MS + 9)).await;
+    assert_eq!(
+        fate,
+        ReceiptFate::Applied {
+            id: newer,
+            state: MessageState::Delivered
+        }
+    );
+    assert_eq!(state(store, older).await, MessageState::Submitted);
+}
+
+/// Two carriers may give out the same id.
+pub async fn carriers_do_not_share_their_ids(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..1).await;
+    let id = submitted(store, NOW, "id").await[0];
+    let other = CarrierReceipt {
+        carrier: CarrierNo(4),
+        ..receipt("id0", ReceiptState::Rejected, NOW + 50)
+    };
+    assert_eq!(received(store, other).await, ReceiptFate::Parked);
+    assert_eq!(state(store, id).await, MessageState::Submitted);
+}
+
+/// Error codes are kept as written, to 32 octets, whatever their length.
+pub async fn error_codes_are_kept_to_their_bound(side: &mut impl Side) {
+    let store = side.store();
+    let codes = [
+        "",
+        "8",
+        "000",
+        "DELIVRD_TO_HANDSET",
+        "0123456789012345678901234567890123456789",
+    ];
+    accepted_batch(store, NOW, 0..codes.len() as u64).await;
+    let all = submitted(store, NOW, "id").await;
+    for (n, code) in codes.iter().enumerate() {
+        let carrier_id = format!("id{n}");
+        let told = CarrierReceipt {
+            error: (*code).into(),
+            ..receipt(&carrier_id, ReceiptState::Delivered, NOW + 50)
+        };
+        received(store, told).await;
+        let kept = seen(store, all[n]).await.error;
+        assert_eq!(&*kept, &code[..code.len().min(32)]);
+    }
+}

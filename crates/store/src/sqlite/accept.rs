@@ -1,0 +1,474 @@
+//! Accepting: one request inside a transaction.
+//!
+//! Everything that can refuse is decided by reading, before anything is written: a request that is refused
+//! costs no writes, however large it is.
+
+use super::codes::{Number, capped_key, number_key, request_key, signed, written_to_sql};
+use super::error::Tried;
+use super::memory::Work;
+use super::outcome::{Flags, Outcome};
+use crate::{
+    AcceptCommand, AcceptError, AcceptOutcome, Accepted, AccountId, AttemptId, BatchRange, Caps, CarrierNo,
+    Charge, Lane, MessageId, NewBatch, NewIdempotency, NewMessage, QueueKey, QueuedRange, RefusedAtCommit,
+    RefusedReason, StoreError, SuppressedPolicy, UnixMs,
+};
+use rusqlite::{CachedStatement, OptionalExtension};
+use sms::phone::Msisdn;
+use sms::state::MessageState;
+use std::ops::ControlFlow;
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// What happens to a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Queue,
+    Fail(u16),
+    Refuse(RefusedReason),
+}
+
+pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result<Accepted, AcceptError> {
+    work.memory.see(command.now);
+    let request = command.idempotency.take();
+    if let Some(request) = &request
+        && let Some(repeat) = earlier(work, command.account, command.now, request)?
+    {
+        return Ok(repeat);
+    }
+    let verdicts = Verdicts::decide(work, command)?;
+    verdicts.pay(work, command)?;
+    let outcome = store(work, command, &verdicts)?;
+    if let Some(request) = request {
+        remember(work, command.account, command.now, request, &outcome)?;
+    }
+    Ok(Accepted::New(outcome))
+}
+
+/// What an earlier request of the same id was answered.
+fn earlier(
+    work: &Work<'_>,
+    account: AccountId,
+    now: UnixMs,
+    request: &NewIdempotency,
+) -> Result<Option<Accepted>, StoreError> {
+    let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
+    let mut repeat = None;
+    let find = |id: i64| {
+        let found: Option<(i64, Vec<u8>)> = work
+            .conn
+            .prepare_cached(
+                "SELECT fingerprint, answer FROM request
+                 WHERE id = ?1 AND account = ?2 AND scope = ?3 AND key = ?4 AND expires_at > ?5",
+            )?
+            .query_row((id, account.0, request.scope, &request.key, now), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((fingerprint, answer)) = found else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        repeat = Some(Accepted::Repeat {
+            answer,
+            same_body: fingerprint == signed(request.fingerprint),
+        });
+        Ok(ControlFlow::Break(()))
+    };
+    work.memory
+        .requests
+        .visit(work.conn, key, 0, &mut { find })
+        .tried("look for an earlier request")?;
+    Ok(repeat)
+}
+
+/// Remembers a request with its answer.
+fn remember(
+    work: &mut Work<'_>,
+    account: AccountId,
+    now: UnixMs,
+    request: NewIdempotency,
+    outcome: &AcceptOutcome,
+) -> Result<(), StoreError> {
+    let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
+    let id = work.memory.next_request(now);
+    let answer = (request.record)(outcome);
+    work.conn
+        .prepare_cached(
+            "INSERT INTO request (id, account, scope, key, fingerprint, expires_at, answer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .and_then(|mut insert| {
+            insert.execute((
+                id,
+                account.0,
+                request.scope,
+                &request.key,
+                signed(request.fingerprint),
+                now.saturating_add(request.keep_ms),
+                answer,
+            ))
+        })
+        .tried("remember a request")?;
+    work.memory.requests.recent().push(key, id);
+    work.effects.requests += 1;
+    Ok(())
+}
+
+/// The verdicts on all recipients of a command, in its order.
+struct Verdicts {
+    /// Empty when nothing but [`NewMessage::failure`] decides.
+    given: Vec<Verdict>,
+    refused: Vec<RefusedAtCommit>,
+    /// Segments of what will be queued.
+    segments: i64,
+}
+
+impl Verdicts {
+    fn decide(work: &mut Work<'_>, command: &AcceptCommand) -> Result<Self, AcceptError> {
+        let caps = command.caps.filter(|caps| *caps != Caps::default());
+        let mut verdicts = Self {
+            given: Vec::new(),
+            refused: Vec::new(),
+            segments: 0,
+        };
+        if caps.is_none() && !work.memory.suppressed.any() {
+            let messages = command.batches.iter().flat_map(|batch| &batch.messages);
+            verdicts.segments = messages
+                .filter(|m| m.failure.is_none())
+                .map(|m| i64::from(m.segments))
+                .sum();
+            return Ok(verdicts);
+        }
+        let mut next = work.memory.next_id(command.now);
+        for (batch, batch_no) in command.batches.iter().zip(0u32..) {
+            for (message, message_no) in batch.messages.iter().zip(0u32..) {
+                let verdict = judge(work, command, caps, message).tried("decide on a recipient")?;
+                verdicts.given.push(verdict);
+                match verdict {
+                    Verdict::Refuse(reason) => {
+                        let refused = RefusedAtCommit {
+                            batch: batch_no,
+                            message: message_no,
+                            reason,
+                        };
+                        verdicts.refused.push(refused);
+                        continue;
+                    }
+                    Verdict::Fail(_) => {}
+                    Verdict::Queue => {
+                        verdicts.segments += i64::from(message.segments);
+                        if caps.is_some() {
+                            // At once, so that the next recipient of this request counts it.
+                            let key = capped_key(command.account, message.msisdn);
+                            work.shared.numbers.write().recent().push(key, next.0);
+                        }
+                    }
+                }
+                next = next.plus(1);
+            }
+        }
+        if verdicts
+            .given
+            .iter()
+            .all(|verdict| matches!(verdict, Verdict::Refuse(_)))
+        {
+            return Err(AcceptError::NothingLeft(verdicts.refused));
+        }
+        Ok(verdicts)
+    }
+
+    /// Takes what the request costs from the account's balance.
+    fn pay(&self, work: &Work<'_>, command: &AcceptCommand) -> Result<(), AcceptError> {
+        if command.charge == Charge::Free || self.segments == 0 {
+            return Ok(());
+        }
+        let balance: Option<i64> = work
+            .conn
+            .prepare_cached("SELECT balance FROM account WHERE id = ?1")
+            .and_then(|mut select| select.query_row([command.account.0], |row| row.get(0)).optional())
+            .tried("read a balance")?
+            .flatten();
+        // An account without a balance is not counted.
+        let Some(balance) = balance else { return Ok(()) };
+        if balance < self.segments {
+            return Err(AcceptError::Balance {
+                balance,
+                needed: self.segments,
+            });
+        }
+        work.conn
+            .prepare_cached("UPDATE account SET balance = balance - ?2 WHERE id = ?1")
+            .and_then(|mut update| update.execute((command.account.0, self.segments)))
+            .tried("charge a balance")?;
+        Ok(())
+    }
+}
+
+fn judge(
+    work: &Work<'_>,
+    command: &AcceptCommand,
+    caps: Option<Caps>,
+    message: &NewMessage,
+) -> rusqlite::Result<Verdict> {
+    if let Some(code) = message.failure {
+        return Ok(Verdict::Fail(code));
+    }
+    if let Some(kind) = work
+        .memory
+        .suppressed
+        .kind_of(work.conn, command.account, message.msisdn)?
+    {
+        return Ok(match command.suppressed {
+            SuppressedPolicy::Refuse => Verdict::Refuse(RefusedReason::Suppressed),
+            SuppressedPolicy::Fail => Verdict::Fail(kind.code()),
+        });
+    }
+    if let Some(caps) = caps
+        && let Some(reason) = over_cap(work, command.account, message.msisdn, caps, command.now)?
+    {
+        return Ok(Verdict::Refuse(reason));
+    }
+    Ok(Verdict::Queue)
+}
+
+/// Counts what a number got within the last minute and the last day: exact, since the ids tell the time.
+fn over_cap(
+    work: &Work<'_>,
+    account: AccountId,
+    msisdn: Msisdn,
+    caps: Caps,
+    now: UnixMs,
+) -> rusqlite::Result<Option<RefusedReason>> {
+    let minute = MessageId::first_at(now - MINUTE_MS + 1).0;
+    let day = MessageId::first_at(now - DAY_MS + 1).0;
+    let (floor, most) = match (caps.per_minute_max, caps.per_day_max) {
+        (per_minute, 0) => (minute, per_minute),
+        (per_minute, per_day) => (day, per_day.max(per_minute)),
+    };
+    let (mut in_minute, mut in_day) = (0u32, 0u32);
+    let mut count = |id: i64| {
+        if id < floor {
+            return Ok(ControlFlow::Break(()));
+        }
+        in_day += 1;
+        in_minute += u32::from(id >= minute);
+        Ok(if in_day > most {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    };
+    work.shared
+        .numbers
+        .read()
+        .visit(work.conn, capped_key(account, msisdn), floor, &mut count)?;
+    Ok(if caps.per_minute_max > 0 && in_minute >= caps.per_minute_max {
+        Some(RefusedReason::PerMinute)
+    } else if caps.per_day_max > 0 && in_day >= caps.per_day_max {
+        Some(RefusedReason::PerDay)
+    } else {
+        None
+    })
+}
+
+fn store(
+    work: &mut Work<'_>,
+    command: &AcceptCommand,
+    verdicts: &Verdicts,
+) -> Result<AcceptOutcome, StoreError> {
+    let capped = command.caps.is_some_and(|caps| caps != Caps::default());
+    let mut outcome = AcceptOutcome {
+        refused: verdicts.refused.clone(),
+        ..AcceptOutcome::default()
+    };
+    let mut next = work.memory.next_id(command.now);
+    let mut session = next;
+    let mut given = verdicts.given.iter().copied();
+    let conn = work.conn;
+    let mut insert = conn
+        .prepare_cached(INSERT_MESSAGE)
+        .tried("prepare to store messages")?;
+    for (batch, batch_no) in command.batches.iter().zip(0u32..) {
+        if batch.opens_session {
+            session = next;
+        }
+        let insert = &mut insert;
+        let mut storing = Storing {
+            work,
+            insert,
+            command,
+            batch,
+            first: next,
+            next,
+            runs: vec![],
+            keys: vec![],
+        };
+        for message in &batch.messages {
+            let decided = message.failure.map_or(Verdict::Queue, Verdict::Fail);
+            match given.next().unwrap_or(decided) {
+                Verdict::Refuse(_) => {}
+                Verdict::Fail(code) => storing.message(message, Some(code))?,
+                Verdict::Queue => storing.message(message, None)?,
+            }
+        }
+        next = storing.next;
+        let range = storing.finish(session, capped, batch_no, &mut outcome.queued)?;
+        outcome.batches.push(range);
+    }
+    work.memory.last_id = next.plus(-1);
+    Ok(outcome)
+}
+
+/// A batch on its way into the tables.
+struct Storing<'s, 'w> {
+    work: &'s mut Work<'w>,
+    insert: &'s mut CachedStatement<'w>,
+    command: &'s AcceptCommand,
+    batch: &'s NewBatch,
+    first: MessageId,
+    next: MessageId,
+    /// Runs of messages that wait for the same carrier.
+    runs: Vec<(CarrierNo, MessageId, MessageId)>,
+    /// For the number index.
+    keys: Vec<(u64, MessageId)>,
+}
+
+const INSERT_MESSAGE: &str = "INSERT INTO message (id, msisdn, carrier, segments, failure, written, params, extra) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+impl Storing<'_, '_> {
+    fn message(&mut self, message: &NewMessage, failure: Option<u16>) -> Result<(), StoreError> {
+        let id = self.next;
+        self.next = id.plus(1);
+        self.keys.push((number_key(message.msisdn), id));
+        self.insert
+            .execute((
+                id.0,
+                Number(message.msisdn),
+                message.carrier.0,
+                message.segments,
+                failure,
+                written_to_sql(&message.written, message.msisdn),
+                message.params.as_deref(),
+                message.extra.as_deref(),
+            ))
+            .tried("store a message")?;
+        match (failure, self.runs.last_mut()) {
+            (Some(code), _) => fail_at_once(self.work, id, message.carrier, code, self.command.now)?,
+            (None, Some((carrier, _, last))) if *carrier == message.carrier && last.plus(1) == id => {
+                *last = id
+            }
+            (None, _) => self.runs.push((message.carrier, id, id)),
+        }
+        Ok(())
+    }
+
+    fn finish(
+        self,
+        session: MessageId,
+        capped: bool,
+        batch_no: u32,
+        queued: &mut Vec<QueuedRange>,
+    ) -> Result<BatchRange, StoreError> {
+        let Self {
+            work,
+            insert: _,
+            command,
+            batch,
+            first,
+            next,
+            runs,
+            keys,
+        } = self;
+        let count = u32::try_from(next.0 - first.0)
+            .map_err(|_| StoreError::Other("a batch of more than 2^32 messages".into()))?;
+        if count == 0 {
+            return Ok(BatchRange {
+                first,
+                count,
+                session,
+            });
+        }
+        work.conn
+            .prepare_cached(
+                "INSERT INTO batch (first_id, session, messages, account, dialect, class, kind, template, label,
+                                    capped, due, sender, custom, text)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )
+            .and_then(|mut insert| {
+                insert.execute((
+                    first.0,
+                    session.0,
+                    count,
+                    command.account.0,
+                    command.dialect.as_u8(),
+                    batch.class.as_u8(),
+                    batch.kind.as_u8(),
+                    batch.template,
+                    batch.label,
+                    capped,
+                    batch.due,
+                    batch.sender.as_deref(),
+                    batch.custom.as_deref(),
+                    &*batch.text,
+                ))
+            })
+            .tried("store a batch")?;
+        {
+            let mut numbers = work.shared.numbers.write();
+            keys.iter()
+                .for_each(|&(key, id)| numbers.recent().push(key, id.0));
+        }
+        for (carrier, first, last) in runs {
+            let lane = Lane {
+                carrier,
+                class: batch.class,
+                account: command.account,
+            };
+            match batch.due.filter(|&due| due > command.now) {
+                Some(due) => super::queue::delay(work, due, lane, first, last, 0, None)?,
+                None => {
+                    let no = super::queue::enqueue(work, lane, first, last, 0, None)?;
+                    queued.push(QueuedRange {
+                        key: QueueKey { lane, no },
+                        first,
+                        last,
+                        batch: batch_no,
+                    });
+                }
+            }
+        }
+        Ok(BatchRange {
+            first,
+            count,
+            session,
+        })
+    }
+}
+
+/// A message that can only fail comes to its final state with being accepted.
+fn fail_at_once(
+    work: &Work<'_>,
+    id: MessageId,
+    carrier: CarrierNo,
+    code: u16,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let outcome = Outcome {
+        id,
+        state: MessageState::Rejected,
+        flags: Flags::TRACED,
+        carrier,
+        bind: 0,
+        attempts: 0,
+        attempt: AttemptId(0),
+        attempted_at: now,
+        answered_at: now,
+        changed_at: now,
+        status: 0,
+        carrier_id: None,
+        error: code.to_string().into(),
+        segments: None,
+    };
+    outcome.insert(work.conn).tried("store a failure").map(drop)
+}

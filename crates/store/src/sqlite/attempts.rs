@@ -1,0 +1,137 @@
+//! Attempts: the durable intent to give messages to a carrier.
+
+use super::error::Tried;
+use super::ids_blob;
+use super::memory::{OpenSpan, Work};
+use super::queue;
+use crate::{AttemptId, AttemptStart, CarrierNo, MessageId, OpenAttempt, StoreError};
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(super) fn begin(work: &mut Work<'_>, starts: &[AttemptStart]) -> Result<Vec<AttemptId>, StoreError> {
+    starts.iter().map(|start| begin_one(work, start)).collect()
+}
+
+fn begin_one(work: &mut Work<'_>, start: &AttemptStart) -> Result<AttemptId, StoreError> {
+    work.memory.see(start.now);
+    let attempt = AttemptId(work.memory.attempt.take());
+    work.conn
+        .prepare_cached("INSERT INTO attempt (id, carrier, bind, at, ids) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut insert| {
+            let ids = ids_blob::encode(&start.messages);
+            insert.execute((attempt.0, start.carrier.0, start.bind, start.now, ids))
+        })
+        .tried("begin an attempt")?;
+    for taken in &start.consumed {
+        queue::consume(work, taken)?;
+    }
+    work.effects
+        .opened
+        .push((attempt, span(start.bind, &start.messages)));
+    Ok(attempt)
+}
+
+fn span(bind: u16, messages: &[MessageId]) -> OpenSpan {
+    let mut messages = messages.to_vec();
+    messages.sort_unstable();
+    OpenSpan {
+        bind,
+        messages: messages.into(),
+        answered: 0,
+    }
+}
+
+/// Removes an attempt all of whose messages have a result.
+pub(super) fn close(work: &mut Work<'_>, attempt: AttemptId) -> Result<(), StoreError> {
+    work.conn
+        .prepare_cached("DELETE FROM attempt WHERE id = ?1")
+        .and_then(|mut delete| delete.execute([attempt.0]))
+        .tried("close an attempt")?;
+    work.effects.closed.push(attempt);
+    Ok(())
+}
+
+/// The attempts that are not closed, with those of their messages that have no result of them.
+pub(super) fn open(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
+    let rows: Vec<(OpenAttempt, Vec<u8>)> = conn
+        .prepare_cached("SELECT id, carrier, bind, at, ids FROM attempt ORDER BY id")
+        .and_then(|mut select| {
+            select
+                .query_map([], |row| {
+                    let attempt = OpenAttempt {
+                        attempt: AttemptId(row.get(0)?),
+                        carrier: CarrierNo(row.get(1)?),
+                        bind: row.get(2)?,
+                        at: row.get(3)?,
+                        messages: Vec::new(),
+                    };
+                    Ok((attempt, row.get(4)?))
+                })?
+                .collect()
+        })
+        .tried("read open attempts")?;
+    let mut open = Vec::with_capacity(rows.len());
+    for (mut attempt, ids) in rows {
+        for id in ids_blob::decode(&ids)? {
+            match last_attempt(conn, id)? {
+                None => attempt.messages.push((id, 0)),
+                Some((last, attempts)) if last < attempt.attempt => attempt.messages.push((id, attempts)),
+                Some(_) => {}
+            }
+        }
+        if !attempt.messages.is_empty() {
+            open.push(attempt);
+        }
+    }
+    Ok(open)
+}
+
+/// The attempt whose result a message's row tells, and how many attempts counted until then.
+fn last_attempt(conn: &Connection, id: MessageId) -> Result<Option<(AttemptId, u8)>, StoreError> {
+    conn.prepare_cached("SELECT attempt, attempts FROM outcome WHERE id = ?1")
+        .and_then(|mut select| {
+            select
+                .query_row([id.0], |row| Ok((AttemptId(row.get(0)?), row.get(1)?)))
+                .optional()
+        })
+        .tried("look for a message's last attempt")
+}
+
+/// What memory holds of the open attempts, after a start. Those that lack no result any more (a kill came
+/// before they were closed) are closed here.
+pub(super) fn load(conn: &Connection) -> Result<Vec<(AttemptId, OpenSpan)>, StoreError> {
+    let open = open(conn)?;
+    let keep: Vec<String> = open.iter().map(|attempt| attempt.attempt.to_string()).collect();
+    conn.execute(
+        &format!("DELETE FROM attempt WHERE id NOT IN ({})", keep.join(",")),
+        [],
+    )
+    .tried("close answered attempts")?;
+    Ok(open
+        .into_iter()
+        .map(|attempt| {
+            let messages: Vec<MessageId> = attempt.messages.iter().map(|&(id, _)| id).collect();
+            (attempt.attempt, span(attempt.bind, &messages))
+        })
+        .collect())
+}
+
+/// Whether and where a message is in flight, for a view.
+pub(super) fn in_flight(
+    open: &HashMap<AttemptId, OpenSpan>,
+    first: MessageId,
+    last: MessageId,
+) -> HashMap<MessageId, AttemptId> {
+    let mut found = HashMap::new();
+    for (&attempt, span) in open {
+        let messages: &Arc<[MessageId]> = &span.messages;
+        let start = messages.partition_point(|&id| id < first);
+        let end = messages.partition_point(|&id| id <= last);
+        for &id in messages.get(start..end).unwrap_or_default() {
+            let newest = found.entry(id).or_insert(attempt);
+            *newest = attempt.max(*newest);
+        }
+    }
+    found
+}

@@ -1,0 +1,282 @@
+//! The catalog: read as a whole, changed in one transaction.
+
+use super::codes::{Number, narrow};
+use super::error::Tried;
+use super::suppressed::{ALL_ACCOUNTS, Suppressed, kind_code};
+use crate::{
+    Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Route, Signature, StoreError,
+    Suppression, Template,
+};
+use rusqlite::{Connection, Params, Row};
+use serde::de::DeserializeOwned;
+
+/// The version alone.
+pub(super) fn version(conn: &Connection) -> Result<u64, StoreError> {
+    let version: i64 = conn
+        .prepare_cached("SELECT value FROM meta WHERE key = 'catalog_version'")
+        .and_then(|mut select| select.query_row([], |row| row.get(0)))
+        .tried("read the catalog's version")?;
+    narrow(version, "the catalog's version")
+}
+
+/// The whole catalog, as it was at one moment.
+pub(super) fn load(conn: &Connection) -> Result<Catalog, StoreError> {
+    let snapshot = conn.unchecked_transaction().tried("begin to read the catalog")?;
+    let catalog = Catalog {
+        version: version(conn)?,
+        accounts: all(conn, "SELECT body, balance FROM account ORDER BY id", |row| {
+            Ok(Account {
+                balance: row.get(1)?,
+                ..json(row, 0)?
+            })
+        })?,
+        credentials: all(
+            conn,
+            "SELECT family, key, sealed_secret, account, enabled FROM credential ORDER BY family, key",
+            |row| {
+                Ok(Credential {
+                    family: row.get(0)?,
+                    key: row.get(1)?,
+                    sealed_secret: row.get(2)?,
+                    account: AccountId(row.get(3)?),
+                    enabled: row.get(4)?,
+                })
+            },
+        )?,
+        signatures: all(conn, "SELECT body FROM signature ORDER BY id", |row| json(row, 0))?,
+        templates: all(conn, "SELECT body FROM template ORDER BY number", |row| {
+            json(row, 0)
+        })?,
+        carriers: all(
+            conn,
+            "SELECT no, name, settings FROM carrier ORDER BY no",
+            |row| {
+                Ok(Carrier {
+                    no: CarrierNo(row.get(0)?),
+                    name: row.get(1)?,
+                    settings: json(row, 2)?,
+                })
+            },
+        )?,
+        routes: all(conn, "SELECT position, rule FROM route ORDER BY ordinal", |row| {
+            Ok(Route {
+                position: row.get(0)?,
+                rule: json(row, 1)?,
+            })
+        })?,
+    };
+    snapshot.finish().tried("end reading the catalog")?;
+    Ok(catalog)
+}
+
+fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    conn.prepare_cached(sql)
+        .and_then(|mut select| select.query_map([], read)?.collect())
+        .tried("read the catalog")
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+fn to_json(value: &impl serde::Serialize, what: &str) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Other(format!("write {what} as JSON: {error}")))
+}
+
+/// Applies changes; the new version. `suppressed` is the writer's memory of suppressions, absent in a tool.
+pub(super) fn change(
+    conn: &Connection,
+    changes: &[CatalogChange],
+    mut suppressed: Option<&mut Suppressed>,
+) -> Result<u64, StoreError> {
+    for change in changes {
+        apply(conn, change)?;
+        if let (CatalogChange::PutSuppression(suppression), Some(suppressed)) = (change, &mut suppressed) {
+            suppressed
+                .added(conn, suppression.msisdn)
+                .tried("remember a suppression")?;
+        }
+    }
+    run(
+        conn,
+        "UPDATE meta SET value = value + 1 WHERE key = 'catalog_version'",
+        (),
+        "the catalog's version",
+    )?;
+    version(conn)
+}
+
+fn apply(conn: &Connection, change: &CatalogChange) -> Result<(), StoreError> {
+    match change {
+        CatalogChange::PutAccount(account) => put_account(conn, account),
+        CatalogChange::RemoveAccount(id) => remove_account(conn, *id),
+        CatalogChange::SetBalance(id, balance) => run(
+            conn,
+            "UPDATE account SET balance = ?2 WHERE id = ?1",
+            (id.0, balance),
+            "a balance",
+        ),
+        CatalogChange::PutCredential(credential) => put_credential(conn, credential),
+        CatalogChange::RemoveCredential(family, key) => run(
+            conn,
+            "DELETE FROM credential WHERE family = ?1 AND key = ?2",
+            (family, key),
+            "a credential",
+        ),
+        CatalogChange::PutSignature(signature) => put_signature(conn, signature),
+        CatalogChange::RemoveSignature(id) => {
+            run(conn, "DELETE FROM signature WHERE id = ?1", [id], "a signature")
+        }
+        CatalogChange::PutTemplate(template) => put_template(conn, template),
+        CatalogChange::RemoveTemplate(number) => run(
+            conn,
+            "DELETE FROM template WHERE number = ?1",
+            [number],
+            "a template",
+        ),
+        CatalogChange::PutCarrier(carrier) => {
+            let settings = to_json(&carrier.settings, "a carrier's settings")?;
+            run(
+                conn,
+                "INSERT INTO carrier (no, name, settings) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (no) DO UPDATE SET name = excluded.name, settings = excluded.settings",
+                (carrier.no.0, &carrier.name, settings),
+                "a carrier",
+            )
+        }
+        CatalogChange::RemoveCarrier(no) => {
+            run(conn, "DELETE FROM carrier WHERE no = ?1", [no.0], "a carrier")
+        }
+        CatalogChange::ReplaceRoutes(routes) => replace_routes(conn, routes),
+        CatalogChange::PutSuppression(suppression) => suppress(
+            conn,
+            "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            suppression,
+        ),
+        CatalogChange::RemoveSuppression(suppression) => suppress(
+            conn,
+            "DELETE FROM suppression WHERE msisdn = ?1 AND account = ?2 AND kind = ?3",
+            suppression,
+        ),
+    }
+}
+
+fn run(conn: &Connection, sql: &str, params: impl Params, what: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(params))
+        .map(drop)
+        .tried(&format!("change {what}"))
+}
+
+fn put_account(conn: &Connection, account: &Account) -> Result<(), StoreError> {
+    // The balance has a column of its own, which only SetBalance and sending change.
+    let body = to_json(
+        &Account {
+            balance: None,
+            ..account.clone()
+        },
+        "an account",
+    )?;
+    run(
+        conn,
+        "INSERT INTO account (id, name, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body",
+        (account.id.0, &account.name, body),
+        "an account",
+    )
+}
+
+fn remove_account(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM credential WHERE account = ?1",
+        "DELETE FROM signature WHERE account = ?1",
+        "DELETE FROM template WHERE account = ?1",
+        "DELETE FROM suppression WHERE account = ?1",
+        "DELETE FROM account WHERE id = ?1",
+    ] {
+        run(conn, sql, [id.0], "an account")?;
+    }
+    Ok(())
+}
+
+fn put_credential(conn: &Connection, credential: &Credential) -> Result<(), StoreError> {
+    run(
+        conn,
+        "INSERT INTO credential (family, key, sealed_secret, account, enabled) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (family, key) DO UPDATE SET sealed_secret = excluded.sealed_secret,
+             account = excluded.account, enabled = excluded.enabled",
+        (
+            &credential.family,
+            &credential.key,
+            &credential.sealed_secret,
+            credential.account.0,
+            credential.enabled,
+        ),
+        "a credential",
+    )
+}
+
+fn put_signature(conn: &Connection, signature: &Signature) -> Result<(), StoreError> {
+    run(
+        conn,
+        "INSERT INTO signature (id, account, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET account = excluded.account, body = excluded.body",
+        (
+            signature.id,
+            signature.account.0,
+            to_json(signature, "a signature")?,
+        ),
+        "a signature",
+    )
+}
+
+fn put_template(conn: &Connection, template: &Template) -> Result<(), StoreError> {
+    run(
+        conn,
+        "INSERT INTO template (number, ut_id, account, body) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (number) DO UPDATE SET ut_id = excluded.ut_id, account = excluded.account,
+             body = excluded.body",
+        (
+            template.number,
+            &template.ut_id,
+            template.account.0,
+            to_json(template, "a template")?,
+        ),
+        "a template",
+    )
+}
+
+fn replace_routes(conn: &Connection, routes: &[Route]) -> Result<(), StoreError> {
+    run(conn, "DELETE FROM route", (), "the routes")?;
+    let mut routes: Vec<&Route> = routes.iter().collect();
+    routes.sort_by_key(|route| route.position);
+    for route in routes {
+        let rule = to_json(&route.rule, "a route's rule")?;
+        run(
+            conn,
+            "INSERT INTO route (position, rule) VALUES (?1, ?2)",
+            (route.position, rule),
+            "the routes",
+        )?;
+    }
+    Ok(())
+}
+
+fn suppress(conn: &Connection, sql: &str, suppression: &Suppression) -> Result<(), StoreError> {
+    let account = suppression
+        .account
+        .map_or(ALL_ACCOUNTS, |account| i64::from(account.0));
+    run(
+        conn,
+        sql,
+        (Number(suppression.msisdn), account, kind_code(suppression.kind)),
+        "a suppression",
+    )
+}

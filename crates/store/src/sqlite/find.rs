@@ -1,0 +1,247 @@
+//! Searching an account's messages, newest first.
+//!
+//! With numbers the number index leads to the messages; without, the batches of the range are walked
+//! backwards and those that cannot match are passed over whole. Either way a search reads in short
+//! transactions: a reader that stays in one keeps the write-ahead log from beginning anew.
+
+use super::batch;
+use super::codes::{as_count, number_key};
+use super::error::Tried;
+use super::memory::Shared;
+use super::query::{Batches, MessageRow, flying, rows, snapshot};
+use crate::{AccountId, AttemptId, BatchView, MessageFilter, MessageId, MessageView, StoreError};
+use rusqlite::Connection;
+use sms::phone::Msisdn;
+use std::collections::HashMap;
+use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::Arc;
+
+/// Batches read in one transaction.
+const BATCHES_A_STEP: usize = 512;
+/// Messages after which a transaction is ended.
+const ROWS_A_STEP: usize = 20_000;
+
+pub(super) fn find(
+    conn: &Connection,
+    shared: &Shared,
+    account: AccountId,
+    range: RangeInclusive<MessageId>,
+    filter: &MessageFilter,
+    rows_max: usize,
+) -> Result<(Vec<MessageView>, u64), StoreError> {
+    let flying = flying(shared, &range);
+    let wanted = filter
+        .count_max
+        .max(filter.offset.saturating_add(filter.limit as u64));
+    let mut search = Search {
+        account,
+        filter,
+        flying,
+        views: Vec::new(),
+        matched: 0,
+        wanted,
+        looked: 0,
+        rows_max,
+    };
+    if filter.numbers.is_empty() {
+        search.walk(conn, &range)?;
+    } else {
+        let ids = by_numbers(conn, shared, &range, &filter.numbers, rows_max)?;
+        search.pick(conn, &ids)?;
+    }
+    Ok((search.views, search.matched.min(filter.count_max)))
+}
+
+/// The ids of messages to these numbers, newest first. Ids of rows that are gone are among them.
+fn by_numbers(
+    conn: &Connection,
+    shared: &Shared,
+    range: &RangeInclusive<MessageId>,
+    numbers: &[Msisdn],
+    rows_max: usize,
+) -> Result<Vec<MessageId>, StoreError> {
+    let (first, last) = (range.start().0, range.end().0);
+    let mut ids = Vec::new();
+    let mut take = |id: i64| {
+        if (first..=last).contains(&id) {
+            ids.push(MessageId(id));
+        }
+        Ok(if ids.len() < rows_max {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    };
+    for &msisdn in numbers {
+        let key = number_key(msisdn);
+        let (enough, sealed) = {
+            let index = shared.numbers.read();
+            (
+                index
+                    .visit_memory(key, &mut take)
+                    .tried("look for a number")?
+                    .is_break(),
+                index.sealed(),
+            )
+        };
+        if enough {
+            break;
+        }
+        for run in sealed
+            .iter()
+            .rev()
+            .filter(|run| run.last_id() >= first && run.first_id() <= last)
+        {
+            if run
+                .visit(conn, key, &mut take)
+                .tried("look for a number")?
+                .is_break()
+            {
+                break;
+            }
+        }
+    }
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.dedup();
+    Ok(ids)
+}
+
+struct Search<'f> {
+    account: AccountId,
+    filter: &'f MessageFilter,
+    flying: HashMap<MessageId, AttemptId>,
+    views: Vec<MessageView>,
+    matched: u64,
+    /// Matches after which there is nothing more to learn.
+    wanted: u64,
+    looked: usize,
+    rows_max: usize,
+}
+
+impl Search<'_> {
+    fn is_done(&self) -> bool {
+        self.matched >= self.wanted || self.looked >= self.rows_max
+    }
+
+    /// Whether messages of a batch can match at all.
+    fn admits(&self, batch: &BatchView) -> bool {
+        let filter = self.filter;
+        batch.account == self.account
+            && (filter.dialects.is_empty() || filter.dialects.contains(&batch.dialect))
+            && filter.template.is_none_or(|template| template == batch.template)
+            && (filter.labels.is_empty() || filter.labels.contains(&batch.label))
+            && filter.kind.is_none_or(|kind| kind == batch.kind)
+    }
+
+    /// Looks at one message of a batch that is admitted.
+    fn consider(&mut self, row: MessageRow, batch: &Arc<BatchView>) {
+        let attempt = self.flying.get(&row.id).copied();
+        let state = row.state(attempt);
+        if !self.filter.states.is_empty() && !self.filter.states.contains(&state) {
+            return;
+        }
+        if self.matched >= self.filter.offset && self.views.len() < self.filter.limit {
+            self.views.push(row.view(Arc::clone(batch), attempt));
+        }
+        self.matched += 1;
+    }
+
+    /// Looks at messages by id, newest first.
+    fn pick(&mut self, conn: &Connection, ids: &[MessageId]) -> Result<(), StoreError> {
+        let mut batches = Batches::default();
+        for step in ids.chunks(BATCHES_A_STEP) {
+            snapshot(conn, || {
+                for &id in step {
+                    if self.is_done() {
+                        break;
+                    }
+                    self.looked += 1;
+                    for row in rows(conn, id..=id, 1)? {
+                        let batch = batches.of(conn, id)?;
+                        if self.admits(&batch) {
+                            self.consider(row, &batch);
+                        }
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Walks the batches of a range backwards.
+    fn walk(&mut self, conn: &Connection, range: &RangeInclusive<MessageId>) -> Result<(), StoreError> {
+        let mut from = *range.end();
+        while !self.is_done() && from >= *range.start() {
+            let next = snapshot(conn, || self.step(conn, from, range))?;
+            let Some(next) = next else { break };
+            from = next;
+        }
+        Ok(())
+    }
+
+    /// Looks at some batches that begin at or before `from`; where to go on.
+    fn step(
+        &mut self,
+        conn: &Connection,
+        from: MessageId,
+        range: &RangeInclusive<MessageId>,
+    ) -> Result<Option<MessageId>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM batch WHERE first_id <= ?1 ORDER BY first_id DESC LIMIT ?2",
+            batch::COLUMNS
+        );
+        let mut select = conn.prepare_cached(&sql).tried("search batches")?;
+        let batches = select
+            .query_map((from.0, as_count(BATCHES_A_STEP)), batch::view_from)
+            .tried("search batches")?;
+        let stop = self.looked + ROWS_A_STEP;
+        let mut next = None;
+        for batch in batches {
+            let batch = Arc::new(batch.tried("search batches")?);
+            let first = batch.id.max(*range.start());
+            let last = batch::last_of(&batch).min(*range.end());
+            if last < *range.start() {
+                return Ok(None);
+            }
+            self.looked += 1;
+            next = Some(batch.id.plus(-1));
+            if first <= last && self.admits(&batch) {
+                self.look_into(conn, &batch, first..=last)?;
+            }
+            if self.is_done() || self.looked >= stop {
+                break;
+            }
+        }
+        Ok(next)
+    }
+
+    /// Looks at the messages of a batch, newest first.
+    fn look_into(
+        &mut self,
+        conn: &Connection,
+        batch: &Arc<BatchView>,
+        range: RangeInclusive<MessageId>,
+    ) -> Result<(), StoreError> {
+        let all_match = self.filter.states.is_empty();
+        if all_match && (self.matched >= self.filter.offset + self.filter.limit as u64) {
+            return self.count(conn, &range); // none of them is to be shown
+        }
+        let found = rows(conn, range, usize::MAX)?;
+        self.looked += found.len();
+        for row in found.into_iter().rev() {
+            self.consider(row, batch);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, conn: &Connection, range: &RangeInclusive<MessageId>) -> Result<(), StoreError> {
+        let count: u64 = conn
+            .prepare_cached("SELECT count(*) FROM message WHERE id BETWEEN ?1 AND ?2")
+            .and_then(|mut select| select.query_row((range.start().0, range.end().0), |row| row.get(0)))
+            .tried("count messages")?;
+        self.looked += usize::try_from(count).unwrap_or(usize::MAX);
+        self.matched += count;
+        Ok(())
+    }
+}

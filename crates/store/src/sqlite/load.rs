@@ -1,0 +1,179 @@
+//! What the writer must know before it can begin.
+
+use super::codes::{ClassCode, Number, capped_key, number_key, request_key};
+use super::error::Tried;
+use super::memory::{Memory, Reserved, Shared};
+use super::metrics::Meters;
+use super::parked::Parked;
+use super::runs::{Index, Kind, read_log};
+use super::suppressed::Suppressed;
+use super::{SqliteConfig, attempts};
+use crate::{AccountId, CarrierNo, Lane, MessageId, StoreError};
+use parking_lot::{Mutex, RwLock};
+use rusqlite::Connection;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Reads everything that is kept in memory. `conn` may write: what a kill left half done is tidied up.
+pub(super) fn serve(
+    conn: &Connection,
+    config: &SqliteConfig,
+    meters: Arc<Meters>,
+) -> Result<(Shared, Memory), StoreError> {
+    let id_key = id_key(conn)?;
+    let indexes = Indexes::load(conn, config, &id_key).tried("load the indexes")?;
+    meters.runs.store(indexes.runs, Ordering::Relaxed);
+    let memory = Memory {
+        config: config.clone(),
+        id_key,
+        last_id: MessageId(last_id(conn, "message").tried("read the last message")?),
+        last_request: last_id(conn, "request").tried("read the last request")?,
+        queue_no: Reserved::load(conn, "queue_no_reserved").tried("read the last place")?,
+        attempt: Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?,
+        receipts: indexes.receipts,
+        requests: indexes.requests,
+        parked: Parked::load(conn).tried("read parked receipts")?,
+        suppressed: Suppressed::load(conn).tried("read suppressions")?,
+        batch: None,
+        now: 0,
+        sweep: MessageId(0),
+        dropped: VecDeque::new(),
+        requests_since_purge: 0,
+    };
+    meters.parked.store(memory.parked.len() as u64, Ordering::Relaxed);
+    let delayed: u64 = conn
+        .query_row(
+            "SELECT coalesce(sum(last_id - first_id + 1), 0) FROM delayed",
+            [],
+            |row| row.get(0),
+        )
+        .tried("count what waits for its time")?;
+    meters.delayed.store(delayed, Ordering::Relaxed);
+    let shared = Shared {
+        numbers: RwLock::new(indexes.numbers),
+        lanes: Mutex::new(lanes(conn).tried("count what waits")?),
+        open: RwLock::new(attempts::load(conn)?.into_iter().collect()),
+        meters,
+    };
+    Ok((shared, memory))
+}
+
+/// What a tool needs: nothing but the shape.
+pub(super) fn tool(conn: &Connection, meters: Arc<Meters>) -> Result<Shared, StoreError> {
+    Ok(Shared {
+        numbers: RwLock::new(Index::load(conn, Kind::Number, 16, 0).tried("load the number index")?),
+        lanes: Mutex::new(lanes(conn).tried("count what waits")?),
+        open: RwLock::default(),
+        meters,
+    })
+}
+
+/// The key made with the store.
+pub(super) fn id_key(conn: &Connection) -> Result<[u8; 32], StoreError> {
+    let key: Vec<u8> = conn
+        .query_row("SELECT value FROM meta WHERE key = 'id_key'", [], |row| {
+            row.get(0)
+        })
+        .tried("read the store's key")?;
+    key.try_into()
+        .map_err(|_| StoreError::Damaged("the store's key is not 32 octets".into()))
+}
+
+/// The last id of a table, or the mark that says it was higher once.
+fn last_id(conn: &Connection, table: &str) -> rusqlite::Result<i64> {
+    conn.query_row(
+        &format!(
+            "SELECT max((SELECT coalesce(max(id), 0) FROM {table}),
+                        (SELECT value FROM meta WHERE key = 'id_floor'))"
+        ),
+        [],
+        |row| row.get(0),
+    )
+}
+
+fn lanes(conn: &Connection) -> rusqlite::Result<HashMap<Lane, u64>> {
+    conn.prepare(
+        "SELECT carrier, class, account, sum(last_id - first_id + 1) FROM queue GROUP BY carrier, class, account",
+    )?
+    .query_map([], |row| {
+        let lane = Lane {
+            carrier: CarrierNo(row.get(0)?),
+            class: row.get::<_, ClassCode>(1)?.0,
+            account: AccountId(row.get(2)?),
+        };
+        Ok((lane, row.get(3)?))
+    })?
+    .collect()
+}
+
+struct Indexes {
+    numbers: Index,
+    receipts: Index,
+    requests: Index,
+    runs: u64,
+}
+
+impl Indexes {
+    fn load(conn: &Connection, config: &SqliteConfig, id_key: &[u8; 32]) -> rusqlite::Result<Self> {
+        let load = |kind| -> rusqlite::Result<Index> {
+            let index = Index::load(conn, kind, config.run_entries_max, config.filter_bytes_max)?;
+            index.delete_leftover_pages(conn)?;
+            Ok(index)
+        };
+        let mut indexes = Self {
+            numbers: load(Kind::Number)?,
+            receipts: load(Kind::Receipt)?,
+            requests: load(Kind::Request)?,
+            runs: 0,
+        };
+        for index in [&indexes.numbers, &indexes.receipts, &indexes.requests] {
+            indexes.runs += index.sealed().len() as u64;
+        }
+        push_numbers(conn, &mut indexes.numbers)?;
+        read_log(conn, |entry| indexes.receipts.recent().push(entry.key, entry.id))?;
+        push_requests(conn, &mut indexes.requests, id_key)?;
+        Ok(indexes)
+    }
+}
+
+/// Numbers of messages that are in no sealed run.
+fn push_numbers(conn: &Connection, numbers: &mut Index) -> rusqlite::Result<()> {
+    let sealed = numbers.sealed_last_id();
+    let mut select = conn.prepare(
+        "SELECT m.id, m.msisdn, m.failure IS NULL AND b.capped, b.account
+         FROM message m JOIN batch b
+           ON b.first_id = (SELECT max(first_id) FROM batch WHERE first_id <= m.id)
+         WHERE m.id > ?1 ORDER BY m.id",
+    )?;
+    let mut rows = select.query([sealed])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        let msisdn = row.get::<_, Number>(1)?.0;
+        if row.get(2)? {
+            numbers
+                .recent()
+                .push(capped_key(AccountId(row.get(3)?), msisdn), id);
+        }
+        numbers.recent().push(number_key(msisdn), id);
+    }
+    Ok(())
+}
+
+/// Requests that are in no sealed run.
+fn push_requests(conn: &Connection, requests: &mut Index, id_key: &[u8; 32]) -> rusqlite::Result<()> {
+    let sealed = requests.sealed_last_id();
+    let mut select = conn.prepare("SELECT id, account, scope, key FROM request WHERE id > ?1 ORDER BY id")?;
+    let mut rows = select.query([sealed])?;
+    while let Some(row) = rows.next()? {
+        let account = AccountId(row.get(1)?);
+        let key = request_key(
+            id_key,
+            account,
+            row.get_ref(2)?.as_str()?,
+            row.get_ref(3)?.as_str()?,
+        );
+        requests.recent().push(key, row.get(0)?);
+    }
+    Ok(())
+}

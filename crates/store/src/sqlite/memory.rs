@@ -1,0 +1,303 @@
+//! What the writer knows without asking the disk, and what a group would change of it.
+//!
+//! Memory follows the disk: what a command would change is noted in [`Effects`] and done after the commit,
+//! or taken back with the command. Only the indexes and the parked receipts change at once, because later
+//! commands of the same group must see it; both can be set back to a [`Mark`].
+
+use super::parked::Parked;
+use super::runs::{Index, Kind, Sealed};
+use super::suppressed::Suppressed;
+use super::{SqliteConfig, metrics::Meters};
+use crate::{AccountId, AttemptId, CarrierNo, Lane, MessageId, QueueNo, StoreError, UnixMs};
+use parking_lot::{Mutex, RwLock};
+use rusqlite::Connection;
+use sms::class::Class;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What readers see of the writer's memory.
+pub(super) struct Shared {
+    /// Numbers to messages.
+    pub(super) numbers: RwLock<Index>,
+    /// How many messages wait in each lane.
+    pub(super) lanes: Mutex<HashMap<Lane, u64>>,
+    /// Attempts that are not closed.
+    pub(super) open: RwLock<HashMap<AttemptId, OpenSpan>>,
+    /// Counters.
+    pub(super) meters: Arc<Meters>,
+}
+
+/// An attempt that is not closed.
+#[derive(Debug, Clone)]
+pub(super) struct OpenSpan {
+    pub(super) bind: u16,
+    /// In order of ids.
+    pub(super) messages: Arc<[MessageId]>,
+    /// Messages with a result.
+    pub(super) answered: u64,
+}
+
+impl OpenSpan {
+    /// Messages without a result.
+    pub(super) fn waiting(&self) -> u64 {
+        (self.messages.len() as u64).saturating_sub(self.answered)
+    }
+}
+
+/// Numbers that are never given twice, not even after a restart: the row of `meta` says from where on none
+/// was given, and is moved in large steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reserved {
+    next: i64,
+    reserved: i64,
+    key: &'static str,
+}
+
+/// Far more numbers than a group can use.
+const RESERVE_STEP: i64 = 1 << 24;
+
+impl Reserved {
+    pub(super) fn load(conn: &Connection, key: &'static str) -> rusqlite::Result<Self> {
+        let next = conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))?;
+        Ok(Self {
+            next,
+            reserved: next,
+            key,
+        })
+    }
+
+    /// Called within each group before anything is taken.
+    pub(super) fn reserve(self, conn: &Connection) -> rusqlite::Result<Self> {
+        if self.next + RESERVE_STEP / 2 < self.reserved {
+            return Ok(self);
+        }
+        let reserved = self.next + RESERVE_STEP;
+        conn.execute("UPDATE meta SET value = ?1 WHERE key = ?2", (reserved, self.key))?;
+        Ok(Self { reserved, ..self })
+    }
+
+    /// The mark was not committed: the next group writes it again.
+    pub(super) fn forget_reserved(&mut self) {
+        self.reserved = self.next;
+    }
+
+    pub(super) fn take(&mut self) -> i64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+/// A span of messages of one batch with what their lane needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchSpan {
+    pub(super) first: MessageId,
+    pub(super) last: MessageId,
+    pub(super) class: Class,
+    pub(super) account: AccountId,
+}
+
+/// The writer's own memory.
+pub(super) struct Memory {
+    pub(super) config: SqliteConfig,
+    pub(super) id_key: [u8; 32],
+    pub(super) last_id: MessageId,
+    pub(super) last_request: i64,
+    pub(super) queue_no: Reserved,
+    pub(super) attempt: Reserved,
+    pub(super) receipts: Index,
+    pub(super) requests: Index,
+    pub(super) parked: Parked,
+    pub(super) suppressed: Suppressed,
+    /// The batch looked at last: results of one batch come together.
+    pub(super) batch: Option<BatchSpan>,
+    /// The newest time a command has told: what housekeeping goes by.
+    pub(super) now: UnixMs,
+    /// Where the sweep of old messages goes on.
+    pub(super) sweep: MessageId,
+    /// Runs taken out of their indexes whose pages are to be deleted.
+    pub(super) dropped: VecDeque<Arc<Sealed>>,
+    /// Requests stored since old ones were last deleted.
+    pub(super) requests_since_purge: usize,
+}
+
+impl Memory {
+    /// The next message id: time-ordered, above all given before.
+    pub(super) fn next_id(&self, now: UnixMs) -> MessageId {
+        self.last_id.plus(1).max(MessageId::first_at(now))
+    }
+
+    pub(super) fn next_request(&mut self, now: UnixMs) -> i64 {
+        self.last_request = (self.last_request + 1).max(MessageId::first_at(now).0);
+        self.last_request
+    }
+
+    pub(super) fn next_queue_no(&mut self) -> QueueNo {
+        QueueNo(self.queue_no.take())
+    }
+
+    pub(super) fn see(&mut self, now: UnixMs) {
+        self.now = self.now.max(now);
+    }
+}
+
+/// What a group changes of memory once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) lanes: Vec<(Lane, i64)>,
+    pub(super) opened: Vec<(AttemptId, OpenSpan)>,
+    pub(super) answered: Vec<(AttemptId, u64)>,
+    pub(super) closed: Vec<AttemptId>,
+    pub(super) delayed: i64,
+    pub(super) requests: usize,
+    /// Rows below were deleted: runs with nothing else in them go.
+    pub(super) dropped: Vec<(Kind, i64)>,
+    /// Where the sweep of old messages goes on.
+    pub(super) sweep: Option<MessageId>,
+}
+
+/// A place to go back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    numbers: usize,
+    receipts: usize,
+    requests: usize,
+    parked: usize,
+    lanes: usize,
+    opened: usize,
+    answered: usize,
+    closed: usize,
+    delayed: i64,
+    stored_requests: usize,
+    dropped: usize,
+    sweep: Option<MessageId>,
+}
+
+impl Mark {
+    /// Where the receipt keys of the group begin.
+    pub(super) fn receipts(&self) -> usize {
+        self.receipts
+    }
+}
+
+/// What a command works with.
+pub(super) struct Work<'w> {
+    pub(super) conn: &'w Connection,
+    pub(super) memory: &'w mut Memory,
+    pub(super) shared: &'w Shared,
+    pub(super) effects: &'w mut Effects,
+}
+
+impl Work<'_> {
+    /// Remembers how things are now.
+    pub(super) fn mark(&mut self) -> Mark {
+        Mark {
+            numbers: self.shared.numbers.read().recent_len(),
+            receipts: self.memory.receipts.recent_len(),
+            requests: self.memory.requests.recent_len(),
+            parked: self.memory.parked.journal_len(),
+            lanes: self.effects.lanes.len(),
+            opened: self.effects.opened.len(),
+            answered: self.effects.answered.len(),
+            closed: self.effects.closed.len(),
+            delayed: self.effects.delayed,
+            stored_requests: self.effects.requests,
+            dropped: self.effects.dropped.len(),
+            sweep: self.effects.sweep,
+        }
+    }
+
+    /// Sets memory back to how it was. Numbers that were given stay given: gaps do no harm.
+    pub(super) fn go_back(&mut self, mark: &Mark) {
+        self.shared.numbers.write().recent().truncate(mark.numbers);
+        self.memory.receipts.recent().truncate(mark.receipts);
+        self.memory.requests.recent().truncate(mark.requests);
+        self.memory.parked.go_back(mark.parked);
+        self.memory.batch = None;
+        self.effects.lanes.truncate(mark.lanes);
+        self.effects.opened.truncate(mark.opened);
+        self.effects.answered.truncate(mark.answered);
+        self.effects.closed.truncate(mark.closed);
+        self.effects.delayed = mark.delayed;
+        self.effects.requests = mark.stored_requests;
+        self.effects.dropped.truncate(mark.dropped);
+        self.effects.sweep = mark.sweep;
+    }
+
+    /// The group is committed: memory follows.
+    pub(super) fn apply(&mut self) {
+        let effects = std::mem::take(self.effects);
+        if !effects.lanes.is_empty() {
+            let mut lanes = self.shared.lanes.lock();
+            for (lane, change) in effects.lanes {
+                let waiting = lanes.entry(lane).or_insert(0);
+                *waiting = waiting.saturating_add_signed(change);
+                if *waiting == 0 {
+                    lanes.remove(&lane);
+                }
+            }
+        }
+        if !(effects.opened.is_empty() && effects.answered.is_empty() && effects.closed.is_empty()) {
+            let mut open = self.shared.open.write();
+            open.extend(effects.opened);
+            for (attempt, answered) in effects.answered {
+                if let Some(span) = open.get_mut(&attempt) {
+                    span.answered += answered;
+                }
+            }
+            for attempt in effects.closed {
+                open.remove(&attempt);
+            }
+        }
+        let meters = &self.shared.meters;
+        let delayed = meters
+            .delayed
+            .load(Ordering::Relaxed)
+            .saturating_add_signed(effects.delayed);
+        meters.delayed.store(delayed, Ordering::Relaxed);
+        meters
+            .parked
+            .store(self.memory.parked.len() as u64, Ordering::Relaxed);
+        self.memory.parked.forget_journal();
+        self.memory.requests_since_purge += effects.requests;
+        self.memory.sweep = effects.sweep.unwrap_or(self.memory.sweep);
+        for (kind, before) in effects.dropped {
+            while let Some(run) = self.with_index(kind, |index| index.drop_oldest(before)) {
+                self.memory.dropped.push_back(run);
+            }
+        }
+    }
+
+    /// The lane of a message, should it wait for `carrier`.
+    pub(super) fn lane_of(
+        &mut self,
+        id: MessageId,
+        carrier: CarrierNo,
+    ) -> Result<(Lane, BatchSpan), StoreError> {
+        let span = match self.memory.batch {
+            Some(span) if (span.first..=span.last).contains(&id) => span,
+            _ => {
+                let span = super::batch::span_of(self.conn, id)?;
+                self.memory.batch = Some(span);
+                span
+            }
+        };
+        Ok((
+            Lane {
+                carrier,
+                class: span.class,
+                account: span.account,
+            },
+            span,
+        ))
+    }
+
+    /// The index of a kind; numbers are shared with readers.
+    pub(super) fn with_index<T>(&mut self, kind: Kind, run: impl FnOnce(&mut Index) -> T) -> T {
+        match kind {
+            Kind::Number => run(&mut self.shared.numbers.write()),
+            Kind::Receipt => run(&mut self.memory.receipts),
+            Kind::Request => run(&mut self.memory.requests),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What can be watched.
+
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds of the commit histogram's buckets in seconds; one more bucket holds what took longer.
+pub const COMMIT_SECONDS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0];
+
+/// A moment's figures. Those that only grow count since the store was opened.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct StoreMetrics {
+    /// Commands that wait for the writer now.
+    pub commands_waiting: u64,
+    /// Commands done.
+    pub commands: u64,
+    /// Accepts refused because too much waited.
+    pub busy: u64,
+    /// Groups committed.
+    pub groups: u64,
+    /// Groups that could not be committed.
+    pub groups_failed: u64,
+    /// Rows (messages, results, receipts …) of committed groups.
+    pub rows: u64,
+    /// Commits by how long `COMMIT` (the fsync) took: one count for each of [`COMMIT_SECONDS`], and one above.
+    pub commit_buckets: [u64; COMMIT_SECONDS.len() + 1],
+    /// Seconds spent in `COMMIT`.
+    pub commit_seconds: f64,
+    /// The longest `COMMIT` in seconds.
+    pub commit_seconds_max: f64,
+    /// Size of the write-ahead log in octets.
+    pub wal_bytes: u64,
+    /// Checkpoints that moved something.
+    pub checkpoints: u64,
+    /// Receipts that wait for their message now.
+    pub parked: u64,
+    /// Parked receipts dropped because there were too many.
+    pub parked_dropped: u64,
+    /// Sealed runs of all indexes.
+    pub runs: u64,
+}
+
+/// The counters behind [`StoreMetrics`].
+#[derive(Debug, Default)]
+pub(super) struct Meters {
+    pub(super) commands: AtomicU64,
+    pub(super) busy: AtomicU64,
+    pub(super) groups_failed: AtomicU64,
+    pub(super) rows: AtomicU64,
+    pub(super) wal_bytes: AtomicU64,
+    pub(super) checkpoints: AtomicU64,
+    pub(super) parked: AtomicU64,
+    pub(super) parked_dropped: AtomicU64,
+    pub(super) delayed: AtomicU64,
+    pub(super) runs: AtomicU64,
+    commits: Mutex<Commits>,
+}
+
+#[derive(Debug, Default)]
+struct Commits {
+    buckets: [u64; COMMIT_SECONDS.len() + 1],
+    total: Duration,
+    longest: Duration,
+}
+
+impl Meters {
+    /// One commit took so long.
+    pub(super) fn committed(&self, took: Duration) {
+        let bucket = COMMIT_SECONDS.partition_point(|&bound| bound < took.as_secs_f64());
+        let mut commits = self.commits.lock();
+        if let Some(count) = commits.buckets.get_mut(bucket) {
+            *count += 1;
+        }
+        commits.total += took;
+        commits.longest = commits.longest.max(took);
+    }
+
+    pub(super) fn snapshot(&self, commands_waiting: usize) -> StoreMetrics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let commits = self.commits.lock();
+        StoreMetrics {
+            commands_waiting: commands_waiting as u64,
+            commands: read(&self.commands),
+            busy: read(&self.busy),
+            groups: commits.buckets.iter().sum(),
+            groups_failed: read(&self.groups_failed),
+            rows: read(&self.rows),
+            commit_buckets: commits.buckets,
+            commit_seconds: commits.total.as_secs_f64(),
+            commit_seconds_max: commits.longest.as_secs_f64(),
+            wal_bytes: read(&self.wal_bytes),
+            checkpoints: read(&self.checkpoints),
+            parked: read(&self.parked),
+            parked_dropped: read(&self.parked_dropped),
+            runs: read(&self.runs),
+        }
+    }
+}

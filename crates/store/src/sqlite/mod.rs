@@ -1,0 +1,412 @@
+//! The SQLite side of the port: one file, one writing thread, a few reading ones.
+//!
+//! # Writing
+//! Commands wait in a bounded queue ([`commands`]). The writer takes what waits, runs it in one transaction
+//! with a savepoint for each command, commits once (`synchronous = FULL`) and answers all ([`writer`]). A
+//! full disk fails the group and nothing else: memory goes back with the transaction, and the next group
+//! tries anew. Checkpoints run beside the writer ([`checkpoint`]).
+//!
+//! # Why there are no partitions
+//! Every hot table is keyed by a time-ordered id. What is written lies at the right edge of its tree and in
+//! the cache; what retention removes lies at the left edge. That is what partitions by time are for
+//! elsewhere; in SQLite they would add nothing, for `DROP TABLE` walks every page just as a delete does.
+//!
+//! # Why there are no secondary indexes
+//! An index on a random key (number, carrier id, request id) dirties a page a row once it has outgrown the
+//! cache. What must be found by such a key is in [`runs`] instead.
+//!
+//! # What memory holds
+//! Three indexes' newest entries (bounded by [`SqliteConfig::run_entries_max`]), filters of sealed runs
+//! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::parked_max`]), one number a lane,
+//! the ids of open attempts (bounded by the engine's windows) and the page caches.
+
+mod accept;
+mod attempts;
+mod batch;
+mod catalog;
+mod checkpoint;
+mod codes;
+mod commands;
+mod config;
+mod error;
+mod find;
+mod ids_blob;
+mod load;
+mod memory;
+mod metrics;
+mod open;
+mod outcome;
+mod parked;
+mod query;
+mod queue;
+mod readers;
+mod receipts;
+mod results;
+mod retention;
+mod runs;
+mod segments;
+mod story;
+mod suppressed;
+mod writer;
+
+pub use config::SqliteConfig;
+pub use metrics::{COMMIT_SECONDS, StoreMetrics};
+
+use crate::{
+    AcceptCommand, AcceptError, Accepted, AccountId, AttemptId, AttemptStart, CarrierReceipt, Catalog,
+    CatalogChange, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView, OnRelease, OpenAttempt,
+    Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store, StoreError, TimelineEntry,
+    UnixMs,
+};
+use async_trait::async_trait;
+use checkpoint::Signal;
+use commands::{Command, Commands, Reply};
+use memory::Shared;
+use metrics::Meters;
+use open::ServerLock;
+use parking_lot::Mutex;
+use readers::{Purpose, Readers};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{Builder, JoinHandle};
+use tokio::sync::oneshot;
+
+/// What a process opens a store for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To serve: everything is allowed, and no other process may serve from the same store.
+    Serve,
+    /// To look at it and to change the catalog, beside a server or without one.
+    Tool,
+}
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    commands: Arc<Commands>,
+    readers: Readers,
+    shared: Arc<Shared>,
+    meters: Arc<Meters>,
+    id_key: [u8; 32],
+    find_rows_max: usize,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    writer: Option<JoinHandle<()>>,
+    checkpoints: Option<JoinHandle<()>>,
+    /// Let go of last.
+    lock: Option<ServerLock>,
+}
+
+impl SqliteStore {
+    /// Opens the store at `path`, makes it when there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process serves from it, [`StoreError::NewerSchema`] when a newer
+    /// program made it, and what SQLite says otherwise.
+    pub fn open(path: &Path, mode: Mode, config: SqliteConfig) -> Result<Self, StoreError> {
+        let config = config.clamped();
+        let lock = match mode {
+            Mode::Serve => Some(ServerLock::take(path)?),
+            Mode::Tool => None,
+        };
+        let mut conn = open::writing(path, &config)?;
+        open::migrate(&mut conn, path, mode)?;
+        let id_key = load::id_key(&conn)?;
+
+        let meters = Arc::new(Meters::default());
+        let (shared, memory) = match mode {
+            Mode::Serve => {
+                let (shared, memory) = load::serve(&conn, &config, Arc::clone(&meters))?;
+                (Arc::new(shared), Some(memory))
+            }
+            Mode::Tool => (Arc::new(load::tool(&conn, Arc::clone(&meters))?), None),
+        };
+        let commands = Arc::new(Commands::new(&config, Arc::clone(&meters)));
+        let signal = Arc::new(Signal::default());
+        let readers = Readers::open(path, &config)?;
+        let checkpoints = match mode {
+            Mode::Serve => Some(checkpoint::spawn(
+                path,
+                &config,
+                Arc::clone(&signal),
+                Arc::clone(&meters),
+            )?),
+            Mode::Tool => None,
+        };
+        let writer = writer::Writer::new(
+            conn,
+            memory,
+            Arc::clone(&shared),
+            Arc::clone(&commands),
+            signal,
+            &config,
+        )?;
+        let writer = Builder::new()
+            .name("store-write".into())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::Other(format!("start the writing thread: {error}")))?;
+        Ok(Self {
+            commands,
+            readers,
+            shared,
+            meters,
+            id_key,
+            find_rows_max: config.find_rows_max,
+            threads: Mutex::new(Threads {
+                writer: Some(writer),
+                checkpoints,
+                lock,
+            }),
+        })
+    }
+
+    /// The schema of the store at `path`; `None` when there is no store.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no store.
+    pub fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
+        open::schema_version(path)
+    }
+
+    /// The newest schema this program knows.
+    #[must_use]
+    pub fn known_schema_version() -> u32 {
+        open::known_version()
+    }
+
+    /// Brings the schema of the store at `path` up to date and returns its version; makes the store when
+    /// there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when a server holds a store that would have to change,
+    /// [`StoreError::NewerSchema`] when a newer program made it.
+    pub fn migrate(path: &Path) -> Result<u32, StoreError> {
+        let mut conn = open::writing(path, &SqliteConfig::default())?;
+        open::migrate(&mut conn, path, Mode::Tool)
+    }
+
+    /// A moment's figures.
+    #[must_use]
+    pub fn metrics(&self) -> StoreMetrics {
+        self.meters.snapshot(self.commands.len())
+    }
+
+    async fn command<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Tells all threads to end, and hands them out to be waited for.
+    fn stop(&self) -> Stopping {
+        self.commands.close();
+        let mut threads = self.readers.close();
+        let mut own = self.threads.lock();
+        threads.extend(own.writer.take());
+        threads.extend(own.checkpoints.take());
+        Stopping {
+            threads,
+            lock: own.lock.take(),
+        }
+    }
+}
+
+/// A store on its way out.
+struct Stopping {
+    threads: Vec<JoinHandle<()>>,
+    lock: Option<ServerLock>,
+}
+
+impl Stopping {
+    fn wait(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store had died");
+            }
+        }
+        drop(self.lock);
+    }
+}
+
+/// A store that is dropped without [`Store::close`] leaves undone what waits; what was answered is safe.
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.commands.abandon();
+        self.stop().wait();
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, command: AcceptCommand) -> Result<Accepted, AcceptError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.offer(Command::Accept(Box::new(command), reply))?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn read_lane(
+        &self,
+        lane: Lane,
+        after: Option<(QueueNo, MessageId)>,
+        messages_max: usize,
+    ) -> Result<Vec<Outgoing>, StoreError> {
+        self.readers
+            .run(Purpose::Dispatch, move |conn| {
+                query::read_lane(conn, lane, after, messages_max)
+            })
+            .await
+    }
+
+    async fn lanes(&self) -> Result<Vec<LaneBacklog>, StoreError> {
+        let mut lanes: Vec<LaneBacklog> = {
+            let lanes = self.shared.lanes.lock();
+            lanes
+                .iter()
+                .map(|(&lane, &messages)| LaneBacklog { lane, messages })
+                .collect()
+        };
+        lanes.sort_by_key(|backlog| backlog.lane);
+        Ok(lanes)
+    }
+
+    async fn release_due(
+        &self,
+        now: UnixMs,
+        ranges_max: usize,
+        on_release: OnRelease,
+    ) -> Result<Released, StoreError> {
+        self.command(|reply| Command::ReleaseDue {
+            now,
+            ranges_max,
+            on_release,
+            reply,
+        })
+        .await
+    }
+
+    async fn next_due(&self) -> Result<Option<UnixMs>, StoreError> {
+        self.readers.run(Purpose::Dispatch, queue::next_due).await
+    }
+
+    async fn begin_attempts(&self, starts: Vec<AttemptStart>) -> Result<Vec<AttemptId>, StoreError> {
+        self.command(|reply| Command::BeginAttempts(starts, reply)).await
+    }
+
+    async fn record_results(&self, results: RecordResults) -> Result<Vec<ResultFate>, StoreError> {
+        self.command(|reply| Command::RecordResults(results, reply)).await
+    }
+
+    async fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
+        self.readers
+            .run(Purpose::Dispatch, |conn| {
+                query::snapshot(conn, || attempts::open(conn))
+            })
+            .await
+    }
+
+    async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptFate>, StoreError> {
+        self.command(|reply| Command::RecordReceipts(receipts, reply))
+            .await
+    }
+
+    async fn expire_parked(&self, before: UnixMs) -> Result<u64, StoreError> {
+        self.command(|reply| Command::ExpireParked(before, reply)).await
+    }
+
+    async fn messages(&self, ids: Vec<MessageId>) -> Result<Vec<MessageView>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.readers
+            .run(Purpose::Query, move |conn| query::messages(conn, &shared, ids))
+            .await
+    }
+
+    async fn session(
+        &self,
+        account: AccountId,
+        first: MessageId,
+        messages_max: usize,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                query::session(conn, &shared, account, first, messages_max)
+            })
+            .await
+    }
+
+    async fn find(
+        &self,
+        account: AccountId,
+        range: RangeInclusive<MessageId>,
+        filter: MessageFilter,
+    ) -> Result<(Vec<MessageView>, u64), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let rows_max = self.find_rows_max;
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                find::find(conn, &shared, account, range, &filter, rows_max)
+            })
+            .await
+    }
+
+    async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                query::snapshot(conn, || story::timeline(conn, id))
+            })
+            .await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        let queued = self.shared.lanes.lock().values().sum();
+        let in_flight = self
+            .shared
+            .open
+            .read()
+            .values()
+            .map(memory::OpenSpan::waiting)
+            .sum();
+        Ok(Counts {
+            queued,
+            delayed: self.meters.delayed.load(Ordering::Relaxed),
+            in_flight,
+            parked: self.meters.parked.load(Ordering::Relaxed),
+        })
+    }
+
+    async fn load_catalog(&self) -> Result<Catalog, StoreError> {
+        self.readers.run(Purpose::Query, catalog::load).await
+    }
+
+    async fn catalog_version(&self) -> Result<u64, StoreError> {
+        self.readers.run(Purpose::Dispatch, catalog::version).await
+    }
+
+    async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError> {
+        self.command(|reply| Command::ChangeCatalog(changes, reply)).await
+    }
+
+    async fn id_key(&self) -> Result<[u8; 32], StoreError> {
+        Ok(self.id_key)
+    }
+
+    async fn expire_messages(&self, before: MessageId) -> Result<bool, StoreError> {
+        self.command(|reply| Command::ExpireMessages(before, reply)).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.command(Command::Probe).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let stopping = self.stop();
+        // That takes as long as what waits: not on a thread that serves others.
+        tokio::task::spawn_blocking(|| stopping.wait())
+            .await
+            .map_err(|error| StoreError::Other(format!("wait for the store's threads: {error}")))
+    }
+}

@@ -1,0 +1,165 @@
+//! Files, connections and the schema.
+
+use super::error::Tried;
+use super::{Mode, SqliteConfig};
+use crate::StoreError;
+use refinery::Runner;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The newest schema this program knows.
+pub(super) fn known_version() -> u32 {
+    runner()
+        .get_migrations()
+        .iter()
+        .map(|m| u32::try_from(m.version()).unwrap_or(u32::MAX))
+        .max()
+        .unwrap_or(0)
+}
+
+fn runner() -> Runner {
+    embedded::migrations::runner()
+}
+
+/// The lock that a serving process holds for as long as it has the store open. SQLite's own locks would
+/// let two servers write in turns, each with a stale memory of what the other did.
+#[derive(Debug)]
+pub(super) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl ServerLock {
+    /// Takes the lock or says who is in the way.
+    pub(super) fn take(store: &Path) -> Result<Self, StoreError> {
+        let path = with_suffix(store, ".lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| {
+                StoreError::Unwritable(format!("open the lock file {}: {error}", path.display()))
+            })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!("{} is locked", path.display()))),
+            Err(TryLockError::Error(error)) => Err(StoreError::Unwritable(format!(
+                "lock {}: {error}",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// The path of the write-ahead log.
+pub(super) fn wal_path(store: &Path) -> PathBuf {
+    with_suffix(store, "-wal")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// A connection that writes.
+pub(super) fn writing(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).tried("open the store")?;
+    set_up(&conn, config.writer_cache_kib_max, config)?;
+    let mode: String = conn
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .tried("switch to write-ahead logging")?;
+    if mode != "wal" {
+        return Err(StoreError::Other(format!(
+            "the file system does not allow write-ahead logging (got {mode})"
+        )));
+    }
+    // FULL: the log is fsynced with every commit, which is what "durable when it returns" means here.
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")
+        .tried("set up the writer")?;
+    Ok(conn)
+}
+
+/// A connection that only reads.
+pub(super) fn reading(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).tried("open the store for reading")?;
+    set_up(&conn, config.reader_cache_kib_max, config)?;
+    conn.execute_batch("PRAGMA query_only = ON")
+        .tried("set up a reader")?;
+    Ok(conn)
+}
+
+/// A connection that moves pages from the log to the file.
+pub(super) fn checkpointing(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).tried("open the store for checkpoints")?;
+    set_up(&conn, 64, config)?;
+    conn.execute_batch("PRAGMA synchronous = FULL")
+        .tried("set up checkpoints")?;
+    Ok(conn)
+}
+
+fn set_up(conn: &Connection, cache_kib_max: usize, config: &SqliteConfig) -> Result<(), StoreError> {
+    conn.busy_timeout(Duration::from_millis(config.lock_wait_ms_max))
+        .tried("set the lock wait")?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.execute_batch(&format!(
+        "PRAGMA cache_size = -{cache_kib_max}; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
+    ))
+    .tried("set up a connection")
+}
+
+/// The schema of a store file; `None` when there is no store yet.
+pub(super) fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .tried("open the store")?;
+    version_of(&conn)
+}
+
+fn version_of(conn: &Connection) -> Result<Option<u32>, StoreError> {
+    let tables: i64 = conn
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'",
+            [],
+            |row| row.get(0),
+        )
+        .tried("look for the schema's history")?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    conn.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| {
+        row.get(0)
+    })
+    .tried("read the schema's version")
+}
+
+/// Brings the schema up to date. A tool does so only when no server runs.
+pub(super) fn migrate(conn: &mut Connection, path: &Path, mode: Mode) -> Result<u32, StoreError> {
+    let known = known_version();
+    match version_of(conn)? {
+        Some(found) if found > known => return Err(StoreError::NewerSchema { found, known }),
+        Some(found) if found == known => return Ok(known),
+        _ => {}
+    }
+    let _lock = match mode {
+        Mode::Serve => None, // has it already
+        Mode::Tool => Some(ServerLock::take(path)?),
+    };
+    runner()
+        .run(conn)
+        .map_err(|error| StoreError::Other(format!("bring the schema up to date: {error}")))?;
+    Ok(known)
+}

@@ -1,0 +1,263 @@
+//! Receipts: finding their message and what they change.
+
+use super::codes::{ErrorCode, StateCode, receipt_key};
+use super::error::Tried;
+use super::memory::Work;
+use super::outcome::{Flags, Outcome};
+use super::segments;
+use super::story;
+use crate::{CarrierReceipt, MessageId, ReceiptFate, StoreError, TimelineEntry, TimelineKind};
+use sms::state::MessageState;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+/// Messages tried for one receipt: a carrier that gives many messages the same id must not make each
+/// receipt dearer than the one before.
+const CANDIDATES_MAX: usize = 8;
+
+pub(super) fn record(
+    work: &mut Work<'_>,
+    receipts: Vec<CarrierReceipt>,
+) -> Result<Vec<ReceiptFate>, StoreError> {
+    receipts
+        .into_iter()
+        .map(|receipt| record_one(work, receipt))
+        .collect()
+}
+
+/// What a receipt came to for one message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Applied {
+    pub(super) state: MessageState,
+    pub(super) repeated: bool,
+}
+
+fn record_one(work: &mut Work<'_>, receipt: CarrierReceipt) -> Result<ReceiptFate, StoreError> {
+    work.memory.see(receipt.received_at);
+    let key = receipt_key(receipt.carrier, &receipt.carrier_id);
+    // Newest first: carriers use ids again.
+    let mut candidates = [0; CANDIDATES_MAX];
+    let found = in_memory(work, key, &mut candidates)?;
+    for &id in candidates.iter().take(found) {
+        if let Some(applied) = apply(work, MessageId(id), &receipt)? {
+            return Ok(fate(MessageId(id), applied));
+        }
+    }
+    let floor = MessageId::first_at(receipt.received_at - work.memory.config.receipt_age_ms_max).0;
+    let runs = work.memory.receipts.sealed();
+    for run in runs.iter().rev().filter(|run| run.last_id() >= floor) {
+        let found = collect(&mut candidates, |take| run.visit(work.conn, key, take))
+            .tried("look for a carrier's id")?;
+        for &id in candidates.iter().take(found) {
+            if let Some(applied) = apply(work, MessageId(id), &receipt)? {
+                return Ok(fate(MessageId(id), applied));
+            }
+        }
+    }
+    let parked_max = work.memory.config.parked_max;
+    let dropped = work
+        .memory
+        .parked
+        .park(work.conn, receipt, parked_max)
+        .tried("park a receipt")?;
+    work.shared
+        .meters
+        .parked_dropped
+        .fetch_add(dropped, Ordering::Relaxed);
+    Ok(ReceiptFate::Parked)
+}
+
+fn in_memory(work: &Work<'_>, key: u64, candidates: &mut [i64; CANDIDATES_MAX]) -> Result<usize, StoreError> {
+    collect(candidates, |take| work.memory.receipts.visit_memory(key, take)).tried("look for a carrier's id")
+}
+
+type Take<'t> = &'t mut dyn FnMut(i64) -> rusqlite::Result<ControlFlow<()>>;
+
+/// Collects as many ids as there is room for; returns how many.
+fn collect(
+    candidates: &mut [i64; CANDIDATES_MAX],
+    visit: impl FnOnce(Take<'_>) -> rusqlite::Result<ControlFlow<()>>,
+) -> rusqlite::Result<usize> {
+    let mut places = candidates.iter_mut();
+    let mut found = 0;
+    let mut take = |id| {
+        let Some(place) = places.next() else {
+            return Ok(ControlFlow::Break(()));
+        };
+        *place = id;
+        found += 1;
+        Ok(ControlFlow::Continue(()))
+    };
+    let _enough = visit(&mut take)?;
+    Ok(found)
+}
+
+fn fate(id: MessageId, applied: Applied) -> ReceiptFate {
+    if applied.repeated {
+        ReceiptFate::Repeated { id }
+    } else {
+        ReceiptFate::Applied {
+            id,
+            state: applied.state,
+        }
+    }
+}
+
+/// Applies a receipt to a message; `None` when the message is not the one that the receipt names.
+pub(super) fn apply(
+    work: &mut Work<'_>,
+    id: MessageId,
+    receipt: &CarrierReceipt,
+) -> Result<Option<Applied>, StoreError> {
+    let told = receipt.state.message_state();
+    if told.is_final() && ends(work, id, receipt, told).tried("record a receipt")? {
+        return Ok(Some(Applied {
+            state: told,
+            repeated: false,
+        }));
+    }
+    let Some(outcome) = Outcome::read(work.conn, id).tried("read the message of a receipt")? else {
+        return Ok(None);
+    };
+    if outcome.carrier != receipt.carrier {
+        return Ok(None);
+    }
+    if outcome.segments.is_some() {
+        return to_segment(work, outcome, receipt, told);
+    }
+    if outcome.carrier_id.as_deref() != Some(receipt.carrier_id.as_str()) {
+        return Ok(None);
+    }
+    to_whole(work, outcome, receipt, told).map(Some)
+}
+
+/// The common case in one statement: the message has one segment, is submitted and ends here.
+fn ends(
+    work: &Work<'_>,
+    id: MessageId,
+    receipt: &CarrierReceipt,
+    told: MessageState,
+) -> rusqlite::Result<bool> {
+    let changed = work
+        .conn
+        .prepare_cached(
+            "UPDATE outcome SET state = ?4, flags = flags | ?5, changed_at = ?6, error = ?7
+             WHERE id = ?1 AND carrier = ?2 AND carrier_id = ?3 AND state = ?8",
+        )?
+        .execute((
+            id.0,
+            receipt.carrier.0,
+            receipt.carrier_id.as_str(),
+            StateCode(told),
+            Flags::BY_RECEIPT_BIT,
+            receipt.received_at,
+            ErrorCode(&receipt.error),
+            StateCode(MessageState::Submitted),
+        ))?;
+    Ok(changed == 1)
+}
+
+/// A receipt for a message of one segment, in the uncommon cases: not final, repeated, or a correction.
+fn to_whole(
+    work: &mut Work<'_>,
+    mut outcome: Outcome,
+    receipt: &CarrierReceipt,
+    told: MessageState,
+) -> Result<Applied, StoreError> {
+    if !outcome.state.may_become(told) {
+        // Not the end (it may tell so again and again), or the same or another end than the one known.
+        trace_receipt(work, outcome.id, receipt, 1, told)?;
+        return Ok(Applied {
+            state: outcome.state,
+            repeated: outcome.state.is_final(),
+        });
+    }
+    if outcome.flags.by_receipt() {
+        let earlier = story::of_receipts(&outcome)?;
+        story::trace(work.conn, outcome.id, earlier).tried("trace an earlier receipt")?;
+    }
+    outcome.state = told;
+    outcome.changed_at = receipt.received_at;
+    if told.is_final() {
+        outcome.flags = outcome.flags.with_receipt();
+        outcome.error = ErrorCode(&receipt.error).kept().into();
+    } else {
+        trace_receipt(work, outcome.id, receipt, 1, told)?;
+    }
+    outcome.replace(work.conn).tried("record a receipt")?;
+    Ok(Applied {
+        state: told,
+        repeated: false,
+    })
+}
+
+/// A receipt for one segment of several.
+fn to_segment(
+    work: &mut Work<'_>,
+    mut outcome: Outcome,
+    receipt: &CarrierReceipt,
+    told: MessageState,
+) -> Result<Option<Applied>, StoreError> {
+    let mut segments = outcome.segments()?;
+    let named = |carrier_id: &str| carrier_id == receipt.carrier_id.as_str();
+    // Carriers that give all segments one id report each of them under it: the first that still waits.
+    let place = segments
+        .iter()
+        .position(|s| named(&s.carrier_id) && s.state.may_become(told))
+        .or_else(|| segments.iter().position(|s| named(&s.carrier_id)));
+    let Some(place) = place else { return Ok(None) };
+    let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
+    let was_final = outcome.state.is_final();
+    match segments.get_mut(place) {
+        Some(segment) if told.is_final() && segment.state.may_become(told) => {
+            segment.state = told;
+            segment.at = receipt.received_at;
+            segment.error = ErrorCode(&receipt.error).kept().into();
+        }
+        _ => {
+            trace_receipt(work, outcome.id, receipt, number, told)?;
+            return Ok(Some(Applied {
+                state: outcome.state,
+                repeated: was_final,
+            }));
+        }
+    }
+    outcome.segments = Some(segments::encode(&segments));
+    let state = segments::state_of(&segments);
+    let changed = outcome.state.may_become(state);
+    if changed {
+        outcome.state = state;
+        outcome.changed_at = receipt.received_at;
+        outcome.flags = outcome.flags.with_receipt();
+        outcome.error = ErrorCode(&receipt.error).kept().into();
+    }
+    outcome.replace(work.conn).tried("record a receipt")?;
+    Ok(Some(Applied {
+        state: outcome.state,
+        repeated: was_final && !changed,
+    }))
+}
+
+fn trace_receipt(
+    work: &Work<'_>,
+    id: MessageId,
+    receipt: &CarrierReceipt,
+    segment: u8,
+    told: MessageState,
+) -> Result<(), StoreError> {
+    let kind = TimelineKind::Receipt {
+        carrier: receipt.carrier,
+        segment,
+        state: told,
+        error: receipt.error.clone(),
+    };
+    story::trace(
+        work.conn,
+        id,
+        [TimelineEntry {
+            at: receipt.received_at,
+            kind,
+        }],
+    )
+    .tried("trace a receipt")
+}

@@ -1,0 +1,288 @@
+//! Results of attempts.
+
+use super::error::Tried;
+use super::memory::Work;
+use super::outcome::{Flags, Outcome};
+use super::segments::{self, Segment};
+use super::{attempts, codes::receipt_key, queue, receipts, story};
+use crate::{
+    Answer, AttemptId, AttemptOutcome, CarrierNo, Lane, MessageId, Next, RecordResults, ResultFate,
+    SegmentAnswer, StoreError, TimelineEntry, TimelineKind, UnixMs,
+};
+use sms::state::MessageState;
+
+pub(super) fn record(work: &mut Work<'_>, results: &RecordResults) -> Result<Vec<ResultFate>, StoreError> {
+    let mut recording = Recording {
+        binds: Vec::new(),
+        retries: None,
+    };
+    let mut fates = Vec::with_capacity(results.outcomes.len());
+    for outcome in &results.outcomes {
+        fates.push(ResultFate {
+            state: recording.one(work, outcome)?,
+        });
+    }
+    recording.flush(work)?;
+    for &attempt in &results.closed {
+        attempts::close(work, attempt)?;
+    }
+    Ok(fates)
+}
+
+/// What lasts over the results of a command.
+struct Recording {
+    /// The binds of the attempts met so far, with how many results each got here. Few: results come in
+    /// runs of one attempt.
+    binds: Vec<(AttemptId, u16, u64)>,
+    retries: Option<Retries>,
+}
+
+/// Neighbours that are to be tried again together.
+#[derive(Clone, Copy)]
+struct Retries {
+    due: UnixMs,
+    lane: Lane,
+    first: MessageId,
+    last: MessageId,
+    /// The last message of their batch: a range does not go beyond it.
+    batch_last: MessageId,
+    attempts: u8,
+    attempt: AttemptId,
+}
+
+impl Recording {
+    fn one(&mut self, work: &mut Work<'_>, result: &AttemptOutcome) -> Result<MessageState, StoreError> {
+        work.memory.see(result.answered_at);
+        let bind = self.bind(work, result.attempt);
+        let mut outcome = outcome_of(result, bind);
+        // Nearly always the first and only one.
+        let inserted = result.attempts <= 1 && outcome.insert(work.conn).tried("record a result")?;
+        if !inserted && !overwrite(work, result, &mut outcome)? {
+            return Ok(outcome.state);
+        }
+        if outcome.flags.traced() {
+            story::trace(work.conn, result.id, story_of(result, bind)).tried("trace an attempt")?;
+        }
+        if let Next::Retry { due, carrier } = result.next {
+            self.retry(work, result, due, carrier)?;
+        }
+        for id in carrier_ids(&result.answer) {
+            work.memory
+                .receipts
+                .recent()
+                .push(receipt_key(result.carrier, id), result.id.0);
+        }
+        if work.memory.parked.len() == 0 {
+            return Ok(outcome.state);
+        }
+        apply_parked(work, result, outcome.state)
+    }
+
+    fn bind(&mut self, work: &Work<'_>, attempt: AttemptId) -> u16 {
+        if let Some((_, bind, results)) = self.binds.iter_mut().rev().find(|(id, ..)| *id == attempt) {
+            *results += 1;
+            return *bind;
+        }
+        let bind = work.shared.open.read().get(&attempt).map_or(0, |span| span.bind);
+        self.binds.push((attempt, bind, 1));
+        bind
+    }
+
+    fn retry(
+        &mut self,
+        work: &mut Work<'_>,
+        result: &AttemptOutcome,
+        due: UnixMs,
+        carrier: CarrierNo,
+    ) -> Result<(), StoreError> {
+        if let Some(retries) = &mut self.retries
+            && retries.last.plus(1) == result.id
+            && result.id <= retries.batch_last
+            && (retries.due, retries.lane.carrier) == (due, carrier)
+            && (retries.attempts, retries.attempt) == (result.attempts, result.attempt)
+        {
+            retries.last = result.id;
+            return Ok(());
+        }
+        self.flush(work)?;
+        let (lane, batch) = work.lane_of(result.id, carrier)?;
+        self.retries = Some(Retries {
+            due,
+            lane,
+            first: result.id,
+            last: result.id,
+            batch_last: batch.last,
+            attempts: result.attempts,
+            attempt: result.attempt,
+        });
+        Ok(())
+    }
+
+    /// Writes what is left, and tells memory how many results each attempt got.
+    fn flush(&mut self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        if let Some(r) = self.retries.take() {
+            queue::delay(work, r.due, r.lane, r.first, r.last, r.attempts, Some(r.attempt))?;
+        }
+        work.effects.answered.extend(
+            self.binds
+                .drain(..)
+                .map(|(attempt, _, results)| (attempt, results)),
+        );
+        Ok(())
+    }
+}
+
+/// The row for a result.
+fn outcome_of(result: &AttemptOutcome, bind: u16) -> Outcome {
+    let (carrier_id, segments) = match &result.answer {
+        Answer::Single(answer) => (single_id(answer), None),
+        Answer::Segments(answers) => match answers.as_slice() {
+            [answer] => (single_id(answer), None),
+            answers => (None, Some(segments_of(answers, result.answered_at))),
+        },
+        Answer::None | Answer::NotSent => (None, None),
+    };
+    let (state, flags) = match result.next {
+        Next::Submitted => (MessageState::Submitted, Flags::NONE),
+        Next::Final(state) => (state, Flags::TRACED),
+        Next::Retry { .. } => (MessageState::Queued, Flags::TRACED),
+        Next::InDoubt => (MessageState::InDoubt, Flags::TRACED),
+    };
+    Outcome {
+        id: result.id,
+        state,
+        flags,
+        carrier: match result.next {
+            Next::Retry { carrier, .. } if matches!(result.answer, Answer::NotSent) => carrier,
+            _ => result.carrier,
+        },
+        bind,
+        attempts: result.attempts,
+        attempt: result.attempt,
+        attempted_at: result.attempted_at,
+        answered_at: result.answered_at,
+        changed_at: result.answered_at,
+        status: status_of(&result.answer),
+        carrier_id,
+        error: Box::default(),
+        segments,
+    }
+}
+
+fn single_id(answer: &SegmentAnswer) -> Option<Box<str>> {
+    answer.carrier_id.as_ref().map(|id| id.as_str().into())
+}
+
+fn segments_of(answers: &[SegmentAnswer], at: UnixMs) -> Vec<u8> {
+    let segments: Vec<Segment> = answers
+        .iter()
+        .map(|answer| Segment::answered(answer, at))
+        .collect();
+    segments::encode(&segments)
+}
+
+fn answers_of(answer: &Answer) -> &[SegmentAnswer] {
+    match answer {
+        Answer::Single(answer) => std::slice::from_ref(answer),
+        Answer::Segments(answers) => answers,
+        Answer::None | Answer::NotSent => &[],
+    }
+}
+
+/// The status of the first segment that failed, or 0.
+fn status_of(answer: &Answer) -> u32 {
+    answers_of(answer)
+        .iter()
+        .map(|answer| answer.status)
+        .find(|&status| status != 0)
+        .unwrap_or(0)
+}
+
+fn carrier_ids(answer: &Answer) -> impl Iterator<Item = &sms::receipt::CarrierId> {
+    answers_of(answer)
+        .iter()
+        .filter_map(|answer| answer.carrier_id.as_ref())
+}
+
+/// Writes over the row of an earlier result; false when that one stands: it ended the message, or belongs to
+/// a later attempt. What would be lost of its story is traced.
+fn overwrite(
+    work: &mut Work<'_>,
+    result: &AttemptOutcome,
+    outcome: &mut Outcome,
+) -> Result<bool, StoreError> {
+    if let Some(earlier) = Outcome::read(work.conn, result.id).tried("read an earlier result")? {
+        let ended = earlier.state.is_final() && !earlier.state.may_become(outcome.state);
+        if ended || earlier.attempt > outcome.attempt {
+            story::trace(work.conn, result.id, story_of(result, outcome.bind))
+                .tried("trace a late result")?;
+            outcome.state = earlier.state;
+            return Ok(false);
+        }
+        let lost = story::of_attempt(&earlier)?;
+        if !lost.is_empty() && earlier.attempt != outcome.attempt {
+            story::trace(work.conn, result.id, lost).tried("trace an earlier attempt")?;
+        }
+    }
+    outcome.replace(work.conn).tried("record a result")?;
+    Ok(true)
+}
+
+/// What a result adds to the story of its message.
+fn story_of(result: &AttemptOutcome, bind: u16) -> Vec<TimelineEntry> {
+    let carrier = result.carrier;
+    let at = result.answered_at;
+    let mut story = Vec::with_capacity(3);
+    if matches!(result.answer, Answer::NotSent) {
+        return story; // nothing left the house: a session that flaps must not fill the story
+    }
+    let attempt = TimelineKind::Attempt {
+        no: result.attempts,
+        carrier,
+        bind,
+    };
+    story.push(TimelineEntry {
+        at: result.attempted_at,
+        kind: attempt,
+    });
+    story.push(TimelineEntry {
+        at,
+        kind: match &result.answer {
+            Answer::None | Answer::NotSent => TimelineKind::Unanswered { carrier },
+            answer => TimelineKind::Answered {
+                carrier,
+                status: status_of(answer),
+                carrier_ids: carrier_ids(answer).map(|id| id.as_str().into()).collect(),
+            },
+        },
+    });
+    let next = match result.next {
+        Next::Submitted => TimelineKind::State(MessageState::Submitted),
+        Next::Final(state) => TimelineKind::State(state),
+        Next::Retry { due, carrier } => TimelineKind::Requeued { carrier, due },
+        Next::InDoubt => TimelineKind::State(MessageState::InDoubt),
+    };
+    story.push(TimelineEntry { at, kind: next });
+    story
+}
+
+/// Applies the receipts that were here before the answer.
+fn apply_parked(
+    work: &mut Work<'_>,
+    result: &AttemptOutcome,
+    mut state: MessageState,
+) -> Result<MessageState, StoreError> {
+    for id in carrier_ids(&result.answer) {
+        let parked = work
+            .memory
+            .parked
+            .take(work.conn, result.carrier, id)
+            .tried("look for parked receipts")?;
+        for receipt in &parked {
+            if let Some(applied) = receipts::apply(work, result.id, receipt)? {
+                state = applied.state;
+            }
+        }
+    }
+    Ok(state)
+}

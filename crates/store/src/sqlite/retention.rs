@@ -1,0 +1,125 @@
+//! Removing what is old, from the left edge of the tables and a bounded piece at a time.
+
+use super::codes::{StateCode, as_count};
+use super::error::Tried;
+use super::memory::Work;
+use super::runs::Kind;
+use crate::{MessageId, StoreError};
+use rusqlite::Connection;
+
+/// Messages looked at by one call: a few milliseconds.
+const MESSAGES_A_STEP: usize = 4_000;
+/// Requests looked at by one piece of housekeeping, which comes after half as many new ones.
+const REQUESTS_A_STEP: usize = 512;
+/// Pages of a dropped run deleted with one group.
+const PAGES_A_STEP: usize = 64;
+
+/// Deletes a piece of the messages below `before` that are in a final state; true while there are more to
+/// look at.
+pub(super) fn expire_messages(work: &mut Work<'_>, before: MessageId) -> Result<bool, StoreError> {
+    let start = work.effects.sweep.unwrap_or(work.memory.sweep);
+    let looked = look(work.conn, start, before).tried("look for old messages")?;
+    for run in looked.chunk_by(|a, b| a.1 == b.1) {
+        if let (Some(&(first, true)), Some(&(last, _))) = (run.first(), run.last()) {
+            delete_messages(work.conn, first, last).tried("delete old messages")?;
+        }
+    }
+    let more = looked.len() == MESSAGES_A_STEP;
+    let end = match looked.last() {
+        Some(&(last, _)) if more => last + 1,
+        _ => before.0,
+    };
+    delete_batches(work.conn, start.0, end).tried("delete old batches")?;
+    work.effects.dropped.push((Kind::Number, end));
+    // Ids are never given twice, not even when no message is left to tell the last one.
+    let floor = work.memory.last_id.0;
+    work.conn
+        .execute(
+            "UPDATE meta SET value = max(value, ?1) WHERE key = 'id_floor'",
+            [floor],
+        )
+        .tried("remember the last id")?;
+    // Messages kept because they were not final are looked at again by the next sweep.
+    work.effects.sweep = Some(if more { MessageId(end) } else { MessageId(0) });
+    Ok(more)
+}
+
+/// Messages from `start` on below `before`, each with whether it may go.
+fn look(conn: &Connection, start: MessageId, before: MessageId) -> rusqlite::Result<Vec<(i64, bool)>> {
+    conn.prepare_cached(
+        "SELECT m.id, o.state FROM message m LEFT JOIN outcome o ON o.id = m.id
+         WHERE m.id >= ?1 AND m.id < ?2 ORDER BY m.id LIMIT ?3",
+    )?
+    .query_map((start.0, before.0, as_count(MESSAGES_A_STEP)), |row| {
+        let state: Option<StateCode> = row.get(1)?;
+        Ok((row.get(0)?, state.is_some_and(|state| state.0.is_final())))
+    })?
+    .collect()
+}
+
+fn delete_messages(conn: &Connection, first: i64, last: i64) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM message WHERE id BETWEEN ?1 AND ?2",
+        "DELETE FROM outcome WHERE id BETWEEN ?1 AND ?2",
+        "DELETE FROM trace WHERE message BETWEEN ?1 AND ?2",
+    ] {
+        conn.prepare_cached(sql)?.execute((first, last))?;
+    }
+    Ok(())
+}
+
+/// Deletes batches that begin within a range of ids already looked through and have no message left; also
+/// the one that began before it, whose messages reached into it.
+fn delete_batches(conn: &Connection, start: i64, end: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "DELETE FROM batch
+         WHERE first_id >= coalesce((SELECT max(first_id) FROM batch WHERE first_id <= ?1), ?1)
+           AND first_id < ?2
+           AND NOT EXISTS (SELECT 1 FROM message m
+                           WHERE m.id BETWEEN batch.first_id AND batch.first_id + batch.messages - 1)",
+    )?
+    .execute((start, end))?;
+    Ok(())
+}
+
+/// What is done beside the commands of a group; true when the oldest dropped run is gone with it.
+pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
+    if work.memory.requests_since_purge >= REQUESTS_A_STEP / 2 {
+        work.memory.requests_since_purge = 0;
+        purge_requests(work)?;
+    }
+    if let Some(run) = work.memory.dropped.front() {
+        return run
+            .delete_step(work.conn, PAGES_A_STEP)
+            .map(|more| !more)
+            .tried("delete an old run");
+    }
+    let old = MessageId::first_at(work.memory.now - work.memory.config.receipt_age_ms_max).0;
+    work.effects.dropped.push((Kind::Receipt, old));
+    Ok(false)
+}
+
+/// Deletes requests at the left edge that need not be remembered any longer.
+fn purge_requests(work: &mut Work<'_>) -> Result<(), StoreError> {
+    let now = work.memory.now;
+    let oldest: Vec<(i64, bool)> = work
+        .conn
+        .prepare_cached("SELECT id, expires_at <= ?1 FROM request ORDER BY id LIMIT ?2")
+        .and_then(|mut select| {
+            select
+                .query_map((now, as_count(REQUESTS_A_STEP)), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
+                .collect()
+        })
+        .tried("look for old requests")?;
+    let Some(&(last, _)) = oldest.iter().take_while(|(_, expired)| *expired).last() else {
+        return Ok(());
+    };
+    work.conn
+        .prepare_cached("DELETE FROM request WHERE id <= ?1")
+        .and_then(|mut delete| delete.execute([last]))
+        .tried("delete old requests")?;
+    work.effects.dropped.push((Kind::Request, last + 1));
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Making a run of what was in memory: sorting aside, then writing page by page.
+
+use super::{Entry, Filter, Kind, Recent, Sealed};
+use rusqlite::Connection;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+/// Entries of a page: 252 × 16 octets and the row's header fill a 4 KiB database page without overflow.
+const PAGE_ENTRIES: usize = 252;
+/// Pages written with one group: a group must not become long, and a seal must be done before as many
+/// entries have come again.
+const PAGES_A_STEP: usize = 64;
+
+/// Frozen entries in key order, with what leads to them.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Sorted {
+    entries: Vec<Entry>,
+    fences: Vec<u64>,
+    filter: Filter,
+    first_id: i64,
+    last_id: i64,
+}
+
+impl Sorted {
+    fn new(recent: &Recent) -> Self {
+        let mut entries = recent.entries_from(0).to_vec();
+        entries.sort_unstable();
+        let mut filter = Filter::for_keys(entries.len());
+        for entry in &entries {
+            filter.insert(entry.key);
+        }
+        Self {
+            fences: entries
+                .chunks(PAGE_ENTRIES)
+                .filter_map(|page| page.first().map(|e| e.key))
+                .collect(),
+            first_id: entries.iter().map(|e| e.id).min().unwrap_or(0),
+            last_id: entries.iter().map(|e| e.id).max().unwrap_or(0),
+            entries,
+            filter,
+        }
+    }
+
+    /// The ids of a key, newest first.
+    pub(in crate::sqlite) fn ids(&self, key: u64) -> impl Iterator<Item = i64> {
+        let start = self.entries.partition_point(|e| e.key < key);
+        let end = self.entries.partition_point(|e| e.key <= key);
+        self.entries
+            .get(start..end)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .map(|e| e.id)
+    }
+}
+
+/// A run on its way to the disk. Driven by the writer: [`Seal::poll`] between groups, [`Seal::write_step`]
+/// within them.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Seal {
+    kind: Kind,
+    no: i64,
+    sorting: Option<JoinHandle<Sorted>>,
+    sorted: Option<Arc<Sorted>>,
+    next_page: usize,
+}
+
+impl Seal {
+    /// Begins to seal what is frozen as run `no`.
+    pub(in crate::sqlite) fn begin(kind: Kind, no: i64, frozen: Arc<Recent>) -> Self {
+        let mut seal = Self {
+            kind,
+            no,
+            sorting: None,
+            sorted: None,
+            next_page: 0,
+        };
+        let aside = Arc::clone(&frozen);
+        match Builder::new()
+            .name("store-sort".into())
+            .spawn(move || Sorted::new(&aside))
+        {
+            Ok(handle) => seal.sorting = Some(handle),
+            // No thread to be had: the writer does it, which costs a few milliseconds once.
+            Err(_) => seal.sorted = Some(Arc::new(Sorted::new(&frozen))),
+        }
+        seal
+    }
+
+    /// The sorted entries once, when sorting has come to its end; waits for that if `wait` is set.
+    /// `frozen` is sorted here should the sorting thread have died.
+    pub(in crate::sqlite) fn poll(&mut self, frozen: &Recent, wait: bool) -> Option<Arc<Sorted>> {
+        let handle = self.sorting.take_if(|handle| wait || handle.is_finished())?;
+        let sorted = Arc::new(handle.join().unwrap_or_else(|_| Sorted::new(frozen)));
+        self.sorted = Some(Arc::clone(&sorted));
+        Some(sorted)
+    }
+
+    /// Whether there is something to write.
+    pub(in crate::sqlite) fn is_writable(&self) -> bool {
+        self.sorted.is_some()
+    }
+
+    /// Writes the next pages from `page` on; the run when that was the last of them. What was written
+    /// counts only once the caller has committed and called [`Seal::advance`].
+    pub(in crate::sqlite) fn write_step(&self, conn: &Connection) -> rusqlite::Result<SealStep> {
+        let Some(sorted) = &self.sorted else {
+            return Ok(SealStep::Pages(0));
+        };
+        let mut insert = conn.prepare_cached(self.kind.insert_page())?;
+        let mut bytes = Vec::with_capacity(PAGE_ENTRIES * super::ENTRY_BYTES);
+        let pages = sorted
+            .entries
+            .chunks(PAGE_ENTRIES)
+            .enumerate()
+            .skip(self.next_page)
+            .take(PAGES_A_STEP);
+        let mut written = 0;
+        for (page, entries) in pages {
+            bytes.clear();
+            bytes.extend(entries.iter().flat_map(|e| e.to_bytes()));
+            insert.execute((page_id(self.no, page), &bytes))?;
+            written += 1;
+        }
+        if self.next_page + written < sorted.fences.len() {
+            return Ok(SealStep::Pages(written));
+        }
+        let run = Sealed {
+            kind: self.kind,
+            no: self.no,
+            first_id: sorted.first_id,
+            last_id: sorted.last_id,
+            fences: sorted.fences.clone(),
+            filter: Some(sorted.filter.clone()),
+        };
+        run.write(conn, sorted.entries.len())?;
+        Ok(SealStep::Done(run))
+    }
+
+    /// What [`Seal::write_step`] wrote is on stable storage.
+    pub(in crate::sqlite) fn advance(&mut self, pages: usize) {
+        self.next_page += pages;
+    }
+}
+
+/// What a step came to.
+#[derive(Debug)]
+pub(in crate::sqlite) enum SealStep {
+    /// So many pages were written and there are more.
+    Pages(usize),
+    /// The run is complete.
+    Done(Sealed),
+}
+
+/// The row id of a page.
+pub(super) fn page_id(run: i64, page: usize) -> i64 {
+    (run << 24) | i64::try_from(page).unwrap_or(i64::MAX)
+}

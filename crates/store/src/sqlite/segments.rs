@@ -1,0 +1,137 @@
+//! The segments of a message of more than one, in a blob of its outcome's row.
+//!
+//! Each segment: state, when it came to it (8 octets), the error code and the carrier's id, each with an
+//! octet of length before it. Error codes are padded to the width of a receipt's, so that a receipt seldom
+//! changes the length of the row.
+
+use super::codes::ErrorCode;
+use crate::{SegmentAnswer, StoreError, UnixMs};
+use sms::state::{MessageState, aggregate};
+
+/// One segment as the carrier knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) state: MessageState,
+    pub(super) at: UnixMs,
+    pub(super) error: Box<str>,
+    /// Empty when the carrier gave none.
+    pub(super) carrier_id: Box<str>,
+}
+
+impl Segment {
+    /// After the carrier's answer.
+    pub(super) fn answered(answer: &SegmentAnswer, at: UnixMs) -> Self {
+        Self {
+            state: if answer.status == 0 {
+                MessageState::Submitted
+            } else {
+                MessageState::Rejected
+            },
+            at,
+            error: Box::default(),
+            carrier_id: answer
+                .carrier_id
+                .as_ref()
+                .map(|id| id.as_str().into())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Where a message stands by its segments.
+pub(super) fn state_of(segments: &[Segment]) -> MessageState {
+    let states: Vec<MessageState> = segments.iter().map(|segment| segment.state).collect();
+    aggregate(&states)
+}
+
+/// For the row. Texts are cut to 255 octets, which no carrier's id reaches (SMPP 3.4: 65).
+pub(super) fn encode(segments: &[Segment]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(segments.len() * 32);
+    for segment in segments {
+        bytes.push(segment.state.as_u8());
+        bytes.extend(segment.at.to_le_bytes());
+        let error = format!("{:<3}", ErrorCode(&segment.error).kept());
+        for text in [error.as_bytes(), segment.carrier_id.as_bytes()] {
+            let text = text.get(..255).unwrap_or(text);
+            bytes.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+            bytes.extend(text);
+        }
+    }
+    bytes
+}
+
+/// The reverse of [`encode`].
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Segment>, StoreError> {
+    let mut segments = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (segment, after) =
+            one(rest).ok_or_else(|| StoreError::Damaged("the segments of a message".into()))?;
+        segments.push(segment);
+        rest = after;
+    }
+    Ok(segments)
+}
+
+fn one(bytes: &[u8]) -> Option<(Segment, &[u8])> {
+    let (&state, rest) = bytes.split_first()?;
+    let (at, rest) = rest.split_first_chunk::<8>()?;
+    let (error, rest) = text(rest)?;
+    let (carrier_id, rest) = text(rest)?;
+    let segment = Segment {
+        state: MessageState::from_u8(state)?,
+        at: i64::from_le_bytes(*at),
+        error: error.trim_end_matches(' ').into(),
+        carrier_id: carrier_id.into(),
+    };
+    Some((segment, rest))
+}
+
+fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (&len, rest) = bytes.split_first()?;
+    let (text, rest) = rest.split_at_checked(usize::from(len))?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn segments_survive_being_written_and_a_receipt_keeps_the_length() {
+        let before = vec![
+            Segment {
+                state: MessageState::Submitted,
+                at: 1,
+                error: "".into(),
+                carrier_id: "a1".into(),
+            },
+            Segment {
+                state: MessageState::Submitted,
+                at: 1,
+                error: "".into(),
+                carrier_id: "".into(),
+            },
+        ];
+        let mut after = before.clone();
+        after[0] = Segment {
+            state: MessageState::Delivered,
+            at: 9,
+            error: "000".into(),
+            ..after[0].clone()
+        };
+        assert_eq!(encode(&before).len(), encode(&after).len());
+        assert_eq!(decode(&encode(&before)).unwrap(), before);
+        assert_eq!(decode(&encode(&after)).unwrap(), after);
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_read_or_refused(bytes: Vec<u8>) {
+            if let Ok(segments) = decode(&bytes) {
+                prop_assert!(segments.len() <= bytes.len());
+            }
+        }
+    }
+}

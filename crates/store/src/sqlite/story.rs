@@ -1,0 +1,242 @@
+//! The story of a message: what its rows tell, and traces of what they cannot.
+//!
+//! The common message needs no trace: its id says when it was accepted, its outcome when it was given to
+//! which carrier, what that answered and what the receipt said. Traces are written for attempts that did
+//! not end in an acceptance, for receipts that do not end a message, and before an outcome is overwritten.
+
+use super::codes::{ErrorCode, StateCode};
+use super::error::Tried;
+use super::outcome::Outcome;
+use crate::{CarrierNo, MessageId, StoreError, TimelineEntry, TimelineKind, UnixMs};
+use rusqlite::{Connection, OptionalExtension, Row};
+use sms::state::MessageState;
+
+/// Traces kept of one message: a carrier that repeats itself must not fill the disk.
+const TRACES_MAX: i64 = 100;
+/// Separates the carrier's ids in a trace; normalised ids have no control characters.
+const BETWEEN_IDS: char = '\n';
+
+const ATTEMPT: i64 = 1;
+const ANSWERED: i64 = 2;
+const UNANSWERED: i64 = 3;
+const REQUEUED: i64 = 4;
+const RECEIPT: i64 = 5;
+const STATE: i64 = 6;
+
+/// Appends to the story of a message.
+pub(super) fn trace(
+    conn: &Connection,
+    message: MessageId,
+    entries: impl IntoIterator<Item = TimelineEntry>,
+) -> rusqlite::Result<()> {
+    let last: Option<i64> = conn
+        .prepare_cached("SELECT max(n) FROM trace WHERE message = ?1")?
+        .query_row([message.0], |row| row.get(0))?;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO trace (message, n, at, kind, carrier, a, b, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for (n, entry) in (last.map_or(0, |n| n + 1)..TRACES_MAX).zip(entries) {
+        let at = entry.at;
+        let id = message.0;
+        match entry.kind {
+            TimelineKind::Attempt { no, carrier, bind } => {
+                insert.execute((id, n, at, ATTEMPT, carrier.0, no, bind, None::<&str>))?
+            }
+            TimelineKind::Answered {
+                carrier,
+                status,
+                carrier_ids,
+            } => {
+                let ids = carrier_ids.join(&*BETWEEN_IDS.to_string());
+                insert.execute((id, n, at, ANSWERED, carrier.0, status, None::<i64>, ids))?
+            }
+            TimelineKind::Unanswered { carrier } => insert.execute((
+                id,
+                n,
+                at,
+                UNANSWERED,
+                carrier.0,
+                None::<i64>,
+                None::<i64>,
+                None::<&str>,
+            ))?,
+            TimelineKind::Requeued { carrier, due } => {
+                insert.execute((id, n, at, REQUEUED, carrier.0, due, None::<i64>, None::<&str>))?
+            }
+            TimelineKind::Receipt {
+                carrier,
+                segment,
+                state,
+                error,
+            } => {
+                let error = ErrorCode(&error);
+                insert.execute((id, n, at, RECEIPT, carrier.0, segment, StateCode(state), error))?
+            }
+            TimelineKind::State(state) => insert.execute((
+                id,
+                n,
+                at,
+                STATE,
+                None::<i64>,
+                StateCode(state),
+                None::<i64>,
+                None::<&str>,
+            ))?,
+            // Known from the message's id: never traced.
+            TimelineKind::Accepted => 0,
+        };
+    }
+    Ok(())
+}
+
+/// What an outcome tells of its last attempt, unless the trace does.
+pub(super) fn of_attempt(outcome: &Outcome) -> Result<Vec<TimelineEntry>, StoreError> {
+    if outcome.flags.traced() || outcome.attempt.0 == 0 {
+        return Ok(Vec::new());
+    }
+    let carrier = outcome.carrier;
+    let segments = outcome.segments()?;
+    let carrier_ids = match &outcome.carrier_id {
+        Some(id) => vec![id.clone()],
+        None => segments
+            .into_iter()
+            .map(|s| s.carrier_id)
+            .filter(|id| !id.is_empty())
+            .collect(),
+    };
+    let (no, bind, status) = (outcome.attempts, outcome.bind, outcome.status);
+    Ok(vec![
+        TimelineEntry {
+            at: outcome.attempted_at,
+            kind: TimelineKind::Attempt { no, carrier, bind },
+        },
+        TimelineEntry {
+            at: outcome.answered_at,
+            kind: TimelineKind::Answered {
+                carrier,
+                status,
+                carrier_ids,
+            },
+        },
+        TimelineEntry {
+            at: outcome.answered_at,
+            kind: TimelineKind::State(MessageState::Submitted),
+        },
+    ])
+}
+
+/// What an outcome tells of receipts.
+pub(super) fn of_receipts(outcome: &Outcome) -> Result<Vec<TimelineEntry>, StoreError> {
+    let carrier = outcome.carrier;
+    let mut entries = Vec::new();
+    if outcome.flags.by_receipt() && outcome.segments.is_none() {
+        let kind = TimelineKind::Receipt {
+            carrier,
+            segment: 1,
+            state: outcome.state,
+            error: outcome.error.clone(),
+        };
+        entries.push(TimelineEntry {
+            at: outcome.changed_at,
+            kind,
+        });
+    }
+    for (segment, n) in outcome.segments()?.into_iter().zip(1u8..) {
+        // A segment that was refused at once has had an answer, not a receipt.
+        if segment.state.is_final() && !segment.carrier_id.is_empty() {
+            let kind = TimelineKind::Receipt {
+                carrier,
+                segment: n,
+                state: segment.state,
+                error: segment.error,
+            };
+            entries.push(TimelineEntry { at: segment.at, kind });
+        }
+    }
+    entries.sort_by_key(|entry| entry.at);
+    if outcome.flags.by_receipt() {
+        entries.push(TimelineEntry {
+            at: outcome.changed_at,
+            kind: TimelineKind::State(outcome.state),
+        });
+    }
+    Ok(entries)
+}
+
+/// Everything known about a message, oldest first; empty when there is no such message.
+pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
+    let found: Option<Option<u16>> = conn
+        .prepare_cached("SELECT failure FROM message WHERE id = ?1")
+        .and_then(|mut select| select.query_row([id.0], |row| row.get(0)).optional())
+        .tried("read a message")?;
+    let Some(failure) = found else {
+        return Ok(Vec::new());
+    };
+    let outcome = Outcome::read(conn, id).tried("read an outcome")?;
+    let traces = read_traces(conn, id)?;
+    let is_receipt = |entry: &TimelineEntry| matches!(entry.kind, TimelineKind::Receipt { .. });
+
+    // Put together in an order that is right where times are equal, then sorted by time.
+    let mut story = vec![TimelineEntry {
+        at: id.accepted_at(),
+        kind: TimelineKind::Accepted,
+    }];
+    let (receipts, attempts): (Vec<_>, Vec<_>) = traces.into_iter().partition(is_receipt);
+    story.extend(attempts);
+    if let Some(outcome) = &outcome {
+        story.extend(of_attempt(outcome)?);
+        story.extend(receipts);
+        story.extend(of_receipts(outcome)?);
+        if failure.is_some() {
+            story.push(TimelineEntry {
+                at: outcome.changed_at,
+                kind: TimelineKind::State(outcome.state),
+            });
+        }
+    }
+    story.sort_by_key(|entry| entry.at);
+    Ok(story)
+}
+
+fn read_traces(conn: &Connection, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
+    conn.prepare_cached("SELECT at, kind, carrier, a, b, text FROM trace WHERE message = ?1 ORDER BY n")
+        .and_then(|mut select| select.query_map([id.0], trace_from)?.collect())
+        .tried("read the traces of a message")
+}
+
+fn trace_from(row: &Row<'_>) -> rusqlite::Result<TimelineEntry> {
+    let at: UnixMs = row.get(0)?;
+    let carrier = || row.get(2).map(CarrierNo);
+    let kind = match row.get::<_, i64>(1)? {
+        ATTEMPT => TimelineKind::Attempt {
+            no: row.get(3)?,
+            carrier: carrier()?,
+            bind: row.get(4)?,
+        },
+        ANSWERED => TimelineKind::Answered {
+            carrier: carrier()?,
+            status: row.get(3)?,
+            carrier_ids: {
+                let ids = row.get_ref(5)?.as_str()?;
+                ids.split(BETWEEN_IDS)
+                    .filter(|id| !id.is_empty())
+                    .map(Into::into)
+                    .collect()
+            },
+        },
+        UNANSWERED => TimelineKind::Unanswered { carrier: carrier()? },
+        REQUEUED => TimelineKind::Requeued {
+            carrier: carrier()?,
+            due: row.get(3)?,
+        },
+        RECEIPT => TimelineKind::Receipt {
+            carrier: carrier()?,
+            segment: row.get(3)?,
+            state: row.get::<_, StateCode>(4)?.0,
+            error: row.get_ref(5)?.as_str()?.trim_end_matches(' ').into(),
+        },
+        STATE => TimelineKind::State(row.get::<_, StateCode>(3)?.0),
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(1, other)),
+    };
+    Ok(TimelineEntry { at, kind })
+}

@@ -1,0 +1,60 @@
+//! The conformance suite over SQLite.
+
+use async_trait::async_trait;
+use std::path::PathBuf;
+use store::Store;
+use store::conformance::Side;
+use store::sqlite::{Mode, SqliteConfig, SqliteStore};
+use tempfile::TempDir;
+
+/// A store in a folder of its own.
+struct SqliteSide {
+    store: Option<SqliteStore>,
+    path: PathBuf,
+    config: SqliteConfig,
+    _folder: TempDir,
+}
+
+impl SqliteSide {
+    fn make(config: SqliteConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postrider.db");
+        let store = SqliteStore::open(&path, Mode::Serve, config.clone()).unwrap();
+        Self {
+            store: Some(store),
+            path,
+            config,
+            _folder: folder,
+        }
+    }
+}
+
+#[async_trait]
+impl Side for SqliteSide {
+    fn store(&self) -> &dyn Store {
+        self.store.as_ref().unwrap()
+    }
+
+    async fn crash(&mut self) {
+        drop(self.store.take());
+        self.store = Some(SqliteStore::open(&self.path, Mode::Serve, self.config.clone()).unwrap());
+    }
+}
+
+/// As it comes.
+mod as_configured {
+    use super::*;
+    store::conformance_tests!(SqliteSide::make(SqliteConfig::default()));
+}
+
+/// With everything so small that runs are sealed, pages cut and filters left out all the time.
+mod with_tiny_runs {
+    use super::*;
+    store::conformance_tests!(SqliteSide::make(SqliteConfig {
+        run_entries_max: 16,
+        filter_bytes_max: 200,
+        group_rows_max: 10,
+        wal_bytes_max: 1 << 20,
+        ..SqliteConfig::default()
+    }));
+}

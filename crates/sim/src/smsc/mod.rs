@@ -41,7 +41,7 @@ pub use behaviour::{
 };
 pub use cli::{SimArgs, run};
 pub use config::{SmscConfig, User};
-pub use control::{Order, OrderError};
+pub use control::{Inbound, Order, OrderError};
 pub use http::serve as serve_control;
 pub use ids::{IdForm, Ids, Notation};
 pub use journal::{Filter, Message};

@@ -220,8 +220,11 @@ mod tests {
             &Receipts::default(),
             0,
         );
-        let text = String::from_utf8(pdu.short_message.to_vec()).unwrap();
-        let read = sms::receipt::parse(&text);
-        assert_eq!(read.stat, Some(ReceiptState::Expired));
+        let read = sms::receipt::parse_text(&pdu.short_message);
+        assert_eq!(
+            (read.id.as_deref(), read.stat.as_deref()),
+            (Some("0000006699"), Some("EXPIRED"))
+        );
+        assert_eq!(read.err.as_deref(), Some("011"));
     }
 }

@@ -26,13 +26,20 @@ pub(crate) fn today(now: UnixMs, zone: Offset) -> Date {
 /// A moment in a zone.
 pub(crate) fn at(moment: UnixMs, zone: Offset) -> Zoned {
     // Clocks of ours are within what jiff can hold; anything else is shown as the epoch.
-    Timestamp::from_millisecond(moment).unwrap_or_default().to_zoned(TimeZone::fixed(zone))
+    Timestamp::from_millisecond(moment)
+        .unwrap_or_default()
+        .to_zoned(TimeZone::fixed(zone))
 }
 
 /// The ids of all messages accepted from the start of `first` to the end of `last`.
 pub(crate) fn ids(first: Date, last: Date, zone: Offset) -> Option<RangeInclusive<MessageId>> {
     let start = |date: Date| -> Option<UnixMs> {
-        Some(date.to_zoned(TimeZone::fixed(zone)).ok()?.timestamp().as_millisecond())
+        Some(
+            date.to_zoned(TimeZone::fixed(zone))
+                .ok()?
+                .timestamp()
+                .as_millisecond(),
+        )
     };
     let (from, to) = (start(first)?, start(last.tomorrow().ok()?)?);
     Some(MessageId::first_at(from)..=MessageId::first_at(to).plus(-1))
@@ -52,12 +59,23 @@ mod tests {
         assert_eq!(today(NOW, Offset::UTC), read("2026-11-21").unwrap());
         let ids = ids(day, day, CHINA).unwrap();
         assert_eq!(ids.start().accepted_at(), NOW - 30 * 60_000);
-        assert_eq!(ids.end().plus(1).accepted_at() - ids.start().accepted_at(), 86_400_000);
+        assert_eq!(
+            ids.end().plus(1).accepted_at() - ids.start().accepted_at(),
+            86_400_000
+        );
     }
 
     #[test]
     fn what_is_not_a_day_is_not_read() {
-        for written in ["", "2026-13-01", "2026-02-30", "22.11.2026", "1969-12-31", "9999-12-31", "2026-11-22T00:00"] {
+        for written in [
+            "",
+            "2026-13-01",
+            "2026-02-30",
+            "22.11.2026",
+            "1969-12-31",
+            "9999-12-31",
+            "2026-11-22T00:00",
+        ] {
             assert_eq!(read(written), None, "{written}");
         }
     }

@@ -51,7 +51,11 @@ pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    digest.finalize().iter().take(8).fold(0, |hash, octet| hash << 8 | u64::from(*octet))
+    digest
+        .finalize()
+        .iter()
+        .take(8)
+        .fold(0, |hash, octet| hash << 8 | u64::from(*octet))
 }
 
 /// An HTTP answer as it is kept for repeats: the status in two octets, then the body.
@@ -76,7 +80,10 @@ impl Recorded {
     pub fn decode(stored: Vec<u8>) -> Option<Self> {
         let status = u16::from_be_bytes(*stored.first_chunk()?);
         let status = StatusCode::from_u16(status).ok()?;
-        Some(Self { status, body: Bytes::from(stored).slice(2..) })
+        Some(Self {
+            status,
+            body: Bytes::from(stored).slice(2..),
+        })
     }
 }
 
@@ -86,7 +93,10 @@ mod tests {
     use http::HeaderValue;
 
     fn headers(values: &[&[u8]]) -> HeaderMap {
-        values.iter().map(|value| (HEADER, HeaderValue::from_bytes(value).unwrap())).collect()
+        values
+            .iter()
+            .map(|value| (HEADER, HeaderValue::from_bytes(value).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -101,14 +111,20 @@ mod tests {
     fn a_key_that_cannot_be_trusted_is_refused() {
         assert_eq!(key(&headers(&[b"a", b"b"])), Err(BadKey));
         assert_eq!(key(&headers(&[b"\xe5\xb0\x8f"])), Err(BadKey));
-        assert_eq!(key(&headers(&[&[b'x'; KEY_CHARS_MAX]])).unwrap().map(str::len), Some(KEY_CHARS_MAX));
+        assert_eq!(
+            key(&headers(&[&[b'x'; KEY_CHARS_MAX]])).unwrap().map(str::len),
+            Some(KEY_CHARS_MAX)
+        );
         assert_eq!(key(&headers(&[&[b'x'; KEY_CHARS_MAX + 1]])), Err(BadKey));
     }
 
     #[test]
     fn fingerprints_stay_the_same_over_versions_and_tell_parts_apart() {
         assert_eq!(fingerprint([b"abc".as_slice()]), 0xc349_4ca1_a2cf_8eeb);
-        assert_ne!(fingerprint([b"ab".as_slice(), b"c"]), fingerprint([b"a".as_slice(), b"bc"]));
+        assert_ne!(
+            fingerprint([b"ab".as_slice(), b"c"]),
+            fingerprint([b"a".as_slice(), b"bc"])
+        );
         assert_ne!(fingerprint([]), fingerprint([b"".as_slice()]));
     }
 

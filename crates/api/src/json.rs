@@ -69,7 +69,7 @@ fn unescape(raw: &str) -> Option<Cow<'_, str>> {
 
 /// The members of a JSON object, in the order written, names repeated where the caller repeats them.
 #[derive(Debug, Default)]
-pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -96,6 +96,59 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// What an array as the value of a member means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrays {
+    /// Nothing: it is malformed.
+    Refused,
+    /// Its first entry; nothing when it is empty.
+    First,
+}
+
+/// Reads an object of texts, such as the values of variables: numbers and booleans count as written, `null` as not
+/// given. `None` when it is malformed.
+///
+/// The whole may be `null` or `[]`, which is what PHP makes of an array without entries.
+pub(crate) fn texts(raw: &RawValue, arrays: Arrays) -> Option<Vec<(Box<str>, Box<str>)>> {
+    let members: Members<'_> = match Written::read(raw)? {
+        Written::Object(object) => serde_json::from_str(object).ok()?,
+        Written::Null => Members::default(),
+        Written::Array(array) if is_empty_array(array) => Members::default(),
+        _ => return None,
+    };
+    let mut texts = Vec::with_capacity(members.0.len());
+    for (name, value) in members.0 {
+        let value = match Written::read(value)? {
+            Written::Array(array) if arrays == Arrays::First => {
+                let entries: Vec<&RawValue> = serde_json::from_str(array).ok()?;
+                entries
+                    .first()
+                    .map_or(Some(Written::Null), |first| Written::read(first))?
+            }
+            value => value,
+        };
+        if value != Written::Null {
+            texts.push((Box::from(name), Box::from(value.into_text()?)));
+        }
+    }
+    Some(texts)
+}
+
+/// Reads an object that is kept as it is written; `Some(None)` for `null` and for `[]` (see [`texts`]).
+/// `None` when it is malformed or longer than `bytes_max`.
+pub(crate) fn object(raw: &RawValue, bytes_max: usize) -> Option<Option<Box<str>>> {
+    match Written::read(raw)? {
+        Written::Null => Some(None),
+        Written::Array(array) if is_empty_array(array) => Some(None),
+        Written::Object(object) if object.len() <= bytes_max => Some(Some(Box::from(object))),
+        _ => None,
+    }
+}
+
+fn is_empty_array(array: &str) -> bool {
+    serde_json::from_str::<[&RawValue; 0]>(array).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +162,10 @@ mod tests {
         assert_eq!(read("null"), Written::Null);
         assert_eq!(read(r#""a b""#), Written::Text("a b".into()));
         assert_eq!(read(r#""\u5c0f\"""#), Written::Text("小\"".into()));
-        assert_eq!(read("1234567890123456789012"), Written::Number("1234567890123456789012"));
+        assert_eq!(
+            read("1234567890123456789012"),
+            Written::Number("1234567890123456789012")
+        );
         assert_eq!(read("-1.50"), Written::Number("-1.50"));
         assert_eq!(read("true").into_text().as_deref(), Some("true"));
         assert_eq!(read(r#"[ 1 ]"#), Written::Array("[ 1 ]"));
@@ -119,10 +175,16 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_from_numbers_and_texts() {
-        for (json, expected) in
-            [("2336", Some(2336)), (r#""2336""#, Some(2336)), (r#"" 7 ""#, Some(7)), ("2336.0", None), ("1e3", None),
-             ("true", None), (r#""x""#, None), ("99999999999999999999", None)]
-        {
+        for (json, expected) in [
+            ("2336", Some(2336)),
+            (r#""2336""#, Some(2336)),
+            (r#"" 7 ""#, Some(7)),
+            ("2336.0", None),
+            ("1e3", None),
+            ("true", None),
+            (r#""x""#, None),
+            ("99999999999999999999", None),
+        ] {
             assert_eq!(read(json).as_integer(), expected, "{json}");
         }
     }
@@ -130,9 +192,47 @@ mod tests {
     #[test]
     fn members_come_in_order_with_their_values_as_written() {
         let members: Members<'_> = serde_json::from_str(r#"{"b":1,"\u0061":[2],"b":null}"#).unwrap();
-        let seen: Vec<_> = members.0.iter().map(|(name, value)| (&**name, value.get())).collect();
+        let seen: Vec<_> = members
+            .0
+            .iter()
+            .map(|(name, value)| (&**name, value.get()))
+            .collect();
         assert_eq!(seen, [("b", "1"), ("a", "[2]"), ("b", "null")]);
         assert!(serde_json::from_str::<Members<'_>>("[1]").is_err());
+    }
+
+    #[test]
+    fn texts_are_read_as_callers_write_them() {
+        let of = |json: &str, arrays| texts(serde_json::from_str(json).unwrap(), arrays);
+        let one = |value: &str| Some(vec![(Box::from("sp"), Box::from(value))]);
+        for (json, refused, first) in [
+            (r#"{"sp":"a"}"#, one("a"), one("a")),
+            (r#"{"sp":7.50}"#, one("7.50"), one("7.50")),
+            (r#"{"sp":null}"#, Some(vec![]), Some(vec![])),
+            (r#"{"sp":["a","b"]}"#, None, one("a")),
+            (r#"{"sp":[]}"#, None, Some(vec![])),
+            (r#"{"sp":[[]]}"#, None, None),
+            (r#"{"sp":{}}"#, None, None),
+            ("{}", Some(vec![]), Some(vec![])),
+            (" [ ] ", Some(vec![]), Some(vec![])),
+            ("null", Some(vec![]), Some(vec![])),
+            ("[1]", None, None),
+            ("7", None, None),
+        ] {
+            assert_eq!(of(json, Arrays::Refused), refused, "{json}");
+            assert_eq!(of(json, Arrays::First), first, "{json}");
+        }
+    }
+
+    #[test]
+    fn objects_are_kept_as_written_within_their_bound() {
+        let of = |json: &str| object(serde_json::from_str(json).unwrap(), 10);
+        assert_eq!(of(r#"{ "k":"v"}"#), Some(Some(r#"{ "k":"v"}"#.into())));
+        assert_eq!(of(r#"{ "k": "v"}"#), None);
+        assert_eq!(
+            (of("null"), of("[]"), of("[1]"), of("7")),
+            (Some(None), Some(None), None, None)
+        );
     }
 
     #[test]

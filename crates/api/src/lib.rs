@@ -19,8 +19,10 @@ pub mod engagelab;
 pub mod idempotency;
 mod json;
 pub mod limits;
+mod lookup;
 mod per_minute;
 pub mod sendcloud;
+pub mod serve;
 pub mod uspeedo;
 mod verdict;
 

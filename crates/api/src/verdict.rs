@@ -38,10 +38,15 @@ impl Verdict {
                 Ok(code @ 400..=499) => Self::ProcessFailed(code),
                 _ => Self::SendFailed(OTHER),
             },
-            // Carriers' own error codes mean something else with each of them; states mean the same with all.
             MessageState::Expired => Self::SendFailed(POWERED_OFF),
             _ if message.status == STATUS_INVALID_DESTINATION => Self::SendFailed(NO_SUCH_NUMBER),
-            _ => Self::SendFailed(OTHER),
+            // Carriers' own error codes mean something else with each of them, but four digits are the sandbox's:
+            // the codes of EngageLab's OTP product (contract/engagelab.md section 2).
+            _ => Self::SendFailed(match message.error.trim() {
+                "5012" | "5018" => POWERED_OFF,
+                "5011" | "5020" => NO_SUCH_NUMBER,
+                _ => OTHER,
+            }),
         }
     }
 

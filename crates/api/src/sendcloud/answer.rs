@@ -36,13 +36,29 @@ struct Nothing {}
 /// A body with `info`.
 pub(super) fn body_with(code: &'static Code, info: impl Serialize, bytes_expected: usize) -> Vec<u8> {
     let message = Refused::from(code).message(LANGUAGE);
-    write(&Envelope { message: &message, info, result: succeeded(code), status_code: code.code }, bytes_expected)
+    write(
+        &Envelope {
+            message: &message,
+            info,
+            result: succeeded(code),
+            status_code: code.code,
+        },
+        bytes_expected,
+    )
 }
 
 /// The body of a request that is not done.
 pub(super) fn refusal(refused: Refused) -> Vec<u8> {
     let message = refused.message(LANGUAGE);
-    write(&Envelope { message: &message, info: Nothing {}, result: false, status_code: refused.code.code }, 0)
+    write(
+        &Envelope {
+            message: &message,
+            info: Nothing {},
+            result: false,
+            status_code: refused.code.code,
+        },
+        0,
+    )
 }
 
 /// `result` is true for complete and for partial success.
@@ -73,11 +89,17 @@ pub(super) fn sent(submission: &Submission, outcome: &Outcome, ids: &PublicIds) 
     {
         return refusal(Refused::from(code));
     }
-    let prefix = done.session.map(|first| ids.message_prefix(submission.account, first, done.template));
+    let prefix = done
+        .session
+        .map(|first| ids.message_prefix(submission.account, first, done.template));
     let info = Info {
         success_count: accepted,
         failed: (failed > 0).then_some(Failed(item, done)),
-        sms_ids: SmsIds { prefix: prefix.as_deref().unwrap_or_default(), item, done },
+        sms_ids: SmsIds {
+            prefix: prefix.as_deref().unwrap_or_default(),
+            item,
+            done,
+        },
     };
     let code = match (accepted, failed) {
         (_, 0) => &OK,
@@ -99,8 +121,15 @@ fn plain_refusal(item: &Item, done: &ItemOutcome) -> Option<&'static Code> {
     if let [fate] = &*done.fates {
         return refusal_of(fate).map(code_of);
     }
-    let shared = item.recipients.iter().all(|recipient| recipient.values == Values::None);
-    let common = done.fates.iter().filter_map(refusal_of).find(|refusal| is_common(*refusal));
+    let shared = item
+        .recipients
+        .iter()
+        .all(|recipient| recipient.values == Values::None);
+    let common = done
+        .fates
+        .iter()
+        .filter_map(refusal_of)
+        .find(|refusal| is_common(*refusal));
     common.filter(|_| shared).map(code_of)
 }
 
@@ -119,7 +148,11 @@ struct Failed<'a>(&'a Item, &'a ItemOutcome);
 impl Serialize for Failed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(item, done) = self;
-        let refused = done.fates.iter().filter(|fate| matches!(fate, Fate::Refused(_))).count();
+        let refused = done
+            .fates
+            .iter()
+            .filter(|fate| matches!(fate, Fate::Refused(_)))
+            .count();
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("failedCount", &refused)?;
         map.serialize_entry("items", &FailedItems(item, done))?;
@@ -142,7 +175,11 @@ impl Serialize for FailedItems<'_> {
             let Fate::Refused(refusal) = fate else { continue };
             let message = Refused::from(code_of(*refusal)).message(LANGUAGE);
             let vars = Vars(&recipient.values);
-            items.serialize_element(&FailedItem { phone: &recipient.phone, vars, message: &message })?;
+            items.serialize_element(&FailedItem {
+                phone: &recipient.phone,
+                vars,
+                message: &message,
+            })?;
         }
         items.end()
     }
@@ -153,7 +190,11 @@ struct Vars<'a>(&'a Values);
 
 impl Serialize for Vars<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let named: &[_] = if let Values::Named(named) = self.0 { named } else { &[] };
+        let named: &[_] = if let Values::Named(named) = self.0 {
+            named
+        } else {
+            &[]
+        };
         serializer.collect_map(named.iter().map(|(name, value)| (name, value)))
     }
 }

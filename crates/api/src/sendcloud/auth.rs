@@ -1,7 +1,8 @@
 //! Who calls: the request signature (contract/sendcloud.md section 1) and the clock (section 2.1).
 
 use super::codes::{
-    ACCOUNT_GONE, NO_PERMISSION, Refused, SIGNATURE_MISSING, SIGNATURE_WRONG, TIMESTAMP, USER_EMPTY, USER_UNKNOWN,
+    ACCOUNT_GONE, NO_PERMISSION, Refused, SIGNATURE_MISSING, SIGNATURE_WRONG, TIMESTAMP, USER_EMPTY,
+    USER_UNKNOWN,
 };
 use super::params::Params;
 use crate::Limits;
@@ -51,14 +52,21 @@ pub fn authenticate<'a>(
         return Err(Refused::from(&ACCOUNT_GONE));
     }
     check_clock(params.get("timestamp"), now, limits.sendcloud_timestamp_window_ms)?;
-    Ok(Caller { account: credential.account, sms_user })
+    Ok(Caller {
+        account: credential.account,
+        sms_user,
+    })
 }
 
 /// Milliseconds, although the page calls it a UNIX timestamp; optional.
 fn check_clock(timestamp: Option<&str>, now: UnixMs, window_ms: u32) -> Result<(), Refused> {
     let Some(timestamp) = timestamp else { return Ok(()) };
     let within = |sent: i64| sent.abs_diff(now) <= u64::from(window_ms);
-    if timestamp.parse().is_ok_and(within) { Ok(()) } else { Err(Refused::with_limit(&TIMESTAMP, window_ms)) }
+    if timestamp.parse().is_ok_and(within) {
+        Ok(())
+    } else {
+        Err(Refused::with_limit(&TIMESTAMP, window_ms))
+    }
 }
 
 /// A digest as sent. Nothing in a request names the algorithm; the length does.
@@ -142,12 +150,23 @@ mod tests {
     const KEY: &str = "demo_key_0123456789";
 
     /// contract/sendcloud.md section 1.4: name, key, parameters, MD5, SHA-256.
-    type Vector = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+    type Vector = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+    );
     const VECTORS: [Vector; 9] = [
         (
             "V1",
             "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-            &[("smsUser", "testuser"), ("templateId", "1"), ("phone", "18888888888"), ("vars", "{}")],
+            &[
+                ("smsUser", "testuser"),
+                ("templateId", "1"),
+                ("phone", "18888888888"),
+                ("vars", "{}"),
+            ],
             "31eda13789be63afca40a32e37880d6d",
             "473959199cbb4bcac74310296ba880b1394ff73fd0953f3661c5d5eb999d43d3",
         ),
@@ -170,7 +189,11 @@ mod tests {
         (
             "V3 sendVoice",
             KEY,
-            &[("smsUser", "demo_user"), ("phone", "13800138000"), ("code", "4826")],
+            &[
+                ("smsUser", "demo_user"),
+                ("phone", "13800138000"),
+                ("code", "4826"),
+            ],
             "9bdaa5009db07b70d3cad6e096df7f9f",
             "94ffffb92e4424b2dc200209f01cc62bd6dd46987438c0cc5a0653851215217d",
         ),
@@ -191,7 +214,13 @@ mod tests {
         (
             "V5 empty kept",
             KEY,
-            &[("smsUser", "demo_user"), ("templateId", "1001"), ("msgType", "0"), ("phone", "13800138000"), ("vars", "")],
+            &[
+                ("smsUser", "demo_user"),
+                ("templateId", "1001"),
+                ("msgType", "0"),
+                ("phone", "13800138000"),
+                ("vars", ""),
+            ],
             "0ee80f48714c2f7923ad4ad5b0465c43",
             "5f40ef11201e751c9f8a80f9ea2c0d369d58d37c8daee7c63bbaf9805168ea03",
         ),
@@ -215,7 +244,10 @@ mod tests {
                 ("smsUser", "demo_user"),
                 ("templateId", "1001"),
                 ("msgType", "0"),
-                ("tos", r#"[{"phone":"13800138000","vars":{"%n%":"1"}},{"phone":"13900139000","vars":{}}]"#),
+                (
+                    "tos",
+                    r#"[{"phone":"13800138000","vars":{"%n%":"1"}},{"phone":"13900139000","vars":{}}]"#,
+                ),
             ],
             "5b5380c0fe15203ab8c13ec6bbc48dd8",
             "65d1da4775dd37c491aa65b0115294fbab36a0cc5647d5859f39605ae52090a4",
@@ -244,12 +276,16 @@ mod tests {
     ];
 
     fn encode(parameters: &[(&str, &str)]) -> String {
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish()
     }
 
     fn fits(parameters: &[(&str, &str)], key: &str, signature: &str) -> bool {
         let form = encode(parameters);
-        Signature::read(signature).unwrap().fits(&Params::read(None, form.as_bytes()).unwrap(), key)
+        Signature::read(signature)
+            .unwrap()
+            .fits(&Params::read(None, form.as_bytes()).unwrap(), key)
     }
 
     #[test]
@@ -257,8 +293,14 @@ mod tests {
         for (name, key, parameters, md5, sha256) in VECTORS {
             for signature in [md5, sha256] {
                 assert!(fits(parameters, key, signature), "{name} {signature}");
-                assert!(fits(parameters, key, &signature.to_uppercase()), "{name} in upper case");
-                assert!(!fits(parameters, "another_key", signature), "{name} under another key");
+                assert!(
+                    fits(parameters, key, &signature.to_uppercase()),
+                    "{name} in upper case"
+                );
+                assert!(
+                    !fits(parameters, "another_key", signature),
+                    "{name} under another key"
+                );
             }
         }
     }
@@ -271,7 +313,13 @@ mod tests {
         assert!(fits(&with(("smsKey", key)), key, md5));
         assert!(!fits(&with(("unknown", "1")), key, md5));
         let unknown = hex(&digest::<Md5>(
-            [("code", "4826"), ("phone", "13800138000"), ("smsUser", "demo_user"), ("unknown", "1")].into_iter(),
+            [
+                ("code", "4826"),
+                ("phone", "13800138000"),
+                ("smsUser", "demo_user"),
+                ("unknown", "1"),
+            ]
+            .into_iter(),
             key,
         ));
         assert!(fits(&with(("unknown", "1")), key, &unknown));
@@ -283,17 +331,32 @@ mod tests {
         assert!(fits(parameters, key, kept), "sent and signed");
         let without = &parameters[..4];
         let dropped = hex(&digest::<Md5>(
-            [("msgType", "0"), ("phone", "13800138000"), ("smsUser", "demo_user"), ("templateId", "1001")].into_iter(),
+            [
+                ("msgType", "0"),
+                ("phone", "13800138000"),
+                ("smsUser", "demo_user"),
+                ("templateId", "1001"),
+            ]
+            .into_iter(),
             key,
         ));
         assert!(fits(parameters, key, &dropped), "sent, not signed");
         assert!(fits(without, key, &dropped), "not sent, not signed");
-        assert!(fits(without, key, kept), "signed, not sent, as CASDOOR does with vars");
+        assert!(
+            fits(without, key, kept),
+            "signed, not sent, as CASDOOR does with vars"
+        );
     }
 
     #[test]
     fn what_is_no_digest_is_not_read() {
-        for written in ["", "abc", "31eda13789be63afca40a32e37880d6", "zzeda13789be63afca40a32e37880d6d", "小小小小小小小小小小a1"] {
+        for written in [
+            "",
+            "abc",
+            "31eda13789be63afca40a32e37880d6",
+            "zzeda13789be63afca40a32e37880d6d",
+            "小小小小小小小小小小a1",
+        ] {
             assert_eq!(Signature::read(written), None, "{written}");
         }
     }

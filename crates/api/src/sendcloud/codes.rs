@@ -28,7 +28,11 @@ pub struct Code {
 }
 
 const fn code(code: u32, chinese: &'static str, english: &'static str) -> Code {
-    Code { code, chinese, english }
+    Code {
+        code,
+        chinese,
+        english,
+    }
 }
 
 // The table of the contract.
@@ -50,7 +54,11 @@ pub static PHONE_DUPLICATE: Code = code(413, "有重复的手机号", "duplicate
 /// `tag` is not a JSON object.
 pub static TAG_FORMAT: Code = code(416, "tag格式错误", "invalid tag format");
 /// `tag` is too long.
-pub static TAG_LENGTH: Code = code(417, "tag长度不能超过128个字符", "tag cannot be longer than 128 characters");
+pub static TAG_LENGTH: Code = code(
+    417,
+    "tag长度不能超过128个字符",
+    "tag cannot be longer than 128 characters",
+);
 /// `signature` is missing or is no digest.
 pub static SIGNATURE_MISSING: Code = code(421, "签名参数错误", "incorrect signature parameter");
 /// `signature` does not fit.
@@ -58,15 +66,21 @@ pub static SIGNATURE_WRONG: Code = code(422, "签名错误", "incorrect signatur
 /// No such template.
 pub static TEMPLATE_UNKNOWN: Code = code(431, "模板不存在", "template does not exist");
 /// The template may not be used.
-pub static TEMPLATE_NOT_APPROVED: Code =
-    code(432, "模板未提交审核或者未审核通过", "template not submitted for verification or verify unsuccessfully");
+pub static TEMPLATE_NOT_APPROVED: Code = code(
+    432,
+    "模板未提交审核或者未审核通过",
+    "template not submitted for verification or verify unsuccessfully",
+);
 /// `templateId` is missing.
 pub static TEMPLATE_EMPTY: Code = code(433, "模板ID不能为空", "template ID cannot be empty");
 /// `vars` is malformed.
 pub static VARS_FORMAT: Code = code(441, "替换变量格式错误", "invalid substituted variable format");
 /// `timestamp` is too far off. The text is the live service's; its table says 6 seconds.
-pub static TIMESTAMP: Code =
-    code(461, "时间戳无效，与服务器时间超过{}毫秒", "invalid timestamp, more than {} ms away from the server time");
+pub static TIMESTAMP: Code = code(
+    461,
+    "时间戳无效，与服务器时间超过{}毫秒",
+    "invalid timestamp, more than {} ms away from the server time",
+);
 /// Unknown `smsUser`.
 pub static USER_UNKNOWN: Code = code(471, "smsUser不存在", "smsUser does not exist");
 /// `smsUser` is missing.
@@ -80,20 +94,35 @@ pub static MAY_NOT_SEND: Code = code(
 /// The account of the `smsUser` is gone.
 pub static ACCOUNT_GONE: Code = code(474, "用户不存在", "user does not exist");
 /// `tos` is missing.
-pub static TOS_EMPTY: Code =
-    code(481, "手机号和替换变量不能为空", "phone number and substitution variable cannot be empty");
+pub static TOS_EMPTY: Code = code(
+    481,
+    "手机号和替换变量不能为空",
+    "phone number and substitution variable cannot be empty",
+);
 /// `tos` is malformed.
-pub static TOS_FORMAT: Code =
-    code(482, "手机号和替换变量格式错误", "invalid format of phone number and substituted variable");
+pub static TOS_FORMAT: Code = code(
+    482,
+    "手机号和替换变量格式错误",
+    "invalid format of phone number and substituted variable",
+);
 /// A value is too long.
-pub static VALUE_TOO_LONG: Code =
-    code(483, "替换变量长度不能超过32个字符", "substituted variable cannot be longer than 32 characters");
+pub static VALUE_TOO_LONG: Code = code(
+    483,
+    "替换变量长度不能超过32个字符",
+    "substituted variable cannot be longer than 32 characters",
+);
 /// Too many to this number in a minute.
-pub static PER_MINUTE: Code =
-    code(496, "一分钟内给当前手机号发信太多", "too many messages sent to this number within one minute");
+pub static PER_MINUTE: Code = code(
+    496,
+    "一分钟内给当前手机号发信太多",
+    "too many messages sent to this number within one minute",
+);
 /// Too many to this number in a day.
-pub static PER_DAY: Code =
-    code(498, "一天内给当前手机号发信太多", "too many messages sent to this number in one day");
+pub static PER_DAY: Code = code(
+    498,
+    "一天内给当前手机号发信太多",
+    "too many messages sent to this number in one day",
+);
 /// The balance does not cover it.
 pub static BALANCE: Code = code(499, "账户额度不够", "insufficient balance");
 /// We failed.
@@ -101,34 +130,66 @@ pub static SERVER_ERROR: Code = code(501, "服务器异常", "server exception")
 /// The `smsUser` is switched off.
 pub static NO_PERMISSION: Code = code(601, "你没有权限访问", "no permission");
 /// Too many status queries a minute.
-pub static RATE_LIMITED: Code = code(50_000, "接口频率受限", "the rate of calls to this interface is limited");
+pub static RATE_LIMITED: Code = code(
+    50_000,
+    "接口频率受限",
+    "the rate of calls to this interface is limited",
+);
 
 // Cases the table has no code for: the nearest code, a text of ours.
 
 /// More numbers than one request takes.
-pub static TOO_MANY_PHONES: Code = code(412, "手机号个数不能超过{}个", "no more than {} phone numbers in a request");
+pub static TOO_MANY_PHONES: Code = code(
+    412,
+    "手机号个数不能超过{}个",
+    "no more than {} phone numbers in a request",
+);
 /// More than one number where one is meant.
 pub static ONE_PHONE_ONLY: Code = code(412, "只能填写一个手机号", "only one phone number can be given");
 /// More elements in `tos` than one request takes.
-pub static TOO_MANY_TOS: Code =
-    code(482, "手机号和替换变量个数不能超过{}个", "no more than {} elements in tos");
+pub static TOO_MANY_TOS: Code = code(
+    482,
+    "手机号和替换变量个数不能超过{}个",
+    "no more than {} elements in tos",
+);
 /// `sendRequestId` is too long. Not 400, which clients may take for "sent already".
-pub static REQUEST_ID_LENGTH: Code =
-    code(417, "sendRequestId长度不能超过128个字符", "sendRequestId cannot be longer than 128 characters");
+pub static REQUEST_ID_LENGTH: Code = code(
+    417,
+    "sendRequestId长度不能超过128个字符",
+    "sendRequestId cannot be longer than 128 characters",
+);
 /// The `Idempotency-Key` header is unusable.
-pub static HEADER_KEY: Code =
-    code(417, "Idempotency-Key格式错误", "the Idempotency-Key header is malformed or too long");
+pub static HEADER_KEY: Code = code(
+    417,
+    "Idempotency-Key格式错误",
+    "the Idempotency-Key header is malformed or too long",
+);
 /// `code` is not four to six digits.
-pub static CODE_FORMAT: Code = code(441, "验证码格式错误, 必须为4-6位数字", "code must be 4 to 6 digits");
+pub static CODE_FORMAT: Code = code(
+    441,
+    "验证码格式错误, 必须为4-6位数字",
+    "code must be 4 to 6 digits",
+);
 /// A value holds a link.
-pub static VALUE_HAS_LINK: Code = code(441, "替换变量不能包含http链接", "variables cannot contain HTTP links");
+pub static VALUE_HAS_LINK: Code = code(
+    441,
+    "替换变量不能包含http链接",
+    "variables cannot contain HTTP links",
+);
 /// The final text is too long for one message (only where it cannot fail in processing).
 pub static TEXT_TOO_LONG: Code = code(441, "短信内容过长", "the content is too long");
 /// Neither `signId` nor `signName`, or not an approved signature of the account.
-pub static TEXT_SIGNATURE: Code =
-    code(432, "短信签名不存在或者未审核通过", "the text signature does not exist or is not approved");
+pub static TEXT_SIGNATURE: Code = code(
+    432,
+    "短信签名不存在或者未审核通过",
+    "the text signature does not exist or is not approved",
+);
 /// `msgType` is none that can be sent here.
-pub static MSG_TYPE: Code = code(601, "你没有权限发送该类型的短信", "no permission to send this msgType");
+pub static MSG_TYPE: Code = code(
+    601,
+    "你没有权限发送该类型的短信",
+    "no permission to send this msgType",
+);
 /// No carrier takes the message.
 pub static NO_ROUTE: Code = code(601, "没有可用的发送通道", "no channel for this message");
 /// No such interface.
@@ -136,8 +197,11 @@ pub static NO_SUCH_INTERFACE: Code = code(601, "接口不存在", "no such inter
 /// Another method than POST or GET.
 pub static METHOD: Code = code(601, "请求方法错误, 请使用POST", "wrong method, use POST");
 /// The same parameter twice with different values, or more parameters than any interface has.
-pub static PARAMETERS: Code =
-    code(421, "签名参数错误, 参数重复或者过多", "incorrect signature parameter: parameters repeated, or too many");
+pub static PARAMETERS: Code = code(
+    421,
+    "签名参数错误, 参数重复或者过多",
+    "incorrect signature parameter: parameters repeated, or too many",
+);
 /// A body that is not a form.
 pub static NOT_A_FORM: Code = code(
     472,
@@ -157,8 +221,11 @@ pub static DAYS: Code = code(
     "give days, or startDate and endDate (yyyy-MM-dd), at most {} days",
 );
 /// A status query with too many numbers or ids.
-pub static TOO_MANY_ASKED: Code =
-    code(412, "phones和smsIds最多{}个", "no more than {} phones or smsIds in a query");
+pub static TOO_MANY_ASKED: Code = code(
+    412,
+    "phones和smsIds最多{}个",
+    "no more than {} phones or smsIds in a query",
+);
 /// A status query by something that cannot be asked for here.
 pub static QUERY_FORMAT: Code = code(441, "查询参数错误", "invalid query parameter");
 
@@ -174,7 +241,10 @@ pub struct Refused {
 impl Refused {
     /// With a limit to name.
     pub fn with_limit(code: &'static Code, limit: impl TryInto<u64>) -> Self {
-        Self { code, limit: limit.try_into().unwrap_or(u64::MAX) }
+        Self {
+            code,
+            limit: limit.try_into().unwrap_or(u64::MAX),
+        }
     }
 
     /// The text.
@@ -183,7 +253,11 @@ impl Refused {
             Language::Chinese => self.code.chinese,
             Language::English => self.code.english,
         };
-        if text.contains("{}") { Cow::Owned(text.replace("{}", &self.limit.to_string())) } else { Cow::Borrowed(text) }
+        if text.contains("{}") {
+            Cow::Owned(text.replace("{}", &self.limit.to_string()))
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 }
 
@@ -199,7 +273,14 @@ mod tests {
 
     #[test]
     fn limits_stand_in_texts_of_both_languages_or_in_none() {
-        for code in [&TIMESTAMP, &TOO_MANY_PHONES, &TOO_MANY_TOS, &DAYS, &TOO_MANY_ASKED, &BODY_UNREADABLE] {
+        for code in [
+            &TIMESTAMP,
+            &TOO_MANY_PHONES,
+            &TOO_MANY_TOS,
+            &DAYS,
+            &TOO_MANY_ASKED,
+            &BODY_UNREADABLE,
+        ] {
             let refused = Refused::with_limit(code, 60_000_u32);
             for language in [Language::Chinese, Language::English] {
                 let message = refused.message(language);

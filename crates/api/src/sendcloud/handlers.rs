@@ -3,7 +3,8 @@
 use super::answer;
 use super::auth::{self, Caller};
 use super::codes::{
-    BODY_UNREADABLE, Code, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR,
+    BODY_UNREADABLE, Code, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused,
+    SERVER_ERROR,
 };
 use super::params::{Params, check_content_type};
 use super::rules::{code_of_error, rules};
@@ -42,7 +43,12 @@ pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Respo
     }
 }
 
-async fn try_send(api: &Api, read: Reader, parts: &Parts, body: &Bytes) -> Result<(StatusCode, Bytes), Refused> {
+async fn try_send(
+    api: &Api,
+    read: Reader,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<(StatusCode, Bytes), Refused> {
     let params = read_params(parts, body)?;
     let catalog = api.engine.catalog();
     let caller = auth::authenticate(&params, &catalog, api.engine.now(), &api.limits)?;
@@ -62,9 +68,10 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, body: &Bytes) -> Resul
         rules: rules(request.grammar),
     };
     match api.engine.accept(submission, once).await {
-        Ok((submission, Reply::New(outcome))) => {
-            Ok((StatusCode::OK, answer::sent(&submission, &outcome, api.engine.public_ids()).into()))
-        }
+        Ok((submission, Reply::New(outcome))) => Ok((
+            StatusCode::OK,
+            answer::sent(&submission, &outcome, api.engine.public_ids()).into(),
+        )),
         Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
         Ok((_, Reply::Repeat { answer, .. })) => {
             let first = Recorded::decode(answer).ok_or(&SERVER_ERROR)?;
@@ -124,7 +131,13 @@ pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> 
     match check_method(request.method()) {
         Ok(()) => answer::response(
             StatusCode::OK,
-            answer::body_with(&OK, Info { timestamp: api.engine.now() }, 32),
+            answer::body_with(
+                &OK,
+                Info {
+                    timestamp: api.engine.now(),
+                },
+                32,
+            ),
         ),
         Err(refused) => refused,
     }
@@ -142,7 +155,12 @@ pub(super) async fn status_query(api: Arc<Api>, calls: Arc<PerMinute>, request: 
     }
 }
 
-async fn try_status_query(api: &Api, calls: &PerMinute, parts: &Parts, body: &Bytes) -> Result<Vec<u8>, Refused> {
+async fn try_status_query(
+    api: &Api,
+    calls: &PerMinute,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Vec<u8>, Refused> {
     let params = read_params(parts, body)?;
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
     let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
@@ -150,7 +168,7 @@ async fn try_status_query(api: &Api, calls: &PerMinute, parts: &Parts, body: &By
         return Err(Refused::from(&RATE_LIMITED));
     }
     let query = StatusQuery::read(&params, now)?;
-    let found = status::find(&api.engine, caller.account, &query).await.map_err(|error| {
+    let found = query.run(&api.engine, caller.account).await.map_err(|error| {
         tracing::warn!(%error, "a SendCloud status query failed");
         &SERVER_ERROR
     })?;
@@ -159,7 +177,10 @@ async fn try_status_query(api: &Api, calls: &PerMinute, parts: &Parts, body: &By
 
 /// Everything under `/smsapi/` that is no interface of ours.
 pub(super) async fn unknown() -> Response {
-    answer::response(StatusCode::NOT_FOUND, answer::refusal(Refused::from(&NO_SUCH_INTERFACE)))
+    answer::response(
+        StatusCode::NOT_FOUND,
+        answer::refusal(Refused::from(&NO_SUCH_INTERFACE)),
+    )
 }
 
 /// The request in parts and its body, or what it is told.
@@ -168,7 +189,10 @@ async fn receive(api: &Api, request: Request) -> Result<(Parts, Bytes), Response
     let (parts, body) = request.into_parts();
     match body::read(body, api.limits.body_bytes_max).await {
         Ok(body) => Ok((parts, body)),
-        Err(_) => Err(plain(Refused::with_limit(&BODY_UNREADABLE, api.limits.body_bytes_max))),
+        Err(_) => Err(plain(Refused::with_limit(
+            &BODY_UNREADABLE,
+            api.limits.body_bytes_max,
+        ))),
     }
 }
 
@@ -186,7 +210,10 @@ fn check_method(method: &Method) -> Result<(), Response> {
     if matches!(*method, Method::POST | Method::GET) {
         return Ok(());
     }
-    let mut response = answer::response(StatusCode::METHOD_NOT_ALLOWED, answer::refusal(Refused::from(&METHOD)));
+    let mut response = answer::response(
+        StatusCode::METHOD_NOT_ALLOWED,
+        answer::refusal(Refused::from(&METHOD)),
+    );
     response.headers_mut().insert(header::ALLOW, ALLOWED);
     Err(response)
 }

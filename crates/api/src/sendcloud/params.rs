@@ -29,7 +29,10 @@ impl<'a> Params<'a> {
         }
         by_name.sort();
         by_name.dedup();
-        if by_name.windows(2).any(|pair| matches!(pair, [one, other] if one.0 == other.0)) {
+        if by_name
+            .windows(2)
+            .any(|pair| matches!(pair, [one, other] if one.0 == other.0))
+        {
             return Err(Refused::from(&PARAMETERS));
         }
         Ok(Self { by_name })
@@ -37,7 +40,10 @@ impl<'a> Params<'a> {
 
     /// A parameter's value without spaces around it; `None` when it is missing or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let at = self.by_name.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        let at = self
+            .by_name
+            .binary_search_by(|(known, _)| (**known).cmp(name))
+            .ok()?;
         let value = self.by_name.get(at)?.1.trim();
         (!value.is_empty()).then_some(value)
     }
@@ -67,9 +73,21 @@ mod tests {
 
     #[test]
     fn query_and_form_make_one_sorted_list() {
-        let params = Params::read(Some("smsUser=u&empty="), b"vars=%7B%22a%22%3A+%221%22%7D&b=%E5%B0%8F").unwrap();
+        let params = Params::read(
+            Some("smsUser=u&empty="),
+            b"vars=%7B%22a%22%3A+%221%22%7D&b=%E5%B0%8F",
+        )
+        .unwrap();
         let all: Vec<_> = params.iter().collect();
-        assert_eq!(all, [("b", "小"), ("empty", ""), ("smsUser", "u"), ("vars", "{\"a\": \"1\"}")]);
+        assert_eq!(
+            all,
+            [
+                ("b", "小"),
+                ("empty", ""),
+                ("smsUser", "u"),
+                ("vars", "{\"a\": \"1\"}")
+            ]
+        );
         assert_eq!(params.get("smsUser"), Some("u"));
         assert_eq!(params.get("empty"), None);
         assert_eq!(params.get("absent"), None);
@@ -85,17 +103,35 @@ mod tests {
     fn the_number_of_parameters_is_bounded() {
         let form = |count: usize| (0..count).map(|n| format!("p{n}=1&")).collect::<String>();
         assert!(Params::read(None, form(PARAMS_MAX).as_bytes()).is_ok());
-        assert_eq!(Params::read(None, form(PARAMS_MAX + 1).as_bytes()).unwrap_err().code.code, 421);
+        assert_eq!(
+            Params::read(None, form(PARAMS_MAX + 1).as_bytes())
+                .unwrap_err()
+                .code
+                .code,
+            421
+        );
     }
 
     #[test]
     fn only_forms_are_read() {
-        for taken in [None, Some(""), Some("application/x-www-form-urlencoded"),
-                      Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8")] {
+        for taken in [
+            None,
+            Some(""),
+            Some("application/x-www-form-urlencoded"),
+            Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8"),
+        ] {
             assert_eq!(check_content_type(taken), Ok(()), "{taken:?}");
         }
-        for refused in ["application/json", "multipart/form-data; boundary=x", "text/plain"] {
-            assert_eq!(check_content_type(Some(refused)).unwrap_err().code.code, 472, "{refused}");
+        for refused in [
+            "application/json",
+            "multipart/form-data; boundary=x",
+            "text/plain",
+        ] {
+            assert_eq!(
+                check_content_type(Some(refused)).unwrap_err().code.code,
+                472,
+                "{refused}"
+            );
         }
     }
 }

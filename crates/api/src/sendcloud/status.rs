@@ -5,42 +5,30 @@ use super::auth::Caller;
 use super::codes::{DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, Refused, TOO_MANY_ASKED};
 use super::params::Params;
 use crate::days;
+use crate::lookup::{self, Found, LIMIT_MAX, Lookup};
 use crate::verdict::Verdict;
 use engine::catalog::Snapshot;
 use engine::public_id::PublicIds;
 use engine::sms::class::Kind;
-use engine::sms::phone::{self, Grammar, Msisdn};
+use engine::sms::phone::{self, Grammar};
 use engine::{AccountId, Dialect, Engine, MessageFilter, MessageId, MessageView, StoreError, UnixMs};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// Most `phones`, and most `smsIds`, of one query.
 const ASKED_MAX: usize = 100;
 /// Longest span of days.
 const DAYS_MAX: i32 = 30;
-/// Most messages of one answer.
-const LIMIT_MAX: usize = 100;
-/// Matches are counted up to here.
-const COUNT_MAX: u64 = 100_000;
-/// A filter the store does not have is applied to so many of the newest matches.
-const SCANNED_MAX: usize = 10_000;
-/// Recipients of one request at most, as an id's distance from the first.
-const REQUEST_IDS_MAX: i64 = 1 << MessageId::COUNTER_BITS;
 
 /// A query, read.
 #[derive(Debug, Clone)]
 pub struct StatusQuery {
     range: Option<RangeInclusive<MessageId>>,
-    numbers: Vec<Msisdn>,
     sms_ids: Vec<Box<str>>,
+    filter: MessageFilter,
     message_type: Option<MessageType>,
-    template: Option<i64>,
-    labels: Vec<i64>,
-    start: usize,
-    limit: usize,
 }
 
 /// `msgTypeStr`.
@@ -50,7 +38,7 @@ enum MessageType {
     International,
     Voice,
     /// MMS and video: never sent here.
-    None,
+    Unsent,
 }
 
 impl MessageType {
@@ -62,12 +50,21 @@ impl MessageType {
         }
     }
 
+    /// How the store calls it, when it makes that difference.
+    const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Domestic | Self::International => Some(Kind::Text),
+            Self::Voice => Some(Kind::Voice),
+            Self::Unsent => None,
+        }
+    }
+
     const fn text(self) -> &'static str {
         match self {
             Self::Domestic => "国内短信",
             Self::International => "国际短信",
             Self::Voice => "语音",
-            Self::None => "",
+            Self::Unsent => "",
         }
     }
 }
@@ -78,9 +75,14 @@ impl StatusQuery {
     /// # Errors
     /// 451, 412, 441: the service's codes for these are not known, and chosen.
     pub fn read(params: &Params<'_>, now: UnixMs) -> Result<Self, Refused> {
-        let number = |name: &str| params.get(name).map(|value| value.parse::<u64>().map_err(|_| &QUERY_FORMAT));
+        let number = |name: &str| {
+            params
+                .get(name)
+                .map(|value| value.parse::<u64>().map_err(|_| &QUERY_FORMAT))
+        };
         let sms_ids: Vec<Box<str>> = list(params, "smsIds")?.into_iter().map(Box::from).collect();
-        let read_phone = |phone| phone::parse(phone, Grammar::SendCloudInternational).map_err(|_| &PHONE_FORMAT);
+        let read_phone =
+            |phone| phone::parse(phone, Grammar::SendCloudInternational).map_err(|_| &PHONE_FORMAT);
         let read_label = |label: &str| label.parse().map_err(|_| &QUERY_FORMAT);
         if params.get("templateName").is_some() {
             // Answering as if it had not been asked for would be a lie.
@@ -90,58 +92,74 @@ impl StatusQuery {
         if range.is_none() && sms_ids.is_empty() {
             return Err(Refused::with_limit(&DAYS, DAYS_MAX));
         }
+        let message_type = params.get("msgTypeStr").map(message_type).transpose()?;
+        let filter = MessageFilter {
+            numbers: list(params, "phones")?
+                .into_iter()
+                .map(read_phone)
+                .collect::<Result<_, _>>()?,
+            template: params
+                .get("templateId")
+                .map(|id| id.parse().map_err(|_| &QUERY_FORMAT))
+                .transpose()?,
+            labels: list(params, "labelIdsStr")?
+                .into_iter()
+                .map(read_label)
+                .collect::<Result<_, _>>()?,
+            kind: message_type.and_then(MessageType::kind),
+            offset: number("start").transpose()?.unwrap_or(0),
+            limit: number("limit")
+                .transpose()?
+                .map_or(LIMIT_MAX, |limit| limit.min(LIMIT_MAX as u64) as usize),
+            ..lookup::all_of(Dialect::Sendcloud)
+        };
         Ok(Self {
             range,
-            numbers: list(params, "phones")?.into_iter().map(read_phone).collect::<Result<_, _>>()?,
             sms_ids,
-            message_type: params.get("msgTypeStr").map(message_type).transpose()?,
-            template: params.get("templateId").map(|id| id.parse().map_err(|_| &QUERY_FORMAT)).transpose()?,
-            labels: list(params, "labelIdsStr")?.into_iter().map(read_label).collect::<Result<_, _>>()?,
-            start: number("start").transpose()?.map_or(0, |start| usize::try_from(start).unwrap_or(usize::MAX)),
-            limit: number("limit").transpose()?.map_or(LIMIT_MAX, |limit| limit.min(LIMIT_MAX as u64) as usize),
+            filter,
+            message_type,
         })
     }
 
-    fn filter(&self) -> MessageFilter {
-        MessageFilter {
-            numbers: self.numbers.clone(),
-            states: Vec::new(),
-            dialects: vec![Dialect::Sendcloud],
-            template: self.template,
-            labels: self.labels.clone(),
-            kind: self.message_type.map(|wanted| if wanted == MessageType::Voice { Kind::Voice } else { Kind::Text }),
-            offset: self.start as u64,
-            limit: self.limit,
-            count_max: COUNT_MAX,
+    /// Looks messages up.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn run(self, engine: &Engine, account: AccountId) -> Result<Found, StoreError> {
+        let lookup = Lookup {
+            account,
+            dialect: Dialect::Sendcloud,
+            filter: self.filter,
+            range: self.range,
+            ids: self.sms_ids,
+            grammar: Grammar::SendCloudInternational,
+        };
+        match self.message_type {
+            None | Some(MessageType::Voice) => lookup.run(engine, None).await,
+            // The store tells voice from text, not China from abroad.
+            Some(wanted) => {
+                lookup
+                    .run(engine, Some(&|message| MessageType::of(message) == wanted))
+                    .await
+            }
         }
-    }
-
-    /// What the store is not asked for.
-    fn keeps(&self, message: &MessageView) -> bool {
-        self.message_type.is_none_or(|wanted| MessageType::of(message) == wanted)
-    }
-
-    /// Everything, for messages found by their ids.
-    fn keeps_found_by_id(&self, message: &MessageView) -> bool {
-        self.keeps(message)
-            && self.range.as_ref().is_none_or(|range| range.contains(&message.id))
-            && (self.numbers.is_empty() || self.numbers.contains(&message.msisdn))
-            && self.template.is_none_or(|template| message.batch.template == template)
-            && (self.labels.is_empty() || self.labels.contains(&message.batch.label))
-            && message.batch.dialect == Dialect::Sendcloud
-    }
-
-    fn page(&self, found: Vec<MessageView>) -> Found {
-        let total = found.len() as u64;
-        Found { messages: found.into_iter().skip(self.start).take(self.limit).collect(), total }
     }
 }
 
 /// Entries between semicolons; commas, which other interfaces use, do as well.
 fn list<'a>(params: &'a Params<'_>, name: &str) -> Result<Vec<&'a str>, Refused> {
-    let entries = params.get(name).unwrap_or_default().split([';', ',']).map(str::trim).filter(|e| !e.is_empty());
+    let entries = params
+        .get(name)
+        .unwrap_or_default()
+        .split([';', ','])
+        .map(str::trim)
+        .filter(|e| !e.is_empty());
     let entries: Vec<_> = entries.take(ASKED_MAX + 1).collect();
-    if entries.len() > ASKED_MAX { Err(Refused::with_limit(&TOO_MANY_ASKED, ASKED_MAX)) } else { Ok(entries) }
+    if entries.len() > ASKED_MAX {
+        Err(Refused::with_limit(&TOO_MANY_ASKED, ASKED_MAX))
+    } else {
+        Ok(entries)
+    }
 }
 
 fn message_type(written: &str) -> Result<MessageType, Refused> {
@@ -149,7 +167,7 @@ fn message_type(written: &str) -> Result<MessageType, Refused> {
         "0" => Ok(MessageType::Domestic),
         "2" => Ok(MessageType::International),
         "3" => Ok(MessageType::Voice),
-        "1" | "5" => Ok(MessageType::None),
+        "1" | "5" => Ok(MessageType::Unsent),
         _ => Err(Refused::from(&QUERY_FORMAT)),
     }
 }
@@ -161,8 +179,14 @@ fn span(params: &Params<'_>, now: UnixMs) -> Result<Option<RangeInclusive<Messag
         (Some(days), _, _) => {
             let days: i32 = days.parse().map_err(|_| malformed())?;
             let today = days::today(now, days::CHINA);
-            (1..=DAYS_MAX).contains(&days).then_some(()).ok_or_else(malformed)?;
-            (today.checked_sub((days - 1).days()).map_err(|_| malformed())?, today)
+            (1..=DAYS_MAX)
+                .contains(&days)
+                .then_some(())
+                .ok_or_else(malformed)?;
+            (
+                today.checked_sub((days - 1).days()).map_err(|_| malformed())?,
+                today,
+            )
         }
         (None, Some(start), Some(end)) => {
             let read = |date| days::read(date).ok_or_else(malformed);
@@ -174,93 +198,30 @@ fn span(params: &Params<'_>, now: UnixMs) -> Result<Option<RangeInclusive<Messag
     if last < first || days_in(first, last) > DAYS_MAX {
         return Err(malformed());
     }
-    days::ids(first, last, days::CHINA).map(Some).ok_or_else(malformed)
+    days::ids(first, last, days::CHINA)
+        .map(Some)
+        .ok_or_else(malformed)
 }
 
 fn days_in(first: Date, last: Date) -> i32 {
-    first.until(last).map_or(i32::MAX, |span| span.get_days().saturating_add(1))
-}
-
-/// What a query found.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// The page asked for, newest first.
-    pub messages: Vec<MessageView>,
-    /// How many there are in all.
-    pub total: u64,
-}
-
-/// Looks messages up.
-///
-/// # Errors
-/// When the store fails.
-pub async fn find(engine: &Engine, account: AccountId, query: &StatusQuery) -> Result<Found, StoreError> {
-    let Some(range) = query.range.clone().filter(|_| query.sms_ids.is_empty()) else {
-        return find_by_id(engine, account, query).await;
-    };
-    match query.message_type {
-        Some(MessageType::None) => Ok(Found::default()),
-        Some(MessageType::Domestic | MessageType::International) => {
-            // The store tells voice from text, not China from abroad.
-            let filter = MessageFilter { offset: 0, limit: SCANNED_MAX, ..query.filter() };
-            let (mut messages, _) = engine.find(account, range, filter).await?;
-            messages.retain(|message| query.keeps(message));
-            Ok(query.page(messages))
-        }
-        None | Some(MessageType::Voice) => {
-            let (messages, total) = engine.find(account, range, query.filter()).await?;
-            Ok(Found { messages, total })
-        }
-    }
-}
-
-async fn find_by_id(engine: &Engine, account: AccountId, query: &StatusQuery) -> Result<Found, StoreError> {
-    let ids = engine.public_ids();
-    let mut by_request: BTreeMap<MessageId, Vec<&str>> = BTreeMap::new();
-    for (first, number) in query.sms_ids.iter().filter_map(|id| ids.read_message(account, id)) {
-        by_request.entry(first).or_default().push(number);
-    }
-    let mut found = Vec::new();
-    for (first, written) in by_request {
-        let numbers: Vec<Msisdn> =
-            written.iter().filter_map(|number| phone::parse(number, Grammar::SendCloudInternational).ok()).collect();
-        if numbers.is_empty() {
-            continue;
-        }
-        let range = first..=first.plus(REQUEST_IDS_MAX);
-        // Requests of the same millisecond lie in the range as well: room for some of them.
-        let limit = numbers.len() + LIMIT_MAX;
-        let filter = MessageFilter { numbers, offset: 0, limit, ..StatusQuery::everything() };
-        let (messages, _) = engine.find(account, range, filter).await?;
-        let asked = |message: &MessageView| {
-            message.batch.session == first && written.contains(&&*message.written) && query.keeps_found_by_id(message)
-        };
-        found.extend(messages.into_iter().filter(asked));
-    }
-    found.sort_unstable_by_key(|message| std::cmp::Reverse(message.id));
-    Ok(query.page(found))
-}
-
-impl StatusQuery {
-    fn everything() -> MessageFilter {
-        MessageFilter {
-            numbers: Vec::new(),
-            states: Vec::new(),
-            dialects: vec![Dialect::Sendcloud],
-            template: None,
-            labels: Vec::new(),
-            kind: None,
-            offset: 0,
-            limit: LIMIT_MAX,
-            count_max: COUNT_MAX,
-        }
-    }
+    first
+        .until(last)
+        .map_or(i32::MAX, |span| span.get_days().saturating_add(1))
 }
 
 /// Words what was found.
 pub(super) fn answer(found: &Found, caller: Caller<'_>, catalog: &Snapshot, ids: &PublicIds) -> Vec<u8> {
-    let rows = Rows { found, caller, catalog, ids };
-    let info = Info { vo_list: rows, vo_list_size: found.messages.len(), total: found.total.to_string() };
+    let rows = Rows {
+        found,
+        caller,
+        catalog,
+        ids,
+    };
+    let info = Info {
+        vo_list: rows,
+        vo_list_size: found.messages.len(),
+        total: found.total.to_string(),
+    };
     answer::body_with(&OK, info, 512 * found.messages.len())
 }
 
@@ -334,7 +295,10 @@ fn words(verdict: Verdict, message: &MessageView) -> (String, String) {
     match verdict {
         Verdict::Requested | Verdict::Sent => ("请求".to_owned(), String::new()),
         Verdict::Delivered => ("送达".to_owned(), "发送成功".to_owned()),
-        Verdict::ProcessFailed(code) => (format!("处理失败-{meaning}"), format!("smsworker:{}", worker_log(code))),
+        Verdict::ProcessFailed(code) => (
+            format!("处理失败-{meaning}"),
+            format!("smsworker:{}", worker_log(code)),
+        ),
         Verdict::SendFailed(_) => {
             let word = message.state.name().to_uppercase();
             (format!("发送失败-{meaning}"), format!("{word}({meaning})"))
@@ -373,7 +337,9 @@ const fn worker_log(code: u16) -> &'static str {
 }
 
 fn local_time(moment: UnixMs) -> String {
-    days::at(moment, days::CHINA).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    days::at(moment, days::CHINA)
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 #[cfg(test)]
@@ -412,7 +378,11 @@ mod tests {
             ("days=1&limit=-1", 441),
             ("days=1&start=x", 441),
         ] {
-            assert_eq!(read(query).map_or_else(|refused| refused.code.code, |_| 200), expected, "{query}");
+            assert_eq!(
+                read(query).map_or_else(|refused| refused.code.code, |_| 200),
+                expected,
+                "{query}"
+            );
         }
         let many = |count: usize| format!("smsIds={}", vec!["x"; count].join(";"));
         assert!(read(&many(100)).is_ok());
@@ -425,9 +395,12 @@ mod tests {
         let (first, last) = today.range.unwrap().into_inner();
         assert_eq!(first.accepted_at(), NOW - 30 * 60_000);
         assert_eq!(last.plus(1).accepted_at() - first.accepted_at(), 86_400_000);
-        assert_eq!((today.start, today.limit), (0, LIMIT_MAX));
+        assert_eq!((today.filter.offset, today.filter.limit), (0, LIMIT_MAX));
         let two = read("days=2&start=5&limit=0").unwrap();
-        assert_eq!(two.range.unwrap().start().accepted_at(), NOW - 30 * 60_000 - 86_400_000);
-        assert_eq!((two.start, two.limit), (5, 0));
+        assert_eq!(
+            two.range.unwrap().start().accepted_at(),
+            NOW - 30 * 60_000 - 86_400_000
+        );
+        assert_eq!((two.filter.offset, two.filter.limit), (5, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON inside parameters: `vars`, `tos`, `code`, `tag`.
 
-use crate::json::{Members, Written};
+use crate::json::{self, Arrays, Written};
 use engine::accept::Values;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,23 +16,13 @@ pub(super) fn read_values(written: &str) -> Option<Values> {
 }
 
 fn values(vars: &RawValue) -> Option<Values> {
-    let members = match Written::read(vars)? {
-        Written::Object(object) => serde_json::from_str::<Members<'_>>(object).ok()?,
-        Written::Null => return Some(Values::None),
-        Written::Array(array) => {
-            let nothing = serde_json::from_str::<[&RawValue; 0]>(array).is_ok();
-            return nothing.then_some(Values::None);
+    json::texts(vars, Arrays::Refused).map(|texts| {
+        if texts.is_empty() {
+            Values::None
+        } else {
+            Values::Named(texts)
         }
-        _ => return None,
-    };
-    let mut named = Vec::with_capacity(members.0.len());
-    for (name, value) in members.0 {
-        match Written::read(value)? {
-            Written::Null => {}
-            value => named.push((Box::from(name), Box::from(value.into_text()?))),
-        }
-    }
-    Some(if named.is_empty() { Values::None } else { Values::Named(named) })
+    })
 }
 
 /// One element of `tos`.
@@ -62,7 +52,10 @@ fn tos(written: &str) -> Option<Vec<To>> {
     let parts: Vec<ToParts<'_>> = serde_json::from_str(written).ok()?;
     let read = |to: &ToParts<'_>| {
         let phone = Written::read(to.phone)?.into_text()?;
-        Some(To { phone: Box::from(phone.trim()), values: values(to.vars)? })
+        Some(To {
+            phone: Box::from(phone.trim()),
+            values: values(to.vars)?,
+        })
     };
     parts.iter().map(read).collect()
 }
@@ -77,9 +70,15 @@ pub(super) fn read_code(written: &str) -> Option<Box<str>> {
     }
     let sample = || {
         let sample: Sample<'_> = serde_json::from_str(written).ok()?;
-        Written::read(sample.code)?.into_text().map(|code| code.into_owned())
+        Written::read(sample.code)?
+            .into_text()
+            .map(|code| code.into_owned())
     };
-    let code: Cow<'_, str> = if written.starts_with('{') { sample()?.into() } else { written.into() };
+    let code: Cow<'_, str> = if written.starts_with('{') {
+        sample()?.into()
+    } else {
+        written.into()
+    };
     let digits = (4..=6).contains(&code.len()) && code.bytes().all(|octet| octet.is_ascii_digit());
     digits.then(|| Box::from(code))
 }
@@ -128,7 +127,12 @@ mod tests {
     use super::*;
 
     fn named(pairs: &[(&str, &str)]) -> Option<Values> {
-        Some(Values::Named(pairs.iter().map(|(name, value)| (Box::from(*name), Box::from(*value))).collect()))
+        Some(Values::Named(
+            pairs
+                .iter()
+                .map(|(name, value)| (Box::from(*name), Box::from(*value)))
+                .collect(),
+        ))
     }
 
     #[test]
@@ -139,7 +143,10 @@ mod tests {
             (r#"{"name": "\u5c0f\u660e"}"#, named(&[("name", "小明")])),
             (r#"{"n": 7, "yes": true}"#, named(&[("n", "7"), ("yes", "true")])),
             (r#"{"n": null, "m": "x"}"#, named(&[("m", "x")])),
-            (r#"{'name': u'lu"cy', "it": 'o\'k'}"#, named(&[("name", "lu\"cy"), ("it", "o'k")])),
+            (
+                r#"{'name': u'lu"cy', "it": 'o\'k'}"#,
+                named(&[("name", "lu\"cy"), ("it", "o'k")]),
+            ),
             ("{}", Some(Values::None)),
             (" [] ", Some(Values::None)),
             ("null", Some(Values::None)),
@@ -159,15 +166,33 @@ mod tests {
 
     #[test]
     fn tos_needs_phone_and_vars_of_every_element() {
-        let to = |phone: &str, values: Option<Values>| To { phone: Box::from(phone), values: values.unwrap() };
-        let two = [to("13800138000", named(&[("%n%", "1")])), to("13900139000", Some(Values::None))];
+        let to = |phone: &str, values: Option<Values>| To {
+            phone: Box::from(phone),
+            values: values.unwrap(),
+        };
+        let two = [
+            to("13800138000", named(&[("%n%", "1")])),
+            to("13900139000", Some(Values::None)),
+        ];
         let json = r#"[{"phone":"13800138000","vars":{"%n%":"1"}},{"phone":"13900139000","vars":{}}]"#;
         assert_eq!(read_tos(json).unwrap(), two);
-        let python = "[{'phone': '13800138000', 'vars': {'%n%': '1'}}, {'phone': u'13900139000', 'vars': {}}]";
+        let python =
+            "[{'phone': '13800138000', 'vars': {'%n%': '1'}}, {'phone': u'13900139000', 'vars': {}}]";
         assert_eq!(read_tos(python).unwrap(), two);
-        assert_eq!(read_tos(r#"[{"phone":13800138000,"vars":{}}]"#).unwrap()[0].phone, Box::from("13800138000"));
-        for malformed in ["{}", "[{}]", r#"[{"phone":"1"}]"#, r#"[{"vars":{}}]"#, r#"[{"phone":["1"],"vars":{}}]"#,
-                          r#"[{"phone":"1","vars":"x"}]"#, "[1]", "x"] {
+        assert_eq!(
+            read_tos(r#"[{"phone":13800138000,"vars":{}}]"#).unwrap()[0].phone,
+            Box::from("13800138000")
+        );
+        for malformed in [
+            "{}",
+            "[{}]",
+            r#"[{"phone":"1"}]"#,
+            r#"[{"vars":{}}]"#,
+            r#"[{"phone":["1"],"vars":{}}]"#,
+            r#"[{"phone":"1","vars":"x"}]"#,
+            "[1]",
+            "x",
+        ] {
             assert_eq!(read_tos(malformed), None, "{malformed}");
         }
     }

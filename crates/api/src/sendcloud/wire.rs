@@ -2,9 +2,9 @@
 //! (contract/sendcloud.md sections 2 and 3.1 to 3.4). Pure; nothing here knows accounts or templates.
 
 use super::codes::{
-    CODE_FORMAT, MSG_TYPE, ONE_PHONE_ONLY, PHONE_DUPLICATE, PHONE_EMPTY, REQUEST_ID_LENGTH, Refused, TAG_FORMAT,
-    TAG_LENGTH, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TEXT_SIGNATURE, TOO_MANY_PHONES, TOO_MANY_TOS, TOS_EMPTY, TOS_FORMAT,
-    VARS_FORMAT,
+    CODE_FORMAT, MSG_TYPE, ONE_PHONE_ONLY, PHONE_DUPLICATE, PHONE_EMPTY, REQUEST_ID_LENGTH, Refused,
+    TAG_FORMAT, TAG_LENGTH, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TEXT_SIGNATURE, TOO_MANY_PHONES, TOO_MANY_TOS,
+    TOS_EMPTY, TOS_FORMAT, VARS_FORMAT,
 };
 use super::params::Params;
 use super::vars;
@@ -46,8 +46,17 @@ pub fn read_send<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendRequ
     if has_duplicates(&recipients, grammar) {
         return Err(Refused::from(&PHONE_DUPLICATE));
     }
-    let values = params.get("vars").map_or(Some(Values::None), vars::read_values).ok_or(&VARS_FORMAT)?;
-    let item = Item { template, sender: None, signature: SignatureRef::OfTemplate, values, recipients };
+    let values = params
+        .get("vars")
+        .map_or(Some(Values::None), vars::read_values)
+        .ok_or(&VARS_FORMAT)?;
+    let item = Item {
+        template,
+        sender: None,
+        signature: SignatureRef::OfTemplate,
+        values,
+        recipients,
+    };
     finish(params, item, grammar, Kind::Text)
 }
 
@@ -66,14 +75,22 @@ pub fn read_sendx<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendReq
     if tos.len() > tos_max {
         return Err(Refused::with_limit(&TOO_MANY_TOS, tos_max));
     }
-    let recipient =
-        |to: vars::To| Recipient { phone: to.phone, values: to.values, ..Recipient::default() };
+    let recipient = |to: vars::To| Recipient {
+        phone: to.phone,
+        values: to.values,
+        ..Recipient::default()
+    };
     let recipients: Vec<Recipient> = tos.into_iter().map(recipient).collect();
     if has_duplicates(&recipients, grammar) {
         return Err(Refused::from(&PHONE_DUPLICATE));
     }
-    let item =
-        Item { template, sender: None, signature: SignatureRef::OfTemplate, values: Values::None, recipients };
+    let item = Item {
+        template,
+        sender: None,
+        signature: SignatureRef::OfTemplate,
+        values: Values::None,
+        recipients,
+    };
     finish(params, item, grammar, Kind::Text)
 }
 
@@ -111,7 +128,13 @@ fn read_code<'a>(
     })?;
     let code = params.get("code").and_then(vars::read_code).ok_or(&CODE_FORMAT)?;
     let values = Values::Named(vec![(Box::from("code"), code)]);
-    let item = Item { template: TemplateRef::BuiltIn(built_in), sender: None, signature, values, recipients };
+    let item = Item {
+        template: TemplateRef::BuiltIn(built_in),
+        sender: None,
+        signature,
+        values,
+        recipients,
+    };
     finish(params, item, grammar, kind)
 }
 
@@ -134,14 +157,28 @@ fn finish<'a>(
         return Err(Refused::from(&REQUEST_ID_LENGTH));
     }
     // A label only sorts statistics: a message is not withheld for a malformed one.
-    let label = params.get("labelId").and_then(|label| label.parse().ok()).unwrap_or(0);
-    Ok(SendRequest { item, grammar, kind, request_id, tag, label })
+    let label = params
+        .get("labelId")
+        .and_then(|label| label.parse().ok())
+        .unwrap_or(0);
+    Ok(SendRequest {
+        item,
+        grammar,
+        kind,
+        request_id,
+        tag,
+        label,
+    })
 }
 
 fn template(params: &Params<'_>) -> Result<TemplateRef, Refused> {
     let id = params.get("templateId").ok_or(&TEMPLATE_EMPTY)?;
     // Numbers of built-in texts are negative and not for asking.
-    let number = id.parse().ok().filter(|number: &i64| *number > 0).ok_or(&TEMPLATE_UNKNOWN)?;
+    let number = id
+        .parse()
+        .ok()
+        .filter(|number: &i64| *number > 0)
+        .ok_or(&TEMPLATE_UNKNOWN)?;
     Ok(TemplateRef::Number(number))
 }
 
@@ -157,8 +194,14 @@ fn grammar(params: &Params<'_>) -> Result<Grammar, Refused> {
 /// Numbers between commas. Some clients write semicolons, which no number contains.
 fn phones(params: &Params<'_>, phones_max: usize) -> Result<Vec<Recipient>, Refused> {
     let list = params.get("phone").ok_or(&PHONE_EMPTY)?;
-    let phones = list.split([',', ';']).map(str::trim).filter(|phone| !phone.is_empty());
-    let recipient = |phone: &str| Recipient { phone: Box::from(phone), ..Recipient::default() };
+    let phones = list
+        .split([',', ';'])
+        .map(str::trim)
+        .filter(|phone| !phone.is_empty());
+    let recipient = |phone: &str| Recipient {
+        phone: Box::from(phone),
+        ..Recipient::default()
+    };
     let recipients: Vec<Recipient> = phones.take(phones_max.saturating_add(1)).map(recipient).collect();
     match recipients.len() {
         0 => Err(Refused::from(&PHONE_EMPTY)),
@@ -172,10 +215,14 @@ fn has_duplicates(recipients: &[Recipient], grammar: Grammar) -> bool {
     if recipients.len() < 2 {
         return false;
     }
-    let mut numbers: Vec<_> =
-        recipients.iter().filter_map(|recipient| phone::parse(&recipient.phone, grammar).ok()).collect();
+    let mut numbers: Vec<_> = recipients
+        .iter()
+        .filter_map(|recipient| phone::parse(&recipient.phone, grammar).ok())
+        .collect();
     numbers.sort_unstable();
-    numbers.windows(2).any(|pair| matches!(pair, [one, other] if one == other))
+    numbers
+        .windows(2)
+        .any(|pair| matches!(pair, [one, other] if one == other))
 }
 
 fn longer_than(text: &str, chars_max: usize) -> bool {
@@ -206,7 +253,12 @@ mod tests {
 
     #[test]
     fn send_is_refused_parameter_by_parameter() {
-        let many = |count: usize| (0..count).map(|n| format!("138{n:08}")).collect::<Vec<_>>().join(",");
+        let many = |count: usize| {
+            (0..count)
+                .map(|n| format!("138{n:08}"))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
         for (name, value, expected) in [
             ("templateId", "", 433),
             ("templateId", "abc", 431),
@@ -237,14 +289,20 @@ mod tests {
             ("sendRequestId", &"小".repeat(129), 417),
             ("labelId", "many", 200),
         ] {
-            assert_eq!(refusal(read_send, &with(SEND, name, value)), expected, "{name}={value:.40}");
+            assert_eq!(
+                refusal(read_send, &with(SEND, name, value)),
+                expected,
+                "{name}={value:.40}"
+            );
         }
     }
 
     #[test]
     fn sendx_is_refused_parameter_by_parameter() {
         let many = |count: usize| {
-            let tos: Vec<_> = (0..count).map(|n| format!("{{\"phone\":\"138{n:08}\",\"vars\":{{}}}}")).collect();
+            let tos: Vec<_> = (0..count)
+                .map(|n| format!("{{\"phone\":\"138{n:08}\",\"vars\":{{}}}}"))
+                .collect();
             format!("[{}]", tos.join(","))
         };
         let twice = r#"[{"phone":"13800138000","vars":{}},{"phone":"13800138000","vars":{"a":"b"}}]"#;
@@ -258,7 +316,11 @@ mod tests {
             ("tos", &many(200), 200),
             ("tos", &many(201), 482),
         ] {
-            assert_eq!(refusal(read_sendx, &with(SENDX, name, value)), expected, "{name}={value:.40}");
+            assert_eq!(
+                refusal(read_sendx, &with(SENDX, name, value)),
+                expected,
+                "{name}={value:.40}"
+            );
         }
     }
 
@@ -273,8 +335,16 @@ mod tests {
             ("phone", "13800138000,13900139000", 412),
             ("msgType", "1", 601),
         ] {
-            assert_eq!(refusal(read_send_code, &with(CODE, name, value)), expected, "sendCode {name}={value}");
-            assert_eq!(refusal(read_send_voice, &with(CODE, name, value)), expected, "sendVoice {name}={value}");
+            assert_eq!(
+                refusal(read_send_code, &with(CODE, name, value)),
+                expected,
+                "sendCode {name}={value}"
+            );
+            assert_eq!(
+                refusal(read_send_voice, &with(CODE, name, value)),
+                expected,
+                "sendVoice {name}={value}"
+            );
         }
         assert_eq!(refusal(read_send_code, "phone=13800138000&code=4826"), 432);
         assert_eq!(refusal(read_send_code, &with(CODE, "signId", "seven")), 432);
@@ -289,10 +359,21 @@ mod tests {
         let request = read_send(&params, &Limits::default()).unwrap();
         assert_eq!(request.item.template, TemplateRef::Number(1001));
         assert_eq!(request.grammar, Grammar::SendCloudInternational);
-        assert_eq!(request.item.values, Values::Named(vec![("%code%".into(), "8341".into())]));
-        let phones: Vec<_> = request.item.recipients.iter().map(|recipient| &*recipient.phone).collect();
+        assert_eq!(
+            request.item.values,
+            Values::Named(vec![("%code%".into(), "8341".into())])
+        );
+        let phones: Vec<_> = request
+            .item
+            .recipients
+            .iter()
+            .map(|recipient| &*recipient.phone)
+            .collect();
         assert_eq!(phones, ["13800138000", "15550100"]);
-        assert_eq!((request.request_id, request.tag, request.label), (Some("r1"), Some(r#"{"k":"v"}"#), 9));
+        assert_eq!(
+            (request.request_id, request.tag, request.label),
+            (Some("r1"), Some(r#"{"k":"v"}"#), 9)
+        );
     }
 
     #[test]
@@ -304,9 +385,15 @@ mod tests {
         assert_eq!(request.item.template, TemplateRef::BuiltIn(BuiltIn::Code));
         let params = Params::read(None, CODE.as_bytes()).unwrap();
         assert_eq!(
-            read_send_code(&params, &Limits::default()).unwrap().item.signature,
+            read_send_code(&params, &Limits::default())
+                .unwrap()
+                .item
+                .signature,
             SignatureRef::Text("Example".into())
         );
-        assert_eq!(read_send_voice(&params, &Limits::default()).unwrap().kind, Kind::Voice);
+        assert_eq!(
+            read_send_voice(&params, &Limits::default()).unwrap().kind,
+            Kind::Voice
+        );
     }
 }

@@ -1,0 +1,266 @@
+//! From HTTP to the engine and back.
+
+use super::answer::{self, Worded};
+use super::auth::{self, Caller, Denied};
+use super::codes::{Code, Refused, a, c};
+use super::recipients::Entries;
+use super::status::StatusQuery;
+use super::{messages, send};
+use crate::body::{self, BodyError};
+use crate::idempotency::{self, Recorded};
+use crate::per_minute::PerMinute;
+use crate::{Api, Limits};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use engine::Dialect;
+use engine::accept::{AcceptError, Once, Outcome, Reply, Submission};
+use engine::sms::class::Kind;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+use std::sync::Arc;
+
+/// The space of `request_id`s.
+const SCOPE_FIELD: &str = "engagelab";
+/// The space of `Idempotency-Key`s on `/v1/send`.
+const SCOPE_HEADER_A: &str = "engagelab-header";
+/// The space of `Idempotency-Key`s on `/v1/messages`.
+const SCOPE_HEADER_C: &str = "engagelab-dev-header";
+
+/// `POST /v1/send`.
+pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let done = async {
+        check_method(&parts, &Method::POST, &a::METHOD)?;
+        let caller = authenticate_a(&api, &parts)?;
+        let body = read_body(&api.limits, body, &a::TOO_LARGE, &a::BAD_REQUEST).await?;
+        try_send(&api, &caller, &parts, &body).await
+    };
+    respond(done.await, "POST")
+}
+
+async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Result<Recorded, Refused> {
+    let request = send::read(body, &api.limits)?;
+    let header_key = idempotency::key(&parts.headers);
+    let header_key = header_key.map_err(|error| Refused::saying(&a::BAD_REQUEST, error.to_string()))?;
+    let submission = Submission {
+        account: caller.account,
+        dialect: Dialect::EngagelabA,
+        items: vec![request.item],
+        one_session: true,
+        kind: Kind::Text,
+        label: request.label,
+        custom: request.custom,
+        due: None,
+        rules: send::rules(),
+    };
+    let (entries, request_id, ids) = (
+        request.entries,
+        request.request_id,
+        api.engine.public_ids().clone(),
+    );
+    let key = match (&request_id, header_key) {
+        (Some(id), _) => Some((SCOPE_FIELD, &**id)),
+        (None, Some(key)) => Some((SCOPE_HEADER_A, key)),
+        (None, None) => None,
+    };
+    let once = key.map(|(scope, id)| once(&api.limits, caller, scope, id, body));
+    let word = move |submission: &Submission, outcome: &Outcome| {
+        answer::sent(submission, outcome, &entries, request_id.as_deref(), &ids)
+    };
+    accept(
+        api,
+        submission,
+        once,
+        word,
+        answer::code_of_error_a,
+        &a::SERVER_ERROR,
+    )
+    .await
+}
+
+/// `POST /v1/messages`.
+pub(super) async fn messages(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let done = async {
+        check_method(&parts, &Method::POST, &c::METHOD)?;
+        let caller = auth::authenticate(auth::FAMILY_C, &parts.headers, &api.engine.catalog());
+        let caller = caller.map_err(|denied| match denied {
+            Denied::Wrong => &c::UNAUTHORIZED,
+            Denied::Disabled => &c::DISABLED,
+        })?;
+        let body = read_body(&api.limits, body, &c::TOO_LARGE, &c::NOT_JSON).await?;
+        try_messages(&api, &caller, &parts, &body).await
+    };
+    respond(done.await, "POST")
+}
+
+async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Result<Recorded, Refused> {
+    let request = messages::read(body, api.engine.now(), &api.limits)?;
+    let key = idempotency::key(&parts.headers);
+    let key = key.map_err(|error| Refused::saying(&c::PARAMETERS, error.to_string()))?;
+    let submission = Submission {
+        account: caller.account,
+        dialect: Dialect::EngagelabC,
+        items: vec![request.item],
+        one_session: true,
+        kind: Kind::Text,
+        label: 0,
+        custom: request.custom,
+        due: request.due,
+        rules: messages::rules(),
+    };
+    let once = key.map(|key| once(&api.limits, caller, SCOPE_HEADER_C, key, body));
+    let entries: Entries = request.entries;
+    let word =
+        move |submission: &Submission, outcome: &Outcome| answer::planned(submission, outcome, &entries);
+    accept(
+        api,
+        submission,
+        once,
+        word,
+        answer::code_of_error_c,
+        &c::SERVER_ERROR,
+    )
+    .await
+}
+
+/// What makes a request single, its answer not worded yet.
+struct Single {
+    scope: &'static str,
+    key: Box<str>,
+    fingerprint: u64,
+    keep_ms: i64,
+}
+
+/// Ids of one user do not meet those of another: two applications that both count from one lose nothing.
+fn once(limits: &Limits, caller: &Caller, scope: &'static str, id: &str, body: &Bytes) -> Single {
+    Single {
+        scope,
+        key: format!("{}\n{id}", caller.user).into_boxed_str(),
+        fingerprint: idempotency::fingerprint([&**body]),
+        keep_ms: i64::from(limits.request_id_keep_s) * 1000,
+    }
+}
+
+/// Hands a submission over and words what came of it; what a first request is told is kept for its repeats.
+async fn accept(
+    api: &Api,
+    submission: Submission,
+    single: Option<Single>,
+    word: impl Fn(&Submission, &Outcome) -> Worded + Send + Sync + 'static,
+    code_of_error: fn(&AcceptError) -> &'static Code,
+    server_error: &'static Code,
+) -> Result<Recorded, Refused> {
+    let word = Arc::new(word);
+    let once = single.map(|single| {
+        let word = Arc::clone(&word);
+        Once {
+            scope: single.scope,
+            key: single.key,
+            fingerprint: single.fingerprint,
+            keep_ms: single.keep_ms,
+            reply: Box::new(move |submission, outcome| {
+                let (status, body) = word(submission, outcome);
+                Recorded::encode(status, &body)
+            }),
+        }
+    });
+    match api.engine.accept(submission, once).await {
+        Ok((submission, Reply::New(outcome))) => {
+            let (status, body) = word(&submission, &outcome);
+            Ok(Recorded {
+                status,
+                body: body.into(),
+            })
+        }
+        Ok((_, Reply::Repeat { answer, .. })) => Recorded::decode(answer).ok_or_else(|| server_error.into()),
+        Err(error) => {
+            let code = code_of_error(&error);
+            if code.status.is_server_error() {
+                tracing::warn!(%error, "an EngageLab request was not accepted");
+            }
+            Err(Refused::from(code))
+        }
+    }
+}
+
+/// `GET /v1/status`.
+pub(super) async fn status(api: Arc<Api>, calls: Arc<PerMinute>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    respond(try_status(&api, &calls, &parts).await, "GET")
+}
+
+async fn try_status(api: &Api, calls: &PerMinute, parts: &Parts) -> Result<Recorded, Refused> {
+    check_method(parts, &Method::GET, &a::METHOD)?;
+    let caller = authenticate_a(api, parts)?;
+    if !calls.admits(
+        &caller.user,
+        api.engine.now(),
+        api.limits.engagelab_status_per_minute_max,
+    ) {
+        return Err(Refused::from(&a::TOO_OFTEN));
+    }
+    let query = StatusQuery::read(parts.uri.query().unwrap_or_default(), &caller.user)?;
+    let found = query.run(&api.engine, &caller).await.map_err(|error| {
+        tracing::warn!(%error, "an EngageLab status query failed");
+        &a::SERVER_ERROR
+    })?;
+    let body = query.answer(&found, &caller, &api.engine.catalog(), api.engine.public_ids());
+    Ok(Recorded {
+        status: StatusCode::OK,
+        body: body.into(),
+    })
+}
+
+/// Everything under `/v1/` that is no interface of ours.
+pub(super) async fn unknown() -> Response {
+    respond(Err(Refused::from(&a::NOT_FOUND)), "")
+}
+
+fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+    // The page knows one answer for all of them.
+    auth::authenticate(auth::FAMILY_A, &parts.headers, &api.engine.catalog())
+        .map_err(|_| (&a::UNAUTHORIZED).into())
+}
+
+/// HEAD goes the way of GET, without its body.
+fn check_method(parts: &Parts, method: &Method, otherwise: &'static Code) -> Result<(), Refused> {
+    let fits = parts.method == method || (parts.method == Method::HEAD && method == Method::GET);
+    if fits {
+        Ok(())
+    } else {
+        Err(Refused::from(otherwise))
+    }
+}
+
+async fn read_body(
+    limits: &Limits,
+    body: axum::body::Body,
+    too_large: &'static Code,
+    broken: &'static Code,
+) -> Result<Bytes, Refused> {
+    body::read(body, limits.body_bytes_max)
+        .await
+        .map_err(|error| match error {
+            BodyError::TooLong => Refused::from(too_large),
+            BodyError::Broken => Refused::from(broken),
+        })
+}
+
+fn respond(done: Result<Recorded, Refused>, allowed: &'static str) -> Response {
+    let (status, body) = match done {
+        Ok(answer) => (answer.status, answer.body),
+        Err(refused) => {
+            let (status, body) = answer::refusal(&refused);
+            (status, body.into())
+        }
+    };
+    let mut response = answer::response(status, body);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
+    response
+}

@@ -1,3 +1,5 @@
-//! The binary: configuration, commands, wiring, telemetry
-
+//! Postrider.
+mod apply;
+mod config;
+mod exit;
 fn main() {}

@@ -1,0 +1,576 @@
+use super::*;
+use engine::catalog::{Review, Snapshot};
+use std::ffi::OsString;
+use std::io;
+
+const NOW: UnixMs = 1_795_000_000_000;
+
+/// A provider's file with something of everything.
+const FULL: &str = r#"
+[[account]]
+name = "acme"
+weight = 10
+balance = 500
+senders = ["Acme"]
+
+[[account.credential]]
+family = "sendcloud"
+key = "acme"
+secret = "acme-secret"
+
+[[account.credential]]
+family = "uspeedo"
+key = "acme-key"
+secret_env = "ACME_SECRET"
+
+[[account.signature]]
+text = "Acme"
+
+[[account.template]]
+name = "code"
+class = "otp"
+text = "Your code is {code}."
+signature = "Acme"
+
+[[account.template]]
+name = "sale"
+class = "marketing"
+text = "Sale!"
+number = 2000
+ut_id = "UTASALE"
+review = "submitted"
+
+[[account]]
+name = "beta"
+
+[[carrier]]
+name = "north"
+type = "smpp"
+host = "smsc.example"
+system_id = "postrider"
+password = "hunter2"
+window_max = 50
+
+[[carrier]]
+name = "box"
+type = "sandbox"
+
+[[route]]
+prefixes = ["44"]
+accounts = ["acme"]
+carriers = ["north", "box"]
+
+[[route]]
+carriers = ["box"]
+
+[[suppression]]
+number = "+447700900123"
+kind = "unsubscribed"
+account = "acme"
+"#;
+
+fn vault() -> Vault {
+    Vault::new(&[7; 32])
+}
+
+fn plan_with(text: &str, existing: &Existing, wishes: Wishes) -> Result<Plan, Vec<String>> {
+    let file = File::parse(text).map_err(|at| vec![at.to_string()])?;
+    plan(Inputs {
+        text,
+        file: &file,
+        existing,
+        vault: &vault(),
+        surroundings: Surroundings {
+            variable: &|name| (name == "ACME_SECRET").then(|| OsString::from("from-env")),
+            read: &|_| Err(io::ErrorKind::NotFound.into()),
+        },
+        wishes,
+        now: NOW,
+    })
+    .map_err(|wrong| wrong.iter().map(At::to_string).collect())
+}
+
+/// What a store does with changes.
+fn carry_out(existing: &mut Existing, plan: Plan) {
+    let catalog = &mut existing.catalog;
+    for change in plan.changes {
+        match change {
+            CatalogChange::PutAccount(mut account) => {
+                let old = catalog.accounts.iter().position(|old| old.id == account.id);
+                account.balance = old.and_then(|at| catalog.accounts[at].balance);
+                catalog.accounts.retain(|old| old.id != account.id);
+                catalog.accounts.push(account);
+            }
+            CatalogChange::SetBalance(id, balance) => {
+                catalog
+                    .accounts
+                    .iter_mut()
+                    .filter(|account| account.id == id)
+                    .for_each(|a| a.balance = balance);
+            }
+            CatalogChange::RemoveAccount(id) => {
+                catalog.accounts.retain(|old| old.id != id);
+                catalog.credentials.retain(|old| old.account != id);
+                catalog.signatures.retain(|old| old.account != id);
+                catalog.templates.retain(|old| old.account != id);
+            }
+            CatalogChange::PutCredential(new) => {
+                catalog
+                    .credentials
+                    .retain(|old| (&old.family, &old.key) != (&new.family, &new.key));
+                catalog.credentials.push(new);
+            }
+            CatalogChange::RemoveCredential(family, key) => {
+                catalog
+                    .credentials
+                    .retain(|old| (&old.family, &old.key) != (&family, &key));
+            }
+            CatalogChange::PutSignature(new) => {
+                catalog.signatures.retain(|old| old.id != new.id);
+                catalog.signatures.push(new);
+            }
+            CatalogChange::RemoveSignature(id) => catalog.signatures.retain(|old| old.id != id),
+            CatalogChange::PutTemplate(new) => {
+                catalog.templates.retain(|old| old.number != new.number);
+                catalog.templates.push(new);
+            }
+            CatalogChange::RemoveTemplate(number) => catalog.templates.retain(|old| old.number != number),
+            CatalogChange::PutCarrier(new) => {
+                catalog.carriers.retain(|old| old.no != new.no);
+                catalog.carriers.push(new);
+            }
+            CatalogChange::RemoveCarrier(no) => catalog.carriers.retain(|old| old.no != no),
+            CatalogChange::ReplaceRoutes(routes) => catalog.routes = routes,
+            CatalogChange::PutSuppression(new) => existing.suppressions.push(new),
+            CatalogChange::RemoveSuppression(gone) => existing.suppressions.retain(|old| *old != gone),
+            _ => unreachable!("no other changes are planned"),
+        }
+        catalog.version += 1;
+    }
+}
+
+fn applied(text: &str) -> Existing {
+    let mut existing = Existing::default();
+    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    carry_out(&mut existing, plan);
+    existing
+}
+
+fn told(plan: &Plan) -> String {
+    plan.lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+const PRUNE: Wishes = Wishes {
+    prune: true,
+    set_balances: false,
+};
+
+#[test]
+fn a_file_becomes_a_catalog_the_engine_takes_with_secrets_that_open() {
+    let existing = applied(FULL);
+    let snapshot = Snapshot::compile(existing.catalog.clone(), &vault()).unwrap();
+    let sendcloud = snapshot.credential("sendcloud", "acme").unwrap();
+    assert_eq!(sendcloud.secret.expose_secret(), "acme-secret");
+    assert_eq!(
+        snapshot
+            .credential("uspeedo", "acme-key")
+            .unwrap()
+            .secret
+            .expose_secret(),
+        "from-env"
+    );
+    let code = snapshot.template_by_number(sendcloud.account, 2001).unwrap();
+    assert_eq!(&*code.international, "[Acme]Your code is {code}.");
+    assert_eq!(
+        snapshot
+            .template_by_ut_id(sendcloud.account, "UTASALE")
+            .unwrap()
+            .template
+            .review,
+        Review::Submitted
+    );
+    assert_eq!(
+        existing
+            .catalog
+            .accounts
+            .iter()
+            .find(|a| &*a.name == "acme")
+            .unwrap()
+            .balance,
+        Some(500)
+    );
+    assert_eq!(existing.suppressions.len(), 1);
+    let north = existing
+        .catalog
+        .carriers
+        .iter()
+        .find(|carrier| &*carrier.name == "north")
+        .unwrap();
+    assert!(
+        !north.settings.to_string().contains("hunter2"),
+        "the password must not be stored in the clear"
+    );
+    let sealed = north.settings["password_sealed"].as_str().unwrap();
+    let sealed: Vec<u8> = (0..sealed.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&sealed[at..at + 2], 16).unwrap())
+        .collect();
+    assert_eq!(
+        vault().open("carrier/north", &sealed).unwrap().expose_secret(),
+        "hunter2"
+    );
+}
+
+#[test]
+fn applying_twice_changes_nothing() {
+    let existing = applied(FULL);
+    for wishes in [
+        Wishes::default(),
+        PRUNE,
+        Wishes {
+            prune: true,
+            set_balances: true,
+        },
+    ] {
+        let again = plan_with(FULL, &existing, wishes).unwrap();
+        assert!(again.changes.is_empty(), "{}", told(&again));
+    }
+}
+
+#[test]
+fn a_secret_may_leave_the_file_once_it_is_stored() {
+    let existing = applied(FULL);
+    let text = FULL
+        .replace("secret = \"acme-secret\"\n", "")
+        .replace("secret_env = \"ACME_SECRET\"\n", "")
+        .replace("password = \"hunter2\"\n", "");
+    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    assert!(plan.changes.is_empty(), "{}", told(&plan));
+}
+
+#[test]
+fn secrets_never_show_in_the_diff() {
+    let mut existing = Existing::default();
+    let first = plan_with(FULL, &existing, Wishes::default()).unwrap();
+    let mut all = told(&first);
+    carry_out(&mut existing, first);
+    let text = FULL
+        .replace("hunter2", "hunter3")
+        .replace("acme-secret", "another-secret");
+    let second = plan_with(&text, &existing, Wishes::default()).unwrap();
+    assert_eq!(second.changes.len(), 2);
+    all.push_str(&told(&second));
+    for secret in ["hunter", "acme-secret", "another-secret", "from-env"] {
+        assert!(!all.contains(secret), "{secret} shows in:\n{all}");
+    }
+    assert!(all.contains("password: (as stored) -> (another)"), "{all}");
+}
+
+#[test]
+fn a_change_tells_only_what_changes_and_keeps_numbers() {
+    let existing = applied(FULL);
+    let text = FULL
+        .replace("weight = 10", "weight = 20")
+        .replace("Your code is", "The code is");
+    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    assert_eq!(
+        told(&plan),
+        "~ account acme\n      weight: 10 -> 20\n\
+         ~ template acme/code\n      text: \"Your code is {code}.\" -> \"The code is {code}.\"\n"
+    );
+    assert!(plan.changes.iter().any(|change| matches!(change,
+        CatalogChange::PutTemplate(template) if template.number == 2001 && template.created_at == NOW)));
+}
+
+#[test]
+fn what_the_file_does_not_name_stays_until_pruned() {
+    let mut existing = applied(FULL);
+    let text = "[[account]]\nname = \"acme\"\n[[carrier]]\nname = \"box\"\ntype = \"sandbox\"\n[[route]]\ncarriers = [\"box\"]\n";
+    let kept = plan_with(text, &existing, Wishes::default()).unwrap();
+    assert!(
+        kept.lines.iter().all(|line| line.sign != Sign::Remove),
+        "{}",
+        told(&kept)
+    );
+    assert!(
+        kept.lines
+            .iter()
+            .any(|line| line.what == "account beta with all that is its own")
+    );
+    let pruned = plan_with(text, &existing, PRUNE).unwrap();
+    carry_out(&mut existing, pruned);
+    let catalog = &existing.catalog;
+    assert_eq!(
+        (
+            catalog.accounts.len(),
+            catalog.credentials.len(),
+            catalog.templates.len(),
+            catalog.signatures.len()
+        ),
+        (1, 0, 0, 0)
+    );
+    assert_eq!(
+        (
+            catalog.carriers.len(),
+            catalog.routes.len(),
+            existing.suppressions.len()
+        ),
+        (1, 1, 0)
+    );
+    assert!(Snapshot::compile(catalog.clone(), &vault()).is_ok());
+}
+
+#[test]
+fn a_removed_carriers_number_is_not_given_away_while_messages_wait_for_it() {
+    let mut existing = applied(FULL);
+    existing
+        .waited_for
+        .extend(existing.catalog.carriers.iter().map(|carrier| carrier.no));
+    let highest = existing
+        .catalog
+        .carriers
+        .iter()
+        .map(|carrier| carrier.no)
+        .max()
+        .unwrap();
+    let text = "[[carrier]]\nname = \"new\"\ntype = \"sandbox\"\n";
+    let pruned = plan_with(text, &existing, PRUNE).unwrap();
+    assert!(
+        pruned
+            .notes
+            .iter()
+            .any(|note| note.starts_with("carrier north: messages wait")),
+        "{:?}",
+        pruned.notes
+    );
+    carry_out(&mut existing, pruned);
+    assert!(existing.catalog.carriers[0].no > highest);
+    existing.catalog.carriers.clear();
+    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    assert!(
+        plan.changes
+            .iter()
+            .all(|change| !matches!(change, CatalogChange::PutCarrier(c) if c.no <= highest))
+    );
+}
+
+#[test]
+fn a_balance_is_where_an_account_begins_unless_asked_for() {
+    let mut existing = applied(FULL);
+    existing
+        .catalog
+        .accounts
+        .iter_mut()
+        .filter(|a| &*a.name == "acme")
+        .for_each(|a| a.balance = Some(3));
+    assert!(
+        plan_with(FULL, &existing, Wishes::default())
+            .unwrap()
+            .changes
+            .is_empty()
+    );
+    let topped_up = plan_with(
+        FULL,
+        &existing,
+        Wishes {
+            prune: false,
+            set_balances: true,
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        told(&topped_up),
+        "~ balance of acme\n      3 segments -> 500 segments\n"
+    );
+    let uncounted = plan_with(&FULL.replace("balance = 500\n", ""), &existing, Wishes::default()).unwrap();
+    assert_eq!(
+        told(&uncounted),
+        "~ balance of acme\n      3 segments -> not counted\n"
+    );
+}
+
+#[test]
+fn an_account_is_renamed_by_its_id() {
+    let existing = applied("[[account]]\nname = \"old\"\nid = 9\n");
+    let plan = plan_with(
+        "[[account]]\nname = \"new\"\nid = 9\n",
+        &existing,
+        Wishes::default(),
+    )
+    .unwrap();
+    assert_eq!(told(&plan), "~ account old (now new)\n      name: old -> new\n");
+}
+
+#[test]
+fn route_order_is_meaning() {
+    let existing = applied(FULL);
+    let route = "[[route]]\nprefixes = [\"44\"]\naccounts = [\"acme\"]\ncarriers = [\"north\", \"box\"]\n\n";
+    let text = format!("{}{route}", FULL.replace(route, ""));
+    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    let [CatalogChange::ReplaceRoutes(routes)] = plan.changes.as_slice() else {
+        panic!("{}", told(&plan))
+    };
+    assert_eq!(
+        routes.iter().map(|route| route.position).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert_eq!(routes[0].rule["prefixes"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn numbers_and_ids_given_by_itself_avoid_those_that_are_taken() {
+    let text = "[[account]]\nname = \"a\"\nid = 5\n\
+        [[account.template]]\nname = \"x\"\nclass = \"otp\"\ntext = \"x\"\n\
+        [[account.template]]\nname = \"y\"\nclass = \"otp\"\ntext = \"y\"\nnumber = 1001\n\
+        [[account]]\nname = \"b\"\n\
+        [[account.template]]\nname = \"x\"\nclass = \"otp\"\ntext = \"x\"\n";
+    let existing = applied(text);
+    let mut ids: Vec<u32> = existing
+        .catalog
+        .accounts
+        .iter()
+        .map(|account| account.id.0)
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [5, 6]);
+    let mut numbers: Vec<i64> = existing
+        .catalog
+        .templates
+        .iter()
+        .map(|template| template.number)
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1001, 1002, 1003]);
+    let ut_ids: HashSet<&str> = existing
+        .catalog
+        .templates
+        .iter()
+        .map(|template| &*template.ut_id)
+        .collect();
+    assert_eq!(ut_ids.len(), 3);
+}
+
+#[test]
+fn every_mistake_is_named_with_its_line() {
+    let cases = [
+        (
+            "[[account]]\nname = \"\"",
+            "line 1: account \"\": a name has 1 to 64",
+        ),
+        (
+            "[[account]]\nname = \"a\"\n[[account]]\nname = \"a\"",
+            "line 3: account \"a\" stands twice",
+        ),
+        (
+            "[[account]]\nname = \"a\"\nweight = 0",
+            "line 1: account \"a\": weight is 0, not 1 to 1000",
+        ),
+        (
+            "[[account]]\nname = \"a\"\nid = 1\n[[account]]\nname = \"b\"\nid = 1",
+            "line 4: account \"b\" has the id 1 of account \"a\"",
+        ),
+        (
+            "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"k\"",
+            "line 3: credential a/ucloud/k is new and has no secret",
+        ),
+        (
+            "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"engagelab\"\nkey = \"k:1\"\nsecret = \"s\"",
+            "line 3: credential a/engagelab/k:1: a colon in the key",
+        ),
+        (
+            "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"k\"\nsecret_file = \"f\"",
+            "line 3: credential a/ucloud/k: secret_file f: ",
+        ),
+        (
+            "[[account]]\nname = \"a\"\n[[account.signature]]\ntext = \"[A]\"",
+            "line 3: signature a/[A]: write the text without brackets",
+        ),
+        (
+            "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\nsignature = \"S\"",
+            "line 3: template a/t: account \"a\" has no signature \"S\"",
+        ),
+        (
+            "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\nnumber = -3",
+            "line 3: template a/t: number -3 is not positive",
+        ),
+        (
+            "[[carrier]]\ntype = \"sandbox\"",
+            "line 1: a carrier needs a `name`",
+        ),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"http\"",
+            "line 1: carrier \"c\": `type` is \"smpp\" or \"sandbox\"",
+        ),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nwindow = 5",
+            "line 1: carrier \"c\": unknown key `window`; did you mean `window_max`?",
+        ),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nwindow_max = 5000",
+            "line 1: carrier \"c\": `window_max` is 5000; it must be 1 to 2000",
+        ),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nbind = \"both\"",
+            "line 1: carrier \"c\": `bind`: unknown variant `both`",
+        ),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nid_notation = \"roman\"",
+            "line 1: carrier \"c\": `id_notation`: an id notation is one of",
+        ),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nstatus_classes = { \"0x400\" = \"bad\" }",
+            "line 1: carrier \"c\": `status_classes`: \"bad\" is not one of",
+        ),
+        (
+            "[[route]]\ncarriers = [\"c\"]",
+            "line 1: route 1: there is no carrier \"c\"",
+        ),
+        ("[[route]]\ncarriers = []", "line 1: route 1 has no `carriers`"),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n[[route]]\nprefixes = [\"0044\"]\ncarriers = [\"c\"]",
+            "line 4: route 1: prefix \"0044\" is not the beginning",
+        ),
+        (
+            "[[suppression]]\nnumber = \"12-34\"\nkind = \"unsubscribed\"",
+            "line 1: suppression: the number is not an international one",
+        ),
+        (
+            "[[suppression]]\nnumber = \"447700900123\"\nkind = \"blocked\"",
+            "line 1: suppression: kind \"blocked\" is for one account",
+        ),
+    ];
+    for (text, expected) in cases {
+        let wrong = plan_with(text, &Existing::default(), Wishes::default())
+            .err()
+            .unwrap_or_default();
+        assert!(
+            wrong.len() == 1 && wrong[0].starts_with(expected),
+            "{text:?} gave: {wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = "[[route]]\ncarriers = [\"c\"]\n[[account]]\nname = \"a\"\nweight = 0\n";
+    let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
+    assert_eq!(wrong.len(), 2);
+    assert!(
+        wrong[0].starts_with("line 1") && wrong[1].starts_with("line 3"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn a_key_pair_too_long_for_the_documented_curl_is_noted() {
+    let pair = |secret: &str| {
+        let text = format!(
+            "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"uspeedo\"\nkey = \"k\"\nsecret = \"{secret}\"\n"
+        );
+        plan_with(&text, &Existing::default(), Wishes::default())
+            .unwrap()
+            .notes
+    };
+    assert!(pair(&"s".repeat(55)).is_empty());
+    assert!(pair(&"s".repeat(56))[0].contains("credential a/uspeedo/k"));
+}

@@ -1,0 +1,238 @@
+//! What a node needs to start. `config.default.toml` is both the reference and the defaults.
+
+mod master_key;
+mod overlay;
+mod relations;
+
+pub(crate) use master_key::{MasterKey, MasterKeyError};
+pub(crate) use overlay::{At, nearest, overlay, unknown_key};
+
+use crate::exit::Failure;
+use anyhow::Context;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The defaults, as the program carries them.
+pub(crate) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
+
+/// Everything in `config.default.toml`, which explains each value.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) api: Api,
+    pub(crate) metrics: Metrics,
+    pub(crate) store: Store,
+    pub(crate) secrets: Secrets,
+    pub(crate) queue: Queue,
+    pub(crate) engine: Engine,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) log: Log,
+}
+
+/// The vendors' APIs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Api {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Tls,
+    pub(crate) limits: api::Limits,
+}
+
+/// Transport security of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) cert_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+}
+
+/// Health and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    pub(crate) listen: SocketAddr,
+}
+
+/// Where messages are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    pub(crate) path: PathBuf,
+    pub(crate) sqlite: Sqlite,
+}
+
+/// Bounds of the SQLite store.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sqlite {
+    pub(crate) commands_max: usize,
+    pub(crate) messages_waiting_max: usize,
+    pub(crate) engine_commands_max: usize,
+    pub(crate) group_rows_max: usize,
+    pub(crate) group_ms_max: u64,
+    pub(crate) readers_max: usize,
+    pub(crate) reads_max: usize,
+    pub(crate) writer_cache_kib_max: usize,
+    pub(crate) reader_cache_kib_max: usize,
+    pub(crate) wal_bytes_max: u64,
+    pub(crate) run_entries_max: usize,
+    pub(crate) filter_bytes_max: usize,
+    pub(crate) receipt_age_s_max: u32,
+    pub(crate) parked_max: usize,
+    pub(crate) find_rows_max: usize,
+    pub(crate) lock_wait_ms_max: u64,
+}
+
+/// The master key's whereabouts.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Secrets {
+    pub(crate) master_key: String,
+    pub(crate) master_key_file: PathBuf,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets")
+            .field("master_key_file", &self.master_key_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ready queues.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Queue {
+    pub(crate) ready_messages_max: usize,
+    pub(crate) lane_messages_max: usize,
+    pub(crate) otp_weight: u16,
+    pub(crate) notice_weight: u16,
+    pub(crate) marketing_weight: u16,
+}
+
+/// Habits of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Engine {
+    pub(crate) catalog_poll_ms: u32,
+    pub(crate) retention_days: u32,
+    pub(crate) parked_keep_s: u32,
+    pub(crate) inbox_messages_max: usize,
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shutdown {
+    pub(crate) grace_s: u32,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The defaults with a file laid over them, checked.
+    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("read the configuration {}", path.display()))
+            .map_err(Failure::bad_input)?;
+        Self::from_text(&text).map_err(|error| Failure::bad_input(error.context(path.display().to_string())))
+    }
+
+    /// The defaults with `text` laid over them, checked.
+    pub(crate) fn from_text(text: &str) -> anyhow::Result<Self> {
+        let mut table: toml::Table = toml::from_str(DEFAULTS).context("the built-in defaults")?;
+        overlay(&mut table, text)?;
+        let config: Self = serde_path_to_error::deserialize(table)
+            .map_err(|error| anyhow::anyhow!("`{}`: {}", error.path(), error.inner().message()))?;
+        relations::check(&config)?;
+        Ok(config)
+    }
+
+    /// The settings of a data folder as `postrider dev` makes it.
+    pub(crate) fn of_data_folder(data: &Path) -> anyhow::Result<Self> {
+        let mut config = Self::from_text("")?;
+        config.store.path = data.join(STORE_FILE);
+        config.secrets.master_key_file = data.join(MASTER_KEY_FILE);
+        Ok(config)
+    }
+
+    /// The engine's share.
+    pub(crate) fn engine_settings(&self) -> engine::Settings {
+        let days = u64::from(self.engine.retention_days);
+        engine::Settings {
+            queue: engine::queue::QueueLimits {
+                ready_messages_max: self.queue.ready_messages_max,
+                lane_messages_max: self.queue.lane_messages_max,
+                weights: engine::queue::ClassWeights {
+                    otp: self.queue.otp_weight,
+                    notice: self.queue.notice_weight,
+                    marketing: self.queue.marketing_weight,
+                },
+            },
+            catalog_poll: Duration::from_millis(u64::from(self.engine.catalog_poll_ms)),
+            retention: (days > 0).then(|| Duration::from_secs(days * 86_400)),
+            parked_keep: Duration::from_secs(u64::from(self.engine.parked_keep_s)),
+            inbox_messages_max: self.engine.inbox_messages_max,
+        }
+    }
+
+    /// The time things get to finish at the end.
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(u64::from(self.shutdown.grace_s))
+    }
+}
+
+/// The store's name in a data folder.
+pub(crate) const STORE_FILE: &str = "postrider.db";
+/// The master key's name in a data folder.
+pub(crate) const MASTER_KEY_FILE: &str = "master.key";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_says_what_the_crates_do_by_themselves() {
+        let config = Config::from_text("").unwrap();
+        assert_eq!(config.api.limits, api::Limits::default());
+        let (ours, theirs) = (config.engine_settings(), engine::Settings::default());
+        assert_eq!(ours.queue, theirs.queue);
+        assert_eq!(ours.catalog_poll, theirs.catalog_poll);
+        assert_eq!(ours.retention, theirs.retention);
+        assert_eq!(ours.parked_keep, theirs.parked_keep);
+        assert_eq!(ours.inbox_messages_max, theirs.inbox_messages_max);
+    }
+
+    #[test]
+    fn a_value_outside_its_type_is_named() {
+        let complaint = |text| format!("{:#}", Config::from_text(text).unwrap_err());
+        assert!(complaint("[queue]\notp_weight = 70000").starts_with("`queue.otp_weight`: "));
+        assert!(complaint("[api]\nlisten = \"nowhere\"").starts_with("`api.listen`: "));
+        assert!(complaint("[log]\nformat = \"xml\"").starts_with("`log.format`: "));
+    }
+
+    #[test]
+    fn an_inline_master_key_is_not_shown_when_printed() {
+        let key = "0123456789abcdef".repeat(4);
+        let config = Config::from_text(&format!("[secrets]\nmaster_key = \"{key}\"")).unwrap();
+        assert!(!format!("{config:?}").contains(&key));
+    }
+}

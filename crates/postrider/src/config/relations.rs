@@ -1,0 +1,232 @@
+//! Settings that are fine each by itself and wrong together; each complaint says what would go wrong.
+
+use super::Config;
+use anyhow::{Result, bail, ensure};
+
+/// Octets one recipient needs in a request at the very least: `"13800138000",`.
+const RECIPIENT_BYTES_MIN: usize = 14;
+
+/// Checks what one setting means for another.
+pub(super) fn check(config: &Config) -> Result<()> {
+    listeners(config)?;
+    requests(config)?;
+    queues(config)?;
+    store(config)?;
+    life(config)
+}
+
+fn listeners(config: &Config) -> Result<()> {
+    let (api, metrics) = (config.api.listen, config.metrics.listen);
+    ensure!(
+        api.port() == 0 || api != metrics,
+        "`metrics.listen` and `api.listen` are both {api}: the second could not be bound"
+    );
+    let tls = &config.api.tls;
+    match (
+        tls.cert_file.as_os_str().is_empty(),
+        tls.key_file.as_os_str().is_empty(),
+    ) {
+        (true, false) => {
+            bail!("`api.tls.key_file` is set without `api.tls.cert_file`: no TLS would be spoken")
+        }
+        (false, true) => {
+            bail!("`api.tls.cert_file` is set without `api.tls.key_file`: no TLS could be spoken")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn requests(config: &Config) -> Result<()> {
+    let limits = &config.api.limits;
+    let recipients = [
+        ("uspeedo_recipients_max", limits.uspeedo_recipients_max),
+        ("sendcloud_recipients_max", limits.sendcloud_recipients_max),
+        (
+            "sendcloud_sendx_recipients_max",
+            limits.sendcloud_sendx_recipients_max,
+        ),
+        ("engagelab_recipients_max", limits.engagelab_recipients_max),
+    ];
+    for (name, max) in recipients {
+        ensure!(
+            max > 0,
+            "`api.limits.{name}` is 0: every request would be refused"
+        );
+        ensure!(
+            max.saturating_mul(RECIPIENT_BYTES_MIN) <= limits.body_bytes_max,
+            "`api.limits.{name}` is {max}, but so many do not fit in `api.limits.body_bytes_max` of {} bytes: \
+             requests would be refused for their size first",
+            limits.body_bytes_max
+        );
+        ensure!(
+            max <= config.store.sqlite.messages_waiting_max,
+            "`api.limits.{name}` is {max}, more than `store.sqlite.messages_waiting_max` of {}: such a request \
+             would be taken only when nothing else waits",
+            config.store.sqlite.messages_waiting_max
+        );
+    }
+    Ok(())
+}
+
+fn queues(config: &Config) -> Result<()> {
+    let queue = &config.queue;
+    ensure!(
+        queue.lane_messages_max > 0,
+        "`queue.lane_messages_max` is 0: nothing would ever be sent"
+    );
+    ensure!(
+        queue.lane_messages_max <= queue.ready_messages_max,
+        "`queue.lane_messages_max` is {}, more than `queue.ready_messages_max` of {}: one account's campaign could \
+         take all the room its carrier has",
+        queue.lane_messages_max,
+        queue.ready_messages_max
+    );
+    let weights = [
+        ("otp_weight", queue.otp_weight),
+        ("notice_weight", queue.notice_weight),
+        ("marketing_weight", queue.marketing_weight),
+    ];
+    for (name, weight) in weights {
+        ensure!(
+            weight > 0,
+            "`queue.{name}` is 0: that class would wait for ever while others send"
+        );
+    }
+    ensure!(
+        queue.otp_weight >= queue.marketing_weight,
+        "`queue.otp_weight` is below `queue.marketing_weight`: codes would wait behind campaigns"
+    );
+    Ok(())
+}
+
+fn store(config: &Config) -> Result<()> {
+    let sqlite = &config.store.sqlite;
+    ensure!(
+        !config.store.path.as_os_str().is_empty(),
+        "`store.path` is empty: there is nowhere to keep messages"
+    );
+    // The store keeps every value within its bounds by itself; what was asked for is said here rather than changed there.
+    let bounds = [
+        ("commands_max", sqlite.commands_max as u64, 1, 65_536),
+        (
+            "messages_waiting_max",
+            sqlite.messages_waiting_max as u64,
+            1_000,
+            4_194_304,
+        ),
+        (
+            "engine_commands_max",
+            sqlite.engine_commands_max as u64,
+            1,
+            65_536,
+        ),
+        ("group_rows_max", sqlite.group_rows_max as u64, 1, 65_536),
+        ("group_ms_max", sqlite.group_ms_max, 1, 1_000),
+        ("readers_max", sqlite.readers_max as u64, 2, 16),
+        ("reads_max", sqlite.reads_max as u64, 1, 65_536),
+        (
+            "writer_cache_kib_max",
+            sqlite.writer_cache_kib_max as u64,
+            1_024,
+            1_048_576,
+        ),
+        (
+            "reader_cache_kib_max",
+            sqlite.reader_cache_kib_max as u64,
+            256,
+            1_048_576,
+        ),
+        ("wal_bytes_max", sqlite.wal_bytes_max, 1 << 20, 16 << 30),
+        ("run_entries_max", sqlite.run_entries_max as u64, 16, 7_340_032),
+        ("filter_bytes_max", sqlite.filter_bytes_max as u64, 0, 1 << 30),
+        ("parked_max", sqlite.parked_max as u64, 1, 10_000_000),
+        ("find_rows_max", sqlite.find_rows_max as u64, 1_000, 100_000_000),
+        ("lock_wait_ms_max", sqlite.lock_wait_ms_max, 1, 60_000),
+    ];
+    for (name, value, min, max) in bounds {
+        ensure!(
+            (min..=max).contains(&value),
+            "`store.sqlite.{name}` is {value}; it must be {min} to {max}"
+        );
+    }
+    Ok(())
+}
+
+fn life(config: &Config) -> Result<()> {
+    let poll_ms = config.engine.catalog_poll_ms;
+    ensure!(
+        (50..=60_000).contains(&poll_ms),
+        "`engine.catalog_poll_ms` is {poll_ms}; it must be 50 to 60000: less only costs reads, more leaves changes unseen"
+    );
+    let retention_s = u64::from(config.engine.retention_days) * 86_400;
+    ensure!(
+        retention_s == 0 || retention_s >= u64::from(config.api.limits.request_id_keep_s),
+        "`engine.retention_days` is shorter than `api.limits.request_id_keep_s`: the messages of a request would be \
+         forgotten while its id still answers for them"
+    );
+    ensure!(
+        config.engine.inbox_messages_max > 0,
+        "`engine.inbox_messages_max` is 0: nothing the sandbox delivers could be read"
+    );
+    ensure!(
+        config.shutdown.grace_s <= 600,
+        "`shutdown.grace_s` is {}; more than 600 s only delays a restart",
+        config.shutdown.grace_s
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    #[test]
+    fn settings_that_contradict_each_other_say_what_would_go_wrong() {
+        let cases = [
+            (
+                "[metrics]\nlisten = \"127.0.0.1:8080\"",
+                "the second could not be bound",
+            ),
+            ("[api.tls]\nkey_file = \"k.pem\"", "no TLS would be spoken"),
+            ("[api.tls]\ncert_file = \"c.pem\"", "no TLS could be spoken"),
+            (
+                "[api.limits]\nengagelab_recipients_max = 0",
+                "every request would be refused",
+            ),
+            (
+                "[api.limits]\nbody_bytes_max = 1000",
+                "refused for their size first",
+            ),
+            (
+                "[store.sqlite]\nmessages_waiting_max = 1500",
+                "only when nothing else waits",
+            ),
+            (
+                "[queue]\nlane_messages_max = 30000",
+                "all the room its carrier has",
+            ),
+            ("[queue]\nlane_messages_max = 0", "nothing would ever be sent"),
+            ("[queue]\nnotice_weight = 0", "would wait for ever"),
+            ("[queue]\notp_weight = 1", "codes would wait behind campaigns"),
+            ("[store]\npath = \"\"", "nowhere to keep messages"),
+            ("[store.sqlite]\nreaders_max = 1", "must be 2 to 16"),
+            ("[engine]\ncatalog_poll_ms = 1", "must be 50 to 60000"),
+            (
+                "[engine]\nretention_days = 1\n[api.limits]\nrequest_id_keep_s = 90000",
+                "still answers for them",
+            ),
+            ("[engine]\ninbox_messages_max = 0", "could be read"),
+            ("[shutdown]\ngrace_s = 3600", "only delays a restart"),
+        ];
+        for (text, expected) in cases {
+            let complaint = format!("{:#}", Config::from_text(text).unwrap_err());
+            assert!(complaint.contains(expected), "{text:?} gave: {complaint}");
+        }
+    }
+
+    #[test]
+    fn port_zero_may_stand_twice() {
+        let text = "[api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"";
+        assert!(Config::from_text(text).is_ok());
+    }
+}

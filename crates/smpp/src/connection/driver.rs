@@ -90,7 +90,7 @@ impl Driver {
                 Poll::Pending
             };
             let held_back = !self.may_read();
-            self.poll_time(cx, now);
+            self.tick(now);
             self.admit(now);
             self.link.poll_write(cx);
             match self.link.session.take_freed() {
@@ -104,8 +104,8 @@ impl Driver {
                 return Poll::Ready(closed);
             }
             // What held something back may just have gone.
-            let go_on = read.is_ready() || held_back && self.may_read() || self.may_admit();
-            if !go_on {
+            let unblocked = held_back && self.may_read() || self.may_admit();
+            if read.is_pending() && !unblocked && self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -179,36 +179,33 @@ impl Driver {
         self.link.session.unbind(now + drain_max, now, &mut self.link.out);
     }
 
-    /// The timer is set lazily: deadlines that move back (most do, with every PDU) leave it alone, and when it fires
-    /// too early it is set anew.
-    fn poll_time(&mut self, cx: &mut Context<'_>, now: Duration) {
+    /// Lets the session do what is due.
+    fn tick(&mut self, now: Duration) {
         let Link {
             session, out, events, ..
         } = &mut self.link;
         if session.next_deadline().is_some_and(|deadline| deadline <= now) {
             session.tick(now, out, events);
         }
+    }
+
+    /// Ready if the session has something to do again; otherwise the task is woken once it has.
+    ///
+    /// The timer is set lazily: deadlines that move back (most do, with every PDU) leave it alone, and if it fires too
+    /// early it is set anew.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(deadline) = self.link.session.next_deadline() else {
-                return;
+                return Poll::Pending;
             };
             if self.armed.is_none_or(|armed| deadline < armed) {
                 self.timer.as_mut().reset(self.link.instant(deadline));
                 self.armed = Some(deadline);
             }
-            if self.timer.as_mut().poll(cx).is_pending() {
-                return;
-            }
+            std::task::ready!(self.timer.as_mut().poll(cx));
             self.armed = None;
-            if self
-                .link
-                .session
-                .next_deadline()
-                .is_some_and(|deadline| deadline <= self.link.now())
-            {
-                // Due now: come back at once with a new time.
-                cx.waker().wake_by_ref();
-                return;
+            if deadline <= self.link.now() {
+                return Poll::Ready(());
             }
         }
     }

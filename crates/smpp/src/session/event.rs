@@ -179,9 +179,9 @@ pub enum CloseReason {
     /// The user unbound, and the peer agreed.
     #[error("unbound")]
     Unbound,
-    /// The user unbound, and the peer did not answer in time.
+    /// The user unbound, and the peer did not answer in time, or just hung up, as some do.
     #[error("unbound without answer")]
-    UnbindTimeout,
+    UnboundUnanswered,
     /// The peer unbound.
     #[error("the peer unbound")]
     PeerUnbound,

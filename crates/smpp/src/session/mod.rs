@@ -259,8 +259,15 @@ impl Session {
         }
     }
 
-    /// Ends the session. The first reason stays.
+    /// Ends the session. The first reason stays. Losing a connection that was to be unbound anyway is no loss.
     pub fn close(&mut self, reason: CloseReason) {
+        let lost = matches!(reason, CloseReason::PeerClosed | CloseReason::Io(_));
+        let unbinding = matches!(self.state, State::Unbinding(_));
+        let reason = if lost && unbinding {
+            CloseReason::UnboundUnanswered
+        } else {
+            reason
+        };
         self.state = State::Closed;
         self.close_reason.get_or_insert(reason);
     }
@@ -305,7 +312,7 @@ impl Session {
         }
         self.advance_unbind(now, out);
         if self.unbind.as_ref().is_some_and(|unbind| unbind.deadline <= now) {
-            self.close(CloseReason::UnbindTimeout);
+            self.close(CloseReason::UnboundUnanswered);
         }
         self.enquire(now, out);
         if self.inactive_at().is_some_and(|at| at <= now) {

@@ -1,4 +1,9 @@
 //! The codec against the specification, against arbitrary octets, and against other implementations.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests may stop at the first surprise, too"
+)]
 
 mod lenient;
 mod peers;

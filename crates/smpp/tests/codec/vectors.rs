@@ -74,7 +74,7 @@ fn table() -> Vec<(&'static str, u32, Pdu, Vec<u8>)> {
     };
     let resp_body = b"SMSC\0\x02\x10\x00\x01\x34".to_vec();
     let submit_body: Vec<u8> = [
-        &b"CMT\0\x03\x002020\0\x01\x01447700900123\0\x43\x41\x01\0000002000000000R\0"[..],
+        &b"CMT\0\x03\x002020\0\x01\x01447700900123\0\x43\x41\x01\x00000002000000000R\0"[..],
         b"\x01\x01\x08\x07\x0A\x05\x00\x03\x2A\x02\x01\x00H\x00i",
         b"\x02\x04\x00\x02\x12\x34\x14\x01\x00\x0277",
     ]
@@ -213,7 +213,7 @@ fn table() -> Vec<(&'static str, u32, Pdu, Vec<u8>)> {
                 tlvs: Tlvs::new(),
             }
             .into(),
-            b"9\0261122235959000+\0\x03\x05".to_vec(),
+            b"9\x00261122235959000+\0\x03\x05".to_vec(),
         ),
         (
             "cancel_sm",

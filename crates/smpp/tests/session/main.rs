@@ -1,4 +1,9 @@
 //! The session on a clock made of numbers: no sockets, no waiting.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests may stop at the first surprise, too"
+)]
 
 mod bind;
 mod requests;

@@ -136,3 +136,11 @@ fn timed_out_requests_do_not_hold_up_the_unbind() {
     assert!(matches!(side.take_events()[..], [Event::TimedOut { token: 1 }]));
     assert!(matches!(side.sent_commands()[..], [(CommandId::UNBIND, ..)]));
 }
+
+#[test]
+fn a_peer_that_hangs_up_instead_of_answering_the_unbind_is_no_loss() {
+    let mut side = Side::bound_esme(BindKind::Transceiver, |_| {});
+    unbind(&mut side, 10);
+    side.session.close(CloseReason::PeerClosed);
+    assert_eq!(side.closed(), ("unbound without answer".to_owned(), vec![]));
+}

@@ -1,0 +1,51 @@
+//! A load generator: sends through the vendors' APIs as their clients do, and remembers exactly what it was told.
+//!
+//! Everything is bounded: in requests, in time and in connections. Recipients are numbered from a first number on, in a
+//! country code that nobody has ([`number`]), and none is used twice, so that what was told can be compared with what
+//! a carrier got.
+
+mod demo;
+mod dialect;
+mod run;
+mod told;
+mod wire;
+
+pub use demo::{Demo, DemoError};
+pub use dialect::{Answer, Dialect, Text};
+pub use run::{Load, run};
+pub use told::{Outcome, Told};
+pub use wire::{Exchange, Wire, WireError};
+
+/// A country code that is not assigned to anybody (ITU-T E.164: 999 is reserved).
+const COUNTRY: u64 = 999;
+
+/// How many numbers there are.
+pub const NUMBERS_MAX: u64 = 1_000_000_000;
+
+/// The `n`th number, digits with country code, as an integer. Comes round after [`NUMBERS_MAX`].
+#[must_use]
+pub const fn number(n: u64) -> u64 {
+    COUNTRY * NUMBERS_MAX + n % NUMBERS_MAX
+}
+
+/// Which number this is; the inverse of [`number`]. `None` for numbers of others.
+#[must_use]
+pub const fn index_of(number: u64) -> Option<u64> {
+    if number / NUMBERS_MAX == COUNTRY {
+        Some(number % NUMBERS_MAX)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_their_places_belong_together() {
+        assert_eq!(number(7), 999_000_000_007);
+        assert_eq!(index_of(number(123_456_789)), Some(123_456_789));
+        assert_eq!(index_of(447_700_900_123), None);
+    }
+}

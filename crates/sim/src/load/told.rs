@@ -1,0 +1,156 @@
+//! What clients were told, to be compared with what carriers got.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::dialect::Answer;
+use super::number;
+use crate::histogram::Histogram;
+
+/// What one request was told in the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// The request's id.
+    pub request_id: String,
+    /// Place of its first recipient; see [`number`].
+    pub first: u64,
+    /// How many recipients it had.
+    pub recipients: u64,
+    /// How often it was sent, repeats on purpose included.
+    pub sent: u32,
+    /// The answer; `None` if there never was one.
+    pub answer: Option<Answer>,
+}
+
+impl Told {
+    /// The numbers of the recipients that the client was told are accepted.
+    pub fn accepted(&self) -> impl Iterator<Item = u64> {
+        let (accepted, refused): (bool, &[u64]) = match &self.answer {
+            Some(Answer::Accepted { refused, .. }) => (true, refused),
+            Some(Answer::AcceptedBefore) => (true, &[]),
+            _ => (false, &[]),
+        };
+        let recipients = if accepted { self.recipients } else { 0 };
+        (0..recipients)
+            .filter(|at| !refused.contains(at))
+            .map(|at| number(self.first + at))
+    }
+}
+
+/// What a load brought about.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Requests that were answered.
+    pub answered: u64,
+    /// Of these, requests with at least one accepted recipient.
+    pub accepted: u64,
+    /// Of these, requests that were refused.
+    pub refused: u64,
+    /// Requests that never got an answer.
+    pub unanswered: u64,
+    /// Recipients accepted.
+    pub recipients_accepted: u64,
+    /// Recipients refused.
+    pub recipients_refused: u64,
+    /// Requests sent again because there was no answer, or none that decided.
+    pub retries: u64,
+    /// Requests sent again on purpose, after they had been answered.
+    pub repeats: u64,
+    /// Of these, those that were not answered as the dialect answers repeats.
+    pub repeats_wrong: u64,
+    /// Microseconds from when a request was to be sent to its answer; those of retries and repeats are left out.
+    pub latency_us: Histogram,
+    /// The reasons of some refusals and failures, at most [`Outcome::REASONS_MAX`].
+    pub reasons: Vec<String>,
+    /// What each request was told, if that was asked for; in no order.
+    pub told: Vec<Told>,
+}
+
+impl Outcome {
+    /// Reasons kept.
+    pub const REASONS_MAX: usize = 20;
+
+    /// Adds what another part of the load brought about.
+    pub fn add(&mut self, other: Self) {
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.answered += other.answered;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.unanswered += other.unanswered;
+        self.recipients_accepted += other.recipients_accepted;
+        self.recipients_refused += other.recipients_refused;
+        self.retries += other.retries;
+        self.repeats += other.repeats;
+        self.repeats_wrong += other.repeats_wrong;
+        self.latency_us.add(&other.latency_us);
+        other.reasons.into_iter().for_each(|reason| self.reason(reason));
+        self.told.extend(other.told);
+    }
+
+    pub(super) fn reason(&mut self, reason: String) {
+        if self.reasons.len() < Self::REASONS_MAX && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    /// Accepted requests a second.
+    #[must_use]
+    pub fn accepted_per_s(&self) -> f64 {
+        self.accepted as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// Writes what each request was told, one JSON object a line.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write_ledger(&self, out: &mut impl Write) -> io::Result<()> {
+        for told in &self.told {
+            serde_json::to_writer(&mut *out, told)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(answer: Option<Answer>) -> Told {
+        Told {
+            request_id: "r".into(),
+            first: 10,
+            recipients: 3,
+            sent: 1,
+            answer,
+        }
+    }
+
+    #[test]
+    fn only_what_was_accepted_counts_as_accepted() {
+        let accepted = |answer| told(answer).accepted().collect::<Vec<_>>();
+        let partly = Answer::Accepted {
+            reference: "x".into(),
+            refused: vec![1],
+        };
+        assert_eq!(accepted(Some(partly)), [number(10), number(12)]);
+        assert_eq!(accepted(Some(Answer::AcceptedBefore)).len(), 3);
+        assert!(accepted(Some(Answer::Refused { why: "no".into() })).is_empty());
+        assert!(accepted(None).is_empty());
+    }
+
+    #[test]
+    fn a_ledger_is_one_line_a_request() {
+        let outcome = Outcome {
+            told: vec![told(None), told(Some(Answer::AcceptedBefore))],
+            ..Outcome::default()
+        };
+        let mut out = Vec::new();
+        outcome.write_ledger(&mut out).unwrap();
+        assert_eq!(out.iter().filter(|octet| **octet == b'\n').count(), 2);
+    }
+}

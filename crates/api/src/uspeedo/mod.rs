@@ -1,9 +1,53 @@
-//! (filled next)
+//! uSpeedo and UCloud: three wires of one family (`docs/dialects/uspeedo.md`, `docs/dialects/ucloud.md`).
+//!
+//! | wire | path | key travels in | module |
+//! |---|---|---|---|
+//! | uSpeedo REST v1 | `/api/v1/usms/*` | HTTP Basic | [`rest`] |
+//! | uSpeedo Action | `/api` | signed headers, or HTTP Basic | [`action`] |
+//! | UCloud Action | `/` | the parameters, signed | [`ucloud`] |
+//!
+//! A request goes through [`wire`] (bytes to what is asked), [`auth`] with [`canon`] (who asks), [`rules`] (how
+//! strict), the engine, and [`answer`] or [`receipts`]; what ends it early is a [`fault::Fault`].
+//!
+//! Everything is answered with HTTP 200: the vendors' clients drop the body of any other status (contract
+//! section 2.5).
+
+mod action;
+pub mod answer;
+pub mod auth;
+pub mod canon;
+mod exchange;
+pub mod fault;
+pub mod receipts;
+mod rest;
+pub mod rules;
+pub mod tree;
+mod ucloud;
+pub mod wire;
 
 use crate::Api;
+use axum::Router;
+use axum::routing::{any, get, post};
 use std::sync::Arc;
 
-/// Its routes.
-pub fn routes() -> axum::Router<Arc<Api>> {
-    axum::Router::new()
+/// The paths of all three wires.
+pub fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route(
+            "/api/v1/usms/SendBatchUSMSMessage",
+            post(rest::send).fallback(rest::wrong_method),
+        )
+        .route(
+            "/api/v1/usms/USMSSendReceipt",
+            get(rest::receipts).fallback(rest::wrong_method),
+        )
+        .route("/api/v1/usms/{*path}", any(rest::wrong_path))
+        .route("/api", post(action::answer).fallback(action::wrong_method))
+        .route("/api/", post(action::answer).fallback(action::wrong_method))
+        .route(
+            "/",
+            get(ucloud::answer)
+                .post(ucloud::answer)
+                .fallback(ucloud::wrong_method),
+        )
 }

@@ -1,0 +1,66 @@
+//! uSpeedo Action (seed 001): one path, the action in the JSON body, signed headers or HTTP Basic.
+
+use super::answer::{Action, Asked};
+use super::auth::{self, SignedHeaders};
+use super::fault::Fault;
+use super::tree::Members;
+use super::{exchange, wire};
+use crate::Api;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use engine::{AccountId, Dialect};
+use http::HeaderMap;
+use std::sync::Arc;
+
+/// `POST /api`
+pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let mut asked = Asked::new(Dialect::UspeedoAction);
+    let result = try_answer(&api, &mut asked, request).await;
+    exchange::respond(&asked, result)
+}
+
+async fn try_answer(api: &Api, asked: &mut Asked, request: Request) -> Result<Vec<u8>, Fault> {
+    let (head, body) = request.into_parts();
+    let body = exchange::read(api, body).await?;
+    let (account, params) = authenticate(api, &head.headers, &body)?;
+    let params = params.nested().map_err(|_| Fault::Unreadable)?;
+    let query = Members::from_form(head.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    asked.action = Some(action(&params, &query)?);
+    super::ucloud::perform(api, asked, account, &params, (&head.headers, &body)).await
+}
+
+/// The body's own, else the one the SDKs repeat in the query (which is not signed).
+fn action(params: &Members<'_>, query: &Members<'_>) -> Result<Action, Fault> {
+    let named = params
+        .get("Action")
+        .or_else(|| query.get("Action"))
+        .ok_or(Fault::ActionMissing)?;
+    named
+        .as_text()
+        .and_then(Action::named)
+        .ok_or(Fault::ActionUnknown)
+}
+
+/// Who asks, and the parameters: a key that is not known costs no parsing.
+fn authenticate<'b>(
+    api: &Api,
+    headers: &HeaderMap,
+    body: &'b [u8],
+) -> Result<(AccountId, Members<'b>), Fault> {
+    let catalog = api.engine.catalog();
+    let Some(signed) = SignedHeaders::of(headers) else {
+        return Ok((auth::basic(headers, &catalog)?, wire::parse_params(body)?));
+    };
+    let credential = signed.credential(&catalog)?;
+    let params = wire::parse_params(body)?;
+    let window_s = api.limits.uspeedo_timestamp_window_s;
+    Ok((
+        signed.verify(credential, &params, api.engine.now(), window_s)?,
+        params,
+    ))
+}
+
+/// Any method but POST.
+pub(super) async fn wrong_method() -> Response {
+    exchange::respond(&Asked::new(Dialect::UspeedoAction), Err(Fault::Method))
+}

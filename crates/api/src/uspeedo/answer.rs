@@ -1,0 +1,405 @@
+//! The bodies that answer requests to send, and every refusal, as data, to be held against the contract
+//! (sections 2.2 to 2.4).
+
+use super::fault::{self, Family, Fault};
+use super::wire::Extra;
+use engine::Dialect;
+use engine::accept::{
+    Fate, Item, ItemOutcome, Outcome, Refusal, SignatureRef, Submission, TemplateRef, Values,
+};
+use engine::public_id::PublicIds;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// What an answer needs to know of its request.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The wire.
+    pub dialect: Dialect,
+    /// The action, on the wires that have one. Unknown ones are not told back.
+    pub action: Option<Action>,
+    /// The request's own UUID, told in `ReqUuid` and in a header.
+    pub uuid: String,
+}
+
+/// The actions served on the Action wires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Different texts to many numbers.
+    SendBatch,
+    /// One text to many numbers.
+    Send,
+    /// What became of them.
+    GetReceipt,
+}
+
+impl Action {
+    /// By the name in a request.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::SendBatch, Self::Send, Self::GetReceipt]
+            .into_iter()
+            .find(|action| action.name() == name)
+    }
+
+    /// The name in a request.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SendBatch => "SendBatchUSMSMessage",
+            Self::Send => "SendUSMSMessage",
+            Self::GetReceipt => "GetUSMSSendReceipt",
+        }
+    }
+
+    /// The name in an answer: always the request's and `Response`.
+    const fn answer_name(self) -> &'static str {
+        match self {
+            Self::SendBatch => "SendBatchUSMSMessageResponse",
+            Self::Send => "SendUSMSMessageResponse",
+            Self::GetReceipt => "GetUSMSSendReceiptResponse",
+        }
+    }
+}
+
+impl Asked {
+    /// A request on a wire, with a UUID of its own and no action yet.
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            action: None,
+            uuid: uuid(rand::random()),
+        }
+    }
+
+    /// By which codes the wire speaks.
+    pub const fn family(&self) -> Family {
+        match self.dialect {
+            Dialect::Ucloud => Family::Ucloud,
+            _ => Family::Uspeedo,
+        }
+    }
+
+    /// The name of the answer, on the wires that have one.
+    pub(super) fn answer_name(&self) -> Option<&'static str> {
+        self.action.map(Action::answer_name)
+    }
+}
+
+/// A UUID of version 4 made of 128 random bits (RFC 9562 section 5.4).
+pub fn uuid(random: u128) -> String {
+    let bits = (random & !(0xf << 76) & !(0b11 << 62)) | 0x4 << 76 | 0b10 << 62;
+    let (a, b, c, d, e) = (bits >> 96, bits >> 80, bits >> 64, bits >> 48, bits);
+    let (mask16, mask48) = (0xffff, 0xffff_ffff_ffff);
+    let mut text = String::with_capacity(36);
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
+        "{a:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        b & mask16,
+        c & mask16,
+        d & mask16,
+        e & mask48
+    );
+    text
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Refused<'a> {
+    ret_code: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    req_uuid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fail_content: Option<Vec<FailedItem<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_target_phones: Option<Vec<FailedNumber<'a>>>,
+}
+
+/// The answer to a request that came to nothing.
+pub fn refused(asked: &Asked, fault: Fault) -> Vec<u8> {
+    refused_with(asked, fault, None, None)
+}
+
+fn refused_with<'a>(
+    asked: &'a Asked,
+    fault: Fault,
+    fail_content: Option<Vec<FailedItem<'a>>>,
+    failed_target_phones: Option<Vec<FailedNumber<'a>>>,
+) -> Vec<u8> {
+    let (ret_code, message) = fault.words(asked.family());
+    let req_uuid = (asked.dialect != Dialect::UspeedoRest).then_some(asked.uuid.as_str());
+    let action = asked.answer_name();
+    json(&Refused {
+        ret_code,
+        action,
+        message,
+        req_uuid,
+        fail_content,
+        failed_target_phones,
+    })
+}
+
+/// REST v1 (seed 000).
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RestSent<'a> {
+    ret_code: u32,
+    message: &'static str,
+    session_no: Vec<String>,
+    failed_target_phones: Vec<FailedNumber<'a>>,
+}
+
+/// An element of REST v1's `FailedTargetPhones`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FailedNumber<'a> {
+    phone: &'a str,
+    template_params: &'a [Box<str>],
+    failure_reason: &'static str,
+}
+
+/// The Action wires (seed 001).
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchSent<'a> {
+    ret_code: u32,
+    action: Option<&'static str>,
+    message: &'static str,
+    session_no: String,
+    req_uuid: &'a str,
+    success_count: usize,
+    fail_content: Vec<FailedItem<'a>>,
+}
+
+/// `SendUSMSMessage` (contract section 3.3). Its documents have no place for single numbers that failed; they
+/// are listed as in a batch, when there are any.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Sent<'a> {
+    ret_code: u32,
+    action: Option<&'static str>,
+    message: &'static str,
+    session_no: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    req_uuid: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fail_content: Vec<FailedItem<'a>>,
+}
+
+/// An element of `FailContent`: seed 001's BatchInfo.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FailedItem<'a> {
+    template_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sig_content: Option<&'a str>,
+    target: Vec<FailedTarget<'a>>,
+    /// The reason when template or sender were refused, else empty.
+    failure_details: &'static str,
+}
+
+/// An element of its `Target`: seed 001's FailPhoneDetail.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FailedTarget<'a> {
+    template_params: &'a [Box<str>],
+    phone: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extend_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    /// The reason when this number was refused, empty when the item was.
+    failure_details: &'static str,
+}
+
+/// The answer to a request to send.
+pub fn sent(asked: &Asked, ids: &PublicIds, submission: &Submission, outcome: &Outcome) -> Vec<u8> {
+    if let (0, Some(refusal)) = (outcome.accepted(), outcome.first_refusal()) {
+        return nothing_sent(asked, submission, outcome, refusal);
+    }
+    let mut sessions = outcome.items.iter().filter_map(|item| item.session);
+    let session_no = |first| ids.session(submission.account, first);
+    if asked.dialect == Dialect::UspeedoRest {
+        return json(&RestSent {
+            ret_code: 0,
+            message: "success",
+            session_no: sessions.map(session_no).collect(),
+            failed_target_phones: failed_numbers(submission, outcome),
+        });
+    }
+    let session_no = sessions.next().map(session_no).unwrap_or_default();
+    let (action, req_uuid) = (asked.answer_name(), asked.uuid.as_str());
+    let fail_content = failed_items(asked.dialect, submission, outcome);
+    if asked.action == Some(Action::Send) {
+        let first = submission.items.first().and_then(|item| item.recipients.first());
+        let user_id = Extra::read(first.and_then(|recipient| recipient.extra.as_deref())).user_id;
+        return json(&Sent {
+            ret_code: 0,
+            action,
+            message: "Send success",
+            session_no,
+            user_id,
+            req_uuid,
+            fail_content,
+        });
+    }
+    let success_count = outcome.accepted();
+    json(&BatchSent {
+        ret_code: 0,
+        action,
+        message: "submit success",
+        session_no,
+        req_uuid,
+        success_count,
+        fail_content,
+    })
+}
+
+/// Every recipient was refused: the first reason decides the code; the list tells the others.
+fn nothing_sent(asked: &Asked, submission: &Submission, outcome: &Outcome, refusal: Refusal) -> Vec<u8> {
+    let fault = match refusal {
+        Refusal::ExtraInvalid => Fault::Value(invalid_extra(submission, outcome)),
+        refusal => Fault::Refused(refusal),
+    };
+    if asked.dialect != Dialect::UspeedoRest {
+        return refused_with(
+            asked,
+            fault,
+            Some(failed_items(asked.dialect, submission, outcome)),
+            None,
+        );
+    }
+    // Seed 000 answers an error with code and message alone; the list is added when they do not tell all.
+    let tells_all = outcome
+        .items
+        .iter()
+        .flat_map(|item| &item.fates)
+        .all(|fate| *fate == Fate::Refused(refusal));
+    refused_with(
+        asked,
+        fault,
+        None,
+        (!tells_all).then(|| failed_numbers(submission, outcome)),
+    )
+}
+
+/// Which field of the first malformed per-recipient data is to blame.
+fn invalid_extra(submission: &Submission, outcome: &Outcome) -> &'static str {
+    failures(submission, outcome)
+        .find(|failure| failure.refusal == Refusal::ExtraInvalid)
+        .and_then(|failure| Extra::read(failure.recipient.extra.as_deref()).invalid())
+        .unwrap_or("UserId")
+}
+
+struct Failure<'a> {
+    item: &'a Item,
+    recipient: &'a engine::accept::Recipient,
+    refusal: Refusal,
+}
+
+fn failures<'a>(submission: &'a Submission, outcome: &'a Outcome) -> impl Iterator<Item = Failure<'a>> {
+    submission
+        .items
+        .iter()
+        .zip(&outcome.items)
+        .flat_map(|(item, became)| failures_of(item, became))
+}
+
+fn failures_of<'a>(item: &'a Item, became: &'a ItemOutcome) -> impl Iterator<Item = Failure<'a>> {
+    item.recipients
+        .iter()
+        .zip(&became.fates)
+        .filter_map(move |(recipient, fate)| match *fate {
+            Fate::Refused(refusal) => Some(Failure {
+                item,
+                recipient,
+                refusal,
+            }),
+            Fate::Accepted(_) => None,
+        })
+}
+
+/// The values a recipient was to get: its own, or the item's.
+fn params<'a>(failure: &Failure<'a>) -> &'a [Box<str>] {
+    match (&failure.recipient.values, &failure.item.values) {
+        (Values::Positional(own), _) => own,
+        (Values::None, Values::Positional(common)) => common,
+        _ => &[],
+    }
+}
+
+fn failed_numbers<'a>(submission: &'a Submission, outcome: &'a Outcome) -> Vec<FailedNumber<'a>> {
+    let number = |failure: Failure<'a>| FailedNumber {
+        phone: &failure.recipient.phone,
+        template_params: params(&failure),
+        failure_reason: fault::reason(failure.refusal),
+    };
+    failures(submission, outcome).map(number).collect()
+}
+
+fn failed_items<'a>(
+    dialect: Dialect,
+    submission: &'a Submission,
+    outcome: &'a Outcome,
+) -> Vec<FailedItem<'a>> {
+    let mut list = Vec::new();
+    for (item, became) in submission.items.iter().zip(&outcome.items) {
+        let mut failures = failures_of(item, became).peekable();
+        let Some(first) = failures.peek() else { continue };
+        let of_item = fault::is_about_the_item(first.refusal).then(|| fault::reason(first.refusal));
+        let (sender_id, sig_content) = source(dialect, item);
+        list.push(FailedItem {
+            template_id: match &item.template {
+                TemplateRef::UtId(id) => id,
+                _ => "",
+            },
+            sender_id,
+            sig_content,
+            target: failures
+                .map(|failure| failed_target(&failure, of_item.is_some()))
+                .collect(),
+            failure_details: of_item.unwrap_or_default(),
+        });
+    }
+    list
+}
+
+fn failed_target<'a>(failure: &Failure<'a>, item_tells: bool) -> FailedTarget<'a> {
+    let extra = Extra::read(failure.recipient.extra.as_deref());
+    FailedTarget {
+        template_params: params(failure),
+        phone: &failure.recipient.phone,
+        extend_code: extra.extend_code,
+        user_id: extra.user_id,
+        failure_details: if item_tells {
+            ""
+        } else {
+            fault::reason(failure.refusal)
+        },
+    }
+}
+
+/// The family's own field always, the other's when it was given.
+fn source(dialect: Dialect, item: &Item) -> (Option<&str>, Option<&str>) {
+    let sender = item.sender.as_deref();
+    let signature = match &item.signature {
+        SignatureRef::Text(text) => Some(&**text),
+        _ => None,
+    };
+    match dialect {
+        Dialect::Ucloud => (sender, Some(signature.unwrap_or_default())),
+        _ => (Some(sender.unwrap_or_default()), signature),
+    }
+}
+
+pub(super) fn json<T: Serialize>(body: &T) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    // Structs of strings and numbers always serialise.
+    let _ = serde_json::to_writer(&mut text, body);
+    text
+}

@@ -1,0 +1,161 @@
+//! Who is asking: HTTP Basic, four signed headers, or a key and a signature among the parameters
+//! (contract section 1).
+
+use super::canon::{self, Covers, PUBLIC_KEY, SIGNATURE};
+use super::fault::Fault;
+use super::tree::Members;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use engine::catalog::{CredentialEntry, Snapshot};
+use engine::{AccountId, UnixMs};
+use http::{HeaderMap, header};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// The family of keys both uSpeedo wires take.
+pub const USPEEDO: &str = "uspeedo";
+/// The family of keys UCloud's wire takes.
+pub const UCLOUD: &str = "ucloud";
+
+/// HTTP Basic: `ACCESSKEY_ID:ACCESSKEY_SECRET`.
+pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<AccountId, Fault> {
+    let written = headers
+        .get(header::AUTHORIZATION)
+        .ok_or(Fault::SignatureMissing)?;
+    let (key, secret) = written
+        .to_str()
+        .ok()
+        .and_then(basic_pair)
+        .ok_or(Fault::SignatureWrong)?;
+    let entry = enabled(catalog, USPEEDO, &key)?;
+    same_secret(&secret, &entry.secret)
+        .then_some(entry.account)
+        .ok_or(Fault::SignatureWrong)
+}
+
+/// Key and secret of an `Authorization` header.
+fn basic_pair(header: &str) -> Option<(String, SecretString)> {
+    let (scheme, encoded) = header.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let encoded = encoded.trim();
+    let decoded = STANDARD
+        .decode(encoded)
+        .or_else(|_| STANDARD_NO_PAD.decode(encoded))
+        .ok()?;
+    let pair = String::from_utf8(decoded).ok()?;
+    let (key, secret) = pair.split_once(':')?;
+    // `echo` without `-n` leaves a newline behind the secret.
+    Some((
+        key.to_owned(),
+        SecretString::from(secret.trim_end_matches(['\r', '\n'])),
+    ))
+}
+
+fn same_secret(given: &SecretString, known: &SecretString) -> bool {
+    given
+        .expose_secret()
+        .as_bytes()
+        .ct_eq(known.expose_secret().as_bytes())
+        .into()
+}
+
+/// The four headers of a signed uSpeedo request, without the nonce: it is neither signed nor bound to anything,
+/// and no rule about it is documented (contract section 1.2).
+#[derive(Debug, Clone, Copy)]
+pub struct SignedHeaders<'h> {
+    key: &'h str,
+    signature: &'h str,
+    timestamp: &'h str,
+}
+
+impl<'h> SignedHeaders<'h> {
+    /// Those of a request; `None` when it names no key this way.
+    pub fn of(headers: &'h HeaderMap) -> Option<Self> {
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::trim)
+        };
+        Some(Self {
+            key: text("x-access-key-id")?,
+            signature: text("x-signature").unwrap_or_default(),
+            timestamp: text("x-timestamp").unwrap_or_default(),
+        })
+    }
+
+    /// Whether the key is one that may ask at all: a look at the headers alone, before a body is read.
+    pub fn credential<'c>(&self, catalog: &'c Snapshot) -> Result<&'c CredentialEntry, Fault> {
+        enabled(catalog, USPEEDO, self.key)
+    }
+
+    /// Whether the body was signed with the credential's secret, at most `window_s` seconds before or after `now`.
+    pub fn verify(
+        &self,
+        credential: &CredentialEntry,
+        body: &Members<'_>,
+        now: UnixMs,
+        window_s: u32,
+    ) -> Result<AccountId, Fault> {
+        let at: i64 = self.timestamp.parse().map_err(|_| Fault::SignatureWrong)?;
+        let apart_s = (now / 1000).abs_diff(at);
+        let signed = canon::verify(body, Covers::Body, &credential.secret, self.signature);
+        (signed && apart_s <= u64::from(window_s))
+            .then_some(credential.account)
+            .ok_or(Fault::SignatureWrong)
+    }
+}
+
+/// UCloud: key and signature among the parameters. A client may repeat parameters in the query and sign the
+/// body alone, or split them over both and sign them all: either verifies.
+pub fn parameters(body: &Members<'_>, query: &Members<'_>, catalog: &Snapshot) -> Result<AccountId, Fault> {
+    let all = body.and(query);
+    let text = |name: &str| all.get(name).and_then(|node| node.as_text());
+    let signature = text(SIGNATURE).ok_or(Fault::SignatureMissing)?;
+    let key = text(PUBLIC_KEY).ok_or(Fault::KeyUnknown)?;
+    let entry = enabled(catalog, UCLOUD, key)?;
+    let signed = canon::verify(&all, Covers::Parameters, &entry.secret, signature)
+        || (body.names(PUBLIC_KEY) && canon::verify(body, Covers::Parameters, &entry.secret, signature));
+    signed.then_some(entry.account).ok_or(Fault::SignatureWrong)
+}
+
+fn enabled<'c>(catalog: &'c Snapshot, family: &str, key: &str) -> Result<&'c CredentialEntry, Fault> {
+    catalog
+        .credential(family, key)
+        .filter(|entry| entry.enabled)
+        .ok_or(Fault::KeyUnknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(header: &str) -> Option<(String, String)> {
+        basic_pair(header).map(|(key, secret)| (key, secret.expose_secret().to_owned()))
+    }
+
+    #[test]
+    fn a_basic_header_is_read_as_clients_write_it() {
+        let expected = Some(("id".to_owned(), "a:b".to_owned()));
+        assert_eq!(pair("Basic aWQ6YTpi"), expected);
+        assert_eq!(pair("basic  aWQ6YTpi "), expected);
+        assert_eq!(
+            pair("Basic aWQ6YTpiCg=="),
+            expected,
+            "a newline behind the secret"
+        );
+        assert_eq!(pair("Basic aWQ6YTpiCg"), expected, "no padding");
+        for wrong in [
+            "",
+            "Basic",
+            "Bearer aWQ6YTpi",
+            "Basic ?",
+            "Basic aWQ=",
+            "Basic //79",
+        ] {
+            assert_eq!(pair(wrong), None, "{wrong}");
+        }
+    }
+}

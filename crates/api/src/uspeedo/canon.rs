@@ -1,0 +1,180 @@
+//! What a signature covers: all parameters, sorted, written one after the other (contract sections 1.2 and 1.3).
+//!
+//! One recursion serves uSpeedo and UCloud and every client of both, because it works on whatever structure
+//! arrived: nested JSON, dotted names in a form, dotted names in JSON.
+
+use super::tree::{Members, Node};
+use secrecy::{ExposeSecret, SecretString};
+use sha1::{Digest, Sha1};
+use subtle::ConstantTimeEq;
+
+/// The name of the parameter that carries a signature; never part of what is signed.
+pub const SIGNATURE: &str = "Signature";
+/// The name of the parameter that carries a public key. Signed by UCloud's clients; put into the body beside
+/// what was signed by uSpeedo's PHP client.
+pub const PUBLIC_KEY: &str = "PublicKey";
+
+/// Which parameters are left out before signing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covers {
+    /// Signature and key travel in headers: both names are left out of the body.
+    Body,
+    /// Signature and key travel among the parameters: the key is covered.
+    Parameters,
+}
+
+/// The signed text without the secret: members sorted by name, each name followed at once by its value;
+/// elements of lists one after the other; no separators. Null and empty lists leave the name alone.
+pub fn canonical(members: &Members<'_>, covers: Covers) -> String {
+    let mut text = String::new();
+    for (name, node) in members.iter() {
+        let left_out = name == SIGNATURE || (covers == Covers::Body && name == PUBLIC_KEY);
+        if !left_out {
+            text.push_str(name);
+            write(node, &mut text);
+        }
+    }
+    text
+}
+
+fn write(node: &Node<'_>, text: &mut String) {
+    match node {
+        Node::Null => {}
+        Node::Bool(_) | Node::Number(_) | Node::Text(_) => text.push_str(node.as_text().unwrap_or_default()),
+        Node::List(list) => list.iter().for_each(|node| write(node, text)),
+        Node::Members(members) => {
+            for (name, node) in members.iter() {
+                text.push_str(name);
+                write(node, text);
+            }
+        }
+    }
+}
+
+/// The signature of parameters under a secret: SHA-1 of the canonical text and the secret.
+pub fn signature(members: &Members<'_>, covers: Covers, secret: &SecretString) -> [u8; 20] {
+    let digest = Sha1::new()
+        .chain_update(canonical(members, covers))
+        .chain_update(secret.expose_secret());
+    digest.finalize().into()
+}
+
+/// Whether `written` (40 hexadecimal digits) is the signature; takes the same time whatever it is.
+pub fn verify(members: &Members<'_>, covers: Covers, secret: &SecretString, written: &str) -> bool {
+    let right = signature(members, covers, secret);
+    from_hex(written).is_some_and(|given| given.ct_eq(&right).into())
+}
+
+fn from_hex(written: &str) -> Option<[u8; 20]> {
+    let digits = written.as_bytes();
+    if digits.len() != 40 {
+        return None;
+    }
+    let mut octets = [0; 20];
+    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        let digit = |c: &u8| char::from(*c).to_digit(16);
+        *octet = (digit(high)? * 16 + digit(low)?) as u8;
+    }
+    Some(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signs(body: &str, covers: Covers, secret: &str, written: &str) -> bool {
+        verify(
+            &Members::from_json(body.as_bytes()).unwrap(),
+            covers,
+            &SecretString::from(secret),
+            written,
+        )
+    }
+
+    /// The verified vectors of contract section 1.2.
+    #[test]
+    fn the_published_uspeedo_vectors_verify() {
+        let vectors = [
+            (
+                r#"{"Action":"SendBatchUSMSMessage","AccountId":10001,"TaskContent":[{"TemplateId":"UTA2233108MUY3HZ",
+                   "SenderId":"uSpeedo","Target":[
+                   {"TemplateParams":["123456","653132","nickname1"],"Phone":"55212345780"},
+                   {"TemplateParams":["123457","765421","nickname2"],"Phone":"55212345781"}]}]}"#,
+                "MjI3YmYyMjItNmM4Mi00ZGM5LWEwNDQtN2EzZjM0Yzk2OWE1",
+                "69cc15724cda05b63c99cebf8226202d4c69ef0f",
+            ),
+            (
+                r#"{"Action":"CreateUSMSTemplate","Purpose":1,"Template":"your code is {1}","AccountId":60000011,
+                   "TemplateName":"demo"}"#,
+                "NTk1Mzk0MAItOWI0My10MGM4LTg0NmMMNDM0ZGM5Y2ZkMmNk",
+                "11a0430ae6f1a4dc0c656e64dfc1886b0ac4b63a",
+            ),
+            (
+                r#"{"Action":"SendBatchUSMSMessage","TaskContent":[{"TemplateId":"UTAXXXXXXXXXXX","SenderId":"uspeedo",
+                   "Target":[{"Phone":"1111","TemplateParams":["1111"]}]}]}"#,
+                "NTk1Mzk0MAItOWI0My10MGM4LTg0NmMMNDM0ZGM5Y2ZkMmNk",
+                "7175ca50d6204dfd469e8aab447810c08f9da53f",
+            ),
+        ];
+        for (body, secret, written) in vectors {
+            assert!(signs(body, Covers::Body, secret, written), "{body}");
+            assert!(
+                signs(body, Covers::Body, secret, &written.to_uppercase()),
+                "{body}"
+            );
+            assert!(!signs(body, Covers::Body, "another", written), "{body}");
+        }
+    }
+
+    /// Contract section 1.3: the same parameters as JSON and as a form.
+    #[test]
+    fn the_published_ucloud_vector_verifies() {
+        let secret = "46f09bb9fab4f12dfc160dae12273d5332b5debe";
+        let written = "cba5cf5ec4d4233d206b1b54951e3787350a642f";
+        let body = r#"{"Action":"DescribeUHostInstance","Limit":10,
+            "PublicKey":"ucloudsomeone@example.com1296235120854146120","Region":"cn-bj2","Signature":"ignored"}"#;
+        assert!(signs(body, Covers::Parameters, secret, written));
+        let form = b"Region=cn-bj2&Limit=10&Action=DescribeUHostInstance\
+            &PublicKey=ucloudsomeone%40example.com1296235120854146120&Signature=ignored";
+        let form = Members::from_form(form).unwrap();
+        assert!(verify(
+            &form,
+            Covers::Parameters,
+            &SecretString::from(secret),
+            written
+        ));
+    }
+
+    #[test]
+    fn null_and_empty_lists_leave_their_names() {
+        let canonical = |body: &str| canonical(&Members::from_json(body.as_bytes()).unwrap(), Covers::Body);
+        assert_eq!(
+            canonical(r#"{"b":null,"a":[],"c":[null,"x",[]],"d":true}"#),
+            "abcxdtrue"
+        );
+    }
+
+    /// Contract section 1.2: the PHP client puts both into the body after signing.
+    #[test]
+    fn the_key_is_covered_only_when_it_travels_among_the_parameters() {
+        let body = r#"{"Action":"a","PublicKey":"k","Signature":"s"}"#;
+        let members = Members::from_json(body.as_bytes()).unwrap();
+        assert_eq!(canonical(&members, Covers::Body), "Actiona");
+        assert_eq!(canonical(&members, Covers::Parameters), "ActionaPublicKeyk");
+    }
+
+    #[test]
+    fn what_is_no_signature_does_not_verify() {
+        for written in [
+            "",
+            "zz",
+            &"g".repeat(40),
+            &"0".repeat(39),
+            &"0".repeat(41),
+            "é".repeat(20).as_str(),
+        ] {
+            assert!(!signs("{}", Covers::Body, "secret", written), "{written:?}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What all three wires do around their own words: read a body, ask the engine, send the answer off.
+
+use super::answer::{self, Asked};
+use super::fault::Fault;
+use super::receipts::Receipts;
+use super::rules;
+use crate::Api;
+use crate::idempotency::{self, Recorded};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use engine::accept::{AcceptError, Item, Once, Reply};
+use engine::{AccountId, Dialect};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+/// The whole body, if it is no longer than it may be.
+pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
+    crate::body::read(body, api.limits.body_bytes_max)
+        .await
+        .map_err(|_| Fault::Unreadable)
+}
+
+/// Has the engine accept what can be accepted; the answer's body.
+pub(super) async fn send(
+    api: &Api,
+    asked: &Asked,
+    account: AccountId,
+    items: Vec<Item>,
+    request: (&HeaderMap, &[u8]),
+) -> Result<Vec<u8>, Fault> {
+    let once = once(api, asked, request)?;
+    let submission = rules::submission(account, asked.dialect, items);
+    match api.engine.accept(submission, once).await {
+        Ok((submission, Reply::New(outcome))) => Ok(answer::sent(
+            asked,
+            api.engine.public_ids(),
+            &submission,
+            &outcome,
+        )),
+        Ok((_, Reply::Repeat { answer, .. })) => Recorded::decode(answer)
+            .map(|recorded| recorded.body.into())
+            .ok_or(Fault::Store),
+        Err(error) => {
+            if let AcceptError::Store(source) = &error {
+                tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %source, "request not stored");
+            }
+            Err(Fault::from(&error))
+        }
+    }
+}
+
+/// The request's `Idempotency-Key`, under which a repeat is told what the first was told.
+fn once(api: &Api, asked: &Asked, (headers, body): (&HeaderMap, &[u8])) -> Result<Option<Once>, Fault> {
+    let key = idempotency::key(headers).map_err(|_| Fault::Value("Idempotency-Key"))?;
+    let Some(key) = key else { return Ok(None) };
+    let (ids, asked) = (api.engine.public_ids().clone(), asked.clone());
+    Ok(Some(Once {
+        // An answer is worded in one wire's words, so the wires do not share their keys.
+        scope: match asked.dialect {
+            Dialect::UspeedoRest => "uspeedo_rest/header",
+            Dialect::UspeedoAction => "uspeedo_action/header",
+            _ => "ucloud/header",
+        },
+        key: key.into(),
+        fingerprint: idempotency::fingerprint([body]),
+        keep_ms: i64::from(api.limits.request_id_keep_s) * 1000,
+        reply: Box::new(move |submission, outcome| {
+            Recorded::encode(StatusCode::OK, &answer::sent(&asked, &ids, submission, outcome))
+        }),
+    }))
+}
+
+/// What became of the messages of sessions; the answer's body.
+pub(super) async fn receipts(
+    api: &Api,
+    asked: &Asked,
+    account: AccountId,
+    sessions: &[String],
+) -> Result<Vec<u8>, Fault> {
+    let mut answer = Receipts::new(asked);
+    for session_no in sessions {
+        let messages = match api.engine.public_ids().read_session(account, session_no) {
+            None => Vec::new(),
+            Some(first) => {
+                let found = api
+                    .engine
+                    .session(account, first, api.limits.uspeedo_recipients_max)
+                    .await;
+                found.map_err(|source| {
+                    tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %source, "session not read");
+                    Fault::Store
+                })?
+            }
+        };
+        answer.add(session_no, &messages);
+    }
+    Ok(answer.finish())
+}
+
+/// Sends an answer off. Its status is 200, whatever it says.
+pub(super) fn respond(asked: &Asked, result: Result<Vec<u8>, Fault>) -> Response {
+    let body = result.unwrap_or_else(|fault| {
+        tracing::debug!(dialect = ?asked.dialect, request = asked.uuid, ?fault, "request refused");
+        answer::refused(asked, fault)
+    });
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let name = match asked.dialect {
+        Dialect::Ucloud => HeaderName::from_static("x-ucloud-request-uuid"),
+        _ => HeaderName::from_static("x-speedo-request-uuid"),
+    };
+    if let Ok(uuid) = HeaderValue::from_str(&asked.uuid) {
+        headers.insert(name, uuid);
+    }
+    response
+}

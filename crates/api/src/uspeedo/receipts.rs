@@ -1,0 +1,154 @@
+//! What became of messages: the answer to status queries (contract sections 3.2, 4.4 and 4.5).
+
+use super::answer::{Asked, json};
+use super::wire::Extra;
+use engine::sms::state::MessageState;
+use engine::{Dialect, MessageView};
+use serde::Serialize;
+
+/// Receipts, session by session: written as they are read from the store, so that a query for a hundred
+/// sessions never holds more than one of them and the text.
+#[derive(Debug)]
+pub struct Receipts {
+    dialect: Dialect,
+    text: Vec<u8>,
+    empty: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Receipt<'a> {
+    phone: &'a str,
+    cost_count: u8,
+    receipt_result: &'static str,
+    receipt_code: &'a str,
+    receipt_desc: &'static str,
+    receipt_time: i64,
+    user_id: String,
+    /// Country as ISO 3166 writes it; uSpeedo only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brevity_code: Option<&'static str>,
+    /// Calling code; uSpeedo only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country_code: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SessionReceipts<'a> {
+    session_no: &'a str,
+    receipt_set: Vec<Receipt<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReceiptsHead {
+    ret_code: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    message: &'static str,
+}
+
+impl Receipts {
+    /// An answer without sessions yet.
+    pub fn new(asked: &Asked) -> Self {
+        let mut text = json(&ReceiptsHead {
+            ret_code: 0,
+            action: asked.answer_name(),
+            message: "success",
+        });
+        // The head's closing brace comes back in `finish`.
+        text.pop();
+        text.extend_from_slice(br#","Data":["#);
+        Self {
+            dialect: asked.dialect,
+            text,
+            empty: true,
+        }
+    }
+
+    /// Adds one session; without messages it is one that is not known (any more).
+    pub fn add(&mut self, session_no: &str, messages: &[MessageView]) {
+        if !std::mem::replace(&mut self.empty, false) {
+            self.text.push(b',');
+        }
+        let receipt_set = messages
+            .iter()
+            .map(|message| receipt(self.dialect, message))
+            .collect();
+        self.text.extend_from_slice(&json(&SessionReceipts {
+            session_no,
+            receipt_set,
+        }));
+    }
+
+    /// The body.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.text.extend_from_slice(b"]}");
+        self.text
+    }
+}
+
+fn receipt(dialect: Dialect, message: &MessageView) -> Receipt<'_> {
+    let uspeedo = dialect != Dialect::Ucloud;
+    let (receipt_code, receipt_desc) = receipt_code(message);
+    Receipt {
+        phone: &message.written,
+        cost_count: message.segments,
+        receipt_result: receipt_result(dialect, message),
+        receipt_code,
+        receipt_desc,
+        receipt_time: if message.state.is_final() {
+            message.changed_at / 1000
+        } else {
+            0
+        },
+        user_id: Extra::read(message.extra.as_deref()).user_id.unwrap_or_default(),
+        brevity_code: uspeedo.then(|| message.msisdn.country_iso().unwrap_or_default()),
+        country_code: uspeedo.then(|| {
+            message
+                .msisdn
+                .country_code()
+                .map(|code| code.to_string())
+                .unwrap_or_default()
+        }),
+    }
+}
+
+/// Contract section 4.4. `Unknow` (sic) until there is a final state. A message that failed before any carrier
+/// took it is a failed submission, for which UCloud's enumeration has no word.
+fn receipt_result(dialect: Dialect, message: &MessageView) -> &'static str {
+    match message.state {
+        MessageState::Delivered => "Success",
+        MessageState::Undelivered
+        | MessageState::Rejected
+        | MessageState::Expired
+        | MessageState::Cancelled => {
+            if message.submitted_at.is_none() && dialect != Dialect::Ucloud {
+                "SubmitFail"
+            } else {
+                "Fail"
+            }
+        }
+        _ => "Unknow",
+    }
+}
+
+/// Contract section 4.5: the carrier's own code where it gave one that says something, else SMPP's word.
+fn receipt_code(message: &MessageView) -> (&str, &'static str) {
+    let own = |word: &'static str| {
+        let says_something = message.error.bytes().any(|b| !matches!(b, b'0' | b' '));
+        if says_something { &*message.error } else { word }
+    };
+    match message.state {
+        MessageState::Queued => ("", "waiting to be submitted"),
+        MessageState::InFlight | MessageState::InDoubt => ("", "being submitted"),
+        MessageState::Submitted => ("", "submitted, no receipt yet"),
+        MessageState::Delivered => ("DELIVRD", "delivered"),
+        MessageState::Undelivered => (own("UNDELIV"), "undelivered"),
+        MessageState::Rejected => (own("REJECTD"), "rejected"),
+        MessageState::Expired => (own("EXPIRED"), "expired"),
+        MessageState::Unknown => (own("UNKNOWN"), "unknown"),
+        MessageState::Cancelled => ("DELETED", "withdrawn"),
+    }
+}

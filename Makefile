@@ -1,0 +1,49 @@
+# What there is to do. `make run` and `make test` are all one needs to begin with.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## Build and serve on this machine with nothing configured (options: ARGS="--listen 127.0.0.1:8081")
+	@scripts/need-rust
+	@echo "==> building (a first build takes some minutes)"
+	cargo build --release --locked -p postrider
+	@echo "==> serving; stop with Ctrl-C"
+	target/release/postrider dev $(ARGS)
+
+.PHONY: test
+test: ## Run every test, with what they need installed on the way
+	@scripts/test
+
+.PHONY: lint
+lint: ## Formatting, lints, layers
+	@scripts/lint
+
+.PHONY: deny
+deny: ## Licences and advisories of dependencies (installs cargo-deny)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check
+
+.PHONY: fmt
+fmt: ## Format everything
+	cargo fmt --all
+
+.PHONY: crash
+crash: ## Kill and restart under load, compare what was told with what arrived (ROUNDS=20, SEED=)
+	@scripts/campaign crash --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
+
+.PHONY: bench
+bench: ## Measure, beside the ceilings of this machine (ARGS="--short")
+	@scripts/campaign bench $(ARGS)
+
+.PHONY: failover
+failover: ## Two carriers, one away for a minute
+	@scripts/campaign failover $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for SECONDS=60 each (needs a nightly toolchain; installs cargo-fuzz)
+	@scripts/fuzz $(or $(SECONDS),60)

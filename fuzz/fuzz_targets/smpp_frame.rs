@@ -1,0 +1,54 @@
+//! A byte stream in arbitrary pieces, into a session: nothing panics, and where it is cut makes no difference.
+//!
+//! The first octet says how the stream is cut and who listens, the rest is the stream.
+#![no_main]
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use libfuzzer_sys::fuzz_target;
+use smpp::frame;
+use smpp::pdu::{Bind, BindKind};
+use smpp::session::{Event, Role, Session, SessionConfig};
+
+const FRAME_BYTES_MAX: usize = 4096;
+
+/// What comes out of a session that reads `stream` in pieces of `piece` octets.
+fn listen(role: Role, stream: &[u8], piece: usize) -> (BytesMut, usize) {
+    let now = Duration::from_secs(1);
+    let mut session = Session::new(SessionConfig::new(role), now);
+    let (mut out, mut events): (_, Vec<Event>) = (BytesMut::new(), Vec::new());
+    if role == Role::Esme {
+        let bind = Bind::new(BindKind::Transceiver, "esme", "secret");
+        session.bind(bind, &mut out).expect("a session that is open binds");
+    }
+    let (mut inbox, mut seen) = (BytesMut::new(), 0);
+    for piece in stream.chunks(piece) {
+        inbox.extend_from_slice(piece);
+        let cut = frame::cut(&mut inbox, FRAME_BYTES_MAX);
+        for frame in cut.frames() {
+            session.receive(&frame, now, &mut out, &mut events);
+            for event in events.drain(..) {
+                seen += 1;
+                if matches!(event, Event::BindRequest(_)) {
+                    session.accept_bind(&"smsc".into(), &mut out).expect("a bind waits");
+                }
+            }
+        }
+        if let Some(broken) = cut.broken {
+            session.broken(broken, &mut out);
+            break;
+        }
+        assert!(inbox.len() < FRAME_BYTES_MAX, "a whole frame was left behind");
+    }
+    session.tick(now + Duration::from_secs(3600), &mut out, &mut events);
+    (out, seen)
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((control, stream)) = input.split_first() else { return };
+    let role = if control & 1 == 0 { Role::Esme } else { Role::Smsc };
+    let at_once = listen(role, stream, stream.len().max(1));
+    let in_pieces = listen(role, stream, usize::from(control >> 1).max(1));
+    assert_eq!(at_once, in_pieces);
+});

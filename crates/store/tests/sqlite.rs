@@ -1,5 +1,7 @@
 //! The conformance suite over SQLite.
 
+#![allow(clippy::unwrap_used)] // helpers of tests stop at the first surprise, as tests do
+
 use async_trait::async_trait;
 use std::path::PathBuf;
 use store::Store;

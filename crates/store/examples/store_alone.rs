@@ -1,0 +1,283 @@
+//! What the store alone can do: the whole row work of messages' lives, without network or engine.
+//!
+//! `cargo run --release -p store --example store_alone -- --messages 2000000 --batch 1000`
+//!
+//! Several lives run beside each other, as they do in a server, so that groups form.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use sms::class::{Class, Kind};
+use sms::phone::Msisdn;
+use sms::receipt::CarrierId;
+use sms::state::ReceiptState;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use store::sqlite::{Mode, SqliteConfig, SqliteStore};
+use store::{
+    AcceptCommand, Accepted, AccountId, Answer, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt,
+    Charge, ConsumedQueue, Dialect, NewBatch, NewMessage, Next, OnCommit, ReceiptFate, RecordResults,
+    SegmentAnswer, Store, SuppressedPolicy,
+};
+
+const USAGE: &str =
+    "store_alone [--messages N] [--batch N] [--preload N] [--lives N] [--singles N] [--path FILE]";
+const NOW: i64 = 1_795_305_600_000;
+
+struct Arguments {
+    messages: u64,
+    batch: u64,
+    preload: u64,
+    lives: u64,
+    singles: u64,
+    path: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn read() -> Result<Self, String> {
+        let mut arguments = Self {
+            messages: 1_000_000,
+            batch: 1_000,
+            preload: 0,
+            lives: 4,
+            singles: 0,
+            path: None,
+        };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let value = words.next().ok_or(USAGE)?;
+            let number = || {
+                value
+                    .parse::<u64>()
+                    .map_err(|error| format!("{word} {value}: {error}\n{USAGE}"))
+            };
+            match word.as_str() {
+                "--messages" => arguments.messages = number()?,
+                "--batch" => arguments.batch = number()?.max(1),
+                "--preload" => arguments.preload = number()?,
+                "--lives" => arguments.lives = number()?.max(1),
+                "--singles" => arguments.singles = number()?,
+                "--path" => arguments.path = Some(value.into()),
+                _ => return Err(USAGE.into()),
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<(), String> {
+    let arguments = Arguments::read()?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = arguments
+        .path
+        .clone()
+        .unwrap_or_else(|| folder.path().join("alone.db"));
+    let store =
+        SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).map_err(|error| error.to_string())?;
+    let store = Arc::new(store);
+    let next = Arc::new(AtomicU64::new(0));
+    if arguments.preload > 0 {
+        lives(
+            &store,
+            &next,
+            arguments.preload,
+            1_000,
+            arguments.lives,
+            "preload",
+        )
+        .await;
+    }
+    if arguments.messages > 0 {
+        lives(
+            &store,
+            &next,
+            arguments.messages,
+            arguments.batch,
+            arguments.lives,
+            "whole lives",
+        )
+        .await;
+    }
+    if arguments.singles > 0 {
+        singles(&store, &next, arguments.singles).await;
+    }
+    println!("{:#?}", store.metrics());
+    println!("resident: {} MB", resident_mb());
+    store.close().await.map_err(|error| error.to_string())?;
+    let size = std::fs::metadata(&path).map_or(0, |file| file.len());
+    println!("file: {} MB", size >> 20);
+    Ok(())
+}
+
+/// Runs whole lives of `messages` messages, `lives` batches at a time.
+async fn lives(
+    store: &Arc<SqliteStore>,
+    next: &Arc<AtomicU64>,
+    messages: u64,
+    batch: u64,
+    lives: u64,
+    what: &str,
+) {
+    let started = Instant::now();
+    let end = next.load(Ordering::Relaxed) + messages;
+    let tasks: Vec<_> = (0..lives)
+        .map(|_| {
+            let (store, next) = (Arc::clone(store), Arc::clone(next));
+            tokio::spawn(async move {
+                loop {
+                    let first = next.fetch_add(batch, Ordering::Relaxed);
+                    if first >= end {
+                        return;
+                    }
+                    life(&store, first, batch).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{what}: {messages} messages in {seconds:.2} s: {:.0}/s",
+        messages as f64 / seconds
+    );
+}
+
+/// One batch from being accepted to its receipts.
+async fn life(store: &SqliteStore, first: u64, batch: u64) {
+    let now = NOW + (first / 100).cast_signed();
+    let Accepted::New(outcome) = store.accept(request(first, batch, now)).await.unwrap() else {
+        return;
+    };
+    let queued = outcome.queued[0];
+    let ids: Vec<_> = (0..batch.cast_signed()).map(|n| queued.first.plus(n)).collect();
+    let start = AttemptStart {
+        carrier: CarrierNo(1),
+        bind: 1,
+        now: now + 1,
+        messages: ids.clone(),
+        consumed: vec![ConsumedQueue {
+            key: queued.key,
+            first: queued.first,
+            last: queued.last,
+        }],
+    };
+    let attempt = store.begin_attempts(vec![start]).await.unwrap()[0];
+    let carrier_id =
+        |n: u64| CarrierId::new(&format!("{:x}", (first + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let outcomes = ids.iter().zip(0u64..).map(|(&id, n)| AttemptOutcome {
+        id,
+        attempt,
+        carrier: CarrierNo(1),
+        attempts: 1,
+        attempted_at: now + 1,
+        answered_at: now + 30,
+        answer: Answer::Single(SegmentAnswer {
+            status: 0,
+            carrier_id: Some(carrier_id(n)),
+        }),
+        next: Next::Submitted,
+    });
+    let results = RecordResults {
+        outcomes: outcomes.collect(),
+        closed: vec![attempt],
+    };
+    store.record_results(results).await.unwrap();
+    let receipts = (0..batch).map(|n| CarrierReceipt {
+        carrier: CarrierNo(1),
+        carrier_id: carrier_id(n),
+        state: ReceiptState::Delivered,
+        error: "000".into(),
+        received_at: now + 2_000,
+    });
+    let fates = store.record_receipts(receipts.collect()).await.unwrap();
+    assert!(
+        fates
+            .iter()
+            .all(|fate| matches!(fate, ReceiptFate::Applied { .. }))
+    );
+}
+
+fn request(first: u64, messages: u64, now: i64) -> AcceptCommand {
+    let message = |n: u64| {
+        let msisdn = Msisdn::from_u64(15_550_000_000 + (first + n) * 7_919 % 9_999_991).unwrap();
+        NewMessage {
+            msisdn,
+            written: format!("+{msisdn}").into(),
+            params: Some(format!("[\"{:06}\"]", (first + n) % 1_000_000).into()),
+            extra: None,
+            carrier: CarrierNo(1),
+            segments: 1,
+            failure: None,
+        }
+    };
+    AcceptCommand {
+        account: AccountId(1),
+        dialect: Dialect::UspeedoRest,
+        now,
+        batches: vec![NewBatch {
+            opens_session: true,
+            class: Class::Notice,
+            kind: Kind::Text,
+            template: 1,
+            text: "[Example] Your code is {1}. It is valid for five minutes.".into(),
+            sender: None,
+            label: 0,
+            custom: None,
+            due: None,
+            messages: (0..messages).map(message).collect(),
+        }],
+        idempotency: None,
+        caps: None,
+        charge: Charge::Free,
+        suppressed: SuppressedPolicy::Refuse,
+        on_commit: OnCommit(None),
+    }
+}
+
+/// Single-message accepts from 64 concurrent callers.
+async fn singles(store: &Arc<SqliteStore>, next: &Arc<AtomicU64>, count: u64) {
+    let started = Instant::now();
+    let end = next.load(Ordering::Relaxed) + count;
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let (store, next) = (Arc::clone(store), Arc::clone(next));
+            tokio::spawn(async move {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= end {
+                        return;
+                    }
+                    store
+                        .accept(request(n, 1, NOW + (n / 10).cast_signed()))
+                        .await
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "singles: {count} accepts in {seconds:.2} s: {:.0}/s",
+        count as f64 / seconds
+    );
+}
+
+/// Resident memory of this process, the benchmark's own included (Linux; 0 elsewhere).
+fn resident_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .unwrap_or(0)
+        >> 10
+}

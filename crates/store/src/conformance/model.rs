@@ -1,8 +1,485 @@
 //! Random operations against a model so simple that it cannot be wrong.
+//!
+//! A script is a list of numbers, each of which becomes one operation on whatever is there: so any list is a
+//! script, and a failing one can be shrunk.
 
 use super::Side;
+use super::given::{ACCOUNT, CARRIER, NOW, accepted, batch, everything, message, number, request};
+use crate::{
+    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, ConsumedQueue, Lane,
+    MessageFilter, MessageId, NewBatch, Next, QueueKey, ReceiptFate, RecordResults, SegmentAnswer, UnixMs,
+};
+use sms::class::Class;
+use sms::receipt::CarrierId;
+use sms::state::{MessageState, ReceiptState, aggregate};
+use std::collections::BTreeMap;
 
-/// Placeholder until the model is written.
+/// A long script of its own making.
 pub async fn random_operations_agree_with_the_model(side: &mut impl Side) {
-    side.store().probe().await.expect("written");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let script: Vec<u32> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u32
+    })
+    .take(300)
+    .collect();
+    agrees(side, &script).await;
+}
+
+/// Runs a script on the store and on the model, and compares what they show.
+pub async fn agrees(side: &mut impl Side, script: &[u32]) {
+    let mut model = Model {
+        now: NOW,
+        ..Model::default()
+    };
+    for (step, &number) in script.iter().enumerate() {
+        let mut dice = Dice(number);
+        let operation = dice.roll(16);
+        match operation {
+            0..=3 => model.accept(side, &mut dice).await,
+            4..=6 => model.begin(side, &mut dice).await,
+            7..=9 => model.record(side, &mut dice).await,
+            10..=12 => model.receive(side, &mut dice).await,
+            13 => model.release(side, &mut dice).await,
+            14 => model.expire(side, &mut dice).await,
+            _ => side.crash().await,
+        }
+        model
+            .compare(side, &format!("after step {step} (operation {operation})"))
+            .await;
+    }
+}
+
+/// Choices from one number.
+struct Dice(u32);
+
+impl Dice {
+    /// A number below `sides`.
+    fn roll(&mut self, sides: u32) -> u32 {
+        let rolled = self.0 % sides;
+        // Remixed, so that the choices of one operation are independent.
+        self.0 = (self.0 / sides).wrapping_mul(2_654_435_761).rotate_left(15) ^ self.0.rotate_left(7);
+        rolled
+    }
+
+    fn chance(&mut self, one_in: u32) -> bool {
+        self.roll(one_in) == 0
+    }
+
+    fn pick(&mut self, len: usize) -> usize {
+        self.roll(u32::try_from(len).expect("small")) as usize
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ModelMessage {
+    number: u64,
+    lane: Lane,
+    state: MessageState,
+    attempts: u8,
+    attempt: Option<AttemptId>,
+    carrier: CarrierNo,
+    /// Carrier id and state of each segment.
+    segments: Vec<(String, MessageState)>,
+}
+
+#[derive(Default)]
+struct Model {
+    now: UnixMs,
+    messages: BTreeMap<MessageId, ModelMessage>,
+    /// What waits, in order, with its place.
+    lanes: BTreeMap<Lane, Vec<(MessageId, Option<QueueKey>)>>,
+    /// What waits for its time, in the order it was put aside.
+    delayed: Vec<(UnixMs, Lane, MessageId)>,
+    open: BTreeMap<AttemptId, (CarrierNo, Vec<MessageId>)>,
+    /// Carrier ids in the order they were told.
+    named: Vec<(CarrierNo, String, MessageId)>,
+    parked: Vec<(CarrierNo, String, ReceiptState)>,
+}
+
+const CARRIERS: [CarrierNo; 2] = [CARRIER, CarrierNo(4)];
+/// So few that they come again, and so many that not each one does.
+const CARRIER_IDS: u32 = 60;
+
+impl Model {
+    async fn accept(&mut self, side: &mut impl Side, dice: &mut Dice) {
+        self.now += i64::from(dice.roll(3));
+        let class = if dice.chance(3) { Class::Otp } else { Class::Notice };
+        let due = dice.chance(4).then(|| self.now + i64::from(dice.roll(40)));
+        let numbers: Vec<u64> = (0..=dice.roll(5)).map(|_| u64::from(dice.roll(9))).collect();
+        let mut new = NewBatch {
+            class,
+            due,
+            messages: numbers.iter().map(|&n| message(n)).collect(),
+            ..batch([])
+        };
+        for message in &mut new.messages {
+            message.carrier = CARRIERS[dice.pick(2)];
+            message.failure = dice.chance(6).then_some(412);
+        }
+        let plan: Vec<_> = new
+            .messages
+            .iter()
+            .map(|message| (message.carrier, message.failure))
+            .collect();
+        let range = accepted(side.store(), request(self.now, vec![new])).await.batches[0];
+        assert_eq!(range.count as usize, plan.len());
+        for (n, (carrier, failure)) in plan.into_iter().enumerate() {
+            let id = range.first.plus(n as i64);
+            let lane = Lane {
+                carrier,
+                class,
+                account: ACCOUNT,
+            };
+            let state = if failure.is_some() {
+                MessageState::Rejected
+            } else {
+                MessageState::Queued
+            };
+            let message = ModelMessage {
+                number: numbers[n],
+                lane,
+                state,
+                attempts: 0,
+                attempt: None,
+                carrier,
+                segments: vec![],
+            };
+            self.messages.insert(id, message);
+            match (failure, due) {
+                (Some(_), _) => {}
+                (None, Some(due)) if due > self.now => self.delayed.push((due, lane, id)),
+                (None, _) => self.lanes.entry(lane).or_default().push((id, None)),
+            }
+        }
+    }
+
+    async fn begin(&mut self, side: &mut impl Side, dice: &mut Dice) {
+        let lanes: Vec<Lane> = self
+            .lanes
+            .iter()
+            .filter(|(_, w)| !w.is_empty())
+            .map(|(&lane, _)| lane)
+            .collect();
+        if lanes.is_empty() {
+            return;
+        }
+        let lane = lanes[dice.pick(lanes.len())];
+        let waiting = self.lanes.get_mut(&lane).expect("there");
+        let places: BTreeMap<MessageId, QueueKey> = super::given::waiting(side.store(), lane)
+            .await
+            .into_iter()
+            .map(|outgoing| (outgoing.id, outgoing.key))
+            .collect();
+        let from = dice.pick(waiting.len());
+        let count = (1 + dice.pick(4)).min(waiting.len() - from);
+        let taken: Vec<MessageId> = waiting.drain(from..from + count).map(|(id, _)| id).collect();
+        let carrier = CARRIERS[dice.pick(2)];
+        let consumed = taken
+            .iter()
+            .map(|&id| ConsumedQueue {
+                key: places[&id],
+                first: id,
+                last: id,
+            })
+            .collect();
+        let start = AttemptStart {
+            carrier,
+            bind: 1,
+            now: self.now,
+            messages: taken.clone(),
+            consumed,
+        };
+        let attempt = side.store().begin_attempts(vec![start]).await.expect("begun")[0];
+        for id in &taken {
+            self.messages.get_mut(id).expect("there").state = MessageState::InFlight;
+        }
+        self.open.insert(attempt, (carrier, taken));
+    }
+
+    async fn record(&mut self, side: &mut impl Side, dice: &mut Dice) {
+        let attempts: Vec<AttemptId> = self.open.keys().copied().collect();
+        if attempts.is_empty() {
+            return;
+        }
+        let attempt = attempts[dice.pick(attempts.len())];
+        let (carrier, waiting) = self.open.get_mut(&attempt).expect("open");
+        let carrier = *carrier;
+        let count = 1 + dice.pick(waiting.len());
+        let answered: Vec<MessageId> = waiting.drain(..count).collect();
+        let closed = if waiting.is_empty() { vec![attempt] } else { vec![] };
+        if waiting.is_empty() {
+            self.open.remove(&attempt);
+        }
+        let mut outcomes = vec![];
+        let mut expected = vec![];
+        for id in answered {
+            let (answer, next) = self.answer(dice);
+            let attempts = self.messages[&id].attempts + 1;
+            outcomes.push(AttemptOutcome {
+                id,
+                attempt,
+                carrier,
+                attempts,
+                attempted_at: self.now,
+                answered_at: self.now,
+                answer: answer.clone(),
+                next,
+            });
+            expected.push(self.answered(id, attempt, carrier, &answer, next));
+        }
+        let fates = side
+            .store()
+            .record_results(RecordResults { outcomes, closed })
+            .await
+            .expect("recorded");
+        assert_eq!(
+            fates.into_iter().map(|fate| fate.state).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    fn answer(&self, dice: &mut Dice) -> (Answer, Next) {
+        let taken = |dice: &mut Dice| SegmentAnswer {
+            status: 0,
+            carrier_id: Some(CarrierId::new(&format!("c{}", dice.roll(CARRIER_IDS)))),
+        };
+        let refused = SegmentAnswer {
+            status: 0x58,
+            carrier_id: None,
+        };
+        let due = self.now + i64::from(dice.roll(20));
+        let retry = Next::Retry {
+            due,
+            carrier: CARRIERS[dice.pick(2)],
+        };
+        match dice.roll(8) {
+            0..=3 => (Answer::Single(taken(dice)), Next::Submitted),
+            4 => (Answer::Segments(vec![taken(dice), taken(dice)]), Next::Submitted),
+            5 => (Answer::Single(refused), retry),
+            6 => (Answer::Single(refused), Next::Final(MessageState::Rejected)),
+            _ => (Answer::None, if dice.chance(2) { retry } else { Next::InDoubt }),
+        }
+    }
+
+    fn answered(
+        &mut self,
+        id: MessageId,
+        attempt: AttemptId,
+        carrier: CarrierNo,
+        answer: &Answer,
+        next: Next,
+    ) -> MessageState {
+        let answers: Vec<SegmentAnswer> = match answer {
+            Answer::Single(one) => vec![one.clone()],
+            Answer::Segments(all) => all.clone(),
+            Answer::None | Answer::NotSent => vec![],
+        };
+        let names: Vec<String> = answers
+            .iter()
+            .filter_map(|a| a.carrier_id.as_ref())
+            .map(|id| id.as_str().to_owned())
+            .collect();
+        let message = self.messages.get_mut(&id).expect("there");
+        message.attempts += 1;
+        message.attempt = Some(attempt);
+        message.carrier = carrier;
+        message.segments = names
+            .iter()
+            .map(|name| (name.clone(), MessageState::Submitted))
+            .collect();
+        message.state = match next {
+            Next::Submitted => MessageState::Submitted,
+            Next::Final(state) => state,
+            Next::InDoubt => MessageState::InDoubt,
+            Next::Retry { due, carrier } => {
+                self.delayed.push((
+                    due,
+                    Lane {
+                        carrier,
+                        ..message.lane
+                    },
+                    id,
+                ));
+                MessageState::Queued
+            }
+        };
+        for name in &names {
+            self.named.push((carrier, name.clone(), id));
+        }
+        for name in names {
+            let (waited, rest) = std::mem::take(&mut self.parked)
+                .into_iter()
+                .partition(|(other, parked, _)| *other == carrier && *parked == name);
+            self.parked = rest;
+            let waited: Vec<(CarrierNo, String, ReceiptState)> = waited;
+            for (_, name, state) in waited {
+                self.apply(id, &name, state);
+            }
+        }
+        self.messages[&id].state
+    }
+
+    /// What a receipt does to a message that has a segment of that name.
+    fn apply(&mut self, id: MessageId, name: &str, told: ReceiptState) -> ReceiptFate {
+        let message = self.messages.get_mut(&id).expect("there");
+        let was_final = message.state.is_final();
+        let told = told.message_state();
+        let waits = |(other, state): &&mut (String, MessageState)| other == name && state.may_become(told);
+        let Some((_, state)) = message
+            .segments
+            .iter_mut()
+            .find(waits)
+            .filter(|_| told.is_final())
+        else {
+            return if was_final {
+                ReceiptFate::Repeated { id }
+            } else {
+                ReceiptFate::Applied {
+                    id,
+                    state: message.state,
+                }
+            };
+        };
+        *state = told;
+        let states: Vec<MessageState> = message.segments.iter().map(|(_, state)| *state).collect();
+        let together = aggregate(&states);
+        let changed = message.state.may_become(together);
+        if changed {
+            message.state = together;
+        }
+        if was_final && !changed {
+            ReceiptFate::Repeated { id }
+        } else {
+            ReceiptFate::Applied {
+                id,
+                state: message.state,
+            }
+        }
+    }
+
+    async fn receive(&mut self, side: &mut impl Side, dice: &mut Dice) {
+        let mut receipts = vec![];
+        let mut expected = vec![];
+        for _ in 0..=dice.roll(3) {
+            let carrier = CARRIERS[dice.pick(2)];
+            let name = format!("c{}", dice.roll(CARRIER_IDS));
+            let state = ReceiptState::ALL[dice.pick(ReceiptState::ALL.len())];
+            receipts.push(CarrierReceipt {
+                carrier,
+                carrier_id: CarrierId::new(&name),
+                state,
+                error: "7".into(),
+                received_at: self.now,
+            });
+            // The newest that has this name now: a later attempt gives a message other names.
+            let newest = self.named.iter().rev().find(|(other, named, id)| {
+                *other == carrier
+                    && *named == name
+                    && self.messages.get(id).is_some_and(|message| {
+                        message.carrier == carrier && message.segments.iter().any(|(has, _)| *has == name)
+                    })
+            });
+            expected.push(match newest.map(|&(_, _, id)| id) {
+                Some(id) => self.apply(id, &name, state),
+                None => {
+                    self.parked.push((carrier, name, state));
+                    ReceiptFate::Parked
+                }
+            });
+        }
+        let fates = side.store().record_receipts(receipts).await.expect("recorded");
+        assert_eq!(fates, expected);
+    }
+
+    async fn release(&mut self, side: &mut impl Side, dice: &mut Dice) {
+        self.now += i64::from(dice.roll(30));
+        while side
+            .store()
+            .release_due(self.now, 3, Box::new(|_| {}))
+            .await
+            .expect("released")
+            .more
+        {}
+        let (mut due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.delayed)
+            .into_iter()
+            .partition(|(due, ..)| *due <= self.now);
+        self.delayed = rest;
+        due.sort_by_key(|(due, ..)| *due); // stable: then in the order they were put aside
+        for (_, lane, id) in due {
+            self.lanes.entry(lane).or_default().push((id, None));
+        }
+    }
+
+    async fn expire(&mut self, side: &mut impl Side, dice: &mut Dice) {
+        let before = MessageId::first_at(self.now - 100 - i64::from(dice.roll(50)));
+        while side.store().expire_messages(before).await.expect("expired") {}
+        self.messages
+            .retain(|&id, message| id >= before || !message.state.is_final());
+    }
+
+    async fn compare(&self, side: &impl Side, when: &str) {
+        let store = side.store();
+        let all: Vec<MessageId> = self.messages.keys().copied().collect();
+        let views = store.messages(all).await.expect("read");
+        let seen: Vec<_> = views
+            .iter()
+            .map(|view| (view.id, view.state, view.attempts))
+            .collect();
+        let known: Vec<_> = self
+            .messages
+            .iter()
+            .map(|(&id, m)| (id, m.state, m.attempts))
+            .collect();
+        assert_eq!(seen, known, "{when}");
+
+        for (&lane, waiting) in &self.lanes {
+            let waiting: Vec<MessageId> = waiting.iter().map(|(id, _)| *id).collect();
+            assert_eq!(super::given::waiting_ids(store, lane).await, waiting, "{when}");
+        }
+        let open: Vec<_> = store.open_attempts().await.expect("read");
+        let open: Vec<_> = open
+            .into_iter()
+            .map(|attempt| {
+                (
+                    attempt.attempt,
+                    attempt.messages.into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        let known: Vec<_> = self
+            .open
+            .iter()
+            .map(|(&attempt, (_, ids))| (attempt, ids.clone()))
+            .collect();
+        assert_eq!(open, known, "{when}");
+
+        let counts = store.counts().await.expect("counted");
+        let queued = self.lanes.values().map(Vec::len).sum::<usize>();
+        let in_flight = self.open.values().map(|(_, ids)| ids.len()).sum::<usize>();
+        let counted = [counts.queued, counts.delayed, counts.in_flight, counts.parked].map(|n| n as usize);
+        assert_eq!(
+            counted,
+            [queued, self.delayed.len(), in_flight, self.parked.len()],
+            "{when}"
+        );
+        let due = self.delayed.iter().map(|(due, ..)| *due).min();
+        assert_eq!(store.next_due().await.expect("read"), due, "{when}");
+
+        let n = when.len() as u64 % 9;
+        let by_number = MessageFilter {
+            numbers: vec![number(n)],
+            ..everything()
+        };
+        let mut known: Vec<MessageId> = self
+            .messages
+            .iter()
+            .filter(|(_, m)| m.number == n)
+            .map(|(&id, _)| id)
+            .collect();
+        known.reverse();
+        assert_eq!(super::given::found(store, by_number).await, known, "{when}");
+    }
 }

@@ -98,9 +98,9 @@ fn last_attempt(conn: &Connection, id: MessageId) -> Result<Option<(AttemptId, u
         .tried("look for a message's last attempt")
 }
 
-/// What memory holds of the open attempts, after a start. Those that lack no result any more (a kill came
-/// before they were closed) are closed here.
-pub(super) fn load(conn: &Connection) -> Result<Vec<(AttemptId, OpenSpan)>, StoreError> {
+/// The open attempts after a start. Those that lack no result any more (a kill came before they were
+/// closed) are closed here.
+pub(super) fn tidy(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
     let open = open(conn)?;
     let keep: Vec<String> = open.iter().map(|attempt| attempt.attempt.to_string()).collect();
     conn.execute(
@@ -108,13 +108,15 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<(AttemptId, OpenSpan)>, Stor
         [],
     )
     .tried("close answered attempts")?;
-    Ok(open
-        .into_iter()
-        .map(|attempt| {
-            let messages: Vec<MessageId> = attempt.messages.iter().map(|&(id, _)| id).collect();
-            (attempt.attempt, span(attempt.bind, &messages))
-        })
-        .collect())
+    Ok(open)
+}
+
+/// What memory holds of open attempts.
+pub(super) fn spans(open: &[OpenAttempt]) -> impl Iterator<Item = (AttemptId, OpenSpan)> {
+    open.iter().map(|attempt| {
+        let messages: Vec<MessageId> = attempt.messages.iter().map(|&(id, _)| id).collect();
+        (attempt.attempt, span(attempt.bind, &messages))
+    })
 }
 
 /// Whether and where a message is in flight, for a view.

@@ -53,19 +53,28 @@ pub(super) fn serve(
     let shared = Shared {
         numbers: RwLock::new(indexes.numbers),
         lanes: Mutex::new(lanes(conn).tried("count what waits")?),
-        open: RwLock::new(attempts::load(conn)?.into_iter().collect()),
+        open: RwLock::new(attempts::spans(&attempts::tidy(conn)?).collect()),
         meters,
     };
     Ok((shared, memory))
 }
 
-/// What a tool needs: nothing but the shape.
-pub(super) fn tool(conn: &Connection, meters: Arc<Meters>) -> Result<Shared, StoreError> {
-    Ok(Shared {
-        numbers: RwLock::new(Index::load(conn, Kind::Number, 16, 0).tried("load the number index")?),
-        lanes: Mutex::new(lanes(conn).tried("count what waits")?),
-        open: RwLock::default(),
-        meters,
+/// What a tool needs to look at messages, as they are now; changes nothing.
+pub(super) fn tool(
+    conn: &Connection,
+    config: &SqliteConfig,
+    meters: Arc<Meters>,
+) -> Result<Shared, StoreError> {
+    super::query::snapshot(conn, || {
+        let mut numbers =
+            Index::load(conn, Kind::Number, config.run_entries_max, 0).tried("load the number index")?;
+        push_numbers(conn, &mut numbers).tried("load the number index")?;
+        Ok(Shared {
+            numbers: RwLock::new(numbers),
+            lanes: Mutex::new(lanes(conn).tried("count what waits")?),
+            open: RwLock::new(attempts::spans(&attempts::open(conn)?).collect()),
+            meters,
+        })
     })
 }
 

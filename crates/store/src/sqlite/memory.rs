@@ -150,7 +150,7 @@ pub(super) struct Effects {
     pub(super) closed: Vec<AttemptId>,
     pub(super) delayed: i64,
     pub(super) requests: usize,
-    /// Rows below were deleted: runs with nothing else in them go.
+    /// Runs that lead to nothing any more, by their numbers.
     pub(super) dropped: Vec<(Kind, i64)>,
     /// Where the sweep of old messages goes on.
     pub(super) sweep: Option<MessageId>,
@@ -261,10 +261,9 @@ impl Work<'_> {
         self.memory.parked.forget_journal();
         self.memory.requests_since_purge += effects.requests;
         self.memory.sweep = effects.sweep.unwrap_or(self.memory.sweep);
-        for (kind, before) in effects.dropped {
-            while let Some(run) = self.with_index(kind, |index| index.drop_oldest(before)) {
-                self.memory.dropped.push_back(run);
-            }
+        for (kind, no) in effects.dropped {
+            let run = self.with_index(kind, |index| index.remove(no));
+            self.memory.dropped.extend(run);
         }
     }
 

@@ -123,7 +123,7 @@ impl SqliteStore {
                 let (shared, memory) = load::serve(&conn, &config, Arc::clone(&meters))?;
                 (Arc::new(shared), Some(memory))
             }
-            Mode::Tool => (Arc::new(load::tool(&conn, Arc::clone(&meters))?), None),
+            Mode::Tool => (Arc::new(load::tool(&conn, &config, Arc::clone(&meters))?), None),
         };
         let commands = Arc::new(Commands::new(&config, Arc::clone(&meters)));
         let signal = Arc::new(Signal::default());

@@ -30,7 +30,7 @@ pub(super) fn expire_messages(work: &mut Work<'_>, before: MessageId) -> Result<
         _ => before.0,
     };
     delete_batches(work.conn, start.0, end).tried("delete old batches")?;
-    work.effects.dropped.push((Kind::Number, end));
+    drop_empty_runs(work, end).tried("look for runs without messages")?;
     // Ids are never given twice, not even when no message is left to tell the last one.
     let floor = work.memory.last_id.0;
     work.conn
@@ -82,6 +82,27 @@ fn delete_batches(conn: &Connection, start: i64, end: i64) -> rusqlite::Result<(
     Ok(())
 }
 
+/// Lets go of runs of numbers none of whose messages is left.
+fn drop_empty_runs(work: &mut Work<'_>, before: i64) -> rusqlite::Result<()> {
+    let sealed = work.with_index(Kind::Number, |index| index.sealed());
+    let mut left = work
+        .conn
+        .prepare_cached("SELECT 1 FROM message WHERE id BETWEEN ?1 AND ?2 LIMIT 1")?;
+    for run in sealed.iter().filter(|run| run.last_id() < before) {
+        if !left.exists((run.first_id(), run.last_id()))? {
+            work.effects.dropped.push((Kind::Number, run.no()));
+        }
+    }
+    Ok(())
+}
+
+/// Lets go of runs all of whose rows are older than `before`.
+fn drop_old_runs(work: &mut Work<'_>, kind: Kind, before: i64) {
+    let sealed = work.with_index(kind, |index| index.sealed());
+    let old = sealed.iter().filter(|run| run.last_id() < before);
+    work.effects.dropped.extend(old.map(|run| (kind, run.no())));
+}
+
 /// What is done beside the commands of a group; true when the oldest dropped run is gone with it.
 pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
     if work.memory.requests_since_purge >= REQUESTS_A_STEP / 2 {
@@ -95,7 +116,7 @@ pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
             .tried("delete an old run");
     }
     let old = MessageId::first_at(work.memory.now - work.memory.config.receipt_age_ms_max).0;
-    work.effects.dropped.push((Kind::Receipt, old));
+    drop_old_runs(work, Kind::Receipt, old);
     Ok(false)
 }
 
@@ -120,6 +141,6 @@ fn purge_requests(work: &mut Work<'_>) -> Result<(), StoreError> {
         .prepare_cached("DELETE FROM request WHERE id <= ?1")
         .and_then(|mut delete| delete.execute([last]))
         .tried("delete old requests")?;
-    work.effects.dropped.push((Kind::Request, last + 1));
+    drop_old_runs(work, Kind::Request, last + 1);
     Ok(())
 }

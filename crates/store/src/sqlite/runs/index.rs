@@ -20,6 +20,11 @@ pub(in crate::sqlite) struct Sealed {
 }
 
 impl Sealed {
+    /// Its number, never given twice while one of its pages is left.
+    pub(in crate::sqlite) fn no(&self) -> i64 {
+        self.no
+    }
+
     /// The newest row in it.
     pub(in crate::sqlite) fn last_id(&self) -> i64 {
         self.last_id
@@ -185,8 +190,10 @@ impl Index {
         Ok(index)
     }
 
-    /// Deletes pages that a seal cut short has left behind.
+    /// Deletes pages of no run: what a seal or a deletion cut short has left behind.
     pub(in crate::sqlite) fn delete_leftover_pages(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let first_no = self.sealed.first().map_or(self.next_no, |run| run.no);
+        conn.execute(self.kind.delete_pages(), (0, page_id(first_no, 0) - 1))?;
         conn.execute(self.kind.delete_pages(), (page_id(self.next_no, 0), i64::MAX))?;
         Ok(())
     }
@@ -301,10 +308,10 @@ impl Index {
         }
     }
 
-    /// Removes the oldest run when all in it is older than `before`; its pages are the caller's to delete.
-    pub(in crate::sqlite) fn drop_oldest(&mut self, before: i64) -> Option<Arc<Sealed>> {
-        let oldest = self.sealed.first()?;
-        (oldest.last_id < before).then(|| Arc::make_mut(&mut self.sealed).remove(0))
+    /// Takes a run out; its pages are the caller's to delete.
+    pub(in crate::sqlite) fn remove(&mut self, no: i64) -> Option<Arc<Sealed>> {
+        let place = self.sealed.iter().position(|run| run.no == no)?;
+        Some(Arc::make_mut(&mut self.sealed).remove(place))
     }
 
     /// Lets go of the filters of the oldest runs when they take too much memory together.

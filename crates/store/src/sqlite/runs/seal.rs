@@ -24,7 +24,8 @@ pub(in crate::sqlite) struct Sorted {
 impl Sorted {
     fn new(recent: &Recent) -> Self {
         let mut entries = recent.entries_from(0).to_vec();
-        entries.sort_unstable();
+        // Stable: entries of one key stay in the order they came, whatever their ids.
+        entries.sort_by_key(|entry| entry.key);
         let mut filter = Filter::for_keys(entries.len());
         for entry in &entries {
             filter.insert(entry.key);

@@ -96,6 +96,14 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// Reads a JSON object into a structure. serde alone would take an array for one, by position.
+/// `None` when it is malformed, is no object, or names a field twice.
+pub(crate) fn structure<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    json.trim_ascii_start()
+        .starts_with('{')
+        .then(|| serde_json::from_str(json).ok())?
+}
+
 /// What an array as the value of a member means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrays {
@@ -199,6 +207,18 @@ mod tests {
             .collect();
         assert_eq!(seen, [("b", "1"), ("a", "[2]"), ("b", "null")]);
         assert!(serde_json::from_str::<Members<'_>>("[1]").is_err());
+    }
+
+    #[test]
+    fn a_structure_is_read_from_an_object_only() {
+        #[derive(Deserialize)]
+        struct One {
+            n: u8,
+        }
+        assert_eq!(structure::<One>(" {\"n\":1} ").map(|one| one.n), Some(1));
+        for other in ["[1]", "{\"n\":1,\"n\":1}", "{}", "", "{"] {
+            assert!(structure::<One>(other).is_none(), "{other}");
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub fn read(body: &[u8], now: UnixMs, limits: &Limits) -> Result<MessagesRequest
     let text = std::str::from_utf8(body).map_err(|_| &NOT_JSON)?;
     // JSON at all, before it is what the page describes: the vendor has a code for each.
     serde_json::from_str::<&RawValue>(text).map_err(|_| &NOT_JSON)?;
-    let request: Request<'_> = serde_json::from_str(text).map_err(|_| &PARAMETERS)?;
+    let request: Request<'_> = json::structure(text).ok_or(&PARAMETERS)?;
     let entries_max = limits.engagelab_recipients_max;
     let (recipients, entries) =
         recipients::read(request.to, Grammar::EngageLabC, entries_max).map_err(|error| match error {
@@ -75,7 +75,7 @@ pub fn read(body: &[u8], now: UnixMs, limits: &Limits) -> Result<MessagesRequest
         })?;
     let template = request.template.ok_or_else(|| invalid("template is required"))?;
     let template: Template<'_> =
-        serde_json::from_str(template.get()).map_err(|_| invalid("template must be an object"))?;
+        json::structure(template.get()).ok_or_else(|| invalid("template must be an object"))?;
     if matches!(
         request.plan_name.map(Written::read),
         Some(None | Some(Written::Array(_) | Written::Object(_)))
@@ -202,6 +202,7 @@ mod tests {
             ("{}".to_owned(), 3002),
             (r#"{"to":["923700056581"]}"#.to_owned(), 3002),
             (r#"{"to":["923700056581"],"template":7}"#.to_owned(), 3002),
+            (r#"{"to":["923700056581"],"template":["2336"]}"#.to_owned(), 3002),
             (r#"{"to":["923700056581"],"template":{}}"#.to_owned(), 3002),
             (r#"{"to":["923700056581"],"template":{"id":""}}"#.to_owned(), 3002),
             (r#"{"to":["923700056581"],"template":{"id":[]}}"#.to_owned(), 3002),

@@ -57,7 +57,7 @@ struct Request<'a> {
     #[serde(borrow, default)]
     msg_type: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    body: Option<Body<'a>>,
+    body: Option<&'a RawValue>,
 }
 
 /// The table of the page is flat, so `msg_type` and `custom_args` are also taken from in here.
@@ -81,7 +81,7 @@ struct Body<'a> {
 /// 30400, 32001, 32003, 33001, 33003, 33004, 34020.
 pub fn read(body: &[u8], limits: &Limits) -> Result<SendRequest, Refused> {
     let text = std::str::from_utf8(body).map_err(|_| &BAD_REQUEST)?;
-    let request: Request<'_> = serde_json::from_str(text).map_err(|_| &BAD_REQUEST)?;
+    let request: Request<'_> = json::structure(text).ok_or(&BAD_REQUEST)?;
     let entries_max = limits.engagelab_recipients_max;
     let (recipients, entries) =
         recipients::read(request.to, Grammar::EngageLabA, entries_max).map_err(|error| match error {
@@ -92,9 +92,10 @@ pub fn read(body: &[u8], limits: &Limits) -> Result<SendRequest, Refused> {
                 format!("Too many recipients in to: the maximum is {entries_max}"),
             ),
         })?;
-    let body = request
+    let body: Body<'_> = request
         .body
-        .ok_or_else(|| Refused::saying(&BAD_REQUEST, "body is required"))?;
+        .and_then(|body| json::structure(body.get()))
+        .ok_or_else(|| Refused::saying(&BAD_REQUEST, "body must be an object"))?;
     check_msg_type(request.msg_type.or(body.msg_type))?;
     let item = Item {
         template: template(body.template_id)?,
@@ -274,6 +275,7 @@ mod tests {
                 33001,
             ),
             (r#"{"to":["+12673800456"],"body":"text"}"#.to_owned(), 30400),
+            (r#"{"to":["+12673800456"],"body":[2336]}"#.to_owned(), 30400),
             (
                 r#"{"to":["+12673800456"],"to":[],"body":{"template_id":1}}"#.to_owned(),
                 30400,

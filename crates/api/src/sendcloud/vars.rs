@@ -49,15 +49,16 @@ pub(super) fn read_tos(written: &str) -> Option<Vec<To>> {
 }
 
 fn tos(written: &str) -> Option<Vec<To>> {
-    let parts: Vec<ToParts<'_>> = serde_json::from_str(written).ok()?;
-    let read = |to: &ToParts<'_>| {
+    let elements: Vec<&RawValue> = serde_json::from_str(written).ok()?;
+    let read = |element: &RawValue| {
+        let to: ToParts<'_> = json::structure(element.get())?;
         let phone = Written::read(to.phone)?.into_text()?;
         Some(To {
             phone: Box::from(phone.trim()),
             values: values(to.vars)?,
         })
     };
-    parts.iter().map(read).collect()
+    elements.into_iter().map(read).collect()
 }
 
 /// Reads `code`: bare digits as every client sends them, or the page's sample `{"code":"123456"}`.
@@ -69,7 +70,7 @@ pub(super) fn read_code(written: &str) -> Option<Box<str>> {
         code: &'a RawValue,
     }
     let sample = || {
-        let sample: Sample<'_> = serde_json::from_str(written).ok()?;
+        let sample: Sample<'_> = json::structure(written)?;
         Written::read(sample.code)?
             .into_text()
             .map(|code| code.into_owned())
@@ -190,6 +191,7 @@ mod tests {
             r#"[{"vars":{}}]"#,
             r#"[{"phone":["1"],"vars":{}}]"#,
             r#"[{"phone":"1","vars":"x"}]"#,
+            r#"[["1",{}]]"#,
             "[1]",
             "x",
         ] {

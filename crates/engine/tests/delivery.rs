@@ -324,3 +324,23 @@ async fn what_cannot_be_accepted_says_so_and_nothing_is_sent() {
         "not before its time"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_comes_late_settles_what_was_held() {
+    let smsc = Smsc::start(|_, _| Act {
+        late_ms: 1_500,
+        receipt: None,
+        ..Act::DELIVER
+    })
+    .await;
+    let settings = SmppSettings {
+        in_doubt: InDoubt::Hold,
+        response_timeout_s: 1,
+        ..smpp(smsc.port)
+    };
+    let house = House::start(vec![settings]).await;
+    let outcome = house.send(PLAIN, &numbers(1)).await;
+    house.until(&outcome, "held", state(State::InDoubt)).await;
+    house.until(&outcome, "taken", state(State::Submitted)).await;
+    assert_eq!(smsc.seen().len(), 1);
+}

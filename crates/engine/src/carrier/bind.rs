@@ -365,21 +365,21 @@ impl BindSession {
             let number = encode::segment_number(&message);
             match self.context.profile.pdus(&message, number, &mut self.texts) {
                 Ok(pdus) => {
-                    let slot = self.flight.depart(message, attempt, pdus.len(), now);
+                    let serial = self.flight.depart(message, attempt, pdus.len(), now);
                     requests.extend(
                         pdus.into_iter()
                             .enumerate()
-                            .map(|(at, pdu)| Request::new(Flight::token(slot, at), pdu)),
+                            .map(|(at, pdu)| Request::new(Flight::token(serial, at), pdu)),
                     );
                 }
                 Err(_too_long) => {
                     // Checked when it was accepted; a carrier with shorter segments can still make it too long.
-                    let slot = self.flight.depart(message, attempt, 1, now);
+                    let serial = self.flight.depart(message, attempt, 1, now);
                     let answer = SegmentAnswer {
                         status: CommandStatus::RINVMSGLEN.0,
                         carrier_id: None,
                     };
-                    if let Some(flying) = self.flight.answer_unsent(Flight::token(slot, 0), answer) {
+                    if let Some(flying) = self.flight.answer_unsent(Flight::token(serial, 0), answer) {
                         self.conclude(flying);
                     }
                 }
@@ -415,10 +415,7 @@ impl BindSession {
                         self.conclude(flying);
                     }
                 }
-                Event::LateResponse { status, .. } => {
-                    tracing::debug!(carrier = %self.context.entry.name, %status, "an answer came after its deadline");
-                    self.count_answer("late");
-                }
+                Event::LateResponse { token, status, pdu } => self.answered_late(token, status, &pdu),
                 Event::Deliver { sequence, pdu } => {
                     let read = receipt::of_deliver(&pdu);
                     self.delivered(sequence, read, Pdu::from(DeliverSmResp::default()));
@@ -457,22 +454,47 @@ impl BindSession {
     }
 
     fn answered(&mut self, token: u64, status: CommandStatus, pdu: &Pdu) {
-        let carrier_id = match pdu {
-            Pdu::SubmitSmResp(resp) if status.is_ok() => self
-                .context
-                .notation
-                .submit_id(&String::from_utf8_lossy(resp.message_id.as_bytes())),
-            _ => None,
-        };
-        if let Some(flying) = self.flight.answer(
-            token,
-            SegmentAnswer {
-                status: status.0,
-                carrier_id,
-            },
-        ) {
+        let answer = self.segment_answer(status, pdu);
+        if let Some(flying) = self.flight.answer(token, answer) {
             self.conclude(flying);
         }
+    }
+
+    fn segment_answer(&self, status: CommandStatus, pdu: &Pdu) -> SegmentAnswer {
+        let carrier_id = match pdu {
+            Pdu::SubmitSmResp(resp) if status.is_ok() => {
+                let id = String::from_utf8_lossy(resp.message_id.as_bytes());
+                self.context.notation.submit_id(&id)
+            }
+            _ => None,
+        };
+        SegmentAnswer {
+            status: status.0,
+            carrier_id,
+        }
+    }
+
+    /// An answer after its deadline settles a message that was held; one that is sent again is past helping.
+    fn answered_late(&mut self, token: u64, status: CommandStatus, pdu: &Pdu) {
+        self.count_answer("late");
+        let Some(held) = self.flight.late(token) else {
+            return;
+        };
+        let answer = self.segment_answer(status, pdu);
+        self.outcomes.push(AttemptOutcome {
+            id: held.id,
+            attempt: held.attempt,
+            carrier: self.context.entry.no,
+            attempts: held.attempts,
+            attempted_at: held.attempted_at,
+            answered_at: self.now(),
+            answer: Answer::Single(answer),
+            next: if status.is_ok() {
+                Next::Submitted
+            } else {
+                Next::Final(MessageState::Rejected)
+            },
+        });
     }
 
     fn give_up(&mut self, token: u64, unsent: bool) {
@@ -487,6 +509,10 @@ impl BindSession {
         self.landing.slots += flying.slots;
         self.landing.segments += flying.segments();
         let (answer, next, counts) = self.decide(&flying, now);
+        if next == Next::InDoubt {
+            self.flight
+                .hold(&flying, flying.message.attempts.saturating_add(1));
+        }
         self.outcomes.push(AttemptOutcome {
             id: flying.message.id,
             attempt: flying.attempt,

@@ -1,24 +1,42 @@
 //! What is in flight on one bind: from being taken off the queue until its result is durable.
 //!
-//! Every message has a slot; the token of each of its segments' requests is made of the slot and the segment.
-//! An attempt (one durable record of many messages) is closed when the last of its messages has a result.
+//! Every message has a serial number, never used again on the bind; the token of each of its segments' requests is made
+//! of that and the segment. An attempt (one durable record of many messages) is closed when the last of its messages
+//! has a result.
 
-use slab::Slab;
-use std::collections::HashMap;
-use store::{AttemptId, Outgoing, SegmentAnswer, UnixMs};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+use store::{AttemptId, MessageId, Outgoing, SegmentAnswer, UnixMs};
 
 /// Messages in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Flight {
-    slots: Slab<InFlight>,
+    flying: HashMap<u64, InFlight>,
+    serial: u64,
+    /// Held messages whose answer may still come late, oldest first.
+    held: VecDeque<Held>,
     /// Messages of each attempt that have no recorded result.
     open: HashMap<AttemptId, u32>,
     segments: usize,
 }
 
+/// A message in doubt that is held: a late answer still settles it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    serial: u64,
+    pub(crate) id: MessageId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) attempts: u8,
+    pub(crate) attempted_at: UnixMs,
+}
+
+/// Held messages remembered for a late answer.
+const HELD_MAX: usize = 1000;
+
 /// One message in flight.
 #[derive(Debug)]
 pub(crate) struct InFlight {
+    serial: u64,
     pub(crate) message: Outgoing,
     pub(crate) attempt: AttemptId,
     pub(crate) attempted_at: UnixMs,
@@ -46,17 +64,19 @@ impl InFlight {
 const SEGMENT_BITS: u32 = 8;
 
 impl Flight {
-    /// Puts a message on its way; returns its slot.
+    /// Puts a message on its way; returns its serial number.
     pub(crate) fn depart(
         &mut self,
         message: Outgoing,
         attempt: AttemptId,
         segments: usize,
         now: UnixMs,
-    ) -> usize {
+    ) -> u64 {
         *self.open.entry(attempt).or_default() += 1;
         self.segments += segments;
-        self.slots.insert(InFlight {
+        self.serial += 1;
+        let flying = InFlight {
+            serial: self.serial,
             message,
             attempt,
             attempted_at: now,
@@ -65,12 +85,41 @@ impl Flight {
             slots: 0,
             doubtful: false,
             unsent: false,
-        })
+        };
+        self.flying.insert(self.serial, flying);
+        self.serial
     }
 
-    /// The token of one segment of a slot.
-    pub(crate) const fn token(slot: usize, segment: usize) -> u64 {
-        (slot as u64) << SEGMENT_BITS | segment as u64
+    /// Remembers a message that is held in doubt, in case its answer comes late. Messages of several segments are
+    /// not: one late answer says too little of them.
+    pub(crate) fn hold(&mut self, flying: &InFlight, attempts: u8) {
+        if flying.segments() != 1 {
+            return;
+        }
+        if self.held.len() >= HELD_MAX {
+            self.held.pop_front();
+        }
+        self.held.push_back(Held {
+            serial: flying.serial,
+            id: flying.message.id,
+            attempt: flying.attempt,
+            attempts,
+            attempted_at: flying.attempted_at,
+        });
+    }
+
+    /// The held message a late answer belongs to.
+    pub(crate) fn late(&mut self, token: u64) -> Option<Held> {
+        let at = self
+            .held
+            .iter()
+            .position(|held| held.serial == token >> SEGMENT_BITS)?;
+        self.held.remove(at)
+    }
+
+    /// The token of one segment of a message.
+    pub(crate) const fn token(serial: u64, segment: usize) -> u64 {
+        serial << SEGMENT_BITS | segment as u64
     }
 
     /// An answer came for a token. Gives the message back when that was the last one missing.
@@ -85,9 +134,10 @@ impl Flight {
 
     /// A verdict of our own for a segment that never left: it holds no slot of the window.
     pub(crate) fn answer_unsent(&mut self, token: u64, answer: SegmentAnswer) -> Option<InFlight> {
-        let slot = (token >> SEGMENT_BITS) as usize;
         let mut landed = self.settle(token, Some(answer), false);
-        let flying = landed.as_mut().or_else(|| self.slots.get_mut(slot));
+        let flying = landed
+            .as_mut()
+            .or_else(|| self.flying.get_mut(&(token >> SEGMENT_BITS)));
         if let Some(flying) = flying {
             flying.slots = flying.slots.saturating_sub(1);
         }
@@ -95,9 +145,9 @@ impl Flight {
     }
 
     fn settle(&mut self, token: u64, answer: Option<SegmentAnswer>, unsent: bool) -> Option<InFlight> {
-        let slot = (token >> SEGMENT_BITS) as usize;
+        let serial = token >> SEGMENT_BITS;
         let segment = (token & ((1 << SEGMENT_BITS) - 1)) as usize;
-        let flying = self.slots.get_mut(slot)?;
+        let flying = self.flying.get_mut(&serial)?;
         let place = flying.answers.get_mut(segment)?;
         if place.is_some() {
             return None;
@@ -111,12 +161,15 @@ impl Flight {
             None => flying.doubtful = true,
         }
         flying.answered = flying.answered.saturating_add(1);
-        (usize::from(flying.answered) >= flying.answers.len()).then(|| self.slots.remove(slot))
+        if usize::from(flying.answered) < flying.answers.len() {
+            return None;
+        }
+        self.flying.remove(&serial)
     }
 
     /// Everything that is still in flight, when the session is over.
     pub(crate) fn abandon(&mut self) -> Vec<InFlight> {
-        self.slots.drain().collect()
+        self.flying.drain().map(|(_, flying)| flying).collect()
     }
 
     /// A message's result is about to be recorded: returns its attempt when that was the last message of it.
@@ -147,6 +200,6 @@ impl Flight {
 
     /// True when nothing is in flight and every result is durable.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.segments == 0
+        self.flying.is_empty() && self.segments == 0
     }
 }

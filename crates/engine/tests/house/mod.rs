@@ -36,6 +36,8 @@ pub(crate) struct Act {
     pub receipt: Option<MessageState>,
     /// The receipt comes before the answer.
     pub early: bool,
+    /// The answer waits this long.
+    pub(crate) late_ms: u64,
     /// The connection is dropped instead of an answer.
     pub hang_up: bool,
 }
@@ -45,6 +47,7 @@ impl Act {
         status: Some(CommandStatus::ROK),
         receipt: Some(MessageState::DELIVERED),
         early: false,
+        late_ms: 0,
         hang_up: false,
     };
 
@@ -53,6 +56,7 @@ impl Act {
             status: Some(status),
             receipt: None,
             early: false,
+            late_ms: 0,
             hang_up: false,
         }
     }
@@ -116,7 +120,7 @@ impl Smsc {
                 )
             },
         );
-        tokio::spawn(async move { drop(serve.await) });
+        tokio::spawn(serve);
         Self {
             port,
             seen,
@@ -166,6 +170,9 @@ async fn session(
                 return;
             }
             let id = format!("{n:x}");
+            if act.late_ms > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(act.late_ms)).await;
+            }
             if let Some(status) = act.status {
                 answers.push(PduReply {
                     sequence,

@@ -1,5 +1,11 @@
 //! A whole engine on a real store in a temporary folder, and a scripted SMSC on a real socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
 use engine::accept::{
     Duplicates, Item, Missing, Once, Outcome, Overlong, Recipient, Reply, Rules, SignatureRef, Submission,
     TemplateRef, Values,

@@ -1,4 +1,10 @@
 //! SendCloud over the router: what each request is answered, and what becomes of what it sends.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests stop at the first surprise"
+)]
 
 mod house;
 

@@ -3,8 +3,7 @@
 use super::answer;
 use super::auth::{self, Caller};
 use super::codes::{
-    BODY_UNREADABLE, Code, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused,
-    SERVER_ERROR,
+    BODY_UNREADABLE, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR,
 };
 use super::params::{Params, check_content_type};
 use super::rules::{code_of_error, rules};
@@ -12,7 +11,7 @@ use super::status::{self, StatusQuery};
 use super::wire::SendRequest;
 use crate::idempotency::{self, Recorded};
 use crate::per_minute::PerMinute;
-use crate::{Api, body};
+use crate::{Api, Limits, body};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -29,26 +28,18 @@ const SCOPE_FIELD: &str = "sendcloud";
 const SCOPE_HEADER: &str = "sendcloud-header";
 
 /// How an interface reads its parameters.
-pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &crate::Limits) -> Result<SendRequest<'a>, Refused>;
+pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendRequest<'a>, Refused>;
 
 /// Any of the interfaces that send.
 pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Response {
-    let (parts, body) = match receive(&api, request).await {
-        Ok(received) => received,
-        Err(refused) => return refused,
+    let done = async {
+        let (parts, body) = receive(&api, request).await?;
+        try_send(&api, read, &parts, &body).await
     };
-    match try_send(&api, read, &parts, &body).await {
-        Ok((status, body)) => answer::response(status, body),
-        Err(refused) => plain(refused),
-    }
+    respond(done.await)
 }
 
-async fn try_send(
-    api: &Api,
-    read: Reader,
-    parts: &Parts,
-    body: &Bytes,
-) -> Result<(StatusCode, Bytes), Refused> {
+async fn try_send(api: &Api, read: Reader, parts: &Parts, body: &Bytes) -> Result<Recorded, Refused> {
     let params = read_params(parts, body)?;
     let catalog = api.engine.catalog();
     let caller = auth::authenticate(&params, &catalog, api.engine.now(), &api.limits)?;
@@ -68,14 +59,14 @@ async fn try_send(
         rules: rules(request.grammar),
     };
     match api.engine.accept(submission, once).await {
-        Ok((submission, Reply::New(outcome))) => Ok((
-            StatusCode::OK,
-            answer::sent(&submission, &outcome, api.engine.public_ids()).into(),
-        )),
+        Ok((submission, Reply::New(outcome))) => {
+            let body = answer::sent(&submission, &outcome, api.engine.public_ids());
+            Ok(answered(body))
+        }
         Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
         Ok((_, Reply::Repeat { answer, .. })) => {
             let first = Recorded::decode(answer).ok_or(&SERVER_ERROR)?;
-            Ok((first.status, first.body))
+            Ok(first)
         }
         Err(error) => {
             let code = code_of_error(&error);
@@ -128,31 +119,18 @@ pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> 
     struct Info {
         timestamp: i64,
     }
-    match check_method(request.method()) {
-        Ok(()) => answer::response(
-            StatusCode::OK,
-            answer::body_with(
-                &OK,
-                Info {
-                    timestamp: api.engine.now(),
-                },
-                32,
-            ),
-        ),
-        Err(refused) => refused,
-    }
+    let timestamp = api.engine.now();
+    let told = || answered(answer::body_with(&OK, Info { timestamp }, 32));
+    respond(check_method(request.method()).map(|()| told()))
 }
 
 /// `/smsapi/status/query`: what became of messages.
 pub(super) async fn status_query(api: Arc<Api>, calls: Arc<PerMinute>, request: Request) -> Response {
-    let (parts, body) = match receive(&api, request).await {
-        Ok(received) => received,
-        Err(refused) => return refused,
+    let done = async {
+        let (parts, body) = receive(&api, request).await?;
+        try_status_query(&api, &calls, &parts, &body).await
     };
-    match try_status_query(&api, &calls, &parts, &body).await {
-        Ok(body) => answer::response(StatusCode::OK, body),
-        Err(refused) => plain(refused),
-    }
+    respond(done.await)
 }
 
 async fn try_status_query(
@@ -160,7 +138,7 @@ async fn try_status_query(
     calls: &PerMinute,
     parts: &Parts,
     body: &Bytes,
-) -> Result<Vec<u8>, Refused> {
+) -> Result<Recorded, Refused> {
     let params = read_params(parts, body)?;
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
     let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
@@ -172,27 +150,23 @@ async fn try_status_query(
         tracing::warn!(%error, "a SendCloud status query failed");
         &SERVER_ERROR
     })?;
-    Ok(status::answer(&found, caller, &catalog, api.engine.public_ids()))
+    let body = status::answer(&found, caller, &catalog, api.engine.public_ids());
+    Ok(answered(body))
 }
 
 /// Everything under `/smsapi/` that is no interface of ours.
 pub(super) async fn unknown() -> Response {
-    answer::response(
-        StatusCode::NOT_FOUND,
-        answer::refusal(Refused::from(&NO_SUCH_INTERFACE)),
-    )
+    respond(Err(Refused::from(&NO_SUCH_INTERFACE)))
 }
 
-/// The request in parts and its body, or what it is told.
-async fn receive(api: &Api, request: Request) -> Result<(Parts, Bytes), Response> {
+/// The request in parts, and its body.
+async fn receive(api: &Api, request: Request) -> Result<(Parts, Bytes), Refused> {
     check_method(request.method())?;
     let (parts, body) = request.into_parts();
-    match body::read(body, api.limits.body_bytes_max).await {
+    let bytes_max = api.limits.body_bytes_max;
+    match body::read(body, bytes_max).await {
         Ok(body) => Ok((parts, body)),
-        Err(_) => Err(plain(Refused::with_limit(
-            &BODY_UNREADABLE,
-            api.limits.body_bytes_max,
-        ))),
+        Err(_) => Err(Refused::with_limit(&BODY_UNREADABLE, bytes_max)),
     }
 }
 
@@ -205,25 +179,40 @@ fn read_params<'a>(parts: &'a Parts, body: &'a Bytes) -> Result<Params<'a>, Refu
 }
 
 /// POST as the page has it, GET as it had it before and as queries still have it; HEAD must not send.
-fn check_method(method: &Method) -> Result<(), Response> {
+fn check_method(method: &Method) -> Result<(), Refused> {
+    let taken = matches!(*method, Method::POST | Method::GET);
+    if taken {
+        Ok(())
+    } else {
+        Err(Refused::from(&METHOD))
+    }
+}
+
+fn answered(body: Vec<u8>) -> Recorded {
+    Recorded {
+        status: StatusCode::OK,
+        body: body.into(),
+    }
+}
+
+/// Business errors go with 200; only what never reaches an interface has a status of its own.
+fn respond(done: Result<Recorded, Refused>) -> Response {
     const ALLOWED: HeaderValue = HeaderValue::from_static("POST, GET");
-    if matches!(*method, Method::POST | Method::GET) {
-        return Ok(());
+    let refused = match done {
+        Ok(answer) => return answer::response(answer.status, answer.body),
+        Err(refused) => refused,
+    };
+    let body = answer::refusal(refused);
+    if *refused.code == METHOD {
+        let mut response = answer::response(StatusCode::METHOD_NOT_ALLOWED, body);
+        response.headers_mut().insert(header::ALLOW, ALLOWED);
+        return response;
     }
-    let mut response = answer::response(
-        StatusCode::METHOD_NOT_ALLOWED,
-        answer::refusal(Refused::from(&METHOD)),
-    );
-    response.headers_mut().insert(header::ALLOW, ALLOWED);
-    Err(response)
-}
-
-fn plain(refused: impl Into<Refused>) -> Response {
-    answer::response(StatusCode::OK, answer::refusal(refused.into()))
-}
-
-impl From<&&'static Code> for Refused {
-    fn from(code: &&'static Code) -> Self {
-        Self::from(*code)
-    }
+    let unknown = *refused.code == NO_SUCH_INTERFACE;
+    let status = if unknown {
+        StatusCode::NOT_FOUND
+    } else {
+        StatusCode::OK
+    };
+    answer::response(status, body)
 }

@@ -1,0 +1,201 @@
+//! Who may open a store, and what is refused.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use store::conformance::given::{
+    ACCOUNT, NOW, accepted, accepted_batch, batch, everything, found, number, request,
+};
+use store::sqlite::{Mode, SqliteConfig, SqliteStore};
+use store::{
+    AcceptError, CarrierNo, CatalogChange, MessageFilter, Signature, Store, StoreError, Suppression,
+    SuppressionKind,
+};
+use tempfile::TempDir;
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("postrider.db");
+    (folder, path)
+}
+
+fn open(path: &std::path::Path, mode: Mode) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(path, mode, SqliteConfig::default())
+}
+
+#[test]
+fn a_store_is_served_by_one_process_at_a_time() {
+    let (_folder, path) = place();
+    let first = open(&path, Mode::Serve).unwrap();
+    assert!(matches!(open(&path, Mode::Serve), Err(StoreError::InUse(_))));
+    drop(first);
+    assert!(open(&path, Mode::Serve).is_ok());
+}
+
+#[test]
+fn a_newer_schema_is_left_alone() {
+    let (_folder, path) = place();
+    assert_eq!(SqliteStore::schema_version(&path).unwrap(), None);
+    let known = SqliteStore::known_schema_version();
+    assert_eq!(SqliteStore::migrate(&path).unwrap(), known);
+    assert_eq!(SqliteStore::schema_version(&path).unwrap(), Some(known));
+
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute(
+        "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (?1, 'later', '', '0')",
+        [known + 1],
+    )
+    .unwrap();
+    drop(conn);
+    for mode in [Mode::Serve, Mode::Tool] {
+        let refused = open(&path, mode).err().unwrap();
+        let expected = matches!(refused, StoreError::NewerSchema { found, known: k } if (found, k) == (known + 1, known));
+        assert!(expected, "{refused:?}");
+    }
+    assert!(matches!(
+        SqliteStore::migrate(&path),
+        Err(StoreError::NewerSchema { .. })
+    ));
+}
+
+#[test]
+fn what_is_no_store_is_said_to_be_damaged() {
+    let (_folder, path) = place();
+    std::fs::write(
+        &path,
+        "this is a text, and it is long enough to be read as a header".repeat(40),
+    )
+    .unwrap();
+    assert!(matches!(open(&path, Mode::Serve), Err(StoreError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_tool_changes_the_catalog_beside_a_server() {
+    let (_folder, path) = place();
+    let server = open(&path, Mode::Serve).unwrap();
+    let tool = open(&path, Mode::Tool).unwrap();
+    let before = server.catalog_version().await.unwrap();
+    let suppression = Suppression {
+        account: None,
+        msisdn: number(1),
+        kind: SuppressionKind::Global,
+    };
+    let version = tool
+        .change_catalog(vec![CatalogChange::PutSuppression(suppression)])
+        .await
+        .unwrap();
+    assert!(version > before);
+    assert_eq!(
+        server.catalog_version().await.unwrap(),
+        version,
+        "the server sees it"
+    );
+
+    let outcome = accepted(&server, request(NOW, vec![batch(0..3)])).await;
+    assert_eq!(outcome.refused.len(), 1, "what the tool suppressed is suppressed");
+    tool.change_catalog(vec![CatalogChange::RemoveSuppression(suppression)])
+        .await
+        .unwrap();
+    assert!(
+        accepted(&server, request(NOW, vec![batch(0..3)]))
+            .await
+            .refused
+            .is_empty()
+    );
+
+    let refused = tool.accept(request(NOW, vec![batch(0..1)])).await;
+    assert!(
+        matches!(refused, Err(AcceptError::Store(StoreError::Other(_)))),
+        "{refused:?}"
+    );
+    tool.close().await.unwrap();
+    accepted_batch(&server, NOW, 0..1).await;
+}
+
+#[tokio::test]
+async fn a_tool_finds_what_the_server_has_stored() {
+    let (_folder, path) = place();
+    let server = open(&path, Mode::Serve).unwrap();
+    let range = accepted_batch(&server, NOW, 0..5).await;
+    let tool = open(&path, Mode::Tool).unwrap();
+    let by_number = MessageFilter {
+        numbers: vec![number(3)],
+        ..everything()
+    };
+    assert_eq!(found(&tool, by_number).await, [range.first.plus(3)]);
+    assert_eq!(tool.lanes().await.unwrap()[0].messages, 5);
+    assert_eq!(tool.lanes().await.unwrap()[0].lane.carrier, CarrierNo(3));
+}
+
+/// A server under full load leaves gaps of microseconds between its transactions; a tool must get in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_gets_its_turn_beside_a_busy_server() {
+    let (_folder, path) = place();
+    let server = std::sync::Arc::new(open(&path, Mode::Serve).unwrap());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (server, stopped) = (std::sync::Arc::clone(&server), stopped.clone());
+            tokio::spawn(async move {
+                while !*stopped.borrow() {
+                    accepted_batch(&*server, NOW, 0..500).await;
+                }
+            })
+        })
+        .collect();
+    let tool = open(&path, Mode::Tool).unwrap();
+    for id in 0..20 {
+        let signature = Signature {
+            account: ACCOUNT,
+            id,
+            text: "Example".into(),
+            review: store::Review::Approved,
+        };
+        tool.change_catalog(vec![CatalogChange::PutSignature(signature)])
+            .await
+            .unwrap();
+    }
+    stop.send(true).unwrap();
+    for task in load {
+        task.await.unwrap();
+    }
+    assert_eq!(server.load_catalog().await.unwrap().signatures.len(), 20);
+}
+
+#[tokio::test]
+async fn too_much_that_waits_is_refused_at_once() {
+    let (_folder, path) = place();
+    let config = SqliteConfig {
+        commands_max: 1,
+        messages_waiting_max: 1_000,
+        ..SqliteConfig::default()
+    };
+    let store = SqliteStore::open(&path, Mode::Serve, config).unwrap();
+    // The writer is held up in a hand-over, so that what comes meanwhile waits.
+    let (held, holds) = std::sync::mpsc::channel::<()>();
+    let (entered, enters) = tokio::sync::oneshot::channel();
+    let mut holding = request(NOW, vec![batch(0..1)]);
+    holding.on_commit = store::OnCommit(Some(Box::new(move |_| {
+        let _gone = entered.send(());
+        let _released = holds.recv();
+    })));
+    let store = std::sync::Arc::new(store);
+    let accept = |command| {
+        let store = std::sync::Arc::clone(&store);
+        tokio::spawn(async move { store.accept(command).await })
+    };
+    let holding = accept(holding);
+    enters.await.unwrap();
+    let waits = accept(request(NOW, vec![batch(0..1)]));
+    while store.metrics().commands_waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    let refused = store.accept(request(NOW, vec![batch(0..1)])).await;
+    assert!(
+        matches!(refused, Err(AcceptError::Store(StoreError::Busy { waiting: 1 }))),
+        "{refused:?}"
+    );
+    assert_eq!(store.metrics().busy, 1);
+    held.send(()).unwrap();
+    assert!(holding.await.unwrap().is_ok() && waits.await.unwrap().is_ok());
+    assert_eq!(store.counts().await.unwrap().queued, 2);
+}

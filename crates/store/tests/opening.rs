@@ -132,18 +132,18 @@ async fn a_tool_gets_its_turn_beside_a_busy_server() {
     let (_folder, path) = place();
     let server = std::sync::Arc::new(open(&path, Mode::Serve).unwrap());
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let load: Vec<_> = (0..4)
+    let load: Vec<_> = (0..16)
         .map(|_| {
             let (server, stopped) = (std::sync::Arc::clone(&server), stopped.clone());
             tokio::spawn(async move {
                 while !*stopped.borrow() {
-                    accepted_batch(&*server, NOW, 0..500).await;
+                    accepted_batch(&*server, NOW, 0..100).await;
                 }
             })
         })
         .collect();
     let tool = open(&path, Mode::Tool).unwrap();
-    for id in 0..20 {
+    for id in 0..50 {
         let signature = Signature {
             account: ACCOUNT,
             id,
@@ -158,7 +158,7 @@ async fn a_tool_gets_its_turn_beside_a_busy_server() {
     for task in load {
         task.await.unwrap();
     }
-    assert_eq!(server.load_catalog().await.unwrap().signatures.len(), 20);
+    assert_eq!(server.load_catalog().await.unwrap().signatures.len(), 50);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ use checkpoint::Signal;
 use commands::{Command, Commands, Reply};
 use memory::Shared;
 use metrics::Meters;
-use open::ServerLock;
+use open::{ServerLock, Turnstile};
 use parking_lot::Mutex;
 use readers::{Purpose, Readers};
 use std::ops::RangeInclusive;
@@ -71,6 +71,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What a process opens a store for.
@@ -137,14 +138,9 @@ impl SqliteStore {
             )?),
             Mode::Tool => None,
         };
-        let writer = writer::Writer::new(
-            conn,
-            memory,
-            Arc::clone(&shared),
-            Arc::clone(&commands),
-            signal,
-            &config,
-        )?;
+        let turnstile = Turnstile::open(path, Duration::from_millis(config.lock_wait_ms_max))?;
+        let (shared_too, commands_too) = (Arc::clone(&shared), Arc::clone(&commands));
+        let writer = writer::Writer::new(conn, memory, shared_too, commands_too, signal, turnstile, &config)?;
         let writer = Builder::new()
             .name("store-write".into())
             .spawn(move || writer.run())

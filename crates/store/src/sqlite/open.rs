@@ -7,7 +7,7 @@ use refinery::Runner;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -51,6 +51,56 @@ impl ServerLock {
                 "lock {}: {error}",
                 path.display()
             ))),
+        }
+    }
+}
+
+/// Lets a tool in beside a busy server. The server's transactions follow each other within microseconds,
+/// and SQLite's own waiting is a matter of luck then: so a tool holds this lock while it wants to write, and
+/// the server looks for it before each group.
+#[derive(Debug)]
+pub(super) struct Turnstile {
+    file: File,
+    wait_max: Duration,
+}
+
+impl Turnstile {
+    pub(super) fn open(store: &Path, wait_max: Duration) -> Result<Self, StoreError> {
+        let path = with_suffix(store, ".turn");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| {
+                StoreError::Unwritable(format!("open the lock file {}: {error}", path.display()))
+            })?;
+        Ok(Self { file, wait_max })
+    }
+
+    /// A server lets tools go first; one that hangs holds it up for so long and no longer.
+    pub(super) fn let_tools_pass(&self) {
+        let begun = Instant::now();
+        while matches!(self.file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            if begun.elapsed() > self.wait_max {
+                tracing::warn!("a tool holds up the store: going on without waiting for it");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.leave();
+    }
+
+    /// A tool takes its turn, after other tools.
+    pub(super) fn take(&self) -> Result<(), StoreError> {
+        self.file
+            .lock()
+            .map_err(|error| StoreError::Unwritable(format!("wait for a turn to write: {error}")))
+    }
+
+    pub(super) fn leave(&self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "a lock could not be let go");
         }
     }
 }

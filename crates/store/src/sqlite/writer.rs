@@ -8,6 +8,7 @@ use super::checkpoint::{self, Signal};
 use super::commands::{Command, Commands, Reply};
 use super::error::Tried;
 use super::memory::{Effects, Mark, Memory, Shared, Work};
+use super::open::Turnstile;
 use super::runs::{ENTRY_BYTES, Kind, Seal, SealStep};
 use super::{accept, attempts, catalog, queue, receipts, results, retention};
 use crate::{Accepted, OnCommit, StoreError};
@@ -27,6 +28,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     commands: Arc<Commands>,
     signal: Arc<Signal>,
+    turnstile: Turnstile,
     seals: Vec<(Kind, Seal, i64)>,
     log_seq: i64,
     group_rows_max: usize,
@@ -50,6 +52,7 @@ impl Writer {
         shared: Arc<Shared>,
         commands: Arc<Commands>,
         signal: Arc<Signal>,
+        turnstile: Turnstile,
         config: &super::SqliteConfig,
     ) -> Result<Self, StoreError> {
         let log_seq = conn
@@ -63,6 +66,7 @@ impl Writer {
             shared,
             commands,
             signal,
+            turnstile,
             seals: Vec::new(),
             log_seq,
             group_rows_max: config.group_rows_max,
@@ -86,7 +90,7 @@ impl Writer {
                 },
             };
             self.sorted(false);
-            healthy = self.group(first);
+            healthy = self.turn(first);
             self.signal.committed();
             if self.signal.take_finish() {
                 self.finish_checkpoint();
@@ -133,6 +137,23 @@ impl Writer {
                 Kind::Request => memory.requests.poll(seal, wait),
             }
         }
+    }
+
+    /// One group, in a server after the tools that want to write, in a tool in its turn.
+    fn turn(&mut self, first: Option<Command>) -> bool {
+        if self.memory.is_some() {
+            self.turnstile.let_tools_pass();
+            return self.group(first);
+        }
+        if let Err(error) = self.turnstile.take() {
+            if let Some(command) = first {
+                command.refuse(error);
+            }
+            return false;
+        }
+        let done = self.group(first);
+        self.turnstile.leave();
+        done
     }
 
     /// One group, from its first command (none: only chores) to its answers; false when it failed.

@@ -155,12 +155,10 @@ fn bounded(ids: Vec<String>, name: &'static str, max: usize) -> Result<Vec<Strin
 /// `AccountId` picks a channel at the vendor; here the key decides the account, and any number is taken, as a
 /// number or a string (contract section 1.4).
 fn check_account_id(params: &Members<'_>) -> Result<(), Fault> {
-    match params
-        .get("AccountId")
-        .map(|id| id.as_text().and_then(|id| id.parse::<i64>().ok()))
-    {
-        Some(None) => Err(Fault::Value("AccountId")),
-        _ => Ok(()),
+    match params.get("AccountId") {
+        None | Some(Node::Number(_)) => Ok(()),
+        Some(Node::Text(id)) if id.parse::<i64>().is_ok() => Ok(()),
+        Some(_) => Err(Fault::Value("AccountId")),
     }
 }
 

@@ -1,0 +1,112 @@
+"""Sends and reads receipts with the vendor's own Python client, and with the documented curl command.
+
+    python uspeedo_sdk.py demo.json
+
+demo.json: {"base_url", "uspeedo": {"access_key_id", "access_key_secret"},
+            "templates": {"code", "notice", "plain": {"number", "ut_id"}}}
+Ends with status 0 when everything was answered as the vendor's documents say.
+"""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import time
+
+from uspeedo.client import Client
+from uspeedo.core import exc
+
+logging.disable(logging.CRITICAL)
+RECEIPTS_WITHIN_S = 30
+AT_ONCE = "(1)0000000010"
+BAD = "(1)12"
+
+
+def client(demo, base_url, secret=None):
+    keys = demo["uspeedo"]
+    return Client({
+        "public_key": keys["access_key_id"],
+        "private_key": secret or keys["access_key_secret"],
+        "base_url": base_url,
+    }).asms()
+
+
+def task(template, *targets):
+    return {"TemplateId": template["ut_id"], "SenderId": "uSpeedo", "Target": list(targets)}
+
+
+def until_all_succeeded(read, count):
+    deadline = time.monotonic() + RECEIPTS_WITHIN_S
+    while True:
+        receipts = [receipt for session in read() for receipt in session["ReceiptSet"]]
+        if len(receipts) == count and all(r["ReceiptResult"] == "Success" for r in receipts):
+            return receipts
+        assert time.monotonic() < deadline, f"not delivered: {receipts}"
+        time.sleep(0.1)
+
+
+def expect_code(code, call):
+    try:
+        answer = call()
+    except exc.RetCodeException as error:
+        assert error.code == code, f"{error.code} instead of {code}: {error}"
+    else:
+        raise AssertionError(f"no exception but {answer}")
+
+
+def sdk(demo):
+    templates = demo["templates"]
+    # The vendor's examples write the base URL both ways.
+    for base_url in (demo["base_url"] + "/api", demo["base_url"] + "/api/"):
+        asms = client(demo, base_url)
+        sent = asms.send_batch_usms_message({"AccountId": 1, "TaskContent": [
+            task(templates["code"],
+                 {"Phone": AT_ONCE, "TemplateParams": ["123456"], "UserId": "order 1", "ExtendCode": "12"},
+                 {"Phone": BAD, "TemplateParams": ["123456"]}),
+            task(templates["plain"], {"Phone": AT_ONCE}),
+        ]})
+        assert sent["SuccessCount"] == 2, sent
+        assert isinstance(sent["SessionNo"], str) and len(sent["SessionNo"]) == 36, sent
+        failed = sent["FailContent"][0]
+        assert failed["TemplateId"] == templates["code"]["ut_id"], sent
+        assert failed["Target"][0]["Phone"] == BAD and failed["Target"][0]["FailureDetails"], sent
+        receipts = until_all_succeeded(
+            lambda: asms.get_usms_send_receipt({"SessionNoSet": [sent["SessionNo"]]})["Data"], 2)
+        assert receipts[0]["UserId"] == "order 1" and receipts[0]["CostCount"] == 1, receipts
+
+    unknown = {"ut_id": "UTA000000NOSUCH"}
+    expect_code(215392, lambda: asms.send_batch_usms_message({"TaskContent": [task(unknown, {"Phone": AT_ONCE})]}))
+    stranger = client(demo, demo["base_url"] + "/api", secret="wrong")
+    expect_code(215398, lambda: stranger.get_usms_send_receipt({"SessionNoSet": ["x"]}))
+
+
+def documented_curl(demo):
+    """Seed 000's command, with only host, keys and template changed."""
+    keys = demo["uspeedo"]
+    authorization = f"$(echo -n '{keys['access_key_id']}:{keys['access_key_secret']}' | base64)"
+
+    def curl(arguments):
+        command = f'curl -sS {arguments} -H "Accept: application/json" -H "Authorization: Basic {authorization}"'
+        return json.loads(subprocess.run(["bash", "-c", command], check=True, capture_output=True).stdout)
+
+    body = json.dumps({"TaskContent": [task(demo["templates"]["code"],
+                                            {"Phone": AT_ONCE, "TemplateParams": ["123456"]})]})
+    send = f'-X POST "{demo["base_url"]}/api/v1/usms/SendBatchUSMSMessage"'
+    sent = curl(f"{send} -H \"Content-Type: application/json\" -d '{body}'")
+    assert (sent["RetCode"], sent["Message"], sent["FailedTargetPhones"]) == (0, "success", []), sent
+    assert len(sent["SessionNo"]) == 1, sent
+    query = f'"{demo["base_url"]}/api/v1/usms/USMSSendReceipt?id={sent["SessionNo"][0]}"'
+    until_all_succeeded(lambda: curl(query)["Data"], 1)
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        demo = json.load(file)
+    sdk(demo)
+    if shutil.which("curl") and shutil.which("bash"):
+        documented_curl(demo)
+    print("uspeedo-sdk-py: fine")
+
+
+main()

@@ -1,0 +1,411 @@
+//! UCloud Action.
+
+use super::{AT_ONCE, KEY, REFUSED, USER, assert_uuid, code_and_message, code_of, names, sign};
+use crate::house::{
+    ACCOUNT, Answer, BLOCKED, BROKE_PLAIN, CODE, House, LONG, NOTICE, PENDING, PLAIN, SIGNATURE,
+    SIGNATURE_PENDING, USER_BROKE, USER_MUTE, USER_OFF, ut_id,
+};
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, Request, header};
+use serde_json::{Value, json};
+use store::{Account, CatalogChange};
+
+fn params(pairs: &[(&str, &str)]) -> Value {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect()
+}
+
+/// With key and signature among them.
+fn signed(params: &Value) -> Value {
+    signed_by(USER, KEY, params)
+}
+
+fn signed_by(user: &str, key: &str, params: &Value) -> Value {
+    let mut params = params.clone();
+    params["PublicKey"] = json!(user);
+    params["Signature"] = json!(sign(&params, key));
+    params
+}
+
+fn encoded(params: &Value) -> String {
+    let pairs = params
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name, value.as_str().unwrap()));
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
+}
+
+fn form(params: &Value) -> Request<Body> {
+    let request = Request::post("/").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    request
+        .header("U-Timestamp-Ms", "1")
+        .body(Body::from(encoded(params)))
+        .unwrap()
+}
+
+fn get(params: &Value) -> Request<Body> {
+    Request::get(format!("/?{}", encoded(params)))
+        .body(Body::empty())
+        .unwrap()
+}
+
+fn json_body(params: &Value) -> Request<Body> {
+    let request = Request::post("/").header(header::CONTENT_TYPE, "application/json");
+    request.body(Body::from(params.to_string())).unwrap()
+}
+
+/// `SendUSMSMessage` for one number.
+fn single(phone: &str) -> Value {
+    params(&[
+        ("Action", "SendUSMSMessage"),
+        ("ProjectId", "org-demo"),
+        ("PhoneNumbers.0", phone),
+        ("TemplateId", &ut_id(CODE)),
+        ("SigContent", SIGNATURE.1),
+        ("TemplateParams.0", "8341"),
+    ])
+}
+
+fn batch(content: &Value) -> Value {
+    let content = STANDARD.encode(content.to_string());
+    params(&[
+        ("Action", "SendBatchUSMSMessage"),
+        ("ProjectId", "org-demo"),
+        ("TaskContent", &content),
+    ])
+}
+
+fn with(mut params: Value, name: &str, value: &str) -> Value {
+    params[name] = json!(value);
+    params
+}
+
+fn without(mut params: Value, name: &str) -> Value {
+    params.as_object_mut().unwrap().remove(name);
+    params
+}
+
+#[tokio::test]
+async fn a_message_is_answered_as_documented_and_delivered() {
+    let house = House::start().await;
+    let body = with(
+        with(single(AT_ONCE), "UserId", "o-1"),
+        "PhoneNumbers.1",
+        "13812345678",
+    );
+    let answer = house.ask(form(&signed(&body))).await;
+    assert_eq!(code_of(&answer), 0);
+    let sent = answer.json();
+    assert_eq!(
+        names(&sent),
+        ["Action", "Message", "ReqUuid", "RetCode", "SessionNo", "UserId"]
+    );
+    assert_eq!(
+        (&sent["Action"], &sent["Message"]),
+        (&json!("SendUSMSMessageResponse"), &json!("Send success"))
+    );
+    assert_eq!(sent["UserId"], "o-1");
+    assert_uuid(&sent["SessionNo"]);
+    assert_eq!(
+        sent["ReqUuid"].as_str().unwrap(),
+        answer.headers["x-ucloud-request-uuid"]
+    );
+    assert_eq!(
+        house.received("+8613812345678").await.text,
+        "【Example】Your code is 8341"
+    );
+    let session = sent["SessionNo"].as_str().unwrap();
+    let query = params(&[
+        ("Action", "GetUSMSSendReceipt"),
+        ("SessionNoSet.0", session),
+        ("SessionNoSet.1", "x"),
+    ]);
+    let delivered = |answer: &Answer| {
+        answer.json()["Data"][0]["ReceiptSet"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|r| r["ReceiptResult"] == "Success")
+    };
+    let answer = house.ask_until(|| get(&signed(&query)), delivered).await.json();
+    assert_eq!(answer["Action"], "GetUSMSSendReceiptResponse");
+    let receipt = &answer["Data"][0]["ReceiptSet"][1];
+    let all = [
+        "CostCount",
+        "Phone",
+        "ReceiptCode",
+        "ReceiptDesc",
+        "ReceiptResult",
+        "ReceiptTime",
+        "UserId",
+    ];
+    assert_eq!(names(receipt), all, "no more than UCloud's own");
+    assert_eq!(
+        (&receipt["Phone"], &receipt["UserId"]),
+        (&json!("13812345678"), &json!("o-1"))
+    );
+    assert_eq!(answer["Data"][1], json!({"SessionNo": "x", "ReceiptSet": []}));
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_as_documented() {
+    let house = House::start().await;
+    let content = json!([
+        {"TemplateId": ut_id(CODE), "SigContent": SIGNATURE.1, "Target": [
+            {"Phone": AT_ONCE, "TemplateParams": ["1"]}, {"Phone": "(0086)12", "TemplateParams": ["2"], "UserId": "u"}]},
+        {"TemplateId": ut_id(NOTICE), "SigContent": "Nobody's", "Target": [
+            {"Phone": "13812345678", "TemplateParams": ["a", "b"]}]},
+    ]);
+    let sent = house.ask(form(&signed(&batch(&content)))).await.json();
+    assert_eq!((&sent["RetCode"], &sent["SuccessCount"]), (&json!(0), &json!(1)));
+    assert_eq!(sent["Message"], "submit success");
+    assert_uuid(&sent["SessionNo"]);
+    let expected = json!([
+        {"TemplateId": ut_id(CODE), "SigContent": SIGNATURE.1, "FailureDetails": "", "Target": [
+            {"Phone": "(0086)12", "TemplateParams": ["2"], "UserId": "u", "FailureDetails": "phone is invalid"}]},
+        {"TemplateId": ut_id(NOTICE), "SigContent": "Nobody's",
+         "FailureDetails": "signature not found or not approved", "Target": [
+            {"Phone": "13812345678", "TemplateParams": ["a", "b"], "FailureDetails": ""}]},
+    ]);
+    assert_eq!(sent["FailContent"], expected);
+}
+
+/// Contract section 1.3: how the published clients of five languages put their parameters on the wire.
+#[tokio::test]
+async fn parameters_come_in_every_form_clients_use() {
+    let house = House::start().await;
+    let content = |phone: &str| {
+        json!([{"TemplateId": ut_id(CODE), "SigContent": SIGNATURE.1,
+                "Target": [{"Phone": phone, "TemplateParams": ["1"]}]}])
+    };
+    let nested = |phone: &str| json!({"Action": "SendBatchUSMSMessage", "TaskContent": content(phone)});
+    let dotted = |phone: &str| {
+        params(&[
+            ("Action", "SendBatchUSMSMessage"),
+            ("TaskContent.0.TemplateId", &ut_id(CODE)),
+            ("TaskContent.0.SigContent", SIGNATURE.1),
+            ("TaskContent.0.Target.0.Phone", phone),
+            ("TaskContent.0.Target.0.TemplateParams.0", "1"),
+        ])
+    };
+    let mut split = form(&params(&[]));
+    let all = signed(&batch(&content("+447700900006")));
+    *split.uri_mut() = "/?Action=SendBatchUSMSMessage&ProjectId=org-demo"
+        .parse()
+        .unwrap();
+    let rest = without(without(all, "Action"), "ProjectId");
+    *split.body_mut() = Body::from(encoded(&rest));
+    for request in [
+        form(&signed(&batch(&content("+447700900000")))),
+        get(&signed(&batch(&content("+447700900001")))),
+        json_body(&signed(&batch(&content("+447700900002")))),
+        form(&signed(&dotted("+447700900003"))),
+        json_body(&signed(&dotted("+447700900004"))),
+        json_body(&signed(&nested("+447700900005"))),
+        split,
+    ] {
+        let uri = request.uri().clone();
+        let answer = house.ask(request).await;
+        assert_eq!(answer.json()["SuccessCount"], 1, "{uri} {}", answer.body);
+    }
+    for n in 0..7 {
+        assert_eq!(
+            house.received(&format!("+44770090000{n}")).await.text,
+            "[Example]Your code is 1"
+        );
+    }
+    // A copy of the action in the query beside a body that was signed alone.
+    let mut copied = form(&signed(&single("+447700900007")));
+    *copied.uri_mut() = "/?Action=SendUSMSMessage&trace=1".parse().unwrap();
+    assert_eq!(code_of(&house.ask(copied).await), 0);
+}
+
+#[tokio::test]
+async fn every_refusal_has_the_code_of_the_vendors_tables() {
+    let house = House::start().await;
+    let good = single(AT_ONCE);
+    let many: Value = (0..1001)
+        .map(|n| (format!("PhoneNumbers.{n}"), json!(format!("+4477009{n:05}"))))
+        .chain([
+            ("Action".to_owned(), json!("SendUSMSMessage")),
+            ("TemplateId".to_owned(), json!(ut_id(CODE))),
+        ])
+        .collect();
+    for (params, code) in [
+        (without(good.clone(), "TemplateId"), 18_001),
+        (without(good.clone(), "PhoneNumbers.0"), 18_001),
+        (with(good.clone(), "PhoneNumbers.0.x", "1"), 18_000),
+        (
+            with(without(good.clone(), "PhoneNumbers.0"), "PhoneNumbers.x", "1"),
+            18_002,
+        ),
+        (with(good.clone(), "ExtendCode", "12a"), 18_003),
+        (with(good.clone(), "AccountId", "x"), 18_003),
+        (with(good.clone(), "PhoneNumbers.0", "12"), 18_014),
+        (with(good.clone(), "PhoneNumbers.0", BLOCKED), 18_014),
+        (with(good.clone(), "SigContent", "Nobody's"), 18_016),
+        (with(good.clone(), "SigContent", SIGNATURE_PENDING.1), 18_016),
+        (with(good.clone(), "TemplateId", "UTA0"), 18_017),
+        (with(good.clone(), "TemplateId", &ut_id(PENDING)), 18_017),
+        (without(good.clone(), "TemplateParams.0"), 18_018),
+        (with(good.clone(), "TemplateParams.1", "2"), 18_018),
+        (with(good.clone(), "TemplateId", &ut_id(PLAIN)), 18_018),
+        (many, 18_019),
+        (
+            with(
+                with(good.clone(), "TemplateId", &ut_id(LONG)),
+                "TemplateParams.0",
+                "12345678901",
+            ),
+            18_003,
+        ),
+        (with(good.clone(), "SenderId", "much too long"), 18_003),
+        (params(&[("Action", "GetUSMSSendReceipt")]), 18_001),
+        (batch(&json!({})), 18_002),
+        (with(batch(&json!([])), "TaskContent", "?"), 18_002),
+        (without(good.clone(), "Action"), 160),
+        (with(good.clone(), "Action", "CreateUSMSTemplate"), 161),
+    ] {
+        let answer = house.ask(form(&signed(&params))).await;
+        assert_eq!(code_of(&answer), code, "{params} {}", answer.body);
+    }
+    let broke: Vec<_> = (0..3)
+        .map(|n| json!({"Phone": format!("+44770090000{n}")}))
+        .collect();
+    let broke = batch(&json!([{"TemplateId": ut_id(BROKE_PLAIN), "Target": broke}]));
+    assert_eq!(
+        code_of(&house.ask(form(&signed_by(USER_BROKE, KEY, &broke))).await),
+        18_013
+    );
+    let mute = batch(&json!([{"TemplateId": ut_id(PLAIN), "Target": [{"Phone": AT_ONCE}]}]));
+    assert_eq!(
+        code_of(&house.ask(form(&signed_by(USER_MUTE, KEY, &mute))).await),
+        173
+    );
+    assert_eq!(house.inbox_count(AT_ONCE), 0);
+}
+
+#[tokio::test]
+async fn signatures_are_refused_as_the_gateway_does() {
+    let house = House::start().await;
+    let good = single(AT_ONCE);
+    let wrong = (171, "Signature VerifyAC Error".to_owned());
+    let unknown = (172, "User Not Exists".to_owned());
+    for (params, expected) in [
+        (signed_by(USER, "wrong", &good), wrong.clone()),
+        (with(signed(&good), "Signature", "x"), wrong.clone()),
+        (with(signed(&good), "UserId", "added later"), wrong.clone()),
+        (without(signed(&good), "ProjectId"), wrong),
+        (signed_by("nobody", KEY, &good), unknown.clone()),
+        (signed_by(USER_OFF, KEY, &good), unknown.clone()),
+        (without(signed(&good), "PublicKey"), unknown),
+        (
+            without(signed(&good), "Signature"),
+            (170, "Missing Signature".to_owned()),
+        ),
+    ] {
+        assert_eq!(
+            code_and_message(&house.ask(form(&params)).await),
+            expected,
+            "{params}"
+        );
+    }
+    assert_eq!(house.inbox_count(AT_ONCE), 0);
+}
+
+#[tokio::test]
+async fn an_account_answers_for_its_own_projects_alone() {
+    let house = House::start().await;
+    let account = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
+    let account = Account {
+        project_ids: vec!["org-demo".into()],
+        ..account
+    };
+    house
+        .engine
+        .store()
+        .change_catalog(vec![CatalogChange::PutAccount(account)])
+        .await
+        .unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    for (params, code) in [
+        (single("+447700900000"), 0),
+        (without(single("+447700900001"), "ProjectId"), 0),
+        (with(single("+447700900002"), "ProjectId", ""), 0),
+        (with(single("+447700900003"), "ProjectId", "org-other"), 292),
+    ] {
+        assert_eq!(
+            code_of(&house.ask(form(&signed(&params))).await),
+            code,
+            "{params}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
+    let house = House::start().await;
+    let ask = |method: Method, uri: &str, body: &str| {
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Body::from(body.to_owned()))
+            .unwrap()
+    };
+    for (request, code) in [
+        (ask(Method::GET, "/", ""), 160),
+        (ask(Method::GET, "/?Action=", ""), 160),
+        (ask(Method::GET, "/?Action=DescribeUHostInstance", ""), 161),
+        (ask(Method::GET, "/?Action=SendUSMSMessage", ""), 170),
+        (ask(Method::GET, "/?Action=a&Action=b", ""), 18_000),
+        (ask(Method::POST, "/", ""), 160),
+        (ask(Method::POST, "/", "{"), 18_000),
+        (ask(Method::POST, "/", "[]"), 18_000),
+        (ask(Method::POST, "/", "plain"), 18_000),
+        (ask(Method::PUT, "/", "Action=x"), 18_002),
+    ] {
+        let shown = format!("{request:?}");
+        assert_eq!(code_of(&house.ask(request).await), code, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_id_that_is_not_valid_is_not_told_back() {
+    let house = House::start().await;
+    let sent = house
+        .ask(form(&signed(&with(single(AT_ONCE), "UserId", "it's"))))
+        .await
+        .json();
+    assert_eq!((&sent["RetCode"], sent.get("UserId")), (&json!(0), None));
+}
+
+#[tokio::test]
+async fn what_the_carrier_never_took_is_a_failure_in_this_wires_words() {
+    let house = House::start().await;
+    let sent = house.ask(form(&signed(&single(REFUSED)))).await.json();
+    let session = sent["SessionNo"].as_str().unwrap().to_owned();
+    let query = params(&[("Action", "GetUSMSSendReceipt"), ("SessionNoSet.0", &session)]);
+    let failed = |answer: &Answer| answer.json()["Data"][0]["ReceiptSet"][0]["ReceiptResult"] == "Fail";
+    house.ask_until(|| form(&signed(&query)), failed).await;
+}
+
+#[tokio::test]
+async fn success_is_never_told_when_nothing_was_stored() {
+    let house = House::start().await;
+    house.engine.store().close().await.unwrap();
+    assert_eq!(code_of(&house.ask(form(&signed(&single(AT_ONCE)))).await), 18_007);
+    let house = House::start().await;
+    house
+        .engine
+        .stop(std::time::Duration::from_secs(5))
+        .await
+        .unwrap();
+    assert_eq!(code_of(&house.ask(form(&signed(&single(AT_ONCE)))).await), 150);
+}

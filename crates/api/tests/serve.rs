@@ -1,4 +1,11 @@
 //! The listener against clients that behave badly, over raw sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests stop at the first surprise, as tests do"
+)]
 
 use api::serve::{Certificate, ServeLimits, ServeMetrics, Stopped, serve};
 use axum::Router;

@@ -1,4 +1,11 @@
 //! uSpeedo and UCloud over the router: what each request is answered, and what becomes of what it sends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests stop at the first surprise, as tests do"
+)]
 
 #[path = "../house/mod.rs"]
 mod house;

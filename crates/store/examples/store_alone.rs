@@ -20,8 +20,7 @@ use store::{
     SegmentAnswer, Store, SuppressedPolicy,
 };
 
-const USAGE: &str =
-    "store_alone [--messages N] [--batch N] [--preload N] [--lives N] [--singles N] [--path FILE]";
+const USAGE: &str = "store_alone [--messages N] [--batch N] [--preload N] [--lives N] [--singles N] [--unknown N] [--path FILE]";
 const NOW: i64 = 1_795_305_600_000;
 
 struct Arguments {
@@ -30,6 +29,7 @@ struct Arguments {
     preload: u64,
     lives: u64,
     singles: u64,
+    unknown: u64,
     path: Option<PathBuf>,
 }
 
@@ -41,6 +41,7 @@ impl Arguments {
             preload: 0,
             lives: 4,
             singles: 0,
+            unknown: 0,
             path: None,
         };
         let mut words = std::env::args().skip(1);
@@ -57,6 +58,7 @@ impl Arguments {
                 "--preload" => arguments.preload = number()?,
                 "--lives" => arguments.lives = number()?.max(1),
                 "--singles" => arguments.singles = number()?,
+                "--unknown" => arguments.unknown = number()?,
                 "--path" => arguments.path = Some(value.into()),
                 _ => return Err(USAGE.into()),
             }
@@ -101,6 +103,14 @@ async fn main() -> Result<(), String> {
     }
     if arguments.singles > 0 {
         singles(&store, &next, arguments.singles).await;
+    }
+    if arguments.unknown > 0 {
+        unknown(
+            &store,
+            arguments.unknown,
+            NOW + (next.load(Ordering::Relaxed) / 100).cast_signed(),
+        )
+        .await;
     }
     println!("{:#?}", store.metrics());
     println!("resident: {} MB", resident_mb());
@@ -264,6 +274,26 @@ async fn singles(store: &Arc<SqliteStore>, next: &Arc<AtomicU64>, count: u64) {
     let seconds = started.elapsed().as_secs_f64();
     println!(
         "singles: {count} accepts in {seconds:.2} s: {:.0}/s",
+        count as f64 / seconds
+    );
+}
+
+/// Receipts that name no message: each asks all runs and is parked.
+async fn unknown(store: &SqliteStore, count: u64, now: i64) {
+    let started = Instant::now();
+    for first in (0..count).step_by(1_000) {
+        let receipts = (first..first + 1_000).map(|n| CarrierReceipt {
+            carrier: CarrierNo(2),
+            carrier_id: CarrierId::new(&format!("nobody-{n}")),
+            state: ReceiptState::Delivered,
+            error: "000".into(),
+            received_at: now,
+        });
+        store.record_receipts(receipts.collect()).await.unwrap();
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "unknown receipts: {count} in {seconds:.2} s: {:.0}/s",
         count as f64 / seconds
     );
 }

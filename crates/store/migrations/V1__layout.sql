@@ -195,11 +195,14 @@ CREATE TABLE receipt_log (
     entries BLOB NOT NULL
 );
 
--- Sealed runs. A row of `run` makes its pages count; pages without one are the rest of a seal that a
--- kill cut short. Page ids are `run no << 24 | page`.
+-- Sealed runs. A row of `run` makes its pages count; pages without one are the rest of work that a kill
+-- cut short. Page ids are `run no << 24 | page`. Runs are searched by `age`, the newest first: a run that
+-- others were merged into has the age of the newest of them. An empty filter says nothing.
 CREATE TABLE run (
     kind     INTEGER NOT NULL,
     no       INTEGER NOT NULL,
+    age      INTEGER NOT NULL,
+    level    INTEGER NOT NULL,
     first_id INTEGER NOT NULL,
     last_id  INTEGER NOT NULL,
     entries  INTEGER NOT NULL,

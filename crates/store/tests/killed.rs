@@ -1,5 +1,5 @@
 //! A process that is killed under load: what it was told is stored is stored, and nothing is half there.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::print_stdout)]
 
 use sms::state::{MessageState, ReceiptState};
 use std::collections::{BTreeMap, BTreeSet, HashSet};

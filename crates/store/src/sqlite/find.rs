@@ -5,10 +5,12 @@
 //! transactions: a reader that stays in one keeps the write-ahead log from beginning anew.
 
 use super::batch;
+use super::catalog;
 use super::codes::{as_count, number_key};
 use super::error::Tried;
 use super::memory::Shared;
 use super::query::{Batches, MessageRow, flying, rows, snapshot};
+use super::runs::{Index, Sealed};
 use crate::{AccountId, AttemptId, BatchView, MessageFilter, MessageId, MessageView, StoreError};
 use rusqlite::Connection;
 use sms::phone::Msisdn;
@@ -57,53 +59,92 @@ fn by_numbers(
     conn: &Connection,
     shared: &Shared,
     range: &RangeInclusive<MessageId>,
-    numbers: &[Msisdn],
+    numbers_wanted: &[Msisdn],
     rows_max: usize,
 ) -> Result<Vec<MessageId>, StoreError> {
-    let (first, last) = (range.start().0, range.end().0);
-    let mut ids = Vec::new();
-    let mut take = |id: i64| {
-        if (first..=last).contains(&id) {
-            ids.push(MessageId(id));
-        }
-        Ok(if ids.len() < rows_max {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        })
-    };
-    for &msisdn in numbers {
-        let key = number_key(msisdn);
-        let (enough, sealed) = {
+    loop {
+        let sealed = shared.numbers.read().sealed();
+        let found = snapshot(conn, || {
+            catalog::version(conn)?; // SQLite's snapshot begins with the first read
             let index = shared.numbers.read();
-            (
-                index
-                    .visit_memory(key, &mut take)
-                    .tried("look for a number")?
-                    .is_break(),
-                index.sealed(),
-            )
-        };
-        if enough {
-            break;
+            if !Arc::ptr_eq(&sealed, &index.sealed()) {
+                // Between the two a run was sealed or merged: its pages, or those it replaces, may not be in
+                // this snapshot.
+                return Ok(None);
+            }
+            let mut numbers = Numbers {
+                conn,
+                range,
+                ids: Vec::new(),
+                rows_max,
+            };
+            numbers.in_memory(&index, numbers_wanted)?;
+            drop(index);
+            numbers.in_runs(&sealed, numbers_wanted)?;
+            Ok(Some(numbers.ids))
+        })?;
+        if let Some(mut ids) = found {
+            ids.sort_unstable_by(|a, b| b.cmp(a));
+            ids.dedup();
+            return Ok(ids);
         }
-        for run in sealed
-            .iter()
-            .rev()
-            .filter(|run| run.last_id() >= first && run.first_id() <= last)
-        {
-            if run
-                .visit(conn, key, &mut take)
+    }
+}
+
+/// A search in the number index.
+struct Numbers<'n> {
+    conn: &'n Connection,
+    range: &'n RangeInclusive<MessageId>,
+    ids: Vec<MessageId>,
+    rows_max: usize,
+}
+
+impl Numbers<'_> {
+    fn in_memory(&mut self, index: &Index, numbers: &[Msisdn]) -> Result<(), StoreError> {
+        for &msisdn in numbers {
+            let mut take = |id| self.take(id);
+            if index
+                .visit_memory(number_key(msisdn), &mut take)
                 .tried("look for a number")?
                 .is_break()
             {
                 break;
             }
         }
+        Ok(())
     }
-    ids.sort_unstable_by(|a, b| b.cmp(a));
-    ids.dedup();
-    Ok(ids)
+
+    fn in_runs(&mut self, sealed: &[Arc<Sealed>], numbers: &[Msisdn]) -> Result<(), StoreError> {
+        let (first, last, conn) = (self.range.start().0, self.range.end().0, self.conn);
+        for run in sealed
+            .iter()
+            .rev()
+            .filter(|run| run.last_id() >= first && run.first_id() <= last)
+        {
+            for &msisdn in numbers {
+                let mut take = |id| self.take(id);
+                if run
+                    .visit(conn, number_key(msisdn), &mut take)
+                    .tried("look for a number")?
+                    .is_break()
+                {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, id: i64) -> rusqlite::Result<ControlFlow<()>> {
+        if self.range.contains(&MessageId(id)) {
+            self.ids.push(MessageId(id));
+        }
+        Ok(if self.ids.len() < self.rows_max {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    }
 }
 
 struct Search<'f> {

@@ -12,7 +12,7 @@ const MESSAGES_A_STEP: usize = 4_000;
 /// Requests looked at by one piece of housekeeping, which comes after half as many new ones.
 const REQUESTS_A_STEP: usize = 512;
 /// Pages of a dropped run deleted with one group.
-const PAGES_A_STEP: usize = 64;
+const PAGES_A_STEP: i64 = 64;
 
 /// Deletes a piece of the messages below `before` that are in a final state; true while there are more to
 /// look at.

@@ -1,131 +1,11 @@
 //! One index: what is in memory, what is being sealed, and the sealed runs.
 
+use super::merge::{LEVEL_MAX, WIDTH};
 use super::seal::{SealStep, Sorted, page_id};
-use super::{Entry, Filter, Kind, Recent, Seal, entries_of};
-use rusqlite::{Connection, OptionalExtension};
+use super::{Entry, Filter, Kind, Merge, Recent, Seal, Sealed, entries_of};
+use rusqlite::Connection;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-
-/// A sealed run.
-#[derive(Debug)]
-pub(in crate::sqlite) struct Sealed {
-    pub(super) kind: Kind,
-    pub(super) no: i64,
-    pub(super) first_id: i64,
-    pub(super) last_id: i64,
-    /// The first key of each page.
-    pub(super) fences: Vec<u64>,
-    /// Absent when the memory for filters is used up.
-    pub(super) filter: Option<Filter>,
-}
-
-impl Sealed {
-    /// Its number, never given twice while one of its pages is left.
-    pub(in crate::sqlite) fn no(&self) -> i64 {
-        self.no
-    }
-
-    /// The newest row in it.
-    pub(in crate::sqlite) fn last_id(&self) -> i64 {
-        self.last_id
-    }
-
-    /// The oldest row in it.
-    pub(in crate::sqlite) fn first_id(&self) -> i64 {
-        self.first_id
-    }
-
-    /// Gives the ids of a key to `take`, newest first, until it breaks.
-    pub(in crate::sqlite) fn visit(
-        &self,
-        conn: &Connection,
-        key: u64,
-        take: &mut dyn FnMut(i64) -> rusqlite::Result<ControlFlow<()>>,
-    ) -> rusqlite::Result<ControlFlow<()>> {
-        if self
-            .filter
-            .as_ref()
-            .is_some_and(|filter| !filter.may_contain(key))
-        {
-            return Ok(ControlFlow::Continue(()));
-        }
-        // A key that fills several pages begins in the last page whose fence is below it.
-        let start = self
-            .fences
-            .partition_point(|&fence| fence < key)
-            .saturating_sub(1);
-        let end = self.fences.partition_point(|&fence| fence <= key);
-        let mut select = conn.prepare_cached(self.kind.select_page())?;
-        for page in (start..end).rev() {
-            let ids = select
-                .query_row([page_id(self.no, page)], |row| {
-                    let bytes = row.get_ref(0)?.as_blob()?;
-                    Ok(ids_in_page(bytes, key))
-                })
-                .optional()?
-                .unwrap_or_default();
-            for id in ids {
-                if take(id)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    pub(super) fn write(&self, conn: &Connection, entries: usize) -> rusqlite::Result<()> {
-        let fences: Vec<u8> = self.fences.iter().flat_map(|fence| fence.to_le_bytes()).collect();
-        let filter = self.filter.as_ref().map(Filter::to_bytes).unwrap_or_default();
-        conn.prepare_cached(
-            "INSERT INTO run (kind, no, first_id, last_id, entries, fences, filter)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute((
-            self.kind as i64,
-            self.no,
-            self.first_id,
-            self.last_id,
-            i64::try_from(entries).unwrap_or(i64::MAX),
-            fences,
-            filter,
-        ))?;
-        Ok(())
-    }
-
-    /// Deletes at most `pages_max` of its pages, and its row with the last of them; true while there are more.
-    pub(in crate::sqlite) fn delete_step(
-        &self,
-        conn: &Connection,
-        pages_max: usize,
-    ) -> rusqlite::Result<bool> {
-        // The row goes first: a run without all of its pages must not be found at the next start.
-        conn.prepare_cached("DELETE FROM run WHERE kind = ?1 AND no = ?2")?
-            .execute((self.kind as i64, self.no))?;
-        let first: Option<i64> = conn
-            .prepare_cached(self.kind.first_page())?
-            .query_row((page_id(self.no, 0), page_id(self.no + 1, 0) - 1), |row| {
-                row.get(0)
-            })?;
-        let Some(first) = first else { return Ok(false) };
-        let last =
-            (first + i64::try_from(pages_max).unwrap_or(i64::MAX) - 1).min(page_id(self.no + 1, 0) - 1);
-        conn.prepare_cached(self.kind.delete_pages())?
-            .execute((first, last))?;
-        Ok(true)
-    }
-}
-
-fn ids_in_page(bytes: &[u8], key: u64) -> Vec<i64> {
-    let (page, _) = bytes.as_chunks::<{ super::ENTRY_BYTES }>();
-    let start = page.partition_point(|entry| Entry::from_bytes(entry).key < key);
-    let end = page.partition_point(|entry| Entry::from_bytes(entry).key <= key);
-    page.get(start..end)
-        .unwrap_or_default()
-        .iter()
-        .rev()
-        .map(|entry| Entry::from_bytes(entry).id)
-        .collect()
-}
 
 /// What is between memory and the disk.
 #[derive(Debug)]
@@ -147,6 +27,8 @@ pub(in crate::sqlite) struct Index {
     /// Oldest first.
     sealed: Arc<Vec<Arc<Sealed>>>,
     next_no: i64,
+    /// Numbers of the runs that are being merged: they are not let go of meanwhile.
+    merging: Vec<i64>,
 }
 
 impl Index {
@@ -157,27 +39,9 @@ impl Index {
         entries_max: usize,
         filter_bytes_max: usize,
     ) -> rusqlite::Result<Self> {
-        let sealed = conn
-            .prepare("SELECT no, first_id, last_id, fences, filter FROM run WHERE kind = ?1 ORDER BY no")?
-            .query_map([kind as i64], |row| {
-                let fences = row.get_ref(3)?.as_blob()?;
-                Ok(Arc::new(Sealed {
-                    kind,
-                    no: row.get(0)?,
-                    first_id: row.get(1)?,
-                    last_id: row.get(2)?,
-                    fences: fences
-                        .as_chunks::<8>()
-                        .0
-                        .iter()
-                        .map(|fence| u64::from_le_bytes(*fence))
-                        .collect(),
-                    filter: Filter::from_bytes(row.get_ref(4)?.as_blob()?),
-                }))
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        let next_no = sealed.last().map_or(0, |run| run.no + 1);
-        let mut index = Self {
+        let sealed = Sealed::load_all(conn, kind, filter_bytes_max)?;
+        let next_no = sealed.iter().map(|run| run.no + 1).max().unwrap_or(0);
+        Ok(Self {
             kind,
             entries_max,
             filter_bytes_max,
@@ -185,16 +49,22 @@ impl Index {
             frozen: None,
             sealed: Arc::new(sealed),
             next_no,
-        };
-        index.bound_filters();
-        Ok(index)
+            merging: Vec::new(),
+        })
     }
 
-    /// Deletes pages of no run: what a seal or a deletion cut short has left behind.
+    /// Deletes pages of no run: what a seal, a merge or a deletion cut short has left behind.
     pub(in crate::sqlite) fn delete_leftover_pages(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let first_no = self.sealed.first().map_or(self.next_no, |run| run.no);
-        conn.execute(self.kind.delete_pages(), (0, page_id(first_no, 0) - 1))?;
-        conn.execute(self.kind.delete_pages(), (page_id(self.next_no, 0), i64::MAX))?;
+        let mut numbers: Vec<i64> = self.sealed.iter().map(|run| run.no).collect();
+        numbers.sort_unstable();
+        let mut next = 0;
+        for no in numbers {
+            if next < no {
+                conn.execute(self.kind.delete_pages(), (page_id(next, 0), page_id(no, 0) - 1))?;
+            }
+            next = no + 1;
+        }
+        conn.execute(self.kind.delete_pages(), (page_id(next, 0), i64::MAX))?;
         Ok(())
     }
 
@@ -308,35 +178,65 @@ impl Index {
         }
     }
 
-    /// Takes a run out; its pages are the caller's to delete.
+    /// Takes a run out, unless it is being merged; its pages are the caller's to delete.
     pub(in crate::sqlite) fn remove(&mut self, no: i64) -> Option<Arc<Sealed>> {
+        if self.merging.contains(&no) {
+            return None;
+        }
         let place = self.sealed.iter().position(|run| run.no == no)?;
         Some(Arc::make_mut(&mut self.sealed).remove(place))
+    }
+
+    /// Begins to merge the oldest runs of a level of which there are enough.
+    pub(in crate::sqlite) fn merge_if_many(&mut self) -> Option<Merge> {
+        if !self.merging.is_empty() {
+            return None;
+        }
+        // Levels fall from the oldest run to the newest, so the runs of one level are neighbours.
+        let inputs = (0..LEVEL_MAX).find_map(|level| {
+            let runs: Vec<Arc<Sealed>> = self
+                .sealed
+                .iter()
+                .filter(|run| run.level == level)
+                .take(WIDTH)
+                .cloned()
+                .collect();
+            (runs.len() == WIDTH).then_some(runs)
+        })?;
+        self.merging = inputs.iter().map(|run| run.no).collect();
+        let no = self.next_no;
+        self.next_no += 1;
+        Some(Merge::new(self.kind, no, inputs, self.filter_bytes_max))
+    }
+
+    /// A merge has been committed; the runs that went into it, whose pages are the caller's to delete.
+    pub(in crate::sqlite) fn merged(&mut self, merge: &Merge, run: Sealed) -> Vec<Arc<Sealed>> {
+        self.merging.clear();
+        let gone = |other: &Sealed| merge.inputs().iter().any(|input| input.no == other.no);
+        let sealed = Arc::make_mut(&mut self.sealed);
+        let place = sealed.iter().position(|other| gone(other)).unwrap_or(0);
+        let removed = sealed.extract_if(.., |other| gone(other)).collect();
+        sealed.insert(place.min(sealed.len()), Arc::new(run));
+        self.bound_filters();
+        removed
     }
 
     /// Lets go of the filters of the oldest runs when they take too much memory together.
     fn bound_filters(&mut self) {
         let mut left = self.filter_bytes_max;
-        let mut bounded = Vec::with_capacity(self.sealed.len());
-        for run in self.sealed.iter().rev() {
-            let bytes = run.filter.as_ref().map_or(0, Filter::bytes);
-            if bytes <= left {
-                left -= bytes;
-                bounded.push(Arc::clone(run));
-            } else {
-                left = 0;
-                bounded.push(Arc::new(Sealed {
-                    kind: run.kind,
-                    no: run.no,
-                    first_id: run.first_id,
-                    last_id: run.last_id,
-                    fences: run.fences.clone(),
-                    filter: None,
-                }));
+        for run in Arc::make_mut(&mut self.sealed).iter_mut().rev() {
+            match run.filter.as_ref().map(Filter::bytes) {
+                None => {}
+                Some(bytes) if bytes <= left => left -= bytes,
+                Some(_) => {
+                    left = 0;
+                    *run = Arc::new(Sealed {
+                        filter: None,
+                        ..Sealed::clone(run)
+                    });
+                }
             }
         }
-        bounded.reverse();
-        self.sealed = Arc::new(bounded);
     }
 }
 
@@ -348,4 +248,134 @@ pub(in crate::sqlite) fn read_log(conn: &Connection, mut push: impl FnMut(Entry)
         entries_of(row.get_ref(0)?.as_blob()?).for_each(&mut push);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::runs::spread;
+    use proptest::prelude::*;
+
+    const ENTRIES_MAX: usize = 20;
+
+    fn database() -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("../../../migrations/V1__layout.sql"))
+            .unwrap();
+        conn
+    }
+
+    fn load(conn: &Connection) -> Index {
+        let index = Index::load(conn, Kind::Number, ENTRIES_MAX, 200).unwrap();
+        index.delete_leftover_pages(conn).unwrap();
+        index
+    }
+
+    fn ids(index: &Index, conn: &Connection, key: u64) -> Vec<i64> {
+        let mut ids = vec![];
+        let mut take = |id| {
+            ids.push(id);
+            Ok(ControlFlow::Continue(()))
+        };
+        index.visit(conn, spread(key), 0, &mut take).unwrap();
+        ids
+    }
+
+    /// One step of all that is to be done; false when there was nothing.
+    fn step(
+        index: &mut Index,
+        conn: &Connection,
+        seal: &mut Option<Seal>,
+        merge: &mut Option<Merge>,
+    ) -> bool {
+        *seal = seal.take().or_else(|| index.freeze_if_full());
+        *merge = merge.take().or_else(|| index.merge_if_many());
+        let busy = seal.is_some() || merge.is_some();
+        if let Some(sealing) = seal {
+            index.poll(sealing, true);
+            let step = sealing.write_step(conn).unwrap();
+            if index.committed(sealing, step) {
+                *seal = None;
+            }
+        }
+        if let Some(merging) = merge
+            && let Some(run) = merging.write_step(conn).unwrap()
+        {
+            for gone in index.merged(merging, run) {
+                while gone.delete_step(conn, 3).unwrap() {}
+            }
+            *merge = None;
+        }
+        busy
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Keys are found, newest first, wherever their entries have got to; also after a restart in the
+        /// middle of sealing and merging, which forgets what was in memory.
+        #[test]
+        fn entries_are_found_wherever_they_are(keys in prop::collection::vec(0u64..40, 1..4_000), restart in 0usize..4_000) {
+            let conn = database();
+            let mut index = load(&conn);
+            let (mut seal, mut merge) = (None, None);
+            let mut known: Vec<(u64, i64)> = vec![];
+            for (n, &key) in keys.iter().enumerate() {
+                let id = n as i64 + 1;
+                index.recent().push(spread(key), id);
+                known.push((key, id));
+                if n % 7 == 0 {
+                    step(&mut index, &conn, &mut seal, &mut merge);
+                }
+                if n == restart {
+                    index = load(&conn);
+                    (seal, merge) = (None, None);
+                    let sealed = index.sealed_last_id();
+                    for &(key, id) in known.iter().filter(|(_, id)| *id > sealed) {
+                        index.recent().push(spread(key), id);
+                    }
+                }
+            }
+            for _ in 0..2 {
+                for key in 0..40 {
+                    let expected: Vec<i64> = known.iter().rev().filter(|(k, _)| *k == key).map(|(_, id)| *id).collect();
+                    prop_assert_eq!(ids(&index, &conn, key), expected);
+                }
+                while step(&mut index, &conn, &mut seal, &mut merge) {}
+            }
+            prop_assert!(index.sealed().len() < 3 * WIDTH + keys.len() / (WIDTH * WIDTH * ENTRIES_MAX));
+            let pages: i64 = conn.query_row("SELECT count(*) FROM number_page", [], |row| row.get(0)).unwrap();
+            let led_to: usize = index.sealed().iter().map(|run| run.fences.len()).sum();
+            prop_assert_eq!(pages, led_to as i64, "no page is left behind");
+        }
+    }
+
+    #[test]
+    fn a_merge_that_was_not_committed_begins_anew() {
+        let conn = database();
+        let mut index = load(&conn);
+        for id in 1..=(ENTRIES_MAX * WIDTH) as i64 {
+            index.recent().push(spread(id.unsigned_abs() % 5), id);
+            while let Some(mut seal) = index.freeze_if_full() {
+                index.poll(&mut seal, true);
+                let step = seal.write_step(&conn).unwrap();
+                assert!(index.committed(&mut seal, step));
+            }
+        }
+        let mut merge = index.merge_if_many().unwrap();
+        assert!(index.merge_if_many().is_none(), "one at a time");
+        let first = index.sealed()[0].no();
+        assert!(index.remove(first).is_none(), "what is being merged stays");
+        conn.execute_batch("BEGIN").unwrap();
+        while merge.write_step(&conn).unwrap().is_none() {}
+        conn.execute_batch("ROLLBACK").unwrap();
+        merge.restart();
+        assert_eq!(ids(&index, &conn, 3).len(), 32);
+        let run = std::iter::from_fn(|| Some(merge.write_step(&conn).unwrap()))
+            .find_map(|run| run)
+            .unwrap();
+        index.merged(&merge, run);
+        assert_eq!(index.sealed().len(), 1);
+        assert_eq!(ids(&index, &conn, 3).len(), 32);
+    }
 }

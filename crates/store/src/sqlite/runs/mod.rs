@@ -8,6 +8,7 @@
 //!   and request entries from the rows themselves, receipt keys from a small log;
 //! - when there are enough of them they are frozen, sorted aside and appended in key order as pages of
 //!   entries, some with each group commit, until the run is *sealed*;
+//! - neighbouring runs are merged into larger ones, eight at a time and twice, so that there are few;
 //! - a look-up asks memory, then the sealed runs from the newest to the oldest; each has a filter that
 //!   says "not here" for most keys, and fences that lead to the one page where a key can be.
 //!
@@ -19,13 +20,17 @@
 
 mod filter;
 mod index;
+mod merge;
 mod recent;
 mod seal;
+mod sealed;
 
 pub(super) use filter::Filter;
-pub(super) use index::{Index, Sealed, read_log};
+pub(super) use index::{Index, read_log};
+pub(super) use merge::Merge;
 pub(super) use recent::Recent;
 pub(super) use seal::{Seal, SealStep};
+pub(super) use sealed::Sealed;
 
 /// One entry: a row that may have a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

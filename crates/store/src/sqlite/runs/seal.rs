@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 /// Entries of a page: 252 × 16 octets and the row's header fill a 4 KiB database page without overflow.
-const PAGE_ENTRIES: usize = 252;
+pub(super) const PAGE_ENTRIES: usize = 252;
 /// Pages written with one group: a group must not become long, and a seal must be done before as many
 /// entries have come again.
 const PAGES_A_STEP: usize = 64;
@@ -129,12 +129,15 @@ impl Seal {
         let run = Sealed {
             kind: self.kind,
             no: self.no,
+            age: self.no,
+            level: 0,
             first_id: sorted.first_id,
             last_id: sorted.last_id,
+            entries: sorted.entries.len(),
             fences: sorted.fences.clone(),
             filter: Some(sorted.filter.clone()),
         };
-        run.write(conn, sorted.entries.len())?;
+        run.write(conn)?;
         Ok(SealStep::Done(run))
     }
 

@@ -1,0 +1,125 @@
+//! What the writer does beside commands: sealing, merging and deleting runs, a little with each group and
+//! more when nothing waits.
+
+use super::error::Tried;
+use super::memory::{Memory, Shared, Work};
+use super::retention;
+use super::runs::{Index, Kind, Merge, Seal, SealStep, Sealed};
+use crate::StoreError;
+use std::sync::atomic::Ordering;
+
+/// The work under way.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    seals: Vec<Sealing>,
+    merges: Vec<Merge>,
+}
+
+/// A run being sealed.
+#[derive(Debug)]
+struct Sealing {
+    kind: Kind,
+    seal: Seal,
+    /// The last row of the receipt log that is in it.
+    log_seq: i64,
+}
+
+/// What a group did of them, for after its commit.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    steps: Vec<(Kind, SealStep)>,
+    merged: Vec<(Kind, Sealed)>,
+    dropped_run_gone: bool,
+}
+
+/// The index of a kind; numbers are shared with readers.
+fn with_index<T>(memory: &mut Memory, shared: &Shared, kind: Kind, run: impl FnOnce(&mut Index) -> T) -> T {
+    match kind {
+        Kind::Number => run(&mut shared.numbers.write()),
+        Kind::Receipt => run(&mut memory.receipts),
+        Kind::Request => run(&mut memory.requests),
+    }
+}
+
+impl Chores {
+    /// Looks for work, between groups. `log_seq` is the last row of the receipt log. With `wait` what is
+    /// being sorted is waited for.
+    pub(super) fn plan(&mut self, memory: &mut Memory, shared: &Shared, log_seq: i64, wait: bool) {
+        for kind in [Kind::Number, Kind::Receipt, Kind::Request] {
+            with_index(memory, shared, kind, |index| {
+                let sealing = index.freeze_if_full().map(|seal| Sealing { kind, seal, log_seq });
+                self.seals.extend(sealing);
+                self.merges.extend(index.merge_if_many());
+                for sealing in self.seals.iter_mut().filter(|sealing| sealing.kind == kind) {
+                    index.poll(&mut sealing.seal, wait);
+                }
+            });
+        }
+    }
+
+    /// Whether a group without commands has something to do.
+    pub(super) fn are_due(&self, memory: &Memory) -> bool {
+        let writable = self.seals.iter().any(|sealing| sealing.seal.is_writable());
+        writable || !self.merges.is_empty() || !memory.dropped.is_empty()
+    }
+
+    /// Does a piece of everything, within a group's transaction.
+    pub(super) fn work(&mut self, work: &mut Work<'_>) -> Result<Done, StoreError> {
+        let mut done = Done {
+            dropped_run_gone: retention::housekeep(work)?,
+            ..Done::default()
+        };
+        for sealing in self.seals.iter().filter(|sealing| sealing.seal.is_writable()) {
+            let step = sealing.seal.write_step(work.conn).tried("seal a run")?;
+            if matches!((sealing.kind, &step), (Kind::Receipt, SealStep::Done(_))) {
+                work.conn
+                    .execute("DELETE FROM receipt_log WHERE seq <= ?1", [sealing.log_seq])
+                    .tried("clear the receipt log")?;
+            }
+            done.steps.push((sealing.kind, step));
+        }
+        for merge in &mut self.merges {
+            let run = merge.write_step(work.conn).tried("merge runs")?;
+            done.merged.extend(run.map(|run| (merge.kind(), run)));
+        }
+        Ok(done)
+    }
+
+    /// The group was committed.
+    pub(super) fn committed(&mut self, memory: &mut Memory, shared: &Shared, done: Done) {
+        for (kind, step) in done.steps {
+            let Some(place) = self.seals.iter().position(|sealing| sealing.kind == kind) else {
+                continue;
+            };
+            let Some(sealing) = self.seals.get_mut(place) else {
+                continue;
+            };
+            if with_index(memory, shared, kind, |index| {
+                index.committed(&mut sealing.seal, step)
+            }) {
+                self.seals.swap_remove(place);
+            }
+        }
+        for (kind, run) in done.merged {
+            let Some(place) = self.merges.iter().position(|merge| merge.kind() == kind) else {
+                continue;
+            };
+            let merge = self.merges.swap_remove(place);
+            let removed = with_index(memory, shared, kind, |index| index.merged(&merge, run));
+            memory.dropped.extend(removed);
+        }
+        if done.dropped_run_gone {
+            memory.dropped.pop_front();
+        }
+        let runs: usize = [Kind::Number, Kind::Receipt, Kind::Request]
+            .map(|kind| with_index(memory, shared, kind, |index| index.sealed().len()))
+            .iter()
+            .sum();
+        shared.meters.runs.store(runs as u64, Ordering::Relaxed);
+    }
+
+    /// The group was not committed: what cannot be repeated as it is begins anew.
+    pub(super) fn failed(&mut self) {
+        self.merges.iter_mut().for_each(Merge::restart);
+    }
+}

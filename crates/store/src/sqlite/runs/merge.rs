@@ -1,0 +1,156 @@
+//! Merging runs into larger ones, so that a look-up asks few of them however much is stored.
+
+use super::seal::{PAGE_ENTRIES, page_id};
+use super::{ENTRY_BYTES, Entry, Filter, Kind, Sealed};
+use rusqlite::Connection;
+use std::sync::Arc;
+
+/// So many neighbours of one level become one of the next. Each entry is written once more a level, at
+/// about 0.05 µs.
+pub(super) const WIDTH: usize = 8;
+/// Runs of this level are left as they are (64 times the first): retention drops runs whole.
+pub(super) const LEVEL_MAX: u8 = 2;
+/// Pages written with one group.
+const PAGES_A_STEP: usize = 32;
+
+/// Several runs on their way into one. Driven by the writer within its groups.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Merge {
+    kind: Kind,
+    no: i64,
+    /// Oldest first.
+    inputs: Vec<Arc<Sealed>>,
+    filter_bytes_max: usize,
+    progress: Progress,
+}
+
+#[derive(Debug)]
+struct Progress {
+    cursors: Vec<Cursor>,
+    fences: Vec<u64>,
+    filter: Option<Filter>,
+    entries: usize,
+}
+
+/// A place in an input.
+#[derive(Debug, Default)]
+struct Cursor {
+    next_page: usize,
+    /// What is left of the page, the next entry last.
+    rest: Vec<Entry>,
+}
+
+impl Merge {
+    pub(super) fn new(kind: Kind, no: i64, inputs: Vec<Arc<Sealed>>, filter_bytes_max: usize) -> Self {
+        let progress = Progress::new(&inputs, filter_bytes_max);
+        Self {
+            kind,
+            no,
+            inputs,
+            filter_bytes_max,
+            progress,
+        }
+    }
+
+    pub(in crate::sqlite) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The runs that go into it.
+    pub(super) fn inputs(&self) -> &[Arc<Sealed>] {
+        &self.inputs
+    }
+
+    /// Begins anew, after a group was not committed: its pages are not there.
+    pub(in crate::sqlite) fn restart(&mut self) {
+        self.progress = Progress::new(&self.inputs, self.filter_bytes_max);
+    }
+
+    /// Writes the next pages; the run with the last of them, in place of its inputs.
+    pub(in crate::sqlite) fn write_step(&mut self, conn: &Connection) -> rusqlite::Result<Option<Sealed>> {
+        let mut insert = conn.prepare_cached(self.kind.insert_page())?;
+        let mut bytes = Vec::with_capacity(PAGE_ENTRIES * ENTRY_BYTES);
+        for _ in 0..PAGES_A_STEP {
+            bytes.clear();
+            let page = self.progress.fences.len();
+            while bytes.len() < PAGE_ENTRIES * ENTRY_BYTES
+                && let Some(entry) = self.progress.next(conn, &self.inputs)?
+            {
+                if bytes.is_empty() {
+                    self.progress.fences.push(entry.key);
+                }
+                bytes.extend(entry.to_bytes());
+            }
+            if bytes.is_empty() {
+                return self.finish(conn).map(Some);
+            }
+            insert.execute((page_id(self.no, page), &bytes))?;
+        }
+        Ok(None)
+    }
+
+    fn finish(&mut self, conn: &Connection) -> rusqlite::Result<Sealed> {
+        let ids = |pick: fn(&Sealed) -> i64| self.inputs.iter().map(move |run| pick(run));
+        let run = Sealed {
+            kind: self.kind,
+            no: self.no,
+            age: ids(|run| run.age).max().unwrap_or(self.no),
+            level: self.inputs.first().map_or(0, |run| run.level) + 1,
+            first_id: ids(|run| run.first_id).min().unwrap_or(0),
+            last_id: ids(|run| run.last_id).max().unwrap_or(0),
+            entries: self.progress.entries,
+            fences: std::mem::take(&mut self.progress.fences),
+            filter: self.progress.filter.take(),
+        };
+        for input in &self.inputs {
+            input.delete_row(conn)?;
+        }
+        run.write(conn)?;
+        Ok(run)
+    }
+}
+
+impl Progress {
+    fn new(inputs: &[Arc<Sealed>], filter_bytes_max: usize) -> Self {
+        let entries = inputs.iter().map(|run| run.entries).sum();
+        let filter = Filter::for_keys(entries);
+        Self {
+            cursors: inputs.iter().map(|_| Cursor::default()).collect(),
+            fences: Vec::with_capacity(entries / PAGE_ENTRIES + 1),
+            // One that would not be kept is not made.
+            filter: (filter.bytes() <= filter_bytes_max / 2).then_some(filter),
+            entries: 0,
+        }
+    }
+
+    /// The next entry of all inputs by key, the older input first where keys are equal.
+    fn next(&mut self, conn: &Connection, inputs: &[Arc<Sealed>]) -> rusqlite::Result<Option<Entry>> {
+        let mut least: Option<(usize, u64)> = None;
+        for (n, (cursor, run)) in self.cursors.iter_mut().zip(inputs).enumerate() {
+            if let Some(key) = cursor.peek(conn, run)?
+                && least.is_none_or(|(_, other)| key < other)
+            {
+                least = Some((n, key));
+            }
+        }
+        let entry = least.and_then(|(n, _)| self.cursors.get_mut(n)?.rest.pop());
+        if let Some(entry) = entry {
+            self.entries += 1;
+            if let Some(filter) = &mut self.filter {
+                filter.insert(entry.key);
+            }
+        }
+        Ok(entry)
+    }
+}
+
+impl Cursor {
+    fn peek(&mut self, conn: &Connection, run: &Sealed) -> rusqlite::Result<Option<u64>> {
+        while self.rest.is_empty() && self.next_page < run.fences.len() {
+            self.rest = run.page(conn, self.next_page)?;
+            self.rest.reverse();
+            self.next_page += 1;
+        }
+        Ok(self.rest.last().map(|entry| entry.key))
+    }
+}

@@ -7,12 +7,14 @@
 mod demo;
 mod dialect;
 mod run;
+mod submit;
 mod told;
 mod wire;
 
 pub use demo::{Demo, DemoError};
 pub use dialect::{Answer, Dialect, Text};
 pub use run::{Load, run};
+pub use submit::{SubmitError, SubmitLoad, submit};
 pub use told::{Outcome, Told};
 pub use wire::{Exchange, Wire, WireError};
 

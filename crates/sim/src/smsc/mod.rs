@@ -252,6 +252,11 @@ impl SmscHandle {
         self.shared.script.load().behaviour.clone()
     }
 
+    /// Waits until somebody stops it and nothing of it runs any more.
+    pub async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+
     /// Cuts all connections and stops. Returns once nothing of it runs any more.
     pub async fn stop(&self) {
         self.stopping.cancel();

@@ -1,15 +1,15 @@
 //! A byte stream in arbitrary pieces, into a session: nothing panics, and where it is cut makes no difference.
 //!
-//! The first octet says how the stream is cut and who listens, the rest is the stream.
+//! The first octet says how the stream is cut and who listens, the rest is the stream, which comes after a bind.
 #![no_main]
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use smpp::frame;
-use smpp::pdu::{Bind, BindKind};
+use smpp::pdu::{Bind, BindKind, BindResp};
 use smpp::session::{Event, Role, Session, SessionConfig};
+use smpp::{CommandStatus, Pdu, frame};
 
 const FRAME_BYTES_MAX: usize = 4096;
 
@@ -18,12 +18,21 @@ fn listen(role: Role, stream: &[u8], piece: usize) -> (BytesMut, usize) {
     let now = Duration::from_secs(1);
     let mut session = Session::new(SessionConfig::new(role), now);
     let (mut out, mut events): (_, Vec<Event>) = (BytesMut::new(), Vec::new());
-    if role == Role::Esme {
-        let bind = Bind::new(BindKind::Transceiver, "esme", "secret");
-        session.bind(bind, &mut out).expect("a session that is open binds");
-    }
+    let bind = Bind::new(BindKind::Transceiver, "esme", "secret");
+    let opening = match role {
+        Role::Smsc => Pdu::Bind(bind),
+        Role::Esme => {
+            session
+                .bind(bind, &mut out)
+                .expect("a session that is open binds");
+            Pdu::BindResp(BindResp::new(BindKind::Transceiver))
+        }
+    };
+    let opening = opening
+        .to_bytes(CommandStatus::ROK, 1)
+        .expect("within the bounds");
     let (mut inbox, mut seen) = (BytesMut::new(), 0);
-    for piece in stream.chunks(piece) {
+    for piece in std::iter::once(&opening[..]).chain(stream.chunks(piece)) {
         inbox.extend_from_slice(piece);
         let cut = frame::cut(&mut inbox, FRAME_BYTES_MAX);
         for frame in cut.frames() {
@@ -31,7 +40,9 @@ fn listen(role: Role, stream: &[u8], piece: usize) -> (BytesMut, usize) {
             for event in events.drain(..) {
                 seen += 1;
                 if matches!(event, Event::BindRequest(_)) {
-                    session.accept_bind(&"smsc".into(), &mut out).expect("a bind waits");
+                    session
+                        .accept_bind(&"smsc".into(), &mut out)
+                        .expect("a bind waits");
                 }
             }
         }
@@ -46,7 +57,9 @@ fn listen(role: Role, stream: &[u8], piece: usize) -> (BytesMut, usize) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((control, stream)) = input.split_first() else { return };
+    let Some((control, stream)) = input.split_first() else {
+        return;
+    };
     let role = if control & 1 == 0 { Role::Esme } else { Role::Smsc };
     let at_once = listen(role, stream, stream.len().max(1));
     let in_pieces = listen(role, stream, usize::from(control >> 1).max(1));

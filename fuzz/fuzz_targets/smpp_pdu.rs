@@ -14,7 +14,9 @@ fn decode(octets: &[u8]) -> Option<Pdu> {
 
 fuzz_target!(|input: &[u8]| {
     // Two octets choose the command: the known ones have their low octet, response bit and 0x0100 to tell them apart.
-    let Some(([flags, low], body)) = input.split_first_chunk::<2>() else { return };
+    let Some(([flags, low], body)) = input.split_first_chunk::<2>() else {
+        return;
+    };
     let command = u32::from(flags & 1) << 31 | u32::from(flags >> 1 & 1) << 8 | u32::from(*low);
     let mut octets = Vec::with_capacity(16 + body.len());
     for field in [16 + body.len() as u32, command, 0, 1] {
@@ -22,8 +24,12 @@ fuzz_target!(|input: &[u8]| {
     }
     octets.extend_from_slice(body);
     let Some(first) = decode(&octets) else { return };
-    let Ok(written) = first.to_bytes(CommandStatus::ROK, 1) else { return };
+    let Ok(written) = first.to_bytes(CommandStatus::ROK, 1) else {
+        return;
+    };
     let second = decode(&written).expect("what was encoded is well-formed");
-    let again = second.to_bytes(CommandStatus::ROK, 1).expect("what was encoded once is within the bounds");
+    let again = second
+        .to_bytes(CommandStatus::ROK, 1)
+        .expect("what was encoded once is within the bounds");
     assert_eq!(written, again, "{first:?}");
 });

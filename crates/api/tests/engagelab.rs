@@ -18,7 +18,7 @@ use engine::{MessageFilter, MessageId};
 use house::{
     ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,
     House, KEY, NOTICE, PENDING, PLAIN, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED, USER_DAILY,
-    USER_MUTE, USER_OFF, USER_OTHER, damage, ut_id,
+    USER_GONE, USER_MUTE, USER_OFF, USER_OTHER, damage, ut_id,
 };
 use http::{Method, Request, StatusCode, header};
 use rand::rngs::StdRng;
@@ -363,6 +363,7 @@ async fn callers_must_prove_who_they_are_in_their_generation() {
             ("another scheme", Some(format!("Bearer {KEY}")), wrong),
             ("wrong secret", Some(basic(USER, "wrong")), wrong),
             ("unknown user", Some(basic("nobody", KEY)), wrong),
+            ("account gone", Some(basic(USER_GONE, KEY)), wrong),
             (
                 "the seed's placeholder",
                 Some("Basic <<YOUR_SMS_KEY_HERE>>".to_owned()),

@@ -14,7 +14,7 @@ use engine::clock::SystemClock;
 use house::{
     Answer, BADLY_SIGNED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, FOREIGN, House, KEY, LONG, NOTICE,
     PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED, USER_DAILY,
-    USER_MUTE, USER_OFF, damage,
+    USER_GONE, USER_MUTE, USER_OFF, damage,
 };
 use http::{Method, Request, StatusCode, header};
 use md5::{Digest, Md5};
@@ -204,6 +204,7 @@ async fn every_code_of_a_refusal_is_answered_where_it_belongs() {
         ("unknown smsUser", replaced(&good, "smsUser", "nobody"), 471),
         ("smsUser switched off", replaced(&good, "smsUser", USER_OFF), 601),
         ("account may not send", plain(USER_MUTE, PLAIN), 473),
+        ("account gone", plain(USER_GONE, PLAIN), 474),
         ("no phone", replaced(&good, "phone", ""), 411),
         ("bad phone", replaced(&good, "phone", "1312222"), 412),
         ("+86", replaced(&good, "phone", "+8613800138000"), 412),

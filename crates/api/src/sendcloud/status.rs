@@ -177,16 +177,11 @@ fn span(params: &Params<'_>, now: UnixMs) -> Result<Option<RangeInclusive<Messag
     let malformed = || Refused::with_limit(&DAYS, DAYS_MAX);
     let (first, last) = match (params.get("days"), params.get("startDate"), params.get("endDate")) {
         (Some(days), _, _) => {
-            let days: i32 = days.parse().map_err(|_| malformed())?;
+            let days = days.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
+            let days: i32 = days.ok_or_else(malformed)?;
             let today = days::today(now, days::CHINA);
-            (1..=DAYS_MAX)
-                .contains(&days)
-                .then_some(())
-                .ok_or_else(malformed)?;
-            (
-                today.checked_sub((days - 1).days()).map_err(|_| malformed())?,
-                today,
-            )
+            let first = today.checked_sub((days - 1).days()).map_err(|_| malformed())?;
+            (first, today)
         }
         (None, Some(start), Some(end)) => {
             let read = |date| days::read(date).ok_or_else(malformed);

@@ -48,6 +48,9 @@ pub(crate) const USER_CAPPED: &str = "capped_user";
 /// The user of account 6: one message a day and number, template [`DAILY_PLAIN`].
 pub(crate) const USER_DAILY: &str = "daily_user";
 
+/// A user whose account is gone.
+pub(crate) const USER_GONE: &str = "gone_user";
+
 /// `Your code is %code%`, class otp.
 pub(crate) const CODE: i64 = 1001;
 /// `Hello %name%, welcome to %place%`, class notice.
@@ -267,6 +270,7 @@ fn credentials(vault: &Vault) -> Vec<CatalogChange> {
         (USER_MUTE, 4, true),
         (USER_CAPPED, 5, true),
         (USER_DAILY, 6, true),
+        (USER_GONE, 9, true),
     ];
     let credential = |family: &str, (key, account, enabled): (&str, u32, bool)| {
         CatalogChange::PutCredential(Credential {

@@ -1,5 +1,51 @@
-//! Postrider.
+//! Postrider: a self-hosted SMS platform in one program.
+//!
+//! This file only chooses the command; [`node`] is where everything is wired together.
+
 mod apply;
+mod check;
+mod cli;
 mod config;
+mod dev;
 mod exit;
-fn main() {}
+mod logging;
+mod migrate;
+mod node;
+mod open;
+mod serve;
+mod status;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use exit::Failure;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if failure.has_message() {
+                // Nobody is left to tell if standard error is gone.
+                let _ = writeln!(std::io::stderr(), "postrider: {failure}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut out = std::io::stdout();
+    runtime.block_on(async move {
+        match command {
+            Command::Dev(args) => dev::run(args).await,
+            Command::Serve(args) => serve::run(args, &mut out).await,
+            Command::Apply(args) => apply::run(&args, &mut out).await,
+            Command::Check(args) => check::run(&args, &mut out).await,
+            Command::Status(args) => status::run(&args, &mut out).await,
+            Command::Migrate(args) => migrate::run(&args, &mut out),
+            Command::Sim(args) => Ok(sim::smsc::run(args, node::shutdown_signal()).await?),
+        }
+    })
+}

@@ -4,3 +4,170 @@ pub(crate) mod diff;
 pub(crate) mod file;
 pub(crate) mod plan;
 pub(crate) mod secret;
+
+use crate::config::MasterKey;
+use crate::exit::Failure;
+use crate::logging;
+use crate::open::{self, Place};
+use anyhow::{Context, anyhow};
+use clap::Args;
+use diff::Sign;
+use engine::catalog::Vault;
+use engine::clock::{Clock, SystemClock};
+use file::File;
+use plan::{Existing, Inputs, Plan, Wishes};
+use secret::Surroundings;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use store::Store;
+use store::sqlite::Mode;
+
+/// Makes the catalog fit a file: accounts, credentials, signatures, templates, carriers, routes, suppressions.
+///
+/// Prints what changes first. A second run changes nothing. Works beside a running node, which takes the change over
+/// within a second. Secrets are sealed with the node's master key and never shown.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ApplyArgs {
+    /// The catalog, in TOML (docs/apply.md)
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    /// Only show what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// Also remove what the file does not name
+    #[arg(long)]
+    prune: bool,
+    /// Also set the balances of accounts that have one (otherwise the file's is where a new account begins)
+    #[arg(long)]
+    set_balances: bool,
+}
+
+/// Plans, tells and applies.
+pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Failure> {
+    logging::start_for_tool()?;
+    let text = std::fs::read_to_string(&args.file)
+        .with_context(|| format!("read {}", args.file.display()))
+        .map_err(Failure::bad_input)?;
+    let shown = args.file.display();
+    let file = File::parse(&text).map_err(|at| Failure::bad_input(anyhow!("{shown}: {at}")))?;
+    let config = args.place.config_of_existing()?;
+    let vault = MasterKey::find(&config.secrets)
+        .map_err(Failure::bad_input)?
+        .vault();
+    let store = open::store(&config, Mode::Tool).await?;
+    let wishes = Wishes {
+        prune: args.prune,
+        set_balances: args.set_balances,
+    };
+    let surroundings = Surroundings {
+        variable: &|name| std::env::var_os(name),
+        read: &secret::reader_from(&args.file),
+    };
+    let existing = existing(&*store).await?;
+    let inputs = Inputs {
+        text: &text,
+        file: &file,
+        existing: &existing,
+        vault: &vault,
+        surroundings,
+        wishes,
+        now: SystemClock.now(),
+    };
+    let plan = plan::plan(inputs).map_err(|wrong| mistakes(&args.file, &wrong))?;
+    tell(&plan, out)?;
+    if plan.changes.is_empty() {
+        writeln!(out, "nothing to change")?;
+    } else if args.dry_run {
+        writeln!(out, "{} changes; nothing was written (--dry-run)", count(&plan))?;
+    } else {
+        let changes = count(&plan);
+        let version = store
+            .change_catalog(plan.changes)
+            .await
+            .context("write the catalog")?;
+        writeln!(
+            out,
+            "{changes} changes applied; the catalog is at version {version}"
+        )?;
+    }
+    store.close().await.context("close the store")?;
+    Ok(())
+}
+
+/// What a store has that a plan must know.
+pub(crate) async fn existing(store: &dyn Store) -> anyhow::Result<Existing> {
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let lanes = store.lanes().await.context("count what waits")?;
+    let waited_for = lanes
+        .iter()
+        .filter(|backlog| backlog.messages > 0)
+        .map(|backlog| backlog.lane.carrier)
+        .collect();
+    Ok(Existing {
+        catalog,
+        suppressions: None,
+        waited_for,
+    })
+}
+
+/// Makes a store fit a text that the program carries itself, without a word; `plan_of` may leave parts out.
+pub(crate) async fn seed(
+    store: &dyn Store,
+    vault: &Vault,
+    text: &str,
+    file: &File,
+    surroundings: Surroundings<'_>,
+) -> anyhow::Result<()> {
+    let existing = existing(store).await?;
+    let inputs = Inputs {
+        text,
+        file,
+        existing: &existing,
+        vault,
+        surroundings,
+        wishes: Wishes::default(),
+        now: SystemClock.now(),
+    };
+    let plan = plan::plan(inputs).map_err(|wrong| anyhow!("the built-in catalog: {}", lines(&wrong)))?;
+    if !plan.changes.is_empty() {
+        store
+            .change_catalog(plan.changes)
+            .await
+            .context("write the catalog")?;
+    }
+    Ok(())
+}
+
+fn tell(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
+    for line in plan.lines.iter().filter(|line| line.sign != Sign::Keep) {
+        writeln!(out, "{line}")?;
+    }
+    let kept: Vec<_> = plan.lines.iter().filter(|line| line.sign == Sign::Keep).collect();
+    if !kept.is_empty() {
+        writeln!(out, "not in the file, left as they are (--prune removes them):")?;
+        for line in kept {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    for note in &plan.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    Ok(())
+}
+
+fn count(plan: &Plan) -> usize {
+    plan.lines.iter().filter(|line| line.sign != Sign::Keep).count()
+}
+
+fn mistakes(file: &Path, wrong: &[crate::config::At]) -> Failure {
+    Failure::bad_input(anyhow!("{}:\n  {}", file.display(), lines(wrong)))
+}
+
+fn lines(wrong: &[crate::config::At]) -> String {
+    wrong
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n  ")
+}

@@ -4,8 +4,8 @@ mod master_key;
 mod overlay;
 mod relations;
 
-pub(crate) use master_key::{MasterKey, MasterKeyError};
-pub(crate) use overlay::{At, nearest, overlay, unknown_key};
+pub(crate) use master_key::MasterKey;
+pub(crate) use overlay::{At, overlay, unknown_key};
 
 use crate::exit::Failure;
 use anyhow::Context;
@@ -37,6 +37,7 @@ pub(crate) struct Config {
 pub(crate) struct Api {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Tls,
+    pub(crate) connections: api::serve::ServeLimits,
     pub(crate) limits: api::Limits,
 }
 
@@ -126,6 +127,7 @@ pub(crate) struct Engine {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shutdown {
+    pub(crate) drain_s: u32,
     pub(crate) grace_s: u32,
 }
 
@@ -194,6 +196,16 @@ impl Config {
         }
     }
 
+    /// Says what a changed file cannot change while running.
+    pub(crate) fn warn_of_fixed(&self, running: &Self) {
+        let mut fixed = self.clone();
+        fixed.log.clone_from(&running.log);
+        fixed.api.tls.clone_from(&running.api.tls);
+        if fixed != *running {
+            tracing::warn!("settings other than `log.level` and `api.tls` take effect at the next start");
+        }
+    }
+
     /// The time things get to finish at the end.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(u64::from(self.shutdown.grace_s))
@@ -213,6 +225,7 @@ mod tests {
     fn the_default_file_says_what_the_crates_do_by_themselves() {
         let config = Config::from_text("").unwrap();
         assert_eq!(config.api.limits, api::Limits::default());
+        assert_eq!(config.api.connections, api::serve::ServeLimits::default());
         let (ours, theirs) = (config.engine_settings(), engine::Settings::default());
         assert_eq!(ours.queue, theirs.queue);
         assert_eq!(ours.catalog_poll, theirs.catalog_poll);

@@ -9,6 +9,7 @@ const RECIPIENT_BYTES_MIN: usize = 14;
 /// Checks what one setting means for another.
 pub(super) fn check(config: &Config) -> Result<()> {
     listeners(config)?;
+    connections(config)?;
     requests(config)?;
     queues(config)?;
     store(config)?;
@@ -34,6 +35,35 @@ fn listeners(config: &Config) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn connections(config: &Config) -> Result<()> {
+    let connections = &config.api.connections;
+    ensure!(
+        connections.connections_max > 0,
+        "`api.connections.connections_max` is 0: nobody could connect"
+    );
+    ensure!(
+        connections.header_bytes_max >= 8192,
+        "`api.connections.header_bytes_max` is {}; below 8192 ordinary clients would be refused",
+        connections.header_bytes_max
+    );
+    let timeouts = [
+        ("header_read_timeout_ms", connections.header_read_timeout_ms),
+        ("request_timeout_ms", connections.request_timeout_ms),
+        ("keep_alive_idle_ms", connections.keep_alive_idle_ms),
+    ];
+    for (name, ms) in timeouts {
+        ensure!(
+            ms > 0,
+            "`api.connections.{name}` is 0: every connection would be cut at once"
+        );
+    }
+    ensure!(
+        connections.stop_grace_ms <= u64::from(config.shutdown.grace_s) * 1000,
+        "`api.connections.stop_grace_ms` is longer than `shutdown.grace_s`: the engine would stop under requests"
+    );
+    Ok(())
 }
 
 fn requests(config: &Config) -> Result<()> {

@@ -11,6 +11,8 @@ mod suppressions;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use routes::describe_route;
+
 use super::diff::{Fields, Line, Sign};
 use super::file::File;
 use super::secret::{SecretSource, Surroundings};
@@ -26,8 +28,8 @@ use store::{CarrierNo, UnixMs};
 pub(crate) struct Existing {
     /// The catalog.
     pub(crate) catalog: Catalog,
-    /// All suppressions.
-    pub(crate) suppressions: Vec<Suppression>,
+    /// All suppressions; `None` when the store cannot list them: then the file's are written again every time.
+    pub(crate) suppressions: Option<Vec<Suppression>>,
     /// Carriers in whose lanes messages wait.
     pub(crate) waited_for: HashSet<CarrierNo>,
 }

@@ -48,14 +48,16 @@ impl Planner<'_> {
                 Some(before) if before == at => continue,
                 Some(_) => Sign::Change,
             };
-            self.plan
-                .lines
-                .push(Line::bare(sign, format!("route {}: {}", at + 1, describe(rule))));
+            self.plan.lines.push(Line::bare(
+                sign,
+                format!("route {}: {}", at + 1, describe_route(rule)),
+            ));
         }
         for rule in old.iter().filter(|rule| !wanted.contains(rule)) {
-            self.plan
-                .lines
-                .push(Line::bare(Sign::Remove, format!("route: {}", describe(rule))));
+            self.plan.lines.push(Line::bare(
+                Sign::Remove,
+                format!("route: {}", describe_route(rule)),
+            ));
         }
     }
 
@@ -114,7 +116,7 @@ fn numbered(rules: &[RouteRule]) -> Vec<Route> {
 }
 
 /// A rule on one line.
-pub(crate) fn describe(rule: &RouteRule) -> String {
+pub(crate) fn describe_route(rule: &RouteRule) -> String {
     let mut said = Vec::new();
     let mut say = |what: &str, items: String| {
         if !items.is_empty() {

@@ -16,7 +16,8 @@ type Key = (Option<AccountId>, u64, SuppressionKind);
 impl Planner<'_> {
     pub(super) fn suppressions(&mut self, accounts: &Accounts) {
         let (file, existing) = (self.inputs.file, self.inputs.existing);
-        let old: HashSet<Key> = existing.suppressions.iter().map(key).collect();
+        let stored = existing.suppressions.as_deref().unwrap_or_default();
+        let old: HashSet<Key> = stored.iter().map(key).collect();
         let mut wanted: HashSet<Key> = HashSet::new();
         let mut added = 0_usize;
         for entry in &file.suppression {
@@ -30,10 +31,7 @@ impl Planner<'_> {
                 Err(complaint) => self.complain(&entry.span(), complaint),
             }
         }
-        let gone = existing
-            .suppressions
-            .iter()
-            .filter(|old| !wanted.contains(&key(old)));
+        let gone = stored.iter().filter(|old| !wanted.contains(&key(old)));
         let mut left = 0_usize;
         for suppression in gone {
             left += 1;
@@ -44,6 +42,11 @@ impl Planner<'_> {
             }
         }
         // There may be millions: counted, not listed.
+        if existing.suppressions.is_none() && added > 0 {
+            let note =
+                format!("{added} suppressed numbers were written again: the store cannot list those it has");
+            return self.plan.notes.push(note);
+        }
         self.tell(Sign::Add, added);
         self.tell(
             if self.inputs.wishes.prune {

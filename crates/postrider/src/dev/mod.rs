@@ -1,0 +1,101 @@
+//! `postrider dev`: everything in one process, with nothing configured.
+
+mod banner;
+mod commands;
+mod demo;
+mod inbox;
+
+use crate::config::{Config, Log, LogFormat, MASTER_KEY_FILE, MasterKey};
+use crate::exit::Failure;
+use crate::logging;
+use crate::node::{Extras, Node, Opened, WhenTaken};
+use crate::open::DATA_FOLDER;
+use anyhow::Context;
+use clap::Args;
+use jiff::tz::TimeZone;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Runs everything with nothing configured, to try it out and to test against.
+///
+/// Messages go to a sandbox: each shows on the terminal and at /sandbox/messages. The banner has a command to copy for
+/// each API; demo.json in the data folder has the credentials. They stay the same when it is started again.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DevArgs {
+    /// Where messages, credentials and the master key are kept; made when it is missing
+    #[arg(long, value_name = "DIR", default_value = DATA_FOLDER)]
+    data: PathBuf,
+    /// Where the APIs are served [default: 127.0.0.1:8080, or another port when that is taken]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Where health and metrics are served [default: 127.0.0.1:9090, or another port when that is taken]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
+    /// What is logged: error, warn, info, debug, trace, also "warn,engine=debug"
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: String,
+}
+
+/// Runs until a signal stops it.
+pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
+    let log = Log {
+        level: args.log.clone(),
+        format: LogFormat::Text,
+    };
+    let log = logging::start(&log).map_err(Failure::bad_input)?;
+    std::fs::create_dir_all(&args.data)
+        .with_context(|| format!("make the folder {}", args.data.display()))?;
+    let key = MasterKey::read_or_make(&args.data.join(MASTER_KEY_FILE))?;
+    let vault = key.vault();
+    let mut config = Config::of_data_folder(&args.data)?;
+    config.api.listen = args.listen.unwrap_or(config.api.listen);
+    config.metrics.listen = args.metrics_listen.unwrap_or(config.metrics.listen);
+    let opened = Opened::open(config, key).await?;
+    let prepared = demo::prepare(&**opened.store(), &vault).await?;
+    let extras = Extras {
+        routes: inbox::routes,
+        // An address that was asked for is meant; the usual one may be another.
+        api_when_taken: when_taken(args.listen),
+        metrics_when_taken: when_taken(args.metrics_listen),
+    };
+    let node = opened.start(extras).await?;
+    let demo = prepared.at(node.api_addr(), node.metrics_addr())?;
+    say(&banner::banner(&demo, &args.data))?;
+    show_deliveries(&node);
+    demo.write(&args.data.join("demo.json"))?;
+    Ok(node.run(log, None).await?)
+}
+
+fn when_taken(asked_for: Option<SocketAddr>) -> WhenTaken {
+    if asked_for.is_some() {
+        WhenTaken::Fail
+    } else {
+        WhenTaken::AnyPort
+    }
+}
+
+/// A line for each message the sandbox delivers, for as long as the node runs.
+fn show_deliveries(node: &Node) {
+    let mut news = node.engine().inbox().watch();
+    tokio::spawn(async move {
+        let zone = TimeZone::system();
+        loop {
+            let line = match news.recv().await {
+                Ok(message) => banner::line(&message, &zone),
+                Err(RecvError::Lagged(missed)) => format!("({missed} more)"),
+                Err(RecvError::Closed) => return,
+            };
+            if say(&format!("{line}\n")).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}

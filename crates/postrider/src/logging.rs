@@ -1,0 +1,72 @@
+//! Logs: text for people or JSON for machines, on standard error, with a level that can change while running.
+
+use crate::config::{Log, LogFormat};
+use anyhow::{Context, ensure};
+use std::io::IsTerminal;
+use tracing::Level;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+/// Changes the level of a running process.
+#[derive(Clone)]
+pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+
+impl LogLevel {
+    /// Takes over another level.
+    pub(crate) fn set(&self, level: &str) -> anyhow::Result<()> {
+        self.0.reload(filter(level)?).context("change the log level")
+    }
+}
+
+/// Begins logging; once a process.
+pub(crate) fn start(log: &Log) -> anyhow::Result<LogLevel> {
+    let (filter, handle) = reload::Layer::new(filter(&log.level)?);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .context("begin logging")?;
+    Ok(LogLevel(handle))
+}
+
+/// Logging of a command that runs and ends: warnings, for people.
+pub(crate) fn start_for_tool() -> anyhow::Result<()> {
+    start(&Log {
+        level: "warn".to_owned(),
+        format: LogFormat::Text,
+    })
+    .map(|_| ())
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    for directive in level.split(',').map(str::trim) {
+        // A bare word that is no level would be taken for a module's name, and everything else would fall silent.
+        ensure!(
+            directive.contains(['=', '[']) || directive == "off" || directive.parse::<Level>().is_ok(),
+            "`log.level`: {directive:?} is not error, warn, info, debug, trace or off, nor `part=level`"
+        );
+    }
+    EnvFilter::try_new(level.replace(' ', "")).with_context(|| format!("`log.level`: {level:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_an_error_and_not_silence() {
+        for good in ["info", "warn,engine=debug", "off", "INFO, api=trace"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["", "infoo", "warn,verbose", "engine=loud"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
+    }
+}

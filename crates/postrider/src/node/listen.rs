@@ -1,0 +1,67 @@
+//! Binding addresses.
+
+use anyhow::{Context, bail};
+use std::io;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+/// What happens when an address is taken already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenTaken {
+    /// It is an error.
+    Fail,
+    /// Any free port of the same host will do.
+    AnyPort,
+}
+
+/// A listener and where it is.
+pub(super) struct Bound {
+    pub(super) listener: TcpListener,
+    pub(super) addr: SocketAddr,
+}
+
+/// Binds `addr`, which stands in the configuration as `name`.
+pub(super) async fn bind(name: &str, addr: SocketAddr, when_taken: WhenTaken) -> anyhow::Result<Bound> {
+    let listener = match TcpListener::bind(addr).await {
+        Ok(listener) => listener,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && when_taken == WhenTaken::AnyPort => {
+            let listener = TcpListener::bind(SocketAddr::new(addr.ip(), 0))
+                .await
+                .with_context(|| format!("listen on any port of {}", addr.ip()))?;
+            tracing::warn!(taken = %addr, "the address is taken; another port is used");
+            listener
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            bail!(
+                "listen on {addr} (`{name}`): another program has it; choose another port or stop that program"
+            )
+        }
+        Err(error) => return Err(error).with_context(|| format!("listen on {addr} (`{name}`)")),
+    };
+    let addr = listener.local_addr().context("ask for the bound address")?;
+    Ok(Bound { listener, addr })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_address_is_named_or_passed_over() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let taken = bind("api.listen", any, WhenTaken::Fail).await.unwrap().addr;
+        // Its listener is gone by now; hold the port with one of our own.
+        let held = bind("api.listen", taken, WhenTaken::Fail).await.unwrap();
+        let refused = bind("api.listen", held.addr, WhenTaken::Fail)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            refused.contains(&held.addr.to_string()) && refused.contains("`api.listen`"),
+            "{refused}"
+        );
+        let other = bind("api.listen", held.addr, WhenTaken::AnyPort).await.unwrap();
+        assert_ne!(other.addr.port(), held.addr.port());
+    }
+}

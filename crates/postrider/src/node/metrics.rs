@@ -1,0 +1,284 @@
+//! Everything that is counted, on one page. No label carries a number, a text or a secret.
+
+use super::process::Process;
+use api::serve::ServeMetrics;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use engine::Counts;
+use engine::Engine;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+use store::Store;
+use store::sqlite::{COMMIT_SECONDS, SqliteStore};
+
+/// The page.
+#[derive(Clone)]
+pub(super) struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    store: Arc<SqliteStore>,
+    messages: Family<StateLabel, Gauge>,
+    carriers: Arc<CarrierNames>,
+}
+
+impl Metrics {
+    pub(super) fn new(store: Arc<SqliteStore>, http: HttpMetrics, connections: &ServeMetrics) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let messages = Family::default();
+        let carriers = Arc::new(CarrierNames::default());
+        let ours = registry.sub_registry_with_prefix("postrider");
+        ours.register("messages", "Messages by where they are", messages.clone());
+        ours.register_collector(Box::new(StoreFigures(Arc::clone(&store))));
+        ours.register_collector(Box::new(Arc::clone(&carriers)));
+        http.register(ours);
+        connections.register(ours);
+        Self {
+            registry: Arc::new(Mutex::new(registry)),
+            store,
+            messages,
+            carriers,
+        }
+    }
+
+    /// Adds what the engine counts, once it runs.
+    pub(super) fn follow(&self, engine: &Arc<Engine>) {
+        engine
+            .metrics()
+            .register(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        // Set once: a node has one engine.
+        let _ = self.carriers.engine.set(Arc::clone(engine));
+    }
+
+    /// The page as text.
+    pub(super) async fn text(&self) -> Result<String, fmt::Error> {
+        // A store that cannot count just now keeps the last figures; its own gauges say how it does.
+        if let Ok(counts) = self.store.counts().await {
+            self.set(counts);
+        }
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    fn set(&self, counts: Counts) {
+        let states = [
+            ("queued", counts.queued),
+            ("delayed", counts.delayed),
+            ("in_flight", counts.in_flight),
+            ("receipt_parked", counts.parked),
+        ];
+        for (state, count) in states {
+            let gauge = self.messages.get_or_create(&StateLabel { state });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+/// What the store counts.
+struct StoreFigures(Arc<SqliteStore>);
+
+impl fmt::Debug for StoreFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreFigures(..)")
+    }
+}
+
+impl Collector for StoreFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let figures = self.0.metrics();
+        let counters = [
+            ("store_commands", "Commands done", figures.commands),
+            (
+                "store_busy",
+                "Accepts refused because too much waited",
+                figures.busy,
+            ),
+            (
+                "store_groups_failed",
+                "Groups of commands that could not be committed",
+                figures.groups_failed,
+            ),
+            ("store_rows", "Rows committed", figures.rows),
+            (
+                "store_checkpoints",
+                "Checkpoints that moved something",
+                figures.checkpoints,
+            ),
+            (
+                "store_parked_dropped",
+                "Parked receipts dropped because there were too many",
+                figures.parked_dropped,
+            ),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let gauges = [
+            (
+                "store_commands_waiting",
+                "Commands that wait for the writer",
+                figures.commands_waiting,
+            ),
+            (
+                "store_wal_size_bytes",
+                "Size of the write-ahead log",
+                figures.wal_bytes,
+            ),
+            ("store_runs", "Sealed runs of all indexes", figures.runs),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let bounds = COMMIT_SECONDS.iter().copied().chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(figures.commit_buckets).collect();
+        let help = "How long commits took: the fsync behind every answer";
+        let mut histogram =
+            encoder.encode_descriptor("store_commit", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        histogram.encode_histogram::<[(&str, &str); 0]>(
+            figures.commit_seconds,
+            figures.groups,
+            &buckets,
+            None,
+        )
+    }
+}
+
+/// Which carrier a number in a label is: `postrider_carrier_info{carrier="1",name="north"} 1`.
+#[derive(Default)]
+struct CarrierNames {
+    engine: OnceLock<Arc<Engine>>,
+}
+
+impl fmt::Debug for CarrierNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CarrierNames(..)")
+    }
+}
+
+impl Collector for CarrierNames {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(engine) = self.engine.get() else {
+            return Ok(());
+        };
+        let help = "Which carrier has which number";
+        let mut family = encoder.encode_descriptor("carrier_info", help, None, MetricType::Gauge)?;
+        for carrier in engine.catalog().carriers() {
+            let labels = [
+                ("carrier", carrier.no.to_string()),
+                ("name", carrier.name.to_string()),
+            ];
+            ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What HTTP requests are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RequestLabel {
+    api: &'static str,
+    status: u16,
+}
+
+/// One API of many: its time is kept apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiLabel {
+    api: &'static str,
+}
+
+/// Requests to the vendors' APIs.
+#[derive(Debug, Clone)]
+pub(super) struct HttpMetrics {
+    requests: Family<RequestLabel, Counter>,
+    duration: Family<ApiLabel, Histogram, fn() -> Histogram>,
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.5, 11))),
+        }
+    }
+}
+
+impl HttpMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "http_requests",
+            "Requests by API and HTTP status",
+            self.requests.clone(),
+        );
+        registry.register_with_unit(
+            "http_request_duration",
+            "From a request's head to its answer",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+    }
+}
+
+/// Counts a request and its time.
+pub(super) async fn count_request(State(http): State<HttpMetrics>, request: Request, next: Next) -> Response {
+    let api = api_of(request.uri().path());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    http.duration
+        .get_or_create(&ApiLabel { api })
+        .observe(began.elapsed().as_secs_f64());
+    let status = response.status().as_u16();
+    http.requests.get_or_create(&RequestLabel { api, status }).inc();
+    response
+}
+
+/// The API a path belongs to; few values, whatever paths are tried.
+fn api_of(path: &str) -> &'static str {
+    match path {
+        "/" => "ucloud",
+        "/api" | "/api/" => "uspeedo_action",
+        _ if path.starts_with("/api/v1/") => "uspeedo_rest",
+        _ if path.starts_with("/smsapi/") => "sendcloud",
+        _ if path.starts_with("/v1/") => "engagelab",
+        _ if path.starts_with("/sandbox/") => "sandbox",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_belongs_to_one_of_few_apis() {
+        let cases = [
+            ("/", "ucloud"),
+            ("/api", "uspeedo_action"),
+            ("/api/v1/usms/SendBatchUSMSMessage", "uspeedo_rest"),
+            ("/smsapi/send", "sendcloud"),
+            ("/v1/send", "engagelab"),
+            ("/sandbox/messages", "sandbox"),
+            ("/admin.php", "other"),
+        ];
+        for (path, api) in cases {
+            assert_eq!(api_of(path), api, "{path}");
+        }
+    }
+}

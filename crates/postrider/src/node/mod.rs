@@ -1,0 +1,269 @@
+//! A node: store, engine and listeners, wired together; how it starts and how it stops.
+//!
+//! Starting goes from the inside out: nothing is bound before the configuration is read and the store is open, and
+//! the API is bound last. Stopping goes from the outside in: not ready, no more connections, requests finish,
+//! windows drain, the store closes, and health and metrics answer until the end.
+
+mod health;
+mod listen;
+mod metrics;
+mod ops;
+mod process;
+mod signals;
+
+pub(crate) use listen::WhenTaken;
+pub(crate) use signals::shutdown_signal;
+
+use crate::config::{Config, MasterKey};
+use crate::logging::LogLevel;
+use crate::open;
+use anyhow::Context;
+use api::serve::{Certificate, ServeLimits, ServeMetrics, Stopped};
+use api::{Api, router};
+use axum::Router;
+use engine::Engine;
+use engine::clock::SystemClock;
+use health::Health;
+use listen::Bound;
+use metrics::{HttpMetrics, Metrics};
+use signals::{Signal, Signals};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::sqlite::{Mode, SqliteStore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Connections to health and metrics at once: a few scrapers.
+const OPS_CONNECTIONS_MAX: usize = 64;
+
+/// A node with its store open and nothing bound yet.
+pub(crate) struct Opened {
+    config: Config,
+    key: MasterKey,
+    store: Arc<SqliteStore>,
+}
+
+/// What a command adds to a node.
+pub(crate) struct Extras {
+    /// Routes beside the vendors' on the API's listener.
+    pub(crate) routes: fn(&Arc<Engine>) -> Router,
+    /// What happens when the API's address is taken already.
+    pub(crate) api_when_taken: WhenTaken,
+    /// What happens when the address of health and metrics is taken already.
+    pub(crate) metrics_when_taken: WhenTaken,
+}
+
+impl Default for Extras {
+    fn default() -> Self {
+        Self {
+            routes: |_| Router::new(),
+            api_when_taken: WhenTaken::Fail,
+            metrics_when_taken: WhenTaken::Fail,
+        }
+    }
+}
+
+/// A node at work.
+pub(crate) struct Node {
+    config: Config,
+    engine: Arc<Engine>,
+    health: Arc<Health>,
+    api: Listener,
+    ops: Listener,
+    certificate: Option<Arc<Certificate>>,
+}
+
+/// A listener at work.
+struct Listener {
+    addr: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<Stopped>,
+}
+
+impl Opened {
+    /// Opens the store.
+    pub(crate) async fn open(config: Config, key: MasterKey) -> anyhow::Result<Self> {
+        let store = open::store(&config, Mode::Serve).await?;
+        tracing::info!(path = %config.store.path.display(), "store open");
+        Ok(Self { config, key, store })
+    }
+
+    /// The store, to be prepared before anything runs on it.
+    pub(crate) fn store(&self) -> &Arc<SqliteStore> {
+        &self.store
+    }
+
+    /// Starts the engine and binds the listeners.
+    pub(crate) async fn start(self, extras: Extras) -> anyhow::Result<Node> {
+        let Self { config, key, store } = self;
+        let certificate = certificate(&config)?;
+        let health = Arc::new(Health::new(Arc::clone(&store) as _));
+        let http = HttpMetrics::default();
+        let (connections, ops_connections) = (ServeMetrics::default(), ServeMetrics::default());
+
+        // Health first: settling what a kill left can take a while, and somebody may ask how it goes.
+        let bound = listen::bind("metrics.listen", config.metrics.listen, extras.metrics_when_taken).await?;
+        let metrics = Metrics::new(Arc::clone(&store), http.clone(), &connections);
+        let ops_limits = ServeLimits {
+            connections_max: OPS_CONNECTIONS_MAX,
+            ..config.api.connections.clone()
+        };
+        let ops_router = ops::router(Arc::clone(&health), metrics.clone());
+        let ops = Listener::start(bound, ops_router, ops_limits, None, ops_connections);
+        tracing::info!(addr = %ops.addr, "health and metrics listening");
+
+        let engine = Engine::start(
+            Arc::clone(&store) as _,
+            key.vault(),
+            Arc::new(SystemClock),
+            config.engine_settings(),
+        )
+        .await
+        .context("start the engine")?;
+        metrics.follow(&engine);
+
+        let bound = listen::bind("api.listen", config.api.listen, extras.api_when_taken).await?;
+        let api = Arc::new(Api {
+            engine: Arc::clone(&engine),
+            limits: config.api.limits.clone(),
+        });
+        let routes = router(api).merge((extras.routes)(&engine));
+        let routes = routes.layer(axum::middleware::from_fn_with_state(http, metrics::count_request));
+        let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+        let tls = acceptor.is_some();
+        let api = Listener::start(
+            bound,
+            routes,
+            config.api.connections.clone(),
+            acceptor,
+            connections,
+        );
+        tracing::info!(addr = %api.addr, tls, "APIs listening");
+        health.ready();
+        Ok(Node {
+            config,
+            engine,
+            health,
+            api,
+            ops,
+            certificate,
+        })
+    }
+}
+
+impl Node {
+    /// Where the APIs are.
+    pub(crate) fn api_addr(&self) -> SocketAddr {
+        self.api.addr
+    }
+
+    /// Where health and metrics are.
+    pub(crate) fn metrics_addr(&self) -> SocketAddr {
+        self.ops.addr
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Works until a signal ends it, then stops in order. A second signal ends the process at once.
+    ///
+    /// `config_file` is read again on SIGHUP.
+    pub(crate) async fn run(mut self, log: LogLevel, config_file: Option<PathBuf>) -> anyhow::Result<()> {
+        let mut signals = Signals::new()?;
+        loop {
+            match signals.next().await {
+                Signal::Stop => break,
+                Signal::Reload => self.reload(&log, config_file.as_deref()).await,
+            }
+        }
+        signals.exit_on_next();
+        self.stop().await
+    }
+
+    /// Takes over what can change while running: catalog, log level, certificate.
+    async fn reload(&mut self, log: &LogLevel, config_file: Option<&std::path::Path>) {
+        match self.engine.reload_catalog().await {
+            Ok(()) => tracing::info!("catalog read again"),
+            Err(error) => tracing::error!(%error, "the catalog could not be read again; the old one stands"),
+        }
+        let Some(path) = config_file else { return };
+        let config = match Config::load(path) {
+            Ok(config) => config,
+            Err(error) => return tracing::error!(%error, "the configuration was not taken over"),
+        };
+        match log.set(&config.log.level) {
+            Ok(()) => tracing::info!(level = %config.log.level, "log level taken over"),
+            Err(error) => tracing::error!(%error, "the log level was not taken over"),
+        }
+        if let Some(certificate) = &self.certificate {
+            match read_pems(&config).and_then(|(chain, key)| Ok(certificate.replace(&chain, &key)?)) {
+                Ok(()) => tracing::info!("certificate read again"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificate was not taken over; the old one stands")
+                }
+            }
+        }
+        config.warn_of_fixed(&self.config);
+    }
+
+    /// Stops in order.
+    async fn stop(self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let grace = self.config.grace();
+        self.health.stopping();
+        tracing::info!(?grace, "stopping");
+        let drain = Duration::from_secs(u64::from(self.config.shutdown.drain_s));
+        tokio::time::sleep(drain).await;
+        let stopped = self.api.stop().await;
+        if stopped.cut > 0 {
+            tracing::warn!(cut = stopped.cut, "requests did not finish within the grace");
+        }
+        self.engine.stop(grace).await.context("stop the engine")?;
+        self.ops.stop().await;
+        tracing::info!(took_ms = began.elapsed().as_millis() as u64, "stopped");
+        Ok(())
+    }
+}
+
+impl Listener {
+    fn start(
+        bound: Bound,
+        router: Router,
+        limits: ServeLimits,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+        metrics: ServeMetrics,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let served = api::serve::serve(bound.listener, router, limits, tls, metrics, stop.clone());
+        Self {
+            addr: bound.addr,
+            stop,
+            task: tokio::spawn(served),
+        }
+    }
+
+    async fn stop(self) -> Stopped {
+        self.stop.cancel();
+        self.task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a listener had died");
+            Stopped { cut: 0 }
+        })
+    }
+}
+
+fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
+    if config.api.tls.cert_file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let (chain, key) = read_pems(config)?;
+    Ok(Some(Certificate::from_pem(&chain, &key).context("`api.tls`")?))
+}
+
+fn read_pems(config: &Config) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("read {}", path.display()));
+    Ok((read(&config.api.tls.cert_file)?, read(&config.api.tls.key_file)?))
+}

@@ -1,0 +1,36 @@
+//! The listener for those who run a node: `/livez`, `/readyz`, `/metrics`.
+
+use super::health::Health;
+use super::metrics::Metrics;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::sync::Arc;
+
+/// Its routes.
+pub(super) fn router(health: Arc<Health>, metrics: Metrics) -> Router {
+    Router::new()
+        // Alive is who can answer at all: a node whose disk is full must not be restarted for that.
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz).with_state(health))
+        .route("/metrics", get(metrics_text).with_state(metrics))
+}
+
+async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    match health.readiness().await {
+        Ok(()) => "ok\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics_text(State(metrics): State<Metrics>) -> Response {
+    match metrics.text().await {
+        Ok(text) => {
+            const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}

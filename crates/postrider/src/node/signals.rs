@@ -1,0 +1,60 @@
+//! Signals: SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again.
+
+use anyhow::Context;
+use std::process;
+use tokio::signal::unix::{self, SignalKind};
+
+/// The exit code when a second signal cuts a stop short: 128 and SIGINT, as shells count.
+const CUT_SHORT: i32 = 130;
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Stop,
+    Reload,
+}
+
+/// The process's signals.
+pub(super) struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hangup: unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let on = |kind| unix::signal(kind).context("listen for signals");
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.hangup.recv() => Signal::Reload,
+        }
+    }
+
+    /// From now on the next stop signal ends the process without further ado. What was accepted is on stable
+    /// storage all the time, so this costs a recovery at the next start and nothing else.
+    pub(super) fn exit_on_next(mut self) {
+        tokio::spawn(async move {
+            while self.next().await == Signal::Reload {}
+            tracing::warn!("second signal: ending at once");
+            process::exit(CUT_SHORT);
+        });
+    }
+}
+
+/// Resolves with the first SIGTERM or SIGINT.
+pub(crate) async fn shutdown_signal() {
+    match Signals::new() {
+        Ok(mut signals) => while signals.next().await == Signal::Reload {},
+        // Then the signal's own default ends the process.
+        Err(_) => std::future::pending().await,
+    }
+}

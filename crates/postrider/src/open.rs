@@ -1,0 +1,109 @@
+//! Opening the store that a command works on.
+
+use crate::config::{Config, Sqlite};
+use crate::exit::Failure;
+use anyhow::Context;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::sqlite::{Mode, SqliteConfig, SqliteStore};
+
+/// The folder `postrider dev` uses unless told otherwise.
+pub(crate) const DATA_FOLDER: &str = "postrider-data";
+
+/// Which node's store a command works on.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
+    /// The data folder of `postrider dev` [default: postrider-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The configuration of that node.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        match &self.config {
+            Some(path) => Config::load(path),
+            None => {
+                let data = self.data.clone().unwrap_or_else(|| PathBuf::from(DATA_FOLDER));
+                Ok(Config::of_data_folder(&data)?)
+            }
+        }
+    }
+
+    /// The configuration of that node, whose store exists already.
+    pub(crate) fn config_of_existing(&self) -> Result<Config, Failure> {
+        let config = self.config()?;
+        if config.store.path.exists() {
+            return Ok(config);
+        }
+        Err(Failure::bad_input(no_store(
+            &config.store.path,
+            self.config.is_none(),
+        )))
+    }
+}
+
+fn no_store(path: &Path, by_folder: bool) -> anyhow::Error {
+    let hint = if by_folder {
+        "start `postrider dev` once, or name the node with --config or --data"
+    } else {
+        "`postrider migrate` or the first `postrider serve` makes it"
+    };
+    anyhow::anyhow!("there is no store at {}: {hint}", path.display())
+}
+
+/// Opens the store of a node.
+pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<SqliteStore>> {
+    let path = config.store.path.clone();
+    let sqlite = config.store.sqlite.store_config();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        anyhow::bail!("`store.path`: the folder {} does not exist", folder.display());
+    }
+    let shown = path.display().to_string();
+    // Opening reads indexes and may bring the schema up to date: not a runtime thread's work.
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, mode, sqlite)).await?;
+    Ok(Arc::new(
+        opened.with_context(|| format!("open the store {shown}"))?,
+    ))
+}
+
+impl Sqlite {
+    /// The store's share of the configuration.
+    pub(crate) fn store_config(&self) -> SqliteConfig {
+        SqliteConfig {
+            commands_max: self.commands_max,
+            messages_waiting_max: self.messages_waiting_max,
+            engine_commands_max: self.engine_commands_max,
+            group_rows_max: self.group_rows_max,
+            group_ms_max: self.group_ms_max,
+            readers_max: self.readers_max,
+            reads_max: self.reads_max,
+            writer_cache_kib_max: self.writer_cache_kib_max,
+            reader_cache_kib_max: self.reader_cache_kib_max,
+            wal_bytes_max: self.wal_bytes_max,
+            run_entries_max: self.run_entries_max,
+            filter_bytes_max: self.filter_bytes_max,
+            receipt_age_ms_max: i64::from(self.receipt_age_s_max) * 1000,
+            parked_max: self.parked_max,
+            find_rows_max: self.find_rows_max,
+            lock_wait_ms_max: self.lock_wait_ms_max,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_has_the_stores_own_defaults_and_stays_within_its_bounds() {
+        let sqlite = Config::from_text("").unwrap().store.sqlite.store_config();
+        assert_eq!(sqlite, SqliteConfig::default());
+        assert_eq!(sqlite.clone().clamped(), sqlite);
+    }
+}

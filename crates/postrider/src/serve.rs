@@ -1,0 +1,37 @@
+//! `postrider serve`: a node as it runs in production.
+
+use crate::config::{Config, DEFAULTS, MasterKey};
+use crate::exit::Failure;
+use crate::logging;
+use crate::node::{Extras, Opened};
+use clap::Args;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Runs a node.
+///
+/// It stops in order on SIGTERM or SIGINT (a second one ends it at once) and reads catalog, log level and certificate
+/// again on SIGHUP. What it answers for is in its store: see `postrider apply`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeArgs {
+    /// What differs from config.default.toml
+    #[arg(long, value_name = "FILE", required_unless_present = "print_defaults")]
+    config: Option<PathBuf>,
+    /// Print every setting with its explanation and default, and exit
+    #[arg(long)]
+    print_defaults: bool,
+}
+
+/// Runs until a signal stops it.
+pub(crate) async fn run(args: ServeArgs, out: &mut impl Write) -> Result<(), Failure> {
+    if args.print_defaults {
+        return Ok(out.write_all(DEFAULTS.as_bytes())?);
+    }
+    let file = args.config.unwrap_or_default();
+    let config = Config::load(&file)?;
+    let log = logging::start(&config.log).map_err(Failure::bad_input)?;
+    let key = MasterKey::find(&config.secrets).map_err(Failure::bad_input)?;
+    let opened = Opened::open(config, key).await?;
+    let node = opened.start(Extras::default()).await?;
+    Ok(node.run(log, Some(file)).await?)
+}

@@ -1,0 +1,77 @@
+//! What kind of id somebody asks with.
+
+use store::MessageId;
+
+/// An id as it was given, told apart by its shape.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked<'a> {
+    /// A message's own number.
+    Message(MessageId),
+    /// A session number: a UUID.
+    Session(&'a str),
+    /// `<ms>_<account>_<n>_<template>_<tag>`, with or without `$<number>`.
+    Public {
+        /// What all recipients of the request share.
+        prefix: &'a str,
+        /// The recipient as written, when given.
+        number: Option<&'a str>,
+    },
+}
+
+impl<'a> Asked<'a> {
+    /// Tells what `id` is; `None` when it has no known shape.
+    pub(super) fn read(id: &'a str) -> Option<Self> {
+        let id = id.trim();
+        if !id.is_empty() && id.bytes().all(|octet| octet.is_ascii_digit()) {
+            return id.parse().ok().map(|number| Self::Message(MessageId(number)));
+        }
+        let digits = id.bytes().filter(u8::is_ascii_hexdigit).count();
+        if digits == 32 && id.bytes().all(|octet| octet.is_ascii_hexdigit() || octet == b'-') {
+            return Some(Self::Session(id));
+        }
+        let (prefix, number) = match id.split_once('$') {
+            Some((prefix, number)) => (prefix, Some(number)),
+            None => (id, None),
+        };
+        (prefix.split('_').count() == 5).then_some(Self::Public { prefix, number })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_told_apart_by_their_shape() {
+        let cases = [
+            (
+                "1884160000000000001",
+                Some(Asked::Message(MessageId(1_884_160_000_000_000_001))),
+            ),
+            (
+                "fbcb8979-ec63-4db6-87b9-b40dd32b570f",
+                Some(Asked::Session("fbcb8979-ec63-4db6-87b9-b40dd32b570f")),
+            ),
+            (
+                " 1458113381893_15_3_11_1ainnq$+12673800456 ",
+                Some(Asked::Public {
+                    prefix: "1458113381893_15_3_11_1ainnq",
+                    number: Some("+12673800456"),
+                }),
+            ),
+            (
+                "1458113381893_15_3_11_1ainnq",
+                Some(Asked::Public {
+                    prefix: "1458113381893_15_3_11_1ainnq",
+                    number: None,
+                }),
+            ),
+            ("", None),
+            ("hello", None),
+            ("99999999999999999999999", None),
+        ];
+        for (id, expected) in cases {
+            assert_eq!(Asked::read(id), expected, "{id}");
+        }
+    }
+}

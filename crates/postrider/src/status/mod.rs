@@ -1,0 +1,121 @@
+//! `postrider status`: the story of a message, or of everything a request sent.
+
+mod id;
+mod tell;
+
+use crate::exit::Failure;
+use crate::logging;
+use crate::open::{self, Place};
+use anyhow::Context;
+use clap::Args;
+use engine::public_id::PublicIds;
+use id::Asked;
+use std::collections::HashMap;
+use std::io::Write;
+use store::sqlite::Mode;
+use store::{AccountId, CarrierNo, Catalog, MessageId, MessageView, Store};
+use tell::{Story, Telling};
+
+/// Messages of one request that are told.
+const MESSAGES_MAX: usize = 2_000;
+
+/// Tells the story of a message: accepted, given to which carrier, what it answered, what its receipts said.
+///
+/// Works beside a running node. What has not been committed yet (a few milliseconds) is not seen.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StatusArgs {
+    /// A message's number, a SessionNo (uSpeedo, UCloud), a smsId (SendCloud, EngageLab) or a plan_id (EngageLab)
+    id: String,
+    #[command(flatten)]
+    place: Place,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks the message or request up and tells it.
+pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Failure> {
+    logging::start_for_tool()?;
+    let config = args.place.config_of_existing()?;
+    let store = open::store(&config, Mode::Tool).await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let messages = find(&*store, &catalog, &args.id).await?;
+    let mut stories = Vec::with_capacity(messages.len());
+    for message in messages {
+        let timeline = store
+            .timeline(message.id)
+            .await
+            .context("read the message's story")?;
+        stories.push(Story { message, timeline });
+    }
+    let telling = Telling {
+        accounts: catalog
+            .accounts
+            .iter()
+            .map(|account| (account.id, account.name.to_string()))
+            .collect(),
+        carriers: carrier_names(&catalog),
+    };
+    store.close().await.context("close the store")?;
+    if args.json {
+        writeln!(out, "{}", telling.json(&stories)?)?;
+    } else {
+        telling.lines(&stories, out)?;
+    }
+    if stories.is_empty() {
+        return Err(Failure::found());
+    }
+    Ok(())
+}
+
+fn carrier_names(catalog: &Catalog) -> HashMap<CarrierNo, String> {
+    catalog
+        .carriers
+        .iter()
+        .map(|carrier| (carrier.no, carrier.name.to_string()))
+        .collect()
+}
+
+/// The messages an id stands for, whatever kind of id it is.
+async fn find(store: &dyn Store, catalog: &Catalog, id: &str) -> Result<Vec<MessageView>, Failure> {
+    let Some(asked) = Asked::read(id) else {
+        let what =
+            "that is no message number, session number or message id; quote ids with a `$` in single quotes";
+        return Err(Failure::bad_input(anyhow::anyhow!(what)));
+    };
+    let ids = PublicIds::new(&store.id_key().await.context("read the store's key")?);
+    // A public id belongs to one account and does not say which: those known are tried.
+    let accounts = catalog.accounts.iter().map(|account| account.id);
+    let found = match asked {
+        Asked::Message(number) => {
+            let one = store.messages(vec![number]).await.context("read the message")?;
+            return Ok(one);
+        }
+        Asked::Session(written) => accounts
+            .filter_map(|account| Some((account, ids.read_session(account, written)?, None)))
+            .next(),
+        Asked::Public { prefix, number } => accounts
+            .filter_map(|account| Some((account, ids.read_message_prefix(account, prefix)?, number)))
+            .next(),
+    };
+    let Some((account, first, number)) = found else {
+        return Ok(Vec::new());
+    };
+    of_request(store, account, first, number).await
+}
+
+async fn of_request(
+    store: &dyn Store,
+    account: AccountId,
+    first: MessageId,
+    number: Option<&str>,
+) -> Result<Vec<MessageView>, Failure> {
+    let mut messages = store
+        .session(account, first, MESSAGES_MAX)
+        .await
+        .context("read the request's messages")?;
+    if let Some(number) = number {
+        messages.retain(|message| &*message.written == number);
+    }
+    Ok(messages)
+}

@@ -1,0 +1,197 @@
+//! `postrider serve`: configuration, stopping, reloading.
+
+use crate::house::{Dev, Running, curl, eventually, folder, postrider, run, said, status_of};
+use std::path::{Path, PathBuf};
+
+const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Writes a configuration that keeps everything in `folder` and listens on free ports.
+fn configure(folder: &Path, more: &str) -> PathBuf {
+    let path = folder.join("postrider.toml");
+    let store = folder.join("postrider.db");
+    let text = format!(
+        "[secrets]\nmaster_key = \"{KEY}\"\n[store]\npath = {store:?}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n{more}"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn serve(config: &Path) -> Running {
+    Running::start(postrider(&["serve", "--config", config.to_str().unwrap()]))
+}
+
+/// The address in a line of the log.
+fn addr_after(running: &Running, words: &str) -> String {
+    let log = running.err.wait_for(words);
+    let line = log.lines().find(|line| line.contains(words)).unwrap();
+    let (_, addr) = line.split_once("addr=").unwrap();
+    addr.split_whitespace()
+        .next()
+        .unwrap()
+        .trim_matches('\u{1b}')
+        .to_owned()
+}
+
+#[test]
+fn it_stops_in_order_and_is_not_ready_meanwhile() {
+    let folder = folder();
+    let config = configure(folder.path(), "[shutdown]\ndrain_s = 2\n");
+    let mut node = serve(&config);
+    let metrics = addr_after(&node, "health and metrics listening");
+    let api = addr_after(&node, "APIs listening");
+    let ready = format!("http://{metrics}/readyz");
+    eventually("readiness", || (status_of(&ready) == "200").then_some(()));
+    node.signal("TERM");
+    eventually("unreadiness", || (status_of(&ready) == "503").then_some(()));
+    // Still there for those who have not noticed yet.
+    assert_ne!(status_of(&format!("http://{api}/v1/send")), "000");
+    assert_eq!(status_of(&format!("http://{metrics}/livez")), "200");
+    assert!(node.ended().success());
+    node.err.wait_for("stopped");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = folder();
+    let mut node = serve(&configure(folder.path(), "[shutdown]\ndrain_s = 60\n"));
+    node.err.wait_for("APIs listening");
+    node.signal("INT");
+    node.err.wait_for("stopping");
+    node.signal("INT");
+    assert_eq!(node.ended().code(), Some(130));
+}
+
+#[test]
+fn a_hangup_takes_over_the_log_level() {
+    let folder = folder();
+    let config = configure(folder.path(), "[log]\nlevel = \"info\"\n");
+    let node = serve(&config);
+    node.err.wait_for("APIs listening");
+    configure(
+        folder.path(),
+        "[log]\nlevel = \"debug\"\n[engine]\nretention_days = 9\n",
+    );
+    node.signal("HUP");
+    let log = node.err.wait_for("take effect at the next start");
+    assert!(
+        log.contains("catalog read again") && log.contains("log level taken over"),
+        "{log}"
+    );
+    assert!(node.stop().success());
+}
+
+#[test]
+fn it_speaks_https_with_the_certificate_it_is_given() {
+    let folder = folder();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let node = serve(&configure(
+        folder.path(),
+        &format!("[api.tls]\ncert_file = {cert:?}\nkey_file = {key:?}\n"),
+    ));
+    let api = addr_after(&node, "APIs listening");
+    let port = api.rsplit(':').next().unwrap();
+    let url = format!("https://localhost:{port}/smsapi/timestamp/get");
+    let answer = curl(&[
+        "--cacert",
+        cert.to_str().unwrap(),
+        "--resolve",
+        &format!("localhost:{port}:127.0.0.1"),
+        &url,
+    ]);
+    assert!(answer.contains("timestamp"), "{answer}");
+    assert!(node.stop().success());
+}
+
+#[test]
+fn json_logs_are_one_object_a_line() {
+    let folder = folder();
+    let node = serve(&configure(folder.path(), "[log]\nformat = \"json\"\n"));
+    let log = node.err.wait_for("APIs listening");
+    for line in log.lines() {
+        let value: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(
+            value["level"].is_string() && value["message"].is_string(),
+            "{line}"
+        );
+    }
+    assert!(node.stop().success());
+}
+
+#[test]
+fn a_wrong_configuration_is_named_before_anything_is_made_or_bound() {
+    let cases = [
+        (
+            "[api.limits]\nbody_byte_max = 1\n",
+            "line 10: unknown key `api.limits.body_byte_max`; did you mean `api.limits.body_bytes_max`?",
+        ),
+        (
+            "[queue]\notp_weight = \"many\"\n",
+            "line 10: `queue.otp_weight` wants a whole number",
+        ),
+        (
+            "[queue]\nlane_messages_max = 50000\n",
+            "one account's campaign could take all the room",
+        ),
+        ("[log]\nlevel = \"loud\"\n", "`log.level`: \"loud\" is not"),
+    ];
+    for (more, expected) in cases {
+        let folder = folder();
+        let config = configure(folder.path(), more);
+        let output = run(&["serve", "--config", config.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{more}: {}", said(&output));
+        assert!(said(&output).contains(expected), "{more}: {}", said(&output));
+        assert!(
+            !folder.path().join("postrider.db").exists(),
+            "{more}: a store was made"
+        );
+    }
+}
+
+#[test]
+fn a_missing_master_key_is_explained() {
+    let folder = folder();
+    let config = folder.path().join("postrider.toml");
+    std::fs::write(&config, "").unwrap();
+    let output = run(&["serve", "--config", config.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said(&output).contains("POSTRIDER_MASTER_KEY"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn numbers_texts_and_secrets_stay_out_of_the_log() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let secret = dev.text("/uspeedo/access_key_secret");
+    let key = std::fs::read_to_string(folder.path().join("master.key")).unwrap();
+    assert!(dev.running.stop().success());
+    // The same store, served with everything above debug in the log.
+    let config = folder.path().join("postrider.toml");
+    let store = folder.path().join("postrider.db");
+    let text = format!(
+        "[secrets]\nmaster_key_file = {:?}\n[store]\npath = {store:?}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n",
+        folder.path().join("master.key")
+    );
+    std::fs::write(&config, text).unwrap();
+    let node = serve(&config);
+    let api = addr_after(&node, "APIs listening");
+    let body = r#"{"TaskContent":[{"TemplateId":"UTANONE","SenderId":"x","Target":[{"Phone":"13800138000","TemplateParams":["999111"]}]}]}"#;
+    let url = format!("http://{api}/api/v1/usms/SendBatchUSMSMessage");
+    let refused = curl(&["-u", &format!("demo-access-key:{secret}"), "-d", body, &url]);
+    assert!(refused.contains("RetCode"), "{refused}");
+    let err = node.err.clone();
+    assert!(node.stop().success());
+    let log = err.so_far();
+    for hidden in ["13800138000", "999111", &secret, key.trim()] {
+        assert!(!log.contains(hidden), "the log shows what it must not:\n{log}");
+    }
+}

@@ -100,31 +100,35 @@ impl Handle {
     ///
     /// # Errors
     /// [`Unsent`] with the requests that were not handed in, if the session is over.
-    pub async fn send_batch(&self, mut requests: Vec<Request>) -> Result<(), Unsent> {
-        while !requests.is_empty() {
-            let taken = requests.len().min(self.shared.queue_max);
-            let rest = requests.split_off(taken);
-            let places = u32::try_from(taken).unwrap_or(u32::MAX);
-            match self.shared.room.acquire_many(places).await {
-                Ok(room) => room.forget(),
-                Err(_closed) => {
-                    requests.extend(rest);
-                    return Err(Unsent(requests));
-                }
-            }
-            self.shared.outstanding.fetch_add(taken, Ordering::Relaxed);
-            if let Err(mpsc::error::SendError(command)) = self.commands.send(Command::Send(requests)) {
-                let mut unsent = if let Command::Send(requests) = command {
-                    requests
-                } else {
-                    Vec::new()
-                };
-                unsent.extend(rest);
+    pub async fn send_batch(&self, requests: Vec<Request>) -> Result<(), Unsent> {
+        // A batch larger than this goes in by parts, so that the queue need not run dry before there is room for it.
+        let part_max = self.shared.queue_max.div_ceil(4);
+        if requests.len() <= part_max {
+            return self.send_part(requests).await;
+        }
+        let mut requests = requests.into_iter();
+        while requests.len() > 0 {
+            let part = requests.by_ref().take(part_max).collect();
+            if let Err(Unsent(mut unsent)) = self.send_part(part).await {
+                unsent.extend(requests);
                 return Err(Unsent(unsent));
             }
-            requests = rest;
         }
         Ok(())
+    }
+
+    /// Hands in no more than the queue can hold.
+    async fn send_part(&self, part: Vec<Request>) -> Result<(), Unsent> {
+        let places = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        match self.shared.room.acquire_many(places).await {
+            Ok(room) => room.forget(),
+            Err(_closed) => return Err(Unsent(part)),
+        }
+        self.shared.outstanding.fetch_add(part.len(), Ordering::Relaxed);
+        match self.commands.send(Command::Send(part)) {
+            Err(mpsc::error::SendError(Command::Send(part))) => Err(Unsent(part)),
+            _ => Ok(()),
+        }
     }
 
     /// Answers requests of the peer: once what they brought is durable, and not before.
@@ -145,7 +149,8 @@ impl Handle {
         }
     }
 
-    /// Writes octets as they are, between two PDUs. For simulators that misbehave on purpose.
+    /// Writes octets as they are, between two PDUs. For simulators that misbehave on purpose; nothing bounds how many
+    /// wait to be written.
     pub fn send_raw(&self, octets: impl Into<Bytes>) {
         self.command(Command::Raw(octets.into()));
     }

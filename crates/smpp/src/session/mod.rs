@@ -10,6 +10,7 @@
 
 mod config;
 mod event;
+mod receive;
 mod rules;
 mod window;
 
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use crate::command::{CommandId, Header};
+use crate::command::CommandId;
 use crate::encode::EncodeError;
 use crate::field::InterfaceVersion;
 use crate::frame::{BrokenLength, Frame};
@@ -29,7 +30,7 @@ use crate::pdu::{Bind, BindKind, BindResp, Pdu};
 use crate::status::CommandStatus;
 use crate::tlv::Tlvs;
 
-use window::{Phase, Window};
+use window::Window;
 
 /// Where a session stands (SMPP 3.4 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -339,152 +340,6 @@ impl Session {
         .min()
     }
 
-    fn receive_response(&mut self, frame: &Frame<'_>, enquiry: Option<&Awaited>, events: &mut Vec<Event>) {
-        let header = frame.header;
-        let nack = header.command == CommandId::GENERIC_NACK;
-        match header.command {
-            CommandId::ENQUIRE_LINK_RESP => return,
-            CommandId::BIND_TRANSMITTER_RESP
-            | CommandId::BIND_RECEIVER_RESP
-            | CommandId::BIND_TRANSCEIVER_RESP => return self.receive_bind_resp(frame, events),
-            CommandId::GENERIC_NACK if awaits(enquiry, header) => return,
-            CommandId::GENERIC_NACK if self.bind.as_ref().is_some_and(|b| b.sequence == header.sequence) => {
-                return self.receive_bind_resp(frame, events);
-            }
-            CommandId::UNBIND_RESP | CommandId::GENERIC_NACK if awaits(self.unbind.as_ref(), header) => {
-                return self.close(CloseReason::Unbound);
-            }
-            _ => {}
-        }
-        let fits = |sent: CommandId| nack || sent.response() == Some(header.command);
-        let Some((token, sent, phase)) = self.window.complete(header.sequence, fits) else {
-            events.push(Event::Unmatched(header));
-            return;
-        };
-        // A response that cannot be read still says how it went, and its request must not stay in flight.
-        let pdu = Pdu::decode(frame).unwrap_or_else(|_| Pdu::empty_response(sent));
-        let status = header.status;
-        match phase {
-            Phase::Late => events.push(Event::LateResponse { token, status, pdu }),
-            Phase::Waiting => {
-                events.push(Event::Response { token, status, pdu });
-                self.answered();
-            }
-        }
-    }
-
-    fn receive_bind_resp(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) {
-        let header = frame.header;
-        let Some(bind) = self.bind.take_if(|bind| bind.sequence == header.sequence) else {
-            events.push(Event::Unmatched(header));
-            return;
-        };
-        match Pdu::decode(frame) {
-            Ok(Pdu::BindResp(resp)) if header.status.is_ok() => {
-                self.state = State::Bound(bind.kind);
-                events.push(Event::Bound(resp));
-            }
-            _ => {
-                // A nack without a status is still a refusal.
-                let status = if header.status.is_ok() {
-                    CommandStatus::RBINDFAIL
-                } else {
-                    header.status
-                };
-                events.push(Event::BindRefused(status));
-                self.close(CloseReason::BindRefused(status));
-            }
-        }
-    }
-
-    fn receive_request(&mut self, frame: &Frame<'_>, out: &mut BytesMut, events: &mut Vec<Event>) {
-        let Header {
-            command, sequence, ..
-        } = frame.header;
-        match command {
-            CommandId::ENQUIRE_LINK => return self.answer(command, sequence, CommandStatus::ROK, out),
-            CommandId::UNBIND => {
-                self.answer(command, sequence, CommandStatus::ROK, out);
-                return self.close(CloseReason::PeerUnbound);
-            }
-            _ => {}
-        }
-        let reject = |status| Event::Rejected {
-            header: frame.header,
-            status,
-            malformed: None,
-        };
-        let status = self.admits(command);
-        if !status.is_ok() {
-            self.answer(command, sequence, status, out);
-            events.push(reject(status));
-            return;
-        }
-        match Pdu::decode(frame) {
-            Ok(pdu) => {
-                let event = self.request_event(sequence, pdu);
-                events.push(event);
-            }
-            Err(malformed) => {
-                let status = malformed.status();
-                self.answer(command, sequence, status, out);
-                events.push(Event::Rejected {
-                    header: frame.header,
-                    status,
-                    malformed: Some(malformed),
-                });
-            }
-        }
-    }
-
-    /// Whether the peer may send this request now: `ROK`, or what to answer instead.
-    fn admits(&self, command: CommandId) -> CommandStatus {
-        let smsc = self.config.role == Role::Smsc;
-        let peer = if smsc { Role::Esme } else { Role::Smsc };
-        match command {
-            _ if command.name().is_none() => CommandStatus::RINVCMDID,
-            CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER => {
-                match self.state {
-                    State::Open if smsc && self.bind.is_none() => CommandStatus::ROK,
-                    State::Bound(_) | State::Open if smsc => CommandStatus::RALYBND,
-                    _ => CommandStatus::RINVBNDSTS,
-                }
-            }
-            CommandId::OUTBIND if !smsc && self.state == State::Open => CommandStatus::ROK,
-            // The peer has not seen our unbind yet: let it try again over another session.
-            CommandId::DELIVER_SM | CommandId::DATA_SM if matches!(self.state, State::Unbinding(_)) => {
-                CommandStatus::RX_T_APPN
-            }
-            _ if !rules::may_send(peer, self.state, command) => CommandStatus::RINVBNDSTS,
-            CommandId::ALERT_NOTIFICATION => CommandStatus::ROK,
-            _ if self.inbound < self.config.inbound_max => CommandStatus::ROK,
-            _ if smsc => CommandStatus::RTHROTTLED,
-            _ => CommandStatus::RX_T_APPN,
-        }
-    }
-
-    fn request_event(&mut self, sequence: u32, pdu: Pdu) -> Event {
-        match pdu {
-            Pdu::Bind(bind) => {
-                self.bind = Some(PendingBind {
-                    sequence,
-                    kind: bind.kind,
-                    version: bind.interface_version,
-                });
-                return Event::BindRequest(bind);
-            }
-            Pdu::Outbind(outbind) => return Event::Outbind(outbind),
-            Pdu::AlertNotification(alert) => return Event::Alert(alert),
-            _ => self.inbound += 1,
-        }
-        match pdu {
-            Pdu::SubmitSm(pdu) => Event::Submit { sequence, pdu },
-            Pdu::DeliverSm(pdu) => Event::Deliver { sequence, pdu },
-            Pdu::DataSm(pdu) => Event::Data { sequence, pdu },
-            pdu => Event::Request { sequence, pdu },
-        }
-    }
-
     /// Appends the empty answer to a request; a `generic_nack` where it has none of its own.
     fn answer(&self, request: CommandId, sequence: u32, status: CommandStatus, out: &mut BytesMut) {
         let answered = Pdu::empty_response(request).encode(status, sequence, &self.config.limits, out);
@@ -554,8 +409,4 @@ impl Session {
         });
         self.state = State::Unbinding(kind);
     }
-}
-
-fn awaits(awaited: Option<&Awaited>, answer: Header) -> bool {
-    awaited.is_some_and(|awaited| awaited.sequence == answer.sequence)
 }

@@ -7,6 +7,7 @@
 mod demo;
 mod dialect;
 mod run;
+mod status;
 mod submit;
 mod told;
 mod wire;
@@ -14,6 +15,7 @@ mod wire;
 pub use demo::{Demo, DemoError};
 pub use dialect::{Answer, Dialect, Text};
 pub use run::{Load, run};
+pub use status::{Standing, Standings, StatusError, engagelab_messages_to, standings};
 pub use submit::{SubmitError, SubmitLoad, submit};
 pub use told::{Outcome, Told};
 pub use wire::{Exchange, Wire, WireError};

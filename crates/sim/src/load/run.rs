@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -83,7 +83,15 @@ struct Shared {
     speaker: Speaker,
     next: AtomicU64,
     began: Instant,
+    began_unix: Duration,
     stop: CancellationToken,
+}
+
+impl Shared {
+    fn unix_ms(&self, moment: Instant) -> u64 {
+        let unix = self.began_unix + moment.saturating_duration_since(self.began);
+        u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Sends everything, until it is done, the time is over or `stop` is cancelled.
@@ -97,6 +105,7 @@ pub async fn run(load: Load, stop: CancellationToken) -> Option<Outcome> {
         load,
         next: AtomicU64::new(0),
         began: Instant::now(),
+        began_unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         stop,
     });
     let mut workers = JoinSet::new();
@@ -203,11 +212,13 @@ impl Worker {
                 first, recipients, ..
             } = shot;
             let request_id = request_id.unwrap_or_default();
+            let due_unix_ms = shared.unix_ms(due);
             self.outcome.told.push(Told {
                 request_id,
                 first,
                 recipients,
                 sent,
+                due_unix_ms,
                 answer,
             });
         }

@@ -20,6 +20,8 @@ pub struct Told {
     pub recipients: u64,
     /// How often it was sent, repeats on purpose included.
     pub sent: u32,
+    /// When it was to be sent first, in milliseconds since 1970.
+    pub due_unix_ms: u64,
     /// The answer; `None` if there never was one.
     pub answer: Option<Answer>,
 }
@@ -126,6 +128,7 @@ mod tests {
             first: 10,
             recipients: 3,
             sent: 1,
+            due_unix_ms: 0,
             answer,
         }
     }

@@ -64,6 +64,8 @@ pub struct SmscConfig {
     pub tallies_max: usize,
     /// The last messages are kept for inspection, so many at most (about 300 octets each).
     pub kept_max: usize,
+    /// Only messages to numbers that begin so are kept; empty: all.
+    pub kept_prefix: String,
     /// How it behaves at first.
     pub behaviour: Behaviour,
 }
@@ -81,6 +83,7 @@ impl Default for SmscConfig {
             count_by: CountBy::default(),
             tallies_max: 20_000_000,
             kept_max: 10_000,
+            kept_prefix: String::new(),
             behaviour: Behaviour::default(),
         }
     }

@@ -211,6 +211,12 @@ impl SmscHandle {
         self.shared.seed.0
     }
 
+    /// When it started, in milliseconds since 1970: [`Message::at_ms`] counts from here.
+    #[must_use]
+    pub fn started_unix_ms(&self) -> u64 {
+        self.shared.started_unix_ms()
+    }
+
     /// Sums since the start or the last reset.
     #[must_use]
     pub fn counts(&self) -> Counts {

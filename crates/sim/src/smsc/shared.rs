@@ -95,6 +95,10 @@ impl Shared {
         }
     }
 
+    pub(super) fn started_unix_ms(&self) -> u64 {
+        u64::try_from(self.started_unix.as_millis()).unwrap_or(u64::MAX)
+    }
+
     pub(super) fn instant_at(&self, ms: u64) -> Instant {
         self.started + Duration::from_millis(ms)
     }

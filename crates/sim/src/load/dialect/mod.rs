@@ -1,7 +1,7 @@
 //! The vendors' wires, from the client's side: write a request, understand the answer.
 
 mod engagelab;
-mod sendcloud;
+pub(super) mod sendcloud;
 mod uspeedo;
 
 use std::io::Write;
@@ -176,7 +176,7 @@ impl Speaker {
 }
 
 /// Writes head and body. `headers` are lines, each with its end.
-fn write_request(path: &str, headers: &str, body: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_request(path: &str, headers: &str, body: &[u8], out: &mut Vec<u8>) {
     // Writing into a vector cannot fail.
     let _ = write!(
         out,
@@ -186,7 +186,13 @@ fn write_request(path: &str, headers: &str, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
-fn basic(user: &str, secret: &str) -> String {
+/// Writes a request without a body.
+pub(super) fn write_get(path: &str, headers: &str, out: &mut Vec<u8>) {
+    // Writing into a vector cannot fail.
+    let _ = write!(out, "GET {path} HTTP/1.1\r\nHost: postrider\r\n{headers}\r\n");
+}
+
+pub(super) fn basic(user: &str, secret: &str) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"))
 }
@@ -215,7 +221,7 @@ fn match_ids<'a>(shot: &Shot<'_>, ids: impl Iterator<Item = &'a str>) -> (Box<st
     (reference, missing)
 }
 
-fn is_number(phone: &str, number: u64) -> bool {
+pub(super) fn is_number(phone: &str, number: u64) -> bool {
     phone.trim_start_matches('+').parse() == Ok(number)
 }
 

@@ -44,16 +44,7 @@ impl Speaker {
         parameters.extend(shot.request_id.map(|id| ("sendRequestId", id)));
         parameters.extend([("smsUser", self.user.as_str()), ("templateId", template.as_str())]);
         parameters.extend((!vars.is_empty()).then_some(("vars", vars.as_str())));
-        let signature = signature(&parameters, &self.key);
-        parameters.push(("signature", &signature));
-        for (place, (name, value)) in parameters.into_iter().enumerate() {
-            if place > 0 {
-                body.push(b'&');
-            }
-            body.extend(name.as_bytes());
-            body.push(b'=');
-            encode(value, body);
-        }
+        write_form(&parameters, &self.key, body);
         write_request(
             "/smsapi/send",
             "Content-Type: application/x-www-form-urlencoded\r\n",
@@ -61,6 +52,18 @@ impl Speaker {
             out,
         );
     }
+}
+
+/// A signed form; parameters in the order of their names.
+pub(in crate::load) fn write_form(sorted: &[(&str, &str)], key: &str, body: &mut Vec<u8>) {
+    for (name, value) in sorted {
+        body.extend(name.as_bytes());
+        body.push(b'=');
+        encode(value, body);
+        body.push(b'&');
+    }
+    body.extend(b"signature=");
+    body.extend(signature(sorted, key).as_bytes());
 }
 
 fn phones(shot: &Shot<'_>) -> String {
@@ -105,7 +108,7 @@ fn signature(sorted: &[(&str, &str)], key: &str) -> String {
 }
 
 /// Percent-encoding of all but the unreserved characters (RFC 3986 §2.3).
-fn encode(value: &str, out: &mut Vec<u8>) {
+pub(in crate::load) fn encode(value: &str, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
     for octet in value.bytes() {

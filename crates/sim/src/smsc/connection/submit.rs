@@ -67,7 +67,7 @@ impl Connection {
         let script = Arc::clone(&self.script);
         let verdict = self.verdict(&script, case, now);
         let id = self.take(&verdict, key, ledger);
-        if ledger.journal.is_kept() {
+        if ledger.journal.is_kept() && destination.starts_with(self.shared.config.kept_prefix.as_bytes()) {
             ledger
                 .journal
                 .push(self.heard(pdu, &anatomy, verdict.status, id, now));

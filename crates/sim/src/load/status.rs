@@ -1,0 +1,296 @@
+//! What became of messages, asked as clients ask.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::demo::Demo;
+use super::dialect::{Answer, Dialect, basic, sendcloud, write_get, write_request};
+use super::number;
+use super::told::Told;
+use super::wire::{Wire, WireError};
+
+/// Numbers of one SendCloud query.
+const SENDCLOUD_NUMBERS: usize = 100;
+
+/// Message ids of one EngageLab query.
+const ENGAGELAB_IDS: usize = 10;
+
+/// Where a message stands, as far as all vendors can say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// On its way.
+    Open,
+    /// Arrived.
+    Delivered,
+    /// Failed, for good.
+    Failed,
+}
+
+/// Why there is no answer to what became of a message.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// No answer at all.
+    #[error("no answer to a status query")]
+    Wire(#[from] WireError),
+    /// An answer that is none.
+    #[error("not an answer to a status query: {status} {body}")]
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the body.
+        body: String,
+    },
+}
+
+/// By number, one standing for each message that the gateway knows: more than one is a message accepted twice.
+pub type Standings = HashMap<u64, Vec<Standing>>;
+
+/// Asks what became of the recipients of a request that was accepted.
+///
+/// # Errors
+/// [`StatusError`] if a query is not answered as documented.
+pub async fn standings(
+    wire: &mut Wire,
+    demo: &Demo,
+    dialect: Dialect,
+    told: &Told,
+) -> Result<Standings, StatusError> {
+    let mut standings = Standings::new();
+    match (dialect, &told.answer) {
+        (Dialect::UspeedoRest | Dialect::UspeedoAction, Some(Answer::Accepted { reference, .. })) => {
+            of_session(wire, demo, reference, &mut standings).await?;
+        }
+        (Dialect::EngageLab, Some(Answer::Accepted { reference, .. })) => {
+            let numbers: Vec<u64> = told.accepted().collect();
+            for numbers in numbers.chunks(ENGAGELAB_IDS) {
+                of_ids(wire, demo, reference, numbers, &mut standings).await?;
+            }
+        }
+        (Dialect::SendCloud, _) => {
+            let numbers: Vec<u64> = told.accepted().collect();
+            for numbers in numbers.chunks(SENDCLOUD_NUMBERS) {
+                of_numbers(wire, demo, numbers, &mut standings).await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(standings)
+}
+
+async fn of_session(
+    wire: &mut Wire,
+    demo: &Demo,
+    session: &str,
+    standings: &mut Standings,
+) -> Result<(), StatusError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Receipts<'a> {
+        #[serde(borrow)]
+        data: Vec<Session<'a>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Session<'a> {
+        #[serde(borrow)]
+        receipt_set: Vec<Receipt<'a>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Receipt<'a> {
+        #[serde(borrow)]
+        phone: Cow<'a, str>,
+        #[serde(borrow)]
+        receipt_result: Cow<'a, str>,
+    }
+    let credential = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
+    let mut request = Vec::new();
+    write_get(
+        &format!("/api/v1/usms/USMSSendReceipt?id={session}"),
+        &format!("Authorization: Basic {credential}\r\n"),
+        &mut request,
+    );
+    let exchange = wire.exchange(&request).await?;
+    let receipts: Receipts<'_> = understand(exchange.status, exchange.body)?;
+    for receipt in receipts.data.iter().flat_map(|session| &session.receipt_set) {
+        let standing = match receipt.receipt_result.as_ref() {
+            "Success" => Standing::Delivered,
+            "Fail" | "SubmitFail" => Standing::Failed,
+            _ => Standing::Open,
+        };
+        note(standings, &receipt.phone, standing);
+    }
+    Ok(())
+}
+
+async fn of_ids(
+    wire: &mut Wire,
+    demo: &Demo,
+    prefix: &str,
+    numbers: &[u64],
+    standings: &mut Standings,
+) -> Result<(), StatusError> {
+    let ids: Vec<String> = numbers
+        .iter()
+        .map(|number| format!("{prefix}$+{number}"))
+        .collect();
+    let mut encoded = Vec::new();
+    sendcloud::encode(&ids.join(";"), &mut encoded);
+    let ids = String::from_utf8_lossy(&encoded).into_owned();
+    let query = format!("sms_ids={ids}");
+    engagelab(wire, demo, &query, day_of(prefix), standings).await
+}
+
+/// One page of EngageLab's list, which is by days in China.
+async fn engagelab(
+    wire: &mut Wire,
+    demo: &Demo,
+    query: &str,
+    day: String,
+    standings: &mut Standings,
+) -> Result<(), StatusError> {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(borrow)]
+        result: Vec<Row<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Row<'a> {
+        #[serde(borrow)]
+        phone: Cow<'a, str>,
+        status: u8,
+    }
+    let credential = basic(&demo.engagelab.sms_user, &demo.engagelab.sms_key);
+    let mut request = Vec::new();
+    write_get(
+        &format!("/v1/status?send_date={day}&limit=100&{query}"),
+        &format!("Authorization: Basic {credential}\r\n"),
+        &mut request,
+    );
+    let exchange = wire.exchange(&request).await?;
+    let list: List<'_> = understand(exchange.status, exchange.body)?;
+    for row in &list.result {
+        let standing = match row.status {
+            2 => Standing::Delivered,
+            4 | 5 => Standing::Failed,
+            _ => Standing::Open,
+        };
+        note(standings, &row.phone, standing);
+    }
+    Ok(())
+}
+
+async fn of_numbers(
+    wire: &mut Wire,
+    demo: &Demo,
+    numbers: &[u64],
+    standings: &mut Standings,
+) -> Result<(), StatusError> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        info: Info<'a>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Info<'a> {
+        #[serde(borrow)]
+        vo_list: Vec<Row<'a>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row<'a> {
+        #[serde(borrow)]
+        receiver: Cow<'a, str>,
+        status_code: u16,
+    }
+    let phones: Vec<String> = numbers.iter().map(|number| format!("+{number}")).collect();
+    let phones = phones.join(";");
+    let parameters = [
+        ("days", "2"),
+        ("phones", phones.as_str()),
+        ("smsUser", demo.sendcloud.sms_user.as_str()),
+    ];
+    let (mut body, mut request) = (Vec::new(), Vec::new());
+    sendcloud::write_form(&parameters, &demo.sendcloud.sms_key, &mut body);
+    write_request(
+        "/smsapi/status/query",
+        "Content-Type: application/x-www-form-urlencoded\r\n",
+        &body,
+        &mut request,
+    );
+    let exchange = wire.exchange(&request).await?;
+    let answer: Answer<'_> = understand(exchange.status, exchange.body)?;
+    for row in &answer.info.vo_list {
+        let standing = match row.status_code {
+            0 => Standing::Open,
+            200 => Standing::Delivered,
+            _ => Standing::Failed,
+        };
+        note(standings, &row.receiver, standing);
+    }
+    Ok(())
+}
+
+/// How many messages to a number an EngageLab user has sent on a day: more than one is a request accepted twice.
+///
+/// # Errors
+/// [`StatusError`] if the query is not answered as documented.
+pub async fn engagelab_messages_to(
+    wire: &mut Wire,
+    demo: &Demo,
+    told: &Told,
+) -> Result<Standings, StatusError> {
+    let Some(Answer::Accepted { reference, .. }) = &told.answer else {
+        return Ok(Standings::new());
+    };
+    let mut standings = Standings::new();
+    let query = format!("phone=%2B{}", number(told.first));
+    engagelab(wire, demo, &query, day_of(reference), &mut standings).await?;
+    Ok(standings)
+}
+
+fn note(standings: &mut Standings, phone: &str, standing: Standing) {
+    if let Ok(number) = phone.trim_start_matches('+').parse() {
+        standings.entry(number).or_default().push(standing);
+    }
+}
+
+fn understand<'a, T: Deserialize<'a>>(status: u16, body: &'a [u8]) -> Result<T, StatusError> {
+    serde_json::from_slice(body).map_err(|_| {
+        let beginning = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
+        StatusError::Answer {
+            status,
+            body: beginning.into_owned(),
+        }
+    })
+}
+
+/// The day in China on which a message id was given: ids begin with their milliseconds.
+fn day_of(prefix: &str) -> String {
+    const CHINA_MS: i64 = 8 * 3_600 * 1_000;
+    let ms = prefix
+        .split('_')
+        .next()
+        .and_then(|ms| ms.parse::<i64>().ok())
+        .unwrap_or(0);
+    let moment = jiff::Timestamp::from_millisecond(ms.saturating_add(CHINA_MS)).unwrap_or_default();
+    moment.strftime("%Y-%m-%d").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_in_china() {
+        assert_eq!(day_of("1795305599999_1_1_1_abcdef"), "2026-11-22");
+        assert_eq!(
+            day_of("1795276799999_1_1_1_abcdef"),
+            "2026-11-21",
+            "15:59:59.999 in London, one before midnight there"
+        );
+    }
+}

@@ -45,7 +45,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Check(args) => check::run(&args, &mut out).await,
             Command::Status(args) => status::run(&args, &mut out).await,
             Command::Migrate(args) => migrate::run(&args, &mut out),
-            Command::Sim(args) => Ok(sim::smsc::run(args, node::shutdown_signal()).await?),
+            Command::Sim(args) => Ok(sim::smsc::run(args, node::shutdown_signal()?).await?),
         }
     })
 }

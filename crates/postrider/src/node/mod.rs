@@ -43,6 +43,7 @@ pub(crate) struct Opened {
     config: Config,
     key: MasterKey,
     store: Arc<SqliteStore>,
+    signals: Signals,
 }
 
 /// What a command adds to a node.
@@ -73,6 +74,7 @@ pub(crate) struct Node {
     api: Listener,
     ops: Listener,
     certificate: Option<Arc<Certificate>>,
+    signals: Signals,
 }
 
 /// A listener at work.
@@ -83,11 +85,17 @@ struct Listener {
 }
 
 impl Opened {
-    /// Opens the store.
+    /// Opens the store. From here on signals wait until the node runs.
     pub(crate) async fn open(config: Config, key: MasterKey) -> anyhow::Result<Self> {
+        let signals = Signals::new()?;
         let store = open::store(&config, Mode::Serve).await?;
         tracing::info!(path = %config.store.path.display(), "store open");
-        Ok(Self { config, key, store })
+        Ok(Self {
+            config,
+            key,
+            store,
+            signals,
+        })
     }
 
     /// The store, to be prepared before anything runs on it.
@@ -97,7 +105,12 @@ impl Opened {
 
     /// Starts the engine and binds the listeners.
     pub(crate) async fn start(self, extras: Extras) -> anyhow::Result<Node> {
-        let Self { config, key, store } = self;
+        let Self {
+            config,
+            key,
+            store,
+            signals,
+        } = self;
         let certificate = certificate(&config)?;
         let health = Arc::new(Health::new(Arc::clone(&store) as _));
         let http = HttpMetrics::default();
@@ -149,6 +162,7 @@ impl Opened {
             api,
             ops,
             certificate,
+            signals,
         })
     }
 }
@@ -173,14 +187,12 @@ impl Node {
     ///
     /// `config_file` is read again on SIGHUP.
     pub(crate) async fn run(mut self, log: LogLevel, config_file: Option<PathBuf>) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
         loop {
-            match signals.next().await {
+            match self.signals.next().await {
                 Signal::Stop => break,
                 Signal::Reload => self.reload(&log, config_file.as_deref()).await,
             }
         }
-        signals.exit_on_next();
         self.stop().await
     }
 
@@ -212,6 +224,7 @@ impl Node {
 
     /// Stops in order.
     async fn stop(self) -> anyhow::Result<()> {
+        self.signals.exit_on_next();
         let began = Instant::now();
         let grace = self.config.grace();
         self.health.stopping();

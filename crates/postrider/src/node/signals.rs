@@ -50,11 +50,8 @@ impl Signals {
     }
 }
 
-/// Resolves with the first SIGTERM or SIGINT.
-pub(crate) async fn shutdown_signal() {
-    match Signals::new() {
-        Ok(mut signals) => while signals.next().await == Signal::Reload {},
-        // Then the signal's own default ends the process.
-        Err(_) => std::future::pending().await,
-    }
+/// Listens from now on; what it returns resolves with the first SIGTERM or SIGINT.
+pub(crate) fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut signals = Signals::new()?;
+    Ok(async move { while signals.next().await == Signal::Reload {} })
 }

@@ -1,5 +1,11 @@
 //! The real program, as people run it: started as a process, asked over HTTP with `curl`, ended with signals.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests may stop at the first surprise"
+)]
+
 mod apply;
 mod dev;
 mod house;

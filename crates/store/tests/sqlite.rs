@@ -49,14 +49,37 @@ mod as_configured {
     store::conformance_tests!(SqliteSide::make(SqliteConfig::default()));
 }
 
-/// With everything so small that runs are sealed, pages cut and filters left out all the time.
-mod with_tiny_runs {
-    use super::*;
-    store::conformance_tests!(SqliteSide::make(SqliteConfig {
+fn tiny() -> SqliteConfig {
+    SqliteConfig {
         run_entries_max: 16,
         filter_bytes_max: 200,
         group_rows_max: 10,
         wal_bytes_max: 1 << 20,
         ..SqliteConfig::default()
-    }));
+    }
+}
+
+/// With everything so small that runs are sealed, pages cut and filters left out all the time.
+mod with_tiny_runs {
+    use super::*;
+    store::conformance_tests!(SqliteSide::make(tiny()));
+}
+
+/// Scripts that are shrunk when they fail.
+mod with_any_script {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn the_store_agrees_with_the_model(script in prop::collection::vec(any::<u32>(), 1..80)) {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+            runtime.block_on(async {
+                let mut side = SqliteSide::make(tiny());
+                store::conformance::model::agrees(&mut side, &script).await;
+            });
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::catalog;
 use super::codes::{as_count, number_key};
 use super::error::Tried;
 use super::memory::Shared;
-use super::query::{Batches, MessageRow, flying, rows, snapshot};
+use super::query::{Batches, MessageRow, flying, rows, rows_backwards, snapshot};
 use super::runs::{Index, Sealed};
 use crate::{AccountId, AttemptId, BatchView, MessageFilter, MessageId, MessageView, StoreError};
 use rusqlite::Connection;
@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// Batches read in one transaction.
 const BATCHES_A_STEP: usize = 512;
+/// Messages held in memory at a time.
+const ROWS_AT_ONCE: usize = 500;
 /// Messages after which a transaction is ended.
 const ROWS_A_STEP: usize = 20_000;
 
@@ -265,24 +267,42 @@ impl Search<'_> {
         range: RangeInclusive<MessageId>,
     ) -> Result<(), StoreError> {
         let all_match = self.filter.states.is_empty();
-        if all_match && (self.matched >= self.filter.offset + self.filter.limit as u64) {
-            return self.count(conn, &range); // none of them is to be shown
+        if all_match && self.matched < self.filter.offset {
+            let count = count(conn, &range)?;
+            if self.matched + count <= self.filter.offset {
+                self.pass_over(count);
+                return Ok(());
+            }
         }
-        let found = rows(conn, range, usize::MAX)?;
-        self.looked += found.len();
-        for row in found.into_iter().rev() {
-            self.consider(row, batch);
+        let first = *range.start();
+        let mut last = *range.end();
+        while first <= last && !self.is_done() {
+            if all_match && self.views.len() == self.filter.limit {
+                self.pass_over(count(conn, &(first..=last))?);
+                return Ok(());
+            }
+            let found = rows_backwards(conn, first..=last, ROWS_AT_ONCE)?;
+            self.looked += found.len();
+            let Some(lowest) = found.last().map(|row| row.id) else {
+                break;
+            };
+            last = lowest.plus(-1);
+            for row in found {
+                self.consider(row, batch);
+            }
         }
         Ok(())
     }
 
-    fn count(&mut self, conn: &Connection, range: &RangeInclusive<MessageId>) -> Result<(), StoreError> {
-        let count: u64 = conn
-            .prepare_cached("SELECT count(*) FROM message WHERE id BETWEEN ?1 AND ?2")
-            .and_then(|mut select| select.query_row((range.start().0, range.end().0), |row| row.get(0)))
-            .tried("count messages")?;
+    /// Messages that match but are not to be shown.
+    fn pass_over(&mut self, count: u64) {
         self.looked += usize::try_from(count).unwrap_or(usize::MAX);
         self.matched += count;
-        Ok(())
     }
+}
+
+fn count(conn: &Connection, range: &RangeInclusive<MessageId>) -> Result<u64, StoreError> {
+    conn.prepare_cached("SELECT count(*) FROM message WHERE id BETWEEN ?1 AND ?2")
+        .and_then(|mut select| select.query_row((range.start().0, range.end().0), |row| row.get(0)))
+        .tried("count messages")
 }

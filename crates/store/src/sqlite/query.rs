@@ -97,15 +97,34 @@ impl MessageRow {
     }
 }
 
-/// Reads messages of a range that is in one batch or several, oldest first, at most `messages_max`.
+/// Reads messages of a range with their outcomes, oldest first, at most `messages_max`.
 pub(super) fn rows(
     conn: &Connection,
     range: RangeInclusive<MessageId>,
     messages_max: usize,
 ) -> Result<Vec<MessageRow>, StoreError> {
+    rows_ordered(conn, range, messages_max, "m.id")
+}
+
+/// Reads messages of a range with their outcomes, newest first, at most `messages_max`.
+pub(super) fn rows_backwards(
+    conn: &Connection,
+    range: RangeInclusive<MessageId>,
+    messages_max: usize,
+) -> Result<Vec<MessageRow>, StoreError> {
+    rows_ordered(conn, range, messages_max, "m.id DESC")
+}
+
+fn rows_ordered(
+    conn: &Connection,
+    range: RangeInclusive<MessageId>,
+    messages_max: usize,
+    order: &'static str,
+) -> Result<Vec<MessageRow>, StoreError> {
     let sql = format!(
         "SELECT {}, m.id, m.msisdn, m.carrier, m.segments, m.written, m.params, m.extra
-         FROM message m LEFT JOIN outcome o ON o.id = m.id WHERE m.id BETWEEN ?1 AND ?2 ORDER BY m.id LIMIT ?3",
+         FROM message m LEFT JOIN outcome o ON o.id = m.id
+         WHERE m.id BETWEEN ?1 AND ?2 ORDER BY {order} LIMIT ?3",
         outcome::COLUMNS
     );
     conn.prepare_cached(&sql)

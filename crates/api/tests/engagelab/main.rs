@@ -1,0 +1,133 @@
+//! EngageLab over the router: what each request is answered, and what becomes of what it sends.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests stop at the first surprise"
+)]
+
+#[path = "../house/mod.rs"]
+mod house;
+
+mod clients;
+mod damaged;
+mod messages;
+mod refusals;
+mod send;
+mod status;
+
+use api::Limits;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use engine::clock::{Clock, PausedClock, SystemClock};
+use engine::sms::state::MessageState;
+use engine::{MessageFilter, MessageId};
+use house::{
+    ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,
+    House, KEY, NOTICE, PENDING, PLAIN, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED, USER_DAILY,
+    USER_GONE, USER_MUTE, USER_OFF, USER_OTHER, damage, ut_id,
+};
+use http::{Method, Request, StatusCode, header};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const TO: &str = "+12673800456";
+
+fn basic(user: &str, secret: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{secret}")))
+}
+
+fn post(path: &str, user: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path)
+        .header(header::AUTHORIZATION, basic(user, KEY))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+fn get(uri: &str, user: &str) -> Request<Body> {
+    Request::get(uri)
+        .header(header::AUTHORIZATION, basic(user, KEY))
+        .body(Body::empty())
+        .unwrap()
+}
+
+fn send(body: &Value) -> Request<Body> {
+    post("/v1/send", USER, body.to_string())
+}
+
+fn messages(body: &Value) -> Request<Body> {
+    post("/v1/messages", USER, body.to_string())
+}
+
+/// A good body of `/v1/send`.
+fn code() -> Value {
+    json!({ "to": [TO], "body": { "template_id": CODE, "vars": { "code": "8341" } } })
+}
+
+/// A good body of `/v1/messages`.
+fn plan() -> Value {
+    json!({ "to": [TO], "template": { "id": CODE.to_string(), "params": { "code": "8341" } } })
+}
+
+/// A body with a member, named by a JSON pointer, put in or replaced.
+fn with(body: &Value, pointer: &str, value: Value) -> Value {
+    let mut body = body.clone();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    body.pointer_mut(parent)
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .insert(name.to_owned(), value);
+    body
+}
+
+/// HTTP status and code of an answer; code 0 for none.
+fn told(answer: &Answer) -> (u16, u64) {
+    assert_eq!(
+        answer.headers[header::CONTENT_TYPE],
+        "application/json;charset=utf-8"
+    );
+    let body = answer.json();
+    let code = body.get("code").map_or(0, |code| code.as_u64().unwrap());
+    assert_eq!(code != 0, body.get("message").is_some(), "{}", answer.body);
+    (answer.status.as_u16(), code)
+}
+
+async fn status_until(house: &House, sms_id: &str, wanted: u64) -> Value {
+    let today = today(house);
+    let id: String = form_urlencoded::byte_serialize(sms_id.as_bytes()).collect();
+    let uri = format!("/v1/status?send_date={today}&time_zone=0&sms_ids={id}");
+    let done = |answer: &Answer| answer.json()["result"][0]["status"] == wanted;
+    house.ask_until(|| get(&uri, USER), done).await.json()["result"][0].clone()
+}
+
+fn today(house: &House) -> String {
+    jiff::Timestamp::from_millisecond(house.engine.now())
+        .unwrap()
+        .strftime("%Y-%m-%d")
+        .to_string()
+}
+
+async fn all_messages(house: &House) -> Vec<engine::MessageView> {
+    let filter = MessageFilter {
+        numbers: Vec::new(),
+        states: Vec::new(),
+        dialects: Vec::new(),
+        template: None,
+        labels: Vec::new(),
+        kind: None,
+        offset: 0,
+        limit: 10_000,
+        count_max: 10_000,
+    };
+    house
+        .engine
+        .find(ACCOUNT, MessageId(0)..=MessageId(i64::MAX), filter)
+        .await
+        .unwrap()
+        .0
+}

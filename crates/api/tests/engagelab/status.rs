@@ -1,0 +1,113 @@
+//! The status query.
+
+use super::*;
+
+#[tokio::test]
+async fn what_fails_later_is_told_by_the_status_query() {
+    let house = House::start().await;
+    for (what, body, status, sub_status) in [
+        (
+            "blocked",
+            with(&code(), "/to", json!([format!("+{BLOCKED}")])),
+            4,
+            420,
+        ),
+        ("variable missing", with(&code(), "/body/vars", json!({})), 4, 450),
+        (
+            "no such number",
+            with(&code(), "/to", json!(["+10000000001"])),
+            5,
+            500,
+        ),
+        (
+            "powered off",
+            with(&code(), "/to", json!(["+10000000018"])),
+            5,
+            580,
+        ),
+    ] {
+        let answer = house.ask(send(&body)).await;
+        assert_eq!(told(&answer), (200, 0), "{what}: {}", answer.body);
+        let id = answer.json()["sms_ids"][0].as_str().unwrap().to_owned();
+        assert_eq!(
+            status_until(&house, &id, status).await["sub_status"],
+            sub_status,
+            "{what}"
+        );
+    }
+    let silent = house
+        .ask(send(&with(&code(), "/to", json!(["+10000000003"]))))
+        .await
+        .json();
+    status_until(&house, silent["sms_ids"][0].as_str().unwrap(), 3).await;
+    let day = today(&house);
+    for (filter, total) in [
+        ("", 5),
+        ("&status=4", 2),
+        ("&status=5", 2),
+        ("&status=3", 1),
+        ("&status=2", 0),
+        ("&sub_status=580", 1),
+        ("&status=4&sub_status=580", 0),
+        ("&phone=%2B10000000001", 1),
+        ("&template_id=1001", 5),
+        ("&template_id=1002", 0),
+        ("&label_id=9", 0),
+        ("&sms_user=another", 0),
+        ("&msg_type=2", 5),
+        ("&sms_ids=unknown", 0),
+    ] {
+        let answer = house
+            .ask(get(
+                &format!("/v1/status?send_date={day}&time_zone=0{filter}"),
+                USER,
+            ))
+            .await;
+        assert_eq!(
+            (told(&answer), &answer.json()["total"]),
+            ((200, 0), &json!(total)),
+            "{filter}: {}",
+            answer.body
+        );
+    }
+    let page = house
+        .ask(get(
+            &format!("/v1/status?send_date={day}&time_zone=0&offset=4&limit=3"),
+            USER,
+        ))
+        .await
+        .json();
+    assert_eq!((&page["count"], &page["total"]), (&json!(1), &json!(5)));
+    let other = house
+        .ask(get(
+            &format!("/v1/status?send_date={day}&time_zone=0"),
+            USER_OTHER,
+        ))
+        .await
+        .json();
+    assert_eq!(other, json!({ "result": [], "total": 0, "count": 0 }));
+}
+
+#[tokio::test]
+async fn too_many_status_queries_a_minute_are_told_429() {
+    let limits = Limits {
+        engagelab_status_per_minute_max: 2,
+        ..Limits::default()
+    };
+    let house = House::with(limits, Arc::new(PausedClock::at(1_795_278_600_000))).await;
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        codes.push(told(
+            &house.ask(get("/v1/status?send_date=2026-11-22", USER)).await,
+        ));
+    }
+    assert_eq!(codes, [(200, 0), (200, 0), (429, 30429)]);
+    assert_eq!(
+        told(
+            &house
+                .ask(get("/v1/status?send_date=2026-11-22", USER_OTHER))
+                .await
+        ),
+        (200, 0)
+    );
+}

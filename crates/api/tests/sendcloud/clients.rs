@@ -1,0 +1,113 @@
+//! The requests of published clients (contract/sendcloud.md, sources PY, GO, JAVA13, EASY, AUTHGEAR).
+
+use super::*;
+
+#[tokio::test]
+async fn the_requests_of_published_clients_are_taken_octet_for_octet() {
+    let house = House::start().await;
+    let now = house.engine.now().to_string();
+    let with_signature = |body: &str, signature: String| format!("{body}&signature={signature}");
+    let base = |more: &[(&'static str, &str)]| {
+        let mut all = fields(&[("smsUser", USER), ("msgType", "0"), ("timestamp", &now)]);
+        all.extend(fields(more));
+        all
+    };
+    let seconds = format!("{}000", &now[..10]);
+
+    // Python, official: SHA-256, JSON with blanks and \uXXXX, blanks as plus.
+    let py = base(&[
+        ("phone", "13800138001"),
+        ("templateId", "1002"),
+        ("vars", r#"{"name": "\u5c0f\u660e", "place": "Bath"}"#),
+        ("sendRequestId", "r1"),
+        ("tag", r#"{"k": "v"}"#),
+    ]);
+    let py_body = format!(
+        "smsUser=demo_user&msgType=0&phone=13800138001&templateId=1002&timestamp={now}\
+         &vars=%7B%22name%22%3A+%22%5Cu5c0f%5Cu660e%22%2C+%22place%22%3A+%22Bath%22%7D&sendRequestId=r1\
+         &tag=%7B%22k%22%3A+%22v%22%7D"
+    );
+    // Go, official: SHA-256, names in order, JSON with <>& escaped.
+    let go = base(&[
+        ("phone", "13800138002"),
+        ("templateId", "1002"),
+        ("vars", r#"{"name":"a\u003cb\u0026c","place":"York"}"#),
+    ]);
+    let go_body = |signature: &str| {
+        format!(
+            "msgType=0&phone=13800138002&signature={signature}&smsUser=demo_user&templateId=1002&timestamp={now}\
+             &vars=%7B%22name%22%3A%22a%5Cu003cb%5Cu0026c%22%2C%22place%22%3A%22York%22%7D"
+        )
+    };
+    // Java 1.3, official: MD5, names with percent signs, encoded as URLEncoder does.
+    let java = base(&[
+        ("phone", "13800138003"),
+        ("templateId", "1002"),
+        ("vars", r#"{"%name%":"Lucy*~","%place%":"Hull"}"#),
+    ]);
+    let java_body = format!(
+        "smsUser=demo_user&templateId=1002&msgType=0&phone=13800138003\
+         &vars=%7B%22%25name%25%22%3A%22Lucy*%7E%22%2C%22%25place%25%22%3A%22Hull%22%7D&timestamp={now}"
+    );
+    // easy-sms: MD5, `{}` for no variables, whole seconds in milliseconds.
+    let easy = fields(&[
+        ("smsUser", USER),
+        ("templateId", "1003"),
+        ("msgType", "0"),
+        ("phone", "13800138004"),
+        ("vars", "{}"),
+        ("timestamp", &seconds),
+    ]);
+    let easy_body = format!(
+        "smsUser=demo_user&templateId=1003&msgType=0&phone=13800138004&vars=%7B%7D&timestamp={seconds}"
+    );
+    // authgear: MD5, no vars when there are none, the request id a digest, names in order.
+    let authgear = fields(&[
+        ("smsUser", USER),
+        ("templateId", "1003"),
+        ("msgType", "2"),
+        ("phone", "+15550101"),
+        ("sendRequestId", "0cc175b9c0f1b6a831c399e269772661"),
+    ]);
+    let authgear_body = |signature: &str| {
+        format!(
+            "msgType=2&phone=%2B15550101&sendRequestId=0cc175b9c0f1b6a831c399e269772661&signature={signature}\
+             &smsUser=demo_user&templateId=1003"
+        )
+    };
+    for (client, body, number, text) in [
+        (
+            "Python",
+            with_signature(&py_body, sha256(&py)),
+            "+8613800138001",
+            "Hello 小明, welcome to Bath",
+        ),
+        (
+            "Go",
+            go_body(&sha256(&go)),
+            "+8613800138002",
+            "Hello a<b&c, welcome to York",
+        ),
+        (
+            "Java",
+            with_signature(&java_body, md5(&java)),
+            "+8613800138003",
+            "Hello Lucy*~, welcome to Hull",
+        ),
+        (
+            "easy-sms",
+            with_signature(&easy_body, md5(&easy)),
+            "+8613800138004",
+            "Hello",
+        ),
+        ("authgear", authgear_body(&md5(&authgear)), "+15550101", "Hello"),
+    ] {
+        let answer = house.ask(post("/smsapi/send", body)).await;
+        assert_eq!(code_of(&answer), 200, "{client}: {}", answer.body);
+        assert!(
+            answer.json()["info"]["smsIds"][0].is_string(),
+            "{client} reads the first id"
+        );
+        assert_eq!(house.received(number).await.text, text, "{client}");
+    }
+}

@@ -1,0 +1,135 @@
+//! SendCloud over the router: what each request is answered, and what becomes of what it sends.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests stop at the first surprise"
+)]
+
+#[path = "../house/mod.rs"]
+mod house;
+
+mod clients;
+mod damaged;
+mod refusals;
+mod send;
+mod status;
+
+use api::Limits;
+use axum::body::Body;
+use engine::clock::SystemClock;
+use house::{
+    Answer, BADLY_SIGNED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, FOREIGN, House, KEY, LONG, NOTICE,
+    PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED, USER_DAILY,
+    USER_GONE, USER_MUTE, USER_OFF, damage,
+};
+use http::{Method, Request, StatusCode, header};
+use md5::{Digest, Md5};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+type Fields<'a> = BTreeMap<&'a str, String>;
+
+fn fields<'a>(pairs: &[(&'a str, &str)]) -> Fields<'a> {
+    pairs
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
+}
+
+/// The fields of a good `send`.
+fn send_fields<'a>() -> Fields<'a> {
+    fields(&[
+        ("smsUser", USER),
+        ("templateId", &CODE.to_string()),
+        ("msgType", "0"),
+        ("phone", "13800138000"),
+        ("vars", r#"{"%code%":"8341"}"#),
+    ])
+}
+
+fn sign_string(fields: &Fields<'_>, key: &str) -> String {
+    let signed = fields
+        .iter()
+        .filter(|(name, _)| **name != "signature" && **name != "smsKey");
+    let joined: Vec<_> = signed.map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{key}&{}&{key}", joined.join("&"))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn md5(fields: &Fields<'_>) -> String {
+    hex(&Md5::digest(sign_string(fields, KEY)))
+}
+
+fn sha256(fields: &Fields<'_>) -> String {
+    hex(&Sha256::digest(sign_string(fields, KEY)))
+}
+
+fn encode(fields: &Fields<'_>) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
+}
+
+fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path)
+        .header(header::CONTENT_TYPE, FORM)
+        .body(body.into())
+        .unwrap()
+}
+
+/// A signed request with these fields.
+fn signed(path: &str, fields: &Fields<'_>) -> Request<Body> {
+    let mut fields = fields.clone();
+    fields.insert("signature", md5(&fields));
+    post(path, encode(&fields))
+}
+
+fn code_of(answer: &Answer) -> u64 {
+    assert_eq!(
+        answer.headers[header::CONTENT_TYPE],
+        "application/json;charset=utf-8"
+    );
+    let envelope = answer.json();
+    assert!(
+        envelope["result"].is_boolean() && envelope["message"].is_string(),
+        "{}",
+        answer.body
+    );
+    assert!(
+        envelope["info"].is_object(),
+        "info is always an object: {}",
+        answer.body
+    );
+    envelope["statusCode"].as_u64().unwrap()
+}
+
+fn replaced<'a>(fields: &Fields<'a>, name: &'a str, value: &str) -> Fields<'a> {
+    let mut fields = fields.clone();
+    fields.insert(name, value.to_owned());
+    fields
+}
+
+async fn status_until(house: &House, sms_id: &str, wanted: u64) -> Value {
+    let query = fields(&[("smsUser", USER), ("days", "1"), ("smsIds", sms_id)]);
+    let answer = house
+        .ask_until(
+            || signed("/smsapi/status/query", &query),
+            |answer| answer.json()["info"]["voList"][0]["statusCode"] == wanted,
+        )
+        .await;
+    answer.json()["info"].clone()
+}
+
+fn fields_of_a_code<'a>() -> Fields<'a> {
+    fields(&[("code", "4826"), ("signName", SIGNATURE.1)])
+}

@@ -1,0 +1,178 @@
+//! The status query, and the clock.
+
+use super::*;
+
+#[tokio::test]
+async fn the_clock_is_told_to_everybody() {
+    let house = House::start().await;
+    let before = house.engine.now();
+    let answer = house
+        .ask(Request::get("/smsapi/timestamp/get").body(Body::empty()).unwrap())
+        .await;
+    assert_eq!(code_of(&answer), 200);
+    let told = answer.json()["info"]["timestamp"].as_i64().unwrap();
+    assert!((before..=house.engine.now()).contains(&told));
+}
+
+#[tokio::test]
+async fn what_fails_in_processing_is_accepted_and_told_by_the_status_query() {
+    let house = House::start().await;
+    let good = send_fields();
+    let long = replaced(
+        &replaced(&good, "templateId", &LONG.to_string()),
+        "vars",
+        r#"{"tail":"12345678901"}"#,
+    );
+    for (request, code, status, log) in [
+        (
+            replaced(&good, "phone", "13800000410"),
+            410,
+            "处理失败-全局拦截列表",
+            "smsworker:address in global bounce list",
+        ),
+        (
+            replaced(&good, "phone", "13800000420"),
+            420,
+            "处理失败-局部拦截列表",
+            "smsworker:address in local bounce list",
+        ),
+        (
+            replaced(&good, "phone", "13800000430"),
+            430,
+            "处理失败-取消订阅",
+            "smsworker:address in unsubscribe list",
+        ),
+        (
+            replaced(&good, "vars", r#"{"other":"1"}"#),
+            450,
+            "处理失败-替换变量错误",
+            "smsworker:variable error",
+        ),
+        (
+            long,
+            460,
+            "处理失败-短信内容超过500字",
+            "smsworker:content over 500 characters",
+        ),
+    ] {
+        let answer = house.ask(signed("/smsapi/send", &request)).await;
+        assert_eq!(code_of(&answer), 200, "{code}: {}", answer.body);
+        let sms_id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
+        let row = status_until(&house, &sms_id, code).await["voList"][0].clone();
+        assert_eq!(
+            (row["status"].as_str().unwrap(), row["sendLog"].as_str().unwrap()),
+            (status, log)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_carrier_refuses_is_told_by_the_status_query() {
+    let house = House::start().await;
+    let abroad = replaced(&send_fields(), "msgType", "2");
+    for (phone, code, status) in [
+        ("+10000000001", 500, "发送失败-空号"),
+        ("0010000000018", 580, "发送失败-关机"),
+    ] {
+        let answer = house
+            .ask(signed("/smsapi/send", &replaced(&abroad, "phone", phone)))
+            .await;
+        assert_eq!(code_of(&answer), 200, "{}", answer.body);
+        let sms_id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
+        assert!(sms_id.ends_with(&format!("${phone}")), "the number as sent");
+        let row = status_until(&house, &sms_id, code).await["voList"][0].clone();
+        assert_eq!(
+            (&row["status"], &row["msgType"]),
+            (&json!(status), &json!("国际短信"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_rate() {
+    let limits = Limits {
+        sendcloud_status_per_minute_max: 10_000,
+        ..Limits::default()
+    };
+    let house = House::with(limits, Arc::new(SystemClock)).await;
+    let batch = replaced(
+        &replaced(&send_fields(), "phone", "13800138001,13800138002"),
+        "labelId",
+        "9",
+    );
+    assert_eq!(code_of(&house.ask(signed("/smsapi/send", &batch)).await), 200);
+    let abroad = replaced(&replaced(&send_fields(), "phone", "+15550100"), "msgType", "2");
+    assert_eq!(code_of(&house.ask(signed("/smsapi/send", &abroad)).await), 200);
+    for (what, extra, total) in [
+        ("today", vec![], "3"),
+        ("one number", vec![("phones", "13800138001")], "1"),
+        ("two numbers", vec![("phones", "13800138001;+15550100")], "2"),
+        ("a label", vec![("labelIdsStr", "9")], "2"),
+        ("another label", vec![("labelIdsStr", "8")], "0"),
+        ("a template", vec![("templateId", "1001")], "3"),
+        ("another template", vec![("templateId", "1002")], "0"),
+        ("China", vec![("msgTypeStr", "0")], "2"),
+        ("abroad", vec![("msgTypeStr", "2")], "1"),
+        ("voice", vec![("msgTypeStr", "3")], "0"),
+        ("MMS", vec![("msgTypeStr", "1")], "0"),
+        (
+            "ids nobody has",
+            vec![("smsIds", "1_1_1_1_aaaaaa$13800138001")],
+            "0",
+        ),
+    ] {
+        let mut query = fields(&[("smsUser", USER), ("days", "1")]);
+        query.extend(fields(&extra));
+        let answer = house.ask(signed("/smsapi/status/query", &query)).await;
+        assert_eq!(
+            (code_of(&answer), &answer.json()["info"]["total"]),
+            (200, &json!(total)),
+            "{what}"
+        );
+    }
+    let page = fields(&[("smsUser", USER), ("days", "1"), ("start", "1"), ("limit", "1")]);
+    let info = house.ask(signed("/smsapi/status/query", &page)).await.json()["info"].clone();
+    assert_eq!((&info["voListSize"], &info["total"]), (&json!(1), &json!("3")));
+    let other = fields(&[("smsUser", house::USER_OTHER), ("days", "1")]);
+    assert_eq!(
+        house.ask(signed("/smsapi/status/query", &other)).await.json()["info"]["total"],
+        "0"
+    );
+    for (extra, expected) in [
+        (("days", "31"), 451),
+        (("phones", "x"), 412),
+        (("templateName", "code"), 441),
+    ] {
+        let query = replaced(&fields(&[("smsUser", USER), ("days", "1")]), extra.0, extra.1);
+        assert_eq!(
+            code_of(&house.ask(signed("/smsapi/status/query", &query)).await),
+            expected
+        );
+    }
+}
+
+#[tokio::test]
+async fn too_many_status_queries_a_minute_are_told_50000() {
+    let limits = Limits {
+        sendcloud_status_per_minute_max: 2,
+        ..Limits::default()
+    };
+    let clock = Arc::new(engine::clock::PausedClock::at(1_795_278_600_000));
+    let house = House::with(limits, Arc::clone(&clock) as Arc<dyn engine::clock::Clock>).await;
+    let query = fields(&[("smsUser", USER), ("days", "1")]);
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        codes.push(code_of(&house.ask(signed("/smsapi/status/query", &query)).await));
+    }
+    assert_eq!(codes, [200, 200, 50_000]);
+    let limited = house.ask(signed("/smsapi/status/query", &query)).await;
+    assert_eq!(
+        limited.json(),
+        json!({ "result": false, "statusCode": 50000, "message": "接口频率受限", "info": {} })
+    );
+    clock.advance(60_000);
+    assert_eq!(
+        code_of(&house.ask(signed("/smsapi/status/query", &query)).await),
+        200
+    );
+}

@@ -6,9 +6,11 @@ use crate::exit::Failure;
 use crate::logging;
 use crate::open::{self, Place};
 use clap::Args;
-use engine::catalog::{CarrierSettings, Catalog, Review, RouteRule, Snapshot};
+use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
 use std::collections::HashSet;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use store::Store;
 use store::sqlite::Mode;
 
@@ -24,23 +26,40 @@ pub(crate) struct CheckArgs {
 /// Checks and tells.
 pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
-    let config = args.place.config_of_existing()?;
+    let config = args.place.config()?;
     writeln!(out, "configuration  ok")?;
-    let problems = match stored_catalog(&config).await {
-        Ok((catalog, snapshot_problem)) => {
-            writeln!(out, "store          ok: {}", config.store.path.display())?;
-            writeln!(
-                out,
-                "catalog        version {}: {}",
-                catalog.version,
-                sizes(&catalog)
-            )?;
-            let mut problems: Vec<String> = snapshot_problem.into_iter().collect();
-            problems.extend(problems_of(&catalog));
-            problems
+    let mut problems = Vec::new();
+    let key = MasterKey::find(&config.secrets);
+    match &key {
+        Ok(_) => writeln!(out, "master key     ok")?,
+        Err(error) => problems.push(format!("master key: {error:#}")),
+    }
+    problems.extend(open_to_others(&config.secrets.master_key_file));
+    let path = config.store.path.display();
+    if config.store.path.exists() {
+        match stored_catalog(&config).await {
+            Ok(catalog) => {
+                writeln!(out, "store          ok: {path}")?;
+                writeln!(
+                    out,
+                    "catalog        version {}: {}",
+                    catalog.version,
+                    sizes(&catalog)
+                )?;
+                problems.extend(problems_of(&catalog));
+                let compiled = key.ok().map(|key| Snapshot::compile(catalog, &key.vault()));
+                problems.extend(
+                    compiled
+                        .and_then(Result::err)
+                        .map(|error| format!("catalog: {error}")),
+                );
+            }
+            Err(error) => problems.push(format!("store: {error:#}")),
         }
-        Err(error) => vec![format!("store: {error:#}")],
-    };
+    } else {
+        writeln!(out, "store          none yet: the first start makes {path}")?;
+        problems.extend(open::missing_folder(&config.store.path));
+    }
     for problem in &problems {
         writeln!(out, "PROBLEM        {problem}")?;
     }
@@ -52,17 +71,25 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
     }
 }
 
-/// The catalog, and why the engine could not use it, if it could not.
-async fn stored_catalog(config: &Config) -> anyhow::Result<(Catalog, Option<String>)> {
-    let vault = MasterKey::find(&config.secrets)?.vault();
+/// A key file that others may read is no secret.
+fn open_to_others(key_file: &Path) -> Option<String> {
+    let mode = std::fs::metadata(key_file).ok()?.permissions().mode();
+    (mode & 0o077 != 0).then(|| {
+        format!(
+            "master key: {} may be read by others (mode {:03o}); chmod 600 it",
+            key_file.display(),
+            mode & 0o777
+        )
+    })
+}
+
+/// The catalog of a store that can be read and written.
+async fn stored_catalog(config: &Config) -> anyhow::Result<Catalog> {
     let store = open::store(config, Mode::Tool).await?;
     store.probe().await?;
     let catalog = store.load_catalog().await?;
-    let problem = Snapshot::compile(catalog.clone(), &vault)
-        .err()
-        .map(|error| format!("catalog: {error}"));
     store.close().await?;
-    Ok((catalog, problem))
+    Ok(catalog)
 }
 
 fn sizes(catalog: &Catalog) -> String {
@@ -114,14 +141,6 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
     for carrier in &catalog.carriers {
         if !used.contains(&*carrier.name) {
             problems.push(format!("no route leads to carrier {}", carrier.name));
-        }
-        if let Ok(CarrierSettings::Smpp(smpp)) = serde_json::from_value(carrier.settings.clone())
-            && !smpp.receipts
-        {
-            problems.push(format!(
-                "carrier {} is not asked for receipts: its messages stay \"submitted\"",
-                carrier.name
-            ));
         }
     }
     for account in &catalog.accounts {

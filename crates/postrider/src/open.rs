@@ -60,9 +60,8 @@ fn no_store(path: &Path, by_folder: bool) -> anyhow::Error {
 pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<SqliteStore>> {
     let path = config.store.path.clone();
     let sqlite = config.store.sqlite.store_config();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        anyhow::bail!("`store.path`: the folder {} does not exist", folder.display());
+    if let Some(missing) = missing_folder(&path) {
+        anyhow::bail!(missing);
     }
     let shown = path.display().to_string();
     // Opening reads indexes and may bring the schema up to date: not a runtime thread's work.
@@ -70,6 +69,12 @@ pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<Sql
     Ok(Arc::new(
         opened.with_context(|| format!("open the store {shown}"))?,
     ))
+}
+
+/// What to say when the folder a store belongs in is not there: a misspelt path must not make a new, empty store.
+pub(crate) fn missing_folder(store: &Path) -> Option<String> {
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.is_dir()).then(|| format!("`store.path`: the folder {} does not exist", folder.display()))
 }
 
 impl Sqlite {

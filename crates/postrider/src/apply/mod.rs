@@ -28,7 +28,7 @@ use store::sqlite::Mode;
 /// within a second. Secrets are sealed with the node's master key and never shown.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApplyArgs {
-    /// The catalog, in TOML (docs/apply.md)
+    /// The catalog, in TOML: see docs/catalog.md
     file: PathBuf,
     #[command(flatten)]
     place: Place,

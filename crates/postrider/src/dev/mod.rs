@@ -13,8 +13,10 @@ use crate::open::DATA_FOLDER;
 use anyhow::Context;
 use clap::Args;
 use jiff::tz::TimeZone;
+use std::fs::DirBuilder;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -45,7 +47,11 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         format: LogFormat::Text,
     };
     let log = logging::start(&log).map_err(Failure::bad_input)?;
-    std::fs::create_dir_all(&args.data)
+    // Texts, numbers and keys are its owner's business.
+    let mut folder = DirBuilder::new();
+    folder.recursive(true).mode(0o700);
+    folder
+        .create(&args.data)
         .with_context(|| format!("make the folder {}", args.data.display()))?;
     let key = MasterKey::read_or_make(&args.data.join(MASTER_KEY_FILE))?;
     let vault = key.vault();

@@ -1,5 +1,8 @@
 //! The commands that look: `status`, `check`, `migrate`, `--help`, `--version`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, run, said};
 
 #[test]
@@ -110,13 +113,48 @@ fn check_finds_what_would_not_work() {
         );
     }
 
-    std::fs::write(folder.path().join("master.key"), "11".repeat(32)).unwrap();
+    let key = folder.path().join("master.key");
+    std::fs::write(&key, "11".repeat(32)).unwrap();
+    std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
     let wrong_key = dev.tool(&["check"]);
     assert_eq!(wrong_key.status.code(), Some(3));
     assert!(
         said(&wrong_key).contains("does not open with this master key"),
         "{}",
         said(&wrong_key)
+    );
+    assert!(
+        said(&wrong_key).contains("may be read by others"),
+        "{}",
+        said(&wrong_key)
+    );
+}
+
+#[test]
+fn check_before_the_first_start_says_that_there_is_no_store_yet() {
+    let folder = folder();
+    let (config, key) = (
+        folder.path().join("postrider.toml"),
+        folder.path().join("master.key"),
+    );
+    std::fs::write(&key, "22".repeat(32)).unwrap();
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let text = |store: &str| format!("[secrets]\nmaster_key_file = {key:?}\n[store]\npath = {store:?}\n");
+    let check = || run(&["check", "--config", config.to_str().unwrap()]);
+    std::fs::write(&config, text(folder.path().join("new.db").to_str().unwrap())).unwrap();
+    let well = check();
+    assert!(
+        well.status.success() && said(&well).contains("none yet"),
+        "{}",
+        said(&well)
+    );
+    std::fs::write(&config, text("/nonexistent/new.db")).unwrap();
+    let missing = check();
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(
+        said(&missing).contains("the folder /nonexistent does not exist"),
+        "{}",
+        said(&missing)
     );
 }
 

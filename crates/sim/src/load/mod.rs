@@ -12,7 +12,7 @@ mod submit;
 mod told;
 mod wire;
 
-pub use demo::{Demo, DemoError};
+pub use demo::{Demo, DemoError, EngageLab, SendCloud, Template, Uspeedo};
 pub use dialect::{Answer, Dialect, Text};
 pub use run::{Load, run};
 pub use status::{Standing, Standings, StatusError, engagelab_messages_to, standings};

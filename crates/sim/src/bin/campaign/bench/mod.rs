@@ -1,0 +1,108 @@
+//! What it can do on this machine, beside what its parts can do alone.
+
+mod backlog;
+mod ceilings;
+mod conditions;
+mod figures;
+mod scene;
+mod through;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use self::figures::Figures;
+use self::scene::Scene;
+use crate::folder::Folder;
+use crate::{Common, say};
+
+/// Measures the whole product, and in the same run what its parts can do alone.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    common: Common,
+    /// A tenth of the messages, and one run
+    #[arg(long)]
+    short: bool,
+    /// Runs; the one in the middle counts [default: 3, with --short 1]
+    #[arg(long)]
+    runs: Option<u32>,
+    /// Once more with so many messages stored before, such as 20000000
+    #[arg(long, default_value_t = 0)]
+    preload: u64,
+    /// The store's own example, which preloads and tells what the store can do alone
+    #[arg(
+        long,
+        env = "STORE_ALONE",
+        default_value = "target/release/examples/store_alone"
+    )]
+    store_alone: PathBuf,
+}
+
+/// How much is sent in one run.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    batches: u64,
+    singles_s: u64,
+    backlog: u64,
+    alone: u64,
+}
+
+impl BenchArgs {
+    fn size(&self) -> Size {
+        match self.short {
+            true => Size {
+                batches: 50,
+                singles_s: 5,
+                backlog: 100,
+                alone: 100_000,
+            },
+            false => Size {
+                batches: 300,
+                singles_s: 20,
+                backlog: 1_000,
+                alone: 1_000_000,
+            },
+        }
+    }
+
+    fn runs(&self) -> u32 {
+        self.runs.unwrap_or(if self.short { 1 } else { 3 })
+    }
+}
+
+pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<bool> {
+    let mut folder = Folder::make(&args.common, "bench")?;
+    let done = measure(&args, &folder).await;
+    if done.is_err() {
+        folder.keep();
+    }
+    done.map(|()| true)
+}
+
+async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<()> {
+    conditions::tell(folder.path())?;
+    let size = args.size();
+    let mut figures = Figures::default();
+    for run in 0..args.runs() {
+        say(&format!("run {} of {}", run + 1, args.runs()));
+        ceilings::store(args, size, &mut figures)?;
+        ceilings::smpp(size, &mut figures).await?;
+        let mut scene = Scene::set_up(args, folder, &format!("run-{run}"), 0).await?;
+        ceilings::http(&scene, size, &mut figures).await?;
+        through::batches(&mut scene, size, "", &mut figures).await?;
+        through::singles(&mut scene, size, "", &mut figures).await?;
+        backlog::backlog(&mut scene, size, &mut figures).await?;
+        scene.strike().await?;
+        if args.preload > 0 {
+            let mut scene = Scene::set_up(args, folder, &format!("run-{run}-full"), args.preload).await?;
+            let when = format!(", {} stored", crate::report::grouped(args.preload as f64));
+            through::batches(&mut scene, size, &when, &mut figures).await?;
+            through::singles(&mut scene, size, &when, &mut figures).await?;
+            scene.strike().await?;
+        }
+    }
+    say("");
+    figures.tell();
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! A fresh node and a carrier without faults.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use sim::smsc::{CountBy, SmscConfig, Span};
+
+use super::BenchArgs;
+use crate::accounts::{CarrierEntry, Settings};
+use crate::carrier::{Carrier, free_address};
+use crate::folder::Folder;
+use crate::node::Node;
+use crate::say;
+
+const BINDS: u64 = 4;
+const WINDOW: u64 = 500;
+
+/// How long any one measurement may take.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Messages to these numbers are kept by the carrier, with the time they came; all others use lower ones.
+pub(super) const KEPT_FIRST: u64 = 900_000_000;
+const KEPT_PREFIX: &str = "9999";
+
+pub(super) struct Scene {
+    pub(super) node: Node,
+    pub(super) carrier: Carrier,
+    /// The place of the next number that has not been used.
+    pub(super) next: u64,
+}
+
+impl Scene {
+    pub(super) async fn set_up(
+        args: &BenchArgs,
+        folder: &Folder,
+        name: &str,
+        preload: u64,
+    ) -> anyhow::Result<Self> {
+        let mut config = SmscConfig {
+            seed: 1,
+            count_by: CountBy::Destination,
+            kept_prefix: KEPT_PREFIX.to_owned(),
+            kept_max: 1_000_000,
+            ..SmscConfig::default()
+        };
+        config.behaviour.receipts.delay_ms = Span::fixed(10);
+        let carrier = Carrier::start(config)?;
+        let entry = CarrierEntry {
+            name: "north",
+            address: carrier.address(),
+            binds: BINDS,
+            window_max: WINDOW,
+        };
+        let settings = Settings {
+            api: free_address()?,
+            metrics: free_address()?,
+            accounts: 2,
+            carriers: vec![entry],
+        };
+        let folder = folder.path().join(name);
+        std::fs::create_dir_all(&folder)?;
+        if preload > 0 {
+            say(&format!("  storing {preload} messages before"));
+            let done = Command::new(&args.store_alone)
+                .args(["--messages", "0", "--preload", &preload.to_string(), "--path"])
+                .arg(folder.join("postrider.db"))
+                .output()
+                .with_context(|| format!("running {}", args.store_alone.display()))?;
+            if !done.status.success() {
+                bail!("storing before failed: {}", String::from_utf8_lossy(&done.stderr));
+            }
+        }
+        let mut node = Node::set_up(&args.common.postrider, &folder, settings)?;
+        node.start().await?;
+        node.bound(BINDS).await?;
+        Ok(Self {
+            node,
+            carrier,
+            next: 0,
+        })
+    }
+
+    /// Numbers for `count` messages, never used before.
+    pub(super) fn numbers(&mut self, count: u64) -> u64 {
+        let first = self.next;
+        self.next += count;
+        first
+    }
+
+    /// Waits until `count`, read from the carrier's counts, has reached `wanted`; how long that took.
+    pub(super) async fn until(
+        &self,
+        what: &str,
+        wanted: u64,
+        count: fn(&sim::smsc::Counts) -> u64,
+    ) -> anyhow::Result<Duration> {
+        let since = Instant::now();
+        loop {
+            let reached = count(&self.carrier.smsc.counts());
+            if reached >= wanted {
+                return Ok(since.elapsed());
+            }
+            if since.elapsed() > PATIENCE {
+                bail!("{what}: {reached} of {wanted} after {PATIENCE:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends it all, in good order.
+    pub(super) async fn strike(mut self) -> anyhow::Result<()> {
+        if !self.node.stop().await? {
+            bail!("the node did not stop in good order");
+        }
+        self.carrier.stop().await
+    }
+}

@@ -1,0 +1,140 @@
+//! Through the whole product: from the first request to the last receipt.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use sim::load::{Dialect, Load, Outcome, Text};
+use tokio_util::sync::CancellationToken;
+
+use super::Size;
+use super::figures::Figures;
+use super::scene::Scene;
+
+/// Batches of 1000 recipients, as campaigns are sent.
+pub(super) async fn batches(
+    scene: &mut Scene,
+    size: Size,
+    when: &str,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let messages = size.batches * 1_000;
+    let load = Load {
+        recipients: 1_000,
+        connections: 4,
+        requests_max: size.batches,
+        time_max: Duration::from_secs(600),
+        first: scene.numbers(messages),
+        name: format!("batches-{}", scene.next),
+        ..Load::new(scene.node.settings.demo(0), Dialect::EngageLab)
+    };
+    let before = scene.carrier.smsc.counts().receipts_acknowledged;
+    let began = Instant::now();
+    let outcome = send(load).await?;
+    expect(&outcome, messages)?;
+    scene
+        .until("receipts", before + messages, |counts| {
+            counts.receipts_acknowledged
+        })
+        .await?;
+    let whole = began.elapsed().as_secs_f64();
+    let accepting = outcome.elapsed.as_secs_f64();
+    figures.add(
+        format!("batches of 1000: accepted{when}"),
+        "recipients/s",
+        messages as f64 / accepting,
+    );
+    figures.add(
+        format!("batches of 1000: first request to last receipt{when}"),
+        "messages/s",
+        messages as f64 / whole,
+    );
+    figures.add(
+        format!("batches of 1000: answer p99{when}"),
+        "ms",
+        outcome.latency_us.quantile(0.99) as f64 / 1e3,
+    );
+    Ok(())
+}
+
+/// Requests with one recipient over 64 connections, as codes are sent.
+pub(super) async fn singles(
+    scene: &mut Scene,
+    size: Size,
+    when: &str,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    const ROOM: u64 = 20_000_000;
+    let load = Load {
+        text: Text::Code,
+        connections: 64,
+        requests_max: ROOM,
+        time_max: Duration::from_secs(size.singles_s),
+        first: scene.numbers(ROOM),
+        name: format!("singles-{}", scene.next),
+        ..Load::new(scene.node.settings.demo(0), Dialect::EngageLab)
+    };
+    let before = scene.carrier.smsc.counts();
+    let began = Instant::now();
+    let outcome = send(load).await?;
+    let messages = outcome.recipients_accepted;
+    expect(&outcome, messages)?;
+    scene
+        .until("submits", before.taken + messages, |counts| counts.taken)
+        .await?;
+    let sent = began.elapsed().as_secs_f64();
+    scene
+        .until("receipts", before.receipts_acknowledged + messages, |counts| {
+            counts.receipts_acknowledged
+        })
+        .await?;
+    let whole = began.elapsed().as_secs_f64();
+    let latency = &outcome.latency_us;
+    figures.add(
+        format!("single requests, 64 connections: accepted{when}"),
+        "requests/s",
+        outcome.accepted_per_s(),
+    );
+    figures.add(
+        format!("single requests: sent{when}"),
+        "messages/s",
+        messages as f64 / sent,
+    );
+    figures.add(
+        format!("single requests: first request to last receipt{when}"),
+        "messages/s",
+        messages as f64 / whole,
+    );
+    figures.add(
+        format!("single requests: answer p50{when}"),
+        "ms",
+        latency.quantile(0.5) as f64 / 1e3,
+    );
+    figures.add(
+        format!("single requests: answer p99{when}"),
+        "ms",
+        latency.quantile(0.99) as f64 / 1e3,
+    );
+    Ok(())
+}
+
+pub(super) async fn send(load: Load) -> anyhow::Result<Outcome> {
+    let sent = sim::load::run(load, CancellationToken::new()).await;
+    sent.context("the catalog lacks a template")
+}
+
+/// A measurement of something that was refused is none.
+pub(super) fn expect(outcome: &Outcome, messages: u64) -> anyhow::Result<()> {
+    let Outcome {
+        recipients_accepted,
+        recipients_refused,
+        unanswered,
+        reasons,
+        ..
+    } = outcome;
+    if *recipients_accepted != messages || *unanswered > 0 || *recipients_refused > 0 {
+        bail!(
+            "of {messages} recipients {recipients_accepted} were accepted, {recipients_refused} refused: {reasons:?}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Real runs of the whole product: the program itself, killed, cut off and loaded, and what it was told compared with
+//! what a carrier got.
+//!
+//! ```sh
+//! cargo build --release
+//! cargo run --release -p sim --bin campaign -- crash --rounds 20
+//! cargo run --release -p sim --bin campaign -- failover --away-s 10
+//! cargo run --release -p sim --bin campaign -- bench --short
+//! ```
+//!
+//! Everything stays on loopback and is bounded in count and time. A seed is printed first; the same seed draws the same
+//! faults. When something is wrong the folder with all logs and the store is kept and named.
+
+mod accounts;
+mod bench;
+mod carrier;
+mod crash;
+mod failover;
+mod folder;
+mod metrics;
+mod node;
+mod report;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Real runs of the whole product.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Crash(crash::CrashArgs),
+    Failover(failover::FailoverArgs),
+    Bench(bench::BenchArgs),
+}
+
+/// What all campaigns need to know.
+#[derive(Args, Clone, Debug)]
+struct Common {
+    /// The program
+    #[arg(long, env = "POSTRIDER", default_value = "target/release/postrider")]
+    postrider: PathBuf,
+    /// Where folders are made
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Keep the folder also when all is well
+    #[arg(long)]
+    keep: bool,
+    /// What all chance is drawn from, to meet the same faults again
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl Common {
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()))
+    }
+}
+
+/// A line on standard output.
+fn say(text: &str) {
+    // Nobody is left to tell if standard output is gone.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("no runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Crash(args) => crash::run(args).await,
+            Command::Failover(args) => failover::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+        }
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("the campaign could not be run: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}

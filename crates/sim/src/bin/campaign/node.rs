@@ -1,0 +1,195 @@
+//! The program under test, as a process of its own.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use sim::load::Wire;
+
+use crate::accounts::Settings;
+use crate::metrics::Metrics;
+
+/// How long a node may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A node, running or not. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Node {
+    program: PathBuf,
+    folder: PathBuf,
+    pub(crate) settings: Settings,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// Writes configuration and catalog, and makes the store.
+    pub(crate) fn set_up(program: &Path, folder: &Path, settings: Settings) -> anyhow::Result<Self> {
+        let program = program.canonicalize().with_context(|| {
+            format!(
+                "there is no program at {}: build it, or name it with --postrider",
+                program.display()
+            )
+        })?;
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join("postrider.toml"), settings.config(folder))?;
+        std::fs::write(folder.join("catalog.toml"), settings.catalog())?;
+        let node = Self {
+            program,
+            folder: folder.to_owned(),
+            settings,
+            child: None,
+        };
+        node.tool(&["migrate"])?;
+        node.tool(&["apply", "catalog.toml"])?;
+        Ok(node)
+    }
+
+    /// Runs a command that ends by itself; what it prints.
+    pub(crate) fn tool(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let done = Command::new(&self.program)
+            .args(arguments)
+            .args(["--config", "postrider.toml"])
+            .current_dir(&self.folder)
+            .env_remove("POSTRIDER_MASTER_KEY")
+            .stdin(Stdio::null())
+            .output()?;
+        let (out, err) = (
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr),
+        );
+        if !done.status.success() {
+            bail!("postrider {} failed: {out}{err}", arguments.join(" "));
+        }
+        Ok(out.into_owned())
+    }
+
+    /// Starts it; returns at once.
+    pub(crate) fn spawn(&mut self) -> anyhow::Result<()> {
+        let log = self.log()?;
+        let child = Command::new(&self.program)
+            .args(["serve", "--config", "postrider.toml"])
+            .current_dir(&self.folder)
+            .env_remove("POSTRIDER_MASTER_KEY")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting {}", self.program.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    fn log(&self) -> anyhow::Result<File> {
+        let path = self.folder.join("node.log");
+        Ok(OpenOptions::new().create(true).append(true).open(path)?)
+    }
+
+    /// Starts it and waits until it takes requests.
+    pub(crate) async fn start(&mut self) -> anyhow::Result<()> {
+        self.spawn()?;
+        self.ready().await
+    }
+
+    pub(crate) async fn ready(&mut self) -> anyhow::Result<()> {
+        let since = Instant::now();
+        while !self.is_ready().await {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose()) {
+                bail!(
+                    "the node ended with {}; see {}",
+                    status?,
+                    self.folder.join("node.log").display()
+                );
+            }
+            if since.elapsed() > PATIENCE {
+                bail!("the node was not ready within {PATIENCE:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    async fn is_ready(&self) -> bool {
+        let url = format!("http://{}", self.settings.metrics);
+        let Ok(mut wire) = Wire::connect(&url, Duration::from_secs(2)).await else {
+            return false;
+        };
+        let asked = wire
+            .exchange(b"GET /readyz HTTP/1.1\r\nHost: postrider\r\n\r\n")
+            .await;
+        asked.is_ok_and(|exchange| exchange.status == 200)
+    }
+
+    /// What it counts now.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<Metrics> {
+        let url = format!("http://{}", self.settings.metrics);
+        let mut wire = Wire::connect(&url, Duration::from_secs(10)).await?;
+        let exchange = wire
+            .exchange(b"GET /metrics HTTP/1.1\r\nHost: postrider\r\n\r\n")
+            .await?;
+        Ok(Metrics::read(&String::from_utf8_lossy(exchange.body)))
+    }
+
+    /// Waits until so many sessions are up.
+    pub(crate) async fn bound(&self, binds: u64) -> anyhow::Result<()> {
+        let since = Instant::now();
+        while self.metrics().await?.sum("postrider_binds") < binds as f64 {
+            if since.elapsed() > PATIENCE {
+                bail!("{binds} sessions were not up within {PATIENCE:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`: no warning, no chance to write anything.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM: in good order. Whether it ended well.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<bool> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(true);
+        };
+        Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()?;
+        let since = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status.success());
+            }
+            if since.elapsed() > PATIENCE {
+                child.kill()?;
+                child.wait()?;
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Resident memory in bytes: now, and the most there ever was.
+    pub(crate) fn resident(&self) -> Option<(u64, u64)> {
+        let child = self.child.as_ref()?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kib * 1024)
+        };
+        Some((field("VmRSS:")?, field("VmHWM:")?))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Nothing is left to be done about a process that cannot be killed.
+        let _ = self.kill();
+    }
+}

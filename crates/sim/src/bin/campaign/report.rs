@@ -1,0 +1,91 @@
+//! Verdicts and tables.
+
+use crate::say;
+
+/// What a campaign found.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    violations: u32,
+}
+
+impl Verdict {
+    /// A figure that nothing is expected of.
+    pub(crate) fn figure(&self, what: &str, value: impl std::fmt::Display) {
+        say(&format!("  {what:<52} {value}"));
+    }
+
+    /// A figure that must not exceed a bound.
+    pub(crate) fn at_most(&mut self, what: &str, value: u64, max: u64) {
+        let wrong = value > max;
+        self.violations += u32::from(wrong);
+        let mark = if wrong { "VIOLATION" } else { "ok" };
+        say(&format!("  {what:<52} {value} (at most {max}) {mark}"));
+    }
+
+    /// Something that must hold.
+    pub(crate) fn must(&mut self, what: &str, holds: bool) {
+        self.violations += u32::from(!holds);
+        say(&format!(
+            "  {what:<52} {}",
+            if holds { "ok" } else { "VIOLATION" }
+        ));
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.violations == 0
+    }
+}
+
+/// The value in the middle; the lower one of two.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values
+        .get(values.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+/// A whole number with its thousands apart, as people read it.
+pub(crate) fn grouped(value: f64) -> String {
+    if !value.is_finite() {
+        return "-".to_owned();
+    }
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    if value < 0.0 { format!("-{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_medians_found() {
+        for (value, text) in [
+            (0.0, "0"),
+            (999.4, "999"),
+            (1000.0, "1 000"),
+            (1_234_567.0, "1 234 567"),
+        ] {
+            assert_eq!(grouped(value), text);
+        }
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0]), 1.0);
+        assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn one_violation_is_enough() {
+        let mut verdict = Verdict::default();
+        verdict.at_most("lost", 0, 0);
+        assert!(verdict.is_good());
+        verdict.must("all final", false);
+        assert!(!verdict.is_good());
+    }
+}

@@ -1,6 +1,6 @@
 //! `postrider apply` on the store of a running node.
 
-use crate::house::{Dev, curl, eventually, folder, json, said};
+use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, run, said, sh};
 use std::path::Path;
 
 const CATALOG: &str = r#"
@@ -76,7 +76,7 @@ fn a_running_node_takes_a_catalog_over_and_a_second_run_changes_nothing() {
         dev.base()
     );
     eventually("the node to know the account", || {
-        (json(&crate::house::sh(&command, ""))["statusCode"] == 200).then_some(())
+        (json(&sh(&command, ""))["statusCode"] == 200).then_some(())
     });
     let inbox = format!("{}/sandbox/messages?wait=30", dev.base());
     assert_eq!(json(&curl(&[&inbox]))[0]["text"], "【Acme】Hello Ann");
@@ -135,11 +135,60 @@ fn a_store_that_is_not_there_is_named_with_a_hint() {
     let folder = folder();
     let file = written(folder.path(), CATALOG);
     let nowhere = folder.path().join("nowhere");
-    let output = crate::house::run(&["apply", &file, "--data", nowhere.to_str().unwrap()]);
+    let output = run(&["apply", &file, "--data", nowhere.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
         said(&output).contains("there is no store at") && said(&output).contains("postrider dev"),
         "{}",
         said(&output)
     );
+}
+
+#[test]
+fn a_carrier_that_is_applied_carries_messages_over_smpp() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let sim = Running::start(postrider(&[
+        "sim",
+        "--listen",
+        "127.0.0.1:0",
+        "--no-control",
+        "--quiet",
+    ]));
+    let listening = sim.err.wait_for("SMPP on ");
+    let (_, addr) = listening.split_once("SMPP on ").unwrap();
+    let port: String = addr
+        .chars()
+        .skip_while(|c| *c != ':')
+        .skip(1)
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let file = written(
+        folder.path(),
+        &format!(
+            "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+             system_id = \"postrider\"\npassword = \"secret\"\n\n[[route]]\nprefixes = [\"44\"]\ncarriers = [\"north\"]\n"
+        ),
+    );
+    assert!(dev.tool(&["apply", &file]).status.success());
+    let metrics = format!("{}/metrics", dev.metrics());
+    eventually("the session", || {
+        curl(&[&metrics])
+            .contains("postrider_binds{carrier=\"2\"} 1")
+            .then_some(())
+    });
+    let session = dev.send_for_session("(44)7700900123");
+    let story = eventually("delivery", || {
+        let story = said(&dev.tool(&["status", &session]));
+        story.contains("receipt from north").then_some(story)
+    });
+    assert!(
+        story.contains("to (44)7700900123  delivered") && story.contains("given to north"),
+        "{story}"
+    );
+    // Everybody else's messages still go to the sandbox.
+    dev.send("13800138000");
+    let inbox = json(&curl(&[&format!("{}/sandbox/messages?wait=30", dev.base())]));
+    assert_eq!(inbox.as_array().map(Vec::len), Some(1));
+    assert_eq!(inbox[0]["to"], "+8613800138000");
 }

@@ -1,6 +1,6 @@
 //! `postrider serve`: configuration, stopping, reloading.
 
-use crate::house::{Dev, Running, curl, eventually, folder, postrider, run, said, status_of};
+use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, run, said, status_of};
 use std::path::{Path, PathBuf};
 
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -170,28 +170,52 @@ fn a_missing_master_key_is_explained() {
 fn numbers_texts_and_secrets_stay_out_of_the_log() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let secret = dev.text("/uspeedo/access_key_secret");
-    let key = std::fs::read_to_string(folder.path().join("master.key")).unwrap();
+    let pair = format!("demo-access-key:{}", dev.text("/uspeedo/access_key_secret"));
+    let template = dev.text("/templates/code/ut_id");
+    let key = folder.path().join("master.key");
     assert!(dev.running.stop().success());
-    // The same store, served with everything above debug in the log.
+    // The same store, served with the usual log.
     let config = folder.path().join("postrider.toml");
     let store = folder.path().join("postrider.db");
     let text = format!(
-        "[secrets]\nmaster_key_file = {:?}\n[store]\npath = {store:?}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
-         [api]\nlisten = \"127.0.0.1:0\"\n",
-        folder.path().join("master.key")
+        "[secrets]\nmaster_key_file = {key:?}\n[store]\npath = {store:?}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n"
     );
     std::fs::write(&config, text).unwrap();
     let node = serve(&config);
-    let api = addr_after(&node, "APIs listening");
-    let body = r#"{"TaskContent":[{"TemplateId":"UTANONE","SenderId":"x","Target":[{"Phone":"13800138000","TemplateParams":["999111"]}]}]}"#;
-    let url = format!("http://{api}/api/v1/usms/SendBatchUSMSMessage");
-    let refused = curl(&["-u", &format!("demo-access-key:{secret}"), "-d", body, &url]);
-    assert!(refused.contains("RetCode"), "{refused}");
+    let base = format!("http://{}/api/v1/usms", addr_after(&node, "APIs listening"));
+    let send = |template: &str, pair: &str| {
+        let body = format!(
+            r#"{{"TaskContent":[{{"TemplateId":"{template}","SenderId":"x","Target":[{{"Phone":"13800138000","TemplateParams":["999111"]}}]}}]}}"#
+        );
+        json(&curl(&[
+            "-u",
+            pair,
+            "-d",
+            &body,
+            &format!("{base}/SendBatchUSMSMessage"),
+        ]))
+    };
+    let session = send(&template, &pair)["SessionNo"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_ne!(send("UTANONE", &pair)["RetCode"], 0);
+    assert_ne!(send(&template, "demo-access-key:wrong")["RetCode"], 0);
+    eventually("delivery", || {
+        let answer = json(&curl(&[
+            "-u",
+            &pair,
+            &format!("{base}/USMSSendReceipt?id={session}"),
+        ]));
+        (answer.pointer("/Data/0/ReceiptSet/0/ReceiptResult")? == "Success").then_some(())
+    });
     let err = node.err.clone();
     assert!(node.stop().success());
-    let log = err.so_far();
-    for hidden in ["13800138000", "999111", &secret, key.trim()] {
+    let log = err.wait_for("stopped");
+    let key = std::fs::read_to_string(key).unwrap();
+    let (_, secret) = pair.split_once(':').unwrap();
+    for hidden in ["13800138000", "999111", "verification", secret, key.trim()] {
         assert!(!log.contains(hidden), "the log shows what it must not:\n{log}");
     }
 }

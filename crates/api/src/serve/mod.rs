@@ -274,8 +274,9 @@ impl Connections {
     /// Asks the connection that is missed least to go: the longest idle, else the slowest with its head.
     fn make_room(&mut self) {
         let now_ms = self.now_ms();
-        // One that goes already makes all the room that is needed.
-        if self.open.values().any(|open| open.leaving_since_ms.is_some()) {
+        // One that goes already makes all the room that is needed, unless a last request keeps it.
+        let goes = |open: &Open| open.leaving_since_ms.is_some() && open.watch.phase().0 != Phase::Work;
+        if self.open.values().any(goes) {
             return;
         }
         let rank = |open: &Open| match open.watch.phase() {

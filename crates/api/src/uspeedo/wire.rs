@@ -45,9 +45,11 @@ pub fn parse_params(body: &[u8]) -> Result<Members<'_>, Fault> {
     }
 }
 
-/// The JSON object of a REST request.
+/// The JSON object of a REST request. Nothing in it is signed, so dotted names get their structure at once.
 pub fn parse_json(body: &[u8]) -> Result<Members<'_>, Fault> {
-    Members::from_json(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).map_err(|_| Fault::Unreadable)
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let params = Members::from_json(body).map_err(|_| Fault::Unreadable)?;
+    params.nested().map_err(|_| Fault::Unreadable)
 }
 
 /// What `SendBatchUSMSMessage` asks for, on any of the three wires.
@@ -335,7 +337,7 @@ fn is_user_id(id: &str) -> bool {
     let odd = |c: char| {
         c == '\''
             || c.is_control()
-            || matches!(u32::from(c), 0x200d | 0x2600..=0x27bf | 0xfe00..=0xfe0f | 0x1_f000..)
+            || matches!(u32::from(c), 0x200d | 0x2600..=0x27bf | 0xfe00..=0xfe0f | 0x1_f000..=0x1_faff)
     };
     id.chars().count() <= USER_ID_CHARS_MAX && !id.chars().any(odd)
 }

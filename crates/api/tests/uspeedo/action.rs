@@ -251,6 +251,10 @@ async fn task_content_comes_in_four_forms() {
     let dotted = json!({"Action": "SendBatchUSMSMessage", "TaskContent.0.TemplateId": ut_id(CODE),
         "TaskContent.0.Target.0.Phone": "+447700900005", "TaskContent.0.Target.0.TemplateParams.0": "1"});
     assert_eq!(house.ask(signed(&house, &dotted)).await.json()["SuccessCount"], 1);
+    let dotted = json!({"TaskContent.0.TemplateId": ut_id(CODE), "TaskContent.0.SenderId": "u",
+        "TaskContent.0.Target.0.Phone": "+447700900006", "TaskContent.0.Target.0.TemplateParams.0": "1"});
+    let answer = house.ask(post(super::rest::SEND, USER, dotted.to_string())).await;
+    assert_eq!(code_of(&answer), 0, "REST takes dotted names too");
 }
 
 #[tokio::test]

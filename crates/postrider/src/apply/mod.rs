@@ -12,7 +12,7 @@ use crate::open::{self, Place};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use diff::Sign;
-use engine::catalog::Vault;
+use engine::catalog::{CatalogError, Snapshot, Vault};
 use engine::clock::{Clock, SystemClock};
 use file::File;
 use plan::{Existing, Inputs, Plan, Wishes};
@@ -65,6 +65,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
         read: &secret::reader_from(&args.file),
     };
     let existing = existing(&*store).await?;
+    check_key(&existing, &vault)?;
     let inputs = Inputs {
         text: &text,
         file: &file,
@@ -93,6 +94,17 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
     }
     store.close().await.context("close the store")?;
     Ok(())
+}
+
+/// Refuses a master key that is not the store's: what it seals, the node could not open.
+fn check_key(existing: &Existing, vault: &Vault) -> Result<(), Failure> {
+    match Snapshot::compile(existing.catalog.clone(), vault) {
+        Err(CatalogError::Vault(error)) => Err(Failure::bad_input(
+            anyhow!(error).context("this is not the master key that the store's secrets are sealed with"),
+        )),
+        // Whatever else is wrong with the catalog, applying a file may be what mends it.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// What a store has that a plan must know.

@@ -73,8 +73,17 @@ impl MasterKey {
         Self::parse(&text).ok_or_else(|| malformed(&path.display().to_string()))
     }
 
+    /// The same, but a key file that is missing is made.
+    pub(crate) fn find_or_make(secrets: &Secrets) -> Result<Self, MasterKeyError> {
+        let file = &secrets.master_key_file;
+        if std::env::var_os(VARIABLE).is_none_or(|given| given.is_empty()) && !file.as_os_str().is_empty() {
+            return Self::read_or_make(file);
+        }
+        Self::find(secrets)
+    }
+
     /// The key in a file that only its owner can read; made when there is none.
-    pub(crate) fn read_or_make(path: &Path) -> Result<Self, MasterKeyError> {
+    fn read_or_make(path: &Path) -> Result<Self, MasterKeyError> {
         if path.exists() {
             return Self::read(path);
         }

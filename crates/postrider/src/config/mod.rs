@@ -213,9 +213,9 @@ impl Config {
 }
 
 /// The store's name in a data folder.
-pub(crate) const STORE_FILE: &str = "postrider.db";
+const STORE_FILE: &str = "postrider.db";
 /// The master key's name in a data folder.
-pub(crate) const MASTER_KEY_FILE: &str = "master.key";
+const MASTER_KEY_FILE: &str = "master.key";
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ mod commands;
 mod demo;
 mod inbox;
 
-use crate::config::{Config, Log, LogFormat, MASTER_KEY_FILE, MasterKey};
+use crate::config::{Config, Log, LogFormat, MasterKey};
 use crate::exit::Failure;
 use crate::logging;
 use crate::node::{Extras, Node, Opened, WhenTaken};
@@ -53,9 +53,9 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     folder
         .create(&args.data)
         .with_context(|| format!("make the folder {}", args.data.display()))?;
-    let key = MasterKey::read_or_make(&args.data.join(MASTER_KEY_FILE))?;
-    let vault = key.vault();
     let mut config = Config::of_data_folder(&args.data)?;
+    let key = MasterKey::find_or_make(&config.secrets)?;
+    let vault = key.vault();
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.metrics.listen = args.metrics_listen.unwrap_or(config.metrics.listen);
     let opened = Opened::open(config, key).await?;

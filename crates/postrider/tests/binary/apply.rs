@@ -114,6 +114,21 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_written() {
 }
 
 #[test]
+fn a_master_key_that_is_not_the_stores_is_refused() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let file = written(folder.path(), CATALOG);
+    let arguments = ["apply", &file, "--data", dev.data.to_str().unwrap()];
+    let output = postrider(&arguments)
+        .env("POSTRIDER_MASTER_KEY", "33".repeat(32))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("not the master key"), "{}", said(&output));
+    assert!(dev.tool(&["apply", &file]).status.success());
+}
+
+#[test]
 fn pruning_removes_what_the_file_does_not_name() {
     let folder = folder();
     let dev = Dev::start(folder.path());

@@ -23,6 +23,9 @@ impl Planner<'_> {
             .filter_map(|route| serde_json::from_value(route.rule.clone()).ok())
             .collect();
         if !self.inputs.wishes.prune {
+            for rule in old.iter().filter(|rule| !wanted.contains(rule)) {
+                self.check_kept(rule, accounts);
+            }
             let kept: Vec<RouteRule> = old
                 .iter()
                 .filter(|rule| !wanted.contains(rule))
@@ -58,6 +61,22 @@ impl Planner<'_> {
                 Sign::Remove,
                 format!("route: {}", describe_route(rule)),
             ));
+        }
+    }
+
+    /// A route that only the store has may name an account that the file gives another name.
+    fn check_kept(&mut self, rule: &RouteRule, accounts: &Accounts) {
+        let unknown = rule
+            .accounts
+            .iter()
+            .find(|name| !accounts.by_name.contains_key(*name));
+        if let Some(name) = unknown {
+            let what = format!(
+                "the store's route \"{}\" names account {name:?}, which would be no more; put the route into the file \
+                 with the new name, and remove the old one with --prune",
+                describe_route(rule)
+            );
+            self.complain(&(0..0), what);
         }
     }
 

@@ -410,6 +410,20 @@ fn an_account_is_renamed_by_its_id() {
 }
 
 #[test]
+fn a_route_of_the_store_is_not_left_with_an_account_that_is_renamed() {
+    let route = "[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n[[route]]\naccounts = [\"old\"]\ncarriers = [\"c\"]\n";
+    let existing = applied(&format!("[[account]]\nname = \"old\"\nid = 9\n{route}"));
+    let renamed = "[[account]]\nname = \"new\"\nid = 9\n";
+    let wrong = plan_with(renamed, &existing, Wishes::default()).unwrap_err();
+    assert!(
+        wrong.len() == 1 && wrong[0].contains("names account \"old\""),
+        "{wrong:?}"
+    );
+    let with_route = format!("{renamed}{}", route.replace("old", "new"));
+    assert!(plan_with(&with_route, &existing, PRUNE).is_ok());
+}
+
+#[test]
 fn route_order_is_meaning() {
     let existing = applied(FULL);
     let route = "[[route]]\nprefixes = [\"44\"]\naccounts = [\"acme\"]\ncarriers = [\"north\", \"box\"]\n\n";

@@ -82,6 +82,8 @@ fn from_hex(written: &str) -> Option<[u8; 20]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     fn signs(body: &str, covers: Covers, secret: &str, written: &str) -> bool {
         verify(
@@ -175,6 +177,85 @@ mod tests {
             "é".repeat(20).as_str(),
         ] {
             assert!(!signs("{}", Covers::Body, "secret", written), "{written:?}");
+        }
+    }
+
+    /// The same text by a recursion over another representation.
+    fn reference(value: &Value) -> String {
+        match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            Value::Array(list) => list.iter().map(reference).collect(),
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, value)| name.clone() + &reference(value))
+                .collect(),
+            other => other.to_string(),
+        }
+    }
+
+    /// What the SDKs do before they sign: lists and objects become dotted names.
+    fn flatten(path: &str, value: &Value, into: &mut serde_json::Map<String, Value>) {
+        let below = |name: &str| {
+            if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            }
+        };
+        match value {
+            Value::Array(list) => {
+                list.iter()
+                    .enumerate()
+                    .for_each(|(n, value)| flatten(&below(&n.to_string()), value, into));
+            }
+            Value::Object(members) => {
+                members
+                    .iter()
+                    .for_each(|(name, value)| flatten(&below(name), value, into));
+            }
+            value => drop(into.insert(path.to_owned(), value.clone())),
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 12, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..12).prop_map(Value::from),
+                prop::collection::btree_map("[A-Za-z]{1,6}", inner, 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn objects() -> impl Strategy<Value = Value> {
+        prop::collection::btree_map("[A-Z][a-z]{1,6}", values(), 0..6)
+            .prop_map(|members| Value::Object(members.into_iter().collect()))
+    }
+
+    proptest! {
+        #[test]
+        fn two_recursions_agree_on_any_body(body in objects()) {
+            let text = body.to_string();
+            let members = Members::from_json(text.as_bytes()).unwrap();
+            prop_assert_eq!(canonical(&members, Covers::Body), reference(&body));
+        }
+
+        #[test]
+        fn dotted_names_nest_to_what_was_flattened(texts in prop::collection::vec("[a-z]{1,4}", 1..30)) {
+            let targets: Vec<_> = texts.iter().map(|text| json!({"Phone": text, "TemplateParams": [text, "x"]})).collect();
+            let nested = json!({"Action": "a", "TaskContent": [{"TemplateId": "t", "Target": targets}]});
+            let mut flat = serde_json::Map::new();
+            flatten("", &nested, &mut flat);
+            let (flat, nested) = (Value::Object(flat).to_string(), nested.to_string());
+            let flat = Members::from_json(flat.as_bytes()).unwrap().nested().unwrap();
+            prop_assert_eq!(flat, Members::from_json(nested.as_bytes()).unwrap());
         }
     }
 }

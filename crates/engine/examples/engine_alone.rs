@@ -1,7 +1,7 @@
 //! How fast the engine is without HTTP: batches accepted in process, a real store, a carrier on a loopback socket,
 //! a receipt for every message.
 //!
-//! `cargo run --release -p engine --example throughput -- [MESSAGES] [BATCH] [BINDS] [WINDOW]`
+//! `cargo run --release -p engine --example engine_alone -- [MESSAGES] [BATCH] [BINDS] [WINDOW]`
 
 #![allow(
     clippy::unwrap_used,

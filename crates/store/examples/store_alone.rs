@@ -79,6 +79,7 @@ async fn main() -> Result<(), String> {
         SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).map_err(|error| error.to_string())?;
     let store = Arc::new(store);
     let next = Arc::new(AtomicU64::new(0));
+    println!("opened; {}", resident());
     if arguments.preload > 0 {
         lives(
             &store,
@@ -113,7 +114,7 @@ async fn main() -> Result<(), String> {
         .await;
     }
     println!("{:#?}", store.metrics());
-    println!("resident: {} MB", resident_mb());
+    println!("resident: {}", resident());
     store.close().await.map_err(|error| error.to_string())?;
     let size = std::fs::metadata(&path).map_or(0, |file| file.len());
     println!("file: {} MB", size >> 20);
@@ -298,16 +299,14 @@ async fn unknown(store: &SqliteStore, count: u64, now: i64) {
     );
 }
 
-/// Resident memory of this process, the benchmark's own included (Linux; 0 elsewhere).
-fn resident_mb() -> u64 {
+/// Resident memory of this process, the benchmark's own included (Linux; empty elsewhere).
+fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
+    let lines = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|kib| kib.parse::<u64>().ok())
-        .unwrap_or(0)
-        >> 10
+        .filter(|line| line.starts_with("VmHWM") || line.starts_with("Rss"));
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -30,8 +30,9 @@ pub struct SqliteConfig {
     /// The file is reused, so it stays near this size.
     pub wal_bytes_max: u64,
     /// Entries of an index (numbers, receipt keys, request ids) held in memory before they are sealed as
-    /// a run, 16..=7 340 032. About 26 octets each; up to twice that while a run is being sealed.
-    /// The default is the fullest that a hash table of 2^18 places gets.
+    /// a run, 16..=7 340 032. About 26 octets each, twice that with the room kept for the next ones, and
+    /// 16 more while a run is being sealed. The default is the fullest that a hash table of 2^17 places
+    /// gets; larger runs make look-ups no faster, because runs are merged.
     pub run_entries_max: usize,
     /// Memory for the filters of sealed runs of one index, 0..=1 GiB. Runs beyond it (the oldest) are
     /// looked up on disk: slower, never wrong.
@@ -39,7 +40,8 @@ pub struct SqliteConfig {
     /// How old a message may be whose receipt is still matched, in milliseconds; older runs of receipt
     /// keys are not searched and are dropped.
     pub receipt_age_ms_max: i64,
-    /// Receipts kept for messages that are not known (yet), 1..=10 000 000. Beyond it the oldest are
+    /// Receipts kept for messages that are not known (yet), 1..=10 000 000, at about 60 octets of memory
+    /// each. Beyond it the oldest are
     /// dropped, and counted in [`super::StoreMetrics::parked_dropped`].
     pub parked_max: usize,
     /// Rows (batches or messages) one search looks at, 1 000..=100 000 000: a search over more ends early
@@ -62,8 +64,8 @@ impl Default for SqliteConfig {
             writer_cache_kib_max: 12 * 1_024,
             reader_cache_kib_max: 3 * 1_024,
             wal_bytes_max: 64 << 20,
-            run_entries_max: (1 << 18) / 8 * 7,
-            filter_bytes_max: 8 << 20,
+            run_entries_max: (1 << 17) / 8 * 7,
+            filter_bytes_max: 4 << 20,
             receipt_age_ms_max: 7 * 86_400_000,
             parked_max: 100_000,
             find_rows_max: 2_000_000,

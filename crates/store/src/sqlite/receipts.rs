@@ -58,7 +58,7 @@ fn record_one(work: &mut Work<'_>, receipt: CarrierReceipt) -> Result<ReceiptFat
     let dropped = work
         .memory
         .parked
-        .park(work.conn, receipt, parked_max)
+        .park(work.conn, &receipt, parked_max)
         .tried("park a receipt")?;
     work.shared
         .meters

@@ -16,15 +16,19 @@ pub(in crate::sqlite) struct Filter {
 impl Filter {
     /// A filter for about `keys` keys; more make it less sharp, never wrong.
     pub(in crate::sqlite) fn for_keys(keys: usize) -> Self {
-        let blocks = (keys.saturating_mul(BITS_A_KEY) / BITS_A_BLOCK).max(1);
         Self {
-            blocks: vec![[0; WORDS_A_BLOCK]; blocks],
+            blocks: vec![[0; WORDS_A_BLOCK]; blocks_for(keys)],
         }
+    }
+
+    /// Octets that a filter for so many keys takes.
+    pub(in crate::sqlite) fn bytes_for(keys: usize) -> usize {
+        blocks_for(keys) * BITS_A_BLOCK / 8
     }
 
     /// Octets of memory.
     pub(in crate::sqlite) fn bytes(&self) -> usize {
-        self.blocks.len() * WORDS_A_BLOCK * 8
+        self.blocks.len() * BITS_A_BLOCK / 8
     }
 
     /// Adds a key (already spread over 64 bits).
@@ -66,6 +70,10 @@ impl Filter {
     fn place(&self, key: u64) -> usize {
         (((key >> 32) * self.blocks.len() as u64) >> 32) as usize
     }
+}
+
+fn blocks_for(keys: usize) -> usize {
+    (keys.saturating_mul(BITS_A_KEY) / BITS_A_BLOCK).max(1)
 }
 
 /// The bits of a key within its block, nine bits of a remix for each.

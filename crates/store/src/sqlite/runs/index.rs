@@ -23,6 +23,8 @@ pub(in crate::sqlite) struct Index {
     entries_max: usize,
     filter_bytes_max: usize,
     recent: Recent,
+    /// Room for the next ones, kept rather than given back and asked for again.
+    spare: Option<Recent>,
     frozen: Option<Frozen>,
     /// Oldest first.
     sealed: Arc<Vec<Arc<Sealed>>>,
@@ -46,6 +48,7 @@ impl Index {
             entries_max,
             filter_bytes_max,
             recent: Recent::with_capacity(entries_max),
+            spare: None,
             frozen: None,
             sealed: Arc::new(sealed),
             next_no,
@@ -140,13 +143,16 @@ impl Index {
 
     /// Freezes the entries in memory when there are enough of them and nothing is being sealed.
     pub(in crate::sqlite) fn freeze_if_full(&mut self) -> Option<Seal> {
-        if self.recent.len() < self.entries_max || self.frozen.is_some() {
+        // Some room is left for the group that makes it full, so that it need not grow for that.
+        let full = self.entries_max - self.entries_max / 16;
+        if self.recent.len() < full || self.frozen.is_some() {
             return None;
         }
-        let frozen = Arc::new(std::mem::replace(
-            &mut self.recent,
-            Recent::with_capacity(self.entries_max),
-        ));
+        let next = self
+            .spare
+            .take()
+            .unwrap_or_else(|| Recent::with_capacity(self.entries_max));
+        let frozen = Arc::new(std::mem::replace(&mut self.recent, next));
         self.frozen = Some(Frozen::Unsorted(Arc::clone(&frozen)));
         let no = self.next_no;
         self.next_no += 1;
@@ -158,7 +164,13 @@ impl Index {
         if let Some(Frozen::Unsorted(recent)) = &self.frozen
             && let Some(sorted) = seal.poll(recent, wait)
         {
-            self.frozen = Some(Frozen::Sorted(sorted));
+            let unsorted = self.frozen.replace(Frozen::Sorted(sorted));
+            if let Some(Frozen::Unsorted(recent)) = unsorted
+                && let Some(mut recent) = Arc::into_inner(recent)
+            {
+                recent.clear();
+                self.spare = Some(recent);
+            }
         }
     }
 

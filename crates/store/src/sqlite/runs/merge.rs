@@ -113,12 +113,12 @@ impl Merge {
 impl Progress {
     fn new(inputs: &[Arc<Sealed>], filter_bytes_max: usize) -> Self {
         let entries = inputs.iter().map(|run| run.entries).sum();
-        let filter = Filter::for_keys(entries);
+        // One that would not be kept is not made.
+        let keep_filter = Filter::bytes_for(entries) <= filter_bytes_max / 2;
         Self {
             cursors: inputs.iter().map(|_| Cursor::default()).collect(),
             fences: Vec::with_capacity(entries / PAGE_ENTRIES + 1),
-            // One that would not be kept is not made.
-            filter: (filter.bytes() <= filter_bytes_max / 2).then_some(filter),
+            filter: keep_filter.then(|| Filter::for_keys(entries)),
             entries: 0,
         }
     }

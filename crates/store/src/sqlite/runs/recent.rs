@@ -30,6 +30,13 @@ impl Recent {
         }
     }
 
+    /// Takes all entries out and keeps the room.
+    pub(in crate::sqlite) fn clear(&mut self) {
+        self.newest.clear();
+        self.entries.clear();
+        self.older.clear();
+    }
+
     /// How many entries there are.
     pub(in crate::sqlite) fn len(&self) -> usize {
         self.entries.len()

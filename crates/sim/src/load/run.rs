@@ -1,5 +1,6 @@
 //! Sends.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::demo::Demo;
 use super::dialect::{Answer, Dialect, Shot, Speaker, Text};
 use super::told::{Outcome, Told};
-use super::wire::Wire;
+use super::wire::{Wire, WireError};
 use crate::seed::{Question, Seed};
 
 /// How long to wait before trying again what was not decided.
@@ -246,7 +247,7 @@ impl Worker {
             None => match Wire::connect(&shared.load.demo.base_url, shared.load.patience).await {
                 Ok(wire) => wire,
                 Err(error) => {
-                    self.outcome.reason(error.to_string());
+                    self.outcome.reason(whole(&error));
                     return None;
                 }
             },
@@ -260,7 +261,7 @@ impl Worker {
                 Some(answer)
             }
             Err(error) => {
-                self.outcome.reason(error.to_string());
+                self.outcome.reason(whole(&error));
                 None
             }
         }
@@ -285,6 +286,14 @@ impl Worker {
         outcome.refused += u64::from(accepted == 0);
         outcome.recipients_accepted += accepted;
         outcome.recipients_refused += shot.recipients - accepted;
+    }
+}
+
+/// An error with what caused it.
+fn whole(error: &WireError) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use sim::load::{Dialect, Load, Outcome, Text, Told};
 use sim::seed::{Question, Seed};
-use sim::smsc::{Behaviour, CountBy, Order, SmscConfig};
+use sim::smsc::{Behaviour, CountBy, Order, SmscConfig, Span};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -96,11 +96,10 @@ const PARTS: [Part; 5] = [
     },
 ];
 
-/// A carrier on a bad day. Refusals pass after one try, so that no message runs out of tries.
+/// A carrier on a bad day. Refusals pass after one try, so that no message runs out of tries; telling to slow down is
+/// rare, because a gateway that heeds it would hardly send anything.
 const BAD_DAY: &str = r#"
     answers.delay_ms = [0, 20]
-    binds.refused_share = 0.1
-    faults = { disconnect_after = [2000, 6000], garbage_after = [500, 3000] }
     [receipts]
     delay_ms = [0, 300]
     early_share = 0.1
@@ -113,11 +112,11 @@ const BAD_DAY: &str = r#"
     status = "RSYSERR"
     times_per_message_max = 1
     [[rules]]
-    share = 0.02
+    share = 0.002
     status = "RTHROTTLED"
     times_per_message_max = 1
     [[rules]]
-    share = 0.01
+    share = 0.001
     status = "RMSGQFUL"
     times_per_message_max = 1
     [[rules]]
@@ -129,11 +128,12 @@ const BAD_DAY: &str = r#"
     states = ["ACCEPTD", "DELIVRD"]
 "#;
 
-/// The same carrier once it has calmed down.
-const GOOD_DAY: &str = "receipts.delay_ms = [0, 50]";
-
-fn behaviour(text: &str) -> anyhow::Result<Box<Behaviour>> {
-    Ok(Box::new(toml::from_str(text)?))
+/// What it does to connections besides, while clients send.
+fn with_faults(mut bad_day: Behaviour) -> Behaviour {
+    bad_day.binds.refused_share = 0.1;
+    bad_day.faults.disconnect_after = Span { min: 300, max: 3_000 };
+    bad_day.faults.garbage_after = Span { min: 100, max: 500 };
+    bad_day
 }
 
 /// What the campaign holds in its hands.
@@ -164,7 +164,7 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
         seed: seed.max(1),
         count_by: CountBy::Destination,
         kept_max: 0,
-        behaviour: *behaviour(BAD_DAY)?,
+        behaviour: with_faults(toml::from_str(BAD_DAY)?),
         ..SmscConfig::default()
     };
     let carrier = Carrier::start(config)?;
@@ -278,7 +278,7 @@ impl Campaign {
     /// Waits until nothing is on its way any more.
     async fn rest(&mut self) -> anyhow::Result<()> {
         let smsc = &self.carrier.smsc;
-        smsc.control(Order::Behave(behaviour(GOOD_DAY)?))?;
+        smsc.control(Order::Behave(Box::new(toml::from_str(BAD_DAY)?)))?;
         let since = Instant::now();
         let mut calm = 0;
         while calm < 10 {

@@ -123,6 +123,7 @@ impl Smsc {
                     Arc::clone(&script),
                     Arc::clone(&count),
                     remember.then(|| Arc::clone(&kept)),
+                    port,
                 )
             },
         );
@@ -156,6 +157,7 @@ async fn session(
     script: Arc<Script>,
     count: Arc<AtomicU64>,
     seen: Option<Arc<Mutex<Vec<SubmitSm>>>>,
+    port: u16,
 ) {
     let Ok((smsc, mut events)) = incoming.accept("smsc").await else {
         return;
@@ -175,7 +177,8 @@ async fn session(
                 smsc.close();
                 return;
             }
-            let id = format!("{n:x}");
+            // Carriers do not share ids: two of these can play one carrier after the other.
+            let id = format!("{port:x}-{n:x}");
             if act.late_ms > 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(act.late_ms)).await;
             }

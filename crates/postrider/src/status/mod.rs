@@ -42,11 +42,7 @@ pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), F
     let messages = find(&*store, &catalog, &args.id).await?;
     let mut stories = Vec::with_capacity(messages.len());
     for message in messages {
-        let timeline = store
-            .timeline(message.id)
-            .await
-            .context("read the message's story")?;
-        stories.push(Story { message, timeline });
+        stories.push(story(&*store, message).await?);
     }
     let telling = Telling {
         accounts: catalog
@@ -66,6 +62,22 @@ pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), F
         return Err(Failure::found());
     }
     Ok(())
+}
+
+/// A message with its story as of one moment: beside a running node it may move on between two reads.
+async fn story(store: &dyn Store, mut message: MessageView) -> Result<Story, Failure> {
+    loop {
+        let read = store.timeline(message.id).await;
+        let timeline = read.context("read the message's story")?;
+        let again = store
+            .messages(vec![message.id])
+            .await
+            .context("read the message")?;
+        match again.into_iter().next() {
+            Some(now) if (now.state, now.changed_at) != (message.state, message.changed_at) => message = now,
+            _ => return Ok(Story { message, timeline }),
+        }
+    }
 }
 
 fn carrier_names(catalog: &Catalog) -> HashMap<CarrierNo, String> {

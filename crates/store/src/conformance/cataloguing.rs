@@ -205,3 +205,34 @@ pub async fn the_id_key_stays(side: &mut impl Side) {
     side.crash().await;
     assert_eq!(side.store().id_key().await.expect("read"), key);
 }
+
+/// Suppressions can be listed, in portions.
+pub async fn suppressions_are_listed_in_portions(side: &mut impl Side) {
+    let store = side.store();
+    let suppression = |account, n, kind| Suppression {
+        account,
+        msisdn: number(n),
+        kind,
+    };
+    let all = [
+        suppression(None, 1, SuppressionKind::Global),
+        suppression(Some(ACCOUNT), 1, SuppressionKind::Blocked),
+        suppression(Some(ACCOUNT), 1, SuppressionKind::Unsubscribed),
+        suppression(Some(AccountId(8)), 1, SuppressionKind::Blocked),
+        suppression(Some(ACCOUNT), 2, SuppressionKind::Unsubscribed),
+    ];
+    let put = all.iter().rev().map(|&one| CatalogChange::PutSuppression(one));
+    store.change_catalog(put.collect()).await.expect("changed");
+    let mut listed = vec![];
+    loop {
+        let portion = store
+            .suppressions(listed.last().copied(), 2)
+            .await
+            .expect("listed");
+        if portion.is_empty() {
+            break;
+        }
+        listed.extend(portion);
+    }
+    assert_eq!(listed, all);
+}

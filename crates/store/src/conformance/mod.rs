@@ -75,6 +75,7 @@ macro_rules! conformance_tests {
                 a_carriers_id_used_again_names_the_newer_message,
                 carriers_do_not_share_their_ids,
                 error_codes_are_kept_to_their_bound,
+                messages_without_a_receipt_are_given_up,
             ],
             reading: [
                 messages_come_back_as_they_were_accepted,
@@ -88,6 +89,7 @@ macro_rules! conformance_tests {
                 the_catalog_comes_back_as_it_was_put,
                 a_change_that_fails_changes_nothing,
                 an_account_goes_with_what_it_owns,
+                suppressions_are_listed_in_portions,
                 the_id_key_stays,
             ],
             surviving: [

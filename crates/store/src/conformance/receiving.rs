@@ -308,3 +308,52 @@ pub async fn error_codes_are_kept_to_their_bound(side: &mut impl Side) {
         assert_eq!(&*kept, &code[..code.len().min(32)]);
     }
 }
+
+/// A receipt that never comes leaves a message unknown, until it still comes.
+pub async fn messages_without_a_receipt_are_given_up(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..4).await;
+    let old = submitted(store, NOW, "old").await;
+    received(store, receipt("old1", ReceiptState::Delivered, NOW + 50)).await;
+    let segments = submitted_segments(store, &["s1", "s2"]).await;
+    accepted_batch(store, NOW + 1_000, 0..1).await;
+    let new = submitted(store, NOW + 1_000, "new").await[0];
+
+    let mut ended = vec![];
+    let mut next = Some(MessageId(0));
+    while let Some(from) = next {
+        let range = from..=MessageId::first_at(NOW + 1_000).plus(-1);
+        let (messages, go_on) = store
+            .give_up_receipts(range, NOW + 5_000)
+            .await
+            .expect("given up");
+        ended.extend(messages);
+        next = go_on;
+    }
+    assert_eq!(ended, [old[0], old[2], old[3], segments]);
+    let view = seen(store, old[0]).await;
+    assert_eq!(
+        (view.state, view.changed_at),
+        (MessageState::Unknown, NOW + 5_000)
+    );
+    assert_eq!(state(store, old[1]).await, MessageState::Delivered);
+    assert_eq!(state(store, new).await, MessageState::Submitted);
+    let story = store.timeline(old[0]).await.expect("read");
+    assert_eq!(
+        story.last().map(|entry| &entry.kind),
+        Some(&TimelineKind::State(MessageState::Unknown))
+    );
+
+    let late = received(store, receipt("old0", ReceiptState::Delivered, NOW + 6_000)).await;
+    assert_eq!(
+        late,
+        ReceiptFate::Applied {
+            id: old[0],
+            state: MessageState::Delivered
+        }
+    );
+    for (carrier_id, told) in [("s1", MessageState::Unknown), ("s2", MessageState::Delivered)] {
+        received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 6_000)).await;
+        assert_eq!(state(store, segments).await, told, "{carrier_id}");
+    }
+}

@@ -28,6 +28,8 @@ pub use queue::{Lane, LaneBacklog, OnRelease, Outgoing, QueueKey, QueuedRange, R
 pub use receipt::{CarrierReceipt, ReceiptFate};
 
 use async_trait::async_trait;
+#[expect(unused_imports, reason = "named in documentation")]
+use sms::state::MessageState;
 use std::ops::RangeInclusive;
 
 /// What the engine needs of a store. Every method is durable when it returns `Ok`.
@@ -79,6 +81,15 @@ pub trait Store: Send + Sync + 'static {
     /// Fates come in the order given.
     async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptFate>, StoreError>;
 
+    /// Gives up on receipts: messages of a range that are submitted become [`MessageState::Unknown`] at `now`
+    /// (a receipt that still comes corrects that). Looks at a bounded piece of the range, from its start; tells
+    /// which messages ended, and where to go on if the range is not at its end.
+    async fn give_up_receipts(
+        &self,
+        range: RangeInclusive<MessageId>,
+        now: UnixMs,
+    ) -> Result<(Vec<MessageId>, Option<MessageId>), StoreError>;
+
     /// Forgets parked receipts received before `before`; returns how many.
     async fn expire_parked(&self, before: UnixMs) -> Result<u64, StoreError>;
 
@@ -117,6 +128,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Applies changes in one transaction and returns the new version.
     async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError>;
+
+    /// Suppressions in the order of their numbers, from `after` on (exclusive); at most `suppressions_max`.
+    async fn suppressions(
+        &self,
+        after: Option<Suppression>,
+        suppressions_max: usize,
+    ) -> Result<Vec<Suppression>, StoreError>;
 
     /// 32 random bytes made with the store: the key under which public ids are derived from message ids.
     async fn id_key(&self) -> Result<[u8; 32], StoreError>;

@@ -2,7 +2,7 @@
 
 use super::codes::{Number, narrow};
 use super::error::Tried;
-use super::suppressed::{ALL_ACCOUNTS, Suppressed, kind_code};
+use super::suppressed::{Suppressed, account_code, kind_code};
 use crate::{
     Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Route, Signature, StoreError,
     Suppression, Template,
@@ -270,9 +270,7 @@ fn replace_routes(conn: &Connection, routes: &[Route]) -> Result<(), StoreError>
 }
 
 fn suppress(conn: &Connection, sql: &str, suppression: &Suppression) -> Result<(), StoreError> {
-    let account = suppression
-        .account
-        .map_or(ALL_ACCOUNTS, |account| i64::from(account.0));
+    let account = account_code(suppression.account);
     run(
         conn,
         sql,

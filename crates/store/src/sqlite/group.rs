@@ -132,6 +132,10 @@ impl<'g> Group<'g> {
             Command::RecordReceipts(receipts, reply) => {
                 answer(reply, self.attempt(|work| receipts::record(work, receipts)))
             }
+            Command::GiveUpReceipts(messages, now, reply) => answer(
+                reply,
+                self.attempt(|work| receipts::give_up(work, &messages, now)),
+            ),
             Command::ExpireParked(before, reply) => answer(
                 reply,
                 self.attempt(|work| {

@@ -57,8 +57,8 @@ pub use metrics::{COMMIT_SECONDS, StoreMetrics};
 use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptId, AttemptStart, CarrierReceipt, Catalog,
     CatalogChange, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView, OnRelease, OpenAttempt,
-    Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store, StoreError, TimelineEntry,
-    UnixMs,
+    Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store, StoreError, Suppression,
+    TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
 use checkpoint::Signal;
@@ -311,6 +311,26 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn give_up_receipts(
+        &self,
+        range: RangeInclusive<MessageId>,
+        now: UnixMs,
+    ) -> Result<(Vec<MessageId>, Option<MessageId>), StoreError> {
+        let piece = self
+            .readers
+            .run(Purpose::Query, move |conn| {
+                query::snapshot(conn, || receipts::waiting(conn, &range))
+            })
+            .await?;
+        if piece.waiting.is_empty() {
+            return Ok((piece.waiting, piece.next));
+        }
+        let ended = self
+            .command(|reply| Command::GiveUpReceipts(piece.waiting, now, reply))
+            .await?;
+        Ok((ended, piece.next))
+    }
+
     async fn expire_parked(&self, before: UnixMs) -> Result<u64, StoreError> {
         self.command(|reply| Command::ExpireParked(before, reply)).await
     }
@@ -386,6 +406,18 @@ impl Store for SqliteStore {
 
     async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError> {
         self.command(|reply| Command::ChangeCatalog(changes, reply)).await
+    }
+
+    async fn suppressions(
+        &self,
+        after: Option<Suppression>,
+        suppressions_max: usize,
+    ) -> Result<Vec<Suppression>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                suppressed::list(conn, after, suppressions_max)
+            })
+            .await
     }
 
     async fn id_key(&self) -> Result<[u8; 32], StoreError> {

@@ -1,14 +1,15 @@
 //! Receipts: finding their message and what they change.
 
-use super::codes::{ErrorCode, StateCode, receipt_key};
+use super::codes::{ErrorCode, StateCode, as_count, receipt_key};
 use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
 use super::segments;
 use super::story;
-use crate::{CarrierReceipt, MessageId, ReceiptFate, StoreError, TimelineEntry, TimelineKind};
+use crate::{CarrierReceipt, MessageId, ReceiptFate, StoreError, TimelineEntry, TimelineKind, UnixMs};
+use rusqlite::Connection;
 use sms::state::MessageState;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::atomic::Ordering;
 
 /// Messages tried for one receipt: a carrier that gives many messages the same id must not make each
@@ -260,4 +261,74 @@ fn trace_receipt(
         }],
     )
     .tried("trace a receipt")
+}
+
+/// Messages looked at by one call of [`waiting`].
+const LOOKED_AT_MAX: usize = 50_000;
+/// Messages ended by one command: a few milliseconds.
+const GIVEN_UP_MAX: usize = 2_000;
+
+/// A piece of a range of messages.
+pub(super) struct Piece {
+    /// Those that wait for a receipt.
+    pub(super) waiting: Vec<MessageId>,
+    /// Where the next piece begins.
+    pub(super) next: Option<MessageId>,
+}
+
+/// Which messages at the beginning of a range wait for a receipt.
+pub(super) fn waiting(conn: &Connection, range: &RangeInclusive<MessageId>) -> Result<Piece, StoreError> {
+    let mut select = conn
+        .prepare_cached("SELECT id, state FROM outcome WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3")
+        .tried("look for messages without a receipt")?;
+    let mut rows = select
+        .query((range.start().0, range.end().0, as_count(LOOKED_AT_MAX)))
+        .tried("look for messages without a receipt")?;
+    let mut piece = Piece {
+        waiting: Vec::new(),
+        next: None,
+    };
+    let mut looked_at = 0;
+    while let Some(row) = rows.next().tried("look for messages without a receipt")? {
+        let id = MessageId(row.get(0).tried("read a message's id")?);
+        let StateCode(state) = row.get(1).tried("read a message's state")?;
+        looked_at += 1;
+        if state == MessageState::Submitted {
+            piece.waiting.push(id);
+        }
+        if looked_at == LOOKED_AT_MAX || piece.waiting.len() == GIVEN_UP_MAX {
+            piece.next = Some(id.plus(1)).filter(|next| next <= range.end());
+            break;
+        }
+    }
+    Ok(piece)
+}
+
+/// Ends messages whose receipts never came; those that a receipt has ended meanwhile are left alone.
+pub(super) fn give_up(
+    work: &mut Work<'_>,
+    messages: &[MessageId],
+    now: UnixMs,
+) -> Result<Vec<MessageId>, StoreError> {
+    let conn = work.conn;
+    let mut update = conn
+        .prepare_cached("UPDATE outcome SET state = ?2, changed_at = ?3 WHERE id = ?1 AND state = ?4")
+        .tried("give up on receipts")?;
+    let (unknown, submitted) = (
+        StateCode(MessageState::Unknown),
+        StateCode(MessageState::Submitted),
+    );
+    let mut ended = Vec::with_capacity(messages.len());
+    for &id in messages {
+        if update
+            .execute((id.0, unknown, now, submitted))
+            .tried("give up on a receipt")?
+            == 1
+        {
+            let kind = TimelineKind::State(MessageState::Unknown);
+            story::trace(conn, id, [TimelineEntry { at: now, kind }]).tried("trace a message's end")?;
+            ended.push(id);
+        }
+    }
+    Ok(ended)
 }

@@ -1,13 +1,14 @@
 //! Suppressions: a table of any size behind a filter in memory.
 
-use super::codes::{Number, number_key};
+use super::codes::{Number, as_count, number_key, signed};
+use super::error::Tried;
 use super::runs::Filter;
-use crate::{AccountId, SuppressionKind};
+use crate::{AccountId, StoreError, Suppression, SuppressionKind};
 use rusqlite::Connection;
 use sms::phone::Msisdn;
 
 /// What suppressions for all accounts have in the account's place.
-pub(super) const ALL_ACCOUNTS: i64 = -1;
+const ALL_ACCOUNTS: i64 = -1;
 /// The filter is made for at least so many numbers, and for at most [`FILTER_KEYS_MAX`]: beyond that it only
 /// gets less sharp (10 bits a number: 5 MB).
 const FILTER_KEYS_MIN: usize = 1_024;
@@ -95,6 +96,47 @@ impl Suppressed {
         let mut rows = select.query((Number(msisdn), ALL_ACCOUNTS, account.0))?;
         rows.next()?.map(|row| kind_from(row.get(0)?)).transpose()
     }
+}
+
+/// Suppressions in order, from `after` on.
+pub(super) fn list(
+    conn: &Connection,
+    after: Option<Suppression>,
+    suppressions_max: usize,
+) -> Result<Vec<Suppression>, StoreError> {
+    let (number, account, kind) = match after {
+        Some(after) => (
+            signed(after.msisdn.as_u64()),
+            account_code(after.account),
+            kind_code(after.kind),
+        ),
+        None => (i64::MIN, i64::MIN, i64::MIN),
+    };
+    conn.prepare_cached(
+        "SELECT msisdn, account, kind FROM suppression WHERE (msisdn, account, kind) > (?1, ?2, ?3)
+         ORDER BY msisdn, account, kind LIMIT ?4",
+    )
+    .and_then(|mut select| {
+        select
+            .query_map((number, account, kind, as_count(suppressions_max)), |row| {
+                Ok(Suppression {
+                    msisdn: row.get::<_, Number>(0)?.0,
+                    account: Some(row.get::<_, i64>(1)?)
+                        .filter(|&account| account != ALL_ACCOUNTS)
+                        .map(|account| u32::try_from(account).map(AccountId))
+                        .transpose()
+                        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, account))?,
+                    kind: kind_from(row.get(2)?)?,
+                })
+            })?
+            .collect()
+    })
+    .tried("list suppressions")
+}
+
+/// The stored number of an account or of all.
+pub(super) fn account_code(account: Option<AccountId>) -> i64 {
+    account.map_or(ALL_ACCOUNTS, |account| i64::from(account.0))
 }
 
 fn data_version(conn: &Connection) -> rusqlite::Result<i64> {

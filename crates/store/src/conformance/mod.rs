@@ -71,6 +71,7 @@ macro_rules! conformance_tests {
                 an_unknown_state_gives_way_to_a_definite_one,
                 receipts_on_the_way_are_told_in_the_timeline,
                 segments_are_put_together,
+                segments_that_were_refused_are_not_waited_for,
                 segments_of_one_id_are_counted,
                 a_carriers_id_used_again_names_the_newer_message,
                 carriers_do_not_share_their_ids,

@@ -6,7 +6,8 @@ use super::given::{
     taken_as, waiting,
 };
 use crate::{
-    Answer, AttemptId, CarrierNo, CarrierReceipt, MessageId, Next, ReceiptFate, Store, TimelineKind,
+    Answer, AttemptId, CarrierNo, CarrierReceipt, MessageId, Next, ReceiptFate, SegmentAnswer, Store,
+    TimelineKind,
 };
 use sms::state::{MessageState, ReceiptState};
 
@@ -230,6 +231,33 @@ pub async fn segments_are_put_together(side: &mut impl Side) {
         [(2, MessageState::Expired), (1, MessageState::Delivered)],
         "both are told"
     );
+}
+
+/// A message none of whose segments was taken was never submitted; one with some taken was.
+pub async fn segments_that_were_refused_are_not_waited_for(side: &mut impl Side) {
+    let store = side.store();
+    let refused = || SegmentAnswer {
+        status: 0x0b,
+        carrier_id: None,
+    };
+    let cases = [
+        (vec![refused(), refused()], None),
+        (vec![taken_as("half"), refused()], Some(NOW + 20)),
+    ];
+    for (answers, submitted_at) in cases {
+        let id = accepted_batch(store, NOW, 0..1).await.first;
+        let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+        let next = Next::Final(MessageState::Rejected);
+        let answer = result(id, attempt, NOW, Answer::Segments(answers), next);
+        assert_eq!(
+            recorded(store, vec![answer], &[attempt]).await,
+            [MessageState::Rejected]
+        );
+        let view = seen(store, id).await;
+        assert_eq!((view.status, view.submitted_at), (0x0b, submitted_at));
+    }
+    let late = received(store, receipt("half", ReceiptState::Delivered, NOW + 60)).await;
+    assert!(matches!(late, ReceiptFate::Repeated { .. }), "{late:?}");
 }
 
 /// A carrier that gives all segments one id reports them one by one under it.

@@ -138,6 +138,8 @@ fn outcome_of(result: &AttemptOutcome, bind: u16) -> Outcome {
         Answer::Single(answer) => (single_id(answer), None),
         Answer::Segments(answers) => match answers.as_slice() {
             [answer] => (single_id(answer), None),
+            // Of segments none of which was taken there is nothing to wait for.
+            answers if answers.iter().all(|answer| answer.status != 0) => (None, None),
             answers => (None, Some(segments_of(answers, result.answered_at))),
         },
         Answer::None | Answer::NotSent => (None, None),

@@ -129,7 +129,7 @@ fn carrier(seed: u64) -> anyhow::Result<Carrier> {
         ..SmscConfig::default()
     };
     // Slow enough that a window is full of messages when the carrier goes.
-    config.behaviour.answers.delay_ms = Span { min: 20, max: 60 };
+    config.behaviour.answers.delay_ms = Span { min: 50, max: 200 };
     config.behaviour.faults.cut_taken_share = 0.5;
     Carrier::start(config)
 }

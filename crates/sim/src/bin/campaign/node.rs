@@ -174,6 +174,21 @@ impl Node {
         }
     }
 
+    /// Seconds of processor time it has used since it started.
+    pub(crate) fn cpu_s(&self) -> Option<f64> {
+        const TICKS_A_SECOND: f64 = 100.0;
+        let child = self.child.as_ref()?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).ok()?;
+        // The command's name may hold blanks; it ends with the last parenthesis. User and system time follow.
+        let mut times = stat
+            .rsplit_once(')')?
+            .1
+            .split_ascii_whitespace()
+            .skip(11)
+            .map(str::parse::<f64>);
+        Some((times.next()?.ok()? + times.next()?.ok()?) / TICKS_A_SECOND)
+    }
+
     /// Resident memory in bytes: now, and the most there ever was.
     pub(crate) fn resident(&self) -> Option<(u64, u64)> {
         let child = self.child.as_ref()?;

@@ -28,6 +28,7 @@ pub(super) async fn batches(
         ..Load::new(scene.node.settings.demo(0), Dialect::EngageLab)
     };
     let before = scene.carrier.smsc.counts().receipts_acknowledged;
+    let cpu_before = scene.node.cpu_s();
     let began = Instant::now();
     let outcome = send(load).await?;
     expect(&outcome, messages)?;
@@ -38,6 +39,11 @@ pub(super) async fn batches(
         .await?;
     let whole = began.elapsed().as_secs_f64();
     let accepting = outcome.elapsed.as_secs_f64();
+    let cpu_us = scene
+        .node
+        .cpu_s()
+        .zip(cpu_before)
+        .map_or(f64::NAN, |(after, before)| (after - before) * 1e6);
     figures.add(
         format!("batches of 1000: accepted{when}"),
         "recipients/s",

@@ -55,6 +55,11 @@ pub(super) async fn batches(
         messages as f64 / whole,
     );
     figures.add(
+        format!("batches of 1000: the program's processor time{when}"),
+        "us/message",
+        cpu_us / messages as f64,
+    );
+    figures.add(
         format!("batches of 1000: answer p99{when}"),
         "ms",
         outcome.latency_us.quantile(0.99) as f64 / 1e3,

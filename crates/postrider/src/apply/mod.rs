@@ -12,7 +12,7 @@ use crate::open::{self, Place};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use diff::Sign;
-use engine::catalog::{CatalogError, Snapshot, Vault};
+use engine::catalog::{CatalogError, Snapshot, Suppression, Vault};
 use engine::clock::{Clock, SystemClock};
 use file::File;
 use plan::{Existing, Inputs, Plan, Wishes};
@@ -118,9 +118,24 @@ pub(crate) async fn existing(store: &dyn Store) -> anyhow::Result<Existing> {
         .collect();
     Ok(Existing {
         catalog,
-        suppressions: None,
+        suppressions: suppressions(store).await?,
         waited_for,
     })
+}
+
+/// All suppressions, read piece by piece: there may be many.
+async fn suppressions(store: &dyn Store) -> anyhow::Result<Vec<Suppression>> {
+    const PIECE: usize = 10_000;
+    let mut all = Vec::new();
+    loop {
+        let read = store.suppressions(all.last().copied(), PIECE).await;
+        let piece = read.context("read the suppressions")?;
+        let last = piece.len() < PIECE;
+        all.extend(piece);
+        if last {
+            return Ok(all);
+        }
+    }
 }
 
 /// Makes a store fit a text that the program carries itself, without a word; `plan_of` may leave parts out.

@@ -22,6 +22,10 @@ class = "notice"
 text = "Hello %name%"
 signature = "Acme"
 number = 7001
+
+[[suppression]]
+number = "+447700900999"
+kind = "global"
 "#;
 
 fn written(folder: &Path, text: &str) -> String {
@@ -51,6 +55,7 @@ fn a_running_node_takes_a_catalog_over_and_a_second_run_changes_nothing() {
         "+ template acme/hello",
         "number: 7001",
         "+ credential acme/sendcloud/acme",
+        "+ 1 suppressed numbers",
     ] {
         assert!(said(&first).contains(line), "{line} is not in:\n{}", said(&first));
     }

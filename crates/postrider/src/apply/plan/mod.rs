@@ -28,8 +28,8 @@ use store::{CarrierNo, UnixMs};
 pub(crate) struct Existing {
     /// The catalog.
     pub(crate) catalog: Catalog,
-    /// All suppressions; `None` when the store cannot list them: then the file's are written again every time.
-    pub(crate) suppressions: Option<Vec<Suppression>>,
+    /// All suppressions.
+    pub(crate) suppressions: Vec<Suppression>,
     /// Carriers in whose lanes messages wait.
     pub(crate) waited_for: HashSet<CarrierNo>,
 }

@@ -16,7 +16,7 @@ type Key = (Option<AccountId>, u64, SuppressionKind);
 impl Planner<'_> {
     pub(super) fn suppressions(&mut self, accounts: &Accounts) {
         let (file, existing) = (self.inputs.file, self.inputs.existing);
-        let stored = existing.suppressions.as_deref().unwrap_or_default();
+        let stored = &existing.suppressions;
         let old: HashSet<Key> = stored.iter().map(key).collect();
         let mut wanted: HashSet<Key> = HashSet::new();
         let mut added = 0_usize;
@@ -42,11 +42,6 @@ impl Planner<'_> {
             }
         }
         // There may be millions: counted, not listed.
-        if existing.suppressions.is_none() && added > 0 {
-            let note =
-                format!("{added} suppressed numbers were written again: the store cannot list those it has");
-            return self.plan.notes.push(note);
-        }
         self.tell(Sign::Add, added);
         self.tell(
             if self.inputs.wishes.prune {

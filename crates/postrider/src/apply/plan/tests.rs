@@ -141,12 +141,9 @@ fn carry_out(existing: &mut Existing, plan: Plan) {
             }
             CatalogChange::RemoveCarrier(no) => catalog.carriers.retain(|old| old.no != no),
             CatalogChange::ReplaceRoutes(routes) => catalog.routes = routes,
-            CatalogChange::PutSuppression(new) => existing.suppressions.get_or_insert_default().push(new),
+            CatalogChange::PutSuppression(new) => existing.suppressions.push(new),
             CatalogChange::RemoveSuppression(gone) => {
-                existing
-                    .suppressions
-                    .get_or_insert_default()
-                    .retain(|old| *old != gone);
+                existing.suppressions.retain(|old| *old != gone);
             }
             _ => unreachable!("no other changes are planned"),
         }
@@ -156,7 +153,7 @@ fn carry_out(existing: &mut Existing, plan: Plan) {
 
 fn applied(text: &str) -> Existing {
     let mut existing = Existing {
-        suppressions: Some(Vec::new()),
+        suppressions: Vec::new(),
         ..Existing::default()
     };
     let plan = plan_with(text, &existing, Wishes::default()).unwrap();
@@ -207,7 +204,7 @@ fn a_file_becomes_a_catalog_the_engine_takes_with_secrets_that_open() {
             .balance,
         Some(500)
     );
-    assert_eq!(existing.suppressions.as_ref().map_or(0, Vec::len), 1);
+    assert_eq!(existing.suppressions.len(), 1);
     let north = existing
         .catalog
         .carriers
@@ -321,7 +318,7 @@ fn what_the_file_does_not_name_stays_until_pruned() {
         (
             catalog.carriers.len(),
             catalog.routes.len(),
-            existing.suppressions.as_ref().map_or(0, Vec::len)
+            existing.suppressions.len()
         ),
         (1, 1, 0)
     );

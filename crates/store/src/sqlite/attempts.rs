@@ -54,6 +54,13 @@ pub(super) fn close(work: &mut Work<'_>, attempt: AttemptId) -> Result<(), Store
 
 /// The attempts that are not closed, with those of their messages that have no result of them.
 pub(super) fn open(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
+    let mut attempts = all(conn)?;
+    attempts.retain(|attempt| !attempt.messages.is_empty());
+    Ok(attempts)
+}
+
+/// All attempts, also those that lack no result and only have not been closed.
+fn all(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
     let rows: Vec<(OpenAttempt, Vec<u8>)> = conn
         .prepare_cached("SELECT id, carrier, bind, at, ids FROM attempt ORDER BY id")
         .and_then(|mut select| {
@@ -71,7 +78,7 @@ pub(super) fn open(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
                 .collect()
         })
         .tried("read open attempts")?;
-    let mut open = Vec::with_capacity(rows.len());
+    let mut attempts = Vec::with_capacity(rows.len());
     for (mut attempt, ids) in rows {
         for id in ids_blob::decode(&ids)? {
             match last_attempt(conn, id)? {
@@ -80,11 +87,9 @@ pub(super) fn open(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
                 Some(_) => {}
             }
         }
-        if !attempt.messages.is_empty() {
-            open.push(attempt);
-        }
+        attempts.push(attempt);
     }
-    Ok(open)
+    Ok(attempts)
 }
 
 /// The attempt whose result a message's row tells, and how many attempts counted until then.
@@ -101,13 +106,13 @@ fn last_attempt(conn: &Connection, id: MessageId) -> Result<Option<(AttemptId, u
 /// The open attempts after a start. Those that lack no result any more (a kill came before they were
 /// closed) are closed here.
 pub(super) fn tidy(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
-    let open = open(conn)?;
-    let keep: Vec<String> = open.iter().map(|attempt| attempt.attempt.to_string()).collect();
-    conn.execute(
-        &format!("DELETE FROM attempt WHERE id NOT IN ({})", keep.join(",")),
-        [],
-    )
-    .tried("close answered attempts")?;
+    let (open, answered): (Vec<_>, Vec<_>) = all(conn)?
+        .into_iter()
+        .partition(|attempt| !attempt.messages.is_empty());
+    for attempt in answered {
+        conn.execute("DELETE FROM attempt WHERE id = ?1", [attempt.attempt.0])
+            .tried("close an answered attempt")?;
+    }
     Ok(open)
 }
 

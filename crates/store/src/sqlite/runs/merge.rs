@@ -5,8 +5,7 @@ use super::{ENTRY_BYTES, Entry, Filter, Kind, Sealed};
 use rusqlite::Connection;
 use std::sync::Arc;
 
-/// So many neighbours of one level become one of the next. Each entry is written once more a level, at
-/// about 0.05 µs.
+/// So many neighbours of one level become one of the next: each entry is written once more a level.
 pub(super) const WIDTH: usize = 8;
 /// Runs of this level are left as they are (64 times the first): retention drops runs whole.
 pub(super) const LEVEL_MAX: u8 = 2;

@@ -15,8 +15,8 @@
 //! An entry is a hint: who looks up verifies it against the row it names. That makes rolled back and
 //! deleted rows harmless, and lets a key be a hash.
 //!
-//! Pages are rows of 252 entries of 16 octets rather than one row an entry: a sealed entry costs 0.1 µs
-//! instead of 1 µs, and 16 octets instead of about 24.
+//! Pages are rows of 252 entries rather than one row an entry: measured, that takes 0.09 µs and 16.3 octets
+//! an entry, against 0.22 µs (before any parameter is bound) and 26.8 octets.
 
 mod filter;
 mod index;

@@ -116,7 +116,7 @@ pub enum Review {
     Disabled,
 }
 
-/// A text signature, shown as 【text】 or [text] around the content.
+/// A text signature, shown as `【text】` or `[text]` around the content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// Whose.

@@ -1,10 +1,11 @@
 //! The SQLite side of the port: one file, one writing thread, a few reading ones.
 //!
 //! # Writing
-//! Commands wait in a bounded queue ([`commands`]). The writer takes what waits, runs it in one transaction
-//! with a savepoint for each command, commits once (`synchronous = FULL`) and answers all ([`writer`]). A
+//! Commands wait in a bounded queue (`commands`). The writer takes what waits, runs it in one transaction
+//! with a savepoint for each command, commits once (`synchronous = FULL`) and answers all (`writer`). A
 //! full disk fails the group and nothing else: memory goes back with the transaction, and the next group
-//! tries anew. Checkpoints run beside the writer ([`checkpoint`]).
+//! tries anew. Checkpoints run beside the writer (`checkpoint`). Another process may change the catalog
+//! meanwhile: it gets its turn between two groups ([`Mode::Tool`]).
 //!
 //! # Why there are no partitions
 //! Every hot table is keyed by a time-ordered id. What is written lies at the right edge of its tree and in
@@ -13,7 +14,7 @@
 //!
 //! # Why there are no secondary indexes
 //! An index on a random key (number, carrier id, request id) dirties a page a row once it has outgrown the
-//! cache. What must be found by such a key is in [`runs`] instead.
+//! cache. What must be found by such a key is in `runs` instead.
 //!
 //! # What memory holds
 //! Three indexes' newest entries (bounded by [`SqliteConfig::run_entries_max`]), filters of sealed runs

@@ -53,6 +53,11 @@ impl Pace {
         }
     }
 
+    /// Whether the carrier asked to slow down and the window is not what was agreed yet.
+    pub(crate) fn is_slowed(&self) -> bool {
+        self.window < self.window_max
+    }
+
     /// Segments were given to the bind.
     pub(crate) fn spent(&mut self, segments: usize) {
         if self.rate_max > 0.0 {

@@ -8,37 +8,37 @@
 //! Each of the three durable steps has at most one commit under way; what comes meanwhile goes with the next. So the
 //! batches grow with the load and with the cost of a commit, by themselves.
 //!
-//! Attempts are begun ahead, up to one more window than the carrier allows in flight, so that the window never
-//! waits for a commit. That does not widen what a kill can send twice: the session itself never has more than its window
+//! Where the carrier's policy is to send again what is in doubt, attempts are begun ahead, so that a small window does
+//! not wait for commits. That does not widen what a kill can send twice: the session itself never has more than its window
 //! on the wire without a durable result, and what was begun but not written was not sent.
+
+mod answers;
+mod counted;
+mod deliveries;
 
 use super::Health;
 use super::encode::{self, Profile, Texts};
-use super::flight::{Flight, InFlight};
+use super::flight::Flight;
 use super::pace::Pace;
-use super::verdict::{self, Case, RetryPolicy, class_name};
+use super::verdict::RetryPolicy;
 use crate::catalog::{CarrierEntry, InDoubt, SmppSettings};
 use crate::engine::Shared;
-use crate::metrics::{AnswerLabel, ClassLabel, Metrics, ReceiptLabel};
 use crate::queue::{CarrierQueue, consumed};
 use crate::receipt;
 use crate::route::Wanted;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
+use counted::Counted;
 use smpp::client::{Client, Events};
 use smpp::pdu::{DeliverSmResp, Pdu};
 use smpp::session::{CloseReason, Event, Reply, Request};
-use smpp::status::{CommandStatus, StatusClass};
-use sms::class::Class;
+use smpp::status::CommandStatus;
 use sms::receipt::IdNotation;
-use sms::state::MessageState;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, Next, Outgoing, ReceiptFate,
-    RecordResults, ResultFate, SegmentAnswer, StoreError, UnixMs,
+    AttemptId, AttemptOutcome, AttemptStart, CarrierReceipt, Next, Outgoing, ReceiptFate, RecordResults,
+    ResultFate, SegmentAnswer, StoreError, UnixMs,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -88,44 +88,6 @@ pub(crate) struct BindSession {
     counted: Counted,
 }
 
-/// Counters of this session, looked up once.
-struct Counted {
-    submitted: Counter,
-    answers_ok: Counter,
-    waited: [Histogram; 3],
-}
-
-impl Counted {
-    fn new(metrics: &Metrics, carrier: CarrierNo) -> Self {
-        let ok = AnswerLabel {
-            carrier: carrier.0,
-            class: class_name(StatusClass::Ok),
-        };
-        let waited = Class::ALL.map(|class| {
-            metrics
-                .accept_to_submit
-                .get_or_create(&ClassLabel {
-                    class: class_label(class),
-                })
-                .clone()
-        });
-        Self {
-            submitted: metrics
-                .submitted
-                .get_or_create(&Metrics::carrier(carrier))
-                .clone(),
-            answers_ok: metrics.answers.get_or_create(&ok).clone(),
-            waited,
-        }
-    }
-
-    fn waited(&self, message: &Outgoing, now: UnixMs) {
-        if let Some(waited) = self.waited.get(usize::from(message.batch.class.as_u8())) {
-            waited.observe(encode::waited_ms(message, now) as f64 / 1000.0);
-        }
-    }
-}
-
 #[derive(Debug, Default, Clone, Copy)]
 struct Landing {
     slots: usize,
@@ -143,6 +105,8 @@ struct Receipts {
 const UNBIND_DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How long the store is left alone after a failed commit.
 const STORE_REST_MS: i64 = 500;
+/// Segments begun ahead at most: a code waits behind them, and a wide window is never short of work.
+const AHEAD_MAX: usize = 100;
 /// Results or receipts that go into one commit at most.
 const GROUP_MAX: usize = 4096;
 
@@ -224,7 +188,15 @@ impl BindSession {
         if !self.submits || self.beginning.is_some() || self.closed.is_some() || now < self.rest_until {
             return 0;
         }
-        self.pace.allowance(now, self.flight.segments())
+        let ahead = match self.context.settings.in_doubt {
+            InDoubt::Resend if !self.pace.is_slowed() => {
+                usize::from(self.context.settings.window_max).min(AHEAD_MAX)
+            }
+            // What was begun is held after a kill, whether it was written or not: no more of it than needed.
+            _ => 0,
+        };
+        self.pace
+            .allowance(now, self.flight.segments().saturating_sub(ahead))
     }
 
     fn is_quiet(&self) -> bool {
@@ -452,233 +424,6 @@ impl BindSession {
         }
         self.closed = Some(reason);
     }
-
-    fn answered(&mut self, token: u64, status: CommandStatus, pdu: &Pdu) {
-        let answer = self.segment_answer(status, pdu);
-        if let Some(flying) = self.flight.answer(token, answer) {
-            self.conclude(flying);
-        }
-    }
-
-    fn segment_answer(&self, status: CommandStatus, pdu: &Pdu) -> SegmentAnswer {
-        let carrier_id = match pdu {
-            Pdu::SubmitSmResp(resp) if status.is_ok() => {
-                let id = String::from_utf8_lossy(resp.message_id.as_bytes());
-                self.context.notation.submit_id(&id)
-            }
-            _ => None,
-        };
-        SegmentAnswer {
-            status: status.0,
-            carrier_id,
-        }
-    }
-
-    /// An answer after its deadline settles a message that was held; one that is sent again is past helping.
-    fn answered_late(&mut self, token: u64, status: CommandStatus, pdu: &Pdu) {
-        self.count_answer("late");
-        let Some(held) = self.flight.late(token) else {
-            return;
-        };
-        let answer = self.segment_answer(status, pdu);
-        self.outcomes.push(AttemptOutcome {
-            id: held.id,
-            attempt: held.attempt,
-            carrier: self.context.entry.no,
-            attempts: held.attempts,
-            attempted_at: held.attempted_at,
-            answered_at: self.now(),
-            answer: Answer::Single(answer),
-            next: if status.is_ok() {
-                Next::Submitted
-            } else {
-                Next::Final(MessageState::Rejected)
-            },
-        });
-    }
-
-    fn give_up(&mut self, token: u64, unsent: bool) {
-        if let Some(flying) = self.flight.give_up(token, unsent) {
-            self.conclude(flying);
-        }
-    }
-
-    /// All answers to a message are known, or known not to come: decides what follows.
-    fn conclude(&mut self, flying: InFlight) {
-        let now = self.now();
-        self.landing.slots += flying.slots;
-        self.landing.segments += flying.segments();
-        let (answer, next, counts) = self.decide(&flying, now);
-        if next == Next::InDoubt {
-            self.flight
-                .hold(&flying, flying.message.attempts.saturating_add(1));
-        }
-        self.outcomes.push(AttemptOutcome {
-            id: flying.message.id,
-            attempt: flying.attempt,
-            carrier: self.context.entry.no,
-            attempts: flying.message.attempts.saturating_add(u8::from(counts)),
-            attempted_at: flying.attempted_at,
-            answered_at: now,
-            answer,
-            next,
-        });
-    }
-
-    /// What the carrier said, what follows, and whether it counts as an attempt.
-    fn decide(&mut self, flying: &InFlight, now: UnixMs) -> (Answer, Next, bool) {
-        let here = self.context.entry.no;
-        let some_taken = flying.answers().any(|answer| answer.status == 0);
-        if flying.doubtful {
-            self.context
-                .shared
-                .metrics
-                .in_doubt
-                .get_or_create(&Metrics::carrier(here))
-                .inc();
-            let next = match self.context.settings.in_doubt {
-                InDoubt::Resend => Next::Retry {
-                    due: now,
-                    carrier: here,
-                },
-                InDoubt::Hold => Next::InDoubt,
-            };
-            return (Answer::None, next, true);
-        }
-        if flying.unsent && !some_taken {
-            return (
-                Answer::NotSent,
-                Next::Retry {
-                    due: now,
-                    carrier: here,
-                },
-                false,
-            );
-        }
-        let worst = flying
-            .answers()
-            .find(|answer| answer.status != 0)
-            .map_or(CommandStatus::ROK, |answer| CommandStatus(answer.status));
-        let class = if flying.unsent {
-            StatusClass::Transient
-        } else {
-            self.context.policy.class(worst)
-        };
-        if class == StatusClass::Ok {
-            self.counted.answers_ok.inc();
-        } else {
-            self.count_answer(class_name(class));
-        }
-        if class == StatusClass::SlowDown {
-            self.pace.slow_down(now);
-        }
-        let counts = !matches!(class, StatusClass::SlowDown | StatusClass::Session);
-        let case = Case {
-            class,
-            attempts: flying.message.attempts.saturating_add(u8::from(counts)),
-            now,
-            here,
-            elsewhere: if class == StatusClass::Ok {
-                None
-            } else {
-                self.elsewhere(&flying.message)
-            },
-            partly_taken: some_taken && class != StatusClass::Ok,
-            jitter: rand::random(),
-        };
-        let next = verdict::next(&self.context.policy, case);
-        // A carrier that sends no receipts has said all it will say.
-        let next = if next == Next::Submitted && !self.context.settings.receipts {
-            Next::Final(MessageState::Delivered)
-        } else {
-            next
-        };
-        let mut answers = flying.answers().cloned();
-        let answer = match (flying.segments(), answers.next()) {
-            (1, Some(only)) => Answer::Single(only),
-            (_, Some(first)) => Answer::Segments(std::iter::once(first).chain(answers).collect()),
-            (_, None) => Answer::None,
-        };
-        (answer, next, counts)
-    }
-
-    /// The carrier after this one on the message's route.
-    fn elsewhere(&self, message: &Outgoing) -> Option<CarrierNo> {
-        let catalog = self.context.shared.catalog.load();
-        let route: Vec<CarrierNo> = catalog.routes().carriers(wanted(message)).collect();
-        let here = route.iter().position(|no| *no == self.context.entry.no);
-        route.into_iter().nth(here.map_or(0, |at| at + 1))
-    }
-
-    fn count_answer(&self, class: &'static str) {
-        let label = AnswerLabel {
-            carrier: self.context.entry.no.0,
-            class,
-        };
-        self.context.shared.metrics.answers.get_or_create(&label).inc();
-    }
-
-    fn delivered(&mut self, sequence: u32, read: receipt::Read, answer: Pdu) {
-        match read {
-            receipt::Read::Receipt(read) => match self.context.notation.receipt_id(&read.id) {
-                Some(carrier_id) => {
-                    self.receipts.records.push(CarrierReceipt {
-                        carrier: self.context.entry.no,
-                        carrier_id,
-                        state: read.state,
-                        error: read.error,
-                        received_at: self.now(),
-                    });
-                    self.receipts.replies.push(Reply::ok(sequence, answer));
-                }
-                None => self.reject(sequence, answer, "unreadable"),
-            },
-            receipt::Read::Unreadable => self.reject(sequence, answer, "unreadable"),
-            receipt::Read::Inbound => self.reject(sequence, answer, "inbound"),
-        }
-    }
-
-    /// Tells the carrier that a delivery will never be taken, so that it does not offer it for ever.
-    fn reject(&mut self, sequence: u32, answer: Pdu, why: &'static str) {
-        let label = ReceiptLabel {
-            carrier: self.context.entry.no.0,
-            fate: why,
-        };
-        self.context.shared.metrics.receipts.get_or_create(&label).inc();
-        self.client.respond(vec![Reply {
-            sequence,
-            status: CommandStatus::RX_R_APPN,
-            pdu: answer,
-        }]);
-    }
-
-    async fn acknowledged(&mut self, mut replies: Vec<Reply>, done: Result<Vec<ReceiptFate>, StoreError>) {
-        self.acknowledging = None;
-        match done {
-            Ok(fates) => {
-                for (fate, count) in receipt::count_fates(&fates) {
-                    let label = ReceiptLabel {
-                        carrier: self.context.entry.no.0,
-                        fate,
-                    };
-                    self.context
-                        .shared
-                        .metrics
-                        .receipts
-                        .get_or_create(&label)
-                        .inc_by(count);
-                }
-            }
-            Err(error) => {
-                self.store_failed("receipts", &error);
-                // The carrier keeps them and offers them again.
-                for reply in &mut replies {
-                    reply.status = CommandStatus::RX_T_APPN;
-                }
-            }
-        }
-        self.client.respond(replies);
-    }
 }
 
 /// Waits for a commit under way; for ever when there is none.
@@ -696,13 +441,5 @@ pub(crate) fn wanted(message: &Outgoing) -> Wanted<'_> {
         class: message.batch.class,
         kind: message.batch.kind,
         sender: message.batch.sender.as_deref(),
-    }
-}
-
-const fn class_label(class: Class) -> &'static str {
-    match class {
-        Class::Otp => "otp",
-        Class::Notice => "notice",
-        Class::Marketing => "marketing",
     }
 }

@@ -121,8 +121,8 @@ async fn a_sender_that_is_too_fast_is_throttled() {
     for _ in 0..500 {
         throttled += u32::from(esme.answered().await.status == CommandStatus::RTHROTTLED);
     }
-    // At most two seconds are touched.
-    assert!((300..=400).contains(&throttled), "{throttled}");
+    // A hundred pass in each second that is touched, and on a busy machine that may be some.
+    assert!((100..=400).contains(&throttled), "{throttled}");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ async fn an_early_receipt_beats_its_answer_over_another_session() {
 async fn receipts_are_late_doubled_or_missing_as_told() {
     let smsc = start_with(
         r#"
-        receipts = { late_delay_ms = 150 }
+        receipts = { late_delay_ms = 1000 }
         rules = [
             { prefix = "1", receipt = "late" },
             { prefix = "2", receipt = "twice" },

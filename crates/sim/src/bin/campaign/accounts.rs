@@ -93,7 +93,7 @@ level = "info"
                 text,
                 "[[carrier]]\nname = \"{name}\"\ntype = \"smpp\"\nhost = \"{host}\"\nport = {port}\n\
                  system_id = \"postrider\"\npassword = \"secret\"\nbinds = {binds}\nwindow_max = {window_max}\n\
-                 reconnect_s = 1\nreconnect_s_max = 1\nresponse_timeout_s = 5\nretry_s = 1\nretry_s_max = 2\n\
+                 reconnect_s = 1\nreconnect_s_max = 1\nresponse_timeout_s = 15\nretry_s = 1\nretry_s_max = 2\n\
                  attempts_max = 20\nfailover_after_s = 2\n"
             );
         }

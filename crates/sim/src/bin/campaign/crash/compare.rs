@@ -228,3 +228,77 @@ impl Findings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim::load::number;
+
+    fn told(first: u64, answer: Option<Answer>) -> Told {
+        Told {
+            request_id: "r".into(),
+            first,
+            recipients: 2,
+            sent: 1,
+            due_unix_ms: 0,
+            answer,
+        }
+    }
+
+    fn accepted(refused: Vec<u64>) -> Option<Answer> {
+        Some(Answer::Accepted {
+            reference: "x".into(),
+            refused,
+        })
+    }
+
+    #[test]
+    fn what_is_lost_or_sent_though_refused_is_found() {
+        let taken = Tally {
+            submitted: 1,
+            taken: 1,
+            acknowledged: 0,
+        };
+        let refused = Tally {
+            submitted: 3,
+            taken: 0,
+            acknowledged: 0,
+        };
+        let tallies: HashMap<u64, Tally> = [
+            (number(0), taken),
+            (number(1), refused),
+            (number(11), taken),
+            (number(20), taken),
+        ]
+        .into();
+        let mut findings = Findings::default();
+        findings.compare_with_carrier(&told(0, accepted(vec![])), &tallies);
+        findings.compare_with_carrier(&told(10, accepted(vec![1])), &tallies);
+        findings.compare_with_carrier(&told(20, Some(Answer::Refused { why: "no".into() })), &tallies);
+        findings.compare_with_carrier(&told(20, None), &tallies);
+        assert_eq!(findings.accepted, 3);
+        assert_eq!(findings.lost, [number(1), number(10)]);
+        assert_eq!(findings.sent_though_refused, [number(11), number(20)]);
+    }
+
+    #[test]
+    fn what_the_gateway_forgot_left_open_or_has_twice_is_found() {
+        let mut findings = Findings::default();
+        let standings: Standings = [
+            (number(0), vec![Standing::Delivered, Standing::Failed]),
+            (number(10), vec![Standing::Open]),
+            (number(11), vec![Standing::Failed]),
+        ]
+        .into();
+        findings.compare_with_gateway(&told(0, accepted(vec![])), &standings);
+        findings.compare_with_gateway(&told(10, accepted(vec![])), &standings);
+        assert_eq!(
+            (findings.accepted_twice, findings.forgotten),
+            (vec![number(0)], vec![number(1)])
+        );
+        assert_eq!(
+            (findings.open, findings.failed, findings.delivered),
+            (vec![number(10)], 1, 0)
+        );
+    }
+}

@@ -30,8 +30,12 @@ pub struct Settings {
     pub catalog_poll: Duration,
     /// How long messages are kept after they were accepted; `None`: for ever.
     pub retention: Option<Duration>,
+    /// How long a message waits for its receipt before its state is unknown (a later receipt corrects that).
+    pub receipt_wait: Duration,
     /// How long receipts nobody waits for are kept.
     pub parked_keep: Duration,
+    /// How often old things are looked for.
+    pub sweep_every: Duration,
     /// Messages kept in the sandbox's inbox.
     pub inbox_messages_max: usize,
 }
@@ -42,7 +46,9 @@ impl Default for Settings {
             queue: QueueLimits::default(),
             catalog_poll: Duration::from_secs(1),
             retention: None,
+            receipt_wait: Duration::from_secs(72 * 3600),
             parked_keep: Duration::from_secs(72 * 3600),
+            sweep_every: Duration::from_secs(60),
             inbox_messages_max: 10_000,
         }
     }

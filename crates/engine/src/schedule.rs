@@ -5,14 +5,12 @@ use crate::catalog::Snapshot;
 use crate::engine::{Shared, StartError};
 use std::sync::Arc;
 use std::time::Duration;
-use store::MessageId;
+use store::{MessageId, UnixMs};
 
 /// Ranges released in one commit at most.
 const RELEASE_RANGES_MAX: usize = 1000;
 /// The longest the release task sleeps: a safety net, as it is woken when something is put off.
 const RELEASE_SLEEP_MAX: Duration = Duration::from_secs(5);
-/// How often old things are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts all tasks that go by the clock.
 pub(crate) fn spawn_all(shared: &Arc<Shared>, carriers: &Arc<Carriers>) {
@@ -87,36 +85,83 @@ pub(crate) async fn reload_catalog(shared: &Arc<Shared>, carriers: &Arc<Carriers
     Ok(())
 }
 
-/// Forgets what is too old, a bounded piece at a time.
+/// Ends and forgets what is too old, a bounded piece at a time.
 async fn sweep_loop(shared: Arc<Shared>) {
+    let settings = shared.settings.clone();
+    let mut looked_at = ms_before(
+        shared.clock.now(),
+        settings.receipt_wait.saturating_add(MISSED_MAX),
+    );
     loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
+        tokio::time::sleep(settings.sweep_every).await;
         let now = shared.clock.now();
-        let parked_keep_ms = i64::try_from(shared.settings.parked_keep.as_millis()).unwrap_or(i64::MAX);
-        match shared
-            .store
-            .expire_parked(now.saturating_sub(parked_keep_ms))
-            .await
-        {
-            Ok(0) => {}
-            Ok(count) => tracing::warn!(count, "receipts nobody waited for were forgotten"),
-            Err(error) => tracing::warn!(%error, "old receipts could not be forgotten"),
+        forget_parked(&shared, ms_before(now, settings.parked_keep)).await;
+        let until = ms_before(now, settings.receipt_wait);
+        if give_up_receipts(&shared, looked_at, until).await {
+            looked_at = until;
         }
-        let Some(retention) = shared.settings.retention else {
-            continue;
-        };
-        let keep_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let before = MessageId::first_at(now.saturating_sub(keep_ms).max(0));
-        loop {
-            match shared.store.expire_messages(before).await {
-                // Other work goes first: this only eats what time is left.
-                Ok(true) => tokio::time::sleep(Duration::from_millis(20)).await,
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "old messages could not be forgotten");
-                    break;
-                }
+        if let Some(retention) = settings.retention {
+            forget_messages(&shared, MessageId::first_at(ms_before(now, retention))).await;
+        }
+    }
+}
+
+/// How far before now messages are looked at that may have been missed while no process ran.
+const MISSED_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Other work goes first: sweeping only takes what time is left.
+const SWEEP_REST: Duration = Duration::from_millis(20);
+
+fn ms_before(now: UnixMs, span: Duration) -> UnixMs {
+    let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    now.saturating_sub(ms).max(0)
+}
+
+async fn forget_parked(shared: &Shared, before: UnixMs) {
+    match shared.store.expire_parked(before).await {
+        Ok(0) => {}
+        Ok(count) => tracing::warn!(count, "receipts nobody waited for were forgotten"),
+        Err(error) => tracing::warn!(%error, "old receipts could not be forgotten"),
+    }
+}
+
+/// Every message ends: one whose receipt never came ends as unknown. True when all of the span was looked at.
+async fn give_up_receipts(shared: &Shared, from: UnixMs, until: UnixMs) -> bool {
+    let mut first = MessageId::first_at(from);
+    let last = MessageId::first_at(until);
+    let mut ended = 0;
+    while first < last {
+        let piece = shared
+            .store
+            .give_up_receipts(first..=last, shared.clock.now())
+            .await;
+        match piece {
+            Ok((given_up, go_on)) => {
+                ended += given_up.len();
+                let Some(next) = go_on else { break };
+                first = next;
+                tokio::time::sleep(SWEEP_REST).await;
             }
+            Err(error) => {
+                tracing::warn!(%error, "messages without a receipt could not be ended");
+                return false;
+            }
+        }
+    }
+    if ended > 0 {
+        tracing::warn!(
+            messages = ended,
+            "no receipt came in time: their state is unknown"
+        );
+    }
+    true
+}
+
+async fn forget_messages(shared: &Shared, before: MessageId) {
+    loop {
+        match shared.store.expire_messages(before).await {
+            Ok(true) => tokio::time::sleep(SWEEP_REST).await,
+            Ok(false) => return,
+            Err(error) => return tracing::warn!(%error, "old messages could not be forgotten"),
         }
     }
 }

@@ -344,3 +344,16 @@ async fn an_answer_that_comes_late_settles_what_was_held() {
     house.until(&outcome, "taken", state(State::Submitted)).await;
     assert_eq!(smsc.seen().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_receipt_never_comes_ends_as_unknown() {
+    let smsc = Smsc::start(|_, _| Act {
+        receipt: None,
+        ..Act::DELIVER
+    })
+    .await;
+    let house = House::waiting(vec![smpp(smsc.port)], Duration::from_secs(2)).await;
+    let outcome = house.send(PLAIN, &numbers(3)).await;
+    house.until(&outcome, "taken", state(State::Submitted)).await;
+    house.until(&outcome, "given up", state(State::Unknown)).await;
+}

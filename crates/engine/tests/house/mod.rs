@@ -225,10 +225,15 @@ pub(crate) struct House {
 impl House {
     /// With carriers 1, 2, … over SMPP, in the order of one catch-all route.
     pub(crate) async fn start(carriers: Vec<SmppSettings>) -> Self {
+        Self::waiting(carriers, Duration::from_secs(3600)).await
+    }
+
+    /// One that waits only so long for receipts.
+    pub(crate) async fn waiting(carriers: Vec<SmppSettings>, receipt_wait: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         store.change_catalog(catalog(carriers)).await.unwrap();
-        let engine = run(&store).await;
+        let engine = run(&store, receipt_wait).await;
         Self {
             engine,
             store,
@@ -241,7 +246,7 @@ impl House {
         self.engine.stop(Duration::from_secs(10)).await.unwrap();
         drop((self.engine, self.store));
         let store = open(&self.folder);
-        let engine = run(&store).await;
+        let engine = run(&store, Duration::from_secs(3600)).await;
         Self {
             engine,
             store,
@@ -321,10 +326,12 @@ fn open(folder: &TempDir) -> Arc<SqliteStore> {
     )
 }
 
-async fn run(store: &Arc<SqliteStore>) -> Arc<Engine> {
+async fn run(store: &Arc<SqliteStore>, receipt_wait: Duration) -> Arc<Engine> {
     let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
     let settings = Settings {
         catalog_poll: Duration::from_millis(50),
+        receipt_wait,
+        sweep_every: Duration::from_millis(100),
         ..Settings::default()
     };
     Engine::start(store, Vault::new(&[3; 32]), Arc::new(SystemClock), settings)

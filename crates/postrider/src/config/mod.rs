@@ -119,7 +119,9 @@ pub(crate) struct Queue {
 pub(crate) struct Engine {
     pub(crate) catalog_poll_ms: u32,
     pub(crate) retention_days: u32,
+    pub(crate) receipt_wait_s: u32,
     pub(crate) parked_keep_s: u32,
+    pub(crate) sweep_every_s: u32,
     pub(crate) inbox_messages_max: usize,
 }
 
@@ -191,7 +193,9 @@ impl Config {
             },
             catalog_poll: Duration::from_millis(u64::from(self.engine.catalog_poll_ms)),
             retention: (days > 0).then(|| Duration::from_secs(days * 86_400)),
+            receipt_wait: Duration::from_secs(u64::from(self.engine.receipt_wait_s)),
             parked_keep: Duration::from_secs(u64::from(self.engine.parked_keep_s)),
+            sweep_every: Duration::from_secs(u64::from(self.engine.sweep_every_s.max(1))),
             inbox_messages_max: self.engine.inbox_messages_max,
         }
     }
@@ -230,7 +234,9 @@ mod tests {
         assert_eq!(ours.queue, theirs.queue);
         assert_eq!(ours.catalog_poll, theirs.catalog_poll);
         assert_eq!(ours.retention, theirs.retention);
+        assert_eq!(ours.receipt_wait, theirs.receipt_wait);
         assert_eq!(ours.parked_keep, theirs.parked_keep);
+        assert_eq!(ours.sweep_every, theirs.sweep_every);
         assert_eq!(ours.inbox_messages_max, theirs.inbox_messages_max);
     }
 

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use smpp::frame::FRAME_BYTES_MAX_DEFAULT;
 
-use super::behaviour::{Behaviour, Senseless};
+use super::behaviour::Behaviour;
 use super::ids::Ids;
 use super::part::CountBy;
+use super::sense::Senseless;
 
 /// Who may bind.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,9 +8,10 @@ use smpp::pdu::DeliverSm;
 use sms::alphabet;
 
 use super::SmscHandle;
-use super::behaviour::{Behaviour, Garbage, Senseless};
+use super::behaviour::{Behaviour, Garbage};
 use super::receipt::Delivery;
 use super::script::Script;
+use super::sense::Senseless;
 use super::shared::LinkOrder;
 
 /// What a simulator can be told while it runs. `system_id` picks the sessions that are meant; `None`: all.

@@ -31,13 +31,13 @@ mod mailbox;
 mod part;
 mod receipt;
 mod script;
+mod sense;
 mod shared;
 mod spelling;
 mod wheel;
 
 pub use behaviour::{
-    Answers, Behaviour, Binds, Faults, Form, Garbage, Instead, Limits, Receipts, Rule, Senseless, Span,
-    Timing,
+    Answers, Behaviour, Binds, Faults, Form, Garbage, Instead, Limits, Receipts, Rule, Span, Timing,
 };
 pub use cli::{SimArgs, run};
 pub use config::{SmscConfig, User};
@@ -47,6 +47,7 @@ pub use ids::{IdForm, Ids, Notation};
 pub use journal::{Filter, Message};
 pub use ledger::{Counts, Tally};
 pub use part::{CountBy, Part, key_of, key_of_number};
+pub use sense::Senseless;
 pub use spelling::{Status, Word};
 
 use std::collections::BTreeMap;

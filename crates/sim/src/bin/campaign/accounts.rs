@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) accounts: u32,
     /// In the order they are tried.
     pub(crate) carriers: Vec<CarrierEntry>,
+    /// Sections of the configuration beside those written here.
+    pub(crate) more: String,
 }
 
 /// Any key will do; it seals secrets that are known to everybody.
@@ -32,7 +34,9 @@ const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aa
 impl Settings {
     /// `postrider.toml`.
     pub(crate) fn config(&self, folder: &Path) -> String {
-        let Self { api, metrics, .. } = self;
+        let Self {
+            api, metrics, more, ..
+        } = self;
         let store = folder.join("postrider.db");
         let store = store.display();
         format!(
@@ -50,7 +54,7 @@ path = "{store}"
 master_key = "{MASTER_KEY}"
 [log]
 level = "info"
-"#
+{more}"#
         )
     }
 

@@ -179,6 +179,7 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
         metrics: free_address()?,
         accounts: ACCOUNTS,
         carriers: vec![entry],
+        more: args.common.settings()?,
     };
     let node = Node::set_up(&args.common.postrider, folder.path(), settings)?;
     let mut campaign = Campaign {

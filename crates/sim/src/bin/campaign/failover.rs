@@ -68,6 +68,7 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
         metrics: free_address()?,
         accounts: 1,
         carriers: vec![entry("north", &north), entry("south", &south)],
+        more: args.common.settings()?,
     };
     let mut node = Node::set_up(&args.common.postrider, folder.path(), settings)?;
     node.start().await?;

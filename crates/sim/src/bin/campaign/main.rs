@@ -25,6 +25,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 /// Real runs of the whole product.
@@ -47,6 +48,9 @@ struct Common {
     /// The program
     #[arg(long, env = "POSTRIDER", default_value = "target/release/postrider")]
     postrider: PathBuf,
+    /// Settings of the program that differ, in TOML: sections beside `[api]`, `[metrics]`, `[store]`, `[secrets]` and `[log]`
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Where folders are made
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -59,6 +63,16 @@ struct Common {
 }
 
 impl Common {
+    /// The settings that differ.
+    fn settings(&self) -> anyhow::Result<String> {
+        match &self.settings {
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+            }
+            None => Ok(String::new()),
+        }
+    }
+
     fn seed(&self) -> u64 {
         self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()))
     }

@@ -86,18 +86,13 @@ impl Connection {
             };
             lead_ms = self.plan(plan, note, ledger, now);
         }
+        let answer = Answer {
+            sequence,
+            status: verdict.status,
+            id,
+        };
         match verdict.answer {
-            script::Answer::After(delay_ms) => {
-                self.answer_after(
-                    delay_ms.max(lead_ms),
-                    Answer {
-                        sequence,
-                        status: verdict.status,
-                        id,
-                    },
-                    now,
-                );
-            }
+            script::Answer::After(delay_ms) => self.answer_after(delay_ms.max(lead_ms), answer, now),
             script::Answer::Never => ledger.counts.unanswered += 1,
             script::Answer::Cut { .. } => {
                 ledger.counts.unanswered += 1;

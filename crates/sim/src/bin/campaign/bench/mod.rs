@@ -30,6 +30,9 @@ pub(crate) struct BenchArgs {
     /// Once more with so many messages stored before, such as 20000000
     #[arg(long, default_value_t = 0)]
     preload: u64,
+    /// Only measure the full store
+    #[arg(long, requires = "preload")]
+    only_full: bool,
     /// The store's own example, which preloads and tells what the store can do alone
     #[arg(
         long,
@@ -84,8 +87,9 @@ async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<()> {
     conditions::tell(folder.path())?;
     let size = args.size();
     let mut figures = Figures::default();
-    for run in 0..args.runs() {
-        say(&format!("run {} of {}", run + 1, args.runs()));
+    let runs = if args.only_full { 0 } else { args.runs() };
+    for run in 0..runs {
+        say(&format!("run {} of {runs}", run + 1));
         ceilings::store(args, size, &mut figures)?;
         ceilings::smpp(size, &mut figures).await?;
         let mut scene = Scene::set_up(args, folder, &format!("run-{run}"), 0).await?;

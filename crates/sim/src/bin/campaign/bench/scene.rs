@@ -57,6 +57,7 @@ impl Scene {
             metrics: free_address()?,
             accounts: 2,
             carriers: vec![entry],
+            more: args.common.settings()?,
         };
         let folder = folder.path().join(name);
         std::fs::create_dir_all(&folder)?;

@@ -1,0 +1,144 @@
+//! Values that make no sense are refused before they are in force.
+
+use super::behaviour::{Behaviour, Receipts, Rule, Span};
+
+/// A value that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {value}: {why}")]
+pub struct Senseless {
+    /// Which setting.
+    pub setting: String,
+    /// What it is set to.
+    pub value: String,
+    /// What is wrong with that.
+    pub why: &'static str,
+}
+
+impl Senseless {
+    pub(super) fn new(setting: impl Into<String>, value: impl ToString, why: &'static str) -> Self {
+        Self {
+            setting: setting.into(),
+            value: value.to_string(),
+            why,
+        }
+    }
+}
+
+impl Behaviour {
+    /// Finds values that make no sense.
+    ///
+    /// # Errors
+    /// [`Senseless`] names the first.
+    pub fn check(&self) -> Result<(), Senseless> {
+        let Receipts {
+            early_share,
+            late_share,
+            twice_share,
+            never_share,
+            ..
+        } = self.receipts;
+        for (setting, share) in [
+            ("binds.refused_share", self.binds.refused_share),
+            ("answers.silent_share", self.answers.silent_share),
+            ("receipts.early_share", early_share),
+            ("receipts.late_share", late_share),
+            ("receipts.twice_share", twice_share),
+            ("receipts.never_share", never_share),
+            ("faults.cut_taken_share", self.faults.cut_taken_share),
+            (
+                "the sum of the shares of receipts",
+                early_share + late_share + twice_share + never_share,
+            ),
+        ] {
+            check_share(setting, share)?;
+        }
+        for (setting, span) in [
+            ("binds.delay_ms", self.binds.delay_ms),
+            ("answers.delay_ms", self.answers.delay_ms),
+            ("receipts.delay_ms", self.receipts.delay_ms),
+            ("receipts.late_delay_ms", self.receipts.late_delay_ms),
+            ("faults.disconnect_after", self.faults.disconnect_after),
+            ("faults.disconnect_after_ms", self.faults.disconnect_after_ms),
+            ("faults.garbage_after", self.faults.garbage_after),
+        ] {
+            check_span(setting, span)?;
+        }
+        if self.receipts.window_max == 0 {
+            return Err(Senseless::new(
+                "receipts.window_max",
+                0,
+                "no receipt could ever leave",
+            ));
+        }
+        if self.receipts.states.is_empty() {
+            return Err(Senseless::new(
+                "receipts.states",
+                "empty",
+                "set receipts.enabled = false instead",
+            ));
+        }
+        self.rules
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, rule)| rule.check(at))
+    }
+}
+
+impl Rule {
+    fn check(&self, at: usize) -> Result<(), Senseless> {
+        check_share(&format!("share of rule {at}"), self.share.unwrap_or(1.0))?;
+        check_span(
+            &format!("answer_delay_ms of rule {at}"),
+            self.answer_delay_ms.unwrap_or_default(),
+        )?;
+        if self.states.as_ref().is_some_and(Vec::is_empty) {
+            let why = "set receipt = \"never\" instead";
+            return Err(Senseless::new(format!("states of rule {at}"), "empty", why));
+        }
+        Ok(())
+    }
+}
+
+fn check_share(setting: &str, share: f64) -> Result<(), Senseless> {
+    // A little over 1 is what adding shares up in binary gives.
+    if (0.0..=1.0 + 1e-9).contains(&share) {
+        return Ok(());
+    }
+    Err(Senseless::new(setting, share, "a share lies between 0 and 1"))
+}
+
+fn check_span(setting: &str, span: Span) -> Result<(), Senseless> {
+    if span.min <= span.max {
+        return Ok(());
+    }
+    let value = format!("[{}, {}]", span.min, span.max);
+    Err(Senseless::new(setting, value, "the lower end comes first"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senseless_values_are_named() {
+        for (text, named) in [
+            ("answers.silent_share = 1.5", "answers.silent_share"),
+            (
+                "receipts = { late_share = 0.6, never_share = 0.6 }",
+                "the sum of the shares of receipts",
+            ),
+            ("answers.delay_ms = [9, 2]", "answers.delay_ms"),
+            ("receipts.window_max = 0", "receipts.window_max"),
+            ("receipts.states = []", "receipts.states"),
+            ("[[rules]]\nshare = -1", "share of rule 0"),
+            ("[[rules]]\nstates = []", "states of rule 0"),
+        ] {
+            let behaviour: Behaviour = toml::from_str(text).unwrap();
+            assert_eq!(behaviour.check().unwrap_err().setting, named, "{text}");
+        }
+        assert!(
+            toml::from_str::<Behaviour>("answer.delay_ms = 1").is_err(),
+            "unknown settings are refused"
+        );
+    }
+}

@@ -65,7 +65,7 @@ impl Default for SqliteConfig {
             reader_cache_kib_max: 3 * 1_024,
             wal_bytes_max: 64 << 20,
             run_entries_max: (1 << 17) / 8 * 7,
-            filter_bytes_max: 4 << 20,
+            filter_bytes_max: 64 << 20,
             receipt_age_ms_max: 7 * 86_400_000,
             parked_max: 100_000,
             find_rows_max: 2_000_000,

@@ -239,7 +239,10 @@ impl BindSession {
                 .collect();
             self.record(RecordResults { outcomes, closed });
         }
-        if self.acknowledging.is_none() && !self.receipts.records.is_empty() {
+        // Receipts follow the results that came before them: a receipt whose answer the store does not know yet is
+        // looked for in all it has, and parked.
+        let results_first = self.outcomes.is_empty();
+        if self.acknowledging.is_none() && results_first && !self.receipts.records.is_empty() {
             let Receipts { records, replies } = std::mem::take(&mut self.receipts);
             let store = Arc::clone(&self.context.shared.store);
             self.acknowledging = Some(Box::pin(async move {

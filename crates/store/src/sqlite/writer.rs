@@ -142,14 +142,27 @@ impl Writer {
             }
         };
         let mut next = first;
+        // Receipts go last: one that overtook its answer on another session finds it, where it would have to be
+        // looked for in everything sealed and then parked.
+        let mut receipts = Vec::new();
+        let mut receipt_rows = 0;
         while let Some(command) = next {
-            group.run(command);
-            let full = group.rows() >= self.group_rows_max || started.elapsed() >= self.group_time_max;
+            if matches!(command, Command::RecordReceipts(..)) {
+                receipt_rows += command.rows();
+                receipts.push(command);
+            } else {
+                group.run(command);
+            }
+            let full = group.rows() + receipt_rows >= self.group_rows_max
+                || started.elapsed() >= self.group_time_max;
             next = if full || group.has_failed() {
                 None
             } else {
                 commands.take()
             };
+        }
+        for command in receipts {
+            group.run(command);
         }
         let ended = group.end(self.log_seq + 1);
         self.log_seq += i64::from(ended.logged);

@@ -17,7 +17,7 @@ use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{
     AcceptCommand, Accepted, AccountId, Answer, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt,
     Charge, ConsumedQueue, Dialect, NewBatch, NewMessage, Next, OnCommit, ReceiptFate, RecordResults,
-    SegmentAnswer, Store, SuppressedPolicy,
+    SegmentAnswer, Store, SuppressedPolicy, Tally,
 };
 
 const USAGE: &str = "store_alone [--messages N] [--batch N] [--preload N] [--lives N] [--singles N] [--unknown N] [--path FILE]";
@@ -190,6 +190,7 @@ async fn life(store: &SqliteStore, first: u64, batch: u64) {
             carrier_id: Some(carrier_id(n)),
         }),
         next: Next::Submitted,
+        tally: Tally::default(),
     });
     let results = RecordResults {
         outcomes: outcomes.collect(),
@@ -227,6 +228,7 @@ fn request(first: u64, messages: u64, now: i64) -> AcceptCommand {
     AcceptCommand {
         account: AccountId(1),
         dialect: Dialect::UspeedoRest,
+        user: "".into(),
         now,
         batches: vec![NewBatch {
             opens_session: true,
@@ -244,6 +246,7 @@ fn request(first: u64, messages: u64, now: i64) -> AcceptCommand {
         caps: None,
         charge: Charge::Free,
         suppressed: SuppressedPolicy::Refuse,
+        step: None,
         on_commit: OnCommit(None),
     }
 }

@@ -149,6 +149,10 @@ async fn a_tool_gets_its_turn_beside_a_busy_server() {
             id,
             text: "Example".into(),
             review: store::Review::Approved,
+            reason: "".into(),
+            details: serde_json::Value::Null,
+            created_at: 0,
+            updated_at: 0,
         };
         tool.change_catalog(vec![CatalogChange::PutSignature(signature)])
             .await

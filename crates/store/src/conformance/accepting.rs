@@ -210,6 +210,9 @@ fn account(balance_name: &str) -> Account {
         may_send: true,
         senders: vec![],
         project_ids: vec![],
+        auto_approve: false,
+        inbound_to: vec![],
+        opt_out_words: vec![],
     }
 }
 

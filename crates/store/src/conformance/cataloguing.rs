@@ -22,6 +22,9 @@ fn account(id: AccountId, name: &str) -> Account {
         may_send: true,
         senders: vec!["Example".into()],
         project_ids: vec!["org-1".into()],
+        auto_approve: true,
+        inbound_to: vec!["10690".into()],
+        opt_out_words: vec!["STOP".into()],
     }
 }
 
@@ -47,6 +50,9 @@ fn template(account: AccountId, number: i64) -> Template {
         reason: "".into(),
         signature: Some(1),
         position: Position::Front,
+        version: 1,
+        remark: "a remark".into(),
+        details: json!({"tags": [1]}),
         created_at: NOW,
         updated_at: NOW + 1,
     }
@@ -58,6 +64,10 @@ fn signature(account: AccountId, id: i64) -> Signature {
         id,
         text: "Example".into(),
         review: Review::Approved,
+        reason: "".into(),
+        details: json!({"purpose": 1}),
+        created_at: NOW,
+        updated_at: NOW + 1,
     }
 }
 
@@ -119,6 +129,7 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
         }],
         carriers: vec![carrier],
         routes: vec![route(1, "86"), route(2, "44")],
+        endpoints: vec![],
     };
     assert_eq!(store.load_catalog().await.expect("read"), expected);
 

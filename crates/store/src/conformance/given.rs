@@ -4,7 +4,7 @@ use crate::{
     AcceptCommand, AcceptOutcome, Accepted, AccountId, Answer, AttemptId, AttemptOutcome, AttemptStart,
     BatchRange, CarrierNo, CarrierReceipt, Charge, ConsumedQueue, Dialect, Lane, MessageFilter, MessageId,
     MessageView, NewBatch, NewIdempotency, NewMessage, Next, OnCommit, Outgoing, ReceiptFate, RecordResults,
-    SegmentAnswer, Store, SuppressedPolicy, UnixMs,
+    SegmentAnswer, Store, SuppressedPolicy, Tally, UnixMs,
 };
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
@@ -63,12 +63,14 @@ pub fn request(now: UnixMs, batches: Vec<NewBatch>) -> AcceptCommand {
     AcceptCommand {
         account: ACCOUNT,
         dialect: Dialect::UspeedoRest,
+        user: "".into(),
         now,
         batches,
         idempotency: None,
         caps: None,
         charge: Charge::Free,
         suppressed: SuppressedPolicy::Refuse,
+        step: None,
         on_commit: OnCommit(None),
     }
 }
@@ -166,6 +168,7 @@ pub fn result(id: MessageId, attempt: AttemptId, now: UnixMs, answer: Answer, ne
         answered_at: now + 20,
         answer,
         next,
+        tally: Tally::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::Side;
 use super::given::{ACCOUNT, CARRIER, NOW, accepted, batch, everything, message, number, request};
 use crate::{
     Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, ConsumedQueue, Lane,
-    MessageFilter, MessageId, NewBatch, Next, QueueKey, ReceiptFate, RecordResults, SegmentAnswer, UnixMs,
+    MessageFilter, MessageId, NewBatch, Next, QueueKey, ReceiptFate, RecordResults, SegmentAnswer, Tally, UnixMs,
 };
 use sms::class::Class;
 use sms::receipt::CarrierId;
@@ -227,6 +227,7 @@ impl Model {
                 answered_at: self.now,
                 answer: answer.clone(),
                 next,
+                tally: Tally::default(),
             });
             expected.push(self.answered(id, attempt, carrier, &answer, next));
         }

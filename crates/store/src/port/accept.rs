@@ -1,6 +1,6 @@
 //! Accepting: one request, its batches and what is decided about them inside the transaction.
 
-use super::{AccountId, CarrierNo, Dialect, MessageId, QueuedRange, UnixMs};
+use super::{AccountId, CarrierNo, Dialect, MessageId, QueuedRange, SeriesNo, TaskStep, UnixMs};
 use serde::{Deserialize, Serialize};
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
@@ -14,6 +14,8 @@ pub struct AcceptCommand {
     pub account: AccountId,
     /// The wire it came on.
     pub dialect: Dialect,
+    /// The public part of the credential it came with; empty when there was none.
+    pub user: Arc<str>,
     /// When it came: the time part of the ids.
     pub now: UnixMs,
     /// Each with at least one message. May be empty when there is `idempotency`: then only a repeat is
@@ -27,6 +29,9 @@ pub struct AcceptCommand {
     pub charge: Charge,
     /// What happens to recipients on a suppression list.
     pub suppressed: SuppressedPolicy,
+    /// Present when it is a piece of a task: recorded with it, or all is refused
+    /// ([`super::AcceptError::TaskMoved`]).
+    pub step: Option<TaskStep>,
     /// Called once after the commit, before `accept` returns and in the order of commits, when something
     /// was stored: the direct hand-over of what was just queued.
     pub on_commit: OnCommit,
@@ -143,7 +148,8 @@ pub enum Charge {
 }
 
 /// What happens to a recipient on a suppression list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SuppressedPolicy {
     /// It is refused in the answer.
     Refuse,
@@ -186,6 +192,8 @@ pub struct BatchRange {
     pub count: u32,
     /// The first message of the session it belongs to.
     pub session: MessageId,
+    /// By which its messages are counted.
+    pub series: SeriesNo,
 }
 
 /// One recipient refused inside the transaction.

@@ -1,6 +1,6 @@
 //! Attempts: what was given to a carrier, and what it answered.
 
-use super::{AttemptId, CarrierNo, MessageId, QueueKey, UnixMs};
+use super::{AttemptId, CarrierNo, MessageId, QueueKey, Tally, UnixMs};
 use sms::receipt::CarrierId;
 use sms::state::MessageState;
 
@@ -63,6 +63,9 @@ pub struct AttemptOutcome {
     pub answer: Answer,
     /// What follows.
     pub next: Next,
+    /// By which it is counted; [`Tally::default`] lets the store look it up, which costs two reads (what a kill
+    /// left in doubt).
+    pub tally: Tally,
 }
 
 /// A carrier's answer to one message.

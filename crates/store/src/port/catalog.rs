@@ -1,6 +1,6 @@
 //! The catalog: what operators set up. Small enough to be held in memory whole, except suppressions.
 
-use super::{AccountId, Caps, CarrierNo, UnixMs};
+use super::{AccountId, Caps, CarrierNo, Endpoint, EndpointId, UnixMs};
 use serde::{Deserialize, Serialize};
 use sms::class::Class;
 use sms::phone::Msisdn;
@@ -62,6 +62,8 @@ pub struct Catalog {
     pub carriers: Vec<Carrier>,
     /// Routes, by position.
     pub routes: Vec<Route>,
+    /// Where accounts are told their events.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// One tenant.
@@ -83,6 +85,15 @@ pub struct Account {
     pub senders: Vec<Box<str>>,
     /// Project ids (UCloud) it answers for; empty: any.
     pub project_ids: Vec<Box<str>>,
+    /// True: templates and signatures are approved as soon as they are submitted.
+    #[serde(default)]
+    pub auto_approve: bool,
+    /// Numbers and short codes whose inbound messages are its own; others go to who wrote last to that person.
+    #[serde(default)]
+    pub inbound_to: Vec<Box<str>>,
+    /// Words that, sent alone, unsubscribe who sends them; compared without regard to case.
+    #[serde(default)]
+    pub opt_out_words: Vec<Box<str>>,
 }
 
 /// One key pair.
@@ -127,6 +138,18 @@ pub struct Signature {
     pub text: Box<str>,
     /// Its review.
     pub review: Review,
+    /// Why it was rejected.
+    #[serde(default)]
+    pub reason: Box<str>,
+    /// What only its dialect knows of it (type, purpose, papers): a JSON object, or null.
+    #[serde(default)]
+    pub details: serde_json::Value,
+    /// When it was made; 0 when nobody knows.
+    #[serde(default)]
+    pub created_at: UnixMs,
+    /// When it last changed.
+    #[serde(default)]
+    pub updated_at: UnixMs,
 }
 
 /// Where a signature stands.
@@ -162,10 +185,32 @@ pub struct Template {
     pub signature: Option<i64>,
     /// Where that signature stands.
     pub position: Position,
+    /// Grows with every change of its text, signature or position. Earlier versions are kept: see
+    /// [`TemplateVersion`].
+    #[serde(default)]
+    pub version: u32,
+    /// What the account noted about it.
+    #[serde(default)]
+    pub remark: Box<str>,
+    /// What only its dialect knows of it (tags, countries, attributes of variables): a JSON object, or null.
+    #[serde(default)]
+    pub details: serde_json::Value,
     /// When it was made.
     pub created_at: UnixMs,
     /// When it last changed.
     pub updated_at: UnixMs,
+}
+
+/// What a template once was. Written when a [`CatalogChange::PutTemplate`] brings another version, never
+/// changed, and removed with the template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateVersion {
+    /// Which template.
+    pub number: i64,
+    /// Which version.
+    pub version: u32,
+    /// As it was last, with the review it had.
+    pub template: Template,
 }
 
 /// An upstream carrier; its settings are the engine's, kept here as JSON.
@@ -236,11 +281,15 @@ pub enum CatalogChange {
     PutCredential(Credential),
     /// Removes a credential by family and key.
     RemoveCredential(Box<str>, Box<str>),
-    /// Adds or replaces a signature.
+    /// Adds or replaces a signature. One that leaves [`Review::Submitted`] is told as an event.
     PutSignature(Signature),
     /// Removes a signature.
     RemoveSignature(i64),
-    /// Adds or replaces a template.
+    /// Adds or replaces an endpoint.
+    PutEndpoint(Endpoint),
+    /// Removes an endpoint with all that waits for it.
+    RemoveEndpoint(EndpointId),
+    /// Adds or replaces a template. One that leaves [`Review::Submitted`] is told as an event.
     PutTemplate(Template),
     /// Removes a template by number.
     RemoveTemplate(i64),

@@ -52,6 +52,9 @@ pub enum AcceptError {
     /// Nothing of the request was left to accept; the reasons are per recipient.
     #[error("every recipient was refused")]
     NothingLeft(Vec<super::RefusedAtCommit>),
+    /// The task that this is a piece of is elsewhere, or does not run: see [`super::TaskStep`].
+    #[error("the task has moved on")]
+    TaskMoved,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

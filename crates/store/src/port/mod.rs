@@ -3,11 +3,16 @@
 mod accept;
 mod attempt;
 mod catalog;
+mod contact;
 mod error;
+mod event;
 mod ids;
+mod inbound;
 mod query;
 mod queue;
 mod receipt;
+mod record;
+mod statistics;
 
 pub use accept::{
     AcceptCommand, AcceptOutcome, Accepted, BatchRange, Caps, Charge, HandOver, NewBatch, NewIdempotency,
@@ -19,17 +24,28 @@ pub use attempt::{
 };
 pub use catalog::{
     Account, Carrier, Catalog, CatalogChange, Credential, Dialect, Position, Review, Route, Signature,
-    Suppression, SuppressionKind, Template,
+    Suppression, SuppressionKind, Template, TemplateVersion,
+};
+pub use contact::{
+    Contact, ContactList, ContactRefusal, Page, PutContact, Task, TaskProgress, TaskState, TaskStep,
 };
 pub use error::{AcceptError, StoreError};
+pub use event::{
+    Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, InboundId, NewRedelivery,
+    Pause, RecordDelivery, Redelivery, RedeliveryFilter, Retried,
+};
 pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, UnixMs};
+pub use inbound::{Inbound, InboundFate, InboundPart, LastTo, NewInbound};
 pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
 pub use queue::{Lane, LaneBacklog, OnRelease, Outgoing, QueueKey, QueuedRange, Released};
 pub use receipt::{CarrierReceipt, ReceiptFate};
+pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};
+pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
 
 use async_trait::async_trait;
 #[expect(unused_imports, reason = "named in documentation")]
 use sms::state::MessageState;
+use sms::phone::Msisdn;
 use std::ops::RangeInclusive;
 
 /// What the engine needs of a store. Every method is durable when it returns `Ok`.
@@ -37,7 +53,7 @@ use std::ops::RangeInclusive;
 /// All ranges of ids are inclusive. All times are Unix milliseconds, given by the caller: a store reads
 /// no clock, so whole scenarios run on a paused one.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync + 'static {
     /// Stores the batches of one request, or nothing of it.
     ///
     /// Idempotency, suppressions, caps and balance are decided inside the transaction. Message ids are
@@ -129,6 +145,22 @@ pub trait Store: Send + Sync + 'static {
     /// Applies changes in one transaction and returns the new version.
     async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError>;
 
+    /// As [`Store::change_catalog`], but only if the catalog is still at `version`; `None` when it has moved on and
+    /// nothing was changed. What is made from a look at the catalog (a number that is free, a name that is not
+    /// taken) is made with this.
+    async fn change_catalog_at(
+        &self,
+        version: u64,
+        changes: Vec<CatalogChange>,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// Earlier versions of a template, the newest first; at most `versions_max`.
+    async fn template_versions(
+        &self,
+        number: i64,
+        versions_max: usize,
+    ) -> Result<Vec<TemplateVersion>, StoreError>;
+
     /// Suppressions in the order of their numbers, from `after` on (exclusive); at most `suppressions_max`.
     async fn suppressions(
         &self,
@@ -148,4 +180,228 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends all work in order: what waits is committed, files are closed.
     async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// The log of events, and how far each endpoint has been told.
+#[async_trait]
+pub trait Events {
+    /// Events of an account after a place, of the kinds asked for, in order; at most `events_max`, and how far was
+    /// looked (where to go on from). An empty answer with a place further on is no end; the end is a place that
+    /// does not move.
+    async fn events(
+        &self,
+        account: AccountId,
+        after: EventPlace,
+        kinds: EventKinds,
+        events_max: usize,
+    ) -> Result<(Vec<Event>, EventPlace), StoreError>;
+
+    /// The place before the first event of an account at or after a time: where a replay begins.
+    async fn place_before(&self, account: AccountId, at: UnixMs) -> Result<EventPlace, StoreError>;
+
+    /// The state of every endpoint of the catalog. One that is new has been told all there was when it was made.
+    async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError>;
+
+    /// Records what a worker has done.
+    async fn record_delivery(&self, done: RecordDelivery) -> Result<(), StoreError>;
+
+    /// Calls of an endpoint that were put aside, from number `after` on (exclusive; ignored for
+    /// [`RedeliveryFilter::Due`]); at most `calls_max`.
+    async fn redeliveries(
+        &self,
+        endpoint: EndpointId,
+        filter: RedeliveryFilter,
+        after: i64,
+        calls_max: usize,
+    ) -> Result<Vec<Redelivery>, StoreError>;
+
+    /// Forgets events logged before `before` that every endpoint of their account has been told or that no endpoint
+    /// wants, and calls given up on before `dead_before`; a bounded piece a call, true while there is more.
+    async fn expire_events(&self, before: UnixMs, dead_before: UnixMs) -> Result<bool, StoreError>;
+
+    /// Woken after a commit that logged events, with the accounts they are of. One listener: a second call takes
+    /// its place. The callback runs on the store's own thread; it must be short and must not call the store.
+    fn on_events(&self, listener: EventListener);
+}
+
+/// See [`Events::on_events`].
+pub type EventListener = Box<dyn Fn(&[AccountId]) + Send + Sync>;
+
+/// Counters.
+#[async_trait]
+pub trait Statistics {
+    /// The counters of an account that pass a filter, by day, series, country, state and error, in that order; at
+    /// most `rows_max`.
+    async fn statistics(
+        &self,
+        account: AccountId,
+        filter: StatisticsFilter,
+        rows_max: usize,
+    ) -> Result<Vec<Statistic>, StoreError>;
+
+    /// Forgets counters of hours before `before`; returns how many rows.
+    async fn expire_statistics(&self, before: UnixMs) -> Result<u64, StoreError>;
+}
+
+/// Inbound messages.
+#[async_trait]
+pub trait Inbox {
+    /// Records parts of inbound messages; the last part of one makes it whole, and is told as an event in the same
+    /// transaction. Fates come in the order given.
+    async fn record_inbound(&self, parts: Vec<NewInbound>) -> Result<Vec<InboundFate>, StoreError>;
+
+    /// Inbound messages by id (order of the ids; unknown ones are left out).
+    async fn inbound(&self, ids: Vec<InboundId>) -> Result<Vec<Inbound>, StoreError>;
+
+    /// The newest message to a number, of any account.
+    async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError>;
+
+    /// Makes whole, of what is there, those messages whose missing parts have not come since `before`, and forgets
+    /// whole ones received before `forget`; returns how many of each.
+    async fn expire_inbound(&self, before: UnixMs, forget: UnixMs) -> Result<(u64, u64), StoreError>;
+}
+
+/// Contact lists and the tasks that send to them.
+#[async_trait]
+pub trait Contacts {
+    /// Makes a list; refuses when the account has `lists_max` of them.
+    async fn add_list(
+        &self,
+        account: AccountId,
+        name: Box<str>,
+        description: Box<str>,
+        now: UnixMs,
+        lists_max: u64,
+    ) -> Result<Result<ContactList, ContactRefusal>, StoreError>;
+
+    /// Changes a list's name or description.
+    async fn change_list(
+        &self,
+        account: AccountId,
+        id: i64,
+        name: Option<Box<str>>,
+        description: Option<Box<str>>,
+        now: UnixMs,
+    ) -> Result<Result<ContactList, ContactRefusal>, StoreError>;
+
+    /// Takes a list away with its members (they are deleted a bounded piece at a time, afterwards); refused while a
+    /// task that has not ended sends to it.
+    async fn remove_list(
+        &self,
+        account: AccountId,
+        id: i64,
+    ) -> Result<Result<(), ContactRefusal>, StoreError>;
+
+    /// The account's list of that name.
+    async fn list_named(&self, account: AccountId, name: Box<str>)
+    -> Result<Option<ContactList>, StoreError>;
+
+    /// Lists of an account by id, those whose name contains `name_contains` (whatever the case; empty: all).
+    async fn lists(
+        &self,
+        account: AccountId,
+        name_contains: Box<str>,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Page<ContactList>, StoreError>;
+
+    /// Adds members, or changes those whose number is there already; refuses all when the list would have more than
+    /// `members_max`. Returns them as they are then, in order.
+    async fn put_contacts(
+        &self,
+        account: AccountId,
+        list: i64,
+        contacts: Vec<PutContact>,
+        now: UnixMs,
+        members_max: u64,
+    ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError>;
+
+    /// Takes a member out.
+    async fn remove_contact(
+        &self,
+        account: AccountId,
+        list: i64,
+        msisdn: Msisdn,
+        now: UnixMs,
+    ) -> Result<Result<(), ContactRefusal>, StoreError>;
+
+    /// Members of a list by id: with a number only that one, with a name those whose name contains it.
+    async fn contacts(
+        &self,
+        account: AccountId,
+        list: i64,
+        msisdn: Option<Msisdn>,
+        name_contains: Box<str>,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Page<Contact>, StoreError>;
+
+    /// Members of a list with ids above `after` and up to `last`, by id; at most `contacts_max`: how a task reads.
+    async fn contacts_after(
+        &self,
+        list: i64,
+        after: i64,
+        last: i64,
+        contacts_max: usize,
+    ) -> Result<Vec<Contact>, StoreError>;
+
+    /// Makes a task to the lists of these ids; its members are those there now.
+    async fn add_task(
+        &self,
+        account: AccountId,
+        lists: Vec<i64>,
+        request: Box<str>,
+        due: UnixMs,
+        now: UnixMs,
+    ) -> Result<Result<Task, ContactRefusal>, StoreError>;
+
+    /// A task.
+    async fn task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError>;
+
+    /// Tasks of all accounts that wait or run, the earliest due first; at most `tasks_max`.
+    async fn open_tasks(&self, tasks_max: usize) -> Result<Vec<Task>, StoreError>;
+
+    /// Moves a task to another state; `None` when it has ended already or is not there. Progress that accepted
+    /// nothing (a piece all of whose members are refused) is recorded with it.
+    async fn change_task(
+        &self,
+        id: i64,
+        state: TaskState,
+        step: Option<TaskStep>,
+        error: Box<str>,
+        now: UnixMs,
+    ) -> Result<Option<Task>, StoreError>;
+}
+
+/// Small things of an account.
+#[async_trait]
+pub trait Records {
+    /// Makes a record; `record.id` is not looked at. Refuses when the account has `records_max` of the kind.
+    async fn add_record(
+        &self,
+        record: Record,
+        records_max: u64,
+    ) -> Result<Result<Record, RecordRefusal>, StoreError>;
+
+    /// Replaces name, body and data of a record.
+    async fn change_record(&self, record: Record) -> Result<Result<Record, RecordRefusal>, StoreError>;
+
+    /// Removes a record; false when there was none.
+    async fn remove_record(&self, account: AccountId, kind: RecordKind, id: i64) -> Result<bool, StoreError>;
+
+    /// A record with its data.
+    async fn record(
+        &self,
+        account: AccountId,
+        kind: RecordKind,
+        id: i64,
+    ) -> Result<Option<Record>, StoreError>;
+
+    /// Records by id, without their data.
+    async fn records(
+        &self,
+        account: AccountId,
+        kind: RecordKind,
+        filter: RecordFilter,
+    ) -> Result<Page<Record>, StoreError>;
 }

@@ -1,6 +1,6 @@
 //! Reading back: messages, their batch and their story.
 
-use super::{AccountId, BatchId, CarrierNo, Dialect, MessageId, UnixMs};
+use super::{AccountId, BatchId, CarrierNo, Dialect, MessageId, SeriesNo, UnixMs};
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
 use sms::state::MessageState;
@@ -19,6 +19,10 @@ pub struct BatchView {
     pub account: AccountId,
     /// The wire it came on.
     pub dialect: Dialect,
+    /// The public part of the credential it came with; empty when there was none.
+    pub user: Arc<str>,
+    /// By which its messages are counted.
+    pub series: SeriesNo,
     /// Traffic class.
     pub class: Class,
     /// Text or voice.

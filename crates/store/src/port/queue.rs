@@ -4,7 +4,7 @@
 //! a carrier that is away blocks nobody else, and so that fairness needs no search. What waits is kept as *ranges* of ids: a batch of
 //! a thousand is one row, and taking some of it moves the range's start.
 
-use super::{AccountId, AttemptId, BatchView, CarrierNo, MessageId, QueueNo, UnixMs};
+use super::{AccountId, AttemptId, BatchView, CarrierNo, MessageId, QueueNo, Tally, UnixMs};
 use sms::class::Class;
 use sms::phone::Msisdn;
 use std::sync::Arc;
@@ -55,10 +55,24 @@ pub struct Outgoing {
     pub params: Option<Box<str>>,
     /// What is common to its batch.
     pub batch: Arc<BatchView>,
+    /// SMS parts it was accepted as.
+    pub segments: u8,
     /// Attempts made before.
     pub attempts: u8,
     /// The attempt it was last part of, when it is sent again.
     pub last_attempt: Option<AttemptId>,
+}
+
+impl Outgoing {
+    /// By which it is counted.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            series: self.batch.series,
+            country: self.msisdn.country_code().unwrap_or(0),
+            segments: self.segments,
+        }
+    }
 }
 
 /// How much waits in a lane.

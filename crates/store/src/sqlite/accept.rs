@@ -4,18 +4,22 @@
 //! costs no writes, however large it is.
 
 use super::codes::{Number, capped_key, number_key, request_key, signed, written_to_sql};
+use super::counters::{Column, hour_of};
 use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
+use super::{tasks, telling};
 use crate::{
     AcceptCommand, AcceptError, AcceptOutcome, Accepted, AccountId, AttemptId, BatchRange, Caps, CarrierNo,
-    Charge, Lane, MessageId, NewBatch, NewIdempotency, NewMessage, QueueKey, QueuedRange, RefusedAtCommit,
-    RefusedReason, StoreError, SuppressedPolicy, UnixMs,
+    Charge, EventKinds, EventWhat, Lane, MessageId, NewBatch, NewIdempotency, NewMessage, QueueKey,
+    QueuedRange, RefusedAtCommit, RefusedReason, Series, SeriesNo, StoreError, SuppressedPolicy, Tally,
+    UnixMs,
 };
 use rusqlite::{CachedStatement, OptionalExtension};
 use sms::phone::Msisdn;
 use sms::state::MessageState;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
@@ -38,6 +42,11 @@ pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result
     }
     let verdicts = Verdicts::decide(work, command)?;
     verdicts.pay(work, command)?;
+    if let Some(step) = &command.step
+        && !tasks::advance(work.conn, step, verdicts.refused.len() as u64).tried("move a task on")?
+    {
+        return Err(AcceptError::TaskMoved);
+    }
     let outcome = store(work, command, &verdicts)?;
     if let Some(request) = request {
         remember(work, command.account, command.now, request, &outcome)?;
@@ -300,8 +309,10 @@ fn store(
             batch,
             first: next,
             next,
+            series: SeriesNo(0),
             runs: vec![],
             keys: vec![],
+            failed: vec![],
         };
         for message in &batch.messages {
             let decided = message.failure.map_or(Verdict::Queue, Verdict::Fail);
@@ -327,10 +338,14 @@ struct Storing<'s, 'w> {
     batch: &'s NewBatch,
     first: MessageId,
     next: MessageId,
+    /// Known from the first message on.
+    series: SeriesNo,
     /// Runs of messages that wait for the same carrier.
     runs: Vec<(CarrierNo, MessageId, MessageId)>,
     /// For the number index.
     keys: Vec<(u64, MessageId)>,
+    /// Messages that have ended already, with their codes.
+    failed: Vec<(MessageId, Box<str>)>,
 }
 
 const INSERT_MESSAGE: &str = "INSERT INTO message (id, msisdn, carrier, segments, failure, written, params, extra) \
@@ -340,6 +355,14 @@ impl Storing<'_, '_> {
     fn message(&mut self, message: &NewMessage, failure: Option<u16>) -> Result<(), StoreError> {
         let id = self.next;
         self.next = id.plus(1);
+        if id == self.first {
+            self.series = self.find_series()?;
+        }
+        let tally = Tally {
+            series: self.series,
+            country: message.msisdn.country_code().unwrap_or(0),
+            segments: message.segments,
+        };
         self.keys.push((number_key(message.msisdn), id));
         self.insert
             .execute((
@@ -354,46 +377,97 @@ impl Storing<'_, '_> {
             ))
             .tried("store a message")?;
         match (failure, self.runs.last_mut()) {
-            (Some(code), _) => fail_at_once(self.work, id, message.carrier, code, self.command.now)?,
+            (Some(code), _) => {
+                let code: Box<str> = code.to_string().into();
+                fail_at_once(self.work, id, message.carrier, &code, tally, self.command.now)?;
+                self.failed.push((id, code));
+            }
             (None, Some((carrier, _, last))) if *carrier == message.carrier && last.plus(1) == id => {
                 *last = id
             }
             (None, _) => self.runs.push((message.carrier, id, id)),
         }
+        if failure.is_none() {
+            self.work.effects.moves.push(id, tally, None, Column::QUEUED);
+        }
         Ok(())
     }
 
+    /// The series of the batch.
+    fn find_series(&mut self) -> Result<SeriesNo, StoreError> {
+        let series = Series {
+            account: self.command.account,
+            user: Arc::clone(&self.command.user),
+            dialect: self.command.dialect,
+            class: self.batch.class,
+            kind: self.batch.kind,
+            template: self.batch.template,
+            label: self.batch.label,
+        };
+        // Ids may run ahead of the clock: no message of the batch is in a later hour than this.
+        let last = self.first.plus(self.batch.messages.len() as i64);
+        let hour = hour_of(last.accepted_at());
+        let (no, written) = self
+            .work
+            .memory
+            .series
+            .number_of(self.work.conn, &series, hour)
+            .tried("number a series")?;
+        if written {
+            self.work.effects.series.push(series);
+        }
+        Ok(no)
+    }
+
+    /// Tells what has happened: the batch is there, and some of its messages have ended.
+    fn tell(&mut self, count: u32) {
+        let (account, at, first) = (self.command.account, self.command.now, self.first);
+        telling::tell(self.work, account, at, EventKinds::ACCEPTED, || {
+            EventWhat::Accepted { first, count }
+        });
+        for (id, error) in std::mem::take(&mut self.failed) {
+            telling::tell(self.work, account, at, EventKinds::ENDED, || EventWhat::Message {
+                id,
+                state: MessageState::Rejected,
+                error,
+            });
+        }
+    }
+
     fn finish(
-        self,
+        mut self,
         session: MessageId,
         capped: bool,
         batch_no: u32,
         queued: &mut Vec<QueuedRange>,
     ) -> Result<BatchRange, StoreError> {
+        let count = u32::try_from(self.next.0 - self.first.0)
+            .map_err(|_| StoreError::Other("a batch of more than 2^32 messages".into()))?;
+        let range = BatchRange {
+            first: self.first,
+            count,
+            session,
+            series: self.series,
+        };
+        if count == 0 {
+            return Ok(range);
+        }
+        self.tell(count);
         let Self {
             work,
-            insert: _,
             command,
             batch,
             first,
-            next,
+            series,
             runs,
             keys,
+            ..
         } = self;
-        let count = u32::try_from(next.0 - first.0)
-            .map_err(|_| StoreError::Other("a batch of more than 2^32 messages".into()))?;
-        if count == 0 {
-            return Ok(BatchRange {
-                first,
-                count,
-                session,
-            });
-        }
         work.conn
             .prepare_cached(
                 "INSERT INTO batch (first_id, session, messages, account, dialect, class, kind, template, label,
-                                    capped, due, sender, custom, text)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                    capped, due, sender, custom, text, user, series)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )
             .and_then(|mut insert| {
                 insert.execute((
@@ -411,6 +485,8 @@ impl Storing<'_, '_> {
                     batch.sender.as_deref(),
                     batch.custom.as_deref(),
                     &*batch.text,
+                    &*command.user,
+                    series.0,
                 ))
             })
             .tried("store a batch")?;
@@ -438,25 +514,26 @@ impl Storing<'_, '_> {
                 }
             }
         }
-        Ok(BatchRange {
-            first,
-            count,
-            session,
-        })
+        Ok(range)
     }
 }
 
 /// A message that can only fail comes to its final state with being accepted.
 fn fail_at_once(
-    work: &Work<'_>,
+    work: &mut Work<'_>,
     id: MessageId,
     carrier: CarrierNo,
-    code: u16,
+    code: &str,
+    tally: Tally,
     now: UnixMs,
 ) -> Result<(), StoreError> {
+    let state = MessageState::Rejected;
+    work.effects
+        .moves
+        .push(id, tally, None, Column { state, error: code });
     let outcome = Outcome {
         id,
-        state: MessageState::Rejected,
+        state,
         flags: Flags::TRACED,
         carrier,
         bind: 0,
@@ -467,8 +544,9 @@ fn fail_at_once(
         changed_at: now,
         status: 0,
         carrier_id: None,
-        error: code.to_string().into(),
+        error: code.into(),
         segments: None,
+        tally,
     };
     outcome.insert(work.conn).tried("store a failure").map(drop)
 }

@@ -3,13 +3,14 @@
 use super::codes::{ClassCode, KindCode, narrow};
 use super::error::Tried;
 use super::memory::BatchSpan;
-use crate::{AccountId, BatchView, Dialect, MessageId, StoreError};
+use crate::{AccountId, BatchView, Dialect, MessageId, SeriesNo, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 
 /// The columns of [`view_from`], in its order.
 pub(super) const COLUMNS: &str =
-    "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text";
+    "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text, \
+     user, series";
 
 /// The last message of a batch.
 pub(super) fn last_of(batch: &BatchView) -> MessageId {
@@ -34,6 +35,8 @@ pub(super) fn view_from(row: &Row<'_>) -> rusqlite::Result<BatchView> {
         sender: row.get(10)?,
         custom: row.get(11)?,
         text: Arc::from(row.get_ref(12)?.as_str()?),
+        user: Arc::from(row.get_ref(13)?.as_str()?),
+        series: SeriesNo(row.get(14)?),
     })
 }
 

@@ -1,13 +1,15 @@
 //! The catalog: read as a whole, changed in one transaction.
 
-use super::codes::{Number, narrow};
+use super::codes::{Number, as_count, narrow};
 use super::error::Tried;
-use super::suppressed::{Suppressed, account_code, kind_code};
+use super::memory::Memory;
+use super::suppressed::{account_code, kind_code};
+use super::{contacts, events};
 use crate::{
-    Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Route, Signature, StoreError,
-    Suppression, Template,
+    Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, Credential, EventWhat, Review, Route,
+    Signature, StoreError, Suppression, Template, TemplateVersion, UnixMs,
 };
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::de::DeserializeOwned;
 
 /// The version alone.
@@ -64,6 +66,7 @@ pub(super) fn load(conn: &Connection) -> Result<Catalog, StoreError> {
                 rule: json(row, 1)?,
             })
         })?,
+        endpoints: events::endpoints(conn)?,
     };
     snapshot.finish().tried("end reading the catalog")?;
     Ok(catalog)
@@ -90,16 +93,25 @@ fn to_json(value: &impl serde::Serialize, what: &str) -> Result<String, StoreErr
     serde_json::to_string(value).map_err(|error| StoreError::Other(format!("write {what} as JSON: {error}")))
 }
 
-/// Applies changes; the new version. `suppressed` is the writer's memory of suppressions, absent in a tool.
+/// Applies changes; the new version. With `at_version` only if the catalog is still at it, else `None`.
+/// `memory` is the writer's, absent in a tool.
 pub(super) fn change(
     conn: &Connection,
+    at_version: Option<u64>,
     changes: &[CatalogChange],
-    mut suppressed: Option<&mut Suppressed>,
-) -> Result<u64, StoreError> {
+    mut memory: Option<&mut Memory>,
+) -> Result<Option<u64>, StoreError> {
+    if let Some(at_version) = at_version
+        && version(conn)? != at_version
+    {
+        return Ok(None);
+    }
+    let now = memory.as_ref().map_or(0, |memory| memory.now);
     for change in changes {
-        apply(conn, change)?;
-        if let (CatalogChange::PutSuppression(suppression), Some(suppressed)) = (change, &mut suppressed) {
-            suppressed
+        apply(conn, change, now)?;
+        if let (CatalogChange::PutSuppression(suppression), Some(memory)) = (change, &mut memory) {
+            memory
+                .suppressed
                 .added(conn, suppression.msisdn)
                 .tried("remember a suppression")?;
         }
@@ -110,10 +122,34 @@ pub(super) fn change(
         (),
         "the catalog's version",
     )?;
-    version(conn)
+    version(conn).map(Some)
 }
 
-fn apply(conn: &Connection, change: &CatalogChange) -> Result<(), StoreError> {
+/// Earlier versions of a template, the newest first.
+pub(super) fn template_versions(
+    conn: &Connection,
+    number: i64,
+    versions_max: usize,
+) -> Result<Vec<TemplateVersion>, StoreError> {
+    conn.prepare_cached(
+        "SELECT version, body FROM template_version WHERE number = ?1 ORDER BY version DESC LIMIT ?2",
+    )
+    .and_then(|mut select| {
+        select
+            .query_map((number, as_count(versions_max)), |row| {
+                Ok(TemplateVersion {
+                    number,
+                    version: row.get(0)?,
+                    template: json(row, 1)?,
+                })
+            })?
+            .collect()
+    })
+    .tried("read the versions of a template")
+}
+
+/// `now` is the newest time the writer knows of, for what does not bring its own.
+fn apply(conn: &Connection, change: &CatalogChange, now: UnixMs) -> Result<(), StoreError> {
     match change {
         CatalogChange::PutAccount(account) => put_account(conn, account),
         CatalogChange::RemoveAccount(id) => remove_account(conn, *id),
@@ -130,17 +166,17 @@ fn apply(conn: &Connection, change: &CatalogChange) -> Result<(), StoreError> {
             (family, key),
             "a credential",
         ),
-        CatalogChange::PutSignature(signature) => put_signature(conn, signature),
+        CatalogChange::PutSignature(signature) => put_signature(conn, signature, now),
         CatalogChange::RemoveSignature(id) => {
             run(conn, "DELETE FROM signature WHERE id = ?1", [id], "a signature")
         }
-        CatalogChange::PutTemplate(template) => put_template(conn, template),
-        CatalogChange::RemoveTemplate(number) => run(
-            conn,
+        CatalogChange::PutTemplate(template) => put_template(conn, template, now),
+        CatalogChange::RemoveTemplate(number) => [
+            "DELETE FROM template_version WHERE number = ?1",
             "DELETE FROM template WHERE number = ?1",
-            [number],
-            "a template",
-        ),
+        ]
+        .into_iter()
+        .try_for_each(|sql| run(conn, sql, [number], "a template")),
         CatalogChange::PutCarrier(carrier) => {
             let settings = to_json(&carrier.settings, "a carrier's settings")?;
             run(
@@ -155,6 +191,8 @@ fn apply(conn: &Connection, change: &CatalogChange) -> Result<(), StoreError> {
             run(conn, "DELETE FROM carrier WHERE no = ?1", [no.0], "a carrier")
         }
         CatalogChange::ReplaceRoutes(routes) => replace_routes(conn, routes),
+        CatalogChange::PutEndpoint(endpoint) => events::put_endpoint(conn, endpoint),
+        CatalogChange::RemoveEndpoint(id) => events::remove_endpoint(conn, *id),
         CatalogChange::PutSuppression(suppression) => suppress(
             conn,
             "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -194,11 +232,16 @@ fn put_account(conn: &Connection, account: &Account) -> Result<(), StoreError> {
 }
 
 fn remove_account(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
+    events::remove_endpoints_of(conn, id)?;
+    contacts::remove_lists_of(conn, id).tried("remove an account's lists")?;
     for sql in [
         "DELETE FROM credential WHERE account = ?1",
         "DELETE FROM signature WHERE account = ?1",
+        "DELETE FROM template_version WHERE number IN (SELECT number FROM template WHERE account = ?1)",
         "DELETE FROM template WHERE account = ?1",
         "DELETE FROM suppression WHERE account = ?1",
+        "DELETE FROM task WHERE account = ?1",
+        "DELETE FROM record WHERE account = ?1",
         "DELETE FROM account WHERE id = ?1",
     ] {
         run(conn, sql, [id.0], "an account")?;
@@ -223,7 +266,8 @@ fn put_credential(conn: &Connection, credential: &Credential) -> Result<(), Stor
     )
 }
 
-fn put_signature(conn: &Connection, signature: &Signature) -> Result<(), StoreError> {
+fn put_signature(conn: &Connection, signature: &Signature, now: UnixMs) -> Result<(), StoreError> {
+    let was: Option<Signature> = body(conn, "SELECT body FROM signature WHERE id = ?1", signature.id)?;
     run(
         conn,
         "INSERT INTO signature (id, account, body) VALUES (?1, ?2, ?3)
@@ -234,10 +278,33 @@ fn put_signature(conn: &Connection, signature: &Signature) -> Result<(), StoreEr
             to_json(signature, "a signature")?,
         ),
         "a signature",
-    )
+    )?;
+    if was.is_some_and(|was| is_reviewed(was.review, signature.review)) {
+        let (id, review) = (signature.id, signature.review);
+        let at = when(signature.updated_at, now);
+        let event = EventWhat::SignatureReviewed { id, review };
+        events::append(conn, signature.account, at, &[event])?;
+    }
+    Ok(())
 }
 
-fn put_template(conn: &Connection, template: &Template) -> Result<(), StoreError> {
+fn put_template(conn: &Connection, template: &Template, now: UnixMs) -> Result<(), StoreError> {
+    let was: Option<Template> = body(
+        conn,
+        "SELECT body FROM template WHERE number = ?1",
+        template.number,
+    )?;
+    if let Some(was) = &was
+        && was.version != template.version
+    {
+        // One that comes back to an earlier version and leaves it again is kept as it was last.
+        run(
+            conn,
+            "INSERT OR REPLACE INTO template_version (number, version, body) VALUES (?1, ?2, ?3)",
+            (was.number, was.version, to_json(was, "a template")?),
+            "a version of a template",
+        )?;
+    }
     run(
         conn,
         "INSERT INTO template (number, ut_id, account, body) VALUES (?1, ?2, ?3, ?4)
@@ -250,7 +317,31 @@ fn put_template(conn: &Connection, template: &Template) -> Result<(), StoreError
             to_json(template, "a template")?,
         ),
         "a template",
-    )
+    )?;
+    if was.is_some_and(|was| is_reviewed(was.review, template.review)) {
+        let (number, review) = (template.number, template.review);
+        let at = when(template.updated_at, now);
+        let event = EventWhat::TemplateReviewed { number, review };
+        events::append(conn, template.account, at, &[event])?;
+    }
+    Ok(())
+}
+
+/// What is there now of something kept as JSON.
+fn body<T: DeserializeOwned>(conn: &Connection, sql: &str, id: i64) -> Result<Option<T>, StoreError> {
+    conn.prepare_cached(sql)
+        .and_then(|mut select| select.query_row([id], |row| json(row, 0)).optional())
+        .tried("read the catalog")
+}
+
+/// Whether a review has come to its end.
+fn is_reviewed(was: Review, now: Review) -> bool {
+    was == Review::Submitted && matches!(now, Review::Approved | Review::Rejected | Review::Disabled)
+}
+
+/// When something was changed: as it says itself if it does.
+fn when(updated_at: UnixMs, now: UnixMs) -> UnixMs {
+    if updated_at > 0 { updated_at } else { now }
 }
 
 fn replace_routes(conn: &Connection, routes: &[Route]) -> Result<(), StoreError> {

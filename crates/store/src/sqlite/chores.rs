@@ -1,6 +1,7 @@
-//! What the writer does beside commands: sealing, merging and deleting runs, a little with each group and
-//! more when nothing waits.
+//! What the writer does beside commands: sealing, merging and deleting runs, deleting the members of lists that
+//! are gone, a little with each group and more when nothing waits.
 
+use super::contacts;
 use super::error::Tried;
 use super::memory::{Memory, Shared, Work};
 use super::retention;
@@ -13,6 +14,8 @@ use std::sync::atomic::Ordering;
 pub(super) struct Chores {
     seals: Vec<Sealing>,
     merges: Vec<Merge>,
+    /// Whether members of lists that are gone were looked for and none were left.
+    lists_clean: bool,
 }
 
 /// A run being sealed.
@@ -30,6 +33,7 @@ pub(super) struct Done {
     steps: Vec<(Kind, SealStep)>,
     merged: Vec<(Kind, Sealed)>,
     dropped_run_gone: bool,
+    lists_clean: bool,
 }
 
 /// The index of a kind; numbers are shared with readers.
@@ -42,6 +46,11 @@ fn with_index<T>(memory: &mut Memory, shared: &Shared, kind: Kind, run: impl FnO
 }
 
 impl Chores {
+    /// A list may have gone.
+    pub(super) fn look_for_removed_lists(&mut self) {
+        self.lists_clean = false;
+    }
+
     /// Looks for work, between groups. `log_seq` is the last row of the receipt log. With `wait` what is
     /// being sorted is waited for.
     pub(super) fn plan(&mut self, memory: &mut Memory, shared: &Shared, log_seq: i64, wait: bool) {
@@ -60,13 +69,15 @@ impl Chores {
     /// Whether a group without commands has something to do.
     pub(super) fn are_due(&self, memory: &Memory) -> bool {
         let writable = self.seals.iter().any(|sealing| sealing.seal.is_writable());
-        writable || !self.merges.is_empty() || !memory.dropped.is_empty()
+        writable || !self.merges.is_empty() || !memory.dropped.is_empty() || !self.lists_clean
     }
 
     /// Does a piece of everything, within a group's transaction.
     pub(super) fn work(&mut self, work: &mut Work<'_>) -> Result<Done, StoreError> {
         let mut done = Done {
             dropped_run_gone: retention::housekeep(work)?,
+            lists_clean: self.lists_clean
+                || contacts::sweep(work.conn).tried("delete members of lists that are gone")?,
             ..Done::default()
         };
         for sealing in self.seals.iter().filter(|sealing| sealing.seal.is_writable()) {
@@ -108,6 +119,7 @@ impl Chores {
             let removed = with_index(memory, shared, kind, |index| index.merged(&merge, run));
             memory.dropped.extend(removed);
         }
+        self.lists_clean = done.lists_clean;
         if done.dropped_run_gone {
             memory.dropped.pop_front();
         }

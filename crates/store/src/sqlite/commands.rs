@@ -1,6 +1,7 @@
 //! What waits for the writer.
 
 use super::SqliteConfig;
+use super::errand::Errand;
 use super::metrics::Meters;
 use crate::{
     AcceptCommand, AcceptError, Accepted, AttemptId, AttemptStart, CarrierReceipt, CatalogChange, MessageId,
@@ -30,7 +31,9 @@ pub(super) enum Command {
     GiveUpReceipts(Vec<MessageId>, UnixMs, Reply<Vec<MessageId>>),
     ExpireParked(UnixMs, Reply<u64>),
     ExpireMessages(MessageId, Reply<bool>),
-    ChangeCatalog(Vec<CatalogChange>, Reply<u64>),
+    /// With a version: only if the catalog is still at it.
+    ChangeCatalog(Option<u64>, Vec<CatalogChange>, Reply<Option<u64>>),
+    Errand(Box<dyn Errand>),
     Probe(Reply<()>),
 }
 
@@ -45,7 +48,8 @@ impl Command {
             Self::RecordReceipts(receipts, _) => receipts.len(),
             Self::GiveUpReceipts(messages, ..) => messages.len(),
             Self::ExpireParked(..) | Self::ExpireMessages(..) => 1_000,
-            Self::ChangeCatalog(changes, _) => changes.len(),
+            Self::ChangeCatalog(_, changes, _) => changes.len(),
+            Self::Errand(errand) => errand.rows(),
             Self::Probe(_) => 1,
         }
     }
@@ -62,7 +66,11 @@ impl Command {
             Self::GiveUpReceipts(.., reply) => reply.send(Err(error)).is_err(),
             Self::ExpireParked(_, reply) => reply.send(Err(error)).is_err(),
             Self::ExpireMessages(_, reply) => reply.send(Err(error)).is_err(),
-            Self::ChangeCatalog(_, reply) => reply.send(Err(error)).is_err(),
+            Self::ChangeCatalog(.., reply) => reply.send(Err(error)).is_err(),
+            Self::Errand(errand) => {
+                errand.refuse(error);
+                false
+            }
             Self::Probe(reply) => reply.send(Err(error)).is_err(),
         };
     }

@@ -57,7 +57,7 @@ pub(super) fn find(
 }
 
 /// The ids of messages to these numbers, newest first. Ids of rows that are gone are among them.
-fn by_numbers(
+pub(super) fn by_numbers(
     conn: &Connection,
     shared: &Shared,
     range: &RangeInclusive<MessageId>,

@@ -8,6 +8,7 @@ use super::commands::{Command, Reply};
 use super::error::Tried;
 use super::memory::{Effects, Mark, Memory, Shared, Work};
 use super::runs::ENTRY_BYTES;
+use super::telling::{self, Told, Wanted};
 use super::{accept, attempts, catalog, queue, receipts, results, retention};
 use crate::{Accepted, CatalogChange, OnCommit, StoreError};
 use rusqlite::Connection;
@@ -15,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What is left to do for a command once its group is committed, or has failed.
-type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// A group while it runs.
 pub(super) struct Group<'g> {
@@ -28,6 +29,7 @@ pub(super) struct Group<'g> {
     mark: Option<Mark>,
     finishes: Vec<Finish>,
     rows: usize,
+    told: Told,
     /// Why nothing of the group counts.
     failed: Option<StoreError>,
 }
@@ -57,13 +59,18 @@ impl<'g> Group<'g> {
             mark: None,
             finishes: Vec::new(),
             rows: 0,
+            told: Told::default(),
             failed: None,
         };
         if let Some(mut work) = group.work() {
             let mark = work.mark();
             let prepared = prepare(&mut work);
             group.mark = Some(mark);
-            group.failed = prepared.tried("prepare a group").err();
+            match prepared.tried("prepare a group") {
+                Ok(true) => group.chores.look_for_removed_lists(),
+                Ok(false) => {}
+                Err(error) => group.failed = Some(error),
+            }
         }
         Ok(group)
     }
@@ -149,13 +156,20 @@ impl<'g> Group<'g> {
                 reply,
                 self.attempt(|work| retention::expire_messages(work, before)),
             ),
-            Command::ChangeCatalog(changes, reply) => answer(reply, self.change_catalog(&changes)),
+            Command::ChangeCatalog(version, changes, reply) => {
+                self.chores.look_for_removed_lists();
+                answer(reply, self.change_catalog(version, &changes))
+            }
+            Command::Errand(errand) => {
+                self.chores.look_for_removed_lists();
+                errand.run(self)
+            }
             Command::Probe(reply) => answer(reply, self.probe()),
         }
     }
 
     /// Runs what needs memory, which a tool has not.
-    fn attempt<T, E: From<StoreError>>(
+    pub(super) fn attempt<T, E: From<StoreError>>(
         &mut self,
         run: impl FnOnce(&mut Work<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -175,11 +189,24 @@ impl<'g> Group<'g> {
         result
     }
 
-    fn change_catalog(&mut self, changes: &[CatalogChange]) -> Result<u64, StoreError> {
+    fn change_catalog(
+        &mut self,
+        at_version: Option<u64>,
+        changes: &[CatalogChange],
+    ) -> Result<Option<u64>, StoreError> {
         let conn = self.conn;
-        let suppressed = self.memory.as_deref_mut().map(|memory| &mut memory.suppressed);
-        let (result, failed) = within_savepoint(conn, || catalog::change(conn, changes, suppressed));
+        let memory = self.memory.as_deref_mut();
+        let (result, failed) = within_savepoint(conn, || catalog::change(conn, at_version, changes, memory));
         self.failed = self.failed.take().or(failed);
+        if let Some(memory) = self.memory.as_deref_mut()
+            && changes.iter().any(telling::changes_what_is_wanted)
+        {
+            // For the commands that follow, as it is now: whatever came of the changes.
+            match Wanted::load(conn).tried("read what endpoints want") {
+                Ok(wanted) => memory.wanted = wanted,
+                Err(error) => self.failed = self.failed.take().or(Some(error)),
+            }
+        }
         result
     }
 
@@ -205,6 +232,7 @@ impl<'g> Group<'g> {
                 }
                 if let Some(memory) = self.memory {
                     self.chores.committed(memory, self.shared, done);
+                    memory.event_row = memory.event_row.max(self.told.row);
                 }
                 meters
                     .commands
@@ -214,6 +242,7 @@ impl<'g> Group<'g> {
             }
             Err(error) => {
                 tracing::error!(%error, "a group of commands could not be committed");
+                self.told.accounts.clear();
                 meters.groups_failed.fetch_add(1, Ordering::Relaxed);
                 self.take_back();
                 (Err(error), false)
@@ -221,6 +250,11 @@ impl<'g> Group<'g> {
         };
         for finish in self.finishes {
             finish(committed.clone());
+        }
+        if !self.told.accounts.is_empty()
+            && let Some(listener) = &*self.shared.listener.lock()
+        {
+            listener(&self.told.accounts);
         }
         Ended {
             committed: committed.is_ok(),
@@ -241,6 +275,7 @@ impl<'g> Group<'g> {
             if let Some(mark) = &self.mark {
                 logged = log_receipts(&mut work, mark, log_seq).tried("log receipt keys")?;
             }
+            self.told = telling::flush(&mut work)?;
             done = self.chores.work(&mut work)?;
         }
         let began = Instant::now();
@@ -261,16 +296,21 @@ impl<'g> Group<'g> {
             work.go_back(&mark);
             work.memory.queue_no.forget_reserved();
             work.memory.attempt.forget_reserved();
+            work.memory.wanted.taken_back();
+            work.memory.counters.taken_back();
         }
     }
 }
 
-/// What a group needs before its first command.
-fn prepare(work: &mut Work<'_>) -> rusqlite::Result<()> {
-    work.memory.suppressed.refresh(work.conn)?;
+/// What a group needs before its first command; true when another process has written since the last one.
+fn prepare(work: &mut Work<'_>) -> rusqlite::Result<bool> {
+    let written = work.memory.suppressed.refresh(work.conn)?;
+    if written || work.memory.wanted.is_stale() {
+        work.memory.wanted = Wanted::load(work.conn)?;
+    }
     work.memory.queue_no = work.memory.queue_no.reserve(work.conn)?;
     work.memory.attempt = work.memory.attempt.reserve(work.conn)?;
-    Ok(())
+    Ok(written)
 }
 
 fn execute(conn: &Connection, sql: &str) -> Result<(), StoreError> {
@@ -304,7 +344,8 @@ fn within_savepoint<T, E: From<StoreError>>(
     (result, back.err())
 }
 
-fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Finish {
+/// Answers when the group is committed, or has failed.
+pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Finish {
     Box::new(move |committed| {
         let _gone = reply.send(committed.and(result));
     })

@@ -1,12 +1,16 @@
 //! What the writer must know before it can begin.
 
 use super::codes::{ClassCode, Number, capped_key, number_key, request_key};
+use super::counters::Counters;
 use super::error::Tried;
+use super::events;
 use super::memory::{Memory, Reserved, Shared};
 use super::metrics::Meters;
 use super::parked::Parked;
 use super::runs::{Index, Kind, read_log};
+use super::series::SeriesMap;
 use super::suppressed::Suppressed;
+use super::telling::Wanted;
 use super::{SqliteConfig, attempts};
 use crate::{AccountId, CarrierNo, Lane, MessageId, StoreError};
 use parking_lot::{Mutex, RwLock};
@@ -35,6 +39,10 @@ pub(super) fn serve(
         requests: indexes.requests,
         parked: Parked::load(conn).tried("read parked receipts")?,
         suppressed: Suppressed::load(conn).tried("read suppressions")?,
+        wanted: Wanted::load(conn).tried("read what endpoints want")?,
+        series: SeriesMap::new(),
+        counters: Counters::load(conn).tried("read which counters are kept")?,
+        event_row: events::last_row(conn)?,
         batch: None,
         now: 0,
         sweep: MessageId(0),
@@ -55,6 +63,7 @@ pub(super) fn serve(
         lanes: Mutex::new(lanes(conn).tried("count what waits")?),
         open: RwLock::new(attempts::spans(&attempts::tidy(conn)?).collect()),
         meters,
+        listener: Mutex::default(),
     };
     Ok((shared, memory))
 }
@@ -74,6 +83,7 @@ pub(super) fn tool(
             lanes: Mutex::new(lanes(conn).tried("count what waits")?),
             open: RwLock::new(attempts::spans(&attempts::open(conn)?).collect()),
             meters,
+            listener: Mutex::default(),
         })
     })
 }

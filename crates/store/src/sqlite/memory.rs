@@ -4,11 +4,16 @@
 //! or taken back with the command. Only the indexes and the parked receipts change at once, because later
 //! commands of the same group must see it; both can be set back to a [`Mark`].
 
+use super::counters::{Counters, Moves};
 use super::parked::Parked;
 use super::runs::{Index, Kind, Sealed};
+use super::series::SeriesMap;
 use super::suppressed::Suppressed;
+use super::telling::{Noted, Wanted};
 use super::{SqliteConfig, metrics::Meters};
-use crate::{AccountId, AttemptId, CarrierNo, Lane, MessageId, QueueNo, StoreError, UnixMs};
+use crate::{
+    AccountId, AttemptId, CarrierNo, EventListener, Lane, MessageId, QueueNo, Series, StoreError, UnixMs,
+};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use sms::class::Class;
@@ -26,6 +31,8 @@ pub(super) struct Shared {
     pub(super) open: RwLock<HashMap<AttemptId, OpenSpan>>,
     /// Counters.
     pub(super) meters: Arc<Meters>,
+    /// Who is told that events were logged.
+    pub(super) listener: Mutex<Option<EventListener>>,
 }
 
 /// An attempt that is not closed.
@@ -109,6 +116,11 @@ pub(super) struct Memory {
     pub(super) requests: Index,
     pub(super) parked: Parked,
     pub(super) suppressed: Suppressed,
+    pub(super) wanted: Wanted,
+    pub(super) series: SeriesMap,
+    pub(super) counters: Counters,
+    /// The last row of the log of events that the listener has been told of.
+    pub(super) event_row: i64,
     /// The batch looked at last: results of one batch come together.
     pub(super) batch: Option<BatchSpan>,
     /// The newest time a command has told: what housekeeping goes by.
@@ -152,6 +164,13 @@ pub(super) struct Effects {
     pub(super) requests: usize,
     /// Runs that lead to nothing any more, by their numbers.
     pub(super) dropped: Vec<(Kind, i64)>,
+    /// What is counted. Written before the commit, as are the events.
+    pub(super) moves: Moves,
+    pub(super) events: Vec<Noted>,
+    /// Series whose rows were written.
+    pub(super) series: Vec<Series>,
+    /// Counters of hours before this have gone.
+    pub(super) counters_floor: i64,
     /// Where the sweep of old messages goes on.
     pub(super) sweep: Option<MessageId>,
 }
@@ -170,6 +189,10 @@ pub(super) struct Mark {
     delayed: i64,
     stored_requests: usize,
     dropped: usize,
+    moves: usize,
+    events: usize,
+    series: usize,
+    counters_floor: i64,
     sweep: Option<MessageId>,
 }
 
@@ -203,6 +226,10 @@ impl Work<'_> {
             delayed: self.effects.delayed,
             stored_requests: self.effects.requests,
             dropped: self.effects.dropped.len(),
+            moves: self.effects.moves.mark(),
+            events: self.effects.events.len(),
+            series: self.effects.series.len(),
+            counters_floor: self.effects.counters_floor,
             sweep: self.effects.sweep,
         }
     }
@@ -221,6 +248,12 @@ impl Work<'_> {
         self.effects.delayed = mark.delayed;
         self.effects.requests = mark.stored_requests;
         self.effects.dropped.truncate(mark.dropped);
+        self.effects.moves.go_back(mark.moves);
+        self.effects.events.truncate(mark.events);
+        self.effects.counters_floor = mark.counters_floor;
+        self.memory
+            .series
+            .forget(self.effects.series.drain(mark.series..));
         self.effects.sweep = mark.sweep;
     }
 
@@ -261,6 +294,10 @@ impl Work<'_> {
         self.memory.parked.forget_journal();
         self.memory.requests_since_purge += effects.requests;
         self.memory.sweep = effects.sweep.unwrap_or(self.memory.sweep);
+        self.memory.counters.raise_floor(effects.counters_floor);
+        meters
+            .series
+            .store(self.memory.series.len() as u64, Ordering::Relaxed);
         for (kind, no) in effects.dropped {
             let run = self.with_index(kind, |index| index.remove(no));
             self.memory.dropped.extend(run);
@@ -273,14 +310,7 @@ impl Work<'_> {
         id: MessageId,
         carrier: CarrierNo,
     ) -> Result<(Lane, BatchSpan), StoreError> {
-        let span = match self.memory.batch {
-            Some(span) if (span.first..=span.last).contains(&id) => span,
-            _ => {
-                let span = super::batch::span_of(self.conn, id)?;
-                self.memory.batch = Some(span);
-                span
-            }
-        };
+        let span = self.batch_of(id)?;
         Ok((
             Lane {
                 carrier,
@@ -289,6 +319,18 @@ impl Work<'_> {
             },
             span,
         ))
+    }
+
+    /// The batch of a message.
+    pub(super) fn batch_of(&mut self, id: MessageId) -> Result<BatchSpan, StoreError> {
+        if let Some(span) = self.memory.batch
+            && (span.first..=span.last).contains(&id)
+        {
+            return Ok(span);
+        }
+        let span = super::batch::span_of(self.conn, id)?;
+        self.memory.batch = Some(span);
+        Ok(span)
     }
 
     /// The index of a kind; numbers are shared with readers.

@@ -39,6 +39,9 @@ pub struct StoreMetrics {
     pub parked_dropped: u64,
     /// Sealed runs of all indexes.
     pub runs: u64,
+    /// Series (what is common to batches and counted apart) in memory; at most 32 768, others are read when they
+    /// come back.
+    pub series: u64,
 }
 
 /// The counters behind [`StoreMetrics`].
@@ -54,6 +57,7 @@ pub(super) struct Meters {
     pub(super) parked_dropped: AtomicU64,
     pub(super) delayed: AtomicU64,
     pub(super) runs: AtomicU64,
+    pub(super) series: AtomicU64,
     commits: Mutex<Commits>,
 }
 
@@ -94,6 +98,7 @@ impl Meters {
             parked: read(&self.parked),
             parked_dropped: read(&self.parked_dropped),
             runs: read(&self.runs),
+            series: read(&self.series),
         }
     }
 }

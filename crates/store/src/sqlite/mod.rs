@@ -30,26 +30,38 @@ mod chores;
 mod codes;
 mod commands;
 mod config;
+mod contacts;
+mod counters;
+mod errand;
 mod error;
+mod event_blob;
+mod events;
 mod find;
 mod group;
 mod ids_blob;
+mod inbound;
 mod load;
 mod memory;
 mod metrics;
 mod open;
 mod outcome;
+mod pages;
 mod parked;
 mod query;
 mod queue;
 mod readers;
 mod receipts;
+mod records;
 mod results;
 mod retention;
 mod runs;
 mod segments;
+mod series;
+mod statistics;
 mod story;
 mod suppressed;
+mod tasks;
+mod telling;
 mod writer;
 
 pub use config::SqliteConfig;
@@ -59,11 +71,12 @@ use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptId, AttemptStart, CarrierReceipt, Catalog,
     CatalogChange, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView, OnRelease, OpenAttempt,
     Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store, StoreError, Suppression,
-    TimelineEntry, UnixMs,
+    TemplateVersion, TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
 use checkpoint::Signal;
 use commands::{Command, Commands, Reply};
+use errand::Caller;
 use memory::Shared;
 use metrics::Meters;
 use open::{ServerLock, Turnstile};
@@ -195,8 +208,19 @@ impl SqliteStore {
     }
 
     async fn command<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        self.command_of(Caller::Engine, command).await
+    }
+
+    async fn command_of<T>(
+        &self,
+        caller: Caller,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await?;
+        match caller {
+            Caller::Client => self.commands.offer(command(reply))?,
+            Caller::Engine => self.commands.send(command(reply)).await?,
+        }
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -406,7 +430,32 @@ impl Store for SqliteStore {
     }
 
     async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError> {
-        self.command(|reply| Command::ChangeCatalog(changes, reply)).await
+        self.command(|reply| Command::ChangeCatalog(None, changes, reply))
+            .await?
+            .ok_or_else(|| StoreError::Other("the catalog was changed, but to no version".into()))
+    }
+
+    async fn change_catalog_at(
+        &self,
+        version: u64,
+        changes: Vec<CatalogChange>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.command_of(Caller::Client, |reply| {
+            Command::ChangeCatalog(Some(version), changes, reply)
+        })
+        .await
+    }
+
+    async fn template_versions(
+        &self,
+        number: i64,
+        versions_max: usize,
+    ) -> Result<Vec<TemplateVersion>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                catalog::template_versions(conn, number, versions_max)
+            })
+            .await
     }
 
     async fn suppressions(

@@ -2,7 +2,7 @@
 
 use super::codes::{ErrorCode, StateCode};
 use super::segments::{self, Segment};
-use crate::{AttemptId, CarrierNo, MessageId, StoreError, UnixMs};
+use crate::{AttemptId, CarrierNo, MessageId, StoreError, Tally, UnixMs};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sms::state::MessageState;
 
@@ -55,20 +55,22 @@ pub(super) struct Outcome {
     pub(super) error: Box<str>,
     /// Messages of more than one segment, as [`segments::encode`] writes them.
     pub(super) segments: Option<Vec<u8>>,
+    /// By which it is counted.
+    pub(super) tally: Tally,
 }
 
 /// The columns of [`Outcome::from_row`], in its order.
 pub(super) const COLUMNS: &str = "o.id, o.state, o.flags, o.carrier, o.bind, o.attempts, o.attempt, \
-     o.attempted_at, o.answered_in, o.changed_at, o.status, o.carrier_id, o.error, o.segments";
+     o.attempted_at, o.answered_in, o.changed_at, o.status, o.carrier_id, o.error, o.segments, o.tally";
 /// How many [`COLUMNS`] are.
-pub(super) const COLUMNS_COUNT: usize = 14;
+pub(super) const COLUMNS_COUNT: usize = 15;
 
 const INSERT: &str = "INSERT OR IGNORE INTO outcome (id, state, flags, carrier, bind, attempts, attempt, \
-     attempted_at, answered_in, changed_at, status, carrier_id, error, segments) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+     attempted_at, answered_in, changed_at, status, carrier_id, error, segments, tally) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 const REPLACE: &str = "INSERT OR REPLACE INTO outcome (id, state, flags, carrier, bind, attempts, attempt, \
-     attempted_at, answered_in, changed_at, status, carrier_id, error, segments) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+     attempted_at, answered_in, changed_at, status, carrier_id, error, segments, tally) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 impl Outcome {
     /// From the columns of a row from `at` on; `None` when the join found none.
@@ -92,6 +94,7 @@ impl Outcome {
             carrier_id: row.get(at + 11)?,
             error: row.get_ref(at + 12)?.as_str()?.trim_end_matches(' ').into(),
             segments: row.get(at + 13)?,
+            tally: Tally::from_i64(row.get(at + 14)?),
         }))
     }
 
@@ -129,6 +132,7 @@ impl Outcome {
             self.carrier_id.as_deref(),
             ErrorCode(&self.error),
             self.segments.as_deref(),
+            self.tally.to_i64(),
         ))
     }
 

@@ -328,7 +328,7 @@ impl Range {
         let key = QueueKey { lane, no: self.no };
         let mut select = conn
             .prepare_cached(
-                "SELECT id, msisdn, params FROM message WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+                "SELECT id, msisdn, params, segments FROM message WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
             )
             .tried("read what waits")?;
         let left = as_count(messages_max - found.len());
@@ -340,6 +340,7 @@ impl Range {
                     msisdn: row.get::<_, Number>(1)?.0,
                     params: row.get(2)?,
                     batch: Arc::clone(&batch),
+                    segments: row.get(3)?,
                     attempts: self.attempts,
                     last_attempt: self.last_attempt,
                 })

@@ -6,8 +6,9 @@ use super::memory::Work;
 use super::outcome::{Flags, Outcome};
 use super::segments;
 use super::story;
-use crate::{CarrierReceipt, MessageId, ReceiptFate, StoreError, TimelineEntry, TimelineKind, UnixMs};
-use rusqlite::Connection;
+use super::telling::{self, Change};
+use crate::{CarrierReceipt, MessageId, ReceiptFate, StoreError, Tally, TimelineEntry, TimelineKind, UnixMs};
+use rusqlite::{Connection, OptionalExtension};
 use sms::state::MessageState;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::atomic::Ordering;
@@ -111,7 +112,17 @@ pub(super) fn apply(
     receipt: &CarrierReceipt,
 ) -> Result<Option<Applied>, StoreError> {
     let told = receipt.state.message_state();
-    if told.is_final() && ends(work, id, receipt, told).tried("record a receipt")? {
+    if told.is_final()
+        && let Some(tally) = ends(work, id, receipt, told).tried("record a receipt")?
+    {
+        let change = Change {
+            id,
+            tally,
+            from: (MessageState::Submitted, ""),
+            to: (told, ErrorCode(&receipt.error).kept()),
+            at: receipt.received_at,
+        };
+        telling::changed(work, change)?;
         return Ok(Some(Applied {
             state: told,
             repeated: false,
@@ -132,30 +143,52 @@ pub(super) fn apply(
     to_whole(work, outcome, receipt, told).map(Some)
 }
 
-/// The common case in one statement: the message has one segment, is submitted and ends here.
+/// The common case in one statement: the message has one segment, is submitted and ends here. Tells by what it
+/// is counted.
 fn ends(
     work: &Work<'_>,
     id: MessageId,
     receipt: &CarrierReceipt,
     told: MessageState,
-) -> rusqlite::Result<bool> {
-    let changed = work
-        .conn
+) -> rusqlite::Result<Option<Tally>> {
+    work.conn
         .prepare_cached(
             "UPDATE outcome SET state = ?4, flags = flags | ?5, changed_at = ?6, error = ?7
-             WHERE id = ?1 AND carrier = ?2 AND carrier_id = ?3 AND state = ?8",
+             WHERE id = ?1 AND carrier = ?2 AND carrier_id = ?3 AND state = ?8 RETURNING tally",
         )?
-        .execute((
-            id.0,
-            receipt.carrier.0,
-            receipt.carrier_id.as_str(),
-            StateCode(told),
-            Flags::BY_RECEIPT_BIT,
-            receipt.received_at,
-            ErrorCode(&receipt.error),
-            StateCode(MessageState::Submitted),
-        ))?;
-    Ok(changed == 1)
+        .query_row(
+            (
+                id.0,
+                receipt.carrier.0,
+                receipt.carrier_id.as_str(),
+                StateCode(told),
+                Flags::BY_RECEIPT_BIT,
+                receipt.received_at,
+                ErrorCode(&receipt.error),
+                StateCode(MessageState::Submitted),
+            ),
+            |row| row.get(0),
+        )
+        .optional()
+        .map(|tally| tally.map(Tally::from_i64))
+}
+
+/// A message's outcome was written anew: what was its state before is told.
+fn changed(
+    work: &mut Work<'_>,
+    outcome: &Outcome,
+    state: MessageState,
+    error: &str,
+    at: UnixMs,
+) -> Result<(), StoreError> {
+    let change = Change {
+        id: outcome.id,
+        tally: outcome.tally,
+        from: (state, error),
+        to: (outcome.state, &outcome.error),
+        at,
+    };
+    telling::changed(work, change)
 }
 
 /// A receipt for a message of one segment, in the uncommon cases: not final, repeated, or a correction.
@@ -177,6 +210,7 @@ fn to_whole(
         let earlier = story::of_receipts(&outcome)?;
         story::trace(work.conn, outcome.id, earlier).tried("trace an earlier receipt")?;
     }
+    let (state, error) = (outcome.state, outcome.error.clone());
     outcome.state = told;
     outcome.changed_at = receipt.received_at;
     if told.is_final() {
@@ -186,6 +220,7 @@ fn to_whole(
         trace_receipt(work, outcome.id, receipt, 1, told)?;
     }
     outcome.replace(work.conn).tried("record a receipt")?;
+    changed(work, &outcome, state, &error, receipt.received_at)?;
     Ok(Applied {
         state: told,
         repeated: false,
@@ -225,17 +260,19 @@ fn to_segment(
     }
     outcome.segments = Some(segments::encode(&segments));
     let state = segments::state_of(&segments);
-    let changed = outcome.state.may_become(state);
-    if changed {
+    let (state_before, error_before) = (outcome.state, outcome.error.clone());
+    let is_changed = state_before.may_become(state);
+    if is_changed {
         outcome.state = state;
         outcome.changed_at = receipt.received_at;
         outcome.flags = outcome.flags.with_receipt();
         outcome.error = ErrorCode(&receipt.error).kept().into();
     }
     outcome.replace(work.conn).tried("record a receipt")?;
+    changed(work, &outcome, state_before, &error_before, receipt.received_at)?;
     Ok(Some(Applied {
         state: outcome.state,
-        repeated: was_final && !changed,
+        repeated: was_final && !is_changed,
     }))
 }
 
@@ -312,7 +349,9 @@ pub(super) fn give_up(
 ) -> Result<Vec<MessageId>, StoreError> {
     let conn = work.conn;
     let mut update = conn
-        .prepare_cached("UPDATE outcome SET state = ?2, changed_at = ?3 WHERE id = ?1 AND state = ?4")
+        .prepare_cached(
+            "UPDATE outcome SET state = ?2, changed_at = ?3 WHERE id = ?1 AND state = ?4 RETURNING tally, error",
+        )
         .tried("give up on receipts")?;
     let (unknown, submitted) = (
         StateCode(MessageState::Unknown),
@@ -320,15 +359,24 @@ pub(super) fn give_up(
     );
     let mut ended = Vec::with_capacity(messages.len());
     for &id in messages {
-        if update
-            .execute((id.0, unknown, now, submitted))
-            .tried("give up on a receipt")?
-            == 1
-        {
-            let kind = TimelineKind::State(MessageState::Unknown);
-            story::trace(conn, id, [TimelineEntry { at: now, kind }]).tried("trace a message's end")?;
-            ended.push(id);
-        }
+        let waited: Option<(i64, String)> = update
+            .query_row((id.0, unknown, now, submitted), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+            .tried("give up on a receipt")?;
+        let Some((tally, error)) = waited else { continue };
+        let kind = TimelineKind::State(MessageState::Unknown);
+        story::trace(conn, id, [TimelineEntry { at: now, kind }]).tried("trace a message's end")?;
+        let change = Change {
+            id,
+            tally: Tally::from_i64(tally),
+            from: (MessageState::Submitted, ""),
+            to: (MessageState::Unknown, error.trim_end_matches(' ')),
+            at: now,
+        };
+        telling::changed(work, change)?;
+        ended.push(id);
     }
     Ok(ended)
 }

@@ -4,10 +4,11 @@ use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
 use super::segments::{self, Segment};
+use super::telling::{self, Change};
 use super::{attempts, codes::receipt_key, queue, receipts, story};
 use crate::{
     Answer, AttemptId, AttemptOutcome, CarrierNo, Lane, MessageId, Next, RecordResults, ResultFate,
-    SegmentAnswer, StoreError, TimelineEntry, TimelineKind, UnixMs,
+    SegmentAnswer, SeriesNo, StoreError, TimelineEntry, TimelineKind, UnixMs,
 };
 use sms::state::MessageState;
 
@@ -57,9 +58,23 @@ impl Recording {
         let mut outcome = outcome_of(result, bind);
         // Nearly always the first and only one.
         let inserted = result.attempts <= 1 && outcome.insert(work.conn).tried("record a result")?;
-        if !inserted && !overwrite(work, result, &mut outcome)? {
-            return Ok(outcome.state);
-        }
+        let earlier = if inserted {
+            None
+        } else {
+            match overwrite(work, result, &mut outcome)? {
+                Overwritten::Stands => return Ok(outcome.state),
+                Overwritten::Replaced(earlier) => earlier,
+            }
+        };
+        let earlier = earlier.as_ref().map(|earlier| (earlier.state, &*earlier.error));
+        let change = Change {
+            id: result.id,
+            tally: outcome.tally,
+            from: earlier.unwrap_or((MessageState::Queued, "")),
+            to: (outcome.state, &outcome.error),
+            at: result.answered_at,
+        };
+        telling::changed(work, change)?;
         if outcome.flags.traced() {
             story::trace(work.conn, result.id, story_of(result, bind)).tried("trace an attempt")?;
         }
@@ -168,6 +183,7 @@ fn outcome_of(result: &AttemptOutcome, bind: u16) -> Outcome {
         carrier_id,
         error: Box::default(),
         segments,
+        tally: result.tally,
     }
 }
 
@@ -206,28 +222,39 @@ fn carrier_ids(answer: &Answer) -> impl Iterator<Item = &sms::receipt::CarrierId
         .filter_map(|answer| answer.carrier_id.as_ref())
 }
 
-/// Writes over the row of an earlier result; false when that one stands: it ended the message, or belongs to
-/// a later attempt. What would be lost of its story is traced.
+/// What came of writing over an earlier result.
+enum Overwritten {
+    /// That one stands: it ended the message, or belongs to a later attempt.
+    Stands,
+    /// What was there, if anything was.
+    Replaced(Option<Outcome>),
+}
+
+/// Writes over the row of an earlier result. What would be lost of its story is traced.
 fn overwrite(
     work: &mut Work<'_>,
     result: &AttemptOutcome,
     outcome: &mut Outcome,
-) -> Result<bool, StoreError> {
-    if let Some(earlier) = Outcome::read(work.conn, result.id).tried("read an earlier result")? {
+) -> Result<Overwritten, StoreError> {
+    let earlier = Outcome::read(work.conn, result.id).tried("read an earlier result")?;
+    if let Some(earlier) = &earlier {
         let ended = earlier.state.is_final() && !earlier.state.may_become(outcome.state);
         if ended || earlier.attempt > outcome.attempt {
             story::trace(work.conn, result.id, story_of(result, outcome.bind))
                 .tried("trace a late result")?;
             outcome.state = earlier.state;
-            return Ok(false);
+            return Ok(Overwritten::Stands);
         }
-        let lost = story::of_attempt(&earlier)?;
+        if outcome.tally.series == SeriesNo(0) {
+            outcome.tally = earlier.tally;
+        }
+        let lost = story::of_attempt(earlier)?;
         if !lost.is_empty() && earlier.attempt != outcome.attempt {
             story::trace(work.conn, result.id, lost).tried("trace an earlier attempt")?;
         }
     }
     outcome.replace(work.conn).tried("record a result")?;
-    Ok(true)
+    Ok(Overwritten::Replaced(earlier))
 }
 
 /// What a result adds to the story of its message.

@@ -48,12 +48,13 @@ impl Suppressed {
         })
     }
 
-    /// Makes the filter anew when another process has written.
-    pub(super) fn refresh(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        if data_version(conn)? != self.data_version {
+    /// Makes the filter anew when another process has written; true when one has.
+    pub(super) fn refresh(&mut self, conn: &Connection) -> rusqlite::Result<bool> {
+        let written = data_version(conn)? != self.data_version;
+        if written {
             *self = Self::load(conn)?;
         }
-        Ok(())
+        Ok(written)
     }
 
     /// A suppression was added here. Added too much when its command is taken back, which does no harm.

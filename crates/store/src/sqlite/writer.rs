@@ -28,6 +28,8 @@ pub(super) struct Writer {
     log_seq: i64,
     group_rows_max: usize,
     group_time_max: Duration,
+    /// What a receipt took in the last group that had some.
+    receipt_cost: Duration,
 }
 
 /// However the thread ends, nobody waits for it in vain.
@@ -66,6 +68,7 @@ impl Writer {
             log_seq,
             group_rows_max: config.group_rows_max,
             group_time_max: Duration::from_millis(config.group_ms_max),
+            receipt_cost: Duration::ZERO,
         })
     }
 
@@ -145,24 +148,29 @@ impl Writer {
         // Receipts go last: one that overtook its answer on another session finds it, where it would have to be
         // looked for in everything sealed and then parked.
         let mut receipts = Vec::new();
-        let mut receipt_rows = 0;
+        let mut receipt_rows = 0u32;
         while let Some(command) = next {
             if matches!(command, Command::RecordReceipts(..)) {
-                receipt_rows += command.rows();
+                receipt_rows += u32::try_from(command.rows()).unwrap_or(u32::MAX);
                 receipts.push(command);
             } else {
                 group.run(command);
             }
-            let full = group.rows() + receipt_rows >= self.group_rows_max
-                || started.elapsed() >= self.group_time_max;
+            let ahead = self.receipt_cost.saturating_mul(receipt_rows);
+            let full = group.rows() + receipt_rows as usize >= self.group_rows_max
+                || started.elapsed() + ahead >= self.group_time_max;
             next = if full || group.has_failed() {
                 None
             } else {
                 commands.take()
             };
         }
+        let receipts_began = Instant::now();
         for command in receipts {
             group.run(command);
+        }
+        if let Some(cost) = receipts_began.elapsed().checked_div(receipt_rows) {
+            self.receipt_cost = cost;
         }
         let ended = group.end(self.log_seq + 1);
         self.log_seq += i64::from(ended.logged);

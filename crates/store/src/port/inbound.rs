@@ -1,0 +1,80 @@
+//! Inbound messages: what people write (MO).
+
+use super::{AccountId, CarrierNo, InboundId, MessageId, UnixMs};
+use sms::phone::Msisdn;
+
+/// One part of what a person wrote, as it came off a carrier. Most messages have one.
+#[derive(Debug, Clone)]
+pub struct NewInbound {
+    /// Whose customer wrote, as routing says; `None` when nobody knows.
+    pub account: Option<AccountId>,
+    /// The carrier it came from.
+    pub carrier: CarrierNo,
+    /// Who wrote: E.164 digits where they could be read as such, else as the carrier wrote it.
+    pub from: Box<str>,
+    /// To which number or code, as the carrier wrote it.
+    pub to: Box<str>,
+    /// The text of the part.
+    pub text: Box<str>,
+    /// The message it seems to answer: the newest one to that number.
+    pub answers: Option<MessageId>,
+    /// When it came.
+    pub received_at: UnixMs,
+    /// Present when it is one of several.
+    pub part: Option<InboundPart>,
+}
+
+/// Where a part belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InboundPart {
+    /// The reference common to all parts.
+    pub reference: u16,
+    /// Its number, from 1.
+    pub number: u8,
+    /// How many there are.
+    pub total: u8,
+}
+
+/// What recording a part came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InboundFate {
+    /// The message is whole, and was told as an event.
+    Whole(InboundId),
+    /// Other parts are missing.
+    Waiting,
+    /// It was here already (a carrier that sends again what it got an answer for).
+    Repeated,
+}
+
+/// What a person wrote, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// Its id: time-ordered like a message's.
+    pub id: InboundId,
+    /// See [`NewInbound::account`].
+    pub account: Option<AccountId>,
+    /// See [`NewInbound::carrier`].
+    pub carrier: CarrierNo,
+    /// See [`NewInbound::from`].
+    pub from: Box<str>,
+    /// See [`NewInbound::to`].
+    pub to: Box<str>,
+    /// The whole text.
+    pub text: Box<str>,
+    /// See [`NewInbound::answers`].
+    pub answers: Option<MessageId>,
+    /// When its last part came.
+    pub received_at: UnixMs,
+}
+
+/// Which number's newest message is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct LastTo {
+    /// The number.
+    pub msisdn: Msisdn,
+    /// Not older than this.
+    pub since: UnixMs,
+    /// Only through this carrier.
+    pub carrier: Option<CarrierNo>,
+}

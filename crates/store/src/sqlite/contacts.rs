@@ -1,0 +1,544 @@
+//! Contact lists and their members.
+//!
+//! A list that is removed is gone with its row; its members are deleted by [`sweep`], some with each group of
+//! commands, and what is still to be deleted is in a table, so a kill in between leaves nothing behind.
+
+use super::SqliteStore;
+use super::codes::{Number, as_count, written_from_sql, written_to_sql};
+use super::errand::Caller;
+use super::error::Tried;
+use super::pages::{Wanted, walk};
+use super::query::snapshot;
+use super::readers::Purpose;
+use super::tasks;
+use crate::{
+    AccountId, Contact, ContactList, ContactRefusal, Contacts, Page, PutContact, StoreError, Task, TaskState,
+    TaskStep, UnixMs,
+};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row};
+use sms::phone::Msisdn;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// Members of removed lists deleted with one group of commands: a few milliseconds.
+const MEMBERS_A_STEP: usize = 500;
+
+const LIST: &str = "id, account, name, description, members, created_at, updated_at";
+const CONTACT: &str = "id, list, msisdn, written, user_name, vars, created_at, updated_at";
+
+#[async_trait]
+impl Contacts for SqliteStore {
+    async fn add_list(
+        &self,
+        account: AccountId,
+        name: Box<str>,
+        description: Box<str>,
+        now: UnixMs,
+        lists_max: u64,
+    ) -> Result<Result<ContactList, ContactRefusal>, StoreError> {
+        self.errand(Caller::Client, 1, move |work| {
+            add_list(work.conn, account, name, description, now, lists_max).tried("make a list")
+        })
+        .await
+    }
+
+    async fn change_list(
+        &self,
+        account: AccountId,
+        id: i64,
+        name: Option<Box<str>>,
+        description: Option<Box<str>>,
+        now: UnixMs,
+    ) -> Result<Result<ContactList, ContactRefusal>, StoreError> {
+        self.errand(Caller::Client, 1, move |work| {
+            change_list(work.conn, account, id, name, description, now).tried("change a list")
+        })
+        .await
+    }
+
+    async fn remove_list(
+        &self,
+        account: AccountId,
+        id: i64,
+    ) -> Result<Result<(), ContactRefusal>, StoreError> {
+        self.errand(Caller::Client, 1, move |work| {
+            remove_list(work.conn, account, id).tried("remove a list")
+        })
+        .await
+    }
+
+    async fn list_named(
+        &self,
+        account: AccountId,
+        name: Box<str>,
+    ) -> Result<Option<ContactList>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                conn.prepare_cached(&format!(
+                    "SELECT {LIST} FROM contact_list WHERE account = ?1 AND name = ?2"
+                ))
+                .and_then(|mut select| select.query_row((account.0, &name), list_from).optional())
+                .tried("read a list")
+            })
+            .await
+    }
+
+    async fn lists(
+        &self,
+        account: AccountId,
+        name_contains: Box<str>,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Page<ContactList>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                let wanted = Wanted::new(&name_contains);
+                conn.prepare_cached(&format!(
+                    "SELECT {LIST} FROM contact_list WHERE account = ?1 ORDER BY id"
+                ))
+                .and_then(|mut select| {
+                    walk(&mut select, [account.0], "name", &wanted, (offset, limit), list_from)
+                })
+                .tried("read lists")
+            })
+            .await
+    }
+
+    async fn put_contacts(
+        &self,
+        account: AccountId,
+        list: i64,
+        contacts: Vec<PutContact>,
+        now: UnixMs,
+        members_max: u64,
+    ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError> {
+        self.errand(Caller::Client, contacts.len(), move |work| {
+            put_contacts(work.conn, account, list, contacts, now, members_max).tried("change members of a list")
+        })
+        .await
+    }
+
+    async fn remove_contact(
+        &self,
+        account: AccountId,
+        list: i64,
+        msisdn: Msisdn,
+        now: UnixMs,
+    ) -> Result<Result<(), ContactRefusal>, StoreError> {
+        self.errand(Caller::Client, 1, move |work| {
+            remove_contact(work.conn, account, list, msisdn, now).tried("remove a member")
+        })
+        .await
+    }
+
+    async fn contacts(
+        &self,
+        account: AccountId,
+        list: i64,
+        msisdn: Option<Msisdn>,
+        name_contains: Box<str>,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Page<Contact>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                snapshot(conn, || {
+                    let wanted = Wanted::new(&name_contains);
+                    contacts(conn, (account, list), msisdn, &wanted, offset, limit).tried("read members")
+                })
+            })
+            .await
+    }
+
+    async fn contacts_after(
+        &self,
+        list: i64,
+        after: i64,
+        last: i64,
+        contacts_max: usize,
+    ) -> Result<Vec<Contact>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                conn.prepare_cached(&format!(
+                    "SELECT {CONTACT} FROM contact
+                     WHERE list = ?1 AND id > ?2 AND id <= ?3
+                       AND EXISTS (SELECT 1 FROM contact_list WHERE contact_list.id = ?1)
+                     ORDER BY id LIMIT ?4"
+                ))
+                .and_then(|mut select| {
+                    select
+                        .query_map((list, after, last, as_count(contacts_max)), contact_from)?
+                        .collect()
+                })
+                .tried("read members")
+            })
+            .await
+    }
+
+    async fn add_task(
+        &self,
+        account: AccountId,
+        lists: Vec<i64>,
+        request: Box<str>,
+        due: UnixMs,
+        now: UnixMs,
+    ) -> Result<Result<Task, ContactRefusal>, StoreError> {
+        self.errand(Caller::Client, 1, move |work| {
+            tasks::add(work.conn, account, lists, request, due, now).tried("make a task")
+        })
+        .await
+    }
+
+    async fn task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                let task = tasks::of(conn, id).tried("read a task")?;
+                Ok(task.filter(|task| task.account == account))
+            })
+            .await
+    }
+
+    async fn open_tasks(&self, tasks_max: usize) -> Result<Vec<Task>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                tasks::open(conn, tasks_max).tried("read open tasks")
+            })
+            .await
+    }
+
+    async fn change_task(
+        &self,
+        id: i64,
+        state: TaskState,
+        step: Option<TaskStep>,
+        error: Box<str>,
+        now: UnixMs,
+    ) -> Result<Option<Task>, StoreError> {
+        self.errand(Caller::Engine, 1, move |work| {
+            tasks::change(work.conn, id, state, step, &error, now).tried("change a task")
+        })
+        .await
+    }
+}
+
+/// Takes away all lists of an account, as [`Contacts::remove_list`] does each.
+pub(super) fn remove_lists_of(conn: &Connection, account: AccountId) -> rusqlite::Result<()> {
+    for sql in [
+        "INSERT INTO removed_list (id) SELECT id FROM contact_list WHERE account = ?1",
+        "DELETE FROM contact_list WHERE account = ?1",
+    ] {
+        conn.prepare_cached(sql)?.execute([account.0])?;
+    }
+    Ok(())
+}
+
+/// Deletes some members of lists that are gone; true when there are none left.
+pub(super) fn sweep(conn: &Connection) -> rusqlite::Result<bool> {
+    let list: Option<i64> = conn
+        .prepare_cached("SELECT id FROM removed_list ORDER BY id LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let Some(list) = list else { return Ok(true) };
+    let deleted = conn
+        .prepare_cached(
+            "DELETE FROM contact WHERE list = ?1
+             AND id IN (SELECT id FROM contact WHERE list = ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .execute((list, as_count(MEMBERS_A_STEP)))?;
+    if deleted < MEMBERS_A_STEP {
+        conn.prepare_cached("DELETE FROM removed_list WHERE id = ?1")?
+            .execute([list])?;
+    }
+    Ok(false)
+}
+
+fn list_from(row: &Row<'_>) -> rusqlite::Result<ContactList> {
+    Ok(ContactList {
+        id: row.get(0)?,
+        account: AccountId(row.get(1)?),
+        name: row.get(2)?,
+        description: row.get(3)?,
+        members: row.get(4)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
+    })
+}
+
+/// A list of an account.
+pub(super) fn list_of(conn: &Connection, account: AccountId, id: i64) -> rusqlite::Result<Option<ContactList>> {
+    conn.prepare_cached(&format!(
+        "SELECT {LIST} FROM contact_list WHERE id = ?1 AND account = ?2"
+    ))?
+    .query_row((id, account.0), list_from)
+    .optional()
+}
+
+/// Whether another list of the account has that name.
+fn is_taken(conn: &Connection, account: AccountId, name: &str, but: i64) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM contact_list WHERE account = ?1 AND name = ?2 AND id <> ?3")?
+        .exists((account.0, name, but))
+}
+
+fn add_list(
+    conn: &Connection,
+    account: AccountId,
+    name: Box<str>,
+    description: Box<str>,
+    now: UnixMs,
+    lists_max: u64,
+) -> rusqlite::Result<Result<ContactList, ContactRefusal>> {
+    if is_taken(conn, account, &name, 0)? {
+        return Ok(Err(ContactRefusal::NameTaken));
+    }
+    let lists: u64 = conn
+        .prepare_cached("SELECT count(*) FROM contact_list WHERE account = ?1")?
+        .query_row([account.0], |row| row.get(0))?;
+    if lists >= lists_max {
+        return Ok(Err(ContactRefusal::Full));
+    }
+    let id = conn
+        .prepare_cached(
+            "INSERT INTO contact_list (account, name, description, members, created_at, updated_at)
+             VALUES (?1, ?2, ?3, 0, ?4, ?4)",
+        )?
+        .insert((account.0, &name, &description, now))?;
+    Ok(Ok(ContactList {
+        id,
+        account,
+        name,
+        description,
+        members: 0,
+        created_at: now,
+        updated_at: now,
+    }))
+}
+
+fn change_list(
+    conn: &Connection,
+    account: AccountId,
+    id: i64,
+    name: Option<Box<str>>,
+    description: Option<Box<str>>,
+    now: UnixMs,
+) -> rusqlite::Result<Result<ContactList, ContactRefusal>> {
+    let Some(list) = list_of(conn, account, id)? else {
+        return Ok(Err(ContactRefusal::NoList));
+    };
+    let list = ContactList {
+        name: name.unwrap_or(list.name),
+        description: description.unwrap_or(list.description),
+        updated_at: now,
+        ..list
+    };
+    if is_taken(conn, account, &list.name, id)? {
+        return Ok(Err(ContactRefusal::NameTaken));
+    }
+    conn.prepare_cached("UPDATE contact_list SET name = ?2, description = ?3, updated_at = ?4 WHERE id = ?1")?
+        .execute((id, &list.name, &list.description, now))?;
+    Ok(Ok(list))
+}
+
+fn remove_list(
+    conn: &Connection,
+    account: AccountId,
+    id: i64,
+) -> rusqlite::Result<Result<(), ContactRefusal>> {
+    if list_of(conn, account, id)?.is_none() {
+        return Ok(Err(ContactRefusal::NoList));
+    }
+    if tasks::send_to(conn, account, id)? {
+        return Ok(Err(ContactRefusal::InUse));
+    }
+    for sql in [
+        "DELETE FROM contact_list WHERE id = ?1",
+        "INSERT INTO removed_list (id) VALUES (?1)",
+    ] {
+        conn.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(Ok(()))
+}
+
+fn contact_from(row: &Row<'_>) -> rusqlite::Result<Contact> {
+    let msisdn = row.get::<_, Number>(2)?.0;
+    Ok(Contact {
+        id: row.get(0)?,
+        list: row.get(1)?,
+        msisdn,
+        written: written_from_sql(row.get_ref(3)?, msisdn)?,
+        user_name: row.get(4)?,
+        vars: row.get(5)?,
+        created_at: row.get(6)?,
+        updated_at: row.get(7)?,
+    })
+}
+
+fn contact_of(conn: &Connection, list: i64, msisdn: Msisdn) -> rusqlite::Result<Option<Contact>> {
+    conn.prepare_cached(&format!(
+        "SELECT {CONTACT} FROM contact WHERE list = ?1 AND msisdn = ?2"
+    ))?
+    .query_row((list, Number(msisdn)), contact_from)
+    .optional()
+}
+
+/// How many members more a list has, and when that was.
+fn count(conn: &Connection, list: i64, more: i64, now: UnixMs) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE contact_list SET members = members + ?2, updated_at = ?3 WHERE id = ?1")?
+        .execute((list, more, now))?;
+    Ok(())
+}
+
+fn put_contacts(
+    conn: &Connection,
+    account: AccountId,
+    list: i64,
+    puts: Vec<PutContact>,
+    now: UnixMs,
+    members_max: u64,
+) -> rusqlite::Result<Result<Vec<Contact>, ContactRefusal>> {
+    let Some(ContactList { members, .. }) = list_of(conn, account, list)? else {
+        return Ok(Err(ContactRefusal::NoList));
+    };
+    let numbers: Vec<Msisdn> = puts.iter().map(|put| put.msisdn).collect();
+    let last = last_contact(conn)?;
+    let mut next = last;
+    let mut changed: HashMap<Msisdn, Contact> = HashMap::with_capacity(puts.len());
+    for put in puts {
+        let contact = match changed.entry(put.msisdn) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let contact = match contact_of(conn, list, put.msisdn)? {
+                    Some(contact) => contact,
+                    None => {
+                        next += 1;
+                        Contact {
+                            id: next,
+                            list,
+                            msisdn: put.msisdn,
+                            written: Box::default(),
+                            user_name: Box::default(),
+                            vars: "{}".into(),
+                            created_at: now,
+                            updated_at: now,
+                        }
+                    }
+                };
+                entry.insert(contact)
+            }
+        };
+        contact.written = put.written;
+        contact.user_name = put.user_name.unwrap_or_else(|| std::mem::take(&mut contact.user_name));
+        contact.vars = put.vars.unwrap_or_else(|| std::mem::take(&mut contact.vars));
+        contact.updated_at = now;
+    }
+    let more = next - last;
+    if more > 0 && members.saturating_add_signed(more) > members_max {
+        return Ok(Err(ContactRefusal::Full));
+    }
+    write_contacts(conn, changed.values())?;
+    if more > 0 {
+        conn.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'contact_last'")?
+            .execute([next])?;
+    }
+    count(conn, list, more, now)?;
+    Ok(Ok(numbers
+        .iter()
+        .filter_map(|number| changed.get(number).cloned())
+        .collect()))
+}
+
+/// Writes members as they are now, in the order of their ids: new ones lie at the right edge.
+fn write_contacts<'c>(
+    conn: &Connection,
+    contacts: impl Iterator<Item = &'c Contact>,
+) -> rusqlite::Result<()> {
+    let mut contacts: Vec<&Contact> = contacts.collect();
+    contacts.sort_unstable_by_key(|contact| contact.id);
+    let mut upsert = conn.prepare_cached(
+        "INSERT INTO contact (list, id, msisdn, written, user_name, vars, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (list, id) DO UPDATE SET written = excluded.written, user_name = excluded.user_name,
+             vars = excluded.vars, updated_at = excluded.updated_at",
+    )?;
+    for contact in contacts {
+        upsert.execute((
+            contact.list,
+            contact.id,
+            Number(contact.msisdn),
+            written_to_sql(&contact.written, contact.msisdn),
+            &contact.user_name,
+            &contact.vars,
+            contact.created_at,
+            contact.updated_at,
+        ))?;
+    }
+    Ok(())
+}
+
+/// The last id that was given to a member of any list.
+pub(super) fn last_contact(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("SELECT value FROM meta WHERE key = 'contact_last'")?
+        .query_row([], |row| row.get(0))
+}
+
+fn remove_contact(
+    conn: &Connection,
+    account: AccountId,
+    list: i64,
+    msisdn: Msisdn,
+    now: UnixMs,
+) -> rusqlite::Result<Result<(), ContactRefusal>> {
+    if list_of(conn, account, list)?.is_none() {
+        return Ok(Err(ContactRefusal::NoList));
+    }
+    let removed = conn
+        .prepare_cached("DELETE FROM contact WHERE list = ?1 AND msisdn = ?2")?
+        .execute((list, Number(msisdn)))?;
+    if removed == 0 {
+        return Ok(Err(ContactRefusal::NoMember));
+    }
+    count(conn, list, -1, now)?;
+    Ok(Ok(()))
+}
+
+fn contacts(
+    conn: &Connection,
+    (account, list): (AccountId, i64),
+    msisdn: Option<Msisdn>,
+    wanted: &Wanted,
+    offset: u64,
+    limit: usize,
+) -> rusqlite::Result<Page<Contact>> {
+    let Some(ContactList { members, .. }) = list_of(conn, account, list)? else {
+        return Ok(Page {
+            items: Vec::new(),
+            total: 0,
+        });
+    };
+    if let Some(msisdn) = msisdn {
+        let contact = contact_of(conn, list, msisdn)?;
+        let contact = contact.filter(|contact| wanted.is_in(&contact.user_name));
+        let total = u64::from(contact.is_some());
+        let items = contact.into_iter().filter(|_| offset == 0).take(limit).collect();
+        return Ok(Page { items, total });
+    }
+    if !wanted.is_any() {
+        let mut select = conn.prepare_cached(&format!(
+            "SELECT {CONTACT} FROM contact WHERE list = ?1 ORDER BY id"
+        ))?;
+        return walk(&mut select, [list], "user_name", wanted, (offset, limit), contact_from);
+    }
+    let items = conn
+        .prepare_cached(&format!(
+            "SELECT {CONTACT} FROM contact WHERE list = ?1 ORDER BY id LIMIT ?3 OFFSET ?2"
+        ))?
+        .query_map(
+            (list, i64::try_from(offset).unwrap_or(i64::MAX), as_count(limit)),
+            contact_from,
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Page {
+        items,
+        total: members,
+    })
+}

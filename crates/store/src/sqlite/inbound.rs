@@ -1,0 +1,357 @@
+//! What people write.
+//!
+//! Parts of a message wait in a table until the last one has come. Those of a message that is whole stay there for
+//! as long as parts are waited for, so that one that comes again is known. A part of the same number with another
+//! text belongs to a newer message, for references are used again: what there is of the older one is then told as
+//! it is.
+
+use super::codes::as_count;
+use super::errand::Caller;
+use super::error::Tried;
+use super::memory::{Shared, Work};
+use super::readers::Purpose;
+use super::{SqliteStore, events, find, query};
+use crate::{
+    AccountId, CarrierNo, EventWhat, Inbound, InboundFate, InboundId, Inbox, LastTo, MessageId, MessageView,
+    NewInbound, StoreError, UnixMs,
+};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension};
+use sms::state::MessageState;
+use std::sync::Arc;
+
+/// Messages made whole, parts and messages forgotten by one call each, at most.
+const EXPIRED_A_STEP: usize = 2_000;
+/// The newest messages to a number that are looked at for one that may have been answered.
+const ANSWERED_LOOK_MAX: usize = 1_000;
+/// Of them at a time: the first one nearly always is it.
+const ANSWERED_A_STEP: usize = 8;
+
+const WHOLE: &str = "id, account, carrier, sender, recipient, text, answers, received_at";
+
+#[async_trait]
+impl Inbox for SqliteStore {
+    async fn record_inbound(&self, parts: Vec<NewInbound>) -> Result<Vec<InboundFate>, StoreError> {
+        self.errand(Caller::Engine, parts.len(), move |work| {
+            parts.into_iter().map(|part| record(work, part)).collect()
+        })
+        .await
+    }
+
+    async fn inbound(&self, mut ids: Vec<InboundId>) -> Result<Vec<Inbound>, StoreError> {
+        ids.sort_unstable();
+        ids.dedup();
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                query::snapshot(conn, || {
+                    ids.into_iter()
+                        .filter_map(|id| whole_of(conn, id).transpose())
+                        .collect::<rusqlite::Result<_>>()
+                        .tried("read inbound messages")
+                })
+            })
+            .await
+    }
+
+    async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.readers
+            .run(Purpose::Query, move |conn| last_to(conn, &shared, asked))
+            .await
+    }
+
+    async fn expire_inbound(&self, before: UnixMs, forget: UnixMs) -> Result<(u64, u64), StoreError> {
+        self.errand(Caller::Engine, EXPIRED_A_STEP, move |work| {
+            let made = give_up_parts(work, before)?;
+            let forgotten = forget_old(work.conn, forget).tried("forget old inbound messages")?;
+            Ok((made, forgotten))
+        })
+        .await
+    }
+}
+
+/// What the parts of one message have in common.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    carrier: CarrierNo,
+    from: Box<str>,
+    to: Box<str>,
+    reference: u16,
+    total: u8,
+}
+
+/// What is stored of a part.
+struct Stored {
+    number: u8,
+    /// Whether the message has been told.
+    whole: bool,
+    touched_at: UnixMs,
+    account: Option<AccountId>,
+    answers: Option<MessageId>,
+    text: Box<str>,
+}
+
+fn record(work: &mut Work<'_>, new: NewInbound) -> Result<InboundFate, StoreError> {
+    work.memory.see(new.received_at);
+    // What says of itself that it is part 0, or 3 of 2, is told as it is rather than waited for in vain.
+    let part = new.part.filter(|part| (1..=part.total).contains(&part.number));
+    let Some(part) = part else {
+        return tell(work.conn, &new, new.received_at).map(InboundFate::Whole);
+    };
+    let key = Key {
+        carrier: new.carrier,
+        from: new.from,
+        to: new.to,
+        reference: part.reference,
+        total: part.total,
+    };
+    let new = Stored {
+        number: part.number,
+        whole: false,
+        touched_at: new.received_at,
+        account: new.account,
+        answers: new.answers,
+        text: new.text,
+    };
+    record_part(work.conn, key, new)
+}
+
+fn record_part(conn: &Connection, key: Key, new: Stored) -> Result<InboundFate, StoreError> {
+    let mut parts = key.parts(conn).tried("read the parts of a message")?;
+    if let Some(there) = parts.iter().find(|part| part.number == new.number) {
+        if there.text == new.text {
+            return Ok(InboundFate::Repeated);
+        }
+        // A new message under a reference that was used before.
+        if !there.whole {
+            tell(conn, &key.put_together(&parts), new.touched_at)?;
+        }
+        key.forget(conn).tried("forget the parts of a message")?;
+        parts.clear();
+    }
+    let at = new.touched_at;
+    key.put(conn, &new).tried("store a part of a message")?;
+    let place = parts.partition_point(|part| part.number < new.number);
+    parts.insert(place, new);
+    let whole = parts.len() == usize::from(key.total);
+    key.touch(conn, &parts, whole)
+        .tried("store a part of a message")?;
+    if !whole {
+        return Ok(InboundFate::Waiting);
+    }
+    tell(conn, &key.put_together(&parts), at).map(InboundFate::Whole)
+}
+
+impl Key {
+    /// The parts that are here, in order.
+    fn parts(&self, conn: &Connection) -> rusqlite::Result<Vec<Stored>> {
+        conn.prepare_cached(
+            "SELECT number, whole, touched_at, account, answers, text FROM inbound_part
+             WHERE carrier = ?1 AND sender = ?2 AND recipient = ?3 AND reference = ?4 AND total = ?5
+             ORDER BY number",
+        )?
+        .query_map(
+            (self.carrier.0, &self.from, &self.to, self.reference, self.total),
+            |row| {
+                Ok(Stored {
+                    number: row.get(0)?,
+                    whole: row.get(1)?,
+                    touched_at: row.get(2)?,
+                    account: row.get::<_, Option<u32>>(3)?.map(AccountId),
+                    answers: row.get::<_, Option<i64>>(4)?.map(MessageId),
+                    text: row.get(5)?,
+                })
+            },
+        )?
+        .collect()
+    }
+
+    fn put(&self, conn: &Connection, part: &Stored) -> rusqlite::Result<()> {
+        conn.prepare_cached(
+            "INSERT INTO inbound_part (carrier, sender, recipient, reference, total, number, whole, touched_at,
+                                       account, answers, text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute((
+            self.carrier.0,
+            &self.from,
+            &self.to,
+            self.reference,
+            self.total,
+            part.number,
+            part.whole,
+            part.touched_at,
+            part.account.map(|account| account.0),
+            part.answers.map(|message| message.0),
+            &part.text,
+        ))?;
+        Ok(())
+    }
+
+    /// Lets all parts say when the newest of them came, and whether the message is whole.
+    fn touch(&self, conn: &Connection, parts: &[Stored], whole: bool) -> rusqlite::Result<()> {
+        conn.prepare_cached(
+            "UPDATE inbound_part SET whole = ?6, touched_at = ?7
+             WHERE carrier = ?1 AND sender = ?2 AND recipient = ?3 AND reference = ?4 AND total = ?5",
+        )?
+        .execute((
+            self.carrier.0,
+            &self.from,
+            &self.to,
+            self.reference,
+            self.total,
+            whole,
+            newest(parts),
+        ))?;
+        Ok(())
+    }
+
+    fn forget(&self, conn: &Connection) -> rusqlite::Result<()> {
+        conn.prepare_cached(
+            "DELETE FROM inbound_part
+             WHERE carrier = ?1 AND sender = ?2 AND recipient = ?3 AND reference = ?4 AND total = ?5",
+        )?
+        .execute((self.carrier.0, &self.from, &self.to, self.reference, self.total))?;
+        Ok(())
+    }
+
+    /// The message, of the parts that are here: whose it is and what it answers says the first part that says so.
+    fn put_together(&self, parts: &[Stored]) -> NewInbound {
+        NewInbound {
+            account: parts.iter().find_map(|part| part.account),
+            carrier: self.carrier,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            text: parts.iter().map(|part| &*part.text).collect::<String>().into(),
+            answers: parts.iter().find_map(|part| part.answers),
+            received_at: newest(parts),
+            part: None,
+        }
+    }
+}
+
+/// When the newest of the parts came.
+fn newest(parts: &[Stored]) -> UnixMs {
+    parts.iter().map(|part| part.touched_at).max().unwrap_or(0)
+}
+
+/// Stores a message that is whole, and logs that at `at` as an event of its account.
+fn tell(conn: &Connection, message: &NewInbound, at: UnixMs) -> Result<InboundId, StoreError> {
+    let id = store(conn, message).tried("store an inbound message")?;
+    if let Some(account) = message.account {
+        events::append(conn, account, at, &[EventWhat::Inbound { id }])?;
+    }
+    Ok(id)
+}
+
+fn store(conn: &Connection, message: &NewInbound) -> rusqlite::Result<InboundId> {
+    let id: i64 = conn
+        .prepare_cached(
+            "UPDATE meta SET value = max(value + 1, ?1) WHERE key = 'inbound_last' RETURNING value",
+        )?
+        .query_row([MessageId::first_at(message.received_at).0], |row| row.get(0))?;
+    conn.prepare_cached(
+        "INSERT INTO inbound (id, account, carrier, sender, recipient, answers, received_at, text)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute((
+        id,
+        message.account.map(|account| account.0),
+        message.carrier.0,
+        &message.from,
+        &message.to,
+        message.answers.map(|message| message.0),
+        message.received_at,
+        &message.text,
+    ))?;
+    Ok(InboundId(id))
+}
+
+fn whole_of(conn: &Connection, id: InboundId) -> rusqlite::Result<Option<Inbound>> {
+    conn.prepare_cached(&format!("SELECT {WHOLE} FROM inbound WHERE id = ?1"))?
+        .query_row([id.0], |row| {
+            Ok(Inbound {
+                id: InboundId(row.get(0)?),
+                account: row.get::<_, Option<u32>>(1)?.map(AccountId),
+                carrier: CarrierNo(row.get(2)?),
+                from: row.get(3)?,
+                to: row.get(4)?,
+                text: row.get(5)?,
+                answers: row.get::<_, Option<i64>>(6)?.map(MessageId),
+                received_at: row.get(7)?,
+            })
+        })
+        .optional()
+}
+
+/// Tells what there is of messages whose missing parts have not come since `before`, and forgets the parts of those
+/// that were told before it; how many were told.
+fn give_up_parts(work: &mut Work<'_>, before: UnixMs) -> Result<u64, StoreError> {
+    let conn = work.conn;
+    let mut made = 0;
+    for key in untouched(conn, before).tried("look for parts that wait")? {
+        let parts = key.parts(conn).tried("read the parts of a message")?;
+        if parts.iter().any(|part| !part.whole) {
+            tell(conn, &key.put_together(&parts), work.memory.now.max(before))?;
+            made += 1;
+        }
+        key.forget(conn).tried("forget the parts of a message")?;
+    }
+    Ok(made)
+}
+
+/// Messages no part of which has come since `before`.
+fn untouched(conn: &Connection, before: UnixMs) -> rusqlite::Result<Vec<Key>> {
+    // All parts of a message say the same time, so they come one after the other.
+    let mut keys: Vec<Key> = conn
+        .prepare_cached(
+            "SELECT carrier, sender, recipient, reference, total FROM inbound_part WHERE touched_at < ?1
+             ORDER BY touched_at, carrier, sender, recipient, reference, total LIMIT ?2",
+        )?
+        .query_map((before, as_count(EXPIRED_A_STEP)), |row| {
+            Ok(Key {
+                carrier: CarrierNo(row.get(0)?),
+                from: row.get(1)?,
+                to: row.get(2)?,
+                reference: row.get(3)?,
+                total: row.get(4)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    keys.dedup();
+    Ok(keys)
+}
+
+/// Forgets whole messages received before `before`; how many.
+fn forget_old(conn: &Connection, before: UnixMs) -> rusqlite::Result<u64> {
+    let forgotten = conn
+        .prepare_cached(
+            "DELETE FROM inbound WHERE id IN (SELECT id FROM inbound WHERE id < ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .execute((MessageId::first_at(before).0, as_count(EXPIRED_A_STEP)))?;
+    Ok(forgotten as u64)
+}
+
+/// The newest message to a number that its reader may have answered.
+fn last_to(conn: &Connection, shared: &Shared, asked: LastTo) -> Result<Option<MessageView>, StoreError> {
+    let since = MessageId::first_at(asked.since);
+    let range = since..=MessageId(i64::MAX);
+    let ids = find::by_numbers(conn, shared, &range, &[asked.msisdn], ANSWERED_LOOK_MAX)?;
+    for step in ids.chunks(ANSWERED_A_STEP) {
+        let views = query::messages(conn, shared, step.to_vec())?;
+        let answered = views.into_iter().rev().find(|view| {
+            view.msisdn == asked.msisdn
+                && asked.carrier.is_none_or(|carrier| carrier == view.carrier)
+                && has_left(view)
+        });
+        if answered.is_some() {
+            return Ok(answered);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a message has been given to a carrier: what still waits, or failed before, nobody has read.
+fn has_left(view: &MessageView) -> bool {
+    view.submitted_at.is_some() || matches!(view.state, MessageState::InFlight | MessageState::InDoubt)
+}

@@ -1,0 +1,170 @@
+//! Tasks: sends to the members of lists, piece by piece. How far one is, is recorded with what it accepted.
+
+use super::codes::as_count;
+use super::contacts;
+use crate::{AccountId, ContactRefusal, Task, TaskProgress, TaskState, TaskStep, UnixMs};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+const TASK: &str = "id, account, request, lists, members, last_contact, due, state, at_list, at_contact, accepted, \
+                    refused, error, created_at, ended_at";
+
+/// Records a step of a running task that is exactly where the step begins; false when it is not. `refused` of the
+/// members the step counts as accepted are counted as refused instead.
+pub(super) fn advance(conn: &Connection, step: &TaskStep, refused: u64) -> rusqlite::Result<bool> {
+    let (from, to) = (step.from, step.to);
+    let moved = conn
+        .prepare_cached(
+            "UPDATE task SET at_list = ?2, at_contact = ?3, accepted = ?4, refused = ?5
+             WHERE id = ?1 AND state = ?6 AND at_list = ?7 AND at_contact = ?8 AND accepted = ?9 AND refused = ?10",
+        )?
+        .execute((
+            step.task,
+            to.list,
+            to.contact,
+            to.accepted.saturating_sub(refused),
+            to.refused + refused,
+            TaskState::Running as u8,
+            from.list,
+            from.contact,
+            from.accepted,
+            from.refused,
+        ))?;
+    Ok(moved > 0)
+}
+
+/// Tasks that wait or run, the earliest due first.
+pub(super) fn open(conn: &Connection, tasks_max: usize) -> rusqlite::Result<Vec<Task>> {
+    conn.prepare_cached(&format!(
+        "SELECT {TASK} FROM task WHERE state < 2 ORDER BY due, id LIMIT ?1"
+    ))?
+    .query_map([as_count(tasks_max)], task_from)?
+    .collect()
+}
+
+/// Whether a task that has not ended sends to a list.
+pub(super) fn send_to(conn: &Connection, account: AccountId, list: i64) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM task WHERE state < 2 AND account = ?1
+         AND EXISTS (SELECT 1 FROM json_each(task.lists) WHERE value = ?2)",
+    )?
+    .exists((account.0, list))
+}
+
+fn task_from(row: &Row<'_>) -> rusqlite::Result<Task> {
+    let state: u8 = row.get(7)?;
+    Ok(Task {
+        id: row.get(0)?,
+        account: AccountId(row.get(1)?),
+        request: row.get(2)?,
+        lists: serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(error))
+        })?,
+        members: row.get(4)?,
+        last_contact: row.get(5)?,
+        due: row.get(6)?,
+        state: state_from(state).ok_or(rusqlite::Error::IntegralValueOutOfRange(7, i64::from(state)))?,
+        progress: TaskProgress {
+            list: row.get(8)?,
+            contact: row.get(9)?,
+            accepted: row.get(10)?,
+            refused: row.get(11)?,
+        },
+        error: row.get(12)?,
+        created_at: row.get(13)?,
+        ended_at: row.get(14)?,
+    })
+}
+
+fn state_from(code: u8) -> Option<TaskState> {
+    use TaskState::{Cancelled, Done, Failed, Running, Waiting};
+    [Waiting, Running, Done, Failed, Cancelled]
+        .into_iter()
+        .find(|state| *state as u8 == code)
+}
+
+/// A task.
+pub(super) fn of(conn: &Connection, id: i64) -> rusqlite::Result<Option<Task>> {
+    conn.prepare_cached(&format!("SELECT {TASK} FROM task WHERE id = ?1"))?
+        .query_row([id], task_from)
+        .optional()
+}
+
+/// Makes a task to the members that are in its lists now.
+pub(super) fn add(
+    conn: &Connection,
+    account: AccountId,
+    lists: Vec<i64>,
+    request: Box<str>,
+    due: UnixMs,
+    now: UnixMs,
+) -> rusqlite::Result<Result<Task, ContactRefusal>> {
+    let mut members = 0;
+    for &list in &lists {
+        let Some(list) = contacts::list_of(conn, account, list)? else {
+            return Ok(Err(ContactRefusal::NoList));
+        };
+        members += list.members;
+    }
+    if lists.is_empty() {
+        return Ok(Err(ContactRefusal::NoList));
+    }
+    let last_contact = contacts::last_contact(conn)?;
+    let id = conn
+        .prepare_cached(
+            "INSERT INTO task (account, state, due, at_list, at_contact, accepted, refused, members, last_contact,
+                               created_at, error, lists, request)
+             VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, '', ?7, ?8)",
+        )?
+        .insert((
+            account.0,
+            TaskState::Waiting as u8,
+            due,
+            members,
+            last_contact,
+            now,
+            serde_json::json!(lists).to_string(),
+            &request,
+        ))?;
+    Ok(Ok(Task {
+        id,
+        account,
+        request,
+        lists,
+        members,
+        last_contact,
+        due,
+        state: TaskState::Waiting,
+        progress: TaskProgress::default(),
+        error: Box::default(),
+        created_at: now,
+        ended_at: None,
+    }))
+}
+
+/// Moves a task to another state, and on by a step that accepted nothing.
+pub(super) fn change(
+    conn: &Connection,
+    id: i64,
+    state: TaskState,
+    step: Option<TaskStep>,
+    error: &str,
+    now: UnixMs,
+) -> rusqlite::Result<Option<Task>> {
+    if let Some(step) = step
+        && (step.task != id || !advance(conn, &step, 0)?)
+    {
+        return Ok(None);
+    }
+    let ended_at = is_ended(state).then_some(now);
+    let changed = conn
+        .prepare_cached("UPDATE task SET state = ?2, error = ?3, ended_at = ?4 WHERE id = ?1 AND state < 2")?
+        .execute((id, state as u8, error, ended_at))?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    of(conn, id)
+}
+
+fn is_ended(state: TaskState) -> bool {
+    !matches!(state, TaskState::Waiting | TaskState::Running)
+}

@@ -4,6 +4,7 @@ use crate::accept::{self, AcceptError, Once, Reply, Submission};
 use crate::carrier::Carriers;
 use crate::catalog::{CatalogError, Snapshot, Vault};
 use crate::clock::Clock;
+use crate::directory::DirectoryLimits;
 use crate::metrics::Metrics;
 use crate::public_id::PublicIds;
 use crate::queue::{QueueLimits, Queues};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub parked_keep: Duration,
     /// How often old things are looked for.
     pub sweep_every: Duration,
+    /// Bounds on what one account keeps beside its messages.
+    pub directory: DirectoryLimits,
     /// Messages kept in the sandbox's inbox.
     pub inbox_messages_max: usize,
 }
@@ -49,6 +52,7 @@ impl Default for Settings {
             receipt_wait: Duration::from_secs(72 * 3600),
             parked_keep: Duration::from_secs(72 * 3600),
             sweep_every: Duration::from_secs(60),
+            directory: DirectoryLimits::default(),
             inbox_messages_max: 10_000,
         }
     }
@@ -77,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) inbox: Arc<Inbox>,
     /// Woken when something was put off until later.
     pub(crate) delayed: tokio::sync::Notify,
+    /// Woken when a task was made.
+    pub(crate) tasks_changed: tokio::sync::Notify,
     /// No more messages are taken from the queues, and none accepted.
     pub(crate) stopping: AtomicBool,
     /// Ends every task.
@@ -117,6 +123,7 @@ impl Engine {
             metrics: Metrics::default(),
             settings,
             delayed: tokio::sync::Notify::new(),
+            tasks_changed: tokio::sync::Notify::new(),
             stopping: AtomicBool::new(false),
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -147,7 +154,11 @@ impl Engine {
         if self.is_stopping() {
             return Err(AcceptError::Stopping);
         }
-        accept::accept(&self.shared, submission, once, Reference::default()).await
+        accept::accept(&self.shared, submission, once, Reference::default(), None).await
+    }
+
+    pub(crate) fn wake_tasks(&self) {
+        self.shared.tasks_changed.notify_one();
     }
 
     /// The present catalog.
@@ -158,6 +169,11 @@ impl Engine {
     /// Reads the catalog again now, rather than at the next look.
     pub async fn reload_catalog(&self) -> Result<(), StartError> {
         schedule::reload_catalog(&self.shared, &self.carriers).await
+    }
+
+    /// Its bounds and habits.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// The makers of public ids.

@@ -13,8 +13,12 @@ pub mod accept;
 mod carrier;
 pub mod catalog;
 pub mod clock;
+pub mod directory;
 mod engine;
+pub mod inbound;
+pub mod manage;
 pub mod metrics;
+pub mod notify;
 pub mod public_id;
 pub mod queue;
 mod receipt;
@@ -22,11 +26,15 @@ mod recover;
 pub mod route;
 pub mod sandbox;
 mod schedule;
+pub mod task;
 
 pub use engine::{Engine, Settings, StartError};
 
 pub use sms;
 pub use store::{
-    AccountId, BatchRange, BatchView, CarrierNo, Counts, Dialect, MessageFilter, MessageId, MessageView,
-    StoreError, SuppressedPolicy, UnixMs,
+    AccountId, BatchRange, BatchView, CarrierNo, Contact, ContactList, ContactRefusal, Counts, Dialect, Endpoint,
+    EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, Inbound, InboundId, MessageFilter,
+    MessageId, MessageView, Page, PutContact, Record, RecordFilter, RecordKind, RecordRefusal, Redelivery,
+    RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError, SuppressedPolicy, Task, TaskProgress,
+    TaskState, TemplateVersion, UnixMs,
 };

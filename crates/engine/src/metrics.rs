@@ -24,6 +24,8 @@ pub struct Metrics {
     pub answers: Family<AnswerLabel, Counter>,
     /// Receipts by what became of them.
     pub receipts: Family<ReceiptLabel, Counter>,
+    /// Parts of what people wrote, by what became of them.
+    pub inbound: Family<ReceiptLabel, Counter>,
     /// Messages ready in memory.
     pub ready: Family<CarrierLabel, Gauge>,
     /// Sessions up.
@@ -110,6 +112,7 @@ impl Default for Metrics {
             submitted: Family::default(),
             answers: Family::default(),
             receipts: Family::default(),
+            inbound: Family::default(),
             ready: Family::default(),
             binds: Family::default(),
             in_doubt: Family::default(),
@@ -143,6 +146,11 @@ impl Metrics {
             "receipts",
             "Receipts by what became of them",
             self.receipts.clone(),
+        );
+        registry.register(
+            "inbound",
+            "Parts of what people wrote, by what became of them",
+            self.inbound.clone(),
         );
         registry.register("ready_messages", "Messages ready in memory", self.ready.clone());
         registry.register("binds", "Sessions up", self.binds.clone());

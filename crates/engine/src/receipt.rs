@@ -13,7 +13,7 @@ pub(crate) enum Read {
     Receipt(Receipt),
     /// It says that it is a receipt, and names no message or no state.
     Unreadable,
-    /// A message of a person. Not taken in yet.
+    /// No receipt: a message of a person.
     Inbound,
 }
 

@@ -2,7 +2,9 @@
 
 use crate::catalog::{CarrierSettings, InDoubt};
 use crate::engine::Shared;
-use store::{Answer, AttemptOutcome, CarrierNo, Next, OpenAttempt, RecordResults, StoreError};
+use store::{
+    Answer, AttemptOutcome, CarrierNo, Next, OpenAttempt, RecordResults, StoreError, Tally,
+};
 
 /// Settles attempts that were begun and have no result. Runs before anything is accepted or sent.
 pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {
@@ -58,6 +60,7 @@ fn settle(attempt: &OpenAttempt, policy: InDoubt, now: store::UnixMs) -> RecordR
         answered_at: now,
         answer: Answer::None,
         next,
+        tally: Tally::default(),
     });
     RecordResults {
         outcomes: outcomes.collect(),

@@ -16,6 +16,7 @@ const RELEASE_SLEEP_MAX: Duration = Duration::from_secs(5);
 pub(crate) fn spawn_all(shared: &Arc<Shared>, carriers: &Arc<Carriers>) {
     spawn(shared, release_loop(Arc::clone(shared)));
     spawn(shared, catalog_loop(Arc::clone(shared), Arc::clone(carriers)));
+    spawn(shared, crate::task::run(Arc::clone(shared)));
     spawn(shared, sweep_loop(Arc::clone(shared)));
 }
 

@@ -8,3 +8,4 @@ pub mod segment;
 pub mod sender;
 pub mod state;
 pub mod template;
+pub mod udh;

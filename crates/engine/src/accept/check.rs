@@ -3,8 +3,8 @@
 //! Pure: catalog and submission in, a [`Plan`] and the store's batches out.
 
 use super::{
-    Duplicates, Fate, Item, ItemOutcome, Missing, Outcome, Overlong, Recipient, Refusal, Rules, SignatureRef,
-    Submission, TemplateRef, Values,
+    Duplicates, Fate, FrozenText, Item, ItemOutcome, Missing, Outcome, Overlong, Recipient, Refusal, Rules,
+    SignatureRef, Submission, TemplateRef, Values,
 };
 use crate::catalog::{Snapshot, TemplateEntry, signed};
 use crate::route::Wanted;
@@ -90,6 +90,15 @@ pub(crate) fn check(
 }
 
 impl Plan {
+    /// How many recipients have a place among what is to be stored, and how many have none.
+    pub(crate) fn places(&self) -> (u64, u64) {
+        let places = || self.items.iter().flat_map(|item| &item.recipients);
+        let stored = places()
+            .filter(|place| matches!(place, Place::Stored { .. }))
+            .count() as u64;
+        (stored, places().count() as u64 - stored)
+    }
+
     /// The outcome, once the store has said what it stored.
     pub(crate) fn outcome(&self, stored: &AcceptOutcome) -> Outcome {
         let mut refused_at_commit: Vec<_> = stored.refused.clone();
@@ -150,6 +159,38 @@ const fn refusal_at_commit(reason: RefusedReason) -> Refusal {
     }
 }
 
+/// Looks a text up now, so that it can be sent later as it is now.
+pub(crate) fn freeze(
+    account: &Account,
+    catalog: &Snapshot,
+    item: &Item,
+    submission: &Submission,
+) -> Result<FrozenText, Refusal> {
+    let checker = ItemChecker {
+        submission,
+        item,
+        account,
+        catalog,
+        segment_reference: Reference::default(),
+    };
+    let (text, _) = checker.text_and_sender()?;
+    let content = match &item.template {
+        TemplateRef::Frozen(frozen) => frozen.content.clone(),
+        TemplateRef::BuiltIn(built_in) => built_in.text().into(),
+        _ => catalog
+            .template_by_number(account.id, text.number)
+            .map(|entry| entry.template.text.clone())
+            .ok_or(Refusal::TemplateUnknown)?,
+    };
+    Ok(FrozenText {
+        number: text.number,
+        class: text.class,
+        content,
+        domestic: text.domestic,
+        international: text.international,
+    })
+}
+
 struct ItemChecker<'a> {
     submission: &'a Submission,
     item: &'a Item,
@@ -185,6 +226,15 @@ impl ItemChecker<'_> {
                 .ok()
                 .and_then(|number| self.catalog.template_by_number(self.account.id, number))
                 .or_else(|| self.catalog.template_by_ut_id(self.account.id, id)),
+            TemplateRef::Frozen(frozen) => {
+                return Ok(Text {
+                    number: frozen.number,
+                    class: frozen.class,
+                    content: Pattern::parse(&frozen.content),
+                    domestic: Arc::clone(&frozen.domestic),
+                    international: Arc::clone(&frozen.international),
+                });
+            }
             TemplateRef::BuiltIn(built_in) => {
                 let (domestic, international) = self.around(built_in.text(), Position::Front, None)?;
                 return Ok(Text {

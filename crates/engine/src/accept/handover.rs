@@ -4,7 +4,7 @@ use super::Submission;
 use crate::engine::Shared;
 use sms::phone::Msisdn;
 use std::sync::Arc;
-use store::{AcceptOutcome, BatchView, MessageId, NewBatch, Outgoing};
+use store::{AcceptOutcome, BatchView, MessageId, NewBatch, Outgoing, SeriesNo};
 
 /// What is needed of a batch to send its messages.
 struct Kept {
@@ -15,6 +15,7 @@ struct Kept {
 
 struct KeptMessage {
     msisdn: Msisdn,
+    segments: u8,
     params: Option<Box<str>>,
 }
 
@@ -38,6 +39,8 @@ fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
             count: 0,
             account: submission.account,
             dialect: submission.dialect,
+            user: Arc::clone(&submission.user),
+            series: SeriesNo::default(),
             class: batch.class,
             kind: batch.kind,
             template: batch.template,
@@ -50,6 +53,7 @@ fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
         messages: messages
             .map(|m| KeptMessage {
                 msisdn: m.msisdn,
+                segments: m.segments,
                 params: m.params.clone(),
             })
             .collect(),
@@ -61,6 +65,7 @@ fn hand_over(shared: &Shared, mut kept: Vec<Kept>, stored: &AcceptOutcome) {
         batch.view.id = range.first;
         batch.view.session = range.session;
         batch.view.count = range.count;
+        batch.view.series = range.series;
         // What was refused inside the transaction has no id: the others moved up.
         let mut refused: Vec<u32> = stored
             .refused
@@ -92,6 +97,7 @@ fn hand_over(shared: &Shared, mut kept: Vec<Kept>, stored: &AcceptOutcome) {
             msisdn: message.msisdn,
             params: message.params.take(),
             batch: Arc::clone(view),
+            segments: message.segments,
             attempts: 0,
             last_attempt: None,
         });

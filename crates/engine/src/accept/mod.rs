@@ -13,18 +13,47 @@ mod tests;
 
 pub use outcome::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Reply};
 pub use submission::{
-    BuiltIn, Duplicates, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules, SignatureRef,
-    Submission, TemplateRef, Values,
+    BuiltIn, Duplicates, FrozenText, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules,
+    SignatureRef, Submission, TemplateRef, Values,
 };
 
 use crate::engine::Shared;
 use crate::metrics::{DialectLabel, RepeatLabel, SameBody, dialect_name};
 use check::Plan;
+pub(crate) use check::freeze;
 use sms::segment::Reference;
 use std::sync::Arc;
 use store::{
     AcceptCommand, AcceptOutcome, Accepted, Account, Caps, Charge, NewIdempotency, OnCommit, StoreError,
+    TaskProgress, TaskStep,
 };
+
+/// A piece of a task: where the task was, and where it is once the piece is accepted.
+pub(crate) struct Step {
+    pub(crate) task: i64,
+    pub(crate) from: TaskProgress,
+    /// In the list that it is in or goes on to.
+    pub(crate) list: u32,
+    /// The last member of the piece.
+    pub(crate) contact: i64,
+}
+
+impl Step {
+    /// Counts what the plan accepts and refuses.
+    pub(crate) fn with(self, plan: &Plan) -> TaskStep {
+        let outcome = plan.places();
+        TaskStep {
+            task: self.task,
+            from: self.from,
+            to: TaskProgress {
+                list: self.list,
+                contact: self.contact,
+                accepted: self.from.accepted + outcome.0,
+                refused: self.from.refused + outcome.1,
+            },
+        }
+    }
+}
 
 /// See [`crate::Engine::accept`].
 pub(crate) async fn accept(
@@ -32,6 +61,7 @@ pub(crate) async fn accept(
     submission: Submission,
     once: Option<Once>,
     segment_reference: Reference,
+    step: Option<Step>,
 ) -> Result<(Arc<Submission>, Reply), AcceptError> {
     let catalog = shared.catalog.load();
     let account = catalog
@@ -50,6 +80,7 @@ pub(crate) async fn accept(
         let command = AcceptCommand {
             account: account.id,
             dialect: submission.dialect,
+            user: Arc::clone(&submission.user),
             now,
             batches,
             idempotency: once.map(|once| idempotency(once, &plan, &submission)),
@@ -60,10 +91,15 @@ pub(crate) async fn accept(
                 Charge::Free
             },
             suppressed: submission.rules.suppressed,
+            step: step.map(|step| step.with(&plan)),
             on_commit: OnCommit(Some(handover)),
         };
         drop(catalog);
-        commit(shared, command, &plan).await?
+        let reply = commit(shared, command, &plan).await?;
+        if submission.due.is_some() {
+            shared.delayed.notify_one();
+        }
+        reply
     };
     count(shared, &submission, &reply);
     Ok((submission, reply))
@@ -81,6 +117,7 @@ async fn commit(shared: &Shared, command: AcceptCommand, plan: &Plan) -> Result<
             Ok(Reply::New(plan.outcome(&stored)))
         }
         Err(store::AcceptError::Balance { .. }) => Err(AcceptError::Balance),
+        Err(store::AcceptError::TaskMoved) => Err(AcceptError::TaskMoved),
         Err(store::AcceptError::Store(error)) => {
             shared.metrics.unavailable.inc();
             Err(match error {

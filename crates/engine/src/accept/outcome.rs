@@ -133,6 +133,9 @@ pub enum AcceptError {
     /// The process is stopping: try elsewhere, or again.
     #[error("stopping")]
     Stopping,
+    /// The task that this was a piece of has moved on or ended: nothing was accepted.
+    #[error("the task has moved on")]
+    TaskMoved,
     /// The store could not commit: nothing was accepted.
     #[error("not stored: {0}")]
     Store(#[source] StoreError),

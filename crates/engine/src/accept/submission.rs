@@ -1,9 +1,11 @@
 //! What a dialect hands over: one request, parsed, in the field's words.
 
 use super::Outcome;
-use sms::class::Kind;
+use serde::{Deserialize, Serialize};
+use sms::class::{Class, Kind};
 use sms::phone::Grammar;
 use std::fmt;
+use std::sync::Arc;
 use store::{AccountId, Dialect, SuppressedPolicy, UnixMs};
 
 /// One request to send.
@@ -13,6 +15,8 @@ pub struct Submission {
     pub account: AccountId,
     /// The wire it came on.
     pub dialect: Dialect,
+    /// The public part of the credential it came with; empty when there was none.
+    pub user: Arc<str>,
     /// One item a combination of template and sender; each becomes a batch. At least one.
     pub items: Vec<Item>,
     /// True: all items answer to one session number (Action dialects); false: each to its own (REST v1).
@@ -45,7 +49,8 @@ pub struct Item {
 }
 
 /// How a wire names a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TemplateRef {
     /// By number (SendCloud, EngageLab).
     Number(i64),
@@ -53,12 +58,31 @@ pub enum TemplateRef {
     UtId(Box<str>),
     /// By any of the two: EngageLab C's ids are texts.
     Any(Box<str>),
+    /// The text of a template as it was when it was looked up, whatever became of the template since: a task sends
+    /// to all what was approved when it was made.
+    Frozen(Arc<FrozenText>),
     /// A text of ours, for codes without a template of one's own (SendCloud sendCode, sendVoice).
     BuiltIn(BuiltIn),
 }
 
+/// A template's text as it was approved, signature included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrozenText {
+    /// The template's number.
+    pub number: i64,
+    /// Its class.
+    pub class: Class,
+    /// Its content without signature: what placeholders and their positions are taken from.
+    pub content: Box<str>,
+    /// With the signature as people in mainland China see it.
+    pub domestic: Arc<str>,
+    /// With the signature as it is shown elsewhere.
+    pub international: Arc<str>,
+}
+
 /// Texts of ours. Their numbers are negative, as seen in the vendor's own webhook samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BuiltIn {
     /// A code by text; one variable `code`.
     Code,
@@ -85,7 +109,8 @@ impl BuiltIn {
 }
 
 /// How a wire names a signature.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SignatureRef {
     /// The one bound to the template, if any.
     OfTemplate,
@@ -121,7 +146,7 @@ pub struct Recipient {
 }
 
 /// How strict a wire is. Each dialect module states its own, from its contract file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// How numbers are written.
     pub grammar: Grammar,
@@ -150,7 +175,8 @@ pub struct Rules {
 }
 
 /// The same number twice in one item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Duplicates {
     /// Each is a message of its own.
     Allow,
@@ -159,7 +185,8 @@ pub enum Duplicates {
 }
 
 /// A variable without a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// The recipient is refused.
     Refuse,
@@ -170,7 +197,8 @@ pub enum Missing {
 }
 
 /// A text longer than the wire allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Overlong {
     /// The recipient is refused.
     Refuse,

@@ -24,6 +24,9 @@ fn template(number: i64, text: &str, review: Review, signature: Option<i64>) -> 
         reason: Box::default(),
         signature,
         position: Position::Front,
+        version: 1,
+        remark: Box::default(),
+        details: serde_json::Value::Null,
         created_at: 0,
         updated_at: 0,
     }
@@ -39,6 +42,9 @@ fn account() -> Account {
         may_send: true,
         senders: vec!["Postrider".into(), "Post".into()],
         project_ids: Vec::new(),
+        auto_approve: false,
+        inbound_to: Vec::new(),
+        opt_out_words: Vec::new(),
     }
 }
 
@@ -49,6 +55,10 @@ fn catalog() -> Snapshot {
         id,
         text: text.into(),
         review,
+        reason: Box::default(),
+        details: serde_json::Value::Null,
+        created_at: 0,
+        updated_at: 0,
     };
     let catalog = Catalog {
         version: 1,
@@ -125,6 +135,7 @@ fn submission(items: Vec<Item>) -> Submission {
     Submission {
         account: ACCOUNT,
         dialect: Dialect::EngagelabC,
+        user: "demo".into(),
         items,
         one_session: true,
         kind: Kind::Text,
@@ -148,6 +159,7 @@ fn outcome(plan: &Plan, batches: &[NewBatch], refused: Vec<RefusedAtCommit>) -> 
             first: MessageId(first),
             count: (batch.messages.len() - gone) as u32,
             session: MessageId(1_000),
+            series: store::SeriesNo::default(),
         };
         first += i64::from(range.count);
         range

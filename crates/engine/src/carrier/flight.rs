@@ -6,7 +6,7 @@
 
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use store::{AttemptId, MessageId, Outgoing, SegmentAnswer, UnixMs};
+use store::{AttemptId, MessageId, Outgoing, SegmentAnswer, Tally, UnixMs};
 
 /// Messages in flight.
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ pub(crate) struct Held {
     pub(crate) attempt: AttemptId,
     pub(crate) attempts: u8,
     pub(crate) attempted_at: UnixMs,
+    pub(crate) tally: Tally,
 }
 
 /// Held messages remembered for a late answer.
@@ -105,6 +106,7 @@ impl Flight {
             attempt: flying.attempt,
             attempts,
             attempted_at: flying.attempted_at,
+            tally: flying.message.tally(),
         });
     }
 

@@ -1,8 +1,9 @@
 //! How fast one bind may go: a rate agreed with the carrier, and what the carrier says while it runs.
 //!
-//! The rate is a token bucket of a tenth of a second. Congestion (`ESME_RTHROTTLED`, `ESME_RMSGQFUL`) halves the
-//! allowance and stops the bind for a moment; every quiet tenth of a second after that adds a little back (AIMD),
-//! so that the bind settles just below what the carrier takes.
+//! The rate is a token bucket of a tenth of a second. Congestion (`ESME_RTHROTTLED`, `ESME_RMSGQFUL`) takes from the
+//! window, and time gives it back (AIMD), so that the bind settles just below what the carrier takes. How much is taken
+//! goes by how rare the sign is: a carrier that turns away most of what it gets is left alone for a moment and halved; one
+//! refusal in hundreds of answers says that the bind is at the edge, and a tenth less is enough.
 
 use store::UnixMs;
 
@@ -19,12 +20,40 @@ pub(crate) struct Pace {
     tokens: f64,
     updated_at: UnixMs,
     stopped_until: UnixMs,
+    /// Answers since the last sign of congestion that were none.
+    fine: u32,
 }
 
-/// How long a bind rests after the carrier asked it to slow down.
-const REST_MS: i64 = 200;
-/// How fast the window opens again, a second.
-const RECOVERY_PER_S: f64 = 0.25;
+/// What a sign of congestion does.
+struct Brake {
+    /// After at least so many answers without one.
+    fine_min: u32,
+    /// What is left of the window.
+    keep: f64,
+    /// How long nothing goes out, in milliseconds.
+    rest_ms: i64,
+}
+
+/// The rarest first.
+const BRAKES: [Brake; 3] = [
+    Brake {
+        fine_min: 100,
+        keep: 0.9,
+        rest_ms: 0,
+    },
+    Brake {
+        fine_min: 10,
+        keep: 0.75,
+        rest_ms: 50,
+    },
+    Brake {
+        fine_min: 0,
+        keep: 0.5,
+        rest_ms: 200,
+    },
+];
+/// How much of the full window opens again, a second.
+const RECOVERY_PER_S: f64 = 0.5;
 
 impl Pace {
     pub(crate) fn new(rate_per_s_max: u32, window_max: u16, now: UnixMs) -> Self {
@@ -36,6 +65,7 @@ impl Pace {
             tokens: 0.0,
             updated_at: now,
             stopped_until: 0,
+            fine: 0,
         }
     }
 
@@ -53,9 +83,9 @@ impl Pace {
         }
     }
 
-    /// Whether the carrier asked to slow down and the window is not what was agreed yet.
+    /// Whether the carrier asks to slow down in earnest: less than half of the agreed window is open.
     pub(crate) fn is_slowed(&self) -> bool {
-        self.window < self.window_max
+        self.window < self.window_max / 2.0
     }
 
     /// Segments were given to the bind.
@@ -70,10 +100,19 @@ impl Pace {
     pub(crate) fn slow_down(&mut self, now: UnixMs) {
         self.refresh(now);
         // One burst of refusals is one sign, not many.
-        if now >= self.stopped_until {
-            self.window = (self.window / 2.0).max(1.0);
-            self.stopped_until = now + REST_MS;
+        if now < self.stopped_until {
+            return;
         }
+        let fine = std::mem::take(&mut self.fine);
+        if let Some(brake) = BRAKES.iter().find(|brake| fine >= brake.fine_min) {
+            self.window = (self.window * brake.keep).max(1.0);
+            self.stopped_until = now + brake.rest_ms;
+        }
+    }
+
+    /// The carrier answered something else.
+    pub(crate) fn answered(&mut self) {
+        self.fine = self.fine.saturating_add(1);
     }
 
     /// When something may go out again, if nothing may now for want of time rather than of answers.
@@ -126,6 +165,36 @@ mod tests {
             "{sent} in ten seconds at 100 a second"
         );
         assert!(pace.wake_at(10_000).is_some());
+    }
+
+    #[test]
+    fn a_rare_refusal_costs_little() {
+        let mut pace = Pace::new(0, 50, 0);
+        let mut least = f64::MAX;
+        // Ten seconds of 0.3 % throttled answers at 1000 a second.
+        for now in 0..10_000 {
+            if now % 333 == 0 {
+                pace.slow_down(now);
+            } else {
+                pace.answered();
+            }
+            if now > 5_000 {
+                least = least.min(pace.allowance(now, 0) as f64);
+            }
+        }
+        assert!(least >= 40.0, "{least} of 50");
+    }
+
+    #[test]
+    fn a_carrier_that_turns_most_away_is_hardly_asked() {
+        let mut pace = Pace::new(0, 100, 0);
+        for now in 0..10_000 {
+            if pace.allowance(now, 0) > 0 {
+                pace.slow_down(now);
+                pace.answered();
+            }
+        }
+        assert!(pace.allowance(10_000, 0) <= 20);
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub use settings::{
 };
 pub(crate) use snapshot::signed;
 pub use snapshot::{
-    CarrierEntry, CatalogError, CredentialEntry, Snapshot, TemplateEntry, carrier_secret_name,
-    credential_secret_name,
+    CarrierEntry, CatalogError, CredentialEntry, EndpointEntry, Snapshot, TemplateEntry, carrier_secret_name,
+    credential_secret_name, endpoint_secret_name,
 };
 pub use store::{
     Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression,

@@ -6,7 +6,9 @@ use secrecy::SecretString;
 use sms::template::Template as Pattern;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use store::{Account, AccountId, CarrierNo, Catalog, Position, Review, Signature, Template};
+use store::{
+    Account, AccountId, CarrierNo, Catalog, Endpoint, EndpointId, Position, Review, Signature, Template,
+};
 use thiserror::Error;
 
 /// The catalog as the engine and the dialects use it. Immutable; a change makes a new one.
@@ -18,8 +20,13 @@ pub struct Snapshot {
     credentials: HashMap<Box<str>, HashMap<Box<str>, CredentialEntry>>,
     templates_by_number: HashMap<i64, Arc<TemplateEntry>>,
     templates_by_ut_id: HashMap<Box<str>, Arc<TemplateEntry>>,
+    /// By number.
+    templates_by_account: HashMap<AccountId, Vec<Arc<TemplateEntry>>>,
     signatures: HashMap<i64, Arc<Signature>>,
     signatures_by_text: HashMap<(AccountId, Box<str>), Arc<Signature>>,
+    /// By id.
+    signatures_by_account: HashMap<AccountId, Vec<Arc<Signature>>>,
+    endpoints: BTreeMap<EndpointId, Arc<EndpointEntry>>,
     carriers: BTreeMap<CarrierNo, Arc<CarrierEntry>>,
     routes: RouteTable,
 }
@@ -71,6 +78,15 @@ impl CarrierEntry {
             CarrierSettings::Removed => false,
         }
     }
+}
+
+/// An endpoint with its secret in the clear.
+#[derive(Debug)]
+pub struct EndpointEntry {
+    /// As stored.
+    pub endpoint: Endpoint,
+    /// Its secret, empty for none.
+    pub secret: SecretString,
 }
 
 /// The stored catalog cannot be used.
@@ -126,6 +142,11 @@ pub fn carrier_secret_name(carrier: &str) -> String {
     format!("carrier/{carrier}")
 }
 
+/// The name under which an endpoint's secret is sealed.
+pub fn endpoint_secret_name(endpoint: EndpointId) -> String {
+    format!("endpoint/{}", endpoint.0)
+}
+
 impl Snapshot {
     /// Compiles a stored catalog.
     pub fn compile(catalog: Catalog, vault: &Vault) -> Result<Self, CatalogError> {
@@ -154,16 +175,42 @@ impl Snapshot {
                     .signatures_by_text
                     .insert(by_text, Arc::clone(&signature));
             }
+            let of_account = snapshot
+                .signatures_by_account
+                .entry(signature.account)
+                .or_default();
+            of_account.push(Arc::clone(&signature));
             snapshot.signatures.insert(signature.id, signature);
         }
         for template in catalog.templates {
             let entry = Arc::new(compile_template(template, &snapshot.signatures));
+            let of_account = snapshot
+                .templates_by_account
+                .entry(entry.template.account)
+                .or_default();
+            of_account.push(Arc::clone(&entry));
             snapshot
                 .templates_by_number
                 .insert(entry.template.number, Arc::clone(&entry));
             snapshot
                 .templates_by_ut_id
                 .insert(entry.template.ut_id.clone(), entry);
+        }
+        for of_account in snapshot.templates_by_account.values_mut() {
+            of_account.sort_by_key(|entry| entry.template.number);
+        }
+        for of_account in snapshot.signatures_by_account.values_mut() {
+            of_account.sort_by_key(|signature| signature.id);
+        }
+        for endpoint in catalog.endpoints {
+            let name = endpoint_secret_name(endpoint.id);
+            let secret = if endpoint.sealed_secret.is_empty() {
+                SecretString::default()
+            } else {
+                vault.open(&name, &endpoint.sealed_secret)?
+            };
+            let entry = EndpointEntry { endpoint, secret };
+            snapshot.endpoints.insert(entry.endpoint.id, Arc::new(entry));
         }
         for carrier in catalog.carriers {
             let settings =
@@ -262,6 +309,41 @@ impl Snapshot {
         self.templates_by_ut_id
             .get(ut_id)
             .filter(|entry| entry.template.account == account)
+    }
+
+    /// An account's templates by number.
+    pub fn templates_of(&self, account: AccountId) -> impl Iterator<Item = &Arc<TemplateEntry>> {
+        self.templates_by_account.get(&account).into_iter().flatten()
+    }
+
+    /// An account's signatures by id.
+    pub fn signatures_of(&self, account: AccountId) -> impl Iterator<Item = &Arc<Signature>> {
+        self.signatures_by_account.get(&account).into_iter().flatten()
+    }
+
+    /// The highest template number there is, of any account; 0 for none.
+    pub(crate) fn template_number_max(&self) -> i64 {
+        self.templates_by_number.keys().copied().max().unwrap_or(0)
+    }
+
+    /// The highest signature id there is, of any account; 0 for none.
+    pub(crate) fn signature_id_max(&self) -> i64 {
+        self.signatures.keys().copied().max().unwrap_or(0)
+    }
+
+    /// Whether any account's template has that id.
+    pub(crate) fn has_ut_id(&self, ut_id: &str) -> bool {
+        self.templates_by_ut_id.contains_key(ut_id)
+    }
+
+    /// An endpoint.
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<EndpointEntry>> {
+        self.endpoints.get(&id)
+    }
+
+    /// All endpoints by id.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<EndpointEntry>> {
+        self.endpoints.values()
     }
 
     /// An account's signature by id.

@@ -225,6 +225,7 @@ impl Sandbox {
             } else {
                 Next::Submitted
             },
+            tally: flying.message.tally(),
         }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Act {
     pub(crate) late_ms: u64,
     /// The connection is dropped instead of an answer.
     pub hang_up: bool,
+    /// What people write right after the answer.
+    pub inbound: Vec<DeliverSm>,
 }
 
 impl Act {
@@ -55,6 +57,7 @@ impl Act {
         early: false,
         late_ms: 0,
         hang_up: false,
+        inbound: Vec::new(),
     };
 
     pub(crate) const fn refuse(status: CommandStatus) -> Self {
@@ -64,6 +67,7 @@ impl Act {
             early: false,
             late_ms: 0,
             hang_up: false,
+            inbound: Vec::new(),
         }
     }
 }
@@ -188,6 +192,9 @@ async fn session(
                     status,
                     pdu: SubmitSmResp::new(&id).into(),
                 });
+            }
+            for (part, pdu) in (0u64..).zip(act.inbound) {
+                receipts.push(Request::new(1 << 40 | n << 8 | part, pdu));
             }
             if let Some(state) = act.receipt {
                 let receipt = Request::new(n, receipt(&id, state));
@@ -361,6 +368,9 @@ fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
         may_send: true,
         senders: Vec::new(),
         project_ids: Vec::new(),
+        auto_approve: false,
+        inbound_to: Vec::new(),
+        opt_out_words: Vec::new(),
     })];
     for (number, class, text) in [
         (PLAIN, Class::Notice, "Hello"),
@@ -378,6 +388,9 @@ fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
             reason: Box::default(),
             signature: None,
             position: Position::Front,
+            version: 1,
+            remark: Box::default(),
+            details: serde_json::Value::Null,
             created_at: 0,
             updated_at: 0,
         }));
@@ -416,6 +429,7 @@ pub(crate) fn submission(template: i64, numbers: &[String]) -> Submission {
     Submission {
         account: ACCOUNT,
         dialect: Dialect::EngagelabA,
+        user: "demo".into(),
         items: vec![Item {
             template: TemplateRef::Number(template),
             sender: None,

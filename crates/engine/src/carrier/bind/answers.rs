@@ -52,6 +52,7 @@ impl BindSession {
             } else {
                 Next::Final(MessageState::Rejected)
             },
+            tally: held.tally,
         });
     }
 
@@ -80,6 +81,7 @@ impl BindSession {
             answered_at: now,
             answer,
             next,
+            tally: flying.message.tally(),
         });
     }
 
@@ -129,6 +131,8 @@ impl BindSession {
         }
         if class == StatusClass::SlowDown {
             self.pace.slow_down(now);
+        } else {
+            self.pace.answered();
         }
         let counts = !matches!(class, StatusClass::SlowDown | StatusClass::Session);
         let case = Case {

@@ -23,8 +23,9 @@ use super::pace::Pace;
 use super::verdict::RetryPolicy;
 use crate::catalog::{CarrierEntry, InDoubt, SmppSettings};
 use crate::engine::Shared;
+use crate::inbound::{self, Arrived};
 use crate::queue::{CarrierQueue, consumed};
-use crate::receipt;
+use crate::receipt::{self, Read};
 use crate::route::Wanted;
 use counted::Counted;
 use smpp::client::{Client, Events};
@@ -37,7 +38,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    AttemptId, AttemptOutcome, AttemptStart, CarrierReceipt, Next, Outgoing, ReceiptFate, RecordResults,
+    AttemptId, AttemptOutcome, AttemptStart, CarrierReceipt, InboundFate, Next, Outgoing, ReceiptFate, RecordResults,
     ResultFate, SegmentAnswer, StoreError, UnixMs,
 };
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,9 @@ type Begun = (Vec<Outgoing>, Result<Vec<AttemptId>, StoreError>);
 type Recorded = (RecordResults, Landing, Result<Vec<ResultFate>, StoreError>);
 /// Answers to deliveries, and whether the receipts in them are durable.
 type Acknowledged = (Vec<Reply>, Result<Vec<ReceiptFate>, StoreError>);
+
+/// Answers to what people wrote, and whether it is durable.
+type Taken = (Vec<Reply>, Result<Vec<InboundFate>, StoreError>);
 
 /// What all sessions of a carrier share.
 pub(crate) struct BindContext {
@@ -78,9 +82,11 @@ pub(crate) struct BindSession {
     /// Slots of the window that the outcomes in `outcomes` give back, and segments they take out of flight.
     landing: Landing,
     receipts: Receipts,
+    arrived: Inbox,
     beginning: Pending<Begun>,
     recording: Pending<Recorded>,
     acknowledging: Pending<Acknowledged>,
+    taking: Pending<Taken>,
     /// After the store failed: no commit is tried before this.
     rest_until: UnixMs,
     closed: Option<CloseReason>,
@@ -98,6 +104,13 @@ struct Landing {
 #[derive(Default)]
 struct Receipts {
     records: Vec<CarrierReceipt>,
+    replies: Vec<Reply>,
+}
+
+/// What people wrote that waits to be stored, with the answers it will get.
+#[derive(Default)]
+struct Inbox {
+    parts: Vec<Arrived>,
     replies: Vec<Reply>,
 }
 
@@ -125,9 +138,11 @@ impl BindSession {
             outcomes: Vec::new(),
             landing: Landing::default(),
             receipts: Receipts::default(),
+            arrived: Inbox::default(),
             beginning: None,
             recording: None,
             acknowledging: None,
+            taking: None,
             rest_until: 0,
             closed: None,
             texts: Texts::default(),
@@ -165,6 +180,7 @@ impl BindSession {
                 batch = events.next(), if self.closed.is_none() => self.take_in(batch),
                 (results, landing, done) = pending(&mut self.recording) => self.recorded(results, landing, done),
                 (replies, done) = pending(&mut self.acknowledging) => self.acknowledged(replies, done).await,
+                (replies, done) = pending(&mut self.taking) => self.taken(replies, done),
                 (messages, done) = pending(&mut self.beginning) => self.begun(messages, done).await,
                 () = self.context.queue.wait_ready(), if allowance > 0 => self.begin(allowance),
                 () = stop.cancelled(), if !stopping => {}
@@ -206,6 +222,8 @@ impl BindSession {
             && self.acknowledging.is_none()
             && self.outcomes.is_empty()
             && self.receipts.records.is_empty()
+            && self.taking.is_none()
+            && self.arrived.parts.is_empty()
     }
 
     fn is_done(&self) -> bool {
@@ -247,6 +265,13 @@ impl BindSession {
             let store = Arc::clone(&self.context.shared.store);
             self.acknowledging = Some(Box::pin(async move {
                 (replies, store.record_receipts(records).await)
+            }));
+        }
+        if self.taking.is_none() && !self.arrived.parts.is_empty() {
+            let Inbox { parts, replies } = std::mem::take(&mut self.arrived);
+            let shared = Arc::clone(&self.context.shared);
+            self.taking = Some(Box::pin(async move {
+                (replies, inbound::record(&shared, parts).await)
             }));
         }
     }
@@ -393,11 +418,25 @@ impl BindSession {
                 Event::LateResponse { token, status, pdu } => self.answered_late(token, status, &pdu),
                 Event::Deliver { sequence, pdu } => {
                     let read = receipt::of_deliver(&pdu);
-                    self.delivered(sequence, read, Pdu::from(DeliverSmResp::default()));
+                    let answer = Pdu::from(DeliverSmResp::default());
+                    match read {
+                        Read::Inbound => {
+                            let written = inbound::of_deliver(&pdu, self.context.settings.data_coding);
+                            self.arrived(sequence, written, answer);
+                        }
+                        read => self.delivered(sequence, read, answer),
+                    }
                 }
                 Event::Data { sequence, pdu } => {
                     let read = receipt::of_data(&pdu);
-                    self.delivered(sequence, read, Pdu::from(smpp::pdu::DataSmResp::default()));
+                    let answer = Pdu::from(smpp::pdu::DataSmResp::default());
+                    match read {
+                        Read::Inbound => {
+                            let written = inbound::of_data(&pdu, self.context.settings.data_coding);
+                            self.arrived(sequence, written, answer);
+                        }
+                        read => self.delivered(sequence, read, answer),
+                    }
                 }
                 Event::Closed {
                     reason,

@@ -1,0 +1,257 @@
+//! What accounts keep here beside templates: labels and papers, contact lists, suppressions, and what is counted of
+//! their messages.
+
+use crate::engine::Engine;
+use crate::manage::ManageError;
+use sms::phone::Msisdn;
+use store::{
+    AccountId, CatalogChange, Contact, ContactList, ContactRefusal, Page, PutContact, Record, RecordFilter,
+    RecordKind, RecordRefusal, Statistic, StatisticsFilter, StoreError, Suppression, SuppressionKind,
+};
+
+/// Bounds on what one account keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryLimits {
+    /// Contact lists of an account.
+    pub contact_lists_max: u64,
+    /// Members of one list.
+    pub contacts_max: u64,
+    /// Records of one kind (labels, papers, files, reports) of an account.
+    pub records_max: u64,
+    /// Rows of counters that one question may read.
+    pub statistics_rows_max: usize,
+}
+
+impl Default for DirectoryLimits {
+    fn default() -> Self {
+        Self {
+            contact_lists_max: 1_000,
+            contacts_max: 5_000_000,
+            records_max: 10_000,
+            statistics_rows_max: 100_000,
+        }
+    }
+}
+
+impl Engine {
+    fn directory_limits(&self) -> DirectoryLimits {
+        self.settings().directory
+    }
+
+    /// Makes a record; its id is given here.
+    ///
+    /// # Errors
+    /// When the store failed. What the account did wrong is in the inner result.
+    pub async fn add_record(&self, record: Record) -> Result<Result<Record, RecordRefusal>, StoreError> {
+        let records_max = self.directory_limits().records_max;
+        self.store().add_record(record, records_max).await
+    }
+
+    /// Replaces name, body and data of a record.
+    ///
+    /// # Errors
+    /// As [`Engine::add_record`].
+    pub async fn change_record(&self, record: Record) -> Result<Result<Record, RecordRefusal>, StoreError> {
+        self.store().change_record(record).await
+    }
+
+    /// Removes a record; false when there was none.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn remove_record(
+        &self,
+        account: AccountId,
+        kind: RecordKind,
+        id: i64,
+    ) -> Result<bool, StoreError> {
+        self.store().remove_record(account, kind, id).await
+    }
+
+    /// A record with its data.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn record(
+        &self,
+        account: AccountId,
+        kind: RecordKind,
+        id: i64,
+    ) -> Result<Option<Record>, StoreError> {
+        self.store().record(account, kind, id).await
+    }
+
+    /// Records by id, without their data.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn records(
+        &self,
+        account: AccountId,
+        kind: RecordKind,
+        filter: RecordFilter,
+    ) -> Result<Page<Record>, StoreError> {
+        self.store().records(account, kind, filter).await
+    }
+
+    /// Makes a contact list.
+    ///
+    /// # Errors
+    /// As [`Engine::add_record`].
+    pub async fn add_list(
+        &self,
+        account: AccountId,
+        name: &str,
+        description: &str,
+    ) -> Result<Result<ContactList, ContactRefusal>, StoreError> {
+        let lists_max = self.directory_limits().contact_lists_max;
+        self.store()
+            .add_list(account, name.into(), description.into(), self.now(), lists_max)
+            .await
+    }
+
+    /// Changes a list's name or description; `None` leaves it.
+    ///
+    /// # Errors
+    /// As [`Engine::add_record`].
+    pub async fn change_list(
+        &self,
+        account: AccountId,
+        id: i64,
+        name: Option<&str>,
+        description: Option<&str>,
+    ) -> Result<Result<ContactList, ContactRefusal>, StoreError> {
+        self.store()
+            .change_list(
+                account,
+                id,
+                name.map(Box::from),
+                description.map(Box::from),
+                self.now(),
+            )
+            .await
+    }
+
+    /// Removes a list with its members.
+    ///
+    /// # Errors
+    /// As [`Engine::add_record`].
+    pub async fn remove_list(
+        &self,
+        account: AccountId,
+        id: i64,
+    ) -> Result<Result<(), ContactRefusal>, StoreError> {
+        self.store().remove_list(account, id).await
+    }
+
+    /// The account's list of that name.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn list_named(
+        &self,
+        account: AccountId,
+        name: &str,
+    ) -> Result<Option<ContactList>, StoreError> {
+        self.store().list_named(account, name.into()).await
+    }
+
+    /// Lists by id, those whose name contains `name_contains`.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn lists(
+        &self,
+        account: AccountId,
+        name_contains: &str,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Page<ContactList>, StoreError> {
+        self.store()
+            .lists(account, name_contains.into(), offset, limit)
+            .await
+    }
+
+    /// Adds members to a list, or changes those whose number is in it.
+    ///
+    /// # Errors
+    /// As [`Engine::add_record`].
+    pub async fn put_contacts(
+        &self,
+        account: AccountId,
+        list: i64,
+        contacts: Vec<PutContact>,
+    ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError> {
+        let members_max = self.directory_limits().contacts_max;
+        self.store()
+            .put_contacts(account, list, contacts, self.now(), members_max)
+            .await
+    }
+
+    /// Takes a member out of a list.
+    ///
+    /// # Errors
+    /// As [`Engine::add_record`].
+    pub async fn remove_contact(
+        &self,
+        account: AccountId,
+        list: i64,
+        msisdn: Msisdn,
+    ) -> Result<Result<(), ContactRefusal>, StoreError> {
+        self.store()
+            .remove_contact(account, list, msisdn, self.now())
+            .await
+    }
+
+    /// Members of a list by id.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn contacts(
+        &self,
+        account: AccountId,
+        list: i64,
+        msisdn: Option<Msisdn>,
+        name_contains: &str,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Page<Contact>, StoreError> {
+        self.store()
+            .contacts(account, list, msisdn, name_contains.into(), offset, limit)
+            .await
+    }
+
+    /// The counters of an account: see [`Statistic`].
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn statistics(
+        &self,
+        account: AccountId,
+        filter: StatisticsFilter,
+    ) -> Result<Vec<Statistic>, StoreError> {
+        let rows_max = self.directory_limits().statistics_rows_max;
+        self.store().statistics(account, filter, rows_max).await
+    }
+
+    /// Puts numbers on an account's suppression list. Those that are there already stay.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn suppress(
+        &self,
+        account: AccountId,
+        numbers: Vec<Msisdn>,
+        kind: SuppressionKind,
+    ) -> Result<(), ManageError> {
+        let changes = numbers.into_iter().map(|msisdn| {
+            CatalogChange::PutSuppression(Suppression {
+                account: Some(account),
+                msisdn,
+                kind,
+            })
+        });
+        self.store().change_catalog(changes.collect()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Tasks: sends to the members of contact lists, piece by piece.
+//!
+//! A task holds the text as it was approved when the task was made. Its members are read in pieces and each piece goes
+//! through [`crate::accept`] like any request, with the place the task has come to recorded in the same transaction: so
+//! whatever ends the process, no member gets two messages and none is left out, and a million members need the memory
+//! of one piece.
+
+mod request;
+mod run;
+
+pub use request::TaskRequest;
+pub(crate) use run::run;
+
+use crate::accept::{AcceptError, Refusal, freeze};
+use crate::engine::Engine;
+use store::{AccountId, ContactRefusal, StoreError, Task, TaskState, UnixMs};
+use thiserror::Error;
+
+/// Why a task could not be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The account is gone or may not send.
+    #[error(transparent)]
+    Account(#[from] AcceptError),
+    /// What every recipient would be refused for: the template, its signature, the sender.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// A list is not there.
+    #[error("there is no such contact list")]
+    NoList,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Makes a task that sends to all members its lists have now, at once or when it is due.
+    ///
+    /// # Errors
+    /// [`TaskError`]; nothing was made then.
+    pub async fn add_task(
+        &self,
+        account: AccountId,
+        mut request: TaskRequest,
+        lists: Vec<i64>,
+        due: Option<UnixMs>,
+    ) -> Result<Task, TaskError> {
+        let catalog = self.catalog();
+        let owner = catalog.account(account).ok_or(AcceptError::AccountGone)?;
+        if !owner.may_send {
+            return Err(AcceptError::MayNotSend.into());
+        }
+        request
+            .freeze(|submission, item| freeze(owner, &catalog, item, submission))
+            .map_err(TaskError::Refused)?;
+        let now = self.now();
+        let body = request
+            .to_json()
+            .map_err(|error| StoreError::Other(format!("write a task's request: {error}")))?;
+        let made = self
+            .store()
+            .add_task(account, lists, body, due.unwrap_or(now), now)
+            .await?;
+        match made {
+            Ok(task) if task.members == 0 => {
+                // Nobody to send to: it is there to be asked about, and over.
+                let ended = self
+                    .store()
+                    .change_task(task.id, TaskState::Done, None, Box::default(), now)
+                    .await?;
+                Ok(ended.unwrap_or(task))
+            }
+            Ok(task) => {
+                self.wake_tasks();
+                Ok(task)
+            }
+            Err(ContactRefusal::NoList) => Err(TaskError::NoList),
+            Err(refusal) => Err(StoreError::Other(format!("make a task: {refusal:?}")).into()),
+        }
+    }
+
+    /// A task as it is now.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError> {
+        self.store().task(account, id).await
+    }
+
+    /// Calls a task off: no further member is sent to; what was accepted is sent. `None` when it is not there or has
+    /// ended.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn cancel_task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError> {
+        if self.store().task(account, id).await?.is_none() {
+            return Ok(None);
+        }
+        self.store()
+            .change_task(id, TaskState::Cancelled, None, Box::default(), self.now())
+            .await
+    }
+}

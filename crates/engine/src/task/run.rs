@@ -1,0 +1,156 @@
+//! The runner: takes the open tasks that are due in turns, a piece of each.
+
+use super::TaskRequest;
+use crate::accept::{self, AcceptError, Reply, Step};
+use crate::engine::Shared;
+use sms::segment::Reference;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Contact, StoreError, Task, TaskProgress, TaskState, TaskStep};
+
+/// Members of one piece: one commit.
+const PIECE: usize = 1000;
+/// Tasks looked at in one round.
+const TASKS_MAX: usize = 100;
+/// The longest the runner sleeps: a safety net, as it is woken when a task is made.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+/// How long the store is left alone after it failed or was busy.
+const REST: Duration = Duration::from_millis(500);
+
+/// What a step of a task came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Stepped {
+    /// It has more members.
+    On,
+    /// It ended, or is somewhere else than thought: look again.
+    Over,
+    /// The store is busy or failing: later.
+    Later,
+}
+
+/// Runs until the engine stops.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        let sleep = round(&shared).await;
+        tokio::select! {
+            () = shared.tasks_changed.notified() => {}
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+}
+
+/// One piece of every task that is due; how long nothing will be due then.
+async fn round(shared: &Arc<Shared>) -> Duration {
+    let tasks = match shared.store.open_tasks(TASKS_MAX).await {
+        Ok(tasks) => tasks,
+        Err(error) => {
+            tracing::error!(%error, "the tasks could not be read");
+            return REST;
+        }
+    };
+    let now = shared.clock.now();
+    let mut sleep = SLEEP_MAX;
+    for task in tasks {
+        if task.due > now {
+            let wait = u64::try_from(task.due - now).unwrap_or(0).max(1);
+            sleep = sleep.min(Duration::from_millis(wait));
+            continue;
+        }
+        sleep = sleep.min(match step(shared, &task).await {
+            Stepped::On | Stepped::Over => Duration::ZERO,
+            Stepped::Later => REST,
+        });
+    }
+    sleep
+}
+
+async fn step(shared: &Arc<Shared>, task: &Task) -> Stepped {
+    match try_step(shared, task).await {
+        Ok(stepped) => stepped,
+        Err(error) => {
+            tracing::warn!(task = task.id, %error, "a task could not go on for now");
+            Stepped::Later
+        }
+    }
+}
+
+async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreError> {
+    if task.state == TaskState::Waiting {
+        change(shared, task, TaskState::Running, None, "").await?;
+        return Ok(Stepped::On);
+    }
+    let Some(request) = TaskRequest::of(task) else {
+        return end(shared, task, TaskState::Failed, "its request cannot be read").await;
+    };
+    let (list, contacts) = piece(shared, task).await?;
+    let Some(last) = contacts.last() else {
+        return end(shared, task, TaskState::Done, "").await;
+    };
+    let step = Step {
+        task: task.id,
+        from: task.progress,
+        list,
+        contact: last.id,
+    };
+    let passed = TaskProgress {
+        list,
+        contact: last.id,
+        accepted: task.progress.accepted,
+        refused: task.progress.refused + contacts.len() as u64,
+    };
+    let submission = request.submission(task.account, &contacts);
+    match accept::accept(shared, submission, None, Reference::default(), Some(step)).await {
+        // A piece none of which was stored took no transaction: the step is recorded by itself.
+        Ok((_, Reply::New(outcome))) if outcome.accepted() == 0 => {
+            let step = TaskStep {
+                task: task.id,
+                from: task.progress,
+                to: passed,
+            };
+            change(shared, task, TaskState::Running, Some(step), "").await?;
+            Ok(Stepped::On)
+        }
+        Ok(_) => Ok(Stepped::On),
+        Err(AcceptError::TaskMoved) => Ok(Stepped::Over),
+        Err(AcceptError::Busy | AcceptError::Stopping) => Ok(Stepped::Later),
+        Err(AcceptError::Store(error)) => Err(error),
+        Err(error @ (AcceptError::AccountGone | AcceptError::MayNotSend | AcceptError::Balance)) => {
+            end(shared, task, TaskState::Failed, &error.to_string()).await
+        }
+    }
+}
+
+/// The next members, and the list they are of.
+async fn piece(shared: &Shared, task: &Task) -> Result<(u32, Vec<Contact>), StoreError> {
+    let mut after = task.progress.contact;
+    for (no, &list) in (0u32..).zip(&task.lists).skip(task.progress.list as usize) {
+        let contacts = shared
+            .store
+            .contacts_after(list, after, task.last_contact, PIECE)
+            .await?;
+        if !contacts.is_empty() {
+            return Ok((no, contacts));
+        }
+        after = 0;
+    }
+    Ok((task.progress.list, Vec::new()))
+}
+
+async fn change(
+    shared: &Shared,
+    task: &Task,
+    state: TaskState,
+    step: Option<TaskStep>,
+    error: &str,
+) -> Result<Option<Task>, StoreError> {
+    shared
+        .store
+        .change_task(task.id, state, step, error.into(), shared.clock.now())
+        .await
+}
+
+async fn end(shared: &Shared, task: &Task, state: TaskState, error: &str) -> Result<Stepped, StoreError> {
+    change(shared, task, state, None, error).await?;
+    tracing::info!(task = task.id, ?state, error, "a task ended");
+    Ok(Stepped::Over)
+}

@@ -1,0 +1,195 @@
+//! Sends to contact lists, over a real carrier session and a real store.
+
+mod house;
+
+use engine::accept::{SignatureRef, TemplateRef};
+use engine::catalog::Review;
+use engine::sms::class::Kind;
+use engine::task::{TaskError, TaskRequest};
+use engine::{Dialect, PutContact, Task, TaskState};
+use house::{ACCOUNT, Act, CODE, House, PLAIN, Smsc, numbers, smpp, submission};
+use std::time::Duration;
+
+fn request(template: i64) -> TaskRequest {
+    TaskRequest {
+        dialect: Dialect::Sendcloud,
+        user: "demo".into(),
+        name: "spring".into(),
+        template: TemplateRef::Number(template),
+        sender: None,
+        signature: SignatureRef::OfTemplate,
+        label: 0,
+        kind: Kind::Text,
+        custom: None,
+        rules: submission(PLAIN, &[]).rules,
+    }
+}
+
+async fn list(house: &House, name: &str, members: &[String], vars: &str) -> i64 {
+    let list = house.engine.add_list(ACCOUNT, name, "").await.unwrap().unwrap();
+    for piece in members.chunks(1000) {
+        let contacts = piece.iter().map(|number| PutContact {
+            msisdn: number
+                .trim_start_matches('+')
+                .parse::<u64>()
+                .ok()
+                .and_then(engine::sms::phone::Msisdn::from_u64)
+                .unwrap(),
+            written: number.as_str().into(),
+            user_name: None,
+            vars: Some(vars.into()),
+        });
+        house
+            .engine
+            .put_contacts(ACCOUNT, list.id, contacts.collect())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    list.id
+}
+
+async fn until(house: &House, id: i64, what: &str, pass: impl Fn(&Task) -> bool) -> Task {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let task = house.engine.task(ACCOUNT, id).await.unwrap().unwrap();
+        if pass(&task) {
+            return task;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "not {what}: {task:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn until_seen(smsc: &Smsc, count: usize) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while smsc.seen().len() < count {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{} of {count}",
+            smsc.seen().len()
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_member_gets_one_message_over_a_restart() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    let members = numbers(7_500);
+    let first = list(&house, "first", &members[..2_300], "{}").await;
+    let second = list(&house, "second", &members[2_300..], "{}").await;
+    let task = house
+        .engine
+        .add_task(ACCOUNT, request(PLAIN), vec![first, second], None)
+        .await
+        .unwrap();
+    assert_eq!(task.members, 7_500);
+    until(&house, task.id, "begun", |task| task.progress.accepted > 0).await;
+    // Somewhere in the middle, perhaps right after the end: both must hold.
+    let house = house.restart().await;
+    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    assert_eq!((done.progress.accepted, done.progress.refused), (7_500, 0));
+    assert!(done.ended_at.is_some());
+    until_seen(&smsc, 7_500).await;
+    assert_eq!(smsc.times().len(), 7_500);
+    assert!(
+        smsc.times().values().all(|times| *times == 1),
+        "each exactly once"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_have_values_of_their_own_and_those_without_are_refused() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    let members = numbers(4);
+    let with = list(&house, "with", &members[..3], r#"{"%code%":"4826"}"#).await;
+    let without = list(&house, "without", &members[3..], "{}").await;
+    let task = house
+        .engine
+        .add_task(ACCOUNT, request(CODE), vec![with, without], None)
+        .await
+        .unwrap();
+    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    assert_eq!((done.progress.accepted, done.progress.refused), (3, 1));
+    until_seen(&smsc, 3).await;
+    assert!(
+        smsc.seen()
+            .iter()
+            .all(|submit| &*submit.short_message == b"Your code is 4826")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_sends_what_was_approved_when_it_was_made_and_only_to_who_was_there() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    let members = numbers(3);
+    let id = list(&house, "list", &members[..2], "{}").await;
+    let due = house.engine.now() + 1_000;
+    let task = house
+        .engine
+        .add_task(ACCOUNT, request(PLAIN), vec![id], Some(due))
+        .await
+        .unwrap();
+    assert_eq!((task.state, task.due), (TaskState::Waiting, due));
+    house
+        .engine
+        .review_template(ACCOUNT, PLAIN, Review::Disabled, "")
+        .await
+        .unwrap();
+    let late = PutContact {
+        msisdn: engine::sms::phone::Msisdn::from_u64(447_700_900_999).unwrap(),
+        written: "+447700900999".into(),
+        user_name: None,
+        vars: None,
+    };
+    house
+        .engine
+        .put_contacts(ACCOUNT, id, vec![late])
+        .await
+        .unwrap()
+        .unwrap();
+    until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    until_seen(&smsc, 2).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(smsc.seen().len(), 2);
+    assert!(matches!(
+        house
+            .engine
+            .add_task(ACCOUNT, request(PLAIN), vec![id], None)
+            .await,
+        Err(TaskError::Refused(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_task_that_is_called_off_sends_nothing_more() {
+    let house = House::start(vec![]).await;
+    let id = list(&house, "list", &numbers(10), "{}").await;
+    let due = house.engine.now() + 3_600_000;
+    let task = house
+        .engine
+        .add_task(ACCOUNT, request(PLAIN), vec![id], Some(due))
+        .await
+        .unwrap();
+    let off = house.engine.cancel_task(ACCOUNT, task.id).await.unwrap().unwrap();
+    assert_eq!(off.state, TaskState::Cancelled);
+    assert!(
+        house
+            .engine
+            .cancel_task(ACCOUNT, task.id)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(matches!(
+        house
+            .engine
+            .add_task(ACCOUNT, request(PLAIN), vec![id + 1_000], None)
+            .await,
+        Err(TaskError::NoList)
+    ));
+}

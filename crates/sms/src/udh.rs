@@ -1,0 +1,127 @@
+//! User data headers of what people write: which part of a long message this is (TS 23.040 §9.2.3.24).
+
+/// Where a part belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The reference common to all parts.
+    pub reference: u16,
+    /// Its number, 1..=`total`.
+    pub number: u8,
+    /// How many parts there are, at least 2.
+    pub total: u8,
+}
+
+impl Part {
+    /// From the three values, wherever they stand; `None` when they make no part of several: a total of 0 or 1, a
+    /// number of 0 or beyond the total.
+    #[must_use]
+    pub fn new(reference: u16, total: u8, number: u8) -> Option<Self> {
+        (total > 1 && (1..=total).contains(&number)).then_some(Self {
+            reference,
+            number,
+            total,
+        })
+    }
+}
+
+/// What a payload with a header is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headed<'a> {
+    /// The part, when the header tells one.
+    pub part: Option<Part>,
+    /// Octets of the header, its length octet included.
+    pub header_len: usize,
+    /// What follows the header.
+    pub text: &'a [u8],
+}
+
+/// Information elements with a reference of 8 and of 16 bits.
+const CONCAT_8: u8 = 0x00;
+const CONCAT_16: u8 = 0x08;
+
+/// Reads the header in front of a payload. A header that is longer than the payload is none: then all of it is text,
+/// for a carrier that sets the indicator by mistake must not cost the message. Elements that are not known are passed
+/// over.
+#[must_use]
+pub fn read(payload: &[u8]) -> Headed<'_> {
+    let none = Headed {
+        part: None,
+        header_len: 0,
+        text: payload,
+    };
+    let Some((&len, after)) = payload.split_first() else {
+        return none;
+    };
+    let Some((mut elements, text)) = after.split_at_checked(usize::from(len)) else {
+        return none;
+    };
+    let mut part = None;
+    while let [id, len, rest @ ..] = elements {
+        let Some((value, next)) = rest.split_at_checked(usize::from(*len)) else {
+            break;
+        };
+        part = match (*id, value) {
+            (CONCAT_8, &[reference, total, number]) => Part::new(u16::from(reference), total, number),
+            (CONCAT_16, &[high, low, total, number]) => {
+                Part::new(u16::from_be_bytes([high, low]), total, number)
+            }
+            _ => part,
+        };
+        elements = next;
+    }
+    Headed {
+        part,
+        header_len: usize::from(len) + 1,
+        text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{Reference, udh};
+    use proptest::prelude::*;
+
+    #[test]
+    fn other_elements_are_passed_over() {
+        // Port addressing (5) before the reference.
+        let payload = [11, 5, 4, 0x23, 0xf4, 0, 0, 0, 3, 7, 2, 1, b'x'];
+        let read = read(&payload);
+        assert_eq!((read.part, read.header_len), (Part::new(7, 2, 1), 12));
+        assert_eq!(read.text, b"x");
+    }
+
+    #[test]
+    fn a_header_longer_than_the_payload_is_text() {
+        for payload in [&[][..], &[1], &[200, 0, 3, 1, 2, 1]] {
+            assert_eq!((read(payload).part, read(payload).text), (None, payload));
+        }
+    }
+
+    #[test]
+    fn one_part_alone_is_no_part() {
+        assert_eq!(read(&[5, 0, 3, 9, 1, 1, b'x']).part, None);
+        assert_eq!(read(&[5, 0, 3, 9, 2, 0, b'x']).part, None);
+        assert_eq!(read(&[5, 0, 3, 9, 2, 3, b'x']).part, None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(number: u16, total in 2u8.., at in 0u8.., text: Vec<u8>, wide: bool) {
+            let seq = at % total + 1;
+            let reference = if wide { Reference::Bits16 } else { Reference::Bits8 };
+            let header = udh(reference, number, total, seq);
+            let payload: Vec<u8> = header.iter().copied().chain(text.iter().copied()).collect();
+            let read = read(&payload);
+            let number = if wide { number } else { number & 0xff };
+            prop_assert_eq!(read.part, Part::new(number, total, seq));
+            prop_assert_eq!(read.text, &text[..]);
+        }
+
+        #[test]
+        fn any_octets_are_survived(payload: Vec<u8>) {
+            let read = read(&payload);
+            prop_assert!(read.header_len + read.text.len() == payload.len());
+        }
+    }
+}

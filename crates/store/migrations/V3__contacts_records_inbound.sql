@@ -59,7 +59,7 @@ CREATE TABLE task (
 );
 
 CREATE INDEX task_open ON task (due, id) WHERE state < 2;
-CREATE INDEX task_by_account ON task (account);
+CREATE INDEX task_by_account ON task (account, state);
 
 -- data comes last: a list of records does not read it.
 CREATE TABLE record (

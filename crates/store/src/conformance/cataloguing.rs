@@ -3,8 +3,9 @@
 use super::Side;
 use super::given::{ACCOUNT, NOW, number};
 use crate::{
-    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Position, Review,
-    Route, Signature, Suppression, SuppressionKind, Template,
+    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Endpoint, EndpointId,
+    EventKinds, EventPlace, EventWhat, Position, PutContact, Record, RecordFilter, RecordKind, Review, Route,
+    Signature, Store, Suppression, SuppressionKind, Template, TemplateVersion, UnixMs,
 };
 use serde_json::json;
 use sms::class::Class;
@@ -71,6 +72,24 @@ fn signature(account: AccountId, id: i64) -> Signature {
     }
 }
 
+fn endpoint(account: AccountId, id: u32) -> Endpoint {
+    Endpoint {
+        id: EndpointId(id),
+        account,
+        name: format!("endpoint {id}").into(),
+        format: "standard".into(),
+        url: "https://example.com/told".into(),
+        kinds: EventKinds::REVIEWED | EventKinds::INBOUND,
+        settings: json!({"batch": 10}),
+        sealed_secret: vec![9, 8, 7],
+        enabled: true,
+    }
+}
+
+async fn changed(store: &dyn Store, changes: Vec<CatalogChange>) -> u64 {
+    store.change_catalog(changes).await.expect("changed")
+}
+
 /// What is put comes back, replaced where it was there, and the version grows.
 pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
     let store = side.store();
@@ -107,6 +126,11 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
             CatalogChange::PutCarrier(carrier.clone()),
             CatalogChange::ReplaceRoutes(vec![route(9, "1")]),
             CatalogChange::ReplaceRoutes(vec![route(2, "44"), route(1, "86")]),
+            CatalogChange::PutEndpoint(endpoint(ACCOUNT, 5)),
+            CatalogChange::PutEndpoint(Endpoint {
+                enabled: false,
+                ..endpoint(ACCOUNT, 5)
+            }),
         ])
         .await
         .expect("changed");
@@ -129,7 +153,10 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
         }],
         carriers: vec![carrier],
         routes: vec![route(1, "86"), route(2, "44")],
-        endpoints: vec![],
+        endpoints: vec![Endpoint {
+            enabled: false,
+            ..endpoint(ACCOUNT, 5)
+        }],
     };
     assert_eq!(store.load_catalog().await.expect("read"), expected);
 
@@ -138,6 +165,7 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
             CatalogChange::RemoveCredential("uspeedo".into(), "k1".into()),
             CatalogChange::RemoveSignature(1),
             CatalogChange::RemoveTemplate(500),
+            CatalogChange::RemoveEndpoint(EndpointId(5)),
             CatalogChange::RemoveCarrier(CarrierNo(3)),
             CatalogChange::RemoveAccount(ACCOUNT),
             CatalogChange::ReplaceRoutes(vec![]),
@@ -180,12 +208,183 @@ pub async fn a_change_that_fails_changes_nothing(side: &mut impl Side) {
     super::given::accepted_batch(store, NOW, 0..1).await;
 }
 
+/// A change that is made from a look at the catalog is made only while the catalog is as it was looked at.
+pub async fn a_change_at_a_version_is_made_there_only(side: &mut impl Side) {
+    let store = side.store();
+    let put = |id| vec![CatalogChange::PutSignature(signature(ACCOUNT, id))];
+    let start = changed(store, put(1)).await;
+    let next = store.change_catalog_at(start, put(2)).await.expect("changed");
+    let next = next.expect("nobody else changed it");
+    assert!(next > start);
+    let late = store.change_catalog_at(start, put(3)).await.expect("read");
+    assert_eq!(late, None);
+    let early = store.change_catalog_at(next + 1, put(3)).await.expect("read");
+    assert_eq!(early, None);
+    let catalog = store.load_catalog().await.expect("read");
+    assert_eq!((catalog.version, catalog.signatures.len()), (next, 2));
+
+    let clash = vec![
+        CatalogChange::PutAccount(account(ACCOUNT, "taken")),
+        CatalogChange::PutAccount(account(AccountId(8), "taken")),
+    ];
+    assert!(
+        store.change_catalog_at(next, clash).await.is_err(),
+        "a name is unique"
+    );
+    assert_eq!(store.catalog_version().await.expect("read"), next);
+
+    // Of those who looked at the same moment one wins.
+    let (a, b, c) = tokio::join!(
+        store.change_catalog_at(next, put(4)),
+        store.change_catalog_at(next, put(5)),
+        store.change_catalog_at(next, put(6)),
+    );
+    let won = [a, b, c]
+        .into_iter()
+        .filter_map(|one| one.expect("written"))
+        .count();
+    assert_eq!(won, 1);
+    assert_eq!(store.load_catalog().await.expect("read").signatures.len(), 3);
+}
+
+/// What a template was under earlier versions is kept, and goes with it.
+pub async fn earlier_versions_of_a_template_are_kept(side: &mut impl Side) {
+    let store = side.store();
+    let at = |version, text: &str, review| Template {
+        version,
+        text: text.into(),
+        review,
+        ..template(ACCOUNT, 500)
+    };
+    let put = |template: &Template| vec![CatalogChange::PutTemplate(template.clone())];
+    let first = at(1, "one", Review::Draft);
+    let first_as_it_was_last = at(1, "one", Review::Approved);
+    let second = at(2, "two", Review::Approved);
+    let third = at(3, "three", Review::Submitted);
+    changed(store, put(&first)).await;
+    changed(store, put(&first_as_it_was_last)).await;
+    changed(store, vec![CatalogChange::PutTemplate(template(ACCOUNT, 501))]).await;
+    assert_eq!(store.template_versions(500, 9).await.expect("read"), []);
+    changed(store, put(&second)).await;
+    changed(store, put(&third)).await;
+    changed(store, put(&third)).await;
+    side.crash().await;
+    let store = side.store();
+    let was = |template: &Template| TemplateVersion {
+        number: 500,
+        version: template.version,
+        template: template.clone(),
+    };
+    let versions = store.template_versions(500, 9).await.expect("read");
+    assert_eq!(versions, [was(&second), was(&first_as_it_was_last)]);
+    assert_eq!(
+        store.template_versions(500, 1).await.expect("read"),
+        [was(&second)]
+    );
+    assert_eq!(store.template_versions(501, 9).await.expect("read"), []);
+    let templates = store.load_catalog().await.expect("read").templates;
+    assert_eq!(templates, [third, template(ACCOUNT, 501)]);
+
+    changed(store, vec![CatalogChange::RemoveTemplate(500)]).await;
+    assert_eq!(store.template_versions(500, 9).await.expect("read"), []);
+    changed(store, put(&first)).await;
+    assert_eq!(store.template_versions(500, 9).await.expect("read"), []);
+}
+
+/// A template or signature that leaves its review is told to its account; nothing else is.
+pub async fn a_review_that_ends_is_told(side: &mut impl Side) {
+    let store = side.store();
+    changed(
+        store,
+        vec![
+            CatalogChange::PutAccount(account(ACCOUNT, "first")),
+            CatalogChange::PutEndpoint(endpoint(ACCOUNT, 1)),
+        ],
+    )
+    .await;
+    let template = |number, review, updated_at| {
+        CatalogChange::PutTemplate(Template {
+            review,
+            updated_at,
+            ..template(ACCOUNT, number)
+        })
+    };
+    let signature = |id, review, updated_at| {
+        CatalogChange::PutSignature(Signature {
+            review,
+            updated_at,
+            ..signature(ACCOUNT, id)
+        })
+    };
+    let told = |template_or_signature: bool, number, review| {
+        if template_or_signature {
+            EventWhat::TemplateReviewed { number, review }
+        } else {
+            EventWhat::SignatureReviewed { id: number, review }
+        }
+    };
+    let mut expected: Vec<(UnixMs, EventWhat)> = vec![];
+    for (n, review) in (1..).zip([Review::Approved, Review::Rejected, Review::Disabled]) {
+        changed(
+            store,
+            vec![
+                template(n, Review::Draft, NOW),
+                signature(n, Review::Submitted, NOW),
+            ],
+        )
+        .await;
+        changed(store, vec![template(n, Review::Submitted, NOW)]).await;
+        changed(
+            store,
+            vec![template(n, Review::Submitted, NOW), signature(n, review, NOW + n)],
+        )
+        .await;
+        changed(
+            store,
+            vec![template(n, review, NOW + n), signature(n, review, NOW + 9)],
+        )
+        .await;
+        expected.push((NOW + n, told(false, n, review)));
+        expected.push((NOW + n, told(true, n, review)));
+    }
+    // New ones, those taken back, and those that go on from elsewhere were not reviewed.
+    changed(
+        store,
+        vec![
+            template(7, Review::Approved, NOW),
+            signature(7, Review::Submitted, NOW),
+        ],
+    )
+    .await;
+    changed(
+        store,
+        vec![
+            template(7, Review::Disabled, NOW),
+            signature(7, Review::Draft, NOW),
+        ],
+    )
+    .await;
+    side.crash().await;
+    let store = side.store();
+    let (events, _) = store
+        .events(ACCOUNT, EventPlace::default(), EventKinds::ALL, 100)
+        .await
+        .expect("read");
+    let events: Vec<(UnixMs, EventWhat)> = events.into_iter().map(|event| (event.at, event.what)).collect();
+    assert_eq!(events, expected);
+}
+
 /// Removing an account removes what is its own, and no more.
 pub async fn an_account_goes_with_what_it_owns(side: &mut impl Side) {
     let store = side.store();
     let other = AccountId(8);
-    store
-        .change_catalog(vec![
+    let newer = |account, number| Template {
+        version: 2,
+        ..template(account, number)
+    };
+    changed(
+        store,
+        vec![
             CatalogChange::PutAccount(account(ACCOUNT, "goes")),
             CatalogChange::PutAccount(account(other, "stays")),
             CatalogChange::PutCredential(credential(ACCOUNT, "k1")),
@@ -193,20 +392,79 @@ pub async fn an_account_goes_with_what_it_owns(side: &mut impl Side) {
             CatalogChange::PutSignature(signature(ACCOUNT, 1)),
             CatalogChange::PutSignature(signature(other, 2)),
             CatalogChange::PutTemplate(template(ACCOUNT, 500)),
+            CatalogChange::PutTemplate(newer(ACCOUNT, 500)),
             CatalogChange::PutTemplate(template(other, 501)),
-            CatalogChange::RemoveAccount(ACCOUNT),
-        ])
-        .await
-        .expect("changed");
-    let catalog = store.load_catalog().await.expect("read");
-    assert!(catalog.accounts.iter().all(|account| account.id == other));
-    let left = (
-        catalog.accounts.len(),
-        catalog.credentials.len(),
-        catalog.signatures.len(),
-        catalog.templates.len(),
-    );
-    assert_eq!(left, (1, 1, 1, 1));
+            CatalogChange::PutTemplate(newer(other, 501)),
+            CatalogChange::PutEndpoint(endpoint(ACCOUNT, 1)),
+            CatalogChange::PutEndpoint(endpoint(other, 2)),
+        ],
+    )
+    .await;
+    let (_, gone_task) = belongings(store, ACCOUNT).await;
+    let (list, task) = belongings(store, other).await;
+    changed(store, vec![CatalogChange::RemoveAccount(ACCOUNT)]).await;
+
+    for _ in 0..2 {
+        let store = side.store();
+        let catalog = store.load_catalog().await.expect("read");
+        assert!(catalog.accounts.iter().all(|account| account.id == other));
+        let left = (
+            catalog.accounts.len(),
+            catalog.credentials.len(),
+            catalog.signatures.len(),
+            catalog.templates.len(),
+            catalog.endpoints.len(),
+        );
+        assert_eq!(left, (1, 1, 1, 1, 1));
+        assert_eq!(store.template_versions(500, 9).await.expect("read"), []);
+        assert_eq!(store.template_versions(501, 9).await.expect("read").len(), 1);
+        for (account, count) in [(ACCOUNT, 0), (other, 1)] {
+            let lists = store.lists(account, "".into(), 0, 9).await.expect("read");
+            assert_eq!(lists.total, count);
+            let filter = RecordFilter {
+                limit: 9,
+                ..RecordFilter::default()
+            };
+            let records = store
+                .records(account, RecordKind::Label, filter)
+                .await
+                .expect("read");
+            assert_eq!(records.total, count);
+        }
+        assert_eq!(store.task(ACCOUNT, gone_task).await.expect("read"), None);
+        let open = store.open_tasks(9).await.expect("read");
+        assert_eq!(open.iter().map(|task| task.id).collect::<Vec<_>>(), [task]);
+        let members = store.contacts_after(list, 0, i64::MAX, 9).await.expect("read");
+        assert_eq!(members.len(), 1);
+        side.crash().await;
+    }
+}
+
+/// A list with a member and a task to it, and a record.
+async fn belongings(store: &dyn Store, account: AccountId) -> (i64, i64) {
+    let list = store.add_list(account, "list".into(), "".into(), NOW, 9).await;
+    let list = list.expect("written").expect("made").id;
+    let member = PutContact {
+        msisdn: number(1),
+        written: "1".into(),
+        user_name: None,
+        vars: None,
+    };
+    let put = store.put_contacts(account, list, vec![member], NOW, 9).await;
+    put.expect("written").expect("put");
+    let task = store.add_task(account, vec![list], "{}".into(), NOW, NOW).await;
+    let record = Record {
+        id: 0,
+        account,
+        kind: RecordKind::Label,
+        name: "label".into(),
+        body: "{}".into(),
+        data: vec![],
+        created_at: NOW,
+        updated_at: NOW,
+    };
+    store.add_record(record, 9).await.expect("written").expect("made");
+    (list, task.expect("written").expect("made").id)
 }
 
 /// The key of public ids is random, and never changes.

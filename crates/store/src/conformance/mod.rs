@@ -15,11 +15,15 @@ pub mod accepting;
 pub mod cataloguing;
 pub mod expiring;
 pub mod given;
+pub mod listing;
 pub mod model;
 pub mod reading;
 pub mod receiving;
+pub mod recording;
 pub mod sending;
 pub mod surviving;
+pub mod tasking;
+pub mod writing_back;
 
 use crate::Store;
 use async_trait::async_trait;
@@ -90,8 +94,42 @@ macro_rules! conformance_tests {
                 the_catalog_comes_back_as_it_was_put,
                 a_change_that_fails_changes_nothing,
                 an_account_goes_with_what_it_owns,
+                a_change_at_a_version_is_made_there_only,
+                earlier_versions_of_a_template_are_kept,
+                a_review_that_ends_is_told,
                 suppressions_are_listed_in_portions,
                 the_id_key_stays,
+            ],
+            listing: [
+                a_list_is_the_only_one_of_its_name,
+                lists_are_found_by_name_and_paged,
+                members_are_put_changed_and_taken_out,
+                a_full_list_takes_changes_only,
+                members_are_found_and_paged,
+                a_removed_list_is_gone_at_once,
+            ],
+            tasking: [
+                tasks_wait_for_their_time,
+                a_list_in_use_stays,
+                a_task_moves_on_with_what_it_accepts,
+                of_two_that_move_a_task_one_wins,
+                a_task_reaches_each_member_once,
+            ],
+            recording: [
+                a_record_comes_back_as_it_was_made,
+                a_records_name_is_its_own,
+                records_are_bounded_by_kind,
+                records_are_found_by_name_and_paged,
+            ],
+            writing_back: [
+                a_message_of_one_part_is_told_at_once,
+                parts_in_any_order_make_a_message,
+                parts_make_a_message_in_every_order,
+                a_part_that_comes_again_is_known,
+                a_reference_is_used_again,
+                a_part_that_cannot_be_is_told_as_it_is,
+                parts_that_never_come_are_given_up,
+                a_reply_belongs_to_the_newest_message,
             ],
             surviving: [
                 everything_answered_survives_a_crash,

@@ -20,7 +20,8 @@ pub struct NewInbound {
     pub answers: Option<MessageId>,
     /// When it came.
     pub received_at: UnixMs,
-    /// Present when it is one of several.
+    /// Present when it is one of several. One that cannot be (number 0, or above the total) is taken for a whole
+    /// message.
     pub part: Option<InboundPart>,
 }
 
@@ -43,7 +44,9 @@ pub enum InboundFate {
     Whole(InboundId),
     /// Other parts are missing.
     Waiting,
-    /// It was here already (a carrier that sends again what it got an answer for).
+    /// It was here already (a carrier that sends again what it got an answer for): a part of the same number with
+    /// the same text. That is known until [`super::Inbox::expire_inbound`] gives up on parts of its time. With another
+    /// text it is a part of a new message; what was there of the old one is made whole as it is.
     Repeated,
 }
 
@@ -52,7 +55,7 @@ pub enum InboundFate {
 pub struct Inbound {
     /// Its id: time-ordered like a message's.
     pub id: InboundId,
-    /// See [`NewInbound::account`].
+    /// See [`NewInbound::account`]: what the first part says that says anything.
     pub account: Option<AccountId>,
     /// See [`NewInbound::carrier`].
     pub carrier: CarrierNo,
@@ -62,7 +65,7 @@ pub struct Inbound {
     pub to: Box<str>,
     /// The whole text.
     pub text: Box<str>,
-    /// See [`NewInbound::answers`].
+    /// See [`NewInbound::answers`]: what the first part says that says anything.
     pub answers: Option<MessageId>,
     /// When its last part came.
     pub received_at: UnixMs,

@@ -253,11 +253,12 @@ pub trait Inbox {
     /// Inbound messages by id (order of the ids; unknown ones are left out).
     async fn inbound(&self, ids: Vec<InboundId>) -> Result<Vec<Inbound>, StoreError>;
 
-    /// The newest message to a number, of any account.
+    /// The newest message to a number, of any account, that was given to a carrier: what still waits, or failed
+    /// before it was sent, nobody can have answered. Only the newest thousand are looked at.
     async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError>;
 
-    /// Makes whole, of what is there, those messages whose missing parts have not come since `before`, and forgets
-    /// whole ones received before `forget`; returns how many of each.
+    /// Makes whole, of what is there, those messages no part of which has come since `before`, and forgets whole ones
+    /// received before `forget`; returns how many of each. Looks at a bounded piece of both a call.
     async fn expire_inbound(&self, before: UnixMs, forget: UnixMs) -> Result<(u64, u64), StoreError>;
 }
 
@@ -305,8 +306,8 @@ pub trait Contacts {
         limit: usize,
     ) -> Result<Page<ContactList>, StoreError>;
 
-    /// Adds members, or changes those whose number is there already; refuses all when the list would have more than
-    /// `members_max`. Returns them as they are then, in order.
+    /// Adds members, or changes those whose number is there already; refuses all when somebody is new and the list
+    /// would have more than `members_max`. Returns them as they are then, in order.
     async fn put_contacts(
         &self,
         account: AccountId,
@@ -345,7 +346,7 @@ pub trait Contacts {
         contacts_max: usize,
     ) -> Result<Vec<Contact>, StoreError>;
 
-    /// Makes a task to the lists of these ids; its members are those there now.
+    /// Makes a task to the lists of these ids, of which there is at least one; its members are those there now.
     async fn add_task(
         &self,
         account: AccountId,
@@ -362,7 +363,8 @@ pub trait Contacts {
     async fn open_tasks(&self, tasks_max: usize) -> Result<Vec<Task>, StoreError>;
 
     /// Moves a task to another state; `None` when it has ended already or is not there. Progress that accepted
-    /// nothing (a piece all of whose members are refused) is recorded with it.
+    /// nothing (a piece all of whose members are refused) is recorded with it; then `None` also when the task is not
+    /// where the step begins, or not running, and nothing is changed.
     async fn change_task(
         &self,
         id: i64,

@@ -369,3 +369,71 @@ fn suppress(conn: &Connection, sql: &str, suppression: &Suppression) -> Result<(
         "a suppression",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Mode, open};
+    use std::path::Path;
+
+    /// What a store from before had in its rows, read by this one.
+    #[test]
+    fn bodies_of_an_older_store_are_read() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        open::migrate(&mut conn, Path::new("in memory"), Mode::Serve).unwrap();
+        for (sql, body) in [
+            (
+                "INSERT INTO account (id, name, balance, body) VALUES (7, 'first', 5, ?1)",
+                r#"{"id":7,"name":"first","balance":null,"weight":10,"caps":{"per_minute_max":1,"per_day_max":9},
+                    "may_send":true,"senders":["Example"],"project_ids":["org-1"]}"#,
+            ),
+            (
+                "INSERT INTO signature (id, account, body) VALUES (1, 7, ?1)",
+                r#"{"account":7,"id":1,"text":"Example","review":"approved"}"#,
+            ),
+            (
+                "INSERT INTO template (number, ut_id, account, body) VALUES (500, 'UT500', 7, ?1)",
+                r#"{"account":7,"number":500,"ut_id":"UT500","name":"Welcome","class":"otp","text":"code {1}",
+                    "review":"submitted","reason":"","signature":1,"position":"front","created_at":3,"updated_at":4}"#,
+            ),
+        ] {
+            conn.execute(sql, [body]).unwrap();
+        }
+        let catalog = load(&conn).unwrap();
+        let account = &catalog.accounts[0];
+        assert_eq!(
+            (account.balance, account.weight, account.auto_approve),
+            (Some(5), 10, false)
+        );
+        assert!(account.inbound_to.is_empty() && account.opt_out_words.is_empty());
+        let signature = &catalog.signatures[0];
+        assert_eq!(
+            (&*signature.text, &*signature.reason, signature.created_at),
+            ("Example", "", 0)
+        );
+        assert!(signature.details.is_null());
+        let template = &catalog.templates[0];
+        assert_eq!(
+            (&*template.text, template.version, &*template.remark),
+            ("code {1}", 0, "")
+        );
+        assert!(template.details.is_null() && catalog.endpoints.is_empty());
+
+        // And it is replaced like any other.
+        let next = Template {
+            version: 1,
+            review: Review::Approved,
+            ..template.clone()
+        };
+        change(&conn, None, &[CatalogChange::PutTemplate(next)], None).unwrap();
+        let versions = template_versions(&conn, 500, 9).unwrap();
+        assert_eq!(versions.len(), 1);
+        assert_eq!((versions[0].version, &versions[0].template), (0, template));
+    }
+
+    #[test]
+    fn a_change_without_a_time_of_its_own_gets_the_writers() {
+        assert_eq!(when(5, 9), 5);
+        assert_eq!(when(0, 9), 9);
+    }
+}

@@ -98,7 +98,14 @@ impl Contacts for SqliteStore {
                     "SELECT {LIST} FROM contact_list WHERE account = ?1 ORDER BY id"
                 ))
                 .and_then(|mut select| {
-                    walk(&mut select, [account.0], "name", &wanted, (offset, limit), list_from)
+                    walk(
+                        &mut select,
+                        [account.0],
+                        "name",
+                        &wanted,
+                        (offset, limit),
+                        list_from,
+                    )
                 })
                 .tried("read lists")
             })
@@ -114,7 +121,8 @@ impl Contacts for SqliteStore {
         members_max: u64,
     ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError> {
         self.errand(Caller::Client, contacts.len(), move |work| {
-            put_contacts(work.conn, account, list, contacts, now, members_max).tried("change members of a list")
+            put_contacts(work.conn, account, list, contacts, now, members_max)
+                .tried("change members of a list")
         })
         .await
     }
@@ -266,7 +274,11 @@ fn list_from(row: &Row<'_>) -> rusqlite::Result<ContactList> {
 }
 
 /// A list of an account.
-pub(super) fn list_of(conn: &Connection, account: AccountId, id: i64) -> rusqlite::Result<Option<ContactList>> {
+pub(super) fn list_of(
+    conn: &Connection,
+    account: AccountId,
+    id: i64,
+) -> rusqlite::Result<Option<ContactList>> {
     conn.prepare_cached(&format!(
         "SELECT {LIST} FROM contact_list WHERE id = ?1 AND account = ?2"
     ))?
@@ -334,8 +346,10 @@ fn change_list(
     if is_taken(conn, account, &list.name, id)? {
         return Ok(Err(ContactRefusal::NameTaken));
     }
-    conn.prepare_cached("UPDATE contact_list SET name = ?2, description = ?3, updated_at = ?4 WHERE id = ?1")?
-        .execute((id, &list.name, &list.description, now))?;
+    conn.prepare_cached(
+        "UPDATE contact_list SET name = ?2, description = ?3, updated_at = ?4 WHERE id = ?1",
+    )?
+    .execute((id, &list.name, &list.description, now))?;
     Ok(Ok(list))
 }
 
@@ -427,7 +441,9 @@ fn put_contacts(
             }
         };
         contact.written = put.written;
-        contact.user_name = put.user_name.unwrap_or_else(|| std::mem::take(&mut contact.user_name));
+        contact.user_name = put
+            .user_name
+            .unwrap_or_else(|| std::mem::take(&mut contact.user_name));
         contact.vars = put.vars.unwrap_or_else(|| std::mem::take(&mut contact.vars));
         contact.updated_at = now;
     }
@@ -526,7 +542,14 @@ fn contacts(
         let mut select = conn.prepare_cached(&format!(
             "SELECT {CONTACT} FROM contact WHERE list = ?1 ORDER BY id"
         ))?;
-        return walk(&mut select, [list], "user_name", wanted, (offset, limit), contact_from);
+        return walk(
+            &mut select,
+            [list],
+            "user_name",
+            wanted,
+            (offset, limit),
+            contact_from,
+        );
     }
     let items = conn
         .prepare_cached(&format!(

@@ -10,10 +10,10 @@ use super::errand::Caller;
 use super::error::Tried;
 use super::memory::{Shared, Work};
 use super::readers::Purpose;
-use super::{SqliteStore, events, find, query};
+use super::{SqliteStore, find, query, telling};
 use crate::{
-    AccountId, CarrierNo, EventWhat, Inbound, InboundFate, InboundId, Inbox, LastTo, MessageId, MessageView,
-    NewInbound, StoreError, UnixMs,
+    AccountId, CarrierNo, EventKinds, EventWhat, Inbound, InboundFate, InboundId, Inbox, LastTo, MessageId,
+    MessageView, NewInbound, StoreError, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension};
@@ -96,7 +96,7 @@ fn record(work: &mut Work<'_>, new: NewInbound) -> Result<InboundFate, StoreErro
     // What says of itself that it is part 0, or 3 of 2, is told as it is rather than waited for in vain.
     let part = new.part.filter(|part| (1..=part.total).contains(&part.number));
     let Some(part) = part else {
-        return tell(work.conn, &new, new.received_at).map(InboundFate::Whole);
+        return tell(work, &new, new.received_at).map(InboundFate::Whole);
     };
     let key = Key {
         carrier: new.carrier,
@@ -113,10 +113,11 @@ fn record(work: &mut Work<'_>, new: NewInbound) -> Result<InboundFate, StoreErro
         answers: new.answers,
         text: new.text,
     };
-    record_part(work.conn, key, new)
+    record_part(work, &key, new)
 }
 
-fn record_part(conn: &Connection, key: Key, new: Stored) -> Result<InboundFate, StoreError> {
+fn record_part(work: &mut Work<'_>, key: &Key, new: Stored) -> Result<InboundFate, StoreError> {
+    let conn = work.conn;
     let mut parts = key.parts(conn).tried("read the parts of a message")?;
     if let Some(there) = parts.iter().find(|part| part.number == new.number) {
         if there.text == new.text {
@@ -124,7 +125,7 @@ fn record_part(conn: &Connection, key: Key, new: Stored) -> Result<InboundFate, 
         }
         // A new message under a reference that was used before.
         if !there.whole {
-            tell(conn, &key.put_together(&parts), new.touched_at)?;
+            tell(work, &key.put_together(&parts), new.touched_at)?;
         }
         key.forget(conn).tried("forget the parts of a message")?;
         parts.clear();
@@ -139,7 +140,7 @@ fn record_part(conn: &Connection, key: Key, new: Stored) -> Result<InboundFate, 
     if !whole {
         return Ok(InboundFate::Waiting);
     }
-    tell(conn, &key.put_together(&parts), at).map(InboundFate::Whole)
+    tell(work, &key.put_together(&parts), at).map(InboundFate::Whole)
 }
 
 impl Key {
@@ -235,11 +236,13 @@ fn newest(parts: &[Stored]) -> UnixMs {
     parts.iter().map(|part| part.touched_at).max().unwrap_or(0)
 }
 
-/// Stores a message that is whole, and logs that at `at` as an event of its account.
-fn tell(conn: &Connection, message: &NewInbound, at: UnixMs) -> Result<InboundId, StoreError> {
-    let id = store(conn, message).tried("store an inbound message")?;
+/// Stores a message that is whole, which is an event of its account at `at`.
+fn tell(work: &mut Work<'_>, message: &NewInbound, at: UnixMs) -> Result<InboundId, StoreError> {
+    let id = store(work.conn, message).tried("store an inbound message")?;
     if let Some(account) = message.account {
-        events::append(conn, account, at, &[EventWhat::Inbound { id }])?;
+        telling::tell(work, account, at, EventKinds::INBOUND, || EventWhat::Inbound {
+            id,
+        });
     }
     Ok(id)
 }
@@ -292,7 +295,8 @@ fn give_up_parts(work: &mut Work<'_>, before: UnixMs) -> Result<u64, StoreError>
     for key in untouched(conn, before).tried("look for parts that wait")? {
         let parts = key.parts(conn).tried("read the parts of a message")?;
         if parts.iter().any(|part| !part.whole) {
-            tell(conn, &key.put_together(&parts), work.memory.now.max(before))?;
+            let now = work.memory.now.max(before);
+            tell(work, &key.put_together(&parts), now)?;
             made += 1;
         }
         key.forget(conn).tried("forget the parts of a message")?;

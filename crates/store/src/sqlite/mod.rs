@@ -14,7 +14,8 @@
 //!
 //! # Why there are no secondary indexes
 //! An index on a random key (number, carrier id, request id) dirties a page a row once it has outgrown the
-//! cache. What must be found by such a key is in `runs` instead.
+//! cache. What must be found by such a key is in `runs` instead. Contacts, tasks, records and inbound messages are not
+//! in a message's way: they have plain indexes.
 //!
 //! # What memory holds
 //! Three indexes' newest entries (bounded by [`SqliteConfig::run_entries_max`]), filters of sealed runs

@@ -1,0 +1,359 @@
+//! Tasks: sends to the members of lists.
+
+use super::Side;
+use super::given::{ACCOUNT, NOW, accepted, batch, everything, number, request};
+use super::listing::{filled, made, members, named, now};
+use crate::{
+    AcceptCommand, AcceptError, AccountId, CatalogChange, ContactRefusal, MessageId, Store, Suppression,
+    SuppressionKind, Task, TaskProgress, TaskState, TaskStep,
+};
+use std::collections::BTreeSet;
+
+const OTHER: AccountId = AccountId(8);
+
+async fn task(store: &dyn Store, lists: &[i64], due: i64) -> Task {
+    let task = store
+        .add_task(ACCOUNT, lists.to_vec(), "{}".into(), due, NOW + 2)
+        .await;
+    task.expect("written").expect("a task is made")
+}
+
+async fn running(store: &dyn Store, lists: &[i64]) -> Task {
+    let task = task(store, lists, NOW).await;
+    moved(store, task.id, TaskState::Running, None)
+        .await
+        .expect("it runs")
+}
+
+async fn moved(store: &dyn Store, id: i64, state: TaskState, step: Option<TaskStep>) -> Option<Task> {
+    let task = store.change_task(id, state, step, "".into(), NOW + 3).await;
+    task.expect("written")
+}
+
+/// A step from where a task is, over members up to `contact`.
+fn step(task: &Task, contact: i64, accepted: u64, refused: u64) -> TaskStep {
+    TaskStep {
+        task: task.id,
+        from: task.progress,
+        to: TaskProgress {
+            contact,
+            accepted: task.progress.accepted + accepted,
+            refused: task.progress.refused + refused,
+            ..task.progress
+        },
+    }
+}
+
+/// A piece of a task: messages to the numbers, with the step.
+fn piece(step: TaskStep, numbers: impl IntoIterator<Item = u64>) -> AcceptCommand {
+    AcceptCommand {
+        step: Some(step),
+        ..request(NOW + 4, vec![batch(numbers)])
+    }
+}
+
+/// A task knows who its members are when it is made, and waits for its time.
+pub async fn tasks_wait_for_their_time(side: &mut impl Side) {
+    let store = side.store();
+    let (a, b) = (made(store, "a").await.id, made(store, "b").await.id);
+    filled(store, a, 0..3).await;
+    let last = filled(store, b, 0..5).await[4].id;
+    let request = r#"{"template":"x"}"#;
+    let late = store
+        .add_task(ACCOUNT, vec![b, a], request.into(), NOW + 90, NOW + 2)
+        .await;
+    let late = late.expect("written").expect("made");
+    let expected = Task {
+        id: late.id,
+        account: ACCOUNT,
+        request: request.into(),
+        lists: vec![b, a],
+        members: 8,
+        last_contact: last,
+        due: NOW + 90,
+        state: TaskState::Waiting,
+        progress: TaskProgress::default(),
+        error: "".into(),
+        created_at: NOW + 2,
+        ended_at: None,
+    };
+    assert_eq!(late, expected);
+    filled(store, a, 3..9).await;
+    let early = task(store, &[a], NOW + 10).await;
+    let same = task(store, &[a], NOW + 10).await;
+    assert_eq!((early.members, early.last_contact), (9, last + 6));
+    let none = store
+        .add_task(ACCOUNT, vec![a, 999], "{}".into(), NOW, NOW)
+        .await
+        .expect("read");
+    assert_eq!(none, Err(ContactRefusal::NoList));
+    let nobody = store
+        .add_task(ACCOUNT, vec![], "{}".into(), NOW, NOW)
+        .await
+        .expect("read");
+    assert_eq!(nobody, Err(ContactRefusal::NoList));
+    let not_theirs = store
+        .add_task(OTHER, vec![a], "{}".into(), NOW, NOW)
+        .await
+        .expect("read");
+    assert_eq!(not_theirs, Err(ContactRefusal::NoList));
+
+    side.crash().await;
+    let store = side.store();
+    let open = |tasks_max| async move { store.open_tasks(tasks_max).await.expect("read") };
+    assert_eq!(open(9).await, [early.clone(), same.clone(), late.clone()]);
+    assert_eq!(open(1).await, std::slice::from_ref(&early));
+    assert_eq!(
+        store.task(ACCOUNT, late.id).await.expect("read"),
+        Some(late.clone())
+    );
+    assert_eq!(store.task(OTHER, late.id).await.expect("read"), None);
+    let began = moved(store, early.id, TaskState::Running, None)
+        .await
+        .expect("it runs");
+    assert_eq!((began.state, began.ended_at), (TaskState::Running, None));
+    assert_eq!(open(1).await, [began]);
+    let failed = store
+        .change_task(same.id, TaskState::Failed, None, "no credit".into(), NOW + 3)
+        .await;
+    let failed = failed.expect("written").expect("it was open");
+    assert_eq!(
+        (failed.state, &*failed.error, failed.ended_at),
+        (TaskState::Failed, "no credit", Some(NOW + 3))
+    );
+    assert_eq!(
+        moved(store, same.id, TaskState::Running, None).await,
+        None,
+        "it has ended"
+    );
+    assert_eq!(moved(store, 999, TaskState::Running, None).await, None);
+    assert_eq!(open(9).await.len(), 2);
+}
+
+/// A list stays for as long as a task sends to it.
+pub async fn a_list_in_use_stays(side: &mut impl Side) {
+    let store = side.store();
+    let (a, b) = (made(store, "a").await.id, made(store, "b").await.id);
+    filled(store, a, 0..3).await;
+    let task = task(store, &[b, a], NOW).await;
+    for state in [TaskState::Waiting, TaskState::Running] {
+        moved(store, task.id, state, None).await.expect("it is open");
+        assert_eq!(
+            store.remove_list(ACCOUNT, a).await.expect("read"),
+            Err(ContactRefusal::InUse)
+        );
+    }
+    moved(store, task.id, TaskState::Done, None)
+        .await
+        .expect("it ends");
+    store
+        .remove_list(ACCOUNT, a)
+        .await
+        .expect("written")
+        .expect("removed");
+}
+
+/// A task moves on in the transaction that accepts the piece, and only from where the piece begins.
+pub async fn a_task_moves_on_with_what_it_accepts(side: &mut impl Side) {
+    let store = side.store();
+    let list = made(store, "list").await.id;
+    filled(store, list, 0..4).await;
+    let waits = task(store, &[list], NOW).await;
+    let early = store.accept(piece(step(&waits, 2, 2, 0), 0..2)).await;
+    assert!(
+        matches!(early, Err(AcceptError::TaskMoved)),
+        "it does not run yet: {early:?}"
+    );
+    let task = moved(store, waits.id, TaskState::Running, None)
+        .await
+        .expect("it runs");
+
+    let first = step(&task, 2, 2, 1);
+    accepted(store, piece(first, 0..2)).await;
+    side.crash().await;
+    let store = side.store();
+    let seen = store
+        .task(ACCOUNT, task.id)
+        .await
+        .expect("read")
+        .expect("it is there");
+    assert_eq!(seen.progress, first.to);
+    let again = store.accept(piece(first, 0..2)).await;
+    assert!(matches!(again, Err(AcceptError::TaskMoved)), "{again:?}");
+    let (_, stored) = store
+        .find(ACCOUNT, MessageId(0)..=MessageId(i64::MAX), everything())
+        .await
+        .expect("found");
+    assert_eq!(stored, 2, "what is refused stores nothing");
+
+    // What the transaction refuses is counted over.
+    let suppression = Suppression {
+        account: None,
+        msisdn: number(3),
+        kind: SuppressionKind::Global,
+    };
+    store
+        .change_catalog(vec![CatalogChange::PutSuppression(suppression)])
+        .await
+        .expect("changed");
+    accepted(store, piece(step(&seen, 4, 2, 0), 2..4)).await;
+    let seen = store
+        .task(ACCOUNT, task.id)
+        .await
+        .expect("read")
+        .expect("it is there");
+    assert_eq!((seen.progress.accepted, seen.progress.refused), (3, 2));
+    let nobody = store.accept(piece(step(&seen, 5, 1, 0), 3..4)).await;
+    assert!(matches!(nobody, Err(AcceptError::NothingLeft(_))), "{nobody:?}");
+    let unmoved = store
+        .task(ACCOUNT, task.id)
+        .await
+        .expect("read")
+        .expect("it is there");
+    assert_eq!(
+        unmoved, seen,
+        "a piece of which nothing is accepted records nothing"
+    );
+
+    let all_refused = step(&seen, 5, 0, 1);
+    let seen = moved(store, task.id, TaskState::Running, Some(all_refused))
+        .await
+        .expect("recorded");
+    assert_eq!(seen.progress, all_refused.to);
+    assert_eq!(
+        moved(store, task.id, TaskState::Done, Some(all_refused)).await,
+        None,
+        "it is elsewhere"
+    );
+    assert_eq!(
+        store.open_tasks(9).await.expect("read"),
+        std::slice::from_ref(&seen),
+        "and was not changed"
+    );
+    let done = moved(store, task.id, TaskState::Done, None)
+        .await
+        .expect("it ends");
+    assert_eq!((done.progress, done.ended_at), (seen.progress, Some(NOW + 3)));
+    let late = store.accept(piece(step(&done, 6, 1, 0), 0..1)).await;
+    assert!(
+        matches!(late, Err(AcceptError::TaskMoved)),
+        "it has ended: {late:?}"
+    );
+}
+
+/// Of several that go on from the same place one wins; and what was called off goes no further.
+pub async fn of_two_that_move_a_task_one_wins(side: &mut impl Side) {
+    let store = side.store();
+    let list = made(store, "list").await.id;
+    filled(store, list, 0..4).await;
+    let mut task = running(store, &[list]).await;
+    for round in 1..=5 {
+        let next = step(&task, round, 1, 0);
+        let accept = || store.accept(piece(next, 0..1));
+        let refuse = store.change_task(
+            task.id,
+            TaskState::Running,
+            Some(step(&task, round, 0, 1)),
+            "".into(),
+            NOW,
+        );
+        let (a, b, c) = tokio::join!(accept(), accept(), refuse);
+        let won =
+            usize::from(a.is_ok()) + usize::from(b.is_ok()) + usize::from(c.expect("written").is_some());
+        assert_eq!(won, 1, "round {round}");
+        task = store
+            .task(ACCOUNT, task.id)
+            .await
+            .expect("read")
+            .expect("it is there");
+        assert_eq!(
+            task.progress.accepted + task.progress.refused,
+            u64::try_from(round).expect("small")
+        );
+    }
+    moved(store, task.id, TaskState::Cancelled, None)
+        .await
+        .expect("called off");
+    let late = store.accept(piece(step(&task, 9, 1, 0), 0..1)).await;
+    assert!(matches!(late, Err(AcceptError::TaskMoved)), "{late:?}");
+}
+
+/// Ten thousand members are read in pieces, each once and in order, however the list changes and the process ends
+/// meanwhile.
+pub async fn a_task_reaches_each_member_once(side: &mut impl Side) {
+    const MEMBERS: u64 = 10_000;
+    const PIECE: usize = 900;
+    let store = side.store();
+    let list = made(store, "large").await.id;
+    for from in (0..MEMBERS).step_by(500) {
+        filled(store, list, from..from + 500).await;
+    }
+    assert_eq!(now(store, "large").await.members, MEMBERS);
+    let mut task = running(store, &[list]).await;
+    let mut reached = vec![];
+    let mut removed = BTreeSet::new();
+    for round in 0.. {
+        let store = side.store();
+        let (after, last) = (task.progress.contact, task.last_contact);
+        let members = store
+            .contacts_after(list, after, last, PIECE)
+            .await
+            .expect("read");
+        let Some(last) = members.last() else { break };
+        assert!(members.len() <= PIECE && members.is_sorted_by_key(|member| member.id));
+        reached.extend(members.iter().map(|member| member.msisdn));
+        // One message stands for all of the piece.
+        let next = step(&task, last.id, 1, members.len() as u64 - 1);
+        accepted(store, piece(next, 0..1)).await;
+
+        // Somebody joins, somebody who was reached leaves, and so does somebody who was not.
+        filled(store, list, [MEMBERS + round]).await;
+        for gone in [members[0].msisdn, number(MEMBERS - 1 - round)] {
+            if store
+                .remove_contact(ACCOUNT, list, gone, NOW)
+                .await
+                .expect("written")
+                .is_ok()
+            {
+                removed.insert(gone);
+            }
+        }
+        let changed = named(MEMBERS - 100, &format!("changed {round}"));
+        store
+            .put_contacts(ACCOUNT, list, vec![changed], NOW, MEMBERS * 2)
+            .await
+            .expect("written")
+            .expect("put");
+        side.crash().await;
+        let open = side.store().open_tasks(9).await.expect("read");
+        assert_eq!(open.len(), 1);
+        task = open[0].clone();
+        assert_eq!(task.progress, next.to);
+    }
+    let store = side.store();
+    let done = moved(store, task.id, TaskState::Done, None)
+        .await
+        .expect("it ends");
+    assert_eq!(
+        done.progress.accepted + done.progress.refused,
+        reached.len() as u64
+    );
+    let each: BTreeSet<_> = reached.iter().copied().collect();
+    assert_eq!(each.len(), reached.len(), "nobody twice");
+    for n in 0..MEMBERS {
+        assert!(
+            each.contains(&number(n)) || removed.contains(&number(n)),
+            "member {n} was left out"
+        );
+    }
+    assert!(
+        each.iter().all(|&one| one < number(MEMBERS)),
+        "who joined later is not reached"
+    );
+    let members = members(store, list).await;
+    assert_eq!(
+        now(store, "large").await.members,
+        members.len() as u64,
+        "the count is kept"
+    );
+}

@@ -66,10 +66,12 @@ impl Chores {
         }
     }
 
-    /// Whether a group without commands has something to do.
-    pub(super) fn are_due(&self, memory: &Memory) -> bool {
+    /// Whether a group without commands has something to do. A store that is being closed leaves members of lists
+    /// that are gone to the next start.
+    pub(super) fn are_due(&self, memory: &Memory, closing: bool) -> bool {
         let writable = self.seals.iter().any(|sealing| sealing.seal.is_writable());
-        writable || !self.merges.is_empty() || !memory.dropped.is_empty() || !self.lists_clean
+        let members = !self.lists_clean && !closing;
+        writable || !self.merges.is_empty() || !memory.dropped.is_empty() || members
     }
 
     /// Does a piece of everything, within a group's transaction.

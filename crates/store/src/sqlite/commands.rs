@@ -185,6 +185,11 @@ impl Commands {
         self.inner.lock().waiting.len()
     }
 
+    /// Whether it takes nothing more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.inner.lock().closed
+    }
+
     /// Takes nothing more; what waits is still served.
     pub(super) fn close(&self) {
         self.inner.lock().closed = true;

@@ -102,7 +102,7 @@ impl Writer {
             return false;
         };
         self.chores.plan(memory, &self.shared, self.log_seq, wait);
-        self.chores.are_due(memory)
+        self.chores.are_due(memory, self.commands.is_closed())
     }
 
     /// One group, in a server after the tools that want to write, in a tool in its turn.

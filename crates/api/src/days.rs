@@ -3,7 +3,7 @@
 use engine::{MessageId, UnixMs};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ToSpan, Zoned};
 use std::ops::RangeInclusive;
 
 /// China Standard Time: the zone of both vendors' queries unless they say otherwise.
@@ -16,6 +16,11 @@ const YEARS: RangeInclusive<i16> = 2000..=2199;
 pub(crate) fn read(written: &str) -> Option<Date> {
     let date = Date::strptime("%Y-%m-%d", written.trim_ascii()).ok()?;
     YEARS.contains(&date.year()).then_some(date)
+}
+
+/// The day of a number of days since 1970-01-01; the nearest there is for numbers no calendar has.
+pub(crate) fn of_number(days: i32) -> Date {
+    Date::constant(1970, 1, 1).saturating_add(days.days())
 }
 
 /// The day it is at `now`.
@@ -63,6 +68,17 @@ mod tests {
             ids.end().plus(1).accepted_at() - ids.start().accepted_at(),
             86_400_000
         );
+    }
+
+    #[test]
+    fn days_are_counted_from_the_epoch() {
+        assert_eq!(of_number(0), read_any("1970-01-01"));
+        assert_eq!(of_number(20_779), read_any("2026-11-22"));
+        assert_eq!(of_number(i32::MAX), Date::MAX);
+    }
+
+    fn read_any(written: &str) -> Date {
+        written.parse().unwrap()
     }
 
     #[test]

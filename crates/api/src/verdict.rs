@@ -10,6 +10,8 @@ const STATUS_INVALID_DESTINATION: u32 = 0x0B;
 const NO_SUCH_NUMBER: u16 = 500;
 const POWERED_OFF: u16 = 580;
 const OTHER: u16 = 590;
+/// Failures in processing that messages are accepted with.
+const PROCESSING: [&str; 6] = ["410", "420", "430", "440", "450", "460"];
 
 /// Where a message stands in the words of these two vendors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,22 +29,38 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// The verdict on a message.
+    /// The verdict on a message as it is now.
     pub(crate) fn of(message: &MessageView) -> Self {
-        match message.state {
+        Self::at(message, message.state, &message.error)
+    }
+
+    /// The verdict on a message in a state it came to, as an event tells it: by now it may be further on.
+    pub(crate) fn at(message: &MessageView, state: MessageState, error: &str) -> Self {
+        Self::judge(state, error, message.attempts == 0, message.status)
+    }
+
+    /// The verdict on messages of which only state and error were counted. A carrier that refuses with one of
+    /// [`PROCESSING`] as its own error code is taken for a failure in processing.
+    pub(crate) fn counted(state: MessageState, error: &str) -> Self {
+        let never_left = state == MessageState::Rejected && PROCESSING.contains(&error.trim());
+        Self::judge(state, error, never_left, 0)
+    }
+
+    fn judge(state: MessageState, error: &str, never_left: bool, status: u32) -> Self {
+        match state {
             MessageState::Queued | MessageState::InFlight | MessageState::InDoubt => Self::Requested,
             MessageState::Submitted | MessageState::Unknown => Self::Sent,
             MessageState::Delivered => Self::Delivered,
             // What never left carries the code it was accepted with.
-            _ if message.attempts == 0 => match message.error.trim().parse() {
+            _ if never_left => match error.trim().parse() {
                 Ok(code @ 400..=499) => Self::ProcessFailed(code),
                 _ => Self::SendFailed(OTHER),
             },
             MessageState::Expired => Self::SendFailed(POWERED_OFF),
-            _ if message.status == STATUS_INVALID_DESTINATION => Self::SendFailed(NO_SUCH_NUMBER),
+            _ if status == STATUS_INVALID_DESTINATION => Self::SendFailed(NO_SUCH_NUMBER),
             // Carriers' own error codes mean something else with each of them, but four digits are the sandbox's:
             // the codes of EngageLab's OTP product (contract/engagelab.md section 2).
-            _ => Self::SendFailed(match message.error.trim() {
+            _ => Self::SendFailed(match error.trim() {
                 "5012" | "5018" => POWERED_OFF,
                 "5011" | "5020" => NO_SUCH_NUMBER,
                 _ => OTHER,
@@ -56,6 +74,31 @@ impl Verdict {
             Self::Requested | Self::Sent => 0,
             Self::Delivered => 200,
             Self::ProcessFailed(code) | Self::SendFailed(code) => code,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_messages_are_judged_by_state_and_error() {
+        for (state, error, expected) in [
+            (MessageState::Queued, "", Verdict::Requested),
+            (MessageState::Submitted, "", Verdict::Sent),
+            (MessageState::Unknown, "", Verdict::Sent),
+            (MessageState::Delivered, "", Verdict::Delivered),
+            (MessageState::Rejected, "410", Verdict::ProcessFailed(410)),
+            (MessageState::Rejected, "460", Verdict::ProcessFailed(460)),
+            (MessageState::Rejected, "069", Verdict::SendFailed(590)),
+            (MessageState::Rejected, "", Verdict::SendFailed(590)),
+            (MessageState::Undelivered, "420", Verdict::SendFailed(590)),
+            (MessageState::Undelivered, "5011", Verdict::SendFailed(500)),
+            (MessageState::Undelivered, "other", Verdict::SendFailed(590)),
+            (MessageState::Expired, "", Verdict::SendFailed(580)),
+        ] {
+            assert_eq!(Verdict::counted(state, error), expected, "{state:?} {error}");
         }
     }
 }

@@ -31,7 +31,7 @@ struct Envelope<'a, I> {
 
 /// `info` of an answer that has nothing to say there.
 #[derive(Serialize)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 /// A body with `info`.
 pub(super) fn body_with(code: &'static Code, info: impl Serialize, bytes_expected: usize) -> Vec<u8> {
@@ -63,7 +63,7 @@ pub(super) fn refusal(refused: Refused) -> Vec<u8> {
 
 /// `result` is true for complete and for partial success.
 fn succeeded(code: &Code) -> bool {
-    *code == OK || *code == PARTLY
+    code.code == OK.code || *code == PARTLY
 }
 
 fn write(answer: &impl Serialize, bytes_expected: usize) -> Vec<u8> {

@@ -16,7 +16,7 @@ pub enum Language {
     English,
 }
 
-/// A code with its texts. `{}` in a text stands for the limit that was passed.
+/// A code with its texts. `{}` in a text stands for the limit that was passed, `{name}` for the parameter meant.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
     /// `statusCode`.
@@ -73,6 +73,14 @@ pub static TEMPLATE_NOT_APPROVED: Code = code(
 );
 /// `templateId` is missing.
 pub static TEMPLATE_EMPTY: Code = code(433, "模板ID不能为空", "template ID cannot be empty");
+/// `executeTime` cannot be read.
+pub static EXECUTE_TIME_FORMAT: Code = code(451, "定时发送时间的格式错误", "invalid scheduled time format");
+/// `executeTime` is over.
+pub static EXECUTE_TIME_PAST: Code = code(
+    452,
+    "定时发送时间早于服务器时间, 时间已过去",
+    "scheduled time is earlier than server time",
+);
 /// `vars` is malformed.
 pub static VARS_FORMAT: Code = code(441, "替换变量格式错误", "invalid substituted variable format");
 /// `timestamp` is too far off. The text is the live service's; its table says 6 seconds.
@@ -135,6 +143,35 @@ pub static RATE_LIMITED: Code = code(
     "接口频率受限",
     "the rate of calls to this interface is limited",
 );
+
+// What managing is answered when it was done: 200, with a text for each interface.
+
+/// `addsms`.
+pub static INSERTED: Code = code(200, "插入成功", "inserted");
+/// `submitsms`.
+pub static SUBMITTED: Code = code(200, "提交成功", "submitted");
+/// `updatesms`, `label/update`, `smsContactList/update`.
+pub static UPDATED: Code = code(200, "更新成功", "updated");
+/// `deletesms`, `label/delete`, `smsContactListMember/delete`.
+pub static DELETED: Code = code(200, "删除成功", "deleted");
+/// Labels, contact lists, members and tasks that were looked up.
+pub static FOUND: Code = code(200, "查询成功", "found");
+/// `label/save`, `smsContactList/save`, `smsContactListMember/saveOrUpdate`.
+pub static SAVED: Code = code(200, "保存成功", "saved");
+/// `sign/get`, `sign/list`.
+pub static SIGNATURE_FOUND: Code = code(200, "获取短信签名成功", "signature found");
+/// `sign/save`.
+pub static SIGNATURE_SAVED: Code = code(200, "短信签名保存成功", "signature saved");
+/// `sign/updatesms`.
+pub static SIGNATURE_UPDATED: Code = code(200, "短信签名更新成功", "signature updated");
+/// `smsContactList/delete`.
+pub static LIST_DELETED: Code = code(
+    200,
+    "删除联系人列表和对应的成员成功",
+    "contact list and its members deleted",
+);
+/// `sendContactListTask`.
+pub static TASK_SAVED: Code = code(200, "联系人列表任务保存成功", "contact list task saved");
 
 // Cases the table has no code for: the nearest code, a text of ours.
 
@@ -228,6 +265,51 @@ pub static TOO_MANY_ASKED: Code = code(
 );
 /// A status query by something that cannot be asked for here.
 pub static QUERY_FORMAT: Code = code(441, "查询参数错误", "invalid query parameter");
+/// A span of days that holds more than can be added up.
+pub static TOO_MUCH_TO_COUNT: Code = code(441, "查询范围过大", "the query covers too much");
+
+// Managing: no source has a table of its codes. The same rule: the nearest code, a text of ours.
+
+/// A parameter that must be there is missing or empty.
+pub static PARAMETER_EMPTY: Code = code(441, "{name}不能为空", "{name} cannot be empty");
+/// A parameter cannot be read.
+pub static PARAMETER_FORMAT: Code = code(441, "{name}格式错误", "invalid format of {name}");
+/// A parameter is too long.
+pub static PARAMETER_LENGTH: Code = code(
+    417,
+    "{name}长度不能超过{}个字符",
+    "{name} cannot be longer than {} characters",
+);
+/// A list in a parameter has too many entries.
+pub static TOO_MANY_ENTRIES: Code = code(441, "{name}最多{}个", "no more than {} entries in {name}");
+/// Another one of the account has the name.
+pub static NAME_TAKEN: Code = code(413, "名称已存在", "the name is taken");
+/// It is under review and cannot be changed meanwhile.
+pub static IN_REVIEW: Code = code(
+    432,
+    "审核中, 不能修改或删除",
+    "under review: it cannot be changed or removed now",
+);
+/// The template was submitted before.
+pub static ALREADY_SUBMITTED: Code = code(
+    432,
+    "模板已提交审核或者已审核通过",
+    "the template was submitted already",
+);
+/// No such text signature.
+pub static SIGNATURE_UNKNOWN: Code = code(431, "短信签名不存在", "the text signature does not exist");
+/// No such label.
+pub static LABEL_UNKNOWN: Code = code(431, "短信标签不存在", "the label does not exist");
+/// No such contact list.
+pub static LIST_UNKNOWN: Code = code(431, "联系人列表不存在", "the contact list does not exist");
+/// No such member of a contact list.
+pub static MEMBER_UNKNOWN: Code = code(431, "联系人不存在", "the contact does not exist");
+/// No such task.
+pub static TASK_UNKNOWN: Code = code(431, "任务不存在", "the task does not exist");
+/// The account has as many as it may have.
+pub static FULL: Code = code(601, "数量已达上限", "as many as the account may have");
+/// Something that is still needed cannot be removed.
+pub static IN_USE: Code = code(601, "正在使用, 不能删除", "in use: it cannot be removed");
 
 /// Why a request is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,6 +318,8 @@ pub struct Refused {
     pub code: &'static Code,
     /// The limit its text names.
     pub limit: u64,
+    /// The parameter its text names.
+    pub name: &'static str,
 }
 
 impl Refused {
@@ -244,6 +328,20 @@ impl Refused {
         Self {
             code,
             limit: limit.try_into().unwrap_or(u64::MAX),
+            name: "",
+        }
+    }
+
+    /// With a parameter to name.
+    pub fn with_name(code: &'static Code, name: &'static str) -> Self {
+        Self { code, limit: 0, name }
+    }
+
+    /// With a parameter to name, and its limit.
+    pub fn with_limit_of(code: &'static Code, name: &'static str, limit: impl TryInto<u64>) -> Self {
+        Self {
+            name,
+            ..Self::with_limit(code, limit)
         }
     }
 
@@ -253,8 +351,9 @@ impl Refused {
             Language::Chinese => self.code.chinese,
             Language::English => self.code.english,
         };
-        if text.contains("{}") {
-            Cow::Owned(text.replace("{}", &self.limit.to_string()))
+        if text.contains('{') {
+            let limit = self.limit.to_string();
+            Cow::Owned(text.replace("{}", &limit).replace("{name}", self.name))
         } else {
             Cow::Borrowed(text)
         }
@@ -263,7 +362,11 @@ impl Refused {
 
 impl From<&'static Code> for Refused {
     fn from(code: &'static Code) -> Self {
-        Self { code, limit: 0 }
+        Self {
+            code,
+            limit: 0,
+            name: "",
+        }
     }
 }
 
@@ -280,6 +383,8 @@ mod tests {
             &DAYS,
             &TOO_MANY_ASKED,
             &BODY_UNREADABLE,
+            &PARAMETER_LENGTH,
+            &TOO_MANY_ENTRIES,
         ] {
             let refused = Refused::with_limit(code, 60_000_u32);
             for language in [Language::Chinese, Language::English] {
@@ -291,6 +396,29 @@ mod tests {
             Refused::with_limit(&TIMESTAMP, 60_000_u32).message(Language::Chinese),
             "时间戳无效，与服务器时间超过60000毫秒",
             "the answer quoted from the live service"
+        );
+    }
+
+    #[test]
+    fn parameters_are_named_in_both_languages() {
+        for code in [
+            &PARAMETER_EMPTY,
+            &PARAMETER_FORMAT,
+            &PARAMETER_LENGTH,
+            &TOO_MANY_ENTRIES,
+        ] {
+            let refused = Refused::with_limit_of(code, "labelName", 64_u32);
+            for language in [Language::Chinese, Language::English] {
+                let message = refused.message(language);
+                assert!(
+                    message.contains("labelName") && !message.contains('{'),
+                    "{message}"
+                );
+            }
+        }
+        assert_eq!(
+            Refused::with_name(&PARAMETER_EMPTY, "taskName").message(Language::Chinese),
+            "taskName不能为空"
         );
     }
 }

@@ -5,6 +5,7 @@ use super::auth::{self, Caller};
 use super::codes::{
     BODY_UNREADABLE, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR,
 };
+use super::manage::{Call, Interface};
 use super::params::{Params, check_content_type};
 use super::rules::{code_of_error, rules};
 use super::status::{self, StatusQuery};
@@ -50,6 +51,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, body: &Bytes) -> Resul
     let submission = Submission {
         account: caller.account,
         dialect: Dialect::Sendcloud,
+        user: caller.sms_user.into(),
         items: vec![request.item],
         one_session: true,
         kind: request.kind,
@@ -146,12 +148,43 @@ async fn try_status_query(
         return Err(Refused::from(&RATE_LIMITED));
     }
     let query = StatusQuery::read(&params, now)?;
-    let found = query.run(&api.engine, caller.account).await.map_err(|error| {
-        tracing::warn!(%error, "a SendCloud status query failed");
-        &SERVER_ERROR
-    })?;
+    let found = query
+        .run(&api.engine, &catalog, caller.account)
+        .await
+        .map_err(|error| {
+            tracing::warn!(%error, "a SendCloud status query failed");
+            &SERVER_ERROR
+        })?;
     let body = status::answer(&found, caller, &catalog, api.engine.public_ids());
     Ok(answered(body))
+}
+
+/// Any of the interfaces that manage and count.
+pub(super) async fn manage(api: Arc<Api>, interface: Interface, request: Request) -> Response {
+    let done = async {
+        let (parts, body) = receive(&api, request).await?;
+        try_manage(&api, interface, &parts, &body).await
+    };
+    respond(done.await)
+}
+
+async fn try_manage(
+    api: &Api,
+    interface: Interface,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Recorded, Refused> {
+    let params = read_params(parts, body)?;
+    let (catalog, now) = (api.engine.catalog(), api.engine.now());
+    let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
+    let call = Call {
+        api,
+        params: &params,
+        caller,
+        catalog: &catalog,
+        now,
+    };
+    interface.answer(&call).await.map(answered)
 }
 
 /// Everything under `/smsapi/` that is no interface of ours.

@@ -8,7 +8,12 @@
 //! | [`wire`] | parameters to typed requests |
 //! | `rules` | how strict the wire is; refusals to codes |
 //! | `answer` | the envelope |
+//! | `failures` | how messages fail after they were accepted |
 //! | [`status`] | the status query |
+//! | `manage` | the interfaces that manage and count |
+//! | [`templates`], [`signatures`], [`labels`], [`contacts`], [`members`], [`tasks`], [`statistics`] | each family of them |
+//! | [`fields`], `local` | their parameters one by one, their dates |
+//! | [`hook`] | SMSHook: events told to accounts |
 //! | `handlers` | HTTP to engine and back |
 
 pub mod codes;
@@ -16,9 +21,21 @@ pub mod params;
 
 mod answer;
 pub mod auth;
+pub mod contacts;
+mod failures;
+pub mod fields;
 mod handlers;
+pub mod hook;
+pub mod labels;
+mod local;
+mod manage;
+pub mod members;
 mod rules;
+pub mod signatures;
+pub mod statistics;
 pub mod status;
+pub mod tasks;
+pub mod templates;
 mod vars;
 pub mod wire;
 
@@ -28,6 +45,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::{MethodRouter, any};
 use handlers::Reader;
+use manage::Interface;
 use std::sync::Arc;
 
 /// Its routes.
@@ -36,7 +54,15 @@ pub fn routes() -> Router<Arc<Api>> {
     let status_query = move |State(api): State<Arc<Api>>, request: Request| {
         handlers::status_query(api, Arc::clone(&calls), request)
     };
-    Router::new()
+    let managing = Interface::PATHS
+        .into_iter()
+        .fold(Router::new(), |router, (path, interface)| {
+            let manage = move |State(api): State<Arc<Api>>, request: Request| {
+                handlers::manage(api, interface, request)
+            };
+            router.route(path, any(manage))
+        });
+    managing
         .route("/smsapi/send", sending(wire::read_send))
         .route("/smsapi/sendx", sending(wire::read_sendx))
         .route("/smsapi/sendn", sending(wire::read_sendx))

@@ -10,7 +10,7 @@ use engine::accept::{AcceptError, Duplicates, Missing, Overlong, Refusal, Rules}
 use engine::sms::phone::Grammar;
 
 /// Longest value of a variable in characters (seed 002).
-const VALUE_CHARS_MAX: usize = 32;
+pub(super) const VALUE_CHARS_MAX: usize = 32;
 /// Longest content in characters (seed 002, SMSHook error 460).
 const TEXT_CHARS_MAX: usize = 500;
 /// SMSHook error: a variable without a value.

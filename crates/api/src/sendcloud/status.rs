@@ -1,10 +1,11 @@
 //! `/smsapi/status/query` (contract/sendcloud.md section 3.9): what became of messages.
 
-use super::answer;
+use super::answer::{self, LANGUAGE};
 use super::auth::Caller;
 use super::codes::{DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, Refused, TOO_MANY_ASKED};
+use super::fields::{MessageType, Span};
 use super::params::Params;
-use crate::days;
+use super::{failures, local};
 use crate::lookup::{self, Found, LIMIT_MAX, Lookup};
 use crate::verdict::Verdict;
 use engine::catalog::Snapshot;
@@ -12,8 +13,6 @@ use engine::public_id::PublicIds;
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar};
 use engine::{AccountId, Dialect, Engine, MessageFilter, MessageId, MessageView, StoreError, UnixMs};
-use jiff::ToSpan;
-use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 use std::ops::RangeInclusive;
 
@@ -29,44 +28,20 @@ pub struct StatusQuery {
     sms_ids: Vec<Box<str>>,
     filter: MessageFilter,
     message_type: Option<MessageType>,
+    template_name: Option<Box<str>>,
 }
 
-/// `msgTypeStr`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MessageType {
-    Domestic,
-    International,
-    Voice,
-    /// MMS and video: never sent here.
-    Unsent,
+/// How the store calls a type, when it makes that difference.
+const fn kind(message_type: MessageType) -> Option<Kind> {
+    match message_type {
+        MessageType::Domestic | MessageType::International => Some(Kind::Text),
+        MessageType::Voice => Some(Kind::Voice),
+        MessageType::Unsent => None,
+    }
 }
 
-impl MessageType {
-    fn of(message: &MessageView) -> Self {
-        match message.batch.kind {
-            Kind::Voice => Self::Voice,
-            Kind::Text if message.msisdn.is_mainland_china() => Self::Domestic,
-            Kind::Text => Self::International,
-        }
-    }
-
-    /// How the store calls it, when it makes that difference.
-    const fn kind(self) -> Option<Kind> {
-        match self {
-            Self::Domestic | Self::International => Some(Kind::Text),
-            Self::Voice => Some(Kind::Voice),
-            Self::Unsent => None,
-        }
-    }
-
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Domestic => "国内短信",
-            Self::International => "国际短信",
-            Self::Voice => "语音",
-            Self::Unsent => "",
-        }
-    }
+fn type_of(message: &MessageView) -> MessageType {
+    MessageType::of(message.batch.kind, message.msisdn.is_mainland_china())
 }
 
 impl StatusQuery {
@@ -84,15 +59,15 @@ impl StatusQuery {
         let read_phone =
             |phone| phone::parse(phone, Grammar::SendCloudInternational).map_err(|_| &PHONE_FORMAT);
         let read_label = |label: &str| label.parse().map_err(|_| &QUERY_FORMAT);
-        if params.get("templateName").is_some() {
-            // Answering as if it had not been asked for would be a lie.
-            return Err(Refused::from(&QUERY_FORMAT));
-        }
-        let range = span(params, now)?;
+        let malformed = || Refused::with_limit(&DAYS, DAYS_MAX);
+        let range = Span::read(params, now, DAYS_MAX)?
+            .map(|span| span.ids().ok_or_else(malformed))
+            .transpose()?;
         if range.is_none() && sms_ids.is_empty() {
-            return Err(Refused::with_limit(&DAYS, DAYS_MAX));
+            return Err(malformed());
         }
-        let message_type = params.get("msgTypeStr").map(message_type).transpose()?;
+        let read_type = |written| MessageType::read(written).ok_or(&QUERY_FORMAT);
+        let message_type = params.get("msgTypeStr").map(read_type).transpose()?;
         let filter = MessageFilter {
             numbers: list(params, "phones")?
                 .into_iter()
@@ -106,7 +81,7 @@ impl StatusQuery {
                 .into_iter()
                 .map(read_label)
                 .collect::<Result<_, _>>()?,
-            kind: message_type.and_then(MessageType::kind),
+            kind: message_type.and_then(kind),
             offset: number("start").transpose()?.unwrap_or(0),
             limit: number("limit")
                 .transpose()?
@@ -118,6 +93,7 @@ impl StatusQuery {
             sms_ids,
             filter,
             message_type,
+            template_name: params.get("templateName").map(Box::from),
         })
     }
 
@@ -125,7 +101,18 @@ impl StatusQuery {
     ///
     /// # Errors
     /// When the store fails.
-    pub(super) async fn run(self, engine: &Engine, account: AccountId) -> Result<Found, StoreError> {
+    pub(super) async fn run(
+        mut self,
+        engine: &Engine,
+        catalog: &Snapshot,
+        account: AccountId,
+    ) -> Result<Found, StoreError> {
+        let Some(namesakes) = self.namesakes(catalog, account) else {
+            return Ok(Found::default());
+        };
+        if let [only] = *namesakes {
+            self.filter.template = Some(only);
+        }
         let lookup = Lookup {
             account,
             dialect: Dialect::Sendcloud,
@@ -134,15 +121,32 @@ impl StatusQuery {
             ids: self.sms_ids,
             grammar: Grammar::SendCloudInternational,
         };
-        match self.message_type {
-            None | Some(MessageType::Voice) => lookup.run(engine, None).await,
-            // The store tells voice from text, not China from abroad.
-            Some(wanted) => {
-                lookup
-                    .run(engine, Some(&|message| MessageType::of(message) == wanted))
-                    .await
-            }
+        // The store tells voice from text, not China from abroad, and looks for one template at a time.
+        let by_type = self.message_type.filter(|wanted| *wanted != MessageType::Voice);
+        if by_type.is_none() && namesakes.len() < 2 {
+            return lookup.run(engine, None).await;
         }
+        let keeps = |message: &MessageView| {
+            by_type.is_none_or(|wanted| type_of(message) == wanted)
+                && (namesakes.is_empty() || namesakes.binary_search(&message.batch.template).is_ok())
+        };
+        lookup.run(engine, Some(&keeps)).await
+    }
+
+    /// The templates that are meant by `templateName`: empty when none is asked for, `None` when nothing can match.
+    /// With `templateId` as well, both must be meant. In the order of their numbers.
+    fn namesakes(&self, catalog: &Snapshot, account: AccountId) -> Option<Vec<i64>> {
+        let Some(name) = &self.template_name else {
+            return Some(Vec::new());
+        };
+        let named = catalog
+            .templates_of(account)
+            .map(|entry| &entry.template)
+            .filter(|template| template.name == *name)
+            .map(|template| template.number)
+            .filter(|number| self.filter.template.is_none_or(|asked| asked == *number));
+        let named: Vec<i64> = named.collect();
+        (!named.is_empty()).then_some(named)
     }
 }
 
@@ -160,48 +164,6 @@ fn list<'a>(params: &'a Params<'_>, name: &str) -> Result<Vec<&'a str>, Refused>
     } else {
         Ok(entries)
     }
-}
-
-fn message_type(written: &str) -> Result<MessageType, Refused> {
-    match written {
-        "0" => Ok(MessageType::Domestic),
-        "2" => Ok(MessageType::International),
-        "3" => Ok(MessageType::Voice),
-        "1" | "5" => Ok(MessageType::Unsent),
-        _ => Err(Refused::from(&QUERY_FORMAT)),
-    }
-}
-
-/// `days` (1 is today), or `startDate` and `endDate`: days in China, both ends included.
-fn span(params: &Params<'_>, now: UnixMs) -> Result<Option<RangeInclusive<MessageId>>, Refused> {
-    let malformed = || Refused::with_limit(&DAYS, DAYS_MAX);
-    let (first, last) = match (params.get("days"), params.get("startDate"), params.get("endDate")) {
-        (Some(days), _, _) => {
-            let days = days.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
-            let days: i32 = days.ok_or_else(malformed)?;
-            let today = days::today(now, days::CHINA);
-            let first = today.checked_sub((days - 1).days()).map_err(|_| malformed())?;
-            (first, today)
-        }
-        (None, Some(start), Some(end)) => {
-            let read = |date| days::read(date).ok_or_else(malformed);
-            (read(start)?, read(end)?)
-        }
-        (None, None, None) => return Ok(None),
-        _ => return Err(malformed()),
-    };
-    if last < first || days_in(first, last) > DAYS_MAX {
-        return Err(malformed());
-    }
-    days::ids(first, last, days::CHINA)
-        .map(Some)
-        .ok_or_else(malformed)
-}
-
-fn days_in(first: Date, last: Date) -> i32 {
-    first
-        .until(last)
-        .map_or(i32::MAX, |span| span.get_days().saturating_add(1))
 }
 
 /// Words what was found.
@@ -266,75 +228,36 @@ impl<'a> Rows<'a> {
         let (account, batch) = (self.caller.account, &message.batch);
         let prefix = self.ids.message_prefix(account, batch.session, batch.template);
         let verdict = Verdict::of(message);
-        let (status, send_log) = words(verdict, message);
         let template = self.catalog.template_by_number(account, batch.template);
         Row {
             sms_id: format!("{prefix}${}", message.written),
-            msg_type: MessageType::of(message).text(),
+            msg_type: type_of(message).text(),
             receiver: &message.written,
-            request_time: local_time(message.id.accepted_at()),
-            update_time: local_time(message.changed_at),
-            sms_user: self.caller.sms_user,
-            status,
+            request_time: local::moment(message.id.accepted_at()),
+            update_time: local::moment(message.changed_at),
+            // Messages of older stores do not say whose they were.
+            sms_user: if batch.user.is_empty() {
+                self.caller.sms_user
+            } else {
+                &batch.user
+            },
+            status: failures::status(verdict, LANGUAGE),
             status_code: verdict.code(),
-            send_log,
+            send_log: send_log(verdict, message),
             template_id: batch.template.to_string(),
             template_name: template.map_or("", |entry| &entry.template.name),
         }
     }
 }
 
-/// `status` and `sendLog`.
-fn words(verdict: Verdict, message: &MessageView) -> (String, String) {
-    let meaning = meaning(verdict.code());
+/// `sendLog`.
+fn send_log(verdict: Verdict, message: &MessageView) -> String {
     match verdict {
-        Verdict::Requested | Verdict::Sent => ("请求".to_owned(), String::new()),
-        Verdict::Delivered => ("送达".to_owned(), "发送成功".to_owned()),
-        Verdict::ProcessFailed(code) => (
-            format!("处理失败-{meaning}"),
-            format!("smsworker:{}", worker_log(code)),
-        ),
-        Verdict::SendFailed(_) => {
-            let word = message.state.name().to_uppercase();
-            (format!("发送失败-{meaning}"), format!("{word}({meaning})"))
-        }
+        Verdict::Requested | Verdict::Sent => String::new(),
+        Verdict::Delivered => "发送成功".to_owned(),
+        Verdict::ProcessFailed(code) => failures::worker_log(code),
+        Verdict::SendFailed(code) => failures::carrier_log(code, message.state, LANGUAGE),
     }
-}
-
-/// What a hook code means; words after the vendor's interception table.
-const fn meaning(code: u16) -> &'static str {
-    match code {
-        410 => "全局拦截列表",
-        420 => "局部拦截列表",
-        430 => "取消订阅",
-        440 => "关键词过滤",
-        450 => "替换变量错误",
-        460 => "短信内容超过500字",
-        500 => "空号",
-        510 => "停机",
-        550 => "被投诉",
-        580 => "关机",
-        _ => "其他",
-    }
-}
-
-/// The worker's words: those of 420 and 430 are the vendor's, the others made alike.
-const fn worker_log(code: u16) -> &'static str {
-    match code {
-        410 => "address in global bounce list",
-        420 => "address in local bounce list",
-        430 => "address in unsubscribe list",
-        440 => "content filtered by keyword",
-        450 => "variable error",
-        460 => "content over 500 characters",
-        _ => "other",
-    }
-}
-
-fn local_time(moment: UnixMs) -> String {
-    days::at(moment, days::CHINA)
-        .strftime("%Y-%m-%d %H:%M:%S")
-        .to_string()
 }
 
 #[cfg(test)]
@@ -368,7 +291,7 @@ mod tests {
             ("days=1&msgTypeStr=3", 200),
             ("days=1&msgTypeStr=9", 441),
             ("days=1&templateId=x", 441),
-            ("days=1&templateName=x", 441),
+            ("days=1&templateName=x", 200),
             ("days=1&labelIdsStr=1;x", 441),
             ("days=1&limit=-1", 441),
             ("days=1&start=x", 441),

@@ -6,6 +6,7 @@ use super::codes::{
     TAG_FORMAT, TAG_LENGTH, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TEXT_SIGNATURE, TOO_MANY_PHONES, TOO_MANY_TOS,
     TOS_EMPTY, TOS_FORMAT, VARS_FORMAT,
 };
+use super::fields::longer_than;
 use super::params::Params;
 use super::vars;
 use crate::Limits;
@@ -223,10 +224,6 @@ fn has_duplicates(recipients: &[Recipient], grammar: Grammar) -> bool {
     numbers
         .windows(2)
         .any(|pair| matches!(pair, [one, other] if one == other))
-}
-
-fn longer_than(text: &str, chars_max: usize) -> bool {
-    text.len() > chars_max && text.chars().count() > chars_max
 }
 
 #[cfg(test)]

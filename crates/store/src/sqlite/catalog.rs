@@ -4,7 +4,7 @@ use super::codes::{Number, as_count, narrow};
 use super::error::Tried;
 use super::memory::Memory;
 use super::suppressed::{account_code, kind_code};
-use super::{contacts, events};
+use super::{contacts, endpoints, events};
 use crate::{
     Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, Credential, EventWhat, Review, Route,
     Signature, StoreError, Suppression, Template, TemplateVersion, UnixMs,
@@ -66,7 +66,7 @@ pub(super) fn load(conn: &Connection) -> Result<Catalog, StoreError> {
                 rule: json(row, 1)?,
             })
         })?,
-        endpoints: events::endpoints(conn)?,
+        endpoints: endpoints::all(conn)?,
     };
     snapshot.finish().tried("end reading the catalog")?;
     Ok(catalog)
@@ -191,8 +191,8 @@ fn apply(conn: &Connection, change: &CatalogChange, now: UnixMs) -> Result<(), S
             run(conn, "DELETE FROM carrier WHERE no = ?1", [no.0], "a carrier")
         }
         CatalogChange::ReplaceRoutes(routes) => replace_routes(conn, routes),
-        CatalogChange::PutEndpoint(endpoint) => events::put_endpoint(conn, endpoint),
-        CatalogChange::RemoveEndpoint(id) => events::remove_endpoint(conn, *id),
+        CatalogChange::PutEndpoint(endpoint) => endpoints::put(conn, endpoint),
+        CatalogChange::RemoveEndpoint(id) => endpoints::remove(conn, *id),
         CatalogChange::PutSuppression(suppression) => suppress(
             conn,
             "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -232,7 +232,7 @@ fn put_account(conn: &Connection, account: &Account) -> Result<(), StoreError> {
 }
 
 fn remove_account(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
-    events::remove_endpoints_of(conn, id)?;
+    endpoints::remove_all_of(conn, id)?;
     contacts::remove_lists_of(conn, id).tried("remove an account's lists")?;
     for sql in [
         "DELETE FROM credential WHERE account = ?1",

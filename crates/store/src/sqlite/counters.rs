@@ -298,18 +298,18 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool),
         .tried("forget counters")?;
     work.effects.counters_floor = work.effects.counters_floor.max(before);
     let forgotten = delete_counters(work.conn, before).tried("forget counters")?;
-    let more = forgotten >= EXPIRED_A_STEP;
-    if !more {
-        let series = work
-            .conn
-            .prepare_cached("DELETE FROM series WHERE hour < ?1")
-            .and_then(|mut delete| delete.execute([before]))
-            .tried("forget series")?;
-        if series > 0 {
-            work.memory.series.forget_all();
-        }
+    if forgotten >= EXPIRED_A_STEP {
+        return Ok((forgotten, true));
     }
-    Ok((forgotten, more))
+    let series = work
+        .conn
+        .prepare_cached("DELETE FROM series WHERE no IN (SELECT no FROM series WHERE hour < ?1 LIMIT ?2)")
+        .and_then(|mut delete| delete.execute((before, EXPIRED_A_STEP)))
+        .tried("forget series")?;
+    if series > 0 {
+        work.memory.series.forget_all();
+    }
+    Ok((forgotten, series as u64 == EXPIRED_A_STEP))
 }
 
 fn delete_counters(conn: &Connection, before: i64) -> rusqlite::Result<u64> {

@@ -1,107 +1,20 @@
-//! Events: the log, the endpoints it is told to, and how far each of them is.
+//! The log of events: writing it, reading it forward, and forgetting what has been told.
 
+use super::codes::as_count;
 use super::error::Tried;
-use super::{SqliteStore, event_blob};
-use crate::{
-    AccountId, Endpoint, EndpointId, EndpointState, Event, EventKinds, EventListener, EventPlace, EventWhat,
-    RecordDelivery, Redelivery, RedeliveryFilter, StoreError, UnixMs,
-};
-use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row};
+use super::memory::Work;
+use super::{delivery, event_blob, query};
+use crate::{AccountId, Event, EventKinds, EventPlace, EventWhat, StoreError, UnixMs};
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashMap;
 
 /// Events in a row of the log: what a reader holds in memory at once.
 const ROW_EVENTS_MAX: u32 = 8_192;
-
-/// All endpoints, by id.
-pub(super) fn endpoints(conn: &Connection) -> Result<Vec<Endpoint>, StoreError> {
-    conn.prepare_cached(
-        "SELECT id, account, name, format, url, kinds, settings, sealed_secret, enabled FROM endpoint
-         ORDER BY id",
-    )
-    .and_then(|mut select| select.query_map([], endpoint_from)?.collect())
-    .tried("read the endpoints")
-}
-
-fn endpoint_from(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
-    Ok(Endpoint {
-        id: EndpointId(row.get(0)?),
-        account: AccountId(row.get(1)?),
-        name: row.get(2)?,
-        format: row.get(3)?,
-        url: row.get(4)?,
-        kinds: EventKinds(row.get(5)?),
-        settings: serde_json::from_str(row.get_ref(6)?.as_str()?).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, Box::new(error))
-        })?,
-        sealed_secret: row.get(7)?,
-        enabled: row.get(8)?,
-    })
-}
-
-/// Adds or replaces an endpoint. One that is new, or comes to another account, begins at the end of that
-/// account's log.
-pub(super) fn put_endpoint(conn: &Connection, endpoint: &Endpoint) -> Result<(), StoreError> {
-    let account: Option<i64> = conn
-        .prepare_cached("SELECT account FROM endpoint WHERE id = ?1")
-        .and_then(|mut select| select.query_row([endpoint.id.0], |row| row.get(0)).optional())
-        .tried("look for an endpoint")?;
-    if account.is_some_and(|account| account != i64::from(endpoint.account.0)) {
-        remove_endpoint(conn, endpoint.id)?;
-    }
-    conn.prepare_cached(
-        "INSERT INTO endpoint (id, account, name, format, url, kinds, settings, sealed_secret, enabled)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, format = excluded.format, url = excluded.url,
-             kinds = excluded.kinds, settings = excluded.settings, sealed_secret = excluded.sealed_secret,
-             enabled = excluded.enabled",
-    )
-    .and_then(|mut put| {
-        put.execute((
-            endpoint.id.0,
-            endpoint.account.0,
-            &endpoint.name,
-            &endpoint.format,
-            &endpoint.url,
-            endpoint.kinds.0,
-            endpoint.settings.to_string(),
-            &endpoint.sealed_secret,
-            endpoint.enabled,
-        ))
-    })
-    .tried("change an endpoint")?;
-    let end = end_of_log(conn, endpoint.account)?;
-    conn.prepare_cached(
-        "INSERT INTO endpoint_state (endpoint, told_row, told_index) VALUES (?1, ?2, ?3)
-         ON CONFLICT (endpoint) DO NOTHING",
-    )
-    .and_then(|mut put| put.execute((endpoint.id.0, end.row, end.index)))
-    .map(drop)
-    .tried("begin to tell an endpoint")
-}
-
-/// Removes an endpoint with its state and all that waits for it.
-pub(super) fn remove_endpoint(conn: &Connection, id: EndpointId) -> Result<(), StoreError> {
-    for sql in [
-        "DELETE FROM redelivery WHERE endpoint = ?1",
-        "DELETE FROM endpoint_state WHERE endpoint = ?1",
-        "DELETE FROM endpoint WHERE id = ?1",
-    ] {
-        conn.prepare_cached(sql)
-            .and_then(|mut delete| delete.execute([id.0]))
-            .tried("remove an endpoint")?;
-    }
-    Ok(())
-}
-
-/// Removes the endpoints of an account.
-pub(super) fn remove_endpoints_of(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
-    let ids: Vec<u32> = conn
-        .prepare_cached("SELECT id FROM endpoint WHERE account = ?1")
-        .and_then(|mut select| select.query_map([account.0], |row| row.get(0))?.collect())
-        .tried("look for the endpoints of an account")?;
-    ids.into_iter()
-        .try_for_each(|id| remove_endpoint(conn, EndpointId(id)))
-}
+/// Rows looked at by one read.
+const READ_ROWS_MAX: usize = 1_000;
+/// Rows looked at, and events deleted, by one call of [`expire`]: a few milliseconds.
+const EXPIRED_ROWS_MAX: usize = 1_000;
+const EXPIRED_EVENTS_MAX: u64 = 200_000;
 
 /// What the endpoints of an account want together, those that are switched off included.
 fn wanted(conn: &Connection, account: AccountId) -> Result<EventKinds, StoreError> {
@@ -160,12 +73,9 @@ pub(super) fn accounts_after(conn: &Connection, row: i64) -> Result<Vec<AccountI
 }
 
 /// The last row of the log.
-pub(super) fn last_row(conn: &Connection) -> Result<i64, StoreError> {
-    let last: Option<i64> = conn
-        .prepare_cached("SELECT row FROM event ORDER BY row DESC LIMIT 1")
-        .and_then(|mut select| select.query_row([], |row| row.get(0)).optional())
-        .tried("look for the end of the events")?;
-    Ok(last.unwrap_or(0))
+pub(super) fn last_row(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("SELECT coalesce(max(row), 0) FROM event")?
+        .query_row([], |row| row.get(0))
 }
 
 /// A row of the log being written.
@@ -203,12 +113,19 @@ impl NewRow {
 }
 
 /// The last event of an account; the beginning when there is none.
-fn end_of_log(conn: &Connection, account: AccountId) -> Result<EventPlace, StoreError> {
+pub(super) fn end_of_log(conn: &Connection, account: AccountId) -> Result<EventPlace, StoreError> {
+    end_before(conn, account, i64::MAX)
+}
+
+/// The last event of an account in rows before one; the beginning when there is none.
+fn end_before(conn: &Connection, account: AccountId, row: i64) -> Result<EventPlace, StoreError> {
     let last: Option<(i64, u32)> = conn
-        .prepare_cached("SELECT row, count FROM event WHERE account = ?1 ORDER BY row DESC LIMIT 1")
+        .prepare_cached(
+            "SELECT row, count FROM event WHERE account = ?1 AND row < ?2 ORDER BY row DESC LIMIT 1",
+        )
         .and_then(|mut select| {
             select
-                .query_row([account.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row((account.0, row), |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()
         })
         .tried("look for the end of an account's events")?;
@@ -218,43 +135,164 @@ fn end_of_log(conn: &Connection, account: AccountId) -> Result<EventPlace, Store
     }))
 }
 
-#[async_trait]
-impl crate::Events for SqliteStore {
-    async fn events(
-        &self,
-        _account: AccountId,
-        _after: EventPlace,
-        _kinds: EventKinds,
-        _events_max: usize,
-    ) -> Result<(Vec<Event>, EventPlace), StoreError> {
-        Err(StoreError::Other("not kept yet".into()))
+/// Events of an account after a place, and how far was looked.
+pub(super) fn read(
+    conn: &Connection,
+    account: AccountId,
+    after: EventPlace,
+    kinds: EventKinds,
+    events_max: usize,
+) -> Result<(Vec<Event>, EventPlace), StoreError> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT row, count, CASE WHEN kinds & ?3 THEN entries END FROM event
+             WHERE account = ?1 AND row >= ?2 ORDER BY row LIMIT ?4",
+        )
+        .tried("read events")?;
+    let mut rows = select
+        .query((account.0, after.row, kinds.0, as_count(READ_ROWS_MAX)))
+        .tried("read events")?;
+    let mut found = Vec::new();
+    let mut looked = after;
+    while let Some(row) = rows.next().tried("read events")? {
+        let (no, count, entries) = (|| {
+            let entries = row.get_ref(2)?.as_blob_or_null()?;
+            Ok((row.get(0)?, row.get::<_, u32>(1)?, entries))
+        })()
+        .tried("read events")?;
+        for event in event_blob::Reader::new(no, entries.unwrap_or_default()) {
+            let event = event?;
+            if event.place <= after {
+                continue;
+            }
+            looked = event.place;
+            if kinds.contains(event.what.kind()) {
+                found.push(event);
+                if found.len() >= events_max {
+                    return Ok((found, looked));
+                }
+            }
+        }
+        looked = looked.max(EventPlace {
+            row: no,
+            index: count.saturating_sub(1),
+        });
     }
+    Ok((found, looked))
+}
 
-    async fn place_before(&self, _account: AccountId, _at: UnixMs) -> Result<EventPlace, StoreError> {
-        Err(StoreError::Other("not kept yet".into()))
+/// The place before the first event of an account at or after a time; the end when there is none.
+pub(super) fn place_before(
+    conn: &Connection,
+    account: AccountId,
+    at: UnixMs,
+) -> Result<EventPlace, StoreError> {
+    query::snapshot(conn, || {
+        let first = first_row_at(conn, account, at).tried("look for a time in the events")?;
+        let mut select = conn
+            .prepare_cached("SELECT row, entries FROM event WHERE account = ?1 AND row >= ?2 ORDER BY row")
+            .tried("look for a time in the events")?;
+        let mut rows = select
+            .query((account.0, first))
+            .tried("look for a time in the events")?;
+        let mut before = end_before(conn, account, first)?;
+        while let Some(row) = rows.next().tried("look for a time in the events")? {
+            let no = row.get(0).tried("look for a time in the events")?;
+            let entries = row.get_ref(1).and_then(|entries| Ok(entries.as_blob()?));
+            for event in event_blob::Reader::new(no, entries.tried("look for a time in the events")?) {
+                let event = event?;
+                if event.at >= at {
+                    return Ok(before);
+                }
+                before = event.place;
+            }
+        }
+        Ok(before)
+    })
+}
+
+/// The first row of an account in which there may be an event at or after a time: rows are searched by halves,
+/// for their times grow with them.
+fn first_row_at(conn: &Connection, account: AccountId, at: UnixMs) -> rusqlite::Result<i64> {
+    let mut next = conn
+        .prepare_cached("SELECT row, at FROM event WHERE account = ?1 AND row >= ?2 ORDER BY row LIMIT 1")?;
+    let (mut from, mut to) = (0, last_row(conn)? + 1);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        let found: Option<(i64, UnixMs)> = next
+            .query_row((account.0, middle), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        match found {
+            Some((row, row_at)) if row_at < at => from = row + 1,
+            _ => to = middle,
+        }
     }
+    Ok(from)
+}
 
-    async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError> {
-        Err(StoreError::Other("not kept yet".into()))
+/// Forgets a piece of what is old: events logged before `before` that nobody is still to be told, and calls given
+/// up on before `dead_before`. True while there is more.
+pub(super) fn expire(work: &mut Work<'_>, before: UnixMs, dead_before: UnixMs) -> Result<bool, StoreError> {
+    let more_calls = delivery::expire(work.conn, dead_before)?;
+    let after = work.effects.event_sweep.unwrap_or(work.memory.event_sweep);
+    let mut told: HashMap<AccountId, Vec<(EventKinds, EventPlace)>> = HashMap::new();
+    for (account, kinds, place) in delivery::told(work.conn)? {
+        told.entry(account).or_default().push((kinds, place));
     }
-
-    async fn record_delivery(&self, _done: RecordDelivery) -> Result<(), StoreError> {
-        Err(StoreError::Other("not kept yet".into()))
+    let rows = old_rows(work.conn, after, before).tried("look for old events")?;
+    let mut delete = work
+        .conn
+        .prepare_cached("DELETE FROM event WHERE row = ?1")
+        .tried("delete old events")?;
+    let (mut deleted, mut last) = (0, None);
+    for row in &rows {
+        if deleted >= EXPIRED_EVENTS_MAX {
+            break;
+        }
+        last = Some(row.no);
+        let end = EventPlace {
+            row: row.no,
+            index: row.count.saturating_sub(1),
+        };
+        let is_waited_for = told.get(&row.account).is_some_and(|endpoints| {
+            let waits = |(kinds, told): &(EventKinds, EventPlace)| kinds.0 & row.kinds.0 != 0 && *told < end;
+            endpoints.iter().any(waits)
+        });
+        if !is_waited_for {
+            delete.execute([row.no]).tried("delete old events")?;
+            deleted += u64::from(row.count);
+        }
     }
+    // Rows that wait are looked at again by the next sweep.
+    let more = rows.len() == EXPIRED_ROWS_MAX || deleted >= EXPIRED_EVENTS_MAX;
+    work.effects.event_sweep = Some(last.filter(|_| more).unwrap_or(0));
+    Ok(more || more_calls)
+}
 
-    async fn redeliveries(
-        &self,
-        _endpoint: EndpointId,
-        _filter: RedeliveryFilter,
-        _after: i64,
-        _calls_max: usize,
-    ) -> Result<Vec<Redelivery>, StoreError> {
-        Err(StoreError::Other("not kept yet".into()))
+/// A row of the log without its events.
+struct OldRow {
+    no: i64,
+    account: AccountId,
+    kinds: EventKinds,
+    count: u32,
+}
+
+fn old_rows(conn: &Connection, after: i64, before: UnixMs) -> rusqlite::Result<Vec<OldRow>> {
+    let mut select = conn.prepare_cached(
+        "SELECT row, account, kinds, count, at FROM event NOT INDEXED WHERE row > ?1 ORDER BY row",
+    )?;
+    let mut rows = select.query([after])?;
+    let mut old = Vec::new();
+    while old.len() < EXPIRED_ROWS_MAX
+        && let Some(row) = rows.next()?
+        && row.get::<_, UnixMs>(4)? < before
+    {
+        old.push(OldRow {
+            no: row.get(0)?,
+            account: AccountId(row.get(1)?),
+            kinds: EventKinds(row.get(2)?),
+            count: row.get(3)?,
+        });
     }
-
-    async fn expire_events(&self, _before: UnixMs, _dead_before: UnixMs) -> Result<bool, StoreError> {
-        Err(StoreError::Other("not kept yet".into()))
-    }
-
-    fn on_events(&self, _listener: EventListener) {}
+    Ok(old)
 }

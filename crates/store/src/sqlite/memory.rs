@@ -121,6 +121,8 @@ pub(super) struct Memory {
     pub(super) counters: Counters,
     /// The last row of the log of events that the listener has been told of.
     pub(super) event_row: i64,
+    /// Where the sweep of old events goes on.
+    pub(super) event_sweep: i64,
     /// The batch looked at last: results of one batch come together.
     pub(super) batch: Option<BatchSpan>,
     /// The newest time a command has told: what housekeeping goes by.
@@ -171,6 +173,8 @@ pub(super) struct Effects {
     pub(super) series: Vec<Series>,
     /// Counters of hours before this have gone.
     pub(super) counters_floor: i64,
+    /// Where the sweep of old events goes on.
+    pub(super) event_sweep: Option<i64>,
     /// Where the sweep of old messages goes on.
     pub(super) sweep: Option<MessageId>,
 }
@@ -193,6 +197,7 @@ pub(super) struct Mark {
     events: usize,
     series: usize,
     counters_floor: i64,
+    event_sweep: Option<i64>,
     sweep: Option<MessageId>,
 }
 
@@ -230,6 +235,7 @@ impl Work<'_> {
             events: self.effects.events.len(),
             series: self.effects.series.len(),
             counters_floor: self.effects.counters_floor,
+            event_sweep: self.effects.event_sweep,
             sweep: self.effects.sweep,
         }
     }
@@ -251,6 +257,7 @@ impl Work<'_> {
         self.effects.moves.go_back(mark.moves);
         self.effects.events.truncate(mark.events);
         self.effects.counters_floor = mark.counters_floor;
+        self.effects.event_sweep = mark.event_sweep;
         self.memory
             .series
             .forget(self.effects.series.drain(mark.series..));
@@ -295,6 +302,7 @@ impl Work<'_> {
         self.memory.requests_since_purge += effects.requests;
         self.memory.sweep = effects.sweep.unwrap_or(self.memory.sweep);
         self.memory.counters.raise_floor(effects.counters_floor);
+        self.memory.event_sweep = effects.event_sweep.unwrap_or(self.memory.event_sweep);
         meters
             .series
             .store(self.memory.series.len() as u64, Ordering::Relaxed);

@@ -33,6 +33,8 @@ mod commands;
 mod config;
 mod contacts;
 mod counters;
+mod delivery;
+mod endpoints;
 mod errand;
 mod error;
 mod event_blob;

@@ -162,7 +162,7 @@ pub(super) fn flush(work: &mut Work<'_>) -> Result<Told, StoreError> {
             events::log(work.conn, first.account, events)?;
         }
     }
-    let row = events::last_row(work.conn)?;
+    let row = events::last_row(work.conn).tried("look for the last event")?;
     let accounts = if row > work.memory.event_row {
         events::accounts_after(work.conn, work.memory.event_row)?
     } else {

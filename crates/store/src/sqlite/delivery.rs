@@ -1,0 +1,339 @@
+//! How far each endpoint has been told, and calls put aside after they failed.
+
+use super::codes::as_count;
+use super::errand::Caller;
+use super::error::Tried;
+use super::memory::Work;
+use super::readers::Purpose;
+use super::{SqliteStore, event_blob, events};
+use crate::{
+    AccountId, EndpointId, EndpointState, Event, EventKinds, EventListener, EventPlace, Pause,
+    RecordDelivery, Redelivery, RedeliveryFilter, StoreError, UnixMs,
+};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+/// When a call is due that was given up on.
+const NEVER: UnixMs = i64::MAX;
+/// Calls forgotten by one command.
+const EXPIRED_CALLS_MAX: i64 = 500;
+
+const STATE: &str = "s.endpoint, s.told_row, s.told_index, s.pause_since, s.pause_until, s.pause_reason, \
+                     s.failing_since, s.waiting, s.dead";
+
+fn state_from(row: &Row<'_>) -> rusqlite::Result<EndpointState> {
+    let paused_since: Option<UnixMs> = row.get(3)?;
+    Ok(EndpointState {
+        endpoint: EndpointId(row.get(0)?),
+        told: EventPlace {
+            row: row.get(1)?,
+            index: row.get(2)?,
+        },
+        pause: match paused_since {
+            Some(since) => Some(Pause {
+                since,
+                until: row.get(4)?,
+                reason: row.get(5)?,
+            }),
+            None => None,
+        },
+        failing_since: row.get(6)?,
+        waiting: row.get(7)?,
+        dead: row.get(8)?,
+    })
+}
+
+/// The state of every endpoint of the catalog, by id.
+fn states(conn: &Connection) -> rusqlite::Result<Vec<EndpointState>> {
+    conn.prepare_cached(&format!(
+        "SELECT {STATE} FROM endpoint_state s ORDER BY s.endpoint"
+    ))?
+    .query_map([], state_from)?
+    .collect()
+}
+
+/// What each endpoint wants and has been told.
+pub(super) fn told(conn: &Connection) -> Result<Vec<(AccountId, EventKinds, EventPlace)>, StoreError> {
+    conn.prepare_cached(
+        "SELECT e.account, e.kinds, s.told_row, s.told_index
+         FROM endpoint e JOIN endpoint_state s ON s.endpoint = e.id",
+    )
+    .and_then(|mut select| {
+        select
+            .query_map([], |row| {
+                let (row_no, index) = (row.get(2)?, row.get(3)?);
+                let told = EventPlace { row: row_no, index };
+                Ok((AccountId(row.get(0)?), EventKinds(row.get(1)?), told))
+            })?
+            .collect()
+    })
+    .tried("read how far endpoints have been told")
+}
+
+/// Records what a worker has done. An endpoint that has been removed meanwhile has nothing to record.
+fn record(work: &mut Work<'_>, done: RecordDelivery) -> Result<(), StoreError> {
+    let endpoint = done
+        .endpoint
+        .ok_or_else(|| StoreError::Other("a delivery of no endpoint".into()))?;
+    let found = work
+        .conn
+        .prepare_cached(&format!(
+            "SELECT {STATE}, s.next_no FROM endpoint_state s WHERE s.endpoint = ?1"
+        ))
+        .and_then(|mut select| {
+            select
+                .query_row([endpoint.0], |row| Ok((state_from(row)?, row.get(9)?)))
+                .optional()
+        })
+        .tried("read how far an endpoint has been told")?;
+    let Some((mut state, mut next_no)) = found else {
+        return Ok(());
+    };
+    for &no in &done.settled {
+        settle(work.conn, &mut state, no).tried("settle a call")?;
+    }
+    for call in &done.retried {
+        retry(work, &mut state, call).tried("put a call off")?;
+    }
+    for call in &done.put_aside {
+        work.memory.see(call.first_tried_at);
+        put_aside(work.conn, &mut state, next_no, call).tried("put a call aside")?;
+        next_no += 1;
+    }
+    state.told = done.told.unwrap_or(state.told);
+    state.pause = done.pause.unwrap_or(state.pause);
+    state.failing_since = done.failing_since.unwrap_or(state.failing_since);
+    write(work.conn, &state, next_no).tried("record how far an endpoint has been told")
+}
+
+fn write(conn: &Connection, state: &EndpointState, next_no: i64) -> rusqlite::Result<()> {
+    let pause = state.pause.as_ref();
+    conn.prepare_cached(
+        "UPDATE endpoint_state SET told_row = ?2, told_index = ?3, pause_since = ?4, pause_until = ?5,
+             pause_reason = ?6, failing_since = ?7, waiting = ?8, dead = ?9, next_no = ?10
+         WHERE endpoint = ?1",
+    )?
+    .execute((
+        state.endpoint.0,
+        state.told.row,
+        state.told.index,
+        pause.map(|pause| pause.since),
+        pause.and_then(|pause| pause.until),
+        pause.map(|pause| &*pause.reason),
+        state.failing_since,
+        state.waiting,
+        state.dead,
+        next_no,
+    ))
+    .map(drop)
+}
+
+/// Counts a call in or out of those put aside.
+fn count(state: &mut EndpointState, due: UnixMs, change: i64) {
+    let calls = if due == NEVER {
+        &mut state.dead
+    } else {
+        &mut state.waiting
+    };
+    *calls = calls.saturating_add_signed(change);
+}
+
+fn put_aside(
+    conn: &Connection,
+    state: &mut EndpointState,
+    no: i64,
+    call: &crate::NewRedelivery,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO redelivery (endpoint, no, due, tries, first_tried_at, given_up_at, error, events)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute((
+        state.endpoint.0,
+        no,
+        call.due,
+        call.tries,
+        call.first_tried_at,
+        (call.due == NEVER).then_some(call.first_tried_at),
+        &call.error,
+        event_blob::encode(&call.events),
+    ))?;
+    count(state, call.due, 1);
+    Ok(())
+}
+
+fn settle(conn: &Connection, state: &mut EndpointState, no: i64) -> rusqlite::Result<()> {
+    let due: Option<UnixMs> = conn
+        .prepare_cached("DELETE FROM redelivery WHERE endpoint = ?1 AND no = ?2 RETURNING due")?
+        .query_row((state.endpoint.0, no), |row| row.get(0))
+        .optional()?;
+    if let Some(due) = due {
+        count(state, due, -1);
+    }
+    Ok(())
+}
+
+fn retry(work: &Work<'_>, state: &mut EndpointState, call: &crate::Retried) -> rusqlite::Result<()> {
+    let was: Option<(UnixMs, UnixMs)> = work
+        .conn
+        .prepare_cached("SELECT due, first_tried_at FROM redelivery WHERE endpoint = ?1 AND no = ?2")?
+        .query_row((state.endpoint.0, call.no), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((due, first_tried_at)) = was else {
+        return Ok(());
+    };
+    // The last try came after it was due; how long after is not told.
+    let tried_at = first_tried_at.max(if due == NEVER { 0 } else { due });
+    let given_up_at = (call.due == NEVER).then(|| tried_at.max(work.memory.now));
+    work.conn
+        .prepare_cached(
+            "UPDATE redelivery SET due = ?3, tries = ?4, error = ?5, given_up_at = ?6
+             WHERE endpoint = ?1 AND no = ?2",
+        )?
+        .execute((
+            state.endpoint.0,
+            call.no,
+            call.due,
+            call.tries,
+            &call.error,
+            given_up_at,
+        ))?;
+    count(state, due, -1);
+    count(state, call.due, 1);
+    Ok(())
+}
+
+const CALL: &str = "SELECT no, events, tries, due, first_tried_at, error FROM redelivery WHERE endpoint = ?1";
+
+/// Calls put aside.
+fn calls(
+    conn: &Connection,
+    endpoint: EndpointId,
+    filter: RedeliveryFilter,
+    after: i64,
+    calls_max: usize,
+) -> Result<Vec<Redelivery>, StoreError> {
+    let (sql, from) = match filter {
+        RedeliveryFilter::Due(at) => (
+            format!("{CALL} AND due <= ?2 ORDER BY due, no LIMIT ?3"),
+            at.min(NEVER - 1),
+        ),
+        RedeliveryFilter::Waiting => (
+            format!("{CALL} AND no > ?2 AND due < {NEVER} ORDER BY no LIMIT ?3"),
+            after,
+        ),
+        RedeliveryFilter::Dead => (
+            format!("{CALL} AND no > ?2 AND due = {NEVER} ORDER BY no LIMIT ?3"),
+            after,
+        ),
+    };
+    let calls: Vec<(Redelivery, Vec<u8>)> = conn
+        .prepare_cached(&sql)
+        .and_then(|mut select| {
+            select
+                .query_map((endpoint.0, from, as_count(calls_max)), |row| {
+                    let call = Redelivery {
+                        no: row.get(0)?,
+                        events: Vec::new(),
+                        tries: row.get(2)?,
+                        due: row.get(3)?,
+                        first_tried_at: row.get(4)?,
+                        error: row.get(5)?,
+                    };
+                    Ok((call, row.get(1)?))
+                })?
+                .collect()
+        })
+        .tried("read calls put aside")?;
+    calls
+        .into_iter()
+        .map(|(call, events)| {
+            let events = event_blob::decode(&events)?;
+            Ok(Redelivery { events, ..call })
+        })
+        .collect()
+}
+
+/// Forgets a piece of the calls given up on before a time; true while there are more.
+pub(super) fn expire(conn: &Connection, before: UnixMs) -> Result<bool, StoreError> {
+    let forget = || {
+        let gone: Vec<u32> = conn
+            .prepare_cached(
+                "DELETE FROM redelivery WHERE (endpoint, no) IN
+                     (SELECT endpoint, no FROM redelivery WHERE given_up_at < ?1 LIMIT ?2)
+                 RETURNING endpoint",
+            )?
+            .query_map((before, EXPIRED_CALLS_MAX), |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut update =
+            conn.prepare_cached("UPDATE endpoint_state SET dead = max(dead - 1, 0) WHERE endpoint = ?1")?;
+        for endpoint in &gone {
+            update.execute([endpoint])?;
+        }
+        Ok(as_count(gone.len()) == EXPIRED_CALLS_MAX)
+    };
+    forget().tried("forget calls given up on")
+}
+
+#[async_trait]
+impl crate::Events for SqliteStore {
+    async fn events(
+        &self,
+        account: AccountId,
+        after: EventPlace,
+        kinds: EventKinds,
+        events_max: usize,
+    ) -> Result<(Vec<Event>, EventPlace), StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                events::read(conn, account, after, kinds, events_max)
+            })
+            .await
+    }
+
+    async fn place_before(&self, account: AccountId, at: UnixMs) -> Result<EventPlace, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                events::place_before(conn, account, at)
+            })
+            .await
+    }
+
+    async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError> {
+        self.readers
+            .run(Purpose::Query, |conn| {
+                states(conn).tried("read how far endpoints have been told")
+            })
+            .await
+    }
+
+    async fn record_delivery(&self, done: RecordDelivery) -> Result<(), StoreError> {
+        let rows = 1 + done.put_aside.len() + done.settled.len() + done.retried.len();
+        self.errand(Caller::Engine, rows, |work| record(work, done)).await
+    }
+
+    async fn redeliveries(
+        &self,
+        endpoint: EndpointId,
+        filter: RedeliveryFilter,
+        after: i64,
+        calls_max: usize,
+    ) -> Result<Vec<Redelivery>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                calls(conn, endpoint, filter, after, calls_max)
+            })
+            .await
+    }
+
+    async fn expire_events(&self, before: UnixMs, dead_before: UnixMs) -> Result<bool, StoreError> {
+        self.errand(Caller::Engine, 1_000, move |work| {
+            events::expire(work, before, dead_before)
+        })
+        .await
+    }
+
+    fn on_events(&self, listener: EventListener) {
+        *self.shared.listener.lock() = Some(listener);
+    }
+}

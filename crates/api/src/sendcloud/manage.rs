@@ -211,3 +211,103 @@ pub(super) fn store_failed(error: &StoreError) -> Refused {
     tracing::warn!(%error, "a SendCloud request could not be done");
     Refused::from(&SERVER_ERROR)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sendcloud::{
+        contacts::ListFields, labels::LabelFields, members::MemberFields, signatures::SignatureFields,
+        statistics::StatisticsQuery, status::StatusQuery, tasks::TaskFields, templates::ListTemplates,
+        templates::TemplateFields,
+    };
+    use proptest::prelude::*;
+
+    /// Every parameter these interfaces read.
+    const NAMES: [&str; 38] = [
+        "templateIdStr",
+        "templateName",
+        "templateText",
+        "signId",
+        "signName",
+        "signPositionStr",
+        "smsTypeStr",
+        "msgType",
+        "isVerifyStr",
+        "id",
+        "signType",
+        "labelId",
+        "labelName",
+        "contactListName",
+        "contactName",
+        "newContactListName",
+        "newContactName",
+        "description",
+        "phone",
+        "phones",
+        "userName",
+        "vars",
+        "taskName",
+        "senderName",
+        "templateId",
+        "executeTime",
+        "taskId",
+        "days",
+        "startDate",
+        "endDate",
+        "msgTypeStr",
+        "templateIdsStr",
+        "labelIdsStr",
+        "smsIds",
+        "aggregate",
+        "start",
+        "limit",
+        "unknown",
+    ];
+
+    fn values() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "\\PC{0,40}",
+            "[0-9;,-]{0,24}",
+            "[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9:]{0,8})?",
+            r#"[{}\[\]"':,a-z0-9%]{0,40}"#,
+            "[+0]{0,2}[0-9 ;,-]{7,40}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_parameters_make_a_reader_panic(
+            pairs in prop::collection::btree_map(prop::sample::select(&NAMES[..]), values(), 0..20),
+            now in 0_i64..4_102_444_800_000,
+        ) {
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let params = Params::read(None, form.as_bytes()).unwrap();
+            let codes = [
+                ListTemplates::read(&params).err(),
+                TemplateFields::read(&params).err(),
+                SignatureFields::read(&params).err(),
+                LabelFields::read(&params).err(),
+                ListFields::read(&params, false).err(),
+                ListFields::read(&params, true).err(),
+                MemberFields::read_one(&params).err(),
+                MemberFields::read_many(&params).err(),
+                TaskFields::read(&params, now).err(),
+                StatisticsQuery::read(&params, now).err(),
+                StatusQuery::read(&params, now).err(),
+            ];
+            for refused in codes.into_iter().flatten() {
+                prop_assert!((400..=499).contains(&refused.code.code) || refused.code.code == 601);
+                let message = refused.message(super::super::codes::Language::Chinese);
+                prop_assert!(!message.is_empty() && !message.contains('{'), "{}", message);
+            }
+        }
+    }
+
+    #[test]
+    fn every_interface_has_a_path_of_its_own() {
+        let mut paths: Vec<_> = Interface::PATHS.iter().map(|(path, _)| *path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), Interface::PATHS.len());
+    }
+}

@@ -111,3 +111,78 @@ async fn the_requests_of_published_clients_are_taken_octet_for_octet() {
         assert_eq!(house.received(number).await.text, text, "{client}");
     }
 }
+
+/// Goal: clients that manage templates and signatures find what they read (a Node admin tool, a Next.js route and BHEX,
+/// named in contract/sendcloud.md sections 3.6 and 3.7).
+#[tokio::test]
+async fn the_requests_of_published_clients_that_manage_are_taken() {
+    let house = House::start().await;
+    // Node admin tool: everything in the query string of a POST without a body; MD5.
+    let save = fields(&[("smsUser", USER), ("signType", "0"), ("signName", "闪达")]);
+    let request = Request::post(format!(
+        "/smsapi/sign/save?smsUser={USER}&signType=0&signName=%E9%97%AA%E8%BE%BE&signature={}",
+        md5(&save)
+    ));
+    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(code_of(&answer), 200, "{}", answer.body);
+    let sign_id = answer.json()["info"]["smsSignVo"]["id"].to_string();
+
+    // The same tool: a GET with the names in no order.
+    let one = fields(&[("smsUser", USER), ("id", &sign_id)]);
+    let request = Request::get(format!(
+        "/smsapi/sign/get?smsUser={USER}&id={sign_id}&signature={}",
+        md5(&one)
+    ));
+    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.json()["info"]["smsSignVo"]["verifyStatus"], "待审核");
+
+    // Next.js route: query string of a POST, MD5 in upper case, no position, `result` decides.
+    let add = fields(&[
+        ("smsUser", USER),
+        ("templateName", "next"),
+        ("templateText", "Your order %no%"),
+        ("signId", &sign_id),
+        ("smsTypeStr", "1"),
+        ("msgType", "0"),
+    ]);
+    let mut query = add.clone();
+    query.insert("signature", md5(&add).to_uppercase());
+    let request = Request::post(format!("/smsapi/addsms?{}", encode(&query)));
+    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.json()["result"], true, "{}", answer.body);
+    let template = answer.json()["info"]["templateId"].to_string();
+
+    // BHEX: a form with the names in order; submits until it is told 200 once.
+    let submit = fields(&[("smsUser", USER), ("templateIdStr", &template)]);
+    let body = format!(
+        "signature={}&smsUser={USER}&templateIdStr={template}",
+        md5(&submit)
+    );
+    let answer = house.ask(post("/smsapi/submitsms", body)).await;
+    assert_eq!(answer.json()["statusCode"], 200, "{}", answer.body);
+
+    // Node admin tool: `updatesms` without the text, `list` by review.
+    let update = fields(&[
+        ("smsUser", USER),
+        ("templateIdStr", "1001"),
+        ("templateName", "code"),
+        ("signId", "7"),
+        ("signPositionStr", "1"),
+        ("smsTypeStr", "0"),
+    ]);
+    let answer = house.ask(signed("/smsapi/updatesms", &update)).await;
+    assert_eq!(code_of(&answer), 200, "{}", answer.body);
+    let list = fields(&[("smsUser", USER), ("isVerifyStr", "0")]);
+    let request = Request::get(format!(
+        "/smsapi/list?smsUser={USER}&isVerifyStr=0&signature={}",
+        md5(&list)
+    ));
+    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    let waiting: Vec<_> = answer.json()["info"]["list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["templateName"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(waiting, ["pending", "next"]);
+}

@@ -10,10 +10,18 @@
 mod house;
 
 mod clients;
+mod contacts;
 mod damaged;
+mod hook;
+mod labels;
+mod managing;
 mod refusals;
 mod send;
+mod signatures;
+mod statistics;
 mod status;
+mod tasks;
+mod templates;
 
 use api::Limits;
 use axum::body::Body;
@@ -132,4 +140,75 @@ async fn status_until(house: &House, sms_id: &str, wanted: u64) -> Value {
 
 fn fields_of_a_code<'a>() -> Fields<'a> {
     fields(&[("code", "4826"), ("signName", SIGNATURE.1)])
+}
+
+/// What an interface is answered: code, message and `info`.
+#[derive(Debug)]
+struct Told {
+    code: u64,
+    message: String,
+    info: Value,
+}
+
+impl Told {
+    /// The parts that are compared most.
+    fn parts(&self) -> (u64, &str, &Value) {
+        (self.code, &self.message, &self.info)
+    }
+}
+
+/// Asks an interface as [`USER`].
+async fn ask(house: &House, path: &str, pairs: &[(&str, &str)]) -> Told {
+    ask_as(house, USER, path, pairs).await
+}
+
+/// Asks an interface as somebody.
+async fn ask_as(house: &House, user: &str, path: &str, pairs: &[(&str, &str)]) -> Told {
+    let request = replaced(&fields(pairs), "smsUser", user);
+    let answer = house.ask(signed(path, &request)).await;
+    let code = code_of(&answer);
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+    let mut envelope = answer.json();
+    assert_eq!(
+        envelope["result"],
+        matches!(code, 200 | 311),
+        "{path}: {}",
+        answer.body
+    );
+    Told {
+        code,
+        message: envelope["message"].as_str().unwrap().to_owned(),
+        info: envelope["info"].take(),
+    }
+}
+
+/// A signed GET with these fields.
+fn signed_get(path: &str, fields: &Fields<'_>) -> Request<Body> {
+    let mut fields = fields.clone();
+    fields.insert("signature", sha256(&fields));
+    Request::get(format!("{path}?{}", encode(&fields)))
+        .body(Body::empty())
+        .unwrap()
+}
+
+/// The names in an object, in order of the alphabet.
+fn names(object: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether a text is a date of this wire, with or without a time.
+fn is_date(value: &Value, with_time: bool) -> bool {
+    let pattern = if with_time {
+        "0000-00-00 00:00:00"
+    } else {
+        "0000-00-00"
+    };
+    let text = value.as_str().unwrap();
+    text.len() == pattern.len()
+        && text
+            .chars()
+            .zip(pattern.chars())
+            .all(|(c, p)| c == p || p == '0' && c.is_ascii_digit())
 }

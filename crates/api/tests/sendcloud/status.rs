@@ -111,6 +111,19 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
         ("another label", vec![("labelIdsStr", "8")], "0"),
         ("a template", vec![("templateId", "1001")], "3"),
         ("another template", vec![("templateId", "1002")], "0"),
+        ("a template's name", vec![("templateName", "code")], "3"),
+        ("another template's name", vec![("templateName", "notice")], "0"),
+        ("a name nobody has", vec![("templateName", "none")], "0"),
+        (
+            "a name and another number",
+            vec![("templateName", "code"), ("templateId", "1002")],
+            "0",
+        ),
+        (
+            "a name and a type",
+            vec![("templateName", "code"), ("msgTypeStr", "2")],
+            "1",
+        ),
         ("China", vec![("msgTypeStr", "0")], "2"),
         ("abroad", vec![("msgTypeStr", "2")], "1"),
         ("voice", vec![("msgTypeStr", "3")], "0"),
@@ -141,7 +154,7 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
     for (extra, expected) in [
         (("days", "31"), 451),
         (("phones", "x"), 412),
-        (("templateName", "code"), 441),
+        (("templateId", "code"), 441),
     ] {
         let query = replaced(&fields(&[("smsUser", USER), ("days", "1")]), extra.0, extra.1);
         assert_eq!(

@@ -46,6 +46,7 @@ async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Re
     let submission = Submission {
         account: caller.account,
         dialect: Dialect::EngagelabA,
+        user: Arc::from(&*caller.user),
         items: vec![request.item],
         one_session: true,
         kind: Kind::Text,
@@ -102,6 +103,7 @@ async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -
     let submission = Submission {
         account: caller.account,
         dialect: Dialect::EngagelabC,
+        user: Arc::from(&*caller.user),
         items: vec![request.item],
         one_session: true,
         kind: Kind::Text,

@@ -233,6 +233,9 @@ fn accounts() -> impl Iterator<Item = CatalogChange> {
         may_send: true,
         senders: Vec::new(),
         project_ids: Vec::new(),
+        auto_approve: false,
+        inbound_to: Vec::new(),
+        opt_out_words: Vec::new(),
     };
     let all = [
         plain(1, "demo"),
@@ -299,6 +302,10 @@ fn signatures() -> impl Iterator<Item = CatalogChange> {
             id,
             text: text.into(),
             review,
+            reason: Box::default(),
+            details: serde_json::Value::Null,
+            created_at: 0,
+            updated_at: 0,
         })
     })
 }
@@ -315,6 +322,9 @@ fn templates() -> impl Iterator<Item = CatalogChange> {
         reason: Box::default(),
         signature: None,
         position: Position::Front,
+        version: 1,
+        remark: Box::default(),
+        details: serde_json::Value::Null,
         created_at: 0,
         updated_at: 0,
     };

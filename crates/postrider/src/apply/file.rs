@@ -41,6 +41,12 @@ pub(crate) struct AccountEntry {
     #[serde(default)]
     pub(crate) project_ids: Vec<String>,
     #[serde(default)]
+    pub(crate) auto_approve: bool,
+    #[serde(default)]
+    pub(crate) inbound_to: Vec<String>,
+    #[serde(default)]
+    pub(crate) opt_out_words: Vec<String>,
+    #[serde(default)]
     pub(crate) credential: Vec<Spanned<CredentialEntry>>,
     #[serde(default)]
     pub(crate) signature: Vec<Spanned<SignatureEntry>>,

@@ -219,6 +219,8 @@ mod tests {
             count: 1,
             account: AccountId(1),
             dialect: Dialect::UspeedoRest,
+            user: "".into(),
+            series: store::SeriesNo::default(),
             class: Class::Otp,
             kind: Kind::Text,
             template: 1001,

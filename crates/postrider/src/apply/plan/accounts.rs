@@ -137,6 +137,9 @@ impl Planner<'_> {
             may_send: given.may_send,
             senders: boxed(&given.senders),
             project_ids: boxed(&given.project_ids),
+            auto_approve: given.auto_approve,
+            inbound_to: boxed(&given.inbound_to),
+            opt_out_words: boxed(&given.opt_out_words),
         };
         let old_fields = old.map(fields);
         let what = match old {
@@ -189,6 +192,9 @@ fn fields(account: &Account) -> Fields {
         ("may_send", account.may_send.to_string()),
         ("senders", list(&account.senders, "")),
         ("project_ids", list(&account.project_ids, "")),
+        ("auto_approve", account.auto_approve.to_string()),
+        ("inbound_to", list(&account.inbound_to, "")),
+        ("opt_out_words", list(&account.opt_out_words, "")),
     ]
 }
 

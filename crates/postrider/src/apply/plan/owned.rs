@@ -156,6 +156,10 @@ impl Planner<'_> {
                 id: number,
                 text: given.text.as_str().into(),
                 review: given.review,
+                reason: old.map(|old| old.reason.clone()).unwrap_or_default(),
+                details: old.map(|old| old.details.clone()).unwrap_or_default(),
+                created_at: old.map_or(self.inputs.now, |old| old.created_at),
+                updated_at: self.inputs.now,
             };
             let old_fields = old.map(signature_fields);
             self.put(what, old_fields.as_ref(), &signature_fields(&signature), || {
@@ -249,6 +253,9 @@ impl Planner<'_> {
             reason: given.reason.as_str().into(),
             signature,
             position: given.position,
+            version: old.map_or(1, |old| old.version),
+            remark: old.map(|old| old.remark.clone()).unwrap_or_default(),
+            details: old.map(|old| old.details.clone()).unwrap_or_default(),
             created_at: old.map_or(self.inputs.now, |old| old.created_at),
             updated_at: old.map_or(self.inputs.now, |old| old.updated_at),
         };
@@ -256,6 +263,7 @@ impl Planner<'_> {
         let new_fields = template_fields(&template, signatures);
         if old_fields.as_ref() != Some(&new_fields) {
             template.updated_at = self.inputs.now;
+            template.version = old.map_or(1, |old| old.version.saturating_add(1));
         }
         if old.is_some_and(|old| old.number != number) {
             // Templates are stored by number: the old one does not go by itself.

@@ -414,7 +414,7 @@ impl Storing<'_, '_> {
             .number_of(self.work.conn, &series, hour)
             .tried("number a series")?;
         if written {
-            self.work.effects.series.push(series);
+            self.work.effects.series.push((series, no));
         }
         Ok(no)
     }

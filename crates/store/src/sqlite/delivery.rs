@@ -285,7 +285,7 @@ impl crate::Events for SqliteStore {
         events_max: usize,
     ) -> Result<(Vec<Event>, EventPlace), StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Telling, move |conn| {
                 events::read(conn, account, after, kinds, events_max)
             })
             .await
@@ -293,7 +293,7 @@ impl crate::Events for SqliteStore {
 
     async fn place_before(&self, account: AccountId, at: UnixMs) -> Result<EventPlace, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Telling, move |conn| {
                 events::place_before(conn, account, at)
             })
             .await
@@ -301,7 +301,7 @@ impl crate::Events for SqliteStore {
 
     async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError> {
         self.readers
-            .run(Purpose::Query, |conn| {
+            .run(Purpose::Telling, |conn| {
                 states(conn).tried("read how far endpoints have been told")
             })
             .await
@@ -320,7 +320,7 @@ impl crate::Events for SqliteStore {
         calls_max: usize,
     ) -> Result<Vec<Redelivery>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Telling, move |conn| {
                 calls(conn, endpoint, filter, after, calls_max)
             })
             .await

@@ -12,7 +12,8 @@ use super::suppressed::Suppressed;
 use super::telling::{Noted, Wanted};
 use super::{SqliteConfig, metrics::Meters};
 use crate::{
-    AccountId, AttemptId, CarrierNo, EventListener, Lane, MessageId, QueueNo, Series, StoreError, UnixMs,
+    AccountId, AttemptId, CarrierNo, EventListener, Lane, MessageId, QueueNo, Series, SeriesNo, StoreError,
+    UnixMs,
 };
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
@@ -170,7 +171,7 @@ pub(super) struct Effects {
     pub(super) moves: Moves,
     pub(super) events: Vec<Noted>,
     /// Series whose rows were written.
-    pub(super) series: Vec<Series>,
+    pub(super) series: Vec<(Series, SeriesNo)>,
     /// Counters of hours before this have gone.
     pub(super) counters_floor: i64,
     /// Where the sweep of old events goes on.

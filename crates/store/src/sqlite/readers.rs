@@ -17,6 +17,8 @@ pub(super) enum Purpose {
     Dispatch,
     /// Somebody wants to know.
     Query,
+    /// Events are to be told: in turns with queries, so that neither holds the other back for long.
+    Telling,
 }
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -25,7 +27,29 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 struct Waiting {
     dispatch: VecDeque<Job>,
     queries: VecDeque<Job>,
+    telling: VecDeque<Job>,
+    /// Whether it is the turn of telling.
+    tells: bool,
     closed: bool,
+}
+
+impl Waiting {
+    /// The next job for a reader.
+    fn next(&mut self, dispatch_only: bool) -> Option<Job> {
+        if let Some(job) = self.dispatch.pop_front() {
+            return Some(job);
+        }
+        if dispatch_only {
+            return None;
+        }
+        self.tells = !self.tells;
+        let (first, second) = if self.tells {
+            (&mut self.telling, &mut self.queries)
+        } else {
+            (&mut self.queries, &mut self.telling)
+        };
+        first.pop_front().or_else(|| second.pop_front())
+    }
 }
 
 struct Desk {
@@ -33,7 +57,7 @@ struct Desk {
     arrived: Condvar,
 }
 
-/// The readers of a store. The first serves dispatch alone, the others dispatch first and then queries.
+/// The readers of a store. The first serves dispatch alone, the others dispatch first and then the rest.
 pub(super) struct Readers {
     desk: Arc<Desk>,
     places: Semaphore,
@@ -56,7 +80,7 @@ impl Readers {
             let desk = Arc::clone(&readers.desk);
             let thread = Builder::new()
                 .name(format!("store-read-{n}"))
-                .spawn(move || serve(&conn, &desk, n > 0))
+                .spawn(move || serve(&conn, &desk, n == 0))
                 .map_err(|error| StoreError::Other(format!("start a reading thread: {error}")))?;
             readers.threads.lock().push(thread);
         }
@@ -82,12 +106,13 @@ impl Readers {
             match purpose {
                 Purpose::Dispatch => waiting.dispatch.push_back(job),
                 Purpose::Query => waiting.queries.push_back(job),
+                Purpose::Telling => waiting.telling.push_back(job),
             }
         }
         if purpose == Purpose::Dispatch {
             self.desk.arrived.notify_one();
         } else {
-            // The one that is woken alone might be the one that takes no queries.
+            // The one that is woken alone might be the one that takes nothing but dispatch.
             self.desk.arrived.notify_all();
         }
         answer.await.map_err(|_| StoreError::Closed)?
@@ -101,25 +126,18 @@ impl Readers {
             waiting.closed = true;
             waiting.dispatch.clear();
             waiting.queries.clear();
+            waiting.telling.clear();
         }
         self.desk.arrived.notify_all();
         std::mem::take(&mut *self.threads.lock())
     }
 }
 
-fn serve(conn: &Connection, desk: &Desk, takes_queries: bool) {
+fn serve(conn: &Connection, desk: &Desk, dispatch_only: bool) {
     loop {
         let mut waiting = desk.waiting.lock();
         let job = loop {
-            let job = waiting.dispatch.pop_front();
-            let job = job.or_else(|| {
-                if takes_queries {
-                    waiting.queries.pop_front()
-                } else {
-                    None
-                }
-            });
-            match job {
+            match waiting.next(dispatch_only) {
                 Some(job) => break job,
                 None if waiting.closed => return,
                 None => desk.arrived.wait(&mut waiting),
@@ -127,5 +145,30 @@ fn serve(conn: &Connection, desk: &Desk, takes_queries: bool) {
         };
         drop(waiting);
         job(conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn telling_and_queries_take_turns_behind_dispatch() {
+        let order = Arc::new(Mutex::new(String::new()));
+        let job = |letter: char| -> Job {
+            let order = Arc::clone(&order);
+            Box::new(move |_| order.lock().push(letter))
+        };
+        let conn = Connection::open_in_memory().unwrap();
+        let mut waiting = Waiting::default();
+        waiting.queries.extend(["q", "q", "q"].map(|_| job('q')));
+        waiting.telling.extend(["t", "t"].map(|_| job('t')));
+        waiting.dispatch.push_back(job('d'));
+        waiting.next(true).unwrap()(&conn);
+        assert!(waiting.next(true).is_none(), "the rest is for others");
+        while let Some(job) = waiting.next(false) {
+            job(&conn);
+        }
+        assert_eq!(*order.lock(), "dtqtqq");
     }
 }

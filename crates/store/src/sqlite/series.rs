@@ -153,13 +153,11 @@ impl SeriesMap {
     }
 
     /// What was written of these was taken back.
-    pub(super) fn forget(&mut self, taken_back: impl IntoIterator<Item = Series>) {
-        for series in taken_back {
-            if let Some(known) = self.numbers.get(&series) {
-                let no = known.no;
-                self.accounts.remove(&no);
-            }
+    pub(super) fn forget(&mut self, taken_back: impl IntoIterator<Item = (Series, SeriesNo)>) {
+        for (series, no) in taken_back {
             self.numbers.remove(&series);
+            // The number may be given to another series, of another account.
+            self.accounts.remove(&no);
         }
         self.last = None;
     }

@@ -37,6 +37,16 @@ pub struct Settings {
     pub parked_keep: Duration,
     /// How often old things are looked for.
     pub sweep_every: Duration,
+    /// How long events are kept after every endpoint was told them: how far back a replay can go.
+    pub events_keep: Duration,
+    /// How long calls are kept that were given up on.
+    pub dead_calls_keep: Duration,
+    /// How long inbound messages are kept; `None`: for ever.
+    pub inbound_keep: Option<Duration>,
+    /// How long missing parts of an inbound message are waited for.
+    pub inbound_parts_wait: Duration,
+    /// How long counters are kept; `None`: for ever.
+    pub statistics_keep: Option<Duration>,
     /// Bounds on what one account keeps beside its messages.
     pub directory: DirectoryLimits,
     /// Messages kept in the sandbox's inbox.
@@ -52,6 +62,11 @@ impl Default for Settings {
             receipt_wait: Duration::from_secs(72 * 3600),
             parked_keep: Duration::from_secs(72 * 3600),
             sweep_every: Duration::from_secs(60),
+            events_keep: Duration::from_secs(7 * 86_400),
+            dead_calls_keep: Duration::from_secs(15 * 86_400),
+            inbound_keep: Some(Duration::from_secs(190 * 86_400)),
+            inbound_parts_wait: Duration::from_secs(600),
+            statistics_keep: Some(Duration::from_secs(400 * 86_400)),
             directory: DirectoryLimits::default(),
             inbox_messages_max: 10_000,
         }

@@ -104,6 +104,13 @@ async fn sweep_loop(shared: Arc<Shared>) {
         if let Some(retention) = settings.retention {
             forget_messages(&shared, MessageId::first_at(ms_before(now, retention))).await;
         }
+        forget_events(&shared, now).await;
+        sweep_inbound(&shared, now).await;
+        if let Some(keep) = settings.statistics_keep
+            && let Err(error) = shared.store.expire_statistics(ms_before(now, keep)).await
+        {
+            tracing::warn!(%error, "old counters could not be forgotten");
+        }
     }
 }
 
@@ -155,6 +162,42 @@ async fn give_up_receipts(shared: &Shared, from: UnixMs, until: UnixMs) -> bool 
         );
     }
     true
+}
+
+async fn forget_events(shared: &Shared, now: UnixMs) {
+    let before = ms_before(now, shared.settings.events_keep);
+    let dead_before = ms_before(now, shared.settings.dead_calls_keep);
+    loop {
+        match shared.store.expire_events(before, dead_before).await {
+            Ok(true) => tokio::time::sleep(SWEEP_REST).await,
+            Ok(false) => return,
+            Err(error) => return tracing::warn!(%error, "old events could not be forgotten"),
+        }
+    }
+}
+
+/// Inbound messages whose last parts never came are told as they are; old ones are forgotten.
+async fn sweep_inbound(shared: &Shared, now: UnixMs) {
+    let before = ms_before(now, shared.settings.inbound_parts_wait);
+    let forget = shared
+        .settings
+        .inbound_keep
+        .map_or(0, |keep| ms_before(now, keep));
+    loop {
+        match shared.store.expire_inbound(before, forget).await {
+            Ok((0, 0)) => return,
+            Ok((incomplete, _)) => {
+                if incomplete > 0 {
+                    tracing::warn!(
+                        messages = incomplete,
+                        "inbound messages came without all their parts"
+                    );
+                }
+                tokio::time::sleep(SWEEP_REST).await;
+            }
+            Err(error) => return tracing::warn!(%error, "old inbound messages could not be forgotten"),
+        }
+    }
 }
 
 async fn forget_messages(shared: &Shared, before: MessageId) {

@@ -197,7 +197,7 @@ impl Config {
             parked_keep: Duration::from_secs(u64::from(self.engine.parked_keep_s)),
             sweep_every: Duration::from_secs(u64::from(self.engine.sweep_every_s.max(1))),
             inbox_messages_max: self.engine.inbox_messages_max,
-            directory: engine::directory::DirectoryLimits::default(),
+            ..engine::Settings::default()
         }
     }
 

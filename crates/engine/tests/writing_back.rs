@@ -1,0 +1,117 @@
+//! What people write, over a real carrier session and a real store.
+
+mod house;
+
+use engine::catalog::CatalogChange;
+use engine::{EventKinds, EventPlace, EventWhat, Inbound};
+use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
+use smpp::field::{Address, EsmClass};
+use smpp::pdu::{DeliverSm, SubmitSm};
+use std::time::Duration;
+use store::{Endpoint, EndpointId, Events, Store};
+
+/// From the person the message went to.
+fn says(submit: &SubmitSm, esm_class: EsmClass, payload: &[u8]) -> DeliverSm {
+    DeliverSm {
+        source: submit.destination.clone(),
+        destination: Address::unknown("10690"),
+        esm_class,
+        short_message: payload.to_vec().into(),
+        ..DeliverSm::default()
+    }
+}
+
+async fn set_up(house: &House) {
+    let account = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
+    let account = store::Account {
+        opt_out_words: vec!["STOP".into()],
+        ..account
+    };
+    let endpoint = Endpoint {
+        id: EndpointId(1),
+        account: ACCOUNT,
+        name: "hook".into(),
+        format: "none".into(),
+        url: "".into(),
+        kinds: EventKinds::INBOUND,
+        settings: serde_json::Value::Null,
+        sealed_secret: Vec::new(),
+        enabled: true,
+    };
+    let changes = vec![
+        CatalogChange::PutAccount(account),
+        CatalogChange::PutEndpoint(endpoint),
+    ];
+    house.store.change_catalog(changes).await.unwrap();
+    house.engine.reload_catalog().await.unwrap();
+}
+
+/// What was told as events, once there are so many.
+async fn told(house: &House, count: usize) -> Vec<Inbound> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let (events, _) = house
+            .store
+            .events(ACCOUNT, EventPlace::default(), EventKinds::INBOUND, 100)
+            .await
+            .unwrap();
+        if events.len() >= count {
+            let ids = events.iter().filter_map(|event| match event.what {
+                EventWhat::Inbound { id } => Some(id),
+                _ => None,
+            });
+            return house.engine.inbound(ids.collect()).await.unwrap();
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{events:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_given_to_who_wrote_last_and_told() {
+    let smsc = Smsc::start(|_, submit| Act {
+        inbound: vec![
+            says(submit, EsmClass(0), b"thanks"),
+            says(submit, EsmClass(0x40), &[5, 0, 3, 9, 2, 2, b'b']),
+            says(submit, EsmClass(0x40), &[5, 0, 3, 9, 2, 1, b'a']),
+            says(submit, EsmClass(0x40), &[5, 0, 3, 9, 2, 1, b'a']),
+        ],
+        ..Act::DELIVER
+    })
+    .await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    set_up(&house).await;
+    let outcome = house.send(PLAIN, &numbers(1)).await;
+    let inbound = told(&house, 2).await;
+    let message = house.session(&outcome).await[0].id;
+    let texts: Vec<_> = inbound.iter().map(|inbound| &*inbound.text).collect();
+    assert_eq!(texts, ["thanks", "ab"]);
+    for inbound in &inbound {
+        assert_eq!(
+            (inbound.account, inbound.answers, &*inbound.to),
+            (Some(ACCOUNT), Some(message), "10690")
+        );
+        assert_eq!(format!("+{}", inbound.from), numbers(1)[0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_alone_unsubscribes_who_sends_it() {
+    let smsc = Smsc::start(|_, submit| Act {
+        inbound: vec![says(submit, EsmClass(0), b" stop ")],
+        ..Act::DELIVER
+    })
+    .await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    set_up(&house).await;
+    house.send(PLAIN, &numbers(1)).await;
+    told(&house, 1).await;
+    let suppressed = house.store.suppressions(None, 10).await.unwrap();
+    assert_eq!(suppressed.len(), 1);
+    assert_eq!(
+        (suppressed[0].account, suppressed[0].kind),
+        (Some(ACCOUNT), store::SuppressionKind::Unsubscribed)
+    );
+    let again = house.send(PLAIN, &numbers(1)).await;
+    assert_eq!(again.accepted(), 0, "who unsubscribed gets nothing more");
+}

@@ -22,6 +22,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256, Sha512};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The language of `message`.
@@ -41,6 +42,11 @@ const SHORT_WAITS_MIN: [u64; 5] = [1, 2, 4, 8, 16];
 /// The form of calls named `sendcloud`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SmsHook;
+
+/// The forms of calls that this wire has.
+pub fn formats() -> Vec<Arc<dyn Format>> {
+    vec![Arc::new(SmsHook)]
+}
 
 /// An endpoint's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -15,7 +15,6 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use store::SeriesNo;
 
 const APP_KEY: &str = "demo_app_key";

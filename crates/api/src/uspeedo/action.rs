@@ -1,14 +1,15 @@
 //! uSpeedo Action (seed 001): one path, the action in the JSON body, signed headers or HTTP Basic.
 
-use super::answer::{Action, Asked};
-use super::auth::{self, SignedHeaders};
+use super::asked::{Action, Asked};
+use super::auth::{self, Caller, SignedHeaders};
 use super::fault::Fault;
+use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::{exchange, wire};
 use crate::Api;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use engine::{AccountId, Dialect};
+use engine::Dialect;
 use http::HeaderMap;
 use std::sync::Arc;
 
@@ -22,11 +23,17 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
 async fn try_answer(api: &Api, asked: &mut Asked, request: Request) -> Result<Vec<u8>, Fault> {
     let (head, body) = request.into_parts();
     let body = exchange::read(api, body).await?;
-    let (account, params) = authenticate(api, &head.headers, &body)?;
+    let (caller, params) = authenticate(api, &head.headers, &body)?;
     let params = params.nested().map_err(|_| Fault::Unreadable)?;
     let query = Members::from_form(head.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     asked.action = Some(action(&params, &query)?);
-    super::ucloud::perform(api, asked, account, &params, (&head.headers, &body)).await
+    let known = Known {
+        api,
+        asked,
+        caller: &caller,
+        params: &params,
+    };
+    perform::perform(known, (&head.headers, &body)).await
 }
 
 /// The body's own, else the one the SDKs repeat in the query (which is not signed).
@@ -37,16 +44,12 @@ fn action(params: &Members<'_>, query: &Members<'_>) -> Result<Action, Fault> {
         .ok_or(Fault::ActionMissing)?;
     named
         .as_text()
-        .and_then(Action::named)
+        .and_then(|name| Action::named(name, Dialect::UspeedoAction))
         .ok_or(Fault::ActionUnknown)
 }
 
 /// Who asks, and the parameters: a key that is not known costs no parsing.
-fn authenticate<'b>(
-    api: &Api,
-    headers: &HeaderMap,
-    body: &'b [u8],
-) -> Result<(AccountId, Members<'b>), Fault> {
+fn authenticate<'b>(api: &Api, headers: &HeaderMap, body: &'b [u8]) -> Result<(Caller, Members<'b>), Fault> {
     let catalog = api.engine.catalog();
     let Some(signed) = SignedHeaders::of(headers) else {
         return Ok((auth::basic(headers, &catalog)?, wire::parse_params(body)?));

@@ -1,106 +1,16 @@
 //! The bodies that answer requests to send, and every refusal, as data, to be held against the contract
 //! (sections 2.2 to 2.4).
 
-use super::fault::{self, Family, Fault};
+use super::asked::{Action, Asked};
+use super::fault::{self, Fault};
 use super::wire::Extra;
+use super::words::{self, Done, Language};
 use engine::Dialect;
 use engine::accept::{
     Fate, Item, ItemOutcome, Outcome, Refusal, SignatureRef, Submission, TemplateRef, Values,
 };
 use engine::public_id::PublicIds;
 use serde::Serialize;
-use std::fmt::Write as _;
-
-/// What an answer needs to know of its request.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// The wire.
-    pub dialect: Dialect,
-    /// The action, on the wires that have one. Unknown ones are not told back.
-    pub action: Option<Action>,
-    /// The request's own UUID, told in `ReqUuid` and in a header.
-    pub uuid: String,
-}
-
-/// The actions served on the Action wires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Different texts to many numbers.
-    SendBatch,
-    /// One text to many numbers.
-    Send,
-    /// What became of them.
-    GetReceipt,
-}
-
-impl Action {
-    /// By the name in a request.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::SendBatch, Self::Send, Self::GetReceipt]
-            .into_iter()
-            .find(|action| action.name() == name)
-    }
-
-    /// The name in a request.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SendBatch => "SendBatchUSMSMessage",
-            Self::Send => "SendUSMSMessage",
-            Self::GetReceipt => "GetUSMSSendReceipt",
-        }
-    }
-
-    /// The name in an answer: always the request's and `Response`.
-    const fn answer_name(self) -> &'static str {
-        match self {
-            Self::SendBatch => "SendBatchUSMSMessageResponse",
-            Self::Send => "SendUSMSMessageResponse",
-            Self::GetReceipt => "GetUSMSSendReceiptResponse",
-        }
-    }
-}
-
-impl Asked {
-    /// A request on a wire, with a UUID of its own and no action yet.
-    pub fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            action: None,
-            uuid: uuid(rand::random()),
-        }
-    }
-
-    /// By which codes the wire speaks.
-    pub const fn family(&self) -> Family {
-        match self.dialect {
-            Dialect::Ucloud => Family::Ucloud,
-            _ => Family::Uspeedo,
-        }
-    }
-
-    /// The name of the answer, on the wires that have one.
-    pub(super) fn answer_name(&self) -> Option<&'static str> {
-        self.action.map(Action::answer_name)
-    }
-}
-
-/// A UUID of version 4 made of 128 random bits (RFC 9562 section 5.4).
-pub fn uuid(random: u128) -> String {
-    let bits = (random & !(0xf << 76) & !(0b11 << 62)) | 0x4 << 76 | 0b10 << 62;
-    let (a, b, c, d, e) = (bits >> 96, bits >> 80, bits >> 64, bits >> 48, bits);
-    let (mask16, mask48) = (0xffff, 0xffff_ffff_ffff);
-    let mut text = String::with_capacity(36);
-    // Writing to a string does not fail.
-    let _ = write!(
-        text,
-        "{a:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        b & mask16,
-        c & mask16,
-        d & mask16,
-        e & mask48
-    );
-    text
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -128,7 +38,7 @@ fn refused_with<'a>(
     fail_content: Option<Vec<FailedItem<'a>>>,
     failed_target_phones: Option<Vec<FailedNumber<'a>>>,
 ) -> Vec<u8> {
-    let (ret_code, message) = fault.words(asked.family());
+    let (ret_code, message) = fault.words(asked.family(), asked.language);
     let req_uuid = (asked.dialect != Dialect::UspeedoRest).then_some(asked.uuid.as_str());
     let action = asked.answer_name();
     json(&Refused {
@@ -227,21 +137,21 @@ pub fn sent(asked: &Asked, ids: &PublicIds, submission: &Submission, outcome: &O
     if asked.dialect == Dialect::UspeedoRest {
         return json(&RestSent {
             ret_code: 0,
-            message: "success",
+            message: Done::Success.text(asked.language),
             session_no: sessions.map(session_no).collect(),
-            failed_target_phones: failed_numbers(submission, outcome),
+            failed_target_phones: failed_numbers(asked.language, submission, outcome),
         });
     }
     let session_no = sessions.next().map(session_no).unwrap_or_default();
     let (action, req_uuid) = (asked.answer_name(), asked.uuid.as_str());
-    let fail_content = failed_items(asked.dialect, submission, outcome);
+    let fail_content = failed_items(asked, submission, outcome);
     if asked.action == Some(Action::Send) {
         let first = submission.items.first().and_then(|item| item.recipients.first());
         let user_id = Extra::read(first.and_then(|recipient| recipient.extra.as_deref())).user_id;
         return json(&Sent {
             ret_code: 0,
             action,
-            message: "Send success",
+            message: Done::Single.text(asked.language),
             session_no,
             user_id,
             req_uuid,
@@ -252,7 +162,7 @@ pub fn sent(asked: &Asked, ids: &PublicIds, submission: &Submission, outcome: &O
     json(&BatchSent {
         ret_code: 0,
         action,
-        message: "submit success",
+        message: Done::Batch.text(asked.language),
         session_no,
         req_uuid,
         success_count,
@@ -267,12 +177,7 @@ fn nothing_sent(asked: &Asked, submission: &Submission, outcome: &Outcome, refus
         refusal => Fault::Refused(refusal),
     };
     if asked.dialect != Dialect::UspeedoRest {
-        return refused_with(
-            asked,
-            fault,
-            Some(failed_items(asked.dialect, submission, outcome)),
-            None,
-        );
+        return refused_with(asked, fault, Some(failed_items(asked, submission, outcome)), None);
     }
     // Seed 000 answers an error with code and message alone; the list is added when they do not tell all.
     let tells_all = outcome
@@ -284,7 +189,7 @@ fn nothing_sent(asked: &Asked, submission: &Submission, outcome: &Outcome, refus
         asked,
         fault,
         None,
-        (!tells_all).then(|| failed_numbers(submission, outcome)),
+        (!tells_all).then(|| failed_numbers(asked.language, submission, outcome)),
     )
 }
 
@@ -333,26 +238,27 @@ fn params<'a>(failure: &Failure<'a>) -> &'a [Box<str>] {
     }
 }
 
-fn failed_numbers<'a>(submission: &'a Submission, outcome: &'a Outcome) -> Vec<FailedNumber<'a>> {
+fn failed_numbers<'a>(
+    language: Language,
+    submission: &'a Submission,
+    outcome: &'a Outcome,
+) -> Vec<FailedNumber<'a>> {
     let number = |failure: Failure<'a>| FailedNumber {
         phone: &failure.recipient.phone,
         template_params: params(&failure),
-        failure_reason: fault::reason(failure.refusal),
+        failure_reason: words::reason(failure.refusal, language),
     };
     failures(submission, outcome).map(number).collect()
 }
 
-fn failed_items<'a>(
-    dialect: Dialect,
-    submission: &'a Submission,
-    outcome: &'a Outcome,
-) -> Vec<FailedItem<'a>> {
+fn failed_items<'a>(asked: &Asked, submission: &'a Submission, outcome: &'a Outcome) -> Vec<FailedItem<'a>> {
     let mut list = Vec::new();
     for (item, became) in submission.items.iter().zip(&outcome.items) {
         let mut failures = failures_of(item, became).peekable();
         let Some(first) = failures.peek() else { continue };
-        let of_item = fault::is_about_the_item(first.refusal).then(|| fault::reason(first.refusal));
-        let (sender_id, sig_content) = source(dialect, item);
+        let of_item =
+            fault::is_about_the_item(first.refusal).then(|| words::reason(first.refusal, asked.language));
+        let (sender_id, sig_content) = source(asked.dialect, item);
         list.push(FailedItem {
             template_id: match &item.template {
                 TemplateRef::UtId(id) => id,
@@ -361,7 +267,7 @@ fn failed_items<'a>(
             sender_id,
             sig_content,
             target: failures
-                .map(|failure| failed_target(&failure, of_item.is_some()))
+                .map(|failure| failed_target(&failure, of_item.is_some(), asked.language))
                 .collect(),
             failure_details: of_item.unwrap_or_default(),
         });
@@ -369,7 +275,7 @@ fn failed_items<'a>(
     list
 }
 
-fn failed_target<'a>(failure: &Failure<'a>, item_tells: bool) -> FailedTarget<'a> {
+fn failed_target<'a>(failure: &Failure<'a>, item_tells: bool, language: Language) -> FailedTarget<'a> {
     let extra = Extra::read(failure.recipient.extra.as_deref());
     FailedTarget {
         template_params: params(failure),
@@ -379,7 +285,7 @@ fn failed_target<'a>(failure: &Failure<'a>, item_tells: bool) -> FailedTarget<'a
         failure_details: if item_tells {
             ""
         } else {
-            fault::reason(failure.refusal)
+            words::reason(failure.refusal, language)
         },
     }
 }
@@ -395,6 +301,42 @@ fn source(dialect: Dialect, item: &Item) -> (Option<&str>, Option<&str>) {
         Dialect::Ucloud => (sender, Some(signature.unwrap_or_default())),
         _ => (Some(sender.unwrap_or_default()), signature),
     }
+}
+
+/// What is told of anything but messages that were sent.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DoneWith<'a, T> {
+    ret_code: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    message: &'static str,
+    #[serde(flatten)]
+    rest: &'a T,
+}
+
+/// The answer to what was done and needs no words: UCloud's and uSpeedo's Action pages leave `Message` empty then,
+/// REST v1 says `success`.
+pub(super) fn done<T: Serialize>(asked: &Asked, rest: &T) -> Vec<u8> {
+    let message = match asked.dialect {
+        Dialect::UspeedoRest => Done::Success.text(asked.language),
+        _ => "",
+    };
+    with(asked, message, rest)
+}
+
+/// The answer to what was done, in words.
+pub(super) fn done_as<T: Serialize>(asked: &Asked, words: Done, rest: &T) -> Vec<u8> {
+    with(asked, words.text(asked.language), rest)
+}
+
+fn with<T: Serialize>(asked: &Asked, message: &'static str, rest: &T) -> Vec<u8> {
+    json(&DoneWith {
+        ret_code: 0,
+        action: asked.answer_name(),
+        message,
+        rest,
+    })
 }
 
 pub(super) fn json<T: Serialize>(body: &T) -> Vec<u8> {

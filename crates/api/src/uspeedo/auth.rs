@@ -10,6 +10,7 @@ use engine::catalog::{CredentialEntry, Snapshot};
 use engine::{AccountId, UnixMs};
 use http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// The family of keys both uSpeedo wires take.
@@ -17,8 +18,26 @@ pub const USPEEDO: &str = "uspeedo";
 /// The family of keys UCloud's wire takes.
 pub const UCLOUD: &str = "ucloud";
 
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The account.
+    pub account: AccountId,
+    /// The public part of its credential.
+    pub user: Arc<str>,
+}
+
+impl Caller {
+    fn new(entry: &CredentialEntry, key: &str) -> Self {
+        Self {
+            account: entry.account,
+            user: key.into(),
+        }
+    }
+}
+
 /// HTTP Basic: `ACCESSKEY_ID:ACCESSKEY_SECRET`.
-pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<AccountId, Fault> {
+pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<Caller, Fault> {
     let written = headers
         .get(header::AUTHORIZATION)
         .ok_or(Fault::SignatureMissing)?;
@@ -29,7 +48,7 @@ pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<AccountId, Fault
         .ok_or(Fault::SignatureWrong)?;
     let entry = enabled(catalog, USPEEDO, &key)?;
     same_secret(&secret, &entry.secret)
-        .then_some(entry.account)
+        .then(|| Caller::new(entry, &key))
         .ok_or(Fault::SignatureWrong)
 }
 
@@ -98,19 +117,19 @@ impl<'h> SignedHeaders<'h> {
         body: &Members<'_>,
         now: UnixMs,
         window_s: u32,
-    ) -> Result<AccountId, Fault> {
+    ) -> Result<Caller, Fault> {
         let at: i64 = self.timestamp.parse().map_err(|_| Fault::SignatureWrong)?;
         let apart_s = (now / 1000).abs_diff(at);
         let signed = canon::verify(body, Covers::Body, &credential.secret, self.signature);
         (signed && apart_s <= u64::from(window_s))
-            .then_some(credential.account)
+            .then(|| Caller::new(credential, self.key))
             .ok_or(Fault::SignatureWrong)
     }
 }
 
 /// UCloud: key and signature among the parameters. A client may repeat parameters in the query and sign the
 /// body alone, or split them over both and sign them all: either verifies.
-pub fn parameters(body: &Members<'_>, query: &Members<'_>, catalog: &Snapshot) -> Result<AccountId, Fault> {
+pub fn parameters(body: &Members<'_>, query: &Members<'_>, catalog: &Snapshot) -> Result<Caller, Fault> {
     let all = body.and(query);
     let text = |name: &str| all.get(name).and_then(|node| node.as_text());
     let signature = text(SIGNATURE).ok_or(Fault::SignatureMissing)?;
@@ -118,7 +137,9 @@ pub fn parameters(body: &Members<'_>, query: &Members<'_>, catalog: &Snapshot) -
     let entry = enabled(catalog, UCLOUD, key)?;
     let signed = canon::verify(&all, Covers::Parameters, &entry.secret, signature)
         || (body.names(PUBLIC_KEY) && canon::verify(body, Covers::Parameters, &entry.secret, signature));
-    signed.then_some(entry.account).ok_or(Fault::SignatureWrong)
+    signed
+        .then(|| Caller::new(entry, key))
+        .ok_or(Fault::SignatureWrong)
 }
 
 fn enabled<'c>(catalog: &'c Snapshot, family: &str, key: &str) -> Result<&'c CredentialEntry, Fault> {

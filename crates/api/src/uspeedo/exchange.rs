@@ -1,16 +1,20 @@
 //! What all three wires do around their own words: read a body, ask the engine, send the answer off.
 
-use super::answer::{self, Asked};
+use super::answer;
+use super::asked::Asked;
+use super::auth::Caller;
 use super::fault::Fault;
 use super::receipts::Receipts;
 use super::rules;
+use super::words::Thing;
 use crate::Api;
 use crate::idempotency::{self, Recorded};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use engine::accept::{AcceptError, Item, Once, Reply};
-use engine::{AccountId, Dialect};
+use engine::manage::ManageError;
+use engine::{AccountId, Dialect, StoreError};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// The whole body, if it is no longer than it may be.
@@ -24,12 +28,12 @@ pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
 pub(super) async fn send(
     api: &Api,
     asked: &Asked,
-    account: AccountId,
+    caller: &Caller,
     items: Vec<Item>,
     request: (&HeaderMap, &[u8]),
 ) -> Result<Vec<u8>, Fault> {
     let once = once(api, asked, request)?;
-    let submission = rules::submission(account, asked.dialect, items);
+    let submission = rules::submission(caller, asked.dialect, items);
     match api.engine.accept(submission, once).await {
         Ok((submission, Reply::New(outcome))) => Ok(answer::sent(
             asked,
@@ -70,6 +74,24 @@ fn once(api: &Api, asked: &Asked, (headers, body): (&HeaderMap, &[u8])) -> Resul
     }))
 }
 
+/// The store failed while something was read or written that is not a message.
+pub(super) fn store_failed(asked: &Asked, source: &StoreError) -> Fault {
+    let fault = Fault::from(source);
+    if fault == Fault::Store {
+        tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %source, "the store failed");
+    }
+    fault
+}
+
+/// A template or signature could not be changed.
+pub(super) fn refused(asked: &Asked, error: &ManageError, thing: Thing) -> Fault {
+    let fault = Fault::of(error, thing);
+    if fault == Fault::Store {
+        tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %error, "not changed");
+    }
+    fault
+}
+
 /// What became of the messages of sessions; the answer's body.
 pub(super) async fn receipts(
     api: &Api,
@@ -86,10 +108,7 @@ pub(super) async fn receipts(
                     .engine
                     .session(account, first, api.limits.uspeedo_recipients_max)
                     .await;
-                found.map_err(|source| {
-                    tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %source, "session not read");
-                    Fault::Store
-                })?
+                found.map_err(|source| store_failed(asked, &source))?
             }
         };
         answer.add(session_no, &messages);

@@ -1,10 +1,13 @@
-//! Why a request came to nothing, and every code in which the two families say so.
+//! Why a request came to nothing, and the code and message in which the two families say so.
 //!
-//! A fault ends the whole request: nothing of it was accepted. What is wrong with single recipients while
-//! others were accepted travels beside RetCode 0 instead, because clients that see another code send the
-//! batch again (contract section 2.3).
+//! A fault ends the whole request: nothing of it was done. What is wrong with single recipients while others were
+//! accepted travels beside RetCode 0 instead, because clients that see another code send the batch again (contract
+//! section 2.3). The texts are in [`words`](super::words).
 
+use super::words::{Language, Thing, Words, reason, ucloud, uspeedo};
+use engine::StoreError;
 use engine::accept::{AcceptError, Refusal};
+use engine::manage::ManageError;
 
 /// Which family's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +49,22 @@ pub enum Fault {
     Restricted,
     /// The project is not one of the account's.
     ProjectUnknown,
+    /// The account was not given this.
+    NotAllowed,
     /// Every recipient was refused, the first of them for this reason.
     Refused(Refusal),
+    /// What is to be shown, changed or removed is not there.
+    Unknown(Thing),
+    /// It is reviewed right now.
+    InReview(Thing),
+    /// Only a rejected signature may be changed.
+    NotRejected,
+    /// A template names the signature.
+    InUse,
+    /// Another has that name.
+    NameTaken(Thing),
+    /// The account has as many as it may have.
+    TooMany(Thing),
     /// The balance does not cover the request.
     Balance,
     /// Too much waits, or the process is stopping.
@@ -68,79 +85,124 @@ impl From<&AcceptError> for Fault {
     }
 }
 
+impl From<&StoreError> for Fault {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Busy { .. } => Self::Busy,
+            _ => Self::Store,
+        }
+    }
+}
+
 impl Fault {
+    /// Why a template or signature could not be changed.
+    pub fn of(error: &ManageError, thing: Thing) -> Self {
+        match error {
+            ManageError::Unknown(_) => Self::Unknown(thing),
+            ManageError::NameTaken(_) => Self::NameTaken(thing),
+            ManageError::InReview(_) | ManageError::Submitted(_) | ManageError::NotInReview(_) => {
+                Self::InReview(thing)
+            }
+            ManageError::NotRejected(_) => Self::NotRejected,
+            ManageError::InUse(_) => Self::InUse,
+            ManageError::TooMany(_) => Self::TooMany(thing),
+            ManageError::Store(error) => Self::from(error),
+            _ => Self::Store,
+        }
+    }
+
     /// The family's code and message.
-    pub fn words(self, family: Family) -> (u32, String) {
+    pub fn words(self, family: Family, language: Language) -> (u32, String) {
         match family {
-            Family::Uspeedo => self.uspeedo(),
-            Family::Ucloud => self.ucloud(),
+            Family::Uspeedo => {
+                let (words, name) = self.uspeedo();
+                words.say(Language::English, name)
+            }
+            Family::Ucloud => {
+                let (words, name) = self.ucloud(language);
+                words.say(language, name)
+            }
         }
     }
 
-    fn uspeedo(self) -> (u32, String) {
-        let invalid = |name: &str| (215_392, format!("Invalid parameter [{name}]"));
+    fn uspeedo(self) -> (Words, &'static str) {
+        use uspeedo as say;
         match self {
-            Self::Unreadable => invalid("Body"),
-            Self::Method => invalid("Method"),
-            Self::Path => invalid("Path"),
-            Self::ActionMissing => Self::Missing("Action").uspeedo(),
-            Self::ActionUnknown => invalid("Action"),
-            Self::Missing(name) => (215_397, format!("Missing required parameter [{name}]")),
-            Self::Shape(name) | Self::Value(name) => invalid(name),
-            Self::Recipients => invalid("Target"),
+            Self::Unreadable => (say::INVALID, "Body"),
+            Self::Method => (say::INVALID, "Method"),
+            Self::Path => (say::INVALID, "Path"),
+            Self::ActionMissing => (say::MISSING, "Action"),
+            Self::ActionUnknown | Self::NotAllowed => (say::INVALID, "Action"),
+            Self::Missing(name) => (say::MISSING, name),
+            Self::Shape(name) | Self::Value(name) => (say::INVALID, name),
+            Self::Recipients => (say::INVALID, "Target"),
             // One text for all of them: who does not hold the secret learns nothing about the key.
-            Self::SignatureMissing | Self::SignatureWrong | Self::KeyUnknown => {
-                (215_398, "Failed to parse token".to_owned())
-            }
-            Self::Restricted => (215_398, "Account restricted".to_owned()),
-            Self::ProjectUnknown => invalid("AccountId"),
+            Self::SignatureMissing | Self::SignatureWrong | Self::KeyUnknown => (say::TOKEN, ""),
+            Self::Restricted => (say::RESTRICTED, ""),
+            Self::ProjectUnknown => (say::INVALID, "AccountId"),
             Self::Refused(refusal) => match field_of(refusal) {
-                None => Self::Missing("Phone").uspeedo(),
-                Some(name) => invalid(name),
+                None => (say::MISSING, "Phone"),
+                Some(name) => (say::INVALID, name),
             },
-            Self::Balance => (215_400, "Insufficient balance".to_owned()),
-            Self::Busy => (215_400, "Server busy".to_owned()),
-            Self::Store => (215_400, "Server error".to_owned()),
+            // Of all things, this family has templates only.
+            Self::Unknown(_) => (say::NOT_FOUND, ""),
+            Self::InReview(_) | Self::NotRejected | Self::InUse => (say::IN_REVIEW, ""),
+            Self::NameTaken(_) => (say::INVALID, "TemplateName"),
+            Self::TooMany(_) => (say::TOO_MANY, ""),
+            Self::Balance => (say::BALANCE, ""),
+            Self::Busy => (say::BUSY, ""),
+            Self::Store => (say::SERVER, ""),
         }
     }
 
-    fn ucloud(self) -> (u32, String) {
-        let text = |code: u32, text: &str| (code, text.to_owned());
+    fn ucloud(self, language: Language) -> (Words, &'static str) {
+        use ucloud as say;
         match self {
-            Self::Unreadable => text(18_000, "Request body cannot be parsed"),
-            Self::Method => text(18_002, "Method must be GET or POST"),
-            Self::Path => text(161, "No such path"),
-            Self::ActionMissing => text(160, "Missing Action"),
-            Self::ActionUnknown => text(161, "No such Action"),
-            Self::Missing(name) => (18_001, format!("Missing parameter [{name}]")),
-            Self::Shape(name) => (18_002, format!("Malformed parameter [{name}]")),
-            Self::Value(name) => (18_003, format!("Invalid parameter [{name}]")),
-            Self::Recipients => text(18_019, "Too many phone numbers in one request"),
-            Self::SignatureMissing => text(170, "Missing Signature"),
-            Self::SignatureWrong => text(171, "Signature VerifyAC Error"),
-            Self::KeyUnknown => text(172, "User Not Exists"),
-            Self::Restricted => text(173, "Account restricted"),
-            Self::ProjectUnknown => text(292, "Project Not Exists"),
-            Self::Refused(refusal) => {
-                let code = match refusal {
-                    Refusal::PhoneEmpty => return Self::Missing("Phone").ucloud(),
-                    Refusal::TemplateUnknown | Refusal::TemplateNotApproved => 18_017,
-                    Refusal::SignatureInvalid => 18_016,
-                    Refusal::ValueMissing | Refusal::ValueSurplus => 18_018,
-                    Refusal::PhoneFormat
-                    | Refusal::PhoneDuplicate
-                    | Refusal::PhoneSuppressed
-                    | Refusal::PerMinute
-                    | Refusal::PerDay
-                    | Refusal::NoRoute => 18_014,
-                    _ => 18_003,
-                };
-                (code, reason(refusal).to_owned())
-            }
-            Self::Balance => text(18_013, "Insufficient SMS balance"),
-            Self::Busy => text(150, "Service unavailable, try again later"),
-            Self::Store => text(18_007, "Internal error"),
+            Self::Unreadable => (say::UNREADABLE, ""),
+            Self::Method => (say::METHOD, ""),
+            Self::Path => (say::PATH, ""),
+            Self::ActionMissing => (say::NO_ACTION, ""),
+            Self::ActionUnknown => (say::ACTION_UNKNOWN, ""),
+            Self::Missing(name) => (say::MISSING, name),
+            Self::Shape(name) => (say::MALFORMED, name),
+            Self::Value(name) => (say::INVALID, name),
+            Self::Recipients => (say::RECIPIENTS, ""),
+            Self::SignatureMissing => (say::NO_SIGNATURE, ""),
+            Self::SignatureWrong => (say::WRONG_SIGNATURE, ""),
+            Self::KeyUnknown => (say::KEY_UNKNOWN, ""),
+            Self::Restricted => (say::RESTRICTED, ""),
+            Self::ProjectUnknown => (say::PROJECT_UNKNOWN, ""),
+            Self::NotAllowed => (say::NOT_ALLOWED, ""),
+            Self::Refused(Refusal::PhoneEmpty) => (say::MISSING, "Phone"),
+            Self::Refused(refusal) => (refused(refusal), reason(refusal, language)),
+            Self::Unknown(Thing::Template) => (say::TEMPLATE, reason(Refusal::TemplateUnknown, language)),
+            Self::Unknown(Thing::Signature) => (say::SIGNATURE, reason(Refusal::SignatureInvalid, language)),
+            Self::Unknown(thing) => (say::INVALID, thing.id_name()),
+            Self::InReview(thing) => (say::IN_REVIEW, thing.name(language)),
+            Self::NotRejected => (say::NOT_REJECTED, ""),
+            Self::InUse => (say::IN_USE, ""),
+            Self::NameTaken(thing) => (say::NAME_TAKEN, thing.name(language)),
+            Self::TooMany(thing) => (say::TOO_MANY, thing.name(language)),
+            Self::Balance => (say::BALANCE, ""),
+            Self::Busy => (say::BUSY, ""),
+            Self::Store => (say::INTERNAL, ""),
         }
+    }
+}
+
+/// UCloud's code when all recipients were refused.
+fn refused(refusal: Refusal) -> Words {
+    match refusal {
+        Refusal::TemplateUnknown | Refusal::TemplateNotApproved => ucloud::TEMPLATE,
+        Refusal::SignatureInvalid => ucloud::SIGNATURE,
+        Refusal::ValueMissing | Refusal::ValueSurplus => ucloud::PARAMS,
+        Refusal::PhoneFormat
+        | Refusal::PhoneDuplicate
+        | Refusal::PhoneSuppressed
+        | Refusal::PerMinute
+        | Refusal::PerDay
+        | Refusal::NoRoute => ucloud::PHONES,
+        _ => ucloud::REFUSED,
     }
 }
 
@@ -159,32 +221,6 @@ fn field_of(refusal: Refusal) -> Option<&'static str> {
         Refusal::ExtraInvalid => "UserId",
         _ => "Phone",
     })
-}
-
-/// The reason as a text for one recipient or one item: `FailureReason`, `FailureDetails`.
-///
-/// Only the one about suppressed numbers is known from the vendor (seed 001).
-pub fn reason(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::PhoneEmpty => "phone is missing",
-        Refusal::PhoneFormat => "phone is invalid",
-        Refusal::PhoneDuplicate => "phone is repeated with the same parameters",
-        Refusal::PhoneSuppressed => "phone in the black list",
-        Refusal::PerMinute => "phone has reached its limit per minute",
-        Refusal::PerDay => "phone has reached its limit per day",
-        Refusal::TemplateUnknown => "template not found",
-        Refusal::TemplateNotApproved => "template not approved",
-        Refusal::SenderInvalid => "sender is invalid",
-        Refusal::SignatureInvalid => "signature not found or not approved",
-        Refusal::ValueMissing => "fewer template params than variables",
-        Refusal::ValueSurplus => "more template params than variables",
-        Refusal::ValueTooLong => "template param is too long",
-        Refusal::ValueHasLink => "template param contains a link",
-        Refusal::TextTooLong => "message is too long",
-        Refusal::ExtraInvalid => "user id or extend code is invalid",
-        Refusal::NoRoute => "phone's country is not served",
-        _ => "phone is refused",
-    }
 }
 
 /// Whether a refusal is about the item as a whole (its template or sender), so that its reason stands once
@@ -206,8 +242,8 @@ mod tests {
     /// Seed 000's own error sample, and the literal texts that are known of the others.
     #[test]
     fn literal_texts_are_the_documented_ones() {
-        let uspeedo = |fault: Fault| fault.words(Family::Uspeedo);
-        let ucloud = |fault: Fault| fault.words(Family::Ucloud);
+        let uspeedo = |fault: Fault| fault.words(Family::Uspeedo, Language::English);
+        let ucloud = |fault: Fault| fault.words(Family::Ucloud, Language::English);
         let unknown = Fault::Refused(Refusal::TemplateUnknown);
         assert_eq!(
             uspeedo(unknown),
@@ -218,11 +254,19 @@ mod tests {
             (215_398, "Failed to parse token".into())
         );
         assert_eq!(
+            uspeedo(Fault::Unknown(Thing::Template)),
+            (215_396, "Template not found".into())
+        );
+        assert_eq!(
             ucloud(Fault::SignatureWrong),
             (171, "Signature VerifyAC Error".into())
         );
         assert_eq!(ucloud(Fault::KeyUnknown), (172, "User Not Exists".into()));
-        assert_eq!(ucloud(unknown).0, 18_017);
-        assert_eq!(reason(Refusal::PhoneSuppressed), "phone in the black list");
+        assert_eq!(ucloud(unknown), (18_017, "template not found".into()));
+        assert_eq!(ucloud(Fault::Unknown(Thing::Template)), ucloud(unknown));
+        assert_eq!(
+            Fault::InReview(Thing::Signature).words(Family::Ucloud, Language::Chinese),
+            (18_003, "签名正在审核中".into())
+        );
     }
 }

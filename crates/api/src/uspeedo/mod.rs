@@ -6,28 +6,43 @@
 //! | uSpeedo Action | `/api` | signed headers, or HTTP Basic | [`action`] |
 //! | UCloud Action | `/` | the parameters, signed | [`ucloud`] |
 //!
-//! A request goes through [`wire`] (bytes to what is asked), [`auth`] with [`canon`] (who asks), [`rules`] (how
-//! strict), the engine, and [`answer`] or [`receipts`]; what ends it early is a [`fault::Fault`].
+//! A request to send goes through [`wire`] (bytes to what is asked), [`auth`] with [`canon`] (who asks), [`rules`]
+//! (how strict), the engine, and [`answer`] or [`receipts`]; what ends it early is a [`fault::Fault`]. Everything else
+//! that can be asked has a module of its own, chosen in `perform`: [`templates`], [`signatures`], [`qualifications`],
+//! [`files`], [`statistics`], [`blacklist`], [`reports`]. What accounts are told unasked is in [`push`]. The vendors'
+//! texts are in [`words`].
 //!
 //! Everything is answered with HTTP 200: the vendors' clients drop the body of any other status (contract
 //! section 2.5).
 
 mod action;
 pub mod answer;
+pub mod asked;
 pub mod auth;
+pub mod blacklist;
 pub mod canon;
 mod exchange;
 pub mod fault;
+pub mod files;
+pub mod params;
+mod perform;
+pub mod push;
+pub mod qualifications;
 pub mod receipts;
+pub mod reports;
 mod rest;
 pub mod rules;
+pub mod signatures;
+pub mod statistics;
+pub mod templates;
 pub mod tree;
 mod ucloud;
 pub mod wire;
+pub mod words;
 
 use crate::Api;
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use std::sync::Arc;
 
 /// The paths of all three wires.
@@ -40,6 +55,17 @@ pub fn routes() -> Router<Arc<Api>> {
         .route(
             "/api/v1/usms/USMSSendReceipt",
             get(rest::receipts).fallback(rest::wrong_method),
+        )
+        .route(
+            "/api/v1/usms/USMSTemplate",
+            post(rest::create_template)
+                .get(rest::show_templates)
+                .delete(rest::remove_templates)
+                .fallback(rest::wrong_method),
+        )
+        .route(
+            "/api/v1/usms/USMSTemplate/{id}",
+            put(rest::change_template).fallback(rest::wrong_method),
         )
         .route("/api/v1/usms/{*path}", any(rest::wrong_path))
         .route("/api", post(action::answer).fallback(action::wrong_method))

@@ -1,7 +1,9 @@
 //! What became of messages: the answer to status queries (contract sections 3.2, 4.4 and 4.5).
 
-use super::answer::{Asked, json};
+use super::answer::json;
+use super::asked::Asked;
 use super::wire::Extra;
+use super::words::{self, Done, Language, ReceiptWord};
 use engine::sms::state::MessageState;
 use engine::{Dialect, MessageView};
 use serde::Serialize;
@@ -11,6 +13,7 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct Receipts {
     dialect: Dialect,
+    language: Language,
     text: Vec<u8>,
     empty: bool,
 }
@@ -55,13 +58,14 @@ impl Receipts {
         let mut text = json(&ReceiptsHead {
             ret_code: 0,
             action: asked.answer_name(),
-            message: "success",
+            message: Done::Success.text(asked.language),
         });
         // The head's closing brace comes back in `finish`.
         text.pop();
         text.extend_from_slice(br#","Data":["#);
         Self {
             dialect: asked.dialect,
+            language: asked.language,
             text,
             empty: true,
         }
@@ -74,7 +78,7 @@ impl Receipts {
         }
         let receipt_set = messages
             .iter()
-            .map(|message| receipt(self.dialect, message))
+            .map(|message| receipt(self.dialect, self.language, message))
             .collect();
         self.text.extend_from_slice(&json(&SessionReceipts {
             session_no,
@@ -89,20 +93,15 @@ impl Receipts {
     }
 }
 
-fn receipt(dialect: Dialect, message: &MessageView) -> Receipt<'_> {
+fn receipt(dialect: Dialect, language: Language, message: &MessageView) -> Receipt<'_> {
     let uspeedo = dialect != Dialect::Ucloud;
-    let (receipt_code, receipt_desc) = receipt_code(message);
     Receipt {
         phone: &message.written,
         cost_count: message.segments,
-        receipt_result: receipt_result(dialect, message),
-        receipt_code,
-        receipt_desc,
-        receipt_time: if message.state.is_final() {
-            message.changed_at / 1000
-        } else {
-            0
-        },
+        receipt_result: receipt_result(dialect, language, message),
+        receipt_code: code(message),
+        receipt_desc: words::description(message.state, language),
+        receipt_time: time(message),
         user_id: Extra::read(message.extra.as_deref()).user_id.unwrap_or_default(),
         brevity_code: uspeedo.then(|| message.msisdn.country_iso().unwrap_or_default()),
         country_code: uspeedo.then(|| {
@@ -117,38 +116,36 @@ fn receipt(dialect: Dialect, message: &MessageView) -> Receipt<'_> {
 
 /// Contract section 4.4. `Unknow` (sic) until there is a final state. A message that failed before any carrier
 /// took it is a failed submission, for which UCloud's enumeration has no word.
-fn receipt_result(dialect: Dialect, message: &MessageView) -> &'static str {
-    match message.state {
-        MessageState::Delivered => "Success",
-        MessageState::Undelivered
-        | MessageState::Rejected
-        | MessageState::Expired
-        | MessageState::Cancelled => {
-            if message.submitted_at.is_none() && dialect != Dialect::Ucloud {
-                "SubmitFail"
-            } else {
-                "Fail"
-            }
-        }
-        _ => "Unknow",
+fn receipt_result(dialect: Dialect, language: Language, message: &MessageView) -> &'static str {
+    let word = ReceiptWord::of(message.state);
+    if word == ReceiptWord::Fail && message.submitted_at.is_none() && dialect != Dialect::Ucloud {
+        return words::SUBMIT_FAIL;
+    }
+    word.text(language)
+}
+
+/// Unix seconds of the final state; 0 before.
+pub(super) fn time(message: &MessageView) -> i64 {
+    if message.state.is_final() {
+        message.changed_at / 1000
+    } else {
+        0
     }
 }
 
 /// Contract section 4.5: the carrier's own code where it gave one that says something, else SMPP's word.
-fn receipt_code(message: &MessageView) -> (&str, &'static str) {
+pub(super) fn code(message: &MessageView) -> &str {
     let own = |word: &'static str| {
         let says_something = message.error.bytes().any(|b| !matches!(b, b'0' | b' '));
         if says_something { &*message.error } else { word }
     };
     match message.state {
-        MessageState::Queued => ("", "waiting to be submitted"),
-        MessageState::InFlight | MessageState::InDoubt => ("", "being submitted"),
-        MessageState::Submitted => ("", "submitted, no receipt yet"),
-        MessageState::Delivered => ("DELIVRD", "delivered"),
-        MessageState::Undelivered => (own("UNDELIV"), "undelivered"),
-        MessageState::Rejected => (own("REJECTD"), "rejected"),
-        MessageState::Expired => (own("EXPIRED"), "expired"),
-        MessageState::Unknown => (own("UNKNOWN"), "unknown"),
-        MessageState::Cancelled => ("DELETED", "withdrawn"),
+        MessageState::Queued | MessageState::InFlight | MessageState::InDoubt | MessageState::Submitted => "",
+        MessageState::Delivered => "DELIVRD",
+        MessageState::Undelivered => own("UNDELIV"),
+        MessageState::Rejected => own("REJECTD"),
+        MessageState::Expired => own("EXPIRED"),
+        MessageState::Unknown => own("UNKNOWN"),
+        MessageState::Cancelled => "DELETED",
     }
 }

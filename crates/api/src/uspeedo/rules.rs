@@ -1,19 +1,22 @@
 //! How strict this family's wires are, stated for the engine (contract sections 2, 5 and 6).
 
+use super::auth::Caller;
 use super::wire::SENDER_DIGITS_MAX;
 use engine::accept::{Duplicates, Item, Missing, Overlong, Rules, Submission};
 use engine::sms::class::Kind;
 use engine::sms::phone::Grammar;
-use engine::{AccountId, Dialect, SuppressedPolicy};
+use engine::{Dialect, SuppressedPolicy};
+use std::sync::Arc;
 
 /// Longest final text in characters, signature included (contract section 6).
 pub const TEXT_CHARS_MAX: usize = 500;
 
 /// A request as the engine takes it.
-pub fn submission(account: AccountId, dialect: Dialect, items: Vec<Item>) -> Submission {
+pub fn submission(caller: &Caller, dialect: Dialect, items: Vec<Item>) -> Submission {
     Submission {
-        account,
+        account: caller.account,
         dialect,
+        user: Arc::clone(&caller.user),
         items,
         // One session number for all of a request, but in REST v1 one for each item (contract section 10).
         one_session: dialect != Dialect::UspeedoRest,

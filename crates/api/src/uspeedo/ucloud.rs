@@ -1,14 +1,15 @@
 //! UCloud Action: one path, everything among the parameters, in a query, a form or a JSON body.
 
-use super::answer::{Action, Asked};
+use super::asked::{Action, Asked};
 use super::fault::Fault;
+use super::perform::{self, Request as Known};
 use super::tree::Members;
+use super::words::Language;
 use super::{auth, exchange, wire};
 use crate::Api;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use engine::{AccountId, Dialect};
-use http::HeaderMap;
 use std::sync::Arc;
 
 /// `GET /` and `POST /`
@@ -20,6 +21,7 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
 
 async fn try_answer(api: &Api, asked: &mut Asked, request: Request) -> Result<Vec<u8>, Fault> {
     let (head, body) = request.into_parts();
+    asked.language = Language::of(&head.headers);
     let body = exchange::read(api, body).await?;
     let posted = wire::parse_params(&body)?;
     let query = head.uri.query().unwrap_or_default();
@@ -29,19 +31,25 @@ async fn try_answer(api: &Api, asked: &mut Asked, request: Request) -> Result<Ve
     asked.action = Some(
         named
             .as_text()
-            .and_then(Action::named)
+            .and_then(|name| Action::named(name, asked.dialect))
             .ok_or(Fault::ActionUnknown)?,
     );
-    let account = auth::parameters(&posted, &query, &api.engine.catalog())?;
+    let caller = auth::parameters(&posted, &query, &api.engine.catalog())?;
     let params = params.nested().map_err(|_| Fault::Unreadable)?;
-    check_project(api, account, &params)?;
+    check_project(api, caller.account, &params)?;
     // A GET request has no body to tell from another's.
     let told = if body.is_empty() {
         head.uri.query().unwrap_or_default().as_bytes()
     } else {
         &body
     };
-    perform(api, asked, account, &params, (&head.headers, told)).await
+    let known = Known {
+        api,
+        asked,
+        caller: &caller,
+        params: &params,
+    };
+    perform::perform(known, (&head.headers, told)).await
 }
 
 /// No project means the account's default one (contract section 1.4); an account without a list answers for all.
@@ -54,26 +62,6 @@ fn check_project(api: &Api, account: AccountId, params: &Members<'_>) -> Result<
     let known = &catalog.account(account).ok_or(Fault::KeyUnknown)?.project_ids;
     let ours = known.is_empty() || known.iter().any(|id| **id == *project);
     ours.then_some(()).ok_or(Fault::ProjectUnknown)
-}
-
-/// Does what was asked, for both Action wires.
-pub(super) async fn perform(
-    api: &Api,
-    asked: &Asked,
-    account: AccountId,
-    params: &Members<'_>,
-    request: (&HeaderMap, &[u8]),
-) -> Result<Vec<u8>, Fault> {
-    let recipients_max = api.limits.uspeedo_recipients_max;
-    let items = match asked.action.ok_or(Fault::ActionMissing)? {
-        Action::SendBatch => wire::parse_batch(params, asked.dialect, recipients_max)?,
-        Action::Send => wire::parse_single(params, recipients_max)?,
-        Action::GetReceipt => {
-            let sessions = wire::parse_sessions(params, api.limits.sessions_per_query_max)?;
-            return exchange::receipts(api, asked, account, &sessions).await;
-        }
-    };
-    exchange::send(api, asked, account, items, request).await
 }
 
 /// Any method but GET and POST.

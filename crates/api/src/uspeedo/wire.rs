@@ -6,10 +6,8 @@
 //! the shape of the request, fails that recipient alone.
 
 use super::fault::Fault;
+use super::params::{self, check_account_id, required, text};
 use super::tree::{Members, Node};
-use base64::engine::general_purpose::GeneralPurpose;
-use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
-use base64::{Engine as _, alphabet};
 use engine::Dialect;
 use engine::accept::{Item, Recipient, Refusal, SignatureRef, TemplateRef, Values};
 use serde::{Deserialize, Serialize};
@@ -24,12 +22,6 @@ pub const SENDER_DIGITS_MAX: usize = 15;
 pub const USER_ID_CHARS_MAX: usize = 32;
 /// Longest `ExtendCode` in digits: what fits behind no sender at all in an SMPP source address.
 pub const EXTEND_CODE_DIGITS_MAX: usize = 20;
-
-/// Base64 as people produce it: with padding or without.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The parameters in a body: a JSON object or a form, told apart by how it begins, since clients label
 /// either with any content type.
@@ -87,12 +79,12 @@ pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<I
     if numbers.len() > recipients_max {
         return Err(Fault::Recipients);
     }
-    let extend_code = optional(params, "ExtendCode")?;
+    let extend_code = text(params, "ExtendCode")?;
     if extend_code.is_some_and(|code| !is_extend_code(code)) {
         return Err(Fault::Value("ExtendCode"));
     }
     // One that is not valid is not told back, and stops nothing (contract section 3.3).
-    let user_id = optional(params, "UserId")?.filter(|id| is_user_id(id));
+    let user_id = text(params, "UserId")?.filter(|id| is_user_id(id));
     let extra = Extra::new(user_id, extend_code).to_json();
     let (sender, signature) = source(params, Dialect::Ucloud)?;
     let recipients = numbers.iter().map(|number| {
@@ -116,21 +108,13 @@ pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<I
 
 /// The session numbers `GetUSMSSendReceipt` asks about.
 pub fn parse_sessions(params: &Members<'_>, sessions_max: usize) -> Result<Vec<String>, Fault> {
-    const NAME: &str = "SessionNoSet";
     check_account_id(params)?;
-    let numbers = match params.get(NAME).ok_or(Fault::Missing(NAME))? {
-        Node::List(list) => list
-            .iter()
-            .map(|node| node.as_text().map(str::to_owned))
-            .collect(),
-        one => one.as_text().map(|one| vec![one.to_owned()]),
-    };
-    bounded(numbers.ok_or(Fault::Shape(NAME))?, NAME, sessions_max)
+    params::texts(params, "SessionNoSet", sessions_max)
 }
 
-/// The session numbers in the query of a REST request: `id` repeated; its documentation page also shows them
+/// The session numbers or template ids in the query of a REST request: `id` repeated; its documentation page also shows them
 /// separated by commas or as a JSON array (contract section 3.1).
-pub fn parse_ids(query: &str, sessions_max: usize) -> Result<Vec<String>, Fault> {
+pub fn parse_ids(query: &str, ids_max: usize) -> Result<Vec<String>, Fault> {
     let mut ids = Vec::new();
     for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "id") {
         let bare = value.trim().trim_start_matches('[').trim_end_matches(']');
@@ -139,29 +123,11 @@ pub fn parse_ids(query: &str, sessions_max: usize) -> Result<Vec<String>, Fault>
                 .map(|id| id.trim().trim_matches('"').to_owned())
                 .filter(|id| !id.is_empty()),
         );
-        if ids.len() > sessions_max {
+        if ids.len() > ids_max {
             break;
         }
     }
-    bounded(ids, "id", sessions_max)
-}
-
-fn bounded(ids: Vec<String>, name: &'static str, max: usize) -> Result<Vec<String>, Fault> {
-    match ids.len() {
-        0 => Err(Fault::Missing(name)),
-        n if n > max => Err(Fault::Value(name)),
-        _ => Ok(ids),
-    }
-}
-
-/// `AccountId` picks a channel at the vendor; here the key decides the account, and any number is taken, as a
-/// number or a string (contract section 1.4).
-fn check_account_id(params: &Members<'_>) -> Result<(), Fault> {
-    match params.get("AccountId") {
-        None | Some(Node::Number(_)) => Ok(()),
-        Some(Node::Text(id)) if id.parse::<i64>().is_ok() => Ok(()),
-        Some(_) => Err(Fault::Value("AccountId")),
-    }
+    params::within(ids, "id", ids_max)
 }
 
 /// `TaskContent` as a string: the JSON itself, or its Base64 (contract sections 0 and 1.3).
@@ -171,8 +137,7 @@ fn task_content(text: &str) -> Option<Cow<'_, [u8]>> {
         return Some(Cow::Borrowed(text.as_bytes()));
     }
     // `base64` wraps its lines.
-    let unwrapped: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    BASE64.decode(unwrapped).ok().map(Cow::Owned)
+    params::decode(text).map(Cow::Owned)
 }
 
 fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<Vec<Item>, Fault> {
@@ -207,7 +172,7 @@ fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<V
             };
             let recipient = recipient(target)?;
             let own = if dialect == Dialect::UspeedoAction {
-                optional(target, "SenderId")?
+                text(target, "SenderId")?
             } else {
                 None
             };
@@ -238,8 +203,8 @@ fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<V
 
 /// Sender and signature: `SenderId` at uSpeedo, `SigContent` at UCloud; each takes the other's name too.
 fn source(task: &Members<'_>, dialect: Dialect) -> Result<(Option<Box<str>>, SignatureRef), Fault> {
-    let sender = optional(task, "SenderId")?;
-    let signature = optional(task, "SigContent")?;
+    let sender = text(task, "SenderId")?;
+    let signature = text(task, "SigContent")?;
     // Seed 000 requires the field; an empty one is known to be taken.
     let named = task
         .iter()
@@ -252,10 +217,10 @@ fn source(task: &Members<'_>, dialect: Dialect) -> Result<(Option<Box<str>>, Sig
 }
 
 fn recipient(target: &Members<'_>) -> Result<Recipient, Fault> {
-    let extra = Extra::new(optional(target, "UserId")?, optional(target, "ExtendCode")?);
+    let extra = Extra::new(text(target, "UserId")?, text(target, "ExtendCode")?);
     Ok(Recipient {
         // Absent and empty are one: a hole in a list of numbers fails that number, not the list.
-        phone: optional(target, "Phone")?.unwrap_or_default().into(),
+        phone: text(target, "Phone")?.unwrap_or_default().into(),
         values: values(target)?,
         refused: extra.invalid().map(|_| Refusal::ExtraInvalid),
         extra: extra.to_json(),
@@ -277,17 +242,6 @@ fn values(members: &Members<'_>) -> Result<Values, Fault> {
         .map(text)
         .collect::<Result<_, _>>()
         .map(Values::Positional)
-}
-
-fn required<'m>(members: &'m Members<'_>, name: &'static str) -> Result<&'m str, Fault> {
-    optional(members, name)?.ok_or(Fault::Missing(name))
-}
-
-fn optional<'m>(members: &'m Members<'_>, name: &'static str) -> Result<Option<&'m str>, Fault> {
-    members
-        .get(name)
-        .map(|node| node.as_text().ok_or(Fault::Shape(name)))
-        .transpose()
 }
 
 /// What the engine's rules do not know: how this family's senders look, and that a number standing twice with

@@ -267,7 +267,7 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
         ("", missing("Action")),
         ("{}", missing("Action")),
         (r#"{"Action":""}"#, missing("Action")),
-        (r#"{"Action":"CreateUSMSTemplate"}"#, invalid("Action")),
+        (r#"{"Action":"CreateUSMSSignature"}"#, invalid("Action")),
         (r#"{"Action":{}}"#, invalid("Action")),
         ("not json", invalid("Body")),
         (r#"{"Action":"SendBatchUSMSMessage""#, invalid("Body")),

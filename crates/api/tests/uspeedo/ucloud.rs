@@ -271,7 +271,7 @@ async fn every_refusal_has_the_code_of_the_vendors_tables() {
         (batch(&json!({})), 18_002),
         (with(batch(&json!([])), "TaskContent", "?"), 18_002),
         (without(good.clone(), "Action"), 160),
-        (with(good.clone(), "Action", "CreateUSMSTemplate"), 161),
+        (with(good.clone(), "Action", "DescribeUSMSTemplate"), 161),
     ] {
         let answer = house.ask(form(&signed(&params))).await;
         assert_eq!(code_of(&answer), code, "{params} {}", answer.body);

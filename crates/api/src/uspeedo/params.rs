@@ -1,0 +1,230 @@
+//! Single parameters by their type. Pure; as lenient as [`wire`](super::wire) is, and no more.
+
+use super::fault::Fault;
+use super::tree::{Members, Node};
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
+use std::ops::RangeInclusive;
+
+/// Base64 as people produce it: with padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A text, or a number or boolean as its text. `None` when it is not given or blank.
+pub fn text<'m>(params: &'m Members<'_>, name: &'static str) -> Result<Option<&'m str>, Fault> {
+    params
+        .get(name)
+        .map(|node| node.as_text().ok_or(Fault::Shape(name)))
+        .transpose()
+}
+
+/// A text that must be given.
+pub fn required<'m>(params: &'m Members<'_>, name: &'static str) -> Result<&'m str, Fault> {
+    text(params, name)?.ok_or(Fault::Missing(name))
+}
+
+/// A text of so many characters.
+pub fn bounded<'m>(
+    params: &'m Members<'_>,
+    name: &'static str,
+    chars_max: usize,
+) -> Result<Option<&'m str>, Fault> {
+    match text(params, name)? {
+        Some(text) if text.chars().count() > chars_max => Err(Fault::Value(name)),
+        text => Ok(text),
+    }
+}
+
+/// A whole number within a range, as a number or as its text.
+pub fn integer(
+    params: &Members<'_>,
+    name: &'static str,
+    range: RangeInclusive<i64>,
+) -> Result<Option<i64>, Fault> {
+    let Some(text) = text(params, name)? else {
+        return Ok(None);
+    };
+    let number = text.trim_ascii().parse().map_err(|_| Fault::Shape(name))?;
+    if range.contains(&number) {
+        Ok(Some(number))
+    } else {
+        Err(Fault::Value(name))
+    }
+}
+
+/// A whole number that must be given.
+pub fn required_integer(
+    params: &Members<'_>,
+    name: &'static str,
+    range: RangeInclusive<i64>,
+) -> Result<i64, Fault> {
+    integer(params, name, range)?.ok_or(Fault::Missing(name))
+}
+
+/// A boolean, as `true` or its text. `1` and `0` are what PHP's clients make of one (contract section 1.2), and
+/// `True` what Python's HTTP libraries do (section 1.3).
+pub fn flag(params: &Members<'_>, name: &'static str) -> Result<Option<bool>, Fault> {
+    match text(params, name)? {
+        None => Ok(None),
+        Some("1") => Ok(Some(true)),
+        Some("0") => Ok(Some(false)),
+        Some(word) if word.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(word) if word.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err(Fault::Shape(name)),
+    }
+}
+
+/// Texts: a list, or one alone. At least one, at most `max`.
+pub fn texts(params: &Members<'_>, name: &'static str, max: usize) -> Result<Vec<String>, Fault> {
+    let texts = match params.get(name).ok_or(Fault::Missing(name))? {
+        Node::List(list) => list
+            .iter()
+            .map(|node| node.as_text().map(str::to_owned))
+            .collect(),
+        one => one.as_text().map(|one| vec![one.to_owned()]),
+    };
+    within(texts.ok_or(Fault::Shape(name))?, name, max)
+}
+
+/// At least one, at most `max`.
+pub fn within(texts: Vec<String>, name: &'static str, max: usize) -> Result<Vec<String>, Fault> {
+    match texts.len() {
+        0 => Err(Fault::Missing(name)),
+        n if n > max => Err(Fault::Value(name)),
+        _ => Ok(texts),
+    }
+}
+
+/// Octets behind Base64, whose lines may be wrapped.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    let unwrapped: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    BASE64.decode(unwrapped).ok()
+}
+
+/// `AccountId` picks a channel at the vendor; here the key decides the account, and any number is taken, as a
+/// number or a string (contract section 1.4).
+pub fn check_account_id(params: &Members<'_>) -> Result<(), Fault> {
+    match params.get("AccountId") {
+        None | Some(Node::Number(_)) => Ok(()),
+        Some(Node::Text(id)) if id.parse::<i64>().is_ok() => Ok(()),
+        Some(_) => Err(Fault::Value("AccountId")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const X: &str = "X";
+
+    fn with<T>(json: &str, read: impl Fn(&Members<'_>) -> T) -> T {
+        let body = format!(r#"{{"X":{json}}}"#);
+        read(&Members::from_json(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn whole_numbers_are_read_from_numbers_and_texts_within_their_range() {
+        for (json, expected) in [
+            ("1", Ok(Some(1))),
+            (r#"" 3 ""#, Ok(Some(3))),
+            ("null", Ok(None)),
+            (r#""""#, Ok(None)),
+            ("[]", Ok(None)),
+            ("0", Err(Fault::Value(X))),
+            ("4", Err(Fault::Value(X))),
+            ("1.0", Err(Fault::Shape(X))),
+            (r#""one""#, Err(Fault::Shape(X))),
+            ("true", Err(Fault::Shape(X))),
+            ("[1]", Err(Fault::Shape(X))),
+            ("{}", Err(Fault::Shape(X))),
+            ("99999999999999999999", Err(Fault::Shape(X))),
+        ] {
+            assert_eq!(with(json, |params| integer(params, X, 1..=3)), expected, "{json}");
+        }
+        assert_eq!(
+            with("null", |params| required_integer(params, X, 1..=3)),
+            Err(Fault::Missing(X))
+        );
+    }
+
+    #[test]
+    fn booleans_are_read_as_clients_write_them() {
+        for (json, expected) in [
+            ("true", Ok(Some(true))),
+            (r#""false""#, Ok(Some(false))),
+            (r#""True""#, Ok(Some(true))),
+            ("1", Ok(Some(true))),
+            (r#""0""#, Ok(Some(false))),
+            ("null", Ok(None)),
+            (r#""yes""#, Err(Fault::Shape(X))),
+            ("2", Err(Fault::Shape(X))),
+            ("[true]", Err(Fault::Shape(X))),
+        ] {
+            assert_eq!(with(json, |params| flag(params, X)), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn texts_are_a_list_or_one_alone() {
+        for (json, expected) in [
+            (r#"["a",2]"#, Ok(vec!["a".to_owned(), "2".to_owned()])),
+            (r#""a""#, Ok(vec!["a".to_owned()])),
+            (r#"["a","b","c"]"#, Err(Fault::Value(X))),
+            ("[]", Err(Fault::Missing(X))),
+            ("[null]", Err(Fault::Shape(X))),
+            ("[[]]", Err(Fault::Shape(X))),
+            (r#"{"a":"b"}"#, Err(Fault::Shape(X))),
+        ] {
+            assert_eq!(with(json, |params| texts(params, X, 2)), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn base64_comes_padded_wrapped_or_bare() {
+        for text in ["aGVsbG8=", "aGVsbG8", "aGVs\r\nbG8=\n"] {
+            assert_eq!(decode(text).as_deref(), Some(b"hello".as_slice()), "{text:?}");
+        }
+        for text in ["?", "aGVsbG8-", "a"] {
+            assert_eq!(decode(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is given, reading it is an answer: a value within its bounds, or a fault about that parameter.
+        #[test]
+        fn any_value_is_read_or_blamed(value in ".{0,12}", number in any::<i64>(), nested in any::<bool>()) {
+            let value = serde_json::json!(value);
+            let json = if nested { format!("[{value}]") } else { value.to_string() };
+            let about_x = |fault| matches!(fault, Fault::Shape(X) | Fault::Value(X) | Fault::Missing(X));
+            for json in [json, number.to_string()] {
+                with(&json, |params| {
+                    match integer(params, X, -5..=5) {
+                        Ok(number) => prop_assert!(number.is_none_or(|n| (-5..=5).contains(&n))),
+                        Err(fault) => prop_assert!(about_x(fault)),
+                    }
+                    match bounded(params, X, 5) {
+                        Ok(text) => prop_assert!(text.is_none_or(|t| t.chars().count() <= 5)),
+                        Err(fault) => prop_assert!(about_x(fault)),
+                    }
+                    prop_assert!(flag(params, X).map_or_else(about_x, |_| true));
+                    prop_assert!(texts(params, X, 3).map_or_else(about_x, |texts| texts.len() == 1));
+                    Ok(())
+                })?;
+            }
+        }
+
+        #[test]
+        fn octets_survive_base64(octets in prop::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert_eq!(decode(&BASE64.encode(&octets)), Some(octets));
+        }
+
+        #[test]
+        fn reading_base64_never_panics(text in ".*") {
+            let _ = decode(&text);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What the two Action wires do once they know who asks and what.
+
+use super::asked::{Action, Asked};
+use super::auth::Caller;
+use super::fault::Fault;
+use super::tree::Members;
+use super::{blacklist, exchange, files, qualifications, reports, signatures, statistics, templates, wire};
+use crate::Api;
+use engine::Engine;
+use http::HeaderMap;
+
+/// A request whose caller is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request<'r> {
+    /// What every handler shares.
+    pub(super) api: &'r Api,
+    /// What its answer depends on.
+    pub(super) asked: &'r Asked,
+    /// Who asks.
+    pub(super) caller: &'r Caller,
+    /// Its parameters, dotted names nested.
+    pub(super) params: &'r Members<'r>,
+}
+
+impl Request<'_> {
+    /// The engine.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.api.engine
+    }
+}
+
+/// Does what was asked; the answer's body. `headers` and `body` are the request as it came.
+pub(super) async fn perform(
+    request: Request<'_>,
+    (headers, body): (&HeaderMap, &[u8]),
+) -> Result<Vec<u8>, Fault> {
+    let Request {
+        api,
+        asked,
+        caller,
+        params,
+    } = request;
+    let recipients_max = api.limits.uspeedo_recipients_max;
+    let items = match asked.action.ok_or(Fault::ActionMissing)? {
+        Action::SendBatch => wire::parse_batch(params, asked.dialect, recipients_max)?,
+        Action::Send => wire::parse_single(params, recipients_max)?,
+        Action::GetReceipt => {
+            let sessions = wire::parse_sessions(params, api.limits.sessions_per_query_max)?;
+            return exchange::receipts(api, asked, caller.account, &sessions).await;
+        }
+        Action::CreateTemplate => return templates::create(request).await,
+        Action::QueryTemplate => return templates::query(request),
+        Action::UpdateTemplate => return templates::update(request).await,
+        Action::DeleteTemplate => return templates::delete(request).await,
+        Action::CreateSignature => return signatures::create(request).await,
+        Action::QuerySignature => return signatures::query(request),
+        Action::UpdateSignature => return signatures::update(request).await,
+        Action::DeleteSignature => return signatures::delete(request).await,
+        Action::AddQualification => return qualifications::add(request).await,
+        Action::UpdateQualification => return qualifications::update(request).await,
+        Action::QueryQualification => return qualifications::query(request).await,
+        Action::GetQualification => return qualifications::list(request).await,
+        Action::DeleteQualification => return qualifications::delete(request).await,
+        Action::UploadFile => return files::upload(request).await,
+        Action::GetStatistics => return statistics::by_country(request).await,
+        Action::GetTemplateStatistics => return statistics::by_template(request).await,
+        Action::CreateBlacklist => return blacklist::create(request).await,
+        Action::AddBackfill => return reports::backfill(request).await,
+        Action::ReportStatus => return reports::status(request).await,
+    };
+    exchange::send(api, asked, caller, items, (headers, body)).await
+}

@@ -1,0 +1,583 @@
+//! Qualifications: the identity papers behind a signature (contract section 3.3). UCloud only.
+//!
+//! Nothing is sent by them, so they are records: kept, shown, listed. One that is submitted is approved at once for
+//! accounts that approve by themselves; otherwise it waits.
+
+use super::answer::done;
+use super::exchange::store_failed;
+use super::fault::Fault;
+use super::files;
+use super::params::{bounded, integer, required, required_integer, texts};
+use super::perform::Request;
+use super::tree::Members;
+use super::words::Thing;
+use engine::{Record, RecordFilter, RecordKind, RecordRefusal, UnixMs};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashSet};
+
+/// Longest name, and longest company name, in characters (the latter is documented).
+pub const NAME_CHARS_MAX: usize = 100;
+/// Longest other text in characters: nothing is documented.
+pub const OTHER_CHARS_MAX: usize = 128;
+/// Most rows of a page: nothing is documented.
+pub const ROWS_MAX: i64 = 1000;
+/// Highest page: nothing is documented.
+const PAGE_MAX: i64 = 1_000_000;
+/// Records read at a time.
+const READ_MAX: usize = 1000;
+
+/// What stands in front of a qualification's number in its id.
+const ID_PREFIX: &str = "QUAL";
+
+/// Texts that stand in requests and in answers under one name.
+const TEXTS: [&str; 8] = [
+    "CompanyName",
+    "CompanyCreditCode",
+    "HandlerName",
+    "HandlerPhone",
+    "HandlerIDNumber",
+    "ManagerName",
+    "ManagerPhone",
+    "ManagerIDNumber",
+];
+/// Files: their names in requests and in answers.
+const FILES: [(&str, &str); 6] = [
+    ("CompanyCertificateFileId", "CompanyCertificateFile"),
+    ("CompanyWorkScenePhotosFileId", "CompanyWorkScenePhotos"),
+    ("HandlerIDCardFrontImageFileId", "HandlerIDCardFrontImage"),
+    ("HandlerIDCardBackImageFileId", "HandlerIDCardBackImage"),
+    ("HandlerHandHeldImageFileId", "HandlerHandHeldImage"),
+    // In the vendor's sample request only.
+    ("PowerOfAttorneyFileId", "PowerOfAttorney"),
+];
+
+/// `Status` of a qualification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum Status {
+    /// Its owner still writes it.
+    #[default]
+    Draft,
+    /// It is reviewed.
+    InReview,
+    /// It may be used.
+    Approved,
+    /// It was refused.
+    Rejected,
+    /// It was switched off.
+    Disabled,
+}
+
+impl From<Status> for u8 {
+    fn from(status: Status) -> Self {
+        status as Self
+    }
+}
+
+impl TryFrom<u8> for Status {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        Ok(match number {
+            0 => Self::Draft,
+            1 => Self::InReview,
+            2 => Self::Approved,
+            3 => Self::Rejected,
+            4 => Self::Disabled,
+            _ => return Err("a status is 0 to 4"),
+        })
+    }
+}
+
+/// A qualification as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Papers {
+    /// 0: for the account's own signatures. 1: for somebody else's.
+    pub attr: u8,
+    /// Where it stands.
+    pub status: Status,
+    /// Texts by their names in requests.
+    pub texts: BTreeMap<String, String>,
+    /// Numbers of files by their names in requests.
+    pub files: BTreeMap<String, i64>,
+    /// Why it was rejected.
+    pub reason: String,
+    /// When its review began; 0 before.
+    pub review_started_at: UnixMs,
+    /// When its review ended; 0 before.
+    pub review_ended_at: UnixMs,
+}
+
+/// What a request says of a qualification: its name, where it names one, and the papers as they are then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its papers, not yet submitted.
+    pub papers: Papers,
+    /// Whether it is submitted with this.
+    pub submit: bool,
+}
+
+/// The id of a qualification by its number.
+pub fn id(number: i64) -> String {
+    format!("{ID_PREFIX}{number:08}")
+}
+
+/// The number behind an id; `None` when it is not one of ours.
+pub fn read_id(written: &str) -> Option<i64> {
+    let number = written.strip_prefix(ID_PREFIX)?.parse().ok()?;
+    (id(number) == written).then_some(number)
+}
+
+/// What `AddUSMSSignatureQualification` asks for.
+pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
+    for name in ["Name", "Attr", "HandlerPhone"] {
+        required(params, name)?;
+    }
+    parse_edit(params, Papers::default())
+}
+
+/// What `UpdateUSMSSignatureQualification` makes of papers; what it does not name stays.
+pub fn parse_edit(params: &Members<'_>, mut papers: Papers) -> Result<Application, Fault> {
+    let name = bounded(params, "Name", NAME_CHARS_MAX)?.map(str::to_owned);
+    if let Some(attr) = integer(params, "Attr", 0..=1)? {
+        papers.attr = u8::try_from(attr).unwrap_or_default();
+    }
+    let submit = required_integer(params, "Status", 0..=1)? == 1;
+    for name in TEXTS {
+        let chars_max = match name {
+            "CompanyName" => NAME_CHARS_MAX,
+            _ => OTHER_CHARS_MAX,
+        };
+        if let Some(text) = bounded(params, name, chars_max)? {
+            papers.texts.insert(name.to_owned(), text.to_owned());
+        }
+    }
+    for (name, _) in FILES {
+        if let Some(written) = bounded(params, name, OTHER_CHARS_MAX)? {
+            let number = files::read_id(written).ok_or(Fault::Value(name))?;
+            papers.files.insert(name.to_owned(), number);
+        }
+    }
+    Ok(Application { name, papers, submit })
+}
+
+/// Papers as they stand once they are submitted, or not.
+fn settled(request: Request<'_>, application: Application) -> Papers {
+    let now = request.engine().now();
+    let catalog = request.engine().catalog();
+    let auto = catalog
+        .account(request.caller.account)
+        .is_some_and(|account| account.auto_approve);
+    let (status, started, ended) = match (application.submit, auto) {
+        (false, _) => (Status::Draft, 0, 0),
+        (true, false) => (Status::InReview, now, 0),
+        (true, true) => (Status::Approved, now, now),
+    };
+    Papers {
+        status,
+        reason: String::new(),
+        review_started_at: started,
+        review_ended_at: ended,
+        ..application.papers
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Made {
+    qualification_id: String,
+}
+
+/// `AddUSMSSignatureQualification`
+pub(super) async fn add(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let application = parse_new(request.params)?;
+    check_files(request, &application.papers).await?;
+    let name = application.name.clone().unwrap_or_default();
+    let papers = settled(request, application);
+    let record = Record {
+        id: 0,
+        account: request.caller.account,
+        kind: RecordKind::Qualification,
+        name: name.into(),
+        body: serde_json::to_string(&papers).unwrap_or_default().into(),
+        data: Vec::new(),
+        created_at: request.engine().now(),
+        updated_at: request.engine().now(),
+    };
+    let added = request.engine().add_record(record).await;
+    let record = added
+        .map_err(|error| store_failed(request.asked, &error))?
+        .map_err(refusal)?;
+    Ok(done(
+        request.asked,
+        &Made {
+            qualification_id: id(record.id),
+        },
+    ))
+}
+
+/// `UpdateUSMSSignatureQualification`
+pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let number = read_id(required(request.params, "QualificationId")?);
+    let found = match number {
+        Some(number) => find(request, number).await?,
+        None => None,
+    };
+    let before = found
+        .as_ref()
+        .map(|(_, papers)| papers.clone())
+        .unwrap_or_default();
+    let application = parse_edit(request.params, before)?;
+    let (record, before) = found.ok_or(Fault::Unknown(Thing::Qualification))?;
+    if before.status == Status::InReview {
+        return Err(Fault::InReview(Thing::Qualification));
+    }
+    check_files(request, &application.papers).await?;
+    let name = application
+        .name
+        .clone()
+        .map_or(record.name, String::into_boxed_str);
+    let papers = settled(request, application);
+    let changed = Record {
+        name,
+        body: serde_json::to_string(&papers).unwrap_or_default().into(),
+        updated_at: request.engine().now(),
+        ..record
+    };
+    let number = changed.id;
+    let changed = request.engine().change_record(changed).await;
+    changed
+        .map_err(|error| store_failed(request.asked, &error))?
+        .map_err(refusal)?;
+    Ok(done(
+        request.asked,
+        &Made {
+            qualification_id: id(number),
+        },
+    ))
+}
+
+fn refusal(refusal: RecordRefusal) -> Fault {
+    match refusal {
+        RecordRefusal::None => Fault::Unknown(Thing::Qualification),
+        RecordRefusal::NameTaken => Fault::NameTaken(Thing::Qualification),
+        RecordRefusal::Full => Fault::TooMany(Thing::Qualification),
+        _ => Fault::Store,
+    }
+}
+
+/// Every file named must be one of the account's.
+async fn check_files(request: Request<'_>, papers: &Papers) -> Result<(), Fault> {
+    if papers.files.is_empty() {
+        return Ok(());
+    }
+    let ours = files::numbers(request).await?;
+    let gone = |name: &str| {
+        papers
+            .files
+            .get(name)
+            .is_some_and(|number| !ours.contains(number))
+    };
+    match FILES.into_iter().find(|(name, _)| gone(name)) {
+        Some((name, _)) => Err(Fault::Value(name)),
+        None => Ok(()),
+    }
+}
+
+/// A qualification that a signature names must be one of the account's.
+pub(super) async fn must_exist(request: Request<'_>, written: &str) -> Result<(), Fault> {
+    let number = read_id(written).ok_or(Fault::Unknown(Thing::Qualification))?;
+    match find(request, number).await? {
+        Some(_) => Ok(()),
+        None => Err(Fault::Unknown(Thing::Qualification)),
+    }
+}
+
+async fn find(request: Request<'_>, number: i64) -> Result<Option<(Record, Papers)>, Fault> {
+    let account = request.caller.account;
+    let found = request
+        .engine()
+        .record(account, RecordKind::Qualification, number)
+        .await;
+    let found = found.map_err(|error| store_failed(request.asked, &error))?;
+    Ok(found.map(|record| {
+        let papers = papers(&record);
+        (record, papers)
+    }))
+}
+
+fn papers(record: &Record) -> Papers {
+    serde_json::from_str(&record.body).unwrap_or_default()
+}
+
+/// What both answers say. Times are Unix seconds.
+fn shown(record: &Record, papers: &Papers, texts: &[&str]) -> Map<String, Value> {
+    let mut out = Map::new();
+    let mut put = |name: &str, value: Value| drop(out.insert(name.to_owned(), value));
+    put("QualificationId", id(record.id).into());
+    put("Name", (&*record.name).into());
+    put("Attr", papers.attr.into());
+    put("Status", u8::from(papers.status).into());
+    put("ErrCode", 0.into());
+    put("ErrDesc", papers.reason.as_str().into());
+    put("CreateTime", (record.created_at / 1000).into());
+    put("ModifyTime", (record.updated_at / 1000).into());
+    put("ReviewStartTime", (papers.review_started_at / 1000).into());
+    put("ReviewEndTime", (papers.review_ended_at / 1000).into());
+    for &name in texts {
+        put(name, papers.texts.get(name).map_or("", String::as_str).into());
+    }
+    out
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found {
+    data: Map<String, Value>,
+}
+
+/// `QueryUSMSSignatureQualification`
+pub(super) async fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let number = read_id(required(request.params, "QualificationId")?);
+    let number = number.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let found = find(request, number).await?;
+    let (record, papers) = found.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let mut data = shown(&record, &papers, &TEXTS);
+    for (asked, told) in FILES {
+        // The vendor gives links to its console; here a file is known by its id alone.
+        let file = papers.files.get(asked).map(|number| files::id(*number));
+        data.insert(told.to_owned(), file.unwrap_or_default().into());
+    }
+    Ok(done(request.asked, &Found { data }))
+}
+
+/// What `GetUSMSSignatureQualification` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Page, from 0.
+    pub page: usize,
+    /// Rows of a page.
+    pub rows: usize,
+    /// The newest first.
+    pub descending: bool,
+    /// Only this attribute.
+    pub attr: Option<u8>,
+    /// Only this status.
+    pub status: Option<Status>,
+}
+
+/// What `GetUSMSSignatureQualification` asks for.
+pub fn parse_listing(params: &Members<'_>) -> Result<Listing, Fault> {
+    let (page, rows) = parse_page(params)?;
+    // Ids grow with time: both orders are one.
+    if !matches!(required(params, "OrderBy")?, "QualificationId" | "CreateTime") {
+        return Err(Fault::Value("OrderBy"));
+    }
+    let descending = parse_order(params)?;
+    let small = |name, max| -> Result<Option<u8>, Fault> {
+        let number = integer(params, name, 0..=max)?;
+        Ok(number.and_then(|number| u8::try_from(number).ok()))
+    };
+    Ok(Listing {
+        page,
+        rows,
+        descending,
+        attr: small("QualificationAttr", 1)?,
+        status: small("Status", 4)?.and_then(|status| Status::try_from(status).ok()),
+    })
+}
+
+/// `Page`, from 0, and `NumPerPage`, of lists and statistics.
+pub(super) fn parse_page(params: &Members<'_>) -> Result<(usize, usize), Fault> {
+    let page = required_integer(params, "Page", 0..=PAGE_MAX)?;
+    let rows = required_integer(params, "NumPerPage", 1..=ROWS_MAX)?;
+    Ok((
+        usize::try_from(page).unwrap_or_default(),
+        usize::try_from(rows).unwrap_or_default(),
+    ))
+}
+
+/// `OrderType`; true is descending.
+pub(super) fn parse_order(params: &Members<'_>) -> Result<bool, Fault> {
+    match required(params, "OrderType")? {
+        order if order.eq_ignore_ascii_case("asc") => Ok(false),
+        order if order.eq_ignore_ascii_case("desc") => Ok(true),
+        _ => Err(Fault::Value("OrderType")),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    total: usize,
+    data: Vec<Map<String, Value>>,
+}
+
+/// `GetUSMSSignatureQualification`
+pub(super) async fn list(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let listing = parse_listing(request.params)?;
+    let mut found = all(request).await?;
+    found.retain(|(_, papers)| {
+        listing.attr.is_none_or(|attr| attr == papers.attr)
+            && listing.status.is_none_or(|status| status == papers.status)
+    });
+    if listing.descending {
+        found.reverse();
+    }
+    let texts = ["CompanyName", "HandlerName", "ManagerName"];
+    let data = found
+        .iter()
+        .skip(listing.page.saturating_mul(listing.rows))
+        .take(listing.rows)
+        .map(|(record, papers)| {
+            let mut row = shown(record, papers, &texts);
+            row.insert("AccountId".to_owned(), record.account.0.into());
+            row
+        });
+    Ok(done(
+        request.asked,
+        &Listed {
+            total: found.len(),
+            data: data.collect(),
+        },
+    ))
+}
+
+/// All of the account's, by number.
+async fn all(request: Request<'_>) -> Result<Vec<(Record, Papers)>, Fault> {
+    let mut found = Vec::new();
+    loop {
+        let filter = RecordFilter {
+            name_contains: None,
+            offset: found.len() as u64,
+            limit: READ_MAX,
+        };
+        let account = request.caller.account;
+        let page = request
+            .engine()
+            .records(account, RecordKind::Qualification, filter)
+            .await
+            .map_err(|error| store_failed(request.asked, &error))?;
+        let last = page.items.len() < READ_MAX;
+        found.extend(page.items.into_iter().map(|record| {
+            let papers = papers(&record);
+            (record, papers)
+        }));
+        if last {
+            return Ok(found);
+        }
+    }
+}
+
+/// `DeleteUSMSSignatureQualification`: all or none. Files that no other names go with them.
+pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let ids = texts(
+        request.params,
+        "QualificationIds",
+        request.api.limits.sessions_per_query_max,
+    )?;
+    let numbers: Option<HashSet<i64>> = ids.iter().map(|id| read_id(id)).collect();
+    let numbers = numbers.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let (removed, kept): (Vec<_>, Vec<_>) = all(request)
+        .await?
+        .into_iter()
+        .partition(|(record, _)| numbers.contains(&record.id));
+    if removed.len() < numbers.len() {
+        return Err(Fault::Unknown(Thing::Qualification));
+    }
+    if removed
+        .iter()
+        .any(|(_, papers)| papers.status == Status::InReview)
+    {
+        return Err(Fault::InReview(Thing::Qualification));
+    }
+    for (record, _) in &removed {
+        request
+            .engine()
+            .remove_record(record.account, RecordKind::Qualification, record.id)
+            .await
+            .map_err(|error| store_failed(request.asked, &error))?;
+    }
+    let named: HashSet<i64> = kept
+        .iter()
+        .flat_map(|(_, papers)| papers.files.values())
+        .copied()
+        .collect();
+    let free: HashSet<i64> = removed
+        .iter()
+        .flat_map(|(_, papers)| papers.files.values())
+        .filter(|number| !named.contains(number))
+        .copied()
+        .collect();
+    files::drop_all(request, free.into_iter().collect()).await;
+    Ok(done(request.asked, &()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn read<T>(body: &Value, read: impl Fn(&Members<'_>) -> T) -> T {
+        let body = body.to_string();
+        read(&Members::from_json(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn what_an_edit_does_not_name_stays() {
+        let new = json!({"Name": "n", "Attr": 1, "Status": 0, "HandlerPhone": "1", "CompanyName": "c",
+            "CompanyCertificateFileId": "FILE00000007"});
+        let first = read(&new, parse_new).unwrap();
+        assert_eq!((first.papers.attr, first.submit), (1, false));
+        let edit = json!({"Status": 1, "CompanyName": "d"});
+        let second = read(&edit, |params| parse_edit(params, first.papers.clone())).unwrap();
+        assert_eq!((second.name, second.submit, second.papers.attr), (None, true, 1));
+        assert_eq!(second.papers.texts["CompanyName"], "d");
+        assert_eq!(second.papers.texts["HandlerPhone"], "1");
+        assert_eq!(second.papers.files["CompanyCertificateFileId"], 7);
+    }
+
+    #[test]
+    fn papers_survive_being_kept() {
+        let papers = Papers {
+            attr: 1,
+            status: Status::Rejected,
+            texts: [("CompanyName".to_owned(), "名 \"x\"".to_owned())].into(),
+            files: [("PowerOfAttorneyFileId".to_owned(), 3)].into(),
+            reason: "r".to_owned(),
+            review_started_at: 1,
+            review_ended_at: 2,
+        };
+        let kept = serde_json::to_string(&papers).unwrap();
+        assert_eq!(serde_json::from_str::<Papers>(&kept).unwrap(), papers);
+        assert!(serde_json::from_str::<Papers>(r#"{"status":9}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_fits_its_bounds(
+            page in any::<i64>(), rows in any::<i64>(), attr in -1_i64..4, order in "asc|DESC|up|.{0,4}",
+        ) {
+            let body = json!({"Page": page, "NumPerPage": rows, "OrderBy": "CreateTime", "OrderType": order,
+                "QualificationAttr": attr});
+            if let Ok(listing) = read(&body, parse_listing) {
+                prop_assert!((1..=ROWS_MAX).contains(&rows) && listing.rows as i64 == rows);
+                prop_assert!(listing.page as i64 == page && (0..=1).contains(&attr));
+                prop_assert!(order.eq_ignore_ascii_case("asc") || order.eq_ignore_ascii_case("desc"));
+            }
+        }
+
+        #[test]
+        fn an_id_reads_back_and_nothing_else_does(number in 0..i64::MAX, other in ".{0,12}") {
+            prop_assert_eq!(read_id(&id(number)), Some(number));
+            if let Some(number) = read_id(&other) {
+                prop_assert_eq!(id(number), other);
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What accounts tell about their messages, and reports they fetch: `AddBackfill`, `upUSMSCustomerStatus`,
+//! `PullUSMSReport` (contract section 3.3). UCloud only.
+
+use super::answer::{done, done_as};
+use super::exchange::store_failed;
+use super::fault::Fault;
+use super::params::{bounded, integer, required_integer, texts};
+use super::perform::Request;
+use super::tree::Members;
+use super::words::Done;
+use engine::sms::phone::{self, Grammar};
+use engine::{Record, RecordFilter, RecordKind, RecordRefusal};
+use serde::Serialize;
+
+/// Longest `SendNo` in characters: nothing is documented.
+pub const SEND_NO_CHARS_MAX: usize = 128;
+/// Longest `Content` in characters: nothing is documented.
+pub const CONTENT_CHARS_MAX: usize = 500;
+/// Latest time, in Unix seconds: the year 9999.
+const TIME_MAX: i64 = 253_402_300_799;
+/// Most numbers of one report: as many as a request to send may have.
+const NUMBERS_MAX: usize = 1000;
+/// So many of the oldest make room at a time when there are as many as there may be.
+const MAKE_ROOM: usize = 100;
+/// Times room is made for one report while others take it.
+const TRIES_MAX: usize = 3;
+
+/// A report that a code was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Backfill {
+    /// What the account calls the request that sent it.
+    pub send_no: String,
+    /// To whom, as written.
+    pub target: String,
+    /// When it was used, in Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill_time: Option<i64>,
+    /// When it was sent, in Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_time: Option<i64>,
+    /// What was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+/// What `AddBackfill` brings.
+pub fn parse_backfill(params: &Members<'_>) -> Result<Backfill, Fault> {
+    let send_no = bounded(params, "SendNo", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("SendNo"))?;
+    let target = bounded(params, "Target", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("Target"))?;
+    // The page wants the country code told apart; a bare number could be anybody's.
+    let told_apart = target.trim_start().starts_with(['(', '+']);
+    if !told_apart || phone::parse(target, Grammar::UcloudAction).is_err() {
+        return Err(Fault::Value("Target"));
+    }
+    Ok(Backfill {
+        send_no: send_no.to_owned(),
+        target: target.to_owned(),
+        backfill_time: integer(params, "BackfillTime", 0..=TIME_MAX)?,
+        send_time: integer(params, "SendTime", 0..=TIME_MAX)?,
+        content: bounded(params, "Content", CONTENT_CHARS_MAX)?.map(str::to_owned),
+    })
+}
+
+/// A report whether messages were used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CustomerStatus {
+    /// The sessions.
+    pub session_no_set: Vec<String>,
+    /// To whom, as written; all numbers of the sessions when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phone_numbers: Vec<String>,
+    /// True: `CustomerStatus` 0, which is also what is meant when it is not given.
+    pub used: bool,
+}
+
+/// What `upUSMSCustomerStatus` brings.
+pub fn parse_status(params: &Members<'_>, sessions_max: usize) -> Result<CustomerStatus, Fault> {
+    let session_no_set = texts(params, "SessionNoSet", sessions_max)?;
+    // The sample request spells it in the singular.
+    let name = ["PhoneNumbers", "PhoneNumber"]
+        .into_iter()
+        .find(|name| params.get(name).is_some());
+    let phone_numbers = match name {
+        Some(name) => texts(params, name, NUMBERS_MAX)?,
+        None => Vec::new(),
+    };
+    let readable = |written: &String| phone::parse(written, Grammar::UcloudAction).is_ok();
+    if !phone_numbers.iter().all(readable) {
+        return Err(Fault::Value("PhoneNumbers"));
+    }
+    let status = integer(params, "CustomerStatus", i64::MIN..=i64::MAX)?;
+    Ok(CustomerStatus {
+        session_no_set,
+        phone_numbers,
+        used: status.unwrap_or(0) == 0,
+    })
+}
+
+/// `AddBackfill`
+pub(super) async fn backfill(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let report = parse_backfill(request.params)?;
+    keep(request, &report).await?;
+    Ok(done(request.asked, &()))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Taken<'a> {
+    data: Vec<TakenSession<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TakenSession<'a> {
+    message_no: &'a str,
+}
+
+/// `upUSMSCustomerStatus`. Sessions that are not the account's are left out; one must be its own.
+pub(super) async fn status(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let mut report = parse_status(request.params, request.api.limits.sessions_per_query_max)?;
+    let (ids, account) = (request.engine().public_ids(), request.caller.account);
+    report
+        .session_no_set
+        .retain(|session| ids.read_session(account, session).is_some());
+    if report.session_no_set.is_empty() {
+        return Err(Fault::Value("SessionNoSet"));
+    }
+    keep(request, &report).await?;
+    let data = report
+        .session_no_set
+        .iter()
+        .map(|session| TakenSession { message_no: session });
+    Ok(done_as(
+        request.asked,
+        Done::Reported,
+        &Taken { data: data.collect() },
+    ))
+}
+
+/// Keeps a report. Reports come with every code that is used: when there are as many as there may be, the oldest make
+/// room.
+async fn keep<T: Serialize>(request: Request<'_>, report: &T) -> Result<(), Fault> {
+    let failed = |error| store_failed(request.asked, &error);
+    let (engine, account, now) = (request.engine(), request.caller.account, request.engine().now());
+    let record = Record {
+        id: 0,
+        account,
+        kind: RecordKind::Backfill,
+        name: Box::default(),
+        body: serde_json::to_string(report).unwrap_or_default().into(),
+        data: Vec::new(),
+        created_at: now,
+        updated_at: now,
+    };
+    for _ in 0..TRIES_MAX {
+        match engine.add_record(record.clone()).await.map_err(failed)? {
+            Ok(_) => return Ok(()),
+            Err(RecordRefusal::Full) => {}
+            Err(_) => return Err(Fault::Store),
+        }
+        let oldest = RecordFilter {
+            name_contains: None,
+            offset: 0,
+            limit: MAKE_ROOM,
+        };
+        let oldest = engine
+            .records(account, RecordKind::Backfill, oldest)
+            .await
+            .map_err(failed)?;
+        for old in oldest.items {
+            engine
+                .remove_record(account, RecordKind::Backfill, old.id)
+                .await
+                .map_err(failed)?;
+        }
+    }
+    Err(Fault::Busy)
+}
+
+/// Reports that `PullUSMSReport` gives when it is not told how many, and at most.
+const PULL_DEFAULT: i64 = 100;
+const PULL_MAX: i64 = 200;
+
+/// How many reports `PullUSMSReport` asks for.
+pub fn parse_pull(params: &Members<'_>) -> Result<usize, Fault> {
+    let limit = match params.get("Limit") {
+        None => PULL_DEFAULT,
+        Some(_) => required_integer(params, "Limit", 1..=PULL_MAX)?,
+    };
+    Ok(usize::try_from(limit).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn read<T>(body: &Value, read: impl Fn(&Members<'_>) -> T) -> T {
+        let body = body.to_string();
+        read(&Members::from_json(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_backfill_names_a_request_and_a_number_with_its_country() {
+        let good = json!({"SendNo": "n", "Target": "(44)7700900123", "BackfillTime": 5, "SendTime": "7", "Content": "1"});
+        let report = read(&good, parse_backfill).unwrap();
+        assert_eq!((report.backfill_time, report.send_time), (Some(5), Some(7)));
+        for (name, value, fault) in [
+            ("SendNo", json!(null), Fault::Missing("SendNo")),
+            ("SendNo", json!("x".repeat(129)), Fault::Value("SendNo")),
+            ("Target", json!(""), Fault::Missing("Target")),
+            ("Target", json!("7700900123"), Fault::Value("Target")),
+            ("Target", json!("(44)"), Fault::Value("Target")),
+            ("Target", json!([]), Fault::Missing("Target")),
+            ("BackfillTime", json!(-1), Fault::Value("BackfillTime")),
+            ("SendTime", json!("soon"), Fault::Shape("SendTime")),
+            ("Content", json!("x".repeat(501)), Fault::Value("Content")),
+        ] {
+            let mut bad = good.clone();
+            bad[name] = value;
+            assert_eq!(read(&bad, parse_backfill), Err(fault), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_used_when_it_is_nought_or_not_told() {
+        for (status, used) in [
+            (json!("0"), true),
+            (json!(null), true),
+            (json!(1), false),
+            (json!("-2"), false),
+        ] {
+            let body = json!({"SessionNoSet": ["s"], "PhoneNumber": "13800138000", "CustomerStatus": status});
+            let report = read(&body, |params| parse_status(params, 2)).unwrap();
+            assert_eq!((report.used, report.phone_numbers.len()), (used, 1), "{body}");
+        }
+        for (body, fault) in [
+            (json!({}), Fault::Missing("SessionNoSet")),
+            (
+                json!({"SessionNoSet": ["a", "b", "c"]}),
+                Fault::Value("SessionNoSet"),
+            ),
+            (
+                json!({"SessionNoSet": ["a"], "PhoneNumbers": ["x"]}),
+                Fault::Value("PhoneNumbers"),
+            ),
+            (
+                json!({"SessionNoSet": ["a"], "CustomerStatus": "used"}),
+                Fault::Shape("CustomerStatus"),
+            ),
+        ] {
+            assert_eq!(
+                read(&body, |params| parse_status(params, 2)),
+                Err(fault),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hundred_reports_are_pulled_unless_another_number_is_asked_for() {
+        for (limit, expected) in [
+            (json!(null), Ok(100)),
+            (json!("1"), Ok(1)),
+            (json!(200), Ok(200)),
+            (json!(0), Err(Fault::Value("Limit"))),
+            (json!(201), Err(Fault::Value("Limit"))),
+            (json!("all"), Err(Fault::Shape("Limit"))),
+        ] {
+            assert_eq!(read(&json!({"Limit": limit}), parse_pull), expected, "{limit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in ".{0,20}", number in any::<i64>()) {
+            let body = json!({"SendNo": text, "Target": text, "BackfillTime": number, "SessionNoSet": text,
+                "PhoneNumbers": [text], "CustomerStatus": number, "Limit": number});
+            let _ = read(&body, parse_backfill);
+            if let Ok(limit) = read(&body, parse_pull) {
+                prop_assert!((1..=200).contains(&limit));
+            }
+            if let Ok(report) = read(&body, |params| parse_status(params, 3)) {
+                prop_assert_eq!(report.used, number == 0);
+            }
+        }
+    }
+}

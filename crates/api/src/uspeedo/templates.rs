@@ -1,0 +1,369 @@
+//! Templates: submitted, shown, changed, removed (contract sections 3.1 to 3.3 and 6), on all three wires.
+//!
+//! A template belongs to its account, not to the wire it came over. What only this family knows of one lies in its
+//! details under a name of its own, so that the other families' stay what they are.
+
+use super::answer::done;
+use super::asked::Asked;
+use super::exchange::refused;
+use super::fault::Fault;
+use super::params::{bounded, check_account_id, flag, required, required_integer, texts};
+use super::perform::Request;
+use super::tree::{Members, Node};
+use super::words::Thing;
+use engine::Dialect;
+use engine::catalog::{Position, Review, Template};
+use engine::manage::{NewTemplate, TemplateEdit, Then};
+use engine::sms::class::Class;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Longest name in characters.
+pub const NAME_CHARS_MAX: usize = 32;
+/// Longest content of a new template in characters.
+pub const NEW_TEXT_CHARS_MAX: usize = 500;
+/// Longest content of a changed template in characters: the documents differ.
+pub const TEXT_CHARS_MAX: usize = 600;
+/// Longest remark in characters.
+pub const REMARK_CHARS_MAX: usize = 128;
+/// Longest other text in characters: nothing is documented.
+pub const OTHER_CHARS_MAX: usize = 2000;
+/// Most tags of a template: nothing is documented.
+pub const TAGS_MAX: usize = 100;
+
+/// Under which name this family's part lies in a template's or signature's details.
+const DETAILS: &str = "usms";
+
+/// What only this family knows of a template.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Details {
+    /// What the variables are, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub instruction: String,
+    /// The country it is for (REST v1).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub brevity_code: String,
+    /// Tags (uSpeedo).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<i64>,
+    /// What the variables are (uSpeedo), as written.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub variable_attr: String,
+    /// Whether it is for abroad (UCloud).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub international: bool,
+    /// How to opt out (UCloud).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unsubscribe_info: String,
+}
+
+/// This family's part of details.
+pub(super) fn own_details<T: Default + for<'d> Deserialize<'d>>(details: &Value) -> T {
+    details
+        .get(DETAILS)
+        .and_then(|own| T::deserialize(own).ok())
+        .unwrap_or_default()
+}
+
+/// Details with another part of this family.
+pub(super) fn with_own_details<T: Serialize>(details: &Value, own: &T) -> Value {
+    let mut all = match details {
+        Value::Object(all) => all.clone(),
+        _ => serde_json::Map::new(),
+    };
+    // Structs of strings and numbers always serialise.
+    all.insert(DETAILS.to_owned(), serde_json::to_value(own).unwrap_or_default());
+    Value::Object(all)
+}
+
+/// What `CreateUSMSTemplate` asks for.
+pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, Fault> {
+    check_account_id(params)?;
+    let purpose = required_integer(params, "Purpose", 1..=3)?;
+    let class = class_of(purpose).ok_or(Fault::Value("Purpose"))?;
+    let name = bounded(params, "TemplateName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("TemplateName"))?;
+    let content = content(params, NEW_TEXT_CHARS_MAX)?.ok_or(Fault::Missing("Template"))?;
+    let remark = bounded(params, "Remark", REMARK_CHARS_MAX)?.unwrap_or_default();
+    let details = edited(params, Details::default())?;
+    let opt_out_missing = details.unsubscribe_info.is_empty() && !details.international;
+    if dialect == Dialect::Ucloud && class == Class::Marketing && opt_out_missing {
+        return Err(Fault::Missing("UnsubscribeInfo"));
+    }
+    Ok(NewTemplate {
+        name: name.into(),
+        // No document forbids two of a name.
+        unique_name: false,
+        class,
+        text: content.into(),
+        signature: None,
+        position: Position::Front,
+        remark: remark.into(),
+        details: with_own_details(&Value::Null, &details),
+        then: Then::Submit,
+    })
+}
+
+/// What `UpdateUSMSTemplate` asks to change of a template with these details.
+pub fn parse_edit(params: &Members<'_>, dialect: Dialect, old: &Value) -> Result<TemplateEdit, Fault> {
+    check_account_id(params)?;
+    let name = bounded(params, "TemplateName", NAME_CHARS_MAX)?;
+    let content = content(params, TEXT_CHARS_MAX)?;
+    // The Action pages demand one of the two in prose; REST v1 marks all parameters optional.
+    if dialect != Dialect::UspeedoRest && name.is_none() && content.is_none() {
+        return Err(Fault::Missing("Template"));
+    }
+    let remark = bounded(params, "Remark", REMARK_CHARS_MAX)?;
+    let before: Details = own_details(old);
+    let details = edited(params, before.clone())?;
+    Ok(TemplateEdit {
+        name: name.map(Box::from),
+        unique_name: false,
+        class: None,
+        text: content.map(Box::from),
+        signature: None,
+        position: None,
+        remark: remark.map(Box::from),
+        details: (details != before).then(|| with_own_details(old, &details)),
+        then: Then::Submit,
+    })
+}
+
+fn content<'m>(params: &'m Members<'_>, chars_max: usize) -> Result<Option<&'m str>, Fault> {
+    match bounded(params, "Template", chars_max)? {
+        Some(content) if content.trim().is_empty() => Err(Fault::Value("Template")),
+        content => Ok(content),
+    }
+}
+
+/// Details with what a request says of them; what it does not name stays.
+fn edited(params: &Members<'_>, mut details: Details) -> Result<Details, Fault> {
+    let texts = [
+        ("Instruction", &mut details.instruction),
+        ("BrevityCode", &mut details.brevity_code),
+        ("VariableAttr", &mut details.variable_attr),
+        ("UnsubscribeInfo", &mut details.unsubscribe_info),
+    ];
+    for (name, kept) in texts {
+        if let Some(given) = bounded(params, name, OTHER_CHARS_MAX)? {
+            given.clone_into(kept);
+        }
+    }
+    if let Some(international) = flag(params, "International")? {
+        details.international = international;
+    }
+    if let Some(tags) = tags(params)? {
+        details.tags = tags;
+    }
+    Ok(details)
+}
+
+/// A list of whole numbers; REST's try-it form shows it as a JSON text (contract section 3.1).
+fn tags(params: &Members<'_>) -> Result<Option<Vec<i64>>, Fault> {
+    const NAME: &str = "Tags";
+    let number = |node: &Node<'_>| node.as_text().and_then(|text| text.parse::<i64>().ok());
+    let list: Option<Vec<i64>> = match params.get(NAME) {
+        None => return Ok(None),
+        Some(Node::List(list)) => list.iter().map(number).collect(),
+        Some(Node::Text(text)) if text.trim_ascii_start().starts_with('[') => serde_json::from_str(text).ok(),
+        Some(one) => number(one).map(|one| vec![one]),
+    };
+    match list.ok_or(Fault::Shape(NAME))? {
+        list if list.len() > TAGS_MAX => Err(Fault::Value(NAME)),
+        list => Ok(Some(list)),
+    }
+}
+
+/// `Purpose` (contract section 6).
+pub(super) const fn class_of(purpose: i64) -> Option<Class> {
+    match purpose {
+        1 => Some(Class::Otp),
+        2 => Some(Class::Notice),
+        3 => Some(Class::Marketing),
+        _ => None,
+    }
+}
+
+const fn purpose_of(class: Class) -> u8 {
+    match class {
+        Class::Otp => 1,
+        Class::Notice => 2,
+        Class::Marketing => 3,
+    }
+}
+
+/// `Status` of templates and signatures (contract section 4.6). Waiting for a review and being reviewed are one
+/// here, so that 1 does not occur.
+pub(super) const fn status_of(review: Review) -> u8 {
+    match review {
+        Review::Draft | Review::Submitted => 0,
+        Review::Approved => 2,
+        Review::Rejected => 3,
+        Review::Disabled => 4,
+    }
+}
+
+/// The `OutTemplate` of all three wires.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct OutTemplate<'a> {
+    template_id: &'a str,
+    purpose: u8,
+    template_name: &'a str,
+    template: &'a str,
+    status: u8,
+    remark: &'a str,
+    err_desc: &'a str,
+    create_time: i64,
+    instruction: String,
+    /// UCloud only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsubscribe_info: Option<String>,
+    /// uSpeedo only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<Vec<Attribute>>,
+    /// uSpeedo only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<i64>>,
+}
+
+/// What a variable is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Attribute {
+    variable: String,
+    attribute: String,
+    default: String,
+}
+
+fn out<'t>(asked: &Asked, template: &'t Template) -> OutTemplate<'t> {
+    let details: Details = own_details(&template.details);
+    let uspeedo = asked.dialect != Dialect::Ucloud;
+    OutTemplate {
+        template_id: &template.ut_id,
+        purpose: purpose_of(template.class),
+        template_name: &template.name,
+        template: &template.text,
+        status: status_of(template.review),
+        remark: &template.remark,
+        err_desc: &template.reason,
+        create_time: template.created_at / 1000,
+        instruction: details.instruction,
+        unsubscribe_info: (!uspeedo).then_some(details.unsubscribe_info),
+        // The form of `VariableAttr` is not documented: told back when it is a list of these objects.
+        attributes: uspeedo.then(|| serde_json::from_str(&details.variable_attr).unwrap_or_default()),
+        tags: uspeedo.then_some(details.tags),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Created<'a> {
+    template_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found<T> {
+    data: T,
+}
+
+/// `CreateUSMSTemplate`, `POST USMSTemplate`
+pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let new = parse_new(request.params, request.asked.dialect)?;
+    let template = request
+        .engine()
+        .add_template(request.caller.account, new)
+        .await
+        .map_err(|error| refused(request.asked, &error, Thing::Template))?;
+    Ok(done(
+        request.asked,
+        &Created {
+            template_id: &template.ut_id,
+        },
+    ))
+}
+
+/// `QueryUSMSTemplate`: one template at UCloud, several at uSpeedo.
+pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    check_account_id(request.params)?;
+    let ids_max = match request.asked.dialect {
+        Dialect::Ucloud => 1,
+        _ => request.api.limits.sessions_per_query_max,
+    };
+    let ids = texts(request.params, "TemplateId", ids_max)?;
+    show(request, &ids)
+}
+
+/// Templates by their ids. Those that are not there are left out, but one must be there.
+pub(super) fn show(request: Request<'_>, ids: &[String]) -> Result<Vec<u8>, Fault> {
+    let catalog = request.engine().catalog();
+    let found: Vec<_> = ids
+        .iter()
+        .filter_map(|id| catalog.template_by_ut_id(request.caller.account, id))
+        .map(|entry| out(request.asked, &entry.template))
+        .collect();
+    let Some(first) = found.first() else {
+        return Err(Fault::Unknown(Thing::Template));
+    };
+    Ok(match request.asked.dialect {
+        // UCloud's clients decode one object, uSpeedo's a list (contract sections 3.2 and 3.3).
+        Dialect::Ucloud => done(request.asked, &Found { data: first }),
+        _ => done(request.asked, &Found { data: &found }),
+    })
+}
+
+/// `UpdateUSMSTemplate`
+pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let id = required(request.params, "TemplateId")?;
+    change(request, id).await
+}
+
+/// Changes the template of an id.
+pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fault> {
+    let catalog = request.engine().catalog();
+    let account = request.caller.account;
+    let template = catalog
+        .template_by_ut_id(account, id)
+        .map(|entry| &entry.template);
+    // What is wrong with the request is told before what is wrong with the template.
+    let details = template.map_or(&Value::Null, |template| &template.details);
+    let edit = parse_edit(request.params, request.asked.dialect, details)?;
+    let number = template.ok_or(Fault::Unknown(Thing::Template))?.number;
+    request
+        .engine()
+        .change_template(account, number, edit)
+        .await
+        .map_err(|error| refused(request.asked, &error, Thing::Template))?;
+    Ok(done(request.asked, &()))
+}
+
+/// `DeleteUSMSTemplate`
+pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    check_account_id(request.params)?;
+    let ids = texts(
+        request.params,
+        "TemplateIds",
+        request.api.limits.sessions_per_query_max,
+    )?;
+    remove(request, &ids).await
+}
+
+/// Removes the templates of these ids, all or none.
+pub(super) async fn remove(request: Request<'_>, ids: &[String]) -> Result<Vec<u8>, Fault> {
+    let account = request.caller.account;
+    let catalog = request.engine().catalog();
+    let numbers: Option<Vec<i64>> = ids
+        .iter()
+        .map(|id| Some(catalog.template_by_ut_id(account, id)?.template.number))
+        .collect();
+    let mut numbers = numbers.ok_or(Fault::Unknown(Thing::Template))?;
+    numbers.sort_unstable();
+    numbers.dedup();
+    request
+        .engine()
+        .remove_templates(account, &numbers)
+        .await
+        .map_err(|error| refused(request.asked, &error, Thing::Template))?;
+    Ok(done(request.asked, &()))
+}

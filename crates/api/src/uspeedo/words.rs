@@ -1,0 +1,458 @@
+//! The words of both families, as data: every code with its message, every reason, every word about a receipt.
+//!
+//! Where no document has a text the English one is ours (`docs/dialects/` says which those are). uSpeedo speaks
+//! English only. UCloud documents its codes in Chinese and answers in both languages; the Chinese texts of codes
+//! are those of its table of codes.
+
+use engine::accept::Refusal;
+use engine::sms::state::MessageState;
+use http::{HeaderMap, header};
+
+/// In which language UCloud's wire speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Language {
+    /// As its English pages do.
+    #[default]
+    English,
+    /// As its Chinese pages do.
+    Chinese,
+}
+
+impl Language {
+    /// What a caller prefers: Chinese when its `Accept-Language` names that first. No client of the vendor sends
+    /// the header by itself.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let first = headers
+            .get(header::ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.trim_start().get(..2));
+        match first {
+            Some(first) if first.eq_ignore_ascii_case("zh") => Self::Chinese,
+            _ => Self::English,
+        }
+    }
+
+    /// By its name in an endpoint's settings.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "en" => Some(Self::English),
+            "zh" => Some(Self::Chinese),
+            _ => None,
+        }
+    }
+
+    /// One of two texts.
+    pub fn pick(self, english: &'static str, chinese: &'static str) -> &'static str {
+        match self {
+            Self::Chinese if !chinese.is_empty() => chinese,
+            _ => english,
+        }
+    }
+}
+
+/// A code with its message. `{}` in the message is the name of a parameter or of a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// `RetCode`.
+    pub code: u32,
+    /// In English.
+    pub english: &'static str,
+    /// In Chinese; empty where the vendor has none.
+    pub chinese: &'static str,
+}
+
+impl Words {
+    /// Code and message, with a name put in.
+    pub fn say(self, language: Language, name: &str) -> (u32, String) {
+        (
+            self.code,
+            language.pick(self.english, self.chinese).replace("{}", name),
+        )
+    }
+}
+
+const fn words(code: u32, english: &'static str, chinese: &'static str) -> Words {
+    Words {
+        code,
+        english,
+        chinese,
+    }
+}
+
+/// uSpeedo's codes (contract section 4.1).
+pub mod uspeedo {
+    use super::{Words, words};
+
+    /// A parameter is not what it must be (seed 000's own words).
+    pub const INVALID: Words = words(215_392, "Invalid parameter [{}]", "");
+    /// A template is neither changed nor removed while it is reviewed.
+    pub const IN_REVIEW: Words = words(215_392, "Template is under review", "");
+    /// The account has as many templates as it may have.
+    pub const TOO_MANY: Words = words(215_392, "Too many templates", "");
+    /// A template that is to be changed, removed or shown is not there.
+    pub const NOT_FOUND: Words = words(215_396, "Template not found", "");
+    /// A required parameter is not given.
+    pub const MISSING: Words = words(215_397, "Missing required parameter [{}]", "");
+    /// The caller is not who it says.
+    pub const TOKEN: Words = words(215_398, "Failed to parse token", "");
+    /// The account may not send.
+    pub const RESTRICTED: Words = words(215_398, "Account restricted", "");
+    /// The balance does not cover the request.
+    pub const BALANCE: Words = words(215_400, "Insufficient balance", "");
+    /// Too much waits.
+    pub const BUSY: Words = words(215_400, "Server busy", "");
+    /// The store failed.
+    pub const SERVER: Words = words(215_400, "Server error", "");
+
+    /// All of them.
+    pub const ALL: [Words; 10] = [
+        INVALID, IN_REVIEW, TOO_MANY, NOT_FOUND, MISSING, TOKEN, RESTRICTED, BALANCE, BUSY, SERVER,
+    ];
+}
+
+/// UCloud's codes: its service's (contract section 4.2) and its gateway's (section 4.3).
+pub mod ucloud {
+    use super::{Words, words};
+
+    /// The body cannot be read.
+    pub const UNREADABLE: Words = words(18_000, "Request body cannot be parsed", "请求JSON解析错误");
+    /// A required parameter is not given.
+    pub const MISSING: Words = words(18_001, "Missing parameter [{}]", "请求参数有缺失 [{}]");
+    /// A parameter has the wrong type.
+    pub const MALFORMED: Words = words(18_002, "Malformed parameter [{}]", "请求参数格式有误 [{}]");
+    /// Neither GET nor POST.
+    pub const METHOD: Words = words(18_002, "Method must be GET or POST", "请求方法须为 GET 或 POST");
+    /// A parameter has a value that cannot be.
+    pub const INVALID: Words = words(18_003, "Invalid parameter [{}]", "请求参数无效 [{}]");
+    /// Neither changed nor removed while it is reviewed.
+    pub const IN_REVIEW: Words = words(18_003, "The {} is under review", "{}正在审核中");
+    /// Signatures can be changed only once they were rejected.
+    pub const NOT_REJECTED: Words = words(
+        18_003,
+        "Only a signature that was rejected can be changed",
+        "仅可修改未通过审核的签名",
+    );
+    /// A template names the signature.
+    pub const IN_USE: Words = words(18_003, "A template uses the signature", "签名正在被模板使用");
+    /// Another has that name.
+    pub const NAME_TAKEN: Words = words(18_003, "Another {} has that name", "{}名称已存在");
+    /// The account has as many as it may have.
+    pub const TOO_MANY: Words = words(18_003, "Too many of the kind: {}", "{}数量已达上限");
+    /// The store failed.
+    pub const INTERNAL: Words = words(18_007, "Internal error", "API或服务异常");
+    /// The balance does not cover the request.
+    pub const BALANCE: Words = words(
+        18_013,
+        "Insufficient SMS balance",
+        "当前账号/项目中的短信剩余量不足",
+    );
+    /// Numbers were refused; the message is the first one's reason.
+    pub const PHONES: Words = words(18_014, "{}", "{}");
+    /// The signature was refused; the message is the reason.
+    pub const SIGNATURE: Words = words(18_016, "{}", "{}");
+    /// The template was refused; the message is the reason.
+    pub const TEMPLATE: Words = words(18_017, "{}", "{}");
+    /// Values were refused; the message is the reason.
+    pub const PARAMS: Words = words(18_018, "{}", "{}");
+    /// Something else was refused; the message is the reason.
+    pub const REFUSED: Words = words(18_003, "{}", "{}");
+    /// More numbers than a request may have.
+    pub const RECIPIENTS: Words = words(
+        18_019,
+        "Too many phone numbers in one request",
+        "单次提交的手机号码超过限制",
+    );
+    /// Too much waits.
+    pub const BUSY: Words = words(
+        150,
+        "Service unavailable, try again later",
+        "API公共服务不可用，请稍后重试",
+    );
+    /// No action is named.
+    pub const NO_ACTION: Words = words(160, "Missing Action", "缺少关键参数Action");
+    /// No such action.
+    pub const ACTION_UNKNOWN: Words = words(161, "No such Action", "Action 不存在");
+    /// No such path.
+    pub const PATH: Words = words(161, "No such path", "Action 不存在");
+    /// No signature.
+    pub const NO_SIGNATURE: Words = words(170, "Missing Signature", "缺失API签名");
+    /// The wrong signature: the literal text of the gateway in any language (section 4.3).
+    pub const WRONG_SIGNATURE: Words = words(171, "Signature VerifyAC Error", "");
+    /// No such key; literal as well.
+    pub const KEY_UNKNOWN: Words = words(172, "User Not Exists", "");
+    /// The account may not send.
+    pub const RESTRICTED: Words = words(173, "Account restricted", "账户限制");
+    /// The account may not do this.
+    pub const NOT_ALLOWED: Words = words(
+        291,
+        "The account has no right for this Action",
+        "该账户没有执行对应 Action 的权限",
+    );
+    /// Not one of the account's projects.
+    pub const PROJECT_UNKNOWN: Words = words(292, "Project Not Exists", "项目不存在");
+
+    /// All of them.
+    pub const ALL: [Words; 28] = [
+        UNREADABLE,
+        MISSING,
+        MALFORMED,
+        METHOD,
+        INVALID,
+        IN_REVIEW,
+        NOT_REJECTED,
+        IN_USE,
+        NAME_TAKEN,
+        TOO_MANY,
+        INTERNAL,
+        BALANCE,
+        PHONES,
+        SIGNATURE,
+        TEMPLATE,
+        PARAMS,
+        REFUSED,
+        RECIPIENTS,
+        BUSY,
+        NO_ACTION,
+        ACTION_UNKNOWN,
+        PATH,
+        NO_SIGNATURE,
+        WRONG_SIGNATURE,
+        KEY_UNKNOWN,
+        RESTRICTED,
+        NOT_ALLOWED,
+        PROJECT_UNKNOWN,
+    ];
+}
+
+/// What accounts make over these wires and name by ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// A template.
+    Template,
+    /// A signature.
+    Signature,
+    /// A signature's papers.
+    Qualification,
+    /// An uploaded file.
+    File,
+}
+
+impl Thing {
+    /// The parameter that names one.
+    pub const fn id_name(self) -> &'static str {
+        match self {
+            Self::Template => "TemplateId",
+            Self::Signature => "SigId",
+            Self::Qualification => "QualificationId",
+            Self::File => "FileId",
+        }
+    }
+
+    /// In words.
+    pub fn name(self, language: Language) -> &'static str {
+        match self {
+            Self::Template => language.pick("template", "模板"),
+            Self::Signature => language.pick("signature", "签名"),
+            Self::Qualification => language.pick("qualification", "资质"),
+            Self::File => language.pick("file", "文件"),
+        }
+    }
+}
+
+/// The reason as a text for one recipient or one item: `FailureReason`, `FailureDetails`.
+///
+/// Only the one about suppressed numbers is known from the vendor (seed 001).
+pub fn reason(refusal: Refusal, language: Language) -> &'static str {
+    let (english, chinese) = match refusal {
+        Refusal::PhoneEmpty => ("phone is missing", "缺少手机号码"),
+        Refusal::PhoneFormat => ("phone is invalid", "手机号码无效"),
+        Refusal::PhoneDuplicate => ("phone is repeated with the same parameters", "手机号码与参数重复"),
+        Refusal::PhoneSuppressed => ("phone in the black list", "手机号码在黑名单中"),
+        Refusal::PerMinute => (
+            "phone has reached its limit per minute",
+            "手机号码超出每分钟发送限制",
+        ),
+        Refusal::PerDay => ("phone has reached its limit per day", "手机号码超出每日发送限制"),
+        Refusal::TemplateUnknown => ("template not found", "短信模板不存在"),
+        Refusal::TemplateNotApproved => ("template not approved", "短信模板未通过审核"),
+        Refusal::SenderInvalid => ("sender is invalid", "发送方标识无效"),
+        Refusal::SignatureInvalid => (
+            "signature not found or not approved",
+            "短信签名不存在或未通过审核",
+        ),
+        Refusal::ValueMissing => ("fewer template params than variables", "模板参数少于模板变量"),
+        Refusal::ValueSurplus => ("more template params than variables", "模板参数多于模板变量"),
+        Refusal::ValueTooLong => ("template param is too long", "模板参数过长"),
+        Refusal::ValueHasLink => ("template param contains a link", "模板参数含有链接"),
+        Refusal::TextTooLong => ("message is too long", "短信内容过长"),
+        Refusal::ExtraInvalid => ("user id or extend code is invalid", "UserId 或扩展码无效"),
+        Refusal::NoRoute => ("phone's country is not served", "不支持该国家或地区"),
+        _ => ("phone is refused", "手机号码被拒绝"),
+    };
+    language.pick(english, chinese)
+}
+
+/// What an answer says when all is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// A batch was accepted (seed 001; in Chinese as UCloud's sample has it).
+    Batch,
+    /// One text to many numbers was accepted.
+    Single,
+    /// Reports were pulled.
+    Pulled,
+    /// Reports about codes were taken.
+    Reported,
+    /// Numbers were suppressed.
+    Suppressed,
+    /// Anything else on REST v1, and any query.
+    Success,
+}
+
+impl Done {
+    /// The message.
+    pub fn text(self, language: Language) -> &'static str {
+        match self {
+            Self::Batch => language.pick("submit success", "提交发送成功"),
+            Self::Single => language.pick("Send success", "发送成功"),
+            Self::Pulled => "pull success",
+            Self::Reported => "submit success",
+            Self::Suppressed => "Success",
+            Self::Success => "success",
+        }
+    }
+}
+
+/// The three results that every page knows (contract section 4.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptWord {
+    /// The handset has it.
+    Success,
+    /// It was not delivered.
+    Fail,
+    /// Nobody knows, or not yet.
+    Unknown,
+}
+
+impl ReceiptWord {
+    /// By the state of a message.
+    pub const fn of(state: MessageState) -> Self {
+        match state {
+            MessageState::Delivered => Self::Success,
+            MessageState::Undelivered
+            | MessageState::Rejected
+            | MessageState::Expired
+            | MessageState::Cancelled => Self::Fail,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// As queries, and all of UCloud's wire, say it. `Unknow` is the vendor's spelling.
+    pub fn text(self, language: Language) -> &'static str {
+        match self {
+            Self::Success => language.pick("Success", "发送成功"),
+            Self::Fail => language.pick("Fail", "发送失败"),
+            Self::Unknown => language.pick("Unknow", "状态未知"),
+        }
+    }
+}
+
+/// What `SubmitFail` stands for: uSpeedo's word for what no carrier took.
+pub const SUBMIT_FAIL: &str = "SubmitFail";
+/// How uSpeedo's callback page spells what queries call `Unknow`.
+pub const CALLBACK_UNKNOWN: &str = "UNKNOWN";
+/// How both callback pages spell the code of a delivered message.
+pub const CALLBACK_DELIVERED: &str = "Delivrd";
+/// The code of a suppressed number on both callback pages.
+pub const CALLBACK_BLACKLISTED: &str = "MSBLACK";
+
+/// `ReceiptDesc`: the state of a message in words.
+pub fn description(state: MessageState, language: Language) -> &'static str {
+    let (english, chinese) = match state {
+        MessageState::Queued => ("waiting to be submitted", "等待提交"),
+        MessageState::InFlight | MessageState::InDoubt => ("being submitted", "正在提交"),
+        MessageState::Submitted => ("submitted, no receipt yet", "已提交，等待状态报告"),
+        MessageState::Delivered => ("delivered", "用户接收成功"),
+        MessageState::Undelivered => ("undelivered", "用户接收失败"),
+        MessageState::Rejected => ("rejected", "短信被拒绝"),
+        MessageState::Expired => ("expired", "短信已过期"),
+        MessageState::Unknown => ("unknown", "状态未知"),
+        MessageState::Cancelled => ("withdrawn", "短信已撤回"),
+    };
+    language.pick(english, chinese)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(text: &'static str, words: &[Words]) {
+        for word in words {
+            assert!(
+                text.contains(&word.code.to_string()),
+                "{word:?} is not on the page"
+            );
+            for said in word.english.split("{}") {
+                let said = said.trim_matches([' ', '[', ']']);
+                assert!(text.contains(said), "{word:?} is not on the page");
+            }
+        }
+    }
+
+    /// Nobody shall have to read the source to know what a code means.
+    #[test]
+    fn the_dialects_pages_list_every_code_with_its_message() {
+        page(
+            include_str!("../../../../docs/dialects/uspeedo.md"),
+            &uspeedo::ALL,
+        );
+        page(include_str!("../../../../docs/dialects/ucloud.md"), &ucloud::ALL);
+    }
+
+    #[test]
+    fn a_language_is_asked_for_by_the_usual_header() {
+        let of = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_LANGUAGE, value.parse().unwrap());
+            Language::of(&headers)
+        };
+        for chinese in ["zh", "zh-CN,zh;q=0.9,en;q=0.8", " ZH-Hans"] {
+            assert_eq!(of(chinese), Language::Chinese, "{chinese}");
+        }
+        for english in ["", "*", "en,zh;q=0.5", "z", "de-CH"] {
+            assert_eq!(of(english), Language::English, "{english}");
+        }
+        assert_eq!(Language::of(&HeaderMap::new()), Language::English);
+    }
+
+    #[test]
+    fn what_has_no_chinese_text_is_said_in_english() {
+        assert_eq!(
+            ucloud::WRONG_SIGNATURE.say(Language::Chinese, ""),
+            (171, "Signature VerifyAC Error".into())
+        );
+        assert_eq!(
+            ucloud::MISSING.say(Language::Chinese, "SigId"),
+            (18_001, "请求参数有缺失 [SigId]".into())
+        );
+    }
+
+    /// The documented enumerations (contract section 4.4).
+    #[test]
+    fn receipts_have_the_documented_words() {
+        let said = |language| {
+            [
+                MessageState::Delivered,
+                MessageState::Undelivered,
+                MessageState::Unknown,
+            ]
+            .map(|state| ReceiptWord::of(state).text(language))
+        };
+        assert_eq!(said(Language::English), ["Success", "Fail", "Unknow"]);
+        assert_eq!(said(Language::Chinese), ["发送成功", "发送失败", "状态未知"]);
+        assert_eq!(
+            reason(Refusal::PhoneSuppressed, Language::English),
+            "phone in the black list"
+        );
+    }
+}

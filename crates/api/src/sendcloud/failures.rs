@@ -2,6 +2,7 @@
 //! (contract/sendcloud.md sections 3.9, 4.1; seed 002, last table).
 
 use super::codes::Language;
+use super::words::{DELIVERED, PROCESSING_FAILED, REQUESTED, SENDING_FAILED, Word};
 use crate::verdict::Verdict;
 use engine::sms::state::MessageState;
 
@@ -125,15 +126,15 @@ impl Failure {
 
 /// `status` of the status query.
 pub(super) fn status(verdict: Verdict, language: Language) -> String {
-    let (requested, delivered, in_processing, at_carrier) = match language {
-        Language::Chinese => ("请求", "送达", "处理失败", "发送失败"),
-        Language::English => ("request", "delivered", "processing failed", "SMS failure"),
+    let failed = |what: &Word, code| {
+        let meaning = Failure::of(code).meaning(language);
+        format!("{}-{meaning}", what.in_language(language))
     };
     match verdict {
-        Verdict::Requested | Verdict::Sent => requested.to_owned(),
-        Verdict::Delivered => delivered.to_owned(),
-        Verdict::ProcessFailed(code) => format!("{in_processing}-{}", Failure::of(code).meaning(language)),
-        Verdict::SendFailed(code) => format!("{at_carrier}-{}", Failure::of(code).meaning(language)),
+        Verdict::Requested | Verdict::Sent => REQUESTED.in_language(language).to_owned(),
+        Verdict::Delivered => DELIVERED.in_language(language).to_owned(),
+        Verdict::ProcessFailed(code) => failed(&PROCESSING_FAILED, code),
+        Verdict::SendFailed(code) => failed(&SENDING_FAILED, code),
     }
 }
 

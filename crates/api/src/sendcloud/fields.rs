@@ -5,6 +5,7 @@ use super::codes::{
     TOO_MANY_ENTRIES,
 };
 use super::params::Params;
+use super::words;
 use crate::days;
 use engine::sms::phone::{self, Grammar, Msisdn};
 use engine::{MessageId, UnixMs};
@@ -177,11 +178,11 @@ impl MessageType {
     }
 
     /// Its name, as the service says it.
-    pub(super) const fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Domestic => "国内短信",
-            Self::International => "国际短信",
-            Self::Voice => "语音",
+            Self::Domestic => words::DOMESTIC.told(),
+            Self::International => words::INTERNATIONAL.told(),
+            Self::Voice => words::VOICE.told(),
             Self::Unsent => "",
         }
     }

@@ -9,6 +9,7 @@
 //! | `rules` | how strict the wire is; refusals to codes |
 //! | `answer` | the envelope |
 //! | `failures` | how messages fail after they were accepted |
+//! | `words` | the vendor's words that are no return codes |
 //! | [`status`] | the status query |
 //! | `manage` | the interfaces that manage and count |
 //! | [`templates`], [`signatures`], [`labels`], [`contacts`], [`members`], [`tasks`], [`statistics`] | each family of them |
@@ -38,6 +39,7 @@ pub mod tasks;
 pub mod templates;
 mod vars;
 pub mod wire;
+mod words;
 
 use crate::Api;
 use crate::per_minute::PerMinute;

@@ -5,7 +5,7 @@ use super::auth::Caller;
 use super::codes::{DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, Refused, TOO_MANY_ASKED};
 use super::fields::{MessageType, Span};
 use super::params::Params;
-use super::{failures, local};
+use super::{failures, local, words};
 use crate::lookup::{self, Found, LIMIT_MAX, Lookup};
 use crate::verdict::Verdict;
 use engine::catalog::Snapshot;
@@ -254,7 +254,7 @@ impl<'a> Rows<'a> {
 fn send_log(verdict: Verdict, message: &MessageView) -> String {
     match verdict {
         Verdict::Requested | Verdict::Sent => String::new(),
-        Verdict::Delivered => "发送成功".to_owned(),
+        Verdict::Delivered => words::SENT_WELL.told().to_owned(),
         Verdict::ProcessFailed(code) => failures::worker_log(code),
         Verdict::SendFailed(code) => failures::carrier_log(code, message.state, LANGUAGE),
     }

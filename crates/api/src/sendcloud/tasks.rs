@@ -11,6 +11,7 @@ use super::local;
 use super::manage::{Call, done, store_failed};
 use super::params::Params;
 use super::rules::{code_of, code_of_error, rules};
+use super::words;
 use engine::accept::{SignatureRef, TemplateRef};
 use engine::sms::class::Kind;
 use engine::task::{TaskError, TaskRequest};
@@ -231,10 +232,10 @@ impl<'a> Vo<'a> {
             template_id: template,
             member_count: task.members,
             status: match task.state {
-                TaskState::Waiting => "等待执行",
-                TaskState::Running => "执行中",
-                TaskState::Done => "执行成功",
-                TaskState::Failed | TaskState::Cancelled => "执行失败",
+                TaskState::Waiting => words::TASK_WAITING.told(),
+                TaskState::Running => words::TASK_RUNNING.told(),
+                TaskState::Done => words::TASK_DONE.told(),
+                TaskState::Failed | TaskState::Cancelled => words::TASK_FAILED.told(),
             },
             create_time: local::moment(task.created_at),
             end_time: task.ended_at.map(local::moment).unwrap_or_default(),

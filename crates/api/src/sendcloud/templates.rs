@@ -9,6 +9,7 @@ use super::fields::{self, MessageType, Paging};
 use super::local;
 use super::manage::{Call, done, done_only, refused};
 use super::params::Params;
+use super::words;
 use engine::AccountId;
 use engine::catalog::{Position, Review, Snapshot, TemplateEntry};
 use engine::manage::{NewTemplate, TemplateEdit, Then};
@@ -60,12 +61,12 @@ impl Verified {
     }
 
     /// As the service says it.
-    pub(super) const fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Waiting => "待审核",
-            Self::Passed => "审核通过",
-            Self::Refused => "审核不通过",
-            Self::NotSubmitted => "未提交审核",
+            Self::Waiting => words::WAITING.told(),
+            Self::Passed => words::PASSED.told(),
+            Self::Refused => words::REFUSED.told(),
+            Self::NotSubmitted => words::NOT_SUBMITTED.told(),
         }
     }
 }
@@ -313,9 +314,9 @@ fn common(entry: &TemplateEntry) -> Common<'_> {
         template_name: &template.name,
         msg_type: message_type(&template.details).text(),
         sms_type: match template.class {
-            Class::Otp => "验证码",
-            Class::Notice => "行业通知",
-            Class::Marketing => "营销",
+            Class::Otp => words::CODE.told(),
+            Class::Notice => words::NOTICE.told(),
+            Class::Marketing => words::MARKETING.told(),
         },
         is_verify: Verified::of(template.review).text(),
         template_content: &entry.domestic,

@@ -2,9 +2,10 @@
 
 use crate::{
     AcceptCommand, AcceptOutcome, Accepted, AccountId, Answer, AttemptId, AttemptOutcome, AttemptStart,
-    BatchRange, CarrierNo, CarrierReceipt, Charge, ConsumedQueue, Dialect, Lane, MessageFilter, MessageId,
-    MessageView, NewBatch, NewIdempotency, NewMessage, Next, OnCommit, Outgoing, ReceiptFate, RecordResults,
-    SegmentAnswer, Store, SuppressedPolicy, Tally, UnixMs,
+    BatchRange, CarrierNo, CarrierReceipt, CatalogChange, Charge, ConsumedQueue, Dialect, Endpoint,
+    EndpointId, Event, EventKinds, EventPlace, EventWhat, Lane, MessageFilter, MessageId, MessageView,
+    NewBatch, NewIdempotency, NewMessage, Next, OnCommit, Outgoing, ReceiptFate, RecordResults,
+    SegmentAnswer, Statistic, StatisticsFilter, Store, SuppressedPolicy, Tally, UnixMs,
 };
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
@@ -193,7 +194,10 @@ pub async fn submitted(store: &dyn Store, now: UnixMs, prefix: &str) -> Vec<Mess
     let attempt = begun(store, CARRIER, now, &messages).await;
     let results = messages.iter().enumerate().map(|(n, outgoing)| {
         let answer = Answer::Single(taken_as(&format!("{prefix}{n}")));
-        result(outgoing.id, attempt, now, answer, Next::Submitted)
+        AttemptOutcome {
+            tally: outgoing.tally(),
+            ..result(outgoing.id, attempt, now, answer, Next::Submitted)
+        }
     });
     let states = recorded(store, results.collect(), &[attempt]).await;
     assert!(states.iter().all(|&state| state == MessageState::Submitted));
@@ -217,6 +221,82 @@ pub async fn received(store: &dyn Store, receipt: CarrierReceipt) -> ReceiptFate
         .record_receipts(vec![receipt])
         .await
         .expect("receipts are recorded")[0]
+}
+
+/// An endpoint of an account that is told events of these kinds.
+pub fn endpoint(id: u32, account: AccountId, kinds: EventKinds) -> Endpoint {
+    Endpoint {
+        id: EndpointId(id),
+        account,
+        name: format!("endpoint-{id}").into(),
+        format: "standard".into(),
+        url: "https://example.com/hook".into(),
+        kinds,
+        settings: serde_json::json!({"compact": true}),
+        sealed_secret: vec![7, 0, 255],
+        enabled: true,
+    }
+}
+
+/// Puts an endpoint.
+pub async fn listening(store: &dyn Store, endpoint: Endpoint) {
+    store
+        .change_catalog(vec![CatalogChange::PutEndpoint(endpoint)])
+        .await
+        .expect("an endpoint is put");
+}
+
+/// All events of an account after a place, asked for in portions.
+pub async fn events_after(
+    store: &dyn Store,
+    account: AccountId,
+    mut after: EventPlace,
+    kinds: EventKinds,
+) -> Vec<Event> {
+    let mut all = vec![];
+    loop {
+        let (events, next) = store
+            .events(account, after, kinds, 50)
+            .await
+            .expect("events are read");
+        let is_end = next == after;
+        all.extend(events);
+        after = next;
+        if is_end {
+            return all;
+        }
+    }
+}
+
+/// What happened to [`ACCOUNT`] and when, without places.
+pub async fn happened(store: &dyn Store) -> Vec<(UnixMs, EventWhat)> {
+    events_after(store, ACCOUNT, EventPlace::default(), EventKinds::ALL)
+        .await
+        .into_iter()
+        .map(|event| (event.at, event.what))
+        .collect()
+}
+
+/// A filter that lets all counters pass, by days of UTC.
+pub fn all_counters() -> StatisticsFilter {
+    StatisticsFilter {
+        from: 0,
+        until: NOW * 2,
+        offset_minutes: 0,
+        users: vec![],
+        dialects: vec![],
+        templates: vec![],
+        labels: vec![],
+        kind: None,
+    }
+}
+
+/// The counters of [`ACCOUNT`] that pass a filter.
+pub async fn counted(store: &dyn Store, filter: StatisticsFilter) -> Vec<Statistic> {
+    store
+        .statistics(ACCOUNT, filter, 100_000)
+        .await
+        .expect("counters are read")
 }
 
 /// One message as it stands.

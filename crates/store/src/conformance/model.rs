@@ -4,10 +4,14 @@
 //! script, and a failing one can be shrunk.
 
 use super::Side;
-use super::given::{ACCOUNT, CARRIER, NOW, accepted, batch, everything, message, number, request};
+use super::given::{
+    ACCOUNT, CARRIER, NOW, accepted, all_counters, batch, counted, endpoint, events_after, everything,
+    listening, message, number, request,
+};
 use crate::{
-    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, ConsumedQueue, Lane,
-    MessageFilter, MessageId, NewBatch, Next, QueueKey, ReceiptFate, RecordResults, SegmentAnswer, Tally, UnixMs,
+    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, ConsumedQueue, EventKinds,
+    EventPlace, EventWhat, Lane, MessageFilter, MessageId, NewBatch, Next, QueueKey, ReceiptFate,
+    RecordResults, SegmentAnswer, Tally, UnixMs,
 };
 use sms::class::Class;
 use sms::receipt::CarrierId;
@@ -34,6 +38,7 @@ pub async fn agrees(side: &mut impl Side, script: &[u32]) {
         now: NOW,
         ..Model::default()
     };
+    listening(side.store(), endpoint(1, ACCOUNT, EventKinds::ALL)).await;
     for (step, &number) in script.iter().enumerate() {
         let mut dice = Dice(number);
         let operation = dice.roll(16);
@@ -46,9 +51,9 @@ pub async fn agrees(side: &mut impl Side, script: &[u32]) {
             14 => model.expire(side, &mut dice).await,
             _ => side.crash().await,
         }
-        model
-            .compare(side, &format!("after step {step} (operation {operation})"))
-            .await;
+        let when = format!("after step {step} (operation {operation})");
+        model.compare(side, &when).await;
+        model.compare_telling(side, &when).await;
     }
 }
 
@@ -83,6 +88,25 @@ struct ModelMessage {
     carrier: CarrierNo,
     /// Carrier id and state of each segment.
     segments: Vec<(String, MessageState)>,
+    tally: Tally,
+}
+
+/// What a receipt says.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    state: ReceiptState,
+    error: &'static str,
+    at: UnixMs,
+}
+
+/// What is counted of a message, also after it was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ModelCount {
+    class: Class,
+    label: i64,
+    segments: u8,
+    state: MessageState,
+    error: &'static str,
 }
 
 #[derive(Default)]
@@ -96,8 +120,14 @@ struct Model {
     open: BTreeMap<AttemptId, (CarrierNo, Vec<MessageId>)>,
     /// Carrier ids in the order they were told.
     named: Vec<(CarrierNo, String, MessageId)>,
-    parked: Vec<(CarrierNo, String, ReceiptState)>,
+    parked: Vec<(CarrierNo, String, Heard)>,
+    counts: BTreeMap<MessageId, ModelCount>,
+    /// What has happened since events were last read, up to `told`.
+    happened: Vec<(UnixMs, EventWhat)>,
+    told: EventPlace,
 }
+
+const ERRORS: [&str; 3] = ["7", "000", "too long for an err field"];
 
 const CARRIERS: [CarrierNo; 2] = [CARRIER, CarrierNo(4)];
 /// So few that they come again, and so many that not each one does.
@@ -118,15 +148,25 @@ impl Model {
         for message in &mut new.messages {
             message.carrier = CARRIERS[dice.pick(2)];
             message.failure = dice.chance(6).then_some(412);
+            message.segments = 1 + u8::from(dice.chance(3));
         }
+        new.label = i64::from(dice.roll(2));
+        let label = new.label;
         let plan: Vec<_> = new
             .messages
             .iter()
-            .map(|message| (message.carrier, message.failure))
+            .map(|message| (message.carrier, message.failure, message.segments))
             .collect();
         let range = accepted(side.store(), request(self.now, vec![new])).await.batches[0];
         assert_eq!(range.count as usize, plan.len());
-        for (n, (carrier, failure)) in plan.into_iter().enumerate() {
+        self.happened.push((
+            self.now,
+            EventWhat::Accepted {
+                first: range.first,
+                count: range.count,
+            },
+        ));
+        for (n, (carrier, failure, segments)) in plan.into_iter().enumerate() {
             let id = range.first.plus(n as i64);
             let lane = Lane {
                 carrier,
@@ -146,8 +186,22 @@ impl Model {
                 attempt: None,
                 carrier,
                 segments: vec![],
+                tally: Tally {
+                    series: range.series,
+                    country: 1,
+                    segments,
+                },
             };
             self.messages.insert(id, message);
+            let count = ModelCount {
+                class,
+                label,
+                segments,
+                state: MessageState::Queued,
+                error: "",
+            };
+            self.counts.insert(id, count);
+            self.came_to(id, self.now, state, failure.map_or("", |_| "412"));
             match (failure, due) {
                 (Some(_), _) => {}
                 (None, Some(due)) if due > self.now => self.delayed.push((due, lane, id)),
@@ -227,7 +281,7 @@ impl Model {
                 answered_at: self.now,
                 answer: answer.clone(),
                 next,
-                tally: Tally::default(),
+                tally: self.messages[&id].tally,
             });
             expected.push(self.answered(id, attempt, carrier, &answer, next));
         }
@@ -307,27 +361,29 @@ impl Model {
                 MessageState::Queued
             }
         };
+        let state = message.state;
+        self.came_to(id, self.now, state, "");
         for name in &names {
             self.named.push((carrier, name.clone(), id));
         }
         for name in names {
             let (waited, rest) = std::mem::take(&mut self.parked)
                 .into_iter()
-                .partition(|(other, parked, _)| *other == carrier && *parked == name);
+                .partition(|(other, parked, ..)| *other == carrier && *parked == name);
             self.parked = rest;
-            let waited: Vec<(CarrierNo, String, ReceiptState)> = waited;
-            for (_, name, state) in waited {
-                self.apply(id, &name, state);
+            let waited: Vec<(CarrierNo, String, Heard)> = waited;
+            for (_, name, heard) in waited {
+                self.apply(id, &name, heard);
             }
         }
         self.messages[&id].state
     }
 
     /// What a receipt does to a message that has a segment of that name.
-    fn apply(&mut self, id: MessageId, name: &str, told: ReceiptState) -> ReceiptFate {
+    fn apply(&mut self, id: MessageId, name: &str, heard: Heard) -> ReceiptFate {
         let message = self.messages.get_mut(&id).expect("there");
         let was_final = message.state.is_final();
-        let told = told.message_state();
+        let told = heard.state.message_state();
         let waits = |(other, state): &&mut (String, MessageState)| other == name && state.may_become(told);
         let Some((_, state)) = message
             .segments
@@ -350,7 +406,9 @@ impl Model {
         let changed = message.state.may_become(together);
         if changed {
             message.state = together;
+            self.came_to(id, heard.at, together, heard.error);
         }
+        let message = &self.messages[&id];
         if was_final && !changed {
             ReceiptFate::Repeated { id }
         } else {
@@ -361,6 +419,25 @@ impl Model {
         }
     }
 
+    /// Counts a message where it is now, and tells so, unless it is where it was.
+    fn came_to(&mut self, id: MessageId, at: UnixMs, state: MessageState, error: &'static str) {
+        let waits = matches!(
+            state,
+            MessageState::Queued | MessageState::InFlight | MessageState::InDoubt
+        );
+        let state = if waits { MessageState::Queued } else { state };
+        let error = if state.is_final() { error } else { "" };
+        let count = self.counts.get_mut(&id).expect("counted");
+        if (count.state, count.error) == (state, error) {
+            return;
+        }
+        (count.state, count.error) = (state, error);
+        if !waits {
+            let error = error.into();
+            self.happened.push((at, EventWhat::Message { id, state, error }));
+        }
+    }
+
     async fn receive(&mut self, side: &mut impl Side, dice: &mut Dice) {
         let mut receipts = vec![];
         let mut expected = vec![];
@@ -368,11 +445,14 @@ impl Model {
             let carrier = CARRIERS[dice.pick(2)];
             let name = format!("c{}", dice.roll(CARRIER_IDS));
             let state = ReceiptState::ALL[dice.pick(ReceiptState::ALL.len())];
+            let error = ERRORS[dice.pick(ERRORS.len())];
+            let at = self.now;
+            let heard = Heard { state, error, at };
             receipts.push(CarrierReceipt {
                 carrier,
                 carrier_id: CarrierId::new(&name),
                 state,
-                error: "7".into(),
+                error: error.into(),
                 received_at: self.now,
             });
             // The newest that has this name now: a later attempt gives a message other names.
@@ -384,9 +464,9 @@ impl Model {
                     })
             });
             expected.push(match newest.map(|&(_, _, id)| id) {
-                Some(id) => self.apply(id, &name, state),
+                Some(id) => self.apply(id, &name, heard),
                 None => {
-                    self.parked.push((carrier, name, state));
+                    self.parked.push((carrier, name, heard));
                     ReceiptFate::Parked
                 }
             });
@@ -419,6 +499,37 @@ impl Model {
         while side.store().expire_messages(before).await.expect("expired") {}
         self.messages
             .retain(|&id, message| id >= before || !message.state.is_final());
+    }
+
+    /// The events that came since the last time, and the counters of all messages there ever were.
+    async fn compare_telling(&mut self, side: &impl Side, when: &str) {
+        let store = side.store();
+        let events = events_after(store, ACCOUNT, self.told, EventKinds::ALL).await;
+        assert!(events.is_sorted_by(|a, b| a.place < b.place), "{when}");
+        self.told = events.last().map_or(self.told, |event| event.place);
+        let seen: Vec<_> = events.into_iter().map(|event| (event.at, event.what)).collect();
+        assert_eq!(seen, std::mem::take(&mut self.happened), "{when}");
+
+        let mut known = BTreeMap::new();
+        for (id, count) in &self.counts {
+            let key = (
+                id.accepted_at().div_euclid(86_400_000) as i32,
+                count.class.as_u8(),
+                count.label,
+                count.state,
+                count.error.to_owned(),
+            );
+            let (messages, segments) = known.entry(key).or_insert((0, 0));
+            *messages += 1;
+            *segments += u64::from(count.segments);
+        }
+        let seen = counted(store, all_counters()).await.into_iter().map(|row| {
+            assert_eq!(row.country, 1, "{when}");
+            let (class, label) = (row.series.class.as_u8(), row.series.label);
+            let key = (row.day, class, label, row.state, row.error.into_string());
+            (key, (row.messages, row.segments))
+        });
+        assert_eq!(seen.collect::<BTreeMap<_, _>>(), known, "{when}");
     }
 
     async fn compare(&self, side: &impl Side, when: &str) {

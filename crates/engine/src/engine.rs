@@ -6,6 +6,7 @@ use crate::catalog::{CatalogError, Snapshot, Vault};
 use crate::clock::Clock;
 use crate::directory::DirectoryLimits;
 use crate::metrics::Metrics;
+use crate::notify::{self, Format, Notify, NotifyError};
 use crate::public_id::PublicIds;
 use crate::queue::{QueueLimits, Queues};
 use crate::recover;
@@ -14,7 +15,7 @@ use crate::schedule;
 use arc_swap::ArcSwap;
 use sms::segment::Reference;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::{AccountId, MessageFilter, MessageId, MessageView, Store, StoreError, TimelineEntry, UnixMs};
@@ -110,6 +111,10 @@ pub struct Engine {
     shared: Arc<Shared>,
     public_ids: PublicIds,
     carriers: Arc<Carriers>,
+    /// Fetches of events take turns.
+    pulling: tokio::sync::Mutex<()>,
+    /// Who tells events, once that was started.
+    notify: OnceLock<Notify>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -152,6 +157,7 @@ impl Engine {
             shared,
             public_ids,
             carriers,
+            pulling: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -170,6 +176,10 @@ impl Engine {
             return Err(AcceptError::Stopping);
         }
         accept::accept(&self.shared, submission, once, Reference::default(), None).await
+    }
+
+    pub(crate) fn pulling(&self) -> &tokio::sync::Mutex<()> {
+        &self.pulling
     }
 
     pub(crate) fn wake_tasks(&self) {

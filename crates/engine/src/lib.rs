@@ -20,6 +20,7 @@ pub mod manage;
 pub mod metrics;
 pub mod notify;
 pub mod public_id;
+mod pull;
 pub mod queue;
 mod receipt;
 mod recover;

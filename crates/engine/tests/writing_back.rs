@@ -115,3 +115,47 @@ async fn a_word_alone_unsubscribes_who_sends_it() {
     let again = house.send(PLAIN, &numbers(1)).await;
     assert_eq!(again.accepted(), 0, "who unsubscribed gets nothing more");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_are_fetched_are_given_once() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    let engine = &house.engine;
+    let keep = Duration::from_secs(72 * 3600);
+    assert!(engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().is_none());
+    let endpoint = Endpoint {
+        id: EndpointId(7),
+        account: ACCOUNT,
+        name: "pull".into(),
+        format: "pull".into(),
+        url: "".into(),
+        kinds: EventKinds::ENDED,
+        settings: serde_json::Value::Null,
+        sealed_secret: Vec::new(),
+        enabled: true,
+    };
+    house
+        .store
+        .change_catalog(vec![CatalogChange::PutEndpoint(endpoint)])
+        .await
+        .unwrap();
+    engine.reload_catalog().await.unwrap();
+    let outcome = house.send(PLAIN, &numbers(25)).await;
+    house
+        .until(&outcome, "ended", |message| message.state.is_final())
+        .await;
+    let mut fetched = Vec::new();
+    for expected in [10, 10, 5, 0] {
+        let tellings = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        assert_eq!(tellings.len(), expected);
+        fetched.extend(tellings.iter().filter_map(|telling| telling.event.what.message()));
+    }
+    fetched.sort_unstable();
+    let sent: Vec<_> = house
+        .session(&outcome)
+        .await
+        .iter()
+        .map(|message| message.id)
+        .collect();
+    assert_eq!(fetched, sent);
+}

@@ -3,7 +3,7 @@
 use engine::{MessageId, UnixMs};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
-use jiff::{Timestamp, ToSpan, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use std::ops::RangeInclusive;
 
 /// China Standard Time: the zone of both vendors' queries unless they say otherwise.
@@ -20,7 +20,8 @@ pub(crate) fn read(written: &str) -> Option<Date> {
 
 /// The day of a number of days since 1970-01-01; the nearest there is for numbers no calendar has.
 pub(crate) fn of_number(days: i32) -> Date {
-    Date::constant(1970, 1, 1).saturating_add(days.days())
+    // A span of so many days may not be made; a duration may.
+    Date::constant(1970, 1, 1).saturating_add(SignedDuration::from_hours(24 * i64::from(days)))
 }
 
 /// The day it is at `now`.
@@ -74,7 +75,7 @@ mod tests {
     fn days_are_counted_from_the_epoch() {
         assert_eq!(of_number(0), read_any("1970-01-01"));
         assert_eq!(of_number(20_779), read_any("2026-11-22"));
-        assert_eq!(of_number(i32::MAX), Date::MAX);
+        assert_eq!((of_number(i32::MAX), of_number(i32::MIN)), (Date::MAX, Date::MIN));
     }
 
     fn read_any(written: &str) -> Date {

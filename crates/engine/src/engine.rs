@@ -158,7 +158,31 @@ impl Engine {
             public_ids,
             carriers,
             pulling: tokio::sync::Mutex::default(),
+            notify: OnceLock::new(),
         }))
+    }
+
+    /// Begins to tell accounts their events: each endpoint of the catalog that has a URL and one of these formats.
+    /// On a thread of its own that gives way to all others.
+    ///
+    /// # Errors
+    /// When it was called before, or the thread cannot be had.
+    pub fn start_notify(
+        &self,
+        formats: Vec<Arc<dyn Format>>,
+        limits: notify::Limits,
+    ) -> Result<(), NotifyError> {
+        if self.notify.get().is_some() {
+            return Err(NotifyError::Started);
+        }
+        let shared = Arc::clone(&self.shared);
+        let notify = Notify::start(shared, self.public_ids.clone(), formats, limits)?;
+        // Of two callers at once, one loses: what it started ends when it is dropped here.
+        self.notify.set(notify).map_err(|_| NotifyError::Started)
+    }
+
+    pub(crate) fn notify(&self) -> Option<&Notify> {
+        self.notify.get()
     }
 
     /// Accepts what can be accepted of a submission. When this returns, it is on stable storage.
@@ -261,11 +285,16 @@ impl Engine {
         self.shared.stopping.load(Ordering::Acquire)
     }
 
-    /// Stops in order: nothing new is accepted or taken, windows drain for at most `grace`, results are recorded,
-    /// sessions unbind, the store closes.
+    /// Stops in order: nothing new is accepted, taken or told, windows and calls to endpoints drain for at most `grace`,
+    /// results are recorded, sessions unbind, the store closes.
     pub async fn stop(&self, grace: Duration) -> Result<(), StoreError> {
         self.shared.stopping.store(true, Ordering::Release);
-        self.carriers.drain(grace).await;
+        let stop_notify = async {
+            if let Some(notify) = self.notify.get() {
+                notify.stop(grace).await;
+            }
+        };
+        tokio::join!(self.carriers.drain(grace), stop_notify);
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         if tokio::time::timeout(grace, self.shared.tasks.wait())

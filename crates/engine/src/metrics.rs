@@ -36,6 +36,8 @@ pub struct Metrics {
     pub full: Family<LimitLabel, Counter>,
     /// From accepted to given to a carrier, in seconds.
     pub accept_to_submit: Family<ClassLabel, Histogram, fn() -> Histogram>,
+    /// Of telling events.
+    pub notify: crate::notify::NotifyMetrics,
 }
 
 /// By dialect.
@@ -120,6 +122,7 @@ impl Default for Metrics {
             accept_to_submit: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 2.0, 18))
             }),
+            notify: crate::notify::NotifyMetrics::default(),
         }
     }
 }
@@ -170,6 +173,7 @@ impl Metrics {
             Unit::Seconds,
             self.accept_to_submit.clone(),
         );
+        self.notify.register(registry);
     }
 
     /// The label of a carrier.

@@ -5,9 +5,9 @@
 
 use crate::catalog::EndpointEntry;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use store::{Event, Inbound, MessageView, Signature, Template, UnixMs};
-use std::sync::Arc;
 
 /// One form of calls. The name is what [`store::Endpoint::format`] holds.
 pub trait Format: Send + Sync + 'static {
@@ -25,11 +25,19 @@ pub trait Format: Send + Sync + 'static {
 
     /// The calls that tell these events, in order. An event that this form has no words for is in none of them: it is
     /// told by being passed over. `tellings` has at most [`Format::events_max`] entries for one call; an event may
-    /// also need several calls (an accepted batch of many numbers), which are then made in order.
+    /// also need several calls (an accepted batch of many numbers), which are then made in order. When one of them
+    /// fails, all of them are made again later. A batch of more than a thousand messages comes in pieces of a
+    /// thousand: events with the same place, each with the range it is about.
     fn calls(&self, endpoint: &EndpointEntry, tellings: &[Telling], stamp: &Stamp) -> Vec<Call>;
 
     /// Whether an answer says that the call was taken. `body` is cut at 64 KiB.
     fn is_taken(&self, status: u16, body: &[u8]) -> bool;
+
+    /// Whether an answer says that the endpoint wants no more calls at all: it is paused until somebody resumes it.
+    fn is_gone(&self, status: u16, body: &[u8]) -> bool {
+        let _ = (status, body);
+        false
+    }
 
     /// Longest time for a call, from connecting to the end of the answer.
     fn time_max(&self) -> Duration;

@@ -1,0 +1,120 @@
+//! What is counted of telling. No label carries a URL, a number or a secret.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use store::EndpointId;
+
+/// Counters of telling.
+#[derive(Debug, Clone)]
+pub struct NotifyMetrics {
+    /// Calls by what came of them.
+    pub calls: Family<CallLabel, Counter>,
+    /// How long calls took.
+    pub call_seconds: Family<FormatLabel, Histogram, fn() -> Histogram>,
+    /// Seconds since the oldest event that an endpoint has not been told; 0 for none.
+    pub behind_seconds: Family<EndpointLabel, Gauge>,
+    /// Calls put aside to be tried again.
+    pub waiting: Family<EndpointLabel, Gauge>,
+    /// 1 for an endpoint that is paused.
+    pub paused: Family<EndpointLabel, Gauge>,
+    /// Calls given up on since the start.
+    pub given_up: Family<FormatLabel, Counter>,
+}
+
+/// By format and outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabel {
+    /// The format's name.
+    pub format: &'static str,
+    /// `taken`, `refused`, `unreachable`, `timeout`, `broken`, `forbidden` or `unsendable`.
+    pub outcome: &'static str,
+}
+
+/// By format.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FormatLabel {
+    /// Its name.
+    pub format: &'static str,
+}
+
+/// By endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EndpointLabel {
+    /// Its id.
+    pub endpoint: u32,
+}
+
+impl Default for NotifyMetrics {
+    fn default() -> Self {
+        Self {
+            calls: Family::default(),
+            call_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.002, 2.0, 15))
+            }),
+            behind_seconds: Family::default(),
+            waiting: Family::default(),
+            paused: Family::default(),
+            given_up: Family::default(),
+        }
+    }
+}
+
+impl NotifyMetrics {
+    /// Makes all of them known to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("notify");
+        registry.register(
+            "calls",
+            "Calls to endpoints by what came of them",
+            self.calls.clone(),
+        );
+        registry.register_with_unit(
+            "call",
+            "How long calls to endpoints took",
+            Unit::Seconds,
+            self.call_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "behind",
+            "Since the oldest event an endpoint has not been told",
+            Unit::Seconds,
+            self.behind_seconds.clone(),
+        );
+        registry.register(
+            "waiting_calls",
+            "Calls put aside to be tried again",
+            self.waiting.clone(),
+        );
+        registry.register("paused", "Whether an endpoint is paused", self.paused.clone());
+        registry.register("given_up", "Calls given up on", self.given_up.clone());
+    }
+
+    /// The gauges of an endpoint.
+    pub(super) fn gauges(&self, endpoint: EndpointId) -> Gauges {
+        let label = EndpointLabel { endpoint: endpoint.0 };
+        Gauges {
+            behind_seconds: self.behind_seconds.get_or_create(&label).clone(),
+            waiting: self.waiting.get_or_create(&label).clone(),
+            paused: self.paused.get_or_create(&label).clone(),
+        }
+    }
+
+    /// An endpoint is no longer called.
+    pub(super) fn forget(&self, endpoint: EndpointId) {
+        let label = EndpointLabel { endpoint: endpoint.0 };
+        self.behind_seconds.remove(&label);
+        self.waiting.remove(&label);
+        self.paused.remove(&label);
+    }
+}
+
+/// See [`NotifyMetrics::gauges`].
+pub(super) struct Gauges {
+    pub(super) behind_seconds: Gauge,
+    pub(super) waiting: Gauge,
+    pub(super) paused: Gauge,
+}

@@ -1,0 +1,402 @@
+//! Where the workers are: a thread of their own, with what they share, and the one that hires and dismisses them as
+//! the catalog changes.
+
+use super::egress::Egress;
+use super::metrics::NotifyMetrics;
+use super::operate::{Change, ChangeReply};
+use super::worker::{self, Order};
+use super::{Format, Limits, NotifyError, OperateError, Stamp};
+use crate::catalog::{EndpointEntry, Snapshot};
+use crate::engine::Shared;
+use crate::public_id::PublicIds;
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use store::{AccountId, EndpointId, Store, StoreError, UnixMs};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_util::sync::CancellationToken;
+
+/// How often the catalog in memory is compared with what is being done.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Until a worker that died is replaced.
+const REPLACE_AFTER: Duration = Duration::from_secs(1);
+/// Orders of operators that wait.
+const ORDERS_MAX: usize = 64;
+/// The scheduling priority of the thread: the least there is. Telling takes what sending leaves.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 19;
+
+/// What the workers share.
+pub(super) struct Office {
+    shared: Arc<Shared>,
+    formats: HashMap<&'static str, Arc<dyn Format>>,
+    limits: Limits,
+    egress: Egress,
+    public_ids: Arc<PublicIds>,
+    /// Calls under way beyond one of each endpoint.
+    calls: Arc<AtomicUsize>,
+}
+
+/// The right to one more call; given back when dropped.
+pub(super) struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Office {
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    pub(super) fn catalog(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.shared.catalog.load()
+    }
+
+    pub(super) fn now(&self) -> UnixMs {
+        self.shared.clock.now()
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    pub(super) fn metrics(&self) -> &NotifyMetrics {
+        &self.shared.metrics.notify
+    }
+
+    pub(super) fn format(&self, name: &str) -> Option<&Arc<dyn Format>> {
+        self.formats.get(name)
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp {
+            now: self.now(),
+            random: rand::random(),
+            public_ids: Arc::clone(&self.public_ids),
+        }
+    }
+
+    /// One more call of an endpoint that has one under way already.
+    pub(super) fn permit(&self) -> Option<Permit> {
+        let calls_max = self.limits.calls_max;
+        self.calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| {
+                (calls < calls_max).then_some(calls + 1)
+            })
+            .ok()
+            .map(|_| Permit(Arc::clone(&self.calls)))
+    }
+}
+
+/// Whom to wake when an account has new events. Written by the office, read on the store's own thread.
+#[derive(Default)]
+struct Bells(Mutex<HashMap<AccountId, Vec<Arc<tokio::sync::Notify>>>>);
+
+impl Bells {
+    fn ring(&self, accounts: &[AccountId]) {
+        let bells = self.0.lock();
+        for bell in accounts.iter().filter_map(|account| bells.get(account)).flatten() {
+            bell.notify_one();
+        }
+    }
+}
+
+enum Errand {
+    Change(EndpointId, Change, ChangeReply),
+    Stop(oneshot::Sender<()>),
+}
+
+/// The office as the engine holds it. Dropped without [`Notify::stop`], it leaves everything as a kill would.
+pub(crate) struct Notify {
+    office: Arc<Office>,
+    errands: mpsc::Sender<Errand>,
+    cancel: CancellationToken,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Notify {
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        public_ids: PublicIds,
+        formats: Vec<Arc<dyn Format>>,
+        limits: Limits,
+    ) -> Result<Self, NotifyError> {
+        let limits = limits.clamped();
+        let authorities = match &limits.ca_file {
+            Some(file) => CertificateDer::pem_file_iter(file)
+                .and_then(Iterator::collect)
+                .map_err(|error| NotifyError::Authorities(error.to_string()))?,
+            None => Vec::new(),
+        };
+        let office = Arc::new(Office {
+            formats: formats
+                .into_iter()
+                .map(|format| (format.name(), format))
+                .collect(),
+            egress: Egress::new(&limits.allow, &authorities, limits.request_bytes_max),
+            limits,
+            public_ids: Arc::new(public_ids),
+            calls: Arc::default(),
+            shared,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("notify-lookup")
+            .build()
+            .map_err(NotifyError::Thread)?;
+        let (errands, received) = mpsc::channel(ORDERS_MAX);
+        let cancel = CancellationToken::new();
+        let (staff, ended) = (Arc::clone(&office), cancel.clone());
+        let thread = std::thread::Builder::new()
+            .name("notify".into())
+            .spawn(move || {
+                give_way();
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = ended.cancelled() => {}
+                        () = manage(staff, received) => {}
+                    }
+                });
+                // A lookup that hangs is left to itself.
+                runtime.shutdown_background();
+            })
+            .map_err(NotifyError::Thread)?;
+        Ok(Self {
+            office,
+            errands,
+            cancel,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(super) fn office(&self) -> &Arc<Office> {
+        &self.office
+    }
+
+    /// Changes how an endpoint stands: by its worker when it has one, as nobody else may then.
+    pub(super) async fn change(&self, endpoint: EndpointId, change: Change) -> Result<u64, OperateError> {
+        let (reply, done) = oneshot::channel();
+        let errand = Errand::Change(endpoint, change, reply);
+        let sent = self.errands.send(errand).await;
+        match sent {
+            Ok(()) => done.await.unwrap_or(Err(StoreError::Closed.into())),
+            Err(_) => Err(StoreError::Closed.into()),
+        }
+    }
+
+    /// Waits for the calls under way, for at most `grace`, and records them.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        let (reply, done) = oneshot::channel();
+        let asked = self.errands.send(Errand::Stop(reply)).await.is_ok();
+        if asked && tokio::time::timeout(grace, done).await.is_err() {
+            tracing::warn!(
+                "some calls to endpoints did not end within the grace of {grace:?}; they are made again"
+            );
+        }
+        self.cancel.cancel();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            // It ends now that it is told to; joined elsewhere all the same, as joining blocks.
+            let joined = tokio::task::spawn_blocking(move || thread.join());
+            if !matches!(joined.await, Ok(Ok(()))) {
+                tracing::error!("the thread that calls endpoints had died");
+            }
+        }
+    }
+}
+
+impl Drop for Notify {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Lets every other thread go first.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        let own = rustix::thread::gettid();
+        // Where it is not allowed, calls are made all the same.
+        if let Err(error) = rustix::process::setpriority_process(Some(own), NICE) {
+            tracing::debug!(%error, "the thread that calls endpoints keeps its priority");
+        }
+    }
+}
+
+/// A worker as it was hired.
+struct Hired {
+    entry: Arc<EndpointEntry>,
+    orders: mpsc::Sender<Order>,
+    bell: Arc<tokio::sync::Notify>,
+    /// It was told to end, and finishes what is under way.
+    leaving: bool,
+}
+
+struct Staff {
+    office: Arc<Office>,
+    workers: HashMap<EndpointId, Hired>,
+    tasks: JoinSet<()>,
+    endpoints: HashMap<tokio::task::Id, EndpointId>,
+    bells: Arc<Bells>,
+    /// The catalog that is followed; `None` when it is to be looked at anew.
+    version: Option<u64>,
+}
+
+/// Follows the catalog and passes orders on, until it is told to stop.
+async fn manage(office: Arc<Office>, mut errands: mpsc::Receiver<Errand>) {
+    let bells = Arc::new(Bells::default());
+    let rung = Arc::clone(&bells);
+    office
+        .store()
+        .on_events(Box::new(move |accounts| rung.ring(accounts)));
+    let mut staff = Staff {
+        office,
+        workers: HashMap::new(),
+        tasks: JoinSet::new(),
+        endpoints: HashMap::new(),
+        bells,
+        version: None,
+    };
+    let stopped = loop {
+        staff.follow().await;
+        tokio::select! {
+            errand = errands.recv() => match errand {
+                Some(Errand::Change(endpoint, change, reply)) => staff.pass(endpoint, change, reply).await,
+                Some(Errand::Stop(reply)) => break Some(reply),
+                None => break None,
+            },
+            Some(ended) = staff.tasks.join_next_with_id() => staff.ended(ended).await,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    };
+    for hired in staff.workers.values() {
+        let _ = hired.orders.send(Order::End).await;
+    }
+    while staff.tasks.join_next().await.is_some() {}
+    if let Some(stopped) = stopped {
+        let _ = stopped.send(());
+    }
+}
+
+impl Staff {
+    /// Makes the workers what the catalog says.
+    async fn follow(&mut self) {
+        let catalog = Arc::clone(&self.office.catalog());
+        if self.version == Some(catalog.version()) {
+            return;
+        }
+        let mut wanted = HashMap::new();
+        for entry in catalog.endpoints() {
+            let endpoint = &entry.endpoint;
+            if !endpoint.enabled || endpoint.url.is_empty() {
+                continue;
+            }
+            match self.office.format(&endpoint.format) {
+                Some(format) => drop(wanted.insert(endpoint.id, (Arc::clone(entry), Arc::clone(format)))),
+                None => tracing::warn!(
+                    endpoint = endpoint.id.0,
+                    format = %endpoint.format,
+                    "nobody knows the endpoint's format: it is not called"
+                ),
+            }
+        }
+        for (id, hired) in &mut self.workers {
+            if !wanted.contains_key(id) && !hired.leaving {
+                hired.leaving = true;
+                let _ = hired.orders.send(Order::End).await;
+            }
+        }
+        for (id, (entry, format)) in wanted {
+            match self.workers.get_mut(&id) {
+                // Looked at again when it has gone: two must not work for one endpoint.
+                Some(hired) if hired.leaving || same(&hired.entry, &entry) => {}
+                Some(hired) => {
+                    hired.entry = Arc::clone(&entry);
+                    let _ = hired.orders.send(Order::Replace(entry, format)).await;
+                }
+                None => self.hire(id, entry, format),
+            }
+        }
+        let mut bells: HashMap<AccountId, Vec<_>> = HashMap::new();
+        for hired in self.workers.values() {
+            let of_account = bells.entry(hired.entry.endpoint.account).or_default();
+            of_account.push(Arc::clone(&hired.bell));
+            // What happened before the bell was there.
+            hired.bell.notify_one();
+        }
+        *self.bells.0.lock() = bells;
+        self.version = Some(catalog.version());
+    }
+
+    fn hire(&mut self, id: EndpointId, entry: Arc<EndpointEntry>, format: Arc<dyn Format>) {
+        let (orders, received) = mpsc::channel(ORDERS_MAX);
+        let bell = Arc::new(tokio::sync::Notify::new());
+        let office = Arc::clone(&self.office);
+        let work = worker::run(office, Arc::clone(&entry), format, received, Arc::clone(&bell));
+        self.endpoints.insert(self.tasks.spawn(work).id(), id);
+        let hired = Hired {
+            entry,
+            orders,
+            bell,
+            leaving: false,
+        };
+        self.workers.insert(id, hired);
+    }
+
+    /// Has an operator's change made by who works for the endpoint; by oneself when nobody does.
+    async fn pass(&mut self, endpoint: EndpointId, change: Change, reply: ChangeReply) {
+        match self.workers.get(&endpoint) {
+            Some(hired) => {
+                if let Err(refused) = hired.orders.try_send(Order::Change(change, reply))
+                    && let Order::Change(_, reply) = refused.into_inner()
+                {
+                    let _ = reply.send(Err(OperateError::Busy));
+                }
+            }
+            None => {
+                let _ = reply.send(change.make(&self.office, endpoint).await);
+            }
+        }
+    }
+
+    async fn ended(&mut self, ended: Result<(tokio::task::Id, ()), JoinError>) {
+        let (id, died) = match ended {
+            Ok((id, ())) => (id, false),
+            Err(error) => (error.id(), true),
+        };
+        let Some(endpoint) = self.endpoints.remove(&id) else {
+            return;
+        };
+        let left = self.workers.remove(&endpoint).is_some_and(|hired| hired.leaving);
+        if died {
+            tracing::error!(
+                endpoint = endpoint.0,
+                "the endpoint's worker died; another takes its place"
+            );
+            tokio::time::sleep(REPLACE_AFTER).await;
+        }
+        // It may be wanted again by now. One that ended by itself had no store any more.
+        if left || died {
+            self.version = None;
+        }
+    }
+}
+
+/// Whether nothing about an endpoint has changed.
+fn same(a: &EndpointEntry, b: &EndpointEntry) -> bool {
+    a.endpoint == b.endpoint && a.secret.expose_secret() == b.secret.expose_secret()
+}

@@ -1,0 +1,177 @@
+//! Calls put aside, as far as memory must know them: when each is due, and which ones stand behind which.
+//!
+//! The calls of a message are made in the order of their numbers, so each message has a queue of them, and only a call
+//! that stands first in all its queues may be made. What the calls tell stays in the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use store::{Event, EventWhat, MessageId, Redelivery, UnixMs};
+
+/// Calls of one endpoint that are to be tried again.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    calls: BTreeMap<i64, Call>,
+    queues: HashMap<MessageId, VecDeque<i64>>,
+    /// By due time: those that stand first in all their queues and are not under way.
+    ready: BTreeSet<(UnixMs, i64)>,
+    events: usize,
+}
+
+#[derive(Debug)]
+struct Call {
+    due: UnixMs,
+    tries: u16,
+    first_tried_at: UnixMs,
+    events: usize,
+    messages: Box<[MessageId]>,
+    /// In how many of its queues another stands before it.
+    behind: usize,
+    /// Failed while the endpoint took nothing at all, and now it does again.
+    urgent: bool,
+}
+
+/// A call that is made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Again {
+    pub(super) no: i64,
+    /// Calls made before.
+    pub(super) tries: u16,
+}
+
+/// The messages that events are about, each once.
+pub(super) fn messages_of(events: &[Event]) -> Box<[MessageId]> {
+    let mut messages: Vec<MessageId> = events.iter().filter_map(|event| event.what.message()).collect();
+    messages.sort_unstable();
+    messages.dedup();
+    messages.into()
+}
+
+/// What an event weighs: a batch as much as its messages.
+pub(super) fn weight(event: &Event) -> usize {
+    match event.what {
+        EventWhat::Accepted { count, .. } => usize::try_from(count).unwrap_or(usize::MAX).max(1),
+        _ => 1,
+    }
+}
+
+impl Waiting {
+    /// Another call, with a number above all others.
+    pub(super) fn add(&mut self, row: &Redelivery) {
+        let messages = messages_of(&row.events);
+        let mut behind = 0;
+        for message in &messages {
+            let queue = self.queues.entry(*message).or_default();
+            behind += usize::from(!queue.is_empty());
+            queue.push_back(row.no);
+        }
+        let call = Call {
+            due: row.due,
+            tries: row.tries,
+            first_tried_at: row.first_tried_at,
+            events: row.events.len(),
+            messages,
+            behind,
+            urgent: false,
+        };
+        if behind == 0 {
+            self.ready.insert((call.due, row.no));
+        }
+        self.events += call.events;
+        self.calls.insert(row.no, call);
+    }
+
+    /// Whether a call about this message waits or is under way.
+    pub(super) fn has(&self, message: MessageId) -> bool {
+        self.queues.contains_key(&message)
+    }
+
+    /// Events in all calls.
+    pub(super) fn events(&self) -> usize {
+        self.events
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// When the next call is due.
+    pub(super) fn next_due(&self) -> Option<UnixMs> {
+        self.ready.first().map(|(due, _)| *due)
+    }
+
+    /// Whether a call is due, and if so, whether it goes before everything else.
+    pub(super) fn due(&self, now: UnixMs) -> Option<bool> {
+        let (due, no) = self.ready.first()?;
+        (*due <= now).then(|| self.calls.get(no).is_some_and(|call| call.urgent))
+    }
+
+    /// Takes the call due longest.
+    pub(super) fn take_due(&mut self, now: UnixMs) -> Option<Again> {
+        let (due, no) = *self.ready.first()?;
+        if due > now {
+            return None;
+        }
+        self.take(due, no)
+    }
+
+    /// Takes the call with the next number after `after`, due or not, from the start again when there is none.
+    pub(super) fn take_next(&mut self, after: i64) -> Option<Again> {
+        let next = |all: &mut dyn Iterator<Item = &(UnixMs, i64)>| all.copied().min_by_key(|(_, no)| *no);
+        let (due, no) = next(&mut self.ready.iter().filter(|(_, no)| *no > after))
+            .or_else(|| next(&mut self.ready.iter()))?;
+        self.take(due, no)
+    }
+
+    fn take(&mut self, due: UnixMs, no: i64) -> Option<Again> {
+        self.ready.remove(&(due, no));
+        let tries = self.calls.get(&no)?.tries;
+        Some(Again { no, tries })
+    }
+
+    /// A call that was taken is to be made again.
+    pub(super) fn put_back(&mut self, no: i64, tries: u16, due: UnixMs) {
+        if let Some(call) = self.calls.get_mut(&no) {
+            (call.tries, call.due, call.urgent) = (tries, due, false);
+            self.ready.insert((due, no));
+        }
+    }
+
+    /// A call that was taken is over; those behind it move up.
+    pub(super) fn remove(&mut self, no: i64) {
+        let Some(call) = self.calls.remove(&no) else {
+            return;
+        };
+        self.events -= call.events;
+        for message in &call.messages {
+            let Some(queue) = self.queues.get_mut(message) else {
+                continue;
+            };
+            debug_assert_eq!(queue.front(), Some(&no), "only who stands first is ever taken");
+            queue.retain(|other| *other != no);
+            let Some(first) = queue.front() else {
+                self.queues.remove(message);
+                continue;
+            };
+            if let Some(next) = self.calls.get_mut(first) {
+                next.behind -= 1;
+                if next.behind == 0 {
+                    self.ready.insert((next.due, *first));
+                }
+            }
+        }
+    }
+
+    /// Makes due at once what was first tried at `since` or later: that it failed said nothing about it.
+    pub(super) fn hurry(&mut self, since: UnixMs, now: UnixMs) {
+        for (no, call) in &mut self.calls {
+            if call.first_tried_at < since {
+                continue;
+            }
+            call.urgent = true;
+            let due = call.due.min(now);
+            if self.ready.remove(&(call.due, *no)) {
+                self.ready.insert((due, *no));
+            }
+            call.due = due;
+        }
+    }
+}

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use store::conformance::given::{
-    ACCOUNT, CARRIER, LANE, NOW, batch, everything, once, receipt, request, result, taken_as, waiting,
+    ACCOUNT, CARRIER, LANE, NOW, all_counters, batch, counted, endpoint, events_after, everything, listening,
+    once, receipt, request, result, taken_as, waiting,
 };
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{
-    AcceptCommand, Accepted, Answer, AttemptStart, ConsumedQueue, MessageId, MessageView, NewIdempotency,
-    Next, ReceiptFate, RecordResults, Store,
+    AcceptCommand, Accepted, Answer, AttemptOutcome, AttemptStart, ConsumedQueue, EventKinds, EventPlace,
+    EventWhat, MessageId, MessageView, NewIdempotency, Next, ReceiptFate, RecordResults, Store, Tally,
 };
 
 /// Where the child finds its store; without it the child's test does nothing.
@@ -50,6 +51,7 @@ fn tell(line: &str) {
 async fn child_that_is_killed() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let store = Arc::new(SqliteStore::open(Path::new(&path), Mode::Serve, config()).unwrap());
+    listening(&*store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
     let process = std::process::id();
     let lives = (0..6).map(|life| {
         let store = Arc::clone(&store);
@@ -91,8 +93,14 @@ async fn live(store: &dyn Store, key: &str) {
     };
     let attempt = store.begin_attempts(vec![start]).await.unwrap()[0];
     tell(&format!("begun {first} {key}"));
-    let outcomes = ids.iter().map(|&id| {
-        result(
+    let tally = Tally {
+        series: outcome.batches[0].series,
+        country: 1,
+        segments: 1,
+    };
+    let outcomes = ids.iter().map(|&id| AttemptOutcome {
+        tally,
+        ..result(
             id,
             attempt,
             NOW,
@@ -228,6 +236,7 @@ async fn check(store: &dyn Store, known: &BTreeMap<MessageId, (u8, String)>) {
         (queued.len() as u64, open.len() as u64)
     );
 
+    check_telling(store, &views).await;
     for (first, (step, key)) in known {
         let batch = batches
             .get(first)
@@ -255,6 +264,42 @@ async fn check(store: &dyn Store, known: &BTreeMap<MessageId, (u8, String)>) {
             Accepted::New(_) => panic!("request {key} was forgotten"),
         }
     }
+}
+
+/// Each step is told once, and counted, exactly if it is there.
+async fn check_telling(store: &dyn Store, views: &[MessageView]) {
+    let mut told: BTreeMap<MessageId, Vec<MessageState>> = BTreeMap::new();
+    for event in events_after(store, ACCOUNT, EventPlace::default(), EventKinds::ALL).await {
+        match event.what {
+            EventWhat::Accepted { first, count } => {
+                assert_eq!(u64::from(count), BATCH);
+                for n in 0..i64::from(count) {
+                    assert_eq!(told.insert(first.plus(n), vec![]), None);
+                }
+            }
+            EventWhat::Message { id, state, .. } => told.get_mut(&id).unwrap().push(state),
+            other => panic!("{other:?}"),
+        }
+    }
+    let states = |state| match state {
+        MessageState::Submitted => vec![MessageState::Submitted],
+        MessageState::Delivered => vec![MessageState::Submitted, MessageState::Delivered],
+        _ => vec![],
+    };
+    let expected: BTreeMap<_, _> = views.iter().map(|view| (view.id, states(view.state))).collect();
+    assert_eq!(told, expected);
+
+    let mut counts = BTreeMap::new();
+    for view in views {
+        let state = match view.state {
+            MessageState::InFlight => MessageState::Queued,
+            state => state,
+        };
+        *counts.entry(state).or_insert(0) += 1;
+    }
+    let rows = counted(store, all_counters()).await;
+    let rows: BTreeMap<_, _> = rows.iter().map(|row| (row.state, row.messages)).collect();
+    assert_eq!(rows, counts);
 }
 
 fn batch_of_one() -> store::NewBatch {

@@ -13,6 +13,7 @@
 
 pub mod accepting;
 pub mod cataloguing;
+pub mod counting;
 pub mod expiring;
 pub mod given;
 pub mod listing;
@@ -23,6 +24,7 @@ pub mod recording;
 pub mod sending;
 pub mod surviving;
 pub mod tasking;
+pub mod telling;
 pub mod writing_back;
 
 use crate::Store;
@@ -130,6 +132,37 @@ macro_rules! conformance_tests {
                 a_part_that_cannot_be_is_told_as_it_is,
                 parts_that_never_come_are_given_up,
                 a_reply_belongs_to_the_newest_message,
+            ],
+            telling: [
+                each_step_of_a_life_is_told,
+                only_what_counts_is_told,
+                messages_that_fail_at_once_are_told,
+                a_parked_receipt_is_told_after_its_answer,
+                segments_are_told_as_their_message,
+                only_what_an_endpoint_wants_is_logged,
+                events_go_with_the_command_that_failed,
+                events_survive_a_crash,
+                events_are_read_in_portions,
+                a_replay_begins_at_a_time,
+                an_endpoint_begins_at_the_end,
+                what_a_worker_did_is_kept,
+                calls_put_aside_come_when_they_are_due,
+                old_events_go_when_they_were_told,
+                places_are_never_given_twice,
+                calls_given_up_on_are_forgotten_in_time,
+                a_listener_is_woken_with_the_accounts,
+            ],
+            counting: [
+                a_message_is_counted_where_it_is,
+                the_same_series_has_the_same_number,
+                a_message_that_fails_at_once_is_counted,
+                counts_go_with_the_command_that_failed,
+                errors_are_told_apart_up_to_a_bound,
+                counters_are_found_by_what_the_filter_names,
+                old_counters_are_forgotten,
+                counters_outlive_their_messages,
+                counters_equal_a_recount,
+                a_message_without_a_tally_is_not_counted,
             ],
             surviving: [
                 everything_answered_survives_a_crash,

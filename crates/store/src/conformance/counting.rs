@@ -1,0 +1,492 @@
+//! Counters: every message in one column, and a column for every message.
+
+use super::Side;
+use super::given::{
+    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, all_counters, batch, begun, counted, everything,
+    ids, receipt, received, recorded, request, result, seen, submitted, taken_as, waiting,
+};
+use crate::{
+    AcceptCommand, AccountId, Answer, AttemptOutcome, CarrierReceipt, Dialect, MessageFilter, MessageId,
+    MessageView, NewBatch, Next, RecordResults, SeriesNo, Statistic, StatisticsFilter, Store, Tally,
+};
+use sms::class::{Class, Kind};
+use sms::phone::Msisdn;
+use sms::state::{MessageState, ReceiptState};
+use std::collections::BTreeMap;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// State, error and how many.
+fn columns(rows: &[Statistic]) -> Vec<(MessageState, &str, u64)> {
+    rows.iter()
+        .map(|row| (row.state, &*row.error, row.messages))
+        .collect()
+}
+
+/// What the counters have to be, from the messages themselves.
+async fn recounted(store: &dyn Store) -> BTreeMap<(SeriesNo, u16, MessageState, String), (u64, u64)> {
+    let range = MessageId(0)..=MessageId(i64::MAX);
+    let filter = MessageFilter {
+        limit: 100_000,
+        ..everything()
+    };
+    let (views, _) = store.find(ACCOUNT, range, filter).await.expect("found");
+    let mut counts = BTreeMap::new();
+    for view in views {
+        let (state, error) = match view.state {
+            MessageState::Queued | MessageState::InFlight | MessageState::InDoubt => {
+                (MessageState::Queued, String::new())
+            }
+            MessageState::Submitted => (view.state, String::new()),
+            _ => (view.state, view.error.to_string()),
+        };
+        let country = view.msisdn.country_code().unwrap_or(0);
+        let count = counts
+            .entry((view.batch.series, country, state, error))
+            .or_insert((0, 0));
+        count.0 += 1;
+        count.1 += u64::from(view.segments);
+    }
+    counts
+}
+
+/// The same from the counters; the series by what they stand for.
+async fn as_counted(
+    store: &dyn Store,
+    series: &[SeriesNo],
+) -> BTreeMap<(SeriesNo, u16, MessageState, String), (u64, u64)> {
+    let rows = counted(store, all_counters()).await;
+    let key = |row: &Statistic| {
+        let label = usize::try_from(row.series.label).expect("small");
+        (series[label], row.country, row.state, row.error.to_string())
+    };
+    rows.iter()
+        .map(|row| (key(row), (row.messages, row.segments)))
+        .collect()
+}
+
+/// Each message is counted where it is, with its segments and its country.
+pub async fn a_message_is_counted_where_it_is(side: &mut impl Side) {
+    let store = side.store();
+    let mut new = batch(0..4);
+    new.messages[0].segments = 3;
+    new.messages[3].msisdn = Msisdn::from_u64(447_700_900_123).expect("a number");
+    accepted(store, request(NOW, vec![new])).await;
+    let rows = counted(store, all_counters()).await;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.country, row.state, row.messages, row.segments))
+        .collect();
+    assert_eq!(
+        told,
+        [(1, MessageState::Queued, 3, 5), (44, MessageState::Queued, 1, 1)]
+    );
+    let series = &rows[0].series;
+    assert_eq!((series.account, &*series.user), (ACCOUNT, ""));
+    assert_eq!((series.class, series.kind), (Class::Notice, Kind::Text));
+    assert_eq!((series.template, series.label), (42, 0));
+    assert_eq!(series.dialect, Dialect::UspeedoRest);
+    assert_eq!(i64::from(rows[0].day), NOW / 86_400_000);
+
+    submitted(store, NOW, "id").await;
+    let coded = |carrier_id, state, error: &str| CarrierReceipt {
+        error: error.into(),
+        ..receipt(carrier_id, state, NOW + 50)
+    };
+    received(store, coded("id0", ReceiptState::Delivered, "000")).await;
+    received(store, coded("id1", ReceiptState::Unknown, "9")).await;
+    received(store, coded("id2", ReceiptState::Rejected, "44")).await;
+    let rows = counted(store, all_counters()).await;
+    let expected = [
+        (MessageState::Delivered, "000", 1),
+        (MessageState::Rejected, "44", 1),
+        (MessageState::Unknown, "9", 1),
+        (MessageState::Submitted, "", 1),
+    ];
+    assert_eq!(columns(&rows), expected);
+    assert_eq!((rows[0].segments, rows[1].segments), (3, 1));
+
+    received(store, coded("id1", ReceiptState::Delivered, "")).await;
+    received(store, coded("id1", ReceiptState::Delivered, "")).await;
+    let expected = [
+        (MessageState::Delivered, "", 1),
+        (MessageState::Delivered, "000", 1),
+        (MessageState::Rejected, "44", 1),
+        (MessageState::Submitted, "", 1),
+    ];
+    assert_eq!(columns(&counted(store, all_counters()).await), expected);
+}
+
+/// What is common to batches has one number, for the accept, the queue and the messages alike.
+pub async fn the_same_series_has_the_same_number(side: &mut impl Side) {
+    let store = side.store();
+    let accept = async |store: &dyn Store, user: &str, template: i64| {
+        let new = NewBatch {
+            template,
+            ..batch(0..1)
+        };
+        let command = AcceptCommand {
+            user: user.into(),
+            ..request(NOW, vec![new])
+        };
+        accepted(store, command).await.batches[0]
+    };
+    let first = accept(store, "anna", 1).await;
+    let same = accept(store, "anna", 1).await;
+    let others = [accept(store, "ben", 1).await, accept(store, "anna", 2).await];
+    assert_ne!(first.series, SeriesNo(0));
+    assert_eq!(first.series, same.series);
+    assert!(others.iter().all(|other| other.series != first.series));
+    assert_ne!(others[0].series, others[1].series);
+    let queued = waiting(store, LANE).await;
+    let expected = Tally {
+        series: first.series,
+        country: 1,
+        segments: 1,
+    };
+    assert_eq!(queued[0].tally(), expected);
+    let view = seen(store, first.first).await;
+    assert_eq!((&*view.batch.user, view.batch.series), ("anna", first.series));
+
+    side.crash().await;
+    let store = side.store();
+    assert_eq!(accept(store, "anna", 1).await.series, first.series);
+    assert_eq!(accept(store, "ben", 1).await.series, others[0].series);
+}
+
+/// A message that fails at once is counted with its code.
+pub async fn a_message_that_fails_at_once_is_counted(side: &mut impl Side) {
+    let store = side.store();
+    let mut new = batch(0..3);
+    new.messages[1].failure = Some(412);
+    accepted(store, request(NOW, vec![new])).await;
+    assert_eq!(
+        columns(&counted(store, all_counters()).await),
+        [(MessageState::Queued, "", 2), (MessageState::Rejected, "412", 1)]
+    );
+}
+
+/// A command that fails takes back what it counted, and leaves what its neighbours did.
+pub async fn counts_go_with_the_command_that_failed(side: &mut impl Side) {
+    let store = side.store();
+    let range = accepted_batch(store, NOW, 0..3).await;
+    let queued = waiting(store, LANE).await;
+    let attempt = begun(store, CARRIER, NOW, &queued).await;
+    let refused = |n: usize| AttemptOutcome {
+        tally: queued[n].tally(),
+        ..result(
+            queued[n].id,
+            attempt,
+            NOW,
+            Answer::None,
+            Next::Final(MessageState::Rejected),
+        )
+    };
+    let nobody = result(
+        MessageId(5),
+        attempt,
+        NOW,
+        Answer::None,
+        Next::Retry {
+            due: NOW + 1,
+            carrier: CARRIER,
+        },
+    );
+    let command = |outcomes| RecordResults {
+        outcomes,
+        closed: vec![],
+    };
+    let balance = AcceptCommand {
+        caps: Some(crate::Caps {
+            per_minute_max: 1,
+            per_day_max: 0,
+        }),
+        ..request(NOW, vec![batch(0..2)])
+    };
+    let (first, failed, last, _) = tokio::join!(
+        store.record_results(command(vec![refused(0)])),
+        store.record_results(command(vec![refused(1), nobody])),
+        store.record_results(command(vec![refused(2)])),
+        store.accept(balance),
+    );
+    assert!(first.is_ok() && failed.is_err() && last.is_ok());
+    let counts = as_counted(store, &[range.series]).await;
+    assert_eq!(counts, recounted(store).await);
+    assert_eq!(
+        counts[&(range.series, 1, MessageState::Rejected, String::new())],
+        (2, 2)
+    );
+}
+
+/// Of very many errors of a series in an hour the first 64 are told apart, and a message is counted back where
+/// it was counted.
+pub async fn errors_are_told_apart_up_to_a_bound(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..80).await;
+    submitted(store, NOW, "id").await;
+    for n in 0..80 {
+        let coded = CarrierReceipt {
+            error: format!("E{n:02}").into(),
+            ..receipt(&format!("id{n}"), ReceiptState::Unknown, NOW + 50)
+        };
+        received(store, coded).await;
+        if n == 40 {
+            side_is_as_it_was(store, 41).await;
+        }
+    }
+    side.crash().await;
+    let store = side.store();
+    let rows = counted(store, all_counters()).await;
+    assert_eq!(rows.len(), 65);
+    let other = rows.iter().find(|row| &*row.error == "other").expect("there");
+    assert_eq!(other.messages, 16);
+
+    for n in 0..80 {
+        received(
+            store,
+            receipt(&format!("id{n}"), ReceiptState::Delivered, NOW + 60),
+        )
+        .await;
+    }
+    assert_eq!(
+        columns(&counted(store, all_counters()).await),
+        [(MessageState::Delivered, "other", 80)],
+        "no new error is told apart"
+    );
+}
+
+async fn side_is_as_it_was(store: &dyn Store, unknown: usize) {
+    let rows = counted(store, all_counters()).await;
+    let apart = rows.iter().filter(|row| row.state == MessageState::Unknown);
+    assert_eq!(apart.count(), unknown);
+}
+
+/// Counters are summed up by days of any zone, and only those asked for.
+pub async fn counters_are_found_by_what_the_filter_names(side: &mut impl Side) {
+    let store = side.store();
+    let one = async |now: i64, user: &str, template: i64, label: i64, kind: Kind, dialect: Dialect| {
+        let new = NewBatch {
+            template,
+            label,
+            kind,
+            ..batch(0..1)
+        };
+        let command = AcceptCommand {
+            user: user.into(),
+            dialect,
+            ..request(now, vec![new])
+        };
+        accepted(store, command).await;
+    };
+    one(NOW, "anna", 1, 5, Kind::Text, Dialect::UspeedoRest).await;
+    one(NOW + HOUR_MS, "ben", 1, 6, Kind::Text, Dialect::UspeedoRest).await;
+    one(
+        NOW + 23 * HOUR_MS,
+        "anna",
+        2,
+        5,
+        Kind::Voice,
+        Dialect::UspeedoRest,
+    )
+    .await;
+    one(NOW + 24 * HOUR_MS, "anna", 2, 7, Kind::Text, Dialect::Sendcloud).await;
+    let other = AcceptCommand {
+        account: AccountId(8),
+        ..request(NOW, vec![batch(0..1)])
+    };
+    accepted(store, other).await;
+
+    let today = i32::try_from(NOW / 86_400_000).expect("a day");
+    let days = async |filter: StatisticsFilter| {
+        let rows = counted(store, filter).await;
+        let days = rows.iter().map(|row| (row.day - today, row.messages));
+        days.collect::<Vec<_>>()
+    };
+    let all = all_counters;
+    assert_eq!(days(all()).await, [(0, 1), (0, 1), (0, 1), (1, 1)]);
+    let east = StatisticsFilter {
+        offset_minutes: 8 * 60,
+        ..all()
+    };
+    assert_eq!(days(east).await, [(0, 1), (0, 1), (1, 1), (1, 1)]);
+    let west = StatisticsFilter {
+        offset_minutes: -90,
+        ..all()
+    };
+    assert_eq!(days(west).await, [(-1, 1), (-1, 1), (0, 1), (0, 1)]);
+    let hour = StatisticsFilter {
+        from: NOW + HOUR_MS + 5,
+        until: NOW + 23 * HOUR_MS + 5,
+        ..all()
+    };
+    assert_eq!(days(hour).await, [(0, 1), (0, 1)], "whole hours");
+    let anna = StatisticsFilter {
+        users: vec!["anna".into()],
+        ..all()
+    };
+    assert_eq!(days(anna.clone()).await, [(0, 1), (0, 1), (1, 1)]);
+    let templates = StatisticsFilter {
+        templates: vec![1, 9],
+        ..all()
+    };
+    assert_eq!(days(templates.clone()).await, [(0, 1), (0, 1)]);
+    let labels = StatisticsFilter {
+        labels: vec![6, 7],
+        ..all()
+    };
+    assert_eq!(days(labels).await, [(0, 1), (1, 1)]);
+    let voice = StatisticsFilter {
+        kind: Some(Kind::Voice),
+        ..all()
+    };
+    assert_eq!(days(voice).await, [(0, 1)]);
+    let dialects = StatisticsFilter {
+        dialects: vec![Dialect::Sendcloud],
+        ..all()
+    };
+    assert_eq!(days(dialects).await, [(1, 1)]);
+    let both = StatisticsFilter {
+        users: anna.users,
+        ..templates
+    };
+    assert_eq!(days(both).await, [(0, 1)]);
+    let first = store.statistics(ACCOUNT, all(), 3).await.expect("read");
+    assert_eq!(first, counted(store, all()).await[..3]);
+}
+
+/// Old hours go, and a receipt that comes then brings nothing back.
+pub async fn old_counters_are_forgotten(side: &mut impl Side) {
+    let store = side.store();
+    let old = accepted_batch(store, NOW, 0..3).await;
+    submitted(store, NOW, "old").await;
+    let label = NewBatch {
+        label: 9,
+        ..batch(0..2)
+    };
+    let kept = accepted(store, request(NOW + 5 * HOUR_MS, vec![label]))
+        .await
+        .batches[0];
+    submitted(store, NOW + 5 * HOUR_MS, "new").await;
+    let until = NOW + 3 * HOUR_MS;
+    assert_eq!(store.expire_statistics(until).await.expect("expired"), 2);
+    assert_eq!(store.expire_statistics(until).await.expect("expired"), 0);
+    for name in ["old0", "new0"] {
+        received(store, receipt(name, ReceiptState::Delivered, until)).await;
+    }
+    side.crash().await;
+    let store = side.store();
+    received(store, receipt("old1", ReceiptState::Delivered, until)).await;
+    let rows = counted(store, all_counters()).await;
+    let expected = [
+        (MessageState::Submitted, "", 1),
+        (MessageState::Delivered, "000", 1),
+    ];
+    assert_eq!(columns(&rows), expected);
+    assert!(rows.iter().all(|row| row.series.label == 9));
+
+    let again = accepted_batch(store, NOW + 6 * HOUR_MS, 0..1).await;
+    assert!(
+        again.series > kept.series,
+        "the number of {old:?} is not given again"
+    );
+    // Earlier is too early, whatever a clock says: nothing is counted where counters have gone.
+    assert_eq!(counted(store, all_counters()).await.len(), 3);
+}
+
+/// Counters outlive the messages they count.
+pub async fn counters_outlive_their_messages(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..3).await;
+    submitted(store, NOW, "id").await;
+    received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
+    let before = counted(store, all_counters()).await;
+    while store.expire_messages(MessageId(i64::MAX)).await.expect("expired") {}
+    assert_eq!(counted(store, all_counters()).await, before);
+    received(store, receipt("id1", ReceiptState::Delivered, NOW + 60)).await;
+    assert_eq!(
+        columns(&counted(store, all_counters()).await),
+        [
+            (MessageState::Submitted, "", 1),
+            (MessageState::Delivered, "000", 2)
+        ]
+    );
+}
+
+/// After lives of all kinds the counters are what a recount of all messages finds.
+pub async fn counters_equal_a_recount(side: &mut impl Side) {
+    let store = side.store();
+    let mut series = vec![];
+    for label in 0..3i64 {
+        let now = NOW + label * 1_000;
+        let mut new = NewBatch {
+            label,
+            ..batch(0..40)
+        };
+        for (n, message) in new.messages.iter_mut().enumerate() {
+            message.segments = 1 + u8::try_from(n % 4).expect("small");
+            message.failure = (n % 7 == 6).then_some(430);
+        }
+        series.push(accepted(store, request(now, vec![new])).await.batches[0].series);
+        let queued = waiting(store, LANE).await;
+        let attempt = begun(store, CARRIER, now, &queued).await;
+        let outcomes = queued.iter().enumerate().map(|(n, outgoing)| {
+            let taken = taken_as(&format!("{label}-{n}"));
+            let (answer, next) = match n % 6 {
+                0 => (Answer::None, Next::InDoubt),
+                1 => (Answer::None, Next::Final(MessageState::Rejected)),
+                2 => (
+                    Answer::None,
+                    Next::Retry {
+                        due: now + 500,
+                        carrier: CARRIER,
+                    },
+                ),
+                3 => (Answer::Segments(vec![taken.clone(), taken]), Next::Submitted),
+                _ => (Answer::Single(taken), Next::Submitted),
+            };
+            AttemptOutcome {
+                tally: outgoing.tally(),
+                ..result(outgoing.id, attempt, now, answer, next)
+            }
+        });
+        recorded(store, outcomes.collect(), &[attempt]).await;
+        for n in (0..queued.len()).filter(|n| n % 5 != 0) {
+            let coded = CarrierReceipt {
+                error: ["", "000", "12"][n % 3].into(),
+                ..receipt(
+                    &format!("{label}-{n}"),
+                    ReceiptState::ALL[n % ReceiptState::ALL.len()],
+                    now + 90,
+                )
+            };
+            received(store, coded).await;
+        }
+    }
+    let counts = as_counted(store, &series).await;
+    assert_eq!(counts, recounted(store).await);
+    let total: u64 = counts.values().map(|(messages, _)| messages).sum();
+    assert_eq!(total, 120);
+    side.crash().await;
+    let store = side.store();
+    assert_eq!(as_counted(store, &series).await, recounted(store).await);
+}
+
+/// A message told under no tally (of a store older than counting) is not counted.
+pub async fn a_message_without_a_tally_is_not_counted(side: &mut impl Side) {
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let before = counted(store, all_counters()).await;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let answer = Answer::Single(taken_as("a"));
+    recorded(
+        store,
+        vec![result(id, attempt, NOW, answer, Next::Submitted)],
+        &[attempt],
+    )
+    .await;
+    received(store, receipt("a", ReceiptState::Delivered, NOW + 50)).await;
+    assert_eq!(counted(store, all_counters()).await, before);
+    let view: MessageView = seen(store, id).await;
+    assert_eq!(view.state, MessageState::Delivered);
+    assert_eq!(ids(accepted_batch(store, NOW + 1, 0..2).await).len(), 2);
+}

@@ -1,0 +1,656 @@
+//! Events: told once for each change, with the change or not at all, and told again from a place.
+
+use super::Side;
+use super::given::{
+    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, endpoint, events_after, happened,
+    ids, listening, receipt, received, recorded, request, result, state, submitted, taken_as, waiting,
+};
+use crate::{
+    AccountId, Answer, AttemptOutcome, CatalogChange, Endpoint, EndpointId, EndpointState, Event, EventKinds,
+    EventPlace, EventWhat, MessageId, NewRedelivery, Next, Pause, RecordDelivery, RecordResults, Redelivery,
+    RedeliveryFilter, Retried, Store, UnixMs,
+};
+use sms::state::{MessageState, ReceiptState};
+
+const OTHER: AccountId = AccountId(8);
+const START: EventPlace = EventPlace { row: 0, index: 0 };
+
+fn came_to(id: MessageId, state: MessageState, error: &str) -> EventWhat {
+    EventWhat::Message {
+        id,
+        state,
+        error: error.into(),
+    }
+}
+
+fn batch_of(first: MessageId, count: u32) -> EventWhat {
+    EventWhat::Accepted { first, count }
+}
+
+async fn state_of(store: &dyn Store, id: u32) -> EndpointState {
+    let states = store.endpoint_states().await.expect("states are read");
+    states
+        .into_iter()
+        .find(|state| state.endpoint == EndpointId(id))
+        .expect("the endpoint is there")
+}
+
+async fn delivered(store: &dyn Store, id: u32, done: RecordDelivery) {
+    let done = RecordDelivery {
+        endpoint: Some(EndpointId(id)),
+        ..done
+    };
+    store.record_delivery(done).await.expect("recorded");
+}
+
+/// A life is told step by step, in order, each with its time.
+pub async fn each_step_of_a_life_is_told(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    let all = ids(accepted_batch(store, NOW, 0..2).await);
+    submitted(store, NOW + 10, "id").await;
+    received(store, receipt("id1", ReceiptState::Enroute, NOW + 50)).await;
+    received(store, receipt("id1", ReceiptState::Undeliverable, NOW + 60)).await;
+    received(store, receipt("id1", ReceiptState::Undeliverable, NOW + 70)).await;
+    let range = all[0]..=all[1];
+    store.give_up_receipts(range, NOW + 80).await.expect("given up");
+    received(store, receipt("id0", ReceiptState::Delivered, NOW + 90)).await;
+    let expected = [
+        (NOW, batch_of(all[0], 2)),
+        (NOW + 30, came_to(all[0], MessageState::Submitted, "")),
+        (NOW + 30, came_to(all[1], MessageState::Submitted, "")),
+        (NOW + 60, came_to(all[1], MessageState::Undelivered, "000")),
+        (NOW + 80, came_to(all[0], MessageState::Unknown, "")),
+        (NOW + 90, came_to(all[0], MessageState::Delivered, "000")),
+    ];
+    assert_eq!(happened(store).await, expected);
+}
+
+/// What waits for another try has told nothing yet, and what is refused in the end has.
+pub async fn only_what_counts_is_told(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let retry = Next::Retry {
+        due: NOW + 40,
+        carrier: CARRIER,
+    };
+    recorded(
+        store,
+        vec![result(id, attempt, NOW, Answer::None, retry)],
+        &[attempt],
+    )
+    .await;
+    store
+        .release_due(NOW + 40, 10, Box::new(|_| {}))
+        .await
+        .expect("released");
+    let again = begun(store, CARRIER, NOW + 40, &waiting(store, LANE).await).await;
+    let refused = AttemptOutcome {
+        attempts: 2,
+        ..result(
+            id,
+            again,
+            NOW + 40,
+            Answer::None,
+            Next::Final(MessageState::Rejected),
+        )
+    };
+    recorded(store, vec![refused.clone()], &[]).await;
+    recorded(store, vec![refused], &[again]).await;
+    let expected = [
+        (NOW, batch_of(id, 1)),
+        (NOW + 60, came_to(id, MessageState::Rejected, "")),
+    ];
+    assert_eq!(happened(store).await, expected);
+}
+
+/// Messages that fail at once are told after their batch.
+pub async fn messages_that_fail_at_once_are_told(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    let mut one = batch(0..3);
+    one.messages[1].failure = Some(412);
+    let ranges = accepted(store, request(NOW, vec![one, batch(3..4)]))
+        .await
+        .batches;
+    let expected = [
+        (NOW, batch_of(ranges[0].first, 3)),
+        (
+            NOW,
+            came_to(ranges[0].first.plus(1), MessageState::Rejected, "412"),
+        ),
+        (NOW, batch_of(ranges[1].first, 1)),
+    ];
+    assert_eq!(happened(store).await, expected);
+}
+
+/// A receipt that was there before its answer is told after it.
+pub async fn a_parked_receipt_is_told_after_its_answer(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::SUBMITTED)).await;
+    listening(store, endpoint(2, ACCOUNT, EventKinds::ENDED)).await;
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    received(store, receipt("early0", ReceiptState::Delivered, NOW + 5)).await;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let answer = result(
+        id,
+        attempt,
+        NOW,
+        Answer::Single(taken_as("early0")),
+        Next::Submitted,
+    );
+    recorded(store, vec![answer], &[attempt]).await;
+    let expected = [
+        (NOW + 20, came_to(id, MessageState::Submitted, "")),
+        (NOW + 5, came_to(id, MessageState::Delivered, "000")),
+    ];
+    assert_eq!(happened(store).await, expected);
+}
+
+/// A message of several segments ends once.
+pub async fn segments_are_told_as_their_message(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let answer = Answer::Segments(vec![taken_as("a"), taken_as("b")]);
+    recorded(
+        store,
+        vec![result(id, attempt, NOW, answer, Next::Submitted)],
+        &[attempt],
+    )
+    .await;
+    received(store, receipt("b", ReceiptState::Delivered, NOW + 50)).await;
+    assert_eq!(happened(store).await, []);
+    received(store, receipt("a", ReceiptState::Delivered, NOW + 60)).await;
+    received(store, receipt("a", ReceiptState::Delivered, NOW + 70)).await;
+    let expected = [(NOW + 60, came_to(id, MessageState::Delivered, "000"))];
+    assert_eq!(happened(store).await, expected);
+}
+
+/// Nothing is logged that no endpoint of the account wants; one that is switched off still does.
+pub async fn only_what_an_endpoint_wants_is_logged(side: &mut impl Side) {
+    let store = side.store();
+    let off = Endpoint {
+        enabled: false,
+        ..endpoint(1, ACCOUNT, EventKinds::ACCEPTED)
+    };
+    accepted_batch(store, NOW, 0..1).await;
+    listening(store, off).await;
+    listening(store, endpoint(2, OTHER, EventKinds::ALL)).await;
+    let first = accepted_batch(store, NOW + 1, 0..1).await.first;
+    submitted(store, NOW + 1, "id").await;
+    listening(store, endpoint(3, ACCOUNT, EventKinds::ENDED)).await;
+    received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
+    store
+        .change_catalog(vec![CatalogChange::RemoveEndpoint(EndpointId(1))])
+        .await
+        .expect("removed");
+    accepted_batch(store, NOW + 60, 0..1).await;
+    received(store, receipt("id1", ReceiptState::Delivered, NOW + 70)).await;
+    let told = happened(store).await;
+    let [accepted, ended @ ..] = told.as_slice() else {
+        panic!("nothing was told")
+    };
+    assert_eq!(*accepted, (NOW + 1, batch_of(first, 1)));
+    let ended: Vec<UnixMs> = ended.iter().map(|(at, _)| *at).collect();
+    assert_eq!(ended, [NOW + 50, NOW + 70], "both were wanted by then");
+    assert_eq!(events_after(store, OTHER, START, EventKinds::ALL).await, []);
+}
+
+/// A command that fails takes its events with it, and leaves those of its neighbours.
+pub async fn events_go_with_the_command_that_failed(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
+    let all = ids(accepted_batch(store, NOW, 0..3).await);
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let refused = |id| {
+        result(
+            id,
+            attempt,
+            NOW,
+            Answer::None,
+            Next::Final(MessageState::Rejected),
+        )
+    };
+    let nobody = result(
+        MessageId(5),
+        attempt,
+        NOW,
+        Answer::None,
+        Next::Retry {
+            due: NOW + 1,
+            carrier: CARRIER,
+        },
+    );
+    let command = |outcomes| RecordResults {
+        outcomes,
+        closed: vec![],
+    };
+    // All wait before the first is done, as far as they can: they may share a group.
+    let (first, failed, last) = tokio::join!(
+        store.record_results(command(vec![refused(all[0])])),
+        store.record_results(command(vec![refused(all[1]), nobody])),
+        store.record_results(command(vec![refused(all[2])])),
+    );
+    assert!(first.is_ok() && failed.is_err() && last.is_ok());
+    assert_eq!(state(store, all[1]).await, MessageState::InFlight);
+    let expected = [all[0], all[2]].map(|id| (NOW + 20, came_to(id, MessageState::Rejected, "")));
+    assert_eq!(happened(store).await, expected);
+
+    recorded(store, vec![refused(all[1])], &[attempt]).await;
+    assert_eq!(happened(store).await.len(), 3, "its time comes later");
+}
+
+/// After a crash the log is as it was, and goes on.
+pub async fn events_survive_a_crash(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    accepted_batch(store, NOW, 0..4).await;
+    submitted(store, NOW, "id").await;
+    let before = events_after(store, ACCOUNT, START, EventKinds::ALL).await;
+    assert_eq!(before.len(), 5);
+    side.crash().await;
+    let store = side.store();
+    assert_eq!(events_after(store, ACCOUNT, START, EventKinds::ALL).await, before);
+    received(store, receipt("id2", ReceiptState::Delivered, NOW + 50)).await;
+    let after = events_after(store, ACCOUNT, before[4].place, EventKinds::ALL).await;
+    assert_eq!(after.len(), 1, "it is still known who wants what");
+    assert!(after[0].place > before[4].place);
+}
+
+/// Read in portions of any size, from any place, and by kind, the log is the same.
+pub async fn events_are_read_in_portions(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    for n in 0..3 {
+        accepted_batch(store, NOW + n, 0..3).await;
+        submitted(store, NOW + n, &format!("{n}-")).await;
+    }
+    let all = events_after(store, ACCOUNT, START, EventKinds::ALL).await;
+    assert_eq!(all.len(), 12);
+    assert!(all.is_sorted_by(|a, b| a.place < b.place));
+    for kinds in [
+        EventKinds::ALL,
+        EventKinds::ACCEPTED,
+        EventKinds::SUBMITTED | EventKinds::ENDED,
+        EventKinds::NONE,
+    ] {
+        for portion in [1, 2, 5, 100] {
+            for start in [START, all[1].place, all[7].place, all[11].place] {
+                let (mut found, mut after) = (vec![], start);
+                loop {
+                    let read = store.events(ACCOUNT, after, kinds, portion);
+                    let (events, next) = read.await.expect("events are read");
+                    assert!(events.len() <= portion && next >= after);
+                    let is_end = next == after;
+                    found.extend(events);
+                    after = next;
+                    if is_end {
+                        break;
+                    }
+                }
+                let expected = all
+                    .iter()
+                    .filter(|event| event.place > start && kinds.contains(event.what.kind()));
+                let expected: Vec<Event> = expected.cloned().collect();
+                assert_eq!(found, expected, "{kinds:?} from {start} in portions of {portion}");
+                assert_eq!(after, all[11].place, "the end was seen");
+            }
+        }
+    }
+}
+
+/// Telling again begins before the first event of a time.
+pub async fn a_replay_begins_at_a_time(side: &mut impl Side) {
+    let store = side.store();
+    assert_eq!(store.place_before(ACCOUNT, NOW).await.expect("found"), START);
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    listening(store, endpoint(2, OTHER, EventKinds::ALL)).await;
+    for n in 0..20 {
+        accepted_batch(store, NOW + n * 1_000, 0..2).await;
+        let other = crate::AcceptCommand {
+            account: OTHER,
+            ..request(NOW + n * 1_000, vec![batch(0..1)])
+        };
+        accepted(store, other).await;
+        submitted(store, NOW + n * 1_000, &format!("{n}-")).await;
+    }
+    let all = events_after(store, ACCOUNT, START, EventKinds::ALL).await;
+    assert_eq!(all.len(), 60);
+    for at in (NOW - 500..NOW + 21_000).step_by(499) {
+        let place = store.place_before(ACCOUNT, at).await.expect("found");
+        let again = events_after(store, ACCOUNT, place, EventKinds::ALL).await;
+        let expected: Vec<Event> = all.iter().skip_while(|event| event.at < at).cloned().collect();
+        assert_eq!(again, expected, "from {at}");
+    }
+}
+
+/// A new endpoint is told what comes; one that changes goes on where it was; one that goes leaves nothing.
+pub async fn an_endpoint_begins_at_the_end(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    accepted_batch(store, NOW, 0..1).await;
+    submitted(store, NOW, "id").await;
+    let first = events_after(store, ACCOUNT, START, EventKinds::ALL).await;
+    listening(store, endpoint(2, ACCOUNT, EventKinds::ALL)).await;
+    assert_eq!(state_of(store, 1).await.told, START);
+    let begins_at = state_of(store, 2).await.told;
+    assert_eq!(begins_at, first[1].place);
+    received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
+    let new = events_after(store, ACCOUNT, begins_at, EventKinds::ALL).await;
+    assert_eq!(new.len(), 1);
+
+    listening(store, endpoint(2, ACCOUNT, EventKinds::ENDED)).await;
+    assert_eq!(state_of(store, 2).await.told, begins_at, "as it was");
+    listening(store, endpoint(2, OTHER, EventKinds::ENDED)).await;
+    assert_eq!(state_of(store, 2).await.told, START, "another account's log");
+    let catalog = store.load_catalog().await.expect("read");
+    assert_eq!(
+        catalog.endpoints,
+        [
+            endpoint(1, ACCOUNT, EventKinds::ALL),
+            endpoint(2, OTHER, EventKinds::ENDED)
+        ]
+    );
+    let of_the_same_name = Endpoint {
+        id: EndpointId(3),
+        ..endpoint(1, ACCOUNT, EventKinds::ALL)
+    };
+    let refused = store
+        .change_catalog(vec![CatalogChange::PutEndpoint(of_the_same_name)])
+        .await;
+    assert!(refused.is_err(), "names are unique within an account");
+
+    put_aside(store, 1, &[(NOW, 0)]).await;
+    store
+        .change_catalog(vec![
+            CatalogChange::RemoveEndpoint(EndpointId(1)),
+            CatalogChange::RemoveAccount(OTHER),
+        ])
+        .await
+        .expect("removed");
+    assert_eq!(store.endpoint_states().await.expect("read"), []);
+    assert_eq!(store.load_catalog().await.expect("read").endpoints, []);
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    assert!(calls(store, 1, RedeliveryFilter::Waiting).await.is_empty());
+    // What a worker still has to say of one that is gone is not held against it.
+    delivered(store, 9, RecordDelivery::default()).await;
+}
+
+fn call(at: UnixMs, n: i64) -> NewRedelivery {
+    NewRedelivery {
+        events: vec![
+            Event {
+                place: EventPlace { row: 3, index: 9 },
+                at: NOW,
+                what: came_to(MessageId(n), MessageState::Undelivered, "é"),
+            },
+            Event {
+                place: EventPlace { row: 7, index: 0 },
+                at: NOW - 1,
+                what: batch_of(MessageId(n + 1), 7),
+            },
+        ],
+        tries: 1,
+        due: at,
+        first_tried_at: NOW,
+        error: "refused".into(),
+    }
+}
+
+/// Puts calls aside by when they are due and a number that their events tell.
+async fn put_aside(store: &dyn Store, id: u32, calls: &[(UnixMs, i64)]) {
+    let put_aside = calls.iter().map(|&(due, n)| call(due, n)).collect();
+    let done = RecordDelivery {
+        put_aside,
+        ..RecordDelivery::default()
+    };
+    delivered(store, id, done).await;
+}
+
+async fn calls(store: &dyn Store, id: u32, filter: RedeliveryFilter) -> Vec<i64> {
+    let calls = store.redeliveries(EndpointId(id), filter, 0, 100).await;
+    calls
+        .expect("calls are read")
+        .iter()
+        .map(|call| call.no)
+        .collect()
+}
+
+/// What a worker has done is there after a crash: how far it is, whether it pauses, and since when it fails.
+pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    listening(store, endpoint(2, ACCOUNT, EventKinds::ALL)).await;
+    let told = EventPlace { row: 12, index: 3 };
+    let pause = Pause {
+        since: NOW,
+        until: Some(NOW + 60_000),
+        reason: "answered 410".into(),
+    };
+    let done = RecordDelivery {
+        told: Some(told),
+        put_aside: vec![call(NOW + 5, 1)],
+        pause: Some(Some(pause.clone())),
+        failing_since: Some(Some(NOW - 5)),
+        ..RecordDelivery::default()
+    };
+    delivered(store, 1, done).await;
+    side.crash().await;
+    let store = side.store();
+    let state = EndpointState {
+        endpoint: EndpointId(1),
+        told,
+        pause: Some(pause),
+        failing_since: Some(NOW - 5),
+        waiting: 1,
+        dead: 0,
+    };
+    assert_eq!(state_of(store, 1).await, state);
+    assert_eq!(state_of(store, 2).await.pause, None);
+
+    let back = EventPlace { row: 2, index: 0 };
+    let done = RecordDelivery {
+        told: Some(back),
+        pause: Some(None),
+        failing_since: Some(None),
+        ..RecordDelivery::default()
+    };
+    delivered(store, 1, done).await;
+    delivered(store, 1, RecordDelivery::default()).await;
+    let state = EndpointState {
+        told: back,
+        pause: None,
+        failing_since: None,
+        ..state
+    };
+    assert_eq!(state_of(store, 1).await, state);
+}
+
+/// Calls put aside come back the longest due first, whole, and are counted.
+pub async fn calls_put_aside_come_when_they_are_due(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    listening(store, endpoint(2, ACCOUNT, EventKinds::ALL)).await;
+    put_aside(store, 1, &[(NOW + 30, 10), (NOW + 10, 20)]).await;
+    put_aside(store, 2, &[(NOW, 30)]).await;
+    put_aside(store, 1, &[(NOW + 20, 40), (NOW + 10, 50), (i64::MAX, 60)]).await;
+    side.crash().await;
+    let store = side.store();
+    assert!(calls(store, 1, RedeliveryFilter::Due(NOW + 9)).await.is_empty());
+    assert_eq!(calls(store, 1, RedeliveryFilter::Due(NOW + 20)).await, [2, 4, 3]);
+    assert_eq!(
+        calls(store, 1, RedeliveryFilter::Due(i64::MAX)).await,
+        [2, 4, 3, 1]
+    );
+    assert_eq!(calls(store, 1, RedeliveryFilter::Waiting).await, [1, 2, 3, 4]);
+    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [5]);
+    assert_eq!(calls(store, 2, RedeliveryFilter::Waiting).await, [1]);
+    let read = store.redeliveries(EndpointId(1), RedeliveryFilter::Waiting, 1, 2);
+    let read = read.await.expect("calls are read");
+    let new = call(NOW + 10, 20);
+    let expected = Redelivery {
+        no: 2,
+        events: new.events,
+        tries: 1,
+        due: NOW + 10,
+        first_tried_at: NOW,
+        error: "refused".into(),
+    };
+    assert_eq!(read[0], expected);
+    assert_eq!(read.len(), 2);
+
+    let retried = |no, due| Retried {
+        no,
+        tries: 7,
+        due,
+        error: "timed out".into(),
+    };
+    let done = RecordDelivery {
+        settled: vec![2, 77],
+        retried: vec![
+            retried(3, NOW + 99),
+            retried(4, i64::MAX),
+            retried(5, NOW + 1),
+            retried(2, NOW),
+        ],
+        ..RecordDelivery::default()
+    };
+    delivered(store, 1, done).await;
+    assert_eq!(calls(store, 1, RedeliveryFilter::Due(NOW + 99)).await, [5, 1, 3]);
+    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [4]);
+    let state = state_of(store, 1).await;
+    assert_eq!((state.waiting, state.dead), (3, 1));
+    let dead = store.redeliveries(EndpointId(1), RedeliveryFilter::Dead, 0, 9);
+    let dead = dead.await.expect("calls are read").remove(0);
+    assert_eq!((dead.tries, &*dead.error), (7, "timed out"));
+
+    put_aside(store, 1, &[(NOW + 500, 1)]).await;
+    assert_eq!(
+        calls(store, 1, RedeliveryFilter::Waiting).await,
+        [1, 3, 5, 6],
+        "no number twice"
+    );
+}
+
+async fn expired(store: &dyn Store, before: UnixMs, dead_before: UnixMs) {
+    while store
+        .expire_events(before, dead_before)
+        .await
+        .expect("events expire")
+    {}
+}
+
+/// What everybody has been told goes when it is old, and what somebody waits for stays, however old.
+pub async fn old_events_go_when_they_were_told(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ACCEPTED)).await;
+    listening(store, endpoint(2, ACCOUNT, EventKinds::SUBMITTED)).await;
+    for n in 0..4 {
+        accepted_batch(store, NOW + n * 1_000, 0..2).await;
+        submitted(store, NOW + n * 1_000, &format!("{n}-")).await;
+    }
+    let all = events_after(store, ACCOUNT, START, EventKinds::ALL).await;
+    assert_eq!(all.len(), 12);
+    let left = async || {
+        let left = events_after(store, ACCOUNT, START, EventKinds::ALL).await;
+        left.iter()
+            .map(|event| all.iter().position(|one| one == event).expect("known"))
+            .collect::<Vec<usize>>()
+    };
+    let told = |place| RecordDelivery {
+        told: Some(place),
+        ..RecordDelivery::default()
+    };
+    expired(store, NOW + 100_000, 0).await;
+    assert_eq!(left().await.len(), 12, "nobody has been told");
+
+    // The first has been told all, the second half of what it wants of the second batch.
+    delivered(store, 1, told(all[9].place)).await;
+    delivered(store, 2, told(all[4].place)).await;
+    expired(store, NOW + 2_000, 0).await;
+    assert_eq!(left().await, [4, 5, 6, 7, 8, 9, 10, 11], "what is not old stays");
+    expired(store, NOW + 100_000, 0).await;
+    assert_eq!(left().await, [4, 5, 7, 8, 10, 11]);
+
+    store
+        .change_catalog(vec![CatalogChange::RemoveEndpoint(EndpointId(2))])
+        .await
+        .expect("removed");
+    expired(store, NOW + 100_000, 0).await;
+    assert!(left().await.is_empty());
+}
+
+/// A row of the log has a number that none had before, even when all are gone.
+pub async fn places_are_never_given_twice(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    accepted_batch(store, NOW, 0..1).await;
+    let last = events_after(store, ACCOUNT, START, EventKinds::ALL).await[0].place;
+    let done = RecordDelivery {
+        told: Some(last),
+        ..RecordDelivery::default()
+    };
+    delivered(store, 1, done).await;
+    expired(store, NOW + 1, 0).await;
+    assert_eq!(events_after(store, ACCOUNT, START, EventKinds::ALL).await, []);
+    side.crash().await;
+    let store = side.store();
+    accepted_batch(store, NOW + 5, 0..1).await;
+    let new = events_after(store, ACCOUNT, last, EventKinds::ALL).await;
+    assert_eq!(new.len(), 1, "it is after what was told");
+}
+
+/// Calls that were given up on are forgotten in time; those that wait are not.
+pub async fn calls_given_up_on_are_forgotten_in_time(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    put_aside(store, 1, &[(NOW + 10, 1), (NOW + 7_000, 2), (NOW + 10, 3)]).await;
+    let give_up = |no| Retried {
+        no,
+        tries: 9,
+        due: i64::MAX,
+        error: "gone".into(),
+    };
+    let done = RecordDelivery {
+        retried: vec![give_up(1), give_up(2)],
+        ..RecordDelivery::default()
+    };
+    delivered(store, 1, done).await;
+    expired(store, 0, NOW + 10).await;
+    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [1, 2]);
+    expired(store, 0, NOW + 5_000).await;
+    assert_eq!(
+        calls(store, 1, RedeliveryFilter::Dead).await,
+        [2],
+        "given up on later"
+    );
+    expired(store, 0, NOW + 90_000).await;
+    let state = state_of(store, 1).await;
+    assert_eq!((state.waiting, state.dead), (1, 0));
+    assert_eq!(calls(store, 1, RedeliveryFilter::Waiting).await, [3]);
+}
+
+/// Whoever listens is woken after each commit that logged something, with the accounts it is of.
+pub async fn a_listener_is_woken_with_the_accounts(side: &mut impl Side) {
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ACCEPTED)).await;
+    listening(store, endpoint(2, OTHER, EventKinds::ACCEPTED)).await;
+    let (send, mut woken) = tokio::sync::mpsc::unbounded_channel();
+    store.on_events(Box::new(|_| panic!("another has taken its place")));
+    store.on_events(Box::new(move |accounts| {
+        send.send(accounts.to_vec()).expect("somebody listens");
+    }));
+    accepted_batch(store, NOW, 0..1).await;
+    assert_eq!(woken.recv().await, Some(vec![ACCOUNT]));
+    submitted(store, NOW, "id").await; // which nobody wants
+    let other = crate::AcceptCommand {
+        account: OTHER,
+        ..request(NOW, vec![batch(0..1)])
+    };
+    accepted(store, other).await;
+    assert_eq!(woken.recv().await, Some(vec![OTHER]));
+}

@@ -213,3 +213,79 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, mode: Mode) -> Result<
         .map_err(|error| StoreError::Other(format!("bring the schema up to date: {error}")))?;
     Ok(known)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::SqliteStore;
+    use crate::{
+        AccountId, CatalogChange, Endpoint, EndpointId, EventKinds, EventPlace, EventWhat, MessageId,
+        SeriesNo, StatisticsFilter,
+    };
+    use crate::{Events, Statistics, Store};
+    use sms::state::MessageState;
+
+    /// A message of the first schema: accepted, taken by a carrier, and waiting for its receipt.
+    const ONE_MESSAGE: &str = "
+        INSERT INTO batch VALUES (1048576, 1048576, 1, 7, 0, 1, 0, 42, 0, 0, NULL, NULL, NULL, 'hello');
+        INSERT INTO message VALUES (1048576, 15550100001, 3, 1, NULL, 0, NULL, NULL);
+        INSERT INTO outcome VALUES (1048576, 19, 64, 3, 1, 1, 5, 10, 20, 30, 0, 'id0', '   ', NULL);";
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn messages_of_the_first_schema_are_told_and_not_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postrider.db");
+        let mut conn = writing(&path, &SqliteConfig::default()).unwrap();
+        let first = runner().set_target(refinery::Target::Version(1));
+        first.run(&mut conn).unwrap();
+        conn.execute_batch(ONE_MESSAGE).unwrap();
+        drop(conn);
+
+        let store = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap();
+        let id = MessageId(1_048_576);
+        let view = store.messages(vec![id]).await.unwrap().remove(0);
+        assert_eq!(view.state, MessageState::Submitted);
+        assert_eq!((&*view.batch.user, view.batch.series), ("", SeriesNo(0)));
+        let endpoint = Endpoint {
+            id: EndpointId(1),
+            account: AccountId(7),
+            name: "hook".into(),
+            format: "standard".into(),
+            url: "https://example.com".into(),
+            kinds: EventKinds::ENDED,
+            settings: serde_json::Value::Null,
+            sealed_secret: vec![],
+            enabled: true,
+        };
+        let change = vec![CatalogChange::PutEndpoint(endpoint)];
+        store.change_catalog(change).await.unwrap();
+        let (ended, _) = store.give_up_receipts(id..=id, 99).await.unwrap();
+        assert_eq!(ended, [id]);
+        let account = AccountId(7);
+        let events = store.events(account, EventPlace::default(), EventKinds::ALL, 9);
+        let told: Vec<EventWhat> = events
+            .await
+            .unwrap()
+            .0
+            .into_iter()
+            .map(|event| event.what)
+            .collect();
+        let expected = EventWhat::Message {
+            id,
+            state: MessageState::Unknown,
+            error: "".into(),
+        };
+        assert_eq!(told, [expected]);
+        let all = StatisticsFilter {
+            from: 0,
+            until: i64::from(u32::MAX),
+            offset_minutes: 0,
+            users: vec![],
+            dialects: vec![],
+            templates: vec![],
+            labels: vec![],
+            kind: None,
+        };
+        assert_eq!(store.statistics(account, all, 9).await.unwrap(), []);
+    }
+}

@@ -36,6 +36,12 @@ pub enum Question {
     BindDelay = 12,
     /// Anything a driver of tests asks.
     Driver = 13,
+    /// What does somebody write, and how? Add the place of the question.
+    Letter = 14,
+    /// Which way does a webhook call go?
+    CallFate = 15,
+    /// How long does its answer take?
+    CallDelay = 16,
 }
 
 /// A seed, and decisions made from it.

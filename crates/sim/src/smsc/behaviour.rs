@@ -72,6 +72,8 @@ pub struct Behaviour {
     pub receipts: Receipts,
     /// What goes wrong with connections.
     pub faults: Faults,
+    /// What people write by themselves.
+    pub people: People,
     /// What happens to numbers that begin with a prefix. The first rule that applies decides.
     pub rules: Vec<Rule>,
 }
@@ -273,6 +275,51 @@ impl Default for Faults {
             reading_paused: false,
             hanging: false,
             enquire_link_ms: 0,
+        }
+    }
+}
+
+/// What people write by themselves (MO): so many messages a second, in one part or several. Each text begins with
+/// `message` and its number, from 1 in eight digits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct People {
+    /// Messages a second; 0: none.
+    pub per_s: f64,
+    /// Messages in all, counted from the start of the simulator; 0: without end.
+    pub messages_max: u64,
+    /// Who gets them, by `system_id`; empty: the first who has ever bound, by name.
+    pub system_id: String,
+    /// The numbers or codes they write to, in turns.
+    pub to: Vec<String>,
+    /// The number of the first who writes, digits with country code.
+    pub from_first: u64,
+    /// How many write, in turns; their numbers follow each other.
+    pub senders: u64,
+    /// Parts of a message, 1 to [`super::InboundTally::PARTS_MAX`].
+    pub parts: Span,
+    /// Share of messages that need UCS-2, 0 to 1.
+    pub unicode_share: f64,
+    /// Share of parts that are delivered again although they were acknowledged, 0 to 1.
+    pub repeat_share: f64,
+    /// Milliseconds until they are.
+    pub repeat_after_ms: Span,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self {
+            per_s: 0.0,
+            messages_max: 0,
+            system_id: String::new(),
+            to: vec!["12345".to_owned()],
+            // Numbers that are nobody's: a thousand are kept free for drama.
+            from_first: 447_700_900_000,
+            senders: 1_000,
+            parts: Span::fixed(1),
+            unicode_share: 0.0,
+            repeat_share: 0.0,
+            repeat_after_ms: Span::fixed(500),
         }
     }
 }

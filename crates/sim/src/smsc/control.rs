@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use smpp::field::{Address, DataCoding};
-use smpp::pdu::DeliverSm;
-use sms::alphabet;
+use sms::segment::{Reference, TooLong};
 
 use super::SmscHandle;
 use super::behaviour::{Behaviour, Garbage};
-use super::receipt::Delivery;
+use super::people::Letter;
+use super::receipt::{Delivery, Inward};
 use super::script::Script;
 use super::sense::Senseless;
 use super::shared::LinkOrder;
@@ -60,7 +59,7 @@ pub struct Inbound {
     pub from: String,
     /// The number it was sent to.
     pub to: String,
-    /// The text, in one part: at most 160 characters of the GSM alphabet, or 70 others.
+    /// The text. More than 160 characters of the GSM alphabet, or 70 others, go in several parts.
     pub text: String,
 }
 
@@ -73,14 +72,9 @@ pub enum OrderError {
     /// Nobody has ever bound under that name.
     #[error("{0} has never bound")]
     Unknown(String),
-    /// The text does not fit one part.
-    #[error("the text has {octets} octets, at most {max} fit")]
-    TooLong {
-        /// Octets it has.
-        octets: usize,
-        /// Octets that fit.
-        max: usize,
-    },
+    /// The text needs more parts than a message can have.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
 }
 
 impl SmscHandle {
@@ -102,7 +96,7 @@ impl SmscHandle {
             Order::Return => {
                 self.listening.send_replace(true);
             }
-            Order::Inbound(inbound) => self.inbound(&inbound)?,
+            Order::Inbound(inbound) => self.write_to(&inbound)?,
             Order::Reset => self.shared.reset(),
         }
         Ok(())
@@ -111,6 +105,7 @@ impl SmscHandle {
     fn behave(&self, behaviour: Behaviour) -> Result<(), Senseless> {
         behaviour.check()?;
         self.shared.script.store(Arc::new(Script::new(behaviour)));
+        self.shared.behaves.notify_one();
         for link in self.shared.links_of(None) {
             link.wake.notify_one();
         }
@@ -132,28 +127,23 @@ impl SmscHandle {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound) -> Result<(), OrderError> {
+    fn write_to(&self, inbound: &Inbound) -> Result<(), OrderError> {
         let mailbox = (self.shared.known_mailbox(&inbound.system_id))
             .ok_or_else(|| OrderError::Unknown(inbound.system_id.clone()))?;
-        let (data_coding, text, max) = match alphabet::encode_gsm7(&inbound.text) {
-            Some(septets) => (DataCoding::DEFAULT, septets, 160),
-            None => (DataCoding::UCS2, alphabet::encode_ucs2(&inbound.text), 140),
+        let letter = Letter {
+            from: inbound.from.clone(),
+            to: inbound.to.clone(),
+            text: inbound.text.clone(),
+            reference: Reference::Bits16,
+            common: self.shared.next_reference(),
         };
-        if text.len() > max {
-            return Err(OrderError::TooLong {
-                octets: text.len(),
-                max,
-            });
-        }
-        let pdu = DeliverSm {
-            source: Address::international(&inbound.from),
-            destination: Address::unknown(&inbound.to),
-            data_coding,
-            short_message: text.into(),
-            ..DeliverSm::default()
-        };
-        let now = self.shared.now();
-        mailbox.schedule(&mut vec![(now.ms, Delivery::Inbound(Box::new(pdu)))]);
+        let now_ms = self.shared.now().ms;
+        let mut deliveries = letter
+            .cut()?
+            .into_iter()
+            .map(|pdu| (now_ms, Delivery::Inbound(Arc::new(Inward { pdu, of: None }))))
+            .collect();
+        mailbox.schedule(&mut deliveries);
         Ok(())
     }
 }

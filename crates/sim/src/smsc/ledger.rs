@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smpp::CommandStatus;
 
 use super::journal::Journal;
+use super::people::InboundTally;
 use crate::seed::mix;
 
 /// What became of one message (see [`super::CountBy`]). Counts stop at 65535.
@@ -49,15 +50,18 @@ pub struct Counts {
     pub receipts_sent: u64,
     /// Receipts acknowledged with `ESME_ROK`.
     pub receipts_acknowledged: u64,
-    /// Receipts answered with an error; they are sent again.
+    /// Receipts and inbound messages answered with an error; they are sent again.
     pub receipts_refused: u64,
-    /// Receipts whose answer did not come, in time or before the connection ended; they are sent again.
+    /// Receipts and inbound messages whose answer did not come, in time or before the connection ended; they are sent
+    /// again.
     pub receipts_in_doubt: u64,
-    /// Receipts that break a bound of the protocol and cannot be sent.
+    /// Receipts and inbound messages that break a bound of the protocol and cannot be sent.
     pub receipts_unsendable: u64,
-    /// Receipts that wait for their time, a bind or their answer.
+    /// Receipts and inbound messages that wait for their time, a bind or their answer.
     pub receipts_waiting: u64,
-    /// Inbound messages acknowledged with `ESME_ROK`.
+    /// Inbound messages that somebody wrote by himself.
+    pub inbound_written: u64,
+    /// Parts of inbound messages acknowledged with `ESME_ROK`, each time counted.
     pub inbound_acknowledged: u64,
     /// Connections made.
     pub connections: u64,
@@ -105,6 +109,7 @@ pub(super) struct Ledger {
     pub(super) counts: Counts,
     pub(super) journal: Journal,
     tallies: HashMap<u64, Tally, BuildHasherDefault<KeyHasher>>,
+    inbound: HashMap<u64, InboundTally, BuildHasherDefault<KeyHasher>>,
     tallies_max: usize,
     refused_with: HashMap<u32, u64>,
 }
@@ -152,6 +157,28 @@ impl Ledger {
         if let Some(tally) = key.and_then(|key| self.tallies.get_mut(&key)) {
             tally.acknowledged = tally.acknowledged.saturating_add(1);
         }
+    }
+
+    /// Somebody wrote message `number`. Beyond the bound of tallies it is counted as a sum only.
+    pub(super) fn written(&mut self, number: u64, parts: u8) {
+        self.counts.inbound_written += 1;
+        if self.inbound.len() < self.tallies_max {
+            self.inbound.insert(number, InboundTally::of(parts));
+        }
+    }
+
+    /// A part of an inbound message was acknowledged.
+    pub(super) fn inbound_acknowledged(&mut self, of: Option<(u64, u8)>) {
+        self.counts.inbound_acknowledged += 1;
+        if let Some((number, part)) = of
+            && let Some(tally) = self.inbound.get_mut(&number)
+        {
+            tally.acknowledge(part);
+        }
+    }
+
+    pub(super) fn inbound(&self) -> impl Iterator<Item = (u64, InboundTally)> {
+        self.inbound.iter().map(|(number, tally)| (*number, *tally))
     }
 
     pub(super) fn window_seen(&mut self, unanswered: u64) {

@@ -109,6 +109,7 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smsc::receipt::Inward;
     use smpp::pdu::DeliverSm;
 
     fn delivery(name: &str) -> Delivery {
@@ -116,12 +117,12 @@ mod tests {
             service_type: name.into(),
             ..DeliverSm::default()
         };
-        Delivery::Inbound(Box::new(pdu))
+        Delivery::Inbound(Arc::new(Inward { pdu, of: None }))
     }
 
     fn names(taken: &[Delivery]) -> Vec<String> {
         let name = |delivery: &Delivery| match delivery {
-            Delivery::Inbound(pdu) => pdu.service_type.to_string(),
+            Delivery::Inbound(inward) => inward.pdu.service_type.to_string(),
             Delivery::Receipt(_) => String::new(),
         };
         taken.iter().map(name).collect()

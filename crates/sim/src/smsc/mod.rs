@@ -29,6 +29,7 @@ mod journal;
 mod ledger;
 mod mailbox;
 mod part;
+mod people;
 mod receipt;
 mod script;
 mod sense;
@@ -37,7 +38,7 @@ mod spelling;
 mod wheel;
 
 pub use behaviour::{
-    Answers, Behaviour, Binds, Faults, Form, Garbage, Instead, Limits, Receipts, Rule, Span, Timing,
+    Answers, Behaviour, Binds, Faults, Form, Garbage, Instead, Limits, People, Receipts, Rule, Span, Timing,
 };
 pub use cli::{SimArgs, run};
 pub use config::{SmscConfig, User};
@@ -47,6 +48,7 @@ pub use ids::{IdForm, Ids, Notation};
 pub use journal::{Filter, Message};
 pub use ledger::{Counts, Tally};
 pub use part::{CountBy, Part, key_of, key_of_number};
+pub use people::{InboundTally, number_of as inbound_number_of};
 pub use sense::Senseless;
 pub use spelling::{Status, Word};
 
@@ -115,6 +117,7 @@ impl Smsc {
             tasks: TaskTracker::new(),
         };
         handle.tasks.spawn(accept(handle.clone(), listener, listens));
+        handle.tasks.spawn(people::run(handle.clone()));
         Ok(handle)
     }
 }
@@ -234,6 +237,12 @@ impl SmscHandle {
     #[must_use]
     pub fn tallies(&self) -> Vec<(u64, Tally)> {
         self.shared.ledger.lock().tallies().collect()
+    }
+
+    /// What became of the messages that people wrote by themselves, by number, in no order.
+    #[must_use]
+    pub fn inbound(&self) -> Vec<(u64, InboundTally)> {
+        self.shared.ledger.lock().inbound().collect()
     }
 
     /// Messages that were taken more than `times` times, in the order of their keys.

@@ -1,6 +1,7 @@
 //! Receipts: what is remembered of a message until it has been reported on, and how that is written.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smpp::field::{Address, EsmClass, MessageState};
@@ -18,7 +19,15 @@ const EXCERPT_MAX: usize = 20;
 #[derive(Clone, Debug)]
 pub(super) enum Delivery {
     Receipt(Note),
-    Inbound(Box<DeliverSm>),
+    Inbound(Arc<Inward>),
+}
+
+/// One part of what somebody wrote.
+#[derive(Debug)]
+pub(super) struct Inward {
+    pub(super) pdu: DeliverSm,
+    /// Which message it is of, and which part from 0; `None` for one that was ordered.
+    pub(super) of: Option<(u64, u8)>,
 }
 
 /// A receipt that has not been acknowledged.

@@ -1,6 +1,7 @@
 //! Values that make no sense are refused before they are in force.
 
-use super::behaviour::{Behaviour, Receipts, Rule, Span};
+use super::behaviour::{Behaviour, People, Receipts, Rule, Span};
+use super::people::InboundTally;
 
 /// A value that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,10 +78,42 @@ impl Behaviour {
                 "set receipts.enabled = false instead",
             ));
         }
+        self.people.check()?;
         self.rules
             .iter()
             .enumerate()
             .try_for_each(|(at, rule)| rule.check(at))
+    }
+}
+
+impl People {
+    /// Faster than this is no rate at which people write.
+    const PER_S_MAX: f64 = 100_000.0;
+
+    fn check(&self) -> Result<(), Senseless> {
+        check_share("people.unicode_share", self.unicode_share)?;
+        check_share("people.repeat_share", self.repeat_share)?;
+        check_span("people.parts", self.parts)?;
+        check_span("people.repeat_after_ms", self.repeat_after_ms)?;
+        if !(0.0..=Self::PER_S_MAX).contains(&self.per_s) {
+            let why = "a rate lies between 0 and 100000";
+            return Err(Senseless::new("people.per_s", self.per_s, why));
+        }
+        if self.parts.min == 0 || self.parts.max > u64::from(InboundTally::PARTS_MAX) {
+            let value = format!("[{}, {}]", self.parts.min, self.parts.max);
+            return Err(Senseless::new(
+                "people.parts",
+                value,
+                "a message has 1 to 32 parts",
+            ));
+        }
+        if self.to.is_empty() {
+            return Err(Senseless::new("people.to", "empty", "they write to somebody"));
+        }
+        if self.senders == 0 {
+            return Err(Senseless::new("people.senders", 0, "somebody has to write"));
+        }
+        Ok(())
     }
 }
 
@@ -130,6 +163,11 @@ mod tests {
             ("answers.delay_ms = [9, 2]", "answers.delay_ms"),
             ("receipts.window_max = 0", "receipts.window_max"),
             ("receipts.states = []", "receipts.states"),
+            ("people.per_s = -1", "people.per_s"),
+            ("people.parts = [0, 2]", "people.parts"),
+            ("people.parts = 33", "people.parts"),
+            ("people.to = []", "people.to"),
+            ("people.senders = 0", "people.senders"),
             ("[[rules]]\nshare = -1", "share of rule 0"),
             ("[[rules]]\nstates = []", "states of rule 0"),
         ] {

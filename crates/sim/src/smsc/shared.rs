@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -40,6 +40,11 @@ pub(super) struct Shared {
     pub(super) in_flight: AtomicUsize,
     next_id: AtomicU64,
     binds: AtomicU64,
+    references: AtomicU16,
+    /// Messages that people wrote by themselves: the number of the last.
+    pub(super) written: AtomicU64,
+    /// Told when the behaviour has changed.
+    pub(super) behaves: Notify,
     started: Instant,
     started_unix: Duration,
 }
@@ -80,6 +85,9 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             next_id: AtomicU64::new(first_id),
             binds: AtomicU64::new(0),
+            references: AtomicU16::new(0),
+            written: AtomicU64::new(0),
+            behaves: Notify::new(),
             started: Instant::now(),
             started_unix,
             config,
@@ -107,6 +115,11 @@ impl Shared {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// What the parts of the next inbound message that is ordered have in common.
+    pub(super) fn next_reference(&self) -> u16 {
+        self.references.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Numbers binds, refused ones too, from 0.
     pub(super) fn next_bind(&self) -> u64 {
         self.binds.fetch_add(1, Ordering::Relaxed)
@@ -129,6 +142,18 @@ impl Shared {
             .lock()
             .get(&COctetString::from(system_id))
             .map(Arc::clone)
+    }
+
+    /// The same; for an empty name that of the first who has ever bound, by name.
+    pub(super) fn mailbox_for(&self, system_id: &str) -> Option<Arc<Mailbox>> {
+        if !system_id.is_empty() {
+            return self.known_mailbox(system_id);
+        }
+        let mailboxes = self.mailboxes.lock();
+        let first = mailboxes
+            .iter()
+            .min_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+        first.map(|(_, mailbox)| Arc::clone(mailbox))
     }
 
     /// Sessions bound as `system_id`, or as anyone.

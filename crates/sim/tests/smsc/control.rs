@@ -127,12 +127,15 @@ async fn a_subscriber_can_answer() {
         smsc.control(inbound("nobody", "STOP")),
         Err(OrderError::Unknown("nobody".into()))
     );
-    let long = "a".repeat(161);
+    smsc.control(inbound("esme", &"a".repeat(161))).unwrap();
+    let (first, second) = (esme.delivered().await, esme.delivered().await);
+    assert!(first.pdu.esm_class.has_udhi() && second.pdu.esm_class.has_udhi());
     assert_eq!(
-        smsc.control(inbound("esme", &long)),
-        Err(OrderError::TooLong {
-            octets: 161,
-            max: 160
-        })
+        first.pdu.short_message.len() + second.pdu.short_message.len(),
+        161 + 14
     );
+    assert!(matches!(
+        smsc.control(inbound("esme", &"a".repeat(152 * 255 + 1))),
+        Err(OrderError::TooLong(_))
+    ));
 }

@@ -12,4 +12,5 @@ mod binds;
 mod connections;
 mod control;
 mod esme;
+mod people;
 mod receipts;

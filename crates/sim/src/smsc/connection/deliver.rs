@@ -82,7 +82,7 @@ impl Connection {
                 .scribe
                 .write(note, self.shared.config.ids.receipt, receipts, now.unix_s)
                 .into(),
-            Delivery::Inbound(pdu) => Pdu::DeliverSm((**pdu).clone()),
+            Delivery::Inbound(inward) => Pdu::DeliverSm(inward.pdu.clone()),
         };
         if !self.say(&pdu, CommandStatus::ROK, sequence) {
             ledger.counts.receipts_unsendable += 1;
@@ -103,7 +103,7 @@ impl Connection {
         if header.status.is_ok() && header.command == smpp::CommandId::DELIVER_SM_RESP {
             match delivery {
                 Delivery::Receipt(note) => ledger.acknowledged(note.key),
-                Delivery::Inbound(_) => ledger.counts.inbound_acknowledged += 1,
+                Delivery::Inbound(inward) => ledger.inbound_acknowledged(inward.of),
             }
             return;
         }

@@ -10,6 +10,7 @@
 //! | `retry` | `long` (default), `short` | 7 more tries over 44 hours, or 5 over 31 minutes |
 //! | `events` | names as in the classic numbering | only these are told; all when it is left out |
 //! | `sms_user` | text | `smsUser` of events that belong to no user: replies, reviews |
+//! | `concurrency` | number | calls at once; the engine's own |
 
 mod event;
 
@@ -27,6 +28,9 @@ use std::time::Duration;
 
 /// The language of `message`.
 const LANGUAGE: Language = super::answer::LANGUAGE;
+
+/// The setting that is the engine's: how many calls are made at once.
+const CONCURRENCY: &str = "concurrency";
 
 /// How long a receiver may take to answer 200.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
@@ -73,7 +77,11 @@ impl Settings {
     fn read(settings: &Value) -> Result<Self, String> {
         match settings {
             Value::Null => Ok(Self::default()),
-            Value::Object(_) => Self::deserialize(settings).map_err(|error| error.to_string()),
+            Value::Object(settings) => {
+                let own = settings.iter().filter(|(name, _)| *name != CONCURRENCY);
+                let own = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+                Self::deserialize(Value::Object(own)).map_err(|error| error.to_string())
+            }
             _ => Err("settings are a table".to_owned()),
         }
     }

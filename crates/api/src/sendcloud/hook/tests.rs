@@ -556,7 +556,7 @@ fn settings_are_checked() {
         json!(null),
         json!({}),
         json!({ "body": "form", "numbering": "classic", "retry": "short", "events": ["request"], "sms_user": "u" }),
-        json!({ "body": "json", "numbering": "international", "retry": "long" }),
+        json!({ "body": "json", "numbering": "international", "retry": "long", "concurrency": 4 }),
     ] {
         assert_eq!(SmsHook.check(&good), Ok(()), "{good}");
     }
@@ -582,7 +582,10 @@ fn both_documented_schedules_can_be_chosen() {
     };
     assert_eq!(minutes(json!(null)), [3, 10, 30, 60, 360, 720, 1440]);
     assert_eq!(minutes(json!({ "retry": "long" })), minutes(json!({})));
-    assert_eq!(minutes(json!({ "retry": "short" })), [1, 2, 4, 8, 16]);
+    assert_eq!(
+        minutes(json!({ "retry": "short", "concurrency": 4 })),
+        [1, 2, 4, 8, 16]
+    );
     assert_eq!(SmsHook.time_max(), Duration::from_secs(3));
     for (status, taken) in [
         (200, true),

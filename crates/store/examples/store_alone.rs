@@ -2,7 +2,9 @@
 //!
 //! `cargo run --release -p store --example store_alone -- --messages 2000000 --batch 1000`
 //!
-//! Several lives run beside each other, as they do in a server, so that groups form.
+//! Several lives run beside each other, as they do in a server, so that groups form. `--counted 0` leaves the
+//! messages uncounted once they are accepted, `--endpoint 1` logs an event for each message that ends, and
+//! `--series` says among how many series the batches are spread.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use sms::class::{Class, Kind};
@@ -16,11 +18,12 @@ use std::time::Instant;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{
     AcceptCommand, Accepted, AccountId, Answer, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt,
-    Charge, ConsumedQueue, Dialect, NewBatch, NewMessage, Next, OnCommit, ReceiptFate, RecordResults,
-    SegmentAnswer, Store, SuppressedPolicy, Tally,
+    CatalogChange, Charge, ConsumedQueue, Dialect, Endpoint, EndpointId, EventKinds, NewBatch, NewMessage,
+    Next, OnCommit, ReceiptFate, RecordResults, SegmentAnswer, Store, SuppressedPolicy, Tally,
 };
 
-const USAGE: &str = "store_alone [--messages N] [--batch N] [--preload N] [--lives N] [--singles N] [--unknown N] [--path FILE]";
+const USAGE: &str = "store_alone [--messages N] [--batch N] [--preload N] [--lives N] [--singles N] [--unknown N] \
+                     [--counted 0|1] [--endpoint 0|1] [--series N] [--path FILE]";
 const NOW: i64 = 1_795_305_600_000;
 
 struct Arguments {
@@ -30,7 +33,17 @@ struct Arguments {
     lives: u64,
     singles: u64,
     unknown: u64,
+    counted: u64,
+    endpoint: u64,
+    series: u64,
     path: Option<PathBuf>,
+}
+
+/// What lives have in common.
+#[derive(Clone, Copy)]
+struct How {
+    counted: bool,
+    series: u64,
 }
 
 impl Arguments {
@@ -42,6 +55,9 @@ impl Arguments {
             lives: 4,
             singles: 0,
             unknown: 0,
+            counted: 1,
+            endpoint: 0,
+            series: 1,
             path: None,
         };
         let mut words = std::env::args().skip(1);
@@ -59,6 +75,9 @@ impl Arguments {
                 "--lives" => arguments.lives = number()?.max(1),
                 "--singles" => arguments.singles = number()?,
                 "--unknown" => arguments.unknown = number()?,
+                "--counted" => arguments.counted = number()?,
+                "--endpoint" => arguments.endpoint = number()?,
+                "--series" => arguments.series = number()?.max(1),
                 "--path" => arguments.path = Some(value.into()),
                 _ => return Err(USAGE.into()),
             }
@@ -80,6 +99,13 @@ async fn main() -> Result<(), String> {
     let store = Arc::new(store);
     let next = Arc::new(AtomicU64::new(0));
     println!("opened; {}", resident());
+    let how = How {
+        counted: arguments.counted > 0,
+        series: arguments.series,
+    };
+    if arguments.endpoint > 0 {
+        listen(&store).await.map_err(|error| error.to_string())?;
+    }
     if arguments.preload > 0 {
         lives(
             &store,
@@ -87,6 +113,7 @@ async fn main() -> Result<(), String> {
             arguments.preload,
             1_000,
             arguments.lives,
+            how,
             "preload",
         )
         .await;
@@ -98,6 +125,7 @@ async fn main() -> Result<(), String> {
             arguments.messages,
             arguments.batch,
             arguments.lives,
+            how,
             "whole lives",
         )
         .await;
@@ -121,6 +149,25 @@ async fn main() -> Result<(), String> {
     Ok(())
 }
 
+/// Makes an endpoint that wants to be told how messages end.
+async fn listen(store: &SqliteStore) -> Result<(), store::StoreError> {
+    let endpoint = Endpoint {
+        id: EndpointId(1),
+        account: AccountId(1),
+        name: "hook".into(),
+        format: "standard".into(),
+        url: "https://example.com".into(),
+        kinds: EventKinds::ENDED,
+        settings: serde_json::Value::Null,
+        sealed_secret: Vec::new(),
+        enabled: true,
+    };
+    store
+        .change_catalog(vec![CatalogChange::PutEndpoint(endpoint)])
+        .await
+        .map(drop)
+}
+
 /// Runs whole lives of `messages` messages, `lives` batches at a time.
 async fn lives(
     store: &Arc<SqliteStore>,
@@ -128,6 +175,7 @@ async fn lives(
     messages: u64,
     batch: u64,
     lives: u64,
+    how: How,
     what: &str,
 ) {
     let started = Instant::now();
@@ -141,7 +189,7 @@ async fn lives(
                     if first >= end {
                         return;
                     }
-                    life(&store, first, batch).await;
+                    life(&store, first, batch, how).await;
                 }
             })
         })
@@ -157,12 +205,25 @@ async fn lives(
 }
 
 /// One batch from being accepted to its receipts.
-async fn life(store: &SqliteStore, first: u64, batch: u64) {
+async fn life(store: &SqliteStore, first: u64, batch: u64, how: How) {
     let now = NOW + (first / 100).cast_signed();
-    let Accepted::New(outcome) = store.accept(request(first, batch, now)).await.unwrap() else {
+    let Accepted::New(outcome) = store
+        .accept(request(first, batch, how.series, now))
+        .await
+        .unwrap()
+    else {
         return;
     };
     let queued = outcome.queued[0];
+    let tally = if how.counted {
+        Tally {
+            series: outcome.batches[0].series,
+            country: 1,
+            segments: 1,
+        }
+    } else {
+        Tally::default()
+    };
     let ids: Vec<_> = (0..batch.cast_signed()).map(|n| queued.first.plus(n)).collect();
     let start = AttemptStart {
         carrier: CarrierNo(1),
@@ -190,7 +251,7 @@ async fn life(store: &SqliteStore, first: u64, batch: u64) {
             carrier_id: Some(carrier_id(n)),
         }),
         next: Next::Submitted,
-        tally: Tally::default(),
+        tally,
     });
     let results = RecordResults {
         outcomes: outcomes.collect(),
@@ -212,7 +273,7 @@ async fn life(store: &SqliteStore, first: u64, batch: u64) {
     );
 }
 
-fn request(first: u64, messages: u64, now: i64) -> AcceptCommand {
+fn request(first: u64, messages: u64, series: u64, now: i64) -> AcceptCommand {
     let message = |n: u64| {
         let msisdn = Msisdn::from_u64(15_550_000_000 + (first + n) * 7_919 % 9_999_991).unwrap();
         NewMessage {
@@ -237,7 +298,7 @@ fn request(first: u64, messages: u64, now: i64) -> AcceptCommand {
             template: 1,
             text: "[Example] Your code is {1}. It is valid for five minutes.".into(),
             sender: None,
-            label: 0,
+            label: (first / messages % series).cast_signed(),
             custom: None,
             due: None,
             messages: (0..messages).map(message).collect(),
@@ -265,7 +326,7 @@ async fn singles(store: &Arc<SqliteStore>, next: &Arc<AtomicU64>, count: u64) {
                         return;
                     }
                     store
-                        .accept(request(n, 1, NOW + (n / 10).cast_signed()))
+                        .accept(request(n, 1, 1, NOW + (n / 10).cast_signed()))
                         .await
                         .unwrap();
                 }

@@ -7,6 +7,16 @@
 //! tries anew. Checkpoints run beside the writer (`checkpoint`). Another process may change the catalog
 //! meanwhile: it gets its turn between two groups ([`Mode::Tool`]).
 //!
+//! # Counting and telling
+//! A message that changes its state is counted and told in the same transaction (`telling`): whoever changes a
+//! state says so there, and nobody writes a counter or an event by himself. While a group runs both are notes in
+//! memory, which a failed command takes back with its rows. Before the commit the notes are summed up: each
+//! counter they touch is written once (`counters`), and the events of each account are one row (`events`,
+//! `event_blob`). So a group of thousands of messages costs a handful of rows more. With its outcome a message
+//! carries a [`crate::Tally`], so a receipt is counted, and its account known, without reading the batch. What
+//! no endpoint of an account wants is not logged. How far endpoints are is written by commands like all others
+//! (`delivery`); a reader of the log goes from place to place and holds one row at a time.
+//!
 //! # Why there are no partitions
 //! Every hot table is keyed by a time-ordered id. What is written lies at the right edge of its tree and in
 //! the cache; what retention removes lies at the left edge. That is what partitions by time are for
@@ -20,7 +30,8 @@
 //! # What memory holds
 //! Three indexes' newest entries (bounded by [`SqliteConfig::run_entries_max`]), filters of sealed runs
 //! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::parked_max`]), one number a lane,
-//! the ids of open attempts (bounded by the engine's windows) and the page caches.
+//! the ids of open attempts (bounded by the engine's windows), what each account with endpoints wants to be told,
+//! the series in use (32 768 at most), the errors counted apart for 8 192 series and hours, and the page caches.
 
 mod accept;
 mod attempts;
@@ -65,6 +76,7 @@ mod story;
 mod suppressed;
 mod tasks;
 mod telling;
+mod verdict;
 mod writer;
 
 pub use config::SqliteConfig;

@@ -1,0 +1,180 @@
+//! What happens to each recipient of a request, and what the request costs: decided before any of it is stored.
+
+use super::codes::capped_key;
+use super::error::Tried;
+use super::memory::Work;
+use crate::{
+    AcceptCommand, AcceptError, AccountId, Caps, Charge, MessageId, NewMessage, RefusedAtCommit,
+    RefusedReason, SuppressedPolicy, UnixMs,
+};
+use rusqlite::OptionalExtension;
+use sms::phone::Msisdn;
+use std::ops::ControlFlow;
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// What happens to a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Queue,
+    Fail(u16),
+    Refuse(RefusedReason),
+}
+
+/// The verdicts on all recipients of a command, in its order.
+pub(super) struct Verdicts {
+    /// Empty when nothing but [`NewMessage::failure`] decides.
+    pub(super) given: Vec<Verdict>,
+    pub(super) refused: Vec<RefusedAtCommit>,
+    /// Segments of what will be queued.
+    segments: i64,
+}
+
+impl Verdicts {
+    pub(super) fn decide(work: &mut Work<'_>, command: &AcceptCommand) -> Result<Self, AcceptError> {
+        let caps = command.caps.filter(|caps| *caps != Caps::default());
+        let mut verdicts = Self {
+            given: Vec::new(),
+            refused: Vec::new(),
+            segments: 0,
+        };
+        if caps.is_none() && !work.memory.suppressed.any() {
+            let messages = command.batches.iter().flat_map(|batch| &batch.messages);
+            verdicts.segments = messages
+                .filter(|m| m.failure.is_none())
+                .map(|m| i64::from(m.segments))
+                .sum();
+            return Ok(verdicts);
+        }
+        let mut next = work.memory.next_id(command.now);
+        for (batch, batch_no) in command.batches.iter().zip(0u32..) {
+            for (message, message_no) in batch.messages.iter().zip(0u32..) {
+                let verdict = judge(work, command, caps, message).tried("decide on a recipient")?;
+                verdicts.given.push(verdict);
+                match verdict {
+                    Verdict::Refuse(reason) => {
+                        let refused = RefusedAtCommit {
+                            batch: batch_no,
+                            message: message_no,
+                            reason,
+                        };
+                        verdicts.refused.push(refused);
+                        continue;
+                    }
+                    Verdict::Fail(_) => {}
+                    Verdict::Queue => {
+                        verdicts.segments += i64::from(message.segments);
+                        if caps.is_some() {
+                            // At once, so that the next recipient of this request counts it.
+                            let key = capped_key(command.account, message.msisdn);
+                            work.shared.numbers.write().recent().push(key, next.0);
+                        }
+                    }
+                }
+                next = next.plus(1);
+            }
+        }
+        if verdicts
+            .given
+            .iter()
+            .all(|verdict| matches!(verdict, Verdict::Refuse(_)))
+        {
+            return Err(AcceptError::NothingLeft(verdicts.refused));
+        }
+        Ok(verdicts)
+    }
+
+    /// Takes what the request costs from the account's balance.
+    pub(super) fn pay(&self, work: &Work<'_>, command: &AcceptCommand) -> Result<(), AcceptError> {
+        if command.charge == Charge::Free || self.segments == 0 {
+            return Ok(());
+        }
+        let balance: Option<i64> = work
+            .conn
+            .prepare_cached("SELECT balance FROM account WHERE id = ?1")
+            .and_then(|mut select| select.query_row([command.account.0], |row| row.get(0)).optional())
+            .tried("read a balance")?
+            .flatten();
+        // An account without a balance is not counted.
+        let Some(balance) = balance else { return Ok(()) };
+        if balance < self.segments {
+            return Err(AcceptError::Balance {
+                balance,
+                needed: self.segments,
+            });
+        }
+        work.conn
+            .prepare_cached("UPDATE account SET balance = balance - ?2 WHERE id = ?1")
+            .and_then(|mut update| update.execute((command.account.0, self.segments)))
+            .tried("charge a balance")?;
+        Ok(())
+    }
+}
+
+fn judge(
+    work: &Work<'_>,
+    command: &AcceptCommand,
+    caps: Option<Caps>,
+    message: &NewMessage,
+) -> rusqlite::Result<Verdict> {
+    if let Some(code) = message.failure {
+        return Ok(Verdict::Fail(code));
+    }
+    if let Some(kind) = work
+        .memory
+        .suppressed
+        .kind_of(work.conn, command.account, message.msisdn)?
+    {
+        return Ok(match command.suppressed {
+            SuppressedPolicy::Refuse => Verdict::Refuse(RefusedReason::Suppressed),
+            SuppressedPolicy::Fail => Verdict::Fail(kind.code()),
+        });
+    }
+    if let Some(caps) = caps
+        && let Some(reason) = over_cap(work, command.account, message.msisdn, caps, command.now)?
+    {
+        return Ok(Verdict::Refuse(reason));
+    }
+    Ok(Verdict::Queue)
+}
+
+/// Counts what a number got within the last minute and the last day: exact, since the ids tell the time.
+fn over_cap(
+    work: &Work<'_>,
+    account: AccountId,
+    msisdn: Msisdn,
+    caps: Caps,
+    now: UnixMs,
+) -> rusqlite::Result<Option<RefusedReason>> {
+    let minute = MessageId::first_at(now - MINUTE_MS + 1).0;
+    let day = MessageId::first_at(now - DAY_MS + 1).0;
+    let (floor, most) = match (caps.per_minute_max, caps.per_day_max) {
+        (per_minute, 0) => (minute, per_minute),
+        (per_minute, per_day) => (day, per_day.max(per_minute)),
+    };
+    let (mut in_minute, mut in_day) = (0u32, 0u32);
+    let mut count = |id: i64| {
+        if id < floor {
+            return Ok(ControlFlow::Break(()));
+        }
+        in_day += 1;
+        in_minute += u32::from(id >= minute);
+        Ok(if in_day > most {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    };
+    work.shared
+        .numbers
+        .read()
+        .visit(work.conn, capped_key(account, msisdn), floor, &mut count)?;
+    Ok(if caps.per_minute_max > 0 && in_minute >= caps.per_minute_max {
+        Some(RefusedReason::PerMinute)
+    } else if caps.per_day_max > 0 && in_day >= caps.per_day_max {
+        Some(RefusedReason::PerDay)
+    } else {
+        None
+    })
+}

@@ -11,7 +11,7 @@ fn signed(house: &House, body: &Value) -> Request<Body> {
     signed_by(USER, &sign(body, KEY), house.engine.now() / 1000, body)
 }
 
-fn signed_by(user: &str, signature: &str, at_s: i64, body: &Value) -> Request<Body> {
+pub(super) fn signed_by(user: &str, signature: &str, at_s: i64, body: &Value) -> Request<Body> {
     Request::post("/api?Action=ignored")
         .header("X-Access-Key-Id", user)
         .header("X-Signature", signature)

@@ -12,13 +12,19 @@ mod house;
 
 mod action;
 mod clients;
+mod counts;
 mod damaged;
+mod papers;
+mod reports;
 mod rest;
+mod signatures;
+mod templates;
 mod ucloud;
 
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use engine::AccountId;
 use house::{Answer, House, KEY, USER};
 use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -125,4 +131,109 @@ async fn receipt_of(house: &House, phone: &str, result: &str) -> Value {
         )
         .await;
     answer.json()["Data"][0]["ReceiptSet"][0].clone()
+}
+
+/// One of the three wires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Rest,
+    Action,
+    Ucloud,
+}
+
+impl Wire {
+    const ALL: [Self; 3] = [Self::Rest, Self::Action, Self::Ucloud];
+
+    /// A request as the wire's own clients make it: REST by path and method, Action signed in its headers, UCloud as a
+    /// signed form with dotted names.
+    fn request(self, house: &House, user: &str, action: &str, params: &Value) -> Request<Body> {
+        match self {
+            Self::Rest => rest_request(user, action, params),
+            Self::Action => {
+                let body = with(params, "Action", json!(action));
+                action::signed_by(user, &sign(&body, KEY), house.engine.now() / 1000, &body)
+            }
+            Self::Ucloud => {
+                let mut flat = serde_json::Map::new();
+                flatten("", &with(params, "Action", json!(action)), &mut flat);
+                ucloud::form(&ucloud::signed_by(user, KEY, &Value::Object(flat)))
+            }
+        }
+    }
+
+    async fn ask(self, house: &House, action: &str, params: &Value) -> Answer {
+        house.ask(self.request(house, USER, action, params)).await
+    }
+}
+
+/// The template actions of REST v1; its query has what the others name `TemplateId` and `TemplateIds`.
+fn rest_request(user: &str, action: &str, params: &Value) -> Request<Body> {
+    const PATH: &str = "/api/v1/usms/USMSTemplate";
+    let encoded = |id: &Value| -> String {
+        form_urlencoded::byte_serialize(id.as_str().unwrap_or_default().as_bytes()).collect()
+    };
+    let ids = |name: &str| -> String {
+        let list = match &params[name] {
+            Value::Array(list) => list.clone(),
+            Value::Null => Vec::new(),
+            one => vec![one.clone()],
+        };
+        list.iter().map(|id| format!("id={}&", encoded(id))).collect()
+    };
+    let id = encoded(&params["TemplateId"]);
+    let (method, uri) = match action {
+        "CreateUSMSTemplate" => ("POST", PATH.to_owned()),
+        "QueryUSMSTemplate" => ("GET", format!("{PATH}?{}", ids("TemplateId"))),
+        "UpdateUSMSTemplate" => ("PUT", format!("{PATH}/{id}")),
+        "DeleteUSMSTemplate" => ("DELETE", format!("{PATH}?{}", ids("TemplateIds"))),
+        other => panic!("REST v1 has no {other}"),
+    };
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .header(header::AUTHORIZATION, basic(user, KEY))
+        .body(Body::from(params.to_string()))
+        .unwrap()
+}
+
+/// What UCloud's clients do before they sign: lists and objects become dotted names, everything a text.
+fn flatten(path: &str, value: &Value, into: &mut serde_json::Map<String, Value>) {
+    let below = |name: &str| {
+        if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        }
+    };
+    match value {
+        Value::Null => {}
+        Value::Array(list) => {
+            for (n, value) in list.iter().enumerate() {
+                flatten(&below(&n.to_string()), value, into);
+            }
+        }
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, value)| flatten(&below(name), value, into)),
+        Value::String(text) => drop(into.insert(path.to_owned(), json!(text))),
+        value => drop(into.insert(path.to_owned(), json!(value.to_string()))),
+    }
+}
+
+/// The same parameters with another value.
+fn with(params: &Value, name: &str, value: Value) -> Value {
+    let mut params = params.clone();
+    params[name] = value;
+    params
+}
+
+/// Has an account approve its templates and signatures by itself.
+async fn approve_at_once(house: &House, account: AccountId) {
+    let account = store::Account {
+        auto_approve: true,
+        ..(**house.engine.catalog().account(account).unwrap()).clone()
+    };
+    let change = store::CatalogChange::PutAccount(account);
+    house.engine.store().change_catalog(vec![change]).await.unwrap();
+    house.engine.reload_catalog().await.unwrap();
 }

@@ -24,7 +24,7 @@ fn signed(params: &Value) -> Value {
     signed_by(USER, KEY, params)
 }
 
-fn signed_by(user: &str, key: &str, params: &Value) -> Value {
+pub(super) fn signed_by(user: &str, key: &str, params: &Value) -> Value {
     let mut params = params.clone();
     params["PublicKey"] = json!(user);
     params["Signature"] = json!(sign(&params, key));
@@ -42,7 +42,7 @@ fn encoded(params: &Value) -> String {
         .finish()
 }
 
-fn form(params: &Value) -> Request<Body> {
+pub(super) fn form(params: &Value) -> Request<Body> {
     let request = Request::post("/").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     request
         .header("U-Timestamp-Ms", "1")

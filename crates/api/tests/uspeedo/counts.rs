@@ -1,0 +1,280 @@
+//! UCloud's statistics and blacklist.
+
+use super::{AT_ONCE, REFUSED, SILENT, UNDELIVERED, Wire, code_and_message, code_of, names, with};
+use crate::house::{Answer, CODE, House, PLAIN, USER_OTHER, ut_id};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use serde_json::{Value, json};
+
+async fn ask(house: &House, action: &str, params: &Value) -> Answer {
+    Wire::Ucloud.ask(house, action, params).await
+}
+
+/// Today in China.
+fn today(house: &House) -> String {
+    let now = Timestamp::from_millisecond(house.engine.now()).unwrap();
+    now.to_zoned(TimeZone::fixed(Offset::constant(8)))
+        .date()
+        .to_string()
+}
+
+fn question(house: &House, domestic: u8) -> Value {
+    json!({"Page": 0, "NumPerPage": 10, "OrderBy": "BrevityCode", "OrderType": "asc", "StartDate": today(house),
+        "EndDate": today(house), "Domestic": domestic})
+}
+
+/// Sends to each number over a wire of another family, and waits until the counters say so.
+async fn sent_and_counted(house: &House) {
+    let targets = |numbers: &[&str]| -> Vec<Value> {
+        numbers
+            .iter()
+            .map(|phone| json!({"Phone": phone, "TemplateParams": ["1"]}))
+            .collect()
+    };
+    let body = json!({"TaskContent": [
+        {"TemplateId": ut_id(CODE), "SenderId": "", "Target": targets(&[AT_ONCE, REFUSED, UNDELIVERED, SILENT])},
+        {"TemplateId": ut_id(CODE), "SenderId": "", "Target": targets(&["13812345678"])},
+        {"TemplateId": ut_id(PLAIN), "SenderId": "", "Target": [{"Phone": "447700900001"}, {"Phone": "447700900002"}]},
+    ]});
+    assert_eq!(code_of(&house.ask(super::rest::send(&body)).await), 0);
+    let settled = |answer: &Answer| {
+        let sums = &answer.json()["StatisticsData"];
+        (&sums["SuccessCount"], &sums["UnknownCount"], &sums["SendCount"])
+            == (&json!(3), &json!(1), &json!(6))
+    };
+    let asked = || Wire::Ucloud.request(house, super::USER, "GetUSMSSendStatistics", &question(house, 0));
+    house.ask_until(asked, settled).await;
+}
+
+#[tokio::test]
+async fn messages_are_counted_by_day_and_country_as_they_end() {
+    let house = House::start().await;
+    sent_and_counted(&house).await;
+    let answer = ask(&house, "GetUSMSSendStatistics", &question(&house, 0)).await;
+    assert_eq!(code_and_message(&answer), (0, String::new()));
+    let told = answer.json();
+    assert_eq!(
+        names(&told),
+        ["Action", "Data", "Message", "RetCode", "StatisticsData", "Total"]
+    );
+    assert_eq!(told["Total"], 2);
+    let row = |country: &str, values: [u64; 5], rate: f64| {
+        let [success, fail, unknown, submit_fail, all] = values;
+        json!({"SendDate": today(&house), "BrevityCode": country, "Count": all, "CostCount": all,
+            "SuccessCount": success, "SuccessCostCount": success, "FailedCount": fail, "FailedCostCount": fail,
+            "UnknownCount": unknown, "UnknownCostCount": unknown, "SubmitFailedCount": submit_fail,
+            "SubmitFailedCostCount": submit_fail, "SuccessRate": rate, "UserId": ""})
+    };
+    // Compared as texts: numbers keep their tokens.
+    assert_eq!(
+        told["Data"][0].to_string(),
+        row("1", [1, 1, 1, 1, 4], 0.25).to_string()
+    );
+    assert_eq!(
+        told["Data"][1].to_string(),
+        row("GB", [2, 0, 0, 0, 2], 1.0).to_string()
+    );
+    assert_eq!(
+        told["StatisticsData"],
+        json!({"SendCount": 6, "SendCostCount": 6, "SuccessCount": 3, "SuccessCostCount": 3, "FailCount": 1,
+            "FailCostCount": 1, "UnknownCount": 1, "UnknownCostCount": 1, "SubmitFailCount": 1, "SubmitFailCostCount": 1})
+    );
+    let domestic = ask(&house, "GetUSMSSendStatistics", &question(&house, 1))
+        .await
+        .json();
+    assert_eq!(
+        (&domestic["Total"], &domestic["Data"][0]["BrevityCode"]),
+        (&json!(1), &json!("CN"))
+    );
+    for (name, value, total) in [
+        ("Purpose", json!(2), 1),
+        ("Purpose", json!(3), 0),
+        ("BrevityCode", json!("GB-FR"), 1),
+        ("StartDate", json!("2026-01-01"), 2),
+        ("EndDate", json!("2199-12-31"), 0),
+    ] {
+        let mut question = with(&question(&house, 0), name, value.clone());
+        if name == "EndDate" {
+            question["StartDate"] = value.clone();
+        }
+        if name == "StartDate" {
+            question["StartDate"] = json!(format!("{}-01-01", &today(&house)[..4]));
+        }
+        assert_eq!(
+            ask(&house, "GetUSMSSendStatistics", &question).await.json()["Total"],
+            total,
+            "{name} {value}"
+        );
+    }
+    let paged = with(
+        &with(&question(&house, 0), "NumPerPage", json!(1)),
+        "Page",
+        json!(1),
+    );
+    let paged = ask(&house, "GetUSMSSendStatistics", &paged).await.json();
+    assert_eq!(
+        (&paged["Total"], &paged["Data"][0]["BrevityCode"]),
+        (&json!(2), &json!("GB"))
+    );
+    let theirs = Wire::Ucloud.request(&house, USER_OTHER, "GetUSMSSendStatistics", &question(&house, 0));
+    assert_eq!(
+        house.ask(theirs).await.json()["Total"],
+        0,
+        "another account's messages are its own"
+    );
+}
+
+#[tokio::test]
+async fn messages_are_counted_by_template() {
+    let house = House::start().await;
+    sent_and_counted(&house).await;
+    let told = ask(&house, "GetUSMSTemplateSendStatistics", &question(&house, 0))
+        .await
+        .json();
+    let rows = told["Data"].as_array().unwrap();
+    assert_eq!((rows.len(), &told["Total"]), (2, &json!(2)));
+    assert_eq!(
+        names(&rows[0]),
+        [
+            "BrevityCode",
+            "CostCount",
+            "Count",
+            "FailedCostCount",
+            "FailedCount",
+            "SendDate",
+            "SubmitFailedCostCount",
+            "SubmitFailedCount",
+            "SuccessCostCount",
+            "SuccessCount",
+            "TemplateId",
+            "UnknownCostCount",
+            "UnknownCount"
+        ]
+    );
+    assert_eq!(
+        (&rows[0]["TemplateId"], &rows[0]["Count"]),
+        (&json!(ut_id(CODE)), &json!(4))
+    );
+    assert_eq!(
+        (&rows[1]["TemplateId"], &rows[1]["Count"]),
+        (&json!(ut_id(PLAIN)), &json!(2))
+    );
+    let of = async |id: &str| {
+        let question = with(&question(&house, 0), "TemplateId", json!(id));
+        ask(&house, "GetUSMSTemplateSendStatistics", &question).await
+    };
+    let one = of(&ut_id(PLAIN)).await.json();
+    assert_eq!(
+        (&one["Total"], &one["StatisticsData"]["SendCount"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(code_of(&of("UTA0").await), 18_017);
+    house
+        .engine
+        .remove_templates(crate::house::ACCOUNT, &[PLAIN])
+        .await
+        .unwrap();
+    let told = ask(&house, "GetUSMSTemplateSendStatistics", &question(&house, 0))
+        .await
+        .json();
+    assert_eq!(
+        told["Data"][1]["TemplateId"],
+        PLAIN.to_string(),
+        "its number, once it is gone"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_told_so() {
+    let house = House::start().await;
+    for action in ["GetUSMSSendStatistics", "GetUSMSTemplateSendStatistics"] {
+        for (name, value, code) in [
+            ("Page", json!(null), 18_001),
+            ("Page", json!("first"), 18_002),
+            ("NumPerPage", json!(0), 18_003),
+            ("OrderBy", json!("Count"), 18_003),
+            ("OrderBy", json!(""), 18_001),
+            ("OrderType", json!("up"), 18_003),
+            ("StartDate", json!("22.11.2026"), 18_003),
+            ("StartDate", json!("1999-12-31"), 18_003),
+            ("EndDate", json!("2000-01-01"), 18_003),
+            ("EndDate", json!(null), 18_001),
+            ("Domestic", json!(2), 18_003),
+            ("Domestic", json!(null), 18_001),
+        ] {
+            let answer = ask(&house, action, &with(&question(&house, 0), name, value.clone())).await;
+            assert_eq!(code_of(&answer), code, "{action} {name} {value} {}", answer.body);
+        }
+    }
+    let purpose = with(&question(&house, 0), "Purpose", json!(4));
+    assert_eq!(
+        code_of(&ask(&house, "GetUSMSSendStatistics", &purpose).await),
+        18_003
+    );
+}
+
+#[tokio::test]
+async fn a_blacklisted_number_gets_nothing_more() {
+    let house = House::start().await;
+    let list = json!([
+        {"Phone": "13900000001", "Purpose": 0, "Remark": "测试数据001"},
+        {"Phone": "+447700900001"},
+        {"Phone": "12"},
+        {"Phone": "(44)7700900002", "Purpose": 3},
+    ]);
+    let params = json!({"IsGlobal": "true", "BlackList": STANDARD.encode(list.to_string())});
+    let answer = ask(&house, "BatchCreateUSMSBlacklistPhone", &params).await;
+    assert_eq!(code_and_message(&answer), (0, "Success".into()));
+    let told = answer.json();
+    assert_eq!(
+        names(&told),
+        [
+            "Action",
+            "FailedList",
+            "Message",
+            "ReqUuid",
+            "RetCode",
+            "SuccessList"
+        ]
+    );
+    assert_eq!(told["SuccessList"], json!(["13900000001", "+447700900001"]));
+    assert_eq!(told["FailedList"], json!(["12", "(44)7700900002"]));
+    super::assert_uuid(&told["ReqUuid"]);
+    for (phone, suppressed) in [
+        ("(86)13900000001", true),
+        ("447700900001", true),
+        ("447700900002", false),
+    ] {
+        let answer = house.ask(super::rest::send(&super::code_for(phone))).await;
+        let expected = if suppressed { 215_392 } else { 0 };
+        assert_eq!(code_of(&answer), expected, "{phone} {}", answer.body);
+    }
+    let again = ask(&house, "BatchCreateUSMSBlacklistPhone", &params).await;
+    assert_eq!(
+        again.json()["SuccessList"],
+        told["SuccessList"],
+        "a repeat is as good"
+    );
+    let theirs = super::batch(crate::house::FOREIGN, json!([{"Phone": "447700900001"}]));
+    let theirs = super::post(super::rest::SEND, USER_OTHER, theirs.to_string());
+    assert_eq!(
+        code_of(&house.ask(theirs).await),
+        0,
+        "another account still sends"
+    );
+    for (params, code) in [
+        (json!({"BlackList": "W10="}), 18_001),
+        (json!({"IsGlobal": "true"}), 18_001),
+        (json!({"IsGlobal": "true", "BlackList": "?"}), 18_002),
+        (json!({"IsGlobal": "both", "BlackList": "W10="}), 18_002),
+        (
+            json!({"IsGlobal": "true", "BlackList": STANDARD.encode(json!(vec![json!({"Phone": "1"}); 1001]).to_string())}),
+            18_019,
+        ),
+    ] {
+        let answer = ask(&house, "BatchCreateUSMSBlacklistPhone", &params).await;
+        assert_eq!(code_of(&answer), code, "{}", answer.body);
+    }
+}

@@ -6,7 +6,9 @@ use engine::catalog::EndpointEntry;
 use engine::notify::{Call, Format, Stamp, Subject, Telling};
 use engine::sms::state::MessageState;
 use engine::{Endpoint, EndpointId, Event, EventKinds, EventPlace, EventWhat, MessageId, MessageView};
+use hmac::{Hmac, Mac};
 use house::ACCOUNT;
+use std::future::IntoFuture;
 use std::time::Duration;
 
 fn endpoint() -> EndpointEntry {
@@ -22,7 +24,7 @@ fn endpoint() -> EndpointEntry {
             sealed_secret: Vec::new(),
             enabled: true,
         },
-        secret: "demo_app_key".into(),
+        secret: APP_KEY.into(),
     }
 }
 
@@ -111,5 +113,131 @@ async fn the_hook_names_messages_as_the_answer_did() {
         )
         .await;
         assert_eq!(status["total"], "1", "the status query knows the hook's id");
+    }
+}
+
+const APP_KEY: &str = "demo_app_key";
+
+/// What a receiver was called with: the method, and the fields of the form.
+type Heard = Arc<std::sync::Mutex<Vec<(Method, BTreeMap<String, String>)>>>;
+
+/// A receiver on this machine that answers 200 and remembers.
+async fn receiver() -> (std::net::SocketAddr, Heard) {
+    let heard = Heard::default();
+    let remembering = Arc::clone(&heard);
+    let remember = move |request: Request<Body>| {
+        let heard = Arc::clone(&remembering);
+        async move {
+            let (parts, body) = request.into_parts();
+            if parts.method == Method::POST {
+                assert_eq!(parts.headers[header::CONTENT_TYPE], FORM);
+            }
+            let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+            let fields = form_urlencoded::parse(&body).into_owned().collect();
+            heard.lock().unwrap().push((parts.method, fields));
+            StatusCode::OK
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(remember)).into_future());
+    (address, heard)
+}
+
+/// Waits for an event; its fields.
+async fn heard_of(heard: &Heard, event: &str) -> BTreeMap<String, String> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = heard
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(_, fields)| fields.get("event").is_some_and(|name| name == event))
+            .cloned();
+        if let Some((method, fields)) = found {
+            assert_eq!(method, Method::POST);
+            let signed = format!("{}{}", fields["timestamp"], fields["token"]);
+            let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(APP_KEY.as_bytes()).unwrap();
+            mac.update(signed.as_bytes());
+            assert_eq!(fields["signature"], hex(&mac.finalize().into_bytes()), "{event}");
+            return fields;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "nothing of {event}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Goal: an account's receiver hears of everything that happens to what it sends, under the ids it was answered.
+#[tokio::test]
+async fn a_receiver_hears_of_what_happens() {
+    let house = House::start().await;
+    let (address, heard) = receiver().await;
+    let limits = engine::notify::Limits {
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        ..engine::notify::Limits::default()
+    };
+    house
+        .engine
+        .start_notify(api::sendcloud::hook::formats(), limits)
+        .unwrap();
+    let mut endpoint = endpoint().endpoint;
+    endpoint.url = format!("http://{address}/hook").into();
+    endpoint.settings = json!({ "sms_user": USER });
+    let secret = engine::catalog::endpoint_secret_name(endpoint.id);
+    // The key of the house.
+    let vault = engine::catalog::Vault::new(&[3; 32]);
+    endpoint.sealed_secret = vault.seal(&secret, APP_KEY).unwrap();
+    house.engine.check_endpoint(&endpoint).unwrap();
+    let change = store::CatalogChange::PutEndpoint(endpoint.clone());
+    house.engine.store().change_catalog(vec![change]).await.unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    let entry = Arc::clone(house.engine.catalog().endpoint(endpoint.id).unwrap());
+    house.engine.probe_endpoint(&entry).await.unwrap();
+    let methods: Vec<_> = heard
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(method, _)| method.clone())
+        .collect();
+    assert_eq!(methods, [Method::GET, Method::POST], "the probe");
+
+    let request = replaced(&send_fields(), "phone", "13800138000,13800000430,0010000000018");
+    let answer = house.ask(signed("/smsapi/send", &request)).await;
+    assert_eq!(code_of(&answer), 200, "{}", answer.body);
+    let sms_ids = answer.json()["info"]["smsIds"].clone();
+    let told = heard_of(&heard, "request").await;
+    let told_ids: Vec<Value> = serde_json::from_str::<Value>(&told["smsIds"])
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .clone();
+    assert!(
+        told_ids.iter().all(|id| sms_ids.as_array().unwrap().contains(id)),
+        "{told:?}"
+    );
+    for (event, sms_id, name, value) in [
+        ("deliver", &sms_ids[0], "message", "Successfully delivered"),
+        ("workererror", &sms_ids[1], "statusCode", "430"),
+        ("delivererror", &sms_ids[2], "statusCode", "580"),
+    ] {
+        let told = heard_of(&heard, event).await;
+        assert_eq!((&json!(told["smsId"]), &*told[name]), (sms_id, value), "{event}");
+        assert_eq!(told["smsUser"], USER);
+    }
+
+    house
+        .engine
+        .review_template(ACCOUNT, PENDING, engine::catalog::Review::Rejected, "too short")
+        .await
+        .unwrap();
+    let told = heard_of(&heard, "templateVerify").await;
+    for (name, expected) in [
+        ("templateId", PENDING.to_string().as_str()),
+        ("name", "pending"),
+        ("verfiyResult", "-1"),
+        ("verfiyComment", "too short"),
+        ("smsUser", USER),
+    ] {
+        assert_eq!(told[name], expected, "{name}");
     }
 }

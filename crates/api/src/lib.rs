@@ -27,6 +27,7 @@ pub mod uspeedo;
 mod verdict;
 
 use engine::Engine;
+use engine::notify::Format;
 use std::sync::Arc;
 
 pub use limits::Limits;
@@ -47,4 +48,11 @@ pub fn router(api: Arc<Api>) -> axum::Router {
         .merge(sendcloud::routes())
         .merge(engagelab::routes())
         .with_state(api)
+}
+
+/// The forms of calls that the dialects have, by which accounts are told their events.
+pub fn formats() -> Vec<Arc<dyn Format>> {
+    let mut formats = uspeedo::push::formats();
+    formats.extend(sendcloud::hook::formats());
+    formats
 }

@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod dev;
 mod exit;
+mod forms;
 mod logging;
 mod migrate;
 mod node;

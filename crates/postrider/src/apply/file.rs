@@ -8,6 +8,7 @@ use engine::catalog::{Position, Review, RouteRule, SuppressionKind};
 use serde::Deserialize;
 use sms::class::Class;
 use std::path::PathBuf;
+use store::EventKinds;
 use toml::Spanned;
 
 /// A catalog file.
@@ -52,6 +53,8 @@ pub(crate) struct AccountEntry {
     pub(crate) signature: Vec<Spanned<SignatureEntry>>,
     #[serde(default)]
     pub(crate) template: Vec<Spanned<TemplateEntry>>,
+    #[serde(default)]
+    pub(crate) webhook: Vec<Spanned<WebhookEntry>>,
 }
 
 /// One key pair of an account.
@@ -130,6 +133,84 @@ pub(crate) struct TemplateEntry {
     pub(crate) ut_id: Option<String>,
 }
 
+/// One endpoint at which an account is told its events.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookEntry {
+    pub(crate) name: String,
+    /// The form of its calls.
+    pub(crate) format: String,
+    /// Empty for a form that is asked instead of calling.
+    #[serde(default)]
+    pub(crate) url: String,
+    pub(crate) events: Vec<EventName>,
+    /// May be left out when the store has one already; empty takes that one away.
+    pub(crate) secret: Option<String>,
+    pub(crate) secret_env: Option<String>,
+    pub(crate) secret_file: Option<PathBuf>,
+    /// The form's own settings.
+    #[serde(default)]
+    pub(crate) settings: toml::Table,
+    #[serde(default = "yes")]
+    pub(crate) enabled: bool,
+}
+
+/// What an endpoint can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EventName {
+    /// A batch was accepted.
+    Accepted,
+    /// A carrier took a message.
+    Submitted,
+    /// A message came to a final state.
+    Ended,
+    /// A person wrote.
+    Inbound,
+    /// A template or signature was reviewed.
+    Reviewed,
+}
+
+impl EventName {
+    /// All of them, in the order in which they are told of one message.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Accepted,
+        Self::Submitted,
+        Self::Ended,
+        Self::Inbound,
+        Self::Reviewed,
+    ];
+
+    /// How it is written.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Submitted => "submitted",
+            Self::Ended => "ended",
+            Self::Inbound => "inbound",
+            Self::Reviewed => "reviewed",
+        }
+    }
+
+    /// How the store has it.
+    pub(crate) const fn kind(self) -> EventKinds {
+        match self {
+            Self::Accepted => EventKinds::ACCEPTED,
+            Self::Submitted => EventKinds::SUBMITTED,
+            Self::Ended => EventKinds::ENDED,
+            Self::Inbound => EventKinds::INBOUND,
+            Self::Reviewed => EventKinds::REVIEWED,
+        }
+    }
+
+    /// The names of stored kinds.
+    pub(crate) fn of(kinds: EventKinds) -> impl Iterator<Item = Self> {
+        Self::ALL
+            .into_iter()
+            .filter(move |name| kinds.contains(name.kind()))
+    }
+}
+
 /// One number that gets nothing.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -205,6 +286,14 @@ mod tests {
             (
                 "[[suppression]]\nnumber = 447700900123",
                 "line 2: invalid type: integer",
+            ),
+            (
+                "[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\nformat = \"standard\"\nevents = [\n  \"ended\",\n  \"delivered\",\n]",
+                "line 8: unknown variant `delivered`, expected one of `accepted`, `submitted`, `ended`",
+            ),
+            (
+                "[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\nformat = \"standard\"",
+                "line 3: missing field `events`",
             ),
         ];
         for (text, expected) in cases {

@@ -7,6 +7,7 @@ pub(crate) mod secret;
 
 use crate::config::MasterKey;
 use crate::exit::Failure;
+use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, Place};
 use anyhow::{Context, anyhow};
@@ -72,6 +73,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
         existing: &existing,
         vault: &vault,
         surroundings,
+        forms: &Forms::all(),
         wishes,
         now: SystemClock.now(),
     };
@@ -153,6 +155,7 @@ pub(crate) async fn seed(
         existing: &existing,
         vault,
         surroundings,
+        forms: &Forms::all(),
         wishes: Wishes::default(),
         now: SystemClock.now(),
     };

@@ -5,7 +5,7 @@ mod overlay;
 mod relations;
 
 pub(crate) use master_key::MasterKey;
-pub(crate) use overlay::{At, overlay, unknown_key};
+pub(crate) use overlay::{At, nearest, overlay, unknown_key};
 
 use crate::exit::Failure;
 use anyhow::Context;

@@ -10,6 +10,7 @@ mod routes;
 mod suppressions;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 pub(crate) use routes::describe_route;
 
@@ -17,6 +18,7 @@ use super::diff::{Fields, Line, Sign};
 use super::file::File;
 use super::secret::{SecretSource, Surroundings};
 use crate::config::At;
+use crate::forms::Forms;
 use engine::catalog::{Catalog, CatalogChange, Suppression, Vault};
 use secrecy::ExposeSecret;
 use std::collections::{HashMap, HashSet};
@@ -66,6 +68,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) vault: &'a Vault,
     /// Where secrets may come from.
     pub(crate) surroundings: Surroundings<'a>,
+    /// The forms of calls there are.
+    pub(crate) forms: &'a Forms,
     /// What is asked for beside the file.
     pub(crate) wishes: Wishes,
     /// The time, for what is new or changed.
@@ -82,6 +86,7 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Vec<At>> {
         plan: Plan::default(),
         wrong: Vec::new(),
         templates_taken: HashMap::new(),
+        own: Vec::new(),
     };
     let accounts = planner.accounts();
     planner.carriers();
@@ -103,6 +108,8 @@ struct Planner<'a> {
     wrong: Vec<At>,
     /// Numbers and `UT…` ids of the templates planned so far.
     templates_taken: HashMap<i64, String>,
+    /// What the account that is being planned made itself and the file does not name.
+    own: Vec<String>,
 }
 
 impl<'a> Planner<'a> {

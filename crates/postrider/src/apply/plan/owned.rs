@@ -5,7 +5,9 @@ use super::super::file::{AccountEntry, CredentialEntry, Family, SignatureEntry, 
 use super::super::secret::SecretSource;
 use super::{Planner, secret_field};
 use engine::catalog::{CatalogChange, Credential, Position, Signature, Template, credential_secret_name};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::ops::Range;
 use store::AccountId;
@@ -16,6 +18,8 @@ const TEMPLATE_NUMBER_FIRST: i64 = 1001;
 /// Bytes of `key:secret` whose Base64 still fits on one line of `base64(1)`: the vendor's documented curl command
 /// would otherwise send a line break within its header (contract/uspeedo-ucloud.md section 1.1).
 const USPEEDO_PAIR_BYTES_MAX: usize = 57;
+/// Things that one note names; an account may have thousands.
+const NAMED_MAX: usize = 10;
 
 impl Planner<'_> {
     /// Everything nested in an account's entry, and what the store has beside it.
@@ -24,6 +28,49 @@ impl Planner<'_> {
         let signatures = self.signatures(account, id);
         self.templates(account, id, &signatures);
         self.credentials(account, id);
+        self.webhooks(account, id);
+        self.note_own(&account.name);
+    }
+
+    /// Leaves or removes what the file does not name. What the account made itself, over an API, the file cannot
+    /// name: it is noted apart.
+    fn leave_or_remove_owned(
+        &mut self,
+        what: String,
+        details: &Value,
+        change: impl FnOnce() -> CatalogChange,
+    ) {
+        // Only the APIs know such details.
+        let made_itself = !details.is_null();
+        if made_itself {
+            self.own.push(what.clone());
+        }
+        if !made_itself || self.inputs.wishes.prune {
+            self.leave_or_remove(what, change);
+        }
+    }
+
+    fn note_own(&mut self, account: &str) {
+        let own = std::mem::take(&mut self.own);
+        if own.is_empty() {
+            return;
+        }
+        let becomes = if self.inputs.wishes.prune {
+            "and it goes with --prune"
+        } else {
+            "left as it is (--prune removes it)"
+        };
+        let named: Vec<&str> = own.iter().take(NAMED_MAX).map(String::as_str).collect();
+        let more = own.len() - named.len();
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        self.plan.notes.push(format!(
+            "account {account} made or changed this itself over an API, {becomes}: {}{more}",
+            named.join(", ")
+        ));
     }
 
     fn credentials(&mut self, account: &AccountEntry, id: AccountId) {
@@ -170,9 +217,8 @@ impl Planner<'_> {
             if known.iter().any(|(_, number)| *number == old.id) {
                 continue;
             }
-            self.leave_or_remove(format!("signature {}/{}", account.name, old.text), || {
-                CatalogChange::RemoveSignature(old.id)
-            });
+            let what = format!("signature {}/{}", account.name, old.text);
+            self.leave_or_remove_owned(what, &old.details, || CatalogChange::RemoveSignature(old.id));
             if !self.inputs.wishes.prune {
                 known.push((old.text.to_string(), old.id));
             }
@@ -191,10 +237,11 @@ impl Planner<'_> {
                 self.complain(&entry.span(), format!("{what} stands twice"));
                 continue;
             }
-            let old = catalog
-                .templates
-                .iter()
-                .find(|old| old.account == id && *old.name == *given.name);
+            // Names made over an API may stand more than once: a number says which one is meant.
+            let own = || catalog.templates.iter().filter(|old| old.account == id);
+            let old = own()
+                .find(|old| given.number == Some(old.number) && *old.name == *given.name)
+                .or_else(|| own().find(|old| *old.name == *given.name));
             kept.extend(old.map(|old| old.number));
             self.template(entry, account, id, signatures, old);
         }
@@ -203,10 +250,8 @@ impl Planner<'_> {
             .iter()
             .filter(|old| old.account == id && !kept.contains(&old.number))
         {
-            self.leave_or_remove(
-                format!("template {}/{} ({})", account.name, old.name, old.number),
-                || CatalogChange::RemoveTemplate(old.number),
-            );
+            let what = format!("template {}/{} ({})", account.name, old.name, old.number);
+            self.leave_or_remove_owned(what, &old.details, || CatalogChange::RemoveTemplate(old.number));
         }
     }
 
@@ -241,6 +286,12 @@ impl Planner<'_> {
         let Some(ut_id) = self.ut_id(&span, given, &account.name, old, &what) else {
             return;
         };
+        if let Some(text) = &given.signature
+            && !keeps_placeholders(&given.text, text, given.position)
+        {
+            let complaint = "with its signature around it, other placeholders are read out of the text";
+            return self.complain(&span, format!("{what}: {complaint}"));
+        }
         self.templates_taken.insert(number, ut_id.clone());
         let mut template = Template {
             account: id,
@@ -263,7 +314,9 @@ impl Planner<'_> {
         let new_fields = template_fields(&template, signatures);
         if old_fields.as_ref() != Some(&new_fields) {
             template.updated_at = self.inputs.now;
-            template.version = old.map_or(1, |old| old.version.saturating_add(1));
+        }
+        if let Some(old) = old.filter(|old| !same_version(old, &template)) {
+            template.version = old.version.saturating_add(1);
         }
         if old.is_some_and(|old| old.number != number) {
             // Templates are stored by number: the old one does not go by itself.
@@ -363,10 +416,30 @@ fn signature_complaint(given: &SignatureEntry) -> Option<&'static str> {
     if given.text.trim().is_empty() {
         return Some("the text is empty");
     }
-    given
-        .text
-        .contains(['【', '】', '[', ']'])
-        .then_some("write the text without brackets; they are put around it")
+    if given.text.contains(['【', '】', '[', ']']) {
+        return Some("write the text without brackets; they are put around it");
+    }
+    // The text that is sent is read for placeholders with the signature in it, while values are given to those of the
+    // template: one more in front would shift them all.
+    let is_plain = Pattern::parse(&given.text).variables().is_empty();
+    (!is_plain).then_some("what looks like a placeholder in it would take a value of the template's")
+}
+
+/// Whether a text has the same placeholders with a signature around it, in both kinds of brackets.
+fn keeps_placeholders(text: &str, signature: &str, position: Position) -> bool {
+    let alone = Pattern::parse(text);
+    [('【', '】'), ('[', ']')].into_iter().all(|(open, close)| {
+        let signed = match position {
+            Position::Front => format!("{open}{signature}{close}{text}"),
+            Position::End => format!("{text}{open}{signature}{close}"),
+        };
+        Pattern::parse(&signed).variables() == alone.variables()
+    })
+}
+
+/// Whether what is sent with a template is the same.
+fn same_version(old: &Template, new: &Template) -> bool {
+    (&old.text, old.signature, old.position, old.class) == (&new.text, new.signature, new.position, new.class)
 }
 
 /// `UTA` and twelve characters out of the names, in the shape of the vendor's ids.

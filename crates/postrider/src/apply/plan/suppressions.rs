@@ -32,14 +32,20 @@ impl Planner<'_> {
             }
         }
         let gone = stored.iter().filter(|old| !wanted.contains(&key(old)));
-        let mut left = 0_usize;
+        let (mut left, mut opted_out) = (0_usize, 0_usize);
         for suppression in gone {
             left += 1;
             if self.inputs.wishes.prune {
+                opted_out += usize::from(suppression.kind == SuppressionKind::Unsubscribed);
                 self.plan
                     .changes
                     .push(CatalogChange::RemoveSuppression(*suppression));
             }
+        }
+        if opted_out > 0 {
+            self.plan.notes.push(format!(
+                "{opted_out} of the suppressed numbers that go had unsubscribed: their owners get messages again"
+            ));
         }
         // There may be millions: counted, not listed.
         self.tell(Sign::Add, added);

@@ -1,3 +1,6 @@
+mod own;
+mod webhooks;
+
 use super::*;
 use engine::catalog::{Review, Snapshot};
 use std::ffi::OsString;
@@ -39,6 +42,13 @@ text = "Sale!"
 number = 2000
 ut_id = "UTASALE"
 review = "submitted"
+
+[[account.webhook]]
+name = "crm"
+format = "sendcloud"
+url = "https://crm.example/hook"
+events = ["ended", "inbound"]
+secret = "acme-hook"
 
 [[account]]
 name = "beta"
@@ -84,6 +94,7 @@ fn plan_with(text: &str, existing: &Existing, wishes: Wishes) -> Result<Plan, Ve
             variable: &|name| (name == "ACME_SECRET").then(|| OsString::from("from-env")),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
         },
+        forms: &Forms::all(),
         wishes,
         now: NOW,
     })
@@ -113,6 +124,7 @@ fn carry_out(existing: &mut Existing, plan: Plan) {
                 catalog.credentials.retain(|old| old.account != id);
                 catalog.signatures.retain(|old| old.account != id);
                 catalog.templates.retain(|old| old.account != id);
+                catalog.endpoints.retain(|old| old.account != id);
             }
             CatalogChange::PutCredential(new) => {
                 catalog
@@ -135,6 +147,11 @@ fn carry_out(existing: &mut Existing, plan: Plan) {
                 catalog.templates.push(new);
             }
             CatalogChange::RemoveTemplate(number) => catalog.templates.retain(|old| old.number != number),
+            CatalogChange::PutEndpoint(new) => {
+                catalog.endpoints.retain(|old| old.id != new.id);
+                catalog.endpoints.push(new);
+            }
+            CatalogChange::RemoveEndpoint(id) => catalog.endpoints.retain(|old| old.id != id),
             CatalogChange::PutCarrier(new) => {
                 catalog.carriers.retain(|old| old.no != new.no);
                 catalog.carriers.push(new);
@@ -248,6 +265,7 @@ fn a_secret_may_leave_the_file_once_it_is_stored() {
     let text = FULL
         .replace("secret = \"acme-secret\"\n", "")
         .replace("secret_env = \"ACME_SECRET\"\n", "")
+        .replace("secret = \"acme-hook\"\n", "")
         .replace("password = \"hunter2\"\n", "");
     let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
     assert!(plan.changes.is_empty(), "{}", told(&plan));
@@ -310,7 +328,7 @@ fn what_the_file_does_not_name_stays_until_pruned() {
             catalog.accounts.len(),
             catalog.credentials.len(),
             catalog.templates.len(),
-            catalog.signatures.len()
+            catalog.signatures.len() + catalog.endpoints.len()
         ),
         (1, 0, 0, 0)
     );

@@ -1,0 +1,163 @@
+//! Webhooks.
+
+use super::*;
+use store::{Endpoint, EventKinds};
+
+fn with_webhook(lines: &str) -> String {
+    format!("[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\n{lines}")
+}
+
+const PLAIN: &str = "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\n";
+
+fn only(existing: &Existing) -> &Endpoint {
+    let [endpoint] = existing.catalog.endpoints.as_slice() else {
+        panic!("{:?}", existing.catalog.endpoints)
+    };
+    endpoint
+}
+
+#[test]
+fn a_webhook_becomes_an_endpoint_whose_secret_opens() {
+    let existing = applied(FULL);
+    let endpoint = only(&existing);
+    assert_eq!((&*endpoint.name, &*endpoint.format), ("crm", "sendcloud"));
+    assert_eq!(endpoint.kinds, EventKinds::ENDED | EventKinds::INBOUND);
+    assert!(endpoint.enabled);
+    let snapshot = Snapshot::compile(existing.catalog.clone(), &vault()).unwrap();
+    let entry = snapshot.endpoint(endpoint.id).unwrap();
+    assert_eq!(entry.secret.expose_secret(), "acme-hook");
+}
+
+#[test]
+fn a_changed_webhook_keeps_its_id_and_secret_and_shows_what_differs() {
+    let mut existing = applied(FULL);
+    let before = only(&existing).clone();
+    let text = FULL.replace(
+        "events = [\"ended\", \"inbound\"]\nsecret = \"acme-hook\"",
+        "events = [\"reviewed\", \"ended\"]\nsettings = { retry = \"short\" }\nenabled = false",
+    );
+    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    assert_eq!(
+        told(&plan),
+        "~ webhook acme/crm\n      events: ended, inbound -> ended, reviewed\n      \
+         settings: (none) -> {\"retry\":\"short\"}\n      enabled: true -> false\n"
+    );
+    carry_out(&mut existing, plan);
+    let after = only(&existing);
+    assert_eq!(
+        (after.id, &after.sealed_secret),
+        (before.id, &before.sealed_secret)
+    );
+    assert!(plan_with(&text, &existing, PRUNE).unwrap().changes.is_empty());
+}
+
+#[test]
+fn a_secret_is_set_changed_and_taken_away_without_showing() {
+    let mut existing = applied(&with_webhook(PLAIN));
+    assert!(only(&existing).sealed_secret.is_empty());
+    let steps = [
+        ("secret = \"first-secret\"\n", "secret: (none) -> (set)"),
+        ("secret = \"other-secret\"\n", "secret: (as stored) -> (another)"),
+        ("secret = \"\"\n", "secret: (as stored) -> (none)"),
+    ];
+    for (line, shown) in steps {
+        let plan = plan_with(
+            &with_webhook(&format!("{PLAIN}{line}")),
+            &existing,
+            Wishes::default(),
+        )
+        .unwrap();
+        let all = told(&plan);
+        assert!(
+            all.contains(shown) && !all.contains("-secret"),
+            "{line} gave:\n{all}"
+        );
+        carry_out(&mut existing, plan);
+    }
+    assert!(only(&existing).sealed_secret.is_empty());
+}
+
+#[test]
+fn webhooks_of_several_accounts_have_ids_of_their_own() {
+    let more = format!("{FULL}\n{}", with_webhook(PLAIN));
+    let existing = applied(&more);
+    let mut ids: Vec<u32> = existing
+        .catalog
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.id.0)
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 2]);
+    assert!(
+        plan_with(&more, &existing, Wishes::default())
+            .unwrap()
+            .changes
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_webhook_that_the_file_does_not_name_stays_until_pruned() {
+    let mut existing = applied(&with_webhook(PLAIN));
+    let without = "[[account]]\nname = \"a\"\n";
+    let kept = plan_with(without, &existing, Wishes::default()).unwrap();
+    assert_eq!(told(&kept), "= webhook a/w\n");
+    let pruned = plan_with(without, &existing, PRUNE).unwrap();
+    assert_eq!(told(&pruned), "- webhook a/w\n");
+    carry_out(&mut existing, pruned);
+    assert!(existing.catalog.endpoints.is_empty());
+}
+
+#[test]
+fn mistakes_in_webhooks_are_named_with_their_lines() {
+    let cases = [
+        (
+            "format = \"sendclod\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]",
+            "line 3: webhook a/w: nobody knows the format \"sendclod\"; did you mean `sendcloud`?",
+        ),
+        (
+            "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = []",
+            "line 3: webhook a/w: `events` names nothing to tell",
+        ),
+        (
+            "format = \"sendcloud\"\nevents = [\"ended\"]",
+            "line 3: webhook a/w: `url` is needed",
+        ),
+        (
+            "format = \"sendcloud\"\nurl = \"a.example\"\nevents = [\"ended\"]",
+            "line 3: webhook a/w: `url` \"a.example\": relative URL without a base",
+        ),
+        (
+            "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\nsettings = { body = \"xml\" }",
+            "line 3: webhook a/w: settings: unknown variant `xml`",
+        ),
+        (
+            "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\nsettings = { body = 2026-11-18 }",
+            "line 3: webhook a/w: settings: `body` is a date",
+        ),
+        (
+            "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\nsecret_env = \"NONE\"",
+            "line 3: webhook a/w: the environment variable NONE (secret_env) is not set",
+        ),
+        (
+            "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"sent\"]",
+            "line 7: unknown variant `sent`",
+        ),
+    ];
+    for (lines, expected) in cases {
+        let wrong = plan_with(&with_webhook(lines), &Existing::default(), Wishes::default())
+            .err()
+            .unwrap_or_default();
+        assert!(
+            wrong.len() == 1 && wrong[0].starts_with(expected),
+            "{lines:?} gave: {wrong:?}"
+        );
+    }
+    let twice = format!(
+        "{}[[account.webhook]]\nname = \"w\"\n{PLAIN}",
+        with_webhook(PLAIN)
+    );
+    let wrong = plan_with(&twice, &Existing::default(), Wishes::default()).unwrap_err();
+    assert_eq!(wrong, ["line 8: webhook a/w stands twice"]);
+}

@@ -132,6 +132,8 @@ actions! {
     AddBackfill = "AddBackfill" on Ucloud,
     /// Takes a report whether messages were used.
     ReportStatus = "upUSMSCustomerStatus" on Ucloud,
+    /// Gives receipts away, each once.
+    PullReport = "PullUSMSReport" on Ucloud,
 }
 
 impl Action {
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn ucloud_has_all_of_them_and_answers_with_the_name_and_response() {
-        assert_eq!(Action::ALL.len(), 22);
+        assert_eq!(Action::ALL.len(), 23);
         for action in Action::ALL {
             assert_eq!(Action::named(action.name(), Dialect::Ucloud), Some(*action));
             assert_eq!(action.answer_name(), format!("{}Response", action.name()));

@@ -67,6 +67,7 @@ pub(super) async fn perform(
         Action::CreateBlacklist => return blacklist::create(request).await,
         Action::AddBackfill => return reports::backfill(request).await,
         Action::ReportStatus => return reports::status(request).await,
+        Action::PullReport => return reports::pull(request).await,
     };
     exchange::send(api, asked, caller, items, (headers, body)).await
 }

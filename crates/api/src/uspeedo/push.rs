@@ -14,6 +14,7 @@
 //! | name | values | meaning |
 //! |---|---|---|
 //! | `batch_max` | 1 to 1000, 100 by default | reports or replies of one call |
+//! | `concurrency` | 1 to 256 | calls at once: the engine's own setting |
 //! | `language` | `zh` (default), `en` | of `ucloud` and `ucloud_pull`: both are documented, the samples are Chinese |
 
 use super::answer::json;
@@ -25,6 +26,7 @@ use engine::notify::{Call, Format, Method, Schedule, Stamp, Subject, Telling};
 use engine::public_id::PublicIds;
 use engine::sms::phone::Msisdn;
 use engine::{EventKinds, Inbound, MessageView};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -70,11 +72,13 @@ pub enum Form {
 pub const PULL: &str = "ucloud_pull";
 
 /// An endpoint's settings.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
     batch_max: usize,
     language: String,
+    /// Calls at once: the engine's own, which it checks itself.
+    concurrency: IgnoredAny,
 }
 
 impl Default for Settings {
@@ -82,6 +86,7 @@ impl Default for Settings {
         Self {
             batch_max: BATCH_DEFAULT,
             language: "zh".to_owned(),
+            concurrency: IgnoredAny,
         }
     }
 }
@@ -163,13 +168,9 @@ struct Push<'a, T> {
     data: &'a [T],
 }
 
-/// The reports among tellings, for `PullUSMSReport`.
-pub(super) fn reports<'t>(
-    endpoint: &EndpointEntry,
-    tellings: &'t [Telling],
-    ids: &PublicIds,
-) -> Vec<Report<'t>> {
-    let settings = Settings::of(&endpoint.endpoint.settings);
+/// The reports among tellings, for `PullUSMSReport`; `settings` are its endpoint's.
+pub(super) fn reports<'t>(settings: &Value, tellings: &'t [Telling], ids: &PublicIds) -> Vec<Report<'t>> {
+    let settings = Settings::of(settings);
     let language = Form::UcloudPull.language(&settings);
     tellings
         .iter()

@@ -6,11 +6,14 @@ use super::exchange::store_failed;
 use super::fault::Fault;
 use super::params::{bounded, integer, required_integer, texts};
 use super::perform::Request;
+use super::push::{self, Report};
 use super::tree::Members;
 use super::words::Done;
 use engine::sms::phone::{self, Grammar};
 use engine::{Record, RecordFilter, RecordKind, RecordRefusal};
 use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
 
 /// Longest `SendNo` in characters: nothing is documented.
 pub const SEND_NO_CHARS_MAX: usize = 128;
@@ -24,6 +27,12 @@ const NUMBERS_MAX: usize = 1000;
 const MAKE_ROOM: usize = 100;
 /// Times room is made for one report while others take it.
 const TRIES_MAX: usize = 3;
+
+/// Reports that `PullUSMSReport` gives when it is not told how many, and at most.
+const PULL_DEFAULT: i64 = 100;
+const PULL_MAX: i64 = 200;
+/// How long reports wait to be pulled (contract section 3.3).
+const PULL_KEEP: Duration = Duration::from_secs(72 * 3600);
 
 /// A report that a code was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -179,10 +188,6 @@ async fn keep<T: Serialize>(request: Request<'_>, report: &T) -> Result<(), Faul
     Err(Fault::Busy)
 }
 
-/// Reports that `PullUSMSReport` gives when it is not told how many, and at most.
-const PULL_DEFAULT: i64 = 100;
-const PULL_MAX: i64 = 200;
-
 /// How many reports `PullUSMSReport` asks for.
 pub fn parse_pull(params: &Members<'_>) -> Result<usize, Fault> {
     let limit = match params.get("Limit") {
@@ -192,11 +197,40 @@ pub fn parse_pull(params: &Members<'_>) -> Result<usize, Fault> {
     Ok(usize::try_from(limit).unwrap_or_default())
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pulled<'a> {
+    req_uuid: &'a str,
+    report_set: Vec<Report<'a>>,
+}
+
+/// `PullUSMSReport`: what the account's endpoint of the form [`push::PULL`] was not given yet. An account without one
+/// was not given the action, as at the vendor, who opens it on request.
+pub(super) async fn pull(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+    let limit = parse_pull(request.params)?;
+    let (engine, account) = (request.engine(), request.caller.account);
+    let pulled = engine.pull(account, push::PULL, PULL_KEEP, limit).await;
+    let tellings = pulled
+        .map_err(|error| store_failed(request.asked, &error))?
+        .ok_or(Fault::NotAllowed)?;
+    let catalog = engine.catalog();
+    let settings = catalog
+        .endpoints()
+        .map(|entry| &entry.endpoint)
+        .find(|endpoint| endpoint.account == account && *endpoint.format == *push::PULL)
+        .map_or(&Value::Null, |endpoint| &endpoint.settings);
+    let pulled = Pulled {
+        req_uuid: &request.asked.uuid,
+        report_set: push::reports(settings, &tellings, engine.public_ids()),
+    };
+    Ok(done_as(request.asked, Done::Pulled, &pulled))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn read<T>(body: &Value, read: impl Fn(&Members<'_>) -> T) -> T {
         let body = body.to_string();

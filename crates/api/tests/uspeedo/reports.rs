@@ -1,10 +1,16 @@
 //! What accounts report to UCloud's wire, and fetch from it.
 
-use super::{AT_ONCE, Wire, code_and_message, code_of, names, with};
+use super::{AT_ONCE, UNDELIVERED, Wire, code_and_message, code_of, names, with};
 use crate::house::{ACCOUNT, Answer, CODE, House, USER_OTHER, ut_id};
-use engine::{Record, RecordFilter, RecordKind};
+use axum::body::Body;
+use engine::{CarrierNo, Endpoint, EndpointId, EventKinds, Record, RecordFilter, RecordKind};
+use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::future::IntoFuture;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::{CatalogChange, NewInbound};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 async fn ask(house: &House, action: &str, params: &Value) -> Answer {
@@ -129,4 +135,213 @@ async fn a_status_is_taken_for_ones_own_sessions() {
     }
     let theirs = Wire::Ucloud.request(&house, USER_OTHER, "upUSMSCustomerStatus", &unused);
     assert_eq!(code_of(&house.ask(theirs).await), 18_003);
+}
+
+async fn set_up(house: &House, format: &str, url: String, settings: Value) {
+    let endpoint = Endpoint {
+        id: EndpointId(1),
+        account: ACCOUNT,
+        name: format.into(),
+        format: format.into(),
+        url: url.into(),
+        kinds: EventKinds::ALL,
+        settings,
+        sealed_secret: Vec::new(),
+        enabled: true,
+    };
+    let change = CatalogChange::PutEndpoint(endpoint);
+    house.engine.store().change_catalog(vec![change]).await.unwrap();
+    house.engine.reload_catalog().await.unwrap();
+}
+
+/// Sends a code to a number for a user id; the session.
+async fn sent(house: &House, phone: &str, user_id: &str) -> String {
+    let send = json!({"PhoneNumbers": [phone], "TemplateId": ut_id(CODE), "TemplateParams": ["1"], "UserId": user_id});
+    let answer = ask(house, "SendUSMSMessage", &send).await;
+    answer.json()["SessionNo"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{}", answer.body))
+        .to_owned()
+}
+
+#[tokio::test]
+async fn reports_are_pulled_once() {
+    let house = House::start().await;
+    let pull = || Wire::Ucloud.request(&house, super::USER, "PullUSMSReport", &json!({"Limit": 200}));
+    let refused = house.ask(pull()).await;
+    assert_eq!(
+        code_and_message(&refused),
+        (291, "The account has no right for this Action".into())
+    );
+    set_up(&house, "ucloud_pull", String::new(), Value::Null).await;
+    let empty = house.ask(pull()).await;
+    assert_eq!(code_and_message(&empty), (0, "pull success".into()));
+    assert_eq!(
+        names(&empty.json()),
+        ["Action", "Message", "ReportSet", "ReqUuid", "RetCode"]
+    );
+    assert_eq!(empty.json()["ReportSet"], json!([]));
+
+    let (good, bad) = (
+        sent(&house, AT_ONCE, "order-1").await,
+        sent(&house, UNDELIVERED, "order-2").await,
+    );
+    let mut pulled: Vec<Value> = Vec::new();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while pulled.len() < 2 {
+        let answer = house.ask(pull()).await.json();
+        pulled.extend(answer["ReportSet"].as_array().unwrap().iter().cloned());
+        assert!(tokio::time::Instant::now() < deadline, "not in time: {pulled:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    pulled.sort_by_key(|report| report["UserId"].to_string());
+    for (report, session, phone, result, user) in [
+        (&pulled[0], &good, "(1)0000000010", "发送成功", "order-1"),
+        (&pulled[1], &bad, "(1)0000000002", "发送失败", "order-2"),
+    ] {
+        assert_eq!(
+            (&report["SessionNo"], &report["Phone"]),
+            (&json!(session), &json!(phone))
+        );
+        assert_eq!(
+            (&report["ReceiptResult"], &report["UserId"]),
+            (&json!(result), &json!(user))
+        );
+        assert_eq!(report["CostCount"], 1);
+        let age_s = house.engine.now() / 1000 - report["ReceiptTime"].as_i64().unwrap();
+        assert!((0..60).contains(&age_s), "{age_s}");
+    }
+    assert_eq!(
+        house.ask(pull()).await.json()["ReportSet"],
+        json!([]),
+        "removed once pulled"
+    );
+    for (limit, code) in [
+        (json!(0), 18_003),
+        (json!(201), 18_003),
+        (json!("all"), 18_002),
+        (json!(null), 0),
+    ] {
+        assert_eq!(
+            code_of(&ask(&house, "PullUSMSReport", &json!({"Limit": limit})).await),
+            code,
+            "{limit}"
+        );
+    }
+    let theirs = Wire::Ucloud.request(&house, USER_OTHER, "PullUSMSReport", &json!({}));
+    assert_eq!(code_of(&house.ask(theirs).await), 291);
+}
+
+/// What a receiver was called with.
+type Heard = Arc<Mutex<Vec<Value>>>;
+
+/// A receiver on this machine that remembers, and takes a call only when it comes a second time.
+async fn receiver() -> (String, Heard) {
+    let (heard, tries) = (Heard::default(), Arc::new(Mutex::new(Vec::<Value>::new())));
+    let remembering = Arc::clone(&heard);
+    let answer = move |request: Request<Body>| {
+        let (heard, tries) = (Arc::clone(&remembering), Arc::clone(&tries));
+        async move {
+            assert_eq!(
+                request.headers()[header::CONTENT_TYPE],
+                "application/json; charset=utf-8"
+            );
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let mut tries = tries.lock().unwrap();
+            if !tries.contains(&body) {
+                tries.push(body);
+                return (StatusCode::OK, r#"{"code": 1, "message": "busy"}"#);
+            }
+            heard.lock().unwrap().push(body);
+            // As the vendor's page shows it.
+            (StatusCode::OK, "{\n    code: 0,\n    message: \"ok\"\n}")
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/sms", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+    (url, heard)
+}
+
+/// The entries of the calls of a kind that were taken, once there are so many.
+async fn entries(heard: &Heard, msg_type: u8, count: usize) -> Vec<Value> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let found: Vec<Value> = heard
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|body| body["MsgType"] == msg_type)
+            .flat_map(|body| body["Data"].as_array().unwrap().clone())
+            .collect();
+        if found.len() >= count {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "not in time: {found:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Goal: an account's receiver hears of reports and replies in its vendor's words, again when it does not take them.
+#[tokio::test]
+async fn reports_and_replies_are_pushed_until_they_are_taken() {
+    for (format, settings, phone, results) in [
+        ("uspeedo", Value::Null, "10000000010", ["Success", "Fail"]),
+        (
+            "ucloud",
+            json!({"language": "en", "batch_max": 1}),
+            "(1)0000000010",
+            ["Success", "Fail"],
+        ),
+        ("ucloud", Value::Null, "(1)0000000010", ["发送成功", "发送失败"]),
+    ] {
+        let house = House::start().await;
+        let (url, heard) = receiver().await;
+        let limits = engine::notify::Limits {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            ..engine::notify::Limits::default()
+        };
+        house.engine.start_notify(api::formats(), limits).unwrap();
+        set_up(&house, format, url, settings).await;
+        let session = sent(&house, AT_ONCE, "order-1").await;
+        sent(&house, UNDELIVERED, "order-2").await;
+        let mut reports = entries(&heard, 2, 2).await;
+        reports.sort_by_key(|report| report["UserId"].to_string());
+        let shown: Vec<_> = reports
+            .iter()
+            .map(|report| report["ReceiptResult"].as_str().unwrap())
+            .collect();
+        assert_eq!(shown, results);
+        assert_eq!(
+            (&reports[0]["SessionNo"], &reports[0]["Phone"]),
+            (&json!(session), &json!(phone))
+        );
+        assert_eq!(
+            (&reports[0]["ReceiptCode"], &reports[0]["UserId"]),
+            (&json!("Delivrd"), &json!("order-1"))
+        );
+
+        let reply = NewInbound {
+            account: Some(ACCOUNT),
+            carrier: CarrierNo(1),
+            from: "447700900123".into(),
+            to: "1069".into(),
+            text: "好的，可以了".into(),
+            answers: None,
+            received_at: 1_573_552_778_000,
+            part: None,
+        };
+        house.engine.store().record_inbound(vec![reply]).await.unwrap();
+        let phone = if format == "ucloud" {
+            "(44)7700900123"
+        } else {
+            "447700900123"
+        };
+        assert_eq!(
+            entries(&heard, 0, 1).await,
+            [json!({"Phone": phone, "ReplyContent": "好的，可以了", "ReplyTime": 1_573_552_778})]
+        );
+        house.engine.stop(Duration::from_secs(5)).await.unwrap();
+    }
 }

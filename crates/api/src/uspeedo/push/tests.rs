@@ -172,7 +172,7 @@ fn a_report_is_what_uclouds_page_shows() {
         {"SessionNo": session, "Phone": "(44)7700900123", "CostCount": 2, "ReceiptTime": 1_563_867_000,
          "ReceiptResult": "发送失败", "ReceiptCode": "EXPIRED", "ReceiptDesc": "短信已过期", "UserId": "order 1"}]}]);
     assert_eq!(json!(bodies(Form::Ucloud, Value::Null, &tellings)), expected);
-    let pulled = reports(&endpoint(Value::Null), &tellings, &ids());
+    let pulled = reports(&Value::Null, &tellings, &ids());
     assert_eq!(serde_json::to_value(pulled).unwrap(), expected[0]["Data"]);
     assert!(
         bodies(Form::UcloudPull, Value::Null, &tellings).is_empty(),
@@ -331,7 +331,11 @@ fn settings_are_checked_when_they_are_set_up() {
         (Form::Uspeedo, json!({"batch_max": 1}), true),
         (Form::Uspeedo, json!({"language": "en"}), false),
         (Form::Ucloud, json!({"language": "en", "batch_max": 1000}), true),
-        (Form::UcloudPull, json!({"language": "zh"}), true),
+        (
+            Form::UcloudPull,
+            json!({"language": "zh", "concurrency": 4}),
+            true,
+        ),
         (Form::Ucloud, json!({"language": "fr"}), false),
         (Form::Ucloud, json!({"batch_max": 0}), false),
         (Form::Ucloud, json!({"batch_max": 1001}), false),

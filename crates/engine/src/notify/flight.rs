@@ -4,8 +4,7 @@
 use super::egress::{Answer, CallError, EndpointClient, Target};
 use super::metrics::{CallLabel, FormatLabel};
 use super::office::{Office, Permit};
-use super::plan::{Errand, Unit};
-use super::waiting::Again;
+use super::plan::{Again, Errand, Unit};
 use super::{Call, Format, Subject, Telling};
 use crate::catalog::EndpointEntry;
 use std::collections::HashMap;

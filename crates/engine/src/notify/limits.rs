@@ -1,6 +1,6 @@
 //! Bounds and habits of telling.
 
-use super::address::Allow;
+use super::Allow;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -7,16 +7,14 @@
 //! ```
 //!
 //! - **Nothing is lost, and something may come twice.** How far an endpoint is told is a place in the store's log, and
-//!   moves only together with what was put aside ([`plan`]). A kill costs repeats of at most the window.
+//!   moves only together with what was put aside (`plan`). A kill costs repeats of at most the window.
 //! - **Nobody waits for another.** Each endpoint has its own worker, connections and turns; its events wait in the
 //!   store, of which memory holds a window.
 //! - **A message's events come in order**, those of different messages side by side.
-//! - **A call that fails is tried by its format's schedule; an endpoint that fails is left alone** ([`health`]).
-//! - **No call goes inside** ([`egress`]).
-//! - **Sending does not wait for telling**: all of it is on one thread that gives way to every other ([`office`]).
+//! - **A call that fails is tried by its format's schedule; an endpoint that fails is left alone** (`health`).
+//! - **No call goes inside** (`egress`).
+//! - **Sending does not wait for telling**: all of it is on one thread that gives way to every other (`office`).
 
-mod address;
-mod connect;
 mod egress;
 mod flight;
 mod format;
@@ -27,11 +25,9 @@ mod office;
 mod operate;
 mod plan;
 mod standard;
-mod waiting;
 mod worker;
 
-pub use address::Allow;
-pub use egress::CallError;
+pub use egress::{Allow, CallError};
 pub use format::{Call, Format, Method, Schedule, Stamp, Subject, Telling};
 pub use limits::Limits;
 pub use metrics::{CallLabel, EndpointLabel, FormatLabel, NotifyMetrics};

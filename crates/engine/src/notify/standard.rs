@@ -413,7 +413,7 @@ mod tests {
         assert_eq!(header(&first, "webhook-id"), Some("evt_1795000000123_12_3"));
         assert_eq!(header(&first, "webhook-timestamp"), Some("1795000005"));
         assert_eq!(body["type"], "message.delivered");
-        assert_eq!(body["timestamp"], "2026-11-18T10:26:40.123Z");
+        assert_eq!(body["timestamp"], "2026-11-18T11:06:40.123Z");
         assert_eq!(body["data"]["to"], "+447700900123");
         assert_eq!(body["data"]["state"], "delivered");
         assert_eq!(

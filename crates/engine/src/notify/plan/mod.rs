@@ -13,10 +13,17 @@
 //! - Events of one message are in one call, or one call after the other, or one put aside behind the other.
 //! - Events of the messages of a batch wait until the batch's acceptance was told or put aside.
 
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use waiting::Again;
+
 use super::Subject;
-use super::waiting::{Again, Waiting, messages_of, weight};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use store::{Event, EventPlace, EventWhat, MessageId, NewRedelivery, Redelivery, Retried, UnixMs};
+use waiting::{Waiting, messages_of, weight};
 
 /// Messages of a batch that are told in one piece.
 pub(super) const BATCH_MESSAGES_MAX: u32 = 1000;
@@ -48,11 +55,13 @@ pub(super) struct Plan {
     busy: HashSet<MessageId>,
     /// Messages of calls put aside that have no number yet.
     unnumbered: HashMap<MessageId, usize>,
+    /// Events in those calls.
+    unnumbered_events: usize,
     waiting: Waiting,
     last_no: i64,
     unrecorded: Unrecorded,
     /// What is being recorded.
-    recording: Option<Vec<Box<[MessageId]>>>,
+    recording: Option<Numbering>,
     again_was_last: bool,
     trial: Trial,
 }
@@ -75,13 +84,21 @@ enum Progress {
 struct Unrecorded {
     put_aside: Vec<NewRedelivery>,
     settled: Vec<i64>,
-    retried: Vec<Retried>,
+    /// By number: only how it stands last is recorded.
+    retried: BTreeMap<i64, Retried>,
 }
 
 impl Unrecorded {
     fn len(&self) -> usize {
         self.put_aside.len() + self.settled.len() + self.retried.len()
     }
+}
+
+/// Calls that are getting their numbers.
+#[derive(Debug, Default)]
+struct Numbering {
+    messages: Vec<MessageId>,
+    events: usize,
 }
 
 /// Which call an endpoint in trouble is tried with: each time another, so that one it cannot take does not keep it
@@ -138,6 +155,7 @@ impl Plan {
             told_recorded: told,
             busy: HashSet::new(),
             unnumbered: HashMap::new(),
+            unnumbered_events: 0,
             waiting: Waiting::default(),
             last_no: 0,
             unrecorded: Unrecorded::default(),
@@ -163,7 +181,13 @@ impl Plan {
 
     /// Whether so much waits that nothing new is told.
     fn is_full(&self) -> bool {
-        self.waiting.events() + self.unnumbered.len() >= self.bounds.waiting_events_max
+        self.waiting_room() == 0
+    }
+
+    /// How many more events may be put aside.
+    fn waiting_room(&self) -> usize {
+        let waiting = self.waiting.events() + self.unnumbered_events;
+        self.bounds.waiting_events_max.saturating_sub(waiting)
     }
 
     /// Where to read on.
@@ -293,10 +317,7 @@ impl Plan {
         // Messages an earlier event of which has to be told first, in another call.
         let mut held: HashSet<MessageId> = HashSet::new();
         let mut batches: Vec<(MessageId, MessageId)> = Vec::new();
-        let mut room = self
-            .bounds
-            .waiting_events_max
-            .saturating_sub(self.waiting.events() + self.unnumbered.len());
+        let mut room = self.waiting_room();
         if room == 0 {
             return None;
         }
@@ -382,6 +403,7 @@ impl Plan {
             for message in messages_of(&events) {
                 *self.unnumbered.entry(message).or_default() += 1;
             }
+            self.unnumbered_events += events.len();
         }
         self.unrecorded.put_aside.push(NewRedelivery {
             events,
@@ -412,6 +434,7 @@ impl Plan {
     /// A call that waited is done, or is not there any more.
     pub(super) fn settled(&mut self, no: i64) {
         self.waiting.remove(no);
+        self.unrecorded.retried.remove(&no);
         self.unrecorded.settled.push(no);
     }
 
@@ -422,12 +445,13 @@ impl Plan {
         } else {
             self.waiting.remove(no);
         }
-        self.unrecorded.retried.push(Retried {
+        let retried = Retried {
             no,
             tries,
             due,
             error,
-        });
+        };
+        self.unrecorded.retried.insert(no, retried);
     }
 
     /// No call was made: it is due again at `due`.
@@ -461,15 +485,19 @@ impl Plan {
             settled,
             retried,
         } = std::mem::take(&mut self.unrecorded);
-        let to_number = put_aside.iter().filter(|call| call.due < i64::MAX);
-        self.recording = Some(to_number.map(|call| messages_of(&call.events)).collect());
+        let mut numbering = Numbering::default();
+        for call in put_aside.iter().filter(|call| call.due < i64::MAX) {
+            numbering.messages.extend(messages_of(&call.events));
+            numbering.events += call.events.len();
+        }
+        self.recording = Some(numbering);
         let told = self.place_changed().then_some(self.told);
         self.told_recorded = self.told;
         Some(Recording {
             told,
             put_aside,
             settled,
-            retried,
+            retried: retried.into_values().collect(),
             last_no: self.last_no,
         })
     }
@@ -479,7 +507,9 @@ impl Plan {
         for row in rows {
             self.load(row);
         }
-        for message in self.recording.take().into_iter().flatten().flatten() {
+        let Numbering { messages, events } = self.recording.take().unwrap_or_default();
+        self.unnumbered_events -= events;
+        for message in messages {
             if let Some(count) = self.unnumbered.get_mut(&message) {
                 *count -= 1;
                 if *count == 0 {

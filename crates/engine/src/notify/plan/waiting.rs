@@ -31,10 +31,10 @@ struct Call {
 
 /// A call that is made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Again {
-    pub(super) no: i64,
+pub(in crate::notify) struct Again {
+    pub(in crate::notify) no: i64,
     /// Calls made before.
-    pub(super) tries: u16,
+    pub(in crate::notify) tries: u16,
 }
 
 /// The messages that events are about, each once.

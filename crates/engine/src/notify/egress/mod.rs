@@ -2,7 +2,7 @@
 //!
 //! | what could be turned | why it cannot |
 //! |---|---|
-//! | the address | each one is checked when it is connected to ([`super::address`]), however it came about |
+//! | the address | each one is checked when it is connected to (`address`), however it came about |
 //! | a redirect | none is followed: a 3xx is a failed call |
 //! | a proxy | none is used, whatever the environment says |
 //! | the answer | its head and body are bounded, and so is the time of the whole call, however slowly it drips |
@@ -13,10 +13,17 @@
 //! cookies would have to be switched off; and it would bring some thirty crates that are not here yet. This way no
 //! crate is new to the build (`url` comes with the store already).
 
-use super::address::{self, Allow};
-use super::connect::{Connector, Resolve, SystemResolver};
+mod address;
+mod connect;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::Allow;
+
 use super::{Call, Method};
 use bytes::Bytes;
+use connect::{Connector, Resolve, SystemResolver};
 use http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::{BodyExt, Full};

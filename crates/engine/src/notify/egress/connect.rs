@@ -1,8 +1,8 @@
 //! One connection to an endpoint. Every address is looked at here, right before it is connected to, so that it does
 //! not matter what a name's addresses were a moment ago, nor how a URL spells an address.
 
+use super::CallError;
 use super::address::{self, Allow};
-use super::egress::CallError;
 use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::{Connected, Connection};

@@ -1,8 +1,14 @@
-//! A carrier to test against: an SMSC simulator with scripted faults, and a load generator.
+//! What stands around a gateway, to test it: an SMSC simulator and a webhook sink with scripted faults, and a load
+//! generator.
 //!
-//! Nothing here knows the gateway: both sides are driven over the wire only, and what they counted is compared.
+//! Nothing here knows the gateway: all its sides are driven over the wire only, and what they counted is compared.
 
+mod door;
 pub mod histogram;
 pub mod load;
 pub mod seed;
+mod sense;
+pub mod sink;
 pub mod smsc;
+
+pub use sense::Senseless;

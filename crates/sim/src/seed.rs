@@ -4,6 +4,8 @@
 //! another order. So chance is not drawn from a stream: every decision is a function of the seed, of what it is
 //! about (a message, a bind), of how often that was seen, and of the question that is asked.
 
+use std::hash::Hasher;
+
 /// What a decision is about: one enum for all, so that no two questions share their answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -99,6 +101,38 @@ pub const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// 64 bits of any octets, equally likely to be any: two of a million texts have the same once in 37 million cases.
+#[must_use]
+pub fn hash(octets: &[u8]) -> u64 {
+    octets.chunks(8).fold(mix(octets.len() as u64), |sum, chunk| {
+        let mut word = [0; 8];
+        for (octet, from) in word.iter_mut().zip(chunk) {
+            *octet = *from;
+        }
+        mix(sum ^ u64::from_le_bytes(word))
+    })
+}
+
+/// Keys are hashes or numbers already; one mixing is all they need.
+#[derive(Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0 = mix(self.0 ^ u64::from(*octet));
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = mix(key);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +144,14 @@ mod tests {
         assert_ne!(roll(1), roll(2));
         assert_ne!(roll(1), Seed(1).roll(Question::Taken, 7, 1));
         assert_ne!(roll(1), Seed(1).roll(Question::Silence, 7, 2));
+    }
+
+    #[test]
+    fn texts_have_hashes_of_their_own() {
+        let texts = ["", "a", "b", "aa", "evt_1_2_3", "evt_1_2_30", "evt_1_23_0"];
+        let hashes: std::collections::HashSet<u64> = texts.iter().map(|text| hash(text.as_bytes())).collect();
+        assert_eq!(hashes.len(), texts.len());
+        assert_eq!(hash(b"evt_1_2_3"), hash(b"evt_1_2_3"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use smpp::frame::FRAME_BYTES_MAX_DEFAULT;
 use super::behaviour::Behaviour;
 use super::ids::Ids;
 use super::part::CountBy;
-use super::sense::Senseless;
+use crate::Senseless;
 
 /// Who may bind.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

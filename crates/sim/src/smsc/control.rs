@@ -10,8 +10,8 @@ use super::behaviour::{Behaviour, Garbage};
 use super::people::Letter;
 use super::receipt::{Delivery, Inward};
 use super::script::Script;
-use super::sense::Senseless;
 use super::shared::LinkOrder;
+use crate::Senseless;
 
 /// What a simulator can be told while it runs. `system_id` picks the sessions that are meant; `None`: all.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -1,14 +1,14 @@
 //! What the simulator got, counted exactly.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 use serde::{Deserialize, Serialize};
 use smpp::CommandStatus;
 
 use super::journal::Journal;
 use super::people::InboundTally;
-use crate::seed::mix;
+use crate::seed::KeyHasher;
 
 /// What became of one message (see [`super::CountBy`]). Counts stop at 65535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,26 +81,6 @@ pub struct Counts {
     pub nacks: u64,
     /// Answers to nothing that was asked.
     pub unmatched: u64,
-}
-
-/// Keys are hashes or numbers already; one mixing is all they need.
-#[derive(Default)]
-pub(super) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.0 = mix(self.0 ^ u64::from(*octet));
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = mix(key);
-    }
 }
 
 /// Counts, tallies and the messages kept.

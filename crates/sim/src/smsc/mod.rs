@@ -49,7 +49,6 @@ pub use journal::{Filter, Message};
 pub use ledger::{Counts, Tally};
 pub use part::{CountBy, Part, key_of, key_of_number};
 pub use people::{InboundTally, number_of as inbound_number_of};
-pub use sense::Senseless;
 pub use spelling::{Status, Word};
 
 use std::collections::BTreeMap;
@@ -57,7 +56,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
@@ -65,6 +63,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::Senseless;
+use crate::door::Door;
 use crate::seed::Seed;
 use connection::Connection;
 use shared::{Link, Shared};
@@ -126,54 +126,22 @@ impl Smsc {
 /// is refused as by a host without an SMSC.
 async fn accept(handle: SmscHandle, listener: TcpListener, mut listens: watch::Receiver<bool>) {
     let numbers = AtomicU64::new(1);
-    let mut listener = Some(listener);
+    let mut door = Door::new(listener, handle.local_addr);
     loop {
         tokio::select! {
             () = handle.stopping.cancelled() => return,
-            accepted = accept_one(listener.as_ref()) => match accepted {
-                Ok((stream, peer)) => {
-                    admit(&handle, stream, peer, numbers.fetch_add(1, Ordering::Relaxed));
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely: the listener stays good.
-                    tracing::warn!(%error, "cannot accept");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
+            (stream, peer) = door.accept() => {
+                admit(&handle, stream, peer, numbers.fetch_add(1, Ordering::Relaxed));
+            }
             changed = listens.changed() => {
                 if changed.is_err() {
                     return;
                 }
                 let wanted = *listens.borrow_and_update();
-                listener = match listener.take() {
-                    Some(listener) if wanted => Some(listener),
-                    None if wanted => listen_again(handle.local_addr).await,
-                    _ => None,
-                };
+                door.set_open(wanted).await;
             }
         }
     }
-}
-
-async fn accept_one(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
-    match listener {
-        Some(listener) => listener.accept().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Takes the port back. Somebody else may hold it for a moment, as the local end of a connection that is being made.
-async fn listen_again(address: SocketAddr) -> Option<TcpListener> {
-    const TRIES: u32 = 50;
-    for _ in 0..TRIES {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return Some(listener),
-            Err(error) => tracing::debug!(%address, %error, "cannot listen yet"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    tracing::error!(%address, "cannot listen again");
-    None
 }
 
 fn admit(handle: &SmscHandle, stream: TcpStream, peer: SocketAddr, number: u64) {

@@ -1,0 +1,372 @@
+//! What the sink took, counted exactly.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::behaviour::Fate;
+use super::form::{Letter, Notice, Subject};
+use crate::seed::{KeyHasher, hash};
+
+/// Events of one message that are told apart at most; more are counted as a sum only.
+const EVENTS_OF_A_MESSAGE_MAX: usize = 32;
+
+/// Different words for states, and different types; all beyond are "other".
+const WORDS_MAX: usize = 64;
+
+/// Events remembered at most because a call about them came in vain.
+const IN_VAIN_MAX: usize = 1_000_000;
+
+/// Sums since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Calls that were read whole.
+    pub calls: u64,
+    /// Of these, calls taken: answered 200, whether or not the answer arrived.
+    pub taken: u64,
+    /// Of these, calls refused on purpose.
+    pub refused: u64,
+    /// Of these, calls sent elsewhere.
+    pub redirected: u64,
+    /// Of these, calls never answered.
+    pub hung: u64,
+    /// Of these, calls whose answer was cut in the middle.
+    pub cut: u64,
+    /// Of these, calls that are not of the general form; answered 400.
+    pub malformed: u64,
+    /// Different events taken that are about one message or one inbound message.
+    pub events: u64,
+    /// How often such an event was taken that had been taken before.
+    pub repeats: u64,
+    /// Different messages that events were taken of.
+    pub messages: u64,
+    /// Events that were taken but are beyond a bound, so that they cannot be told apart.
+    pub untold: u64,
+    /// Calls taken, by type.
+    pub by_type: BTreeMap<String, u64>,
+    /// Connections made.
+    pub connections: u64,
+}
+
+/// One event of a message that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard<'a> {
+    /// What the event's `webhook-id` amounts to, see [`crate::seed::hash`].
+    pub event: u64,
+    /// The state it told, such as `delivered`.
+    pub state: &'a str,
+    /// How often it was taken; stops at 65535.
+    pub times: u16,
+}
+
+/// What somebody wrote, as it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboundHeard {
+    /// Who.
+    pub from: Box<str>,
+    /// To which number or code.
+    pub to: Box<str>,
+    /// The text.
+    pub text: Box<str>,
+    /// How often that event was taken; stops at 65535.
+    pub times: u16,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    event: u64,
+    word: u8,
+    times: u16,
+}
+
+/// Words that come again and again.
+#[derive(Default)]
+struct Words(Vec<Box<str>>);
+
+impl Words {
+    const OTHER: &'static str = "other";
+
+    fn number(&mut self, word: &str) -> u8 {
+        let at = match self.0.iter().position(|known| **known == *word) {
+            Some(at) => at,
+            None if self.0.len() < WORDS_MAX => {
+                self.0.push(word.into());
+                self.0.len() - 1
+            }
+            None => WORDS_MAX,
+        };
+        u8::try_from(at).unwrap_or(u8::MAX)
+    }
+
+    fn word(&self, number: u8) -> &str {
+        self.0
+            .get(usize::from(number))
+            .map_or(Self::OTHER, |word| &**word)
+    }
+}
+
+type Keyed<V> = HashMap<u64, V, BuildHasherDefault<KeyHasher>>;
+
+/// Counts and what was taken, in the order in which it was.
+#[derive(Default)]
+pub(super) struct Book {
+    counts: Counts,
+    words: Words,
+    /// Calls taken by type, by the type's number.
+    types: Vec<u64>,
+    stories: Keyed<SmallVec<[Entry; 1]>>,
+    messages_max: usize,
+    inbound: Vec<InboundHeard>,
+    /// The place in `inbound`, by event.
+    inbound_at: Keyed<usize>,
+    inbound_max: usize,
+    in_vain: Keyed<u16>,
+}
+
+impl Book {
+    pub(super) fn new(messages_max: usize, inbound_max: usize) -> Self {
+        Self {
+            messages_max,
+            inbound_max,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn connected(&mut self) {
+        self.counts.connections += 1;
+    }
+
+    pub(super) fn malformed(&mut self) {
+        self.counts.calls += 1;
+        self.counts.malformed += 1;
+    }
+
+    /// How often calls about an event came in vain.
+    pub(super) fn in_vain(&self, event: u64) -> u16 {
+        self.in_vain.get(&event).copied().unwrap_or(0)
+    }
+
+    /// A call came, and this is what becomes of it.
+    pub(super) fn called(&mut self, event: u64, notice: &Notice<'_>, fate: Fate) {
+        self.counts.calls += 1;
+        let in_vain = match fate {
+            Fate::Taken => return self.taken(event, notice),
+            Fate::Refused => &mut self.counts.refused,
+            Fate::Redirected => &mut self.counts.redirected,
+            Fate::Hung => &mut self.counts.hung,
+            Fate::Cut => &mut self.counts.cut,
+        };
+        *in_vain += 1;
+        if self.in_vain.len() < IN_VAIN_MAX || self.in_vain.contains_key(&event) {
+            let times = self.in_vain.entry(event).or_default();
+            *times = times.saturating_add(1);
+        }
+    }
+
+    fn taken(&mut self, event: u64, notice: &Notice<'_>) {
+        self.counts.taken += 1;
+        self.in_vain.remove(&event);
+        let kind = usize::from(self.words.number(&notice.kind));
+        if self.types.len() <= kind {
+            self.types.resize(kind + 1, 0);
+        }
+        if let Some(count) = self.types.get_mut(kind) {
+            *count += 1;
+        }
+        match &notice.subject {
+            Subject::Message { key, state } => self.message(event, *key, state),
+            Subject::Inbound(letter) => self.letter(event, letter),
+            Subject::Other => {}
+        }
+    }
+
+    fn message(&mut self, event: u64, key: u64, state: &str) {
+        let word = self.words.number(state);
+        if self.stories.len() >= self.messages_max && !self.stories.contains_key(&key) {
+            self.counts.untold += 1;
+            return;
+        }
+        let story = self.stories.entry(key).or_default();
+        self.counts.messages += u64::from(story.is_empty());
+        if let Some(entry) = story.iter_mut().find(|entry| entry.event == event) {
+            entry.times = entry.times.saturating_add(1);
+            self.counts.repeats += 1;
+        } else if story.len() < EVENTS_OF_A_MESSAGE_MAX {
+            story.push(Entry {
+                event,
+                word,
+                times: 1,
+            });
+            self.counts.events += 1;
+        } else {
+            self.counts.untold += 1;
+        }
+    }
+
+    fn letter(&mut self, event: u64, letter: &Letter<'_>) {
+        if let Some(heard) = self
+            .inbound_at
+            .get(&event)
+            .and_then(|at| self.inbound.get_mut(*at))
+        {
+            heard.times = heard.times.saturating_add(1);
+            self.counts.repeats += 1;
+            return;
+        }
+        if self.inbound.len() >= self.inbound_max {
+            self.counts.untold += 1;
+            return;
+        }
+        self.inbound_at.insert(event, self.inbound.len());
+        self.inbound.push(InboundHeard {
+            from: letter.from.as_ref().into(),
+            to: letter.to.as_ref().into(),
+            text: letter.text.as_ref().into(),
+            times: 1,
+        });
+        self.counts.events += 1;
+    }
+
+    /// The sums.
+    pub(super) fn sums(&self) -> Counts {
+        let types = self.types.iter().enumerate().filter(|(_, count)| **count > 0);
+        let named = types.map(|(at, count)| {
+            let number = u8::try_from(at).unwrap_or(u8::MAX);
+            (self.words.word(number).to_owned(), *count)
+        });
+        Counts {
+            by_type: named.collect(),
+            ..self.counts.clone()
+        }
+    }
+
+    /// The events taken of a message, in the order in which each was taken first.
+    pub(super) fn story(&self, key: u64) -> Vec<Heard<'_>> {
+        self.stories
+            .get(&key)
+            .map(|story| self.heard(story))
+            .unwrap_or_default()
+    }
+
+    fn heard(&self, story: &[Entry]) -> Vec<Heard<'_>> {
+        let heard = |entry: &Entry| Heard {
+            event: entry.event,
+            state: self.words.word(entry.word),
+            times: entry.times,
+        };
+        story.iter().map(heard).collect()
+    }
+
+    pub(super) fn each(&self, mut look: impl FnMut(u64, &[Heard<'_>])) {
+        for (key, story) in &self.stories {
+            look(*key, &self.heard(story));
+        }
+    }
+
+    pub(super) fn inbound(&self) -> &[InboundHeard] {
+        &self.inbound
+    }
+}
+
+/// What an event counts as.
+pub(super) fn event_of(id: &str) -> u64 {
+    hash(id.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(key: u64, state: &'static str) -> Notice<'static> {
+        Notice {
+            kind: format!("message.{state}").into(),
+            subject: Subject::Message {
+                key,
+                state: state.into(),
+            },
+        }
+    }
+
+    #[test]
+    fn events_are_kept_in_the_order_in_which_they_were_first_taken() {
+        let mut book = Book::new(10, 10);
+        for (event, state) in [(1, "submitted"), (2, "delivered"), (1, "submitted")] {
+            book.called(event, &notice(7, state), Fate::Taken);
+        }
+        let story: Vec<_> = book
+            .story(7)
+            .iter()
+            .map(|heard| (heard.event, heard.state, heard.times))
+            .collect();
+        assert_eq!(story, [(1, "submitted", 2), (2, "delivered", 1)]);
+        let sums = book.sums();
+        assert_eq!(
+            (sums.taken, sums.events, sums.repeats, sums.messages),
+            (3, 2, 1, 1)
+        );
+        assert_eq!(sums.by_type.get("message.submitted"), Some(&2));
+        assert!(book.story(8).is_empty());
+    }
+
+    #[test]
+    fn what_came_in_vain_is_no_part_of_the_story_and_forgotten_once_taken() {
+        let mut book = Book::new(10, 10);
+        for fate in [Fate::Refused, Fate::Redirected, Fate::Hung, Fate::Cut] {
+            book.called(1, &notice(7, "delivered"), fate);
+        }
+        assert_eq!((book.in_vain(1), book.story(7).len()), (4, 0));
+        book.called(1, &notice(7, "delivered"), Fate::Taken);
+        assert_eq!((book.in_vain(1), book.story(7).len()), (0, 1));
+        let sums = book.sums();
+        assert_eq!(
+            (sums.calls, sums.refused, sums.redirected, sums.hung, sums.cut),
+            (5, 1, 1, 1, 1)
+        );
+    }
+
+    #[test]
+    fn beyond_the_bounds_only_sums_are_kept() {
+        let mut book = Book::new(2, 1);
+        for key in 0..5 {
+            book.called(key, &notice(key, "delivered"), Fate::Taken);
+        }
+        for event in 0..40 {
+            book.called(100 + event, &notice(0, "delivered"), Fate::Taken);
+        }
+        assert_eq!(book.story(0).len(), EVENTS_OF_A_MESSAGE_MAX);
+        assert_eq!(book.sums().untold, 3 + 40 + 1 - EVENTS_OF_A_MESSAGE_MAX as u64);
+        let letter = |text: &'static str| Notice {
+            kind: "message.received".into(),
+            subject: Subject::Inbound(Letter {
+                from: "1".into(),
+                to: "2".into(),
+                text: text.into(),
+            }),
+        };
+        for (event, text) in [(1, "a"), (2, "b"), (1, "a")] {
+            book.called(event, &letter(text), Fate::Taken);
+        }
+        assert_eq!(book.inbound().len(), 1);
+        assert_eq!((&*book.inbound()[0].text, book.inbound()[0].times), ("a", 2));
+        for number in 0..100 {
+            let kind = format!("other.{number}").into();
+            book.called(
+                0,
+                &Notice {
+                    kind,
+                    subject: Subject::Other,
+                },
+                Fate::Taken,
+            );
+        }
+        let by_type = book.sums().by_type;
+        assert_eq!(
+            by_type.len(),
+            WORDS_MAX,
+            "states and types share the words: {by_type:?}"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! A webhook sink: an HTTP endpoint that takes calls of the general form, counts exactly what it took, and does on
+//! command whatever real endpoints do to who calls them.
+//!
+//! ```
+//! use sim::sink::{Sink, SinkConfig};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let sink = Sink::start(SinkConfig::default(), listener)?;
+//! // ... let a gateway tell its events to sink.url() ...
+//! assert_eq!(sink.counts().repeats, 0);
+//! sink.stop().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! It checks nothing of what it is told: it remembers, so that others can compare. A call is taken when it was answered
+//! 200; whatever happened to another (refused, sent elsewhere, never answered, cut in mid-answer), its event must come
+//! again.
+
+mod behaviour;
+mod book;
+mod form;
+mod serve;
+
+pub use behaviour::Behaviour;
+pub use book::{Counts, Heard, InboundHeard};
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::book::Book;
+use crate::Senseless;
+use crate::seed::Seed;
+
+/// By what messages are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CountBy {
+    /// By their id: what [`crate::seed::hash`] makes of it.
+    #[default]
+    Message,
+    /// By their recipient, digits as an integer, for drivers that never use a number twice.
+    Recipient,
+}
+
+/// What the sink is told once, when it starts. [`Behaviour`] can be changed later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinkConfig {
+    /// What all chance is drawn from; 0: drawn anew at every start. The start reports it.
+    pub seed: u64,
+    /// Connections at most.
+    pub connections_max: usize,
+    /// Octets of a call's body at most; a longer one is answered 413.
+    pub body_bytes_max: usize,
+    /// By what messages are told apart.
+    pub count_by: CountBy,
+    /// Messages that are told apart at most (about 60 octets each); more are counted as a sum only.
+    pub messages_max: usize,
+    /// Inbound messages that are kept at most (about 200 octets each and their text).
+    pub inbound_max: usize,
+    /// How it behaves at first.
+    pub behaviour: Behaviour,
+}
+
+impl Default for SinkConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            connections_max: 1_000,
+            body_bytes_max: 1024 * 1024,
+            count_by: CountBy::default(),
+            messages_max: 20_000_000,
+            inbound_max: 1_000_000,
+            behaviour: Behaviour::default(),
+        }
+    }
+}
+
+impl SinkConfig {
+    /// Finds values that make no sense.
+    ///
+    /// # Errors
+    /// [`Senseless`] names the first.
+    pub fn check(&self) -> Result<(), Senseless> {
+        if self.connections_max == 0 {
+            return Err(Senseless::new("connections_max", 0, "nobody could ever connect"));
+        }
+        self.behaviour.check()
+    }
+}
+
+/// What all connections share.
+struct Shared {
+    config: SinkConfig,
+    seed: Seed,
+    behaviour: ArcSwap<Behaviour>,
+    book: Mutex<Book>,
+}
+
+/// The sink.
+#[derive(Debug)]
+pub struct Sink;
+
+/// A sink that runs. Dropping the handle does not stop it; [`SinkHandle::stop`] does.
+#[derive(Clone)]
+pub struct SinkHandle {
+    shared: Arc<Shared>,
+    local_addr: SocketAddr,
+    listening: Arc<watch::Sender<bool>>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Why a sink does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Senseless(#[from] Senseless),
+    /// The listener has no address.
+    #[error("the listener has no address")]
+    Listener(#[from] io::Error),
+}
+
+impl Sink {
+    /// Starts a sink on a listener. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] if the configuration makes no sense.
+    pub fn start(config: SinkConfig, listener: TcpListener) -> Result<SinkHandle, StartError> {
+        config.check()?;
+        let seed = Seed(match config.seed {
+            0 => rand::random(),
+            seed => seed,
+        });
+        let local_addr = listener.local_addr()?;
+        tracing::info!(%local_addr, seed = seed.0, "sink listens");
+        let (listening, listens) = watch::channel(true);
+        let handle = SinkHandle {
+            shared: Arc::new(Shared {
+                behaviour: ArcSwap::from_pointee(config.behaviour.clone()),
+                book: Mutex::new(Book::new(config.messages_max, config.inbound_max)),
+                seed,
+                config,
+            }),
+            local_addr,
+            listening: Arc::new(listening),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        handle
+            .tasks
+            .spawn(serve::accept(handle.clone(), listener, listens));
+        Ok(handle)
+    }
+}
+
+impl SinkHandle {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Where it is to be called. Any path is taken.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/events", self.local_addr)
+    }
+
+    /// What all chance is drawn from; give it as `seed` to meet the same faults again.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.shared.seed.0
+    }
+
+    /// Behaves so from now on.
+    ///
+    /// # Errors
+    /// [`Senseless`] if the behaviour makes no sense; nothing has changed then.
+    pub fn behave(&self, behaviour: Behaviour) -> Result<(), Senseless> {
+        behaviour.check()?;
+        self.shared.behaviour.store(Arc::new(behaviour));
+        Ok(())
+    }
+
+    /// Goes away: the port is closed, and what is connected is cut.
+    pub fn leave(&self) {
+        self.listening.send_replace(false);
+    }
+
+    /// Comes back.
+    pub fn come_back(&self) {
+        self.listening.send_replace(true);
+    }
+
+    /// Sums since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.book.lock().sums()
+    }
+
+    /// The states that were told of one message, in the order in which each was taken first. See [`CountBy`].
+    #[must_use]
+    pub fn states(&self, key: u64) -> Vec<String> {
+        let book = self.shared.book.lock();
+        let story = book.story(key);
+        story.iter().map(|heard| heard.state.to_owned()).collect()
+    }
+
+    /// Looks at what was taken of every message, in no order of messages; of each in the order in which its events were
+    /// taken first. Nothing is taken meanwhile.
+    pub fn each_message(&self, look: impl FnMut(u64, &[Heard<'_>])) {
+        self.shared.book.lock().each(look);
+    }
+
+    /// What people wrote, in the order in which it was taken first.
+    #[must_use]
+    pub fn inbound(&self) -> Vec<InboundHeard> {
+        self.shared.book.lock().inbound().to_vec()
+    }
+
+    /// Waits until somebody stops it and nothing of it runs any more.
+    pub async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// Cuts all connections and stops. Returns once nothing of it runs any more.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl std::fmt::Debug for SinkHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SinkHandle")
+            .field("local_addr", &self.local_addr)
+            .field("seed", &self.shared.seed)
+            .finish_non_exhaustive()
+    }
+}

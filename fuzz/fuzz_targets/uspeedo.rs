@@ -3,9 +3,12 @@
 
 use api::uspeedo::canon::{Covers, PUBLIC_KEY, SIGNATURE, canonical};
 use api::uspeedo::tree::Members;
-use api::uspeedo::wire;
+use api::uspeedo::{
+    blacklist, files, params, push, qualifications, reports, signatures, statistics, templates, wire,
+};
 use engine::Dialect;
 use engine::accept::Item;
+use engine::notify::Format;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -45,6 +48,48 @@ fn read(params: Members<'_>) {
     if let Ok(sessions) = wire::parse_sessions(&params, SESSIONS_MAX) {
         assert!((1..=SESSIONS_MAX).contains(&sessions.len()));
     }
+    manage(&params);
+}
+
+/// Whatever is read keeps its bounds.
+fn manage(params: &Members<'_>) {
+    for dialect in [Dialect::UspeedoRest, Dialect::UspeedoAction, Dialect::Ucloud] {
+        if let Ok(new) = templates::parse_new(params, dialect) {
+            assert!((1..=templates::NEW_TEXT_CHARS_MAX).contains(&new.text.chars().count()));
+            assert!((1..=templates::NAME_CHARS_MAX).contains(&new.name.chars().count()));
+            let edit = templates::parse_edit(params, dialect, &new.details);
+            // What made it also changes it, and leaves the details as they are.
+            assert!(edit.is_ok_and(|edit| edit.details.is_none()));
+        }
+        let _ = templates::parse_edit(params, dialect, &Value::Null);
+    }
+    if let Ok(new) = signatures::parse_new(params) {
+        assert!(signatures::INTERNATIONAL_CHARS.contains(&new.text.chars().count()));
+        assert!(
+            new.file
+                .iter()
+                .chain(&new.proxy_file)
+                .all(|file| file.content.len() <= files::FILE_BYTES_MAX)
+        );
+    }
+    let _ = signatures::parse_edit(params, &signatures::Details::default());
+    let _ = qualifications::parse_new(params);
+    let _ = qualifications::parse_edit(params, qualifications::Papers::default());
+    if let Ok(listing) = qualifications::parse_listing(params) {
+        assert!(listing.rows as i64 <= qualifications::ROWS_MAX);
+    }
+    if let Ok(question) = statistics::parse(params) {
+        assert!(question.first <= question.last);
+    }
+    if let Ok(entries) = blacklist::parse(params) {
+        assert!((1..=blacklist::NUMBERS_MAX).contains(&entries.len()));
+    }
+    let _ = files::parse_upload(params);
+    let _ = reports::parse_backfill(params);
+    let _ = reports::parse_status(params, SESSIONS_MAX);
+    if let Ok(limit) = reports::parse_pull(params) {
+        assert!((1..=200).contains(&limit));
+    }
 }
 
 fuzz_target!(|body: &[u8]| {
@@ -52,6 +97,24 @@ fuzz_target!(|body: &[u8]| {
         && let Ok(ids) = wire::parse_ids(query, SESSIONS_MAX)
     {
         assert!((1..=SESSIONS_MAX).contains(&ids.len()));
+    }
+    if let Ok(text) = std::str::from_utf8(body) {
+        let _ = params::decode(text);
+        for number in [files::read_id(text), qualifications::read_id(text)]
+            .into_iter()
+            .flatten()
+        {
+            assert!(
+                [files::id(number), qualifications::id(number)]
+                    .iter()
+                    .any(|id| id == text)
+            );
+        }
+    }
+    let _ = push::Form::Ucloud.is_taken(200, body);
+    if let Ok(settings) = serde_json::from_slice::<Value>(body) {
+        let _ = push::Form::Ucloud.check(&settings);
+        assert!((1..=1000).contains(&push::Form::Ucloud.events_max(&settings)));
     }
     if let Ok(params) = Members::from_json(body) {
         let signed = canonical(&params, Covers::Parameters);

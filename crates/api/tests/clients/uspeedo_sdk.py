@@ -1,4 +1,4 @@
-"""Sends and reads receipts with the vendor's own Python client, and with the documented curl command.
+"""Sends, reads receipts and manages templates with the vendor's own Python client, and with the documented curl command.
 
     python uspeedo_sdk.py demo.json
 
@@ -81,6 +81,45 @@ def sdk(demo):
     expect_code(215398, lambda: stranger.get_usms_send_receipt({"SessionNoSet": ["x"]}))
 
 
+def templates(demo):
+    """The four template actions: made, shown, sent with, changed, removed."""
+    asms = client(demo, demo["base_url"] + "/api")
+    made = asms.create_usms_template({
+        "AccountId": 1, "Purpose": 1, "TemplateName": "login", "Template": "Code {1}, valid {2} minutes", "Remark": "r"})
+    name = made["TemplateId"]
+    assert name.startswith("UT"), made
+
+    def shown():
+        found = asms.query_usms_template({"TemplateId": [name, "UTA000000NOSUCH"]})["Data"]
+        assert len(found) == 1, found
+        return found[0]
+
+    template = shown()
+    assert (template["TemplateId"], template["Purpose"], template["Status"]) == (name, 1, 2), template
+    assert (template["TemplateName"], template["Remark"], template["ErrDesc"]) == ("login", "r", ""), template
+    assert template["Template"] == "Code {1}, valid {2} minutes" and template["CreateTime"] > 1700000000, template
+    sent = asms.send_batch_usms_message({"TaskContent": [
+        task({"ut_id": name}, {"Phone": AT_ONCE, "TemplateParams": ["123456", "5"]})]})
+    assert sent["SuccessCount"] == 1, sent
+    until_all_succeeded(lambda: asms.get_usms_send_receipt({"SessionNoSet": [sent["SessionNo"]]})["Data"], 1)
+
+    asms.update_usms_template({
+        "TemplateId": name, "TemplateName": "sign in", "Template": "Your code: {1}", "Instruction": "digits", "Tags": [1, 2]})
+    template = shown()
+    assert (template["TemplateName"], template["Template"]) == ("sign in", "Your code: {1}"), template
+    assert (template["Instruction"], template["Tags"]) == ("digits", [1, 2]), template
+    # Left out, the client sends an empty list of tags: that changes nothing.
+    asms.update_usms_template({"TemplateId": name, "TemplateName": "sign-in"})
+    assert shown()["Tags"] == [1, 2]
+
+    expect_code(215392, lambda: asms.create_usms_template(
+        {"Purpose": 4, "TemplateName": "n", "Template": "t"}))
+    expect_code(215396, lambda: asms.update_usms_template({"TemplateId": "UTA000000NOSUCH", "TemplateName": "n"}))
+    expect_code(215396, lambda: asms.delete_usms_template({"TemplateIds": [name, "UTA000000NOSUCH"]}))
+    asms.delete_usms_template({"TemplateIds": [name]})
+    expect_code(215396, lambda: asms.query_usms_template({"TemplateId": [name]}))
+
+
 def documented_curl(demo):
     """Seed 000's command, with only host, keys and template changed."""
     keys = demo["uspeedo"]
@@ -99,11 +138,24 @@ def documented_curl(demo):
     query = f'"{demo["base_url"]}/api/v1/usms/USMSSendReceipt?id={sent["SessionNo"][0]}"'
     until_all_succeeded(lambda: curl(query)["Data"], 1)
 
+    path = f'"{demo["base_url"]}/api/v1/usms/USMSTemplate'
+    new = json.dumps({"Purpose": 1, "TemplateName": "MyTemplate", "Template": "Your verification code is {1}"})
+    made = curl(f"-X POST {path}\" -H \"Content-Type: application/json\" -d '{new}'")
+    assert (made["RetCode"], made["Message"]) == (0, "success"), made
+    name = made["TemplateId"]
+    change = json.dumps({"id": name, "TemplateName": "UpdatedTemplate"})
+    changed = curl(f"-X PUT {path}/{name}\" -H \"Content-Type: application/json\" -d '{change}'")
+    assert changed == {"RetCode": 0, "Message": "success"}, changed
+    assert curl(f'{path}?id={name}&id=x"')["Data"][0]["TemplateName"] == "UpdatedTemplate"
+    assert curl(f'-X DELETE {path}?id={name}"') == {"RetCode": 0, "Message": "success"}
+    assert curl(f'-X DELETE {path}?id={name}"')["RetCode"] == 215396
+
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         demo = json.load(file)
     sdk(demo)
+    templates(demo)
     if shutil.which("curl") and shutil.which("bash"):
         documented_curl(demo)
     print("uspeedo-sdk-py: fine")

@@ -1,7 +1,7 @@
 //! The vendors' own published clients: their requests octet for octet, and the clients themselves.
 
-use super::{KEY, USER, code_of};
-use crate::house::{Answer, CODE, House, NOTICE, PLAIN, SIGNATURE, ut_id};
+use super::{KEY, USER, approve_at_once, code_of};
+use crate::house::{ACCOUNT, Answer, CODE, House, NOTICE, PLAIN, SIGNATURE, ut_id};
 use api::serve::{ServeLimits, ServeMetrics, serve};
 use axum::body::Body;
 use http::Request;
@@ -96,6 +96,8 @@ async fn run_client(script: &str) {
         return;
     };
     let house = House::start().await;
+    // As in `postrider dev`: what a client makes it can use at once.
+    approve_at_once(&house, ACCOUNT).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let shutdown = CancellationToken::new();

@@ -76,7 +76,7 @@ fn manage(params: &Members<'_>) {
     let _ = qualifications::parse_new(params);
     let _ = qualifications::parse_edit(params, qualifications::Papers::default());
     if let Ok(listing) = qualifications::parse_listing(params) {
-        assert!(listing.rows as i64 <= qualifications::ROWS_MAX);
+        assert!(listing.rows as i64 <= params::ROWS_MAX);
     }
     if let Ok(question) = statistics::parse(params) {
         assert!(question.first <= question.last);

@@ -7,6 +7,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use base64::{Engine as _, alphabet};
 use std::ops::RangeInclusive;
 
+/// Most rows of a page: nothing is documented.
+pub const ROWS_MAX: i64 = 1000;
+/// Highest page: nothing is documented.
+const PAGE_MAX: i64 = 1_000_000;
 /// Base64 as people produce it: with padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -102,6 +106,25 @@ pub fn within(texts: Vec<String>, name: &'static str, max: usize) -> Result<Vec<
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let unwrapped: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
     BASE64.decode(unwrapped).ok()
+}
+
+/// `Page`, from 0, and `NumPerPage`, of lists and statistics.
+pub fn page(params: &Members<'_>) -> Result<(usize, usize), Fault> {
+    let page = required_integer(params, "Page", 0..=PAGE_MAX)?;
+    let rows = required_integer(params, "NumPerPage", 1..=ROWS_MAX)?;
+    Ok((
+        usize::try_from(page).unwrap_or_default(),
+        usize::try_from(rows).unwrap_or_default(),
+    ))
+}
+
+/// `OrderType`; true is descending.
+pub fn descending(params: &Members<'_>) -> Result<bool, Fault> {
+    match required(params, "OrderType")? {
+        order if order.eq_ignore_ascii_case("asc") => Ok(false),
+        order if order.eq_ignore_ascii_case("desc") => Ok(true),
+        _ => Err(Fault::Value("OrderType")),
+    }
 }
 
 /// `AccountId` picks a channel at the vendor; here the key decides the account, and any number is taken, as a

@@ -7,7 +7,7 @@ use super::answer::done;
 use super::exchange::store_failed;
 use super::fault::Fault;
 use super::files;
-use super::params::{bounded, integer, required, required_integer, texts};
+use super::params::{self, bounded, integer, required, required_integer, texts};
 use super::perform::Request;
 use super::tree::Members;
 use super::words::Thing;
@@ -20,10 +20,6 @@ use std::collections::{BTreeMap, HashSet};
 pub const NAME_CHARS_MAX: usize = 100;
 /// Longest other text in characters: nothing is documented.
 pub const OTHER_CHARS_MAX: usize = 128;
-/// Most rows of a page: nothing is documented.
-pub const ROWS_MAX: i64 = 1000;
-/// Highest page: nothing is documented.
-const PAGE_MAX: i64 = 1_000_000;
 /// Records read at a time.
 const READ_MAX: usize = 1000;
 
@@ -372,12 +368,12 @@ pub struct Listing {
 
 /// What `GetUSMSSignatureQualification` asks for.
 pub fn parse_listing(params: &Members<'_>) -> Result<Listing, Fault> {
-    let (page, rows) = parse_page(params)?;
+    let (page, rows) = params::page(params)?;
     // Ids grow with time: both orders are one.
     if !matches!(required(params, "OrderBy")?, "QualificationId" | "CreateTime") {
         return Err(Fault::Value("OrderBy"));
     }
-    let descending = parse_order(params)?;
+    let descending = params::descending(params)?;
     let small = |name, max| -> Result<Option<u8>, Fault> {
         let number = integer(params, name, 0..=max)?;
         Ok(number.and_then(|number| u8::try_from(number).ok()))
@@ -389,25 +385,6 @@ pub fn parse_listing(params: &Members<'_>) -> Result<Listing, Fault> {
         attr: small("QualificationAttr", 1)?,
         status: small("Status", 4)?.and_then(|status| Status::try_from(status).ok()),
     })
-}
-
-/// `Page`, from 0, and `NumPerPage`, of lists and statistics.
-pub(super) fn parse_page(params: &Members<'_>) -> Result<(usize, usize), Fault> {
-    let page = required_integer(params, "Page", 0..=PAGE_MAX)?;
-    let rows = required_integer(params, "NumPerPage", 1..=ROWS_MAX)?;
-    Ok((
-        usize::try_from(page).unwrap_or_default(),
-        usize::try_from(rows).unwrap_or_default(),
-    ))
-}
-
-/// `OrderType`; true is descending.
-pub(super) fn parse_order(params: &Members<'_>) -> Result<bool, Fault> {
-    match required(params, "OrderType")? {
-        order if order.eq_ignore_ascii_case("asc") => Ok(false),
-        order if order.eq_ignore_ascii_case("desc") => Ok(true),
-        _ => Err(Fault::Value("OrderType")),
-    }
 }
 
 #[derive(Serialize)]
@@ -519,6 +496,7 @@ pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::params::ROWS_MAX;
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;

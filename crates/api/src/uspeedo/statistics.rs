@@ -6,9 +6,8 @@
 use super::answer::done;
 use super::exchange::store_failed;
 use super::fault::Fault;
-use super::params::{bounded, integer, required, required_integer};
+use super::params::{self, bounded, integer, required, required_integer};
 use super::perform::Request;
-use super::qualifications::{parse_order, parse_page};
 use super::templates::class_of;
 use super::tree::Members;
 use super::words::Thing;
@@ -65,13 +64,13 @@ pub enum Order {
 
 /// What both actions ask for; each has a parameter the other does not.
 pub fn parse(params: &Members<'_>) -> Result<Question, Fault> {
-    let (page, rows) = parse_page(params)?;
+    let (page, rows) = params::page(params)?;
     let order = match required(params, "OrderBy")? {
         "SendDate" => Order::SendDate,
         "BrevityCode" => Order::BrevityCode,
         _ => return Err(Fault::Value("OrderBy")),
     };
-    let descending = parse_order(params)?;
+    let descending = params::descending(params)?;
     let first = day(params, "StartDate")?;
     let last = day(params, "EndDate")?;
     if last < first || (last - first).get_days() >= DAYS_MAX {
@@ -93,7 +92,7 @@ pub fn parse(params: &Members<'_>) -> Result<Question, Fault> {
             .filter(|country| !country.is_empty())
             .collect(),
         class: integer(params, "Purpose", 1..=3)?.and_then(class_of),
-        template: super::params::text(params, "TemplateId")?.map(str::to_owned),
+        template: params::text(params, "TemplateId")?.map(str::to_owned),
     })
 }
 

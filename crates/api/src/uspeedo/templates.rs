@@ -367,3 +367,84 @@ pub(super) async fn remove(request: Request<'_>, ids: &[String]) -> Result<Vec<u
         .map_err(|error| refused(request.asked, &error, Thing::Template))?;
     Ok(done(request.asked, &()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const DIALECTS: [Dialect; 3] = [Dialect::UspeedoRest, Dialect::UspeedoAction, Dialect::Ucloud];
+
+    fn read<T>(body: &Value, read: impl Fn(&Members<'_>) -> T) -> T {
+        let body = body.to_string();
+        read(&Members::from_json(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn others_details_are_left_as_they_are() {
+        let details = json!({"hook": {"a": 1}, "usms": {"Instruction": "old", "Tags": [3]}});
+        let edit = json!({"TemplateName": "n", "Instruction": "new"});
+        let edit = read(&edit, |params| parse_edit(params, Dialect::Ucloud, &details)).unwrap();
+        assert_eq!(
+            edit.details,
+            Some(json!({"hook": {"a": 1}, "usms": {"Instruction": "new", "Tags": [3]}}))
+        );
+        let rename = json!({"TemplateName": "n", "Tags": []});
+        let rename = read(&rename, |params| {
+            parse_edit(params, Dialect::UspeedoAction, &details)
+        })
+        .unwrap();
+        assert_eq!((rename.details, rename.text), (None, None));
+        let own: Details = own_details(&json!({"usms": "not ours"}));
+        assert_eq!(own, Details::default());
+    }
+
+    #[test]
+    fn the_vendors_numbers_stand_for_classes_and_reviews() {
+        for (purpose, class) in [(1, Class::Otp), (2, Class::Notice), (3, Class::Marketing)] {
+            assert_eq!(class_of(purpose), Some(class));
+            assert_eq!(i64::from(purpose_of(class)), purpose);
+        }
+        let statuses = [
+            Review::Draft,
+            Review::Submitted,
+            Review::Approved,
+            Review::Rejected,
+            Review::Disabled,
+        ];
+        assert_eq!(statuses.map(status_of), [0, 0, 2, 3, 4]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_made_fits_its_bounds_and_changes_back(
+            purpose in -1_i64..6, name in ".{0,40}", text in ".{0,40}", tags in prop::collection::vec(any::<i64>(), 0..120),
+            opt_out in ".{0,4}", international in any::<bool>(),
+        ) {
+            let body = json!({"Purpose": purpose, "TemplateName": name, "Template": text, "Tags": tags,
+                "UnsubscribeInfo": opt_out, "International": international});
+            for dialect in DIALECTS {
+                let Ok(new) = read(&body, |params| parse_new(params, dialect)) else { continue };
+                prop_assert!((1..=3).contains(&purpose) && tags.len() <= TAGS_MAX);
+                prop_assert!((1..=NAME_CHARS_MAX).contains(&new.name.chars().count()) && !new.text.trim().is_empty());
+                let told_how = international || !opt_out.is_empty();
+                prop_assert!(dialect != Dialect::Ucloud || purpose != 3 || told_how);
+                let edit = read(&body, |params| parse_edit(params, dialect, &new.details)).unwrap();
+                prop_assert_eq!((edit.details, edit.text), (None, Some(new.text)));
+            }
+        }
+
+        #[test]
+        fn reading_never_panics(text in ".{0,20}", number in any::<i64>()) {
+            for value in [json!(text), json!(number), json!([text]), json!({"a": text}), json!(format!("[{text}]"))] {
+                let mut body = json!({"Purpose": 1, "TemplateName": "n", "Template": "t"});
+                for name in ["Purpose", "TemplateName", "Template", "Remark", "Tags", "International", "VariableAttr"] {
+                    body[name] = value.clone();
+                    let _ = read(&body, |params| parse_new(params, Dialect::Ucloud));
+                    let _ = read(&body, |params| parse_edit(params, Dialect::UspeedoRest, &value));
+                }
+            }
+        }
+    }
+}

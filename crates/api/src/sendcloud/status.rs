@@ -288,7 +288,9 @@ mod tests {
             ("smsIds=x", 200),
             ("days=1&phones=13800138000;%2B15550100", 200),
             ("days=1&phones=abc", 412),
+            ("days=1&msgTypeStr=1", 200),
             ("days=1&msgTypeStr=3", 200),
+            ("days=1&msgTypeStr=5", 200),
             ("days=1&msgTypeStr=9", 441),
             ("days=1&templateId=x", 441),
             ("days=1&templateName=x", 200),
@@ -305,6 +307,9 @@ mod tests {
         let many = |count: usize| format!("smsIds={}", vec!["x"; count].join(";"));
         assert!(read(&many(100)).is_ok());
         assert_eq!(read(&many(101)).unwrap_err().code.code, 412);
+        let phones = |count: usize| format!("days=1&phones={}", vec!["13800138000"; count].join(";"));
+        assert!(read(&phones(100)).is_ok());
+        assert_eq!(read(&phones(101)).unwrap_err().code.code, 412);
     }
 
     #[test]

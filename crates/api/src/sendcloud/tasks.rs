@@ -307,6 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn states_have_the_pages_words() {
+        let names = Names {
+            task: "t".into(),
+            sender: Box::default(),
+            lists: "a".into(),
+        };
+        for (state, ended_at, status, end_time) in [
+            (TaskState::Waiting, None, "等待执行", ""),
+            (TaskState::Running, None, "执行中", ""),
+            (TaskState::Done, Some(NOW), "执行成功", "2026-11-22 00:30:00"),
+            (TaskState::Failed, Some(NOW), "执行失败", "2026-11-22 00:30:00"),
+            (TaskState::Cancelled, Some(NOW), "执行失败", "2026-11-22 00:30:00"),
+        ] {
+            let task = Task {
+                id: 1,
+                account: engine::AccountId(1),
+                request: "{}".into(),
+                lists: vec![1],
+                members: 1,
+                last_contact: 1,
+                due: NOW,
+                state,
+                progress: engine::TaskProgress::default(),
+                error: Box::default(),
+                created_at: NOW,
+                ended_at,
+            };
+            let told = Vo::of(&task, &names, 1001, None);
+            assert_eq!((told.status, &*told.end_time), (status, end_time), "{state:?}");
+        }
+    }
+
+    #[test]
     fn names_read_back_from_a_request() {
         let names = Names {
             task: "t \"quoted\"".into(),

@@ -265,6 +265,8 @@ mod tests {
             ("msgType", "2", 200),
             ("msgType", "1", 601),
             ("msgType", "3", 601),
+            ("msgType", "4", 601),
+            ("msgType", "5", 601),
             ("msgType", "x", 601),
             ("phone", "", 411),
             ("phone", " , ,", 411),
@@ -312,6 +314,10 @@ mod tests {
             ("tos", twice, 413),
             ("tos", &many(200), 200),
             ("tos", &many(201), 482),
+            ("msgType", "2", 200),
+            ("msgType", "1", 601),
+            ("tag", "value1", 416),
+            ("sendRequestId", &"r".repeat(129), 417),
         ] {
             assert_eq!(
                 refusal(read_sendx, &with(SENDX, name, value)),
@@ -330,7 +336,12 @@ mod tests {
             ("code", r#"{"code": "123456"}"#, 200),
             ("phone", "", 411),
             ("phone", "13800138000,13900139000", 412),
+            ("msgType", "2", 200),
             ("msgType", "1", 601),
+            ("tag", "value1", 416),
+            ("tag", &format!("{{\"k\":\"{}\"}}", "v".repeat(121)), 417),
+            ("sendRequestId", &"r".repeat(129), 417),
+            ("labelId", "many", 200),
         ] {
             assert_eq!(
                 refusal(read_send_code, &with(CODE, name, value)),
@@ -371,6 +382,26 @@ mod tests {
             (request.request_id, request.tag, request.label),
             (Some("r1"), Some(r#"{"k":"v"}"#), 9)
         );
+    }
+
+    #[test]
+    fn every_interface_carries_over_what_all_have_in_common() {
+        let readers: [(&str, Reader); 4] = [
+            (SEND, read_send),
+            (SENDX, read_sendx),
+            (CODE, read_send_code),
+            (CODE, read_send_voice),
+        ];
+        for (form, read) in readers {
+            let form = format!("{form}&sendRequestId=r1&tag=%7B%22k%22%3A%22v%22%7D&labelId=9");
+            let params = Params::read(None, form.as_bytes()).unwrap();
+            let request = read(&params, &Limits::default()).unwrap();
+            assert_eq!(
+                (request.request_id, request.tag, request.label),
+                (Some("r1"), Some(r#"{"k":"v"}"#), 9),
+                "{form}"
+            );
+        }
     }
 
     #[test]

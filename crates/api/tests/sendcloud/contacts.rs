@@ -91,6 +91,25 @@ async fn a_list_is_saved_renamed_listed_and_removed() {
         );
     }
 
+    let described = ask(
+        &house,
+        "/smsapi/smsContactList/update",
+        &[
+            ("contactListName", "spring"),
+            ("newContactListName", "summer"),
+            ("description", "warm"),
+        ],
+    )
+    .await;
+    assert_eq!(names(&described.info["contact"]), LIST_FIELDS);
+    assert_eq!(
+        (
+            &described.info["contact"]["contactListName"],
+            &described.info["contact"]["description"]
+        ),
+        (&json!("summer"), &json!("warm"))
+    );
+
     let removed = ask(
         &house,
         "/smsapi/smsContactList/delete",

@@ -32,6 +32,8 @@ async fn a_label_is_saved_read_renamed_and_removed() {
     .await;
     assert_eq!((renamed.code, &*renamed.message), (200, "更新成功"));
     assert_eq!(renamed.info["vo"]["labelName"], "test3");
+    let by_id = ask(&house, "/smsapi/label/get", &[("id", &id)]).await;
+    assert_eq!(by_id.info["vo"], renamed.info["vo"], "`id`, as in some examples");
 
     let send = replaced(&send_fields(), "labelId", &id);
     assert_eq!(code_of(&house.ask(signed("/smsapi/send", &send)).await), 200);

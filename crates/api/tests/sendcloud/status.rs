@@ -9,7 +9,10 @@ async fn the_clock_is_told_to_everybody() {
     let answer = house
         .ask(Request::get("/smsapi/timestamp/get").body(Body::empty()).unwrap())
         .await;
-    assert_eq!(code_of(&answer), 200);
+    assert_eq!(
+        (code_of(&answer), &answer.json()["message"]),
+        (200, &json!("请求成功"))
+    );
     let told = answer.json()["info"]["timestamp"].as_i64().unwrap();
     assert!((before..=house.engine.now()).contains(&told));
 }

@@ -119,6 +119,23 @@ async fn a_template_is_made_submitted_approved_used_changed_and_removed() {
         ),
         "what is sent differs: it is a draft again"
     );
+    let worded = with(&update, "templateText", "Parcel %no% waits");
+    let worded = with(&with(&worded, "smsTypeStr", "2"), "msgType", "2");
+    let worded = ask(&house, "/smsapi/updatesms", &worded).await;
+    assert_eq!(worded.parts(), (200, "更新成功", &json!({})));
+    let got = ask(&house, "/smsapi/get", &[("templateIdStr", &id)]).await;
+    assert_eq!(
+        (
+            &got.info["templateContent"],
+            &got.info["smsType"],
+            &got.info["msgType"]
+        ),
+        (
+            &json!("【Example】Parcel %no% waits"),
+            &json!("营销"),
+            &json!("国际短信")
+        )
+    );
 
     let removed = ask(&house, "/smsapi/deletesms", &[("templateIdStr", &id)]).await;
     assert_eq!(removed.parts(), (200, "删除成功", &json!({})));

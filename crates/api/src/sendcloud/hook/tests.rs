@@ -378,6 +378,30 @@ fn failures_are_told_by_their_code() {
         ),
         (
             MessageState::Rejected,
+            "410",
+            0,
+            "workererror",
+            "410",
+            "smsworker:address in global bounce list(全局拦截列表)",
+        ),
+        (
+            MessageState::Rejected,
+            "450",
+            0,
+            "workererror",
+            "450",
+            "smsworker:variable error(替换变量错误)",
+        ),
+        (
+            MessageState::Rejected,
+            "460",
+            0,
+            "workererror",
+            "460",
+            "smsworker:content over 500 characters(短信内容超过500字)",
+        ),
+        (
+            MessageState::Rejected,
             "069",
             1,
             "delivererror",
@@ -409,7 +433,17 @@ fn failures_are_told_by_their_code() {
             ("statusCode", code),
             ("message", message),
             ("outboundTime", "2022-05-10 01:29:31"),
+            ("receiptTime", "2022-05-10 01:29:50"),
+            ("timestamp", "1652117390000"),
             ("smsId", &sms_id("13800138000")),
+            ("phone", "13800138000"),
+            ("userId", "19999"),
+            ("smsUser", "APP"),
+            ("templateId", "29999"),
+            ("labelId", "9"),
+            ("customArgs", r#"{"k": "小"}"#),
+            ("msgType", "0"),
+            ("msgCount", "2"),
         ] {
             assert_eq!(told[field], value, "{state:?} {error} {field}");
         }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use store::{AccountId, EndpointId, Store, StoreError, UnixMs};
+use store::{AccountId, EndpointId, EndpointState, Store, StoreError, UnixMs};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -320,6 +320,18 @@ impl Staff {
                 let _ = hired.orders.send(Order::End).await;
             }
         }
+        // Read once for all that are hired now, rather than by each.
+        let mut states: HashMap<EndpointId, EndpointState> = HashMap::new();
+        if wanted.keys().any(|id| !self.workers.contains_key(id)) {
+            match self.office.store().endpoint_states().await {
+                Ok(all) => states.extend(all.into_iter().map(|state| (state.endpoint, state))),
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "how far the endpoints are could not be read");
+                    return;
+                }
+            }
+        }
         for (id, (entry, format)) in wanted {
             match self.workers.get_mut(&id) {
                 // Looked at again when it has gone: two must not work for one endpoint.
@@ -328,7 +340,7 @@ impl Staff {
                     hired.entry = Arc::clone(&entry);
                     let _ = hired.orders.send(Order::Replace(entry, format)).await;
                 }
-                None => self.hire(id, entry, format),
+                None => self.hire(id, entry, format, states.remove(&id)),
             }
         }
         let mut bells: HashMap<AccountId, Vec<_>> = HashMap::new();
@@ -342,11 +354,18 @@ impl Staff {
         self.version = Some(catalog.version());
     }
 
-    fn hire(&mut self, id: EndpointId, entry: Arc<EndpointEntry>, format: Arc<dyn Format>) {
+    fn hire(
+        &mut self,
+        id: EndpointId,
+        entry: Arc<EndpointEntry>,
+        format: Arc<dyn Format>,
+        state: Option<EndpointState>,
+    ) {
         let (orders, received) = mpsc::channel(ORDERS_MAX);
         let bell = Arc::new(tokio::sync::Notify::new());
         let office = Arc::clone(&self.office);
-        let work = worker::run(office, Arc::clone(&entry), format, received, Arc::clone(&bell));
+        let of_worker = Arc::clone(&bell);
+        let work = worker::run(office, Arc::clone(&entry), format, state, received, of_worker);
         self.endpoints.insert(self.tasks.spawn(work).id(), id);
         let hired = Hired {
             entry,

@@ -59,17 +59,20 @@ pub(super) struct Worker {
     gauges: Gauges,
 }
 
-/// Works for an endpoint until it is told to end, or the store is closed.
+/// Works for an endpoint until it is told to end, or the store is closed. `state` is how far the endpoint is, when that
+/// is known.
 pub(super) async fn run(
     office: Arc<Office>,
     mut entry: Arc<EndpointEntry>,
     mut format: Arc<dyn Format>,
+    state: Option<EndpointState>,
     mut orders: mpsc::Receiver<Order>,
     wake: Arc<Notify>,
 ) {
     let id = entry.endpoint.id;
+    let mut known = state;
     loop {
-        let order = match begin(&office, &entry, &format).await {
+        let order = match begin(&office, &entry, &format, known.take()).await {
             Ok(Some(mut worker)) => worker.work(&mut orders, &wake).await,
             // Removed in the store; the catalog will say so too.
             Ok(None) => orders.recv().await.unwrap_or(Order::End),
@@ -100,11 +103,18 @@ async fn begin(
     office: &Arc<Office>,
     entry: &Arc<EndpointEntry>,
     format: &Arc<dyn Format>,
+    known: Option<EndpointState>,
 ) -> Result<Option<Worker>, StoreError> {
     let id = entry.endpoint.id;
-    let states = office.store().endpoint_states().await?;
-    let Some(state) = states.into_iter().find(|state| state.endpoint == id) else {
-        return Ok(None);
+    let state = match known {
+        Some(state) => state,
+        None => {
+            let states = office.store().endpoint_states().await?;
+            match states.into_iter().find(|state| state.endpoint == id) {
+                Some(state) => state,
+                None => return Ok(None),
+            }
+        }
     };
     let EndpointState {
         told,
@@ -121,17 +131,15 @@ async fn begin(
         call_events_max: events_per_call(format.events_max(settings)),
     };
     let mut plan = Plan::new(bounds, told);
-    let mut after = 0;
-    while waiting > 0 {
+    let (mut after, mut more) = (0, waiting > 0);
+    while more {
         let rows = office
             .store()
             .redeliveries(id, RedeliveryFilter::Waiting, after, LOAD_CALLS_MAX)
             .await?;
         rows.iter().for_each(|row| plan.load(row));
-        match rows.last() {
-            Some(last) if rows.len() == LOAD_CALLS_MAX => after = last.no,
-            _ => break,
-        }
+        more = rows.len() == LOAD_CALLS_MAX;
+        after = rows.last().map_or(after, |row| row.no);
     }
     let calls_max = concurrency(settings, limits);
     let target = office.egress().target(&entry.endpoint.url);
@@ -174,6 +182,8 @@ impl Worker {
             if !draining && self.store_again.is_none() {
                 read = self.read_on().await;
                 self.launch();
+            } else if self.flights.is_empty() {
+                self.plan.settle_up(self.office.now());
             }
             self.record(draining);
             self.show();
@@ -388,7 +398,7 @@ impl Worker {
         if self.recording.is_some() || !(at_once || calls >= RECORD_CALLS || since.elapsed() >= wait) {
             return;
         }
-        let Some(recording) = self.plan.to_record() else {
+        let Some(recording) = self.plan.begin_recording() else {
             return;
         };
         let (pause, failing_since) = self.health.change().unzip();

@@ -28,7 +28,7 @@ use waiting::{Waiting, messages_of, weight};
 /// Messages of a batch that are told in one piece.
 pub(super) const BATCH_MESSAGES_MAX: u32 = 1000;
 /// What a call put aside behind another says.
-const BEHIND: &str = "waits for an earlier call about the same message";
+const BEHIND: &str = "not told yet: it waited for an earlier call";
 
 /// Bounds of a plan.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,8 @@ pub(super) struct Plan {
     base: u64,
     read_to: EventPlace,
     told: EventPlace,
+    /// The place of the last entry taken off the window: beyond `told` when other pieces of its batch are left.
+    passed: EventPlace,
     told_recorded: EventPlace,
     /// Messages of the calls under way that tell new events.
     busy: HashSet<MessageId>,
@@ -60,6 +62,8 @@ pub(super) struct Plan {
     waiting: Waiting,
     last_no: i64,
     unrecorded: Unrecorded,
+    /// Calls with new events that were taken since something was recorded.
+    told_calls: usize,
     /// What is being recorded.
     recording: Option<Numbering>,
     again_was_last: bool,
@@ -152,6 +156,7 @@ impl Plan {
             base: 0,
             read_to: told,
             told,
+            passed: told,
             told_recorded: told,
             busy: HashSet::new(),
             unnumbered: HashMap::new(),
@@ -159,6 +164,7 @@ impl Plan {
             waiting: Waiting::default(),
             last_no: 0,
             unrecorded: Unrecorded::default(),
+            told_calls: 0,
             recording: None,
             again_was_last: false,
             trial: Trial::default(),
@@ -249,6 +255,7 @@ impl Plan {
             };
             self.base += 1;
             let place = entry.event.place;
+            self.passed = place;
             // The pieces of a batch share a place: it is told when all of them are.
             if self.window.front().is_none_or(|next| next.event.place != place) {
                 self.told = place;
@@ -416,6 +423,7 @@ impl Plan {
 
     /// New events are told.
     pub(super) fn told(&mut self, unit: &Unit) {
+        self.told_calls += 1;
         self.set(unit, Progress::Done);
     }
 
@@ -465,9 +473,28 @@ impl Plan {
         self.trial = Trial::default();
     }
 
-    /// How much waits to be recorded, the place left aside.
+    /// Nothing is under way, and for now nothing more is told: what was passed over is put aside, so that the place can
+    /// pass what was told after it, and none of that is told twice.
+    pub(super) fn settle_up(&mut self, now: UnixMs) {
+        let last = self.window.iter().rfind(|entry| entry.at == Progress::Done);
+        let last = last.map_or(self.passed, |entry| entry.event.place);
+        let mut left = Vec::new();
+        for entry in &mut self.window {
+            if entry.at == Progress::Pending && entry.event.place <= last {
+                entry.at = Progress::Done;
+                left.push(entry.event.clone());
+            }
+        }
+        for event in left {
+            self.put_aside(vec![event], 0, now, now, BEHIND.into());
+        }
+        self.advance();
+    }
+
+    /// How many calls wait to be recorded.
     pub(super) fn unrecorded(&self) -> usize {
-        self.unrecorded.len()
+        let told_calls = if self.place_changed() { self.told_calls } else { 0 };
+        self.unrecorded.len() + told_calls
     }
 
     /// Whether the place alone waits to be recorded.
@@ -476,7 +503,7 @@ impl Plan {
     }
 
     /// What to record now. One at a time: until [`Plan::recorded`], there is nothing.
-    pub(super) fn to_record(&mut self) -> Option<Recording> {
+    pub(super) fn begin_recording(&mut self) -> Option<Recording> {
         if self.recording.is_some() {
             return None;
         }
@@ -493,6 +520,7 @@ impl Plan {
         self.recording = Some(numbering);
         let told = self.place_changed().then_some(self.told);
         self.told_recorded = self.told;
+        self.told_calls = 0;
         Some(Recording {
             told,
             put_aside,

@@ -160,18 +160,18 @@ impl Waiting {
         }
     }
 
-    /// Makes due at once what was first tried at `since` or later: that it failed said nothing about it.
+    /// Makes due at once, in the order of the numbers, what was first tried at `since` or later: that it failed said
+    /// nothing about it.
     pub(super) fn hurry(&mut self, since: UnixMs, now: UnixMs) {
         for (no, call) in &mut self.calls {
             if call.first_tried_at < since {
                 continue;
             }
             call.urgent = true;
-            let due = call.due.min(now);
             if self.ready.remove(&(call.due, *no)) {
-                self.ready.insert((due, *no));
+                self.ready.insert((now, *no));
             }
-            call.due = due;
+            call.due = now;
         }
     }
 }

@@ -33,9 +33,9 @@ pub use engine::{Engine, Settings, StartError};
 
 pub use sms;
 pub use store::{
-    AccountId, BatchRange, BatchView, CarrierNo, Contact, ContactList, ContactRefusal, Counts, Dialect, Endpoint,
-    EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, Inbound, InboundId, MessageFilter,
-    MessageId, MessageView, Page, PutContact, Record, RecordFilter, RecordKind, RecordRefusal, Redelivery,
-    RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError, SuppressedPolicy, Task, TaskProgress,
-    TaskState, TemplateVersion, UnixMs,
+    AccountId, BatchRange, BatchView, CarrierNo, Contact, ContactList, ContactRefusal, Counts, Dialect,
+    Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, Inbound, InboundId,
+    MessageFilter, MessageId, MessageView, Page, PutContact, Record, RecordFilter, RecordKind, RecordRefusal,
+    Redelivery, RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError, SuppressedPolicy, Task,
+    TaskProgress, TaskState, TemplateVersion, UnixMs,
 };

@@ -2,9 +2,7 @@
 
 use crate::catalog::{CarrierSettings, InDoubt};
 use crate::engine::Shared;
-use store::{
-    Answer, AttemptOutcome, CarrierNo, Next, OpenAttempt, RecordResults, StoreError, Tally,
-};
+use store::{Answer, AttemptOutcome, CarrierNo, Next, OpenAttempt, RecordResults, StoreError, Tally};
 
 /// Settles attempts that were begun and have no result. Runs before anything is accepted or sent.
 pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {

@@ -29,10 +29,7 @@ pub(crate) struct Arrived {
 }
 
 /// Stores parts, in order.
-pub(crate) async fn record(
-    shared: &Shared,
-    arrived: Vec<Arrived>,
-) -> Result<Vec<InboundFate>, StoreError> {
+pub(crate) async fn record(shared: &Shared, arrived: Vec<Arrived>) -> Result<Vec<InboundFate>, StoreError> {
     let catalog = shared.catalog.load_full();
     let mut parts = Vec::with_capacity(arrived.len());
     let mut left = Vec::new();

@@ -105,7 +105,12 @@ mod tests {
             (DataCoding(0), Habit::Gsm7Unpacked, &b"\x00hi"[..], "@hi"),
             (DataCoding(0), Habit::Latin1, &b"caf\xe9"[..], "café"),
             (DataCoding::LATIN1, Habit::Gsm7Unpacked, &b"caf\xe9"[..], "café"),
-            (DataCoding::UCS2, Habit::Gsm7Unpacked, &[0x90, 0x00, 0x8b, 0xa2][..], "退订"),
+            (
+                DataCoding::UCS2,
+                Habit::Gsm7Unpacked,
+                &[0x90, 0x00, 0x8b, 0xa2][..],
+                "退订",
+            ),
         ] {
             let written = of_deliver(&deliver(EsmClass(0), coding, payload), habit);
             assert_eq!(&*written.text, text);

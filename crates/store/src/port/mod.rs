@@ -43,9 +43,9 @@ pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};
 pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
 
 use async_trait::async_trait;
+use sms::phone::Msisdn;
 #[expect(unused_imports, reason = "named in documentation")]
 use sms::state::MessageState;
-use sms::phone::Msisdn;
 use std::ops::RangeInclusive;
 
 /// What the engine needs of a store. Every method is durable when it returns `Ok`.

@@ -8,8 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 
 /// The columns of [`view_from`], in its order.
-pub(super) const COLUMNS: &str =
-    "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text, \
+pub(super) const COLUMNS: &str = "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text, \
      user, series";
 
 /// The last message of a batch.

@@ -38,8 +38,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    AttemptId, AttemptOutcome, AttemptStart, CarrierReceipt, InboundFate, Next, Outgoing, ReceiptFate, RecordResults,
-    ResultFate, SegmentAnswer, StoreError, UnixMs,
+    AttemptId, AttemptOutcome, AttemptStart, CarrierReceipt, InboundFate, Next, Outgoing, ReceiptFate,
+    RecordResults, ResultFate, SegmentAnswer, StoreError, UnixMs,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -3,10 +3,13 @@
 use crate::apply::plan::describe_route;
 use crate::config::{Config, MasterKey};
 use crate::exit::Failure;
+use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, Place};
+use crate::review::account_name;
 use clap::Args;
 use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
+use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -94,11 +97,12 @@ async fn stored_catalog(config: &Config) -> anyhow::Result<Catalog> {
 
 fn sizes(catalog: &Catalog) -> String {
     format!(
-        "{} accounts, {} credentials, {} signatures, {} templates, {} carriers, {} routes",
+        "{} accounts, {} credentials, {} signatures, {} templates, {} webhooks, {} carriers, {} routes",
         catalog.accounts.len(),
         catalog.credentials.len(),
         catalog.signatures.len(),
         catalog.templates.len(),
+        catalog.endpoints.len(),
         catalog.carriers.len(),
         catalog.routes.len()
     )
@@ -173,5 +177,69 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
             ));
         }
     }
+    problems.extend(problems_of_texts(catalog));
     problems
+}
+
+/// What accounts made over an API and no file would have let in, and webhooks that this program cannot call.
+fn problems_of_texts(catalog: &Catalog) -> Vec<String> {
+    let mut problems = Vec::new();
+    for signature in &catalog.signatures {
+        if !Pattern::parse(&signature.text).variables().is_empty() {
+            problems.push(format!(
+                "signature {} of {} has what looks like a placeholder in it: values of templates with it shift",
+                signature.id,
+                account_name(catalog, signature.account)
+            ));
+        }
+    }
+    let forms = Forms::all();
+    for endpoint in &catalog.endpoints {
+        if let Err(why) = forms.check(&endpoint.format, &endpoint.url, &endpoint.settings) {
+            let account = account_name(catalog, endpoint.account);
+            problems.push(format!("webhook {account}/{}: {why}", endpoint.name));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::catalog::Signature;
+    use store::{AccountId, Endpoint, EndpointId, EventKinds};
+
+    #[test]
+    fn signatures_that_shift_values_and_webhooks_that_nobody_can_call_are_problems() {
+        let signature = |id, text: &str| Signature {
+            account: AccountId(1),
+            id,
+            text: text.into(),
+            review: Review::Approved,
+            reason: "".into(),
+            details: serde_json::Value::Null,
+            created_at: 0,
+            updated_at: 0,
+        };
+        let endpoint = |name: &str, format: &str| Endpoint {
+            id: EndpointId(1),
+            account: AccountId(1),
+            name: name.into(),
+            format: format.into(),
+            url: "https://a.example/".into(),
+            kinds: EventKinds::ALL,
+            settings: serde_json::Value::Null,
+            sealed_secret: Vec::new(),
+            enabled: true,
+        };
+        let catalog = Catalog {
+            signatures: vec![signature(1, "50% off"), signature(2, "{x} Ltd")],
+            endpoints: vec![endpoint("crm", "standard"), endpoint("old", "pigeon")],
+            ..Catalog::default()
+        };
+        let problems = problems_of_texts(&catalog);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].starts_with("signature 2 of 1 (removed) has what looks like a placeholder"));
+        assert!(problems[1].starts_with("webhook 1 (removed)/old: nobody knows the format \"pigeon\""));
+    }
 }

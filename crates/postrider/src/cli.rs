@@ -5,8 +5,11 @@ use crate::check::CheckArgs;
 use crate::dev::DevArgs;
 use crate::exit;
 use crate::migrate::MigrateArgs;
+use crate::review::{SignatureArgs, TemplateArgs};
 use crate::serve::ServeArgs;
 use crate::status::StatusArgs;
+use crate::task::TaskArgs;
+use crate::webhook::WebhookArgs;
 use clap::{Parser, Subcommand};
 use sim::smsc::SimArgs;
 
@@ -25,6 +28,10 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     Check(CheckArgs),
     Status(StatusArgs),
+    Template(TemplateArgs),
+    Signature(SignatureArgs),
+    Webhook(WebhookArgs),
+    Task(TaskArgs),
     Migrate(MigrateArgs),
     Sim(SimArgs),
 }
@@ -34,21 +41,27 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
+    /// A command with all that is under it.
+    fn explains_itself(path: &str, command: &clap::Command) {
+        assert!(command.get_about().is_some(), "{path} says nothing about itself");
+        for argument in command.get_arguments() {
+            let silent = argument.get_help().is_none() && argument.get_long_help().is_none();
+            assert!(!silent, "{path} {} has no help", argument.get_id());
+        }
+        for under in command
+            .get_subcommands()
+            .filter(|under| under.get_name() != "help")
+        {
+            explains_itself(&format!("{path} {}", under.get_name()), under);
+        }
+    }
+
     #[test]
     fn every_command_and_option_explains_itself() {
         let mut cli = Cli::command();
         cli.build();
+        cli.clone().debug_assert();
         assert!(cli.render_long_help().to_string().contains("Exit codes:"));
-        for command in cli
-            .get_subcommands()
-            .filter(|command| command.get_name() != "help")
-        {
-            let name = command.get_name();
-            assert!(command.get_about().is_some(), "{name} says nothing about itself");
-            for argument in command.get_arguments() {
-                let silent = argument.get_help().is_none() && argument.get_long_help().is_none();
-                assert!(!silent, "{name} {} has no help", argument.get_id());
-            }
-        }
+        explains_itself("postrider", &cli);
     }
 }

@@ -6,6 +6,7 @@ mod apply;
 mod check;
 mod cli;
 mod config;
+mod control;
 mod dev;
 mod exit;
 mod forms;
@@ -13,8 +14,13 @@ mod logging;
 mod migrate;
 mod node;
 mod open;
+mod review;
 mod serve;
 mod status;
+mod table;
+mod task;
+mod webhook;
+mod when;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -45,6 +51,10 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Apply(args) => apply::run(&args, &mut out).await,
             Command::Check(args) => check::run(&args, &mut out).await,
             Command::Status(args) => status::run(&args, &mut out).await,
+            Command::Template(args) => review::run_template(&args, &mut out).await,
+            Command::Signature(args) => review::run_signature(&args, &mut out).await,
+            Command::Webhook(args) => webhook::run(&args, &mut out).await,
+            Command::Task(args) => task::run(&args, &mut out).await,
             Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Sim(args) => Ok(sim::smsc::run(args, node::shutdown_signal()?).await?),
         }

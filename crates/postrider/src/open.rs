@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::StoreError;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 
 /// The folder `postrider dev` uses unless told otherwise.
@@ -20,6 +21,16 @@ pub(crate) struct Place {
     /// The data folder of `postrider dev` [default: postrider-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+/// A look at a store, beside a running node or without one, and how to tell what is seen.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Look {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl Place {
@@ -56,19 +67,35 @@ fn no_store(path: &Path, by_folder: bool) -> anyhow::Error {
     anyhow::anyhow!("there is no store at {}: {hint}", path.display())
 }
 
+impl Look {
+    /// Opens the store of that node, which exists already, to look at it and to change the catalog.
+    pub(crate) async fn open(&self) -> Result<Arc<SqliteStore>, Failure> {
+        let config = self.place.config_of_existing()?;
+        Ok(store(&config, Mode::Tool).await?)
+    }
+}
+
 /// Opens the store of a node.
 pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<SqliteStore>> {
+    let shown = config.store.path.display();
+    store_as(config, mode)
+        .await?
+        .with_context(|| format!("open the store {shown}"))
+}
+
+/// Opens the store of a node; the inner error is the store's own.
+pub(crate) async fn store_as(
+    config: &Config,
+    mode: Mode,
+) -> anyhow::Result<Result<Arc<SqliteStore>, StoreError>> {
     let path = config.store.path.clone();
     let sqlite = config.store.sqlite.store_config();
     if let Some(missing) = missing_folder(&path) {
         anyhow::bail!(missing);
     }
-    let shown = path.display().to_string();
     // Opening reads indexes and may bring the schema up to date: not a runtime thread's work.
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, mode, sqlite)).await?;
-    Ok(Arc::new(
-        opened.with_context(|| format!("open the store {shown}"))?,
-    ))
+    Ok(opened.map(Arc::new))
 }
 
 /// What to say when the folder a store belongs in is not there: a misspelt path must not make a new, empty store.

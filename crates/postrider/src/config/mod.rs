@@ -9,6 +9,7 @@ pub(crate) use overlay::{At, nearest, overlay, unknown_key};
 
 use crate::exit::Failure;
 use anyhow::Context;
+use engine::notify::Allow;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) secrets: Secrets,
     pub(crate) queue: Queue,
     pub(crate) engine: Engine,
+    pub(crate) notify: Notify,
+    pub(crate) directory: Directory,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
 }
@@ -121,8 +124,63 @@ pub(crate) struct Engine {
     pub(crate) retention_days: u32,
     pub(crate) receipt_wait_s: u32,
     pub(crate) parked_keep_s: u32,
+    pub(crate) events_keep_days: u32,
+    pub(crate) dead_calls_keep_days: u32,
+    pub(crate) inbound_keep_days: u32,
+    pub(crate) inbound_parts_wait_s: u32,
+    pub(crate) statistics_keep_days: u32,
     pub(crate) sweep_every_s: u32,
     pub(crate) inbox_messages_max: usize,
+}
+
+/// Telling accounts their events.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Notify {
+    pub(crate) window_events_max: usize,
+    pub(crate) waiting_events_max: usize,
+    pub(crate) endpoint_calls_max: usize,
+    pub(crate) calls_max: usize,
+    pub(crate) request_bytes_max: usize,
+    pub(crate) trouble_calls: usize,
+    pub(crate) pause_after_s: u32,
+    pub(crate) trial_wait_s_max: u32,
+    pub(crate) poll_ms: u32,
+    pub(crate) record_every_ms: u32,
+    pub(crate) allow: Vec<Allow>,
+    pub(crate) ca_file: PathBuf,
+}
+
+/// What accounts keep beside their messages.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Directory {
+    pub(crate) contact_lists_max: u64,
+    pub(crate) contacts_max: u64,
+    pub(crate) records_max: u64,
+    pub(crate) statistics_rows_max: usize,
+}
+
+impl Notify {
+    /// The engine's share.
+    pub(crate) fn limits(&self) -> engine::notify::Limits {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let has_file = !self.ca_file.as_os_str().is_empty();
+        engine::notify::Limits {
+            window_events_max: self.window_events_max,
+            waiting_events_max: self.waiting_events_max,
+            endpoint_calls_max: self.endpoint_calls_max,
+            calls_max: self.calls_max,
+            request_bytes_max: self.request_bytes_max,
+            trouble_calls: self.trouble_calls,
+            pause_after: seconds(self.pause_after_s),
+            trial_wait_max: seconds(self.trial_wait_s_max),
+            poll: Duration::from_millis(self.poll_ms.into()),
+            record_every: Duration::from_millis(self.record_every_ms.into()),
+            allow: self.allow.clone(),
+            ca_file: has_file.then(|| self.ca_file.clone()),
+        }
+    }
 }
 
 /// How the process ends.
@@ -180,7 +238,8 @@ impl Config {
 
     /// The engine's share.
     pub(crate) fn engine_settings(&self) -> engine::Settings {
-        let days = u64::from(self.engine.retention_days);
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        let for_days = |count: u32| (count > 0).then(|| days(count));
         engine::Settings {
             queue: engine::queue::QueueLimits {
                 ready_messages_max: self.queue.ready_messages_max,
@@ -192,12 +251,22 @@ impl Config {
                 },
             },
             catalog_poll: Duration::from_millis(u64::from(self.engine.catalog_poll_ms)),
-            retention: (days > 0).then(|| Duration::from_secs(days * 86_400)),
+            retention: for_days(self.engine.retention_days),
             receipt_wait: Duration::from_secs(u64::from(self.engine.receipt_wait_s)),
             parked_keep: Duration::from_secs(u64::from(self.engine.parked_keep_s)),
             sweep_every: Duration::from_secs(u64::from(self.engine.sweep_every_s.max(1))),
+            events_keep: days(self.engine.events_keep_days),
+            dead_calls_keep: days(self.engine.dead_calls_keep_days),
+            inbound_keep: for_days(self.engine.inbound_keep_days),
+            inbound_parts_wait: Duration::from_secs(u64::from(self.engine.inbound_parts_wait_s)),
+            statistics_keep: for_days(self.engine.statistics_keep_days),
+            directory: engine::directory::DirectoryLimits {
+                contact_lists_max: self.directory.contact_lists_max,
+                contacts_max: self.directory.contacts_max,
+                records_max: self.directory.records_max,
+                statistics_rows_max: self.directory.statistics_rows_max,
+            },
             inbox_messages_max: self.engine.inbox_messages_max,
-            ..engine::Settings::default()
         }
     }
 
@@ -238,6 +307,14 @@ mod tests {
         assert_eq!(ours.receipt_wait, theirs.receipt_wait);
         assert_eq!(ours.parked_keep, theirs.parked_keep);
         assert_eq!(ours.sweep_every, theirs.sweep_every);
+        assert_eq!(ours.events_keep, theirs.events_keep);
+        assert_eq!(ours.dead_calls_keep, theirs.dead_calls_keep);
+        assert_eq!(ours.inbound_keep, theirs.inbound_keep);
+        assert_eq!(ours.inbound_parts_wait, theirs.inbound_parts_wait);
+        assert_eq!(ours.statistics_keep, theirs.statistics_keep);
+        assert_eq!(ours.directory, theirs.directory);
+        assert_eq!(config.notify.limits(), engine::notify::Limits::default());
+        assert_eq!(config.notify.limits().clamped(), config.notify.limits());
         assert_eq!(ours.inbox_messages_max, theirs.inbox_messages_max);
     }
 
@@ -247,6 +324,19 @@ mod tests {
         assert!(complaint("[queue]\notp_weight = 70000").starts_with("`queue.otp_weight`: "));
         assert!(complaint("[api]\nlisten = \"nowhere\"").starts_with("`api.listen`: "));
         assert!(complaint("[log]\nformat = \"xml\"").starts_with("`log.format`: "));
+        let allow = complaint("[notify]\nallow = [\"10.0.0.0/8\", \"10.0.0.0/64\"]");
+        assert!(
+            allow.starts_with("`notify.allow[1]`: a range of 10.0.0.0 has 0 to 32 bits"),
+            "{allow}"
+        );
+    }
+
+    #[test]
+    fn a_list_of_exceptions_is_read() {
+        let config =
+            Config::from_text("[notify]\nallow = [\"10.1.0.0/16\", \"hooks.internal:8080\"]").unwrap();
+        let allow: Vec<String> = config.notify.allow.iter().map(ToString::to_string).collect();
+        assert_eq!(allow, ["10.1.0.0/16", "hooks.internal:8080"]);
     }
 
     #[test]

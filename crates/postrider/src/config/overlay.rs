@@ -91,6 +91,21 @@ fn same_type(
                 .map(toml::Value::Integer)
                 .map_err(|_| wrong("is too large".to_owned()))
         }
+        (toml::Value::Array(_), DeValue::Array(items)) => {
+            // The lists there are have texts in them.
+            let text_of = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+                DeValue::String(value) => Ok(toml::Value::String(value.as_ref().to_owned())),
+                other => {
+                    let what = format!("`{path}` wants texts in quotes, not {}", kind(other.type_str()));
+                    Err(At::new(text, &item.span(), what))
+                }
+            };
+            items
+                .iter()
+                .map(text_of)
+                .collect::<Result<_, _>>()
+                .map(toml::Value::Array)
+        }
         (default, value) => Err(wrong(format!(
             "wants {}, not {}",
             kind(default.type_str()),
@@ -169,7 +184,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn defaults() -> toml::Table {
-        toml::from_str("[api]\nlisten = \"a\"\nbody_bytes_max = 4\n[api.tls]\ncert_file = \"\"\n").unwrap()
+        toml::from_str(
+            "[api]\nlisten = \"a\"\nbody_bytes_max = 4\n[api.tls]\ncert_file = \"\"\n[notify]\nallow = []\n",
+        )
+        .unwrap()
     }
 
     fn complaint(text: &str) -> String {
@@ -209,6 +227,14 @@ mod tests {
                 "line 2: `api.body_bytes_max` wants a whole number, not a text in quotes",
             ),
             ("api = 3", "line 1: `api` is a section, not a value (integer)"),
+            (
+                "[notify]\nallow = \"10.0.0.0/8\"",
+                "line 2: `notify.allow` wants a list, not a text in quotes",
+            ),
+            (
+                "[notify]\nallow = [\n  \"10.0.0.0/8\",\n  10,\n]",
+                "line 4: `notify.allow` wants texts in quotes, not a whole number",
+            ),
             (
                 "[api]\nbody_bytes_max = 99999999999999999999",
                 "line 2: `api.body_bytes_max` is too large",

@@ -13,6 +13,8 @@ pub(super) fn check(config: &Config) -> Result<()> {
     requests(config)?;
     queues(config)?;
     store(config)?;
+    notify(config)?;
+    directory(config)?;
     life(config)
 }
 
@@ -206,6 +208,72 @@ fn life(config: &Config) -> Result<()> {
     Ok(())
 }
 
+fn notify(config: &Config) -> Result<()> {
+    let notify = &config.notify;
+    // The engine keeps every value within its bounds by itself; what was asked for is said here rather than changed there.
+    let bounds = [
+        ("window_events_max", notify.window_events_max as u64, 16, 10_000),
+        (
+            "waiting_events_max",
+            notify.waiting_events_max as u64,
+            100,
+            1_000_000,
+        ),
+        ("endpoint_calls_max", notify.endpoint_calls_max as u64, 1, 256),
+        ("calls_max", notify.calls_max as u64, 0, 100_000),
+        (
+            "request_bytes_max",
+            notify.request_bytes_max as u64,
+            1024,
+            64 << 20,
+        ),
+        ("trouble_calls", notify.trouble_calls as u64, 2, 1000),
+        ("pause_after_s", notify.pause_after_s.into(), 1, 30 * 86_400),
+        ("trial_wait_s_max", notify.trial_wait_s_max.into(), 1, 86_400),
+        ("poll_ms", notify.poll_ms.into(), 1, 3_600_000),
+        ("record_every_ms", notify.record_every_ms.into(), 1, 10_000),
+    ];
+    for (name, value, min, max) in bounds {
+        ensure!(
+            (min..=max).contains(&value),
+            "`notify.{name}` is {value}; it must be {min} to {max}"
+        );
+    }
+    let engine = &config.engine;
+    ensure!(
+        engine.events_keep_days > 0,
+        "`engine.events_keep_days` is 0: there would be nothing to tell again"
+    );
+    ensure!(
+        engine.dead_calls_keep_days > 0,
+        "`engine.dead_calls_keep_days` is 0: calls that were given up on could not be resent"
+    );
+    ensure!(
+        (10..=86_400).contains(&engine.inbound_parts_wait_s),
+        "`engine.inbound_parts_wait_s` is {}; it must be 10 to 86400: parts of one message come seconds apart",
+        engine.inbound_parts_wait_s
+    );
+    Ok(())
+}
+
+fn directory(config: &Config) -> Result<()> {
+    let directory = &config.directory;
+    let bounds = [
+        ("contact_lists_max", directory.contact_lists_max),
+        ("contacts_max", directory.contacts_max),
+        ("records_max", directory.records_max),
+    ];
+    for (name, max) in bounds {
+        ensure!(max > 0, "`directory.{name}` is 0: accounts could keep none");
+    }
+    ensure!(
+        directory.statistics_rows_max >= 1_000,
+        "`directory.statistics_rows_max` is {}; below 1000 a month of one account could not be told",
+        directory.statistics_rows_max
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Config;
@@ -247,6 +315,12 @@ mod tests {
             ),
             ("[engine]\ninbox_messages_max = 0", "could be read"),
             ("[shutdown]\ngrace_s = 3600", "only delays a restart"),
+            ("[notify]\ntrouble_calls = 1", "must be 2 to 1000"),
+            ("[engine]\nevents_keep_days = 0", "nothing to tell again"),
+            ("[engine]\ndead_calls_keep_days = 0", "could not be resent"),
+            ("[engine]\ninbound_parts_wait_s = 1", "seconds apart"),
+            ("[directory]\ncontacts_max = 0", "accounts could keep none"),
+            ("[directory]\nstatistics_rows_max = 10", "could not be told"),
         ];
         for (text, expected) in cases {
             let complaint = format!("{:#}", Config::from_text(text).unwrap_err());

@@ -2,6 +2,7 @@
 
 use super::commands::{Example, examples};
 use super::demo::Demo;
+use super::webhook::DemoWebhook;
 use engine::sandbox::Delivered;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -20,13 +21,14 @@ pub(super) fn banner(demo: &Demo, data: &Path) -> String {
   inbox     {base}/sandbox/messages
   health    {metrics}/readyz  {metrics}/metrics
   data      {data} (demo.json has all credentials)
-
+{webhook}
 One command for each API, to copy. To ask what became of it, set ID to what the answer gives and use the second one.
 ",
         version = env!("CARGO_PKG_VERSION"),
         base = demo.base_url,
         metrics = demo.metrics_url,
         data = data.display(),
+        webhook = demo.webhook.as_ref().map(webhook).unwrap_or_default(),
     );
     for Example {
         title,
@@ -39,6 +41,18 @@ One command for each API, to copy. To ask what became of it, set ID to what the 
     }
     text.push_str("Ctrl-C stops it. What the sandbox delivers:\n");
     text
+}
+
+/// What is told to the URL that was given.
+fn webhook(webhook: &DemoWebhook) -> String {
+    format!(
+        "  webhook   {url}
+            what happens is POSTed there, one event a call, as Standard Webhooks (standardwebhooks.com), signed with
+            {secret}
+",
+        url = webhook.url,
+        secret = webhook.secret
+    )
 }
 
 /// One line for a message that arrived.

@@ -1,6 +1,7 @@
 //! The demo account: made once, the same after every restart.
 
 use super::commands::EXAMPLE_CODE;
+use super::webhook::DemoWebhook;
 use crate::apply::file::File;
 use crate::apply::secret::Surroundings;
 use crate::apply::{self};
@@ -21,7 +22,7 @@ use store::Store;
 
 /// The catalog a data folder begins with.
 const CATALOG: &str = include_str!("demo.toml");
-const ACCOUNT: &str = "demo";
+pub(super) const ACCOUNT: &str = "demo";
 const SIGNATURE: &str = "Postrider";
 /// Any project id is taken; this one stands in the examples.
 const PROJECT_ID: &str = "org-demo";
@@ -41,6 +42,8 @@ pub(super) struct Demo {
     pub(super) sendcloud: Sendcloud,
     pub(super) engagelab: Engagelab,
     pub(super) templates: BTreeMap<String, DemoTemplate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) webhook: Option<DemoWebhook>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -167,6 +170,8 @@ pub(super) struct Prepared {
     /// Key and secret by family.
     credentials: HashMap<String, (String, String)>,
     templates: BTreeMap<String, DemoTemplate>,
+    /// Where the account's events are told, when that was asked for.
+    pub(super) webhook: Option<DemoWebhook>,
 }
 
 impl Prepared {
@@ -207,6 +212,7 @@ impl Prepared {
             account_id: account.id.0,
             credentials,
             templates: templates.collect(),
+            webhook: None,
         })
     }
 
@@ -247,6 +253,7 @@ impl Prepared {
                 dev_secret,
             },
             templates: self.templates,
+            webhook: self.webhook,
         })
     }
 }

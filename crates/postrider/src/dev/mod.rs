@@ -4,6 +4,7 @@ mod banner;
 mod commands;
 mod demo;
 mod inbox;
+mod webhook;
 
 use crate::config::{Config, Log, LogFormat, MasterKey};
 use crate::exit::Failure;
@@ -35,6 +36,10 @@ pub(crate) struct DevArgs {
     /// Where health and metrics are served [default: 127.0.0.1:9090, or another port when that is taken]
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_listen: Option<SocketAddr>,
+    /// Also tell this URL what happens: a webhook in the standard form (standardwebhooks.com), signed with the key on
+    /// the banner
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
     /// What is logged: error, warn, info, debug, trace, also "warn,engine=debug"
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
@@ -47,6 +52,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         format: LogFormat::Text,
     };
     let log = logging::start(&log).map_err(Failure::bad_input)?;
+    let allow = webhook::allow(args.webhook.as_deref())?;
     // Texts, numbers and keys are its owner's business.
     let mut folder = DirBuilder::new();
     folder.recursive(true).mode(0o700);
@@ -58,8 +64,10 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let vault = key.vault();
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.metrics.listen = args.metrics_listen.unwrap_or(config.metrics.listen);
+    config.notify.allow = allow;
     let opened = Opened::open(config, key).await?;
-    let prepared = demo::prepare(&**opened.store(), &vault).await?;
+    let mut prepared = demo::prepare(&**opened.store(), &vault).await?;
+    prepared.webhook = webhook::prepare(&**opened.store(), &vault, args.webhook.as_deref()).await?;
     let extras = Extras {
         routes: inbox::routes,
         // An address that was asked for is meant; the usual one may be another.

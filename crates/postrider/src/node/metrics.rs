@@ -27,7 +27,7 @@ pub(super) struct Metrics {
     registry: Arc<Mutex<Registry>>,
     store: Arc<SqliteStore>,
     messages: Family<StateLabel, Gauge>,
-    carriers: Arc<CarrierNames>,
+    names: Arc<CatalogNames>,
 }
 
 impl Metrics {
@@ -35,18 +35,18 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process));
         let messages = Family::default();
-        let carriers = Arc::new(CarrierNames::default());
+        let names = Arc::new(CatalogNames::default());
         let ours = registry.sub_registry_with_prefix("postrider");
         ours.register("messages", "Messages by where they are", messages.clone());
         ours.register_collector(Box::new(StoreFigures(Arc::clone(&store))));
-        ours.register_collector(Box::new(Arc::clone(&carriers)));
+        ours.register_collector(Box::new(Arc::clone(&names)));
         http.register(ours);
         connections.register(ours);
         Self {
             registry: Arc::new(Mutex::new(registry)),
             store,
             messages,
-            carriers,
+            names,
         }
     }
 
@@ -56,7 +56,7 @@ impl Metrics {
             .metrics()
             .register(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
         // Set once: a node has one engine.
-        let _ = self.carriers.engine.set(Arc::clone(engine));
+        let _ = self.names.engine.set(Arc::clone(engine));
     }
 
     /// The page as text.
@@ -161,19 +161,19 @@ impl Collector for StoreFigures {
     }
 }
 
-/// Which carrier a number in a label is: `postrider_carrier_info{carrier="1",name="north"} 1`.
+/// Which carrier or endpoint a number in a label is: `postrider_carrier_info{carrier="1",name="north"} 1`.
 #[derive(Default)]
-struct CarrierNames {
+struct CatalogNames {
     engine: OnceLock<Arc<Engine>>,
 }
 
-impl fmt::Debug for CarrierNames {
+impl fmt::Debug for CatalogNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CarrierNames(..)")
+        f.write_str("CatalogNames(..)")
     }
 }
 
-impl Collector for CarrierNames {
+impl Collector for CatalogNames {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(engine) = self.engine.get() else {
             return Ok(());
@@ -184,6 +184,24 @@ impl Collector for CarrierNames {
             let labels = [
                 ("carrier", carrier.no.to_string()),
                 ("name", carrier.name.to_string()),
+            ];
+            ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
+        }
+        let help = "Which endpoint has which number";
+        let mut family = encoder.encode_descriptor("endpoint_info", help, None, MetricType::Gauge)?;
+        let catalog = engine.catalog();
+        for entry in catalog.endpoints() {
+            let endpoint = &entry.endpoint;
+            let account = catalog.account(endpoint.account);
+            let labels = [
+                ("endpoint", endpoint.id.0.to_string()),
+                (
+                    "account",
+                    account
+                        .map(|account| account.name.to_string())
+                        .unwrap_or_default(),
+                ),
+                ("name", endpoint.name.to_string()),
             ];
             ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
         }

@@ -1,4 +1,4 @@
-//! A node: store, engine and listeners, wired together; how it starts and how it stops.
+//! A node: store, engine, webhooks and listeners, wired together; how it starts and how it stops.
 //!
 //! Starting goes from the inside out: nothing is bound before the configuration is read and the store is open, and
 //! the API is bound last. Stopping goes from the outside in: not ready, no more connections, requests finish,
@@ -15,6 +15,7 @@ pub(crate) use listen::WhenTaken;
 pub(crate) use signals::shutdown_signal;
 
 use crate::config::{Config, MasterKey};
+use crate::control::{self, Control};
 use crate::logging::LogLevel;
 use crate::open;
 use anyhow::Context;
@@ -74,6 +75,7 @@ pub(crate) struct Node {
     api: Listener,
     ops: Listener,
     certificate: Option<Arc<Certificate>>,
+    control: Option<Control>,
     signals: Signals,
 }
 
@@ -136,6 +138,10 @@ impl Opened {
         .await
         .context("start the engine")?;
         metrics.follow(&engine);
+        engine
+            .start_notify(api::formats(), config.notify.limits())
+            .context("begin to tell accounts their events")?;
+        let control = Control::start(control::socket_path(&config.store.path), Arc::clone(&engine));
 
         let bound = listen::bind("api.listen", config.api.listen, extras.api_when_taken).await?;
         let api = Arc::new(Api {
@@ -162,6 +168,7 @@ impl Opened {
             api,
             ops,
             certificate,
+            control,
             signals,
         })
     }
@@ -234,6 +241,9 @@ impl Node {
         let stopped = self.api.stop().await;
         if stopped.cut > 0 {
             tracing::warn!(cut = stopped.cut, "requests did not finish within the grace");
+        }
+        if let Some(control) = self.control {
+            control.stop(grace).await;
         }
         self.engine.stop(grace).await.context("stop the engine")?;
         self.ops.stop().await;

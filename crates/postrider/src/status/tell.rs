@@ -1,10 +1,10 @@
 //! Telling a message's story, to people and to programs.
 
-use jiff::Timestamp;
+use crate::when::exact as time;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, Write};
-use store::{AccountId, CarrierNo, MessageView, TimelineEntry, TimelineKind, UnixMs};
+use store::{AccountId, CarrierNo, MessageView, TimelineEntry, TimelineKind};
 
 /// One message and what happened to it.
 pub(super) struct Story {
@@ -197,11 +197,6 @@ fn ids(carrier_ids: &[Box<str>]) -> String {
     }
 }
 
-/// A time as RFC 3339 in UTC with milliseconds.
-fn time(at: UnixMs) -> String {
-    Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +204,7 @@ mod tests {
     use sms::phone::Msisdn;
     use sms::state::MessageState;
     use std::sync::Arc;
-    use store::{BatchView, Dialect, MessageId};
+    use store::{BatchView, Dialect, MessageId, UnixMs};
 
     fn story() -> Story {
         let id = MessageId::first_at(1_795_000_000_000);

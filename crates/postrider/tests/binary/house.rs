@@ -1,5 +1,6 @@
 //! A started program, and the outside that talks to it.
 
+use md5::{Digest, Md5};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -176,16 +177,24 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
         let path = data.to_str().unwrap();
         let arguments = [
-            "dev",
-            "--data",
-            path,
-            "--listen",
-            "127.0.0.1:0",
-            "--metrics-listen",
-            "127.0.0.1:0",
-        ];
+            &[
+                "dev",
+                "--data",
+                path,
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics-listen",
+                "127.0.0.1:0",
+            ],
+            more,
+        ]
+        .concat();
         let running = Running::start(postrider(&arguments));
         let banner = running.out.wait_for("What the sandbox delivers:");
         let file = data.join("demo.json");
@@ -247,6 +256,30 @@ impl Dev {
             &body,
             &url,
         ]))
+    }
+
+    /// Asks one of SendCloud's interfaces as an account, and returns the answer.
+    pub(crate) fn sendcloud(&self, user: &str, key: &str, path: &str, fields: &[(&str, &str)]) -> Value {
+        let mut fields = fields.to_vec();
+        fields.push(("smsUser", user));
+        fields.sort_unstable();
+        let joined: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        // contract/sendcloud.md section 1.1.
+        let digest = Md5::digest(format!("{key}&{}&{key}", joined.join("&")));
+        let signature: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        let url = format!("{}{path}", self.base());
+        let mut arguments = vec![url];
+        for field in joined
+            .iter()
+            .map(String::as_str)
+            .chain([format!("signature={signature}").as_str()])
+        {
+            arguments.extend(["--data-urlencode".to_owned(), field.to_owned()]);
+        }
+        json(&curl(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
     }
 
     /// Sends and returns the session number.

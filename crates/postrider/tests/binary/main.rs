@@ -9,5 +9,9 @@
 mod apply;
 mod dev;
 mod house;
+mod receiver;
+mod review;
 mod serve;
+mod tasks;
 mod tools;
+mod webhook;

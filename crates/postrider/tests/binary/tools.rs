@@ -195,6 +195,10 @@ fn help_and_version_are_there() {
         "apply",
         "check",
         "status",
+        "template",
+        "signature",
+        "webhook",
+        "task",
         "migrate",
         "sim",
         "Exit codes:",
@@ -205,4 +209,9 @@ fn help_and_version_are_there() {
     let defaults = run(&["serve", "--print-defaults"]);
     assert!(defaults.status.success());
     assert!(said(&defaults).contains("[store.sqlite]"));
+    let replay = said(&run(&["webhook", "replay", "--help"]));
+    assert!(
+        replay.contains("30m, 2h, 7d") && replay.contains("--data"),
+        "{replay}"
+    );
 }

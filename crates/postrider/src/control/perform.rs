@@ -1,0 +1,41 @@
+//! Orders done by the node that serves the store.
+
+use super::{Answer, Order};
+use engine::Engine;
+use std::fmt;
+
+/// Does it.
+pub(super) async fn perform(engine: &Engine, order: &Order) -> Answer {
+    match order {
+        Order::Pause { endpoint, reason } => answer(engine.pause_endpoint(*endpoint, reason).await.map(one)),
+        Order::Resume { endpoint } => answer(engine.resume_endpoint(*endpoint).await.map(one)),
+        Order::Replay { endpoint, since } => answer(engine.replay_endpoint(*endpoint, *since).await.map(one)),
+        Order::Resend {
+            endpoint,
+            call: Some(no),
+        } => answer(engine.resend_call(*endpoint, *no).await.map(one)),
+        Order::Resend { endpoint, call: None } => answer(engine.resend_dead_calls(*endpoint).await),
+        Order::Test { endpoint } => {
+            let entry = engine.catalog().endpoint(*endpoint).cloned();
+            match entry {
+                Some(entry) => answer(engine.probe_endpoint(&entry).await.map(one)),
+                None => Answer::Failed("there is no such webhook".to_owned()),
+            }
+        }
+        Order::Cancel { account, task } => match engine.cancel_task(*account, *task).await {
+            Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
+    }
+}
+
+fn one((): ()) -> u64 {
+    1
+}
+
+fn answer<E: fmt::Display>(result: Result<u64, E>) -> Answer {
+    match result {
+        Ok(count) => Answer::Done(count),
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}

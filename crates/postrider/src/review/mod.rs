@@ -1,0 +1,134 @@
+//! `postrider template` and `postrider signature`: what accounts made is looked at and judged.
+
+mod judge;
+mod signature;
+mod template;
+
+pub(crate) use signature::SignatureArgs;
+pub(crate) use template::TemplateArgs;
+
+use clap::{Args, ValueEnum};
+use engine::catalog::{Catalog, Review};
+use judge::Verdict;
+use store::AccountId;
+
+use crate::open::Look;
+
+pub(crate) use signature::run as run_signature;
+pub(crate) use template::run as run_template;
+
+/// A review as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// Not submitted yet
+    Draft,
+    /// Waits for its review
+    Submitted,
+    /// May be used
+    Approved,
+    /// Refused
+    Rejected,
+    /// Switched off
+    Disabled,
+}
+
+impl Stage {
+    const fn review(self) -> Review {
+        match self {
+            Self::Draft => Review::Draft,
+            Self::Submitted => Review::Submitted,
+            Self::Approved => Review::Approved,
+            Self::Rejected => Review::Rejected,
+            Self::Disabled => Review::Disabled,
+        }
+    }
+}
+
+/// The name of a review in files and answers.
+pub(crate) const fn name(review: Review) -> &'static str {
+    match review {
+        Review::Draft => "draft",
+        Review::Submitted => "submitted",
+        Review::Approved => "approved",
+        Review::Rejected => "rejected",
+        Review::Disabled => "disabled",
+    }
+}
+
+/// What to list.
+#[derive(Args, Clone, Debug)]
+struct ListArgs {
+    /// Only of this account
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// Only in this state of the review
+    #[arg(long, value_name = "STATE")]
+    review: Option<Stage>,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// Which one to show.
+#[derive(Args, Clone, Debug)]
+struct ShowArgs {
+    /// Its number
+    #[arg(value_name = "NUMBER")]
+    number: String,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// Which ones to judge.
+#[derive(Args, Clone, Debug)]
+struct JudgeArgs {
+    /// Their numbers: all are changed, or none
+    #[arg(value_name = "NUMBER", required = true)]
+    numbers: Vec<String>,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// Which ones to judge, and why.
+#[derive(Args, Clone, Debug)]
+struct ReasonArgs {
+    #[command(flatten)]
+    judge: JudgeArgs,
+    /// Why, in words; their account is shown them
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+impl ReasonArgs {
+    fn verdict(&self, verdict: fn(Box<str>) -> Verdict) -> Verdict {
+        verdict(self.reason.trim().into())
+    }
+}
+
+/// The account of that name.
+fn account_named(catalog: &Catalog, name: &str) -> anyhow::Result<AccountId> {
+    let found = catalog.accounts.iter().find(|account| &*account.name == name);
+    found
+        .map(|account| account.id)
+        .ok_or_else(|| anyhow::anyhow!("there is no account {name:?}"))
+}
+
+/// An account's name.
+pub(crate) fn account_name(catalog: &Catalog, id: AccountId) -> String {
+    let found = catalog.accounts.iter().find(|account| account.id == id);
+    found.map_or_else(|| format!("{id} (removed)"), |account| account.name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_review_is_named_as_files_name_it() {
+        for stage in Stage::value_variants() {
+            let written = serde_json::to_value(stage.review()).unwrap();
+            assert_eq!(written, name(stage.review()));
+            let typed = stage.to_possible_value().unwrap();
+            assert_eq!(typed.get_name(), name(stage.review()));
+        }
+    }
+}

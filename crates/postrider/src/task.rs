@@ -1,0 +1,246 @@
+//! `postrider task`: sends to contact lists, how far they are, and calling them off.
+
+use crate::control::{Order, carry_out};
+use crate::exit::Failure;
+use crate::logging;
+use crate::open::{Look, Place};
+use crate::review::account_name;
+use crate::table::{Table, harmless};
+use crate::when;
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use engine::task::TaskRequest;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use std::io::Write;
+use store::{Catalog, Contacts, Store, Task, TaskState};
+
+/// Open tasks that are listed.
+const TASKS_MAX: usize = 10_000;
+/// Lists of an account that are looked at for their names.
+const LISTS_MAX: usize = 10_000;
+
+/// Lists, shows and calls off tasks: sends to contact lists that accounts made over an API.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TaskArgs {
+    #[command(subcommand)]
+    command: TaskCommand,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum TaskCommand {
+    /// Lists tasks that wait for their time or run
+    List(ListArgs),
+    /// Shows a task: what it sends, to which lists, how far it is
+    Show(ShowArgs),
+    /// Calls a task off: nobody further is sent to; what was accepted already is still sent
+    Cancel(CancelArgs),
+}
+
+/// What to list.
+#[derive(Args, Clone, Debug)]
+struct ListArgs {
+    /// Only of this account
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// Which one to show.
+#[derive(Args, Clone, Debug)]
+struct ShowArgs {
+    /// Its number
+    no: i64,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// Which one to call off.
+#[derive(Args, Clone, Debug)]
+struct CancelArgs {
+    /// Its number
+    no: i64,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Does what is asked.
+pub(crate) async fn run(args: &TaskArgs, out: &mut impl Write) -> Result<(), Failure> {
+    logging::start_for_tool()?;
+    match &args.command {
+        TaskCommand::List(args) => list(args, out).await,
+        TaskCommand::Show(args) => show(args, out).await,
+        TaskCommand::Cancel(args) => cancel(args, out).await,
+    }
+}
+
+async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let store = args.look.open().await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let mut tasks = store.open_tasks(TASKS_MAX).await.context("read the tasks")?;
+    store.close().await.context("close the store")?;
+    if let Some(asked) = &args.account {
+        tasks.retain(|task| account_name(&catalog, task.account) == *asked);
+    }
+    if args.look.json {
+        let tasks: Vec<Value> = tasks.iter().map(|task| told(&catalog, task)).collect();
+        let document = json!({ "tasks": tasks });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        return Ok(());
+    }
+    let zone = TimeZone::system();
+    let mut table = Table::new(&[
+        "NO", "ACCOUNT", "STATE", "DUE", "MEMBERS", "ACCEPTED", "REFUSED", "NAME",
+    ]);
+    for task in &tasks {
+        table.row([
+            task.id.to_string(),
+            account_name(&catalog, task.account),
+            name(task.state).to_owned(),
+            when::short(task.due, &zone),
+            task.members.to_string(),
+            task.progress.accepted.to_string(),
+            task.progress.refused.to_string(),
+            TaskRequest::of(task).as_ref().map(title).unwrap_or_default(),
+        ]);
+    }
+    if table.is_empty() {
+        writeln!(out, "no tasks wait or run")?;
+    } else {
+        table.print(out)?;
+    }
+    Ok(())
+}
+
+async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let store = args.look.open().await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let Some(task) = find(&*store, &catalog, args.no).await? else {
+        store.close().await.context("close the store")?;
+        writeln!(out, "no such task")?;
+        return Err(Failure::found());
+    };
+    let page = store.lists(task.account, Box::default(), 0, LISTS_MAX).await;
+    let lists = page.context("read the contact lists")?.items;
+    store.close().await.context("close the store")?;
+    if args.look.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&told(&catalog, &task))?)?;
+        return Ok(());
+    }
+    let named = task.lists.iter().map(|id| {
+        let list = lists.iter().find(|list| list.id == *id);
+        list.map_or_else(
+            || format!("{id} (removed)"),
+            |list| format!("{id} ({})", list.name),
+        )
+    });
+    let named: Vec<String> = named.collect();
+    Ok(show_to_people(&catalog, &task, &named.join(", "), out)?)
+}
+
+fn show_to_people(catalog: &Catalog, task: &Task, lists: &str, out: &mut impl Write) -> std::io::Result<()> {
+    let zone = TimeZone::system();
+    let request = TaskRequest::of(task);
+    let of = |read: &dyn Fn(&TaskRequest) -> String| request.as_ref().map(read).unwrap_or_default();
+    writeln!(out, "task {}  {}", task.id, name(task.state))?;
+    let progress = task.progress;
+    let lines = [
+        ("account", account_name(catalog, task.account)),
+        ("name", of(&title)),
+        ("text", of(&text)),
+        ("lists", lists.to_owned()),
+        ("due", when::short(task.due, &zone)),
+        ("members", task.members.to_string()),
+        ("accepted", progress.accepted.to_string()),
+        ("refused", progress.refused.to_string()),
+        ("error", task.error.to_string()),
+        ("made", when::short(task.created_at, &zone)),
+        (
+            "ended",
+            task.ended_at.map(|at| when::short(at, &zone)).unwrap_or_default(),
+        ),
+    ];
+    for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        writeln!(out, "  {name:<10} {}", harmless(value))?;
+    }
+    Ok(())
+}
+
+async fn cancel(args: &CancelArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let config = args.place.config_of_existing()?;
+    let store = crate::open::store(&config, store::sqlite::Mode::Tool).await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let task = find(&*store, &catalog, args.no).await?;
+    store.close().await.context("close the store")?;
+    let Some(task) = task else {
+        return Err(Failure::bad_input(anyhow!("there is no task {}", args.no)));
+    };
+    let order = Order::Cancel {
+        account: task.account,
+        task: task.id,
+    };
+    if carry_out(&config, &order).await? == 0 {
+        return Err(Failure::bad_input(anyhow!("task {} has ended already", args.no)));
+    }
+    Ok(writeln!(
+        out,
+        "task {} is called off; what it has accepted is still sent",
+        args.no
+    )?)
+}
+
+/// A task, whosever it is.
+async fn find(store: &dyn Store, catalog: &Catalog, no: i64) -> anyhow::Result<Option<Task>> {
+    for account in &catalog.accounts {
+        let found = store.task(account.id, no).await.context("read the task")?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// What its account calls it. A dialect may have kept more beside the name.
+fn title(request: &TaskRequest) -> String {
+    let kept: Option<Value> = serde_json::from_str(&request.name).ok();
+    let name = kept.as_ref().and_then(|kept| kept.get("task")?.as_str());
+    name.unwrap_or(&request.name).to_owned()
+}
+
+/// The text that it sends, as it was approved when the task was made.
+fn text(request: &TaskRequest) -> String {
+    match &request.template {
+        engine::accept::TemplateRef::Frozen(frozen) => frozen.international.to_string(),
+        _ => String::new(),
+    }
+}
+
+const fn name(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Waiting => "waiting",
+        TaskState::Running => "running",
+        TaskState::Done => "done",
+        TaskState::Failed => "failed",
+        TaskState::Cancelled => "cancelled",
+    }
+}
+
+fn told(catalog: &Catalog, task: &Task) -> Value {
+    let request = TaskRequest::of(task);
+    json!({
+        "no": task.id,
+        "account": account_name(catalog, task.account),
+        "name": request.as_ref().map(title),
+        "text": request.as_ref().map(text),
+        "lists": task.lists,
+        "state": name(task.state),
+        "due": when::exact(task.due),
+        "members": task.members,
+        "accepted": task.progress.accepted,
+        "refused": task.progress.refused,
+        "error": task.error,
+        "created_at": when::exact(task.created_at),
+        "ended_at": task.ended_at.map(when::exact),
+    })
+}

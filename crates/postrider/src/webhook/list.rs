@@ -1,0 +1,201 @@
+//! `postrider webhook list`.
+
+use super::{ListArgs, title};
+use crate::apply::file::EventName;
+use crate::exit::Failure;
+use crate::table::Table;
+use crate::when;
+use anyhow::Context;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use std::io::Write;
+use store::{Catalog, Endpoint, EndpointState, Events, Store, UnixMs};
+
+/// One webhook and how it stands.
+struct Standing<'c> {
+    endpoint: &'c Endpoint,
+    state: EndpointState,
+    /// When the oldest event happened that it has not been told.
+    behind_since: Option<UnixMs>,
+}
+
+pub(super) async fn run(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let store = args.look.open().await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let states = store
+        .endpoint_states()
+        .await
+        .context("read how far webhooks are")?;
+    let mut standings = Vec::new();
+    for state in states {
+        let endpoint = catalog
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.id == state.endpoint);
+        let Some(endpoint) = endpoint.filter(|endpoint| is_asked_for(args, &catalog, endpoint)) else {
+            continue;
+        };
+        let behind = store
+            .events(endpoint.account, state.told, endpoint.kinds, 1)
+            .await;
+        let (untold, _) = behind.context("read the events")?;
+        standings.push(Standing {
+            endpoint,
+            state,
+            behind_since: untold.first().map(|event| event.at),
+        });
+    }
+    store.close().await.context("close the store")?;
+    if args.look.json {
+        let webhooks: Vec<Value> = standings.iter().map(|one| told(&catalog, one)).collect();
+        let document = json!({ "webhooks": webhooks });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        return Ok(());
+    }
+    let zone = TimeZone::system();
+    let mut table = Table::new(&[
+        "NO", "WEBHOOK", "FORMAT", "TOLD", "WAITING", "DEAD", "STATE", "URL",
+    ]);
+    for one in &standings {
+        table.row([
+            one.endpoint.id.0.to_string(),
+            title(&catalog, one.endpoint),
+            one.endpoint.format.to_string(),
+            match one.behind_since {
+                None => "all".to_owned(),
+                Some(at) => format!("to {}", when::short(at, &zone)),
+            },
+            one.state.waiting.to_string(),
+            one.state.dead.to_string(),
+            state(one, &zone),
+            one.endpoint.url.to_string(),
+        ]);
+    }
+    if table.is_empty() {
+        writeln!(out, "no webhooks")?;
+    } else {
+        table.print(out)?;
+    }
+    // The whole of a reason does not fit a table.
+    for one in &standings {
+        if let Some(pause) = &one.state.pause {
+            let reason = crate::table::harmless(&pause.reason);
+            writeln!(out, "{} is paused: {reason}", title(&catalog, one.endpoint))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_asked_for(args: &ListArgs, catalog: &Catalog, endpoint: &Endpoint) -> bool {
+    let account = crate::review::account_name(catalog, endpoint.account);
+    args.account.as_ref().is_none_or(|asked| *asked == account)
+}
+
+/// How it stands, in a word or two.
+fn state(one: &Standing<'_>, zone: &TimeZone) -> String {
+    match (&one.state.pause, one.state.failing_since) {
+        _ if !one.endpoint.enabled => "off".to_owned(),
+        (Some(pause), _) => format!("paused since {}", when::short(pause.since, zone)),
+        (None, Some(since)) => format!("failing since {}", when::short(since, zone)),
+        (None, None) if one.endpoint.url.is_empty() => "is asked".to_owned(),
+        (None, None) => "on".to_owned(),
+    }
+}
+
+fn told(catalog: &Catalog, one: &Standing<'_>) -> Value {
+    let Standing {
+        endpoint,
+        state,
+        behind_since,
+    } = one;
+    let events: Vec<&str> = EventName::of(endpoint.kinds).map(EventName::name).collect();
+    let pause = state.pause.as_ref().map(|pause| {
+        json!({
+            "since": when::exact(pause.since),
+            "until": pause.until.map(when::exact),
+            "reason": pause.reason,
+        })
+    });
+    json!({
+        "no": endpoint.id.0,
+        "account": crate::review::account_name(catalog, endpoint.account),
+        "name": endpoint.name,
+        "format": endpoint.format,
+        "url": endpoint.url,
+        "events": events,
+        "settings": endpoint.settings,
+        "has_secret": !endpoint.sealed_secret.is_empty(),
+        "enabled": endpoint.enabled,
+        "told": state.told.to_string(),
+        "behind_since": behind_since.map(when::exact),
+        "waiting": state.waiting,
+        "dead": state.dead,
+        "failing_since": state.failing_since.map(when::exact),
+        "pause": pause,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{AccountId, EndpointId, EventKinds, EventPlace, Pause};
+
+    const AT: UnixMs = 1_795_000_000_000;
+
+    fn standing(endpoint: &Endpoint, pause: Option<Pause>, failing_since: Option<UnixMs>) -> Standing<'_> {
+        Standing {
+            endpoint,
+            state: EndpointState {
+                endpoint: endpoint.id,
+                told: EventPlace { row: 3, index: 1 },
+                pause,
+                failing_since,
+                waiting: 2,
+                dead: 1,
+            },
+            behind_since: Some(AT),
+        }
+    }
+
+    #[test]
+    fn a_webhook_says_how_it_stands_and_never_its_secret() {
+        let endpoint = Endpoint {
+            id: EndpointId(4),
+            account: AccountId(1),
+            name: "crm".into(),
+            format: "standard".into(),
+            url: "https://crm.example/".into(),
+            kinds: EventKinds::ENDED | EventKinds::INBOUND,
+            settings: json!({}),
+            sealed_secret: b"sealed".to_vec(),
+            enabled: true,
+        };
+        let pause = Some(Pause {
+            since: AT,
+            until: None,
+            reason: "moving".into(),
+        });
+        let zone = &TimeZone::UTC;
+        assert_eq!(state(&standing(&endpoint, None, None), zone), "on");
+        assert_eq!(
+            state(&standing(&endpoint, None, Some(AT)), zone),
+            "failing since 2026-11-18 11:06:40"
+        );
+        let paused = standing(&endpoint, pause.clone(), Some(AT));
+        assert_eq!(state(&paused, zone), "paused since 2026-11-18 11:06:40");
+        let document = told(&Catalog::default(), &paused);
+        assert_eq!(document["pause"]["reason"], "moving");
+        assert_eq!(document["events"], json!(["ended", "inbound"]));
+        assert_eq!(
+            (&document["told"], &document["has_secret"]),
+            (&json!("3.1"), &json!(true))
+        );
+        assert_eq!(document["behind_since"], "2026-11-18T11:06:40.000Z");
+        assert!(!document.to_string().contains("sealed"));
+        let off = Endpoint {
+            enabled: false,
+            ..endpoint.clone()
+        };
+        assert_eq!(state(&standing(&off, pause, None), zone), "off");
+    }
+}

@@ -1,0 +1,239 @@
+//! `postrider template` and `postrider signature` beside a running node.
+
+use crate::house::{Dev, eventually, folder, json, said};
+use crate::receiver::Receiver;
+use serde_json::Value;
+
+const KEY: &str = "acme-secret-key";
+
+/// An account whose templates wait for a review, with a webhook that is told of it.
+fn with_account(dev: &Dev, url: &str) {
+    let text = format!(
+        "[[account]]\nname = \"acme\"\n[[account.credential]]\nfamily = \"sendcloud\"\nkey = \"acme\"\nsecret = {KEY:?}\n\
+         [[account.signature]]\ntext = \"Acme\"\nreview = \"submitted\"\n\
+         [[account.template]]\nname = \"hello\"\nclass = \"notice\"\ntext = \"Hello %name%\"\nsignature = \"Acme\"\n\
+         number = 7001\nreview = \"submitted\"\n\
+         [[account.template]]\nname = \"sale\"\nclass = \"marketing\"\ntext = \"Buy!\"\nnumber = 7002\nreview = \"submitted\"\n\
+         [[account.webhook]]\nname = \"crm\"\nformat = \"standard\"\nurl = {url:?}\nevents = [\"reviewed\"]\n"
+    );
+    let file = dev.data.join("catalog.toml");
+    std::fs::write(&file, text).unwrap();
+    let applied = dev.tool(&["apply", file.to_str().unwrap()]);
+    assert!(applied.status.success(), "{}", said(&applied));
+}
+
+fn send(dev: &Dev) -> Value {
+    let fields = [
+        ("templateId", "7001"),
+        ("phone", "13800138000"),
+        ("vars", "{\"name\":\"Ann\"}"),
+    ];
+    dev.sendcloud("acme", KEY, "/smsapi/send", &fields)
+}
+
+#[test]
+fn what_is_approved_can_be_used_and_its_account_is_told() {
+    let folder = folder();
+    let receiver = Receiver::start();
+    let dev = Dev::start(folder.path());
+    with_account(&dev, &receiver.url);
+    let list = said(&dev.tool(&["template", "list", "--review", "submitted"]));
+    for part in [
+        "NUMBER",
+        "7001",
+        "acme",
+        "hello",
+        "submitted",
+        "Hello %name%",
+        "7002",
+    ] {
+        assert!(list.contains(part), "{part} is not in:\n{list}");
+    }
+    assert!(
+        !list.contains("demo"),
+        "only what is submitted is listed:\n{list}"
+    );
+    assert_ne!(send(&dev)["statusCode"], 200);
+
+    let approved = dev.tool(&["template", "approve", "7001", "7002"]);
+    assert!(approved.status.success(), "{}", said(&approved));
+    assert!(
+        said(&approved).contains("template 7001 (hello) of acme: submitted -> approved")
+            && said(&approved).contains("note: its signature is not approved"),
+        "{}",
+        said(&approved)
+    );
+    let signatures = json(&said(&dev.tool(&[
+        "signature",
+        "list",
+        "--account",
+        "acme",
+        "--json",
+    ])));
+    let number = signatures["signatures"][0]["number"].to_string();
+    let approved = dev.tool(&["signature", "approve", &number]);
+    assert!(
+        said(&approved).contains("(Acme) of acme: submitted -> approved"),
+        "{}",
+        said(&approved)
+    );
+    eventually("the node to know of the review", || {
+        (send(&dev)["statusCode"] == 200).then_some(())
+    });
+
+    let told = receiver.wait_for("three reviews", 3, |_| true);
+    let mut kinds: Vec<String> = told.iter().map(|call| call.kind()).collect();
+    kinds.sort();
+    assert_eq!(
+        kinds,
+        ["signature.reviewed", "template.reviewed", "template.reviewed"]
+    );
+    assert_eq!(told[0].json()["data"]["review"], "approved");
+}
+
+#[test]
+fn a_rejection_has_a_reason_and_what_is_switched_off_cannot_be_used() {
+    let folder = folder();
+    let receiver = Receiver::start();
+    let dev = Dev::start(folder.path());
+    with_account(&dev, &receiver.url);
+    let rejected = dev.tool(&["template", "reject", "7002", "--reason", "no sender in it"]);
+    assert!(rejected.status.success(), "{}", said(&rejected));
+    let shown = said(&dev.tool(&["template", "show", "7002"]));
+    for part in [
+        "template 7002  sale  rejected",
+        "reason     no sender in it",
+        "text       Buy!",
+    ] {
+        assert!(shown.contains(part), "{part} is not in:\n{shown}");
+    }
+    let told = receiver.wait_for("the rejection", 1, |_| true);
+    assert_eq!(told[0].json()["data"]["reason"], "no sender in it");
+
+    let signature = json(&said(&dev.tool(&[
+        "signature",
+        "list",
+        "--account",
+        "acme",
+        "--json",
+    ])));
+    let signature = signature["signatures"][0]["number"].to_string();
+    assert!(dev.tool(&["signature", "approve", &signature]).status.success());
+    assert!(dev.tool(&["template", "approve", "7001"]).status.success());
+    eventually("the node to know of the review", || {
+        (send(&dev)["statusCode"] == 200).then_some(())
+    });
+    let off = said(&dev.tool(&["signature", "disable", &signature]));
+    assert!(
+        off.contains("approved -> disabled") && off.contains("1 templates use it"),
+        "{off}"
+    );
+    eventually("the signature to be off", || {
+        (send(&dev)["statusCode"] != 200).then_some(())
+    });
+    assert!(dev.tool(&["signature", "enable", &signature]).status.success());
+    assert!(dev.tool(&["template", "disable", "7001"]).status.success());
+    assert!(dev.tool(&["template", "enable", "7001"]).status.success());
+    eventually("both to be on again", || {
+        (send(&dev)["statusCode"] == 200).then_some(())
+    });
+}
+
+#[test]
+fn when_one_of_several_cannot_be_judged_nothing_is() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    with_account(&dev, "https://acme.example/");
+    let refused = dev.tool(&["template", "approve", "7001", "1001", "9999"]);
+    assert_eq!(refused.status.code(), Some(2));
+    for part in [
+        "nothing was changed",
+        "template 1001 (code) of demo is approved: it is approved already",
+        "there is no template 9999",
+    ] {
+        assert!(
+            said(&refused).contains(part),
+            "{part} is not in:\n{}",
+            said(&refused)
+        );
+    }
+    let list = json(&said(&dev.tool(&[
+        "template",
+        "list",
+        "--account",
+        "acme",
+        "--json",
+    ])));
+    let reviews: Vec<&Value> = list["templates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["review"])
+        .collect();
+    assert_eq!(reviews, ["submitted", "submitted"]);
+    let nobody = dev.tool(&["template", "list", "--account", "nobody"]);
+    assert_eq!(
+        (
+            nobody.status.code(),
+            said(&nobody).contains("no account \"nobody\"")
+        ),
+        (Some(2), true)
+    );
+    let gone = dev.tool(&["template", "show", "9999"]);
+    assert_eq!(
+        (gone.status.code(), said(&gone).as_str()),
+        (Some(3), "no such template\n")
+    );
+}
+
+#[test]
+fn what_an_account_makes_itself_is_shown_with_its_versions_and_left_by_apply() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    with_account(&dev, "https://acme.example/");
+    let template = |text| {
+        [
+            ("templateName", "bye"),
+            ("templateText", text),
+            ("signName", "Acme"),
+            ("smsTypeStr", "1"),
+            ("msgType", "0"),
+        ]
+    };
+    let ask = |path: &str, fields: &[(&str, &str)]| {
+        let answer = dev.sendcloud("acme", KEY, path, fields);
+        (answer["statusCode"] == 200).then_some(answer)
+    };
+    let made = eventually("the account to be known", || {
+        ask("/smsapi/addsms", &template("Bye %name%"))
+    });
+    let number = made["info"]["templateId"].to_string();
+    let of = |fields: &[(&'static str, &'static str)]| {
+        let mut fields: Vec<(&str, &str)> = fields.to_vec();
+        fields.push(("templateIdStr", &number));
+        fields
+    };
+    ask("/smsapi/submitsms", &of(&[])).unwrap();
+    assert!(dev.tool(&["template", "approve", &number]).status.success());
+    eventually("the review to be over", || {
+        ask("/smsapi/updatesms", &of(&template("Goodbye %name%")))
+    });
+    let shown = said(&dev.tool(&["template", "show", &number]));
+    assert!(
+        shown.contains("Goodbye %name%")
+            && shown.contains("version 1, approved")
+            && shown.contains(": Bye %name%"),
+        "{shown}"
+    );
+    let again = dev.tool(&["apply", dev.data.join("catalog.toml").to_str().unwrap()]);
+    assert!(
+        said(&again).contains("account acme made or changed this itself over an API, left as it is"),
+        "{}",
+        said(&again)
+    );
+    assert!(
+        said(&again).contains(&format!("template acme/bye ({number})")),
+        "{}",
+        said(&again)
+    );
+}

@@ -182,7 +182,7 @@ impl Worker {
             if !draining && self.store_again.is_none() {
                 read = self.read_on().await;
                 self.launch();
-            } else if self.flights.is_empty() {
+            } else if draining && self.flights.is_empty() {
                 self.plan.settle_up(self.office.now());
             }
             self.record(draining);
@@ -201,7 +201,8 @@ impl Worker {
                     // What it held is in the store as it was: begin anew from there.
                     Err(error) => {
                         tracing::error!(endpoint = self.id(), %error, "a call's task died");
-                        return Order::Replace(Arc::clone(&self.desk.entry), Arc::clone(&self.desk.format));
+                        let anew = || Order::Replace(Arc::clone(&self.desk.entry), Arc::clone(&self.desk.format));
+                        return pending.unwrap_or_else(anew);
                     }
                 },
                 recorded = done(&mut self.recording) => {

@@ -28,6 +28,10 @@ const ADDRESSES_MAX: usize = 8;
 /// When an address has not answered for so long, the next is tried beside it (RFC 8305 section 5).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
+/// How long making a connection may take. A call has its own time; but a connection goes on being made when the call
+/// got another meanwhile, and nobody else would end that.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
+
 /// A lookup under way.
 pub(super) type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
@@ -151,7 +155,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
+        let connect = tokio::time::timeout(CONNECT_TIME_MAX, self.clone().connect(uri));
+        Box::pin(async { connect.await.unwrap_or(Err(CallError::Timeout(CONNECT_TIME_MAX))) })
     }
 }
 

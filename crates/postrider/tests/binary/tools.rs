@@ -211,7 +211,7 @@ fn help_and_version_are_there() {
     assert!(said(&defaults).contains("[store.sqlite]"));
     let replay = said(&run(&["webhook", "replay", "--help"]));
     assert!(
-        replay.contains("30m, 2h, 7d") && replay.contains("--data"),
+        replay.contains("90s, 30m, 2h") && replay.contains("--data"),
         "{replay}"
     );
 }

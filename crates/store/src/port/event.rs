@@ -47,7 +47,8 @@ impl BitOr for EventKinds {
 }
 
 /// A place in an account's log: the row, and the event within it. A row holds what one group of commands had
-/// to tell one account; rows are numbered in commit order, with gaps, and no number is given twice.
+/// to tell one account (very much of it goes on in the next row); rows are numbered in commit order, with gaps,
+/// and no number is given twice, not even when all rows have been forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct EventPlace {
     /// The row, from 1.
@@ -67,7 +68,8 @@ impl fmt::Display for EventPlace {
 pub struct Event {
     /// Where it stands; with the account, what makes it single.
     pub place: EventPlace,
-    /// When it happened.
+    /// When it happened. Events stand in the order they were recorded: a receipt that was parked is told after
+    /// the answer it came before.
     pub at: UnixMs,
     /// What happened.
     pub what: EventWhat,
@@ -232,7 +234,7 @@ pub enum RedeliveryFilter {
 /// What an endpoint's worker has done. One command is one transaction.
 #[derive(Debug, Clone, Default)]
 pub struct RecordDelivery {
-    /// Whose.
+    /// Whose; a command without one is refused. Of an endpoint that has been removed nothing is recorded.
     pub endpoint: Option<EndpointId>,
     /// How far it is now, when that changed. May go back (a replay).
     pub told: Option<EventPlace>,
@@ -255,7 +257,7 @@ pub struct NewRedelivery {
     pub events: Vec<Event>,
     /// Calls made so far; 0 for one that only waits behind another of its message.
     pub tries: u16,
-    /// When it is due.
+    /// When it is due; [`i64::MAX`] for one that is given up at once.
     pub due: UnixMs,
     /// When it was first tried.
     pub first_tried_at: UnixMs,

@@ -72,7 +72,8 @@ pub struct StatisticsFilter {
     pub from: UnixMs,
     /// Messages accepted before this; cut up to an hour.
     pub until: UnixMs,
-    /// Minutes east of UTC by which days are told.
+    /// Minutes east of UTC by which days are told. An hour that midnight cuts (zones of half hours) counts to the
+    /// day it begins in.
     pub offset_minutes: i32,
     /// Only these users (empty: all).
     pub users: Vec<Box<str>>,
@@ -106,4 +107,24 @@ pub struct Statistic {
     pub messages: u64,
     /// Their segments.
     pub segments: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_tally_survives_being_a_number(series: u32, country in 0u16..1_000, segments: u8) {
+            let tally = Tally { series: SeriesNo(series), country, segments };
+            prop_assert!(tally.to_i64() >= 0);
+            prop_assert_eq!(Tally::from_i64(tally.to_i64()), tally);
+        }
+    }
+
+    #[test]
+    fn no_tally_is_zero() {
+        assert_eq!(Tally::default().to_i64(), 0);
+    }
 }

@@ -379,5 +379,8 @@ fn fail_at_once(
         segments: None,
         tally,
     };
-    outcome.insert(work.conn).tried("store a failure").map(drop)
+    Outcome::inserting(work.conn)
+        .and_then(|mut inserting| outcome.insert(&mut inserting))
+        .map(drop)
+        .tried("store a failure")
 }

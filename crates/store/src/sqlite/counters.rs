@@ -75,6 +75,7 @@ pub(super) struct Moves {
     /// By index; the first is the empty one.
     errors: Vec<Box<str>>,
     by_error: HashMap<Box<str>, u32>,
+    last_error: (Box<str>, u32),
 }
 
 impl Moves {
@@ -108,26 +109,38 @@ impl Moves {
     }
 
     fn place(&mut self, column: Column<'_>) -> Place {
-        let error = match self.by_error.get(column.error) {
-            _ if column.error.is_empty() => 0,
-            Some(&error) => error,
+        Place {
+            state: column.state,
+            error: self.index_of(column.error),
+        }
+    }
+
+    fn index_of(&mut self, error: &str) -> u32 {
+        if error.is_empty() {
+            return 0;
+        }
+        // Nearly always the same as the time before.
+        let (last, index) = &self.last_error;
+        if **last == *error {
+            return *index;
+        }
+        let index = match self.by_error.get(error) {
+            Some(&index) => index,
             None => {
                 if self.errors.is_empty() {
                     self.errors.push(Box::default());
                 }
-                let error = u32::try_from(self.errors.len()).unwrap_or(u32::MAX);
-                self.errors.push(column.error.into());
-                self.by_error.insert(column.error.into(), error);
-                error
+                let index = u32::try_from(self.errors.len()).unwrap_or(u32::MAX);
+                self.errors.push(error.into());
+                self.by_error.insert(error.into(), index);
+                index
             }
         };
-        Place {
-            state: column.state,
-            error,
-        }
+        self.last_error = (error.into(), index);
+        index
     }
 
-    /// The changes of each counter, in the order of the table.
+    /// The changes of each counter.
     fn sums(&self) -> HashMap<Counter<'_>, (i64, i64)> {
         let mut sums = HashMap::new();
         let mut add = |of: &Move, place: Place, messages: i64| {

@@ -7,6 +7,7 @@ use super::events;
 use super::memory::{Memory, Reserved, Shared};
 use super::metrics::Meters;
 use super::parked::Parked;
+use super::receipts::Noting;
 use super::runs::{Index, Kind, read_log};
 use super::series::SeriesMap;
 use super::suppressed::Suppressed;
@@ -39,6 +40,7 @@ pub(super) fn serve(
         requests: indexes.requests,
         parked: Parked::load(conn).tried("read parked receipts")?,
         suppressed: Suppressed::load(conn).tried("read suppressions")?,
+        noting: Noting::install(conn).tried("set up the writer")?,
         wanted: Wanted::load(conn).tried("read what endpoints want")?,
         series: SeriesMap::new(),
         counters: Counters::load(conn).tried("read which counters are kept")?,

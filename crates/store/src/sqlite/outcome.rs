@@ -3,7 +3,7 @@
 use super::codes::{ErrorCode, StateCode};
 use super::segments::{self, Segment};
 use crate::{AttemptId, CarrierNo, MessageId, StoreError, Tally, UnixMs};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use sms::state::MessageState;
 
 /// Always set, so that flags take one octet whatever else they say (0 and 1 would take none).
@@ -106,18 +106,23 @@ impl Outcome {
             .map(Option::flatten)
     }
 
+    /// What [`Self::insert`] needs, prepared once for many.
+    pub(super) fn inserting(conn: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+        conn.prepare_cached(INSERT)
+    }
+
     /// Writes the row if the message has none; false when it has one.
-    pub(super) fn insert(&self, conn: &Connection) -> rusqlite::Result<bool> {
-        self.write(conn, INSERT).map(|rows| rows == 1)
+    pub(super) fn insert(&self, inserting: &mut CachedStatement<'_>) -> rusqlite::Result<bool> {
+        self.write(inserting).map(|rows| rows == 1)
     }
 
     /// Writes the row in place of the one that may be there.
     pub(super) fn replace(&self, conn: &Connection) -> rusqlite::Result<()> {
-        self.write(conn, REPLACE).map(drop)
+        self.write(&mut conn.prepare_cached(REPLACE)?).map(drop)
     }
 
-    fn write(&self, conn: &Connection, sql: &str) -> rusqlite::Result<usize> {
-        conn.prepare_cached(sql)?.execute((
+    fn write(&self, statement: &mut CachedStatement<'_>) -> rusqlite::Result<usize> {
+        statement.execute((
             self.id.0,
             StateCode(self.state),
             self.flags.0,

@@ -3,6 +3,7 @@
 use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
+use super::receipts::Ends;
 use super::segments::{self, Segment};
 use super::telling::{self, Change};
 use super::{attempts, codes::receipt_key, queue, receipts, story};
@@ -10,10 +11,12 @@ use crate::{
     Answer, AttemptId, AttemptOutcome, CarrierNo, Lane, MessageId, Next, RecordResults, ResultFate,
     SegmentAnswer, SeriesNo, StoreError, TimelineEntry, TimelineKind, UnixMs,
 };
+use rusqlite::CachedStatement;
 use sms::state::MessageState;
 
 pub(super) fn record(work: &mut Work<'_>, results: &RecordResults) -> Result<Vec<ResultFate>, StoreError> {
     let mut recording = Recording {
+        insert: Outcome::inserting(work.conn).tried("prepare to record results")?,
         binds: Vec::new(),
         retries: None,
     };
@@ -31,7 +34,8 @@ pub(super) fn record(work: &mut Work<'_>, results: &RecordResults) -> Result<Vec
 }
 
 /// What lasts over the results of a command.
-struct Recording {
+struct Recording<'c> {
+    insert: CachedStatement<'c>,
     /// The binds of the attempts met so far, with how many results each got here. Few: results come in
     /// runs of one attempt.
     binds: Vec<(AttemptId, u16, u64)>,
@@ -51,13 +55,13 @@ struct Retries {
     attempt: AttemptId,
 }
 
-impl Recording {
+impl Recording<'_> {
     fn one(&mut self, work: &mut Work<'_>, result: &AttemptOutcome) -> Result<MessageState, StoreError> {
         work.memory.see(result.answered_at);
         let bind = self.bind(work, result.attempt);
         let mut outcome = outcome_of(result, bind);
         // Nearly always the first and only one.
-        let inserted = result.attempts <= 1 && outcome.insert(work.conn).tried("record a result")?;
+        let inserted = result.attempts <= 1 && outcome.insert(&mut self.insert).tried("record a result")?;
         let earlier = if inserted {
             None
         } else {
@@ -301,6 +305,7 @@ fn apply_parked(
     result: &AttemptOutcome,
     mut state: MessageState,
 ) -> Result<MessageState, StoreError> {
+    let mut ends = Ends::prepare(work.conn)?;
     for id in carrier_ids(&result.answer) {
         let parked = work
             .memory
@@ -308,7 +313,7 @@ fn apply_parked(
             .take(work.conn, result.carrier, id)
             .tried("look for parked receipts")?;
         for receipt in &parked {
-            if let Some(applied) = receipts::apply(work, result.id, receipt)? {
+            if let Some(applied) = receipts::apply(work, &mut ends, result.id, receipt)? {
                 state = applied.state;
             }
         }

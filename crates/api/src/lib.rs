@@ -50,9 +50,11 @@ pub fn router(api: Arc<Api>) -> axum::Router {
         .with_state(api)
 }
 
-/// The forms of calls that the dialects have, by which accounts are told their events.
+/// All forms of calls by which accounts can be told their events: the dialects' own, and the general one.
 pub fn formats() -> Vec<Arc<dyn Format>> {
-    let mut formats = uspeedo::push::formats();
+    let mut formats: Vec<Arc<dyn Format>> = vec![Arc::new(engine::notify::Standard)];
+    formats.extend(uspeedo::push::formats());
     formats.extend(sendcloud::hook::formats());
+    formats.extend(engagelab::formats());
     formats
 }

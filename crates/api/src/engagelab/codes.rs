@@ -2,7 +2,8 @@
 //!
 //! Of generation A six codes are known; the others are chosen from the families those suggest (30xxx the request, 32xxx
 //! recipients, 33xxx templates and variables, 3401x signatures, 3402x labels; 304xx and 305xx carry the HTTP status).
-//! Of generation C the list is complete. docs/dialects/engagelab.md says which is which.
+//! Of generation C the lists are complete: one for sending, one for managing. docs/dialects/engagelab.md says which is
+//! which.
 
 use http::StatusCode;
 use std::borrow::Cow;
@@ -26,7 +27,7 @@ const fn code(status: StatusCode, code: u32, message: &'static str) -> Code {
     }
 }
 
-/// Generation A: `/v1/send` and `/v1/status`.
+/// Generation A.
 pub mod a {
     use super::{Code, StatusCode, code};
 
@@ -111,9 +112,80 @@ pub mod a {
     );
     /// The final text is too long for one message.
     pub static TEXT_TOO_LONG: Code = code(StatusCode::BAD_REQUEST, 33007, "The content is too long");
+    /// A template without a name, or with one that is too long.
+    pub static TEMPLATE_NAME: Code = code(
+        StatusCode::BAD_REQUEST,
+        33008,
+        "template_name must be a string of 1 to 64 characters",
+    );
+    /// A template without a content, or with one that is too long.
+    pub static TEMPLATE_CONTENT: Code = code(
+        StatusCode::BAD_REQUEST,
+        33009,
+        "template_content must be a string of 1 to 512 characters",
+    );
+    /// A content with something in it that may not be there; the text says what.
+    pub static CONTENT_FORBIDDEN: Code = code(
+        StatusCode::BAD_REQUEST,
+        33010,
+        "template_content contains forbidden words",
+    );
+    /// A link that does not stand alone, or does not begin as links do.
+    pub static CONTENT_LINK: Code = code(
+        StatusCode::BAD_REQUEST,
+        33011,
+        "A link in template_content must begin with http:// or https:// and have a space before and after it",
+    );
+    /// A template of no type there is.
+    pub static TEMPLATE_TYPE: Code = code(StatusCode::BAD_REQUEST, 33012, "template_type must be 0, 1 or 2");
+    /// What is under review is not touched.
+    pub static TEMPLATE_IN_REVIEW: Code =
+        code(StatusCode::BAD_REQUEST, 33013, "The template is under review");
+    /// It waits for its review, or has passed it.
+    pub static TEMPLATE_SUBMITTED: Code = code(
+        StatusCode::BAD_REQUEST,
+        33014,
+        "The template has been submitted already",
+    );
+    /// A template to be reviewed has no signature.
+    pub static SIGN_MISSING: Code = code(
+        StatusCode::BAD_REQUEST,
+        33015,
+        "A sign must be chosen before the template is submitted",
+    );
+    /// As many templates as an account may have.
+    pub static TEMPLATES_FULL: Code = code(StatusCode::BAD_REQUEST, 33016, "Too many templates");
+    /// A signature's name is malformed.
+    pub static SIGN_NAME: Code = code(
+        StatusCode::BAD_REQUEST,
+        34011,
+        "sign_name must be a string of 2 to 60 characters without brackets",
+    );
+    /// Another signature of the account has that name.
+    pub static SIGN_TAKEN: Code = code(StatusCode::BAD_REQUEST, 34012, "sign_name already exists");
+    /// As many signatures as an account may have.
+    pub static SIGNS_FULL: Code = code(
+        StatusCode::BAD_REQUEST,
+        34013,
+        "The maximum of 100 signs is reached",
+    );
+    /// What is under review is not touched.
+    pub static SIGN_IN_REVIEW: Code = code(StatusCode::BAD_REQUEST, 34014, "The sign is under review");
+    /// No such label.
+    pub static LABEL_UNKNOWN: Code = code(StatusCode::BAD_REQUEST, 34021, "label not exists");
+    /// A label's name is malformed.
+    pub static LABEL_NAME: Code = code(
+        StatusCode::BAD_REQUEST,
+        34022,
+        "label_name must be a string of 1 to 64 characters",
+    );
+    /// Another label of the account has that name.
+    pub static LABEL_TAKEN: Code = code(StatusCode::BAD_REQUEST, 34023, "label_name already exists");
+    /// As many labels as an account may have.
+    pub static LABELS_FULL: Code = code(StatusCode::BAD_REQUEST, 34024, "Too many labels");
 }
 
-/// Generation C: `/v1/messages`. All known; several texts are ours.
+/// Generation C, sending. All known; several texts are ours.
 pub mod c {
     use super::{Code, StatusCode, code};
 
@@ -192,6 +264,83 @@ pub mod c {
         StatusCode::BAD_REQUEST,
         5001,
         "sending failed: the number is blocked",
+    );
+}
+
+/// Generation C, managing templates and signatures: the code is the HTTP status, the text says the rest.
+pub mod config {
+    use super::{Code, StatusCode, code};
+
+    // Known texts.
+
+    /// We failed.
+    pub static SERVER_ERROR: Code = code(StatusCode::INTERNAL_SERVER_ERROR, 500, "Internal server error");
+    /// The id is none.
+    pub static TEMPLATE_ID: Code = code(StatusCode::BAD_REQUEST, 400, "invalid templateId");
+    /// No such template.
+    pub static TEMPLATE_UNKNOWN: Code = code(StatusCode::BAD_REQUEST, 400, "template config not exist");
+    /// The id is none.
+    pub static SIGN_ID: Code = code(StatusCode::BAD_REQUEST, 400, "invalid signId");
+    /// No such signature.
+    pub static SIGN_UNKNOWN: Code = code(StatusCode::BAD_REQUEST, 400, "sign config not exist");
+    /// Another signature of the account has that name.
+    pub static SIGN_TAKEN: Code = code(StatusCode::BAD_REQUEST, 400, "sign_name already exist");
+    /// What is under review is not touched.
+    pub static TEMPLATE_PENDING: Code = code(
+        StatusCode::BAD_REQUEST,
+        400,
+        "can not update pending status template",
+    );
+    /// What is under review is not touched.
+    pub static SIGN_PENDING: Code = code(StatusCode::BAD_REQUEST, 400, "can not update pending status sign");
+    /// Messages with it wait to be sent.
+    pub static TEMPLATE_IN_PLANS: Code = code(
+        StatusCode::BAD_REQUEST,
+        400,
+        "there are pending or running plans using current template, can not update",
+    );
+    /// Messages with it wait to be sent.
+    pub static SIGN_IN_PLANS: Code = code(
+        StatusCode::BAD_REQUEST,
+        400,
+        "there are pending or running plans using current sign, can not update",
+    );
+    /// Only approved signatures go onto templates.
+    pub static SIGN_NOT_APPROVED: Code = code(
+        StatusCode::BAD_REQUEST,
+        400,
+        "sign status is not approved, can not use",
+    );
+
+    // Chosen texts.
+
+    /// The body, or a field of it, is not as documented; the text says which.
+    pub static PARAMETERS: Code = code(StatusCode::BAD_REQUEST, 400, "invalid parameters");
+    /// Templates have it.
+    pub static SIGN_IN_TEMPLATES: Code = code(
+        StatusCode::BAD_REQUEST,
+        400,
+        "there are templates using current sign, can not delete",
+    );
+    /// As many as an account may have.
+    pub static FULL: Code = code(
+        StatusCode::BAD_REQUEST,
+        400,
+        "the maximum number of configs is reached",
+    );
+    /// Not by this method.
+    pub static METHOD: Code = code(StatusCode::METHOD_NOT_ALLOWED, 400, "method not allowed");
+    /// The body is over the limit.
+    pub static TOO_LARGE: Code = code(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        400,
+        "the request body is too large",
+    );
+    /// Too much is waiting, or we are stopping.
+    pub static BUSY: Code = code(
+        StatusCode::SERVICE_UNAVAILABLE,
+        500,
+        "Internal server error: try again later",
     );
 }
 

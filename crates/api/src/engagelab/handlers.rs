@@ -31,7 +31,7 @@ const SCOPE_HEADER_C: &str = "engagelab-dev-header";
 pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let done = async {
-        check_method(&parts, &Method::POST, &a::METHOD)?;
+        check_method(&parts, "POST", &a::METHOD)?;
         let caller = authenticate_a(&api, &parts)?;
         let body = read_body(&api.limits, body, &a::TOO_LARGE, &a::BAD_REQUEST).await?;
         try_send(&api, &caller, &parts, &body).await
@@ -84,12 +84,8 @@ async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Re
 pub(super) async fn messages(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let done = async {
-        check_method(&parts, &Method::POST, &c::METHOD)?;
-        let caller = auth::authenticate(auth::FAMILY_C, &parts.headers, &api.engine.catalog());
-        let caller = caller.map_err(|denied| match denied {
-            Denied::Wrong => &c::UNAUTHORIZED,
-            Denied::Disabled => &c::DISABLED,
-        })?;
+        check_method(&parts, "POST", &c::METHOD)?;
+        let caller = authenticate_c(&api, &parts)?;
         let body = read_body(&api.limits, body, &c::TOO_LARGE, &c::NOT_JSON).await?;
         try_messages(&api, &caller, &parts, &body).await
     };
@@ -194,7 +190,7 @@ pub(super) async fn status(api: Arc<Api>, calls: Arc<PerMinute>, request: Reques
 }
 
 async fn try_status(api: &Api, calls: &PerMinute, parts: &Parts) -> Result<Recorded, Refused> {
-    check_method(parts, &Method::GET, &a::METHOD)?;
+    check_method(parts, "GET", &a::METHOD)?;
     let caller = authenticate_a(api, parts)?;
     if !calls.admits(
         &caller.user,
@@ -203,7 +199,7 @@ async fn try_status(api: &Api, calls: &PerMinute, parts: &Parts) -> Result<Recor
     ) {
         return Err(Refused::from(&a::TOO_OFTEN));
     }
-    let query = StatusQuery::read(parts.uri.query().unwrap_or_default(), &caller.user)?;
+    let query = StatusQuery::read(parts.uri.query().unwrap_or_default())?;
     let found = query.run(&api.engine, &caller).await.map_err(|error| {
         tracing::warn!(%error, "an EngageLab status query failed");
         &a::SERVER_ERROR
@@ -220,23 +216,40 @@ pub(super) async fn unknown() -> Response {
     respond(Err(Refused::from(&a::NOT_FOUND)), "")
 }
 
-fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+pub(super) fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
     // The page knows one answer for all of them.
     auth::authenticate(auth::FAMILY_A, &parts.headers, &api.engine.catalog())
         .map_err(|_| (&a::UNAUTHORIZED).into())
 }
 
-/// HEAD goes the way of GET, without its body.
-fn check_method(parts: &Parts, method: &Method, otherwise: &'static Code) -> Result<(), Refused> {
-    let fits = parts.method == method || (parts.method == Method::HEAD && method == Method::GET);
-    if fits {
+/// The codes of callers are those of sending in both families of generation C.
+pub(super) fn authenticate_c(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+    auth::authenticate(auth::FAMILY_C, &parts.headers, &api.engine.catalog()).map_err(|denied| {
+        Refused::from(match denied {
+            Denied::Wrong => &c::UNAUTHORIZED,
+            Denied::Disabled => &c::DISABLED,
+        })
+    })
+}
+
+/// Whether a method is among those of an interface. HEAD goes the way of GET, without its body.
+pub(super) fn check_method(
+    parts: &Parts,
+    allowed: &'static str,
+    otherwise: &'static Code,
+) -> Result<(), Refused> {
+    let asked = match parts.method {
+        Method::HEAD => Method::GET,
+        ref other => other.clone(),
+    };
+    if allowed.split(", ").any(|verb| *verb == *asked.as_str()) {
         Ok(())
     } else {
         Err(Refused::from(otherwise))
     }
 }
 
-async fn read_body(
+pub(super) async fn read_body(
     limits: &Limits,
     body: axum::body::Body,
     too_large: &'static Code,
@@ -250,7 +263,7 @@ async fn read_body(
         })
 }
 
-fn respond(done: Result<Recorded, Refused>, allowed: &'static str) -> Response {
+pub(super) fn respond(done: Result<Recorded, Refused>, allowed: &'static str) -> Response {
     let (status, body) = match done {
         Ok(answer) => (answer.status, answer.body),
         Err(refused) => {

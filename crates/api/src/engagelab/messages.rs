@@ -3,6 +3,7 @@
 
 use super::codes::Refused;
 use super::codes::c::{NOT_JSON, PARAMETERS};
+use super::fields;
 use super::recipients::{self, Entries, ToError};
 use crate::Limits;
 use crate::json::{self, Arrays, Written};
@@ -16,6 +17,10 @@ use serde_json::value::RawValue;
 pub const SCHEDULE_AHEAD_S_MIN: i64 = 3 * 60;
 /// Farthest `schedule_time`, from now, in seconds.
 pub const SCHEDULE_AHEAD_S_MAX: i64 = 30 * 24 * 3600;
+/// Longest `plan_name` in characters. The vendor names no limit; this is ours.
+pub const PLAN_NAME_CHARS_MAX: usize = 255;
+/// What a plan without a name is called.
+const UNNAMED: &str = "-";
 /// Longest `custom_args` in bytes. The vendor names no limit for this generation; this is ours.
 pub const CUSTOM_ARGS_BYTES_MAX: usize = 4096;
 
@@ -64,7 +69,7 @@ pub fn read(body: &[u8], now: UnixMs, limits: &Limits) -> Result<MessagesRequest
     serde_json::from_str::<&RawValue>(text).map_err(|_| &NOT_JSON)?;
     let request: Request<'_> = json::structure(text).ok_or(&PARAMETERS)?;
     let entries_max = limits.engagelab_recipients_max;
-    let (recipients, entries) =
+    let (mut recipients, entries) =
         recipients::read(request.to, Grammar::EngageLabC, entries_max).map_err(|error| match error {
             ToError::Empty => invalid("to is required"),
             ToError::Format => invalid("to must be an array of strings"),
@@ -76,11 +81,10 @@ pub fn read(body: &[u8], now: UnixMs, limits: &Limits) -> Result<MessagesRequest
     let template = request.template.ok_or_else(|| invalid("template is required"))?;
     let template: Template<'_> =
         json::structure(template.get()).ok_or_else(|| invalid("template must be an object"))?;
-    if matches!(
-        request.plan_name.map(Written::read),
-        Some(None | Some(Written::Array(_) | Written::Object(_)))
-    ) {
-        return Err(invalid("plan_name must be a string"));
+    if let Some(extra) = plan_name(request.plan_name)? {
+        for recipient in &mut recipients {
+            recipient.extra = Some(extra.clone());
+        }
     }
     let item = Item {
         template: template_id(template.id)?,
@@ -117,8 +121,26 @@ pub(super) fn rules() -> Rules {
     }
 }
 
-fn invalid(what: &'static str) -> Refused {
+fn invalid(what: impl std::fmt::Display) -> Refused {
     Refused::saying(&PARAMETERS, format!("invalid parameters: {what}"))
+}
+
+/// The name of the plan as it is kept with each message, beside what the caller has put in `custom_args`; `None` for one
+/// without a name.
+fn plan_name(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
+    let malformed = || {
+        invalid(format!(
+            "plan_name must be a string of at most {PLAN_NAME_CHARS_MAX} characters"
+        ))
+    };
+    let name = fields::text(written).map_err(|_| malformed())?;
+    let Some(name) = name.filter(|name| !name.is_empty() && *name != UNNAMED) else {
+        return Ok(None);
+    };
+    if name.chars().count() > PLAN_NAME_CHARS_MAX {
+        return Err(malformed());
+    }
+    Ok(Some(serde_json::json!({ "plan_name": name }).to_string().into()))
 }
 
 /// A text; a number in older documents.
@@ -223,6 +245,12 @@ mod tests {
             (request("", r#","params":{"code":["1234"]}"#), 3002),
             (request(r#""plan_name":"spring","#, ""), 0),
             (request(r#""plan_name":{},"#, ""), 3002),
+            (request(r#""plan_name":true,"#, ""), 3002),
+            (request(&format!(r#""plan_name":"{}","#, "小".repeat(255)), ""), 0),
+            (
+                request(&format!(r#""plan_name":"{}","#, "小".repeat(256)), ""),
+                3002,
+            ),
             (request(r#""custom_args":{"k":"v"},"#, ""), 0),
             (request(r#""custom_args":7,"#, ""), 3002),
             (
@@ -254,6 +282,27 @@ mod tests {
                 .code,
             3001
         );
+    }
+
+    #[test]
+    fn a_plans_name_is_kept_with_each_message() {
+        let extra = |name: &str| {
+            let body = format!(
+                r#"{{"to":["923700056581","+8618701235678"],"plan_name":{name},"template":{{"id":"1"}}}}"#
+            );
+            let read = read(body.as_bytes(), NOW, &Limits::default()).unwrap();
+            let extras: Vec<_> = read.item.recipients.into_iter().map(|one| one.extra).collect();
+            assert_eq!(extras[0], extras[1]);
+            extras[0].clone()
+        };
+        assert_eq!(
+            extra("\"spring \\\"1\\\"\"").as_deref(),
+            Some(r#"{"plan_name":"spring \"1\""}"#)
+        );
+        assert_eq!(extra("7").as_deref(), Some(r#"{"plan_name":"7"}"#));
+        for unnamed in ["null", "\"\"", "\"-\""] {
+            assert_eq!(extra(unnamed), None, "{unnamed}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::codes::a::{
     BAD_REQUEST, LABEL_FORMAT, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TO_EMPTY, TOO_MANY, VARS_FORMAT,
 };
 use super::recipients::{self, Entries, ToError};
+use super::words::MESSAGE_TYPE;
 use crate::Limits;
 use crate::json::{self, Arrays, Written};
 use engine::SuppressedPolicy;
@@ -26,8 +27,6 @@ const VALUE_CHARS_MAX: usize = 16;
 const FROM_CHARS: std::ops::RangeInclusive<usize> = 3..=11;
 /// A variable without a value: accepted, then "variable error" under "process failed".
 const VARIABLE_WRONG: u16 = 450;
-/// The only `msg_type` there is: international SMS.
-const MSG_TYPE: i64 = 2;
 
 /// A request to send.
 #[derive(Debug)]
@@ -135,7 +134,7 @@ pub(super) fn rules() -> Rules {
 fn check_msg_type(written: Option<&RawValue>) -> Result<(), Refused> {
     match written.map(Written::read) {
         None | Some(Some(Written::Null)) => Ok(()),
-        Some(Some(value)) if value.as_integer() == Some(MSG_TYPE) => Ok(()),
+        Some(Some(value)) if value.as_integer() == Some(i64::from(MESSAGE_TYPE)) => Ok(()),
         Some(_) => Err(Refused::saying(&BAD_REQUEST, "msg_type must be 2")),
     }
 }

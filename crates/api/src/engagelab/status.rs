@@ -3,9 +3,12 @@
 use super::answer;
 use super::auth::Caller;
 use super::codes::Refused;
-use super::codes::a::{BAD_REQUEST, LABEL_FORMAT, PHONE_FORMAT};
+use super::codes::a::{LABEL_FORMAT, PHONE_FORMAT};
+use super::moment;
+use super::query::{Query, invalid};
+use super::words::MESSAGE_TYPE;
 use crate::days;
-use crate::lookup::{self, Found, LIMIT_MAX, Lookup};
+use crate::lookup::{self, Found, Lookup};
 use crate::verdict::Verdict;
 use engine::catalog::Snapshot;
 use engine::public_id::PublicIds;
@@ -14,16 +17,7 @@ use engine::sms::state::MessageState;
 use engine::{Dialect, Engine, MessageFilter, MessageId, MessageView, StoreError};
 use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
-
-/// Most `sms_ids` of one query.
-const SMS_IDS_MAX: usize = 10;
-/// Zones, in hours from UTC.
-const TIME_ZONES: RangeInclusive<i8> = -12..=14;
-/// The only `msg_type` there is: international SMS.
-const MSG_TYPE: u8 = 2;
 
 /// A query, read.
 #[derive(Debug, Clone)]
@@ -34,7 +28,8 @@ pub struct StatusQuery {
     filter: MessageFilter,
     status: Option<Status>,
     sub_status: Option<u16>,
-    /// False when the query asks for what cannot be there: another user's messages, another type.
+    user: Option<Box<str>>,
+    /// False when the query asks for a type of message that cannot be there.
     possible: bool,
 }
 
@@ -100,51 +95,48 @@ impl StatusQuery {
     ///
     /// # Errors
     /// 30400, 32002, 34020.
-    pub fn read(query: &str, user: &str) -> Result<Self, Refused> {
-        let fields: HashMap<Cow<'_, str>, Cow<'_, str>> = form_urlencoded::parse(query.as_bytes()).collect();
-        let get = |name: &str| {
-            fields
-                .get(name)
-                .map(|value| value.trim())
-                .filter(|value| !value.is_empty())
-        };
-        let zone = get("time_zone").map_or(Ok(days::CHINA), time_zone)?;
-        let date = get("send_date")
-            .and_then(days::read)
-            .ok_or_else(|| invalid("send_date must be yyyy-MM-dd"))?;
+    pub fn read(query: &str) -> Result<Self, Refused> {
+        let query = Query::read(query);
+        let zone = query.time_zone()?;
+        let date = query.date("send_date")?;
         let day = days::ids(date, date, zone).ok_or_else(|| invalid("send_date is out of range"))?;
-        let number = |name: &str, what| {
-            get(name)
-                .map(|v| v.parse::<u64>().map_err(|_| invalid(what)))
-                .transpose()
-        };
-        let status = get("status").map(|s| Status::read(s).ok_or_else(|| invalid("status must be 1 to 5")));
+        let status = query.get("status");
+        let status = status.map(|s| Status::read(s).ok_or_else(|| invalid("status must be 1 to 5")));
         let status = status.transpose()?;
         let read_phone = |number| phone::parse(number, Grammar::EngageLabA).map_err(|_| &PHONE_FORMAT);
+        let label = query.get("label_id");
+        let label = label
+            .map(|id| id.parse().map_err(|_| &LABEL_FORMAT))
+            .transpose()?;
+        let paging = query.paging()?;
         let filter = MessageFilter {
-            numbers: get("phone").map(read_phone).transpose()?.into_iter().collect(),
-            states: status.map_or_else(Vec::new, Status::states),
-            template: number("template_id", "template_id must be a integer")?.map(clamp),
-            labels: get("label_id")
-                .map(|id| id.parse().map_err(|_| &LABEL_FORMAT))
+            numbers: query
+                .get("phone")
+                .map(read_phone)
                 .transpose()?
                 .into_iter()
                 .collect(),
-            offset: number("offset", "offset must be a integer")?.unwrap_or(0),
-            limit: number("limit", "limit must be a integer")?
-                .map_or(LIMIT_MAX, |n| n.min(LIMIT_MAX as u64) as usize),
+            states: status.map_or_else(Vec::new, Status::states),
+            template: query.number("template_id")?.map(clamp),
+            labels: label.into_iter().collect(),
+            offset: paging.offset,
+            limit: paging.limit,
             ..lookup::all_of(Dialect::EngagelabA)
         };
-        let sub_status = number("sub_status", "sub_status must be a integer")?;
+        let sub_status = query.number("sub_status")?;
+        // An unencoded plus in an id has become a space.
+        let sms_ids = query.entries("sms_ids")?.into_iter();
         Ok(Self {
             zone,
             day,
-            sms_ids: sms_ids(get("sms_ids").unwrap_or_default())?,
+            sms_ids: sms_ids.map(|id| Box::from(id.replace("$ ", "$+"))).collect(),
             filter,
             status,
             sub_status: sub_status.map(|code| u16::try_from(code).unwrap_or(u16::MAX)),
-            possible: get("sms_user").is_none_or(|asked| asked == user)
-                && get("msg_type").is_none_or(|asked| asked.parse() == Ok(MSG_TYPE)),
+            user: query.get("sms_user").map(Box::from),
+            possible: query
+                .get("msg_type")
+                .is_none_or(|asked| asked.parse() == Ok(MESSAGE_TYPE)),
         })
     }
 
@@ -164,14 +156,19 @@ impl StatusQuery {
             ids: self.sms_ids.clone(),
             grammar: Grammar::EngageLabA,
         };
-        if self.sub_status.is_none() && !self.status.is_some_and(Status::is_failure) {
+        let plain = self.sub_status.is_none() && self.user.is_none();
+        if plain && !self.status.is_some_and(Status::is_failure) {
             return lookup.run(engine, None).await;
         }
-        // The store knows neither who failed nor the hook's codes.
+        // The store filters neither by who failed nor by the hook's codes nor by users.
         let keeps = |message: &MessageView| {
             let verdict = Verdict::of(message);
             self.status.is_none_or(|wanted| Status::of(verdict) == wanted)
                 && self.sub_status.is_none_or(|wanted| sub_status(verdict) == wanted)
+                && self
+                    .user
+                    .as_deref()
+                    .is_none_or(|wanted| *wanted == *message.batch.user)
         };
         lookup.run(engine, Some(&keeps)).await
     }
@@ -200,35 +197,8 @@ impl StatusQuery {
     }
 }
 
-fn invalid(what: &'static str) -> Refused {
-    Refused::saying(&BAD_REQUEST, what)
-}
-
 fn clamp(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Whole hours from UTC; a plus has become a space when nobody encoded it.
-fn time_zone(written: &str) -> Result<Offset, Refused> {
-    let hours = written.strip_prefix('+').unwrap_or(written).parse().ok();
-    let hours = hours.filter(|hours| TIME_ZONES.contains(hours));
-    hours
-        .map(Offset::constant)
-        .ok_or_else(|| invalid("time_zone must be a whole hour from -12 to 14"))
-}
-
-fn sms_ids(written: &str) -> Result<Vec<Box<str>>, Refused> {
-    // An unencoded plus in an id has become a space.
-    let ids = written.split(';').map(str::trim).filter(|id| !id.is_empty());
-    let ids: Vec<Box<str>> = ids
-        .take(SMS_IDS_MAX + 1)
-        .map(|id| Box::from(id.replace("$ ", "$+")))
-        .collect();
-    if ids.len() > SMS_IDS_MAX {
-        Err(invalid("sms_ids cannot have more than 10 ids"))
-    } else {
-        Ok(ids)
-    }
 }
 
 /// Nothing numbers these for us: the codes SendCloud's hook has for the same failures; 0 without failure.
@@ -284,17 +254,12 @@ impl<'a> Rows<'a> {
         let prefix = self.ids.message_prefix(account, batch.session, batch.template);
         let template = self.catalog.template_by_number(account, batch.template);
         let verdict = Verdict::of(message);
-        // `2022-11-14T14:27:48+0800`: no colon in the zone.
-        let time = |moment| {
-            days::at(moment, self.query.zone)
-                .strftime("%Y-%m-%dT%H:%M:%S%z")
-                .to_string()
-        };
+        let time = |at| moment(at, self.query.zone);
         Row {
             phone: &message.written,
             sms_id: [&*prefix, "$", &message.written].concat(),
-            msg_type: MSG_TYPE,
-            sms_user: &self.caller.user,
+            msg_type: MESSAGE_TYPE,
+            sms_user: &batch.user,
             template_id: batch.template,
             template_name: template.map_or("", |entry| &entry.template.name),
             label_id: batch.label,
@@ -311,7 +276,7 @@ mod tests {
     use super::*;
 
     fn code(query: &str) -> u32 {
-        StatusQuery::read(query, "demo").map_or_else(|refused| refused.code.code, |_| 0)
+        StatusQuery::read(query).map_or_else(|refused| refused.code.code, |_| 0)
     }
 
     #[test]
@@ -343,7 +308,7 @@ mod tests {
     #[test]
     fn a_day_is_that_of_the_zone_asked_for() {
         let day = |zone: &str| {
-            let query = StatusQuery::read(&format!("send_date=2026-11-22&time_zone={zone}"), "demo").unwrap();
+            let query = StatusQuery::read(&format!("send_date=2026-11-22&time_zone={zone}")).unwrap();
             query.day.start().accepted_at()
         };
         assert_eq!(day("0") - day("8"), 8 * 3_600_000);
@@ -353,11 +318,11 @@ mod tests {
     #[test]
     fn what_cannot_be_there_is_not_looked_for() {
         let possible = |more: &str| {
-            StatusQuery::read(&format!("send_date=2026-11-22{more}"), "demo")
+            StatusQuery::read(&format!("send_date=2026-11-22{more}"))
                 .unwrap()
                 .possible
         };
-        assert!(possible("") && possible("&sms_user=demo") && possible("&msg_type=2"));
-        assert!(!possible("&sms_user=other") && !possible("&msg_type=1"));
+        assert!(possible("") && possible("&msg_type=2"));
+        assert!(!possible("&msg_type=1") && !possible("&msg_type=x"));
     }
 }

@@ -44,6 +44,14 @@ bench: ## Measure, beside the ceilings of this machine (ARGS="--short")
 failover: ## Two carriers, one away for a minute
 	@scripts/campaign failover $(ARGS)
 
+.PHONY: task
+task: ## Send to a contact list of MEMBERS=1000000, killed in the middle (SEED=)
+	@scripts/campaign task --members $(or $(MEMBERS),1000000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+.PHONY: soak
+soak: ## Steady mixed load with mishaps for MINUTES=60: memory, lag and queue within bounds, nothing lost (SEED=)
+	@scripts/campaign soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for SECONDS=60 each (needs a nightly toolchain; installs cargo-fuzz)
 	@scripts/fuzz $(or $(SECONDS),60)

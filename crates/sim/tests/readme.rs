@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops at the first surprise")]
 
+use sim::sink::SinkConfig;
 use sim::smsc::SmscConfig;
 
 /// The blocks of a language.
@@ -12,10 +13,14 @@ fn blocks(language: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_bad_day_is_a_configuration_that_makes_sense() {
+fn the_bad_days_are_configurations_that_make_sense() {
     let blocks = blocks("toml");
-    assert_eq!(blocks.len(), 1);
+    assert_eq!(blocks.len(), 2);
     let config: SmscConfig = toml::from_str(blocks[0]).unwrap();
     config.check().unwrap();
     assert_eq!((config.seed, config.behaviour.rules.len()), (7, 4));
+    assert_eq!(config.behaviour.people.to.len(), 2);
+    let config: SinkConfig = toml::from_str(blocks[1]).unwrap();
+    config.check().unwrap();
+    assert_eq!(config.behaviour.faults_per_event_max, Some(1));
 }

@@ -140,10 +140,10 @@ impl Ledger {
     }
 
     /// Somebody wrote message `number`. Beyond the bound of tallies it is counted as a sum only.
-    pub(super) fn written(&mut self, number: u64, parts: u8) {
+    pub(super) fn written(&mut self, number: u64, tally: InboundTally) {
         self.counts.inbound_written += 1;
         if self.inbound.len() < self.tallies_max {
-            self.inbound.insert(number, InboundTally::of(parts));
+            self.inbound.insert(number, tally);
         }
     }
 

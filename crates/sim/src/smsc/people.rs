@@ -20,7 +20,7 @@ use super::behaviour::{People, Span};
 use super::mailbox::Mailbox;
 use super::receipt::{Delivery, Inward};
 use super::shared::Shared;
-use crate::seed::{Question, Seed};
+use crate::seed::{Question, Seed, hash};
 
 /// How often it is looked whether somebody writes.
 const TICK: Duration = Duration::from_millis(10);
@@ -46,6 +46,9 @@ pub struct InboundTally {
     pub acknowledged: u8,
     /// Acknowledgements beyond the first of each part.
     pub repeated: u16,
+    /// What its text amounts to, see [`crate::seed::hash`].
+    pub text: u64,
+    /// Parts that were acknowledged, a bit each.
     seen: u32,
 }
 
@@ -53,9 +56,10 @@ impl InboundTally {
     /// The most parts of a message that is written by itself.
     pub const PARTS_MAX: u8 = 32;
 
-    pub(super) fn of(parts: u8) -> Self {
+    pub(super) fn of(parts: u8, text: &str) -> Self {
         Self {
             parts,
+            text: hash(text.as_bytes()),
             ..Self::default()
         }
     }
@@ -234,10 +238,9 @@ fn write_one(shared: &Shared, people: &People, mailbox: &Mailbox) -> bool {
         tracing::error!(number, "a message has too many parts");
         return true;
     };
-    shared
-        .ledger
-        .lock()
-        .written(number, u8::try_from(pdus.len()).unwrap_or(u8::MAX));
+    let parts = u8::try_from(pdus.len()).unwrap_or(u8::MAX);
+    let tally = InboundTally::of(parts, &letter.text);
+    shared.ledger.lock().written(number, tally);
     let now_ms = shared.now().ms;
     let Span { min, max } = people.repeat_after_ms;
     let mut deliveries = Vec::with_capacity(pdus.len());
@@ -344,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_message_is_taken_when_all_of_its_parts_are() {
-        let mut tally = InboundTally::of(2);
+        let mut tally = InboundTally::of(2, "");
         tally.acknowledge(1);
         tally.acknowledge(1);
         assert_eq!((tally.is_taken(), tally.repeated), (false, 1));

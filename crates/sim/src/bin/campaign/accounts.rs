@@ -16,6 +16,16 @@ pub(crate) struct CarrierEntry {
     pub(crate) window_max: u64,
 }
 
+/// Where an account is told its events, in the general form.
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookEntry {
+    pub(crate) account: u32,
+    pub(crate) url: String,
+    pub(crate) events: &'static [&'static str],
+    /// Calls to make at once.
+    pub(crate) concurrency: u32,
+}
+
 /// How a node is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -24,21 +34,41 @@ pub(crate) struct Settings {
     pub(crate) accounts: u32,
     /// In the order they are tried.
     pub(crate) carriers: Vec<CarrierEntry>,
+    pub(crate) webhooks: Vec<WebhookEntry>,
+    /// Settings of the section `[notify]` beside the one written here.
+    pub(crate) notify: &'static str,
     /// Sections of the configuration beside those written here.
     pub(crate) more: String,
+}
+
+/// The number that people write to who write to this account.
+pub(crate) fn inbound_number(account: u32) -> String {
+    format!("{}", 10_690 + account)
 }
 
 /// Any key will do; it seals secrets that are known to everybody.
 const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
+/// What signs the calls; the sink does not look.
+const WEBHOOK_SECRET: &str = "whsec_Y2FtcGFpZ25zIGFyZSBubyBzZWNyZXQ=";
+
 impl Settings {
     /// `postrider.toml`.
     pub(crate) fn config(&self, folder: &Path) -> String {
         let Self {
-            api, metrics, more, ..
+            api,
+            metrics,
+            notify,
+            more,
+            ..
         } = self;
         let store = folder.join("postrider.db");
         let store = store.display();
+        let notify = match self.webhooks.is_empty() {
+            true => String::new(),
+            // Endpoints of campaigns are on this machine.
+            false => format!("[notify]\nallow = [\"127.0.0.1/32\"]\n{notify}\n"),
+        };
         format!(
             r#"
 [api]
@@ -54,7 +84,7 @@ path = "{store}"
 master_key = "{MASTER_KEY}"
 [log]
 level = "info"
-{more}"#
+{notify}{more}"#
         )
     }
 
@@ -65,10 +95,28 @@ level = "info"
         for account in 0..self.accounts {
             let _ = write!(
                 text,
-                "[[account]]\nname = \"{}\"\nid = {}\n",
+                "[[account]]\nname = \"{}\"\nid = {}\ninbound_to = [\"{}\"]\n",
                 name(account),
-                id(account)
+                id(account),
+                inbound_number(account)
             );
+            for (at, webhook) in self.webhooks.iter().enumerate() {
+                let WebhookEntry {
+                    url,
+                    events,
+                    concurrency,
+                    ..
+                } = webhook;
+                if webhook.account == account {
+                    let _ = write!(
+                        text,
+                        "[[account.webhook]]\nname = \"{}\"\nformat = \"standard\"\nurl = \"{url}\"\n\
+                         events = {events:?}\nsecret = \"{WEBHOOK_SECRET}\"\n\
+                         settings = {{ concurrency = {concurrency} }}\n",
+                        webhook_name(at)
+                    );
+                }
+            }
             for family in ["uspeedo", "sendcloud", "engagelab"] {
                 let (key, secret) = (key(account), secret(account));
                 let _ = write!(
@@ -108,6 +156,11 @@ level = "info"
             .collect();
         let _ = write!(text, "[[route]]\ncarriers = [{}]\n", names.join(", "));
         text
+    }
+
+    /// What webhooks are called.
+    pub(crate) fn webhook_names(&self) -> impl Iterator<Item = String> {
+        (0..self.webhooks.len()).map(webhook_name)
     }
 
     /// What a client of an account knows.
@@ -151,6 +204,10 @@ const TEMPLATES: [(&str, &str, &str); 3] = [
         "Hello from Postrider, this week everything is half the price.",
     ),
 ];
+
+fn webhook_name(at: usize) -> String {
+    format!("sink-{at}")
+}
 
 fn id(account: u32) -> u32 {
     account + 1

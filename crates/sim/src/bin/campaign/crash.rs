@@ -1,22 +1,26 @@
-//! `kill -9` at random moments under load: nothing accepted is lost, and at most one window a bind is sent twice.
+//! `kill -9` at random moments under load: nothing accepted is lost, and at most one window a bind is sent twice; what
+//! became of messages is told, and what people write comes through.
 
-mod compare;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use sim::load::{Dialect, Load, Outcome, Text, Told};
+use sim::load::{Outcome, Standing};
 use sim::seed::{Question, Seed};
-use sim::smsc::{Behaviour, CountBy, Order, SmscConfig, Span};
-use tokio::task::JoinSet;
+use sim::sink::{self, SinkConfig};
+use sim::smsc::{Behaviour, CountBy, Order, People, SmscConfig, Span, Tally};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::{CarrierEntry, Settings};
-use crate::carrier::{Carrier, free_address};
+use crate::accounts::{CarrierEntry, Settings, WebhookEntry, inbound_number};
+use crate::beside::{Carrier, Endpoint, free_address};
+use crate::clients::{ACCOUNTS, Turn, gather};
+use crate::compare::{Asked, Findings, ask};
+use crate::events::{EventFindings, InboundFindings};
 use crate::folder::Folder;
 use crate::node::Node;
 use crate::report::Verdict;
+use crate::rest::rest;
 use crate::{Common, say};
 
 /// Kills the program at random moments under load, and compares what clients were told with what the carrier got.
@@ -35,66 +39,11 @@ pub(crate) struct CrashArgs {
     binds: u64,
 }
 
-const ACCOUNTS: u32 = 3;
-
 /// Recipients that one part of one round may have at most: each part has its own numbers.
 const NUMBERS_A_PART: u64 = 500_000;
 
 /// How long everything may take to come to rest.
 const REST_MAX: Duration = Duration::from_secs(300);
-
-/// One kind of client.
-struct Part {
-    dialect: Dialect,
-    text: Text,
-    recipients: u64,
-    connections: usize,
-    per_s: f64,
-    account: u32,
-}
-
-const PARTS: [Part; 5] = [
-    Part {
-        dialect: Dialect::EngageLab,
-        text: Text::Code,
-        recipients: 1,
-        connections: 8,
-        per_s: 300.0,
-        account: 0,
-    },
-    Part {
-        dialect: Dialect::UspeedoRest,
-        text: Text::Notice,
-        recipients: 100,
-        connections: 2,
-        per_s: 8.0,
-        account: 1,
-    },
-    Part {
-        dialect: Dialect::SendCloud,
-        text: Text::Plain,
-        recipients: 20,
-        connections: 2,
-        per_s: 15.0,
-        account: 2,
-    },
-    Part {
-        dialect: Dialect::UspeedoAction,
-        text: Text::Code,
-        recipients: 1,
-        connections: 4,
-        per_s: 150.0,
-        account: 2,
-    },
-    Part {
-        dialect: Dialect::EngageLab,
-        text: Text::Plain,
-        recipients: 10,
-        connections: 2,
-        per_s: 20.0,
-        account: 1,
-    },
-];
 
 /// A carrier on a bad day. Refusals pass after one try, so that no message runs out of tries; telling to slow down is
 /// rare, because a gateway that heeds it would hardly send anything.
@@ -133,7 +82,31 @@ fn with_faults(mut bad_day: Behaviour) -> Behaviour {
     bad_day.binds.refused_share = 0.1;
     bad_day.faults.disconnect_after = Span { min: 300, max: 3_000 };
     bad_day.faults.garbage_after = Span { min: 100, max: 500 };
+    bad_day.people = people();
     bad_day
+}
+
+/// An endpoint on a bad day. No event meets two faults, because the second try comes after five seconds and the third
+/// after five minutes.
+const BAD_ENDPOINT: &str = r#"
+    delay_ms = [0, 20]
+    refused_share = 0.03
+    redirected_share = 0.01
+    cut_share = 0.01
+    hung_share = 0.0005
+    faults_per_event_max = 1
+"#;
+
+/// What people write meanwhile.
+fn people() -> People {
+    People {
+        per_s: 40.0,
+        to: (0..ACCOUNTS).map(inbound_number).collect(),
+        parts: Span { min: 1, max: 3 },
+        unicode_share: 0.2,
+        repeat_share: 0.05,
+        ..People::default()
+    }
 }
 
 /// What the campaign holds in its hands.
@@ -141,9 +114,9 @@ struct Campaign {
     seed: Seed,
     node: Node,
     carrier: Carrier,
+    endpoint: Endpoint,
     kills: u64,
-    /// Clients of a round, each with the load it carried.
-    told: Vec<(u32, Dialect, Told)>,
+    asked: Vec<Asked>,
     sum: Outcome,
 }
 
@@ -168,17 +141,35 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
         ..SmscConfig::default()
     };
     let carrier = Carrier::start(config)?;
+    let endpoint = Endpoint::start(SinkConfig {
+        seed: seed.max(1),
+        count_by: sink::CountBy::Recipient,
+        behaviour: toml::from_str(BAD_ENDPOINT)?,
+        ..SinkConfig::default()
+    })?;
     let entry = CarrierEntry {
         name: "north",
         address: carrier.address(),
         binds: args.binds,
         window_max: args.window,
     };
+    let webhook = |account, events| WebhookEntry {
+        account,
+        url: endpoint.sink.url(),
+        events,
+        concurrency: 16,
+    };
     let settings = Settings {
         api: free_address()?,
         metrics: free_address()?,
         accounts: ACCOUNTS,
         carriers: vec![entry],
+        webhooks: vec![
+            webhook(0, &["ended", "inbound"]),
+            webhook(1, &["submitted", "ended", "inbound"]),
+            webhook(2, &["ended", "inbound"]),
+        ],
+        notify: "trial_wait_s_max = 1",
         more: args.common.settings()?,
     };
     let node = Node::set_up(&args.common.postrider, folder.path(), settings)?;
@@ -186,8 +177,9 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
         seed: Seed(seed),
         node,
         carrier,
+        endpoint,
         kills: 0,
-        told: Vec::new(),
+        asked: Vec::new(),
         sum: Outcome::default(),
     };
     campaign.node.start().await?;
@@ -204,6 +196,7 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
     let stopped = campaign.node.stop().await?;
     verdict.must("stops in good order", stopped);
     campaign.carrier.stop().await?;
+    campaign.endpoint.stop().await?;
     Ok(verdict.is_good())
 }
 
@@ -216,12 +209,17 @@ impl Campaign {
     /// Clients send, the program is killed and started again, and the clients go on until each has its answer.
     async fn round(&mut self, round: u64) -> anyhow::Result<()> {
         let stop = CancellationToken::new();
-        let mut clients = JoinSet::new();
-        for (at, part) in PARTS.iter().enumerate() {
-            let load = self.load(round, at as u64, part);
-            let (account, dialect, stop) = (part.account, part.dialect, stop.clone());
-            clients.spawn(async move { (account, dialect, sim::load::run(load, stop).await) });
-        }
+        let turn = Turn {
+            name: &format!("crash-{:x}", self.seed.0),
+            number: round,
+            numbers_a_part: NUMBERS_A_PART,
+            share: 1.0,
+            time_max: Duration::from_secs(60),
+            patience: Duration::from_secs(60),
+            seed: self.seed.0,
+        };
+        let clients = turn.begin(&self.node.settings, &stop);
+        let away = self.away(round);
         tokio::time::sleep(self.moment(round, 0, 200, 2_000)).await;
         self.kill()?;
         tokio::time::sleep(self.moment(round, 1, 0, 300)).await;
@@ -236,39 +234,34 @@ impl Campaign {
         tokio::time::sleep(self.moment(round, 4, 0, 500)).await;
         stop.cancel();
         let before = self.sum.recipients_accepted;
-        while let Some(client) = clients.join_next().await {
-            let (account, dialect, outcome) = client?;
-            let mut outcome = outcome.context("the catalog lacks a template")?;
-            self.told
-                .extend(outcome.told.drain(..).map(|told| (account, dialect, told)));
-            self.sum.add(outcome);
-        }
+        gather(clients, &mut self.asked, &mut self.sum).await?;
+        away.await?;
         let accepted = self.sum.recipients_accepted - before;
         let counts = self.carrier.smsc.counts();
         say(&format!(
-            "  round {round:>3}: {accepted:>6} accepted; in all {} kills, {} at the carrier, {} twice, {} cuts",
-            self.kills, counts.messages, counts.duplicates, counts.cuts
+            "  round {round:>3}: {accepted:>6} accepted; in all {} kills, {} at the carrier, {} twice, {} cuts, {} told",
+            self.kills,
+            counts.messages,
+            counts.duplicates,
+            counts.cuts,
+            self.endpoint.sink.counts().events
         ));
         Ok(())
     }
 
-    fn load(&self, round: u64, at: u64, part: &Part) -> Load {
-        let place = round * PARTS.len() as u64 + at;
-        Load {
-            text: part.text,
-            recipients: part.recipients,
-            connections: part.connections,
-            requests_max: NUMBERS_A_PART / part.recipients,
-            per_s: Some(part.per_s),
-            first: place * NUMBERS_A_PART,
-            name: format!("crash-{:x}-{place}", self.seed.0),
-            repeat_share: 0.05,
-            seed: self.seed.0 ^ place,
-            persistent: true,
-            remembers: true,
-            patience: Duration::from_secs(60),
-            ..Load::new(self.node.settings.demo(part.account), part.dialect)
-        }
+    /// Now and then the endpoint is away for a while.
+    fn away(&self, round: u64) -> tokio::task::JoinHandle<()> {
+        let is_away = self.seed.roll(Question::Driver, round, 5).hits(0.3);
+        let (after, long) = (self.moment(round, 6, 0, 1_500), self.moment(round, 7, 200, 1_500));
+        let sink = self.endpoint.sink.clone();
+        tokio::spawn(async move {
+            if is_away {
+                tokio::time::sleep(after).await;
+                sink.leave();
+                tokio::time::sleep(long).await;
+                sink.come_back();
+            }
+        })
     }
 
     fn kill(&mut self) -> anyhow::Result<()> {
@@ -280,18 +273,112 @@ impl Campaign {
     async fn rest(&mut self) -> anyhow::Result<()> {
         let smsc = &self.carrier.smsc;
         smsc.control(Order::Behave(Box::new(toml::from_str(BAD_DAY)?)))?;
-        let since = Instant::now();
-        let mut calm = 0;
-        while calm < 10 {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            let unsent = self.node.metrics().await?.unsent();
-            let waiting = smsc.counts().receipts_waiting;
-            calm = if unsent == 0 && waiting == 0 { calm + 1 } else { 0 };
-            if since.elapsed() > REST_MAX {
-                bail!("after {REST_MAX:?} {unsent} messages and {waiting} receipts are still on their way");
-            }
+        self.endpoint.sink.behave(sink::Behaviour::default())?;
+        rest(&self.node, smsc, REST_MAX).await.map(drop)
+    }
+
+    async fn compare(&self, args: &CrashArgs, verdict: &mut Verdict) -> anyhow::Result<()> {
+        let smsc = &self.carrier.smsc;
+        let tallies: HashMap<u64, Tally> = smsc.tallies().into_iter().collect();
+        let mut findings = Findings::default();
+        for asked in &self.asked {
+            findings.compare_with_carrier(&asked.told, &tallies);
         }
-        say(&format!("  at rest after {:.1} s", since.elapsed().as_secs_f64()));
+        ask(&self.node.settings, &self.asked, &tallies, &mut findings).await?;
+        let possible: HashSet<u64> = self.asked.iter().flat_map(Asked::possible).collect();
+        let events = EventFindings::of(&self.endpoint.sink, &findings.ended, &possible);
+        let inbound = InboundFindings::of(&self.endpoint.sink, smsc);
+        self.figures(&findings, &events, &inbound, verdict);
+        say("verdict");
+        findings.judge(verdict);
+        events.judge(verdict);
+        inbound.judge(verdict);
+        let counts = smsc.counts();
+        verdict.at_most(
+            "receipts not acknowledged",
+            counts.receipts_waiting + counts.receipts_unsendable,
+            0,
+        );
+        verdict.at_most("repeats answered wrongly", self.sum.repeats_wrong, 0);
+        let windows = self.kills * args.binds + counts.cuts;
+        verdict.at_most(
+            "messages sent twice: one window a bind lost",
+            counts.duplicates,
+            windows * args.window,
+        );
+        verdict.must(
+            "the carrier saw load, kills and faults",
+            counts.messages > 0 && self.kills > 0,
+        );
+        verdict.must(
+            "the endpoint was told something",
+            events.told > 0 && inbound.taken > 0,
+        );
+        for reason in &self.sum.reasons {
+            verdict.figure("clients saw", reason);
+        }
         Ok(())
+    }
+
+    fn figures(
+        &self,
+        findings: &Findings,
+        events: &EventFindings,
+        inbound: &InboundFindings,
+        verdict: &mut Verdict,
+    ) {
+        let (sum, counts) = (&self.sum, self.carrier.smsc.counts());
+        say("what clients were told");
+        verdict.figure("requests answered", sum.answered);
+        verdict.figure("requests never answered", sum.unanswered);
+        verdict.figure("requests sent again for want of an answer", sum.retries);
+        verdict.figure("requests sent again on purpose", sum.repeats);
+        verdict.figure("recipients accepted", findings.accepted);
+        verdict.figure("recipients refused", sum.recipients_refused);
+        say("what the carrier got");
+        verdict.figure(
+            "submitted / taken / refused",
+            format!("{} / {} / {}", counts.submitted, counts.taken, counts.refused),
+        );
+        verdict.figure(
+            "connections cut / binds refused / garbage",
+            format!("{} / {} / {}", counts.cuts, counts.binds_refused, counts.garbage),
+        );
+        verdict.figure(
+            "receipts acknowledged / sent again",
+            format!(
+                "{} / {}",
+                counts.receipts_acknowledged,
+                counts.receipts_in_doubt + counts.receipts_refused
+            ),
+        );
+        verdict.figure("most unanswered at once on one bind", counts.window_seen_max);
+        verdict.figure(
+            "inbound messages written / acknowledged whole",
+            format!("{} / {}", counts.inbound_written, inbound.taken),
+        );
+        say("what became of it");
+        verdict.figure(
+            "delivered / failed",
+            format!(
+                "{} / {}",
+                findings.ended(Standing::Delivered),
+                findings.ended(Standing::Failed)
+            ),
+        );
+        let told = self.endpoint.sink.counts();
+        say("what the endpoint was told");
+        verdict.figure(
+            "calls taken / refused / elsewhere / cut / hung",
+            format!(
+                "{} / {} / {} / {} / {}",
+                told.taken, told.refused, told.redirected, told.cut, told.hung
+            ),
+        );
+        verdict.figure(
+            "ends of messages told / events told again",
+            format!("{} / {}", events.told, told.repeats),
+        );
+        verdict.figure("inbound messages told again", inbound.repeats);
     }
 }

@@ -10,7 +10,7 @@ use sim::smsc::{CountBy, Order, SmscConfig, SmscHandle, Span};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{CarrierEntry, Settings};
-use crate::carrier::{Carrier, free_address};
+use crate::beside::{Carrier, free_address};
 use crate::folder::Folder;
 use crate::node::Node;
 use crate::report::Verdict;
@@ -68,6 +68,8 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
         metrics: free_address()?,
         accounts: 1,
         carriers: vec![entry("north", &north), entry("south", &south)],
+        webhooks: Vec::new(),
+        notify: "",
         more: args.common.settings()?,
     };
     let mut node = Node::set_up(&args.common.postrider, folder.path(), settings)?;

@@ -6,6 +6,8 @@
 //! cargo run --release -p sim --bin campaign -- crash --rounds 20
 //! cargo run --release -p sim --bin campaign -- failover --away-s 10
 //! cargo run --release -p sim --bin campaign -- bench --short
+//! cargo run --release -p sim --bin campaign -- task --members 100000
+//! cargo run --release -p sim --bin campaign -- soak --minutes 10
 //! ```
 //!
 //! Everything stays on loopback and is bounded in count and time. A seed is printed first; the same seed draws the same
@@ -13,13 +15,19 @@
 
 mod accounts;
 mod bench;
-mod carrier;
+mod beside;
+mod clients;
+mod compare;
 mod crash;
+mod events;
 mod failover;
 mod folder;
 mod metrics;
 mod node;
 mod report;
+mod rest;
+mod soak;
+mod task;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -40,6 +48,8 @@ enum Command {
     Crash(crash::CrashArgs),
     Failover(failover::FailoverArgs),
     Bench(bench::BenchArgs),
+    Task(task::TaskArgs),
+    Soak(soak::SoakArgs),
 }
 
 /// What all campaigns need to know.
@@ -102,6 +112,8 @@ fn main() -> ExitCode {
             Command::Crash(args) => crash::run(args).await,
             Command::Failover(args) => failover::run(args).await,
             Command::Bench(args) => bench::run(args).await,
+            Command::Task(args) => task::run(args).await,
+            Command::Soak(args) => soak::run(args).await,
         }
     });
     match done {

@@ -41,6 +41,16 @@ impl Metrics {
         let state = |state: &str| self.sum_with("postrider_messages", &format!("state=\"{state}\"")) as u64;
         state("queued") + state("delayed") + state("in_flight")
     }
+
+    /// Calls to endpoints that wait to be made again.
+    pub(crate) fn waiting_calls(&self) -> u64 {
+        self.sum("postrider_notify_waiting_calls") as u64
+    }
+
+    /// Seconds since the oldest event that an endpoint has not been told, of all endpoints together.
+    pub(crate) fn behind_s(&self) -> f64 {
+        self.sum("postrider_notify_behind_seconds")
+    }
 }
 
 #[cfg(test)]

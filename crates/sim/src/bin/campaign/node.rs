@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use serde::Deserialize;
 use sim::load::Wire;
 
 use crate::accounts::Settings;
@@ -141,6 +142,33 @@ impl Node {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// Makes calls to endpoints again that wait for a later try, as an operator does: 50 of each. How many were there.
+    pub(crate) fn resend_waiting(&self) -> anyhow::Result<usize> {
+        #[derive(Deserialize)]
+        struct Document {
+            calls: Vec<Call>,
+        }
+        #[derive(Deserialize)]
+        struct Call {
+            no: i64,
+        }
+        let mut resent = 0;
+        for name in self.settings.webhook_names() {
+            let listed = self.tool(&["webhook", "dead", &name, "--waiting", "--limit", "50", "--json"])?;
+            let Document { calls } =
+                serde_json::from_str(&listed).with_context(|| format!("understanding {listed}"))?;
+            for call in calls {
+                match self.tool(&["webhook", "resend", &name, &call.no.to_string()]) {
+                    Ok(_) => resent += 1,
+                    // It was made by itself since it was listed.
+                    Err(error) if error.to_string().contains("no such call") => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(resent)
     }
 
     /// `kill -9`: no warning, no chance to write anything.

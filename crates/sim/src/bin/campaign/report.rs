@@ -22,6 +22,18 @@ impl Verdict {
         say(&format!("  {what:<52} {value} (at most {max}) {mark}"));
     }
 
+    /// Cases of something that must not be; the first few are named.
+    pub(crate) fn none_of(&mut self, what: &str, cases: &[impl std::fmt::Debug]) {
+        const SHOWN_MAX: usize = 5;
+        self.at_most(what, cases.len() as u64, 0);
+        if let Some(shown) = cases
+            .get(..cases.len().min(SHOWN_MAX))
+            .filter(|shown| !shown.is_empty())
+        {
+            say(&format!("    such as {shown:?}"));
+        }
+    }
+
     /// Something that must hold.
     pub(crate) fn must(&mut self, what: &str, holds: bool) {
         self.violations += u32::from(!holds);
@@ -84,8 +96,12 @@ mod tests {
     fn one_violation_is_enough() {
         let mut verdict = Verdict::default();
         verdict.at_most("lost", 0, 0);
+        verdict.none_of("forgotten", &[0; 0]);
         assert!(verdict.is_good());
         verdict.must("all final", false);
+        assert!(!verdict.is_good());
+        let mut verdict = Verdict::default();
+        verdict.none_of("forgotten", &[7; 9]);
         assert!(!verdict.is_good());
     }
 }

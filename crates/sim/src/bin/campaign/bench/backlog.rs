@@ -18,7 +18,7 @@ use super::through::{expect, send};
 /// Codes a second while the backlog drains.
 const CODES_PER_S: f64 = 50.0;
 
-const MIB: f64 = 1024.0 * 1024.0;
+pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
 pub(super) async fn backlog(scene: &mut Scene, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
     let messages = size.backlog * 1_000;
@@ -112,7 +112,7 @@ pub(super) async fn backlog(scene: &mut Scene, size: Size, figures: &mut Figures
 }
 
 /// Does something, and sees how much memory the node has meanwhile.
-async fn watched<T>(
+pub(super) async fn watched<T>(
     scene: &Scene,
     most: &AtomicU64,
     doing: impl Future<Output = anyhow::Result<T>>,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::figures::Figures;
 use super::scene::Scene;
 use super::{BenchArgs, Size};
-use crate::carrier::Carrier;
+use crate::beside::Carrier;
 
 /// The store's own example: whole lives of messages, and single ones accepted from 64 callers.
 pub(super) fn store(args: &BenchArgs, size: Size, figures: &mut Figures) -> anyhow::Result<()> {

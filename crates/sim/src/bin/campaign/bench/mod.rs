@@ -6,6 +6,7 @@ mod conditions;
 mod figures;
 mod scene;
 mod through;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -96,7 +97,9 @@ async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<()> {
         ceilings::http(&scene, size, &mut figures).await?;
         through::batches(&mut scene, size, "", &mut figures).await?;
         through::singles(&mut scene, size, "", &mut figures).await?;
+        webhooks::beside(&mut scene, size, &mut figures).await?;
         backlog::backlog(&mut scene, size, &mut figures).await?;
+        webhooks::backlog(&mut scene, size, &mut figures).await?;
         scene.strike().await?;
     }
     if args.preload > 0 {

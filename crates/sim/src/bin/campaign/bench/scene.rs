@@ -4,17 +4,22 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use sim::sink::{self, SinkConfig};
 use sim::smsc::{CountBy, SmscConfig, Span};
 
 use super::BenchArgs;
-use crate::accounts::{CarrierEntry, Settings};
-use crate::carrier::{Carrier, free_address};
+use crate::accounts::{CarrierEntry, Settings, WebhookEntry};
+use crate::beside::{Carrier, Endpoint, free_address};
 use crate::folder::Folder;
 use crate::node::Node;
 use crate::say;
 
 const BINDS: u64 = 4;
 const WINDOW: u64 = 500;
+
+/// Accounts. The last one is told how its messages end.
+const ACCOUNTS: u32 = 3;
+pub(super) const TOLD_ACCOUNT: u32 = ACCOUNTS - 1;
 
 /// How long any one measurement may take.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -26,6 +31,8 @@ const KEPT_PREFIX: &str = "9999";
 pub(super) struct Scene {
     pub(super) node: Node,
     pub(super) carrier: Carrier,
+    /// Where events are told.
+    pub(super) endpoint: Endpoint,
     /// The place of the next number that has not been used.
     pub(super) next: u64,
 }
@@ -46,6 +53,17 @@ impl Scene {
         };
         config.behaviour.receipts.delay_ms = Span::fixed(10);
         let carrier = Carrier::start(config)?;
+        let endpoint = Endpoint::start(SinkConfig {
+            seed: 1,
+            count_by: sink::CountBy::Recipient,
+            ..SinkConfig::default()
+        })?;
+        let webhook = WebhookEntry {
+            account: TOLD_ACCOUNT,
+            url: endpoint.sink.url(),
+            events: &["ended"],
+            concurrency: 16,
+        };
         let entry = CarrierEntry {
             name: "north",
             address: carrier.address(),
@@ -55,8 +73,11 @@ impl Scene {
         let settings = Settings {
             api: free_address()?,
             metrics: free_address()?,
-            accounts: 2,
+            accounts: ACCOUNTS,
             carriers: vec![entry],
+            webhooks: vec![webhook],
+            // An endpoint that has come back is found at once.
+            notify: "trial_wait_s_max = 1",
             more: args.common.settings()?,
         };
         let folder = folder.path().join(name);
@@ -78,6 +99,7 @@ impl Scene {
         Ok(Self {
             node,
             carrier,
+            endpoint,
             next: 0,
         })
     }
@@ -96,9 +118,25 @@ impl Scene {
         wanted: u64,
         count: fn(&sim::smsc::Counts) -> u64,
     ) -> anyhow::Result<Duration> {
+        self.until_reached(what, wanted, || count(&self.carrier.smsc.counts()))
+            .await
+    }
+
+    /// The same for the events that the endpoint was told.
+    pub(super) async fn until_told(&self, wanted: u64) -> anyhow::Result<Duration> {
+        self.until_reached("events", wanted, || self.endpoint.sink.counts().events)
+            .await
+    }
+
+    async fn until_reached(
+        &self,
+        what: &str,
+        wanted: u64,
+        count: impl Fn() -> u64,
+    ) -> anyhow::Result<Duration> {
         let since = Instant::now();
         loop {
-            let reached = count(&self.carrier.smsc.counts());
+            let reached = count();
             if reached >= wanted {
                 return Ok(since.elapsed());
             }
@@ -114,6 +152,7 @@ impl Scene {
         if !self.node.stop().await? {
             bail!("the node did not stop in good order");
         }
-        self.carrier.stop().await
+        self.carrier.stop().await?;
+        self.endpoint.stop().await
     }
 }

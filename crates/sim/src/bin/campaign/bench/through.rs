@@ -10,22 +10,40 @@ use super::Size;
 use super::figures::Figures;
 use super::scene::Scene;
 
-/// Batches of 1000 recipients, as campaigns are sent.
-pub(super) async fn batches(
-    scene: &mut Scene,
-    size: Size,
-    when: &str,
-    figures: &mut Figures,
-) -> anyhow::Result<()> {
-    let messages = size.batches * 1_000;
+/// What sending batches came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) messages: u64,
+    accepting_s: f64,
+    /// From the first request to the last receipt.
+    whole_s: f64,
+    cpu_us: f64,
+    answer_p99_ms: f64,
+}
+
+impl Sent {
+    /// Messages a second, from the first request to the last receipt.
+    pub(super) fn per_s(&self) -> f64 {
+        self.messages as f64 / self.whole_s
+    }
+
+    /// Microseconds of the program's processor time for a message.
+    pub(super) fn cpu_us_each(&self) -> f64 {
+        self.cpu_us / self.messages as f64
+    }
+}
+
+/// Sends batches of 1000 recipients for an account and waits for the last receipt.
+pub(super) async fn send_batches(scene: &mut Scene, account: u32, batches: u64) -> anyhow::Result<Sent> {
+    let messages = batches * 1_000;
     let load = Load {
         recipients: 1_000,
         connections: 4,
-        requests_max: size.batches,
+        requests_max: batches,
         time_max: Duration::from_secs(600),
         first: scene.numbers(messages),
         name: format!("batches-{}", scene.next),
-        ..Load::new(scene.node.settings.demo(0), Dialect::EngageLab)
+        ..Load::new(scene.node.settings.demo(account), Dialect::EngageLab)
     };
     let before = scene.carrier.smsc.counts().receipts_acknowledged;
     let cpu_before = scene.node.cpu_s();
@@ -37,32 +55,47 @@ pub(super) async fn batches(
             counts.receipts_acknowledged
         })
         .await?;
-    let whole = began.elapsed().as_secs_f64();
-    let accepting = outcome.elapsed.as_secs_f64();
     let cpu_us = scene
         .node
         .cpu_s()
         .zip(cpu_before)
         .map_or(f64::NAN, |(after, before)| (after - before) * 1e6);
+    Ok(Sent {
+        messages,
+        accepting_s: outcome.elapsed.as_secs_f64(),
+        whole_s: began.elapsed().as_secs_f64(),
+        cpu_us,
+        answer_p99_ms: outcome.latency_us.quantile(0.99) as f64 / 1e3,
+    })
+}
+
+/// Batches of 1000 recipients, as campaigns are sent.
+pub(super) async fn batches(
+    scene: &mut Scene,
+    size: Size,
+    when: &str,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let sent = send_batches(scene, 0, size.batches).await?;
     figures.add(
         format!("batches of 1000: accepted{when}"),
         "recipients/s",
-        messages as f64 / accepting,
+        sent.messages as f64 / sent.accepting_s,
     );
     figures.add(
         format!("batches of 1000: first request to last receipt{when}"),
         "messages/s",
-        messages as f64 / whole,
+        sent.per_s(),
     );
     figures.add(
         format!("batches of 1000: the program's processor time{when}"),
         "us/message",
-        cpu_us / messages as f64,
+        sent.cpu_us_each(),
     );
     figures.add(
         format!("batches of 1000: answer p99{when}"),
         "ms",
-        outcome.latency_us.quantile(0.99) as f64 / 1e3,
+        sent.answer_p99_ms,
     );
     Ok(())
 }

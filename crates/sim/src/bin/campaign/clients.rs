@@ -1,0 +1,145 @@
+//! The clients of a campaign: several wires, classes and accounts at once.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use sim::load::{Dialect, Load, Outcome, Text};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::accounts::Settings;
+use crate::compare::Asked;
+
+/// Accounts that [`PARTS`] send for.
+pub(crate) const ACCOUNTS: u32 = 3;
+
+/// One kind of client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    dialect: Dialect,
+    text: Text,
+    recipients: u64,
+    connections: usize,
+    per_s: f64,
+    account: u32,
+}
+
+/// All kinds there are.
+pub(crate) const PARTS: [Part; 5] = [
+    Part {
+        dialect: Dialect::EngageLab,
+        text: Text::Code,
+        recipients: 1,
+        connections: 8,
+        per_s: 300.0,
+        account: 0,
+    },
+    Part {
+        dialect: Dialect::UspeedoRest,
+        text: Text::Notice,
+        recipients: 100,
+        connections: 2,
+        per_s: 8.0,
+        account: 1,
+    },
+    Part {
+        dialect: Dialect::SendCloud,
+        text: Text::Plain,
+        recipients: 20,
+        connections: 2,
+        per_s: 15.0,
+        account: 2,
+    },
+    Part {
+        dialect: Dialect::UspeedoAction,
+        text: Text::Code,
+        recipients: 1,
+        connections: 4,
+        per_s: 150.0,
+        account: 2,
+    },
+    Part {
+        dialect: Dialect::EngageLab,
+        text: Text::Plain,
+        recipients: 10,
+        connections: 2,
+        per_s: 20.0,
+        account: 1,
+    },
+];
+
+/// Recipients a second of all parts together.
+pub(crate) fn recipients_per_s() -> f64 {
+    PARTS.iter().map(|part| part.per_s * part.recipients as f64).sum()
+}
+
+/// One turn of all clients.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn<'a> {
+    /// Beginning of request ids.
+    pub(crate) name: &'a str,
+    /// Which one; each turn has numbers of its own.
+    pub(crate) number: u64,
+    /// Recipients that one part of a turn may have at most.
+    pub(crate) numbers_a_part: u64,
+    /// How much is sent, of what [`PARTS`] say.
+    pub(crate) share: f64,
+    pub(crate) time_max: Duration,
+    pub(crate) patience: Duration,
+    pub(crate) seed: u64,
+}
+
+/// Clients at work.
+pub(crate) type Clients = JoinSet<(u32, Dialect, Option<Outcome>)>;
+
+impl Turn<'_> {
+    /// Lets all clients begin; they end when `stop` is cancelled or the time is over, and each has its answers.
+    pub(crate) fn begin(&self, settings: &Settings, stop: &CancellationToken) -> Clients {
+        let mut clients = JoinSet::new();
+        for (at, part) in PARTS.iter().enumerate() {
+            let load = self.load(settings, at as u64, part);
+            let (account, dialect, stop) = (part.account, part.dialect, stop.clone());
+            clients.spawn(async move { (account, dialect, sim::load::run(load, stop).await) });
+        }
+        clients
+    }
+
+    fn load(&self, settings: &Settings, at: u64, part: &Part) -> Load {
+        let place = self.number * PARTS.len() as u64 + at;
+        Load {
+            text: part.text,
+            recipients: part.recipients,
+            connections: part.connections,
+            requests_max: self.numbers_a_part / part.recipients,
+            time_max: self.time_max,
+            per_s: Some(part.per_s * self.share),
+            first: place * self.numbers_a_part,
+            name: format!("{}-{place}", self.name),
+            repeat_share: 0.05,
+            seed: self.seed ^ place,
+            persistent: true,
+            remembers: true,
+            patience: self.patience,
+            ..Load::new(settings.demo(part.account), part.dialect)
+        }
+    }
+}
+
+/// Waits for all clients of a turn, and adds what they were told.
+pub(crate) async fn gather(
+    mut clients: Clients,
+    asked: &mut Vec<Asked>,
+    sum: &mut Outcome,
+) -> anyhow::Result<()> {
+    while let Some(client) = clients.join_next().await {
+        let (account, dialect, outcome) = client?;
+        let mut outcome = outcome.context("the catalog lacks a template")?;
+        asked.extend(outcome.told.drain(..).map(|told| Asked {
+            account,
+            dialect,
+            told,
+        }));
+        sum.add(outcome);
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! A send to a contact list of a million members, killed in the middle: each member gets exactly one message.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use sim::load::{Contacts, Counted, TaskState, fill_list, index_of, number};
+use sim::seed::{Question, Seed};
+use sim::smsc::{CountBy, SmscConfig, Span, Tally};
+
+use crate::accounts::{CarrierEntry, Settings};
+use crate::beside::{Carrier, free_address};
+use crate::folder::Folder;
+use crate::node::Node;
+use crate::report::{Verdict, grouped};
+use crate::rest::rest;
+use crate::{Common, say};
+
+/// Fills a contact list, sends to it, kills the program in the middle, and looks who got what.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TaskArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Members of the list, 2000000 at most: one status query counts so many messages
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=2_000_000))]
+    members: u64,
+    /// How often the program is killed while it sends
+    #[arg(long, default_value_t = 2)]
+    kills: u64,
+    /// Messages in flight a bind
+    #[arg(long, default_value_t = 200)]
+    window: u64,
+    /// Sessions
+    #[arg(long, default_value_t = 2)]
+    binds: u64,
+    /// Connections that fill the list
+    #[arg(long, default_value_t = 8)]
+    connections: usize,
+}
+
+const LIST: &str = "campaign";
+
+/// How long sending, and everything behind it, may take.
+const TIME_MAX: Duration = Duration::from_secs(3_600);
+
+/// How long everything may take to come to rest after the last message was accepted.
+const REST_MAX: Duration = Duration::from_secs(900);
+
+pub(crate) async fn run(args: TaskArgs) -> anyhow::Result<bool> {
+    let seed = args.common.seed();
+    say(&format!(
+        "task: {} members, {} kills, seed {seed}",
+        grouped(args.members as f64),
+        args.kills
+    ));
+    let mut folder = Folder::make(&args.common, "task")?;
+    let done = campaign(&args, Seed(seed), &folder).await;
+    if !matches!(done, Ok(true)) {
+        folder.keep();
+        say(&format!("to kill at the same places again: --seed {seed}"));
+    }
+    done
+}
+
+async fn campaign(args: &TaskArgs, seed: Seed, folder: &Folder) -> anyhow::Result<bool> {
+    let mut config = SmscConfig {
+        seed: seed.0.max(1),
+        count_by: CountBy::Destination,
+        kept_max: 0,
+        ..SmscConfig::default()
+    };
+    config.behaviour.answers.delay_ms = Span { min: 0, max: 10 };
+    config.behaviour.faults.cut_taken_share = 0.5;
+    let carrier = Carrier::start(config)?;
+    let settings = Settings {
+        api: free_address()?,
+        metrics: free_address()?,
+        accounts: 1,
+        carriers: vec![CarrierEntry {
+            name: "north",
+            address: carrier.address(),
+            binds: args.binds,
+            window_max: args.window,
+        }],
+        webhooks: Vec::new(),
+        notify: "",
+        more: args.common.settings()?,
+    };
+    let mut node = Node::set_up(&args.common.postrider, folder.path(), settings)?;
+    node.start().await?;
+    node.bound(args.binds).await?;
+
+    let demo = node.settings.demo(0);
+    let template = demo
+        .templates
+        .get("plain")
+        .context("the catalog lacks a template")?;
+    let mut contacts = Contacts::new(demo.clone());
+    contacts.make_list(LIST).await?;
+    let filling = fill_list(&demo, LIST, 0, args.members, args.connections)
+        .await
+        .context("filling the list")?;
+    let members_per_s = args.members as f64 / filling.as_secs_f64();
+    let mut verdict = Verdict::default();
+    verdict.figure(
+        "members put into the list",
+        format!("{}/s", grouped(members_per_s)),
+    );
+
+    let began = Instant::now();
+    let task = contacts.begin_task(LIST, template).await?;
+    kill_in_between(args, seed, &mut node, &carrier).await?;
+    // What was connected before a kill is gone.
+    let mut contacts = Contacts::new(demo);
+    let state = loop {
+        let standing = contacts.task(task.id).await?;
+        if matches!(standing.state, TaskState::Done | TaskState::Failed) {
+            break standing.state;
+        }
+        if began.elapsed() > TIME_MAX {
+            bail!("the task is {:?} after {TIME_MAX:?}", standing.state);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let accepting_s = began.elapsed().as_secs_f64();
+    let sent = rest(&node, &carrier.smsc, REST_MAX).await?;
+    let sending_s = (sent - began).as_secs_f64();
+    let counted = contacts.counted().await?;
+
+    let per_s = |seconds: f64| format!("{}/s", grouped(args.members as f64 / seconds));
+    verdict.figure("members accepted, kills included", per_s(accepting_s));
+    verdict.figure("members sent to, kills included", per_s(sending_s));
+    if let Some((now, most)) = node.resident() {
+        const MIB: u64 = 1024 * 1024;
+        verdict.figure(
+            "memory since the last start, now / at most",
+            format!("{} / {} MiB", now / MIB, most / MIB),
+        );
+    }
+    say("verdict");
+    verdict.must("the task is done", state == TaskState::Done);
+    verdict.must("it was for all members", task.members == args.members);
+    compare(args, &carrier, counted, &mut verdict);
+    verdict.must("stops in good order", node.stop().await?);
+    carrier.stop().await?;
+    Ok(verdict.is_good())
+}
+
+/// Kills the program whenever a share of the members, drawn before, has got something.
+async fn kill_in_between(
+    args: &TaskArgs,
+    seed: Seed,
+    node: &mut Node,
+    carrier: &Carrier,
+) -> anyhow::Result<()> {
+    for at in places(seed, args.members, args.kills) {
+        let since = Instant::now();
+        while carrier.smsc.counts().messages < at {
+            if since.elapsed() > TIME_MAX {
+                bail!("{at} messages were not at the carrier within {TIME_MAX:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        node.kill()?;
+        say(&format!(
+            "  killed with {} messages at the carrier",
+            grouped(carrier.smsc.counts().messages as f64)
+        ));
+        node.start().await?;
+    }
+    Ok(())
+}
+
+/// After how many messages the program is killed, in order.
+fn places(seed: Seed, members: u64, kills: u64) -> Vec<u64> {
+    let (first, last) = (members / 20, members - members / 10);
+    let mut places: Vec<u64> = (0..kills)
+        .map(|kill| seed.roll(Question::Driver, kill, 0).within(first, last))
+        .collect();
+    places.sort_unstable();
+    places
+}
+
+fn compare(args: &TaskArgs, carrier: &Carrier, counted: Counted, verdict: &mut Verdict) {
+    let TaskArgs {
+        members,
+        kills,
+        binds,
+        window,
+        ..
+    } = *args;
+    let counts = carrier.smsc.counts();
+    let tallies: HashMap<u64, Tally> = carrier.smsc.tallies().into_iter().collect();
+    let taken = |number: u64| tallies.get(&number).map_or(0, |tally| tally.taken);
+    let lost: Vec<u64> = (0..members)
+        .map(number)
+        .filter(|number| taken(*number) == 0)
+        .collect();
+    let strangers: Vec<u64> = tallies
+        .keys()
+        .copied()
+        .filter(|number| index_of(*number).is_none_or(|place| place >= members))
+        .collect();
+    verdict.none_of("members that got nothing", &lost);
+    verdict.none_of("messages to others", &strangers);
+    verdict.at_most(
+        "messages sent twice: one window a bind lost",
+        counts.duplicates,
+        (kills * binds + counts.cuts) * window,
+    );
+    for (what, count) in [
+        ("messages accepted beyond members, by status query", counted.found),
+        (
+            "messages accepted beyond members, by statistics",
+            counted.requested,
+        ),
+        (
+            "messages that ended beyond members, by statistics",
+            counted.delivered + counted.failed,
+        ),
+    ] {
+        verdict.at_most(what, count.abs_diff(members), 0);
+    }
+    verdict.at_most(
+        "receipts not acknowledged",
+        counts.receipts_waiting + counts.receipts_unsendable,
+        0,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_killed_in_the_middle_and_in_order() {
+        for seed in 0..100 {
+            let places = places(Seed(seed), 1_000, 2);
+            assert!(places.is_sorted() && places.iter().all(|place| (50..=900).contains(place)));
+        }
+        assert!(places(Seed(1), 1, 2).iter().all(|place| *place <= 1));
+    }
+}

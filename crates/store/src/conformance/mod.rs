@@ -14,6 +14,7 @@
 pub mod accepting;
 pub mod cataloguing;
 pub mod counting;
+pub mod delivering;
 pub mod expiring;
 pub mod given;
 pub mod listing;
@@ -145,12 +146,14 @@ macro_rules! conformance_tests {
                 events_are_read_in_portions,
                 a_replay_begins_at_a_time,
                 an_endpoint_begins_at_the_end,
-                what_a_worker_did_is_kept,
-                calls_put_aside_come_when_they_are_due,
                 old_events_go_when_they_were_told,
                 places_are_never_given_twice,
-                calls_given_up_on_are_forgotten_in_time,
                 a_listener_is_woken_with_the_accounts,
+            ],
+            delivering: [
+                what_a_worker_did_is_kept,
+                calls_put_aside_come_when_they_are_due,
+                calls_given_up_on_are_forgotten_in_time,
             ],
             counting: [
                 a_message_is_counted_where_it_is,

@@ -1,21 +1,21 @@
 //! Events: told once for each change, with the change or not at all, and told again from a place.
 
 use super::Side;
+use super::delivering::{calls, put_aside};
 use super::given::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, endpoint, events_after, happened,
     ids, listening, receipt, received, recorded, request, result, state, submitted, taken_as, waiting,
 };
 use crate::{
     AccountId, Answer, AttemptOutcome, CatalogChange, Endpoint, EndpointId, EndpointState, Event, EventKinds,
-    EventPlace, EventWhat, MessageId, NewRedelivery, Next, Pause, RecordDelivery, RecordResults, Redelivery,
-    RedeliveryFilter, Retried, Store, UnixMs,
+    EventPlace, EventWhat, MessageId, Next, RecordDelivery, RecordResults, RedeliveryFilter, Store, UnixMs,
 };
 use sms::state::{MessageState, ReceiptState};
 
 const OTHER: AccountId = AccountId(8);
 const START: EventPlace = EventPlace { row: 0, index: 0 };
 
-fn came_to(id: MessageId, state: MessageState, error: &str) -> EventWhat {
+pub(super) fn came_to(id: MessageId, state: MessageState, error: &str) -> EventWhat {
     EventWhat::Message {
         id,
         state,
@@ -23,11 +23,11 @@ fn came_to(id: MessageId, state: MessageState, error: &str) -> EventWhat {
     }
 }
 
-fn batch_of(first: MessageId, count: u32) -> EventWhat {
+pub(super) fn batch_of(first: MessageId, count: u32) -> EventWhat {
     EventWhat::Accepted { first, count }
 }
 
-async fn state_of(store: &dyn Store, id: u32) -> EndpointState {
+pub(super) async fn state_of(store: &dyn Store, id: u32) -> EndpointState {
     let states = store.endpoint_states().await.expect("states are read");
     states
         .into_iter()
@@ -35,7 +35,7 @@ async fn state_of(store: &dyn Store, id: u32) -> EndpointState {
         .expect("the endpoint is there")
 }
 
-async fn delivered(store: &dyn Store, id: u32, done: RecordDelivery) {
+pub(super) async fn delivered(store: &dyn Store, id: u32, done: RecordDelivery) {
     let done = RecordDelivery {
         endpoint: Some(EndpointId(id)),
         ..done
@@ -380,163 +380,7 @@ pub async fn an_endpoint_begins_at_the_end(side: &mut impl Side) {
     delivered(store, 9, RecordDelivery::default()).await;
 }
 
-fn call(at: UnixMs, n: i64) -> NewRedelivery {
-    NewRedelivery {
-        events: vec![
-            Event {
-                place: EventPlace { row: 3, index: 9 },
-                at: NOW,
-                what: came_to(MessageId(n), MessageState::Undelivered, "é"),
-            },
-            Event {
-                place: EventPlace { row: 7, index: 0 },
-                at: NOW - 1,
-                what: batch_of(MessageId(n + 1), 7),
-            },
-        ],
-        tries: 1,
-        due: at,
-        first_tried_at: NOW,
-        error: "refused".into(),
-    }
-}
-
-/// Puts calls aside by when they are due and a number that their events tell.
-async fn put_aside(store: &dyn Store, id: u32, calls: &[(UnixMs, i64)]) {
-    let put_aside = calls.iter().map(|&(due, n)| call(due, n)).collect();
-    let done = RecordDelivery {
-        put_aside,
-        ..RecordDelivery::default()
-    };
-    delivered(store, id, done).await;
-}
-
-async fn calls(store: &dyn Store, id: u32, filter: RedeliveryFilter) -> Vec<i64> {
-    let calls = store.redeliveries(EndpointId(id), filter, 0, 100).await;
-    calls
-        .expect("calls are read")
-        .iter()
-        .map(|call| call.no)
-        .collect()
-}
-
-/// What a worker has done is there after a crash: how far it is, whether it pauses, and since when it fails.
-pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
-    let store = side.store();
-    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
-    listening(store, endpoint(2, ACCOUNT, EventKinds::ALL)).await;
-    let told = EventPlace { row: 12, index: 3 };
-    let pause = Pause {
-        since: NOW,
-        until: Some(NOW + 60_000),
-        reason: "answered 410".into(),
-    };
-    let done = RecordDelivery {
-        told: Some(told),
-        put_aside: vec![call(NOW + 5, 1)],
-        pause: Some(Some(pause.clone())),
-        failing_since: Some(Some(NOW - 5)),
-        ..RecordDelivery::default()
-    };
-    delivered(store, 1, done).await;
-    side.crash().await;
-    let store = side.store();
-    let state = EndpointState {
-        endpoint: EndpointId(1),
-        told,
-        pause: Some(pause),
-        failing_since: Some(NOW - 5),
-        waiting: 1,
-        dead: 0,
-    };
-    assert_eq!(state_of(store, 1).await, state);
-    assert_eq!(state_of(store, 2).await.pause, None);
-
-    let back = EventPlace { row: 2, index: 0 };
-    let done = RecordDelivery {
-        told: Some(back),
-        pause: Some(None),
-        failing_since: Some(None),
-        ..RecordDelivery::default()
-    };
-    delivered(store, 1, done).await;
-    delivered(store, 1, RecordDelivery::default()).await;
-    let state = EndpointState {
-        told: back,
-        pause: None,
-        failing_since: None,
-        ..state
-    };
-    assert_eq!(state_of(store, 1).await, state);
-}
-
-/// Calls put aside come back the longest due first, whole, and are counted.
-pub async fn calls_put_aside_come_when_they_are_due(side: &mut impl Side) {
-    let store = side.store();
-    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
-    listening(store, endpoint(2, ACCOUNT, EventKinds::ALL)).await;
-    put_aside(store, 1, &[(NOW + 30, 10), (NOW + 10, 20)]).await;
-    put_aside(store, 2, &[(NOW, 30)]).await;
-    put_aside(store, 1, &[(NOW + 20, 40), (NOW + 10, 50), (i64::MAX, 60)]).await;
-    side.crash().await;
-    let store = side.store();
-    assert!(calls(store, 1, RedeliveryFilter::Due(NOW + 9)).await.is_empty());
-    assert_eq!(calls(store, 1, RedeliveryFilter::Due(NOW + 20)).await, [2, 4, 3]);
-    assert_eq!(
-        calls(store, 1, RedeliveryFilter::Due(i64::MAX)).await,
-        [2, 4, 3, 1]
-    );
-    assert_eq!(calls(store, 1, RedeliveryFilter::Waiting).await, [1, 2, 3, 4]);
-    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [5]);
-    assert_eq!(calls(store, 2, RedeliveryFilter::Waiting).await, [1]);
-    let read = store.redeliveries(EndpointId(1), RedeliveryFilter::Waiting, 1, 2);
-    let read = read.await.expect("calls are read");
-    let new = call(NOW + 10, 20);
-    let expected = Redelivery {
-        no: 2,
-        events: new.events,
-        tries: 1,
-        due: NOW + 10,
-        first_tried_at: NOW,
-        error: "refused".into(),
-    };
-    assert_eq!(read[0], expected);
-    assert_eq!(read.len(), 2);
-
-    let retried = |no, due| Retried {
-        no,
-        tries: 7,
-        due,
-        error: "timed out".into(),
-    };
-    let done = RecordDelivery {
-        settled: vec![2, 77],
-        retried: vec![
-            retried(3, NOW + 99),
-            retried(4, i64::MAX),
-            retried(5, NOW + 1),
-            retried(2, NOW),
-        ],
-        ..RecordDelivery::default()
-    };
-    delivered(store, 1, done).await;
-    assert_eq!(calls(store, 1, RedeliveryFilter::Due(NOW + 99)).await, [5, 1, 3]);
-    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [4]);
-    let state = state_of(store, 1).await;
-    assert_eq!((state.waiting, state.dead), (3, 1));
-    let dead = store.redeliveries(EndpointId(1), RedeliveryFilter::Dead, 0, 9);
-    let dead = dead.await.expect("calls are read").remove(0);
-    assert_eq!((dead.tries, &*dead.error), (7, "timed out"));
-
-    put_aside(store, 1, &[(NOW + 500, 1)]).await;
-    assert_eq!(
-        calls(store, 1, RedeliveryFilter::Waiting).await,
-        [1, 3, 5, 6],
-        "no number twice"
-    );
-}
-
-async fn expired(store: &dyn Store, before: UnixMs, dead_before: UnixMs) {
+pub(super) async fn expired(store: &dyn Store, before: UnixMs, dead_before: UnixMs) {
     while store
         .expire_events(before, dead_before)
         .await
@@ -602,36 +446,6 @@ pub async fn places_are_never_given_twice(side: &mut impl Side) {
     accepted_batch(store, NOW + 5, 0..1).await;
     let new = events_after(store, ACCOUNT, last, EventKinds::ALL).await;
     assert_eq!(new.len(), 1, "it is after what was told");
-}
-
-/// Calls that were given up on are forgotten in time; those that wait are not.
-pub async fn calls_given_up_on_are_forgotten_in_time(side: &mut impl Side) {
-    let store = side.store();
-    listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
-    put_aside(store, 1, &[(NOW + 10, 1), (NOW + 7_000, 2), (NOW + 10, 3)]).await;
-    let give_up = |no| Retried {
-        no,
-        tries: 9,
-        due: i64::MAX,
-        error: "gone".into(),
-    };
-    let done = RecordDelivery {
-        retried: vec![give_up(1), give_up(2)],
-        ..RecordDelivery::default()
-    };
-    delivered(store, 1, done).await;
-    expired(store, 0, NOW + 10).await;
-    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [1, 2]);
-    expired(store, 0, NOW + 5_000).await;
-    assert_eq!(
-        calls(store, 1, RedeliveryFilter::Dead).await,
-        [2],
-        "given up on later"
-    );
-    expired(store, 0, NOW + 90_000).await;
-    let state = state_of(store, 1).await;
-    assert_eq!((state.waiting, state.dead), (1, 0));
-    assert_eq!(calls(store, 1, RedeliveryFilter::Waiting).await, [3]);
 }
 
 /// Whoever listens is woken after each commit that logged something, with the accounts it is of.

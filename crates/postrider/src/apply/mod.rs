@@ -6,6 +6,7 @@ pub(crate) mod plan;
 pub(crate) mod secret;
 
 use crate::config::MasterKey;
+use crate::control;
 use crate::exit::Failure;
 use crate::forms::Forms;
 use crate::logging;
@@ -26,7 +27,7 @@ use store::sqlite::Mode;
 /// Makes the catalog fit a file: accounts, credentials, signatures, templates, carriers, routes, suppressions.
 ///
 /// Prints what changes first. A second run changes nothing. Works beside a running node, which takes the change over
-/// within a second. Secrets are sealed with the node's master key and never shown.
+/// at once. Secrets are sealed with the node's master key and never shown.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApplyArgs {
     /// The catalog, in TOML: see docs/catalog.md
@@ -93,6 +94,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
             out,
             "{changes} changes applied; the catalog is at version {version}"
         )?;
+        control::take_over(&config).await;
     }
     store.close().await.context("close the store")?;
     Ok(())

@@ -65,6 +65,8 @@ pub(super) async fn perform(
             resend_all(store, *endpoint, config.notify.waiting_events_max).await
         }
         Order::Test { endpoint } => test(config, store, *endpoint).await,
+        // The next start reads it.
+        Order::TakeOver => Ok(Answer::Done(1)),
         Order::Cancel { account, task } => {
             if store
                 .task(*account, *task)

@@ -60,6 +60,8 @@ pub(crate) enum Order {
         /// Which.
         endpoint: EndpointId,
     },
+    /// Take over the catalog that was changed beside the node, and tell what was logged with it.
+    TakeOver,
     /// Call a task off.
     Cancel {
         /// Whose.
@@ -101,6 +103,16 @@ pub(crate) async fn carry_out(config: &Config, order: &Order) -> Result<u64, Fai
             }
             Err(error) => return Err(anyhow!(error).context("open the store").into()),
         }
+    }
+}
+
+/// Has the node that serves the store, if one does, take a changed catalog over now rather than at its next look.
+pub(crate) async fn take_over(config: &Config) {
+    match socket::ask(&socket_path(&config.store.path), &Order::TakeOver).await {
+        Ok(None | Some(Answer::Done(_))) => {}
+        Ok(Some(Answer::Failed(error))) => tracing::warn!(%error, "the node has not taken the change over"),
+        // It looks by itself every second.
+        Err(error) => tracing::debug!(%error, "the node could not be told of the change"),
     }
 }
 

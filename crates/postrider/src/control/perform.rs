@@ -22,6 +22,13 @@ pub(super) async fn perform(engine: &Engine, order: &Order) -> Answer {
                 None => Answer::Failed("there is no such webhook".to_owned()),
             }
         }
+        Order::TakeOver => {
+            if let Err(error) = engine.reload_catalog().await {
+                return Answer::Failed(error.to_string());
+            }
+            // Events that were logged beside the node are told after its own next commit: this one.
+            answer(engine.store().probe().await.map(one))
+        }
         Order::Cancel { account, task } => match engine.cancel_task(*account, *task).await {
             Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
             Err(error) => Answer::Failed(error.to_string()),

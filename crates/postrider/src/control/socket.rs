@@ -191,6 +191,7 @@ mod tests {
             },
             Order::Resend { endpoint, call: None },
             Order::Test { endpoint },
+            Order::TakeOver,
             Order::Cancel {
                 account: AccountId(1),
                 task: 9,

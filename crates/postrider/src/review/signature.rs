@@ -2,6 +2,7 @@
 
 use super::judge::{Reviewed, Verdict, judge};
 use super::{JudgeArgs, ListArgs, ReasonArgs, ShowArgs, account_name, account_named, name};
+use crate::control;
 use crate::exit::Failure;
 use crate::logging;
 use crate::table::{Table, harmless};
@@ -17,7 +18,7 @@ use store::Store;
 
 /// Lists, shows and reviews the signatures that accounts made.
 ///
-/// Works beside a running node, which takes a review over within a second and tells it to the account's webhooks.
+/// Works beside a running node, which takes a review over at once and tells it to the account's webhooks.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SignatureArgs {
     #[command(subcommand)]
@@ -146,6 +147,7 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
 async fn review(args: &JudgeArgs, verdict: &Verdict, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
     let (catalog, judged) = judge::<Signature>(&*store, &args.numbers, verdict, SystemClock.now()).await?;
+    control::take_over(&args.look.place.config()?).await;
     store.close().await.context("close the store")?;
     if args.look.json {
         let signatures: Vec<Value> = judged.iter().map(|judged| told(&catalog, &judged.now)).collect();

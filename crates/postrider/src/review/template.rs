@@ -2,6 +2,7 @@
 
 use super::judge::{Verdict, judge};
 use super::{JudgeArgs, ListArgs, ReasonArgs, ShowArgs, account_name, account_named, name};
+use crate::control;
 use crate::exit::Failure;
 use crate::logging;
 use crate::table::{Table, harmless};
@@ -22,7 +23,7 @@ const VERSIONS_MAX: usize = 100;
 
 /// Lists, shows and reviews the templates that accounts made.
 ///
-/// Works beside a running node, which takes a review over within a second and tells it to the account's webhooks.
+/// Works beside a running node, which takes a review over at once and tells it to the account's webhooks.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TemplateArgs {
     #[command(subcommand)]
@@ -189,6 +190,7 @@ fn show_to_people(
 async fn review(args: &JudgeArgs, verdict: &Verdict, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
     let (catalog, judged) = judge::<Template>(&*store, &args.numbers, verdict, SystemClock.now()).await?;
+    control::take_over(&args.look.place.config()?).await;
     store.close().await.context("close the store")?;
     if args.look.json {
         let templates: Vec<Value> = judged.iter().map(|judged| told(&catalog, &judged.now)).collect();

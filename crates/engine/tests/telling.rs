@@ -650,7 +650,7 @@ async fn the_catalog_is_followed() {
         ..endpoint(1, &new.url(), Value::Null)
     };
     house.change(CatalogChange::PutEndpoint(moved.clone())).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    house.followed(1).await;
     house.send(3).await;
     until_delivered(&new, 3).await;
     assert_eq!(old.count("message.delivered"), 3);
@@ -665,7 +665,7 @@ async fn the_catalog_is_followed() {
         ..moved.clone()
     };
     house.change(CatalogChange::PutEndpoint(off)).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    house.followed(1).await;
     house.send(3).await;
     house.until_sent().await;
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -683,7 +683,7 @@ async fn the_catalog_is_followed() {
         )))
         .await;
     house.change(CatalogChange::RemoveEndpoint(ONE)).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    house.followed(1).await;
     let calls = new.calls();
     house.send(3).await;
     until_delivered(&second, 3).await;

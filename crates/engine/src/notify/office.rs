@@ -193,7 +193,8 @@ impl Notify {
         let errand = Errand::Change(endpoint, change, reply);
         let sent = self.errands.send(errand).await;
         match sent {
-            Ok(()) => done.await.unwrap_or(Err(StoreError::Closed.into())),
+            // Its worker ended with the order in hand.
+            Ok(()) => done.await.unwrap_or(Err(OperateError::Busy)),
             Err(_) => Err(StoreError::Closed.into()),
         }
     }
@@ -379,6 +380,7 @@ impl Staff {
     /// Has an operator's change made by who works for the endpoint; by oneself when nobody does.
     async fn pass(&mut self, endpoint: EndpointId, change: Change, reply: ChangeReply) {
         match self.workers.get(&endpoint) {
+            Some(hired) if hired.leaving => drop(reply.send(Err(OperateError::Busy))),
             Some(hired) => {
                 if let Err(refused) = hired.orders.try_send(Order::Change(change, reply))
                     && let Order::Change(_, reply) = refused.into_inner()

@@ -18,7 +18,7 @@ use engine::catalog::{
     CarrierSettings, EndpointEntry, Review, SandboxSettings, Template, Vault, endpoint_secret_name,
 };
 use engine::clock::Clock;
-use engine::notify::{Call, Format, Limits, Schedule, Stamp, Standard, Telling};
+use engine::notify::{Call, Format, Limits, OperateError, Schedule, Stamp, Standard, Telling};
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Grammar;
 use engine::{
@@ -239,6 +239,18 @@ impl House {
     pub(crate) async fn change(&self, change: CatalogChange) {
         self.store.change_catalog(vec![change]).await.unwrap();
         self.engine.reload_catalog().await.unwrap();
+    }
+
+    /// Waits until the catalog is followed. The office looks at it before each order and passes orders on in turn, so
+    /// that the second of two comes after whatever changed.
+    pub(crate) async fn followed(&self, endpoint: u32) {
+        for _ in 0..2 {
+            while let Err(OperateError::Busy | OperateError::Store(_)) =
+                self.engine.resume_endpoint(EndpointId(endpoint)).await
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
     }
 
     pub(crate) async fn state(&self, endpoint: u32) -> EndpointState {

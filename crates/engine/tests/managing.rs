@@ -1,5 +1,11 @@
 //! Templates and signatures as accounts make them, on a real store.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
 mod house;
 
 use engine::accept::Refusal;

@@ -1,5 +1,11 @@
 //! Sends to contact lists, over a real carrier session and a real store.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
 mod house;
 
 use engine::accept::{SignatureRef, TemplateRef};

@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "a test may stop at the first surprise"
 )]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use engine::accept::{
     Duplicates, Item, Missing, Once, Outcome, Overlong, Recipient, Reply, Rules, SignatureRef, Submission,

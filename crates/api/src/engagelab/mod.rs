@@ -74,6 +74,7 @@ pub fn routes() -> Router<Arc<Api>> {
         .route("/v1/messages", any(handlers::messages))
         .route("/v1/status", any(status))
         .route("/v1", any(handlers::unknown))
+        .route("/v1/", any(handlers::unknown))
         .route("/v1/{*rest}", any(handlers::unknown))
 }
 

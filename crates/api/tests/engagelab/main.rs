@@ -9,12 +9,22 @@
 #[path = "../house/mod.rs"]
 mod house;
 
+mod callback;
 mod clients;
 mod damaged;
+mod hook;
+mod labels;
+mod managing;
 mod messages;
+mod receiver;
 mod refusals;
 mod send;
+mod sign_configs;
+mod signs;
+mod statistics;
 mod status;
+mod template_configs;
+mod templates;
 
 use api::Limits;
 use axum::body::Body;
@@ -25,8 +35,8 @@ use engine::sms::state::MessageState;
 use engine::{MessageFilter, MessageId};
 use house::{
     ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,
-    House, KEY, NOTICE, PENDING, PLAIN, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED, USER_DAILY,
-    USER_GONE, USER_MUTE, USER_OFF, USER_OTHER, damage, ut_id,
+    House, KEY, NOTICE, PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, SIGNED, UNROUTED_PREFIX, USER,
+    USER_BROKE, USER_CAPPED, USER_DAILY, USER_GONE, USER_MUTE, USER_OFF, USER_OTHER, damage, ut_id,
 };
 use http::{Method, Request, StatusCode, header};
 use rand::rngs::StdRng;
@@ -93,8 +103,57 @@ fn told(answer: &Answer) -> (u16, u64) {
     );
     let body = answer.json();
     let code = body.get("code").map_or(0, |code| code.as_u64().unwrap());
-    assert_eq!(code != 0, body.get("message").is_some(), "{}", answer.body);
+    let complains = body.get("message").is_some_and(|message| message != "success");
+    assert_eq!(code != 0, complains, "{}", answer.body);
     (answer.status.as_u16(), code)
+}
+
+/// A request to one of the interfaces that manage, with a body or without one.
+fn managing(method: &str, uri: &str, user: &str, body: &Value) -> Request<Body> {
+    let body = match body {
+        Value::Null => Body::empty(),
+        body => Body::from(body.to_string()),
+    };
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .header(header::AUTHORIZATION, basic(user, KEY))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body)
+        .unwrap()
+}
+
+/// What such a request is answered when it goes well.
+async fn done(house: &House, method: &str, uri: &str, body: Value) -> Value {
+    let answer = house.ask(managing(method, uri, USER, &body)).await;
+    assert_eq!(told(&answer), (200, 0), "{method} {uri}: {}", answer.body);
+    answer.json()
+}
+
+/// HTTP status, code and text of a refusal.
+async fn refused(house: &House, method: &str, uri: &str, body: Value) -> (u16, u64, String) {
+    let answer = house.ask(managing(method, uri, USER, &body)).await;
+    let (status, code) = told(&answer);
+    let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+    (status, code, message)
+}
+
+/// The fields of an object, by name.
+fn names(object: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// `2022-11-14T14:27:48+0800`.
+fn is_moment(written: &Value) -> bool {
+    let shape: String = written
+        .as_str()
+        .unwrap()
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    shape == "0000-00-00T00:00:00+0000"
 }
 
 async fn status_until(house: &House, sms_id: &str, wanted: u64) -> Value {

@@ -42,6 +42,23 @@ async fn messages_are_planned_and_answered_as_the_vendor_does() {
 }
 
 #[tokio::test]
+async fn a_plans_name_is_kept_with_its_messages() {
+    let house = House::start().await;
+    let named = with(&plan(), "/plan_name", json!("spring"));
+    assert_eq!(told(&house.ask(messages(&named)).await), (200, 0));
+    let unnamed = with(&plan(), "/plan_name", json!("-"));
+    assert_eq!(told(&house.ask(messages(&unnamed)).await), (200, 0));
+    let kept: Vec<_> = all_messages(&house)
+        .await
+        .into_iter()
+        .map(|message| message.extra)
+        .collect();
+    assert_eq!(kept, [None, Some(r#"{"plan_name":"spring"}"#.into())]);
+    let long = with(&plan(), "/plan_name", json!("x".repeat(256)));
+    assert_eq!(told(&house.ask(messages(&long)).await), (400, 3002));
+}
+
+#[tokio::test]
 async fn a_schedule_puts_messages_off_and_names_a_task() {
     let house = House::start().await;
     let at = house.engine.now() / 1000 + 200;

@@ -215,6 +215,7 @@ async fn what_is_no_request_of_this_service_is_told_so_in_its_words() {
             (404, 30404),
         ),
         ("no path", method(Method::GET, "/v1"), (404, 30404)),
+        ("no path but a slash", method(Method::GET, "/v1/"), (404, 30404)),
         (
             "status without a day",
             method(Method::GET, "/v1/status"),

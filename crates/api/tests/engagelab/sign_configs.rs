@@ -1,0 +1,177 @@
+//! Signatures of generation C.
+
+use super::*;
+use engine::catalog::Review;
+
+const PATH: &str = "/v1/sign-configs";
+
+async fn one(house: &House, id: &str) -> Value {
+    done(house, "GET", &format!("{PATH}/{id}"), Value::Null).await
+}
+
+#[tokio::test]
+async fn a_signature_is_pending_until_it_is_approved_and_again_when_it_changes() {
+    let house = House::start().await;
+    let made = done(&house, "POST", PATH, json!({ "sign_name": "Acme" })).await;
+    assert_eq!(names(&made), ["sign_id"]);
+    let id = made["sign_id"].as_str().unwrap().to_owned();
+    let told = one(&house, &id).await;
+    for (name, expected) in [
+        ("sign_id", json!(id)),
+        ("sign_name", json!("Acme")),
+        ("status", json!(1)),
+        ("related_template_count", json!(0)),
+        ("audit_remark", json!("")),
+    ] {
+        assert_eq!(told[name], expected, "{name}");
+    }
+    let now = house.engine.now() / 1000;
+    for name in ["created_time", "updated_time"] {
+        assert!(
+            (now - 60..=now).contains(&told[name].as_i64().unwrap()),
+            "{name}: {told}"
+        );
+    }
+    assert_eq!(told.as_object().unwrap().len(), 7);
+
+    let path = format!("{PATH}/{id}");
+    let renamed = json!({ "sign_name": "Acme 2" });
+    assert_eq!(
+        refused(&house, "PUT", &path, renamed.clone()).await.2,
+        "can not update pending status sign"
+    );
+    let review = async |review, reason| {
+        let reviewed = house
+            .engine
+            .review_signature(ACCOUNT, id.parse().unwrap(), review, reason)
+            .await;
+        reviewed.unwrap();
+    };
+    review(Review::Approved, "").await;
+    assert_eq!(one(&house, &id).await["status"], 2);
+    assert_eq!(
+        done(&house, "PUT", &path, renamed).await,
+        json!({ "code": 0, "message": "success" })
+    );
+    let told = one(&house, &id).await;
+    assert_eq!(
+        (&told["sign_name"], &told["status"]),
+        (&json!("Acme 2"), &json!(1))
+    );
+    review(Review::Rejected, "no papers").await;
+    let told = one(&house, &id).await;
+    assert_eq!(
+        (&told["status"], &told["audit_remark"]),
+        (&json!(3), &json!("no papers"))
+    );
+    assert_eq!(
+        done(&house, "DELETE", &path, Value::Null).await,
+        json!({ "code": 0, "message": "success" })
+    );
+    assert_eq!(
+        refused(&house, "GET", &path, Value::Null).await.2,
+        "sign config not exist"
+    );
+}
+
+#[tokio::test]
+async fn signatures_are_listed_as_a_bare_array() {
+    let house = House::start().await;
+    let listed = done(&house, "GET", PATH, Value::Null).await;
+    let told: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                &one["sign_id"],
+                &one["sign_name"],
+                &one["status"],
+                &one["related_template_count"],
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("7"), &json!("Example"), &json!(2), &json!(1)),
+            (&json!("8"), &json!("Waiting"), &json!(1), &json!(1))
+        ]
+    );
+    assert_eq!(house.ask(get(PATH, USER_OTHER)).await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn what_is_refused_of_a_signature_says_why() {
+    let house = House::start().await;
+    let name = "invalid parameters: sign_name must be a string of 2 to 60 characters without 【, 】, [, ]";
+    for (method, path, body, message) in [
+        ("GET", "/v1/sign-configs/x", Value::Null, "invalid signId"),
+        (
+            "GET",
+            "/v1/sign-configs/999",
+            Value::Null,
+            "sign config not exist",
+        ),
+        (
+            "PUT",
+            "/v1/sign-configs/x",
+            json!({ "sign_name": "Acme" }),
+            "invalid signId",
+        ),
+        (
+            "PUT",
+            "/v1/sign-configs/999",
+            json!({ "sign_name": "Acme" }),
+            "sign config not exist",
+        ),
+        ("DELETE", "/v1/sign-configs/x", Value::Null, "invalid signId"),
+        (
+            "DELETE",
+            "/v1/sign-configs/999",
+            Value::Null,
+            "sign config not exist",
+        ),
+        ("POST", PATH, json!({}), name),
+        ("POST", PATH, json!({ "sign_name": "a" }), name),
+        ("POST", PATH, json!({ "sign_name": "x".repeat(61) }), name),
+        ("POST", PATH, json!({ "sign_name": "[Acme]" }), name),
+        (
+            "POST",
+            PATH,
+            json!({ "sign_name": SIGNATURE.1 }),
+            "sign_name already exist",
+        ),
+        (
+            "PUT",
+            "/v1/sign-configs/7",
+            json!({ "sign_name": SIGNATURE_PENDING.1 }),
+            "sign_name already exist",
+        ),
+        (
+            "PUT",
+            "/v1/sign-configs/8",
+            json!({ "sign_name": "Acme" }),
+            "can not update pending status sign",
+        ),
+        (
+            "DELETE",
+            "/v1/sign-configs/8",
+            Value::Null,
+            "can not update pending status sign",
+        ),
+        (
+            "DELETE",
+            "/v1/sign-configs/7",
+            Value::Null,
+            "there are templates using current sign, can not delete",
+        ),
+        ("POST", PATH, json!(7), "invalid parameters"),
+    ] {
+        assert_eq!(
+            refused(&house, method, path, body.clone()).await,
+            (400, 400, message.to_owned()),
+            "{method} {path} {body:.80}"
+        );
+    }
+}

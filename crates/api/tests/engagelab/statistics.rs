@@ -1,0 +1,160 @@
+//! Statistics of generation A.
+
+use super::*;
+
+async fn rows(house: &House, query: &str) -> Vec<Value> {
+    let day = today(house);
+    let uri = format!("/v1/stats_day?start_date={day}&end_date={day}&time_zone=0{query}");
+    let told = done(house, "GET", &uri, Value::Null).await;
+    let rows = told["result"].as_array().unwrap().clone();
+    assert_eq!(
+        (&told["count"], &told["total"]),
+        (&json!(rows.len()), &json!(rows.len()))
+    );
+    rows
+}
+
+/// Sends, and waits until the status query tells how each ended.
+async fn house_with_history() -> House {
+    let house = House::start().await;
+    let sends = [
+        (TO, CODE, 9, 2),
+        ("+12673800455", CODE, 9, 2),
+        ("+10000000003", CODE, 0, 3),
+        ("+10000000018", CODE, 0, 5),
+        (BLOCKED, CODE, 0, 4),
+        ("+12673800454", PLAIN, 0, 2),
+    ];
+    for (to, template, label, status) in sends {
+        let body = json!({ "to": [format!("+{}", to.trim_start_matches('+'))],
+            "body": { "template_id": template, "label_id": label, "vars": { "code": "8341" } } });
+        let answer = house.ask(send(&body)).await;
+        assert_eq!(told(&answer), (200, 0), "{}", answer.body);
+        let id = answer.json()["sms_ids"][0].as_str().unwrap().to_owned();
+        status_until(&house, &id, status).await;
+    }
+    // Of the other generation: not counted here.
+    assert_eq!(told(&house.ask(messages(&plan())).await), (200, 0));
+    house
+}
+
+#[tokio::test]
+async fn what_was_sent_is_counted_by_day_user_template_and_label() {
+    let house = house_with_history().await;
+    let rows = rows(&house, "").await;
+    let row = |template: i64, label: i64| {
+        let found = rows
+            .iter()
+            .find(|row| row["template_id"] == template && row["label_id"] == label);
+        found.unwrap_or_else(|| panic!("{rows:?}")).clone()
+    };
+    assert_eq!(rows.len(), 3);
+    let plain = row(CODE, 0);
+    assert_eq!(
+        names(&plain),
+        [
+            "billing_count",
+            "delivered",
+            "delivered_percent",
+            "label_id",
+            "msg_type",
+            "process_failed",
+            "process_failed_percent",
+            "send_date",
+            "send_failed",
+            "send_failed_percent",
+            "sent",
+            "sms_user",
+            "targets",
+            "template_id",
+            "wait_result",
+            "wait_result_percent"
+        ]
+    );
+    for (name, expected) in [
+        ("send_date", json!(today(&house))),
+        ("msg_type", json!(2)),
+        ("sms_user", json!(USER)),
+        ("targets", json!(3)),
+        ("sent", json!(2)),
+        ("process_failed", json!(1)),
+        ("delivered", json!(0)),
+        ("send_failed", json!(1)),
+        ("wait_result", json!(1)),
+        ("billing_count", json!(2)),
+    ] {
+        assert_eq!(plain[name], expected, "{name}");
+    }
+    for (name, expected) in [
+        ("process_failed_percent", 33.33),
+        ("send_failed_percent", 33.33),
+        ("wait_result_percent", 33.33),
+        ("delivered_percent", 0.0),
+    ] {
+        assert_eq!(plain[name].as_f64(), Some(expected), "{name}");
+    }
+    assert_eq!(row(CODE, 9)["delivered_percent"].as_f64(), Some(100.0));
+    assert_eq!(row(PLAIN, 0)["targets"], 1);
+}
+
+#[tokio::test]
+async fn statistics_are_narrowed_down_and_added_up() {
+    let house = house_with_history().await;
+    for (query, targets) in [
+        ("", 6),
+        ("&template_ids=1001", 5),
+        ("&template_ids=1001;1003", 6),
+        ("&template_ids=1002", 0),
+        ("&label_ids=9", 2),
+        ("&label_ids=0;9", 6),
+        (&format!("&sms_users={USER}"), 6),
+        (&format!("&sms_users=nobody;{USER}"), 6),
+        ("&sms_users=nobody", 0),
+        ("&msg_type=2", 6),
+        ("&msg_type=1", 0),
+    ] {
+        let sum: u64 = rows(&house, query)
+            .await
+            .iter()
+            .map(|row| row["targets"].as_u64().unwrap())
+            .sum();
+        assert_eq!(sum, targets, "{query}");
+    }
+    for aggregate in ["&aggregate_by=1", "&aggregate=1"] {
+        let added = rows(&house, aggregate).await;
+        assert_eq!(added.len(), 1, "{added:?}");
+        assert_eq!(
+            (&added[0]["targets"], &added[0]["msg_type"]),
+            (&json!(6), &json!(2))
+        );
+        assert!(added[0].get("sms_user").is_none() && added[0].get("template_id").is_none());
+    }
+    // The page's own example names another path.
+    let day = today(&house);
+    let query = format!("start_date={day}&end_date={day}&time_zone=0");
+    let one = done(&house, "GET", &format!("/v1/stats_day?{query}"), Value::Null).await;
+    let other = done(&house, "GET", &format!("/v1/data/stats_day?{query}"), Value::Null).await;
+    assert_eq!(one, other);
+    let others = house
+        .ask(get(&format!("/v1/stats_day?{query}"), USER_OTHER))
+        .await
+        .json();
+    assert_eq!(others, json!({ "result": [], "total": 0, "count": 0 }));
+}
+
+#[tokio::test]
+async fn what_statistics_are_refused_for_is_told() {
+    let house = House::start().await;
+    for (query, code) in [
+        ("", 30400),
+        ("start_date=2026-11-01", 30400),
+        ("start_date=2026-08-24&end_date=2026-11-22", 30400),
+        ("start_date=2026-11-02&end_date=2026-11-01", 30400),
+        ("start_date=2026-11-01&end_date=2026-11-01&label_ids=x", 34020),
+        ("start_date=2026-11-01&end_date=2026-11-01&aggregate_by=2", 30400),
+    ] {
+        let (status, told, message) =
+            refused(&house, "GET", &format!("/v1/stats_day?{query}"), Value::Null).await;
+        assert_eq!((status, told), (400, code), "{query}: {message}");
+    }
+}

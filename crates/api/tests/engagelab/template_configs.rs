@@ -1,0 +1,266 @@
+//! Templates of generation C.
+
+use super::*;
+use engine::catalog::Review;
+
+const PATH: &str = "/v1/template-configs";
+
+fn template() -> Value {
+    json!({ "template_name": "Order Notification", "template_type": "utility", "country_codes": "CN,US",
+        "template_content": "Your order {order_no} has been shipped",
+        "add_signature": true, "sign_id": SIGNATURE.0.to_string(), "sign_position": 2 })
+}
+
+async fn added(house: &House, body: Value) -> String {
+    let made = done(house, "POST", PATH, body).await;
+    assert_eq!(names(&made), ["template_id"]);
+    made["template_id"].as_str().unwrap().to_owned()
+}
+
+async fn one(house: &House, id: &str) -> Value {
+    done(house, "GET", &format!("{PATH}/{id}"), Value::Null).await
+}
+
+async fn approve(house: &House, id: &str) {
+    let reviewed = house
+        .engine
+        .review_template(ACCOUNT, id.parse().unwrap(), Review::Approved, "")
+        .await;
+    reviewed.unwrap();
+}
+
+#[tokio::test]
+async fn a_template_is_pending_until_it_is_approved_and_again_when_it_changes() {
+    let house = House::start().await;
+    let id = added(&house, template()).await;
+    let made = one(&house, &id).await;
+    for (name, expected) in [
+        ("template_id", json!(id)),
+        ("template_name", json!("Order Notification")),
+        ("template_type", json!("utility")),
+        (
+            "template_content",
+            json!("Your order {order_no} has been shipped"),
+        ),
+        ("country_codes", json!("CN,US")),
+        ("status", json!(1)),
+        ("sign_id", json!("7")),
+        ("sign_name", json!("Example")),
+        ("sign_position", json!(2)),
+        ("sign_status", json!(2)),
+        ("audit_remark", json!("")),
+    ] {
+        assert_eq!(made[name], expected, "{name}");
+    }
+    let now = house.engine.now() / 1000;
+    for name in ["created_time", "updated_time"] {
+        assert!(
+            (now - 60..=now).contains(&made[name].as_i64().unwrap()),
+            "{name}: {made}"
+        );
+    }
+    assert_eq!(made.as_object().unwrap().len(), 13);
+
+    let message = json!({ "to": [TO], "template": { "id": id, "params": { "order_no": "17" } } });
+    assert_eq!(told(&house.ask(messages(&message)).await), (400, 3003), "pending");
+    approve(&house, &id).await;
+    assert_eq!(one(&house, &id).await["status"], 2);
+    assert_eq!(told(&house.ask(messages(&message)).await), (200, 0));
+    assert_eq!(
+        house.received(TO).await.text,
+        "Your order 17 has been shipped[Example]"
+    );
+
+    let path = format!("{PATH}/{id}");
+    let mut changed = template();
+    changed["template_type"] = json!("otp");
+    changed["template_content"] = json!("Order {order_no} is on its way");
+    changed["country_codes"] = json!("GB");
+    changed["add_signature"] = json!(false);
+    // Until the message above is counted as sent, its plan runs.
+    let answer = house
+        .ask_until(
+            || managing("PUT", &path, USER, &changed),
+            |answer| answer.status == StatusCode::OK,
+        )
+        .await;
+    assert_eq!(answer.json(), json!({ "code": 0, "message": "success" }));
+    let told = one(&house, &id).await;
+    for (name, expected) in [
+        ("template_type", json!("authentication")),
+        ("template_content", json!("Order {order_no} is on its way")),
+        ("country_codes", json!("GB")),
+        ("status", json!(1)),
+        ("sign_position", json!(0)),
+        ("sign_id", Value::Null),
+    ] {
+        assert_eq!(told[name], expected, "{name}: {told}");
+    }
+    house
+        .engine
+        .review_template(ACCOUNT, id.parse().unwrap(), Review::Rejected, "no brand")
+        .await
+        .unwrap();
+    let told = one(&house, &id).await;
+    assert_eq!(
+        (&told["status"], &told["audit_remark"]),
+        (&json!(3), &json!("no brand"))
+    );
+    assert_eq!(
+        done(&house, "DELETE", &path, Value::Null).await,
+        json!({ "code": 0, "message": "success" })
+    );
+    assert_eq!(
+        refused(&house, "GET", &path, Value::Null).await,
+        (400, 400, "template config not exist".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn templates_are_listed_as_a_bare_array() {
+    let house = House::start().await;
+    let id = added(&house, template()).await;
+    let listed = done(&house, "GET", PATH, Value::Null).await;
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 9);
+    assert_eq!(*listed.last().unwrap(), one(&house, &id).await);
+    let by_other_id = one(&house, &ut_id(CODE)).await;
+    assert_eq!(by_other_id, one(&house, &CODE.to_string()).await);
+    assert_eq!(
+        (&by_other_id["template_type"], &by_other_id["country_codes"]),
+        (&json!("authentication"), &json!(""))
+    );
+    let other = house.ask(get(PATH, USER_BROKE)).await.json();
+    assert_eq!(other[0]["template_id"], BROKE_PLAIN.to_string());
+}
+
+#[tokio::test]
+async fn what_is_refused_of_a_template_says_why() {
+    let house = House::start().await;
+    let pending = added(&house, template()).await;
+    let pending = format!("{PATH}/{pending}");
+    let plain = format!("{PATH}/{PLAIN}");
+    let foreign = format!("{PATH}/{FOREIGN}");
+    let changed = |name: &str, value: Value| with(&template(), &format!("/{name}"), value);
+    let other_sign = changed("sign_id", json!(SIGNATURE_PENDING.0));
+    for (method, path, body, message) in [
+        ("GET", "/v1/template-configs/x", Value::Null, "invalid templateId"),
+        (
+            "GET",
+            "/v1/template-configs/999999",
+            Value::Null,
+            "template config not exist",
+        ),
+        (
+            "GET",
+            "/v1/template-configs/UTA000000NOSUCH",
+            Value::Null,
+            "template config not exist",
+        ),
+        ("GET", &foreign, Value::Null, "template config not exist"),
+        ("PUT", "/v1/template-configs/x", template(), "invalid templateId"),
+        (
+            "PUT",
+            "/v1/template-configs/999999",
+            template(),
+            "template config not exist",
+        ),
+        (
+            "DELETE",
+            "/v1/template-configs/x",
+            Value::Null,
+            "invalid templateId",
+        ),
+        (
+            "DELETE",
+            "/v1/template-configs/999999",
+            Value::Null,
+            "template config not exist",
+        ),
+        (
+            "PUT",
+            &pending,
+            template(),
+            "can not update pending status template",
+        ),
+        (
+            "DELETE",
+            &pending,
+            Value::Null,
+            "can not update pending status template",
+        ),
+        (
+            "POST",
+            PATH,
+            other_sign.clone(),
+            "sign status is not approved, can not use",
+        ),
+        (
+            "PUT",
+            &plain,
+            other_sign,
+            "sign status is not approved, can not use",
+        ),
+        (
+            "POST",
+            PATH,
+            changed("sign_id", json!("999")),
+            "sign config not exist",
+        ),
+        ("POST", PATH, changed("sign_id", json!("x")), "invalid signId"),
+        (
+            "POST",
+            PATH,
+            changed("template_content", json!("a test")),
+            "invalid parameters: template_content cannot contain test",
+        ),
+        (
+            "PUT",
+            &plain,
+            changed("template_type", json!("notice")),
+            "invalid parameters: template_type must be authentication, utility or marketing",
+        ),
+        ("PUT", &plain, json!([]), "invalid parameters"),
+    ] {
+        assert_eq!(
+            refused(&house, method, path, body.clone()).await,
+            (400, 400, message.to_owned()),
+            "{method} {path} {body:.80}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_template_of_a_plan_that_waits_is_not_touched() {
+    let house = House::start().await;
+    let id = added(&house, template()).await;
+    approve(&house, &id).await;
+    let at = house.engine.now() / 1000 + 3600;
+    let scheduled = json!({ "to": [TO], "template": { "id": id }, "schedule_time": at });
+    assert_eq!(told(&house.ask(messages(&scheduled)).await), (200, 0));
+    let path = format!("{PATH}/{id}");
+    let expected = "there are pending or running plans using current template, can not update";
+    for (method, body) in [("PUT", template()), ("DELETE", Value::Null)] {
+        assert_eq!(
+            refused(&house, method, &path, body).await,
+            (400, 400, expected.to_owned()),
+            "{method}"
+        );
+    }
+    let signature = "there are pending or running plans using current sign, can not update";
+    for (method, body) in [("PUT", json!({ "sign_name": "Acme" })), ("DELETE", Value::Null)] {
+        assert_eq!(
+            refused(&house, method, "/v1/sign-configs/7", body).await,
+            (400, 400, signature.to_owned()),
+            "{method}"
+        );
+    }
+    // The other generation has no plans, and no such rule.
+    done(
+        &house,
+        "PUT",
+        &format!("/v1/templates/{id}"),
+        json!({ "template_name": "n" }),
+    )
+    .await;
+}

@@ -98,6 +98,11 @@ impl Lines {
         lines
     }
 
+    /// Everything so far.
+    pub(crate) fn so_far(&self) -> String {
+        self.0.0.lock().unwrap().clone()
+    }
+
     /// Waits until `part` was printed and returns everything so far.
     pub(crate) fn wait_for(&self, part: &str) -> String {
         let (text, news) = &*self.0;

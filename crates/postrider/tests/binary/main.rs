@@ -9,6 +9,7 @@
 mod apply;
 mod dev;
 mod house;
+mod inbound;
 mod receiver;
 mod review;
 mod serve;

@@ -1,0 +1,86 @@
+//! What people write back: over SMPP in, to their account's webhook out.
+
+use crate::house::{Dev, curl, eventually, folder, said};
+use crate::receiver::Receiver;
+use serde_json::Value;
+use sim::smsc::{Inbound, Order, Smsc, SmscConfig, SmscHandle};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// A carrier that runs for as long as the test does.
+struct Carrier {
+    smsc: SmscHandle,
+    _runtime: Runtime,
+}
+
+impl Carrier {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let smsc = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            Smsc::start(SmscConfig::default(), listener).unwrap()
+        });
+        Self {
+            smsc,
+            _runtime: runtime,
+        }
+    }
+
+    /// Somebody writes to the gateway.
+    fn bring(&self, from: &str, to: &str, text: &str) {
+        let written = Inbound {
+            system_id: "postrider".to_owned(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            text: text.to_owned(),
+        };
+        self.smsc.control(Order::Inbound(written)).unwrap();
+    }
+}
+
+/// Sends British messages over this carrier.
+fn with_carrier(dev: &Dev, carrier: &Carrier) {
+    let port = carrier.smsc.local_addr().port();
+    let text = format!(
+        "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nhost = \"127.0.0.1\"\nport = {port}\nsystem_id = \"postrider\"\n\
+         password = \"secret\"\n[[route]]\nprefixes = [\"44\"]\ncarriers = [\"north\"]\n"
+    );
+    let file = dev.data.join("carrier.toml");
+    std::fs::write(&file, text).unwrap();
+    let applied = dev.tool(&["apply", file.to_str().unwrap()]);
+    assert!(applied.status.success(), "{}", said(&applied));
+    let metrics = format!("{}/metrics", dev.metrics());
+    eventually("the session", || {
+        curl(&[&metrics])
+            .contains("postrider_binds{carrier=\"2\"} 1")
+            .then_some(())
+    });
+}
+
+#[test]
+fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
+    let (folder, receiver, carrier) = (folder(), Receiver::start(), Carrier::start());
+    let dev = Dev::start_with(folder.path(), &["--webhook", &receiver.url]);
+    with_carrier(&dev, &carrier);
+    dev.send_for_session("+447700900150");
+    receiver.wait_for("delivery", 1, |call| call.kind() == "message.delivered");
+
+    let long = "A long answer. ".repeat(20);
+    carrier.bring("447700900150", "10690", &long);
+    let told = receiver.wait_for("the answer", 1, |call| call.kind() == "message.received");
+    let data = &told[0].json()["data"];
+    assert_eq!(data["text"], Value::from(long), "its parts are put together");
+    assert_eq!(
+        (&data["from"], &data["to"]),
+        (&"447700900150".into(), &"10690".into())
+    );
+    told[0].assert_signed_with(&dev.text("/webhook/secret"));
+
+    carrier.bring("447700900150", "10690", "stop");
+    receiver.wait_for("the word", 2, |call| call.kind() == "message.received");
+    // This API refuses who has unsubscribed.
+    assert_eq!(dev.send("+447700900150")["RetCode"], 215392);
+    assert_eq!(dev.send("+447700900151")["RetCode"], 0);
+    // Who wrote stays out of the log.
+    assert!(!dev.running.err.so_far().contains("447700900150"));
+}

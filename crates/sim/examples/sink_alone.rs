@@ -11,14 +11,13 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use sim::load::Wire;
+use sim::load::{CallLoad, call};
 use sim::sink::{Counts, Sink, SinkConfig, SinkHandle};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 /// An endpoint to be told events.
 #[derive(Parser)]
@@ -40,7 +39,7 @@ struct Arguments {
     measure: Option<u64>,
     /// Connections that call it
     #[arg(long, default_value_t = 8)]
-    connections: u64,
+    connections: usize,
 }
 
 #[tokio::main]
@@ -64,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
     let sink = Sink::start(config, listener)?;
     say(&format!("{}, seed {}", sink.url(), sink.seed()))?;
     if let Some(calls) = arguments.measure {
-        measure(&sink, calls, arguments.connections.max(1)).await?;
+        measure(&sink, calls, arguments.connections).await?;
     } else {
         tokio::select! {
             ended = tokio::signal::ctrl_c() => ended?,
@@ -111,34 +110,15 @@ fn line(before: &Counts, now: &Counts) -> String {
     more.collect::<Vec<_>>().join(" | ")
 }
 
-async fn measure(sink: &SinkHandle, calls: u64, connections: u64) -> anyhow::Result<()> {
-    let url = sink.url();
-    let began = Instant::now();
-    let mut callers = JoinSet::new();
-    for caller in 0..connections {
-        let url = url.clone();
-        callers.spawn(async move {
-            let mut wire = Wire::connect(&url, Duration::from_secs(30)).await?;
-            for number in (caller..calls).step_by(usize::try_from(connections)?) {
-                let to = sim::load::number(number);
-                let body = format!(
-                    r#"{{"type":"message.delivered","timestamp":"2026-11-24T00:00:00.000Z","data":{{"id":"1_1_1_1_abcdef$+{to}","to":"+{to}","state":"delivered"}}}}"#
-                );
-                let request = format!(
-                    "POST /events HTTP/1.1\r\nHost: sink\r\nwebhook-id: evt_{number}\r\nContent-Length: {}\r\n\r\n{body}",
-                    body.len()
-                );
-                wire.exchange(request.as_bytes()).await?;
-            }
-            anyhow::Ok(())
-        });
-    }
-    while let Some(done) = callers.join_next().await {
-        done??;
-    }
-    let seconds = began.elapsed().as_secs_f64();
+async fn measure(sink: &SinkHandle, calls: u64, connections: usize) -> anyhow::Result<()> {
+    let load = CallLoad {
+        url: sink.url(),
+        calls,
+        connections,
+    };
+    let elapsed = call(load).await?;
     say(&format!(
         "{calls} calls over {connections} connections: {:.0}/s, caller and sink together",
-        calls as f64 / seconds
+        calls as f64 / elapsed.as_secs_f64()
     ))
 }

@@ -4,6 +4,7 @@
 //! country code that nobody has ([`number`]), and none is used twice, so that what was told can be compared with what
 //! a carrier got.
 
+mod call;
 mod contacts;
 mod demo;
 mod dialect;
@@ -13,6 +14,7 @@ mod submit;
 mod told;
 mod wire;
 
+pub use call::{CallLoad, call};
 pub use contacts::{Contacts, Counted, Task, TaskState, fill_list};
 pub use demo::{Demo, DemoError, EngageLab, SendCloud, Template, Uspeedo};
 pub use dialect::{Answer, Dialect, Text};

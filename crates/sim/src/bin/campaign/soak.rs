@@ -35,7 +35,7 @@ pub(crate) struct SoakArgs {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
     /// How much of the load of a crash campaign is sent, 1.0 at most; all of it is 1750 recipients a second
-    #[arg(long, default_value_t = 0.1, value_parser = share)]
+    #[arg(long, default_value_t = 0.2, value_parser = share)]
     share: f64,
     /// Resident memory of the program at most, in MiB
     #[arg(long, default_value_t = 512)]

@@ -4,14 +4,15 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use sim::load::{SubmitLoad, Wire, submit};
+use sim::load::{CallLoad, SubmitLoad, Wire, call, submit};
+use sim::sink::SinkConfig;
 use sim::smsc::{CountBy, SmscConfig, Span};
 use tokio::task::JoinSet;
 
 use super::figures::Figures;
 use super::scene::Scene;
 use super::{BenchArgs, Size};
-use crate::beside::Carrier;
+use crate::beside::{Carrier, Endpoint};
 
 /// The store's own example: whole lives of messages, and single ones accepted from 64 callers.
 pub(super) fn store(args: &BenchArgs, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
@@ -92,6 +93,25 @@ pub(super) async fn smpp(size: Size, figures: &mut Figures) -> anyhow::Result<()
         );
     }
     carrier.stop().await
+}
+
+/// Callers against the webhook sink.
+pub(super) async fn sink(size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+    const CONNECTIONS: usize = 16;
+    let endpoint = Endpoint::start(SinkConfig::default())?;
+    let calls = size.alone / 2;
+    let load = CallLoad {
+        url: endpoint.sink.url(),
+        calls,
+        connections: CONNECTIONS,
+    };
+    let elapsed = call(load).await?;
+    figures.add(
+        format!("ceiling: webhook sink, {CONNECTIONS} connections"),
+        "events/s",
+        calls as f64 / elapsed.as_secs_f64(),
+    );
+    endpoint.stop().await
 }
 
 /// The node's HTTP side with a request that needs no store, over 64 connections.

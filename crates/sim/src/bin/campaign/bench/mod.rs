@@ -93,6 +93,7 @@ async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<()> {
         say(&format!("run {} of {runs}", run + 1));
         ceilings::store(args, size, &mut figures)?;
         ceilings::smpp(size, &mut figures).await?;
+        ceilings::sink(size, &mut figures).await?;
         let mut scene = Scene::set_up(args, folder, &format!("run-{run}"), 0).await?;
         ceilings::http(&scene, size, &mut figures).await?;
         through::batches(&mut scene, size, "", &mut figures).await?;

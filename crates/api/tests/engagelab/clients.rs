@@ -1,6 +1,15 @@
-//! The requests of known callers (contract/engagelab.md section 8).
+//! The requests of known callers (contract/engagelab.md section 8), and the vendor's own verifier of callbacks.
 
 use super::*;
+use api::serve::{ServeLimits, ServeMetrics, serve};
+use engine::catalog::CatalogChange;
+use receiver::{SECRET, endpoint, house_that_tells};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// The callers of generation A that contract/engagelab.md section 8 tells of; none is a packaged SDK.
 #[tokio::test]
@@ -47,4 +56,188 @@ async fn the_requests_of_known_callers_are_taken_octet_for_octet() {
             ((200, 0), &json!(1))
         );
     }
+}
+
+/// What the vendor's own Python client of generation C (`sms_client.py`) sends, and what it reads of the answers.
+#[tokio::test]
+async fn the_requests_of_the_vendors_client_are_taken() {
+    let house = House::start().await;
+    let json_body = |method: &str, path: &str, body: &'static str| {
+        let mut request = managing(method, path, USER, &Value::Null);
+        *request.body_mut() = Body::from(body);
+        request
+    };
+    let made = house
+        .ask(json_body(
+            "POST",
+            "/v1/template-configs",
+            r#"{"template_name": "Welcome SMS", "template_type": "utility", "template_content": "Hi {name}, welcome to our platform!", "country_codes": "US,GB", "add_signature": false}"#,
+        ))
+        .await;
+    let id = made.json()["template_id"].as_str().unwrap().to_owned();
+    let listed = house
+        .ask(json_body("GET", "/v1/template-configs", ""))
+        .await
+        .json();
+    let last = listed.as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["template_id"], &last["status"]), (&json!(id), &json!(1)));
+    house
+        .engine
+        .review_template(
+            ACCOUNT,
+            id.parse().unwrap(),
+            engine::catalog::Review::Approved,
+            "",
+        )
+        .await
+        .unwrap();
+    let body = format!(
+        r#"{{"to": ["+8618701235678"], "template": {{"id": "{id}", "params": {{"name": "Lucy"}}}}, "plan_name": "spring"}}"#
+    );
+    let sent = house.ask(post("/v1/messages", USER, body)).await.json();
+    // The client takes a code that is not 0 for a failure, whatever the status.
+    assert!(sent.get("code").is_none() && sent["plan_id"].is_string() && sent["message_id"].is_string());
+    assert_eq!(
+        house.received("+8618701235678").await.text,
+        "Hi Lucy, welcome to our platform!"
+    );
+    let signed = house
+        .ask(json_body(
+            "POST",
+            "/v1/sign-configs",
+            r#"{"sign_name": "MyCompany"}"#,
+        ))
+        .await
+        .json();
+    let path = format!("/v1/sign-configs/{}", signed["sign_id"].as_str().unwrap());
+    let refused = house
+        .ask(json_body("PUT", &path, r#"{"sign_name": "MyCompany 2"}"#))
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()),
+        (
+            400,
+            json!({ "code": 400, "message": "can not update pending status sign" })
+        )
+    );
+}
+
+/// The Python that has `tests/clients/requirements.txt` installed, where there is one.
+fn python() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = std::env::var_os("POSTRIDER_CLIENTS_PYTHON")
+        .map_or_else(|| root.join("target/clients/bin/python"), PathBuf::from);
+    python.exists().then_some(python)
+}
+
+/// The script with the vendor's verifier, ended with its owner.
+struct Client {
+    process: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Client {
+    fn start(python: &Path, demo: &Path) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/engagelab_callback.py");
+        let mut process = Command::new(python)
+            .args([&*script, demo])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(process.stdout.take().unwrap());
+        Self { process, says }
+    }
+
+    /// The next line it prints; nothing at its end.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Lets it go on.
+    fn go_on(&mut self) {
+        self.process.stdin.take().unwrap().write_all(b"told\n").unwrap();
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Does what waits for another process where waiting holds nobody up.
+async fn blocking<T: Send + 'static>(
+    mut client: Client,
+    wait: impl FnOnce(&mut Client) -> T + Send + 'static,
+) -> (Client, T) {
+    let waited = tokio::task::spawn_blocking(move || {
+        let came = wait(&mut client);
+        (client, came)
+    });
+    waited.await.unwrap()
+}
+
+/// `engagelab-otp`'s verifier as the receiver, over real connections both ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engagelab_otp_takes_the_callback() {
+    let Some(python) = python() else {
+        println!(
+            "passed over: the clients are not installed (pip install -r crates/api/tests/clients/requirements.txt)"
+        );
+        return;
+    };
+    let settings = json!({ "username": "demo" });
+    let nowhere = endpoint("engagelab_callback", "http://127.0.0.1:9/", settings);
+    let house = house_that_tells(engine::Endpoint {
+        enabled: false,
+        ..nowhere.clone()
+    })
+    .await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(serve(
+        listener,
+        house.router.clone(),
+        ServeLimits::default(),
+        None,
+        ServeMetrics::default(),
+        shutdown.clone(),
+    ));
+    let demo = json!({
+        "base_url": base_url,
+        "engagelab": { "dev_key": USER, "dev_secret": KEY },
+        "templates": { "code": { "number": CODE } },
+        "engagelab_callback": { "username": "demo", "secret": SECRET },
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("demo.json");
+    std::fs::write(&file, demo.to_string()).unwrap();
+    let (client, listening) = blocking(Client::start(&python, &file), Client::line).await;
+    let port = listening
+        .strip_prefix("listening ")
+        .unwrap_or_else(|| panic!("{listening}"));
+    let there = engine::Endpoint {
+        url: format!("http://127.0.0.1:{port}/callback").into(),
+        ..nowhere
+    };
+    let change = vec![CatalogChange::PutEndpoint(there)];
+    house.engine.store().change_catalog(change).await.unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    let said = blocking(client, |client| {
+        client.go_on();
+        client.line()
+    });
+    let (mut client, said) = tokio::time::timeout(Duration::from_secs(60), said)
+        .await
+        .expect("ends in time");
+    assert_eq!(said, "engagelab-otp: fine");
+    assert!(client.process.wait().unwrap().success());
+    shutdown.cancel();
+    serving.await.unwrap();
+    house.engine.stop(Duration::from_secs(5)).await.unwrap();
 }

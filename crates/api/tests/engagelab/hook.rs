@@ -43,6 +43,12 @@ async fn what_happens_is_told_under_the_ids_of_the_answer() {
         })
         .await;
     came.iter().for_each(assert_signed);
+    let to_one: Vec<_> = came
+        .iter()
+        .filter(|came| came.body["to"] == TO)
+        .map(status)
+        .collect();
+    assert_eq!(to_one, ["sent", "delivered"], "in the order of what happened");
     let target = came.iter().find(|came| status(came) == "target").unwrap();
     let data = &target.body["status"]["status_data"];
     assert_eq!((&data["sms_ids"], &data["to"]), (&ids, &body["to"]));

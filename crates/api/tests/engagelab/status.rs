@@ -54,6 +54,8 @@ async fn what_fails_later_is_told_by_the_status_query() {
         ("&template_id=1002", 0),
         ("&label_id=9", 0),
         ("&sms_user=another", 0),
+        ("&sms_user=demo_user", 5),
+        ("&sms_user=demo_user&status=5", 2),
         ("&msg_type=2", 5),
         ("&sms_ids=unknown", 0),
     ] {

@@ -7,6 +7,10 @@ use std::fmt;
 use std::sync::Arc;
 use url::Url;
 
+/// Settings whose values open something: they are never shown.
+const HIDDEN: [&str; 4] = ["authorization", "password", "secret", "token"];
+/// Calls under way to one endpoint that can be asked for, with every form: the engine's own setting.
+const CONCURRENCY: (&str, std::ops::RangeInclusive<u64>) = ("concurrency", 1..=256);
 /// The form that is asked (`PullUSMSReport`) instead of calling.
 const PULLED: &str = api::uspeedo::push::PULL;
 
@@ -44,6 +48,13 @@ impl Forms {
             (true, true) => {}
             (false, false) => check_url(url)?,
         }
+        let (name, bounds) = CONCURRENCY;
+        if let Some(asked) = settings.get(name)
+            && !asked.as_u64().is_some_and(|asked| bounds.contains(&asked))
+        {
+            let (min, max) = (bounds.start(), bounds.end());
+            return Err(format!("settings: `{name}` is {min} to {max}, not {asked}"));
+        }
         form.check(settings).map_err(|why| format!("settings: {why}"))
     }
 
@@ -56,6 +67,24 @@ impl Forms {
             names.join(", ")
         )
     }
+}
+
+/// Settings as they may be shown: what opens something is a word for how it compares to what it was, if that is given.
+pub(crate) fn shown(settings: &Value, before: Option<&Value>) -> Value {
+    let Value::Object(members) = settings else {
+        return settings.clone();
+    };
+    let shown = members.iter().map(|(name, value)| {
+        let was = before.and_then(|before| before.get(name));
+        let value = match was {
+            _ if !HIDDEN.iter().any(|hidden| name.contains(hidden)) => value.clone(),
+            None => "(set)".into(),
+            Some(was) if was == value => "(as stored)".into(),
+            Some(_) => "(another)".into(),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(shown.collect())
 }
 
 /// What the engine would not call, whatever the name in it leads to.
@@ -99,6 +128,39 @@ mod tests {
         assert_eq!(forms.check(PULLED, "", &json!({})), Ok(()));
         let told = forms.check("sendcloud", "https://example.com/", &json!({"retyr": "long"}));
         assert!(told.unwrap_err().starts_with("settings: unknown field `retyr`"));
+        for (concurrency, fits) in [
+            (json!(1), true),
+            (json!(256), true),
+            (json!(0), false),
+            (json!("8"), false),
+        ] {
+            for name in ["standard", "sendcloud", "engagelab"] {
+                let settings = json!({ "concurrency": concurrency });
+                let told = forms.check(name, "https://example.com/", &settings);
+                assert_eq!(told.is_ok(), fits, "{name} {concurrency}: {told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_that_open_something_are_not_shown() {
+        let (old, new) = (
+            json!({"authorization": "Basic b2xk", "rows_max": 5}),
+            json!({"authorization": "Basic bmV3", "rows_max": 5}),
+        );
+        assert_eq!(
+            shown(&old, Some(&old)),
+            json!({"authorization": "(as stored)", "rows_max": 5})
+        );
+        assert_eq!(
+            shown(&new, Some(&old)),
+            json!({"authorization": "(another)", "rows_max": 5})
+        );
+        assert_eq!(
+            shown(&new, None),
+            json!({"authorization": "(set)", "rows_max": 5})
+        );
+        assert_eq!(shown(&Value::Null, None), Value::Null);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use super::{ListArgs, title};
 use crate::apply::file::EventName;
 use crate::exit::Failure;
+use crate::forms::shown;
 use crate::table::Table;
 use crate::when;
 use anyhow::Context;
@@ -123,7 +124,7 @@ fn told(catalog: &Catalog, one: &Standing<'_>) -> Value {
         "format": endpoint.format,
         "url": endpoint.url,
         "events": events,
-        "settings": endpoint.settings,
+        "settings": shown(&endpoint.settings, Some(&endpoint.settings)),
         "has_secret": !endpoint.sealed_secret.is_empty(),
         "enabled": endpoint.enabled,
         "told": state.told.to_string(),

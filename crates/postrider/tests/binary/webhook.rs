@@ -341,3 +341,22 @@ fn a_webhook_that_nobody_knows_is_told_with_what_to_do() {
         said(&replay)
     );
 }
+
+#[test]
+fn a_node_that_was_killed_leaves_a_socket_that_stops_nobody() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    with_webhook(&dev, "standard", "http://127.0.0.1:9/");
+    dev.running.signal("KILL");
+    let Dev {
+        mut running, data, ..
+    } = dev;
+    assert!(!running.ended().success());
+    assert!(data.join("postrider.db.control").exists());
+    let paused = run(&["webhook", "pause", "crm", "--data", data.to_str().unwrap()]);
+    assert!(paused.status.success(), "{}", said(&paused));
+    let dev = Dev::start(folder.path());
+    assert_eq!(listed(&dev)["pause"]["reason"], "paused by an operator");
+    done(&dev, &["webhook", "resume", "crm"]);
+    assert_eq!(listed(&dev)["pause"], Value::Null);
+}

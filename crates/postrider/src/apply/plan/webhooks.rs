@@ -4,6 +4,7 @@ use super::super::diff::{Fields, list};
 use super::super::file::{AccountEntry, EventName, WebhookEntry};
 use super::super::secret::SecretSource;
 use super::{Planner, secret_field};
+use crate::forms::shown;
 use engine::catalog::{CatalogChange, endpoint_secret_name};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -71,8 +72,10 @@ impl Planner<'_> {
             sealed_secret,
             enabled: given.enabled,
         };
-        let old_fields = old.map(|old| fields(old, before));
-        self.put(what, old_fields.as_ref(), &fields(&endpoint, after), || {
+        let was = old.map(|old| &old.settings);
+        let old_fields = old.map(|old| fields(old, was, before));
+        let new_fields = fields(&endpoint, was, after);
+        self.put(what, old_fields.as_ref(), &new_fields, || {
             CatalogChange::PutEndpoint(endpoint)
         });
     }
@@ -114,9 +117,9 @@ impl Planner<'_> {
     }
 }
 
-fn fields(endpoint: &Endpoint, secret: String) -> Fields {
+fn fields(endpoint: &Endpoint, was: Option<&Value>, secret: String) -> Fields {
     let events: Vec<&str> = EventName::of(endpoint.kinds).map(EventName::name).collect();
-    let settings = match &endpoint.settings {
+    let settings = match shown(&endpoint.settings, was) {
         Value::Object(settings) if settings.is_empty() => String::new(),
         Value::Null => String::new(),
         settings => settings.to_string(),

@@ -161,3 +161,21 @@ fn mistakes_in_webhooks_are_named_with_their_lines() {
     let wrong = plan_with(&twice, &Existing::default(), Wishes::default()).unwrap_err();
     assert_eq!(wrong, ["line 8: webhook a/w stands twice"]);
 }
+
+#[test]
+fn a_setting_that_opens_something_changes_without_showing() {
+    let with = |authorization: &str| {
+        with_webhook(&format!(
+            "format = \"engagelab_callback\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\n\
+             settings = {{ authorization = {authorization:?} }}\n"
+        ))
+    };
+    let existing = applied(&with("Basic b2xk"));
+    let again = plan_with(&with("Basic b2xk"), &existing, Wishes::default()).unwrap();
+    assert!(again.changes.is_empty(), "{}", told(&again));
+    let changed = plan_with(&with("Basic bmV3"), &existing, Wishes::default()).unwrap();
+    assert_eq!(
+        told(&changed),
+        "~ webhook a/w\n      settings: {\"authorization\":\"(as stored)\"} -> {\"authorization\":\"(another)\"}\n"
+    );
+}

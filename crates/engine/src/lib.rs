@@ -28,6 +28,7 @@ pub mod route;
 pub mod sandbox;
 mod schedule;
 pub mod task;
+mod tls;
 
 pub use engine::{Engine, Settings, StartError};
 

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig as TlsConfig, RootCertStore};
+use tokio_rustls::rustls::RootCertStore;
 
 /// Segments of a message at most (TS 23.040 §9.2.3.24.1).
 const SEGMENTS_MAX: usize = 255;
@@ -135,9 +135,7 @@ fn transport(tls: &Tls, host: &str) -> Result<Transport, BindError> {
             }
         }
     }
-    let config = TlsConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = crate::tls::client(roots);
     let name = tls.server_name.as_deref().unwrap_or(host).to_owned();
     let server_name = ServerName::try_from(name).map_err(|error| fail(&error))?;
     Ok(Transport::Tls {

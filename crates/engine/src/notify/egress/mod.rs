@@ -180,9 +180,7 @@ impl Egress {
         if roots.is_empty() {
             tracing::warn!("the system trusts no certificates: endpoints with https cannot be called");
         }
-        let tls = TlsConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = crate::tls::client(roots);
         Self {
             allow: allow.into(),
             tls: Arc::new(tls),

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::RootCertStore;
 
 /// Segments of a message at most (TS 23.040 §9.2.3.24.1).
 const SEGMENTS_MAX: usize = 255;

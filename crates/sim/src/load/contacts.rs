@@ -13,8 +13,8 @@ use super::demo::{Demo, Template};
 use super::dialect::sendcloud::write_form;
 use super::dialect::write_request;
 use super::number;
-use super::status::StatusError;
-use super::wire::Wire;
+use super::status::{SENDCLOUD_NUMBERS, Standings, StatusError, of_numbers};
+use super::wire::{Wire, WireError};
 
 /// Members of one call.
 const MEMBERS_A_CALL: u64 = 100;
@@ -167,6 +167,20 @@ impl Contacts {
         })
     }
 
+    /// What became of messages to numbers.
+    ///
+    /// # Errors
+    /// [`StatusError`] if it is not answered as documented.
+    pub async fn standings(&mut self, numbers: &[u64]) -> Result<Standings, StatusError> {
+        let mut standings = Standings::new();
+        for numbers in numbers.chunks(SENDCLOUD_NUMBERS) {
+            let mut wire = self.wire().await?;
+            of_numbers(&mut wire, &self.demo, numbers, &mut standings).await?;
+            self.wire = Some(wire);
+        }
+        Ok(standings)
+    }
+
     /// Makes a signed call; what its answer says in `info`.
     async fn call(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, StatusError> {
         let mut sorted = parameters.to_vec();
@@ -180,14 +194,19 @@ impl Contacts {
             &body,
             &mut request,
         );
-        let mut wire = match self.wire.take().filter(|wire| !wire.is_closing()) {
-            Some(wire) => wire,
-            None => Wire::connect(&self.demo.base_url, PATIENCE).await?,
-        };
+        let mut wire = self.wire().await?;
         let exchange = wire.exchange(&request).await?;
         let info = read(exchange.status, exchange.body);
         self.wire = Some(wire);
         info
+    }
+
+    /// The connection that was used last, or another one.
+    async fn wire(&mut self) -> Result<Wire, WireError> {
+        match self.wire.take().filter(|wire| !wire.is_closing()) {
+            Some(wire) => Ok(wire),
+            None => Wire::connect(&self.demo.base_url, PATIENCE).await,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::told::Told;
 use super::wire::{Wire, WireError};
 
 /// Numbers of one SendCloud query.
-const SENDCLOUD_NUMBERS: usize = 100;
+pub(super) const SENDCLOUD_NUMBERS: usize = 100;
 
 /// Message ids of one EngageLab query.
 const ENGAGELAB_IDS: usize = 10;
@@ -182,7 +182,7 @@ async fn engagelab(
     Ok(())
 }
 
-async fn of_numbers(
+pub(super) async fn of_numbers(
     wire: &mut Wire,
     demo: &Demo,
     numbers: &[u64],

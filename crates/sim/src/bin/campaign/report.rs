@@ -22,6 +22,14 @@ impl Verdict {
         say(&format!("  {what:<52} {value} (at most {max}) {mark}"));
     }
 
+    /// A figure that must be what it is expected to be.
+    pub(crate) fn equal(&mut self, what: &str, value: u64, expected: u64) {
+        let wrong = value != expected;
+        self.violations += u32::from(wrong);
+        let mark = if wrong { "VIOLATION" } else { "ok" };
+        say(&format!("  {what:<52} {value} (of {expected}) {mark}"));
+    }
+
     /// Cases of something that must not be; the first few are named.
     pub(crate) fn none_of(&mut self, what: &str, cases: &[impl std::fmt::Debug]) {
         const SHOWN_MAX: usize = 5;
@@ -97,11 +105,15 @@ mod tests {
         let mut verdict = Verdict::default();
         verdict.at_most("lost", 0, 0);
         verdict.none_of("forgotten", &[0; 0]);
+        verdict.equal("accepted", 7, 7);
         assert!(verdict.is_good());
         verdict.must("all final", false);
         assert!(!verdict.is_good());
         let mut verdict = Verdict::default();
         verdict.none_of("forgotten", &[7; 9]);
+        assert!(!verdict.is_good());
+        let mut verdict = Verdict::default();
+        verdict.equal("accepted", 7, 8);
         assert!(!verdict.is_good());
     }
 }

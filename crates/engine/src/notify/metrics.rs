@@ -17,6 +17,8 @@ pub struct NotifyMetrics {
     pub call_seconds: Family<FormatLabel, Histogram, fn() -> Histogram>,
     /// Seconds since the oldest event that an endpoint has not been told; 0 for none.
     pub behind_seconds: Family<EndpointLabel, Gauge>,
+    /// Calls under way.
+    pub under_way: Family<EndpointLabel, Gauge>,
     /// Calls put aside to be tried again.
     pub waiting: Family<EndpointLabel, Gauge>,
     /// 1 for an endpoint that is paused.
@@ -56,6 +58,7 @@ impl Default for NotifyMetrics {
                 Histogram::new(exponential_buckets(0.002, 2.0, 15))
             }),
             behind_seconds: Family::default(),
+            under_way: Family::default(),
             waiting: Family::default(),
             paused: Family::default(),
             given_up: Family::default(),
@@ -85,6 +88,11 @@ impl NotifyMetrics {
             self.behind_seconds.clone(),
         );
         registry.register(
+            "calls_under_way",
+            "Calls to an endpoint that have not ended",
+            self.under_way.clone(),
+        );
+        registry.register(
             "waiting_calls",
             "Calls put aside to be tried again",
             self.waiting.clone(),
@@ -98,6 +106,7 @@ impl NotifyMetrics {
         let label = EndpointLabel { endpoint: endpoint.0 };
         Gauges {
             behind_seconds: self.behind_seconds.get_or_create(&label).clone(),
+            under_way: self.under_way.get_or_create(&label).clone(),
             waiting: self.waiting.get_or_create(&label).clone(),
             paused: self.paused.get_or_create(&label).clone(),
         }
@@ -107,6 +116,7 @@ impl NotifyMetrics {
     pub(super) fn forget(&self, endpoint: EndpointId) {
         let label = EndpointLabel { endpoint: endpoint.0 };
         self.behind_seconds.remove(&label);
+        self.under_way.remove(&label);
         self.waiting.remove(&label);
         self.paused.remove(&label);
     }
@@ -115,6 +125,7 @@ impl NotifyMetrics {
 /// See [`NotifyMetrics::gauges`].
 pub(super) struct Gauges {
     pub(super) behind_seconds: Gauge,
+    pub(super) under_way: Gauge,
     pub(super) waiting: Gauge,
     pub(super) paused: Gauge,
 }

@@ -13,11 +13,12 @@
 //! - **A message's events come in order**, those of different messages side by side.
 //! - **A call that fails is tried by its format's schedule; an endpoint that fails is left alone** (`health`).
 //! - **No call goes inside** (`egress`).
-//! - **Sending does not wait for telling**: all of it is on one thread that gives way to every other (`office`).
+//! - **Sending does not wait for telling**: all of it is on one thread that gives way to every other (`give_way`).
 
 mod egress;
 mod flight;
 mod format;
+mod give_way;
 mod health;
 mod limits;
 mod metrics;

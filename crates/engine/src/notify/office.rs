@@ -2,6 +2,7 @@
 //! the catalog changes.
 
 use super::egress::Egress;
+use super::give_way;
 use super::metrics::NotifyMetrics;
 use super::operate::{Change, ChangeReply};
 use super::worker::{self, Order};
@@ -29,9 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const REPLACE_AFTER: Duration = Duration::from_secs(1);
 /// Orders of operators that wait.
 const ORDERS_MAX: usize = 64;
-/// The scheduling priority of the thread: the least there is. Telling takes what sending leaves.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 19;
 
 /// What the workers share.
 pub(super) struct Office {
@@ -164,8 +162,9 @@ impl Notify {
         let thread = std::thread::Builder::new()
             .name("notify".into())
             .spawn(move || {
-                give_way();
+                give_way::least_priority();
                 runtime.block_on(async {
+                    tokio::spawn(give_way::watch());
                     tokio::select! {
                         () = ended.cancelled() => {}
                         () = manage(staff, received) => {}
@@ -223,18 +222,6 @@ impl Notify {
 impl Drop for Notify {
     fn drop(&mut self) {
         self.cancel.cancel();
-    }
-}
-
-/// Lets every other thread go first.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    {
-        let own = rustix::thread::gettid();
-        // Where it is not allowed, calls are made all the same.
-        if let Err(error) = rustix::process::setpriority_process(Some(own), NICE) {
-            tracing::debug!(%error, "the thread that calls endpoints keeps its priority");
-        }
     }
 }
 

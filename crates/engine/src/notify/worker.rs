@@ -456,6 +456,9 @@ impl Worker {
     }
 
     fn show(&self) {
+        self.gauges
+            .under_way
+            .set(i64::try_from(self.flights.len()).unwrap_or(i64::MAX));
         let behind = self
             .plan
             .oldest()

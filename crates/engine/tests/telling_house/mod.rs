@@ -17,8 +17,8 @@ use engine::accept::{
 use engine::catalog::{
     CarrierSettings, EndpointEntry, Review, SandboxSettings, Template, Vault, endpoint_secret_name,
 };
-use engine::clock::Clock;
-use engine::notify::{Call, Format, Limits, OperateError, Schedule, Stamp, Standard, Telling};
+use engine::clock::{Clock, PausedClock};
+use engine::notify::{Call, EndpointLabel, Format, Limits, OperateError, Schedule, Stamp, Standard, Telling};
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Grammar;
 use engine::{
@@ -27,9 +27,10 @@ use engine::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
-use store::{Account, Caps, Carrier, CatalogChange, Position, Route, Store, StoreError};
+use store::{Account, Caps, Carrier, CatalogChange, Position, Route, Store, StoreError, UnixMs};
 use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: AccountId = AccountId(1);
@@ -134,6 +135,38 @@ pub(crate) fn endpoint(id: u32, url: &str, settings: Value) -> Endpoint {
 
 fn vault() -> Vault {
     Vault::new(&[3; 32])
+}
+
+/// A clock that moves only when told to, and counts how often the thread that calls endpoints looks at it: by that
+/// one knows that it has seen the new time.
+#[derive(Debug)]
+pub(crate) struct SeenClock {
+    paused: PausedClock,
+    asked: AtomicU64,
+}
+
+/// More often than a worker that makes one call at most asks in a round: before it reads, before each call and after
+/// the last, to show how it stands, to know how long to sleep; and what was left of the round before.
+const ASKED_IN_A_ROUND: u64 = 8;
+
+impl SeenClock {
+    pub(crate) fn at(now: UnixMs) -> Self {
+        Self {
+            paused: PausedClock::at(now),
+            asked: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Clock for SeenClock {
+    fn now(&self) -> UnixMs {
+        // The time first: whoever is counted has seen it.
+        let now = self.paused.now();
+        if std::thread::current().name() == Some("notify") {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+        }
+        now
+    }
 }
 
 /// The files of one store.
@@ -276,6 +309,19 @@ impl House {
             }
             assert!(tokio::time::Instant::now() < deadline, "not {what}: {state:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Moves the clock on and waits until the endpoint's worker has done all there is to do by then.
+    pub(crate) async fn pass(&self, clock: &SeenClock, endpoint: u32, ms: i64) {
+        clock.paused.advance(ms);
+        let seen = clock.asked.load(Ordering::SeqCst) + ASKED_IN_A_ROUND;
+        let under_way = &self.engine.metrics().notify.under_way;
+        let under_way = || under_way.get_or_create(&EndpointLabel { endpoint }).get();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while clock.asked.load(Ordering::SeqCst) < seen || under_way() > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "the worker stands still");
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 

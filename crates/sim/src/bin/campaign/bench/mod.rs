@@ -31,6 +31,9 @@ pub(crate) struct BenchArgs {
     /// Once more with so many messages stored before, such as 20000000
     #[arg(long, default_value_t = 0)]
     preload: u64,
+    /// Only measure these parts [default: all of them]
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
+    parts: Vec<Part>,
     /// Only measure the full store
     #[arg(long, requires = "preload")]
     only_full: bool,
@@ -41,6 +44,23 @@ pub(crate) struct BenchArgs {
         default_value = "target/release/examples/store_alone"
     )]
     store_alone: PathBuf,
+}
+
+/// What one run measures, in this order.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// What the parts of the whole can do alone
+    Ceilings,
+    /// Batches of 1000 recipients
+    Batches,
+    /// Requests with one recipient
+    Singles,
+    /// One webhook a message, beside none
+    Webhooks,
+    /// A carrier that is away, and codes while its backlog drains
+    Backlog,
+    /// An endpoint that is away
+    Events,
 }
 
 /// How much is sent in one run.
@@ -70,6 +90,10 @@ impl BenchArgs {
         }
     }
 
+    fn measures(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
     fn runs(&self) -> u32 {
         self.runs.unwrap_or(if self.short { 1 } else { 3 })
     }
@@ -91,16 +115,30 @@ async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<()> {
     let runs = if args.only_full { 0 } else { args.runs() };
     for run in 0..runs {
         say(&format!("run {} of {runs}", run + 1));
-        ceilings::store(args, size, &mut figures)?;
-        ceilings::smpp(size, &mut figures).await?;
-        ceilings::sink(size, &mut figures).await?;
+        if args.measures(Part::Ceilings) {
+            ceilings::store(args, size, &mut figures)?;
+            ceilings::smpp(size, &mut figures).await?;
+            ceilings::sink(size, &mut figures).await?;
+        }
         let mut scene = Scene::set_up(args, folder, &format!("run-{run}"), 0).await?;
-        ceilings::http(&scene, size, &mut figures).await?;
-        through::batches(&mut scene, size, "", &mut figures).await?;
-        through::singles(&mut scene, size, "", &mut figures).await?;
-        webhooks::beside(&mut scene, size, &mut figures).await?;
-        backlog::backlog(&mut scene, size, &mut figures).await?;
-        webhooks::backlog(&mut scene, size, &mut figures).await?;
+        if args.measures(Part::Ceilings) {
+            ceilings::http(&scene, size, &mut figures).await?;
+        }
+        if args.measures(Part::Batches) {
+            through::batches(&mut scene, size, "", &mut figures).await?;
+        }
+        if args.measures(Part::Singles) {
+            through::singles(&mut scene, size, "", &mut figures).await?;
+        }
+        if args.measures(Part::Webhooks) {
+            webhooks::beside(&mut scene, size, &mut figures).await?;
+        }
+        if args.measures(Part::Backlog) {
+            backlog::backlog(&mut scene, size, &mut figures).await?;
+        }
+        if args.measures(Part::Events) {
+            webhooks::backlog(&mut scene, size, &mut figures).await?;
+        }
         scene.strike().await?;
     }
     if args.preload > 0 {
@@ -117,8 +155,12 @@ async fn full(args: &BenchArgs, size: Size, folder: &Folder, figures: &mut Figur
     let when = format!(", {} stored before", crate::report::grouped(args.preload as f64));
     for run in 0..args.runs() {
         say(&format!("run {} of {}, full", run + 1, args.runs()));
-        through::batches(&mut scene, size, &when, figures).await?;
-        through::singles(&mut scene, size, &when, figures).await?;
+        if args.measures(Part::Batches) {
+            through::batches(&mut scene, size, &when, figures).await?;
+        }
+        if args.measures(Part::Singles) {
+            through::singles(&mut scene, size, &when, figures).await?;
+        }
     }
     scene.strike().await
 }

@@ -79,7 +79,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     say(&banner::banner(&demo, &args.data))?;
     show_deliveries(&node);
     demo.write(&args.data.join("demo.json"))?;
-    Ok(node.run(log, None).await?)
+    node.run(log, None).await?;
+    // Whoever watched the terminal may be gone, and it has stopped all the same.
+    let _ = say(&format!(
+        "Stopped in order. Everything is kept in {} and goes on from there.\n",
+        args.data.display()
+    ));
+    Ok(())
 }
 
 fn when_taken(asked_for: Option<SocketAddr>) -> WhenTaken {

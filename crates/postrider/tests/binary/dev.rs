@@ -123,7 +123,9 @@ fn a_restart_keeps_credentials_templates_and_messages() {
         .iter()
         .map(|part| first.demo.pointer(part).unwrap().clone())
         .collect();
+    let terminal = first.running.out.clone();
     assert!(first.running.stop().success());
+    terminal.wait_for("Stopped in order. Everything is kept in ");
 
     let second = Dev::start(folder.path());
     let after: Vec<Value> = credentials

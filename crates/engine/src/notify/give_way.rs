@@ -1,17 +1,23 @@
-//! How the thread that calls endpoints lets every other thread go first.
+//! How the thread that calls endpoints lets sending go first.
 //!
-//! The least priority alone is not enough. On a machine at its limit such a thread still fills each gap between two
-//! steps of sending, and what it does there (a call is worded, written and answered, its connection's buffers moved)
-//! leaves less of the caches, and of the machine, to who comes after the gap: measured, a tenth of sending's speed. So
-//! the thread looks at how long it had to wait for a processor. While that is most of its time, something that matters
-//! more wants all there is, and the thread rests between short pieces of work. It never stops altogether.
+//! A low priority alone is not enough. On a machine at its limit such a thread still fills each gap between two steps of
+//! sending, and what it does there (a call is worded, written and answered, its connection's buffers moved) leaves
+//! less of the caches, and of the machine, to who comes after the gap: measured, a tenth of sending's speed. The lowest
+//! priority is too little on the other hand: any other program that computes would keep the accounts waiting for minutes.
+//! So the priority is low and not the lowest, and the thread looks at how long it had to wait for a processor. While
+//! that is most of its time, somebody wants all there is, and it rests until it has had no more than its share.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the thread looks, and so how long a piece of work lasts.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How long it rests when others want the machine: a fifth of its time is left to it.
-const REST: Duration = Duration::from_millis(20);
+/// How much of one processor it takes at most while others want the machine: some thousand calls a second.
+const SHARE_PERCENT: u64 = 10;
+/// One rest at most. The limits of calls' times are far longer.
+const REST_MAX: Duration = Duration::from_millis(50);
+/// Of a processor that others want as well, this leaves about a tenth.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
 
 /// Gives way, for as long as it is polled, with the whole thread it runs on: calls, and everything beside them.
 /// Does nothing where the system does not tell how long a thread has waited.
@@ -19,16 +25,15 @@ pub(super) async fn watch() {
     let Some(mut before) = Turns::now() else {
         return;
     };
+    let mut since = Instant::now();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(now) = Turns::now() else {
             return;
         };
-        if now.contended_since(before) {
-            // Meant to block: it is the thread that rests, not a task of it.
-            std::thread::sleep(REST);
-        }
-        before = now;
+        // Meant to block: it is the thread that rests, not a task of it.
+        std::thread::sleep(now.rest(before, since.elapsed()));
+        (before, since) = (now, Instant::now());
     }
 }
 
@@ -56,20 +61,23 @@ impl Turns {
         })
     }
 
-    /// Whether it has waited longer than it ran since then. Less comes by itself: threads of one's own, and the
-    /// receivers on a machine that has some, meet now and then.
-    fn contended_since(self, before: Self) -> bool {
+    /// How long to rest, when `before` was so long ago.
+    fn rest(self, before: Self, ago: Duration) -> Duration {
         let ran = self.ran_ns.saturating_sub(before.ran_ns);
         let waited = self.waited_ns.saturating_sub(before.waited_ns);
-        waited > ran
+        // Less comes by itself: threads of one's own, and receivers on the same machine, meet now and then.
+        if waited <= ran {
+            return Duration::ZERO;
+        }
+        let fair = Duration::from_nanos(ran.saturating_mul(100) / SHARE_PERCENT);
+        fair.saturating_sub(ago).min(REST_MAX)
     }
 }
 
-/// Gives the calling thread the least priority there is: telling takes what sending leaves.
-pub(super) fn least_priority() {
+/// Gives the calling thread a low priority: telling takes what sending leaves.
+pub(super) fn low_priority() {
     #[cfg(target_os = "linux")]
     {
-        const NICE: i32 = 19;
         let own = rustix::thread::gettid();
         // Where it is not allowed, calls are made all the same.
         if let Err(error) = rustix::process::setpriority_process(Some(own), NICE) {
@@ -83,16 +91,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_waits_longer_than_it_runs_is_in_the_way() {
-        let before = Turns::read("1000 200 3\n").unwrap();
-        let later = |ran_ns, waited_ns| Turns { ran_ns, waited_ns };
-        assert_eq!(before, later(1000, 200));
-        assert!(later(1100, 400).contended_since(before));
-        assert!(!later(1200, 400).contended_since(before));
-        assert!(
-            !before.contended_since(before),
-            "who has nothing to do is in nobody's way"
-        );
+    fn who_waits_longer_than_it_runs_rests_until_it_had_its_share() {
+        let before = Turns::read("1000000 2000000 3\n").unwrap();
+        let later = |ran_ms: u64, waited_ms: u64| Turns {
+            ran_ns: before.ran_ns + ran_ms * 1_000_000,
+            waited_ns: before.waited_ns + waited_ms * 1_000_000,
+        };
+        let ms = Duration::from_millis;
+        let rest = |ran_ms, waited_ms, ago_ms| later(ran_ms, waited_ms).rest(before, ms(ago_ms));
+        assert_eq!(rest(1, 4, 5), ms(5), "one of ten milliseconds");
+        assert_eq!(rest(1, 14, 15), ms(0), "it had less than its share already");
+        assert_eq!(rest(9, 10, 20), REST_MAX);
+        assert_eq!(rest(4, 1, 5), ms(0), "nobody else wants much");
+        assert_eq!(rest(0, 0, 5), ms(0), "who has nothing to do is in nobody's way");
     }
 
     #[test]

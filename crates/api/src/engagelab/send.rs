@@ -301,6 +301,8 @@ mod tests {
             (request(&long_id, ""), 30400),
             (request(r#""custom_args":{"k":"v"},"#, ""), 0),
             (request(r#""custom_args":[],"#, ""), 0),
+            (request("", r#","custom_args":{"k":"v"}"#), 0),
+            (request("", r#","custom_args":"k""#), 30400),
             (request(r#""custom_args":"k","#, ""), 30400),
             (request(&big, ""), 30400),
             (request("", r#","vars":"a sentence""#), 33004),

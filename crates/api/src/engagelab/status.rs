@@ -316,6 +316,29 @@ mod tests {
     }
 
     #[test]
+    fn every_state_is_told_by_the_number_that_is_asked_for_it() {
+        for state in MessageState::ALL {
+            let told = Status::of(Verdict::counted(state, ""));
+            assert!(told.states().contains(&state), "{state:?} is told as {told:?}");
+        }
+        let numbers = Status::ALL.map(|status| status as u8);
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+        for (state, number) in [
+            (MessageState::Queued, 1),
+            (MessageState::Delivered, 2),
+            (MessageState::Submitted, 3),
+            (MessageState::Undelivered, 5),
+        ] {
+            assert_eq!(Status::of(Verdict::counted(state, "")) as u8, number, "{state:?}");
+        }
+        assert_eq!(
+            Status::of(Verdict::counted(MessageState::Rejected, "420")) as u8,
+            4
+        );
+        assert_eq!(sub_status(Verdict::counted(MessageState::Rejected, "069")), 590);
+    }
+
+    #[test]
     fn what_cannot_be_there_is_not_looked_for() {
         let possible = |more: &str| {
             StatusQuery::read(&format!("send_date=2026-11-22{more}"))

@@ -93,6 +93,13 @@ async fn every_refusal_of_messages_has_its_status_and_code() {
         ("an array", post("/v1/messages", USER, "[]"), (400, 3002)),
         ("no to", messages(&with(&plan(), "/to", Value::Null)), (400, 3002)),
         (
+            "the draft API's to_ids",
+            messages(
+                &json!({ "to_ids": [TO], "source": 1, "template": { "id": CODE, "language": "default" } }),
+            ),
+            (400, 3002),
+        ),
+        (
             "no template",
             messages(&with(&plan(), "/template", Value::Null)),
             (400, 3002),

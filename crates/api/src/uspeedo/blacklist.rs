@@ -48,7 +48,7 @@ pub fn parse(params: &Members<'_>) -> Result<Vec<Entry>, Fault> {
 fn entries(list: &[Node<'_>]) -> Result<Vec<Entry>, Fault> {
     match list.len() {
         0 => return Err(Fault::Missing("BlackList")),
-        n if n > NUMBERS_MAX => return Err(Fault::Recipients),
+        n if n > NUMBERS_MAX => return Err(Fault::Recipients("BlackList")),
         _ => {}
     }
     list.iter()
@@ -203,7 +203,10 @@ mod tests {
                 json!({"IsGlobal": false, "BlackList": "[{\"Phone\":[1]}]"}),
                 Fault::Shape("Phone"),
             ),
-            (json!({"IsGlobal": false, "BlackList": many}), Fault::Recipients),
+            (
+                json!({"IsGlobal": false, "BlackList": many}),
+                Fault::Recipients("BlackList"),
+            ),
         ] {
             assert_eq!(read(&body), Err(fault), "{fault:?}");
         }

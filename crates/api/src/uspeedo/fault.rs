@@ -38,7 +38,7 @@ pub enum Fault {
     /// A parameter has the right shape and a value that cannot be.
     Value(&'static str),
     /// More recipients than one request may have.
-    Recipients,
+    Recipients(&'static str),
     /// No signature came with the request.
     SignatureMissing,
     /// The signature, the secret or the timestamp is wrong.
@@ -135,7 +135,7 @@ impl Fault {
             Self::ActionUnknown | Self::NotAllowed => (say::INVALID, "Action"),
             Self::Missing(name) => (say::MISSING, name),
             Self::Shape(name) | Self::Value(name) => (say::INVALID, name),
-            Self::Recipients => (say::INVALID, "Target"),
+            Self::Recipients(name) => (say::INVALID, name),
             // One text for all of them: who does not hold the secret learns nothing about the key.
             Self::SignatureMissing | Self::SignatureWrong | Self::KeyUnknown => (say::TOKEN, ""),
             Self::Restricted => (say::RESTRICTED, ""),
@@ -166,7 +166,7 @@ impl Fault {
             Self::Missing(name) => (say::MISSING, name),
             Self::Shape(name) => (say::MALFORMED, name),
             Self::Value(name) => (say::INVALID, name),
-            Self::Recipients => (say::RECIPIENTS, ""),
+            Self::Recipients(_) => (say::RECIPIENTS, ""),
             Self::SignatureMissing => (say::NO_SIGNATURE, ""),
             Self::SignatureWrong => (say::WRONG_SIGNATURE, ""),
             Self::KeyUnknown => (say::KEY_UNKNOWN, ""),

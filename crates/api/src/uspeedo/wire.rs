@@ -77,7 +77,7 @@ pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<I
         _ => return Err(Fault::Shape("PhoneNumbers")),
     };
     if numbers.len() > recipients_max {
-        return Err(Fault::Recipients);
+        return Err(Fault::Recipients("PhoneNumbers"));
     }
     let extend_code = text(params, "ExtendCode")?;
     if extend_code.is_some_and(|code| !is_extend_code(code)) {
@@ -153,7 +153,7 @@ fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<V
         };
         recipients = recipients.saturating_add(targets.len());
         if recipients > recipients_max {
-            return Err(Fault::Recipients);
+            return Err(Fault::Recipients("Target"));
         }
         let template = required(task, "TemplateId")?;
         let (sender, signature) = source(task, dialect)?;

@@ -48,6 +48,9 @@ pub(crate) const USER_CAPPED: &str = "capped_user";
 /// The user of account 6: one message a day and number, template [`DAILY_PLAIN`].
 pub(crate) const USER_DAILY: &str = "daily_user";
 
+/// Another user of account 1, with every octet of Base64 that means something in a URL.
+pub(crate) const USER_BASE64: &str = "demo+user/2=";
+
 /// A user whose account is gone.
 pub(crate) const USER_GONE: &str = "gone_user";
 
@@ -268,6 +271,7 @@ fn credentials(vault: &Vault) -> Vec<CatalogChange> {
     let users = [
         (USER, 1, true),
         (USER_OFF, 1, false),
+        (USER_BASE64, 1, true),
         (USER_OTHER, 2, true),
         (USER_BROKE, 3, true),
         (USER_MUTE, 4, true),

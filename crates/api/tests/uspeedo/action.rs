@@ -76,6 +76,88 @@ async fn a_batch_is_answered_as_documented_and_delivered() {
 }
 
 #[tokio::test]
+async fn a_hundred_sessions_are_asked_about_at_once_at_most() {
+    let house = House::start().await;
+    let ask = |count: usize| {
+        let sessions: Vec<String> = (0..count).map(|n| format!("session-{n}")).collect();
+        signed(
+            &house,
+            &json!({"Action": "GetUSMSSendReceipt", "SessionNoSet": sessions}),
+        )
+    };
+    let answer = house.ask(ask(100)).await;
+    assert_eq!(code_of(&answer), 0);
+    assert_eq!(answer.json()["Data"].as_array().map(Vec::len), Some(100));
+    assert_eq!(
+        code_and_message(&house.ask(ask(101)).await),
+        (215_392, "Invalid parameter [SessionNoSet]".into())
+    );
+}
+
+/// The action of a page that the vendor withdrew, whose sample has values as numbers.
+#[tokio::test]
+async fn the_old_action_for_one_text_is_still_there() {
+    let house = House::start().await;
+    let old = json!({"Action": "SendUSMSMessage", "AccountId": "1", "PhoneNumbers": [AT_ONCE, "+447700900001"],
+        "TemplateId": ut_id(CODE), "SenderId": "uSpeedo", "TemplateParams": [123456], "ExtendCode": "12", "UserId": "o-1"});
+    let answer = house.ask(signed(&house, &old)).await;
+    assert_eq!(code_of(&answer), 0, "{}", answer.body);
+    let sent = answer.json();
+    assert_eq!(
+        (&sent["Action"], &sent["UserId"]),
+        (&json!("SendUSMSMessageResponse"), &json!("o-1"))
+    );
+    assert_uuid(&sent["SessionNo"]);
+    let received = house.received(AT_ONCE).await;
+    assert_eq!(
+        (received.text.as_str(), received.from.as_str()),
+        ("Your code is 123456", "uSpeedo")
+    );
+    house.received("+447700900001").await;
+    for (name, value, expected) in [
+        (
+            "PhoneNumbers",
+            json!([]),
+            (215_397, "Missing required parameter [PhoneNumbers]"),
+        ),
+        (
+            "PhoneNumbers",
+            json!(vec![AT_ONCE; 1001]),
+            (215_392, "Invalid parameter [PhoneNumbers]"),
+        ),
+        (
+            "TemplateId",
+            json!(null),
+            (215_397, "Missing required parameter [TemplateId]"),
+        ),
+        (
+            "TemplateId",
+            json!("UTA0"),
+            (215_392, "Invalid parameter [TemplateId]"),
+        ),
+        (
+            "SenderId",
+            json!("x".repeat(12)),
+            (215_392, "Invalid parameter [SenderId]"),
+        ),
+        (
+            "TemplateParams",
+            json!([]),
+            (215_392, "Invalid parameter [TemplateParams]"),
+        ),
+        (
+            "ExtendCode",
+            json!("x"),
+            (215_392, "Invalid parameter [ExtendCode]"),
+        ),
+    ] {
+        let answer = house.ask(signed(&house, &super::with(&old, name, value))).await;
+        let (code, message) = code_and_message(&answer);
+        assert_eq!((code, &*message), expected, "{name} {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn failures_stand_where_the_documents_put_them() {
     let house = House::start().await;
     let body = json!({"Action": "SendBatchUSMSMessage", "TaskContent": [

@@ -2,7 +2,9 @@
 
 use super::{AT_ONCE, UNDELIVERED, Wire, code_and_message, code_of, names, with};
 use crate::house::{ACCOUNT, Answer, CODE, House, USER_OTHER, ut_id};
+use api::Limits;
 use axum::body::Body;
+use engine::clock::{Clock, PausedClock};
 use engine::{CarrierNo, Endpoint, EndpointId, EventKinds, Record, RecordFilter, RecordKind};
 use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -234,6 +236,36 @@ async fn reports_are_pulled_once() {
 
 /// What a receiver was called with.
 type Heard = Arc<Mutex<Vec<Value>>>;
+
+#[tokio::test]
+async fn reports_wait_seventy_two_hours_to_be_pulled() {
+    let clock = Arc::new(PausedClock::at(1_795_278_600_000));
+    let house = House::with(Limits::default(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    set_up(&house, "ucloud_pull", String::new(), Value::Null).await;
+    let pull = async || {
+        let answer = ask(&house, "PullUSMSReport", &json!({"Limit": 200})).await;
+        assert_eq!(code_of(&answer), 0, "{}", answer.body);
+        answer.json()["ReportSet"].as_array().unwrap().len()
+    };
+    let ended = async |before: usize| {
+        sent(&house, AT_ONCE, "order").await;
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while house.inbox_count(AT_ONCE) == before
+            || house.engine.store().counts().await.unwrap().in_flight > 0
+        {
+            // The sandbox answers and reports by the clock.
+            clock.advance(100);
+            assert!(tokio::time::Instant::now() < deadline, "not in time");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    ended(0).await;
+    clock.advance(72 * 3_600_000 - 60_000);
+    assert_eq!(pull().await, 1, "just in time");
+    ended(1).await;
+    clock.advance(72 * 3_600_000 + 1);
+    assert_eq!(pull().await, 0, "too late");
+}
 
 /// A receiver on this machine that remembers, and takes a call only when it comes a second time.
 async fn receiver() -> (String, Heard) {

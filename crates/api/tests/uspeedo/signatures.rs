@@ -241,6 +241,33 @@ async fn a_signature_is_changed_only_once_it_was_rejected() {
         shown(&house, &other).await,
         json!({"SigId": other, "SigContent": "Acme Ltd", "Status": 0, "ErrDesc": ""})
     );
+    // Somebody else's name now, with papers that stand elsewhere.
+    house
+        .engine
+        .review_signature(ACCOUNT, number + 1, Review::Rejected, "whose name is it")
+        .await
+        .unwrap();
+    let proxied = with(&fine, "SigPurpose", json!(1));
+    let answer = ask(&house, "UpdateUSMSSignature", &proxied).await;
+    assert_eq!(code_of(&answer), 18_001, "no power of attorney: {}", answer.body);
+    let proxied = with(
+        &with(&proxied, "ProxyDoc", json!("https://docs.example/proxy.pdf")),
+        "Document",
+        json!("https://docs.example/licence.pdf"),
+    );
+    assert_eq!(code_of(&ask(&house, "UpdateUSMSSignature", &proxied).await), 0);
+    let catalog = house.engine.catalog();
+    let kept = catalog
+        .signature(ACCOUNT, number + 1)
+        .unwrap()
+        .details
+        .to_string();
+    for paper in [
+        "https://docs.example/proxy.pdf",
+        "https://docs.example/licence.pdf",
+    ] {
+        assert!(kept.contains(paper), "{kept}");
+    }
     for (name, value, code) in [
         ("SigId", json!("SIG0"), 18_016),
         ("SigId", json!(""), 18_001),

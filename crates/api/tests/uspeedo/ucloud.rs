@@ -3,7 +3,7 @@
 use super::{AT_ONCE, KEY, REFUSED, USER, assert_uuid, code_and_message, code_of, names, sign};
 use crate::house::{
     ACCOUNT, Answer, BLOCKED, BROKE_PLAIN, CODE, House, LONG, NOTICE, PENDING, PLAIN, SIGNATURE,
-    SIGNATURE_PENDING, USER_BROKE, USER_MUTE, USER_OFF, ut_id,
+    SIGNATURE_PENDING, USER_BASE64, USER_BROKE, USER_MUTE, USER_OFF, ut_id,
 };
 use axum::body::Body;
 use base64::Engine as _;
@@ -318,6 +318,37 @@ async fn signatures_are_refused_as_the_gateway_does() {
         );
     }
     assert_eq!(house.inbox_count(AT_ONCE), 0);
+}
+
+/// Public keys are Base64. A client that forgets to encode one sends a blank for each `+`, and is told as at the vendor.
+#[tokio::test]
+async fn a_public_key_with_a_plus_has_to_be_encoded() {
+    let house = House::start().await;
+    let params = signed_by(USER_BASE64, KEY, &single(AT_ONCE));
+    assert_eq!(code_of(&house.ask(get(&params)).await), 0);
+    let forgotten = encoded(&params).replace("%2B", "+");
+    let forgotten = Request::get(format!("/?{forgotten}")).body(Body::empty());
+    assert_eq!(
+        code_and_message(&house.ask(forgotten.unwrap()).await),
+        (172, "User Not Exists".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_hundred_sessions_are_asked_about_at_once_at_most() {
+    let house = House::start().await;
+    let ask = |count: usize| {
+        let mut params = params(&[("Action", "GetUSMSSendReceipt"), ("ProjectId", "org-demo")]);
+        for n in 0..count {
+            params[format!("SessionNoSet.{n}")] = json!(format!("session-{n}"));
+        }
+        form(&signed(&params))
+    };
+    let answer = house.ask(ask(100)).await;
+    assert_eq!(code_of(&answer), 0);
+    assert_eq!(answer.json()["Data"].as_array().map(Vec::len), Some(100));
+    let answer = house.ask(ask(101)).await;
+    assert_eq!(code_of(&answer), 18_003, "{}", answer.body);
 }
 
 #[tokio::test]

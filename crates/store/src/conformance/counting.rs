@@ -471,22 +471,32 @@ pub async fn counters_equal_a_recount(side: &mut impl Side) {
     assert_eq!(as_counted(store, &series).await, recounted(store).await);
 }
 
-/// A message told under no tally (of a store older than counting) is not counted.
-pub async fn a_message_without_a_tally_is_not_counted(side: &mut impl Side) {
+/// A message whose results come without a tally, as what a kill left in doubt is settled, is counted by its own rows:
+/// held in doubt first, and by whatever it becomes later.
+pub async fn a_message_without_a_tally_is_counted_by_its_own_rows(side: &mut impl Side) {
     let store = side.store();
-    let id = accepted_batch(store, NOW, 0..1).await.first;
-    let before = counted(store, all_counters()).await;
+    let mut new = batch(0..1);
+    new.messages[0].segments = 3;
+    new.messages[0].msisdn = Msisdn::from_u64(447_700_900_123).expect("a number");
+    let accepted = accepted(store, request(NOW, vec![new])).await.batches[0];
+    let (id, series) = (accepted.first, [accepted.series]);
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    side.crash().await;
+    let store = side.store();
+    let in_doubt = result(id, attempt, NOW, Answer::None, Next::InDoubt);
+    assert_eq!(in_doubt.tally, Tally::default());
+    recorded(store, vec![in_doubt], &[attempt]).await;
+    assert_eq!(as_counted(store, &series).await, recounted(store).await);
+    // The answer, late.
     let answer = Answer::Single(taken_as("a"));
-    recorded(
-        store,
-        vec![result(id, attempt, NOW, answer, Next::Submitted)],
-        &[attempt],
-    )
-    .await;
+    let late = result(id, attempt, NOW + 10, answer, Next::Submitted);
+    recorded(store, vec![late], &[]).await;
+    assert_eq!(as_counted(store, &series).await, recounted(store).await);
     received(store, receipt("a", ReceiptState::Delivered, NOW + 50)).await;
-    assert_eq!(counted(store, all_counters()).await, before);
     let view: MessageView = seen(store, id).await;
     assert_eq!(view.state, MessageState::Delivered);
-    assert_eq!(ids(accepted_batch(store, NOW + 1, 0..2).await).len(), 2);
+    let counts = as_counted(store, &series).await;
+    assert_eq!(counts, recounted(store).await);
+    let delivered = (series[0], 44, MessageState::Delivered, view.error.to_string());
+    assert_eq!(counts, BTreeMap::from([(delivered, (1, 3))]));
 }

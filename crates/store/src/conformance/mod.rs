@@ -165,7 +165,7 @@ macro_rules! conformance_tests {
                 old_counters_are_forgotten,
                 counters_outlive_their_messages,
                 counters_equal_a_recount,
-                a_message_without_a_tally_is_not_counted,
+                a_message_without_a_tally_is_counted_by_its_own_rows,
             ],
             surviving: [
                 everything_answered_survives_a_crash,

@@ -1,9 +1,9 @@
 //! Rows of the `batch` table.
 
-use super::codes::{ClassCode, KindCode, narrow};
+use super::codes::{ClassCode, KindCode, Number, narrow};
 use super::error::Tried;
 use super::memory::BatchSpan;
-use crate::{AccountId, BatchView, Dialect, MessageId, SeriesNo, StoreError};
+use crate::{AccountId, BatchView, Dialect, MessageId, SeriesNo, StoreError, Tally};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 
@@ -47,6 +47,28 @@ pub(super) fn of(conn: &Connection, id: MessageId) -> Result<Option<BatchView>, 
     .and_then(|mut select| select.query_row([id.0], view_from).optional())
     .map(|batch| batch.filter(|batch| id <= last_of(batch)))
     .tried("read a batch")
+}
+
+/// By which a message is counted, from its own rows; no series when it was accepted before there was counting.
+pub(super) fn tally_of(conn: &Connection, id: MessageId) -> Result<Tally, StoreError> {
+    conn.prepare_cached(
+        "SELECT m.msisdn, m.segments,
+                (SELECT series FROM batch WHERE first_id <= m.id ORDER BY first_id DESC LIMIT 1)
+         FROM message m WHERE m.id = ?1",
+    )
+    .and_then(|mut select| {
+        select
+            .query_row([id.0], |row| {
+                Ok(Tally {
+                    series: SeriesNo(row.get::<_, Option<u32>>(2)?.unwrap_or(0)),
+                    country: row.get::<_, Number>(0)?.0.country_code().unwrap_or(0),
+                    segments: row.get(1)?,
+                })
+            })
+            .optional()
+    })
+    .map(Option::unwrap_or_default)
+    .tried("look for what a message is counted by")
 }
 
 /// Where a batch lies and whose it is.

@@ -6,7 +6,7 @@ use super::outcome::{Flags, Outcome};
 use super::receipts::Ends;
 use super::segments::{self, Segment};
 use super::telling::{self, Change};
-use super::{attempts, codes::receipt_key, queue, receipts, story};
+use super::{attempts, batch, codes::receipt_key, queue, receipts, story};
 use crate::{
     Answer, AttemptId, AttemptOutcome, CarrierNo, Lane, MessageId, Next, RecordResults, ResultFate,
     SegmentAnswer, SeriesNo, StoreError, TimelineEntry, TimelineKind, UnixMs,
@@ -60,6 +60,9 @@ impl Recording<'_> {
         work.memory.see(result.answered_at);
         let bind = self.bind(work, result.attempt);
         let mut outcome = outcome_of(result, bind);
+        if outcome.tally.series == SeriesNo(0) {
+            outcome.tally = batch::tally_of(work.conn, result.id)?;
+        }
         // Nearly always the first and only one.
         let inserted = result.attempts <= 1 && outcome.insert(&mut self.insert).tried("record a result")?;
         let earlier = if inserted {
@@ -248,9 +251,6 @@ fn overwrite(
                 .tried("trace a late result")?;
             outcome.state = earlier.state;
             return Ok(Overwritten::Stands);
-        }
-        if outcome.tally.series == SeriesNo(0) {
-            outcome.tally = earlier.tally;
         }
         let lost = story::of_attempt(earlier)?;
         if !lost.is_empty() && earlier.attempt != outcome.attempt {

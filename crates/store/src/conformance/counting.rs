@@ -3,7 +3,7 @@
 use super::Side;
 use super::given::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, all_counters, batch, begun, counted, everything,
-    ids, receipt, received, recorded, request, result, seen, submitted, taken_as, waiting,
+    receipt, received, recorded, request, result, seen, submitted, taken_as, waiting,
 };
 use crate::{
     AcceptCommand, AccountId, Answer, AttemptOutcome, CarrierReceipt, Dialect, MessageFilter, MessageId,

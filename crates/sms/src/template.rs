@@ -184,6 +184,13 @@ enum Address {
     Position(usize),
 }
 
+/// Whether a text has no placeholder. A signature must have none: what is sent is read for placeholders with the signature
+/// around it, while values are given to those of the template, and one more would shift them all.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    placeholders(text).is_empty()
+}
+
 /// Whether `text` holds a web link, `http://` or `https://` in any case. Vendors refuse these in variables.
 #[must_use]
 pub fn contains_link(text: &str) -> bool {

@@ -159,7 +159,7 @@ pub mod a {
     pub static SIGN_NAME: Code = code(
         StatusCode::BAD_REQUEST,
         34011,
-        "sign_name must be a string of 2 to 60 characters without brackets",
+        "sign_name must be a string of 2 to 60 characters without brackets and variables",
     );
     /// Another signature of the account has that name.
     pub static SIGN_TAKEN: Code = code(StatusCode::BAD_REQUEST, 34012, "sign_name already exists");

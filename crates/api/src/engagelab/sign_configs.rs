@@ -30,7 +30,7 @@ impl SignConfigFields {
             Wrong::Body => Refused::from(&PARAMETERS),
             Wrong::Name => Refused::saying(
                 &PARAMETERS,
-                "invalid parameters: sign_name must be a string of 2 to 60 characters without 【, 】, [, ]",
+                "invalid parameters: sign_name must be a string of 2 to 60 characters without 【, 】, [, ] and variables",
             ),
         })?;
         Ok(Self { name })

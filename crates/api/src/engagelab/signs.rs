@@ -8,6 +8,7 @@ use super::{fields, moment};
 use crate::{days, json};
 use engine::catalog::Signature;
 use engine::manage::{ManageError, NewSignature, SignatureEdit, Then};
+use engine::sms::template::is_plain;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::ops::RangeInclusive;
@@ -62,7 +63,7 @@ pub(super) fn read_name(body: &[u8]) -> Result<Box<str>, Wrong> {
     fields::name(body.sign_name, NAME_CHARS)
         .ok()
         .flatten()
-        .filter(|name| !name.contains(BRACKETS))
+        .filter(|name| !name.contains(BRACKETS) && is_plain(name))
         .ok_or(Wrong::Name)
 }
 
@@ -172,6 +173,8 @@ mod tests {
             ("Ac】me".to_owned(), 34011),
             ("Ac]me".to_owned(), 34011),
             ("Ac\nme".to_owned(), 34011),
+            ("Acme {1}".to_owned(), 34011),
+            ("%name%".to_owned(), 34011),
         ] {
             assert_eq!(name(&written), expected, "{written}");
         }

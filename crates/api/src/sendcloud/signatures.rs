@@ -10,6 +10,7 @@ use super::params::Params;
 use super::templates::{Verified, with_detail};
 use engine::catalog::Signature;
 use engine::manage::{NewSignature, SignatureEdit, Then};
+use engine::sms::template::is_plain;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -39,9 +40,11 @@ impl<'a> SignatureFields<'a> {
         }
         let name = fields::required(params, "signName")?;
         let text = bare(name);
-        let plain =
-            !text.is_empty() && !text.contains(['【', '】', '[', ']']) && !text.contains(char::is_control);
-        if !plain {
+        let good = !text.is_empty()
+            && !text.contains(['【', '】', '[', ']'])
+            && !text.contains(char::is_control)
+            && is_plain(text);
+        if !good {
             return Err(Refused::with_name(&PARAMETER_FORMAT, "signName"));
         }
         if fields::longer_than(text, NAME_CHARS_MAX) {
@@ -197,6 +200,8 @@ mod tests {
             ("signType=0&signName=%E3%80%90%E3%80%91", Err(441)),
             ("signType=0&signName=a%5Bb", Err(441)),
             ("signType=0&signName=a%0Ab", Err(441)),
+            ("signType=0&signName=%25name%25", Err(441)),
+            ("signType=0&signName=Save+20%25", good(0, "Save 20%")),
         ] {
             assert_eq!(read(query), expected, "{query}");
         }

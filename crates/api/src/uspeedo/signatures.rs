@@ -14,6 +14,7 @@ use crate::days::{CHINA, at};
 use engine::AccountId;
 use engine::catalog::{Review, Signature, Snapshot};
 use engine::manage::{NewSignature, SignatureEdit, Then};
+use engine::sms::template::is_plain;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -136,7 +137,7 @@ fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, Faul
     };
     let bare = bare(name);
     let odd = |c: char| matches!(c, '【' | '】' | '[' | ']') || c.is_control();
-    if !lengths.contains(&bare.chars().count()) || bare.chars().any(odd) {
+    if !lengths.contains(&bare.chars().count()) || bare.chars().any(odd) || !is_plain(bare) {
         return Err(Fault::Value("SigContent"));
     }
     let small = |name, max| required_integer(params, name, 0..=max);

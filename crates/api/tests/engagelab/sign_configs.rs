@@ -104,7 +104,7 @@ async fn signatures_are_listed_as_a_bare_array() {
 #[tokio::test]
 async fn what_is_refused_of_a_signature_says_why() {
     let house = House::start().await;
-    let name = "invalid parameters: sign_name must be a string of 2 to 60 characters without 【, 】, [, ]";
+    let name = "invalid parameters: sign_name must be a string of 2 to 60 characters without 【, 】, [, ] and variables";
     for (method, path, body, message) in [
         ("GET", "/v1/sign-configs/x", Value::Null, "invalid signId"),
         (
@@ -136,6 +136,7 @@ async fn what_is_refused_of_a_signature_says_why() {
         ("POST", PATH, json!({ "sign_name": "a" }), name),
         ("POST", PATH, json!({ "sign_name": "x".repeat(61) }), name),
         ("POST", PATH, json!({ "sign_name": "[Acme]" }), name),
+        ("POST", PATH, json!({ "sign_name": "Acme {{name}}" }), name),
         (
             "POST",
             PATH,

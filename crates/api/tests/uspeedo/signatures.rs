@@ -93,6 +93,7 @@ async fn fields_have_their_documented_bounds() {
         ("SigContent", json!("字"), 18_003),
         ("SigContent", json!("字".repeat(13)), 18_003),
         ("SigContent", json!("【Ac】me"), 18_003),
+        ("SigContent", json!("Acme {1}"), 18_003),
         ("SigContent", json!(""), 18_001),
         ("SigContent", json!(SIGNATURE.1), 18_003),
         ("SigType", json!(5), 0),

@@ -48,6 +48,7 @@ fn every_spelling_is_a_variable() {
         ("https://example.com/{ab}12 %ab%12", &["ab"]),
     ] {
         assert_eq!(names(text), variables, "{text}");
+        assert!(!is_plain(text), "{text}");
     }
 }
 
@@ -76,6 +77,7 @@ fn everything_else_is_text() {
         let template = Template::parse(text);
         let inner = if text == "{{1}" { 1 } else { 0 };
         assert_eq!(template.variables().len(), inner, "{text}");
+        assert_eq!(is_plain(text), inner == 0, "{text}");
         assert_eq!(template.render(&[]), text);
     }
 }

@@ -7,7 +7,7 @@ use super::{Planner, secret_field};
 use engine::catalog::{CatalogChange, Credential, Position, Signature, Template, credential_secret_name};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sms::template::Template as Pattern;
+use sms::template::{Template as Pattern, is_plain};
 use std::collections::HashSet;
 use std::ops::Range;
 use store::AccountId;
@@ -419,10 +419,8 @@ fn signature_complaint(given: &SignatureEntry) -> Option<&'static str> {
     if given.text.contains(['【', '】', '[', ']']) {
         return Some("write the text without brackets; they are put around it");
     }
-    // The text that is sent is read for placeholders with the signature in it, while values are given to those of the
-    // template: one more in front would shift them all.
-    let is_plain = Pattern::parse(&given.text).variables().is_empty();
-    (!is_plain).then_some("what looks like a placeholder in it would take a value of the template's")
+    (!is_plain(&given.text))
+        .then_some("what looks like a placeholder in it would take a value of the template's")
 }
 
 /// Whether a text has the same placeholders with a signature around it, in both kinds of brackets.

@@ -11,8 +11,8 @@ mod house;
 use engine::accept::{SignatureRef, TemplateRef};
 use engine::catalog::Review;
 use engine::sms::class::Kind;
-use engine::task::{TaskError, TaskRequest};
-use engine::{Dialect, PutContact, Task, TaskState};
+use engine::task::{AddedTask, TaskError, TaskRequest};
+use engine::{Dialect, PutContact, Task, TaskState, UnixMs};
 use house::{ACCOUNT, Act, CODE, House, PLAIN, Smsc, numbers, smpp, submission};
 use std::time::Duration;
 
@@ -67,6 +67,14 @@ async fn until(house: &House, id: i64, what: &str, pass: impl Fn(&Task) -> bool)
     }
 }
 
+async fn added(house: &House, request: TaskRequest, lists: Vec<i64>, due: Option<UnixMs>) -> Task {
+    let added = house.engine.add_task(ACCOUNT, request, lists, due, None).await;
+    let AddedTask::New(task) = added.unwrap() else {
+        panic!("no repeat")
+    };
+    task
+}
+
 async fn until_seen(smsc: &Smsc, count: usize) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while smsc.seen().len() < count {
@@ -86,11 +94,7 @@ async fn every_member_gets_one_message_over_a_restart() {
     let members = numbers(7_500);
     let first = list(&house, "first", &members[..2_300], "{}").await;
     let second = list(&house, "second", &members[2_300..], "{}").await;
-    let task = house
-        .engine
-        .add_task(ACCOUNT, request(PLAIN), vec![first, second], None)
-        .await
-        .unwrap();
+    let task = added(&house, request(PLAIN), vec![first, second], None).await;
     assert_eq!(task.members, 7_500);
     until(&house, task.id, "begun", |task| task.progress.accepted > 0).await;
     // Somewhere in the middle, perhaps right after the end: both must hold.
@@ -113,11 +117,7 @@ async fn members_have_values_of_their_own_and_those_without_are_refused() {
     let members = numbers(4);
     let with = list(&house, "with", &members[..3], r#"{"%code%":"4826"}"#).await;
     let without = list(&house, "without", &members[3..], "{}").await;
-    let task = house
-        .engine
-        .add_task(ACCOUNT, request(CODE), vec![with, without], None)
-        .await
-        .unwrap();
+    let task = added(&house, request(CODE), vec![with, without], None).await;
     let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
     assert_eq!((done.progress.accepted, done.progress.refused), (3, 1));
     until_seen(&smsc, 3).await;
@@ -135,11 +135,7 @@ async fn a_task_sends_what_was_approved_when_it_was_made_and_only_to_who_was_the
     let members = numbers(3);
     let id = list(&house, "list", &members[..2], "{}").await;
     let due = house.engine.now() + 1_000;
-    let task = house
-        .engine
-        .add_task(ACCOUNT, request(PLAIN), vec![id], Some(due))
-        .await
-        .unwrap();
+    let task = added(&house, request(PLAIN), vec![id], Some(due)).await;
     assert_eq!((task.state, task.due), (TaskState::Waiting, due));
     house
         .engine
@@ -165,7 +161,7 @@ async fn a_task_sends_what_was_approved_when_it_was_made_and_only_to_who_was_the
     assert!(matches!(
         house
             .engine
-            .add_task(ACCOUNT, request(PLAIN), vec![id], None)
+            .add_task(ACCOUNT, request(PLAIN), vec![id], None, None)
             .await,
         Err(TaskError::Refused(_))
     ));
@@ -176,11 +172,7 @@ async fn a_task_that_is_called_off_sends_nothing_more() {
     let house = House::start(vec![]).await;
     let id = list(&house, "list", &numbers(10), "{}").await;
     let due = house.engine.now() + 3_600_000;
-    let task = house
-        .engine
-        .add_task(ACCOUNT, request(PLAIN), vec![id], Some(due))
-        .await
-        .unwrap();
+    let task = added(&house, request(PLAIN), vec![id], Some(due)).await;
     let off = house.engine.cancel_task(ACCOUNT, task.id).await.unwrap().unwrap();
     assert_eq!(off.state, TaskState::Cancelled);
     assert!(
@@ -194,7 +186,7 @@ async fn a_task_that_is_called_off_sends_nothing_more() {
     assert!(matches!(
         house
             .engine
-            .add_task(ACCOUNT, request(PLAIN), vec![id + 1_000], None)
+            .add_task(ACCOUNT, request(PLAIN), vec![id + 1_000], None, None)
             .await,
         Err(TaskError::NoList)
     ));

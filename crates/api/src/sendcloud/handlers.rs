@@ -109,7 +109,7 @@ fn once(
 }
 
 /// Over what a retry does not change.
-fn fingerprint(params: &Params<'_>) -> u64 {
+pub(super) fn fingerprint(params: &Params<'_>) -> u64 {
     const CHANGING: [&str; 3] = ["signature", "timestamp", "sendRequestId"];
     let kept = params.iter().filter(|(name, _)| !CHANGING.contains(name));
     idempotency::fingerprint(kept.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]))
@@ -180,6 +180,7 @@ async fn try_manage(
     let call = Call {
         api,
         params: &params,
+        headers: &parts.headers,
         caller,
         catalog: &catalog,
         now,

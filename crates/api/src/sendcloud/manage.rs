@@ -13,6 +13,7 @@ use crate::Api;
 use engine::catalog::Snapshot;
 use engine::manage::ManageError;
 use engine::{AccountId, ContactRefusal, Engine, StoreError, UnixMs};
+use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -126,6 +127,7 @@ impl Interface {
 pub(super) struct Call<'a> {
     pub(super) api: &'a Api,
     pub(super) params: &'a Params<'a>,
+    pub(super) headers: &'a HeaderMap,
     pub(super) caller: Caller<'a>,
     /// As it was when the request came.
     pub(super) catalog: &'a Arc<Snapshot>,

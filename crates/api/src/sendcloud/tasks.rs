@@ -2,22 +2,27 @@
 //! (contract/sendcloud.md section 3.8). The only interface that sends later.
 
 use super::codes::{
-    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, LIST_UNKNOWN, PARAMETER_EMPTY, Refused, SERVER_ERROR,
-    TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
+    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, Refused,
+    SERVER_ERROR, TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
 };
 use super::contacts::{list_name, named};
 use super::fields::{self, ENTRIES_MAX, LIST_GRAMMAR};
+use super::handlers::fingerprint;
 use super::local;
 use super::manage::{Call, done, store_failed};
 use super::params::Params;
 use super::rules::{code_of, code_of_error, rules};
 use super::words;
+use crate::idempotency;
 use engine::accept::{SignatureRef, TemplateRef};
 use engine::sms::class::Kind;
-use engine::task::{TaskError, TaskRequest};
+use engine::task::{AddedTask, NewIdempotency, TaskError, TaskRequest};
 use engine::{Dialect, Task, TaskState, UnixMs};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
+/// The space of `Idempotency-Key`s of tasks: what is recorded with one is no answer to a send.
+const SCOPE_HEADER: &str = "sendcloud-task-header";
 /// Longest `taskName` and `senderName` in characters. No source has a limit; chosen.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -142,15 +147,31 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         custom: None,
         rules: rules(LIST_GRAMMAR),
     };
+    let key = idempotency::key(call.headers).map_err(|_| &HEADER_KEY)?;
+    let told = Arc::new(move |task: &Task| {
+        let info = One {
+            sms_task: Vo::of(task, &names, given.template, None),
+        };
+        done(&TASK_SAVED, info, 1)
+    });
+    // Made twice, a task sends to a whole list twice.
+    let once = key.map(|key| {
+        let told = Arc::clone(&told);
+        NewIdempotency {
+            scope: SCOPE_HEADER,
+            key: format!("{}\n{key}", call.caller.sms_user).into_boxed_str(),
+            fingerprint: fingerprint(call.params),
+            keep_ms: i64::from(call.api.limits.request_id_keep_s) * 1000,
+            record: Box::new(move |task| told(task)),
+        }
+    });
     let made = call
         .engine()
-        .add_task(call.account(), request, lists, given.due)
-        .await;
-    let task = made.map_err(|error| refused(&error))?;
-    let info = One {
-        sms_task: Vo::of(&task, &names, given.template, None),
-    };
-    Ok(done(&TASK_SAVED, info, 1))
+        .add_task(call.account(), request, lists, given.due, once);
+    match made.await.map_err(|error| refused(&error))? {
+        AddedTask::New(task) => Ok(told(&task)),
+        AddedTask::Repeat { answer, .. } => Ok(answer),
+    }
 }
 
 /// `queryContactListTask`: how far it is.

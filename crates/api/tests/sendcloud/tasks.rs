@@ -117,6 +117,50 @@ async fn a_task_sends_to_every_member_once_with_their_own_values() {
     assert_eq!(blocked["smsUser"], USER);
 }
 
+#[tokio::test]
+async fn an_idempotency_key_makes_one_task() {
+    let house = House::start().await;
+    save_list(&house, "one").await;
+    save_member(
+        &house,
+        "one",
+        "00447700900123",
+        r#"{"name":"Lucy","place":"Bath"}"#,
+    )
+    .await;
+    let task = fields(&[
+        ("smsUser", USER),
+        ("contactListName", "one"),
+        ("taskName", "spring"),
+        ("templateId", "1002"),
+    ]);
+    let keyed = |key: &str| {
+        let mut request = signed("/smsapi/sendContactListTask", &task);
+        request
+            .headers_mut()
+            .insert("idempotency-key", key.parse().unwrap());
+        request
+    };
+    let first = house.ask(keyed("k1")).await;
+    assert_eq!(code_of(&first), 200, "{}", first.body);
+    let id = first.json()["info"]["smsTask"]["taskId"].to_string();
+    query_until(&house, &id, "执行成功").await;
+    let again = house.ask(keyed("k1")).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(code_of(&house.ask(keyed(&"k".repeat(256))).await), 417);
+    // A key used for a send is another one.
+    let mut send = signed("/smsapi/send", &send_fields());
+    send.headers_mut()
+        .insert("idempotency-key", "k1".parse().unwrap());
+    let sent = house.ask(send).await;
+    assert!(sent.json()["info"]["smsIds"].is_array(), "{}", sent.body);
+    assert_eq!(house.inbox_count("+447700900123"), 1);
+    let other = house.ask(keyed("k2")).await.json()["info"]["smsTask"]["taskId"].to_string();
+    assert_ne!(other, id);
+    query_until(&house, &other, "执行成功").await;
+    house.received("+447700900123").await;
+}
+
 /// Goal: no bound on the members of a list is in the way: it is sent to piece by piece.
 #[tokio::test]
 async fn a_task_sends_to_more_members_than_a_request_may_have() {

@@ -13,7 +13,8 @@ pub(crate) use run::run;
 
 use crate::accept::{AcceptError, Refusal, freeze};
 use crate::engine::Engine;
-use store::{AccountId, ContactRefusal, StoreError, Task, TaskState, UnixMs};
+use store::{AccountId, ContactRefusal, NewTask, StoreError, Task, TaskState, UnixMs};
+pub use store::{AddedTask, NewIdempotency};
 use thiserror::Error;
 
 /// Why a task could not be made.
@@ -35,7 +36,8 @@ pub enum TaskError {
 }
 
 impl Engine {
-    /// Makes a task that sends to all members its lists have now, at once or when it is due.
+    /// Makes a task that sends to all members its lists have now, at once or when it is due. With `once`, a request that
+    /// was done before makes none.
     ///
     /// # Errors
     /// [`TaskError`]; nothing was made then.
@@ -45,7 +47,8 @@ impl Engine {
         mut request: TaskRequest,
         lists: Vec<i64>,
         due: Option<UnixMs>,
-    ) -> Result<Task, TaskError> {
+        once: Option<NewIdempotency<Task>>,
+    ) -> Result<AddedTask, TaskError> {
         let catalog = self.catalog();
         let owner = catalog.account(account).ok_or(AcceptError::AccountGone)?;
         if !owner.may_send {
@@ -58,22 +61,20 @@ impl Engine {
         let body = request
             .to_json()
             .map_err(|error| StoreError::Other(format!("write a task's request: {error}")))?;
-        let made = self
-            .store()
-            .add_task(account, lists, body, due.unwrap_or(now), now)
-            .await?;
-        match made {
-            Ok(task) if task.members == 0 => {
-                // Nobody to send to: it is there to be asked about, and over.
-                let ended = self
-                    .store()
-                    .change_task(task.id, TaskState::Done, None, Box::default(), now)
-                    .await?;
-                Ok(ended.unwrap_or(task))
-            }
-            Ok(task) => {
-                self.wake_tasks();
-                Ok(task)
+        let new = NewTask {
+            account,
+            lists,
+            request: body,
+            due: due.unwrap_or(now),
+            now,
+            idempotency: once,
+        };
+        match self.store().add_task(new).await? {
+            Ok(added) => {
+                if matches!(&added, AddedTask::New(task) if task.state == TaskState::Waiting) {
+                    self.wake_tasks();
+                }
+                Ok(added)
             }
             Err(ContactRefusal::NoList) => Err(TaskError::NoList),
             Err(refusal) => Err(StoreError::Other(format!("make a task: {refusal:?}")).into()),

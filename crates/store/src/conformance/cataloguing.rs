@@ -4,8 +4,8 @@ use super::Side;
 use super::given::{ACCOUNT, NOW, number};
 use crate::{
     Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Endpoint, EndpointId,
-    EventKinds, EventPlace, EventWhat, Position, PutContact, Record, RecordFilter, RecordKind, Review, Route,
-    Signature, Store, Suppression, SuppressionKind, Template, TemplateVersion, UnixMs,
+    EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record, RecordFilter, RecordKind,
+    Review, Route, Signature, Store, Suppression, SuppressionKind, Template, TemplateVersion, UnixMs,
 };
 use serde_json::json;
 use sms::class::Class;
@@ -452,7 +452,8 @@ async fn belongings(store: &dyn Store, account: AccountId) -> (i64, i64) {
     };
     let put = store.put_contacts(account, list, vec![member], NOW, 9).await;
     put.expect("written").expect("put");
-    let task = store.add_task(account, vec![list], "{}".into(), NOW, NOW).await;
+    let task = super::tasking::new_task(&[list], NOW);
+    let task = super::tasking::added(store, NewTask { account, ..task }).await;
     let record = Record {
         id: 0,
         account,
@@ -464,7 +465,7 @@ async fn belongings(store: &dyn Store, account: AccountId) -> (i64, i64) {
         updated_at: NOW,
     };
     store.add_record(record, 9).await.expect("written").expect("made");
-    (list, task.expect("written").expect("made").id)
+    (list, task.id)
 }
 
 /// The key of public ids is random, and never changes.

@@ -112,6 +112,8 @@ macro_rules! conformance_tests {
                 a_removed_list_is_gone_at_once,
             ],
             tasking: [
+                a_task_to_nobody_is_done,
+                a_tasks_request_is_done_once,
                 tasks_wait_for_their_time,
                 a_list_in_use_stays,
                 a_task_moves_on_with_what_it_accepts,

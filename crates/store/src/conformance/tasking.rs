@@ -4,18 +4,38 @@ use super::Side;
 use super::given::{ACCOUNT, NOW, accepted, batch, everything, number, request};
 use super::listing::{filled, made, members, named, now};
 use crate::{
-    AcceptCommand, AcceptError, AccountId, CatalogChange, ContactRefusal, MessageId, Store, Suppression,
-    SuppressionKind, Task, TaskProgress, TaskState, TaskStep,
+    AcceptCommand, AcceptError, AccountId, AddedTask, CatalogChange, ContactRefusal, MessageId,
+    NewIdempotency, NewTask, Store, Suppression, SuppressionKind, Task, TaskProgress, TaskState, TaskStep,
 };
 use std::collections::BTreeSet;
 
 const OTHER: AccountId = AccountId(8);
 
+pub(super) fn new_task(lists: &[i64], due: i64) -> NewTask {
+    NewTask {
+        account: ACCOUNT,
+        lists: lists.to_vec(),
+        request: "{}".into(),
+        due,
+        now: NOW + 2,
+        idempotency: None,
+    }
+}
+
+pub(super) async fn added(store: &dyn Store, new: NewTask) -> Task {
+    let added = store
+        .add_task(new)
+        .await
+        .expect("written")
+        .expect("a task is made");
+    let AddedTask::New(task) = added else {
+        panic!("no repeat: {added:?}")
+    };
+    task
+}
+
 async fn task(store: &dyn Store, lists: &[i64], due: i64) -> Task {
-    let task = store
-        .add_task(ACCOUNT, lists.to_vec(), "{}".into(), due, NOW + 2)
-        .await;
-    task.expect("written").expect("a task is made")
+    added(store, new_task(lists, due)).await
 }
 
 async fn running(store: &dyn Store, lists: &[i64]) -> Task {
@@ -59,10 +79,11 @@ pub async fn tasks_wait_for_their_time(side: &mut impl Side) {
     filled(store, a, 0..3).await;
     let last = filled(store, b, 0..5).await[4].id;
     let request = r#"{"template":"x"}"#;
-    let late = store
-        .add_task(ACCOUNT, vec![b, a], request.into(), NOW + 90, NOW + 2)
-        .await;
-    let late = late.expect("written").expect("made");
+    let late = NewTask {
+        request: request.into(),
+        ..new_task(&[b, a], NOW + 90)
+    };
+    let late = added(store, late).await;
     let expected = Task {
         id: late.id,
         account: ACCOUNT,
@@ -82,20 +103,15 @@ pub async fn tasks_wait_for_their_time(side: &mut impl Side) {
     let early = task(store, &[a], NOW + 10).await;
     let same = task(store, &[a], NOW + 10).await;
     assert_eq!((early.members, early.last_contact), (9, last + 6));
-    let none = store
-        .add_task(ACCOUNT, vec![a, 999], "{}".into(), NOW, NOW)
-        .await
-        .expect("read");
+    let none = store.add_task(new_task(&[a, 999], NOW)).await.expect("read");
     assert_eq!(none, Err(ContactRefusal::NoList));
-    let nobody = store
-        .add_task(ACCOUNT, vec![], "{}".into(), NOW, NOW)
-        .await
-        .expect("read");
+    let nobody = store.add_task(new_task(&[], NOW)).await.expect("read");
     assert_eq!(nobody, Err(ContactRefusal::NoList));
-    let not_theirs = store
-        .add_task(OTHER, vec![a], "{}".into(), NOW, NOW)
-        .await
-        .expect("read");
+    let theirs = NewTask {
+        account: OTHER,
+        ..new_task(&[a], NOW)
+    };
+    let not_theirs = store.add_task(theirs).await.expect("read");
     assert_eq!(not_theirs, Err(ContactRefusal::NoList));
 
     side.crash().await;
@@ -356,4 +372,48 @@ pub async fn a_task_reaches_each_member_once(side: &mut impl Side) {
         members.len() as u64,
         "the count is kept"
     );
+}
+
+/// A task's request is done once, over restarts, whatever has become of its lists; it is remembered for its time.
+pub async fn a_tasks_request_is_done_once(side: &mut impl Side) {
+    let once = |lists: &[i64], now: i64, fingerprint| NewTask {
+        now,
+        idempotency: Some(NewIdempotency {
+            scope: "tasks",
+            key: "k1".into(),
+            fingerprint,
+            keep_ms: 1_000,
+            record: Box::new(|task: &Task| task.id.to_string().into_bytes()),
+        }),
+        ..new_task(lists, NOW)
+    };
+    let store = side.store();
+    let refused = store.add_task(once(&[999], NOW, 7)).await.expect("read");
+    assert_eq!(refused, Err(ContactRefusal::NoList), "it uses no id up");
+    let list = made(store, "a").await.id;
+    filled(store, list, 0..3).await;
+    let first = added(store, once(&[list], NOW, 7)).await;
+    side.crash().await;
+    let store = side.store();
+    for (lists, fingerprint, same_body) in [(&[list][..], 7, true), (&[999], 8, false)] {
+        let repeat = store.add_task(once(lists, NOW + 999, fingerprint)).await;
+        let expected = AddedTask::Repeat {
+            answer: first.id.to_string().into_bytes(),
+            same_body,
+        };
+        assert_eq!(repeat.expect("read"), Ok(expected));
+    }
+    assert_eq!(store.open_tasks(10).await.expect("read").len(), 1);
+    let later = added(store, once(&[list], NOW + 1_001, 7)).await;
+    assert_ne!(later.id, first.id);
+}
+
+/// A task to nobody is over when it is made.
+pub async fn a_task_to_nobody_is_done(side: &mut impl Side) {
+    let store = side.store();
+    let empty = made(store, "a").await.id;
+    let task = task(store, &[empty], NOW).await;
+    assert_eq!((task.state, task.ended_at), (TaskState::Done, Some(NOW + 2)));
+    assert_eq!(store.task(ACCOUNT, task.id).await.expect("read"), Some(task));
+    assert_eq!(store.open_tasks(10).await.expect("read"), []);
 }

@@ -103,8 +103,8 @@ pub struct NewMessage {
     pub failure: Option<u16>,
 }
 
-/// What makes a request single.
-pub struct NewIdempotency {
+/// What makes a request single. `T` is what comes of it.
+pub struct NewIdempotency<T = AcceptOutcome> {
     /// Separates the id spaces of one account: the dialect's field or the header.
     pub scope: &'static str,
     /// The caller's request id.
@@ -115,13 +115,13 @@ pub struct NewIdempotency {
     pub keep_ms: i64,
     /// Makes the answer that a repeat gets, from the outcome, inside the transaction: what was told first
     /// is exactly what is told again.
-    pub record: RecordAnswer,
+    pub record: RecordAnswer<T>,
 }
 
 /// See [`NewIdempotency::record`].
-pub type RecordAnswer = Box<dyn FnOnce(&AcceptOutcome) -> Vec<u8> + Send>;
+pub type RecordAnswer<T = AcceptOutcome> = Box<dyn FnOnce(&T) -> Vec<u8> + Send>;
 
-impl fmt::Debug for NewIdempotency {
+impl<T> fmt::Debug for NewIdempotency<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewIdempotency")
             .field("scope", &self.scope)

@@ -1,6 +1,6 @@
 //! Contact lists, their members, and the tasks that send to them.
 
-use super::{AccountId, UnixMs};
+use super::{AccountId, NewIdempotency, UnixMs};
 use sms::phone::Msisdn;
 
 /// A list of contacts.
@@ -124,6 +124,37 @@ pub struct Task {
     pub created_at: UnixMs,
     /// When it ended.
     pub ended_at: Option<UnixMs>,
+}
+
+/// A task to make.
+#[derive(Debug)]
+pub struct NewTask {
+    /// Whose.
+    pub account: AccountId,
+    /// The lists, in order; at least one.
+    pub lists: Vec<i64>,
+    /// What the engine needs to send a piece: JSON.
+    pub request: Box<str>,
+    /// When it is to begin.
+    pub due: UnixMs,
+    /// The present.
+    pub now: UnixMs,
+    /// Present when the request must be done once only.
+    pub idempotency: Option<NewIdempotency<Task>>,
+}
+
+/// What came of a [`NewTask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddedTask {
+    /// It is made. One without members is done already.
+    New(Task),
+    /// The request was done before; nothing is made.
+    Repeat {
+        /// What was recorded with it.
+        answer: Vec<u8>,
+        /// Whether its body was the same.
+        same_body: bool,
+    },
 }
 
 /// How far a task is. Recorded in the transaction that accepts the piece, so that no member gets two

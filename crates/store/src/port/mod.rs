@@ -27,7 +27,8 @@ pub use catalog::{
     Suppression, SuppressionKind, Template, TemplateVersion,
 };
 pub use contact::{
-    Contact, ContactList, ContactRefusal, Page, PutContact, Task, TaskProgress, TaskState, TaskStep,
+    AddedTask, Contact, ContactList, ContactRefusal, NewTask, Page, PutContact, Task, TaskProgress,
+    TaskState, TaskStep,
 };
 pub use error::{AcceptError, StoreError};
 pub use event::{
@@ -346,15 +347,9 @@ pub trait Contacts {
         contacts_max: usize,
     ) -> Result<Vec<Contact>, StoreError>;
 
-    /// Makes a task to the lists of these ids, of which there is at least one; its members are those there now.
-    async fn add_task(
-        &self,
-        account: AccountId,
-        lists: Vec<i64>,
-        request: Box<str>,
-        due: UnixMs,
-        now: UnixMs,
-    ) -> Result<Result<Task, ContactRefusal>, StoreError>;
+    /// Makes a task; its members are those its lists have now. Whether the request was done before is decided in the
+    /// same transaction, and before anything else.
+    async fn add_task(&self, new: NewTask) -> Result<Result<AddedTask, ContactRefusal>, StoreError>;
 
     /// A task.
     async fn task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError>;

@@ -24,9 +24,9 @@ pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result
     work.memory.see(command.now);
     let request = command.idempotency.take();
     if let Some(request) = &request
-        && let Some(repeat) = earlier(work, command.account, command.now, request)?
+        && let Some(Earlier { answer, same_body }) = earlier(work, command.account, command.now, request)?
     {
-        return Ok(repeat);
+        return Ok(Accepted::Repeat { answer, same_body });
     }
     let verdicts = Verdicts::decide(work, command)?;
     verdicts.pay(work, command)?;
@@ -43,12 +43,18 @@ pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result
 }
 
 /// What an earlier request of the same id was answered.
-fn earlier(
+pub(super) struct Earlier {
+    pub(super) answer: Vec<u8>,
+    pub(super) same_body: bool,
+}
+
+/// Looks for an earlier request of the same id.
+pub(super) fn earlier<T>(
     work: &Work<'_>,
     account: AccountId,
     now: UnixMs,
-    request: &NewIdempotency,
-) -> Result<Option<Accepted>, StoreError> {
+    request: &NewIdempotency<T>,
+) -> Result<Option<Earlier>, StoreError> {
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
     let mut repeat = None;
     let find = |id: i64| {
@@ -65,7 +71,7 @@ fn earlier(
         let Some((fingerprint, answer)) = found else {
             return Ok(ControlFlow::Continue(()));
         };
-        repeat = Some(Accepted::Repeat {
+        repeat = Some(Earlier {
             answer,
             same_body: fingerprint == signed(request.fingerprint),
         });
@@ -79,12 +85,12 @@ fn earlier(
 }
 
 /// Remembers a request with its answer.
-fn remember(
+pub(super) fn remember<T>(
     work: &mut Work<'_>,
     account: AccountId,
     now: UnixMs,
-    request: NewIdempotency,
-    outcome: &AcceptOutcome,
+    request: NewIdempotency<T>,
+    outcome: &T,
 ) -> Result<(), StoreError> {
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
     let id = work.memory.next_request(now);

@@ -12,8 +12,8 @@ use super::query::snapshot;
 use super::readers::Purpose;
 use super::tasks;
 use crate::{
-    AccountId, Contact, ContactList, ContactRefusal, Contacts, Page, PutContact, StoreError, Task, TaskState,
-    TaskStep, UnixMs,
+    AccountId, AddedTask, Contact, ContactList, ContactRefusal, Contacts, NewTask, Page, PutContact,
+    StoreError, Task, TaskState, TaskStep, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -184,18 +184,9 @@ impl Contacts for SqliteStore {
             .await
     }
 
-    async fn add_task(
-        &self,
-        account: AccountId,
-        lists: Vec<i64>,
-        request: Box<str>,
-        due: UnixMs,
-        now: UnixMs,
-    ) -> Result<Result<Task, ContactRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
-            tasks::add(work.conn, account, lists, request, due, now).tried("make a task")
-        })
-        .await
+    async fn add_task(&self, new: NewTask) -> Result<Result<AddedTask, ContactRefusal>, StoreError> {
+        self.errand(Caller::Client, 1, move |work| tasks::add_once(work, new))
+            .await
     }
 
     async fn task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError> {

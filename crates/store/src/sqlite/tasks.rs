@@ -1,8 +1,13 @@
 //! Tasks: sends to the members of lists, piece by piece. How far one is, is recorded with what it accepted.
 
 use super::codes::as_count;
-use super::contacts;
-use crate::{AccountId, ContactRefusal, Task, TaskProgress, TaskState, TaskStep, UnixMs};
+use super::error::Tried;
+use super::memory::Work;
+use super::{accept, contacts};
+use crate::{
+    AccountId, AddedTask, ContactRefusal, NewTask, StoreError, Task, TaskProgress, TaskState, TaskStep,
+    UnixMs,
+};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 const TASK: &str = "id, account, request, lists, members, last_contact, due, state, at_list, at_contact, accepted, \
@@ -89,15 +94,39 @@ pub(super) fn of(conn: &Connection, id: i64) -> rusqlite::Result<Option<Task>> {
         .optional()
 }
 
-/// Makes a task to the members that are in its lists now.
-pub(super) fn add(
-    conn: &Connection,
-    account: AccountId,
-    lists: Vec<i64>,
-    request: Box<str>,
-    due: UnixMs,
-    now: UnixMs,
-) -> rusqlite::Result<Result<Task, ContactRefusal>> {
+/// Makes a task, unless its request was done before.
+pub(super) fn add_once(
+    work: &mut Work<'_>,
+    mut new: NewTask,
+) -> Result<Result<AddedTask, ContactRefusal>, StoreError> {
+    let (account, now) = (new.account, new.now);
+    work.memory.see(now);
+    let request = new.idempotency.take();
+    if let Some(request) = &request
+        && let Some(accept::Earlier { answer, same_body }) = accept::earlier(work, account, now, request)?
+    {
+        return Ok(Ok(AddedTask::Repeat { answer, same_body }));
+    }
+    let task = match add(work.conn, new).tried("make a task")? {
+        Ok(task) => task,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Some(request) = request {
+        accept::remember(work, account, now, request, &task)?;
+    }
+    Ok(Ok(AddedTask::New(task)))
+}
+
+/// Makes a task to the members that are in its lists now. Without any it is over: it is there to be asked about.
+fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, ContactRefusal>> {
+    let NewTask {
+        account,
+        lists,
+        request,
+        due,
+        now,
+        ..
+    } = new;
     let mut members = 0;
     for &list in &lists {
         let Some(list) = contacts::list_of(conn, account, list)? else {
@@ -109,19 +138,25 @@ pub(super) fn add(
         return Ok(Err(ContactRefusal::NoList));
     }
     let last_contact = contacts::last_contact(conn)?;
+    let (state, ended_at) = if members == 0 {
+        (TaskState::Done, Some(now))
+    } else {
+        (TaskState::Waiting, None)
+    };
     let id = conn
         .prepare_cached(
             "INSERT INTO task (account, state, due, at_list, at_contact, accepted, refused, members, last_contact,
-                               created_at, error, lists, request)
-             VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, '', ?7, ?8)",
+                               created_at, ended_at, error, lists, request)
+             VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, ?7, '', ?8, ?9)",
         )?
         .insert((
             account.0,
-            TaskState::Waiting as u8,
+            state as u8,
             due,
             members,
             last_contact,
             now,
+            ended_at,
             serde_json::json!(lists).to_string(),
             &request,
         ))?;
@@ -133,11 +168,11 @@ pub(super) fn add(
         members,
         last_contact,
         due,
-        state: TaskState::Waiting,
+        state,
         progress: TaskProgress::default(),
         error: Box::default(),
         created_at: now,
-        ended_at: None,
+        ended_at,
     }))
 }
 

@@ -5,7 +5,7 @@ use crate::check::CheckArgs;
 use crate::dev::DevArgs;
 use crate::exit;
 use crate::migrate::MigrateArgs;
-use crate::review::{SignatureArgs, TemplateArgs};
+use crate::review::{QualificationArgs, SignatureArgs, TemplateArgs};
 use crate::serve::ServeArgs;
 use crate::status::StatusArgs;
 use crate::task::TaskArgs;
@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Template(TemplateArgs),
     Signature(SignatureArgs),
+    Qualification(QualificationArgs),
     Webhook(WebhookArgs),
     Task(TaskArgs),
     Migrate(MigrateArgs),

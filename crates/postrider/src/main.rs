@@ -53,6 +53,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Status(args) => status::run(&args, &mut out).await,
             Command::Template(args) => review::run_template(&args, &mut out).await,
             Command::Signature(args) => review::run_signature(&args, &mut out).await,
+            Command::Qualification(args) => review::run_qualification(&args, &mut out).await,
             Command::Webhook(args) => webhook::run(&args, &mut out).await,
             Command::Task(args) => task::run(&args, &mut out).await,
             Command::Migrate(args) => migrate::run(&args, &mut out),

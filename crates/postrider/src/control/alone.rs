@@ -2,6 +2,7 @@
 
 use super::{Answer, Order};
 use crate::config::{Config, MasterKey};
+use crate::review::settle;
 use anyhow::Context;
 use engine::Engine;
 use engine::catalog::{EndpointEntry, Snapshot};
@@ -79,6 +80,16 @@ pub(super) async fn perform(
             let changed = store.change_task(*task, TaskState::Cancelled, None, Box::default(), now);
             let changed = changed.await.context("call the task off")?;
             Ok(Answer::Done(u64::from(changed.is_some())))
+        }
+        Order::Judge {
+            account,
+            qualification,
+            from,
+            to,
+            reason,
+        } => {
+            let done = settle(&**store, (*account, *qualification), (*from, *to), reason, now);
+            done.await.map(Answer::Done)
         }
     }
 }

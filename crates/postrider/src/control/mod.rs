@@ -1,5 +1,5 @@
-//! What only one process may do at a time: endpoints and tasks are moved on all the time by the node that serves a
-//! store. So a command asks that node, over a socket beside the store; when no node serves it, the command takes its
+//! What only one process may do at a time: endpoints, tasks and what accounts hand in are moved on all the time by the node
+//! that serves a store. So a command asks that node, over a socket beside the store; when no node serves it, the command takes its
 //! place for a moment and does it itself.
 //!
 //! The socket is its owner's: what may be asked over it, whoever can write the store could do as well.
@@ -68,6 +68,19 @@ pub(crate) enum Order {
         account: AccountId,
         /// Which.
         task: i64,
+    },
+    /// Put down what became of a qualification's review.
+    Judge {
+        /// Whose.
+        account: AccountId,
+        /// Which.
+        qualification: i64,
+        /// As it was looked at, as UCloud's API numbers it: otherwise nothing is changed.
+        from: u8,
+        /// As it is to be.
+        to: u8,
+        /// Why, for its account.
+        reason: Box<str>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! Orders done by the node that serves the store.
 
 use super::{Answer, Order};
+use crate::review::settle;
 use engine::Engine;
 use std::fmt;
 
@@ -33,6 +34,22 @@ pub(super) async fn perform(engine: &Engine, order: &Order) -> Answer {
             Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
             Err(error) => Answer::Failed(error.to_string()),
         },
+        Order::Judge {
+            account,
+            qualification,
+            from,
+            to,
+            reason,
+        } => {
+            let done = settle(
+                &**engine.store(),
+                (*account, *qualification),
+                (*from, *to),
+                reason,
+                engine.now(),
+            );
+            answer(done.await.map_err(|error| format!("{error:#}")))
+        }
     }
 }
 

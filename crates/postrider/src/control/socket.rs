@@ -196,6 +196,13 @@ mod tests {
                 account: AccountId(1),
                 task: 9,
             },
+            Order::Judge {
+                account: AccountId(1),
+                qualification: 7,
+                from: 1,
+                to: 3,
+                reason: "not\nlegible".into(),
+            },
         ];
         for order in orders {
             let line = serde_json::to_vec(&order).unwrap();

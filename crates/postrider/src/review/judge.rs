@@ -27,7 +27,7 @@ impl Verdict {
     ///
     /// # Errors
     /// Why it cannot, and what can be done instead.
-    fn on(&self, review: Review) -> Result<Review, &'static str> {
+    pub(super) fn on(&self, review: Review) -> Result<Review, &'static str> {
         match (self, review) {
             (Self::Approve, Review::Submitted) => Ok(Review::Approved),
             (Self::Reject(_), Review::Submitted) => Ok(Review::Rejected),
@@ -43,7 +43,7 @@ impl Verdict {
         }
     }
 
-    fn reason(&self) -> Box<str> {
+    pub(super) fn reason(&self) -> Box<str> {
         match self {
             Self::Approve | Self::Enable => Box::default(),
             Self::Reject(reason) | Self::Disable(reason) => reason.clone(),

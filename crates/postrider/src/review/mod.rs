@@ -1,9 +1,11 @@
-//! `postrider template` and `postrider signature`: what accounts made is looked at and judged.
+//! `postrider template`, `postrider signature` and `postrider qualification`: what accounts made is looked at and judged.
 
 mod judge;
+mod qualification;
 mod signature;
 mod template;
 
+pub(crate) use qualification::{QualificationArgs, settle};
 pub(crate) use signature::SignatureArgs;
 pub(crate) use template::TemplateArgs;
 
@@ -14,6 +16,7 @@ use store::AccountId;
 
 use crate::open::Look;
 
+pub(crate) use qualification::run as run_qualification;
 pub(crate) use signature::run as run_signature;
 pub(crate) use template::run as run_template;
 
@@ -81,7 +84,7 @@ struct ShowArgs {
 /// Which ones to judge.
 #[derive(Args, Clone, Debug)]
 struct JudgeArgs {
-    /// Their numbers: all are changed, or none
+    /// Their numbers or ids: all are changed, or none
     #[arg(value_name = "NUMBER", required = true)]
     numbers: Vec<String>,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 use md5::{Digest, Md5};
 use serde_json::Value;
+use sha1::Sha1;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -283,6 +284,27 @@ impl Dev {
             .chain([format!("signature={signature}").as_str()])
         {
             arguments.extend(["--data-urlencode".to_owned(), field.to_owned()]);
+        }
+        json(&curl(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+    }
+
+    /// Asks UCloud's wire for an action.
+    pub(crate) fn ucloud(&self, user: &str, key: &str, action: &str, params: &[(&str, &str)]) -> Value {
+        let mut params = params.to_vec();
+        params.extend([("Action", action), ("PublicKey", user)]);
+        params.sort_unstable();
+        // contract/uspeedo-ucloud.md section 1.3.
+        let signed: String = params
+            .iter()
+            .map(|(name, value)| format!("{name}{value}"))
+            .collect();
+        let digest = Sha1::digest(signed + key);
+        let signature: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        params.push(("Signature", &signature));
+        let url = format!("{}/", self.base());
+        let mut arguments = vec![url];
+        for (name, value) in params {
+            arguments.extend(["--data-urlencode".to_owned(), format!("{name}={value}")]);
         }
         json(&curl(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
     }

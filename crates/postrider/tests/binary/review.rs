@@ -10,6 +10,7 @@ const KEY: &str = "acme-secret-key";
 fn with_account(dev: &Dev, url: &str) {
     let text = format!(
         "[[account]]\nname = \"acme\"\n[[account.credential]]\nfamily = \"sendcloud\"\nkey = \"acme\"\nsecret = {KEY:?}\n\
+         [[account.credential]]\nfamily = \"ucloud\"\nkey = \"acme\"\nsecret = {KEY:?}\n\
          [[account.signature]]\ntext = \"Acme\"\nreview = \"submitted\"\n\
          [[account.template]]\nname = \"hello\"\nclass = \"notice\"\ntext = \"Hello %name%\"\nsignature = \"Acme\"\n\
          number = 7001\nreview = \"submitted\"\n\
@@ -235,5 +236,118 @@ fn what_an_account_makes_itself_is_shown_with_its_versions_and_left_by_apply() {
         said(&again).contains(&format!("template acme/bye ({number})")),
         "{}",
         said(&again)
+    );
+}
+
+#[test]
+fn qualifications_are_looked_at_and_judged() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    with_account(&dev, "https://acme.example/");
+    let none = said(&dev.tool(&["qualification", "list"]));
+    assert_eq!(none, "no qualifications\n");
+    let uploaded = dev.ucloud(
+        "acme",
+        KEY,
+        "UploadUSMSFile",
+        &[
+            ("FileName", "licence.png"),
+            ("FileType", "image/png"),
+            ("FileContent", "aGVsbG8="),
+            ("Source", "0"),
+        ],
+    );
+    let file = uploaded["FileId"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{uploaded}"));
+    let handed_in = |name: &str, status: &str| {
+        let params = [
+            ("Name", name),
+            ("Attr", "0"),
+            ("HandlerPhone", "13800138000"),
+            ("CompanyCertificateFileId", file),
+            ("Status", status),
+        ];
+        let made = dev.ucloud("acme", KEY, "AddUSMSSignatureQualification", &params);
+        made["QualificationId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{made}"))
+            .to_owned()
+    };
+    let (good, bad, draft) = (
+        handed_in("Acme Ltd", "1"),
+        handed_in("Nobody Ltd", "1"),
+        handed_in("Later Ltd", "0"),
+    );
+    let status_of = |id: &str| {
+        let found = dev.ucloud(
+            "acme",
+            KEY,
+            "QueryUSMSSignatureQualification",
+            &[("QualificationId", id)],
+        );
+        found["Data"]["Status"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{found}"))
+    };
+    assert_eq!(status_of(&good), 1);
+
+    let list = said(&dev.tool(&["qualification", "list", "--review", "submitted"]));
+    assert!(
+        list.contains(&good) && list.contains("acme") && list.contains("Nobody Ltd"),
+        "{list}"
+    );
+    assert!(!list.contains("Later Ltd"), "{list}");
+    let papers = folder.path().join("papers");
+    let papers = papers.to_str().unwrap();
+    let missing = dev.tool(&["qualification", "show", &good, "--save", papers]);
+    assert_eq!(missing.status.code(), Some(2), "{}", said(&missing));
+    std::fs::create_dir(papers).unwrap();
+    let shown = said(&dev.tool(&["qualification", "show", &good, "--save", papers]));
+    for part in [
+        "Acme Ltd",
+        "submitted",
+        "its own signatures",
+        "HandlerPhone: 13800138000",
+        file,
+    ] {
+        assert!(shown.contains(part), "{part} is not in:\n{shown}");
+    }
+    assert_eq!(
+        std::fs::read(std::path::Path::new(papers).join(file)).unwrap(),
+        b"hello"
+    );
+
+    let both = dev.tool(&["qualification", "approve", &good, &draft]);
+    assert_eq!(both.status.code(), Some(2));
+    assert!(
+        said(&both).contains("nothing was changed") && said(&both).contains("is draft"),
+        "{}",
+        said(&both)
+    );
+    assert_eq!(status_of(&good), 1, "all or none");
+    let approved = said(&dev.tool(&["qualification", "approve", &good]));
+    assert!(
+        approved.contains("(Acme Ltd) of acme: submitted -> approved"),
+        "{approved}"
+    );
+    let rejected = dev.tool(&[
+        "qualification",
+        "reject",
+        &bad,
+        "--reason",
+        "not legible",
+        "--json",
+    ]);
+    let rejected = json(&said(&rejected));
+    assert_eq!(rejected["qualifications"][0]["reason"], "not legible");
+    assert_eq!((status_of(&good), status_of(&bad), status_of(&draft)), (2, 3, 0));
+    let off = dev.tool(&["qualification", "disable", &good, "--reason", "expired"]);
+    assert!(off.status.success(), "{}", said(&off));
+    assert_eq!(status_of(&good), 4);
+    let gone = dev.tool(&["qualification", "show", "QUAL99999999"]);
+    assert_eq!(
+        (gone.status.code(), said(&gone).as_str()),
+        (Some(3), "no such qualification\n")
     );
 }

@@ -1,0 +1,426 @@
+//! `postrider qualification`: the identity papers that UCloud's callers hand in for their signatures.
+
+use super::judge::Verdict;
+use super::{JudgeArgs, ListArgs, ReasonArgs, account_name, account_named, name};
+use crate::control::{Order, carry_out};
+use crate::exit::Failure;
+use crate::logging;
+use crate::open::Look;
+use crate::table::{Table, harmless};
+use crate::when;
+use anyhow::{Context, anyhow};
+use api::uspeedo::files;
+use api::uspeedo::qualifications::{Papers, Status, id, read_id};
+use clap::{Args, Subcommand};
+use engine::catalog::{Catalog, Review};
+use engine::clock::{Clock, SystemClock};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use store::{AccountId, Record, RecordFilter, RecordKind, Records, Store, UnixMs};
+
+/// Records read at a time.
+const READ_MAX: usize = 1000;
+
+/// Lists, shows and reviews the qualifications that accounts handed in over UCloud's API: the papers behind signatures.
+///
+/// Works beside a running node.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct QualificationArgs {
+    #[command(subcommand)]
+    command: QualificationCommand,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum QualificationCommand {
+    /// Lists qualifications
+    List(ListArgs),
+    /// Shows a qualification with its papers
+    Show(ShowArgs),
+    /// Approves submitted qualifications
+    Approve(JudgeArgs),
+    /// Rejects submitted qualifications: their account may change them and submit them again
+    Reject(ReasonArgs),
+    /// Switches approved qualifications off
+    Disable(ReasonArgs),
+    /// Switches them on again
+    Enable(JudgeArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+struct ShowArgs {
+    /// Its id or its number
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Also write its papers into this folder, which is there already
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// Does what is asked.
+pub(crate) async fn run(args: &QualificationArgs, out: &mut impl Write) -> Result<(), Failure> {
+    logging::start_for_tool()?;
+    match &args.command {
+        QualificationCommand::List(args) => list(args, out).await,
+        QualificationCommand::Show(args) => show(args, out).await,
+        QualificationCommand::Approve(args) => review(args, &Verdict::Approve, out).await,
+        QualificationCommand::Reject(args) => review(&args.judge, &args.verdict(Verdict::Reject), out).await,
+        QualificationCommand::Disable(args) => {
+            review(&args.judge, &args.verdict(Verdict::Disable), out).await
+        }
+        QualificationCommand::Enable(args) => review(args, &Verdict::Enable, out).await,
+    }
+}
+
+/// A qualification as it is kept.
+struct Qualification {
+    record: Record,
+    papers: Papers,
+}
+
+impl Qualification {
+    fn of(record: Record) -> anyhow::Result<Self> {
+        let papers = serde_json::from_str(&record.body)
+            .with_context(|| format!("read qualification {}", id(record.id)))?;
+        Ok(Self { record, papers })
+    }
+
+    fn review(&self) -> Review {
+        review_of(self.papers.status)
+    }
+
+    /// Its review has come to that.
+    fn judge(&mut self, status: Status, reason: &str, now: UnixMs) -> anyhow::Result<()> {
+        self.papers.status = status;
+        self.papers.reason = reason.to_owned();
+        self.papers.review_ended_at = now;
+        let body = serde_json::to_string(&self.papers).context("write a qualification's papers")?;
+        self.record.body = body.into();
+        self.record.updated_at = now;
+        Ok(())
+    }
+
+    fn told(&self, catalog: &Catalog) -> Value {
+        let papers = &self.papers;
+        let moment = |at: UnixMs| (at > 0).then(|| when::exact(at));
+        let files: serde_json::Map<String, Value> = papers
+            .files
+            .iter()
+            .map(|(name, number)| (name.clone(), json!(files::id(*number))))
+            .collect();
+        json!({
+            "id": id(self.record.id),
+            "account": account_name(catalog, self.record.account),
+            "name": self.record.name,
+            "review": name(self.review()),
+            "reason": papers.reason,
+            "for_others": papers.attr == 1,
+            "texts": papers.texts,
+            "files": files,
+            "created_at": when::exact(self.record.created_at),
+            "updated_at": when::exact(self.record.updated_at),
+            "review_started_at": moment(papers.review_started_at),
+            "review_ended_at": moment(papers.review_ended_at),
+        })
+    }
+}
+
+const fn review_of(status: Status) -> Review {
+    match status {
+        Status::Draft => Review::Draft,
+        Status::InReview => Review::Submitted,
+        Status::Approved => Review::Approved,
+        Status::Rejected => Review::Rejected,
+        Status::Disabled => Review::Disabled,
+    }
+}
+
+const fn status_of(review: Review) -> Status {
+    match review {
+        Review::Draft => Status::Draft,
+        Review::Submitted => Status::InReview,
+        Review::Approved => Status::Approved,
+        Review::Rejected => Status::Rejected,
+        Review::Disabled => Status::Disabled,
+    }
+}
+
+/// All of an account.
+async fn of_account(store: &dyn Store, account: AccountId) -> anyhow::Result<Vec<Qualification>> {
+    let mut found = Vec::new();
+    loop {
+        let filter = RecordFilter {
+            name_contains: None,
+            offset: found.len() as u64,
+            limit: READ_MAX,
+        };
+        let page = store
+            .records(account, RecordKind::Qualification, filter)
+            .await
+            .context("read qualifications")?;
+        let last = page.items.len() < READ_MAX;
+        for record in page.items {
+            found.push(Qualification::of(record)?);
+        }
+        if last {
+            return Ok(found);
+        }
+    }
+}
+
+/// The one that somebody means, by its id or by the number in it.
+async fn named(store: &dyn Store, catalog: &Catalog, written: &str) -> anyhow::Result<Option<Qualification>> {
+    let Some(number) = read_id(written).or_else(|| written.parse().ok()) else {
+        return Ok(None);
+    };
+    for account in &catalog.accounts {
+        let found = store
+            .record(account.id, RecordKind::Qualification, number)
+            .await
+            .context("read a qualification")?;
+        if let Some(record) = found {
+            return Qualification::of(record).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let store = args.look.open().await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let account = args.account.as_deref().map(|name| account_named(&catalog, name));
+    let account = account.transpose().map_err(Failure::bad_input)?;
+    let review = args.review.map(super::Stage::review);
+    let mut listed = Vec::new();
+    for owner in &catalog.accounts {
+        if account.is_none_or(|account| owner.id == account) {
+            listed.extend(of_account(&*store, owner.id).await?);
+        }
+    }
+    store.close().await.context("close the store")?;
+    listed.retain(|one| review.is_none_or(|review| one.review() == review));
+    listed.sort_by_key(|one| one.record.id);
+    if args.look.json {
+        let told: Vec<Value> = listed.iter().map(|one| one.told(&catalog)).collect();
+        let document = json!({ "qualifications": told });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        return Ok(());
+    }
+    let zone = TimeZone::system();
+    let mut table = Table::new(&["ID", "ACCOUNT", "REVIEW", "CHANGED", "PAPERS", "NAME"]);
+    for one in &listed {
+        table.row([
+            id(one.record.id),
+            account_name(&catalog, one.record.account),
+            name(one.review()).to_owned(),
+            when::short(one.record.updated_at, &zone),
+            one.papers.files.len().to_string(),
+            one.record.name.to_string(),
+        ]);
+    }
+    if table.is_empty() {
+        writeln!(out, "no qualifications")?;
+    } else {
+        table.print(out)?;
+    }
+    Ok(())
+}
+
+async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let store = args.look.open().await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let Some(one) = named(&*store, &catalog, &args.id).await? else {
+        store.close().await.context("close the store")?;
+        writeln!(out, "no such qualification")?;
+        return Err(Failure::found());
+    };
+    let saved = match &args.save {
+        Some(folder) => save(&*store, &one, folder).await?,
+        None => Vec::new(),
+    };
+    store.close().await.context("close the store")?;
+    if args.look.json {
+        let mut told = one.told(&catalog);
+        if args.save.is_some() {
+            told["saved"] = json!(saved);
+        }
+        writeln!(out, "{}", serde_json::to_string_pretty(&told)?)?;
+        return Ok(());
+    }
+    let zone = TimeZone::system();
+    let papers = &one.papers;
+    writeln!(
+        out,
+        "qualification {}  {}  {}",
+        id(one.record.id),
+        harmless(&one.record.name),
+        name(one.review())
+    )?;
+    let whose = if papers.attr == 1 {
+        "somebody else's"
+    } else {
+        "its own"
+    };
+    let fixed = [
+        ("account", account_name(&catalog, one.record.account)),
+        ("for", format!("{whose} signatures")),
+        ("reason", papers.reason.clone()),
+        ("made", when::short(one.record.created_at, &zone)),
+        ("changed", when::short(one.record.updated_at, &zone)),
+    ];
+    for (name, value) in fixed.iter().filter(|(_, value)| !value.is_empty()) {
+        writeln!(out, "  {name:<10} {}", harmless(value))?;
+    }
+    for (name, value) in &papers.texts {
+        writeln!(out, "  {}: {}", harmless(name), harmless(value))?;
+    }
+    for (name, number) in &papers.files {
+        writeln!(out, "  {}: {}", harmless(name), files::id(*number))?;
+    }
+    for path in saved {
+        writeln!(out, "written: {}", path.display())?;
+    }
+    Ok(())
+}
+
+/// Writes the papers into a folder, under names that do not come from outside; where they are then.
+async fn save(store: &dyn Store, one: &Qualification, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::bad_input(anyhow!(
+            "--save: the folder {} does not exist",
+            folder.display()
+        )));
+    }
+    let mut saved = Vec::new();
+    for &number in one.papers.files.values() {
+        let record = store
+            .record(one.record.account, RecordKind::File, number)
+            .await
+            .context("read a paper")?;
+        let Some(record) = record else { continue };
+        let path = folder.join(files::id(number));
+        std::fs::write(&path, &record.data).with_context(|| format!("write {}", path.display()))?;
+        saved.push(path);
+    }
+    Ok(saved)
+}
+
+async fn review(args: &JudgeArgs, verdict: &Verdict, out: &mut impl Write) -> Result<(), Failure> {
+    let store = args.look.open().await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let judged = decide(&*store, &catalog, &args.numbers, verdict, SystemClock.now()).await;
+    store.close().await.context("close the store")?;
+    let judged = judged?;
+    let config = args.look.place.config()?;
+    for (before, one) in &judged {
+        let order = Order::Judge {
+            account: one.record.account,
+            qualification: one.record.id,
+            from: status_of(*before).into(),
+            to: one.papers.status.into(),
+            reason: verdict.reason(),
+        };
+        if carry_out(&config, &order).await? == 0 {
+            let changed = "was changed by others meanwhile: look at it again";
+            return Err(anyhow!("qualification {} {changed}", id(one.record.id)).into());
+        }
+    }
+    if args.look.json {
+        let told: Vec<Value> = judged.iter().map(|(_, one)| one.told(&catalog)).collect();
+        let document = json!({ "qualifications": told });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        return Ok(());
+    }
+    for (before, one) in &judged {
+        writeln!(
+            out,
+            "qualification {} ({}) of {}: {} -> {}",
+            id(one.record.id),
+            harmless(&one.record.name),
+            account_name(&catalog, one.record.account),
+            name(*before),
+            name(one.review())
+        )?;
+    }
+    Ok(())
+}
+
+/// Puts down what became of a review, by whoever may write the store. Returns 0, and changes nothing, when the
+/// qualification is not there or is no longer as it was looked at.
+pub(crate) async fn settle(
+    store: &dyn Store,
+    (account, number): (AccountId, i64),
+    (from, to): (u8, u8),
+    reason: &str,
+    now: UnixMs,
+) -> anyhow::Result<u64> {
+    let found = store.record(account, RecordKind::Qualification, number).await;
+    let Some(record) = found.context("read a qualification")? else {
+        return Ok(0);
+    };
+    let mut one = Qualification::of(record)?;
+    if u8::from(one.papers.status) != from {
+        return Ok(0);
+    }
+    let to = Status::try_from(to).map_err(|error| anyhow!(error))?;
+    one.judge(to, reason, now)?;
+    let changed = store.change_record(one.record).await;
+    Ok(u64::from(changed.context("write a qualification")?.is_ok()))
+}
+
+/// All that are named, judged, with what they were; when one cannot be, nothing is to be changed.
+async fn decide(
+    store: &dyn Store,
+    catalog: &Catalog,
+    names: &[String],
+    verdict: &Verdict,
+    now: UnixMs,
+) -> Result<Vec<(Review, Qualification)>, Failure> {
+    let (mut judged, mut wrong) = (Vec::<(Review, Qualification)>::new(), Vec::new());
+    for written in names {
+        let Some(mut one) = named(store, catalog, written).await? else {
+            wrong.push(format!("there is no qualification {written}"));
+            continue;
+        };
+        if judged.iter().any(|(_, other)| other.record.id == one.record.id) {
+            continue;
+        }
+        let before = one.review();
+        match verdict.on(before) {
+            Ok(review) => {
+                one.judge(status_of(review), &verdict.reason(), now)?;
+                judged.push((before, one));
+            }
+            Err(why) => wrong.push(format!(
+                "qualification {} ({}) of {} is {}: {why}",
+                id(one.record.id),
+                one.record.name,
+                account_name(catalog, one.record.account),
+                name(before)
+            )),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(judged)
+    } else {
+        let wrong = wrong.join("\n  ");
+        Err(Failure::bad_input(anyhow!("nothing was changed:\n  {wrong}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_the_review_it_stands_for() {
+        for number in 0..5_u8 {
+            let status = Status::try_from(number).unwrap();
+            assert_eq!(status_of(review_of(status)), status);
+        }
+        assert_eq!(review_of(Status::InReview), Review::Submitted);
+    }
+}

@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use store::{AccountId, Record, RecordFilter, RecordKind, Records, Store, UnixMs};
+use store::{AccountId, Record, RecordFilter, RecordKind, Store, UnixMs};
 
 /// Records read at a time.
 const READ_MAX: usize = 1000;

@@ -46,6 +46,8 @@ pub struct Settings {
     pub inbound_keep: Option<Duration>,
     /// How long missing parts of an inbound message are waited for.
     pub inbound_parts_wait: Duration,
+    /// How long tasks are kept that have ended; `None`: for ever.
+    pub tasks_keep: Option<Duration>,
     /// How long counters are kept; `None`: for ever.
     pub statistics_keep: Option<Duration>,
     /// Bounds on what one account keeps beside its messages.
@@ -67,6 +69,7 @@ impl Default for Settings {
             dead_calls_keep: Duration::from_secs(15 * 86_400),
             inbound_keep: Some(Duration::from_secs(190 * 86_400)),
             inbound_parts_wait: Duration::from_secs(600),
+            tasks_keep: Some(Duration::from_secs(400 * 86_400)),
             statistics_keep: Some(Duration::from_secs(400 * 86_400)),
             directory: DirectoryLimits::default(),
             inbox_messages_max: 10_000,

@@ -106,6 +106,9 @@ async fn sweep_loop(shared: Arc<Shared>) {
         }
         forget_events(&shared, now).await;
         sweep_inbound(&shared, now).await;
+        if let Some(keep) = settings.tasks_keep {
+            forget_tasks(&shared, ms_before(now, keep)).await;
+        }
         if let Some(keep) = settings.statistics_keep
             && let Err(error) = shared.store.expire_statistics(ms_before(now, keep)).await
         {
@@ -196,6 +199,16 @@ async fn sweep_inbound(shared: &Shared, now: UnixMs) {
                 tokio::time::sleep(SWEEP_REST).await;
             }
             Err(error) => return tracing::warn!(%error, "old inbound messages could not be forgotten"),
+        }
+    }
+}
+
+async fn forget_tasks(shared: &Shared, before: UnixMs) {
+    loop {
+        match shared.store.expire_tasks(before).await {
+            Ok(0) => return,
+            Ok(_) => tokio::time::sleep(SWEEP_REST).await,
+            Err(error) => return tracing::warn!(%error, "old tasks could not be forgotten"),
         }
     }
 }

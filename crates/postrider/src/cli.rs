@@ -4,6 +4,7 @@ use crate::apply::ApplyArgs;
 use crate::check::CheckArgs;
 use crate::dev::DevArgs;
 use crate::exit;
+use crate::inbound::InboundArgs;
 use crate::migrate::MigrateArgs;
 use crate::review::{QualificationArgs, SignatureArgs, TemplateArgs};
 use crate::serve::ServeArgs;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Qualification(QualificationArgs),
     Webhook(WebhookArgs),
     Task(TaskArgs),
+    Inbound(InboundArgs),
     Migrate(MigrateArgs),
     Sim(SimArgs),
 }

@@ -10,6 +10,7 @@ mod control;
 mod dev;
 mod exit;
 mod forms;
+mod inbound;
 mod logging;
 mod migrate;
 mod node;
@@ -55,6 +56,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Signature(args) => review::run_signature(&args, &mut out).await,
             Command::Qualification(args) => review::run_qualification(&args, &mut out).await,
             Command::Webhook(args) => webhook::run(&args, &mut out).await,
+            Command::Inbound(args) => inbound::run(&args, &mut out).await,
             Command::Task(args) => task::run(&args, &mut out).await,
             Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Sim(args) => Ok(sim::smsc::run(args, node::shutdown_signal()?).await?),

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use store::{Catalog, Contacts, Store, Task, TaskState};
 
-/// Open tasks that are listed.
+/// Tasks that are listed.
 const TASKS_MAX: usize = 10_000;
 /// Lists of an account that are looked at for their names.
 const LISTS_MAX: usize = 10_000;
@@ -29,7 +29,7 @@ pub(crate) struct TaskArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum TaskCommand {
-    /// Lists tasks that wait for their time or run
+    /// Lists tasks that wait for their time or run, or all
     List(ListArgs),
     /// Shows a task: what it sends, to which lists, how far it is
     Show(ShowArgs),
@@ -43,6 +43,9 @@ struct ListArgs {
     /// Only of this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
+    /// Also those that have ended: the newest 10000 of all, newest first
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     look: Look,
 }
@@ -78,7 +81,11 @@ pub(crate) async fn run(args: &TaskArgs, out: &mut impl Write) -> Result<(), Fai
 async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
-    let mut tasks = store.open_tasks(TASKS_MAX).await.context("read the tasks")?;
+    let tasks = match args.all {
+        true => store.tasks(None, TASKS_MAX).await,
+        false => store.open_tasks(TASKS_MAX).await,
+    };
+    let mut tasks = tasks.context("read the tasks")?;
     store.close().await.context("close the store")?;
     if let Some(asked) = &args.account {
         tasks.retain(|task| account_name(&catalog, task.account) == *asked);
@@ -106,7 +113,12 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
         ]);
     }
     if table.is_empty() {
-        writeln!(out, "no tasks wait or run")?;
+        let none = if args.all {
+            "no tasks"
+        } else {
+            "no tasks wait or run"
+        };
+        writeln!(out, "{none}")?;
     } else {
         table.print(out)?;
     }

@@ -128,6 +128,7 @@ pub(crate) struct Engine {
     pub(crate) dead_calls_keep_days: u32,
     pub(crate) inbound_keep_days: u32,
     pub(crate) inbound_parts_wait_s: u32,
+    pub(crate) tasks_keep_days: u32,
     pub(crate) statistics_keep_days: u32,
     pub(crate) sweep_every_s: u32,
     pub(crate) inbox_messages_max: usize,
@@ -259,6 +260,7 @@ impl Config {
             dead_calls_keep: days(self.engine.dead_calls_keep_days),
             inbound_keep: for_days(self.engine.inbound_keep_days),
             inbound_parts_wait: Duration::from_secs(u64::from(self.engine.inbound_parts_wait_s)),
+            tasks_keep: for_days(self.engine.tasks_keep_days),
             statistics_keep: for_days(self.engine.statistics_keep_days),
             directory: engine::directory::DirectoryLimits {
                 contact_lists_max: self.directory.contact_lists_max,
@@ -311,6 +313,7 @@ mod tests {
         assert_eq!(ours.dead_calls_keep, theirs.dead_calls_keep);
         assert_eq!(ours.inbound_keep, theirs.inbound_keep);
         assert_eq!(ours.inbound_parts_wait, theirs.inbound_parts_wait);
+        assert_eq!(ours.tasks_keep, theirs.tasks_keep);
         assert_eq!(ours.statistics_keep, theirs.statistics_keep);
         assert_eq!(ours.directory, theirs.directory);
         assert_eq!(config.notify.limits(), engine::notify::Limits::default());

@@ -108,7 +108,7 @@ impl ReasonArgs {
 }
 
 /// The account of that name.
-fn account_named(catalog: &Catalog, name: &str) -> anyhow::Result<AccountId> {
+pub(crate) fn account_named(catalog: &Catalog, name: &str) -> anyhow::Result<AccountId> {
     let found = catalog.accounts.iter().find(|account| &*account.name == name);
     found
         .map(|account| account.id)

@@ -1,6 +1,6 @@
 //! What people write back: over SMPP in, to their account's webhook out.
 
-use crate::house::{Dev, curl, eventually, folder, said};
+use crate::house::{Dev, curl, eventually, folder, json, said};
 use crate::receiver::Receiver;
 use serde_json::Value;
 use sim::smsc::{Inbound, Order, Smsc, SmscConfig, SmscHandle};
@@ -81,6 +81,52 @@ fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
     // This API refuses who has unsubscribed.
     assert_eq!(dev.send("+447700900150")["RetCode"], 215392);
     assert_eq!(dev.send("+447700900151")["RetCode"], 0);
+    let listed = said(&dev.tool(&["inbound", "list", "--number", "447700900150", "--since", "1h"]));
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(
+        lines.len(),
+        3,
+        "a head and two messages, the newest first:\n{listed}"
+    );
+    assert!(
+        lines[1].ends_with("stop") && lines[1].contains("demo"),
+        "{listed}"
+    );
+    assert!(lines[2].contains("A long answer."), "{listed}");
+    let one = json(&said(&dev.tool(&[
+        "inbound",
+        "list",
+        "--account",
+        "demo",
+        "--limit",
+        "1",
+        "--json",
+    ])));
+    assert_eq!(one["inbound"][0]["text"], "stop");
+    let before = one["next_before"].to_string();
+    let older = json(&said(
+        &dev.tool(&["inbound", "list", "--before", &before, "--json"]),
+    ));
+    assert_eq!(
+        (older["inbound"].as_array().map(Vec::len), &older["next_before"]),
+        (Some(1), &Value::Null)
+    );
+    for none in [
+        &["--number", "447700900199"][..],
+        &["--nobodys"],
+        &["--since", "2100-01-01"],
+    ] {
+        let listed = said(&dev.tool(&[&["inbound", "list"], none].concat()));
+        assert_eq!(listed, "nobody wrote\n", "{none:?}");
+    }
+    for wrong in [
+        &["--since", "soon"][..],
+        &["--limit", "0"],
+        &["--account", "nobody"],
+    ] {
+        let refused = dev.tool(&[&["inbound", "list"], wrong].concat());
+        assert_eq!(refused.status.code(), Some(2), "{wrong:?}");
+    }
     // Who wrote stays out of the log.
     assert!(!dev.running.err.so_far().contains("447700900150"));
 }

@@ -63,6 +63,8 @@ fn a_task_that_waits_is_shown_and_called_off() {
     assert!(cancelled.status.success(), "{}", said(&cancelled));
     assert_eq!(state(&dev, &no), "cancelled");
     assert_eq!(said(&dev.tool(&["task", "list"])), "no tasks wait or run\n");
+    let all = said(&dev.tool(&["task", "list", "--all"]));
+    assert!(all.contains("cancelled") && all.contains("NAME"), "{all}");
 
     let again = dev.tool(&["task", "cancel", &no]);
     assert_eq!(again.status.code(), Some(2));

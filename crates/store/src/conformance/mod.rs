@@ -112,6 +112,7 @@ macro_rules! conformance_tests {
                 a_removed_list_is_gone_at_once,
             ],
             tasking: [
+                ended_tasks_are_listed_and_forgotten,
                 a_task_to_nobody_is_done,
                 a_tasks_request_is_done_once,
                 tasks_wait_for_their_time,
@@ -127,6 +128,7 @@ macro_rules! conformance_tests {
                 records_are_found_by_name_and_paged,
             ],
             writing_back: [
+                inbound_messages_are_found,
                 a_message_of_one_part_is_told_at_once,
                 parts_in_any_order_make_a_message,
                 parts_make_a_message_in_every_order,

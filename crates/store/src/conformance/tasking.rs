@@ -417,3 +417,33 @@ pub async fn a_task_to_nobody_is_done(side: &mut impl Side) {
     assert_eq!(store.task(ACCOUNT, task.id).await.expect("read"), Some(task));
     assert_eq!(store.open_tasks(10).await.expect("read"), []);
 }
+
+/// All tasks are listed, the newest first; those that ended are forgotten in time, and no others.
+pub async fn ended_tasks_are_listed_and_forgotten(side: &mut impl Side) {
+    let store = side.store();
+    let list = made(store, "a").await.id;
+    filled(store, list, 0..3).await;
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(task(store, &[list], NOW).await.id);
+    }
+    for (id, state, at) in [
+        (all[0], TaskState::Cancelled, NOW + 10),
+        (all[2], TaskState::Cancelled, NOW + 20),
+    ] {
+        let ended = store.change_task(id, state, None, "".into(), at).await;
+        assert!(ended.expect("written").is_some());
+    }
+    let ids = async |store: &dyn Store, before, tasks_max| -> Vec<i64> {
+        let tasks = store.tasks(before, tasks_max).await.expect("read");
+        tasks.iter().map(|task| task.id).collect()
+    };
+    assert_eq!(ids(store, None, 10).await, [all[3], all[2], all[1], all[0]]);
+    assert_eq!(ids(store, None, 2).await, [all[3], all[2]]);
+    assert_eq!(ids(store, Some(all[2]), 2).await, [all[1], all[0]]);
+    assert_eq!(store.expire_tasks(NOW + 10).await.expect("forgotten"), 0);
+    assert_eq!(store.expire_tasks(NOW + 20).await.expect("forgotten"), 1);
+    assert_eq!(ids(store, None, 10).await, [all[3], all[2], all[1]]);
+    assert_eq!(store.expire_tasks(i64::MAX).await.expect("forgotten"), 1);
+    assert_eq!(ids(store, None, 10).await, [all[3], all[1]]);
+}

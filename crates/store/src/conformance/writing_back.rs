@@ -7,8 +7,8 @@ use super::given::{
 };
 use crate::{
     Account, AccountId, Answer, Caps, CarrierNo, CatalogChange, Endpoint, EndpointId, EventKinds, EventPlace,
-    EventWhat, Inbound, InboundFate, InboundId, InboundPart, LastTo, MessageId, NewInbound, NewMessage, Next,
-    Store, UnixMs,
+    EventWhat, Inbound, InboundFate, InboundFilter, InboundId, InboundPart, LastTo, MessageId, NewInbound,
+    NewMessage, Next, Store, UnixMs,
 };
 use sms::state::MessageState;
 
@@ -475,4 +475,62 @@ pub async fn a_reply_belongs_to_the_newest_message(side: &mut impl Side) {
     assert_eq!(last_to(store, 1, NOW, None).await, Some(newest));
     assert_eq!(last_to(store, 1, NOW, Some(CarrierNo(4))).await, Some(newest));
     assert_eq!(last_to(store, 1, NOW, Some(CARRIER)).await, Some(new[0]));
+}
+
+/// What people wrote is found by account, number and time, the newest first, in pieces.
+pub async fn inbound_messages_are_found(side: &mut impl Side) {
+    let store = side.store();
+    let mut all = Vec::new();
+    for n in 0..6_u64 {
+        let inbound = NewInbound {
+            account: (n != 4).then_some(ACCOUNT),
+            from: number(n % 2).digits().into(),
+            received_at: NOW + i64::try_from(n).expect("small") * 10,
+            ..wrote(&format!("text {n}"))
+        };
+        all.push(whole(store, inbound).await);
+    }
+    all.reverse();
+    let find =
+        async |store: &dyn Store, filter: InboundFilter| store.find_inbound(filter).await.expect("read");
+    let everything = || InboundFilter {
+        limit: 10,
+        ..InboundFilter::default()
+    };
+    assert_eq!(find(store, everything()).await, (all.clone(), None));
+    let piece = InboundFilter {
+        limit: 4,
+        ..everything()
+    };
+    let (first, next) = find(store, piece.clone()).await;
+    assert_eq!((&first[..], next), (&all[..4], Some(all[3].id)));
+    let rest = InboundFilter {
+        before: next,
+        ..piece
+    };
+    assert_eq!(find(store, rest).await, (all[4..].to_vec(), None));
+    let of = |keep: fn(&Inbound) -> bool| -> Vec<Inbound> {
+        all.iter().filter(|one| keep(one)).cloned().collect()
+    };
+    let ours = InboundFilter {
+        account: Some(ACCOUNT),
+        ..everything()
+    };
+    assert_eq!(find(store, ours).await.0, of(|one| one.account == Some(ACCOUNT)));
+    let by = |number: &str| InboundFilter {
+        number: Some(number.into()),
+        ..everything()
+    };
+    let one = number(1);
+    assert_eq!(
+        find(store, by(&one.digits())).await.0,
+        of(|one| *one.from == *number(1).digits())
+    );
+    assert_eq!(find(store, by("10690")).await.0, all);
+    assert_eq!(find(store, by("10691")).await.0, []);
+    let since = InboundFilter {
+        since: NOW + 30,
+        ..everything()
+    };
+    assert_eq!(find(store, since).await.0, all[..3]);
 }

@@ -50,6 +50,21 @@ pub enum InboundFate {
     Repeated,
 }
 
+/// Which inbound messages are looked for.
+#[derive(Debug, Clone, Default)]
+pub struct InboundFilter {
+    /// Only of this account.
+    pub account: Option<AccountId>,
+    /// Only from or to this number, as [`NewInbound::from`] and [`NewInbound::to`] have it.
+    pub number: Option<Box<str>>,
+    /// Only those that came since then.
+    pub since: UnixMs,
+    /// Only older ones than this: where the piece before ended.
+    pub before: Option<InboundId>,
+    /// How many to return at most.
+    pub limit: usize,
+}
+
 /// What a person wrote, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inbound {

@@ -36,7 +36,7 @@ pub use event::{
     Pause, RecordDelivery, Redelivery, RedeliveryFilter, Retried,
 };
 pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, UnixMs};
-pub use inbound::{Inbound, InboundFate, InboundPart, LastTo, NewInbound};
+pub use inbound::{Inbound, InboundFate, InboundFilter, InboundPart, LastTo, NewInbound};
 pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
 pub use queue::{Lane, LaneBacklog, OnRelease, Outgoing, QueueKey, QueuedRange, Released};
 pub use receipt::{CarrierReceipt, ReceiptFate};
@@ -254,6 +254,13 @@ pub trait Inbox {
     /// Inbound messages by id (order of the ids; unknown ones are left out).
     async fn inbound(&self, ids: Vec<InboundId>) -> Result<Vec<Inbound>, StoreError>;
 
+    /// Inbound messages, the newest first, and where to go on when there may be more: a bounded number is looked at, so
+    /// that a piece may have few of them, or none.
+    async fn find_inbound(
+        &self,
+        filter: InboundFilter,
+    ) -> Result<(Vec<Inbound>, Option<InboundId>), StoreError>;
+
     /// The newest message to a number, of any account, that was given to a carrier: what still waits, or failed
     /// before it was sent, nobody can have answered. Only the newest thousand are looked at.
     async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError>;
@@ -356,6 +363,13 @@ pub trait Contacts {
 
     /// Tasks of all accounts that wait or run, the earliest due first; at most `tasks_max`.
     async fn open_tasks(&self, tasks_max: usize) -> Result<Vec<Task>, StoreError>;
+
+    /// Tasks of all accounts, whatever has become of them, the newest first: those older than `before`, at most
+    /// `tasks_max`.
+    async fn tasks(&self, before: Option<i64>, tasks_max: usize) -> Result<Vec<Task>, StoreError>;
+
+    /// Forgets tasks that ended before `before`, a bounded piece a call; returns how many.
+    async fn expire_tasks(&self, before: UnixMs) -> Result<u64, StoreError>;
 
     /// Moves a task to another state; `None` when it has ended already or is not there. Progress that accepted
     /// nothing (a piece all of whose members are refused) is recorded with it; then `None` also when the task is not

@@ -206,6 +206,21 @@ impl Contacts for SqliteStore {
             .await
     }
 
+    async fn tasks(&self, before: Option<i64>, tasks_max: usize) -> Result<Vec<Task>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                tasks::all(conn, before, tasks_max).tried("read tasks")
+            })
+            .await
+    }
+
+    async fn expire_tasks(&self, before: UnixMs) -> Result<u64, StoreError> {
+        self.errand(Caller::Engine, 1, move |work| {
+            tasks::forget(work.conn, before).tried("forget old tasks")
+        })
+        .await
+    }
+
     async fn change_task(
         &self,
         id: i64,

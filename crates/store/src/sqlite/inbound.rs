@@ -12,16 +12,18 @@ use super::memory::{Shared, Work};
 use super::readers::Purpose;
 use super::{SqliteStore, find, query, telling};
 use crate::{
-    AccountId, CarrierNo, EventKinds, EventWhat, Inbound, InboundFate, InboundId, Inbox, LastTo, MessageId,
-    MessageView, NewInbound, StoreError, UnixMs,
+    AccountId, CarrierNo, EventKinds, EventWhat, Inbound, InboundFate, InboundFilter, InboundId, Inbox,
+    LastTo, MessageId, MessageView, NewInbound, StoreError, UnixMs,
 };
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use sms::state::MessageState;
 use std::sync::Arc;
 
 /// Messages made whole, parts and messages forgotten by one call each, at most.
 const EXPIRED_A_STEP: usize = 2_000;
+/// Inbound messages looked at by one search.
+const LOOKED_AT_MAX: usize = 10_000;
 /// The newest messages to a number that are looked at for one that may have been answered.
 const ANSWERED_LOOK_MAX: usize = 1_000;
 /// Of them at a time: the first one nearly always is it.
@@ -49,6 +51,17 @@ impl Inbox for SqliteStore {
                         .collect::<rusqlite::Result<_>>()
                         .tried("read inbound messages")
                 })
+            })
+            .await
+    }
+
+    async fn find_inbound(
+        &self,
+        filter: InboundFilter,
+    ) -> Result<(Vec<Inbound>, Option<InboundId>), StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                find_whole(conn, &filter).tried("look for inbound messages")
             })
             .await
     }
@@ -272,19 +285,54 @@ fn store(conn: &Connection, message: &NewInbound) -> rusqlite::Result<InboundId>
 
 fn whole_of(conn: &Connection, id: InboundId) -> rusqlite::Result<Option<Inbound>> {
     conn.prepare_cached(&format!("SELECT {WHOLE} FROM inbound WHERE id = ?1"))?
-        .query_row([id.0], |row| {
-            Ok(Inbound {
-                id: InboundId(row.get(0)?),
-                account: row.get::<_, Option<u32>>(1)?.map(AccountId),
-                carrier: CarrierNo(row.get(2)?),
-                from: row.get(3)?,
-                to: row.get(4)?,
-                text: row.get(5)?,
-                answers: row.get::<_, Option<i64>>(6)?.map(MessageId),
-                received_at: row.get(7)?,
-            })
-        })
+        .query_row([id.0], whole_from)
         .optional()
+}
+
+fn whole_from(row: &Row<'_>) -> rusqlite::Result<Inbound> {
+    Ok(Inbound {
+        id: InboundId(row.get(0)?),
+        account: row.get::<_, Option<u32>>(1)?.map(AccountId),
+        carrier: CarrierNo(row.get(2)?),
+        from: row.get(3)?,
+        to: row.get(4)?,
+        text: row.get(5)?,
+        answers: row.get::<_, Option<i64>>(6)?.map(MessageId),
+        received_at: row.get(7)?,
+    })
+}
+
+/// Back from the newest, by the ids, which are in order of time: who looks for one number looks at all there are.
+fn find_whole(
+    conn: &Connection,
+    filter: &InboundFilter,
+) -> rusqlite::Result<(Vec<Inbound>, Option<InboundId>)> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {WHOLE} FROM inbound WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
+    ))?;
+    let before = filter.before.map_or(i64::MAX, |before| before.0);
+    let mut rows = select.query((
+        MessageId::first_at(filter.since).0,
+        before,
+        as_count(LOOKED_AT_MAX),
+    ))?;
+    let (mut found, mut looked_at, mut last) = (Vec::new(), 0, None);
+    while found.len() < filter.limit
+        && let Some(row) = rows.next()?
+    {
+        let one = whole_from(row)?;
+        (looked_at, last) = (looked_at + 1, Some(one.id));
+        if filter.account.is_none_or(|account| one.account == Some(account))
+            && filter
+                .number
+                .as_deref()
+                .is_none_or(|number| *one.from == *number || *one.to == *number)
+        {
+            found.push(one);
+        }
+    }
+    let more = found.len() == filter.limit || looked_at == LOOKED_AT_MAX;
+    Ok((found, last.filter(|_| more)))
 }
 
 /// Tells what there is of messages whose missing parts have not come since `before`, and forgets the parts of those

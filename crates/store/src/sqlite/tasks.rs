@@ -13,6 +13,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 const TASK: &str = "id, account, request, lists, members, last_contact, due, state, at_list, at_contact, accepted, \
                     refused, error, created_at, ended_at";
 
+/// Ended tasks forgotten by one call.
+const FORGOTTEN_A_STEP: usize = 500;
+
 /// Records a step of a running task that is exactly where the step begins; false when it is not. `refused` of the
 /// members the step counts as accepted are counted as refused instead.
 pub(super) fn advance(conn: &Connection, step: &TaskStep, refused: u64) -> rusqlite::Result<bool> {
@@ -44,6 +47,25 @@ pub(super) fn open(conn: &Connection, tasks_max: usize) -> rusqlite::Result<Vec<
     ))?
     .query_map([as_count(tasks_max)], task_from)?
     .collect()
+}
+
+/// Tasks older than one, the newest first.
+pub(super) fn all(conn: &Connection, before: Option<i64>, tasks_max: usize) -> rusqlite::Result<Vec<Task>> {
+    conn.prepare_cached(&format!(
+        "SELECT {TASK} FROM task WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+    ))?
+    .query_map((before.unwrap_or(i64::MAX), as_count(tasks_max)), task_from)?
+    .collect()
+}
+
+/// Forgets tasks that ended before a time; how many.
+pub(super) fn forget(conn: &Connection, before: UnixMs) -> rusqlite::Result<u64> {
+    let forgotten = conn
+        .prepare_cached(
+            "DELETE FROM task WHERE id IN (SELECT id FROM task WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)",
+        )?
+        .execute((before, as_count(FORGOTTEN_A_STEP)))?;
+    Ok(forgotten as u64)
 }
 
 /// Whether a task that has not ended sends to a list.

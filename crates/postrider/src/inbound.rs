@@ -1,0 +1,146 @@
+//! `postrider inbound`: what people wrote.
+
+use crate::exit::Failure;
+use crate::logging;
+use crate::open::Look;
+use crate::review::{account_name, account_named};
+use crate::table::Table;
+use crate::when;
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use engine::catalog::Catalog;
+use engine::clock::{Clock, SystemClock};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use std::io::Write;
+use store::{Inbound, InboundFilter, InboundId, Inbox, Store};
+
+/// Most that is listed at once.
+const LIMIT_MAX: usize = 10_000;
+
+/// Lists what people wrote.
+///
+/// Works beside a running node.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InboundArgs {
+    #[command(subcommand)]
+    command: InboundCommand,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum InboundCommand {
+    /// Lists inbound messages, the newest first
+    List(ListArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+struct ListArgs {
+    /// Only of this account
+    #[arg(long, value_name = "NAME", conflicts_with = "nobodys")]
+    account: Option<String>,
+    /// Only those that belong to no account
+    #[arg(long)]
+    nobodys: bool,
+    /// Only from or to this number or code, in digits
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<String>,
+    /// Only since then: 2026-11-18T10:00:00Z, "2026-11-18 10:00" (local), or 90s, 30m, 2h, 7d back from now
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only older ones than this: to go on where a list ended
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
+    /// How many, 10000 at most
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    limit: usize,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// Does what is asked.
+pub(crate) async fn run(args: &InboundArgs, out: &mut impl Write) -> Result<(), Failure> {
+    logging::start_for_tool()?;
+    match &args.command {
+        InboundCommand::List(args) => list(args, out).await,
+    }
+}
+
+async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let zone = TimeZone::system();
+    let now = SystemClock.now();
+    let since = args.since.as_deref().map(|since| when::read(since, now, &zone));
+    let since = since
+        .transpose()
+        .map_err(|why| Failure::bad_input(anyhow!("--since: {why}")))?;
+    if !(1..=LIMIT_MAX).contains(&args.limit) {
+        return Err(Failure::bad_input(anyhow!("--limit is 1 to {LIMIT_MAX}")));
+    }
+    let store = args.look.open().await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let account = args.account.as_deref().map(|name| account_named(&catalog, name));
+    let account = account.transpose().map_err(Failure::bad_input)?;
+    let mut filter = InboundFilter {
+        account,
+        number: args
+            .number
+            .as_deref()
+            .map(|number| number.trim_start_matches('+').into()),
+        since: since.unwrap_or(0),
+        before: args.before.map(InboundId),
+        limit: args.limit,
+    };
+    let mut found: Vec<Inbound> = Vec::new();
+    let next = loop {
+        filter.limit = args.limit - found.len();
+        let piece = store.find_inbound(filter.clone()).await;
+        let (mut piece, next) = piece.context("look for inbound messages")?;
+        piece.retain(|one| !args.nobodys || one.account.is_none());
+        found.append(&mut piece);
+        if found.len() >= args.limit || next.is_none() {
+            break next;
+        }
+        filter.before = next;
+    };
+    store.close().await.context("close the store")?;
+    if args.look.json {
+        let told: Vec<Value> = found.iter().map(|one| told(&catalog, one)).collect();
+        let document = json!({ "inbound": told, "next_before": next.map(|next| next.0) });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        return Ok(());
+    }
+    let mut table = Table::new(&["RECEIVED", "ACCOUNT", "FROM", "TO", "TEXT"]);
+    for one in &found {
+        table.row([
+            when::short(one.received_at, &zone),
+            owner(&catalog, one).unwrap_or_else(|| "-".to_owned()),
+            one.from.to_string(),
+            one.to.to_string(),
+            one.text.to_string(),
+        ]);
+    }
+    if table.is_empty() {
+        writeln!(out, "nobody wrote")?;
+    } else {
+        table.print(out)?;
+    }
+    if let Some(next) = next {
+        writeln!(out, "older ones: --before {}", next.0)?;
+    }
+    Ok(())
+}
+
+fn owner(catalog: &Catalog, one: &Inbound) -> Option<String> {
+    one.account.map(|account| account_name(catalog, account))
+}
+
+fn told(catalog: &Catalog, one: &Inbound) -> Value {
+    json!({
+        "id": one.id.0,
+        "account": owner(catalog, one),
+        "from": one.from,
+        "to": one.to,
+        "text": one.text,
+        "answers": one.answers.map(|message| message.0),
+        "received_at": when::exact(one.received_at),
+    })
+}

@@ -916,6 +916,6 @@ async fn telling_gives_way_to_everything_else() {
                 .then(|| rest.split(' ').nth(16).unwrap().to_owned())
         })
     };
-    eventually("low", || nice_of().as_deref() == Some("10")).await;
+    eventually("low", || nice_of().as_deref() == Some("19")).await;
     house.stop().await;
 }

@@ -162,7 +162,7 @@ impl Notify {
         let thread = std::thread::Builder::new()
             .name("notify".into())
             .spawn(move || {
-                give_way::low_priority();
+                give_way::least_priority();
                 runtime.block_on(async {
                     tokio::spawn(give_way::watch());
                     tokio::select! {

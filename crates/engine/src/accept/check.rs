@@ -2,11 +2,13 @@
 //!
 //! Pure: catalog and submission in, a [`Plan`] and the store's batches out.
 
+use super::plan::{ItemPlan, Place, Plan};
+use super::text::Text;
 use super::{
-    Duplicates, Fate, FrozenText, Item, ItemOutcome, Missing, Outcome, Overlong, Recipient, Refusal, Rules,
-    SignatureRef, Submission, TemplateRef, Values,
+    Duplicates, FrozenText, Item, Missing, Overlong, Recipient, Refusal, Rules, Submission, TemplateRef,
+    Values,
 };
-use crate::catalog::{Snapshot, TemplateEntry, signed};
+use crate::catalog::Snapshot;
 use crate::route::Wanted;
 use sms::class::Class;
 use sms::phone::{Msisdn, PhoneError};
@@ -14,37 +16,7 @@ use sms::segment::Reference;
 use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::sync::Arc;
-use store::{AcceptOutcome, Account, CarrierNo, NewBatch, NewMessage, Position, RefusedReason, Review};
-
-/// Which stored message, or which refusal, each recipient of a submission came to.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    items: Vec<ItemPlan>,
-}
-
-#[derive(Debug)]
-struct ItemPlan {
-    refused: Option<Refusal>,
-    template: i64,
-    recipients: Vec<Place>,
-}
-
-/// Where a recipient went.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    Refused(Refusal),
-    Stored { batch: u32, message: u32 },
-}
-
-/// The text of an item, in both styles of brackets, and what to fill it with.
-struct Text {
-    number: i64,
-    class: Class,
-    /// What variables and their positions are taken from.
-    content: Pattern,
-    domestic: Arc<str>,
-    international: Arc<str>,
-}
+use store::{Account, CarrierNo, NewBatch, NewMessage};
 
 /// Checks a whole submission.
 pub(crate) fn check(
@@ -87,76 +59,6 @@ pub(crate) fn check(
         }
     }
     (plan, batches)
-}
-
-impl Plan {
-    /// How many recipients have a place among what is to be stored, and how many have none.
-    pub(crate) fn places(&self) -> (u64, u64) {
-        let places = || self.items.iter().flat_map(|item| &item.recipients);
-        let stored = places()
-            .filter(|place| matches!(place, Place::Stored { .. }))
-            .count() as u64;
-        (stored, places().count() as u64 - stored)
-    }
-
-    /// The outcome, once the store has said what it stored.
-    pub(crate) fn outcome(&self, stored: &AcceptOutcome) -> Outcome {
-        let mut refused_at_commit: Vec<_> = stored.refused.clone();
-        refused_at_commit.sort_unstable_by_key(|refused| (refused.batch, refused.message));
-        let fate = |place: &Place| match *place {
-            Place::Refused(refusal) => Fate::Refused(refusal),
-            Place::Stored { batch, message } => {
-                let key = (batch, message);
-                // Messages of a batch stay contiguous without the refused ones: each refused one before
-                // this one moves it forward by one.
-                let of_batch = refused_at_commit.partition_point(|refused| refused.batch < batch);
-                match refused_at_commit.binary_search_by_key(&key, |refused| (refused.batch, refused.message))
-                {
-                    Ok(at) => {
-                        let reason = refused_at_commit.get(at).map(|refused| refused.reason);
-                        Fate::Refused(reason.map_or(Refusal::PhoneSuppressed, refusal_at_commit))
-                    }
-                    Err(at) => {
-                        let before = at.saturating_sub(of_batch);
-                        let first = stored.batches.get(batch as usize).map(|range| range.first);
-                        first.map_or(Fate::Refused(Refusal::NoRoute), |first| {
-                            Fate::Accepted(first.plus(i64::from(message) - before as i64))
-                        })
-                    }
-                }
-            }
-        };
-        let items = self.items.iter().map(|item| {
-            let fates: Vec<Fate> = item.recipients.iter().map(fate).collect();
-            let session = item
-                .recipients
-                .iter()
-                .zip(&fates)
-                .find_map(|(place, fate)| match (place, fate) {
-                    (Place::Stored { batch, .. }, Fate::Accepted(_)) => {
-                        stored.batches.get(*batch as usize).map(|range| range.session)
-                    }
-                    _ => None,
-                });
-            ItemOutcome {
-                refused: item.refused,
-                session,
-                template: item.template,
-                fates,
-            }
-        });
-        Outcome {
-            items: items.collect(),
-        }
-    }
-}
-
-const fn refusal_at_commit(reason: RefusedReason) -> Refusal {
-    match reason {
-        RefusedReason::PerMinute => Refusal::PerMinute,
-        RefusedReason::PerDay => Refusal::PerDay,
-        _ => Refusal::PhoneSuppressed,
-    }
 }
 
 /// Looks a text up now, so that it can be sent later as it is now.
@@ -212,83 +114,9 @@ impl ItemChecker<'_> {
     }
 
     fn text_and_sender(&self) -> Result<(Text, Option<Box<str>>), Refusal> {
-        let text = self.text()?;
+        let text = Text::find(self.item, self.account.id, self.catalog)?;
         let sender = self.sender()?;
         Ok((text, sender))
-    }
-
-    fn text(&self) -> Result<Text, Refusal> {
-        let entry = match &self.item.template {
-            TemplateRef::Number(number) => self.catalog.template_by_number(self.account.id, *number),
-            TemplateRef::UtId(ut_id) => self.catalog.template_by_ut_id(self.account.id, ut_id),
-            TemplateRef::Any(id) => id
-                .parse()
-                .ok()
-                .and_then(|number| self.catalog.template_by_number(self.account.id, number))
-                .or_else(|| self.catalog.template_by_ut_id(self.account.id, id)),
-            TemplateRef::Frozen(frozen) => {
-                return Ok(Text {
-                    number: frozen.number,
-                    class: frozen.class,
-                    content: Pattern::parse(&frozen.content),
-                    domestic: Arc::clone(&frozen.domestic),
-                    international: Arc::clone(&frozen.international),
-                });
-            }
-            TemplateRef::BuiltIn(built_in) => {
-                let (domestic, international) = self.around(built_in.text(), Position::Front, None)?;
-                return Ok(Text {
-                    number: built_in.number(),
-                    class: Class::Otp,
-                    content: Pattern::parse(built_in.text()),
-                    domestic,
-                    international,
-                });
-            }
-        };
-        let entry = entry.ok_or(Refusal::TemplateUnknown)?;
-        if entry.template.review != Review::Approved {
-            return Err(Refusal::TemplateNotApproved);
-        }
-        let (domestic, international) =
-            self.around(&entry.template.text, entry.template.position, Some(entry))?;
-        Ok(Text {
-            number: entry.template.number,
-            class: entry.template.class,
-            content: entry.pattern.clone(),
-            domestic,
-            international,
-        })
-    }
-
-    /// The text with the right signature around it, in both styles.
-    fn around(
-        &self,
-        text: &str,
-        position: Position,
-        entry: Option<&Arc<TemplateEntry>>,
-    ) -> Result<(Arc<str>, Arc<str>), Refusal> {
-        let signature = match &self.item.signature {
-            SignatureRef::OfTemplate => {
-                return match entry {
-                    Some(entry) if !entry.signature_approved => Err(Refusal::SignatureInvalid),
-                    Some(entry) => Ok((Arc::clone(&entry.domestic), Arc::clone(&entry.international))),
-                    None => {
-                        let text: Arc<str> = Arc::from(text);
-                        Ok((Arc::clone(&text), text))
-                    }
-                };
-            }
-            SignatureRef::Text(written) => self.catalog.signature_by_text(self.account.id, written),
-            SignatureRef::Id(id) => self.catalog.signature(self.account.id, *id),
-        };
-        let signature = signature
-            .filter(|signature| signature.review == Review::Approved)
-            .ok_or(Refusal::SignatureInvalid)?;
-        Ok((
-            Arc::from(signed(text, &signature.text, position, true)),
-            Arc::from(signed(text, &signature.text, position, false)),
-        ))
     }
 
     fn sender(&self) -> Result<Option<Box<str>>, Refusal> {
@@ -319,7 +147,7 @@ impl ItemChecker<'_> {
         let shared = self.values(&self.item.values, text);
         let mut open: [Option<OpenBatch>; 2] = [None, None];
         let split = text.domestic != text.international;
-        let mut routed: Option<(bool, Option<CarrierNo>)> = None;
+        let mut routed = None;
         let mut places = Vec::with_capacity(self.item.recipients.len());
         for recipient in &self.item.recipients {
             let place = self
@@ -489,7 +317,7 @@ impl ItemChecker<'_> {
         msisdn: Msisdn,
         class: Class,
         sender: Option<&str>,
-        routed: &mut Option<(bool, Option<CarrierNo>)>,
+        routed: &mut Option<Option<CarrierNo>>,
     ) -> Result<CarrierNo, Refusal> {
         let decide = || {
             let wanted = Wanted {
@@ -502,13 +330,9 @@ impl ItemChecker<'_> {
             self.catalog.routes().carriers(wanted).next()
         };
         // When no route looks at the number, one decision serves the whole item.
-        let carrier = match (&routed, self.catalog.routes().is_uniform()) {
-            (Some((_, carrier)), true) => *carrier,
-            _ => {
-                let carrier = decide();
-                *routed = Some((true, carrier));
-                carrier
-            }
+        let carrier = match *routed {
+            Some(carrier) if self.catalog.routes().is_uniform() => carrier,
+            _ => *routed.insert(decide()),
         };
         carrier.ok_or(Refusal::NoRoute)
     }

@@ -7,9 +7,11 @@
 mod check;
 mod handover;
 mod outcome;
+mod plan;
 mod submission;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use outcome::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Reply};
 pub use submission::{
@@ -19,8 +21,8 @@ pub use submission::{
 
 use crate::engine::Shared;
 use crate::metrics::{DialectLabel, RepeatLabel, SameBody, dialect_name};
-use check::Plan;
 pub(crate) use check::freeze;
+use plan::Plan;
 use sms::segment::Reference;
 use std::sync::Arc;
 use store::{

@@ -1,6 +1,7 @@
 //! Checking a submission against the catalog: each refusal, and how texts and batches come about.
 
-use super::check::{Plan, check};
+use super::check::check;
+use super::plan::Plan;
 use super::*;
 use crate::catalog::{Snapshot, Vault};
 use sms::class::{Class, Kind};

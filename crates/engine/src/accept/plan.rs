@@ -1,0 +1,95 @@
+//! Where each recipient of a submission went, and what it came to once the store has said what it stored.
+
+use super::{Fate, ItemOutcome, Outcome, Refusal};
+use store::{AcceptOutcome, RefusedReason};
+
+/// Which stored message, or which refusal, each recipient of a submission came to.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(super) items: Vec<ItemPlan>,
+}
+
+/// The same of one item.
+#[derive(Debug)]
+pub(super) struct ItemPlan {
+    pub(super) refused: Option<Refusal>,
+    pub(super) template: i64,
+    pub(super) recipients: Vec<Place>,
+}
+
+/// Where a recipient went.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Refused(Refusal),
+    Stored { batch: u32, message: u32 },
+}
+
+impl Plan {
+    /// How many recipients have a place among what is to be stored, and how many have none.
+    pub(crate) fn places(&self) -> (u64, u64) {
+        let places = || self.items.iter().flat_map(|item| &item.recipients);
+        let stored = places()
+            .filter(|place| matches!(place, Place::Stored { .. }))
+            .count() as u64;
+        (stored, places().count() as u64 - stored)
+    }
+
+    /// The outcome, once the store has said what it stored.
+    pub(crate) fn outcome(&self, stored: &AcceptOutcome) -> Outcome {
+        let mut refused_at_commit: Vec<_> = stored.refused.clone();
+        refused_at_commit.sort_unstable_by_key(|refused| (refused.batch, refused.message));
+        let fate = |place: &Place| match *place {
+            Place::Refused(refusal) => Fate::Refused(refusal),
+            Place::Stored { batch, message } => {
+                let key = (batch, message);
+                // Messages of a batch stay contiguous without the refused ones: each refused one before
+                // this one moves it forward by one.
+                let of_batch = refused_at_commit.partition_point(|refused| refused.batch < batch);
+                match refused_at_commit.binary_search_by_key(&key, |refused| (refused.batch, refused.message))
+                {
+                    Ok(at) => {
+                        let reason = refused_at_commit.get(at).map(|refused| refused.reason);
+                        Fate::Refused(reason.map_or(Refusal::PhoneSuppressed, refusal_at_commit))
+                    }
+                    Err(at) => {
+                        let before = at.saturating_sub(of_batch);
+                        let first = stored.batches.get(batch as usize).map(|range| range.first);
+                        first.map_or(Fate::Refused(Refusal::NoRoute), |first| {
+                            Fate::Accepted(first.plus(i64::from(message) - before as i64))
+                        })
+                    }
+                }
+            }
+        };
+        let items = self.items.iter().map(|item| {
+            let fates: Vec<Fate> = item.recipients.iter().map(fate).collect();
+            let session = item
+                .recipients
+                .iter()
+                .zip(&fates)
+                .find_map(|(place, fate)| match (place, fate) {
+                    (Place::Stored { batch, .. }, Fate::Accepted(_)) => {
+                        stored.batches.get(*batch as usize).map(|range| range.session)
+                    }
+                    _ => None,
+                });
+            ItemOutcome {
+                refused: item.refused,
+                session,
+                template: item.template,
+                fates,
+            }
+        });
+        Outcome {
+            items: items.collect(),
+        }
+    }
+}
+
+const fn refusal_at_commit(reason: RefusedReason) -> Refusal {
+    match reason {
+        RefusedReason::PerMinute => Refusal::PerMinute,
+        RefusedReason::PerDay => Refusal::PerDay,
+        _ => Refusal::PhoneSuppressed,
+    }
+}

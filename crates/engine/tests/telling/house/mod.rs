@@ -5,7 +5,6 @@
     clippy::panic,
     reason = "a test may stop at the first surprise"
 )]
-#![allow(dead_code, reason = "each test uses what it needs of it")]
 
 mod hook;
 

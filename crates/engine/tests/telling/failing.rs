@@ -1,0 +1,349 @@
+//! Endpoints, formats and engines that fail: nothing is lost, and nobody is pestered.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_never_taken_is_given_up_and_can_be_resent() {
+    let poison = |body: &Value| body["type"] == "message.submitted";
+    let hook = Hook::start(move |_, body| if poison(body) { Reply::FAIL } else { Reply::OK }).await;
+    let quick = Quick {
+        waits_ms: vec![10, 20],
+        ..Quick::default()
+    };
+    let house = House::start(vec![endpoint(1, &hook.url(), Value::Null)], quick, limits()).await;
+    house.send(3).await;
+    until_delivered(&hook, 3).await;
+    let state = house
+        .until(1, "given up", |state| (state.dead, state.waiting) == (3, 0))
+        .await;
+    assert_eq!(state.pause, None);
+    let tries = hook
+        .seen()
+        .iter()
+        .filter(|seen| seen.kind() == "message.submitted")
+        .count();
+    assert_eq!(tries, 9, "three of each");
+    let dead = house.engine.dead_calls(ONE, 0, 10).await.unwrap();
+    assert_eq!(dead.len(), 3);
+    assert!(
+        dead.iter()
+            .all(|call| call.tries == 3 && &*call.error == "HTTP 500"),
+        "{dead:?}"
+    );
+
+    hook.play(|_, _| Reply::OK);
+    assert!(matches!(
+        house.engine.resend_call(ONE, 99_999).await,
+        Err(OperateError::UnknownCall)
+    ));
+    assert!(matches!(
+        house.engine.resend_call(EndpointId(9), 1).await,
+        Err(OperateError::UnknownEndpoint)
+    ));
+    house.engine.resend_call(ONE, dead[1].no).await.unwrap();
+    house
+        .until(1, "resent", |state| state.dead == 2 && state.waiting == 0)
+        .await;
+    assert_eq!(hook.count("message.submitted"), 1);
+    assert_eq!(house.engine.resend_dead_calls(ONE).await.unwrap(), 2);
+    house
+        .until(1, "resent", |state| state.dead == 0 && state.waiting == 0)
+        .await;
+    assert_eq!(hook.count("message.submitted"), 3);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_hour_away_costs_few_calls_and_no_event() {
+    let clock = Arc::new(SeenClock::at(1_795_000_000_000));
+    let away = Arc::new(AtomicBool::new(true));
+    let of_script = Arc::clone(&away);
+    let hook = Hook::start(move |_, _| match of_script.load(Ordering::SeqCst) {
+        true => Reply::FAIL,
+        false => Reply::OK,
+    })
+    .await;
+    let few = Quick {
+        // A schedule as short as UCloud's: by itself it would give up within seconds.
+        waits_ms: vec![1_000, 1_000],
+        ..Quick::default()
+    };
+    let by_clock = Limits {
+        poll: Duration::from_millis(2),
+        ..limits()
+    };
+    let house = House::by_clock(
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        vec![endpoint(1, &hook.url(), Value::Null)],
+        few,
+        by_clock,
+    )
+    .await;
+    let mut sent = 0;
+    let (mut paused_at, mut dead) = (None, 0);
+    for second in (0..60).chain((60..3600_u32).step_by(6)) {
+        if second % 30 == 0 {
+            house.send(10).await;
+            sent += 10;
+        }
+        let step_ms = if second < 60 { 1_000 } else { 6_000 };
+        house.pass(&clock, 1, step_ms).await;
+        if paused_at.is_none() && second % 15 == 0 {
+            let state = house.state(1).await;
+            if let Some(pause) = state.pause {
+                assert!(
+                    pause.until.is_some() && pause.reason.contains("HTTP 500"),
+                    "{pause:?}"
+                );
+                paused_at = Some(second);
+                dead = state.dead;
+            }
+        }
+    }
+    let calls = hook.calls();
+    assert!((20..90).contains(&calls), "{calls} calls in an hour");
+    let paused_at = paused_at.unwrap();
+    // The first trial that fails ten minutes after the first call: at most the longest wait, its jitter, a look later.
+    assert!(
+        (600..=600 + 330 + 30).contains(&paused_at),
+        "paused after {paused_at} s"
+    );
+    let state = house.state(1).await;
+    assert_eq!(state.dead, dead, "a pause uses up no tries");
+    assert!(state.failing_since.is_some());
+    assert!(house.metrics().contains(r#"notify_paused{endpoint="1"} 1"#));
+
+    away.store(false, Ordering::SeqCst);
+    for _ in 0..400 {
+        house.pass(&clock, 1, 1_000).await;
+    }
+    house.until_sent().await;
+    house
+        .until(1, "lifted", |state| {
+            state.pause.is_none() && state.failing_since.is_none()
+        })
+        .await;
+    // What was given up before anybody could know that the endpoint was away is told by hand.
+    house.engine.resend_dead_calls(ONE).await.unwrap();
+    let state = house.until_told(1).await;
+    assert_eq!(state.dead, 0);
+    assert!(dead <= 10, "{dead} were given up in the first seconds");
+    assert_eq!(hook.count("message.delivered"), sent);
+    assert_eq!(hook.count("message.submitted"), sent);
+    assert_eq!(hook.count("message.accepted"), 120);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_after_an_outage_is_told_before_what_is_new() {
+    let clock = Arc::new(PausedClock::at(1_795_000_000_000));
+    let hook = Hook::start(|_, _| Reply::FAIL).await;
+    let by_clock = Limits {
+        poll: Duration::from_millis(2),
+        ..limits()
+    };
+    let slow = Quick {
+        waits_ms: vec![3_600_000; 5],
+        ..Quick::default()
+    };
+    let house = House::by_clock(
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        vec![endpoint(1, &hook.url(), json!({ "concurrency": 1 }))],
+        slow,
+        by_clock,
+    )
+    .await;
+    for _ in 0..20 {
+        house.send(1).await;
+        clock.advance(1_000);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    house.until_sent().await;
+    hook.play(|_, _| Reply::OK);
+    let told = hook.calls();
+    for _ in 0..60 {
+        clock.advance(1_000);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    house.until_told(1).await;
+    assert_eq!(hook.count("message.delivered"), 20);
+    hook.assert_in_order();
+    // The schedule's hour had not come: that it failed was no fault of theirs.
+    let rows: Vec<u64> = hook.seen()[told..]
+        .iter()
+        .filter(|seen| seen.taken && seen.kind() == "message.accepted")
+        .map(|seen| {
+            seen.headers["webhook-id"]
+                .split('_')
+                .nth(2)
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(rows.len(), 20);
+    assert!(
+        rows[1..].is_sorted(),
+        "in order but for the one it was found out with: {rows:?}"
+    );
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_says_it_is_gone_is_paused_until_somebody_resumes_it() {
+    let hook = Hook::start(|_, _| Reply::Status(410, "")).await;
+    let house = House::start(vec![standard(1, &hook.url())], Quick::default(), limits()).await;
+    house.send(3).await;
+    let state = house.until(1, "paused", |state| state.pause.is_some()).await;
+    let pause = state.pause.unwrap();
+    assert!(
+        pause.until.is_none() && pause.reason.contains("HTTP 410"),
+        "{pause:?}"
+    );
+    assert_eq!(state.dead, 0);
+    hook.play(|_, _| Reply::OK);
+    house.until_sent().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(hook.taken().len(), 0);
+    house.engine.resume_endpoint(ONE).await.unwrap();
+    until_delivered(&hook, 3).await;
+    house.until_told(1).await;
+    assert_eq!(hook.count("message.accepted"), 1, "that one was not used up");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_to_be_left_alone_is() {
+    let hook = Hook::start(|n, _| match n {
+        0 => Reply::Status(429, "retry-after: 1\r\n"),
+        _ => Reply::OK,
+    })
+    .await;
+    let one = json!({ "concurrency": 1 });
+    let house = House::start(vec![endpoint(1, &hook.url(), one)], Quick::default(), limits()).await;
+    house.send(3).await;
+    eventually("called", || hook.calls() == 1).await;
+    let began = Instant::now();
+    until_delivered(&hook, 3).await;
+    assert!(
+        began.elapsed() > Duration::from_millis(900),
+        "{:?}",
+        began.elapsed()
+    );
+    house.stop().await;
+}
+
+/// Trips over one type of event.
+#[derive(Debug)]
+struct Clumsy(Quick);
+
+impl Format for Clumsy {
+    fn name(&self) -> &'static str {
+        "clumsy"
+    }
+
+    fn check(&self, settings: &Value) -> Result<(), String> {
+        self.0.check(settings)
+    }
+
+    fn events_max(&self, settings: &Value) -> usize {
+        self.0.events_max(settings)
+    }
+
+    fn calls(&self, endpoint: &EndpointEntry, tellings: &[Telling], stamp: &Stamp) -> Vec<Call> {
+        assert_ne!(tellings[0].event.what.kind(), EventKinds::SUBMITTED, "it trips");
+        self.0.calls(endpoint, tellings, stamp)
+    }
+
+    fn is_taken(&self, status: u16, body: &[u8]) -> bool {
+        self.0.is_taken(status, body)
+    }
+
+    fn time_max(&self) -> Duration {
+        self.0.time_max()
+    }
+
+    fn schedule(&self, settings: &Value) -> Schedule {
+        self.0.schedule(settings)
+    }
+
+    fn probes(&self, endpoint: &EndpointEntry, stamp: &Stamp) -> Vec<Call> {
+        self.0.probes(endpoint, stamp)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_format_that_trips_over_an_event_gives_up_that_one() {
+    let hook = Hook::start(|_, _| Reply::OK).await;
+    let of_clumsy = Endpoint {
+        format: "clumsy".into(),
+        ..endpoint(1, &hook.url(), Value::Null)
+    };
+    let formats: Vec<Arc<dyn Format>> = vec![Arc::new(Clumsy(Quick::default()))];
+    let house = House::with(formats, vec![of_clumsy], limits()).await;
+    house.send(5).await;
+    until_delivered(&hook, 5).await;
+    let state = house.until(1, "given up", |state| state.dead == 5).await;
+    assert_eq!(state.pause, None);
+    let dead = house.engine.dead_calls(ONE, 0, 1).await.unwrap();
+    assert_eq!(&*dead[0].error, "the format could not word it");
+    house.stop().await;
+}
+
+/// An engine in a runtime of its own, which is taken away from under it.
+#[test]
+fn a_kill_at_any_moment_loses_nothing() {
+    let outside = tokio::runtime::Runtime::new().unwrap();
+    let rng = Mutex::new(StdRng::seed_from_u64(5));
+    let hook = outside.block_on(Hook::start(move |_, _| chance(&rng, 20)));
+    let quick = Quick {
+        time_max_ms: 100,
+        ..Quick::default()
+    };
+    let run = |folder: Option<Folder>, for_ms: u64| {
+        let inside = tokio::runtime::Runtime::new().unwrap();
+        let house = inside.block_on(async {
+            let house = match folder {
+                Some(folder) => House::on(folder, Arc::new(SystemClock), quick.clone(), limits()).await,
+                None => {
+                    House::start(
+                        vec![endpoint(1, &hook.url(), Value::Null)],
+                        quick.clone(),
+                        limits(),
+                    )
+                    .await
+                }
+            };
+            house.send(40).await;
+            tokio::time::sleep(Duration::from_millis(for_ms)).await;
+            house
+        });
+        // Nothing is stopped: tasks and threads lose what they had.
+        inside.shutdown_background();
+        let House {
+            engine,
+            store,
+            folder,
+        } = house;
+        drop((engine, store));
+        folder
+    };
+    let mut folder = None;
+    for for_ms in [5, 30, 60, 90, 150] {
+        folder = Some(run(folder, for_ms));
+    }
+    outside.block_on(async {
+        hook.play(|_, _| Reply::OK);
+        let house = House::on(folder.unwrap(), Arc::new(SystemClock), quick.clone(), limits()).await;
+        until_delivered(&hook, 200).await;
+        house.until_sent().await;
+        let state = house.until_told(1).await;
+        assert_eq!(state.dead, 0);
+        assert_eq!(
+            (hook.count("message.submitted"), hook.count("message.accepted")),
+            (200, 5)
+        );
+        hook.assert_in_order();
+        house.stop().await;
+    });
+}

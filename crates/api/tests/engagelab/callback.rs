@@ -3,7 +3,6 @@
 use super::*;
 use engine::EventKinds;
 use engine::catalog::Review;
-use receiver::{Came, Receiver, endpoint, house_that_tells};
 use std::time::Duration;
 
 fn rows(came: &[Came]) -> Vec<Value> {
@@ -25,9 +24,12 @@ fn statuses(rows: &[Value], id: &Value) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_told_under_the_id_of_the_answer() {
-    let receiver = Receiver::start(&[]).await;
+    let receiver = Receiver::start().await;
     let settings = json!({ "username": "demo", "authorization": "Bearer abc" });
-    let house = house_that_tells(endpoint("engagelab_callback", &receiver.url(), settings)).await;
+    let house = House::start().await;
+    house
+        .tell(endpoint("engagelab_callback", &receiver.url(), settings))
+        .await;
     let custom = with(&plan(), "/custom_args", json!({ "order": 17 }));
     let good = house.ask(messages(&custom)).await.json()["message_id"].clone();
     let off = with(&plan(), "/to", json!(["+10000000018"]));
@@ -92,10 +94,11 @@ async fn what_happens_is_told_under_the_id_of_the_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_number_of_a_plan_is_told_once_in_calls_of_bounded_size() {
-    let receiver = Receiver::start(&[]).await;
+    let receiver = Receiver::start().await;
     let mut hook = endpoint("engagelab_callback", &receiver.url(), json!({ "rows_max": 50 }));
     hook.kinds = EventKinds::ACCEPTED;
-    let house = house_that_tells(hook).await;
+    let house = House::start().await;
+    house.tell(hook).await;
     let numbers: Vec<String> = (0..300).map(|n| format!("+44770090{n:04}")).collect();
     let answer = house
         .ask(messages(&with(&plan(), "/to", json!(numbers))))
@@ -119,9 +122,10 @@ async fn every_number_of_a_plan_is_told_once_in_calls_of_bounded_size() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_is_checked_with_an_empty_object_and_must_answer_200() {
-    let receiver = Receiver::start(&[200, 204, 500]).await;
+    let receiver = Receiver::playing(|before, _| ([200, 204, 500][before.len()], "")).await;
     let hook = endpoint("engagelab_callback", &receiver.url(), Value::Null);
-    let house = house_that_tells(hook.clone()).await;
+    let house = House::start().await;
+    house.tell(hook.clone()).await;
     let entry = house.engine.catalog().endpoint(hook.id).unwrap().clone();
     house.engine.probe_endpoint(&entry).await.unwrap();
     for _ in [204, 500] {

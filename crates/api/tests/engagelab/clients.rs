@@ -3,7 +3,6 @@
 use super::*;
 use api::serve::{ServeLimits, ServeMetrics, serve};
 use engine::catalog::CatalogChange;
-use receiver::{SECRET, endpoint, house_that_tells};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -192,11 +191,13 @@ async fn engagelab_otp_takes_the_callback() {
     };
     let settings = json!({ "username": "demo" });
     let nowhere = endpoint("engagelab_callback", "http://127.0.0.1:9/", settings);
-    let house = house_that_tells(engine::Endpoint {
-        enabled: false,
-        ..nowhere.clone()
-    })
-    .await;
+    let house = House::start().await;
+    house
+        .tell(engine::Endpoint {
+            enabled: false,
+            ..nowhere.clone()
+        })
+        .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let shutdown = CancellationToken::new();

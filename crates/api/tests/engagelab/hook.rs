@@ -3,7 +3,6 @@
 use super::*;
 use engine::catalog::Review;
 use md5::{Digest, Md5};
-use receiver::{Came, Receiver, SECRET, endpoint, house_that_tells};
 
 fn status(came: &Came) -> &str {
     came.body["status"]["message_status"].as_str().unwrap()
@@ -25,13 +24,10 @@ fn assert_signed(came: &Came) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_told_under_the_ids_of_the_answer() {
-    let receiver = Receiver::start(&[]).await;
-    let house = house_that_tells(endpoint(
-        "engagelab",
-        &receiver.url(),
-        json!({ "sms_user": "demo" }),
-    ))
-    .await;
+    let receiver = Receiver::start().await;
+    let house = House::start().await;
+    let settings = json!({ "sms_user": "demo" });
+    house.tell(endpoint("engagelab", &receiver.url(), settings)).await;
     let body = json!({ "to": [TO, format!("+{BLOCKED}")], "from": "Acme", "custom_args": { "order": 17 },
         "body": { "template_id": CODE, "label_id": 231, "vars": { "code": "8341" } } });
     let sent = house.ask(send(&body)).await.json();
@@ -104,9 +100,10 @@ async fn what_happens_is_told_under_the_ids_of_the_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_is_probed_and_its_settings_are_checked() {
-    let receiver = Receiver::start(&[]).await;
+    let receiver = Receiver::start().await;
     let hook = endpoint("engagelab", &receiver.url(), Value::Null);
-    let house = house_that_tells(hook.clone()).await;
+    let house = House::start().await;
+    house.tell(hook.clone()).await;
     let entry = house.engine.catalog().endpoint(hook.id).unwrap().clone();
     house.engine.probe_endpoint(&entry).await.unwrap();
     let came = receiver.until(|came| !came.is_empty()).await;

@@ -16,7 +16,6 @@ mod hook;
 mod labels;
 mod managing;
 mod messages;
-mod receiver;
 mod refusals;
 mod send;
 mod sign_configs;
@@ -33,6 +32,7 @@ use base64::prelude::BASE64_STANDARD;
 use engine::clock::{Clock, PausedClock, SystemClock};
 use engine::sms::state::MessageState;
 use engine::{MessageFilter, MessageId};
+use house::receiver::{Came, Receiver, SECRET, endpoint};
 use house::{
     ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,
     House, KEY, NOTICE, PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, SIGNED, UNROUTED_PREFIX, USER,

@@ -3,6 +3,8 @@
 //! Every family of credentials knows the same users (see [`USER`] and its neighbours) under the same secret, [`KEY`].
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod receiver;
+
 use api::{Api, Limits, router};
 use axum::Router;
 use axum::body::Body;
@@ -25,6 +27,11 @@ use store::{
 };
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+/// The key that secrets are sealed with.
+const MASTER_KEY: [u8; 32] = [3; 32];
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The families of credentials.
 pub(crate) const FAMILIES: [&str; 5] = ["uspeedo", "ucloud", "sendcloud", "engagelab", "engagelab_dev"];
@@ -131,7 +138,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
         let store = Arc::new(SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap());
-        let vault = Vault::new(&[3; 32]);
+        let vault = Vault::new(&MASTER_KEY);
         store.change_catalog(catalog(&vault)).await.unwrap();
         let settings = Settings {
             catalog_poll: Duration::from_millis(50),
@@ -168,36 +175,37 @@ impl House {
         request: impl Fn() -> Request<Body>,
         pass: impl Fn(&Answer) -> bool,
     ) -> Answer {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
+        until(async || {
             let answer = self.ask(request()).await;
             if pass(&answer) {
-                return answer;
+                Ok(answer)
+            } else {
+                Err(answer.body)
             }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "not in time: {}",
-                answer.body
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        })
+        .await
     }
 
     /// Waits for a number's newest message in the sandbox's inbox.
     pub(crate) async fn received(&self, to: &str) -> Delivered {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(newest) = self.engine.inbox().messages(Some(to), 1).pop() {
-                return newest;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "nothing came for {to}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(async || self.engine.inbox().messages(Some(to), 1).pop().ok_or(to)).await
     }
 
     /// How many messages a number has in the inbox.
     pub(crate) fn inbox_count(&self, to: &str) -> usize {
         self.engine.inbox().messages(Some(to), usize::MAX).len()
+    }
+}
+
+/// Looks again and again until there is what is looked for, or tells what there was instead.
+pub(crate) async fn until<T, E: std::fmt::Debug>(mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(instead) => assert!(tokio::time::Instant::now() < deadline, "not in time: {instead:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

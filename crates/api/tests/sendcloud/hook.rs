@@ -5,28 +5,10 @@ use api::sendcloud::hook::SmsHook;
 use engine::catalog::EndpointEntry;
 use engine::notify::{Call, Format, Stamp, Subject, Telling};
 use engine::sms::state::MessageState;
-use engine::{Endpoint, EndpointId, Event, EventKinds, EventPlace, EventWhat, MessageId, MessageView};
+use engine::{Event, EventPlace, EventWhat, MessageId, MessageView};
 use hmac::{Hmac, Mac};
-use house::ACCOUNT;
-use std::future::IntoFuture;
-use std::time::Duration;
-
-fn endpoint() -> EndpointEntry {
-    EndpointEntry {
-        endpoint: Endpoint {
-            id: EndpointId(1),
-            account: ACCOUNT,
-            name: "hook".into(),
-            format: "sendcloud".into(),
-            url: "https://hook.example/sms".into(),
-            kinds: EventKinds::ALL,
-            settings: Value::Null,
-            sealed_secret: Vec::new(),
-            enabled: true,
-        },
-        secret: APP_KEY.into(),
-    }
-}
+use house::receiver::{Came, Receiver, SECRET, endpoint};
+use house::{ACCOUNT, until};
 
 fn call(house: &House, what: EventWhat, subject: Subject) -> BTreeMap<String, String> {
     let telling = Telling {
@@ -42,24 +24,25 @@ fn call(house: &House, what: EventWhat, subject: Subject) -> BTreeMap<String, St
         random: [1; 32],
         public_ids: Arc::new(house.engine.public_ids().clone()),
     };
-    let calls: Vec<Call> = SmsHook.calls(&endpoint(), &[telling], &stamp);
+    let entry = EndpointEntry {
+        endpoint: endpoint("sendcloud", "https://hook.example/sms", Value::Null),
+        secret: SECRET.into(),
+    };
+    let calls: Vec<Call> = SmsHook.calls(&entry, &[telling], &stamp);
     let [call] = &*calls else { panic!("{calls:?}") };
     form_urlencoded::parse(&call.body).into_owned().collect()
 }
 
 async fn ended(house: &House, first: MessageId) -> Vec<MessageView> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
+    until(async || {
         let messages = house.engine.session(ACCOUNT, first, 10).await.unwrap();
         if messages.iter().all(|message| message.state.is_final()) {
-            return messages;
+            Ok(messages)
+        } else {
+            Err(messages)
         }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "not in time: {messages:?}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    })
+    .await
 }
 
 #[tokio::test]
@@ -116,96 +99,39 @@ async fn the_hook_names_messages_as_the_answer_did() {
     }
 }
 
-const APP_KEY: &str = "demo_app_key";
-
-/// What a receiver was called with: the method, and the fields of the form.
-type Heard = Arc<std::sync::Mutex<Vec<(Method, BTreeMap<String, String>)>>>;
-
-/// A receiver on this machine that answers 200 and remembers.
-async fn receiver() -> (std::net::SocketAddr, Heard) {
-    let heard = Heard::default();
-    let remembering = Arc::clone(&heard);
-    let remember = move |request: Request<Body>| {
-        let heard = Arc::clone(&remembering);
-        async move {
-            let (parts, body) = request.into_parts();
-            if parts.method == Method::POST {
-                assert_eq!(parts.headers[header::CONTENT_TYPE], FORM);
-            }
-            let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-            let fields = form_urlencoded::parse(&body).into_owned().collect();
-            heard.lock().unwrap().push((parts.method, fields));
-            StatusCode::OK
-        }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(remember)).into_future());
-    (address, heard)
-}
-
 /// Waits for an event; its fields.
-async fn heard_of(heard: &Heard, event: &str) -> BTreeMap<String, String> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
-        let found = heard
-            .lock()
-            .unwrap()
-            .iter()
-            .find(|(_, fields)| fields.get("event").is_some_and(|name| name == event))
-            .cloned();
-        if let Some((method, fields)) = found {
-            assert_eq!(method, Method::POST);
-            let signed = format!("{}{}", fields["timestamp"], fields["token"]);
-            let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(APP_KEY.as_bytes()).unwrap();
-            mac.update(signed.as_bytes());
-            assert_eq!(fields["signature"], hex(&mac.finalize().into_bytes()), "{event}");
-            return fields;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "nothing of {event}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+async fn heard_of(receiver: &Receiver, event: &str) -> BTreeMap<String, String> {
+    let told = |came: &Came| came.form().get("event").is_some_and(|name| name == event);
+    let came = receiver.until(|came| came.iter().any(told)).await;
+    let came = came.iter().find(|came| told(came)).unwrap();
+    assert_eq!(came.method, Method::POST);
+    assert_eq!(came.header("content-type"), FORM);
+    let fields = came.form();
+    let signed = format!("{}{}", fields["timestamp"], fields["token"]);
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    assert_eq!(fields["signature"], hex(&mac.finalize().into_bytes()), "{event}");
+    fields
 }
 
 /// Goal: an account's receiver hears of everything that happens to what it sends, under the ids it was answered.
 #[tokio::test]
 async fn a_receiver_hears_of_what_happens() {
     let house = House::start().await;
-    let (address, heard) = receiver().await;
-    let limits = engine::notify::Limits {
-        allow: vec!["127.0.0.0/8".parse().unwrap()],
-        ..engine::notify::Limits::default()
-    };
-    house
-        .engine
-        .start_notify(api::sendcloud::hook::formats(), limits)
-        .unwrap();
-    let mut endpoint = endpoint().endpoint;
-    endpoint.url = format!("http://{address}/hook").into();
-    endpoint.settings = json!({ "sms_user": USER });
-    let secret = engine::catalog::endpoint_secret_name(endpoint.id);
-    // The key of the house.
-    let vault = engine::catalog::Vault::new(&[3; 32]);
-    endpoint.sealed_secret = vault.seal(&secret, APP_KEY).unwrap();
-    house.engine.check_endpoint(&endpoint).unwrap();
-    let change = store::CatalogChange::PutEndpoint(endpoint.clone());
-    house.engine.store().change_catalog(vec![change]).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
-    let entry = Arc::clone(house.engine.catalog().endpoint(endpoint.id).unwrap());
+    let receiver = Receiver::start().await;
+    let hook = endpoint("sendcloud", &receiver.url(), json!({ "sms_user": USER }));
+    house.tell(hook.clone()).await;
+    let entry = Arc::clone(house.engine.catalog().endpoint(hook.id).unwrap());
     house.engine.probe_endpoint(&entry).await.unwrap();
-    let methods: Vec<_> = heard
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|(method, _)| method.clone())
-        .collect();
+    let came = receiver.until(|came| came.len() >= 2).await;
+    let methods: Vec<_> = came.iter().map(|came| came.method.clone()).collect();
     assert_eq!(methods, [Method::GET, Method::POST], "the probe");
 
     let request = replaced(&send_fields(), "phone", "13800138000,13800000430,0010000000018");
     let answer = house.ask(signed("/smsapi/send", &request)).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
     let sms_ids = answer.json()["info"]["smsIds"].clone();
-    let told = heard_of(&heard, "request").await;
+    let told = heard_of(&receiver, "request").await;
     let told_ids: Vec<Value> = serde_json::from_str::<Value>(&told["smsIds"])
         .unwrap()
         .as_array()
@@ -220,7 +146,7 @@ async fn a_receiver_hears_of_what_happens() {
         ("workererror", &sms_ids[1], "statusCode", "430"),
         ("delivererror", &sms_ids[2], "statusCode", "580"),
     ] {
-        let told = heard_of(&heard, event).await;
+        let told = heard_of(&receiver, event).await;
         assert_eq!((&json!(told["smsId"]), &*told[name]), (sms_id, value), "{event}");
         assert_eq!(told["smsUser"], USER);
     }
@@ -230,7 +156,7 @@ async fn a_receiver_hears_of_what_happens() {
         .review_template(ACCOUNT, PENDING, engine::catalog::Review::Rejected, "too short")
         .await
         .unwrap();
-    let told = heard_of(&heard, "templateVerify").await;
+    let told = heard_of(&receiver, "templateVerify").await;
     for (name, expected) in [
         ("templateId", PENDING.to_string().as_str()),
         ("name", "pending"),

@@ -1,18 +1,15 @@
 //! What accounts report to UCloud's wire, and fetch from it.
 
 use super::{AT_ONCE, UNDELIVERED, Wire, code_and_message, code_of, names, with};
-use crate::house::{ACCOUNT, Answer, CODE, House, USER_OTHER, ut_id};
+use crate::house::receiver::{Came, Receiver, Reply, endpoint};
+use crate::house::{ACCOUNT, Answer, CODE, House, USER_OTHER, until, ut_id};
 use api::Limits;
-use axum::body::Body;
 use engine::clock::{Clock, PausedClock};
-use engine::{CarrierNo, Endpoint, EndpointId, EventKinds, Record, RecordFilter, RecordKind};
-use http::{Request, StatusCode, header};
+use engine::{CarrierNo, Record, RecordFilter, RecordKind};
 use serde_json::{Value, json};
-use std::future::IntoFuture;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use store::{CatalogChange, NewInbound};
-use tokio::net::TcpListener;
+use store::NewInbound;
 use tokio::task::JoinSet;
 
 async fn ask(house: &House, action: &str, params: &Value) -> Answer {
@@ -139,23 +136,6 @@ async fn a_status_is_taken_for_ones_own_sessions() {
     assert_eq!(code_of(&house.ask(theirs).await), 18_003);
 }
 
-async fn set_up(house: &House, format: &str, url: String, settings: Value) {
-    let endpoint = Endpoint {
-        id: EndpointId(1),
-        account: ACCOUNT,
-        name: format.into(),
-        format: format.into(),
-        url: url.into(),
-        kinds: EventKinds::ALL,
-        settings,
-        sealed_secret: Vec::new(),
-        enabled: true,
-    };
-    let change = CatalogChange::PutEndpoint(endpoint);
-    house.engine.store().change_catalog(vec![change]).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
-}
-
 /// Sends a code to a number for a user id; the session.
 async fn sent(house: &House, phone: &str, user_id: &str) -> String {
     let send = json!({"PhoneNumbers": [phone], "TemplateId": ut_id(CODE), "TemplateParams": ["1"], "UserId": user_id});
@@ -175,7 +155,7 @@ async fn reports_are_pulled_once() {
         code_and_message(&refused),
         (291, "The account has no right for this Action".into())
     );
-    set_up(&house, "ucloud_pull", String::new(), Value::Null).await;
+    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
     let empty = house.ask(pull()).await;
     assert_eq!(code_and_message(&empty), (0, "pull success".into()));
     assert_eq!(
@@ -189,13 +169,16 @@ async fn reports_are_pulled_once() {
         sent(&house, UNDELIVERED, "order-2").await,
     );
     let mut pulled: Vec<Value> = Vec::new();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while pulled.len() < 2 {
+    until(async || {
         let answer = house.ask(pull()).await.json();
         pulled.extend(answer["ReportSet"].as_array().unwrap().iter().cloned());
-        assert!(tokio::time::Instant::now() < deadline, "not in time: {pulled:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        if pulled.len() >= 2 {
+            Ok(())
+        } else {
+            Err(pulled.clone())
+        }
+    })
+    .await;
     pulled.sort_by_key(|report| report["UserId"].to_string());
     for (report, session, phone, result, user) in [
         (&pulled[0], &good, "(1)0000000010", "发送成功", "order-1"),
@@ -234,14 +217,11 @@ async fn reports_are_pulled_once() {
     assert_eq!(code_of(&house.ask(theirs).await), 291);
 }
 
-/// What a receiver was called with.
-type Heard = Arc<Mutex<Vec<Value>>>;
-
 #[tokio::test]
 async fn reports_wait_seventy_two_hours_to_be_pulled() {
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
     let house = House::with(Limits::default(), Arc::clone(&clock) as Arc<dyn Clock>).await;
-    set_up(&house, "ucloud_pull", String::new(), Value::Null).await;
+    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
     let pull = async || {
         let answer = ask(&house, "PullUSMSReport", &json!({"Limit": 200})).await;
         assert_eq!(code_of(&answer), 0, "{}", answer.body);
@@ -249,15 +229,16 @@ async fn reports_wait_seventy_two_hours_to_be_pulled() {
     };
     let ended = async |before: usize| {
         sent(&house, AT_ONCE, "order").await;
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while house.inbox_count(AT_ONCE) == before
-            || house.engine.store().counts().await.unwrap().in_flight > 0
-        {
+        until(async || {
+            let in_flight = house.engine.store().counts().await.unwrap().in_flight;
+            if house.inbox_count(AT_ONCE) > before && in_flight == 0 {
+                return Ok(());
+            }
             // The sandbox answers and reports by the clock.
             clock.advance(100);
-            assert!(tokio::time::Instant::now() < deadline, "not in time");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            Err(in_flight)
+        })
+        .await;
     };
     ended(0).await;
     clock.advance(72 * 3_600_000 - 60_000);
@@ -267,52 +248,29 @@ async fn reports_wait_seventy_two_hours_to_be_pulled() {
     assert_eq!(pull().await, 0, "too late");
 }
 
-/// A receiver on this machine that remembers, and takes a call only when it comes a second time.
-async fn receiver() -> (String, Heard) {
-    let (heard, tries) = (Heard::default(), Arc::new(Mutex::new(Vec::<Value>::new())));
-    let remembering = Arc::clone(&heard);
-    let answer = move |request: Request<Body>| {
-        let (heard, tries) = (Arc::clone(&remembering), Arc::clone(&tries));
-        async move {
-            assert_eq!(
-                request.headers()[header::CONTENT_TYPE],
-                "application/json; charset=utf-8"
-            );
-            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
-            let body: Value = serde_json::from_slice(&body).unwrap();
-            let mut tries = tries.lock().unwrap();
-            if !tries.contains(&body) {
-                tries.push(body);
-                return (StatusCode::OK, r#"{"code": 1, "message": "busy"}"#);
-            }
-            heard.lock().unwrap().push(body);
-            // As the vendor's page shows it.
-            (StatusCode::OK, "{\n    code: 0,\n    message: \"ok\"\n}")
-        }
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/sms", listener.local_addr().unwrap());
-    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
-    (url, heard)
+/// An answer as the vendor's page shows it.
+const TAKEN: Reply = (200, "{\n    code: 0,\n    message: \"ok\"\n}");
+const BUSY: Reply = (200, r#"{"code": 1, "message": "busy"}"#);
+
+/// Takes a call only when it comes a second time.
+fn second_time(before: &[Came], call: &Came) -> Reply {
+    let known = before.iter().any(|earlier| earlier.body == call.body);
+    if known { TAKEN } else { BUSY }
 }
 
 /// The entries of the calls of a kind that were taken, once there are so many.
-async fn entries(heard: &Heard, msg_type: u8, count: usize) -> Vec<Value> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
-        let found: Vec<Value> = heard
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|body| body["MsgType"] == msg_type)
-            .flat_map(|body| body["Data"].as_array().unwrap().clone())
-            .collect();
-        if found.len() >= count {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "not in time: {found:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+async fn entries(receiver: &Receiver, msg_type: u8, count: usize) -> Vec<Value> {
+    let entries = |came: &[Came]| -> Vec<Value> {
+        came.iter()
+            .filter(|came| came.reply == TAKEN && came.body["MsgType"] == msg_type)
+            .flat_map(|came| came.body["Data"].as_array().unwrap().clone())
+            .collect()
+    };
+    let came = receiver.until(|came| entries(came).len() >= count).await;
+    for came in &came {
+        assert_eq!(came.header("content-type"), "application/json; charset=utf-8");
     }
+    entries(&came)
 }
 
 /// Goal: an account's receiver hears of reports and replies in its vendor's words, again when it does not take them.
@@ -329,16 +287,11 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
         ("ucloud", Value::Null, "(1)0000000010", ["发送成功", "发送失败"]),
     ] {
         let house = House::start().await;
-        let (url, heard) = receiver().await;
-        let limits = engine::notify::Limits {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-            ..engine::notify::Limits::default()
-        };
-        house.engine.start_notify(api::formats(), limits).unwrap();
-        set_up(&house, format, url, settings).await;
+        let receiver = Receiver::playing(second_time).await;
+        house.tell(endpoint(format, &receiver.url(), settings)).await;
         let session = sent(&house, AT_ONCE, "order-1").await;
         sent(&house, UNDELIVERED, "order-2").await;
-        let mut reports = entries(&heard, 2, 2).await;
+        let mut reports = entries(&receiver, 2, 2).await;
         reports.sort_by_key(|report| report["UserId"].to_string());
         let shown: Vec<_> = reports
             .iter()
@@ -371,7 +324,7 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
             "447700900123"
         };
         assert_eq!(
-            entries(&heard, 0, 1).await,
+            entries(&receiver, 0, 1).await,
             [json!({"Phone": phone, "ReplyContent": "好的，可以了", "ReplyTime": 1_573_552_778})]
         );
         house.engine.stop(Duration::from_secs(5)).await.unwrap();

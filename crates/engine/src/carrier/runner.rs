@@ -13,6 +13,7 @@ use crate::sandbox;
 use sms::receipt::IdNotation;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 /// Runs one carrier until it is stopped.
@@ -34,7 +35,7 @@ const FAILOVER_BATCH: usize = 500;
 impl Runner {
     pub(super) async fn run(self) {
         let queue = self.shared.queues.of(self.entry.no);
-        let refill = refill(Arc::clone(&self.shared), Arc::clone(&queue));
+        let refill = refill(Arc::clone(&self.shared.store), Arc::clone(&queue));
         let settings = self.entry.settings.clone();
         match settings {
             CarrierSettings::Sandbox(settings) => {
@@ -149,6 +150,35 @@ impl Runner {
     }
 }
 
+/// A session that is up counts for as long as this exists, however it ends.
+struct Up<'a> {
+    context: &'a BindContext,
+    submits: bool,
+}
+
+impl<'a> Up<'a> {
+    fn new(context: &'a BindContext, submits: bool) -> Self {
+        if submits {
+            context.health.bind_up();
+        }
+        let label = Metrics::carrier(context.entry.no);
+        context.shared.metrics.binds.get_or_create(&label).inc();
+        Self { context, submits }
+    }
+}
+
+impl Drop for Up<'_> {
+    fn drop(&mut self) {
+        let label = Metrics::carrier(self.context.entry.no);
+        self.context.shared.metrics.binds.get_or_create(&label).dec();
+        if self.submits {
+            self.context.health.bind_down(self.context.shared.clock.now());
+        }
+        // The session may have been woken for messages that it did not take any more.
+        self.context.queue.wake_next();
+    }
+}
+
 /// Keeps one session up: binds, runs it, binds again, with growing pauses while it fails.
 async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, index: u16, purpose: Purpose) {
     let (name, settings) = (&context.entry.name, &context.settings);
@@ -163,19 +193,11 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
             Ok((client, events)) => {
                 tracing::info!(carrier = %name, bind = index, "bound");
                 pause = Duration::from_secs(u64::from(settings.reconnect_s.max(1)));
-                let label = Metrics::carrier(context.entry.no);
                 let submits = purpose != Purpose::Receive;
-                if submits {
-                    context.health.bind_up();
-                }
-                context.shared.metrics.binds.get_or_create(&label).inc();
+                let _up = Up::new(&context, submits);
                 let reason = BindSession::new(Arc::clone(&context), index, submits, client)
                     .run(events)
                     .await;
-                context.shared.metrics.binds.get_or_create(&label).dec();
-                if submits {
-                    context.health.bind_down(context.shared.clock.now());
-                }
                 tracing::info!(carrier = %name, bind = index, %reason, "session over");
             }
             Err(error) => {
@@ -198,24 +220,25 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
     }
 }
 
-/// Reads lanes that are behind, for as long as the carrier runs.
-async fn refill(shared: Arc<Shared>, queue: Arc<CarrierQueue>) {
+/// Reads lanes that are behind, for as long as the carrier runs. Dropped at any point, it leaves every lane to be
+/// read by the next one.
+async fn refill(store: Arc<dyn Store>, queue: Arc<CarrierQueue>) {
     loop {
         let Some(wanted) = queue.next_read() else {
             queue.wait_refill().await;
             continue;
         };
-        match shared
-            .store
-            .read_lane(wanted.lane, wanted.after, wanted.messages_max)
-            .await
-        {
-            Ok(messages) => queue.end_read(wanted, messages),
+        let read = store.read_lane(wanted.lane(), wanted.after(), wanted.messages_max());
+        match read.await {
+            Ok(messages) => wanted.end(messages),
             Err(error) => {
                 tracing::error!(%error, "waiting messages could not be read");
-                queue.read_failed(wanted);
+                drop(wanted);
                 tokio::time::sleep(READ_RETRY).await;
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,15 +33,59 @@ struct Inner {
     behind: usize,
 }
 
-/// A lane to be read, from where and how much of it.
-#[derive(Debug, Clone, Copy)]
+/// A lane to be read, from where and how much of it. While it exists nobody else reads the lane.
+///
+/// Dropped without [`ReadWanted::end`] (the read failed, or the future that made it was dropped) it gives the lane
+/// back, so that it is read again.
+#[derive(Debug)]
+#[must_use = "dropped, it gives the lane back unread"]
 pub struct ReadWanted {
+    queue: Arc<CarrierQueue>,
+    lane: Lane,
+    after: Option<LoadedTo>,
+    messages_max: usize,
+    ended: bool,
+}
+
+impl ReadWanted {
     /// The lane.
-    pub lane: Lane,
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
     /// The last message that is in memory already.
-    pub after: Option<LoadedTo>,
+    pub fn after(&self) -> Option<LoadedTo> {
+        self.after
+    }
+
     /// Messages there is room for.
-    pub messages_max: usize,
+    pub fn messages_max(&self) -> usize {
+        self.messages_max
+    }
+
+    /// Takes in what the read brought.
+    pub fn end(mut self, messages: Vec<Outgoing>) {
+        self.ended = true;
+        let exhausted = messages.len() < self.messages_max;
+        let any = !messages.is_empty();
+        self.queue
+            .inner
+            .lock()
+            .change(self.lane, |lane| lane.end_read(messages, exhausted));
+        if any {
+            self.queue.ready.notify_one();
+        }
+    }
+}
+
+impl Drop for ReadWanted {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.queue.inner.lock().change(self.lane, LaneQueue::read_failed);
+            // The wake-up that led to this read may have been the only one.
+            self.queue.refill.notify_one();
+        }
+    }
 }
 
 impl CarrierQueue {
@@ -154,7 +198,14 @@ impl CarrierQueue {
         self.ready.notify_one();
     }
 
-    /// Waits until messages may be ready.
+    /// Wakes one that waits for messages, if some are ready: for who was woken and will not take any.
+    pub fn wake_next(&self) {
+        if self.inner.lock().ready > 0 {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Waits until messages may be ready. Who is woken and takes none passes that on by [`CarrierQueue::wake_next`].
     pub async fn wait_ready(&self) {
         if self.inner.lock().ready > 0 {
             return;
@@ -167,8 +218,8 @@ impl CarrierQueue {
         self.refill.notified().await;
     }
 
-    /// The next lane to be read from the store, codes first; marks it as being read.
-    pub fn next_read(&self) -> Option<ReadWanted> {
+    /// The next lane to be read from the store, codes first; it counts as being read while the result exists.
+    pub fn next_read(self: &Arc<Self>) -> Option<ReadWanted> {
         let mut inner = self.inner.lock();
         let mut wanting: Vec<Lane> = inner
             .lanes
@@ -189,30 +240,15 @@ impl CarrierQueue {
             };
             if let Some(after) = queue.begin_read(room) {
                 return Some(ReadWanted {
+                    queue: Arc::clone(self),
                     lane,
                     after,
                     messages_max: room,
+                    ended: false,
                 });
             }
         }
         None
-    }
-
-    /// Takes in what a read brought.
-    pub fn end_read(&self, wanted: ReadWanted, messages: Vec<Outgoing>) {
-        let exhausted = messages.len() < wanted.messages_max;
-        let any = !messages.is_empty();
-        self.inner
-            .lock()
-            .change(wanted.lane, |queue| queue.end_read(messages, exhausted));
-        if any {
-            self.ready.notify_one();
-        }
-    }
-
-    /// A read failed: it is tried again later.
-    pub fn read_failed(&self, wanted: ReadWanted) {
-        self.inner.lock().change(wanted.lane, LaneQueue::read_failed);
     }
 }
 

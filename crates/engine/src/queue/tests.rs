@@ -49,13 +49,13 @@ fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
     }
 }
 
-fn queue(ready_messages_max: usize, lane_messages_max: usize) -> CarrierQueue {
+fn queue(ready_messages_max: usize, lane_messages_max: usize) -> Arc<CarrierQueue> {
     let limits = QueueLimits {
         ready_messages_max,
         lane_messages_max,
         weights: ClassWeights::default(),
     };
-    CarrierQueue::new(CarrierNo(1), limits, Arc::default())
+    Arc::new(CarrierQueue::new(CarrierNo(1), limits, Arc::default()))
 }
 
 /// What may happen, in any order.
@@ -69,8 +69,8 @@ enum Step {
     BeginRead,
     /// Its result comes.
     EndRead,
-    /// It fails.
-    FailRead,
+    /// It fails, or whoever made it is dropped before it has come.
+    DropRead,
     /// A bind takes some.
     Take(usize),
     /// A bind takes some and puts them back.
@@ -83,7 +83,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize, 1..4_usize).prop_map(|(lane, count)| Step::Release(lane, count)),
         2 => Just(Step::BeginRead),
         2 => Just(Step::EndRead),
-        1 => Just(Step::FailRead),
+        1 => Just(Step::DropRead),
         3 => (1..10_usize).prop_map(Step::Take),
         1 => (1..10_usize).prop_map(Step::TakeAndPutBack),
     ]
@@ -111,12 +111,12 @@ impl Model {
             .collect()
     }
 
-    fn read(&self, wanted: ReadWanted) -> Vec<Outgoing> {
-        let all = self.committed.get(&wanted.lane).cloned().unwrap_or_default();
-        let after = wanted.after.map(|(no, id)| (no.0, id.0));
+    fn read(&self, wanted: &ReadWanted) -> Vec<Outgoing> {
+        let all = self.committed.get(&wanted.lane()).cloned().unwrap_or_default();
+        let after = wanted.after().map(|(no, id)| (no.0, id.0));
         let rest = all.into_iter().filter(|at| after.is_none_or(|after| *at > after));
-        rest.take(wanted.messages_max)
-            .map(|(no, id)| message(wanted.lane, no, id))
+        rest.take(wanted.messages_max())
+            .map(|(no, id)| message(wanted.lane(), no, id))
             .collect()
     }
 
@@ -145,20 +145,16 @@ proptest! {
                 }
                 Step::BeginRead => {
                     if let Some(wanted) = queue.next_read() {
-                        let found = model.read(wanted);
+                        let found = model.read(&wanted);
                         model.reads.push((wanted, found));
                     }
                 }
                 Step::EndRead => {
                     if let Some((wanted, found)) = model.reads.pop() {
-                        queue.end_read(wanted, found);
+                        wanted.end(found);
                     }
                 }
-                Step::FailRead => {
-                    if let Some((wanted, _)) = model.reads.pop() {
-                        queue.read_failed(wanted);
-                    }
-                }
+                Step::DropRead => drop(model.reads.pop()),
                 Step::Take(count) => {
                     let taken = queue.take(count);
                     prop_assert!(taken.len() <= count);
@@ -170,13 +166,16 @@ proptest! {
         }
         // In the end everything is read and taken.
         while let Some((wanted, found)) = model.reads.pop() {
-            queue.end_read(wanted, found);
+            wanted.end(found);
         }
         loop {
             let taken = queue.take(7);
             model.took(&taken);
             match queue.next_read() {
-                Some(wanted) => queue.end_read(wanted, model.read(wanted)),
+                Some(wanted) => {
+                    let found = model.read(&wanted);
+                    wanted.end(found);
+                }
                 None if taken.is_empty() => break,
                 None => {}
             }

@@ -238,10 +238,34 @@ impl House {
 
     /// One that waits only so long for receipts.
     pub(crate) async fn waiting(carriers: Vec<SmppSettings>, receipt_wait: Duration) -> Self {
+        Self::with(
+            carriers,
+            Settings {
+                receipt_wait,
+                ..Settings::default()
+            },
+        )
+        .await
+    }
+
+    /// One whose ready queues have other bounds.
+    pub(crate) async fn with_queue(carriers: Vec<SmppSettings>, queue: engine::queue::QueueLimits) -> Self {
+        Self::with(
+            carriers,
+            Settings {
+                queue,
+                ..Settings::default()
+            },
+        )
+        .await
+    }
+
+    /// One with settings of its own, but for how often it looks for what is due.
+    pub(crate) async fn with(carriers: Vec<SmppSettings>, settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         store.change_catalog(catalog(carriers)).await.unwrap();
-        let engine = run(&store, receipt_wait).await;
+        let engine = run(&store, settings).await;
         Self {
             engine,
             store,
@@ -254,7 +278,7 @@ impl House {
         self.engine.stop(Duration::from_secs(10)).await.unwrap();
         drop((self.engine, self.store));
         let store = open(&self.folder);
-        let engine = run(&store, Duration::from_secs(3600)).await;
+        let engine = run(&store, Settings::default()).await;
         Self {
             engine,
             store,
@@ -334,13 +358,12 @@ fn open(folder: &TempDir) -> Arc<SqliteStore> {
     )
 }
 
-async fn run(store: &Arc<SqliteStore>, receipt_wait: Duration) -> Arc<Engine> {
+async fn run(store: &Arc<SqliteStore>, settings: Settings) -> Arc<Engine> {
     let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
     let settings = Settings {
         catalog_poll: Duration::from_millis(50),
-        receipt_wait,
         sweep_every: Duration::from_millis(100),
-        ..Settings::default()
+        ..settings
     };
     Engine::start(store, Vault::new(&[3; 32]), Arc::new(SystemClock), settings)
         .await

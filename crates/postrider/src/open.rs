@@ -120,6 +120,7 @@ impl Sqlite {
             wal_bytes_max: self.wal_bytes_max,
             run_entries_max: self.run_entries_max,
             filter_bytes_max: self.filter_bytes_max,
+            reference_numbers_max: self.reference_numbers_max,
             receipt_age_ms_max: i64::from(self.receipt_age_s_max) * 1000,
             parked_max: self.parked_max,
             find_rows_max: self.find_rows_max,

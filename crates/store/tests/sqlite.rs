@@ -53,6 +53,7 @@ fn tiny() -> SqliteConfig {
     SqliteConfig {
         run_entries_max: 16,
         filter_bytes_max: 200,
+        reference_numbers_max: 2,
         group_rows_max: 10,
         wal_bytes_max: 1 << 20,
         ..SqliteConfig::default()

@@ -93,6 +93,7 @@ fn hand_over(shared: &Shared, mut kept: Vec<Kept>, stored: &AcceptOutcome) {
         };
         let outgoing = messages.iter_mut().enumerate().map(|(at, message)| Outgoing {
             id: range.first.plus(at as i64),
+            reference: stored.reference_of(range.first.plus(at as i64)),
             key: range.key,
             msisdn: message.msisdn,
             params: message.params.take(),

@@ -170,6 +170,7 @@ fn outcome(plan: &Plan, batches: &[NewBatch], refused: Vec<RefusedAtCommit>) -> 
         batches,
         refused,
         queued: Vec::new(),
+        references: Vec::new(),
     })
 }
 

@@ -241,11 +241,6 @@ fn source(sender: &str, ton_npi: Option<(u8, u8)>) -> Address {
     }
 }
 
-/// Ties segments: consecutive numbers differ between messages to one recipient for 65 536 messages.
-pub(crate) const fn segment_number(message: &Outgoing) -> u16 {
-    message.id.0 as u16
-}
-
 /// When an attempt of a message is given to the carrier for metrics: milliseconds since it was accepted.
 pub(crate) fn waited_ms(message: &Outgoing, now: UnixMs) -> i64 {
     (now - message.batch.due.unwrap_or_else(|| message.id.accepted_at())).max(0)
@@ -271,6 +266,7 @@ mod tests {
             msisdn: Msisdn::from_u64(447_700_900_123).unwrap(),
             params: params.map(Box::from),
             segments: 1,
+            reference: 0x1234,
             batch: Arc::new(BatchView {
                 id: MessageId(7),
                 session: MessageId(7),

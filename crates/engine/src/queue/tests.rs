@@ -27,6 +27,7 @@ fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
         msisdn: Msisdn::from_u64(447_700_900_123).unwrap(),
         params: None,
         segments: 1,
+        reference: 0,
         batch: Arc::new(BatchView {
             id: MessageId(id),
             session: MessageId(id),

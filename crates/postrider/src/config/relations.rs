@@ -172,6 +172,12 @@ fn store(config: &Config) -> Result<()> {
         ("run_entries_max", sqlite.run_entries_max as u64, 16, 7_340_032),
         ("filter_bytes_max", sqlite.filter_bytes_max as u64, 0, 1 << 30),
         ("parked_max", sqlite.parked_max as u64, 1, 10_000_000),
+        (
+            "reference_numbers_max",
+            sqlite.reference_numbers_max as u64,
+            2,
+            1 << 24,
+        ),
         ("find_rows_max", sqlite.find_rows_max as u64, 1_000, 100_000_000),
         ("lock_wait_ms_max", sqlite.lock_wait_ms_max, 1, 60_000),
     ];

@@ -2,8 +2,8 @@
 
 use super::Side;
 use super::given::{
-    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, everything, found, ids, message, number,
-    once, request, seen, state, waiting_ids,
+    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, everything, found, ids, long_batch,
+    message, number, once, request, seen, state, waiting, waiting_ids,
 };
 use crate::{
     AcceptCommand, AcceptError, AcceptOutcome, Accepted, Account, AccountId, Caps, CatalogChange, Charge,
@@ -474,4 +474,46 @@ pub async fn handovers_come_in_commit_order(side: &mut impl Side) {
     );
     assert_eq!(waiting_ids(store, LANE).await.len(), 8);
     assert_eq!(CARRIER, LANE.carrier);
+}
+
+/// Long messages to one number have references that differ in their low octet too, over batches and requests; what
+/// is handed over says the same as what is read later. A message of one part has none of its own.
+pub async fn long_messages_to_a_number_have_references_of_their_own(side: &mut impl Side) {
+    let store = side.store();
+    let mut told = vec![];
+    for n in 0..20 {
+        let mut mixed = long_batch([1, 2, 3, 1]);
+        mixed.messages.insert(0, message(1));
+        let failing = crate::NewMessage {
+            failure: Some(412),
+            segments: 2,
+            ..message(1)
+        };
+        mixed.messages.push(failing);
+        let outcome = accepted(store, request(NOW + n, vec![mixed, long_batch([2])])).await;
+        let long: Vec<_> = outcome.references.iter().map(|(id, _)| *id).collect();
+        let (first, second) = (ids(outcome.batches[0]), ids(outcome.batches[1]));
+        assert_eq!(long, [&first[1..5], &second[..]].concat());
+        told.extend(outcome.references);
+    }
+    let waiting = waiting(store, LANE).await;
+    for (id, reference) in &told {
+        let read = waiting.iter().find(|outgoing| outgoing.id == *id);
+        assert_eq!(read.map(|outgoing| outgoing.reference), Some(*reference));
+    }
+    for n in 1..=3 {
+        let of_number: Vec<u16> = waiting
+            .iter()
+            .filter(|outgoing| outgoing.msisdn == number(n) && outgoing.segments > 1)
+            .map(|outgoing| outgoing.reference & 0xFF)
+            .collect();
+        let different: std::collections::HashSet<_> = of_number.iter().collect();
+        assert_eq!(different.len(), of_number.len(), "number {n}: {of_number:?}");
+        assert!(of_number.len() >= 20);
+    }
+    let short = waiting
+        .iter()
+        .find(|outgoing| outgoing.segments == 1)
+        .expect("one part");
+    assert_eq!(short.reference, short.id.derived_reference());
 }

@@ -59,6 +59,15 @@ pub fn batch(numbers: impl IntoIterator<Item = u64>) -> NewBatch {
     }
 }
 
+/// A batch of messages of three parts to the numbers `numbers`.
+pub fn long_batch(numbers: impl IntoIterator<Item = u64>) -> NewBatch {
+    let mut long = batch(numbers);
+    for message in &mut long.messages {
+        message.segments = 3;
+    }
+    long
+}
+
 /// A request of [`ACCOUNT`] at `now`.
 pub fn request(now: UnixMs, batches: Vec<NewBatch>) -> AcceptCommand {
     AcceptCommand {

@@ -58,6 +58,7 @@ macro_rules! conformance_tests {
                 caps_count_within_one_request,
                 suppressed_numbers_are_refused_or_fail,
                 handovers_come_in_commit_order,
+                long_messages_to_a_number_have_references_of_their_own,
             ],
             sending: [
                 lanes_are_read_in_order_from_any_place,
@@ -176,6 +177,7 @@ macro_rules! conformance_tests {
                 what_was_in_flight_is_told_after_a_crash,
                 parked_receipts_survive_a_crash,
                 requests_caps_and_numbers_survive_a_crash,
+                references_go_on_after_a_crash,
                 what_is_found_by_key_stays_found_as_it_ages,
                 ids_go_on_after_everything_was_deleted,
             ],

@@ -2,8 +2,8 @@
 
 use super::Side;
 use super::given::{
-    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, everything, found, ids, number,
-    once, receipt, received, recorded, request, result, seen, state, submitted, taken_as, waiting,
+    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, everything, found, ids, long_batch,
+    number, once, receipt, received, recorded, request, result, seen, state, submitted, taken_as, waiting,
     waiting_ids,
 };
 use crate::{
@@ -247,4 +247,36 @@ pub async fn ids_go_on_after_everything_was_deleted(side: &mut impl Side) {
     let next = accepted_batch(store, NOW - 3_600_000, 0..1).await;
     assert!(next.first > all[2]);
     assert_eq!(seen(store, next.first).await.batch.account, ACCOUNT);
+}
+
+/// A burst to one number, faster than the clock, is counted on after a crash, also behind messages of one part.
+pub async fn references_go_on_after_a_crash(side: &mut impl Side) {
+    let mut given = vec![];
+    for round in 0..4 {
+        for _ in 0..20 {
+            let outcome = accepted(side.store(), request(NOW + round, vec![long_batch([1])])).await;
+            given.extend(outcome.references.iter().map(|(_, reference)| *reference));
+        }
+        accepted_batch(side.store(), NOW + round, [1, 1, 2]).await;
+        side.crash().await;
+    }
+    assert_eq!(given.len(), 80);
+    let low: std::collections::HashSet<u8> = given.iter().map(|reference| *reference as u8).collect();
+    assert_eq!(low.len(), given.len(), "{given:?}");
+
+    let read: Vec<u16> = waiting(side.store(), LANE)
+        .await
+        .iter()
+        .filter(|outgoing| outgoing.segments > 1)
+        .map(|outgoing| outgoing.reference)
+        .collect();
+    assert_eq!(read, given);
+
+    let later = NOW + 300 * 60_000;
+    let next = accepted(side.store(), request(later, vec![long_batch([1])])).await;
+    let minutes = (later / 60_000) as u16;
+    assert_eq!(
+        next.references[0].1, minutes,
+        "what waited long begins at the clock"
+    );
 }

@@ -181,6 +181,20 @@ pub struct AcceptOutcome {
     pub refused: Vec<RefusedAtCommit>,
     /// Where the messages wait, for the direct hand-over.
     pub queued: Vec<QueuedRange>,
+    /// The concatenation references of the messages of several parts, in order of their ids.
+    pub references: Vec<(MessageId, u16)>,
+}
+
+impl AcceptOutcome {
+    /// The value of [`super::Outgoing::reference`] for a message of the command.
+    #[must_use]
+    pub fn reference_of(&self, id: MessageId) -> u16 {
+        self.references
+            .binary_search_by_key(&id, |(id, _)| *id)
+            .ok()
+            .and_then(|at| self.references.get(at))
+            .map_or_else(|| id.derived_reference(), |(_, reference)| *reference)
+    }
 }
 
 /// The ids of one batch.

@@ -57,6 +57,9 @@ pub struct Outgoing {
     pub batch: Arc<BatchView>,
     /// SMS parts it was accepted as.
     pub segments: u8,
+    /// What ties its parts together should it be sent as several: given when it was accepted as such, so the same
+    /// over retries, carriers and restarts, else [`MessageId::derived_reference`].
+    pub reference: u16,
     /// Attempts made before.
     pub attempts: u8,
     /// The attempt it was last part of, when it is sent again.

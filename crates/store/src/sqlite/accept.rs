@@ -9,7 +9,7 @@ use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
 use super::verdict::{Verdict, Verdicts};
-use super::{tasks, telling};
+use super::{references, tasks, telling};
 use crate::{
     AcceptCommand, AcceptError, AcceptOutcome, Accepted, AccountId, AttemptId, BatchRange, Caps, CarrierNo,
     EventKinds, EventWhat, Lane, MessageId, NewBatch, NewIdempotency, NewMessage, QueueKey, QueuedRange,
@@ -150,6 +150,7 @@ fn store(
             runs: vec![],
             keys: vec![],
             failed: vec![],
+            references: &mut outcome.references,
         };
         for message in &batch.messages {
             let decided = message.failure.map_or(Verdict::Queue, Verdict::Fail);
@@ -183,10 +184,12 @@ struct Storing<'s, 'w> {
     keys: Vec<(u64, MessageId)>,
     /// Messages that have ended already, with their codes.
     failed: Vec<(MessageId, Box<str>)>,
+    /// Of messages of several parts.
+    references: &'s mut Vec<(MessageId, u16)>,
 }
 
-const INSERT_MESSAGE: &str = "INSERT INTO message (id, msisdn, carrier, segments, failure, written, params, extra) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const INSERT_MESSAGE: &str = "INSERT INTO message (id, msisdn, carrier, segments, failure, written, params, extra, \
+     reference) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 impl Storing<'_, '_> {
     fn message(&mut self, message: &NewMessage, failure: Option<u16>) -> Result<(), StoreError> {
@@ -200,6 +203,7 @@ impl Storing<'_, '_> {
             country: message.msisdn.country_code().unwrap_or(0),
             segments: message.segments,
         };
+        let reference = self.reference(message, failure, id)?;
         self.keys.push((number_key(message.msisdn), id));
         self.insert
             .execute((
@@ -211,6 +215,7 @@ impl Storing<'_, '_> {
                 written_to_sql(&message.written, message.msisdn),
                 message.params.as_deref(),
                 message.extra.as_deref(),
+                reference,
             ))
             .tried("store a message")?;
         match (failure, self.runs.last_mut()) {
@@ -228,6 +233,33 @@ impl Storing<'_, '_> {
             self.work.effects.moves.push(id, tally, None, Column::QUEUED);
         }
         Ok(())
+    }
+
+    /// What ties the parts of the message together; none when it has one part only, or is never sent.
+    fn reference(
+        &mut self,
+        message: &NewMessage,
+        failure: Option<u16>,
+        id: MessageId,
+    ) -> Result<Option<u16>, StoreError> {
+        if message.segments <= 1 || failure.is_some() {
+            return Ok(None);
+        }
+        if !self.work.memory.references.knows(message.msisdn) {
+            // Earlier messages of this batch to the number are looked for there.
+            self.push_keys();
+        }
+        let reference = references::next(self.work, message.msisdn, id)?;
+        self.references.push((id, reference));
+        Ok(Some(reference))
+    }
+
+    /// Puts the numbers of the messages so far into the number index.
+    fn push_keys(&mut self) {
+        let mut numbers = self.work.shared.numbers.write();
+        for (key, id) in self.keys.drain(..) {
+            numbers.recent().push(key, id.0);
+        }
     }
 
     /// The series of the batch.
@@ -290,6 +322,7 @@ impl Storing<'_, '_> {
             return Ok(range);
         }
         self.tell(count);
+        self.push_keys();
         let Self {
             work,
             command,
@@ -297,7 +330,6 @@ impl Storing<'_, '_> {
             first,
             series,
             runs,
-            keys,
             ..
         } = self;
         work.conn
@@ -327,11 +359,6 @@ impl Storing<'_, '_> {
                 ))
             })
             .tried("store a batch")?;
-        {
-            let mut numbers = work.shared.numbers.write();
-            keys.iter()
-                .for_each(|&(key, id)| numbers.recent().push(key, id.0));
-        }
         for (carrier, first, last) in runs {
             let lane = Lane {
                 carrier,

@@ -8,6 +8,7 @@ use super::memory::{Memory, Reserved, Shared};
 use super::metrics::Meters;
 use super::parked::Parked;
 use super::receipts::Noting;
+use super::references::References;
 use super::runs::{Index, Kind, read_log};
 use super::series::SeriesMap;
 use super::suppressed::Suppressed;
@@ -39,6 +40,7 @@ pub(super) fn serve(
         receipts: indexes.receipts,
         requests: indexes.requests,
         parked: Parked::load(conn).tried("read parked receipts")?,
+        references: References::with_capacity(config.reference_numbers_max),
         suppressed: Suppressed::load(conn).tried("read suppressions")?,
         noting: Noting::install(conn).tried("set up the writer")?,
         wanted: Wanted::load(conn).tried("read what endpoints want")?,

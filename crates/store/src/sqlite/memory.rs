@@ -7,6 +7,7 @@
 use super::counters::{Counters, Moves};
 use super::parked::Parked;
 use super::receipts::Noting;
+use super::references::References;
 use super::runs::{Index, Kind, Sealed};
 use super::series::SeriesMap;
 use super::suppressed::Suppressed;
@@ -117,6 +118,7 @@ pub(super) struct Memory {
     pub(super) receipts: Index,
     pub(super) requests: Index,
     pub(super) parked: Parked,
+    pub(super) references: References,
     pub(super) suppressed: Suppressed,
     pub(super) noting: Noting,
     pub(super) wanted: Wanted,

@@ -29,7 +29,8 @@
 //!
 //! # What memory holds
 //! Three indexes' newest entries (bounded by [`SqliteConfig::run_entries_max`]), filters of sealed runs
-//! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::parked_max`]), one number a lane,
+//! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::parked_max`]), the last concatenation references
+//! ([`SqliteConfig::reference_numbers_max`]), one number a lane,
 //! the ids of open attempts (bounded by the engine's windows), what each account with endpoints wants to be told,
 //! the series in use (32 768 at most), the errors counted apart for 8 192 series and hours, and the page caches.
 
@@ -66,6 +67,7 @@ mod queue;
 mod readers;
 mod receipts;
 mod records;
+mod references;
 mod results;
 mod retention;
 mod runs;

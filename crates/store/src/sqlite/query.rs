@@ -328,19 +328,24 @@ impl Range {
         let key = QueueKey { lane, no: self.no };
         let mut select = conn
             .prepare_cached(
-                "SELECT id, msisdn, params, segments FROM message WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+                "SELECT id, msisdn, params, segments, reference FROM message
+                 WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
             )
             .tried("read what waits")?;
         let left = as_count(messages_max - found.len());
         let rows = select
             .query_map((first.0, self.last.0, left), |row| {
+                let id = MessageId(row.get(0)?);
                 Ok(Outgoing {
-                    id: MessageId(row.get(0)?),
+                    id,
                     key,
                     msisdn: row.get::<_, Number>(1)?.0,
                     params: row.get(2)?,
                     batch: Arc::clone(&batch),
                     segments: row.get(3)?,
+                    reference: row
+                        .get::<_, Option<u16>>(4)?
+                        .unwrap_or_else(|| id.derived_reference()),
                     attempts: self.attempts,
                     last_attempt: self.last_attempt,
                 })

@@ -17,7 +17,7 @@ mod counted;
 mod deliveries;
 
 use super::Health;
-use super::encode::{self, Profile, Texts};
+use super::encode::{Profile, Texts};
 use super::flight::Flight;
 use super::pace::Pace;
 use super::verdict::RetryPolicy;
@@ -362,8 +362,8 @@ impl BindSession {
         let mut requests = Vec::with_capacity(messages.len());
         for message in messages {
             self.counted.waited(&message, now);
-            let number = encode::segment_number(&message);
-            match self.context.profile.pdus(&message, number, &mut self.texts) {
+            let reference = message.reference;
+            match self.context.profile.pdus(&message, reference, &mut self.texts) {
                 Ok(pdus) => {
                     let serial = self.flight.depart(message, attempt, pdus.len(), now);
                     requests.extend(

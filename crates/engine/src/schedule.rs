@@ -89,18 +89,11 @@ pub(crate) async fn reload_catalog(shared: &Arc<Shared>, carriers: &Arc<Carriers
 /// Ends and forgets what is too old, a bounded piece at a time.
 async fn sweep_loop(shared: Arc<Shared>) {
     let settings = shared.settings.clone();
-    let mut looked_at = ms_before(
-        shared.clock.now(),
-        settings.receipt_wait.saturating_add(MISSED_MAX),
-    );
     loop {
         tokio::time::sleep(settings.sweep_every).await;
         let now = shared.clock.now();
         forget_parked(&shared, ms_before(now, settings.parked_keep)).await;
-        let until = ms_before(now, settings.receipt_wait);
-        if give_up_receipts(&shared, looked_at, until).await {
-            looked_at = until;
-        }
+        give_up_receipts(&shared, ms_before(now, settings.receipt_wait)).await;
         if let Some(retention) = settings.retention {
             forget_messages(&shared, MessageId::first_at(ms_before(now, retention))).await;
         }
@@ -117,8 +110,6 @@ async fn sweep_loop(shared: Arc<Shared>) {
     }
 }
 
-/// How far before now messages are looked at that may have been missed while no process ran.
-const MISSED_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Other work goes first: sweeping only takes what time is left.
 const SWEEP_REST: Duration = Duration::from_millis(20);
 
@@ -135,26 +126,22 @@ async fn forget_parked(shared: &Shared, before: UnixMs) {
     }
 }
 
-/// Every message ends: one whose receipt never came ends as unknown. True when all of the span was looked at.
-async fn give_up_receipts(shared: &Shared, from: UnixMs, until: UnixMs) -> bool {
-    let mut first = MessageId::first_at(from);
-    let last = MessageId::first_at(until);
+/// Every message ends: one whose receipt has not come within its time since it was submitted ends as unknown.
+async fn give_up_receipts(shared: &Shared, submitted_before: UnixMs) {
     let mut ended = 0;
-    while first < last {
-        let piece = shared
-            .store
-            .give_up_receipts(first..=last, shared.clock.now())
-            .await;
-        match piece {
-            Ok((given_up, go_on)) => {
+    loop {
+        let now = shared.clock.now();
+        match shared.store.give_up_receipts(submitted_before, now).await {
+            Ok((given_up, more)) => {
                 ended += given_up.len();
-                let Some(next) = go_on else { break };
-                first = next;
+                if !more {
+                    break;
+                }
                 tokio::time::sleep(SWEEP_REST).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "messages without a receipt could not be ended");
-                return false;
+                break;
             }
         }
     }
@@ -164,7 +151,6 @@ async fn give_up_receipts(shared: &Shared, from: UnixMs, until: UnixMs) -> bool 
             "no receipt came in time: their state is unknown"
         );
     }
-    true
 }
 
 async fn forget_events(shared: &Shared, now: UnixMs) {

@@ -85,6 +85,10 @@ macro_rules! conformance_tests {
                 carriers_do_not_share_their_ids,
                 error_codes_are_kept_to_their_bound,
                 messages_without_a_receipt_are_given_up,
+                a_receipt_is_awaited_from_the_submission_on,
+                the_wait_for_receipts_goes_on_over_a_restart,
+                what_a_receipt_confirms_is_awaited_too,
+                receipts_find_what_was_accepted_long_ago,
             ],
             reading: [
                 messages_come_back_as_they_were_accepted,

@@ -2,12 +2,12 @@
 
 use super::Side;
 use super::given::{
-    CARRIER, LANE, NOW, accepted_batch, begun, receipt, received, recorded, result, seen, state, submitted,
-    taken_as, waiting,
+    CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, receipt, received, recorded, request, result,
+    seen, state, submitted, taken_as, waiting,
 };
 use crate::{
-    Answer, AttemptId, CarrierNo, CarrierReceipt, MessageId, Next, ReceiptFate, SegmentAnswer, Store,
-    TimelineKind,
+    Answer, AttemptId, AttemptOutcome, CarrierNo, CarrierReceipt, MessageId, NewBatch, Next, ReceiptFate,
+    SegmentAnswer, Store, TimelineKind, UnixMs,
 };
 use sms::state::{MessageState, ReceiptState};
 
@@ -337,6 +337,21 @@ pub async fn error_codes_are_kept_to_their_bound(side: &mut impl Side) {
     }
 }
 
+/// Gives up on receipts until there is nothing more to do; the messages that ended.
+pub(super) async fn given_up(store: &dyn Store, submitted_before: UnixMs, now: UnixMs) -> Vec<MessageId> {
+    let mut all = vec![];
+    loop {
+        let (ended, more) = store
+            .give_up_receipts(submitted_before, now)
+            .await
+            .expect("given up");
+        all.extend(ended);
+        if !more {
+            return all;
+        }
+    }
+}
+
 /// A receipt that never comes leaves a message unknown, until it still comes.
 pub async fn messages_without_a_receipt_are_given_up(side: &mut impl Side) {
     let store = side.store();
@@ -347,17 +362,7 @@ pub async fn messages_without_a_receipt_are_given_up(side: &mut impl Side) {
     accepted_batch(store, NOW + 1_000, 0..1).await;
     let new = submitted(store, NOW + 1_000, "new").await[0];
 
-    let mut ended = vec![];
-    let mut next = Some(MessageId(0));
-    while let Some(from) = next {
-        let range = from..=MessageId::first_at(NOW + 1_000).plus(-1);
-        let (messages, go_on) = store
-            .give_up_receipts(range, NOW + 5_000)
-            .await
-            .expect("given up");
-        ended.extend(messages);
-        next = go_on;
-    }
+    let ended = given_up(store, NOW + 1_000, NOW + 5_000).await;
     assert_eq!(ended, [old[0], old[2], old[3], segments]);
     let view = seen(store, old[0]).await;
     assert_eq!(
@@ -383,5 +388,109 @@ pub async fn messages_without_a_receipt_are_given_up(side: &mut impl Side) {
     for (carrier_id, told) in [("s1", MessageState::Unknown), ("s2", MessageState::Delivered)] {
         received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 6_000)).await;
         assert_eq!(state(store, segments).await, told, "{carrier_id}");
+    }
+}
+
+/// Accepts messages now for a time days ahead; releases and submits them when it has come.
+async fn submitted_after(store: &dyn Store, days: i64, numbers: std::ops::Range<u64>) -> Vec<MessageId> {
+    let due = NOW + days * DAY_MS;
+    let later = NewBatch {
+        due: Some(due),
+        ..batch(numbers)
+    };
+    accepted(store, request(NOW, vec![later])).await;
+    store
+        .release_due(due, 100, Box::new(|_| {}))
+        .await
+        .expect("released");
+    submitted(store, due, &format!("{days}-")).await
+}
+
+/// How long a receipt is waited for counts from the submission on, however long before a message was accepted.
+pub async fn a_receipt_is_awaited_from_the_submission_on(side: &mut impl Side) {
+    let store = side.store();
+    let ten = submitted_after(store, 10, 0..3).await;
+    let twenty = submitted_after(store, 20, 3..5).await;
+    received(
+        store,
+        receipt("10-1", ReceiptState::Delivered, NOW + 10 * DAY_MS + 50),
+    )
+    .await;
+    let waited = |days: i64, ms: i64| {
+        let now = NOW + days * DAY_MS + ms;
+        (now - 3 * DAY_MS, now)
+    };
+    for (before, now) in [waited(11, 0), waited(13, 0)] {
+        assert_eq!(
+            given_up(store, before, now).await,
+            [],
+            "three days have not passed"
+        );
+    }
+    let (before, now) = waited(13, 5_000);
+    assert_eq!(given_up(store, before, now).await, [ten[0], ten[2]]);
+    assert_eq!(seen(store, ten[0]).await.changed_at, now);
+    let (before, now) = waited(14, 0);
+    assert_eq!(given_up(store, before, now).await, [], "each ends once");
+    let (before, now) = waited(24, 0);
+    assert_eq!(given_up(store, before, now).await, twenty);
+}
+
+/// A restart neither shortens nor lengthens the wait for a receipt.
+pub async fn the_wait_for_receipts_goes_on_over_a_restart(side: &mut impl Side) {
+    let all = submitted_after(side.store(), 10, 0..2).await;
+    side.crash().await;
+    let submitted_at = NOW + 10 * DAY_MS;
+    let early = given_up(side.store(), submitted_at, submitted_at + 60_000).await;
+    assert_eq!(early, [], "a minute after the restart");
+    side.crash().await;
+    let later = submitted_at + 4 * DAY_MS;
+    assert_eq!(given_up(side.store(), later - 3 * DAY_MS, later).await, all);
+}
+
+/// What a receipt that is not final settles (the answer was lost) is waited for as well.
+pub async fn what_a_receipt_confirms_is_awaited_too(side: &mut impl Side) {
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let answer = result(id, attempt, NOW, Answer::None, Next::InDoubt);
+    assert_eq!(
+        recorded(store, vec![answer], &[attempt]).await,
+        [MessageState::InDoubt]
+    );
+    let answered = AttemptOutcome {
+        answered_at: NOW + 70_000,
+        ..result(
+            id,
+            attempt,
+            NOW,
+            Answer::Single(taken_as("late")),
+            Next::Submitted,
+        )
+    };
+    recorded(store, vec![answered], &[]).await;
+    assert_eq!(given_up(store, NOW + DAY_MS, NOW + 2 * DAY_MS).await, [id]);
+}
+
+/// A receipt finds its message however long before the submission the message was accepted, wherever the key of the
+/// carrier's id has got to.
+pub async fn receipts_find_what_was_accepted_long_ago(side: &mut impl Side) {
+    let due = NOW + 20 * DAY_MS;
+    let later = NewBatch {
+        due: Some(due),
+        ..batch(0..200)
+    };
+    accepted(side.store(), request(NOW, vec![later])).await;
+    side.store()
+        .release_due(due, 100, Box::new(|_| {}))
+        .await
+        .expect("released");
+    let all = submitted(side.store(), due, "id").await;
+    side.crash().await;
+    for (n, &id) in all.iter().enumerate() {
+        let told = receipt(&format!("id{n}"), ReceiptState::Delivered, due + DAY_MS);
+        let fate = received(side.store(), told).await;
+        let state = MessageState::Delivered;
+        assert_eq!(fate, ReceiptFate::Applied { id, state }, "{n}");
     }
 }

@@ -6,6 +6,7 @@ use super::given::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, endpoint, events_after, happened,
     ids, listening, receipt, received, recorded, request, result, state, submitted, taken_as, waiting,
 };
+use super::receiving::given_up;
 use crate::{
     AccountId, Answer, AttemptOutcome, CatalogChange, Endpoint, EndpointId, EndpointState, Event, EventKinds,
     EventPlace, EventWhat, MessageId, Next, RecordDelivery, RecordResults, RedeliveryFilter, Store, UnixMs,
@@ -52,8 +53,7 @@ pub async fn each_step_of_a_life_is_told(side: &mut impl Side) {
     received(store, receipt("id1", ReceiptState::Enroute, NOW + 50)).await;
     received(store, receipt("id1", ReceiptState::Undeliverable, NOW + 60)).await;
     received(store, receipt("id1", ReceiptState::Undeliverable, NOW + 70)).await;
-    let range = all[0]..=all[1];
-    store.give_up_receipts(range, NOW + 80).await.expect("given up");
+    given_up(store, NOW + 80, NOW + 80).await;
     received(store, receipt("id0", ReceiptState::Delivered, NOW + 90)).await;
     let expected = [
         (NOW, batch_of(all[0], 2)),

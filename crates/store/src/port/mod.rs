@@ -98,14 +98,15 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     /// Fates come in the order given.
     async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptFate>, StoreError>;
 
-    /// Gives up on receipts: messages of a range that are submitted become [`MessageState::Unknown`] at `now`
-    /// (a receipt that still comes corrects that). Looks at a bounded piece of the range, from its start; tells
-    /// which messages ended, and where to go on if the range is not at its end.
+    /// Gives up on receipts: messages that were given to a carrier before `submitted_before` and still wait become
+    /// [`MessageState::Unknown`] at `now` (a receipt that still comes corrects that), whenever they were accepted.
+    /// Does a bounded piece a call, the longest submitted first; tells which messages ended, and whether there may be
+    /// more.
     async fn give_up_receipts(
         &self,
-        range: RangeInclusive<MessageId>,
+        submitted_before: UnixMs,
         now: UnixMs,
-    ) -> Result<(Vec<MessageId>, Option<MessageId>), StoreError>;
+    ) -> Result<(Vec<MessageId>, bool), StoreError>;
 
     /// Forgets parked receipts received before `before`; returns how many.
     async fn expire_parked(&self, before: UnixMs) -> Result<u64, StoreError>;

@@ -83,7 +83,10 @@ impl Chores {
             ..Done::default()
         };
         for sealing in self.seals.iter().filter(|sealing| sealing.seal.is_writable()) {
-            let step = sealing.seal.write_step(work.conn).tried("seal a run")?;
+            let step = sealing
+                .seal
+                .write_step(work.conn, work.memory.now)
+                .tried("seal a run")?;
             if matches!((sealing.kind, &step), (Kind::Receipt, SealStep::Done(_))) {
                 work.conn
                     .execute("DELETE FROM receipt_log WHERE seq <= ?1", [sealing.log_seq])

@@ -1,6 +1,7 @@
 //! What waits for the writer.
 
 use super::SqliteConfig;
+use super::awaiting::Overdue;
 use super::errand::Errand;
 use super::metrics::Meters;
 use crate::{
@@ -28,7 +29,7 @@ pub(super) enum Command {
     BeginAttempts(Vec<AttemptStart>, Reply<Vec<AttemptId>>),
     RecordResults(RecordResults, Reply<Vec<ResultFate>>),
     RecordReceipts(Vec<CarrierReceipt>, Reply<Vec<ReceiptFate>>),
-    GiveUpReceipts(Vec<MessageId>, UnixMs, Reply<Vec<MessageId>>),
+    GiveUpReceipts(Overdue, UnixMs, Reply<Vec<MessageId>>),
     ExpireParked(UnixMs, Reply<u64>),
     ExpireMessages(MessageId, Reply<bool>),
     /// With a version: only if the catalog is still at it.
@@ -46,7 +47,7 @@ impl Command {
             Self::BeginAttempts(starts, _) => starts.len(),
             Self::RecordResults(results, _) => results.outcomes.len(),
             Self::RecordReceipts(receipts, _) => receipts.len(),
-            Self::GiveUpReceipts(messages, ..) => messages.len(),
+            Self::GiveUpReceipts(overdue, ..) => overdue.len(),
             Self::ExpireParked(..) | Self::ExpireMessages(..) => 1_000,
             Self::ChangeCatalog(_, changes, _) => changes.len(),
             Self::Errand(errand) => errand.rows(),

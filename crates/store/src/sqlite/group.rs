@@ -9,7 +9,7 @@ use super::error::Tried;
 use super::memory::{Effects, Mark, Memory, Shared, Work};
 use super::runs::ENTRY_BYTES;
 use super::telling::{self, Told, Wanted};
-use super::{accept, attempts, catalog, queue, receipts, results, retention};
+use super::{accept, attempts, awaiting, catalog, queue, receipts, results, retention};
 use crate::{Accepted, CatalogChange, OnCommit, StoreError};
 use rusqlite::Connection;
 use std::sync::atomic::Ordering;
@@ -139,10 +139,9 @@ impl<'g> Group<'g> {
             Command::RecordReceipts(receipts, reply) => {
                 answer(reply, self.attempt(|work| receipts::record(work, receipts)))
             }
-            Command::GiveUpReceipts(messages, now, reply) => answer(
-                reply,
-                self.attempt(|work| receipts::give_up(work, &messages, now)),
-            ),
+            Command::GiveUpReceipts(overdue, now, reply) => {
+                answer(reply, self.attempt(|work| awaiting::give_up(work, &overdue, now)))
+            }
             Command::ExpireParked(before, reply) => answer(
                 reply,
                 self.attempt(|work| {
@@ -275,6 +274,7 @@ impl<'g> Group<'g> {
             if let Some(mark) = &self.mark {
                 logged = log_receipts(&mut work, mark, log_seq).tried("log receipt keys")?;
             }
+            awaiting::log(&mut work).tried("log submissions")?;
             self.told = telling::flush(&mut work)?;
             done = self.chores.work(&mut work)?;
         }

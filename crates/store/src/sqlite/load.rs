@@ -13,7 +13,7 @@ use super::runs::{Index, Kind, read_log};
 use super::series::SeriesMap;
 use super::suppressed::Suppressed;
 use super::telling::Wanted;
-use super::{SqliteConfig, attempts};
+use super::{SqliteConfig, attempts, awaiting};
 use crate::{AccountId, CarrierNo, Lane, MessageId, StoreError};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
@@ -30,10 +30,12 @@ pub(super) fn serve(
     let id_key = id_key(conn)?;
     let indexes = Indexes::load(conn, config, &id_key).tried("load the indexes")?;
     meters.runs.store(indexes.runs, Ordering::Relaxed);
+    let last_id_given = MessageId(last_id(conn, "message").tried("read the last message")?);
+    let submitted_at = awaiting::newest_at(conn).tried("look for the last submission")?;
     let memory = Memory {
         config: config.clone(),
         id_key,
-        last_id: MessageId(last_id(conn, "message").tried("read the last message")?),
+        last_id: last_id_given,
         last_request: last_id(conn, "request").tried("read the last request")?,
         queue_no: Reserved::load(conn, "queue_no_reserved").tried("read the last place")?,
         attempt: Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?,
@@ -49,7 +51,7 @@ pub(super) fn serve(
         event_row: events::last_row(conn).tried("look for the last event")?,
         event_sweep: 0,
         batch: None,
-        now: 0,
+        now: submitted_at.max(last_id_given.accepted_at()),
         sweep: MessageId(0),
         dropped: VecDeque::new(),
         requests_since_purge: 0,

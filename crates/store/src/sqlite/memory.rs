@@ -174,6 +174,8 @@ pub(super) struct Effects {
     /// What is counted. Written before the commit, as are the events.
     pub(super) moves: Moves,
     pub(super) events: Vec<Noted>,
+    /// Messages that a carrier took, and when. Written before the commit.
+    pub(super) submitted: Vec<(UnixMs, MessageId)>,
     /// Series whose rows were written.
     pub(super) series: Vec<(Series, SeriesNo)>,
     /// Counters of hours before this have gone.
@@ -200,6 +202,7 @@ pub(super) struct Mark {
     dropped: usize,
     moves: usize,
     events: usize,
+    submitted: usize,
     series: usize,
     counters_floor: i64,
     event_sweep: Option<i64>,
@@ -238,6 +241,7 @@ impl Work<'_> {
             dropped: self.effects.dropped.len(),
             moves: self.effects.moves.mark(),
             events: self.effects.events.len(),
+            submitted: self.effects.submitted.len(),
             series: self.effects.series.len(),
             counters_floor: self.effects.counters_floor,
             event_sweep: self.effects.event_sweep,
@@ -261,6 +265,7 @@ impl Work<'_> {
         self.effects.dropped.truncate(mark.dropped);
         self.effects.moves.go_back(mark.moves);
         self.effects.events.truncate(mark.events);
+        self.effects.submitted.truncate(mark.submitted);
         self.effects.counters_floor = mark.counters_floor;
         self.effects.event_sweep = mark.event_sweep;
         self.memory

@@ -36,6 +36,7 @@
 
 mod accept;
 mod attempts;
+mod awaiting;
 mod batch;
 mod catalog;
 mod checkpoint;
@@ -355,22 +356,23 @@ impl Store for SqliteStore {
 
     async fn give_up_receipts(
         &self,
-        range: RangeInclusive<MessageId>,
+        submitted_before: UnixMs,
         now: UnixMs,
-    ) -> Result<(Vec<MessageId>, Option<MessageId>), StoreError> {
-        let piece = self
+    ) -> Result<(Vec<MessageId>, bool), StoreError> {
+        let overdue = self
             .readers
             .run(Purpose::Query, move |conn| {
-                query::snapshot(conn, || receipts::waiting(conn, &range))
+                query::snapshot(conn, || awaiting::overdue(conn, submitted_before, now))
             })
             .await?;
-        if piece.waiting.is_empty() {
-            return Ok((piece.waiting, piece.next));
+        let more = overdue.more;
+        if overdue.is_empty() {
+            return Ok((Vec::new(), more));
         }
         let ended = self
-            .command(|reply| Command::GiveUpReceipts(piece.waiting, now, reply))
+            .command(|reply| Command::GiveUpReceipts(overdue, now, reply))
             .await?;
-        Ok((ended, piece.next))
+        Ok((ended, more))
     }
 
     async fn expire_parked(&self, before: UnixMs) -> Result<u64, StoreError> {

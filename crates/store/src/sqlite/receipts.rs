@@ -1,6 +1,6 @@
 //! Receipts: finding their message and what they change.
 
-use super::codes::{ErrorCode, StateCode, as_count, receipt_key};
+use super::codes::{ErrorCode, StateCode, receipt_key};
 use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
@@ -9,9 +9,9 @@ use super::story;
 use super::telling::{self, Change};
 use crate::{CarrierReceipt, MessageId, ReceiptFate, StoreError, Tally, TimelineEntry, TimelineKind, UnixMs};
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection};
 use sms::state::MessageState;
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -52,9 +52,9 @@ fn record_one(
             return Ok(fate(MessageId(id), applied));
         }
     }
-    let floor = MessageId::first_at(receipt.received_at - work.memory.config.receipt_age_ms_max).0;
+    let oldest = receipt.received_at - work.memory.config.receipt_age_ms_max;
     let runs = work.memory.receipts.sealed();
-    for run in runs.iter().rev().filter(|run| run.last_id() >= floor) {
+    for run in runs.iter().rev().filter(|run| run.sealed_at() >= oldest) {
         let found = collect(&mut candidates, |take| run.visit(work.conn, key, take))
             .tried("look for a carrier's id")?;
         for &id in candidates.iter().take(found) {
@@ -338,89 +338,6 @@ fn trace_receipt(
         }],
     )
     .tried("trace a receipt")
-}
-
-/// Messages looked at by one call of [`waiting`].
-const LOOKED_AT_MAX: usize = 50_000;
-/// Messages ended by one command: a few milliseconds.
-const GIVEN_UP_MAX: usize = 2_000;
-
-/// A piece of a range of messages.
-pub(super) struct Piece {
-    /// Those that wait for a receipt.
-    pub(super) waiting: Vec<MessageId>,
-    /// Where the next piece begins.
-    pub(super) next: Option<MessageId>,
-}
-
-/// Which messages at the beginning of a range wait for a receipt.
-pub(super) fn waiting(conn: &Connection, range: &RangeInclusive<MessageId>) -> Result<Piece, StoreError> {
-    let mut select = conn
-        .prepare_cached("SELECT id, state FROM outcome WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3")
-        .tried("look for messages without a receipt")?;
-    let mut rows = select
-        .query((range.start().0, range.end().0, as_count(LOOKED_AT_MAX)))
-        .tried("look for messages without a receipt")?;
-    let mut piece = Piece {
-        waiting: Vec::new(),
-        next: None,
-    };
-    let mut looked_at = 0;
-    while let Some(row) = rows.next().tried("look for messages without a receipt")? {
-        let id = MessageId(row.get(0).tried("read a message's id")?);
-        let StateCode(state) = row.get(1).tried("read a message's state")?;
-        looked_at += 1;
-        if state == MessageState::Submitted {
-            piece.waiting.push(id);
-        }
-        if looked_at == LOOKED_AT_MAX || piece.waiting.len() == GIVEN_UP_MAX {
-            piece.next = Some(id.plus(1)).filter(|next| next <= range.end());
-            break;
-        }
-    }
-    Ok(piece)
-}
-
-/// Ends messages whose receipts never came; those that a receipt has ended meanwhile are left alone.
-pub(super) fn give_up(
-    work: &mut Work<'_>,
-    messages: &[MessageId],
-    now: UnixMs,
-) -> Result<Vec<MessageId>, StoreError> {
-    let conn = work.conn;
-    let mut find = conn
-        .prepare_cached("SELECT tally, error FROM outcome WHERE id = ?1 AND state = ?2")
-        .tried("give up on receipts")?;
-    let mut update = conn
-        .prepare_cached("UPDATE outcome SET state = ?2, changed_at = ?3 WHERE id = ?1")
-        .tried("give up on receipts")?;
-    let (unknown, submitted) = (
-        StateCode(MessageState::Unknown),
-        StateCode(MessageState::Submitted),
-    );
-    let mut ended = Vec::with_capacity(messages.len());
-    for &id in messages {
-        let waited: Option<(i64, String)> = find
-            .query_row((id.0, submitted), |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()
-            .tried("give up on a receipt")?;
-        let Some((tally, error)) = waited else { continue };
-        update
-            .execute((id.0, unknown, now))
-            .tried("give up on a receipt")?;
-        let kind = TimelineKind::State(MessageState::Unknown);
-        story::trace(conn, id, [TimelineEntry { at: now, kind }]).tried("trace a message's end")?;
-        let change = Change {
-            id,
-            tally: Tally::from_i64(tally),
-            from: (MessageState::Submitted, ""),
-            to: (MessageState::Unknown, error.trim_end_matches(' ')),
-            at: now,
-        };
-        telling::changed(work, change)?;
-        ended.push(id);
-    }
-    Ok(ended)
 }
 
 #[cfg(test)]

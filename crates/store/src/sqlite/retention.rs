@@ -3,7 +3,7 @@
 use super::codes::{StateCode, as_count};
 use super::error::Tried;
 use super::memory::Work;
-use super::runs::Kind;
+use super::runs::{Kind, Sealed};
 use crate::{MessageId, StoreError};
 use rusqlite::Connection;
 
@@ -96,10 +96,10 @@ fn drop_empty_runs(work: &mut Work<'_>, before: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Lets go of runs all of whose rows are older than `before`.
-fn drop_old_runs(work: &mut Work<'_>, kind: Kind, before: i64) {
+/// Lets go of runs of a kind that are old.
+fn drop_old_runs(work: &mut Work<'_>, kind: Kind, is_old: impl Fn(&Sealed) -> bool) {
     let sealed = work.with_index(kind, |index| index.sealed());
-    let old = sealed.iter().filter(|run| run.last_id() < before);
+    let old = sealed.iter().filter(|run| is_old(run));
     work.effects.dropped.extend(old.map(|run| (kind, run.no())));
 }
 
@@ -115,8 +115,8 @@ pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
             .map(|more| !more)
             .tried("delete an old run");
     }
-    let old = MessageId::first_at(work.memory.now - work.memory.config.receipt_age_ms_max).0;
-    drop_old_runs(work, Kind::Receipt, old);
+    let oldest = work.memory.now - work.memory.config.receipt_age_ms_max;
+    drop_old_runs(work, Kind::Receipt, |run| run.sealed_at() < oldest);
     Ok(false)
 }
 
@@ -141,6 +141,6 @@ fn purge_requests(work: &mut Work<'_>) -> Result<(), StoreError> {
         .prepare_cached("DELETE FROM request WHERE id <= ?1")
         .and_then(|mut delete| delete.execute([last]))
         .tried("delete old requests")?;
-    drop_old_runs(work, Kind::Request, last + 1);
+    drop_old_runs(work, Kind::Request, |run| run.last_id() <= last);
     Ok(())
 }

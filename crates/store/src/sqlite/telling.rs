@@ -84,7 +84,10 @@ pub(super) fn changed(work: &mut Work<'_>, change: Change<'_>) -> Result<(), Sto
     }
     work.effects.moves.push(change.id, change.tally, Some(from), to);
     let kind = match to.state {
-        MessageState::Submitted => EventKinds::SUBMITTED,
+        MessageState::Submitted => {
+            work.effects.submitted.push((change.at, change.id));
+            EventKinds::SUBMITTED
+        }
         state if state.is_final() => EventKinds::ENDED,
         _ => return Ok(()),
     };

@@ -274,6 +274,8 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("../../../migrations/V1__layout.sql"))
             .unwrap();
+        conn.execute_batch("ALTER TABLE run ADD COLUMN sealed_at INTEGER NOT NULL DEFAULT 0")
+            .unwrap();
         conn
     }
 
@@ -305,7 +307,7 @@ mod tests {
         let busy = seal.is_some() || merge.is_some();
         if let Some(sealing) = seal {
             index.poll(sealing, true);
-            let step = sealing.write_step(conn).unwrap();
+            let step = sealing.write_step(conn, 0).unwrap();
             if index.committed(sealing, step) {
                 *seal = None;
             }
@@ -370,7 +372,7 @@ mod tests {
             index.recent().push(spread(id.unsigned_abs() % 5), id);
             while let Some(mut seal) = index.freeze_if_full() {
                 index.poll(&mut seal, true);
-                let step = seal.write_step(&conn).unwrap();
+                let step = seal.write_step(&conn, 0).unwrap();
                 assert!(index.committed(&mut seal, step));
             }
         }

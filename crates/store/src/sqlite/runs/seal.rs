@@ -103,8 +103,9 @@ impl Seal {
     }
 
     /// Writes the next pages from `page` on; the run when that was the last of them. What was written
-    /// counts only once the caller has committed and called [`Seal::advance`].
-    pub(in crate::sqlite) fn write_step(&self, conn: &Connection) -> rusqlite::Result<SealStep> {
+    /// counts only once the caller has committed and called [`Seal::advance`]. `now` is no earlier than any entry was
+    /// made, in Unix milliseconds.
+    pub(in crate::sqlite) fn write_step(&self, conn: &Connection, now: i64) -> rusqlite::Result<SealStep> {
         let Some(sorted) = &self.sorted else {
             return Ok(SealStep::Pages(0));
         };
@@ -133,6 +134,7 @@ impl Seal {
             level: 0,
             first_id: sorted.first_id,
             last_id: sorted.last_id,
+            sealed_at: now,
             entries: sorted.entries.len(),
             fences: sorted.fences.clone(),
             filter: Some(sorted.filter.clone()),

@@ -17,6 +17,9 @@ pub(in crate::sqlite) struct Sealed {
     pub(super) level: u8,
     pub(super) first_id: i64,
     pub(super) last_id: i64,
+    /// When the newest entry was made, or later; in Unix milliseconds. Only kept for receipt keys, whose rows may be
+    /// much older than the entries.
+    pub(super) sealed_at: i64,
     pub(super) entries: usize,
     /// The first key of each page.
     pub(super) fences: Vec<u64>,
@@ -33,7 +36,7 @@ impl Sealed {
     ) -> rusqlite::Result<Vec<Arc<Self>>> {
         let mut runs = conn
             .prepare(
-                "SELECT no, age, level, first_id, last_id, entries, fences FROM run WHERE kind = ?1 ORDER BY age",
+                "SELECT no, age, level, first_id, last_id, entries, fences, sealed_at FROM run WHERE kind = ?1 ORDER BY age",
             )?
             .query_map([kind as i64], |row| {
                 let fences = row.get_ref(6)?.as_blob()?;
@@ -44,6 +47,7 @@ impl Sealed {
                     level: row.get(2)?,
                     first_id: row.get(3)?,
                     last_id: row.get(4)?,
+                    sealed_at: row.get(7)?,
                     entries: row.get(5)?,
                     fences: fences.as_chunks::<8>().0.iter().map(|fence| u64::from_le_bytes(*fence)).collect(),
                     filter: None,
@@ -74,6 +78,11 @@ impl Sealed {
     /// The newest row in it.
     pub(in crate::sqlite) fn last_id(&self) -> i64 {
         self.last_id
+    }
+
+    /// No entry in it is newer.
+    pub(in crate::sqlite) fn sealed_at(&self) -> i64 {
+        self.sealed_at
     }
 
     /// The oldest row in it.
@@ -133,8 +142,8 @@ impl Sealed {
         let fences: Vec<u8> = self.fences.iter().flat_map(|fence| fence.to_le_bytes()).collect();
         let filter = self.filter.as_ref().map(Filter::to_bytes).unwrap_or_default();
         conn.prepare_cached(
-            "INSERT INTO run (kind, no, age, level, first_id, last_id, entries, fences, filter)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO run (kind, no, age, level, first_id, last_id, entries, fences, filter, sealed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute((
             self.kind as i64,
@@ -146,6 +155,7 @@ impl Sealed {
             self.entries,
             fences,
             filter,
+            self.sealed_at,
         ))?;
         Ok(())
     }

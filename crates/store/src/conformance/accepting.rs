@@ -422,6 +422,43 @@ pub async fn suppressed_numbers_are_refused_or_fail(side: &mut impl Side) {
     assert_eq!(open.batches[0].count, 1);
 }
 
+/// A request whose recipients are all refused, before it came here or here, leaves nothing behind: the same id with a
+/// better body is done. Whether any number is suppressed makes no difference.
+pub async fn a_request_of_which_nothing_is_left_is_not_remembered(side: &mut impl Side) {
+    let store = side.store();
+    let with_id = |key: &str, batches| AcceptCommand {
+        idempotency: Some(once(key)),
+        ..request(NOW, batches)
+    };
+    for (round, suppressed) in [("before", false), ("after", true)] {
+        if suppressed {
+            let suppression = Suppression {
+                account: None,
+                msisdn: number(7),
+                kind: SuppressionKind::Global,
+            };
+            let change = vec![CatalogChange::PutSuppression(suppression)];
+            store.change_catalog(change).await.expect("changed");
+            let refused = store.accept(with_id("refused here", vec![batch(7..8)])).await;
+            assert!(matches!(refused, Err(AcceptError::NothingLeft(refused)) if refused.len() == 1));
+            let better = store.accept(with_id("refused here", vec![batch(0..1)])).await;
+            assert!(matches!(better, Ok(Accepted::New(_))), "{better:?}");
+        }
+        let none = store.accept(with_id(round, vec![])).await;
+        assert!(
+            matches!(&none, Err(AcceptError::NothingLeft(refused)) if refused.is_empty()),
+            "{round}: {none:?}"
+        );
+        let better = store.accept(with_id(round, vec![batch(0..1)])).await;
+        assert!(matches!(better, Ok(Accepted::New(_))), "{round}: {better:?}");
+        let repeat = store.accept(with_id(round, vec![])).await;
+        assert!(
+            matches!(repeat, Ok(Accepted::Repeat { .. })),
+            "what was done is remembered, whatever the repeat has left: {repeat:?}"
+        );
+    }
+}
+
 /// Hand-overs run in the order of the places they hand over, and only for what was stored.
 pub async fn handovers_come_in_commit_order(side: &mut impl Side) {
     let store = side.store();

@@ -3,7 +3,7 @@
 use super::Side;
 use super::given::{ACCOUNT, NOW, number};
 use crate::{
-    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Endpoint, EndpointId,
+    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential, Endpoint, EndpointId,
     EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record, RecordFilter, RecordKind,
     Review, Route, Signature, Store, Suppression, SuppressionKind, Template, TemplateVersion, UnixMs,
 };
@@ -245,6 +245,139 @@ pub async fn a_change_at_a_version_is_made_there_only(side: &mut impl Side) {
         .count();
     assert_eq!(won, 1);
     assert_eq!(store.load_catalog().await.expect("read").signatures.len(), 3);
+}
+
+/// What people write and what is spent does not make the catalog another one; that an account begins to be counted does.
+pub async fn suppressions_and_balances_leave_the_version(side: &mut impl Side) {
+    let store = side.store();
+    let start = changed(store, vec![CatalogChange::PutAccount(account(ACCOUNT, "first"))]).await;
+    let suppression = Suppression {
+        account: Some(ACCOUNT),
+        msisdn: number(0),
+        kind: SuppressionKind::Unsubscribed,
+    };
+    for change in [
+        CatalogChange::PutSuppression(suppression),
+        CatalogChange::RemoveSuppression(suppression),
+        CatalogChange::SetBalance(ACCOUNT, None),
+    ] {
+        assert_eq!(changed(store, vec![change.clone()]).await, start, "{change:?}");
+    }
+    let counted = changed(store, vec![CatalogChange::SetBalance(ACCOUNT, Some(5))]).await;
+    assert!(counted > start, "it pays from now on");
+    let filled = changed(store, vec![CatalogChange::SetBalance(ACCOUNT, Some(9))]).await;
+    assert_eq!(filled, counted);
+    assert_eq!(store.catalog_version().await.expect("read"), counted);
+    let both = vec![
+        CatalogChange::PutSuppression(suppression),
+        CatalogChange::PutSignature(signature(ACCOUNT, 1)),
+    ];
+    assert!(changed(store, both).await > counted);
+}
+
+/// A change is made only while what it relies on is so; what else has changed meanwhile does not matter.
+pub async fn changes_of_different_things_do_not_conflict(side: &mut impl Side) {
+    let store = side.store();
+    let (one, two) = (template(ACCOUNT, 500), template(ACCOUNT, 501));
+    let signature = signature(ACCOUNT, 1);
+    changed(
+        store,
+        vec![
+            CatalogChange::PutAccount(account(ACCOUNT, "first")),
+            CatalogChange::PutTemplate(one.clone()),
+            CatalogChange::PutTemplate(two.clone()),
+            CatalogChange::PutSignature(signature.clone()),
+        ],
+    )
+    .await;
+    let is = |template: &Template| CatalogExpectation::Template(Box::new(template.clone()));
+    let text = |template: &Template, text: &str| Template {
+        text: text.into(),
+        ..template.clone()
+    };
+    let put = |template: &Template| vec![CatalogChange::PutTemplate(template.clone())];
+    // All of them looked at the same moment.
+    let (next_one, next_two) = (text(&one, "first"), text(&two, "second"));
+    let (a, b, c) = tokio::join!(
+        store.change_catalog_if(vec![is(&one)], put(&next_one)),
+        store.change_catalog_if(vec![is(&two)], put(&next_two)),
+        store.change_catalog_if(
+            vec![CatalogExpectation::Signature(Box::new(signature))],
+            vec![CatalogChange::RemoveSignature(1)],
+        ),
+    );
+    for done in [a, b, c] {
+        assert!(done.expect("written").is_some());
+    }
+    let late = store.change_catalog_if(vec![is(&one)], put(&text(&one, "late")));
+    assert_eq!(late.await.expect("read"), None, "somebody else was faster");
+    let some = store.change_catalog_if(vec![is(&next_one), is(&two)], put(&text(&one, "late")));
+    assert_eq!(some.await.expect("read"), None, "all of it must hold");
+    let gone = store.change_catalog_if(vec![CatalogExpectation::HasSignature(ACCOUNT, 1)], put(&one));
+    assert_eq!(gone.await.expect("read"), None);
+    let catalog = store.load_catalog().await.expect("read");
+    assert_eq!(catalog.templates, [next_one, next_two]);
+}
+
+/// What is single within an account, or altogether, is looked at where it is written.
+pub async fn names_and_texts_stay_single(side: &mut impl Side) {
+    let store = side.store();
+    let named = Template {
+        name: "welcome".into(),
+        signature: Some(1),
+        ..template(ACCOUNT, 500)
+    };
+    changed(
+        store,
+        vec![
+            CatalogChange::PutAccount(account(ACCOUNT, "first")),
+            CatalogChange::PutTemplate(named.clone()),
+            CatalogChange::PutSignature(signature(ACCOUNT, 1)),
+        ],
+    )
+    .await;
+    let text = signature(ACCOUNT, 1).text;
+    let name = |account, except| CatalogExpectation::TemplateName {
+        account,
+        name: "welcome".into(),
+        except,
+    };
+    let signed = |account, except| CatalogExpectation::SignatureText {
+        account,
+        text: text.clone(),
+        except,
+    };
+    let no_template = |number, ut_id: &str| CatalogExpectation::NoTemplate {
+        number,
+        ut_id: ut_id.into(),
+    };
+    let other = AccountId(8);
+    for (expected, holds) in [
+        (name(ACCOUNT, None), false),
+        (name(ACCOUNT, Some(500)), true),
+        (name(ACCOUNT, Some(501)), false),
+        (name(other, None), true),
+        (signed(ACCOUNT, None), false),
+        (signed(ACCOUNT, Some(1)), true),
+        (signed(other, None), true),
+        (no_template(500, "UTfree"), false),
+        (no_template(501, &named.ut_id), false),
+        (no_template(501, "UTfree"), true),
+        (CatalogExpectation::NoSignature(1), false),
+        (CatalogExpectation::NoSignature(2), true),
+        (CatalogExpectation::HasSignature(ACCOUNT, 1), true),
+        (CatalogExpectation::HasSignature(other, 1), false),
+        (CatalogExpectation::UnusedSignature(ACCOUNT, 1), false),
+        (CatalogExpectation::UnusedSignature(ACCOUNT, 2), true),
+        (CatalogExpectation::FewerTemplates(ACCOUNT, 1), false),
+        (CatalogExpectation::FewerTemplates(ACCOUNT, 2), true),
+        (CatalogExpectation::FewerSignatures(ACCOUNT, 1), false),
+        (CatalogExpectation::FewerSignatures(other, 1), true),
+    ] {
+        let change = vec![CatalogChange::PutAccount(account(ACCOUNT, "first"))];
+        let done = store.change_catalog_if(vec![expected.clone()], change).await;
+        assert_eq!(done.expect("read").is_some(), holds, "{expected:?}");
+    }
 }
 
 /// What a template was under earlier versions is kept, and goes with it.

@@ -304,3 +304,49 @@ pub enum CatalogChange {
     /// Removes a suppression.
     RemoveSuppression(Suppression),
 }
+
+/// What a change of the catalog relies on. It is checked in the transaction that makes the change, so two changes
+/// conflict only when one of them touches what the other relies on: what something is stored as is its version.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum CatalogExpectation {
+    /// The template is stored exactly so: nobody changed it since it was read.
+    Template(Box<Template>),
+    /// No template has this number, and none this `UT…` id.
+    NoTemplate {
+        /// The number.
+        number: i64,
+        /// The `UT…` id.
+        ut_id: Box<str>,
+    },
+    /// No template of the account has the name, but for one.
+    TemplateName {
+        /// Whose.
+        account: AccountId,
+        /// The name.
+        name: Box<str>,
+        /// The number of the template that may have it.
+        except: Option<i64>,
+    },
+    /// The account has fewer templates than this.
+    FewerTemplates(AccountId, usize),
+    /// The signature is stored exactly so: nobody changed it since it was read.
+    Signature(Box<Signature>),
+    /// No signature has this id.
+    NoSignature(i64),
+    /// No signature of the account has the text, but for one.
+    SignatureText {
+        /// Whose.
+        account: AccountId,
+        /// The text.
+        text: Box<str>,
+        /// The id of the signature that may have it.
+        except: Option<i64>,
+    },
+    /// The account has the signature.
+    HasSignature(AccountId, i64),
+    /// No template of the account names the signature.
+    UnusedSignature(AccountId, i64),
+    /// The account has fewer signatures than this.
+    FewerSignatures(AccountId, usize),
+}

@@ -23,7 +23,7 @@ pub use attempt::{
     SegmentAnswer,
 };
 pub use catalog::{
-    Account, Carrier, Catalog, CatalogChange, Credential, Dialect, Position, Review, Route, Signature,
+    Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, Position, Review, Route, Signature,
     Suppression, SuppressionKind, Template, TemplateVersion,
 };
 pub use contact::{
@@ -141,10 +141,11 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     /// The whole catalog with its version.
     async fn load_catalog(&self) -> Result<Catalog, StoreError>;
 
-    /// The catalog's version alone: cheap enough to ask every second.
+    /// The catalog's version alone: cheap enough to ask every second. Suppressions and balances are not part of it:
+    /// it grows with everything else, and when an account begins or ceases to be counted.
     async fn catalog_version(&self) -> Result<u64, StoreError>;
 
-    /// Applies changes in one transaction and returns the new version.
+    /// Applies changes in one transaction and returns the version that has them.
     async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError>;
 
     /// As [`Store::change_catalog`], but only if the catalog is still at `version`; `None` when it has moved on and
@@ -153,6 +154,14 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     async fn change_catalog_at(
         &self,
         version: u64,
+        changes: Vec<CatalogChange>,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// As [`Store::change_catalog`], but only while all that is expected holds; `None` when something of it does not and
+    /// nothing was changed. Changes of different things do not get in each other's way.
+    async fn change_catalog_if(
+        &self,
+        expected: Vec<CatalogExpectation>,
         changes: Vec<CatalogChange>,
     ) -> Result<Option<u64>, StoreError>;
 

@@ -1,12 +1,14 @@
 //! The catalog: read as a whole, changed in one transaction.
 
+mod expectations;
+
 use super::codes::{Number, as_count, narrow};
 use super::error::Tried;
 use super::memory::Memory;
 use super::suppressed::{account_code, kind_code};
-use super::{contacts, endpoints, events};
+use super::{contacts, endpoints, events, suppressed};
 use crate::{
-    Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, Credential, EventWhat, Review, Route,
+    Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential, EventWhat, Review, Route,
     Signature, StoreError, Suppression, Template, TemplateVersion, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row};
@@ -93,21 +95,57 @@ fn to_json(value: &impl serde::Serialize, what: &str) -> Result<String, StoreErr
     serde_json::to_string(value).map_err(|error| StoreError::Other(format!("write {what} as JSON: {error}")))
 }
 
-/// Applies changes; the new version. With `at_version` only if the catalog is still at it, else `None`.
-/// `memory` is the writer's, absent in a tool.
+/// What a change is made under.
+pub(super) enum Condition {
+    /// Whatever the catalog is.
+    None,
+    /// Only while the catalog is at this version.
+    AtVersion(u64),
+    /// Only while all of this holds.
+    Expected(Vec<CatalogExpectation>),
+}
+
+impl Condition {
+    fn holds(&self, conn: &Connection) -> Result<bool, StoreError> {
+        match self {
+            Self::None => Ok(true),
+            Self::AtVersion(at) => Ok(version(conn)? == *at),
+            Self::Expected(all) => {
+                for expected in all {
+                    if !expectations::holds(conn, expected)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Applies changes; the version that has them, or `None` when the condition does not hold. `memory` is the writer's,
+/// absent in a tool.
 pub(super) fn change(
     conn: &Connection,
-    at_version: Option<u64>,
+    condition: &Condition,
     changes: &[CatalogChange],
     mut memory: Option<&mut Memory>,
 ) -> Result<Option<u64>, StoreError> {
-    if let Some(at_version) = at_version
-        && version(conn)? != at_version
-    {
+    if !condition.holds(conn)? {
         return Ok(None);
     }
     let now = memory.as_ref().map_or(0, |memory| memory.now);
+    let (mut catalog_changed, mut suppressions_changed) = (false, false);
     for change in changes {
+        match change {
+            CatalogChange::PutSuppression(_) | CatalogChange::RemoveSuppression(_) => {
+                suppressions_changed = true;
+            }
+            CatalogChange::SetBalance(account, balance) => {
+                catalog_changed |= is_counted(conn, *account)? != balance.is_some();
+            }
+            CatalogChange::RemoveAccount(_) => (catalog_changed, suppressions_changed) = (true, true),
+            _ => catalog_changed = true,
+        }
         apply(conn, change, now)?;
         if let (CatalogChange::PutSuppression(suppression), Some(memory)) = (change, &mut memory) {
             memory
@@ -116,13 +154,26 @@ pub(super) fn change(
                 .tried("remember a suppression")?;
         }
     }
-    run(
-        conn,
-        "UPDATE meta SET value = value + 1 WHERE key = 'catalog_version'",
-        (),
-        "the catalog's version",
-    )?;
+    if suppressions_changed {
+        suppressed::changed(conn, memory.map(|memory| &mut memory.suppressed))?;
+    }
+    if catalog_changed {
+        run(
+            conn,
+            "UPDATE meta SET value = value + 1 WHERE key = 'catalog_version'",
+            (),
+            "the catalog's version",
+        )?;
+    }
     version(conn).map(Some)
+}
+
+/// Whether an account has a balance.
+fn is_counted(conn: &Connection, account: AccountId) -> Result<bool, StoreError> {
+    conn.prepare_cached("SELECT balance IS NOT NULL FROM account WHERE id = ?1")
+        .and_then(|mut select| select.query_row([account.0], |row| row.get(0)).optional())
+        .map(|counted| counted.unwrap_or(false))
+        .tried("read a balance")
 }
 
 /// Earlier versions of a template, the newest first.
@@ -425,7 +476,7 @@ mod tests {
             review: Review::Approved,
             ..template.clone()
         };
-        change(&conn, None, &[CatalogChange::PutTemplate(next)], None).unwrap();
+        change(&conn, &Condition::None, &[CatalogChange::PutTemplate(next)], None).unwrap();
         let versions = template_versions(&conn, 500, 9).unwrap();
         assert_eq!(versions.len(), 1);
         assert_eq!((versions[0].version, &versions[0].template), (0, template));

@@ -2,6 +2,7 @@
 
 use super::SqliteConfig;
 use super::awaiting::Overdue;
+use super::catalog::Condition;
 use super::errand::Errand;
 use super::metrics::Meters;
 use crate::{
@@ -32,8 +33,7 @@ pub(super) enum Command {
     GiveUpReceipts(Overdue, UnixMs, Reply<Vec<MessageId>>),
     ExpireParked(UnixMs, Reply<u64>),
     ExpireMessages(MessageId, Reply<bool>),
-    /// With a version: only if the catalog is still at it.
-    ChangeCatalog(Option<u64>, Vec<CatalogChange>, Reply<Option<u64>>),
+    ChangeCatalog(Condition, Vec<CatalogChange>, Reply<Option<u64>>),
     Errand(Box<dyn Errand>),
     Probe(Reply<()>),
 }

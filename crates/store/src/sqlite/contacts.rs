@@ -92,7 +92,7 @@ impl Contacts for SqliteStore {
         limit: usize,
     ) -> Result<Page<ContactList>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 let wanted = Wanted::new(&name_contains);
                 conn.prepare_cached(&format!(
                     "SELECT {LIST} FROM contact_list WHERE account = ?1 ORDER BY id"
@@ -150,7 +150,7 @@ impl Contacts for SqliteStore {
         limit: usize,
     ) -> Result<Page<Contact>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 snapshot(conn, || {
                     let wanted = Wanted::new(&name_contains);
                     contacts(conn, (account, list), msisdn, &wanted, offset, limit).tried("read members")
@@ -208,7 +208,7 @@ impl Contacts for SqliteStore {
 
     async fn tasks(&self, before: Option<i64>, tasks_max: usize) -> Result<Vec<Task>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 tasks::all(conn, before, tasks_max).tried("read tasks")
             })
             .await

@@ -155,9 +155,9 @@ impl<'g> Group<'g> {
                 reply,
                 self.attempt(|work| retention::expire_messages(work, before)),
             ),
-            Command::ChangeCatalog(version, changes, reply) => {
+            Command::ChangeCatalog(condition, changes, reply) => {
                 self.chores.look_for_removed_lists();
-                answer(reply, self.change_catalog(version, &changes))
+                answer(reply, self.change_catalog(&condition, &changes))
             }
             Command::Errand(errand) => {
                 self.chores.look_for_removed_lists();
@@ -190,12 +190,12 @@ impl<'g> Group<'g> {
 
     fn change_catalog(
         &mut self,
-        at_version: Option<u64>,
+        condition: &catalog::Condition,
         changes: &[CatalogChange],
     ) -> Result<Option<u64>, StoreError> {
         let conn = self.conn;
         let memory = self.memory.as_deref_mut();
-        let (result, failed) = within_savepoint(conn, || catalog::change(conn, at_version, changes, memory));
+        let (result, failed) = within_savepoint(conn, || catalog::change(conn, condition, changes, memory));
         self.failed = self.failed.take().or(failed);
         if let Some(memory) = self.memory.as_deref_mut()
             && changes.iter().any(telling::changes_what_is_wanted)

@@ -60,7 +60,7 @@ impl Inbox for SqliteStore {
         filter: InboundFilter,
     ) -> Result<(Vec<Inbound>, Option<InboundId>), StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 find_whole(conn, &filter).tried("look for inbound messages")
             })
             .await
@@ -69,7 +69,7 @@ impl Inbox for SqliteStore {
     async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError> {
         let shared = Arc::clone(&self.shared);
         self.readers
-            .run(Purpose::Query, move |conn| last_to(conn, &shared, asked))
+            .run(Purpose::Dispatch, move |conn| last_to(conn, &shared, asked))
             .await
     }
 

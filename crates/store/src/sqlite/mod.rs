@@ -87,12 +87,13 @@ pub use metrics::{COMMIT_SECONDS, StoreMetrics};
 
 use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptId, AttemptStart, CarrierReceipt, Catalog,
-    CatalogChange, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView, OnRelease, OpenAttempt,
+    CatalogChange, CatalogExpectation, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView, OnRelease, OpenAttempt,
     Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store, StoreError, Suppression,
     TemplateVersion, TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
 use checkpoint::Signal;
+use catalog::Condition;
 use commands::{Command, Commands, Reply};
 use errand::Caller;
 use memory::Shared;
@@ -361,7 +362,7 @@ impl Store for SqliteStore {
     ) -> Result<(Vec<MessageId>, bool), StoreError> {
         let overdue = self
             .readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 query::snapshot(conn, || awaiting::overdue(conn, submitted_before, now))
             })
             .await?;
@@ -409,7 +410,7 @@ impl Store for SqliteStore {
         let shared = Arc::clone(&self.shared);
         let rows_max = self.find_rows_max;
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 find::find(conn, &shared, account, range, &filter, rows_max)
             })
             .await
@@ -449,7 +450,7 @@ impl Store for SqliteStore {
     }
 
     async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError> {
-        self.command(|reply| Command::ChangeCatalog(None, changes, reply))
+        self.command(|reply| Command::ChangeCatalog(Condition::None, changes, reply))
             .await?
             .ok_or_else(|| StoreError::Other("the catalog was changed, but to no version".into()))
     }
@@ -460,7 +461,18 @@ impl Store for SqliteStore {
         changes: Vec<CatalogChange>,
     ) -> Result<Option<u64>, StoreError> {
         self.command_of(Caller::Client, |reply| {
-            Command::ChangeCatalog(Some(version), changes, reply)
+            Command::ChangeCatalog(Condition::AtVersion(version), changes, reply)
+        })
+        .await
+    }
+
+    async fn change_catalog_if(
+        &self,
+        expected: Vec<CatalogExpectation>,
+        changes: Vec<CatalogChange>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.command_of(Caller::Client, |reply| {
+            Command::ChangeCatalog(Condition::Expected(expected), changes, reply)
         })
         .await
     }
@@ -483,7 +495,7 @@ impl Store for SqliteStore {
         suppressions_max: usize,
     ) -> Result<Vec<Suppression>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 suppressed::list(conn, after, suppressions_max)
             })
             .await

@@ -5,50 +5,95 @@ use crate::StoreError;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use tokio::sync::{Semaphore, oneshot};
 
-/// What a read is for.
+/// What a read is for. Each kind has permits of its own, so that what waits of one never holds back another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Sending waits for it: short, and never behind a query.
+    /// Sending waits for it: short, and never behind anything else.
     Dispatch,
-    /// Somebody wants to know.
+    /// A look at what is named by its key (status queries, the catalog): never behind searches alone.
     Query,
-    /// Events are to be told: in turns with queries, so that neither holds the other back for long.
+    /// Events are read for webhooks: in turns with queries.
     Telling,
+    /// Looks through much (searches, lists with filters, statistics), and may take long.
+    Search,
+}
+
+/// How many kinds of [`Purpose`] there are.
+const PURPOSES: usize = 4;
+
+/// What a reader takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// Dispatch alone.
+    Dispatch,
+    /// Everything but searches.
+    Short,
+    /// Everything.
+    All,
+}
+
+impl Takes {
+    /// Of the `n`-th reader, from 0.
+    fn of(n: usize) -> Self {
+        match n {
+            0 => Self::Dispatch,
+            1 => Self::Short,
+            _ => Self::All,
+        }
+    }
+
+    /// What is served in turns behind dispatch.
+    fn in_turns(self) -> &'static [Purpose] {
+        match self {
+            Self::Dispatch => &[],
+            Self::Short => &[Purpose::Query, Purpose::Telling],
+            Self::All => &[Purpose::Query, Purpose::Telling, Purpose::Search],
+        }
+    }
 }
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 #[derive(Default)]
 struct Waiting {
-    dispatch: VecDeque<Job>,
-    queries: VecDeque<Job>,
-    telling: VecDeque<Job>,
-    /// Whether it is the turn of telling.
-    tells: bool,
+    jobs: [VecDeque<Job>; PURPOSES],
+    /// Counts what was taken in turns.
+    turn: usize,
     closed: bool,
 }
 
 impl Waiting {
+    fn pop(&mut self, purpose: Purpose) -> Option<Job> {
+        self.jobs.get_mut(purpose as usize)?.pop_front()
+    }
+
+    fn push(&mut self, purpose: Purpose, job: Job) {
+        if let Some(jobs) = self.jobs.get_mut(purpose as usize) {
+            jobs.push_back(job);
+        }
+    }
+
     /// The next job for a reader.
-    fn next(&mut self, dispatch_only: bool) -> Option<Job> {
-        if let Some(job) = self.dispatch.pop_front() {
+    fn next(&mut self, takes: Takes) -> Option<Job> {
+        if let Some(job) = self.pop(Purpose::Dispatch) {
             return Some(job);
         }
-        if dispatch_only {
+        let turns = takes.in_turns();
+        if turns.is_empty() {
             return None;
         }
-        self.tells = !self.tells;
-        let (first, second) = if self.tells {
-            (&mut self.telling, &mut self.queries)
-        } else {
-            (&mut self.queries, &mut self.telling)
-        };
-        first.pop_front().or_else(|| second.pop_front())
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn % turns.len();
+        (0..turns.len()).find_map(|step| {
+            let purpose = turns.get((first + step) % turns.len())?;
+            self.pop(*purpose)
+        })
     }
 }
 
@@ -57,10 +102,11 @@ struct Desk {
     arrived: Condvar,
 }
 
-/// The readers of a store. The first serves dispatch alone, the others dispatch first and then the rest.
+/// The readers of a store. The first serves dispatch alone, the second everything but searches, the others everything;
+/// dispatch goes first everywhere.
 pub(super) struct Readers {
     desk: Arc<Desk>,
-    places: Semaphore,
+    permits: [Semaphore; PURPOSES],
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -72,7 +118,7 @@ impl Readers {
         });
         let readers = Self {
             desk,
-            places: Semaphore::new(config.reads_max),
+            permits: [(); PURPOSES].map(|()| Semaphore::new(config.reads_max)),
             threads: Mutex::default(),
         };
         for n in 0..config.readers_max {
@@ -80,7 +126,7 @@ impl Readers {
             let desk = Arc::clone(&readers.desk);
             let thread = Builder::new()
                 .name(format!("store-read-{n}"))
-                .spawn(move || serve(&conn, &desk, n == 0))
+                .spawn(move || serve(&conn, &desk, Takes::of(n)))
                 .map_err(|error| StoreError::Other(format!("start a reading thread: {error}")))?;
             readers.threads.lock().push(thread);
         }
@@ -88,31 +134,36 @@ impl Readers {
     }
 
     /// Runs `read` on a reader and returns what it found.
+    ///
+    /// # Errors
+    /// What `read` says; [`StoreError::Closed`]; [`StoreError::Other`] when `read` panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         purpose: Purpose,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _place = self.places.acquire().await.map_err(|_| StoreError::Closed)?;
+        let permits = self.permits.get(purpose as usize).ok_or(StoreError::Closed)?;
+        let _permit = permits.acquire().await.map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |conn| {
-            let _gone = reply.send(read(conn));
+            // A reader goes on after a panic: its connection only reads, and statements end with the unwinding.
+            let found = catch_unwind(AssertUnwindSafe(|| read(conn))).unwrap_or_else(|_| {
+                tracing::error!(?purpose, "a read of the store panicked");
+                Err(StoreError::Other("the read failed by a fault of the program".into()))
+            });
+            let _gone = reply.send(found);
         });
         {
             let mut waiting = self.desk.waiting.lock();
             if waiting.closed {
                 return Err(StoreError::Closed);
             }
-            match purpose {
-                Purpose::Dispatch => waiting.dispatch.push_back(job),
-                Purpose::Query => waiting.queries.push_back(job),
-                Purpose::Telling => waiting.telling.push_back(job),
-            }
+            waiting.push(purpose, job);
         }
         if purpose == Purpose::Dispatch {
             self.desk.arrived.notify_one();
         } else {
-            // The one that is woken alone might be the one that takes nothing but dispatch.
+            // The one that is woken alone might be one that does not take it.
             self.desk.arrived.notify_all();
         }
         answer.await.map_err(|_| StoreError::Closed)?
@@ -120,24 +171,22 @@ impl Readers {
 
     /// Takes nothing more; what waits is not done. The threads, to be waited for.
     pub(super) fn close(&self) -> Vec<JoinHandle<()>> {
-        self.places.close();
+        self.permits.iter().for_each(Semaphore::close);
         {
             let mut waiting = self.desk.waiting.lock();
             waiting.closed = true;
-            waiting.dispatch.clear();
-            waiting.queries.clear();
-            waiting.telling.clear();
+            waiting.jobs = Default::default();
         }
         self.desk.arrived.notify_all();
         std::mem::take(&mut *self.threads.lock())
     }
 }
 
-fn serve(conn: &Connection, desk: &Desk, dispatch_only: bool) {
+fn serve(conn: &Connection, desk: &Desk, takes: Takes) {
     loop {
         let mut waiting = desk.waiting.lock();
         let job = loop {
-            match waiting.next(dispatch_only) {
+            match waiting.next(takes) {
                 Some(job) => break job,
                 None if waiting.closed => return,
                 None => desk.arrived.wait(&mut waiting),
@@ -151,9 +200,12 @@ fn serve(conn: &Connection, desk: &Desk, dispatch_only: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::{Mode, open};
+    use std::sync::mpsc;
+    use std::time::Duration;
 
     #[test]
-    fn telling_and_queries_take_turns_behind_dispatch() {
+    fn all_but_dispatch_take_turns_behind_it() {
         let order = Arc::new(Mutex::new(String::new()));
         let job = |letter: char| -> Job {
             let order = Arc::clone(&order);
@@ -161,14 +213,112 @@ mod tests {
         };
         let conn = Connection::open_in_memory().unwrap();
         let mut waiting = Waiting::default();
-        waiting.queries.extend(["q", "q", "q"].map(|_| job('q')));
-        waiting.telling.extend(["t", "t"].map(|_| job('t')));
-        waiting.dispatch.push_back(job('d'));
-        waiting.next(true).unwrap()(&conn);
-        assert!(waiting.next(true).is_none(), "the rest is for others");
-        while let Some(job) = waiting.next(false) {
+        for (purpose, letter, count) in [
+            (Purpose::Query, 'q', 3),
+            (Purpose::Telling, 't', 2),
+            (Purpose::Search, 's', 4),
+            (Purpose::Dispatch, 'd', 1),
+        ] {
+            (0..count).for_each(|_| waiting.push(purpose, job(letter)));
+        }
+        waiting.next(Takes::Dispatch).unwrap()(&conn);
+        assert!(waiting.next(Takes::Dispatch).is_none(), "the rest is for others");
+        waiting.next(Takes::Short).unwrap()(&conn);
+        while let Some(job) = waiting.next(Takes::All) {
             job(&conn);
         }
-        assert_eq!(*order.lock(), "dtqtqq");
+        let order = order.lock();
+        assert_eq!((order.len(), &order[..1]), (10, "d"));
+        assert!(!order[..5].contains("ss") && !order[..5].contains("qq"), "{order}");
+    }
+
+    /// Readers of an empty store, and where what they do is held up.
+    fn readers(folder: &tempfile::TempDir, reads_max: usize) -> Arc<Readers> {
+        let path = folder.path().join("s.db");
+        let config = SqliteConfig {
+            reads_max,
+            ..SqliteConfig::default()
+        };
+        let mut conn = open::writing(&path, &config).unwrap();
+        open::migrate(&mut conn, &path, Mode::Serve).unwrap();
+        Arc::new(Readers::open(&path, &config).unwrap())
+    }
+
+    /// Begins `count` reads that last until the sender is dropped, and waits until those that can run do.
+    fn hold(
+        readers: &Arc<Readers>,
+        purpose: Purpose,
+        count: usize,
+        running: usize,
+    ) -> (Vec<mpsc::Sender<()>>, Vec<tokio::task::JoinHandle<()>>) {
+        let (began, begun) = mpsc::channel();
+        let (held, tasks) = (0..count)
+            .map(|_| {
+                let (hold, held) = mpsc::channel::<()>();
+                let (readers, began) = (Arc::clone(readers), began.clone());
+                let task = tokio::spawn(async move {
+                    let read = move |_: &Connection| {
+                        began.send(()).unwrap();
+                        let _dropped = held.recv();
+                        Ok(())
+                    };
+                    // Closed with the store at the end of the test.
+                    let _ended = readers.run(purpose, read).await;
+                });
+                (hold, task)
+            })
+            .unzip();
+        for _ in 0..running {
+            begun.recv_timeout(Duration::from_secs(20)).unwrap();
+        }
+        (held, tasks)
+    }
+
+    async fn answers(readers: &Readers, purpose: Purpose) {
+        let read = readers.run(purpose, |conn| open_count(conn));
+        let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+        read.expect("not behind what is held").unwrap();
+    }
+
+    fn open_count(conn: &Connection) -> Result<i64, StoreError> {
+        use crate::sqlite::error::Tried;
+        conn.query_row("SELECT count(*) FROM queue", [], |row| row.get(0))
+            .tried("count")
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn searches_hold_back_neither_sending_nor_status_queries() {
+        let folder = tempfile::tempdir().unwrap();
+        let readers = readers(&folder, 4);
+        // Twice as many clients as there are permits, and nothing they began ends.
+        let searches = hold(&readers, Purpose::Search, 8, 1);
+        for _ in 0..5 {
+            answers(&readers, Purpose::Dispatch).await;
+            answers(&readers, Purpose::Query).await;
+            answers(&readers, Purpose::Telling).await;
+        }
+        let queries = hold(&readers, Purpose::Query, 8, 1);
+        answers(&readers, Purpose::Dispatch).await;
+        drop((searches.0, queries.0));
+        for task in searches.1.into_iter().chain(queries.1) {
+            task.await.unwrap();
+        }
+        answers(&readers, Purpose::Search).await;
+        for thread in readers.close() {
+            thread.join().unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_read_that_panics_costs_its_own_answer_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let readers = readers(&folder, 4);
+        for purpose in [Purpose::Dispatch, Purpose::Query, Purpose::Search] {
+            for _ in 0..5 {
+                let read = readers.run(purpose, |_| -> Result<(), StoreError> { panic!("a fault") });
+                assert!(matches!(read.await, Err(StoreError::Other(_))));
+            }
+            answers(&readers, purpose).await;
+        }
     }
 }

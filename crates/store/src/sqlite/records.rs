@@ -74,7 +74,7 @@ impl Records for SqliteStore {
         filter: RecordFilter,
     ) -> Result<Page<Record>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(Purpose::Search, move |conn| {
                 let wanted = Wanted::new(filter.name_contains.as_deref().unwrap_or_default());
                 conn.prepare_cached(
                     "SELECT id, name, created_at, updated_at, body FROM record

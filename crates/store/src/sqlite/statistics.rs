@@ -154,7 +154,7 @@ impl crate::Statistics for SqliteStore {
         rows_max: usize,
     ) -> Result<Vec<Statistic>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| read(conn, account, &filter, rows_max))
+            .run(Purpose::Search, move |conn| read(conn, account, &filter, rows_max))
             .await
     }
 

@@ -18,41 +18,75 @@ const FILTER_KEYS_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Suppressed {
     filter: Option<Filter>,
+    /// Numbers that may be added before the filter is made anew, larger.
     room: usize,
-    /// SQLite's `data_version` when the filter was made: another process may have changed the table.
+    /// What the filter is made for at most: beyond that it only gets less sharp.
+    keys_max: usize,
+    /// SQLite's `data_version` when this was last looked at: another process may have written since.
     data_version: i64,
+    /// The stored version of the suppressions that the filter has.
+    version: i64,
+    #[cfg(test)]
+    loads: usize,
 }
 
 impl Suppressed {
     pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
-        let data_version = data_version(conn)?;
+        let mut suppressed = Self {
+            filter: None,
+            room: 0,
+            keys_max: FILTER_KEYS_MAX,
+            data_version: 0,
+            version: 0,
+            #[cfg(test)]
+            loads: 0,
+        };
+        suppressed.reload(conn)?;
+        Ok(suppressed)
+    }
+
+    /// Makes the filter of what is stored.
+    fn reload(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        {
+            self.loads += 1;
+        }
+        self.data_version = data_version(conn)?;
+        self.version = version(conn)?;
         let count: usize = conn.query_row("SELECT count(*) FROM suppression", [], |row| row.get(0))?;
         if count == 0 {
-            return Ok(Self {
-                filter: None,
-                room: 0,
-                data_version,
-            });
+            (self.filter, self.room) = (None, 0);
+            return Ok(());
         }
-        let keys = count.saturating_mul(2).clamp(FILTER_KEYS_MIN, FILTER_KEYS_MAX);
+        let keys = count
+            .saturating_mul(2)
+            .max(FILTER_KEYS_MIN)
+            .min(self.keys_max);
         let mut filter = Filter::for_keys(keys);
         let mut select = conn.prepare("SELECT msisdn FROM suppression")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             filter.insert(number_key(row.get::<_, Number>(0)?.0));
         }
-        Ok(Self {
-            filter: Some(filter),
-            room: keys.saturating_sub(count),
-            data_version,
-        })
+        self.filter = Some(filter);
+        self.room = if keys < self.keys_max {
+            keys.saturating_sub(count)
+        } else {
+            // As large as it gets: everything else goes in, too.
+            usize::MAX
+        };
+        Ok(())
     }
 
-    /// Makes the filter anew when another process has written; true when one has.
+    /// Makes the filter anew when another process has changed suppressions; true when one has written anything.
     pub(super) fn refresh(&mut self, conn: &Connection) -> rusqlite::Result<bool> {
-        let written = data_version(conn)? != self.data_version;
+        let data_version = data_version(conn)?;
+        let written = data_version != self.data_version;
         if written {
-            *self = Self::load(conn)?;
+            self.data_version = data_version;
+            if version(conn)? != self.version {
+                self.reload(conn)?;
+            }
         }
         Ok(written)
     }
@@ -65,10 +99,7 @@ impl Suppressed {
                 self.room -= 1;
                 Ok(())
             }
-            _ => {
-                *self = Self::load(conn)?;
-                Ok(())
-            }
+            _ => self.reload(conn),
         }
     }
 
@@ -97,6 +128,19 @@ impl Suppressed {
         let mut rows = select.query((Number(msisdn), ALL_ACCOUNTS, account.0))?;
         rows.next()?.map(|row| kind_from(row.get(0)?)).transpose()
     }
+}
+
+/// Notes in the store that suppressions were changed, so that other processes see it; and here, that they are known:
+/// `own` is the writer's. The version is a random number rather than a count: one of a transaction that was taken back
+/// must not be given again by another process.
+pub(super) fn changed(conn: &Connection, own: Option<&mut Suppressed>) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE meta SET value = random() WHERE key = 'suppression_version'")
+        .and_then(|mut update| update.execute([]))
+        .tried("change the suppressions' version")?;
+    if let Some(own) = own {
+        own.version = version(conn).tried("read the suppressions' version")?;
+    }
+    Ok(())
 }
 
 /// Suppressions in order, from `after` on.
@@ -140,6 +184,12 @@ pub(super) fn account_code(account: Option<AccountId>) -> i64 {
     account.map_or(ALL_ACCOUNTS, |account| i64::from(account.0))
 }
 
+/// The stored version of all suppressions.
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("SELECT value FROM meta WHERE key = 'suppression_version'")?
+        .query_row([], |row| row.get(0))
+}
+
 fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("PRAGMA data_version")?
         .query_row([], |row| row.get(0))
@@ -160,5 +210,70 @@ fn kind_from(code: i64) -> rusqlite::Result<SuppressionKind> {
         1 => Ok(SuppressionKind::Blocked),
         2 => Ok(SuppressionKind::Unsubscribed),
         _ => Err(rusqlite::Error::IntegralValueOutOfRange(0, code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Mode, open};
+    use std::path::Path;
+
+    fn store() -> Connection {
+        let mut conn = Connection::open_in_memory().unwrap();
+        open::migrate(&mut conn, Path::new("in memory"), Mode::Serve).unwrap();
+        conn
+    }
+
+    fn add(conn: &Connection, suppressed: &mut Suppressed, n: u64) {
+        let msisdn = Msisdn::from_u64(447_700_900_000 + n).unwrap();
+        conn.execute(
+            "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, 2)",
+            (Number(msisdn), ALL_ACCOUNTS),
+        )
+        .unwrap();
+        suppressed.added(conn, msisdn).unwrap();
+    }
+
+    #[test]
+    fn a_filter_that_is_as_large_as_it_gets_takes_more_without_reading_all_again() {
+        let conn = store();
+        let mut suppressed = Suppressed::load(&conn).unwrap();
+        suppressed.keys_max = 3_000;
+        for n in 0..9_000 {
+            add(&conn, &mut suppressed, n);
+        }
+        assert!(suppressed.loads <= 5, "{} times", suppressed.loads);
+        for n in 0..9_000 {
+            let msisdn = Msisdn::from_u64(447_700_900_000 + n).unwrap();
+            let kind = suppressed.kind_of(&conn, AccountId(1), msisdn).unwrap();
+            assert_eq!(kind, Some(SuppressionKind::Unsubscribed));
+        }
+    }
+
+    #[test]
+    fn a_change_that_was_taken_back_is_seen_and_others_are_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let mut conn = Connection::open(&path).unwrap();
+        open::migrate(&mut conn, &path, Mode::Serve).unwrap();
+        let other = Connection::open(&path).unwrap();
+        let mut suppressed = Suppressed::load(&conn).unwrap();
+        other.execute("UPDATE meta SET value = 1 WHERE key = 'probe'", []).unwrap();
+        assert!(suppressed.refresh(&conn).unwrap(), "written");
+        assert_eq!(suppressed.loads, 1, "but not suppressions");
+        other
+            .execute("INSERT INTO suppression (msisdn, account, kind) VALUES (447700900001, -1, 0)", [])
+            .unwrap();
+        changed(&other, None).unwrap();
+        assert!(suppressed.refresh(&conn).unwrap());
+        assert!(suppressed.loads == 2 && suppressed.any());
+
+        conn.execute_batch("BEGIN").unwrap();
+        changed(&conn, Some(&mut suppressed)).unwrap();
+        conn.execute_batch("ROLLBACK").unwrap();
+        changed(&other, None).unwrap();
+        assert!(suppressed.refresh(&conn).unwrap());
+        assert_eq!(suppressed.loads, 3);
     }
 }

@@ -39,6 +39,9 @@ impl Verdicts {
             refused: Vec::new(),
             segments: 0,
         };
+        if command.batches.iter().all(|batch| batch.messages.is_empty()) {
+            return Err(AcceptError::NothingLeft(verdicts.refused));
+        }
         if caps.is_none() && !work.memory.suppressed.any() {
             let messages = command.batches.iter().flat_map(|batch| &batch.messages);
             verdicts.segments = messages

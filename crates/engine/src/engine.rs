@@ -5,6 +5,7 @@ use crate::carrier::Carriers;
 use crate::catalog::{CatalogError, Snapshot, Vault};
 use crate::clock::Clock;
 use crate::directory::DirectoryLimits;
+use crate::manage::Numbers;
 use crate::metrics::Metrics;
 use crate::notify::{self, Format, Notify, NotifyError};
 use crate::public_id::PublicIds;
@@ -94,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vault: Vault,
     pub(crate) catalog: ArcSwap<Snapshot>,
+    /// Catalogs are taken over one at a time.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     pub(crate) queues: Queues,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
@@ -114,6 +117,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     public_ids: PublicIds,
     carriers: Arc<Carriers>,
+    numbers: Numbers,
     /// Fetches of events take turns.
     pulling: tokio::sync::Mutex<()>,
     /// Who tells events, once that was started.
@@ -143,6 +147,7 @@ impl Engine {
             clock,
             vault,
             catalog: ArcSwap::from_pointee(catalog),
+            reloading: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
             settings,
             delayed: tokio::sync::Notify::new(),
@@ -160,6 +165,7 @@ impl Engine {
             shared,
             public_ids,
             carriers,
+            numbers: Numbers::default(),
             pulling: tokio::sync::Mutex::default(),
             notify: OnceLock::new(),
         }))
@@ -221,6 +227,15 @@ impl Engine {
     /// Reads the catalog again now, rather than at the next look.
     pub async fn reload_catalog(&self) -> Result<(), StartError> {
         schedule::reload_catalog(&self.shared, &self.carriers).await
+    }
+
+    /// Reads the catalog again unless the present one is at `version` or later.
+    pub(crate) async fn catalog_since(&self, version: u64) -> Result<(), StartError> {
+        schedule::catalog_since(&self.shared, &self.carriers, version).await
+    }
+
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// Its bounds and habits.

@@ -5,7 +5,7 @@ use crate::catalog::Snapshot;
 use crate::engine::{Shared, StartError};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{MessageId, UnixMs};
+use store::{MessageId, StoreError, UnixMs};
 
 /// Ranges released in one commit at most.
 const RELEASE_RANGES_MAX: usize = 1000;
@@ -66,8 +66,8 @@ async fn catalog_loop(shared: Arc<Shared>, carriers: Arc<Carriers>) {
     loop {
         tokio::time::sleep(shared.settings.catalog_poll).await;
         match shared.store.catalog_version().await {
-            Ok(version) if version != shared.catalog.load().version() => {
-                if let Err(error) = reload_catalog(&shared, &carriers).await {
+            Ok(version) if version > shared.catalog.load().version() => {
+                if let Err(error) = catalog_since(&shared, &carriers, version).await {
                     tracing::error!(%error, "the new catalog cannot be used; the old one stands");
                 }
             }
@@ -79,7 +79,51 @@ async fn catalog_loop(shared: Arc<Shared>, carriers: Arc<Carriers>) {
 
 /// Takes over the stored catalog.
 pub(crate) async fn reload_catalog(shared: &Arc<Shared>, carriers: &Arc<Carriers>) -> Result<(), StartError> {
-    let snapshot = Snapshot::compile(shared.store.load_catalog().await?, &shared.vault)?;
+    let turn = shared.reloading.lock().await;
+    reload(shared, carriers, &turn).await
+}
+
+/// Takes over the stored catalog unless the present one is at `version` or a later one: whoever waits for the same
+/// version waits for one reload.
+pub(crate) async fn catalog_since(
+    shared: &Arc<Shared>,
+    carriers: &Arc<Carriers>,
+    version: u64,
+) -> Result<(), StartError> {
+    if shared.catalog.load().version() >= version {
+        return Ok(());
+    }
+    let turn = shared.reloading.lock().await;
+    if shared.catalog.load().version() >= version {
+        return Ok(());
+    }
+    reload(shared, carriers, &turn).await
+}
+
+/// One at a time (`_turn` is the proof), so that an older catalog never replaces a newer one. Dropped at any await, it
+/// has changed nothing.
+async fn reload(
+    shared: &Arc<Shared>,
+    carriers: &Arc<Carriers>,
+    _turn: &tokio::sync::MutexGuard<'_, ()>,
+) -> Result<(), StartError> {
+    let catalog = shared.store.load_catalog().await?;
+    let before = shared.catalog.load().version();
+    if catalog.version < before {
+        // Only a store that was put back to an earlier state would have that.
+        tracing::warn!(
+            version = catalog.version,
+            before,
+            "an older catalog was not taken over"
+        );
+        return Ok(());
+    }
+    // Opening secrets and parsing templates takes as long as there are many: not on a thread that serves others.
+    let compiling = Arc::clone(shared);
+    let snapshot = tokio::task::spawn_blocking(move || Snapshot::compile(catalog, &compiling.vault));
+    let snapshot = snapshot
+        .await
+        .map_err(|error| StoreError::Other(format!("compile the catalog: {error}")))??;
     tracing::info!(version = snapshot.version(), "catalog taken over");
     shared.catalog.store(Arc::new(snapshot));
     carriers.follow_catalog();

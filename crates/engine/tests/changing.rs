@@ -3,11 +3,16 @@
 mod house;
 
 use engine::CarrierNo;
-use engine::catalog::{CarrierSettings, SmppSettings};
+use engine::catalog::{CarrierSettings, SmppSettings, SuppressionKind};
+use engine::manage::{NewTemplate, Then};
 use engine::queue::QueueLimits;
+use engine::sms::class::Class;
+use engine::sms::phone::Msisdn;
 use engine::sms::state::MessageState as State;
-use house::{Act, House, PLAIN, Smsc, numbers, smpp};
-use store::{Carrier, CatalogChange, Store};
+use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use store::{Carrier, CatalogChange, Position, Store};
 
 fn carrier_1(settings: SmppSettings) -> CatalogChange {
     CatalogChange::PutCarrier(Carrier {
@@ -47,4 +52,92 @@ async fn a_carrier_changed_again_and_again_over_a_backlog_sends_all_of_it() {
         })
         .await;
     assert_eq!(smsc.times().len(), 4_000);
+}
+
+fn new_template(name: String) -> NewTemplate {
+    NewTemplate {
+        name: name.into(),
+        unique_name: true,
+        class: Class::Notice,
+        text: "Hello".into(),
+        signature: None,
+        position: Position::Front,
+        remark: "".into(),
+        details: serde_json::Value::Null,
+        then: Then::Keep,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_catalog_never_goes_back_and_shows_what_was_made_however_many_change_it() {
+    let house = House::start(vec![]).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let (watched, over) = (house.engine.clone(), Arc::clone(&done));
+    let watch = tokio::task::spawn_blocking(move || {
+        let mut newest = 0;
+        while !over.load(Ordering::Relaxed) {
+            let version = watched.catalog().version();
+            assert!(version >= newest, "{version} after {newest}");
+            newest = version;
+        }
+    });
+    let clients = (0..8).map(|client| {
+        let engine = house.engine.clone();
+        tokio::spawn(async move {
+            for n in 0..40 {
+                let new = new_template(format!("client {client}, {n}"));
+                let made = engine.add_template(ACCOUNT, new).await.unwrap();
+                let catalog = engine.catalog();
+                assert!(
+                    catalog.template_by_number(ACCOUNT, made.number).is_some(),
+                    "what was made is there once that is said"
+                );
+                // As the signal and the command do.
+                engine.reload_catalog().await.unwrap();
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    watch.await.unwrap();
+    assert_eq!(house.engine.catalog().templates_of(ACCOUNT).count(), 8 * 40 + 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn templates_are_made_while_people_unsubscribe_and_balances_move() {
+    let house = House::start(vec![]).await;
+    let before = house.engine.catalog().version();
+    let done = Arc::new(AtomicBool::new(false));
+    let (engine, over) = (house.engine.clone(), Arc::clone(&done));
+    let replies = tokio::spawn(async move {
+        let mut count = 0;
+        while !over.load(Ordering::Relaxed) {
+            let number = Msisdn::from_u64(447_700_000_000 + count).unwrap();
+            let kind = SuppressionKind::Unsubscribed;
+            engine.suppress(ACCOUNT, vec![number], kind).await.unwrap();
+            count += 1;
+        }
+        count
+    });
+    let clients = (0..8).map(|client| {
+        let engine = house.engine.clone();
+        tokio::spawn(async move {
+            for n in 0..10 {
+                let new = new_template(format!("client {client}, {n}"));
+                engine.add_template(ACCOUNT, new).await.unwrap();
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(replies.await.unwrap() > 0);
+    assert_eq!(
+        house.store.catalog_version().await.unwrap(),
+        before + 80,
+        "one version for each template, none for a reply"
+    );
 }

@@ -3,6 +3,7 @@
 use super::Submission;
 use crate::engine::Shared;
 use sms::phone::Msisdn;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use store::{AcceptOutcome, BatchView, MessageId, NewBatch, Outgoing, SeriesNo};
 
@@ -27,7 +28,14 @@ pub(super) fn prepare(
 ) -> Box<dyn FnOnce(&AcceptOutcome) + Send> {
     let kept: Vec<Kept> = batches.iter().map(|batch| keep(submission, batch)).collect();
     let shared = Arc::clone(shared);
-    Box::new(move |stored| hand_over(&shared, kept, stored))
+    let scheduled = submission.due.is_some();
+    Box::new(move |stored| {
+        hand_over(&shared, kept, stored);
+        // Here rather than after the answer: a client may have gone before that.
+        if scheduled {
+            shared.delayed.notify_one();
+        }
+    })
 }
 
 fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
@@ -61,23 +69,21 @@ fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
 }
 
 fn hand_over(shared: &Shared, mut kept: Vec<Kept>, stored: &AcceptOutcome) {
-    for (index, (batch, range)) in kept.iter_mut().zip(&stored.batches).enumerate() {
+    let mut refused: HashMap<u32, HashSet<u32>> = HashMap::new();
+    for one in &stored.refused {
+        refused.entry(one.batch).or_default().insert(one.message);
+    }
+    for (index, (batch, range)) in (0u32..).zip(kept.iter_mut().zip(&stored.batches)) {
         batch.view.id = range.first;
         batch.view.session = range.session;
         batch.view.count = range.count;
         batch.view.series = range.series;
         // What was refused inside the transaction has no id: the others moved up.
-        let mut refused: Vec<u32> = stored
-            .refused
-            .iter()
-            .filter(|r| r.batch as usize == index)
-            .map(|r| r.message)
-            .collect();
-        refused.sort_unstable_by(|a, b| b.cmp(a));
-        for message in refused {
-            if (message as usize) < batch.messages.len() {
-                batch.messages.remove(message as usize);
-            }
+        if let Some(refused) = refused.get(&index) {
+            let mut at = 0..;
+            batch
+                .messages
+                .retain(|_| at.next().is_none_or(|at| !refused.contains(&at)));
         }
     }
     let views: Vec<Arc<BatchView>> = kept.iter().map(|batch| Arc::new(batch.view.clone())).collect();

@@ -97,11 +97,7 @@ pub(crate) async fn accept(
             on_commit: OnCommit(Some(handover)),
         };
         drop(catalog);
-        let reply = commit(shared, command, &plan).await?;
-        if submission.due.is_some() {
-            shared.delayed.notify_one();
-        }
-        reply
+        commit(shared, command, &plan).await?
     };
     count(shared, &submission, &reply);
     Ok((submission, reply))

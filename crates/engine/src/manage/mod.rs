@@ -4,8 +4,9 @@
 //! (text, signature, position, class) makes another version that has to be reviewed again; what is queued already goes
 //! out as it was approved, for a batch carries its text with it.
 //!
-//! The catalog belongs to the operator's tools too, so every change here is made from a look at one version of it and
-//! refused by the store when that version is not the present one: then it is looked at and decided again.
+//! The catalog belongs to the operator's tools too, and many clients change it at once. So every change names what it
+//! relies on (the template as it was read, a name that is free) and the store makes it only while that holds: else it is
+//! decided again from a newer catalog. Changes of different things never conflict.
 
 mod signatures;
 mod templates;
@@ -16,7 +17,8 @@ pub use templates::{NewTemplate, TemplateEdit};
 use crate::catalog::Snapshot;
 use crate::engine::Engine;
 use std::sync::Arc;
-use store::{AccountId, CatalogChange, Review, StoreError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use store::{AccountId, CatalogChange, CatalogExpectation, Review, StoreError};
 use thiserror::Error;
 
 /// Why a template or signature could not be changed.
@@ -64,26 +66,67 @@ pub enum Then {
     Submit,
 }
 
-/// Times a change is decided anew because the catalog moved on.
+/// A change as it was decided.
+pub(crate) struct Decided<T> {
+    /// What it relies on.
+    pub(crate) expected: Vec<CatalogExpectation>,
+    /// What is written; nothing is done when it is empty.
+    pub(crate) changes: Vec<CatalogChange>,
+    /// What comes of it.
+    pub(crate) value: T,
+}
+
+/// The highest numbers given to templates and signatures, so that two made at once get different ones.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    template: AtomicI64,
+    signature: AtomicI64,
+}
+
+impl Numbers {
+    /// A number for a template above `known`.
+    pub(crate) fn template(&self, known: i64) -> i64 {
+        above(&self.template, known)
+    }
+
+    /// An id for a signature above `known`.
+    pub(crate) fn signature(&self, known: i64) -> i64 {
+        above(&self.signature, known)
+    }
+}
+
+fn above(given: &AtomicI64, known: i64) -> i64 {
+    let before = given.fetch_max(known, Ordering::Relaxed);
+    debug_assert!(before >= 0 && known >= 0);
+    given.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+}
+
+/// Times a change is decided anew because what it relies on has changed.
 const TRIES_MAX: usize = 20;
 /// Templates, and signatures, an account may have.
 const EACH_MAX: usize = 10_000;
 
 impl Engine {
-    /// Makes changes from a look at the catalog: `decide` is asked again when the catalog has moved on meanwhile.
-    /// When this returns, [`Engine::catalog`] shows the change.
+    /// Makes changes from a look at the catalog: `decide` is asked again when something that they rely on has changed
+    /// meanwhile. When this returns, [`Engine::catalog`] shows the change.
     pub(crate) async fn change<T>(
         &self,
-        mut decide: impl FnMut(&Snapshot) -> Result<(Vec<CatalogChange>, T), ManageError> + Send,
+        mut decide: impl FnMut(&Snapshot) -> Result<Decided<T>, ManageError> + Send,
     ) -> Result<T, ManageError> {
         for _ in 0..TRIES_MAX {
             let catalog = self.catalog();
-            let (changes, value) = decide(&catalog)?;
+            let Decided {
+                expected,
+                changes,
+                value,
+            } = decide(&catalog)?;
             if changes.is_empty() {
                 return Ok(value);
             }
-            let done = self.store().change_catalog_at(catalog.version(), changes).await?;
-            self.reload_catalog()
+            let done = self.store().change_catalog_if(expected, changes).await?;
+            // What was in the way is in a later version than the one that was looked at.
+            let wanted = done.unwrap_or_else(|| catalog.version().saturating_add(1));
+            self.catalog_since(wanted)
                 .await
                 .map_err(|error| ManageError::Catalog(error.to_string()))?;
             if done.is_some() {

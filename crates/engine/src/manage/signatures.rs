@@ -1,10 +1,10 @@
 //! Signatures: made, changed, reviewed, removed.
 
-use super::{EACH_MAX, ManageError, Then, reviews, through};
+use super::{Decided, EACH_MAX, ManageError, Then, reviews, through};
 use crate::catalog::Snapshot;
 use crate::engine::Engine;
 use std::sync::Arc;
-use store::{AccountId, CatalogChange, Review, Signature};
+use store::{AccountId, CatalogChange, CatalogExpectation, Review, Signature};
 
 const WHAT: &str = "signature";
 
@@ -50,7 +50,7 @@ impl Engine {
             text_is_free(catalog, account, &new.text, None)?;
             let signature = Signature {
                 account,
-                id: catalog.signature_id_max() + 1,
+                id: self.numbers().signature(catalog.signature_id_max()),
                 text: new.text.clone(),
                 review: Review::Draft,
                 reason: Box::default(),
@@ -58,7 +58,12 @@ impl Engine {
                 created_at: now,
                 updated_at: now,
             };
-            Ok(put(reviews(catalog, account, new.then), &signature))
+            let expected = vec![
+                CatalogExpectation::NoSignature(signature.id),
+                CatalogExpectation::FewerSignatures(account, EACH_MAX),
+                the_text(&signature, None),
+            ];
+            Ok(put(reviews(catalog, account, new.then), &signature, expected))
         })
         .await
     }
@@ -83,23 +88,26 @@ impl Engine {
                 _ if edit.only_rejected => return Err(ManageError::NotRejected(WHAT)),
                 _ => {}
             }
+            let mut expected = vec![as_read(old)];
             let mut signature = (**old).clone();
             if let Some(text) = &edit.text {
                 text_is_free(catalog, account, text, Some(id))?;
                 signature.text.clone_from(text);
+                expected.push(the_text(&signature, Some(id)));
             }
             if let Some(details) = &edit.details {
                 signature.details.clone_from(details);
             }
             signature.updated_at = now;
             if signature.text == old.text && old.review != Review::Rejected {
-                return Ok((
-                    vec![CatalogChange::PutSignature(signature.clone())],
-                    Arc::new(signature),
-                ));
+                return Ok(Decided {
+                    expected,
+                    changes: vec![CatalogChange::PutSignature(signature.clone())],
+                    value: Arc::new(signature),
+                });
             }
             signature.reason = Box::default();
-            Ok(put(reviews(catalog, account, edit.then), &signature))
+            Ok(put(reviews(catalog, account, edit.then), &signature, expected))
         })
         .await
     }
@@ -117,15 +125,17 @@ impl Engine {
     ) -> Result<Arc<Signature>, ManageError> {
         let now = self.now();
         self.change(|catalog| {
-            let mut signature = (**signature_of(catalog, account, id)?).clone();
+            let old = signature_of(catalog, account, id)?;
+            let mut signature = (**old).clone();
             super::may_become(signature.review, review, WHAT)?;
             signature.review = review;
             signature.reason = reason.into();
             signature.updated_at = now;
-            Ok((
-                vec![CatalogChange::PutSignature(signature.clone())],
-                Arc::new(signature),
-            ))
+            Ok(Decided {
+                expected: vec![as_read(old)],
+                changes: vec![CatalogChange::PutSignature(signature.clone())],
+                value: Arc::new(signature),
+            })
         })
         .await
     }
@@ -137,8 +147,10 @@ impl Engine {
     pub async fn remove_signatures(&self, account: AccountId, ids: &[i64]) -> Result<(), ManageError> {
         self.change(|catalog| {
             let mut changes = Vec::with_capacity(ids.len());
+            let mut expected = Vec::with_capacity(2 * ids.len());
             for &id in ids {
-                if signature_of(catalog, account, id)?.review == Review::Submitted {
+                let signature = signature_of(catalog, account, id)?;
+                if signature.review == Review::Submitted {
                     return Err(ManageError::InReview(WHAT));
                 }
                 let used = catalog
@@ -147,21 +159,50 @@ impl Engine {
                 if used {
                     return Err(ManageError::InUse(WHAT));
                 }
+                expected.push(as_read(signature));
+                expected.push(CatalogExpectation::UnusedSignature(account, id));
                 changes.push(CatalogChange::RemoveSignature(id));
             }
-            Ok((changes, ()))
+            Ok(Decided {
+                expected,
+                changes,
+                value: (),
+            })
         })
         .await
     }
 }
 
-fn put(reviews: &[Review], signature: &Signature) -> (Vec<CatalogChange>, Arc<Signature>) {
-    through(
+fn put(
+    reviews: &[Review],
+    signature: &Signature,
+    expected: Vec<CatalogExpectation>,
+) -> Decided<Arc<Signature>> {
+    let (changes, value) = through(
         reviews,
         signature,
         |signature, review| signature.review = review,
         CatalogChange::PutSignature,
-    )
+    );
+    Decided {
+        expected,
+        changes,
+        value,
+    }
+}
+
+/// Nobody has changed it since.
+fn as_read(signature: &Signature) -> CatalogExpectation {
+    CatalogExpectation::Signature(Box::new(signature.clone()))
+}
+
+/// No other signature of the account has its text.
+fn the_text(signature: &Signature, except: Option<i64>) -> CatalogExpectation {
+    CatalogExpectation::SignatureText {
+        account: signature.account,
+        text: signature.text.clone(),
+        except,
+    }
 }
 
 fn signature_of(catalog: &Snapshot, account: AccountId, id: i64) -> Result<&Arc<Signature>, ManageError> {

@@ -1,12 +1,14 @@
 //! Templates: made, changed, submitted, reviewed, removed.
 
-use super::{EACH_MAX, ManageError, Then, reviews, through};
+use super::{Decided, EACH_MAX, ManageError, Then, reviews, through};
 use crate::catalog::{Snapshot, TemplateEntry};
 use crate::engine::Engine;
 use rand::Rng;
 use sms::class::Class;
 use std::sync::Arc;
-use store::{AccountId, CatalogChange, Position, Review, StoreError, Template, TemplateVersion};
+use store::{
+    AccountId, CatalogChange, CatalogExpectation, Position, Review, StoreError, Template, TemplateVersion,
+};
 
 const WHAT: &str = "template";
 /// The first number given to a template: what is below is kept for the operator's own file.
@@ -80,7 +82,9 @@ impl Engine {
             has_signature(catalog, account, new.signature)?;
             let template = Template {
                 account,
-                number: catalog.template_number_max().max(NUMBER_FIRST - 1) + 1,
+                number: self
+                    .numbers()
+                    .template(catalog.template_number_max().max(NUMBER_FIRST - 1)),
                 ut_id: free_ut_id(catalog),
                 name: new.name.clone(),
                 class: new.class,
@@ -95,7 +99,16 @@ impl Engine {
                 created_at: now,
                 updated_at: now,
             };
-            Ok(put(reviews(catalog, account, new.then), &template))
+            let mut expected = vec![
+                CatalogExpectation::NoTemplate {
+                    number: template.number,
+                    ut_id: template.ut_id.clone(),
+                },
+                CatalogExpectation::FewerTemplates(account, EACH_MAX),
+            ];
+            expected.extend(new.unique_name.then(|| the_name(&template, None)));
+            expected.extend(the_signature(&template));
+            Ok(put(reviews(catalog, account, new.then), &template, expected))
         })
         .await
     }
@@ -116,14 +129,17 @@ impl Engine {
             if old.review == Review::Submitted {
                 return Err(ManageError::InReview(WHAT));
             }
+            let mut expected = vec![as_read(old)];
             let mut template = old.clone();
             if let Some(name) = &edit.name {
                 name_is_free(catalog, account, name, edit.unique_name, Some(number))?;
                 template.name.clone_from(name);
+                expected.extend(edit.unique_name.then(|| the_name(&template, Some(number))));
             }
             if let Some(signature) = edit.signature {
                 has_signature(catalog, account, signature)?;
                 template.signature = signature;
+                expected.extend(the_signature(&template));
             }
             if let Some(text) = &edit.text {
                 template.text.clone_from(text);
@@ -138,14 +154,15 @@ impl Engine {
             }
             template.updated_at = now;
             if same_version(old, &template) && old.review != Review::Rejected {
-                return Ok((
-                    vec![CatalogChange::PutTemplate(template.clone())],
-                    Arc::new(template),
-                ));
+                return Ok(Decided {
+                    expected,
+                    changes: vec![CatalogChange::PutTemplate(template.clone())],
+                    value: Arc::new(template),
+                });
             }
             template.version = old.version.saturating_add(1);
             template.reason = Box::default();
-            Ok(put(reviews(catalog, account, edit.then), &template))
+            Ok(put(reviews(catalog, account, edit.then), &template, expected))
         })
         .await
     }
@@ -161,13 +178,18 @@ impl Engine {
     ) -> Result<Arc<Template>, ManageError> {
         let now = self.now();
         self.change(|catalog| {
-            let mut template = template_of(catalog, account, number)?.template.clone();
+            let old = &template_of(catalog, account, number)?.template;
+            let mut template = old.clone();
             if !matches!(template.review, Review::Draft | Review::Rejected) {
                 return Err(ManageError::Submitted(WHAT));
             }
             template.updated_at = now;
             template.reason = Box::default();
-            Ok(put(reviews(catalog, account, Then::Submit), &template))
+            Ok(put(
+                reviews(catalog, account, Then::Submit),
+                &template,
+                vec![as_read(old)],
+            ))
         })
         .await
     }
@@ -186,15 +208,17 @@ impl Engine {
     ) -> Result<Arc<Template>, ManageError> {
         let now = self.now();
         self.change(|catalog| {
-            let mut template = template_of(catalog, account, number)?.template.clone();
+            let old = &template_of(catalog, account, number)?.template;
+            let mut template = old.clone();
             super::may_become(template.review, review, WHAT)?;
             template.review = review;
             template.reason = reason.into();
             template.updated_at = now;
-            Ok((
-                vec![CatalogChange::PutTemplate(template.clone())],
-                Arc::new(template),
-            ))
+            Ok(Decided {
+                expected: vec![as_read(old)],
+                changes: vec![CatalogChange::PutTemplate(template.clone())],
+                value: Arc::new(template),
+            })
         })
         .await
     }
@@ -206,13 +230,20 @@ impl Engine {
     pub async fn remove_templates(&self, account: AccountId, numbers: &[i64]) -> Result<(), ManageError> {
         self.change(|catalog| {
             let mut changes = Vec::with_capacity(numbers.len());
+            let mut expected = Vec::with_capacity(numbers.len());
             for &number in numbers {
-                if template_of(catalog, account, number)?.template.review == Review::Submitted {
+                let template = &template_of(catalog, account, number)?.template;
+                if template.review == Review::Submitted {
                     return Err(ManageError::InReview(WHAT));
                 }
+                expected.push(as_read(template));
                 changes.push(CatalogChange::RemoveTemplate(number));
             }
-            Ok((changes, ()))
+            Ok(Decided {
+                expected,
+                changes,
+                value: (),
+            })
         })
         .await
     }
@@ -230,13 +261,38 @@ impl Engine {
     }
 }
 
-fn put(reviews: &[Review], template: &Template) -> (Vec<CatalogChange>, Arc<Template>) {
-    through(
+fn put(reviews: &[Review], template: &Template, expected: Vec<CatalogExpectation>) -> Decided<Arc<Template>> {
+    let (changes, value) = through(
         reviews,
         template,
         |template, review| template.review = review,
         CatalogChange::PutTemplate,
-    )
+    );
+    Decided {
+        expected,
+        changes,
+        value,
+    }
+}
+
+/// Nobody has changed it since.
+fn as_read(template: &Template) -> CatalogExpectation {
+    CatalogExpectation::Template(Box::new(template.clone()))
+}
+
+/// No other template of the account has its name.
+fn the_name(template: &Template, except: Option<i64>) -> CatalogExpectation {
+    CatalogExpectation::TemplateName {
+        account: template.account,
+        name: template.name.clone(),
+        except,
+    }
+}
+
+/// Its signature, if it names one, is there.
+fn the_signature(template: &Template) -> Option<CatalogExpectation> {
+    let signature = template.signature?;
+    Some(CatalogExpectation::HasSignature(template.account, signature))
 }
 
 fn template_of(

@@ -3,9 +3,10 @@
 use super::Side;
 use super::given::{ACCOUNT, NOW, number};
 use crate::{
-    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential, Endpoint, EndpointId,
-    EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record, RecordFilter, RecordKind,
-    Review, Route, Signature, Store, Suppression, SuppressionKind, Template, TemplateVersion, UnixMs,
+    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential,
+    Endpoint, EndpointId, EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record,
+    RecordFilter, RecordKind, Review, Route, Signature, Store, Suppression, SuppressionKind, Template,
+    TemplateVersion, UnixMs,
 };
 use serde_json::json;
 use sms::class::Class;

@@ -23,8 +23,8 @@ pub use attempt::{
     SegmentAnswer,
 };
 pub use catalog::{
-    Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, Position, Review, Route, Signature,
-    Suppression, SuppressionKind, Template, TemplateVersion,
+    Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, Position, Review,
+    Route, Signature, Suppression, SuppressionKind, Template, TemplateVersion,
 };
 pub use contact::{
     AddedTask, Contact, ContactList, ContactRefusal, NewTask, Page, PutContact, Task, TaskProgress,

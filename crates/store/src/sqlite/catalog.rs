@@ -8,8 +8,8 @@ use super::memory::Memory;
 use super::suppressed::{account_code, kind_code};
 use super::{contacts, endpoints, events, suppressed};
 use crate::{
-    Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential, EventWhat, Review, Route,
-    Signature, StoreError, Suppression, Template, TemplateVersion, UnixMs,
+    Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential,
+    EventWhat, Review, Route, Signature, StoreError, Suppression, Template, TemplateVersion, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::de::DeserializeOwned;

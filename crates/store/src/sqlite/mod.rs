@@ -87,13 +87,13 @@ pub use metrics::{COMMIT_SECONDS, StoreMetrics};
 
 use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptId, AttemptStart, CarrierReceipt, Catalog,
-    CatalogChange, CatalogExpectation, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView, OnRelease, OpenAttempt,
-    Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store, StoreError, Suppression,
-    TemplateVersion, TimelineEntry, UnixMs,
+    CatalogChange, CatalogExpectation, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView,
+    OnRelease, OpenAttempt, Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store,
+    StoreError, Suppression, TemplateVersion, TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
-use checkpoint::Signal;
 use catalog::Condition;
+use checkpoint::Signal;
 use commands::{Command, Commands, Reply};
 use errand::Caller;
 use memory::Shared;

@@ -149,7 +149,9 @@ impl Readers {
             // A reader goes on after a panic: its connection only reads, and statements end with the unwinding.
             let found = catch_unwind(AssertUnwindSafe(|| read(conn))).unwrap_or_else(|_| {
                 tracing::error!(?purpose, "a read of the store panicked");
-                Err(StoreError::Other("the read failed by a fault of the program".into()))
+                Err(StoreError::Other(
+                    "the read failed by a fault of the program".into(),
+                ))
             });
             let _gone = reply.send(found);
         });
@@ -229,7 +231,10 @@ mod tests {
         }
         let order = order.lock();
         assert_eq!((order.len(), &order[..1]), (10, "d"));
-        assert!(!order[..5].contains("ss") && !order[..5].contains("qq"), "{order}");
+        assert!(
+            !order[..5].contains("ss") && !order[..5].contains("qq"),
+            "{order}"
+        );
     }
 
     /// Readers of an empty store, and where what they do is held up.

@@ -154,7 +154,9 @@ impl crate::Statistics for SqliteStore {
         rows_max: usize,
     ) -> Result<Vec<Statistic>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| read(conn, account, &filter, rows_max))
+            .run(Purpose::Search, move |conn| {
+                read(conn, account, &filter, rows_max)
+            })
             .await
     }
 

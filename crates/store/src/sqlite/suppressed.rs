@@ -58,10 +58,7 @@ impl Suppressed {
             (self.filter, self.room) = (None, 0);
             return Ok(());
         }
-        let keys = count
-            .saturating_mul(2)
-            .max(FILTER_KEYS_MIN)
-            .min(self.keys_max);
+        let keys = count.saturating_mul(2).max(FILTER_KEYS_MIN).min(self.keys_max);
         let mut filter = Filter::for_keys(keys);
         let mut select = conn.prepare("SELECT msisdn FROM suppression")?;
         let mut rows = select.query([])?;
@@ -259,11 +256,16 @@ mod tests {
         open::migrate(&mut conn, &path, Mode::Serve).unwrap();
         let other = Connection::open(&path).unwrap();
         let mut suppressed = Suppressed::load(&conn).unwrap();
-        other.execute("UPDATE meta SET value = 1 WHERE key = 'probe'", []).unwrap();
+        other
+            .execute("UPDATE meta SET value = 1 WHERE key = 'probe'", [])
+            .unwrap();
         assert!(suppressed.refresh(&conn).unwrap(), "written");
         assert_eq!(suppressed.loads, 1, "but not suppressions");
         other
-            .execute("INSERT INTO suppression (msisdn, account, kind) VALUES (447700900001, -1, 0)", [])
+            .execute(
+                "INSERT INTO suppression (msisdn, account, kind) VALUES (447700900001, -1, 0)",
+                [],
+            )
             .unwrap();
         changed(&other, None).unwrap();
         assert!(suppressed.refresh(&conn).unwrap());

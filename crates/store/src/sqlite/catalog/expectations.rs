@@ -28,29 +28,36 @@ pub(super) fn holds(conn: &Connection, expected: &CatalogExpectation) -> Result<
             except,
         } => {
             let is_it = |template: &Template| template.name == *name && Some(template.number) != *except;
-            of_account(conn, "SELECT body FROM template WHERE account = ?1", *account, is_it)
-        }
-        CatalogExpectation::FewerTemplates(account, than) => {
-            fewer(conn, "SELECT count(*) FROM template WHERE account = ?1", *account, *than)
-        }
-        CatalogExpectation::Signature(signature) => {
-            let stored = body::<Signature>(
+            of_account(
                 conn,
-                "SELECT body FROM signature WHERE id = ?1",
-                signature.id,
-            )?;
+                "SELECT body FROM template WHERE account = ?1",
+                *account,
+                is_it,
+            )
+        }
+        CatalogExpectation::FewerTemplates(account, than) => fewer(
+            conn,
+            "SELECT count(*) FROM template WHERE account = ?1",
+            *account,
+            *than,
+        ),
+        CatalogExpectation::Signature(signature) => {
+            let stored = body::<Signature>(conn, "SELECT body FROM signature WHERE id = ?1", signature.id)?;
             Ok(stored.as_ref() == Some(signature))
         }
-        CatalogExpectation::NoSignature(id) => {
-            none(conn, "SELECT 1 FROM signature WHERE id = ?1", [id])
-        }
+        CatalogExpectation::NoSignature(id) => none(conn, "SELECT 1 FROM signature WHERE id = ?1", [id]),
         CatalogExpectation::SignatureText {
             account,
             text,
             except,
         } => {
             let is_it = |signature: &Signature| signature.text == *text && Some(signature.id) != *except;
-            of_account(conn, "SELECT body FROM signature WHERE account = ?1", *account, is_it)
+            of_account(
+                conn,
+                "SELECT body FROM signature WHERE account = ?1",
+                *account,
+                is_it,
+            )
         }
         CatalogExpectation::HasSignature(account, id) => none(
             conn,
@@ -60,11 +67,19 @@ pub(super) fn holds(conn: &Connection, expected: &CatalogExpectation) -> Result<
         .map(|none| !none),
         CatalogExpectation::UnusedSignature(account, id) => {
             let is_it = |template: &Template| template.signature == Some(*id);
-            of_account(conn, "SELECT body FROM template WHERE account = ?1", *account, is_it)
+            of_account(
+                conn,
+                "SELECT body FROM template WHERE account = ?1",
+                *account,
+                is_it,
+            )
         }
-        CatalogExpectation::FewerSignatures(account, than) => {
-            fewer(conn, "SELECT count(*) FROM signature WHERE account = ?1", *account, *than)
-        }
+        CatalogExpectation::FewerSignatures(account, than) => fewer(
+            conn,
+            "SELECT count(*) FROM signature WHERE account = ?1",
+            *account,
+            *than,
+        ),
     }
 }
 

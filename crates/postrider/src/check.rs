@@ -1,6 +1,6 @@
 //! `postrider check`: whether a node would start, and whether its catalog makes sense.
 
-use crate::apply::plan::describe_route;
+use crate::apply::plan::{conditions_of, describe_route};
 use crate::config::{Config, MasterKey};
 use crate::exit::Failure;
 use crate::forms::Forms;
@@ -120,15 +120,9 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
         problems.push("there is no route: every message would be refused".to_owned());
     }
     let mut seen: Vec<&RouteRule> = Vec::new();
-    for rule in &rules {
-        let same_conditions = |other: &&&RouteRule| {
-            let conditions = |rule: &RouteRule| RouteRule {
-                carriers: Vec::new(),
-                ..rule.clone()
-            };
-            conditions(other) == conditions(rule)
-        };
-        if let Some(first) = seen.iter().find(same_conditions) {
+    for rule in rules.iter().filter(|rule| rule.enabled) {
+        let same = |other: &&&RouteRule| conditions_of(other) == conditions_of(rule);
+        if let Some(first) = seen.iter().find(same) {
             problems.push(format!(
                 "route \"{}\" is never reached: \"{}\" stands before it and fits the same",
                 describe_route(rule),
@@ -240,6 +234,6 @@ mod tests {
         let problems = problems_of_texts(&catalog);
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].starts_with("signature 2 of 1 (removed) has what looks like a placeholder"));
-        assert!(problems[1].starts_with("webhook 1 (removed)/old: nobody knows the format \"pigeon\""));
+        assert!(problems[1].starts_with("webhook 1 (removed)/old: unknown format \"pigeon\""));
     }
 }

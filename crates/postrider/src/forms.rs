@@ -44,7 +44,7 @@ impl Forms {
         let form = self.named(name).ok_or_else(|| self.unknown(name))?;
         match (name == PULLED, url.is_empty()) {
             (true, false) => return Err(format!("`url`: {PULLED} is asked and never calls: leave it out")),
-            (false, true) => return Err("`url` is needed: nobody could be called".to_owned()),
+            (false, true) => return Err("`url` is needed: without it nothing can be called".to_owned()),
             (true, true) => {}
             (false, false) => check_url(url)?,
         }
@@ -60,9 +60,10 @@ impl Forms {
 
     fn unknown(&self, name: &str) -> String {
         let names: Vec<String> = self.0.iter().map(|form| form.name().to_owned()).collect();
-        let meant = nearest(name, names.iter()).map(|near| format!("; did you mean `{near}`?"));
+        let meant =
+            nearest(name, names.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
         format!(
-            "nobody knows the format {name:?}{}; there are {}",
+            "unknown format {name:?}{}; there are {}",
             meant.unwrap_or_default(),
             names.join(", ")
         )

@@ -20,6 +20,7 @@ mod serve;
 mod status;
 mod table;
 mod task;
+mod tls;
 mod webhook;
 mod when;
 

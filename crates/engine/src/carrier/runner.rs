@@ -38,7 +38,7 @@ impl Runner {
         let refill = refill(Arc::clone(&self.shared.store), Arc::clone(&queue));
         let settings = self.entry.settings.clone();
         match settings {
-            CarrierSettings::Sandbox(settings) => {
+            CarrierSettings::Sandbox(settings) if settings.enabled => {
                 self.health.bind_up();
                 let work = sandbox::run(
                     Arc::clone(&self.shared),
@@ -53,13 +53,13 @@ impl Runner {
                 }
                 self.health.bind_down(self.shared.clock.now());
             }
-            CarrierSettings::Removed => {
-                let failover = self.failover(Arc::clone(&queue), 0);
-                tokio::select! {
-                    () = self.stop.cancelled() => {}
-                    () = refill => {}
-                    () = failover => {}
-                }
+            // Switched off, or gone from the catalog: nothing is sent, and what waits goes to other carriers.
+            CarrierSettings::Removed | CarrierSettings::Sandbox(_) => {
+                self.idle(refill, self.failover(Arc::clone(&queue), 0)).await;
+            }
+            CarrierSettings::Smpp(settings) if !settings.enabled => {
+                let failover = self.failover(Arc::clone(&queue), settings.failover_after_s);
+                self.idle(refill, failover).await;
             }
             CarrierSettings::Smpp(settings) => {
                 let failover = self.failover(Arc::clone(&queue), settings.failover_after_s);
@@ -69,6 +69,15 @@ impl Runner {
                     () = failover => {}
                 }
             }
+        }
+    }
+
+    /// Hands on what waits, until the carrier is stopped.
+    async fn idle(&self, refill: impl Future<Output = ()>, failover: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = refill => {}
+            () = failover => {}
         }
     }
 

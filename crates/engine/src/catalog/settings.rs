@@ -86,6 +86,8 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmppSettings {
+    /// False: no session is kept up; messages wait for it or go to the next carrier of their route, as when it is away.
+    pub enabled: bool,
     /// Host name or address.
     pub host: String,
     /// TCP port.
@@ -159,6 +161,7 @@ pub struct SmppSettings {
 impl Default for SmppSettings {
     fn default() -> Self {
         Self {
+            enabled: true,
             host: "127.0.0.1".to_owned(),
             port: 2775,
             tls: Tls::default(),
@@ -200,6 +203,8 @@ impl Default for SmppSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SandboxSettings {
+    /// False: it takes no messages; they wait for it or go to the next carrier of their route.
+    pub enabled: bool,
     /// Milliseconds between taking a message and its receipt.
     pub receipt_delay_ms: u32,
     /// Messages kept in the inbox; older ones make room.
@@ -211,6 +216,7 @@ pub struct SandboxSettings {
 impl Default for SandboxSettings {
     fn default() -> Self {
         Self {
+            enabled: true,
             receipt_delay_ms: 1500,
             inbox_messages_max: 10_000,
             ready_messages_max: 20_000,
@@ -219,9 +225,12 @@ impl Default for SandboxSettings {
 }
 
 /// Which messages go where: the first rule that fits decides; its carriers are tried in order.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteRule {
+    /// Its name, unique among routes; empty: derived from its conditions.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// Destination prefixes in E.164 digits; empty: all. The longest prefix that fits wins over rule order.
     pub prefixes: Vec<String>,
     /// Account names; empty: all.
@@ -234,4 +243,26 @@ pub struct RouteRule {
     pub senders: Vec<String>,
     /// Carrier names in order of preference.
     pub carriers: Vec<String>,
+    /// False: as if it were not there.
+    #[serde(skip_serializing_if = "is_true")]
+    pub enabled: bool,
+}
+
+impl Default for RouteRule {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            prefixes: Vec::new(),
+            accounts: Vec::new(),
+            classes: Vec::new(),
+            kinds: Vec::new(),
+            senders: Vec::new(),
+            carriers: Vec::new(),
+            enabled: true,
+        }
+    }
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }

@@ -261,12 +261,15 @@ impl Snapshot {
                     Ok((carrier.no, carrier.speaks()))
                 })
                 .collect::<Result<Vec<_>, CatalogError>>()?;
-            rules.push(Rule {
-                position,
-                rule,
-                account_ids,
-                to,
-            });
+            // One that is switched off still has to read, so that switching it on cannot break the catalog.
+            if rule.enabled {
+                rules.push(Rule {
+                    position,
+                    rule,
+                    account_ids,
+                    to,
+                });
+            }
         }
         snapshot.routes = RouteTable::new(rules);
         snapshot.accounts = catalog

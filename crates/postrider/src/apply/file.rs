@@ -1,78 +1,88 @@
 //! What an operator writes: the catalog as a declarative TOML file.
 //!
-//! Every entry keeps its place in the file, so that a complaint can name the line. Entries with secrets are not
+//! Every key is optional here: an entry changes only what it names, and what a new one needs is for the plan to say.
+//! Every entry keeps the places of its keys, so that a complaint can name the line. Entries with secrets are not
 //! `Debug`: nothing here can print one by accident.
 
-use crate::config::At;
-use engine::catalog::{Position, Review, RouteRule, SuppressionKind};
-use serde::Deserialize;
-use sms::class::Class;
+use super::entry::{Entry, RawEntry, Reader};
+use crate::config::{Mistakes, unknown_key};
+use engine::catalog::{Position, Review, SuppressionKind};
+use serde::{Deserialize, Serialize};
+use sms::class::{Class, Kind};
 use std::path::PathBuf;
 use store::EventKinds;
-use toml::Spanned;
+use toml::de::DeTable;
 
 /// A catalog file.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
 pub(crate) struct File {
-    pub(crate) account: Vec<Spanned<AccountEntry>>,
-    pub(crate) carrier: Vec<Spanned<toml::Table>>,
-    pub(crate) route: Vec<Spanned<RouteRule>>,
-    pub(crate) suppression: Vec<Spanned<SuppressionEntry>>,
+    pub(crate) account: Vec<AccountEntry>,
+    pub(crate) carrier: Vec<RawEntry>,
+    pub(crate) route: Vec<Entry<RouteKeys>>,
+    pub(crate) suppression: Vec<Entry<SuppressionKeys>>,
+    /// What did not read.
+    pub(crate) mistakes: Mistakes,
 }
 
-/// One tenant with all that is its own.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One account with all that is its own.
 pub(crate) struct AccountEntry {
-    pub(crate) name: String,
-    pub(crate) id: Option<u32>,
-    #[serde(default = "one")]
-    pub(crate) weight: u16,
-    /// Segments to begin with; absent: not counted.
-    pub(crate) balance: Option<i64>,
-    #[serde(default)]
-    pub(crate) per_minute_max: u32,
-    #[serde(default)]
-    pub(crate) per_day_max: u32,
-    #[serde(default = "yes")]
-    pub(crate) may_send: bool,
-    #[serde(default)]
-    pub(crate) senders: Vec<String>,
-    #[serde(default)]
-    pub(crate) project_ids: Vec<String>,
-    #[serde(default)]
-    pub(crate) auto_approve: bool,
-    #[serde(default)]
-    pub(crate) inbound_to: Vec<String>,
-    #[serde(default)]
-    pub(crate) opt_out_words: Vec<String>,
-    #[serde(default)]
-    pub(crate) credential: Vec<Spanned<CredentialEntry>>,
-    #[serde(default)]
-    pub(crate) signature: Vec<Spanned<SignatureEntry>>,
-    #[serde(default)]
-    pub(crate) template: Vec<Spanned<TemplateEntry>>,
-    #[serde(default)]
-    pub(crate) webhook: Vec<Spanned<WebhookEntry>>,
+    pub(crate) own: Entry<AccountKeys>,
+    pub(crate) credential: Vec<Entry<CredentialKeys>>,
+    pub(crate) signature: Vec<Entry<SignatureKeys>>,
+    pub(crate) template: Vec<Entry<TemplateKeys>>,
+    pub(crate) webhook: Vec<Entry<WebhookKeys>>,
 }
 
-/// One key pair of an account.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CredentialEntry {
-    pub(crate) family: Family,
-    pub(crate) key: String,
+/// The keys of an account.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccountKeys {
+    pub(crate) name: Option<String>,
+    pub(crate) id: Option<u32>,
+    pub(crate) weight: Option<u16>,
+    /// Segments to begin with; without it a new account is not counted.
+    pub(crate) balance: Option<i64>,
+    pub(crate) per_minute_max: Option<u32>,
+    pub(crate) per_day_max: Option<u32>,
+    pub(crate) may_send: Option<bool>,
+    pub(crate) senders: Option<Vec<String>>,
+    pub(crate) project_ids: Option<Vec<String>>,
+    pub(crate) auto_approve: Option<bool>,
+    pub(crate) inbound_to: Option<Vec<String>>,
+    pub(crate) opt_out_words: Option<Vec<String>>,
+}
+
+impl AccountKeys {
+    /// Keys that `reset` takes.
+    const RESETS: &'static [&'static str] = &[
+        "weight",
+        "balance",
+        "per_minute_max",
+        "per_day_max",
+        "may_send",
+        "senders",
+        "project_ids",
+        "auto_approve",
+        "inbound_to",
+        "opt_out_words",
+    ];
+}
+
+/// The keys of one key pair of an account.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CredentialKeys {
+    pub(crate) family: Option<Family>,
+    pub(crate) key: Option<String>,
     /// May be left out when the store has one already.
     pub(crate) secret: Option<String>,
     pub(crate) secret_env: Option<String>,
     pub(crate) secret_file: Option<PathBuf>,
-    #[serde(default = "yes")]
-    pub(crate) enabled: bool,
+    pub(crate) enabled: Option<bool>,
 }
 
 /// Which wires take a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Family {
     /// uSpeedo REST v1 and Action.
@@ -105,58 +115,61 @@ impl Family {
     }
 }
 
-/// One text signature of an account.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SignatureEntry {
-    pub(crate) text: String,
-    #[serde(default = "approved")]
-    pub(crate) review: Review,
+/// The keys of one text signature of an account.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SignatureKeys {
+    pub(crate) text: Option<String>,
+    pub(crate) review: Option<Review>,
 }
 
-/// One template of an account.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TemplateEntry {
-    pub(crate) name: String,
-    pub(crate) class: Class,
-    pub(crate) text: String,
-    /// The text of one of the account's signatures.
-    pub(crate) signature: Option<String>,
-    #[serde(default = "front")]
-    pub(crate) position: Position,
-    #[serde(default = "approved")]
-    pub(crate) review: Review,
-    #[serde(default)]
-    pub(crate) reason: String,
+/// The keys of one template of an account.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TemplateKeys {
+    pub(crate) name: Option<String>,
     pub(crate) number: Option<i64>,
     pub(crate) ut_id: Option<String>,
+    pub(crate) class: Option<Class>,
+    pub(crate) text: Option<String>,
+    /// The text of one of the account's signatures.
+    pub(crate) signature: Option<String>,
+    pub(crate) position: Option<Position>,
+    pub(crate) review: Option<Review>,
+    pub(crate) reason: Option<String>,
 }
 
-/// One endpoint at which an account is told its events.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WebhookEntry {
-    pub(crate) name: String,
+impl TemplateKeys {
+    /// Keys that `reset` takes.
+    const RESETS: &'static [&'static str] = &["signature", "position", "review", "reason"];
+}
+
+/// The keys of one webhook endpoint of an account.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WebhookKeys {
+    pub(crate) name: Option<String>,
     /// The form of its calls.
-    pub(crate) format: String,
+    pub(crate) format: Option<String>,
     /// Empty for a form that is asked instead of calling.
-    #[serde(default)]
-    pub(crate) url: String,
-    pub(crate) events: Vec<EventName>,
+    pub(crate) url: Option<String>,
+    pub(crate) events: Option<Vec<EventName>>,
     /// May be left out when the store has one already; empty takes that one away.
     pub(crate) secret: Option<String>,
     pub(crate) secret_env: Option<String>,
     pub(crate) secret_file: Option<PathBuf>,
-    /// The form's own settings.
-    #[serde(default)]
-    pub(crate) settings: toml::Table,
-    #[serde(default = "yes")]
-    pub(crate) enabled: bool,
+    /// The form's own settings, changed member by member.
+    pub(crate) settings: Option<serde_json::Map<String, serde_json::Value>>,
+    pub(crate) enabled: Option<bool>,
+}
+
+impl WebhookKeys {
+    /// Keys that `reset` takes.
+    const RESETS: &'static [&'static str] = &["url", "secret", "settings", "enabled"];
 }
 
 /// What an endpoint can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EventName {
     /// A batch was accepted.
@@ -211,40 +224,121 @@ impl EventName {
     }
 }
 
+/// The keys of a route.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RouteKeys {
+    pub(crate) name: Option<String>,
+    pub(crate) prefixes: Option<Vec<String>>,
+    pub(crate) accounts: Option<Vec<String>>,
+    pub(crate) classes: Option<Vec<Class>>,
+    pub(crate) kinds: Option<Vec<Kind>>,
+    pub(crate) senders: Option<Vec<String>>,
+    pub(crate) carriers: Option<Vec<String>>,
+    pub(crate) enabled: Option<bool>,
+}
+
+impl RouteKeys {
+    /// Keys that `reset` takes.
+    const RESETS: &'static [&'static str] =
+        &["prefixes", "accounts", "classes", "kinds", "senders", "enabled"];
+}
+
 /// One number that gets nothing.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SuppressionEntry {
-    pub(crate) number: String,
-    pub(crate) kind: SuppressionKind,
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SuppressionKeys {
+    pub(crate) number: Option<String>,
+    pub(crate) kind: Option<SuppressionKind>,
     /// The account it holds for; absent: all.
     pub(crate) account: Option<String>,
 }
 
+/// The lists a file has.
+const LISTS: [&str; 4] = ["account", "carrier", "route", "suppression"];
+/// The lists an account has.
+const OWNED: [&str; 4] = ["credential", "signature", "template", "webhook"];
+
 impl File {
-    /// Reads a file's text.
-    ///
-    /// # Errors
-    /// The first thing that does not read, with its line.
-    pub(crate) fn parse(text: &str) -> Result<Self, At> {
-        toml::from_str(text).map_err(|error| At::parsing(text, &error))
+    /// Reads a file's text: everything in it that reads, and what does not as [`File::mistakes`].
+    pub(crate) fn parse(text: &str) -> Self {
+        let (mut reader, document) = Reader::parse(text);
+        let root = document.get_ref();
+        for key in root.keys().filter(|key| !LISTS.contains(&key.get_ref().as_ref())) {
+            let mistake = unknown_key(&key.span(), "", key.get_ref(), LISTS.into_iter());
+            reader.mistakes.push(mistake);
+        }
+        let mut file = Self::default();
+        for (span, table) in reader.entries(root, "account", "account") {
+            let name = member(table, "name");
+            let subject = format!("account {name:?}");
+            let raw = reader.raw(span, table, &OWNED, &subject);
+            file.account.push(AccountEntry {
+                own: reader.read(raw, &subject, AccountKeys::RESETS),
+                credential: owned(&mut reader, table, "credential", &["enabled"], &|entry| {
+                    format!("{name}/{}/{}", member(entry, "family"), member(entry, "key"))
+                }),
+                signature: owned(&mut reader, table, "signature", &["review"], &|entry| {
+                    format!("{name}/{}", member(entry, "text"))
+                }),
+                template: owned(&mut reader, table, "template", TemplateKeys::RESETS, &|entry| {
+                    format!("{name}/{}", member(entry, "name"))
+                }),
+                webhook: owned(&mut reader, table, "webhook", WebhookKeys::RESETS, &|entry| {
+                    format!("{name}/{}", member(entry, "name"))
+                }),
+            });
+        }
+        for (span, table) in reader.entries(root, "carrier", "carrier") {
+            let subject = format!("carrier {:?}", member(table, "name"));
+            file.carrier.push(reader.raw(span, table, &[], &subject));
+        }
+        for (at, (span, table)) in reader.entries(root, "route", "route").into_iter().enumerate() {
+            let subject = route_subject(at, member(table, "name"));
+            let raw = reader.raw(span, table, &[], &subject);
+            file.route.push(reader.read(raw, &subject, RouteKeys::RESETS));
+        }
+        for (span, table) in reader.entries(root, "suppression", "suppression") {
+            let raw = reader.raw(span, table, &[], "suppression");
+            file.suppression.push(reader.read(raw, "suppression", &[]));
+        }
+        file.mistakes = reader.mistakes;
+        file
     }
 }
 
-const fn one() -> u16 {
-    1
+/// How a route is called in complaints: by its name, or by its place in the file, from 0.
+pub(crate) fn route_subject(at: usize, name: &str) -> String {
+    if name.is_empty() {
+        format!("route {}", at + 1)
+    } else {
+        format!("route {name:?}")
+    }
 }
 
-const fn yes() -> bool {
-    true
+/// The entries of one list of an account.
+fn owned<'d, 't, T: Default + serde::de::DeserializeOwned>(
+    reader: &mut Reader<'t>,
+    account: &'d DeTable<'t>,
+    list: &str,
+    may_reset: &[&str],
+    called: &dyn Fn(&DeTable<'t>) -> String,
+) -> Vec<Entry<T>> {
+    let entries = reader.entries(account, list, &format!("account.{list}"));
+    let read = entries.into_iter().map(|(span, table)| {
+        let subject = format!("{list} {}", called(table));
+        let raw = reader.raw(span, table, &[], &subject);
+        reader.read(raw, &subject, may_reset)
+    });
+    read.collect()
 }
 
-const fn approved() -> Review {
-    Review::Approved
-}
-
-const fn front() -> Position {
-    Position::Front
+/// A text of a table; empty when it has none.
+fn member<'d>(table: &'d DeTable<'_>, key: &str) -> &'d str {
+    table
+        .get(key)
+        .and_then(|value| value.get_ref().as_str())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -252,21 +346,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_has_the_usual_value() {
+    fn what_is_left_out_is_not_there() {
         let file = File::parse(
             "[[account]]\nname = \"acme\"\n[[account.template]]\nname = \"code\"\nclass = \"otp\"\ntext = \"{code}\"\n",
-        )
-        .unwrap();
-        let account = file.account[0].get_ref();
-        assert_eq!(
-            (account.weight, account.may_send, account.balance),
-            (1, true, None)
         );
-        let template = account.template[0].get_ref();
+        assert!(file.mistakes.is_empty());
+        let account = &file.account[0];
         assert_eq!(
-            (template.review, template.position),
-            (Review::Approved, Position::Front)
+            (
+                account.own.keys.weight,
+                account.own.keys.may_send,
+                account.own.keys.balance
+            ),
+            (None, None, None)
         );
+        let template = &account.template[0].keys;
+        assert_eq!((template.review, template.position), (None, None));
     }
 
     #[test]
@@ -274,45 +369,54 @@ mod tests {
         let cases = [
             (
                 "[[account]]\nname = \"a\"\nwieght = 2",
-                "line 3: unknown field `wieght`",
+                "line 3: account \"a\": unknown key `wieght`; did you mean `weight`?",
             ),
-            ("[[account]]\nweight = 2", "line 1: missing field `name`"),
-            ("[[acount]]\n", "line 1: unknown field `acount`"),
+            (
+                "[[acount]]\n",
+                "line 1: unknown key `acount`; did you mean `account`?",
+            ),
             (
                 "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"usp\"",
-                "line 4: unknown variant `usp`",
+                "line 4: credential a/usp/: `family` is \"usp\"; it must be one of \"uspeedo\", \"ucloud\",",
             ),
-            ("[[route]]\ncarrier = [\"n\"]", "line 2: unknown field `carrier`"),
+            (
+                "[[route]]\ncarrier = [\"n\"]",
+                "line 2: route 1: unknown key `carrier`; did you mean `carriers`?",
+            ),
             (
                 "[[suppression]]\nnumber = 447700900123",
-                "line 2: invalid type: integer",
+                "line 2: suppression: `number` wants a text in quotes, not a whole number",
             ),
             (
                 "[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\nformat = \"standard\"\nevents = [\n  \"ended\",\n  \"delivered\",\n]",
-                "line 8: unknown variant `delivered`, expected one of `accepted`, `submitted`, `ended`",
-            ),
-            (
-                "[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\nformat = \"standard\"",
-                "line 3: missing field `events`",
+                "line 8: webhook a/w: `events[1]` is \"delivered\"; it must be one of \"accepted\", \"submitted\", \"ended\"",
             ),
         ];
         for (text, expected) in cases {
-            let complaint = File::parse(text).map(|_| ()).unwrap_err().to_string();
-            assert!(complaint.starts_with(expected), "{text:?} gave: {complaint}");
+            let mistakes = File::parse(text).mistakes.finish(text);
+            let complaint = mistakes.to_string();
+            assert!(
+                mistakes.list.len() == 1 && complaint.starts_with(expected),
+                "{text:?} gave: {complaint}"
+            );
         }
     }
 
     #[test]
-    fn each_entry_knows_its_line() {
+    fn each_entry_and_key_knows_its_line() {
         let text = "\n\n[[account]]\nname = \"a\"\n\n[[account]]\nname = \"b\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\n";
-        let file = File::parse(text).unwrap();
+        let file = File::parse(text);
+        let line = |at: std::ops::Range<usize>| 1 + text[..at.start].matches('\n').count();
         let lines: Vec<usize> = file
             .account
             .iter()
-            .map(|entry| At::new(text, &entry.span(), "").line)
+            .map(|entry| line(entry.own.raw.span.clone()))
             .collect();
         assert_eq!(lines, [3, 6]);
-        let template = &file.account[1].get_ref().template[0];
-        assert_eq!(At::new(text, &template.span(), "").line, 8);
+        let template = &file.account[1].template[0];
+        assert_eq!(
+            (line(template.raw.span.clone()), line(template.at("class"))),
+            (8, 10)
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! `postrider apply`: makes the store's catalog fit a file.
 
 pub(crate) mod diff;
+pub(crate) mod entry;
 pub(crate) mod file;
 pub(crate) mod plan;
 pub(crate) mod secret;
 
-use crate::config::MasterKey;
+use crate::config::{MasterKey, Mistakes};
 use crate::control;
 use crate::exit::Failure;
 use crate::forms::Forms;
@@ -51,8 +52,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
     let text = std::fs::read_to_string(&args.file)
         .with_context(|| format!("read {}", args.file.display()))
         .map_err(Failure::bad_input)?;
-    let shown = args.file.display();
-    let file = File::parse(&text).map_err(|at| Failure::bad_input(anyhow!("{shown}: {at}")))?;
+    let file = File::parse(&text);
     let config = args.place.config_of_existing()?;
     let vault = MasterKey::find(&config.secrets)
         .map_err(Failure::bad_input)?
@@ -65,6 +65,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
     let surroundings = Surroundings {
         variable: &|name| std::env::var_os(name),
         read: &secret::reader_from(&args.file),
+        check_authorities: &|path| crate::tls::authorities(path),
     };
     let existing = existing(&*store).await?;
     check_key(&existing, &vault)?;
@@ -80,20 +81,18 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
     };
     let plan = plan::plan(inputs).map_err(|wrong| mistakes(&args.file, &wrong))?;
     tell(&plan, out)?;
+    let changes = count(&plan);
+    let changes = format!("{changes} {}", if changes == 1 { "change" } else { "changes" });
     if plan.changes.is_empty() {
         writeln!(out, "nothing to change")?;
     } else if args.dry_run {
-        writeln!(out, "{} changes; nothing was written (--dry-run)", count(&plan))?;
+        writeln!(out, "{changes}; nothing was written (--dry-run)")?;
     } else {
-        let changes = count(&plan);
         let version = store
             .change_catalog(plan.changes)
             .await
             .context("write the catalog")?;
-        writeln!(
-            out,
-            "{changes} changes applied; the catalog is at version {version}"
-        )?;
+        writeln!(out, "{changes} applied; the catalog is at version {version}")?;
         control::take_over(&config).await;
     }
     store.close().await.context("close the store")?;
@@ -161,7 +160,7 @@ pub(crate) async fn seed(
         wishes: Wishes::default(),
         now: SystemClock.now(),
     };
-    let plan = plan::plan(inputs).map_err(|wrong| anyhow!("the built-in catalog: {}", lines(&wrong)))?;
+    let plan = plan::plan(inputs).context("the built-in catalog")?;
     if !plan.changes.is_empty() {
         store
             .change_catalog(plan.changes)
@@ -192,14 +191,6 @@ fn count(plan: &Plan) -> usize {
     plan.lines.iter().filter(|line| line.sign != Sign::Keep).count()
 }
 
-fn mistakes(file: &Path, wrong: &[crate::config::At]) -> Failure {
-    Failure::bad_input(anyhow!("{}:\n  {}", file.display(), lines(wrong)))
-}
-
-fn lines(wrong: &[crate::config::At]) -> String {
-    wrong
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n  ")
+fn mistakes(file: &Path, wrong: &Mistakes) -> Failure {
+    Failure::bad_input(anyhow!("{}:\n  {wrong}", file.display()))
 }

@@ -10,6 +10,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Reads a file; a relative path is taken from the catalog file's folder.
     pub(crate) read: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Says why a file has no authorities to trust in it.
+    pub(crate) check_authorities: &'a dyn Fn(&Path) -> Result<(), String>,
 }
 
 /// The three ways to give one secret.
@@ -24,28 +26,51 @@ pub(crate) struct SecretSource<'a> {
     pub(crate) file: Option<&'a Path>,
 }
 
+/// What a file gives as a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum GivenSecret {
+    /// Nothing: what is stored stays.
+    None,
+    /// This text.
+    Text(String),
+    /// It names a place where nothing is, and why. What is stored may stay.
+    Absent(String),
+}
+
 impl SecretSource<'_> {
-    /// The secret, or `None` when the file gives none.
+    /// The secret as the file gives it.
     ///
     /// # Errors
     /// In words, never with the secret in them.
-    pub(crate) fn resolve(&self, surroundings: &Surroundings<'_>) -> Result<Option<String>, String> {
+    pub(crate) fn resolve(&self, surroundings: &Surroundings<'_>) -> Result<GivenSecret, String> {
         let field = self.field;
         match (self.inline, self.variable, self.file) {
-            (None, None, None) => Ok(None),
-            (Some(inline), None, None) => Ok(Some(inline.to_owned())),
+            (None, None, None) => Ok(GivenSecret::None),
+            (Some(inline), None, None) => Ok(GivenSecret::Text(inline.to_owned())),
             (None, Some(name), None) => match (surroundings.variable)(name) {
                 Some(value) => value
                     .into_string()
-                    .map(Some)
+                    .map(GivenSecret::Text)
                     .map_err(|_| format!("the environment variable {name} is not UTF-8")),
-                None => Err(format!(
+                None => Ok(GivenSecret::Absent(format!(
                     "the environment variable {name} ({field}_env) is not set"
-                )),
+                ))),
             },
-            (None, None, Some(path)) => (surroundings.read)(path)
-                .map(|text| Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-                .map_err(|error| format!("{field}_file {}: {error}", path.display())),
+            (None, None, Some(path)) => match (surroundings.read)(path) {
+                Ok(text) => {
+                    // Editors on some systems write a byte order mark before the text; it is no part of it.
+                    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+                    Ok(GivenSecret::Text(text.trim_end_matches(['\r', '\n']).to_owned()))
+                }
+                Err(error) => {
+                    let why = format!("{field}_file {}: {error}", path.display());
+                    if error.kind() == io::ErrorKind::NotFound {
+                        Ok(GivenSecret::Absent(why))
+                    } else {
+                        Err(why)
+                    }
+                }
+            },
             _ => Err(format!("give only one of {field}, {field}_env and {field}_file")),
         }
     }
@@ -65,13 +90,16 @@ mod tests {
         inline: Option<&str>,
         variable: Option<&str>,
         file: Option<&str>,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<GivenSecret, String> {
         let surroundings = Surroundings {
             variable: &|name| (name == "KEY").then(|| OsString::from("from the environment")),
             read: &|path| match path.to_str() {
                 Some("key.txt") => Ok("from the file\r\n".to_owned()),
+                Some("marked.txt") => Ok("\u{feff}from the file\n".to_owned()),
+                Some("closed.txt") => Err(io::ErrorKind::PermissionDenied.into()),
                 _ => Err(io::ErrorKind::NotFound.into()),
             },
+            check_authorities: &|_| Ok(()),
         };
         let source = SecretSource {
             field: "secret",
@@ -84,29 +112,33 @@ mod tests {
 
     #[test]
     fn a_secret_is_taken_from_where_the_file_says() {
-        assert_eq!(resolve(None, None, None), Ok(None));
-        assert_eq!(resolve(Some("s3"), None, None), Ok(Some("s3".to_owned())));
+        let text = |text: &str| Ok(GivenSecret::Text(text.to_owned()));
+        assert_eq!(resolve(None, None, None), Ok(GivenSecret::None));
+        assert_eq!(resolve(Some("s3"), None, None), text("s3"));
+        assert_eq!(resolve(None, Some("KEY"), None), text("from the environment"));
+        assert_eq!(resolve(None, None, Some("key.txt")), text("from the file"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret() {
         assert_eq!(
-            resolve(None, Some("KEY"), None),
-            Ok(Some("from the environment".to_owned()))
-        );
-        assert_eq!(
-            resolve(None, None, Some("key.txt")),
-            Ok(Some("from the file".to_owned()))
+            resolve(None, None, Some("marked.txt")),
+            Ok(GivenSecret::Text("from the file".to_owned()))
         );
     }
 
     #[test]
     fn a_secret_that_is_not_there_is_explained_without_showing_another() {
+        let absent = |given| match given {
+            Ok(GivenSecret::Absent(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(absent(resolve(None, Some("NONE"), None)).contains("NONE (secret_env) is not set"));
+        assert!(absent(resolve(None, None, Some("gone.txt"))).contains("secret_file gone.txt"));
         assert!(
-            resolve(None, Some("NONE"), None)
+            resolve(None, None, Some("closed.txt"))
                 .unwrap_err()
-                .contains("NONE (secret_env) is not set")
-        );
-        assert!(
-            resolve(None, None, Some("gone.txt"))
-                .unwrap_err()
-                .contains("secret_file gone.txt")
+                .contains("secret_file closed.txt")
         );
         let twice = resolve(Some("s3cret"), Some("KEY"), None).unwrap_err();
         assert!(twice.contains("only one of") && !twice.contains("s3cret"));

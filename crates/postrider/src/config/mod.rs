@@ -1,11 +1,15 @@
 //! What a node needs to start. `config.default.toml` is both the reference and the defaults.
 
 mod master_key;
+mod mistake;
 mod overlay;
 mod relations;
+mod wording;
 
 pub(crate) use master_key::MasterKey;
-pub(crate) use overlay::{At, nearest, overlay, unknown_key};
+pub(crate) use mistake::{Mistake, Mistakes};
+use overlay::{Overlay, overlay};
+pub(crate) use wording::{hint, is_secret, misfit, nearest, notation, shown, unknown_key};
 
 use crate::exit::Failure;
 use anyhow::Context;
@@ -223,11 +227,43 @@ impl Config {
     /// The defaults with `text` laid over them, checked.
     pub(crate) fn from_text(text: &str) -> anyhow::Result<Self> {
         let mut table: toml::Table = toml::from_str(DEFAULTS).context("the built-in defaults")?;
-        overlay(&mut table, text)?;
-        let config: Self = serde_path_to_error::deserialize(table)
-            .map_err(|error| anyhow::anyhow!("`{}`: {}", error.path(), error.inner().message()))?;
-        relations::check(&config)?;
-        Ok(config)
+        let defaults = table.clone();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut overlay = overlay(&mut table, text);
+        let config = Self::fit(table, &defaults, &mut overlay)?;
+        if overlay.mistakes.is_empty() {
+            relations::check(&config)?;
+            return Ok(config);
+        }
+        Err(overlay.mistakes.finish(text).into())
+    }
+
+    /// The settings of a table in which values may not fit: each of those is noted and its default taken instead.
+    fn fit(mut table: toml::Table, defaults: &toml::Table, overlay: &mut Overlay) -> anyhow::Result<Self> {
+        loop {
+            let error = match serde_path_to_error::deserialize(table.clone()) {
+                Ok(config) => return Ok(config),
+                Err(error) => error,
+            };
+            let path = error.path().to_string();
+            let whole = path.split('[').next().unwrap_or_default();
+            let given = member(&table, whole).and_then(|value| serde_json::to_value(value).ok());
+            let span = overlay.place(whole).cloned();
+            let said = error.inner().message();
+            let (Some(span), Some(given), Some(default)) = (span, given, member(defaults, whole)) else {
+                anyhow::bail!("`{path}`: {said}");
+            };
+            let index = path
+                .get(whole.len()..)
+                .unwrap_or_default()
+                .replace('[', "/")
+                .replace(']', "");
+            overlay
+                .mistakes
+                .push(misfit(&span, "", &path, given.pointer(&index), said));
+            let default = default.clone();
+            put(&mut table, whole, default).with_context(|| format!("`{path}`: {said}"))?;
+        }
     }
 
     /// The settings of a data folder as `postrider dev` makes it.
@@ -289,6 +325,25 @@ impl Config {
     }
 }
 
+/// The value at a path of a table.
+fn member<'t>(table: &'t toml::Table, path: &str) -> Option<&'t toml::Value> {
+    match path.split_once('.') {
+        None => table.get(path),
+        Some((name, rest)) => member(table.get(name)?.as_table()?, rest),
+    }
+}
+
+/// Replaces the value at a path of a table; `None` when there is none.
+fn put(table: &mut toml::Table, path: &str, value: toml::Value) -> Option<()> {
+    match path.split_once('.') {
+        None => {
+            *table.get_mut(path)? = value;
+            Some(())
+        }
+        Some((name, rest)) => put(table.get_mut(name)?.as_table_mut()?, rest, value),
+    }
+}
+
 /// The store's name in a data folder.
 const STORE_FILE: &str = "postrider.db";
 /// The master key's name in a data folder.
@@ -325,12 +380,18 @@ mod tests {
     #[test]
     fn a_value_outside_its_type_is_named() {
         let complaint = |text| format!("{:#}", Config::from_text(text).unwrap_err());
-        assert!(complaint("[queue]\notp_weight = 70000").starts_with("`queue.otp_weight`: "));
-        assert!(complaint("[api]\nlisten = \"nowhere\"").starts_with("`api.listen`: "));
-        assert!(complaint("[log]\nformat = \"xml\"").starts_with("`log.format`: "));
+        assert_eq!(
+            complaint("[queue]\notp_weight = 70000"),
+            "line 2: `queue.otp_weight` is 70000; it must be 0 to 65535"
+        );
+        assert!(complaint("[api]\nlisten = \"nowhere\"").starts_with("line 2: `api.listen`: "));
+        assert_eq!(
+            complaint("[log]\nformat = \"xml\""),
+            "line 2: `log.format` is \"xml\"; it must be one of \"text\", \"json\""
+        );
         let allow = complaint("[notify]\nallow = [\"10.0.0.0/8\", \"10.0.0.0/64\"]");
         assert!(
-            allow.starts_with("`notify.allow[1]`: a range of 10.0.0.0 has 0 to 32 bits"),
+            allow.starts_with("line 2: `notify.allow[1]`: a range of 10.0.0.0 has 0 to 32 bits"),
             "{allow}"
         );
     }

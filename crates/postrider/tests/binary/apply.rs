@@ -55,7 +55,7 @@ fn a_running_node_takes_a_catalog_over_and_a_second_run_changes_nothing() {
         "+ template acme/hello",
         "number: 7001",
         "+ credential acme/sendcloud/acme",
-        "+ 1 suppressed numbers",
+        "+ 1 suppressed number",
     ] {
         assert!(said(&first).contains(line), "{line} is not in:\n{}", said(&first));
     }
@@ -94,11 +94,11 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_written() {
     let cases = [
         (
             "[[account]]\nname = \"a\"\nwieght = 2\n",
-            "line 3: unknown field `wieght`",
+            "line 3: account \"a\": unknown key `wieght`; did you mean `weight`?",
         ),
         (
             "[[account]]\nname = \"a\"\nweight = 0\n[[route]]\ncarriers = [\"nowhere\"]\n",
-            "line 4: route 1: there is no carrier \"nowhere\"",
+            "line 5: route 1: there is no carrier \"nowhere\"",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"k\"\nsecret_env = \"NO_SUCH_VARIABLE\"\n",

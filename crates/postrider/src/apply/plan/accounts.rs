@@ -1,15 +1,13 @@
 //! Accounts: who they are, and that each stays who it is.
 
 use super::super::diff::{Fields, Line, Sign, list};
-use super::super::file::AccountEntry;
-use super::Planner;
+use super::super::entry::Entry;
+use super::super::file::AccountKeys;
+use super::{Planner, name_complaint};
 use engine::catalog::{Account, Caps, CatalogChange};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use store::AccountId;
-use toml::Spanned;
 
-/// Longest name in characters.
-const NAME_CHARS_MAX: usize = 64;
 const WEIGHT_MAX: u16 = 1000;
 
 /// The accounts there are once the plan is carried out, by name. With `prune` only those of the file.
@@ -17,6 +15,15 @@ pub(super) struct Accounts {
     pub(super) by_name: HashMap<String, AccountId>,
     /// Those that the file names.
     named: HashMap<AccountId, String>,
+    /// All names in the file, of entries with mistakes as well.
+    mentioned: HashSet<String>,
+}
+
+impl Accounts {
+    /// Whether an account of that name is there, or is meant to be and has a mistake of its own.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name) || self.mentioned.contains(name)
+    }
 }
 
 impl Planner<'_> {
@@ -26,6 +33,11 @@ impl Planner<'_> {
         let mut accounts = Accounts {
             by_name: HashMap::new(),
             named: HashMap::new(),
+            mentioned: file
+                .account
+                .iter()
+                .filter_map(|entry| entry.own.keys.name.clone())
+                .collect(),
         };
         if !self.inputs.wishes.prune {
             let kept = self.catalog().accounts.iter();
@@ -33,59 +45,70 @@ impl Planner<'_> {
                 .map(|account| (account.name.to_string(), account.id))
                 .collect();
         }
-        for (entry, id) in file.account.iter().zip(ids) {
-            let Some(id) = id else { continue };
+        for (entry, identity) in file.account.iter().zip(ids) {
+            let Some((id, name)) = identity else { continue };
             let old = self.catalog().accounts.iter().find(|account| account.id == id);
             if let Some(old) = old {
                 accounts.by_name.remove(&*old.name);
             }
-            let name = entry.get_ref().name.clone();
             accounts.by_name.insert(name.clone(), id);
-            accounts.named.insert(id, name);
-            self.account(entry, id, old);
-            self.owned(entry, id);
+            accounts.named.insert(id, name.clone());
+            self.account(&entry.own, id, &name, old);
+            self.owned(entry, id, &name);
         }
         accounts
     }
 
-    /// The id of each entry: the one it gives, the one its name has, or the next free one. `None` where the entry
-    /// cannot be told, with a complaint.
-    fn account_ids(&mut self) -> Vec<Option<AccountId>> {
+    /// The id and name of each entry. The id is the one it gives, the one its name has, or the next free one; the
+    /// name is the one it gives, or the one its id has. `None` where the entry cannot be told, with a complaint.
+    fn account_ids(&mut self) -> Vec<Option<(AccountId, String)>> {
         let file = self.inputs.file;
         let known = &self.catalog().accounts;
+        let given_ids = file.account.iter().filter_map(|entry| entry.own.keys.id);
         let mut next = 1 + known
             .iter()
             .map(|account| account.id.0)
-            .chain(file.account.iter().filter_map(|entry| entry.get_ref().id))
+            .chain(given_ids)
             .max()
             .unwrap_or(0);
-        let mut names: HashMap<&str, usize> = HashMap::new();
-        let mut taken: HashMap<AccountId, &str> = HashMap::new();
+        let mut taken: HashMap<AccountId, String> = HashMap::new();
+        let mut names: HashMap<String, usize> = HashMap::new();
         let mut ids = Vec::new();
         for entry in &file.account {
-            let (span, account) = (entry.span(), entry.get_ref());
-            let name = account.name.as_str();
-            let before = self.wrong.len();
-            if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control)
+            let entry = &entry.own;
+            let given = entry.keys.id.map(AccountId);
+            let of_id = given.and_then(|id| known.iter().find(|known| known.id == id));
+            let Some(name) = entry
+                .keys
+                .name
+                .clone()
+                .or_else(|| of_id.map(|old| old.name.to_string()))
+            else {
+                self.need(&entry.raw, "name", "an account");
+                ids.push(None);
+                continue;
+            };
+            if names.insert(name.clone(), 1).is_some() {
+                let what = format!("account {name:?} stands twice in this file: put both entries together");
+                self.complain_of(&entry.raw, "name", what);
+                ids.push(None);
+                continue;
+            }
+            let of_name = known.iter().find(|known| *known.name == *name);
+            let mut wrong = false;
+            if of_name.is_none()
+                && let Some(why) = name_complaint(&name, false)
             {
-                self.complain(
-                    &span,
-                    format!("account {name:?}: a name has 1 to {NAME_CHARS_MAX} printable characters"),
-                );
+                self.complain_of(&entry.raw, "name", format!("account {name:?}: {why}"));
+                wrong = true;
             }
-            if names.insert(name, 1).is_some() {
-                self.complain(&span, format!("account {name:?} stands twice in this file"));
-            }
-            let of_name = known
-                .iter()
-                .find(|known| &*known.name == name)
-                .map(|known| known.id);
-            let id = match (account.id.map(AccountId), of_name) {
+            let id = match (given, of_name.map(|known| known.id)) {
                 (Some(given), Some(of_name)) if given != of_name => {
                     let what = format!(
                         "account {name:?} has id {of_name} in the store; its messages are stored under it, so it cannot become {given}"
                     );
-                    self.complain(&span, what);
+                    self.complain_of(&entry.raw, "id", what);
+                    wrong = true;
                     given
                 }
                 (Some(given), _) => given,
@@ -95,51 +118,74 @@ impl Planner<'_> {
                     AccountId(next - 1)
                 }
             };
-            if let Some(other) = taken.insert(id, name) {
-                self.complain(
-                    &span,
-                    format!("account {name:?} has the id {id} of account {other:?}"),
-                );
+            if let Some(other) = taken.get(&id) {
+                let what = format!("account {name:?} has the id {id} of account {other:?}");
+                self.complain_of(&entry.raw, "id", what);
+                wrong = true;
+            } else {
+                taken.insert(id, name.clone());
             }
-            ids.push((self.wrong.len() == before).then_some(id));
+            ids.push((!wrong).then_some((id, name)));
         }
         ids
     }
 
-    fn account(&mut self, entry: &Spanned<AccountEntry>, id: AccountId, old: Option<&Account>) {
-        let (span, given) = (entry.span(), entry.get_ref());
-        let name = given.name.as_str();
-        if !(1..=WEIGHT_MAX).contains(&given.weight) {
-            self.complain(
-                &span,
-                format!(
-                    "account {name:?}: weight is {}, not 1 to {WEIGHT_MAX}",
-                    given.weight
-                ),
-            );
+    fn account(&mut self, entry: &Entry<AccountKeys>, id: AccountId, name: &str, old: Option<&Account>) {
+        let given = &entry.keys;
+        if let Some(weight) = given.weight.filter(|weight| !(1..=WEIGHT_MAX).contains(weight)) {
+            let what = format!("account {name:?}: `weight` is {weight}; it must be 1 to {WEIGHT_MAX}");
+            self.complain_of(&entry.raw, "weight", what);
         }
         if given.balance.is_some_and(|balance| balance < 0) {
-            self.complain(
-                &span,
-                format!("account {name:?}: a balance to begin with is not below 0"),
-            );
+            let what = format!("account {name:?}: `balance`: what an account begins with is not below 0");
+            self.complain_of(&entry.raw, "balance", what);
         }
-        let boxed = |texts: &[String]| texts.iter().map(|text| Box::from(text.as_str())).collect();
+        let texts = |key: &str, named: Option<&Vec<String>>, stored: Option<&Vec<Box<str>>>| {
+            let named = named.map(|texts| texts.iter().map(|text| Box::from(text.as_str())).collect());
+            entry.value(key, named, stored.cloned(), Vec::new())
+        };
         let account = Account {
             id,
             name: Box::from(name),
             balance: old.and_then(|old| old.balance),
-            weight: given.weight,
+            weight: entry.value("weight", given.weight, old.map(|old| old.weight), 1),
             caps: Caps {
-                per_minute_max: given.per_minute_max,
-                per_day_max: given.per_day_max,
+                per_minute_max: entry.value(
+                    "per_minute_max",
+                    given.per_minute_max,
+                    old.map(|old| old.caps.per_minute_max),
+                    0,
+                ),
+                per_day_max: entry.value(
+                    "per_day_max",
+                    given.per_day_max,
+                    old.map(|old| old.caps.per_day_max),
+                    0,
+                ),
             },
-            may_send: given.may_send,
-            senders: boxed(&given.senders),
-            project_ids: boxed(&given.project_ids),
-            auto_approve: given.auto_approve,
-            inbound_to: boxed(&given.inbound_to),
-            opt_out_words: boxed(&given.opt_out_words),
+            may_send: entry.value("may_send", given.may_send, old.map(|old| old.may_send), true),
+            senders: texts("senders", given.senders.as_ref(), old.map(|old| &old.senders)),
+            project_ids: texts(
+                "project_ids",
+                given.project_ids.as_ref(),
+                old.map(|old| &old.project_ids),
+            ),
+            auto_approve: entry.value(
+                "auto_approve",
+                given.auto_approve,
+                old.map(|old| old.auto_approve),
+                false,
+            ),
+            inbound_to: texts(
+                "inbound_to",
+                given.inbound_to.as_ref(),
+                old.map(|old| &old.inbound_to),
+            ),
+            opt_out_words: texts(
+                "opt_out_words",
+                given.opt_out_words.as_ref(),
+                old.map(|old| &old.opt_out_words),
+            ),
         };
         let old_fields = old.map(fields);
         let what = match old {
@@ -149,26 +195,35 @@ impl Planner<'_> {
         self.put(what, old_fields.as_ref(), &fields(&account), || {
             CatalogChange::PutAccount(account)
         });
-        self.balance(name, id, given.balance, old);
+        self.balance(entry, name, id, old);
     }
 
-    /// A balance changes with every message, so the file's is where an account begins; it is set again only when
-    /// asked for.
-    fn balance(&mut self, name: &str, id: AccountId, wanted: Option<i64>, old: Option<&Account>) {
+    /// A balance changes with every message, so the file's is where an account begins. One that is not named stays;
+    /// one that stands already is set again, or taken away with `reset`, only when asked for.
+    fn balance(&mut self, entry: &Entry<AccountKeys>, name: &str, id: AccountId, old: Option<&Account>) {
         let now = old.and_then(|old| old.balance);
-        let set = match (now, wanted) {
-            (Some(_), Some(_)) => self.inputs.wishes.set_balances && now != wanted,
-            _ => now != wanted,
+        let resets = entry.raw.resets("balance");
+        let wanted = match entry.keys.balance {
+            None if !resets => return,
+            wanted => wanted,
         };
-        if set {
-            let line = Line {
-                sign: if old.is_some() { Sign::Change } else { Sign::Add },
-                what: format!("balance of {name}"),
-                details: vec![format!("{} -> {}", segments(now), segments(wanted))],
-            };
-            self.plan.lines.push(line);
-            self.plan.changes.push(CatalogChange::SetBalance(id, wanted));
+        if now == wanted {
+            return;
         }
+        if now.is_some() && !self.inputs.wishes.set_balances {
+            if resets {
+                let note = format!("balance of {name}: it stays; --set-balances takes it away");
+                self.plan.notes.push(note);
+            }
+            return;
+        }
+        let line = Line {
+            sign: if old.is_some() { Sign::Change } else { Sign::Add },
+            what: format!("balance of {name}"),
+            details: vec![format!("{} -> {}", segments(now), segments(wanted))],
+        };
+        self.plan.lines.push(line);
+        self.plan.changes.push(CatalogChange::SetBalance(id, wanted));
     }
 
     pub(super) fn remove_accounts(&mut self, accounts: &Accounts) {

@@ -1,26 +1,27 @@
-//! Carriers: the engine's settings, checked key by key, with the password sealed.
+//! Carriers: the engine's settings, changed key by key, with the password sealed.
+//!
+//! Nothing here knows the keys of a carrier: the engine's structs declare them, and a key that is added there can be
+//! named, reset and shown at once. What a value may be beyond its type is for `check_smpp` to say.
 
 use super::super::diff::Fields;
+use super::super::entry::{RESET, RawEntry, at_path, keys_of, read_as, reset_mistake};
 use super::super::secret::SecretSource;
-use super::{Planner, secret_field};
-use crate::config::unknown_key;
+use super::{Planner, name_complaint, secret_field};
+use crate::config::{Mistake, hint, shown, unknown_key};
 use engine::catalog::{CarrierSettings, CatalogChange, SandboxSettings, SmppSettings, carrier_secret_name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use sms::receipt::IdNotation;
 use std::path::Path;
 use store::{Carrier, CarrierNo};
-use toml::Spanned;
 
 /// Keys of an entry that are not the engine's settings.
-const OWN_KEYS: [&str; 6] = [
-    "name",
-    "type",
-    "password",
-    "password_env",
-    "password_file",
-    "password_sealed",
-];
+const OWN_KEYS: [&str; 5] = ["name", "type", "password", "password_env", "password_file"];
+/// The store's own form of the password; no file has it.
+const SEALED: &str = "password_sealed";
+/// The kinds of carriers there are.
+const TYPES: [&str; 2] = ["smpp", "sandbox"];
 /// Meanings that a carrier's own status codes may be given.
 const STATUS_CLASSES: [&str; 5] = [
     "slow_down",
@@ -39,64 +40,78 @@ impl Planner<'_> {
         let known = self.catalog().carriers.iter().map(|carrier| carrier.no.0);
         let mut next = 1 + known.chain(waited_for).max().unwrap_or(0);
         for entry in &file.carrier {
-            let Some(name) = entry
-                .get_ref()
-                .get("name")
-                .and_then(toml::Value::as_str)
-                .filter(|name| !name.is_empty())
-            else {
-                self.complain(&entry.span(), "a carrier needs a `name`");
+            let Some(name) = entry.text("name") else {
+                if entry.values.contains_key("name") {
+                    self.complain_of(entry, "name", "a carrier's `name` wants a text in quotes");
+                } else {
+                    self.need(entry, "name", "a carrier");
+                }
                 continue;
             };
             if names.contains(&name) {
-                self.complain(
-                    &entry.span(),
+                self.complain_of(
+                    entry,
+                    "name",
                     format!("carrier {name:?} stands twice in this file"),
                 );
                 continue;
             }
             names.push(name);
-            let old = self
-                .catalog()
-                .carriers
-                .iter()
-                .find(|carrier| &*carrier.name == name);
+            let mut carriers = self.catalog().carriers.iter();
+            let old = carriers.find(|carrier| &*carrier.name == name);
+            if old.is_none()
+                && let Some(why) = name_complaint(name, false)
+            {
+                self.complain_of(entry, "name", format!("carrier {name:?}: {why}"));
+                continue;
+            }
             let no = old.map_or(CarrierNo(next), |old| old.no);
             next = next.max(no.0.saturating_add(1));
-            if let Err(complaint) = self.carrier(entry, name, no, old) {
-                self.complain(&entry.span(), format!("carrier {name:?}: {complaint}"));
-            }
+            self.carrier(entry, name, no, old);
         }
     }
 
-    fn carrier(
-        &mut self,
-        entry: &Spanned<toml::Table>,
-        name: &str,
-        no: CarrierNo,
-        old: Option<&Carrier>,
-    ) -> Result<(), String> {
-        let mut settings = read_settings(entry.get_ref())?;
+    fn carrier(&mut self, entry: &RawEntry, name: &str, no: CarrierNo, old: Option<&Carrier>) {
+        let subject = format!("carrier {name:?}");
+        let mistakes = self.wrong.list.len();
+        let stored: Option<CarrierSettings> =
+            old.and_then(|old| serde_json::from_value(old.settings.clone()).ok());
+        let Some(mut settings) = self.carrier_settings(entry, &subject, stored.as_ref()) else {
+            return;
+        };
         let mut secret = (String::new(), String::new());
         if let CarrierSettings::Smpp(smpp) = &mut settings {
-            check_smpp(smpp)?;
-            secret = self.password(smpp, entry.get_ref(), name, old)?;
+            match self.password(smpp, entry, name, old) {
+                Ok(shown) => secret = shown,
+                Err(why) => self.complain_of_secret(entry, "password", format!("{subject}: {why}")),
+            }
+            // What is stored has been taken before.
+            if stored.as_ref() != Some(&CarrierSettings::Smpp(smpp.clone())) {
+                let complaints = check_smpp(smpp).into_iter();
+                for (key, why) in complaints.chain(self.ca_file_complaint(smpp, &subject)) {
+                    if !entry.is_excused(key) {
+                        self.complain_of(entry, key, format!("{subject}: {why}"));
+                    }
+                }
+            }
         }
-        let new_fields = fields(&settings, secret.1);
-        let old_settings: Option<CarrierSettings> =
-            old.and_then(|old| serde_json::from_value(old.settings.clone()).ok());
-        let old_fields = match (&old_settings, old) {
-            (Some(old), _) if same_type(old, &settings) => Some(fields(old, secret.0)),
-            // Another kind under the same name, or settings that no longer read: told as if all were new.
-            (_, Some(_)) => Some(
-                new_fields
-                    .iter()
-                    .map(|(name, _)| (*name, String::new()))
-                    .collect(),
-            ),
-            (_, None) => None,
+        if self.wrong.list.len() > mistakes {
+            return;
+        }
+        let same_kind = stored.as_ref().filter(|stored| same_type(stored, &settings));
+        let old_fields = match (same_kind, old) {
+            (Some(old), _) => Some(fields(old, secret.0, true)),
+            // Another kind under the same name, or settings that no longer read: shown as if all were new.
+            (None, Some(_)) => {
+                let names = fields(&settings, String::new(), true);
+                Some(names.into_iter().map(|(name, _)| (name, String::new())).collect())
+            }
+            (None, None) => None,
         };
-        let settings = serde_json::to_value(&settings).map_err(|error| error.to_string())?;
+        let new_fields = fields(&settings, secret.1, old.is_some());
+        let Ok(settings) = serde_json::to_value(&settings) else {
+            return self.complain(&entry.span, format!("{subject}: the settings cannot be stored"));
+        };
         let carrier = Carrier {
             no,
             name: Box::from(name),
@@ -108,20 +123,147 @@ impl Planner<'_> {
             &new_fields,
             || CatalogChange::PutCarrier(carrier),
         );
-        Ok(())
+    }
+
+    /// The engine's settings once the file is applied: those stored, with the keys that the entry names.
+    fn carrier_settings(
+        &mut self,
+        entry: &RawEntry,
+        subject: &str,
+        stored: Option<&CarrierSettings>,
+    ) -> Option<CarrierSettings> {
+        let stored_type = match stored {
+            Some(CarrierSettings::Smpp(_)) => Some("smpp"),
+            Some(CarrierSettings::Sandbox(_)) => Some("sandbox"),
+            _ => None,
+        };
+        let kind = match (entry.values.get("type"), stored_type) {
+            (Some(Value::String(kind)), _) => kind.as_str(),
+            (Some(other), _) => {
+                let what = format!(
+                    "{subject}: `type` is {}; it must be \"smpp\" or \"sandbox\"",
+                    shown(other)
+                );
+                self.complain_of(entry, "type", what);
+                return None;
+            }
+            (None, Some(stored)) => stored,
+            (None, None) => {
+                let what = format!("{subject} is new and needs a `type`: \"smpp\" or \"sandbox\"");
+                if !entry.is_excused("type") {
+                    self.complain(&entry.span, what);
+                }
+                return None;
+            }
+        };
+        match (kind, stored) {
+            ("smpp", Some(CarrierSettings::Smpp(stored))) => self.overlay(entry, subject, &**stored, kind),
+            ("smpp", _) => self.overlay(entry, subject, &SmppSettings::default(), kind),
+            ("sandbox", Some(CarrierSettings::Sandbox(stored))) => self.overlay(entry, subject, stored, kind),
+            ("sandbox", _) => self.overlay(entry, subject, &SandboxSettings::default(), kind),
+            _ => {
+                let (meant, hint) = hint(kind, TYPES.into_iter());
+                let what = format!(
+                    "{subject}: `type` is {kind:?}; it must be \"smpp\" or \"sandbox\"{}",
+                    { if meant.is_some() { hint } else { String::new() } }
+                );
+                let mistake = Mistake::new(&entry.at("type"), what).key("type").value(kind);
+                self.wrong.push(mistake.meant(meant.as_deref()));
+                None
+            }
+        }
+    }
+
+    /// Lays the keys of an entry over settings. A section (`tls`) is changed key by key, everything else as a whole.
+    fn overlay<T>(&mut self, entry: &RawEntry, subject: &str, base: &T, kind: &str) -> Option<CarrierSettings>
+    where
+        T: Default + Serialize + DeserializeOwned,
+    {
+        let declared = keys_of::<T>();
+        let has_password = declared.contains(&"password");
+        let known: Vec<&str> = OWN_KEYS
+            .into_iter()
+            .filter(|key| has_password || !key.starts_with("password"))
+            .chain(
+                declared
+                    .iter()
+                    .copied()
+                    .filter(|key| !key.starts_with("password")),
+            )
+            .collect();
+        let defaults = object(&T::default());
+        let mut settings = object(base);
+        for (key, given) in &entry.values {
+            let span = entry.at(key);
+            if key == SEALED && has_password {
+                let what = format!(
+                    "{subject}: `{SEALED}` is the store's own; give `password`, `password_env` or `password_file`"
+                );
+                self.wrong.push(Mistake::new(&span, what).key(key));
+            } else if !known.contains(&key.as_str()) {
+                let names = known.iter().copied().chain(std::iter::once(RESET));
+                let lead = match key.as_str() {
+                    key if key.starts_with("password") => format!("{subject}: a sandbox has no password: "),
+                    _ => format!("{subject}: "),
+                };
+                self.wrong.push(unknown_key(&span, &lead, key, names));
+            } else if !OWN_KEYS.contains(&key.as_str()) {
+                let whole = match (defaults.get(key), settings.get(key), given) {
+                    (Some(Value::Object(section)), Some(Value::Object(old)), Value::Object(given))
+                        if !section.is_empty() =>
+                    {
+                        let mut merged = old.clone();
+                        merged.extend(given.clone());
+                        Value::Object(merged)
+                    }
+                    _ => given.clone(),
+                };
+                let alone = Map::from_iter([(key.clone(), whole.clone())]);
+                match read_as::<T>(&alone) {
+                    Ok(_) => {
+                        settings.insert(key.clone(), whole);
+                    }
+                    Err(error) => self.wrong.push(at_path(entry, subject, given, &error)),
+                }
+            }
+        }
+        let may_reset: Vec<&str> = known
+            .iter()
+            .copied()
+            .filter(|key| !matches!(*key, "name" | "type" | "password_env" | "password_file"))
+            .collect();
+        for (key, span) in entry.reset_keys() {
+            match reset_mistake(entry, span, subject, key, &known, &may_reset) {
+                Some(mistake) => self.wrong.push(mistake),
+                None => {
+                    match defaults.get(key) {
+                        Some(default) => settings.insert(key.to_owned(), default.clone()),
+                        None => settings.remove(key),
+                    };
+                }
+            }
+        }
+        settings.insert("type".to_owned(), kind.into());
+        match serde_json::from_value(Value::Object(settings)) {
+            Ok(settings) => Some(settings),
+            Err(error) => {
+                self.complain(&entry.span, format!("{subject}: {error}"));
+                None
+            }
+        }
     }
 
     /// Seals the password into the settings; returns how it shows in the diff.
     fn password(
-        &self,
+        &mut self,
         smpp: &mut SmppSettings,
-        entry: &toml::Table,
+        entry: &RawEntry,
         name: &str,
         old: Option<&Carrier>,
     ) -> Result<(String, String), String> {
-        let text = |key: &str| match entry.get(key) {
+        let text = |key: &str| match entry.values.get(key) {
             None => Ok(None),
-            Some(toml::Value::String(text)) => Ok(Some(text.as_str())),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(format!("`{key}` wants a text in quotes")),
         };
         let source = SecretSource {
@@ -130,15 +272,37 @@ impl Planner<'_> {
             variable: text("password_env")?,
             file: text("password_file")?.map(Path::new),
         };
-        let old = old
-            .and_then(|old| old.settings.get("password_sealed")?.as_str())
+        let stored = old
+            .and_then(|old| old.settings.get(SEALED)?.as_str())
             .and_then(from_hex)
             .filter(|sealed| !sealed.is_empty());
-        let sealed = self.seal(&carrier_secret_name(name), &source, old.as_deref())?;
+        let was_there = stored.is_some();
         smpp.password.clear();
+        if entry.resets("password") {
+            smpp.password_sealed.clear();
+            let (before, _) = secret_field(was_there, false);
+            return Ok((before, String::new()));
+        }
+        let what = format!("carrier {name}");
+        let sealed = self.seal(&what, &carrier_secret_name(name), &source, stored.as_deref())?;
         let changed = sealed.as_ref().is_some_and(|(_, changed)| *changed);
         smpp.password_sealed = sealed.map(|(sealed, _)| to_hex(&sealed)).unwrap_or_default();
-        Ok(secret_field(old.is_some(), changed))
+        Ok(secret_field(was_there, changed))
+    }
+
+    /// Why the authority to trust cannot be taken from its file. A relative path is the node's to find: not finding it
+    /// from here is a note.
+    fn ca_file_complaint(&mut self, smpp: &SmppSettings, subject: &str) -> Option<(&'static str, String)> {
+        let file = Path::new(smpp.tls.ca_file.as_deref().filter(|file| !file.is_empty())?);
+        let why = (self.inputs.surroundings.check_authorities)(file).err()?;
+        if file.is_relative() && !file.exists() {
+            let note = format!(
+                "{subject}: `tls.ca_file` {why} from here; the node reads it from the folder it runs in"
+            );
+            self.plan.notes.push(note);
+            return None;
+        }
+        Some(("tls.ca_file", format!("`tls.ca_file` {why}")))
     }
 
     pub(super) fn remove_carriers(&mut self) {
@@ -146,7 +310,7 @@ impl Planner<'_> {
         let named: Vec<&str> = file
             .carrier
             .iter()
-            .filter_map(|entry| entry.get_ref().get("name")?.as_str())
+            .filter_map(|entry| entry.text("name"))
             .collect();
         for old in &self.catalog().carriers {
             if named.contains(&&*old.name) {
@@ -166,53 +330,14 @@ impl Planner<'_> {
     }
 }
 
-/// The engine's settings in an entry, password apart.
-fn read_settings(entry: &toml::Table) -> Result<CarrierSettings, String> {
-    let kind = entry
-        .get("type")
-        .and_then(toml::Value::as_str)
-        .unwrap_or_default();
-    if entry.contains_key("password_sealed") {
-        return Err(
-            "`password_sealed` is the store's own; give `password`, `password_env` or `password_file`"
-                .to_owned(),
-        );
+/// What SMPP and the engine bound: each key that is out of bounds, and why.
+fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
+    let mut wrong = Vec::new();
+    if smpp.system_id.is_empty() {
+        let why = "`system_id` is needed: the user name that the carrier gave you";
+        wrong.push(("system_id", why.to_owned()));
     }
-    let mut settings = entry.clone();
-    for key in OWN_KEYS {
-        if settings.remove(key).is_some() && kind == "sandbox" && key.starts_with("password") {
-            return Err(format!("a sandbox has no `{key}`"));
-        }
-    }
-    match kind {
-        "smpp" => read(settings).map(|smpp| CarrierSettings::Smpp(Box::new(smpp))),
-        "sandbox" => read(settings).map(CarrierSettings::Sandbox),
-        _ => Err("`type` is \"smpp\" or \"sandbox\"".to_owned()),
-    }
-}
-
-/// Settings of one type, with complaints that name the key.
-fn read<T: Default + Serialize + DeserializeOwned>(settings: toml::Table) -> Result<T, String> {
-    let known = known_keys(&T::default());
-    if let Some(unknown) = settings.keys().find(|key| !known.contains(key)) {
-        return Err(unknown_key(unknown, "", unknown, known.iter()));
-    }
-    serde_path_to_error::deserialize(toml::Value::Table(settings))
-        .map_err(|error| format!("`{}`: {}", error.path(), error.inner().message()))
-}
-
-/// What SMPP and the engine bound.
-fn check_smpp(smpp: &SmppSettings) -> Result<(), String> {
-    let between = |name: &str, value: u32, min: u32, max: u32| {
-        if (min..=max).contains(&value) {
-            Ok(())
-        } else {
-            Err(format!("`{name}` is {value}; it must be {min} to {max}"))
-        }
-    };
-    if smpp.host.is_empty() || smpp.system_id.is_empty() {
-        return Err("`host` and `system_id` are needed".to_owned());
-    }
+    wrong.extend(host_complaint(&smpp.host).map(|why| ("host", why)));
     // SMPP 3.4 sections 5.2.1 to 5.2.3: lengths with the final NUL.
     let texts = [
         ("system_id", &smpp.system_id, 15),
@@ -221,82 +346,125 @@ fn check_smpp(smpp: &SmppSettings) -> Result<(), String> {
     ];
     for (name, text, max) in texts {
         if text.len() > max {
-            return Err(format!(
-                "`{name}` has {} octets; SMPP has room for {max}",
-                text.len()
+            wrong.push((
+                name,
+                format!("`{name}` has {} octets; SMPP has room for {max}", text.len()),
             ));
         }
     }
-    between("binds", smpp.binds.into(), 1, 64)?;
-    between("window_max", smpp.window_max.into(), 1, 2000)?;
-    between("attempts_max", smpp.attempts_max.into(), 1, 255)?;
-    between("response_timeout_s", smpp.response_timeout_s, 1, 3600)?;
-    between("enquire_link_s", smpp.enquire_link_s, 1, 3600)?;
-    between("ready_messages_max", smpp.ready_messages_max, 1, 10_000_000)?;
+    let numbers: [(&'static str, u32, u32, u32); 7] = [
+        ("port", smpp.port.into(), 1, 65_535),
+        ("binds", smpp.binds.into(), 1, 64),
+        ("window_max", smpp.window_max.into(), 1, 2000),
+        ("attempts_max", smpp.attempts_max.into(), 1, 255),
+        ("response_timeout_s", smpp.response_timeout_s, 1, 3600),
+        ("enquire_link_s", smpp.enquire_link_s, 1, 3600),
+        ("ready_messages_max", smpp.ready_messages_max, 1, 10_000_000),
+    ];
+    for (name, value, min, max) in numbers {
+        if !(min..=max).contains(&value) {
+            wrong.push((name, format!("`{name}` is {value}; it must be {min} to {max}")));
+        }
+    }
     if smpp.reconnect_s > smpp.reconnect_s_max {
-        return Err("`reconnect_s` is longer than `reconnect_s_max`".to_owned());
+        wrong.push((
+            "reconnect_s",
+            "`reconnect_s` is longer than `reconnect_s_max`".to_owned(),
+        ));
     }
     if smpp.retry_s > smpp.retry_s_max {
-        return Err("`retry_s` is longer than `retry_s_max`".to_owned());
+        wrong.push(("retry_s", "`retry_s` is longer than `retry_s_max`".to_owned()));
     }
     if !matches!(smpp.interface_version, 0x33 | 0x34 | 0x50) {
-        return Err("`interface_version` is 0x33, 0x34 or 0x50".to_owned());
+        let version = smpp.interface_version;
+        wrong.push((
+            "interface_version",
+            format!("`interface_version` is {version:#x}; it must be 0x33, 0x34 or 0x50"),
+        ));
     }
-    smpp.id_notation
-        .parse::<IdNotation>()
-        .map_err(|error| format!("`id_notation`: {error}"))?;
-    for (code, class) in &smpp.status_classes {
+    if let Err(error) = smpp.id_notation.parse::<IdNotation>() {
+        wrong.push((
+            "id_notation",
+            format!("`id_notation`: {error}, not {:?}", smpp.id_notation),
+        ));
+    }
+    wrong.extend(status_class_complaints(smpp).map(|why| ("status_classes", why)));
+    wrong
+}
+
+fn status_class_complaints(smpp: &SmppSettings) -> impl Iterator<Item = String> {
+    smpp.status_classes.iter().flat_map(|(code, class)| {
         let number = code
             .strip_prefix("0x")
             .map_or_else(|| code.parse(), |hex| u32::from_str_radix(hex, 16));
-        if number.is_err() {
-            return Err(format!(
-                "`status_classes`: {code:?} is not a code like \"0x400\" or \"1024\""
-            ));
-        }
-        if !STATUS_CLASSES.contains(&class.as_str()) {
-            return Err(format!(
+        let code_wrong = number
+            .is_err()
+            .then(|| format!("`status_classes`: {code:?} is not a code like \"0x400\" or \"1024\""));
+        let class_wrong = (!STATUS_CLASSES.contains(&class.as_str())).then(|| {
+            format!(
                 "`status_classes`: {class:?} is not one of {}",
                 STATUS_CLASSES.join(", ")
-            ));
-        }
-    }
-    Ok(())
+            )
+        });
+        code_wrong.into_iter().chain(class_wrong)
+    })
 }
 
-/// The names of a settings struct: what its default serialises to, and what is left out of that.
-fn known_keys(default: &impl Serialize) -> Vec<String> {
-    let value = serde_json::to_value(default).unwrap_or_default();
-    let keys = value
-        .as_object()
-        .map(|object| object.keys().cloned().collect::<Vec<_>>())
-        .unwrap_or_default();
-    keys.into_iter()
-        .filter(|key| !OWN_KEYS.contains(&key.as_str()))
-        .collect()
+/// What cannot be the name or address of a host (RFC 1123 section 2.1, with `_` as many have it).
+fn host_complaint(host: &str) -> Option<String> {
+    if host.is_empty() {
+        return Some("`host` is empty: give the carrier's host name or address".to_owned());
+    }
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return None;
+    }
+    if let Some((name, port)) = host.rsplit_once(':')
+        && !name.contains(':')
+        && port.parse::<u16>().is_ok()
+    {
+        return Some(format!(
+            "`host` is {host:?}; write host = {name:?} and port = {port}"
+        ));
+    }
+    let label_fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    (name.len() > 253 || !name.split('.').all(label_fits))
+        .then(|| format!("`host` is {host:?}, which is no host name and no address"))
+}
+
+fn object(settings: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
 }
 
 fn same_type(a: &CarrierSettings, b: &CarrierSettings) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// One field for each setting, in one order for one type of carrier.
-fn fields(settings: &CarrierSettings, secret: String) -> Fields {
-    let value = serde_json::to_value(settings).unwrap_or_default();
+/// One field for each setting, in the order in which they are declared. What is as usual is not worth a line of a new
+/// carrier; where something changes (`with_defaults`), the default is shown as what it is.
+fn fields(settings: &CarrierSettings, secret: String, with_defaults: bool) -> Fields {
+    let value = object(settings);
     let mut fields: Fields = vec![("type", plain(value.get("type")))];
     let (default, names) = match settings {
-        CarrierSettings::Smpp(_) => (serde_json::to_value(SmppSettings::default()), SMPP_FIELDS),
-        CarrierSettings::Sandbox(_) => (serde_json::to_value(SandboxSettings::default()), SANDBOX_FIELDS),
+        CarrierSettings::Smpp(_) => (object(&SmppSettings::default()), keys_of::<SmppSettings>()),
+        CarrierSettings::Sandbox(_) => (object(&SandboxSettings::default()), keys_of::<SandboxSettings>()),
         CarrierSettings::Removed => return fields,
     };
-    let default = default.unwrap_or_default();
-    for name in names {
+    for name in names.iter().copied().filter(|name| !name.starts_with("password")) {
         let (set, usual) = (plain(value.get(name)), plain(default.get(name)));
-        // What is as usual is not worth a line; a change to or from it shows as "(none)".
-        let said = if set == usual && *name != "host" && *name != "port" {
-            String::new()
-        } else {
-            set
+        let said = match (set == usual, with_defaults) {
+            (true, true) if set.is_empty() => set,
+            (true, true) => format!("{set} (default)"),
+            (true, false) if name != "host" && name != "port" => String::new(),
+            _ => set,
         };
         fields.push((name, said));
     }
@@ -307,48 +475,13 @@ fn fields(settings: &CarrierSettings, secret: String) -> Fields {
 }
 
 /// A JSON value as people write it.
-fn plain(value: Option<&serde_json::Value>) -> String {
+fn plain(value: Option<&Value>) -> String {
     match value {
-        None | Some(serde_json::Value::Null) => String::new(),
-        Some(serde_json::Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }
 }
-
-const SANDBOX_FIELDS: &[&str] = &["receipt_delay_ms", "inbox_messages_max", "ready_messages_max"];
-const SMPP_FIELDS: &[&str] = &[
-    "host",
-    "port",
-    "tls",
-    "system_id",
-    "system_type",
-    "interface_version",
-    "bind",
-    "binds",
-    "window_max",
-    "rate_per_s_max",
-    "response_timeout_s",
-    "enquire_link_s",
-    "reconnect_s",
-    "reconnect_s_max",
-    "receipts",
-    "id_notation",
-    "data_coding",
-    "linking",
-    "default_sender",
-    "source_ton_npi",
-    "dest_ton_npi",
-    "service_type",
-    "validity_s",
-    "in_doubt",
-    "attempts_max",
-    "retry_s",
-    "retry_s_max",
-    "status_classes",
-    "voice",
-    "ready_messages_max",
-    "failover_after_s",
-];
 
 fn to_hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
@@ -366,22 +499,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_shows_in_the_diff() {
-        let mut smpp = known_keys(&SmppSettings::default());
-        let mut listed: Vec<String> = SMPP_FIELDS.iter().map(|name| (*name).to_owned()).collect();
-        smpp.sort();
-        listed.sort();
-        assert_eq!(smpp, listed);
-        let mut sandbox = known_keys(&SandboxSettings::default());
-        let mut listed: Vec<String> = SANDBOX_FIELDS.iter().map(|name| (*name).to_owned()).collect();
-        sandbox.sort();
-        listed.sort();
-        assert_eq!(sandbox, listed);
-    }
-
-    #[test]
     fn hexadecimal_reads_back() {
         assert_eq!(from_hex(&to_hex(&[0, 255, 16])), Some(vec![0, 255, 16]));
         assert_eq!(from_hex("0g"), None);
+    }
+
+    #[test]
+    fn hosts_that_no_resolver_takes_are_complained_of() {
+        for host in [
+            "smsc.example",
+            "10.0.0.1",
+            "::1",
+            "localhost",
+            "my_smsc",
+            "smsc.example.",
+            "bücher.example",
+        ] {
+            assert_eq!(host_complaint(host), None, "{host}");
+        }
+        for host in [
+            "",
+            "no such host",
+            "a..b",
+            "-a.example",
+            "http://a.example",
+            "a/b",
+        ] {
+            assert!(host_complaint(host).is_some(), "{host}");
+        }
+        let told = host_complaint("smsc.example:2775").unwrap();
+        assert!(told.contains("port = 2775"), "{told}");
     }
 }

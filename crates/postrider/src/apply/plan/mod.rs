@@ -8,16 +8,18 @@ mod carriers;
 mod owned;
 mod routes;
 mod suppressions;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod webhooks;
 
-pub(crate) use routes::describe_route;
+pub(crate) use routes::{conditions_of, describe_route};
 
 use super::diff::{Fields, Line, Sign};
+use super::entry::RawEntry;
 use super::file::File;
-use super::secret::{SecretSource, Surroundings};
-use crate::config::At;
+use super::secret::{GivenSecret, SecretSource, Surroundings};
+use crate::config::{Mistake, Mistakes, hint, is_secret, shown};
 use crate::forms::Forms;
 use engine::catalog::{Catalog, CatalogChange, Suppression, Vault};
 use secrecy::ExposeSecret;
@@ -80,11 +82,11 @@ pub(crate) struct Inputs<'a> {
 ///
 /// # Errors
 /// Everything that is wrong with the file, in the order of its lines.
-pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Vec<At>> {
+pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
     let mut planner = Planner {
+        wrong: inputs.file.mistakes.clone(),
         inputs,
         plan: Plan::default(),
-        wrong: Vec::new(),
         templates_taken: HashMap::new(),
         own: Vec::new(),
     };
@@ -98,14 +100,13 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Vec<At>> {
     if planner.wrong.is_empty() {
         return Ok(planner.plan);
     }
-    planner.wrong.sort_by_key(|at| at.line);
-    Err(planner.wrong)
+    Err(planner.wrong.finish(planner.inputs.text))
 }
 
 struct Planner<'a> {
     inputs: Inputs<'a>,
     plan: Plan,
-    wrong: Vec<At>,
+    wrong: Mistakes,
     /// Numbers and `UT…` ids of the templates planned so far.
     templates_taken: HashMap<i64, String>,
     /// What the account that is being planned made itself and the file does not name.
@@ -118,7 +119,40 @@ impl<'a> Planner<'a> {
     }
 
     fn complain(&mut self, span: &Range<usize>, what: impl Into<String>) {
-        self.wrong.push(At::new(self.inputs.text, span, what));
+        self.wrong.push(Mistake::new(span, what));
+    }
+
+    /// Complains about a key of an entry, at its own line.
+    fn complain_of(&mut self, entry: &RawEntry, key: &str, what: impl Into<String>) {
+        let mut mistake = Mistake::new(&entry.at(key), what).key(key);
+        if let Some(value) = entry.values.get(key).filter(|_| !is_secret(key)) {
+            mistake = mistake.value(shown(value));
+        }
+        self.wrong.push(mistake);
+    }
+
+    /// Complains that a new entry has no such key, unless it is there and does not read.
+    fn need(&mut self, entry: &RawEntry, key: &str, what: &str) {
+        if !entry.is_excused(key) {
+            self.wrong
+                .push(Mistake::new(&entry.span, format!("{what} needs a `{key}`")).key(key));
+        }
+    }
+
+    /// Complains about a name that nothing has, with the nearest one there is.
+    fn complain_of_name<'n>(
+        &mut self,
+        span: &Range<usize>,
+        key: &str,
+        name: &str,
+        what: &str,
+        known: impl Iterator<Item = &'n str> + Clone,
+    ) {
+        let (meant, hint) = hint(name, known);
+        let mistake = Mistake::new(span, format!("{what} {name:?}{hint}"))
+            .key(key)
+            .value(name);
+        self.wrong.push(mistake.meant(meant.as_deref()));
     }
 
     /// Notes what becomes of an object and, when it is new or differs, the change that makes it so.
@@ -151,18 +185,25 @@ impl<'a> Planner<'a> {
 
     /// The sealed form of a secret: the old one while it still holds the same.
     ///
-    /// Returns it with `true` when it differs from the old one.
+    /// Returns it with `true` when it differs from the old one. A place that has no secret leaves the stored one as
+    /// it is, with a note: a file can be tried and applied where its secrets are not at hand.
     fn seal(
-        &self,
+        &mut self,
+        what: &str,
         name: &str,
         source: &SecretSource<'_>,
         old: Option<&[u8]>,
     ) -> Result<Option<(Vec<u8>, bool)>, String> {
-        let given = source.resolve(&self.inputs.surroundings)?;
-        match (given, old) {
-            (None, None) => Ok(None),
-            (None, Some(old)) => Ok(Some((old.to_vec(), false))),
-            (Some(given), old) => {
+        match (source.resolve(&self.inputs.surroundings)?, old) {
+            (GivenSecret::None, None) => Ok(None),
+            (GivenSecret::None, Some(old)) => Ok(Some((old.to_vec(), false))),
+            (GivenSecret::Absent(why), None) => Err(why),
+            (GivenSecret::Absent(why), Some(old)) => {
+                let note = format!("{what}: {why}; the stored {} stays", source.field);
+                self.plan.notes.push(note);
+                Ok(Some((old.to_vec(), false)))
+            }
+            (GivenSecret::Text(given), old) => {
                 let opened = old.and_then(|old| self.inputs.vault.open(name, old).ok());
                 if let (Some(old), Some(opened)) = (old, opened)
                     && opened.expose_secret() == given
@@ -178,6 +219,27 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// Longest name in characters.
+const NAME_CHARS_MAX: usize = 64;
+
+/// What is wrong with a new name. Names that are stored already go on working.
+///
+/// A slash stands between the names of an account and of what it owns on command lines.
+fn name_complaint(name: &str, slash_allowed: bool) -> Option<String> {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(unseen) {
+        return Some(format!("a name has 1 to {NAME_CHARS_MAX} printable characters"));
+    }
+    if name.trim() != name {
+        return Some("a name neither begins nor ends with a blank".to_owned());
+    }
+    (!slash_allowed && name.contains('/'))
+        .then(|| "a name has no `/`, which stands between account and webhook on command lines".to_owned())
 }
 
 /// How a secret shows in a diff: whether it is there and whether it changes, never what it is.

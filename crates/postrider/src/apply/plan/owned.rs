@@ -1,20 +1,16 @@
 //! What an account owns: credentials, signatures, templates.
 
 use super::super::diff::Fields;
-use super::super::file::{AccountEntry, CredentialEntry, Family, SignatureEntry, TemplateEntry};
-use super::super::secret::SecretSource;
+use super::super::entry::{Entry, RawEntry};
+use super::super::file::{AccountEntry, CredentialKeys, Family, SignatureKeys};
+use super::super::secret::{GivenSecret, SecretSource};
 use super::{Planner, secret_field};
-use engine::catalog::{CatalogChange, Credential, Position, Signature, Template, credential_secret_name};
+use engine::catalog::{CatalogChange, Credential, Review, Signature, credential_secret_name};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use sms::template::{Template as Pattern, is_plain};
+use sms::template::is_plain;
 use std::collections::HashSet;
-use std::ops::Range;
 use store::AccountId;
-use toml::Spanned;
 
-/// The first template number given by itself.
-const TEMPLATE_NUMBER_FIRST: i64 = 1001;
 /// Bytes of `key:secret` whose Base64 still fits on one line of `base64(1)`: the vendor's documented curl command
 /// would otherwise send a line break within its header (contract/uspeedo-ucloud.md section 1.1).
 const USPEEDO_PAIR_BYTES_MAX: usize = 57;
@@ -23,18 +19,17 @@ const NAMED_MAX: usize = 10;
 
 impl Planner<'_> {
     /// Everything nested in an account's entry, and what the store has beside it.
-    pub(super) fn owned(&mut self, entry: &Spanned<AccountEntry>, id: AccountId) {
-        let account = entry.get_ref();
-        let signatures = self.signatures(account, id);
-        self.templates(account, id, &signatures);
-        self.credentials(account, id);
-        self.webhooks(account, id);
-        self.note_own(&account.name);
+    pub(super) fn owned(&mut self, entry: &AccountEntry, id: AccountId, account: &str) {
+        let signatures = self.signatures(&entry.signature, id, account);
+        self.templates(&entry.template, id, account, &signatures);
+        self.credentials(&entry.credential, id, account);
+        self.webhooks(&entry.webhook, id, account);
+        self.note_own(account);
     }
 
     /// Leaves or removes what the file does not name. What the account made itself, over an API, the file cannot
     /// name: it is noted apart.
-    fn leave_or_remove_owned(
+    pub(super) fn leave_or_remove_owned(
         &mut self,
         what: String,
         details: &Value,
@@ -73,53 +68,60 @@ impl Planner<'_> {
         ));
     }
 
-    fn credentials(&mut self, account: &AccountEntry, id: AccountId) {
+    fn credentials(&mut self, entries: &[Entry<CredentialKeys>], id: AccountId, account: &str) {
         let mut named = HashSet::new();
-        for entry in &account.credential {
-            let given = entry.get_ref();
-            let what = format!(
-                "credential {}/{}/{}",
-                account.name,
-                given.family.name(),
-                given.key
-            );
-            if named.insert((given.family.name(), given.key.as_str())) {
-                self.credential(&entry.span(), given, id, what);
+        for entry in entries {
+            let given = &entry.keys;
+            let (Some(family), Some(key)) = (given.family, given.key.as_deref()) else {
+                for (key, there) in [("family", given.family.is_some()), ("key", given.key.is_some())] {
+                    if !there {
+                        self.need(&entry.raw, key, &format!("a credential of account {account:?}"));
+                    }
+                }
+                continue;
+            };
+            let what = format!("credential {account}/{}/{key}", family.name());
+            if named.insert((family.name(), key)) {
+                self.credential(entry, family, key, id, what);
             } else {
-                self.complain(&entry.span(), format!("{what} stands twice"));
+                self.complain_of(&entry.raw, "key", format!("{what} stands twice in this file"));
             }
         }
         let catalog = self.catalog();
         for old in catalog.credentials.iter().filter(|old| old.account == id) {
             if !named.contains(&(&*old.family, &*old.key)) {
-                let what = format!("credential {}/{}/{}", account.name, old.family, old.key);
+                let what = format!("credential {account}/{}/{}", old.family, old.key);
                 let (family, key) = (old.family.clone(), old.key.clone());
                 self.leave_or_remove(what, || CatalogChange::RemoveCredential(family, key));
             }
         }
     }
 
-    fn credential(&mut self, span: &Range<usize>, given: &CredentialEntry, id: AccountId, what: String) {
-        let (family, key) = (given.family.name(), given.key.as_str());
-        if key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic()) {
-            return self.complain(span, format!("{what}: a key is printable ASCII without spaces"));
-        }
-        if given.family.is_basic() && key.contains(':') {
-            return self.complain(
-                span,
-                format!("{what}: a colon in the key would end it within `key:secret`"),
-            );
-        }
-        let same_key = |old: &&Credential| &*old.family == family && &*old.key == key;
+    fn credential(
+        &mut self,
+        entry: &Entry<CredentialKeys>,
+        family: Family,
+        key: &str,
+        id: AccountId,
+        what: String,
+    ) {
+        let given = &entry.keys;
+        let same_key = |old: &&Credential| &*old.family == family.name() && &*old.key == key;
         let old = self.catalog().credentials.iter().find(same_key);
+        if old.is_none() && (key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic())) {
+            let why = format!("{what}: a key is printable ASCII without spaces");
+            return self.complain_of(&entry.raw, "key", why);
+        }
+        if old.is_none() && family.is_basic() && key.contains(':') {
+            let why = format!("{what}: a colon in the key would end it within `key:secret`");
+            return self.complain_of(&entry.raw, "key", why);
+        }
         if let Some(other) = old.filter(|old| old.account != id) {
-            let owner = self
-                .catalog()
-                .accounts
-                .iter()
-                .find(|account| account.id == other.account);
+            let mut accounts = self.catalog().accounts.iter();
+            let owner = accounts.find(|account| account.id == other.account);
             let owner = owner.map_or_else(|| other.account.to_string(), |account| account.name.to_string());
-            return self.complain(span, format!("{what}: the key belongs to account {owner:?}"));
+            let why = format!("{what}: the key belongs to account {owner:?}");
+            return self.complain_of(&entry.raw, "key", why);
         }
         let source = SecretSource {
             field: "secret",
@@ -127,38 +129,54 @@ impl Planner<'_> {
             variable: given.secret_env.as_deref(),
             file: given.secret_file.as_deref(),
         };
-        let name = credential_secret_name(family, key);
-        let (sealed_secret, changed) = match self.seal(&name, &source, old.map(|old| &*old.sealed_secret)) {
+        let name = credential_secret_name(family.name(), key);
+        let sealed = self.seal(&what, &name, &source, old.map(|old| &*old.sealed_secret));
+        let (sealed_secret, changed) = match sealed {
             Ok(Some(sealed)) => sealed,
-            Ok(None) => return self.complain(span, format!("{what} is new and has no secret")),
-            Err(why) => return self.complain(span, format!("{what}: {why}")),
+            Ok(None) => {
+                if !entry.raw.is_excused("secret") {
+                    let why = format!(
+                        "{what} is new and has no secret: give `secret`, `secret_env` or `secret_file`"
+                    );
+                    self.complain(&entry.raw.span, why);
+                }
+                return;
+            }
+            Err(why) => return self.complain_of_secret(&entry.raw, "secret", format!("{what}: {why}")),
         };
-        self.note_long_pair(given, &source, &what);
+        self.note_long_pair(family, key, &source, &what);
         let (before, after) = secret_field(old.is_some(), changed);
+        let enabled = entry.value("enabled", given.enabled, old.map(|old| old.enabled), true);
         let old_fields = old.map(|old| credential_fields(old.enabled, before));
-        let new_fields = credential_fields(given.enabled, after);
+        let new_fields = credential_fields(enabled, after);
         let credential = Credential {
-            family: family.into(),
+            family: family.name().into(),
             key: key.into(),
             sealed_secret,
             account: id,
-            enabled: given.enabled,
+            enabled,
         };
         self.put(what, old_fields.as_ref(), &new_fields, || {
             CatalogChange::PutCredential(credential)
         });
     }
 
-    fn note_long_pair(&mut self, given: &CredentialEntry, source: &SecretSource<'_>, what: &str) {
-        if given.family != Family::Uspeedo {
+    /// Complains at the line of whichever key gives a secret.
+    pub(super) fn complain_of_secret(&mut self, entry: &RawEntry, field: &str, what: String) {
+        let keys = [field.to_owned(), format!("{field}_env"), format!("{field}_file")];
+        let given = keys.iter().rev().find(|key| entry.values.contains_key(*key));
+        let key = given.map_or(field, String::as_str);
+        self.complain_of(entry, key, what);
+    }
+
+    fn note_long_pair(&mut self, family: Family, key: &str, source: &SecretSource<'_>, what: &str) {
+        if family != Family::Uspeedo {
             return;
         }
-        let secret = source
-            .resolve(&self.inputs.surroundings)
-            .ok()
-            .flatten()
-            .unwrap_or_default();
-        if given.key.len() + 1 + secret.len() > USPEEDO_PAIR_BYTES_MAX {
+        let Ok(GivenSecret::Text(secret)) = source.resolve(&self.inputs.surroundings) else {
+            return;
+        };
+        if key.len() + 1 + secret.len() > USPEEDO_PAIR_BYTES_MAX {
             self.plan.notes.push(format!(
                 "{what}: key and secret together are longer than {} bytes; clients that build the Basic header with \
                  `base64` as the vendor documents it will break it over two lines",
@@ -168,7 +186,12 @@ impl Planner<'_> {
     }
 
     /// Plans the signatures; returns text and id of all the account will have.
-    fn signatures(&mut self, account: &AccountEntry, id: AccountId) -> Vec<(String, i64)> {
+    fn signatures(
+        &mut self,
+        entries: &[Entry<SignatureKeys>],
+        id: AccountId,
+        account: &str,
+    ) -> Vec<(String, i64)> {
         let catalog = self.catalog();
         let of_account = || catalog.signatures.iter().filter(move |old| old.account == id);
         let mut known: Vec<(String, i64)> = Vec::new();
@@ -183,27 +206,43 @@ impl Planner<'_> {
             .chain(highest_here)
             .max()
             .unwrap_or(0);
-        for entry in &account.signature {
-            let given = entry.get_ref();
-            let what = format!("signature {}/{}", account.name, given.text);
-            if let Some(complaint) = signature_complaint(given) {
-                self.complain(&entry.span(), format!("{what}: {complaint}"));
+        for entry in entries {
+            let given = &entry.keys;
+            let Some(text) = given.text.as_deref() else {
+                self.need(&entry.raw, "text", &format!("a signature of account {account:?}"));
+                continue;
+            };
+            let what = format!("signature {account}/{text}");
+            if known.iter().any(|(known, _)| known == text) {
+                self.complain_of(&entry.raw, "text", format!("{what} stands twice in this file"));
                 continue;
             }
-            if known.iter().any(|(text, _)| *text == given.text) {
-                self.complain(&entry.span(), format!("{what} stands twice"));
-                continue;
-            }
-            let old = of_account().find(|old| *old.text == *given.text);
+            // Of several with one text, made over an API, the approved one is what counts.
+            let old = of_account()
+                .filter(|old| *old.text == *text)
+                .max_by_key(|old| (old.review == Review::Approved, std::cmp::Reverse(old.id)));
             let number = old.map_or(next, |old| old.id);
             next = next.max(number + 1);
-            known.push((given.text.clone(), number));
+            known.push((text.to_owned(), number));
+            if old.is_none()
+                && let Some(complaint) = signature_complaint(text)
+            {
+                self.complain_of(&entry.raw, "text", format!("{what}: {complaint}"));
+                continue;
+            }
+            let review = entry.value(
+                "review",
+                given.review,
+                old.map(|old| old.review),
+                Review::Approved,
+            );
+            let kept_reason = old.filter(|old| old.review == review);
             let signature = Signature {
                 account: id,
                 id: number,
-                text: given.text.as_str().into(),
-                review: given.review,
-                reason: old.map(|old| old.reason.clone()).unwrap_or_default(),
+                text: text.into(),
+                review,
+                reason: kept_reason.map(|old| old.reason.clone()).unwrap_or_default(),
                 details: old.map(|old| old.details.clone()).unwrap_or_default(),
                 created_at: old.map_or(self.inputs.now, |old| old.created_at),
                 updated_at: self.inputs.now,
@@ -217,7 +256,7 @@ impl Planner<'_> {
             if known.iter().any(|(_, number)| *number == old.id) {
                 continue;
             }
-            let what = format!("signature {}/{}", account.name, old.text);
+            let what = format!("signature {account}/{}", old.text);
             self.leave_or_remove_owned(what, &old.details, || CatalogChange::RemoveSignature(old.id));
             if !self.inputs.wishes.prune {
                 known.push((old.text.to_string(), old.id));
@@ -225,236 +264,16 @@ impl Planner<'_> {
         }
         known
     }
-
-    fn templates(&mut self, account: &AccountEntry, id: AccountId, signatures: &[(String, i64)]) {
-        let catalog = self.catalog();
-        let mut named = HashSet::new();
-        let mut kept = HashSet::new();
-        for entry in &account.template {
-            let given = entry.get_ref();
-            let what = format!("template {}/{}", account.name, given.name);
-            if !named.insert(given.name.as_str()) {
-                self.complain(&entry.span(), format!("{what} stands twice"));
-                continue;
-            }
-            // Names made over an API may stand more than once: a number says which one is meant.
-            let own = || catalog.templates.iter().filter(|old| old.account == id);
-            let old = own()
-                .find(|old| given.number == Some(old.number) && *old.name == *given.name)
-                .or_else(|| own().find(|old| *old.name == *given.name));
-            kept.extend(old.map(|old| old.number));
-            self.template(entry, account, id, signatures, old);
-        }
-        for old in catalog
-            .templates
-            .iter()
-            .filter(|old| old.account == id && !kept.contains(&old.number))
-        {
-            let what = format!("template {}/{} ({})", account.name, old.name, old.number);
-            self.leave_or_remove_owned(what, &old.details, || CatalogChange::RemoveTemplate(old.number));
-        }
-    }
-
-    fn template(
-        &mut self,
-        entry: &Spanned<TemplateEntry>,
-        account: &AccountEntry,
-        id: AccountId,
-        signatures: &[(String, i64)],
-        old: Option<&Template>,
-    ) {
-        let (span, given) = (entry.span(), entry.get_ref());
-        let what = format!("template {}/{}", account.name, given.name);
-        if given.name.is_empty() || given.text.is_empty() {
-            return self.complain(&span, format!("{what}: name and text are not empty"));
-        }
-        let signature = match &given.signature {
-            None => None,
-            Some(text) => match signatures.iter().find(|(known, _)| known == text) {
-                Some((_, number)) => Some(*number),
-                None => {
-                    return self.complain(
-                        &span,
-                        format!("{what}: account {:?} has no signature {text:?}", account.name),
-                    );
-                }
-            },
-        };
-        let Some(number) = self.template_number(&span, given, old, &what) else {
-            return;
-        };
-        let Some(ut_id) = self.ut_id(&span, given, &account.name, old, &what) else {
-            return;
-        };
-        if let Some(text) = &given.signature
-            && !keeps_placeholders(&given.text, text, given.position)
-        {
-            let complaint = "with its signature around it, other placeholders are read out of the text";
-            return self.complain(&span, format!("{what}: {complaint}"));
-        }
-        self.templates_taken.insert(number, ut_id.clone());
-        let mut template = Template {
-            account: id,
-            number,
-            ut_id: ut_id.into(),
-            name: given.name.as_str().into(),
-            class: given.class,
-            text: given.text.as_str().into(),
-            review: given.review,
-            reason: given.reason.as_str().into(),
-            signature,
-            position: given.position,
-            version: old.map_or(1, |old| old.version),
-            remark: old.map(|old| old.remark.clone()).unwrap_or_default(),
-            details: old.map(|old| old.details.clone()).unwrap_or_default(),
-            created_at: old.map_or(self.inputs.now, |old| old.created_at),
-            updated_at: old.map_or(self.inputs.now, |old| old.updated_at),
-        };
-        let old_fields = old.map(|old| template_fields(old, signatures));
-        let new_fields = template_fields(&template, signatures);
-        if old_fields.as_ref() != Some(&new_fields) {
-            template.updated_at = self.inputs.now;
-        }
-        if let Some(old) = old.filter(|old| !same_version(old, &template)) {
-            template.version = old.version.saturating_add(1);
-        }
-        if old.is_some_and(|old| old.number != number) {
-            // Templates are stored by number: the old one does not go by itself.
-            let stale = old.map_or(0, |old| old.number);
-            self.plan.changes.push(CatalogChange::RemoveTemplate(stale));
-        }
-        self.put(what, old_fields.as_ref(), &new_fields, || {
-            CatalogChange::PutTemplate(template)
-        });
-    }
-
-    /// The number given, the number it has, or the next free one.
-    fn template_number(
-        &mut self,
-        span: &Range<usize>,
-        given: &TemplateEntry,
-        old: Option<&Template>,
-        what: &str,
-    ) -> Option<i64> {
-        let catalog = self.catalog();
-        let Some(number) = given.number.or(old.map(|old| old.number)) else {
-            let wanted = self
-                .inputs
-                .file
-                .account
-                .iter()
-                .flat_map(|account| &account.get_ref().template);
-            let highest = catalog
-                .templates
-                .iter()
-                .map(|template| template.number)
-                .chain(self.templates_taken.keys().copied())
-                .chain(wanted.filter_map(|template| template.get_ref().number))
-                .max();
-            let next = highest.map_or(TEMPLATE_NUMBER_FIRST, |highest| {
-                (highest + 1).max(TEMPLATE_NUMBER_FIRST)
-            });
-            return Some(next);
-        };
-        if number < 1 {
-            self.complain(
-                span,
-                format!("{what}: number {number} is not positive; negative ones are the built-in texts'"),
-            );
-            return None;
-        }
-        let of_other = catalog
-            .templates
-            .iter()
-            .any(|other| other.number == number && old.is_none_or(|old| old.number != number));
-        if of_other || self.templates_taken.contains_key(&number) {
-            self.complain(span, format!("{what}: number {number} is another template's"));
-            return None;
-        }
-        Some(number)
-    }
-
-    /// The id given, the id it has, or one made from its name: the same on every machine.
-    fn ut_id(
-        &mut self,
-        span: &Range<usize>,
-        given: &TemplateEntry,
-        account: &str,
-        old: Option<&Template>,
-        what: &str,
-    ) -> Option<String> {
-        let ut_id = match (&given.ut_id, old) {
-            (Some(ut_id), _) => ut_id.clone(),
-            (None, Some(old)) => old.ut_id.to_string(),
-            (None, None) => made_ut_id(account, &given.name),
-        };
-        if ut_id.is_empty()
-            || !ut_id
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-        {
-            self.complain(
-                span,
-                format!("{what}: ut_id {ut_id:?} is not made of ASCII letters, digits, `_` and `-`"),
-            );
-            return None;
-        }
-        let of_other = self
-            .catalog()
-            .templates
-            .iter()
-            .any(|other| *other.ut_id == *ut_id && old.is_none_or(|old| old.number != other.number));
-        if of_other || self.templates_taken.values().any(|other| *other == ut_id) {
-            self.complain(span, format!("{what}: ut_id {ut_id} is another template's"));
-            return None;
-        }
-        Some(ut_id)
-    }
 }
 
-fn signature_complaint(given: &SignatureEntry) -> Option<&'static str> {
-    if given.text.trim().is_empty() {
+fn signature_complaint(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
         return Some("the text is empty");
     }
-    if given.text.contains(['【', '】', '[', ']']) {
+    if text.contains(['【', '】', '[', ']']) {
         return Some("write the text without brackets; they are put around it");
     }
-    (!is_plain(&given.text))
-        .then_some("what looks like a placeholder in it would take a value of the template's")
-}
-
-/// Whether a text has the same placeholders with a signature around it, in both kinds of brackets.
-fn keeps_placeholders(text: &str, signature: &str, position: Position) -> bool {
-    let alone = Pattern::parse(text);
-    [('【', '】'), ('[', ']')].into_iter().all(|(open, close)| {
-        let signed = match position {
-            Position::Front => format!("{open}{signature}{close}{text}"),
-            Position::End => format!("{text}{open}{signature}{close}"),
-        };
-        Pattern::parse(&signed).variables() == alone.variables()
-    })
-}
-
-/// Whether what is sent with a template is the same.
-fn same_version(old: &Template, new: &Template) -> bool {
-    (&old.text, old.signature, old.position, old.class) == (&new.text, new.signature, new.position, new.class)
-}
-
-/// `UTA` and twelve characters out of the names, in the shape of the vendor's ids.
-fn made_ut_id(account: &str, template: &str) -> String {
-    const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let digest = Sha256::new()
-        .chain_update(account)
-        .chain_update([0])
-        .chain_update(template)
-        .finalize();
-    let letters = digest
-        .iter()
-        .take(12)
-        .filter_map(|octet| LETTERS.get(usize::from(octet % 32)));
-    std::iter::once("UTA".to_owned())
-        .chain(letters.map(|letter| char::from(*letter).to_string()))
-        .collect()
+    (!is_plain(text)).then_some("what looks like a placeholder in it would take a value of the template's")
 }
 
 fn credential_fields(enabled: bool, secret: String) -> Fields {
@@ -468,30 +287,8 @@ fn signature_fields(signature: &Signature) -> Fields {
     ]
 }
 
-fn template_fields(template: &Template, signatures: &[(String, i64)]) -> Fields {
-    let signature = template.signature.map(|id| {
-        let known = signatures.iter().find(|(_, known)| *known == id);
-        known.map_or_else(|| id.to_string(), |(text, _)| text.clone())
-    });
-    let position = if signature.is_some() && template.position == Position::End {
-        "end"
-    } else {
-        ""
-    };
-    vec![
-        ("number", template.number.to_string()),
-        ("ut_id", template.ut_id.to_string()),
-        ("class", template.class.to_string()),
-        ("text", format!("{:?}", template.text)),
-        ("signature", signature.unwrap_or_default()),
-        ("position", position.to_owned()),
-        ("review", word(template.review)),
-        ("reason", template.reason.to_string()),
-    ]
-}
-
 /// The name of a value as it stands in files.
-fn word(value: impl serde::Serialize) -> String {
+pub(super) fn word(value: impl serde::Serialize) -> String {
     serde_json::to_value(value)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))

@@ -1,75 +1,196 @@
-//! Routes: one ordered list, in which names must mean something.
+//! Routes: one ordered list, each with a name, in which names must mean something.
+//!
+//! A route is found again by its name. One without a name has one derived from its conditions, so that a file without
+//! names changes a route instead of adding another beside it.
 
-use super::super::diff::{Line, Sign, list};
-use super::Planner;
+use super::super::diff::{Fields, Line, Sign, list};
+use super::super::entry::Entry;
+use super::super::file::{RouteKeys, route_subject};
 use super::accounts::Accounts;
+use super::{Planner, name_complaint};
+use crate::config::Mistake;
 use engine::catalog::{CatalogChange, RouteRule};
-use std::ops::Range;
+use std::collections::HashMap;
 use store::Route;
 
+/// One route as it will be.
+struct Wanted {
+    rule: RouteRule,
+    /// Its place among the stored ones, from 0.
+    stored: Option<usize>,
+    /// Its place in the file, from 0.
+    in_file: Option<usize>,
+}
+
 impl Planner<'_> {
-    /// The file's routes first, in its order; then, unless pruning, those that only the store has.
+    /// Routes that are stored keep their places; those that the file names are in its order among themselves. A new
+    /// one goes behind the one before it in the file, or before the one behind it, or else first.
     pub(super) fn routes(&mut self, accounts: &Accounts) {
         let file = self.inputs.file;
-        let mut wanted: Vec<RouteRule> = Vec::new();
-        for (at, entry) in file.route.iter().enumerate() {
-            self.check_route(&entry.span(), at + 1, entry.get_ref(), accounts);
-            wanted.push(entry.get_ref().clone());
-        }
-        let old: Vec<RouteRule> = self
+        let stored: Vec<RouteRule> = self
             .catalog()
             .routes
             .iter()
             .filter_map(|route| serde_json::from_value(route.rule.clone()).ok())
             .collect();
-        if !self.inputs.wishes.prune {
-            for rule in old.iter().filter(|rule| !wanted.contains(rule)) {
-                self.check_kept(rule, accounts);
+        let titles = route_titles(&stored);
+        let matched = match_routes(&file.route, &stored, &titles);
+        let mut named = Vec::new();
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        for (at, (entry, old)) in file.route.iter().zip(matched).enumerate() {
+            let rule = self.route(at, entry, old.and_then(|old| stored.get(old)), accounts);
+            if let Some(name) = entry.keys.name.as_deref()
+                && names.insert(name, at).is_some()
+            {
+                let what = format!("route {name:?} stands twice in this file");
+                self.complain_of(&entry.raw, "name", what);
             }
-            let kept: Vec<RouteRule> = old
-                .iter()
-                .filter(|rule| !wanted.contains(rule))
-                .cloned()
-                .collect();
-            wanted.extend(kept);
+            named.push(Wanted {
+                rule,
+                stored: old,
+                in_file: Some(at),
+            });
         }
+        let wanted = if self.inputs.wishes.prune {
+            named
+        } else {
+            merge(named, &stored)
+        };
+        if !self.inputs.wishes.prune {
+            for kept in wanted.iter().filter(|kept| kept.in_file.is_none()) {
+                self.check_kept(&kept.rule, accounts);
+            }
+        }
+        self.show_routes(&stored, &titles, &wanted);
+        let rules: Vec<RouteRule> = wanted.into_iter().map(|wanted| wanted.rule).collect();
         // A route that is kept but does not read would be lost by writing the list anew, so it counts as a change.
-        if wanted != old || self.catalog().routes.len() != old.len() {
-            self.tell_routes(&old, &wanted);
+        if rules != stored || self.catalog().routes.len() != stored.len() {
             self.plan
                 .changes
-                .push(CatalogChange::ReplaceRoutes(numbered(&wanted)));
+                .push(CatalogChange::ReplaceRoutes(numbered(&rules)));
         }
     }
 
-    fn tell_routes(&mut self, old: &[RouteRule], wanted: &[RouteRule]) {
-        let in_file = self.inputs.file.route.len();
-        for (at, rule) in wanted.iter().enumerate() {
-            let sign = match old.iter().position(|old| old == rule) {
-                None => Sign::Add,
-                Some(_) if at >= in_file => Sign::Keep,
-                Some(before) if before == at => continue,
-                Some(_) => Sign::Change,
+    /// A route once the file is applied, and what is wrong with it.
+    fn route(
+        &mut self,
+        at: usize,
+        entry: &Entry<RouteKeys>,
+        old: Option<&RouteRule>,
+        accounts: &Accounts,
+    ) -> RouteRule {
+        let given = &entry.keys;
+        let default = RouteRule::default();
+        let rule = RouteRule {
+            name: given
+                .name
+                .clone()
+                .filter(|name| old.is_none_or(|old| !old.name.is_empty() || *name != derived_title(old)))
+                .or(old.map(|old| old.name.clone()))
+                .unwrap_or_default(),
+            prefixes: entry.value(
+                "prefixes",
+                given.prefixes.clone(),
+                old.map(|old| old.prefixes.clone()),
+                Vec::new(),
+            ),
+            accounts: entry.value(
+                "accounts",
+                given.accounts.clone(),
+                old.map(|old| old.accounts.clone()),
+                Vec::new(),
+            ),
+            classes: entry.value(
+                "classes",
+                given.classes.clone(),
+                old.map(|old| old.classes.clone()),
+                Vec::new(),
+            ),
+            kinds: entry.value(
+                "kinds",
+                given.kinds.clone(),
+                old.map(|old| old.kinds.clone()),
+                Vec::new(),
+            ),
+            senders: entry.value(
+                "senders",
+                given.senders.clone(),
+                old.map(|old| old.senders.clone()),
+                Vec::new(),
+            ),
+            carriers: given
+                .carriers
+                .clone()
+                .or(old.map(|old| old.carriers.clone()))
+                .unwrap_or_default(),
+            enabled: entry.value(
+                "enabled",
+                given.enabled,
+                old.map(|old| old.enabled),
+                default.enabled,
+            ),
+        };
+        self.check_route(at, entry, &rule, old, accounts);
+        rule
+    }
+
+    /// What becomes of each route, in the order in which they will be.
+    fn show_routes(&mut self, stored: &[RouteRule], titles: &[String], wanted: &[Wanted]) {
+        let rules: Vec<RouteRule> = wanted.iter().map(|wanted| wanted.rule.clone()).collect();
+        let new_titles = route_titles(&rules);
+        let order: Vec<usize> = wanted.iter().filter_map(|wanted| wanted.stored).collect();
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        let mut earlier = 0_usize;
+        for (at, (wanted, title)) in wanted.iter().zip(&new_titles).enumerate() {
+            let position = at + 1;
+            let old = wanted
+                .stored
+                .and_then(|old| Some((old, stored.get(old)?, titles.get(old)?)));
+            let Some((before, old, old_title)) = old else {
+                let line = format!("route {position}: {}", describe_route(&wanted.rule));
+                self.plan.lines.push(Line::bare(Sign::Add, line));
+                continue;
             };
-            self.plan.lines.push(Line::bare(
-                sign,
-                format!("route {}: {}", at + 1, describe_route(rule)),
-            ));
+            // What new and removed routes account for is no change of a route's place.
+            let moved = order.get(earlier) != sorted.get(earlier);
+            earlier += 1;
+            if wanted.in_file.is_none() {
+                let line = format!("route {position}: {}", describe_route(old));
+                self.plan.lines.push(Line::bare(Sign::Keep, line));
+                continue;
+            }
+            let what = if old_title == title {
+                format!("route {title}")
+            } else {
+                format!("route {old_title} (now {title})")
+            };
+            let place = |position: usize| {
+                if moved {
+                    position.to_string()
+                } else {
+                    String::new()
+                }
+            };
+            let (old, new) = (
+                fields(old, place(before + 1)),
+                fields(&wanted.rule, place(position)),
+            );
+            self.plan.lines.extend(Line::change(what, &old, &new));
         }
-        for rule in old.iter().filter(|rule| !wanted.contains(rule)) {
-            self.plan.lines.push(Line::bare(
-                Sign::Remove,
-                format!("route: {}", describe_route(rule)),
-            ));
+        let kept = |at: &usize| wanted.iter().any(|wanted| wanted.stored == Some(*at));
+        for rule in (0..stored.len())
+            .filter(|at| !kept(at))
+            .filter_map(|at| stored.get(at))
+        {
+            let what = format!("route: {}", describe_route(rule));
+            self.plan.lines.push(Line::bare(Sign::Remove, what));
         }
     }
 
     /// A route that only the store has may name an account that the file gives another name.
     fn check_kept(&mut self, rule: &RouteRule, accounts: &Accounts) {
-        let unknown = rule
-            .accounts
-            .iter()
-            .find(|name| !accounts.by_name.contains_key(*name));
+        let unknown = rule.accounts.iter().find(|name| !accounts.has(name));
         if let Some(name) = unknown {
             let what = format!(
                 "the store's route \"{}\" names account {name:?}, which would be no more; put the route into the file \
@@ -80,48 +201,195 @@ impl Planner<'_> {
         }
     }
 
-    fn check_route(&mut self, span: &Range<usize>, at: usize, rule: &RouteRule, accounts: &Accounts) {
-        if rule.carriers.is_empty() {
-            self.complain(
-                span,
-                format!("route {at} has no `carriers`: what fits it would go nowhere"),
-            );
+    fn check_route(
+        &mut self,
+        at: usize,
+        entry: &Entry<RouteKeys>,
+        rule: &RouteRule,
+        old: Option<&RouteRule>,
+        accounts: &Accounts,
+    ) {
+        let subject = route_subject(at, entry.keys.name.as_deref().unwrap_or_default());
+        if old.is_none_or(|old| old.name != rule.name)
+            && !rule.name.is_empty()
+            && let Some(why) = name_complaint(&rule.name, false)
+        {
+            self.complain_of(&entry.raw, "name", format!("{subject}: {why}"));
         }
-        let prune = self.inputs.wishes.prune;
-        for name in &rule.carriers {
-            let in_file = self
-                .inputs
-                .file
-                .carrier
-                .iter()
-                .any(|entry| entry.get_ref().get("name").and_then(toml::Value::as_str) == Some(name));
-            let in_store = !prune
-                && self
-                    .catalog()
-                    .carriers
-                    .iter()
-                    .any(|carrier| *carrier.name == **name);
-            if !in_file && !in_store {
-                self.complain(span, format!("route {at}: there is no carrier {name:?}"));
+        if rule.carriers.is_empty() && !entry.raw.is_excused("carriers") {
+            let what = format!("{subject} has no `carriers`: what fits it would go nowhere");
+            self.complain_of(&entry.raw, "carriers", what);
+        }
+        let (file, catalog, prune) = (self.inputs.file, self.catalog(), self.inputs.wishes.prune);
+        let in_file = file.carrier.iter().filter_map(|entry| entry.text("name"));
+        let in_store = catalog
+            .carriers
+            .iter()
+            .map(|carrier| &*carrier.name)
+            .filter(|_| !prune);
+        let carriers = in_file.chain(in_store);
+        for (index, name) in rule.carriers.iter().enumerate() {
+            if !carriers.clone().any(|known| known == name) {
+                let what = format!("{subject}: there is no carrier");
+                let key = format!("carriers[{index}]");
+                self.complain_of_name(&entry.at(&key), &key, name, &what, carriers.clone());
             }
         }
-        for name in &rule.accounts {
-            if !accounts.by_name.contains_key(name) {
-                self.complain(span, format!("route {at}: there is no account {name:?}"));
+        for (index, name) in rule.accounts.iter().enumerate() {
+            if !accounts.has(name) {
+                let what = format!("{subject}: there is no account");
+                let key = format!("accounts[{index}]");
+                let known = accounts.by_name.keys().map(String::as_str);
+                self.complain_of_name(&entry.at(&key), &key, name, &what, known);
             }
         }
-        for prefix in &rule.prefixes {
+        if old.is_some_and(|old| old.prefixes == rule.prefixes) {
+            return;
+        }
+        for (index, prefix) in rule.prefixes.iter().enumerate() {
             let digits = prefix.strip_prefix('+').unwrap_or(prefix);
             if digits.is_empty()
                 || digits.starts_with('0')
                 || !digits.bytes().all(|octet| octet.is_ascii_digit())
             {
-                let what =
-                    format!("route {at}: prefix {prefix:?} is not the beginning of an international number");
-                self.complain(span, what);
+                let expected = "digits such as \"44\" or \"447\"";
+                let what = format!(
+                    "{subject}: prefix {prefix:?} is not the beginning of an international number ({expected})"
+                );
+                let key = format!("prefixes[{index}]");
+                let mistake = Mistake::new(&entry.at(&key), what)
+                    .key(key)
+                    .value(prefix.as_str());
+                self.wrong.push(mistake.expected(expected));
             }
         }
     }
+}
+
+/// Which stored route each entry is about: the one of its name; for one without a name the one with its conditions;
+/// for a new name the one without a name that has its conditions.
+fn match_routes(entries: &[Entry<RouteKeys>], stored: &[RouteRule], titles: &[String]) -> Vec<Option<usize>> {
+    let mut matched: Vec<Option<usize>> = vec![None; entries.len()];
+    let mut taken = vec![false; stored.len()];
+    let mut settle = |matched: &mut Vec<Option<usize>>, fits: &dyn Fn(&RouteKeys, usize) -> bool| {
+        for (entry, found) in entries.iter().zip(matched.iter_mut()) {
+            if found.is_none() {
+                *found = (0..taken.len()).find(|at| taken.get(*at) == Some(&false) && fits(&entry.keys, *at));
+                if let Some(taken) = found.and_then(|at| taken.get_mut(at)) {
+                    *taken = true;
+                }
+            }
+        }
+    };
+    let conditions: Vec<RouteRule> = stored.iter().map(conditions_of).collect();
+    let is_unnamed = |at: usize| stored.get(at).is_some_and(|rule| rule.name.is_empty());
+    let same_conditions = |keys: &RouteKeys, at: usize| conditions.get(at) == Some(&conditions_named(keys));
+    settle(&mut matched, &|keys, at| {
+        keys.name.is_some() && keys.name.as_ref() == titles.get(at)
+    });
+    settle(&mut matched, &|keys, at| {
+        keys.name.is_none() && is_unnamed(at) && same_conditions(keys, at)
+    });
+    settle(&mut matched, &|keys, at| {
+        keys.name.is_none() && same_conditions(keys, at)
+    });
+    settle(&mut matched, &|keys, at| {
+        is_unnamed(at) && same_conditions(keys, at)
+    });
+    matched
+}
+
+/// Puts the routes that the file names into the list of the stored ones.
+fn merge(named: Vec<Wanted>, stored: &[RouteRule]) -> Vec<Wanted> {
+    let (known, fresh): (Vec<_>, Vec<_>) = named.into_iter().partition(|wanted| wanted.stored.is_some());
+    let taken: Vec<Option<usize>> = known.iter().map(|wanted| wanted.stored).collect();
+    let mut known = known.into_iter();
+    let mut list = Vec::with_capacity(stored.len() + fresh.len());
+    for (at, rule) in stored.iter().enumerate() {
+        let named = if taken.contains(&Some(at)) {
+            known.next()
+        } else {
+            None
+        };
+        list.push(named.unwrap_or_else(|| Wanted {
+            rule: rule.clone(),
+            stored: Some(at),
+            in_file: None,
+        }));
+    }
+    for new in fresh {
+        let place_of = |fits: &dyn Fn(usize) -> bool| {
+            list.iter()
+                .position(|wanted: &Wanted| wanted.in_file.is_some_and(fits))
+        };
+        let behind = new
+            .in_file
+            .and_then(|at| at.checked_sub(1))
+            .and_then(|before| place_of(&|at| at == before))
+            .map(|place| place + 1);
+        let place = behind.or_else(|| place_of(&|_| true)).unwrap_or(0);
+        list.insert(place, new);
+    }
+    list
+}
+
+/// What a rule fits, without where it leads.
+pub(crate) fn conditions_of(rule: &RouteRule) -> RouteRule {
+    RouteRule {
+        name: String::new(),
+        carriers: Vec::new(),
+        enabled: true,
+        ..rule.clone()
+    }
+}
+
+fn conditions_named(keys: &RouteKeys) -> RouteRule {
+    RouteRule {
+        prefixes: keys.prefixes.clone().unwrap_or_default(),
+        accounts: keys.accounts.clone().unwrap_or_default(),
+        classes: keys.classes.clone().unwrap_or_default(),
+        kinds: keys.kinds.clone().unwrap_or_default(),
+        senders: keys.senders.clone().unwrap_or_default(),
+        ..RouteRule::default()
+    }
+}
+
+/// The name of each route: its own, or the one derived from its conditions, numbered where several have the same.
+fn route_titles(rules: &[RouteRule]) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let title = |rule: &RouteRule| {
+        if !rule.name.is_empty() {
+            return rule.name.clone();
+        }
+        let derived = derived_title(rule);
+        let count = seen.entry(derived.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            derived
+        } else {
+            format!("{derived} ({count})")
+        }
+    };
+    rules.iter().map(title).collect()
+}
+
+/// The name of a route that has none of its own: what it fits.
+fn derived_title(rule: &RouteRule) -> String {
+    let mut said = Vec::new();
+    let mut say = |what: &str, items: String| {
+        if !items.is_empty() {
+            said.push(format!("{what} {items}"));
+        }
+    };
+    say("to", list(&rule.prefixes, ""));
+    say("from", list(&rule.accounts, ""));
+    say("class", list(&rule.classes, ""));
+    say("kind", list(&rule.kinds, ""));
+    say("sender", list(&rule.senders, ""));
+    if said.is_empty() {
+        return "everything".to_owned();
+    }
+    said.join(", ")
 }
 
 fn numbered(rules: &[RouteRule]) -> Vec<Route> {
@@ -134,23 +402,31 @@ fn numbered(rules: &[RouteRule]) -> Vec<Route> {
     routes.collect()
 }
 
+fn fields(rule: &RouteRule, position: String) -> Fields {
+    vec![
+        ("name", rule.name.clone()),
+        ("prefixes", list(&rule.prefixes, "")),
+        ("accounts", list(&rule.accounts, "")),
+        ("classes", list(&rule.classes, "")),
+        ("kinds", list(&rule.kinds, "")),
+        ("senders", list(&rule.senders, "")),
+        ("carriers", list(&rule.carriers, "")),
+        ("enabled", rule.enabled.to_string()),
+        ("position", position),
+    ]
+}
+
 /// A rule on one line.
 pub(crate) fn describe_route(rule: &RouteRule) -> String {
-    let mut said = Vec::new();
-    let mut say = |what: &str, items: String| {
-        if !items.is_empty() {
-            said.push(format!("{what} {items}"));
-        }
-    };
-    say("to", list(&rule.prefixes, ""));
-    say("from", list(&rule.accounts, ""));
-    say("class", list(&rule.classes, ""));
-    say("kind", list(&rule.kinds, ""));
-    say("sender", list(&rule.senders, ""));
-    let what = if said.is_empty() {
-        "everything".to_owned()
+    let name = if rule.name.is_empty() {
+        String::new()
     } else {
-        said.join(", ")
+        format!("{}: ", rule.name)
     };
-    format!("{what} -> {}", list(&rule.carriers, "nowhere"))
+    let state = if rule.enabled { "" } else { " (disabled)" };
+    format!(
+        "{name}{} -> {}{state}",
+        derived_title(rule),
+        list(&rule.carriers, "nowhere")
+    )
 }

@@ -1,14 +1,15 @@
 //! Suppressions: numbers that get nothing.
 
 use super::super::diff::{Line, Sign};
-use super::super::file::SuppressionEntry;
+use super::super::entry::Entry;
+use super::super::file::SuppressionKeys;
 use super::Planner;
 use super::accounts::Accounts;
+use crate::config::Mistake;
 use engine::catalog::{CatalogChange, Suppression, SuppressionKind};
 use sms::phone::Msisdn;
 use std::collections::HashSet;
 use store::AccountId;
-use toml::Spanned;
 
 /// A suppression as something that can be looked up.
 type Key = (Option<AccountId>, u64, SuppressionKind);
@@ -21,14 +22,12 @@ impl Planner<'_> {
         let mut wanted: HashSet<Key> = HashSet::new();
         let mut added = 0_usize;
         for entry in &file.suppression {
-            match read(entry, accounts) {
-                Ok(suppression) => {
-                    if wanted.insert(key(&suppression)) && !old.contains(&key(&suppression)) {
-                        self.plan.changes.push(CatalogChange::PutSuppression(suppression));
-                        added += 1;
-                    }
-                }
-                Err(complaint) => self.complain(&entry.span(), complaint),
+            let Some(suppression) = self.read_suppression(entry, accounts) else {
+                continue;
+            };
+            if wanted.insert(key(&suppression)) && !old.contains(&key(&suppression)) {
+                self.plan.changes.push(CatalogChange::PutSuppression(suppression));
+                added += 1;
             }
         }
         let gone = stored.iter().filter(|old| !wanted.contains(&key(old)));
@@ -60,11 +59,72 @@ impl Planner<'_> {
     }
 
     fn tell(&mut self, sign: Sign, count: usize) {
-        if count > 0 {
-            self.plan
-                .lines
-                .push(Line::bare(sign, format!("{count} suppressed numbers")));
-        }
+        let what = match count {
+            0 => return,
+            1 => "1 suppressed number".to_owned(),
+            count => format!("{count} suppressed numbers"),
+        };
+        self.plan.lines.push(Line::bare(sign, what));
+    }
+
+    fn read_suppression(
+        &mut self,
+        entry: &Entry<SuppressionKeys>,
+        accounts: &Accounts,
+    ) -> Option<Suppression> {
+        let given = &entry.keys;
+        let (Some(number), Some(kind)) = (&given.number, given.kind) else {
+            for (key, there) in [("number", given.number.is_some()), ("kind", given.kind.is_some())] {
+                if !there {
+                    self.need(&entry.raw, key, "a suppression");
+                }
+            }
+            return None;
+        };
+        let digits = number.strip_prefix('+').unwrap_or(number);
+        let Some(msisdn) = Msisdn::from_digits(digits) else {
+            // Not repeated whole: what an apply says may end up in a log.
+            let expected = "digits of E.164, with or without +, such as \"+447700900123\"";
+            let what = format!(
+                "suppression: the number {} is not an international one ({expected})",
+                masked(number)
+            );
+            let mistake = Mistake::new(&entry.at("number"), what);
+            self.wrong
+                .push(mistake.key("number").value(masked(number)).expected(expected));
+            return None;
+        };
+        let account = match &given.account {
+            None => None,
+            Some(name) => match accounts.by_name.get(name) {
+                Some(id) => Some(*id),
+                None if accounts.has(name) => return None,
+                None => {
+                    let what = "suppression: there is no account";
+                    let known = accounts.by_name.keys().map(String::as_str);
+                    self.complain_of_name(&entry.at("account"), "account", name, what, known);
+                    return None;
+                }
+            },
+        };
+        let complaint = match (kind, account) {
+            (SuppressionKind::Global, Some(_)) => {
+                "suppression: kind \"global\" is for all accounts; leave `account` out"
+            }
+            (SuppressionKind::Blocked, None) if !entry.raw.is_excused("account") => {
+                "suppression: kind \"blocked\" is for one account; name it in `account`"
+            }
+            (SuppressionKind::Blocked, None) => return None,
+            (kind, account) => {
+                return Some(Suppression {
+                    account,
+                    msisdn,
+                    kind,
+                });
+            }
+        };
+        self.complain_of(&entry.raw, "kind", complaint);
+        None
     }
 }
 
@@ -72,30 +132,11 @@ fn key(suppression: &Suppression) -> Key {
     (suppression.account, suppression.msisdn.as_u64(), suppression.kind)
 }
 
-fn read(entry: &Spanned<SuppressionEntry>, accounts: &Accounts) -> Result<Suppression, String> {
-    let given = entry.get_ref();
-    let digits = given.number.strip_prefix('+').unwrap_or(&given.number);
-    // The number is not repeated: what an apply says may end up in a log.
-    let msisdn = Msisdn::from_digits(digits)
-        .ok_or("suppression: the number is not an international one (digits of E.164, with or without +)")?;
-    let account = match &given.account {
-        None => None,
-        Some(name) => {
-            let id = accounts.by_name.get(name);
-            Some(*id.ok_or_else(|| format!("suppression: there is no account {name:?}"))?)
-        }
-    };
-    match (given.kind, account) {
-        (SuppressionKind::Global, Some(_)) => {
-            Err("suppression: kind \"global\" is for all accounts; leave `account` out".to_owned())
-        }
-        (SuppressionKind::Blocked, None) => {
-            Err("suppression: kind \"blocked\" is for one account; name it in `account`".to_owned())
-        }
-        (kind, account) => Ok(Suppression {
-            account,
-            msisdn,
-            kind,
-        }),
-    }
+/// A number of which only the beginning and the length show.
+fn masked(number: &str) -> String {
+    let hidden = number
+        .chars()
+        .skip(3)
+        .map(|c| if c.is_ascii_digit() { '*' } else { c });
+    number.chars().take(3).chain(hidden).collect()
 }

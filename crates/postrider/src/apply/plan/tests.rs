@@ -1,5 +1,7 @@
 mod mistakes;
 mod own;
+mod partial;
+mod routes;
 mod webhooks;
 
 use super::*;
@@ -85,7 +87,7 @@ fn vault() -> Vault {
 }
 
 fn plan_with(text: &str, existing: &Existing, wishes: Wishes) -> Result<Plan, Vec<String>> {
-    let file = File::parse(text).map_err(|at| vec![at.to_string()])?;
+    let file = File::parse(text);
     plan(Inputs {
         text,
         file: &file,
@@ -94,12 +96,13 @@ fn plan_with(text: &str, existing: &Existing, wishes: Wishes) -> Result<Plan, Ve
         surroundings: Surroundings {
             variable: &|name| (name == "ACME_SECRET").then(|| OsString::from("from-env")),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
+            check_authorities: &|_| Ok(()),
         },
         forms: &Forms::all(),
         wishes,
         now: NOW,
     })
-    .map_err(|wrong| wrong.iter().map(At::to_string).collect())
+    .map_err(|wrong| wrong.list.iter().map(ToString::to_string).collect())
 }
 
 /// What a store does with changes.
@@ -186,6 +189,11 @@ fn told(plan: &Plan) -> String {
 const PRUNE: Wishes = Wishes {
     prune: true,
     set_balances: false,
+};
+
+const SET_BALANCES: Wishes = Wishes {
+    prune: false,
+    set_balances: true,
 };
 
 #[test]
@@ -393,22 +401,25 @@ fn a_balance_is_where_an_account_begins_unless_asked_for() {
             .changes
             .is_empty()
     );
-    let topped_up = plan_with(
-        FULL,
-        &existing,
-        Wishes {
-            prune: false,
-            set_balances: true,
-        },
-    )
-    .unwrap();
+    let topped_up = plan_with(FULL, &existing, SET_BALANCES).unwrap();
     assert_eq!(
         told(&topped_up),
         "~ balance of acme\n      3 segments -> 500 segments\n"
     );
-    let uncounted = plan_with(&FULL.replace("balance = 500\n", ""), &existing, Wishes::default()).unwrap();
+    // One that is not named is none of the file's business.
+    let unnamed = FULL.replace("balance = 500\n", "");
+    let plan = plan_with(&unnamed, &existing, SET_BALANCES).unwrap();
+    assert!(plan.changes.is_empty(), "{}", told(&plan));
+    // Nor is a limit lifted by the way: that has to be asked for.
+    let lifted = FULL.replace("balance = 500\n", "reset = [\"balance\"]\n");
+    let plan = plan_with(&lifted, &existing, Wishes::default()).unwrap();
+    assert!(
+        plan.changes.is_empty() && plan.notes.len() == 1,
+        "{:?}",
+        plan.notes
+    );
     assert_eq!(
-        told(&uncounted),
+        told(&plan_with(&lifted, &existing, SET_BALANCES).unwrap()),
         "~ balance of acme\n      3 segments -> not counted\n"
     );
 }

@@ -1,76 +1,107 @@
 //! Webhooks: where an account is told its events, and in what form.
 
 use super::super::diff::{Fields, list};
-use super::super::file::{AccountEntry, EventName, WebhookEntry};
-use super::super::secret::SecretSource;
-use super::{Planner, secret_field};
+use super::super::entry::Entry;
+use super::super::file::{EventName, WebhookKeys};
+use super::super::secret::{GivenSecret, SecretSource};
+use super::{Planner, name_complaint, secret_field};
+use crate::config::misfit;
 use crate::forms::shown;
 use engine::catalog::{CatalogChange, endpoint_secret_name};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::HashSet;
-use std::ops::Range;
 use store::{AccountId, Endpoint, EndpointId, EventKinds};
 
-/// Longest name in characters.
-const NAME_CHARS_MAX: usize = 64;
-
 impl Planner<'_> {
-    pub(super) fn webhooks(&mut self, account: &AccountEntry, id: AccountId) {
+    pub(super) fn webhooks(&mut self, entries: &[Entry<WebhookKeys>], id: AccountId, account: &str) {
         let mut named = HashSet::new();
-        for entry in &account.webhook {
-            let given = entry.get_ref();
-            let what = format!("webhook {}/{}", account.name, given.name);
-            if named.insert(given.name.as_str()) {
-                self.webhook(&entry.span(), given, id, what);
+        for entry in entries {
+            let Some(name) = entry.keys.name.as_deref() else {
+                self.need(&entry.raw, "name", &format!("a webhook of account {account:?}"));
+                continue;
+            };
+            let what = format!("webhook {account}/{name}");
+            if named.insert(name) {
+                self.webhook(entry, name, id, what);
             } else {
-                self.complain(&entry.span(), format!("{what} stands twice"));
+                self.complain_of(&entry.raw, "name", format!("{what} stands twice in this file"));
             }
         }
         let catalog = self.catalog();
         for old in catalog.endpoints.iter().filter(|old| old.account == id) {
             if !named.contains(&*old.name) {
-                let what = format!("webhook {}/{}", account.name, old.name);
+                let what = format!("webhook {account}/{}", old.name);
                 self.leave_or_remove(what, || CatalogChange::RemoveEndpoint(old.id));
             }
         }
     }
 
-    fn webhook(&mut self, span: &Range<usize>, given: &WebhookEntry, account: AccountId, what: String) {
-        let chars = given.name.chars().count();
-        if !(1..=NAME_CHARS_MAX).contains(&chars) || given.name.chars().any(char::is_control) {
-            let complaint = format!("{what}: a name has 1 to {NAME_CHARS_MAX} printable characters");
-            return self.complain(span, complaint);
-        }
-        if given.events.is_empty() {
-            return self.complain(span, format!("{what}: `events` names nothing to tell"));
-        }
-        let settings = match json_table(&given.settings) {
-            Ok(settings) => settings,
-            Err(why) => return self.complain(span, format!("{what}: settings: {why}")),
-        };
-        if let Err(why) = self.inputs.forms.check(&given.format, &given.url, &settings) {
-            return self.complain(span, format!("{what}: {why}"));
-        }
+    fn webhook(&mut self, entry: &Entry<WebhookKeys>, name: &str, account: AccountId, what: String) {
+        let given = &entry.keys;
         let endpoints = &self.catalog().endpoints;
         let old = endpoints
             .iter()
-            .find(|old| old.account == account && *old.name == *given.name);
-        let id = old.map_or_else(|| self.next_endpoint(), |old| old.id);
-        let ((before, after), sealed_secret) = match self.webhook_secret(given, id, old) {
-            Ok(sealed) => sealed,
-            Err(why) => return self.complain(span, format!("{what}: {why}")),
+            .find(|old| old.account == account && *old.name == *name);
+        if old.is_none()
+            && let Some(why) = name_complaint(name, false)
+        {
+            return self.complain_of(&entry.raw, "name", format!("{what}: {why}"));
+        }
+        let kinds = given.events.as_ref().map(|events| {
+            let kinds = events.iter().map(|event| event.kind());
+            kinds.fold(EventKinds::NONE, |all, kind| all | kind)
+        });
+        if kinds == Some(EventKinds::NONE) {
+            let why =
+                format!("{what}: `events` names none; leave the webhook out, or give it `enabled = false`");
+            return self.complain_of(&entry.raw, "events", why);
+        }
+        let format = given.format.as_deref().or(old.map(|old| &*old.format));
+        let kinds = kinds.or(old.map(|old| old.kinds));
+        let (Some(format), Some(kinds)) = (format, kinds) else {
+            for (key, there) in [("format", format.is_some()), ("events", kinds.is_some())] {
+                if !there {
+                    self.need(&entry.raw, key, &format!("{what} is new and"));
+                }
+            }
+            return;
         };
-        let kinds = given.events.iter().map(|event| event.kind());
+        let url = entry.value("url", given.url.as_deref(), old.map(|old| &*old.url), "");
+        let settings = webhook_settings(entry, format, old);
+        let as_stored =
+            old.is_some_and(|old| (&*old.format, &*old.url, &old.settings) == (format, url, &settings));
+        if !as_stored && let Err(why) = self.inputs.forms.check(format, url, &settings) {
+            let key = match &why {
+                _ if why.starts_with("`url`") => "url",
+                _ if why.starts_with("settings") => "settings",
+                _ => "format",
+            };
+            if entry.raw.is_excused(key) {
+                return;
+            }
+            match why.strip_prefix("settings: ").filter(|said| is_of_parser(said)) {
+                Some(said) => self
+                    .wrong
+                    .push(misfit(&entry.at("settings"), &what, "settings", None, said)),
+                None => self.complain_of(&entry.raw, key, format!("{what}: {why}")),
+            }
+            return;
+        }
+        let id = old.map_or_else(|| self.next_endpoint(), |old| old.id);
+        let ((before, after), sealed_secret) = match self.webhook_secret(entry, &what, id, old) {
+            Ok(sealed) => sealed,
+            Err(why) => return self.complain_of_secret(&entry.raw, "secret", format!("{what}: {why}")),
+        };
         let endpoint = Endpoint {
             id,
             account,
-            name: given.name.as_str().into(),
-            format: given.format.as_str().into(),
-            url: given.url.as_str().into(),
-            kinds: kinds.fold(EventKinds::NONE, |all, kind| all | kind),
+            name: name.into(),
+            format: format.into(),
+            url: url.into(),
+            kinds,
             settings,
             sealed_secret,
-            enabled: given.enabled,
+            enabled: entry.value("enabled", given.enabled, old.map(|old| old.enabled), true),
         };
         let was = old.map(|old| &old.settings);
         let old_fields = old.map(|old| fields(old, was, before));
@@ -92,29 +123,51 @@ impl Planner<'_> {
 
     /// The sealed secret, and how it shows in the diff. An endpoint may have none.
     fn webhook_secret(
-        &self,
-        given: &WebhookEntry,
+        &mut self,
+        entry: &Entry<WebhookKeys>,
+        what: &str,
         id: EndpointId,
         old: Option<&Endpoint>,
     ) -> Result<((String, String), Vec<u8>), String> {
         let source = SecretSource {
             field: "secret",
-            inline: given.secret.as_deref(),
-            variable: given.secret_env.as_deref(),
-            file: given.secret_file.as_deref(),
+            inline: entry.keys.secret.as_deref(),
+            variable: entry.keys.secret_env.as_deref(),
+            file: entry.keys.secret_file.as_deref(),
         };
         let stored = old
             .map(|old| &*old.sealed_secret)
             .filter(|sealed| !sealed.is_empty());
-        if source.resolve(&self.inputs.surroundings)?.as_deref() == Some("") {
+        let emptied = source.resolve(&self.inputs.surroundings)? == GivenSecret::Text(String::new());
+        if emptied || entry.raw.resets("secret") {
             let (before, _) = secret_field(stored.is_some(), false);
             return Ok(((before, String::new()), Vec::new()));
         }
-        let sealed = self.seal(&endpoint_secret_name(id), &source, stored)?;
+        let sealed = self.seal(what, &endpoint_secret_name(id), &source, stored)?;
         let changed = sealed.as_ref().is_some_and(|(_, changed)| *changed);
         let sealed = sealed.map(|(sealed, _)| sealed).unwrap_or_default();
         Ok((secret_field(stored.is_some(), changed), sealed))
     }
+}
+
+/// The settings a webhook will have: those stored, with the members that the file names. Those of another format mean
+/// nothing to this one.
+fn webhook_settings(entry: &Entry<WebhookKeys>, format: &str, old: Option<&Endpoint>) -> Value {
+    let stored = old.filter(|old| *old.format == *format && !entry.raw.resets("settings"));
+    let mut settings: Map<String, Value> = stored
+        .and_then(|old| old.settings.as_object().cloned())
+        .unwrap_or_default();
+    for (name, value) in entry.keys.settings.iter().flatten() {
+        settings.insert(name.clone(), value.clone());
+    }
+    Value::Object(settings)
+}
+
+/// Whether a complaint is a parser's, whose words are not an operator's.
+fn is_of_parser(said: &str) -> bool {
+    ["unknown ", "invalid ", "missing "]
+        .iter()
+        .any(|word| said.starts_with(word))
 }
 
 fn fields(endpoint: &Endpoint, was: Option<&Value>, secret: String) -> Fields {
@@ -134,53 +187,9 @@ fn fields(endpoint: &Endpoint, was: Option<&Value>, secret: String) -> Fields {
     ]
 }
 
-/// A table of the file as the forms of calls read it.
-fn json_table(table: &toml::Table) -> Result<Value, String> {
-    let members = table.iter().map(|(name, value)| {
-        let value = json(value).map_err(|why| format!("`{name}` {why}"))?;
-        Ok((name.clone(), value))
-    });
-    members
-        .collect::<Result<serde_json::Map<_, _>, String>>()
-        .map(Value::Object)
-}
-
-fn json(value: &toml::Value) -> Result<Value, String> {
-    match value {
-        toml::Value::String(text) => Ok(text.as_str().into()),
-        toml::Value::Integer(number) => Ok((*number).into()),
-        toml::Value::Boolean(yes) => Ok((*yes).into()),
-        toml::Value::Float(number) => match serde_json::Number::from_f64(*number) {
-            Some(number) => Ok(Value::Number(number)),
-            None => Err("is not a finite number".to_owned()),
-        },
-        toml::Value::Datetime(_) => Err("is a date; write it as a text in quotes".to_owned()),
-        toml::Value::Array(items) => items.iter().map(json).collect(),
-        toml::Value::Table(table) => json_table(table),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn settings_are_read_as_they_are_written() {
-        let table: toml::Table =
-            toml::from_str("a = \"x\"\nb = 3\nc = true\nd = [1, 2]\ne = 0.5\n[f]\ng = \"y\"").unwrap();
-        let expected = serde_json::json!({
-            "a": "x", "b": 3, "c": true, "d": [1, 2], "e": 0.5, "f": {"g": "y"}
-        });
-        assert_eq!(json_table(&table), Ok(expected));
-        for (text, complaint) in [
-            ("at = 2026-11-18", "`at` is a date"),
-            ("f = { n = nan }", "`f` `n` is not a finite number"),
-        ] {
-            let told = json_table(&toml::from_str(text).unwrap()).unwrap_err();
-            assert!(told.starts_with(complaint), "{text} gave: {told}");
-        }
-    }
 
     #[test]
     fn the_names_of_events_are_those_of_the_store() {
@@ -191,15 +200,6 @@ mod tests {
         );
         for name in EventName::ALL {
             assert_eq!(EventName::of(name.kind()).collect::<Vec<_>>(), [name]);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_table_makes_it_panic(text in "[a-c]{1,2} = [-0-9tTZ:.einf\"\\[\\]{} ,a=]{0,20}") {
-            if let Ok(table) = toml::from_str::<toml::Table>(&text) {
-                let _ = json_table(&table);
-            }
         }
     }
 }

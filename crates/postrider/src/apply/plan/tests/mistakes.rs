@@ -7,19 +7,19 @@ fn every_mistake_is_named_with_its_line() {
     let cases = [
         (
             "[[account]]\nname = \"\"",
-            "line 1: account \"\": a name has 1 to 64",
+            "line 2: account \"\": a name has 1 to 64",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account]]\nname = \"a\"",
-            "line 3: account \"a\" stands twice",
+            "line 4: account \"a\" stands twice",
         ),
         (
             "[[account]]\nname = \"a\"\nweight = 0",
-            "line 1: account \"a\": weight is 0, not 1 to 1000",
+            "line 3: account \"a\": `weight` is 0; it must be 1 to 1000",
         ),
         (
             "[[account]]\nname = \"a\"\nid = 1\n[[account]]\nname = \"b\"\nid = 1",
-            "line 4: account \"b\" has the id 1 of account \"a\"",
+            "line 6: account \"b\" has the id 1 of account \"a\"",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"k\"",
@@ -27,23 +27,23 @@ fn every_mistake_is_named_with_its_line() {
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"engagelab\"\nkey = \"k:1\"\nsecret = \"s\"",
-            "line 3: credential a/engagelab/k:1: a colon in the key",
+            "line 5: credential a/engagelab/k:1: a colon in the key",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"k\"\nsecret_file = \"f\"",
-            "line 3: credential a/ucloud/k: secret_file f: ",
+            "line 6: credential a/ucloud/k: secret_file f: ",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.signature]]\ntext = \"[A]\"",
-            "line 3: signature a/[A]: write the text without brackets",
+            "line 4: signature a/[A]: write the text without brackets",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\nsignature = \"S\"",
-            "line 3: template a/t: account \"a\" has no signature \"S\"",
+            "line 7: template a/t: account \"a\" has no signature \"S\"",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\nnumber = -3",
-            "line 3: template a/t: number -3 is not positive",
+            "line 7: template a/t: `number` is -3; it must be above 0",
         ),
         (
             "[[carrier]]\ntype = \"sandbox\"",
@@ -51,44 +51,44 @@ fn every_mistake_is_named_with_its_line() {
         ),
         (
             "[[carrier]]\nname = \"c\"\ntype = \"http\"",
-            "line 1: carrier \"c\": `type` is \"smpp\" or \"sandbox\"",
+            "line 3: carrier \"c\": `type` is \"http\"; it must be \"smpp\" or \"sandbox\"",
         ),
         (
             "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nwindow = 5",
-            "line 1: carrier \"c\": unknown key `window`; did you mean `window_max`?",
+            "line 5: carrier \"c\": unknown key `window`; did you mean `window_max`?",
         ),
         (
             "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nwindow_max = 5000",
-            "line 1: carrier \"c\": `window_max` is 5000; it must be 1 to 2000",
+            "line 5: carrier \"c\": `window_max` is 5000; it must be 1 to 2000",
         ),
         (
             "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nbind = \"both\"",
-            "line 1: carrier \"c\": `bind`: unknown variant `both`",
+            "line 5: carrier \"c\": `bind` is \"both\"; it must be one of \"transceiver\", \"transmitter_receiver\"",
         ),
         (
             "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nid_notation = \"roman\"",
-            "line 1: carrier \"c\": `id_notation`: an id notation is one of",
+            "line 5: carrier \"c\": `id_notation`: an id notation is one of",
         ),
         (
             "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nstatus_classes = { \"0x400\" = \"bad\" }",
-            "line 1: carrier \"c\": `status_classes`: \"bad\" is not one of",
+            "line 5: carrier \"c\": `status_classes`: \"bad\" is not one of",
         ),
         (
             "[[route]]\ncarriers = [\"c\"]",
-            "line 1: route 1: there is no carrier \"c\"",
+            "line 2: route 1: there is no carrier \"c\"",
         ),
-        ("[[route]]\ncarriers = []", "line 1: route 1 has no `carriers`"),
+        ("[[route]]\ncarriers = []", "line 2: route 1 has no `carriers`"),
         (
             "[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n[[route]]\nprefixes = [\"0044\"]\ncarriers = [\"c\"]",
-            "line 4: route 1: prefix \"0044\" is not the beginning",
+            "line 5: route 1: prefix \"0044\" is not the beginning",
         ),
         (
             "[[suppression]]\nnumber = \"12-34\"\nkind = \"unsubscribed\"",
-            "line 1: suppression: the number is not an international one",
+            "line 2: suppression: the number 12-** is not an international one",
         ),
         (
             "[[suppression]]\nnumber = \"447700900123\"\nkind = \"blocked\"",
-            "line 1: suppression: kind \"blocked\" is for one account",
+            "line 3: suppression: kind \"blocked\" is for one account",
         ),
     ];
     for (text, expected) in cases {
@@ -108,7 +108,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
     assert_eq!(wrong.len(), 2);
     assert!(
-        wrong[0].starts_with("line 1") && wrong[1].starts_with("line 3"),
+        wrong[0].starts_with("line 2") && wrong[1].starts_with("line 5"),
         "{wrong:?}"
     );
 }
@@ -125,4 +125,88 @@ fn a_key_pair_too_long_for_the_documented_curl_is_noted() {
     };
     assert!(pair(&"s".repeat(55)).is_empty());
     assert!(pair(&"s".repeat(56))[0].contains("credential a/uspeedo/k"));
+}
+
+#[test]
+fn mistakes_of_all_kinds_and_tables_come_in_one_run() {
+    let text = r#"[[account]]
+name = "shop"
+balance = lots
+weight = 70000
+per_minute = 2
+[[account.credential]]
+family = "usped"
+key = "k"
+secret = "s"
+[[account.template]]
+name = "code"
+class = "transactional"
+text = "Your code is {1}"
+[[carrier]]
+name = "north"
+type = "smpp"
+system_id = "p"
+port = 70000
+window_max = 0
+tls = { enabled = "yes" }
+id_notation = "roman"
+[[carier]]
+name = "x"
+[[route]]
+carriers = ["nroth"]
+accounts = ["shpo"]
+[[suppression]]
+number = "07700900123"
+kind = "banned"
+[[suppression]]
+number = "07700900123"
+kind = "blocked"
+account = "shoop"
+"#;
+    let expected = [
+        "line 3: `balance`: a text stands in quotes: balance = \"lots\"",
+        "line 4: account \"shop\": `weight` is 70000; it must be 0 to 65535",
+        "line 5: account \"shop\": unknown key `per_minute`; did you mean `per_minute_max`?",
+        "line 7: credential shop/usped/k: `family` is \"usped\"; it must be one of \"uspeedo\", \"ucloud\", \"sendcloud\", \
+         \"engagelab\", \"engagelab_dev\"; did you mean \"uspeedo\"?",
+        "line 12: template shop/code: `class` is \"transactional\"; it must be one of \"otp\", \"notice\", \"marketing\"",
+        "line 18: carrier \"north\": `port` is 70000; it must be 0 to 65535",
+        "line 19: carrier \"north\": `window_max` is 0; it must be 1 to 2000",
+        "line 20: carrier \"north\": `tls.enabled` wants true or false, not a text in quotes",
+        "line 21: carrier \"north\": `id_notation`: an id notation is one of as_is, hex, decimal, \
+         hex_submit_decimal_receipt, decimal_submit_hex_receipt, not \"roman\"",
+        "line 22: unknown key `carier`; did you mean `carrier`?",
+        "line 25: route 1: there is no carrier \"nroth\"; did you mean \"north\"?",
+        "line 26: route 1: there is no account \"shpo\"; did you mean \"shop\"?",
+        "line 29: suppression: `kind` is \"banned\"; it must be one of \"global\", \"blocked\", \"unsubscribed\"",
+        "line 31: suppression: the number 077******** is not an international one (digits of E.164, with or without +, \
+         such as \"+447700900123\")",
+    ];
+    assert_eq!(
+        plan_with(text, &Existing::default(), Wishes::default()).unwrap_err(),
+        expected
+    );
+}
+
+#[test]
+fn a_file_with_a_thousand_mistakes_reports_a_hundred() {
+    let text = "[[route]]\ncarriers = [\"nowhere\"]\n".repeat(1000);
+    let file = File::parse(&text);
+    let surroundings = Surroundings {
+        variable: &|_| None,
+        read: &|_| Err(io::ErrorKind::NotFound.into()),
+        check_authorities: &|_| Ok(()),
+    };
+    let wrong = plan(Inputs {
+        text: &text,
+        file: &file,
+        existing: &Existing::default(),
+        vault: &vault(),
+        surroundings,
+        forms: &Forms::all(),
+        wishes: Wishes::default(),
+        now: NOW,
+    })
+    .unwrap_err();
+    assert_eq!((wrong.list.len(), wrong.more), (100, 900));
 }

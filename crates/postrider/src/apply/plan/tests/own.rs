@@ -116,7 +116,7 @@ fn a_version_is_one_of_what_is_sent() {
     assert_eq!(existing.catalog.templates[0].version, 1);
     assert_eq!(changed("Your code is", "The code is"), 2);
     assert_eq!(changed("\"otp\"", "\"notice\""), 2);
-    assert_eq!(changed("signature = \"Acme\"\n", ""), 2);
+    assert_eq!(changed("signature = \"Acme\"\n", "reset = [\"signature\"]\n"), 2);
     assert_eq!(
         changed(
             "signature = \"Acme\"\n",
@@ -169,7 +169,7 @@ fn a_signature_that_would_shift_the_values_of_templates_is_refused() {
         let text = ACME.replace("\"Acme\"", &format!("{signature:?}"));
         let wrong = plan_with(&text, &Existing::default(), Wishes::default()).unwrap_err();
         assert!(
-            wrong[0].starts_with("line 3: signature acme/") && wrong[0].contains("would take a value"),
+            wrong[0].starts_with("line 4: signature acme/") && wrong[0].contains("would take a value"),
             "{signature}: {wrong:?}"
         );
     }

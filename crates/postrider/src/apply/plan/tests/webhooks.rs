@@ -114,11 +114,11 @@ fn mistakes_in_webhooks_are_named_with_their_lines() {
     let cases = [
         (
             "format = \"sendclod\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]",
-            "line 3: webhook a/w: nobody knows the format \"sendclod\"; did you mean `sendcloud`?",
+            "line 5: webhook a/w: unknown format \"sendclod\"; did you mean `sendcloud`?",
         ),
         (
             "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = []",
-            "line 3: webhook a/w: `events` names nothing to tell",
+            "line 7: webhook a/w: `events` names none",
         ),
         (
             "format = \"sendcloud\"\nevents = [\"ended\"]",
@@ -126,23 +126,23 @@ fn mistakes_in_webhooks_are_named_with_their_lines() {
         ),
         (
             "format = \"sendcloud\"\nurl = \"a.example\"\nevents = [\"ended\"]",
-            "line 3: webhook a/w: `url` \"a.example\": relative URL without a base",
+            "line 6: webhook a/w: `url` \"a.example\": relative URL without a base",
         ),
         (
             "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\nsettings = { body = \"xml\" }",
-            "line 3: webhook a/w: settings: unknown variant `xml`",
+            "line 8: webhook a/w: `settings` is \"xml\"; it must be one of ",
         ),
         (
             "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\nsettings = { body = 2026-11-18 }",
-            "line 3: webhook a/w: settings: `body` is a date",
+            "line 8: webhook a/w: `settings.body` is a date",
         ),
         (
             "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\nsecret_env = \"NONE\"",
-            "line 3: webhook a/w: the environment variable NONE (secret_env) is not set",
+            "line 8: webhook a/w: the environment variable NONE (secret_env) is not set",
         ),
         (
             "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = [\"sent\"]",
-            "line 7: unknown variant `sent`",
+            "line 7: webhook a/w: `events[0]` is \"sent\"; it must be one of",
         ),
     ];
     for (lines, expected) in cases {
@@ -159,7 +159,7 @@ fn mistakes_in_webhooks_are_named_with_their_lines() {
         with_webhook(PLAIN)
     );
     let wrong = plan_with(&twice, &Existing::default(), Wishes::default()).unwrap_err();
-    assert_eq!(wrong, ["line 8: webhook a/w stands twice"]);
+    assert_eq!(wrong, ["line 9: webhook a/w stands twice in this file"]);
 }
 
 #[test]

@@ -1,0 +1,523 @@
+//! One entry of a catalog file: the keys it names, where each stands, and which of them go back to their default.
+//!
+//! Reading is lenient: a key that does not read is noted and left out, and everything else is still read, so that one
+//! run finds all mistakes.
+
+use crate::config::{Mistake, Mistakes, misfit, unknown_key};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Gives keys of an entry back their defaults: `reset = ["weight"]`.
+pub(crate) const RESET: &str = "reset";
+
+/// An entry as it stands in the file, before its keys are read as anything.
+#[derive(Default)]
+pub(crate) struct RawEntry {
+    /// The entry's beginning.
+    pub(crate) span: Range<usize>,
+    /// Its keys with their values.
+    pub(crate) values: Map<String, Value>,
+    /// Keys that go back to their defaults.
+    resets: Vec<(String, Range<usize>)>,
+    /// Where each key stands, by its path: `tls.ca_file`, `events[1]`.
+    places: Vec<(String, Range<usize>)>,
+    /// Keys that are named and do not read: already noted as mistakes.
+    failed: HashSet<String>,
+    /// Whether a mistake in the notation lies within the entry: keys may be missing because of it.
+    damaged: bool,
+}
+
+/// An entry whose keys have been read as `T`, every member of which is optional.
+pub(crate) struct Entry<T> {
+    /// What was read.
+    pub(crate) keys: T,
+    pub(crate) raw: RawEntry,
+}
+
+impl RawEntry {
+    /// Where a key stands; the nearest key around it, or the entry's beginning, when it is not in the file.
+    pub(crate) fn at(&self, key: &str) -> Range<usize> {
+        let mut path = key;
+        loop {
+            if let Some((_, span)) = self.places.iter().find(|(known, _)| known == path) {
+                return span.clone();
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = path.get(..end).unwrap_or_default(),
+                None => return self.span.clone(),
+            }
+        }
+    }
+
+    /// Whether a key goes back to its default.
+    pub(crate) fn resets(&self, key: &str) -> bool {
+        self.resets.iter().any(|(name, _)| name == key)
+    }
+
+    /// The keys that go back to their defaults, with their places.
+    pub(crate) fn reset_keys(&self) -> impl Iterator<Item = (&str, &Range<usize>)> {
+        self.resets.iter().map(|(key, span)| (key.as_str(), span))
+    }
+
+    /// Whether a key that is not there need not be complained of: it is there and does not read.
+    pub(crate) fn is_excused(&self, key: &str) -> bool {
+        self.damaged || self.failed.contains(key)
+    }
+
+    /// Notes that a key does not read.
+    pub(crate) fn fail(&mut self, key: &str) {
+        self.values.remove(key);
+        self.failed.insert(key.to_owned());
+    }
+
+    /// A text value.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key)?.as_str()
+    }
+}
+
+impl<T> Entry<T> {
+    /// Where a key stands.
+    pub(crate) fn at(&self, key: &str) -> Range<usize> {
+        self.raw.at(key)
+    }
+
+    /// The value of a key once the file is applied: as the file names it, else the default where the file resets it
+    /// or nothing is stored, else as stored.
+    pub(crate) fn value<V>(&self, key: &str, named: Option<V>, stored: Option<V>, default: V) -> V {
+        match named {
+            Some(named) => named,
+            None if self.raw.resets(key) => default,
+            None => stored.unwrap_or(default),
+        }
+    }
+}
+
+/// What of a file has been read so far, and what was wrong with it.
+pub(crate) struct Reader<'t> {
+    text: &'t str,
+    /// Where the notation itself is broken.
+    broken: Vec<Range<usize>>,
+    pub(crate) mistakes: Mistakes,
+}
+
+impl<'t> Reader<'t> {
+    /// Parses `text` as TOML; what is not TOML is noted, and the rest is there to be read.
+    pub(crate) fn parse(text: &'t str) -> (Self, Spanned<DeTable<'t>>) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let mut reader = Self {
+            text,
+            broken: Vec::new(),
+            mistakes: Mistakes::default(),
+        };
+        for error in &errors {
+            let mistake = crate::config::notation(text, error);
+            let span = error.span().unwrap_or_default();
+            // One slip makes a parser stumble more than once on the same line.
+            let line = |at: usize| {
+                text.as_bytes()
+                    .get(..at)
+                    .map_or(0, |before| before.iter().filter(|o| **o == b'\n').count())
+            };
+            if reader
+                .broken
+                .last()
+                .is_none_or(|last| line(last.start) != line(span.start))
+            {
+                reader.mistakes.push(mistake);
+            }
+            reader.broken.push(span);
+        }
+        (reader, document)
+    }
+
+    /// The entries of `[[name]]` in a table; one `[name]` is read as well, with a mistake.
+    pub(crate) fn entries<'d>(
+        &mut self,
+        table: &'d DeTable<'t>,
+        name: &str,
+        written: &str,
+    ) -> Vec<(Range<usize>, &'d DeTable<'t>)> {
+        let Some(value) = table.get(name) else {
+            return Vec::new();
+        };
+        let not_tables = |span: &Range<usize>| {
+            Mistake::new(
+                span,
+                format!("`{name}` is a list of entries: begin each with [[{written}]]"),
+            )
+            .key(name)
+        };
+        match value.get_ref() {
+            DeValue::Array(items) => items
+                .iter()
+                .filter_map(|item| match item.get_ref() {
+                    DeValue::Table(table) => Some((item.span(), table)),
+                    _ => {
+                        self.mistakes.push(not_tables(&item.span()));
+                        None
+                    }
+                })
+                .collect(),
+            DeValue::Table(table) => {
+                self.mistakes.push(not_tables(&value.span()));
+                vec![(value.span(), table)]
+            }
+            _ => {
+                self.mistakes.push(not_tables(&value.span()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// An entry with its keys unread. `nested` are the lists below it, which are entries of their own.
+    pub(crate) fn raw(
+        &mut self,
+        span: Range<usize>,
+        table: &DeTable<'t>,
+        nested: &[&str],
+        subject: &str,
+    ) -> RawEntry {
+        let mut entry = RawEntry {
+            damaged: self.is_damaged(span.start),
+            span,
+            ..RawEntry::default()
+        };
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if nested.contains(&name) {
+                continue;
+            }
+            if name == RESET {
+                self.resets(&mut entry, value, subject);
+                continue;
+            }
+            entry.places.push((name.to_owned(), key.span()));
+            let (begin, end) = (value.span().start, value.span().end);
+            if self.broken.iter().any(|at| at.start <= end && begin <= at.end) {
+                // Whatever the parser made of it, it is complained of already.
+                entry.fail(name);
+                continue;
+            }
+            match json(value, name, &mut entry.places) {
+                Ok(value) => {
+                    entry.values.insert(name.to_owned(), value);
+                }
+                Err((span, path, why)) => {
+                    let mistake = Mistake::new(&span, format!("{subject}: `{path}` {why}")).key(path);
+                    self.mistakes.push(mistake);
+                    entry.fail(name);
+                }
+            }
+        }
+        entry
+    }
+
+    fn resets(&mut self, entry: &mut RawEntry, value: &Spanned<DeValue<'t>>, subject: &str) {
+        let wrong = |span: &Range<usize>| {
+            let message =
+                format!("{subject}: `{RESET}` wants a list of keys, such as {RESET} = [\"weight\"]");
+            Mistake::new(span, message).key(RESET)
+        };
+        let DeValue::Array(items) = value.get_ref() else {
+            return self.mistakes.push(wrong(&value.span()));
+        };
+        for item in items.iter() {
+            match item.get_ref().as_str() {
+                Some(key) => entry.resets.push((key.to_owned(), item.span())),
+                None => self.mistakes.push(wrong(&item.span())),
+            }
+        }
+    }
+
+    /// Reads an entry's keys as `T`. `may_reset` are the keys that have a default to go back to.
+    pub(crate) fn read<T>(&mut self, mut raw: RawEntry, subject: &str, may_reset: &[&str]) -> Entry<T>
+    where
+        T: Default + DeserializeOwned,
+    {
+        let known = keys_of::<T>();
+        if let Ok(keys) = read_as::<T>(&raw.values) {
+            self.check_resets(&raw, subject, known, may_reset);
+            return Entry { keys, raw };
+        }
+        for (key, value) in raw.values.clone() {
+            if !known.contains(&key.as_str()) {
+                let names = known.iter().copied().chain(std::iter::once(RESET));
+                let mistake = unknown_key(&raw.at(&key), &format!("{subject}: "), &key, names);
+                self.mistakes.push(mistake);
+                raw.values.remove(&key);
+                continue;
+            }
+            let alone = Map::from_iter([(key.clone(), value.clone())]);
+            if let Err(error) = read_as::<T>(&alone) {
+                self.mistakes.push(at_path(&raw, subject, &value, &error));
+                raw.fail(&key);
+            }
+        }
+        self.check_resets(&raw, subject, known, may_reset);
+        let keys = read_as::<T>(&raw.values).unwrap_or_default();
+        Entry { keys, raw }
+    }
+
+    fn check_resets(&mut self, raw: &RawEntry, subject: &str, known: &[&str], may_reset: &[&str]) {
+        for (key, span) in raw.reset_keys() {
+            if let Some(mistake) = reset_mistake(raw, span, subject, key, known, may_reset) {
+                self.mistakes.push(mistake);
+            }
+        }
+    }
+
+    /// Whether the notation is broken between the header at `start` and the next one.
+    fn is_damaged(&self, start: usize) -> bool {
+        if self.broken.is_empty() {
+            return false;
+        }
+        let rest = self.text.get(start..).unwrap_or_default();
+        let next = rest
+            .match_indices("\n[")
+            .next()
+            .map_or(self.text.len(), |(at, _)| start + at);
+        self.broken.iter().any(|at| (start..=next).contains(&at.start))
+    }
+}
+
+/// What is wrong with resetting a key, if anything is.
+pub(crate) fn reset_mistake(
+    raw: &RawEntry,
+    span: &Range<usize>,
+    subject: &str,
+    key: &str,
+    known: &[&str],
+    may_reset: &[&str],
+) -> Option<Mistake> {
+    if !known.contains(&key) {
+        let mistake = unknown_key(
+            span,
+            &format!("{subject}: `{RESET}`: "),
+            key,
+            may_reset.iter().copied(),
+        );
+        return Some(mistake);
+    }
+    let why = if !may_reset.contains(&key) {
+        "has no default to go back to"
+    } else if raw.values.contains_key(key) {
+        "is named as well: leave one of the two out"
+    } else {
+        return None;
+    };
+    Some(Mistake::new(span, format!("{subject}: `{RESET}`: `{key}` {why}")).key(key))
+}
+
+/// A mistake in the value of a key, or somewhere within it.
+pub(crate) fn at_path(raw: &RawEntry, subject: &str, value: &Value, error: &ReadError) -> Mistake {
+    let path = error.path().to_string();
+    let within = path
+        .find(['.', '['])
+        .and_then(|at| path.get(at..))
+        .unwrap_or_default();
+    let pointer = within.replace(['.', '['], "/").replace(']', "");
+    let value = value.pointer(&pointer);
+    misfit(&raw.at(&path), subject, &path, value, error.inner().message())
+}
+
+/// What does not read, and where in its entry.
+pub(crate) type ReadError = serde_path_to_error::Error<toml::de::Error>;
+
+/// Reads members as a type; absent ones (`null`) are left out, as TOML has none.
+///
+/// # Errors
+/// The first member that does not fit.
+pub(crate) fn read_as<T: DeserializeOwned>(members: &Map<String, Value>) -> Result<T, ReadError> {
+    serde_path_to_error::deserialize(toml::Value::Table(toml_table(members)))
+}
+
+fn toml_table(members: &Map<String, Value>) -> toml::Table {
+    let members = members.iter();
+    members
+        .filter_map(|(name, value)| Some((name.clone(), toml_value(value)?)))
+        .collect()
+}
+
+/// A value as TOML has it; `None` for what it does not have.
+pub(crate) fn toml_value(value: &Value) -> Option<toml::Value> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(yes) => toml::Value::Boolean(*yes),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => toml::Value::Integer(number),
+            None => toml::Value::Float(number.as_f64()?),
+        },
+        Value::String(text) => toml::Value::String(text.clone()),
+        Value::Array(items) => toml::Value::Array(items.iter().filter_map(toml_value).collect()),
+        Value::Object(members) => toml::Value::Table(toml_table(members)),
+    })
+}
+
+/// The names of the members that a type reads, in the order in which it declares them.
+pub(crate) fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    struct Fields<'a>(&'a mut &'static [&'static str]);
+    impl<'de> Deserializer<'de> for Fields<'_> {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom("only its members are asked for"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            self.deserialize_any(visitor)
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+    let mut fields: &'static [&'static str] = &[];
+    let _ = T::deserialize(Fields(&mut fields));
+    fields
+}
+
+/// A value as JSON, with the places of all that is within it.
+fn json(
+    value: &Spanned<DeValue<'_>>,
+    path: &str,
+    places: &mut Vec<(String, Range<usize>)>,
+) -> Result<Value, (Range<usize>, String, &'static str)> {
+    let wrong = |why| Err((value.span(), path.to_owned(), why));
+    Ok(match value.get_ref() {
+        DeValue::String(text) => Value::String(text.as_ref().to_owned()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => number.into(),
+            Err(_) => return wrong("is too large a number"),
+        },
+        DeValue::Boolean(yes) => (*yes).into(),
+        DeValue::Float(number) => {
+            let read = number
+                .as_str()
+                .parse()
+                .ok()
+                .and_then(serde_json::Number::from_f64);
+            match read {
+                Some(number) => Value::Number(number),
+                None => return wrong("is not a finite number"),
+            }
+        }
+        DeValue::Datetime(_) => return wrong("is a date; write it as a text in quotes"),
+        DeValue::Array(items) => {
+            let mut read = Vec::with_capacity(items.len());
+            for (at, item) in items.iter().enumerate() {
+                let path = format!("{path}[{at}]");
+                places.push((path.clone(), item.span()));
+                read.push(json(item, &path, places)?);
+            }
+            Value::Array(read)
+        }
+        DeValue::Table(table) => {
+            let mut read = Map::new();
+            for (key, item) in table {
+                let path = format!("{path}.{}", key.get_ref());
+                places.push((path.clone(), key.span()));
+                read.insert(key.get_ref().as_ref().to_owned(), json(item, &path, places)?);
+            }
+            Value::Object(read)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Sample {
+        name: Option<String>,
+        weight: Option<u16>,
+        words: Option<Vec<String>>,
+        section: Option<std::collections::BTreeMap<String, bool>>,
+    }
+
+    fn read(text: &str) -> (Vec<Entry<Sample>>, Vec<String>) {
+        let (mut reader, document) = Reader::parse(text);
+        let entries = reader.entries(document.get_ref(), "sample", "sample");
+        let read = entries
+            .into_iter()
+            .map(|(span, table)| {
+                let raw = reader.raw(span, table, &[], "sample");
+                reader.read(raw, "sample", &["weight", "words"])
+            })
+            .collect();
+        let mistakes = reader.mistakes.finish(text).list;
+        (read, mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_reads_is_read_whatever_stands_beside_it() {
+        let (entries, mistakes) = read(
+            "[[sample]]\nname = \"a\"\nweight = 70000\nwrods = [\"x\"]\n[[sample]]\nname = shop\nweight = 3\n\
+             words = [\n  \"x\",\n  7,\n]\n[[sample]]\nweight = 1\nreset = [\"words\", \"weight\", \"name\", \"wodrs\"]\n",
+        );
+        assert_eq!(entries.len(), 3);
+        assert_eq!(entries[0].keys.name.as_deref(), Some("a"));
+        assert_eq!(entries[1].keys.weight, Some(3));
+        assert!(entries[1].raw.is_excused("name") && entries[2].raw.resets("words"));
+        let expected = [
+            "line 3: sample: `weight` is 70000; it must be 0 to 65535",
+            "line 4: sample: unknown key `wrods`; did you mean `words`?",
+            "line 6: `name`: a text stands in quotes: name = \"shop\"",
+            "line 10: sample: `words[1]` wants a text in quotes, not a whole number",
+            "line 14: sample: `reset`: `weight` is named as well: leave one of the two out",
+            "line 14: sample: `reset`: `name` has no default to go back to",
+            "line 14: sample: `reset`: unknown key `wodrs`; did you mean `words`?",
+        ];
+        assert_eq!(mistakes, expected);
+    }
+
+    #[test]
+    fn one_table_where_a_list_is_meant_is_read_and_complained_of() {
+        let (entries, mistakes) = read("[sample]\nname = \"a\"\n");
+        assert_eq!(entries.len(), 1);
+        assert_eq!(
+            mistakes,
+            ["line 1: `sample` is a list of entries: begin each with [[sample]]"]
+        );
+    }
+
+    #[test]
+    fn dates_and_numbers_that_no_json_has_are_complained_of() {
+        for (value, why) in [
+            ("2026-11-18", "is a date"),
+            ("nan", "is not a finite number"),
+            ("99999999999999999999", "is too large"),
+            ("{ a = [1, nan] }", "is not a finite number"),
+        ] {
+            let (_, mistakes) = read(&format!("[[sample]]\nweight = {value}\n"));
+            assert!(
+                mistakes.len() == 1 && mistakes[0].contains(why),
+                "{value}: {mistakes:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(\\[\\[sample\\]\\]\n)?[-a-z0-9tTZ:.einf\"\\[\\]{} ,=\n]{0,60}") {
+            let _ = read(&text);
+        }
+    }
+}

@@ -97,8 +97,8 @@ pub(crate) const BLOCKED_GLOBALLY: &str = "8613800000410";
 pub(crate) const BLOCKED: &str = "8613800000420";
 /// A number that opted out.
 pub(crate) const UNSUBSCRIBED: &str = "8613800000430";
-/// Numbers that begin like this have no route (a code no country has). Voice has one to +86 only.
-pub(crate) const UNROUTED_PREFIX: &str = "999";
+/// Numbers that begin like this have no route (a code of no country). Voice has one to +86 only.
+pub(crate) const UNROUTED_PREFIX: &str = "991";
 
 /// The `UT…` id of a template.
 pub(crate) fn ut_id(number: i64) -> String {

@@ -24,8 +24,9 @@ pub use submit::{SubmitError, SubmitLoad, submit};
 pub use told::{Outcome, Told};
 pub use wire::{Exchange, Wire, WireError};
 
-/// A country code that is not assigned to anybody (ITU-T E.164: 999 is reserved).
-const COUNTRY: u64 = 999;
+/// A country code that E.164 has assigned, so that numbers of it are accepted, and under which nobody has a number: the
+/// trial of a public correspondence service that it was for (ITU-T E.164, 991) has ended.
+const COUNTRY: u64 = 991;
 
 /// How many numbers there are.
 pub const NUMBERS_MAX: u64 = 1_000_000_000;
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn numbers_and_their_places_belong_together() {
-        assert_eq!(number(7), 999_000_000_007);
+        assert_eq!(number(7), 991_000_000_007);
         assert_eq!(index_of(number(123_456_789)), Some(123_456_789));
         assert_eq!(index_of(447_700_900_123), None);
     }

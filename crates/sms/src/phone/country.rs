@@ -1,4 +1,10 @@
-//! Which country a number belongs to: the ITU list of assigned country calling codes (E.164).
+//! Which country a number belongs to, and which calling codes there are at all.
+//!
+//! Source: ITU-T, "List of Recommendation ITU-T E.164 assigned country codes" (annex to ITU Operational Bulletin
+//! No. 1114, position on 15 December 2016), with the amendments known in November 2026: 383 (Kosovo, 2016) and 997
+//! (Kazakhstan, beside 7). Codes of global services and of groups of countries are assigned too (388, 800, 808, 870,
+//! 878, 881, 882, 883, 888, 979, 991). Left out is what the list marks as spare or reserved, such as 210, 259, 28x,
+//! 384, 422, 699, 851, 875 to 877, 969 and 999; 970, which it marks as reserved, is in use and is kept, as is 886.
 //!
 //! A table of ours, because only the code is needed and it changes about once in ten years.
 
@@ -57,7 +63,7 @@ const CODES: &[(u16, &str)] = &[
     (350, "GI"), (351, "PT"), (352, "LU"), (353, "IE"), (354, "IS"), (355, "AL"), (356, "MT"), (357, "CY"),
     (358, "FI"), (359, "BG"), (370, "LT"), (371, "LV"), (372, "EE"), (373, "MD"), (374, "AM"), (375, "BY"),
     (376, "AD"), (377, "MC"), (378, "SM"), (379, "VA"), (380, "UA"), (381, "RS"), (382, "ME"), (383, "XK"),
-    (385, "HR"), (386, "SI"), (387, "BA"), (389, "MK"), (420, "CZ"), (421, "SK"), (423, "LI"), (500, "FK"),
+    (385, "HR"), (386, "SI"), (387, "BA"), (388, ""), (389, "MK"), (420, "CZ"), (421, "SK"), (423, "LI"), (500, "FK"),
     (501, "BZ"), (502, "GT"), (503, "SV"), (504, "HN"), (505, "NI"), (506, "CR"), (507, "PA"), (508, "PM"),
     (509, "HT"), (590, "GP"), (591, "BO"), (592, "GY"), (593, "EC"), (594, "GF"), (595, "PY"), (596, "MQ"),
     (597, "SR"), (598, "UY"), (599, "CW"), (670, "TL"), (672, "NF"), (673, "BN"), (674, "NR"), (675, "PG"),
@@ -67,7 +73,7 @@ const CODES: &[(u16, &str)] = &[
     (878, ""), (880, "BD"), (881, ""), (882, ""), (883, ""), (886, "TW"), (888, ""), (960, "MV"),
     (961, "LB"), (962, "JO"), (963, "SY"), (964, "IQ"), (965, "KW"), (966, "SA"), (967, "YE"), (968, "OM"),
     (970, "PS"), (971, "AE"), (972, "IL"), (973, "BH"), (974, "QA"), (975, "BT"), (976, "MN"), (977, "NP"),
-    (979, ""), (991, ""), (992, "TJ"), (993, "TM"), (994, "AZ"), (995, "GE"), (996, "KG"), (998, "UZ"),
+    (979, ""), (991, ""), (992, "TJ"), (993, "TM"), (994, "AZ"), (995, "GE"), (996, "KG"), (997, "KZ"), (998, "UZ"),
 ];
 
 #[cfg(test)]
@@ -86,6 +92,21 @@ mod tests {
                     "{code} is in front of {other}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_the_list_calls_spare_or_reserved_is_not_assigned() {
+        let assigned = |code: u16| CODES.binary_search_by_key(&code, |&(code, _)| code).is_ok();
+        for code in [
+            210, 214, 215, 217, 219, 259, 280, 289, 292, 295, 296, 384, 422, 424, 429, 671, 684, 693, 699,
+            801, 809, 830, 839, 851, 854, 857, 859, 871, 872, 873, 874, 875, 876, 877, 879, 884, 885, 887,
+            889, 969, 978, 990, 999,
+        ] {
+            assert!(!assigned(code), "{code}");
+        }
+        for code in [388, 800, 808, 870, 878, 881, 882, 883, 888, 979, 991, 997] {
+            assert!(assigned(code), "{code}");
         }
     }
 

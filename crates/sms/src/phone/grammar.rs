@@ -30,7 +30,7 @@ const MAINLAND_CHINA: u64 = 86 * 10u64.pow(11);
 /// In all of them spaces around the text are dropped, and one space or one hyphen may stand between two
 /// digits or after the closing parenthesis, as people group numbers; none of the vendors documents it either
 /// way, and such a text can mean only one number. Digits are ASCII digits: full-width ones are refused, as
-/// the vendors do.
+/// the vendors do. A number whose country code E.164 has not assigned, such as +999, is none in any of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grammar {
@@ -72,7 +72,7 @@ enum Prefix {
 ///
 /// # Errors
 /// [`PhoneError::Empty`] for nothing but spaces, [`PhoneError::Format`] for everything else that is not a
-/// number of 7 to 15 digits in that grammar.
+/// number of 7 to 15 digits in that grammar, with a country code that E.164 has assigned.
 pub fn parse(written: &str, grammar: Grammar) -> Result<Msisdn, PhoneError> {
     let written = written.trim_ascii();
     if written.is_empty() {
@@ -99,7 +99,10 @@ fn read(written: &str, grammar: Grammar) -> Option<Msisdn> {
             Prefix::None
         }
     };
-    digits.msisdn().and_then(|number| admit(number, prefix, grammar))
+    digits
+        .msisdn()
+        .and_then(|number| admit(number, prefix, grammar))
+        .filter(|number| number.country_code().is_some())
 }
 
 /// Applies what the grammars differ in.
@@ -283,6 +286,36 @@ mod tests {
         assert_reads("13000000000", "8613000000000", EVERY);
         assert_reads("12999999999", "12999999999", NOT_SENDCLOUD_MAINLAND);
         assert_reads("20000000000", "20000000000", NOT_SENDCLOUD_MAINLAND);
+    }
+
+    /// Goal: a code that E.164 has not assigned is no number, however it is written; one that it has is, whatever follows.
+    #[test]
+    fn a_country_code_that_is_not_assigned_is_refused_in_every_spelling() {
+        for code in [
+            "210", "259", "289", "384", "422", "699", "851", "877", "969", "999",
+        ] {
+            for written in [
+                format!("+{code}00000001"),
+                format!("00{code}00000001"),
+                format!("{code}00000001"),
+                format!("({code})00000001"),
+                format!("+{code} 0000-0001"),
+            ] {
+                assert_reads(&written, "", NONE);
+            }
+        }
+        for digits in [
+            "15550100",
+            "15550123",
+            "447700900000",
+            "447700900999",
+            "80012345678",
+            "88816000000",
+            "99100000001",
+        ] {
+            assert_reads(&format!("+{digits}"), digits, EVERY);
+            assert_reads(&format!("00{digits}"), digits, EVERY);
+        }
     }
 
     #[test]

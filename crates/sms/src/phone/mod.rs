@@ -1,7 +1,8 @@
 //! Phone numbers: what callers write ([`parse`]) and what the rest of the product works with ([`Msisdn`]).
 //!
-//! A number is read by the grammar of the dialect it came in, never judged: no check asks whether a number
-//! is assigned or its length fits its country, since no table of ours is as current as the carriers'.
+//! A number is read by the grammar of the dialect it came in and hardly judged: its country code must be one that
+//! E.164 assigns, which changes about once in ten years; no check asks whether the number behind it is in use or its
+//! length fits its country, since no table of ours is as current as the carriers'.
 
 mod country;
 mod grammar;

@@ -93,7 +93,7 @@ mod tests {
         };
         let (mut body, mut out) = (Vec::new(), Vec::new());
         speaker.write(&shot(Text::Code, 2), &mut body, &mut out);
-        let expected = r#"{"to":["+999000000001","+999000000002"],"body":{"template_id":7,"vars":{"code":"000001"}},"request_id":"r-1"}"#;
+        let expected = r#"{"to":["+991000000001","+991000000002"],"body":{"template_id":7,"vars":{"code":"000001"}},"request_id":"r-1"}"#;
         assert_eq!(String::from_utf8(body).unwrap(), expected);
         assert!(
             String::from_utf8(out)
@@ -102,14 +102,14 @@ mod tests {
         );
         let mut body = Vec::new();
         speaker.write(&shot(Text::Plain, 1), &mut body, &mut Vec::new());
-        let expected = r#"{"to":["+999000000001"],"body":{"template_id":7},"request_id":"r-1"}"#;
+        let expected = r#"{"to":["+991000000001"],"body":{"template_id":7},"request_id":"r-1"}"#;
         assert_eq!(String::from_utf8(body).unwrap(), expected);
     }
 
     #[test]
     fn answers_are_told_apart() {
         let shot = shot(Text::Plain, 2);
-        let partly = br#"{"code":41031,"sms_ids":["p$+999000000002"],"failed_count":1}"#;
+        let partly = br#"{"code":41031,"sms_ids":["p$+991000000002"],"failed_count":1}"#;
         assert_eq!(
             read(&shot, 200, partly),
             Answer::Accepted {

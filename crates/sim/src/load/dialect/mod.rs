@@ -239,7 +239,7 @@ mod tests {
         };
         let (reference, missing) = match_ids(
             &shot,
-            ["1_2_3_4_abc$+999000000005", "1_2_3_4_abc$+999000000007"].into_iter(),
+            ["1_2_3_4_abc$+991000000005", "1_2_3_4_abc$+991000000007"].into_iter(),
         );
         assert_eq!((&*reference, missing), ("1_2_3_4_abc", vec![1]));
         assert_eq!(match_ids(&shot, std::iter::empty()).1, [0, 1, 2]);

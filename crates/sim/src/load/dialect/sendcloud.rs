@@ -191,7 +191,7 @@ mod tests {
         let (mut body, mut out) = (Vec::new(), Vec::new());
         speaker.write(&shot, &mut body, &mut out);
         let body = String::from_utf8(body).unwrap();
-        let expected = "msgType=2&phone=%2B999000000001,%2B999000000002&sendRequestId=r-1&smsUser=u&templateId=7\
+        let expected = "msgType=2&phone=%2B991000000001,%2B991000000002&sendRequestId=r-1&smsUser=u&templateId=7\
                         &vars=%7B%22%25code%25%22%3A%22000001%22%7D&signature=";
         assert_eq!(body.get(..expected.len()), Some(expected));
         assert_eq!(body.len(), expected.len() + 64);
@@ -206,7 +206,7 @@ mod tests {
             text: Text::Plain,
         };
         let all =
-            br#"{"result":true,"statusCode":200,"info":{"smsIds":["p$+999000000001","p$+999000000002"]}}"#;
+            br#"{"result":true,"statusCode":200,"info":{"smsIds":["p$+991000000001","p$+991000000002"]}}"#;
         assert_eq!(
             read(&shot, 200, all),
             Answer::Accepted {

@@ -236,7 +236,7 @@ mod tests {
         });
         let (mut body, mut out) = (Vec::new(), Vec::new());
         speaker.write(&SHOT, &mut body, &mut out);
-        let expected = r#"{"TaskContent":[{"TemplateId":"UTA1","SenderId":"uSpeedo","Target":[{"Phone":"+999000000001","TemplateParams":["Ada","London"]},{"Phone":"+999000000002","TemplateParams":["Ada","London"]}]}]}"#;
+        let expected = r#"{"TaskContent":[{"TemplateId":"UTA1","SenderId":"uSpeedo","Target":[{"Phone":"+991000000001","TemplateParams":["Ada","London"]},{"Phone":"+991000000002","TemplateParams":["Ada","London"]}]}]}"#;
         assert_eq!(String::from_utf8(body).unwrap(), expected);
         assert!(
             String::from_utf8(out)
@@ -253,8 +253,8 @@ mod tests {
             key_id: "id".into(),
             secret: "s3".into(),
         });
-        let text = "ActionSendBatchUSMSMessageTaskContentSenderIduSpeedoTargetPhone+999000000001TemplateParamsAdaLondon\
-                    Phone+999000000002TemplateParamsAdaLondonTemplateIdUTA1s3";
+        let text = "ActionSendBatchUSMSMessageTaskContentSenderIduSpeedoTargetPhone+991000000001TemplateParamsAdaLondon\
+                    Phone+991000000002TemplateParamsAdaLondonTemplateIdUTA1s3";
         let expected: String = Sha1::digest(text)
             .iter()
             .map(|octet| format!("{octet:02x}"))
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart() {
-        let rest = br#"{"RetCode":0,"Message":"success","SessionNo":["s1"],"FailedTargetPhones":[{"Phone":"+999000000002"}]}"#;
+        let rest = br#"{"RetCode":0,"Message":"success","SessionNo":["s1"],"FailedTargetPhones":[{"Phone":"+991000000002"}]}"#;
         assert_eq!(
             read(&SHOT, 200, rest),
             Answer::Accepted {

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Messages to these numbers are kept by the carrier, with the time they came; all others use lower ones.
 pub(super) const KEPT_FIRST: u64 = 900_000_000;
-const KEPT_PREFIX: &str = "9999";
+const KEPT_PREFIX: &str = "9919";
 
 pub(super) struct Scene {
     pub(super) node: Node,

@@ -19,6 +19,7 @@ pub mod engagelab;
 pub mod idempotency;
 mod json;
 pub mod limits;
+mod lists;
 mod lookup;
 mod per_minute;
 pub mod sendcloud;

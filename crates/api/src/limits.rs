@@ -18,7 +18,8 @@ pub struct Limits {
     pub engagelab_recipients_max: usize,
     /// How far a signed uSpeedo timestamp may be off, in seconds (contract/uspeedo-ucloud.md section 1.2: 5 minutes).
     pub uspeedo_timestamp_window_s: u32,
-    /// How far a SendCloud timestamp may be off, in milliseconds (60 000; the vendor's code table says 6 000).
+    /// How far a SendCloud timestamp may be off, in milliseconds (6 000, as the vendor's code table says; clients with
+    /// drifting clocks need 60 000: docs/dialects/sendcloud.md).
     pub sendcloud_timestamp_window_ms: u32,
     /// How long a request id is remembered, in seconds (seeds 002 and 003: 1 hour).
     pub request_id_keep_s: u32,
@@ -39,7 +40,7 @@ impl Default for Limits {
             sendcloud_sendx_recipients_max: 200,
             engagelab_recipients_max: 1000,
             uspeedo_timestamp_window_s: 300,
-            sendcloud_timestamp_window_ms: 60_000,
+            sendcloud_timestamp_window_ms: 6_000,
             request_id_keep_s: 3600,
             sessions_per_query_max: 100,
             sendcloud_status_per_minute_max: 4000,

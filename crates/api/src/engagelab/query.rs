@@ -2,8 +2,8 @@
 
 use super::codes::Refused;
 use super::codes::a::BAD_REQUEST;
-use crate::days;
 use crate::lookup::LIMIT_MAX;
+use crate::{days, lists};
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use std::borrow::Cow;
@@ -66,21 +66,25 @@ impl<'a> Query<'a> {
         date.ok_or_else(|| invalid(format!("{name} must be yyyy-MM-dd")))
     }
 
-    /// Entries separated by `;`; none when it is left out.
+    /// Entries separated by `;`; commas and blanks do as well. None when it is left out.
     pub(super) fn entries(&self, name: &str) -> Result<Vec<&str>, Refused> {
-        let written = self.get(name).unwrap_or_default();
-        let entries = written.split(';').map(str::trim);
-        let entries: Vec<_> = entries
-            .filter(|entry| !entry.is_empty())
-            .take(ENTRIES_MAX + 1)
-            .collect();
-        if entries.len() > ENTRIES_MAX {
-            Err(invalid(format!(
-                "{name} cannot have more than {ENTRIES_MAX} entries"
-            )))
-        } else {
-            Ok(entries)
-        }
+        within(name, lists::entries(self.get(name).unwrap_or_default()).collect())
+    }
+
+    /// Message ids, separated likewise.
+    pub(super) fn message_ids(&self, name: &str) -> Result<Vec<&str>, Refused> {
+        within(name, lists::message_ids(self.get(name).unwrap_or_default()))
+    }
+}
+
+/// No more than a list may have.
+fn within<'a>(name: &str, entries: Vec<&'a str>) -> Result<Vec<&'a str>, Refused> {
+    if entries.len() > ENTRIES_MAX {
+        Err(invalid(format!(
+            "{name} cannot have more than {ENTRIES_MAX} entries"
+        )))
+    } else {
+        Ok(entries)
     }
 }
 
@@ -163,8 +167,9 @@ mod tests {
 
     #[test]
     fn entries_are_separated_by_semicolons_and_counted() {
-        let query = Query::read("ids=1;%202%20;;3&many=1;2;3;4;5;6;7;8;9;10;11");
-        assert_eq!(query.entries("ids").unwrap(), ["1", "2", "3"]);
+        let query = Query::read("ids=1;%202%20;;3,4+5&some=p$%2B1,q$+2&many=1;2;3;4;5;6;7;8;9;10;11");
+        assert_eq!(query.entries("ids").unwrap(), ["1", "2", "3", "4", "5"]);
+        assert_eq!(query.message_ids("some").unwrap(), ["p$+1", "q$ 2"]);
         assert_eq!(query.entries("none").unwrap(), [""; 0]);
         assert!(query.entries("many").is_err());
     }

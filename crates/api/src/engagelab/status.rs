@@ -125,7 +125,7 @@ impl StatusQuery {
         };
         let sub_status = query.number("sub_status")?;
         // An unencoded plus in an id has become a space.
-        let sms_ids = query.entries("sms_ids")?.into_iter();
+        let sms_ids = query.message_ids("sms_ids")?.into_iter();
         Ok(Self {
             zone,
             day,

@@ -83,7 +83,7 @@ pub static EXECUTE_TIME_PAST: Code = code(
 );
 /// `vars` is malformed.
 pub static VARS_FORMAT: Code = code(441, "替换变量格式错误", "invalid substituted variable format");
-/// `timestamp` is too far off. The text is the live service's; its table says 6 seconds.
+/// `timestamp` is too far off. The text is the live service's, with the window in force.
 pub static TIMESTAMP: Code = code(
     461,
     "时间戳无效，与服务器时间超过{}毫秒",
@@ -242,8 +242,20 @@ pub static PARAMETERS: Code = code(
 /// A body that is not a form.
 pub static NOT_A_FORM: Code = code(
     472,
-    "smsUser不能为空, 请使用application/x-www-form-urlencoded",
-    "smsUser cannot be empty: send the parameters as application/x-www-form-urlencoded",
+    "smsUser不能为空, 请使用application/x-www-form-urlencoded或者multipart/form-data",
+    "smsUser cannot be empty: send the parameters as application/x-www-form-urlencoded or multipart/form-data",
+);
+/// A form in parts that cannot be taken apart.
+pub static NOT_MULTIPART: Code = code(
+    472,
+    "smsUser不能为空, multipart/form-data格式错误",
+    "smsUser cannot be empty: the multipart/form-data body is malformed",
+);
+/// A form with a file in it.
+pub static FILE_PART: Code = code(
+    472,
+    "smsUser不能为空, 参数必须为文本, 不能上传文件",
+    "smsUser cannot be empty: parameters are plain fields, no file is taken",
 );
 /// A body over the limit, or one that ended early.
 pub static BODY_UNREADABLE: Code = code(

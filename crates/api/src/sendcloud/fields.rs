@@ -6,7 +6,7 @@ use super::codes::{
 };
 use super::params::Params;
 use super::words;
-use crate::days;
+use crate::{days, lists};
 use engine::sms::phone::{self, Grammar, Msisdn};
 use engine::{MessageId, UnixMs};
 use jiff::ToSpan;
@@ -93,14 +93,10 @@ pub(super) fn required_number<T: FromStr>(params: &Params<'_>, name: &'static st
     number(params, name)?.ok_or_else(|| Refused::with_name(&PARAMETER_EMPTY, name))
 }
 
-/// Entries between semicolons; commas, which other interfaces use, do as well. Empty ones are passed over.
+/// Entries between semicolons; commas, which other interfaces use, and blanks do as well. Empty ones are passed over.
 pub(super) fn entries<'a>(params: &'a Params<'_>, name: &'static str) -> Result<Vec<&'a str>, Refused> {
     let list = params.get(name).unwrap_or_default();
-    let entries = list
-        .split([';', ','])
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty());
-    let entries: Vec<_> = entries.take(ENTRIES_MAX + 1).collect();
+    let entries: Vec<_> = lists::entries(list).take(ENTRIES_MAX + 1).collect();
     if entries.len() > ENTRIES_MAX {
         Err(Refused::with_limit_of(&TOO_MANY_ENTRIES, name, ENTRIES_MAX))
     } else {
@@ -318,8 +314,8 @@ mod tests {
 
     #[test]
     fn lists_stand_between_semicolons() {
-        let given = params("ids=1;%202%20;;3,4&bad=1;x");
-        assert_eq!(numbers(&given, "ids"), Ok(vec![1, 2, 3, 4]));
+        let given = params("ids=1;%202%20;;3,4+5&bad=1;x");
+        assert_eq!(numbers(&given, "ids"), Ok(vec![1, 2, 3, 4, 5]));
         assert_eq!(numbers(&given, "absent"), Ok(vec![]));
         assert_eq!(numbers(&given, "bad").unwrap_err().code.code, 441);
         let many = |count: usize| format!("ids={}", vec!["1"; count].join(";"));

@@ -6,16 +6,17 @@ use super::codes::{
     BODY_UNREADABLE, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR,
 };
 use super::manage::{Call, Interface};
-use super::params::{Params, check_content_type};
+use super::multipart;
+use super::params::{Encoding, Form, Params, encoding};
 use super::rules::{code_of_error, rules};
 use super::status::{self, StatusQuery};
 use super::wire::SendRequest;
 use crate::idempotency::{self, Recorded};
 use crate::per_minute::PerMinute;
 use crate::{Api, Limits, body};
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
 use engine::Dialect;
 use engine::accept::{Once, Reply, Submission};
 use http::request::Parts;
@@ -34,14 +35,14 @@ pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendR
 /// Any of the interfaces that send.
 pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Response {
     let done = async {
-        let (parts, body) = receive(&api, request).await?;
-        try_send(&api, read, &parts, &body).await
+        let (parts, form) = receive(&api, request).await?;
+        try_send(&api, read, &parts, &form).await
     };
     respond(done.await)
 }
 
-async fn try_send(api: &Api, read: Reader, parts: &Parts, body: &Bytes) -> Result<Recorded, Refused> {
-    let params = read_params(parts, body)?;
+async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
+    let params = read_params(parts, form)?;
     let catalog = api.engine.catalog();
     let caller = auth::authenticate(&params, &catalog, api.engine.now(), &api.limits)?;
     let request = read(&params, &api.limits)?;
@@ -129,8 +130,8 @@ pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> 
 /// `/smsapi/status/query`: what became of messages.
 pub(super) async fn status_query(api: Arc<Api>, calls: Arc<PerMinute>, request: Request) -> Response {
     let done = async {
-        let (parts, body) = receive(&api, request).await?;
-        try_status_query(&api, &calls, &parts, &body).await
+        let (parts, form) = receive(&api, request).await?;
+        try_status_query(&api, &calls, &parts, &form).await
     };
     respond(done.await)
 }
@@ -139,9 +140,9 @@ async fn try_status_query(
     api: &Api,
     calls: &PerMinute,
     parts: &Parts,
-    body: &Bytes,
+    form: &Form,
 ) -> Result<Recorded, Refused> {
-    let params = read_params(parts, body)?;
+    let params = read_params(parts, form)?;
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
     let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
     if !calls.admits(caller.sms_user, now, api.limits.sendcloud_status_per_minute_max) {
@@ -162,8 +163,8 @@ async fn try_status_query(
 /// Any of the interfaces that manage and count.
 pub(super) async fn manage(api: Arc<Api>, interface: Interface, request: Request) -> Response {
     let done = async {
-        let (parts, body) = receive(&api, request).await?;
-        try_manage(&api, interface, &parts, &body).await
+        let (parts, form) = receive(&api, request).await?;
+        try_manage(&api, interface, &parts, &form).await
     };
     respond(done.await)
 }
@@ -172,9 +173,9 @@ async fn try_manage(
     api: &Api,
     interface: Interface,
     parts: &Parts,
-    body: &Bytes,
+    form: &Form,
 ) -> Result<Recorded, Refused> {
-    let params = read_params(parts, body)?;
+    let params = read_params(parts, form)?;
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
     let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
     let call = Call {
@@ -193,23 +194,31 @@ pub(super) async fn unknown() -> Response {
     respond(Err(Refused::from(&NO_SUCH_INTERFACE)))
 }
 
-/// The request in parts, and its body.
-async fn receive(api: &Api, request: Request) -> Result<(Parts, Bytes), Refused> {
+/// The request's head, and its body as the form it is.
+async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), Refused> {
     check_method(request.method())?;
     let (parts, body) = request.into_parts();
     let bytes_max = api.limits.body_bytes_max;
-    match body::read(body, bytes_max).await {
-        Ok(body) => Ok((parts, body)),
-        Err(_) => Err(Refused::with_limit(&BODY_UNREADABLE, bytes_max)),
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.map(|value| value.to_str().unwrap_or("unreadable"));
+    if let (Some(content_type), Ok(Encoding::Multipart)) = (content_type, encoding(content_type))
+        && !body.is_end_stream()
+    {
+        let fields = multipart::read(content_type, body, bytes_max).await?;
+        return Ok((parts, Form::Multipart(fields)));
     }
+    let body = body::read(body, bytes_max)
+        .await
+        .map_err(|_| Refused::with_limit(&BODY_UNREADABLE, bytes_max))?;
+    // Without a body nothing is encoded, whatever the head says.
+    if !body.is_empty() {
+        encoding(content_type)?;
+    }
+    Ok((parts, Form::Urlencoded(body)))
 }
 
-fn read_params<'a>(parts: &'a Parts, body: &'a Bytes) -> Result<Params<'a>, Refused> {
-    if !body.is_empty() {
-        let content_type = parts.headers.get(header::CONTENT_TYPE);
-        check_content_type(content_type.map(|value| value.to_str().unwrap_or("unreadable")))?;
-    }
-    Params::read(parts.uri.query(), body)
+fn read_params<'a>(parts: &'a Parts, form: &'a Form) -> Result<Params<'a>, Refused> {
+    Params::read_form(parts.uri.query(), form)
 }
 
 /// POST as the page has it, GET as it had it before and as queries still have it; HEAD must not send.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`codes`] | return codes with their texts |
 //! | [`params`] | query string and form as one list |
+//! | `multipart` | a form in parts |
 //! | [`auth`] | signatures, the clock |
 //! | [`wire`] | parameters to typed requests |
 //! | `rules` | how strict the wire is; refusals to codes |
@@ -31,6 +32,7 @@ pub mod labels;
 mod local;
 mod manage;
 pub mod members;
+mod multipart;
 mod rules;
 pub mod signatures;
 pub mod statistics;

@@ -1,6 +1,7 @@
 //! The parameters of a request: those of the query string and those of the form, as one list by name.
 
 use super::codes::{NOT_A_FORM, PARAMETERS, Refused};
+use bytes::Bytes;
 use std::borrow::Cow;
 
 /// Most parameters of a request. The interface with the most has fewer than twenty; unknown ones are signed too.
@@ -21,8 +22,31 @@ impl<'a> Params<'a> {
     /// # Errors
     /// When a name comes twice with different values (which of them is signed?), or there are too many.
     pub fn read(query: Option<&'a str>, form: &'a [u8]) -> Result<Self, Refused> {
+        Self::of(query, form_urlencoded::parse(form))
+    }
+
+    /// The same for a body in any of the forms.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_form(query: Option<&'a str>, form: &'a Form) -> Result<Self, Refused> {
+        match form {
+            Form::Urlencoded(body) => Self::read(query, body),
+            Form::Multipart(fields) => {
+                let borrowed = |(name, value): &'a (String, String)| {
+                    (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str()))
+                };
+                Self::of(query, fields.iter().map(borrowed))
+            }
+        }
+    }
+
+    fn of(
+        query: Option<&'a str>,
+        form: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    ) -> Result<Self, Refused> {
         let query = query.unwrap_or_default();
-        let pairs = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(form));
+        let pairs = form_urlencoded::parse(query.as_bytes()).chain(form);
         let mut by_name: Vec<_> = pairs.take(PARAMS_MAX + 1).collect();
         if by_name.len() > PARAMS_MAX {
             return Err(Refused::from(&PARAMETERS));
@@ -54,15 +78,36 @@ impl<'a> Params<'a> {
     }
 }
 
-/// Whether a body of this `Content-Type` can be read as a form. Clients that name none send forms.
+/// A request's body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it came.
+    Urlencoded(Bytes),
+    /// Name and value of each field, decoded.
+    Multipart(Vec<(String, String)>),
+}
+
+/// How a body is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-www-form-urlencoded`.
+    Urlencoded,
+    /// `multipart/form-data`.
+    Multipart,
+}
+
+/// How a body of this `Content-Type` is to be read. Clients that name none send forms.
 ///
 /// # Errors
-/// For JSON, multipart and everything else the SMS interfaces never take.
-pub fn check_content_type(content_type: Option<&str>) -> Result<(), Refused> {
+/// For JSON and everything else that is no form.
+pub fn encoding(content_type: Option<&str>) -> Result<Encoding, Refused> {
     let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
     match essence {
-        None | Some("") => Ok(()),
-        Some(form) if form.eq_ignore_ascii_case("application/x-www-form-urlencoded") => Ok(()),
+        None | Some("") => Ok(Encoding::Urlencoded),
+        Some(form) if form.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
+            Ok(Encoding::Urlencoded)
+        }
+        Some(form) if form.eq_ignore_ascii_case("multipart/form-data") => Ok(Encoding::Multipart),
         Some(_) => Err(Refused::from(&NOT_A_FORM)),
     }
 }
@@ -114,24 +159,31 @@ mod tests {
 
     #[test]
     fn only_forms_are_read() {
-        for taken in [
-            None,
-            Some(""),
-            Some("application/x-www-form-urlencoded"),
-            Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8"),
+        for (taken, expected) in [
+            (None, Encoding::Urlencoded),
+            (Some(""), Encoding::Urlencoded),
+            (Some("application/x-www-form-urlencoded"), Encoding::Urlencoded),
+            (
+                Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8"),
+                Encoding::Urlencoded,
+            ),
+            (Some("multipart/form-data; boundary=x"), Encoding::Multipart),
+            (Some("Multipart/Form-Data;boundary=\"x y\""), Encoding::Multipart),
         ] {
-            assert_eq!(check_content_type(taken), Ok(()), "{taken:?}");
+            assert_eq!(encoding(taken), Ok(expected), "{taken:?}");
         }
-        for refused in [
-            "application/json",
-            "multipart/form-data; boundary=x",
-            "text/plain",
-        ] {
-            assert_eq!(
-                check_content_type(Some(refused)).unwrap_err().code.code,
-                472,
-                "{refused}"
-            );
+        for refused in ["application/json", "multipart/mixed; boundary=x", "text/plain"] {
+            assert_eq!(encoding(Some(refused)).unwrap_err().code.code, 472, "{refused}");
         }
+    }
+
+    #[test]
+    fn fields_in_parts_are_parameters_like_any() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let form = Form::Multipart(vec![pair("smsUser", "u+%20"), pair("b", "小"), pair("a", "")]);
+        let params = Params::read_form(Some("b=%E5%B0%8F&c=1"), &form).unwrap();
+        let all: Vec<_> = params.iter().collect();
+        assert_eq!(all, [("a", ""), ("b", "小"), ("c", "1"), ("smsUser", "u+%20")]);
+        assert_eq!(Params::read_form(Some("b=2"), &form).unwrap_err().code.code, 421);
     }
 }

@@ -6,6 +6,7 @@ use super::codes::{DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, Refused, TOO_MANY_ASKED
 use super::fields::{MessageType, Span};
 use super::params::Params;
 use super::{failures, local, words};
+use crate::lists;
 use crate::lookup::{self, Found, LIMIT_MAX, Lookup};
 use crate::verdict::Verdict;
 use engine::catalog::Snapshot;
@@ -20,6 +21,8 @@ use std::ops::RangeInclusive;
 const ASKED_MAX: usize = 100;
 /// Longest span of days.
 const DAYS_MAX: i32 = 30;
+/// How numbers are written in a query: of China and of abroad.
+const PHONES: Grammar = Grammar::SendCloudInternational;
 
 /// A query, read.
 #[derive(Debug, Clone)]
@@ -55,9 +58,10 @@ impl StatusQuery {
                 .get(name)
                 .map(|value| value.parse::<u64>().map_err(|_| &QUERY_FORMAT))
         };
-        let sms_ids: Vec<Box<str>> = list(params, "smsIds")?.into_iter().map(Box::from).collect();
-        let read_phone =
-            |phone| phone::parse(phone, Grammar::SendCloudInternational).map_err(|_| &PHONE_FORMAT);
+        let sms_ids = within(lists::message_ids(params.get("smsIds").unwrap_or_default()))?;
+        let phones = lists::numbers(params.get("phones").unwrap_or_default(), PHONES);
+        let sms_ids: Vec<Box<str>> = sms_ids.into_iter().map(Box::from).collect();
+        let read_phone = |phone| phone::parse(phone, PHONES).map_err(|_| &PHONE_FORMAT);
         let read_label = |label: &str| label.parse().map_err(|_| &QUERY_FORMAT);
         let malformed = || Refused::with_limit(&DAYS, DAYS_MAX);
         let range = Span::read(params, now, DAYS_MAX)?
@@ -69,7 +73,7 @@ impl StatusQuery {
         let read_type = |written| MessageType::read(written).ok_or(&QUERY_FORMAT);
         let message_type = params.get("msgTypeStr").map(read_type).transpose()?;
         let filter = MessageFilter {
-            numbers: list(params, "phones")?
+            numbers: within(phones)?
                 .into_iter()
                 .map(read_phone)
                 .collect::<Result<_, _>>()?,
@@ -77,7 +81,7 @@ impl StatusQuery {
                 .get("templateId")
                 .map(|id| id.parse().map_err(|_| &QUERY_FORMAT))
                 .transpose()?,
-            labels: list(params, "labelIdsStr")?
+            labels: within(lists::entries(params.get("labelIdsStr").unwrap_or_default()).collect())?
                 .into_iter()
                 .map(read_label)
                 .collect::<Result<_, _>>()?,
@@ -119,7 +123,7 @@ impl StatusQuery {
             filter: self.filter,
             range: self.range,
             ids: self.sms_ids,
-            grammar: Grammar::SendCloudInternational,
+            grammar: PHONES,
         };
         // The store tells voice from text, not China from abroad, and looks for one template at a time.
         let by_type = self.message_type.filter(|wanted| *wanted != MessageType::Voice);
@@ -150,15 +154,8 @@ impl StatusQuery {
     }
 }
 
-/// Entries between semicolons; commas, which other interfaces use, do as well.
-fn list<'a>(params: &'a Params<'_>, name: &str) -> Result<Vec<&'a str>, Refused> {
-    let entries = params
-        .get(name)
-        .unwrap_or_default()
-        .split([';', ','])
-        .map(str::trim)
-        .filter(|e| !e.is_empty());
-    let entries: Vec<_> = entries.take(ASKED_MAX + 1).collect();
+/// No more than a query may have.
+fn within(entries: Vec<&str>) -> Result<Vec<&str>, Refused> {
     if entries.len() > ASKED_MAX {
         Err(Refused::with_limit(&TOO_MANY_ASKED, ASKED_MAX))
     } else {

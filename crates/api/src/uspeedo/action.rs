@@ -11,19 +11,26 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use engine::Dialect;
 use http::HeaderMap;
+use http::request::Parts;
 use std::sync::Arc;
 
 /// `POST /api`
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let mut asked = Asked::new(Dialect::UspeedoAction);
-    let result = try_answer(&api, &mut asked, request).await;
+    let (head, body) = request.into_parts();
+    let body = exchange::read(&api, body).await;
+    let result = match &body {
+        Ok(body) => try_answer(&api, &mut asked, &head, body).await,
+        Err(fault) => Err(*fault),
+    };
+    if result.is_err() {
+        asked.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
+    }
     exchange::respond(&asked, result)
 }
 
-async fn try_answer(api: &Api, asked: &mut Asked, request: Request) -> Result<Vec<u8>, Fault> {
-    let (head, body) = request.into_parts();
-    let body = exchange::read(api, body).await?;
-    let (caller, params) = authenticate(api, &head.headers, &body)?;
+async fn try_answer(api: &Api, asked: &mut Asked, head: &Parts, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let (caller, params) = authenticate(api, &head.headers, body)?;
     let params = params.nested().map_err(|_| Fault::Unreadable)?;
     let query = Members::from_form(head.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     asked.action = Some(action(&params, &query)?);
@@ -33,7 +40,7 @@ async fn try_answer(api: &Api, asked: &mut Asked, request: Request) -> Result<Ve
         caller: &caller,
         params: &params,
     };
-    perform::perform(known, (&head.headers, &body)).await
+    perform::perform(known, (&head.headers, body)).await
 }
 
 /// The body's own, else the one the SDKs repeat in the query (which is not signed).
@@ -64,6 +71,6 @@ fn authenticate<'b>(api: &Api, headers: &HeaderMap, body: &'b [u8]) -> Result<(C
 }
 
 /// Any method but POST.
-pub(super) async fn wrong_method() -> Response {
-    exchange::respond(&Asked::new(Dialect::UspeedoAction), Err(Fault::Method))
+pub(super) async fn wrong_method(request: Request) -> Response {
+    exchange::wrong_method(Dialect::UspeedoAction, &request)
 }

@@ -11,13 +11,14 @@ use engine::accept::{
 };
 use engine::public_id::PublicIds;
 use serde::Serialize;
+use std::borrow::Cow;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Refused<'a> {
     ret_code: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
+    action: Option<Cow<'static, str>>,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     req_uuid: Option<&'a str>,
@@ -75,7 +76,7 @@ struct FailedNumber<'a> {
 #[serde(rename_all = "PascalCase")]
 struct BatchSent<'a> {
     ret_code: u32,
-    action: Option<&'static str>,
+    action: Option<Cow<'static, str>>,
     message: &'static str,
     session_no: String,
     req_uuid: &'a str,
@@ -89,7 +90,7 @@ struct BatchSent<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Sent<'a> {
     ret_code: u32,
-    action: Option<&'static str>,
+    action: Option<Cow<'static, str>>,
     message: &'static str,
     session_no: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -309,7 +310,7 @@ fn source(dialect: Dialect, item: &Item) -> (Option<&str>, Option<&str>) {
 struct DoneWith<'a, T> {
     ret_code: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
+    action: Option<Cow<'static, str>>,
     message: &'static str,
     #[serde(flatten)]
     rest: &'a T,

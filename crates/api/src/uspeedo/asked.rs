@@ -1,17 +1,24 @@
 //! What a request asks for, as far as its answer depends on it: the wire, the action, the language, its own UUID.
 
 use super::fault::Family;
+use super::wire;
 use super::words::Language;
 use engine::Dialect;
+use std::borrow::Cow;
 use std::fmt::Write as _;
+
+/// Longest name of an action that is told back. The longest served one has 32 characters.
+const NAME_CHARS_MAX: usize = 64;
 
 /// What an answer needs to know of its request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The wire.
     pub dialect: Dialect,
-    /// The action, on the wires that have one. Unknown ones are not told back.
+    /// The action, on the wires that have one.
     pub action: Option<Action>,
+    /// The name of an action that was not looked up, or is not served; empty when there is none that can be told back.
+    named: Box<str>,
     /// The request's own UUID, told in `ReqUuid` and in a header.
     pub uuid: String,
     /// In which language to answer, where the wire has two.
@@ -24,6 +31,7 @@ impl Asked {
         Self {
             dialect,
             action: None,
+            named: Box::default(),
             uuid: uuid(rand::random()),
             language: Language::English,
         }
@@ -37,9 +45,27 @@ impl Asked {
         }
     }
 
-    /// The name of the answer, on the wires that have one.
-    pub(super) fn answer_name(&self) -> Option<&'static str> {
-        self.action.map(Action::answer_name)
+    /// Notes what a refused request calls its action, for its answer: the body's own name, else the query's. Only letters,
+    /// digits and underscores are told back.
+    pub(super) fn name_from(&mut self, body: &[u8], query: Option<&str>) {
+        if self.action.is_some() {
+            return;
+        }
+        let named = wire::member(body, query.unwrap_or_default().as_bytes(), "Action");
+        let plain = |name: &str| {
+            name.len() <= NAME_CHARS_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        self.named = named.filter(|name| plain(name)).unwrap_or_default().into();
+    }
+
+    /// `Action` of the answer, on the wires that have one: the request's and `Response`. Every answer has it, and where the
+    /// request names none that is `Response` alone.
+    pub(super) fn answer_name(&self) -> Option<Cow<'static, str>> {
+        match self.action {
+            Some(action) => Some(Cow::Borrowed(action.answer_name())),
+            None if self.dialect == Dialect::UspeedoRest => None,
+            None => Some(Cow::Owned(format!("{}Response", self.named))),
+        }
     }
 }
 

@@ -127,19 +127,38 @@ impl<'h> SignedHeaders<'h> {
     }
 }
 
-/// UCloud: key and signature among the parameters. A client may repeat parameters in the query and sign the
-/// body alone, or split them over both and sign them all: either verifies.
-pub fn parameters(body: &Members<'_>, query: &Members<'_>, catalog: &Snapshot) -> Result<Caller, Fault> {
-    let all = body.and(query);
-    let text = |name: &str| all.get(name).and_then(|node| node.as_text());
-    let signature = text(SIGNATURE).ok_or(Fault::SignatureMissing)?;
+/// UCloud: key and signature among the parameters; the caller, and the parameters that the signature covers. A client may
+/// repeat parameters in the query and sign the body alone, or split them over both and sign them all: either verifies, and
+/// what only stands in an unsigned query is not there.
+pub fn parameters<'m>(
+    body: Members<'m>,
+    query: &Members<'m>,
+    catalog: &Snapshot,
+) -> Result<(Caller, Members<'m>), Fault> {
+    let text = |name: &str| {
+        let named = body.get(name).or_else(|| query.get(name));
+        named.and_then(|node| node.as_text())
+    };
+    let signature = text(SIGNATURE).ok_or(Fault::SignatureMissing)?.to_owned();
     let key = text(PUBLIC_KEY).ok_or(Fault::KeyUnknown)?;
     let entry = enabled(catalog, UCLOUD, key)?;
-    let signed = canon::verify(&all, Covers::Parameters, &entry.secret, signature)
-        || (body.names(PUBLIC_KEY) && canon::verify(body, Covers::Parameters, &entry.secret, signature));
-    signed
-        .then(|| Caller::new(entry, key))
-        .ok_or(Fault::SignatureWrong)
+    let caller = Caller::new(entry, key);
+    let is_signed =
+        |params: &Members<'_>| canon::verify(params, Covers::Parameters, &entry.secret, &signature);
+    if body.names(PUBLIC_KEY) && is_signed(&body) {
+        return Ok((caller, body));
+    }
+    let all = body.and(query);
+    if is_signed(&all) {
+        Ok((caller, all))
+    } else {
+        Err(Fault::SignatureWrong)
+    }
+}
+
+/// Whether nobody may ask UCloud's wire with this key.
+pub fn is_stranger(key: Option<&str>, catalog: &Snapshot) -> bool {
+    key.is_none_or(|key| enabled(catalog, UCLOUD, key).is_err())
 }
 
 fn enabled<'c>(catalog: &'c Snapshot, family: &str, key: &str) -> Result<&'c CredentialEntry, Fault> {

@@ -10,6 +10,7 @@ use super::words::Thing;
 use crate::Api;
 use crate::idempotency::{self, Recorded};
 use axum::body::Body;
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use engine::accept::{AcceptError, Item, Once, Reply};
@@ -114,6 +115,13 @@ pub(super) async fn receipts(
         answer.add(session_no, &messages);
     }
     Ok(answer.finish())
+}
+
+/// What another method than an Action wire's gets.
+pub(super) fn wrong_method(dialect: Dialect, request: &Request) -> Response {
+    let mut asked = Asked::new(dialect);
+    asked.name_from(b"", request.uri().query());
+    respond(&asked, Err(Fault::Method))
 }
 
 /// Sends an answer off. Its status is 200, whatever it says.

@@ -127,14 +127,23 @@ pub fn descending(params: &Members<'_>) -> Result<bool, Fault> {
     }
 }
 
-/// `AccountId` picks a channel at the vendor; here the key decides the account, and any number is taken, as a
-/// number or a string (contract section 1.4).
+/// `AccountId` picks a channel at the vendor; here the key decides the account, and any whole number above 0 is
+/// taken, as a number or a string (docs/dialects/uspeedo.md).
 pub fn check_account_id(params: &Members<'_>) -> Result<(), Fault> {
-    match params.get("AccountId") {
-        None | Some(Node::Number(_)) => Ok(()),
-        Some(Node::Text(id)) if id.parse::<i64>().is_ok() => Ok(()),
-        Some(_) => Err(Fault::Value("AccountId")),
-    }
+    const NAME: &str = "AccountId";
+    let written = match params.get(NAME) {
+        None => return Ok(()),
+        // A client that holds numbers as floats writes `42.0`.
+        Some(Node::Number(token)) => match token.split_once('.') {
+            Some((whole, fraction)) if fraction.bytes().all(|b| b == b'0') => whole,
+            _ => token,
+        },
+        Some(Node::Text(text)) => text.trim_ascii(),
+        Some(_) => return Err(Fault::Value(NAME)),
+    };
+    let digits = written.bytes().all(|b| b.is_ascii_digit());
+    let above_0 = digits && written.parse::<i64>().is_ok_and(|id| id > 0);
+    above_0.then_some(()).ok_or(Fault::Value(NAME))
 }
 
 #[cfg(test)]
@@ -172,6 +181,48 @@ mod tests {
             with("null", |params| required_integer(params, X, 1..=3)),
             Err(Fault::Missing(X))
         );
+    }
+
+    #[test]
+    fn an_account_id_is_a_whole_number_above_0() {
+        let check = |json: &str| {
+            let body = format!(r#"{{"AccountId":{json}}}"#);
+            check_account_id(&Members::from_json(body.as_bytes()).unwrap())
+        };
+        for taken in [
+            "1",
+            r#""1""#,
+            r#"" 10001 ""#,
+            "60000011",
+            "42.0",
+            "9223372036854775807",
+            "null",
+            r#""""#,
+            "[]",
+        ] {
+            assert_eq!(check(taken), Ok(()), "{taken}");
+        }
+        for refused in [
+            "0",
+            "0.0",
+            "-1",
+            "-1.0",
+            "1.5",
+            "1e3",
+            r#""1.0""#,
+            "9223372036854775808",
+            r#""0""#,
+            r#""-1""#,
+            r#""+1""#,
+            r#""abc""#,
+            r#""1a""#,
+            r#"" ""#,
+            "true",
+            "[1]",
+            "{}",
+        ] {
+            assert_eq!(check(refused), Err(Fault::Value("AccountId")), "{refused}");
+        }
     }
 
     #[test]

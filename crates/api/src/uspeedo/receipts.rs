@@ -7,6 +7,7 @@ use super::words::{self, Done, Language, ReceiptWord};
 use engine::sms::state::MessageState;
 use engine::{Dialect, MessageView};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Receipts, session by session: written as they are read from the store, so that a query for a hundred
 /// sessions never holds more than one of them and the text.
@@ -48,7 +49,7 @@ struct SessionReceipts<'a> {
 struct ReceiptsHead {
     ret_code: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
+    action: Option<Cow<'static, str>>,
     message: &'static str,
 }
 

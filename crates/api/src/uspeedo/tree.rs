@@ -115,11 +115,19 @@ impl<'a> Members<'a> {
     }
 
     /// These and others; where both have a name, these win.
-    pub fn and(&self, others: &Self) -> Self {
-        let mut all = self.0.clone();
-        all.extend(others.0.iter().filter(|(name, _)| !self.names(name)).cloned());
-        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        Self(all)
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        let missing: Vec<_> = others
+            .0
+            .iter()
+            .filter(|(name, _)| !self.names(name))
+            .cloned()
+            .collect();
+        if !missing.is_empty() {
+            self.0.extend(missing);
+            self.0.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        self
     }
 
     /// Gives dotted names their structure back: `PhoneNumbers.0`, `TaskContent.0.Target.2.Phone`

@@ -8,11 +8,14 @@
 use super::fault::Fault;
 use super::params::{self, check_account_id, required, text};
 use super::tree::{Members, Node};
+use crate::lists;
 use engine::Dialect;
 use engine::accept::{Item, Recipient, Refusal, SignatureRef, TemplateRef, Values};
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer as _, Serialize};
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
 /// Longest sender of letters in characters (contract section 2.1; also SMPP's bound for alphanumeric senders).
 pub const SENDER_CHARS_MAX: usize = 11;
@@ -34,6 +37,64 @@ pub fn parse_params(body: &[u8]) -> Result<Members<'_>, Fault> {
             Members::from_form(body).map_err(|_| Fault::Unreadable)
         }
         Some(_) => Err(Fault::Unreadable),
+    }
+}
+
+/// A text among the parameters of a body, else of a query, without keeping anything of the rest; the body may not be
+/// readable as a whole.
+pub(super) fn member(body: &[u8], query: &[u8], name: &str) -> Option<String> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    let in_form = |form| {
+        let found = form_urlencoded::parse(form).find(|(known, _)| known == name);
+        found.map(|(_, value)| value.into_owned())
+    };
+    let in_body = if body.first() == Some(&b'{') {
+        let mut found = None;
+        // What ends the reading early, an error or the name, makes no difference.
+        let _ = serde_json::Deserializer::from_slice(body).deserialize_map(Finder {
+            name,
+            found: &mut found,
+        });
+        found
+    } else {
+        in_form(body)
+    };
+    let given = |value: &String| !value.is_empty();
+    in_body.filter(given).or_else(|| in_form(query).filter(given))
+}
+
+/// Whether a body is an object, a form, or nothing, without keeping anything of it.
+pub(super) fn is_readable(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    match body.first() {
+        None => true,
+        Some(b'{') => serde_json::from_slice::<IgnoredAny>(body).is_ok(),
+        Some(_) => body.contains(&b'=') && std::str::from_utf8(body).is_ok(),
+    }
+}
+
+/// Goes through the members of an object up to the one with a name.
+struct Finder<'f> {
+    name: &'f str,
+    found: &'f mut Option<String>,
+}
+
+impl<'de> Visitor<'de> for Finder<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if name == self.name {
+                *self.found = map.next_value()?;
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
     }
 }
 
@@ -108,8 +169,16 @@ pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<I
 
 /// The session numbers `GetUSMSSendReceipt` asks about.
 pub fn parse_sessions(params: &Members<'_>, sessions_max: usize) -> Result<Vec<String>, Fault> {
+    const NAME: &str = "SessionNoSet";
     check_account_id(params)?;
-    params::texts(params, "SessionNoSet", sessions_max)
+    let texts = params::texts(params, NAME, sessions_max)?;
+    // No session number has a separator in it, so a text with one is several.
+    let numbers = texts.iter().flat_map(|text| lists::entries(text));
+    params::within(
+        numbers.map(str::to_owned).take(sessions_max + 1).collect(),
+        NAME,
+        sessions_max,
+    )
 }
 
 /// The session numbers or template ids in the query of a REST request: `id` repeated; its documentation page also shows them
@@ -119,8 +188,8 @@ pub fn parse_ids(query: &str, ids_max: usize) -> Result<Vec<String>, Fault> {
     for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "id") {
         let bare = value.trim().trim_start_matches('[').trim_end_matches(']');
         ids.extend(
-            bare.split(',')
-                .map(|id| id.trim().trim_matches('"').to_owned())
+            lists::entries(bare)
+                .map(|id| id.trim_matches('"').to_owned())
                 .filter(|id| !id.is_empty()),
         );
         if ids.len() > ids_max {

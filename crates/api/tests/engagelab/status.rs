@@ -72,14 +72,37 @@ async fn what_fails_later_is_told_by_the_status_query() {
             answer.body
         );
     }
+    let both = [
+        house
+            .ask(send(&with(&code(), "/to", json!(["+447700900161"]))))
+            .await
+            .json(),
+        house
+            .ask(send(&with(&code(), "/to", json!(["+447700900162"]))))
+            .await
+            .json(),
+    ];
+    let ids: Vec<_> = both
+        .iter()
+        .map(|sent| sent["sms_ids"][0].as_str().unwrap())
+        .collect();
+    for between in [";", ",", " ", ", "] {
+        let list: String = form_urlencoded::byte_serialize(ids.join(between).as_bytes()).collect();
+        let filter = format!("/v1/status?send_date={day}&time_zone=0&sms_ids={list}");
+        assert_eq!(
+            house.ask(get(&filter, USER)).await.json()["total"],
+            2,
+            "{between:?}"
+        );
+    }
     let page = house
         .ask(get(
-            &format!("/v1/status?send_date={day}&time_zone=0&offset=4&limit=3"),
+            &format!("/v1/status?send_date={day}&time_zone=0&offset=6&limit=3"),
             USER,
         ))
         .await
         .json();
-    assert_eq!((&page["count"], &page["total"]), (&json!(1), &json!(5)));
+    assert_eq!((&page["count"], &page["total"]), (&json!(1), &json!(7)));
     let other = house
         .ask(get(
             &format!("/v1/status?send_date={day}&time_zone=0"),

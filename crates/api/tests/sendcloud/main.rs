@@ -15,6 +15,7 @@ mod damaged;
 mod hook;
 mod labels;
 mod managing;
+mod multipart;
 mod refusals;
 mod send;
 mod signatures;

@@ -13,8 +13,8 @@ async fn every_code_of_a_refusal_is_answered_where_it_belongs() {
             ("phone", "13800138000"),
         ])
     };
-    let old = (house.engine.now() - 60_001).to_string();
-    let just = (house.engine.now() - 50_000).to_string();
+    let old = (house.engine.now() - 6_500).to_string();
+    let just = (house.engine.now() - 3_000).to_string();
     let long = format!(r#"{{"%code%":"{}"}}"#, "小".repeat(33));
     let fits = format!(r#"{{"%code%":"{}"}}"#, "小".repeat(32));
     let unrouted = format!("00{UNROUTED_PREFIX}55512345");

@@ -60,7 +60,7 @@ async fn the_texts_are_the_vendors() {
         ("phone", "", "手机号不能为空"),
         ("templateId", "999999", "模板不存在"),
         ("smsUser", "nobody", "smsUser不存在"),
-        ("timestamp", &old, "时间戳无效，与服务器时间超过60000毫秒"),
+        ("timestamp", &old, "时间戳无效，与服务器时间超过6000毫秒"),
     ] {
         let answer = house
             .ask(signed("/smsapi/send", &replaced(&good, name, value)))

@@ -110,7 +110,19 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
         ("today", vec![], "3"),
         ("one number", vec![("phones", "13800138001")], "1"),
         ("two numbers", vec![("phones", "13800138001;+15550100")], "2"),
+        (
+            "two numbers, a comma",
+            vec![("phones", "13800138001,+15550100")],
+            "2",
+        ),
+        (
+            "two numbers, a blank",
+            vec![("phones", "13800138001 +15550100")],
+            "2",
+        ),
+        ("a number in groups", vec![("phones", "138 0013 8001")], "1"),
         ("a label", vec![("labelIdsStr", "9")], "2"),
+        ("labels", vec![("labelIdsStr", "8, 9")], "2"),
         ("another label", vec![("labelIdsStr", "8")], "0"),
         ("a template", vec![("templateId", "1001")], "3"),
         ("another template", vec![("templateId", "1002")], "0"),
@@ -146,9 +158,21 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
             "{what}"
         );
     }
-    let page = fields(&[("smsUser", USER), ("days", "1"), ("start", "1"), ("limit", "1")]);
+    let sent = house.ask(signed("/smsapi/send", &batch)).await.json();
+    let ids: Vec<_> = sent["info"]["smsIds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_str().unwrap())
+        .collect();
+    for between in [";", ",", " ", " , "] {
+        let query = fields(&[("smsUser", USER), ("smsIds", &ids.join(between))]);
+        let answer = house.ask(signed("/smsapi/status/query", &query)).await;
+        assert_eq!(answer.json()["info"]["total"], "2", "{between:?}");
+    }
+    let page = fields(&[("smsUser", USER), ("days", "1"), ("start", "3"), ("limit", "1")]);
     let info = house.ask(signed("/smsapi/status/query", &page)).await.json()["info"].clone();
-    assert_eq!((&info["voListSize"], &info["total"]), (&json!(1), &json!("3")));
+    assert_eq!((&info["voListSize"], &info["total"]), (&json!(1), &json!("5")));
     let other = fields(&[("smsUser", house::USER_OTHER), ("days", "1")]);
     assert_eq!(
         house.ask(signed("/smsapi/status/query", &other)).await.json()["info"]["total"],

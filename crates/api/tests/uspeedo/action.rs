@@ -1,6 +1,8 @@
 //! uSpeedo Action.
 
-use super::{AT_ONCE, KEY, USER, assert_uuid, basic, code_and_message, code_of, names, post, sign};
+use super::{
+    AT_ONCE, KEY, USER, assert_uuid, basic, code_and_message, code_for, code_of, names, post, sign, with,
+};
 use crate::house::{BLOCKED, CODE, House, PLAIN, USER_OFF, ut_id};
 use axum::body::Body;
 use http::{Method, Request, header};
@@ -386,6 +388,134 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
     assert_eq!(code_of(&house.ask(named_in_query).await), 0);
     let anonymous = Request::post("/api").body(Body::from("{}")).unwrap();
     assert_eq!(code_of(&house.ask(anonymous).await), 215_398);
+}
+
+/// Goal: seed 001 requires `Action` of every answer, errors too: the request's and `Response`, wherever the request ended and
+/// wherever it names its action.
+#[tokio::test]
+async fn every_answer_has_an_action_errors_too() {
+    let house = House::start().await;
+    let now = house.engine.now() / 1000;
+    let batch = send(json!([{"Phone": AT_ONCE, "TemplateParams": ["1"]}]));
+    let request = |method: Method, uri: &str, body: &str| {
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(header::AUTHORIZATION, basic(USER, KEY))
+            .body(Body::from(body.to_owned()))
+            .unwrap()
+    };
+    let sends = "SendBatchUSMSMessageResponse";
+    for (what, request, action) in [
+        ("accepted", signed(&house, &batch), sends),
+        (
+            "wrong signature",
+            signed_by(USER, &"0".repeat(40), now, &batch),
+            sends,
+        ),
+        (
+            "unknown key",
+            signed_by("nobody", &"0".repeat(40), now, &batch),
+            sends,
+        ),
+        (
+            "too old",
+            signed_by(USER, &sign(&batch, KEY), now - 400, &batch),
+            sends,
+        ),
+        (
+            "no credentials",
+            Request::post("/api").body(Body::from(batch.to_string())).unwrap(),
+            sends,
+        ),
+        (
+            "missing parameter",
+            request(Method::POST, "/api", r#"{"Action":"GetUSMSSendReceipt"}"#),
+            "GetUSMSSendReceiptResponse",
+        ),
+        (
+            "unknown action",
+            request(Method::POST, "/api", r#"{"Action":"DescribeUSMS"}"#),
+            "DescribeUSMSResponse",
+        ),
+        (
+            "not served here",
+            request(Method::POST, "/api", r#"{"Action":"CreateUSMSSignature"}"#),
+            "CreateUSMSSignatureResponse",
+        ),
+        (
+            "cut off behind the action",
+            request(
+                Method::POST,
+                "/api",
+                r#"{"Action":"SendBatchUSMSMessage","AccountId":1"#,
+            ),
+            sends,
+        ),
+        (
+            "a body that cannot be read, the action in the query",
+            request(Method::POST, "/api?Action=SendBatchUSMSMessage", "\u{1}"),
+            sends,
+        ),
+        (
+            "another method",
+            request(Method::GET, "/api/?Action=SendBatchUSMSMessage", ""),
+            sends,
+        ),
+        ("no action", request(Method::POST, "/api", "{}"), "Response"),
+        (
+            "no name of an action",
+            request(Method::POST, "/api", r#"{"Action":"<b>"}"#),
+            "Response",
+        ),
+        (
+            "a name too long",
+            request(
+                Method::POST,
+                "/api",
+                &json!({"Action": "A".repeat(65)}).to_string(),
+            ),
+            "Response",
+        ),
+    ] {
+        let answer = house.ask(request).await;
+        code_of(&answer);
+        assert_eq!(answer.json()["Action"], action, "{what}: {}", answer.body);
+    }
+    let rest = house.ask(post(super::rest::SEND, "nobody", "{}")).await;
+    assert_eq!(rest.json().get("Action"), None, "seed 000 has none");
+}
+
+/// Goal: an account number that is no whole number above 0 is refused by name, whatever the action.
+#[tokio::test]
+async fn an_account_id_is_a_whole_number_above_0() {
+    let house = House::start().await;
+    for (id, code) in [
+        (json!(1), 0),
+        (json!("60000011"), 0),
+        (json!(0), 215_392),
+        (json!(-1), 215_392),
+        (json!(1.5), 215_392),
+        (json!("0"), 215_392),
+        (json!("abc"), 215_392),
+        (json!([1]), 215_392),
+    ] {
+        for action in [
+            json!({"Action": "GetUSMSSendReceipt", "SessionNoSet": ["x"]}),
+            json!({"Action": "QueryUSMSTemplate", "TemplateId": [ut_id(CODE)]}),
+            send(json!([{"Phone": AT_ONCE, "TemplateParams": ["1"]}])),
+        ] {
+            let body = with(&action, "AccountId", id.clone());
+            let answer = house.ask(post("/api", USER, body.to_string())).await;
+            assert_eq!(code_of(&answer), code, "{body}: {}", answer.body);
+            if code != 0 {
+                assert_eq!(answer.json()["Message"], "Invalid parameter [AccountId]");
+            }
+        }
+        let body = with(&code_for("+447700900123"), "AccountId", id.clone());
+        let answer = house.ask(post(super::rest::SEND, USER, body.to_string())).await;
+        assert_eq!(code_of(&answer), code, "REST {id}");
+    }
 }
 
 #[tokio::test]

@@ -407,6 +407,124 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
     }
 }
 
+/// Goal: every answer names its action, wherever the request ended.
+#[tokio::test]
+async fn every_answer_has_an_action_errors_too() {
+    let house = House::start().await;
+    let ask = |uri: &str, body: &str| Request::post(uri).body(Body::from(body.to_owned())).unwrap();
+    let good = single("+447700900123");
+    let mut forged = signed(&good);
+    forged["Signature"] = json!("0".repeat(40));
+    for (what, request, code, action) in [
+        ("accepted", form(&signed(&good)), 0, "SendUSMSMessageResponse"),
+        ("wrong signature", form(&forged), 171, "SendUSMSMessageResponse"),
+        (
+            "wrong signature, JSON",
+            json_body(&forged),
+            171,
+            "SendUSMSMessageResponse",
+        ),
+        (
+            "unknown key",
+            form(&signed_by("nobody", KEY, &good)),
+            172,
+            "SendUSMSMessageResponse",
+        ),
+        ("no signature", form(&good), 170, "SendUSMSMessageResponse"),
+        (
+            "unknown action",
+            ask("/", "Action=DescribeUHostInstance"),
+            161,
+            "DescribeUHostInstanceResponse",
+        ),
+        ("no action", ask("/", "a=b"), 160, "Response"),
+        (
+            "unreadable",
+            ask("/?Action=SendUSMSMessage", "{"),
+            18_000,
+            "SendUSMSMessageResponse",
+        ),
+        (
+            "another method",
+            Request::put("/?Action=SendUSMSMessage")
+                .body(Body::empty())
+                .unwrap(),
+            18_002,
+            "SendUSMSMessageResponse",
+        ),
+    ] {
+        let answer = house.ask(request).await;
+        assert_eq!(code_of(&answer), code, "{what}: {}", answer.body);
+        assert_eq!(answer.json()["Action"], action, "{what}: {}", answer.body);
+    }
+}
+
+/// Goal: a form says that there are no parameters with an empty one, which a text without variables takes.
+#[tokio::test]
+async fn an_empty_parameter_for_a_text_without_variables_is_none() {
+    let house = House::start().await;
+    let plain = with(single("+447700900141"), "TemplateId", &ut_id(PLAIN));
+    for (value, code) in [("", 0), ("x", 18_018)] {
+        let request = form(&signed(&with(plain.clone(), "TemplateParams.0", value)));
+        let answer = house.ask(request).await;
+        assert_eq!(code_of(&answer), code, "{value:?}: {}", answer.body);
+    }
+    let target = json!({"Phone": "+447700900142", "TemplateParams": [""]});
+    let content = json!([{"TemplateId": ut_id(PLAIN), "SigContent": SIGNATURE.1, "Target": [target]}]);
+    let answer = house.ask(form(&signed(&batch(&content)))).await;
+    assert_eq!(answer.json()["SuccessCount"], 1, "{}", answer.body);
+    assert_eq!(house.received("+447700900142").await.text, "[Example]Hello");
+}
+
+/// Goal: session numbers in one text are told apart by whatever callers write between them.
+#[tokio::test]
+async fn session_numbers_may_be_listed_in_one_text() {
+    let house = House::start().await;
+    let sent = house.ask(form(&signed(&single("+447700900151")))).await.json();
+    let session = sent["SessionNo"].as_str().unwrap();
+    for list in [
+        format!("{session},x"),
+        format!("{session};x"),
+        format!("{session} x"),
+        format!(" {session} ; x,"),
+    ] {
+        let query = params(&[("Action", "GetUSMSSendReceipt"), ("SessionNoSet", &list)]);
+        let answer = house.ask(form(&signed(&query))).await.json();
+        let sessions: Vec<_> = answer["Data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["SessionNo"])
+            .collect();
+        assert_eq!(sessions, [session, "x"], "{list}");
+        assert_eq!(answer["Data"][0]["ReceiptSet"][0]["Phone"], "+447700900151");
+    }
+}
+
+/// Goal: when the body alone is signed, what only the query says is not there: nobody can add recipients, a sender or ids to
+/// delete to a request that was seen.
+#[tokio::test]
+async fn parameters_outside_the_signature_are_not_acted_on() {
+    let house = House::start().await;
+    let body = signed(&single("+447700900131"));
+    let mut added = form(&body);
+    *added.uri_mut() =
+        "/?PhoneNumbers.1=%28%2B44%297700900132&PhoneNumbers.2=%2B447700900133&SenderId=EVIL&UserId=evil"
+            .parse()
+            .unwrap();
+    let answer = house.ask(added).await;
+    assert_eq!(code_of(&answer), 0, "{}", answer.body);
+    assert_eq!(answer.json().get("UserId"), None, "{}", answer.body);
+    let received = house.received("+447700900131").await;
+    assert_ne!(&*received.from, "EVIL");
+    assert_eq!(house.inbox_count("+447700900132"), 0);
+    // An action that only the query names is not signed either.
+    let unnamed = signed(&without(single("+447700900134"), "Action"));
+    let mut named = form(&unnamed);
+    *named.uri_mut() = "/?Action=SendUSMSMessage".parse().unwrap();
+    assert_eq!(code_of(&house.ask(named).await), 160);
+}
+
 #[tokio::test]
 async fn a_user_id_that_is_not_valid_is_not_told_back() {
     let house = House::start().await;

@@ -245,6 +245,12 @@ impl ItemChecker<'_> {
         let variables = text.content.variables();
         let filled: Vec<Option<Box<str>>> = match values {
             Values::None => vec![None; variables.len()],
+            // `TemplateParams.0=` is how a form says that there are none.
+            Values::Positional(given)
+                if variables.is_empty() && given.iter().all(|value| value.is_empty()) =>
+            {
+                Vec::new()
+            }
             Values::Positional(given) => {
                 if rules.refuse_surplus && given.len() > variables.len() {
                     return Err(Refusal::ValueSurplus);

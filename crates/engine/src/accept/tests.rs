@@ -263,6 +263,25 @@ fn each_fault_has_its_refusal() {
     );
 }
 
+/// Goal: empty values for a template that has no variables are none; one that says something is still one too many.
+#[test]
+fn empty_values_for_a_text_without_variables_are_none() {
+    for values in [&[""][..], &["", ""]] {
+        let own = submission(vec![item(2, &[], vec![recipient(UK, values)])]);
+        assert_eq!(refusal_of(&own), None, "{values:?}");
+        let shared = submission(vec![item(2, values, vec![recipient(UK, &[])])]);
+        assert_eq!(refusal_of(&shared), None, "{values:?}");
+    }
+    let some = submission(vec![item(2, &[], vec![recipient(UK, &["", "x"])])]);
+    assert_eq!(refusal_of(&some), Some(Refusal::ValueSurplus));
+    let more = submission(vec![item(1, &[], vec![recipient(UK, &["Ann", "1", ""])])]);
+    assert_eq!(
+        refusal_of(&more),
+        Some(Refusal::ValueSurplus),
+        "as many as there are variables"
+    );
+}
+
 #[test]
 fn a_text_common_to_all_is_stored_once_and_final() {
     let (_, batches) = checked(&submission(vec![item(

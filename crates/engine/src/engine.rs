@@ -1,6 +1,6 @@
 //! The engine as a whole: what is wired to what, how it starts and how it stops.
 
-use crate::accept::{self, AcceptError, Once, Reply, Submission};
+use crate::accept::{self, AcceptError, Once, Reply, Submission, TimeToLive};
 use crate::carrier::Carriers;
 use crate::catalog::{CatalogError, Snapshot, Vault};
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ use tokio_util::task::TaskTracker;
 pub struct Settings {
     /// Bounds of the ready queues.
     pub queue: QueueLimits,
+    /// How long a message may wait before it is sent.
+    pub time_to_live: TimeToLive,
     /// How often the catalog's version is looked at.
     pub catalog_poll: Duration,
     /// How long messages are kept after they were accepted; `None`: for ever.
@@ -61,6 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             queue: QueueLimits::default(),
+            time_to_live: TimeToLive::default(),
             catalog_poll: Duration::from_secs(1),
             retention: None,
             receipt_wait: Duration::from_secs(72 * 3600),

@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod clock;
 pub mod directory;
 mod engine;
+mod expire;
 pub mod inbound;
 pub mod manage;
 pub mod metrics;

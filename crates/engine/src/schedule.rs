@@ -17,6 +17,7 @@ pub(crate) fn spawn_all(shared: &Arc<Shared>, carriers: &Arc<Carriers>) {
     spawn(shared, release_loop(Arc::clone(shared)));
     spawn(shared, catalog_loop(Arc::clone(shared), Arc::clone(carriers)));
     spawn(shared, crate::task::run(Arc::clone(shared)));
+    spawn(shared, crate::expire::run(Arc::clone(shared)));
     spawn(shared, sweep_loop(Arc::clone(shared)));
 }
 

@@ -236,7 +236,7 @@ async fn life(store: &SqliteStore, first: u64, batch: u64, how: How) {
             last: queued.last,
         }],
     };
-    let attempt = store.begin_attempts(vec![start]).await.unwrap()[0];
+    let attempt = store.begin_attempts(vec![start]).await.unwrap()[0].id;
     let carrier_id =
         |n: u64| CarrierId::new(&format!("{:x}", (first + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     let outcomes = ids.iter().zip(0u64..).map(|(&id, n)| AttemptOutcome {
@@ -301,6 +301,7 @@ fn request(first: u64, messages: u64, series: u64, now: i64) -> AcceptCommand {
             label: (first / messages % series).cast_signed(),
             custom: None,
             due: None,
+            expires_at: None,
             messages: (0..messages).map(message).collect(),
         }],
         idempotency: None,

@@ -91,7 +91,7 @@ async fn live(store: &dyn Store, key: &str) {
         messages: ids.clone(),
         consumed,
     };
-    let attempt = store.begin_attempts(vec![start]).await.unwrap()[0];
+    let attempt = store.begin_attempts(vec![start]).await.unwrap()[0].id;
     tell(&format!("begun {first} {key}"));
     let tally = Tally {
         series: outcome.batches[0].series,

@@ -20,6 +20,7 @@ fn template(review: Review) -> Template {
         signature: None,
         position: Position::Front,
         version: 1,
+        ttl_s: None,
         remark: "".into(),
         details: serde_json::Value::Null,
         created_at: NOW,

@@ -78,6 +78,7 @@ pub(super) fn batch(dialect: Dialect) -> Arc<BatchView> {
         label: 231,
         custom: Some(CUSTOM.into()),
         due: None,
+        expires_at: None,
     })
 }
 
@@ -169,6 +170,7 @@ pub(super) fn reviewed(review: Review) -> Telling {
         signature: None,
         position: Position::Front,
         version: 1,
+        ttl_s: None,
         remark: Box::default(),
         details: Value::Null,
         created_at: 0,

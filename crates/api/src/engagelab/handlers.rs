@@ -53,6 +53,7 @@ async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Re
         label: request.label,
         custom: request.custom,
         due: None,
+        ends_at: None,
         rules: send::rules(),
     };
     let (entries, request_id, ids) = (
@@ -106,6 +107,7 @@ async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -
         label: 0,
         custom: request.custom,
         due: request.due,
+        ends_at: None,
         rules: messages::rules(),
     };
     let once = key.map(|key| once(&api.limits, caller, SCOPE_HEADER_C, key, body));

@@ -59,6 +59,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
         label: request.label,
         custom: request.tag.map(Box::from),
         due: None,
+        ends_at: None,
         rules: rules(request.grammar),
     };
     match api.engine.accept(submission, once).await {

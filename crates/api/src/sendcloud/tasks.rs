@@ -342,6 +342,7 @@ mod tests {
             (TaskState::Cancelled, Some(NOW), "执行失败", "2026-11-22 00:30:00"),
         ] {
             let task = Task {
+                ends_at: None,
                 id: 1,
                 account: engine::AccountId(1),
                 request: "{}".into(),

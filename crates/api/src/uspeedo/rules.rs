@@ -24,6 +24,7 @@ pub fn submission(caller: &Caller, dialect: Dialect, items: Vec<Item>) -> Submis
         label: 0,
         custom: None,
         due: None,
+        ends_at: None,
         rules: rules(dialect),
     }
 }

@@ -335,6 +335,7 @@ fn templates() -> impl Iterator<Item = CatalogChange> {
         signature: None,
         position: Position::Front,
         version: 1,
+        ttl_s: None,
         remark: Box::default(),
         details: serde_json::Value::Null,
         created_at: 0,

@@ -2,6 +2,7 @@
 //!
 //! Pure: catalog and submission in, a [`Plan`] and the store's batches out.
 
+use super::lifetime::{Lifetime, TimeToLive};
 use super::plan::{ItemPlan, Place, Plan};
 use super::text::Text;
 use super::{
@@ -24,6 +25,7 @@ pub(crate) fn check(
     account: &Account,
     catalog: &Snapshot,
     segment_reference: Reference,
+    lifetime: Lifetime,
 ) -> (Plan, Vec<NewBatch>) {
     let mut plan = Plan {
         items: Vec::with_capacity(submission.items.len()),
@@ -37,6 +39,7 @@ pub(crate) fn check(
             account,
             catalog,
             segment_reference,
+            lifetime,
         };
         match checker.text_and_sender() {
             Err(refusal) => plan.items.push(ItemPlan {
@@ -74,6 +77,11 @@ pub(crate) fn freeze(
         account,
         catalog,
         segment_reference: Reference::default(),
+        // Not looked at: the end is counted when messages are accepted.
+        lifetime: Lifetime {
+            time_to_live: TimeToLive::default(),
+            now: 0,
+        },
     };
     let (text, _) = checker.text_and_sender()?;
     let content = match &item.template {
@@ -87,6 +95,7 @@ pub(crate) fn freeze(
     Ok(FrozenText {
         number: text.number,
         class: text.class,
+        ttl_s: text.ttl_s,
         content,
         domestic: text.domestic,
         international: text.international,
@@ -99,6 +108,7 @@ struct ItemChecker<'a> {
     account: &'a Account,
     catalog: &'a Snapshot,
     segment_reference: Reference,
+    lifetime: Lifetime,
 }
 
 /// A text that recipients can share: its segments and whether it can only fail.
@@ -354,6 +364,12 @@ impl ItemChecker<'_> {
             label: self.submission.label,
             custom: self.submission.custom.clone(),
             due: self.submission.due,
+            expires_at: self.lifetime.end(
+                text.class,
+                text.ttl_s,
+                self.submission.due,
+                self.submission.ends_at,
+            ),
             messages: Vec::with_capacity(self.item.recipients.len()),
         }
     }

@@ -57,6 +57,7 @@ fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
             label: batch.label,
             custom: None,
             due: batch.due,
+            expires_at: batch.expires_at,
         },
         messages: messages
             .map(|m| KeptMessage {

@@ -6,6 +6,7 @@
 
 mod check;
 mod handover;
+mod lifetime;
 mod outcome;
 mod plan;
 mod submission;
@@ -13,6 +14,7 @@ mod submission;
 mod tests;
 mod text;
 
+pub use lifetime::{TTL_S_MAX, TTL_S_MIN, TimeToLive};
 pub use outcome::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Reply};
 pub use submission::{
     BuiltIn, Duplicates, FrozenText, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules,
@@ -22,6 +24,7 @@ pub use submission::{
 use crate::engine::Shared;
 use crate::metrics::{DialectLabel, RepeatLabel, SameBody, dialect_name};
 pub(crate) use check::freeze;
+pub(crate) use lifetime::Lifetime;
 use plan::Plan;
 use sms::segment::Reference;
 use std::sync::Arc;
@@ -72,12 +75,16 @@ pub(crate) async fn accept(
     if !account.may_send {
         return Err(AcceptError::MayNotSend);
     }
-    let (plan, batches) = check::check(&submission, account, &catalog, segment_reference);
+    let now = shared.clock.now();
+    let lifetime = Lifetime {
+        time_to_live: shared.settings.time_to_live,
+        now,
+    };
+    let (plan, batches) = check::check(&submission, account, &catalog, segment_reference, lifetime);
     let (plan, submission) = (Arc::new(plan), Arc::new(submission));
     let reply = if batches.is_empty() && once.is_none() {
         Reply::New(plan.outcome(&AcceptOutcome::default()))
     } else {
-        let now = shared.clock.now();
         let handover = handover::prepare(shared, &submission, &batches);
         let command = AcceptCommand {
             account: account.id,

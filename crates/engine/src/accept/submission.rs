@@ -29,6 +29,8 @@ pub struct Submission {
     pub custom: Option<Box<str>>,
     /// When to send; `None` for at once.
     pub due: Option<UnixMs>,
+    /// When what still waits of it ends, whatever its time to live; `None`: the time to live alone decides.
+    pub ends_at: Option<UnixMs>,
     /// How strict the wire is.
     pub rules: Rules,
 }
@@ -72,6 +74,9 @@ pub struct FrozenText {
     pub number: i64,
     /// Its class.
     pub class: Class,
+    /// Its own time to live in seconds, if it sets one; 0 for no end.
+    #[serde(default)]
+    pub ttl_s: Option<u32>,
     /// Its content without signature: what placeholders and their positions are taken from.
     pub content: Box<str>,
     /// With the signature as people in mainland China see it.

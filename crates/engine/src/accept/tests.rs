@@ -26,6 +26,7 @@ fn template(number: i64, text: &str, review: Review, signature: Option<i64>) -> 
         signature,
         position: Position::Front,
         version: 1,
+        ttl_s: None,
         remark: Box::default(),
         details: serde_json::Value::Null,
         created_at: 0,
@@ -143,12 +144,17 @@ fn submission(items: Vec<Item>) -> Submission {
         label: 0,
         custom: None,
         due: None,
+        ends_at: None,
         rules: rules(),
     }
 }
 
 fn checked(submission: &Submission) -> (Plan, Vec<NewBatch>) {
-    check(submission, &account(), &catalog(), Reference::default())
+    let lifetime = Lifetime {
+        time_to_live: TimeToLive::default(),
+        now: 1_000,
+    };
+    check(submission, &account(), &catalog(), Reference::default(), lifetime)
 }
 
 /// The outcome when the store takes everything that gets there.

@@ -11,6 +11,8 @@ use store::{AccountId, Position, Review};
 pub(super) struct Text {
     pub(super) number: i64,
     pub(super) class: Class,
+    /// The template's own time to live, if it sets one.
+    pub(super) ttl_s: Option<u32>,
     /// What variables and their positions are taken from.
     pub(super) content: Pattern,
     pub(super) domestic: Arc<str>,
@@ -33,6 +35,7 @@ impl Text {
                 return Ok(Self {
                     number: frozen.number,
                     class: frozen.class,
+                    ttl_s: frozen.ttl_s,
                     content: Pattern::parse(&frozen.content),
                     domestic: Arc::clone(&frozen.domestic),
                     international: Arc::clone(&frozen.international),
@@ -43,6 +46,7 @@ impl Text {
                 return Ok(Self {
                     number: built_in.number(),
                     class: Class::Otp,
+                    ttl_s: None,
                     content: Pattern::parse(built_in.text()),
                     domestic,
                     international,
@@ -57,6 +61,7 @@ impl Text {
         Ok(Self {
             number: entry.template.number,
             class: entry.template.class,
+            ttl_s: entry.template.ttl_s,
             content: entry.pattern.clone(),
             domestic,
             international,

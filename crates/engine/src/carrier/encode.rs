@@ -43,6 +43,9 @@ fn relative(seconds: u32) -> COctetString {
     ))
 }
 
+/// The shortest validity given for what is left of a time to live: carriers refuse one of no length.
+const VALIDITY_S_MIN: u32 = 5;
+
 impl Profile {
     pub(crate) fn of(settings: &SmppSettings) -> Self {
         Self {
@@ -66,7 +69,7 @@ impl Profile {
     }
 
     /// The PDUs of a message, one a segment, in order. `number` ties the segments together and should differ
-    /// between messages to one recipient.
+    /// between messages to one recipient. What is left of the message's time to live at `now` is its validity.
     ///
     /// # Errors
     /// When the text needs more than 255 segments.
@@ -74,12 +77,13 @@ impl Profile {
         &self,
         message: &Outgoing,
         number: u16,
+        now: UnixMs,
         texts: &mut Texts,
     ) -> Result<Vec<SubmitSm>, TooLong> {
         let text = texts.of(message);
         let parts = self.parts(&text)?;
         let total = u8::try_from(parts.texts.len()).unwrap_or(u8::MAX);
-        let common = self.common(message, parts.data_coding);
+        let common = self.common(message, parts.data_coding, now);
         if total <= 1 {
             let text = parts.texts.into_iter().next().unwrap_or_default();
             return Ok(vec![with_text(common, text)]);
@@ -91,7 +95,7 @@ impl Profile {
         Ok(parts.texts.into_iter().enumerate().map(tie).collect())
     }
 
-    fn common(&self, message: &Outgoing, data_coding: DataCoding) -> SubmitSm {
+    fn common(&self, message: &Outgoing, data_coding: DataCoding, now: UnixMs) -> SubmitSm {
         let (ton, npi) = self.dest_ton_npi;
         let source = match message.batch.sender.as_deref() {
             Some(sender) => source(sender, self.source_ton_npi),
@@ -110,9 +114,23 @@ impl Profile {
             } else {
                 RegisteredDelivery::NONE
             },
-            validity_period: relative(self.validity_s),
+            validity_period: relative(self.validity_s(message, now)),
             data_coding,
             ..SubmitSm::default()
+        }
+    }
+
+    /// How long the carrier may try: what is left of the time to live, but no longer than the carrier's own setting;
+    /// 0 for as long as it likes.
+    fn validity_s(&self, message: &Outgoing, now: UnixMs) -> u32 {
+        let left = message.batch.expires_at.map(|end| {
+            let left_s = end.saturating_sub(now) / 1000;
+            u32::try_from(left_s).unwrap_or(if left_s < 0 { 0 } else { u32::MAX })
+        });
+        match (left, self.validity_s) {
+            (None, validity_s) => validity_s,
+            (Some(left_s), 0) => left_s.max(VALIDITY_S_MIN),
+            (Some(left_s), validity_s) => left_s.max(VALIDITY_S_MIN).min(validity_s),
         }
     }
 
@@ -283,6 +301,7 @@ mod tests {
                 label: 0,
                 custom: None,
                 due: None,
+                expires_at: None,
             }),
             attempts: 0,
             last_attempt: None,
@@ -291,7 +310,7 @@ mod tests {
 
     fn pdus(settings: &SmppSettings, message: &Outgoing) -> Vec<SubmitSm> {
         Profile::of(settings)
-            .pdus(message, 0x1234, &mut Texts::default())
+            .pdus(message, 0x1234, 0, &mut Texts::default())
             .unwrap()
     }
 

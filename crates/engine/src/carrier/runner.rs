@@ -133,7 +133,7 @@ impl Runner {
     /// Hands some messages on; false when none could be.
     fn hand_on(&self, queue: &CarrierQueue) -> bool {
         let catalog = self.shared.catalog.load();
-        let messages = queue.take(FAILOVER_BATCH);
+        let messages = queue.take(FAILOVER_BATCH, self.shared.clock.now());
         let taken = messages.len();
         let mut kept = Vec::new();
         for message in messages {

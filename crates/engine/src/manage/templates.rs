@@ -94,6 +94,7 @@ impl Engine {
                 signature: new.signature,
                 position: new.position,
                 version: 1,
+                ttl_s: None,
                 remark: new.remark.clone(),
                 details: new.details.clone(),
                 created_at: now,

@@ -342,6 +342,7 @@ mod tests {
                 label: 0,
                 custom: Some("{\"order\":1.50}".into()),
                 due: None,
+                expires_at: None,
             }),
             msisdn: Msisdn::from_digits("447700900123").unwrap(),
             written: "+447700900123".into(),

@@ -1,12 +1,13 @@
 //! One carrier's ready queue.
 
 use super::QueueLimits;
+use super::expired::ExpiredRuns;
 use super::fair::{ClassPicker, Turns, share_of};
 use super::lane::{LaneQueue, LoadedTo};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use store::{AccountId, CarrierNo, Lane, Outgoing};
+use store::{AccountId, CarrierNo, Lane, Outgoing, UnixMs};
 use tokio::sync::Notify;
 
 /// What is ready for one carrier.
@@ -19,6 +20,8 @@ pub struct CarrierQueue {
     ready: Notify,
     /// A lane that is behind has room.
     refill: Notify,
+    /// Where what has expired goes.
+    expired: Arc<ExpiredRuns>,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,12 @@ impl Drop for ReadWanted {
 }
 
 impl CarrierQueue {
-    pub(super) fn new(carrier: CarrierNo, limits: QueueLimits, shares: Arc<HashMap<AccountId, u16>>) -> Self {
+    pub(super) fn new(
+        carrier: CarrierNo,
+        limits: QueueLimits,
+        shares: Arc<HashMap<AccountId, u16>>,
+        expired: Arc<ExpiredRuns>,
+    ) -> Self {
         let inner = Inner {
             lanes: HashMap::new(),
             turns: [Turns::default(), Turns::default(), Turns::default()],
@@ -104,6 +112,7 @@ impl CarrierQueue {
             inner: Mutex::new(inner),
             ready: Notify::new(),
             refill: Notify::new(),
+            expired,
         }
     }
 
@@ -155,13 +164,19 @@ impl CarrierQueue {
         Ok(())
     }
 
-    /// Takes up to `messages_max` messages, fairly.
-    pub fn take(&self, messages_max: usize) -> Vec<Outgoing> {
+    /// Takes up to `messages_max` messages, fairly. Whatever they are taken for (a bind, the sandbox, a fail-over), none
+    /// of them has expired at `now`: those that have are left to [`ExpiredRuns`], which has the store end them.
+    pub fn take(&self, messages_max: usize, now: UnixMs) -> Vec<Outgoing> {
         let mut inner = self.inner.lock();
         let mut taken = Vec::with_capacity(messages_max.min(inner.ready));
+        let mut expired = Vec::new();
         while taken.len() < messages_max {
             let Some(message) = inner.take_one() else { break };
-            taken.push(message);
+            if message.is_expired(now) {
+                expired.push(message);
+            } else {
+                taken.push(message);
+            }
         }
         let left = inner.ready;
         let half = self.limits.lane_messages_max / 2;
@@ -171,6 +186,7 @@ impl CarrierQueue {
                 .values()
                 .any(|lane| lane.wants_read() && lane.len() <= half);
         drop(inner);
+        self.expired.push(&expired);
         if left > 0 {
             // Another bind may have been waiting for the same notification.
             self.ready.notify_one();

@@ -12,12 +12,14 @@
 //! Taking is fair: classes by weight, then accounts by weight ([`fair`]).
 
 mod carrier;
+mod expired;
 mod fair;
 mod lane;
 #[cfg(test)]
 mod tests;
 
 pub use carrier::CarrierQueue;
+pub use expired::ExpiredRuns;
 pub use fair::ClassWeights;
 
 use parking_lot::RwLock;
@@ -52,6 +54,7 @@ pub struct Queues {
     limits: QueueLimits,
     carriers: RwLock<HashMap<CarrierNo, Arc<CarrierQueue>>>,
     shares: RwLock<Arc<HashMap<AccountId, u16>>>,
+    expired: Arc<ExpiredRuns>,
 }
 
 impl Queues {
@@ -61,6 +64,7 @@ impl Queues {
             limits,
             carriers: RwLock::default(),
             shares: RwLock::default(),
+            expired: Arc::default(),
         }
     }
 
@@ -76,9 +80,15 @@ impl Queues {
                 carrier,
                 self.limits,
                 Arc::clone(&self.shares.read()),
+                Arc::clone(&self.expired),
             ))
         });
         Arc::clone(queue)
+    }
+
+    /// What was taken after its time to live had ended, of all carriers.
+    pub fn expired(&self) -> &ExpiredRuns {
+        &self.expired
     }
 
     /// All queues there are.

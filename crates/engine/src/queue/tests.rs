@@ -44,6 +44,7 @@ fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
             label: 0,
             custom: None,
             due: None,
+            expires_at: None,
         }),
         attempts: 0,
         last_attempt: None,
@@ -56,7 +57,8 @@ fn queue(ready_messages_max: usize, lane_messages_max: usize) -> Arc<CarrierQueu
         lane_messages_max,
         weights: ClassWeights::default(),
     };
-    Arc::new(CarrierQueue::new(CarrierNo(1), limits, Arc::default()))
+    let queue = CarrierQueue::new(CarrierNo(1), limits, Arc::default(), Arc::default());
+    Arc::new(queue)
 }
 
 /// What may happen, in any order.
@@ -157,11 +159,11 @@ proptest! {
                 }
                 Step::DropRead => drop(model.reads.pop()),
                 Step::Take(count) => {
-                    let taken = queue.take(count);
+                    let taken = queue.take(count, 0);
                     prop_assert!(taken.len() <= count);
                     model.took(&taken);
                 }
-                Step::TakeAndPutBack(count) => queue.put_back(queue.take(count)),
+                Step::TakeAndPutBack(count) => queue.put_back(queue.take(count, 0)),
             }
             prop_assert!(queue.ready_messages() <= 20 + 3 * 64, "the window is bounded");
         }
@@ -170,7 +172,7 @@ proptest! {
             wanted.end(found);
         }
         loop {
-            let taken = queue.take(7);
+            let taken = queue.take(7, 0);
             model.took(&taken);
             match queue.next_read() {
                 Some(wanted) => {
@@ -201,7 +203,7 @@ fn a_code_passes_a_campaign() {
     );
     let codes = lane(Class::Otp, 2);
     queue.hand_over(codes, vec![message(codes, 2, 9_999)].into_iter());
-    let first: Vec<_> = queue.take(2).iter().map(|message| message.id.0).collect();
+    let first: Vec<_> = queue.take(2, 0).iter().map(|message| message.id.0).collect();
     assert!(
         first.contains(&9_999),
         "the code is among the first two: {first:?}"
@@ -219,7 +221,7 @@ fn accounts_share_a_class_fairly() {
             .collect();
         queue.hand_over(lane, messages.into_iter());
     }
-    let taken = queue.take(200);
+    let taken = queue.take(200, 0);
     let of_second = taken
         .iter()
         .filter(|message| message.key.lane.account == AccountId(2))

@@ -96,11 +96,11 @@ pub(crate) async fn run(
 
 impl Sandbox {
     async fn take(&mut self, max: usize) -> Result<(), StoreError> {
-        let messages = self.queue.take(max);
+        let now = self.shared.clock.now();
+        let mut messages = self.queue.take(max, now);
         if messages.is_empty() {
             return Ok(());
         }
-        let now = self.shared.clock.now();
         let start = AttemptStart {
             carrier: self.carrier,
             bind: 0,
@@ -110,7 +110,10 @@ impl Sandbox {
         };
         let begun = self.shared.store.begin_attempts(vec![start]).await;
         let attempt = match begun.map(|attempts| attempts.into_iter().next()) {
-            Ok(Some(attempt)) => attempt,
+            Ok(Some(begun)) => {
+                begun.retain(&mut messages);
+                begun.id
+            }
             Ok(None) => {
                 self.queue.put_back(messages);
                 return Ok(());
@@ -120,6 +123,9 @@ impl Sandbox {
                 return Err(error);
             }
         };
+        if messages.is_empty() {
+            return Ok(());
+        }
         self.open.insert(attempt, messages.len() as u32);
         for message in messages {
             let outcome = Outcome::of(message.msisdn);

@@ -66,6 +66,7 @@ impl Engine {
             lists,
             request: body,
             due: due.unwrap_or(now),
+            ends_at: None,
             now,
             idempotency: once,
         };

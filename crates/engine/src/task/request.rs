@@ -6,7 +6,7 @@ use crate::accept::{
 use serde::{Deserialize, Serialize};
 use sms::class::Kind;
 use std::sync::Arc;
-use store::{AccountId, Contact, Dialect, Task};
+use store::{AccountId, Contact, Dialect, Task, UnixMs};
 
 /// What is common to all messages of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl TaskRequest {
         &mut self,
         look_up: impl FnOnce(&Submission, &Item) -> Result<FrozenText, Refusal>,
     ) -> Result<(), Refusal> {
-        let submission = self.submission(AccountId(0), &[]);
+        let submission = self.submission(AccountId(0), &[], None);
         let frozen = match submission.items.first() {
             Some(item) => look_up(&submission, item)?,
             None => return Err(Refusal::TemplateUnknown),
@@ -59,7 +59,12 @@ impl TaskRequest {
     }
 
     /// The submission to some members.
-    pub(super) fn submission(&self, account: AccountId, contacts: &[Contact]) -> Submission {
+    pub(super) fn submission(
+        &self,
+        account: AccountId,
+        contacts: &[Contact],
+        ends_at: Option<UnixMs>,
+    ) -> Submission {
         Submission {
             account,
             dialect: self.dialect,
@@ -76,6 +81,7 @@ impl TaskRequest {
             label: self.label,
             custom: self.custom.clone(),
             due: None,
+            ends_at,
             rules: self.rules.clone(),
         }
     }

@@ -98,7 +98,7 @@ async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreErr
         accepted: task.progress.accepted,
         refused: task.progress.refused + contacts.len() as u64,
     };
-    let submission = request.submission(task.account, &contacts);
+    let submission = request.submission(task.account, &contacts, task.ends_at);
     match accept::accept(shared, submission, None, Reference::default(), Some(step)).await {
         // A piece none of which was stored took no transaction: the step is recorded by itself.
         Ok((_, Reply::New(outcome))) if outcome.accepted() == 0 => {

@@ -413,6 +413,7 @@ fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
             signature: None,
             position: Position::Front,
             version: 1,
+            ttl_s: None,
             remark: Box::default(),
             details: serde_json::Value::Null,
             created_at: 0,
@@ -466,6 +467,7 @@ pub(crate) fn submission(template: i64, numbers: &[String]) -> Submission {
         label: 0,
         custom: None,
         due: None,
+        ends_at: None,
         rules: Rules {
             grammar: Grammar::EngageLabA,
             duplicates: Duplicates::Allow,

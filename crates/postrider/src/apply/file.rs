@@ -137,11 +137,13 @@ pub(crate) struct TemplateKeys {
     pub(crate) position: Option<Position>,
     pub(crate) review: Option<Review>,
     pub(crate) reason: Option<String>,
+    /// Seconds a message with it may wait before it is sent; 0 for no end.
+    pub(crate) ttl_s: Option<u32>,
 }
 
 impl TemplateKeys {
     /// Keys that `reset` takes.
-    const RESETS: &'static [&'static str] = &["signature", "position", "review", "reason"];
+    const RESETS: &'static [&'static str] = &["signature", "position", "review", "reason", "ttl_s"];
 }
 
 /// The keys of one webhook endpoint of an account.

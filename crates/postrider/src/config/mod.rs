@@ -125,6 +125,9 @@ pub(crate) struct Queue {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Engine {
+    pub(crate) otp_ttl_s: u32,
+    pub(crate) notice_ttl_s: u32,
+    pub(crate) marketing_ttl_s: u32,
     pub(crate) catalog_poll_ms: u32,
     pub(crate) retention_days: u32,
     pub(crate) receipt_wait_s: u32,
@@ -288,6 +291,11 @@ impl Config {
                     marketing: self.queue.marketing_weight,
                 },
             },
+            time_to_live: engine::accept::TimeToLive {
+                otp_s: self.engine.otp_ttl_s,
+                notice_s: self.engine.notice_ttl_s,
+                marketing_s: self.engine.marketing_ttl_s,
+            },
             catalog_poll: Duration::from_millis(u64::from(self.engine.catalog_poll_ms)),
             retention: for_days(self.engine.retention_days),
             receipt_wait: Duration::from_secs(u64::from(self.engine.receipt_wait_s)),
@@ -360,6 +368,7 @@ mod tests {
         assert_eq!(config.api.connections, api::serve::ServeLimits::default());
         let (ours, theirs) = (config.engine_settings(), engine::Settings::default());
         assert_eq!(ours.queue, theirs.queue);
+        assert_eq!(ours.time_to_live, theirs.time_to_live);
         assert_eq!(ours.catalog_poll, theirs.catalog_poll);
         assert_eq!(ours.retention, theirs.retention);
         assert_eq!(ours.receipt_wait, theirs.receipt_wait);

@@ -196,6 +196,20 @@ fn life(config: &Config) -> Result<()> {
         (50..=60_000).contains(&poll_ms),
         "`engine.catalog_poll_ms` is {poll_ms}; it must be 50 to 60000: less only costs reads, more leaves changes unseen"
     );
+    let lifetimes = [
+        ("otp_ttl_s", config.engine.otp_ttl_s),
+        ("notice_ttl_s", config.engine.notice_ttl_s),
+        ("marketing_ttl_s", config.engine.marketing_ttl_s),
+    ];
+    for (name, ttl_s) in lifetimes {
+        ensure!(
+            ttl_s == 0 || (engine::accept::TTL_S_MIN..=engine::accept::TTL_S_MAX).contains(&ttl_s),
+            "`engine.{name}` is {ttl_s}; it must be 0 (no end) or {} to {} seconds: less ends messages before a carrier \
+             can take them",
+            engine::accept::TTL_S_MIN,
+            engine::accept::TTL_S_MAX
+        );
+    }
     let retention_s = u64::from(config.engine.retention_days) * 86_400;
     ensure!(
         retention_s == 0 || retention_s >= u64::from(config.api.limits.request_id_keep_s),
@@ -320,6 +334,11 @@ mod tests {
                 "still answers for them",
             ),
             ("[engine]\ninbox_messages_max = 0", "could be read"),
+            ("[engine]\notp_ttl_s = 2", "before a carrier can take them"),
+            (
+                "[engine]\nmarketing_ttl_s = 2592001",
+                "0 (no end) or 10 to 2592000",
+            ),
             ("[shutdown]\ngrace_s = 3600", "only delays a restart"),
             ("[notify]\ntrouble_calls = 1", "must be 2 to 1000"),
             ("[engine]\nevents_keep_days = 0", "nothing to tell again"),

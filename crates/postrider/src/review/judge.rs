@@ -221,6 +221,7 @@ mod tests {
             signature: None,
             position: Position::Front,
             version: 3,
+            ttl_s: None,
             remark: "".into(),
             details: serde_json::Value::Null,
             created_at: 1,

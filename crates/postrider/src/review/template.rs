@@ -276,6 +276,7 @@ mod tests {
             signature: Some(9),
             position: Position::End,
             version: 2,
+            ttl_s: None,
             remark: "".into(),
             details: Value::Null,
             created_at: 1_795_000_000_000,

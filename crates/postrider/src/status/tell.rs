@@ -224,6 +224,7 @@ mod tests {
             label: 0,
             custom: None,
             due: None,
+            expires_at: None,
         };
         let message = MessageView {
             id,

@@ -53,6 +53,7 @@ fn template(account: AccountId, number: i64) -> Template {
         signature: Some(1),
         position: Position::Front,
         version: 1,
+        ttl_s: None,
         remark: "a remark".into(),
         details: json!({"tags": [1]}),
         created_at: NOW,

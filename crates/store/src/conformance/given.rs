@@ -55,6 +55,7 @@ pub fn batch(numbers: impl IntoIterator<Item = u64>) -> NewBatch {
         label: 0,
         custom: None,
         due: None,
+        expires_at: None,
         messages: numbers.into_iter().map(message).collect(),
     }
 }
@@ -156,7 +157,7 @@ pub async fn begun(store: &dyn Store, carrier: CarrierNo, now: UnixMs, messages:
         messages,
         consumed,
     };
-    store.begin_attempts(vec![start]).await.expect("attempts begin")[0]
+    store.begin_attempts(vec![start]).await.expect("attempts begin")[0].id
 }
 
 /// The answer "accepted" with an id.

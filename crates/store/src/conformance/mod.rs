@@ -17,6 +17,7 @@ pub mod counting;
 pub mod delivering;
 pub mod expiring;
 pub mod given;
+pub mod lifetime;
 pub mod listing;
 pub mod model;
 pub mod reading;
@@ -71,6 +72,16 @@ macro_rules! conformance_tests {
                 an_attempt_is_open_until_its_results_are_recorded,
                 a_late_result_does_not_undo_a_later_attempt,
                 a_message_that_was_not_sent_waits_again,
+            ],
+            lifetime: [
+                what_waits_beyond_its_end_ends,
+                an_attempt_under_way_wins,
+                an_attempt_has_only_what_still_waits,
+                a_retry_beyond_the_end_ends_at_once,
+                what_is_in_doubt_ends_as_unknown,
+                what_waits_for_its_time_is_never_put_off_beyond_its_end,
+                a_sweep_goes_in_steps,
+                ends_survive_a_crash,
             ],
             receiving: [
                 a_receipt_ends_its_message,

@@ -41,7 +41,7 @@ pub async fn agrees(side: &mut impl Side, script: &[u32]) {
     listening(side.store(), endpoint(1, ACCOUNT, EventKinds::ALL)).await;
     for (step, &number) in script.iter().enumerate() {
         let mut dice = Dice(number);
-        let operation = dice.roll(16);
+        let operation = dice.roll(17);
         match operation {
             0..=3 => model.accept(side, &mut dice).await,
             4..=6 => model.begin(side, &mut dice).await,
@@ -49,6 +49,7 @@ pub async fn agrees(side: &mut impl Side, script: &[u32]) {
             10..=12 => model.receive(side, &mut dice).await,
             13 => model.release(side, &mut dice).await,
             14 => model.expire(side, &mut dice).await,
+            15 => model.sweep(side, &mut dice).await,
             _ => side.crash().await,
         }
         let when = format!("after step {step} (operation {operation})");
@@ -86,9 +87,24 @@ struct ModelMessage {
     attempts: u8,
     attempt: Option<AttemptId>,
     carrier: CarrierNo,
+    /// When it ends if it still waits.
+    expires_at: Option<UnixMs>,
+    /// Some attempt had no answer.
+    unanswered: bool,
     /// Carrier id and state of each segment.
     segments: Vec<(String, MessageState)>,
     tally: Tally,
+}
+
+impl ModelMessage {
+    /// How it ends when its time does.
+    fn end(&self) -> (MessageState, &'static str) {
+        if self.unanswered {
+            (MessageState::Unknown, crate::EXPIRED_IN_DOUBT)
+        } else {
+            (MessageState::Expired, crate::EXPIRED_UNSENT)
+        }
+    }
 }
 
 /// What a receipt says.
@@ -138,10 +154,12 @@ impl Model {
         self.now += i64::from(dice.roll(3));
         let class = if dice.chance(3) { Class::Otp } else { Class::Notice };
         let due = dice.chance(4).then(|| self.now + i64::from(dice.roll(40)));
+        let expires_at = dice.chance(3).then(|| self.now + i64::from(dice.roll(80)));
         let numbers: Vec<u64> = (0..=dice.roll(5)).map(|_| u64::from(dice.roll(9))).collect();
         let mut new = NewBatch {
             class,
             due,
+            expires_at,
             messages: numbers.iter().map(|&n| message(n)).collect(),
             ..batch([])
         };
@@ -185,6 +203,8 @@ impl Model {
                 attempts: 0,
                 attempt: None,
                 carrier,
+                expires_at,
+                unanswered: false,
                 segments: vec![],
                 tally: Tally {
                     series: range.series,
@@ -202,6 +222,8 @@ impl Model {
             };
             self.counts.insert(id, count);
             self.came_to(id, self.now, state, failure.map_or("", |_| "412"));
+            // Nothing is put off beyond its end.
+            let due = due.map(|due| expires_at.map_or(due, |end| due.min(end)));
             match (failure, due) {
                 (Some(_), _) => {}
                 (None, Some(due)) if due > self.now => self.delayed.push((due, lane, id)),
@@ -246,7 +268,7 @@ impl Model {
             messages: taken.clone(),
             consumed,
         };
-        let attempt = side.store().begin_attempts(vec![start]).await.expect("begun")[0];
+        let attempt = side.store().begin_attempts(vec![start]).await.expect("begun")[0].id;
         for id in &taken {
             self.messages.get_mut(id).expect("there").state = MessageState::InFlight;
         }
@@ -340,6 +362,7 @@ impl Model {
         let message = self.messages.get_mut(&id).expect("there");
         message.attempts += 1;
         message.attempt = Some(attempt);
+        message.unanswered |= matches!(answer, Answer::None);
         message.carrier = carrier;
         message.segments = names
             .iter()
@@ -349,6 +372,7 @@ impl Model {
             Next::Submitted => MessageState::Submitted,
             Next::Final(state) => state,
             Next::InDoubt => MessageState::InDoubt,
+            Next::Retry { due, .. } if message.expires_at.is_some_and(|end| end <= due) => message.end().0,
             Next::Retry { due, carrier } => {
                 self.delayed.push((
                     due,
@@ -361,8 +385,13 @@ impl Model {
                 MessageState::Queued
             }
         };
-        let state = message.state;
-        self.came_to(id, self.now, state, "");
+        let (state, (_, error)) = (message.state, message.end());
+        let error = if matches!(next, Next::Retry { .. }) {
+            error
+        } else {
+            ""
+        };
+        self.came_to(id, self.now, state, error);
         for name in &names {
             self.named.push((carrier, name.clone(), id));
         }
@@ -491,6 +520,33 @@ impl Model {
         due.sort_by_key(|(due, ..)| *due); // stable: then in the order they were put aside
         for (_, lane, id) in due {
             self.lanes.entry(lane).or_default().push((id, None));
+        }
+    }
+
+    /// Ends what waits in lanes beyond its end.
+    async fn sweep(&mut self, side: &mut impl Side, dice: &mut Dice) {
+        self.now += i64::from(dice.roll(30));
+        let (mut from, mut ended) = (None, 0);
+        loop {
+            let step = side.store().sweep_expired(from, self.now).await.expect("swept");
+            ended += step.ended.iter().map(|lane| lane.messages).sum::<u64>();
+            let Some(next) = step.next else { break };
+            from = Some(next);
+        }
+        let mut over = vec![];
+        for waiting in self.lanes.values_mut() {
+            waiting.retain(|(id, _)| {
+                let ends = self.messages[id].expires_at.is_some_and(|end| end <= self.now);
+                over.extend(ends.then_some(*id));
+                !ends
+            });
+        }
+        assert_eq!(ended, over.len() as u64);
+        for id in over {
+            let message = self.messages.get_mut(&id).expect("there");
+            let (state, error) = message.end();
+            message.state = state;
+            self.came_to(id, self.now, state, error);
         }
     }
 

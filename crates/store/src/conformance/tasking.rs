@@ -17,6 +17,7 @@ pub(super) fn new_task(lists: &[i64], due: i64) -> NewTask {
         lists: lists.to_vec(),
         request: "{}".into(),
         due,
+        ends_at: None,
         now: NOW + 2,
         idempotency: None,
     }
@@ -91,6 +92,7 @@ pub async fn tasks_wait_for_their_time(side: &mut impl Side) {
         lists: vec![b, a],
         members: 8,
         last_contact: last,
+        ends_at: None,
         due: NOW + 90,
         state: TaskState::Waiting,
         progress: TaskProgress::default(),

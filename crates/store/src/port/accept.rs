@@ -78,6 +78,9 @@ pub struct NewBatch {
     pub custom: Option<Box<str>>,
     /// When to send; `None` for at once.
     pub due: Option<UnixMs>,
+    /// When what still waits ends as expired and is never sent; `None` for never. Counted by the caller from the time
+    /// the batch is due.
+    pub expires_at: Option<UnixMs>,
     /// The recipients.
     pub messages: Vec<NewMessage>,
 }

@@ -19,6 +19,25 @@ pub struct AttemptStart {
     pub consumed: Vec<ConsumedQueue>,
 }
 
+/// An attempt that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunAttempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// Messages of the start that waited no longer at the place named for them (they expired meanwhile, or were taken
+    /// before): not part of the attempt, and never to be sent by it. Nearly always empty.
+    pub gone: Vec<MessageId>,
+}
+
+impl BegunAttempt {
+    /// Drops what is not part of the attempt.
+    pub fn retain(&self, messages: &mut Vec<super::Outgoing>) {
+        if !self.gone.is_empty() {
+            messages.retain(|message| !self.gone.contains(&message.id));
+        }
+    }
+}
+
 /// A run of messages taken from one place in a lane.
 ///
 /// Runs may be taken from a place in any order (two binds of a carrier, or another carrier after a
@@ -91,6 +110,9 @@ pub struct SegmentAnswer {
 }
 
 /// What follows from an attempt.
+///
+/// The store ends a message instead of letting it wait for a [`Next::Retry`] that is due at or after the end of its
+/// time to live ([`super::NewBatch::expires_at`]); [`ResultFate::state`] tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// The carrier took it: wait for receipts.

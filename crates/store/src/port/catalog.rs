@@ -189,6 +189,10 @@ pub struct Template {
     /// [`TemplateVersion`].
     #[serde(default)]
     pub version: u32,
+    /// How long a message with it may wait before it is sent, in seconds from when it is due; 0 for no end, `None` for
+    /// what holds for its class.
+    #[serde(default)]
+    pub ttl_s: Option<u32>,
     /// What the account noted about it.
     #[serde(default)]
     pub remark: Box<str>,

@@ -114,6 +114,9 @@ pub struct Task {
     pub last_contact: i64,
     /// When it is to begin.
     pub due: UnixMs,
+    /// When it ends, whoever is left: no member is accepted at or after that, and what was accepted and still waits
+    /// expires. `None` for never.
+    pub ends_at: Option<UnixMs>,
     /// Where it is.
     pub state: TaskState,
     /// How far it is.
@@ -137,6 +140,8 @@ pub struct NewTask {
     pub request: Box<str>,
     /// When it is to begin.
     pub due: UnixMs,
+    /// See [`Task::ends_at`].
+    pub ends_at: Option<UnixMs>,
     /// The present.
     pub now: UnixMs,
     /// Present when the request must be done once only.

@@ -19,8 +19,8 @@ pub use accept::{
     NewMessage, OnCommit, RecordAnswer, RefusedAtCommit, RefusedReason, SuppressedPolicy,
 };
 pub use attempt::{
-    Answer, AttemptOutcome, AttemptStart, ConsumedQueue, Next, OpenAttempt, RecordResults, ResultFate,
-    SegmentAnswer,
+    Answer, AttemptOutcome, AttemptStart, BegunAttempt, ConsumedQueue, Next, OpenAttempt, RecordResults,
+    ResultFate, SegmentAnswer,
 };
 pub use catalog::{
     Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, Position, Review,
@@ -38,7 +38,10 @@ pub use event::{
 pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, UnixMs};
 pub use inbound::{Inbound, InboundFate, InboundFilter, InboundPart, LastTo, NewInbound};
 pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
-pub use queue::{Lane, LaneBacklog, OnRelease, Outgoing, QueueKey, QueuedRange, Released};
+pub use queue::{
+    EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueueKey,
+    QueuedRange, Released, SweptExpired,
+};
 pub use receipt::{CarrierReceipt, ReceiptFate};
 pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};
 pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
@@ -84,8 +87,24 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     async fn next_due(&self) -> Result<Option<UnixMs>, StoreError>;
 
     /// Takes messages off their lanes and records that they may leave for the carrier from now on.
-    /// Returns one attempt id for each start, in order.
-    async fn begin_attempts(&self, starts: Vec<AttemptStart>) -> Result<Vec<AttemptId>, StoreError>;
+    /// Returns one attempt for each start, in order. What no longer waits is no part of it: see
+    /// [`BegunAttempt::gone`].
+    async fn begin_attempts(&self, starts: Vec<AttemptStart>) -> Result<Vec<BegunAttempt>, StoreError>;
+
+    /// Ends messages that wait in lanes and whose time to live has ended at `now`: takes them off, with their final
+    /// state, event and counters ([`EXPIRED_UNSENT`], [`EXPIRED_IN_DOUBT`]). What does not wait there any more, or has
+    /// not expired, is left alone; so an attempt that was begun wins. Returns what ended, by lane.
+    async fn expire_queued(
+        &self,
+        runs: Vec<ConsumedQueue>,
+        now: UnixMs,
+    ) -> Result<Vec<LaneBacklog>, StoreError>;
+
+    /// One step of a sweep over all that waits in lanes, that ends what has expired at `now`: looks at a bounded number
+    /// of ranges from `from` on (`None`: from the start). Costs nothing for what is stored and does not wait. What waits
+    /// for its time (schedules, retries) need not be looked at: it is never put off beyond its end.
+    async fn sweep_expired(&self, from: Option<ExpirySweep>, now: UnixMs)
+    -> Result<SweptExpired, StoreError>;
 
     /// Records what came of attempts. Receipts that were parked for a carrier id named here are applied
     /// in the same transaction; the fates, in the order of the outcomes, say so.

@@ -39,6 +39,16 @@ pub struct BatchView {
     pub custom: Option<Box<str>>,
     /// When it is to be sent, when not at once.
     pub due: Option<UnixMs>,
+    /// When what still waits of it ends unsent; `None` for never.
+    pub expires_at: Option<UnixMs>,
+}
+
+impl BatchView {
+    /// Whether what still waits of the batch is over at `now`: it must not be sent any more.
+    #[must_use]
+    pub fn is_expired(&self, now: UnixMs) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// One message with its present state.
@@ -166,6 +176,14 @@ pub enum TimelineKind {
     },
     /// The message came to a state.
     State(MessageState),
+    /// Its time to live ended while it waited, and it was not sent (again).
+    Expired {
+        /// The carrier it waited for.
+        carrier: CarrierNo,
+        /// An earlier attempt had no answer, so a copy may have been delivered: the message ends as
+        /// [`MessageState::Unknown`], otherwise as [`MessageState::Expired`].
+        in_doubt: bool,
+    },
 }
 
 /// How many messages are where. Approximate for `queued` right after a start.

@@ -66,7 +66,32 @@ pub struct Outgoing {
     pub last_attempt: Option<AttemptId>,
 }
 
+/// The error of a message that ended because its time to live did, before any carrier had it. Tells it apart from
+/// one that a carrier's receipt ended as expired.
+pub const EXPIRED_UNSENT: &str = "expired_before_sent";
+/// The error of a message whose time to live ended before it could be sent again, while an earlier attempt had no
+/// answer: nobody knows whether it was delivered.
+pub const EXPIRED_IN_DOUBT: &str = "expired_in_doubt";
+
+/// Where a sweep for expired messages goes on: the next message to look at.
+pub type ExpirySweep = (QueueKey, MessageId);
+
+/// What one step of a sweep for expired messages came to.
+#[derive(Debug, Clone, Default)]
+pub struct SweptExpired {
+    /// What ended, by the lane it waited in.
+    pub ended: Vec<LaneBacklog>,
+    /// Where to go on; `None` when all that waits in lanes was looked at.
+    pub next: Option<ExpirySweep>,
+}
+
 impl Outgoing {
+    /// Whether it must not be sent any more.
+    #[must_use]
+    pub fn is_expired(&self, now: UnixMs) -> bool {
+        self.batch.is_expired(now)
+    }
+
     /// By which it is counted.
     #[must_use]
     pub fn tally(&self) -> Tally {

@@ -335,11 +335,11 @@ impl Storing<'_, '_> {
         work.conn
             .prepare_cached(
                 "INSERT INTO batch (first_id, session, messages, account, dialect, class, kind, template, label,
-                                    capped, due, sender, custom, text, user, series)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                                    capped, due, sender, custom, text, user, series, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             )
             .and_then(|mut insert| {
-                insert.execute((
+                insert.execute(rusqlite::params![
                     first.0,
                     session.0,
                     count,
@@ -356,7 +356,8 @@ impl Storing<'_, '_> {
                     &*batch.text,
                     &*command.user,
                     series.0,
-                ))
+                    batch.expires_at,
+                ])
             })
             .tried("store a batch")?;
         for (carrier, first, last) in runs {
@@ -365,7 +366,11 @@ impl Storing<'_, '_> {
                 class: batch.class,
                 account: command.account,
             };
-            match batch.due.filter(|&due| due > command.now) {
+            // Nothing is put off beyond its end: there it ends.
+            let due = batch
+                .due
+                .map(|due| batch.expires_at.map_or(due, |end| due.min(end)));
+            match due.filter(|&due| due > command.now) {
                 Some(due) => super::queue::delay(work, due, lane, first, last, 0, None)?,
                 None => {
                     let no = super::queue::enqueue(work, lane, first, last, 0, None)?;

@@ -4,32 +4,42 @@ use super::error::Tried;
 use super::ids_blob;
 use super::memory::{OpenSpan, Work};
 use super::queue;
-use crate::{AttemptId, AttemptStart, CarrierNo, MessageId, OpenAttempt, StoreError};
+use crate::{AttemptId, AttemptStart, BegunAttempt, CarrierNo, MessageId, OpenAttempt, StoreError};
 use rusqlite::{Connection, OptionalExtension};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) fn begin(work: &mut Work<'_>, starts: &[AttemptStart]) -> Result<Vec<AttemptId>, StoreError> {
+pub(super) fn begin(work: &mut Work<'_>, starts: &[AttemptStart]) -> Result<Vec<BegunAttempt>, StoreError> {
     starts.iter().map(|start| begin_one(work, start)).collect()
 }
 
-fn begin_one(work: &mut Work<'_>, start: &AttemptStart) -> Result<AttemptId, StoreError> {
+fn begin_one(work: &mut Work<'_>, start: &AttemptStart) -> Result<BegunAttempt, StoreError> {
     work.memory.see(start.now);
     let attempt = AttemptId(work.memory.attempt.take());
+    let mut gone = Vec::new();
+    for taken in &start.consumed {
+        gone.extend(queue::consume(work, taken)?);
+    }
+    let messages: Cow<'_, [MessageId]> = if gone.is_empty() {
+        Cow::Borrowed(&start.messages)
+    } else {
+        let left = start.messages.iter().filter(|id| !gone.contains(id));
+        Cow::Owned(left.copied().collect())
+    };
+    let begun = BegunAttempt { id: attempt, gone };
+    if messages.is_empty() && !begun.gone.is_empty() {
+        return Ok(begun); // nothing is left to be attempted, or to be closed
+    }
     work.conn
         .prepare_cached("INSERT INTO attempt (id, carrier, bind, at, ids) VALUES (?1, ?2, ?3, ?4, ?5)")
         .and_then(|mut insert| {
-            let ids = ids_blob::encode(&start.messages);
+            let ids = ids_blob::encode(&messages);
             insert.execute((attempt.0, start.carrier.0, start.bind, start.now, ids))
         })
         .tried("begin an attempt")?;
-    for taken in &start.consumed {
-        queue::consume(work, taken)?;
-    }
-    work.effects
-        .opened
-        .push((attempt, span(start.bind, &start.messages)));
-    Ok(attempt)
+    work.effects.opened.push((attempt, span(start.bind, &messages)));
+    Ok(begun)
 }
 
 fn span(bind: u16, messages: &[MessageId]) -> OpenSpan {
@@ -82,7 +92,9 @@ fn all(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
     for (mut attempt, ids) in rows {
         for id in ids_blob::decode(&ids)? {
             match last_attempt(conn, id)? {
-                None => attempt.messages.push((id, 0)),
+                // One that had a result may be gone by now, result and all, while others of the attempt are open.
+                None if is_there(conn, id)? => attempt.messages.push((id, 0)),
+                None => {}
                 Some((last, attempts)) if last < attempt.attempt => attempt.messages.push((id, attempts)),
                 Some(_) => {}
             }
@@ -90,6 +102,12 @@ fn all(conn: &Connection) -> Result<Vec<OpenAttempt>, StoreError> {
         attempts.push(attempt);
     }
     Ok(attempts)
+}
+
+fn is_there(conn: &Connection, id: MessageId) -> Result<bool, StoreError> {
+    conn.prepare_cached("SELECT 1 FROM message WHERE id = ?1")
+        .and_then(|mut select| select.exists([id.0]))
+        .tried("look for a message")
 }
 
 /// The attempt whose result a message's row tells, and how many attempts counted until then.

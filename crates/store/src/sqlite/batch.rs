@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The columns of [`view_from`], in its order.
 pub(super) const COLUMNS: &str = "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text, \
-     user, series";
+     user, series, expires_at";
 
 /// The last message of a batch.
 pub(super) fn last_of(batch: &BatchView) -> MessageId {
@@ -36,6 +36,7 @@ pub(super) fn view_from(row: &Row<'_>) -> rusqlite::Result<BatchView> {
         text: Arc::from(row.get_ref(12)?.as_str()?),
         user: Arc::from(row.get_ref(13)?.as_str()?),
         series: SeriesNo(row.get(14)?),
+        expires_at: row.get(15)?,
     })
 }
 
@@ -73,23 +74,27 @@ pub(super) fn tally_of(conn: &Connection, id: MessageId) -> Result<Tally, StoreE
 
 /// Where a batch lies and whose it is.
 pub(super) fn span_of(conn: &Connection, id: MessageId) -> Result<BatchSpan, StoreError> {
-    let row: Option<(i64, i64, ClassCode, i64)> = conn
+    let row: Option<(i64, i64, ClassCode, i64, Option<i64>)> = conn
         .prepare_cached(
-            "SELECT first_id, messages, class, account FROM batch WHERE first_id <= ?1 ORDER BY first_id DESC LIMIT 1",
+            "SELECT first_id, messages, class, account, expires_at FROM batch WHERE first_id <= ?1
+             ORDER BY first_id DESC LIMIT 1",
         )
         .and_then(|mut select| {
             select
-                .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .query_row([id.0], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                })
                 .optional()
         })
         .tried("look for a message's batch")?;
     let unknown = || StoreError::Other(format!("message {id} is in no batch"));
-    let (first, messages, class, account) = row.ok_or_else(unknown)?;
+    let (first, messages, class, account, expires_at) = row.ok_or_else(unknown)?;
     let span = BatchSpan {
         first: MessageId(first),
         last: MessageId(first + messages - 1),
         class: class.0,
         account: AccountId(narrow(account, "an account's number")?),
+        expires_at,
     };
     if id > span.last { Err(unknown()) } else { Ok(span) }
 }

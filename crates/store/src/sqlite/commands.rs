@@ -6,8 +6,8 @@ use super::catalog::Condition;
 use super::errand::Errand;
 use super::metrics::Meters;
 use crate::{
-    AcceptCommand, AcceptError, Accepted, AttemptId, AttemptStart, CarrierReceipt, CatalogChange, MessageId,
-    OnRelease, ReceiptFate, RecordResults, Released, ResultFate, StoreError, UnixMs,
+    AcceptCommand, AcceptError, Accepted, AttemptStart, BegunAttempt, CarrierReceipt, CatalogChange,
+    MessageId, OnRelease, ReceiptFate, RecordResults, Released, ResultFate, StoreError, UnixMs,
 };
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ pub(super) enum Command {
         on_release: OnRelease,
         reply: Reply<Released>,
     },
-    BeginAttempts(Vec<AttemptStart>, Reply<Vec<AttemptId>>),
+    BeginAttempts(Vec<AttemptStart>, Reply<Vec<BegunAttempt>>),
     RecordResults(RecordResults, Reply<Vec<ResultFate>>),
     RecordReceipts(Vec<CarrierReceipt>, Reply<Vec<ReceiptFate>>),
     GiveUpReceipts(Overdue, UnixMs, Reply<Vec<MessageId>>),

@@ -105,6 +105,14 @@ pub(super) struct BatchSpan {
     pub(super) last: MessageId,
     pub(super) class: Class,
     pub(super) account: AccountId,
+    pub(super) expires_at: Option<UnixMs>,
+}
+
+impl BatchSpan {
+    /// Whether what waits of it until `at` is over then.
+    pub(super) fn is_expired(&self, at: UnixMs) -> bool {
+        self.expires_at.is_some_and(|end| end <= at)
+    }
 }
 
 /// The writer's own memory.
@@ -168,6 +176,8 @@ pub(super) struct Effects {
     pub(super) answered: Vec<(AttemptId, u64)>,
     pub(super) closed: Vec<AttemptId>,
     pub(super) delayed: i64,
+    /// Messages whose time to live ended before they were sent.
+    pub(super) expired: Vec<(CarrierNo, Class, u64)>,
     pub(super) requests: usize,
     /// Runs that lead to nothing any more, by their numbers.
     pub(super) dropped: Vec<(Kind, i64)>,
@@ -198,6 +208,7 @@ pub(super) struct Mark {
     answered: usize,
     closed: usize,
     delayed: i64,
+    expired: usize,
     stored_requests: usize,
     dropped: usize,
     moves: usize,
@@ -237,6 +248,7 @@ impl Work<'_> {
             answered: self.effects.answered.len(),
             closed: self.effects.closed.len(),
             delayed: self.effects.delayed,
+            expired: self.effects.expired.len(),
             stored_requests: self.effects.requests,
             dropped: self.effects.dropped.len(),
             moves: self.effects.moves.mark(),
@@ -261,6 +273,7 @@ impl Work<'_> {
         self.effects.answered.truncate(mark.answered);
         self.effects.closed.truncate(mark.closed);
         self.effects.delayed = mark.delayed;
+        self.effects.expired.truncate(mark.expired);
         self.effects.requests = mark.stored_requests;
         self.effects.dropped.truncate(mark.dropped);
         self.effects.moves.go_back(mark.moves);
@@ -305,6 +318,7 @@ impl Work<'_> {
             .load(Ordering::Relaxed)
             .saturating_add_signed(effects.delayed);
         meters.delayed.store(delayed, Ordering::Relaxed);
+        meters.count_expired(&effects.expired);
         meters
             .parked
             .store(self.memory.parked.len() as u64, Ordering::Relaxed);

@@ -1,6 +1,9 @@
 //! What can be watched.
 
+use crate::CarrierNo;
 use parking_lot::Mutex;
+use sms::class::Class;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -42,6 +45,8 @@ pub struct StoreMetrics {
     /// Series (what is common to batches and counted apart) in memory; at most 32 768, others are read when they
     /// come back.
     pub series: u64,
+    /// Messages whose time to live ended before they were sent, by the carrier they waited for and class.
+    pub expired: Vec<(CarrierNo, Class, u64)>,
 }
 
 /// The counters behind [`StoreMetrics`].
@@ -59,6 +64,7 @@ pub(super) struct Meters {
     pub(super) runs: AtomicU64,
     pub(super) series: AtomicU64,
     commits: Mutex<Commits>,
+    expired: Mutex<BTreeMap<(CarrierNo, Class), u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +86,17 @@ impl Meters {
         commits.longest = commits.longest.max(took);
     }
 
+    /// Messages have expired.
+    pub(super) fn count_expired(&self, expired: &[(CarrierNo, Class, u64)]) {
+        if expired.is_empty() {
+            return;
+        }
+        let mut all = self.expired.lock();
+        for &(carrier, class, messages) in expired {
+            *all.entry((carrier, class)).or_insert(0) += messages;
+        }
+    }
+
     pub(super) fn snapshot(&self, commands_waiting: usize) -> StoreMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let commits = self.commits.lock();
@@ -99,6 +116,10 @@ impl Meters {
             parked_dropped: read(&self.parked_dropped),
             runs: read(&self.runs),
             series: read(&self.series),
+            expired: {
+                let expired = self.expired.lock();
+                expired.iter().map(|(&(no, class), &n)| (no, class, n)).collect()
+            },
         }
     }
 }

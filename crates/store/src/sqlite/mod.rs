@@ -52,6 +52,7 @@ mod errand;
 mod error;
 mod event_blob;
 mod events;
+mod expiry;
 mod find;
 mod group;
 mod ids_blob;
@@ -86,10 +87,10 @@ pub use config::SqliteConfig;
 pub use metrics::{COMMIT_SECONDS, StoreMetrics};
 
 use crate::{
-    AcceptCommand, AcceptError, Accepted, AccountId, AttemptId, AttemptStart, CarrierReceipt, Catalog,
-    CatalogChange, CatalogExpectation, Counts, Lane, LaneBacklog, MessageFilter, MessageId, MessageView,
-    OnRelease, OpenAttempt, Outgoing, QueueNo, ReceiptFate, RecordResults, Released, ResultFate, Store,
-    StoreError, Suppression, TemplateVersion, TimelineEntry, UnixMs,
+    AcceptCommand, AcceptError, Accepted, AccountId, AttemptStart, BegunAttempt, CarrierReceipt, Catalog,
+    CatalogChange, CatalogExpectation, ConsumedQueue, Counts, ExpirySweep, Lane, LaneBacklog, MessageFilter,
+    MessageId, MessageView, OnRelease, OpenAttempt, Outgoing, QueueNo, ReceiptFate, RecordResults, Released,
+    ResultFate, Store, StoreError, Suppression, SweptExpired, TemplateVersion, TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
 use catalog::Condition;
@@ -334,8 +335,40 @@ impl Store for SqliteStore {
         self.readers.run(Purpose::Dispatch, queue::next_due).await
     }
 
-    async fn begin_attempts(&self, starts: Vec<AttemptStart>) -> Result<Vec<AttemptId>, StoreError> {
+    async fn begin_attempts(&self, starts: Vec<AttemptStart>) -> Result<Vec<BegunAttempt>, StoreError> {
         self.command(|reply| Command::BeginAttempts(starts, reply)).await
+    }
+
+    async fn expire_queued(
+        &self,
+        runs: Vec<ConsumedQueue>,
+        now: UnixMs,
+    ) -> Result<Vec<LaneBacklog>, StoreError> {
+        let messages: i64 = runs.iter().map(|run| run.last.0 - run.first.0 + 1).sum();
+        let rows = usize::try_from(messages).unwrap_or_default();
+        self.errand(Caller::Engine, rows, move |work| expiry::expire(work, &runs, now))
+            .await
+    }
+
+    async fn sweep_expired(
+        &self,
+        from: Option<ExpirySweep>,
+        now: UnixMs,
+    ) -> Result<SweptExpired, StoreError> {
+        let looked = self
+            .readers
+            .run(Purpose::Search, move |conn| {
+                query::snapshot(conn, || expiry::look(conn, from, now))
+            })
+            .await?;
+        let ended = match looked.expired {
+            none if none.is_empty() => Vec::new(),
+            expired => self.expire_queued(expired, now).await?,
+        };
+        Ok(SweptExpired {
+            ended,
+            next: looked.next,
+        })
     }
 
     async fn record_results(&self, results: RecordResults) -> Result<Vec<ResultFate>, StoreError> {

@@ -93,17 +93,17 @@ pub(super) fn delay(
     Ok(())
 }
 
-/// A row of the queue within a place.
-struct Piece {
-    first: MessageId,
-    last: MessageId,
-    attempts: u8,
-    last_attempt: Option<AttemptId>,
+/// A row of the queue within a place, or a part of one.
+pub(super) struct Piece {
+    pub(super) first: MessageId,
+    pub(super) last: MessageId,
+    pub(super) attempts: u8,
+    pub(super) last_attempt: Option<AttemptId>,
 }
 
 /// Takes exactly the run `taken` from its place; what is left on either side stays. What is not there (any
-/// more) is not taken twice.
-pub(super) fn consume(work: &mut Work<'_>, taken: &ConsumedQueue) -> Result<(), StoreError> {
+/// more) is not taken twice: it is returned.
+pub(super) fn consume(work: &mut Work<'_>, taken: &ConsumedQueue) -> Result<Vec<MessageId>, StoreError> {
     let lane = taken.key.lane;
     let whole = work
         .conn
@@ -124,12 +124,29 @@ pub(super) fn consume(work: &mut Work<'_>, taken: &ConsumedQueue) -> Result<(), 
         .tried("take messages from a lane")?;
     if whole == 1 {
         work.effects.lanes.push((lane, -count(taken.first, taken.last)));
-        return Ok(());
+        return Ok(Vec::new());
     }
-    for piece in pieces(work, taken)? {
-        cut(work, taken, &piece)?;
+    let pieces = take_out(work, taken)?;
+    let there: i64 = pieces.iter().map(|piece| count(piece.first, piece.last)).sum();
+    if there == count(taken.first, taken.last) {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let is_there = |id: &MessageId| pieces.iter().any(|piece| (piece.first..=piece.last).contains(id));
+    Ok((taken.first.0..=taken.last.0)
+        .map(MessageId)
+        .filter(|id| !is_there(id))
+        .collect())
+}
+
+/// Takes what is there of a run out of its place, and returns it.
+pub(super) fn take_out(work: &mut Work<'_>, run: &ConsumedQueue) -> Result<Vec<Piece>, StoreError> {
+    let mut pieces = pieces(work, run)?;
+    for piece in &mut pieces {
+        cut(work, run, piece)?;
+        piece.first = piece.first.max(run.first);
+        piece.last = piece.last.min(run.last);
+    }
+    Ok(pieces)
 }
 
 /// The rows of a place that hold some of the run.

@@ -1,6 +1,7 @@
 //! Results of attempts.
 
 use super::error::Tried;
+use super::expiry::End;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
 use super::receipts::Ends;
@@ -59,7 +60,8 @@ impl Recording<'_> {
     fn one(&mut self, work: &mut Work<'_>, result: &AttemptOutcome) -> Result<MessageState, StoreError> {
         work.memory.see(result.answered_at);
         let bind = self.bind(work, result.attempt);
-        let mut outcome = outcome_of(result, bind);
+        let end = expired_by(work, result)?;
+        let mut outcome = outcome_of(result, end, bind);
         if outcome.tally.series == SeriesNo(0) {
             outcome.tally = batch::tally_of(work.conn, result.id)?;
         }
@@ -68,7 +70,7 @@ impl Recording<'_> {
         let earlier = if inserted {
             None
         } else {
-            match overwrite(work, result, &mut outcome)? {
+            match overwrite(work, result, end, &mut outcome)? {
                 Overwritten::Stands => return Ok(outcome.state),
                 Overwritten::Replaced(earlier) => earlier,
             }
@@ -83,10 +85,16 @@ impl Recording<'_> {
         };
         telling::changed(work, change)?;
         if outcome.flags.traced() {
-            story::trace(work.conn, result.id, story_of(result, bind)).tried("trace an attempt")?;
+            story::trace(work.conn, result.id, story_of(result, end, bind)).tried("trace an attempt")?;
         }
         if let Next::Retry { due, carrier } = result.next {
-            self.retry(work, result, due, carrier)?;
+            match end {
+                None => self.retry(work, result, due, carrier)?,
+                Some(_) => {
+                    let class = work.batch_of(result.id)?.class;
+                    work.effects.expired.push((carrier, class, 1));
+                }
+            }
         }
         for id in carrier_ids(&result.answer) {
             work.memory
@@ -154,8 +162,24 @@ impl Recording<'_> {
     }
 }
 
-/// The row for a result.
-fn outcome_of(result: &AttemptOutcome, bind: u16) -> Outcome {
+/// A retry due at or after the end of the message's time to live ends it at once.
+fn expired_by(work: &mut Work<'_>, result: &AttemptOutcome) -> Result<Option<End>, StoreError> {
+    let Next::Retry { due, .. } = result.next else {
+        return Ok(None);
+    };
+    if !work.batch_of(result.id)?.is_expired(due) {
+        return Ok(None);
+    }
+    let in_doubt = matches!(result.answer, Answer::None);
+    Ok(Some(if in_doubt {
+        End { in_doubt }
+    } else {
+        End::of(work.conn, result.id)?
+    }))
+}
+
+/// The row for a result; `end` says that it is not to be tried again as it was to be.
+fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Outcome {
     let (carrier_id, segments) = match &result.answer {
         Answer::Single(answer) => (single_id(answer), None),
         Answer::Segments(answers) => match answers.as_slice() {
@@ -169,7 +193,7 @@ fn outcome_of(result: &AttemptOutcome, bind: u16) -> Outcome {
     let (state, flags) = match result.next {
         Next::Submitted => (MessageState::Submitted, Flags::NONE),
         Next::Final(state) => (state, Flags::TRACED),
-        Next::Retry { .. } => (MessageState::Queued, Flags::TRACED),
+        Next::Retry { .. } => (end.map_or(MessageState::Queued, End::state), Flags::TRACED),
         Next::InDoubt => (MessageState::InDoubt, Flags::TRACED),
     };
     Outcome {
@@ -188,7 +212,7 @@ fn outcome_of(result: &AttemptOutcome, bind: u16) -> Outcome {
         changed_at: result.answered_at,
         status: status_of(&result.answer),
         carrier_id,
-        error: Box::default(),
+        error: end.map_or("", End::error).into(),
         segments,
         tally: result.tally,
     }
@@ -241,13 +265,14 @@ enum Overwritten {
 fn overwrite(
     work: &mut Work<'_>,
     result: &AttemptOutcome,
+    end: Option<End>,
     outcome: &mut Outcome,
 ) -> Result<Overwritten, StoreError> {
     let earlier = Outcome::read(work.conn, result.id).tried("read an earlier result")?;
     if let Some(earlier) = &earlier {
         let ended = earlier.state.is_final() && !earlier.state.may_become(outcome.state);
         if ended || earlier.attempt > outcome.attempt {
-            story::trace(work.conn, result.id, story_of(result, outcome.bind))
+            story::trace(work.conn, result.id, story_of(result, end, outcome.bind))
                 .tried("trace a late result")?;
             outcome.state = earlier.state;
             return Ok(Overwritten::Stands);
@@ -262,12 +287,16 @@ fn overwrite(
 }
 
 /// What a result adds to the story of its message.
-fn story_of(result: &AttemptOutcome, bind: u16) -> Vec<TimelineEntry> {
+fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<TimelineEntry> {
     let carrier = result.carrier;
     let at = result.answered_at;
     let mut story = Vec::with_capacity(3);
     if matches!(result.answer, Answer::NotSent) {
-        return story; // nothing left the house: a session that flaps must not fill the story
+        // Nothing was written: a session that flaps must not fill the timeline.
+        if let (Some(end), Next::Retry { carrier, .. }) = (end, result.next) {
+            story.push(end.entry(at, carrier));
+        }
+        return story;
     }
     let attempt = TimelineKind::Attempt {
         no: result.attempts,
@@ -295,7 +324,10 @@ fn story_of(result: &AttemptOutcome, bind: u16) -> Vec<TimelineEntry> {
         Next::Retry { due, carrier } => TimelineKind::Requeued { carrier, due },
         Next::InDoubt => TimelineKind::State(MessageState::InDoubt),
     };
-    story.push(TimelineEntry { at, kind: next });
+    story.push(match (end, result.next) {
+        (Some(end), Next::Retry { carrier, .. }) => end.entry(at, carrier),
+        _ => TimelineEntry { at, kind: next },
+    });
     story
 }
 

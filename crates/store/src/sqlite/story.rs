@@ -22,6 +22,7 @@ const UNANSWERED: i64 = 3;
 const REQUEUED: i64 = 4;
 const RECEIPT: i64 = 5;
 const STATE: i64 = 6;
+const EXPIRED: i64 = 7;
 
 /// Appends to the story of a message.
 pub(super) fn trace(
@@ -82,11 +83,20 @@ pub(super) fn trace(
                 None::<i64>,
                 None::<&str>,
             ))?,
+            TimelineKind::Expired { carrier, in_doubt } => {
+                insert.execute((id, n, at, EXPIRED, carrier.0, in_doubt, None::<i64>, None::<&str>))?
+            }
             // Known from the message's id: never traced.
             TimelineKind::Accepted => 0,
         };
     }
     Ok(())
+}
+
+/// Whether an attempt of a message had no answer.
+pub(super) fn has_unanswered(conn: &Connection, message: MessageId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM trace WHERE message = ?1 AND kind = ?2")?
+        .exists((message.0, UNANSWERED))
 }
 
 /// What an outcome tells of its last attempt, unless the trace does.
@@ -236,6 +246,10 @@ fn trace_from(row: &Row<'_>) -> rusqlite::Result<TimelineEntry> {
             error: row.get_ref(5)?.as_str()?.trim_end_matches(' ').into(),
         },
         STATE => TimelineKind::State(row.get::<_, StateCode>(3)?.0),
+        EXPIRED => TimelineKind::Expired {
+            carrier: carrier()?,
+            in_doubt: row.get(3)?,
+        },
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(1, other)),
     };
     Ok(TimelineEntry { at, kind })

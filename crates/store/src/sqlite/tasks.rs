@@ -11,7 +11,7 @@ use crate::{
 use rusqlite::{Connection, OptionalExtension, Row};
 
 const TASK: &str = "id, account, request, lists, members, last_contact, due, state, at_list, at_contact, accepted, \
-                    refused, error, created_at, ended_at";
+                    refused, error, created_at, ended_at, ends_at";
 
 /// Ended tasks forgotten by one call.
 const FORGOTTEN_A_STEP: usize = 500;
@@ -99,6 +99,7 @@ fn task_from(row: &Row<'_>) -> rusqlite::Result<Task> {
         error: row.get(12)?,
         created_at: row.get(13)?,
         ended_at: row.get(14)?,
+        ends_at: row.get(15)?,
     })
 }
 
@@ -146,6 +147,7 @@ fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, Contact
         lists,
         request,
         due,
+        ends_at,
         now,
         ..
     } = new;
@@ -168,8 +170,8 @@ fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, Contact
     let id = conn
         .prepare_cached(
             "INSERT INTO task (account, state, due, at_list, at_contact, accepted, refused, members, last_contact,
-                               created_at, ended_at, error, lists, request)
-             VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, ?7, '', ?8, ?9)",
+                               created_at, ended_at, error, lists, request, ends_at)
+             VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, ?7, '', ?8, ?9, ?10)",
         )?
         .insert((
             account.0,
@@ -181,6 +183,7 @@ fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, Contact
             ended_at,
             serde_json::json!(lists).to_string(),
             &request,
+            ends_at,
         ))?;
     Ok(Ok(Task {
         id,
@@ -190,6 +193,7 @@ fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, Contact
         members,
         last_contact,
         due,
+        ends_at,
         state,
         progress: TaskProgress::default(),
         error: Box::default(),

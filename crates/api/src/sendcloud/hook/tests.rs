@@ -73,6 +73,7 @@ fn batch(dialect: Dialect) -> BatchView {
         label: 9,
         custom: Some(r#"{"k": "小"}"#.into()),
         due: None,
+        expires_at: None,
     }
 }
 
@@ -172,6 +173,7 @@ fn reviewed(review: Review) -> Telling {
         signature: None,
         position: Position::Front,
         version: 1,
+        ttl_s: None,
         remark: Box::default(),
         details: Value::Null,
         created_at: 0,

@@ -67,6 +67,7 @@ fn message(number: &str, state: MessageState, error: &str, attempts: u8) -> Mess
         label: 0,
         custom: None,
         due: None,
+        expires_at: None,
     };
     MessageView {
         id: first(),

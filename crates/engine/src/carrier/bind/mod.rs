@@ -38,7 +38,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    AttemptId, AttemptOutcome, AttemptStart, CarrierReceipt, InboundFate, Next, Outgoing, ReceiptFate,
+    AttemptOutcome, AttemptStart, BegunAttempt, CarrierReceipt, InboundFate, Next, Outgoing, ReceiptFate,
     RecordResults, ResultFate, SegmentAnswer, StoreError, UnixMs,
 };
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// Messages and the attempt that was made durable for them.
-type Begun = (Vec<Outgoing>, Result<Vec<AttemptId>, StoreError>);
+type Begun = (Vec<Outgoing>, Result<Vec<BegunAttempt>, StoreError>);
 /// Results, what they free, and whether they are durable.
 type Recorded = (RecordResults, Landing, Result<Vec<ResultFate>, StoreError>);
 /// Answers to deliveries, and whether the receipts in them are durable.
@@ -330,11 +330,11 @@ impl BindSession {
 
     /// Takes messages and makes their attempt durable.
     fn begin(&mut self, allowance: usize) {
-        let messages = self.context.queue.take(allowance.min(GROUP_MAX));
+        let now = self.now();
+        let messages = self.context.queue.take(allowance.min(GROUP_MAX), now);
         if messages.is_empty() {
             return;
         }
-        let now = self.now();
         let start = AttemptStart {
             carrier: self.context.entry.no,
             bind: self.index,
@@ -348,22 +348,28 @@ impl BindSession {
         }));
     }
 
-    async fn begun(&mut self, messages: Vec<Outgoing>, done: Result<Vec<AttemptId>, StoreError>) {
+    async fn begun(&mut self, mut messages: Vec<Outgoing>, done: Result<Vec<BegunAttempt>, StoreError>) {
         self.beginning = None;
         let attempt = match done.map(|attempts| attempts.into_iter().next()) {
-            Ok(Some(attempt)) => attempt,
+            Ok(Some(begun)) => {
+                begun.retain(&mut messages);
+                begun.id
+            }
             Ok(None) => return self.context.queue.put_back(messages),
             Err(error) => {
                 self.store_failed("attempts", &error);
                 return self.context.queue.put_back(messages);
             }
         };
+        if messages.is_empty() {
+            return;
+        }
         let now = self.now();
         let mut requests = Vec::with_capacity(messages.len());
         for message in messages {
             self.counted.waited(&message, now);
             let reference = message.reference;
-            match self.context.profile.pdus(&message, reference, &mut self.texts) {
+            match self.context.profile.pdus(&message, reference, now, &mut self.texts) {
                 Ok(pdus) => {
                     let serial = self.flight.depart(message, attempt, pdus.len(), now);
                     requests.extend(

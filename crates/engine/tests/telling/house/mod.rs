@@ -434,6 +434,7 @@ pub(crate) fn template(review: Review) -> Template {
         signature: None,
         position: Position::Front,
         version: 1,
+        ttl_s: None,
         remark: Box::default(),
         details: Value::Null,
         created_at: 0,
@@ -462,6 +463,7 @@ fn submission(count: u64) -> Submission {
         label: 0,
         custom: None,
         due: None,
+        ends_at: None,
         rules: Rules {
             grammar: Grammar::EngageLabA,
             duplicates: Duplicates::Allow,

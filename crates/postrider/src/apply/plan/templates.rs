@@ -5,6 +5,7 @@ use super::super::entry::Entry;
 use super::super::file::TemplateKeys;
 use super::Planner;
 use super::owned::word;
+use engine::accept::{TTL_S_MAX, TTL_S_MIN};
 use engine::catalog::{CatalogChange, Position, Review, Template};
 use sha2::{Digest, Sha256};
 use sms::class::Class;
@@ -119,6 +120,9 @@ impl<'a> Planner<'a> {
         {
             return self.complain_of(&entry.raw, "name", format!("{title}: {why}"));
         }
+        if let Some(why) = given.ttl_s.and_then(ttl_complaint) {
+            return self.complain_of(&entry.raw, "ttl_s", format!("{title}: {why}"));
+        }
         let Some((class, text)) = self.class_and_text(entry, &title, old) else {
             return;
         };
@@ -158,6 +162,7 @@ impl<'a> Planner<'a> {
                 Position::Front,
             ),
             version: old.map_or(1, |old| old.version),
+            ttl_s: entry.value("ttl_s", given.ttl_s.map(Some), old.map(|old| old.ttl_s), None),
             remark: old.map(|old| old.remark.clone()).unwrap_or_default(),
             details: old.map(|old| old.details.clone()).unwrap_or_default(),
             created_at: old.map_or(self.inputs.now, |old| old.created_at),
@@ -340,6 +345,11 @@ impl<'a> Planner<'a> {
     }
 }
 
+fn ttl_complaint(ttl_s: u32) -> Option<String> {
+    let fine = ttl_s == 0 || (TTL_S_MIN..=TTL_S_MAX).contains(&ttl_s);
+    (!fine).then(|| format!("`ttl_s` is {ttl_s}; it must be 0 (no end) or {TTL_S_MIN} to {TTL_S_MAX} (seconds)"))
+}
+
 fn template_name_complaint(name: &str) -> Option<String> {
     if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
         return Some(format!("a name has 1 to {NAME_CHARS_MAX} printable characters"));
@@ -396,6 +406,10 @@ fn fields(template: &Template, signatures: &[(String, i64)]) -> Fields {
         ("number", template.number.to_string()),
         ("ut_id", template.ut_id.to_string()),
         ("class", template.class.to_string()),
+        (
+            "ttl_s",
+            template.ttl_s.map(|ttl_s| ttl_s.to_string()).unwrap_or_default(),
+        ),
         ("text", format!("{:?}", template.text)),
         ("signature", signature.unwrap_or_default()),
         ("position", position.to_owned()),

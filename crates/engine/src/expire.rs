@@ -1,0 +1,86 @@
+//! Time to live: has the store end what expired while it waited.
+//!
+//! What a bind, the sandbox or a fail-over finds expired when it takes messages comes here at once. A sweep over what
+//! waits ends the rest visibly, also while its carrier is away. The store decides each message inside a transaction, so
+//! an attempt that was begun wins.
+
+use crate::engine::Shared;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{ConsumedQueue, LaneBacklog};
+
+/// The shortest pause between two sweeps.
+const SWEEP_EVERY_MIN: Duration = Duration::from_millis(500);
+/// A sweep is followed by a pause this many times as long as it took: a large backlog is looked through seldom.
+const SWEEP_REST_FACTOR: u32 = 20;
+/// The longest pause between two sweeps.
+const SWEEP_EVERY_MAX: Duration = Duration::from_secs(60);
+/// Other work goes first between the steps of a sweep.
+const STEP_REST: Duration = Duration::from_millis(5);
+/// Messages given to the store in one command, about.
+const ENDED_A_COMMAND: i64 = 2_000;
+
+/// Runs until the engine stops.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut pause = SWEEP_EVERY_MIN;
+    loop {
+        tokio::select! {
+            () = shared.queues.expired().wait() => end_taken(&shared).await,
+            () = tokio::time::sleep(pause) => pause = sweep(&shared).await,
+        }
+    }
+}
+
+/// Ends what was found expired on being taken. What the store does not take now, the sweep ends later.
+async fn end_taken(shared: &Shared) {
+    let mut runs = shared.queues.expired().take().into_iter().peekable();
+    while runs.peek().is_some() {
+        let mut room = ENDED_A_COMMAND;
+        let mut piece: Vec<ConsumedQueue> = Vec::new();
+        while room > 0
+            && let Some(run) = runs.next()
+        {
+            room -= run.last.0 - run.first.0 + 1;
+            piece.push(run);
+        }
+        match shared.store.expire_queued(piece, shared.clock.now()).await {
+            Ok(ended) => log(&ended),
+            Err(error) => {
+                return tracing::warn!(%error, "expired messages could not be ended; tried again soon");
+            }
+        }
+    }
+}
+
+/// One sweep over all that waits; the pause before the next.
+async fn sweep(shared: &Shared) -> Duration {
+    let began = Instant::now();
+    let mut from = None;
+    loop {
+        match shared.store.sweep_expired(from, shared.clock.now()).await {
+            Ok(swept) => {
+                log(&swept.ended);
+                let Some(next) = swept.next else { break };
+                from = Some(next);
+                tokio::time::sleep(STEP_REST).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the sweep for expired messages stopped; tried again soon");
+                break;
+            }
+        }
+    }
+    (began.elapsed() * SWEEP_REST_FACTOR).clamp(SWEEP_EVERY_MIN, SWEEP_EVERY_MAX)
+}
+
+fn log(ended: &[LaneBacklog]) {
+    for lane in ended {
+        tracing::warn!(
+            carrier = %lane.lane.carrier,
+            class = %lane.lane.class,
+            account = %lane.lane.account,
+            messages = lane.messages,
+            "messages expired before they were sent"
+        );
+    }
+}

@@ -22,11 +22,14 @@ const ENDED_A_COMMAND: i64 = 2_000;
 
 /// Runs until the engine stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut pause = SWEEP_EVERY_MIN;
+    let mut next_sweep = tokio::time::Instant::now() + SWEEP_EVERY_MIN;
     loop {
         tokio::select! {
             () = shared.queues.expired().wait() => end_taken(&shared).await,
-            () = tokio::time::sleep(pause) => pause = sweep(&shared).await,
+            () = tokio::time::sleep_until(next_sweep) => {
+                let pause = sweep(&shared).await;
+                next_sweep = tokio::time::Instant::now() + pause;
+            }
         }
     }
 }

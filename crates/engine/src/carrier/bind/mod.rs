@@ -369,7 +369,11 @@ impl BindSession {
         for message in messages {
             self.counted.waited(&message, now);
             let reference = message.reference;
-            match self.context.profile.pdus(&message, reference, now, &mut self.texts) {
+            match self
+                .context
+                .profile
+                .pdus(&message, reference, now, &mut self.texts)
+            {
                 Ok(pdus) => {
                     let serial = self.flight.depart(message, attempt, pdus.len(), now);
                     requests.extend(

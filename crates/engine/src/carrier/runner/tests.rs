@@ -50,6 +50,7 @@ async fn store_with(folder: &tempfile::TempDir, count: u64) -> Arc<dyn Store> {
             label: 0,
             custom: None,
             due: None,
+            expires_at: None,
             messages: messages.collect(),
         }],
         idempotency: None,
@@ -96,14 +97,14 @@ async fn a_refill_dropped_at_any_await_leaves_its_lane_to_the_next() {
         for _ in 0..20 {
             let refill = refill(Arc::clone(&store), Arc::clone(&queue));
             poll_and_drop(Box::pin(refill), polls, || queue.ready_messages() > 0);
-            got.extend(queue.take(3).into_iter().map(|message| message.id));
+            got.extend(queue.take(3, 0).into_iter().map(|message| message.id));
         }
         // The last one is left alone.
         let last = tokio::spawn(refill(Arc::clone(&store), Arc::clone(&queue)));
         let all = async {
             while got.len() < 40 {
                 queue.wait_ready().await;
-                got.extend(queue.take(3).into_iter().map(|message| message.id));
+                got.extend(queue.take(3, 0).into_iter().map(|message| message.id));
             }
         };
         let done = tokio::time::timeout(Duration::from_secs(20), all).await;

@@ -347,7 +347,8 @@ impl<'a> Planner<'a> {
 
 fn ttl_complaint(ttl_s: u32) -> Option<String> {
     let fine = ttl_s == 0 || (TTL_S_MIN..=TTL_S_MAX).contains(&ttl_s);
-    (!fine).then(|| format!("`ttl_s` is {ttl_s}; it must be 0 (no end) or {TTL_S_MIN} to {TTL_S_MAX} (seconds)"))
+    (!fine)
+        .then(|| format!("`ttl_s` is {ttl_s}; it must be 0 (no end) or {TTL_S_MIN} to {TTL_S_MAX} (seconds)"))
 }
 
 fn template_name_complaint(name: &str) -> Option<String> {

@@ -1,8 +1,11 @@
 //! After a start: what a kill left in doubt is settled by each carrier's policy, and the queues are loaded.
 
-use crate::catalog::{CarrierSettings, InDoubt};
+use crate::carrier::retry_policy::{self, AnswerContext, RetryPolicy};
+use crate::catalog::{CarrierSettings, InDoubt, SmppSettings};
 use crate::engine::Shared;
-use store::{Answer, AttemptOutcome, CarrierNo, Next, OpenAttempt, RecordResults, StoreError, Tally};
+use store::{
+    Answer, AttemptOutcome, CarrierNo, MessageId, Next, OpenAttempt, RecordResults, StoreError, Tally,
+};
 
 /// Settles attempts that were begun and have no result. Runs before anything is accepted or sent.
 pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {
@@ -11,7 +14,7 @@ pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {
     for attempt in open {
         settled += attempt.messages.len();
         let policy = policy(shared, attempt.carrier);
-        let results = settle(&attempt, policy, shared.clock.now());
+        let results = settle(&attempt, &policy, shared.clock.now());
         shared
             .metrics
             .in_doubt
@@ -28,40 +31,58 @@ pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn policy(shared: &Shared, carrier: CarrierNo) -> InDoubt {
-    match shared
-        .catalog
-        .load()
-        .carrier(carrier)
-        .map(|entry| entry.settings.clone())
-    {
-        Some(CarrierSettings::Smpp(smpp)) => smpp.in_doubt,
+/// How a carrier treats what is in doubt.
+struct DoubtPolicy {
+    in_doubt: InDoubt,
+    retry: RetryPolicy,
+}
+
+fn policy(shared: &Shared, carrier: CarrierNo) -> DoubtPolicy {
+    let catalog = shared.catalog.load();
+    match catalog.carrier(carrier).map(|entry| &entry.settings) {
+        Some(CarrierSettings::Smpp(smpp)) => DoubtPolicy {
+            in_doubt: smpp.in_doubt,
+            retry: RetryPolicy::of(smpp),
+        },
         // The sandbox forgets everything with its process.
-        Some(CarrierSettings::Sandbox(_) | CarrierSettings::Removed) | None => InDoubt::Resend,
+        Some(CarrierSettings::Sandbox(_) | CarrierSettings::Removed) | None => DoubtPolicy {
+            in_doubt: InDoubt::Resend,
+            retry: RetryPolicy::of(&SmppSettings::default()),
+        },
     }
 }
 
-fn settle(attempt: &OpenAttempt, policy: InDoubt, now: store::UnixMs) -> RecordResults {
-    let next = match policy {
-        InDoubt::Resend => Next::Retry {
-            due: now,
+fn settle(attempt: &OpenAttempt, policy: &DoubtPolicy, now: store::UnixMs) -> RecordResults {
+    let outcome = |(id, before): &(MessageId, u8)| {
+        let attempts = before.saturating_add(1);
+        AttemptOutcome {
+            id: *id,
+            attempt: attempt.attempt,
             carrier: attempt.carrier,
-        },
-        InDoubt::Hold => Next::InDoubt,
+            attempts,
+            attempted_at: attempt.at,
+            answered_at: now,
+            answer: Answer::None,
+            next: match policy.in_doubt {
+                InDoubt::Hold => Next::InDoubt,
+                InDoubt::Resend => {
+                    let context = AnswerContext {
+                        attempts,
+                        now,
+                        here: attempt.carrier,
+                        // Fail-over takes it on from there, should this carrier be away.
+                        elsewhere: None,
+                        partly_taken: false,
+                        jitter: rand::random(),
+                    };
+                    retry_policy::after_lost_answer(&policy.retry, context)
+                }
+            },
+            tally: Tally::default(),
+        }
     };
-    let outcomes = attempt.messages.iter().map(|(id, attempts)| AttemptOutcome {
-        id: *id,
-        attempt: attempt.attempt,
-        carrier: attempt.carrier,
-        attempts: attempts.saturating_add(1),
-        attempted_at: attempt.at,
-        answered_at: now,
-        answer: Answer::None,
-        next,
-        tally: Tally::default(),
-    });
     RecordResults {
-        outcomes: outcomes.collect(),
+        outcomes: attempt.messages.iter().map(outcome).collect(),
         closed: vec![attempt.attempt],
     }
 }

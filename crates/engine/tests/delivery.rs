@@ -6,7 +6,7 @@ use engine::CarrierNo;
 use engine::accept::{Fate, Refusal, Reply};
 use engine::catalog::{CarrierSettings, InDoubt, SmppSettings};
 use engine::sms::state::MessageState as State;
-use house::{Act, CAMPAIGN, CODE, House, PLAIN, Smsc, ids, numbers, smpp, submission};
+use house::{Act, CAMPAIGN, CODE, End, House, PLAIN, Smsc, ids, numbers, smpp, submission};
 use smpp::CommandStatus;
 use smpp::field::MessageState as Told;
 use std::time::Duration;
@@ -143,7 +143,7 @@ async fn a_sender_refused_by_one_carrier_is_tried_at_the_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_lost_in_mid_window_loses_nothing_and_repeats_at_most_the_window() {
     let smsc = Smsc::start(|n, _| Act {
-        hang_up: n == 30 || n == 100,
+        end: (n == 30 || n == 100).then_some(End::HangUp),
         ..Act::DELIVER
     })
     .await;
@@ -164,7 +164,7 @@ async fn a_session_lost_in_mid_window_loses_nothing_and_repeats_at_most_the_wind
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_carrier_may_ask_to_hold_what_is_in_doubt() {
     let smsc = Smsc::start(|n, _| Act {
-        hang_up: n == 0,
+        end: (n == 0).then_some(End::HangUp),
         ..Act::DELIVER
     })
     .await;

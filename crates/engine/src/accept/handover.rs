@@ -108,6 +108,7 @@ fn hand_over(shared: &Shared, mut kept: Vec<Kept>, stored: &AcceptOutcome) {
             segments: message.segments,
             attempts: 0,
             last_attempt: None,
+            taken: None,
         });
         shared
             .queues

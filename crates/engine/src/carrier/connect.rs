@@ -15,9 +15,6 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 
-/// Segments of a message at most (TS 23.040 §9.2.3.24.1).
-const SEGMENTS_MAX: usize = 255;
-
 /// A session could not be had.
 #[derive(Debug, Error)]
 pub(crate) enum BindError {
@@ -108,9 +105,6 @@ pub(crate) async fn bind(
     config.session.response_timeout = Duration::from_secs(u64::from(settings.response_timeout_s.max(1)));
     config.session.enquire_link_interval =
         Some(Duration::from_secs(u64::from(settings.enquire_link_s.max(1))));
-    // A session never hands in more than two windows of messages; were all of them as long as can be, they still
-    // must not make it wait, as it is also the one that frees slots.
-    config.buffers.queue_max = window_max * 2 * SEGMENTS_MAX;
     let bound = client::connect(config, &transport(&settings.tls, &settings.host)?).await?;
     Ok((bound.client, bound.events))
 }

@@ -305,6 +305,7 @@ mod tests {
             }),
             attempts: 0,
             last_attempt: None,
+            taken: None,
         }
     }
 

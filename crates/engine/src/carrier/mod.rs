@@ -1,7 +1,8 @@
 //! Carriers: one runner each, following the catalog.
 //!
 //! - [`encode`]: a message into the PDUs of its segments (pure).
-//! - [`verdict`]: what follows from a carrier's answer (pure).
+//! - [`retry_policy`]: what follows from a carrier's answer, or from its absence (pure).
+//! - [`in_flight`]: what one bind has in flight, segment by segment (pure).
 //! - [`pace`]: rate and congestion of one bind (pure).
 //! - [`bind`]: one session: takes, submits, records, acknowledges.
 //! - [`runner`]: keeps a carrier's binds up, refills its queue, hands its messages on when it is away.
@@ -9,10 +10,10 @@
 pub(crate) mod bind;
 mod connect;
 pub(crate) mod encode;
-pub(crate) mod flight;
+pub(crate) mod in_flight;
 pub(crate) mod pace;
+pub(crate) mod retry_policy;
 mod runner;
-pub(crate) mod verdict;
 
 use crate::catalog::{CarrierEntry, CarrierSettings};
 use crate::engine::Shared;

@@ -69,15 +69,16 @@ impl Pace {
         }
     }
 
-    /// Segments that may be given to the bind now, with `in_flight` of them there already.
-    pub(crate) fn allowance(&mut self, now: UnixMs, in_flight: usize) -> usize {
+    /// Segments that may be given to the bind now, with `in_flight` of them there already. The rate counts what is
+    /// written ([`Self::spent`]); `waiting` segments have a claim on it before others.
+    pub(crate) fn allowance(&mut self, now: UnixMs, in_flight: usize, waiting: usize) -> usize {
         self.refresh(now);
         if now < self.stopped_until {
             return 0;
         }
         let room = (self.window as usize).max(1).saturating_sub(in_flight);
         if self.rate_max > 0.0 {
-            room.min(self.tokens as usize)
+            room.min((self.tokens as usize).saturating_sub(waiting))
         } else {
             room
         }
@@ -88,10 +89,9 @@ impl Pace {
         self.window < self.window_max / 2.0
     }
 
-    /// Segments were given to the bind.
+    /// Segments were written.
     pub(crate) fn spent(&mut self, segments: usize) {
         if self.rate_max > 0.0 {
-            // May go below zero: a long message goes out whole and is paid off.
             self.tokens -= segments as f64;
         }
     }
@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn the_window_bounds_what_is_in_flight() {
         let mut pace = Pace::new(0, 10, 0);
-        assert_eq!(pace.allowance(0, 0), 10);
-        assert_eq!(pace.allowance(0, 7), 3);
-        assert_eq!(pace.allowance(0, 12), 0);
+        assert_eq!(pace.allowance(0, 0, 0), 10);
+        assert_eq!(pace.allowance(0, 7, 0), 3);
+        assert_eq!(pace.allowance(0, 12, 0), 0);
         assert_eq!(pace.wake_at(0), None, "only answers help");
     }
 
@@ -156,7 +156,7 @@ mod tests {
         let mut pace = Pace::new(100, 1000, 0);
         let mut sent = 0;
         for now in 0..10_000 {
-            let now_allowed = pace.allowance(now, 0);
+            let now_allowed = pace.allowance(now, 0, 0);
             pace.spent(now_allowed);
             sent += now_allowed;
         }
@@ -179,7 +179,7 @@ mod tests {
                 pace.answered();
             }
             if now > 5_000 {
-                least = least.min(pace.allowance(now, 0) as f64);
+                least = least.min(pace.allowance(now, 0, 0) as f64);
             }
         }
         assert!(least >= 40.0, "{least} of 50");
@@ -189,12 +189,12 @@ mod tests {
     fn a_carrier_that_turns_most_away_is_hardly_asked() {
         let mut pace = Pace::new(0, 100, 0);
         for now in 0..10_000 {
-            if pace.allowance(now, 0) > 0 {
+            if pace.allowance(now, 0, 0) > 0 {
                 pace.slow_down(now);
                 pace.answered();
             }
         }
-        assert!(pace.allowance(10_000, 0) <= 20);
+        assert!(pace.allowance(10_000, 0, 0) <= 20);
     }
 
     #[test]
@@ -203,10 +203,10 @@ mod tests {
         for _ in 0..50 {
             pace.slow_down(1_000);
         }
-        assert_eq!(pace.allowance(1_000, 0), 0);
+        assert_eq!(pace.allowance(1_000, 0, 0), 0);
         assert_eq!(pace.wake_at(1_000), Some(1_200));
-        let after = pace.allowance(1_200, 0);
+        let after = pace.allowance(1_200, 0, 0);
         assert!((50..=60).contains(&after), "{after}");
-        assert_eq!(pace.allowance(10_000, 0), 100);
+        assert_eq!(pace.allowance(10_000, 0, 0), 100);
     }
 }

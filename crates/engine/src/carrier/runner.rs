@@ -1,9 +1,9 @@
 //! One carrier's runner: keeps its binds up, refills its queue, hands its messages on when it is away.
 
-use super::bind::{BindContext, BindSession, wanted};
+use super::bind::{BindContext, BindSession, SessionEnd, wanted};
 use super::connect::{self, BindError, Purpose};
 use super::encode::Profile;
-use super::verdict::RetryPolicy;
+use super::retry_policy::RetryPolicy;
 use super::{Carriers, Health};
 use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings};
 use crate::engine::Shared;
@@ -136,7 +136,15 @@ impl Runner {
         let messages = queue.take(FAILOVER_BATCH, self.shared.clock.now());
         let taken = messages.len();
         let mut kept = Vec::new();
-        for message in messages {
+        let removed = matches!(self.entry.settings, CarrierSettings::Removed);
+        for mut message in messages {
+            // A carrier that has some of a message must get the rest: elsewhere parts would arrive twice. One that is gone
+            // for good never will.
+            if message.taken.is_some() && !removed {
+                kept.push(message);
+                continue;
+            }
+            message.taken = None;
             let next = catalog
                 .routes()
                 .carriers(wanted(&message))
@@ -191,7 +199,8 @@ impl Drop for Up<'_> {
 /// Keeps one session up: binds, runs it, binds again, with growing pauses while it fails.
 async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, index: u16, purpose: Purpose) {
     let (name, settings) = (&context.entry.name, &context.settings);
-    let mut pause = Duration::from_secs(u64::from(settings.reconnect_s.max(1)));
+    let first = Duration::from_secs(u64::from(settings.reconnect_s.max(1)));
+    let mut pause = first;
     let longest = Duration::from_secs(u64::from(settings.reconnect_s_max.max(1)));
     loop {
         let bound = tokio::select! {
@@ -201,13 +210,18 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
         match bound {
             Ok((client, events)) => {
                 tracing::info!(carrier = %name, bind = index, "bound");
-                pause = Duration::from_secs(u64::from(settings.reconnect_s.max(1)));
+                let bound_at = tokio::time::Instant::now();
                 let submits = purpose != Purpose::Receive;
                 let _up = Up::new(&context, submits);
-                let reason = BindSession::new(Arc::clone(&context), index, submits, client)
-                    .run(events)
-                    .await;
+                let SessionEnd { reason, is_useless } =
+                    BindSession::new(Arc::clone(&context), index, submits, client)
+                        .run(events)
+                        .await;
                 tracing::info!(carrier = %name, bind = index, %reason, "session over");
+                // A carrier that binds and drops what it is given is not bound again and again: its pauses go on growing.
+                if !is_useless && bound_at.elapsed() >= first {
+                    pause = first;
+                }
             }
             Err(error) => {
                 tracing::warn!(carrier = %name, bind = index, %error, "no session; next try in {pause:?}");

@@ -5,10 +5,14 @@ use super::expired::ExpiredRuns;
 use super::fair::{ClassPicker, Turns, share_of};
 use super::lane::{LaneQueue, LoadedTo};
 use parking_lot::Mutex;
+use sms::class::Class;
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::{AccountId, CarrierNo, Lane, Outgoing, UnixMs};
 use tokio::sync::Notify;
+
+/// The class of codes, as an index.
+const CODES: usize = 0;
 
 /// What is ready for one carrier.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub struct CarrierQueue {
     inner: Mutex<Inner>,
     /// Messages became ready.
     ready: Notify,
+    /// Codes became ready.
+    codes_ready: Notify,
     /// A lane that is behind has room.
     refill: Notify,
     /// Where what has expired goes.
@@ -76,7 +82,7 @@ impl ReadWanted {
             .lock()
             .change(self.lane, |lane| lane.end_read(messages, exhausted));
         if any {
-            self.queue.ready.notify_one();
+            self.queue.announce(self.lane.class);
         }
     }
 }
@@ -111,6 +117,7 @@ impl CarrierQueue {
             limits,
             inner: Mutex::new(inner),
             ready: Notify::new(),
+            codes_ready: Notify::new(),
             refill: Notify::new(),
             expired,
         }
@@ -139,7 +146,7 @@ impl CarrierQueue {
         let taken = inner.change(lane, |queue| queue.hand_over(messages, room));
         drop(inner);
         if taken > 0 {
-            self.ready.notify_one();
+            self.announce(lane.class);
         }
         if taken < count {
             self.refill.notify_one();
@@ -158,27 +165,55 @@ impl CarrierQueue {
         if inner.ready >= self.limits.ready_messages_max {
             return Err(message);
         }
-        inner.change(message.key.lane, |queue| queue.adopt(message));
+        let lane = message.key.lane;
+        inner.change(lane, |queue| queue.adopt(message));
         drop(inner);
-        self.ready.notify_one();
+        self.announce(lane.class);
         Ok(())
     }
 
-    /// Takes up to `messages_max` messages, fairly. Whatever they are taken for (a bind, the sandbox, a fail-over), none
-    /// of them has expired at `now`: those that have are left to [`ExpiredRuns`], which has the store end them.
-    pub fn take(&self, messages_max: usize, now: UnixMs) -> Vec<Outgoing> {
+    /// Messages of this class became ready.
+    fn announce(&self, class: Class) {
+        if class == Class::Otp {
+            self.codes_ready.notify_one();
+        }
+        self.ready.notify_one();
+    }
+
+    /// Takes messages of about `segments_max` segments, fairly: at least one message if any is ready, and the last one
+    /// whole, so that it may be more by what that one has. Whatever they are taken for (a bind, the sandbox, a
+    /// fail-over), none of them has expired at `now`: those that have are left to [`ExpiredRuns`], which has the store
+    /// end them.
+    pub fn take(&self, segments_max: usize, now: UnixMs) -> Vec<Outgoing> {
+        self.take_by(segments_max, now, Inner::take_one)
+    }
+
+    /// Takes codes alone, of about `segments_max` segments, as [`Self::take`] does.
+    pub fn take_codes(&self, segments_max: usize, now: UnixMs) -> Vec<Outgoing> {
+        self.take_by(segments_max, now, |inner| inner.take_of(CODES))
+    }
+
+    fn take_by(
+        &self,
+        segments_max: usize,
+        now: UnixMs,
+        mut next: impl FnMut(&mut Inner) -> Option<Outgoing>,
+    ) -> Vec<Outgoing> {
         let mut inner = self.inner.lock();
-        let mut taken = Vec::with_capacity(messages_max.min(inner.ready));
+        let mut taken = Vec::with_capacity(segments_max.min(inner.ready));
         let mut expired = Vec::new();
-        while taken.len() < messages_max {
-            let Some(message) = inner.take_one() else { break };
+        let mut segments = 0;
+        while segments < segments_max {
+            let Some(message) = next(&mut inner) else { break };
             if message.is_expired(now) {
                 expired.push(message);
             } else {
+                segments += message.segments_left();
                 taken.push(message);
             }
         }
         let left = inner.ready;
+        let codes_left = inner.waits(CODES);
         let half = self.limits.lane_messages_max / 2;
         let refill = inner.behind > 0
             && inner
@@ -190,6 +225,9 @@ impl CarrierQueue {
         if left > 0 {
             // Another bind may have been waiting for the same notification.
             self.ready.notify_one();
+        }
+        if codes_left {
+            self.codes_ready.notify_one();
         }
         if refill {
             self.refill.notify_one();
@@ -210,7 +248,11 @@ impl CarrierQueue {
         for (lane, messages) in by_lane {
             inner.change(lane, |queue| queue.put_back(messages.into_iter()));
         }
+        let codes = inner.waits(CODES);
         drop(inner);
+        if codes {
+            self.codes_ready.notify_one();
+        }
         self.ready.notify_one();
     }
 
@@ -227,6 +269,14 @@ impl CarrierQueue {
             return;
         }
         self.ready.notified().await;
+    }
+
+    /// Waits until codes may be ready.
+    pub async fn wait_codes(&self) {
+        if self.inner.lock().waits(CODES) {
+            return;
+        }
+        self.codes_ready.notified().await;
     }
 
     /// Waits until a lane may want reading.
@@ -297,16 +347,27 @@ impl Inner {
         result
     }
 
+    /// Whether something of a class waits.
+    fn waits(&self, class: usize) -> bool {
+        self.turns.get(class).is_some_and(|turns| !turns.is_empty())
+    }
+
     fn take_one(&mut self) -> Option<Outgoing> {
-        let waits =
-            [0, 1, 2].map(|class: usize| self.turns.get(class).is_some_and(|turns| !turns.is_empty()));
+        let waits = [0, 1, 2].map(|class| self.waits(class));
         let class = self.classes.pick(waits)?;
+        let message = self.take_of(class)?;
+        self.classes.charge(class, message.segments_left() - 1);
+        Some(message)
+    }
+
+    /// Takes the next message of one class: accounts in turns, counted in segments.
+    fn take_of(&mut self, class: usize) -> Option<Outgoing> {
         let turns = self.turns.get_mut(class)?;
-        let lane = turns.front()?;
+        let lane = turns.front(|lane| share_of(&self.shares, lane.account))?;
         let queue = self.lanes.get_mut(&lane)?;
         let message = queue.pop()?;
         self.ready -= 1;
-        turns.took(share_of(&self.shares, lane.account), queue.is_empty());
+        turns.took(message.segments_left(), queue.is_empty());
         if queue.is_empty() && !queue.is_behind() && lane.carrier != message.key.lane.carrier {
             self.lanes.remove(&lane);
         }

@@ -3,7 +3,8 @@
 //! Classes share by smooth weighted round robin: each pick gives every class that waits its weight in credit,
 //! takes from the richest and charges it the sum. Codes have most of the weight, so a code waits for at most a
 //! handful of other messages, and campaigns still move. Within a class, accounts take turns; a turn is as many
-//! messages as the account's share.
+//! segments as the account's share. What a long text takes beyond its turn is taken off the next ones (deficit round
+//! robin), so that long texts are no way to a larger share.
 
 use std::collections::VecDeque;
 use store::AccountId;
@@ -44,6 +45,8 @@ impl ClassWeights {
 pub(super) struct ClassPicker {
     weights: [i64; 3],
     credit: [i64; 3],
+    /// Which classes waited at the last pick, when it was a choice.
+    waited: [bool; 3],
 }
 
 impl ClassPicker {
@@ -51,6 +54,7 @@ impl ClassPicker {
         Self {
             weights: weights.as_array(),
             credit: [0; 3],
+            waited: [false; 3],
         }
     }
 
@@ -76,26 +80,46 @@ impl ClassPicker {
                 best = Some(class);
             }
         }
+        if waits.iter().filter(|waits| **waits).count() == 1 {
+            // Alone it owes nothing, whatever it took while others waited.
+            self.credit = [0; 3];
+            self.waited = [false; 3];
+            return best;
+        }
+        self.waited = waits;
         if let Some(credit) = best.and_then(|class| self.credit.get_mut(class)) {
             *credit -= total;
         }
         best
+    }
+
+    /// What was picked last took `more` segments than one: as if it had been picked so many times more.
+    pub(super) fn charge(&mut self, class: usize, more: usize) {
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        let mut total = 0;
+        for ((waited, weight), credit) in self.waited.iter().zip(&self.weights).zip(&mut self.credit) {
+            if *waited {
+                *credit = credit.saturating_add(weight.saturating_mul(more));
+                total += weight;
+            }
+        }
+        if let Some(credit) = self.credit.get_mut(class) {
+            *credit = credit.saturating_sub(total.saturating_mul(more));
+        }
     }
 }
 
 /// Turns between the accounts of a class.
 #[derive(Debug)]
 pub(super) struct Turns<K> {
-    waiting: VecDeque<K>,
-    /// Messages the one in front may still take in this turn.
-    left: u16,
+    /// Who waits, with the segments each may still take; below zero what it owes.
+    waiting: VecDeque<(K, i32)>,
 }
 
 impl<K> Default for Turns<K> {
     fn default() -> Self {
         Self {
             waiting: VecDeque::new(),
-            left: 0,
         }
     }
 }
@@ -107,36 +131,42 @@ impl<K: Copy + PartialEq> Turns<K> {
 
     /// A lane that was empty waits now.
     pub(super) fn join(&mut self, lane: K) {
-        self.waiting.push_back(lane);
+        self.waiting.push_back((lane, 0));
     }
 
-    /// Whose turn it is.
-    pub(super) fn front(&self) -> Option<K> {
-        self.waiting.front().copied()
+    /// Whose turn it is; `share` segments make a turn. Those that owe more than a turn are passed over.
+    pub(super) fn front(&mut self, share: impl Fn(K) -> u16) -> Option<K> {
+        // Ends: each step pays off some of what one of them owes, at most the segments of one message.
+        loop {
+            let (lane, left) = self.waiting.front_mut()?;
+            if *left <= 0 {
+                *left += i32::from(share(*lane).max(1));
+            }
+            if *left > 0 {
+                return Some(*lane);
+            }
+            self.waiting.rotate_left(1);
+        }
     }
 
-    /// The one in front took one message; `share` messages make a turn, and `empty` says that it has none left.
-    pub(super) fn took(&mut self, share: u16, empty: bool) {
+    /// The one in front took a message of `segments`; `empty` says that it has none left.
+    pub(super) fn took(&mut self, segments: usize, empty: bool) {
         if empty {
             self.waiting.pop_front();
-            self.left = 0;
             return;
         }
-        if self.left == 0 {
-            self.left = share.max(1);
-        }
-        self.left -= 1;
-        if self.left == 0 {
-            self.waiting.rotate_left(1);
+        let segments = i32::try_from(segments).unwrap_or(i32::MAX);
+        if let Some((_, left)) = self.waiting.front_mut() {
+            *left = left.saturating_sub(segments);
+            if *left <= 0 {
+                self.waiting.rotate_left(1);
+            }
         }
     }
 
     /// Takes a lane out (it was emptied by other means).
     pub(super) fn leave(&mut self, lane: K) {
-        if self.waiting.front() == Some(&lane) {
-            self.left = 0;
-        }
-        self.waiting.retain(|waiting| *waiting != lane);
+        self.waiting.retain(|(waiting, _)| *waiting != lane);
     }
 }
 
@@ -183,14 +213,67 @@ mod tests {
         let mut turns = Turns::default();
         turns.join('a');
         turns.join('b');
+        let share = |who| if who == 'a' { 3 } else { 1 };
         let mut order = String::new();
         for _ in 0..8 {
-            let who = turns.front().unwrap();
-            order.push(who);
-            turns.took(if who == 'a' { 3 } else { 1 }, false);
+            order.push(turns.front(share).unwrap());
+            turns.took(1, false);
         }
         assert_eq!(order, "aaabaaab");
         turns.leave('a');
-        assert_eq!(turns.front(), Some('b'));
+        assert_eq!(turns.front(share), Some('b'));
+    }
+
+    #[test]
+    fn long_texts_take_no_more_segments_than_short_ones() {
+        let mut turns = Turns::default();
+        turns.join('a');
+        turns.join('b');
+        let (mut long, mut short) = (0, 0);
+        for _ in 0..1_000 {
+            match turns.front(|_| 1).unwrap() {
+                'a' => {
+                    long += 25;
+                    turns.took(25, false);
+                }
+                _ => {
+                    short += 1;
+                    turns.took(1, false);
+                }
+            }
+        }
+        assert!(
+            (short - long as i32).abs() <= 25,
+            "{long} segments of long texts, {short} of short ones"
+        );
+    }
+
+    #[test]
+    fn a_class_of_long_texts_gets_its_weight_in_segments() {
+        let mut picker = ClassPicker::new(ClassWeights::default());
+        let mut segments = [0usize; 3];
+        for _ in 0..10_000 {
+            let class = picker.pick([true; 3]).unwrap();
+            let long = if class == 2 { 10 } else { 1 };
+            picker.charge(class, long - 1);
+            segments[class] += long;
+        }
+        let all: usize = segments.iter().sum();
+        let marketing = segments[2] as f64 / all as f64;
+        assert!(
+            (0.03..=0.05).contains(&marketing),
+            "{marketing} of the segments, 0.04 is its weight"
+        );
+        for _ in 0..1_000 {
+            assert_eq!(picker.pick([false, false, true]), Some(2));
+            picker.charge(2, 254);
+        }
+        assert_eq!(
+            (0..50)
+                .filter(|_| picker.pick([false, true, true]) == Some(2))
+                .count(),
+            10,
+            "what it took alone is not held against it"
+        );
     }
 }

@@ -48,6 +48,7 @@ fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
         }),
         attempts: 0,
         last_attempt: None,
+        taken: None,
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) const ACCOUNT: AccountId = AccountId(1);
 pub(crate) const PLAIN: i64 = 1;
 pub(crate) const CODE: i64 = 2;
 pub(crate) const CAMPAIGN: i64 = 3;
+/// A text of twenty segments.
+pub(crate) const LONG_CAMPAIGN: i64 = 4;
 
 /// What the SMSC does with one submit.
 #[derive(Debug, Clone)]
@@ -45,10 +47,12 @@ pub(crate) struct Act {
     pub early: bool,
     /// The answer waits this long.
     pub(crate) late_ms: u64,
-    /// The connection is dropped instead of an answer.
-    pub hang_up: bool,
+    /// The session ends in this way instead of an answer.
+    pub end: Option<End>,
     /// What people write right after the answer.
     pub inbound: Vec<DeliverSm>,
+    /// A `generic_nack` of status 0 answers.
+    pub nack: bool,
 }
 
 impl Act {
@@ -57,8 +61,9 @@ impl Act {
         receipt: Some(MessageState::DELIVERED),
         early: false,
         late_ms: 0,
-        hang_up: false,
+        end: None,
         inbound: Vec::new(),
+        nack: false,
     };
 
     pub(crate) const fn refuse(status: CommandStatus) -> Self {
@@ -67,8 +72,44 @@ impl Act {
             receipt: None,
             early: false,
             late_ms: 0,
-            hang_up: false,
+            end: None,
             inbound: Vec::new(),
+            nack: false,
+        }
+    }
+}
+
+/// How a session ends with a submit unanswered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The connection is dropped.
+    HangUp,
+    /// `unbind` comes instead of an answer.
+    Unbind,
+    /// A frame whose length cannot be.
+    BrokenFrame,
+}
+
+impl Act {
+    pub(crate) fn silent() -> Self {
+        Self {
+            status: None,
+            receipt: None,
+            ..Self::DELIVER
+        }
+    }
+
+    pub(crate) fn nack() -> Self {
+        Self {
+            nack: true,
+            ..Self::silent()
+        }
+    }
+
+    pub(crate) fn ending(end: End) -> Self {
+        Self {
+            end: Some(end),
+            ..Self::silent()
         }
     }
 }
@@ -178,9 +219,28 @@ async fn session(
             if let Some(seen) = &seen {
                 seen.lock().unwrap().push(pdu);
             }
-            if act.hang_up {
-                smsc.close();
-                return;
+            match act.end {
+                None => {}
+                Some(end) => {
+                    smsc.respond(std::mem::take(&mut answers));
+                    match end {
+                        End::HangUp => {}
+                        End::Unbind => smsc.unbind_and_drain(Duration::ZERO).await,
+                        End::BrokenFrame => {
+                            smsc.send_raw(&b"\0\0\0\x05\x80\0\0\x04\0\0\0\0\0\0\0\x01"[..]);
+                            smsc.closed().await;
+                        }
+                    }
+                    smsc.close();
+                    return;
+                }
+            }
+            if act.nack {
+                answers.push(PduReply {
+                    sequence,
+                    status: CommandStatus::ROK,
+                    pdu: smpp::Pdu::GenericNack,
+                });
             }
             // Carriers do not share ids: two of these can play one carrier after the other.
             let id = format!("{port:x}-{n:x}");
@@ -275,7 +335,12 @@ impl House {
 
     /// Stops in order and starts again on the same data.
     pub(crate) async fn restart(self) -> Self {
-        self.engine.stop(Duration::from_secs(10)).await.unwrap();
+        self.restart_after(Duration::from_secs(10)).await
+    }
+
+    /// Stops with this grace and starts again on the same data.
+    pub(crate) async fn restart_after(self, grace: Duration) -> Self {
+        self.engine.stop(grace).await.unwrap();
         drop((self.engine, self.store));
         let store = open(&self.folder);
         let engine = run(&store, Settings::default()).await;
@@ -294,6 +359,15 @@ impl House {
             .unwrap()
             .1
         {
+            Reply::New(outcome) => outcome,
+            Reply::Repeat { .. } => panic!("no request id was given"),
+        }
+    }
+
+    /// Sends a text of `value` and a few characters before it.
+    pub(crate) async fn send_long(&self, value: &str, numbers: &[String]) -> Outcome {
+        let submission = long_submission(CODE, value, numbers);
+        match self.engine.accept(submission, None).await.unwrap().1 {
             Reply::New(outcome) => outcome,
             Reply::Repeat { .. } => panic!("no request id was given"),
         }
@@ -396,7 +470,9 @@ fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
         inbound_to: Vec::new(),
         opt_out_words: Vec::new(),
     })];
+    let long = "Sale! ".repeat(500);
     for (number, class, text) in [
+        (LONG_CAMPAIGN, Class::Marketing, long.as_str()),
         (PLAIN, Class::Notice, "Hello"),
         (CODE, Class::Otp, "Your code is %code%"),
         (CAMPAIGN, Class::Marketing, "Sale"),
@@ -442,12 +518,17 @@ pub(crate) fn numbers(count: u64) -> Vec<String> {
 }
 
 pub(crate) fn submission(template: i64, numbers: &[String]) -> Submission {
+    long_submission(template, "123456", numbers)
+}
+
+/// As [`submission`], with this value for the variable of [`CODE`].
+pub(crate) fn long_submission(template: i64, value: &str, numbers: &[String]) -> Submission {
     let recipients = numbers.iter().map(|number| Recipient {
         phone: number.as_str().into(),
         ..Recipient::default()
     });
     let values = if template == CODE {
-        Values::Positional(vec!["123456".into()])
+        Values::Positional(vec![value.into()])
     } else {
         Values::None
     };

@@ -40,7 +40,12 @@ impl Session {
         };
         // A response that cannot be read still says how it went, and its request must not stay in flight.
         let pdu = Pdu::decode(frame).unwrap_or_else(|_| Pdu::empty_response(sent));
-        let status = header.status;
+        // A nack without a status is still a refusal: the peer did not take the request.
+        let status = if nack && header.status.is_ok() {
+            CommandStatus::RUNKNOWNERR
+        } else {
+            header.status
+        };
         match phase {
             Phase::Late => events.push(Event::LateResponse { token, status, pdu }),
             Phase::Waiting => {

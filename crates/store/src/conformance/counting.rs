@@ -441,7 +441,10 @@ pub async fn counters_equal_a_recount(side: &mut impl Side) {
                         carrier: CARRIER,
                     },
                 ),
-                3 => (Answer::Segments(vec![taken.clone(), taken]), Next::Submitted),
+                3 => (
+                    Answer::Segments(vec![Some(taken.clone()), Some(taken)]),
+                    Next::Submitted,
+                ),
                 _ => (Answer::Single(taken), Next::Submitted),
             };
             AttemptOutcome {

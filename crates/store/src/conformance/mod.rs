@@ -23,6 +23,7 @@ pub mod model;
 pub mod reading;
 pub mod receiving;
 pub mod recording;
+pub mod segments;
 pub mod sending;
 pub mod surviving;
 pub mod tasking;
@@ -82,6 +83,12 @@ macro_rules! conformance_tests {
                 what_waits_for_its_time_is_never_put_off_beyond_its_end,
                 a_sweep_goes_in_steps,
                 ends_survive_a_crash,
+            ],
+            segments: [
+                segments_taken_are_kept_while_others_are_under_way,
+                a_segment_refused_for_now_is_sent_again_alone,
+                receipts_of_segments_count_once_all_are_taken,
+                segments_belong_to_the_carrier_that_took_them,
             ],
             receiving: [
                 a_receipt_ends_its_message,

@@ -334,7 +334,10 @@ impl Model {
         };
         match dice.roll(8) {
             0..=3 => (Answer::Single(taken(dice)), Next::Submitted),
-            4 => (Answer::Segments(vec![taken(dice), taken(dice)]), Next::Submitted),
+            4 => (
+                Answer::Segments(vec![Some(taken(dice)), Some(taken(dice))]),
+                Next::Submitted,
+            ),
             5 => (Answer::Single(refused), retry),
             6 => (Answer::Single(refused), Next::Final(MessageState::Rejected)),
             _ => (Answer::None, if dice.chance(2) { retry } else { Next::InDoubt }),
@@ -351,7 +354,7 @@ impl Model {
     ) -> MessageState {
         let answers: Vec<SegmentAnswer> = match answer {
             Answer::Single(one) => vec![one.clone()],
-            Answer::Segments(all) => all.clone(),
+            Answer::Segments(all) => all.iter().flatten().cloned().collect(),
             Answer::None | Answer::NotSent => vec![],
         };
         let names: Vec<String> = answers
@@ -369,6 +372,7 @@ impl Model {
             .map(|name| (name.clone(), MessageState::Submitted))
             .collect();
         message.state = match next {
+            Next::Partly => unreachable!("the model has no messages that are half sent"),
             Next::Submitted => MessageState::Submitted,
             Next::Final(state) => state,
             Next::InDoubt => MessageState::InDoubt,

@@ -180,7 +180,7 @@ pub async fn receipts_on_the_way_are_told_in_the_timeline(side: &mut impl Side) 
 async fn submitted_segments(store: &dyn Store, carrier_ids: &[&str]) -> MessageId {
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt: AttemptId = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
-    let answers = carrier_ids.iter().map(|id| taken_as(id)).collect();
+    let answers = carrier_ids.iter().map(|id| Some(taken_as(id))).collect();
     let answer = result(id, attempt, NOW, Answer::Segments(answers), Next::Submitted);
     assert_eq!(
         recorded(store, vec![answer], &[attempt]).await,
@@ -248,7 +248,13 @@ pub async fn segments_that_were_refused_are_not_waited_for(side: &mut impl Side)
         let id = accepted_batch(store, NOW, 0..1).await.first;
         let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
         let next = Next::Final(MessageState::Rejected);
-        let answer = result(id, attempt, NOW, Answer::Segments(answers), next);
+        let answer = result(
+            id,
+            attempt,
+            NOW,
+            Answer::Segments(answers.into_iter().map(Some).collect()),
+            next,
+        );
         assert_eq!(
             recorded(store, vec![answer], &[attempt]).await,
             [MessageState::Rejected]

@@ -90,8 +90,9 @@ pub struct AttemptOutcome {
 /// A carrier's answer to one message.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// Answers to all its segments, in order (one for most messages).
-    Segments(Vec<SegmentAnswer>),
+    /// What is new of each segment of a message of several, in order: its answer, or `None` for a segment that was not
+    /// written, whose answer never came, or that an earlier result says was taken. What was recorded as taken stays so.
+    Segments(Vec<Option<SegmentAnswer>>),
     /// A message of one segment: the common case, without a list.
     Single(SegmentAnswer),
     /// No answer came: the session ended or the deadline passed.
@@ -115,6 +116,10 @@ pub struct SegmentAnswer {
 /// time to live ([`super::NewBatch::expires_at`]); [`ResultFate::state`] tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
+    /// Some segments have an answer, others of the same attempt are still to be written or answered: the attempt stays
+    /// open, and the answers given are durable, so that their window slots may be used again.
+    /// [`AttemptOutcome::attempts`] does not count this attempt yet.
+    Partly,
     /// The carrier took it: wait for receipts.
     Submitted,
     /// It ends here, in a final state.

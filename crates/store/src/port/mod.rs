@@ -40,7 +40,7 @@ pub use inbound::{Inbound, InboundFate, InboundFilter, InboundPart, LastTo, NewI
 pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
 pub use queue::{
     EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueueKey,
-    QueuedRange, Released, SweptExpired,
+    QueuedRange, Released, SegmentSet, SweptExpired,
 };
 pub use receipt::{CarrierReceipt, ReceiptFate};
 pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};

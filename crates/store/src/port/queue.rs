@@ -64,6 +64,59 @@ pub struct Outgoing {
     pub attempts: u8,
     /// The attempt it was last part of, when it is sent again.
     pub last_attempt: Option<AttemptId>,
+    /// Segments that the lane's carrier has taken in earlier attempts: only the others are sent. `None`: no segment was.
+    pub taken: Option<Box<SegmentSet>>,
+}
+
+/// Some of the at most 255 segments of a message, by their index from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentSet {
+    bits: [u64; 4],
+    /// Segments the message has.
+    total: u8,
+}
+
+impl SegmentSet {
+    /// No segment of a message of `total`.
+    #[must_use]
+    pub const fn none(total: u8) -> Self {
+        Self { bits: [0; 4], total }
+    }
+
+    /// Segments the message has, in the set or not.
+    #[must_use]
+    pub const fn total(&self) -> u8 {
+        self.total
+    }
+
+    /// Adds a segment; indexes at or beyond [`Self::total`] are ignored.
+    pub fn insert(&mut self, index: usize) {
+        if index < usize::from(self.total)
+            && let Some(word) = self.bits.get_mut(index / 64)
+        {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    /// Whether a segment is in the set.
+    #[must_use]
+    pub fn contains(&self, index: usize) -> bool {
+        self.bits
+            .get(index / 64)
+            .is_some_and(|word| word & 1 << (index % 64) != 0)
+    }
+
+    /// Segments in the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bits.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Whether no segment is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bits == [0; 4]
+    }
 }
 
 /// The error of a message that ended because its time to live did, before any carrier had it. Tells it apart from
@@ -90,6 +143,13 @@ impl Outgoing {
     #[must_use]
     pub fn is_expired(&self, now: UnixMs) -> bool {
         self.batch.is_expired(now)
+    }
+
+    /// Segments that are still to be sent, at least 1: what it costs of a window, a rate and a fair turn.
+    #[must_use]
+    pub fn segments_left(&self) -> usize {
+        let taken = self.taken.as_ref().map_or(0, |taken| taken.len());
+        usize::from(self.segments).saturating_sub(taken).max(1)
     }
 
     /// By which it is counted.

@@ -1,11 +1,13 @@
 //! Attempts: the durable intent to give messages to a carrier.
 
+use super::codes::StateCode;
 use super::error::Tried;
 use super::ids_blob;
 use super::memory::{OpenSpan, Work};
 use super::queue;
 use crate::{AttemptId, AttemptStart, BegunAttempt, CarrierNo, MessageId, OpenAttempt, StoreError};
 use rusqlite::{Connection, OptionalExtension};
+use sms::state::MessageState;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -110,12 +112,18 @@ fn is_there(conn: &Connection, id: MessageId) -> Result<bool, StoreError> {
         .tried("look for a message")
 }
 
-/// The attempt whose result a message's row tells, and how many attempts counted until then.
+/// The last attempt that a message's row has the whole result of, and how many attempts counted until then.
 fn last_attempt(conn: &Connection, id: MessageId) -> Result<Option<(AttemptId, u8)>, StoreError> {
-    conn.prepare_cached("SELECT attempt, attempts FROM outcome WHERE id = ?1")
+    conn.prepare_cached("SELECT attempt, attempts, state FROM outcome WHERE id = ?1")
         .and_then(|mut select| {
             select
-                .query_row([id.0], |row| Ok((AttemptId(row.get(0)?), row.get(1)?)))
+                .query_row([id.0], |row| {
+                    let attempt = AttemptId(row.get(0)?);
+                    // Some of its segments are recorded, others were under way: that attempt is not over.
+                    let partly = row.get::<_, StateCode>(2)?.0 == MessageState::InFlight;
+                    let whole = if partly { AttemptId(attempt.0 - 1) } else { attempt };
+                    Ok((whole, row.get(1)?))
+                })
                 .optional()
         })
         .tried("look for a message's last attempt")

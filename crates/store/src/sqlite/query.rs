@@ -6,6 +6,7 @@ use super::codes::{Number, as_count, written_from_sql};
 use super::error::Tried;
 use super::memory::Shared;
 use super::outcome::{self, Outcome};
+use super::segments;
 use crate::{
     AccountId, AttemptId, BatchView, CarrierNo, Lane, MessageId, MessageView, Outgoing, QueueKey, QueueNo,
     StoreError,
@@ -83,8 +84,12 @@ impl MessageRow {
         };
         let Some(outcome) = self.outcome else { return view };
         // Given to a carrier, and not taken back since.
-        let taken = !matches!(outcome.state, MessageState::Queued | MessageState::InDoubt)
-            && (outcome.carrier_id.is_some() || outcome.segments.is_some() || !outcome.flags.traced());
+        let waits = matches!(
+            outcome.state,
+            MessageState::Queued | MessageState::InFlight | MessageState::InDoubt
+        );
+        let taken =
+            !waits && (outcome.carrier_id.is_some() || outcome.segments.is_some() || !outcome.flags.traced());
         MessageView {
             carrier: outcome.carrier,
             attempts: outcome.attempts,
@@ -348,14 +353,50 @@ impl Range {
                         .unwrap_or_else(|| id.derived_reference()),
                     attempts: self.attempts,
                     last_attempt: self.last_attempt,
+                    taken: None,
                 })
             })
             .tried("read what waits")?;
+        let start = found.len();
         for row in rows {
             found.push(row.tried("read what waits")?);
         }
+        // Only what has been tried before can be there in part.
+        if self.last_attempt.is_some()
+            && let Some(new) = found.get_mut(start..)
+        {
+            mark_taken(conn, lane.carrier, new)?;
+        }
         Ok(())
     }
+}
+
+/// Notes which segments the carrier has taken of messages that are tried again; `messages` are in the order of their ids.
+fn mark_taken(conn: &Connection, carrier: CarrierNo, messages: &mut [Outgoing]) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
+        return Ok(());
+    };
+    let mut select = conn
+        .prepare_cached(
+            "SELECT id, segments FROM outcome WHERE id BETWEEN ?1 AND ?2 AND carrier = ?3 AND segments IS NOT NULL",
+        )
+        .tried("read segments taken")?;
+    let rows: Vec<(i64, Vec<u8>)> = select
+        .query_map((first.id.0, last.id.0, carrier.0), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .and_then(Iterator::collect)
+        .tried("read segments taken")?;
+    for (id, blob) in rows {
+        let taken = segments::taken(&segments::decode(&blob)?);
+        if let Ok(at) = messages.binary_search_by_key(&id, |message| message.id.0)
+            && let Some(message) = messages.get_mut(at)
+            && !taken.is_empty()
+        {
+            message.taken = Some(Box::new(taken));
+        }
+    }
+    Ok(())
 }
 
 /// The open attempts that hold messages of a range, for views made one by one.

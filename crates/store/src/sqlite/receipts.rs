@@ -301,7 +301,9 @@ fn to_segment(
     outcome.segments = Some(segments::encode(&segments));
     let state = segments::state_of(&segments);
     let (state_before, error_before) = (outcome.state, outcome.error.clone());
-    let is_changed = state_before.may_become(state);
+    // While segments are still to be sent or answered, the message does not end: the last result settles it.
+    let waits = matches!(state_before, MessageState::Queued | MessageState::InFlight);
+    let is_changed = !waits && state_before.may_become(state);
     if is_changed {
         outcome.state = state;
         outcome.changed_at = receipt.received_at;

@@ -59,7 +59,8 @@ struct Retries {
 impl Recording<'_> {
     fn one(&mut self, work: &mut Work<'_>, result: &AttemptOutcome) -> Result<MessageState, StoreError> {
         work.memory.see(result.answered_at);
-        let bind = self.bind(work, result.attempt);
+        let partly = result.next == Next::Partly;
+        let bind = self.bind(work, result.attempt, u64::from(!partly));
         let end = expired_by(work, result)?;
         let mut outcome = outcome_of(result, end, bind);
         if outcome.tally.series == SeriesNo(0) {
@@ -102,19 +103,23 @@ impl Recording<'_> {
                 .recent()
                 .push(receipt_key(result.carrier, id), result.id.0);
         }
+        if result.next == Next::Submitted && outcome.segments.is_some() {
+            outcome.state = settle_segments(work, &outcome)?;
+        }
         if work.memory.parked.len() == 0 {
             return Ok(outcome.state);
         }
         apply_parked(work, result, outcome.state)
     }
 
-    fn bind(&mut self, work: &Work<'_>, attempt: AttemptId) -> u16 {
-        if let Some((_, bind, results)) = self.binds.iter_mut().rev().find(|(id, ..)| *id == attempt) {
-            *results += 1;
+    /// The bind of an attempt, which has got so many `results` more.
+    fn bind(&mut self, work: &Work<'_>, attempt: AttemptId, results: u64) -> u16 {
+        if let Some((_, bind, all)) = self.binds.iter_mut().rev().find(|(id, ..)| *id == attempt) {
+            *all += results;
             return *bind;
         }
         let bind = work.shared.open.read().get(&attempt).map_or(0, |span| span.bind);
-        self.binds.push((attempt, bind, 1));
+        self.binds.push((attempt, bind, results));
         bind
     }
 
@@ -183,14 +188,15 @@ fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Outcome {
     let (carrier_id, segments) = match &result.answer {
         Answer::Single(answer) => (single_id(answer), None),
         Answer::Segments(answers) => match answers.as_slice() {
-            [answer] => (single_id(answer), None),
+            [answer] => (answer.as_ref().and_then(single_id), None),
             // Of segments none of which was taken there is nothing to wait for.
-            answers if answers.iter().all(|answer| answer.status != 0) => (None, None),
-            answers => (None, Some(segments_of(answers, result.answered_at))),
+            answers if !answers.iter().flatten().any(|answer| answer.status == 0) => (None, None),
+            answers => (None, Some(segments_of(&[], answers, result))),
         },
         Answer::None | Answer::NotSent => (None, None),
     };
     let (state, flags) = match result.next {
+        Next::Partly => (MessageState::InFlight, Flags::NONE),
         Next::Submitted => (MessageState::Submitted, Flags::NONE),
         Next::Final(state) => (state, Flags::TRACED),
         Next::Retry { .. } => (end.map_or(MessageState::Queued, End::state), Flags::TRACED),
@@ -222,35 +228,30 @@ fn single_id(answer: &SegmentAnswer) -> Option<Box<str>> {
     answer.carrier_id.as_ref().map(|id| id.as_str().into())
 }
 
-fn segments_of(answers: &[SegmentAnswer], at: UnixMs) -> Vec<u8> {
-    let segments: Vec<Segment> = answers
-        .iter()
-        .map(|answer| Segment::answered(answer, at))
-        .collect();
-    segments::encode(&segments)
+fn segments_of(recorded: &[Segment], answers: &[Option<SegmentAnswer>], result: &AttemptOutcome) -> Vec<u8> {
+    let ended = matches!(result.next, Next::Final(_));
+    segments::encode(&segments::merge(recorded, answers, result.answered_at, ended))
 }
 
-fn answers_of(answer: &Answer) -> &[SegmentAnswer] {
-    match answer {
-        Answer::Single(answer) => std::slice::from_ref(answer),
-        Answer::Segments(answers) => answers,
-        Answer::None | Answer::NotSent => &[],
-    }
+fn answers_of(answer: &Answer) -> impl Iterator<Item = &SegmentAnswer> {
+    let (single, segments) = match answer {
+        Answer::Single(answer) => (Some(answer), [].as_slice()),
+        Answer::Segments(answers) => (None, answers.as_slice()),
+        Answer::None | Answer::NotSent => (None, [].as_slice()),
+    };
+    single.into_iter().chain(segments.iter().flatten())
 }
 
 /// The status of the first segment that failed, or 0.
 fn status_of(answer: &Answer) -> u32 {
     answers_of(answer)
-        .iter()
         .map(|answer| answer.status)
         .find(|&status| status != 0)
         .unwrap_or(0)
 }
 
 fn carrier_ids(answer: &Answer) -> impl Iterator<Item = &sms::receipt::CarrierId> {
-    answers_of(answer)
-        .iter()
-        .filter_map(|answer| answer.carrier_id.as_ref())
+    answers_of(answer).filter_map(|answer| answer.carrier_id.as_ref())
 }
 
 /// What came of writing over an earlier result.
@@ -277,6 +278,7 @@ fn overwrite(
             outcome.state = earlier.state;
             return Ok(Overwritten::Stands);
         }
+        keep_segments(result, earlier, outcome)?;
         let lost = story::of_attempt(earlier)?;
         if !lost.is_empty() && earlier.attempt != outcome.attempt {
             story::trace(work.conn, result.id, lost).tried("trace an earlier attempt")?;
@@ -284,6 +286,55 @@ fn overwrite(
     }
     outcome.replace(work.conn).tried("record a result")?;
     Ok(Overwritten::Replaced(earlier))
+}
+
+/// Keeps what was recorded before of the segments that the same carrier took: in this attempt, or in an earlier one.
+fn keep_segments(
+    result: &AttemptOutcome,
+    earlier: &Outcome,
+    outcome: &mut Outcome,
+) -> Result<(), StoreError> {
+    if earlier.segments.is_none() || earlier.carrier != outcome.carrier {
+        return Ok(());
+    }
+    outcome.segments = match &result.answer {
+        Answer::Segments(answers) if answers.len() > 1 => {
+            Some(segments_of(&earlier.segments()?, answers, result))
+        }
+        Answer::None | Answer::NotSent => earlier.segments.clone(),
+        Answer::Single(_) | Answer::Segments(_) => None,
+    };
+    Ok(())
+}
+
+/// Receipts may have come for segments while others of the message were still on their way: once all are taken, they
+/// count.
+fn settle_segments(work: &mut Work<'_>, outcome: &Outcome) -> Result<MessageState, StoreError> {
+    let segments = outcome.segments()?;
+    let state = segments::state_of(&segments);
+    if !state.is_final() {
+        return Ok(outcome.state);
+    }
+    let decided = segments
+        .iter()
+        .filter(|segment| segment.state == state)
+        .max_by_key(|segment| segment.at);
+    let mut settled = outcome.clone();
+    settled.state = state;
+    settled.flags = settled.flags.with_receipt();
+    if let Some(segment) = decided {
+        settled.error = segment.error.clone();
+    }
+    settled.replace(work.conn).tried("record a result")?;
+    let change = Change {
+        id: outcome.id,
+        tally: outcome.tally,
+        from: (outcome.state, &outcome.error),
+        to: (settled.state, &settled.error),
+        at: settled.changed_at,
+    };
+    telling::changed(work, change)?;
+    Ok(state)
 }
 
 /// What a result adds to the story of its message.
@@ -319,6 +370,7 @@ fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<Timelin
         },
     });
     let next = match result.next {
+        Next::Partly => return story,
         Next::Submitted => TimelineKind::State(MessageState::Submitted),
         Next::Final(state) => TimelineKind::State(state),
         Next::Retry { due, carrier } => TimelineKind::Requeued { carrier, due },

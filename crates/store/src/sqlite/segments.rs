@@ -5,7 +5,7 @@
 //! changes the length of the row.
 
 use super::codes::ErrorCode;
-use crate::{SegmentAnswer, StoreError, UnixMs};
+use crate::{SegmentAnswer, SegmentSet, StoreError, UnixMs};
 use sms::state::{MessageState, aggregate};
 
 /// One segment as the carrier knows it.
@@ -36,6 +36,55 @@ impl Segment {
                 .unwrap_or_default(),
         }
     }
+}
+
+impl Segment {
+    /// One that is still to be sent, or sent again.
+    fn unsent(at: UnixMs) -> Self {
+        Self {
+            state: MessageState::Queued,
+            at,
+            error: Box::default(),
+            carrier_id: Box::default(),
+        }
+    }
+
+    /// Whether the carrier has it: it waits for its receipt, or had one.
+    fn is_taken(&self) -> bool {
+        !matches!(self.state, MessageState::Queued | MessageState::Rejected) || !self.carrier_id.is_empty()
+    }
+}
+
+/// What is to be kept of the segments of one message: new answers over what was recorded before. A segment that was taken
+/// stays so, with what its receipt said; one that was refused is to be sent again unless the message `ended`.
+pub(super) fn merge(
+    recorded: &[Segment],
+    answers: &[Option<SegmentAnswer>],
+    at: UnixMs,
+    ended: bool,
+) -> Vec<Segment> {
+    let recorded = if recorded.len() == answers.len() {
+        recorded
+    } else {
+        &[]
+    };
+    let one = |(index, answer): (usize, &Option<SegmentAnswer>)| match (recorded.get(index), answer) {
+        (Some(known), _) if known.is_taken() => known.clone(),
+        (_, Some(answer)) if answer.status == 0 || ended => Segment::answered(answer, at),
+        _ => Segment::unsent(at),
+    };
+    answers.iter().enumerate().map(one).collect()
+}
+
+/// Which segments the carrier has.
+pub(super) fn taken(segments: &[Segment]) -> SegmentSet {
+    let mut taken = SegmentSet::none(u8::try_from(segments.len()).unwrap_or(u8::MAX));
+    for (index, segment) in segments.iter().enumerate() {
+        if segment.is_taken() {
+            taken.insert(index);
+        }
+    }
+    taken
 }
 
 /// Where a message stands by its segments.

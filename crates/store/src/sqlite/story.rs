@@ -114,8 +114,11 @@ pub(super) fn of_attempt(outcome: &Outcome) -> Result<Vec<TimelineEntry>, StoreE
             .filter(|id| !id.is_empty())
             .collect(),
     };
-    let (no, bind, status) = (outcome.attempts, outcome.bind, outcome.status);
-    Ok(vec![
+    // Some segments are under way: the attempt is not counted yet, and nothing follows so far.
+    let partly = outcome.state == MessageState::InFlight;
+    let no = outcome.attempts.saturating_add(u8::from(partly));
+    let (bind, status) = (outcome.bind, outcome.status);
+    let mut entries = vec![
         TimelineEntry {
             at: outcome.attempted_at,
             kind: TimelineKind::Attempt { no, carrier, bind },
@@ -128,11 +131,14 @@ pub(super) fn of_attempt(outcome: &Outcome) -> Result<Vec<TimelineEntry>, StoreE
                 carrier_ids,
             },
         },
-        TimelineEntry {
+    ];
+    if !partly {
+        entries.push(TimelineEntry {
             at: outcome.answered_at,
             kind: TimelineKind::State(MessageState::Submitted),
-        },
-    ])
+        });
+    }
+    Ok(entries)
 }
 
 /// What an outcome tells of receipts.

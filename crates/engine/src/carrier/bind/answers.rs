@@ -1,8 +1,8 @@
-//! Answers of the carrier: what they say of a message, and what follows from it.
+//! Answers of the carrier: what they say of a segment, and what follows for its message.
 
-use super::{BindSession, wanted};
-use crate::carrier::flight::InFlight;
-use crate::carrier::verdict::{self, Case, class_name};
+use super::{BindSession, StoredResult, wanted};
+use crate::carrier::in_flight::{InFlight, serial_of};
+use crate::carrier::retry_policy::{self, AnswerContext, class_name};
 use crate::catalog::InDoubt;
 use crate::metrics::{AnswerLabel, Metrics};
 use smpp::pdu::Pdu;
@@ -12,13 +12,41 @@ use store::{Answer, AttemptOutcome, CarrierNo, Next, Outgoing, SegmentAnswer, Un
 
 impl BindSession {
     pub(super) fn answered(&mut self, token: u64, status: CommandStatus, pdu: &Pdu) {
+        self.any_answer = true;
+        let class = self.context.policy.class(status);
+        if class == StatusClass::Ok {
+            self.counted.answers_ok.inc();
+        } else {
+            self.count_answer(class_name(class));
+        }
+        if class == StatusClass::SlowDown {
+            self.pace.slow_down(self.now());
+        } else {
+            self.pace.answered();
+        }
         let answer = self.segment_answer(status, pdu);
-        if let Some(flying) = self.flight.answer(token, answer) {
-            self.conclude(flying);
+        let over = self.in_flight.answer(token, answer);
+        self.settled(over);
+        if retry_policy::ends(class) {
+            self.withdraw(serial_of(token));
         }
     }
 
-    pub(super) fn segment_answer(&self, status: CommandStatus, pdu: &Pdu) -> SegmentAnswer {
+    /// A segment was refused for good: what was not written of its message need not be.
+    fn withdraw(&mut self, serial: u64) {
+        for token in self.waiting.remove(serial) {
+            let over = self.in_flight.unsent(token);
+            self.settled(over);
+        }
+    }
+
+    pub(super) fn settled(&mut self, over: Option<InFlight>) {
+        if let Some(over) = over {
+            self.conclude(over);
+        }
+    }
+
+    fn segment_answer(&self, status: CommandStatus, pdu: &Pdu) -> SegmentAnswer {
         let carrier_id = match pdu {
             Pdu::SubmitSmResp(resp) if status.is_ok() => {
                 let id = String::from_utf8_lossy(resp.message_id.as_bytes());
@@ -34,62 +62,73 @@ impl BindSession {
 
     /// An answer after its deadline settles a message that was held; one that is sent again is past helping.
     pub(super) fn answered_late(&mut self, token: u64, status: CommandStatus, pdu: &Pdu) {
+        self.any_answer = true;
         self.count_answer("late");
-        let Some(held) = self.flight.late(token) else {
+        let answer = self.segment_answer(status, pdu);
+        let Some(held) = self.in_flight.late(token, answer) else {
             return;
         };
-        let answer = self.segment_answer(status, pdu);
-        self.outcomes.push(AttemptOutcome {
-            id: held.id,
-            attempt: held.attempt,
-            carrier: self.context.entry.no,
-            attempts: held.attempts,
-            attempted_at: held.attempted_at,
-            answered_at: self.now(),
-            answer: Answer::Single(answer),
-            next: if status.is_ok() {
-                Next::Submitted
-            } else {
-                Next::Final(MessageState::Rejected)
-            },
-            tally: held.tally,
-        });
-    }
-
-    pub(super) fn give_up(&mut self, token: u64, unsent: bool) {
-        if let Some(flying) = self.flight.give_up(token, unsent) {
-            self.conclude(flying);
-        }
-    }
-
-    /// All answers to a message are known, or known not to come: decides what follows.
-    pub(super) fn conclude(&mut self, flying: InFlight) {
         let now = self.now();
-        self.landing.slots += flying.slots;
-        self.landing.segments += flying.segments();
-        let (answer, next, counts) = self.decide(&flying, now);
+        let attempts = held.message.attempts.saturating_add(1);
+        let next = if held.is_in_doubt() {
+            Next::InDoubt
+        } else {
+            self.after_answers(&held, now)
+        };
+        self.results.push(StoredResult {
+            // Its attempt was over when it was put on hold.
+            closes: false,
+            outcome: self.outcome(&held, held.answer(), next, attempts, now),
+        });
         if next == Next::InDoubt {
-            self.flight
-                .hold(&flying, flying.message.attempts.saturating_add(1));
+            self.in_flight.hold(held);
         }
-        self.outcomes.push(AttemptOutcome {
-            id: flying.message.id,
-            attempt: flying.attempt,
+    }
+
+    /// Each segment of a message has an answer, is in doubt, or was not written: decides what follows.
+    pub(super) fn conclude(&mut self, over: InFlight) {
+        let now = self.now();
+        self.freed += over.freed;
+        let (answer, next, counts) = self.decide(&over, now);
+        let attempts = over.message.attempts.saturating_add(u8::from(counts));
+        self.results.push(StoredResult {
+            closes: true,
+            outcome: self.outcome(&over, answer, next, attempts, now),
+        });
+        if next == Next::InDoubt {
+            self.in_flight.hold(over);
+        }
+    }
+
+    fn outcome(
+        &self,
+        over: &InFlight,
+        answer: Answer,
+        next: Next,
+        attempts: u8,
+        now: UnixMs,
+    ) -> AttemptOutcome {
+        AttemptOutcome {
+            id: over.message.id,
+            attempt: over.attempt,
             carrier: self.context.entry.no,
-            attempts: flying.message.attempts.saturating_add(u8::from(counts)),
-            attempted_at: flying.attempted_at,
+            attempts,
+            attempted_at: over.attempted_at,
             answered_at: now,
             answer,
             next,
-            tally: flying.message.tally(),
-        });
+            tally: over.message.tally(),
+        }
     }
 
     /// What the carrier said, what follows, and whether it counts as an attempt.
-    pub(super) fn decide(&mut self, flying: &InFlight, now: UnixMs) -> (Answer, Next, bool) {
+    fn decide(&self, over: &InFlight, now: UnixMs) -> (Answer, Next, bool) {
         let here = self.context.entry.no;
-        let some_taken = flying.answers().any(|answer| answer.status == 0);
-        if flying.doubtful {
+        let answer = over.answer();
+        if self.worst(over).is_some_and(retry_policy::ends) {
+            return (answer, self.after_answers(over, now), true);
+        }
+        if over.is_in_doubt() {
             self.context
                 .shared
                 .metrics
@@ -97,82 +136,84 @@ impl BindSession {
                 .get_or_create(&Metrics::carrier(here))
                 .inc();
             let next = match self.context.settings.in_doubt {
-                InDoubt::Resend => Next::Retry {
-                    due: now,
-                    carrier: here,
-                },
+                InDoubt::Resend => {
+                    retry_policy::after_lost_answer(&self.context.policy, self.context_of(over, true, now))
+                }
                 InDoubt::Hold => Next::InDoubt,
             };
-            return (Answer::None, next, true);
+            return (answer, next, true);
         }
-        if flying.unsent && !some_taken {
-            return (
-                Answer::NotSent,
-                Next::Retry {
-                    due: now,
-                    carrier: here,
-                },
-                false,
-            );
+        if over.is_unsent() {
+            let next = Next::Retry {
+                due: now,
+                carrier: here,
+            };
+            return (answer, next, false);
         }
-        let worst = flying
-            .answers()
-            .find(|answer| answer.status != 0)
-            .map_or(CommandStatus::ROK, |answer| CommandStatus(answer.status));
-        let class = if flying.unsent {
-            StatusClass::Transient
-        } else {
-            self.context.policy.class(worst)
-        };
-        if class == StatusClass::Ok {
-            self.counted.answers_ok.inc();
-        } else {
-            self.count_answer(class_name(class));
+        let counts = self.counts(over);
+        (answer, self.after_answers(over, now), counts)
+    }
+
+    /// The class of the answer that decides, of those that were given; `None` when there are none.
+    fn worst(&self, over: &InFlight) -> Option<StatusClass> {
+        over.answers()
+            .map(|answer| self.context.policy.class(CommandStatus(answer.status)))
+            .max_by_key(|class| retry_policy::severity(*class))
+    }
+
+    /// Whether the answers count as an attempt: not when the carrier only asks to slow down, or the bind is at fault.
+    fn counts(&self, over: &InFlight) -> bool {
+        match self.worst(over) {
+            Some(StatusClass::SlowDown | StatusClass::Session) => false,
+            // What was written was taken, and the rest was not written.
+            Some(StatusClass::Ok) | None => over.is_all_taken(),
+            Some(_) => true,
         }
-        if class == StatusClass::SlowDown {
-            self.pace.slow_down(now);
-        } else {
-            self.pace.answered();
-        }
-        let counts = !matches!(class, StatusClass::SlowDown | StatusClass::Session);
-        let case = Case {
-            class,
-            attempts: flying.message.attempts.saturating_add(u8::from(counts)),
-            now,
-            here,
-            elsewhere: if class == StatusClass::Ok {
-                None
+    }
+
+    /// What follows when nothing is in doubt.
+    fn after_answers(&self, over: &InFlight, now: UnixMs) -> Next {
+        if over.is_all_taken() {
+            // A carrier that sends no receipts has said all it will say.
+            return if self.context.settings.receipts {
+                Next::Submitted
             } else {
-                self.elsewhere(&flying.message)
+                Next::Final(MessageState::Delivered)
+            };
+        }
+        match self.worst(over) {
+            // What was written was taken; the rest goes at once.
+            None | Some(StatusClass::Ok) => Next::Retry {
+                due: now,
+                carrier: self.context.entry.no,
             },
-            partly_taken: some_taken && class != StatusClass::Ok,
+            Some(class) => {
+                let context = self.context_of(over, self.counts(over), now);
+                retry_policy::after_answer(&self.context.policy, class, context)
+            }
+        }
+    }
+
+    fn context_of(&self, over: &InFlight, counts: bool, now: UnixMs) -> AnswerContext {
+        AnswerContext {
+            attempts: over.message.attempts.saturating_add(u8::from(counts)),
+            now,
+            here: self.context.entry.no,
+            elsewhere: self.next_carrier(&over.message),
+            partly_taken: over.is_partly_taken(),
             jitter: rand::random(),
-        };
-        let next = verdict::next(&self.context.policy, case);
-        // A carrier that sends no receipts has said all it will say.
-        let next = if next == Next::Submitted && !self.context.settings.receipts {
-            Next::Final(MessageState::Delivered)
-        } else {
-            next
-        };
-        let mut answers = flying.answers().cloned();
-        let answer = match (flying.segments(), answers.next()) {
-            (1, Some(only)) => Answer::Single(only),
-            (_, Some(first)) => Answer::Segments(std::iter::once(first).chain(answers).collect()),
-            (_, None) => Answer::None,
-        };
-        (answer, next, counts)
+        }
     }
 
     /// The carrier after this one on the message's route.
-    pub(super) fn elsewhere(&self, message: &Outgoing) -> Option<CarrierNo> {
+    fn next_carrier(&self, message: &Outgoing) -> Option<CarrierNo> {
         let catalog = self.context.shared.catalog.load();
         let route: Vec<CarrierNo> = catalog.routes().carriers(wanted(message)).collect();
         let here = route.iter().position(|no| *no == self.context.entry.no);
         route.into_iter().nth(here.map_or(0, |at| at + 1))
     }
 
-    pub(super) fn count_answer(&self, class: &'static str) {
+    fn count_answer(&self, class: &'static str) {
         let label = AnswerLabel {
             carrier: self.context.entry.no.0,
             class,

@@ -1,7 +1,7 @@
 //! Counters of one session, looked up once.
 
 use crate::carrier::encode;
-use crate::carrier::verdict::class_name;
+use crate::carrier::retry_policy::class_name;
 use crate::metrics::{AnswerLabel, ClassLabel, Metrics};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;

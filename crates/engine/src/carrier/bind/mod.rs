@@ -1,12 +1,15 @@
 //! One session with a carrier.
 //!
 //! ```text
-//! queue ─take─► begin (durable) ─► submit ─► answer ─► record (durable) ─► slot free
+//! queue ─take─► begin (durable) ─► wait for a slot ─► submit ─► answer ─► record (durable) ─► slot free
 //!                                            deliver ─► record (durable) ─► deliver_sm_resp
 //! ```
 //!
 //! Each of the three durable steps has at most one commit under way; what comes meanwhile goes with the next. So the
 //! batches grow with the load and with the cost of a commit, by themselves.
+//!
+//! Window, rate and fair turns count segments. A message of more segments than there are slots goes out as slots come
+//! free: while segments wait for one, the answers given to others of the same message are recorded by themselves.
 //!
 //! Where the carrier's policy is to send again what is in doubt, attempts are begun ahead, so that a small window does
 //! not wait for commits. That does not widen what a kill can send twice: the session itself never has more than its window
@@ -15,12 +18,13 @@
 mod answers;
 mod counted;
 mod deliveries;
+mod waiting;
 
 use super::Health;
 use super::encode::{Profile, Texts};
-use super::flight::Flight;
+use super::in_flight::{Freed, InFlightWindow};
 use super::pace::Pace;
-use super::verdict::RetryPolicy;
+use super::retry_policy::RetryPolicy;
 use crate::catalog::{CarrierEntry, InDoubt, SmppSettings};
 use crate::engine::Shared;
 use crate::inbound::{self, Arrived};
@@ -38,10 +42,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    AttemptOutcome, AttemptStart, BegunAttempt, CarrierReceipt, InboundFate, Next, Outgoing, ReceiptFate,
-    RecordResults, ResultFate, SegmentAnswer, StoreError, UnixMs,
+    Answer, AttemptId, AttemptOutcome, AttemptStart, BegunAttempt, CarrierReceipt, InboundFate, Next,
+    Outgoing, ReceiptFate, RecordResults, ResultFate, SegmentAnswer, StoreError, UnixMs,
 };
 use tokio_util::sync::CancellationToken;
+use waiting::WaitingSegments;
 
 /// A commit under way.
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -49,7 +54,7 @@ type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 /// Messages and the attempt that was made durable for them.
 type Begun = (Vec<Outgoing>, Result<Vec<BegunAttempt>, StoreError>);
 /// Results, what they free, and whether they are durable.
-type Recorded = (RecordResults, Landing, Result<Vec<ResultFate>, StoreError>);
+type Recorded = (Vec<StoredResult>, Freed, Result<Vec<ResultFate>, StoreError>);
 /// Answers to deliveries, and whether the receipts in them are durable.
 type Acknowledged = (Vec<Reply>, Result<Vec<ReceiptFate>, StoreError>);
 
@@ -76,11 +81,16 @@ pub(crate) struct BindSession {
     /// False for a session that only receives.
     submits: bool,
     client: Client,
-    flight: Flight,
+    in_flight: InFlightWindow,
+    waiting: WaitingSegments,
     pace: Pace,
-    outcomes: Vec<AttemptOutcome>,
-    /// Slots of the window that the outcomes in `outcomes` give back, and segments they take out of flight.
-    landing: Landing,
+    results: Vec<StoredResult>,
+    /// What is free once `results` are durable.
+    freed: Freed,
+    /// The carrier has answered some submit of this session.
+    any_answer: bool,
+    /// A request of this session ended in doubt.
+    any_doubt: bool,
     receipts: Receipts,
     arrived: Inbox,
     beginning: Pending<Begun>,
@@ -94,10 +104,20 @@ pub(crate) struct BindSession {
     counted: Counted,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Landing {
-    slots: usize,
-    segments: usize,
+/// A result on its way to the store.
+#[derive(Debug, Clone)]
+struct StoredResult {
+    outcome: AttemptOutcome,
+    /// Its message counts among those that its attempt waits for.
+    closes: bool,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) struct SessionEnd {
+    pub(crate) reason: CloseReason,
+    /// It was of no use: what was submitted was lost, and nothing was answered.
+    pub(crate) is_useless: bool,
 }
 
 /// Receipts that wait to be recorded, with the answers they will get.
@@ -118,8 +138,10 @@ struct Inbox {
 const UNBIND_DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How long the store is left alone after a failed commit.
 const STORE_REST_MS: i64 = 500;
-/// Segments begun ahead at most: a code waits behind them, and a wide window is never short of work.
+/// Segments begun ahead at most, so that a wide window is never short of work.
 const AHEAD_MAX: usize = 100;
+/// Codes begun beyond that at most, to pass what waits of long texts.
+const CODES_AHEAD_MAX: usize = 16;
 /// Results or receipts that go into one commit at most.
 const GROUP_MAX: usize = 4096;
 
@@ -133,10 +155,13 @@ impl BindSession {
             index,
             submits,
             client,
-            flight: Flight::default(),
+            in_flight: InFlightWindow::default(),
+            waiting: WaitingSegments::default(),
             pace,
-            outcomes: Vec::new(),
-            landing: Landing::default(),
+            results: Vec::new(),
+            freed: Freed::default(),
+            any_answer: false,
+            any_doubt: false,
             receipts: Receipts::default(),
             arrived: Inbox::default(),
             beginning: None,
@@ -151,14 +176,18 @@ impl BindSession {
     }
 
     /// Runs until the session is over and everything that came of it is durable.
-    pub(crate) async fn run(mut self, mut events: Events) -> CloseReason {
+    pub(crate) async fn run(mut self, mut events: Events) -> SessionEnd {
         let stop = self.context.stop.clone();
         let cancel = self.context.shared.cancel.clone();
         let (mut unbinding, mut cut) = (false, false);
         loop {
             self.start_commits();
+            self.submit_waiting().await;
             if self.is_done() {
-                return self.closed.take().unwrap_or(CloseReason::Closed);
+                return SessionEnd {
+                    reason: self.closed.take().unwrap_or(CloseReason::Closed),
+                    is_useless: self.any_doubt && !self.any_answer,
+                };
             }
             let stopping = stop.is_cancelled();
             if stopping && !unbinding && self.closed.is_none() && self.is_quiet() {
@@ -170,19 +199,20 @@ impl BindSession {
                     .tasks
                     .spawn(async move { client.unbind_and_drain(UNBIND_DRAIN_MAX).await });
             }
-            let allowance = if stopping || unbinding {
-                0
+            let room = if stopping || unbinding {
+                Room::None
             } else {
-                self.allowance()
+                self.room()
             };
             let wake = self.wake();
+            let queue = Arc::clone(&self.context.queue);
             tokio::select! {
                 batch = events.next(), if self.closed.is_none() => self.take_in(batch),
-                (results, landing, done) = pending(&mut self.recording) => self.recorded(results, landing, done),
+                (results, freed, done) = pending(&mut self.recording) => self.recorded(results, freed, done),
                 (replies, done) = pending(&mut self.acknowledging) => self.acknowledged(replies, done).await,
                 (replies, done) = pending(&mut self.taking) => self.taken(replies, done),
-                (messages, done) = pending(&mut self.beginning) => self.begun(messages, done).await,
-                () = self.context.queue.wait_ready(), if allowance > 0 => self.begin(allowance),
+                (messages, done) = pending(&mut self.beginning) => self.begun(messages, done),
+                () = room.wait(&queue) => self.begin(room),
                 () = stop.cancelled(), if !stopping => {}
                 () = cancel.cancelled(), if !cut => {
                     // The grace is over: what is in flight is in doubt, and that is recorded before the store closes.
@@ -198,11 +228,11 @@ impl BindSession {
         self.context.shared.clock.now()
     }
 
-    /// Segments that may be begun now.
-    fn allowance(&mut self) -> usize {
+    /// What may be begun now.
+    fn room(&mut self) -> Room {
         let now = self.now();
         if !self.submits || self.beginning.is_some() || self.closed.is_some() || now < self.rest_until {
-            return 0;
+            return Room::None;
         }
         let ahead = match self.context.settings.in_doubt {
             InDoubt::Resend if !self.pace.is_slowed() => {
@@ -211,16 +241,48 @@ impl BindSession {
             // What was begun is held after a kill, whether it was written or not: no more of it than needed.
             _ => 0,
         };
-        self.pace
-            .allowance(now, self.flight.segments().saturating_sub(ahead))
+        let waiting = self.waiting.len();
+        match self
+            .pace
+            .allowance(now, self.in_flight.segments().saturating_sub(ahead), waiting)
+        {
+            0 if waiting > 0 && !self.waiting.has_codes() => {
+                Room::Codes(usize::from(self.context.settings.window_max).clamp(1, CODES_AHEAD_MAX))
+            }
+            0 => Room::None,
+            segments => Room::Segments(segments),
+        }
+    }
+
+    /// Hands the session as many segments as it has slots for and the rate allows.
+    async fn submit_waiting(&mut self) {
+        if self.waiting.is_empty() || self.closed.is_some() {
+            return;
+        }
+        let written = self.in_flight.segments().saturating_sub(self.waiting.len());
+        let allowed = self.pace.allowance(self.now(), written, 0);
+        let requests = self.waiting.take(allowed.min(self.client.window_free()));
+        if requests.is_empty() {
+            return;
+        }
+        self.pace.spent(requests.len());
+        self.counted.submitted.inc_by(requests.len() as u64);
+        // Never waits: there are slots for all. An error means that the session has ended; its `Closed` event names what
+        // did not leave of what was handed in before.
+        if let Err(unsent) = self.client.send_batch(requests).await {
+            for request in unsent.0 {
+                let over = self.in_flight.unsent(request.token);
+                self.settled(over);
+            }
+        }
     }
 
     fn is_quiet(&self) -> bool {
-        self.flight.is_empty()
+        self.in_flight.is_empty()
             && self.beginning.is_none()
             && self.recording.is_none()
             && self.acknowledging.is_none()
-            && self.outcomes.is_empty()
+            && self.results.is_empty()
             && self.receipts.records.is_empty()
             && self.taking.is_none()
             && self.arrived.parts.is_empty()
@@ -246,20 +308,17 @@ impl BindSession {
         if self.now() < self.rest_until {
             return;
         }
-        if self.recording.is_none() && !self.outcomes.is_empty() {
-            let mut outcomes = std::mem::take(&mut self.outcomes);
-            if outcomes.len() > GROUP_MAX {
-                self.outcomes = outcomes.split_off(GROUP_MAX);
+        if self.recording.is_none() {
+            if !self.waiting.is_empty() && self.in_flight.has_unrecorded() {
+                self.record_partly();
             }
-            let closed = outcomes
-                .iter()
-                .filter_map(|outcome| self.flight.close(outcome.attempt))
-                .collect();
-            self.record(RecordResults { outcomes, closed });
+            if !self.results.is_empty() {
+                self.record();
+            }
         }
         // Receipts follow the results that came before them: a receipt whose answer the store does not know yet is
         // looked for in all it has, and parked.
-        let results_first = self.outcomes.is_empty();
+        let results_first = self.results.is_empty();
         if self.acknowledging.is_none() && results_first && !self.receipts.records.is_empty() {
             let Receipts { records, replies } = std::mem::take(&mut self.receipts);
             let store = Arc::clone(&self.context.shared.store);
@@ -276,30 +335,67 @@ impl BindSession {
         }
     }
 
-    fn record(&mut self, results: RecordResults) {
-        let landing = std::mem::take(&mut self.landing);
+    /// Gives the store the answers to segments whose messages are not over: segments wait for their slots.
+    fn record_partly(&mut self) {
+        let now = self.now();
+        for part in self.in_flight.record_partly() {
+            self.freed += part.freed;
+            self.results.push(StoredResult {
+                closes: false,
+                outcome: AttemptOutcome {
+                    id: part.id,
+                    attempt: part.attempt,
+                    carrier: self.context.entry.no,
+                    attempts: part.attempts,
+                    attempted_at: part.attempted_at,
+                    answered_at: now,
+                    answer: Answer::Segments(part.answers),
+                    next: Next::Partly,
+                    tally: part.tally,
+                },
+            });
+        }
+    }
+
+    fn record(&mut self) {
+        let mut results = std::mem::take(&mut self.results);
+        let mut freed = std::mem::take(&mut self.freed);
+        if results.len() > GROUP_MAX {
+            self.results = results.split_off(GROUP_MAX);
+            // What the second half frees is free with it, not before.
+            self.freed = freed;
+            freed = Freed::default();
+        }
+        let closed = results
+            .iter()
+            .filter(|result| result.closes)
+            .filter_map(|result| self.in_flight.close(result.outcome.attempt))
+            .collect();
+        let command = RecordResults {
+            outcomes: results.iter().map(|result| result.outcome.clone()).collect(),
+            closed,
+        };
         let store = Arc::clone(&self.context.shared.store);
         self.recording = Some(Box::pin(async move {
-            let done = store.record_results(results.clone()).await;
-            (results, landing, done)
+            let done = store.record_results(command).await;
+            (results, freed, done)
         }));
     }
 
     fn recorded(
         &mut self,
-        results: RecordResults,
-        landing: Landing,
+        results: Vec<StoredResult>,
+        freed: Freed,
         done: Result<Vec<ResultFate>, StoreError>,
     ) {
         self.recording = None;
         match done {
             Ok(_) => {
-                self.flight.landed(landing.segments);
-                self.client.release(landing.slots);
+                self.in_flight.release(freed);
+                self.client.release(freed.slots);
                 if results
-                    .outcomes
                     .iter()
-                    .any(|outcome| matches!(outcome.next, Next::Retry { .. }))
+                    .any(|result| matches!(result.outcome.next, Next::Retry { .. }))
                 {
                     self.context.shared.delayed.notify_one();
                 }
@@ -307,20 +403,19 @@ impl BindSession {
             Err(error) => {
                 self.store_failed("results", &error);
                 // Nothing of it was recorded: the same goes again, ahead of what came since. Slots stay taken.
-                self.landing.slots += landing.slots;
-                self.landing.segments += landing.segments;
+                self.freed += freed;
                 self.record_later(results);
             }
         }
     }
 
     /// Keeps results for the next try; their attempts are open again.
-    fn record_later(&mut self, results: RecordResults) {
-        for outcome in &results.outcomes {
-            self.flight.reopen(outcome.attempt);
+    fn record_later(&mut self, results: Vec<StoredResult>) {
+        for result in results.iter().filter(|result| result.closes) {
+            self.in_flight.reopen(result.outcome.attempt);
         }
-        let newer = std::mem::replace(&mut self.outcomes, results.outcomes);
-        self.outcomes.extend(newer);
+        let newer = std::mem::replace(&mut self.results, results);
+        self.results.extend(newer);
     }
 
     fn store_failed(&mut self, what: &str, error: &StoreError) {
@@ -329,9 +424,13 @@ impl BindSession {
     }
 
     /// Takes messages and makes their attempt durable.
-    fn begin(&mut self, allowance: usize) {
+    fn begin(&mut self, room: Room) {
         let now = self.now();
-        let messages = self.context.queue.take(allowance.min(GROUP_MAX), now);
+        let messages = match room {
+            Room::None => Vec::new(),
+            Room::Codes(segments) => self.context.queue.take_codes(segments, now),
+            Room::Segments(segments) => self.context.queue.take(segments.min(GROUP_MAX), now),
+        };
         if messages.is_empty() {
             return;
         }
@@ -348,7 +447,7 @@ impl BindSession {
         }));
     }
 
-    async fn begun(&mut self, mut messages: Vec<Outgoing>, done: Result<Vec<BegunAttempt>, StoreError>) {
+    fn begun(&mut self, mut messages: Vec<Outgoing>, done: Result<Vec<BegunAttempt>, StoreError>) {
         self.beginning = None;
         let attempt = match done.map(|attempts| attempts.into_iter().next()) {
             Ok(Some(begun)) => {
@@ -365,44 +464,67 @@ impl BindSession {
             return;
         }
         let now = self.now();
-        let mut requests = Vec::with_capacity(messages.len());
         for message in messages {
             self.counted.waited(&message, now);
-            let reference = message.reference;
-            match self
-                .context
-                .profile
-                .pdus(&message, reference, now, &mut self.texts)
-            {
-                Ok(pdus) => {
-                    let serial = self.flight.depart(message, attempt, pdus.len(), now);
-                    requests.extend(
-                        pdus.into_iter()
-                            .enumerate()
-                            .map(|(at, pdu)| Request::new(Flight::token(serial, at), pdu)),
-                    );
-                }
-                Err(_too_long) => {
-                    // Checked when it was accepted; a carrier with shorter segments can still make it too long.
-                    let serial = self.flight.depart(message, attempt, 1, now);
-                    let answer = SegmentAnswer {
-                        status: CommandStatus::RINVMSGLEN.0,
-                        carrier_id: None,
-                    };
-                    if let Some(flying) = self.flight.answer_unsent(Flight::token(serial, 0), answer) {
-                        self.conclude(flying);
+            self.enter(message, attempt, now);
+        }
+    }
+
+    /// Puts a message whose attempt is durable in flight: its segments wait for their slots.
+    fn enter(&mut self, message: Outgoing, attempt: AttemptId, now: UnixMs) {
+        let class = message.batch.class;
+        let reference = message.reference;
+        let pdus = self
+            .context
+            .profile
+            .pdus(&message, reference, now, &mut self.texts);
+        match pdus {
+            Ok(pdus) => {
+                let tokens = self.in_flight.insert(message, attempt, pdus.len(), now);
+                let mut pdus = pdus.into_iter();
+                let mut next = 0;
+                for (index, token) in tokens {
+                    // What earlier attempts gave to the carrier lies between.
+                    if let Some(pdu) = pdus.nth(index - next) {
+                        self.waiting.push(class, Request::new(token, pdu));
                     }
+                    next = index + 1;
+                }
+                // A session that has ended meanwhile sends nothing.
+                if self.closed.is_some() {
+                    self.give_back_waiting();
+                }
+            }
+            Err(_too_long) => {
+                // Checked when it was accepted; a carrier with shorter segments can still make it too long.
+                for (_, token) in self.in_flight.insert(message, attempt, 1, now) {
+                    self.refuse(token, CommandStatus::RINVMSGLEN);
                 }
             }
         }
-        self.pace.spent(requests.len());
-        self.counted.submitted.inc_by(requests.len() as u64);
-        // An error means that the session has ended; its `Closed` event names what did not leave.
-        if let Err(unsent) = self.client.send_batch(requests).await {
-            for request in unsent.0 {
-                self.give_up(request.token, true);
-            }
+    }
+
+    /// An answer of our own for what cannot be sent.
+    fn refuse(&mut self, token: u64, status: CommandStatus) {
+        let answer = SegmentAnswer {
+            status: status.0,
+            carrier_id: None,
+        };
+        let over = self.in_flight.refuse_unsent(token, answer);
+        self.settled(over);
+    }
+
+    fn give_back_waiting(&mut self) {
+        for token in self.waiting.clear() {
+            let over = self.in_flight.unsent(token);
+            self.settled(over);
         }
+    }
+
+    fn lost(&mut self, token: u64) {
+        self.any_doubt = true;
+        let over = self.in_flight.in_doubt(token);
+        self.settled(over);
     }
 
     fn take_in(&mut self, batch: Option<Vec<Event>>) {
@@ -414,16 +536,10 @@ impl BindSession {
         for event in batch {
             match event {
                 Event::Response { token, status, pdu } => self.answered(token, status, &pdu),
-                Event::TimedOut { token } => self.give_up(token, false),
+                Event::TimedOut { token } => self.lost(token),
                 Event::Refused { token, why } => {
-                    tracing::warn!(carrier = %self.context.entry.name, %why, "a message could not be put into a PDU");
-                    let answer = SegmentAnswer {
-                        status: CommandStatus::RSUBMITFAIL.0,
-                        carrier_id: None,
-                    };
-                    if let Some(flying) = self.flight.answer_unsent(token, answer) {
-                        self.conclude(flying);
-                    }
+                    tracing::warn!(carrier = %self.context.entry.name, %why, "submit_sm not encoded");
+                    self.refuse(token, CommandStatus::RSUBMITFAIL);
                 }
                 Event::LateResponse { token, status, pdu } => self.answered_late(token, status, &pdu),
                 Event::Deliver { sequence, pdu } => {
@@ -454,10 +570,11 @@ impl BindSession {
                     unsent,
                 } => {
                     for token in in_flight {
-                        self.give_up(token, false);
+                        self.lost(token);
                     }
                     for token in unsent {
-                        self.give_up(token, true);
+                        let over = self.in_flight.unsent(token);
+                        self.settled(over);
                     }
                     self.close(reason);
                 }
@@ -470,11 +587,33 @@ impl BindSession {
     }
 
     fn close(&mut self, reason: CloseReason) {
-        for mut flying in self.flight.abandon() {
-            flying.doubtful = true;
-            self.conclude(flying);
-        }
         self.closed = Some(reason);
+        self.give_back_waiting();
+        for left in self.in_flight.abandon() {
+            self.any_doubt |= left.is_in_doubt();
+            self.conclude(left);
+        }
+    }
+}
+
+/// What may be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    None,
+    /// Codes alone, so many segments of them: others wait for slots already.
+    Codes(usize),
+    /// So many segments of any class, in fair turns.
+    Segments(usize),
+}
+
+impl Room {
+    /// Waits until something for this room may be ready; for ever when there is no room.
+    async fn wait(self, queue: &CarrierQueue) {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Codes(_) => queue.wait_codes().await,
+            Self::Segments(_) => queue.wait_ready().await,
+        }
     }
 }
 

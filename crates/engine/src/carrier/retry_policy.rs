@@ -1,4 +1,5 @@
-//! What follows from a carrier's answer: contract/sms-facts.md section 4 as a pure function.
+//! What follows from a carrier's answer, or from its absence, as pure functions (docs/carriers-and-routes.md,
+//! "When something fails").
 
 use crate::catalog::SmppSettings;
 use smpp::status::{CommandStatus, StatusClass};
@@ -70,54 +71,108 @@ pub(crate) fn read_class(class: &str) -> Option<StatusClass> {
     })
 }
 
-/// What is known when a message's answers are in.
+/// What is known when the answers to a message are in.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Case {
-    pub(crate) class: StatusClass,
+pub(crate) struct AnswerContext {
     /// Attempts counted, this one included.
     pub(crate) attempts: u8,
     pub(crate) now: UnixMs,
     pub(crate) here: CarrierNo,
     /// The next carrier of the message's route after this one, if any.
     pub(crate) elsewhere: Option<CarrierNo>,
-    /// Whether some other segment of it was taken: then it may not go elsewhere, or parts would arrive twice.
+    /// Whether the carrier has some segment of it: then it may not go elsewhere, or parts would arrive twice.
     pub(crate) partly_taken: bool,
+    /// 0.0..1.0, so that what failed together does not come back together.
     pub(crate) jitter: f64,
+}
+
+impl AnswerContext {
+    fn again(&self, carrier: CarrierNo, pause_ms: i64) -> Next {
+        Next::Retry {
+            due: self.now + pause_ms,
+            carrier,
+        }
+    }
+
+    fn other_carrier(&self) -> Option<CarrierNo> {
+        self.elsewhere.filter(|_| !self.partly_taken)
+    }
+
+    /// The end of a message that no carrier takes whole.
+    fn failed(&self) -> Next {
+        Next::Final(if self.partly_taken {
+            MessageState::Undelivered
+        } else {
+            MessageState::Rejected
+        })
+    }
+
+    /// Half of the attempts here, then the next carrier of the route.
+    fn next_carrier(&self, policy: &RetryPolicy) -> CarrierNo {
+        self.other_carrier()
+            .filter(|_| u16::from(self.attempts) * 2 >= u16::from(policy.attempts_max))
+            .unwrap_or(self.here)
+    }
 }
 
 /// Pause before a message is offered again to a bind that asked to slow down.
 const SLOW_DOWN_MS: i64 = 500;
 
-/// What follows from the class of an answer.
-pub(crate) fn next(policy: &RetryPolicy, case: Case) -> Next {
-    let spent = case.attempts >= policy.attempts_max;
-    let again = |carrier, pause| Next::Retry {
-        due: case.now + pause,
-        carrier,
-    };
-    let pause = policy.pause_ms(case.attempts, case.jitter);
-    let elsewhere = case.elsewhere.filter(|_| !case.partly_taken);
-    match case.class {
+/// What follows from the worst class among the answers to a message's segments. Segments refused for now go again by
+/// themselves; only a final refusal of one, or too many attempts, ends the message.
+pub(crate) fn after_answer(policy: &RetryPolicy, class: StatusClass, context: AnswerContext) -> Next {
+    let spent = context.attempts >= policy.attempts_max;
+    let pause = policy.pause_ms(context.attempts, context.jitter);
+    match class {
         StatusClass::Ok => Next::Submitted,
-        _ if case.partly_taken => Next::Final(MessageState::Undelivered),
-        StatusClass::SlowDown => again(
-            case.here,
-            SLOW_DOWN_MS + (SLOW_DOWN_MS as f64 * case.jitter.clamp(0.0, 1.0)) as i64,
-        ),
-        StatusClass::PermanentRecipient => Next::Final(MessageState::Rejected),
-        StatusClass::PermanentRoute => match elsewhere {
-            Some(carrier) if !spent => again(carrier, 0),
-            _ => Next::Final(MessageState::Rejected),
+        StatusClass::SlowDown => {
+            let jitter = (SLOW_DOWN_MS as f64 * context.jitter.clamp(0.0, 1.0)) as i64;
+            context.again(context.here, SLOW_DOWN_MS + jitter)
+        }
+        StatusClass::PermanentRecipient => context.failed(),
+        StatusClass::PermanentRoute => match context.other_carrier() {
+            Some(carrier) if !spent => context.again(carrier, 0),
+            _ => context.failed(),
         },
         // The message is not at fault; the bind is looked after by its runner.
-        StatusClass::Session => again(elsewhere.unwrap_or(case.here), pause),
-        _ if spent => Next::Final(MessageState::Rejected),
-        // Half of the attempts here, then the next carrier of the route.
-        _ => match elsewhere {
-            Some(carrier) if case.attempts * 2 >= policy.attempts_max => again(carrier, pause),
-            _ => again(case.here, pause),
-        },
+        StatusClass::Session => context.again(context.other_carrier().unwrap_or(context.here), pause),
+        _ if spent => context.failed(),
+        _ => context.again(context.next_carrier(policy), pause),
     }
+}
+
+/// What follows when an answer was lost and the carrier's policy is to send again. It counts as an attempt: the first is
+/// repeated at once, later ones after growing pauses, and after [`RetryPolicy::attempts_max`] the message ends as
+/// unknown, because the carrier may have taken any of them.
+pub(crate) fn after_lost_answer(policy: &RetryPolicy, context: AnswerContext) -> Next {
+    if context.attempts >= policy.attempts_max {
+        return Next::Final(MessageState::Unknown);
+    }
+    let pause = match context.attempts {
+        0 | 1 => 0,
+        attempts => policy.pause_ms(attempts - 1, context.jitter),
+    };
+    context.again(context.next_carrier(policy), pause)
+}
+
+/// How final a class is: of the answers to several segments the most final decides.
+pub(crate) const fn severity(class: StatusClass) -> u8 {
+    match class {
+        StatusClass::Ok => 0,
+        StatusClass::SlowDown => 1,
+        StatusClass::Session => 2,
+        StatusClass::PermanentRoute => 4,
+        StatusClass::PermanentRecipient => 5,
+        _ => 3,
+    }
+}
+
+/// Whether an answer of this class ends a message of which other segments are still to be sent.
+pub(crate) const fn ends(class: StatusClass) -> bool {
+    matches!(
+        class,
+        StatusClass::PermanentRoute | StatusClass::PermanentRecipient
+    )
 }
 
 /// The name of a class in metrics.
@@ -144,9 +199,8 @@ mod tests {
         })
     }
 
-    fn case(status: CommandStatus, attempts: u8, elsewhere: Option<u16>) -> Case {
-        Case {
-            class: policy().class(status),
+    fn context(attempts: u8, elsewhere: Option<u16>) -> AnswerContext {
+        AnswerContext {
             attempts,
             now: 1_000,
             here: CarrierNo(1),
@@ -156,15 +210,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_class_has_its_consequence() {
-        let next = |status: u32, attempts, elsewhere| {
-            next(&policy(), case(CommandStatus(status), attempts, elsewhere))
-        };
-        let retry = |carrier, due| Next::Retry {
+    const fn retry(carrier: u16, due: i64) -> Next {
+        Next::Retry {
             due,
             carrier: CarrierNo(carrier),
-        };
+        }
+    }
+
+    fn after(status: u32, context: AnswerContext) -> Next {
+        let policy = policy();
+        after_answer(&policy, policy.class(CommandStatus(status)), context)
+    }
+
+    #[test]
+    fn each_class_has_its_consequence() {
+        let next = |status, attempts, elsewhere| after(status, context(attempts, elsewhere));
         let rejected = Next::Final(MessageState::Rejected);
         assert_eq!(next(0x00, 1, None), Next::Submitted);
         assert_eq!(
@@ -201,13 +261,56 @@ mod tests {
             retry(1, 901_000),
             "a session out of order is not the message's fault"
         );
+        assert_eq!(
+            next(0x08, 200, Some(2)),
+            rejected,
+            "however many attempts there were"
+        );
     }
 
     #[test]
-    fn a_message_partly_taken_is_not_sent_again() {
-        let mut case = case(CommandStatus(0x08), 1, Some(2));
-        case.partly_taken = true;
-        assert_eq!(next(&policy(), case), Next::Final(MessageState::Undelivered));
+    fn segments_refused_for_now_go_again_on_the_carrier_that_has_the_others() {
+        let partly = |attempts, elsewhere| AnswerContext {
+            partly_taken: true,
+            ..context(attempts, elsewhere)
+        };
+        let undelivered = Next::Final(MessageState::Undelivered);
+        assert_eq!(after(0x58, partly(1, Some(2))), retry(1, 1_500));
+        assert_eq!(after(0x14, partly(9, Some(2))), retry(1, 1_500));
+        assert_eq!(after(0x08, partly(1, Some(2))), retry(1, 6_000));
+        assert_eq!(
+            after(0x08, partly(3, Some(2))),
+            retry(1, 21_000),
+            "never elsewhere"
+        );
+        assert_eq!(after(0x08, partly(5, Some(2))), undelivered);
+        assert_eq!(
+            after(0x0B, partly(1, Some(2))),
+            undelivered,
+            "a final refusal ends it"
+        );
+        assert_eq!(after(0x0A, partly(1, Some(2))), undelivered);
+    }
+
+    #[test]
+    fn lost_answers_count_pause_longer_and_end() {
+        let next = |attempts, elsewhere| after_lost_answer(&policy(), context(attempts, elsewhere));
+        assert_eq!(next(1, Some(2)), retry(1, 1_000), "at once");
+        assert_eq!(next(2, Some(2)), retry(1, 6_000));
+        assert_eq!(
+            next(3, Some(2)),
+            retry(2, 11_000),
+            "elsewhere after half of the attempts"
+        );
+        assert_eq!(next(3, None), retry(1, 11_000));
+        assert_eq!(next(4, None), retry(1, 21_000));
+        assert_eq!(next(5, Some(2)), Next::Final(MessageState::Unknown));
+        assert_eq!(next(255, Some(2)), Next::Final(MessageState::Unknown));
+        let partly = AnswerContext {
+            partly_taken: true,
+            ..context(3, Some(2))
+        };
+        assert_eq!(after_lost_answer(&policy(), partly), retry(1, 11_000));
     }
 
     #[test]
@@ -230,6 +333,6 @@ mod tests {
         assert_eq!(read_code("1024"), Some(1024));
         assert_eq!(read_code("x"), None);
         assert_eq!(read_class("transient"), Some(StatusClass::Transient));
-        assert_eq!(read_class("whatever"), None);
+        assert_eq!(read_class("unheard_of"), None);
     }
 }

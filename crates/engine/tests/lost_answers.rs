@@ -1,0 +1,104 @@
+//! Submits whose answers never come, in each way in which an answer can be lost.
+
+mod house;
+
+use engine::CarrierNo;
+use engine::catalog::{InDoubt, SmppSettings};
+use engine::sms::state::MessageState as State;
+use house::{Act, End, House, PLAIN, Smsc, numbers, smpp};
+
+fn losing() -> [(&'static str, Act); 4] {
+    [
+        ("the connection is closed", Act::ending(End::HangUp)),
+        ("the carrier unbinds", Act::ending(End::Unbind)),
+        ("the frame is broken", Act::ending(End::BrokenFrame)),
+        ("no answer comes", Act::silent()),
+    ]
+}
+
+fn settings(port: u16) -> SmppSettings {
+    SmppSettings {
+        attempts_max: 3,
+        response_timeout_s: 1,
+        reconnect_s_max: 2,
+        // What is tried here is the count of attempts, not the carrier's absence.
+        failover_after_s: 3600,
+        ..smpp(port)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_answer_is_lost_counts_its_attempts_and_goes_to_the_next_carrier() {
+    for (how, act) in losing() {
+        let first = Smsc::start(move |_, _| act.clone()).await;
+        let second = Smsc::start(|_, _| Act::DELIVER).await;
+        let house = House::start(vec![settings(first.port), settings(second.port)]).await;
+        let outcome = house.send(PLAIN, &numbers(2)).await;
+        let messages = house
+            .until(&outcome, "delivered", |message| message.state == State::Delivered)
+            .await;
+        assert!(
+            messages.iter().all(|message| message.carrier == CarrierNo(2)),
+            "{how}"
+        );
+        assert!(
+            first.times().values().all(|times| *times <= 2),
+            "{how}: {:?}",
+            first.times()
+        );
+        assert!(second.times().values().all(|times| *times == 1), "{how}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_answers_are_all_lost_ends_as_unknown() {
+    for (how, act) in losing() {
+        let smsc = Smsc::start(move |_, _| act.clone()).await;
+        let house = House::start(vec![settings(smsc.port)]).await;
+        let outcome = house.send(PLAIN, &numbers(2)).await;
+        let messages = house
+            .until(&outcome, "ended", |message| message.state.is_final())
+            .await;
+        for message in &messages {
+            assert_eq!((message.state, message.attempts), (State::Unknown, 3), "{how}");
+        }
+        assert!(
+            smsc.times().values().all(|times| *times <= 3),
+            "{how}: {:?}",
+            smsc.times()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_policy_is_to_hold_a_lost_answer_is_held_and_not_repeated() {
+    for (how, act) in losing() {
+        let smsc = Smsc::start(move |_, _| act.clone()).await;
+        let house = House::start(vec![SmppSettings {
+            in_doubt: InDoubt::Hold,
+            ..settings(smsc.port)
+        }])
+        .await;
+        let outcome = house.send(PLAIN, &numbers(1)).await;
+        house
+            .until(&outcome, "held", |message| message.state == State::InDoubt)
+            .await;
+        assert_eq!(smsc.seen().len(), 1, "{how}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nack_refuses_whatever_its_status_says() {
+    let smsc = Smsc::start(|_, _| Act::nack()).await;
+    let house = House::start(vec![SmppSettings {
+        attempts_max: 2,
+        ..settings(smsc.port)
+    }])
+    .await;
+    let outcome = house.send(PLAIN, &numbers(1)).await;
+    let messages = house
+        .until(&outcome, "ended", |message| message.state.is_final())
+        .await;
+    assert_eq!(messages[0].state, State::Rejected);
+    assert_eq!(smsc.seen().len(), 2);
+}

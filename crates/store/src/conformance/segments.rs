@@ -1,0 +1,197 @@
+//! Messages of several segments, each of which is taken, refused or lost by itself.
+
+use super::Side;
+use super::given::{
+    CARRIER, LANE, NOW, accepted_batch, begun, receipt, received, recorded, result, seen, state, taken_as,
+    waiting,
+};
+use crate::{Answer, AttemptId, AttemptOutcome, MessageId, Next, ReceiptFate, SegmentAnswer, Store};
+use sms::state::{MessageState, ReceiptState};
+
+fn refused() -> SegmentAnswer {
+    SegmentAnswer {
+        status: 0x58,
+        carrier_id: None,
+    }
+}
+
+/// What one attempt brought of a message that has had `attempts` that count.
+fn outcome(
+    id: MessageId,
+    attempt: AttemptId,
+    attempts: u8,
+    segments: Vec<Option<SegmentAnswer>>,
+    next: Next,
+) -> AttemptOutcome {
+    AttemptOutcome {
+        attempts,
+        ..result(id, attempt, NOW, Answer::Segments(segments), next)
+    }
+}
+
+const AGAIN: Next = Next::Retry {
+    due: NOW + 1_000,
+    carrier: CARRIER,
+};
+
+/// Takes the one message that waits; tells which of its segments are with the carrier already.
+async fn begun_again(store: &dyn Store) -> (AttemptId, Vec<usize>) {
+    store
+        .release_due(NOW + 60_000, 100, Box::new(|_| {}))
+        .await
+        .expect("released");
+    let messages = waiting(store, LANE).await;
+    assert_eq!(messages.len(), 1);
+    let taken = messages[0].taken.as_deref();
+    let taken = (0..255)
+        .filter(|n| taken.is_some_and(|set| set.contains(*n)))
+        .collect();
+    (begun(store, CARRIER, NOW, &messages).await, taken)
+}
+
+/// Segments that were taken are durable while others of the same attempt are under way: a kill finds the attempt open,
+/// and what is sent again is told which segments the carrier has.
+pub async fn segments_taken_are_kept_while_others_are_under_way(side: &mut impl Side) {
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let part = outcome(
+        id,
+        attempt,
+        0,
+        vec![Some(taken_as("p1")), None, None],
+        Next::Partly,
+    );
+    assert_eq!(recorded(store, vec![part], &[]).await, [MessageState::InFlight]);
+    let part = outcome(
+        id,
+        attempt,
+        0,
+        vec![None, Some(taken_as("p2")), None],
+        Next::Partly,
+    );
+    recorded(store, vec![part], &[]).await;
+    let view = seen(store, id).await;
+    assert_eq!((view.state, view.submitted_at), (MessageState::InFlight, None));
+    assert_eq!(store.counts().await.expect("counted").in_flight, 1);
+    let early = received(store, receipt("p1", ReceiptState::Delivered, NOW + 50)).await;
+    assert_eq!(
+        early,
+        ReceiptFate::Applied {
+            id,
+            state: MessageState::InFlight
+        },
+        "a receipt for one segment does not end the message"
+    );
+
+    side.crash().await;
+    let store = side.store();
+    let open = store.open_attempts().await.expect("read");
+    assert_eq!(open.len(), 1, "the attempt is not over");
+    assert_eq!(open[0].messages, [(id, 0)]);
+    let lost = AttemptOutcome {
+        attempts: 1,
+        ..result(id, attempt, NOW, Answer::None, AGAIN)
+    };
+    recorded(store, vec![lost], &[attempt]).await;
+    assert_eq!(state(store, id).await, MessageState::Queued);
+    let (attempt, taken) = begun_again(store).await;
+    assert_eq!(taken, [0, 1]);
+    let rest = outcome(
+        id,
+        attempt,
+        2,
+        vec![None, None, Some(taken_as("p3"))],
+        Next::Submitted,
+    );
+    assert_eq!(
+        recorded(store, vec![rest], &[attempt]).await,
+        [MessageState::Submitted]
+    );
+    for carrier_id in ["p2", "p3"] {
+        received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
+    }
+    assert_eq!(state(store, id).await, MessageState::Delivered);
+}
+
+/// A segment that was refused for now is sent again by itself; those that were taken stay taken over any number of tries.
+pub async fn a_segment_refused_for_now_is_sent_again_alone(side: &mut impl Side) {
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let first = outcome(
+        id,
+        attempt,
+        0,
+        vec![Some(taken_as("r1")), Some(refused()), Some(refused())],
+        AGAIN,
+    );
+    recorded(store, vec![first], &[attempt]).await;
+    let (attempt, taken) = begun_again(store).await;
+    assert_eq!(taken, [0]);
+    let second = outcome(
+        id,
+        attempt,
+        0,
+        vec![None, Some(taken_as("r2")), Some(refused())],
+        AGAIN,
+    );
+    recorded(store, vec![second], &[attempt]).await;
+    side.crash().await;
+    let store = side.store();
+    let (attempt, taken) = begun_again(store).await;
+    assert_eq!(taken, [0, 1]);
+    let third = outcome(
+        id,
+        attempt,
+        1,
+        vec![None, None, Some(taken_as("r3"))],
+        Next::Submitted,
+    );
+    recorded(store, vec![third], &[attempt]).await;
+    for carrier_id in ["r1", "r2", "r3"] {
+        received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
+    }
+    assert_eq!(state(store, id).await, MessageState::Delivered);
+}
+
+/// Receipts that came for segments while others waited count as soon as the last one is taken.
+pub async fn receipts_of_segments_count_once_all_are_taken(side: &mut impl Side) {
+    let store = side.store();
+    for (told, ends) in [
+        (ReceiptState::Delivered, MessageState::Submitted),
+        (ReceiptState::Undeliverable, MessageState::Undelivered),
+    ] {
+        let id = accepted_batch(store, NOW, 0..1).await.first;
+        let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+        let first = outcome(id, attempt, 0, vec![Some(taken_as("e1")), Some(refused())], AGAIN);
+        recorded(store, vec![first], &[attempt]).await;
+        received(store, receipt("e1", told, NOW + 40)).await;
+        assert_eq!(state(store, id).await, MessageState::Queued);
+        let (attempt, _) = begun_again(store).await;
+        let second = outcome(id, attempt, 1, vec![None, Some(taken_as("e2"))], Next::Submitted);
+        assert_eq!(recorded(store, vec![second], &[attempt]).await, [ends]);
+    }
+}
+
+/// What another carrier took of a message says nothing of what the next one has.
+pub async fn segments_belong_to_the_carrier_that_took_them(side: &mut impl Side) {
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let other = crate::CarrierNo(CARRIER.0 + 1);
+    let first = AttemptOutcome {
+        carrier: other,
+        ..outcome(id, attempt, 0, vec![Some(taken_as("o1")), Some(refused())], AGAIN)
+    };
+    recorded(store, vec![first], &[attempt]).await;
+    let (attempt, taken) = begun_again(store).await;
+    assert!(taken.is_empty());
+    let all = vec![Some(taken_as("n1")), Some(taken_as("n2"))];
+    let second = outcome(id, attempt, 1, all, Next::Submitted);
+    recorded(store, vec![second], &[attempt]).await;
+    for carrier_id in ["n1", "n2"] {
+        received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
+    }
+    assert_eq!(state(store, id).await, MessageState::Delivered);
+}

@@ -5,8 +5,9 @@ use crate::carrier::Carriers;
 use crate::catalog::{CatalogError, Snapshot, Vault};
 use crate::clock::Clock;
 use crate::directory::DirectoryLimits;
+use crate::log_limit::LogLimit;
 use crate::manage::Numbers;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RefusalLabel, dialect_name};
 use crate::notify::{self, Format, Notify, NotifyError};
 use crate::public_id::PublicIds;
 use crate::queue::{QueueLimits, Queues};
@@ -19,7 +20,9 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use store::{AccountId, MessageFilter, MessageId, MessageView, Store, StoreError, TimelineEntry, UnixMs};
+use store::{
+    AccountId, Dialect, MessageFilter, MessageId, MessageView, Store, StoreError, TimelineEntry, UnixMs,
+};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,7 +60,12 @@ pub struct Settings {
     pub directory: DirectoryLimits,
     /// Messages kept in the sandbox's inbox.
     pub inbox_messages_max: usize,
+    /// Accounts that have a label of their own in metrics; 0: nothing is counted by account.
+    pub metric_accounts_max: usize,
 }
+
+/// Lines a second about what callers do wrong, of each kind.
+const LOG_LINES_PER_S_MAX: u32 = 10;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -77,6 +85,7 @@ impl Default for Settings {
             statistics_keep: Some(Duration::from_secs(400 * 86_400)),
             directory: DirectoryLimits::default(),
             inbox_messages_max: 10_000,
+            metric_accounts_max: 100,
         }
     }
 }
@@ -102,6 +111,10 @@ pub(crate) struct Shared {
     pub(crate) reloading: tokio::sync::Mutex<()>,
     pub(crate) queues: Queues,
     pub(crate) metrics: Metrics,
+    /// Lines about refused recipients.
+    pub(crate) refusal_log: LogLimit,
+    /// Lines about wrong credentials.
+    pub(crate) denial_log: LogLimit,
     pub(crate) settings: Settings,
     pub(crate) inbox: Arc<Inbox>,
     /// Woken when something was put off until later.
@@ -151,7 +164,9 @@ impl Engine {
             vault,
             catalog: ArcSwap::from_pointee(catalog),
             reloading: tokio::sync::Mutex::default(),
-            metrics: Metrics::default(),
+            metrics: Metrics::for_accounts(settings.metric_accounts_max),
+            refusal_log: LogLimit::new(LOG_LINES_PER_S_MAX),
+            denial_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             settings,
             delayed: tokio::sync::Notify::new(),
             tasks_changed: tokio::sync::Notify::new(),
@@ -289,6 +304,33 @@ impl Engine {
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// Brings series and gauges up to date with the catalog, before a scrape.
+    pub fn cover_metrics(&self) {
+        let shared = &self.shared;
+        let catalog = shared.catalog.load();
+        shared.metrics.cover(&catalog, &shared.queues);
+        if let Some(notify) = self.notify.get() {
+            notify.cover_metrics(&catalog);
+        }
+    }
+
+    /// Counts a request with missing or wrong credentials, and logs it, a bounded number of lines a second. `user` is
+    /// the public part of the credential as it was sent; only that of a credential there is is logged.
+    pub fn denied(&self, dialect: Dialect, reason: &'static str, family: &str, user: &str) {
+        let shared = &self.shared;
+        let dialect = dialect_name(dialect);
+        let label = RefusalLabel { dialect, reason };
+        shared.metrics.denied.get_or_create(&label).inc();
+        if let Some(suppressed) = shared.denial_log.admit(shared.clock.now()) {
+            let catalog = shared.catalog.load();
+            let known = catalog.credential(family, user);
+            let account = known.and_then(|entry| catalog.account(entry.account));
+            let account = account.map_or("", |account| &account.name);
+            let user = if known.is_some() { user } else { "" };
+            tracing::warn!(dialect, reason, account, user, suppressed, "credentials rejected");
+        }
     }
 
     /// The store, for readiness and tools.

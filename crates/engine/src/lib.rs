@@ -17,12 +17,14 @@ pub mod directory;
 mod engine;
 mod expire;
 pub mod inbound;
+mod log_limit;
 pub mod manage;
 pub mod metrics;
 pub mod notify;
 pub mod public_id;
 mod pull;
 pub mod queue;
+pub mod reason;
 mod receipt;
 mod recover;
 pub mod route;
@@ -32,12 +34,14 @@ pub mod task;
 mod tls;
 
 pub use engine::{Engine, Settings, StartError};
+pub use log_limit::LogLimit;
+pub use reason::ReasonView;
 
 pub use sms;
 pub use store::{
     AccountId, BatchRange, BatchView, CarrierNo, Contact, ContactList, ContactRefusal, Counts, Dialect,
     Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, Inbound, InboundId,
     MessageFilter, MessageId, MessageView, Page, PutContact, Record, RecordFilter, RecordKind, RecordRefusal,
-    Redelivery, RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError, SuppressedPolicy, Task,
-    TaskProgress, TaskState, TemplateVersion, UnixMs,
+    Redelivery, RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError, SuppressedPolicy,
+    SuppressionKind, Task, TaskProgress, TaskState, TemplateVersion, UnixMs,
 };

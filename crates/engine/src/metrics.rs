@@ -1,19 +1,34 @@
 //! What the engine counts. No label carries a number, a text or a secret.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+mod account;
+mod configured;
+mod labels;
+
+pub use account::{AccountCounters, AccountMetrics, OTHER_ACCOUNTS};
+pub use configured::DENIALS;
+pub use labels::{
+    AccountLabel, AnswerLabel, CarrierLabel, ClassLabel, DialectLabel, LimitLabel, ReceiptLabel,
+    RefusalLabel, RepeatLabel, SameBody,
+};
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use sms::reason::Reason;
 
 /// Counters of the message's way.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     /// Recipients stored.
     pub accepted: Family<DialectLabel, Counter>,
-    /// Recipients refused.
-    pub refused: Family<DialectLabel, Counter>,
+    /// Recipients refused, by reason.
+    pub refused: Family<RefusalLabel, Counter>,
+    /// Requests with wrong credentials, by reason.
+    pub denied: Family<RefusalLabel, Counter>,
+    /// Recipients by account.
+    pub accounts: AccountMetrics,
     /// Requests whose id was used before.
     pub repeats: Family<RepeatLabel, Counter>,
     /// Requests that came to nothing because the store was busy, failing or stopping.
@@ -40,75 +55,13 @@ pub struct Metrics {
     pub notify: crate::notify::NotifyMetrics,
 }
 
-/// By dialect.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct DialectLabel {
-    /// Its name.
-    pub dialect: &'static str,
-}
-
-/// By dialect and whether the body was the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RepeatLabel {
-    /// Its name.
-    pub dialect: &'static str,
-    /// Whether the repeat had the same body.
-    pub same_body: SameBody,
-}
-
-/// Whether a repeat had the same body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum SameBody {
-    /// It had.
-    Yes,
-    /// It had not: the caller uses one id for different requests.
-    No,
-}
-
-/// By carrier.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CarrierLabel {
-    /// Its number.
-    pub carrier: u16,
-}
-
-/// By carrier and class of answer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AnswerLabel {
-    /// The carrier's number.
-    pub carrier: u16,
-    /// The class of the answer.
-    pub class: &'static str,
-}
-
-/// By carrier and fate.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReceiptLabel {
-    /// The carrier's number.
-    pub carrier: u16,
-    /// What became of the receipt.
-    pub fate: &'static str,
-}
-
-/// By limit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct LimitLabel {
-    /// Its name in the configuration.
-    pub limit: &'static str,
-}
-
-/// By class.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ClassLabel {
-    /// The traffic class.
-    pub class: &'static str,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self {
             accepted: Family::default(),
             refused: Family::default(),
+            denied: Family::default(),
+            accounts: AccountMetrics::default(),
             repeats: Family::default(),
             unavailable: Counter::default(),
             submitted: Family::default(),
@@ -131,49 +84,97 @@ impl Metrics {
     /// Makes all of them known to a registry.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("postrider");
-        registry.register("accepted", "Recipients stored", self.accepted.clone());
-        registry.register("refused", "Recipients refused", self.refused.clone());
+        registry.register(
+            "accepted",
+            "Recipients accepted and stored",
+            self.accepted.clone(),
+        );
+        registry.register(
+            "refused",
+            "Recipients refused, by reason (docs/errors.md)",
+            self.refused.clone(),
+        );
+        registry.register(
+            "denied_requests",
+            "Requests with missing or wrong credentials, by reason",
+            self.denied.clone(),
+        );
+        self.accounts.register(registry);
         registry.register(
             "repeats",
-            "Requests whose id was used before",
+            "Requests whose request id was used before, by whether the body was the same",
             self.repeats.clone(),
         );
         registry.register(
             "unavailable",
-            "Requests refused for want of the store",
+            "Requests refused because the store was busy, failing or stopping",
             self.unavailable.clone(),
         );
-        registry.register("submitted", "Segments given to carriers", self.submitted.clone());
-        registry.register("answers", "Answers of carriers by class", self.answers.clone());
+        registry.register(
+            "submitted",
+            "Message segments sent to a carrier",
+            self.submitted.clone(),
+        );
+        registry.register(
+            "answers",
+            "Answers of a carrier to messages, by class of command_status",
+            self.answers.clone(),
+        );
         registry.register(
             "receipts",
-            "Receipts by what became of them",
+            "Delivery receipts of a carrier, by result",
             self.receipts.clone(),
         );
         registry.register(
             "inbound",
-            "Parts of what people wrote, by what became of them",
+            "Parts of inbound messages of a carrier, by result",
             self.inbound.clone(),
         );
-        registry.register("ready_messages", "Messages ready in memory", self.ready.clone());
-        registry.register("binds", "Sessions up", self.binds.clone());
+        registry.register(
+            "ready_messages",
+            "Messages in memory that wait for a carrier",
+            self.ready.clone(),
+        );
+        registry.register(
+            "binds",
+            "SMPP sessions of a carrier that are bound",
+            self.binds.clone(),
+        );
         registry.register(
             "in_doubt",
-            "Messages whose answer never came",
+            "Messages sent to a carrier whose answer was lost",
             self.in_doubt.clone(),
         );
         registry.register(
             "limit_reached",
-            "Times a bounded thing was full",
+            "Times that a limit of the configuration was reached",
             self.full.clone(),
         );
         registry.register_with_unit(
             "accept_to_submit",
-            "From accepted to given to a carrier",
+            "Time from acceptance, or from the time due, to the first attempt, by class",
             Unit::Seconds,
             self.accept_to_submit.clone(),
         );
         self.notify.register(registry);
+    }
+
+    /// With labels for at most `accounts_max` accounts.
+    #[must_use]
+    pub fn for_accounts(accounts_max: usize) -> Self {
+        Self {
+            accounts: AccountMetrics::new(accounts_max),
+            ..Self::default()
+        }
+    }
+
+    /// The counter of recipients refused on a wire for a reason.
+    pub fn refused_for(&self, dialect: store::Dialect, reason: Reason) -> Counter {
+        let label = RefusalLabel {
+            dialect: dialect_name(dialect),
+            reason: reason.name(),
+        };
+        self.refused.get_or_create(&label).clone()
     }
 
     /// The label of a carrier.

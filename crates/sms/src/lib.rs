@@ -3,6 +3,7 @@
 pub mod alphabet;
 pub mod class;
 pub mod phone;
+pub mod reason;
 pub mod receipt;
 pub mod segment;
 pub mod sender;

@@ -226,7 +226,7 @@ fn whole_refusal(done: &ItemOutcome) -> Option<Refusal> {
 fn code_of_a(refusal: Refusal) -> &'static Code {
     match refusal {
         Refusal::PhoneEmpty | Refusal::PhoneFormat | Refusal::PhoneDuplicate => &a::PHONE_FORMAT,
-        Refusal::PhoneSuppressed => &a::SUPPRESSED,
+        Refusal::PhoneSuppressed(_) => &a::SUPPRESSED,
         Refusal::PerMinute | Refusal::PerDay => &a::FREQUENCY,
         Refusal::TemplateUnknown => &a::TEMPLATE_UNKNOWN,
         Refusal::TemplateNotApproved => &a::TEMPLATE_NOT_APPROVED,
@@ -251,7 +251,7 @@ static SENDER_INVALID: Code = Code {
 fn code_of_c(refusal: Refusal) -> &'static Code {
     match refusal {
         Refusal::PhoneEmpty | Refusal::PhoneFormat | Refusal::PhoneDuplicate => &c::PHONE_FORMAT,
-        Refusal::PhoneSuppressed => &c::SUPPRESSED,
+        Refusal::PhoneSuppressed(_) => &c::SUPPRESSED,
         Refusal::PerMinute | Refusal::PerDay => &c::FREQUENCY,
         Refusal::TemplateUnknown => &c::TEMPLATE_UNKNOWN,
         Refusal::TemplateNotApproved => &c::TEMPLATE_NOT_APPROVED,

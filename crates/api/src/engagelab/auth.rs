@@ -32,7 +32,11 @@ pub struct Caller {
 /// Why a caller is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// No credentials, unreadable ones, or wrong ones.
+    /// No credentials, or unreadable ones.
+    Missing,
+    /// A user there is not.
+    Unknown,
+    /// A wrong secret.
     Wrong,
     /// Right ones that are switched off.
     Disabled,
@@ -43,8 +47,8 @@ pub enum Denied {
 /// # Errors
 /// See [`Denied`].
 pub fn authenticate(family: &str, headers: &HeaderMap, catalog: &Snapshot) -> Result<Caller, Denied> {
-    let (user, secret) = basic(headers).ok_or(Denied::Wrong)?;
-    let credential = catalog.credential(family, &user).ok_or(Denied::Wrong)?;
+    let (user, secret) = basic(headers).ok_or(Denied::Missing)?;
+    let credential = catalog.credential(family, &user).ok_or(Denied::Unknown)?;
     let known = credential.secret.expose_secret().as_bytes();
     if !bool::from(known.ct_eq(secret.as_bytes())) || catalog.account(credential.account).is_none() {
         return Err(Denied::Wrong);
@@ -56,6 +60,11 @@ pub fn authenticate(family: &str, headers: &HeaderMap, catalog: &Snapshot) -> Re
         account: credential.account,
         user,
     })
+}
+
+/// The user as it was sent.
+pub fn user(headers: &HeaderMap) -> Option<Box<str>> {
+    basic(headers).map(|(user, _)| user)
 }
 
 /// User and secret of an `Authorization: Basic` header (RFC 7617): the user has no colon, the secret may.

@@ -221,17 +221,33 @@ pub(super) async fn unknown() -> Response {
 pub(super) fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
     // The page knows one answer for all of them.
     auth::authenticate(auth::FAMILY_A, &parts.headers, &api.engine.catalog())
+        .inspect_err(|denied| note(api, Dialect::EngagelabA, auth::FAMILY_A, parts, *denied))
         .map_err(|_| (&a::UNAUTHORIZED).into())
 }
 
 /// The codes of callers are those of sending in both families of generation C.
 pub(super) fn authenticate_c(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
-    auth::authenticate(auth::FAMILY_C, &parts.headers, &api.engine.catalog()).map_err(|denied| {
-        Refused::from(match denied {
-            Denied::Wrong => &c::UNAUTHORIZED,
-            Denied::Disabled => &c::DISABLED,
+    let caller = auth::authenticate(auth::FAMILY_C, &parts.headers, &api.engine.catalog());
+    caller
+        .inspect_err(|denied| note(api, Dialect::EngagelabC, auth::FAMILY_C, parts, *denied))
+        .map_err(|denied| {
+            Refused::from(match denied {
+                Denied::Missing | Denied::Unknown | Denied::Wrong => &c::UNAUTHORIZED,
+                Denied::Disabled => &c::DISABLED,
+            })
         })
-    })
+}
+
+/// Counts and logs who is not let in.
+fn note(api: &Api, dialect: Dialect, family: &str, parts: &Parts, denied: Denied) {
+    let reason = match denied {
+        Denied::Missing => "missing",
+        Denied::Unknown => "unknown_key",
+        Denied::Wrong => "wrong_secret",
+        Denied::Disabled => "disabled",
+    };
+    let user = auth::user(&parts.headers).unwrap_or_default();
+    api.engine.denied(dialect, reason, family, &user);
 }
 
 /// Whether a method is among those of an interface. HEAD goes the way of GET, without its body.

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 /// The family of credentials in the catalog.
-const FAMILY: &str = "sendcloud";
+pub const FAMILY: &str = "sendcloud";
 
 /// What is never part of the sign string.
 const UNSIGNED: [&str; 2] = ["signature", "smsKey"];

@@ -3,7 +3,8 @@
 use super::answer;
 use super::auth::{self, Caller};
 use super::codes::{
-    BODY_UNREADABLE, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR,
+    ACCOUNT_GONE, BODY_UNREADABLE, HEADER_KEY, METHOD, NO_PERMISSION, NO_SUCH_INTERFACE, OK, RATE_LIMITED,
+    REPEAT, Refused, SERVER_ERROR, SIGNATURE_MISSING, SIGNATURE_WRONG, USER_EMPTY, USER_UNKNOWN,
 };
 use super::manage::{Call, Interface};
 use super::multipart;
@@ -17,8 +18,9 @@ use crate::{Api, Limits, body};
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use engine::Dialect;
 use engine::accept::{Once, Reply, Submission};
+use engine::catalog::Snapshot;
+use engine::{Dialect, UnixMs};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -44,7 +46,7 @@ pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Respo
 async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
     let params = read_params(parts, form)?;
     let catalog = api.engine.catalog();
-    let caller = auth::authenticate(&params, &catalog, api.engine.now(), &api.limits)?;
+    let caller = caller_of(api, &params, &catalog, api.engine.now())?;
     let request = read(&params, &api.limits)?;
     let header_key = idempotency::key(&parts.headers).map_err(|_| &HEADER_KEY)?;
     let once = once(api, &params, caller, request.request_id, header_key);
@@ -80,6 +82,29 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
             Err(Refused::from(code))
         }
     }
+}
+
+/// Who calls; who is not let in is counted and logged.
+fn caller_of<'a>(
+    api: &Api,
+    params: &'a Params<'_>,
+    catalog: &Snapshot,
+    now: UnixMs,
+) -> Result<Caller<'a>, Refused> {
+    auth::authenticate(params, catalog, now, &api.limits).inspect_err(|refused| {
+        let reasons = [
+            (&USER_EMPTY, "missing"),
+            (&SIGNATURE_MISSING, "missing"),
+            (&USER_UNKNOWN, "unknown_key"),
+            (&ACCOUNT_GONE, "unknown_key"),
+            (&SIGNATURE_WRONG, "wrong_secret"),
+            (&NO_PERMISSION, "disabled"),
+        ];
+        let known = reasons.iter().find(|(code, _)| *code == refused.code);
+        let reason = known.map_or("wrong_time", |(_, reason)| *reason);
+        let user = params.get("smsUser").unwrap_or_default();
+        api.engine.denied(Dialect::Sendcloud, reason, auth::FAMILY, user);
+    })
 }
 
 /// What makes the request single. Ids of one `smsUser` do not meet those of another: two applications that both
@@ -145,7 +170,7 @@ async fn try_status_query(
 ) -> Result<Recorded, Refused> {
     let params = read_params(parts, form)?;
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
-    let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
+    let caller = caller_of(api, &params, &catalog, now)?;
     if !calls.admits(caller.sms_user, now, api.limits.sendcloud_status_per_minute_max) {
         return Err(Refused::from(&RATE_LIMITED));
     }
@@ -178,7 +203,7 @@ async fn try_manage(
 ) -> Result<Recorded, Refused> {
     let params = read_params(parts, form)?;
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
-    let caller = auth::authenticate(&params, &catalog, now, &api.limits)?;
+    let caller = caller_of(api, &params, &catalog, now)?;
     let call = Call {
         api,
         params: &params,

@@ -57,7 +57,7 @@ pub(super) fn code_of(refusal: Refusal) -> &'static Code {
         Refusal::TextTooLong => &TEXT_TOO_LONG,
         Refusal::NoRoute => &NO_ROUTE,
         // Never by the rules above: there is no sender, and suppressed numbers fail in processing.
-        Refusal::SenderInvalid | Refusal::PhoneSuppressed => &codes::NO_PERMISSION,
+        Refusal::SenderInvalid | Refusal::PhoneSuppressed(_) => &codes::NO_PERMISSION,
         _ => &codes::NO_PERMISSION,
     }
 }

@@ -13,7 +13,9 @@ use engine::catalog::Snapshot;
 use engine::public_id::PublicIds;
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar};
-use engine::{AccountId, Dialect, Engine, MessageFilter, MessageId, MessageView, StoreError, UnixMs};
+use engine::{
+    AccountId, Dialect, Engine, MessageFilter, MessageId, MessageView, ReasonView, StoreError, UnixMs,
+};
 use serde::{Serialize, Serializer};
 use std::ops::RangeInclusive;
 
@@ -253,7 +255,13 @@ fn send_log(verdict: Verdict, message: &MessageView) -> String {
         Verdict::Requested | Verdict::Sent => String::new(),
         Verdict::Delivered => words::SENT_WELL.told().to_owned(),
         Verdict::ProcessFailed(code) => failures::worker_log(code),
-        Verdict::SendFailed(code) => failures::carrier_log(code, message.state, LANGUAGE),
+        Verdict::SendFailed(code) => {
+            let log = failures::carrier_log(code, message.state, LANGUAGE);
+            match ReasonView::of(message) {
+                Some(reason) => format!("{log} {}", reason.name),
+                None => log,
+            }
+        }
     }
 }
 

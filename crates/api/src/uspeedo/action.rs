@@ -5,7 +5,7 @@ use super::auth::{self, Caller, SignedHeaders};
 use super::fault::Fault;
 use super::perform::{self, Request as Known};
 use super::tree::Members;
-use super::{exchange, wire};
+use super::{denied, exchange, wire};
 use crate::Api;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -23,7 +23,8 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
         Ok(body) => try_answer(&api, &mut asked, &head, body).await,
         Err(fault) => Err(*fault),
     };
-    if result.is_err() {
+    if let Err(fault) = &result {
+        denied::by_headers(&api, Dialect::UspeedoAction, &head.headers, *fault);
         asked.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
     }
     exchange::respond(&asked, result)

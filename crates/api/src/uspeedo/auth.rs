@@ -52,6 +52,13 @@ pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<Caller, Fault> {
         .ok_or(Fault::SignatureWrong)
 }
 
+/// The public part of the credential that the headers name, as it was sent.
+pub fn user(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let signed = text("x-access-key-id").map(|key| key.trim().to_owned());
+    signed.or_else(|| text("authorization").and_then(basic_pair).map(|(key, _)| key))
+}
+
 /// Key and secret of an `Authorization` header.
 fn basic_pair(header: &str) -> Option<(String, SecretString)> {
     let (scheme, encoded) = header.trim().split_once(' ')?;

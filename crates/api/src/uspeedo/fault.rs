@@ -198,7 +198,7 @@ fn refused(refusal: Refusal) -> Words {
         Refusal::ValueMissing | Refusal::ValueSurplus => ucloud::PARAMS,
         Refusal::PhoneFormat
         | Refusal::PhoneDuplicate
-        | Refusal::PhoneSuppressed
+        | Refusal::PhoneSuppressed(_)
         | Refusal::PerMinute
         | Refusal::PerDay
         | Refusal::NoRoute => ucloud::PHONES,

@@ -21,6 +21,7 @@ pub mod asked;
 pub mod auth;
 pub mod blacklist;
 pub mod canon;
+mod denied;
 mod exchange;
 pub mod fault;
 pub mod files;

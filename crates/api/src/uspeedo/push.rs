@@ -206,7 +206,10 @@ impl Form {
                 _ => receipts::code(message),
             },
             receipt_desc: if blacklisted {
-                words::reason(engine::accept::Refusal::PhoneSuppressed, language)
+                words::reason(
+                    engine::accept::Refusal::PhoneSuppressed(engine::SuppressionKind::Blocked),
+                    language,
+                )
             } else {
                 words::description(message.state, language)
             },

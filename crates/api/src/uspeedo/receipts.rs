@@ -5,7 +5,7 @@ use super::asked::Asked;
 use super::wire::Extra;
 use super::words::{self, Done, Language, ReceiptWord};
 use engine::sms::state::MessageState;
-use engine::{Dialect, MessageView};
+use engine::{Dialect, MessageView, ReasonView};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ struct Receipt<'a> {
     cost_count: u8,
     receipt_result: &'static str,
     receipt_code: &'a str,
-    receipt_desc: &'static str,
+    receipt_desc: Cow<'static, str>,
     receipt_time: i64,
     user_id: String,
     /// Country as ISO 3166 writes it; uSpeedo only.
@@ -101,7 +101,7 @@ fn receipt(dialect: Dialect, language: Language, message: &MessageView) -> Recei
         cost_count: message.segments,
         receipt_result: receipt_result(dialect, language, message),
         receipt_code: code(message),
-        receipt_desc: words::description(message.state, language),
+        receipt_desc: description(message, language),
         receipt_time: time(message),
         user_id: Extra::read(message.extra.as_deref()).user_id.unwrap_or_default(),
         brevity_code: uspeedo.then(|| message.msisdn.country_iso().unwrap_or_default()),
@@ -112,6 +112,16 @@ fn receipt(dialect: Dialect, language: Language, message: &MessageView) -> Recei
                 .map(|code| code.to_string())
                 .unwrap_or_default()
         }),
+    }
+}
+
+/// The state in words, and the reason of a failure: its sentence, or its name where the answer is in Chinese.
+fn description(message: &MessageView, language: Language) -> Cow<'static, str> {
+    let state = words::description(message.state, language);
+    match (ReasonView::of(message), language) {
+        (None, _) => Cow::Borrowed(state),
+        (Some(reason), Language::English) => Cow::Owned(format!("{state}: {}", reason.message)),
+        (Some(reason), Language::Chinese) => Cow::Owned(format!("{state}（{}）", reason.name)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::auth::Caller;
 use super::fault::Fault;
 use super::perform::Request as Known;
 use super::tree::Members;
-use super::{auth, exchange, templates, wire};
+use super::{auth, denied, exchange, templates, wire};
 use crate::Api;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -27,7 +27,7 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
 async fn try_send(api: &Api, asked: &Asked, request: Request) -> Result<Vec<u8>, Fault> {
     let (head, body) = request.into_parts();
     let body = exchange::read(api, body).await?;
-    let caller = auth::basic(&head.headers, &api.engine.catalog())?;
+    let caller = caller_of(api, &head)?;
     let params = wire::parse_json(&body)?;
     let items = wire::parse_batch(&params, asked.dialect, api.limits.uspeedo_recipients_max)?;
     exchange::send(api, asked, &caller, items, (&head.headers, &body)).await
@@ -106,16 +106,22 @@ fn known<'r>(api: &'r Api, asked: &'r Asked, caller: &'r Caller, params: &'r Mem
     }
 }
 
+/// Who asks.
+fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
+    auth::basic(&head.headers, &api.engine.catalog())
+        .inspect_err(|fault| denied::by_headers(api, Dialect::UspeedoRest, &head.headers, *fault))
+}
+
 /// Who asks, and the body.
 async fn posted(api: &Api, request: Request) -> Result<(Caller, Bytes), Fault> {
     let (head, body) = request.into_parts();
     let body = exchange::read(api, body).await?;
-    Ok((auth::basic(&head.headers, &api.engine.catalog())?, body))
+    Ok((caller_of(api, &head)?, body))
 }
 
 /// Who asks, and about which ids.
 fn asked_by_ids(api: &Api, head: &Parts) -> Result<(Caller, Vec<String>), Fault> {
-    let caller = auth::basic(&head.headers, &api.engine.catalog())?;
+    let caller = caller_of(api, head)?;
     let query = head.uri.query().unwrap_or_default();
     Ok((caller, wire::parse_ids(query, api.limits.sessions_per_query_max)?))
 }

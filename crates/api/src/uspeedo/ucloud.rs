@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::words::Language;
-use super::{auth, exchange, wire};
+use super::{auth, denied, exchange, wire};
 use crate::Api;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -24,7 +24,16 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
         Ok(body) => try_answer(&api, &mut asked, &head, body).await,
         Err(fault) => Err(*fault),
     };
-    if result.is_err() {
+    if let Err(fault) = &result {
+        let query = head.uri.query().unwrap_or_default().as_bytes();
+        let key = wire::member(body.as_deref().unwrap_or_default(), query, PUBLIC_KEY);
+        denied::by_key(
+            &api,
+            Dialect::Ucloud,
+            auth::UCLOUD,
+            key.as_deref().unwrap_or_default(),
+            *fault,
+        );
         asked.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
     }
     exchange::respond(&asked, result)

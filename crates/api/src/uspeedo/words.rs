@@ -267,7 +267,7 @@ pub fn reason(refusal: Refusal, language: Language) -> &'static str {
         Refusal::PhoneEmpty => ("phone is missing", "缺少手机号码"),
         Refusal::PhoneFormat => ("phone is invalid", "手机号码无效"),
         Refusal::PhoneDuplicate => ("phone is repeated with the same parameters", "手机号码与参数重复"),
-        Refusal::PhoneSuppressed => ("phone in the black list", "手机号码在黑名单中"),
+        Refusal::PhoneSuppressed(_) => ("phone in the black list", "手机号码在黑名单中"),
         Refusal::PerMinute => (
             "phone has reached its limit per minute",
             "手机号码超出每分钟发送限制",
@@ -451,7 +451,10 @@ mod tests {
         assert_eq!(said(Language::English), ["Success", "Fail", "Unknow"]);
         assert_eq!(said(Language::Chinese), ["发送成功", "发送失败", "状态未知"]);
         assert_eq!(
-            reason(Refusal::PhoneSuppressed, Language::English),
+            reason(
+                Refusal::PhoneSuppressed(engine::SuppressionKind::Blocked),
+                Language::English
+            ),
             "phone in the black list"
         );
     }

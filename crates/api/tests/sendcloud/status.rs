@@ -73,9 +73,32 @@ async fn what_fails_in_processing_is_accepted_and_told_by_the_status_query() {
 async fn what_a_carrier_refuses_is_told_by_the_status_query() {
     let house = House::start().await;
     let abroad = replaced(&send_fields(), "msgType", "2");
-    for (phone, code, status) in [
-        ("+10000000001", 500, "发送失败-空号"),
-        ("0010000000018", 580, "发送失败-关机"),
+    for (phone, code, status, log) in [
+        (
+            "+10000000001",
+            500,
+            "发送失败-空号",
+            "REJECTD(空号) carrier_refused_number",
+        ),
+        (
+            "+10000000011",
+            590,
+            "发送失败-其他",
+            "REJECTD(其他) carrier_refused_blocked",
+        ),
+        (
+            "+10000000012",
+            590,
+            "发送失败-其他",
+            "REJECTD(其他) carrier_refused_unsubscribed",
+        ),
+        (
+            "+10000000099",
+            590,
+            "发送失败-其他",
+            "REJECTD(其他) carrier_refused_frequency",
+        ),
+        ("0010000000018", 580, "发送失败-关机", "UNDELIV(关机) phone_off"),
     ] {
         let answer = house
             .ask(signed("/smsapi/send", &replaced(&abroad, "phone", phone)))
@@ -85,8 +108,8 @@ async fn what_a_carrier_refuses_is_told_by_the_status_query() {
         assert!(sms_id.ends_with(&format!("${phone}")), "the number as sent");
         let row = status_until(&house, &sms_id, code).await["voList"][0].clone();
         assert_eq!(
-            (&row["status"], &row["msgType"]),
-            (&json!(status), &json!("国际短信"))
+            (&row["status"], &row["msgType"], &row["sendLog"]),
+            (&json!(status), &json!("国际短信"), &json!(log))
         );
     }
 }

@@ -383,10 +383,18 @@ async fn receipts_tell_each_state_in_the_documented_words() {
     let failed = receipt_of(&house, UNDELIVERED, "Fail").await;
     assert_eq!(
         (&failed["ReceiptCode"], &failed["ReceiptDesc"]),
-        (&json!("5012"), &json!("undelivered"))
+        (
+            &json!("5012"),
+            &json!(
+                "undelivered: The network reported that the phone could not be reached (network error 5012)."
+            )
+        )
     );
     let refused = receipt_of(&house, REFUSED, "SubmitFail").await;
-    assert_eq!(refused["ReceiptDesc"], "rejected");
+    assert_eq!(
+        refused["ReceiptDesc"],
+        "rejected: The carrier refused the recipient's number (ESME_RINVDSTADR 0xB: destination address is invalid)."
+    );
     let pending = receipt_of(&house, SILENT, "Unknow").await;
     assert_eq!(
         (&pending["ReceiptCode"], &pending["ReceiptTime"]),

@@ -9,6 +9,7 @@ mod handover;
 mod lifetime;
 mod outcome;
 mod plan;
+mod refused;
 mod submission;
 #[cfg(test)]
 mod tests;
@@ -22,15 +23,15 @@ pub use submission::{
 };
 
 use crate::engine::Shared;
-use crate::metrics::{DialectLabel, RepeatLabel, SameBody, dialect_name};
+use crate::metrics::{AccountCounters, DialectLabel, RepeatLabel, SameBody, dialect_name};
 pub(crate) use check::freeze;
 pub(crate) use lifetime::Lifetime;
 use plan::Plan;
 use sms::segment::Reference;
 use std::sync::Arc;
 use store::{
-    AcceptCommand, AcceptOutcome, Accepted, Account, Caps, Charge, NewIdempotency, OnCommit, StoreError,
-    TaskProgress, TaskStep,
+    AcceptCommand, AcceptOutcome, Accepted, Account, AccountId, Caps, Charge, NewIdempotency, OnCommit,
+    StoreError, TaskProgress, TaskStep,
 };
 
 /// A piece of a task: where the task was, and where it is once the piece is accepted.
@@ -62,6 +63,24 @@ impl Step {
 
 /// See [`crate::Engine::accept`].
 pub(crate) async fn accept(
+    shared: &Arc<Shared>,
+    submission: Submission,
+    once: Option<Once>,
+    segment_reference: Reference,
+    step: Option<Step>,
+) -> Result<(Arc<Submission>, Reply), AcceptError> {
+    let (account, dialect) = (submission.account, submission.dialect);
+    let recipients = submission.items.iter().map(|item| item.recipients.len()).sum();
+    let done = try_accept(shared, submission, once, segment_reference, step).await;
+    if let Err(error) = &done
+        && let Some(reason) = error.reason()
+    {
+        refused::whole(shared, account, dialect, recipients, reason);
+    }
+    done
+}
+
+async fn try_accept(
     shared: &Arc<Shared>,
     submission: Submission,
     once: Option<Once>,
@@ -150,19 +169,23 @@ fn caps(account: &Account) -> Option<Caps> {
     (account.caps != Caps::default()).then_some(account.caps)
 }
 
+fn of_account(shared: &Shared, account: AccountId) -> Option<AccountCounters> {
+    let catalog = shared.catalog.load();
+    shared.metrics.accounts.of(catalog.account(account)?)
+}
+
 fn count(shared: &Shared, submission: &Submission, reply: &Reply) {
     let dialect = dialect_name(submission.dialect);
     match reply {
         Reply::New(outcome) => {
+            let accepted = outcome.accepted() as u64;
             let label = DialectLabel { dialect };
-            shared
-                .metrics
-                .accepted
-                .get_or_create(&label)
-                .inc_by(outcome.accepted() as u64);
-            let refused = outcome.refused() as u64;
-            if refused > 0 {
-                shared.metrics.refused.get_or_create(&label).inc_by(refused);
+            shared.metrics.accepted.get_or_create(&label).inc_by(accepted);
+            if let Some(account) = of_account(shared, submission.account) {
+                account.accepted.inc_by(accepted);
+            }
+            if outcome.refused() > 0 {
+                refused::some(shared, submission, outcome);
             }
         }
         Reply::Repeat { same_body, .. } => {

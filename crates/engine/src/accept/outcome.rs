@@ -1,6 +1,7 @@
 //! What became of a request.
 
-use store::{MessageId, StoreError};
+use sms::reason::Reason;
+use store::{MessageId, StoreError, SuppressionKind};
 use thiserror::Error;
 
 /// What the engine did with a submission.
@@ -84,8 +85,8 @@ pub enum Refusal {
     PhoneFormat,
     /// The number stands earlier in the same item.
     PhoneDuplicate,
-    /// The number is on a suppression list.
-    PhoneSuppressed,
+    /// The number is on a suppression list of this kind.
+    PhoneSuppressed(SuppressionKind),
     /// Too many to this number within a minute.
     PerMinute,
     /// Too many to this number within a day.
@@ -114,6 +115,33 @@ pub enum Refusal {
     NoRoute,
 }
 
+impl Refusal {
+    /// The reason under which it is counted, logged and listed in docs/errors.md.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::PhoneEmpty => Reason::NumberMissing,
+            Self::PhoneFormat => Reason::NumberInvalid,
+            Self::PhoneDuplicate => Reason::NumberDuplicate,
+            Self::PhoneSuppressed(SuppressionKind::Global) => Reason::BlockedGlobally,
+            Self::PhoneSuppressed(SuppressionKind::Blocked) => Reason::BlockedByAccount,
+            Self::PhoneSuppressed(SuppressionKind::Unsubscribed) => Reason::Unsubscribed,
+            Self::PerMinute => Reason::LimitPerMinute,
+            Self::PerDay => Reason::LimitPerDay,
+            Self::TemplateUnknown => Reason::TemplateUnknown,
+            Self::TemplateNotApproved => Reason::TemplateNotApproved,
+            Self::SenderInvalid => Reason::SenderInvalid,
+            Self::SignatureInvalid => Reason::SignatureInvalid,
+            Self::ValueMissing => Reason::ValueMissing,
+            Self::ValueSurplus => Reason::ValueSurplus,
+            Self::ValueTooLong => Reason::ValueTooLong,
+            Self::ValueHasLink => Reason::ValueHasLink,
+            Self::TextTooLong => Reason::TextTooLong,
+            Self::ExtraInvalid => Reason::RecipientDataInvalid,
+            Self::NoRoute => Reason::NoRoute,
+        }
+    }
+}
+
 /// A request that came to nothing for a reason that is not in its recipients.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -139,4 +167,16 @@ pub enum AcceptError {
     /// The store could not commit: nothing was accepted.
     #[error("not stored: {0}")]
     Store(#[source] StoreError),
+}
+
+impl AcceptError {
+    /// The reason for which the whole request is refused; `None` where the node is at fault and the caller tries again.
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::AccountGone => Some(Reason::AccountUnknown),
+            Self::MayNotSend => Some(Reason::AccountSuspended),
+            Self::Balance => Some(Reason::BalanceTooLow),
+            Self::Busy | Self::Stopping | Self::TaskMoved | Self::Store(_) => None,
+        }
+    }
 }

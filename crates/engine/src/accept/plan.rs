@@ -49,7 +49,7 @@ impl Plan {
                 {
                     Ok(at) => {
                         let reason = refused_at_commit.get(at).map(|refused| refused.reason);
-                        Fate::Refused(reason.map_or(Refusal::PhoneSuppressed, refusal_at_commit))
+                        Fate::Refused(reason.map_or(Refusal::NoRoute, refusal_at_commit))
                     }
                     Err(at) => {
                         let before = at.saturating_sub(of_batch);
@@ -90,6 +90,7 @@ const fn refusal_at_commit(reason: RefusedReason) -> Refusal {
     match reason {
         RefusedReason::PerMinute => Refusal::PerMinute,
         RefusedReason::PerDay => Refusal::PerDay,
-        _ => Refusal::PhoneSuppressed,
+        RefusedReason::Suppressed(kind) => Refusal::PhoneSuppressed(kind),
+        _ => Refusal::NoRoute,
     }
 }

@@ -8,7 +8,7 @@ use sms::class::{Class, Kind};
 use sms::phone::Grammar;
 use store::{
     AccountId, BatchRange, Carrier, CarrierNo, Catalog, Dialect, MessageId, NewBatch, Position,
-    RefusedAtCommit, RefusedReason, Review, Route, Signature, SuppressedPolicy, Template,
+    RefusedAtCommit, RefusedReason, Review, Route, Signature, SuppressedPolicy, SuppressionKind, Template,
 };
 
 const ACCOUNT: AccountId = AccountId(1);
@@ -402,13 +402,13 @@ fn what_the_transaction_refuses_moves_later_ids_up() {
     };
     let refused = vec![
         refused(2, RefusedReason::PerDay),
-        refused(0, RefusedReason::Suppressed),
+        refused(0, RefusedReason::Suppressed(SuppressionKind::Blocked)),
     ];
     let outcome = outcome(&plan, &batches, refused);
     assert_eq!(
         outcome.items[0].fates,
         [
-            Fate::Refused(Refusal::PhoneSuppressed),
+            Fate::Refused(Refusal::PhoneSuppressed(SuppressionKind::Blocked)),
             Fate::Accepted(MessageId(1_000)),
             Fate::Refused(Refusal::PhoneFormat),
             Fate::Refused(Refusal::PerDay),

@@ -27,6 +27,17 @@ pub struct NotifyMetrics {
     pub given_up: Family<FormatLabel, Counter>,
 }
 
+/// See [`CallLabel::outcome`].
+const OUTCOMES: [&str; 7] = [
+    "taken",
+    "refused",
+    "unreachable",
+    "timeout",
+    "broken",
+    "forbidden",
+    "unsendable",
+];
+
 /// By format and outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallLabel {
@@ -72,33 +83,51 @@ impl NotifyMetrics {
         let registry = registry.sub_registry_with_prefix("notify");
         registry.register(
             "calls",
-            "Calls to endpoints by what came of them",
+            "Webhook calls, by format and outcome",
             self.calls.clone(),
         );
         registry.register_with_unit(
             "call",
-            "How long calls to endpoints took",
+            "Duration of webhook calls",
             Unit::Seconds,
             self.call_seconds.clone(),
         );
         registry.register_with_unit(
             "behind",
-            "Since the oldest event an endpoint has not been told",
+            "Age of the oldest event that is not yet delivered to a webhook, 0 for none",
             Unit::Seconds,
             self.behind_seconds.clone(),
         );
         registry.register(
             "calls_under_way",
-            "Calls to an endpoint that have not ended",
+            "Webhook calls in flight",
             self.under_way.clone(),
         );
         registry.register(
             "waiting_calls",
-            "Calls put aside to be tried again",
+            "Webhook calls that failed and wait for a retry",
             self.waiting.clone(),
         );
-        registry.register("paused", "Whether an endpoint is paused", self.paused.clone());
-        registry.register("given_up", "Calls given up on", self.given_up.clone());
+        registry.register(
+            "paused",
+            "1 for a webhook that is paused, else 0",
+            self.paused.clone(),
+        );
+        registry.register(
+            "given_up",
+            "Webhook calls given up after the last retry",
+            self.given_up.clone(),
+        );
+    }
+
+    /// Creates what is missing of the series of an endpoint that is called in this format.
+    pub(super) fn cover(&self, endpoint: EndpointId, format: &'static str) {
+        let _ = self.gauges(endpoint);
+        for outcome in OUTCOMES {
+            let _ = self.calls.get_or_create(&CallLabel { format, outcome });
+        }
+        let _ = self.call_seconds.get_or_create(&FormatLabel { format });
+        let _ = self.given_up.get_or_create(&FormatLabel { format });
     }
 
     /// The gauges of an endpoint.

@@ -186,6 +186,15 @@ impl Notify {
         &self.office
     }
 
+    /// Creates what is missing of the series of webhooks that are called.
+    pub(crate) fn cover_metrics(&self, catalog: &Snapshot) {
+        for entry in catalog.endpoints().filter(|entry| !entry.endpoint.url.is_empty()) {
+            if let Some(format) = self.office.format(&entry.endpoint.format) {
+                self.office.metrics().cover(entry.endpoint.id, format.name());
+            }
+        }
+    }
+
     /// Changes how an endpoint stands: by its worker when it has one, as nobody else may then.
     pub(super) async fn change(&self, endpoint: EndpointId, change: Change) -> Result<u64, OperateError> {
         let (reply, done) = oneshot::channel();

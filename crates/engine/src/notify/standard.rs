@@ -3,6 +3,7 @@
 
 use super::{Call, Format, Method, Schedule, Stamp, Subject, Telling};
 use crate::catalog::EndpointEntry;
+use crate::reason::ReasonView;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -245,6 +246,7 @@ fn of_message(message: &MessageView, state: MessageState, error: &str, stamp: &S
         "to": plus(message),
         "state": state,
         "error": (!error.is_empty()).then_some(error),
+        "reason": ReasonView::at(message, state, error),
         "segments": message.segments,
         "attempts": message.attempts,
         "template": batch.template,
@@ -356,6 +358,7 @@ mod tests {
             changed_at: AT,
             status: 0,
             error: Box::default(),
+            by_receipt: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Numbers that provoke outcomes: `+1000000000N` (contract/engagelab.md section 8, "sandbox").
 
 use sms::phone::Msisdn;
+use sms::reason::{SANDBOX_BLOCKED, SANDBOX_TOO_OFTEN, SANDBOX_UNSUBSCRIBED};
 use sms::state::ReceiptState;
 
 /// What becomes of a message in the sandbox.
@@ -30,9 +31,9 @@ impl Outcome {
             Some(10) => Self::DeliveredAtOnce,
             // The codes of the vendor's OTP product: 5011 bad number, 5013 blacklisted, 5019 unsubscribed, 3004 too often.
             Some(1) => Self::Refused(0x0B),
-            Some(11) => Self::Refused(0x400),
-            Some(12) => Self::Refused(0x401),
-            Some(99) => Self::Refused(0x402),
+            Some(11) => Self::Refused(SANDBOX_BLOCKED),
+            Some(12) => Self::Refused(SANDBOX_UNSUBSCRIBED),
+            Some(99) => Self::Refused(SANDBOX_TOO_OFTEN),
             Some(2) => Self::Undelivered("5012"),
             Some(18) => Self::Undelivered("5018"),
             Some(3) => Self::Silent,
@@ -87,7 +88,7 @@ mod tests {
         assert_eq!(of(10_000_000_002), Outcome::Undelivered("5012"));
         assert_eq!(of(10_000_000_018), Outcome::Undelivered("5018"));
         assert_eq!(of(10_000_000_003), Outcome::Silent);
-        assert_eq!(of(10_000_000_099), Outcome::Refused(0x402));
+        assert_eq!(of(10_000_000_099), Outcome::Refused(SANDBOX_TOO_OFTEN));
         assert_eq!(of(10_000_000_055), Outcome::Delivered);
         assert_eq!(of(447_700_900_123), Outcome::Delivered);
     }

@@ -61,6 +61,7 @@ pub(crate) struct Tls {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Metrics {
     pub(crate) listen: SocketAddr,
+    pub(crate) accounts_max: usize,
 }
 
 /// Where messages are kept.
@@ -314,6 +315,7 @@ impl Config {
                 statistics_rows_max: self.directory.statistics_rows_max,
             },
             inbox_messages_max: self.engine.inbox_messages_max,
+            metric_accounts_max: self.metrics.accounts_max,
         }
     }
 
@@ -384,6 +386,7 @@ mod tests {
         assert_eq!(config.notify.limits(), engine::notify::Limits::default());
         assert_eq!(config.notify.limits().clamped(), config.notify.limits());
         assert_eq!(ours.inbox_messages_max, theirs.inbox_messages_max);
+        assert_eq!(ours.metric_accounts_max, theirs.metric_accounts_max);
     }
 
     #[test]

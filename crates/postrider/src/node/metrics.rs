@@ -37,7 +37,7 @@ impl Metrics {
         let messages = Family::default();
         let names = Arc::new(CatalogNames::default());
         let ours = registry.sub_registry_with_prefix("postrider");
-        ours.register("messages", "Messages by where they are", messages.clone());
+        ours.register("messages", "Messages by where they wait", messages.clone());
         ours.register_collector(Box::new(StoreFigures(Arc::clone(&store))));
         ours.register_collector(Box::new(Arc::clone(&names)));
         http.register(ours);
@@ -64,6 +64,9 @@ impl Metrics {
         // A store that cannot count just now keeps the last figures; its own gauges say how it does.
         if let Ok(counts) = self.store.counts().await {
             self.set(counts);
+        }
+        if let Some(engine) = self.names.engine.get() {
+            engine.cover_metrics();
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

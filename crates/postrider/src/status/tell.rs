@@ -1,6 +1,8 @@
 //! Telling a message's story, to people and to programs.
 
 use crate::when::exact as time;
+use engine::ReasonView;
+use engine::reason;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -45,6 +47,13 @@ impl Telling {
                     format!(", error {}", message.error)
                 },
             )?;
+            if let Some(reason) = ReasonView::of(message) {
+                writeln!(
+                    out,
+                    "  reason {} {}: {}",
+                    reason.code, reason.name, reason.message
+                )?;
+            }
             for entry in timeline {
                 writeln!(out, "  {}  {}", time(entry.at), self.sentence(&entry.kind))?;
             }
@@ -81,6 +90,7 @@ impl Telling {
             "attempts": message.attempts,
             "carrier": self.carrier(message.carrier),
             "error": &*message.error,
+            "reason": ReasonView::of(message),
             "changed_at": time(message.changed_at),
             "timeline": timeline,
         })
@@ -119,8 +129,9 @@ impl Telling {
                 carrier_ids,
             } => {
                 format!(
-                    "{} answered status 0x{status:08X}{}",
+                    "{} answered {}{}",
                     self.carrier(*carrier),
+                    reason::described(*status),
                     ids(carrier_ids)
                 )
             }
@@ -163,6 +174,7 @@ impl Telling {
                 "what": "answered",
                 "carrier": self.carrier(*carrier),
                 "status": status,
+                "status_name": reason::status_name(*status),
                 "carrier_ids": carrier_ids,
             }),
             TimelineKind::Unanswered { carrier } => {
@@ -241,6 +253,7 @@ mod tests {
             changed_at: 1_795_000_002_000,
             status: 0,
             error: "".into(),
+            by_receipt: false,
         };
         let at = |ms: UnixMs, kind| TimelineEntry {
             at: 1_795_000_000_000 + ms,

@@ -10,6 +10,7 @@ mod apply;
 mod dev;
 mod house;
 mod inbound;
+mod reasons;
 mod receiver;
 mod review;
 mod serve;

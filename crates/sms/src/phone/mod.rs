@@ -59,6 +59,12 @@ impl Msisdn {
         self.0.to_string()
     }
 
+    /// The number as logs show it: a plus, the first digits, stars, the last digits (`+44770*****23`).
+    #[must_use]
+    pub fn masked(self) -> String {
+        format!("+{}", mask(&self.digits()))
+    }
+
     /// How many digits there are: 1 to [`MSISDN_DIGITS_MAX`].
     #[must_use]
     pub const fn digit_count(self) -> usize {
@@ -111,6 +117,35 @@ impl Msisdn {
     pub fn is_mainland_china_mobile(self) -> bool {
         self.digit_count() == 13 && matches!(self.leading(4), Some(8613..=8619))
     }
+}
+
+/// A number as a caller wrote it, for logs: its digits, masked like those of [`Msisdn::masked`], and nothing else of the
+/// text. At most [`MSISDN_DIGITS_MAX`] digits are looked at.
+#[must_use]
+pub fn masked(written: &str) -> String {
+    let digits: String = written
+        .chars()
+        .filter(char::is_ascii_digit)
+        .take(MSISDN_DIGITS_MAX)
+        .collect();
+    let plus = if written.trim_start().starts_with('+') {
+        "+"
+    } else {
+        ""
+    };
+    format!("{plus}{}", mask(&digits))
+}
+
+fn mask(digits: &str) -> String {
+    let count = digits.len();
+    let (head, tail) = if count < 7 {
+        (count / 3, 0)
+    } else {
+        (((count + 3) / 3).min(5), (count / 5).min(2))
+    };
+    let first = digits.get(..head).unwrap_or_default();
+    let last = digits.get(count - tail..).unwrap_or_default();
+    format!("{first}{}{last}", "*".repeat(count - head - tail))
 }
 
 /// The value of ASCII digits; `None` for an empty text, any other character, or more than 19 digits.
@@ -259,6 +294,28 @@ mod tests {
             } else {
                 prop_assert_eq!(number.country_iso(), None);
             }
+        }
+    }
+
+    #[test]
+    fn a_masked_number_keeps_its_ends() {
+        let masked_msisdn = |digits: &str| Msisdn::from_digits(digits).unwrap().masked();
+        assert_eq!(masked_msisdn("447700900123"), "+44770*****23");
+        assert_eq!(masked_msisdn("8613800138000"), "+86138******00");
+        assert_eq!(masked_msisdn("10690"), "+1****");
+        for (written, expected) in [
+            ("+44 7700 900-123", "+44770*****23"),
+            ("0044(7700)900123", "00447*******23"),
+            ("call me at home", ""),
+            ("", ""),
+            ("12", "**"),
+        ] {
+            assert_eq!(masked(written), expected, "{written}");
+        }
+        for count in 1..=MSISDN_DIGITS_MAX {
+            let digits = "1".repeat(count);
+            let stars = masked_msisdn(&digits).matches('*').count();
+            assert!(stars >= count.min(4).min(count / 2), "{count}: {stars}");
         }
     }
 }

@@ -397,7 +397,10 @@ pub async fn suppressed_numbers_are_refused_or_fail(side: &mut impl Side) {
     let refused = accepted(store, request(NOW, vec![batch(0..4)])).await;
     assert_eq!(
         reasons(&refused),
-        [(0, RefusedReason::Suppressed), (1, RefusedReason::Suppressed)]
+        [
+            (0, RefusedReason::Suppressed(SuppressionKind::Global)),
+            (1, RefusedReason::Suppressed(SuppressionKind::Unsubscribed)),
+        ]
     );
     assert_eq!(refused.batches[0].count, 2);
 

@@ -1,6 +1,8 @@
 //! Accepting: one request, its batches and what is decided about them inside the transaction.
 
-use super::{AccountId, CarrierNo, Dialect, MessageId, QueuedRange, SeriesNo, TaskStep, UnixMs};
+use super::{
+    AccountId, CarrierNo, Dialect, MessageId, QueuedRange, SeriesNo, SuppressionKind, TaskStep, UnixMs,
+};
 use serde::{Deserialize, Serialize};
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
@@ -232,6 +234,6 @@ pub enum RefusedReason {
     PerMinute,
     /// [`Caps::per_day_max`] is reached.
     PerDay,
-    /// The number is on a suppression list.
-    Suppressed,
+    /// The number is on a suppression list of this kind.
+    Suppressed(SuppressionKind),
 }

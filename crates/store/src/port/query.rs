@@ -82,6 +82,8 @@ pub struct MessageView {
     pub status: u32,
     /// Error code: the receipt's own, or the decimal code of a failure in processing.
     pub error: Box<str>,
+    /// Whether a receipt brought the state.
+    pub by_receipt: bool,
 }
 
 /// One segment of a message as the carrier knows it.

@@ -81,6 +81,7 @@ impl MessageRow {
             changed_at: id.accepted_at(),
             status: 0,
             error: Box::default(),
+            by_receipt: false,
         };
         let Some(outcome) = self.outcome else { return view };
         // Given to a carrier, and not taken back since.
@@ -97,6 +98,7 @@ impl MessageRow {
             changed_at: outcome.changed_at,
             status: outcome.status,
             error: outcome.error,
+            by_receipt: outcome.flags.by_receipt(),
             ..view
         }
     }

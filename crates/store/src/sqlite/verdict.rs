@@ -130,7 +130,7 @@ fn judge(
         .kind_of(work.conn, command.account, message.msisdn)?
     {
         return Ok(match command.suppressed {
-            SuppressedPolicy::Refuse => Verdict::Refuse(RefusedReason::Suppressed),
+            SuppressedPolicy::Refuse => Verdict::Refuse(RefusedReason::Suppressed(kind)),
             SuppressedPolicy::Fail => Verdict::Fail(kind.code()),
         });
     }

@@ -4,13 +4,12 @@ use crate::engagelab::words::{self, CallbackError, CallbackStatus, SERVER, TEMPL
 use crate::verdict::Verdict;
 use engine::catalog::{Review, Template};
 use engine::notify::{Subject, Telling};
+use engine::sms::reason::Reason;
 use engine::sms::state::MessageState;
-use engine::{BatchView, Dialect, EventWhat, Inbound, MessageView, UnixMs};
+use engine::{BatchView, Dialect, EventWhat, Inbound, MessageView, ReasonView, UnixMs};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// `ESME_RINVDSTADR`: the carrier knows no such number.
-const STATUS_INVALID_DESTINATION: u32 = 0x0B;
 /// What stands where a row is about no message.
 const NO_ID: &str = "0";
 
@@ -198,8 +197,13 @@ fn carriers_failure<'a>(
     taken: bool,
 ) -> Failure<'a> {
     let numbered = error.parse().ok().and_then(CallbackError::numbered);
-    let no_such_number = !taken && message.status == STATUS_INVALID_DESTINATION;
-    let of_status = no_such_number.then(|| CallbackError::numbered(5011)).flatten();
+    let of_status = match ReasonView::at(message, state, error).map(|reason| reason.reason()) {
+        Some(Reason::CarrierRefusedNumber) if !taken => Some(5011),
+        Some(Reason::CarrierRefusedBlocked) => Some(5013),
+        Some(Reason::CarrierRefusedUnsubscribed) => Some(5019),
+        _ => None,
+    };
+    let of_status = of_status.and_then(CallbackError::numbered);
     Failure {
         error: numbered
             .or(of_status)

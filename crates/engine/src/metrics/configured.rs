@@ -4,7 +4,7 @@ use super::{
     AnswerLabel, ClassLabel, DialectLabel, LimitLabel, Metrics, ReceiptLabel, RefusalLabel, RepeatLabel,
     SameBody, dialect_name,
 };
-use crate::carrier::verdict::class_name;
+use crate::carrier::retry_policy::class_name;
 use crate::catalog::{CarrierEntry, CarrierSettings, Snapshot};
 use crate::queue::Queues;
 use smpp::status::StatusClass;

@@ -1,10 +1,13 @@
-//! The alphabets a text message travels in: the GSM 7-bit default alphabet, UCS-2 and Latin-1.
+//! The alphabets a text message travels in: the GSM 7-bit default alphabet, UCS-2 and Latin-1; and the national tables
+//! that people's handsets write with ([`national`]).
 //!
 //! The default alphabet and its extension table are those of 3GPP TS 23.038 §6.2.1 and §6.2.1.1. National
 //! language shift tables (Annex A) are not used for sending: a handset that lacks one shows the wrong letters.
 //!
 //! "Septets" are *unpacked* here, one per octet, as SMPP carries them with `data_coding` 0; [`pack`] makes the
 //! dense form of TS 23.038 §6.1.2.1 for the few carriers that want it.
+
+pub mod national;
 
 /// The code that says "the next septet is from the extension table" (TS 23.038 §6.2.1).
 pub const ESCAPE: u8 = 0x1B;

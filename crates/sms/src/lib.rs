@@ -2,6 +2,8 @@
 
 pub mod alphabet;
 pub mod class;
+pub mod data_coding;
+pub mod opt_out;
 pub mod phone;
 pub mod reason;
 pub mod receipt;
@@ -10,3 +12,4 @@ pub mod sender;
 pub mod state;
 pub mod template;
 pub mod udh;
+pub mod user_data;

@@ -1,4 +1,7 @@
-//! User data headers of what people write: which part of a long message this is (TS 23.040 §9.2.3.24).
+//! User data headers of what people write: which part of a long message this is, which tables it is written with, and
+//! whether it is for a program (TS 23.040 §9.2.3.24).
+
+use crate::alphabet::national::{Language, Shifts};
 
 /// Where a part belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +32,10 @@ impl Part {
 pub struct Headed<'a> {
     /// The part, when the header tells one.
     pub part: Option<Part>,
+    /// The national tables it names.
+    pub shifts: Shifts,
+    /// The port of the application it is for (§9.2.3.24.3 and §9.2.3.24.4), when it is no message for a person.
+    pub port: Option<u16>,
     /// Octets of the header, its length octet included.
     pub header_len: usize,
     /// What follows the header.
@@ -38,6 +45,12 @@ pub struct Headed<'a> {
 /// Information elements with a reference of 8 and of 16 bits.
 const CONCAT_8: u8 = 0x00;
 const CONCAT_16: u8 = 0x08;
+/// Application ports of 8 and of 16 bits: destination, then originator.
+const PORTS_8: u8 = 0x04;
+const PORTS_16: u8 = 0x05;
+/// National language tables, one octet each (§9.2.3.24.15 and §9.2.3.24.16).
+const SINGLE_SHIFT: u8 = 0x24;
+const LOCKING_SHIFT: u8 = 0x25;
 
 /// Reads the header in front of a payload. A header that is longer than the payload is none: then all of it is text,
 /// for a carrier that sets the indicator by mistake must not cost the message. Elements that are not known are passed
@@ -46,6 +59,8 @@ const CONCAT_16: u8 = 0x08;
 pub fn read(payload: &[u8]) -> Headed<'_> {
     let none = Headed {
         part: None,
+        shifts: Shifts::NONE,
+        port: None,
         header_len: 0,
         text: payload,
     };
@@ -55,25 +70,31 @@ pub fn read(payload: &[u8]) -> Headed<'_> {
     let Some((mut elements, text)) = after.split_at_checked(usize::from(len)) else {
         return none;
     };
-    let mut part = None;
+    let mut headed = Headed {
+        header_len: usize::from(len) + 1,
+        text,
+        ..none
+    };
     while let [id, len, rest @ ..] = elements {
         let Some((value, next)) = rest.split_at_checked(usize::from(*len)) else {
             break;
         };
-        part = match (*id, value) {
-            (CONCAT_8, &[reference, total, number]) => Part::new(u16::from(reference), total, number),
-            (CONCAT_16, &[high, low, total, number]) => {
-                Part::new(u16::from_be_bytes([high, low]), total, number)
+        match (*id, value) {
+            (CONCAT_8, &[reference, total, number]) => {
+                headed.part = Part::new(u16::from(reference), total, number);
             }
-            _ => part,
-        };
+            (CONCAT_16, &[high, low, total, number]) => {
+                headed.part = Part::new(u16::from_be_bytes([high, low]), total, number);
+            }
+            (PORTS_8, &[destination, _]) => headed.port = Some(u16::from(destination)),
+            (PORTS_16, &[high, low, _, _]) => headed.port = Some(u16::from_be_bytes([high, low])),
+            (SINGLE_SHIFT, &[language]) => headed.shifts.single = Language::from_identifier(language),
+            (LOCKING_SHIFT, &[language]) => headed.shifts.locking = Language::from_identifier(language),
+            _ => {}
+        }
         elements = next;
     }
-    Headed {
-        part,
-        header_len: usize::from(len) + 1,
-        text,
-    }
+    headed
 }
 
 #[cfg(test)]
@@ -88,7 +109,19 @@ mod tests {
         let payload = [11, 5, 4, 0x23, 0xf4, 0, 0, 0, 3, 7, 2, 1, b'x'];
         let read = read(&payload);
         assert_eq!((read.part, read.header_len), (Part::new(7, 2, 1), 12));
-        assert_eq!(read.text, b"x");
+        assert_eq!((read.port, read.text), (Some(0x23f4), &b"x"[..]));
+    }
+
+    #[test]
+    fn national_tables_and_ports_are_named() {
+        let payload = [12, 0x24, 1, 1, 0x25, 1, 13, 4, 2, 200, 201, 0x24, 0, b'x'];
+        let read = read(&payload);
+        let shifts = Shifts {
+            locking: Some(Language::Urdu),
+            single: Some(Language::Turkish),
+        };
+        assert_eq!((read.shifts, read.port, read.text), (shifts, Some(200), &b"x"[..]));
+        assert_eq!(super::read(&[3, 0x24, 1, 99, b'x']).shifts, Shifts::NONE, "a reserved language");
     }
 
     #[test]

@@ -1,0 +1,182 @@
+//! Words that people send to get no more messages, or to get them again.
+//!
+//! A word is the whole message. People write it in any case, with a full stop, in full-width letters, with characters
+//! that nobody sees; a carrier adds a NUL. So messages and words are compared in a normal form ([`normal`]).
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::{CodePointMapData, CodePointSetData};
+use std::collections::HashSet;
+
+/// Octets of the longest text that can be a word: longer ones are not looked at.
+const TEXT_OCTETS_MAX: usize = 1_024;
+
+/// What a message asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// No more messages.
+    OptOut,
+    /// Messages again.
+    OptIn,
+}
+
+/// The words of one account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    out: HashSet<String>,
+    back: HashSet<String>,
+}
+
+impl Words {
+    /// Words that unsubscribe (`out`) and that subscribe again (`back`). One that is in both unsubscribes.
+    #[must_use]
+    pub fn new<'a>(out: impl IntoIterator<Item = &'a str>, back: impl IntoIterator<Item = &'a str>) -> Self {
+        let set = |words: &mut dyn Iterator<Item = &'a str>| -> HashSet<String> {
+            words.map(normal).filter(|word| !word.is_empty()).collect()
+        };
+        Self {
+            out: set(&mut out.into_iter()),
+            back: set(&mut back.into_iter()),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.back.is_empty()
+    }
+
+    /// What `text` asks for; `None` for a message that is not one of the words and nothing else.
+    #[must_use]
+    pub fn wish(&self, text: &str) -> Option<Wish> {
+        if self.is_empty() || text.len() > TEXT_OCTETS_MAX {
+            return None;
+        }
+        let text = normal(text);
+        if self.out.contains(&text) {
+            Some(Wish::OptOut)
+        } else {
+            self.back.contains(&text).then_some(Wish::OptIn)
+        }
+    }
+}
+
+/// The form in which words are compared: NFKC, case folded, without a dot above that folding left on an i, without
+/// control and default-ignorable characters, blanks single, punctuation around it taken off. Punctuation alone stays
+/// as it is. Applied twice it changes nothing.
+///
+/// Case folding is lower, upper, lower case of each character, by the standard library's tables: for every character
+/// that is at least as coarse as the full case folding of Unicode, and the dotless `ı` becomes `i`, as in a Turkish
+/// word whose capitals were written on another keyboard.
+#[must_use]
+pub fn normal(text: &str) -> String {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let compose = ComposingNormalizerBorrowed::new_nfkc();
+    let seen: String = text
+        .chars()
+        .filter(|character| !ignorable.contains(*character))
+        .filter(|character| !character.is_control() || character.is_whitespace())
+        .collect();
+    let folded: String = compose
+        .normalize(&seen)
+        .chars()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect();
+    // Where a dot above has a letter with it, as in "ż", this has joined them.
+    let folded: String = compose
+        .normalize(&folded)
+        .chars()
+        .filter(|character| *character != '\u{307}')
+        .collect();
+    let single = folded.split_whitespace().collect::<Vec<_>>().join(" ");
+    let bare = single.trim_matches(|character: char| is_punctuation(character) || character == ' ');
+    if bare.is_empty() { single } else { bare.to_owned() }
+}
+
+fn is_punctuation(character: char) -> bool {
+    let category = CodePointMapData::<GeneralCategory>::new().get(character);
+    // What could not be decoded is shown as U+FFFD: half a character behind the word.
+    GeneralCategoryGroup::Punctuation.contains(category) || character == char::REPLACEMENT_CHARACTER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words(out: &[&str]) -> Words {
+        Words::new(out.iter().copied(), ["START", "UNSTOP"])
+    }
+
+    #[test]
+    fn a_word_is_known_in_every_form() {
+        let words = words(&["STOP", "İPTAL", "Straße", "ARRÊT", "退订", "STOP ALL", "ÇIK", "وقف"]);
+        for text in [
+            "STOP", "stop", " Stop\n", "stop.", "STOP!", "STOP\0", "STOP\0\0", "\"stop\"", "“Stop”…", "*STOP*",
+            "ＳＴＯＰ", "ｓｔｏｐ．", "STOP\u{200B}", "S\u{200B}TOP", "\u{FEFF}STOP", "\u{200E}stop\u{200F}",
+            "st\u{AD}op", "\u{A0}STOP\u{A0}", "\u{3000}STOP\u{3000}", "\u{202F}stop", "STOP\u{FE0F}", "STOP@",
+            "STOP\u{FFFD}", "stop。", "ⓢⓣⓞⓟ", "𝐒𝐓𝐎𝐏", "ſtop", "STOP\r", "STOP\u{E0020}",
+            "iptal", "IPTAL", "İPTAL", "ıptal", "i\u{307}ptal", "I\u{307}PTAL",
+            "STRASSE", "straße", "STRAẞE", "strasse", "ﬆraße",
+            "arrêt", "ARRÊT", "arre\u{302}t", "ARRE\u{302}T.",
+            "退订", "退订。", " 退订！", "stop all", "STOP  ALL", "Stop\u{A0}all", "stop\n\tall.",
+            "çık", "ÇIK", "çik", "c\u{327}ık", "وقف", "وقف؟",
+        ] {
+            assert_eq!(words.wish(text), Some(Wish::OptOut), "{text:?}");
+        }
+        for text in ["start", "Start.", "ＵＮＳＴＯＰ"] {
+            assert_eq!(words.wish(text), Some(Wish::OptIn), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_word_alone_counts() {
+        let words = words(&["STOP", "退订", "ARRÊT"]);
+        for text in [
+            "", " ", "please stop", "stop it", "stop stop", "s t o p", "st-op", "stopp", "非退订", "arret", "STOP 1",
+            ".", "\0", "nonstop",
+        ] {
+            assert_eq!(words.wish(text), None, "{text:?}");
+        }
+        assert_eq!(words.wish(&format!("stop{}", " ".repeat(TEXT_OCTETS_MAX))), None);
+    }
+
+    #[test]
+    fn a_word_of_punctuation_is_itself_only() {
+        let words = words(&["!", "", " ", "\u{200B}"]);
+        assert_eq!(words.wish("!"), Some(Wish::OptOut));
+        for text in ["", " ", "?", "\u{200B}"] {
+            assert_eq!(words.wish(text), None, "{text:?}");
+        }
+        assert!(Words::new([], []).is_empty());
+    }
+
+    #[test]
+    fn a_word_in_both_lists_unsubscribes() {
+        let words = Words::new(["stop"], ["STOP", "start"]);
+        assert_eq!(words.wish("Stop"), Some(Wish::OptOut));
+    }
+
+    #[test]
+    fn letters_of_other_scripts_keep_their_marks() {
+        assert_ne!(normal("ż"), normal("z"));
+        assert_ne!(normal("é"), normal("e"));
+        assert_eq!(normal("Σίσυφος"), normal("ΣΊΣΥΦΟΣ"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_normal_form(text in any::<String>()) {
+            let once = normal(&text);
+            prop_assert_eq!(normal(&once), once.clone());
+            prop_assert!(once.len() <= text.len() * 36 + 1);
+        }
+
+        #[test]
+        fn case_does_not_matter(text in "\\PC{0,20}") {
+            prop_assert_eq!(normal(&text.to_uppercase()), normal(&text));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! From the octets of all parts to a text.
+
+use super::{Binary, Coding, Content, UserData};
+use crate::alphabet::{self, ESCAPE, national};
+use crate::data_coding::Charset;
+use encoding_rs::{EUC_JP, EUC_KR, Encoding, ISO_2022_JP, ISO_8859_5, ISO_8859_8, SHIFT_JIS};
+
+/// U+FEFF at the start of UTF-16, and what it looks like in the other byte order.
+const BOM: [u8; 2] = [0xFE, 0xFF];
+const BOM_LITTLE_ENDIAN: [u8; 2] = [0xFF, 0xFE];
+/// Octets of user data in one part, header included (TS 23.040 §9.2.3.24.1).
+const PART_OCTETS: usize = 140;
+const CARRIAGE_RETURN: u8 = 0x0D;
+
+/// The content of a message of these parts, in order. Total; a text has at most three characters for each octet.
+///
+/// If any part is data, all of the message is. Parts of equal coding that follow each other are joined before they
+/// are decoded.
+#[must_use]
+pub fn content(parts: &[UserData]) -> Content {
+    if parts.iter().any(|part| part.coding.is_data()) {
+        let octets: Vec<u8> = parts.iter().flat_map(|part| &part.octets).copied().collect();
+        return Content::Binary(Binary {
+            octets: octets.into(),
+            port: parts.iter().find_map(|part| part.coding.port),
+        });
+    }
+    let same = |a: &UserData, b: &UserData| {
+        a.coding.charset == b.coding.charset && a.coding.shifts == b.coding.shifts
+    };
+    let text: String = parts.chunk_by(same).map(run).collect();
+    Content::Text(text.into())
+}
+
+/// Parts of one alphabet.
+fn run(parts: &[UserData]) -> String {
+    let Some(Coding { charset, shifts, .. }) = parts.first().map(|part| part.coding) else {
+        return String::new();
+    };
+    let joined = || -> Vec<u8> { parts.iter().flat_map(|part| &part.octets).copied().collect() };
+    match charset {
+        Charset::Gsm7 => national::decode(&joined(), shifts),
+        Charset::Gsm7Packed => national::decode(&unpacked(parts), shifts),
+        Charset::Ucs2 => utf16(parts, joined()),
+        Charset::Ascii => without_nul(ascii(&joined())),
+        Charset::Latin1 | Charset::Binary => without_nul(alphabet::decode_latin1(&joined())),
+        Charset::Cyrillic => without_nul(lossy(&joined(), ISO_8859_5)),
+        Charset::Hebrew => without_nul(lossy(&joined(), ISO_8859_8)),
+        Charset::Japanese => without_nul(first_without_error(&joined(), &[SHIFT_JIS, EUC_JP])),
+        Charset::JapaneseExtended => without_nul(first_without_error(&joined(), &[EUC_JP, SHIFT_JIS])),
+        Charset::Korean => without_nul(lossy(&joined(), EUC_KR)),
+    }
+}
+
+/// Some carriers end a text with a NUL, which is a letter only in the GSM alphabet.
+fn without_nul(mut text: String) -> String {
+    text.retain(|character| character != '\0');
+    text
+}
+
+fn ascii(octets: &[u8]) -> String {
+    match std::str::from_utf8(octets) {
+        Ok(text) => text.to_owned(),
+        Err(_) => alphabet::decode_latin1(octets),
+    }
+}
+
+fn lossy(octets: &[u8], encoding: &'static Encoding) -> String {
+    encoding.decode_without_bom_handling(octets).0.into_owned()
+}
+
+/// "JIS" is what the carrier takes for it. ISO-2022-JP shows itself by its escapes; of the others, the first that
+/// reads without an error is it.
+fn first_without_error(octets: &[u8], encodings: &[&'static Encoding; 2]) -> String {
+    const ESCAPES: [&[u8]; 2] = [b"\x1b$", b"\x1b("];
+    if ESCAPES.iter().any(|escape| octets.windows(2).any(|pair| pair == *escape)) {
+        return lossy(octets, ISO_2022_JP);
+    }
+    encodings
+        .iter()
+        .find_map(|encoding| encoding.decode_without_bom_handling_and_without_replacement(octets))
+        .map_or_else(|| lossy(octets, encodings[0]), |text| text.into_owned())
+}
+
+/// The septets of packed parts. Each part is packed on its own.
+fn unpacked(parts: &[UserData]) -> Vec<u8> {
+    let mut septets: Vec<u8> = Vec::new();
+    let each: Vec<Vec<u8>> = parts
+        .iter()
+        .map(|part| {
+            let fill = alphabet::fill_bits(part.coding.header_len.into());
+            alphabet::unpack(&part.octets, fill, usize::MAX)
+        })
+        .collect();
+    for (at, (part, read)) in parts.iter().zip(&each).enumerate() {
+        let mut read = &read[..];
+        if ends_on_an_octet(part, read.len())
+            && let Some((&(0 | CARRIAGE_RETURN), before)) = read.split_last()
+        {
+            let is_padding = match each.get(at + 1) {
+                None => true,
+                // A part that has no room for one septet more ends in a letter, unless the escape pair that did not
+                // fit was moved to the next one.
+                Some(next) => !is_full(part) || next.first() == Some(&ESCAPE),
+            };
+            if is_padding {
+                read = before;
+            }
+        }
+        septets.extend_from_slice(read);
+    }
+    // A text that itself ends in a carriage return on the last octet's border has got another one behind it.
+    if let (Some(part), Some(last)) = (parts.last(), each.last())
+        && last.len() % 8 == 1
+        && part.coding.header_len == 0
+        && septets.ends_with(&[CARRIAGE_RETURN; 2])
+    {
+        septets.pop();
+    }
+    septets
+}
+
+/// Whether the last of `septets` ends where the part's last octet does: then the seven bits may be spare ones, zero or
+/// a carriage return (TS 23.038 §6.1.2.3.1).
+fn ends_on_an_octet(part: &UserData, septets: usize) -> bool {
+    septets > 0 && (alphabet::fill_bits(part.coding.header_len.into()) + septets * 7) % 8 == 0
+}
+
+fn is_full(part: &UserData) -> bool {
+    usize::from(part.coding.header_len) + part.octets.len() >= PART_OCTETS
+}
+
+/// UTF-16 in either byte order. A byte order mark says which, and is no letter; nor is a NUL, nor half of one.
+fn utf16(parts: &[UserData], joined: Vec<u8>) -> String {
+    let text = utf16_joined(&joined);
+    // Each part ended with a NUL of one octet, so that the joined octets are out of step: a NUL shows that.
+    let ended = |part: &UserData| part.octets.len() % 2 == 1 && part.octets.ends_with(&[0]);
+    let text = if parts.len() > 1 && text.contains('\0') && parts.iter().all(ended) {
+        let bare: Vec<u8> = parts
+            .iter()
+            .filter_map(|part| part.octets.split_last())
+            .flat_map(|(_, before)| before)
+            .copied()
+            .collect();
+        utf16_joined(&bare)
+    } else {
+        text
+    };
+    without_nul(text)
+}
+
+fn utf16_joined(octets: &[u8]) -> String {
+    let octets = match octets {
+        [before @ .., 0] if octets.len() % 2 == 1 => before,
+        all => all,
+    };
+    if octets.starts_with(&BOM_LITTLE_ENDIAN) {
+        let swapped: Vec<u8> = octets
+            .chunks(2)
+            .flat_map(|unit| unit.iter().rev().copied())
+            .collect();
+        return without_marks(alphabet::decode_ucs2(&swapped));
+    }
+    let text = alphabet::decode_ucs2(octets);
+    if octets.starts_with(&BOM) {
+        return without_marks(text);
+    }
+    text
+}
+
+/// Who writes one mark writes one in each part.
+fn without_marks(mut text: String) -> String {
+    text.retain(|character| character != '\u{FEFF}');
+    text
+}

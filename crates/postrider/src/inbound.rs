@@ -12,6 +12,8 @@ use engine::catalog::Catalog;
 use engine::clock::{Clock, SystemClock};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+use sms::phone::carrier::name;
+use sms::user_data::Binary;
 use std::io::Write;
 use store::{Inbound, InboundFilter, InboundId, Inbox, Store};
 
@@ -41,7 +43,7 @@ struct ListArgs {
     /// Only those that belong to no account
     #[arg(long)]
     nobodys: bool,
-    /// Only from or to this number or code, in digits
+    /// Only from or to this number or code, with or without + or 00
     #[arg(long, value_name = "NUMBER")]
     number: Option<String>,
     /// Only since then: 2026-11-18T10:00:00Z, "2026-11-18 10:00" (local), or 90s, 30m, 2h, 7d back from now
@@ -81,10 +83,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     let account = account.transpose().map_err(Failure::bad_input)?;
     let mut filter = InboundFilter {
         account,
-        number: args
-            .number
-            .as_deref()
-            .map(|number| number.trim_start_matches('+').into()),
+        number: args.number.as_deref().map(|number| name(number).into()),
         since: since.unwrap_or(0),
         before: args.before.map(InboundId),
         limit: args.limit,
@@ -104,7 +103,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     store.close().await.context("close the store")?;
     if args.look.json {
         let told: Vec<Value> = found.iter().map(|one| told(&catalog, one)).collect();
-        let document = json!({ "inbound": told, "next_before": next.map(|next| next.0) });
+        let document = json!({ "inbound": told, "next_before": next.map(|next| next.0.to_string()) });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
@@ -115,7 +114,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
             owner(&catalog, one).unwrap_or_else(|| "-".to_owned()),
             one.from.to_string(),
             one.to.to_string(),
-            one.text.to_string(),
+            shown(one),
         ]);
     }
     if table.is_empty() {
@@ -133,14 +132,30 @@ fn owner(catalog: &Catalog, one: &Inbound) -> Option<String> {
     one.account.map(|account| account_name(catalog, account))
 }
 
+/// Octets for a program shown in a table, at most.
+const OCTETS_SHOWN_MAX: usize = 32;
+
+/// The text, or that there is none.
+fn shown(one: &Inbound) -> String {
+    let Some(binary) = &one.binary else {
+        return one.text.to_string();
+    };
+    let hex: String = binary.hex().chars().take(2 * OCTETS_SHOWN_MAX).collect();
+    let more = if binary.octets.len() > OCTETS_SHOWN_MAX { "…" } else { "" };
+    let port = binary.port.map_or_else(String::new, |port| format!(", port {port}"));
+    format!("(binary, {} octets{port}) {hex}{more}", binary.octets.len())
+}
+
 fn told(catalog: &Catalog, one: &Inbound) -> Value {
     json!({
-        "id": one.id.0,
+        "id": one.id.0.to_string(),
         "account": owner(catalog, one),
         "from": one.from,
         "to": one.to,
         "text": one.text,
-        "answers": one.answers.map(|message| message.0),
+        "binary": one.binary.as_ref().map(Binary::hex),
+        "port": one.binary.as_ref().and_then(|binary| binary.port),
+        "answers": one.answers.map(|message| message.0.to_string()),
         "received_at": when::exact(one.received_at),
     })
 }

@@ -27,10 +27,12 @@ pub enum Charset {
     Ucs2 = 9,
     /// No text: octets for a program.
     Binary = 10,
+    /// UTF-8: text that was decoded before it was stored. No `data_coding` stands for it.
+    Utf8 = 11,
 }
 
 impl Charset {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Gsm7,
         Self::Gsm7Packed,
         Self::Ascii,
@@ -42,6 +44,7 @@ impl Charset {
         Self::Korean,
         Self::Ucs2,
         Self::Binary,
+        Self::Utf8,
     ];
 
     /// What a `data_coding` means at a carrier whose 0 ("SMSC default alphabet") is `default`. Total: reserved values are
@@ -134,6 +137,6 @@ mod tests {
         for charset in Charset::ALL {
             assert_eq!(Charset::from_number(charset as u8), Some(charset));
         }
-        assert_eq!(Charset::from_number(11), None);
+        assert_eq!(Charset::from_number(12), None);
     }
 }

@@ -91,6 +91,8 @@ pub fn normal(text: &str) -> String {
         .filter(|character| *character != '\u{307}')
         .collect();
     let single = folded.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Letter and mark between which the dot above stood.
+    let single = compose.normalize(&single).into_owned();
     let bare = single.trim_matches(|character: char| is_punctuation(character) || character == ' ');
     if bare.is_empty() { single } else { bare.to_owned() }
 }
@@ -164,6 +166,11 @@ mod tests {
         assert_ne!(normal("ż"), normal("z"));
         assert_ne!(normal("é"), normal("e"));
         assert_eq!(normal("Σίσυφος"), normal("ΣΊΣΥΦΟΣ"));
+    }
+
+    #[test]
+    fn a_dot_above_leaves_its_neighbours_together() {
+        assert_eq!(normal("i\u{307}\u{308}"), "ï");
     }
 
     proptest! {

@@ -42,6 +42,20 @@ pub struct Headed<'a> {
     pub text: &'a [u8],
 }
 
+impl<'a> Headed<'a> {
+    /// A payload without a header.
+    #[must_use]
+    pub const fn none(payload: &'a [u8]) -> Self {
+        Self {
+            part: None,
+            shifts: Shifts::NONE,
+            port: None,
+            header_len: 0,
+            text: payload,
+        }
+    }
+}
+
 /// Information elements with a reference of 8 and of 16 bits.
 const CONCAT_8: u8 = 0x00;
 const CONCAT_16: u8 = 0x08;
@@ -57,13 +71,7 @@ const LOCKING_SHIFT: u8 = 0x25;
 /// over.
 #[must_use]
 pub fn read(payload: &[u8]) -> Headed<'_> {
-    let none = Headed {
-        part: None,
-        shifts: Shifts::NONE,
-        port: None,
-        header_len: 0,
-        text: payload,
-    };
+    let none = Headed::none(payload);
     let Some((&len, after)) = payload.split_first() else {
         return none;
     };

@@ -97,6 +97,16 @@ impl UserData {
     }
 }
 
+impl From<&str> for UserData {
+    /// A text that needs no decoding.
+    fn from(text: &str) -> Self {
+        Self {
+            coding: Coding::plain(Charset::Utf8),
+            octets: text.as_bytes().into(),
+        }
+    }
+}
+
 /// Octets for a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
@@ -128,6 +138,12 @@ pub enum Content {
     Text(Box<str>),
     /// No text.
     Binary(Binary),
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
 }
 
 #[cfg(test)]

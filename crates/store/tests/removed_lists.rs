@@ -95,6 +95,7 @@ async fn a_server_deletes_the_members_of_an_account_that_a_tool_removed() {
         auto_approve: false,
         inbound_to: vec![],
         opt_out_words: vec![],
+        opt_in_words: None,
     };
     server
         .change_catalog(vec![CatalogChange::PutAccount(account)])

@@ -149,6 +149,7 @@ pub(super) fn inbound(from: &str, account: Option<AccountId>) -> Telling {
         from: from.into(),
         to: "10690".into(),
         text: "STOP".into(),
+        binary: None,
         answers: None,
         received_at: HAPPENED,
     };

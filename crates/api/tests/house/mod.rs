@@ -247,6 +247,7 @@ fn accounts() -> impl Iterator<Item = CatalogChange> {
         auto_approve: false,
         inbound_to: Vec::new(),
         opt_out_words: Vec::new(),
+        opt_in_words: None,
     };
     let all = [
         plain(1, "demo"),

@@ -312,12 +312,13 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
             carrier: CarrierNo(1),
             from: "447700900123".into(),
             to: "1069".into(),
-            text: "好的，可以了".into(),
+            body: "好的，可以了".into(),
             answers: None,
             received_at: 1_573_552_778_000,
             part: None,
         };
-        house.engine.store().record_inbound(vec![reply]).await.unwrap();
+        let store = house.engine.store();
+        store.record_inbound(vec![reply], Arc::default()).await.unwrap();
         let phone = if format == "ucloud" {
             "(44)7700900123"
         } else {

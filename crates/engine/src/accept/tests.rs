@@ -47,6 +47,7 @@ fn account() -> Account {
         auto_approve: false,
         inbound_to: Vec::new(),
         opt_out_words: Vec::new(),
+        opt_in_words: None,
     }
 }
 

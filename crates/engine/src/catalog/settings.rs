@@ -130,6 +130,8 @@ pub struct SmppSettings {
     pub data_coding: DataCoding,
     /// How it wants long texts tied.
     pub linking: Linking,
+    /// The calling code of the country whose numbers it writes as they are dialled there ("44"); empty: it writes none so.
+    pub country_code: String,
     /// Sender when the message has none.
     pub default_sender: String,
     /// TON/NPI of the sender, when the carrier wants others than the usual ones.
@@ -182,6 +184,7 @@ impl Default for SmppSettings {
             id_notation: "as_is".to_owned(),
             data_coding: DataCoding::Gsm7Unpacked,
             linking: Linking::Udh16,
+            country_code: String::new(),
             default_sender: String::new(),
             source_ton_npi: None,
             dest_ton_npi: (1, 1),
@@ -196,6 +199,14 @@ impl Default for SmppSettings {
             ready_messages_max: 20_000,
             failover_after_s: 10,
         }
+    }
+}
+
+impl SmppSettings {
+    /// The country whose national numbers the carrier uses.
+    #[must_use]
+    pub fn country(&self) -> Option<u16> {
+        self.country_code.parse().ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One version of the catalog, compiled: secrets opened, templates parsed, routes in order.
 
 use super::{CarrierSettings, RouteRule, Vault, VaultError};
+use crate::inbound::Claims;
 use crate::route::{RouteTable, Rule};
 use secrecy::SecretString;
 use sms::template::Template as Pattern;
@@ -16,6 +17,7 @@ use thiserror::Error;
 pub struct Snapshot {
     version: u64,
     accounts: HashMap<AccountId, Arc<Account>>,
+    claims: Claims,
     /// By family, then by key.
     credentials: HashMap<Box<str>, HashMap<Box<str>, CredentialEntry>>,
     templates_by_number: HashMap<i64, Arc<TemplateEntry>>,
@@ -272,6 +274,7 @@ impl Snapshot {
             }
         }
         snapshot.routes = RouteTable::new(rules);
+        snapshot.claims = Claims::of(&catalog.accounts);
         snapshot.accounts = catalog
             .accounts
             .into_iter()
@@ -293,6 +296,11 @@ impl Snapshot {
     /// An account.
     pub fn account(&self, id: AccountId) -> Option<&Arc<Account>> {
         self.accounts.get(&id)
+    }
+
+    /// What accounts say of inbound messages.
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// All accounts, in no order.

@@ -260,13 +260,18 @@ fn of_message(message: &MessageView, state: MessageState, error: &str, stamp: &S
 }
 
 fn received(inbound: &Inbound) -> Value {
-    json!({
+    let mut data = json!({
         "id": inbound.id.0.to_string(),
         "from": inbound.from,
         "to": inbound.to,
         "text": inbound.text,
         "received_at": rfc3339(inbound.received_at),
-    })
+    });
+    if let Some(binary) = &inbound.binary {
+        data["binary"] = binary.hex().into();
+        data["port"] = binary.port.into();
+    }
+    data
 }
 
 fn plus(message: &MessageView) -> String {
@@ -287,6 +292,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
+    use sms::user_data::Binary;
     use crate::public_id::PublicIds;
     use proptest::prelude::*;
     use secrecy::SecretString;
@@ -476,14 +482,32 @@ mod tests {
             from: "447700900123".into(),
             to: "12345".into(),
             text: "STOP".into(),
+            binary: None,
             answers: None,
             received_at: AT,
         };
         let what = EventWhat::Inbound { id: InboundId(5) };
-        let (_, body) = call(telling(what, Subject::Inbound(Box::new(inbound))), "");
+        let (_, body) = call(
+            telling(what.clone(), Subject::Inbound(Box::new(inbound.clone()))),
+            "",
+        );
         assert_eq!(
             (&body["type"], &body["data"]["text"]),
             (&"message.received".into(), &"STOP".into())
+        );
+        assert!(body["data"].get("binary").is_none());
+        let binary = Inbound {
+            text: "".into(),
+            binary: Some(Binary {
+                octets: Box::new([0, 0xfe]),
+                port: Some(2948),
+            }),
+            ..inbound
+        };
+        let (_, body) = call(telling(what, Subject::Inbound(Box::new(binary))), "");
+        assert_eq!(
+            (&body["data"]["text"], &body["data"]["binary"], &body["data"]["port"]),
+            (&"".into(), &"00fe".into(), &2948.into())
         );
     }
 

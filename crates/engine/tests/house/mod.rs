@@ -469,6 +469,7 @@ fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
         auto_approve: false,
         inbound_to: Vec::new(),
         opt_out_words: Vec::new(),
+        opt_in_words: None,
     })];
     let long = "Sale! ".repeat(500);
     for (number, class, text) in [

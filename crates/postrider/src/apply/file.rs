@@ -50,6 +50,8 @@ pub(crate) struct AccountKeys {
     pub(crate) auto_approve: Option<bool>,
     pub(crate) inbound_to: Option<Vec<String>>,
     pub(crate) opt_out_words: Option<Vec<String>>,
+    /// Without it, the usual ones for an account with words that unsubscribe.
+    pub(crate) opt_in_words: Option<Vec<String>>,
 }
 
 impl AccountKeys {
@@ -65,6 +67,7 @@ impl AccountKeys {
         "auto_approve",
         "inbound_to",
         "opt_out_words",
+        "opt_in_words",
     ];
 }
 

@@ -4,6 +4,7 @@
 //! E.164 assigns, which changes about once in ten years; no check asks whether the number behind it is in use or its
 //! length fits its country, since no table of ours is as current as the carriers'.
 
+pub mod carrier;
 mod country;
 mod grammar;
 

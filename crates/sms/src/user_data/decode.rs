@@ -41,6 +41,7 @@ fn run(parts: &[UserData]) -> String {
     match charset {
         Charset::Gsm7 => national::decode(&joined(), shifts),
         Charset::Gsm7Packed => national::decode(&unpacked(parts), shifts),
+        Charset::Utf8 => String::from_utf8_lossy(&joined()).into_owned(),
         Charset::Ucs2 => utf16(parts, joined()),
         Charset::Ascii => without_nul(ascii(&joined())),
         Charset::Latin1 | Charset::Binary => without_nul(alphabet::decode_latin1(&joined())),

@@ -181,7 +181,7 @@ fn octets_for_a_program_stay_octets() {
 }
 
 fn any_part() -> impl Strategy<Value = UserData> {
-    let coding = (0..11u8, 0..16u8, 0..16u8, any::<u8>(), proptest::option::weighted(0.1, any::<u16>()));
+    let coding = (0..12u8, 0..16u8, 0..16u8, any::<u8>(), proptest::option::weighted(0.1, any::<u16>()));
     (coding, proptest::collection::vec(any::<u8>(), 0..300)).prop_map(
         |((charset, locking, single, header_len, port), octets)| UserData {
             coding: Coding {

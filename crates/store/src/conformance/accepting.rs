@@ -213,6 +213,7 @@ fn account(balance_name: &str) -> Account {
         auto_approve: false,
         inbound_to: vec![],
         opt_out_words: vec![],
+        opt_in_words: None,
     }
 }
 

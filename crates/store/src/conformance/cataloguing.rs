@@ -27,6 +27,7 @@ fn account(id: AccountId, name: &str) -> Account {
         auto_approve: true,
         inbound_to: vec!["10690".into()],
         opt_out_words: vec!["STOP".into()],
+        opt_in_words: Some(vec!["START".into()]),
     }
 }
 

@@ -12,6 +12,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod accepting;
+pub mod answering;
 pub mod cataloguing;
 pub mod counting;
 pub mod delivering;
@@ -164,6 +165,12 @@ macro_rules! conformance_tests {
                 a_part_that_cannot_be_is_told_as_it_is,
                 parts_that_never_come_are_given_up,
                 a_reply_belongs_to_the_newest_message,
+            ],
+            answering: [
+                parts_are_decoded_once_all_are_there,
+                octets_for_a_program_are_kept,
+                a_word_unsubscribes_its_sender,
+                a_word_takes_back_what_a_word_did,
             ],
             telling: [
                 each_step_of_a_life_is_told,

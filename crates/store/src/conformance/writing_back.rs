@@ -6,11 +6,12 @@ use super::given::{
     result, submitted, waiting,
 };
 use crate::{
-    Account, AccountId, Answer, Caps, CarrierNo, CatalogChange, Endpoint, EndpointId, EventKinds, EventPlace,
+    Account, AccountId, AccountWords, Answer, Caps, CarrierNo, CatalogChange, Endpoint, EndpointId, EventKinds, EventPlace,
     EventWhat, Inbound, InboundFate, InboundFilter, InboundId, InboundPart, LastTo, MessageId, NewInbound,
     NewMessage, Next, Store, UnixMs,
 };
 use sms::state::MessageState;
+use std::sync::Arc;
 
 fn wrote(text: &str) -> NewInbound {
     NewInbound {
@@ -18,7 +19,7 @@ fn wrote(text: &str) -> NewInbound {
         carrier: CARRIER,
         from: number(1).digits().into(),
         to: "10690".into(),
-        text: text.into(),
+        body: text.into(),
         answers: Some(MessageId(77)),
         received_at: NOW,
         part: None,
@@ -36,8 +37,12 @@ fn part(number: u8, total: u8, text: &str) -> NewInbound {
     }
 }
 
+fn no_words() -> Arc<AccountWords> {
+    Arc::default()
+}
+
 async fn came(store: &dyn Store, inbound: NewInbound) -> InboundFate {
-    let fates = store.record_inbound(vec![inbound]).await.expect("recorded");
+    let fates = store.record_inbound(vec![inbound], no_words()).await.expect("recorded");
     assert_eq!(fates.len(), 1);
     fates[0]
 }
@@ -70,6 +75,7 @@ async fn listening(store: &dyn Store, account: AccountId) {
         auto_approve: false,
         inbound_to: vec![],
         opt_out_words: vec![],
+        opt_in_words: None,
     };
     let endpoint = Endpoint {
         id: EndpointId(account.0),
@@ -114,6 +120,7 @@ pub async fn a_message_of_one_part_is_told_at_once(side: &mut impl Side) {
         from: number(1).digits().into(),
         to: "10690".into(),
         text: "hello".into(),
+        binary: None,
         answers: Some(MessageId(77)),
         received_at: NOW,
     };
@@ -201,7 +208,7 @@ pub async fn parts_in_any_order_make_a_message(side: &mut impl Side) {
             ..wrote("x")
         },
     ];
-    let fates = store.record_inbound(strangers).await.expect("recorded");
+    let fates = store.record_inbound(strangers, no_words()).await.expect("recorded");
     assert_eq!(fates, [InboundFate::Waiting; 5]);
     assert_eq!(told(store, ACCOUNT).await, []);
 
@@ -222,7 +229,7 @@ pub async fn parts_in_any_order_make_a_message(side: &mut impl Side) {
     assert_eq!(told(store, ACCOUNT).await, [(message.id, NOW + 30)]);
 
     let at_once = vec![part(2, 2, "b"), part(1, 2, "a"), wrote("c")];
-    let fates = store.record_inbound(at_once).await.expect("recorded");
+    let fates = store.record_inbound(at_once, no_words()).await.expect("recorded");
     assert!(
         matches!(
             fates[..],
@@ -253,7 +260,7 @@ pub async fn parts_make_a_message_in_every_order(side: &mut impl Side) {
             };
             parts.extend([part.clone(), part]);
         }
-        let fates = store.record_inbound(parts).await.expect("recorded");
+        let fates = store.record_inbound(parts, no_words()).await.expect("recorded");
         let expected = [InboundFate::Waiting, InboundFate::Repeated].repeat(3);
         assert_eq!(fates[..6], expected);
         let [InboundFate::Whole(id), InboundFate::Repeated] = fates[6..] else {
@@ -274,7 +281,7 @@ pub async fn a_part_that_comes_again_is_known(side: &mut impl Side) {
     for _ in 0..2 {
         let store = side.store();
         let fates = store
-            .record_inbound(vec![part(2, 2, "two"), part(1, 2, "one ")])
+            .record_inbound(vec![part(2, 2, "two"), part(1, 2, "one ")], no_words())
             .await
             .expect("recorded");
         assert_eq!(fates, [InboundFate::Repeated; 2]);
@@ -324,7 +331,7 @@ pub async fn a_part_that_cannot_be_is_told_as_it_is(side: &mut impl Side) {
         assert_eq!(&*message.text, "odd");
     }
     let many: Vec<NewInbound> = (1..=255).map(|n| part(n, 255, "x")).collect();
-    let fates = store.record_inbound(many).await.expect("recorded");
+    let fates = store.record_inbound(many, no_words()).await.expect("recorded");
     let Some(InboundFate::Whole(id)) = fates.last() else {
         panic!("255 parts are a message: {:?}", fates.last());
     };

@@ -3,6 +3,7 @@
 use super::{AccountId, Caps, CarrierNo, Endpoint, EndpointId, UnixMs};
 use serde::{Deserialize, Serialize};
 use sms::class::Class;
+use sms::opt_out::Words;
 use sms::phone::Msisdn;
 
 /// One vendor's wire.
@@ -91,9 +92,28 @@ pub struct Account {
     /// Numbers and short codes whose inbound messages are its own; others go to who wrote last to that person.
     #[serde(default)]
     pub inbound_to: Vec<Box<str>>,
-    /// Words that, sent alone, unsubscribe who sends them; compared without regard to case.
+    /// Words that, sent alone, unsubscribe who sends them; compared as `sms::opt_out` says.
     #[serde(default)]
     pub opt_out_words: Vec<Box<str>>,
+    /// Words that, sent alone, take that back. `None`: [`OPT_IN_WORDS`], for accounts with words that unsubscribe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_in_words: Option<Vec<Box<str>>>,
+}
+
+/// Words that subscribe again where an account names none of its own.
+pub const OPT_IN_WORDS: [&str; 2] = ["START", "UNSTOP"];
+
+impl Account {
+    /// The words of people who want no more messages of the account, or want them again.
+    #[must_use]
+    pub fn words(&self) -> Words {
+        let out = || self.opt_out_words.iter().map(|word| &**word);
+        match &self.opt_in_words {
+            Some(back) => Words::new(out(), back.iter().map(|word| &**word)),
+            None if self.opt_out_words.is_empty() => Words::default(),
+            None => Words::new(out(), OPT_IN_WORDS),
+        }
+    }
 }
 
 /// One key pair.

@@ -1,7 +1,10 @@
 //! Inbound messages: what people write (MO).
 
 use super::{AccountId, CarrierNo, InboundId, MessageId, UnixMs};
+use sms::opt_out::Words;
 use sms::phone::Msisdn;
+use sms::user_data::{Binary, Content, UserData};
+use std::collections::HashMap;
 
 /// One part of what a person wrote, as it came off a carrier. Most messages have one.
 #[derive(Debug, Clone)]
@@ -14,8 +17,8 @@ pub struct NewInbound {
     pub from: Box<str>,
     /// To which number or code, as the carrier wrote it.
     pub to: Box<str>,
-    /// The text of the part.
-    pub text: Box<str>,
+    /// What the part holds.
+    pub body: InboundBody,
     /// The message it seems to answer: the newest one to that number.
     pub answers: Option<MessageId>,
     /// When it came.
@@ -24,6 +27,24 @@ pub struct NewInbound {
     /// message.
     pub part: Option<InboundPart>,
 }
+
+/// What a part holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboundBody {
+    /// All of a message, decoded.
+    Whole(Content),
+    /// The octets of one of several parts: they are kept, and decoded when all are there.
+    Part(UserData),
+}
+
+impl From<&str> for InboundBody {
+    fn from(text: &str) -> Self {
+        Self::Whole(text.into())
+    }
+}
+
+/// The words with which people unsubscribe from accounts and subscribe again; accounts without any are left out.
+pub type AccountWords = HashMap<AccountId, Words>;
 
 /// Where a part belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,8 +66,8 @@ pub enum InboundFate {
     /// Other parts are missing.
     Waiting,
     /// It was here already (a carrier that sends again what it got an answer for): a part of the same number with
-    /// the same text. That is known until [`super::Inbox::expire_inbound`] gives up on parts of its time. With another
-    /// text it is a part of a new message; what was there of the old one is made whole as it is.
+    /// the same octets. That is known until [`super::Inbox::expire_inbound`] gives up on parts of its time. With other
+    /// octets it is a part of a new message; what was there of the old one is made whole as it is.
     Repeated,
 }
 
@@ -55,7 +76,7 @@ pub enum InboundFate {
 pub struct InboundFilter {
     /// Only of this account.
     pub account: Option<AccountId>,
-    /// Only from or to this number, as [`NewInbound::from`] and [`NewInbound::to`] have it.
+    /// Only from or to this number or code, in digits. [`NewInbound::to`] is compared without `+` or `00` in front.
     pub number: Option<Box<str>>,
     /// Only those that came since then.
     pub since: UnixMs,
@@ -78,8 +99,10 @@ pub struct Inbound {
     pub from: Box<str>,
     /// See [`NewInbound::to`].
     pub to: Box<str>,
-    /// The whole text.
+    /// The whole text; empty when it is none.
     pub text: Box<str>,
+    /// What came instead of a text: octets for a program.
+    pub binary: Option<Binary>,
     /// See [`NewInbound::answers`]: what the first part says that says anything.
     pub answers: Option<MessageId>,
     /// When its last part came.

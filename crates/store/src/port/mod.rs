@@ -23,8 +23,8 @@ pub use attempt::{
     ResultFate, SegmentAnswer,
 };
 pub use catalog::{
-    Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, Position, Review,
-    Route, Signature, Suppression, SuppressionKind, Template, TemplateVersion,
+    Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, OPT_IN_WORDS, Position,
+    Review, Route, Signature, Suppression, SuppressionKind, Template, TemplateVersion,
 };
 pub use contact::{
     AddedTask, Contact, ContactList, ContactRefusal, NewTask, Page, PutContact, Task, TaskProgress,
@@ -36,7 +36,9 @@ pub use event::{
     Pause, RecordDelivery, Redelivery, RedeliveryFilter, Retried,
 };
 pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, UnixMs};
-pub use inbound::{Inbound, InboundFate, InboundFilter, InboundPart, LastTo, NewInbound};
+pub use inbound::{
+    AccountWords, Inbound, InboundBody, InboundFate, InboundFilter, InboundPart, LastTo, NewInbound,
+};
 pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
 pub use queue::{
     EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueueKey,
@@ -47,6 +49,7 @@ pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};
 pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
 
 use async_trait::async_trait;
+use std::sync::Arc;
 use sms::phone::Msisdn;
 #[expect(unused_imports, reason = "named in documentation")]
 use sms::state::MessageState;
@@ -278,7 +281,16 @@ pub trait Statistics {
 pub trait Inbox {
     /// Records parts of inbound messages; the last part of one makes it whole, and is told as an event in the same
     /// transaction. Fates come in the order given.
-    async fn record_inbound(&self, parts: Vec<NewInbound>) -> Result<Vec<InboundFate>, StoreError>;
+    ///
+    /// A message that is one of the words of its account and came from a number changes the suppression
+    /// [`super::SuppressionKind::Unsubscribed`] of that number, in the same transaction: a word that unsubscribes adds it, a
+    /// word that subscribes again removes it, if such a word had added it. What is told of incomplete parts is never
+    /// taken for a word.
+    async fn record_inbound(
+        &self,
+        parts: Vec<NewInbound>,
+        words: Arc<AccountWords>,
+    ) -> Result<Vec<InboundFate>, StoreError>;
 
     /// Inbound messages by id (order of the ids; unknown ones are left out).
     async fn inbound(&self, ids: Vec<InboundId>) -> Result<Vec<Inbound>, StoreError>;

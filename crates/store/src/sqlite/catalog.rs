@@ -249,11 +249,13 @@ fn apply(conn: &Connection, change: &CatalogChange, now: UnixMs) -> Result<(), S
             "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             suppression,
         ),
-        CatalogChange::RemoveSuppression(suppression) => suppress(
-            conn,
+        CatalogChange::RemoveSuppression(suppression) => [
             "DELETE FROM suppression WHERE msisdn = ?1 AND account = ?2 AND kind = ?3",
-            suppression,
-        ),
+            // Put again by an operator, it is not what the person made.
+            "DELETE FROM opt_out WHERE msisdn = ?1 AND account = ?2 AND ?3 = 2",
+        ]
+        .into_iter()
+        .try_for_each(|sql| suppress(conn, sql, suppression)),
     }
 }
 
@@ -291,6 +293,7 @@ fn remove_account(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
         "DELETE FROM template_version WHERE number IN (SELECT number FROM template WHERE account = ?1)",
         "DELETE FROM template WHERE account = ?1",
         "DELETE FROM suppression WHERE account = ?1",
+        "DELETE FROM opt_out WHERE account = ?1",
         "DELETE FROM task WHERE account = ?1",
         "DELETE FROM record WHERE account = ?1",
         "DELETE FROM account WHERE id = ?1",

@@ -1,8 +1,8 @@
 //! What people write.
 //!
-//! Parts of a message wait in a table until the last one has come. Those of a message that is whole stay there for
-//! as long as parts are waited for, so that one that comes again is known. A part of the same number with another
-//! text belongs to a newer message, for references are used again: what there is of the older one is then told as
+//! Parts of a message wait in a table, as the octets they are, until the last one has come. Those of a message that is whole stay there for
+//! as long as parts are waited for, so that one that comes again is known. A part of the same number with other
+//! octets belongs to a newer message, for references are used again: what there is of the older one is then told as
 //! it is.
 
 use super::codes::as_count;
@@ -10,14 +10,18 @@ use super::errand::Caller;
 use super::error::Tried;
 use super::memory::{Shared, Work};
 use super::readers::Purpose;
-use super::{SqliteStore, find, query, telling};
+use super::{SqliteStore, find, query, suppressed, telling};
 use crate::{
-    AccountId, CarrierNo, EventKinds, EventWhat, Inbound, InboundFate, InboundFilter, InboundId, Inbox,
-    LastTo, MessageId, MessageView, NewInbound, StoreError, UnixMs,
+    AccountId, AccountWords, CarrierNo, EventKinds, EventWhat, Inbound, InboundBody, InboundFate, InboundFilter,
+    InboundId, Inbox, LastTo, MessageId, MessageView, NewInbound, StoreError, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
+use sms::data_coding::Charset;
+use sms::opt_out::Wish;
+use sms::phone::Msisdn;
 use sms::state::MessageState;
+use sms::user_data::{self, Binary, Coding, Content, UserData};
 use std::sync::Arc;
 
 /// Messages made whole, parts and messages forgotten by one call each, at most.
@@ -29,13 +33,17 @@ const ANSWERED_LOOK_MAX: usize = 1_000;
 /// Of them at a time: the first one nearly always is it.
 const ANSWERED_A_STEP: usize = 8;
 
-const WHOLE: &str = "id, account, carrier, sender, recipient, text, answers, received_at";
+const WHOLE: &str = "id, account, carrier, sender, recipient, text, answers, received_at, data, port";
 
 #[async_trait]
 impl Inbox for SqliteStore {
-    async fn record_inbound(&self, parts: Vec<NewInbound>) -> Result<Vec<InboundFate>, StoreError> {
+    async fn record_inbound(
+        &self,
+        parts: Vec<NewInbound>,
+        words: Arc<AccountWords>,
+    ) -> Result<Vec<InboundFate>, StoreError> {
         self.errand(Caller::Engine, parts.len(), move |work| {
-            parts.into_iter().map(|part| record(work, part)).collect()
+            parts.into_iter().map(|part| record(work, part, &words)).collect()
         })
         .await
     }
@@ -101,15 +109,53 @@ struct Stored {
     touched_at: UnixMs,
     account: Option<AccountId>,
     answers: Option<MessageId>,
-    text: Box<str>,
+    data: UserData,
 }
 
-fn record(work: &mut Work<'_>, new: NewInbound) -> Result<InboundFate, StoreError> {
+impl Stored {
+    /// Whether two parts of one place in a message are the same one.
+    fn is(&self, other: &Self) -> bool {
+        let coded_alike = self.data.coding == other.data.coding;
+        if coded_alike {
+            self.data.octets == other.data.octets
+        } else {
+            // A part that a release before this one stored is text.
+            let content = |part: &Self| user_data::content(std::slice::from_ref(&part.data));
+            content(self) == content(other)
+        }
+    }
+}
+
+/// A message that is to be stored as it is.
+struct Message {
+    account: Option<AccountId>,
+    carrier: CarrierNo,
+    from: Box<str>,
+    to: Box<str>,
+    content: Content,
+    answers: Option<MessageId>,
+    received_at: UnixMs,
+}
+
+fn record(work: &mut Work<'_>, new: NewInbound, words: &AccountWords) -> Result<InboundFate, StoreError> {
     work.memory.see(new.received_at);
     // What says of itself that it is part 0, or 3 of 2, is told as it is rather than waited for in vain.
     let part = new.part.filter(|part| (1..=part.total).contains(&part.number));
     let Some(part) = part else {
-        return tell(work, &new, new.received_at).map(InboundFate::Whole);
+        let content = match new.body {
+            InboundBody::Whole(content) => content,
+            InboundBody::Part(data) => user_data::content(&[data]),
+        };
+        let message = Message {
+            account: new.account,
+            carrier: new.carrier,
+            from: new.from,
+            to: new.to,
+            content,
+            answers: new.answers,
+            received_at: new.received_at,
+        };
+        return arrive(work, &message, words).map(InboundFate::Whole);
     };
     let key = Key {
         carrier: new.carrier,
@@ -124,43 +170,57 @@ fn record(work: &mut Work<'_>, new: NewInbound) -> Result<InboundFate, StoreErro
         touched_at: new.received_at,
         account: new.account,
         answers: new.answers,
-        text: new.text,
+        data: match new.body {
+            InboundBody::Part(data) => data,
+            InboundBody::Whole(Content::Text(text)) => UserData::from(&*text),
+            InboundBody::Whole(Content::Binary(binary)) => UserData {
+                coding: Coding {
+                    port: binary.port,
+                    ..Coding::plain(Charset::Binary)
+                },
+                octets: binary.octets,
+            },
+        },
     };
-    record_part(work, &key, new)
+    record_part(work, &key, new, words)
 }
 
-fn record_part(work: &mut Work<'_>, key: &Key, new: Stored) -> Result<InboundFate, StoreError> {
+fn record_part(
+    work: &mut Work<'_>,
+    key: &Key,
+    new: Stored,
+    words: &AccountWords,
+) -> Result<InboundFate, StoreError> {
     let conn = work.conn;
     let mut parts = key.parts(conn).tried("read the parts of a message")?;
     if let Some(there) = parts.iter().find(|part| part.number == new.number) {
-        if there.text == new.text {
+        if there.is(&new) {
             return Ok(InboundFate::Repeated);
         }
         // A new message under a reference that was used before.
         if !there.whole {
-            tell(work, &key.put_together(&parts), new.touched_at)?;
+            tell(work, &key.put_together(parts), new.touched_at)?;
         }
         key.forget(conn).tried("forget the parts of a message")?;
-        parts.clear();
+        parts = Vec::new();
     }
-    let at = new.touched_at;
     key.put(conn, &new).tried("store a part of a message")?;
     let place = parts.partition_point(|part| part.number < new.number);
     parts.insert(place, new);
     let whole = parts.len() == usize::from(key.total);
-    key.touch(conn, &parts, whole)
+    key.touch(conn, newest(&parts), whole)
         .tried("store a part of a message")?;
     if !whole {
         return Ok(InboundFate::Waiting);
     }
-    tell(work, &key.put_together(&parts), at).map(InboundFate::Whole)
+    arrive(work, &key.put_together(parts), words).map(InboundFate::Whole)
 }
 
 impl Key {
     /// The parts that are here, in order.
     fn parts(&self, conn: &Connection) -> rusqlite::Result<Vec<Stored>> {
         conn.prepare_cached(
-            "SELECT number, whole, touched_at, account, answers, text FROM inbound_part
+            "SELECT number, whole, touched_at, account, answers, text, coding, octets FROM inbound_part
              WHERE carrier = ?1 AND sender = ?2 AND recipient = ?3 AND reference = ?4 AND total = ?5
              ORDER BY number",
         )?
@@ -173,7 +233,14 @@ impl Key {
                     touched_at: row.get(2)?,
                     account: row.get::<_, Option<u32>>(3)?.map(AccountId),
                     answers: row.get::<_, Option<i64>>(4)?.map(MessageId),
-                    text: row.get(5)?,
+                    data: match (row.get(6)?, row.get::<_, Option<Box<[u8]>>>(7)?) {
+                        (Some(coding), Some(octets)) => UserData {
+                            coding: Coding::from_number(coding),
+                            octets,
+                        },
+                        // Stored by a release that decoded each part alone.
+                        _ => UserData::from(&*row.get::<_, Box<str>>(5)?),
+                    },
                 })
             },
         )?
@@ -183,8 +250,8 @@ impl Key {
     fn put(&self, conn: &Connection, part: &Stored) -> rusqlite::Result<()> {
         conn.prepare_cached(
             "INSERT INTO inbound_part (carrier, sender, recipient, reference, total, number, whole, touched_at,
-                                       account, answers, text)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                       account, answers, text, coding, octets)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '', ?11, ?12)",
         )?
         .execute((
             self.carrier.0,
@@ -197,13 +264,14 @@ impl Key {
             part.touched_at,
             part.account.map(|account| account.0),
             part.answers.map(|message| message.0),
-            &part.text,
+            part.data.coding.to_number(),
+            &part.data.octets,
         ))?;
         Ok(())
     }
 
     /// Lets all parts say when the newest of them came, and whether the message is whole.
-    fn touch(&self, conn: &Connection, parts: &[Stored], whole: bool) -> rusqlite::Result<()> {
+    fn touch(&self, conn: &Connection, newest: UnixMs, whole: bool) -> rusqlite::Result<()> {
         conn.prepare_cached(
             "UPDATE inbound_part SET whole = ?6, touched_at = ?7
              WHERE carrier = ?1 AND sender = ?2 AND recipient = ?3 AND reference = ?4 AND total = ?5",
@@ -215,7 +283,7 @@ impl Key {
             self.reference,
             self.total,
             whole,
-            newest(parts),
+            newest,
         ))?;
         Ok(())
     }
@@ -230,16 +298,21 @@ impl Key {
     }
 
     /// The message, of the parts that are here: whose it is and what it answers says the first part that says so.
-    fn put_together(&self, parts: &[Stored]) -> NewInbound {
-        NewInbound {
-            account: parts.iter().find_map(|part| part.account),
+    fn put_together(&self, parts: Vec<Stored>) -> Message {
+        let (account, answers) = (
+            parts.iter().find_map(|part| part.account),
+            parts.iter().find_map(|part| part.answers),
+        );
+        let received_at = newest(&parts);
+        let data: Vec<UserData> = parts.into_iter().map(|part| part.data).collect();
+        Message {
+            account,
             carrier: self.carrier,
             from: self.from.clone(),
             to: self.to.clone(),
-            text: parts.iter().map(|part| &*part.text).collect::<String>().into(),
-            answers: parts.iter().find_map(|part| part.answers),
-            received_at: newest(parts),
-            part: None,
+            content: user_data::content(&data),
+            answers,
+            received_at,
         }
     }
 }
@@ -249,8 +322,24 @@ fn newest(parts: &[Stored]) -> UnixMs {
     parts.iter().map(|part| part.touched_at).max().unwrap_or(0)
 }
 
-/// Stores a message that is whole, which is an event of its account at `at`.
-fn tell(work: &mut Work<'_>, message: &NewInbound, at: UnixMs) -> Result<InboundId, StoreError> {
+/// Stores a message all of which is there, and does what it asks for.
+fn arrive(work: &mut Work<'_>, message: &Message, words: &AccountWords) -> Result<InboundId, StoreError> {
+    let id = tell(work, message, message.received_at)?;
+    if let (Some(account), Content::Text(text)) = (message.account, &message.content)
+        && let Some(wish) = words.get(&account).and_then(|words| words.wish(text))
+        && let Some(msisdn) = Msisdn::from_digits(&message.from)
+    {
+        match wish {
+            Wish::OptOut => suppressed::opt_out(work, account, msisdn, id),
+            Wish::OptIn => suppressed::opt_in(work.conn, account, msisdn),
+        }
+        .tried("do what a person asks for")?;
+    }
+    Ok(id)
+}
+
+/// Stores a message, which is an event of its account at `at`.
+fn tell(work: &mut Work<'_>, message: &Message, at: UnixMs) -> Result<InboundId, StoreError> {
     let id = store(work.conn, message).tried("store an inbound message")?;
     if let Some(account) = message.account {
         telling::tell(work, account, at, EventKinds::INBOUND, || EventWhat::Inbound {
@@ -260,15 +349,19 @@ fn tell(work: &mut Work<'_>, message: &NewInbound, at: UnixMs) -> Result<Inbound
     Ok(id)
 }
 
-fn store(conn: &Connection, message: &NewInbound) -> rusqlite::Result<InboundId> {
+fn store(conn: &Connection, message: &Message) -> rusqlite::Result<InboundId> {
     let id: i64 = conn
         .prepare_cached(
             "UPDATE meta SET value = max(value + 1, ?1) WHERE key = 'inbound_last' RETURNING value",
         )?
         .query_row([MessageId::first_at(message.received_at).0], |row| row.get(0))?;
+    let (text, binary) = match &message.content {
+        Content::Text(text) => (&**text, None),
+        Content::Binary(binary) => ("", Some(binary)),
+    };
     conn.prepare_cached(
-        "INSERT INTO inbound (id, account, carrier, sender, recipient, answers, received_at, text)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO inbound (id, account, carrier, sender, recipient, answers, received_at, text, data, port)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute((
         id,
@@ -278,7 +371,9 @@ fn store(conn: &Connection, message: &NewInbound) -> rusqlite::Result<InboundId>
         &message.to,
         message.answers.map(|message| message.0),
         message.received_at,
-        &message.text,
+        text,
+        binary.map(|binary| &binary.octets),
+        binary.and_then(|binary| binary.port),
     ))?;
     Ok(InboundId(id))
 }
@@ -299,7 +394,20 @@ fn whole_from(row: &Row<'_>) -> rusqlite::Result<Inbound> {
         text: row.get(5)?,
         answers: row.get::<_, Option<i64>>(6)?.map(MessageId),
         received_at: row.get(7)?,
+        binary: match row.get(8)? {
+            Some(octets) => Some(Binary {
+                octets,
+                port: row.get(9)?,
+            }),
+            None => None,
+        },
     })
+}
+
+/// A number without what says that it is an international one.
+fn bare(number: &str) -> &str {
+    let digits = number.trim_start_matches('+');
+    digits.strip_prefix("00").unwrap_or(digits)
 }
 
 /// Back from the newest, by the ids, which are in order of time: who looks for one number looks at all there are.
@@ -326,7 +434,7 @@ fn find_whole(
             && filter
                 .number
                 .as_deref()
-                .is_none_or(|number| *one.from == *number || *one.to == *number)
+                .is_none_or(|number| *one.from == *number || *one.to == *number || bare(&one.to) == number)
         {
             found.push(one);
         }
@@ -344,7 +452,7 @@ fn give_up_parts(work: &mut Work<'_>, before: UnixMs) -> Result<u64, StoreError>
         let parts = key.parts(conn).tried("read the parts of a message")?;
         if parts.iter().any(|part| !part.whole) {
             let now = work.memory.now.max(before);
-            tell(work, &key.put_together(&parts), now)?;
+            tell(work, &key.put_together(parts), now)?;
             made += 1;
         }
         key.forget(conn).tried("forget the parts of a message")?;
@@ -406,4 +514,52 @@ fn last_to(conn: &Connection, shared: &Shared, asked: LastTo) -> Result<Option<M
 /// Whether a message has been given to a carrier: what still waits, or failed before, nobody has read.
 fn has_left(view: &MessageView) -> bool {
     view.submitted_at.is_some() || matches!(view.state, MessageState::InFlight | MessageState::InDoubt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Mode, open};
+    use std::path::Path;
+
+    /// Parts that a release before octets were kept left behind, and suppressions that words had made.
+    #[test]
+    fn a_store_of_before_keeps_its_parts_and_its_words() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        open::migrate_to(&mut conn, 4).unwrap();
+        conn.execute_batch(
+            r#"INSERT INTO account (id, name, body) VALUES (1, 'a', '{"opt_out_words":["Stop"]}');
+            INSERT INTO suppression (msisdn, account, kind) VALUES (447700900001, 1, 2), (447700900002, 1, 2), (447700900003, 1, 1);
+            INSERT INTO inbound (id, account, carrier, sender, recipient, received_at, text) VALUES
+                (1, 1, 1, '447700900001', '1', 5, ' stop '), (2, 1, 1, '447700900002', '1', 5, 'hello'),
+                (3, 1, 1, '447700900003', '1', 5, 'stop'), (4, 1, 1, 'Bank', '1', 5, 'stop');
+            INSERT INTO inbound_part (carrier, sender, recipient, reference, total, number, whole, touched_at, text)
+                VALUES (1, '447700900001', '1', 9, 2, 1, 0, 5, 'grüße '), (1, '447700900001', '1', 9, 2, 2, 0, 5, '');"#,
+        )
+        .unwrap();
+        open::migrate(&mut conn, Path::new("in memory"), Mode::Serve).unwrap();
+        let key = Key {
+            carrier: CarrierNo(1),
+            from: "447700900001".into(),
+            to: "1".into(),
+            reference: 9,
+            total: 2,
+        };
+        let mut parts = key.parts(&conn).unwrap();
+        parts[1].data = UserData {
+            coding: Coding::plain(Charset::Gsm7),
+            octets: (*b"\x00").into(),
+        };
+        assert_eq!(key.put_together(parts).content, "grüße @".into());
+        let took: Vec<(u64, i64)> = conn
+            .prepare("SELECT msisdn, inbound FROM opt_out ORDER BY 1")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        assert_eq!(took, [(447_700_900_001, 1)]);
+        let whole = whole_of(&conn, InboundId(2)).unwrap().unwrap();
+        assert_eq!((&*whole.text, whole.binary), ("hello", None));
+    }
 }

@@ -214,6 +214,13 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, mode: Mode) -> Result<
     Ok(known)
 }
 
+/// Brings a schema to an earlier version, as a release of before left it.
+#[cfg(test)]
+pub(super) fn migrate_to(conn: &mut Connection, version: i32) -> Result<(), refinery::Error> {
+    let runner = runner().set_target(refinery::Target::Version(version));
+    runner.run(conn).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

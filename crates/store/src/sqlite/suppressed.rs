@@ -2,8 +2,9 @@
 
 use super::codes::{Number, as_count, number_key, signed};
 use super::error::Tried;
+use super::memory::Work;
 use super::runs::Filter;
-use crate::{AccountId, StoreError, Suppression, SuppressionKind};
+use crate::{AccountId, InboundId, StoreError, Suppression, SuppressionKind};
 use rusqlite::Connection;
 use sms::phone::Msisdn;
 
@@ -174,6 +175,52 @@ pub(super) fn list(
             .collect()
     })
     .tried("list suppressions")
+}
+
+/// A person unsubscribed by message `by`. A suppression that is there already stays what it is: one that an operator made
+/// is not the person's to take back.
+pub(super) fn opt_out(
+    work: &mut Work<'_>,
+    account: AccountId,
+    msisdn: Msisdn,
+    by: InboundId,
+) -> rusqlite::Result<()> {
+    let added = work
+        .conn
+        .prepare_cached(
+            "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?
+        .execute((
+            Number(msisdn),
+            account.0,
+            kind_code(SuppressionKind::Unsubscribed),
+        ))?;
+    if added == 0 {
+        return Ok(());
+    }
+    work.conn
+        .prepare_cached(
+            "INSERT INTO opt_out (msisdn, account, inbound) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET inbound = excluded.inbound",
+        )?
+        .execute((Number(msisdn), account.0, by.0))?;
+    work.memory.suppressed.added(work.conn, msisdn)
+}
+
+/// A person subscribed again: takes back what [`opt_out`] did, and nothing else.
+pub(super) fn opt_in(conn: &Connection, account: AccountId, msisdn: Msisdn) -> rusqlite::Result<()> {
+    let taken_back = conn
+        .prepare_cached("DELETE FROM opt_out WHERE msisdn = ?1 AND account = ?2")?
+        .execute((Number(msisdn), account.0))?;
+    if taken_back > 0 {
+        conn.prepare_cached("DELETE FROM suppression WHERE msisdn = ?1 AND account = ?2 AND kind = ?3")?
+            .execute((
+                Number(msisdn),
+                account.0,
+                kind_code(SuppressionKind::Unsubscribed),
+            ))?;
+    }
+    Ok(())
 }
 
 /// The stored number of an account or of all.

@@ -152,6 +152,7 @@ fn inbound(from: &str) -> Telling {
         from: from.into(),
         to: "10690000".into(),
         text: "test_reply".into(),
+        binary: None,
         answers: None,
         received_at: ENDED,
     };

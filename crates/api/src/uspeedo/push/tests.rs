@@ -118,6 +118,7 @@ fn replied(from: &str, text: &str) -> Telling {
         from: from.into(),
         to: "1069".into(),
         text: text.into(),
+        binary: None,
         answers: None,
         received_at: ENDED,
     };

@@ -407,6 +407,7 @@ fn catalog() -> Vec<CatalogChange> {
             auto_approve: false,
             inbound_to: Vec::new(),
             opt_out_words: Vec::new(),
+            opt_in_words: None,
         }),
         CatalogChange::PutTemplate(template(Review::Approved)),
         CatalogChange::PutCarrier(Carrier {

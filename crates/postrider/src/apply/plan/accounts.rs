@@ -5,10 +5,13 @@ use super::super::entry::Entry;
 use super::super::file::AccountKeys;
 use super::{Planner, name_complaint};
 use engine::catalog::{Account, Caps, CatalogChange};
+use sms::opt_out;
 use std::collections::{HashMap, HashSet};
 use store::AccountId;
 
 const WEIGHT_MAX: u16 = 1000;
+/// Longest word that unsubscribes or subscribes again, in characters.
+const WORD_CHARS_MAX: usize = 100;
 
 /// The accounts there are once the plan is carried out, by name. With `prune` only those of the file.
 pub(super) struct Accounts {
@@ -140,8 +143,9 @@ impl Planner<'_> {
             let what = format!("account {name:?}: `balance`: what an account begins with is not below 0");
             self.complain_of(&entry.raw, "balance", what);
         }
+        let boxed = |texts: &[String]| -> Vec<Box<str>> { texts.iter().map(|text| text.as_str().into()).collect() };
         let texts = |key: &str, named: Option<&Vec<String>>, stored: Option<&Vec<Box<str>>>| {
-            let named = named.map(|texts| texts.iter().map(|text| Box::from(text.as_str())).collect());
+            let named = named.map(|texts| boxed(texts));
             entry.value(key, named, stored.cloned(), Vec::new())
         };
         let account = Account {
@@ -186,7 +190,14 @@ impl Planner<'_> {
                 given.opt_out_words.as_ref(),
                 old.map(|old| &old.opt_out_words),
             ),
+            opt_in_words: entry.value(
+                "opt_in_words",
+                given.opt_in_words.as_deref().map(|words| Some(boxed(words))),
+                old.map(|old| old.opt_in_words.clone()),
+                None,
+            ),
         };
+        self.words(entry, &account);
         let old_fields = old.map(fields);
         let what = match old {
             Some(old) if old.name != account.name => format!("account {} (now {name})", old.name),
@@ -196,6 +207,30 @@ impl Planner<'_> {
             CatalogChange::PutAccount(account)
         });
         self.balance(entry, name, id, old);
+    }
+
+    /// Words that no message is, or that mean two things.
+    fn words(&mut self, entry: &Entry<AccountKeys>, account: &Account) {
+        let back = account.opt_in_words.as_deref().unwrap_or_default();
+        for (key, words) in [("opt_out_words", &account.opt_out_words[..]), ("opt_in_words", back)] {
+            for word in words {
+                let normal = opt_out::normal(word);
+                let chars = normal.chars().count();
+                let wrong = if chars == 0 {
+                    "has no character that people see"
+                } else if chars > WORD_CHARS_MAX {
+                    "is longer than 100 characters"
+                } else if key == "opt_in_words"
+                    && account.opt_out_words.iter().any(|out| opt_out::normal(out) == normal)
+                {
+                    "is one of `opt_out_words` too"
+                } else {
+                    continue;
+                };
+                let what = format!("account {:?}: `{key}`: {word:?} {wrong}", account.name);
+                self.complain_of(&entry.raw, key, what);
+            }
+        }
     }
 
     /// A balance changes with every message, so the file's is where an account begins. One that is not named stays;
@@ -250,6 +285,14 @@ fn fields(account: &Account) -> Fields {
         ("auto_approve", account.auto_approve.to_string()),
         ("inbound_to", list(&account.inbound_to, "")),
         ("opt_out_words", list(&account.opt_out_words, "")),
+        (
+            "opt_in_words",
+            match account.opt_in_words.as_deref() {
+                None => String::new(),
+                Some([]) => "[]".to_owned(),
+                Some(words) => list(words, ""),
+            },
+        ),
     ]
 }
 

@@ -12,6 +12,7 @@ use engine::catalog::{CarrierSettings, CatalogChange, SandboxSettings, SmppSetti
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sms::phone::Msisdn;
 use sms::receipt::IdNotation;
 use std::path::Path;
 use store::{Carrier, CarrierNo};
@@ -382,6 +383,15 @@ fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
             format!("`interface_version` is {version:#x}; it must be 0x33, 0x34 or 0x50"),
         ));
     }
+    if !smpp.country_code.is_empty() && !is_calling_code(&smpp.country_code) {
+        wrong.push((
+            "country_code",
+            format!(
+                "`country_code` is {:?}; it must be a country's calling code in digits, like \"44\"",
+                smpp.country_code
+            ),
+        ));
+    }
     if let Err(error) = smpp.id_notation.parse::<IdNotation>() {
         wrong.push((
             "id_notation",
@@ -494,9 +504,27 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// Whether E.164 has assigned this calling code.
+fn is_calling_code(code: &str) -> bool {
+    // As a number of the country: what the code of a number is, the number says.
+    Msisdn::from_digits(&format!("{code}00000000"))
+        .and_then(Msisdn::country_code)
+        .is_some_and(|assigned| assigned.to_string() == code)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_country_code_is_one_that_is_assigned() {
+        for code in ["1", "7", "44", "86", "370", "998"] {
+            assert!(is_calling_code(code), "{code}");
+        }
+        for code in ["0", "044", "+44", "4", "447", "999", "44 ", "GB", "99999999"] {
+            assert!(!is_calling_code(code), "{code}");
+        }
+    }
 
     #[test]
     fn hexadecimal_reads_back() {

@@ -11,10 +11,10 @@ mod house;
 
 use engine::catalog::{CatalogChange, DataCoding as Habit, SmppSettings};
 use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
-use sms::alphabet::{encode_ucs2, fill_bits, pack};
 use smpp::field::{Address, DataCoding, EsmClass, Npi, Ton};
 use smpp::pdu::{DeliverSm, SubmitSm};
 use smpp::tlv::{Sar, Tag};
+use sms::alphabet::{encode_ucs2, fill_bits, pack};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Account, InboundFilter, Inbox, Store};
@@ -105,10 +105,7 @@ async fn answered(settings: SmppSettings, forms: Vec<Vec<Part>>, whole: usize) -
         let digits = String::from_utf8_lossy(submit.destination.addr.as_bytes()).into_owned();
         let at: usize = digits[digits.len() - 4..].parse().unwrap();
         Act {
-            inbound: forms[at]
-                .iter()
-                .map(|part| part.clone().from(submit))
-                .collect(),
+            inbound: forms[at].iter().map(|part| part.clone().from(submit)).collect(),
             ..Act::DELIVER
         }
     })
@@ -131,7 +128,10 @@ async fn answered(settings: SmppSettings, forms: Vec<Vec<Part>>, whole: usize) -
     house.send(PLAIN, &numbers(count as u64)).await;
     until_whole(&house, whole).await;
     let suppressed = house.store.suppressions(None, 1_000).await.unwrap();
-    let numbers = suppressed.iter().map(|one| one.msisdn.as_u64() % 10_000).collect();
+    let numbers = suppressed
+        .iter()
+        .map(|one| one.msisdn.as_u64() % 10_000)
+        .collect();
     drop(smsc);
     (house, numbers)
 }
@@ -229,8 +229,12 @@ async fn stop_is_heard_in_every_form() {
     // The person's number.
     forms.push(from(|digits| address(Ton::INTERNATIONAL, &format!("+{digits}"))));
     forms.push(from(|digits| address(Ton::UNKNOWN, &format!("00{digits}"))));
-    forms.push(from(|digits| address(Ton::UNKNOWN, &format!("0{}", &digits[2..]))));
-    forms.push(from(|digits| address(Ton::NATIONAL, &format!("0{}", &digits[2..]))));
+    forms.push(from(|digits| {
+        address(Ton::UNKNOWN, &format!("0{}", &digits[2..]))
+    }));
+    forms.push(from(|digits| {
+        address(Ton::NATIONAL, &format!("0{}", &digits[2..]))
+    }));
     forms.push(from(|digits| address(Ton::NATIONAL, &digits[2..])));
     forms.push(from(|digits| address(Ton::INTERNATIONAL, &digits[2..])));
     forms.push(from(|digits| address(Ton::NATIONAL, digits)));
@@ -283,7 +287,10 @@ async fn stop_is_heard_in_packed_septets() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_writes_start_gets_messages_again() {
-    let forms = vec![vec![plain(0, b"STOP"), plain(8, &ucs2("Start。"))], vec![plain(0, b"STOP")]];
+    let forms = vec![
+        vec![plain(0, b"STOP"), plain(8, &ucs2("Start。"))],
+        vec![plain(0, b"STOP")],
+    ];
     let (house, out) = answered(smpp(0), forms, 3).await;
     assert_eq!(out, [1]);
     let again = house.send(PLAIN, &numbers(2)).await;

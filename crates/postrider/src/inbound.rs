@@ -141,8 +141,14 @@ fn shown(one: &Inbound) -> String {
         return one.text.to_string();
     };
     let hex: String = binary.hex().chars().take(2 * OCTETS_SHOWN_MAX).collect();
-    let more = if binary.octets.len() > OCTETS_SHOWN_MAX { "…" } else { "" };
-    let port = binary.port.map_or_else(String::new, |port| format!(", port {port}"));
+    let more = if binary.octets.len() > OCTETS_SHOWN_MAX {
+        "…"
+    } else {
+        ""
+    };
+    let port = binary
+        .port
+        .map_or_else(String::new, |port| format!(", port {port}"));
     format!("(binary, {} octets{port}) {hex}{more}", binary.octets.len())
 }
 

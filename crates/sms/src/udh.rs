@@ -128,8 +128,15 @@ mod tests {
             locking: Some(Language::Urdu),
             single: Some(Language::Turkish),
         };
-        assert_eq!((read.shifts, read.port, read.text), (shifts, Some(200), &b"x"[..]));
-        assert_eq!(super::read(&[3, 0x24, 1, 99, b'x']).shifts, Shifts::NONE, "a reserved language");
+        assert_eq!(
+            (read.shifts, read.port, read.text),
+            (shifts, Some(200), &b"x"[..])
+        );
+        assert_eq!(
+            super::read(&[3, 0x24, 1, 99, b'x']).shifts,
+            Shifts::NONE,
+            "a reserved language"
+        );
     }
 
     #[test]

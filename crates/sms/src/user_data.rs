@@ -41,7 +41,8 @@ impl Coding {
     /// octet on. Never changes its meaning.
     #[must_use]
     pub fn to_number(self) -> i64 {
-        let language = |language: Option<Language>| language.map_or(0, |language| i64::from(language.identifier()));
+        let language =
+            |language: Option<Language>| language.map_or(0, |language| i64::from(language.identifier()));
         i64::from(self.charset as u8)
             | language(self.shifts.locking) << 8
             | language(self.shifts.single) << 16
@@ -52,7 +53,16 @@ impl Coding {
     /// The coding of a number that [`to_number`](Self::to_number) made. What no coding has as its number is binary.
     #[must_use]
     pub fn from_number(number: i64) -> Self {
-        let [charset, locking, single, header_len, port_low, port_high, has_port, _] = number.to_le_bytes();
+        let [
+            charset,
+            locking,
+            single,
+            header_len,
+            port_low,
+            port_high,
+            has_port,
+            _,
+        ] = number.to_le_bytes();
         Self {
             charset: Charset::from_number(charset).unwrap_or(Charset::Binary),
             shifts: Shifts {

@@ -64,10 +64,7 @@ pub(crate) async fn record(shared: &Shared, arrived: Vec<Arrived>) -> Result<Vec
             }),
         });
     }
-    shared
-        .store
-        .record_inbound(parts, catalog.claims().words())
-        .await
+    shared.store.record_inbound(parts, catalog.claims().words()).await
 }
 
 /// Whose customer writes.

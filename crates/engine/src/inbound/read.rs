@@ -123,7 +123,12 @@ mod tests {
         for (coding, habit, payload, wanted) in [
             (DataCoding(0), Habit::Gsm7Unpacked, &b"\x00hi"[..], "@hi"),
             (DataCoding(0), Habit::Latin1, &b"caf\xe9"[..], "café"),
-            (DataCoding(0), Habit::Gsm7Packed, b"\x31\xd9\x8c\x56\xb3\xdd\x00", "1234567"),
+            (
+                DataCoding(0),
+                Habit::Gsm7Packed,
+                b"\x31\xd9\x8c\x56\xb3\xdd\x00",
+                "1234567",
+            ),
             (DataCoding(0x11), Habit::Latin1, b"\x00hi", "@hi"),
             (DataCoding::LATIN1, Habit::Gsm7Unpacked, &b"caf\xe9"[..], "café"),
             (DataCoding(4), Habit::Gsm7Unpacked, b"caf\xe9", "636166e9"),

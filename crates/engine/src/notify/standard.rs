@@ -292,12 +292,12 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
-    use sms::user_data::Binary;
     use crate::public_id::PublicIds;
     use proptest::prelude::*;
     use secrecy::SecretString;
     use sms::class::{Class, Kind};
     use sms::phone::Msisdn;
+    use sms::user_data::Binary;
     use std::sync::Arc;
     use store::{
         AccountId, CarrierNo, Dialect, Endpoint, EndpointId, EventKinds, EventPlace, InboundId, SeriesNo,
@@ -506,7 +506,11 @@ mod tests {
         };
         let (_, body) = call(telling(what, Subject::Inbound(Box::new(binary))), "");
         assert_eq!(
-            (&body["data"]["text"], &body["data"]["binary"], &body["data"]["port"]),
+            (
+                &body["data"]["text"],
+                &body["data"]["binary"],
+                &body["data"]["port"]
+            ),
             (&"".into(), &"00fe".into(), &2948.into())
         );
     }

@@ -62,9 +62,7 @@ impl Language {
     /// (TS 23.040 §9.2.3.24.15: a receiver that does not know a language ignores the element).
     #[must_use]
     pub fn from_identifier(identifier: u8) -> Option<Self> {
-        Self::ALL
-            .get(usize::from(identifier).checked_sub(1)?)
-            .copied()
+        Self::ALL.get(usize::from(identifier).checked_sub(1)?).copied()
     }
 
     /// Its identifier, 1 to 13.
@@ -192,9 +190,8 @@ pub fn encode(text: &str, shifts: Shifts) -> Option<Vec<u8>> {
         {
             septets.push(code);
         } else {
-            let code = codes.find(|code| {
-                shifts.escaped(*code) == character && shifts.plain(*code) != character
-            })?;
+            let code =
+                codes.find(|code| shifts.escaped(*code) == character && shifts.plain(*code) != character)?;
             septets.extend([ESCAPE, code]);
         }
     }

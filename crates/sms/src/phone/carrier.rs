@@ -137,7 +137,8 @@ fn plain(written: &str) -> Option<(String, bool)> {
         .chars()
         .filter(|character| !matches!(character, ' ' | '-' | '.' | '/' | '(' | ')' | '\u{A0}'))
         .collect();
-    let is_number = (1..=2 * MSISDN_DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
+    let is_number = (1..=2 * MSISDN_DIGITS_MAX).contains(&digits.len())
+        && digits.bytes().all(|octet| octet.is_ascii_digit());
     is_number.then_some((digits, plus))
 }
 
@@ -170,9 +171,24 @@ mod tests {
             ("07700900123", Other, None, &[]),
             ("7700900123", National, Some(44), &["447700900123", "7700900123"]),
             ("7700900123", Other, Some(44), &["7700900123", "447700900123"]),
-            ("447700900123", National, Some(44), &["447700900123", "44447700900123"]),
-            ("447700900123", Other, Some(44), &["447700900123", "44447700900123"]),
-            ("13800138000", National, Some(86), &["8613800138000", "13800138000"]),
+            (
+                "447700900123",
+                National,
+                Some(44),
+                &["447700900123", "44447700900123"],
+            ),
+            (
+                "447700900123",
+                Other,
+                Some(44),
+                &["447700900123", "44447700900123"],
+            ),
+            (
+                "13800138000",
+                National,
+                Some(86),
+                &["8613800138000", "13800138000"],
+            ),
             ("15550100001", Other, Some(1), &["15550100001"]),
             ("5550100001", National, Some(1), &["15550100001", "5550100001"]),
             ("011447700900123", Other, Some(1), &["447700900123"]),
@@ -189,7 +205,11 @@ mod tests {
             ("000", Other, Some(44), &[]),
             ("1234567890123456", Other, None, &[]),
         ] {
-            assert_eq!(read(written, kind, country), numbers, "{written} {kind:?} {country:?}");
+            assert_eq!(
+                read(written, kind, country),
+                numbers,
+                "{written} {kind:?} {country:?}"
+            );
         }
     }
 
@@ -211,7 +231,10 @@ mod tests {
         }
         assert!(named("10690", None, "10690") && named("+10690", Some(44), "10690"));
         assert!(named("SHOP", None, " shop "));
-        assert!(!named("44123", Some(44), "123"), "a code is not a national number");
+        assert!(
+            !named("44123", Some(44), "123"),
+            "a code is not a national number"
+        );
         assert!(!named("447700900124", Some(44), "447700900123"));
     }
 

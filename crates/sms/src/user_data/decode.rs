@@ -74,7 +74,10 @@ fn lossy(octets: &[u8], encoding: &'static Encoding) -> String {
 /// reads without an error is it.
 fn first_without_error(octets: &[u8], encodings: &[&'static Encoding; 2]) -> String {
     const ESCAPES: [&[u8]; 2] = [b"\x1b$", b"\x1b("];
-    if ESCAPES.iter().any(|escape| octets.windows(2).any(|pair| pair == *escape)) {
+    if ESCAPES
+        .iter()
+        .any(|escape| octets.windows(2).any(|pair| pair == *escape))
+    {
         return lossy(octets, ISO_2022_JP);
     }
     encodings

@@ -85,9 +85,17 @@ fn parts_of_other_codings_are_read_each_in_its_own() {
 
 #[test]
 fn nul_octets_behind_a_text_are_no_text() {
-    assert_eq!(two(Charset::Ucs2, b"\0a\0b\0", b"\0c\0"), "abc", "one behind each part");
+    assert_eq!(
+        two(Charset::Ucs2, b"\0a\0b\0", b"\0c\0"),
+        "abc",
+        "one behind each part"
+    );
     assert_eq!(two(Charset::Ucs2, b"\0a\0b\0\0", b"\0c\0\0"), "abc");
-    assert_eq!(two(Charset::Ucs2, b"\0a\0", b"b\0c\0"), "abc", "cut in a letter, and one behind");
+    assert_eq!(
+        two(Charset::Ucs2, b"\0a\0", b"b\0c\0"),
+        "abc",
+        "cut in a letter, and one behind"
+    );
     assert_eq!(two(Charset::Latin1, b"a\0", b"b\0"), "ab");
     assert_eq!(one(Charset::Gsm7, b"me\0"), "me@", "a letter of this alphabet");
 }
@@ -117,19 +125,39 @@ fn pack_zero(septets: &[u8], fill: usize) -> Vec<u8> {
 
 #[test]
 fn seven_spare_bits_are_no_letter() {
-    for text_of in ["STOPALL", "1234567", "a", "ab", "abcdefg", "abcdefgh", "fifteen letters"] {
+    for text_of in [
+        "STOPALL",
+        "1234567",
+        "a",
+        "ab",
+        "abcdefg",
+        "abcdefgh",
+        "fifteen letters",
+    ] {
         assert_eq!(text(&[packed(0, text_of)]), text_of, "padded with zero bits");
         let padded: String = match text_of.len() % 8 {
             7 => format!("{text_of}\r"),
             _ => text_of.to_owned(),
         };
-        assert_eq!(text(&[packed(0, &padded)]), text_of, "padded with a carriage return");
+        assert_eq!(
+            text(&[packed(0, &padded)]),
+            text_of,
+            "padded with a carriage return"
+        );
     }
-    assert_eq!(text(&[packed(0, "1234567\r\r")]), "1234567\r", "a text that ends in one");
+    assert_eq!(
+        text(&[packed(0, "1234567\r\r")]),
+        "1234567\r",
+        "a text that ends in one"
+    );
     for header_len in 0..=14 {
         for count in 1..40 {
             let text_of: String = "abcdefghij".chars().cycle().take(count).collect();
-            assert_eq!(text(&[packed(header_len, &text_of)]), text_of, "{header_len} {count}");
+            assert_eq!(
+                text(&[packed(header_len, &text_of)]),
+                text_of,
+                "{header_len} {count}"
+            );
         }
     }
 }
@@ -169,7 +197,10 @@ fn octets_for_a_program_stay_octets() {
         Content::Binary(binary) => (binary.hex(), binary.port),
         Content::Text(text) => panic!("{text:?}"),
     };
-    assert_eq!(binary(&[part(Charset::Binary, b"\0STOP\xff")]), ("0053544f50ff".to_owned(), None));
+    assert_eq!(
+        binary(&[part(Charset::Binary, b"\0STOP\xff")]),
+        ("0053544f50ff".to_owned(), None)
+    );
     let mixed = [part(Charset::Gsm7, b"ab"), part(Charset::Binary, b"\x01")];
     assert_eq!(binary(&mixed), ("616201".to_owned(), None));
     let headed = udh::read(&[6, 5, 4, 0x0b, 0x84, 0x23, 0xf0, 0x01, 0x06]);
@@ -181,7 +212,13 @@ fn octets_for_a_program_stay_octets() {
 }
 
 fn any_part() -> impl Strategy<Value = UserData> {
-    let coding = (0..12u8, 0..16u8, 0..16u8, any::<u8>(), proptest::option::weighted(0.1, any::<u16>()));
+    let coding = (
+        0..12u8,
+        0..16u8,
+        0..16u8,
+        any::<u8>(),
+        proptest::option::weighted(0.1, any::<u16>()),
+    );
     (coding, proptest::collection::vec(any::<u8>(), 0..300)).prop_map(
         |((charset, locking, single, header_len, port), octets)| UserData {
             coding: Coding {

@@ -4,8 +4,8 @@
 use super::Side;
 use super::given::{ACCOUNT, CARRIER, NOW, number};
 use crate::{
-    AccountId, AccountWords, CatalogChange, Inbound, InboundBody, InboundFate, InboundPart, NewInbound, Store,
-    Suppression, SuppressionKind,
+    AccountId, AccountWords, CatalogChange, Inbound, InboundBody, InboundFate, InboundPart, NewInbound,
+    Store, Suppression, SuppressionKind,
 };
 use sms::data_coding::Charset;
 use sms::opt_out::Words;
@@ -206,7 +206,11 @@ pub async fn a_word_takes_back_what_a_word_did(side: &mut impl Side) {
     store.change_catalog(bans).await.expect("changed");
     whole(store, wrote("STOP".into())).await;
     whole(store, wrote("START".into())).await;
-    assert_eq!(suppressed(store).await.len(), 3, "none of them is the person's own");
+    assert_eq!(
+        suppressed(store).await.len(),
+        3,
+        "none of them is the person's own"
+    );
 
     // Taken off by an operator and put on again, it is the operator's.
     let off = CatalogChange::RemoveSuppression(Suppression {

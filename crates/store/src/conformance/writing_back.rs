@@ -6,9 +6,9 @@ use super::given::{
     result, submitted, waiting,
 };
 use crate::{
-    Account, AccountId, AccountWords, Answer, Caps, CarrierNo, CatalogChange, Endpoint, EndpointId, EventKinds, EventPlace,
-    EventWhat, Inbound, InboundFate, InboundFilter, InboundId, InboundPart, LastTo, MessageId, NewInbound,
-    NewMessage, Next, Store, UnixMs,
+    Account, AccountId, AccountWords, Answer, Caps, CarrierNo, CatalogChange, Endpoint, EndpointId,
+    EventKinds, EventPlace, EventWhat, Inbound, InboundFate, InboundFilter, InboundId, InboundPart, LastTo,
+    MessageId, NewInbound, NewMessage, Next, Store, UnixMs,
 };
 use sms::state::MessageState;
 use std::sync::Arc;
@@ -42,7 +42,10 @@ fn no_words() -> Arc<AccountWords> {
 }
 
 async fn came(store: &dyn Store, inbound: NewInbound) -> InboundFate {
-    let fates = store.record_inbound(vec![inbound], no_words()).await.expect("recorded");
+    let fates = store
+        .record_inbound(vec![inbound], no_words())
+        .await
+        .expect("recorded");
     assert_eq!(fates.len(), 1);
     fates[0]
 }
@@ -208,7 +211,10 @@ pub async fn parts_in_any_order_make_a_message(side: &mut impl Side) {
             ..wrote("x")
         },
     ];
-    let fates = store.record_inbound(strangers, no_words()).await.expect("recorded");
+    let fates = store
+        .record_inbound(strangers, no_words())
+        .await
+        .expect("recorded");
     assert_eq!(fates, [InboundFate::Waiting; 5]);
     assert_eq!(told(store, ACCOUNT).await, []);
 

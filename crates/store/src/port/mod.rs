@@ -23,8 +23,8 @@ pub use attempt::{
     ResultFate, SegmentAnswer,
 };
 pub use catalog::{
-    Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, OPT_IN_WORDS, Position,
-    Review, Route, Signature, Suppression, SuppressionKind, Template, TemplateVersion,
+    Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, OPT_IN_WORDS,
+    Position, Review, Route, Signature, Suppression, SuppressionKind, Template, TemplateVersion,
 };
 pub use contact::{
     AddedTask, Contact, ContactList, ContactRefusal, NewTask, Page, PutContact, Task, TaskProgress,
@@ -49,11 +49,11 @@ pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};
 pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
 
 use async_trait::async_trait;
-use std::sync::Arc;
 use sms::phone::Msisdn;
 #[expect(unused_imports, reason = "named in documentation")]
 use sms::state::MessageState;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// What the engine needs of a store. Every method is durable when it returns `Ok`.
 ///

@@ -12,8 +12,8 @@ use super::memory::{Shared, Work};
 use super::readers::Purpose;
 use super::{SqliteStore, find, query, suppressed, telling};
 use crate::{
-    AccountId, AccountWords, CarrierNo, EventKinds, EventWhat, Inbound, InboundBody, InboundFate, InboundFilter,
-    InboundId, Inbox, LastTo, MessageId, MessageView, NewInbound, StoreError, UnixMs,
+    AccountId, AccountWords, CarrierNo, EventKinds, EventWhat, Inbound, InboundBody, InboundFate,
+    InboundFilter, InboundId, Inbox, LastTo, MessageId, MessageView, NewInbound, StoreError, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -330,10 +330,9 @@ fn arrive(work: &mut Work<'_>, message: &Message, words: &AccountWords) -> Resul
         && let Some(msisdn) = Msisdn::from_digits(&message.from)
     {
         match wish {
-            Wish::OptOut => suppressed::opt_out(work, account, msisdn, id),
-            Wish::OptIn => suppressed::opt_in(work.conn, account, msisdn),
+            Wish::OptOut => suppressed::opt_out(work, account, msisdn, id)?,
+            Wish::OptIn => suppressed::opt_in(work, account, msisdn)?,
         }
-        .tried("do what a person asks for")?;
     }
     Ok(id)
 }

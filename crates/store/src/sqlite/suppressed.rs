@@ -184,43 +184,44 @@ pub(super) fn opt_out(
     account: AccountId,
     msisdn: Msisdn,
     by: InboundId,
-) -> rusqlite::Result<()> {
-    let added = work
-        .conn
+) -> Result<(), StoreError> {
+    let conn = work.conn;
+    let kind = kind_code(SuppressionKind::Unsubscribed);
+    let added = conn
         .prepare_cached(
             "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        )?
-        .execute((
-            Number(msisdn),
-            account.0,
-            kind_code(SuppressionKind::Unsubscribed),
-        ))?;
+        )
+        .and_then(|mut insert| insert.execute((Number(msisdn), account.0, kind)))
+        .tried("unsubscribe a number")?;
     if added == 0 {
         return Ok(());
     }
-    work.conn
-        .prepare_cached(
-            "INSERT INTO opt_out (msisdn, account, inbound) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET inbound = excluded.inbound",
-        )?
-        .execute((Number(msisdn), account.0, by.0))?;
-    work.memory.suppressed.added(work.conn, msisdn)
+    conn.prepare_cached(
+        "INSERT INTO opt_out (msisdn, account, inbound) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET inbound = excluded.inbound",
+    )
+    .and_then(|mut insert| insert.execute((Number(msisdn), account.0, by.0)))
+    .tried("note what unsubscribed a number")?;
+    let suppressed = &mut work.memory.suppressed;
+    suppressed.added(conn, msisdn).tried("remember a suppression")?;
+    changed(conn, Some(suppressed))
 }
 
 /// A person subscribed again: takes back what [`opt_out`] did, and nothing else.
-pub(super) fn opt_in(conn: &Connection, account: AccountId, msisdn: Msisdn) -> rusqlite::Result<()> {
-    let taken_back = conn
-        .prepare_cached("DELETE FROM opt_out WHERE msisdn = ?1 AND account = ?2")?
-        .execute((Number(msisdn), account.0))?;
-    if taken_back > 0 {
-        conn.prepare_cached("DELETE FROM suppression WHERE msisdn = ?1 AND account = ?2 AND kind = ?3")?
-            .execute((
-                Number(msisdn),
-                account.0,
-                kind_code(SuppressionKind::Unsubscribed),
-            ))?;
+pub(super) fn opt_in(work: &mut Work<'_>, account: AccountId, msisdn: Msisdn) -> Result<(), StoreError> {
+    let conn = work.conn;
+    let own = conn
+        .prepare_cached("DELETE FROM opt_out WHERE msisdn = ?1 AND account = ?2")
+        .and_then(|mut delete| delete.execute((Number(msisdn), account.0)))
+        .tried("look for what unsubscribed a number")?;
+    if own == 0 {
+        return Ok(());
     }
-    Ok(())
+    let kind = kind_code(SuppressionKind::Unsubscribed);
+    conn.prepare_cached("DELETE FROM suppression WHERE msisdn = ?1 AND account = ?2 AND kind = ?3")
+        .and_then(|mut delete| delete.execute((Number(msisdn), account.0, kind)))
+        .tried("subscribe a number again")?;
+    changed(conn, Some(&mut work.memory.suppressed))
 }
 
 /// The stored number of an account or of all.

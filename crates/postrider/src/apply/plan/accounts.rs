@@ -143,7 +143,8 @@ impl Planner<'_> {
             let what = format!("account {name:?}: `balance`: what an account begins with is not below 0");
             self.complain_of(&entry.raw, "balance", what);
         }
-        let boxed = |texts: &[String]| -> Vec<Box<str>> { texts.iter().map(|text| text.as_str().into()).collect() };
+        let boxed =
+            |texts: &[String]| -> Vec<Box<str>> { texts.iter().map(|text| text.as_str().into()).collect() };
         let texts = |key: &str, named: Option<&Vec<String>>, stored: Option<&Vec<Box<str>>>| {
             let named = named.map(|texts| boxed(texts));
             entry.value(key, named, stored.cloned(), Vec::new())
@@ -212,7 +213,10 @@ impl Planner<'_> {
     /// Words that no message is, or that mean two things.
     fn words(&mut self, entry: &Entry<AccountKeys>, account: &Account) {
         let back = account.opt_in_words.as_deref().unwrap_or_default();
-        for (key, words) in [("opt_out_words", &account.opt_out_words[..]), ("opt_in_words", back)] {
+        for (key, words) in [
+            ("opt_out_words", &account.opt_out_words[..]),
+            ("opt_in_words", back),
+        ] {
             for word in words {
                 let normal = opt_out::normal(word);
                 let chars = normal.chars().count();
@@ -221,7 +225,10 @@ impl Planner<'_> {
                 } else if chars > WORD_CHARS_MAX {
                     "is longer than 100 characters"
                 } else if key == "opt_in_words"
-                    && account.opt_out_words.iter().any(|out| opt_out::normal(out) == normal)
+                    && account
+                        .opt_out_words
+                        .iter()
+                        .any(|out| opt_out::normal(out) == normal)
                 {
                     "is one of `opt_out_words` too"
                 } else {

@@ -31,7 +31,11 @@ fn every_code_of_every_locking_table_goes_there_and_back() {
     for language in Language::ALL {
         let Some(table) = language.locking() else {
             assert_eq!(language, Language::Spanish);
-            assert_eq!(decode(b"@a", locking(language)), "¡a", "Spanish locks the default alphabet");
+            assert_eq!(
+                decode(b"@a", locking(language)),
+                "¡a",
+                "Spanish locks the default alphabet"
+            );
             continue;
         };
         let mut codes = 0;
@@ -91,8 +95,16 @@ fn all_single_tables_hold_the_extension_table() {
 #[test]
 fn known_answers_of_locking_tables() {
     for (language, septets, text) in [
-        (Language::Turkish, &b"\x1cS\x07\x40\x60\x04\x0b\x0c\x1d"[..], "ŞSıİç€Ğğş"),
-        (Language::Portuguese, b"N\x7bo, \x5bo \x18 \x14 \x15 \x60 \x7d", "Não, Ão € À ∞ ~ `"),
+        (
+            Language::Turkish,
+            &b"\x1cS\x07\x40\x60\x04\x0b\x0c\x1d"[..],
+            "ŞSıİç€Ğğş",
+        ),
+        (
+            Language::Portuguese,
+            b"N\x7bo, \x5bo \x18 \x14 \x15 \x60 \x7d",
+            "Não, Ão € À ∞ ~ `",
+        ),
         (Language::Bengali, &[0x00, 0x03, 0x41, 0x50, 0x60], "ঁঅভাৎ"),
         (Language::Gujarati, &[0x15, 0x50, 0x60, 0x7F], "કાૐ૱"),
         (Language::Hindi, &[0x28, 0x29, 0x4E, 0x3D, 0x60, 0x7F], ")(़पॐॿ"),
@@ -102,7 +114,11 @@ fn known_answers_of_locking_tables() {
         (Language::Punjabi, &[0x15, 0x3D, 0x7F], "ਕਪੴ"),
         (Language::Tamil, &[0x15, 0x3C, 0x48, 0x7F], "கனழ௹"),
         (Language::Telugu, &[0x15, 0x3D, 0x7F], "కపౣ"),
-        (Language::Urdu, &[0x00, 0x02, 0x05, 0x47, 0x59, 0x5B, 0x7F], "ابپکیےٰ"),
+        (
+            Language::Urdu,
+            &[0x00, 0x02, 0x05, 0x47, 0x59, 0x5B, 0x7F],
+            "ابپکیےٰ",
+        ),
     ] {
         assert_eq!(decode(septets, locking(language)), text, "{language:?}");
     }
@@ -113,7 +129,11 @@ fn known_answers_of_single_tables() {
     for (language, codes, text) in [
         (Language::Turkish, &b"sgiSGIc"[..], "şğıŞĞİç"),
         (Language::Spanish, b"aiouAIOU\x09", "áíóúÁÍÓÚç"),
-        (Language::Portuguese, b"\x05\x09\x0b\x0c\x0e\x0f\x1faAiou{|[\\\x7f", "êçÔôÁáÊÂÀíóúãõÃÕâ"),
+        (
+            Language::Portuguese,
+            b"\x05\x09\x0b\x0c\x0e\x0f\x1faAiou{|[\\\x7f",
+            "êçÔôÁáÊÂÀíóúãõÃÕâ",
+        ),
         (Language::Bengali, &[0x19, 0x1A, 0x1C, 0x23, 0x34], "০১২৯৺"),
         (Language::Gujarati, &[0x19, 0x1C, 0x25], "।૦૯"),
         (Language::Hindi, &[0x19, 0x1C, 0x25, 0x2C, 0x3A], "।०९\u{958}ॱ"),
@@ -138,7 +158,11 @@ fn what_a_table_does_not_assign_is_as_the_standard_says() {
         locking: Some(Language::Turkish),
         single: None,
     };
-    assert_eq!(decode(b"\x1b\x07\x1be\x1b\x04", both), "ı€€", "the locking table stands behind the extension");
+    assert_eq!(
+        decode(b"\x1b\x07\x1be\x1b\x04", both),
+        "ı€€",
+        "the locking table stands behind the extension"
+    );
     assert_eq!(decode(&[0x11], locking(Language::Hindi)), "ऑ");
     assert_eq!(decode(&[0x11, b'a'], locking(Language::Bengali)), "\u{FFFD}a");
 }

@@ -141,3 +141,58 @@ async fn templates_are_made_while_people_unsubscribe_and_balances_move() {
         "one version for each template, none for a reply"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_go_elsewhere_goes_past_what_cannot() {
+    let away = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = away.local_addr().unwrap().port();
+    drop(away);
+    let second = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(port), smpp(second.port)]).await;
+    let account = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
+    let other = engine::AccountId(2);
+    let route = |position, rule| store::Route { position, rule };
+    // The account with most of the turns has no other carrier.
+    let only_here = serde_json::json!({"accounts": ["heavy"], "carriers": ["carrier-1"]});
+    let anywhere = serde_json::json!({"carriers": ["carrier-1", "carrier-2"]});
+    let of_other = house
+        .engine
+        .catalog()
+        .template_by_number(ACCOUNT, PLAIN)
+        .unwrap()
+        .template
+        .clone();
+    let of_other = store::Template {
+        account: other,
+        number: 77,
+        ut_id: "UT77".into(),
+        ..of_other
+    };
+    let changes = vec![
+        CatalogChange::PutAccount(store::Account {
+            id: other,
+            name: "heavy".into(),
+            weight: 1000,
+            ..account
+        }),
+        CatalogChange::PutTemplate(of_other),
+        CatalogChange::ReplaceRoutes(vec![route(0, only_here), route(1, anywhere)]),
+    ];
+    house.store.change_catalog(changes).await.unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    let heavy = engine::accept::Submission {
+        account: other,
+        ..house::submission(77, &numbers(3_000))
+    };
+    house.engine.accept(heavy, None).await.unwrap();
+    let outcome = house.send(PLAIN, &numbers(400)).await;
+    let began = std::time::Instant::now();
+    house
+        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        .await;
+    assert_eq!(second.times().len(), 400, "and nothing of the other account");
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(30),
+        "not one message a round"
+    );
+}

@@ -5,7 +5,7 @@ use super::connect::{self, BindError, Purpose};
 use super::encode::Profile;
 use super::retry_policy::RetryPolicy;
 use super::{Carriers, Health};
-use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings};
+use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings, Snapshot};
 use crate::engine::Shared;
 use crate::metrics::Metrics;
 use crate::queue::CarrierQueue;
@@ -13,7 +13,7 @@ use crate::sandbox;
 use sms::receipt::IdNotation;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
+use store::{CarrierNo, Outgoing, Store};
 use tokio_util::sync::CancellationToken;
 
 /// Runs one carrier until it is stopped.
@@ -29,7 +29,7 @@ pub(super) struct Runner {
 const READ_RETRY: Duration = Duration::from_millis(200);
 /// How often a carrier that is away is looked at.
 const FAILOVER_LOOK: Duration = Duration::from_millis(500);
-/// Messages handed on in one go.
+/// Messages of a lane looked at in one go.
 const FAILOVER_BATCH: usize = 500;
 
 impl Runner {
@@ -124,46 +124,74 @@ impl Runner {
             if self.health.away_ms(self.shared.clock.now()) < after_ms.max(1) {
                 continue;
             }
-            while self.health.binds_up() == 0 && self.hand_on(&queue) {
-                tokio::task::yield_now().await;
-            }
+            while self.health.binds_up() == 0 && self.hand_on(&queue).await {}
         }
     }
 
-    /// Hands some messages on; false when none could be.
-    fn hand_on(&self, queue: &CarrierQueue) -> bool {
-        let catalog = self.shared.catalog.load();
-        let messages = queue.take(FAILOVER_BATCH, self.shared.clock.now());
-        let taken = messages.len();
-        let mut kept = Vec::new();
-        let removed = matches!(self.entry.settings, CarrierSettings::Removed);
-        for mut message in messages {
-            // A carrier that has some of a message must get the rest: elsewhere parts would arrive twice. One that is gone
-            // for good never will.
-            if message.taken.is_some() && !removed {
-                kept.push(message);
-                continue;
+    /// Hands on what can be, of all that is ready, in turns between the lanes; false when nothing could be.
+    async fn hand_on(&self, queue: &CarrierQueue) -> bool {
+        let catalog = self.shared.catalog.load_full();
+        let mut handed_on = 0;
+        // Carriers that have no room: what would go there stays for the next round.
+        let mut full: Vec<CarrierNo> = Vec::new();
+        let mut places = queue.walk_places();
+        while !places.is_empty() && self.health.binds_up() == 0 {
+            let mut next_places = Vec::with_capacity(places.len());
+            for place in places {
+                let (messages, next) =
+                    queue.walk(place, FAILOVER_BATCH, self.shared.clock.now(), |message| {
+                        self.next_carrier(&catalog, message)
+                            .is_some_and(|no| !full.contains(&no))
+                    });
+                let taken = messages.len();
+                let kept = self.adopted_elsewhere(&catalog, messages, &mut full);
+                handed_on += taken - kept.len();
+                queue.put_back(kept);
+                next_places.extend(next);
+                tokio::task::yield_now().await;
             }
-            message.taken = None;
-            let next = catalog
-                .routes()
-                .carriers(wanted(&message))
-                .find(|no| *no != self.entry.no && self.carriers.is_up(*no));
-            match next {
-                None => kept.push(message),
-                Some(no) => {
-                    if let Err(message) = self.shared.queues.of(no).adopt(message) {
-                        kept.push(message);
-                    }
-                }
-            }
+            places = next_places;
         }
-        let handed_on = taken - kept.len();
-        queue.put_back(kept);
         if handed_on > 0 {
             tracing::warn!(carrier = %self.entry.name, messages = handed_on, "carrier away: messages handed on");
         }
         handed_on > 0
+    }
+
+    /// Gives messages to the queues of their next carriers; those that found no room come back.
+    fn adopted_elsewhere(
+        &self,
+        catalog: &Snapshot,
+        messages: Vec<Outgoing>,
+        full: &mut Vec<CarrierNo>,
+    ) -> Vec<Outgoing> {
+        let mut kept = Vec::new();
+        for mut message in messages {
+            let Some(no) = self.next_carrier(catalog, &message) else {
+                kept.push(message);
+                continue;
+            };
+            message.taken = None;
+            if let Err(message) = self.shared.queues.of(no).adopt(message) {
+                full.push(no);
+                kept.push(message);
+            }
+        }
+        kept
+    }
+
+    /// The carrier that a message goes to instead of this one, if there is one that is up.
+    fn next_carrier(&self, catalog: &Snapshot, message: &Outgoing) -> Option<CarrierNo> {
+        // A carrier that has some of a message must get the rest: elsewhere parts would arrive twice. One that is gone
+        // for good never will.
+        let removed = matches!(self.entry.settings, CarrierSettings::Removed);
+        if message.taken.is_some() && !removed {
+            return None;
+        }
+        catalog
+            .routes()
+            .carriers(wanted(message))
+            .find(|no| *no != self.entry.no && self.carriers.is_up(*no))
     }
 }
 

@@ -19,27 +19,28 @@ const CODES: usize = 0;
 pub struct CarrierQueue {
     carrier: CarrierNo,
     limits: QueueLimits,
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
     /// Messages became ready.
     ready: Notify,
     /// Codes became ready.
     codes_ready: Notify,
     /// A lane that is behind has room.
-    refill: Notify,
+    pub(super) refill: Notify,
     /// Where what has expired goes.
-    expired: Arc<ExpiredRuns>,
+    pub(super) expired: Arc<ExpiredRuns>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    lanes: HashMap<Lane, LaneQueue>,
+pub(super) struct Inner {
+    carrier: CarrierNo,
+    pub(super) lanes: HashMap<Lane, LaneQueue>,
     turns: [Turns<Lane>; 3],
     classes: ClassPicker,
     shares: Arc<HashMap<AccountId, u16>>,
     /// Messages in all windows.
     ready: usize,
     /// Lanes that are behind the store.
-    behind: usize,
+    pub(super) behind: usize,
 }
 
 /// A lane to be read, from where and how much of it. While it exists nobody else reads the lane.
@@ -105,6 +106,7 @@ impl CarrierQueue {
         expired: Arc<ExpiredRuns>,
     ) -> Self {
         let inner = Inner {
+            carrier,
             lanes: HashMap::new(),
             turns: [Turns::default(), Turns::default(), Turns::default()],
             classes: ClassPicker::new(limits.weights),
@@ -135,6 +137,12 @@ impl CarrierQueue {
     /// Messages ready in memory.
     pub fn ready_messages(&self) -> usize {
         self.inner.lock().ready
+    }
+
+    /// Lanes it knows of.
+    #[cfg(test)]
+    pub(super) fn lanes(&self) -> usize {
+        self.inner.lock().lanes.len()
     }
 
     /// Takes over a freshly committed run of one lane, when there is room for all of it. Runs on the store's
@@ -258,7 +266,13 @@ impl CarrierQueue {
 
     /// Wakes one that waits for messages, if some are ready: for who was woken and will not take any.
     pub fn wake_next(&self) {
-        if self.inner.lock().ready > 0 {
+        let inner = self.inner.lock();
+        let (any, codes) = (inner.ready > 0, inner.waits(CODES));
+        drop(inner);
+        if codes {
+            self.codes_ready.notify_one();
+        }
+        if any {
             self.ready.notify_one();
         }
     }
@@ -329,8 +343,8 @@ impl Inner {
         of_lane.min(of_all.max(EMPTY_LANE_MIN.saturating_sub(len)))
     }
 
-    /// Changes a lane and keeps turns and sums right.
-    fn change<T>(&mut self, lane: Lane, change: impl FnOnce(&mut LaneQueue) -> T) -> T {
+    /// Changes a lane and keeps turns and sums right. A lane of another carrier that was emptied is forgotten.
+    pub(super) fn change<T>(&mut self, lane: Lane, change: impl FnOnce(&mut LaneQueue) -> T) -> T {
         let queue = self.lanes.entry(lane).or_default();
         let (before, was_behind) = (queue.len(), queue.is_behind());
         let result = change(queue);
@@ -343,6 +357,9 @@ impl Inner {
                 (1.., 0) => turns.leave(lane),
                 _ => {}
             }
+        }
+        if after == 0 {
+            self.forget_adopted(lane);
         }
         result
     }
@@ -368,9 +385,16 @@ impl Inner {
         let message = queue.pop()?;
         self.ready -= 1;
         turns.took(message.segments_left(), queue.is_empty());
-        if queue.is_empty() && !queue.is_behind() && lane.carrier != message.key.lane.carrier {
-            self.lanes.remove(&lane);
+        if queue.is_empty() {
+            self.forget_adopted(lane);
         }
         Some(message)
+    }
+
+    /// Forgets an empty lane if it is another carrier's: nothing of it is ever read here.
+    fn forget_adopted(&mut self, lane: Lane) {
+        if lane.carrier != self.carrier {
+            self.lanes.remove(&lane);
+        }
     }
 }

@@ -42,6 +42,28 @@ impl LaneQueue {
         }
     }
 
+    /// Looks at up to `messages_max` messages behind the first `from` and takes out those that `moves` is true for. How many
+    /// were looked at.
+    pub(super) fn take_out(
+        &mut self,
+        from: usize,
+        messages_max: usize,
+        mut moves: impl FnMut(&Outgoing) -> bool,
+    ) -> (Vec<Outgoing>, usize) {
+        let mut taken = Vec::new();
+        let mut rest = self.window.split_off(from.min(self.window.len()));
+        let looked_at = rest.len().min(messages_max);
+        for message in rest.drain(..looked_at) {
+            if moves(&message) {
+                taken.push(message);
+            } else {
+                self.window.push_back(message);
+            }
+        }
+        self.window.append(&mut rest);
+        (taken, looked_at)
+    }
+
     /// Takes over messages without regard to places: they belong to another carrier's lane.
     pub(super) fn adopt(&mut self, message: Outgoing) {
         self.window.push_back(message);

@@ -17,6 +17,7 @@ mod fair;
 mod lane;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use carrier::CarrierQueue;
 pub use expired::ExpiredRuns;

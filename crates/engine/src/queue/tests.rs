@@ -249,3 +249,62 @@ fn taken_runs_are_named_exactly() {
         .collect();
     assert_eq!(runs, [(1, 10, 11), (2, 20, 20), (2, 22, 22), (3, 12, 12)]);
 }
+
+#[test]
+fn a_walk_takes_what_moves_from_behind_what_stays() {
+    let queue = queue(20_000, 10_000);
+    let (heavy, light) = (lane(Class::Notice, 1), lane(Class::Notice, 2));
+    for (lane, from) in [(heavy, 1), (light, 2_001)] {
+        let messages: Vec<_> = (from..from + 2_000).map(|id| message(lane, id, id)).collect();
+        queue.hand_over(lane, messages.into_iter());
+    }
+    // Nothing of the first account moves, and every third message of the other one.
+    let moves = |message: &Outgoing| message.batch.account == AccountId(2) && message.id.0 % 3 == 0;
+    let (mut places, mut moved) = (queue.walk_places(), Vec::new());
+    while let Some(place) = places.pop() {
+        let (taken, next) = queue.walk(place, 7, 0, moves);
+        moved.extend(taken.into_iter().map(|message| message.id.0));
+        places.extend(next);
+    }
+    assert_eq!(moved, (2_001..4_001).filter(|id| id % 3 == 0).collect::<Vec<_>>());
+    assert_eq!(queue.ready_messages(), 4_000 - moved.len());
+    let mut stayed: Vec<i64> = queue.take(10_000, 0).iter().map(|message| message.id.0).collect();
+    assert_eq!(stayed.len(), 4_000 - moved.len());
+    stayed.retain(|id| *id > 2_000);
+    assert!(stayed.is_sorted(), "in order");
+}
+
+#[test]
+fn a_lane_taken_over_from_another_carrier_is_forgotten_when_it_is_empty() {
+    let queue = queue(20_000, 10_000);
+    let own = lane(Class::Notice, 1);
+    let foreign = Lane {
+        carrier: CarrierNo(2),
+        ..own
+    };
+    let back = message(foreign, 1, 1);
+    for account in 1..100 {
+        let lane = lane(Class::Otp, account);
+        let foreign = Lane {
+            carrier: CarrierNo(2),
+            ..lane
+        };
+        queue.adopt(message(foreign, 1, i64::from(account))).unwrap();
+        queue.hand_over(
+            lane,
+            std::iter::once(message(lane, 2, 1_000 + i64::from(account))),
+        );
+    }
+    assert_eq!(queue.take(1_000, 0).len(), 198);
+    assert_eq!(
+        queue.lanes(),
+        99,
+        "its own are kept: they know how far they were read"
+    );
+    queue.put_back(vec![back]);
+    assert_eq!(queue.take(1, 0).len(), 1);
+    queue.adopt(message(foreign, 1, 1)).unwrap();
+    let place = queue.walk_places().pop().unwrap();
+    assert_eq!(queue.walk(place, 10, 0, |_| true).0.len(), 1);
+    assert_eq!(queue.lanes(), 99);
+}

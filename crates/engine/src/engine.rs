@@ -15,7 +15,6 @@ use crate::recover;
 use crate::sandbox::Inbox;
 use crate::schedule;
 use arc_swap::ArcSwap;
-use sms::segment::Reference;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -226,7 +225,7 @@ impl Engine {
         if self.is_stopping() {
             return Err(AcceptError::Stopping);
         }
-        accept::accept(&self.shared, submission, once, Reference::default(), None).await
+        accept::accept(&self.shared, submission, once, None).await
     }
 
     pub(crate) fn pulling(&self) -> &tokio::sync::Mutex<()> {
@@ -341,6 +340,13 @@ impl Engine {
     /// Sessions up, by carrier.
     pub fn binds_up(&self) -> Vec<(store::CarrierNo, usize)> {
         self.carriers.binds_up()
+    }
+
+    /// Lets every session of a carrier that waits for its next attempt to bind try at once: see
+    /// [`crate::catalog::SmppSettings::bind_rejected_pause_s`]. `None` when no carrier has that name, else how many of
+    /// its sessions are up already.
+    pub fn reconnect(&self, carrier: &str) -> Option<usize> {
+        self.carriers.reconnect(carrier)
     }
 
     /// True once [`Engine::stop`] was called.

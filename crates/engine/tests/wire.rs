@@ -2,15 +2,21 @@
 
 mod house;
 
-use engine::accept::{Outcome, Reply, Values};
-use engine::catalog::{Linking, SmppSettings};
+use engine::CarrierNo;
+use engine::accept::{Fate, Outcome, Refusal, Reply, Values};
+use engine::catalog::{CatalogChange, DataCoding, Linking, LongText, SmppSettings};
 use engine::sms::state::MessageState as State;
 use house::{Act, CODE, House, Smsc, numbers, smpp, submission};
 use smpp::CommandStatus;
-use smpp::pdu::SubmitSm;
+use smpp::pdu::{Bind, SubmitSm};
+use smpp::server::{self, Incoming, ServerConfig};
+use smpp::tlv::Tag;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use store::Store;
+use tokio::net::TcpListener;
 
 /// Sends one text to one number.
 async fn send(house: &House, text: &str) -> Outcome {
@@ -63,8 +69,8 @@ async fn long_messages_to_one_number_never_share_a_reference_also_after_a_restar
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_sent_again_keeps_its_reference_on_any_carrier_and_after_a_restart() {
-    let refusals = std::sync::Arc::new(AtomicU64::new(4));
-    let left = std::sync::Arc::clone(&refusals);
+    let refusals = Arc::new(AtomicU64::new(4));
+    let left = Arc::clone(&refusals);
     let first = Smsc::start(move |_, _| {
         if left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
@@ -98,4 +104,293 @@ async fn a_message_that_is_sent_again_keeps_its_reference_on_any_carrier_and_aft
     let references: HashSet<u16> = seen.iter().map(|part| reference(Linking::Udh16, part)).collect();
     assert_eq!(references.len(), 1);
     house.engine.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_billed_is_what_is_sent_on_every_carrier() {
+    // Codes begin with 13 characters of their template.
+    let texts = [
+        "x".repeat(148),
+        "中".repeat(121),
+        "中".repeat(57),
+        "ç".repeat(140),
+        "x".repeat(700),
+    ];
+    for data_coding in [
+        DataCoding::Gsm7Unpacked,
+        DataCoding::Gsm7Packed,
+        DataCoding::Latin1,
+        DataCoding::Ucs2,
+    ] {
+        for linking in [Linking::Udh16, Linking::Udh8, Linking::Sar] {
+            let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+            let house = House::start(vec![SmppSettings {
+                data_coding,
+                linking,
+                ..smpp(smsc.port)
+            }])
+            .await;
+            for text in &texts {
+                let before = smsc.seen().len();
+                let outcome = send(&house, text).await;
+                let messages = house
+                    .until(&outcome, "delivered", |message| message.state == State::Delivered)
+                    .await;
+                let sent = smsc.seen().len() - before;
+                assert_eq!(
+                    usize::from(messages[0].segments),
+                    sent,
+                    "{data_coding:?} {linking:?} {} characters",
+                    text.chars().count()
+                );
+            }
+            house.engine.stop(Duration::from_secs(5)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_text_in_one_pdu_is_billed_in_parts() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![SmppSettings {
+        long_text: LongText::MessagePayload,
+        ..smpp(smsc.port)
+    }])
+    .await;
+    let outcome = send(&house, &"x".repeat(300)).await;
+    let messages = house
+        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        .await;
+    assert_eq!(messages[0].segments, 3);
+    let seen = smsc.seen();
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].short_message.is_empty());
+    assert_eq!(seen[0].tlvs.message_payload().unwrap().len(), 313);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_needs_more_parts_than_were_billed_gets_them() {
+    let away = Smsc::start(|_, _| Act::refuse(CommandStatus::RINVSRCADR)).await;
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![
+        smpp(away.port),
+        SmppSettings {
+            data_coding: DataCoding::Ucs2,
+            ..smpp(smsc.port)
+        },
+    ])
+    .await;
+    let outcome = send(&house, &"x".repeat(100)).await;
+    let messages = house
+        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        .await;
+    assert_eq!(messages[0].segments, 1, "billed for the carrier of its route");
+    let seen = smsc.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(
+        reference(Linking::Udh16, &seen[0]),
+        reference(Linking::Udh16, &seen[1])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_no_address_holds_is_refused_when_it_is_accepted() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    for (sender, taken) in [
+        ("\u{e9}@1", false),
+        ("A\u{e7}me", false),
+        ("\u{90ae}\u{9a7f}", false),
+        ("Ac\u{200b}me", false),
+        ("\u{202e}Acme", false),
+        ("[Postrider]", false),
+        ("Caf\u{e9}", true),
+        (" Acme ", true),
+        ("+44770090055", true),
+    ] {
+        let mut one = submission(CODE, &numbers(1));
+        one.items[0].sender = Some(sender.into());
+        one.rules.sender_chars_max = 20;
+        let Reply::New(outcome) = house.engine.accept(one, None).await.unwrap().1 else {
+            panic!("no request id was given")
+        };
+        let fate = outcome.items[0].fates[0];
+        if taken {
+            assert!(matches!(fate, Fate::Accepted(_)), "{sender:?}");
+        } else {
+            assert_eq!(fate, Fate::Refused(Refusal::SenderInvalid), "{sender:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_sender_that_no_address_holds_ends_its_message_at_once() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![SmppSettings {
+        default_sender: "\u{90ae}\u{9a7f}".to_owned(),
+        ..smpp(smsc.port)
+    }])
+    .await;
+    let outcome = send(&house, "1").await;
+    let messages = house
+        .until(&outcome, "ended", |message| message.state.is_final())
+        .await;
+    assert_eq!(messages[0].state, State::Rejected);
+    assert_eq!(messages[0].attempts, 1, "no attempt more can change it");
+    assert_eq!(smsc.seen().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tlvs_of_templates_and_signatures_go_with_their_messages() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![SmppSettings {
+        tlvs: [("0x1400", "of the carrier"), ("0x1500", "of the carrier")]
+            .map(|(tag, text)| (tag.to_owned(), engine::catalog::TlvValue::Text(text.to_owned())))
+            .into(),
+        ..smpp(smsc.port)
+    }])
+    .await;
+    let mut catalog = house.store.load_catalog().await.unwrap();
+    let mut template = catalog.templates.remove(1);
+    assert_eq!(template.number, CODE);
+    template.details = serde_json::json!({"usms": {}, "tlvs": {"0x1401": "of the template"}});
+    template.signature = Some(9);
+    let signature = engine::catalog::Signature {
+        account: template.account,
+        id: 9,
+        text: "Shop".into(),
+        review: engine::catalog::Review::Approved,
+        reason: "".into(),
+        details: serde_json::json!({"tlvs": {"0x1400": "of the signature", "0x1401": "of the signature"}}),
+        created_at: 0,
+        updated_at: 0,
+    };
+    let changes = vec![
+        CatalogChange::PutSignature(signature),
+        CatalogChange::PutTemplate(template.clone()),
+    ];
+    house.store.change_catalog(changes).await.unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    let sent = async |text: &str| {
+        let before = smsc.seen().len();
+        let outcome = send(&house, text).await;
+        house
+            .until(&outcome, "delivered", |message| message.state == State::Delivered)
+            .await;
+        let submit = smsc.seen().remove(before);
+        [0x1400, 0x1401, 0x1500].map(|tag| {
+            let value = submit.tlvs.get(Tag(tag));
+            value
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+                .unwrap_or_default()
+        })
+    };
+    assert_eq!(
+        sent("1").await,
+        ["of the signature", "of the template", "of the carrier"]
+    );
+    // A signature named with the request is known by its brackets.
+    template.signature = None;
+    template.text = "[Shop]code %code%".into();
+    template.details = serde_json::Value::Null;
+    house
+        .store
+        .change_catalog(vec![CatalogChange::PutTemplate(template)])
+        .await
+        .unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    assert_eq!(
+        sent("2").await,
+        ["of the signature", "of the signature", "of the carrier"]
+    );
+}
+
+/// An SMSC that answers binds with the statuses given, the last one for ever, and remembers them.
+async fn refusing(statuses: Vec<CommandStatus>) -> (u16, Arc<Mutex<Vec<Bind>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let binds = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&binds);
+    let serve = server::serve(
+        listener,
+        ServerConfig::default(),
+        None,
+        std::future::pending(),
+        move |incoming: Incoming| {
+            let (seen, statuses) = (Arc::clone(&seen), statuses.clone());
+            async move {
+                let n = {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(incoming.bind().clone());
+                    seen.len() - 1
+                };
+                let status = statuses.get(n).or(statuses.last()).copied().unwrap();
+                if status != CommandStatus::ROK {
+                    return incoming.refuse(status).await;
+                }
+                if let Ok((_smsc, mut events)) = incoming.accept("smsc").await {
+                    while events.next().await.is_some() {}
+                }
+            }
+        },
+    );
+    tokio::spawn(serve);
+    (port, binds)
+}
+
+async fn wait_for(what: &str, pass: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !pass() {
+        assert!(tokio::time::Instant::now() < deadline, "not {what} in time");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_password_is_not_tried_again_until_it_is_asked_for() {
+    for (statuses, tries) in [
+        (vec![CommandStatus::RINVPASWD], 1),
+        (vec![CommandStatus::RINVSYSID], 1),
+        // The first may be an SMSC that is starting.
+        (vec![CommandStatus::RBINDFAIL], 2),
+    ] {
+        let first = statuses[0];
+        let mut answers = statuses.clone();
+        answers.resize(tries, first);
+        answers.push(CommandStatus::ROK);
+        let (port, binds) = refusing(answers).await;
+        let house = House::start(vec![smpp(port)]).await;
+        let seen = || binds.lock().unwrap().len();
+        wait_for("tried", || seen() == tries).await;
+        // Longer than the usual pauses of one and two seconds.
+        tokio::time::sleep(Duration::from_millis(2_600)).await;
+        assert_eq!(seen(), tries, "{first}");
+        assert_eq!(house.engine.reconnect("nobody"), None);
+        wait_for("bound", || {
+            house.engine.reconnect("carrier-1") == Some(1) && house.engine.binds_up() == [(CarrierNo(1), 1)]
+        })
+        .await;
+        assert_eq!(seen(), tries + 1);
+        house.engine.stop(Duration::from_secs(5)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bind_says_what_the_carrier_wants_to_hear() {
+    let (port, binds) = refusing(vec![CommandStatus::ROK]).await;
+    let house = House::start(vec![SmppSettings {
+        system_id: "a-name-of-twenty-four-oct".to_owned(),
+        address_range: "^4477".to_owned(),
+        bind_addr_ton: 1,
+        bind_addr_npi: 1,
+        ..smpp(port)
+    }])
+    .await;
+    wait_for("bound", || house.engine.binds_up() == [(CarrierNo(1), 1)]).await;
+    let bind = binds.lock().unwrap()[0].clone();
+    assert_eq!(bind.system_id.as_bytes(), b"a-name-of-twenty-four-oct");
+    assert_eq!(
+        (bind.addr_ton.0, bind.addr_npi.0, bind.address_range.as_bytes()),
+        (1, 1, &b"^4477"[..])
+    );
 }

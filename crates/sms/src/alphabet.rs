@@ -227,6 +227,34 @@ pub fn pack(septets: &[u8], fill_bits: usize) -> Vec<u8> {
     octets
 }
 
+/// Octets of user data in one short message, its header included (3GPP TS 23.040 §9.2.3.24).
+const USER_DATA_OCTETS_MAX: usize = 140;
+const CARRIAGE_RETURN: u8 = 0x0D;
+
+/// Septets in the dense form behind a header of `header_octets` (0: none), for who is told octets and not septets, as
+/// over SMPP: they start on a septet boundary ([`fill_bits`]), and seven spare bits at the end, which would read as one
+/// more `@`, hold a carriage return (TS 23.038 §6.1.2.3.1).
+///
+/// By the same section a text that itself ends in a carriage return on an octet boundary gets another one, as readers
+/// take the last one for padding. Where the user data is full there is no room for it, and that carriage return is lost.
+#[must_use]
+pub fn pack_user_data(septets: &[u8], header_octets: usize) -> Vec<u8> {
+    let fill_bits = fill_bits(header_octets);
+    let mut octets = pack(septets, fill_bits);
+    let bits_over = (fill_bits + septets.len() * 7) % 8;
+    let has_room = header_octets + octets.len() < USER_DATA_OCTETS_MAX;
+    match (bits_over, septets.last()) {
+        (1, Some(_)) => {
+            if let Some(last) = octets.last_mut() {
+                *last |= CARRIAGE_RETURN << 1;
+            }
+        }
+        (0, Some(&CARRIAGE_RETURN)) if has_room => octets.push(CARRIAGE_RETURN),
+        _ => {}
+    }
+    octets
+}
+
 /// The first `septets_max` septets of a dense string that starts after `fill_bits` (0 to 7) bits; fewer if the octets
 /// hold fewer.
 ///

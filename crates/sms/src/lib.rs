@@ -3,6 +3,7 @@
 pub mod alphabet;
 pub mod class;
 pub mod data_coding;
+pub mod encoding;
 pub mod opt_out;
 pub mod phone;
 pub mod reason;

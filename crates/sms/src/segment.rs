@@ -38,6 +38,16 @@ impl Reference {
             (Self::Bits8 | Self::Sar, Alphabet::Ucs2) => 67,
         }
     }
+
+    /// Octets of a part that the header takes which joins it to the others. After SAR parameters the SMSC writes it;
+    /// most write the 8-bit one.
+    #[must_use]
+    pub const fn header_octets(self) -> usize {
+        match self {
+            Self::Bits16 => 7,
+            Self::Bits8 | Self::Sar => 6,
+        }
+    }
 }
 
 /// Units (septets or UTF-16 units) that a text may have to go out as one part without a header.
@@ -132,22 +142,33 @@ pub fn count(text: &str, reference: Reference) -> Result<u16, TooLong> {
         // Plain ASCII, one septet a character: no pair to spare.
         return within_max(units.div_ceil(units_max));
     }
+    within_max(count_by(text, units_max, |character| {
+        units_of(character, alphabet)
+    }))
+}
+
+/// Parts of at most `units_max` units that hold `text`, filled one after the other.
+pub(crate) fn count_by(text: &str, units_max: usize, cost: impl Fn(char) -> usize) -> usize {
     let mut parts = 1;
     let mut filled = 0;
     for character in text.chars() {
-        let more = units_of(character, alphabet);
+        let more = cost(character);
         filled += more;
         if filled > units_max {
             parts += 1;
             filled = more;
         }
     }
-    within_max(parts)
+    parts
 }
 
-/// Parts that a customer pays for: 160 septets or 70 units, beyond that 153 or 67 a part, whatever reference the
-/// route uses. Plain division, as customers check it; what a cut leaves empty to spare a pair is not charged.
-/// Saturates.
+/// The parts that [`count_by`] counts.
+pub(crate) fn cut_by(text: &str, units_max: usize, cost: impl Fn(char) -> usize) -> Vec<&str> {
+    cut_text(text, |rest| fitting_by(rest, units_max, &cost))
+}
+
+/// Parts as price lists count them: 160 septets or 70 units, beyond that 153 or 67 a part, by plain division.
+/// Saturates. What is charged is what is sent: see [`crate::encoding::Encoding::count`].
 #[must_use]
 pub fn billed_count(text: &str) -> u16 {
     let Measure { alphabet, units } = measure(text);
@@ -158,7 +179,7 @@ pub fn billed_count(text: &str) -> u16 {
     u16::try_from(parts).unwrap_or(u16::MAX)
 }
 
-fn within_max(parts: usize) -> Result<u16, TooLong> {
+pub(crate) fn within_max(parts: usize) -> Result<u16, TooLong> {
     match u8::try_from(parts) {
         Ok(within) => Ok(u16::from(within)),
         Err(_) => Err(TooLong { parts }),
@@ -227,9 +248,13 @@ fn cut_text(text: &str, fit: impl Fn(&str) -> usize) -> Vec<&str> {
 
 /// Octets (of UTF-8) at the start of `text` that make at most `units_max` UTF-16 units.
 fn fitting(text: &str, units_max: usize) -> usize {
+    fitting_by(text, units_max, char::len_utf16)
+}
+
+fn fitting_by(text: &str, units_max: usize, cost: impl Fn(char) -> usize) -> usize {
     let mut units = 0;
     for (at, character) in text.char_indices() {
-        units += character.len_utf16();
+        units += cost(character);
         if units > units_max {
             return at;
         }

@@ -1,5 +1,6 @@
 //! Who a message says it is from.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -61,13 +62,14 @@ pub enum SenderError {
         "the sender is too long: a name has at most 11 characters, a number at most 15 digits after + or 00, else 20"
     )]
     TooLong,
-    /// A character outside the GSM alphabet, or a control character.
-    #[error("the sender has a character that is not in the GSM alphabet")]
+    /// A character outside the GSM alphabet, a control or invisible character, or `@` among letters that are not ASCII:
+    /// in the GSM alphabet it is the octet that ends the address.
+    #[error("the sender has a character that is not in the GSM alphabet, or cannot stand in an address")]
     Alphabet,
 }
 
 impl Sender {
-    /// Reads a sender; spaces around it are dropped.
+    /// Reads a sender; white space around it is dropped.
     ///
     /// Digits after `+` or `00` are an international number. Bare digits are one as well if there are 9 to 15
     /// and they can be: not those that begin with `0`, and not those that begin with `10`, which no area code of
@@ -77,7 +79,7 @@ impl Sender {
     /// # Errors
     /// See [`SenderError`].
     pub fn parse(written: &str) -> Result<Self, SenderError> {
-        let written = written.trim_ascii();
+        let written = written.trim();
         if written.is_empty() {
             return Err(SenderError::Empty);
         }
@@ -96,7 +98,8 @@ impl Sender {
             };
             return Self::bounded(written, kind, DIGITS_MAX);
         }
-        if written.chars().any(char::is_control) {
+        let ends_the_address = written.contains('@') && !written.is_ascii();
+        if ends_the_address || written.chars().any(char::is_control) {
             return Err(SenderError::Alphabet);
         }
         match alphabet::septets(written) {
@@ -123,6 +126,17 @@ impl Sender {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.address
+    }
+
+    /// The octets of `source_addr`: digits and names of ASCII characters as they are, which is what SMSCs read; other
+    /// names in the GSM alphabet. Never a NUL, at most 20.
+    #[must_use]
+    pub fn octets(&self) -> Cow<'_, [u8]> {
+        if self.address.is_ascii() {
+            return Cow::Borrowed(self.address.as_bytes());
+        }
+        // Checked when it was parsed.
+        Cow::Owned(alphabet::encode_gsm7(&self.address).unwrap_or_default())
     }
 
     /// What kind of address it is.
@@ -172,6 +186,8 @@ mod tests {
             ("+", "+", Alphanumeric),
             ("1-800-CALL", "1-800-CALL", Alphanumeric),
             ("Caf\u{e9}", "Caf\u{e9}", Alphanumeric),
+            ("\u{a0}Acme\u{3000}\n", "Acme", Alphanumeric),
+            ("me@acme", "me@acme", Alphanumeric),
         ] {
             let sender = Sender::parse(written).unwrap();
             assert_eq!((sender.as_str(), sender.kind()), (address, kind), "{written}");
@@ -190,6 +206,14 @@ mod tests {
             ("\u{90ae}\u{9a7f}", SenderError::Alphabet),
             ("two\nlines", SenderError::Alphabet),
             ("\u{7}bell", SenderError::Alphabet),
+            ("\u{e9}@1", SenderError::Alphabet),
+            ("A\u{e7}me", SenderError::Alphabet),
+            ("Ac\u{200b}me", SenderError::Alphabet),
+            ("\u{feff}Acme", SenderError::Alphabet),
+            ("Acme\u{202e}", SenderError::Alphabet),
+            ("\u{661}\u{662}\u{663}", SenderError::Alphabet),
+            ("a`b", SenderError::Alphabet),
+            ("004477009001234567", SenderError::TooLong),
         ] {
             assert_eq!(Sender::parse(written), Err(error), "{written:?}");
         }
@@ -201,5 +225,29 @@ mod tests {
         assert_eq!(ton_npi("Postrider"), (5, 0));
         assert_eq!(ton_npi("+447700900123"), (1, 1));
         assert_eq!(ton_npi("10086"), (3, 0));
+    }
+
+    #[test]
+    fn every_sender_fits_its_field() {
+        for (written, octets) in [
+            ("00447700900555", &b"447700900555"[..]),
+            ("Caf\u{e9}", b"Caf\x05"),
+            ("\u{20ac}uro", b"\x1b\x65uro"),
+            ("me@acme", b"me@acme"),
+            ("10690000123456789012", b"10690000123456789012"),
+        ] {
+            assert_eq!(&*Sender::parse(written).unwrap().octets(), octets, "{written}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_sender_breaks_its_field(written: String) {
+            if let Ok(sender) = Sender::parse(&written) {
+                let octets = sender.octets();
+                proptest::prop_assert!((1..=DIGITS_MAX).contains(&octets.len()));
+                proptest::prop_assert!(!octets.contains(&0));
+            }
+        }
     }
 }

@@ -12,8 +12,9 @@ use super::{
 use crate::catalog::Snapshot;
 use crate::route::Wanted;
 use sms::class::Class;
+use sms::encoding::Encoding;
 use sms::phone::{Msisdn, PhoneError};
-use sms::segment::Reference;
+use sms::sender::Sender;
 use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +25,6 @@ pub(crate) fn check(
     submission: &Submission,
     account: &Account,
     catalog: &Snapshot,
-    segment_reference: Reference,
     lifetime: Lifetime,
 ) -> (Plan, Vec<NewBatch>) {
     let mut plan = Plan {
@@ -38,7 +38,6 @@ pub(crate) fn check(
             item,
             account,
             catalog,
-            segment_reference,
             lifetime,
         };
         match checker.text_and_sender() {
@@ -76,7 +75,6 @@ pub(crate) fn freeze(
         item,
         account,
         catalog,
-        segment_reference: Reference::default(),
         // Not looked at: the end is counted when messages are accepted.
         lifetime: Lifetime {
             time_to_live: TimeToLive::default(),
@@ -107,7 +105,6 @@ struct ItemChecker<'a> {
     item: &'a Item,
     account: &'a Account,
     catalog: &'a Snapshot,
-    segment_reference: Reference,
     lifetime: Lifetime,
 }
 
@@ -143,9 +140,16 @@ impl ItemChecker<'_> {
         let chars = sender.chars().count();
         let bounds = rules.sender_chars_min..=rules.sender_chars_max;
         let plain = !rules.sender_alphanumeric || sender.chars().all(|c| c.is_ascii_alphanumeric());
-        let allowed = self.account.senders.is_empty() || self.account.senders.iter().any(|s| **s == *sender);
-        let printable = !sender.chars().any(char::is_control);
-        if !(bounds.contains(&chars) && plain && allowed && printable) {
+        // What no address field holds would be refused by every carrier, long after the answer.
+        let Ok(parsed) = Sender::parse(sender) else {
+            return Err(Refusal::SenderInvalid);
+        };
+        let own = &self.account.senders;
+        let allowed = own.is_empty()
+            || own
+                .iter()
+                .any(|own| **own == *sender || Sender::parse(own).as_ref() == Ok(&parsed));
+        if !(bounds.contains(&chars) && plain && allowed) {
             return Err(Refusal::SenderInvalid);
         }
         Ok(Some(Box::from(sender)))
@@ -184,12 +188,16 @@ impl ItemChecker<'_> {
                         .or(shared.as_ref().ok())
                         .ok_or(Refusal::ValueMissing)?;
                     let shares_text = found.own.is_none();
-                    let measured = match (shares_text, batch.measured) {
-                        (true, Some(measured)) => measured?,
+                    // Counted as this carrier cuts it: what is billed is what is sent.
+                    let encoding = self.catalog.encoding(carrier);
+                    let known = batch.measured.iter().find(|(other, _)| *other == encoding);
+                    let measured = match known {
+                        Some((_, measured)) if shares_text => (*measured)?,
                         _ => {
-                            let measured = self.measure(&batch.pattern, values, &mut batch.rendered);
+                            let measured =
+                                self.measure(&batch.pattern, values, &mut batch.rendered, encoding);
                             if shares_text {
-                                batch.measured = Some(measured);
+                                batch.measured.push((encoding, measured));
                             }
                             measured?
                         }
@@ -301,6 +309,7 @@ impl ItemChecker<'_> {
         pattern: &Pattern,
         values: &Filled,
         rendered: &mut String,
+        encoding: Encoding,
     ) -> Result<Measured, Refusal> {
         rendered.clear();
         pattern.render_into(rendered, &values.as_refs());
@@ -315,7 +324,7 @@ impl ItemChecker<'_> {
                 Overlong::Fail(code) => failure = Some(code),
             }
         }
-        match (sms::segment::count(rendered, self.segment_reference), failure) {
+        match (encoding.count(rendered), failure) {
             (Ok(segments), failure) => Ok(Measured {
                 segments: segments.min(255) as u8,
                 failure,
@@ -410,8 +419,8 @@ struct OpenBatch {
     index: usize,
     pattern: Pattern,
     rendered: String,
-    /// Of the text that recipients without values of their own share.
-    measured: Option<Result<Measured, Refusal>>,
+    /// Of the text that recipients without values of their own share, by how their carriers take texts.
+    measured: Vec<(Encoding, Result<Measured, Refusal>)>,
 }
 
 impl OpenBatch {
@@ -420,7 +429,7 @@ impl OpenBatch {
             index,
             pattern,
             rendered: String::new(),
-            measured: None,
+            measured: Vec::new(),
         }
     }
 

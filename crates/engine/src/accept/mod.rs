@@ -27,7 +27,6 @@ use crate::metrics::{AccountCounters, DialectLabel, RepeatLabel, SameBody, diale
 pub(crate) use check::freeze;
 pub(crate) use lifetime::Lifetime;
 use plan::Plan;
-use sms::segment::Reference;
 use std::sync::Arc;
 use store::{
     AcceptCommand, AcceptOutcome, Accepted, Account, AccountId, Caps, Charge, NewIdempotency, OnCommit,
@@ -66,12 +65,11 @@ pub(crate) async fn accept(
     shared: &Arc<Shared>,
     submission: Submission,
     once: Option<Once>,
-    segment_reference: Reference,
     step: Option<Step>,
 ) -> Result<(Arc<Submission>, Reply), AcceptError> {
     let (account, dialect) = (submission.account, submission.dialect);
     let recipients = submission.items.iter().map(|item| item.recipients.len()).sum();
-    let done = try_accept(shared, submission, once, segment_reference, step).await;
+    let done = try_accept(shared, submission, once, step).await;
     if let Err(error) = &done
         && let Some(reason) = error.reason()
     {
@@ -84,7 +82,6 @@ async fn try_accept(
     shared: &Arc<Shared>,
     submission: Submission,
     once: Option<Once>,
-    segment_reference: Reference,
     step: Option<Step>,
 ) -> Result<(Arc<Submission>, Reply), AcceptError> {
     let catalog = shared.catalog.load();
@@ -99,7 +96,7 @@ async fn try_accept(
         time_to_live: shared.settings.time_to_live,
         now,
     };
-    let (plan, batches) = check::check(&submission, account, &catalog, segment_reference, lifetime);
+    let (plan, batches) = check::check(&submission, account, &catalog, lifetime);
     let (plan, submission) = (Arc::new(plan), Arc::new(submission));
     let reply = if batches.is_empty() && once.is_none() {
         Reply::New(plan.outcome(&AcceptOutcome::default()))

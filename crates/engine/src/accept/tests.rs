@@ -155,7 +155,7 @@ fn checked(submission: &Submission) -> (Plan, Vec<NewBatch>) {
         time_to_live: TimeToLive::default(),
         now: 1_000,
     };
-    check(submission, &account(), &catalog(), Reference::default(), lifetime)
+    check(submission, &account(), &catalog(), lifetime)
 }
 
 /// The outcome when the store takes everything that gets there.

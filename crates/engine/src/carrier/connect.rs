@@ -2,11 +2,11 @@
 
 use crate::catalog::{BindKind, SmppSettings, Tls, Vault, carrier_secret_name};
 use secrecy::{ExposeSecret, SecretString};
-use smpp::COctetString;
 use smpp::client::{self, Client, ClientConfig, ConnectError, Events, Transport};
-use smpp::field::InterfaceVersion;
+use smpp::field::{InterfaceVersion, Npi, Ton};
 use smpp::pdu::{Bind, BindKind as Kind};
 use smpp::session::Slots;
+use smpp::{COctetString, CommandStatus};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -27,6 +27,27 @@ pub(crate) enum BindError {
     /// Connecting or binding failed.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+}
+
+impl BindError {
+    /// Whether the carrier refused who binds: trying again soon changes nothing, and may lock the account.
+    pub(crate) const fn is_rejection(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(ConnectError::Refused(
+                CommandStatus::RINVSYSID | CommandStatus::RINVPASWD | CommandStatus::RINVSYSTYP
+            ))
+        )
+    }
+
+    /// Whether the carrier refused the bind without saying why. Some mean the password, others that they are just
+    /// starting.
+    pub(crate) const fn is_unexplained(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(ConnectError::Refused(CommandStatus::RBINDFAIL))
+        )
+    }
 }
 
 /// What one session of a carrier is for.
@@ -96,6 +117,9 @@ pub(crate) async fn bind(
         password: COctetString::from(password.expose_secret()),
         system_type: COctetString::from(settings.system_type.as_str()),
         interface_version: InterfaceVersion(settings.interface_version),
+        addr_ton: Ton(settings.bind_addr_ton),
+        addr_npi: Npi(settings.bind_addr_npi),
+        address_range: COctetString::from(settings.address_range.as_str()),
         ..Bind::new(purpose.bind(), "", "")
     };
     let mut config = ClientConfig::new(format!("{}:{}", settings.host, settings.port), request);

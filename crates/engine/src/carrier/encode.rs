@@ -1,30 +1,57 @@
 //! A message into the PDUs of its segments: text filled in, alphabet chosen, parts cut and tied.
 
-use crate::catalog::{DataCoding as Wanted, Linking, SmppSettings};
+use crate::catalog::{DataCoding as Wanted, Linking, LongText, SmppSettings, Snapshot, read_tlvs, tlvs};
 use bytes::Bytes;
-use smpp::COctetString;
 use smpp::field::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
 use smpp::pdu::SubmitSm;
-use smpp::tlv::Sar;
-use sms::alphabet::{self, Alphabet};
-use sms::segment::{self, Reference, TooLong};
-use sms::sender::Sender;
+use smpp::tlv::{Sar, Tlvs};
+use smpp::{COctetString, CommandStatus};
+use sms::alphabet;
+use sms::encoding::{Charset, Encoded, Encoding, Preferred};
+use sms::segment::{self, TooLong};
+use sms::sender::{Sender, SenderError};
 use sms::template::Template;
 use std::borrow::Cow;
 use std::sync::Arc;
-use store::{Outgoing, UnixMs};
+use store::{BatchView, Outgoing, UnixMs};
+use thiserror::Error;
 
 /// How a carrier wants its PDUs, from its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
-    coding: Wanted,
+    encoding: Encoding,
+    packed: bool,
     linking: Linking,
-    default_source: Address,
+    long_text: LongText,
+    default_source: Result<Address, SenderError>,
     source_ton_npi: Option<(u8, u8)>,
     dest_ton_npi: (u8, u8),
     service_type: COctetString,
     validity_s: u32,
     receipts: bool,
+    tlvs: Tlvs,
+}
+
+/// Why a message cannot be put into PDUs for a carrier. None of this passes by waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum EncodeError {
+    /// It would have more than 255 parts. Checked when it is accepted, for the carrier it goes to first.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    /// Its sender, or the carrier's own, fits no address field: stored before that was checked.
+    #[error("sender: {0}")]
+    Sender(#[from] SenderError),
+}
+
+impl EncodeError {
+    /// The status with which an SMSC would have refused it: both end the message unless another carrier of its route
+    /// takes it.
+    pub(crate) const fn status(self) -> CommandStatus {
+        match self {
+            Self::TooLong(_) => CommandStatus::RINVMSGLEN,
+            Self::Sender(_) => CommandStatus::RINVSRCADR,
+        }
+    }
 }
 
 /// `schedule_delivery_time` and `validity_period` in the relative form (SMPP 3.4 §7.1.1): whole seconds up to a
@@ -48,60 +75,78 @@ const VALIDITY_S_MIN: u32 = 5;
 
 impl Profile {
     pub(crate) fn of(settings: &SmppSettings) -> Self {
+        let mut own = Tlvs::new();
+        // Checked by `apply`; what does not read is left out.
+        tlvs::add(&mut own, &read_tlvs(&settings.tlvs).unwrap_or_default());
         Self {
-            coding: settings.data_coding,
+            encoding: settings.encoding(),
+            packed: settings.data_coding == Wanted::Gsm7Packed,
             linking: settings.linking,
+            long_text: settings.long_text,
             default_source: source(&settings.default_sender, settings.source_ton_npi),
             source_ton_npi: settings.source_ton_npi,
             dest_ton_npi: settings.dest_ton_npi,
             service_type: COctetString::from(settings.service_type.as_str()),
             validity_s: settings.validity_s,
             receipts: settings.receipts,
+            tlvs: own,
         }
     }
 
-    fn reference(&self) -> Reference {
-        match self.linking {
-            Linking::Udh16 => Reference::Bits16,
-            Linking::Udh8 => Reference::Bits8,
-            Linking::Sar => Reference::Sar,
-        }
-    }
-
-    /// The PDUs of a message, one a segment, in order. `number` ties the segments together and should differ
-    /// between messages to one recipient. What is left of the message's time to live at `now` is its validity.
+    /// The PDUs of a message, one a part, in order; one for all of it where long texts go in `message_payload`.
+    /// `reference` ties the parts together. What is left of the message's time to live at `now` is its validity.
     ///
     /// # Errors
-    /// When the text needs more than 255 segments.
+    /// See [`EncodeError`].
     pub(crate) fn pdus(
         &self,
         message: &Outgoing,
-        number: u16,
+        reference: u16,
         now: UnixMs,
         texts: &mut Texts,
-    ) -> Result<Vec<SubmitSm>, TooLong> {
-        let text = texts.of(message);
-        let parts = self.parts(&text)?;
-        let total = u8::try_from(parts.texts.len()).unwrap_or(u8::MAX);
-        let common = self.common(message, parts.data_coding, now);
+    ) -> Result<Vec<SubmitSm>, EncodeError> {
+        let Encoded { charset, parts } = self.encoding.cut(&texts.of(message))?;
+        let mut common = self.common(message, self.data_coding(charset), now)?;
+        tlvs::add(&mut common.tlvs, texts.tlvs(&message.batch));
+        let packed = self.packed && charset == Charset::Gsm7;
+        let total = u8::try_from(parts.len()).unwrap_or(u8::MAX);
         if total <= 1 {
-            let text = parts.texts.into_iter().next().unwrap_or_default();
-            return Ok(vec![with_text(common, text)]);
+            let text = parts.into_iter().next().unwrap_or_default();
+            return Ok(vec![with_text(common, user_data(text, packed, &[]))]);
+        }
+        if self.long_text == LongText::MessagePayload {
+            let text = user_data(parts.concat(), packed, &[]);
+            // `sm_length` is 0 beside `message_payload` (SMPP 3.4 §5.3.2.32).
+            common.tlvs.set_message_payload(text);
+            return Ok(vec![common]);
         }
         let tie = |(at, text): (usize, Vec<u8>)| {
             let seq = u8::try_from(at + 1).unwrap_or(u8::MAX);
-            self.tied(common.clone(), text, parts.packed, number, total, seq)
+            self.tied(common.clone(), text, packed, reference, total, seq)
         };
-        Ok(parts.texts.into_iter().enumerate().map(tie).collect())
+        Ok(parts.into_iter().enumerate().map(tie).collect())
     }
 
-    fn common(&self, message: &Outgoing, data_coding: DataCoding, now: UnixMs) -> SubmitSm {
+    fn data_coding(&self, charset: Charset) -> DataCoding {
+        match charset {
+            Charset::Ucs2 => DataCoding::UCS2,
+            Charset::Latin1 if self.encoding.preferred == Preferred::Latin1 => DataCoding::LATIN1,
+            Charset::Gsm7 | Charset::Ascii | Charset::Latin1 => DataCoding::DEFAULT,
+        }
+    }
+
+    fn common(
+        &self,
+        message: &Outgoing,
+        data_coding: DataCoding,
+        now: UnixMs,
+    ) -> Result<SubmitSm, SenderError> {
         let (ton, npi) = self.dest_ton_npi;
         let source = match message.batch.sender.as_deref() {
-            Some(sender) => source(sender, self.source_ton_npi),
-            None => self.default_source.clone(),
+            Some(sender) => source(sender, self.source_ton_npi)?,
+            None => self.default_source.clone()?,
         };
-        SubmitSm {
+        Ok(SubmitSm {
             service_type: self.service_type.clone(),
             source,
             destination: Address {
@@ -116,8 +161,9 @@ impl Profile {
             },
             validity_period: relative(self.validity_s(message, now)),
             data_coding,
+            tlvs: self.tlvs.clone(),
             ..SubmitSm::default()
-        }
+        })
     }
 
     /// How long the carrier may try: what is left of the time to live, but no longer than the carrier's own setting;
@@ -134,75 +180,40 @@ impl Profile {
         }
     }
 
-    fn parts(&self, text: &str) -> Result<Parts, TooLong> {
-        if self.coding == Wanted::Latin1
-            && let Some(latin1) = alphabet::encode_latin1(text).filter(|octets| octets.len() <= 140)
-        {
-            return Ok(Parts {
-                texts: vec![latin1],
-                data_coding: DataCoding::LATIN1,
-                packed: false,
-            });
-        }
-        if self.coding == Wanted::Ucs2 {
-            let cut = segment::segments_ucs2(text, self.reference())?;
-            return Ok(Parts {
-                texts: cut.parts.into_iter().collect(),
-                data_coding: DataCoding::UCS2,
-                packed: false,
-            });
-        }
-        let cut = segment::segments(text, self.reference())?;
-        let data_coding = match cut.alphabet {
-            Alphabet::Gsm7 => DataCoding::DEFAULT,
-            Alphabet::Ucs2 => DataCoding::UCS2,
-        };
-        let packed = cut.alphabet == Alphabet::Gsm7 && self.coding == Wanted::Gsm7Packed;
-        let mut texts: Vec<Vec<u8>> = cut.parts.into_iter().collect();
-        if packed && texts.len() == 1 {
-            texts = texts.iter().map(|septets| alphabet::pack(septets, 0)).collect();
-        }
-        Ok(Parts {
-            texts,
-            data_coding,
-            packed,
-        })
-    }
-
     fn tied(
         &self,
         mut pdu: SubmitSm,
         text: Vec<u8>,
         packed: bool,
-        number: u16,
+        reference: u16,
         total: u8,
         seq: u8,
     ) -> SubmitSm {
         if self.linking == Linking::Sar {
             pdu.tlvs.set_sar(Sar {
-                reference: number,
+                reference,
                 total,
                 seqnum: seq,
             });
-            let text = if packed { alphabet::pack(&text, 0) } else { text };
-            return with_text(pdu, text);
+            return with_text(pdu, user_data(text, packed, &[]));
         }
-        let mut octets = segment::udh(self.reference(), number, total, seq).to_vec();
-        if packed {
-            // Packed text begins on a septet boundary after the header (TS 23.040 §9.2.3.24).
-            octets.extend(alphabet::pack(&text, alphabet::fill_bits(octets.len())));
-        } else {
-            octets.extend(text);
-        }
+        let header = segment::udh(self.encoding.reference, reference, total, seq);
         pdu.esm_class = pdu.esm_class.with(EsmClass::UDHI);
-        with_text(pdu, octets)
+        with_text(pdu, user_data(text, packed, &header))
     }
 }
 
-struct Parts {
-    texts: Vec<Vec<u8>>,
-    data_coding: DataCoding,
-    packed: bool,
+/// The header and the text behind it, packed on a septet boundary (TS 23.040 §9.2.3.24) if the carrier wants it so.
+fn user_data(text: Vec<u8>, packed: bool, header: &[u8]) -> Vec<u8> {
+    let text = if packed {
+        alphabet::pack_user_data(&text, header.len())
+    } else {
+        text
+    };
+    if header.is_empty() {
+        return text;
+    }
+    [header, &text].concat()
 }
 
 fn with_text(mut pdu: SubmitSm, text: Vec<u8>) -> SubmitSm {
@@ -210,13 +221,36 @@ fn with_text(mut pdu: SubmitSm, text: Vec<u8>) -> SubmitSm {
     pdu
 }
 
-/// Fills in texts; keeps the last pattern parsed, as the messages of a batch come one after the other.
+/// Fills in texts and knows their TLVs; keeps what it last made, as the messages of a batch come one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     last: Option<(Arc<str>, Template)>,
+    catalog: Option<Arc<Snapshot>>,
+    tlvs: Option<(Arc<BatchView>, Vec<(u16, Bytes)>)>,
 }
 
 impl Texts {
+    /// The catalog that templates' and signatures' TLVs are taken from.
+    pub(crate) fn follow(&mut self, catalog: &Arc<Snapshot>) {
+        if !self
+            .catalog
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, catalog))
+        {
+            self.catalog = Some(Arc::clone(catalog));
+            self.tlvs = None;
+        }
+    }
+
+    fn tlvs(&mut self, batch: &Arc<BatchView>) -> &[(u16, Bytes)] {
+        let Some(catalog) = &self.catalog else { return &[] };
+        let last = match self.tlvs.take() {
+            Some(last) if Arc::ptr_eq(&last.0, batch) => last,
+            _ => (Arc::clone(batch), catalog.tlvs_of(batch)),
+        };
+        &self.tlvs.insert(last).1
+    }
+
     /// The final text of a message.
     pub(crate) fn of<'a>(&mut self, message: &'a Outgoing) -> Cow<'a, str> {
         let pattern = &message.batch.text;
@@ -234,29 +268,19 @@ impl Texts {
     }
 }
 
-fn source(sender: &str, ton_npi: Option<(u8, u8)>) -> Address {
-    if sender.is_empty() {
-        return Address::default();
-    }
-    let (ton, npi) =
-        ton_npi.unwrap_or_else(|| Sender::parse(sender).map_or((5, 0), |sender| sender.ton_npi()));
-    let digits = sender
-        .strip_prefix('+')
-        .filter(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
-    let addr = digits.unwrap_or(sender);
-    // Alphanumeric senders travel in the GSM alphabet; what is not in it cannot be shown by any handset.
-    let octets = alphabet::encode_gsm7(addr).unwrap_or_else(|| addr.as_bytes().to_vec());
-    let plain = addr.is_ascii();
-    let addr = if plain {
-        COctetString::from(addr)
-    } else {
-        COctetString::from(octets.as_slice())
+/// A sender as it stands in a PDU; the empty one leaves it to the SMSC.
+fn source(sender: &str, ton_npi: Option<(u8, u8)>) -> Result<Address, SenderError> {
+    let sender = match Sender::parse(sender) {
+        Ok(sender) => sender,
+        Err(SenderError::Empty) => return Ok(Address::default()),
+        Err(error) => return Err(error),
     };
-    Address {
+    let (ton, npi) = ton_npi.unwrap_or_else(|| sender.ton_npi());
+    Ok(Address {
         ton: Ton(ton),
         npi: Npi(npi),
-        addr,
-    }
+        addr: COctetString::from(&*sender.octets()),
+    })
 }
 
 /// When an attempt of a message is given to the carrier for metrics: milliseconds since it was accepted.
@@ -265,168 +289,4 @@ pub(crate) fn waited_ms(message: &Outgoing, now: UnixMs) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use sms::class::{Class, Kind};
-    use sms::phone::Msisdn;
-    use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, QueueKey, QueueNo};
-
-    fn message(text: &str, params: Option<&str>, sender: Option<&str>) -> Outgoing {
-        let lane = Lane {
-            carrier: CarrierNo(1),
-            class: Class::Otp,
-            account: AccountId(1),
-        };
-        Outgoing {
-            id: MessageId(7),
-            key: QueueKey { lane, no: QueueNo(1) },
-            msisdn: Msisdn::from_u64(447_700_900_123).unwrap(),
-            params: params.map(Box::from),
-            segments: 1,
-            reference: 0x1234,
-            batch: Arc::new(BatchView {
-                id: MessageId(7),
-                session: MessageId(7),
-                count: 1,
-                account: AccountId(1),
-                dialect: Dialect::Sendcloud,
-                user: "".into(),
-                series: store::SeriesNo::default(),
-                class: Class::Otp,
-                kind: Kind::Text,
-                template: 1,
-                text: Arc::from(text),
-                sender: sender.map(Box::from),
-                label: 0,
-                custom: None,
-                due: None,
-                expires_at: None,
-            }),
-            attempts: 0,
-            last_attempt: None,
-            taken: None,
-        }
-    }
-
-    fn pdus(settings: &SmppSettings, message: &Outgoing) -> Vec<SubmitSm> {
-        Profile::of(settings)
-            .pdus(message, 0x1234, 0, &mut Texts::default())
-            .unwrap()
-    }
-
-    #[test]
-    fn a_short_text_is_one_plain_pdu() {
-        let pdus = pdus(
-            &SmppSettings::default(),
-            &message("Your code is {1}", Some(r#"["42@"]"#), Some("Post")),
-        );
-        assert_eq!(pdus.len(), 1);
-        assert_eq!(
-            &pdus[0].short_message[..],
-            b"Your code is 42\x00",
-            "the at sign is septet 0"
-        );
-        assert_eq!(pdus[0].data_coding, DataCoding::DEFAULT);
-        assert_eq!(pdus[0].esm_class, EsmClass::default());
-        assert_eq!((pdus[0].source.ton.0, pdus[0].source.npi.0), (5, 0));
-        assert_eq!(pdus[0].destination.addr.as_bytes(), b"447700900123");
-        assert_eq!(pdus[0].registered_delivery, RegisteredDelivery::FINAL);
-    }
-
-    #[test]
-    fn long_texts_are_tied_as_the_carrier_wants() {
-        let long = "x".repeat(161);
-        let with = |linking, data_coding| {
-            let settings = SmppSettings {
-                linking,
-                data_coding,
-                ..SmppSettings::default()
-            };
-            pdus(&settings, &message(&long, None, None))
-        };
-        let udh16 = with(Linking::Udh16, Wanted::Gsm7Unpacked);
-        assert_eq!(udh16.len(), 2);
-        assert!(udh16.iter().all(|pdu| pdu.esm_class.has_udhi()));
-        assert_eq!(&udh16[1].short_message[..7], [6, 8, 4, 0x12, 0x34, 2, 2]);
-        assert_eq!(udh16[0].short_message.len(), 7 + 152);
-
-        let udh8 = with(Linking::Udh8, Wanted::Gsm7Unpacked);
-        assert_eq!(&udh8[0].short_message[..6], [5, 0, 3, 0x34, 2, 1]);
-        assert_eq!(udh8[0].short_message.len(), 6 + 153);
-
-        let sar = with(Linking::Sar, Wanted::Gsm7Unpacked);
-        let ties: Vec<_> = sar
-            .iter()
-            .filter_map(|pdu| pdu.tlvs.sar())
-            .map(|sar| (sar.reference, sar.seqnum))
-            .collect();
-        assert_eq!(ties, [(0x1234, 1), (0x1234, 2)]);
-        assert!(
-            sar.iter().all(|pdu| !pdu.esm_class.has_udhi()),
-            "never both ways at once"
-        );
-
-        let packed = with(Linking::Udh16, Wanted::Gsm7Packed);
-        assert_eq!(
-            packed[0].short_message.len(),
-            140,
-            "152 septets fill 133 octets beside a header of 7"
-        );
-    }
-
-    #[test]
-    fn a_carriers_own_wishes_are_heard() {
-        let settings = SmppSettings {
-            data_coding: Wanted::Latin1,
-            default_sender: "12345".to_owned(),
-            source_ton_npi: Some((0, 1)),
-            dest_ton_npi: (2, 8),
-            service_type: "CMT".to_owned(),
-            validity_s: 90_061,
-            receipts: false,
-            ..SmppSettings::default()
-        };
-        let pdu = pdus(&settings, &message("naïve", None, None)).remove(0);
-        assert_eq!(&pdu.short_message[..], b"na\xefve");
-        assert_eq!(pdu.data_coding, DataCoding::LATIN1);
-        assert_eq!(
-            (pdu.source.ton.0, pdu.source.npi.0, pdu.source.addr.as_bytes()),
-            (0, 1, &b"12345"[..])
-        );
-        assert_eq!((pdu.destination.ton.0, pdu.destination.npi.0), (2, 8));
-        assert_eq!(pdu.service_type.as_bytes(), b"CMT");
-        assert_eq!(
-            pdu.validity_period.as_bytes(),
-            b"000001010101000R",
-            "one day, one hour, one minute, one second"
-        );
-        assert_eq!(pdu.registered_delivery, RegisteredDelivery::NONE);
-
-        let ucs2 = SmppSettings {
-            data_coding: Wanted::Ucs2,
-            ..SmppSettings::default()
-        };
-        let pdu = pdus(&ucs2, &message("ab", None, Some("+15550100"))).remove(0);
-        assert_eq!(&pdu.short_message[..], [0, b'a', 0, b'b']);
-        assert_eq!(
-            (pdu.source.ton.0, pdu.source.addr.as_bytes()),
-            (1, &b"15550100"[..])
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn every_text_fits_its_pdus(text in ".{0,900}") {
-            for linking in [Linking::Udh16, Linking::Udh8, Linking::Sar] {
-                for data_coding in [Wanted::Gsm7Unpacked, Wanted::Gsm7Packed, Wanted::Latin1, Wanted::Ucs2] {
-                    let settings = SmppSettings { linking, data_coding, ..SmppSettings::default() };
-                    for pdu in pdus(&settings, &message(&text, None, None)) {
-                        prop_assert!(pdu.short_message.len() <= 160);
-                        prop_assert!(smpp::Pdu::from(pdu).to_bytes(smpp::CommandStatus::ROK, 1).is_ok());
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

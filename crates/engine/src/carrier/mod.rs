@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 use store::{CarrierNo, UnixMs};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How a carrier is doing, as seen by routing and failover.
@@ -32,6 +33,8 @@ pub(crate) struct Health {
     binds_up: AtomicUsize,
     /// When the last bind went away, Unix milliseconds; 0 while any is up.
     away_since: AtomicI64,
+    /// Ends the pauses of sessions that wait for their next attempt to bind.
+    reconnect: Notify,
 }
 
 impl Health {
@@ -39,6 +42,7 @@ impl Health {
         Self {
             binds_up: AtomicUsize::new(0),
             away_since: AtomicI64::new(now),
+            reconnect: Notify::new(),
         }
     }
 
@@ -163,6 +167,15 @@ impl Carriers {
                 "carriers did not drain within the grace of {grace:?}; what is in flight is in doubt"
             );
         }
+    }
+
+    /// Lets every session of a carrier that waits for its next attempt to bind try at once; `None` when no carrier has
+    /// that name, else its sessions that are up.
+    pub(crate) fn reconnect(&self, name: &str) -> Option<usize> {
+        let running = self.running.lock();
+        let carrier = running.values().find(|carrier| &*carrier.entry.name == name)?;
+        carrier.health.reconnect.notify_waiters();
+        Some(carrier.health.binds_up())
     }
 
     /// Whether a carrier can take messages now.

@@ -230,7 +230,10 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
     let first = Duration::from_secs(u64::from(settings.reconnect_s.max(1)));
     let mut pause = first;
     let longest = Duration::from_secs(u64::from(settings.reconnect_s_max.max(1)));
+    let rejected_pause = Duration::from_secs(u64::from(settings.bind_rejected_pause_s));
+    let mut unexplained = false;
     loop {
+        let mut wait = None;
         let bound = tokio::select! {
             () = context.stop.cancelled() => return,
             bound = connect::bind(settings, &password, purpose) => bound,
@@ -252,7 +255,18 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
                 }
             }
             Err(error) => {
-                tracing::warn!(carrier = %name, bind = index, %error, "no session; next try in {pause:?}");
+                // One refusal without a reason may pass: an SMSC that is starting says so too.
+                let rejected = error.is_rejection() || unexplained && error.is_unexplained();
+                unexplained = error.is_unexplained();
+                if rejected && rejected_pause > pause {
+                    wait = Some(rejected_pause);
+                    tracing::error!(
+                        carrier = %name, bind = index, %error, pause_s = rejected_pause.as_secs(),
+                        "bind rejected: check system_id, password and system_type, then `postrider carrier reconnect`"
+                    );
+                } else {
+                    tracing::warn!(carrier = %name, bind = index, %error, "no session; next try in {pause:?}");
+                }
                 if matches!(error, BindError::Tls(_)) {
                     pause = longest;
                 }
@@ -262,9 +276,10 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
             return;
         }
         // Up to a quarter more, so that all sessions of all nodes do not come back at once.
-        let jittered = pause.mul_f64(1.0 + 0.25 * rand::random::<f64>());
+        let jittered = wait.unwrap_or(pause).mul_f64(1.0 + 0.25 * rand::random::<f64>());
         tokio::select! {
             () = context.stop.cancelled() => return,
+            () = context.health.reconnect.notified() => unexplained = false,
             () = tokio::time::sleep(jittered) => {}
         }
         pause = (pause * 2).min(longest);

@@ -2,10 +2,12 @@
 
 mod settings;
 mod snapshot;
+pub(crate) mod tlvs;
 mod vault;
 
 pub use settings::{
-    BindKind, CarrierSettings, DataCoding, InDoubt, Linking, RouteRule, SandboxSettings, SmppSettings, Tls,
+    BindKind, CarrierSettings, DataCoding, DefaultAlphabet, InDoubt, Linking, LongText, RouteRule,
+    SandboxSettings, SmppSettings, Tls,
 };
 pub(crate) use snapshot::signed;
 pub use snapshot::{
@@ -16,4 +18,5 @@ pub use store::{
     Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression,
     SuppressionKind, Template,
 };
+pub use tlvs::{DETAIL_TLVS, TLV_OCTETS_MAX, TLVS_MAX, TlvError, TlvMap, TlvValue, read_tlvs};
 pub use vault::{Vault, VaultError};

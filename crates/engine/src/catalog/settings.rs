@@ -1,7 +1,10 @@
 //! Settings of carriers and rules of routes, as `postrider apply` writes them and the store keeps them (JSON).
 
+use super::TlvMap;
 use serde::{Deserialize, Serialize};
 use sms::class::{Class, Kind};
+use sms::encoding::{Encoding, Preferred};
+use sms::segment::Reference;
 use std::collections::BTreeMap;
 
 /// How a carrier is reached and what it can do, by its kind.
@@ -43,15 +46,39 @@ pub enum BindKind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DataCoding {
-    /// `data_coding` 0, one septet an octet: nearly every SMSC.
+    /// `data_coding` 0, one character an octet: nearly every SMSC. [`DefaultAlphabet`] says what the octets mean.
     #[default]
     Gsm7Unpacked,
     /// `data_coding` 0, septets packed by us.
     Gsm7Packed,
-    /// `data_coding` 3: Latin-1 where the text fits it.
+    /// `data_coding` 3: Latin-1 where the text fits it, whatever its length; UCS-2 otherwise.
     Latin1,
     /// `data_coding` 8 always.
     Ucs2,
+}
+
+/// What `data_coding` 0 means at a carrier (SMPP 3.4 §5.2.19: "SMSC default alphabet").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultAlphabet {
+    /// The GSM 7-bit alphabet.
+    #[default]
+    Gsm7,
+    /// ISO 8859-1.
+    Latin1,
+    /// ASCII (IA5).
+    Ascii,
+}
+
+/// How a text of several parts is submitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LongText {
+    /// One `submit_sm` a part, tied as [`Linking`] says.
+    #[default]
+    Segments,
+    /// One `submit_sm` with the whole text in `message_payload`; the SMSC cuts it.
+    MessagePayload,
 }
 
 /// How parts of a long message are tied together.
@@ -106,6 +133,12 @@ pub struct SmppSettings {
     pub system_type: String,
     /// `interface_version`, 0x33, 0x34 or 0x50.
     pub interface_version: u8,
+    /// `address_range` of the bind: which numbers the session is for. Usually empty.
+    pub address_range: String,
+    /// `addr_ton` of the bind.
+    pub bind_addr_ton: u8,
+    /// `addr_npi` of the bind.
+    pub bind_addr_npi: u8,
     /// Transceivers, or pairs.
     pub bind: BindKind,
     /// Sessions kept up, 1..=64.
@@ -122,16 +155,26 @@ pub struct SmppSettings {
     pub reconnect_s: u32,
     /// Longest pause between attempts to bind.
     pub reconnect_s_max: u32,
+    /// Seconds before the next attempt after the carrier refused `system_id` or `password`: many lock an account that
+    /// keeps trying. `postrider carrier reconnect` ends the pause.
+    pub bind_rejected_pause_s: u32,
     /// Whether to ask for receipts.
     pub receipts: bool,
     /// The spelling of its ids: `as_is`, `hex`, `decimal`, `hex_submit_decimal_receipt`, `decimal_submit_hex_receipt`.
     pub id_notation: String,
     /// How it wants GSM texts.
     pub data_coding: DataCoding,
+    /// What `data_coding` 0 means there.
+    pub default_alphabet: DefaultAlphabet,
     /// How it wants long texts tied.
     pub linking: Linking,
     /// The calling code of the country whose numbers it writes as they are dialled there ("44"); empty: it writes none so.
     pub country_code: String,
+    /// How it wants long texts submitted.
+    pub long_text: LongText,
+    /// TLVs of every `submit_sm`: see [`super::read_tlvs`]. A template's or signature's own win.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tlvs: TlvMap,
     /// Sender when the message has none.
     pub default_sender: String,
     /// TON/NPI of the sender, when the carrier wants others than the usual ones.
@@ -172,6 +215,9 @@ impl Default for SmppSettings {
             password_sealed: String::new(),
             system_type: String::new(),
             interface_version: 0x34,
+            address_range: String::new(),
+            bind_addr_ton: 0,
+            bind_addr_npi: 0,
             bind: BindKind::Transceiver,
             binds: 1,
             window_max: 10,
@@ -180,11 +226,15 @@ impl Default for SmppSettings {
             enquire_link_s: 30,
             reconnect_s: 1,
             reconnect_s_max: 60,
+            bind_rejected_pause_s: 300,
             receipts: true,
             id_notation: "as_is".to_owned(),
             data_coding: DataCoding::Gsm7Unpacked,
+            default_alphabet: DefaultAlphabet::Gsm7,
             linking: Linking::Udh16,
             country_code: String::new(),
+            long_text: LongText::Segments,
+            tlvs: TlvMap::new(),
             default_sender: String::new(),
             source_ton_npi: None,
             dest_ton_npi: (1, 1),
@@ -207,6 +257,26 @@ impl SmppSettings {
     #[must_use]
     pub fn country(&self) -> Option<u16> {
         self.country_code.parse().ok()
+    }
+
+    /// What decides the parts of a text at this carrier.
+    #[must_use]
+    pub const fn encoding(&self) -> Encoding {
+        let preferred = match (self.data_coding, self.default_alphabet) {
+            (DataCoding::Gsm7Packed, _) | (DataCoding::Gsm7Unpacked, DefaultAlphabet::Gsm7) => {
+                Preferred::Gsm7
+            }
+            (DataCoding::Gsm7Unpacked, DefaultAlphabet::Latin1) => Preferred::Latin1ByDefault,
+            (DataCoding::Gsm7Unpacked, DefaultAlphabet::Ascii) => Preferred::AsciiByDefault,
+            (DataCoding::Latin1, _) => Preferred::Latin1,
+            (DataCoding::Ucs2, _) => Preferred::Ucs2,
+        };
+        let reference = match self.linking {
+            Linking::Udh16 => Reference::Bits16,
+            Linking::Udh8 => Reference::Bits8,
+            Linking::Sar => Reference::Sar,
+        };
+        Encoding { preferred, reference }
     }
 }
 

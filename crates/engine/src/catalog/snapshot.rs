@@ -1,14 +1,17 @@
 //! One version of the catalog, compiled: secrets opened, templates parsed, routes in order.
 
-use super::{CarrierSettings, RouteRule, Vault, VaultError};
+use super::{CarrierSettings, RouteRule, Vault, VaultError, tlvs};
 use crate::inbound::Claims;
 use crate::route::{RouteTable, Rule};
+use bytes::Bytes;
 use secrecy::SecretString;
+use sms::encoding::Encoding;
 use sms::template::Template as Pattern;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{
-    Account, AccountId, CarrierNo, Catalog, Endpoint, EndpointId, Position, Review, Signature, Template,
+    Account, AccountId, BatchView, CarrierNo, Catalog, Endpoint, EndpointId, Position, Review, Signature,
+    Template,
 };
 use thiserror::Error;
 
@@ -31,6 +34,8 @@ pub struct Snapshot {
     endpoints: BTreeMap<EndpointId, Arc<EndpointEntry>>,
     carriers: BTreeMap<CarrierNo, Arc<CarrierEntry>>,
     routes: RouteTable,
+    /// Whether any template or signature has TLVs.
+    has_tlvs: bool,
 }
 
 /// A credential with its secret in the clear.
@@ -58,6 +63,8 @@ pub struct TemplateEntry {
     pub international: Arc<str>,
     /// False when it names a signature that is missing or not approved.
     pub signature_approved: bool,
+    /// Its own TLVs.
+    tlvs: Vec<(u16, Bytes)>,
 }
 
 /// A carrier with its settings read.
@@ -78,6 +85,14 @@ impl CarrierEntry {
             CarrierSettings::Smpp(smpp) => smpp.voice,
             CarrierSettings::Sandbox(_) => true,
             CarrierSettings::Removed => false,
+        }
+    }
+
+    /// What decides the parts of a text at this carrier.
+    pub(crate) fn encoding(&self) -> Encoding {
+        match &self.settings {
+            CarrierSettings::Smpp(smpp) => smpp.encoding(),
+            CarrierSettings::Sandbox(_) | CarrierSettings::Removed => Encoding::default(),
         }
     }
 }
@@ -168,6 +183,7 @@ impl Snapshot {
             family.insert(credential.key.clone(), entry);
         }
         for signature in catalog.signatures {
+            snapshot.has_tlvs |= !tlvs::of_details(&signature.details).is_empty();
             let signature = Arc::new(signature);
             let by_text = (signature.account, signature.text.clone());
             // Of two with the same text, the approved one is meant.
@@ -186,6 +202,7 @@ impl Snapshot {
         }
         for template in catalog.templates {
             let entry = Arc::new(compile_template(template, &snapshot.signatures));
+            snapshot.has_tlvs |= !entry.tlvs.is_empty();
             let of_account = snapshot
                 .templates_by_account
                 .entry(entry.template.account)
@@ -383,6 +400,43 @@ impl Snapshot {
         self.carriers.values()
     }
 
+    /// The TLVs that go with the messages of a batch: those of the signature around its text, then those of its
+    /// template, which win. As the catalog has them now: what is corrected holds for messages that wait too.
+    pub(crate) fn tlvs_of(&self, batch: &BatchView) -> Vec<(u16, Bytes)> {
+        if !self.has_tlvs {
+            return Vec::new();
+        }
+        let entry = self.template_by_number(batch.account, batch.template);
+        let bound = entry.and_then(|entry| self.signature(batch.account, entry.template.signature?));
+        let signature = bound.or_else(|| self.signature_around(batch.account, &batch.text));
+        let of_signature = signature.map(|signature| tlvs::of_details(&signature.details));
+        let mut all = of_signature.unwrap_or_default();
+        if let Some(entry) = entry {
+            all.extend_from_slice(&entry.tlvs);
+        }
+        all
+    }
+
+    /// The signature that a text begins or ends with, in its brackets.
+    fn signature_around(&self, account: AccountId, text: &str) -> Option<&Arc<Signature>> {
+        [('【', '】'), ('[', ']')].into_iter().find_map(|(open, close)| {
+            let front = text.strip_prefix(open).and_then(|rest| rest.split_once(close));
+            let end = text.strip_suffix(close).and_then(|rest| rest.rsplit_once(open));
+            front
+                .map(|(signature, _)| signature)
+                .into_iter()
+                .chain(end.map(|(_, signature)| signature))
+                .find_map(|signature| self.signature_by_text(account, signature))
+        })
+    }
+
+    /// What decides the parts of a text at a carrier.
+    pub(crate) fn encoding(&self, no: CarrierNo) -> Encoding {
+        self.carrier(no)
+            .map(|carrier| carrier.encoding())
+            .unwrap_or_default()
+    }
+
     /// The routes.
     pub fn routes(&self) -> &RouteTable {
         &self.routes
@@ -408,6 +462,7 @@ fn compile_template(template: Template, signatures: &HashMap<i64, Arc<Signature>
         ),
     };
     TemplateEntry {
+        tlvs: tlvs::of_details(&template.details),
         template,
         pattern,
         domestic,

@@ -3,7 +3,6 @@
 use super::TaskRequest;
 use crate::accept::{self, AcceptError, Reply, Step};
 use crate::engine::Shared;
-use sms::segment::Reference;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Contact, StoreError, Task, TaskProgress, TaskState, TaskStep};
@@ -99,7 +98,7 @@ async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreErr
         refused: task.progress.refused + contacts.len() as u64,
     };
     let submission = request.submission(task.account, &contacts, task.ends_at);
-    match accept::accept(shared, submission, None, Reference::default(), Some(step)).await {
+    match accept::accept(shared, submission, None, Some(step)).await {
         // A piece none of which was stored took no transaction: the step is recorded by itself.
         Ok((_, Reply::New(outcome))) if outcome.accepted() == 0 => {
             let step = TaskStep {

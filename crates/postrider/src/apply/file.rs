@@ -6,7 +6,7 @@
 
 use super::entry::{Entry, RawEntry, Reader};
 use crate::config::{Mistakes, unknown_key};
-use engine::catalog::{Position, Review, SuppressionKind};
+use engine::catalog::{Position, Review, SuppressionKind, TlvMap};
 use serde::{Deserialize, Serialize};
 use sms::class::{Class, Kind};
 use std::path::PathBuf;
@@ -124,6 +124,12 @@ impl Family {
 pub(crate) struct SignatureKeys {
     pub(crate) text: Option<String>,
     pub(crate) review: Option<Review>,
+    pub(crate) tlvs: Option<TlvMap>,
+}
+
+impl SignatureKeys {
+    /// Keys that `reset` takes.
+    const RESETS: &'static [&'static str] = &["review", "tlvs"];
 }
 
 /// The keys of one template of an account.
@@ -142,11 +148,12 @@ pub(crate) struct TemplateKeys {
     pub(crate) reason: Option<String>,
     /// Seconds a message with it may wait before it is sent; 0 for no end.
     pub(crate) ttl_s: Option<u32>,
+    pub(crate) tlvs: Option<TlvMap>,
 }
 
 impl TemplateKeys {
     /// Keys that `reset` takes.
-    const RESETS: &'static [&'static str] = &["signature", "position", "review", "reason", "ttl_s"];
+    const RESETS: &'static [&'static str] = &["signature", "position", "review", "reason", "ttl_s", "tlvs"];
 }
 
 /// The keys of one webhook endpoint of an account.
@@ -283,7 +290,7 @@ impl File {
                 credential: owned(&mut reader, table, "credential", &["enabled"], &|entry| {
                     format!("{name}/{}/{}", member(entry, "family"), member(entry, "key"))
                 }),
-                signature: owned(&mut reader, table, "signature", &["review"], &|entry| {
+                signature: owned(&mut reader, table, "signature", SignatureKeys::RESETS, &|entry| {
                     format!("{name}/{}", member(entry, "text"))
                 }),
                 template: owned(&mut reader, table, "template", TemplateKeys::RESETS, &|entry| {

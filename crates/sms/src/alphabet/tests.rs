@@ -172,3 +172,58 @@ proptest! {
         prop_assert_eq!(unpack(&octets, fill, count).len(), stored.min(count));
     }
 }
+
+/// What a reader that is told octets makes of them, by TS 23.038 §6.1.2.3.1.
+fn read_by_octets(octets: &[u8], header_octets: usize) -> Vec<u8> {
+    let fill = fill_bits(header_octets);
+    let mut septets = unpack(octets, fill, usize::MAX);
+    let on_boundary = (fill + septets.len() * 7).is_multiple_of(8);
+    if on_boundary && septets.last() == Some(&0x0D) {
+        septets.pop();
+    }
+    septets
+}
+
+#[test]
+fn seven_spare_bits_hold_a_carriage_return() {
+    assert_eq!(
+        pack_user_data(b"1234567", 0),
+        [0x31, 0xd9, 0x8c, 0x56, 0xb3, 0xdd, 0x1a]
+    );
+    assert_ne!(pack_user_data(b"1234567", 0), pack_user_data(b"1234567\0", 0));
+    assert_eq!(
+        pack_user_data(b"1234567\r", 0).len(),
+        8,
+        "one that is meant gets another"
+    );
+    assert_eq!(
+        pack_user_data(b"123456\r", 0).len(),
+        7,
+        "padding doubles it, which shows the same"
+    );
+    assert_eq!(
+        pack_user_data(b"hello", 0),
+        pack(b"hello", 0),
+        "other bits over are zero"
+    );
+    let full = [b"x".repeat(159), b"\r".to_vec()].concat();
+    assert_eq!(pack_user_data(&full, 0).len(), 140, "no room for another");
+    let full = [b"x".repeat(152), b"\r".to_vec()].concat();
+    assert_eq!(pack_user_data(&full, 6).len(), 134);
+}
+
+proptest! {
+    #[test]
+    fn packed_user_data_reads_as_it_was(septets in proptest::collection::vec(0..128u8, 0..160), header in 0..8usize) {
+        let octets = pack_user_data(&septets, header);
+        let full = header + octets.len() >= 140 && septets.last() == Some(&0x0D);
+        if !full {
+            let mut read = read_by_octets(&octets, header);
+            if read.len() == septets.len() + 1 && septets.last() == Some(&0x0D) {
+                // A carriage return done twice.
+                read.pop();
+            }
+            prop_assert_eq!(read, septets);
+        }
+    }
+}

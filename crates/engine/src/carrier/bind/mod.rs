@@ -464,6 +464,7 @@ impl BindSession {
             return;
         }
         let now = self.now();
+        self.texts.follow(&self.context.shared.catalog.load());
         for message in messages {
             self.counted.waited(&message, now);
             self.enter(message, attempt, now);
@@ -495,10 +496,11 @@ impl BindSession {
                     self.give_back_waiting();
                 }
             }
-            Err(_too_long) => {
+            Err(error) => {
                 // Checked when it was accepted; a carrier with shorter segments can still make it too long.
+                let status = error.status();
                 for (_, token) in self.in_flight.insert(message, attempt, 1, now) {
-                    self.refuse(token, CommandStatus::RINVMSGLEN);
+                    self.refuse(token, status);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use super::super::diff::{Fields, Line, Sign, list};
 use super::super::entry::Entry;
 use super::super::file::AccountKeys;
+use super::wire::sender_complaint;
 use super::{Planner, name_complaint};
 use engine::catalog::{Account, Caps, CatalogChange};
 use sms::opt_out;
@@ -145,6 +146,14 @@ impl Planner<'_> {
         }
         let boxed =
             |texts: &[String]| -> Vec<Box<str>> { texts.iter().map(|text| text.as_str().into()).collect() };
+        let senders = given.senders.iter().flatten().enumerate();
+        for (at, sender) in senders {
+            let stored = old.is_some_and(|old| old.senders.iter().any(|known| **known == **sender));
+            if let Some(why) = sender_complaint(sender).filter(|_| !stored) {
+                let what = format!("account {name:?}: `senders[{at}]` {why}");
+                self.complain_of(&entry.raw, &format!("senders[{at}]"), what);
+            }
+        }
         let texts = |key: &str, named: Option<&Vec<String>>, stored: Option<&Vec<Box<str>>>| {
             let named = named.map(|texts| boxed(texts));
             entry.value(key, named, stored.cloned(), Vec::new())

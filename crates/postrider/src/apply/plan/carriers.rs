@@ -6,7 +6,7 @@
 use super::super::diff::Fields;
 use super::super::entry::{RESET, RawEntry, at_path, keys_of, read_as, reset_mistake};
 use super::super::secret::SecretSource;
-use super::{Planner, name_complaint, secret_field};
+use super::{Planner, name_complaint, secret_field, wire};
 use crate::config::{Mistake, hint, shown, unknown_key};
 use engine::catalog::{CarrierSettings, CatalogChange, SandboxSettings, SmppSettings, carrier_secret_name};
 use serde::Serialize;
@@ -339,27 +339,15 @@ fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
         wrong.push(("system_id", why.to_owned()));
     }
     wrong.extend(host_complaint(&smpp.host).map(|why| ("host", why)));
-    // SMPP 3.4 sections 5.2.1 to 5.2.3: lengths with the final NUL.
-    let texts = [
-        ("system_id", &smpp.system_id, 15),
-        ("system_type", &smpp.system_type, 12),
-        ("service_type", &smpp.service_type, 5),
-    ];
-    for (name, text, max) in texts {
-        if text.len() > max {
-            wrong.push((
-                name,
-                format!("`{name}` has {} octets; SMPP has room for {max}", text.len()),
-            ));
-        }
-    }
-    let numbers: [(&'static str, u32, u32, u32); 7] = [
+    wrong.extend(wire::complaints(smpp));
+    let numbers: [(&'static str, u32, u32, u32); 8] = [
         ("port", smpp.port.into(), 1, 65_535),
         ("binds", smpp.binds.into(), 1, 64),
         ("window_max", smpp.window_max.into(), 1, 2000),
         ("attempts_max", smpp.attempts_max.into(), 1, 255),
         ("response_timeout_s", smpp.response_timeout_s, 1, 3600),
         ("enquire_link_s", smpp.enquire_link_s, 1, 3600),
+        ("bind_rejected_pause_s", smpp.bind_rejected_pause_s, 0, 86_400),
         ("ready_messages_max", smpp.ready_messages_max, 1, 10_000_000),
     ];
     for (name, value, min, max) in numbers {

@@ -12,6 +12,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod webhooks;
+pub(crate) mod wire;
 
 pub(crate) use routes::{conditions_of, describe_route};
 

@@ -4,7 +4,7 @@ use super::super::diff::Fields;
 use super::super::entry::{Entry, RawEntry};
 use super::super::file::{AccountEntry, CredentialKeys, Family, SignatureKeys};
 use super::super::secret::{GivenSecret, SecretSource};
-use super::{Planner, secret_field};
+use super::{Planner, secret_field, wire};
 use engine::catalog::{CatalogChange, Credential, Review, Signature, credential_secret_name};
 use serde_json::Value;
 use sms::template::is_plain;
@@ -35,8 +35,7 @@ impl Planner<'_> {
         details: &Value,
         change: impl FnOnce() -> CatalogChange,
     ) {
-        // Only the APIs know such details.
-        let made_itself = !details.is_null();
+        let made_itself = wire::are_of_an_api(details);
         if made_itself {
             self.own.push(what.clone());
         }
@@ -236,6 +235,10 @@ impl Planner<'_> {
                 old.map(|old| old.review),
                 Review::Approved,
             );
+            let stored = old.map(|old| &old.details);
+            let Some(details) = self.details_with_tlvs(&entry.raw, &what, given.tlvs.as_ref(), stored) else {
+                continue;
+            };
             let kept_reason = old.filter(|old| old.review == review);
             let signature = Signature {
                 account: id,
@@ -243,7 +246,7 @@ impl Planner<'_> {
                 text: text.into(),
                 review,
                 reason: kept_reason.map(|old| old.reason.clone()).unwrap_or_default(),
-                details: old.map(|old| old.details.clone()).unwrap_or_default(),
+                details,
                 created_at: old.map_or(self.inputs.now, |old| old.created_at),
                 updated_at: self.inputs.now,
             };
@@ -284,6 +287,7 @@ fn signature_fields(signature: &Signature) -> Fields {
     vec![
         ("id", signature.id.to_string()),
         ("review", word(signature.review)),
+        ("tlvs", wire::tlvs_shown(&signature.details)),
     ]
 }
 

@@ -5,6 +5,7 @@ use super::super::entry::Entry;
 use super::super::file::TemplateKeys;
 use super::Planner;
 use super::owned::word;
+use super::wire::tlvs_shown;
 use engine::accept::{TTL_S_MAX, TTL_S_MIN};
 use engine::catalog::{CatalogChange, Position, Review, Template};
 use sha2::{Digest, Sha256};
@@ -129,6 +130,10 @@ impl<'a> Planner<'a> {
         let Some(signature) = self.template_signature(entry, &title, owner, old) else {
             return;
         };
+        let stored = old.map(|old| &old.details);
+        let Some(details) = self.details_with_tlvs(&entry.raw, &title, given.tlvs.as_ref(), stored) else {
+            return;
+        };
         let Some(number) = self.template_number(entry, &title, old) else {
             return;
         };
@@ -164,7 +169,7 @@ impl<'a> Planner<'a> {
             version: old.map_or(1, |old| old.version),
             ttl_s: entry.value("ttl_s", given.ttl_s.map(Some), old.map(|old| old.ttl_s), None),
             remark: old.map(|old| old.remark.clone()).unwrap_or_default(),
-            details: old.map(|old| old.details.clone()).unwrap_or_default(),
+            details,
             created_at: old.map_or(self.inputs.now, |old| old.created_at),
             updated_at: old.map_or(self.inputs.now, |old| old.updated_at),
         };
@@ -416,5 +421,6 @@ fn fields(template: &Template, signatures: &[(String, i64)]) -> Fields {
         ("position", position.to_owned()),
         ("review", word(template.review)),
         ("reason", template.reason.to_string()),
+        ("tlvs", tlvs_shown(&template.details)),
     ]
 }

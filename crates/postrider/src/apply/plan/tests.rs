@@ -3,6 +3,7 @@ mod own;
 mod partial;
 mod routes;
 mod webhooks;
+mod wire;
 
 use super::*;
 use engine::catalog::{Review, Snapshot};

@@ -26,6 +26,7 @@ enabled = false
 [[account.signature]]
 text = "Acme"
 review = "disabled"
+tlvs = { "0x1400" = "1101" }
 
 [[account.template]]
 name = "code"
@@ -37,6 +38,7 @@ signature = "Acme"
 position = "end"
 review = "rejected"
 reason = "too short"
+tlvs = { "0x1401" = "1107", "0x1402" = { hex = "00ff" } }
 
 [[account.webhook]]
 name = "crm"
@@ -60,6 +62,13 @@ binds = 3
 window_max = 50
 rate_per_s_max = 100
 status_classes = { "0x400" = "transient" }
+tlvs = { "0x1400" = "1100" }
+default_alphabet = "latin1"
+long_text = "message_payload"
+address_range = "^44"
+bind_addr_ton = 1
+bind_addr_npi = 1
+bind_rejected_pause_s = 60
 source_ton_npi = [5, 0]
 
 [[carrier]]

@@ -1,0 +1,223 @@
+//! Optional parameters (TLVs) that operators add to what is submitted: of a carrier, a template or a signature.
+
+use bytes::Bytes;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use smpp::tlv::{Tag, Tlvs};
+use std::collections::BTreeMap;
+use std::fmt;
+use thiserror::Error;
+
+/// The member of a template's or signature's details that holds its TLVs, a JSON object as [`TlvMap`].
+pub const DETAIL_TLVS: &str = "tlvs";
+/// Most TLVs in one place.
+pub const TLVS_MAX: usize = 16;
+/// Longest value of one, in octets.
+pub const TLV_OCTETS_MAX: usize = 255;
+
+/// Values by tag, which is written `"0x1400"` or `"5120"`.
+pub type TlvMap = BTreeMap<String, TlvValue>;
+
+/// The value of a TLV as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum TlvValue {
+    /// Sent as it stands, in UTF-8, without a NUL at the end.
+    Text(String),
+    /// Any octets.
+    Hex {
+        /// Two digits an octet.
+        hex: String,
+    },
+}
+
+impl<'de> Deserialize<'de> for TlvValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = TlvValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text in quotes, or { hex = \"00ff\" }")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TlvValue, E> {
+                Ok(TlvValue::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TlvValue, A::Error> {
+                let mut hex = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if key != "hex" {
+                        return Err(A::Error::unknown_field(&key, &["hex"]));
+                    }
+                    hex = Some(map.next_value()?);
+                }
+                hex.map(|hex| TlvValue::Hex { hex })
+                    .ok_or_else(|| A::Error::missing_field("hex"))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// What is wrong with TLVs as they are written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TlvError {
+    /// The key is not a tag.
+    #[error("{0:?} is not a tag like \"0x1400\" (1 to 0xFFFF)")]
+    Tag(String),
+    /// A tag that is set for each message.
+    #[error("{0:?} is set by Postrider itself")]
+    Own(String),
+    /// The same tag in two spellings.
+    #[error("{0:?} stands twice")]
+    Twice(String),
+    /// The value is not hexadecimal.
+    #[error("{0:?}: the value is not hexadecimal, two digits an octet")]
+    Hex(String),
+    /// The value is too long.
+    #[error("{tag:?}: the value has {octets} octets; there is room for {TLV_OCTETS_MAX}")]
+    TooLong {
+        /// Which.
+        tag: String,
+        /// Its length.
+        octets: usize,
+    },
+    /// There are too many of them.
+    #[error("there are {0}; at most {TLVS_MAX} are sent")]
+    TooMany(usize),
+}
+
+/// Tags that are set for each message by its text: sar_msg_ref_num, sar_total_segments, sar_segment_seqnum and
+/// message_payload (SMPP 3.4 section 5.3.2).
+const OWN_TAGS: [u16; 4] = [0x020C, 0x020E, 0x020F, 0x0424];
+
+/// Reads TLVs as they are written, in order of their tags.
+///
+/// # Errors
+/// See [`TlvError`].
+pub fn read_tlvs(written: &TlvMap) -> Result<Vec<(u16, Bytes)>, TlvError> {
+    if written.len() > TLVS_MAX {
+        return Err(TlvError::TooMany(written.len()));
+    }
+    let mut tlvs: Vec<(u16, Bytes)> = Vec::with_capacity(written.len());
+    for (name, value) in written {
+        let tag = tag(name).ok_or_else(|| TlvError::Tag(name.clone()))?;
+        if OWN_TAGS.contains(&tag) {
+            return Err(TlvError::Own(name.clone()));
+        }
+        if tlvs.iter().any(|(other, _)| *other == tag) {
+            return Err(TlvError::Twice(name.clone()));
+        }
+        let octets = match value {
+            TlvValue::Text(text) => text.clone().into_bytes(),
+            TlvValue::Hex { hex } => octets(hex).ok_or_else(|| TlvError::Hex(name.clone()))?,
+        };
+        if octets.len() > TLV_OCTETS_MAX {
+            return Err(TlvError::TooLong {
+                tag: name.clone(),
+                octets: octets.len(),
+            });
+        }
+        tlvs.push((tag, octets.into()));
+    }
+    tlvs.sort_unstable_by_key(|(tag, _)| *tag);
+    Ok(tlvs)
+}
+
+/// The TLVs in the details of a template or signature; what does not read is left out, for `apply` has checked it.
+pub(crate) fn of_details(details: &serde_json::Value) -> Vec<(u16, Bytes)> {
+    details
+        .get(DETAIL_TLVS)
+        .and_then(|written| TlvMap::deserialize(written).ok())
+        .and_then(|written| read_tlvs(&written).ok())
+        .unwrap_or_default()
+}
+
+/// Adds TLVs to those of a PDU; of two with one tag the added one stays.
+pub(crate) fn add(tlvs: &mut Tlvs, added: &[(u16, Bytes)]) {
+    for (tag, value) in added {
+        tlvs.set(Tag(*tag), value.clone());
+    }
+}
+
+fn tag(name: &str) -> Option<u16> {
+    let tag = match name.strip_prefix("0x").or_else(|| name.strip_prefix("0X")) {
+        Some(hex) => u16::from_str_radix(hex, 16).ok(),
+        None => name.parse().ok(),
+    };
+    tag.filter(|tag| *tag > 0)
+}
+
+fn octets(hex: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = hex
+        .chars()
+        .map(|digit| digit.to_digit(16).map(|digit| digit as u8))
+        .collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    Some(
+        digits
+            .chunks_exact(2)
+            .map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(written: serde_json::Value) -> Result<Vec<(u16, Bytes)>, String> {
+        let written: TlvMap = serde_json::from_value(written).map_err(|error| error.to_string())?;
+        read_tlvs(&written).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn texts_and_octets_are_read() {
+        let read = read(json!({"0x1401": {"hex": "00fF"}, "0x1400": "1101", "9": ""})).unwrap();
+        let expected: [(u16, &[u8]); 3] = [(9, b""), (0x1400, b"1101"), (0x1401, &[0, 255])];
+        assert_eq!(read.len(), 3);
+        for ((tag, value), expected) in read.iter().zip(expected) {
+            assert_eq!((*tag, &value[..]), expected);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let many: serde_json::Map<String, serde_json::Value> =
+            (1..=17).map(|tag| (tag.to_string(), json!(""))).collect();
+        for (written, complaint) in [
+            (json!({"entity": "1"}), "\"entity\" is not a tag"),
+            (json!({"0": "1"}), "\"0\" is not a tag"),
+            (json!({"0x10000": "1"}), "\"0x10000\" is not a tag"),
+            (json!({"0x0424": "1"}), "\"0x0424\" is set by Postrider"),
+            (json!({"0x1400": "1", "5120": "1"}), "\"5120\" stands twice"),
+            (
+                json!({"0x1400": {"hex": "123"}}),
+                "\"0x1400\": the value is not hexadecimal",
+            ),
+            (
+                json!({"0x1400": {"hex": "é1"}}),
+                "\"0x1400\": the value is not hexadecimal",
+            ),
+            (
+                json!({"0x1400": "x".repeat(256)}),
+                "\"0x1400\": the value has 256 octets",
+            ),
+            (
+                json!({"0x1400": 5}),
+                "invalid type: integer `5`, expected a text in quotes, or { hex",
+            ),
+            (json!({"0x1400": {"text": "5"}}), "unknown field `text`"),
+            (serde_json::Value::Object(many), "there are 17"),
+        ] {
+            let said = read(written).unwrap_err();
+            let right = said.contains(complaint)
+                || complaint.contains("stands twice") && said.contains("stands twice");
+            assert!(right, "{said}");
+        }
+    }
+}

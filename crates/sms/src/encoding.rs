@@ -1,0 +1,304 @@
+//! How one carrier takes texts: in which characters a text goes out, and where it is cut.
+//!
+//! The same value counts a text when it is accepted and cuts it when it is sent, so what is billed is what is sent.
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::alphabet::{self, Alphabet};
+use crate::segment::{self, Reference, TooLong};
+
+/// Octets of user data in one short message (3GPP TS 23.040 section 9.2.3.24).
+const OCTETS_MAX: usize = 140;
+
+/// The characters a carrier takes texts in as long as they hold the text; UCS-2 takes the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Preferred {
+    /// The GSM 7-bit alphabet, for `data_coding` 0: nearly every SMSC.
+    #[default]
+    Gsm7,
+    /// ASCII, where that is what `data_coding` 0 means. The SMSC makes septets of it, so texts of the GSM alphabet are
+    /// cut as it will cut them: 160 septets alone, 152 or 153 a part.
+    AsciiByDefault,
+    /// Latin-1, where that is what `data_coding` 0 means. Texts of the GSM alphabet are cut as those in ASCII, texts
+    /// with other letters as [`Latin1`](Self::Latin1).
+    Latin1ByDefault,
+    /// Latin-1 under `data_coding` 3, an octet a character: 140 alone, 133 or 134 a part.
+    Latin1,
+    /// UCS-2 always.
+    Ucs2,
+}
+
+/// The characters a text goes out in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Charset {
+    /// GSM 7-bit, a septet an octet.
+    Gsm7,
+    /// ASCII.
+    Ascii,
+    /// ISO 8859-1.
+    Latin1,
+    /// UTF-16 big-endian.
+    Ucs2,
+}
+
+/// What decides the parts of a text at one carrier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Encoding {
+    /// In which characters it takes texts.
+    pub preferred: Preferred,
+    /// How it ties parts together, and so what a part has room for.
+    pub reference: Reference,
+}
+
+/// A text cut into the parts of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The characters of every part.
+    pub charset: Charset,
+    /// The user data of each part in order, without header; GSM septets are not packed. At least one; an empty text is
+    /// one empty part.
+    pub parts: SmallVec<[Vec<u8>; 1]>,
+}
+
+/// What a text is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// Septets over the air: a character of the extension table takes two.
+    Septet,
+    Octet,
+    Utf16,
+}
+
+impl Encoding {
+    /// Cuts `text` into its parts.
+    ///
+    /// # Errors
+    /// [`TooLong`] if it takes more than [`segment::PARTS_MAX`] parts.
+    pub fn cut(self, text: &str) -> Result<Encoded, TooLong> {
+        let (charset, unit) = self.shape(text);
+        if matches!(charset, Charset::Gsm7 | Charset::Ucs2) {
+            let cut = match charset {
+                Charset::Gsm7 => segment::segments(text, self.reference)?,
+                _ => segment::segments_ucs2(text, self.reference)?,
+            };
+            return Ok(Encoded {
+                charset,
+                parts: cut.parts,
+            });
+        }
+        // Both are the first code points of Unicode: an octet a character.
+        let encode = |part: &str| alphabet::encode_latin1(part).unwrap_or_default();
+        let cost = |character| unit.cost(character);
+        if text.chars().map(cost).sum::<usize>() <= unit.single_max() {
+            return Ok(Encoded {
+                charset,
+                parts: smallvec![encode(text)],
+            });
+        }
+        let parts = segment::cut_by(text, unit.part_max(self.reference), cost);
+        segment::within_max(parts.len())?;
+        Ok(Encoded {
+            charset,
+            parts: parts.into_iter().map(encode).collect(),
+        })
+    }
+
+    /// How many parts [`Self::cut`] would make, without making them: 1 to [`segment::PARTS_MAX`].
+    ///
+    /// # Errors
+    /// [`TooLong`] if there would be more.
+    pub fn count(self, text: &str) -> Result<u16, TooLong> {
+        let (charset, unit) = self.shape(text);
+        if charset == Charset::Gsm7 {
+            return segment::count(text, self.reference);
+        }
+        let units: usize = text.chars().map(|character| unit.cost(character)).sum();
+        if units <= unit.single_max() {
+            return Ok(1);
+        }
+        let units_max = unit.part_max(self.reference);
+        segment::within_max(segment::count_by(text, units_max, |character| {
+            unit.cost(character)
+        }))
+    }
+
+    fn shape(self, text: &str) -> (Charset, Unit) {
+        let is_gsm7 = || alphabet::septets(text).is_some();
+        let is_latin1 = || text.chars().all(|character| u32::from(character) <= 0xFF);
+        match self.preferred {
+            Preferred::Gsm7 if is_gsm7() => (Charset::Gsm7, Unit::Septet),
+            Preferred::AsciiByDefault if text.is_ascii() => (Charset::Ascii, Unit::Septet),
+            Preferred::Latin1ByDefault if is_latin1() && is_gsm7() => (Charset::Latin1, Unit::Septet),
+            Preferred::Latin1ByDefault | Preferred::Latin1 if is_latin1() => (Charset::Latin1, Unit::Octet),
+            _ => (Charset::Ucs2, Unit::Utf16),
+        }
+    }
+}
+
+impl Unit {
+    fn cost(self, character: char) -> usize {
+        match self {
+            // What ASCII has and GSM has not (the grave accent) becomes some one character.
+            Self::Septet => alphabet::septets_of(character).unwrap_or(1),
+            Self::Octet => 1,
+            Self::Utf16 => character.len_utf16(),
+        }
+    }
+
+    const fn single_max(self) -> usize {
+        match self {
+            Self::Septet => segment::single_units_max(Alphabet::Gsm7),
+            Self::Octet => OCTETS_MAX,
+            Self::Utf16 => segment::single_units_max(Alphabet::Ucs2),
+        }
+    }
+
+    const fn part_max(self, reference: Reference) -> usize {
+        match self {
+            Self::Septet => reference.part_units_max(Alphabet::Gsm7),
+            Self::Octet => OCTETS_MAX - reference.header_octets(),
+            Self::Utf16 => reference.part_units_max(Alphabet::Ucs2),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const REFERENCES: [Reference; 3] = [Reference::Bits16, Reference::Bits8, Reference::Sar];
+    const PREFERRED: [Preferred; 5] = [
+        Preferred::Gsm7,
+        Preferred::AsciiByDefault,
+        Preferred::Latin1ByDefault,
+        Preferred::Latin1,
+        Preferred::Ucs2,
+    ];
+
+    fn lengths(preferred: Preferred, reference: Reference, text: &str) -> (Charset, Vec<usize>) {
+        let cut = Encoding { preferred, reference }.cut(text).unwrap();
+        (cut.charset, cut.parts.iter().map(Vec::len).collect())
+    }
+
+    #[test]
+    fn latin1_is_cut_by_octets() {
+        use Reference::{Bits8, Bits16, Sar};
+        for (characters, reference, expected) in [
+            (140, Bits16, vec![140]),
+            (141, Bits16, vec![133, 8]),
+            (160, Bits16, vec![133, 27]),
+            (266, Bits16, vec![133, 133]),
+            (267, Bits16, vec![133, 133, 1]),
+            (268, Bits8, vec![134, 134]),
+            (268, Sar, vec![134, 134]),
+        ] {
+            for letter in ["a", "ç", "{"] {
+                let cut = lengths(Preferred::Latin1, reference, &letter.repeat(characters));
+                assert_eq!(
+                    cut,
+                    (Charset::Latin1, expected.clone()),
+                    "{characters} {letter:?}"
+                );
+            }
+        }
+        let greek = "a".repeat(139) + "Δ";
+        assert_eq!(lengths(Preferred::Latin1, Bits16, &greek).0, Charset::Ucs2);
+        let euro = "€".repeat(71);
+        assert_eq!(
+            lengths(Preferred::Latin1, Bits8, &euro),
+            (Charset::Ucs2, vec![134, 8])
+        );
+    }
+
+    #[test]
+    fn the_alphabet_of_data_coding_0_is_cut_as_the_smsc_cuts_it() {
+        use Preferred::{AsciiByDefault, Latin1ByDefault};
+        let cut = |preferred, text: &str| lengths(preferred, Reference::Bits16, text);
+        assert_eq!(
+            cut(Latin1ByDefault, &"é".repeat(160)),
+            (Charset::Latin1, vec![160])
+        );
+        assert_eq!(
+            cut(Latin1ByDefault, &"é".repeat(161)),
+            (Charset::Latin1, vec![152, 9])
+        );
+        assert_eq!(
+            cut(Latin1ByDefault, &"{".repeat(81)),
+            (Charset::Latin1, vec![76, 5])
+        );
+        assert_eq!(
+            cut(Latin1ByDefault, &"ç".repeat(141)),
+            (Charset::Latin1, vec![133, 8])
+        );
+        assert_eq!(cut(Latin1ByDefault, "€"), (Charset::Ucs2, vec![2]));
+        assert_eq!(cut(AsciiByDefault, &"a".repeat(160)), (Charset::Ascii, vec![160]));
+        assert_eq!(
+            cut(AsciiByDefault, &"`".repeat(161)),
+            (Charset::Ascii, vec![152, 9])
+        );
+        assert_eq!(cut(AsciiByDefault, "é"), (Charset::Ucs2, vec![2]));
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_cut_at_the_border() {
+        // 134 units are two parts beside an 8-bit reference and three beside one of 16 bits.
+        let text = "中".repeat(134);
+        for (reference, parts) in [(Reference::Bits16, 3), (Reference::Bits8, 2), (Reference::Sar, 2)] {
+            let encoding = Encoding {
+                reference,
+                ..Encoding::default()
+            };
+            assert_eq!(encoding.count(&text), Ok(parts));
+            assert_eq!(encoding.cut(&text).unwrap().parts.len(), usize::from(parts));
+        }
+    }
+
+    #[test]
+    fn at_most_255_parts() {
+        for (preferred, letter, most) in [
+            (Preferred::Latin1, "a", 255 * 133),
+            (Preferred::Latin1ByDefault, "a", 255 * 152),
+            (Preferred::Ucs2, "a", 255 * 66),
+        ] {
+            let encoding = Encoding {
+                preferred,
+                reference: Reference::Bits16,
+            };
+            assert_eq!(encoding.count(&letter.repeat(most)), Ok(255));
+            let long = letter.repeat(most + 1);
+            assert_eq!(encoding.count(&long), Err(TooLong { parts: 256 }));
+            assert_eq!(encoding.cut(&long).unwrap_err(), TooLong { parts: 256 });
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_join_to_the_text_fit_and_are_counted(
+            text in prop_oneof!["[a-zA-Z{}€`é]{0,500}", "[a-zçÿ`]{100,500}", "[a-z中😀é]{0,300}"],
+            preferred in proptest::sample::select(PREFERRED.to_vec()),
+            reference in proptest::sample::select(REFERENCES.to_vec()),
+        ) {
+            let encoding = Encoding { preferred, reference };
+            let cut = encoding.cut(&text).unwrap();
+            let all = cut.parts.concat();
+            let joined = match cut.charset {
+                Charset::Gsm7 => alphabet::decode_gsm7(&all),
+                Charset::Ascii | Charset::Latin1 => alphabet::decode_latin1(&all),
+                Charset::Ucs2 => alphabet::decode_ucs2(&all),
+            };
+            prop_assert_eq!(&joined, &text);
+            prop_assert_eq!(encoding.count(&text), Ok(cut.parts.len() as u16));
+            let header = if cut.parts.len() > 1 { reference.header_octets() } else { 0 };
+            for part in &cut.parts {
+                let octets = match cut.charset {
+                    Charset::Gsm7 | Charset::Ascii => part.len() * 7 / 8,
+                    // What is longer is GSM text, and becomes septets.
+                    Charset::Latin1 if alphabet::septets(&text).is_some() => part.len() * 7 / 8,
+                    _ => part.len(),
+                };
+                prop_assert!(octets + header <= 140);
+            }
+        }
+    }
+}

@@ -16,10 +16,19 @@ pub(crate) enum BodyError {
     Broken,
 }
 
-/// Reads a whole body of at most `bytes_max` bytes.
+/// U+FEFF in UTF-8: what some clients put in front of their JSON (RFC 8259 section 8.1 lets a reader pass over it).
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Reads a whole body of at most `bytes_max` bytes, without the byte order mark it may begin with.
 pub(crate) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
     match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+        Ok(collected) => {
+            let body = collected.to_bytes();
+            Ok(match body.strip_prefix(BYTE_ORDER_MARK) {
+                Some(rest) => body.slice_ref(rest),
+                None => body,
+            })
+        }
         Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
         Err(_) => Err(BodyError::Broken),
     }
@@ -33,5 +42,16 @@ mod tests {
     async fn a_body_is_read_up_to_its_limit() {
         assert_eq!(read(Body::from("12345"), 5).await.unwrap(), "12345");
         assert_eq!(read(Body::from("123456"), 5).await, Err(BodyError::TooLong));
+    }
+
+    #[tokio::test]
+    async fn a_byte_order_mark_is_passed_over() {
+        for (written, read_as) in [
+            ("\u{feff}{}", "{}"),
+            ("\u{feff}\u{feff}", "\u{feff}"),
+            ("{\u{feff}", "{\u{feff}"),
+        ] {
+            assert_eq!(read(Body::from(written), 50).await.unwrap(), read_as);
+        }
     }
 }

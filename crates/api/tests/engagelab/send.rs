@@ -231,3 +231,11 @@ async fn success_is_never_told_when_nothing_was_stored() {
     assert_eq!(told(&house.ask(send(&code())).await), (503, 30503));
     assert_eq!(told(&house.ask(messages(&plan())).await), (503, 1000));
 }
+
+#[tokio::test]
+async fn a_body_may_begin_with_a_byte_order_mark() {
+    let house = House::start().await;
+    let of = |path, body: Value| post(path, USER, format!("\u{feff}{body}"));
+    assert_eq!(told(&house.ask(of("/v1/send", code())).await), (200, 0));
+    assert_eq!(told(&house.ask(of("/v1/messages", plan())).await), (200, 0));
+}

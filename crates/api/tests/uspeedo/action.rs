@@ -530,3 +530,13 @@ async fn an_engine_that_stops_answers_that_it_is_busy() {
     let answer = house.ask(signed(&house, &body)).await;
     assert_eq!(code_and_message(&answer), (215_400, "Server busy".into()));
 }
+
+#[tokio::test]
+async fn a_signed_body_may_begin_with_a_byte_order_mark() {
+    let house = House::start().await;
+    let body = send(json!([{"Phone": AT_ONCE, "TemplateParams": ["8341"]}]));
+    let mut request = signed(&house, &body);
+    *request.body_mut() = Body::from(format!("\u{feff}{body}"));
+    let answer = house.ask(request).await;
+    assert_eq!(code_of(&answer), 0, "{}", answer.body);
+}

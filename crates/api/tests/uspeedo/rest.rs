@@ -519,3 +519,12 @@ async fn signatures_stand_around_the_text_as_its_country_reads_them() {
     );
     assert_eq!(house.received(AT_ONCE).await.text, "[Example]Your code is 2");
 }
+
+#[tokio::test]
+async fn a_body_may_begin_with_a_byte_order_mark() {
+    let house = House::start().await;
+    let body = format!("\u{feff}{}", code_for(AT_ONCE));
+    let answer = house.ask(post(SEND, USER, body)).await;
+    assert_eq!(code_of(&answer), 0, "{}", answer.body);
+    assert_eq!(house.received(AT_ONCE).await.text, "Your code is 8341");
+}

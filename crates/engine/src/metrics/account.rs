@@ -112,7 +112,7 @@ mod tests {
             auto_approve: false,
             inbound_to: Vec::new(),
             opt_out_words: Vec::new(),
-            opt_in_words: Vec::new(),
+            opt_in_words: None,
         }
     }
 

@@ -1,58 +1,166 @@
 //! Receipts off the wire: what a `deliver_sm` or `data_sm` of a carrier is, and what it says.
 
+use crate::catalog::{ReceiptFor, SmppSettings};
+use parking_lot::Mutex;
 use smpp::field::{DataCoding, EsmClass};
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::tlv::Tlvs;
-use sms::receipt::Receipt;
-use store::ReceiptFate;
+use sms::receipt::{IdNotation, Likeness, Receipt, ReceiptWords};
+use sms::state::ReceiptState;
+use sms::udh;
+use std::collections::BTreeSet;
+use store::{CarrierNo, CarrierReceipt, ReceiptFate, ReceiptScope, UnixMs};
 
 /// What a delivery of the carrier is.
 #[derive(Debug)]
 pub(crate) enum Read {
     /// A receipt.
     Receipt(Receipt),
+    /// It looks like a receipt and does not say that it is one: it is, if its message is known; else a person wrote it.
+    Likely(Receipt),
     /// It says that it is a receipt, and names no message or no state.
     Unreadable,
     /// No receipt: a message of a person.
     Inbound,
 }
 
-/// Reads a `deliver_sm`.
-pub(crate) fn of_deliver(pdu: &DeliverSm) -> Read {
-    read(pdu.esm_class, pdu.data_coding, pdu.payload(), &pdu.tlvs)
+/// Different unknown words of a carrier that are logged, each once.
+const WORDS_LOGGED_MAX: usize = 16;
+/// Letters and digits of an unknown word that are logged.
+const WORD_LETTERS_MAX: usize = 16;
+
+/// How a carrier writes receipts, by its settings.
+#[derive(Debug)]
+pub(crate) struct ReceiptProfile {
+    notation: IdNotation,
+    words: ReceiptWords,
+    scope: ReceiptScope,
+    /// Unknown words that have been logged.
+    logged: Mutex<BTreeSet<Box<str>>>,
 }
 
-/// Reads a `data_sm`.
-pub(crate) fn of_data(pdu: &DataSm) -> Read {
-    let none = bytes::Bytes::new();
-    read(
-        pdu.esm_class,
-        pdu.data_coding,
-        pdu.tlvs.message_payload().unwrap_or(&none),
-        &pdu.tlvs,
-    )
-}
-
-fn read(esm_class: EsmClass, coding: DataCoding, payload: &[u8], tlvs: &Tlvs) -> Read {
-    if !(esm_class.is_delivery_receipt() || esm_class.is_intermediate_notification()) {
-        return Read::Inbound;
+impl ReceiptProfile {
+    /// From settings; what does not read in them (`apply` refuses it) is left out.
+    pub(crate) fn of(settings: &SmppSettings) -> Self {
+        Self {
+            notation: settings.id_notation.parse().unwrap_or(IdNotation::AsIs),
+            words: settings
+                .receipt_words
+                .iter()
+                .filter_map(|(word, state)| Some((word.as_str(), ReceiptState::from_name(state)?)))
+                .collect(),
+            scope: match settings.receipt_for {
+                ReceiptFor::Part => ReceiptScope::Segment,
+                ReceiptFor::Message => ReceiptScope::Message,
+            },
+            logged: Mutex::default(),
+        }
     }
-    let id = tlvs.receipted_message_id();
-    let state = tlvs.message_state().map(|state| state.0);
-    let error = tlvs.network_error_code().map(|error| {
-        let [high, low] = error.code.to_be_bytes();
-        [error.network_type, high, low]
-    });
-    // Some carriers send receipts in UCS-2.
-    let decoded;
-    let text = if coding == DataCoding::UCS2 {
-        decoded = sms::alphabet::decode_ucs2(payload);
-        decoded.as_bytes()
-    } else {
-        payload
-    };
-    Receipt::read(text, id.as_ref().map(|id| id.as_bytes()), state, error)
-        .map_or(Read::Unreadable, Read::Receipt)
+
+    /// How the carrier spells ids.
+    pub(crate) const fn notation(&self) -> IdNotation {
+        self.notation
+    }
+
+    /// Reads a `deliver_sm`.
+    pub(crate) fn of_deliver(&self, pdu: &DeliverSm) -> Read {
+        self.read(pdu.esm_class, pdu.data_coding, pdu.payload(), &pdu.tlvs)
+    }
+
+    /// Reads a `data_sm`.
+    pub(crate) fn of_data(&self, pdu: &DataSm) -> Read {
+        let none = bytes::Bytes::new();
+        self.read(
+            pdu.esm_class,
+            pdu.data_coding,
+            pdu.tlvs.message_payload().unwrap_or(&none),
+            &pdu.tlvs,
+        )
+    }
+
+    fn read(&self, esm_class: EsmClass, coding: DataCoding, payload: &[u8], tlvs: &Tlvs) -> Read {
+        let is_intermediate = esm_class.is_intermediate_notification();
+        let is_marked = esm_class.is_delivery_receipt() || is_intermediate;
+        let id = tlvs.receipted_message_id();
+        if !is_marked && id.is_none() && !has_a_colon(payload) {
+            return Read::Inbound;
+        }
+        let state = tlvs.message_state().map(|state| state.0);
+        let error = tlvs.network_error_code().map(|error| {
+            let [high, low] = error.code.to_be_bytes();
+            [error.network_type, high, low]
+        });
+        let payload = if esm_class.has_udhi() {
+            udh::read(payload).text
+        } else {
+            payload
+        };
+        // Some carriers send receipts in UCS-2.
+        let decoded;
+        let text = if is_ucs2(coding) {
+            decoded = sms::alphabet::decode_ucs2(payload);
+            decoded.as_bytes()
+        } else {
+            payload
+        };
+        let id = id.as_ref().map(|id| id.as_bytes());
+        let read = Receipt::read_with(&self.words, text, id, state, error);
+        match read {
+            Some(receipt) if is_intermediate => Read::Receipt(receipt.into_intermediate()),
+            Some(receipt) if is_marked || receipt.likeness == Likeness::Certain => Read::Receipt(receipt),
+            Some(receipt) if receipt.likeness == Likeness::Likely => Read::Likely(receipt),
+            None if is_marked => Read::Unreadable,
+            Some(_) | None => Read::Inbound,
+        }
+    }
+
+    /// A receipt as the store takes it; `None` when it names no message.
+    pub(crate) fn record(
+        &self,
+        read: Receipt,
+        carrier: CarrierNo,
+        received_at: UnixMs,
+    ) -> Option<CarrierReceipt> {
+        let ids = read.ids(self.notation)?;
+        Some(CarrierReceipt {
+            carrier,
+            carrier_id: ids.first,
+            other_ids: ids.others,
+            scope: self.scope,
+            state: read.state,
+            error: read.error,
+            received_at,
+            only_if_known: false,
+        })
+    }
+
+    /// The word, or a part of it, if it is one that has not been logged. Only letters and digits: it may be anything.
+    pub(crate) fn to_be_logged(&self, unknown_word: &str) -> Option<Box<str>> {
+        let word: Box<str> = unknown_word
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(WORD_LETTERS_MAX)
+            .collect::<String>()
+            .into();
+        let mut logged = self.logged.lock();
+        (logged.len() < WORDS_LOGGED_MAX && logged.insert(word.clone())).then_some(word)
+    }
+}
+
+/// No receipt's text is without one; nearly all of what people write is.
+fn has_a_colon(payload: &[u8]) -> bool {
+    payload.contains(&b':')
+}
+
+/// Whether a text is in UCS-2 (3GPP TS 23.038 section 4): 8, the class groups with that alphabet, and the group of
+/// waiting messages in it.
+const fn is_ucs2(coding: DataCoding) -> bool {
+    match coding.0 >> 4 {
+        0b0000 => coding.0 == DataCoding::UCS2.0,
+        0b0001..=0b0111 => coding.0 & 0b0010_0000 == 0 && coding.0 & 0b1100 == 0b1000,
+        0b1110 => true,
+        _ => false,
+    }
 }
 
 /// How many receipts came to what, by the name of the fate.
@@ -63,6 +171,7 @@ pub(crate) fn count_fates(fates: &[ReceiptFate]) -> Vec<(&'static str, u64)> {
             ReceiptFate::Applied { .. } => "applied",
             ReceiptFate::Repeated { .. } => "repeated",
             ReceiptFate::Parked => "parked",
+            ReceiptFate::Unmatched => "unmatched",
             _ => "other",
         };
         match counts.iter_mut().find(|(known, _)| *known == name) {
@@ -71,4 +180,162 @@ pub(crate) fn count_fates(fates: &[ReceiptFate]) -> Vec<(&'static str, u64)> {
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use smpp::tlv::Tag;
+
+    const TEXT: &[u8] =
+        b"id:abc sub:001 dlvrd:001 submit date:2611220930 done date:2611220931 stat:DELIVRD err:000";
+
+    fn read(settings: &SmppSettings, esm_class: u8, coding: u8, text: &[u8], tlvs: &[(u16, &[u8])]) -> Read {
+        let mut pdu = DeliverSm {
+            esm_class: EsmClass(esm_class),
+            data_coding: DataCoding(coding),
+            short_message: text.to_vec().into(),
+            ..DeliverSm::default()
+        };
+        for (tag, value) in tlvs {
+            pdu.tlvs.push(Tag(*tag), value.to_vec());
+        }
+        let profile = ReceiptProfile::of(settings);
+        let of_deliver = profile.of_deliver(&pdu);
+        // The same in a data_sm.
+        let mut data = DataSm {
+            esm_class: pdu.esm_class,
+            data_coding: pdu.data_coding,
+            tlvs: pdu.tlvs.clone(),
+            ..DataSm::default()
+        };
+        data.tlvs.push(Tag(0x0424), text.to_vec());
+        assert_eq!(format!("{:?}", profile.of_data(&data)), format!("{of_deliver:?}"));
+        of_deliver
+    }
+
+    fn plain(esm_class: u8, text: &[u8], tlvs: &[(u16, &[u8])]) -> Read {
+        read(&SmppSettings::default(), esm_class, 0, text, tlvs)
+    }
+
+    const ID: (u16, &[u8]) = (0x001e, b"abc\0");
+    const DELIVERED: (u16, &[u8]) = (0x0427, &[2]);
+
+    #[test]
+    fn a_receipt_is_known_by_its_mark_its_parameters_or_its_text() {
+        for (name, read) in [
+            ("marked", plain(0x04, TEXT, &[])),
+            ("parameters and no mark", plain(0, b"", &[ID, DELIVERED])),
+            (
+                "parameters, no mark, some text",
+                plain(0, b"hello", &[ID, DELIVERED]),
+            ),
+            (
+                "marked, with a header",
+                plain(0x44, &[&[3, 0x70, 1, 0][..], TEXT].concat(), &[]),
+            ),
+        ] {
+            let Read::Receipt(receipt) = read else {
+                panic!("{name}: {read:?}")
+            };
+            assert_eq!(receipt.state, ReceiptState::Delivered, "{name}");
+        }
+        for (name, read) in [
+            ("text", plain(0, TEXT, &[])),
+            (
+                "text behind a header",
+                plain(0x40, &[&[3, 0x70, 1, 0][..], TEXT].concat(), &[]),
+            ),
+            ("a parameter and a text", plain(0, b"stat:DELIVRD", &[ID])),
+            ("a text and a parameter", plain(0, b"id:abc", &[DELIVERED])),
+        ] {
+            let Read::Likely(receipt) = read else {
+                panic!("{name}: {read:?}")
+            };
+            assert_eq!(receipt.state, ReceiptState::Delivered, "{name}");
+        }
+        for text in [
+            &b"hello"[..],
+            b"",
+            b"my id: 5",
+            b"id:5 stat:whatever",
+            b"see you at 5:30",
+        ] {
+            assert!(matches!(plain(0, text, &[]), Read::Inbound), "{text:?}");
+        }
+        assert!(matches!(plain(0, b"hello", &[DELIVERED]), Read::Inbound));
+        assert!(matches!(plain(0x04, b"hello", &[]), Read::Unreadable));
+    }
+
+    #[test]
+    fn intermediate_notifications_are_never_the_end() {
+        for (text, tlvs) in [(TEXT, &[][..]), (&b""[..], &[ID, DELIVERED][..])] {
+            let Read::Receipt(receipt) = plain(0x20, text, tlvs) else {
+                panic!("a notification is a receipt");
+            };
+            assert!(!receipt.state.is_final());
+        }
+    }
+
+    #[test]
+    fn receipts_in_ucs2_are_read_in_every_coding_that_says_so() {
+        let text: Vec<u8> = TEXT.iter().flat_map(|octet| [0, *octet]).collect();
+        for coding in [0x08, 0x18, 0x19, 0x48, 0xe0, 0xe8] {
+            let read = read(&SmppSettings::default(), 0x04, coding, &text, &[]);
+            assert!(matches!(read, Read::Receipt(_)), "{coding:#x}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn a_carriers_settings_say_what_its_words_mean_and_what_receipts_are_for() {
+        let settings = SmppSettings {
+            receipt_for: ReceiptFor::Message,
+            receipt_words: [("weird".to_owned(), "undelivered".to_owned())].into(),
+            id_notation: "hex_submit_decimal_receipt".to_owned(),
+            ..SmppSettings::default()
+        };
+        let Read::Receipt(receipt) = read(&settings, 0x04, 0, b"id:16 stat:WEIRD", &[(0x001e, b"10\0")])
+        else {
+            panic!("it is marked");
+        };
+        let profile = ReceiptProfile::of(&settings);
+        let record = profile.record(receipt, CarrierNo(3), 9).unwrap();
+        assert_eq!((record.carrier_id.as_str(), record.other_ids.len()), ("10", 0));
+        assert_eq!(
+            (record.state, record.scope),
+            (ReceiptState::Undeliverable, ReceiptScope::Message)
+        );
+    }
+
+    #[test]
+    fn unknown_words_are_logged_once_and_without_what_they_may_hide() {
+        let profile = ReceiptProfile::of(&SmppSettings::default());
+        assert_eq!(profile.to_be_logged("WEIRD").as_deref(), Some("WEIRD"));
+        assert_eq!(profile.to_be_logged("WEIRD"), None);
+        let long = profile.to_be_logged(&"a\n\u{1b}".repeat(90)).unwrap();
+        assert_eq!(&*long, "a".repeat(WORD_LETTERS_MAX));
+        for n in 0..100 {
+            profile.to_be_logged(&n.to_string());
+        }
+        assert_eq!(profile.to_be_logged("one more"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_is_total(esm_class: u8, coding: u8, text in prop::collection::vec(any::<u8>(), 0..100), id: Option<Vec<u8>>, state: Option<u8>) {
+            let mut tlvs = Tlvs::default();
+            if let Some(id) = id {
+                tlvs.push(Tag(0x001e), id);
+            }
+            if let Some(state) = state {
+                tlvs.push(Tag(0x0427), vec![state]);
+            }
+            let profile = ReceiptProfile::of(&SmppSettings::default());
+            let read = profile.read(EsmClass(esm_class), DataCoding(coding), &text, &tlvs);
+            if EsmClass(esm_class).is_delivery_receipt() {
+                prop_assert!(matches!(read, Read::Receipt(_) | Read::Unreadable));
+            }
+        }
+    }
 }

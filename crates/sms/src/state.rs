@@ -220,13 +220,15 @@ impl ReceiptState {
         Self::Skipped,
     ];
 
-    /// The state a receipt text's `stat` word means, in any case; `None` for a word outside the known ones.
+    /// The state a receipt text's `stat` word means, whatever its case and its blanks, hyphens and underscores;
+    /// `None` for a word outside the known ones.
     ///
-    /// Beside the seven-letter words of SMPP 3.4 Appendix B the full words are understood, since some
-    /// carriers do not cut.
+    /// Beside the seven-letter words of SMPP 3.4 Appendix B these are full words, which some carriers do not cut,
+    /// spellings that are met, and words of gateways that keep to no standard: `FAILED` is an end, `BUFFERED` and
+    /// `ACKED` are none.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        const WORDS: [(&str, ReceiptState); 18] = [
+        const WORDS: [(&str, ReceiptState); 45] = [
             ("DELIVRD", ReceiptState::Delivered),
             ("UNDELIV", ReceiptState::Undeliverable),
             ("EXPIRED", ReceiptState::Expired),
@@ -238,19 +240,54 @@ impl ReceiptState {
             ("SCHEDLD", ReceiptState::Scheduled),
             ("SKIPPED", ReceiptState::Skipped),
             ("DELIVERED", ReceiptState::Delivered),
+            ("DELIVER", ReceiptState::Delivered),
+            ("DELIVERD", ReceiptState::Delivered),
+            ("DELIVRED", ReceiptState::Delivered),
+            ("DELIVD", ReceiptState::Delivered),
             ("UNDELIVERABLE", ReceiptState::Undeliverable),
             ("UNDELIVERED", ReceiptState::Undeliverable),
-            ("REJECTED", ReceiptState::Rejected),
-            ("ACCEPTED", ReceiptState::Accepted),
-            ("SCHEDULED", ReceiptState::Scheduled),
-            ("DELIVRED", ReceiptState::Delivered),
             ("UNDELIVRD", ReceiptState::Undeliverable),
+            ("UNDELIVD", ReceiptState::Undeliverable),
+            ("UNDLVRD", ReceiptState::Undeliverable),
+            ("FAILED", ReceiptState::Undeliverable),
+            ("FAIL", ReceiptState::Undeliverable),
+            ("FAILURE", ReceiptState::Undeliverable),
+            ("EXPIRD", ReceiptState::Expired),
+            ("REJECTED", ReceiptState::Rejected),
+            ("REJECT", ReceiptState::Rejected),
+            ("REJCTD", ReceiptState::Rejected),
+            ("CANCELED", ReceiptState::Deleted),
+            ("CANCELLED", ReceiptState::Deleted),
+            ("ACCEPTED", ReceiptState::Accepted),
+            ("ACCEPT", ReceiptState::Accepted),
+            ("ACKED", ReceiptState::Accepted),
+            ("ACK", ReceiptState::Accepted),
+            ("ENROUT", ReceiptState::Enroute),
+            ("INROUTE", ReceiptState::Enroute),
+            ("BUFFERED", ReceiptState::Enroute),
+            ("BUFFERD", ReceiptState::Enroute),
+            ("BUFFRED", ReceiptState::Enroute),
+            ("BUFFRD", ReceiptState::Enroute),
+            ("QUEUED", ReceiptState::Enroute),
+            ("PENDING", ReceiptState::Enroute),
+            ("SENT", ReceiptState::Enroute),
+            ("SUBMITTED", ReceiptState::Enroute),
+            ("SUBMITD", ReceiptState::Enroute),
+            ("SCHEDULED", ReceiptState::Scheduled),
         ];
-        let word = word.trim();
         WORDS
             .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(word))
+            .find(|(known, _)| same_word(known, word))
             .map(|&(_, state)| state)
+    }
+
+    /// The state that settings name: [`name`](Self::name), or `undelivered`, as messages have it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == MessageState::Undelivered.name() {
+            return Some(Self::Undeliverable);
+        }
+        Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
     /// The word a receipt text carries for the state, seven letters.
@@ -342,6 +379,16 @@ impl ReceiptState {
             Self::Skipped => "skipped",
         }
     }
+}
+
+/// Whether two words are the same but for case and what is neither letter nor digit.
+pub(crate) fn same_word(one: &str, other: &str) -> bool {
+    fn letters(word: &str) -> impl Iterator<Item = u8> + '_ {
+        word.bytes()
+            .filter(|octet| octet.is_ascii_alphanumeric() || !octet.is_ascii())
+            .map(|octet| octet.to_ascii_uppercase())
+    }
+    letters(one).eq(letters(other))
 }
 
 impl fmt::Display for ReceiptState {

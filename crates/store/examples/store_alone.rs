@@ -258,12 +258,14 @@ async fn life(store: &SqliteStore, first: u64, batch: u64, how: How) {
         closed: vec![attempt],
     };
     store.record_results(results).await.unwrap();
-    let receipts = (0..batch).map(|n| CarrierReceipt {
-        carrier: CarrierNo(1),
-        carrier_id: carrier_id(n),
-        state: ReceiptState::Delivered,
-        error: "000".into(),
-        received_at: now + 2_000,
+    let receipts = (0..batch).map(|n| {
+        CarrierReceipt::new(
+            CarrierNo(1),
+            carrier_id(n),
+            ReceiptState::Delivered,
+            "000".into(),
+            now + 2_000,
+        )
     });
     let fates = store.record_receipts(receipts.collect()).await.unwrap();
     assert!(
@@ -348,12 +350,9 @@ async fn singles(store: &Arc<SqliteStore>, next: &Arc<AtomicU64>, count: u64) {
 async fn unknown(store: &SqliteStore, count: u64, now: i64) {
     let started = Instant::now();
     for first in (0..count).step_by(1_000) {
-        let receipts = (first..first + 1_000).map(|n| CarrierReceipt {
-            carrier: CarrierNo(2),
-            carrier_id: CarrierId::new(&format!("nobody-{n}")),
-            state: ReceiptState::Delivered,
-            error: "000".into(),
-            received_at: now,
+        let receipts = (first..first + 1_000).map(|n| {
+            let id = CarrierId::new(&format!("nobody-{n}"));
+            CarrierReceipt::new(CarrierNo(2), id, ReceiptState::Delivered, "000".into(), now)
         });
         store.record_receipts(receipts.collect()).await.unwrap();
     }

@@ -9,8 +9,8 @@ use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings, Snapshot};
 use crate::engine::Shared;
 use crate::metrics::Metrics;
 use crate::queue::CarrierQueue;
+use crate::receipt::ReceiptProfile;
 use crate::sandbox;
-use sms::receipt::IdNotation;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{CarrierNo, Outgoing, Store};
@@ -89,13 +89,15 @@ impl Runner {
                 return self.stop.cancelled().await;
             }
         };
+        let receipts = ReceiptProfile::of(settings);
         let context = Arc::new(BindContext {
             shared: Arc::clone(&self.shared),
             entry: Arc::clone(&self.entry),
             settings: settings.clone(),
             profile: Profile::of(settings),
             policy: RetryPolicy::of(settings),
-            notation: settings.id_notation.parse().unwrap_or(IdNotation::AsIs),
+            notation: receipts.notation(),
+            receipts,
             queue,
             health: Arc::clone(&self.health),
             stop: self.stop.clone(),

@@ -6,8 +6,8 @@ pub(crate) mod tlvs;
 mod vault;
 
 pub use settings::{
-    BindKind, CarrierSettings, DataCoding, DefaultAlphabet, InDoubt, Linking, LongText, RouteRule,
-    SandboxSettings, SmppSettings, Tls,
+    BindKind, CarrierSettings, DataCoding, DefaultAlphabet, InDoubt, Linking, LongText, ReceiptFor,
+    RouteRule, SandboxSettings, SmppSettings, Tls,
 };
 pub(crate) use snapshot::signed;
 pub use snapshot::{

@@ -94,6 +94,17 @@ pub enum Linking {
     Sar,
 }
 
+/// What one receipt of a carrier is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptFor {
+    /// One part: a long message is delivered when all of its parts are.
+    #[default]
+    Part,
+    /// A whole message: a final receipt under the id of any of its parts, or under the one they share, ends it.
+    Message,
+}
+
 /// Transport security towards a carrier.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -162,6 +173,10 @@ pub struct SmppSettings {
     pub receipts: bool,
     /// The spelling of its ids: `as_is`, `hex`, `decimal`, `hex_submit_decimal_receipt`, `decimal_submit_hex_receipt`.
     pub id_notation: String,
+    /// Whether it sends a receipt for each part of a long message, or one for all of it.
+    pub receipt_for: ReceiptFor,
+    /// What words of its receipts mean: `"WEIRD" = "undelivered"`; see [`sms::state::ReceiptState::from_name`].
+    pub receipt_words: BTreeMap<String, String>,
     /// How it wants GSM texts.
     pub data_coding: DataCoding,
     /// What `data_coding` 0 means there.
@@ -229,6 +244,8 @@ impl Default for SmppSettings {
             bind_rejected_pause_s: 300,
             receipts: true,
             id_notation: "as_is".to_owned(),
+            receipt_for: ReceiptFor::Part,
+            receipt_words: BTreeMap::new(),
             data_coding: DataCoding::Gsm7Unpacked,
             default_alphabet: DefaultAlphabet::Gsm7,
             linking: Linking::Udh16,

@@ -204,13 +204,14 @@ impl Sandbox {
 
     fn receipt(&self, flying: &Flying, at: UnixMs) -> Option<CarrierReceipt> {
         let (state, error) = flying.outcome.receipt()?;
-        Some(CarrierReceipt {
-            carrier: self.carrier,
-            carrier_id: carrier_id(flying),
+        let carrier_id = carrier_id(flying);
+        Some(CarrierReceipt::new(
+            self.carrier,
+            carrier_id,
             state,
-            error: Box::from(error),
-            received_at: at,
-        })
+            Box::from(error),
+            at,
+        ))
     }
 
     fn outcome(&self, flying: &Flying, at: UnixMs) -> AttemptOutcome {

@@ -106,6 +106,60 @@ impl IdNotation {
         normalise(written, self.receipt_base(), self.submit_base())
     }
 
+    /// The ids by which a receipt may mean a segment: of its parameter `receipted_message_id` and of its text, each as
+    /// written; `None` when it gives none.
+    ///
+    /// Where both are there and are the same number in two bases, that number is meant. Else each is tried as
+    /// receipts of this carrier spell ids, then as its answers do: SMPP 3.4 (section 5.3.2.12) has the parameter carry
+    /// the id as it was answered, and not every carrier keeps to that. What stands in the text alone is as receipts
+    /// are: read the other way it could be the id of another segment.
+    #[must_use]
+    pub fn receipt_ids(&self, parameter: Option<&str>, text: Option<&str>) -> Option<ReceiptIds> {
+        if let (Some(parameter), Some(text)) = (parameter, text)
+            && let Some(first) = self.in_two_bases(parameter, text)
+        {
+            return Some(ReceiptIds {
+                first,
+                others: Vec::new(),
+            });
+        }
+        let as_answered = |written: Option<&str>| written.and_then(|written| self.submit_id(written));
+        let mut ids = [
+            parameter.and_then(|written| self.receipt_id(written)),
+            text.and_then(|written| self.receipt_id(written)),
+            as_answered(parameter),
+            as_answered(parameter.and(text)),
+        ]
+        .into_iter()
+        .flatten();
+        let mut found = ReceiptIds {
+            first: ids.next()?,
+            others: Vec::new(),
+        };
+        for id in ids {
+            if id != found.first && !found.others.contains(&id) {
+                found.others.push(id);
+            }
+        }
+        Some(found)
+    }
+
+    /// The id that is written once in hexadecimal and once in decimal; `None` when it is not, or when answers have no
+    /// base.
+    fn in_two_bases(self, one: &str, other: &str) -> Option<CarrierId> {
+        let base = self.submit_base();
+        if matches!(base, Base::Text) {
+            return None;
+        }
+        let (one, other) = (trim(one), trim(other));
+        let same = |hex, decimal| {
+            let value = hex_number(hex)?;
+            (number(decimal, 10)? == value).then_some(value)
+        };
+        let value = same(one, other).or_else(|| same(other, one))?;
+        Some(CarrierId::new(&spelled(value, base)))
+    }
+
     const fn submit_base(self) -> Base {
         match self {
             Self::AsIs => Base::Text,
@@ -135,6 +189,18 @@ impl IdNotation {
     }
 }
 
+/// What a receipt may mean: see [`IdNotation::receipt_ids`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptIds {
+    /// The most likely.
+    pub first: CarrierId,
+    /// What to try after it, in order; at most [`OTHER_IDS_MAX`], none of them twice.
+    pub others: Vec<CarrierId>,
+}
+
+/// Most ids tried after the first.
+pub const OTHER_IDS_MAX: usize = 3;
+
 /// Reads `written` in the base `from` and spells it in the base `to`; as text where it does not read.
 fn normalise(written: &str, from: Base, to: Base) -> Option<CarrierId> {
     let written = trim(written);
@@ -143,21 +209,30 @@ fn normalise(written: &str, from: Base, to: Base) -> Option<CarrierId> {
     }
     let value = match from {
         Base::Text => None,
-        Base::Hex => number(
-            written
-                .strip_prefix("0x")
-                .or_else(|| written.strip_prefix("0X"))
-                .unwrap_or(written),
-            16,
-        ),
+        Base::Hex => hex_number(written),
         Base::Decimal => number(written, 10),
     };
-    let spelled = match (value, to) {
-        (Some(value), Base::Hex) => format!("{value:x}"),
-        (Some(value), Base::Decimal | Base::Text) => value.to_string(),
-        (None, _) => without_padding(written).to_ascii_lowercase(),
+    let spelled = match value {
+        Some(value) => spelled(value, to),
+        None => without_padding(written).to_ascii_lowercase(),
     };
     Some(CarrierId::new(&spelled))
+}
+
+fn spelled(value: u128, base: Base) -> String {
+    match base {
+        Base::Hex => format!("{value:x}"),
+        Base::Decimal | Base::Text => value.to_string(),
+    }
+}
+
+/// The value of hexadecimal digits, `0x` in front or not.
+fn hex_number(written: &str) -> Option<u128> {
+    let digits = written
+        .strip_prefix("0x")
+        .or_else(|| written.strip_prefix("0X"))
+        .unwrap_or(written);
+    number(digits, 16)
 }
 
 /// The value of digits in `radix`; unlike `from_str_radix` alone this takes no sign.
@@ -273,6 +348,46 @@ mod tests {
     }
 
     #[test]
+    fn two_ids_of_a_receipt_are_read_in_each_notation_they_may_have() {
+        let ids = |notation: IdNotation, parameter, text| {
+            let ids = notation.receipt_ids(parameter, text).unwrap();
+            let all = std::iter::once(&ids.first).chain(&ids.others);
+            all.map(CarrierId::as_str).collect::<Vec<_>>().join(" ")
+        };
+        for (notation, parameter, text, expected) in [
+            // One number in two bases: certain.
+            (HexSubmitDecimalReceipt, Some("10"), Some("16"), "10"),
+            (HexSubmitDecimalReceipt, Some("16"), Some("10"), "10"),
+            (HexSubmitDecimalReceipt, Some("0x0010"), Some("0000000016"), "10"),
+            (DecimalSubmitHexReceipt, Some("16"), Some("10"), "16"),
+            (Hex, Some("16"), Some("10"), "10"),
+            (Decimal, Some("10"), Some("16"), "16"),
+            // Each as receipts are, then as answers are.
+            (HexSubmitDecimalReceipt, Some("10"), None, "a 10"),
+            (HexSubmitDecimalReceipt, None, Some("10"), "a"),
+            (DecimalSubmitHexReceipt, Some("10"), None, "16 10"),
+            (HexSubmitDecimalReceipt, Some("20"), Some("30"), "14 1e 20 30"),
+            (AsIs, Some("31"), Some("1F"), "31 1f"),
+            (
+                AsIs,
+                Some("a-long-id-1"),
+                Some("a-long-id"),
+                "a-long-id-1 a-long-id",
+            ),
+            (AsIs, Some("0001F"), Some("1f"), "1f"),
+            (Hex, Some("1F"), None, "1f"),
+        ] {
+            assert_eq!(
+                ids(notation, parameter, text),
+                expected,
+                "{notation} {parameter:?} {text:?}"
+            );
+        }
+        assert_eq!(AsIs.receipt_ids(None, None), None);
+        assert_eq!(AsIs.receipt_ids(Some("\0"), Some(" ")), None);
+    }
+
+    #[test]
     fn an_absent_id_is_none() {
         for notation in IdNotation::ALL {
             for written in ["", " ", "\0", "\"\"", "\t\r\n"] {
@@ -325,6 +440,36 @@ mod tests {
                 (DecimalSubmitHexReceipt, decimal, format!("{value:x}")),
             ] {
                 prop_assert_eq!(notation.submit_id(&submitted), notation.receipt_id(&reported));
+            }
+        }
+
+        #[test]
+        fn a_number_in_two_bases_is_one_id(value in any::<u64>(), padding in "0{0,6}", swapped in any::<bool>()) {
+            let (hex, decimal) = (format!("{padding}{value:X}"), format!("{padding}{value}"));
+            for (notation, answered) in [
+                (Hex, &hex),
+                (Decimal, &decimal),
+                (HexSubmitDecimalReceipt, &hex),
+                (DecimalSubmitHexReceipt, &decimal),
+            ] {
+                let (parameter, text) = if swapped { (&decimal, &hex) } else { (&hex, &decimal) };
+                let ids = notation.receipt_ids(Some(parameter), Some(text)).unwrap();
+                prop_assert_eq!(Some(ids.first), notation.submit_id(answered));
+                prop_assert_eq!(ids.others.len(), 0);
+            }
+        }
+
+        #[test]
+        fn ids_of_a_receipt_are_bounded_and_tried_once(
+            parameter in any::<Option<String>>(), text in any::<Option<String>>(), notation in select(&IdNotation::ALL[..])
+        ) {
+            if let Some(ids) = notation.receipt_ids(parameter.as_deref(), text.as_deref()) {
+                prop_assert!(ids.others.len() <= OTHER_IDS_MAX);
+                let mut all = ids.others.clone();
+                all.push(ids.first);
+                all.sort();
+                all.dedup();
+                prop_assert_eq!(all.len(), ids.others.len() + 1);
             }
         }
 

@@ -2,16 +2,18 @@
 //!
 //! A receipt says it twice at most: in optional parameters, and in a text whose layout SMPP 3.4 Appendix B
 //! gives as an example only and every carrier varies. [`Receipt::read`] takes the parameters where they are
-//! there and the text ([`parse_text`]) for the rest; [`IdNotation`] makes the id comparable with the one the
-//! carrier answered on submission.
+//! there and the text ([`parse_text`]) for the rest; [`IdNotation`] makes the ids comparable with the one the
+//! carrier answered on submission, and [`ReceiptWords`] are a carrier's own words for states.
 
 mod date;
 mod id;
 mod text;
+mod words;
 
 pub use date::CarrierDate;
-pub use id::{CARRIER_ID_OCTETS_MAX, CarrierId, IdNotation, UnknownNotation};
+pub use id::{CARRIER_ID_OCTETS_MAX, CarrierId, IdNotation, OTHER_IDS_MAX, ReceiptIds, UnknownNotation};
 pub use text::{ReceiptText, parse_text};
+pub use words::ReceiptWords;
 
 use crate::state::ReceiptState;
 
@@ -21,24 +23,39 @@ pub const ERROR_OCTETS_MAX: usize = 32;
 /// One receipt, as read from a `deliver_sm` or `data_sm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The carrier's id of the segment as the receipt spells it, not empty, at most
-    /// [`CARRIER_ID_OCTETS_MAX`] octets. To be compared, it goes through [`IdNotation::receipt_id`].
-    pub id: Box<str>,
-    /// What it says. [`ReceiptState::Unknown`] also for a word nobody knows.
+    /// The carrier's id of the segment in the parameter `receipted_message_id`, as it is spelled there; not empty, at
+    /// most [`CARRIER_ID_OCTETS_MAX`] octets. This or `text_id` is there.
+    pub parameter_id: Option<Box<str>>,
+    /// The id in the text, likewise. To be compared, both go through [`IdNotation::receipt_ids`].
+    pub text_id: Option<Box<str>>,
+    /// What it says. A word that nobody knows ends nothing: it reads as [`ReceiptState::Enroute`].
     pub state: ReceiptState,
+    /// The word, or the value of the parameter, that nobody knows; at most [`ERROR_OCTETS_MAX`] octets.
+    pub unknown_word: Option<Box<str>>,
+    /// The word in the text as written, at most [`ERROR_OCTETS_MAX`] octets; empty when there is none.
+    pub word: Box<str>,
     /// The carrier's own error code; empty when none, at most [`ERROR_OCTETS_MAX`] octets. From the parameter
     /// it is `<network type>:<code>` in decimal (`3:27`), from the text it is as written (`027`).
     pub error: Box<str>,
     /// When the segment reached its state, by the carrier's clock.
     pub done_date: Option<CarrierDate>,
+    /// How sure it is that this is a receipt, should nothing else say so.
+    pub likeness: Likeness,
+}
+
+/// How sure it is that a delivery is a receipt, by what it contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// A person may have written it: an id and a word nobody knows, and nothing else that a receipt has.
+    Doubtful,
+    /// It has the form of a receipt, which a person could imitate: it is one if the carrier gave that id.
+    Likely,
+    /// It has both parameters, which SMPP 3.4 (sections 5.3.2.12 and 5.3.2.35) gives to receipts only.
+    Certain,
 }
 
 impl Receipt {
-    /// Reads a receipt from its text and its optional parameters: `receipted_message_id` (0x001E),
-    /// `message_state` (0x0427) and `network_error_code` (0x0423). Where both speak, the parameter counts.
-    ///
-    /// `None` when neither names a segment, or neither says anything of its state: then it is no receipt that
-    /// could be applied to anything.
+    /// [`read_with`](Self::read_with) without words of the carrier's own.
     #[must_use]
     pub fn read(
         text: &[u8],
@@ -46,21 +63,53 @@ impl Receipt {
         message_state: Option<u8>,
         network_error_code: Option<[u8; 3]>,
     ) -> Option<Self> {
+        let words = ReceiptWords::default();
+        Self::read_with(
+            &words,
+            text,
+            receipted_message_id,
+            message_state,
+            network_error_code,
+        )
+    }
+
+    /// Reads a receipt from its text and its optional parameters: `receipted_message_id` (0x001E),
+    /// `message_state` (0x0427) and `network_error_code` (0x0423). Where both speak of the state, a word of the
+    /// carrier's own counts most, then the parameter.
+    ///
+    /// `None` when neither names a segment, or neither says anything of its state: then it is no receipt that
+    /// could be applied to anything.
+    #[must_use]
+    pub fn read_with(
+        words: &ReceiptWords,
+        text: &[u8],
+        receipted_message_id: Option<&[u8]>,
+        message_state: Option<u8>,
+        network_error_code: Option<[u8; 3]>,
+    ) -> Option<Self> {
         let text = parse_text(text);
         let parameter = receipted_message_id.map(String::from_utf8_lossy);
-        let id = parameter
-            .as_deref()
-            .map(id::trim)
-            .filter(|id| !id.is_empty())
-            .or_else(|| text.id.as_deref().map(id::trim).filter(|id| !id.is_empty()))?;
-        let state = message_state
-            .and_then(ReceiptState::from_message_state)
-            .or_else(|| {
-                // A word we do not know still ends the waiting: `Unknown` is shown, and corrected if more comes.
-                text.stat
-                    .as_deref()
-                    .map(|word| ReceiptState::from_word(word).unwrap_or(ReceiptState::Unknown))
-            })?;
+        let parameter_id = parameter.as_deref().and_then(kept_id);
+        let text_id = text.id.as_deref().and_then(kept_id);
+        if parameter_id.is_none() && text_id.is_none() {
+            return None;
+        }
+        let word = text.stat.as_deref().unwrap_or_default();
+        let said = words.judge(word, message_state)?;
+        let likeness = if parameter_id.is_some() && message_state.is_some() {
+            Likeness::Certain
+        } else if said.is_ok() || text.has_more_than_id_and_stat() {
+            Likeness::Likely
+        } else {
+            Likeness::Doubtful
+        };
+        let (state, unknown_word) = match said {
+            Ok(state) => (state, None),
+            Err(unknown) => (
+                ReceiptState::Enroute,
+                Some(cut(&unknown, ERROR_OCTETS_MAX).into()),
+            ),
+        };
         let error = match network_error_code {
             Some([network, high, low]) => format!("{network}:{}", u16::from_be_bytes([high, low])).into(),
             None => text
@@ -69,12 +118,39 @@ impl Receipt {
                 .map_or_else(Box::default, |err| cut(err, ERROR_OCTETS_MAX).into()),
         };
         Some(Self {
-            id: cut(id, CARRIER_ID_OCTETS_MAX).into(),
+            parameter_id,
+            text_id,
             state,
+            unknown_word,
+            word: cut(word, ERROR_OCTETS_MAX).into(),
             error,
             done_date: text.done_date.as_deref().and_then(CarrierDate::parse),
+            likeness,
         })
     }
+
+    /// What it says as an intermediate notification (SMPP 3.4 section 5.2.12): whatever that is, it is not the end.
+    #[must_use]
+    pub fn into_intermediate(self) -> Self {
+        let state = if self.state.is_final() {
+            ReceiptState::Enroute
+        } else {
+            self.state
+        };
+        Self { state, ..self }
+    }
+
+    /// The ids under which the carrier may have answered the segment; `None` when none is left after trimming.
+    #[must_use]
+    pub fn ids(&self, notation: IdNotation) -> Option<ReceiptIds> {
+        notation.receipt_ids(self.parameter_id.as_deref(), self.text_id.as_deref())
+    }
+}
+
+/// An id without what carriers leave around it, cut; `None` when nothing is left.
+fn kept_id(written: &str) -> Option<Box<str>> {
+    let id = id::trim(written);
+    (!id.is_empty()).then(|| cut(id, CARRIER_ID_OCTETS_MAX).into())
 }
 
 /// The longest beginning of `text` that has at most `octets_max` octets and ends between characters.
@@ -94,8 +170,12 @@ mod tests {
     #[test]
     fn the_text_alone_is_enough() {
         let receipt = Receipt::read(TEXT, None, None, None).unwrap();
-        assert_eq!(&*receipt.id, "0000000031");
+        assert_eq!(
+            (receipt.parameter_id, receipt.text_id.as_deref()),
+            (None, Some("0000000031"))
+        );
         assert_eq!(receipt.state, ReceiptState::Undeliverable);
+        assert_eq!((&*receipt.word, receipt.likeness), ("UNDELIV", Likeness::Likely));
         assert_eq!(&*receipt.error, "027");
         assert_eq!(receipt.done_date, CarrierDate::parse("2611220931"));
     }
@@ -103,8 +183,10 @@ mod tests {
     #[test]
     fn parameters_count_more_than_the_text() {
         let receipt = Receipt::read(TEXT, Some(b"1F\0"), Some(2), Some([3, 0x01, 0x02])).unwrap();
-        assert_eq!(&*receipt.id, "1F");
+        assert_eq!(receipt.parameter_id.as_deref(), Some("1F"));
+        assert_eq!(receipt.text_id.as_deref(), Some("0000000031"));
         assert_eq!(receipt.state, ReceiptState::Delivered);
+        assert_eq!(receipt.likeness, Likeness::Certain);
         assert_eq!(&*receipt.error, "3:258");
         assert!(receipt.done_date.is_some());
     }
@@ -113,8 +195,8 @@ mod tests {
     fn parameters_alone_are_enough() {
         let receipt = Receipt::read(b"", Some(b"1F"), Some(5), None).unwrap();
         assert_eq!(
-            (&*receipt.id, receipt.state, &*receipt.error),
-            ("1F", ReceiptState::Undeliverable, "")
+            (receipt.parameter_id.as_deref(), receipt.state, &*receipt.error),
+            (Some("1F"), ReceiptState::Undeliverable, "")
         );
     }
 
@@ -122,15 +204,67 @@ mod tests {
     fn an_empty_or_reserved_parameter_leaves_the_word_to_the_text() {
         let receipt = Receipt::read(TEXT, Some(b"\0"), Some(77), None).unwrap();
         assert_eq!(
-            (&*receipt.id, receipt.state),
-            ("0000000031", ReceiptState::Undeliverable)
+            (receipt.text_id.as_deref(), receipt.state),
+            (Some("0000000031"), ReceiptState::Undeliverable)
         );
     }
 
     #[test]
-    fn a_word_nobody_knows_is_unknown() {
-        let receipt = Receipt::read(b"id:1 stat:WEIRD", None, None, None).unwrap();
-        assert_eq!(receipt.state, ReceiptState::Unknown);
+    fn a_word_nobody_knows_is_not_the_end() {
+        for (text, parameter, unknown) in [
+            (&b"id:1 stat:WEIRD"[..], None, "WEIRD"),
+            (b"id:1 stat:WEIRD", Some(77), "WEIRD"),
+            (b"id:1", Some(77), "77"),
+        ] {
+            let receipt = Receipt::read(text, None, parameter, None).unwrap();
+            assert!(!receipt.state.is_final(), "{unknown}");
+            assert_eq!(receipt.unknown_word.as_deref(), Some(unknown));
+        }
+    }
+
+    #[test]
+    fn a_carriers_own_words_count_most() {
+        let words: ReceiptWords = [
+            ("WEIRD", ReceiptState::Delivered),
+            ("Acked", ReceiptState::Delivered),
+            ("unknown", ReceiptState::Enroute),
+        ]
+        .into_iter()
+        .collect();
+        let state = |text: &[u8], parameter| {
+            Receipt::read_with(&words, text, None, parameter, None)
+                .unwrap()
+                .state
+        };
+        assert_eq!(state(b"id:1 stat:weird", None), ReceiptState::Delivered);
+        assert_eq!(state(b"id:1 stat:ACKED", Some(6)), ReceiptState::Delivered);
+        assert_eq!(state(b"id:1 stat:UNKNOWN", None), ReceiptState::Enroute);
+        assert_eq!(state(b"id:1", Some(7)), ReceiptState::Enroute);
+        assert_eq!(state(b"id:1 stat:EXPIRED", Some(2)), ReceiptState::Delivered);
+    }
+
+    #[test]
+    fn an_intermediate_notification_is_never_the_end() {
+        for state in ReceiptState::ALL {
+            let text = format!("id:1 stat:{}", state.word());
+            let receipt = Receipt::read(text.as_bytes(), None, None, None).unwrap();
+            assert!(!receipt.into_intermediate().state.is_final(), "{state}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_may_have_written_is_told_apart() {
+        for (text, id, state, likeness) in [
+            (&b"id:1 stat:DELIVRD"[..], None, None, Likeness::Likely),
+            (b"id:1 stat:WEIRD err:000", None, None, Likeness::Likely),
+            (b"my id: 5, stat: fine thanks", None, None, Likeness::Doubtful),
+            (b"", Some(&b"1"[..]), Some(2), Likeness::Certain),
+            (b"id:1 stat:DELIVRD", None, Some(2), Likeness::Likely),
+            (b"stat:DELIVRD", Some(b"1"), None, Likeness::Likely),
+        ] {
+            let read = Receipt::read(text, id, state, None).unwrap();
+            assert_eq!(read.likeness, likeness, "{}", String::from_utf8_lossy(text));
+        }
     }
 
     #[test]
@@ -138,6 +272,7 @@ mod tests {
         assert_eq!(Receipt::read(b"stat:DELIVRD", None, None, None), None);
         assert_eq!(Receipt::read(b"id: stat:DELIVRD", None, None, None), None);
         assert_eq!(Receipt::read(b"id:1", None, None, None), None);
+        assert_eq!(Receipt::read(b"id:1 stat:", None, None, None), None);
         assert_eq!(Receipt::read(b"", Some(b"1"), None, Some([3, 0, 1])), None);
         assert_eq!(Receipt::read(b"STOP", None, None, None), None);
     }
@@ -146,7 +281,7 @@ mod tests {
     fn ids_and_errors_are_bounded() {
         let text = format!("id:{} stat:DELIVRD err:{}", "7".repeat(500), "\u{e9}".repeat(500));
         let receipt = Receipt::read(text.as_bytes(), None, None, None).unwrap();
-        assert_eq!(receipt.id.len(), CARRIER_ID_OCTETS_MAX);
+        assert_eq!(receipt.text_id.unwrap().len(), CARRIER_ID_OCTETS_MAX);
         assert_eq!(receipt.error.len(), ERROR_OCTETS_MAX);
     }
 
@@ -159,8 +294,18 @@ mod tests {
             error in any::<Option<[u8; 3]>>()
         ) {
             if let Some(receipt) = Receipt::read(&text, id.as_deref(), state, error) {
-                prop_assert!(!receipt.id.is_empty() && receipt.id.len() <= CARRIER_ID_OCTETS_MAX);
-                prop_assert!(receipt.error.len() <= ERROR_OCTETS_MAX);
+                for id in [&receipt.parameter_id, &receipt.text_id].into_iter().flatten() {
+                    prop_assert!(!id.is_empty() && id.len() <= CARRIER_ID_OCTETS_MAX);
+                }
+                for text in [&receipt.error, &receipt.word] {
+                    prop_assert!(text.len() <= ERROR_OCTETS_MAX);
+                }
+                for notation in IdNotation::ALL {
+                    let ids = receipt.ids(notation).unwrap();
+                    prop_assert!(ids.others.len() <= OTHER_IDS_MAX);
+                    prop_assert!(!ids.others.contains(&ids.first));
+                }
+                prop_assert!(!receipt.into_intermediate().state.is_final());
             }
         }
     }

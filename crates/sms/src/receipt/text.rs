@@ -25,6 +25,17 @@ pub struct ReceiptText<'a> {
     pub text: Option<Cow<'a, str>>,
 }
 
+impl ReceiptText<'_> {
+    /// Whether there is anything beside id, state and text.
+    pub(super) fn has_more_than_id_and_stat(&self) -> bool {
+        self.sub.is_some()
+            || self.dlvrd.is_some()
+            || self.submit_date.is_some()
+            || self.done_date.is_some()
+            || self.err.is_some()
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Key {
     Id,

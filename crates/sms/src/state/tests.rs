@@ -111,9 +111,50 @@ fn receipt_words_and_values_read_back() {
         ReceiptState::from_word(" Delivered "),
         Some(ReceiptState::Delivered)
     );
-    assert_eq!(ReceiptState::from_word("NONSENSE"), None);
-    assert_eq!(ReceiptState::from_word(""), None);
+    for nonsense in ["NONSENSE", "", " ", "-", "DELIVRDX", "UNDELIVE R"] {
+        assert_eq!(ReceiptState::from_word(nonsense), None, "{nonsense:?}");
+    }
     assert!((10..=u8::MAX).all(|value| ReceiptState::from_message_state(value).is_none()));
+}
+
+#[test]
+fn words_that_carriers_use_beside_the_standard_are_read() {
+    for (word, state, is_final) in [
+        ("FAILED", Undelivered, true),
+        ("failed", Undelivered, true),
+        ("Undelivered", Undelivered, true),
+        ("CANCELLED", Undelivered, true),
+        ("rejected", Rejected, true),
+        ("BUFFERED", Submitted, false),
+        ("BUFFRED", Submitted, false),
+        ("buffred", Submitted, false),
+        ("ACKED", Submitted, false),
+        ("acked", Submitted, false),
+        ("EN_ROUTE", Submitted, false),
+        ("En Route", Submitted, false),
+        ("en-route", Submitted, false),
+        ("ACCEPTED", Submitted, false),
+        ("SCHEDULED", Submitted, false),
+    ] {
+        let read = ReceiptState::from_word(word).unwrap();
+        assert_eq!(
+            (read.message_state(), read.is_final()),
+            (state, is_final),
+            "{word}"
+        );
+    }
+}
+
+#[test]
+fn settings_name_states_as_they_are_shown() {
+    for state in ReceiptState::ALL {
+        assert_eq!(ReceiptState::from_name(state.name()), Some(state));
+    }
+    assert_eq!(
+        ReceiptState::from_name("undelivered"),
+        Some(ReceiptState::Undeliverable)
+    );
+    assert_eq!(ReceiptState::from_name("DELIVRD"), None);
 }
 
 #[test]

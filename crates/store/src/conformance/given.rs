@@ -216,13 +216,7 @@ pub async fn submitted(store: &dyn Store, now: UnixMs, prefix: &str) -> Vec<Mess
 
 /// A receipt of [`CARRIER`].
 pub fn receipt(carrier_id: &str, state: ReceiptState, now: UnixMs) -> CarrierReceipt {
-    CarrierReceipt {
-        carrier: CARRIER,
-        carrier_id: CarrierId::new(carrier_id),
-        state,
-        error: "000".into(),
-        received_at: now,
-    }
+    CarrierReceipt::new(CARRIER, CarrierId::new(carrier_id), state, "000".into(), now)
 }
 
 /// Records one receipt.

@@ -400,16 +400,31 @@ impl Model {
             self.named.push((carrier, name.clone(), id));
         }
         for name in names {
-            let (waited, rest) = std::mem::take(&mut self.parked)
-                .into_iter()
-                .partition(|(other, parked, ..)| *other == carrier && *parked == name);
-            self.parked = rest;
-            let waited: Vec<(CarrierNo, String, Heard)> = waited;
-            for (_, name, heard) in waited {
-                self.apply(id, &name, heard);
+            for parked in std::mem::take(&mut self.parked) {
+                let (other, parked_name, heard) = &parked;
+                if *other == carrier && *parked_name == name && self.fit(id, &name, *heard) > Some(0) {
+                    self.apply(id, &name, *heard);
+                } else {
+                    self.parked.push(parked);
+                }
             }
         }
         self.messages[&id].state
+    }
+
+    /// How well a receipt fits a message: 2 for one that waits for it, 1 for one that it corrects, 0 for one that it
+    /// changes nothing of; `None` when it does not name it. (A later attempt gives a message other names.)
+    fn fit(&self, id: MessageId, name: &str, heard: Heard) -> Option<u8> {
+        let message = self.messages.get(&id)?;
+        let told = heard.state.message_state();
+        let named = message.segments.iter().filter(|(has, _)| has == name);
+        let fit = named.map(|(_, state)| match state {
+            state if !state.is_final() => 2,
+            state if state.may_become(told) => 1,
+            _ => 0,
+        });
+        let bound = if message.state.is_final() { 1 } else { 2 };
+        fit.max().map(|fit| fit.min(bound))
     }
 
     /// What a receipt does to a message that has a segment of that name.
@@ -473,7 +488,7 @@ impl Model {
 
     async fn receive(&mut self, side: &mut impl Side, dice: &mut Dice) {
         let mut receipts = vec![];
-        let mut expected = vec![];
+        let mut heards = vec![];
         for _ in 0..=dice.roll(3) {
             let carrier = CARRIERS[dice.pick(2)];
             let name = format!("c{}", dice.roll(CARRIER_IDS));
@@ -481,31 +496,35 @@ impl Model {
             let error = ERRORS[dice.pick(ERRORS.len())];
             let at = self.now;
             let heard = Heard { state, error, at };
-            receipts.push(CarrierReceipt {
-                carrier,
-                carrier_id: CarrierId::new(&name),
-                state,
-                error: error.into(),
-                received_at: self.now,
-            });
-            // The newest that has this name now: a later attempt gives a message other names.
-            let newest = self.named.iter().rev().find(|(other, named, id)| {
-                *other == carrier
-                    && *named == name
-                    && self.messages.get(id).is_some_and(|message| {
-                        message.carrier == carrier && message.segments.iter().any(|(has, _)| *has == name)
-                    })
-            });
-            expected.push(match newest.map(|&(_, _, id)| id) {
-                Some(id) => self.apply(id, &name, heard),
-                None => {
+            let carrier_id = CarrierId::new(&name);
+            receipts.push(CarrierReceipt::new(carrier, carrier_id, state, error.into(), at));
+            heards.push((carrier, name, heard));
+        }
+        let fates = side.store().record_receipts(receipts).await.expect("recorded");
+        for ((carrier, name, heard), fate) in heards.into_iter().zip(fates) {
+            let fits = |id: MessageId| {
+                let is_here = self.messages.get(&id).is_some_and(|has| has.carrier == carrier);
+                is_here.then(|| self.fit(id, &name, heard)).flatten()
+            };
+            let named = self
+                .named
+                .iter()
+                .filter(|(other, has, _)| *other == carrier && *has == name);
+            let best = named.filter_map(|&(.., id)| fits(id)).max();
+            let expected = match fate {
+                ReceiptFate::Applied { id, .. } | ReceiptFate::Repeated { id } => {
+                    assert_eq!(fits(id), best, "it goes to one that waits, if one does");
+                    assert!(best.is_some());
+                    self.apply(id, &name, heard)
+                }
+                _ => {
+                    assert_eq!(best, None);
                     self.parked.push((carrier, name, heard));
                     ReceiptFate::Parked
                 }
-            });
+            };
+            assert_eq!(fate, expected);
         }
-        let fates = side.store().record_receipts(receipts).await.expect("recorded");
-        assert_eq!(fates, expected);
     }
 
     async fn release(&mut self, side: &mut impl Side, dice: &mut Dice) {

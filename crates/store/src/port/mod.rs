@@ -44,7 +44,7 @@ pub use queue::{
     EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueueKey,
     QueuedRange, Released, SegmentSet, SweptExpired,
 };
-pub use receipt::{CarrierReceipt, ReceiptFate};
+pub use receipt::{CarrierReceipt, ReceiptFate, ReceiptScope};
 pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};
 pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
 
@@ -116,8 +116,9 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     /// Attempts that were begun and never answered (after a kill): the messages in doubt.
     async fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError>;
 
-    /// Records receipts, matched per carrier by the carrier's id. Unknown ones are parked.
-    /// Fates come in the order given.
+    /// Records receipts, matched per carrier by the carrier's ids. Unknown ones are parked, or left alone if they ask
+    /// for it. A carrier may give several messages one id: each receipt goes to one that still waits, to the one
+    /// submitted first among those submitted within an hour of the newest. Fates come in the order given.
     async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptFate>, StoreError>;
 
     /// Gives up on receipts: messages that were given to a carrier before `submitted_before` and still wait become

@@ -11,6 +11,7 @@ use super::receipts::Noting;
 use super::references::References;
 use super::runs::{Index, Kind, read_log};
 use super::series::SeriesMap;
+use super::shared_ids::SharedIds;
 use super::suppressed::Suppressed;
 use super::telling::Wanted;
 use super::{SqliteConfig, attempts, awaiting};
@@ -41,6 +42,7 @@ pub(super) fn serve(
         attempt: Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?,
         receipts: indexes.receipts,
         requests: indexes.requests,
+        shared_ids: indexes.shared_ids,
         parked: Parked::load(conn).tried("read parked receipts")?,
         references: References::with_capacity(config.reference_numbers_max),
         suppressed: Suppressed::load(conn).tried("read suppressions")?,
@@ -137,6 +139,7 @@ struct Indexes {
     numbers: Index,
     receipts: Index,
     requests: Index,
+    shared_ids: SharedIds,
     runs: u64,
 }
 
@@ -151,13 +154,20 @@ impl Indexes {
             numbers: load(Kind::Number)?,
             receipts: load(Kind::Receipt)?,
             requests: load(Kind::Request)?,
+            shared_ids: SharedIds::default(),
             runs: 0,
         };
         for index in [&indexes.numbers, &indexes.receipts, &indexes.requests] {
             indexes.runs += index.sealed().len() as u64;
         }
         push_numbers(conn, &mut indexes.numbers)?;
-        read_log(conn, |entry| indexes.receipts.recent().push(entry.key, entry.id))?;
+        let Self {
+            receipts, shared_ids, ..
+        } = &mut indexes;
+        read_log(conn, |entry| {
+            let before = receipts.recent().push(entry.key, entry.id);
+            shared_ids.note(entry.key, before.map(MessageId), MessageId(entry.id), 0);
+        })?;
         push_requests(conn, &mut indexes.requests, id_key)?;
         Ok(indexes)
     }

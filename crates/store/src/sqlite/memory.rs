@@ -10,6 +10,7 @@ use super::receipts::Noting;
 use super::references::References;
 use super::runs::{Index, Kind, Sealed};
 use super::series::SeriesMap;
+use super::shared_ids::SharedIds;
 use super::suppressed::Suppressed;
 use super::telling::{Noted, Wanted};
 use super::{SqliteConfig, metrics::Meters};
@@ -126,6 +127,7 @@ pub(super) struct Memory {
     pub(super) receipts: Index,
     pub(super) requests: Index,
     pub(super) parked: Parked,
+    pub(super) shared_ids: SharedIds,
     pub(super) references: References,
     pub(super) suppressed: Suppressed,
     pub(super) noting: Noting,

@@ -75,6 +75,7 @@ mod retention;
 mod runs;
 mod segments;
 mod series;
+mod shared_ids;
 mod statistics;
 mod story;
 mod suppressed;

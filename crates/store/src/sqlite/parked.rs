@@ -1,8 +1,9 @@
 //! Receipts that came before (or without) the answer that names their message.
 
 use super::codes::{ErrorCode, ReceiptCode, receipt_key};
-use crate::{CarrierNo, CarrierReceipt, UnixMs};
+use crate::{CarrierNo, CarrierReceipt, ReceiptScope, UnixMs};
 use rusqlite::{Connection, Row};
+use smallvec::SmallVec;
 use sms::receipt::CarrierId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,28 +12,33 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     /// By id, so in the order they came.
-    keys: BTreeMap<i64, u64>,
+    keys: BTreeMap<i64, Keys>,
     by_key: BTreeSet<(u64, i64)>,
     journal: Vec<Change>,
     last: i64,
 }
 
 /// For going back.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Change {
     Added(i64),
-    Removed(i64, u64),
+    Removed(i64, Keys),
+}
+
+/// One for each id that a receipt may mean: nearly always one.
+type Keys = SmallVec<[u64; 1]>;
+
+fn keys_of(receipt: &CarrierReceipt) -> Keys {
+    receipt.ids().map(|id| receipt_key(receipt.carrier, id)).collect()
 }
 
 impl Parked {
     pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
         let mut parked = Self::default();
-        let mut select =
-            conn.prepare("SELECT carrier, carrier_id, state, error, received_at, id FROM parked")?;
+        let mut select = conn.prepare(&format!("SELECT {COLUMNS}, id FROM parked"))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let receipt = receipt_from(row)?;
-            parked.put(row.get(5)?, receipt_key(receipt.carrier, &receipt.carrier_id));
+            parked.put(row.get(COLUMNS_COUNT)?, keys_of(&receipt_from(row)?));
         }
         Ok(parked)
     }
@@ -51,8 +57,8 @@ impl Parked {
     ) -> rusqlite::Result<u64> {
         let id = self.last + 1;
         conn.prepare_cached(
-            "INSERT INTO parked (id, carrier, carrier_id, state, error, received_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO parked (id, carrier, carrier_id, state, error, received_at, other_ids, whole)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
             id,
@@ -61,8 +67,10 @@ impl Parked {
             ReceiptCode(receipt.state),
             ErrorCode(&receipt.error),
             receipt.received_at,
+            other_ids_to_sql(&receipt.other_ids),
+            receipt.scope == ReceiptScope::Message,
         ))?;
-        self.put(id, receipt_key(receipt.carrier, &receipt.carrier_id));
+        self.put(id, keys_of(receipt));
         self.journal.push(Change::Added(id));
         let mut dropped = 0;
         while self.keys.len() > receipts_max
@@ -74,35 +82,24 @@ impl Parked {
         Ok(dropped)
     }
 
-    /// Takes those of a carrier's id, in the order they came.
-    pub(super) fn take(
-        &mut self,
+    /// Those that may mean a carrier's id, with their numbers, in the order they came.
+    pub(super) fn of(
+        &self,
         conn: &Connection,
         carrier: CarrierNo,
         carrier_id: &CarrierId,
-    ) -> rusqlite::Result<Vec<CarrierReceipt>> {
-        let mut taken = Vec::new();
-        if self.keys.is_empty() {
-            return Ok(taken);
-        }
+    ) -> rusqlite::Result<Vec<(i64, CarrierReceipt)>> {
+        let mut found = Vec::new();
         let key = receipt_key(carrier, carrier_id);
-        let ids: Vec<i64> = self
-            .by_key
-            .range((key, i64::MIN)..=(key, i64::MAX))
-            .map(|&(_, id)| id)
-            .collect();
-        for id in ids {
+        for &(_, id) in self.by_key.range((key, i64::MIN)..=(key, i64::MAX)) {
             let receipt = conn
-                .prepare_cached(
-                    "SELECT carrier, carrier_id, state, error, received_at FROM parked WHERE id = ?1",
-                )?
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM parked WHERE id = ?1"))?
                 .query_row([id], receipt_from)?;
-            if receipt.carrier == carrier && receipt.carrier_id == *carrier_id {
-                self.remove(conn, id)?;
-                taken.push(receipt);
+            if receipt.carrier == carrier && receipt.ids().any(|id| id == carrier_id) {
+                found.push((id, receipt));
             }
         }
-        Ok(taken)
+        Ok(found)
     }
 
     /// Forgets those received before `before`; returns how many.
@@ -117,25 +114,28 @@ impl Parked {
         Ok(old.len() as u64)
     }
 
-    fn put(&mut self, id: i64, key: u64) {
-        self.keys.insert(id, key);
-        self.by_key.insert((key, id));
+    fn put(&mut self, id: i64, keys: Keys) {
+        self.by_key.extend(keys.iter().map(|&key| (key, id)));
+        self.keys.insert(id, keys);
         self.last = self.last.max(id);
     }
 
-    fn remove(&mut self, conn: &Connection, id: i64) -> rusqlite::Result<()> {
+    /// Removes one by its number.
+    pub(super) fn remove(&mut self, conn: &Connection, id: i64) -> rusqlite::Result<()> {
         conn.prepare_cached("DELETE FROM parked WHERE id = ?1")?
             .execute([id])?;
-        if let Some(key) = self.unput(id) {
-            self.journal.push(Change::Removed(id, key));
+        if let Some(keys) = self.unput(id) {
+            self.journal.push(Change::Removed(id, keys));
         }
         Ok(())
     }
 
-    fn unput(&mut self, id: i64) -> Option<u64> {
-        let key = self.keys.remove(&id)?;
-        self.by_key.remove(&(key, id));
-        Some(key)
+    fn unput(&mut self, id: i64) -> Option<Keys> {
+        let keys = self.keys.remove(&id)?;
+        for &key in &keys {
+            self.by_key.remove(&(key, id));
+        }
+        Some(keys)
     }
 
     /// A place to go back to.
@@ -153,7 +153,7 @@ impl Parked {
         {
             match change {
                 Change::Added(id) => drop(self.unput(id)),
-                Change::Removed(id, key) => self.put(id, key),
+                Change::Removed(id, keys) => self.put(id, keys),
             }
         }
     }
@@ -164,12 +164,41 @@ impl Parked {
     }
 }
 
+/// The columns of [`receipt_from`], in its order.
+const COLUMNS: &str = "carrier, carrier_id, state, error, received_at, other_ids, whole";
+/// How many [`COLUMNS`] are.
+const COLUMNS_COUNT: usize = 7;
+
 fn receipt_from(row: &Row<'_>) -> rusqlite::Result<CarrierReceipt> {
     Ok(CarrierReceipt {
         carrier: CarrierNo(row.get(0)?),
         carrier_id: CarrierId::new(row.get_ref(1)?.as_str()?),
+        other_ids: other_ids_from_sql(row.get_ref(5)?.as_str_or_null()?),
+        scope: if row.get(6)? {
+            ReceiptScope::Message
+        } else {
+            ReceiptScope::Segment
+        },
         state: row.get::<_, ReceiptCode>(2)?.0,
         error: row.get_ref(3)?.as_str()?.trim_end_matches(' ').into(),
         received_at: row.get(4)?,
+        only_if_known: false,
     })
+}
+
+fn other_ids_to_sql(ids: &[CarrierId]) -> Option<String> {
+    if ids.is_empty() {
+        return None;
+    }
+    let ids: Vec<&str> = ids.iter().map(CarrierId::as_str).collect();
+    serde_json::to_string(&ids).ok()
+}
+
+/// The reverse of [`other_ids_to_sql`]; what does not read is none.
+fn other_ids_from_sql(written: Option<&str>) -> Vec<CarrierId> {
+    let ids: Option<Vec<String>> = written.and_then(|written| serde_json::from_str(written).ok());
+    ids.unwrap_or_default()
+        .iter()
+        .map(|id| CarrierId::new(id))
+        .collect()
 }

@@ -4,20 +4,28 @@ use super::codes::{ErrorCode, StateCode, receipt_key};
 use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
-use super::segments;
+use super::segments::{self, Segment};
+use super::shared_ids;
 use super::story;
 use super::telling::{self, Change};
-use crate::{CarrierReceipt, MessageId, ReceiptFate, StoreError, Tally, TimelineEntry, TimelineKind, UnixMs};
+use crate::{
+    CarrierReceipt, MessageId, ReceiptFate, ReceiptScope, StoreError, Tally, TimelineEntry, TimelineKind,
+    UnixMs,
+};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{CachedStatement, Connection};
+use sms::receipt::CarrierId;
 use sms::state::MessageState;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Messages tried for one receipt: a carrier that gives many messages the same id must not make each
-/// receipt dearer than the one before.
-const CANDIDATES_MAX: usize = 8;
+/// Messages of one id that are looked at in one place (memory, or a run): a carrier that gives many messages the same
+/// id must not make each receipt dearer than the one before.
+const CANDIDATES_MAX: usize = 32;
+/// An id given again so much later was used again by the carrier: the newer message is meant. Messages that got one id
+/// within that time share it.
+pub(super) const REUSE_MS_MIN: i64 = 3_600_000;
 
 pub(super) fn record(
     work: &mut Work<'_>,
@@ -43,25 +51,16 @@ fn record_one(
     receipt: CarrierReceipt,
 ) -> Result<ReceiptFate, StoreError> {
     work.memory.see(receipt.received_at);
-    let key = receipt_key(receipt.carrier, &receipt.carrier_id);
-    // Newest first: carriers use ids again.
-    let mut candidates = [0; CANDIDATES_MAX];
-    let found = in_memory(work, key, &mut candidates)?;
-    for &id in candidates.iter().take(found) {
-        if let Some(applied) = apply(work, ends, MessageId(id), &receipt)? {
-            return Ok(fate(MessageId(id), applied));
+    let mut is_early = false;
+    for carrier_id in receipt.ids() {
+        match settle(work, ends, &receipt, carrier_id)? {
+            Settled::Done(fate) => return Ok(fate),
+            Settled::Early => is_early = true,
+            Settled::Unknown => {}
         }
     }
-    let oldest = receipt.received_at - work.memory.config.receipt_age_ms_max;
-    let runs = work.memory.receipts.sealed();
-    for run in runs.iter().rev().filter(|run| run.sealed_at() >= oldest) {
-        let found = collect(&mut candidates, |take| run.visit(work.conn, key, take))
-            .tried("look for a carrier's id")?;
-        for &id in candidates.iter().take(found) {
-            if let Some(applied) = apply(work, ends, MessageId(id), &receipt)? {
-                return Ok(fate(MessageId(id), applied));
-            }
-        }
+    if receipt.only_if_known && !is_early {
+        return Ok(ReceiptFate::Unmatched);
     }
     let parked_max = work.memory.config.parked_max;
     let dropped = work
@@ -76,8 +75,191 @@ fn record_one(
     Ok(ReceiptFate::Parked)
 }
 
-fn in_memory(work: &Work<'_>, key: u64, candidates: &mut [i64; CANDIDATES_MAX]) -> Result<usize, StoreError> {
-    collect(candidates, |take| work.memory.receipts.visit_memory(key, take)).tried("look for a carrier's id")
+/// What a look for the message of a receipt came to.
+enum Settled {
+    Done(ReceiptFate),
+    /// It is about a whole message of which the carrier does not have all segments yet.
+    Early,
+    /// No message has that id.
+    Unknown,
+}
+
+/// Applies a receipt under one of its ids, to a message that waits for it if there is one.
+fn settle(
+    work: &mut Work<'_>,
+    ends: &mut Ends<'_>,
+    receipt: &CarrierReceipt,
+    carrier_id: &CarrierId,
+) -> Result<Settled, StoreError> {
+    let key = receipt_key(receipt.carrier, carrier_id);
+    if let Some(id) = shared_ids::longest_waiting(work, key, receipt, carrier_id)?
+        && let Some(applied) = apply(work, ends, id, receipt, carrier_id)?
+    {
+        return Ok(Settled::Done(fate(id, applied)));
+    }
+    let mut search = Search::new(receipt, carrier_id);
+    let mut candidates = [0; CANDIDATES_MAX];
+    let found = collect(&mut candidates, |take| {
+        work.memory.receipts.visit_memory(key, take)
+    })
+    .tried("look for a carrier's id")?;
+    let found = candidates.get(..found).unwrap_or_default();
+    if let Some(fate) = search.look_at(work, ends, found)? {
+        return Ok(Settled::Done(fate));
+    }
+    let oldest = receipt.received_at - work.memory.config.receipt_age_ms_max;
+    let runs = work.memory.receipts.sealed();
+    for run in runs.iter().rev() {
+        if run.sealed_at() < oldest.max(search.shared_since()) {
+            continue;
+        }
+        let found = collect(&mut candidates, |take| run.visit(work.conn, key, take))
+            .tried("look for a carrier's id")?;
+        let found = candidates.get(..found).unwrap_or_default();
+        if let Some(fate) = search.look_at(work, ends, found)? {
+            return Ok(Settled::Done(fate));
+        }
+    }
+    let Some((fit, id)) = search.best else {
+        return Ok(Settled::Unknown);
+    };
+    if fit == Fit::Early {
+        return Ok(Settled::Early);
+    }
+    let applied = apply(work, ends, id, receipt, carrier_id)?;
+    Ok(applied.map_or(Settled::Unknown, |applied| Settled::Done(self::fate(id, applied))))
+}
+
+/// The search for the message that a receipt means, from the newest on.
+struct Search<'r> {
+    receipt: &'r CarrierReceipt,
+    carrier_id: &'r CarrierId,
+    /// When the newest message of that id was given to the carrier.
+    newest_at: Option<UnixMs>,
+    /// The newest of those that fit best, of which none waits.
+    best: Option<(Fit, MessageId)>,
+}
+
+impl<'r> Search<'r> {
+    const fn new(receipt: &'r CarrierReceipt, carrier_id: &'r CarrierId) -> Self {
+        Self {
+            receipt,
+            carrier_id,
+            newest_at: None,
+            best: None,
+        }
+    }
+
+    /// Since when messages share their id with the newest.
+    fn shared_since(&self) -> UnixMs {
+        self.newest_at.map_or(UnixMs::MIN, |at| at - REUSE_MS_MIN)
+    }
+
+    /// Looks at candidates, the newest first; applies the receipt to the one of them that has waited longest.
+    fn look_at(
+        &mut self,
+        work: &mut Work<'_>,
+        ends: &mut Ends<'_>,
+        candidates: &[i64],
+    ) -> Result<Option<ReceiptFate>, StoreError> {
+        if let (&[only], None) = (candidates, self.newest_at)
+            && let Some(applied) = end_at_once(work, ends, MessageId(only), self.receipt, self.carrier_id)?
+        {
+            return Ok(Some(fate(MessageId(only), applied)));
+        }
+        let mut waiting = None;
+        for &id in candidates {
+            let id = MessageId(id);
+            let outcome = Outcome::read(work.conn, id).tried("read the message of a receipt")?;
+            let Some(outcome) = outcome else { continue };
+            let Some(fit) = Fit::of(&outcome, self.receipt, self.carrier_id)? else {
+                continue;
+            };
+            self.newest_at.get_or_insert(outcome.attempted_at);
+            if outcome.attempted_at < self.shared_since() {
+                continue;
+            }
+            if fit == Fit::Waits {
+                waiting = Some(id);
+            } else if self.best.is_none_or(|(best, _)| fit > best) {
+                self.best = Some((fit, id));
+            }
+        }
+        let Some(id) = waiting else { return Ok(None) };
+        let applied = apply(work, ends, id, self.receipt, self.carrier_id)?;
+        Ok(applied.map(|applied| fate(id, applied)))
+    }
+}
+
+/// What a message has to do with a receipt that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// It has ended: the receipt is a repeated one, or another message's of the same id.
+    Known,
+    /// It has ended, and the receipt tells more than was known.
+    Corrected,
+    /// The receipt is about the whole message, and the carrier does not have all of it yet.
+    Early,
+    /// It waits for a receipt.
+    Waits,
+}
+
+impl Fit {
+    /// `None` when the receipt does not name the message by that id.
+    pub(super) fn of(
+        outcome: &Outcome,
+        receipt: &CarrierReceipt,
+        carrier_id: &CarrierId,
+    ) -> Result<Option<Self>, StoreError> {
+        if outcome.carrier != receipt.carrier {
+            return Ok(None);
+        }
+        let told = receipt.state.message_state();
+        let of_state = |state: MessageState| match state {
+            state if !state.is_final() => Self::Waits,
+            state if state.may_become(told) => Self::Corrected,
+            _ => Self::Known,
+        };
+        if outcome.segments.is_none() {
+            let is_named = outcome.carrier_id.as_deref() == Some(carrier_id.as_str());
+            return Ok(is_named.then(|| of_state(outcome.state)));
+        }
+        let segments = outcome.segments()?;
+        let named = segments
+            .iter()
+            .filter(|segment| *segment.carrier_id == *carrier_id.as_str());
+        let fit = named.map(|segment| of_state(segment.state)).max();
+        if receipt.scope == ReceiptScope::Message
+            && told.is_final()
+            && !outcome.state.is_final()
+            && segments
+                .iter()
+                .any(|segment| segment.state == MessageState::Queued)
+        {
+            return Ok(fit.map(|_| Self::Early));
+        }
+        // A segment that still waits of a message that has failed by another one.
+        let bound = if outcome.state.is_final() {
+            Self::Corrected
+        } else {
+            Self::Waits
+        };
+        Ok(fit.map(|fit| fit.min(bound)))
+    }
+}
+
+/// Whether a message has a use for a receipt.
+pub(super) fn is_waited_for(
+    work: &Work<'_>,
+    id: MessageId,
+    receipt: &CarrierReceipt,
+    carrier_id: &CarrierId,
+) -> Result<bool, StoreError> {
+    let outcome = Outcome::read(work.conn, id).tried("read the message of a receipt")?;
+    let fit = outcome
+        .map(|outcome| Fit::of(&outcome, receipt, carrier_id))
+        .transpose()?;
+    Ok(matches!(fit.flatten(), Some(Fit::Waits | Fit::Corrected)))
 }
 
 type Take<'t> = &'t mut dyn FnMut(i64) -> rusqlite::Result<ControlFlow<()>>;
@@ -112,32 +294,18 @@ fn fate(id: MessageId, applied: Applied) -> ReceiptFate {
     }
 }
 
-/// Applies a receipt to a message; `None` when the message is not the one that the receipt names.
+/// Applies a receipt to a message; `None` when the message is not the one that the receipt names by that id.
 pub(super) fn apply(
     work: &mut Work<'_>,
     ends: &mut Ends<'_>,
     id: MessageId,
     receipt: &CarrierReceipt,
+    carrier_id: &CarrierId,
 ) -> Result<Option<Applied>, StoreError> {
-    let told = receipt.state.message_state();
-    if told.is_final()
-        && let Some(tally) = ends
-            .end(&work.memory.noting, id, receipt, told)
-            .tried("record a receipt")?
-    {
-        let change = Change {
-            id,
-            tally,
-            from: (MessageState::Submitted, ""),
-            to: (told, ErrorCode(&receipt.error).kept()),
-            at: receipt.received_at,
-        };
-        telling::changed(work, change)?;
-        return Ok(Some(Applied {
-            state: told,
-            repeated: false,
-        }));
+    if let Some(applied) = end_at_once(work, ends, id, receipt, carrier_id)? {
+        return Ok(Some(applied));
     }
+    let told = receipt.state.message_state();
     let Some(outcome) = Outcome::read(work.conn, id).tried("read the message of a receipt")? else {
         return Ok(None);
     };
@@ -145,12 +313,42 @@ pub(super) fn apply(
         return Ok(None);
     }
     if outcome.segments.is_some() {
-        return to_segment(work, outcome, receipt, told);
+        return to_segments(work, outcome, receipt, carrier_id, told);
     }
-    if outcome.carrier_id.as_deref() != Some(receipt.carrier_id.as_str()) {
+    if outcome.carrier_id.as_deref() != Some(carrier_id.as_str()) {
         return Ok(None);
     }
     to_whole(work, outcome, receipt, told).map(Some)
+}
+
+/// The common case: the receipt is final, and the message has one segment and waits; `None` when it is not that.
+fn end_at_once(
+    work: &mut Work<'_>,
+    ends: &mut Ends<'_>,
+    id: MessageId,
+    receipt: &CarrierReceipt,
+    carrier_id: &CarrierId,
+) -> Result<Option<Applied>, StoreError> {
+    let told = receipt.state.message_state();
+    if !told.is_final() {
+        return Ok(None);
+    }
+    let tally = ends
+        .end(&work.memory.noting, id, receipt, carrier_id)
+        .tried("record a receipt")?;
+    let Some(tally) = tally else { return Ok(None) };
+    let change = Change {
+        id,
+        tally,
+        from: (MessageState::Submitted, ""),
+        to: (told, ErrorCode(&receipt.error).kept()),
+        at: receipt.received_at,
+    };
+    telling::changed(work, change)?;
+    Ok(Some(Applied {
+        state: told,
+        repeated: false,
+    }))
 }
 
 /// Brings a value out of a row that a statement changes: the SQL function `noting(value, result)` keeps its first
@@ -197,13 +395,13 @@ impl<'c> Ends<'c> {
         noting: &Noting,
         id: MessageId,
         receipt: &CarrierReceipt,
-        told: MessageState,
+        carrier_id: &CarrierId,
     ) -> rusqlite::Result<Option<Tally>> {
         let changed = self.0.execute((
             id.0,
             receipt.carrier.0,
-            receipt.carrier_id.as_str(),
-            StateCode(told),
+            carrier_id.as_str(),
+            StateCode(receipt.state.message_state()),
             Flags::BY_RECEIPT_BIT,
             receipt.received_at,
             ErrorCode(&receipt.error),
@@ -267,36 +465,45 @@ fn to_whole(
     })
 }
 
-/// A receipt for one segment of several.
-fn to_segment(
+/// A receipt for one segment of several, or for all of them.
+fn to_segments(
     work: &mut Work<'_>,
     mut outcome: Outcome,
     receipt: &CarrierReceipt,
+    carrier_id: &CarrierId,
     told: MessageState,
 ) -> Result<Option<Applied>, StoreError> {
     let mut segments = outcome.segments()?;
-    let named = |carrier_id: &str| carrier_id == receipt.carrier_id.as_str();
+    let named = |segment: &Segment| *segment.carrier_id == *carrier_id.as_str();
+    let waits = |segment: &Segment| told.is_final() && segment.state.may_become(told);
     // Carriers that give all segments one id report each of them under it: the first that still waits.
     let place = segments
         .iter()
-        .position(|s| named(&s.carrier_id) && s.state.may_become(told))
-        .or_else(|| segments.iter().position(|s| named(&s.carrier_id)));
+        .position(|segment| named(segment) && waits(segment))
+        .or_else(|| segments.iter().position(named));
     let Some(place) = place else { return Ok(None) };
     let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
     let was_final = outcome.state.is_final();
-    match segments.get_mut(place) {
-        Some(segment) if told.is_final() && segment.state.may_become(told) => {
+    let mut ended = false;
+    for (at, segment) in segments.iter_mut().enumerate() {
+        let is_meant = match receipt.scope {
+            ReceiptScope::Segment => at == place,
+            // What has not been taken by the carrier it cannot tell of.
+            ReceiptScope::Message => was_given(segment.state),
+        };
+        if is_meant && waits(segment) {
             segment.state = told;
             segment.at = receipt.received_at;
             segment.error = ErrorCode(&receipt.error).kept().into();
+            ended = true;
         }
-        _ => {
-            trace_receipt(work, outcome.id, receipt, number, told)?;
-            return Ok(Some(Applied {
-                state: outcome.state,
-                repeated: was_final,
-            }));
-        }
+    }
+    if !ended {
+        trace_receipt(work, outcome.id, receipt, number, told)?;
+        return Ok(Some(Applied {
+            state: outcome.state,
+            repeated: was_final,
+        }));
     }
     outcome.segments = Some(segments::encode(&segments));
     let state = segments::state_of(&segments);
@@ -316,6 +523,14 @@ fn to_segment(
         state: outcome.state,
         repeated: was_final && !is_changed,
     }))
+}
+
+/// Whether the carrier has, or may have, what stands there.
+const fn was_given(state: MessageState) -> bool {
+    matches!(
+        state,
+        MessageState::Submitted | MessageState::InDoubt | MessageState::Unknown
+    )
 }
 
 fn trace_receipt(

@@ -13,6 +13,7 @@ use crate::{
     SegmentAnswer, SeriesNo, StoreError, TimelineEntry, TimelineKind, UnixMs,
 };
 use rusqlite::CachedStatement;
+use sms::receipt::CarrierId;
 use sms::state::MessageState;
 
 pub(super) fn record(work: &mut Work<'_>, results: &RecordResults) -> Result<Vec<ResultFate>, StoreError> {
@@ -97,11 +98,17 @@ impl Recording<'_> {
                 }
             }
         }
+        let mut last = None;
         for id in carrier_ids(&result.answer) {
+            // Some carriers give all parts of a message one id.
+            if last.replace(id) == Some(id) {
+                continue;
+            }
+            let key = receipt_key(result.carrier, id);
+            let before = work.memory.receipts.recent().push(key, result.id.0);
             work.memory
-                .receipts
-                .recent()
-                .push(receipt_key(result.carrier, id), result.id.0);
+                .shared_ids
+                .note(key, before.map(MessageId), result.id, result.attempted_at);
         }
         if result.next == Next::Submitted && outcome.segments.is_some() {
             outcome.state = settle_segments(work, &outcome)?;
@@ -183,6 +190,9 @@ fn expired_by(work: &mut Work<'_>, result: &AttemptOutcome) -> Result<Option<End
     }))
 }
 
+/// A clock that is set back makes a receipt seem earlier than its message by so much at most.
+const CLOCK_MS_MAX: i64 = 60_000;
+
 /// The row for a result; `end` says that it is not to be tried again as it was to be.
 fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Outcome {
     let (carrier_id, segments) = match &result.answer {
@@ -250,7 +260,7 @@ fn status_of(answer: &Answer) -> u32 {
         .unwrap_or(0)
 }
 
-fn carrier_ids(answer: &Answer) -> impl Iterator<Item = &sms::receipt::CarrierId> {
+fn carrier_ids(answer: &Answer) -> impl Iterator<Item = &CarrierId> {
     answers_of(answer).filter_map(|answer| answer.carrier_id.as_ref())
 }
 
@@ -383,24 +393,57 @@ fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<Timelin
     story
 }
 
-/// Applies the receipts that were here before the answer.
+/// Applies the receipts that were here before the answer. Those that the message has no use for stay: another message
+/// may get the same id.
 fn apply_parked(
     work: &mut Work<'_>,
     result: &AttemptOutcome,
     mut state: MessageState,
 ) -> Result<MessageState, StoreError> {
     let mut ends = Ends::prepare(work.conn)?;
-    for id in carrier_ids(&result.answer) {
+    for id in &ids_of(work, result)? {
         let parked = work
             .memory
             .parked
-            .take(work.conn, result.carrier, id)
+            .of(work.conn, result.carrier, id)
             .tried("look for parked receipts")?;
-        for receipt in &parked {
-            if let Some(applied) = receipts::apply(work, &mut ends, result.id, receipt)? {
+        // Nothing is reported of a message before it was given to the carrier, but clocks are set. Some segments of
+        // several may have been given to it in an earlier attempt.
+        let oldest = match result.answer {
+            Answer::Segments(_) => UnixMs::MIN,
+            _ => result.attempted_at - CLOCK_MS_MAX,
+        };
+        for (no, receipt) in parked.iter().filter(|(_, receipt)| receipt.received_at >= oldest) {
+            if !receipts::is_waited_for(work, result.id, receipt, id)? {
+                continue;
+            }
+            if let Some(applied) = receipts::apply(work, &mut ends, result.id, receipt, id)? {
                 state = applied.state;
             }
+            work.memory
+                .parked
+                .remove(work.conn, *no)
+                .tried("take a parked receipt")?;
         }
     }
     Ok(state)
+}
+
+/// All ids by which receipts name a message after a result: those of segments that were answered before as well, for one
+/// receipt may be about all of them.
+fn ids_of(work: &Work<'_>, result: &AttemptOutcome) -> Result<Vec<CarrierId>, StoreError> {
+    if matches!(result.answer, Answer::Segments(_))
+        && let Some(outcome) = Outcome::read(work.conn, result.id).tried("read a result")?
+        && outcome.segments.is_some()
+    {
+        let mut ids: Vec<CarrierId> = outcome
+            .segments()?
+            .iter()
+            .filter(|segment| !segment.carrier_id.is_empty())
+            .map(|segment| CarrierId::new(&segment.carrier_id))
+            .collect();
+        ids.dedup();
+        return Ok(ids);
+    }
+    Ok(carrier_ids(&result.answer).cloned().collect())
 }

@@ -7,27 +7,136 @@ use crate::receipt;
 use smpp::pdu::Pdu;
 use smpp::session::Reply;
 use smpp::status::CommandStatus;
-use store::{CarrierReceipt, InboundFate, ReceiptFate, StoreError};
+use sms::receipt::Receipt;
+use store::{CarrierReceipt, InboundFate, ReceiptFate, StoreError, UnixMs};
+
+/// How long what looks like a receipt waits for its message to be known, in milliseconds: an answer may follow its
+/// receipt, or come over another session.
+const HELD_MS_MAX: i64 = 3_000;
+/// How often it is looked for meanwhile.
+const HELD_LOOK_MS: i64 = 100;
+/// How many wait; those beyond are taken for what people wrote.
+const HELD_MAX: usize = 1_000;
+
+/// What only looks like a receipt.
+pub(super) struct Likely {
+    /// Its place among the receipts that are recorded with it.
+    place: usize,
+    record: CarrierReceipt,
+    /// What a person wrote, if it is none.
+    written: Written,
+    /// How long its message may be unknown.
+    until: UnixMs,
+}
+
+/// What looks like receipts of messages that are not known, with the answers they will get.
+#[derive(Default)]
+pub(super) struct Held {
+    waiting: Vec<(Likely, Reply)>,
+    look_again_at: UnixMs,
+}
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// When to look again.
+    pub(super) fn wake_at(&self) -> Option<UnixMs> {
+        (!self.is_empty()).then_some(self.look_again_at)
+    }
+}
 
 impl BindSession {
+    /// A receipt, or what says that it is one.
     pub(super) fn delivered(&mut self, sequence: u32, read: receipt::Read, answer: Pdu) {
-        match read {
-            receipt::Read::Receipt(read) => match self.context.notation.receipt_id(&read.id) {
-                Some(carrier_id) => {
-                    self.receipts.records.push(CarrierReceipt {
-                        carrier: self.context.entry.no,
-                        carrier_id,
-                        state: read.state,
-                        error: read.error,
-                        received_at: self.now(),
-                    });
-                    self.receipts.replies.push(Reply::ok(sequence, answer));
-                }
-                None => self.reject(sequence, answer, "unreadable"),
-            },
-            receipt::Read::Unreadable => self.reject(sequence, answer, "unreadable"),
-            receipt::Read::Inbound => self.reject(sequence, answer, "unreadable"),
+        let receipt::Read::Receipt(read) = read else {
+            return self.reject(sequence, answer, "unreadable");
+        };
+        match self.record_of(read) {
+            Some(record) => {
+                self.receipts.records.push(record);
+                self.receipts.replies.push(Reply::ok(sequence, answer));
+            }
+            None => self.reject(sequence, answer, "unreadable"),
         }
+    }
+
+    /// What looks like a receipt: the store knows whether there is a message of its id, and if there is none, a person
+    /// wrote it.
+    pub(super) fn likely(&mut self, sequence: u32, read: Receipt, written: Written, answer: Pdu) {
+        let Some(record) = self.record_of(read) else {
+            return self.arrived(sequence, written, answer);
+        };
+        let record = CarrierReceipt {
+            only_if_known: true,
+            ..record
+        };
+        let until = record.received_at + HELD_MS_MAX;
+        self.look_at_likely(
+            Likely {
+                place: 0,
+                record,
+                written,
+                until,
+            },
+            Reply::ok(sequence, answer),
+        );
+    }
+
+    fn look_at_likely(&mut self, likely: Likely, reply: Reply) {
+        let place = self.receipts.records.len();
+        self.receipts.records.push(likely.record.clone());
+        self.receipts.replies.push(reply);
+        self.receipts.likely.push(Likely { place, ..likely });
+    }
+
+    /// Asks the store again about what looked like a receipt of a message that was not known.
+    pub(super) fn look_again_at_held(&mut self) {
+        if self.acknowledging.is_some() || self.held.wake_at().is_none_or(|at| self.now() < at) {
+            return;
+        }
+        for (likely, reply) in std::mem::take(&mut self.held).waiting {
+            self.look_at_likely(likely, reply);
+        }
+    }
+
+    /// No message is known by the id of what looks like a receipt. The answer with that id may be on its way; if it
+    /// does not come soon, a person wrote it.
+    fn unmatched(&mut self, likely: Likely, reply: Reply) {
+        let now = self.now();
+        if now < likely.until && self.held.waiting.len() < HELD_MAX && self.closed.is_none() {
+            self.held.look_again_at = now + HELD_LOOK_MS;
+            self.held.waiting.push((likely, reply));
+            return;
+        }
+        self.arrived.parts.push(Arrived {
+            carrier: self.context.entry.no,
+            written: likely.written,
+            received_at: likely.record.received_at,
+        });
+        self.arrived.replies.push(reply);
+    }
+
+    fn record_of(&mut self, read: Receipt) -> Option<CarrierReceipt> {
+        if let Some(word) = &read.unknown_word {
+            self.count_receipts("unknown_word", 1);
+            if let Some(word) = self.context.receipts.to_be_logged(word) {
+                tracing::warn!(carrier = %self.context.entry.name, %word,
+                    "a receipt has an unknown word: its message waits on; receipt_words can give it a meaning");
+            }
+        }
+        let carrier = self.context.entry.no;
+        self.context.receipts.record(read, carrier, self.now())
+    }
+
+    fn count_receipts(&self, fate: &'static str, count: u64) {
+        let label = ReceiptLabel {
+            carrier: self.context.entry.no.0,
+            fate,
+        };
+        let receipts = &self.context.shared.metrics.receipts;
+        receipts.get_or_create(&label).inc_by(count);
     }
 
     /// A person wrote.
@@ -70,11 +179,7 @@ impl BindSession {
 
     /// Tells the carrier that a delivery will never be taken, so that it does not offer it for ever.
     pub(super) fn reject(&mut self, sequence: u32, answer: Pdu, why: &'static str) {
-        let label = ReceiptLabel {
-            carrier: self.context.entry.no.0,
-            fate: why,
-        };
-        self.context.shared.metrics.receipts.get_or_create(&label).inc();
+        self.count_receipts(why, 1);
         self.client.respond(vec![Reply {
             sequence,
             status: CommandStatus::RX_R_APPN,
@@ -88,19 +193,19 @@ impl BindSession {
         done: Result<Vec<ReceiptFate>, StoreError>,
     ) {
         self.acknowledging = None;
+        let likely = std::mem::take(&mut self.likely);
         match done {
             Ok(fates) => {
                 for (fate, count) in receipt::count_fates(&fates) {
-                    let label = ReceiptLabel {
-                        carrier: self.context.entry.no.0,
-                        fate,
-                    };
-                    self.context
-                        .shared
-                        .metrics
-                        .receipts
-                        .get_or_create(&label)
-                        .inc_by(count);
+                    self.count_receipts(fate, count);
+                }
+                // From the last on: those before keep their places.
+                for likely in likely.into_iter().rev() {
+                    let place = likely.place;
+                    if fates.get(place) == Some(&ReceiptFate::Unmatched) && place < replies.len() {
+                        let reply = replies.remove(place);
+                        self.unmatched(likely, reply);
+                    }
                 }
             }
             Err(error) => {

@@ -29,9 +29,10 @@ use crate::catalog::{CarrierEntry, InDoubt, SmppSettings};
 use crate::engine::Shared;
 use crate::inbound::{self, Arrived};
 use crate::queue::{CarrierQueue, consumed};
-use crate::receipt::{self, Read};
+use crate::receipt::{Read, ReceiptProfile};
 use crate::route::Wanted;
 use counted::Counted;
+use deliveries::{Held, Likely};
 use smpp::client::{Client, Events};
 use smpp::pdu::{DeliverSmResp, Pdu};
 use smpp::session::{CloseReason, Event, Reply, Request};
@@ -69,6 +70,7 @@ pub(crate) struct BindContext {
     pub(crate) profile: Profile,
     pub(crate) policy: RetryPolicy,
     pub(crate) notation: IdNotation,
+    pub(crate) receipts: ReceiptProfile,
     pub(crate) queue: Arc<CarrierQueue>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
@@ -92,6 +94,10 @@ pub(crate) struct BindSession {
     /// A request of this session ended in doubt.
     any_doubt: bool,
     receipts: Receipts,
+    /// Of the receipts that are being recorded: see [`Receipts::likely`].
+    likely: Vec<Likely>,
+    /// What looks like receipts of messages whose answers may still come.
+    held: Held,
     arrived: Inbox,
     beginning: Pending<Begun>,
     recording: Pending<Recorded>,
@@ -125,6 +131,8 @@ pub(crate) struct SessionEnd {
 struct Receipts {
     records: Vec<CarrierReceipt>,
     replies: Vec<Reply>,
+    /// Those that only look like receipts.
+    likely: Vec<Likely>,
 }
 
 /// What people wrote that waits to be stored, with the answers it will get.
@@ -163,6 +171,8 @@ impl BindSession {
             any_answer: false,
             any_doubt: false,
             receipts: Receipts::default(),
+            likely: Vec::new(),
+            held: Held::default(),
             arrived: Inbox::default(),
             beginning: None,
             recording: None,
@@ -284,6 +294,7 @@ impl BindSession {
             && self.acknowledging.is_none()
             && self.results.is_empty()
             && self.receipts.records.is_empty()
+            && self.held.is_empty()
             && self.taking.is_none()
             && self.arrived.parts.is_empty()
     }
@@ -298,7 +309,12 @@ impl BindSession {
         let now = self.now();
         let rest = (now < self.rest_until).then_some(self.rest_until);
         let pace = self.submits.then(|| self.pace.wake_at(now)).flatten();
-        match rest.into_iter().chain(pace).min() {
+        let held = self
+            .acknowledging
+            .is_none()
+            .then(|| self.held.wake_at())
+            .flatten();
+        match rest.into_iter().chain(pace).chain(held).min() {
             Some(at) => Duration::from_millis(u64::try_from(at - now).unwrap_or(0).max(1)),
             None => IDLE,
         }
@@ -316,11 +332,17 @@ impl BindSession {
                 self.record();
             }
         }
+        self.look_again_at_held();
         // Receipts follow the results that came before them: a receipt whose answer the store does not know yet is
         // looked for in all it has, and parked.
         let results_first = self.results.is_empty();
         if self.acknowledging.is_none() && results_first && !self.receipts.records.is_empty() {
-            let Receipts { records, replies } = std::mem::take(&mut self.receipts);
+            let Receipts {
+                records,
+                replies,
+                likely,
+            } = std::mem::take(&mut self.receipts);
+            self.likely = likely;
             let store = Arc::clone(&self.context.shared.store);
             self.acknowledging = Some(Box::pin(async move {
                 (replies, store.record_receipts(records).await)
@@ -545,23 +567,31 @@ impl BindSession {
                 }
                 Event::LateResponse { token, status, pdu } => self.answered_late(token, status, &pdu),
                 Event::Deliver { sequence, pdu } => {
-                    let read = receipt::of_deliver(&pdu);
+                    let read = self.context.receipts.of_deliver(&pdu);
                     let answer = Pdu::from(DeliverSmResp::default());
                     match read {
                         Read::Inbound => {
                             let written = inbound::of_deliver(&pdu, self.context.settings.data_coding);
                             self.arrived(sequence, written, answer);
                         }
+                        Read::Likely(receipt) => {
+                            let written = inbound::of_deliver(&pdu, self.context.settings.data_coding);
+                            self.likely(sequence, receipt, written, answer);
+                        }
                         read => self.delivered(sequence, read, answer),
                     }
                 }
                 Event::Data { sequence, pdu } => {
-                    let read = receipt::of_data(&pdu);
+                    let read = self.context.receipts.of_data(&pdu);
                     let answer = Pdu::from(smpp::pdu::DataSmResp::default());
                     match read {
                         Read::Inbound => {
                             let written = inbound::of_data(&pdu, self.context.settings.data_coding);
                             self.arrived(sequence, written, answer);
+                        }
+                        Read::Likely(receipt) => {
+                            let written = inbound::of_data(&pdu, self.context.settings.data_coding);
+                            self.likely(sequence, receipt, written, answer);
                         }
                         read => self.delivered(sequence, read, answer),
                     }
@@ -589,6 +619,8 @@ impl BindSession {
     }
 
     fn close(&mut self, reason: CloseReason) {
+        // Not acknowledged: the carrier offers them again.
+        self.held = Held::default();
         self.closed = Some(reason);
         self.give_back_waiting();
         for left in self.in_flight.abandon() {

@@ -387,6 +387,7 @@ fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
         ));
     }
     wrong.extend(status_class_complaints(smpp).map(|why| ("status_classes", why)));
+    wrong.extend(super::receipts::complaints(smpp));
     wrong
 }
 

@@ -6,6 +6,7 @@
 mod accounts;
 mod carriers;
 mod owned;
+mod receipts;
 mod routes;
 mod suppressions;
 mod templates;

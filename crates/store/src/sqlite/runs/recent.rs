@@ -47,8 +47,8 @@ impl Recent {
         self.entries.get(start..).unwrap_or_default()
     }
 
-    /// Adds an entry; the newest of a key is found first.
-    pub(in crate::sqlite) fn push(&mut self, key: u64, id: i64) {
+    /// Adds an entry; the newest of a key is found first. Returns the id that was the newest of that key here.
+    pub(in crate::sqlite) fn push(&mut self, key: u64, id: i64) -> Option<i64> {
         let Self {
             newest,
             entries,
@@ -59,17 +59,21 @@ impl Recent {
             place, NONE,
             "run_entries_max keeps an index far below 2^32 entries"
         );
-        match newest.entry(key, |&n| key_at(entries, n) == key, |&n| key_at(entries, n)) {
+        let before = match newest.entry(key, |&n| key_at(entries, n) == key, |&n| key_at(entries, n)) {
             hash_table::Entry::Occupied(mut head) => {
-                older.push(*head.get());
+                let before = *head.get();
+                older.push(before);
                 *head.get_mut() = place;
+                entries.get(before as usize).map(|entry| entry.id)
             }
             hash_table::Entry::Vacant(head) => {
                 older.push(NONE);
                 head.insert(place);
+                None
             }
-        }
+        };
         entries.push(Entry { key, id });
+        before
     }
 
     /// Takes back all but the first `len` entries.

@@ -74,6 +74,14 @@ fn every_mistake_is_named_with_its_line() {
             "line 5: carrier \"c\": `status_classes`: \"bad\" is not one of",
         ),
         (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nreceipt_for = \"all\"",
+            "line 5: carrier \"c\": `receipt_for` is \"all\"; it must be one of \"part\", \"message\"",
+        ),
+        (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nreceipt_words = { FAILED = \"lost\" }",
+            "line 5: carrier \"c\": `receipt_words`: \"lost\", the meaning of \"FAILED\", is not one of delivered, undelivered",
+        ),
+        (
             "[[route]]\ncarriers = [\"c\"]",
             "line 2: route 1: there is no carrier \"c\"",
         ),

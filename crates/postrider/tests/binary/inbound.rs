@@ -81,7 +81,7 @@ fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
     // This API refuses who has unsubscribed.
     assert_eq!(dev.send("+447700900150")["RetCode"], 215392);
     assert_eq!(dev.send("+447700900151")["RetCode"], 0);
-    let listed = said(&dev.tool(&["inbound", "list", "--number", "447700900150", "--since", "1h"]));
+    let listed = said(&dev.tool(&["inbound", "list", "--number", "00447700900150", "--since", "1h"]));
     let lines: Vec<&str> = listed.lines().collect();
     assert_eq!(
         lines.len(),
@@ -103,16 +103,19 @@ fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
         "--json",
     ])));
     assert_eq!(one["inbound"][0]["text"], "stop");
-    let before = one["next_before"].to_string();
+    // Ids are more than a number in JavaScript holds.
+    assert!(one["inbound"][0]["id"].is_string() && one["inbound"][0]["answers"].is_string());
+    assert_eq!(one["inbound"][0]["binary"], Value::Null);
+    let before = one["next_before"].as_str().unwrap();
     let older = json(&said(
-        &dev.tool(&["inbound", "list", "--before", &before, "--json"]),
+        &dev.tool(&["inbound", "list", "--before", before, "--json"]),
     ));
     assert_eq!(
         (older["inbound"].as_array().map(Vec::len), &older["next_before"]),
         (Some(1), &Value::Null)
     );
     for none in [
-        &["--number", "447700900199"][..],
+        &["--number", "+447700900199"][..],
         &["--nobodys"],
         &["--since", "2100-01-01"],
     ] {
@@ -127,6 +130,9 @@ fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
         let refused = dev.tool(&[&["inbound", "list"], wrong].concat());
         assert_eq!(refused.status.code(), Some(2), "{wrong:?}");
     }
+    carrier.bring("447700900150", "10690", "Start.");
+    receiver.wait_for("the other word", 3, |call| call.kind() == "message.received");
+    assert_eq!(dev.send("+447700900150")["RetCode"], 0);
     // Who wrote stays out of the log.
     assert!(!dev.running.err.so_far().contains("447700900150"));
 }

@@ -4,6 +4,7 @@ mod partial;
 mod routes;
 mod webhooks;
 mod wire;
+mod words;
 
 use super::*;
 use engine::catalog::{Review, Snapshot};

@@ -127,7 +127,7 @@ fn unpacked(parts: &[UserData]) -> Vec<u8> {
 /// Whether the last of `septets` ends where the part's last octet does: then the seven bits may be spare ones, zero or
 /// a carriage return (TS 23.038 §6.1.2.3.1).
 fn ends_on_an_octet(part: &UserData, septets: usize) -> bool {
-    septets > 0 && (alphabet::fill_bits(part.coding.header_len.into()) + septets * 7) % 8 == 0
+    septets > 0 && (alphabet::fill_bits(part.coding.header_len.into()) + septets * 7).is_multiple_of(8)
 }
 
 fn is_full(part: &UserData) -> bool {

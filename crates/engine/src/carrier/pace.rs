@@ -5,9 +5,7 @@
 //! goes by how rare the sign is: a carrier that turns away most of what it gets is left alone for a moment and halved; one
 //! refusal in hundreds of answers says that the bind is at the edge, and a tenth less is enough.
 
-use store::UnixMs;
-
-/// Rate and congestion of one bind. Time is given in Unix milliseconds.
+/// Rate and congestion of one bind. Time is given in milliseconds of a clock that never goes back.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     /// Segments a second agreed with the carrier; 0: no limit.
@@ -18,8 +16,8 @@ pub(crate) struct Pace {
     window: f64,
     /// Segments that may go out now, when there is a rate.
     tokens: f64,
-    updated_at: UnixMs,
-    stopped_until: UnixMs,
+    updated_at: i64,
+    stopped_until: i64,
     /// Answers since the last sign of congestion that were none.
     fine: u32,
 }
@@ -56,7 +54,7 @@ const BRAKES: [Brake; 3] = [
 const RECOVERY_PER_S: f64 = 0.5;
 
 impl Pace {
-    pub(crate) fn new(rate_per_s_max: u32, window_max: u16, now: UnixMs) -> Self {
+    pub(crate) fn new(rate_per_s_max: u32, window_max: u16, now: i64) -> Self {
         let window = f64::from(window_max.max(1));
         Self {
             rate_max: f64::from(rate_per_s_max),
@@ -71,7 +69,7 @@ impl Pace {
 
     /// Segments that may be given to the bind now, with `in_flight` of them there already. The rate counts what is
     /// written ([`Self::spent`]); `waiting` segments have a claim on it before others.
-    pub(crate) fn allowance(&mut self, now: UnixMs, in_flight: usize, waiting: usize) -> usize {
+    pub(crate) fn allowance(&mut self, now: i64, in_flight: usize, waiting: usize) -> usize {
         self.refresh(now);
         if now < self.stopped_until {
             return 0;
@@ -97,7 +95,7 @@ impl Pace {
     }
 
     /// The carrier asked to slow down.
-    pub(crate) fn slow_down(&mut self, now: UnixMs) {
+    pub(crate) fn slow_down(&mut self, now: i64) {
         self.refresh(now);
         // One burst of refusals is one sign, not many.
         if now < self.stopped_until {
@@ -116,7 +114,7 @@ impl Pace {
     }
 
     /// When something may go out again, if nothing may now for want of time rather than of answers.
-    pub(crate) fn wake_at(&self, now: UnixMs) -> Option<UnixMs> {
+    pub(crate) fn wake_at(&self, now: i64) -> Option<i64> {
         if now < self.stopped_until {
             return Some(self.stopped_until);
         }
@@ -127,7 +125,7 @@ impl Pace {
         None
     }
 
-    fn refresh(&mut self, now: UnixMs) {
+    fn refresh(&mut self, now: i64) {
         let elapsed_s = (now - self.updated_at).max(0) as f64 / 1000.0;
         self.updated_at = now;
         let burst = (self.rate_max / 10.0).max(1.0);

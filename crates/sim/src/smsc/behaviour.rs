@@ -158,6 +158,9 @@ pub struct Receipts {
     pub twice_share: f64,
     /// Share of receipts that never come, 0 to 1.
     pub never_share: f64,
+    /// One receipt for a whole long message, for the part that made it whole; needs `count_by =
+    /// "destination_and_part"`. Off: one for each part.
+    pub for_whole: bool,
     /// Receipts that are due together leave in another order.
     pub shuffled: bool,
     /// What receipts say, one receipt for each; the last should be final. A rule can say otherwise.
@@ -191,6 +194,7 @@ impl Default for Receipts {
             late_delay_ms: Span::fixed(5_000),
             twice_share: 0.0,
             never_share: 0.0,
+            for_whole: false,
             shuffled: false,
             states: vec![Word(ReceiptState::Delivered)],
             step_ms: 100,

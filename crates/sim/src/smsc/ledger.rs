@@ -5,8 +5,11 @@ use std::hash::BuildHasherDefault;
 
 use serde::{Deserialize, Serialize};
 use smpp::CommandStatus;
+use smpp::field::DataCoding;
 
+use super::joined::{Assembly, Joined};
 use super::journal::Journal;
+use super::part::Anatomy;
 use super::people::InboundTally;
 use crate::seed::KeyHasher;
 
@@ -90,6 +93,7 @@ pub(super) struct Ledger {
     pub(super) journal: Journal,
     tallies: HashMap<u64, Tally, BuildHasherDefault<KeyHasher>>,
     inbound: HashMap<u64, InboundTally, BuildHasherDefault<KeyHasher>>,
+    assemblies: HashMap<u64, Assembly, BuildHasherDefault<KeyHasher>>,
     tallies_max: usize,
     refused_with: HashMap<u32, u64>,
 }
@@ -125,6 +129,31 @@ impl Ledger {
             1 => self.counts.messages += 1,
             _ => self.counts.duplicates += 1,
         }
+    }
+
+    /// A part of the message to this number was taken. Whether the message is whole now.
+    pub(super) fn join(&mut self, number: u64, anatomy: &Anatomy<'_>, data_coding: DataCoding) -> bool {
+        if let Some(assembly) = self.assemblies.get_mut(&number) {
+            assembly.add(anatomy, data_coding);
+            return assembly.is_whole();
+        }
+        if self.assemblies.len() >= self.tallies_max {
+            return true;
+        }
+        let assembly = Assembly::new(anatomy, data_coding);
+        let is_whole = assembly.is_whole();
+        self.assemblies.insert(number, assembly);
+        is_whole
+    }
+
+    pub(super) fn joined_of(&self, number: u64) -> Option<Joined> {
+        self.assemblies.get(&number).map(Assembly::joined)
+    }
+
+    pub(super) fn joined(&self) -> impl Iterator<Item = (u64, Joined)> {
+        self.assemblies
+            .iter()
+            .map(|(number, assembly)| (*number, assembly.joined()))
     }
 
     pub(super) fn refused(&mut self, status: CommandStatus) {

@@ -25,6 +25,7 @@ mod control;
 mod garbage;
 mod http;
 mod ids;
+mod joined;
 mod journal;
 mod ledger;
 mod mailbox;
@@ -45,6 +46,7 @@ pub use config::{SmscConfig, User};
 pub use control::{Inbound, Order, OrderError};
 pub use http::serve as serve_control;
 pub use ids::{IdForm, Ids, Notation};
+pub use joined::Joined;
 pub use journal::{Filter, Message};
 pub use ledger::{Counts, Tally};
 pub use part::{CountBy, Part, key_of, key_of_number};
@@ -205,6 +207,18 @@ impl SmscHandle {
     #[must_use]
     pub fn tallies(&self) -> Vec<(u64, Tally)> {
         self.shared.ledger.lock().tallies().collect()
+    }
+
+    /// What the parts came to that were taken for one number; with [`CountBy::DestinationAndPart`] only.
+    #[must_use]
+    pub fn joined_of(&self, number: u64) -> Option<Joined> {
+        self.shared.ledger.lock().joined_of(number)
+    }
+
+    /// What the parts came to that were taken for each number, in no order; with [`CountBy::DestinationAndPart`] only.
+    #[must_use]
+    pub fn joined(&self) -> Vec<(u64, Joined)> {
+        self.shared.ledger.lock().joined().collect()
     }
 
     /// What became of the messages that people wrote by themselves, by number, in no order.

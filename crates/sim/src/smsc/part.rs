@@ -25,6 +25,9 @@ pub enum CountBy {
     DestinationAndText,
     /// Recipient alone, for drivers that never use a number twice. Only first parts count.
     Destination,
+    /// Recipient and part, for drivers that never use a number twice: each part counts for itself, the first under the
+    /// recipient's number, and the parts of a message are joined ([`super::SmscHandle::joined`]).
+    DestinationAndPart,
     /// The first number of 6 to 19 digits in the text, for drivers that number their texts. Only first parts count;
     /// texts without such a number count as one.
     NumberInText,
@@ -62,10 +65,19 @@ impl<'a> Anatomy<'a> {
         match count_by {
             CountBy::DestinationAndText => Some(key_of(destination, self.text)),
             CountBy::Destination => first.then(|| key_of_number(destination)),
+            CountBy::DestinationAndPart => {
+                let number = self
+                    .part
+                    .map_or(0, |part| u64::from(part.number.saturating_sub(1)));
+                Some(key_of_number(destination) ^ number << PART_SHIFT)
+            }
             CountBy::NumberInText => first.then(|| number_in(self.text)),
         }
     }
 }
+
+/// Where the part stands in a key: no number of E.164 reaches so far.
+const PART_SHIFT: u32 = 56;
 
 /// What a text to a recipient counts as under [`CountBy::DestinationAndText`]: `text` as on the wire, without header.
 #[must_use]

@@ -20,7 +20,7 @@ impl BindSession {
             self.count_answer(class_name(class));
         }
         if class == StatusClass::SlowDown {
-            self.pace.slow_down(self.now());
+            self.pace.slow_down(self.elapsed_ms());
         } else {
             self.pace.answered();
         }

@@ -46,6 +46,7 @@ use store::{
     Answer, AttemptId, AttemptOutcome, AttemptStart, BegunAttempt, CarrierReceipt, InboundFate, Next,
     Outgoing, ReceiptFate, RecordResults, ResultFate, SegmentAnswer, StoreError, UnixMs,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waiting::WaitingSegments;
 
@@ -103,8 +104,10 @@ pub(crate) struct BindSession {
     recording: Pending<Recorded>,
     acknowledging: Pending<Acknowledged>,
     taking: Pending<Taken>,
-    /// After the store failed: no commit is tried before this.
-    rest_until: UnixMs,
+    /// When the session began: spans are counted from here, on a clock that never goes back.
+    began: Instant,
+    /// After the store failed: no commit is tried before this, in milliseconds since `began`.
+    rest_until: i64,
     closed: Option<CloseReason>,
     texts: Texts,
     counted: Counted,
@@ -155,9 +158,8 @@ const GROUP_MAX: usize = 4096;
 
 impl BindSession {
     pub(crate) fn new(context: Arc<BindContext>, index: u16, submits: bool, client: Client) -> Self {
-        let now = context.shared.clock.now();
         let counted = Counted::new(&context.shared.metrics, context.entry.no);
-        let pace = Pace::new(context.settings.rate_per_s_max, context.settings.window_max, now);
+        let pace = Pace::new(context.settings.rate_per_s_max, context.settings.window_max, 0);
         Self {
             context,
             index,
@@ -178,6 +180,7 @@ impl BindSession {
             recording: None,
             acknowledging: None,
             taking: None,
+            began: Instant::now(),
             rest_until: 0,
             closed: None,
             texts: Texts::default(),
@@ -238,9 +241,14 @@ impl BindSession {
         self.context.shared.clock.now()
     }
 
+    /// Milliseconds since the session began.
+    fn elapsed_ms(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// What may be begun now.
     fn room(&mut self) -> Room {
-        let now = self.now();
+        let now = self.elapsed_ms();
         if !self.submits || self.beginning.is_some() || self.closed.is_some() || now < self.rest_until {
             return Room::None;
         }
@@ -270,7 +278,7 @@ impl BindSession {
             return;
         }
         let written = self.in_flight.segments().saturating_sub(self.waiting.len());
-        let allowed = self.pace.allowance(self.now(), written, 0);
+        let allowed = self.pace.allowance(self.elapsed_ms(), written, 0);
         let requests = self.waiting.take(allowed.min(self.client.window_free()));
         if requests.is_empty() {
             return;
@@ -306,7 +314,7 @@ impl BindSession {
     /// How long nothing can happen by itself.
     fn wake(&self) -> Duration {
         const IDLE: Duration = Duration::from_secs(3600);
-        let now = self.now();
+        let now = self.elapsed_ms();
         let rest = (now < self.rest_until).then_some(self.rest_until);
         let pace = self.submits.then(|| self.pace.wake_at(now)).flatten();
         let held = self
@@ -321,7 +329,7 @@ impl BindSession {
     }
 
     fn start_commits(&mut self) {
-        if self.now() < self.rest_until {
+        if self.elapsed_ms() < self.rest_until {
             return;
         }
         if self.recording.is_none() {
@@ -442,7 +450,7 @@ impl BindSession {
 
     fn store_failed(&mut self, what: &str, error: &StoreError) {
         tracing::error!(carrier = %self.context.entry.name, bind = self.index, %error, "the store did not take {what}");
-        self.rest_until = self.now() + STORE_REST_MS;
+        self.rest_until = self.elapsed_ms() + STORE_REST_MS;
     }
 
     /// Takes messages and makes their attempt durable.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use sim::load::{Demo, EngageLab, SendCloud, Template, Uspeedo};
+use sim::load::{Demo, EngageLab, SendCloud, Template, Text, Uspeedo};
 
 /// A carrier of the catalog.
 #[derive(Clone, Debug)]
@@ -14,6 +14,10 @@ pub(crate) struct CarrierEntry {
     pub(crate) address: SocketAddr,
     pub(crate) binds: u64,
     pub(crate) window_max: u64,
+    /// The account whose messages it alone gets; `None`: those of all accounts without a carrier of their own.
+    pub(crate) only: Option<u32>,
+    /// Settings that differ from carrier to carrier, in TOML.
+    pub(crate) more: &'static str,
 }
 
 /// Where an account is told its events, in the general form.
@@ -32,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) api: SocketAddr,
     pub(crate) metrics: SocketAddr,
     pub(crate) accounts: u32,
+    /// Changes something small of every entry of the catalog: weights, rates, a text.
+    pub(crate) edition: u64,
     /// In the order they are tried.
     pub(crate) carriers: Vec<CarrierEntry>,
     pub(crate) webhooks: Vec<WebhookEntry>,
@@ -95,10 +101,11 @@ level = "info"
         for account in 0..self.accounts {
             let _ = write!(
                 text,
-                "[[account]]\nname = \"{}\"\nid = {}\ninbound_to = [\"{}\"]\n",
+                "[[account]]\nname = \"{}\"\nid = {}\ninbound_to = [\"{}\"]\nweight = {}\n",
                 name(account),
                 id(account),
-                inbound_number(account)
+                inbound_number(account),
+                1 + (self.edition + u64::from(account)) % 3
             );
             for (at, webhook) in self.webhooks.iter().enumerate() {
                 let WebhookEntry {
@@ -124,7 +131,7 @@ level = "info"
                     "[[account.credential]]\nfamily = \"{family}\"\nkey = \"{key}\"\nsecret = \"{secret}\"\n"
                 );
             }
-            for (at, (name, class, body)) in TEMPLATES.iter().enumerate() {
+            for (at, (name, class, body)) in templates().into_iter().enumerate() {
                 let Template { number, ut_id } = template(account, at);
                 let _ = write!(
                     text,
@@ -139,19 +146,37 @@ level = "info"
                 address,
                 binds,
                 window_max,
+                more,
+                ..
             } = carrier;
+            // A rate that is never reached: what matters is that the carrier changes under load.
+            let rate = match self.edition {
+                0 => String::new(),
+                edition => format!("rate_per_s_max = {}\n", 100_000 + edition),
+            };
             let (host, port) = (address.ip(), address.port());
             let _ = write!(
                 text,
                 "[[carrier]]\nname = \"{name}\"\ntype = \"smpp\"\nhost = \"{host}\"\nport = {port}\n\
                  system_id = \"postrider\"\npassword = \"secret\"\nbinds = {binds}\nwindow_max = {window_max}\n\
                  reconnect_s = 1\nreconnect_s_max = 1\nresponse_timeout_s = 15\nretry_s = 1\nretry_s_max = 2\n\
-                 attempts_max = 20\nfailover_after_s = 2\n"
+                 attempts_max = 20\nfailover_after_s = 2\n{rate}{more}\n"
             );
+        }
+        for carrier in &self.carriers {
+            if let Some(account) = carrier.only {
+                let _ = write!(
+                    text,
+                    "[[route]]\naccounts = [\"{}\"]\ncarriers = [\"{}\"]\n",
+                    name(account),
+                    carrier.name
+                );
+            }
         }
         let names: Vec<String> = self
             .carriers
             .iter()
+            .filter(|carrier| carrier.only.is_none())
             .map(|carrier| format!("\"{}\"", carrier.name))
             .collect();
         let _ = write!(text, "[[route]]\ncarriers = [{}]\n", names.join(", "));
@@ -166,9 +191,10 @@ level = "info"
     /// What a client of an account knows.
     pub(crate) fn demo(&self, account: u32) -> Demo {
         let (key, secret) = (key(account), secret(account));
-        let templates = TEMPLATES.iter().enumerate();
-        let templates: HashMap<String, Template> = templates
-            .map(|(at, (name, ..))| ((*name).to_owned(), template(account, at)))
+        let templates: HashMap<String, Template> = templates()
+            .into_iter()
+            .enumerate()
+            .map(|(at, (name, ..))| (name.to_owned(), template(account, at)))
             .collect();
         Demo {
             base_url: format!("http://{}", self.api),
@@ -191,19 +217,51 @@ level = "info"
     }
 }
 
-const TEMPLATES: [(&str, &str, &str); 3] = [
-    ("code", "otp", "Your verification code is {{code}}."),
-    (
-        "notice",
-        "notice",
-        "Hello {{name}}, your order waits for you at {{place}}.",
-    ),
-    (
-        "plain",
-        "marketing",
-        "Hello from Postrider, this week everything is half the price.",
-    ),
-];
+/// Name, class and text of every template.
+fn templates() -> [(&'static str, &'static str, String); 6] {
+    let words = "the quick brown fox jumps over the lazy dog and finds the long way home, ";
+    let characters = "您的包裹已经到达请尽快到前台领取谢谢合作祝您生活愉快";
+    [
+        ("code", "otp", "Your verification code is {{code}}.".to_owned()),
+        (
+            "notice",
+            "notice",
+            "Hello {{name}}, your order waits for you at {{place}}.".to_owned(),
+        ),
+        (
+            "plain",
+            "marketing",
+            "Hello from Postrider, this week everything is half the price.".to_owned(),
+        ),
+        (
+            "long",
+            "notice",
+            format!("Order {{{{code}}}}: {}.", words.repeat(6)),
+        ),
+        (
+            "unicode",
+            "marketing",
+            format!("{{{{code}}}} {}", characters.repeat(9)),
+        ),
+        (
+            "very_long",
+            "notice",
+            format!("Order {{{{code}}}}: {}.", words.repeat(24)),
+        ),
+    ]
+}
+
+/// The text that arrives of a request whose first recipient is at this place.
+pub(crate) fn text_of(text: Text, first: u64) -> String {
+    let body = templates()
+        .into_iter()
+        .find(|(name, ..)| *name == text.template())
+        .map(|(.., body)| body)
+        .unwrap_or_default();
+    text.values(first).into_iter().fold(body, |body, (name, value)| {
+        body.replace(&format!("{{{{{name}}}}}"), &value)
+    })
+}
 
 fn webhook_name(at: usize) -> String {
     format!("sink-{at}")
@@ -230,5 +288,24 @@ fn template(account: u32, at: usize) -> Template {
     Template {
         number,
         ut_id: format!("UTA26112200{number}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_arrives_has_its_values() {
+        assert_eq!(text_of(Text::Code, 42), "Your verification code is 000042.");
+        assert!(text_of(Text::Notice, 1).starts_with("Hello Ada, your order waits for you at London."));
+        for (text, least, most) in [
+            (Text::Long, 440, 500),
+            (Text::Unicode, 200, 260),
+            (Text::VeryLong, 1_700, 1_820),
+        ] {
+            let length = text_of(text, 123_456).chars().count();
+            assert!((least..=most).contains(&length), "{text:?}: {length}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::accounts::Settings;
 use crate::compare::Asked;
 
 /// Accounts that [`PARTS`] send for.
-pub(crate) const ACCOUNTS: u32 = 3;
+pub(crate) const ACCOUNTS: u32 = 4;
 
 /// One kind of client.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Part {
 }
 
 /// All kinds there are.
-pub(crate) const PARTS: [Part; 5] = [
+pub(crate) const PARTS: [Part; 10] = [
     Part {
         dialect: Dialect::EngageLab,
         text: Text::Code,
@@ -39,7 +39,7 @@ pub(crate) const PARTS: [Part; 5] = [
         text: Text::Notice,
         recipients: 100,
         connections: 2,
-        per_s: 8.0,
+        per_s: 4.0,
         account: 1,
     },
     Part {
@@ -66,6 +66,48 @@ pub(crate) const PARTS: [Part; 5] = [
         per_s: 20.0,
         account: 1,
     },
+    // A third of the messages are long.
+    Part {
+        dialect: Dialect::UspeedoRest,
+        text: Text::Long,
+        recipients: 50,
+        connections: 2,
+        per_s: 6.0,
+        account: 1,
+    },
+    Part {
+        dialect: Dialect::SendCloud,
+        text: Text::Unicode,
+        recipients: 10,
+        connections: 2,
+        per_s: 20.0,
+        account: 2,
+    },
+    Part {
+        dialect: Dialect::EngageLab,
+        text: Text::VeryLong,
+        recipients: 2,
+        connections: 2,
+        per_s: 10.0,
+        account: 0,
+    },
+    // Few, because they go over a window of one.
+    Part {
+        dialect: Dialect::EngageLab,
+        text: Text::VeryLong,
+        recipients: 1,
+        connections: 1,
+        per_s: 1.0,
+        account: 3,
+    },
+    Part {
+        dialect: Dialect::EngageLab,
+        text: Text::Code,
+        recipients: 1,
+        connections: 1,
+        per_s: 4.0,
+        account: 3,
+    },
 ];
 
 /// Recipients a second of all parts together.
@@ -90,7 +132,7 @@ pub(crate) struct Turn<'a> {
 }
 
 /// Clients at work.
-pub(crate) type Clients = JoinSet<(u32, Dialect, Option<Outcome>)>;
+pub(crate) type Clients = JoinSet<(Part, Option<Outcome>)>;
 
 impl Turn<'_> {
     /// Lets all clients begin; they end when `stop` is cancelled or the time is over, and each has its answers.
@@ -98,8 +140,8 @@ impl Turn<'_> {
         let mut clients = JoinSet::new();
         for (at, part) in PARTS.iter().enumerate() {
             let load = self.load(settings, at as u64, part);
-            let (account, dialect, stop) = (part.account, part.dialect, stop.clone());
-            clients.spawn(async move { (account, dialect, sim::load::run(load, stop).await) });
+            let (part, stop) = (*part, stop.clone());
+            clients.spawn(async move { (part, sim::load::run(load, stop).await) });
         }
         clients
     }
@@ -132,11 +174,12 @@ pub(crate) async fn gather(
     sum: &mut Outcome,
 ) -> anyhow::Result<()> {
     while let Some(client) = clients.join_next().await {
-        let (account, dialect, outcome) = client?;
+        let (part, outcome) = client?;
         let mut outcome = outcome.context("the catalog lacks a template")?;
         asked.extend(outcome.told.drain(..).map(|told| Asked {
-            account,
-            dialect,
+            account: part.account,
+            dialect: part.dialect,
+            text: part.text,
             told,
         }));
         sum.add(outcome);

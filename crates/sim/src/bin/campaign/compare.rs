@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim::load::{
-    Answer, Demo, Dialect, Standing, Standings, StatusError, Told, Wire, engagelab_messages_to, standings,
+    Answer, Demo, Dialect, Standing, Standings, StatusError, Text, Told, Wire, engagelab_messages_to,
+    standings,
 };
-use sim::smsc::Tally;
+use sim::smsc::{Joined, Tally};
 use tokio::task::JoinSet;
 
-use crate::accounts::Settings;
+use crate::accounts::{Settings, text_of};
 use crate::report::Verdict;
 
 /// Status queries at once.
@@ -25,6 +26,8 @@ pub(crate) struct Findings {
     pub(crate) accepted: u64,
     /// Accepted, and the carrier never got it.
     pub(crate) lost: Vec<u64>,
+    /// Accepted, and what carriers got of it is not the text: a part is missing, or does not belong to it.
+    pub(crate) torn: Vec<u64>,
     /// Refused, and the carrier got it all the same.
     pub(crate) sent_though_refused: Vec<u64>,
     /// Accepted, and the gateway does not know it.
@@ -42,6 +45,7 @@ pub(crate) struct Findings {
 pub(crate) struct Asked {
     pub(crate) account: u32,
     pub(crate) dialect: Dialect,
+    pub(crate) text: Text,
     pub(crate) told: Told,
 }
 
@@ -143,6 +147,21 @@ impl Findings {
         }
     }
 
+    /// Compares the texts that the carriers can join with those that were sent. One carrier must have the whole of each.
+    pub(crate) fn compare_texts(&mut self, asked: &Asked, joined: &dyn Fn(u64) -> Vec<Joined>) {
+        let expected = text_of(asked.text, asked.told.first);
+        for number in asked.told.accepted() {
+            let carriers = joined(number);
+            let whole = carriers
+                .iter()
+                .any(|joined| joined.text.as_deref() == Some(&expected));
+            let fitting = carriers.iter().all(|joined| joined.unfitting == 0);
+            if !whole || !fitting {
+                self.torn.push(number);
+            }
+        }
+    }
+
     fn compare_with_gateway(&mut self, told: &Told, standings: &Standings) {
         for number in told.accepted() {
             let standings = standings.get(&number).map_or(&[][..], Vec::as_slice);
@@ -166,6 +185,7 @@ impl Findings {
     pub(crate) fn judge(&self, verdict: &mut Verdict) {
         for (what, numbers) in [
             ("accepted recipients lost", &self.lost),
+            ("accepted texts that no carrier can put together", &self.torn),
             ("recipients sent though refused", &self.sent_though_refused),
             ("accepted recipients the gateway does not know", &self.forgotten),
             ("messages that are not final", &self.open),

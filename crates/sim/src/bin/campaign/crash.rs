@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use sim::load::{Outcome, Standing};
-use sim::seed::{Question, Seed};
+use sim::seed::{Question, Seed, hash};
 use sim::sink::{self, SinkConfig};
-use sim::smsc::{Behaviour, CountBy, Order, People, SmscConfig, Span, Tally};
+use sim::smsc::{Behaviour, CountBy, Counts, Order, People, SmscConfig, Span, Tally};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{CarrierEntry, Settings, WebhookEntry, inbound_number};
@@ -31,13 +31,52 @@ pub(crate) struct CrashArgs {
     /// How often it is killed at least
     #[arg(long, default_value_t = 20)]
     rounds: u64,
-    /// Messages in flight a bind
-    #[arg(long, default_value_t = 50)]
-    window: u64,
-    /// Sessions
-    #[arg(long, default_value_t = 2)]
-    binds: u64,
 }
+
+/// One of the carriers.
+struct CarrierPlan {
+    name: &'static str,
+    binds: u64,
+    window_max: u64,
+    only: Option<u32>,
+    /// Settings in the catalog.
+    settings: &'static str,
+    /// How it writes ids, in the simulator's settings.
+    ids: &'static str,
+    /// One receipt for a whole message instead of one for each part.
+    for_whole: bool,
+}
+
+/// Windows, notations of ids and ways to report differ.
+const CARRIERS: [CarrierPlan; 3] = [
+    CarrierPlan {
+        name: "north",
+        binds: 2,
+        window_max: 50,
+        only: None,
+        settings: "",
+        ids: "",
+        for_whole: false,
+    },
+    CarrierPlan {
+        name: "south",
+        binds: 2,
+        window_max: 10,
+        only: Some(1),
+        settings: "id_notation = \"hex_submit_decimal_receipt\"",
+        ids: "answer = { notation = \"hex\" }\nreceipt = { notation = \"decimal\", width = 10 }",
+        for_whole: false,
+    },
+    CarrierPlan {
+        name: "narrow",
+        binds: 1,
+        window_max: 1,
+        only: Some(3),
+        settings: "linking = \"udh8\"",
+        ids: "answer = { notation = \"hex_upper\" }\nreceipt = { notation = \"hex\" }",
+        for_whole: false,
+    },
+];
 
 /// Recipients that one part of one round may have at most: each part has its own numbers.
 const NUMBERS_A_PART: u64 = 500_000;
@@ -48,7 +87,7 @@ const REST_MAX: Duration = Duration::from_secs(300);
 /// A carrier on a bad day. Refusals pass after one try, so that no message runs out of tries; telling to slow down is
 /// rare, because a gateway that heeds it would hardly send anything.
 const BAD_DAY: &str = r#"
-    answers.delay_ms = [0, 20]
+    answers.delay_ms = [0, 8]
     [receipts]
     delay_ms = [0, 300]
     early_share = 0.1
@@ -109,11 +148,45 @@ fn people() -> People {
     }
 }
 
+/// Sums over all carriers.
+#[derive(Debug, Default)]
+struct Sums {
+    counts: Counts,
+    messages: u64,
+    duplicates: u64,
+    /// One window for each bind that a kill or a cut ended.
+    duplicates_max: u64,
+    cuts: u64,
+}
+
+impl Sums {
+    fn add(&mut self, counts: &Counts, (binds_lost, window_max): (u64, u64)) {
+        self.messages += counts.messages;
+        self.duplicates += counts.duplicates;
+        self.cuts += counts.cuts;
+        self.duplicates_max += (binds_lost + counts.cuts) * window_max;
+        let sums = &mut self.counts;
+        sums.submitted += counts.submitted;
+        sums.taken += counts.taken;
+        sums.refused += counts.refused;
+        sums.binds_refused += counts.binds_refused;
+        sums.garbage += counts.garbage;
+        sums.receipts_acknowledged += counts.receipts_acknowledged;
+        sums.receipts_in_doubt += counts.receipts_in_doubt;
+        sums.receipts_refused += counts.receipts_refused;
+        sums.receipts_waiting += counts.receipts_waiting;
+        sums.receipts_unsendable += counts.receipts_unsendable;
+        sums.inbound_written += counts.inbound_written;
+        sums.window_seen_max = sums.window_seen_max.max(counts.window_seen_max);
+    }
+}
+
 /// What the campaign holds in its hands.
 struct Campaign {
     seed: Seed,
     node: Node,
-    carrier: Carrier,
+    /// As in [`CARRIERS`].
+    carriers: Vec<Carrier>,
     endpoint: Endpoint,
     kills: u64,
     asked: Vec<Asked>,
@@ -133,26 +206,16 @@ pub(crate) async fn run(args: CrashArgs) -> anyhow::Result<bool> {
 }
 
 async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
-    let config = SmscConfig {
-        seed: seed.max(1),
-        count_by: CountBy::Destination,
-        kept_max: 0,
-        behaviour: with_faults(toml::from_str(BAD_DAY)?),
-        ..SmscConfig::default()
-    };
-    let carrier = Carrier::start(config)?;
+    let carriers: Vec<Carrier> = CARRIERS
+        .iter()
+        .map(|plan| plan.start(seed))
+        .collect::<anyhow::Result<_>>()?;
     let endpoint = Endpoint::start(SinkConfig {
         seed: seed.max(1),
         count_by: sink::CountBy::Recipient,
         behaviour: toml::from_str(BAD_ENDPOINT)?,
         ..SinkConfig::default()
     })?;
-    let entry = CarrierEntry {
-        name: "north",
-        address: carrier.address(),
-        binds: args.binds,
-        window_max: args.window,
-    };
     let webhook = |account, events| WebhookEntry {
         account,
         url: endpoint.sink.url(),
@@ -163,7 +226,12 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
         api: free_address()?,
         metrics: free_address()?,
         accounts: ACCOUNTS,
-        carriers: vec![entry],
+        edition: 0,
+        carriers: CARRIERS
+            .iter()
+            .zip(&carriers)
+            .map(|(plan, carrier)| plan.entry(carrier))
+            .collect(),
         webhooks: vec![
             webhook(0, &["ended", "inbound"]),
             webhook(1, &["submitted", "ended", "inbound"]),
@@ -176,14 +244,14 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
     let mut campaign = Campaign {
         seed: Seed(seed),
         node,
-        carrier,
+        carriers,
         endpoint,
         kills: 0,
         asked: Vec::new(),
         sum: Outcome::default(),
     };
     campaign.node.start().await?;
-    campaign.node.bound(1).await?;
+    campaign.node.bound(CARRIERS.len() as u64).await?;
     for round in 0..args.rounds {
         campaign
             .round(round)
@@ -192,12 +260,52 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
     }
     campaign.rest().await?;
     let mut verdict = Verdict::default();
-    campaign.compare(args, &mut verdict).await?;
+    campaign.compare(&mut verdict).await?;
     let stopped = campaign.node.stop().await?;
     verdict.must("stops in good order", stopped);
-    campaign.carrier.stop().await?;
+    for carrier in campaign.carriers {
+        carrier.stop().await?;
+    }
     campaign.endpoint.stop().await?;
     Ok(verdict.is_good())
+}
+
+impl CarrierPlan {
+    fn start(&self, seed: u64) -> anyhow::Result<Carrier> {
+        Carrier::start(SmscConfig {
+            seed: hash(self.name.as_bytes()) ^ seed.max(1),
+            count_by: CountBy::DestinationAndPart,
+            kept_max: 0,
+            ids: toml::from_str(self.ids)?,
+            behaviour: self.behaviour(true)?,
+            ..SmscConfig::default()
+        })
+    }
+
+    fn behaviour(&self, faults: bool) -> anyhow::Result<Behaviour> {
+        let mut behaviour: Behaviour = toml::from_str(BAD_DAY)?;
+        behaviour.receipts.for_whole = self.for_whole;
+        if !faults {
+            return Ok(behaviour);
+        }
+        let mut behaviour = with_faults(behaviour);
+        // People write over one of them.
+        if self.only.is_some() {
+            behaviour.people = People::default();
+        }
+        Ok(behaviour)
+    }
+
+    fn entry(&self, carrier: &Carrier) -> CarrierEntry {
+        CarrierEntry {
+            name: self.name,
+            address: carrier.address(),
+            binds: self.binds,
+            window_max: self.window_max,
+            only: self.only,
+            more: self.settings,
+        }
+    }
 }
 
 impl Campaign {
@@ -220,6 +328,8 @@ impl Campaign {
         };
         let clients = turn.begin(&self.node.settings, &stop);
         let away = self.away(round);
+        self.throttle(round)?;
+        self.node.change_catalog(round + 1)?;
         tokio::time::sleep(self.moment(round, 0, 200, 2_000)).await;
         self.kill()?;
         tokio::time::sleep(self.moment(round, 1, 0, 300)).await;
@@ -237,7 +347,7 @@ impl Campaign {
         gather(clients, &mut self.asked, &mut self.sum).await?;
         away.await?;
         let accepted = self.sum.recipients_accepted - before;
-        let counts = self.carrier.smsc.counts();
+        let counts = self.counts();
         say(&format!(
             "  round {round:>3}: {accepted:>6} accepted; in all {} kills, {} at the carrier, {} twice, {} cuts, {} told",
             self.kills,
@@ -247,6 +357,27 @@ impl Campaign {
             self.endpoint.sink.counts().events
         ));
         Ok(())
+    }
+
+    /// Two carriers take turns in taking no more than so much a second.
+    fn throttle(&self, round: u64) -> anyhow::Result<()> {
+        for (at, (plan, carrier)) in CARRIERS.iter().zip(&self.carriers).enumerate().take(2) {
+            let mut behaviour = plan.behaviour(true)?;
+            if at as u64 == round % 2 {
+                behaviour.limits.rate_per_s_max = 400;
+            }
+            carrier.smsc.control(Order::Behave(Box::new(behaviour)))?;
+        }
+        Ok(())
+    }
+
+    /// The sums over all carriers.
+    fn counts(&self) -> Sums {
+        let mut sums = Sums::default();
+        for (plan, carrier) in CARRIERS.iter().zip(&self.carriers) {
+            sums.add(&carrier.smsc.counts(), (self.kills * plan.binds, plan.window_max));
+        }
+        sums
     }
 
     /// Now and then the endpoint is away for a while.
@@ -271,40 +402,50 @@ impl Campaign {
 
     /// Waits until nothing is on its way any more.
     async fn rest(&mut self) -> anyhow::Result<()> {
-        let smsc = &self.carrier.smsc;
-        smsc.control(Order::Behave(Box::new(toml::from_str(BAD_DAY)?)))?;
+        for (plan, carrier) in CARRIERS.iter().zip(&self.carriers) {
+            let behaviour = plan.behaviour(false)?;
+            carrier.smsc.control(Order::Behave(Box::new(behaviour)))?;
+        }
         self.endpoint.sink.behave(sink::Behaviour::default())?;
-        rest(&self.node, smsc, REST_MAX).await.map(drop)
+        let carriers: Vec<_> = self.carriers.iter().map(|carrier| &carrier.smsc).collect();
+        rest(&self.node, &carriers, REST_MAX).await.map(drop)
     }
 
-    async fn compare(&self, args: &CrashArgs, verdict: &mut Verdict) -> anyhow::Result<()> {
-        let smsc = &self.carrier.smsc;
-        let tallies: HashMap<u64, Tally> = smsc.tallies().into_iter().collect();
+    async fn compare(&self, verdict: &mut Verdict) -> anyhow::Result<()> {
+        let mut tallies: HashMap<u64, Tally> = HashMap::new();
+        for carrier in &self.carriers {
+            tallies.extend(carrier.smsc.tallies());
+        }
         let mut findings = Findings::default();
         for asked in &self.asked {
             findings.compare_with_carrier(&asked.told, &tallies);
+            findings.compare_texts(asked, &|number| {
+                self.carriers
+                    .iter()
+                    .filter_map(|carrier| carrier.smsc.joined_of(number))
+                    .collect()
+            });
         }
         ask(&self.node.settings, &self.asked, &tallies, &mut findings).await?;
         let possible: HashSet<u64> = self.asked.iter().flat_map(Asked::possible).collect();
         let events = EventFindings::of(&self.endpoint.sink, &findings.ended, &possible);
-        let inbound = InboundFindings::of(&self.endpoint.sink, smsc);
+        let inbound = InboundFindings::of(&self.endpoint.sink, &self.people()?.smsc);
         self.figures(&findings, &events, &inbound, verdict);
         say("verdict");
         findings.judge(verdict);
         events.judge(verdict);
         inbound.judge(verdict);
-        let counts = smsc.counts();
+        let counts = self.counts();
         verdict.at_most(
             "receipts not acknowledged",
-            counts.receipts_waiting + counts.receipts_unsendable,
+            counts.counts.receipts_waiting + counts.counts.receipts_unsendable,
             0,
         );
         verdict.at_most("repeats answered wrongly", self.sum.repeats_wrong, 0);
-        let windows = self.kills * args.binds + counts.cuts;
         verdict.at_most(
-            "messages sent twice: one window a bind lost",
+            "parts sent twice: one window a bind lost",
             counts.duplicates,
-            windows * args.window,
+            counts.duplicates_max,
         );
         verdict.must(
             "the carrier saw load, kills and faults",
@@ -320,6 +461,11 @@ impl Campaign {
         Ok(())
     }
 
+    /// The carrier over which people write.
+    fn people(&self) -> anyhow::Result<&Carrier> {
+        self.carriers.first().context("there is a carrier")
+    }
+
     fn figures(
         &self,
         findings: &Findings,
@@ -327,7 +473,7 @@ impl Campaign {
         inbound: &InboundFindings,
         verdict: &mut Verdict,
     ) {
-        let (sum, counts) = (&self.sum, self.carrier.smsc.counts());
+        let (sum, counts) = (&self.sum, self.counts());
         say("what clients were told");
         verdict.figure("requests answered", sum.answered);
         verdict.figure("requests never answered", sum.unanswered);
@@ -338,24 +484,33 @@ impl Campaign {
         say("what the carrier got");
         verdict.figure(
             "submitted / taken / refused",
-            format!("{} / {} / {}", counts.submitted, counts.taken, counts.refused),
+            format!(
+                "{} / {} / {}",
+                counts.counts.submitted, counts.counts.taken, counts.counts.refused
+            ),
         );
         verdict.figure(
             "connections cut / binds refused / garbage",
-            format!("{} / {} / {}", counts.cuts, counts.binds_refused, counts.garbage),
+            format!(
+                "{} / {} / {}",
+                counts.cuts, counts.counts.binds_refused, counts.counts.garbage
+            ),
         );
         verdict.figure(
             "receipts acknowledged / sent again",
             format!(
                 "{} / {}",
-                counts.receipts_acknowledged,
-                counts.receipts_in_doubt + counts.receipts_refused
+                counts.counts.receipts_acknowledged,
+                counts.counts.receipts_in_doubt + counts.counts.receipts_refused
             ),
         );
-        verdict.figure("most unanswered at once on one bind", counts.window_seen_max);
+        verdict.figure(
+            "most unanswered at once on one bind",
+            counts.counts.window_seen_max,
+        );
         verdict.figure(
             "inbound messages written / acknowledged whole",
-            format!("{} / {}", counts.inbound_written, inbound.taken),
+            format!("{} / {}", counts.counts.inbound_written, inbound.taken),
         );
         say("what became of it");
         verdict.figure(

@@ -7,10 +7,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use sim::load::{Answer, Dialect, Load, Outcome, Text};
 use sim::smsc::{CountBy, Order, SmscConfig, SmscHandle, Span};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{CarrierEntry, Settings};
 use crate::beside::{Carrier, free_address};
+use crate::compare::{Asked, Findings};
 use crate::folder::Folder;
 use crate::node::Node;
 use crate::report::Verdict;
@@ -38,6 +40,9 @@ pub(crate) struct FailoverArgs {
 /// Load before the carrier leaves, and after it has come back.
 const AROUND: Duration = Duration::from_secs(3);
 
+/// Place of the first recipient of a long text.
+const LONG_FIRST: u64 = 100_000_000;
+
 /// How long everything may take to come to rest.
 const REST_MAX: Duration = Duration::from_secs(120);
 
@@ -62,11 +67,14 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
         address: carrier.address(),
         binds: args.binds,
         window_max: args.window,
+        only: None,
+        more: "",
     };
     let settings = Settings {
         api: free_address()?,
         metrics: free_address()?,
         accounts: 1,
+        edition: 0,
         carriers: vec![entry("north", &north), entry("south", &south)],
         webhooks: Vec::new(),
         notify: "",
@@ -78,18 +86,25 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
 
     let away = Duration::from_secs(args.away_s);
     let stop = CancellationToken::new();
-    let load = Load {
-        text: Text::Code,
-        connections: 16,
-        requests_max: u64::MAX / 2,
-        time_max: away + 2 * AROUND,
-        per_s: Some(f64::from(args.per_s)),
-        name: format!("failover-{seed:x}"),
-        persistent: true,
-        remembers: true,
-        ..Load::new(node.settings.demo(0), Dialect::EngageLab)
-    };
-    let clients = tokio::spawn(sim::load::run(load, stop));
+    // A third of the messages have several parts.
+    let loads = [(Text::Code, 2.0 / 3.0, 0), (Text::Long, 1.0 / 3.0, LONG_FIRST)];
+    let mut clients = JoinSet::new();
+    for (text, share, first) in loads {
+        let load = Load {
+            text,
+            first,
+            connections: 16,
+            requests_max: u64::MAX / 2,
+            time_max: away + 2 * AROUND,
+            per_s: Some(f64::from(args.per_s) * share),
+            name: format!("failover-{seed:x}-{first}"),
+            persistent: true,
+            remembers: true,
+            ..Load::new(node.settings.demo(0), Dialect::EngageLab)
+        };
+        let stop = stop.clone();
+        clients.spawn(async move { (text, sim::load::run(load, stop).await) });
+    }
     tokio::time::sleep(AROUND).await;
     let left_unix_ms = north.smsc.started_unix_ms() + elapsed_ms(&north.smsc);
     north.smsc.control(Order::Leave)?;
@@ -97,10 +112,31 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
     tokio::time::sleep(away).await;
     north.smsc.control(Order::Return)?;
     say("  north is back");
-    let outcome = clients.await?.context("the catalog lacks a template")?;
+    let (mut outcome, mut asked) = (Outcome::default(), Vec::new());
+    while let Some(client) = clients.join_next().await {
+        let (text, part) = client?;
+        let part = part.context("the catalog lacks a template")?;
+        asked.extend(part.told.iter().map(|told| Asked {
+            account: 0,
+            dialect: Dialect::EngageLab,
+            text,
+            told: told.clone(),
+        }));
+        outcome.add(part);
+    }
     rest(&node, &[&north.smsc, &south.smsc]).await?;
 
     let mut verdict = Verdict::default();
+    let mut findings = Findings::default();
+    for asked in &asked {
+        findings.compare_texts(asked, &|number| {
+            let carriers = [&north, &south].into_iter();
+            carriers
+                .filter_map(|carrier| carrier.smsc.joined_of(number))
+                .collect()
+        });
+    }
+    verdict.none_of("accepted texts that no carrier can put together", &findings.torn);
     let in_flight = compare(
         args,
         &outcome,
@@ -127,7 +163,7 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
 fn carrier(seed: u64) -> anyhow::Result<Carrier> {
     let mut config = SmscConfig {
         seed,
-        count_by: CountBy::Destination,
+        count_by: CountBy::DestinationAndPart,
         kept_max: 0,
         ..SmscConfig::default()
     };
@@ -201,7 +237,7 @@ fn compare(
     verdict.at_most("accepted recipients lost", lost, 0);
     verdict.at_most("requests never answered", outcome.unanswered, 0);
     verdict.at_most(
-        "messages sent twice: one window a bind lost",
+        "parts sent twice: one window a bind lost",
         twice,
         args.binds * args.window,
     );

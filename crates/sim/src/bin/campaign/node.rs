@@ -47,6 +47,13 @@ impl Node {
         Ok(node)
     }
 
+    /// Changes the catalog of the running node.
+    pub(crate) fn change_catalog(&mut self, edition: u64) -> anyhow::Result<()> {
+        self.settings.edition = edition;
+        std::fs::write(self.folder.join("catalog.toml"), self.settings.catalog())?;
+        self.tool(&["apply", "catalog.toml"]).map(drop)
+    }
+
     /// Runs a command that ends by itself; what it prints.
     pub(crate) fn tool(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let done = Command::new(&self.program)

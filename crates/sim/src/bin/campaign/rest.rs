@@ -19,7 +19,11 @@ const CALM_LOOKS: u32 = 10;
 const RESEND_AFTER: Duration = Duration::from_secs(8);
 
 /// Waits for all messages to be sent, all receipts to be acknowledged and all events to be told. When all was sent.
-pub(crate) async fn rest(node: &Node, smsc: &SmscHandle, time_max: Duration) -> anyhow::Result<Instant> {
+pub(crate) async fn rest(
+    node: &Node,
+    carriers: &[&SmscHandle],
+    time_max: Duration,
+) -> anyhow::Result<Instant> {
     let since = Instant::now();
     let (mut calm, mut resent) = (0, 0);
     let mut sent: Option<Instant> = None;
@@ -28,7 +32,8 @@ pub(crate) async fn rest(node: &Node, smsc: &SmscHandle, time_max: Duration) -> 
         tokio::time::sleep(LOOK_EVERY).await;
         let metrics = node.metrics().await?;
         let (unsent, behind_s) = (metrics.unsent(), metrics.behind_s());
-        let (receipts, calls) = (smsc.counts().receipts_waiting, metrics.waiting_calls());
+        let receipts: u64 = carriers.iter().map(|smsc| smsc.counts().receipts_waiting).sum();
+        let calls = metrics.waiting_calls();
         if unsent + receipts == 0 {
             sent.get_or_insert_with(Instant::now);
         }

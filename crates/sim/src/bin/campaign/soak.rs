@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use sim::load::{Outcome, Told, number};
+use sim::load::{Outcome, number};
 use sim::seed::{Question, Seed};
 use sim::sink::{self, SinkConfig, SinkHandle};
 use sim::smsc::{Behaviour, CountBy, Order, People, SmscConfig, SmscHandle, Span, Tally};
@@ -204,7 +204,7 @@ impl Soak {
     async fn set_up(args: &SoakArgs, seed: u64, folder: &Folder) -> anyhow::Result<Self> {
         let carrier = Carrier::start(SmscConfig {
             seed: seed.max(1),
-            count_by: CountBy::Destination,
+            count_by: CountBy::DestinationAndPart,
             kept_max: 0,
             behaviour: Behaviour {
                 people: people(),
@@ -228,11 +228,14 @@ impl Soak {
             api: free_address()?,
             metrics: free_address()?,
             accounts: ACCOUNTS,
+            edition: 0,
             carriers: vec![CarrierEntry {
                 name: "north",
                 address: carrier.address(),
                 binds: BINDS,
                 window_max: WINDOW,
+                only: None,
+                more: "",
             }],
             webhooks: (0..ACCOUNTS).map(webhook).collect(),
             notify: "trial_wait_s_max = 1",
@@ -276,6 +279,7 @@ impl Soak {
             seed: self.seed.0,
         };
         let clients = turn.begin(&self.node.settings, &stop);
+        self.node.change_catalog(number + 1)?;
         if let Some(mishap) = mishap {
             self.meet(number, mishap).await?;
         }
@@ -346,13 +350,16 @@ impl Soak {
             ..
         } = self;
         let arrived = |number: u64| {
-            let tally = carrier.smsc.tally(number);
-            tally.is_some_and(|tally| tally.taken > 0) && has_ended(&endpoint.sink.states(number))
+            let whole = carrier
+                .smsc
+                .joined_of(number)
+                .is_some_and(|joined| joined.missing == 0);
+            whole && has_ended(&endpoint.sink.states(number))
         };
         open.retain(|asked| {
             let settled = asked.told.accepted().all(&arrived);
             if settled {
-                compare(&asked.told, &carrier.smsc, &endpoint.sink, findings, events);
+                compare(asked, &carrier.smsc, &endpoint.sink, findings, events);
             }
             !settled
         });
@@ -364,13 +371,13 @@ impl Soak {
         behaviour.people.per_s = 0.0;
         self.carrier.smsc.control(Order::Behave(Box::new(behaviour)))?;
         self.endpoint.sink.behave(sink::Behaviour::default())?;
-        rest(&self.node, &self.carrier.smsc, REST_MAX).await.map(drop)
+        rest(&self.node, &[&self.carrier.smsc], REST_MAX).await.map(drop)
     }
 
     async fn judge(&mut self, course: &Course, verdict: &mut Verdict) -> anyhow::Result<()> {
         for asked in std::mem::take(&mut self.open) {
             compare(
-                &asked.told,
+                &asked,
                 &self.carrier.smsc,
                 &self.endpoint.sink,
                 &mut self.findings,
@@ -444,15 +451,17 @@ fn people() -> People {
 
 /// What one request was told, against what the carrier got and the endpoint was told.
 fn compare(
-    told: &Told,
+    asked: &Asked,
     smsc: &SmscHandle,
     sink: &SinkHandle,
     findings: &mut Findings,
     events: &mut EventFindings,
 ) {
+    let told = &asked.told;
     let numbers = (0..told.recipients).map(|at| number(told.first + at));
     let tallies = numbers.filter_map(|number| Some((number, smsc.tally(number)?)));
     findings.compare_with_carrier(told, &tallies.collect());
+    findings.compare_texts(asked, &|number| smsc.joined_of(number).into_iter().collect());
     for number in told.accepted() {
         let states = sink.states(number);
         events.look_for(number, states.iter().map(String::as_str), None);

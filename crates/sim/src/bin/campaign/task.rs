@@ -83,11 +83,14 @@ async fn campaign(args: &TaskArgs, seed: Seed, folder: &Folder) -> anyhow::Resul
         api: free_address()?,
         metrics: free_address()?,
         accounts: 1,
+        edition: 0,
         carriers: vec![CarrierEntry {
             name: "north",
             address: carrier.address(),
             binds: args.binds,
             window_max: args.window,
+            only: None,
+            more: "",
         }],
         webhooks: Vec::new(),
         notify: "",
@@ -130,7 +133,7 @@ async fn campaign(args: &TaskArgs, seed: Seed, folder: &Folder) -> anyhow::Resul
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     let accepting_s = began.elapsed().as_secs_f64();
-    let sent = rest(&node, &carrier.smsc, REST_MAX).await?;
+    let sent = rest(&node, &[&carrier.smsc], REST_MAX).await?;
     let sending_s = (sent - began).as_secs_f64();
     let counted = contacts.counted().await?;
     let tallies: HashMap<u64, Tally> = carrier.smsc.tallies().into_iter().collect();

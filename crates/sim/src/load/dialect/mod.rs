@@ -53,14 +53,38 @@ pub enum Text {
     Notice,
     /// A text without variables, of class marketing.
     Plain,
+    /// A notice of several parts with the request's place in it.
+    Long,
+    /// A text of several parts that needs UCS-2, of class marketing.
+    Unicode,
+    /// A notice of a dozen parts.
+    VeryLong,
 }
 
 impl Text {
-    pub(super) const fn template(self) -> &'static str {
+    /// What the template is called.
+    #[must_use]
+    pub const fn template(self) -> &'static str {
         match self {
             Self::Code => "code",
             Self::Notice => "notice",
             Self::Plain => "plain",
+            Self::Long => "long",
+            Self::Unicode => "unicode",
+            Self::VeryLong => "very_long",
+        }
+    }
+
+    /// The values of the template's variables, in the order of its placeholders, for a request whose first recipient is at
+    /// this place.
+    #[must_use]
+    pub fn values(self, first: u64) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Code | Self::Long | Self::Unicode | Self::VeryLong => {
+                vec![("code", format!("{:06}", first % 1_000_000))]
+            }
+            Self::Notice => vec![("name", "Ada".to_owned()), ("place", "London".to_owned())],
+            Self::Plain => Vec::new(),
         }
     }
 }
@@ -83,11 +107,7 @@ impl Shot<'_> {
 
     /// The template's variables, in the order of its placeholders.
     fn values(&self) -> Vec<(&'static str, String)> {
-        match self.text {
-            Text::Code => vec![("code", format!("{:06}", self.first % 1_000_000))],
-            Text::Notice => vec![("name", "Ada".to_owned()), ("place", "London".to_owned())],
-            Text::Plain => Vec::new(),
-        }
+        self.text.values(self.first)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::seed::Question;
 use crate::smsc::behaviour::{Garbage, Timing};
 use crate::smsc::journal::Heard;
 use crate::smsc::ledger::Ledger;
-use crate::smsc::part::Anatomy;
+use crate::smsc::part::{Anatomy, CountBy, key_of_number};
 use crate::smsc::receipt::{Delivery, ErrorCode, Note, excerpt};
 use crate::smsc::script::{self, Case, Plan, Verdict};
 use crate::smsc::shared::Moment;
@@ -67,13 +67,19 @@ impl Connection {
         let script = Arc::clone(&self.script);
         let verdict = self.verdict(&script, case, now);
         let id = self.take(&verdict, key, ledger);
+        let joins = self.shared.config.count_by == CountBy::DestinationAndPart;
+        let is_whole = match id {
+            Some(_) if joins => ledger.join(key_of_number(destination), &anatomy, pdu.data_coding),
+            _ => true,
+        };
         if ledger.journal.is_kept() && destination.starts_with(self.shared.config.kept_prefix.as_bytes()) {
             ledger
                 .journal
                 .push(self.heard(pdu, &anatomy, verdict.status, id, now));
         }
         let mut lead_ms = 0;
-        if let Some((id, plan)) = id.zip(verdict.receipts.as_ref()) {
+        let reported = is_whole || !script.behaviour.receipts.for_whole;
+        if let Some((id, plan)) = id.zip(verdict.receipts.as_ref()).filter(|_| reported) {
             let note = |state| Note {
                 id,
                 key,

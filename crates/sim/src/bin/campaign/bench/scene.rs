@@ -69,11 +69,14 @@ impl Scene {
             address: carrier.address(),
             binds: BINDS,
             window_max: WINDOW,
+            only: None,
+            more: "",
         };
         let settings = Settings {
             api: free_address()?,
             metrics: free_address()?,
             accounts: ACCOUNTS,
+            edition: 0,
             carriers: vec![entry],
             webhooks: vec![webhook],
             // An endpoint that has come back is found at once.

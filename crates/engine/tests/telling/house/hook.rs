@@ -75,6 +75,8 @@ pub(crate) struct Hook {
     pub port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
     calls: Arc<Mutex<usize>>,
+    /// Calls that have not been answered, now and the most at once.
+    under_way: Arc<Mutex<(usize, usize)>>,
     script: Arc<Mutex<Arc<Script>>>,
 }
 
@@ -93,6 +95,7 @@ impl Hook {
             port: listener.local_addr().unwrap().port(),
             seen: Arc::default(),
             calls: Arc::default(),
+            under_way: Arc::default(),
             script: Arc::new(Mutex::new(script)),
         };
         let of_server = hook.clone();
@@ -116,6 +119,11 @@ impl Hook {
     /// Calls so far, taken or not.
     pub(crate) fn calls(&self) -> usize {
         *self.calls.lock().unwrap()
+    }
+
+    /// The most calls that waited for their answer at once.
+    pub(crate) fn under_way_max(&self) -> usize {
+        self.under_way.lock().unwrap().1
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -159,6 +167,11 @@ impl Hook {
     async fn serve(self, mut stream: TcpStream) {
         while let Some((headers, raw)) = read_request(&mut stream).await {
             let body: Value = serde_json::from_slice(&raw).unwrap();
+            {
+                let mut under_way = self.under_way.lock().unwrap();
+                under_way.0 += 1;
+                under_way.1 = under_way.1.max(under_way.0);
+            }
             let n = {
                 let mut calls = self.calls.lock().unwrap();
                 *calls += 1;
@@ -183,6 +196,8 @@ impl Hook {
                     body: event,
                     taken: reply.takes(),
                 }));
+            // Before the answer is written: once the caller has it, the next call may come at any moment.
+            self.under_way.lock().unwrap().0 -= 1;
             if !play(&mut stream, &reply).await {
                 return;
             }

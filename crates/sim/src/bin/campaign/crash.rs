@@ -236,6 +236,7 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
             webhook(0, &["ended", "inbound"]),
             webhook(1, &["submitted", "ended", "inbound"]),
             webhook(2, &["ended", "inbound"]),
+            webhook(3, &["submitted", "ended", "inbound"]),
         ],
         notify: "trial_wait_s_max = 1",
         more: args.common.settings()?,

@@ -1,5 +1,11 @@
 //! What a message looks like to its carrier, over a real session and a real store.
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests stop at the first surprise, as tests do"
+)]
+
 mod house;
 
 use engine::CarrierNo;

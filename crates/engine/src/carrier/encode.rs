@@ -1,6 +1,8 @@
 //! A message into the PDUs of its segments: text filled in, alphabet chosen, parts cut and tied.
 
-use crate::catalog::{DataCoding as Wanted, Linking, LongText, SmppSettings, Snapshot, read_tlvs, tlvs};
+use crate::catalog::{
+    DataCoding as Wanted, Linking, LongText, SmppSettings, Snapshot, TlvList, read_tlvs, tlvs,
+};
 use bytes::Bytes;
 use smpp::field::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
 use smpp::pdu::SubmitSm;
@@ -226,7 +228,7 @@ fn with_text(mut pdu: SubmitSm, text: Vec<u8>) -> SubmitSm {
 pub(crate) struct Texts {
     last: Option<(Arc<str>, Template)>,
     catalog: Option<Arc<Snapshot>>,
-    tlvs: Option<(Arc<BatchView>, Vec<(u16, Bytes)>)>,
+    tlvs: Option<(Arc<BatchView>, TlvList)>,
 }
 
 impl Texts {

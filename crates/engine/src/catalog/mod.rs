@@ -18,5 +18,5 @@ pub use store::{
     Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression,
     SuppressionKind, Template,
 };
-pub use tlvs::{DETAIL_TLVS, TLV_OCTETS_MAX, TLVS_MAX, TlvError, TlvMap, TlvValue, read_tlvs};
+pub use tlvs::{DETAIL_TLVS, TLV_OCTETS_MAX, TLVS_MAX, TlvError, TlvList, TlvMap, TlvValue, read_tlvs};
 pub use vault::{Vault, VaultError};

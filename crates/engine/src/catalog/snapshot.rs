@@ -1,9 +1,8 @@
 //! One version of the catalog, compiled: secrets opened, templates parsed, routes in order.
 
-use super::{CarrierSettings, RouteRule, Vault, VaultError, tlvs};
+use super::{CarrierSettings, RouteRule, TlvList, Vault, VaultError, tlvs};
 use crate::inbound::Claims;
 use crate::route::{RouteTable, Rule};
-use bytes::Bytes;
 use secrecy::SecretString;
 use sms::encoding::Encoding;
 use sms::template::Template as Pattern;
@@ -64,7 +63,7 @@ pub struct TemplateEntry {
     /// False when it names a signature that is missing or not approved.
     pub signature_approved: bool,
     /// Its own TLVs.
-    tlvs: Vec<(u16, Bytes)>,
+    tlvs: TlvList,
 }
 
 /// A carrier with its settings read.
@@ -402,7 +401,7 @@ impl Snapshot {
 
     /// The TLVs that go with the messages of a batch: those of the signature around its text, then those of its
     /// template, which win. As the catalog has them now: what is corrected holds for messages that wait too.
-    pub(crate) fn tlvs_of(&self, batch: &BatchView) -> Vec<(u16, Bytes)> {
+    pub(crate) fn tlvs_of(&self, batch: &BatchView) -> TlvList {
         if !self.has_tlvs {
             return Vec::new();
         }

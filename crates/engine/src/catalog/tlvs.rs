@@ -18,6 +18,9 @@ pub const TLV_OCTETS_MAX: usize = 255;
 /// Values by tag, which is written `"0x1400"` or `"5120"`.
 pub type TlvMap = BTreeMap<String, TlvValue>;
 
+/// Tags with their octets, in the order in which they are set.
+pub type TlvList = Vec<(u16, Bytes)>;
+
 /// The value of a TLV as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -98,11 +101,11 @@ const OWN_TAGS: [u16; 4] = [0x020C, 0x020E, 0x020F, 0x0424];
 ///
 /// # Errors
 /// See [`TlvError`].
-pub fn read_tlvs(written: &TlvMap) -> Result<Vec<(u16, Bytes)>, TlvError> {
+pub fn read_tlvs(written: &TlvMap) -> Result<TlvList, TlvError> {
     if written.len() > TLVS_MAX {
         return Err(TlvError::TooMany(written.len()));
     }
-    let mut tlvs: Vec<(u16, Bytes)> = Vec::with_capacity(written.len());
+    let mut tlvs: TlvList = Vec::with_capacity(written.len());
     for (name, value) in written {
         let tag = tag(name).ok_or_else(|| TlvError::Tag(name.clone()))?;
         if OWN_TAGS.contains(&tag) {
@@ -128,7 +131,7 @@ pub fn read_tlvs(written: &TlvMap) -> Result<Vec<(u16, Bytes)>, TlvError> {
 }
 
 /// The TLVs in the details of a template or signature; what does not read is left out, for `apply` has checked it.
-pub(crate) fn of_details(details: &serde_json::Value) -> Vec<(u16, Bytes)> {
+pub(crate) fn of_details(details: &serde_json::Value) -> TlvList {
     details
         .get(DETAIL_TLVS)
         .and_then(|written| TlvMap::deserialize(written).ok())
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(written: serde_json::Value) -> Result<Vec<(u16, Bytes)>, String> {
+    fn read(written: serde_json::Value) -> Result<TlvList, String> {
         let written: TlvMap = serde_json::from_value(written).map_err(|error| error.to_string())?;
         read_tlvs(&written).map_err(|error| error.to_string())
     }

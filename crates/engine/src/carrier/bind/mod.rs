@@ -579,11 +579,11 @@ impl BindSession {
                     let answer = Pdu::from(DeliverSmResp::default());
                     match read {
                         Read::Inbound => {
-                            let written = inbound::of_deliver(&pdu, self.context.settings.data_coding);
+                            let written = inbound::of_deliver(&pdu, self.context.settings.inbound_coding());
                             self.arrived(sequence, written, answer);
                         }
                         Read::Likely(receipt) => {
-                            let written = inbound::of_deliver(&pdu, self.context.settings.data_coding);
+                            let written = inbound::of_deliver(&pdu, self.context.settings.inbound_coding());
                             self.likely(sequence, receipt, written, answer);
                         }
                         read => self.delivered(sequence, read, answer),
@@ -594,11 +594,11 @@ impl BindSession {
                     let answer = Pdu::from(smpp::pdu::DataSmResp::default());
                     match read {
                         Read::Inbound => {
-                            let written = inbound::of_data(&pdu, self.context.settings.data_coding);
+                            let written = inbound::of_data(&pdu, self.context.settings.inbound_coding());
                             self.arrived(sequence, written, answer);
                         }
                         Read::Likely(receipt) => {
-                            let written = inbound::of_data(&pdu, self.context.settings.data_coding);
+                            let written = inbound::of_data(&pdu, self.context.settings.inbound_coding());
                             self.likely(sequence, receipt, written, answer);
                         }
                         read => self.delivered(sequence, read, answer),

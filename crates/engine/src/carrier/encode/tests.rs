@@ -368,3 +368,17 @@ fn a_carriers_tlvs_go_with_every_part() {
         assert!(pdu.tlvs.sar().is_some());
     }
 }
+
+#[test]
+fn what_people_write_is_read_in_the_carriers_default_alphabet() {
+    let of = |default_alphabet| {
+        let settings = SmppSettings {
+            default_alphabet,
+            ..SmppSettings::default()
+        };
+        settings.inbound_coding()
+    };
+    assert_eq!(of(DefaultAlphabet::Gsm7), Wanted::Gsm7Unpacked);
+    assert_eq!(of(DefaultAlphabet::Latin1), Wanted::Latin1);
+    assert_eq!(of(DefaultAlphabet::Ascii), Wanted::Latin1);
+}

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use crate::apply::ApplyArgs;
+use crate::carrier::CarrierArgs;
 use crate::check::CheckArgs;
 use crate::dev::DevArgs;
 use crate::exit;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     Check(CheckArgs),
     Status(StatusArgs),
+    Carrier(CarrierArgs),
     Template(TemplateArgs),
     Signature(SignatureArgs),
     Qualification(QualificationArgs),

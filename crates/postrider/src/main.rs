@@ -3,6 +3,7 @@
 //! This file only chooses the command; [`node`] is where everything is wired together.
 
 mod apply;
+mod carrier;
 mod check;
 mod cli;
 mod config;
@@ -53,6 +54,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Apply(args) => apply::run(&args, &mut out).await,
             Command::Check(args) => check::run(&args, &mut out).await,
             Command::Status(args) => status::run(&args, &mut out).await,
+            Command::Carrier(args) => carrier::run(&args, &mut out).await,
             Command::Template(args) => review::run_template(&args, &mut out).await,
             Command::Signature(args) => review::run_signature(&args, &mut out).await,
             Command::Qualification(args) => review::run_qualification(&args, &mut out).await,

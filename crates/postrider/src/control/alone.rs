@@ -68,6 +68,9 @@ pub(super) async fn perform(
         Order::Test { endpoint } => test(config, store, *endpoint).await,
         // The next start reads it.
         Order::TakeOver => Ok(Answer::Done(1)),
+        Order::Reconnect { .. } => Ok(Answer::Failed(
+            "no node serves this store: its carriers are bound when one starts".to_owned(),
+        )),
         Order::Cancel { account, task } => {
             if store
                 .task(*account, *task)

@@ -62,6 +62,11 @@ pub(crate) enum Order {
     },
     /// Take over the catalog that was changed beside the node, and tell what was logged with it.
     TakeOver,
+    /// Let a carrier's sessions that wait for their next attempt to bind try at once.
+    Reconnect {
+        /// Its name.
+        carrier: Box<str>,
+    },
     /// Call a task off.
     Cancel {
         /// Whose.

@@ -30,6 +30,10 @@ pub(super) async fn perform(engine: &Engine, order: &Order) -> Answer {
             // Events that were logged beside the node are told after its own next commit: this one.
             answer(engine.store().probe().await.map(one))
         }
+        Order::Reconnect { carrier } => match engine.reconnect(carrier) {
+            Some(_) => Answer::Done(1),
+            None => Answer::Failed(format!("there is no carrier {carrier:?}")),
+        },
         Order::Cancel { account, task } => match engine.cancel_task(*account, *task).await {
             Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
             Err(error) => Answer::Failed(error.to_string()),

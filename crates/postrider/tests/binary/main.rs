@@ -7,6 +7,7 @@
 )]
 
 mod apply;
+mod carrier;
 mod dev;
 mod house;
 mod inbound;

@@ -68,7 +68,10 @@ async fn until(house: &House, id: i64, what: &str, pass: impl Fn(&Task) -> bool)
 }
 
 async fn added(house: &House, request: TaskRequest, lists: Vec<i64>, due: Option<UnixMs>) -> Task {
-    let added = house.engine.add_task(ACCOUNT, request, lists, due, None).await;
+    let added = house
+        .engine
+        .add_task(ACCOUNT, request, lists, due, None, None)
+        .await;
     let AddedTask::New(task) = added.unwrap() else {
         panic!("no repeat")
     };
@@ -161,7 +164,7 @@ async fn a_task_sends_what_was_approved_when_it_was_made_and_only_to_who_was_the
     assert!(matches!(
         house
             .engine
-            .add_task(ACCOUNT, request(PLAIN), vec![id], None, None)
+            .add_task(ACCOUNT, request(PLAIN), vec![id], None, None, None)
             .await,
         Err(TaskError::Refused(_))
     ));
@@ -186,8 +189,188 @@ async fn a_task_that_is_called_off_sends_nothing_more() {
     assert!(matches!(
         house
             .engine
-            .add_task(ACCOUNT, request(PLAIN), vec![id + 1_000], None, None)
+            .add_task(ACCOUNT, request(PLAIN), vec![id + 1_000], None, None, None)
             .await,
         Err(TaskError::NoList)
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_in_several_lists_gets_one_message_over_a_restart() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    let members = numbers(3_500);
+    let first = list(&house, "first", &members[..2_000], "{}").await;
+    // Half of the second list is in the first, and the third repeats some of both; all of it over borders of pieces.
+    let second = list(&house, "second", &members[1_000..3_000], r#"{"a":"b"}"#).await;
+    let third = list(&house, "third", &members[500..], "{}").await;
+    let task = added(&house, request(PLAIN), vec![first, second, third], None).await;
+    assert_eq!(task.members, 7_000, "members of all lists");
+    // Who joins an earlier list later is not sent to there, so the later list is the first to have him.
+    let late = numbers(3_501).split_off(3_500);
+    let fourth = list(&house, "fourth", &late, "{}").await;
+    let empty = list(&house, "empty", &[], "{}").await;
+    let other = added(&house, request(PLAIN), vec![empty, fourth], None).await;
+    house
+        .engine
+        .put_contacts(
+            ACCOUNT,
+            empty,
+            vec![PutContact {
+                msisdn: late[0]
+                    .trim_start_matches('+')
+                    .parse()
+                    .ok()
+                    .and_then(engine::sms::phone::Msisdn::from_u64)
+                    .unwrap(),
+                written: late[0].as_str().into(),
+                user_name: None,
+                vars: None,
+            }],
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    until(&house, task.id, "begun", |task| task.progress.accepted > 0).await;
+    let house = house.restart().await;
+    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    assert_eq!((done.progress.accepted, done.progress.refused), (3_500, 3_500));
+    let done = until(&house, other.id, "done", |task| task.state == TaskState::Done).await;
+    assert_eq!((done.progress.accepted, done.progress.refused), (1, 0));
+    until_seen(&smsc, 3_501).await;
+    assert_eq!(smsc.times().len(), 3_501);
+    assert!(
+        smsc.times().values().all(|times| *times == 1),
+        "each exactly once"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_its_end_a_task_accepts_nobody_further_and_what_waits_expires() {
+    // The carrier is away: all that is accepted waits.
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = gone.local_addr().unwrap().port();
+    drop(gone);
+    let house = House::start(vec![smpp(port)]).await;
+    let id = list(&house, "list", &numbers(3), "{}").await;
+    let now = house.engine.now();
+    let add = |due, ends_at| {
+        house
+            .engine
+            .add_task(ACCOUNT, request(PLAIN), vec![id], due, Some(ends_at), None)
+    };
+    for (due, ends_at) in [
+        (None, now),
+        (Some(now + 9_000), now + 9_000),
+        (Some(now + 9_000), now + 5),
+    ] {
+        let refused = add(due, ends_at).await;
+        assert!(matches!(refused, Err(TaskError::EndsTooEarly)), "{refused:?}");
+    }
+    let Ok(AddedTask::New(task)) = add(None, house.engine.now() + 2_000).await else {
+        panic!("made")
+    };
+    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    assert_eq!((done.progress.accepted, done.ends_at), (3, task.ends_at));
+    let sent = house.engine.find(
+        ACCOUNT,
+        engine::MessageId(0)..=engine::MessageId(i64::MAX),
+        everything(),
+    );
+    let (messages, _) = sent.await.unwrap();
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.batch.expires_at == task.ends_at)
+    );
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let (messages, _) = house
+            .engine
+            .find(
+                ACCOUNT,
+                engine::MessageId(0)..=engine::MessageId(i64::MAX),
+                everything(),
+            )
+            .await
+            .unwrap();
+        if messages
+            .iter()
+            .all(|message| message.state == engine::sms::state::MessageState::Expired)
+        {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{messages:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    // One whose end is set while it waits, to before its time comes for all its members.
+    let due = house.engine.now() + 3_600_000;
+    let later = added(&house, request(PLAIN), vec![id], Some(due)).await;
+    let early = house.engine.set_task_end(ACCOUNT, later.id, Some(due)).await;
+    assert!(matches!(early, Err(TaskError::EndsTooEarly)), "{early:?}");
+    let set = house
+        .engine
+        .set_task_end(ACCOUNT, later.id, Some(due + 1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(set.ends_at, Some(due + 1));
+    let lifted = house
+        .engine
+        .set_task_end(ACCOUNT, later.id, None)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(lifted.ends_at, None);
+    assert_eq!(
+        house.engine.set_task_end(ACCOUNT, task.id, None).await.unwrap(),
+        None,
+        "it has ended"
+    );
+}
+
+fn everything() -> engine::MessageFilter {
+    engine::MessageFilter {
+        numbers: Vec::new(),
+        states: Vec::new(),
+        dialects: Vec::new(),
+        template: None,
+        labels: Vec::new(),
+        kind: None,
+        offset: 0,
+        limit: 100,
+        count_max: 100,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_had_no_time_before_its_end_sends_nothing() {
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    let id = list(&house, "list", &numbers(3), "{}").await;
+    let due = house.engine.now() + 1_500;
+    let task = house
+        .engine
+        .add_task(ACCOUNT, request(PLAIN), vec![id], Some(due), Some(due + 1), None);
+    let Ok(AddedTask::New(task)) = task.await else {
+        panic!("made")
+    };
+    let house = house
+        .restart_waiting(async |now| {
+            while now() <= due + 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    let over = until(&house, task.id, "over", |task| task.ended_at.is_some()).await;
+    assert_eq!(
+        (over.state, &*over.error, over.progress.accepted),
+        (
+            TaskState::Failed,
+            "its end time came before all members were accepted",
+            0
+        )
+    );
+    assert!(smsc.seen().is_empty());
 }

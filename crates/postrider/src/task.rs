@@ -33,6 +33,9 @@ enum TaskCommand {
     List(ListArgs),
     /// Shows a task: what it sends, to which lists, how far it is
     Show(ShowArgs),
+    /// Sets when a task ends, whoever is left: nobody further is sent to, and what it accepts from now on and still
+    /// waits then expires
+    End(EndArgs),
     /// Calls a task off: nobody further is sent to; what was accepted already is still sent
     Cancel(CancelArgs),
 }
@@ -68,12 +71,28 @@ struct CancelArgs {
     place: Place,
 }
 
+/// Which one ends when.
+#[derive(Args, Clone, Debug)]
+struct EndArgs {
+    /// Its number
+    no: i64,
+    /// When: 2026-11-30T18:00:00Z, a local "2026-11-30 18:00", or a span from now: 90s, 30m, 2h, 7d
+    #[arg(long, value_name = "TIME", required_unless_present = "none")]
+    at: Option<String>,
+    /// Lifts the end: it goes on until all members were sent to
+    #[arg(long, conflicts_with = "at")]
+    none: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
 /// Does what is asked.
 pub(crate) async fn run(args: &TaskArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
         TaskCommand::List(args) => list(args, out).await,
         TaskCommand::Show(args) => show(args, out).await,
+        TaskCommand::End(args) => end(args, out).await,
         TaskCommand::Cancel(args) => cancel(args, out).await,
     }
 }
@@ -163,6 +182,10 @@ fn show_to_people(catalog: &Catalog, task: &Task, lists: &str, out: &mut impl Wr
         ("text", of(&text)),
         ("lists", lists.to_owned()),
         ("due", when::short(task.due, &zone)),
+        (
+            "ends",
+            task.ends_at.map(|at| when::short(at, &zone)).unwrap_or_default(),
+        ),
         ("members", task.members.to_string()),
         ("accepted", progress.accepted.to_string()),
         ("refused", progress.refused.to_string()),
@@ -200,6 +223,36 @@ async fn cancel(args: &CancelArgs, out: &mut impl Write) -> Result<(), Failure> 
         "task {} is called off; what it has accepted is still sent",
         args.no
     )?)
+}
+
+async fn end(args: &EndArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let zone = TimeZone::system();
+    let ends_at = args.at.as_deref().map(|at| when::read_ahead(at, now, &zone));
+    let ends_at = ends_at
+        .transpose()
+        .map_err(|why| Failure::bad_input(anyhow!("--at: {why}")))?;
+    let config = args.place.config_of_existing()?;
+    let store = crate::open::store(&config, store::sqlite::Mode::Tool).await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    let task = find(&*store, &catalog, args.no).await?;
+    store.close().await.context("close the store")?;
+    let Some(task) = task else {
+        return Err(Failure::bad_input(anyhow!("there is no task {}", args.no)));
+    };
+    let order = Order::EndTask {
+        account: task.account,
+        task: task.id,
+        ends_at,
+    };
+    if carry_out(&config, &order).await? == 0 {
+        return Err(Failure::bad_input(anyhow!("task {} has ended already", args.no)));
+    }
+    let no = args.no;
+    Ok(match ends_at {
+        Some(at) => writeln!(out, "task {no} ends at {}", when::short(at, &zone))?,
+        None => writeln!(out, "task {no} has no end time any more")?,
+    })
 }
 
 /// A task, whosever it is.
@@ -248,6 +301,7 @@ fn told(catalog: &Catalog, task: &Task) -> Value {
         "lists": task.lists,
         "state": name(task.state),
         "due": when::exact(task.due),
+        "ends_at": task.ends_at.map(when::exact),
         "members": task.members,
         "accepted": task.progress.accepted,
         "refused": task.progress.refused,

@@ -31,10 +31,25 @@ pub(crate) fn short(at: UnixMs, zone: &TimeZone) -> String {
 /// # Errors
 /// What can be written instead.
 pub(crate) fn read(written: &str, now: UnixMs, zone: &TimeZone) -> Result<UnixMs, String> {
-    let written = written.trim();
-    if let Some(back) = span(written) {
-        return Ok(now.saturating_sub(back).max(0));
+    match span(written.trim()) {
+        Some(back) => Ok(now.saturating_sub(back).max(0)),
+        None => moment(written, zone, "back from now"),
     }
+}
+
+/// Reads a time as [`read`] does, but a span is one ahead of now.
+///
+/// # Errors
+/// What can be written instead.
+pub(crate) fn read_ahead(written: &str, now: UnixMs, zone: &TimeZone) -> Result<UnixMs, String> {
+    match span(written.trim()) {
+        Some(ahead) => Ok(now.saturating_add(ahead)),
+        None => moment(written, zone, "from now"),
+    }
+}
+
+fn moment(written: &str, zone: &TimeZone, span: &str) -> Result<UnixMs, String> {
+    let written = written.trim();
     if let Ok(at) = written.parse::<Timestamp>() {
         return Ok(at.as_millisecond());
     }
@@ -45,7 +60,7 @@ pub(crate) fn read(written: &str, now: UnixMs, zone: &TimeZone) -> Result<UnixMs
         .ok_or_else(|| {
             format!(
                 "{written:?} is no time; write it as 2026-11-18T10:00:00Z, as \"2026-11-18 10:00\" (local), or as a span \
-                 back from now: 90s, 30m, 2h, 7d"
+                 {span}: 90s, 30m, 2h, 7d"
             )
         })
 }

@@ -167,7 +167,7 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     });
     let made = call
         .engine()
-        .add_task(call.account(), request, lists, given.due, once);
+        .add_task(call.account(), request, lists, given.due, None, once);
     match made.await.map_err(|error| refused(&error))? {
         AddedTask::New(task) => Ok(told(&task)),
         AddedTask::Repeat { answer, .. } => Ok(answer),

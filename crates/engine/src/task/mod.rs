@@ -27,6 +27,9 @@ pub enum TaskError {
     /// What every recipient would be refused for: the template, its signature, the sender.
     #[error("refused: {0:?}")]
     Refused(Refusal),
+    /// Its end is not after its time, or not after now.
+    #[error("a task ends after it is due, and later than now")]
+    EndsTooEarly,
     /// A list is not there.
     #[error("there is no such contact list")]
     NoList,
@@ -36,8 +39,9 @@ pub enum TaskError {
 }
 
 impl Engine {
-    /// Makes a task that sends to all members its lists have now, at once or when it is due. With `once`, a request that
-    /// was done before makes none.
+    /// Makes a task that sends to all members its lists have now, at once or when it is due, until `ends_at`: no member
+    /// is accepted at or after that, and what was accepted and still waits then expires. Whoever is in several of the
+    /// lists gets one message. With `once`, a request that was done before makes none.
     ///
     /// # Errors
     /// [`TaskError`]; nothing was made then.
@@ -47,6 +51,7 @@ impl Engine {
         mut request: TaskRequest,
         lists: Vec<i64>,
         due: Option<UnixMs>,
+        ends_at: Option<UnixMs>,
         once: Option<NewIdempotency<Task>>,
     ) -> Result<AddedTask, TaskError> {
         let catalog = self.catalog();
@@ -58,6 +63,10 @@ impl Engine {
             .freeze(|submission, item| freeze(owner, &catalog, item, submission))
             .map_err(TaskError::Refused)?;
         let now = self.now();
+        let due = due.unwrap_or(now);
+        if ends_at.is_some_and(|end| end <= due.max(now)) {
+            return Err(TaskError::EndsTooEarly);
+        }
         let body = request
             .to_json()
             .map_err(|error| StoreError::Other(format!("write a task's request: {error}")))?;
@@ -65,8 +74,8 @@ impl Engine {
             account,
             lists,
             request: body,
-            due: due.unwrap_or(now),
-            ends_at: None,
+            due,
+            ends_at,
             now,
             idempotency: once,
         };
@@ -88,6 +97,28 @@ impl Engine {
     /// When the store failed.
     pub async fn task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError> {
         self.store().task(account, id).await
+    }
+
+    /// Sets or lifts the end of a task, for what it accepts from then on: what it accepted before keeps the end it had.
+    /// `None` when the task is not there or has ended.
+    ///
+    /// # Errors
+    /// [`TaskError::EndsTooEarly`], and when the store failed.
+    pub async fn set_task_end(
+        &self,
+        account: AccountId,
+        id: i64,
+        ends_at: Option<UnixMs>,
+    ) -> Result<Option<Task>, TaskError> {
+        let Some(task) = self.store().task(account, id).await? else {
+            return Ok(None);
+        };
+        if ends_at.is_some_and(|end| end <= task.due.max(self.now())) {
+            return Err(TaskError::EndsTooEarly);
+        }
+        let changed = self.store().set_task_end(id, ends_at).await?;
+        self.wake_tasks();
+        Ok(changed)
     }
 
     /// Calls a task off: no further member is sent to; what was accepted is sent. `None` when it is not there or has

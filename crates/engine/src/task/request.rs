@@ -5,6 +5,8 @@ use crate::accept::{
 };
 use serde::{Deserialize, Serialize};
 use sms::class::Kind;
+use sms::phone::Msisdn;
+use std::collections::HashSet;
 use std::sync::Arc;
 use store::{AccountId, Contact, Dialect, Task, UnixMs};
 
@@ -48,7 +50,7 @@ impl TaskRequest {
         &mut self,
         look_up: impl FnOnce(&Submission, &Item) -> Result<FrozenText, Refusal>,
     ) -> Result<(), Refusal> {
-        let submission = self.submission(AccountId(0), &[], None);
+        let submission = self.to(AccountId(0), Vec::new(), None);
         let frozen = match submission.items.first() {
             Some(item) => look_up(&submission, item)?,
             None => return Err(Refusal::TemplateUnknown),
@@ -58,13 +60,24 @@ impl TaskRequest {
         Ok(())
     }
 
-    /// The submission to some members.
+    /// The submission to some members of a task. Those in `earlier` are members of an earlier list, too: one person
+    /// gets one message.
     pub(super) fn submission(
         &self,
-        account: AccountId,
+        task: &Task,
         contacts: &[Contact],
-        ends_at: Option<UnixMs>,
+        earlier: &HashSet<Msisdn>,
     ) -> Submission {
+        let recipients = contacts.iter().map(|contact| Recipient {
+            refused: earlier
+                .contains(&contact.msisdn)
+                .then_some(Refusal::PhoneDuplicate),
+            ..recipient(contact)
+        });
+        self.to(task.account, recipients.collect(), task.ends_at)
+    }
+
+    fn to(&self, account: AccountId, recipients: Vec<Recipient>, ends_at: Option<UnixMs>) -> Submission {
         Submission {
             account,
             dialect: self.dialect,
@@ -74,7 +87,7 @@ impl TaskRequest {
                 sender: self.sender.clone(),
                 signature: self.signature.clone(),
                 values: Values::None,
-                recipients: contacts.iter().map(recipient).collect(),
+                recipients,
             }],
             one_session: true,
             kind: self.kind,

@@ -3,6 +3,8 @@
 use super::TaskRequest;
 use crate::accept::{self, AcceptError, Reply, Step};
 use crate::engine::Shared;
+use sms::phone::Msisdn;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Contact, StoreError, Task, TaskProgress, TaskState, TaskStep};
@@ -15,6 +17,9 @@ const TASKS_MAX: usize = 100;
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 /// How long the store is left alone after it failed or was busy.
 const REST: Duration = Duration::from_millis(500);
+
+/// Why a task failed that had members left at its end.
+const END_PASSED: &str = "its end time came before all members were accepted";
 
 /// What a step of a task came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,8 +55,9 @@ async fn round(shared: &Arc<Shared>) -> Duration {
     let now = shared.clock.now();
     let mut sleep = SLEEP_MAX;
     for task in tasks {
-        if task.due > now {
-            let wait = u64::try_from(task.due - now).unwrap_or(0).max(1);
+        let from = task.ends_at.map_or(task.due, |end| task.due.min(end));
+        if from > now {
+            let wait = u64::try_from(from - now).unwrap_or(0).max(1);
             sleep = sleep.min(Duration::from_millis(wait));
             continue;
         }
@@ -74,7 +80,8 @@ async fn step(shared: &Arc<Shared>, task: &Task) -> Stepped {
 }
 
 async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreError> {
-    if task.state == TaskState::Waiting {
+    let is_over = task.ends_at.is_some_and(|end| end <= shared.clock.now());
+    if task.state == TaskState::Waiting && !is_over {
         change(shared, task, TaskState::Running, None, "").await?;
         return Ok(Stepped::On);
     }
@@ -85,6 +92,9 @@ async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreErr
     let Some(last) = contacts.last() else {
         return end(shared, task, TaskState::Done, "").await;
     };
+    if is_over {
+        return end(shared, task, TaskState::Failed, END_PASSED).await;
+    }
     let step = Step {
         task: task.id,
         from: task.progress,
@@ -97,7 +107,8 @@ async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreErr
         accepted: task.progress.accepted,
         refused: task.progress.refused + contacts.len() as u64,
     };
-    let submission = request.submission(task.account, &contacts, task.ends_at);
+    let earlier = of_earlier_lists(shared, task, list, &contacts).await?;
+    let submission = request.submission(task, &contacts, &earlier);
     match accept::accept(shared, submission, None, Some(step)).await {
         // A piece none of which was stored took no transaction: the step is recorded by itself.
         Ok((_, Reply::New(outcome))) if outcome.accepted() == 0 => {
@@ -133,6 +144,24 @@ async fn piece(shared: &Shared, task: &Task) -> Result<(u32, Vec<Contact>), Stor
         after = 0;
     }
     Ok((task.progress.list, Vec::new()))
+}
+
+/// Those of the members that an earlier list of the task has too: they get, or were refused, their message there.
+async fn of_earlier_lists(
+    shared: &Shared,
+    task: &Task,
+    list: u32,
+    contacts: &[Contact],
+) -> Result<HashSet<Msisdn>, StoreError> {
+    let earlier: Vec<i64> = task.lists.iter().take(list as usize).copied().collect();
+    if earlier.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let msisdns = contacts.iter().map(|contact| contact.msisdn).collect();
+    shared
+        .store
+        .members_among(earlier, task.last_contact, msisdns)
+        .await
 }
 
 async fn change(

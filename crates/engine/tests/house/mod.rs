@@ -340,8 +340,22 @@ impl House {
 
     /// Stops with this grace and starts again on the same data.
     pub(crate) async fn restart_after(self, grace: Duration) -> Self {
+        self.restart_once(grace, async |_| {}).await
+    }
+
+    /// Stops in order, waits (for something on the clock that is given), and starts again on the same data.
+    pub(crate) async fn restart_waiting(self, wait: impl AsyncFnOnce(&dyn Fn() -> engine::UnixMs)) -> Self {
+        self.restart_once(Duration::from_secs(10), wait).await
+    }
+
+    async fn restart_once(
+        self,
+        grace: Duration,
+        wait: impl AsyncFnOnce(&dyn Fn() -> engine::UnixMs),
+    ) -> Self {
         self.engine.stop(grace).await.unwrap();
         drop((self.engine, self.store));
+        wait(&|| engine::clock::Clock::now(&SystemClock)).await;
         let store = open(&self.folder);
         let engine = run(&store, Settings::default()).await;
         Self {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use engine::Engine;
 use engine::catalog::{EndpointEntry, Snapshot};
 use engine::clock::{Clock, SystemClock};
+use engine::task::TaskError;
 use std::sync::Arc;
 use std::time::Duration;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
@@ -82,6 +83,22 @@ pub(super) async fn perform(
             }
             let changed = store.change_task(*task, TaskState::Cancelled, None, Box::default(), now);
             let changed = changed.await.context("call the task off")?;
+            Ok(Answer::Done(u64::from(changed.is_some())))
+        }
+        Order::EndTask {
+            account,
+            task,
+            ends_at,
+        } => {
+            let known = store.task(*account, *task).await.context("read the task")?;
+            let Some(known) = known else {
+                return Ok(Answer::Done(0));
+            };
+            if ends_at.is_some_and(|end| end <= known.due.max(now)) {
+                return Ok(Answer::Failed(TaskError::EndsTooEarly.to_string()));
+            }
+            let changed = store.set_task_end(*task, *ends_at).await;
+            let changed = changed.context("set the task's end")?;
             Ok(Answer::Done(u64::from(changed.is_some())))
         }
         Order::Judge {

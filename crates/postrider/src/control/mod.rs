@@ -74,6 +74,15 @@ pub(crate) enum Order {
         /// Which.
         task: i64,
     },
+    /// Set or lift a task's end.
+    EndTask {
+        /// Whose.
+        account: AccountId,
+        /// Which.
+        task: i64,
+        /// When; absent: it has none.
+        ends_at: Option<UnixMs>,
+    },
     /// Put down what became of a qualification's review.
     Judge {
         /// Whose.

@@ -38,6 +38,14 @@ pub(super) async fn perform(engine: &Engine, order: &Order) -> Answer {
             Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
             Err(error) => Answer::Failed(error.to_string()),
         },
+        Order::EndTask {
+            account,
+            task,
+            ends_at,
+        } => match engine.set_task_end(*account, *task, *ends_at).await {
+            Ok(changed) => Answer::Done(u64::from(changed.is_some())),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
         Order::Judge {
             account,
             qualification,

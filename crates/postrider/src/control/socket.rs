@@ -196,6 +196,11 @@ mod tests {
                 account: AccountId(1),
                 task: 9,
             },
+            Order::EndTask {
+                account: AccountId(1),
+                task: 9,
+                ends_at: Some(1_795_000_000_000),
+            },
             Order::Judge {
                 account: AccountId(1),
                 qualification: 7,

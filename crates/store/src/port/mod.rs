@@ -52,6 +52,7 @@ use async_trait::async_trait;
 use sms::phone::Msisdn;
 #[expect(unused_imports, reason = "named in documentation")]
 use sms::state::MessageState;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -396,6 +397,14 @@ pub trait Contacts {
         contacts_max: usize,
     ) -> Result<Vec<Contact>, StoreError>;
 
+    /// Which of these numbers any of the lists has as a member with an id up to `last`: one look-up a number and list.
+    async fn members_among(
+        &self,
+        lists: Vec<i64>,
+        last: i64,
+        msisdns: Vec<Msisdn>,
+    ) -> Result<HashSet<Msisdn>, StoreError>;
+
     /// Makes a task; its members are those its lists have now. Whether the request was done before is decided in the
     /// same transaction, and before anything else.
     async fn add_task(&self, new: NewTask) -> Result<Result<AddedTask, ContactRefusal>, StoreError>;
@@ -412,6 +421,10 @@ pub trait Contacts {
 
     /// Forgets tasks that ended before `before`, a bounded piece a call; returns how many.
     async fn expire_tasks(&self, before: UnixMs) -> Result<u64, StoreError>;
+
+    /// Sets when a task ends, whoever is left (see [`Task::ends_at`]), for what it accepts from then on; `None` when it
+    /// has ended already or is not there.
+    async fn set_task_end(&self, id: i64, ends_at: Option<UnixMs>) -> Result<Option<Task>, StoreError>;
 
     /// Moves a task to another state; `None` when it has ended already or is not there. Progress that accepted
     /// nothing (a piece all of whose members are refused) is recorded with it; then `None` also when the task is not

@@ -18,8 +18,8 @@ use crate::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sms::phone::Msisdn;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// Members of removed lists deleted with one group of commands: a few milliseconds.
 const MEMBERS_A_STEP: usize = 500;
@@ -182,6 +182,28 @@ impl Contacts for SqliteStore {
                 .tried("read members")
             })
             .await
+    }
+
+    async fn members_among(
+        &self,
+        lists: Vec<i64>,
+        last: i64,
+        msisdns: Vec<Msisdn>,
+    ) -> Result<HashSet<Msisdn>, StoreError> {
+        self.readers
+            .run(Purpose::Query, move |conn| {
+                snapshot(conn, || {
+                    members_among(conn, &lists, last, &msisdns).tried("look for members of earlier lists")
+                })
+            })
+            .await
+    }
+
+    async fn set_task_end(&self, id: i64, ends_at: Option<UnixMs>) -> Result<Option<Task>, StoreError> {
+        self.errand(Caller::Engine, 1, move |work| {
+            tasks::set_end(work.conn, id, ends_at).tried("set a task's end")
+        })
+        .await
     }
 
     async fn add_task(&self, new: NewTask) -> Result<Result<AddedTask, ContactRefusal>, StoreError> {
@@ -377,6 +399,27 @@ fn remove_list(
         conn.prepare_cached(sql)?.execute([id])?;
     }
     Ok(Ok(()))
+}
+
+/// Those of the numbers that are members of a list, with an id up to `last`.
+fn members_among(
+    conn: &Connection,
+    lists: &[i64],
+    last: i64,
+    msisdns: &[Msisdn],
+) -> rusqlite::Result<HashSet<Msisdn>> {
+    let mut select =
+        conn.prepare_cached("SELECT 1 FROM contact WHERE list = ?1 AND msisdn = ?2 AND id <= ?3")?;
+    let mut found = HashSet::new();
+    for &msisdn in msisdns {
+        for list in lists {
+            if select.exists((list, Number(msisdn), last))? {
+                found.insert(msisdn);
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn contact_from(row: &Row<'_>) -> rusqlite::Result<Contact> {

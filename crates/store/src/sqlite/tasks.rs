@@ -202,6 +202,17 @@ fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, Contact
     }))
 }
 
+/// Sets when a task ends, unless it has ended.
+pub(super) fn set_end(conn: &Connection, id: i64, ends_at: Option<UnixMs>) -> rusqlite::Result<Option<Task>> {
+    let changed = conn
+        .prepare_cached("UPDATE task SET ends_at = ?2 WHERE id = ?1 AND state < 2")?
+        .execute((id, ends_at))?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    of(conn, id)
+}
+
 /// Moves a task to another state, and on by a step that accepted nothing.
 pub(super) fn change(
     conn: &Connection,

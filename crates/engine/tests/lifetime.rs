@@ -1,0 +1,282 @@
+//! Time to live: what waits too long ends visibly and is never sent, whatever its carrier does.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod house;
+
+use engine::accept::{Outcome, Reply};
+use engine::catalog::{InDoubt, SmppSettings};
+use engine::sms::state::MessageState;
+use engine::{MessageView, UnixMs};
+use house::{ACCOUNT, Act, CODE, House, PLAIN, Smsc, numbers, smpp, submission};
+use smpp::CommandStatus;
+use std::time::Duration;
+use store::{CatalogChange, EXPIRED_IN_DOUBT, EXPIRED_UNSENT, Store, TimelineKind};
+use tokio::net::TcpListener;
+
+/// A port on which nobody listens, for a carrier that comes back there.
+async fn away() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Sets the time to live of a template.
+async fn lives(house: &House, number: i64, ttl_s: u32) {
+    let catalog = house.store.load_catalog().await.unwrap();
+    let mut template = catalog
+        .templates
+        .iter()
+        .find(|template| template.number == number)
+        .unwrap()
+        .clone();
+    template.ttl_s = Some(ttl_s);
+    house
+        .store
+        .change_catalog(vec![CatalogChange::PutTemplate(template)])
+        .await
+        .unwrap();
+    house.engine.reload_catalog().await.unwrap();
+}
+
+fn is_unsent(message: &MessageView) -> bool {
+    (message.state, &*message.error) == (MessageState::Expired, EXPIRED_UNSENT)
+}
+
+fn settings(port: u16) -> SmppSettings {
+    SmppSettings {
+        reconnect_s: 1,
+        reconnect_s_max: 1,
+        ..smpp(port)
+    }
+}
+
+async fn scheduled(house: &House, template: i64, number: u64, due: UnixMs) -> Outcome {
+    let mut later = submission(template, &numbers(number + 1)[number as usize..]);
+    later.due = Some(due);
+    match house.engine.accept(later, None).await.unwrap().1 {
+        Reply::New(outcome) => outcome,
+        Reply::Repeat { .. } => panic!("no request id was given"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_comes_back_gets_no_old_codes() {
+    let port = away().await;
+    let house = House::start(vec![settings(port)]).await;
+    lives(&house, PLAIN, 1).await;
+    let old = house.send(PLAIN, &numbers(50)).await;
+    let long = house.send(CODE, &[]).await;
+    assert_eq!(long.accepted(), 0);
+    // One that is still due when the carrier comes back, and one that waits for ever.
+    lives(&house, PLAIN, 0).await;
+    let forever = house.send(PLAIN, &numbers(52)[50..51]).await;
+    lives(&house, PLAIN, 2).await;
+    let later = scheduled(&house, PLAIN, 51, house.engine.now() + 8_000).await;
+    let ended = house
+        .until(&old, "expired while the carrier is away", is_unsent)
+        .await;
+    assert!(
+        ended
+            .iter()
+            .all(|message| message.attempts == 0 && message.submitted_at.is_none())
+    );
+    let timeline = house.engine.timeline(ended[0].id).await.unwrap();
+    assert!(
+        matches!(
+            timeline.last().unwrap().kind,
+            TimelineKind::Expired { in_doubt: false, .. }
+        ),
+        "{timeline:?}"
+    );
+    assert_eq!(
+        house.store.metrics().expired.iter().map(|(.., n)| n).sum::<u64>(),
+        50
+    );
+
+    let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
+        Act::DELIVER
+    });
+    let is_delivered = |message: &MessageView| message.state == MessageState::Delivered;
+    house.until(&forever, "delivered", is_delivered).await;
+    house
+        .until(&later, "delivered, counted from its schedule", is_delivered)
+        .await;
+    assert_eq!(
+        smsc.times().into_keys().collect::<Vec<_>>(),
+        numbers(52)[50..]
+            .iter()
+            .map(|number| number[1..].to_owned())
+            .collect::<Vec<_>>()
+    );
+    assert!(house.session(&old).await.iter().all(is_unsent));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expired_while_no_process_ran_is_not_sent_after_a_start() {
+    let port = away().await;
+    let house = House::start(vec![settings(port)]).await;
+    lives(&house, PLAIN, 1).await;
+    let old = house.send(PLAIN, &numbers(20)).await;
+    let first = old.items[0].session.unwrap();
+    let end = house.engine.session(ACCOUNT, first, 1).await.unwrap()[0]
+        .batch
+        .expires_at
+        .unwrap();
+    let house = house
+        .restart_waiting(async |clock| {
+            while clock() <= end {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
+        Act::DELIVER
+    });
+    lives(&house, PLAIN, 0).await;
+    let new = house.send(PLAIN, &numbers(21)[20..]).await;
+    house
+        .until(&new, "delivered", |message| {
+            message.state == MessageState::Delivered
+        })
+        .await;
+    house.until(&old, "expired", is_unsent).await;
+    assert_eq!(smsc.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fail_over_moves_nothing_that_has_expired() {
+    let port = away().await;
+    let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+    let slow = SmppSettings {
+        failover_after_s: 3,
+        ..settings(port)
+    };
+    let house = House::start(vec![slow, smpp(smsc.port)]).await;
+    lives(&house, PLAIN, 1).await;
+    let old = house.send(PLAIN, &numbers(10)).await;
+    lives(&house, PLAIN, 60).await;
+    let new = house.send(PLAIN, &numbers(11)[10..]).await;
+    house
+        .until(&new, "delivered elsewhere", |message| {
+            message.state == MessageState::Delivered
+        })
+        .await;
+    house.until(&old, "expired", is_unsent).await;
+    assert_eq!(smsc.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_that_would_come_too_late_ends_its_message_at_once() {
+    let smsc = Smsc::start(|_, _| Act::refuse(CommandStatus::RSYSERR)).await;
+    let patient = SmppSettings {
+        retry_s: 300,
+        retry_s_max: 300,
+        ..smpp(smsc.port)
+    };
+    let house = House::start(vec![patient]).await;
+    lives(&house, CODE, 60).await;
+    let mut code = submission(CODE, &numbers(1));
+    code.items[0].values = engine::accept::Values::Positional(vec![Box::from("1234")]);
+    let Reply::New(outcome) = house.engine.accept(code, None).await.unwrap().1 else {
+        panic!("no request id was given")
+    };
+    let ended = house.until(&outcome, "expired", is_unsent).await;
+    assert_eq!(
+        (ended[0].attempts, ended[0].status),
+        (1, CommandStatus::RSYSERR.0)
+    );
+    assert_eq!(smsc.seen().len(), 1);
+    let timeline = house.engine.timeline(ended[0].id).await.unwrap();
+    let requeued = timeline
+        .iter()
+        .any(|entry| matches!(entry.kind, TimelineKind::Requeued { .. }));
+    assert!(!requeued, "{timeline:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_in_doubt_that_cannot_be_sent_again_in_time_ends_as_unknown() {
+    for (policy, state) in [
+        (InDoubt::Resend, MessageState::Unknown),
+        (InDoubt::Hold, MessageState::InDoubt),
+    ] {
+        // The first submit gets no answer, and the carrier does not come back.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let smsc = Smsc::start_on(listener, |_, _| Act {
+            hang_up: true,
+            ..Act::DELIVER
+        });
+        let doubtful = SmppSettings {
+            in_doubt: policy,
+            reconnect_s: 30,
+            reconnect_s_max: 30,
+            ..smpp(port)
+        };
+        let house = House::start(vec![doubtful]).await;
+        lives(&house, PLAIN, 2).await;
+        let outcome = house.send(PLAIN, &numbers(1)).await;
+        if state == MessageState::InDoubt {
+            house
+                .until(&outcome, "held", |message| message.state == state)
+                .await;
+            let end = house.session(&outcome).await[0].batch.expires_at.unwrap();
+            while house.engine.now() <= end + 1_500 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        let ended = house
+            .until(&outcome, "settled", |message| message.state == state)
+            .await;
+        let error = if state == MessageState::Unknown {
+            EXPIRED_IN_DOUBT
+        } else {
+            ""
+        };
+        assert_eq!(&*ended[0].error, error);
+        assert_eq!(smsc.seen().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_validity_of_a_submit_is_what_is_left() {
+    let seconds = |validity: &[u8]| -> Option<u32> {
+        let text = std::str::from_utf8(validity).unwrap();
+        if text.is_empty() {
+            return None;
+        }
+        assert!(text.len() == 16 && text.ends_with("000R"), "{text}");
+        let part = |from: usize| text[from..from + 2].parse::<u32>().unwrap();
+        Some(part(4) * 86_400 + part(6) * 3_600 + part(8) * 60 + part(10))
+    };
+    for (ttl_s, validity_s, least, most) in [
+        (0, 0, None, None),
+        (0, 90, Some(90), Some(90)),
+        (600, 0, Some(590), Some(600)),
+        (600, 90, Some(90), Some(90)),
+        (60, 600, Some(50), Some(60)),
+        (259_200, 0, Some(259_190), Some(259_200)),
+    ] {
+        let smsc = Smsc::start(|_, _| Act::DELIVER).await;
+        let carrier = SmppSettings {
+            validity_s,
+            ..smpp(smsc.port)
+        };
+        let house = House::start(vec![carrier]).await;
+        lives(&house, PLAIN, ttl_s).await;
+        let outcome = house.send(PLAIN, &numbers(1)).await;
+        house
+            .until(&outcome, "delivered", |message| {
+                message.state == MessageState::Delivered
+            })
+            .await;
+        let given = seconds(smsc.seen()[0].validity_period.as_bytes());
+        assert!(
+            given >= least && given <= most,
+            "{ttl_s} and {validity_s} gave {given:?}"
+        );
+    }
+}

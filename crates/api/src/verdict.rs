@@ -1,6 +1,7 @@
 //! What SendCloud and EngageLab, sister products, say of a message: their hook's codes (seed 002, last table).
 
 use engine::MessageView;
+use engine::sms::reason::Reason;
 use engine::sms::state::MessageState;
 
 /// `ESME_RINVDSTADR`: the carrier knows no such number.
@@ -12,6 +13,11 @@ const POWERED_OFF: u16 = 580;
 const OTHER: u16 = 590;
 /// Failures in processing that messages are accepted with.
 const PROCESSING: [&str; 6] = ["410", "420", "430", "440", "450", "460"];
+
+/// Whether an expired message ended here, before a carrier had it.
+pub(crate) fn is_unsent(error: &str) -> bool {
+    error.trim() == Reason::ExpiredBeforeSent.name()
+}
 
 /// Where a message stands in the words of these two vendors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,8 @@ impl Verdict {
             MessageState::Queued | MessageState::InFlight | MessageState::InDoubt => Self::Requested,
             MessageState::Submitted | MessageState::Unknown => Self::Sent,
             MessageState::Delivered => Self::Delivered,
+            // Its time to live ended here: neither the phone nor a carrier is at fault.
+            MessageState::Expired if is_unsent(error) => Self::SendFailed(OTHER),
             // What never left carries the code it was accepted with.
             _ if never_left => match error.trim().parse() {
                 Ok(code @ 400..=499) => Self::ProcessFailed(code),
@@ -97,6 +105,12 @@ mod tests {
             (MessageState::Undelivered, "5011", Verdict::SendFailed(500)),
             (MessageState::Undelivered, "other", Verdict::SendFailed(590)),
             (MessageState::Expired, "", Verdict::SendFailed(580)),
+            (
+                MessageState::Expired,
+                "expired_before_sent",
+                Verdict::SendFailed(590),
+            ),
+            (MessageState::Unknown, "expired_in_doubt", Verdict::Sent),
         ] {
             assert_eq!(Verdict::counted(state, error), expected, "{state:?} {error}");
         }

@@ -12,7 +12,7 @@ use engine::accept::{Outcome, Reply};
 use engine::catalog::{InDoubt, SmppSettings};
 use engine::sms::state::MessageState;
 use engine::{MessageView, UnixMs};
-use house::{ACCOUNT, Act, CODE, House, PLAIN, Smsc, numbers, smpp, submission};
+use house::{ACCOUNT, Act, CODE, End, House, PLAIN, Smsc, numbers, smpp, submission};
 use smpp::CommandStatus;
 use std::time::Duration;
 use store::{CatalogChange, EXPIRED_IN_DOUBT, EXPIRED_UNSENT, Store, TimelineKind};
@@ -198,6 +198,33 @@ async fn a_retry_that_would_come_too_late_ends_its_message_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expires_while_it_waits_for_a_slot_is_not_written() {
+    let smsc = Smsc::start(|n, _| Act {
+        late_ms: if n == 0 { 3_000 } else { 0 },
+        ..Act::DELIVER
+    })
+    .await;
+    let narrow = SmppSettings {
+        window_max: 1,
+        ..smpp(smsc.port)
+    };
+    let house = House::start(vec![narrow]).await;
+    lives(&house, PLAIN, 2).await;
+    let outcome = house.send(PLAIN, &numbers(3)).await;
+    lives(&house, PLAIN, 60).await;
+    let later = house.send(PLAIN, &numbers(4)[3..]).await;
+    let is_delivered = |message: &MessageView| message.state == MessageState::Delivered;
+    house.until(&later, "delivered", is_delivered).await;
+    let ended = house
+        .until(&outcome, "ended", |message| {
+            is_delivered(message) || is_unsent(message)
+        })
+        .await;
+    assert_eq!(ended.iter().filter(|message| is_unsent(message)).count(), 2);
+    assert_eq!(smsc.seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_in_doubt_that_cannot_be_sent_again_in_time_ends_as_unknown() {
     for (policy, state) in [
         (InDoubt::Resend, MessageState::Unknown),
@@ -206,10 +233,7 @@ async fn a_message_in_doubt_that_cannot_be_sent_again_in_time_ends_as_unknown() 
         // The first submit gets no answer, and the carrier does not come back.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let smsc = Smsc::start_on(listener, |_, _| Act {
-            hang_up: true,
-            ..Act::DELIVER
-        });
+        let smsc = Smsc::start_on(listener, |_, _| Act::ending(End::HangUp));
         let doubtful = SmppSettings {
             in_doubt: policy,
             reconnect_s: 30,

@@ -87,6 +87,7 @@ reasons! {
     NoReceipt = 2301, "no_receipt", "The carrier took the message, and no delivery receipt came in time.";
     ExpiredBeforeSent = 2302, "expired_before_sent", "The message's time to live ended before a carrier took it.";
     Cancelled = 2303, "cancelled", "The message was cancelled before it was sent.";
+    ExpiredInDoubt = 2304, "expired_in_doubt", "The message's time to live ended while the answer to an attempt was missing: it may have been delivered.";
     InternalError = 2901, "internal_error", "The message failed because of an internal error.";
 }
 
@@ -123,6 +124,7 @@ impl Reason {
             MessageState::InDoubt => Self::InDoubt,
             MessageState::Cancelled => Self::Cancelled,
             MessageState::Unknown if facts.by_receipt => Self::UnknownAtCarrier,
+            MessageState::Unknown if error.trim() == Self::ExpiredInDoubt.name() => Self::ExpiredInDoubt,
             MessageState::Unknown if facts.is_submitted => Self::NoReceipt,
             MessageState::Unknown => Self::NoAnswer,
             // What was never given to a carrier carries the code that it was accepted with.

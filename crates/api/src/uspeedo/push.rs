@@ -211,7 +211,7 @@ impl Form {
                     language,
                 )
             } else {
-                words::description(message.state, language)
+                words::description(message, language)
             },
             user_id: Extra::read(message.extra.as_deref()).user_id,
         }

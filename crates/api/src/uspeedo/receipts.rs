@@ -117,7 +117,7 @@ fn receipt(dialect: Dialect, language: Language, message: &MessageView) -> Recei
 
 /// The state in words, and the reason of a failure: its sentence, or its name where the answer is in Chinese.
 fn description(message: &MessageView, language: Language) -> Cow<'static, str> {
-    let state = words::description(message.state, language);
+    let state = words::description(message, language);
     match (ReasonView::of(message), language) {
         (None, _) => Cow::Borrowed(state),
         (Some(reason), Language::English) => Cow::Owned(format!("{state}: {}", reason.message)),
@@ -148,7 +148,12 @@ pub(super) fn time(message: &MessageView) -> i64 {
 pub(super) fn code(message: &MessageView) -> &str {
     let own = |word: &'static str| {
         let says_something = message.error.bytes().any(|b| !matches!(b, b'0' | b' '));
-        if says_something { &*message.error } else { word }
+        // Ours are no carrier's: SMPP's word stands, and `ReceiptDesc` tells more.
+        if says_something && !words::is_of_lifetime(&message.error) {
+            &*message.error
+        } else {
+            word
+        }
     };
     match message.state {
         MessageState::Queued | MessageState::InFlight | MessageState::InDoubt | MessageState::Submitted => "",

@@ -12,6 +12,7 @@ use super::templates::class_of;
 use super::tree::Members;
 use super::words::Thing;
 use crate::days::{self, CHINA};
+use crate::verdict::is_unsent;
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Msisdn;
 use engine::sms::state::MessageState;
@@ -137,6 +138,8 @@ impl Sums {
     fn count(&mut self, statistic: &Statistic) {
         let column = match statistic.state {
             MessageState::Delivered => &mut self.success,
+            // Its time to live ended before a carrier took it.
+            MessageState::Expired if is_unsent(&statistic.error) => &mut self.submit_fail,
             MessageState::Undelivered | MessageState::Expired => &mut self.fail,
             // Counters know states, not carriers' answers: what was refused or withdrawn counts as not submitted.
             MessageState::Rejected | MessageState::Cancelled => &mut self.submit_fail,
@@ -431,12 +434,17 @@ mod tests {
     #[test]
     fn rows_are_days_and_countries_and_columns_are_states() {
         use MessageState::{Delivered, Expired, Rejected, Submitted};
+        let unsent = Statistic {
+            error: "expired_before_sent".into(),
+            ..statistic(20_401, 44, Class::Notice, Expired, 4)
+        };
         let counted = [
             statistic(20_400, 44, Class::Otp, Delivered, 3),
             statistic(20_400, 44, Class::Notice, Delivered, 1),
             statistic(20_400, 44, Class::Otp, Expired, 1),
             statistic(20_400, 1, Class::Otp, Submitted, 5),
             statistic(20_401, 44, Class::Otp, Rejected, 2),
+            unsent,
             statistic(20_401, 86, Class::Otp, Delivered, 100),
         ];
         let question = asked(json!({})).unwrap();
@@ -452,12 +460,12 @@ mod tests {
             "SuccessCount": 4, "SuccessCostCount": 8, "FailedCount": 1, "FailedCostCount": 2, "UnknownCount": 0,
             "UnknownCostCount": 0, "SubmitFailedCount": 0, "SubmitFailedCostCount": 0, "SuccessRate": 0.8, "UserId": ""});
         assert_eq!(seen[1].to_string(), expected.to_string());
-        assert_eq!(seen[2]["SubmitFailedCount"], 2);
+        assert_eq!(seen[2]["SubmitFailedCount"], 6);
         assert_eq!(
             serde_json::to_value(Totals::of(&all)).unwrap(),
-            json!({"SendCount": 12, "SendCostCount": 24, "SuccessCount": 4, "SuccessCostCount": 8, "FailCount": 1,
-                "FailCostCount": 2, "UnknownCount": 5, "UnknownCostCount": 10, "SubmitFailCount": 2,
-                "SubmitFailCostCount": 4})
+            json!({"SendCount": 16, "SendCostCount": 32, "SuccessCount": 4, "SuccessCostCount": 8, "FailCount": 1,
+                "FailCostCount": 2, "UnknownCount": 5, "UnknownCostCount": 10, "SubmitFailCount": 6,
+                "SubmitFailCostCount": 12})
         );
 
         let countries = |extra: Value| -> Vec<String> {

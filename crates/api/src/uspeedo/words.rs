@@ -4,7 +4,9 @@
 //! English only. UCloud documents its codes in Chinese and answers in both languages; the Chinese texts of codes
 //! are those of its table of codes.
 
+use engine::MessageView;
 use engine::accept::Refusal;
+use engine::sms::reason::Reason;
 use engine::sms::state::MessageState;
 use http::{HeaderMap, header};
 
@@ -366,9 +368,21 @@ pub const CALLBACK_DELIVERED: &str = "Delivrd";
 /// The code of a suppressed number on both callback pages.
 pub const CALLBACK_BLACKLISTED: &str = "MSBLACK";
 
+/// Whether an error says that the time to live of a message ended.
+pub fn is_of_lifetime(error: &str) -> bool {
+    [Reason::ExpiredBeforeSent, Reason::ExpiredInDoubt]
+        .iter()
+        .any(|reason| error.trim() == reason.name())
+}
+
 /// `ReceiptDesc`: the state of a message in words.
-pub fn description(state: MessageState, language: Language) -> &'static str {
-    let (english, chinese) = match state {
+pub fn description(message: &MessageView, language: Language) -> &'static str {
+    let of_lifetime = is_of_lifetime(&message.error);
+    let (english, chinese) = match message.state {
+        MessageState::Expired if of_lifetime => ("expired before it was submitted", "短信在提交前已过期"),
+        MessageState::Unknown if of_lifetime => {
+            ("expired, a submission had no answer", "短信已过期，提交无应答")
+        }
         MessageState::Queued => ("waiting to be submitted", "等待提交"),
         MessageState::InFlight | MessageState::InDoubt => ("being submitted", "正在提交"),
         MessageState::Submitted => ("submitted, no receipt yet", "已提交，等待状态报告"),

@@ -220,6 +220,20 @@ impl InFlightWindow {
         tokens
     }
 
+    /// Whether the time to live of a message in flight has ended.
+    pub(crate) fn is_expired(&self, serial: u64, now: UnixMs) -> bool {
+        self.messages
+            .get(&serial)
+            .is_some_and(|in_flight| in_flight.message.is_expired(now))
+    }
+
+    /// How many segments of a message wait to be written or answered.
+    pub(crate) fn pending(&self, serial: u64) -> usize {
+        self.messages
+            .get(&serial)
+            .map_or(0, |in_flight| in_flight.pending)
+    }
+
     /// An answer came. Gives the message back when it is over.
     pub(crate) fn answer(&mut self, token: u64, answer: SegmentAnswer) -> Option<InFlight> {
         let answered = Segment::Answered {

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use engine::Counts;
 use engine::Engine;
+use engine::sms::class::Class;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -39,6 +41,10 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix("postrider");
         ours.register("messages", "Messages by where they wait", messages.clone());
         ours.register_collector(Box::new(StoreFigures(Arc::clone(&store))));
+        ours.register_collector(Box::new(ExpiredFigures {
+            store: Arc::clone(&store),
+            names: Arc::clone(&names),
+        }));
         ours.register_collector(Box::new(Arc::clone(&names)));
         http.register(ours);
         connections.register(ours);
@@ -161,6 +167,39 @@ impl Collector for StoreFigures {
             &buckets,
             None,
         )
+    }
+}
+
+/// Messages whose time to live ended, for every carrier and class from the start.
+struct ExpiredFigures {
+    store: Arc<SqliteStore>,
+    names: Arc<CatalogNames>,
+}
+
+impl fmt::Debug for ExpiredFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExpiredFigures(..)")
+    }
+}
+
+impl Collector for ExpiredFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut figures: BTreeMap<(u16, &'static str), u64> = BTreeMap::new();
+        if let Some(engine) = self.names.engine.get() {
+            let catalog = engine.catalog();
+            let carriers = catalog.carriers().map(|carrier| carrier.no.0);
+            figures.extend(carriers.flat_map(|no| Class::ALL.map(|class| ((no, class.name()), 0))));
+        }
+        for (carrier, class, messages) in self.store.metrics().expired {
+            figures.insert((carrier.0, class.name()), messages);
+        }
+        let help = "Messages whose time to live ended before they were sent";
+        let mut family = encoder.encode_descriptor("expired_messages", help, None, MetricType::Counter)?;
+        for ((carrier, class), messages) in figures {
+            let labels = [("carrier", carrier.to_string()), ("class", class.to_owned())];
+            ConstCounter::new(messages).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

@@ -54,6 +54,9 @@ impl Telling {
                     reason.code, reason.name, reason.message
                 )?;
             }
+            if let Some(end) = batch.expires_at.filter(|_| !message.state.is_final()) {
+                writeln!(out, "  expires {} if it is not sent by then", time(end))?;
+            }
             for entry in timeline {
                 writeln!(out, "  {}  {}", time(entry.at), self.sentence(&entry.kind))?;
             }
@@ -92,6 +95,7 @@ impl Telling {
             "error": &*message.error,
             "reason": ReasonView::of(message),
             "changed_at": time(message.changed_at),
+            "expires_at": batch.expires_at.map(time),
             "timeline": timeline,
         })
     }
@@ -156,6 +160,15 @@ impl Telling {
                 )
             }
             TimelineKind::State(state) => state.to_string(),
+            TimelineKind::Expired { carrier, in_doubt } => {
+                let carrier = self.carrier(*carrier);
+                let end = format!("its time to live ended while it waited for {carrier}");
+                if *in_doubt {
+                    format!("unknown: {end} after an attempt without an answer")
+                } else {
+                    format!("expired: {end}; it is not sent")
+                }
+            }
             _ => "something this program does not know".to_owned(),
         }
     }
@@ -196,6 +209,9 @@ impl Telling {
                 "error": error,
             }),
             TimelineKind::State(state) => json!({ "what": "state", "state": state.to_string() }),
+            TimelineKind::Expired { carrier, in_doubt } => {
+                json!({ "what": "expired", "carrier": self.carrier(*carrier), "in_doubt": in_doubt })
+            }
             _ => json!({ "what": "unknown" }),
         }
     }
@@ -312,6 +328,28 @@ mod tests {
         ];
         for line in expected {
             assert!(told.contains(line), "{line:?} is not in:\n{told}");
+        }
+    }
+
+    #[test]
+    fn an_expired_message_says_for_what_it_waited() {
+        for (in_doubt, expected) in [
+            (
+                false,
+                "expired: its time to live ended while it waited for north; it is not sent",
+            ),
+            (
+                true,
+                "unknown: its time to live ended while it waited for north after an attempt without an answer",
+            ),
+        ] {
+            let kind = TimelineKind::Expired {
+                carrier: CarrierNo(1),
+                in_doubt,
+            };
+            assert_eq!(telling().sentence(&kind), expected);
+            let entry = json!({ "what": "expired", "carrier": "north", "in_doubt": in_doubt });
+            assert_eq!(telling().entry(&kind), entry);
         }
     }
 

@@ -7,6 +7,7 @@
 use super::{AccountId, AttemptId, BatchView, CarrierNo, MessageId, QueueNo, Tally, UnixMs};
 use sms::class::Class;
 use sms::phone::Msisdn;
+use sms::reason::Reason;
 use std::sync::Arc;
 
 /// One lane.
@@ -121,10 +122,10 @@ impl SegmentSet {
 
 /// The error of a message that ended because its time to live did, before any carrier had it. Tells it apart from
 /// one that a carrier's receipt ended as expired.
-pub const EXPIRED_UNSENT: &str = "expired_before_sent";
+pub const EXPIRED_UNSENT: &str = Reason::ExpiredBeforeSent.name();
 /// The error of a message whose time to live ended before it could be sent again, while an earlier attempt had no
 /// answer: nobody knows whether it was delivered.
-pub const EXPIRED_IN_DOUBT: &str = "expired_in_doubt";
+pub const EXPIRED_IN_DOUBT: &str = Reason::ExpiredInDoubt.name();
 
 /// Where a sweep for expired messages goes on: the next message to look at.
 pub type ExpirySweep = (QueueKey, MessageId);

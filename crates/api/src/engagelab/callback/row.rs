@@ -1,7 +1,7 @@
 //! The rows in the vendor's words.
 
 use crate::engagelab::words::{self, CallbackError, CallbackStatus, SERVER, TEMPLATE_AUDIT, UPLINK};
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, is_unsent};
 use engine::catalog::{Review, Template};
 use engine::notify::{Subject, Telling};
 use engine::sms::reason::Reason;
@@ -201,6 +201,7 @@ fn carriers_failure<'a>(
         Some(Reason::CarrierRefusedNumber) if !taken => Some(5011),
         Some(Reason::CarrierRefusedBlocked) => Some(5013),
         Some(Reason::CarrierRefusedUnsubscribed) => Some(5019),
+        Some(Reason::ExpiredBeforeSent) if is_unsent(error) => Some(5016),
         _ => None,
     };
     let of_status = of_status.and_then(CallbackError::numbered);

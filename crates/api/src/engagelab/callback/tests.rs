@@ -146,6 +146,18 @@ fn failures_have_the_vendors_numbers() {
             "phone unreachable",
         ),
         (
+            of_state(MessageState::Expired, "expired_before_sent", 0),
+            "sent_failed",
+            5016,
+            "internal sending error (expired_before_sent)",
+        ),
+        (
+            of_state(MessageState::Expired, "expired_before_sent", 3),
+            "sent_failed",
+            5016,
+            "internal sending error (expired_before_sent)",
+        ),
+        (
             taken(MessageState::Undelivered, "5012"),
             "delivered_failed",
             5012,

@@ -182,6 +182,14 @@ fn a_message_is_told_state_by_state() {
             Some(580),
         ),
         (
+            MessageState::Expired,
+            "expired_before_sent",
+            2,
+            "send_failed",
+            "Other",
+            Some(590),
+        ),
+        (
             MessageState::Rejected,
             "069",
             1,

@@ -205,6 +205,24 @@ fn results_and_codes_are_the_documented_words() {
         (
             Form::Uspeedo,
             json!({}),
+            ended(CHINESE, MessageState::Expired, "expired_before_sent", 0),
+            ("Fail", "EXPIRED", "expired before it was submitted"),
+        ),
+        (
+            Form::Ucloud,
+            json!({}),
+            ended(CHINESE, MessageState::Expired, "expired_before_sent", 2),
+            ("发送失败", "EXPIRED", "短信在提交前已过期"),
+        ),
+        (
+            Form::Uspeedo,
+            json!({}),
+            ended(CHINESE, MessageState::Unknown, "expired_in_doubt", 1),
+            ("UNKNOWN", "UNKNOWN", "expired, a submission had no answer"),
+        ),
+        (
+            Form::Uspeedo,
+            json!({}),
             blocked(),
             ("Fail", "MSBLACK", "phone in the black list"),
         ),

@@ -22,7 +22,7 @@ mod waiting;
 
 use super::Health;
 use super::encode::{Profile, Texts};
-use super::in_flight::{Freed, InFlightWindow};
+use super::in_flight::{Freed, InFlightWindow, serial_of};
 use super::pace::Pace;
 use super::retry_policy::RetryPolicy;
 use crate::catalog::{CarrierEntry, InDoubt, SmppSettings};
@@ -279,7 +279,12 @@ impl BindSession {
         }
         let written = self.in_flight.segments().saturating_sub(self.waiting.len());
         let allowed = self.pace.allowance(self.elapsed_ms(), written, 0);
-        let requests = self.waiting.take(allowed.min(self.client.window_free()));
+        let room = allowed.min(self.client.window_free());
+        let mut requests = self.waiting.take(room);
+        // What expired while it waited for a slot makes room for others.
+        while self.give_back_expired(&mut requests) && !self.waiting.is_empty() {
+            requests.extend(self.waiting.take(room - requests.len()));
+        }
         if requests.is_empty() {
             return;
         }
@@ -544,6 +549,38 @@ impl BindSession {
         };
         let over = self.in_flight.refuse_unsent(token, answer);
         self.settled(over);
+    }
+
+    /// Takes out of `requests`, which are about to be written, the messages that have expired and of which nothing was
+    /// written in this attempt: the store ends them. True when there were any. A message of which the carrier has been
+    /// given a part goes on.
+    fn give_back_expired(&mut self, requests: &mut Vec<Request>) -> bool {
+        let now = self.now();
+        let mut expired: Vec<u64> = Vec::new();
+        for request in requests.iter() {
+            let serial = serial_of(request.token);
+            if !expired.contains(&serial) && self.in_flight.is_expired(serial, now) {
+                let here = requests.iter().filter(|other| serial_of(other.token) == serial);
+                if here.count() + self.waiting.of_message(serial) == self.in_flight.pending(serial) {
+                    expired.push(serial);
+                }
+            }
+        }
+        for &serial in &expired {
+            let mut tokens = self.waiting.remove(serial);
+            requests.retain(|request| {
+                let other = serial_of(request.token) != serial;
+                if !other {
+                    tokens.push(request.token);
+                }
+                other
+            });
+            for token in tokens {
+                let over = self.in_flight.unsent(token);
+                self.settled(over);
+            }
+        }
+        !expired.is_empty()
     }
 
     fn give_back_waiting(&mut self) {

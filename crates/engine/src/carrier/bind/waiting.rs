@@ -48,6 +48,12 @@ impl WaitingSegments {
         taken
     }
 
+    /// How much waits of one message.
+    pub(super) fn of_message(&self, serial: u64) -> usize {
+        let all = self.classes.iter().flatten();
+        all.filter(|request| serial_of(request.token) == serial).count()
+    }
+
     /// Takes out what waits of one message; gives the tokens.
     pub(super) fn remove(&mut self, serial: u64) -> Vec<u64> {
         let mut removed = Vec::new();

@@ -168,6 +168,14 @@ fn failures_are_told_by_their_code() {
             "580",
             "EXPIRED(关机)",
         ),
+        (
+            MessageState::Expired,
+            "expired_before_sent",
+            0,
+            "delivererror",
+            "590",
+            "EXPIRED(其他)",
+        ),
     ] {
         let told = only_form(Value::Null, ended(state, error, attempts));
         let kind = if name == "workererror" { "4" } else { "5" };

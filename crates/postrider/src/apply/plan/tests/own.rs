@@ -107,6 +107,41 @@ fn put_template(plan: &Plan) -> &Template {
 }
 
 #[test]
+fn a_template_may_set_its_own_time_to_live() {
+    let with = |ttl: &str| ACME.replace("class = \"otp\"\n", &format!("class = \"otp\"\n{ttl}\n"));
+    let mut existing = applied(ACME);
+    assert_eq!(existing.catalog.templates[0].ttl_s, None);
+    let plan = plan_with(&with("ttl_s = 120"), &existing, Wishes::default()).unwrap();
+    let template = put_template(&plan);
+    assert_eq!(
+        (template.ttl_s, template.version),
+        (Some(120), 1),
+        "{}",
+        told(&plan)
+    );
+    carry_out(&mut existing, plan);
+    for (ttl, kept) in [
+        ("", Some(120)),
+        ("ttl_s = 0", Some(0)),
+        ("reset = [\"ttl_s\"]", None),
+    ] {
+        let plan = plan_with(&with(ttl), &existing, Wishes::default()).unwrap();
+        let mut now = applied(ACME);
+        now.catalog = existing.catalog.clone();
+        carry_out(&mut now, plan);
+        assert_eq!(now.catalog.templates[0].ttl_s, kept, "{ttl}");
+    }
+    for ttl in ["1", "9", "2592001"] {
+        let complaint = plan_with(&with(&format!("ttl_s = {ttl}")), &existing, Wishes::default());
+        let complaint = format!("{:?}", complaint.err());
+        assert!(
+            complaint.contains("0 (no end) or 10 to 2592000"),
+            "{ttl}: {complaint}"
+        );
+    }
+}
+
+#[test]
 fn a_version_is_one_of_what_is_sent() {
     let existing = applied(ACME);
     let changed = |from: &str, to: &str| {

@@ -276,15 +276,6 @@ impl SmppSettings {
         self.country_code.parse().ok()
     }
 
-    /// What `data_coding` 0 means in what people write. ASCII is read as Latin-1, which contains it.
-    #[must_use]
-    pub const fn inbound_coding(&self) -> DataCoding {
-        match self.default_alphabet {
-            DefaultAlphabet::Gsm7 => self.data_coding,
-            DefaultAlphabet::Latin1 | DefaultAlphabet::Ascii => DataCoding::Latin1,
-        }
-    }
-
     /// What decides the parts of a text at this carrier.
     #[must_use]
     pub const fn encoding(&self) -> Encoding {

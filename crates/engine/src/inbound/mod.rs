@@ -8,7 +8,7 @@ mod claims;
 mod read;
 
 pub(crate) use claims::Claims;
-pub(crate) use read::{Party, Written, of_data, of_deliver};
+pub(crate) use read::{Party, Written, default_charset, of_data, of_deliver};
 
 use crate::catalog::{CarrierSettings, Snapshot};
 use crate::engine::{Engine, Shared};

@@ -1,6 +1,6 @@
 //! A delivery that is no receipt: who wrote what, and which part of it this is.
 
-use crate::catalog::DataCoding as Habit;
+use crate::catalog::{DataCoding as Habit, DefaultAlphabet, SmppSettings};
 use bytes::Bytes;
 use smpp::field::{Address, DataCoding, EsmClass, Ton};
 use smpp::pdu::{DataSm, DeliverSm};
@@ -27,9 +27,21 @@ pub(crate) struct Written {
     pub(crate) part: Option<Part>,
 }
 
-/// Reads a `deliver_sm`. What cannot be read as text is kept as good as it goes: the carrier offers it once.
-pub(crate) fn of_deliver(pdu: &DeliverSm, habit: Habit) -> Written {
-    let (data, part) = body(pdu.esm_class, pdu.data_coding, pdu.payload(), &pdu.tlvs, habit);
+/// What `data_coding` 0 ("as the SMSC likes") means in what a carrier delivers. A carrier that is sent Latin-1 under
+/// its own `data_coding` is taken to use Latin-1 for everything.
+pub(crate) const fn default_charset(settings: &SmppSettings) -> Charset {
+    match (settings.data_coding, settings.default_alphabet) {
+        (Habit::Gsm7Packed, _) => Charset::Gsm7Packed,
+        (Habit::Latin1, _) | (_, DefaultAlphabet::Latin1) => Charset::Latin1,
+        (_, DefaultAlphabet::Ascii) => Charset::Ascii,
+        (Habit::Gsm7Unpacked | Habit::Ucs2, DefaultAlphabet::Gsm7) => Charset::Gsm7,
+    }
+}
+
+/// Reads a `deliver_sm`; `default` is what `data_coding` 0 means. What cannot be read as text is kept as good as it
+/// goes: the carrier offers it once.
+pub(crate) fn of_deliver(pdu: &DeliverSm, default: Charset) -> Written {
+    let (data, part) = body(pdu.esm_class, pdu.data_coding, pdu.payload(), &pdu.tlvs, default);
     Written {
         from: party(&pdu.source),
         to: party(&pdu.destination),
@@ -39,10 +51,10 @@ pub(crate) fn of_deliver(pdu: &DeliverSm, habit: Habit) -> Written {
 }
 
 /// Reads a `data_sm`.
-pub(crate) fn of_data(pdu: &DataSm, habit: Habit) -> Written {
+pub(crate) fn of_data(pdu: &DataSm, default: Charset) -> Written {
     let none = Bytes::new();
     let payload = pdu.tlvs.message_payload().unwrap_or(&none);
-    let (data, part) = body(pdu.esm_class, pdu.data_coding, payload, &pdu.tlvs, habit);
+    let (data, part) = body(pdu.esm_class, pdu.data_coding, payload, &pdu.tlvs, default);
     Written {
         from: party(&pdu.source),
         to: party(&pdu.destination),
@@ -68,7 +80,7 @@ fn body(
     coding: DataCoding,
     payload: &[u8],
     tlvs: &Tlvs,
-    habit: Habit,
+    default: Charset,
 ) -> (UserData, Option<Part>) {
     let headed = if esm_class.has_udhi() {
         udh::read(payload)
@@ -81,17 +93,8 @@ fn body(
     };
     // Some carriers write the parameter with 0 into every message.
     let port = tlvs.dest_port().filter(|port| *port != 0);
-    let data = UserData::new(Charset::of(coding.0, default_charset(habit)), &headed, port);
+    let data = UserData::new(Charset::of(coding.0, default), &headed, port);
     (data, headed.part.or_else(sar))
-}
-
-/// 0 is "as the SMSC likes": the form in which the carrier's messages go out is the best guess.
-fn default_charset(habit: Habit) -> Charset {
-    match habit {
-        Habit::Gsm7Packed => Charset::Gsm7Packed,
-        Habit::Latin1 => Charset::Latin1,
-        Habit::Gsm7Unpacked | Habit::Ucs2 => Charset::Gsm7,
-    }
 }
 
 #[cfg(test)]
@@ -120,27 +123,27 @@ mod tests {
 
     #[test]
     fn texts_are_read_in_their_alphabet() {
-        for (coding, habit, payload, wanted) in [
-            (DataCoding(0), Habit::Gsm7Unpacked, &b"\x00hi"[..], "@hi"),
-            (DataCoding(0), Habit::Latin1, &b"caf\xe9"[..], "café"),
+        for (coding, default, payload, wanted) in [
+            (DataCoding(0), Charset::Gsm7, &b"\x00hi"[..], "@hi"),
+            (DataCoding(0), Charset::Latin1, &b"caf\xe9"[..], "café"),
             (
                 DataCoding(0),
-                Habit::Gsm7Packed,
+                Charset::Gsm7Packed,
                 b"\x31\xd9\x8c\x56\xb3\xdd\x00",
                 "1234567",
             ),
-            (DataCoding(0x11), Habit::Latin1, b"\x00hi", "@hi"),
-            (DataCoding::LATIN1, Habit::Gsm7Unpacked, &b"caf\xe9"[..], "café"),
-            (DataCoding(4), Habit::Gsm7Unpacked, b"caf\xe9", "636166e9"),
-            (DataCoding(0xE8), Habit::Gsm7Unpacked, b"\0h\0i", "hi"),
+            (DataCoding(0x11), Charset::Latin1, b"\x00hi", "@hi"),
+            (DataCoding::LATIN1, Charset::Gsm7, &b"caf\xe9"[..], "café"),
+            (DataCoding(4), Charset::Gsm7, b"caf\xe9", "636166e9"),
+            (DataCoding(0xE8), Charset::Gsm7, b"\0h\0i", "hi"),
             (
                 DataCoding::UCS2,
-                Habit::Gsm7Unpacked,
+                Charset::Gsm7,
                 &[0x90, 0x00, 0x8b, 0xa2][..],
                 "退订",
             ),
         ] {
-            let written = of_deliver(&deliver(EsmClass(0), coding, payload), habit);
+            let written = of_deliver(&deliver(EsmClass(0), coding, payload), default);
             assert_eq!(
                 (&*written.from.written, &*written.to.written),
                 ("447700900123", "10690")
@@ -151,9 +154,33 @@ mod tests {
     }
 
     #[test]
+    fn data_coding_0_is_what_the_settings_say() {
+        let settings = |data_coding, default_alphabet| SmppSettings {
+            data_coding,
+            default_alphabet,
+            ..SmppSettings::default()
+        };
+        for (data_coding, default_alphabet, charset) in [
+            (Habit::Gsm7Unpacked, DefaultAlphabet::Gsm7, Charset::Gsm7),
+            (Habit::Gsm7Unpacked, DefaultAlphabet::Latin1, Charset::Latin1),
+            (Habit::Gsm7Unpacked, DefaultAlphabet::Ascii, Charset::Ascii),
+            (Habit::Gsm7Packed, DefaultAlphabet::Gsm7, Charset::Gsm7Packed),
+            (Habit::Latin1, DefaultAlphabet::Gsm7, Charset::Latin1),
+            (Habit::Ucs2, DefaultAlphabet::Gsm7, Charset::Gsm7),
+            (Habit::Ucs2, DefaultAlphabet::Ascii, Charset::Ascii),
+        ] {
+            assert_eq!(
+                default_charset(&settings(data_coding, default_alphabet)),
+                charset,
+                "{data_coding:?} {default_alphabet:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_part_is_known_by_its_header() {
         let pdu = deliver(EsmClass(0x40), DataCoding(0), &[5, 0, 3, 7, 2, 1, b'a']);
-        let written = of_deliver(&pdu, Habit::Gsm7Unpacked);
+        let written = of_deliver(&pdu, Charset::Gsm7);
         assert_eq!(written.part, Part::new(7, 2, 1));
         assert_eq!(&*text(written), "a");
     }
@@ -162,9 +189,9 @@ mod tests {
     fn a_port_marks_data() {
         let mut pdu = deliver(EsmClass(0), DataCoding(0), b"a");
         pdu.tlvs.set_dest_port(0);
-        assert_eq!(of_deliver(&pdu, Habit::Gsm7Unpacked).data.coding.port, None);
+        assert_eq!(of_deliver(&pdu, Charset::Gsm7).data.coding.port, None);
         pdu.tlvs.set_dest_port(2948);
-        assert_eq!(&*text(of_deliver(&pdu, Habit::Gsm7Unpacked)), "61");
+        assert_eq!(&*text(of_deliver(&pdu, Charset::Gsm7)), "61");
     }
 
     proptest! {
@@ -173,10 +200,10 @@ mod tests {
             esm_class: u8,
             coding: u8,
             payload in proptest::collection::vec(any::<u8>(), 0..255),
-            habit in 0..4usize,
+            default in 0..4usize,
         ) {
-            let habit = [Habit::Gsm7Unpacked, Habit::Gsm7Packed, Habit::Latin1, Habit::Ucs2][habit];
-            let written = of_deliver(&deliver(EsmClass(esm_class), DataCoding(coding), &payload), habit);
+            let default = [Charset::Gsm7, Charset::Gsm7Packed, Charset::Latin1, Charset::Ascii][default];
+            let written = of_deliver(&deliver(EsmClass(esm_class), DataCoding(coding), &payload), default);
             prop_assert!(text(written).chars().count() <= payload.len() * 3 + 1);
         }
     }

@@ -97,29 +97,28 @@ fn unpacked(parts: &[UserData]) -> Vec<u8> {
         })
         .collect();
     for (at, (part, read)) in parts.iter().zip(&each).enumerate() {
-        let mut read = &read[..];
-        if ends_on_an_octet(part, read.len())
-            && let Some((&(0 | CARRIAGE_RETURN), before)) = read.split_last()
-        {
-            let is_padding = match each.get(at + 1) {
-                None => true,
-                // A part that has no room for one septet more ends in a letter, unless the escape pair that did not
-                // fit was moved to the next one.
-                Some(next) => !is_full(part) || next.first() == Some(&ESCAPE),
-            };
-            if is_padding {
-                read = before;
-            }
-        }
-        septets.extend_from_slice(read);
+        septets.extend_from_slice(without_padding(part, read, each.get(at + 1)));
     }
-    // A text that itself ends in a carriage return on the last octet's border has got another one behind it.
-    if let (Some(part), Some(last)) = (parts.last(), each.last())
-        && last.len() % 8 == 1
-        && part.coding.header_len == 0
-        && septets.ends_with(&[CARRIAGE_RETURN; 2])
-    {
-        septets.pop();
+    septets
+}
+
+/// The septets of a part without what fills its last octet; `next` are those of the part behind it.
+fn without_padding<'a>(part: &UserData, septets: &'a [u8], next: Option<&Vec<u8>>) -> &'a [u8] {
+    let Some((last, before)) = septets.split_last() else {
+        return septets;
+    };
+    if ends_on_an_octet(part, septets.len()) && matches!(*last, 0 | CARRIAGE_RETURN) {
+        let is_padding = match next {
+            None => true,
+            // A part that has no room for one septet more ends in a letter, unless the escape pair that did not
+            // fit was moved to the next one.
+            Some(next) => !is_full(part) || next.first() == Some(&ESCAPE),
+        };
+        return if is_padding { before } else { septets };
+    }
+    // A text that itself ends in a carriage return on an octet's border has got another one behind it.
+    if ends_on_an_octet(part, before.len()) && septets.ends_with(&[CARRIAGE_RETURN; 2]) {
+        return before;
     }
     septets
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::alphabet::{ESCAPE, encode_gsm7, encode_ucs2, fill_bits, pack};
+use crate::alphabet::{ESCAPE, encode_gsm7, encode_ucs2, fill_bits, pack, pack_user_data};
 use crate::udh;
 use proptest::prelude::*;
 
@@ -244,6 +244,39 @@ proptest! {
             Content::Text(text) => prop_assert!(text.chars().count() <= octets * 3 + parts.len()),
             Content::Binary(binary) => prop_assert_eq!(binary.octets.len(), octets),
         }
+    }
+
+    #[test]
+    fn a_packed_text_of_any_length_is_read_as_it_was_written(
+        text_of in crate::alphabet::tests::gsm7_text(),
+        wide: bool,
+    ) {
+        // What a reader may take for padding, at an end of a part.
+        let text_of = text_of.replace(['@', '\r'], "x");
+        let septets = encode_gsm7(&text_of).unwrap();
+        let (header_len, room) = match (septets.len() <= 160, wide) {
+            (true, _) => (0, 160),
+            (false, false) => (6, 153),
+            (false, true) => (7, 152),
+        };
+        let mut parts = Vec::new();
+        let mut rest = &septets[..];
+        loop {
+            let mut cut = rest.len().min(room);
+            if cut < rest.len() && rest[cut - 1] == ESCAPE {
+                cut -= 1;
+            }
+            let (piece, behind) = rest.split_at(cut);
+            parts.push(UserData {
+                octets: pack_user_data(piece, header_len).into(),
+                ..packed(u8::try_from(header_len).unwrap(), "")
+            });
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(text(&parts), text_of);
     }
 
     #[test]

@@ -616,11 +616,13 @@ impl BindSession {
                     let answer = Pdu::from(DeliverSmResp::default());
                     match read {
                         Read::Inbound => {
-                            let written = inbound::of_deliver(&pdu, self.context.settings.inbound_coding());
+                            let written =
+                                inbound::of_deliver(&pdu, inbound::default_charset(&self.context.settings));
                             self.arrived(sequence, written, answer);
                         }
                         Read::Likely(receipt) => {
-                            let written = inbound::of_deliver(&pdu, self.context.settings.inbound_coding());
+                            let written =
+                                inbound::of_deliver(&pdu, inbound::default_charset(&self.context.settings));
                             self.likely(sequence, receipt, written, answer);
                         }
                         read => self.delivered(sequence, read, answer),
@@ -631,11 +633,13 @@ impl BindSession {
                     let answer = Pdu::from(smpp::pdu::DataSmResp::default());
                     match read {
                         Read::Inbound => {
-                            let written = inbound::of_data(&pdu, self.context.settings.inbound_coding());
+                            let written =
+                                inbound::of_data(&pdu, inbound::default_charset(&self.context.settings));
                             self.arrived(sequence, written, answer);
                         }
                         Read::Likely(receipt) => {
-                            let written = inbound::of_data(&pdu, self.context.settings.inbound_coding());
+                            let written =
+                                inbound::of_data(&pdu, inbound::default_charset(&self.context.settings));
                             self.likely(sequence, receipt, written, answer);
                         }
                         read => self.delivered(sequence, read, answer),

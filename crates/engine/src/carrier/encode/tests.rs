@@ -1,5 +1,6 @@
 use super::*;
 use crate::catalog::DefaultAlphabet;
+use sms::data_coding::Charset;
 use proptest::prelude::*;
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
@@ -376,9 +377,9 @@ fn what_people_write_is_read_in_the_carriers_default_alphabet() {
             default_alphabet,
             ..SmppSettings::default()
         };
-        settings.inbound_coding()
+        crate::inbound::default_charset(&settings)
     };
-    assert_eq!(of(DefaultAlphabet::Gsm7), Wanted::Gsm7Unpacked);
-    assert_eq!(of(DefaultAlphabet::Latin1), Wanted::Latin1);
-    assert_eq!(of(DefaultAlphabet::Ascii), Wanted::Latin1);
+    assert_eq!(of(DefaultAlphabet::Gsm7), Charset::Gsm7);
+    assert_eq!(of(DefaultAlphabet::Latin1), Charset::Latin1);
+    assert_eq!(of(DefaultAlphabet::Ascii), Charset::Ascii);
 }

@@ -8,13 +8,13 @@
 
 mod house;
 
-use engine::catalog::CatalogChange;
+use engine::catalog::{CatalogChange, SmppSettings};
 use engine::{EventKinds, EventPlace, EventWhat, Inbound};
 use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
 use smpp::field::{Address, EsmClass};
 use smpp::pdu::{DeliverSm, SubmitSm};
 use std::time::Duration;
-use store::{Endpoint, EndpointId, Events, Store};
+use store::{AccountId, Endpoint, EndpointId, Events, InboundFilter, Inbox, Store};
 
 /// From the person the message went to.
 fn says(submit: &SubmitSm, esm_class: EsmClass, payload: &[u8]) -> DeliverSm {
@@ -120,6 +120,73 @@ async fn a_word_alone_unsubscribes_who_sends_it() {
     );
     let again = house.send(PLAIN, &numbers(1)).await;
     assert_eq!(again.accepted(), 0, "who unsubscribed gets nothing more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_an_account_claims_is_its_own_in_every_form() {
+    let forms = [
+        "447700900555",
+        "+447700900555",
+        "00447700900555",
+        "07700900555",
+        "7700900555",
+    ];
+    let strangers = ["447700900556", "900555", "10690"];
+    let to = |submit: &SubmitSm, to: &str| DeliverSm {
+        destination: Address::unknown(to),
+        ..says(submit, EsmClass(0), to.as_bytes())
+    };
+    let smsc = Smsc::start(move |_, submit| Act {
+        inbound: forms
+            .iter()
+            .chain(&strangers)
+            .map(|form| to(submit, form))
+            .collect(),
+        ..Act::DELIVER
+    })
+    .await;
+    let house = House::start(vec![SmppSettings {
+        country_code: "44".to_owned(),
+        ..smpp(smsc.port)
+    }])
+    .await;
+    let first = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
+    let other = store::Account {
+        id: AccountId(2),
+        name: "other".into(),
+        inbound_to: vec!["+44 7700 900555".into()],
+        ..first
+    };
+    house
+        .store
+        .change_catalog(vec![CatalogChange::PutAccount(other)])
+        .await
+        .unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    house.send(PLAIN, &numbers(1)).await;
+    let filter = InboundFilter {
+        limit: 100,
+        ..InboundFilter::default()
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let found = loop {
+        let (found, _) = house.store.find_inbound(filter.clone()).await.unwrap();
+        if found.len() == forms.len() + strangers.len() {
+            break found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{found:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    for one in found {
+        let claimed = forms.contains(&&*one.to);
+        let owner = if claimed { AccountId(2) } else { ACCOUNT };
+        assert_eq!(one.account, Some(owner), "{}", one.to);
+        assert_eq!(
+            one.answers.is_some(),
+            !claimed,
+            "it answers a message of the first account"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use crate::alphabet::national::{Language, Shifts};
 use crate::data_coding::Charset;
 use crate::udh::Headed;
 
-pub use decode::content;
+pub use decode::{content, content_with_gaps};
 
 /// How the octets of one part are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

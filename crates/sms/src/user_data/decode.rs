@@ -19,17 +19,38 @@ const CARRIAGE_RETURN: u8 = 0x0D;
 #[must_use]
 pub fn content(parts: &[UserData]) -> Content {
     if parts.iter().any(|part| part.coding.is_data()) {
-        let octets: Vec<u8> = parts.iter().flat_map(|part| &part.octets).copied().collect();
-        return Content::Binary(Binary {
-            octets: octets.into(),
-            port: parts.iter().find_map(|part| part.coding.port),
-        });
+        return binary(parts.iter());
     }
+    Content::Text(text(parts).into())
+}
+
+/// As [`content`], of parts with their numbers, in order, some of which may be missing: what stands at both sides of a
+/// gap is decoded apart.
+#[must_use]
+pub fn content_with_gaps(parts: &[(u8, UserData)]) -> Content {
+    if parts.iter().any(|(_, part)| part.coding.is_data()) {
+        return binary(parts.iter().map(|(_, part)| part));
+    }
+    let text: String = parts
+        .chunk_by(|(a, _), (b, _)| a.checked_add(1) == Some(*b))
+        .map(|group| text(&group.iter().map(|(_, part)| part.clone()).collect::<Vec<_>>()))
+        .collect();
+    Content::Text(text.into())
+}
+
+fn binary<'a>(parts: impl Iterator<Item = &'a UserData> + Clone) -> Content {
+    let octets: Vec<u8> = parts.clone().flat_map(|part| &part.octets).copied().collect();
+    Content::Binary(Binary {
+        octets: octets.into(),
+        port: parts.into_iter().find_map(|part| part.coding.port),
+    })
+}
+
+fn text(parts: &[UserData]) -> String {
     let same = |a: &UserData, b: &UserData| {
         a.coding.charset == b.coding.charset && a.coding.shifts == b.coding.shifts
     };
-    let text: String = parts.chunk_by(same).map(run).collect();
-    Content::Text(text.into())
+    parts.chunk_by(same).map(run).collect()
 }
 
 /// Parts of one alphabet.

@@ -84,6 +84,18 @@ fn parts_of_other_codings_are_read_each_in_its_own() {
 }
 
 #[test]
+fn nothing_is_read_over_a_gap() {
+    let parts = |numbers: [u8; 2]| {
+        let data = [part(Charset::Gsm7, b"ab\x1b"), part(Charset::Gsm7, b"\x65cd")];
+        content_with_gaps(&numbers.into_iter().zip(data).collect::<Vec<_>>())
+    };
+    assert_eq!(parts([1, 2]), "ab€cd".into());
+    assert_eq!(parts([1, 3]), "ab ecd".into());
+    let data = [(1, part(Charset::Gsm7, b"a")), (3, part(Charset::Binary, b"b"))];
+    assert_eq!(content_with_gaps(&data), content(&data.map(|(_, part)| part)));
+}
+
+#[test]
 fn nul_octets_behind_a_text_are_no_text() {
     assert_eq!(
         two(Charset::Ucs2, b"\0a\0b\0", b"\0c\0"),

@@ -304,13 +304,13 @@ impl Key {
             parts.iter().find_map(|part| part.answers),
         );
         let received_at = newest(&parts);
-        let data: Vec<UserData> = parts.into_iter().map(|part| part.data).collect();
+        let data: Vec<(u8, UserData)> = parts.into_iter().map(|part| (part.number, part.data)).collect();
         Message {
             account,
             carrier: self.carrier,
             from: self.from.clone(),
             to: self.to.clone(),
-            content: user_data::content(&data),
+            content: user_data::content_with_gaps(&data),
             answers,
             received_at,
         }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::catalog::DefaultAlphabet;
-use sms::data_coding::Charset;
 use proptest::prelude::*;
 use sms::class::{Class, Kind};
+use sms::data_coding::Charset;
 use sms::phone::Msisdn;
 use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, QueueKey, QueueNo};
 

@@ -6,7 +6,8 @@ use crate::manage::ManageError;
 use sms::phone::Msisdn;
 use store::{
     AccountId, CatalogChange, Contact, ContactList, ContactRefusal, Page, PutContact, Record, RecordFilter,
-    RecordKind, RecordRefusal, Statistic, StatisticsFilter, StoreError, Suppression, SuppressionKind,
+    RecordKind, RecordRefusal, Statistic, StatisticsFilter, StoreError, Suppression, SuppressionEntry,
+    SuppressionKind, SuppressionOrigin,
 };
 
 /// Bounds on what one account keeps.
@@ -244,11 +245,17 @@ impl Engine {
         numbers: Vec<Msisdn>,
         kind: SuppressionKind,
     ) -> Result<(), ManageError> {
+        let created_at = self.now();
         let changes = numbers.into_iter().map(|msisdn| {
-            CatalogChange::PutSuppression(Suppression {
-                account: Some(account),
-                msisdn,
-                kind,
+            CatalogChange::Suppress(SuppressionEntry {
+                suppression: Suppression {
+                    account: Some(account),
+                    msisdn,
+                    kind,
+                },
+                created_at,
+                origin: SuppressionOrigin::Api,
+                note: Box::default(),
             })
         });
         self.store().change_catalog(changes.collect()).await?;

@@ -1,10 +1,11 @@
 //! The engine as a whole: what is wired to what, how it starts and how it stops.
 
 use crate::accept::{self, AcceptError, Once, Reply, Submission, TimeToLive};
-use crate::carrier::Carriers;
+use crate::carrier::{CarrierStatus, Carriers};
 use crate::catalog::{CatalogError, Snapshot, Vault};
 use crate::clock::Clock;
 use crate::directory::DirectoryLimits;
+use crate::failures;
 use crate::log_limit::LogLimit;
 use crate::manage::Numbers;
 use crate::metrics::{Metrics, RefusalLabel, dialect_name};
@@ -112,6 +113,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Lines about refused recipients.
     pub(crate) refusal_log: LogLimit,
+    /// Lines about messages that failed.
+    pub(crate) failure_log: LogLimit,
     /// Lines about wrong credentials.
     pub(crate) denial_log: LogLimit,
     pub(crate) settings: Settings,
@@ -165,6 +168,7 @@ impl Engine {
             reloading: tokio::sync::Mutex::default(),
             metrics: Metrics::for_accounts(settings.metric_accounts_max),
             refusal_log: LogLimit::new(LOG_LINES_PER_S_MAX),
+            failure_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             denial_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             settings,
             delayed: tokio::sync::Notify::new(),
@@ -173,6 +177,7 @@ impl Engine {
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        failures::follow(&shared);
         recover::settle_in_doubt(&shared).await?;
         recover::load_queues(&shared).await?;
         let carriers = Arc::new(Carriers::new(Arc::clone(&shared)));
@@ -328,13 +333,33 @@ impl Engine {
             let account = known.and_then(|entry| catalog.account(entry.account));
             let account = account.map_or("", |account| &account.name);
             let user = if known.is_some() { user } else { "" };
-            tracing::warn!(dialect, reason, account, user, suppressed, "credentials rejected");
+            tracing::warn!(dialect, %reason, account, user, suppressed, "credentials rejected");
         }
     }
 
     /// The store, for readiness and tools.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
+    }
+
+    /// The state of every carrier, by number, with what waits for it.
+    ///
+    /// # Errors
+    /// When the store could not be read.
+    pub async fn carrier_statuses(&self) -> Result<Vec<CarrierStatus>, StoreError> {
+        let mut statuses = self.carriers.statuses();
+        for backlog in self.shared.store.lanes().await? {
+            let of = |status: &&mut CarrierStatus| status.no == backlog.lane.carrier;
+            if let Some(status) = statuses.iter_mut().find(of) {
+                status.queued += backlog.messages;
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// Hears of changes of carriers' states from now on.
+    pub fn watch_carriers(&self) -> tokio::sync::broadcast::Receiver<CarrierStatus> {
+        self.carriers.watch()
     }
 
     /// Sessions up, by carrier.

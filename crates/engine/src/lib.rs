@@ -16,6 +16,7 @@ pub mod clock;
 pub mod directory;
 mod engine;
 mod expire;
+mod failures;
 pub mod inbound;
 mod log_limit;
 pub mod manage;
@@ -33,6 +34,7 @@ mod schedule;
 pub mod task;
 mod tls;
 
+pub use carrier::{CarrierError, CarrierState, CarrierStatus, stopped as stopped_carrier};
 pub use engine::{Engine, Settings, StartError};
 pub use log_limit::LogLimit;
 pub use reason::ReasonView;

@@ -8,8 +8,10 @@ use crate::exit;
 use crate::inbound::InboundArgs;
 use crate::migrate::MigrateArgs;
 use crate::review::{QualificationArgs, SignatureArgs, TemplateArgs};
+use crate::send::SendArgs;
 use crate::serve::ServeArgs;
 use crate::status::StatusArgs;
+use crate::suppression::SuppressionArgs;
 use crate::task::TaskArgs;
 use crate::webhook::WebhookArgs;
 use clap::{Parser, Subcommand};
@@ -30,7 +32,9 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     Check(CheckArgs),
     Status(StatusArgs),
+    Send(SendArgs),
     Carrier(CarrierArgs),
+    Suppression(SuppressionArgs),
     Template(TemplateArgs),
     Signature(SignatureArgs),
     Qualification(QualificationArgs),

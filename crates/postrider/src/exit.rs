@@ -28,6 +28,11 @@ impl Failure {
         }
     }
 
+    /// It was tried and failed, and the command has said so already.
+    pub(crate) const fn silent() -> Self {
+        Self { code: 1, error: None }
+    }
+
     /// The command worked and what it looked for is not well; it has said so already.
     pub(crate) const fn found() -> Self {
         Self { code: 3, error: None }

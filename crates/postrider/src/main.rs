@@ -15,10 +15,13 @@ mod inbound;
 mod logging;
 mod migrate;
 mod node;
+mod number;
 mod open;
 mod review;
+mod send;
 mod serve;
 mod status;
+mod suppression;
 mod table;
 mod task;
 mod tls;
@@ -54,7 +57,9 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Apply(args) => apply::run(&args, &mut out).await,
             Command::Check(args) => check::run(&args, &mut out).await,
             Command::Status(args) => status::run(&args, &mut out).await,
+            Command::Send(args) => send::run(&args, &mut out).await,
             Command::Carrier(args) => carrier::run(&args, &mut out).await,
+            Command::Suppression(args) => suppression::run(&args, &mut out).await,
             Command::Template(args) => review::run_template(&args, &mut out).await,
             Command::Signature(args) => review::run_signature(&args, &mut out).await,
             Command::Qualification(args) => review::run_qualification(&args, &mut out).await,

@@ -5,6 +5,7 @@
 //! - [`in_flight`]: what one bind has in flight, segment by segment (pure).
 //! - [`pace`]: rate and congestion of one bind (pure).
 //! - [`bind`]: one session: takes, submits, records, acknowledges.
+//! - [`status`]: what people are shown of a carrier.
 //! - [`runner`]: keeps a carrier's binds up, refills its queue, hands its messages on when it is away.
 
 pub(crate) mod bind;
@@ -14,32 +15,39 @@ pub(crate) mod in_flight;
 pub(crate) mod pace;
 pub(crate) mod retry_policy;
 mod runner;
+mod status;
+
+pub use status::{CarrierError, CarrierState, CarrierStatus, stopped};
 
 use crate::catalog::{CarrierEntry, CarrierSettings};
 use crate::engine::Shared;
 use parking_lot::Mutex;
 use runner::Runner;
+use status::Board;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 use store::{CarrierNo, UnixMs};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
 /// How a carrier is doing, as seen by routing and failover.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Health {
     binds_up: AtomicUsize,
     /// When the last bind went away, Unix milliseconds; 0 while any is up.
     away_since: AtomicI64,
     /// Ends the pauses of sessions that wait for their next attempt to bind.
     reconnect: Notify,
+    /// What people are shown.
+    pub(crate) board: Board,
 }
 
 impl Health {
-    pub(crate) fn new(now: UnixMs) -> Self {
+    pub(crate) fn new(now: UnixMs, board: Board) -> Self {
         Self {
+            board,
             binds_up: AtomicUsize::new(0),
             away_since: AtomicI64::new(now),
             reconnect: Notify::new(),
@@ -74,7 +82,12 @@ impl Health {
 pub(crate) struct Carriers {
     shared: Arc<Shared>,
     running: Mutex<HashMap<CarrierNo, Running>>,
+    /// Changes of carriers' states.
+    news: broadcast::Sender<CarrierStatus>,
 }
+
+/// Changes of carriers' states that a listener may be behind.
+const NEWS_MAX: usize = 64;
 
 struct Running {
     entry: Arc<CarrierEntry>,
@@ -88,6 +101,7 @@ impl Carriers {
         Self {
             shared,
             running: Mutex::default(),
+            news: broadcast::channel(NEWS_MAX).0,
         }
     }
 
@@ -125,7 +139,9 @@ impl Carriers {
 
     fn run(self: &Arc<Self>, entry: &Arc<CarrierEntry>) -> Running {
         let stop = self.shared.cancel.child_token();
-        let health = Arc::new(Health::new(self.shared.clock.now()));
+        let now = self.shared.clock.now();
+        let board = Board::new(entry, now, self.news.clone());
+        let health = Arc::new(Health::new(now, board));
         let (done_tx, done) = tokio::sync::watch::channel(false);
         let runner = Runner {
             shared: Arc::clone(&self.shared),
@@ -184,6 +200,22 @@ impl Carriers {
             .lock()
             .get(&no)
             .is_some_and(|carrier| carrier.health.binds_up() > 0)
+    }
+
+    /// The state of every carrier, by number; what waits in the store is not counted here.
+    pub(crate) fn statuses(&self) -> Vec<CarrierStatus> {
+        let running = self.running.lock();
+        let mut statuses: Vec<_> = running
+            .values()
+            .map(|carrier| carrier.health.board.status())
+            .collect();
+        statuses.sort_unstable_by_key(|status| status.no);
+        statuses
+    }
+
+    /// Hears of changes of carriers' states from now on.
+    pub(crate) fn watch(&self) -> broadcast::Receiver<CarrierStatus> {
+        self.news.subscribe()
     }
 
     /// Sessions up, by carrier.

@@ -4,6 +4,7 @@ use super::bind::{BindContext, BindSession, SessionEnd, wanted};
 use super::connect::{self, BindError, Purpose};
 use super::encode::Profile;
 use super::retry_policy::RetryPolicy;
+use super::status::with_causes;
 use super::{Carriers, Health};
 use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings, Snapshot};
 use crate::engine::Shared;
@@ -86,6 +87,10 @@ impl Runner {
             Ok(password) => password,
             Err(error) => {
                 tracing::error!(carrier = %self.entry.name, %error, "this carrier cannot be bound");
+                self.health
+                    .board
+                    .failed(&error.to_string(), self.shared.clock.now());
+                self.health.board.waits(0, None);
                 return self.stop.cancelled().await;
             }
         };
@@ -246,17 +251,26 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
                 let bound_at = tokio::time::Instant::now();
                 let submits = purpose != Purpose::Receive;
                 let _up = Up::new(&context, submits);
+                let board = &context.health.board;
+                board.bound(index, submits, context.shared.clock.now());
                 let SessionEnd { reason, is_useless } =
                     BindSession::new(Arc::clone(&context), index, submits, client)
                         .run(events)
                         .await;
-                tracing::info!(carrier = %name, bind = index, %reason, "session over");
+                board.lost(index, submits, &reason.to_string(), context.shared.clock.now());
+                if context.stop.is_cancelled() {
+                    tracing::info!(carrier = %name, bind = index, %reason, "session closed");
+                } else {
+                    tracing::warn!(carrier = %name, bind = index, %reason, "session lost");
+                }
                 // A carrier that binds and drops what it is given is not bound again and again: its pauses go on growing.
                 if !is_useless && bound_at.elapsed() >= first {
                     pause = first;
                 }
             }
             Err(error) => {
+                let board = &context.health.board;
+                board.failed(&with_causes(&error), context.shared.clock.now());
                 // One refusal without a reason may pass: an SMSC that is starting says so too.
                 let rejected = error.is_rejection() || unexplained && error.is_unexplained();
                 unexplained = error.is_unexplained();
@@ -279,6 +293,9 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
         }
         // Up to a quarter more, so that all sessions of all nodes do not come back at once.
         let jittered = wait.unwrap_or(pause).mul_f64(1.0 + 0.25 * rand::random::<f64>());
+        let wait_ms = i64::try_from(jittered.as_millis()).unwrap_or(i64::MAX);
+        let next_try = context.shared.clock.now().saturating_add(wait_ms);
+        context.health.board.waits(index, Some(next_try));
         tokio::select! {
             () = context.stop.cancelled() => return,
             () = context.health.reconnect.notified() => unexplained = false,

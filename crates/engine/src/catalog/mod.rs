@@ -16,7 +16,7 @@ pub use snapshot::{
 };
 pub use store::{
     Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression,
-    SuppressionKind, Template,
+    SuppressionEntry, SuppressionKind, SuppressionOrigin, Template,
 };
 pub use tlvs::{DETAIL_TLVS, TLV_OCTETS_MAX, TLVS_MAX, TlvError, TlvList, TlvMap, TlvValue, read_tlvs};
 pub use vault::{Vault, VaultError};

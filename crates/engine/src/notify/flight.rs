@@ -1,7 +1,7 @@
 //! One call, or the few calls that tell one thing: what there is to say is read, worded by the format, sent, and the
 //! answer judged.
 
-use super::egress::{Answer, CallError, EndpointClient, Target};
+use super::egress::{Answer, CallError, EndpointClient, RetryAfter, Target};
 use super::metrics::{CallLabel, FormatLabel};
 use super::office::{Office, Permit};
 use super::plan::{Again, Errand, Unit};
@@ -59,8 +59,8 @@ pub(super) struct Failed {
     pub(super) hopeless: bool,
     /// The endpoint wants no calls at all any more.
     pub(super) gone: bool,
-    /// The endpoint asks to be left alone for so long.
-    pub(super) retry_after: Option<Duration>,
+    /// How long, or until when, the endpoint asks to be left alone.
+    pub(super) retry_after: Option<RetryAfter>,
 }
 
 /// Makes the calls of an errand.

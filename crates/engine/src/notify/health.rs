@@ -15,7 +15,7 @@
 
 use std::collections::HashSet;
 use std::time::Duration;
-use store::{EventPlace, Pause, UnixMs};
+use store::{EventPlace, LastError, Pause, UnixMs};
 
 /// The shortest time between calls to an endpoint in trouble.
 const TRIAL_WAIT_MIN_MS: i64 = 1_000;
@@ -39,6 +39,7 @@ pub(super) struct Health {
     trouble_calls: usize,
     pause_after_ms: i64,
     trial_wait_max_ms: i64,
+    retry_after_max_ms: i64,
     failing_since: Option<UnixMs>,
     pause: Option<Pause>,
     /// Different calls that failed since the last one was taken, by their first events; no more than it takes.
@@ -47,6 +48,8 @@ pub(super) struct Health {
     /// It asked to be left alone until then.
     hold_until: UnixMs,
     changed: bool,
+    /// The last call that failed and is not recorded yet.
+    last_error: Option<LastError>,
 }
 
 pub(super) fn ms(span: Duration) -> i64 {
@@ -60,12 +63,14 @@ impl Health {
             trouble_calls: limits.trouble_calls,
             pause_after_ms: ms(limits.pause_after),
             trial_wait_max_ms: ms(limits.trial_wait_max),
+            retry_after_max_ms: ms(limits.retry_after_max),
             failing_since,
             next_trial: pause.as_ref().and_then(|pause| pause.until).unwrap_or(0),
             pause,
             failed: HashSet::new(),
             hold_until: 0,
             changed: false,
+            last_error: None,
         }
     }
 
@@ -112,6 +117,10 @@ impl Health {
 
     /// A call, known by its first event, failed with these words. `jitter` is from -1 to 1.
     pub(super) fn failed(&mut self, now: UnixMs, first: EventPlace, words: &str, jitter: f64) {
+        self.last_error = Some(LastError {
+            at: now,
+            message: words.into(),
+        });
         let since = *self.failing_since.get_or_insert_with(|| {
             self.changed = true;
             now
@@ -151,6 +160,10 @@ impl Health {
 
     /// The endpoint says that it wants no more calls.
     pub(super) fn gone(&mut self, now: UnixMs, words: &str) {
+        self.last_error = Some(LastError {
+            at: now,
+            message: words.into(),
+        });
         self.pause = Some(Pause {
             since: now,
             until: None,
@@ -161,7 +174,7 @@ impl Health {
 
     /// The endpoint asks to be left alone for a while.
     pub(super) fn hold(&mut self, now: UnixMs, wait: Duration) {
-        self.hold_until = now.saturating_add(ms(wait).min(self.trial_wait_max_ms));
+        self.hold_until = now.saturating_add(ms(wait).min(self.retry_after_max_ms));
     }
 
     /// What has changed since it was last asked: the pause, and since when every call has failed.
@@ -169,8 +182,13 @@ impl Health {
         std::mem::take(&mut self.changed).then(|| (self.pause.clone(), self.failing_since))
     }
 
+    /// The last error that is not recorded yet.
+    pub(super) fn take_last_error(&mut self) -> Option<LastError> {
+        self.last_error.take()
+    }
+
     pub(super) fn has_changed(&self) -> bool {
-        self.changed
+        self.changed || self.last_error.is_some()
     }
 }
 
@@ -274,8 +292,14 @@ mod tests {
         health.hold(1000, Duration::from_secs(20));
         assert_eq!(health.may(20_999), May::NothingUntil(21_000));
         assert_eq!(health.may(21_000), May::All);
-        health.hold(0, Duration::from_secs(86_400));
-        assert_eq!(health.may(0), May::NothingUntil(300_000));
+        health.hold(0, Duration::from_secs(3_600));
+        assert_eq!(
+            health.may(0),
+            May::NothingUntil(3_600_000),
+            "longer than between trials"
+        );
+        health.hold(0, Duration::from_secs(u64::MAX));
+        assert_eq!(health.may(0), May::NothingUntil(86_400_000));
     }
 
     proptest! {

@@ -25,9 +25,10 @@ pub struct Limits {
     /// An endpoint in such trouble is paused once every call has failed for so long: that is when people see it. It is
     /// still tried with one call at a time. 1 s to 30 days.
     pub pause_after: Duration,
-    /// The longest time between such calls, and the longest an endpoint is left alone because it asks for that
-    /// (`Retry-After`). The shortest is a second. 1 s to 1 day.
+    /// The longest time between such calls. The shortest is a second. 1 s to 1 day.
     pub trial_wait_max: Duration,
+    /// The longest an endpoint is left alone because it asks for that (`Retry-After`). 1 s to 7 days.
+    pub retry_after_max: Duration,
     /// How often an endpoint that nothing happens to is looked at; it is woken when something does. 1 ms to 1 hour.
     pub poll: Duration,
     /// How long done calls may wait to be recorded together. What a kill comes before is told again. 1 ms to 10 s.
@@ -49,6 +50,7 @@ impl Default for Limits {
             trouble_calls: 10,
             pause_after: Duration::from_secs(600),
             trial_wait_max: Duration::from_secs(300),
+            retry_after_max: Duration::from_secs(86_400),
             poll: Duration::from_secs(30),
             record_every: Duration::from_millis(100),
             allow: Vec::new(),
@@ -71,6 +73,7 @@ impl Limits {
             trouble_calls: self.trouble_calls.clamp(2, 1000),
             pause_after: self.pause_after.clamp(s(1), s(30 * 86_400)),
             trial_wait_max: self.trial_wait_max.clamp(s(1), s(86_400)),
+            retry_after_max: self.retry_after_max.clamp(s(1), s(7 * 86_400)),
             poll: self.poll.clamp(ms(1), s(3600)),
             record_every: self.record_every.clamp(ms(1), s(10)),
             allow: self.allow,

@@ -336,7 +336,8 @@ impl Worker {
             let jitter = rand::random_range(-1.0..=1.0);
             self.health.failed(now, failed.first, &failed.words, jitter);
         }
-        if let Some(wait) = failed.retry_after {
+        let retry_after = failed.retry_after.map(|asked| asked.wait(now));
+        if let Some(wait) = retry_after {
             self.health.hold(now, wait);
         }
         if self.health.in_trouble() && !was_in_trouble {
@@ -356,7 +357,7 @@ impl Worker {
             (before, now)
         } else {
             let tries = before.saturating_add(1);
-            (tries, self.due(tries, now, failed.retry_after))
+            (tries, self.due(tries, now, retry_after))
         };
         if due == i64::MAX {
             let label = FormatLabel {
@@ -382,7 +383,7 @@ impl Worker {
         };
         let jitter = rand::random_range(-1.0..=1.0);
         let wait = jittered(ms(*wait), self.schedule.jitter_percent, jitter);
-        let asked = retry_after.map_or(0, |asked| ms(asked.min(self.office.limits().trial_wait_max)));
+        let asked = retry_after.map_or(0, |asked| ms(asked.min(self.office.limits().retry_after_max)));
         now.saturating_add(wait.max(asked)).min(i64::MAX - 1)
     }
 
@@ -418,6 +419,7 @@ impl Worker {
             retried,
             pause,
             failing_since,
+            last_error: self.health.take_last_error(),
         };
         self.dirty_since = None;
         self.recording = Some(Box::pin(record(Arc::clone(self.office.store()), done, last_no)));

@@ -250,6 +250,12 @@ fn notify(config: &Config) -> Result<()> {
         ("trouble_calls", notify.trouble_calls as u64, 2, 1000),
         ("pause_after_s", notify.pause_after_s.into(), 1, 30 * 86_400),
         ("trial_wait_s_max", notify.trial_wait_s_max.into(), 1, 86_400),
+        (
+            "retry_after_s_max",
+            notify.retry_after_s_max.into(),
+            1,
+            7 * 86_400,
+        ),
         ("poll_ms", notify.poll_ms.into(), 1, 3_600_000),
         ("record_every_ms", notify.record_every_ms.into(), 1, 10_000),
     ];

@@ -67,6 +67,26 @@ pub(super) async fn perform(
             resend_all(store, *endpoint, config.notify.waiting_events_max).await
         }
         Order::Test { endpoint } => test(config, store, *endpoint).await,
+        Order::Carriers => {
+            let vault = MasterKey::find(&config.secrets)?.vault();
+            let catalog = store.load_catalog().await.context("read the catalog")?;
+            let snapshot = Snapshot::compile(catalog, &vault).context("read the catalog")?;
+            let mut carriers: Vec<_> = snapshot
+                .carriers()
+                .map(|entry| engine::stopped_carrier(entry, now))
+                .collect();
+            carriers.sort_unstable_by_key(|carrier| carrier.no);
+            for backlog in store.lanes().await.context("read what waits")? {
+                let of = |carrier: &&mut engine::CarrierStatus| carrier.no == backlog.lane.carrier;
+                if let Some(carrier) = carriers.iter_mut().find(of) {
+                    carrier.queued += backlog.messages;
+                }
+            }
+            Ok(Answer::Carriers(carriers))
+        }
+        Order::Send(_) => Ok(Answer::Failed(
+            "no node serves this store: start one with `postrider serve` or `postrider dev`".to_owned(),
+        )),
         // The next start reads it.
         Order::TakeOver => Ok(Answer::Done(1)),
         Order::Reconnect { .. } => Ok(Answer::Failed(

@@ -6,6 +6,7 @@
 
 mod alone;
 mod perform;
+mod send;
 mod socket;
 
 pub(crate) use socket::Control;
@@ -14,11 +15,12 @@ use crate::config::Config;
 use crate::exit::Failure;
 use crate::open;
 use anyhow::{Context, anyhow};
+use engine::CarrierStatus;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use store::sqlite::Mode;
-use store::{AccountId, EndpointId, Store, StoreError, UnixMs};
+use store::{AccountId, EndpointId, MessageId, Store, StoreError, UnixMs};
 
 /// How long a node is waited for that has the store but does not listen yet, or no more.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,6 +98,47 @@ pub(crate) enum Order {
         /// Why, for its account.
         reason: Box<str>,
     },
+    /// Tell how carriers are.
+    Carriers,
+    /// Send a message.
+    Send(Box<SendOrder>),
+}
+
+/// See [`Order::Send`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SendOrder {
+    /// Whose it is; absent: of the only account there is.
+    pub(crate) account: Option<Box<str>>,
+    /// To whom.
+    pub(crate) to: Vec<Box<str>>,
+    /// A template's number, UT id or name.
+    pub(crate) template: Option<Box<str>>,
+    /// Free text instead.
+    pub(crate) text: Option<Box<str>>,
+    /// Values by name.
+    pub(crate) vars: Vec<(Box<str>, Box<str>)>,
+    /// The sender that the recipient sees.
+    pub(crate) sender: Option<Box<str>>,
+}
+
+/// What became of one recipient of [`Order::Send`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    /// As it was given.
+    pub(crate) to: Box<str>,
+    /// The message, when it was accepted.
+    pub(crate) id: Option<MessageId>,
+    /// Why it was not.
+    pub(crate) refused: Option<RefusedBy>,
+}
+
+/// The reason of a refusal: see docs/errors.md.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedBy {
+    pub(crate) code: u16,
+    pub(crate) name: Box<str>,
+    pub(crate) message: Box<str>,
 }
 
 /// What came of it.
@@ -106,22 +149,31 @@ pub(crate) enum Answer {
     Done(u64),
     /// It was not, and why.
     Failed(String),
+    /// How carriers are.
+    Carriers(Vec<CarrierStatus>),
+    /// What became of recipients.
+    Sent(Vec<Sent>),
 }
 
 /// Has an order done: by the node that serves the store, or here when none does. Returns how many things it was about.
 pub(crate) async fn carry_out(config: &Config, order: &Order) -> Result<u64, Failure> {
+    told(answer(config, order).await?)
+}
+
+/// The same, with the whole answer.
+pub(crate) async fn answer(config: &Config, order: &Order) -> Result<Answer, Failure> {
     let since = Instant::now();
     loop {
         let path = socket_path(&config.store.path);
         let asked = socket::ask(&path, order).await;
         if let Some(answer) = asked.with_context(|| format!("ask the node at {}", path.display()))? {
-            return told(answer);
+            return Ok(answer);
         }
         match open::store_as(config, Mode::Serve).await? {
             Ok(store) => {
                 let answer = alone::perform(config, &store, order).await;
                 store.close().await.context("close the store")?;
-                return told(answer?);
+                return Ok(answer?);
             }
             Err(StoreError::InUse(_)) if since.elapsed() < PATIENCE => tokio::time::sleep(LOOK_EVERY).await,
             Err(StoreError::InUse(_)) => {
@@ -136,7 +188,7 @@ pub(crate) async fn carry_out(config: &Config, order: &Order) -> Result<u64, Fai
 /// Has the node that serves the store, if one does, take a changed catalog over now rather than at its next look.
 pub(crate) async fn take_over(config: &Config) {
     match socket::ask(&socket_path(&config.store.path), &Order::TakeOver).await {
-        Ok(None | Some(Answer::Done(_))) => {}
+        Ok(None | Some(Answer::Done(_) | Answer::Carriers(_) | Answer::Sent(_))) => {}
         Ok(Some(Answer::Failed(error))) => tracing::warn!(%error, "the node has not taken the change over"),
         // It looks by itself every second.
         Err(error) => tracing::debug!(%error, "the node could not be told of the change"),
@@ -147,6 +199,19 @@ fn told(answer: Answer) -> Result<u64, Failure> {
     match answer {
         Answer::Done(count) => Ok(count),
         Answer::Failed(why) => Err(anyhow!(why).into()),
+        Answer::Carriers(_) | Answer::Sent(_) => Err(anyhow!("the node answered something else").into()),
+    }
+}
+
+/// How carriers are, when a node serves the store and says so.
+pub(crate) async fn carriers(config: &Config) -> Option<Vec<CarrierStatus>> {
+    match socket::ask(&socket_path(&config.store.path), &Order::Carriers).await {
+        Ok(Some(Answer::Carriers(carriers))) => Some(carriers),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::debug!(%error, "the node does not tell how carriers are");
+            None
+        }
     }
 }
 

@@ -1,13 +1,18 @@
 //! Orders done by the node that serves the store.
 
-use super::{Answer, Order};
+use super::{Answer, Order, send};
 use crate::review::settle;
 use engine::Engine;
 use std::fmt;
 
 /// Does it.
-pub(super) async fn perform(engine: &Engine, order: &Order) -> Answer {
+pub(super) async fn perform(engine: &Engine, order: &Order, free_text: bool) -> Answer {
     match order {
+        Order::Carriers => match engine.carrier_statuses().await {
+            Ok(carriers) => Answer::Carriers(carriers),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
+        Order::Send(order) => send::send(engine, order, free_text).await,
         Order::Pause { endpoint, reason } => answer(engine.pause_endpoint(*endpoint, reason).await.map(one)),
         Order::Resume { endpoint } => answer(engine.resume_endpoint(*endpoint).await.map(one)),
         Order::Replay { endpoint, since } => answer(engine.replay_endpoint(*endpoint, *since).await.map(one)),

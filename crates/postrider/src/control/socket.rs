@@ -15,8 +15,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Octets of a line.
+/// Octets of an order.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
+/// Octets of an answer: a list of carriers may be long.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Who asks at once.
 const CALLERS_MAX: usize = 16;
 /// How long an order may take to arrive.
@@ -33,7 +35,7 @@ pub(crate) struct Control {
 
 impl Control {
     /// Listens. A node that cannot (the path is too long for a socket, say) serves all the same, and says so.
-    pub(crate) fn start(path: PathBuf, engine: Arc<Engine>) -> Option<Self> {
+    pub(crate) fn start(path: PathBuf, engine: Arc<Engine>, free_text: bool) -> Option<Self> {
         match bind(&path) {
             Ok(listener) => {
                 let control = Self {
@@ -46,7 +48,7 @@ impl Control {
                 control.tasks.spawn(async move {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = listen(listener, owner, engine, tasks) => {}
+                        () = listen(listener, owner, (engine, free_text), tasks) => {}
                     }
                 });
                 Some(control)
@@ -82,7 +84,12 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn listen(listener: UnixListener, owner: Option<u32>, engine: Arc<Engine>, tasks: TaskTracker) {
+async fn listen(
+    listener: UnixListener,
+    owner: Option<u32>,
+    (engine, free_text): (Arc<Engine>, bool),
+    tasks: TaskTracker,
+) {
     let places = Arc::new(Semaphore::new(CALLERS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -92,7 +99,7 @@ async fn listen(listener: UnixListener, owner: Option<u32>, engine: Arc<Engine>,
             Ok((stream, _)) if may_ask(&stream, owner) => {
                 let engine = Arc::clone(&engine);
                 tasks.spawn(async move {
-                    if let Err(error) = serve(stream, &engine).await {
+                    if let Err(error) = serve(stream, &engine, free_text).await {
                         tracing::debug!(%error, "whoever gave an order did not wait for its end");
                     }
                     drop(place);
@@ -113,10 +120,10 @@ fn may_ask(stream: &UnixStream, owner: Option<u32>) -> bool {
     asker.is_some() && (asker == owner || asker == Some(0))
 }
 
-async fn serve(mut stream: UnixStream, engine: &Engine) -> anyhow::Result<()> {
-    let read = tokio::time::timeout(READ_TIME_MAX, line(&mut stream));
+async fn serve(mut stream: UnixStream, engine: &Engine, free_text: bool) -> anyhow::Result<()> {
+    let read = tokio::time::timeout(READ_TIME_MAX, line(&mut stream, LINE_BYTES_MAX));
     let answer = match serde_json::from_slice::<Order>(&read.await??) {
-        Ok(order) => perform::perform(engine, &order).await,
+        Ok(order) => perform::perform(engine, &order, free_text).await,
         Err(error) => Answer::Failed(format!("the node does not know this order: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -126,10 +133,10 @@ async fn serve(mut stream: UnixStream, engine: &Engine) -> anyhow::Result<()> {
 }
 
 /// What is sent until the line's end, or the end.
-async fn line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+async fn line(stream: &mut UnixStream, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    while line.last() != Some(&b'\n') && (line.len() as u64) < LINE_BYTES_MAX {
-        let room = LINE_BYTES_MAX - line.len() as u64;
+    while line.last() != Some(&b'\n') && (line.len() as u64) < bytes_max {
+        let room = bytes_max - line.len() as u64;
         if (&mut *stream).take(room).read_buf(&mut line).await? == 0 {
             break;
         }
@@ -156,7 +163,7 @@ pub(super) async fn ask(path: &Path, order: &Order) -> anyhow::Result<Option<Ans
     let mut asked = serde_json::to_vec(order)?;
     asked.push(b'\n');
     stream.write_all(&asked).await?;
-    let answered = tokio::time::timeout(WORK_TIME_MAX, line(&mut stream)).await;
+    let answered = tokio::time::timeout(WORK_TIME_MAX, line(&mut stream, ANSWER_BYTES_MAX)).await;
     let answered = answered.context("no answer in time")??;
     if answered.is_empty() {
         bail!("it ended before it answered");
@@ -168,6 +175,7 @@ pub(super) async fn ask(path: &Path, order: &Order) -> anyhow::Result<Option<Ans
 
 #[cfg(test)]
 mod tests {
+    use super::super::SendOrder;
     use super::*;
     use proptest::prelude::*;
     use store::{AccountId, EndpointId};
@@ -208,6 +216,13 @@ mod tests {
                 to: 3,
                 reason: "not\nlegible".into(),
             },
+            Order::Carriers,
+            Order::Send(Box::new(SendOrder {
+                to: vec!["+447700900123".into()],
+                template: Some("code".into()),
+                vars: vec![("code".into(), "47\n11".into())],
+                ..SendOrder::default()
+            })),
         ];
         for order in orders {
             let line = serde_json::to_vec(&order).unwrap();

@@ -3,6 +3,8 @@
 use super::commands::{Example, examples};
 use super::demo::Demo;
 use super::webhook::DemoWebhook;
+use engine::CarrierStatus;
+use engine::clock::{Clock, SystemClock};
 use engine::sandbox::Delivered;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -52,6 +54,21 @@ fn webhook(webhook: &DemoWebhook) -> String {
 ",
         url = webhook.url,
         secret = webhook.secret
+    )
+}
+
+/// A carrier whose state changed: `10:00:00  carrier north  up since 10:00:00, 1 of 1 sessions`.
+pub(super) fn carrier_line(status: &CarrierStatus, zone: &TimeZone) -> String {
+    let time = |at| {
+        Timestamp::from_millisecond(at)
+            .map(|at| at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string())
+            .unwrap_or_default()
+    };
+    let now = time(SystemClock.now());
+    let name = crate::table::harmless(&status.name);
+    format!(
+        "{now}  carrier {name}  {}",
+        crate::carrier::in_words(status, time)
     )
 }
 

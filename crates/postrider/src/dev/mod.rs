@@ -70,6 +70,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     prepared.webhook = webhook::prepare(&**opened.store(), &vault, args.webhook.as_deref()).await?;
     let extras = Extras {
         routes: inbox::routes,
+        free_text: true,
         // An address that was asked for is meant; the usual one may be another.
         api_when_taken: when_taken(args.listen),
         metrics_when_taken: when_taken(args.metrics_listen),
@@ -78,6 +79,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let demo = prepared.at(node.api_addr(), node.metrics_addr())?;
     say(&banner::banner(&demo, &args.data))?;
     show_deliveries(&node);
+    show_carriers(&node);
     demo.write(&args.data.join("demo.json"))?;
     node.run(log, None).await?;
     // Whoever watched the terminal may be gone, and it has stopped all the same.
@@ -105,6 +107,24 @@ fn show_deliveries(node: &Node) {
             let line = match news.recv().await {
                 Ok(message) => banner::line(&message, &zone),
                 Err(RecvError::Lagged(missed)) => format!("({missed} more)"),
+                Err(RecvError::Closed) => return,
+            };
+            if say(&format!("{line}\n")).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// A line for each change of a carrier's state, for as long as the node runs.
+fn show_carriers(node: &Node) {
+    let mut news = node.engine().watch_carriers();
+    tokio::spawn(async move {
+        let zone = TimeZone::system();
+        loop {
+            let line = match news.recv().await {
+                Ok(status) => banner::carrier_line(&status, &zone),
+                Err(RecvError::Lagged(missed)) => format!("({missed} more changes of carriers)"),
                 Err(RecvError::Closed) => return,
             };
             if say(&format!("{line}\n")).is_err() {

@@ -4,6 +4,7 @@
 //! the API is bound last. Stopping goes from the outside in: not ready, no more connections, requests finish,
 //! windows drain, the store closes, and health and metrics answer until the end.
 
+mod exposition;
 mod health;
 mod listen;
 mod metrics;
@@ -51,6 +52,8 @@ pub(crate) struct Opened {
 pub(crate) struct Extras {
     /// Routes beside the vendors' on the API's listener.
     pub(crate) routes: fn(&Arc<Engine>) -> Router,
+    /// Whether `postrider send` may send texts without a template.
+    pub(crate) free_text: bool,
     /// What happens when the API's address is taken already.
     pub(crate) api_when_taken: WhenTaken,
     /// What happens when the address of health and metrics is taken already.
@@ -61,6 +64,7 @@ impl Default for Extras {
     fn default() -> Self {
         Self {
             routes: |_| Router::new(),
+            free_text: false,
             api_when_taken: WhenTaken::Fail,
             metrics_when_taken: WhenTaken::Fail,
         }
@@ -141,7 +145,11 @@ impl Opened {
         engine
             .start_notify(api::formats(), config.notify.limits())
             .context("begin to tell accounts their events")?;
-        let control = Control::start(control::socket_path(&config.store.path), Arc::clone(&engine));
+        let control = Control::start(
+            control::socket_path(&config.store.path),
+            Arc::clone(&engine),
+            extras.free_text,
+        );
 
         let bound = listen::bind("api.listen", config.api.listen, extras.api_when_taken).await?;
         let api = Arc::new(Api {

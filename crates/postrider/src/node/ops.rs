@@ -1,10 +1,11 @@
 //! The listener for those who run a node: `/livez`, `/readyz`, `/metrics`.
 
+use super::exposition::{self, Format};
 use super::health::Health;
 use super::metrics::Metrics;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::sync::Arc;
@@ -25,11 +26,15 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
     }
 }
 
-async fn metrics_text(State(metrics): State<Metrics>) -> Response {
+async fn metrics_text(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+    let format = Format::asked_for(&headers);
     match metrics.text().await {
         Ok(text) => {
-            const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
+            let text = match format {
+                Format::Classic => exposition::classic(&text),
+                Format::OpenMetrics => text,
+            };
+            ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

@@ -9,6 +9,8 @@ pub(super) enum Asked<'a> {
     Message(MessageId),
     /// A session number: a UUID.
     Session(&'a str),
+    /// A phone number, in some form.
+    Number(&'a str),
     /// `<ms>_<account>_<n>_<template>_<tag>`, with or without `$<number>`.
     Public {
         /// What all recipients of the request share.
@@ -18,11 +20,24 @@ pub(super) enum Asked<'a> {
     },
 }
 
+/// Digits of what is taken for a phone number.
+const NUMBER_DIGITS_MIN: usize = 7;
+const NUMBER_DIGITS_MAX: usize = 17;
+
 impl<'a> Asked<'a> {
     /// Tells what `id` is; `None` when it has no known shape.
     pub(super) fn read(id: &'a str) -> Option<Self> {
         let id = id.trim();
-        if !id.is_empty() && id.bytes().all(|octet| octet.is_ascii_digit()) {
+        let digits = id.chars().filter(char::is_ascii_digit).count();
+        let is_plain = !id.is_empty() && digits == id.len();
+        // A message's number has 19 digits; no phone number has more than 15, and 2 for its prefix.
+        let only_number = id
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}'));
+        if only_number && (NUMBER_DIGITS_MIN..=NUMBER_DIGITS_MAX).contains(&digits) {
+            return Some(Self::Number(id));
+        }
+        if is_plain {
             return id.parse().ok().map(|number| Self::Message(MessageId(number)));
         }
         let digits = id.bytes().filter(u8::is_ascii_hexdigit).count();
@@ -66,6 +81,11 @@ mod tests {
                     number: None,
                 }),
             ),
+            ("+447700900123", Some(Asked::Number("+447700900123"))),
+            (" 0044 7700 900-123 ", Some(Asked::Number("0044 7700 900-123"))),
+            ("(44)7700900123", Some(Asked::Number("(44)7700900123"))),
+            ("447700900123", Some(Asked::Number("447700900123"))),
+            ("07700900123", Some(Asked::Number("07700900123"))),
             ("", None),
             ("hello", None),
             ("99999999999999999999999", None),

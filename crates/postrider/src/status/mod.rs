@@ -3,8 +3,10 @@
 mod id;
 mod tell;
 
+use crate::control;
 use crate::exit::Failure;
 use crate::logging;
+use crate::number;
 use crate::open::{self, Place};
 use anyhow::Context;
 use clap::Args;
@@ -13,9 +15,11 @@ use id::Asked;
 use std::collections::HashMap;
 use std::io::Write;
 use store::sqlite::Mode;
-use store::{AccountId, CarrierNo, Catalog, MessageId, MessageView, Store};
+use store::{AccountId, CarrierNo, Catalog, MessageFilter, MessageId, MessageView, Store};
 use tell::{Story, Telling};
 
+/// Messages to one number that are told.
+const NEWEST_MAX: usize = 1_000;
 /// Messages of one request that are told.
 const MESSAGES_MAX: usize = 2_000;
 
@@ -24,8 +28,15 @@ const MESSAGES_MAX: usize = 2_000;
 /// Works beside a running node. What has not been committed yet (a few milliseconds) is not seen.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StatusArgs {
-    /// A message's number, a SessionNo (uSpeedo, UCloud), a smsId (SendCloud, EngageLab) or a plan_id (EngageLab)
+    /// A message's number, a SessionNo (uSpeedo, UCloud), a smsId (SendCloud, EngageLab) or a plan_id (EngageLab); or a
+    /// phone number in any form, for the newest messages to it
     id: String,
+    /// Of a phone number, how many messages to show, 1000 at most
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    limit: usize,
+    /// Show the texts, too
+    #[arg(long)]
+    text: bool,
     #[command(flatten)]
     place: Place,
     /// One JSON document instead of lines for people
@@ -37,9 +48,14 @@ pub(crate) struct StatusArgs {
 pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     let config = args.place.config_of_existing()?;
+    if !(1..=NEWEST_MAX).contains(&args.limit) {
+        return Err(Failure::bad_input(anyhow::anyhow!(
+            "--limit is 1 to {NEWEST_MAX}"
+        )));
+    }
     let store = open::store(&config, Mode::Tool).await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
-    let messages = find(&*store, &catalog, &args.id).await?;
+    let messages = find(&*store, &catalog, &args.id, args.limit).await?;
     let mut stories = Vec::with_capacity(messages.len());
     for message in messages {
         stories.push(story(&*store, message).await?);
@@ -51,6 +67,12 @@ pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), F
             .map(|account| (account.id, account.name.to_string()))
             .collect(),
         carriers: carrier_names(&catalog),
+        statuses: if stories.iter().any(Story::waits) {
+            control::carriers(&config).await
+        } else {
+            None
+        },
+        text: args.text,
     };
     store.close().await.context("close the store")?;
     if args.json {
@@ -89,10 +111,15 @@ fn carrier_names(catalog: &Catalog) -> HashMap<CarrierNo, String> {
 }
 
 /// The messages an id stands for, whatever kind of id it is.
-async fn find(store: &dyn Store, catalog: &Catalog, id: &str) -> Result<Vec<MessageView>, Failure> {
+async fn find(
+    store: &dyn Store,
+    catalog: &Catalog,
+    id: &str,
+    limit: usize,
+) -> Result<Vec<MessageView>, Failure> {
     let Some(asked) = Asked::read(id) else {
-        let what =
-            "that is no message number, session number or message id; quote ids with a `$` in single quotes";
+        let what = "that is no message number, session number, message id or phone number; quote ids with a `$` in \
+                    single quotes";
         return Err(Failure::bad_input(anyhow::anyhow!(what)));
     };
     let ids = PublicIds::new(&store.id_key().await.context("read the store's key")?);
@@ -103,6 +130,7 @@ async fn find(store: &dyn Store, catalog: &Catalog, id: &str) -> Result<Vec<Mess
             let one = store.messages(vec![number]).await.context("read the message")?;
             return Ok(one);
         }
+        Asked::Number(written) => return newest_to(store, catalog, written, limit).await,
         Asked::Session(written) => accounts
             .filter_map(|account| Some((account, ids.read_session(account, written)?, None)))
             .next(),
@@ -114,6 +142,43 @@ async fn find(store: &dyn Store, catalog: &Catalog, id: &str) -> Result<Vec<Mess
         return Ok(Vec::new());
     };
     of_request(store, account, first, number).await
+}
+
+/// The newest messages to a number, of all accounts, the newest first.
+async fn newest_to(
+    store: &dyn Store,
+    catalog: &Catalog,
+    written: &str,
+    limit: usize,
+) -> Result<Vec<MessageView>, Failure> {
+    let numbers = number::read(written, &number::countries(catalog));
+    if numbers.is_empty() {
+        let what = "that is no phone number; write it with its country code, as +447700900123";
+        return Err(Failure::bad_input(anyhow::anyhow!(what)));
+    }
+    let mut found = Vec::new();
+    for account in &catalog.accounts {
+        let filter = MessageFilter {
+            numbers: numbers.clone(),
+            states: Vec::new(),
+            dialects: Vec::new(),
+            template: None,
+            labels: Vec::new(),
+            kind: None,
+            offset: 0,
+            limit,
+            count_max: limit as u64,
+        };
+        let all = MessageId(0)..=MessageId(i64::MAX);
+        let (messages, _) = store
+            .find(account.id, all, filter)
+            .await
+            .context("look for messages to the number")?;
+        found.extend(messages);
+    }
+    found.sort_unstable_by_key(|message| std::cmp::Reverse(message.id));
+    found.truncate(limit);
+    Ok(found)
 }
 
 async fn of_request(

@@ -1,12 +1,18 @@
 //! Telling a message's story, to people and to programs.
 
+use crate::carrier;
+use crate::table::harmless;
 use crate::when::exact as time;
+use engine::CarrierStatus;
 use engine::ReasonView;
+use engine::clock::{Clock, SystemClock};
 use engine::reason;
 use serde_json::{Value, json};
+use sms::state::MessageState;
+use sms::template::Template;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use store::{AccountId, CarrierNo, MessageView, TimelineEntry, TimelineKind};
+use store::{AccountId, CarrierNo, MessageView, TimelineEntry, TimelineKind, UnixMs};
 
 /// One message and what happened to it.
 pub(super) struct Story {
@@ -14,10 +20,41 @@ pub(super) struct Story {
     pub(super) timeline: Vec<TimelineEntry>,
 }
 
-/// The names that numbers stand for.
+impl Story {
+    /// Whether it still waits to be given to a carrier.
+    pub(super) fn waits(&self) -> bool {
+        self.message.state == MessageState::Queued
+    }
+
+    /// The carrier that it waits for, and when it is due.
+    fn awaited(&self) -> (CarrierNo, Option<UnixMs>) {
+        let requeued = self.timeline.iter().rev().find_map(|entry| match entry.kind {
+            TimelineKind::Requeued { carrier, due } => Some((carrier, Some(due))),
+            _ => None,
+        });
+        requeued.unwrap_or((self.message.carrier, self.message.batch.due))
+    }
+
+    /// The text as it is sent.
+    fn text(&self) -> String {
+        let batch = &self.message.batch;
+        let Some(params) = self.message.params.as_deref() else {
+            return batch.text.to_string();
+        };
+        let values: Vec<Option<String>> = serde_json::from_str(params).unwrap_or_default();
+        let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+        Template::parse(&batch.text).render(&values)
+    }
+}
+
+/// The names that numbers stand for, and what is told beside the story.
 pub(super) struct Telling {
     pub(super) accounts: HashMap<AccountId, String>,
     pub(super) carriers: HashMap<CarrierNo, String>,
+    /// How carriers are, when a node says so.
+    pub(super) statuses: Option<Vec<CarrierStatus>>,
+    /// Whether texts are told.
+    pub(super) text: bool,
 }
 
 impl Telling {
@@ -26,7 +63,8 @@ impl Telling {
         if stories.is_empty() {
             return writeln!(out, "no such message");
         }
-        for Story { message, timeline } in stories {
+        for story in stories {
+            let Story { message, timeline } = story;
             let batch = &message.batch;
             writeln!(
                 out,
@@ -47,6 +85,15 @@ impl Telling {
                     format!(", error {}", message.error)
                 },
             )?;
+            if let Some(sender) = &batch.sender {
+                writeln!(out, "  sender {}", harmless(sender))?;
+            }
+            if self.text {
+                writeln!(out, "  text {}", harmless(&story.text()))?;
+            }
+            if story.waits() {
+                writeln!(out, "  {}", self.waiting(story))?;
+            }
             if let Some(reason) = ReasonView::of(message) {
                 writeln!(
                     out,
@@ -70,7 +117,43 @@ impl Telling {
         serde_json::to_string_pretty(&json!({ "messages": messages }))
     }
 
-    fn json_of(&self, Story { message, timeline }: &Story) -> Value {
+    /// For what a message waits: `waits for north, due now: down since …`.
+    fn waiting(&self, story: &Story) -> String {
+        let (carrier, due) = story.awaited();
+        let mut words = format!("waits for {}", harmless(&self.carrier(carrier)));
+        match due {
+            Some(due) if due > SystemClock.now() => words = format!("{words}, due {}", time(due)),
+            _ => words.push_str(", due now"),
+        }
+        let Some(statuses) = &self.statuses else {
+            words.push_str("; no node serves the store");
+            return words;
+        };
+        match statuses.iter().find(|status| status.no == carrier) {
+            Some(status) => format!(
+                "{words}; {} {}",
+                harmless(&status.name),
+                carrier::in_words(status, time)
+            ),
+            None => words,
+        }
+    }
+
+    fn json_waiting(&self, story: &Story) -> Value {
+        if !story.waits() {
+            return Value::Null;
+        }
+        let (no, due) = story.awaited();
+        let status = self.statuses.iter().flatten().find(|status| status.no == no);
+        json!({
+            "carrier": self.carrier(no),
+            "due": due.map(time),
+            "carrier_status": status.map(carrier::document),
+        })
+    }
+
+    fn json_of(&self, story: &Story) -> Value {
+        let Story { message, timeline } = story;
         let batch = &message.batch;
         let timeline: Vec<Value> = timeline
             .iter()
@@ -82,7 +165,7 @@ impl Telling {
                 value
             })
             .collect();
-        json!({
+        let mut told = json!({
             "id": message.id.to_string(),
             "to": &*message.written,
             "state": message.state.to_string(),
@@ -94,10 +177,17 @@ impl Telling {
             "carrier": self.carrier(message.carrier),
             "error": &*message.error,
             "reason": ReasonView::of(message),
+            "sender": batch.sender,
+            "due": batch.due.map(time),
+            "waiting": self.json_waiting(story),
             "changed_at": time(message.changed_at),
             "expires_at": batch.expires_at.map(time),
             "timeline": timeline,
-        })
+        });
+        if let Some(members) = told.as_object_mut().filter(|_| self.text) {
+            members.insert("text".to_owned(), story.text().into());
+        }
+        told
     }
 
     fn account(&self, id: AccountId) -> String {
@@ -140,6 +230,13 @@ impl Telling {
                 )
             }
             TimelineKind::Unanswered { carrier } => format!("{} never answered", self.carrier(*carrier)),
+            TimelineKind::FailedOver { from, to } => {
+                format!(
+                    "moved from {} to {}: fail-over",
+                    self.carrier(*from),
+                    self.carrier(*to)
+                )
+            }
             TimelineKind::Requeued { carrier, due } => {
                 format!("waits for {} until {}", self.carrier(*carrier), time(*due))
             }
@@ -193,6 +290,9 @@ impl Telling {
             TimelineKind::Unanswered { carrier } => {
                 json!({ "what": "unanswered", "carrier": self.carrier(*carrier) })
             }
+            TimelineKind::FailedOver { from, to } => {
+                json!({ "what": "failed_over", "from": self.carrier(*from), "to": self.carrier(*to) })
+            }
             TimelineKind::Requeued { carrier, due } => {
                 json!({ "what": "requeued", "carrier": self.carrier(*carrier), "due": time(*due) })
             }
@@ -230,9 +330,8 @@ mod tests {
     use super::*;
     use sms::class::{Class, Kind};
     use sms::phone::Msisdn;
-    use sms::state::MessageState;
     use std::sync::Arc;
-    use store::{BatchView, Dialect, MessageId, UnixMs};
+    use store::{BatchView, Dialect, MessageId};
 
     fn story() -> Story {
         let id = MessageId::first_at(1_795_000_000_000);
@@ -310,6 +409,8 @@ mod tests {
         Telling {
             accounts: [(AccountId(1), "acme".to_owned())].into(),
             carriers: [(CarrierNo(1), "north".to_owned())].into(),
+            statuses: None,
+            text: false,
         }
     }
 
@@ -351,6 +452,50 @@ mod tests {
             let entry = json!({ "what": "expired", "carrier": "north", "in_doubt": in_doubt });
             assert_eq!(telling().entry(&kind), entry);
         }
+    }
+
+    #[test]
+    fn a_waiting_message_says_for_what_and_a_text_is_told_on_request() {
+        let mut waiting = story();
+        waiting.message.state = MessageState::Queued;
+        waiting.timeline.truncate(3);
+        let due = 4_000_000_000_000;
+        waiting.timeline.push(TimelineEntry {
+            at: 1_795_000_000_010,
+            kind: TimelineKind::Requeued {
+                carrier: CarrierNo(1),
+                due,
+            },
+        });
+        let down = CarrierStatus {
+            no: CarrierNo(1),
+            name: "north".into(),
+            kind: "smpp".into(),
+            state: engine::CarrierState::Down,
+            since: 1_795_000_000_000,
+            binds_up: 0,
+            binds: 1,
+            last_error: None,
+            next_try: Some(1_795_000_005_000),
+            queued: 1,
+            window_used: 0,
+            window_max: 10,
+        };
+        let telling = Telling {
+            statuses: Some(vec![down]),
+            text: true,
+            ..telling()
+        };
+        let mut out = Vec::new();
+        telling.lines(std::slice::from_ref(&waiting), &mut out).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        let line = "waits for north, due 2096-10-02T07:06:40.000Z; north down since 2026-11-18T11:06:40.000Z; \
+                    next try 2026-11-18T11:06:45.000Z";
+        assert!(told.contains(line) && told.contains("text secret text"), "{told}");
+        let value: Value = serde_json::from_str(&telling.json(&[waiting]).unwrap()).unwrap();
+        let message = &value["messages"][0];
+        assert_eq!(message["waiting"]["carrier_status"]["state"], "down");
+        assert_eq!(message["text"], "secret text");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::Context;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::io::Write;
-use store::{Catalog, Endpoint, EndpointState, Events, Store, UnixMs};
+use store::{Catalog, Endpoint, EndpointState, Events, LastError, Store, UnixMs};
 
 /// One webhook and how it stands.
 struct Standing<'c> {
@@ -83,8 +83,24 @@ pub(super) async fn run(args: &ListArgs, out: &mut impl Write) -> Result<(), Fai
             let reason = crate::table::harmless(&pause.reason);
             writeln!(out, "{} is paused: {reason}", title(&catalog, one.endpoint))?;
         }
+        if let Some(error) = error_to_show(&one.state) {
+            let message = crate::table::harmless(&error.message);
+            let at = when::short(error.at, &zone);
+            writeln!(
+                out,
+                "{} last failed at {at}: {message}",
+                title(&catalog, one.endpoint)
+            )?;
+        }
     }
     Ok(())
+}
+
+/// The last error of a webhook that has anything to do with errors now.
+fn error_to_show(state: &EndpointState) -> Option<&LastError> {
+    let is_well =
+        state.pause.is_none() && state.failing_since.is_none() && state.waiting == 0 && state.dead == 0;
+    state.last_error.as_ref().filter(|_| !is_well)
 }
 
 fn is_asked_for(args: &ListArgs, catalog: &Catalog, endpoint: &Endpoint) -> bool {
@@ -133,6 +149,9 @@ fn told(catalog: &Catalog, one: &Standing<'_>) -> Value {
         "dead": state.dead,
         "failing_since": state.failing_since.map(when::exact),
         "pause": pause,
+        "last_error": state.last_error.as_ref().map(|error| {
+            json!({ "at": when::exact(error.at), "message": error.message })
+        }),
     })
 }
 
@@ -153,6 +172,10 @@ mod tests {
                 failing_since,
                 waiting: 2,
                 dead: 1,
+                last_error: Some(LastError {
+                    at: AT,
+                    message: "HTTP 503 from the server".into(),
+                }),
             },
             behind_since: Some(AT),
         }
@@ -191,6 +214,8 @@ mod tests {
             (&document["told"], &document["has_secret"]),
             (&json!("3.1"), &json!(true))
         );
+        assert_eq!(document["last_error"]["message"], "HTTP 503 from the server");
+        assert!(error_to_show(&paused.state).is_some());
         assert_eq!(document["behind_since"], "2026-11-18T11:06:40.000Z");
         assert!(!document.to_string().contains("sealed"));
         let off = Endpoint {

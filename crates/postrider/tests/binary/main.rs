@@ -11,6 +11,8 @@ mod carrier;
 mod dev;
 mod house;
 mod inbound;
+mod metrics;
+mod operator;
 mod reasons;
 mod receiver;
 mod review;

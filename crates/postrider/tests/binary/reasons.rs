@@ -88,7 +88,7 @@ fn refusals_and_wrong_credentials_are_counted_by_reason_and_logged_without_the_n
     curl(&["-u", "nobody:secret", "-d", "{}", &url]);
     let user = dev.text("/engagelab/sms_user");
     curl(&["-u", &format!("{user}:guess"), "-d", "{}", &url]);
-    let log = dev.running.err.wait_for("reason=\"wrong_secret\"");
+    let log = dev.running.err.wait_for("reason=wrong_secret");
     assert!(
         log.contains("credentials rejected") && log.contains("account=\"demo\""),
         "{log}"

@@ -178,6 +178,14 @@ fn calls_given_up_on_are_listed_and_resent() {
     let call = &dead["calls"][0];
     assert_eq!((&call["tries"], &call["due"]), (&Value::from(4), &Value::Null));
     assert!(call["error"].as_str().unwrap().contains("500"), "{call}");
+    let last = listed(&dev)["last_error"].clone();
+    assert_eq!(last["message"], call["error"], "{last}");
+    let table = done(&dev, &["webhook", "list"]);
+    let line = format!(": {}\n", call["error"].as_str().unwrap());
+    assert!(
+        table.contains("demo/crm last failed at ") && table.contains(&line),
+        "{table}"
+    );
     assert!(
         call["events"][0]["about"]
             .as_str()

@@ -4,7 +4,7 @@ use super::Side;
 use super::given::{ACCOUNT, NOW, endpoint, listening};
 use super::telling::{batch_of, came_to, delivered, expired, state_of};
 use crate::{
-    EndpointId, EndpointState, Event, EventKinds, EventPlace, MessageId, NewRedelivery, Pause,
+    EndpointId, EndpointState, Event, EventKinds, EventPlace, LastError, MessageId, NewRedelivery, Pause,
     RecordDelivery, Redelivery, RedeliveryFilter, Retried, Store, UnixMs,
 };
 use sms::state::MessageState;
@@ -60,11 +60,16 @@ pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
         until: Some(NOW + 60_000),
         reason: "answered 410".into(),
     };
+    let last_error = LastError {
+        at: NOW - 1,
+        message: "HTTP 410 from the server".into(),
+    };
     let done = RecordDelivery {
         told: Some(told),
         put_aside: vec![call(NOW + 5, 1)],
         pause: Some(Some(pause.clone())),
         failing_since: Some(Some(NOW - 5)),
+        last_error: Some(last_error.clone()),
         ..RecordDelivery::default()
     };
     delivered(store, 1, done).await;
@@ -75,6 +80,7 @@ pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
         told,
         pause: Some(pause),
         failing_since: Some(NOW - 5),
+        last_error: Some(last_error.clone()),
         waiting: 1,
         dead: 0,
     };
@@ -94,6 +100,7 @@ pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
         told: back,
         pause: None,
         failing_since: None,
+        last_error: Some(last_error.clone()),
         ..state
     };
     assert_eq!(state_of(store, 1).await, state);

@@ -291,6 +291,72 @@ pub struct Suppression {
     pub kind: SuppressionKind,
 }
 
+/// How a number came to be suppressed. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuppressionOrigin {
+    /// Not known: before this was kept.
+    #[default]
+    Unknown,
+    /// By an operator, from the command line.
+    Operator,
+    /// By a catalog file that was applied.
+    File,
+    /// By the account, over its vendor's API.
+    Api,
+    /// By a word that the person wrote.
+    Inbound,
+    /// By an operator, from a list that was imported.
+    Import,
+}
+
+impl SuppressionOrigin {
+    /// All of them, in the order of their stored numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Unknown,
+        Self::Operator,
+        Self::File,
+        Self::Api,
+        Self::Inbound,
+        Self::Import,
+    ];
+
+    /// The stored number.
+    pub const fn as_u8(self) -> u8 {
+        self as u8
+    }
+
+    /// From the stored number.
+    pub fn from_u8(n: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(n)).copied()
+    }
+
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Operator => "operator",
+            Self::File => "file",
+            Self::Api => "api",
+            Self::Inbound => "inbound",
+            Self::Import => "import",
+        }
+    }
+}
+
+/// A suppression with its proof: when, how, and by whom and why it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuppressionEntry {
+    /// What is suppressed.
+    pub suppression: Suppression,
+    /// When; 0 when nobody knows.
+    pub created_at: UnixMs,
+    /// How.
+    pub origin: SuppressionOrigin,
+    /// Who did it and why, in words; for a person's own word the message it was in (`inbound ID`).
+    pub note: Box<str>,
+}
+
 /// One change to the catalog.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -323,8 +389,10 @@ pub enum CatalogChange {
     RemoveCarrier(CarrierNo),
     /// Replaces all routes.
     ReplaceRoutes(Vec<Route>),
-    /// Adds a suppression.
+    /// Adds a suppression of which no proof is known. One that is there stays as it is.
     PutSuppression(Suppression),
+    /// Adds a suppression with its proof. One that is there stays as it is: the first proof counts.
+    Suppress(SuppressionEntry),
     /// Removes a suppression.
     RemoveSuppression(Suppression),
 }

@@ -190,6 +190,17 @@ pub struct EndpointState {
     pub waiting: u64,
     /// Calls given up on.
     pub dead: u64,
+    /// The last call that failed, however many were taken since.
+    pub last_error: Option<LastError>,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// When.
+    pub at: UnixMs,
+    /// What it came to, in words for people.
+    pub message: Box<str>,
 }
 
 /// Why an endpoint is not called.
@@ -248,6 +259,8 @@ pub struct RecordDelivery {
     pub pause: Option<Option<Pause>>,
     /// `Some` sets or clears [`EndpointState::failing_since`].
     pub failing_since: Option<Option<UnixMs>>,
+    /// `Some` replaces [`EndpointState::last_error`].
+    pub last_error: Option<LastError>,
 }
 
 /// A call to put aside.

@@ -24,7 +24,8 @@ pub use attempt::{
 };
 pub use catalog::{
     Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, OPT_IN_WORDS,
-    Position, Review, Route, Signature, Suppression, SuppressionKind, Template, TemplateVersion,
+    Position, Review, Route, Signature, Suppression, SuppressionEntry, SuppressionKind, SuppressionOrigin,
+    Template, TemplateVersion,
 };
 pub use contact::{
     AddedTask, Contact, ContactList, ContactRefusal, NewTask, Page, PutContact, Task, TaskProgress,
@@ -32,8 +33,8 @@ pub use contact::{
 };
 pub use error::{AcceptError, StoreError};
 pub use event::{
-    Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, InboundId, NewRedelivery,
-    Pause, RecordDelivery, Redelivery, RedeliveryFilter, Retried,
+    Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, InboundId, LastError,
+    NewRedelivery, Pause, RecordDelivery, Redelivery, RedeliveryFilter, Retried,
 };
 pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, UnixMs};
 pub use inbound::{
@@ -203,6 +204,14 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
         suppressions_max: usize,
     ) -> Result<Vec<Suppression>, StoreError>;
 
+    /// The same with their proofs, of one number or of all.
+    async fn suppression_entries(
+        &self,
+        msisdn: Option<Msisdn>,
+        after: Option<Suppression>,
+        suppressions_max: usize,
+    ) -> Result<Vec<SuppressionEntry>, StoreError>;
+
     /// 32 random bytes made with the store: the key under which public ids are derived from message ids.
     async fn id_key(&self) -> Result<[u8; 32], StoreError>;
 
@@ -257,7 +266,17 @@ pub trait Events {
     /// Woken after a commit that logged events, with the accounts they are of. One listener: a second call takes
     /// its place. The callback runs on the store's own thread; it must be short and must not call the store.
     fn on_events(&self, listener: EventListener);
+
+    /// Told after a commit which messages failed in it: the first [`FAILED_MAX`] of them, for a log. One listener, as
+    /// above.
+    fn on_failed(&self, listener: FailedListener);
 }
+
+/// See [`Events::on_failed`].
+pub type FailedListener = Box<dyn Fn(&[MessageId]) + Send + Sync>;
+
+/// Messages that [`Events::on_failed`] is told of after one commit.
+pub const FAILED_MAX: usize = 32;
 
 /// See [`Events::on_events`].
 pub type EventListener = Box<dyn Fn(&[AccountId]) + Send + Sync>;

@@ -158,6 +158,13 @@ pub enum TimelineKind {
         /// Who owed it.
         carrier: CarrierNo,
     },
+    /// It went to another carrier than the one it waited for: that one was away. The time is that of the next attempt.
+    FailedOver {
+        /// The carrier it waited for.
+        from: CarrierNo,
+        /// The carrier it went to.
+        to: CarrierNo,
+    },
     /// It waits to be tried again.
     Requeued {
         /// For whom.

@@ -400,6 +400,7 @@ fn fail_at_once(
     work.effects
         .moves
         .push(id, tally, None, Column { state, error: code });
+    telling::failed(work, id, state);
     let outcome = Outcome {
         id,
         state,

@@ -137,7 +137,9 @@ pub(super) fn change(
     let (mut catalog_changed, mut suppressions_changed) = (false, false);
     for change in changes {
         match change {
-            CatalogChange::PutSuppression(_) | CatalogChange::RemoveSuppression(_) => {
+            CatalogChange::PutSuppression(_)
+            | CatalogChange::Suppress(_)
+            | CatalogChange::RemoveSuppression(_) => {
                 suppressions_changed = true;
             }
             CatalogChange::SetBalance(account, balance) => {
@@ -147,7 +149,12 @@ pub(super) fn change(
             _ => catalog_changed = true,
         }
         apply(conn, change, now)?;
-        if let (CatalogChange::PutSuppression(suppression), Some(memory)) = (change, &mut memory) {
+        let added = match change {
+            CatalogChange::PutSuppression(suppression) => Some(suppression),
+            CatalogChange::Suppress(entry) => Some(&entry.suppression),
+            _ => None,
+        };
+        if let (Some(suppression), Some(memory)) = (added, &mut memory) {
             memory
                 .suppressed
                 .added(conn, suppression.msisdn)
@@ -248,6 +255,20 @@ fn apply(conn: &Connection, change: &CatalogChange, now: UnixMs) -> Result<(), S
             conn,
             "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             suppression,
+        ),
+        CatalogChange::Suppress(entry) => run(
+            conn,
+            "INSERT INTO suppression (msisdn, account, kind, created_at, origin, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            (
+                Number(entry.suppression.msisdn),
+                account_code(entry.suppression.account),
+                kind_code(entry.suppression.kind),
+                entry.created_at,
+                entry.origin.as_u8(),
+                &entry.note,
+            ),
+            "a suppression",
         ),
         CatalogChange::RemoveSuppression(suppression) => [
             "DELETE FROM suppression WHERE msisdn = ?1 AND account = ?2 AND kind = ?3",

@@ -7,8 +7,8 @@ use super::memory::Work;
 use super::readers::Purpose;
 use super::{SqliteStore, event_blob, events};
 use crate::{
-    AccountId, EndpointId, EndpointState, Event, EventKinds, EventListener, EventPlace, Pause,
-    RecordDelivery, Redelivery, RedeliveryFilter, StoreError, UnixMs,
+    AccountId, EndpointId, EndpointState, Event, EventKinds, EventListener, EventPlace, FailedListener,
+    LastError, Pause, RecordDelivery, Redelivery, RedeliveryFilter, StoreError, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -19,7 +19,7 @@ const NEVER: UnixMs = i64::MAX;
 const EXPIRED_CALLS_MAX: i64 = 500;
 
 const STATE: &str = "s.endpoint, s.told_row, s.told_index, s.pause_since, s.pause_until, s.pause_reason, \
-                     s.failing_since, s.waiting, s.dead";
+                     s.failing_since, s.waiting, s.dead, s.last_error, s.last_error_at";
 
 fn state_from(row: &Row<'_>) -> rusqlite::Result<EndpointState> {
     let paused_since: Option<UnixMs> = row.get(3)?;
@@ -40,6 +40,13 @@ fn state_from(row: &Row<'_>) -> rusqlite::Result<EndpointState> {
         failing_since: row.get(6)?,
         waiting: row.get(7)?,
         dead: row.get(8)?,
+        last_error: match row.get(9)? {
+            Some(message) => Some(LastError {
+                at: row.get(10)?,
+                message,
+            }),
+            None => None,
+        },
     })
 }
 
@@ -82,7 +89,7 @@ fn record(work: &mut Work<'_>, done: RecordDelivery) -> Result<(), StoreError> {
         ))
         .and_then(|mut select| {
             select
-                .query_row([endpoint.0], |row| Ok((state_from(row)?, row.get(9)?)))
+                .query_row([endpoint.0], |row| Ok((state_from(row)?, row.get(11)?)))
                 .optional()
         })
         .tried("read how far an endpoint has been told")?;
@@ -103,6 +110,9 @@ fn record(work: &mut Work<'_>, done: RecordDelivery) -> Result<(), StoreError> {
     state.told = done.told.unwrap_or(state.told);
     state.pause = done.pause.unwrap_or(state.pause);
     state.failing_since = done.failing_since.unwrap_or(state.failing_since);
+    if done.last_error.is_some() {
+        state.last_error = done.last_error;
+    }
     write(work.conn, &state, next_no).tried("record how far an endpoint has been told")
 }
 
@@ -110,7 +120,8 @@ fn write(conn: &Connection, state: &EndpointState, next_no: i64) -> rusqlite::Re
     let pause = state.pause.as_ref();
     conn.prepare_cached(
         "UPDATE endpoint_state SET told_row = ?2, told_index = ?3, pause_since = ?4, pause_until = ?5,
-             pause_reason = ?6, failing_since = ?7, waiting = ?8, dead = ?9, next_no = ?10
+             pause_reason = ?6, failing_since = ?7, waiting = ?8, dead = ?9, next_no = ?10,
+             last_error = ?11, last_error_at = ?12
          WHERE endpoint = ?1",
     )?
     .execute((
@@ -124,6 +135,8 @@ fn write(conn: &Connection, state: &EndpointState, next_no: i64) -> rusqlite::Re
         state.waiting,
         state.dead,
         next_no,
+        state.last_error.as_ref().map(|error| &*error.message),
+        state.last_error.as_ref().map(|error| error.at),
     ))
     .map(drop)
 }
@@ -335,5 +348,9 @@ impl crate::Events for SqliteStore {
 
     fn on_events(&self, listener: EventListener) {
         *self.shared.listener.lock() = Some(listener);
+    }
+
+    fn on_failed(&self, listener: FailedListener) {
+        *self.shared.failed_listener.lock() = Some(listener);
     }
 }

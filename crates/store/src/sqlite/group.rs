@@ -224,8 +224,10 @@ impl<'g> Group<'g> {
             None => self.commit(log_seq),
         };
         let meters = &self.shared.meters;
+        let mut failed = Vec::new();
         let (committed, logged) = match result {
             Ok((done, logged)) => {
+                failed = std::mem::take(&mut self.effects.failed);
                 if let Some(mut work) = self.work() {
                     work.apply();
                 }
@@ -249,6 +251,11 @@ impl<'g> Group<'g> {
         };
         for finish in self.finishes {
             finish(committed.clone());
+        }
+        if !failed.is_empty()
+            && let Some(listener) = &*self.shared.failed_listener.lock()
+        {
+            listener(&failed);
         }
         if !self.told.accounts.is_empty()
             && let Some(listener) = &*self.shared.listener.lock()

@@ -73,6 +73,7 @@ pub(super) fn serve(
         open: RwLock::new(attempts::spans(&attempts::tidy(conn)?).collect()),
         meters,
         listener: Mutex::default(),
+        failed_listener: Mutex::default(),
     };
     Ok((shared, memory))
 }
@@ -93,6 +94,7 @@ pub(super) fn tool(
             open: RwLock::new(attempts::spans(&attempts::open(conn)?).collect()),
             meters,
             listener: Mutex::default(),
+            failed_listener: Mutex::default(),
         })
     })
 }

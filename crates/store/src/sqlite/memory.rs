@@ -15,8 +15,8 @@ use super::suppressed::Suppressed;
 use super::telling::{Noted, Wanted};
 use super::{SqliteConfig, metrics::Meters};
 use crate::{
-    AccountId, AttemptId, CarrierNo, EventListener, Lane, MessageId, QueueNo, Series, SeriesNo, StoreError,
-    UnixMs,
+    AccountId, AttemptId, CarrierNo, EventListener, FailedListener, Lane, MessageId, QueueNo, Series,
+    SeriesNo, StoreError, UnixMs,
 };
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) meters: Arc<Meters>,
     /// Who is told that events were logged.
     pub(super) listener: Mutex<Option<EventListener>>,
+    pub(super) failed_listener: Mutex<Option<FailedListener>>,
 }
 
 /// An attempt that is not closed.
@@ -186,6 +187,8 @@ pub(super) struct Effects {
     /// What is counted. Written before the commit, as are the events.
     pub(super) moves: Moves,
     pub(super) events: Vec<Noted>,
+    /// Messages that failed; no more of them than are told.
+    pub(super) failed: Vec<MessageId>,
     /// Messages that a carrier took, and when. Written before the commit.
     pub(super) submitted: Vec<(UnixMs, MessageId)>,
     /// Series whose rows were written.
@@ -215,6 +218,7 @@ pub(super) struct Mark {
     dropped: usize,
     moves: usize,
     events: usize,
+    failed: usize,
     submitted: usize,
     series: usize,
     counters_floor: i64,
@@ -255,6 +259,7 @@ impl Work<'_> {
             dropped: self.effects.dropped.len(),
             moves: self.effects.moves.mark(),
             events: self.effects.events.len(),
+            failed: self.effects.failed.len(),
             submitted: self.effects.submitted.len(),
             series: self.effects.series.len(),
             counters_floor: self.effects.counters_floor,
@@ -280,6 +285,7 @@ impl Work<'_> {
         self.effects.dropped.truncate(mark.dropped);
         self.effects.moves.go_back(mark.moves);
         self.effects.events.truncate(mark.events);
+        self.effects.failed.truncate(mark.failed);
         self.effects.submitted.truncate(mark.submitted);
         self.effects.counters_floor = mark.counters_floor;
         self.effects.event_sweep = mark.event_sweep;

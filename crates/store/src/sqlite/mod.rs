@@ -91,7 +91,8 @@ use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptStart, BegunAttempt, CarrierReceipt, Catalog,
     CatalogChange, CatalogExpectation, ConsumedQueue, Counts, ExpirySweep, Lane, LaneBacklog, MessageFilter,
     MessageId, MessageView, OnRelease, OpenAttempt, Outgoing, QueueNo, ReceiptFate, RecordResults, Released,
-    ResultFate, Store, StoreError, Suppression, SweptExpired, TemplateVersion, TimelineEntry, UnixMs,
+    ResultFate, Store, StoreError, Suppression, SuppressionEntry, SweptExpired, TemplateVersion,
+    TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
 use catalog::Condition;
@@ -531,6 +532,19 @@ impl Store for SqliteStore {
         self.readers
             .run(Purpose::Search, move |conn| {
                 suppressed::list(conn, after, suppressions_max)
+            })
+            .await
+    }
+
+    async fn suppression_entries(
+        &self,
+        msisdn: Option<sms::phone::Msisdn>,
+        after: Option<Suppression>,
+        suppressions_max: usize,
+    ) -> Result<Vec<SuppressionEntry>, StoreError> {
+        self.readers
+            .run(Purpose::Search, move |conn| {
+                suppressed::entries(conn, msisdn, after, suppressions_max)
             })
             .await
     }

@@ -86,8 +86,8 @@ pub(super) fn trace(
             TimelineKind::Expired { carrier, in_doubt } => {
                 insert.execute((id, n, at, EXPIRED, carrier.0, in_doubt, None::<i64>, None::<&str>))?
             }
-            // Known from the message's id: never traced.
-            TimelineKind::Accepted => 0,
+            // Known from the message's row and its attempts: never traced.
+            TimelineKind::Accepted | TimelineKind::FailedOver { .. } => 0,
         };
     }
     Ok(())
@@ -181,11 +181,15 @@ pub(super) fn of_receipts(outcome: &Outcome) -> Result<Vec<TimelineEntry>, Store
 
 /// Everything known about a message, oldest first; empty when there is no such message.
 pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
-    let found: Option<Option<u16>> = conn
-        .prepare_cached("SELECT failure FROM message WHERE id = ?1")
-        .and_then(|mut select| select.query_row([id.0], |row| row.get(0)).optional())
+    let found: Option<(Option<u16>, u16)> = conn
+        .prepare_cached("SELECT failure, carrier FROM message WHERE id = ?1")
+        .and_then(|mut select| {
+            select
+                .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()
+        })
         .tried("read a message")?;
-    let Some(failure) = found else {
+    let Some((failure, carrier)) = found else {
         return Ok(Vec::new());
     };
     let outcome = Outcome::read(conn, id).tried("read an outcome")?;
@@ -211,7 +215,32 @@ pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineE
         }
     }
     story.sort_by_key(|entry| entry.at);
-    Ok(story)
+    Ok(with_failovers(story, CarrierNo(carrier)))
+}
+
+/// Puts in where a message went to another carrier than the one it waited for: at first that of its route, later the one
+/// it was put off for. Nothing is stored of a move: the carrier of the next attempt tells it.
+fn with_failovers(story: Vec<TimelineEntry>, first: CarrierNo) -> Vec<TimelineEntry> {
+    let mut awaited = first;
+    let mut whole = Vec::with_capacity(story.len());
+    for entry in story {
+        match entry.kind {
+            TimelineKind::Attempt { carrier, .. } => {
+                if carrier != awaited {
+                    let kind = TimelineKind::FailedOver {
+                        from: awaited,
+                        to: carrier,
+                    };
+                    whole.push(TimelineEntry { at: entry.at, kind });
+                }
+                awaited = carrier;
+            }
+            TimelineKind::Requeued { carrier, .. } => awaited = carrier,
+            _ => {}
+        }
+        whole.push(entry);
+    }
+    whole
 }
 
 fn read_traces(conn: &Connection, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {

@@ -4,8 +4,11 @@ use super::codes::{Number, as_count, number_key, signed};
 use super::error::Tried;
 use super::memory::Work;
 use super::runs::Filter;
-use crate::{AccountId, InboundId, StoreError, Suppression, SuppressionKind};
-use rusqlite::Connection;
+use crate::{
+    AccountId, InboundId, MessageId, StoreError, Suppression, SuppressionEntry, SuppressionKind,
+    SuppressionOrigin,
+};
+use rusqlite::{Connection, Row};
 use sms::phone::Msisdn;
 
 /// What suppressions for all accounts have in the account's place.
@@ -161,20 +164,70 @@ pub(super) fn list(
     )
     .and_then(|mut select| {
         select
-            .query_map((number, account, kind, as_count(suppressions_max)), |row| {
-                Ok(Suppression {
-                    msisdn: row.get::<_, Number>(0)?.0,
-                    account: Some(row.get::<_, i64>(1)?)
-                        .filter(|&account| account != ALL_ACCOUNTS)
-                        .map(|account| u32::try_from(account).map(AccountId))
-                        .transpose()
-                        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, account))?,
-                    kind: kind_from(row.get(2)?)?,
-                })
-            })?
+            .query_map(
+                (number, account, kind, as_count(suppressions_max)),
+                suppression_from,
+            )?
             .collect()
     })
     .tried("list suppressions")
+}
+
+/// Suppressions with their proofs, in order, from `after` on; with a number only its own.
+pub(super) fn entries(
+    conn: &Connection,
+    msisdn: Option<Msisdn>,
+    after: Option<Suppression>,
+    suppressions_max: usize,
+) -> Result<Vec<SuppressionEntry>, StoreError> {
+    let (number, account, kind) = match after {
+        Some(after) => (
+            signed(after.msisdn.as_u64()),
+            account_code(after.account),
+            kind_code(after.kind),
+        ),
+        None => (i64::MIN, i64::MIN, i64::MIN),
+    };
+    let (first, last) = match msisdn {
+        Some(msisdn) => (signed(msisdn.as_u64()), signed(msisdn.as_u64())),
+        None => (i64::MIN, i64::MAX),
+    };
+    conn.prepare_cached(
+        "SELECT msisdn, account, kind, created_at, origin, note FROM suppression
+         WHERE msisdn BETWEEN ?1 AND ?2 AND (msisdn, account, kind) > (?3, ?4, ?5)
+         ORDER BY msisdn, account, kind LIMIT ?6",
+    )
+    .and_then(|mut select| {
+        select
+            .query_map(
+                (first, last, number, account, kind, as_count(suppressions_max)),
+                |row| {
+                    let origin = row.get::<_, u8>(4)?;
+                    Ok(SuppressionEntry {
+                        suppression: suppression_from(row)?,
+                        created_at: row.get(3)?,
+                        // A newer program may know more of them.
+                        origin: SuppressionOrigin::from_u8(origin).unwrap_or_default(),
+                        note: row.get(5)?,
+                    })
+                },
+            )?
+            .collect()
+    })
+    .tried("list suppressions")
+}
+
+/// From the columns msisdn, account and kind.
+fn suppression_from(row: &Row<'_>) -> rusqlite::Result<Suppression> {
+    Ok(Suppression {
+        msisdn: row.get::<_, Number>(0)?.0,
+        account: Some(row.get::<_, i64>(1)?)
+            .filter(|&account| account != ALL_ACCOUNTS)
+            .map(|account| u32::try_from(account).map(AccountId))
+            .transpose()
+            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, -1))?,
+        kind: kind_from(row.get(2)?)?,
+    })
 }
 
 /// A person unsubscribed by message `by`. A suppression that is there already stays what it is: one that an operator made
@@ -189,9 +242,22 @@ pub(super) fn opt_out(
     let kind = kind_code(SuppressionKind::Unsubscribed);
     let added = conn
         .prepare_cached(
-            "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            "INSERT INTO suppression (msisdn, account, kind, created_at, origin, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         )
-        .and_then(|mut insert| insert.execute((Number(msisdn), account.0, kind)))
+        .and_then(|mut insert| {
+            let origin = SuppressionOrigin::Inbound.as_u8();
+            // Ids of inbound messages are made as those of messages are, and tell when they came.
+            let at = MessageId(by.0).accepted_at();
+            insert.execute((
+                Number(msisdn),
+                account.0,
+                kind,
+                at,
+                origin,
+                format!("inbound {}", by.0),
+            ))
+        })
         .tried("unsubscribe a number")?;
     if added == 0 {
         return Ok(());

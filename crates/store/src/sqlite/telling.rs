@@ -8,7 +8,8 @@ use super::error::Tried;
 use super::events;
 use super::memory::Work;
 use crate::{
-    AccountId, CatalogChange, EventKinds, EventWhat, MessageId, SeriesNo, StoreError, Tally, UnixMs,
+    AccountId, CatalogChange, EventKinds, EventWhat, FAILED_MAX, MessageId, SeriesNo, StoreError, Tally,
+    UnixMs,
 };
 use rusqlite::Connection;
 use sms::state::MessageState;
@@ -83,6 +84,7 @@ pub(super) fn changed(work: &mut Work<'_>, change: Change<'_>) -> Result<(), Sto
         return Ok(());
     }
     work.effects.moves.push(change.id, change.tally, Some(from), to);
+    failed(work, change.id, to.state);
     let kind = match to.state {
         MessageState::Submitted => {
             work.effects.submitted.push((change.at, change.id));
@@ -102,6 +104,13 @@ pub(super) fn changed(work: &mut Work<'_>, change: Change<'_>) -> Result<(), Sto
         error: to.error.into(),
     });
     Ok(())
+}
+
+/// Notes a message that came to a failure, for those who log them.
+pub(super) fn failed(work: &mut Work<'_>, id: MessageId, state: MessageState) {
+    if state.is_failure() && work.effects.failed.len() < FAILED_MAX {
+        work.effects.failed.push(id);
+    }
 }
 
 /// Notes an event of a kind, should an endpoint of the account want it; true when one does.

@@ -217,6 +217,10 @@ impl BindSession {
             } else {
                 self.room()
             };
+            if self.submits {
+                let written = self.in_flight.segments().saturating_sub(self.waiting.len());
+                self.context.health.board.in_flight(self.index, written);
+            }
             let wake = self.wake();
             let queue = Arc::clone(&self.context.queue);
             tokio::select! {

@@ -24,7 +24,7 @@ pub use address::Allow;
 use super::{Call, Method};
 use bytes::Bytes;
 use connect::{Connector, Resolve, SystemResolver};
-use http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{CONTENT_LENGTH, DATE, HOST, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -113,8 +113,60 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Cut at 64 KiB.
     pub(super) body: Vec<u8>,
-    /// How long the other side asks to be left alone.
-    pub(super) retry_after: Option<Duration>,
+    /// How long, or until when, the other side asks to be left alone.
+    pub(super) retry_after: Option<RetryAfter>,
+}
+
+/// A `Retry-After` header (RFC 9110 section 10.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RetryAfter {
+    /// For so long.
+    Span(Duration),
+    /// Until a time.
+    Until {
+        /// Which, in Unix milliseconds.
+        at: i64,
+        /// The answer's own `Date`: the difference of the two does not depend on whose clock is right.
+        date: Option<i64>,
+    },
+}
+
+impl RetryAfter {
+    /// Reads the header, in seconds or as a date in any of the three forms of RFC 9110 section 5.6.7.
+    fn of(headers: &http::HeaderMap) -> Option<Self> {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
+        let written = text(RETRY_AFTER)?.trim();
+        if !written.is_empty() && written.bytes().all(|octet| octet.is_ascii_digit()) {
+            // More seconds than fit a number are as many as there are.
+            let seconds = written.parse().unwrap_or(u64::MAX);
+            return Some(Self::Span(Duration::from_secs(seconds)));
+        }
+        Some(Self::Until {
+            at: unix_ms(written)?,
+            date: text(DATE).and_then(unix_ms),
+        })
+    }
+
+    /// How long to wait from `now` on, in Unix milliseconds; nothing for a time that is over.
+    pub(super) fn wait(self, now: i64) -> Duration {
+        match self {
+            Self::Span(span) => span,
+            Self::Until { at, date } => {
+                let ms = at.saturating_sub(date.unwrap_or(now));
+                Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+            }
+        }
+    }
+}
+
+fn unix_ms(written: &str) -> Option<i64> {
+    let at = httpdate::parse_http_date(written.trim()).ok()?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
 }
 
 /// A URL that may be called as far as one can tell without looking its name up.
@@ -268,7 +320,7 @@ impl EndpointClient {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
         let response = self.client.request(request).await.map_err(told)?;
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
+        let retry_after = RetryAfter::of(response.headers());
         let mut incoming = response.into_body();
         let mut body = Vec::new();
         while let Some(frame) = incoming.frame().await {
@@ -287,11 +339,6 @@ impl EndpointClient {
             retry_after,
         })
     }
-}
-
-/// The form in seconds; that with a date is hardly used.
-fn seconds(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What the client's error comes from: the connector's own words, or hyper's.

@@ -242,7 +242,7 @@ async fn a_call_is_what_the_format_said_and_connections_are_used_again() {
         sent.headers.push(("x-signed", "abc".to_owned()));
         let answer = client.call(&target, sent, TIME_MAX).await.unwrap();
         assert_eq!((answer.status, answer.body.as_slice()), (202, b"yes".as_slice()));
-        assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(answer.retry_after, Some(RetryAfter::Span(Duration::from_secs(7))));
     }
     let request = seen.recv().await.unwrap().to_lowercase();
     assert!(request.starts_with("post /a/b?c=d http/1.1\r\n"), "{request}");
@@ -472,4 +472,36 @@ async fn certificates_are_looked_at() {
         .await
         .unwrap_err();
     assert!(matches!(error, CallError::Tls(_)), "{error}");
+}
+
+#[test]
+fn a_retry_after_is_read_in_every_form_it_may_have() {
+    const NOW: i64 = 1_795_000_000_000; // 2026-11-18T11:06:40Z
+    let wait = |written: &'static str, date: Option<&'static str>| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(written));
+        if let Some(date) = date {
+            headers.insert(DATE, HeaderValue::from_static(date));
+        }
+        RetryAfter::of(&headers).map(|asked| asked.wait(NOW).as_secs())
+    };
+    for (written, expected) in [
+        ("15", Some(15)),
+        (" 3600 ", Some(3600)),
+        ("0", Some(0)),
+        ("99999999999999999999999", Some(u64::MAX)),
+        ("Wed, 18 Nov 2026 11:06:55 GMT", Some(15)),
+        ("Wednesday, 18-Nov-26 11:06:55 GMT", Some(15)),
+        ("Wed Nov 18 11:06:55 2026", Some(15)),
+        ("Wed, 18 Nov 2026 11:06:25 GMT", Some(0)),
+        ("", None),
+        ("-5", None),
+        ("soon", None),
+        ("1.5", None),
+    ] {
+        assert_eq!(wait(written, None), expected, "{written:?}");
+    }
+    let asked = "Wed, 18 Nov 2026 12:00:15 GMT";
+    let date = Some("Wed, 18 Nov 2026 12:00:00 GMT");
+    assert_eq!(wait(asked, date), Some(15), "whatever this machine's clock says");
 }

@@ -6,7 +6,7 @@ use super::super::file::SuppressionKeys;
 use super::Planner;
 use super::accounts::Accounts;
 use crate::config::Mistake;
-use engine::catalog::{CatalogChange, Suppression, SuppressionKind};
+use engine::catalog::{CatalogChange, Suppression, SuppressionEntry, SuppressionKind, SuppressionOrigin};
 use sms::phone::Msisdn;
 use std::collections::HashSet;
 use store::AccountId;
@@ -26,7 +26,12 @@ impl Planner<'_> {
                 continue;
             };
             if wanted.insert(key(&suppression)) && !old.contains(&key(&suppression)) {
-                self.plan.changes.push(CatalogChange::PutSuppression(suppression));
+                self.plan.changes.push(CatalogChange::Suppress(SuppressionEntry {
+                    suppression,
+                    created_at: self.inputs.now,
+                    origin: SuppressionOrigin::File,
+                    note: Box::default(),
+                }));
                 added += 1;
             }
         }

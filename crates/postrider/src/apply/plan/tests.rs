@@ -165,6 +165,7 @@ fn carry_out(existing: &mut Existing, plan: Plan) {
             CatalogChange::RemoveCarrier(no) => catalog.carriers.retain(|old| old.no != no),
             CatalogChange::ReplaceRoutes(routes) => catalog.routes = routes,
             CatalogChange::PutSuppression(new) => existing.suppressions.push(new),
+            CatalogChange::Suppress(new) => existing.suppressions.push(new.suppression),
             CatalogChange::RemoveSuppression(gone) => {
                 existing.suppressions.retain(|old| *old != gone);
             }

@@ -1,0 +1,165 @@
+//! A message that an operator sends by hand: as a submission of its account.
+
+use super::{Answer, RefusedBy, SendOrder, Sent};
+use engine::Engine;
+use engine::accept::{
+    Duplicates, Fate, FrozenText, Item, Missing, Overlong, Recipient, Reply, Rules, SignatureRef, Submission,
+    TemplateRef, Values,
+};
+use engine::catalog::{Account, Snapshot};
+use engine::sms::class::{Class, Kind};
+use engine::sms::phone::Grammar;
+use engine::{Dialect, SuppressedPolicy};
+use std::sync::Arc;
+
+/// Recipients of one order.
+const TO_MAX: usize = 100;
+/// Characters of a sender, whatever alphabet.
+const SENDER_CHARS_MAX: usize = 20;
+
+/// Sends it; `free_text` says whether texts without a template may go.
+pub(super) async fn send(engine: &Engine, order: &SendOrder, free_text: bool) -> Answer {
+    let submission = match submission(engine, order, free_text) {
+        Ok(submission) => submission,
+        Err(why) => return Answer::Failed(why),
+    };
+    let accepted = engine.accept(submission, None).await;
+    let outcome = match accepted {
+        Ok((_, Reply::New(outcome))) => outcome,
+        Ok((_, Reply::Repeat { .. })) => return Answer::Failed("it was sent before".to_owned()),
+        Err(error) => return Answer::Failed(error.to_string()),
+    };
+    let fates = outcome.items.iter().flat_map(|item| &item.fates);
+    let sent = order.to.iter().zip(fates).map(|(to, fate)| match fate {
+        Fate::Accepted(id) => Sent {
+            to: to.clone(),
+            id: Some(*id),
+            refused: None,
+        },
+        Fate::Refused(refusal) => {
+            let reason = refusal.reason();
+            Sent {
+                to: to.clone(),
+                id: None,
+                refused: Some(RefusedBy {
+                    code: reason.code(),
+                    name: reason.name().into(),
+                    message: reason.sentence().into(),
+                }),
+            }
+        }
+    });
+    Answer::Sent(sent.collect())
+}
+
+fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Submission, String> {
+    if order.to.is_empty() || order.to.len() > TO_MAX {
+        return Err(format!("1 to {TO_MAX} recipients can be given"));
+    }
+    let catalog = engine.catalog();
+    let account = account(&catalog, order.account.as_deref())?;
+    let template = match (&order.template, &order.text) {
+        (Some(asked), None) => template(&catalog, account, asked)?,
+        (None, Some(text)) if free_text => TemplateRef::Frozen(Arc::new(free(text))),
+        (None, Some(_)) => {
+            return Err("free text is for `postrider dev` only; name a template with --template".to_owned());
+        }
+        _ => return Err("either a template or a text is sent".to_owned()),
+    };
+    let values = if order.vars.is_empty() {
+        Values::None
+    } else {
+        Values::Named(order.vars.clone())
+    };
+    let recipient = |to: &Box<str>| Recipient {
+        phone: to.clone(),
+        ..Recipient::default()
+    };
+    Ok(Submission {
+        account: account.id,
+        // There is no wire of its own for what operators send: it is told like uSpeedo's REST.
+        dialect: Dialect::UspeedoRest,
+        user: "".into(),
+        items: vec![Item {
+            template,
+            sender: order.sender.clone(),
+            signature: SignatureRef::OfTemplate,
+            values,
+            recipients: order.to.iter().map(recipient).collect(),
+        }],
+        one_session: true,
+        kind: Kind::Text,
+        label: 0,
+        custom: None,
+        due: None,
+        ends_at: None,
+        rules: rules(),
+    })
+}
+
+fn account<'c>(catalog: &'c Snapshot, name: Option<&str>) -> Result<&'c Arc<Account>, String> {
+    let Some(name) = name else {
+        let mut accounts = catalog.accounts();
+        return match (accounts.next(), accounts.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => Err("there is no account".to_owned()),
+            _ => Err("there are several accounts: name one with --account".to_owned()),
+        };
+    };
+    let found = catalog.accounts().find(|account| &*account.name == name);
+    found.ok_or_else(|| format!("there is no account {name:?}"))
+}
+
+/// By number, by UT id, or by a name that one template of the account has.
+fn template(catalog: &Snapshot, account: &Account, asked: &str) -> Result<TemplateRef, String> {
+    if let Ok(number) = asked.parse()
+        && catalog.template_by_number(account.id, number).is_some()
+    {
+        return Ok(TemplateRef::Number(number));
+    }
+    if catalog.template_by_ut_id(account.id, asked).is_some() {
+        return Ok(TemplateRef::UtId(asked.into()));
+    }
+    let mut named = catalog
+        .templates_of(account.id)
+        .filter(|entry| &*entry.template.name == asked);
+    match (named.next(), named.next()) {
+        (Some(only), None) => Ok(TemplateRef::Number(only.template.number)),
+        (Some(_), Some(_)) => Err(format!(
+            "several templates are called {asked:?}: give the number of one"
+        )),
+        (None, _) => Err(format!(
+            "account {:?} has no template {asked:?}; `postrider template list` shows those there are",
+            account.name
+        )),
+    }
+}
+
+fn free(text: &str) -> FrozenText {
+    FrozenText {
+        number: 0,
+        class: Class::Notice,
+        ttl_s: None,
+        content: "".into(),
+        domestic: text.into(),
+        international: text.into(),
+    }
+}
+
+/// As loose as what follows allows.
+fn rules() -> Rules {
+    Rules {
+        grammar: Grammar::Uspeedo,
+        duplicates: Duplicates::Allow,
+        value_chars_max: None,
+        links_in_values: true,
+        missing: Missing::Refuse,
+        refuse_surplus: true,
+        text_chars_max: None,
+        overlong: Overlong::Refuse,
+        sender_chars_max: SENDER_CHARS_MAX,
+        sender_chars_min: 1,
+        sender_alphanumeric: false,
+        suppressed: SuppressedPolicy::Refuse,
+    }
+}

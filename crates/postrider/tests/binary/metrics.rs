@@ -1,0 +1,150 @@
+//! `/metrics`: which format, what is in it from the start, and what Prometheus' own tool says of it.
+
+use crate::house::{Dev, curl, eventually, folder, said};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+const NORTH: &str = r#"
+[[account]]
+name = "demo"
+
+[[account.webhook]]
+name = "crm"
+format = "standard"
+url = "http://127.0.0.1:9/"
+events = ["ended"]
+
+[[carrier]]
+name = "north"
+type = "smpp"
+host = "127.0.0.1"
+port = 1
+system_id = "postrider"
+password = "secret"
+"#;
+
+fn with_north(dev: &Dev) {
+    let file = dev.data.join("north.toml");
+    std::fs::write(&file, NORTH).unwrap();
+    let applied = dev.tool(&["apply", file.to_str().unwrap()]);
+    assert!(applied.status.success(), "{}", said(&applied));
+}
+
+/// The content type and the body.
+fn scrape(dev: &Dev, accept: &[&str]) -> (String, String) {
+    let url = format!("{}/metrics", dev.metrics());
+    let accept: Vec<String> = accept.iter().map(|range| format!("Accept: {range}")).collect();
+    let mut arguments = vec!["-w", "\n%{content_type}", &url];
+    arguments.extend(accept.iter().flat_map(|header| ["-H", header.as_str()]));
+    let answer = curl(&arguments);
+    let (body, content_type) = answer.rsplit_once('\n').unwrap();
+    (content_type.to_owned(), body.to_owned())
+}
+
+#[test]
+fn plain_text_is_served_to_all_who_do_not_ask_for_openmetrics() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    for accept in [
+        &[][..],
+        &["*/*"],
+        &["text/plain;version=0.0.4"],
+        &["text/plain;version=0.0.4;q=1,*/*;q=0.1"],
+    ] {
+        let (content_type, body) = scrape(&dev, accept);
+        assert!(
+            content_type.starts_with("text/plain; version=0.0.4"),
+            "{accept:?}: {content_type}"
+        );
+        assert!(!body.contains("# EOF") && !body.contains("# UNIT"), "{accept:?}");
+    }
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    let (content_type, body) = scrape(&dev, &[prometheus]);
+    assert!(
+        content_type.starts_with("application/openmetrics-text; version=1.0.0"),
+        "{content_type}"
+    );
+    assert!(body.ends_with("# EOF\n"), "OpenMetrics says where it ends");
+}
+
+/// Every sample belongs to a family that has a HELP and a TYPE before it, and counters end in `_total`.
+fn check(text: &str) {
+    let (mut family, mut helped, mut kind) = (String::new(), String::new(), String::new());
+    for line in text.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words[..] {
+            ["#", "HELP", name, help] => {
+                assert!(help.len() > 10, "{line}");
+                name.clone_into(&mut helped);
+            }
+            ["#", "TYPE", name, of] => {
+                assert_eq!(helped, name, "no HELP for {name}");
+                (family, kind) = (name.to_owned(), of.to_owned());
+                assert_eq!(name.ends_with("_total"), of == "counter", "{line}");
+            }
+            _ => {
+                let name = line.split(['{', ' ']).next().unwrap();
+                let base = match kind.as_str() {
+                    "histogram" => name
+                        .trim_end_matches("_bucket")
+                        .trim_end_matches("_sum")
+                        .trim_end_matches("_count"),
+                    _ => name,
+                };
+                assert_eq!(base, family, "{line}");
+                assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_configured_has_its_series_and_promtool_finds_nothing() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    with_north(&dev);
+    // The carrier has never been bound, and the webhook has never been called.
+    let text = eventually("the series of what was applied", || {
+        let (_, text) = scrape(&dev, &[]);
+        text.contains("postrider_notify_paused{endpoint=").then_some(text)
+    });
+    let north = text
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("postrider_carrier_info{carrier=\"")?
+                .strip_suffix("\",name=\"north\"} 1")
+        })
+        .unwrap_or_else(|| panic!("no north in {text}"));
+    for line in [
+        format!("postrider_binds{{carrier=\"{north}\"}} 0"),
+        format!("postrider_ready_messages{{carrier=\"{north}\"}} 0"),
+        format!("postrider_submitted_total{{carrier=\"{north}\"}} 0"),
+        format!("postrider_receipts_total{{carrier=\"{north}\",result=\"parked\"}} 0"),
+        format!("postrider_answers_total{{carrier=\"{north}\",class=\"permanent_route\"}} 0"),
+        "postrider_accept_to_submit_seconds_count{class=\"otp\"} 0".to_owned(),
+        "postrider_notify_calls_total{format=\"standard\",outcome=\"taken\"} 0".to_owned(),
+        "postrider_refused_total{dialect=\"sendcloud\",reason=\"no_route\"} 0".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} is not in:\n{text}");
+    }
+    assert!(!text.contains("fate="), "the label is result");
+    dev.send_for_session("+447700900123");
+    let (_, text) = scrape(&dev, &[]);
+    check(&text);
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // Only where it is installed (Debian: prometheus); the checks above stand in for it elsewhere.
+    let Ok(mut promtool) = command.spawn() else { return };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let found = promtool.wait_with_output().unwrap();
+    assert!(
+        found.status.success() && said(&found).trim().is_empty(),
+        "{}",
+        said(&found)
+    );
+}

@@ -132,7 +132,7 @@ pub(crate) struct Shared {
 
 /// The engine. Cheap to share; stops by [`Engine::stop`].
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     public_ids: PublicIds,
     carriers: Arc<Carriers>,
     numbers: Numbers,

@@ -8,6 +8,7 @@ use crate::exit;
 use crate::inbound::InboundArgs;
 use crate::migrate::MigrateArgs;
 use crate::review::{QualificationArgs, SignatureArgs, TemplateArgs};
+use crate::sandbox::SandboxArgs;
 use crate::send::SendArgs;
 use crate::serve::ServeArgs;
 use crate::status::StatusArgs;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Webhook(WebhookArgs),
     Task(TaskArgs),
     Inbound(InboundArgs),
+    Sandbox(SandboxArgs),
     Migrate(MigrateArgs),
     Sim(SimArgs),
 }

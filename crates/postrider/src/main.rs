@@ -18,6 +18,7 @@ mod node;
 mod number;
 mod open;
 mod review;
+mod sandbox;
 mod send;
 mod serve;
 mod status;
@@ -66,6 +67,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Webhook(args) => webhook::run(&args, &mut out).await,
             Command::Inbound(args) => inbound::run(&args, &mut out).await,
             Command::Task(args) => task::run(&args, &mut out).await,
+            Command::Sandbox(args) => sandbox::run(args).await,
             Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Sim(args) => Ok(sim::smsc::run(args, node::shutdown_signal()?).await?),
         }

@@ -98,6 +98,7 @@ async fn try_accept(
     };
     let (plan, batches) = check::check(&submission, account, &catalog, lifetime);
     let (plan, submission) = (Arc::new(plan), Arc::new(submission));
+    let failed = refused::failed(shared, &batches);
     let reply = if batches.is_empty() && once.is_none() {
         Reply::New(plan.outcome(&AcceptOutcome::default()))
     } else {
@@ -122,6 +123,9 @@ async fn try_accept(
         drop(catalog);
         commit(shared, command, &plan).await?
     };
+    if matches!(reply, Reply::New(_)) {
+        failed.into_iter().for_each(|entry| shared.inbox.push(entry));
+    }
     count(shared, &submission, &reply);
     Ok((submission, reply))
 }

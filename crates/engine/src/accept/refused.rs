@@ -1,11 +1,14 @@
 //! Refused recipients: counted by reason, and logged with the number masked, a bounded number of lines a second.
 
-use super::{Fate, Outcome, Submission, of_account};
+use super::{Fate, Outcome, Recipient, Submission, of_account};
 use crate::engine::Shared;
 use crate::metrics::dialect_name;
-use sms::phone::masked;
-use sms::reason::Reason;
-use store::{AccountId, Dialect};
+use crate::sandbox::{Entry, EntryState};
+use sms::class::Kind;
+use sms::phone::{masked, readings};
+use sms::reason::{Facts, Reason};
+use sms::state::MessageState;
+use store::{AccountId, Dialect, NewBatch};
 
 /// Recipients of a request that were refused while others may have been accepted.
 pub(super) fn some(shared: &Shared, submission: &Submission, outcome: &Outcome) {
@@ -19,6 +22,7 @@ pub(super) fn some(shared: &Shared, submission: &Submission, outcome: &Outcome) 
         for (fate, recipient) in item.fates.iter().zip(&asked.recipients) {
             let Fate::Refused(refusal) = fate else { continue };
             let reason = refusal.reason();
+            keep(shared, reason, recipient);
             match counts.iter_mut().find(|(counted, _)| *counted == reason) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((reason, 1)),
@@ -34,6 +38,63 @@ pub(super) fn some(shared: &Shared, submission: &Submission, outcome: &Outcome) 
     for (reason, count) in counts {
         self::count(shared, submission.account, submission.dialect, reason, count);
     }
+}
+
+/// Who tests finds messages in the inbox that are accepted and fail at once.
+pub(super) fn failed(shared: &Shared, batches: &[NewBatch]) -> Vec<Entry> {
+    if !shared.inbox.keeps_refusals() {
+        return Vec::new();
+    }
+    let now = shared.clock.now();
+    let mut entries = Vec::new();
+    for batch in batches {
+        for message in &batch.messages {
+            let Some(failure) = message.failure else { continue };
+            let reason = Reason::of(Facts {
+                state: MessageState::Rejected,
+                attempts: 0,
+                status: 0,
+                error: &failure.to_string(),
+                by_receipt: false,
+                is_submitted: false,
+            });
+            entries.push(Entry {
+                no: 0,
+                message: None,
+                msisdn: Some(message.msisdn),
+                to: format!("+{}", message.msisdn),
+                from: batch.sender.as_deref().unwrap_or_default().to_owned(),
+                text: String::new(),
+                segments: 0,
+                class: Some(batch.class),
+                kind: batch.kind,
+                time: now,
+                state: EntryState::Failed(reason.unwrap_or(Reason::InternalError)),
+            });
+        }
+    }
+    entries
+}
+
+/// Who tests finds refused recipients in the inbox of the sandbox.
+fn keep(shared: &Shared, reason: Reason, recipient: &Recipient) {
+    if !shared.inbox.keeps_refusals() {
+        return;
+    }
+    let msisdn = readings(&recipient.phone).next();
+    shared.inbox.push(Entry {
+        no: 0,
+        message: None,
+        to: msisdn.map_or_else(|| recipient.phone.to_string(), |msisdn| format!("+{msisdn}")),
+        msisdn,
+        from: String::new(),
+        text: String::new(),
+        segments: 0,
+        class: None,
+        kind: Kind::Text,
+        time: shared.clock.now(),
+        state: EntryState::Refused(reason),
+    });
 }
 
 /// All recipients of a request that was refused as a whole.

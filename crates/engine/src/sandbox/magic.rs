@@ -1,8 +1,9 @@
 //! Numbers that provoke outcomes: `+1000000000N` (contract/engagelab.md section 8, "sandbox").
 
+use super::EntryState;
 use sms::phone::Msisdn;
-use sms::reason::{SANDBOX_BLOCKED, SANDBOX_TOO_OFTEN, SANDBOX_UNSUBSCRIBED};
-use sms::state::ReceiptState;
+use sms::reason::{Facts, Reason, SANDBOX_BLOCKED, SANDBOX_TOO_OFTEN, SANDBOX_UNSUBSCRIBED};
+use sms::state::{MessageState, ReceiptState};
 
 /// What becomes of a message in the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +42,29 @@ impl Outcome {
         }
     }
 
-    /// Whether the message shows in the inbox: what a handset would never see does not.
-    pub(super) const fn is_shown(self) -> bool {
-        matches!(
-            self,
-            Self::Delivered | Self::DeliveredLater | Self::DeliveredAtOnce
-        )
+    /// How the message shows in the inbox.
+    pub(super) fn entry_state(self) -> EntryState {
+        let failed = |facts| Reason::of(facts).map_or(EntryState::Silent, EntryState::Failed);
+        match self {
+            Self::Delivered | Self::DeliveredLater | Self::DeliveredAtOnce => EntryState::Delivered,
+            Self::Silent => EntryState::Silent,
+            Self::Refused(status) => failed(Facts {
+                state: MessageState::Rejected,
+                attempts: 1,
+                status,
+                error: "",
+                by_receipt: false,
+                is_submitted: false,
+            }),
+            Self::Undelivered(error) => failed(Facts {
+                state: MessageState::Undelivered,
+                attempts: 1,
+                status: 0,
+                error,
+                by_receipt: true,
+                is_submitted: true,
+            }),
+        }
     }
 
     pub(super) fn delay_ms(self, usual_ms: u32) -> i64 {
@@ -78,6 +96,26 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_told_apart_by_their_reasons() {
+        let reason = |number| match Outcome::of(Msisdn::from_u64(number).unwrap()).entry_state() {
+            EntryState::Failed(reason) => reason.name(),
+            state => panic!("{state:?}"),
+        };
+        let reasons = [1, 2, 11, 12, 18, 99].map(|n| reason(10_000_000_000 + n));
+        assert_eq!(
+            reasons,
+            [
+                "carrier_refused_number",
+                "phone_unreachable",
+                "carrier_refused_blocked",
+                "carrier_refused_unsubscribed",
+                "phone_off",
+                "carrier_refused_frequency",
+            ]
+        );
+    }
 
     #[test]
     fn magic_numbers_do_what_the_contract_lists() {

@@ -6,9 +6,11 @@
 
 mod inbox;
 mod magic;
+mod play;
 
-pub use inbox::{Delivered, Inbox};
+pub use inbox::{Entry, EntryFilter, EntryState, Inbox};
 pub use magic::Outcome;
+pub use play::PlayError;
 
 use crate::carrier::encode::Texts;
 use crate::catalog::SandboxSettings;
@@ -129,9 +131,9 @@ impl Sandbox {
         self.open.insert(attempt, messages.len() as u32);
         for message in messages {
             let outcome = Outcome::of(message.msisdn);
-            if outcome.is_shown() {
-                self.shared.inbox.push(delivered(&message, now));
-            }
+            self.shared
+                .inbox
+                .push(entry(&message, outcome.entry_state(), now));
             let delay = outcome.delay_ms(self.settings.receipt_delay_ms);
             self.count += 1;
             let flying = Flying {
@@ -241,16 +243,19 @@ fn carrier_id(flying: &Flying) -> CarrierId {
     CarrierId::new(&format!("{:x}", flying.message.id.0))
 }
 
-fn delivered(message: &Outgoing, now: UnixMs) -> Delivered {
+fn entry(message: &Outgoing, state: EntryState, now: UnixMs) -> Entry {
     let text = Texts::default().of(message).into_owned();
-    Delivered {
-        id: message.id.0,
+    Entry {
+        no: 0,
+        message: Some(message.id),
+        msisdn: Some(message.msisdn),
         to: format!("+{}", message.msisdn),
         from: message.batch.sender.as_deref().unwrap_or_default().to_owned(),
         segments: sms::segment::count(&text, sms::segment::Reference::default()).unwrap_or(255),
         text,
-        class: message.batch.class,
+        class: Some(message.batch.class),
         kind: message.batch.kind,
         time: now,
+        state,
     }
 }

@@ -92,6 +92,9 @@ pub(super) async fn perform(
         Order::Reconnect { .. } => Ok(Answer::Failed(
             "no node serves this store: its carriers are bound when one starts".to_owned(),
         )),
+        Order::PlayInbound { .. } => Ok(Answer::Failed(
+            "no node serves this store: start `postrider dev` first".to_owned(),
+        )),
         Order::Cancel { account, task } => {
             if store
                 .task(*account, *task)

@@ -69,6 +69,15 @@ pub(crate) enum Order {
         /// Its name.
         carrier: Box<str>,
     },
+    /// Play an inbound message into the sandbox.
+    PlayInbound {
+        /// Who writes.
+        from: Box<str>,
+        /// To which number or code; may be empty.
+        to: Box<str>,
+        /// The text.
+        text: Box<str>,
+    },
     /// Call a task off.
     Cancel {
         /// Whose.

@@ -39,6 +39,7 @@ pub(super) async fn perform(engine: &Engine, order: &Order, free_text: bool) -> 
             Some(_) => Answer::Done(1),
             None => Answer::Failed(format!("there is no carrier {carrier:?}")),
         },
+        Order::PlayInbound { from, to, text } => answer(engine.play_inbound(from, to, text).await.map(|_| 1)),
         Order::Cancel { account, task } => match engine.cancel_task(*account, *task).await {
             Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
             Err(error) => Answer::Failed(error.to_string()),

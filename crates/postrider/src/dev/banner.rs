@@ -5,7 +5,7 @@ use super::demo::Demo;
 use super::webhook::DemoWebhook;
 use engine::CarrierStatus;
 use engine::clock::{Clock, SystemClock};
-use engine::sandbox::Delivered;
+use engine::sandbox::{Entry, EntryState};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ pub(super) fn banner(demo: &Demo, data: &Path) -> String {
         "Postrider {version} is ready. Nothing leaves this machine: messages go to the sandbox and show below.
 
   APIs      {base}
-  inbox     {base}/sandbox/messages
+  inbox     {base}/ in a browser, {base}/sandbox/messages for programs
   health    {metrics}/readyz  {metrics}/metrics
   data      {data} (demo.json has all credentials)
 {webhook}
@@ -72,54 +72,77 @@ pub(super) fn carrier_line(status: &CarrierStatus, zone: &TimeZone) -> String {
     )
 }
 
-/// One line for a message that arrived.
-pub(super) fn line(message: &Delivered, zone: &TimeZone) -> String {
-    let time = Timestamp::from_millisecond(message.time)
+/// One line for a message that arrived, or for one that did not, with the reason.
+pub(super) fn line(entry: &Entry, zone: &TimeZone) -> String {
+    let time = Timestamp::from_millisecond(entry.time)
         .map(|at| at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string())
         .unwrap_or_default();
-    // A text could carry sequences that a terminal obeys.
-    let text: String = message
-        .text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let from = if message.from.is_empty() {
+    // What was sent could carry sequences that a terminal obeys.
+    let harmless = |text: &str| -> String {
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    };
+    let (to, text) = (harmless(&entry.to), harmless(&entry.text));
+    let from = if entry.from.is_empty() {
         String::new()
     } else {
-        format!(" from {}", message.from)
+        format!(" from {}", harmless(&entry.from))
     };
-    let parts = if message.segments == 1 {
-        String::new()
+    let parts = if entry.segments > 1 {
+        format!(", {} segments", entry.segments)
     } else {
-        format!(", {} segments", message.segments)
+        String::new()
     };
-    format!(
-        "{time}  {to}{from}  {text}  ({class}{parts})",
-        to = message.to,
-        class = message.class
-    )
+    let class = entry.class.map_or("", |class| class.name());
+    match entry.state {
+        EntryState::Delivered => format!("{time}  {to}{from}  {text}  ({class}{parts})"),
+        EntryState::Silent => format!("{time}  {to}{from}  {text}  ({class}{parts}; no receipt will come)"),
+        EntryState::Failed(reason) => format!(
+            "{time}  {to}{from}  FAILED {}: {}",
+            reason.name(),
+            reason.sentence()
+        ),
+        EntryState::Refused(reason) => {
+            format!("{time}  {to}  REFUSED {}: {}", reason.name(), reason.sentence())
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::sms::reason::Reason;
     use sms::class::{Class, Kind};
 
     #[test]
-    fn a_delivered_message_is_one_harmless_line() {
-        let message = Delivered {
-            id: 1,
+    fn a_message_is_one_harmless_line() {
+        let delivered = Entry {
+            no: 1,
+            message: None,
+            msisdn: None,
             to: "+447700900123".to_owned(),
             from: "Postrider".to_owned(),
             text: "Your code\nis \u{1b}[31m1".to_owned(),
             segments: 2,
-            class: Class::Otp,
+            class: Some(Class::Otp),
             kind: Kind::Text,
             time: 1_795_000_000_000,
+            state: EntryState::Delivered,
         };
         assert_eq!(
-            line(&message, &TimeZone::UTC),
+            line(&delivered, &TimeZone::UTC),
             "11:06:40  +447700900123 from Postrider  Your code is  [31m1  (otp, 2 segments)"
+        );
+        let refused = Entry {
+            to: "12\u{7}".to_owned(),
+            state: EntryState::Refused(Reason::NoRoute),
+            ..delivered
+        };
+        let line = line(&refused, &TimeZone::UTC);
+        assert!(
+            line.starts_with("11:06:40  12   REFUSED no_route: No route leads"),
+            "{line}"
         );
     }
 }

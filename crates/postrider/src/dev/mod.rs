@@ -4,6 +4,7 @@ mod banner;
 mod commands;
 mod demo;
 mod inbox;
+mod page;
 mod webhook;
 
 use crate::config::{Config, Log, LogFormat, MasterKey};
@@ -71,11 +72,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let extras = Extras {
         routes: inbox::routes,
         free_text: true,
+        before: |router| router.layer(axum::middleware::from_fn(page::for_browsers)),
         // An address that was asked for is meant; the usual one may be another.
         api_when_taken: when_taken(args.listen),
         metrics_when_taken: when_taken(args.metrics_listen),
     };
     let node = opened.start(extras).await?;
+    node.engine().inbox().keep_refusals();
     let demo = prepared.at(node.api_addr(), node.metrics_addr())?;
     say(&banner::banner(&demo, &args.data))?;
     show_deliveries(&node);

@@ -54,6 +54,8 @@ pub(crate) struct Extras {
     pub(crate) routes: fn(&Arc<Engine>) -> Router,
     /// Whether `postrider send` may send texts without a template.
     pub(crate) free_text: bool,
+    /// What stands before all routes.
+    pub(crate) before: fn(Router) -> Router,
     /// What happens when the API's address is taken already.
     pub(crate) api_when_taken: WhenTaken,
     /// What happens when the address of health and metrics is taken already.
@@ -65,6 +67,7 @@ impl Default for Extras {
         Self {
             routes: |_| Router::new(),
             free_text: false,
+            before: |router| router,
             api_when_taken: WhenTaken::Fail,
             metrics_when_taken: WhenTaken::Fail,
         }
@@ -156,7 +159,7 @@ impl Opened {
             engine: Arc::clone(&engine),
             limits: config.api.limits.clone(),
         });
-        let routes = router(api).merge((extras.routes)(&engine));
+        let routes = (extras.before)(router(api).merge((extras.routes)(&engine)));
         let routes = routes.layer(axum::middleware::from_fn_with_state(http, metrics::count_request));
         let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let tls = acceptor.is_some();

@@ -163,7 +163,10 @@ fn the_inbox_waits_filters_and_forgets() {
     });
     let newest = json(&curl(&[&format!("{inbox}?limit=1")]));
     assert_eq!(newest[0], all[0]);
-    let after = json(&curl(&[&format!("{inbox}?after={}", all[1]["id"])]));
+    let after = json(&curl(&[&format!(
+        "{inbox}?after={}",
+        all[1]["id"].as_str().unwrap()
+    )]));
     assert_eq!(after.as_array().map(Vec::len), Some(1));
     // A plus that was not encoded arrives as a blank; it is meant as a plus.
     let unencoded = json(&curl(&[&format!("{inbox}?to=+447700900123")]));

@@ -16,6 +16,7 @@ mod operator;
 mod reasons;
 mod receiver;
 mod review;
+mod sandbox;
 mod serve;
 mod tasks;
 mod tools;

@@ -48,6 +48,38 @@ pub enum Grammar {
     EngageLabC,
 }
 
+impl Grammar {
+    /// All grammars.
+    pub const ALL: [Self; 6] = [
+        Self::Uspeedo,
+        Self::UcloudAction,
+        Self::SendCloud,
+        Self::SendCloudInternational,
+        Self::EngageLabA,
+        Self::EngageLabC,
+    ];
+}
+
+/// The numbers that a text may mean to a caller of any grammar, each once: for people who look for a number as it was
+/// sent. Digits alone, with a blank in front too (a `+` that a query made a blank of), are also read with their country
+/// code first.
+pub fn readings(written: &str) -> impl Iterator<Item = Msisdn> {
+    let digits = written.trim();
+    let international = digits
+        .bytes()
+        .all(|octet| octet.is_ascii_digit())
+        .then(|| parse(&format!("+{digits}"), Grammar::Uspeedo).ok())
+        .flatten();
+    let mut readings: Vec<Msisdn> = Grammar::ALL
+        .into_iter()
+        .filter_map(|grammar| parse(written, grammar).ok())
+        .chain(international)
+        .collect();
+    readings.sort_unstable();
+    readings.dedup();
+    readings.into_iter()
+}
+
 /// Why a written number cannot be read. It does not repeat the number: errors end up in logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PhoneError {

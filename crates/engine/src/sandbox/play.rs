@@ -1,0 +1,70 @@
+//! Inbound messages that nobody wrote: played into the sandbox by a test.
+
+use crate::catalog::CarrierSettings;
+use crate::engine::Engine;
+use crate::inbound::{self, Arrived, Party, Written};
+use sms::phone::carrier::NumberType;
+use sms::user_data::UserData;
+use store::{CarrierNo, InboundFate, InboundId, StoreError};
+use thiserror::Error;
+
+/// Why an inbound message was not played.
+#[derive(Debug, Error)]
+pub enum PlayError {
+    /// The process is not there to test with.
+    #[error("inbound messages can be played with `postrider dev` only")]
+    NotForTests,
+    /// No carrier of the catalog is a sandbox.
+    #[error("the catalog has no carrier of the type sandbox")]
+    NoSandbox,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Stores a text as if a person had written it to a number or code, over the sandbox: it belongs to the account that
+    /// claims `to`, else to the one that last wrote to `from`, and words that unsubscribe or subscribe do so. The id of
+    /// the inbound message.
+    ///
+    /// # Errors
+    /// [`PlayError`] when the process is not there to test with, has no sandbox, or its store failed.
+    pub async fn play_inbound(
+        &self,
+        from: &str,
+        to: &str,
+        text: &str,
+    ) -> Result<Option<InboundId>, PlayError> {
+        if !self.shared.inbox.keeps_refusals() {
+            return Err(PlayError::NotForTests);
+        }
+        let carrier = self.sandbox().ok_or(PlayError::NoSandbox)?;
+        let party = |written: &str| Party {
+            written: written.trim().into(),
+            kind: NumberType::Other,
+        };
+        let arrived = Arrived {
+            carrier,
+            written: Written {
+                from: party(from),
+                to: party(to),
+                data: UserData::from(text),
+                part: None,
+            },
+            received_at: self.now(),
+        };
+        let fates = inbound::record(&self.shared, vec![arrived]).await?;
+        Ok(fates.into_iter().find_map(|fate| match fate {
+            InboundFate::Whole(id) => Some(id),
+            _ => None,
+        }))
+    }
+
+    fn sandbox(&self) -> Option<CarrierNo> {
+        let catalog = self.catalog();
+        catalog
+            .carriers()
+            .find(|entry| matches!(entry.settings, CarrierSettings::Sandbox(_)))
+            .map(|entry| entry.no)
+    }
+}

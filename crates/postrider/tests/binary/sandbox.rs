@@ -1,0 +1,218 @@
+//! The sandbox as a tester meets it: the inbox over HTTP, replies, and the page for a browser.
+
+use crate::house::{Dev, curl, eventually, folder, json, said, status_of};
+use serde_json::Value;
+
+fn inbox(dev: &Dev, query: &str) -> Vec<Value> {
+    let url = format!("{}/sandbox/messages{query}", dev.base());
+    json(&curl(&[&url])).as_array().unwrap().clone()
+}
+
+/// Sends a code over EngageLab's `/v1/send`; the answer.
+fn send_engagelab(dev: &Dev, to: &str) -> Value {
+    let pair = format!(
+        "{}:{}",
+        dev.text("/engagelab/sms_user"),
+        dev.text("/engagelab/sms_key")
+    );
+    let template = dev.text("/templates/code/number");
+    let body =
+        format!(r#"{{"to":["{to}"],"body":{{"template_id":"{template}","vars":{{"code":"778899"}}}}}}"#);
+    let url = format!("{}/v1/send", dev.base());
+    json(&curl(&[
+        "-u",
+        &pair,
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        &body,
+        &url,
+    ]))
+}
+
+#[test]
+fn an_entry_carries_the_id_that_the_api_answered_and_the_code() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let answer = send_engagelab(&dev, "+447700900123");
+    let id = answer["sms_ids"][0]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"));
+    let found = inbox(&dev, "?to=%2B447700900123&wait=30");
+    assert_eq!(found[0]["api_id"], id);
+    assert_eq!(found[0]["code"], "778899");
+    assert!(found[0]["id"].is_string(), "{}", found[0]);
+    let session = dev.send_for_session("+447700900124");
+    let found = inbox(&dev, "?to=%2B447700900124&wait=30");
+    assert_eq!(found[0]["api_id"], session.as_str());
+    assert_eq!(found[0]["session"], session.as_str());
+    assert_eq!(found[0]["code"], "4711");
+}
+
+#[test]
+fn a_number_is_found_as_it_was_sent_and_in_every_other_form() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    dev.send("13800138000");
+    dev.send("(852)55311111");
+    for form in [
+        "13800138000",
+        "%2B8613800138000",
+        "008613800138000",
+        "8613800138000",
+        "+8613800138000",
+    ] {
+        let found = inbox(&dev, &format!("?to={form}&wait=30"));
+        assert_eq!(found.len(), 1, "{form}");
+        assert_eq!(found[0]["to_as_sent"], "13800138000");
+    }
+    for form in ["(852)55311111", "%2B85255311111", "0085255311111"] {
+        let found = inbox(&dev, &format!("?to={form}&wait=30"));
+        assert_eq!(found.len(), 1, "{form}");
+        assert_eq!(found[0]["to_as_sent"], "(852)55311111");
+    }
+}
+
+#[test]
+fn entries_are_forgotten_one_by_one_by_number_and_chosen_by_time() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    for phone in ["+447700900101", "+447700900102", "+447700900102", "+447700900103"] {
+        dev.send(phone);
+    }
+    let all = eventually("four entries", || {
+        let all = inbox(&dev, "");
+        (all.len() == 4).then_some(all)
+    });
+    let first = all.last().unwrap();
+    let later = inbox(&dev, &format!("?since={}", first["time"].as_i64().unwrap() + 1));
+    assert!(later.len() < 4 && !later.contains(first), "{later:?}");
+    assert_eq!(inbox(&dev, "?since=2000-01-01T00:00:00Z").len(), 4);
+    let after = inbox(&dev, &format!("?after={}", first["id"].as_str().unwrap()));
+    assert_eq!(after.len(), 3);
+
+    let one = format!(
+        "{}/sandbox/messages/{}",
+        dev.base(),
+        first["id"].as_str().unwrap()
+    );
+    assert_eq!(
+        curl(&["-X", "DELETE", "-o", "/dev/null", "-w", "%{http_code}", &one]),
+        "204"
+    );
+    assert_eq!(
+        curl(&["-X", "DELETE", "-o", "/dev/null", "-w", "%{http_code}", &one]),
+        "404"
+    );
+    let of_number = format!("{}/sandbox/messages?to=%2B447700900102", dev.base());
+    curl(&["-X", "DELETE", &of_number]);
+    let left = inbox(&dev, "");
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["to"], "+447700900103");
+    for (query, why) in [("?after=what", "after"), ("?since=yesterday", "since")] {
+        let url = format!("{}/sandbox/messages{query}", dev.base());
+        assert_eq!(status_of(&url), "400");
+        assert!(json(&curl(&[&url]))["error"].as_str().unwrap().contains(why));
+    }
+}
+
+#[test]
+fn what_fails_and_who_is_refused_appear_with_the_reason() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    for (number, reason) in [
+        ("+10000000001", "carrier_refused_number"),
+        ("+10000000011", "carrier_refused_blocked"),
+        ("+10000000012", "carrier_refused_unsubscribed"),
+        ("+10000000099", "carrier_refused_frequency"),
+        ("+10000000002", "phone_unreachable"),
+        ("+10000000018", "phone_off"),
+    ] {
+        dev.send(number);
+        let found = inbox(&dev, &format!("?to={}&wait=30", number.replace('+', "%2B")));
+        assert_eq!(
+            (&found[0]["state"], &found[0]["reason"]["name"]),
+            (&"failed".into(), &reason.into())
+        );
+        assert!(found[0]["reason"]["message"].as_str().unwrap().len() > 10);
+    }
+    dev.send("+10000000003");
+    assert_eq!(inbox(&dev, "?to=%2B10000000003&wait=30")[0]["state"], "silent");
+    dev.send("12");
+    let refused = inbox(&dev, "?to=12");
+    assert_eq!(refused[0]["state"], "refused");
+    assert_eq!(refused[0]["to"], "12");
+    assert!(refused[0]["reason"]["name"].is_string(), "{}", refused[0]);
+    let shown = dev.running.out.wait_for("REFUSED");
+    assert!(shown.contains("FAILED phone_off"), "{shown}");
+}
+
+#[test]
+fn replies_are_played_over_http_and_from_the_command_line() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    dev.send("+447700900123");
+    inbox(&dev, "?to=%2B447700900123&wait=30");
+    let url = format!("{}/sandbox/inbound", dev.base());
+    let play = |body: &str| json(&curl(&["-H", "Content-Type: application/json", "-d", body, &url]));
+    let played = play(r#"{"from":"+44 7700 900123","text":"Thank you"}"#);
+    assert!(played["id"].is_string(), "{played}");
+    let listed = json(&said(&dev.tool(&["inbound", "list", "--json"])));
+    assert_eq!(listed["inbound"][0]["text"], "Thank you");
+    assert_eq!(listed["inbound"][0]["account"], "demo");
+
+    let stop = dev.tool(&["sandbox", "reply", "--from", "00447700900123", "STOP"]);
+    assert!(stop.status.success(), "{}", said(&stop));
+    let answer = dev.send("+447700900123");
+    assert_ne!(answer["RetCode"], 0, "{answer}");
+    let found = inbox(&dev, "?to=%2B447700900123");
+    assert_eq!(found[0]["state"], "refused", "{}", found[0]);
+
+    let wrong = play(r#"{"from":"nobody","text":"x"}"#);
+    assert!(wrong["error"].as_str().unwrap().contains("`from`"), "{wrong}");
+    let data = dev.data.clone();
+    assert!(dev.running.stop().success());
+    let alone = crate::house::run(&[
+        "sandbox",
+        "reply",
+        "--data",
+        data.to_str().unwrap(),
+        "--from",
+        "+447700900123",
+        "STOP",
+    ]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(
+        said(&alone).contains("start `postrider dev` first"),
+        "{}",
+        said(&alone)
+    );
+}
+
+#[test]
+fn a_browser_at_the_root_gets_a_page_and_programs_get_the_wire() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let root = format!("{}/", dev.base());
+    let browser = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = curl(&["-i", "-H", browser, &root]);
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.contains("<title>Postrider sandbox</title>"));
+    assert!(
+        page.to_ascii_lowercase()
+            .contains("content-security-policy: default-src 'none'")
+    );
+    for file in ["inbox.js", "inbox.css"] {
+        assert_eq!(status_of(&format!("{}/sandbox/{file}", dev.base())), "200");
+    }
+    for other in [
+        vec![root.as_str()],
+        vec!["-H", "Accept: application/json", &root],
+        vec!["-X", "POST", "-H", browser, &root],
+    ] {
+        let answer = json(&curl(&other));
+        assert!(answer["RetCode"].is_number(), "{other:?}: {answer}");
+    }
+    let query = format!("{root}?Action=GetBalance");
+    assert!(json(&curl(&["-H", browser, &query]))["RetCode"].is_number());
+}

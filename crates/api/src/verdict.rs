@@ -1,14 +1,21 @@
 //! What SendCloud and EngageLab, sister products, say of a message: their hook's codes (seed 002, last table).
 
-use engine::MessageView;
 use engine::sms::reason::Reason;
 use engine::sms::state::MessageState;
+use engine::{MessageView, Statistic};
 
 /// `ESME_RINVDSTADR`: the carrier knows no such number.
 const STATUS_INVALID_DESTINATION: u32 = 0x0B;
 
 /// Failures in delivery as the hook numbers them.
 const NO_SUCH_NUMBER: u16 = 500;
+const OUT_OF_SERVICE: u16 = 510;
+const BLACKLISTED: u16 = 520;
+const BUSY: u16 = 530;
+const NOT_ANSWERED: u16 = 540;
+const COMPLAINED: u16 = 550;
+const HANDSET_FAULTY: u16 = 560;
+const OUT_OF_COVERAGE: u16 = 570;
 const POWERED_OFF: u16 = 580;
 const OTHER: u16 = 590;
 /// Failures in processing that messages are accepted with.
@@ -42,7 +49,39 @@ impl Verdict {
 
     /// The verdict on a message in a state it came to, as an event tells it: by now it may be further on.
     pub(crate) fn at(message: &MessageView, state: MessageState, error: &str) -> Self {
+        // What a carrier's settings say of a code belongs to the state that the message has now.
+        if state == message.state
+            && let Some(verdict) = Self::of_cause(state, message.cause)
+        {
+            return verdict;
+        }
         Self::judge(state, error, message.attempts == 0, message.status)
+    }
+
+    /// The verdict on messages that were counted together.
+    pub(crate) fn of_statistic(statistic: &Statistic) -> Self {
+        Self::of_cause(statistic.state, statistic.cause)
+            .unwrap_or_else(|| Self::counted(statistic.state, &statistic.error))
+    }
+
+    /// What follows from a carrier's settings (`receipt_codes`) for a message that failed.
+    fn of_cause(state: MessageState, cause: Option<Reason>) -> Option<Self> {
+        if !state.is_failure() {
+            return None;
+        }
+        let code = match cause? {
+            Reason::NumberNotAssigned => NO_SUCH_NUMBER,
+            Reason::NumberOutOfService => OUT_OF_SERVICE,
+            Reason::BlockedByNetwork => BLACKLISTED,
+            Reason::PhoneBusy => BUSY,
+            Reason::PhoneNotAnswered => NOT_ANSWERED,
+            Reason::ContentComplained => COMPLAINED,
+            Reason::PhoneFaulty => HANDSET_FAULTY,
+            Reason::PhoneOutOfCoverage => OUT_OF_COVERAGE,
+            Reason::PhoneOff | Reason::PhoneUnreachable => POWERED_OFF,
+            _ => return None,
+        };
+        Some(Self::SendFailed(code))
     }
 
     /// The verdict on messages of which only state and error were counted. A carrier that refuses with one of
@@ -89,6 +128,21 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_of_the_hook_is_reached_by_some_cause() {
+        let mut codes: Vec<u16> = Reason::OF_RECEIPTS
+            .iter()
+            .filter_map(|cause| Verdict::of_cause(MessageState::Undelivered, Some(*cause)))
+            .map(Verdict::code)
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes, [500, 510, 520, 530, 540, 550, 560, 570, 580]);
+        let delivered = Verdict::of_cause(MessageState::Delivered, Some(Reason::PhoneBusy));
+        assert_eq!(delivered, None);
+        assert_eq!(Verdict::of_cause(MessageState::Expired, None), None);
+    }
 
     #[test]
     fn counted_messages_are_judged_by_state_and_error() {

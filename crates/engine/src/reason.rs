@@ -44,6 +44,7 @@ impl ReasonView {
             attempts: message.attempts,
             status: if is_present { message.status } else { 0 },
             error,
+            cause: if is_present { message.cause } else { None },
             by_receipt: is_present && message.by_receipt,
             is_submitted: message.submitted_at.is_some(),
         })?;

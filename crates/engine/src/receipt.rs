@@ -5,7 +5,8 @@ use parking_lot::Mutex;
 use smpp::field::{DataCoding, EsmClass};
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::tlv::Tlvs;
-use sms::receipt::{IdNotation, Likeness, Receipt, ReceiptWords};
+use sms::reason::Reason;
+use sms::receipt::{IdNotation, Likeness, Receipt, ReceiptCodes, ReceiptWords};
 use sms::state::ReceiptState;
 use sms::udh;
 use std::collections::BTreeSet;
@@ -34,6 +35,7 @@ const WORD_LETTERS_MAX: usize = 16;
 pub(crate) struct ReceiptProfile {
     notation: IdNotation,
     words: ReceiptWords,
+    codes: ReceiptCodes,
     scope: ReceiptScope,
     /// Unknown words that have been logged.
     logged: Mutex<BTreeSet<Box<str>>>,
@@ -48,6 +50,11 @@ impl ReceiptProfile {
                 .receipt_words
                 .iter()
                 .filter_map(|(word, state)| Some((word.as_str(), ReceiptState::from_name(state)?)))
+                .collect(),
+            codes: settings
+                .receipt_codes
+                .iter()
+                .filter_map(|(code, name)| Some((code.as_str(), Reason::of_receipt_named(name)?)))
                 .collect(),
             scope: match settings.receipt_for {
                 ReceiptFor::Part => ReceiptScope::Segment,
@@ -122,6 +129,7 @@ impl ReceiptProfile {
         received_at: UnixMs,
     ) -> Option<CarrierReceipt> {
         let ids = read.ids(self.notation)?;
+        let cause = self.codes.cause(&read);
         Some(CarrierReceipt {
             carrier,
             carrier_id: ids.first,
@@ -129,6 +137,7 @@ impl ReceiptProfile {
             scope: self.scope,
             state: read.state,
             error: read.error,
+            cause,
             received_at,
             only_if_known: false,
         })

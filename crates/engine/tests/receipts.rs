@@ -164,3 +164,48 @@ async fn words_end_a_message_only_if_they_say_so() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carriers_codes_mean_what_its_settings_say() {
+    let smsc = reporting(|n, id| {
+        let (stat, err) = [
+            ("UNDELIV", "033"),
+            ("REJECTD", "052"),
+            ("UNDELIV", "034"),
+            ("DELIVRD", "033"),
+        ][n as usize];
+        vec![delivery(4, format!("id:{id} {DATES} stat:{stat} err:{err}"))]
+    })
+    .await;
+    let settings = engine::catalog::SmppSettings {
+        receipt_codes: [
+            ("33".to_owned(), "number_out_of_service".to_owned()),
+            ("0x34".to_owned(), "content_complained".to_owned()),
+        ]
+        .into(),
+        ..smpp(smsc.port)
+    };
+    let house = House::start(vec![settings]).await;
+    let outcome = house.send(PLAIN, &numbers(4)).await;
+    let messages = house
+        .until(&outcome, "ended", |message| message.state.is_final())
+        .await;
+    let seen: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            (
+                &*message.error,
+                engine::ReasonView::of(message).map(|reason| reason.name),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("033", Some("number_out_of_service")),
+            ("052", Some("content_complained")),
+            ("034", Some("not_delivered")),
+            ("033", None),
+        ]
+    );
+}

@@ -84,6 +84,14 @@ reasons! {
     UnknownAtCarrier = 2204, "unknown_at_carrier", "The network reported that it does not know what became of the message.";
     PhoneUnreachable = 2205, "phone_unreachable", "The network reported that the phone could not be reached.";
     PhoneOff = 2206, "phone_off", "The network reported that the phone is switched off or suspended.";
+    NumberNotAssigned = 2207, "number_not_assigned", "The network reported that the number does not exist.";
+    NumberOutOfService = 2208, "number_out_of_service", "The network reported that the number is out of service or suspended.";
+    BlockedByNetwork = 2209, "blocked_by_network", "The network reported that it blocks messages to the number.";
+    PhoneBusy = 2210, "phone_busy", "The network reported that the phone was busy.";
+    PhoneNotAnswered = 2211, "phone_not_answered", "The network reported that the phone was not answered.";
+    ContentComplained = 2212, "content_complained", "The network reported complaints about the content of the message.";
+    PhoneFaulty = 2213, "phone_faulty", "The network reported that the phone is out of order.";
+    PhoneOutOfCoverage = 2214, "phone_out_of_coverage", "The network reported that the phone was out of coverage.";
     NoReceipt = 2301, "no_receipt", "The carrier took the message, and no delivery receipt came in time.";
     ExpiredBeforeSent = 2302, "expired_before_sent", "The message's time to live ended before a carrier took it.";
     Cancelled = 2303, "cancelled", "The message was cancelled before it was sent.";
@@ -102,6 +110,32 @@ impl Reason {
     #[must_use]
     pub fn from_code(code: u16) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// What a carrier's settings may say that an error code of its receipts means.
+    pub const OF_RECEIPTS: &'static [Self] = &[
+        Self::NotDelivered,
+        Self::RejectedByNetwork,
+        Self::ExpiredAtCarrier,
+        Self::PhoneUnreachable,
+        Self::PhoneOff,
+        Self::NumberNotAssigned,
+        Self::NumberOutOfService,
+        Self::BlockedByNetwork,
+        Self::PhoneBusy,
+        Self::PhoneNotAnswered,
+        Self::ContentComplained,
+        Self::PhoneFaulty,
+        Self::PhoneOutOfCoverage,
+    ];
+
+    /// The one of [`OF_RECEIPTS`](Self::OF_RECEIPTS) with that name.
+    #[must_use]
+    pub fn of_receipt_named(name: &str) -> Option<Self> {
+        Self::OF_RECEIPTS
+            .iter()
+            .copied()
+            .find(|reason| reason.name() == name)
     }
 
     /// Whether it is a reason to refuse a recipient before anything is stored.
@@ -123,6 +157,11 @@ impl Reason {
             }
             MessageState::InDoubt => Self::InDoubt,
             MessageState::Cancelled => Self::Cancelled,
+            MessageState::Undelivered | MessageState::Rejected | MessageState::Expired
+                if facts.cause.is_some() =>
+            {
+                return facts.cause;
+            }
             MessageState::Unknown if facts.by_receipt => Self::UnknownAtCarrier,
             MessageState::Unknown if error.trim() == Self::ExpiredInDoubt.name() => Self::ExpiredInDoubt,
             MessageState::Unknown if facts.is_submitted => Self::NoReceipt,
@@ -216,6 +255,8 @@ pub struct Facts<'a> {
     pub status: u32,
     /// The receipt's error code, or the decimal code of a failure in processing.
     pub error: &'a str,
+    /// What the carrier's settings say that the receipt's error code means; one of [`Reason::OF_RECEIPTS`].
+    pub cause: Option<Reason>,
     /// Whether a receipt brought the state.
     pub by_receipt: bool,
     /// Whether a carrier took it.

@@ -105,6 +105,7 @@ pub(super) fn message(
         changed_at: HAPPENED,
         status: 0,
         error: error.into(),
+        cause: None,
         by_receipt: false,
     }
 }

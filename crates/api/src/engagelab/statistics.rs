@@ -109,7 +109,7 @@ struct Counters {
 impl Counters {
     fn count(&mut self, statistic: &Statistic) {
         let messages = statistic.messages;
-        let verdict = Verdict::counted(statistic.state, &statistic.error);
+        let verdict = Verdict::of_statistic(statistic);
         self.targets += messages;
         match verdict {
             Verdict::Requested => {}
@@ -300,6 +300,7 @@ mod tests {
             country: 1,
             state,
             error: error.into(),
+            cause: None,
             messages,
             segments: 2 * messages,
         }

@@ -133,7 +133,7 @@ pub(super) const fn failure(code: u16) -> &'static str {
         450 => "Variable error",
         460 => "Content error",
         500 => "Empty",
-        580 => "Out of service",
+        510 | 580 => "Out of service",
         _ => "Other",
     }
 }

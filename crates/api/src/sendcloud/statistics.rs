@@ -102,7 +102,7 @@ struct Counters {
 impl Counters {
     fn count(&mut self, statistic: &Statistic) {
         let messages = statistic.messages;
-        let verdict = Verdict::counted(statistic.state, &statistic.error);
+        let verdict = Verdict::of_statistic(statistic);
         self.requested += messages;
         match verdict {
             Verdict::Requested | Verdict::Sent => {}

@@ -426,6 +426,7 @@ mod tests {
             country,
             state,
             error: Box::default(),
+            cause: None,
             messages,
             segments: messages * 2,
         }

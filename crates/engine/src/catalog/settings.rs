@@ -177,6 +177,9 @@ pub struct SmppSettings {
     pub receipt_for: ReceiptFor,
     /// What words of its receipts mean: `"WEIRD" = "undelivered"`; see [`sms::state::ReceiptState::from_name`].
     pub receipt_words: BTreeMap<String, String>,
+    /// What error codes (or words) of receipts that are failures mean: `"033" = "number_out_of_service"`; see
+    /// [`sms::reason::Reason::OF_RECEIPTS`].
+    pub receipt_codes: BTreeMap<String, String>,
     /// How it wants GSM texts.
     pub data_coding: DataCoding,
     /// What `data_coding` 0 means there.
@@ -246,6 +249,7 @@ impl Default for SmppSettings {
             id_notation: "as_is".to_owned(),
             receipt_for: ReceiptFor::Part,
             receipt_words: BTreeMap::new(),
+            receipt_codes: BTreeMap::new(),
             data_coding: DataCoding::Gsm7Unpacked,
             default_alphabet: DefaultAlphabet::Gsm7,
             linking: Linking::Udh16,

@@ -364,6 +364,7 @@ mod tests {
             changed_at: AT,
             status: 0,
             error: Box::default(),
+            cause: None,
             by_receipt: false,
         }
     }

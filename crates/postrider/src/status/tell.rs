@@ -368,6 +368,7 @@ mod tests {
             changed_at: 1_795_000_002_000,
             status: 0,
             error: "".into(),
+            cause: None,
             by_receipt: false,
         };
         let at = |ms: UnixMs, kind| TimelineEntry {

@@ -8,6 +8,7 @@ fn facts(state: MessageState) -> Facts<'static> {
         attempts: 1,
         status: 0,
         error: "",
+        cause: None,
         by_receipt: false,
         is_submitted: false,
     }
@@ -108,6 +109,27 @@ fn a_receipt_is_told_from_a_refusal_and_from_silence() {
 }
 
 #[test]
+fn what_a_carriers_settings_say_of_an_error_code_counts_for_failures_alone() {
+    for &cause in Reason::OF_RECEIPTS {
+        assert!((2200..2300).contains(&cause.code()), "{cause}");
+        for state in MessageState::ALL {
+            let facts = Facts {
+                cause: Some(cause),
+                error: "5012",
+                by_receipt: true,
+                is_submitted: true,
+                ..facts(state)
+            };
+            let by_receipt = matches!(
+                state,
+                MessageState::Undelivered | MessageState::Rejected | MessageState::Expired
+            );
+            assert_eq!(Reason::of(facts) == Some(cause), by_receipt, "{state} {cause}");
+        }
+    }
+}
+
+#[test]
 fn what_has_not_failed_needs_no_reason() {
     for state in [
         MessageState::Queued,
@@ -131,7 +153,7 @@ proptest! {
         state in 0_u8..10, attempts: u8, status: u32, error in ".{0,8}", by_receipt: bool, is_submitted: bool,
     ) {
         let Some(state) = MessageState::from_u8(state) else { return Ok(()) };
-        let facts = Facts { state, attempts, status, error: &error, by_receipt, is_submitted };
+        let facts = Facts { state, attempts, status, error: &error, cause: None, by_receipt, is_submitted };
         prop_assert_eq!(
             Reason::of(facts).is_some(),
             state.is_failure() || matches!(state, MessageState::Unknown | MessageState::InDoubt)

@@ -5,11 +5,13 @@
 //! there and the text ([`parse_text`]) for the rest; [`IdNotation`] makes the ids comparable with the one the
 //! carrier answered on submission, and [`ReceiptWords`] are a carrier's own words for states.
 
+mod codes;
 mod date;
 mod id;
 mod text;
 mod words;
 
+pub use codes::ReceiptCodes;
 pub use date::CarrierDate;
 pub use id::{CARRIER_ID_OCTETS_MAX, CarrierId, IdNotation, OTHER_IDS_MAX, ReceiptIds, UnknownNotation};
 pub use text::{ReceiptText, parse_text};

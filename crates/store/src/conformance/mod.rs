@@ -112,6 +112,7 @@ macro_rules! conformance_tests {
                 what_only_looks_like_a_receipt_leaves_nothing,
                 carriers_do_not_share_their_ids,
                 error_codes_are_kept_to_their_bound,
+                what_an_error_code_means_is_kept_beside_it,
                 messages_without_a_receipt_are_given_up,
                 a_receipt_is_awaited_from_the_submission_on,
                 the_wait_for_receipts_goes_on_over_a_restart,

@@ -2,13 +2,15 @@
 
 use super::Side;
 use super::given::{
-    CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, ids, receipt, received, recorded, request,
-    result, seen, state, submitted, taken_as, waiting,
+    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, all_counters, batch, begun, counted, endpoint,
+    happened, ids, listening, receipt, received, recorded, request, result, seen, state, submitted, taken_as,
+    waiting,
 };
 use crate::{
-    Answer, AttemptId, AttemptOutcome, CarrierNo, CarrierReceipt, MessageId, NewBatch, Next, ReceiptFate,
-    ReceiptScope, SegmentAnswer, Store, TimelineKind, UnixMs,
+    Answer, AttemptId, AttemptOutcome, CarrierNo, CarrierReceipt, EventKinds, EventWhat, MessageId, NewBatch,
+    Next, ReceiptFate, ReceiptScope, SegmentAnswer, Store, TimelineKind, UnixMs,
 };
+use sms::reason::Reason;
 use sms::receipt::CarrierId;
 use sms::state::{MessageState, ReceiptState};
 
@@ -736,4 +738,58 @@ pub async fn receipts_find_what_was_accepted_long_ago(side: &mut impl Side) {
         let state = MessageState::Delivered;
         assert_eq!(fate, ReceiptFate::Applied { id, state }, "{n}");
     }
+}
+
+/// What a carrier's settings say that an error code means is kept beside the code, also while the receipt is parked, and
+/// is counted apart.
+pub async fn what_an_error_code_means_is_kept_beside_it(side: &mut impl Side) {
+    let meant = |carrier_id: &str, error: &str, cause| CarrierReceipt {
+        error: error.into(),
+        cause,
+        ..receipt(carrier_id, ReceiptState::Undeliverable, NOW + 50)
+    };
+    let cause = Some(Reason::NumberOutOfService);
+    let store = side.store();
+    listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
+    accepted_batch(store, NOW, 0..3).await;
+    let all = submitted(store, NOW, "id").await;
+    received(store, meant("id0", "033", cause)).await;
+    received(store, meant("id1", "033", None)).await;
+    received(store, meant("id2", &"7".repeat(40), cause)).await;
+    let last = accepted_batch(store, NOW, 0..1).await.first;
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    received(store, meant("late", "8", cause)).await;
+    side.crash().await;
+    let store = side.store();
+    let answer = result(
+        last,
+        attempt,
+        NOW,
+        Answer::Single(taken_as("late")),
+        Next::Submitted,
+    );
+    recorded(store, vec![answer], &[attempt]).await;
+    for (id, error, cause) in [(all[0], "033", cause), (all[1], "033", None), (last, "8", cause)] {
+        let view = seen(store, id).await;
+        assert_eq!((&*view.error, view.cause), (error, cause));
+        let entries = store.timeline(id).await.expect("read");
+        let in_timeline = entries.iter().any(
+            |entry| matches!(&entry.kind, TimelineKind::Receipt { error: shown, .. } if **shown == *error),
+        );
+        assert!(in_timeline, "{entries:?}");
+    }
+    let long = seen(store, all[2]).await;
+    assert!(long.error.len() < 32 && long.error.starts_with("7777"));
+    assert_eq!(long.cause, cause);
+    for (_, event) in happened(store).await {
+        if let EventWhat::Message { error, .. } = event {
+            assert!(error.bytes().all(|octet| octet.is_ascii_digit()), "{error:?}");
+        }
+    }
+    let rows = counted(store, all_counters()).await;
+    let with_code = |cause| {
+        let row = rows.iter().find(|row| &*row.error == "033" && row.cause == cause);
+        row.map(|row| row.messages)
+    };
+    assert_eq!((with_code(cause), with_code(None)), (Some(1), Some(1)));
 }

@@ -3,6 +3,7 @@
 use super::{AccountId, BatchId, CarrierNo, Dialect, MessageId, SeriesNo, UnixMs};
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
+use sms::reason::Reason;
 use sms::state::MessageState;
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub struct MessageView {
     pub status: u32,
     /// Error code: the receipt's own, or the decimal code of a failure in processing.
     pub error: Box<str>,
+    /// What the carrier's settings said that the receipt's error code means, when it came.
+    pub cause: Option<Reason>,
     /// Whether a receipt brought the state.
     pub by_receipt: bool,
 }

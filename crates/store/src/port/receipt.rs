@@ -1,6 +1,7 @@
 //! Receipts: what a carrier reports about a message it took.
 
 use super::{CarrierNo, MessageId, UnixMs};
+use sms::reason::Reason;
 use sms::receipt::CarrierId;
 use sms::state::{MessageState, ReceiptState};
 
@@ -20,6 +21,8 @@ pub struct CarrierReceipt {
     pub state: ReceiptState,
     /// The carrier's own error code, as written (empty when none); at most 32 octets are kept.
     pub error: Box<str>,
+    /// What the carrier's settings say that code means.
+    pub cause: Option<Reason>,
     /// When it came.
     pub received_at: UnixMs,
     /// It is a receipt only if one of its ids is known: else nothing is kept of it
@@ -44,6 +47,7 @@ impl CarrierReceipt {
             scope: ReceiptScope::Segment,
             state,
             error,
+            cause: None,
             received_at,
             only_if_known: false,
         }

@@ -8,6 +8,7 @@
 use super::{AccountId, Dialect, UnixMs};
 use serde::{Deserialize, Serialize};
 use sms::class::{Class, Kind};
+use sms::reason::Reason;
 use sms::state::MessageState;
 use std::sync::Arc;
 
@@ -103,6 +104,8 @@ pub struct Statistic {
     /// processing; empty when none. At most 64 different ones a series and hour are told apart, all others
     /// are `other`.
     pub error: Box<str>,
+    /// What their carrier's settings said that the error code means.
+    pub cause: Option<Reason>,
     /// Messages.
     pub messages: u64,
     /// Their segments.

@@ -11,6 +11,7 @@
 //! ...      count (accepted), review (reviewed), length and text of the error (messages, where it differs)
 //! ```
 
+use super::cause;
 use crate::{Event, EventPlace, EventWhat, InboundId, MessageId, Review, StoreError, UnixMs};
 use sms::state::MessageState;
 
@@ -161,7 +162,7 @@ impl<'b> Reader<'b> {
                 EventWhat::Message {
                     id: MessageId(id),
                     state: MessageState::from_u8(head >> STATE_SHIFT)?,
-                    error: self.before.error.clone(),
+                    error: cause::code_of(&self.before.error).into(),
                 }
             }
             INBOUND => EventWhat::Inbound { id: InboundId(id) },

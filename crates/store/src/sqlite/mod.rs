@@ -39,6 +39,7 @@ mod attempts;
 mod awaiting;
 mod batch;
 mod catalog;
+mod cause;
 mod checkpoint;
 mod chores;
 mod codes;

@@ -181,6 +181,8 @@ fn receipt_from(row: &Row<'_>) -> rusqlite::Result<CarrierReceipt> {
         },
         state: row.get::<_, ReceiptCode>(2)?.0,
         error: row.get_ref(3)?.as_str()?.trim_end_matches(' ').into(),
+        // In the text of the error, which is applied as it was kept.
+        cause: None,
         received_at: row.get(4)?,
         only_if_known: false,
     })

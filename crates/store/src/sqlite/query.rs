@@ -2,6 +2,7 @@
 
 use super::attempts::in_flight;
 use super::batch;
+use super::cause;
 use super::codes::{Number, as_count, written_from_sql};
 use super::error::Tried;
 use super::memory::Shared;
@@ -81,6 +82,7 @@ impl MessageRow {
             changed_at: id.accepted_at(),
             status: 0,
             error: Box::default(),
+            cause: None,
             by_receipt: false,
         };
         let Some(outcome) = self.outcome else { return view };
@@ -91,13 +93,18 @@ impl MessageRow {
         );
         let taken =
             !waits && (outcome.carrier_id.is_some() || outcome.segments.is_some() || !outcome.flags.traced());
+        let (error, cause) = match cause::split(&outcome.error) {
+            (_, None) => (outcome.error, None),
+            (code, cause) => (code.into(), cause),
+        };
         MessageView {
             carrier: outcome.carrier,
             attempts: outcome.attempts,
             submitted_at: taken.then_some(outcome.answered_at),
             changed_at: outcome.changed_at,
             status: outcome.status,
-            error: outcome.error,
+            error,
+            cause,
             by_receipt: outcome.flags.by_receipt(),
             ..view
         }

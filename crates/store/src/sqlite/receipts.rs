@@ -1,5 +1,6 @@
 //! Receipts: finding their message and what they change.
 
+use super::cause;
 use super::codes::{ErrorCode, StateCode, receipt_key};
 use super::error::Tried;
 use super::memory::Work;
@@ -16,6 +17,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{CachedStatement, Connection};
 use sms::receipt::CarrierId;
 use sms::state::MessageState;
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -48,9 +50,12 @@ pub(super) struct Applied {
 fn record_one(
     work: &mut Work<'_>,
     ends: &mut Ends<'_>,
-    receipt: CarrierReceipt,
+    mut receipt: CarrierReceipt,
 ) -> Result<ReceiptFate, StoreError> {
     work.memory.see(receipt.received_at);
+    if let Cow::Owned(kept) = cause::with_cause(&receipt.error, receipt.cause) {
+        receipt.error = kept.into();
+    }
     let mut is_early = false;
     for carrier_id in receipt.ids() {
         match settle(work, ends, &receipt, carrier_id)? {

@@ -1,5 +1,6 @@
 //! Statistics: counters summed up by day.
 
+use super::cause;
 use super::codes::as_count;
 use super::errand::Caller;
 use super::error::Tried;
@@ -131,12 +132,17 @@ fn read(
         let series = series
             .get(&found.series)
             .ok_or_else(|| StoreError::Damaged(format!("series {} is not there", found.series.0)))?;
+        let (error, cause) = match cause::split(&found.error) {
+            (_, None) => (found.error, None),
+            (code, cause) => (code.into(), cause),
+        };
         Ok(Statistic {
             day: found.day,
             series: Arc::clone(series),
             country: found.country,
             state,
-            error: found.error,
+            error,
+            cause,
             // Below nothing only if a message was told under another tally than it was accepted under.
             messages: found.messages.max(0).unsigned_abs(),
             segments: found.segments.max(0).unsigned_abs(),

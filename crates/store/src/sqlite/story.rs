@@ -4,6 +4,7 @@
 //! which carrier, what that answered and what the receipt said. Traces are written for attempts that did
 //! not end in an acceptance, for receipts that do not end a message, and before an outcome is overwritten.
 
+use super::cause;
 use super::codes::{ErrorCode, StateCode};
 use super::error::Tried;
 use super::outcome::Outcome;
@@ -150,7 +151,7 @@ pub(super) fn of_receipts(outcome: &Outcome) -> Result<Vec<TimelineEntry>, Store
             carrier,
             segment: 1,
             state: outcome.state,
-            error: outcome.error.clone(),
+            error: cause::code_of(&outcome.error).into(),
         };
         entries.push(TimelineEntry {
             at: outcome.changed_at,
@@ -164,7 +165,7 @@ pub(super) fn of_receipts(outcome: &Outcome) -> Result<Vec<TimelineEntry>, Store
                 carrier,
                 segment: n,
                 state: segment.state,
-                error: segment.error,
+                error: cause::code_of(&segment.error).into(),
             };
             entries.push(TimelineEntry { at: segment.at, kind });
         }
@@ -278,7 +279,7 @@ fn trace_from(row: &Row<'_>) -> rusqlite::Result<TimelineEntry> {
             carrier: carrier()?,
             segment: row.get(3)?,
             state: row.get::<_, StateCode>(4)?.0,
-            error: row.get_ref(5)?.as_str()?.trim_end_matches(' ').into(),
+            error: cause::code_of(row.get_ref(5)?.as_str()?.trim_end_matches(' ')).into(),
         },
         STATE => TimelineKind::State(row.get::<_, StateCode>(3)?.0),
         EXPIRED => TimelineKind::Expired {

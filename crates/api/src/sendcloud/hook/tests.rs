@@ -111,6 +111,7 @@ fn numbered(
         changed_at: ENDED,
         status: 0,
         error: error.into(),
+        cause: None,
         by_receipt: false,
     }
 }

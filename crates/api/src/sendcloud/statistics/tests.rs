@@ -40,6 +40,7 @@ fn counted(
         country,
         state,
         error: error.into(),
+        cause: None,
         messages,
         segments: 2 * messages,
     }

@@ -84,6 +84,7 @@ fn message(number: &str, state: MessageState, error: &str, attempts: u8) -> Mess
         changed_at: ENDED,
         status: 0,
         error: error.into(),
+        cause: None,
         by_receipt: false,
     }
 }

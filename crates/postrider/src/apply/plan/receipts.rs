@@ -1,10 +1,13 @@
 //! What a carrier's settings say of its receipts.
 
 use engine::catalog::SmppSettings;
+use sms::reason::Reason;
 use sms::state::ReceiptState;
 
 /// Words of a carrier's own at most.
 const WORDS_MAX: usize = 64;
+/// Error codes of a carrier's own at most.
+const CODES_MAX: usize = 512;
 /// Octets of a word that are compared.
 const WORD_OCTETS_MAX: usize = 32;
 /// What `receipt_words` may say of a word.
@@ -41,7 +44,27 @@ pub(super) fn complaints(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
             ));
         }
     }
+    wrong.extend(code_complaints(smpp).map(|why| ("receipt_codes", format!("`receipt_codes`: {why}"))));
     wrong
+}
+
+fn code_complaints(smpp: &SmppSettings) -> impl Iterator<Item = String> {
+    let codes = &smpp.receipt_codes;
+    let too_many =
+        (codes.len() > CODES_MAX).then(|| format!("{} codes; there is room for {CODES_MAX}", codes.len()));
+    let each = codes.iter().flat_map(|(code, name)| {
+        let code_wrong = (code.trim().is_empty() || code.len() > WORD_OCTETS_MAX)
+            .then(|| format!("{code:?} is no code or word of a receipt: 1 to {WORD_OCTETS_MAX} octets"));
+        let name_wrong = Reason::of_receipt_named(name).is_none().then(|| {
+            let names: Vec<&str> = Reason::OF_RECEIPTS.iter().map(|reason| reason.name()).collect();
+            format!(
+                "{name:?}, the meaning of {code:?}, is not one of {}",
+                names.join(", ")
+            )
+        });
+        code_wrong.into_iter().chain(name_wrong)
+    });
+    too_many.into_iter().chain(each)
 }
 
 #[cfg(test)]
@@ -75,6 +98,32 @@ mod tests {
                 wrong[0]
                     .1
                     .contains(&format!("{:?}", if state == "delivered" { word } else { state }))
+            );
+        }
+    }
+
+    #[test]
+    fn codes_mean_reasons_of_receipts() {
+        let with = |code: &str, name: &str| {
+            complaints(&SmppSettings {
+                receipt_codes: [(code.to_owned(), name.to_owned())].into(),
+                ..SmppSettings::default()
+            })
+        };
+        for reason in Reason::OF_RECEIPTS {
+            assert_eq!(with("033", reason.name()), []);
+        }
+        for (code, name) in [
+            ("", "phone_off"),
+            ("033", "no_route"),
+            ("033", "510"),
+            (&"x".repeat(33), "phone_off"),
+        ] {
+            let wrong = with(code, name);
+            assert_eq!(
+                (wrong.len(), wrong[0].0),
+                (1, "receipt_codes"),
+                "{code:?} {name:?}: {wrong:?}"
             );
         }
     }

@@ -318,3 +318,36 @@ fn what_this_wire_has_no_words_for_is_passed_over() {
         assert_eq!(calls(Value::Null, &[telling]), [], "{what}");
     }
 }
+
+#[test]
+fn what_a_carriers_codes_mean_is_told_by_the_hooks_codes() {
+    use engine::sms::reason::Reason;
+    for (cause, code, message_text) in [
+        (Reason::NumberNotAssigned, "500", "UNDELIV(空号)"),
+        (Reason::NumberOutOfService, "510", "UNDELIV(停机)"),
+        (Reason::BlockedByNetwork, "520", "UNDELIV(拦截)"),
+        (Reason::PhoneBusy, "530", "UNDELIV(占线)"),
+        (Reason::PhoneNotAnswered, "540", "UNDELIV(无人接听)"),
+        (Reason::ContentComplained, "550", "UNDELIV(被投诉)"),
+        (Reason::PhoneFaulty, "560", "UNDELIV(手机故障)"),
+        (Reason::PhoneOutOfCoverage, "570", "UNDELIV(不在服务区)"),
+        (Reason::PhoneOff, "580", "UNDELIV(关机)"),
+        (Reason::NotDelivered, "590", "UNDELIV(其他)"),
+    ] {
+        let message = MessageView {
+            cause: Some(cause),
+            by_receipt: true,
+            ..message(MessageState::Undelivered, "033", 1)
+        };
+        let what = EventWhat::Message {
+            id: message.id,
+            state: MessageState::Undelivered,
+            error: "033".into(),
+        };
+        let told = only_form(Value::Null, telling(what, Subject::Message(Box::new(message))));
+        assert_eq!(
+            (&*told["event"], &*told["statusCode"], &*told["message"]),
+            ("delivererror", code, message_text)
+        );
+    }
+}

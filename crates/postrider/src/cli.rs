@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use crate::apply::ApplyArgs;
+use crate::apply::{ApplyArgs, ExportArgs};
 use crate::carrier::CarrierArgs;
 use crate::check::CheckArgs;
 use crate::dev::DevArgs;
@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Dev(DevArgs),
     Serve(ServeArgs),
     Apply(ApplyArgs),
+    Export(ExportArgs),
     Check(CheckArgs),
     Status(StatusArgs),
     Send(SendArgs),

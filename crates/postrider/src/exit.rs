@@ -1,6 +1,7 @@
 //! How a command ends: what the exit codes mean.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Shown under `--help`.
@@ -9,7 +10,7 @@ Exit codes:
   0    done
   1    tried and failed: the message on standard error says what was tried
   2    wrong arguments, or an error in the configuration or in the file given
-  3    `check` found problems; `status` found no such message
+  3    `check` found problems; `status` found no such message; `migrate --status` found a newer schema
   130  a second signal ended a graceful stop";
 
 /// Why a command did not end well, and with which code.
@@ -38,6 +39,11 @@ impl Failure {
         Self { code: 3, error: None }
     }
 
+    /// What was given is wrong, and that has been said already: as JSON on standard output.
+    pub(crate) const fn bad_input_reported() -> Self {
+        Self { code: 2, error: None }
+    }
+
     /// The code to exit with.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
@@ -46,6 +52,42 @@ impl Failure {
     /// False when there is nothing more to say.
     pub(crate) fn has_message(&self) -> bool {
         self.error.is_some()
+    }
+}
+
+impl Failure {
+    /// Whether the only thing that failed is that whoever read standard output has gone, as `head` does.
+    pub(crate) fn is_unread_output(&self) -> bool {
+        let causes = self.error.iter().flat_map(|error| error.chain());
+        causes
+            .filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref())
+            .any(|inner| inner.is::<NotRead>())
+    }
+}
+
+/// Standard output on which a reader that has gone can be told apart from other broken pipes.
+pub(crate) struct Output<W>(pub(crate) W);
+
+/// Whoever read standard output has gone.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output is closed")]
+struct NotRead;
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets).map_err(marked)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(marked)
+    }
+}
+
+fn marked(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        io::Error::new(io::ErrorKind::BrokenPipe, NotRead)
+    } else {
+        error
     }
 }
 
@@ -72,6 +114,23 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure_of_the_command() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let error = writeln!(Output(Gone), "a line").unwrap_err();
+        assert!(Failure::from(anyhow::Error::from(error).context("write")).is_unread_output());
+        let other = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(!Failure::from(other).is_unread_output());
+    }
 
     #[test]
     fn a_failure_tells_all_its_causes_on_one_line() {

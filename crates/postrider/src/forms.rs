@@ -88,6 +88,15 @@ pub(crate) fn shown(settings: &Value, before: Option<&Value>) -> Value {
     Value::Object(shown.collect())
 }
 
+/// Settings without those whose values open something.
+pub(crate) fn without_secrets(settings: &Value) -> serde_json::Map<String, Value> {
+    let members = settings.as_object().into_iter().flatten();
+    members
+        .filter(|(name, _)| !HIDDEN.iter().any(|hidden| name.contains(hidden)))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 /// What the engine would not call, whatever the name in it leads to.
 fn check_url(written: &str) -> Result<(), String> {
     let url = Url::parse(written).map_err(|error| format!("`url` {written:?}: {error}"))?;

@@ -5,7 +5,6 @@ use anyhow::{Context, ensure};
 use std::io::IsTerminal;
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 /// Changes the level of a running process.
@@ -28,10 +27,8 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<LogLevel> {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .try_init()
+    // Records of the `log` crate are not taken in: they carry the paths of the machine the program was built on.
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(lines))
         .context("begin logging")?;
     Ok(LogLevel(handle))
 }
@@ -43,6 +40,14 @@ pub(crate) fn start_for_tool() -> anyhow::Result<()> {
         format: LogFormat::Text,
     })
     .map(|_| ())
+}
+
+/// Whether a level reads.
+///
+/// # Errors
+/// The part that is none, and what would be.
+pub(crate) fn check(level: &str) -> anyhow::Result<()> {
+    filter(level).map(|_| ())
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {

@@ -38,6 +38,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_unread_output() => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.has_message() {
                 // Nobody is left to tell if standard error is gone.
@@ -50,12 +51,13 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut out = std::io::stdout();
+    let mut out = exit::Output(std::io::stdout());
     runtime.block_on(async move {
         match command {
             Command::Dev(args) => dev::run(args).await,
             Command::Serve(args) => serve::run(args, &mut out).await,
             Command::Apply(args) => apply::run(&args, &mut out).await,
+            Command::Export(args) => apply::export(&args, &mut out).await,
             Command::Check(args) => check::run(&args, &mut out).await,
             Command::Status(args) => status::run(&args, &mut out).await,
             Command::Send(args) => send::run(&args, &mut out).await,

@@ -16,7 +16,7 @@ use store::sqlite::SqliteStore;
 pub(crate) struct MigrateArgs {
     #[command(flatten)]
     place: Place,
-    /// Only tell which schema the store has and which one this program wants
+    /// Only show which schema the store has and which one this program wants; exits with 3 when the store's is newer
     #[arg(long)]
     status: bool,
 }
@@ -30,15 +30,9 @@ pub(crate) fn run(args: &MigrateArgs, out: &mut impl Write) -> Result<(), Failur
     let known = SqliteStore::known_schema_version();
     let found = SqliteStore::schema_version(path).with_context(|| format!("look at the store {shown}"))?;
     if args.status {
-        return match found {
-            None => writeln!(out, "{shown}: no store yet; this program makes schema {known}"),
-            Some(found) if found == known => writeln!(out, "{shown}: schema {found}, up to date"),
-            Some(found) if found < known => {
-                writeln!(out, "{shown}: schema {found}; this program wants {known}")
-            }
-            Some(found) => writeln!(out, "{shown}: schema {found}, newer than this program's {known}"),
-        }
-        .map_err(Failure::from);
+        let (standing, is_newer) = standing(found, known);
+        writeln!(out, "{shown}: {standing}")?;
+        return if is_newer { Err(Failure::found()) } else { Ok(()) };
     }
     let now = SqliteStore::migrate(path).with_context(|| format!("bring the store {shown} up to date"))?;
     match found {
@@ -47,4 +41,29 @@ pub(crate) fn run(args: &MigrateArgs, out: &mut impl Write) -> Result<(), Failur
         Some(found) => writeln!(out, "{shown}: schema {found} -> {now}")?,
     }
     Ok(())
+}
+
+/// How a schema stands to the one this program has, and whether it is newer than that.
+fn standing(found: Option<u32>, known: u32) -> (String, bool) {
+    match found {
+        None => (format!("no store yet; this program makes schema {known}"), false),
+        Some(found) if found == known => (format!("schema {found}, up to date"), false),
+        Some(found) if found < known => (format!("schema {found}; this program wants {known}"), false),
+        Some(found) => (
+            format!("schema {found}, newer than this program's {known}: use the newer program"),
+            true,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_newer_schema_is_something_to_stop_at() {
+        assert!(!standing(None, 4).1 && !standing(Some(4), 4).1 && !standing(Some(3), 4).1);
+        let (told, is_newer) = standing(Some(5), 4);
+        assert!(is_newer && told.contains("newer than this program's 4"), "{told}");
+    }
 }

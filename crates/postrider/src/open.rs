@@ -1,9 +1,9 @@
 //! Opening the store that a command works on.
 
-use crate::config::{Config, Sqlite};
+use crate::config::{Config, MasterKey, Secrets, Sqlite};
 use crate::exit::Failure;
-use anyhow::Context;
 use clap::Args;
+use engine::catalog::{Catalog, CatalogError, Snapshot, Vault};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::StoreError;
@@ -34,6 +34,11 @@ pub(crate) struct Look {
 }
 
 impl Place {
+    /// Whether the node is one that `dev` runs, which takes another port where its own is taken.
+    pub(crate) fn is_of_dev(&self) -> bool {
+        self.config.is_none()
+    }
+
     /// The configuration of that node.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         match &self.config {
@@ -75,12 +80,97 @@ impl Look {
     }
 }
 
+/// The master key of a node, with what to do when there is none.
+pub(crate) fn master_key(config: &Config) -> Result<MasterKey, Failure> {
+    MasterKey::find(&config.secrets).map_err(|error| {
+        let is_absent = error.is_absent();
+        let shown = format!("{:#}", anyhow::Error::from(error));
+        Failure::bad_input(match (is_absent, config.store.path.exists()) {
+            (false, _) => anyhow::anyhow!(shown),
+            (true, true) => anyhow::anyhow!("{shown}; {}", lost_key(&config.store.path)),
+            (true, false) => anyhow::anyhow!(
+                "{shown}; for a new node make one: `(umask 077; openssl rand -hex 32 > {})`",
+                config.secrets.master_key_file.display()
+            ),
+        })
+    })
+}
+
+/// What happened and what to do when a store is there and its master key is not.
+pub(crate) fn lost_key(store: &Path) -> String {
+    format!(
+        "the store {} has secrets that are sealed with it: put the key back from where it is kept or from a backup; \
+         without it the keys of accounts and the passwords of carriers cannot be read and have to be given anew, in a new store",
+        store.display()
+    )
+}
+
+/// Refuses a master key that does not open what is stored.
+pub(crate) fn check_key(catalog: Catalog, vault: &Vault, secrets: &Secrets) -> Result<(), Failure> {
+    match Snapshot::compile(catalog, vault) {
+        Err(error @ CatalogError::Vault(_)) => {
+            Err(Failure::bad_input(anyhow::anyhow!(explained(error, secrets))))
+        }
+        // Whatever else is wrong with the catalog is for others to say.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// What is wrong with a catalog, and what to do when it is the master key.
+pub(crate) fn explained(error: CatalogError, secrets: &Secrets) -> String {
+    match error {
+        CatalogError::Vault(error) => format!(
+            "this is not the master key that the store's secrets are sealed with ({error}). The key is taken from {}: put \
+             the one there that this store was made with, from where it is kept or from a backup. Or the store is \
+             another node's: then name that one",
+            MasterKey::place(secrets)
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a catalog has anything in it that only its master key opens.
+pub(crate) fn has_secrets(catalog: &Catalog) -> bool {
+    let sealed_password = |settings: &serde_json::Value| {
+        settings
+            .get("password_sealed")
+            .and_then(serde_json::Value::as_str)
+            .is_some_and(|sealed| !sealed.is_empty())
+    };
+    !catalog.credentials.is_empty()
+        || catalog
+            .endpoints
+            .iter()
+            .any(|endpoint| !endpoint.sealed_secret.is_empty())
+        || catalog
+            .carriers
+            .iter()
+            .any(|carrier| sealed_password(&carrier.settings))
+}
+
+/// What to do about a store that does not open, after what is wrong with it.
+fn advice(error: &StoreError, path: &Path) -> Option<String> {
+    match error {
+        StoreError::Damaged(_) => Some(format!(
+            "what to do: stop everything that uses it, set {0} aside together with {0}-wal and {0}-shm, and put a backup in \
+             its place, as docs/operations.md says. Without a backup, `sqlite3 {0} .recover` saves what can still be read",
+            path.display()
+        )),
+        _ => None,
+    }
+}
+
 /// Opens the store of a node.
 pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<SqliteStore>> {
-    let shown = config.store.path.display();
-    store_as(config, mode)
-        .await?
-        .with_context(|| format!("open the store {shown}"))
+    let path = &config.store.path;
+    store_as(config, mode).await?.map_err(|error| {
+        let advice = advice(&error, path);
+        let error = anyhow::Error::from(error).context(format!("open the store {}", path.display()));
+        match advice {
+            Some(advice) => anyhow::anyhow!("{error:#}; {advice}"),
+            None => error,
+        }
+    })
 }
 
 /// Opens the store of a node; the inner error is the store's own.

@@ -1,9 +1,12 @@
 //! `postrider serve`: a node as it runs in production.
 
-use crate::config::{Config, DEFAULTS, MasterKey};
+use crate::config::{Config, DEFAULTS};
 use crate::exit::Failure;
 use crate::logging;
-use crate::node::{Extras, Opened};
+use crate::node::{self, Extras, Opened};
+use crate::open;
+use crate::tls;
+use anyhow::anyhow;
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
@@ -30,8 +33,24 @@ pub(crate) async fn run(args: ServeArgs, out: &mut impl Write) -> Result<(), Fai
     let file = args.config.unwrap_or_default();
     let config = Config::load(&file)?;
     let log = logging::start(&config.log).map_err(Failure::bad_input)?;
-    let key = MasterKey::find(&config.secrets).map_err(Failure::bad_input)?;
+    check_files(&config).map_err(Failure::bad_input)?;
+    let key = open::master_key(&config)?;
+    if let Some(missing) = open::missing_folder(&config.store.path) {
+        return Err(Failure::bad_input(anyhow!(missing)));
+    }
     let opened = Opened::open(config, key).await?;
+    opened.check_key().await?;
     let node = opened.start(Extras::default()).await?;
     Ok(node.run(log, Some(file)).await?)
+}
+
+/// What the configuration names and is not there, or is of no use: an error in the configuration, found before a port
+/// is bound or the store is opened.
+fn check_files(config: &Config) -> anyhow::Result<()> {
+    node::certificate(config)?;
+    let ca_file = &config.notify.ca_file;
+    if !ca_file.as_os_str().is_empty() {
+        tls::authorities(ca_file).map_err(|why| anyhow!("`notify.ca_file` {why}"))?;
+    }
+    Ok(())
 }

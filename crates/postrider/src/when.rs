@@ -10,7 +10,7 @@ pub(crate) fn exact(at: UnixMs) -> String {
     Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
 }
 
-/// A time as it is told in tables: to the second, in the zone of who reads it.
+/// A time as it is shown in tables: RFC 3339 to the second, in the zone of who reads it, so that [`read`] takes it.
 pub(crate) fn short(at: UnixMs, zone: &TimeZone) -> String {
     if at <= 0 {
         return "-".to_owned();
@@ -18,9 +18,9 @@ pub(crate) fn short(at: UnixMs, zone: &TimeZone) -> String {
     Timestamp::from_millisecond(at).map_or_else(
         |_| at.to_string(),
         |at| {
-            at.to_zoned(zone.clone())
-                .strftime("%Y-%m-%d %H:%M:%S")
-                .to_string()
+            let at = at.to_zoned(zone.clone());
+            let offset = if at.offset().is_zero() { "Z" } else { "%:z" };
+            at.strftime(&format!("%Y-%m-%dT%H:%M:%S{offset}")).to_string()
         },
     )
 }
@@ -112,7 +112,10 @@ mod tests {
 
     #[test]
     fn times_are_told_to_the_second_or_the_millisecond() {
-        assert_eq!(short(NOW, &TimeZone::UTC), "2026-11-18 11:06:40");
+        assert_eq!(short(NOW, &TimeZone::UTC), "2026-11-18T11:06:40Z");
+        let berlin = TimeZone::fixed(jiff::tz::offset(1));
+        assert_eq!(short(NOW, &berlin), "2026-11-18T12:06:40+01:00");
+        assert_eq!(read(&short(NOW, &berlin), NOW, &berlin), Ok(NOW));
         assert_eq!(short(0, &TimeZone::UTC), "-");
         assert_eq!(exact(NOW + 5), "2026-11-18T11:06:40.005Z");
     }

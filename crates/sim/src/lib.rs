@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows the gateway: all its sides are driven over the wire only, and what they counted is compared.
 
+pub mod address;
 mod door;
 pub mod histogram;
 pub mod load;

@@ -7,6 +7,7 @@ use smpp::field::{InterfaceVersion, Npi, Ton};
 use smpp::pdu::{Bind, BindKind as Kind};
 use smpp::session::Slots;
 use smpp::{COctetString, CommandStatus};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -25,7 +26,7 @@ pub(crate) enum BindError {
     #[error("tls: {0}")]
     Tls(String),
     /// Connecting or binding failed.
-    #[error(transparent)]
+    #[error("{}", described(.0))]
     Connect(#[from] ConnectError),
 }
 
@@ -47,6 +48,23 @@ impl BindError {
             self,
             Self::Connect(ConnectError::Refused(CommandStatus::RBINDFAIL))
         )
+    }
+}
+
+/// Why there is no session, with the cause: what was refused, and why a certificate was not taken.
+fn described(error: &ConnectError) -> String {
+    match error {
+        ConnectError::Tls(cause) => {
+            let setting = "`tls.ca_file`";
+            format!(
+                "{error}: {}",
+                crate::tls::Reason {
+                    error: cause,
+                    setting
+                }
+            )
+        }
+        _ => crate::tls::chain(error),
     }
 }
 
@@ -122,7 +140,7 @@ pub(crate) async fn bind(
         address_range: COctetString::from(settings.address_range.as_str()),
         ..Bind::new(purpose.bind(), "", "")
     };
-    let mut config = ClientConfig::new(format!("{}:{}", settings.host, settings.port), request);
+    let mut config = ClientConfig::new(address(&settings.host, settings.port), request);
     let window_max = usize::from(settings.window_max.max(1));
     config.session.window_max = window_max;
     config.session.slots = Slots::OnRelease;
@@ -133,17 +151,33 @@ pub(crate) async fn bind(
     Ok((bound.client, bound.events))
 }
 
+/// `host:port`, with an IPv6 address in brackets (RFC 3986 section 3.2.2).
+fn address(host: &str, port: u16) -> String {
+    match host.parse::<Ipv6Addr>() {
+        Ok(host) => format!("[{host}]:{port}"),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
 fn transport(tls: &Tls, host: &str) -> Result<Transport, BindError> {
     if !tls.enabled {
         return Ok(Transport::Tcp);
     }
     let fail = |error: &dyn std::fmt::Display| BindError::Tls(error.to_string());
     let mut roots = RootCertStore::empty();
-    match &tls.ca_file {
+    let mut pinned = Vec::new();
+    match tls.ca_file.as_deref().filter(|file| !file.is_empty()) {
         Some(file) => {
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| fail(&error))? {
+            let fail =
+                |error: &dyn std::fmt::Display| BindError::Tls(format!("`tls.ca_file` {file}: {error}"));
+            let pem = std::fs::read(file).map_err(|error| fail(&error))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
                 let certificate = certificate.map_err(|error| fail(&error))?;
-                roots.add(certificate).map_err(|error| fail(&error))?;
+                roots.add(certificate.clone()).map_err(|error| fail(&error))?;
+                pinned.push(certificate);
+            }
+            if pinned.is_empty() {
+                return Err(fail(&"there is no certificate in it"));
             }
         }
         None => {
@@ -153,11 +187,55 @@ fn transport(tls: &Tls, host: &str) -> Result<Transport, BindError> {
             }
         }
     }
-    let config = crate::tls::client(roots);
+    let config = crate::tls::client(roots, pinned);
     let name = tls.server_name.as_deref().unwrap_or(host).to_owned();
-    let server_name = ServerName::try_from(name).map_err(|error| fail(&error))?;
+    let server_name =
+        ServerName::try_from(name.clone()).map_err(|error| fail(&format!("{name:?}: {error}")))?;
     Ok(Transport::Tls {
         connector: TlsConnector::from(Arc::new(config)),
         server_name,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_both_families_are_dialled() {
+        assert_eq!(address("smsc.example", 2775), "smsc.example:2775");
+        assert_eq!(address("10.0.0.1", 2775), "10.0.0.1:2775");
+        assert_eq!(address("::1", 2775), "[::1]:2775");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_reached_says_why() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut settings = SmppSettings {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            ..SmppSettings::default()
+        };
+        drop(listener);
+        let said = async |settings: &SmppSettings| {
+            let password = SecretString::default();
+            bind(settings, &password, Purpose::Both)
+                .await
+                .err()
+                .unwrap()
+                .to_string()
+        };
+        let refused = said(&settings).await.to_lowercase();
+        assert!(
+            refused.contains("cannot connect to 127.0.0.1") && refused.contains("refused"),
+            "{refused}"
+        );
+        settings.tls.enabled = true;
+        settings.tls.ca_file = Some("/nowhere/ca.pem".to_owned());
+        let missing = said(&settings).await;
+        assert!(
+            missing.contains("/nowhere/ca.pem") && missing.contains("No such file"),
+            "{missing}"
+        );
+    }
 }

@@ -28,7 +28,7 @@ mod plan;
 mod standard;
 mod worker;
 
-pub use egress::{Allow, CallError};
+pub use egress::{Allow, CallError, check_url};
 pub use format::{Call, Format, Method, Schedule, Stamp, Subject, Telling};
 pub use limits::Limits;
 pub use metrics::{CallLabel, EndpointLabel, FormatLabel, NotifyMetrics};

@@ -137,7 +137,7 @@ impl Notify {
         let authorities = match &limits.ca_file {
             Some(file) => CertificateDer::pem_file_iter(file)
                 .and_then(Iterator::collect)
-                .map_err(|error| NotifyError::Authorities(error.to_string()))?,
+                .map_err(|error| NotifyError::Authorities(format!("{}: {error}", file.display())))?,
             None => Vec::new(),
         };
         let office = Arc::new(Office {

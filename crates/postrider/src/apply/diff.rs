@@ -18,6 +18,18 @@ pub(crate) enum Sign {
     Keep,
 }
 
+impl Sign {
+    /// Its name in JSON.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Change => "change",
+            Self::Remove => "remove",
+            Self::Keep => "keep",
+        }
+    }
+}
+
 /// One object's part of the diff.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {

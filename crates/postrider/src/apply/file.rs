@@ -112,6 +112,18 @@ impl Family {
         }
     }
 
+    /// From its name in the store.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [
+            Self::Uspeedo,
+            Self::Ucloud,
+            Self::Sendcloud,
+            Self::Engagelab,
+            Self::EngagelabDev,
+        ];
+        all.into_iter().find(|family| family.name() == name)
+    }
+
     /// Whether the pair travels as `key:secret`, so that the key may not contain a colon (RFC 7617 section 2).
     pub(crate) const fn is_basic(self) -> bool {
         matches!(self, Self::Uspeedo | Self::Engagelab | Self::EngagelabDev)

@@ -2,11 +2,12 @@
 
 pub(crate) mod diff;
 pub(crate) mod entry;
+pub(crate) mod export;
 pub(crate) mod file;
 pub(crate) mod plan;
 pub(crate) mod secret;
 
-use crate::config::{MasterKey, Mistakes};
+use crate::config::Mistakes;
 use crate::control;
 use crate::exit::Failure;
 use crate::forms::Forms;
@@ -15,11 +16,13 @@ use crate::open::{self, Place};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use diff::Sign;
-use engine::catalog::{CatalogError, Snapshot, Suppression, Vault};
+use engine::catalog::{Suppression, Vault};
 use engine::clock::{Clock, SystemClock};
+pub(crate) use export::{ExportArgs, run as export};
 use file::File;
 use plan::{Existing, Inputs, Plan, Wishes};
 use secret::Surroundings;
+use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use store::Store;
@@ -31,7 +34,7 @@ use store::sqlite::Mode;
 /// at once. Secrets are sealed with the node's master key and never shown.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApplyArgs {
-    /// The catalog, in TOML: see docs/catalog.md
+    /// The catalog, in TOML: see docs/catalog.md; `-` reads it from standard input
     file: PathBuf,
     #[command(flatten)]
     place: Place,
@@ -44,19 +47,18 @@ pub(crate) struct ApplyArgs {
     /// Also set the balances of accounts that have one (otherwise the file's is where a new account begins)
     #[arg(long)]
     set_balances: bool,
+    /// One JSON document instead of lines for people: what changes, or all mistakes
+    #[arg(long)]
+    json: bool,
 }
 
 /// Plans, tells and applies.
 pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
-    let text = std::fs::read_to_string(&args.file)
-        .with_context(|| format!("read {}", args.file.display()))
-        .map_err(Failure::bad_input)?;
+    let text = read(&args.file).map_err(Failure::bad_input)?;
     let file = File::parse(&text);
     let config = args.place.config_of_existing()?;
-    let vault = MasterKey::find(&config.secrets)
-        .map_err(Failure::bad_input)?
-        .vault();
+    let vault = open::master_key(&config)?.vault();
     let store = open::store(&config, Mode::Tool).await?;
     let wishes = Wishes {
         prune: args.prune,
@@ -68,7 +70,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
         check_authorities: &|path| crate::tls::authorities(path),
     };
     let existing = existing(&*store).await?;
-    check_key(&existing, &vault)?;
+    open::check_key(existing.catalog.clone(), &vault, &config.secrets)?;
     let inputs = Inputs {
         text: &text,
         file: &file,
@@ -76,38 +78,68 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
         vault: &vault,
         surroundings,
         forms: &Forms::all(),
+        allow: (!args.place.is_of_dev()).then_some(&config.notify.allow),
         wishes,
         now: SystemClock.now(),
     };
-    let plan = plan::plan(inputs).map_err(|wrong| mistakes(&args.file, &wrong))?;
-    tell(&plan, out)?;
-    let changes = count(&plan);
-    let changes = format!("{changes} {}", if changes == 1 { "change" } else { "changes" });
-    if plan.changes.is_empty() {
-        writeln!(out, "nothing to change")?;
+    let plan = match plan::plan(inputs) {
+        Ok(plan) => plan,
+        Err(wrong) if args.json => {
+            writeln!(out, "{}", serde_json::to_string_pretty(&wrong)?)?;
+            return Err(Failure::bad_input_reported());
+        }
+        Err(wrong) => return Err(mistakes(&args.file, &wrong)),
+    };
+    if !args.json {
+        tell(&plan, out)?;
+    }
+    let changes = match count(&plan) {
+        1 => "1 change".to_owned(),
+        count => format!("{count} changes"),
+    };
+    let mut report = json!({
+        "changes": lines_of(&plan, |line| line.sign != Sign::Keep),
+        "not_in_the_file": lines_of(&plan, |line| line.sign == Sign::Keep),
+        "notes": plan.notes,
+        "applied": false,
+        "version": existing.catalog.version,
+    });
+    let summary = if plan.changes.is_empty() {
+        "nothing to change".to_owned()
     } else if args.dry_run {
-        writeln!(out, "{changes}; nothing was written (--dry-run)")?;
+        format!("{changes}; nothing was written (--dry-run)")
     } else {
         let version = store
             .change_catalog(plan.changes)
             .await
             .context("write the catalog")?;
-        writeln!(out, "{changes} applied; the catalog is at version {version}")?;
         control::take_over(&config).await;
+        (report["applied"], report["version"]) = (true.into(), version.into());
+        format!("{changes} applied; the catalog is at version {version}")
+    };
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        writeln!(out, "{summary}")?;
     }
     store.close().await.context("close the store")?;
     Ok(())
 }
 
-/// Refuses a master key that is not the store's: what it seals, the node could not open.
-fn check_key(existing: &Existing, vault: &Vault) -> Result<(), Failure> {
-    match Snapshot::compile(existing.catalog.clone(), vault) {
-        Err(CatalogError::Vault(error)) => Err(Failure::bad_input(
-            anyhow!(error).context("this is not the master key that the store's secrets are sealed with"),
-        )),
-        // Whatever else is wrong with the catalog, applying a file may be what mends it.
-        Ok(_) | Err(_) => Ok(()),
+/// The text of a file, or of standard input for `-`.
+fn read(file: &Path) -> anyhow::Result<String> {
+    if file.as_os_str() == "-" {
+        return std::io::read_to_string(std::io::stdin()).context("read standard input");
     }
+    std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))
+}
+
+/// Lines of a plan as JSON.
+fn lines_of(plan: &Plan, wanted: impl Fn(&diff::Line) -> bool) -> Vec<serde_json::Value> {
+    let lines = plan.lines.iter().filter(|line| wanted(line));
+    lines
+        .map(|line| json!({ "change": line.sign.name(), "what": line.what, "details": line.details }))
+        .collect()
 }
 
 /// What a store has that a plan must know.
@@ -157,6 +189,7 @@ pub(crate) async fn seed(
         vault,
         surroundings,
         forms: &Forms::all(),
+        allow: None,
         wishes: Wishes::default(),
         now: SystemClock.now(),
     };
@@ -192,5 +225,9 @@ fn count(plan: &Plan) -> usize {
 }
 
 fn mistakes(file: &Path, wrong: &Mistakes) -> Failure {
-    Failure::bad_input(anyhow!("{}:\n  {wrong}", file.display()))
+    let shown = match file.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => file.display().to_string(),
+    };
+    Failure::bad_input(anyhow!("{shown}:\n  {wrong}"))
 }

@@ -32,7 +32,9 @@ pub(crate) enum MasterKeyError {
     )]
     Missing,
     /// It is not 64 hexadecimal digits.
-    #[error("the master key in {0} is not 64 hexadecimal digits")]
+    #[error(
+        "the master key in {0} is not 64 hexadecimal digits (`openssl rand -hex 32` makes some, for a new store)"
+    )]
     Malformed(String),
     /// Its file cannot be read or made.
     #[error("{tried} the master key {}", path.display())]
@@ -47,6 +49,17 @@ pub(crate) enum MasterKeyError {
     /// The system gave no randomness.
     #[error("make a master key: the system gave no randomness")]
     NoRandomness,
+}
+
+impl MasterKeyError {
+    /// Whether there is no key at all, rather than one that cannot be used.
+    pub(crate) fn is_absent(&self) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Malformed(_) | Self::NoRandomness => false,
+        }
+    }
 }
 
 impl MasterKey {
@@ -66,6 +79,24 @@ impl MasterKey {
             return Err(MasterKeyError::Missing);
         }
         Self::read(&secrets.master_key_file)
+    }
+
+    /// Where the key is taken from, in words.
+    pub(crate) fn place(secrets: &Secrets) -> String {
+        if std::env::var_os(VARIABLE).is_some_and(|given| !given.is_empty()) {
+            format!("the environment variable {VARIABLE}")
+        } else if !secrets.master_key.is_empty() {
+            "`secrets.master_key` of the configuration".to_owned()
+        } else {
+            format!("the file {}", secrets.master_key_file.display())
+        }
+    }
+
+    /// Whether a new key would be made by [`MasterKey::find_or_make`].
+    pub(crate) fn would_be_made(secrets: &Secrets) -> bool {
+        std::env::var_os(VARIABLE).is_none_or(|given| given.is_empty())
+            && !secrets.master_key_file.as_os_str().is_empty()
+            && !secrets.master_key_file.exists()
     }
 
     fn read(path: &Path) -> Result<Self, MasterKeyError> {

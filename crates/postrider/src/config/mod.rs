@@ -6,7 +6,7 @@ mod overlay;
 mod relations;
 mod wording;
 
-pub(crate) use master_key::MasterKey;
+pub(crate) use master_key::{MasterKey, MasterKeyError};
 pub(crate) use mistake::{Mistake, Mistakes};
 use overlay::{Overlay, overlay};
 pub(crate) use wording::{hint, is_secret, misfit, nearest, notation, shown, unknown_key};
@@ -42,6 +42,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Api {
+    #[serde(deserialize_with = "listen_address")]
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Tls,
     pub(crate) connections: api::serve::ServeLimits,
@@ -60,6 +61,7 @@ pub(crate) struct Tls {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Metrics {
+    #[serde(deserialize_with = "listen_address")]
     pub(crate) listen: SocketAddr,
     pub(crate) accounts_max: usize,
 }
@@ -227,7 +229,17 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("read the configuration {}", path.display()))
             .map_err(Failure::bad_input)?;
-        Self::from_text(&text).map_err(|error| Failure::bad_input(error.context(path.display().to_string())))
+        Self::from_text(&text).map_err(|error| {
+            let several = error
+                .downcast_ref::<Mistakes>()
+                .is_some_and(|mistakes| mistakes.list.len() > 1);
+            let shown = path.display();
+            Failure::bad_input(if several {
+                anyhow::anyhow!("{shown}:\n  {error}")
+            } else {
+                error.context(shown.to_string())
+            })
+        })
     }
 
     /// The defaults with `text` laid over them, checked.
@@ -237,8 +249,17 @@ impl Config {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut overlay = overlay(&mut table, text);
         let config = Self::fit(table, &defaults, &mut overlay)?;
+        for complaint in relations::check(&config) {
+            // At the line of the first setting it names that the file sets.
+            let named = complaint.split('`').skip(1).step_by(2);
+            let place = named
+                .filter_map(|name| Some((name, overlay.place(name)?.clone())))
+                .next();
+            let (key, span) = place.map_or((None, 0..0), |(key, span)| (Some(key.to_owned()), span));
+            let mistake = Mistake::new(&span, complaint);
+            overlay.mistakes.push(key.into_iter().fold(mistake, Mistake::key));
+        }
         if overlay.mistakes.is_empty() {
-            relations::check(&config)?;
             return Ok(config);
         }
         Err(overlay.mistakes.finish(text).into())
@@ -337,6 +358,11 @@ impl Config {
     }
 }
 
+fn listen_address<'de, D: serde::Deserializer<'de>>(read: D) -> Result<SocketAddr, D::Error> {
+    let written = std::borrow::Cow::<str>::deserialize(read)?;
+    sim::address::listen_address(&written).map_err(serde::de::Error::custom)
+}
+
 /// The value at a path of a table.
 fn member<'t>(table: &'t toml::Table, path: &str) -> Option<&'t toml::Value> {
     match path.split_once('.') {
@@ -408,6 +434,30 @@ mod tests {
             allow.starts_with("line 2: `notify.allow[1]`: a range of 10.0.0.0 has 0 to 32 bits"),
             "{allow}"
         );
+    }
+
+    #[test]
+    fn mistakes_of_every_kind_come_in_one_run_each_with_its_line() {
+        let text = "[api]\nlisten = \"8080\"\n[queue]\notp_weigth = 3\nlane_messages_max = 0\n[store]\npath = data\n\
+            [log]\nformat = \"xml\"\n[shutdown]\ngrace_s = 3600\n";
+        let told = format!("{:#}", Config::from_text(text).unwrap_err());
+        for expected in [
+            "line 2: `api.listen`: \"8080\" is a port alone",
+            "line 4: unknown key `queue.otp_weigth`; did you mean `queue.otp_weight`?",
+            "line 5: `queue.lane_messages_max` is 0",
+            "line 7: `path`: a text stands in quotes: path = \"data\"",
+            "line 9: `log.format` is \"xml\"",
+            "line 11: `shutdown.grace_s` is 3600",
+        ] {
+            assert!(told.contains(expected), "{expected} is not in:\n{told}");
+        }
+        assert_eq!(told.lines().count(), 6, "{told}");
+    }
+
+    #[test]
+    fn localhost_is_an_address() {
+        let config = Config::from_text("[api]\nlisten = \"localhost:8081\"").unwrap();
+        assert_eq!(config.api.listen, SocketAddr::from(([127, 0, 0, 1], 8081)));
     }
 
     #[test]

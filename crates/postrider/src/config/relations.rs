@@ -1,26 +1,38 @@
 //! Settings that are fine each by itself and wrong together; each complaint says what would go wrong.
 
 use super::Config;
-use anyhow::{Result, bail, ensure};
 
 /// Octets one recipient needs in a request at the very least: `"13800138000",`.
 const RECIPIENT_BYTES_MIN: usize = 14;
 
-/// Checks what one setting means for another.
-pub(super) fn check(config: &Config) -> Result<()> {
-    listeners(config)?;
-    connections(config)?;
-    requests(config)?;
-    queues(config)?;
-    store(config)?;
-    notify(config)?;
-    directory(config)?;
-    life(config)
+/// Adds a complaint unless something holds.
+macro_rules! demand {
+    ($wrong:ident, $holds:expr, $($complaint:tt)+) => {
+        if !$holds {
+            $wrong.push(format!($($complaint)+));
+        }
+    };
 }
 
-fn listeners(config: &Config) -> Result<()> {
+/// Checks what one setting means for another: all complaints, each of which begins with the setting's name in
+/// backticks.
+pub(super) fn check(config: &Config) -> Vec<String> {
+    let mut wrong = Vec::new();
+    listeners(config, &mut wrong);
+    connections(config, &mut wrong);
+    requests(config, &mut wrong);
+    queues(config, &mut wrong);
+    store(config, &mut wrong);
+    notify(config, &mut wrong);
+    directory(config, &mut wrong);
+    life(config, &mut wrong);
+    wrong
+}
+
+fn listeners(config: &Config, wrong: &mut Vec<String>) {
     let (api, metrics) = (config.api.listen, config.metrics.listen);
-    ensure!(
+    demand!(
+        wrong,
         api.port() == 0 || api != metrics,
         "`metrics.listen` and `api.listen` are both {api}: the second could not be bound"
     );
@@ -29,23 +41,23 @@ fn listeners(config: &Config) -> Result<()> {
         tls.cert_file.as_os_str().is_empty(),
         tls.key_file.as_os_str().is_empty(),
     ) {
-        (true, false) => {
-            bail!("`api.tls.key_file` is set without `api.tls.cert_file`: no TLS would be spoken")
-        }
-        (false, true) => {
-            bail!("`api.tls.cert_file` is set without `api.tls.key_file`: no TLS could be spoken")
-        }
-        _ => Ok(()),
+        (true, false) => wrong
+            .push("`api.tls.key_file` is set without `api.tls.cert_file`: no TLS would be spoken".to_owned()),
+        (false, true) => wrong
+            .push("`api.tls.cert_file` is set without `api.tls.key_file`: no TLS could be spoken".to_owned()),
+        _ => {}
     }
 }
 
-fn connections(config: &Config) -> Result<()> {
+fn connections(config: &Config, wrong: &mut Vec<String>) {
     let connections = &config.api.connections;
-    ensure!(
+    demand!(
+        wrong,
         connections.connections_max > 0,
         "`api.connections.connections_max` is 0: nobody could connect"
     );
-    ensure!(
+    demand!(
+        wrong,
         connections.header_bytes_max >= 8192,
         "`api.connections.header_bytes_max` is {}; below 8192 ordinary clients would be refused",
         connections.header_bytes_max
@@ -56,19 +68,20 @@ fn connections(config: &Config) -> Result<()> {
         ("keep_alive_idle_ms", connections.keep_alive_idle_ms),
     ];
     for (name, ms) in timeouts {
-        ensure!(
+        demand!(
+            wrong,
             ms > 0,
             "`api.connections.{name}` is 0: every connection would be cut at once"
         );
     }
-    ensure!(
+    demand!(
+        wrong,
         connections.stop_grace_ms <= u64::from(config.shutdown.grace_s) * 1000,
         "`api.connections.stop_grace_ms` is longer than `shutdown.grace_s`: the engine would stop under requests"
     );
-    Ok(())
 }
 
-fn requests(config: &Config) -> Result<()> {
+fn requests(config: &Config, wrong: &mut Vec<String>) {
     let limits = &config.api.limits;
     let recipients = [
         ("uspeedo_recipients_max", limits.uspeedo_recipients_max),
@@ -80,33 +93,37 @@ fn requests(config: &Config) -> Result<()> {
         ("engagelab_recipients_max", limits.engagelab_recipients_max),
     ];
     for (name, max) in recipients {
-        ensure!(
+        demand!(
+            wrong,
             max > 0,
             "`api.limits.{name}` is 0: every request would be refused"
         );
-        ensure!(
+        demand!(
+            wrong,
             max.saturating_mul(RECIPIENT_BYTES_MIN) <= limits.body_bytes_max,
             "`api.limits.{name}` is {max}, but so many do not fit in `api.limits.body_bytes_max` of {} bytes: \
              requests would be refused for their size first",
             limits.body_bytes_max
         );
-        ensure!(
+        demand!(
+            wrong,
             max <= config.store.sqlite.messages_waiting_max,
             "`api.limits.{name}` is {max}, more than `store.sqlite.messages_waiting_max` of {}: such a request \
              would be taken only when nothing else waits",
             config.store.sqlite.messages_waiting_max
         );
     }
-    Ok(())
 }
 
-fn queues(config: &Config) -> Result<()> {
+fn queues(config: &Config, wrong: &mut Vec<String>) {
     let queue = &config.queue;
-    ensure!(
+    demand!(
+        wrong,
         queue.lane_messages_max > 0,
         "`queue.lane_messages_max` is 0: nothing would ever be sent"
     );
-    ensure!(
+    demand!(
+        wrong,
         queue.lane_messages_max <= queue.ready_messages_max,
         "`queue.lane_messages_max` is {}, more than `queue.ready_messages_max` of {}: one account's campaign could \
          take all the room its carrier has",
@@ -119,21 +136,23 @@ fn queues(config: &Config) -> Result<()> {
         ("marketing_weight", queue.marketing_weight),
     ];
     for (name, weight) in weights {
-        ensure!(
+        demand!(
+            wrong,
             weight > 0,
             "`queue.{name}` is 0: that class would wait for ever while others send"
         );
     }
-    ensure!(
+    demand!(
+        wrong,
         queue.otp_weight >= queue.marketing_weight,
         "`queue.otp_weight` is below `queue.marketing_weight`: codes would wait behind campaigns"
     );
-    Ok(())
 }
 
-fn store(config: &Config) -> Result<()> {
+fn store(config: &Config, wrong: &mut Vec<String>) {
     let sqlite = &config.store.sqlite;
-    ensure!(
+    demand!(
+        wrong,
         !config.store.path.as_os_str().is_empty(),
         "`store.path` is empty: there is nowhere to keep messages"
     );
@@ -182,17 +201,18 @@ fn store(config: &Config) -> Result<()> {
         ("lock_wait_ms_max", sqlite.lock_wait_ms_max, 1, 60_000),
     ];
     for (name, value, min, max) in bounds {
-        ensure!(
+        demand!(
+            wrong,
             (min..=max).contains(&value),
             "`store.sqlite.{name}` is {value}; it must be {min} to {max}"
         );
     }
-    Ok(())
 }
 
-fn life(config: &Config) -> Result<()> {
+fn life(config: &Config, wrong: &mut Vec<String>) {
     let poll_ms = config.engine.catalog_poll_ms;
-    ensure!(
+    demand!(
+        wrong,
         (50..=60_000).contains(&poll_ms),
         "`engine.catalog_poll_ms` is {poll_ms}; it must be 50 to 60000: less only costs reads, more leaves changes unseen"
     );
@@ -202,7 +222,8 @@ fn life(config: &Config) -> Result<()> {
         ("marketing_ttl_s", config.engine.marketing_ttl_s),
     ];
     for (name, ttl_s) in lifetimes {
-        ensure!(
+        demand!(
+            wrong,
             ttl_s == 0 || (engine::accept::TTL_S_MIN..=engine::accept::TTL_S_MAX).contains(&ttl_s),
             "`engine.{name}` is {ttl_s}; it must be 0 (no end) or {} to {} seconds: less ends messages before a carrier \
              can take them",
@@ -211,24 +232,26 @@ fn life(config: &Config) -> Result<()> {
         );
     }
     let retention_s = u64::from(config.engine.retention_days) * 86_400;
-    ensure!(
+    demand!(
+        wrong,
         retention_s == 0 || retention_s >= u64::from(config.api.limits.request_id_keep_s),
         "`engine.retention_days` is shorter than `api.limits.request_id_keep_s`: the messages of a request would be \
          forgotten while its id still answers for them"
     );
-    ensure!(
+    demand!(
+        wrong,
         config.engine.inbox_messages_max > 0,
         "`engine.inbox_messages_max` is 0: nothing the sandbox delivers could be read"
     );
-    ensure!(
+    demand!(
+        wrong,
         config.shutdown.grace_s <= 600,
         "`shutdown.grace_s` is {}; more than 600 s only delays a restart",
         config.shutdown.grace_s
     );
-    Ok(())
 }
 
-fn notify(config: &Config) -> Result<()> {
+fn notify(config: &Config, wrong: &mut Vec<String>) {
     let notify = &config.notify;
     // The engine keeps every value within its bounds by itself; what was asked for is said here rather than changed there.
     let bounds = [
@@ -260,29 +283,32 @@ fn notify(config: &Config) -> Result<()> {
         ("record_every_ms", notify.record_every_ms.into(), 1, 10_000),
     ];
     for (name, value, min, max) in bounds {
-        ensure!(
+        demand!(
+            wrong,
             (min..=max).contains(&value),
             "`notify.{name}` is {value}; it must be {min} to {max}"
         );
     }
     let engine = &config.engine;
-    ensure!(
+    demand!(
+        wrong,
         engine.events_keep_days > 0,
         "`engine.events_keep_days` is 0: there would be nothing to tell again"
     );
-    ensure!(
+    demand!(
+        wrong,
         engine.dead_calls_keep_days > 0,
         "`engine.dead_calls_keep_days` is 0: calls that were given up on could not be resent"
     );
-    ensure!(
+    demand!(
+        wrong,
         (10..=86_400).contains(&engine.inbound_parts_wait_s),
         "`engine.inbound_parts_wait_s` is {}; it must be 10 to 86400: parts of one message come seconds apart",
         engine.inbound_parts_wait_s
     );
-    Ok(())
 }
 
-fn directory(config: &Config) -> Result<()> {
+fn directory(config: &Config, wrong: &mut Vec<String>) {
     let directory = &config.directory;
     let bounds = [
         ("contact_lists_max", directory.contact_lists_max),
@@ -290,14 +316,18 @@ fn directory(config: &Config) -> Result<()> {
         ("records_max", directory.records_max),
     ];
     for (name, max) in bounds {
-        ensure!(max > 0, "`directory.{name}` is 0: accounts could keep none");
+        demand!(
+            wrong,
+            max > 0,
+            "`directory.{name}` is 0: accounts could keep none"
+        );
     }
-    ensure!(
+    demand!(
+        wrong,
         directory.statistics_rows_max >= 1_000,
         "`directory.statistics_rows_max` is {}; below 1000 a month of one account could not be told",
         directory.statistics_rows_max
     );
-    Ok(())
 }
 
 #[cfg(test)]

@@ -204,6 +204,25 @@ pub(crate) async fn take_over(config: &Config) {
     }
 }
 
+/// What is known of the node that serves a store.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NodeState {
+    /// None does.
+    NotRunning,
+    /// One does; how its carriers are, when it says.
+    Running(Option<Vec<CarrierStatus>>),
+}
+
+/// Asks the node that serves the store, if one does.
+pub(crate) async fn node_state(config: &Config) -> NodeState {
+    match socket::ask(&socket_path(&config.store.path), &Order::Carriers).await {
+        Ok(Some(Answer::Carriers(carriers))) => NodeState::Running(Some(carriers)),
+        // It is of a release that does not know the question, or about to stop.
+        Ok(Some(_)) | Err(_) => NodeState::Running(None),
+        Ok(None) => NodeState::NotRunning,
+    }
+}
+
 fn told(answer: Answer) -> Result<u64, Failure> {
     match answer {
         Answer::Done(count) => Ok(count),

@@ -11,8 +11,8 @@ use crate::config::{Config, Log, LogFormat, MasterKey};
 use crate::exit::Failure;
 use crate::logging;
 use crate::node::{Extras, Node, Opened, WhenTaken};
-use crate::open::DATA_FOLDER;
-use anyhow::Context;
+use crate::open::{self, DATA_FOLDER};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use jiff::tz::TimeZone;
 use std::fs::DirBuilder;
@@ -20,6 +20,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use store::Store;
+use store::sqlite::Mode;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Runs everything with nothing configured, to try it out and to test against.
@@ -32,10 +34,10 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "DIR", default_value = DATA_FOLDER)]
     data: PathBuf,
     /// Where the APIs are served [default: 127.0.0.1:8080, or another port when that is taken]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = sim::address::listen_address)]
     listen: Option<SocketAddr>,
     /// Where health and metrics are served [default: 127.0.0.1:9090, or another port when that is taken]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = sim::address::listen_address)]
     metrics_listen: Option<SocketAddr>,
     /// Also tell this URL what happens: a webhook in the standard form (standardwebhooks.com), signed with the key on
     /// the banner
@@ -61,12 +63,14 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         .create(&args.data)
         .with_context(|| format!("make the folder {}", args.data.display()))?;
     let mut config = Config::of_data_folder(&args.data)?;
-    let key = MasterKey::find_or_make(&config.secrets)?;
+    keep_the_key(&config).await?;
+    let key = MasterKey::find_or_make(&config.secrets).map_err(Failure::bad_input)?;
     let vault = key.vault();
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.metrics.listen = args.metrics_listen.unwrap_or(config.metrics.listen);
     config.notify.allow = allow;
     let opened = Opened::open(config, key).await?;
+    opened.check_key().await?;
     let mut prepared = demo::prepare(&**opened.store(), &vault).await?;
     prepared.webhook = webhook::prepare(&**opened.store(), &vault, args.webhook.as_deref()).await?;
     let extras = Extras {
@@ -91,6 +95,24 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         args.data.display()
     ));
     Ok(())
+}
+
+/// Refuses to make a new master key beside a store whose secrets another one has sealed: they would never open again.
+async fn keep_the_key(config: &Config) -> Result<(), Failure> {
+    if !MasterKey::would_be_made(&config.secrets) || !config.store.path.exists() {
+        return Ok(());
+    }
+    let store = open::store(config, Mode::Tool).await?;
+    let catalog = store.load_catalog().await.context("read the catalog")?;
+    store.close().await.context("close the store")?;
+    if !open::has_secrets(&catalog) {
+        return Ok(());
+    }
+    Err(Failure::bad_input(anyhow!(
+        "the master key {} is missing; {}. To begin anew, remove the folder's contents",
+        config.secrets.master_key_file.display(),
+        open::lost_key(&config.store.path)
+    )))
 }
 
 fn when_taken(asked_for: Option<SocketAddr>) -> WhenTaken {

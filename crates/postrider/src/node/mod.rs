@@ -17,6 +17,7 @@ pub(crate) use signals::shutdown_signal;
 
 use crate::config::{Config, MasterKey};
 use crate::control::{self, Control};
+use crate::exit::Failure;
 use crate::logging::LogLevel;
 use crate::open;
 use anyhow::Context;
@@ -33,6 +34,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::Store as _;
 use store::sqlite::{Mode, SqliteStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +107,12 @@ impl Opened {
             store,
             signals,
         })
+    }
+
+    /// Refuses a master key that does not open what is stored, before anything is started.
+    pub(crate) async fn check_key(&self) -> Result<(), Failure> {
+        let catalog = self.store.load_catalog().await.context("read the catalog")?;
+        open::check_key(catalog, &self.key.vault(), &self.config.secrets)
     }
 
     /// The store, to be prepared before anything runs on it.
@@ -289,7 +297,11 @@ impl Listener {
     }
 }
 
-fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
+/// The certificate the APIs are served with, if any.
+///
+/// # Errors
+/// Why the files that the configuration names cannot be used.
+pub(crate) fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
     if config.api.tls.cert_file.as_os_str().is_empty() {
         return Ok(None);
     }
@@ -298,6 +310,12 @@ fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
 }
 
 fn read_pems(config: &Config) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
-    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("read {}", path.display()));
-    Ok((read(&config.api.tls.cert_file)?, read(&config.api.tls.key_file)?))
+    let read = |name: &str, path: &PathBuf| {
+        std::fs::read(path).with_context(|| format!("`api.tls.{name}`: read {}", path.display()))
+    };
+    let tls = &config.api.tls;
+    Ok((
+        read("cert_file", &tls.cert_file)?,
+        read("key_file", &tls.key_file)?,
+    ))
 }

@@ -29,7 +29,8 @@ impl Verdict {
     /// Why it cannot, and what can be done instead.
     pub(super) fn on(&self, review: Review) -> Result<Review, &'static str> {
         match (self, review) {
-            (Self::Approve, Review::Submitted) => Ok(Review::Approved),
+            // Approving what was rejected takes a mistaken rejection back.
+            (Self::Approve, Review::Submitted | Review::Rejected) => Ok(Review::Approved),
             (Self::Reject(_), Review::Submitted) => Ok(Review::Rejected),
             (Self::Disable(_), Review::Approved) => Ok(Review::Disabled),
             (Self::Enable, Review::Disabled) => Ok(Review::Approved),
@@ -64,6 +65,8 @@ pub(super) trait Reviewed: Clone {
     fn account(&self) -> AccountId;
     /// Where its review is.
     fn review(&self) -> Review;
+    /// When it last changed.
+    fn updated_at(&self) -> UnixMs;
     /// Sets that.
     fn set(&mut self, review: Review, reason: Box<str>, now: UnixMs);
     /// The change that stores it.
@@ -96,6 +99,10 @@ impl Reviewed for Template {
         self.review
     }
 
+    fn updated_at(&self) -> UnixMs {
+        self.updated_at
+    }
+
     fn set(&mut self, review: Review, reason: Box<str>, now: UnixMs) {
         (self.review, self.reason, self.updated_at) = (review, reason, now);
     }
@@ -125,6 +132,10 @@ impl Reviewed for Signature {
         self.review
     }
 
+    fn updated_at(&self) -> UnixMs {
+        self.updated_at
+    }
+
     fn set(&mut self, review: Review, reason: Box<str>, now: UnixMs) {
         (self.review, self.reason, self.updated_at) = (review, reason, now);
     }
@@ -142,6 +153,20 @@ pub(super) struct Judged<T> {
     pub(super) now: T,
 }
 
+impl<T: Reviewed> Judged<T> {
+    /// The changes that store it. An account gets an event of what leaves the review, so what was rejected goes back
+    /// there first.
+    fn changes(&self) -> impl Iterator<Item = CatalogChange> {
+        let taken_back = (self.before == Review::Rejected).then(|| {
+            let mut before = self.now.clone();
+            let now = before.updated_at();
+            before.set(Review::Submitted, Box::default(), now);
+            before.put()
+        });
+        taken_back.into_iter().chain([self.now.clone().put()])
+    }
+}
+
 /// What was judged, with the catalog it was judged by.
 pub(super) type AllJudged<T> = (Catalog, Vec<Judged<T>>);
 
@@ -157,7 +182,7 @@ pub(super) async fn judge<T: Reviewed>(
         let catalog = store.load_catalog().await.context("read the catalog")?;
         let judged = decide::<T>(&catalog, names, verdict, now)
             .map_err(|wrong| Failure::bad_input(anyhow!("nothing was changed:\n  {}", wrong.join("\n  "))))?;
-        let changes = judged.iter().map(|judged| judged.now.clone().put()).collect();
+        let changes = judged.iter().flat_map(Judged::changes).collect();
         let done = store.change_catalog_at(catalog.version, changes).await;
         if done.context("write the catalog")?.is_some() {
             return Ok((catalog, judged));
@@ -263,6 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rejection_that_is_taken_back_goes_through_the_review_again() {
+        let catalog = Catalog {
+            templates: vec![template(5, Review::Rejected)],
+            ..Catalog::default()
+        };
+        let judged = decide::<Template>(&catalog, &names(&["5"]), &Verdict::Approve, 9).unwrap();
+        let reviews: Vec<Review> = judged[0]
+            .changes()
+            .map(|change| match change {
+                CatalogChange::PutTemplate(template) => template.review,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(reviews, [Review::Submitted, Review::Approved]);
+    }
+
+    #[test]
     fn all_that_cannot_be_judged_is_told_and_nothing_changes() {
         let wrong = decide::<Template>(&catalog(), &names(&["1", "2", "3", "4"]), &Verdict::Approve, 9).err();
         assert_eq!(
@@ -285,7 +327,11 @@ mod tests {
                 .filter_map(|review| Some((review, verdict.on(review).ok()?)))
                 .collect()
         };
-        assert_eq!(leads(&Verdict::Approve), [(Submitted, Approved)]);
+        assert_eq!(
+            leads(&Verdict::Approve),
+            [(Submitted, Approved), (Rejected, Approved)],
+            "a mistaken rejection is taken back by approving"
+        );
         assert_eq!(leads(&Verdict::Reject(why())), [(Submitted, Rejected)]);
         assert_eq!(leads(&Verdict::Disable(why())), [(Approved, Disabled)]);
         assert_eq!(leads(&Verdict::Enable), [(Disabled, Approved)]);

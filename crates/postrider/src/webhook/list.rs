@@ -203,10 +203,10 @@ mod tests {
         assert_eq!(state(&standing(&endpoint, None, None), zone), "on");
         assert_eq!(
             state(&standing(&endpoint, None, Some(AT)), zone),
-            "failing since 2026-11-18 11:06:40"
+            "failing since 2026-11-18T11:06:40Z"
         );
         let paused = standing(&endpoint, pause.clone(), Some(AT));
-        assert_eq!(state(&paused, zone), "paused since 2026-11-18 11:06:40");
+        assert_eq!(state(&paused, zone), "paused since 2026-11-18T11:06:40Z");
         let document = told(&Catalog::default(), &paused);
         assert_eq!(document["pause"]["reason"], "moving");
         assert_eq!(document["events"], json!(["ended", "inbound"]));

@@ -136,9 +136,19 @@ fn title(catalog: &Catalog, endpoint: &Endpoint) -> String {
 fn named<'c>(catalog: &'c Catalog, written: &str) -> Result<&'c Endpoint, Failure> {
     let endpoints = || catalog.endpoints.iter();
     let number: Option<u32> = written.parse().ok();
-    let whole = endpoints().find(|endpoint| title(catalog, endpoint) == written);
+    // Names of before may have a slash in them, so that two of them written together are the same.
+    let whole: Vec<&Endpoint> = endpoints()
+        .filter(|endpoint| title(catalog, endpoint) == written)
+        .collect();
+    if let [_, _, ..] = whole.as_slice() {
+        let numbers: Vec<String> = whole.iter().map(|endpoint| endpoint.id.0.to_string()).collect();
+        return Err(Failure::bad_input(anyhow!(
+            "{written:?} is the name of several webhooks: give the number of the one you mean, {}",
+            numbers.join(" or ")
+        )));
+    }
     let by_number = || endpoints().find(|endpoint| Some(endpoint.id.0) == number);
-    if let Some(found) = whole.or_else(by_number) {
+    if let Some(found) = whole.first().copied().or_else(by_number) {
         return Ok(found);
     }
     let alike: Vec<&Endpoint> = endpoints()
@@ -192,6 +202,12 @@ mod tests {
         assert_eq!(found("ops").unwrap(), 3);
         assert_eq!(found("2").unwrap(), 2);
         assert_eq!(found("8 (removed)/crm").unwrap(), 2);
+        let mut slashed = catalog.clone();
+        slashed
+            .endpoints
+            .extend([endpoint(5, 9, "x"), endpoint(6, 9, "x")]);
+        let told = named(&slashed, "9 (removed)/x").unwrap_err().to_string();
+        assert!(told.ends_with("the number of the one you mean, 5 or 6"), "{told}");
         let told = found("crm").unwrap_err().to_string();
         assert_eq!(
             told,

@@ -1,7 +1,7 @@
 //! `postrider webhook pause`, `resume`, `replay`, `resend`, `test`.
 
 use super::{OneArgs, PauseArgs, ReplayArgs, ResendArgs, named, title};
-use crate::config::{Config, MasterKey};
+use crate::config::Config;
 use crate::control::{Order, carry_out};
 use crate::exit::Failure;
 use crate::forms::Forms;
@@ -141,9 +141,7 @@ pub(super) async fn test(args: &OneArgs, out: &mut impl Write) -> Result<(), Fai
 
 /// How many calls its format tries a webhook with.
 async fn probes_of(found: &Found) -> Result<usize, Failure> {
-    let vault = MasterKey::find(&found.config.secrets)
-        .map_err(Failure::bad_input)?
-        .vault();
+    let vault = open::master_key(&found.config)?.vault();
     let store = open::store(&found.config, Mode::Tool).await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
     let id_key = store.id_key().await.context("read the store's key")?;

@@ -8,7 +8,9 @@
 
 mod apply;
 mod carrier;
+mod check;
 mod dev;
+mod export;
 mod house;
 mod inbound;
 mod metrics;

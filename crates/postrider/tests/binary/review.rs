@@ -93,6 +93,24 @@ fn what_is_approved_can_be_used_and_its_account_is_told() {
 }
 
 #[test]
+fn a_mistaken_rejection_is_taken_back_and_its_account_hears_of_both() {
+    let folder = folder();
+    let receiver = Receiver::start();
+    let dev = Dev::start(folder.path());
+    with_account(&dev, &receiver.url);
+    assert!(dev.tool(&["template", "reject", "7002"]).status.success());
+    receiver.wait_for("the rejection", 1, |_| true);
+    let back = dev.tool(&["template", "approve", "7002"]);
+    assert!(said(&back).contains("rejected -> approved"), "{}", said(&back));
+    let told = receiver.wait_for("both reviews", 2, |_| true);
+    let reviews: Vec<String> = told
+        .iter()
+        .map(|call| call.json()["data"]["review"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(reviews, ["rejected", "approved"]);
+}
+
+#[test]
 fn a_rejection_has_a_reason_and_what_is_switched_off_cannot_be_used() {
     let folder = folder();
     let receiver = Receiver::start();

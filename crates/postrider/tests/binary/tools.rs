@@ -139,7 +139,12 @@ fn check_before_the_first_start_says_that_there_is_no_store_yet() {
     );
     std::fs::write(&key, "22".repeat(32)).unwrap();
     std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-    let text = |store: &str| format!("[secrets]\nmaster_key_file = {key:?}\n[store]\npath = {store:?}\n");
+    let text = |store: &str| {
+        format!(
+            "[secrets]\nmaster_key_file = {key:?}\n[store]\npath = {store:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
+             [metrics]\nlisten = \"127.0.0.1:0\"\n"
+        )
+    };
     let check = || run(&["check", "--config", config.to_str().unwrap()]);
     std::fs::write(&config, text(folder.path().join("new.db").to_str().unwrap())).unwrap();
     let well = check();

@@ -22,10 +22,10 @@ use super::{Smsc, SmscHandle, http};
 #[derive(Args, Clone, Debug)]
 pub struct SimArgs {
     /// Where to listen for SMPP
-    #[arg(long, default_value = "127.0.0.1:2775")]
+    #[arg(long, default_value = "127.0.0.1:2775", value_parser = crate::address::listen_address)]
     pub listen: SocketAddr,
     /// Where to listen for control over HTTP; it is not authenticated
-    #[arg(long, default_value = "127.0.0.1:2780")]
+    #[arg(long, default_value = "127.0.0.1:2780", value_parser = crate::address::listen_address)]
     pub control: SocketAddr,
     /// No control port
     #[arg(long, conflicts_with = "control")]

@@ -211,6 +211,7 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, mode: Mode) -> Result<
     runner()
         .run(conn)
         .map_err(|error| StoreError::Other(format!("bring the schema up to date: {error}")))?;
+    tracing::info!(schema = known, "store migrated");
     Ok(known)
 }
 

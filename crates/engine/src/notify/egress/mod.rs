@@ -59,7 +59,7 @@ pub enum CallError {
     #[error("the URL {0}")]
     Url(&'static str),
     /// It leads where no call goes.
-    #[error("the URL leads to {0}, where no call may go")]
+    #[error("the URL leads to {0}, where no call may go unless `[notify] allow` names it")]
     Forbidden(&'static str),
     /// The body is over the bound.
     #[error("the call's body of {bytes} octets is longer than the {bytes_max} that may be sent")]
@@ -79,7 +79,7 @@ pub enum CallError {
     #[error("no connection: {0}")]
     Connect(#[source] io::Error),
     /// TLS could not be agreed upon.
-    #[error("no TLS connection: {0}")]
+    #[error("no TLS connection: {}", tls_reason(.0))]
     Tls(#[source] io::Error),
     /// The time was over.
     #[error("no whole answer within {0:?}")]
@@ -87,6 +87,24 @@ pub enum CallError {
     /// The connection broke, or what came is not HTTP.
     #[error("the answer broke off or is not HTTP: {0}")]
     Broken(String),
+}
+
+/// Why a certificate was not taken, and where to name one that is to be.
+fn tls_reason(error: &io::Error) -> crate::tls::Reason<'_> {
+    crate::tls::Reason {
+        error,
+        setting: "`[notify] ca_file`",
+    }
+}
+
+/// Whether a URL may be called as far as can be told without looking its name up.
+///
+/// # Errors
+/// Why not, in words: what it leads to, and which setting allows it.
+pub fn check_url(url: &str, allow: &[Allow]) -> Result<(), String> {
+    Target::read(url, allow)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 impl CallError {
@@ -232,7 +250,7 @@ impl Egress {
         if roots.is_empty() {
             tracing::warn!("the system trusts no certificates: endpoints with https cannot be called");
         }
-        let tls = crate::tls::client(roots);
+        let tls = crate::tls::client(roots, authorities.to_vec());
         Self {
             allow: allow.into(),
             tls: Arc::new(tls),
@@ -370,7 +388,7 @@ impl CallError {
             Self::Header(name) => Self::Header(name),
             Self::Resolve(error) => Self::Resolve(copy(error)),
             Self::Connect(error) => Self::Connect(copy(error)),
-            Self::Tls(error) => Self::Tls(copy(error)),
+            Self::Tls(error) => Self::Tls(io::Error::new(error.kind(), tls_reason(error).to_string())),
             Self::Timeout(time) => Self::Timeout(*time),
             Self::Broken(text) => Self::Broken(text.clone()),
         }

@@ -15,7 +15,8 @@ mod tests;
 mod webhooks;
 pub(crate) mod wire;
 
-pub(crate) use routes::{conditions_of, describe_route};
+pub(crate) use owned::signature_meant;
+pub(crate) use routes::{conditions_of, describe_route, route_titles};
 
 use super::diff::{Fields, Line, Sign};
 use super::entry::RawEntry;
@@ -24,6 +25,7 @@ use super::secret::{GivenSecret, SecretSource, Surroundings};
 use crate::config::{Mistake, Mistakes, hint, is_secret, shown};
 use crate::forms::Forms;
 use engine::catalog::{Catalog, CatalogChange, Suppression, Vault};
+use engine::notify::Allow;
 use secrecy::ExposeSecret;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -74,6 +76,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) surroundings: Surroundings<'a>,
     /// The forms of calls there are.
     pub(crate) forms: &'a Forms,
+    /// Where webhooks may be called inside, when that is known of the node.
+    pub(crate) allow: Option<&'a [Allow]>,
     /// What is asked for beside the file.
     pub(crate) wishes: Wishes,
     /// The time, for what is new or changed.

@@ -216,10 +216,7 @@ impl Planner<'_> {
                 self.complain_of(&entry.raw, "text", format!("{what} stands twice in this file"));
                 continue;
             }
-            // Of several with one text, made over an API, the approved one is what counts.
-            let old = of_account()
-                .filter(|old| *old.text == *text)
-                .max_by_key(|old| (old.review == Review::Approved, std::cmp::Reverse(old.id)));
+            let old = signature_meant(of_account(), text);
             let number = old.map_or(next, |old| old.id);
             next = next.max(number + 1);
             known.push((text.to_owned(), number));
@@ -267,6 +264,16 @@ impl Planner<'_> {
         }
         known
     }
+}
+
+/// The signature that a text means: of several with one text, made over an API, the approved one.
+pub(crate) fn signature_meant<'c>(
+    signatures: impl Iterator<Item = &'c Signature>,
+    text: &str,
+) -> Option<&'c Signature> {
+    signatures
+        .filter(|own| *own.text == *text)
+        .max_by_key(|own| (own.review == Review::Approved, std::cmp::Reverse(own.id)))
 }
 
 fn signature_complaint(text: &str) -> Option<&'static str> {

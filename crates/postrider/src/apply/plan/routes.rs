@@ -38,7 +38,8 @@ impl Planner<'_> {
         let mut named = Vec::new();
         let mut names: HashMap<&str, usize> = HashMap::new();
         for (at, (entry, old)) in file.route.iter().zip(matched).enumerate() {
-            let rule = self.route(at, entry, old.and_then(|old| stored.get(old)), accounts);
+            let of_store = old.and_then(|old| Some((stored.get(old)?, titles.get(old)?.as_str())));
+            let rule = self.route(at, entry, of_store, accounts);
             if let Some(name) = entry.keys.name.as_deref()
                 && names.insert(name, at).is_some()
             {
@@ -76,60 +77,34 @@ impl Planner<'_> {
         &mut self,
         at: usize,
         entry: &Entry<RouteKeys>,
-        old: Option<&RouteRule>,
+        of_store: Option<(&RouteRule, &str)>,
         accounts: &Accounts,
     ) -> RouteRule {
         let given = &entry.keys;
-        let default = RouteRule::default();
-        let rule = RouteRule {
-            name: given
-                .name
-                .clone()
-                .filter(|name| old.is_none_or(|old| !old.name.is_empty() || *name != derived_title(old)))
-                .or(old.map(|old| old.name.clone()))
-                .unwrap_or_default(),
-            prefixes: entry.value(
-                "prefixes",
-                given.prefixes.clone(),
-                old.map(|old| old.prefixes.clone()),
-                Vec::new(),
-            ),
-            accounts: entry.value(
-                "accounts",
-                given.accounts.clone(),
-                old.map(|old| old.accounts.clone()),
-                Vec::new(),
-            ),
-            classes: entry.value(
-                "classes",
-                given.classes.clone(),
-                old.map(|old| old.classes.clone()),
-                Vec::new(),
-            ),
-            kinds: entry.value(
-                "kinds",
-                given.kinds.clone(),
-                old.map(|old| old.kinds.clone()),
-                Vec::new(),
-            ),
-            senders: entry.value(
-                "senders",
-                given.senders.clone(),
-                old.map(|old| old.senders.clone()),
-                Vec::new(),
-            ),
+        let old = of_store.map(|(old, _)| old);
+        let mut rule = RouteRule {
+            name: old.map(|old| old.name.clone()).unwrap_or_default(),
+            prefixes: condition(entry, "prefixes", &given.prefixes, old.map(|old| &old.prefixes)),
+            accounts: condition(entry, "accounts", &given.accounts, old.map(|old| &old.accounts)),
+            classes: condition(entry, "classes", &given.classes, old.map(|old| &old.classes)),
+            kinds: condition(entry, "kinds", &given.kinds, old.map(|old| &old.kinds)),
+            senders: condition(entry, "senders", &given.senders, old.map(|old| &old.senders)),
             carriers: given
                 .carriers
                 .clone()
                 .or(old.map(|old| old.carriers.clone()))
                 .unwrap_or_default(),
-            enabled: entry.value(
-                "enabled",
-                given.enabled,
-                old.map(|old| old.enabled),
-                default.enabled,
-            ),
+            enabled: entry.value("enabled", given.enabled, old.map(|old| old.enabled), true),
         };
+        if let Some(name) = &given.name {
+            // A derived name follows the conditions: to call a route by it gives it no name of its own.
+            let is_derived = of_store.is_some_and(|(old, title)| {
+                old.name.is_empty() && name == title && conditions_of(old) == conditions_of(&rule)
+            });
+            if !is_derived {
+                rule.name.clone_from(name);
+            }
+        }
         self.check_route(at, entry, &rule, old, accounts);
         rule
     }
@@ -210,9 +185,9 @@ impl Planner<'_> {
         accounts: &Accounts,
     ) {
         let subject = route_subject(at, entry.keys.name.as_deref().unwrap_or_default());
-        if old.is_none_or(|old| old.name != rule.name)
-            && !rule.name.is_empty()
-            && let Some(why) = name_complaint(&rule.name, false)
+        if let Some(name) = &entry.keys.name
+            && old.is_none_or(|old| old.name != rule.name)
+            && let Some(why) = name_complaint(name, false)
         {
             self.complain_of(&entry.raw, "name", format!("{subject}: {why}"));
         }
@@ -264,6 +239,16 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+/// One of the conditions of a route once the file is applied.
+fn condition<V: Clone>(
+    entry: &Entry<RouteKeys>,
+    key: &str,
+    named: &Option<Vec<V>>,
+    stored: Option<&Vec<V>>,
+) -> Vec<V> {
+    entry.value(key, named.clone(), stored.cloned(), Vec::new())
 }
 
 /// Which stored route each entry is about: the one of its name; for one without a name the one with its conditions;
@@ -355,7 +340,7 @@ fn conditions_named(keys: &RouteKeys) -> RouteRule {
 }
 
 /// The name of each route: its own, or the one derived from its conditions, numbered where several have the same.
-fn route_titles(rules: &[RouteRule]) -> Vec<String> {
+pub(crate) fn route_titles(rules: &[RouteRule]) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let title = |rule: &RouteRule| {
         if !rule.name.is_empty() {

@@ -1,3 +1,4 @@
+mod exported;
 mod mistakes;
 mod own;
 mod partial;
@@ -101,6 +102,7 @@ fn plan_with(text: &str, existing: &Existing, wishes: Wishes) -> Result<Plan, Ve
             check_authorities: &|_| Ok(()),
         },
         forms: &Forms::all(),
+        allow: Some(&[]),
         wishes,
         now: NOW,
     })

@@ -87,6 +87,12 @@ impl Planner<'_> {
             }
             return;
         }
+        if let Some(allow) = self.inputs.allow
+            && !url.is_empty()
+            && let Err(why) = engine::notify::check_url(url, allow)
+        {
+            self.plan.notes.push(format!("{what}: {why}"));
+        }
         let id = old.map_or_else(|| self.next_endpoint(), |old| old.id);
         let ((before, after), sealed_secret) = match self.webhook_secret(entry, &what, id, old) {
             Ok(sealed) => sealed,

@@ -212,6 +212,7 @@ fn a_file_with_a_thousand_mistakes_reports_a_hundred() {
         vault: &vault(),
         surroundings,
         forms: &Forms::all(),
+        allow: None,
         wishes: Wishes::default(),
         now: NOW,
     })

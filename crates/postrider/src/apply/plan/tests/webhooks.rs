@@ -179,3 +179,19 @@ fn a_setting_that_opens_something_changes_without_showing() {
         "~ webhook a/w\n      settings: {\"authorization\":\"(as stored)\"} -> {\"authorization\":\"(another)\"}\n"
     );
 }
+
+#[test]
+fn a_url_that_no_call_may_go_to_is_noted_with_what_would_allow_it() {
+    let inside =
+        with_webhook("format = \"standard\"\nurl = \"http://127.0.0.1:9000/\"\nevents = [\"ended\"]\n");
+    let plan = plan_with(&inside, &Existing::default(), Wishes::default()).unwrap();
+    assert!(
+        plan.notes.len() == 1
+            && plan.notes[0].contains("webhook a/w: the URL leads to")
+            && plan.notes[0].contains("`[notify] allow`"),
+        "{:?}",
+        plan.notes
+    );
+    let outside = plan_with(&with_webhook(PLAIN), &Existing::default(), Wishes::default()).unwrap();
+    assert!(outside.notes.is_empty(), "{:?}", outside.notes);
+}

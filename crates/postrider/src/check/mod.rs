@@ -1,7 +1,10 @@
 //! `postrider check`: whether a node would start, and whether its catalog makes sense.
 
+mod start;
+
 use crate::apply::plan::{conditions_of, describe_route};
-use crate::config::{Config, MasterKey};
+use crate::config::{Config, MasterKey, MasterKeyError};
+use crate::control::{self, NodeState};
 use crate::exit::Failure;
 use crate::forms::Forms;
 use crate::logging;
@@ -17,27 +20,32 @@ use std::path::Path;
 use store::Store;
 use store::sqlite::Mode;
 
-/// Checks configuration, store and catalog without serving.
+/// Checks configuration, store and catalog without serving: what would stop `serve`, and what would surprise.
 ///
-/// Works beside a running node. Exits with 0 when all is well and with 3 when there are problems.
+/// Works beside a running node, and then also says which carriers are not bound. Exits with 0 when all is well, with 2
+/// when the configuration does not read and with 3 when there are problems.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     place: Place,
 }
 
-/// Checks and tells.
+/// Checks and reports.
 pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     let config = args.place.config()?;
     writeln!(out, "configuration  ok")?;
-    let mut problems = Vec::new();
+    let mut problems = start::problems_of(&config);
     let key = MasterKey::find(&config.secrets);
     match &key {
         Ok(_) => writeln!(out, "master key     ok")?,
-        Err(error) => problems.push(format!("master key: {error:#}")),
+        Err(error) => problems.push(format!("master key: {}", chain(error))),
     }
     problems.extend(open_to_others(&config.secrets.master_key_file));
+    let node = control::node_state(&config).await;
+    if node == NodeState::NotRunning && !args.place.is_of_dev() {
+        problems.extend(start::taken_addresses(&config));
+    }
     let path = config.store.path.display();
     if config.store.path.exists() {
         match stored_catalog(&config).await {
@@ -50,18 +58,38 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
                     sizes(&catalog)
                 )?;
                 problems.extend(problems_of(&catalog));
+                problems.extend(start::missing_authorities(&catalog));
+                if let NodeState::Running(Some(carriers)) = &node {
+                    problems.extend(start::unbound(carriers));
+                }
                 let compiled = key.ok().map(|key| Snapshot::compile(catalog, &key.vault()));
                 problems.extend(
                     compiled
                         .and_then(Result::err)
-                        .map(|error| format!("catalog: {error}")),
+                        .map(|error| format!("catalog: {}", open::explained(error, &config.secrets))),
                 );
             }
             Err(error) => problems.push(format!("store: {error:#}")),
         }
     } else {
         writeln!(out, "store          none yet: the first start makes {path}")?;
-        problems.extend(open::missing_folder(&config.store.path));
+    }
+    match node {
+        NodeState::Running(Some(carriers)) => {
+            let sessions: usize = carriers.iter().map(|carrier| carrier.binds_up).sum();
+            let carriers = carriers.iter().filter(|carrier| carrier.binds_up > 0).count();
+            writeln!(
+                out,
+                "node           running: sessions {sessions}, carriers bound {carriers}"
+            )?;
+        }
+        NodeState::Running(None) => writeln!(out, "node           running")?,
+        NodeState::NotRunning => {
+            writeln!(
+                out,
+                "node           not running: whether carriers can be bound shows when it runs"
+            )?;
+        }
     }
     for problem in &problems {
         writeln!(out, "PROBLEM        {problem}")?;
@@ -72,6 +100,15 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
     } else {
         Err(Failure::found())
     }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &MasterKeyError) -> String {
+    let mut said = error.to_string();
+    if let Some(cause) = std::error::Error::source(error) {
+        said.push_str(&format!(": {cause}"));
+    }
+    said
 }
 
 /// A key file that others may read is no secret.

@@ -1,0 +1,298 @@
+//! `postrider export`: the whole catalog as a file that `postrider apply` takes back unchanged.
+//!
+//! Every key of every entry is named, so that applying the file puts back what was changed since. Secrets are left
+//! out: the store keeps them.
+
+use super::entry::{keys_of, toml_value};
+use super::existing;
+use super::file::{
+    AccountKeys, CredentialKeys, EventName, Family, RouteKeys, SignatureKeys, SuppressionKeys, TemplateKeys,
+    WebhookKeys,
+};
+use super::plan::wire::tlvs_of;
+use super::plan::{Existing, route_titles, signature_meant};
+use crate::exit::Failure;
+use crate::forms;
+use crate::logging;
+use crate::open::{self, Place};
+use anyhow::Context;
+use clap::Args;
+use engine::catalog::{Account, CarrierSettings, Catalog, RouteRule, SandboxSettings, SmppSettings, TlvMap};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
+use store::sqlite::Mode;
+use store::{Carrier, Store};
+
+/// Writes the whole catalog as a file that `apply` takes back: accounts, credentials, signatures, templates, webhooks,
+/// carriers, routes, suppressions.
+///
+/// The file goes to standard output. Secrets are not in it; the store keeps them when the file is applied again. For
+/// another store, add `secret_env`, `secret_file` or `secret` to each credential and a password to each carrier.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Leave the suppressed numbers out
+    #[arg(long)]
+    without_suppressions: bool,
+}
+
+/// Reads and writes.
+pub(crate) async fn run(args: &ExportArgs, out: &mut impl Write) -> Result<(), Failure> {
+    logging::start_for_tool()?;
+    let config = args.place.config_of_existing()?;
+    let store = open::store(&config, Mode::Tool).await?;
+    let mut existing = existing(&*store).await?;
+    store.close().await.context("close the store")?;
+    if args.without_suppressions {
+        existing.suppressions.clear();
+    }
+    let mut out = BufWriter::new(out);
+    write(&existing, &mut out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Writes what a store has as a catalog file.
+pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()> {
+    let catalog = &existing.catalog;
+    writeln!(
+        out,
+        "# The catalog at version {}, as `postrider export` wrote it.",
+        catalog.version
+    )?;
+    writeln!(
+        out,
+        "# Secrets are not in it; they stay in the store when it is applied there again."
+    )?;
+    let mut accounts: Vec<&Account> = catalog.accounts.iter().collect();
+    accounts.sort_by_key(|account| account.id);
+    for account in accounts {
+        write_account(catalog, account, out)?;
+    }
+    for carrier in &catalog.carriers {
+        write_carrier(carrier, out)?;
+    }
+    let rules = catalog.routes.iter();
+    let rules: Vec<RouteRule> = rules
+        .filter_map(|route| serde_json::from_value(route.rule.clone()).ok())
+        .collect();
+    for (rule, title) in rules.iter().zip(route_titles(&rules)) {
+        entry(
+            "route",
+            &RouteKeys {
+                name: Some(title),
+                prefixes: Some(rule.prefixes.clone()),
+                accounts: Some(rule.accounts.clone()),
+                classes: Some(rule.classes.clone()),
+                kinds: Some(rule.kinds.clone()),
+                senders: Some(rule.senders.clone()),
+                carriers: Some(rule.carriers.clone()),
+                enabled: Some(rule.enabled),
+            },
+            out,
+        )?;
+    }
+    let names: HashMap<_, _> = catalog
+        .accounts
+        .iter()
+        .map(|account| (account.id, &*account.name))
+        .collect();
+    for suppression in &existing.suppressions {
+        let account = match suppression.account {
+            None => None,
+            Some(id) => match names.get(&id) {
+                Some(name) => Some((*name).to_owned()),
+                // An account that is gone has nobody left to be protected from it.
+                None => continue,
+            },
+        };
+        entry(
+            "suppression",
+            &SuppressionKeys {
+                number: Some(format!("+{}", suppression.msisdn.as_u64())),
+                kind: Some(suppression.kind),
+                account,
+            },
+            out,
+        )?;
+    }
+    Ok(())
+}
+
+fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> io::Result<()> {
+    let texts = |texts: &[Box<str>]| Some(texts.iter().map(ToString::to_string).collect());
+    entry(
+        "account",
+        &AccountKeys {
+            name: Some(account.name.to_string()),
+            id: Some(account.id.0),
+            weight: Some(account.weight),
+            balance: account.balance,
+            per_minute_max: Some(account.caps.per_minute_max),
+            per_day_max: Some(account.caps.per_day_max),
+            may_send: Some(account.may_send),
+            senders: texts(&account.senders),
+            project_ids: texts(&account.project_ids),
+            auto_approve: Some(account.auto_approve),
+            inbound_to: texts(&account.inbound_to),
+            opt_out_words: texts(&account.opt_out_words),
+            opt_in_words: account.opt_in_words.as_deref().and_then(texts),
+        },
+        out,
+    )?;
+    for credential in catalog.credentials.iter().filter(|own| own.account == account.id) {
+        let Some(family) = Family::named(&credential.family) else {
+            continue;
+        };
+        entry(
+            "account.credential",
+            &CredentialKeys {
+                family: Some(family),
+                key: Some(credential.key.to_string()),
+                enabled: Some(credential.enabled),
+                ..CredentialKeys::default()
+            },
+            out,
+        )?;
+    }
+    write_texts(catalog, account, out)?;
+    for endpoint in catalog.endpoints.iter().filter(|own| own.account == account.id) {
+        let settings = forms::without_secrets(&endpoint.settings);
+        entry(
+            "account.webhook",
+            &WebhookKeys {
+                name: Some(endpoint.name.to_string()),
+                format: Some(endpoint.format.to_string()),
+                url: Some(endpoint.url.to_string()),
+                events: Some(EventName::of(endpoint.kinds).collect()),
+                settings: Some(settings).filter(|settings| !settings.is_empty()),
+                enabled: Some(endpoint.enabled),
+                ..WebhookKeys::default()
+            },
+            out,
+        )?;
+    }
+    Ok(())
+}
+
+/// Signatures and templates.
+fn write_texts(catalog: &Catalog, account: &Account, out: &mut impl Write) -> io::Result<()> {
+    let signatures = || catalog.signatures.iter().filter(|own| own.account == account.id);
+    for signature in signatures() {
+        // Of several with one text a file can only mean one.
+        if signature_meant(signatures(), &signature.text).is_none_or(|meant| meant.id != signature.id) {
+            writeln!(
+                out,
+                "\n# signature {} has the text of another one; it stays as it is",
+                signature.id
+            )?;
+            continue;
+        }
+        entry(
+            "account.signature",
+            &SignatureKeys {
+                text: Some(signature.text.to_string()),
+                review: Some(signature.review),
+                tlvs: tlvs(&signature.details),
+            },
+            out,
+        )?;
+    }
+    for template in catalog.templates.iter().filter(|own| own.account == account.id) {
+        let bound = template
+            .signature
+            .and_then(|id| signatures().find(|own| own.id == id));
+        let bound = bound
+            .filter(|own| signature_meant(signatures(), &own.text).is_some_and(|meant| meant.id == own.id));
+        entry(
+            "account.template",
+            &TemplateKeys {
+                name: Some(template.name.to_string()),
+                number: Some(template.number),
+                ut_id: Some(template.ut_id.to_string()),
+                class: Some(template.class),
+                text: Some(template.text.to_string()),
+                signature: bound.map(|own| own.text.to_string()),
+                position: Some(template.position),
+                review: Some(template.review),
+                reason: Some(template.reason.to_string()),
+                ttl_s: template.ttl_s,
+                tlvs: tlvs(&template.details),
+            },
+            out,
+        )?;
+    }
+    Ok(())
+}
+
+/// The vendor TLVs of a signature or template, if it has any.
+fn tlvs(details: &Value) -> Option<TlvMap> {
+    Some(tlvs_of(details)).filter(|tlvs| !tlvs.is_empty())
+}
+
+fn write_carrier(carrier: &Carrier, out: &mut impl Write) -> io::Result<()> {
+    let (kind, defaults, keys) = match serde_json::from_value(carrier.settings.clone()) {
+        Ok(CarrierSettings::Smpp(_)) => (
+            "smpp",
+            members(&SmppSettings::default()),
+            keys_of::<SmppSettings>(),
+        ),
+        Ok(CarrierSettings::Sandbox(_)) => (
+            "sandbox",
+            members(&SandboxSettings::default()),
+            keys_of::<SandboxSettings>(),
+        ),
+        _ => {
+            return writeln!(
+                out,
+                "\n# the settings of carrier {:?} do not read; it stays as it is",
+                carrier.name
+            );
+        }
+    };
+    writeln!(out, "\n[[carrier]]")?;
+    line("name", &carrier.name.as_ref().into(), out)?;
+    line("type", &kind.into(), out)?;
+    let settings: Map<String, Value> = carrier.settings.as_object().cloned().unwrap_or_default();
+    let value = |key: &str| settings.get(key).or_else(|| defaults.get(key));
+    let named = || keys.iter().copied().filter(|key| !key.starts_with("password"));
+    for key in named().filter(|key| value(key) != defaults.get(*key)) {
+        line(key, value(key).unwrap_or(&Value::Null), out)?;
+    }
+    writeln!(out, "# as by default:")?;
+    for key in named().filter(|key| value(key) == defaults.get(*key)) {
+        line(key, value(key).unwrap_or(&Value::Null), out)?;
+    }
+    Ok(())
+}
+
+/// One entry with the keys it has, in the order in which they are declared.
+fn entry<'de, T: Serialize + Deserialize<'de>>(
+    header: &str,
+    keys: &T,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    writeln!(out, "\n[[{header}]]")?;
+    let members = members(keys);
+    for key in keys_of::<T>() {
+        line(key, members.get(*key).unwrap_or(&Value::Null), out)?;
+    }
+    Ok(())
+}
+
+fn line(key: &str, value: &Value, out: &mut impl Write) -> io::Result<()> {
+    match toml_value(value) {
+        Some(value) => writeln!(out, "{key} = {value}"),
+        None => Ok(()),
+    }
+}
+
+fn members(keys: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(keys) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,165 @@
+//! What would stop a node from starting, found without starting one.
+
+use crate::config::Config;
+use crate::logging;
+use crate::node;
+use crate::open;
+use crate::tls;
+use engine::catalog::{CarrierSettings, Catalog};
+use engine::{CarrierState, CarrierStatus};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+/// What is wrong with what the configuration names: log level, certificate and key, authorities, folders.
+pub(super) fn problems_of(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    problems.extend(
+        logging::check(&config.log.level)
+            .err()
+            .map(|error| format!("{error:#}")),
+    );
+    problems.extend(node::certificate(config).err().map(|error| format!("{error:#}")));
+    let ca_file = &config.notify.ca_file;
+    if !ca_file.as_os_str().is_empty() {
+        problems.extend(
+            tls::authorities(ca_file)
+                .err()
+                .map(|why| format!("`notify.ca_file` {why}")),
+        );
+    }
+    problems.extend(open::missing_folder(&config.store.path).or_else(|| closed_folder(&config.store.path)));
+    problems
+}
+
+/// A store needs files beside it, so its folder has to be writable.
+fn closed_folder(store: &Path) -> Option<String> {
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let trial = folder.join(format!(".postrider-check-{}", std::process::id()));
+    let tried = std::fs::File::create_new(&trial);
+    let _ = std::fs::remove_file(&trial);
+    tried.err().map(|error| {
+        format!(
+            "`store.path`: nothing can be written to the folder {}: {error}",
+            folder.display()
+        )
+    })
+}
+
+/// Addresses that cannot be listened on. Those of a node that serves this store are in use, as they should be.
+pub(super) fn taken_addresses(config: &Config) -> Vec<String> {
+    let listeners = [
+        ("api.listen", config.api.listen),
+        ("metrics.listen", config.metrics.listen),
+    ];
+    let taken = listeners
+        .into_iter()
+        .filter_map(|(name, address)| Some((name, address, why_not(address)?)));
+    taken
+        .map(|(name, address, error)| {
+            if error.kind() == io::ErrorKind::AddrInUse {
+                format!(
+                    "`{name}`: another program listens on {address}; choose another port or stop that program"
+                )
+            } else {
+                format!("`{name}`: {address} cannot be listened on: {error}")
+            }
+        })
+        .collect()
+}
+
+fn why_not(address: SocketAddr) -> Option<io::Error> {
+    TcpListener::bind(address).err()
+}
+
+/// Authorities that carriers which are switched on would not find.
+pub(super) fn missing_authorities(catalog: &Catalog) -> Vec<String> {
+    let carriers = catalog.carriers.iter();
+    let named = carriers.filter_map(|carrier| match serde_json::from_value(carrier.settings.clone()) {
+        Ok(CarrierSettings::Smpp(smpp)) if smpp.enabled && smpp.tls.enabled => {
+            let file = smpp.tls.ca_file.filter(|file| !file.is_empty())?;
+            let why = tls::authorities(Path::new(&file)).err()?;
+            Some(format!("carrier {}: `tls.ca_file` {why}", carrier.name))
+        }
+        _ => None,
+    });
+    named.collect()
+}
+
+/// Carriers without a session at a node that runs, with what went wrong last.
+pub(super) fn unbound(carriers: &[CarrierStatus]) -> Vec<String> {
+    let enabled = || {
+        let is_off = |state| matches!(state, CarrierState::Disabled | CarrierState::Removed);
+        carriers.iter().filter(move |carrier| !is_off(carrier.state))
+    };
+    let unbound = || enabled().filter(|carrier| carrier.binds_up == 0);
+    let shown = |carrier: &CarrierStatus| match &carrier.last_error {
+        Some(error) => format!("{} ({})", carrier.name, error.message),
+        None => carrier.name.to_string(),
+    };
+    if enabled().count() > 0 && unbound().count() == enabled().count() {
+        let names: Vec<String> = unbound().map(shown).collect();
+        return vec![format!("no carrier is bound: {}; messages wait", names.join(", "))];
+    }
+    unbound()
+        .map(|carrier| {
+            format!(
+                "carrier {} is not bound: messages wait for it or go to the next one of their route",
+                shown(carrier)
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::CarrierError;
+    use store::CarrierNo;
+
+    #[test]
+    fn a_taken_port_is_named_and_a_free_one_is_not() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config =
+            Config::from_text("[api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n")
+                .unwrap();
+        assert!(taken_addresses(&config).is_empty());
+        config.api.listen = held.local_addr().unwrap();
+        let [told] = taken_addresses(&config).try_into().unwrap();
+        assert!(
+            told.starts_with("`api.listen`: another program listens on 127.0.0.1:"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn carriers_without_a_session_are_named_unless_they_are_switched_off() {
+        let status = |name: &str, state, binds_up, error: Option<&str>| CarrierStatus {
+            no: CarrierNo(1),
+            name: name.into(),
+            kind: "smpp".into(),
+            state,
+            since: 0,
+            binds_up,
+            binds: 1,
+            last_error: error.map(|message| CarrierError {
+                at: 0,
+                message: message.into(),
+            }),
+            next_try: None,
+            queued: 0,
+            window_used: 0,
+            window_max: 10,
+        };
+        let north = status("north", CarrierState::Down, 0, Some("connection refused"));
+        let off = status("off", CarrierState::Disabled, 0, None);
+        assert_eq!(
+            unbound(&[north.clone(), off.clone()]),
+            ["no carrier is bound: north (connection refused); messages wait"]
+        );
+        let up = status("box", CarrierState::Up, 1, None);
+        assert!(unbound(&[up.clone(), off]).is_empty());
+        assert!(unbound(&[north, up])[0].starts_with("carrier north (connection refused) is not bound"));
+    }
+}

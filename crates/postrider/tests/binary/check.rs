@@ -1,0 +1,284 @@
+//! What would stop a node from starting: found by `check`, and said by `serve` with the exit code that `--help` names.
+
+use crate::house::{Dev, Running, eventually, folder, postrider, run, said};
+use rcgen::{CertificateParams, KeyPair};
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+/// A configuration in a folder, with a key and free ports, and more lines.
+fn configured(folder: &Path, more: &str) -> PathBuf {
+    let (file, key) = (folder.join("postrider.toml"), folder.join("master.key"));
+    fs::write(&key, "22".repeat(32)).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let mut text = format!(
+        "[secrets]\nmaster_key_file = {key:?}\n[store]\npath = {:?}\n",
+        folder.join("node.db")
+    );
+    for (section, line) in [
+        ("[metrics]", "listen = \"127.0.0.1:0\""),
+        ("[api]", "listen = \"127.0.0.1:0\""),
+    ] {
+        if !more.contains(section) {
+            text.push_str(&format!("{section}\n{line}\n"));
+        }
+    }
+    text.push_str(more);
+    fs::write(&file, text).unwrap();
+    file
+}
+
+/// `check` and `serve` with one configuration.
+fn both(file: &Path) -> (Output, Output) {
+    let file = file.to_str().unwrap();
+    (
+        run(&["check", "--config", file]),
+        run(&["serve", "--config", file]),
+    )
+}
+
+/// A certificate and its key, as PEM.
+fn pair() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[test]
+fn what_stops_serve_is_found_by_check_with_the_codes_that_help_names() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let ((own, key), (other, other_key)) = (pair(), pair());
+    let encrypted = key
+        .replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE")
+        .replace("END PRIVATE", "END ENCRYPTED PRIVATE");
+    fs::write(path("own.pem"), &own).unwrap();
+    fs::write(path("turned.pem"), format!("{other}{own}")).unwrap();
+    fs::write(path("key.pem"), &key).unwrap();
+    fs::write(path("other-key.pem"), other_key).unwrap();
+    fs::write(path("encrypted.pem"), encrypted).unwrap();
+    fs::write(path("empty.pem"), "").unwrap();
+    let tls = |chain: &str, key: &str| {
+        format!(
+            "[api.tls]\ncert_file = {:?}\nkey_file = {:?}\n",
+            path(chain),
+            path(key)
+        )
+    };
+    let cases = [
+        (tls("gone.pem", "key.pem"), "`api.tls.cert_file`: read "),
+        (tls("own.pem", "gone.pem"), "`api.tls.key_file`: read "),
+        (
+            tls("own.pem", "other-key.pem"),
+            "does not belong to the certificate",
+        ),
+        (tls("own.pem", "encrypted.pem"), "is encrypted"),
+        (tls("key.pem", "own.pem"), "are swapped"),
+        (tls("turned.pem", "key.pem"), "out of order"),
+        (tls("empty.pem", "key.pem"), "has no certificate in it"),
+        (
+            format!("[notify]\nca_file = {:?}\n", path("gone.pem")),
+            "`notify.ca_file` ",
+        ),
+        (
+            format!("[notify]\nca_file = {:?}\n", path("empty.pem")),
+            "there is no certificate in it",
+        ),
+        ("[log]\nlevel = \"bogus=what\"\n".to_owned(), "`log.level`"),
+    ];
+    for (more, expected) in cases {
+        let (check, serve) = both(&configured(folder.path(), &more));
+        for (output, code) in [(&check, 3), (&serve, 2)] {
+            assert_eq!(output.status.code(), Some(code), "{more}: {}", said(output));
+            assert!(
+                said(output).contains(expected),
+                "{expected} is not in:\n{}",
+                said(output)
+            );
+        }
+    }
+    let fine = run(&[
+        "check",
+        "--config",
+        configured(folder.path(), &tls("own.pem", "key.pem"))
+            .to_str()
+            .unwrap(),
+    ]);
+    assert!(
+        fine.status.success() && said(&fine).contains("all is well"),
+        "{}",
+        said(&fine)
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_problem_unless_the_node_itself_has_it() {
+    let folder = folder();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let file = configured(folder.path(), &format!("[api]\nlisten = \"{address}\"\n"));
+    let taken = run(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(taken.status.code(), Some(3));
+    assert!(
+        said(&taken).contains(&format!("another program listens on {address}"))
+            && said(&taken).contains("not running"),
+        "{}",
+        said(&taken)
+    );
+    drop(held);
+    let mut node = Running::start(postrider(&["serve", "--config", file.to_str().unwrap()]));
+    eventually("the node to be asked", || {
+        let running = run(&["check", "--config", file.to_str().unwrap()]);
+        let told = said(&running);
+        told.contains("node           running").then(|| {
+            assert!(
+                running.status.success() && !told.contains("another program"),
+                "{told}"
+            );
+        })
+    });
+    node.signal("TERM");
+    assert!(node.ended().success());
+}
+
+#[test]
+fn carriers_that_are_not_bound_are_named_while_the_node_runs() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nowhere.local_addr().unwrap().port();
+    drop(nowhere);
+    let file = folder.path().join("carrier.toml");
+    let text = format!(
+        "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nport = {port}\nsystem_id = \"p\"\npassword = \"x\"\n\
+         [[route]]\nname = \"uk\"\nprefixes = [\"44\"]\ncarriers = [\"north\"]\n"
+    );
+    fs::write(&file, text).unwrap();
+    assert!(dev.tool(&["apply", file.to_str().unwrap()]).status.success());
+    eventually("the carrier to be known", || {
+        said(&dev.tool(&["check"]))
+            .contains("carrier north is not bound")
+            .then_some(())
+    });
+    fs::write(&file, "[[carrier]]\nname = \"north\"\nenabled = false\n").unwrap();
+    assert!(dev.tool(&["apply", file.to_str().unwrap()]).status.success());
+    let check = dev.tool(&["check"]);
+    assert!(check.status.success(), "{}", said(&check));
+}
+
+#[test]
+fn a_store_whose_key_is_gone_gets_no_new_one() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    assert!(dev.running.stop().success());
+    let key = folder.path().join("master.key");
+    let kept = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    let data = folder.path().to_str().unwrap();
+    let arguments = [
+        "dev",
+        "--data",
+        data,
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+    ];
+    let lost = run(&arguments);
+    assert_eq!(lost.status.code(), Some(2), "{}", said(&lost));
+    for part in ["master.key is missing", "put the key back", "begin anew"] {
+        assert!(said(&lost).contains(part), "{part} is not in:\n{}", said(&lost));
+    }
+    assert!(!key.exists(), "a new key was made");
+    // Another key is as bad, and named as such by each command.
+    fs::write(&key, "33".repeat(32)).unwrap();
+    for arguments in [
+        &arguments[..],
+        &["check", "--data", data],
+        &["apply", "/dev/null", "--data", data],
+    ] {
+        let wrong = run(arguments);
+        for part in [
+            "not the master key",
+            "does not open with this master key",
+            "from a backup",
+        ] {
+            assert!(
+                said(&wrong).contains(part),
+                "{arguments:?}: {part} is not in:\n{}",
+                said(&wrong)
+            );
+        }
+    }
+    fs::write(&key, kept).unwrap();
+    assert!(run(&["apply", "/dev/null", "--data", data]).status.success());
+}
+
+#[test]
+fn a_damaged_store_says_what_to_do() {
+    let folder = folder();
+    let file = configured(folder.path(), "");
+    fs::write(
+        folder.path().join("node.db"),
+        "this is no database at all, but long enough to be one".repeat(100),
+    )
+    .unwrap();
+    let (check, serve) = both(&file);
+    for output in [&check, &serve] {
+        for part in ["the store is damaged", "what to do", "backup"] {
+            assert!(said(output).contains(part), "{part} is not in:\n{}", said(output));
+        }
+    }
+}
+
+#[test]
+fn addresses_are_read_as_people_write_them() {
+    let folder = folder();
+    let data = folder.path().to_str().unwrap();
+    for (written, hint) in [
+        ("18750", "127.0.0.1:18750"),
+        ("localhost", "localhost:8080"),
+        ("nowhere:80", "127.0.0.1:8080"),
+    ] {
+        let refused = run(&["dev", "--data", data, "--listen", written]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(
+            said(&refused).contains(hint),
+            "{hint} is not in:\n{}",
+            said(&refused)
+        );
+    }
+    let dev = Dev::start_with(folder.path(), &[]);
+    drop(dev);
+    let arguments = [
+        "dev",
+        "--data",
+        data,
+        "--listen",
+        "localhost:0",
+        "--metrics-listen",
+        "localhost:0",
+    ];
+    let running = Running::start(postrider(&arguments));
+    running.out.wait_for("http://127.0.0.1:");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let mut child = postrider(&["export", "--data", dev.data.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        said(&output)
+    );
+}

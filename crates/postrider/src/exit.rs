@@ -1,8 +1,10 @@
 //! How a command ends: what the exit codes mean.
 
+use crate::config::FileMistakes;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use store::StoreError;
 
 /// Shown under `--help`.
 pub(crate) const CODES: &str = "\
@@ -42,6 +44,11 @@ impl Failure {
     /// What was given is wrong, and that has been said already: as JSON on standard output.
     pub(crate) const fn bad_input_reported() -> Self {
         Self { code: 2, error: None }
+    }
+
+    /// The mistakes in a file, when those are what is wrong.
+    pub(crate) fn mistakes(&self) -> Option<&FileMistakes> {
+        self.error.as_ref()?.downcast_ref()
     }
 
     /// The code to exit with.
@@ -95,10 +102,26 @@ impl fmt::Display for Failure {
     /// The error with all its causes on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.error {
-            Some(error) => write!(f, "{error:#}"),
+            Some(error) => f.write_str(&explained(error)),
             None => Ok(()),
         }
     }
+}
+
+/// An error with all its causes on one line, and what to do when the store is damaged.
+pub(crate) fn explained(error: &anyhow::Error) -> String {
+    let mut causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<StoreError>());
+    let is_damaged = causes.any(|cause| matches!(cause, StoreError::Damaged(_)));
+    let advice = if is_damaged {
+        "; what to do: stop everything that uses the store, set its file aside together with those that end in -wal and -shm, \
+         and put a backup in its place, as docs/operations.md says. Without a backup, `sqlite3 FILE .recover` saves what \
+         can still be read"
+    } else {
+        ""
+    };
+    format!("{error:#}{advice}")
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -130,6 +153,22 @@ mod tests {
         assert!(Failure::from(anyhow::Error::from(error).context("write")).is_unread_output());
         let other = io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(!Failure::from(other).is_unread_output());
+    }
+
+    #[test]
+    fn a_damaged_store_says_what_to_do_wherever_it_is_noticed() {
+        let error =
+            anyhow::Error::from(StoreError::Damaged("malformed".to_owned())).context("read the catalog");
+        let told = Failure::from(error).to_string();
+        assert!(
+            told.starts_with("read the catalog: the store is damaged: malformed; what to do: "),
+            "{told}"
+        );
+        assert!(
+            !Failure::from(anyhow::anyhow!("x"))
+                .to_string()
+                .contains("what to do")
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, MasterKey, Secrets, Sqlite};
 use crate::exit::Failure;
+use anyhow::Context;
 use clap::Args;
 use engine::catalog::{Catalog, CatalogError, Snapshot, Vault};
 use std::path::{Path, PathBuf};
@@ -148,29 +149,12 @@ pub(crate) fn has_secrets(catalog: &Catalog) -> bool {
             .any(|carrier| sealed_password(&carrier.settings))
 }
 
-/// What to do about a store that does not open, after what is wrong with it.
-fn advice(error: &StoreError, path: &Path) -> Option<String> {
-    match error {
-        StoreError::Damaged(_) => Some(format!(
-            "what to do: stop everything that uses it, set {0} aside together with {0}-wal and {0}-shm, and put a backup in \
-             its place, as docs/operations.md says. Without a backup, `sqlite3 {0} .recover` saves what can still be read",
-            path.display()
-        )),
-        _ => None,
-    }
-}
-
 /// Opens the store of a node.
 pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<SqliteStore>> {
-    let path = &config.store.path;
-    store_as(config, mode).await?.map_err(|error| {
-        let advice = advice(&error, path);
-        let error = anyhow::Error::from(error).context(format!("open the store {}", path.display()));
-        match advice {
-            Some(advice) => anyhow::anyhow!("{error:#}; {advice}"),
-            None => error,
-        }
-    })
+    let shown = config.store.path.display();
+    store_as(config, mode)
+        .await?
+        .with_context(|| format!("open the store {shown}"))
 }
 
 /// Opens the store of a node; the inner error is the store's own.

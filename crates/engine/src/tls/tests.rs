@@ -134,6 +134,13 @@ async fn a_self_signed_certificate_is_named_as_such_and_trusted_once_it_is_named
         );
         assert_eq!(handshake(address, &[&other, own]).await, "");
     }
+    // To be named does not make it younger.
+    let mut old = params("smsc.example");
+    old.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (old.not_before, old.not_after) = (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 2, 3));
+    let old = self_signed(old);
+    let told = handshake(server(&old).await, &[&old]).await;
+    assert!(told.contains("expired on 2020-02-03"), "{told}");
     // To be named does not make it somebody else's.
     let mut misnamed = params("elsewhere.example");
     misnamed.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

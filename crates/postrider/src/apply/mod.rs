@@ -7,7 +7,7 @@ pub(crate) mod file;
 pub(crate) mod plan;
 pub(crate) mod secret;
 
-use crate::config::Mistakes;
+use crate::config::{FileMistakes, Mistakes};
 use crate::control;
 use crate::exit::Failure;
 use crate::forms::Forms;
@@ -28,9 +28,12 @@ use std::path::{Path, PathBuf};
 use store::Store;
 use store::sqlite::Mode;
 
+/// Times a file is planned anew because others changed the catalog meanwhile.
+const TRIES_MAX: usize = 20;
+
 /// Makes the catalog fit a file: accounts, credentials, signatures, templates, carriers, routes, suppressions.
 ///
-/// Prints what changes first. A second run changes nothing. Works beside a running node, which takes the change over
+/// Prints what changes. A second run changes nothing. Works beside a running node, which takes the change over
 /// at once. Secrets are sealed with the node's master key and never shown.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApplyArgs {
@@ -60,69 +63,92 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
     let config = args.place.config_of_existing()?;
     let vault = open::master_key(&config)?.vault();
     let store = open::store(&config, Mode::Tool).await?;
-    let wishes = Wishes {
-        prune: args.prune,
-        set_balances: args.set_balances,
-    };
-    let surroundings = Surroundings {
-        variable: &|name| std::env::var_os(name),
-        read: &secret::reader_from(&args.file),
-        check_authorities: &|path| crate::tls::authorities(path),
-    };
-    let existing = existing(&*store).await?;
+    let mut existing = existing(&*store).await?;
     open::check_key(existing.catalog.clone(), &vault, &config.secrets)?;
-    let inputs = Inputs {
-        text: &text,
-        file: &file,
-        existing: &existing,
-        vault: &vault,
-        surroundings,
-        forms: &Forms::all(),
-        allow: (!args.place.is_of_dev()).then_some(&config.notify.allow),
-        wishes,
-        now: SystemClock.now(),
-    };
-    let plan = match plan::plan(inputs) {
-        Ok(plan) => plan,
-        Err(wrong) if args.json => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&wrong)?)?;
-            return Err(Failure::bad_input_reported());
+    let mut tries = 0;
+    let (plan, applied) = loop {
+        let inputs = Inputs {
+            text: &text,
+            file: &file,
+            existing: &existing,
+            vault: &vault,
+            surroundings: Surroundings {
+                variable: &|name| std::env::var_os(name),
+                read: &secret::reader_from(&args.file),
+                check_authorities: &|path| crate::tls::authorities(path),
+            },
+            forms: &Forms::all(),
+            allow: (!args.place.is_of_dev()).then_some(&config.notify.allow),
+            wishes: Wishes {
+                prune: args.prune,
+                set_balances: args.set_balances,
+            },
+            now: SystemClock.now(),
+        };
+        let mut plan = match plan::plan(inputs) {
+            Ok(plan) => plan,
+            Err(wrong) if args.json => {
+                writeln!(out, "{}", serde_json::to_string_pretty(&wrong)?)?;
+                return Err(Failure::bad_input_reported());
+            }
+            Err(wrong) => return Err(mistakes(&args.file, wrong)),
+        };
+        if plan.changes.is_empty() || args.dry_run {
+            break (plan, None);
         }
-        Err(wrong) => return Err(mistakes(&args.file, &wrong)),
+        let changes = std::mem::take(&mut plan.changes);
+        let version = existing.catalog.version;
+        match store
+            .change_catalog_at(version, changes)
+            .await
+            .context("write the catalog")?
+        {
+            Some(version) => break (plan, Some(version)),
+            // An account changed something over an API meanwhile. What the file does not name is to stay as it is now.
+            None if tries < TRIES_MAX => {
+                existing.catalog = store.load_catalog().await.context("read the catalog")?
+            }
+            None => return Err(anyhow!("the catalog was changed by others each time: try again").into()),
+        }
+        tries += 1;
     };
-    if !args.json {
-        tell(&plan, out)?;
+    if applied.is_some() {
+        control::take_over(&config).await;
     }
-    let changes = match count(&plan) {
+    report(args, &plan, existing.catalog.version, applied, out)?;
+    store.close().await.context("close the store")?;
+    Ok(())
+}
+
+/// Says what was or would be changed, for people or as JSON.
+fn report(
+    args: &ApplyArgs,
+    plan: &Plan,
+    version: u64,
+    applied: Option<u64>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    if args.json {
+        let report = json!({
+            "changes": lines_of(plan, |line| line.sign != Sign::Keep),
+            "not_in_the_file": lines_of(plan, |line| line.sign == Sign::Keep),
+            "notes": plan.notes,
+            "applied": applied.is_some(),
+            "version": applied.unwrap_or(version),
+        });
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        return Ok(());
+    }
+    tell(plan, out)?;
+    let changes = match count(plan) {
         1 => "1 change".to_owned(),
         count => format!("{count} changes"),
     };
-    let mut report = json!({
-        "changes": lines_of(&plan, |line| line.sign != Sign::Keep),
-        "not_in_the_file": lines_of(&plan, |line| line.sign == Sign::Keep),
-        "notes": plan.notes,
-        "applied": false,
-        "version": existing.catalog.version,
-    });
-    let summary = if plan.changes.is_empty() {
-        "nothing to change".to_owned()
-    } else if args.dry_run {
-        format!("{changes}; nothing was written (--dry-run)")
-    } else {
-        let version = store
-            .change_catalog(plan.changes)
-            .await
-            .context("write the catalog")?;
-        control::take_over(&config).await;
-        (report["applied"], report["version"]) = (true.into(), version.into());
-        format!("{changes} applied; the catalog is at version {version}")
-    };
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        writeln!(out, "{summary}")?;
+    match applied {
+        Some(version) => writeln!(out, "{changes} applied; the catalog is at version {version}")?,
+        None if plan.changes.is_empty() => writeln!(out, "nothing to change")?,
+        None => writeln!(out, "{changes}; nothing was written (--dry-run)")?,
     }
-    store.close().await.context("close the store")?;
     Ok(())
 }
 
@@ -224,10 +250,10 @@ fn count(plan: &Plan) -> usize {
     plan.lines.iter().filter(|line| line.sign != Sign::Keep).count()
 }
 
-fn mistakes(file: &Path, wrong: &Mistakes) -> Failure {
-    let shown = match file.to_str() {
+fn mistakes(file: &Path, mistakes: Mistakes) -> Failure {
+    let file = match file.to_str() {
         Some("-") => "standard input".to_owned(),
         _ => file.display().to_string(),
     };
-    Failure::bad_input(anyhow!("{shown}:\n  {wrong}"))
+    Failure::bad_input(FileMistakes { file, mistakes })
 }

@@ -5,13 +5,14 @@ mod start;
 use crate::apply::plan::{conditions_of, describe_route};
 use crate::config::{Config, MasterKey, MasterKeyError};
 use crate::control::{self, NodeState};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, Place};
 use crate::review::account_name;
 use clap::Args;
 use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
+use serde_json::json;
 use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::io::Write;
@@ -28,77 +29,120 @@ use store::sqlite::Mode;
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     place: Place,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was looked at, and what is wrong.
+#[derive(Default)]
+struct Report {
+    /// What was looked at, and how it stands.
+    standing: Vec<(&'static str, String)>,
+    problems: Vec<String>,
 }
 
 /// Checks and reports.
 pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
-    let config = args.place.config()?;
-    writeln!(out, "configuration  ok")?;
-    let mut problems = start::problems_of(&config);
+    let config = match args.place.config() {
+        Ok(config) => config,
+        Err(failure) => {
+            if let (true, Some(wrong)) = (args.json, failure.mistakes()) {
+                let document = json!({ "configuration": wrong.file, "mistakes": wrong.mistakes.list, "more": wrong.mistakes.more });
+                writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+                return Err(Failure::bad_input_reported());
+            }
+            return Err(failure);
+        }
+    };
+    let report = look(args, &config).await;
+    if args.json {
+        let standing: serde_json::Map<_, _> = report
+            .standing
+            .iter()
+            .map(|(what, how)| (what.replace(' ', "_"), how.as_str().into()))
+            .collect();
+        let document = json!({ "looked_at": standing, "problems": report.problems });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+    } else {
+        for (what, how) in &report.standing {
+            writeln!(out, "{what:<14} {how}")?;
+        }
+        for problem in &report.problems {
+            writeln!(out, "PROBLEM        {problem}")?;
+        }
+        if report.problems.is_empty() {
+            writeln!(out, "all is well")?;
+        }
+    }
+    if report.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::found())
+    }
+}
+
+async fn look(args: &CheckArgs, config: &Config) -> Report {
+    let mut report = Report::default();
+    report.standing.push(("configuration", "ok".to_owned()));
+    report.problems.extend(start::problems_of(config));
     let key = MasterKey::find(&config.secrets);
     match &key {
-        Ok(_) => writeln!(out, "master key     ok")?,
-        Err(error) => problems.push(format!("master key: {}", chain(error))),
+        Ok(_) => report.standing.push(("master key", "ok".to_owned())),
+        Err(error) => report.problems.push(format!("master key: {}", chain(error))),
     }
-    problems.extend(open_to_others(&config.secrets.master_key_file));
-    let node = control::node_state(&config).await;
+    report
+        .problems
+        .extend(open_to_others(&config.secrets.master_key_file));
+    let node = control::node_state(config).await;
     if node == NodeState::NotRunning && !args.place.is_of_dev() {
-        problems.extend(start::taken_addresses(&config));
+        report.problems.extend(start::taken_addresses(config));
     }
     let path = config.store.path.display();
     if config.store.path.exists() {
-        match stored_catalog(&config).await {
+        match stored_catalog(config).await {
             Ok(catalog) => {
-                writeln!(out, "store          ok: {path}")?;
-                writeln!(
-                    out,
-                    "catalog        version {}: {}",
-                    catalog.version,
-                    sizes(&catalog)
-                )?;
-                problems.extend(problems_of(&catalog));
-                problems.extend(start::missing_authorities(&catalog));
+                report.standing.push(("store", format!("ok: {path}")));
+                let sizes = format!("version {}: {}", catalog.version, sizes(&catalog));
+                report.standing.push(("catalog", sizes));
+                report.problems.extend(problems_of(&catalog));
+                report.problems.extend(start::missing_authorities(&catalog));
+                if !args.place.is_of_dev() {
+                    report
+                        .problems
+                        .extend(start::forbidden_urls(&catalog, &config.notify.allow));
+                }
                 if let NodeState::Running(Some(carriers)) = &node {
-                    problems.extend(start::unbound(carriers));
+                    report.problems.extend(start::unbound(carriers));
                 }
                 let compiled = key.ok().map(|key| Snapshot::compile(catalog, &key.vault()));
-                problems.extend(
-                    compiled
-                        .and_then(Result::err)
-                        .map(|error| format!("catalog: {}", open::explained(error, &config.secrets))),
-                );
+                let error = compiled.and_then(Result::err);
+                let told = error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));
+                report.problems.extend(told);
             }
-            Err(error) => problems.push(format!("store: {error:#}")),
+            Err(error) => report
+                .problems
+                .push(format!("store: {}", exit::explained(&error))),
         }
     } else {
-        writeln!(out, "store          none yet: the first start makes {path}")?;
+        report
+            .standing
+            .push(("store", format!("none yet: the first start makes {path}")));
     }
+    report.standing.push(("node", standing_of(&node)));
+    report
+}
+
+fn standing_of(node: &NodeState) -> String {
     match node {
         NodeState::Running(Some(carriers)) => {
             let sessions: usize = carriers.iter().map(|carrier| carrier.binds_up).sum();
             let carriers = carriers.iter().filter(|carrier| carrier.binds_up > 0).count();
-            writeln!(
-                out,
-                "node           running: sessions {sessions}, carriers bound {carriers}"
-            )?;
+            format!("running: sessions {sessions}, carriers bound {carriers}")
         }
-        NodeState::Running(None) => writeln!(out, "node           running")?,
-        NodeState::NotRunning => {
-            writeln!(
-                out,
-                "node           not running: whether carriers can be bound shows when it runs"
-            )?;
-        }
-    }
-    for problem in &problems {
-        writeln!(out, "PROBLEM        {problem}")?;
-    }
-    if problems.is_empty() {
-        writeln!(out, "all is well")?;
-        Ok(())
-    } else {
-        Err(Failure::found())
+        NodeState::Running(None) => "running".to_owned(),
+        NodeState::NotRunning => "not running: whether carriers can be bound shows when it runs".to_owned(),
     }
 }
 
@@ -173,9 +217,26 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
         .flat_map(|rule| &rule.carriers)
         .map(String::as_str)
         .collect();
+    let off: HashSet<&str> = catalog
+        .carriers
+        .iter()
+        .filter(|carrier| !start::is_enabled(&carrier.settings))
+        .map(|carrier| &*carrier.name)
+        .collect();
     for carrier in &catalog.carriers {
-        if !used.contains(&*carrier.name) {
+        if !used.contains(&*carrier.name) && !off.contains(&*carrier.name) {
             problems.push(format!("no route leads to carrier {}", carrier.name));
+        }
+    }
+    for rule in rules
+        .iter()
+        .filter(|rule| rule.enabled && !rule.carriers.is_empty())
+    {
+        if rule.carriers.iter().all(|name| off.contains(name.as_str())) {
+            let route = describe_route(rule);
+            problems.push(format!(
+                "route \"{route}\" leads only to carriers that are switched off: messages wait"
+            ));
         }
     }
     for account in &catalog.accounts {

@@ -4,8 +4,10 @@ use crate::config::Config;
 use crate::logging;
 use crate::node;
 use crate::open;
+use crate::review::account_name;
 use crate::tls;
 use engine::catalog::{CarrierSettings, Catalog};
+use engine::notify::Allow;
 use engine::{CarrierState, CarrierStatus};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -87,6 +89,29 @@ pub(super) fn missing_authorities(catalog: &Catalog) -> Vec<String> {
     named.collect()
 }
 
+/// Webhooks whose URLs lead where no call goes.
+pub(super) fn forbidden_urls(catalog: &Catalog, allow: &[Allow]) -> Vec<String> {
+    let endpoints = catalog
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.enabled && !endpoint.url.is_empty());
+    let told = endpoints.filter_map(|endpoint| {
+        let why = engine::notify::check_url(&endpoint.url, allow).err()?;
+        let account = account_name(catalog, endpoint.account);
+        Some(format!("webhook {account}/{}: {why}", endpoint.name))
+    });
+    told.collect()
+}
+
+/// Whether a carrier with these stored settings is switched on.
+pub(super) fn is_enabled(settings: &serde_json::Value) -> bool {
+    match serde_json::from_value(settings.clone()) {
+        Ok(CarrierSettings::Smpp(smpp)) => smpp.enabled,
+        Ok(CarrierSettings::Sandbox(sandbox)) => sandbox.enabled,
+        _ => false,
+    }
+}
+
 /// Carriers without a session at a node that runs, with what went wrong last.
 pub(super) fn unbound(carriers: &[CarrierStatus]) -> Vec<String> {
     let enabled = || {
@@ -100,7 +125,10 @@ pub(super) fn unbound(carriers: &[CarrierStatus]) -> Vec<String> {
     };
     if enabled().count() > 0 && unbound().count() == enabled().count() {
         let names: Vec<String> = unbound().map(shown).collect();
-        return vec![format!("no carrier is bound: {}; messages wait", names.join(", "))];
+        return vec![format!(
+            "no carrier is bound: {}; messages wait",
+            names.join(", ")
+        )];
     }
     unbound()
         .map(|carrier| {

@@ -141,6 +141,28 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// The mistakes of one file, with its name.
+#[derive(Debug)]
+pub(crate) struct FileMistakes {
+    /// The file, as it was named.
+    pub(crate) file: String,
+    /// What is wrong with it.
+    pub(crate) mistakes: Mistakes,
+}
+
+impl fmt::Display for FileMistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, mistakes } = self;
+        if mistakes.list.len() == 1 && mistakes.more == 0 {
+            write!(f, "{file}: {mistakes}")
+        } else {
+            write!(f, "{file}:\n  {mistakes}")
+        }
+    }
+}
+
+impl std::error::Error for FileMistakes {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ mod relations;
 mod wording;
 
 pub(crate) use master_key::{MasterKey, MasterKeyError};
-pub(crate) use mistake::{Mistake, Mistakes};
+pub(crate) use mistake::{FileMistakes, Mistake, Mistakes};
 use overlay::{Overlay, overlay};
 pub(crate) use wording::{hint, is_secret, misfit, nearest, notation, shown, unknown_key};
 
@@ -229,15 +229,11 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("read the configuration {}", path.display()))
             .map_err(Failure::bad_input)?;
+        let file = path.display().to_string();
         Self::from_text(&text).map_err(|error| {
-            let several = error
-                .downcast_ref::<Mistakes>()
-                .is_some_and(|mistakes| mistakes.list.len() > 1);
-            let shown = path.display();
-            Failure::bad_input(if several {
-                anyhow::anyhow!("{shown}:\n  {error}")
-            } else {
-                error.context(shown.to_string())
+            Failure::bad_input(match error.downcast::<Mistakes>() {
+                Ok(mistakes) => FileMistakes { file, mistakes }.into(),
+                Err(error) => error.context(file),
             })
         })
     }

@@ -205,6 +205,10 @@ mod tests {
 
     #[test]
     fn all_mistakes_of_a_file_are_found_at_once() {
+        assert_eq!(
+            complaint("[api]\nlisten = \"a\"\nlisten = \"b\"\n"),
+            "line 3: `listen` stands twice here: leave one of the two out"
+        );
         let told = complaint("[api]\nlistn = \"b\"\nbody_bytes_max = many\n[colour]\n[notify]\nallow = 3\n");
         let expected = [
             "line 2: unknown key `api.listn`; did you mean `api.listen`?",

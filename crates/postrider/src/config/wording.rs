@@ -204,6 +204,11 @@ pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
         }
     }
     let said = error.message();
+    if said == "duplicate key" {
+        let key = text.get(span.clone()).unwrap_or_default().trim();
+        let message = format!("`{key}` stands twice here: leave one of the two out");
+        return Mistake::new(&span, message).key(key);
+    }
     let what = match said.split_once(", expected ") {
         Some((what, expected)) if expected == "nothing" => what.to_owned(),
         _ => said.to_owned(),

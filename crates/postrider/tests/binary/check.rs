@@ -1,6 +1,6 @@
 //! What would stop a node from starting: found by `check`, and said by `serve` with the exit code that `--help` names.
 
-use crate::house::{Dev, Running, eventually, folder, postrider, run, said};
+use crate::house::{Dev, Running, eventually, folder, json, postrider, run, said};
 use rcgen::{CertificateParams, KeyPair};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
@@ -280,5 +280,41 @@ fn a_reader_that_goes_away_is_no_error() {
         output.status.success() && output.stderr.is_empty(),
         "{}",
         said(&output)
+    );
+}
+
+#[test]
+fn mistakes_of_a_configuration_come_in_one_run_and_as_json() {
+    let folder = folder();
+    let file = folder.path().join("postrider.toml");
+    fs::write(
+        &file,
+        "[api]\nlistn = \"a\"\n[queue]\notp_weight = 70000\n[store]\npath = data\n",
+    )
+    .unwrap();
+    let (check, serve) = both(&file);
+    for output in [&check, &serve] {
+        assert_eq!(output.status.code(), Some(2));
+        for part in [
+            "line 2: unknown key `api.listn`",
+            "line 4: `queue.otp_weight` is 70000",
+            "line 6: `path`: a text",
+        ] {
+            assert!(said(output).contains(part), "{part} is not in:\n{}", said(output));
+        }
+    }
+    let output = run(&["check", "--config", file.to_str().unwrap(), "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let report = json(&String::from_utf8_lossy(&output.stdout));
+    assert_eq!(report["mistakes"].as_array().map(Vec::len), Some(3), "{report}");
+    let fine = configured(folder.path(), "");
+    let output = run(&["check", "--config", fine.to_str().unwrap(), "--json"]);
+    let report = json(&String::from_utf8_lossy(&output.stdout));
+    assert_eq!(
+        (
+            report["problems"].as_array().map(Vec::len),
+            &report["looked_at"]["configuration"]
+        ),
+        (Some(0), &"ok".into())
     );
 }

@@ -106,6 +106,9 @@ impl Planner<'_> {
                 self.complain_of(&entry.raw, "name", format!("account {name:?}: {why}"));
                 wrong = true;
             }
+            if of_name.is_none() {
+                self.note_alike("account", &name, known.iter().map(|known| &*known.name));
+            }
             let id = match (given, of_name.map(|known| known.id)) {
                 (Some(given), Some(of_name)) if given != of_name => {
                     let what = format!(

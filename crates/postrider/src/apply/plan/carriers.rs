@@ -66,6 +66,10 @@ impl Planner<'_> {
                 self.complain_of(entry, "name", format!("carrier {name:?}: {why}"));
                 continue;
             }
+            if old.is_none() {
+                let known = self.catalog().carriers.iter().map(|carrier| &*carrier.name);
+                self.note_alike("carrier", name, known);
+            }
             let no = old.map_or(CarrierNo(next), |old| old.no);
             next = next.max(no.0.saturating_add(1));
             self.carrier(entry, name, no, old);
@@ -150,10 +154,9 @@ impl Planner<'_> {
             }
             (None, Some(stored)) => stored,
             (None, None) => {
-                let what = format!("{subject} is new and needs a `type`: \"smpp\" or \"sandbox\"");
-                if !entry.is_excused("type") {
-                    self.complain(&entry.span, what);
-                }
+                let known = self.catalog().carriers.iter().map(|carrier| &*carrier.name);
+                let name = entry.text("name").unwrap_or_default();
+                self.need_new(entry, "type", subject, name, known);
                 return None;
             }
         };

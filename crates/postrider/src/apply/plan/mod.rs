@@ -22,7 +22,7 @@ use super::diff::{Fields, Line, Sign};
 use super::entry::RawEntry;
 use super::file::File;
 use super::secret::{GivenSecret, SecretSource, Surroundings};
-use crate::config::{Mistake, Mistakes, hint, is_secret, shown};
+use crate::config::{Mistake, Mistakes, hint, is_secret, nearest, shown};
 use crate::forms::Forms;
 use engine::catalog::{Catalog, CatalogChange, Suppression, Vault};
 use engine::notify::Allow;
@@ -142,6 +142,36 @@ impl<'a> Planner<'a> {
         if !entry.is_excused(key) {
             self.wrong
                 .push(Mistake::new(&entry.span, format!("{what} needs a `{key}`")).key(key));
+        }
+    }
+
+    /// Complains that an entry for something new has no such key, with the nearest name there is: a misspelt name makes
+    /// something new of what was to be changed.
+    fn need_new<'n>(
+        &mut self,
+        entry: &RawEntry,
+        key: &str,
+        what: &str,
+        name: &str,
+        known: impl Iterator<Item = &'n str>,
+    ) {
+        if entry.is_excused(key) {
+            return;
+        }
+        let near = nearest(name, known);
+        let hint = near.map(|near| format!("; did you mean {near:?}, which is there?"));
+        let message = format!("{what} is new and needs a `{key}`{}", hint.unwrap_or_default());
+        self.wrong
+            .push(Mistake::new(&entry.span, message).key(key).meant(near));
+    }
+
+    /// Notes a new name that differs from one there is in case alone: both are kept apart, which may surprise.
+    fn note_alike<'n>(&mut self, what: &str, name: &str, mut known: impl Iterator<Item = &'n str>) {
+        let folded = name.to_lowercase();
+        if let Some(known) = known.find(|known| *known != name && known.to_lowercase() == folded) {
+            let note =
+                format!("{what} {name:?} is another than {what} {known:?}, which differs in case alone");
+            self.plan.notes.push(note);
         }
     }
 

@@ -5,6 +5,7 @@ use super::super::entry::{Entry, RawEntry};
 use super::super::file::{AccountEntry, CredentialKeys, Family, SignatureKeys};
 use super::super::secret::{GivenSecret, SecretSource};
 use super::{Planner, secret_field, wire};
+use crate::config::{Mistake, nearest};
 use engine::catalog::{CatalogChange, Credential, Review, Signature, credential_secret_name};
 use serde_json::Value;
 use sms::template::is_plain;
@@ -134,10 +135,16 @@ impl Planner<'_> {
             Ok(Some(sealed)) => sealed,
             Ok(None) => {
                 if !entry.raw.is_excused("secret") {
+                    let own = self.catalog().credentials.iter();
+                    let own = own.filter(|old| old.account == id && *old.family == *family.name());
+                    let near = nearest(key, own.map(|old| &*old.key));
+                    let hint = near.map(|near| format!("; did you mean {near:?}, which is there?"));
                     let why = format!(
-                        "{what} is new and has no secret: give `secret`, `secret_env` or `secret_file`"
+                        "{what} is new and has no secret: give `secret`, `secret_env` or `secret_file`{}",
+                        hint.unwrap_or_default()
                     );
-                    self.complain(&entry.raw.span, why);
+                    self.wrong
+                        .push(Mistake::new(&entry.raw.span, why).key("secret").meant(near));
                 }
                 return;
             }

@@ -8,8 +8,8 @@ use super::super::entry::Entry;
 use super::super::file::{RouteKeys, route_subject};
 use super::accounts::Accounts;
 use super::{Planner, name_complaint};
-use crate::config::Mistake;
-use engine::catalog::{CatalogChange, RouteRule};
+use crate::config::{Mistake, nearest};
+use engine::catalog::{Catalog, CatalogChange, RouteRule};
 use std::collections::HashMap;
 use store::Route;
 
@@ -27,12 +27,7 @@ impl Planner<'_> {
     /// one goes behind the one before it in the file, or before the one behind it, or else first.
     pub(super) fn routes(&mut self, accounts: &Accounts) {
         let file = self.inputs.file;
-        let stored: Vec<RouteRule> = self
-            .catalog()
-            .routes
-            .iter()
-            .filter_map(|route| serde_json::from_value(route.rule.clone()).ok())
-            .collect();
+        let stored = stored_rules(self.catalog());
         let titles = route_titles(&stored);
         let matched = match_routes(&file.route, &stored, &titles);
         let mut named = Vec::new();
@@ -192,8 +187,14 @@ impl Planner<'_> {
             self.complain_of(&entry.raw, "name", format!("{subject}: {why}"));
         }
         if rule.carriers.is_empty() && !entry.raw.is_excused("carriers") {
-            let what = format!("{subject} has no `carriers`: what fits it would go nowhere");
-            self.complain_of(&entry.raw, "carriers", what);
+            let titles = route_titles(&stored_rules(self.catalog()));
+            let name = entry.keys.name.as_deref().filter(|_| old.is_none());
+            let near = name.and_then(|name| nearest(name, titles.iter().map(String::as_str)));
+            let hint = near.map(|near| format!("; did you mean route {near:?}, which is there?"));
+            let hint = hint.unwrap_or_default();
+            let what = format!("{subject} has no `carriers`: what fits it would go nowhere{hint}");
+            let mistake = Mistake::new(&entry.at("carriers"), what).key("carriers");
+            self.wrong.push(mistake.meant(near));
         }
         let (file, catalog, prune) = (self.inputs.file, self.catalog(), self.inputs.wishes.prune);
         let in_file = file.carrier.iter().filter_map(|entry| entry.text("name"));
@@ -239,6 +240,13 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+fn stored_rules(catalog: &Catalog) -> Vec<RouteRule> {
+    let rules = catalog.routes.iter();
+    rules
+        .filter_map(|route| serde_json::from_value(route.rule.clone()).ok())
+        .collect()
 }
 
 /// One of the conditions of a route once the file is applied.

@@ -124,7 +124,7 @@ impl<'a> Planner<'a> {
         if let Some(why) = given.ttl_s.and_then(ttl_complaint) {
             return self.complain_of(&entry.raw, "ttl_s", format!("{title}: {why}"));
         }
-        let Some((class, text)) = self.class_and_text(entry, &title, old) else {
+        let Some((class, text)) = self.class_and_text(entry, (&title, name), owner, old) else {
             return;
         };
         let Some(signature) = self.template_signature(entry, &title, owner, old) else {
@@ -215,18 +215,24 @@ impl<'a> Planner<'a> {
     fn class_and_text(
         &mut self,
         entry: &Entry<TemplateKeys>,
-        title: &str,
+        (title, name): (&str, &str),
+        owner: Owner<'_>,
         old: Option<&Template>,
     ) -> Option<(Class, String)> {
         let class = entry.keys.class.or(old.map(|old| old.class));
         let stored = old.map(|old| old.text.to_string());
         let text = entry.keys.text.clone().or(stored);
+        let own = self
+            .catalog()
+            .templates
+            .iter()
+            .filter(|old| old.account == owner.id);
+        let known = own.map(|old| &*old.name);
         if class.is_none() {
-            let what = format!("{title} is new and");
-            self.need(&entry.raw, "class", &what);
+            self.need_new(&entry.raw, "class", title, name, known.clone());
         }
         match &text {
-            None => self.need(&entry.raw, "text", &format!("{title} is new and")),
+            None => self.need_new(&entry.raw, "text", title, name, known),
             Some(text) if text.is_empty() => {
                 self.complain_of(&entry.raw, "text", format!("{title}: `text` is empty"));
                 return None;

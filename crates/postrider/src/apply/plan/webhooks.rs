@@ -61,7 +61,8 @@ impl Planner<'_> {
         let (Some(format), Some(kinds)) = (format, kinds) else {
             for (key, there) in [("format", format.is_some()), ("events", kinds.is_some())] {
                 if !there {
-                    self.need(&entry.raw, key, &format!("{what} is new and"));
+                    let own = endpoints.iter().filter(|old| old.account == account);
+                    self.need_new(&entry.raw, key, &what, name, own.map(|old| &*old.name));
                 }
             }
             return;

@@ -403,3 +403,41 @@ fn new_names_have_no_slash_and_no_blanks_around_them_and_old_ones_still_work() {
     .unwrap();
     assert_eq!(told(&plan), "~ account a/b \n      weight: 1 -> 3\n");
 }
+
+#[test]
+fn a_misspelt_name_is_not_taken_for_something_new_without_a_hint() {
+    let existing = applied(ALL);
+    let own = |lines: &str| format!("[[account]]\nname = \"acme\"\n{lines}\n");
+    let cases = [
+        (
+            "[[carrier]]\nname = \"nroth\"\nenabled = false\n".to_owned(),
+            "line 1: carrier \"nroth\" is new and needs a `type`; did you mean \"north\", which is there?",
+        ),
+        (
+            "[[route]]\nname = \"ukk\"\nenabled = true\n".to_owned(),
+            "line 1: route \"ukk\" has no `carriers`: what fits it would go nowhere; did you mean route \"uk\", which is there?",
+        ),
+        (
+            own("[[account.template]]\nname = \"cod\"\ntext = \"x\""),
+            "line 3: template acme/cod is new and needs a `class`; did you mean \"code\", which is there?",
+        ),
+        (
+            own("[[account.webhook]]\nname = \"crn\"\nformat = \"standard\"\nurl = \"https://a.example/\""),
+            "line 3: webhook acme/crn is new and needs a `events`; did you mean \"crm\", which is there?",
+        ),
+        (
+            own("[[account.credential]]\nfamily = \"sendcloud\"\nkey = \"amce\"\nenabled = true"),
+            "line 3: credential acme/sendcloud/amce is new and has no secret: give `secret`, `secret_env` or `secret_file`; \
+             did you mean \"acme\", which is there?",
+        ),
+    ];
+    for (text, expected) in cases {
+        let wrong = plan_with(&text, &existing, Wishes::default()).unwrap_err();
+        assert_eq!(wrong, [expected], "{text}");
+    }
+    let plan = plan_with("[[account]]\nname = \"Acme\"\n", &existing, Wishes::default()).unwrap();
+    assert_eq!(
+        plan.notes,
+        ["account \"Acme\" is another than account \"acme\", which differs in case alone"]
+    );
+}

@@ -75,12 +75,19 @@ impl Encoding {
     /// # Errors
     /// [`TooLong`] if it takes more than [`segment::PARTS_MAX`] parts.
     pub fn cut(self, text: &str) -> Result<Encoded, TooLong> {
+        if self.preferred == Preferred::Gsm7 {
+            let cut = segment::segments(text, self.reference)?;
+            return Ok(Encoded {
+                charset: match cut.alphabet {
+                    Alphabet::Gsm7 => Charset::Gsm7,
+                    Alphabet::Ucs2 => Charset::Ucs2,
+                },
+                parts: cut.parts,
+            });
+        }
         let (charset, unit) = self.shape(text);
-        if matches!(charset, Charset::Gsm7 | Charset::Ucs2) {
-            let cut = match charset {
-                Charset::Gsm7 => segment::segments(text, self.reference)?,
-                _ => segment::segments_ucs2(text, self.reference)?,
-            };
+        if charset == Charset::Ucs2 {
+            let cut = segment::segments_ucs2(text, self.reference)?;
             return Ok(Encoded {
                 charset,
                 parts: cut.parts,
@@ -108,10 +115,10 @@ impl Encoding {
     /// # Errors
     /// [`TooLong`] if there would be more.
     pub fn count(self, text: &str) -> Result<u16, TooLong> {
-        let (charset, unit) = self.shape(text);
-        if charset == Charset::Gsm7 {
+        if self.preferred == Preferred::Gsm7 {
             return segment::count(text, self.reference);
         }
+        let (_, unit) = self.shape(text);
         let units: usize = text.chars().map(|character| unit.cost(character)).sum();
         if units <= unit.single_max() {
             return Ok(1);
@@ -122,11 +129,11 @@ impl Encoding {
         }))
     }
 
+    /// For a preference beside GSM 7-bit.
     fn shape(self, text: &str) -> (Charset, Unit) {
         let is_gsm7 = || alphabet::septets(text).is_some();
         let is_latin1 = || text.chars().all(|character| u32::from(character) <= 0xFF);
         match self.preferred {
-            Preferred::Gsm7 if is_gsm7() => (Charset::Gsm7, Unit::Septet),
             Preferred::AsciiByDefault if text.is_ascii() => (Charset::Ascii, Unit::Septet),
             Preferred::Latin1ByDefault if is_latin1() && is_gsm7() => (Charset::Latin1, Unit::Septet),
             Preferred::Latin1ByDefault | Preferred::Latin1 if is_latin1() => (Charset::Latin1, Unit::Octet),

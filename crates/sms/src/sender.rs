@@ -122,6 +122,12 @@ impl Sender {
         })
     }
 
+    /// Whether two senders are written alike or are one number in two spellings.
+    #[must_use]
+    pub fn same(one: &str, other: &str) -> bool {
+        one == other || Self::parse(one).is_ok_and(|one| Self::parse(other).as_ref() == Ok(&one))
+    }
+
     /// The address as it stands in `source_addr`, before a name is encoded: digits without plus, or the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -225,6 +231,17 @@ mod tests {
         assert_eq!(ton_npi("Postrider"), (5, 0));
         assert_eq!(ton_npi("+447700900123"), (1, 1));
         assert_eq!(ton_npi("10086"), (3, 0));
+    }
+
+    #[test]
+    fn a_number_is_the_same_in_any_spelling() {
+        assert!(Sender::same("+447700900555", "00447700900555"));
+        assert!(Sender::same("447700900555", "+447700900555"));
+        assert!(Sender::same("Acme", " Acme "));
+        assert!(Sender::same("", ""));
+        assert!(!Sender::same("+10086", "10086"), "international and short");
+        assert!(!Sender::same("Acme", "ACME"));
+        assert!(!Sender::same("\u{90ae}", "\u{9a7f}"));
     }
 
     #[test]

@@ -141,15 +141,9 @@ impl ItemChecker<'_> {
         let bounds = rules.sender_chars_min..=rules.sender_chars_max;
         let plain = !rules.sender_alphanumeric || sender.chars().all(|c| c.is_ascii_alphanumeric());
         // What no address field holds would be refused by every carrier, long after the answer.
-        let Ok(parsed) = Sender::parse(sender) else {
-            return Err(Refusal::SenderInvalid);
-        };
         let own = &self.account.senders;
-        let allowed = own.is_empty()
-            || own
-                .iter()
-                .any(|own| **own == *sender || Sender::parse(own).as_ref() == Ok(&parsed));
-        if !(bounds.contains(&chars) && plain && allowed) {
+        let allowed = own.is_empty() || own.iter().any(|own| Sender::same(own, sender));
+        if !(bounds.contains(&chars) && plain && allowed && Sender::parse(sender).is_ok()) {
             return Err(Refusal::SenderInvalid);
         }
         Ok(Some(Box::from(sender)))

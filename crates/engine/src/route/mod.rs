@@ -6,6 +6,7 @@
 use crate::catalog::RouteRule;
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
+use sms::sender::Sender;
 use store::{AccountId, CarrierNo};
 
 /// A rule with its names resolved.
@@ -148,7 +149,7 @@ fn misfit(entry: &Entry, rule: &Rule, wanted: Wanted<'_>) -> Option<&'static str
     if !written.senders.is_empty()
         && !wanted
             .sender
-            .is_some_and(|sender| written.senders.iter().any(|s| s == sender))
+            .is_some_and(|sender| written.senders.iter().any(|own| Sender::same(own, sender)))
     {
         return Some("another sender");
     }
@@ -226,6 +227,30 @@ mod tests {
             told.contains("another class") && told.contains("another account") && told.contains("decides"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_sender_is_the_same_in_any_spelling_of_its_number() {
+        let mut own = rule(0, &[], &[(1, false)]);
+        own.rule.senders = vec!["+447700900555".to_owned(), "Acme".to_owned()];
+        let table = RouteTable::new(vec![own, rule(1, &[], &[(2, false)])]);
+        let to = |sender| {
+            go(
+                &table,
+                Wanted {
+                    sender: Some(sender),
+                    ..wanted(447_700_900_123)
+                },
+            )
+        };
+        for (sender, carrier) in [
+            ("00447700900555", 1),
+            ("447700900555", 1),
+            ("Acme", 1),
+            ("acme", 2),
+        ] {
+            assert_eq!(to(sender), [carrier], "{sender}");
+        }
     }
 
     #[test]

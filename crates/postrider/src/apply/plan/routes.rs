@@ -7,6 +7,7 @@ use super::super::diff::{Fields, Line, Sign, list};
 use super::super::entry::Entry;
 use super::super::file::{RouteKeys, route_subject};
 use super::accounts::Accounts;
+use super::wire::sender_complaint;
 use super::{Planner, name_complaint};
 use crate::config::{Mistake, nearest};
 use engine::catalog::{Catalog, CatalogChange, RouteRule};
@@ -217,6 +218,13 @@ impl Planner<'_> {
                 let key = format!("accounts[{index}]");
                 let known = accounts.by_name.keys().map(String::as_str);
                 self.complain_of_name(&entry.at(&key), &key, name, &what, known);
+            }
+        }
+        for (index, sender) in rule.senders.iter().enumerate() {
+            let stored = old.is_some_and(|old| old.senders.contains(sender));
+            if let Some(why) = sender_complaint(sender).filter(|_| !stored) {
+                let key = format!("senders[{index}]");
+                self.complain_of(&entry.raw, &key, format!("{subject}: `{key}` {why}"));
             }
         }
         if old.is_some_and(|old| old.prefixes == rule.prefixes) {

@@ -68,6 +68,12 @@ fn what_fits_no_pdu_is_named_with_its_line() {
         told[0].starts_with("line 3: account \"a\": `senders[1]` is \"A\u{e7}me\""),
         "{told:?}"
     );
+    let route = "[[carrier]]\nname = \"box\"\ntype = \"sandbox\"\n[[route]]\nsenders = [\"A\u{e7}me\"]\ncarriers = [\"box\"]\n";
+    let told = wrong(route);
+    assert!(
+        told[0].starts_with("line 5: ") && told[0].contains("`senders[0]` is"),
+        "{told:?}"
+    );
     let template = "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\n\
                     [account.template.tlvs]\n\"0x020C\" = \"1\"\n";
     let told = wrong(template);

@@ -298,7 +298,10 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
         context.health.board.waits(index, Some(next_try));
         tokio::select! {
             () = context.stop.cancelled() => return,
-            () = context.health.reconnect.notified() => unexplained = false,
+            () = context.health.reconnect.notified() => {
+                unexplained = false;
+                pause = first;
+            }
             () = tokio::time::sleep(jittered) => {}
         }
         pause = (pause * 2).min(longest);

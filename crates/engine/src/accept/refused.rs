@@ -57,6 +57,7 @@ pub(super) fn failed(shared: &Shared, batches: &[NewBatch]) -> Vec<Entry> {
                 error: &failure.to_string(),
                 by_receipt: false,
                 is_submitted: false,
+                cause: None,
             });
             entries.push(Entry {
                 no: 0,

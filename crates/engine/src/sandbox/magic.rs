@@ -55,6 +55,7 @@ impl Outcome {
                 error: "",
                 by_receipt: false,
                 is_submitted: false,
+                cause: None,
             }),
             Self::Undelivered(error) => failed(Facts {
                 state: MessageState::Undelivered,
@@ -63,6 +64,7 @@ impl Outcome {
                 error,
                 by_receipt: true,
                 is_submitted: true,
+                cause: None,
             }),
         }
     }

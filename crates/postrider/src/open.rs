@@ -34,6 +34,24 @@ pub(crate) struct Look {
     pub(crate) json: bool,
 }
 
+/// How a command reports what it did and what is wrong.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OutputFormat {
+    /// One JSON document instead of lines for people; mistakes in files as well
+    #[arg(long)]
+    json: bool,
+    /// `--format json` is `--json`
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], conflicts_with = "json")]
+    format: Option<String>,
+}
+
+impl OutputFormat {
+    /// Whether JSON is asked for.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json || self.format.as_deref() == Some("json")
+    }
+}
+
 impl Place {
     /// Whether the node is one that `dev` runs, which takes another port where its own is taken.
     pub(crate) fn is_of_dev(&self) -> bool {

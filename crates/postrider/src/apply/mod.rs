@@ -12,7 +12,7 @@ use crate::control;
 use crate::exit::Failure;
 use crate::forms::Forms;
 use crate::logging;
-use crate::open::{self, Place};
+use crate::open::{self, OutputFormat, Place};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use diff::Sign;
@@ -50,9 +50,8 @@ pub(crate) struct ApplyArgs {
     /// Also set the balances of accounts that have one (otherwise the file's is where a new account begins)
     #[arg(long)]
     set_balances: bool,
-    /// One JSON document instead of lines for people: what changes, or all mistakes
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: OutputFormat,
 }
 
 /// Plans, tells and applies.
@@ -87,7 +86,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
         };
         let mut plan = match plan::plan(inputs) {
             Ok(plan) => plan,
-            Err(wrong) if args.json => {
+            Err(wrong) if args.format.is_json() => {
                 writeln!(out, "{}", serde_json::to_string_pretty(&wrong)?)?;
                 return Err(Failure::bad_input_reported());
             }
@@ -128,7 +127,7 @@ fn report(
     applied: Option<u64>,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    if args.json {
+    if args.format.is_json() {
         let report = json!({
             "changes": lines_of(plan, |line| line.sign != Sign::Keep),
             "not_in_the_file": lines_of(plan, |line| line.sign == Sign::Keep),

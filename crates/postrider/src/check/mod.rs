@@ -8,7 +8,7 @@ use crate::control::{self, NodeState};
 use crate::exit::{self, Failure};
 use crate::forms::Forms;
 use crate::logging;
-use crate::open::{self, Place};
+use crate::open::{self, OutputFormat, Place};
 use crate::review::account_name;
 use clap::Args;
 use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
@@ -29,9 +29,8 @@ use store::sqlite::Mode;
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     place: Place,
-    /// One JSON document instead of lines for people
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: OutputFormat,
 }
 
 /// What was looked at, and what is wrong.
@@ -48,7 +47,7 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
     let config = match args.place.config() {
         Ok(config) => config,
         Err(failure) => {
-            if let (true, Some(wrong)) = (args.json, failure.mistakes()) {
+            if let (true, Some(wrong)) = (args.format.is_json(), failure.mistakes()) {
                 let document = json!({ "configuration": wrong.file, "mistakes": wrong.mistakes.list, "more": wrong.mistakes.more });
                 writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
                 return Err(Failure::bad_input_reported());
@@ -57,7 +56,7 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
         }
     };
     let report = look(args, &config).await;
-    if args.json {
+    if args.format.is_json() {
         let standing: serde_json::Map<_, _> = report
             .standing
             .iter()

@@ -88,6 +88,8 @@ fn mistakes_come_as_json_when_asked_for() {
         (&second["line"], &second["value"], &second["did_you_mean"]),
         (&5.into(), &"sandbx".into(), &"sandbox".into())
     );
+    let same = apply(&dev, text, &["--format", "json"]);
+    assert_eq!(same.stdout, output.stdout);
     let fine = apply(&dev, "[[account]]\nname = \"a\"\n", &["--json", "--dry-run"]);
     let report = json(&String::from_utf8_lossy(&fine.stdout));
     assert_eq!(

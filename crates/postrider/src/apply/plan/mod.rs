@@ -106,7 +106,9 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
     if planner.wrong.is_empty() {
         return Ok(planner.plan);
     }
-    Err(planner.wrong.finish(planner.inputs.text))
+    // Places are counted from behind a byte order mark, which editors on some systems write.
+    let text = planner.inputs.text;
+    Err(planner.wrong.finish(text.strip_prefix('\u{feff}').unwrap_or(text)))
 }
 
 struct Planner<'a> {

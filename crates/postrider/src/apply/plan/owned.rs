@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use store::AccountId;
 
 /// Bytes of `key:secret` whose Base64 still fits on one line of `base64(1)`: the vendor's documented curl command
-/// would otherwise send a line break within its header (contract/uspeedo-ucloud.md section 1.1).
+/// would otherwise send a line break within its header (docs/dialects/uspeedo.md).
 const USPEEDO_PAIR_BYTES_MAX: usize = 57;
 /// Things that one note names; an account may have thousands.
 const NAMED_MAX: usize = 10;

@@ -197,6 +197,13 @@ account = "shoop"
 }
 
 #[test]
+fn a_byte_order_mark_moves_no_line() {
+    let text = "\u{feff}[[account]]\nname = \"a\"\nwieght = 2\n";
+    let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
+    assert_eq!(wrong, ["line 3: account \"a\": unknown key `wieght`; did you mean `weight`?"]);
+}
+
+#[test]
 fn a_file_with_a_thousand_mistakes_reports_a_hundred() {
     let text = "[[route]]\ncarriers = [\"nowhere\"]\n".repeat(1000);
     let file = File::parse(&text);

@@ -108,7 +108,9 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
     }
     // Places are counted from behind a byte order mark, which editors on some systems write.
     let text = planner.inputs.text;
-    Err(planner.wrong.finish(text.strip_prefix('\u{feff}').unwrap_or(text)))
+    Err(planner
+        .wrong
+        .finish(text.strip_prefix('\u{feff}').unwrap_or(text)))
 }
 
 struct Planner<'a> {

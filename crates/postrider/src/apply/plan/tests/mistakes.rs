@@ -200,7 +200,10 @@ account = "shoop"
 fn a_byte_order_mark_moves_no_line() {
     let text = "\u{feff}[[account]]\nname = \"a\"\nwieght = 2\n";
     let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
-    assert_eq!(wrong, ["line 3: account \"a\": unknown key `wieght`; did you mean `weight`?"]);
+    assert_eq!(
+        wrong,
+        ["line 3: account \"a\": unknown key `wieght`; did you mean `weight`?"]
+    );
 }
 
 #[test]

@@ -37,8 +37,12 @@ crash: ## Kill and restart under load, compare what was told with what arrived (
 	@scripts/campaign crash --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
-bench: ## Measure, beside the ceilings of this machine (ARGS="--short")
+bench: ## Measure, beside the ceilings of this machine and in turns with the tag before-N, if there is one (ARGS="--short": alone)
+ifneq (,$(findstring --short,$(ARGS)))
 	@scripts/campaign bench $(ARGS)
+else
+	@before=$$(scripts/before) && scripts/campaign bench $${before:+--before "$$before"} $(ARGS)
+endif
 
 .PHONY: failover
 failover: ## Two carriers, one away for a minute

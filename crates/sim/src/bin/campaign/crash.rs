@@ -63,9 +63,9 @@ const CARRIERS: [CarrierPlan; 3] = [
         binds: 2,
         window_max: 10,
         only: Some(1),
-        settings: "id_notation = \"hex_submit_decimal_receipt\"",
+        settings: "id_notation = \"hex_submit_decimal_receipt\"\nreceipt_for = \"message\"",
         ids: "answer = { notation = \"hex\" }\nreceipt = { notation = \"decimal\", width = 10 }",
-        for_whole: false,
+        for_whole: true,
     },
     CarrierPlan {
         name: "narrow",

@@ -8,7 +8,7 @@ mod scene;
 mod through;
 mod webhooks;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -25,7 +25,11 @@ pub(crate) struct BenchArgs {
     /// A tenth of the messages, and one run
     #[arg(long)]
     short: bool,
-    /// Runs; the one in the middle counts [default: 3, with --short 1]
+    /// An earlier build of the program, measured in turns with the present one: no figure may fall below 0.95 of it, or
+    /// by more than it spreads by itself
+    #[arg(long, value_name = "PROGRAM")]
+    before: Option<PathBuf>,
+    /// Runs; the one in the middle counts [default: 3, beside --before 5, with --short 1]
     #[arg(long)]
     runs: Option<u32>,
     /// Once more with so many messages stored before, such as 20000000
@@ -95,7 +99,11 @@ impl BenchArgs {
     }
 
     fn runs(&self) -> u32 {
-        self.runs.unwrap_or(if self.short { 1 } else { 3 })
+        self.runs.unwrap_or(match (self.short, &self.before) {
+            (true, _) => 1,
+            (false, None) => 3,
+            (false, Some(_)) => 5,
+        })
     }
 }
 
@@ -105,13 +113,13 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<bool> {
     if done.is_err() {
         folder.keep();
     }
-    done.map(|()| true)
+    done
 }
 
-async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<()> {
+async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<bool> {
     conditions::tell(folder.path())?;
     let size = args.size();
-    let mut figures = Figures::default();
+    let (mut figures, mut before) = (Figures::default(), Figures::default());
     let runs = if args.only_full { 0 } else { args.runs() };
     for run in 0..runs {
         say(&format!("run {} of {runs}", run + 1));
@@ -120,38 +128,81 @@ async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<()> {
             ceilings::smpp(size, &mut figures).await?;
             ceilings::sink(size, &mut figures).await?;
         }
-        let mut scene = Scene::set_up(args, folder, &format!("run-{run}"), 0).await?;
-        if args.measures(Part::Ceilings) {
-            ceilings::http(&scene, size, &mut figures).await?;
+        // In turns, and the other one first each time: what else the machine does meets both.
+        let now_first = run % 2 == 0;
+        if now_first {
+            one_run(
+                args,
+                &args.common.postrider,
+                folder,
+                &format!("run-{run}"),
+                &mut figures,
+            )
+            .await?;
         }
-        if args.measures(Part::Batches) {
-            through::batches(&mut scene, size, "", &mut figures).await?;
+        if let Some(program) = &args.before {
+            say("  the program before");
+            one_run(args, program, folder, &format!("run-{run}-before"), &mut before).await?;
         }
-        if args.measures(Part::Singles) {
-            through::singles(&mut scene, size, "", &mut figures).await?;
+        if !now_first {
+            one_run(
+                args,
+                &args.common.postrider,
+                folder,
+                &format!("run-{run}"),
+                &mut figures,
+            )
+            .await?;
         }
-        if args.measures(Part::Webhooks) {
-            webhooks::beside(&mut scene, size, &mut figures).await?;
-        }
-        if args.measures(Part::Backlog) {
-            backlog::backlog(&mut scene, size, &mut figures).await?;
-        }
-        if args.measures(Part::Events) {
-            webhooks::backlog(&mut scene, size, &mut figures).await?;
-        }
-        scene.strike().await?;
     }
     if args.preload > 0 {
         full(args, size, folder, &mut figures).await?;
     }
     say("");
     figures.tell();
-    Ok(())
+    if args.before.is_none() {
+        return Ok(true);
+    }
+    say("");
+    let holds = figures.compare(&before);
+    // One short run says too little to fail by.
+    Ok(holds || args.short)
+}
+
+/// Everything that is measured of one program in one run, with a fresh store.
+async fn one_run(
+    args: &BenchArgs,
+    program: &Path,
+    folder: &Folder,
+    name: &str,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let size = args.size();
+    let mut scene = Scene::set_up(args, program, folder, name, 0).await?;
+    if args.measures(Part::Ceilings) {
+        ceilings::http(&scene, size, figures).await?;
+    }
+    if args.measures(Part::Batches) {
+        through::batches(&mut scene, size, "", figures).await?;
+    }
+    if args.measures(Part::Singles) {
+        through::singles(&mut scene, size, "", figures).await?;
+    }
+    if args.measures(Part::Webhooks) {
+        webhooks::beside(&mut scene, size, figures).await?;
+    }
+    if args.measures(Part::Backlog) {
+        backlog::backlog(&mut scene, size, figures).await?;
+    }
+    if args.measures(Part::Events) {
+        webhooks::backlog(&mut scene, size, figures).await?;
+    }
+    scene.strike().await
 }
 
 /// The same with a store that is full already: filling it takes longer than measuring, so all runs share one.
 async fn full(args: &BenchArgs, size: Size, folder: &Folder, figures: &mut Figures) -> anyhow::Result<()> {
-    let mut scene = Scene::set_up(args, folder, "full", args.preload).await?;
+    let mut scene = Scene::set_up(args, &args.common.postrider, folder, "full", args.preload).await?;
     let when = format!(", {} stored before", crate::report::grouped(args.preload as f64));
     for run in 0..args.runs() {
         say(&format!("run {} of {}, full", run + 1, args.runs()));

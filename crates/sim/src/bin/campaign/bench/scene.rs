@@ -1,5 +1,6 @@
 //! A fresh node and a carrier without faults.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) async fn set_up(
         args: &BenchArgs,
+        program: &Path,
         folder: &Folder,
         name: &str,
         preload: u64,
@@ -96,7 +98,7 @@ impl Scene {
                 bail!("storing before failed: {}", String::from_utf8_lossy(&done.stderr));
             }
         }
-        let mut node = Node::set_up(&args.common.postrider, &folder, settings)?;
+        let mut node = Node::set_up(program, &folder, settings)?;
         node.start().await?;
         node.bound(BINDS).await?;
         Ok(Self {

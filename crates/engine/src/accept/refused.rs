@@ -55,6 +55,7 @@ pub(super) fn failed(shared: &Shared, batches: &[NewBatch]) -> Vec<Entry> {
                 attempts: 0,
                 status: 0,
                 error: &failure.to_string(),
+                cause: None,
                 by_receipt: false,
                 is_submitted: false,
                 cause: None,

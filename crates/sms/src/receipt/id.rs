@@ -76,7 +76,7 @@ pub enum IdNotation {
 }
 
 /// The base an id is written in.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     Text,
     Hex,
@@ -123,7 +123,11 @@ impl IdNotation {
                 others: Vec::new(),
             });
         }
-        let as_answered = |written: Option<&str>| written.and_then(|written| self.submit_id(written));
+        let differs = self.submit_base() != self.receipt_base();
+        let as_answered = |written: Option<&str>| {
+            let written = written.filter(|_| differs)?;
+            self.submit_id(written)
+        };
         let mut ids = [
             parameter.and_then(|written| self.receipt_id(written)),
             text.and_then(|written| self.receipt_id(written)),

@@ -28,7 +28,7 @@ pub struct Receipt {
     /// The carrier's id of the segment in the parameter `receipted_message_id`, as it is spelled there; not empty, at
     /// most [`CARRIER_ID_OCTETS_MAX`] octets. This or `text_id` is there.
     pub parameter_id: Option<Box<str>>,
-    /// The id in the text, likewise. To be compared, both go through [`IdNotation::receipt_ids`].
+    /// The id in the text, likewise, if it is spelled otherwise than the parameter's. To be compared, both go through [`IdNotation::receipt_ids`].
     pub text_id: Option<Box<str>>,
     /// What it says. A word that nobody knows ends nothing: it reads as [`ReceiptState::Enroute`].
     pub state: ReceiptState,
@@ -92,7 +92,11 @@ impl Receipt {
         let text = parse_text(text);
         let parameter = receipted_message_id.map(String::from_utf8_lossy);
         let parameter_id = parameter.as_deref().and_then(kept_id);
-        let text_id = text.id.as_deref().and_then(kept_id);
+        let text_id = text
+            .id
+            .as_deref()
+            .and_then(kept_id)
+            .filter(|id| Some(id) != parameter_id.as_ref());
         if parameter_id.is_none() && text_id.is_none() {
             return None;
         }

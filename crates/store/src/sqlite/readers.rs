@@ -280,7 +280,7 @@ mod tests {
     }
 
     async fn answers(readers: &Readers, purpose: Purpose) {
-        let read = readers.run(purpose, |conn| open_count(conn));
+        let read = readers.run(purpose, open_count);
         let read = tokio::time::timeout(Duration::from_secs(20), read).await;
         read.expect("not behind what is held").unwrap();
     }

@@ -3,7 +3,8 @@
 //! Four spellings mean the same thing, because the three vendors' customers bring four: `{1}`, `%name%`, `{{name}}`
 //! and `{name}`. A name is 1 to [`NAME_CHARS_MAX`] ASCII letters, digits, `_` or `-`, and does not begin with `-`:
 //! "save 20%-30%" is a range, not a variable. Whatever is not a placeholder is text: a lone brace, `{}`, `%%`,
-//! "50% off 20% on", the octets of a percent-encoded link.
+//! "50% off 20% on", the octets of a percent-encoded link. What looks like a placeholder and is none is found by
+//! [`unread_placeholder`], so that new templates with it can be refused.
 //!
 //! # Positions
 //! Every variable has a position, so that it can be filled by name and by position whatever its spelling:
@@ -189,6 +190,75 @@ enum Address {
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
     placeholders(text).is_empty()
+}
+
+/// What a placeholder is, for the answer to a template that has something else.
+pub const PLACEHOLDER_RULE: &str = "placeholders are {1}, {name}, {{name}} or %name%; a name is 1 to 32 ASCII letters, digits, _ or - without blanks and does not begin with -; numbers in braces begin at 1";
+
+/// How far behind its opening mark a placeholder is looked for, in characters.
+const LOOK_CHARS_MAX: usize = 64;
+
+/// The first thing in `text` that looks like a placeholder and that no rule takes, with its marks: `{{ name }}`, `%姓名%`,
+/// `{}`, `{0}` (numbers in braces begin at 1). It would be sent as it stands.
+///
+/// Braces look like one whenever a closing one follows within [`LOOK_CHARS_MAX`] characters of the same line. Percent signs
+/// look like one around a single word of letters and digits; not behind a digit, where they are percentages, and not in
+/// links, where they are octets.
+#[must_use]
+pub fn unread_placeholder(text: &str) -> Option<&str> {
+    let mut from = 0;
+    let mut in_link = false;
+    while let Some(next) = text.get(from..).and_then(|rest| rest.find(['{', '%'])) {
+        let start = from + next;
+        let passed = text.get(from..start).unwrap_or_default();
+        in_link = still_in_link(in_link, passed);
+        match placeholder_at(text, start) {
+            Some((name, end)) => {
+                let written = text.get(start..end)?;
+                if written.len() == name.len() + 2 && written.starts_with('{') && number(name) == Some(0) {
+                    return Some(written);
+                }
+                let encoded = in_link && is_percent_encoding(written, text.get(end..).unwrap_or_default());
+                from = if encoded { start + 1 } else { end };
+            }
+            None => match looks_like_one(text, start, in_link) {
+                Some(written) => return Some(written),
+                None => from = start + 1,
+            },
+        }
+    }
+    None
+}
+
+/// What begins at `start`, if it looks like a placeholder.
+fn looks_like_one(text: &str, start: usize, in_link: bool) -> Option<&str> {
+    let (before, rest) = text.split_at_checked(start)?;
+    let (open, close) = MARKS.into_iter().find(|(open, _)| rest.starts_with(open))?;
+    let inner = rest.get(open.len()..)?;
+    let length = inner.char_indices().nth(LOOK_CHARS_MAX).map_or(inner.len(), |(at, _)| at);
+    let found = inner.get(..length)?.find(close);
+    let Some(length) = found else {
+        // `{{` without `}}`: the second brace may still open one.
+        return None;
+    };
+    let content = inner.get(..length)?;
+    let end = open.len() + length + close.len();
+    let looks = if open == "%" {
+        let closing = start + open.len() + length;
+        let is_percentage = before.trim_end().ends_with(char::is_numeric);
+        !in_link && !is_percentage && placeholder_at(text, closing).is_none() && is_one_word(content)
+    } else {
+        !content.contains(['{', '\r', '\n'])
+    };
+    looks.then(|| rest.get(..end)).flatten()
+}
+
+/// A word of letters and digits of any script, alone or with blanks on both sides.
+fn is_one_word(content: &str) -> bool {
+    let word = content.trim();
+    let permitted = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let blanks = [content.starts_with(char::is_whitespace), content.ends_with(char::is_whitespace)];
+    !word.is_empty() && word.chars().all(permitted) && blanks[0] == blanks[1]
 }
 
 /// Whether `text` holds a web link, `http://` or `https://` in any case. Vendors refuse these in variables.

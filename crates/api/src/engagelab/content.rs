@@ -1,5 +1,7 @@
 //! What may stand in the text of a template (contract/engagelab.md sections 4 and 6).
 
+use engine::sms::template::unread_placeholder;
+
 /// What no content of generation A may have in it, as the console's page lists it.
 const FORBIDDEN_A: [&str; 6] = ["【", "】", "[", "]", "测试", "test"];
 /// What no content of generation C may have in it.
@@ -21,6 +23,12 @@ pub(super) fn forbidden_c(text: &str) -> Option<&'static str> {
 
 fn forbidden(text: &str, words: &[&'static str]) -> Option<&'static str> {
     words.iter().copied().find(|word| text.contains(word))
+}
+
+/// Whether a text, new or other than the known one, has something that looks like a placeholder and is none: it would be
+/// sent as it stands. A text of before stays as it is.
+pub(super) fn has_unread_placeholder(text: &str, known: Option<&str>) -> bool {
+    known != Some(text) && unread_placeholder(text).is_some()
 }
 
 /// Whether every link begins with `http://` or `https://` and has a blank, or the end of the text, on both sides. A link

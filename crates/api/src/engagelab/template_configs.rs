@@ -12,6 +12,7 @@ use engine::AccountId;
 use engine::catalog::{Position, Review, Signature, Snapshot, TemplateEntry};
 use engine::manage::{ManageError, NewTemplate, TemplateEdit, Then};
 use engine::sms::class::Class;
+use engine::sms::template::PLACEHOLDER_RULE;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -100,6 +101,13 @@ fn content_of(field: Option<&RawValue>) -> Result<Box<str>, Refused> {
     }
 }
 
+fn check_placeholders(text: &str, known: Option<&str>) -> Result<(), Refused> {
+    if content::has_unread_placeholder(text, known) {
+        return Err(invalid(format!("template_content: {PLACEHOLDER_RULE}")));
+    }
+    Ok(())
+}
+
 /// `CN,US`: kept as it is written, but for blanks.
 fn countries(field: Option<&RawValue>) -> Result<Box<str>, Refused> {
     let malformed = || invalid("country_codes must be country codes of two letters, separated by commas");
@@ -149,6 +157,7 @@ pub(super) fn list(call: &Call<'_>) -> Vec<u8> {
 /// POST: a new one, under review at once.
 pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let given = TemplateConfigFields::read(&call.body)?;
+    check_placeholders(&given.text, None)?;
     let (signature, position) = may_use(call, given.sign)?;
     let new = NewTemplate {
         name: given.name,
@@ -179,6 +188,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let template = &known(call)?.template;
     let given = TemplateConfigFields::read(&call.body)?;
+    check_placeholders(&given.text, Some(&template.text))?;
     if template.review == Review::Submitted {
         return Err(Refused::from(&TEMPLATE_PENDING));
     }

@@ -15,6 +15,7 @@ use crate::{days, json};
 use engine::catalog::{Position, Review, Template, TemplateEntry};
 use engine::manage::{ManageError, NewTemplate, TemplateEdit, Then};
 use engine::sms::class::Class;
+use engine::sms::template::PLACEHOLDER_RULE;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -91,6 +92,16 @@ fn content_of(field: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
     Ok(Some(text.into()))
 }
 
+fn check_placeholders(text: Option<&str>, known: Option<&str>) -> Result<(), Refused> {
+    if text.is_some_and(|text| content::has_unread_placeholder(text, known)) {
+        return Err(Refused::saying(
+            &TEMPLATE_CONTENT,
+            format!("template_content: {PLACEHOLDER_RULE}"),
+        ));
+    }
+    Ok(())
+}
+
 /// Which templates are listed.
 #[derive(Debug)]
 pub struct ListTemplates {
@@ -158,6 +169,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 /// POST: a draft, which can be used once it was submitted and approved.
 pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let given = TemplateFields::read(&call.body)?;
+    check_placeholders(given.text.as_deref(), None)?;
     let new = NewTemplate {
         name: given.name.ok_or(&TEMPLATE_NAME)?,
         unique_name: false,
@@ -175,8 +187,10 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 
 /// PUT: what is not given stays. When another text would be sent then, the template is a draft again.
 pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
-    let number = known(call)?.template.number;
+    let template = &known(call)?.template;
+    let number = template.number;
     let given = TemplateFields::read(&call.body)?;
+    check_placeholders(given.text.as_deref(), Some(&template.text))?;
     let edit = TemplateEdit {
         name: given.name,
         unique_name: false,

@@ -292,6 +292,12 @@ pub static PARAMETER_LENGTH: Code = code(
     "{name}长度不能超过{}个字符",
     "{name} cannot be longer than {} characters",
 );
+/// Something in a template's text looks like a variable and is none.
+pub static PLACEHOLDER: Code = code(
+    441,
+    "templateText中的变量格式错误, 变量须写作%name%(或{1}), 名称由1-32个字母、数字、下划线、短横线组成, 不含空格, 编号从1开始",
+    "invalid variable in templateText: write %name% (or {1}); a name is 1 to 32 letters, digits, _ or - without blanks, numbers begin at 1",
+);
 /// A list in a parameter has too many entries.
 pub static TOO_MANY_ENTRIES: Code = code(441, "{name}最多{}个", "no more than {} entries in {name}");
 /// Another one of the account has the name.

@@ -2,7 +2,7 @@
 //! (contract/sendcloud.md section 3.6).
 
 use super::codes::{
-    DELETED, INSERTED, OK, PARAMETER_FORMAT, Refused, SUBMITTED, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN,
+    DELETED, INSERTED, OK, PARAMETER_FORMAT, PLACEHOLDER, Refused, SUBMITTED, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN,
     TEXT_SIGNATURE, UPDATED,
 };
 use super::fields::{self, MessageType, Paging};
@@ -14,6 +14,7 @@ use engine::AccountId;
 use engine::catalog::{Position, Review, Snapshot, TemplateEntry};
 use engine::manage::{NewTemplate, TemplateEdit, Then};
 use engine::sms::class::Class;
+use engine::sms::template::unread_placeholder;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -213,6 +214,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let text = given
         .text
         .ok_or_else(|| Refused::with_name(&super::codes::PARAMETER_EMPTY, "templateText"))?;
+    check_placeholders(text)?;
     let new = NewTemplate {
         name: given.name.into(),
         unique_name: true,
@@ -235,6 +237,12 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     ))
 }
 
+/// What looks like a variable must be one: it would be sent as it stands.
+fn check_placeholders(text: &str) -> Result<(), Refused> {
+    let found = unread_placeholder(text);
+    found.map_or(Ok(()), |_| Err(Refused::from(&PLACEHOLDER)))
+}
+
 /// `submitsms`: for review.
 pub(super) async fn submit(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let id = template_id(call.params)?;
@@ -251,6 +259,10 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         .catalog
         .template_by_number(call.account(), id)
         .ok_or(&TEMPLATE_UNKNOWN)?;
+    // A text of before stays as it is.
+    if let Some(text) = given.text.filter(|text| *known.template.text != **text) {
+        check_placeholders(text)?;
+    }
     let edit = TemplateEdit {
         name: Some(given.name.into()),
         unique_name: true,

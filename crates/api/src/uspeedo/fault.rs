@@ -8,6 +8,7 @@ use super::words::{Language, Thing, Words, reason, ucloud, uspeedo};
 use engine::StoreError;
 use engine::accept::{AcceptError, Refusal};
 use engine::manage::ManageError;
+use engine::sms::template::PLACEHOLDER_RULE;
 
 /// Which family's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Fault {
     Shape(&'static str),
     /// A parameter has the right shape and a value that cannot be.
     Value(&'static str),
+    /// Something in a template's text looks like a placeholder and is none.
+    Placeholder,
     /// More recipients than one request may have.
     Recipients(&'static str),
     /// No signature came with the request.
@@ -135,6 +138,7 @@ impl Fault {
             Self::ActionUnknown | Self::NotAllowed => (say::INVALID, "Action"),
             Self::Missing(name) => (say::MISSING, name),
             Self::Shape(name) | Self::Value(name) => (say::INVALID, name),
+            Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
             Self::Recipients(name) => (say::INVALID, name),
             // One text for all of them: who does not hold the secret learns nothing about the key.
             Self::SignatureMissing | Self::SignatureWrong | Self::KeyUnknown => (say::TOKEN, ""),
@@ -166,6 +170,7 @@ impl Fault {
             Self::Missing(name) => (say::MISSING, name),
             Self::Shape(name) => (say::MALFORMED, name),
             Self::Value(name) => (say::INVALID, name),
+            Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
             Self::Recipients(_) => (say::RECIPIENTS, ""),
             Self::SignatureMissing => (say::NO_SIGNATURE, ""),
             Self::SignatureWrong => (say::WRONG_SIGNATURE, ""),

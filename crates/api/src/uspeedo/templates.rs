@@ -15,6 +15,7 @@ use engine::Dialect;
 use engine::catalog::{Position, Review, Template};
 use engine::manage::{NewTemplate, TemplateEdit, Then};
 use engine::sms::class::Class;
+use engine::sms::template::unread_placeholder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -84,6 +85,7 @@ pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, 
     let class = class_of(purpose).ok_or(Fault::Value("Purpose"))?;
     let name = bounded(params, "TemplateName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("TemplateName"))?;
     let content = content(params, NEW_TEXT_CHARS_MAX)?.ok_or(Fault::Missing("Template"))?;
+    check_placeholders(content)?;
     let remark = bounded(params, "Remark", REMARK_CHARS_MAX)?.unwrap_or_default();
     let details = edited(params, Details::default())?;
     let opt_out_missing = details.unsubscribe_info.is_empty() && !details.international;
@@ -127,6 +129,12 @@ pub fn parse_edit(params: &Members<'_>, dialect: Dialect, old: &Value) -> Result
         details: (details != before).then(|| with_own_details(old, &details)),
         then: Then::Submit,
     })
+}
+
+/// What looks like a placeholder must be one: it would be sent as it stands.
+fn check_placeholders(text: &str) -> Result<(), Fault> {
+    let found = unread_placeholder(text);
+    found.map_or(Ok(()), |_| Err(Fault::Placeholder))
 }
 
 fn content<'m>(params: &'m Members<'_>, chars_max: usize) -> Result<Option<&'m str>, Fault> {
@@ -329,6 +337,12 @@ pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fa
     // What is wrong with the request is told before what is wrong with the template.
     let details = template.map_or(&Value::Null, |template| &template.details);
     let edit = parse_edit(request.params, request.asked.dialect, details)?;
+    // A text of before stays as it is.
+    if let Some(text) = &edit.text
+        && template.is_none_or(|template| template.text != *text)
+    {
+        check_placeholders(text)?;
+    }
     let number = template.ok_or(Fault::Unknown(Thing::Template))?.number;
     request
         .engine()

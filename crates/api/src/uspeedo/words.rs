@@ -87,6 +87,8 @@ pub mod uspeedo {
 
     /// A parameter is not what it must be (seed 000's own words).
     pub const INVALID: Words = words(215_392, "Invalid parameter [{}]", "");
+    /// Something in a template's text looks like a placeholder and is none; the rule is named.
+    pub const PLACEHOLDER: Words = words(215_392, "Invalid parameter [Template]: {}", "");
     /// A template is neither changed nor removed while it is reviewed.
     pub const IN_REVIEW: Words = words(215_392, "Template is under review", "");
     /// The account has as many templates as it may have.
@@ -107,8 +109,8 @@ pub mod uspeedo {
     pub const SERVER: Words = words(215_400, "Server error", "");
 
     /// All of them.
-    pub const ALL: [Words; 10] = [
-        INVALID, IN_REVIEW, TOO_MANY, NOT_FOUND, MISSING, TOKEN, RESTRICTED, BALANCE, BUSY, SERVER,
+    pub const ALL: [Words; 11] = [
+        INVALID, PLACEHOLDER, IN_REVIEW, TOO_MANY, NOT_FOUND, MISSING, TOKEN, RESTRICTED, BALANCE, BUSY, SERVER,
     ];
 }
 
@@ -126,6 +128,12 @@ pub mod ucloud {
     pub const METHOD: Words = words(18_002, "Method must be GET or POST", "请求方法须为 GET 或 POST");
     /// A parameter has a value that cannot be.
     pub const INVALID: Words = words(18_003, "Invalid parameter [{}]", "请求参数无效 [{}]");
+    /// Something in a template's text looks like a placeholder and is none; the rule is named.
+    pub const PLACEHOLDER: Words = words(
+        18_003,
+        "Invalid parameter [Template]: {}",
+        "请求参数无效 [Template]: 变量须写作{1}、{name}、{{name}}或%name%，名称为1至32个英文字母、数字、下划线或连字符，不含空格，不以连字符开头，编号从1开始",
+    );
     /// Neither changed nor removed while it is reviewed.
     pub const IN_REVIEW: Words = words(18_003, "The {} is under review", "{}正在审核中");
     /// Signatures can be changed only once they were rejected.
@@ -194,7 +202,8 @@ pub mod ucloud {
     pub const PROJECT_UNKNOWN: Words = words(292, "Project Not Exists", "项目不存在");
 
     /// All of them.
-    pub const ALL: [Words; 28] = [
+    pub const ALL: [Words; 29] = [
+        PLACEHOLDER,
         UNREADABLE,
         MISSING,
         MALFORMED,

@@ -264,3 +264,19 @@ async fn a_template_of_a_plan_that_waits_is_not_touched() {
     )
     .await;
 }
+
+/// Goal: what looks like a placeholder and would be sent as it stands is refused when a template is made or changed, with the rule.
+#[tokio::test]
+async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
+    let house = House::start().await;
+    let id = added(&house, template()).await;
+    approve(&house, &id).await;
+    for text in ["Your order {{ no }}", "Your order { no }", "订单%编号%", "code {0}", "Hi {{}}"] {
+        let body = with(&template(), "/template_content", json!(text));
+        for (method, path) in [("POST", PATH.to_owned()), ("PUT", format!("{PATH}/{id}"))] {
+            let (status, code, message) = refused(&house, method, &path, body.clone()).await;
+            assert_eq!((status, code), (400, 400), "{method} {text}: {message}");
+            assert!(message.contains("{{name}}"), "{message}");
+        }
+    }
+}

@@ -278,3 +278,21 @@ async fn templates_are_listed_by_name_type_and_status() {
     );
     assert_eq!(ids("template_name=%E5%B0%8F").await, (vec![], 0));
 }
+
+/// Goal: what looks like a placeholder and would be sent as it stands is refused when a template is made or changed, with the rule.
+#[tokio::test]
+async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
+    let house = House::start().await;
+    let id = added(&house, template()).await;
+    for text in ["Hello {{ name }}", "您好%姓名%", "code {0}", "Hi {}"] {
+        let body = with(&template(), "/template_content", json!(text));
+        for (method, path) in [
+            ("POST", "/v1/templates".to_owned()),
+            ("PUT", format!("/v1/templates/{id}")),
+        ] {
+            let (status, code, message) = refused(&house, method, &path, body.clone()).await;
+            assert_eq!((status, code), (400, 33009), "{method} {text}: {message}");
+            assert!(message.contains("%name%"), "{message}");
+        }
+    }
+}

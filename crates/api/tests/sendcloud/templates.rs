@@ -518,3 +518,20 @@ async fn a_page_of_templates_holds_a_hundred() {
         (&json!(128), 100)
     );
 }
+
+/// Goal: what looks like a variable and would be sent as it stands is refused when a template is made or changed, with the rule.
+#[tokio::test]
+async fn a_variable_that_no_rule_takes_is_refused_with_the_rule() {
+    let house = House::start().await;
+    let id = add(&house, &ADD).await;
+    for text in ["尊敬的%姓名%", "Hi {{ name }}", "Hi % name %", "code {0}", "Hi {}"] {
+        let new = with(&with(&ADD, "templateName", "t2"), "templateText", text);
+        let edit = with(&with(&ADD, "templateIdStr", &id), "templateText", text);
+        for (path, pairs) in [("/smsapi/addsms", new), ("/smsapi/updatesms", edit)] {
+            let told = ask(&house, path, &pairs).await;
+            assert_eq!(told.code, 441, "{path} {text}: {}", told.message);
+            assert!(told.message.contains("%name%"), "{}", told.message);
+        }
+    }
+    add(&house, &with(&with(&ADD, "templateName", "t3"), "templateText", "满100%返利50%优惠 %name%")).await;
+}

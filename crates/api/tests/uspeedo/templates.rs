@@ -506,3 +506,46 @@ async fn the_documented_rest_requests_work() {
         );
     }
 }
+
+/// Goal: what looks like a placeholder and would be sent as it stands is refused when a template is made or its text changed,
+/// with the rule; a template of before stays, and may be changed in everything but that.
+#[tokio::test]
+async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
+    let house = House::start().await;
+    for wire in Wire::ALL {
+        let id = made(&house, wire, &new_template()).await;
+        house
+            .engine
+            .review_template(ACCOUNT, number(&house, &id), Review::Approved, "")
+            .await
+            .unwrap();
+        for text in ["Code {{ code }}", "%姓名%您好", "Code {0}", "Code {}", "Dear {first name}"] {
+            let new = with(&new_template(), "Template", json!(text));
+            let edit = json!({"TemplateId": id, "Template": text});
+            for (action, params) in [("CreateUSMSTemplate", &new), ("UpdateUSMSTemplate", &edit)] {
+                let answer = wire.ask(&house, action, params).await;
+                assert!(refused(&answer, wire, 215_392, 18_003), "{wire:?} {action} {text}: {}", answer.body);
+                let message = code_and_message(&answer).1;
+                assert!(
+                    message.starts_with("Invalid parameter [Template]: ") && message.contains("{1}"),
+                    "{message}"
+                );
+            }
+        }
+        for text in ["{1} %code% {{name}} {name}", "50% off, 20% on", "no variable"] {
+            made(&house, wire, &with(&new_template(), "Template", json!(text))).await;
+        }
+        // One of before: its text is given again as it is.
+        let before = store::Template {
+            text: "Dear { name }".into(),
+            ..house.engine.catalog().template_by_ut_id(ACCOUNT, &id).unwrap().template.clone()
+        };
+        let change = store::CatalogChange::PutTemplate(before);
+        house.engine.store().change_catalog(vec![change]).await.unwrap();
+        house.engine.reload_catalog().await.unwrap();
+        let edit = json!({"TemplateId": id, "TemplateName": "renamed", "Template": "Dear { name }"});
+        let answer = wire.ask(&house, "UpdateUSMSTemplate", &edit).await;
+        assert_eq!(code_of(&answer), 0, "{wire:?}: {}", answer.body);
+        assert_eq!(shown(&house, wire, &id).await["Template"], "Dear { name }");
+    }
+}

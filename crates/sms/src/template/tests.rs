@@ -2,6 +2,67 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Goal: what would be sent as it stands although it was meant to be filled is found; what is text is left alone.
+#[test]
+fn what_looks_like_a_placeholder_and_is_none_is_found() {
+    for (text, found) in [
+        ("Hi {{ name }}, bye", "{{ name }}"),
+        ("Hi {{name }}", "{{name }}"),
+        ("Hi { name }", "{ name }"),
+        ("Hi {first name}", "{first name}"),
+        ("尊敬的%姓名%您好", "%姓名%"),
+        ("Hi % name %!", "% name %"),
+        ("Hi %user.name%", "%user.name%"),
+        ("Hi {姓名}", "{姓名}"),
+        ("Hi {{姓名}}", "{{姓名}}"),
+        ("Hi {user.name}", "{user.name}"),
+        ("Hi {{user.name|upper}}", "{{user.name|upper}}"),
+        ("Hi {}", "{}"),
+        ("Hi {{}}", "{{}}"),
+        ("code {0}", "{0}"),
+        ("code {1}, {00}", "{00}"),
+        ("{%name%}", "{%name%}"),
+        ("{-name}", "{-name}"),
+        ("{name,}", "{name,}"),
+        ("%ＮＡＭＥ%", "%ＮＡＭＥ%"),
+        ("{aaaaaaaaaabbbbbbbbbbccccccccccddd}", "{aaaaaaaaaabbbbbbbbbbccccccccccddd}"),
+        ("%aaaaaaaaaabbbbbbbbbbccccccccccddd%", "%aaaaaaaaaabbbbbbbbbbccccccccccddd%"),
+        ("{1} and {2 }", "{2 }"),
+        ("see https://x.example/{姓名}", "{姓名}"),
+    ] {
+        assert_eq!(unread_placeholder(text), Some(found), "{text}");
+    }
+    for text in [
+        "",
+        "Hello",
+        "Your code is {1}",
+        "{1} {2} {10}",
+        "%code% {{code}} {code} %1% %0% {{0}}",
+        "50% off 20% on",
+        "save 20%-30%",
+        "5 % today and 7 % tomorrow",
+        "满100%返利50%优惠",
+        "１００%返利５０%",
+        "打8折,80%的用户,20%的人",
+        "100%",
+        "%%",
+        "a lone { brace",
+        "a lone } brace",
+        ":-{",
+        "{ one\ntwo }",
+        "Tax % for %name%",
+        "https://x.example/?q=%E4%BD%A0%20%E5%A5%BD",
+        "https://x.example/?id=%id%&n={1}",
+        "{\"code\": \"{code}\"}",
+        "$ {1}",
+        "Pay ${amount}",
+        "{ a very long passage in braces that somebody wrote as plain text for whatever reason there was }",
+    ] {
+        assert_eq!(unread_placeholder(text), None, "{text}");
+    }
+}
+
+
 fn names(text: &str) -> Vec<String> {
     Template::parse(text)
         .variables()

@@ -10,7 +10,7 @@ use engine::accept::{TTL_S_MAX, TTL_S_MIN};
 use engine::catalog::{CatalogChange, Position, Review, Template};
 use sha2::{Digest, Sha256};
 use sms::class::Class;
-use sms::template::Template as Pattern;
+use sms::template::{PLACEHOLDER_RULE, Template as Pattern, unread_placeholder};
 use std::collections::HashSet;
 use store::AccountId;
 
@@ -173,6 +173,13 @@ impl<'a> Planner<'a> {
             created_at: old.map_or(self.inputs.now, |old| old.created_at),
             updated_at: old.map_or(self.inputs.now, |old| old.updated_at),
         };
+        // A text of before stays as it is.
+        if old.is_none_or(|old| old.text != template.text)
+            && let Some(written) = unread_placeholder(&template.text)
+        {
+            let why = format!("{title}: {written:?} is no placeholder and would be sent as it stands; {PLACEHOLDER_RULE}");
+            return self.complain_of(&entry.raw, "text", why);
+        }
         let same = old.is_some_and(|old| same_version(old, &template));
         let text_of = |id: i64| owner.signatures.iter().find(|(_, known)| *known == id);
         if !same

@@ -46,6 +46,10 @@ fn every_mistake_is_named_with_its_line() {
             "line 7: template a/t: `number` is -3; it must be above 0",
         ),
         (
+            "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"Hi {{ name }}\"",
+            "line 6: template a/t: \"{{ name }}\" is no placeholder and would be sent as it stands; placeholders are {1}",
+        ),
+        (
             "[[carrier]]\ntype = \"sandbox\"",
             "line 1: a carrier needs a `name`",
         ),

@@ -1,6 +1,7 @@
 //! What a text message is: numbers, alphabets, segments, templates, states and receipt text; no I/O, no clock.
 
 pub mod alphabet;
+pub mod blocked;
 pub mod class;
 pub mod data_coding;
 pub mod encoding;

@@ -61,15 +61,22 @@ impl Words {
     }
 }
 
-/// The form in which words are compared: NFKC, case folded, without a dot above that folding left on an i, without
-/// control and default-ignorable characters, blanks single, punctuation around it taken off. Punctuation alone stays
-/// as it is. Applied twice it changes nothing.
+/// The form in which words are compared: [`folded`], punctuation around it taken off. Punctuation alone stays as it is.
+/// Applied twice it changes nothing.
+#[must_use]
+pub fn normal(text: &str) -> String {
+    let single = folded(text);
+    let bare = single.trim_matches(|character: char| is_punctuation(character) || character == ' ');
+    if bare.is_empty() { single } else { bare.to_owned() }
+}
+
+/// NFKC, case folded, without a dot above that folding left on an i, without control and default-ignorable characters,
+/// blanks single and none around it. Applied twice it changes nothing.
 ///
 /// Case folding is lower, upper, lower case of each character, by the standard library's tables: for every character
 /// that is at least as coarse as the full case folding of Unicode, and the dotless `ı` becomes `i`, as in a Turkish
 /// word whose capitals were written on another keyboard.
-#[must_use]
-pub fn normal(text: &str) -> String {
+pub(crate) fn folded(text: &str) -> String {
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let compose = ComposingNormalizerBorrowed::new_nfkc();
     let seen: String = text
@@ -92,9 +99,7 @@ pub fn normal(text: &str) -> String {
         .collect();
     let single = folded.split_whitespace().collect::<Vec<_>>().join(" ");
     // Letter and mark between which the dot above stood.
-    let single = compose.normalize(&single).into_owned();
-    let bare = single.trim_matches(|character: char| is_punctuation(character) || character == ' ');
-    if bare.is_empty() { single } else { bare.to_owned() }
+    compose.normalize(&single).into_owned()
 }
 
 fn is_punctuation(character: char) -> bool {

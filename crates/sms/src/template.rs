@@ -235,7 +235,10 @@ fn looks_like_one(text: &str, start: usize, in_link: bool) -> Option<&str> {
     let (before, rest) = text.split_at_checked(start)?;
     let (open, close) = MARKS.into_iter().find(|(open, _)| rest.starts_with(open))?;
     let inner = rest.get(open.len()..)?;
-    let length = inner.char_indices().nth(LOOK_CHARS_MAX).map_or(inner.len(), |(at, _)| at);
+    let length = inner
+        .char_indices()
+        .nth(LOOK_CHARS_MAX)
+        .map_or(inner.len(), |(at, _)| at);
     let found = inner.get(..length)?.find(close);
     let Some(length) = found else {
         // `{{` without `}}`: the second brace may still open one.
@@ -257,7 +260,10 @@ fn looks_like_one(text: &str, start: usize, in_link: bool) -> Option<&str> {
 fn is_one_word(content: &str) -> bool {
     let word = content.trim();
     let permitted = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let blanks = [content.starts_with(char::is_whitespace), content.ends_with(char::is_whitespace)];
+    let blanks = [
+        content.starts_with(char::is_whitespace),
+        content.ends_with(char::is_whitespace),
+    ];
     !word.is_empty() && word.chars().all(permitted) && blanks[0] == blanks[1]
 }
 

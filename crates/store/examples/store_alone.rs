@@ -297,6 +297,7 @@ fn request(first: u64, messages: u64, series: u64, now: i64) -> AcceptCommand {
             opens_session: true,
             class: Class::Notice,
             kind: Kind::Text,
+            message_type: None,
             template: 1,
             text: "[Example] Your code is {1}. It is valid for five minutes.".into(),
             sender: None,

@@ -91,6 +91,7 @@ async fn a_server_deletes_the_members_of_an_account_that_a_tool_removed() {
         caps: Caps::default(),
         may_send: true,
         senders: vec![],
+        blocked_words: Vec::new(),
         project_ids: vec![],
         auto_approve: false,
         inbound_to: vec![],

@@ -72,6 +72,7 @@ pub(super) fn batch(dialect: Dialect) -> Arc<BatchView> {
         series: SeriesNo(1),
         class: Class::Otp,
         kind: Kind::Text,
+        message_type: None,
         template: TEMPLATE,
         text: "Your code is 8341".into(),
         sender: Some("Acme".into()),

@@ -7,7 +7,9 @@ use super::fields;
 use super::recipients::{self, Entries, ToError};
 use crate::Limits;
 use crate::json::{self, Arrays, Written};
-use engine::accept::{Duplicates, Item, Missing, Overlong, Rules, SignatureRef, TemplateRef, Values};
+use engine::accept::{
+    Duplicates, Forbidden, Item, Missing, Overlong, Rules, SignatureRef, TemplateRef, Values,
+};
 use engine::sms::phone::Grammar;
 use engine::{SuppressedPolicy, UnixMs};
 use serde::Deserialize;
@@ -113,6 +115,7 @@ pub(super) fn rules() -> Rules {
         refuse_surplus: false,
         text_chars_max: None,
         overlong: Overlong::Refuse,
+        forbidden: Forbidden::Fail(super::send::CONTENT_FORBIDDEN),
         // No field takes a sender.
         sender_chars_max: 0,
         sender_chars_min: 0,

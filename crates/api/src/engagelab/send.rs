@@ -10,7 +10,9 @@ use super::words::MESSAGE_TYPE;
 use crate::Limits;
 use crate::json::{self, Arrays, Written};
 use engine::SuppressedPolicy;
-use engine::accept::{Duplicates, Item, Missing, Overlong, Rules, SignatureRef, TemplateRef, Values};
+use engine::accept::{
+    Duplicates, Forbidden, Item, Missing, Overlong, Rules, SignatureRef, TemplateRef, Values,
+};
 use engine::sms::phone::Grammar;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,6 +29,8 @@ const VALUE_CHARS_MAX: usize = 16;
 const FROM_CHARS: std::ops::RangeInclusive<usize> = 3..=11;
 /// A variable without a value: accepted, then "variable error" under "process failed".
 const VARIABLE_WRONG: u16 = 450;
+/// A word in the content that may not be sent (the console's "keyword block").
+pub(super) const CONTENT_FORBIDDEN: u16 = 440;
 
 /// A request to send.
 #[derive(Debug)]
@@ -124,6 +128,7 @@ pub(super) fn rules() -> Rules {
         refuse_surplus: false,
         text_chars_max: None,
         overlong: Overlong::Refuse,
+        forbidden: Forbidden::Fail(CONTENT_FORBIDDEN),
         sender_chars_max: *FROM_CHARS.end(),
         sender_chars_min: *FROM_CHARS.start(),
         sender_alphanumeric: true,

@@ -7,8 +7,9 @@ use super::codes::{
 use super::params::Params;
 use super::words;
 use crate::{days, lists};
+use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar, Msisdn};
-use engine::{MessageId, UnixMs};
+use engine::{MessageId, MessageView, UnixMs};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use std::ops::RangeInclusive;
@@ -142,9 +143,17 @@ pub(super) enum MessageType {
 }
 
 impl MessageType {
-    /// Of a message to a number.
-    pub(super) fn of(kind: engine::sms::class::Kind, is_mainland_china: bool) -> Self {
-        use engine::sms::class::Kind;
+    /// Of a message: as its request said, else by its number (messages of tasks and of earlier releases).
+    pub(super) fn of_message(message: &MessageView) -> Self {
+        let asked = message.batch.message_type.map(|number| number.to_string());
+        match asked.as_deref().and_then(Self::read) {
+            Some(asked) if message.batch.kind == Kind::Text => asked,
+            _ => Self::of(message.batch.kind, message.msisdn.is_mainland_china()),
+        }
+    }
+
+    /// Of messages to a number, where nothing else is known of them.
+    pub(super) fn of(kind: Kind, is_mainland_china: bool) -> Self {
         match kind {
             Kind::Voice => Self::Voice,
             Kind::Text if is_mainland_china => Self::Domestic,

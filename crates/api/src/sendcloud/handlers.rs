@@ -58,6 +58,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
         items: vec![request.item],
         one_session: true,
         kind: request.kind,
+        message_type: Some(request.message_type),
         label: request.label,
         custom: request.tag.map(Box::from),
         due: None,

@@ -6,7 +6,7 @@ use super::codes::{
     TEXT_TOO_LONG, VALUE_HAS_LINK, VALUE_TOO_LONG, VARS_FORMAT,
 };
 use engine::SuppressedPolicy;
-use engine::accept::{AcceptError, Duplicates, Missing, Overlong, Refusal, Rules};
+use engine::accept::{AcceptError, Duplicates, Forbidden, Missing, Overlong, Refusal, Rules};
 use engine::sms::phone::Grammar;
 
 /// Longest value of a variable in characters (seed 002).
@@ -15,6 +15,8 @@ pub(super) const VALUE_CHARS_MAX: usize = 32;
 const TEXT_CHARS_MAX: usize = 500;
 /// SMSHook error: a variable without a value.
 const VARIABLE_WRONG: u16 = 450;
+/// SMSHook error: a word in the content that may not be sent.
+const CONTENT_FORBIDDEN: u16 = 440;
 /// SMSHook error: content over 500 characters.
 const CONTENT_TOO_LONG: u16 = 460;
 
@@ -32,6 +34,7 @@ pub(super) fn rules(grammar: Grammar) -> Rules {
         refuse_surplus: false,
         text_chars_max: Some(TEXT_CHARS_MAX),
         overlong: Overlong::Fail(CONTENT_TOO_LONG),
+        forbidden: Forbidden::Fail(CONTENT_FORBIDDEN),
         // No interface takes a sender.
         sender_chars_max: 0,
         sender_chars_min: 0,

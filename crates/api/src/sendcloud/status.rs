@@ -46,7 +46,7 @@ const fn kind(message_type: MessageType) -> Option<Kind> {
 }
 
 fn type_of(message: &MessageView) -> MessageType {
-    MessageType::of(message.batch.kind, message.msisdn.is_mainland_china())
+    MessageType::of_message(message)
 }
 
 impl StatusQuery {

@@ -2,8 +2,8 @@
 //! (contract/sendcloud.md section 3.6).
 
 use super::codes::{
-    DELETED, INSERTED, OK, PARAMETER_FORMAT, PLACEHOLDER, Refused, SUBMITTED, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN,
-    TEXT_SIGNATURE, UPDATED,
+    DELETED, INSERTED, OK, PARAMETER_FORMAT, PLACEHOLDER, Refused, SUBMITTED, TEMPLATE_EMPTY,
+    TEMPLATE_UNKNOWN, TEXT_SIGNATURE, UPDATED,
 };
 use super::fields::{self, MessageType, Paging};
 use super::local;

@@ -28,6 +28,8 @@ pub struct SendRequest<'a> {
     pub grammar: Grammar,
     /// Text or voice.
     pub kind: Kind,
+    /// `msgType`: 0 when it is not given.
+    pub message_type: u8,
     /// `sendRequestId`.
     pub request_id: Option<&'a str>,
     /// `tag`, a JSON object.
@@ -166,6 +168,10 @@ fn finish<'a>(
         item,
         grammar,
         kind,
+        message_type: match grammar {
+            Grammar::SendCloudInternational => 2,
+            _ => 0,
+        },
         request_id,
         tag,
         label,

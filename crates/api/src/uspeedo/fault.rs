@@ -201,6 +201,7 @@ fn refused(refusal: Refusal) -> Words {
         Refusal::TemplateUnknown | Refusal::TemplateNotApproved => ucloud::TEMPLATE,
         Refusal::SignatureInvalid => ucloud::SIGNATURE,
         Refusal::ValueMissing | Refusal::ValueSurplus => ucloud::PARAMS,
+        Refusal::ContentForbidden => ucloud::FORBIDDEN,
         Refusal::PhoneFormat
         | Refusal::PhoneDuplicate
         | Refusal::PhoneSuppressed(_)
@@ -222,7 +223,8 @@ fn field_of(refusal: Refusal) -> Option<&'static str> {
         | Refusal::ValueSurplus
         | Refusal::ValueTooLong
         | Refusal::ValueHasLink
-        | Refusal::TextTooLong => "TemplateParams",
+        | Refusal::TextTooLong
+        | Refusal::ContentForbidden => "TemplateParams",
         Refusal::ExtraInvalid => "UserId",
         _ => "Phone",
     })

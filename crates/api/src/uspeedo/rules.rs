@@ -2,7 +2,7 @@
 
 use super::auth::Caller;
 use super::wire::SENDER_DIGITS_MAX;
-use engine::accept::{Duplicates, Item, Missing, Overlong, Rules, Submission};
+use engine::accept::{Duplicates, Forbidden, Item, Missing, Overlong, Rules, Submission};
 use engine::sms::class::Kind;
 use engine::sms::phone::Grammar;
 use engine::{Dialect, SuppressedPolicy};
@@ -21,6 +21,7 @@ pub fn submission(caller: &Caller, dialect: Dialect, items: Vec<Item>) -> Submis
         // One session number for all of a request, but in REST v1 one for each item (contract section 10).
         one_session: dialect != Dialect::UspeedoRest,
         kind: Kind::Text,
+        message_type: None,
         label: 0,
         custom: None,
         due: None,
@@ -43,6 +44,7 @@ fn rules(dialect: Dialect) -> Rules {
         refuse_surplus: true,
         text_chars_max: Some(TEXT_CHARS_MAX),
         overlong: Overlong::Refuse,
+        forbidden: Forbidden::Refuse,
         // Numbers may be longer than names; `wire` tells them apart. One more for a plus sign.
         sender_chars_max: SENDER_DIGITS_MAX + 1,
         sender_chars_min: 1,

@@ -110,7 +110,17 @@ pub mod uspeedo {
 
     /// All of them.
     pub const ALL: [Words; 11] = [
-        INVALID, PLACEHOLDER, IN_REVIEW, TOO_MANY, NOT_FOUND, MISSING, TOKEN, RESTRICTED, BALANCE, BUSY, SERVER,
+        INVALID,
+        PLACEHOLDER,
+        IN_REVIEW,
+        TOO_MANY,
+        NOT_FOUND,
+        MISSING,
+        TOKEN,
+        RESTRICTED,
+        BALANCE,
+        BUSY,
+        SERVER,
     ];
 }
 
@@ -164,6 +174,8 @@ pub mod ucloud {
     pub const TEMPLATE: Words = words(18_017, "{}", "{}");
     /// Values were refused; the message is the reason.
     pub const PARAMS: Words = words(18_018, "{}", "{}");
+    /// The content was refused for a word in it; the message is the reason.
+    pub const FORBIDDEN: Words = words(18_023, "{}", "{}");
     /// Something else was refused; the message is the reason.
     pub const REFUSED: Words = words(18_003, "{}", "{}");
     /// More numbers than a request may have.
@@ -202,8 +214,9 @@ pub mod ucloud {
     pub const PROJECT_UNKNOWN: Words = words(292, "Project Not Exists", "项目不存在");
 
     /// All of them.
-    pub const ALL: [Words; 29] = [
+    pub const ALL: [Words; 30] = [
         PLACEHOLDER,
+        FORBIDDEN,
         UNREADABLE,
         MISSING,
         MALFORMED,
@@ -296,6 +309,7 @@ pub fn reason(refusal: Refusal, language: Language) -> &'static str {
         Refusal::ValueTooLong => ("template param is too long", "模板参数过长"),
         Refusal::ValueHasLink => ("template param contains a link", "模板参数含有链接"),
         Refusal::TextTooLong => ("message is too long", "短信内容过长"),
+        Refusal::ContentForbidden => ("content has a forbidden word", "短信内容含有禁用词"),
         Refusal::ExtraInvalid => ("user id or extend code is invalid", "UserId 或扩展码无效"),
         Refusal::NoRoute => ("phone's country is not served", "不支持该国家或地区"),
         _ => ("phone is refused", "手机号码被拒绝"),

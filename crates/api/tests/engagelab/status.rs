@@ -136,3 +136,16 @@ async fn too_many_status_queries_a_minute_are_told_429() {
         (200, 0)
     );
 }
+
+/// Goal: a text with a word that may not be sent is accepted and fails in processing, as the console's keyword block.
+#[tokio::test]
+async fn a_forbidden_word_fails_in_processing_with_440() {
+    let house = House::start().await;
+    house.forbid(&["casino"], &[]).await;
+    let answer = house
+        .ask(send(&with(&code(), "/body/vars", json!({"code": "Casino"}))))
+        .await;
+    assert_eq!(told(&answer), (200, 0), "{}", answer.body);
+    let id = answer.json()["sms_ids"][0].as_str().unwrap().to_owned();
+    assert_eq!(status_until(&house, &id, 4).await["sub_status"], 440);
+}

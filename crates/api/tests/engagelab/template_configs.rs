@@ -271,7 +271,13 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
     let house = House::start().await;
     let id = added(&house, template()).await;
     approve(&house, &id).await;
-    for text in ["Your order {{ no }}", "Your order { no }", "订单%编号%", "code {0}", "Hi {{}}"] {
+    for text in [
+        "Your order {{ no }}",
+        "Your order { no }",
+        "订单%编号%",
+        "code {0}",
+        "Hi {{}}",
+    ] {
         let body = with(&template(), "/template_content", json!(text));
         for (method, path) in [("POST", PATH.to_owned()), ("PUT", format!("{PATH}/{id}"))] {
             let (status, code, message) = refused(&house, method, &path, body.clone()).await;

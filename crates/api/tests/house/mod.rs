@@ -192,6 +192,35 @@ impl House {
     }
 
     /// How many messages a number has in the inbox.
+    /// Has the catalog changed, and takes that over.
+    pub(crate) async fn change(&self, changes: Vec<CatalogChange>) {
+        self.engine.store().change_catalog(changes).await.unwrap();
+        self.engine.reload_catalog().await.unwrap();
+    }
+
+    /// Forbids words, to all accounts and to [`ACCOUNT`].
+    pub(crate) async fn forbid(&self, to_all: &[&str], own: &[&str]) {
+        let boxed = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| Box::from(*word))
+                .collect::<Vec<Box<str>>>()
+        };
+        let account = Account {
+            blocked_words: boxed(own),
+            ..(**self.engine.catalog().account(ACCOUNT).unwrap()).clone()
+        };
+        let list = store::WordList {
+            name: "all".into(),
+            words: boxed(to_all),
+        };
+        self.change(vec![
+            CatalogChange::PutAccount(account),
+            CatalogChange::PutBlockedWords(list),
+        ])
+        .await;
+    }
+
     pub(crate) fn inbox_count(&self, to: &str) -> usize {
         self.engine.inbox().messages(Some(to), usize::MAX).len()
     }
@@ -243,6 +272,7 @@ fn accounts() -> impl Iterator<Item = CatalogChange> {
         caps: Caps::default(),
         may_send: true,
         senders: Vec::new(),
+        blocked_words: Vec::new(),
         project_ids: Vec::new(),
         auto_approve: false,
         inbound_to: Vec::new(),

@@ -239,3 +239,89 @@ async fn too_many_status_queries_a_minute_are_told_50000() {
         200
     );
 }
+
+/// Goal: a text with a word that may not be sent is accepted and fails with 440, whoever forbids the word, and however it is
+/// written; other texts go out.
+#[tokio::test]
+async fn a_forbidden_word_fails_in_processing_with_440() {
+    let house = House::start().await;
+    house.forbid(&["发票", "casino"], &["Lucy"]).await;
+    let notice = |name: &str| {
+        let vars = json!({ "name": name, "place": "Bath" }).to_string();
+        replaced(
+            &replaced(&send_fields(), "templateId", &NOTICE.to_string()),
+            "vars",
+            &vars,
+        )
+    };
+    for (name, code) in [
+        ("代开发票", 440),
+        ("ＣＡＳＩＮＯ", 440),
+        ("ca\u{200b}sino", 440),
+        ("lucy", 440),
+        ("casinos", 200),
+        ("Lucyna", 200),
+    ] {
+        let answer = house.ask(signed("/smsapi/send", &notice(name))).await;
+        assert_eq!(code_of(&answer), 200, "{name}: {}", answer.body);
+        let id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
+        let row = status_until(&house, &id, code).await["voList"][0].clone();
+        if code == 440 {
+            assert_eq!(
+                (&row["status"], &row["sendLog"]),
+                (
+                    &json!("处理失败-关键词过滤"),
+                    &json!("smsworker:content filtered by keyword")
+                )
+            );
+        }
+    }
+    let own = fields(&[
+        ("smsUser", USER),
+        ("templateId", &NOTICE.to_string()),
+        (
+            "tos",
+            r#"[{"phone":"13800138021","vars":{"name":"Ann","place":"Hull"}},{"phone":"13800138022","vars":{"name":"lucy!","place":"Hull"}}]"#,
+        ),
+    ]);
+    let answer = house.ask(signed("/smsapi/sendx", &own)).await.json();
+    for (at, code) in [(0, 200), (1, 440)] {
+        status_until(&house, answer["info"]["smsIds"][at].as_str().unwrap(), code).await;
+    }
+    let days = fields(&[("smsUser", USER), ("days", "1")]);
+    let failed = house
+        .ask(signed("/smsapi/data/processFailed", &days))
+        .await
+        .json();
+    let counted: i64 = failed["info"]["voList"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["keyWordFilterNum"].as_str().unwrap().parse::<i64>().unwrap())
+        .sum();
+    assert_eq!(counted, 5);
+}
+
+/// Goal: `msgType` is the one that the request asked for, whatever country the number is of.
+#[tokio::test]
+async fn the_message_type_is_the_requests() {
+    let house = House::start().await;
+    for (phone, asked, told) in [
+        ("13800138031", "0", "国内短信"),
+        ("13800138032", "2", "国际短信"),
+        ("+15550131", "0", "国内短信"),
+        ("+15550132", "2", "国际短信"),
+    ] {
+        let request = replaced(&replaced(&send_fields(), "phone", phone), "msgType", asked);
+        let answer = house.ask(signed("/smsapi/send", &request)).await;
+        assert_eq!(code_of(&answer), 200, "{}", answer.body);
+        let id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
+        let row = status_until(&house, &id, 200).await["voList"][0].clone();
+        assert_eq!(row["msgType"], told, "{phone} {asked}");
+        for (wanted, total) in [(asked, "1"), (if asked == "0" { "2" } else { "0" }, "0")] {
+            let query = fields(&[("smsUser", USER), ("smsIds", &id), ("msgTypeStr", wanted)]);
+            let info = house.ask(signed("/smsapi/status/query", &query)).await.json()["info"].clone();
+            assert_eq!(info["total"], total, "{phone} {asked} {wanted}");
+        }
+    }
+}

@@ -524,7 +524,13 @@ async fn a_page_of_templates_holds_a_hundred() {
 async fn a_variable_that_no_rule_takes_is_refused_with_the_rule() {
     let house = House::start().await;
     let id = add(&house, &ADD).await;
-    for text in ["尊敬的%姓名%", "Hi {{ name }}", "Hi % name %", "code {0}", "Hi {}"] {
+    for text in [
+        "尊敬的%姓名%",
+        "Hi {{ name }}",
+        "Hi % name %",
+        "code {0}",
+        "Hi {}",
+    ] {
         let new = with(&with(&ADD, "templateName", "t2"), "templateText", text);
         let edit = with(&with(&ADD, "templateIdStr", &id), "templateText", text);
         for (path, pairs) in [("/smsapi/addsms", new), ("/smsapi/updatesms", edit)] {
@@ -533,5 +539,13 @@ async fn a_variable_that_no_rule_takes_is_refused_with_the_rule() {
             assert!(told.message.contains("%name%"), "{}", told.message);
         }
     }
-    add(&house, &with(&with(&ADD, "templateName", "t3"), "templateText", "满100%返利50%优惠 %name%")).await;
+    add(
+        &house,
+        &with(
+            &with(&ADD, "templateName", "t3"),
+            "templateText",
+            "满100%返利50%优惠 %name%",
+        ),
+    )
+    .await;
 }

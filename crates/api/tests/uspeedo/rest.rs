@@ -528,3 +528,45 @@ async fn a_body_may_begin_with_a_byte_order_mark() {
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
     assert_eq!(house.received(AT_ONCE).await.text, "Your code is 8341");
 }
+
+/// Goal: a text with a word that may not be sent is refused in each wire's words, and the other numbers of the request are not.
+#[tokio::test]
+async fn a_forbidden_word_is_refused_in_the_wires_words() {
+    let house = House::start().await;
+    house.forbid(&["casino"], &["发票"]).await;
+    let targets = json!([
+        {"Phone": "+447700900171", "TemplateParams": ["1"]},
+        {"Phone": "+447700900172", "TemplateParams": ["Casino!"]},
+        {"Phone": "+447700900173", "TemplateParams": ["代开发票"]},
+    ]);
+    let batch = super::batch(house::CODE, targets);
+    let answer = house.ask(send(&batch)).await.json();
+    assert_eq!(answer["RetCode"], 0, "{answer}");
+    let failed = answer["FailedTargetPhones"].as_array().unwrap();
+    let reasons: Vec<_> = failed
+        .iter()
+        .map(|one| (&one["Phone"], &one["FailureReason"]))
+        .collect();
+    let reason = json!("content has a forbidden word");
+    assert_eq!(
+        reasons,
+        [
+            (&json!("+447700900172"), &reason),
+            (&json!("+447700900173"), &reason)
+        ]
+    );
+    let only = super::batch(
+        house::CODE,
+        json!([{"Phone": "+447700900174", "TemplateParams": ["CASINO"]}]),
+    );
+    assert_eq!(
+        code_and_message(&house.ask(send(&only)).await),
+        (215_392, "Invalid parameter [TemplateParams]".into())
+    );
+    let ucloud = super::Wire::Ucloud;
+    let answer = ucloud.ask(&house, "SendBatchUSMSMessage", &only).await;
+    assert_eq!(
+        code_and_message(&answer),
+        (18_023, "content has a forbidden word".into())
+    );
+}

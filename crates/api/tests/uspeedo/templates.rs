@@ -519,12 +519,22 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
             .review_template(ACCOUNT, number(&house, &id), Review::Approved, "")
             .await
             .unwrap();
-        for text in ["Code {{ code }}", "%姓名%您好", "Code {0}", "Code {}", "Dear {first name}"] {
+        for text in [
+            "Code {{ code }}",
+            "%姓名%您好",
+            "Code {0}",
+            "Code {}",
+            "Dear {first name}",
+        ] {
             let new = with(&new_template(), "Template", json!(text));
             let edit = json!({"TemplateId": id, "Template": text});
             for (action, params) in [("CreateUSMSTemplate", &new), ("UpdateUSMSTemplate", &edit)] {
                 let answer = wire.ask(&house, action, params).await;
-                assert!(refused(&answer, wire, 215_392, 18_003), "{wire:?} {action} {text}: {}", answer.body);
+                assert!(
+                    refused(&answer, wire, 215_392, 18_003),
+                    "{wire:?} {action} {text}: {}",
+                    answer.body
+                );
                 let message = code_and_message(&answer).1;
                 assert!(
                     message.starts_with("Invalid parameter [Template]: ") && message.contains("{1}"),
@@ -538,7 +548,13 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
         // One of before: its text is given again as it is.
         let before = store::Template {
             text: "Dear { name }".into(),
-            ..house.engine.catalog().template_by_ut_id(ACCOUNT, &id).unwrap().template.clone()
+            ..house
+                .engine
+                .catalog()
+                .template_by_ut_id(ACCOUNT, &id)
+                .unwrap()
+                .template
+                .clone()
         };
         let change = store::CatalogChange::PutTemplate(before);
         house.engine.store().change_catalog(vec![change]).await.unwrap();

@@ -6,8 +6,8 @@ use super::lifetime::{Lifetime, TimeToLive};
 use super::plan::{ItemPlan, Place, Plan};
 use super::text::Text;
 use super::{
-    Duplicates, FrozenText, Item, Missing, Overlong, Recipient, Refusal, Rules, Submission, TemplateRef,
-    Values,
+    Duplicates, Forbidden, FrozenText, Item, Missing, Overlong, Recipient, Refusal, Rules, Submission,
+    TemplateRef, Values,
 };
 use crate::catalog::Snapshot;
 use crate::route::Wanted;
@@ -318,6 +318,12 @@ impl ItemChecker<'_> {
                 Overlong::Fail(code) => failure = Some(code),
             }
         }
+        if failure.is_none() && self.catalog.blocks(self.account.id, rendered) {
+            match rules.forbidden {
+                Forbidden::Refuse => return Err(Refusal::ContentForbidden),
+                Forbidden::Fail(code) => failure = Some(code),
+            }
+        }
         match (encoding.count(rendered), failure) {
             (Ok(segments), failure) => Ok(Measured {
                 segments: segments.min(255) as u8,
@@ -361,6 +367,7 @@ impl ItemChecker<'_> {
             opens_session: false,
             class: text.class,
             kind: self.submission.kind,
+            message_type: self.submission.message_type,
             template: text.number,
             text: Arc::clone(pattern),
             sender,

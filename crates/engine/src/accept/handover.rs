@@ -51,6 +51,7 @@ fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
             series: SeriesNo::default(),
             class: batch.class,
             kind: batch.kind,
+            message_type: batch.message_type,
             template: batch.template,
             text: Arc::clone(&batch.text),
             sender: batch.sender.clone(),

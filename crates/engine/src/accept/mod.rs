@@ -18,7 +18,7 @@ mod text;
 pub use lifetime::{TTL_S_MAX, TTL_S_MIN, TimeToLive};
 pub use outcome::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Reply};
 pub use submission::{
-    BuiltIn, Duplicates, FrozenText, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules,
+    BuiltIn, Duplicates, Forbidden, FrozenText, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules,
     SignatureRef, Submission, TemplateRef, Values,
 };
 

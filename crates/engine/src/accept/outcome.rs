@@ -109,6 +109,8 @@ pub enum Refusal {
     ValueHasLink,
     /// The final text is longer than the wire allows.
     TextTooLong,
+    /// The final text has a word that may not be sent.
+    ContentForbidden,
     /// The per-recipient data is malformed (uSpeedo's `UserId`, `ExtendCode`).
     ExtraInvalid,
     /// No carrier takes this message (prefix, class, or kind).
@@ -136,6 +138,7 @@ impl Refusal {
             Self::ValueTooLong => Reason::ValueTooLong,
             Self::ValueHasLink => Reason::ValueHasLink,
             Self::TextTooLong => Reason::TextTooLong,
+            Self::ContentForbidden => Reason::ContentForbidden,
             Self::ExtraInvalid => Reason::RecipientDataInvalid,
             Self::NoRoute => Reason::NoRoute,
         }

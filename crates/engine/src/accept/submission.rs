@@ -23,6 +23,8 @@ pub struct Submission {
     pub one_session: bool,
     /// Text or voice.
     pub kind: Kind,
+    /// The kind of message asked for, as the wire numbers it, for the wires that tell it back; `None` elsewhere.
+    pub message_type: Option<u8>,
     /// Label number, 0 for none.
     pub label: i64,
     /// The caller's own data, echoed back in callbacks: a JSON text.
@@ -169,6 +171,9 @@ pub struct Rules {
     pub text_chars_max: Option<usize>,
     /// A final text longer than that.
     pub overlong: Overlong,
+    /// A final text with a word that may not be sent.
+    #[serde(default)]
+    pub forbidden: Forbidden,
     /// Longest sender in characters.
     pub sender_chars_max: usize,
     /// Shortest sender in characters, when one is given.
@@ -208,6 +213,17 @@ pub enum Overlong {
     /// The recipient is refused.
     Refuse,
     /// The recipient is accepted and fails in processing with this code (SendCloud 460).
+    Fail(u16),
+}
+
+/// A text with a word that may not be sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forbidden {
+    /// The recipient is refused.
+    #[default]
+    Refuse,
+    /// The recipient is accepted and fails in processing with this code (SendCloud 440).
     Fail(u16),
 }
 

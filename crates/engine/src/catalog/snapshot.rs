@@ -4,6 +4,7 @@ use super::{CarrierSettings, RouteRule, TlvList, Vault, VaultError, tlvs};
 use crate::inbound::Claims;
 use crate::route::{RouteTable, Rule};
 use secrecy::SecretString;
+use sms::blocked::BlockedWords;
 use sms::encoding::Encoding;
 use sms::template::Template as Pattern;
 use std::collections::{BTreeMap, HashMap};
@@ -35,6 +36,10 @@ pub struct Snapshot {
     routes: RouteTable,
     /// Whether any template or signature has TLVs.
     has_tlvs: bool,
+    /// Words that no text may have, if there are any.
+    blocked: Option<BlockedWords>,
+    /// Accounts' own, beside those.
+    blocked_by_account: HashMap<AccountId, BlockedWords>,
 }
 
 /// A credential with its secret in the clear.
@@ -291,6 +296,16 @@ impl Snapshot {
         }
         snapshot.routes = RouteTable::new(rules);
         snapshot.claims = Claims::of(&catalog.accounts);
+        let lists = catalog.blocked_words.iter().flat_map(|list| &list.words);
+        snapshot.blocked = BlockedWords::new(lists.map(|word| &**word));
+        snapshot.blocked_by_account = catalog
+            .accounts
+            .iter()
+            .filter_map(|account| {
+                let words = account.blocked_words.iter().map(|word| &**word);
+                Some((account.id, BlockedWords::new(words)?))
+            })
+            .collect();
         snapshot.accounts = catalog
             .accounts
             .into_iter()
@@ -322,6 +337,13 @@ impl Snapshot {
     /// All accounts, in no order.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.accounts.values()
+    }
+
+    /// Whether a text of an account has a word that may not be sent.
+    pub fn blocks(&self, account: AccountId, text: &str) -> bool {
+        let own = self.blocked_by_account.get(&account);
+        let lists = [self.blocked.as_ref(), own];
+        lists.into_iter().flatten().any(|words| words.are_in(text))
     }
 
     /// An account's template by number.

@@ -108,6 +108,7 @@ mod tests {
             caps: store::Caps::default(),
             may_send: true,
             senders: Vec::new(),
+            blocked_words: Vec::new(),
             project_ids: Vec::new(),
             auto_approve: false,
             inbound_to: Vec::new(),

@@ -344,6 +344,7 @@ mod tests {
                 series: SeriesNo(0),
                 class: Class::Otp,
                 kind: Kind::Text,
+                message_type: None,
                 template: 7,
                 text: "Hello".into(),
                 sender: None,

@@ -38,6 +38,7 @@ fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
             series: store::SeriesNo::default(),
             class: lane.class,
             kind: Kind::Text,
+            message_type: None,
             template: 1,
             text: Arc::from("text"),
             sender: None,

@@ -91,6 +91,7 @@ impl TaskRequest {
             }],
             one_session: true,
             kind: self.kind,
+            message_type: None,
             label: self.label,
             custom: self.custom.clone(),
             due: None,

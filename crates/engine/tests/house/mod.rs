@@ -8,8 +8,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use engine::accept::{
-    Duplicates, Item, Missing, Once, Outcome, Overlong, Recipient, Reply, Rules, SignatureRef, Submission,
-    TemplateRef, Values,
+    Duplicates, Forbidden, Item, Missing, Once, Outcome, Overlong, Recipient, Reply, Rules, SignatureRef,
+    Submission, TemplateRef, Values,
 };
 use engine::catalog::{CarrierSettings, Review, SmppSettings, Template, Vault};
 use engine::clock::SystemClock;
@@ -479,6 +479,7 @@ fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
         caps: Caps::default(),
         may_send: true,
         senders: Vec::new(),
+        blocked_words: Vec::new(),
         project_ids: Vec::new(),
         auto_approve: false,
         inbound_to: Vec::new(),
@@ -560,6 +561,7 @@ pub(crate) fn long_submission(template: i64, value: &str, numbers: &[String]) ->
         }],
         one_session: true,
         kind: Kind::Text,
+        message_type: None,
         label: 0,
         custom: None,
         due: None,
@@ -573,6 +575,7 @@ pub(crate) fn long_submission(template: i64, value: &str, numbers: &[String]) ->
             refuse_surplus: true,
             text_chars_max: None,
             overlong: Overlong::Refuse,
+            forbidden: Forbidden::Refuse,
             sender_chars_max: 11,
             sender_chars_min: 1,
             sender_alphanumeric: false,

@@ -6,8 +6,8 @@
 use super::entry::{keys_of, toml_value};
 use super::existing;
 use super::file::{
-    AccountKeys, CredentialKeys, EventName, Family, RouteKeys, SignatureKeys, SuppressionKeys, TemplateKeys,
-    WebhookKeys,
+    AccountKeys, BlockedWordsKeys, CredentialKeys, EventName, Family, RouteKeys, SignatureKeys,
+    SuppressionKeys, TemplateKeys, WebhookKeys,
 };
 use super::plan::wire::tlvs_of;
 use super::plan::{Existing, route_titles, signature_meant};
@@ -100,6 +100,16 @@ pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()>
         .iter()
         .map(|account| (account.id, &*account.name))
         .collect();
+    for list in &catalog.blocked_words {
+        entry(
+            "blocked_words",
+            &BlockedWordsKeys {
+                name: Some(list.name.to_string()),
+                words: Some(list.words.iter().map(ToString::to_string).collect()),
+            },
+            out,
+        )?;
+    }
     for suppression in &existing.suppressions {
         let account = match suppression.account {
             None => None,
@@ -135,6 +145,7 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
             per_day_max: Some(account.caps.per_day_max),
             may_send: Some(account.may_send),
             senders: texts(&account.senders),
+            blocked_words: texts(&account.blocked_words),
             project_ids: texts(&account.project_ids),
             auto_approve: Some(account.auto_approve),
             inbound_to: texts(&account.inbound_to),

@@ -20,6 +20,7 @@ pub(crate) struct File {
     pub(crate) carrier: Vec<RawEntry>,
     pub(crate) route: Vec<Entry<RouteKeys>>,
     pub(crate) suppression: Vec<Entry<SuppressionKeys>>,
+    pub(crate) blocked_words: Vec<Entry<BlockedWordsKeys>>,
     /// What did not read.
     pub(crate) mistakes: Mistakes,
 }
@@ -46,6 +47,8 @@ pub(crate) struct AccountKeys {
     pub(crate) per_day_max: Option<u32>,
     pub(crate) may_send: Option<bool>,
     pub(crate) senders: Option<Vec<String>>,
+    /// Words that no text of it may have, beside those for all accounts.
+    pub(crate) blocked_words: Option<Vec<String>>,
     pub(crate) project_ids: Option<Vec<String>>,
     pub(crate) auto_approve: Option<bool>,
     pub(crate) inbound_to: Option<Vec<String>>,
@@ -63,6 +66,7 @@ impl AccountKeys {
         "per_day_max",
         "may_send",
         "senders",
+        "blocked_words",
         "project_ids",
         "auto_approve",
         "inbound_to",
@@ -278,8 +282,16 @@ pub(crate) struct SuppressionKeys {
     pub(crate) account: Option<String>,
 }
 
+/// A list of words that no text may have, for all accounts.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BlockedWordsKeys {
+    pub(crate) name: Option<String>,
+    pub(crate) words: Option<Vec<String>>,
+}
+
 /// The lists a file has.
-const LISTS: [&str; 4] = ["account", "carrier", "route", "suppression"];
+const LISTS: [&str; 5] = ["account", "carrier", "route", "suppression", "blocked_words"];
 /// The lists an account has.
 const OWNED: [&str; 4] = ["credential", "signature", "template", "webhook"];
 
@@ -325,6 +337,11 @@ impl File {
         for (span, table) in reader.entries(root, "suppression", "suppression") {
             let raw = reader.raw(span, table, &[], "suppression");
             file.suppression.push(reader.read(raw, "suppression", &[]));
+        }
+        for (span, table) in reader.entries(root, "blocked_words", "blocked_words") {
+            let subject = format!("blocked words {:?}", member(table, "name"));
+            let raw = reader.raw(span, table, &[], &subject);
+            file.blocked_words.push(reader.read(raw, &subject, &[]));
         }
         file.mistakes = reader.mistakes;
         file

@@ -3,8 +3,8 @@
 use super::{Answer, RefusedBy, SendOrder, Sent};
 use engine::Engine;
 use engine::accept::{
-    Duplicates, Fate, FrozenText, Item, Missing, Overlong, Recipient, Reply, Rules, SignatureRef, Submission,
-    TemplateRef, Values,
+    Duplicates, Fate, Forbidden, FrozenText, Item, Missing, Overlong, Recipient, Reply, Rules, SignatureRef,
+    Submission, TemplateRef, Values,
 };
 use engine::catalog::{Account, Snapshot};
 use engine::sms::class::{Class, Kind};
@@ -89,6 +89,7 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Sub
         }],
         one_session: true,
         kind: Kind::Text,
+        message_type: None,
         label: 0,
         custom: None,
         due: None,
@@ -157,6 +158,7 @@ fn rules() -> Rules {
         refuse_surplus: true,
         text_chars_max: None,
         overlong: Overlong::Refuse,
+        forbidden: Forbidden::Refuse,
         sender_chars_max: SENDER_CHARS_MAX,
         sender_chars_min: 1,
         sender_alphanumeric: false,

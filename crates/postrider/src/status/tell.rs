@@ -345,6 +345,7 @@ mod tests {
             series: store::SeriesNo::default(),
             class: Class::Otp,
             kind: Kind::Text,
+            message_type: None,
             template: 1001,
             text: Arc::from("secret text"),
             sender: None,

@@ -25,8 +25,14 @@ fn what_looks_like_a_placeholder_and_is_none_is_found() {
         ("{-name}", "{-name}"),
         ("{name,}", "{name,}"),
         ("%ＮＡＭＥ%", "%ＮＡＭＥ%"),
-        ("{aaaaaaaaaabbbbbbbbbbccccccccccddd}", "{aaaaaaaaaabbbbbbbbbbccccccccccddd}"),
-        ("%aaaaaaaaaabbbbbbbbbbccccccccccddd%", "%aaaaaaaaaabbbbbbbbbbccccccccccddd%"),
+        (
+            "{aaaaaaaaaabbbbbbbbbbccccccccccddd}",
+            "{aaaaaaaaaabbbbbbbbbbccccccccccddd}",
+        ),
+        (
+            "%aaaaaaaaaabbbbbbbbbbccccccccccddd%",
+            "%aaaaaaaaaabbbbbbbbbbccccccccccddd%",
+        ),
         ("{1} and {2 }", "{2 }"),
         ("see https://x.example/{姓名}", "{姓名}"),
     ] {
@@ -61,7 +67,6 @@ fn what_looks_like_a_placeholder_and_is_none_is_found() {
         assert_eq!(unread_placeholder(text), None, "{text}");
     }
 }
-
 
 fn names(text: &str) -> Vec<String> {
     Template::parse(text)

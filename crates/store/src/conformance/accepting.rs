@@ -209,6 +209,7 @@ fn account(balance_name: &str) -> Account {
         caps: Caps::default(),
         may_send: true,
         senders: vec![],
+        blocked_words: Vec::new(),
         project_ids: vec![],
         auto_approve: false,
         inbound_to: vec![],

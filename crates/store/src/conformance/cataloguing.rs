@@ -6,7 +6,7 @@ use crate::{
     Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential,
     Endpoint, EndpointId, EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record,
     RecordFilter, RecordKind, Review, Route, Signature, Store, Suppression, SuppressionKind, Template,
-    TemplateVersion, UnixMs,
+    TemplateVersion, UnixMs, WordList,
 };
 use serde_json::json;
 use sms::class::Class;
@@ -23,6 +23,7 @@ fn account(id: AccountId, name: &str) -> Account {
         },
         may_send: true,
         senders: vec!["Example".into()],
+        blocked_words: vec!["casino".into()],
         project_ids: vec!["org-1".into()],
         auto_approve: true,
         inbound_to: vec!["10690".into()],
@@ -89,6 +90,13 @@ fn endpoint(account: AccountId, id: u32) -> Endpoint {
     }
 }
 
+fn words(name: &str, words: &[&str]) -> WordList {
+    WordList {
+        name: name.into(),
+        words: words.iter().map(|word| Box::from(*word)).collect(),
+    }
+}
+
 async fn changed(store: &dyn Store, changes: Vec<CatalogChange>) -> u64 {
     store.change_catalog(changes).await.expect("changed")
 }
@@ -134,6 +142,9 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
                 enabled: false,
                 ..endpoint(ACCOUNT, 5)
             }),
+            CatalogChange::PutBlockedWords(words("all", &["a"])),
+            CatalogChange::PutBlockedWords(words("all", &["b", "c"])),
+            CatalogChange::PutBlockedWords(words("more", &[])),
         ])
         .await
         .expect("changed");
@@ -160,6 +171,7 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
             enabled: false,
             ..endpoint(ACCOUNT, 5)
         }],
+        blocked_words: vec![words("all", &["b", "c"]), words("more", &[])],
     };
     assert_eq!(store.load_catalog().await.expect("read"), expected);
 
@@ -172,6 +184,8 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
             CatalogChange::RemoveCarrier(CarrierNo(3)),
             CatalogChange::RemoveAccount(ACCOUNT),
             CatalogChange::ReplaceRoutes(vec![]),
+            CatalogChange::RemoveBlockedWords("all".into()),
+            CatalogChange::RemoveBlockedWords("more".into()),
         ])
         .await
         .expect("changed");

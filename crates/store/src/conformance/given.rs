@@ -49,6 +49,7 @@ pub fn batch(numbers: impl IntoIterator<Item = u64>) -> NewBatch {
         opens_session: true,
         class: Class::Notice,
         kind: Kind::Text,
+        message_type: None,
         template: 42,
         text: "【Example】hello".into(),
         sender: None,

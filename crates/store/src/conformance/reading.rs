@@ -30,6 +30,7 @@ pub async fn messages_come_back_as_they_were_accepted(side: &mut impl Side) {
     let full = NewBatch {
         class: Class::Otp,
         kind: Kind::Voice,
+        message_type: Some(2),
         template: -3,
         text: "code {1} and {2}".into(),
         sender: Some("Example".into()),
@@ -61,8 +62,8 @@ pub async fn messages_come_back_as_they_were_accepted(side: &mut impl Side) {
         (range.first, range.session, 2, ACCOUNT)
     );
     assert_eq!(
-        (b.dialect, b.class, b.kind),
-        (Dialect::EngagelabC, Class::Otp, Kind::Voice)
+        (b.dialect, b.class, b.kind, b.message_type),
+        (Dialect::EngagelabC, Class::Otp, Kind::Voice, Some(2))
     );
     assert_eq!(
         (b.template, &*b.text, b.label, b.due),

@@ -74,6 +74,7 @@ async fn listening(store: &dyn Store, account: AccountId) {
         caps: Caps::default(),
         may_send: true,
         senders: vec![],
+        blocked_words: Vec::new(),
         project_ids: vec![],
         auto_approve: false,
         inbound_to: vec![],

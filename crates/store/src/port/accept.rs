@@ -67,6 +67,8 @@ pub struct NewBatch {
     pub class: Class,
     /// Text or voice.
     pub kind: Kind,
+    /// The kind of message that was asked for, as the request's wire numbers it; `None` where it says nothing.
+    pub message_type: Option<u8>,
     /// Number of the template, negative for built-in ones (0: none).
     pub template: i64,
     /// The template's text with signature, as it was approved: the pattern that `params` fill, or the

@@ -65,6 +65,17 @@ pub struct Catalog {
     pub routes: Vec<Route>,
     /// Where accounts are told their events.
     pub endpoints: Vec<Endpoint>,
+    /// Words that no text may have, for all accounts, by the names of their lists.
+    pub blocked_words: Vec<WordList>,
+}
+
+/// A list of words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordList {
+    /// Its unique name.
+    pub name: Box<str>,
+    /// The words, as written.
+    pub words: Vec<Box<str>>,
 }
 
 /// One tenant.
@@ -84,6 +95,9 @@ pub struct Account {
     pub may_send: bool,
     /// Senders it may use; empty: any.
     pub senders: Vec<Box<str>>,
+    /// Words that no text of it may have, beside those of all accounts ([`Catalog::blocked_words`]).
+    #[serde(default)]
+    pub blocked_words: Vec<Box<str>>,
     /// Project ids (UCloud) it answers for; empty: any.
     pub project_ids: Vec<Box<str>>,
     /// True: templates and signatures are approved as soon as they are submitted.
@@ -389,6 +403,10 @@ pub enum CatalogChange {
     RemoveCarrier(CarrierNo),
     /// Replaces all routes.
     ReplaceRoutes(Vec<Route>),
+    /// Adds or replaces a list of words that no text may have.
+    PutBlockedWords(WordList),
+    /// Removes such a list by its name.
+    RemoveBlockedWords(Box<str>),
     /// Adds a suppression of which no proof is known. One that is there stays as it is.
     PutSuppression(Suppression),
     /// Adds a suppression with its proof. One that is there stays as it is: the first proof counts.

@@ -25,7 +25,7 @@ pub use attempt::{
 pub use catalog::{
     Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, OPT_IN_WORDS,
     Position, Review, Route, Signature, Suppression, SuppressionEntry, SuppressionKind, SuppressionOrigin,
-    Template, TemplateVersion,
+    Template, TemplateVersion, WordList,
 };
 pub use contact::{
     AddedTask, Contact, ContactList, ContactRefusal, NewTask, Page, PutContact, Task, TaskProgress,

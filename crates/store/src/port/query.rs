@@ -28,6 +28,9 @@ pub struct BatchView {
     pub class: Class,
     /// Text or voice.
     pub kind: Kind,
+    /// The kind of message that was asked for, as the request's wire numbers it; `None` where it said nothing, and in
+    /// batches of earlier releases.
+    pub message_type: Option<u8>,
     /// Number of the template (negative: built in; 0: none).
     pub template: i64,
     /// Pattern or final text.

@@ -335,8 +335,9 @@ impl Storing<'_, '_> {
         work.conn
             .prepare_cached(
                 "INSERT INTO batch (first_id, session, messages, account, dialect, class, kind, template, label,
-                                    capped, due, sender, custom, text, user, series, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                                    capped, due, sender, custom, text, user, series, expires_at,
+                                    message_type)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
             )
             .and_then(|mut insert| {
                 insert.execute(rusqlite::params![
@@ -357,6 +358,7 @@ impl Storing<'_, '_> {
                     &*command.user,
                     series.0,
                     batch.expires_at,
+                    batch.message_type,
                 ])
             })
             .tried("store a batch")?;

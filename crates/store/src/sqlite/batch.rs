@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The columns of [`view_from`], in its order.
 pub(super) const COLUMNS: &str = "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text, \
-     user, series, expires_at";
+     user, series, expires_at, message_type";
 
 /// The last message of a batch.
 pub(super) fn last_of(batch: &BatchView) -> MessageId {
@@ -28,6 +28,7 @@ pub(super) fn view_from(row: &Row<'_>) -> rusqlite::Result<BatchView> {
             .ok_or(rusqlite::Error::IntegralValueOutOfRange(4, i64::from(dialect)))?,
         class: row.get::<_, ClassCode>(5)?.0,
         kind: row.get::<_, KindCode>(6)?.0,
+        message_type: row.get(16)?,
         template: row.get(7)?,
         label: row.get(8)?,
         due: row.get(9)?,

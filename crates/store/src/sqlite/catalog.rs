@@ -10,6 +10,7 @@ use super::{contacts, endpoints, events, suppressed};
 use crate::{
     Account, AccountId, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential,
     EventWhat, Review, Route, Signature, StoreError, Suppression, Template, TemplateVersion, UnixMs,
+    WordList,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::de::DeserializeOwned;
@@ -69,6 +70,16 @@ pub(super) fn load(conn: &Connection) -> Result<Catalog, StoreError> {
             })
         })?,
         endpoints: endpoints::all(conn)?,
+        blocked_words: all(
+            conn,
+            "SELECT name, words FROM blocked_words ORDER BY name",
+            |row| {
+                Ok(WordList {
+                    name: row.get(0)?,
+                    words: json(row, 1)?,
+                })
+            },
+        )?,
     };
     snapshot.finish().tried("end reading the catalog")?;
     Ok(catalog)
@@ -251,6 +262,22 @@ fn apply(conn: &Connection, change: &CatalogChange, now: UnixMs) -> Result<(), S
         CatalogChange::ReplaceRoutes(routes) => replace_routes(conn, routes),
         CatalogChange::PutEndpoint(endpoint) => endpoints::put(conn, endpoint),
         CatalogChange::RemoveEndpoint(id) => endpoints::remove(conn, *id),
+        CatalogChange::PutBlockedWords(list) => {
+            let words = to_json(&list.words, "a list of words")?;
+            run(
+                conn,
+                "INSERT INTO blocked_words (name, words) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET words = excluded.words",
+                (&list.name, words),
+                "a list of words",
+            )
+        }
+        CatalogChange::RemoveBlockedWords(name) => run(
+            conn,
+            "DELETE FROM blocked_words WHERE name = ?1",
+            [name],
+            "a list of words",
+        ),
         CatalogChange::PutSuppression(suppression) => suppress(
             conn,
             "INSERT INTO suppression (msisdn, account, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",

@@ -249,8 +249,7 @@ fn prefix(batch: &BatchView, ids: &PublicIds) -> String {
 }
 
 fn message_type(message: &MessageView) -> i64 {
-    let message_type = MessageType::of(message.batch.kind, message.msisdn.is_mainland_china());
-    i64::from(message_type.number())
+    i64::from(MessageType::of_message(message).number())
 }
 
 /// A number as callers of this wire write it: eleven digits in China, `00` and country code elsewhere. What is no

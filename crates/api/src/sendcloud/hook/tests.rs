@@ -67,6 +67,7 @@ fn batch(dialect: Dialect) -> BatchView {
         series: SeriesNo(1),
         class: Class::Otp,
         kind: Kind::Text,
+        message_type: None,
         template: 29_999,
         text: "Your code is 8341".into(),
         sender: None,

@@ -61,6 +61,7 @@ fn message(number: &str, state: MessageState, error: &str, attempts: u8) -> Mess
         series: SeriesNo(1),
         class: Class::Otp,
         kind: Kind::Text,
+        message_type: None,
         template: 1001,
         text: "Your code is 8341".into(),
         sender: None,

@@ -29,6 +29,7 @@ fn message(text: &str, params: Option<&str>, sender: Option<&str>) -> Outgoing {
             series: store::SeriesNo::default(),
             class: Class::Otp,
             kind: Kind::Text,
+            message_type: None,
             template: 1,
             text: Arc::from(text),
             sender: sender.map(Box::from),

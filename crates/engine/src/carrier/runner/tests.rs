@@ -44,6 +44,7 @@ async fn store_with(folder: &tempfile::TempDir, count: u64) -> Arc<dyn Store> {
             opens_session: true,
             class: LANE.class,
             kind: Kind::Text,
+            message_type: None,
             template: 1,
             text: Arc::from("text"),
             sender: None,

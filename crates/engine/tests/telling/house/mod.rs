@@ -11,7 +11,8 @@ mod hook;
 pub(crate) use hook::{Hook, Reply, Seen};
 
 use engine::accept::{
-    Duplicates, Item, Missing, Overlong, Recipient, Rules, SignatureRef, Submission, TemplateRef, Values,
+    Duplicates, Forbidden, Item, Missing, Overlong, Recipient, Rules, SignatureRef, Submission, TemplateRef,
+    Values,
 };
 use engine::catalog::{
     CarrierSettings, EndpointEntry, Review, SandboxSettings, Template, Vault, endpoint_secret_name,
@@ -403,6 +404,7 @@ fn catalog() -> Vec<CatalogChange> {
             caps: Caps::default(),
             may_send: true,
             senders: Vec::new(),
+            blocked_words: Vec::new(),
             project_ids: Vec::new(),
             auto_approve: false,
             inbound_to: Vec::new(),
@@ -461,6 +463,7 @@ fn submission(count: u64) -> Submission {
         }],
         one_session: true,
         kind: Kind::Text,
+        message_type: None,
         label: 0,
         custom: None,
         due: None,
@@ -474,6 +477,7 @@ fn submission(count: u64) -> Submission {
             refuse_surplus: true,
             text_chars_max: None,
             overlong: Overlong::Refuse,
+            forbidden: Forbidden::Refuse,
             sender_chars_max: 11,
             sender_chars_min: 1,
             sender_alphanumeric: false,

@@ -3,6 +3,7 @@
 use super::super::diff::{Fields, Line, Sign, list};
 use super::super::entry::Entry;
 use super::super::file::AccountKeys;
+use super::blocked_words::blocked_words_complaint;
 use super::wire::sender_complaint;
 use super::{Planner, name_complaint};
 use engine::catalog::{Account, Caps, CatalogChange};
@@ -182,6 +183,11 @@ impl Planner<'_> {
             },
             may_send: entry.value("may_send", given.may_send, old.map(|old| old.may_send), true),
             senders: texts("senders", given.senders.as_ref(), old.map(|old| &old.senders)),
+            blocked_words: texts(
+                "blocked_words",
+                given.blocked_words.as_ref(),
+                old.map(|old| &old.blocked_words),
+            ),
             project_ids: texts(
                 "project_ids",
                 given.project_ids.as_ref(),
@@ -224,6 +230,15 @@ impl Planner<'_> {
 
     /// Words that no message is, or that mean two things.
     fn words(&mut self, entry: &Entry<AccountKeys>, account: &Account) {
+        if let Some(why) = entry
+            .keys
+            .blocked_words
+            .as_deref()
+            .and_then(blocked_words_complaint)
+        {
+            let what = format!("account {:?}: `blocked_words`: {why}", account.name);
+            self.complain_of(&entry.raw, "blocked_words", what);
+        }
         let back = account.opt_in_words.as_deref().unwrap_or_default();
         for (key, words) in [
             ("opt_out_words", &account.opt_out_words[..]),
@@ -300,6 +315,7 @@ fn fields(account: &Account) -> Fields {
         ("per_day_max", cap(account.caps.per_day_max)),
         ("may_send", account.may_send.to_string()),
         ("senders", list(&account.senders, "")),
+        ("blocked_words", list(&account.blocked_words, "")),
         ("project_ids", list(&account.project_ids, "")),
         ("auto_approve", account.auto_approve.to_string()),
         ("inbound_to", list(&account.inbound_to, "")),

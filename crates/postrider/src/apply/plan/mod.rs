@@ -4,6 +4,7 @@
 //! that is wrong is collected, so that one run shows all of it.
 
 mod accounts;
+mod blocked_words;
 mod carriers;
 mod owned;
 mod receipts;
@@ -100,6 +101,7 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
     planner.carriers();
     planner.routes(&accounts);
     planner.suppressions(&accounts);
+    planner.blocked_words();
     // Last, when nothing refers to them any more.
     planner.remove_carriers();
     planner.remove_accounts(&accounts);

@@ -177,7 +177,9 @@ impl<'a> Planner<'a> {
         if old.is_none_or(|old| old.text != template.text)
             && let Some(written) = unread_placeholder(&template.text)
         {
-            let why = format!("{title}: {written:?} is no placeholder and would be sent as it stands; {PLACEHOLDER_RULE}");
+            let why = format!(
+                "{title}: {written:?} is no placeholder and would be sent as it stands; {PLACEHOLDER_RULE}"
+            );
             return self.complain_of(&entry.raw, "text", why);
         }
         let same = old.is_some_and(|old| same_version(old, &template));

@@ -1,3 +1,4 @@
+mod blocked_words;
 mod exported;
 mod mistakes;
 mod own;
@@ -120,6 +121,11 @@ fn carry_out(existing: &mut Existing, plan: Plan) {
                 catalog.accounts.retain(|old| old.id != account.id);
                 catalog.accounts.push(account);
             }
+            CatalogChange::PutBlockedWords(list) => {
+                catalog.blocked_words.retain(|old| old.name != list.name);
+                catalog.blocked_words.push(list);
+            }
+            CatalogChange::RemoveBlockedWords(name) => catalog.blocked_words.retain(|old| old.name != name),
             CatalogChange::SetBalance(id, balance) => {
                 catalog
                     .accounts

@@ -42,6 +42,11 @@ fn everything() -> Existing {
         details: json!({}),
         ..signature
     });
+    catalog.blocked_words.push(store::WordList {
+        name: "all".into(),
+        words: vec!["casino".into(), "发票 \"x\"".into()],
+    });
+    catalog.accounts[0].blocked_words = vec!["rival".into()];
     // Names and texts that no file would have let in.
     let beta = catalog
         .accounts

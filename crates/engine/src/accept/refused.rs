@@ -58,7 +58,6 @@ pub(super) fn failed(shared: &Shared, batches: &[NewBatch]) -> Vec<Entry> {
                 cause: None,
                 by_receipt: false,
                 is_submitted: false,
-                cause: None,
             });
             entries.push(Entry {
                 no: 0,

@@ -56,7 +56,6 @@ impl Outcome {
                 cause: None,
                 by_receipt: false,
                 is_submitted: false,
-                cause: None,
             }),
             Self::Undelivered(error) => failed(Facts {
                 state: MessageState::Undelivered,
@@ -66,7 +65,6 @@ impl Outcome {
                 cause: None,
                 by_receipt: true,
                 is_submitted: true,
-                cause: None,
             }),
         }
     }

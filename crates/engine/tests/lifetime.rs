@@ -304,3 +304,55 @@ async fn the_validity_of_a_submit_is_what_is_left() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_kill_left_in_doubt_is_not_sent_again_after_its_end() {
+    let port = away().await;
+    let house = House::start(vec![settings(port)]).await;
+    lives(&house, PLAIN, 1).await;
+    let outcome = house.send(PLAIN, &numbers(1)).await;
+    let message = house.session(&outcome).await.remove(0);
+    let end = message.batch.expires_at.unwrap();
+    // An attempt that a killed process had begun: nobody knows whether it was written.
+    let lane = house.store.lanes().await.unwrap()[0].lane;
+    let waiting = house.store.read_lane(lane, None, 9).await.unwrap();
+    let start = store::AttemptStart {
+        carrier: lane.carrier,
+        bind: 0,
+        now: house.engine.now(),
+        messages: vec![message.id],
+        consumed: vec![store::ConsumedQueue {
+            key: waiting[0].key,
+            first: message.id,
+            last: message.id,
+        }],
+    };
+    let begun = house.store.begin_attempts(vec![start]).await.unwrap();
+    assert!(begun[0].gone.is_empty());
+    let house = house
+        .restart_waiting(async |now| {
+            while now() <= end {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
+        Act::DELIVER
+    });
+    let ended = house
+        .until(&outcome, "unknown", |message| {
+            message.state == MessageState::Unknown
+        })
+        .await;
+    assert_eq!((&*ended[0].error, ended[0].attempts), (EXPIRED_IN_DOUBT, 1));
+    let reason = engine::ReasonView::of(&ended[0]).unwrap();
+    assert_eq!((reason.code, reason.name), (2304, "expired_in_doubt"));
+    lives(&house, PLAIN, 60).await;
+    let new = house.send(PLAIN, &numbers(2)[1..]).await;
+    house
+        .until(&new, "delivered", |message| {
+            message.state == MessageState::Delivered
+        })
+        .await;
+    assert_eq!(smsc.seen().len(), 1);
+}

@@ -12,6 +12,10 @@ use store::{
 };
 use tempfile::TempDir;
 
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
 fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("postrider.db");
@@ -42,6 +46,41 @@ fn a_store_is_served_by_one_process_at_a_time() {
     assert!(matches!(open(&path, Mode::Serve), Err(StoreError::InUse(_))));
     drop(first);
     assert!(open(&path, Mode::Serve).is_ok());
+}
+
+/// The schema of the release of 28 November 2026.
+const RELEASED: i32 = 4;
+
+#[tokio::test]
+async fn what_waits_in_a_store_of_an_earlier_release_has_no_end() {
+    let (_folder, path) = place();
+    {
+        let mut conn = rusqlite::Connection::open(&path).unwrap();
+        embedded::migrations::runner()
+            .set_target(refinery::Target::Version(RELEASED))
+            .run(&mut conn)
+            .unwrap();
+        let account = ACCOUNT.0;
+        let rows = format!(
+            "INSERT INTO batch (first_id, session, messages, account, dialect, class, kind, template, label, capped, text)
+             VALUES (1, 1, 2, {account}, 0, 0, 0, 42, 0, 0, 'old');
+             INSERT INTO message (id, msisdn, carrier, segments, written)
+             VALUES (1, 447700900001, 3, 1, 0), (2, 447700900002, 3, 1, 0);
+             INSERT INTO queue (carrier, class, account, no, first_id, last_id, attempts) VALUES (3, 0, {account}, 1, 1, 2, 0);
+             INSERT INTO task (account, state, due, at_list, at_contact, accepted, refused, members, last_contact,
+                               created_at, error, lists, request)
+             VALUES ({account}, 0, 9, 0, 0, 0, 0, 1, 1, 1, '', '[1]', '{{}}');"
+        );
+        conn.execute_batch(&rows).unwrap();
+    }
+    let store = open(&path, Mode::Serve).unwrap();
+    let swept = store.sweep_expired(None, i64::MAX).await.unwrap();
+    assert!(swept.ended.is_empty() && swept.next.is_none());
+    let lane = store.lanes().await.unwrap()[0].lane;
+    let waiting = store.read_lane(lane, None, 9).await.unwrap();
+    assert_eq!(waiting.len(), 2);
+    assert!(waiting.iter().all(|message| message.batch.expires_at.is_none()));
+    assert_eq!(store.open_tasks(9).await.unwrap()[0].ends_at, None);
 }
 
 #[test]

@@ -161,6 +161,51 @@ async fn an_idempotency_key_makes_one_task() {
     house.received("+447700900123").await;
 }
 
+/// Goal: a person, however his number is written, in several lists of a task gets one message, the first list's.
+#[tokio::test]
+async fn a_person_in_two_lists_gets_one_message() {
+    let house = House::start().await;
+    for (list, phone, name) in [
+        ("one", "+447700900951", "Lucy"),
+        ("two", "00447700900951", "Lucia"),
+        ("two", "00447700900952", "Ann"),
+    ] {
+        save_list_once(&house, list).await;
+        let vars = format!(r#"{{"name":"{name}","place":"Bath"}}"#);
+        save_member(&house, list, phone, &vars).await;
+    }
+    let made = ask(
+        &house,
+        "/smsapi/sendContactListTask",
+        &[
+            ("contactListName", "one;two"),
+            ("taskName", "spring"),
+            ("templateId", "1002"),
+        ],
+    )
+    .await;
+    let task = &made.info["smsTask"];
+    assert_eq!(task["memberCount"], 3, "members of both lists");
+    let id = task["taskId"].as_i64().unwrap().to_string();
+    query_until(&house, &id, "执行成功").await;
+    assert_eq!(
+        house.received("+447700900951").await.text,
+        "Hello Lucy, welcome to Bath"
+    );
+    house.received("+447700900952").await;
+    assert_eq!(house.inbox_count("+447700900951"), 1);
+    let days = fields(&[("smsUser", USER), ("days", "1")]);
+    let told = house.ask(signed("/smsapi/status/query", &days)).await.json();
+    assert_eq!(told["info"]["total"], "2", "{told}");
+}
+
+/// Makes a list unless it is there.
+async fn save_list_once(house: &House, name: &str) {
+    if house.engine.list_named(ACCOUNT, name).await.unwrap().is_none() {
+        save_list(house, name).await;
+    }
+}
+
 /// Goal: no bound on the members of a list is in the way: it is sent to piece by piece.
 #[tokio::test]
 async fn a_task_sends_to_more_members_than_a_request_may_have() {

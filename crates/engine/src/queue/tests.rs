@@ -309,3 +309,31 @@ fn a_lane_taken_over_from_another_carrier_is_forgotten_when_it_is_empty() {
     assert_eq!(queue.walk(place, 10, 0, |_| true).0.len(), 1);
     assert_eq!(queue.lanes(), 99);
 }
+
+#[test]
+fn what_has_expired_is_left_to_be_ended() {
+    let limits = QueueLimits::default();
+    let expired = Arc::new(super::ExpiredRuns::default());
+    let queue = CarrierQueue::new(CarrierNo(1), limits, Arc::default(), Arc::clone(&expired));
+    let lane = lane(Class::Otp, 1);
+    let ending = |id: i64, expires_at| {
+        let mut message = message(lane, 1, id);
+        Arc::get_mut(&mut message.batch).unwrap().expires_at = expires_at;
+        message
+    };
+    let ends = [Some(50), Some(50), None, Some(51), Some(49), Some(60)];
+    let messages: Vec<_> = (1..).zip(ends).map(|(id, end)| ending(id, end)).collect();
+    queue.hand_over(lane, messages.into_iter());
+    let ids = |messages: Vec<Outgoing>| -> Vec<i64> { messages.iter().map(|message| message.id.0).collect() };
+    // At the end itself it is over; what is alive makes up the number.
+    assert_eq!(ids(queue.take(2, 50)), [3, 4]);
+    assert_eq!(ids(queue.take_codes(9, 50)), [6]);
+    assert_eq!(queue.ready_messages(), 0);
+    let runs: Vec<_> = expired
+        .take()
+        .iter()
+        .map(|run| (run.first.0, run.last.0))
+        .collect();
+    assert_eq!(runs, [(1, 2), (5, 5)]);
+    assert!(expired.take().is_empty());
+}

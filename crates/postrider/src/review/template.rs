@@ -156,6 +156,14 @@ fn show_to_people(
         ("account", account_name(catalog, template.account)),
         ("ut_id", template.ut_id.to_string()),
         ("class", template.class.to_string()),
+        (
+            "ttl",
+            match template.ttl_s {
+                None => String::new(),
+                Some(0) => "no end".to_owned(),
+                Some(ttl_s) => format!("{ttl_s} s"),
+            },
+        ),
         ("version", template.version.to_string()),
         (
             "signature",
@@ -243,6 +251,7 @@ fn told(catalog: &Catalog, template: &Template) -> Value {
         "account": account_name(catalog, template.account),
         "name": template.name,
         "class": template.class.to_string(),
+        "ttl_s": template.ttl_s,
         "review": name(template.review),
         "reason": template.reason,
         "version": template.version,

@@ -249,10 +249,11 @@ async fn end(args: &EndArgs, out: &mut impl Write) -> Result<(), Failure> {
         return Err(Failure::bad_input(anyhow!("task {} has ended already", args.no)));
     }
     let no = args.no;
-    Ok(match ends_at {
+    match ends_at {
         Some(at) => writeln!(out, "task {no} ends at {}", when::short(at, &zone))?,
         None => writeln!(out, "task {no} has no end time any more")?,
-    })
+    }
+    Ok(())
 }
 
 /// A task, whosever it is.

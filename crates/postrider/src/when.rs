@@ -108,6 +108,14 @@ mod tests {
             let read = read(written, NOW, &TimeZone::UTC).map_err(drop);
             assert_eq!(read, expected, "{written:?}");
         }
+        for (written, expected) in [
+            ("2h", Ok(NOW + 7_200_000)),
+            ("2026-11-18 12:06:40", Ok(NOW + 3_600_000)),
+            ("tomorrow", Err(())),
+        ] {
+            let read = read_ahead(written, NOW, &TimeZone::UTC).map_err(drop);
+            assert_eq!(read, expected, "{written:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,143 @@
+use super::*;
+use proptest::prelude::*;
+
+fn words(out: &[&str]) -> Words {
+    Words::new(out.iter().copied(), ["START", "UNSTOP"])
+}
+
+#[test]
+fn a_word_is_known_in_every_form() {
+    let words = words(&[
+        "STOP", "İPTAL", "Straße", "ARRÊT", "退订", "STOP ALL", "ÇIK", "وقف",
+    ]);
+    for text in [
+        "STOP",
+        "stop",
+        " Stop\n",
+        "stop.",
+        "STOP!",
+        "STOP\0",
+        "STOP\0\0",
+        "\"stop\"",
+        "“Stop”…",
+        "*STOP*",
+        "ＳＴＯＰ",
+        "ｓｔｏｐ．",
+        "STOP\u{200B}",
+        "S\u{200B}TOP",
+        "\u{FEFF}STOP",
+        "\u{200E}stop\u{200F}",
+        "st\u{AD}op",
+        "\u{A0}STOP\u{A0}",
+        "\u{3000}STOP\u{3000}",
+        "\u{202F}stop",
+        "STOP\u{FE0F}",
+        "STOP@",
+        "STOP\u{FFFD}",
+        "stop。",
+        "ⓢⓣⓞⓟ",
+        "𝐒𝐓𝐎𝐏",
+        "ſtop",
+        "STOP\r",
+        "STOP\u{E0020}",
+        "iptal",
+        "IPTAL",
+        "İPTAL",
+        "ıptal",
+        "i\u{307}ptal",
+        "I\u{307}PTAL",
+        "STRASSE",
+        "straße",
+        "STRAẞE",
+        "strasse",
+        "ﬆraße",
+        "arrêt",
+        "ARRÊT",
+        "arre\u{302}t",
+        "ARRE\u{302}T.",
+        "退订",
+        "退订。",
+        " 退订！",
+        "stop all",
+        "STOP  ALL",
+        "Stop\u{A0}all",
+        "stop\n\tall.",
+        "çık",
+        "ÇIK",
+        "çik",
+        "c\u{327}ık",
+        "وقف",
+        "وقف؟",
+    ] {
+        assert_eq!(words.wish(text), Some(Wish::OptOut), "{text:?}");
+    }
+    for text in ["start", "Start.", "ＵＮＳＴＯＰ"] {
+        assert_eq!(words.wish(text), Some(Wish::OptIn), "{text:?}");
+    }
+}
+
+#[test]
+fn only_a_word_alone_counts() {
+    let words = words(&["STOP", "退订", "ARRÊT"]);
+    for text in [
+        "",
+        " ",
+        "please stop",
+        "stop it",
+        "stop stop",
+        "s t o p",
+        "st-op",
+        "stopp",
+        "非退订",
+        "arret",
+        "STOP 1",
+        ".",
+        "\0",
+        "nonstop",
+    ] {
+        assert_eq!(words.wish(text), None, "{text:?}");
+    }
+    assert_eq!(words.wish(&format!("stop{}", " ".repeat(TEXT_OCTETS_MAX))), None);
+}
+
+#[test]
+fn a_word_of_punctuation_is_itself_only() {
+    let words = words(&["!", "", " ", "\u{200B}"]);
+    assert_eq!(words.wish("!"), Some(Wish::OptOut));
+    for text in ["", " ", "?", "\u{200B}"] {
+        assert_eq!(words.wish(text), None, "{text:?}");
+    }
+    assert!(Words::new([], []).is_empty());
+}
+
+#[test]
+fn a_word_in_both_lists_unsubscribes() {
+    let words = Words::new(["stop"], ["STOP", "start"]);
+    assert_eq!(words.wish("Stop"), Some(Wish::OptOut));
+}
+
+#[test]
+fn letters_of_other_scripts_keep_their_marks() {
+    assert_ne!(normal("ż"), normal("z"));
+    assert_ne!(normal("é"), normal("e"));
+    assert_eq!(normal("Σίσυφος"), normal("ΣΊΣΥΦΟΣ"));
+}
+
+#[test]
+fn a_dot_above_leaves_its_neighbours_together() {
+    assert_eq!(normal("i\u{307}\u{308}"), "ï");
+}
+
+proptest! {
+    #[test]
+    fn any_text_has_a_normal_form(text in any::<String>()) {
+        let once = normal(&text);
+        prop_assert_eq!(normal(&once), once.clone());
+        prop_assert!(once.len() <= text.len() * 36 + 1);
+    }
+
+    #[test]
+    fn case_does_not_matter(text in "\\PC{0,20}") {
+        prop_assert_eq!(normal(&text.to_uppercase()), normal(&text));
+    }
+}

@@ -1,0 +1,44 @@
+use super::*;
+use crate::sqlite::{Mode, open};
+use std::path::Path;
+
+/// Parts that a release before octets were kept left behind, and suppressions that words had made.
+#[test]
+fn a_store_of_before_keeps_its_parts_and_its_words() {
+    let mut conn = Connection::open_in_memory().unwrap();
+    open::migrate_to(&mut conn, 4).unwrap();
+    conn.execute_batch(
+        r#"INSERT INTO account (id, name, body) VALUES (1, 'a', '{"opt_out_words":["Stop"]}');
+        INSERT INTO suppression (msisdn, account, kind) VALUES (447700900001, 1, 2), (447700900002, 1, 2), (447700900003, 1, 1);
+        INSERT INTO inbound (id, account, carrier, sender, recipient, received_at, text) VALUES
+            (1, 1, 1, '447700900001', '1', 5, ' stop '), (2, 1, 1, '447700900002', '1', 5, 'hello'),
+            (3, 1, 1, '447700900003', '1', 5, 'stop'), (4, 1, 1, 'Bank', '1', 5, 'stop');
+        INSERT INTO inbound_part (carrier, sender, recipient, reference, total, number, whole, touched_at, text)
+            VALUES (1, '447700900001', '1', 9, 2, 1, 0, 5, 'grüße '), (1, '447700900001', '1', 9, 2, 2, 0, 5, '');"#,
+    )
+    .unwrap();
+    open::migrate(&mut conn, Path::new("in memory"), Mode::Serve).unwrap();
+    let key = Key {
+        carrier: CarrierNo(1),
+        from: "447700900001".into(),
+        to: "1".into(),
+        reference: 9,
+        total: 2,
+    };
+    let mut parts = key.parts(&conn).unwrap();
+    parts[1].data = UserData {
+        coding: Coding::plain(Charset::Gsm7),
+        octets: (*b"\x00").into(),
+    };
+    assert_eq!(key.put_together(parts).content, "grüße @".into());
+    let took: Vec<(u64, i64)> = conn
+        .prepare("SELECT msisdn, inbound FROM opt_out ORDER BY 1")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    assert_eq!(took, [(447_700_900_001, 1)]);
+    let whole = whole_of(&conn, InboundId(2)).unwrap().unwrap();
+    assert_eq!((&*whole.text, whole.binary), ("hello", None));
+}

@@ -186,7 +186,8 @@ pub struct SmppSettings {
     pub default_alphabet: DefaultAlphabet,
     /// How it wants long texts tied.
     pub linking: Linking,
-    /// The calling code of the country whose numbers it writes as they are dialled there ("44"); empty: it writes none so.
+    /// The calling code of the country whose numbers it writes as they are dialled there ("44"); empty: that of its
+    /// routes, if all are of one.
     pub country_code: String,
     /// How it wants long texts submitted.
     pub long_text: LongText,

@@ -294,8 +294,8 @@ impl Snapshot {
                 });
             }
         }
+        snapshot.claims = Claims::of(&catalog.accounts, &rules);
         snapshot.routes = RouteTable::new(rules);
-        snapshot.claims = Claims::of(&catalog.accounts);
         let lists = catalog.blocked_words.iter().flat_map(|list| &list.words);
         snapshot.blocked = BlockedWords::new(lists.map(|word| &**word));
         snapshot.blocked_by_account = catalog

@@ -89,6 +89,7 @@ async fn owner(
         Some(CarrierSettings::Smpp(smpp)) => smpp.country(),
         _ => None,
     };
+    let country = country.or_else(|| catalog.claims().country(carrier));
     let claimed = catalog.claims().owner(&to.written, to.kind, country);
     let numbers = readings(&from.written, from.kind, country);
     // Of several readings, that which somebody wrote to; else the likeliest.

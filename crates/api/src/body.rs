@@ -1,8 +1,13 @@
 //! Reading a request's body, within a bound.
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
+use engine::AnswerFate;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use thiserror::Error;
 
 /// A body could not be read.
@@ -31,6 +36,47 @@ pub(crate) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, BodyErro
         }
         Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
         Err(_) => Err(BodyError::Broken),
+    }
+}
+
+/// An answer whose fate somebody must know: [`crate::serve`] finds it in the response's extensions.
+pub(crate) fn with_fate(body: Bytes, fate: &AnswerFate) -> Response {
+    let body = Fated {
+        body: Some(body),
+        fate: fate.clone(),
+    };
+    let mut response = Response::new(Body::new(body));
+    response.extensions_mut().insert(fate.clone());
+    response
+}
+
+/// A body that says when it was taken.
+struct Fated {
+    body: Option<Bytes>,
+    fate: AnswerFate,
+}
+
+impl hyper::body::Body for Fated {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(body) = self.body.take() else {
+            return Poll::Ready(None);
+        };
+        self.fate.taken();
+        Poll::Ready(Some(Ok(Frame::data(body))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
     }
 }
 

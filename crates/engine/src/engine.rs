@@ -11,17 +11,20 @@ use crate::manage::Numbers;
 use crate::metrics::{Metrics, RefusalLabel, dialect_name};
 use crate::notify::{self, Format, Notify, NotifyError};
 use crate::public_id::PublicIds;
+use crate::pull::Pulling;
 use crate::queue::{QueueLimits, Queues};
 use crate::recover;
 use crate::sandbox::Inbox;
 use crate::schedule;
+use crate::supervise::supervise;
 use arc_swap::ArcSwap;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{
-    AccountId, Dialect, MessageFilter, MessageId, MessageView, Store, StoreError, TimelineEntry, UnixMs,
+    AccountId, Dialect, Failure, MessageFilter, MessageId, MessageView, Store, StoreError, TimelineEntry,
+    UnixMs,
 };
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +126,8 @@ pub(crate) struct Shared {
     pub(crate) delayed: tokio::sync::Notify,
     /// Woken when a task was made.
     pub(crate) tasks_changed: tokio::sync::Notify,
+    /// What has failed for good, if anything has.
+    pub(crate) failure: Failure,
     /// No more messages are taken from the queues, and none accepted.
     pub(crate) stopping: AtomicBool,
     /// Ends every task.
@@ -136,8 +141,8 @@ pub struct Engine {
     public_ids: PublicIds,
     carriers: Arc<Carriers>,
     numbers: Numbers,
-    /// Fetches of events take turns.
-    pulling: tokio::sync::Mutex<()>,
+    /// Fetches of events.
+    pulling: Pulling,
     /// Who tells events, once that was started.
     notify: OnceLock<Notify>,
 }
@@ -173,6 +178,7 @@ impl Engine {
             settings,
             delayed: tokio::sync::Notify::new(),
             tasks_changed: tokio::sync::Notify::new(),
+            failure: Failure::default(),
             stopping: AtomicBool::new(false),
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -188,7 +194,7 @@ impl Engine {
             public_ids,
             carriers,
             numbers: Numbers::default(),
-            pulling: tokio::sync::Mutex::default(),
+            pulling: Pulling::default(),
             notify: OnceLock::new(),
         }))
     }
@@ -233,7 +239,7 @@ impl Engine {
         accept::accept(&self.shared, submission, once, None).await
     }
 
-    pub(crate) fn pulling(&self) -> &tokio::sync::Mutex<()> {
+    pub(crate) fn pulling(&self) -> &Pulling {
         &self.pulling
     }
 
@@ -374,6 +380,20 @@ impl Engine {
         self.carriers.reconnect(carrier)
     }
 
+    /// Why the engine or its store can never work again; waits for ever while all is well. Whoever runs the engine ends
+    /// the process then: what was accepted is in the store, and the next start goes on from there. Cancel safe.
+    pub async fn failed(&self) -> Arc<str> {
+        tokio::select! {
+            why = self.shared.failure.wait() => why,
+            why = self.shared.store.failed() => why,
+        }
+    }
+
+    /// Runs what `start` makes, again after a panic, as the engine's own loops: see [`Engine::failed`].
+    pub async fn supervise<F: Future<Output = ()>>(&self, name: &'static str, mut start: impl FnMut() -> F) {
+        supervise(name, &self.shared.metrics, &self.shared.failure, |_| start()).await;
+    }
+
     /// True once [`Engine::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Acquire)
@@ -389,6 +409,9 @@ impl Engine {
             }
         };
         tokio::join!(self.carriers.drain(grace), stop_notify);
+        if let Err(error) = self.pulling.settle(&*self.shared.store).await {
+            tracing::warn!(%error, "what was fetched last could not be recorded: it is given again");
+        }
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         if tokio::time::timeout(grace, self.shared.tasks.wait())

@@ -31,12 +31,14 @@ mod recover;
 pub mod route;
 pub mod sandbox;
 mod schedule;
+mod supervise;
 pub mod task;
 mod tls;
 
 pub use carrier::{CarrierError, CarrierState, CarrierStatus, stopped as stopped_carrier};
 pub use engine::{Engine, Settings, StartError};
 pub use log_limit::LogLimit;
+pub use pull::AnswerFate;
 pub use reason::ReasonView;
 
 pub use sms;

@@ -7,7 +7,7 @@ mod labels;
 pub use account::{AccountCounters, AccountMetrics, OTHER_ACCOUNTS};
 pub use configured::DENIALS;
 pub use labels::{
-    AccountLabel, AnswerLabel, CarrierLabel, ClassLabel, DialectLabel, LimitLabel, ReceiptLabel,
+    AccountLabel, AnswerLabel, CarrierLabel, ClassLabel, DialectLabel, LimitLabel, LoopLabel, ReceiptLabel,
     RefusalLabel, RepeatLabel, SameBody,
 };
 
@@ -47,6 +47,8 @@ pub struct Metrics {
     pub binds: Family<CarrierLabel, Gauge>,
     /// Messages whose answer never came.
     pub in_doubt: Family<CarrierLabel, Counter>,
+    /// Times part of the program was started again after a panic.
+    pub restarts: Family<LoopLabel, Counter>,
     /// Times a bounded thing was full, by its name in the configuration.
     pub full: Family<LimitLabel, Counter>,
     /// From accepted to given to a carrier, in seconds.
@@ -71,6 +73,7 @@ impl Default for Metrics {
             ready: Family::default(),
             binds: Family::default(),
             in_doubt: Family::default(),
+            restarts: Family::default(),
             full: Family::default(),
             accept_to_submit: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 2.0, 18))
@@ -144,6 +147,11 @@ impl Metrics {
             "in_doubt",
             "Messages sent to a carrier whose answer was lost",
             self.in_doubt.clone(),
+        );
+        registry.register(
+            "restarts",
+            "Times part of the program was started again after a panic",
+            self.restarts.clone(),
         );
         registry.register(
             "limit_reached",

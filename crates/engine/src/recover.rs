@@ -3,6 +3,7 @@
 use crate::carrier::retry_policy::{self, AnswerContext, RetryPolicy};
 use crate::catalog::{CarrierSettings, InDoubt, SmppSettings};
 use crate::engine::Shared;
+use std::time::Duration;
 use store::{
     Answer, AttemptOutcome, CarrierNo, MessageId, Next, OpenAttempt, RecordResults, StoreError, Tally,
 };
@@ -13,14 +14,7 @@ pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {
     let mut settled = 0;
     for attempt in open {
         settled += attempt.messages.len();
-        let policy = policy(shared, attempt.carrier);
-        let results = settle(&attempt, &policy, shared.clock.now());
-        shared
-            .metrics
-            .in_doubt
-            .get_or_create(&crate::metrics::Metrics::carrier(attempt.carrier))
-            .inc_by(attempt.messages.len() as u64);
-        shared.store.record_results(results).await?;
+        settle_one(shared, &attempt).await?;
     }
     if settled > 0 {
         tracing::warn!(
@@ -30,6 +24,58 @@ pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+async fn settle_one(shared: &Shared, attempt: &OpenAttempt) -> Result<(), StoreError> {
+    let policy = policy(shared, attempt.carrier);
+    let results = settle(attempt, &policy, shared.clock.now());
+    shared
+        .metrics
+        .in_doubt
+        .get_or_create(&crate::metrics::Metrics::carrier(attempt.carrier))
+        .inc_by(attempt.messages.len() as u64);
+    shared.store.record_results(results).await?;
+    Ok(())
+}
+
+/// Settles what a session left behind that panicked: with it, everything it knew of what it had in flight was lost. Of all
+/// sessions of a carrier when no `bind` is named.
+pub(crate) async fn settle_lost(shared: &Shared, carrier: CarrierNo, bind: Option<u16>) {
+    loop {
+        match try_settle_lost(shared, carrier, bind).await {
+            Ok(0) => return,
+            Ok(messages) => {
+                tracing::warn!(%carrier, messages, "a session panicked: what it had in flight was settled by policy");
+                shared.delayed.notify_one();
+                return;
+            }
+            Err(StoreError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "what a session had in flight could not be settled"),
+        }
+        tokio::time::sleep(STORE_REST).await;
+    }
+}
+
+async fn try_settle_lost(
+    shared: &Shared,
+    carrier: CarrierNo,
+    bind: Option<u16>,
+) -> Result<usize, StoreError> {
+    // Commands are done in order: what the session had given to the store is done once this is.
+    shared.store.probe().await?;
+    let open = shared.store.open_attempts().await?;
+    let lost = open
+        .into_iter()
+        .filter(|attempt| attempt.carrier == carrier && bind.is_none_or(|bind| attempt.bind == bind));
+    let mut settled = 0;
+    for attempt in lost {
+        settled += attempt.messages.len();
+        settle_one(shared, &attempt).await?;
+    }
+    Ok(settled)
+}
+
+/// How long the store is left alone after it failed.
+const STORE_REST: Duration = Duration::from_millis(500);
 
 /// How a carrier treats what is in doubt.
 struct DoubtPolicy {

@@ -3,6 +3,7 @@
 use crate::carrier::Carriers;
 use crate::catalog::Snapshot;
 use crate::engine::{Shared, StartError};
+use crate::supervise::supervise;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{MessageId, StoreError, UnixMs};
@@ -12,21 +13,30 @@ const RELEASE_RANGES_MAX: usize = 1000;
 /// The longest the release task sleeps: a safety net, as it is woken when something is put off.
 const RELEASE_SLEEP_MAX: Duration = Duration::from_secs(5);
 
-/// Starts all tasks that go by the clock.
+/// Starts all tasks that go by the clock. One that panics is started again.
 pub(crate) fn spawn_all(shared: &Arc<Shared>, carriers: &Arc<Carriers>) {
-    spawn(shared, release_loop(Arc::clone(shared)));
-    spawn(shared, catalog_loop(Arc::clone(shared), Arc::clone(carriers)));
-    spawn(shared, crate::task::run(Arc::clone(shared)));
-    spawn(shared, crate::expire::run(Arc::clone(shared)));
-    spawn(shared, sweep_loop(Arc::clone(shared)));
+    spawn(shared, "release of delayed messages", release_loop);
+    let followed = Arc::clone(carriers);
+    spawn(shared, "catalog", move |shared| {
+        catalog_loop(shared, Arc::clone(&followed))
+    });
+    spawn(shared, "tasks", crate::task::run);
+    spawn(shared, "expiry", crate::expire::run);
+    spawn(shared, "sweep", sweep_loop);
 }
 
-fn spawn(shared: &Arc<Shared>, task: impl Future<Output = ()> + Send + 'static) {
-    let cancel = shared.cancel.clone();
+fn spawn<F: Future<Output = ()> + Send + 'static>(
+    shared: &Arc<Shared>,
+    name: &'static str,
+    task: impl Fn(Arc<Shared>) -> F + Send + Sync + 'static,
+) {
+    let shared_too = Arc::clone(shared);
     shared.tasks.spawn(async move {
+        let shared = shared_too;
+        let start = |_| task(Arc::clone(&shared));
         tokio::select! {
-            () = cancel.cancelled() => {}
-            () = task => {}
+            () = shared.cancel.cancelled() => {}
+            () = supervise(name, &shared.metrics, &shared.failure, start) => {}
         }
     });
 }

@@ -219,8 +219,23 @@ async fn events_that_are_fetched_are_given_once() {
         .await;
     let mut fetched = Vec::new();
     for expected in [10, 10, 5, 0] {
-        let tellings = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        // What was not read is given again, whether nobody sent it or the connection failed at it.
+        let (unsent, fate) = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        drop(fate);
+        let (unread, fate) = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        fate.taken();
+        fate.lost();
+        let (tellings, fate) = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        fate.taken();
         assert_eq!(tellings.len(), expected);
+        let events = |tellings: &[engine::notify::Telling]| {
+            tellings
+                .iter()
+                .map(|telling| telling.event.place)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(events(&unsent), events(&tellings));
+        assert_eq!(events(&unread), events(&tellings));
         fetched.extend(tellings.iter().filter_map(|telling| telling.event.what.message()));
     }
     fetched.sort_unstable();

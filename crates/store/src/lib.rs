@@ -7,7 +7,9 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod failure;
 pub mod port;
 pub mod sqlite;
 
+pub use failure::Failure;
 pub use port::*;

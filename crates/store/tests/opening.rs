@@ -7,8 +7,8 @@ use store::conformance::given::{
 };
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{
-    AcceptError, CarrierNo, CatalogChange, Contacts, MessageFilter, Signature, Store, StoreError,
-    Suppression, SuppressionKind,
+    AcceptCommand, AcceptError, CarrierNo, CatalogChange, Contacts, MessageFilter, OnCommit, Signature,
+    Store, StoreError, Suppression, SuppressionKind,
 };
 use tempfile::TempDir;
 
@@ -253,5 +253,29 @@ async fn too_much_that_waits_is_refused_at_once() {
     assert_eq!(store.metrics().busy, 3);
     held.send(()).unwrap();
     assert!(holding.await.unwrap().is_ok() && waits.await.unwrap().is_ok());
+    assert_eq!(store.counts().await.unwrap().queued, 2);
+}
+
+#[tokio::test]
+async fn a_store_whose_writer_died_says_so_and_answers_nobody() {
+    let (_folder, path) = place();
+    let store = open(&path, Mode::Serve).unwrap();
+    accepted(&store, request(NOW, vec![batch(0..1)])).await;
+    let fault = AcceptCommand {
+        on_commit: OnCommit(Some(Box::new(|_| panic!("a fault of the program")))),
+        ..request(NOW, vec![batch(1..2)])
+    };
+    assert!(matches!(
+        store.accept(fault).await,
+        Err(AcceptError::Store(StoreError::Closed))
+    ));
+    let why = tokio::time::timeout(std::time::Duration::from_secs(20), store.failed());
+    assert!(why.await.unwrap().contains("writes"));
+    let late = store.accept(request(NOW, vec![batch(2..3)])).await;
+    assert!(matches!(late, Err(AcceptError::Store(StoreError::Closed))));
+    assert!(matches!(store.probe().await, Err(StoreError::Closed)));
+    drop(store);
+    // What was committed is there, the hand-over's own request too.
+    let store = open(&path, Mode::Serve).unwrap();
     assert_eq!(store.counts().await.unwrap().queued, 2);
 }

@@ -3,6 +3,7 @@
 use super::ServeLimits;
 use super::body::TimedBody;
 use axum::Router;
+use engine::AnswerFate;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -10,15 +11,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::Service as _;
 
 /// What a connection is doing.
@@ -64,6 +66,10 @@ pub(super) struct Watch {
     told: Notify,
     /// Set when a handler answered without reading its request to the end.
     unread: AtomicBool,
+    /// The last answer, when somebody must know whether it was read.
+    fate: Mutex<Option<AnswerFate>>,
+    /// Whether there is one: looked at with each read and write.
+    fated: AtomicBool,
 }
 
 const PHASE_SHIFT: u32 = 62;
@@ -81,6 +87,8 @@ impl Watch {
             order: AtomicU8::new(0),
             told: Notify::new(),
             unread: AtomicBool::new(false),
+            fate: Mutex::new(None),
+            fated: AtomicBool::new(false),
         };
         watch.enter(Phase::Head);
         watch
@@ -113,6 +121,37 @@ impl Watch {
             Order::Drop
         } else {
             Order::Leave
+        }
+    }
+
+    /// Somebody must know whether this answer is read.
+    fn expect(&self, fate: AnswerFate) {
+        fate.follow();
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(fate);
+        self.fated.store(true, Ordering::Release);
+    }
+
+    fn is_expected(&self) -> bool {
+        self.fated.load(Ordering::Acquire)
+    }
+
+    /// The last answer was read, as far as can be known; or it was not.
+    fn was_read(&self, read: bool) {
+        if !self.fated.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match fate {
+            Some(fate) if read => fate.sent(),
+            Some(fate) => fate.lost(),
+            None => {}
+        }
+    }
+
+    /// All that was to be written is.
+    fn flushed(&self) {
+        if let Some(fate) = &*self.fate.lock().unwrap_or_else(PoisonError::into_inner) {
+            fate.flushed();
         }
     }
 
@@ -166,7 +205,7 @@ pub(super) async fn run(
     }
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
+async fn speak<S: AsyncRead + AsyncWrite + Peer + Unpin>(
     stream: S,
     router: Router,
     protocol: http1::Builder,
@@ -181,6 +220,11 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
         let answer = router.clone().call(request);
         async move {
             let answer = answer.await;
+            if let Ok(answer) = &answer
+                && let Some(fate) = answer.extensions().get::<AnswerFate>()
+            {
+                watched.expect(fate.clone());
+            }
             watched.enter(Phase::Idle);
             answer
         }
@@ -189,6 +233,9 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
         stream,
         watch: Arc::clone(&watch),
         discarded_bytes: 0,
+        at_end: false,
+        gone_wait: None,
+        gone_looks: 0,
     });
     let mut connection = protocol.serve_connection(io, service);
     let ended = loop {
@@ -197,11 +244,16 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
             ended = &mut connection => break ended,
             order = watch.order() => match order {
                 Order::Leave => Pin::new(&mut connection).graceful_shutdown(),
-                Order::Drop => return,
+                Order::Drop => {
+                    // While our side is still open, nobody can say how much of an answer went out.
+                    watch.was_read(watch.phase().0 == Phase::Closing);
+                    return;
+                }
             },
         }
     };
     let Err(error) = ended else { return };
+    watch.was_read(false);
     tracing::debug!(%error, "connection ended");
     // After an error (a head that cannot be read) hyper has answered what it could, but has not closed.
     watch.left_unread();
@@ -218,6 +270,34 @@ struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
     discarded_bytes: usize,
+    /// The client has closed its side.
+    at_end: bool,
+    /// Until the next look whether a client that closed its side before the answer is gone.
+    gone_wait: Option<Pin<Box<Sleep>>>,
+    /// How often that was looked at.
+    gone_looks: u32,
+}
+
+/// The reset that follows what was written to a client that is gone comes within a second.
+const GONE_LOOK_EVERY: Duration = Duration::from_millis(50);
+const GONE_LOOKS: u32 = 20;
+
+/// A stream that knows whether its other end has thrown away what was written to it.
+pub(super) trait Peer {
+    /// Whether it has.
+    fn is_reset(&self) -> bool;
+}
+
+impl Peer for TcpStream {
+    fn is_reset(&self) -> bool {
+        !matches!(self.take_error(), Ok(None))
+    }
+}
+
+impl Peer for TlsStream<TcpStream> {
+    fn is_reset(&self) -> bool {
+        self.get_ref().0.is_reset()
+    }
 }
 
 /// How much of what a client still sends is read and thrown away before its connection is closed.
@@ -230,7 +310,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        if self.watch.is_expected() {
+            match &read {
+                // Who asks on has read.
+                Ok(()) if buf.filled().len() > before => self.watch.was_read(true),
+                Ok(()) => {}
+                Err(_) => self.watch.was_read(false),
+            }
+        }
+        read?;
+        self.at_end |= buf.filled().len() == before && buf.remaining() > 0;
         if buf.filled().len() > before && self.watch.phase().0 == Phase::Idle {
             self.watch.enter(Phase::Head);
         }
@@ -238,13 +328,55 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Peer + Unpin> Watched<S> {
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         // A slow client that does read its answer is not idle.
+        if matches!(written, Poll::Ready(Err(_))) {
+            self.watch.was_read(false);
+        }
         if matches!(written, Poll::Ready(Ok(1..))) && self.watch.phase().0 == Phase::Idle {
             self.watch.enter(Phase::Idle);
         }
         written
+    }
+
+    /// Waits until it is known whether the client has read the answer: who closes with something unread in its hands, or
+    /// is gone, resets the connection.
+    fn poll_read_by_peer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0_u8; 1024];
+        while !self.at_end {
+            let mut buf = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if buf.filled().is_empty() => {
+                    // Closed after the answer, and not by a reset.
+                    self.watch.was_read(!self.stream.is_reset());
+                    return Poll::Ready(());
+                }
+                Ok(()) => {}
+                Err(_) => {
+                    self.watch.was_read(false);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        // It closed its side before: either that was all it wanted to say, or it is gone. The reset of one that is gone
+        // comes as soon as the answer gets there.
+        loop {
+            if self.stream.is_reset() {
+                self.watch.was_read(false);
+                return Poll::Ready(());
+            }
+            if self.gone_looks >= GONE_LOOKS {
+                self.watch.was_read(true);
+                return Poll::Ready(());
+            }
+            let wait = self
+                .gone_wait
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(GONE_LOOK_EVERY)));
+            ready!(wait.as_mut().poll(cx));
+            self.gone_wait = None;
+            self.gone_looks += 1;
+        }
     }
 
     /// Reads until the client closes too. The listener ends it after a while.
@@ -261,7 +393,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Peer + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.wrote(written)
@@ -281,14 +413,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        if self.watch.is_expected() {
+            match &flushed {
+                Ok(()) => self.watch.flushed(),
+                Err(_) => self.watch.was_read(false),
+            }
+        }
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.watch.phase().0 != Phase::Closing {
             self.watch.enter(Phase::Closing);
         }
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let shut = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+        if shut.is_err() {
+            self.watch.was_read(false);
+        }
+        shut?;
+        if self.watch.is_expected() {
+            ready!(self.poll_read_by_peer(cx));
+        }
         if self.watch.unread.load(Ordering::Relaxed) {
             ready!(self.poll_discard(cx));
         }

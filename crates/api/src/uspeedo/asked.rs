@@ -3,9 +3,11 @@
 use super::fault::Family;
 use super::wire;
 use super::words::Language;
+use engine::AnswerFate;
 use engine::Dialect;
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 /// Longest name of an action that is told back. The longest served one has 32 characters.
 const NAME_CHARS_MAX: usize = 64;
@@ -23,6 +25,8 @@ pub struct Asked {
     pub uuid: String,
     /// In which language to answer, where the wire has two.
     pub language: Language,
+    /// Who must know what becomes of the answer, if somebody must.
+    pub(super) fate: OnceLock<AnswerFate>,
 }
 
 impl Asked {
@@ -34,6 +38,7 @@ impl Asked {
             named: Box::default(),
             uuid: uuid(rand::random()),
             language: Language::English,
+            fate: OnceLock::new(),
         }
     }
 

@@ -130,7 +130,10 @@ pub(super) fn respond(asked: &Asked, result: Result<Vec<u8>, Fault>) -> Response
         tracing::debug!(dialect = ?asked.dialect, request = asked.uuid, ?fault, "request refused");
         answer::refused(asked, fault)
     });
-    let mut response = Response::new(Body::from(body));
+    let mut response = match asked.fate.get() {
+        Some(fate) => crate::body::with_fate(body.into(), fate),
+        None => Response::new(Body::from(body)),
+    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let name = match asked.dialect {

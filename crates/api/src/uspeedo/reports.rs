@@ -204,15 +204,17 @@ struct Pulled<'a> {
     report_set: Vec<Report<'a>>,
 }
 
-/// `PullUSMSReport`: what the account's endpoint of the form [`push::PULL`] was not given yet. An account without one
-/// was not given the action, as at the vendor, who opens it on request.
+/// `PullUSMSReport`: what the account's endpoint of the form [`push::PULL`] was not given yet; given again when its answer
+/// was not read (docs/dialects/ucloud.md). An account without one was not given the action, as at the vendor, who opens it on request.
 pub(super) async fn pull(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let limit = parse_pull(request.params)?;
     let (engine, account) = (request.engine(), request.caller.account);
     let pulled = engine.pull(account, push::PULL, PULL_KEEP, limit).await;
-    let tellings = pulled
+    let (tellings, fate) = pulled
         .map_err(|error| store_failed(request.asked, &error))?
         .ok_or(Fault::NotAllowed)?;
+    // There is one action to a request.
+    let _ = request.asked.fate.set(fate);
     let catalog = engine.catalog();
     let settings = catalog
         .endpoints()

@@ -329,19 +329,13 @@ fn finish(item: &mut Item) {
 
 /// Positions of recipients whose number, as written, and parameters both stand earlier.
 fn repeats(recipients: &[Recipient]) -> Vec<usize> {
+    // One look-up for each recipient, however many have the same number.
     let mut seen = HashSet::with_capacity(recipients.len());
     let again = recipients
         .iter()
         .enumerate()
-        .filter(|(_, r)| !r.phone.is_empty() && !seen.insert(&*r.phone));
-    let again: Vec<_> = again.collect();
-    let repeated = again.into_iter().filter(|(at, r)| {
-        recipients
-            .iter()
-            .take(*at)
-            .any(|earlier| earlier.phone == r.phone && earlier.values == r.values)
-    });
-    repeated.map(|(at, _)| at).collect()
+        .filter(|(_, r)| !r.phone.is_empty() && !seen.insert((&*r.phone, &r.values)));
+    again.map(|(at, _)| at).collect()
 }
 
 fn is_sender(sender: &str) -> bool {

@@ -331,3 +331,101 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
         house.engine.stop(Duration::from_secs(5)).await.unwrap();
     }
 }
+
+/// A request as it goes over a connection.
+async fn on_the_wire(request: http::Request<axum::body::Body>) -> Vec<u8> {
+    use http_body_util::BodyExt;
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let mut wire = format!(
+        "{} {} HTTP/1.1\r\nHost: node\r\nContent-Length: {}\r\n",
+        head.method,
+        head.uri,
+        body.len()
+    );
+    for (name, value) in &head.headers {
+        if *name != http::header::CONTENT_LENGTH && *name != http::header::HOST {
+            wire.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+    }
+    wire.push_str("\r\n");
+    [wire.as_bytes(), &body].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_whose_answer_was_not_read_are_pulled_again() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    let house = House::start().await;
+    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(api::serve::serve(
+        listener,
+        house.router.clone(),
+        api::serve::ServeLimits::default(),
+        None,
+        api::serve::ServeMetrics::default(),
+        stop.clone(),
+    ));
+    let pull = async || {
+        on_the_wire(Wire::Ucloud.request(&house, super::USER, "PullUSMSReport", &json!({"Limit": 200}))).await
+    };
+    // The answer, read to its end; how many reports are in it.
+    let read = async |stream: &mut TcpStream| {
+        let mut answer = Vec::new();
+        loop {
+            stream.read_buf(&mut answer).await.unwrap();
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            if let Some((_, body)) = text.split_once("\r\n\r\n")
+                && let Ok(body) = serde_json::from_str::<Value>(body)
+            {
+                return body["ReportSet"].as_array().unwrap().len();
+            }
+        }
+    };
+    // A client that closes at once, one that closes when the answer is there, one that resets the connection then.
+    for way in 0..3 {
+        sent(&house, AT_ONCE, "order").await;
+        until(async || {
+            let start = store::EventPlace::default();
+            let events = house
+                .engine
+                .store()
+                .events(ACCOUNT, start, store::EventKinds::ENDED, 100);
+            let events = events.await.unwrap().0;
+            if events.len() > way { Ok(()) } else { Err(events) }
+        })
+        .await;
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(&pull().await).await.unwrap();
+        if way > 0 {
+            stream.peek(&mut [0]).await.unwrap();
+        }
+        if way == 2 {
+            stream.set_zero_linger().unwrap();
+        }
+        drop(stream);
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(&pull().await).await.unwrap();
+        assert_eq!(read(&mut stream).await, 1, "nobody has read it yet, way {way}");
+        stream.write_all(&pull().await).await.unwrap();
+        assert_eq!(read(&mut stream).await, 0, "it was read");
+    }
+    // And over another connection.
+    sent(&house, AT_ONCE, "order-2").await;
+    until(async || {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(&pull().await).await.unwrap();
+        match read(&mut stream).await {
+            0 => Err("not yet"),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(&pull().await).await.unwrap();
+    assert_eq!(read(&mut stream).await, 0);
+    stop.cancel();
+}

@@ -28,6 +28,7 @@ pub(crate) use check::freeze;
 pub(crate) use lifetime::Lifetime;
 use plan::Plan;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use store::{
     AcceptCommand, AcceptOutcome, Accepted, Account, AccountId, Caps, Charge, NewIdempotency, OnCommit,
     StoreError, TaskProgress, TaskStep,
@@ -84,6 +85,10 @@ async fn try_accept(
     once: Option<Once>,
     step: Option<Step>,
 ) -> Result<(Arc<Submission>, Reply), AcceptError> {
+    // Here rather than where requests come in: tasks come this way, too.
+    if shared.stopping.load(Ordering::Acquire) {
+        return Err(AcceptError::Stopping);
+    }
     let catalog = shared.catalog.load();
     let account = catalog
         .account(submission.account)

@@ -128,7 +128,7 @@ pub enum SignatureRef {
 }
 
 /// Values for a template's variables.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Values {
     /// None given.
     #[default]

@@ -21,6 +21,8 @@ pub use status::{CarrierError, CarrierState, CarrierStatus, stopped};
 
 use crate::catalog::{CarrierEntry, CarrierSettings};
 use crate::engine::Shared;
+use crate::recover;
+use crate::supervise::supervise;
 use parking_lot::Mutex;
 use runner::Runner;
 use status::Board;
@@ -141,7 +143,7 @@ impl Carriers {
         let stop = self.shared.cancel.child_token();
         let now = self.shared.clock.now();
         let board = Board::new(entry, now, self.news.clone());
-        let health = Arc::new(Health::new(now, board));
+        let health = Arc::new(Health::new(self.shared.clock.steady(), board));
         let (done_tx, done) = tokio::sync::watch::channel(false);
         let runner = Runner {
             shared: Arc::clone(&self.shared),
@@ -151,7 +153,17 @@ impl Carriers {
             stop: stop.clone(),
         };
         self.shared.tasks.spawn(async move {
-            runner.run().await;
+            let shared = Arc::clone(&runner.shared);
+            let start = |panics| {
+                let runner = &runner;
+                async move {
+                    if panics > 0 {
+                        recover::settle_lost(&runner.shared, runner.entry.no, None).await;
+                    }
+                    runner.run().await;
+                }
+            };
+            supervise("carrier", &shared.metrics, &shared.failure, start).await;
             // The receiver may be gone with a carrier that was replaced.
             let _ = done_tx.send(true);
         });

@@ -11,7 +11,9 @@ use crate::engine::Shared;
 use crate::metrics::Metrics;
 use crate::queue::CarrierQueue;
 use crate::receipt::ReceiptProfile;
+use crate::recover;
 use crate::sandbox;
+use crate::supervise::supervise;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{CarrierNo, Outgoing, Store};
@@ -34,13 +36,13 @@ const FAILOVER_LOOK: Duration = Duration::from_millis(500);
 const FAILOVER_BATCH: usize = 500;
 
 impl Runner {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(&self) {
         let queue = self.shared.queues.of(self.entry.no);
         let refill = refill(Arc::clone(&self.shared.store), Arc::clone(&queue));
         let settings = self.entry.settings.clone();
         match settings {
             CarrierSettings::Sandbox(settings) if settings.enabled => {
-                self.health.bind_up();
+                let _up = SandboxUp::new(self);
                 let work = sandbox::run(
                     Arc::clone(&self.shared),
                     self.entry.no,
@@ -52,7 +54,6 @@ impl Runner {
                     () = work => {}
                     () = refill => {}
                 }
-                self.health.bind_down(self.shared.clock.now());
             }
             // Switched off, or gone from the catalog: nothing is sent, and what waits goes to other carriers.
             CarrierSettings::Removed | CarrierSettings::Sandbox(_) => {
@@ -114,7 +115,7 @@ impl Runner {
         });
         let mut running = tokio::task::JoinSet::new();
         for (index, purpose) in sessions {
-            running.spawn(keep_up(Arc::clone(&context), password.clone(), index, purpose));
+            running.spawn(supervised(Arc::clone(&context), password.clone(), index, purpose));
         }
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
@@ -128,7 +129,7 @@ impl Runner {
         let after_ms = i64::from(after_s) * 1000;
         loop {
             tokio::time::sleep(FAILOVER_LOOK).await;
-            if self.health.away_ms(self.shared.clock.now()) < after_ms.max(1) {
+            if self.health.away_ms(self.shared.clock.steady()) < after_ms.max(1) {
                 continue;
             }
             while self.health.binds_up() == 0 && self.hand_on(&queue).await {}
@@ -202,6 +203,50 @@ impl Runner {
     }
 }
 
+/// The sandbox is up for as long as this exists, however it ends.
+struct SandboxUp<'a>(&'a Runner);
+
+impl<'a> SandboxUp<'a> {
+    fn new(runner: &'a Runner) -> Self {
+        runner.health.bind_up();
+        Self(runner)
+    }
+}
+
+impl Drop for SandboxUp<'_> {
+    fn drop(&mut self) {
+        self.0.health.bind_down(self.0.shared.clock.steady());
+    }
+}
+
+/// Keeps one session up, over panics too.
+async fn supervised(
+    context: Arc<BindContext>,
+    password: secrecy::SecretString,
+    index: u16,
+    purpose: Purpose,
+) {
+    let (shared, context) = (&context.shared, &context);
+    let start = |panics| {
+        let password = password.clone();
+        async move {
+            if panics > 0 {
+                let submits = purpose != Purpose::Receive;
+                let now = context.shared.clock.now();
+                context
+                    .health
+                    .board
+                    .lost(index, submits, "part of the program panicked", now);
+            }
+            if panics > 0 && purpose != Purpose::Receive {
+                recover::settle_lost(&context.shared, context.entry.no, Some(index)).await;
+            }
+            keep_up(Arc::clone(context), password, index, purpose).await;
+        }
+    };
+    supervise("session", &shared.metrics, &shared.failure, start).await;
+}
+
 /// A session that is up counts for as long as this exists, however it ends.
 struct Up<'a> {
     context: &'a BindContext,
@@ -224,7 +269,7 @@ impl Drop for Up<'_> {
         let label = Metrics::carrier(self.context.entry.no);
         self.context.shared.metrics.binds.get_or_create(&label).dec();
         if self.submits {
-            self.context.health.bind_down(self.context.shared.clock.now());
+            self.context.health.bind_down(self.context.shared.clock.steady());
         }
         // The session may have been woken for messages that it did not take any more.
         self.context.queue.wake_next();

@@ -89,3 +89,10 @@ pub struct ClassLabel {
     /// The traffic class.
     pub class: &'static str,
 }
+
+/// By part of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LoopLabel {
+    /// Its name.
+    pub name: &'static str,
+}

@@ -5,11 +5,13 @@ use super::egress::Egress;
 use super::give_way;
 use super::metrics::NotifyMetrics;
 use super::operate::{Change, ChangeReply};
-use super::worker::{self, Order};
+use super::worker::{self, Order, Post};
 use super::{Format, Limits, NotifyError, OperateError, Stamp};
 use crate::catalog::{EndpointEntry, Snapshot};
 use crate::engine::Shared;
 use crate::public_id::PublicIds;
+use crate::supervise::supervise;
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
@@ -26,8 +28,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the catalog in memory is compared with what is being done.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Until a worker that died is replaced.
-const REPLACE_AFTER: Duration = Duration::from_secs(1);
 /// Orders of operators that wait.
 const ORDERS_MAX: usize = 64;
 
@@ -40,6 +40,8 @@ pub(super) struct Office {
     public_ids: Arc<PublicIds>,
     /// Calls under way beyond one of each endpoint.
     calls: Arc<AtomicUsize>,
+    /// Held while something of an endpoint is being recorded.
+    recording: Mutex<HashMap<EndpointId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// The right to one more call; given back when dropped.
@@ -60,8 +62,37 @@ impl Office {
         self.shared.catalog.load()
     }
 
+    /// The time that waits are counted by: it does not go back.
     pub(super) fn now(&self) -> UnixMs {
+        self.shared.clock.steady()
+    }
+
+    /// What clocks show.
+    pub(super) fn wall_clock(&self) -> UnixMs {
         self.shared.clock.now()
+    }
+
+    /// Held while something of an endpoint is being recorded, so that a worker that begins anew waits for what the one
+    /// before it had given to the store.
+    pub(super) fn recording(&self, endpoint: EndpointId) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(self.recording.lock().entry(endpoint).or_default())
+    }
+
+    /// Forgets an endpoint that has no worker any more.
+    pub(super) fn forget(&self, endpoint: EndpointId) {
+        self.recording
+            .lock()
+            .retain(|id, held| *id != endpoint || Arc::strong_count(held) > 1);
+        self.metrics().forget(endpoint);
+    }
+
+    /// Runs a loop again when it panics.
+    pub(super) async fn supervise<F: Future<Output = ()>>(
+        &self,
+        name: &'static str,
+        start: impl FnMut(usize) -> F,
+    ) {
+        supervise(name, &self.shared.metrics, &self.shared.failure, start).await;
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -82,7 +113,7 @@ impl Office {
 
     pub(super) fn stamp(&self) -> Stamp {
         Stamp {
-            now: self.now(),
+            now: self.wall_clock(),
             random: rand::random(),
             public_ids: Arc::clone(&self.public_ids),
         }
@@ -100,13 +131,14 @@ impl Office {
     }
 }
 
-/// Whom to wake when an account has new events. Written by the office, read on the store's own thread.
+/// Whom to wake when an account has new events. Read on the store's own thread, which must never wait for this one: it
+/// has the least priority.
 #[derive(Default)]
-struct Bells(Mutex<HashMap<AccountId, Vec<Arc<tokio::sync::Notify>>>>);
+struct Bells(ArcSwap<HashMap<AccountId, Vec<Arc<tokio::sync::Notify>>>>);
 
 impl Bells {
     fn ring(&self, accounts: &[AccountId]) {
-        let bells = self.0.lock();
+        let bells = self.0.load();
         for bell in accounts.iter().filter_map(|account| bells.get(account)).flatten() {
             bell.notify_one();
         }
@@ -149,6 +181,7 @@ impl Notify {
             limits,
             public_ids: Arc::new(public_ids),
             calls: Arc::default(),
+            recording: Mutex::default(),
             shared,
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -157,6 +190,7 @@ impl Notify {
             .build()
             .map_err(NotifyError::Thread)?;
         let (errands, received) = mpsc::channel(ORDERS_MAX);
+        let received = tokio::sync::Mutex::new(received);
         let cancel = CancellationToken::new();
         let (staff, ended) = (Arc::clone(&office), cancel.clone());
         let thread = std::thread::Builder::new()
@@ -167,7 +201,7 @@ impl Notify {
                     tokio::spawn(give_way::watch());
                     tokio::select! {
                         () = ended.cancelled() => {}
-                        () = manage(staff, received) => {}
+                        () = staff.supervise("webhooks", |panics| manage(&staff, &received, panics)) => {}
                     }
                 });
                 // A lookup that hangs is left to itself.
@@ -245,6 +279,8 @@ struct Hired {
 
 struct Staff {
     office: Arc<Office>,
+    /// What was read of how far endpoints are is as they were left: nobody worked for them before.
+    first: bool,
     workers: HashMap<EndpointId, Hired>,
     tasks: JoinSet<()>,
     endpoints: HashMap<tokio::task::Id, EndpointId>,
@@ -254,14 +290,16 @@ struct Staff {
 }
 
 /// Follows the catalog and passes orders on, until it is told to stop.
-async fn manage(office: Arc<Office>, mut errands: mpsc::Receiver<Errand>) {
+async fn manage(office: &Arc<Office>, errands: &tokio::sync::Mutex<mpsc::Receiver<Errand>>, panics: usize) {
+    let mut errands = errands.lock().await;
     let bells = Arc::new(Bells::default());
     let rung = Arc::clone(&bells);
     office
         .store()
         .on_events(Box::new(move |accounts| rung.ring(accounts)));
     let mut staff = Staff {
-        office,
+        office: Arc::clone(office),
+        first: panics == 0,
         workers: HashMap::new(),
         tasks: JoinSet::new(),
         endpoints: HashMap::new(),
@@ -276,7 +314,7 @@ async fn manage(office: Arc<Office>, mut errands: mpsc::Receiver<Errand>) {
                 Some(Errand::Stop(reply)) => break Some(reply),
                 None => break None,
             },
-            Some(ended) = staff.tasks.join_next_with_id() => staff.ended(ended).await,
+            Some(ended) = staff.tasks.join_next_with_id() => staff.ended(ended),
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     };
@@ -337,7 +375,10 @@ impl Staff {
                     hired.entry = Arc::clone(&entry);
                     let _ = hired.orders.send(Order::Replace(entry, format)).await;
                 }
-                None => self.hire(id, entry, format, states.remove(&id)),
+                None => {
+                    let state = states.remove(&id).filter(|_| self.first);
+                    self.hire(id, entry, format, state);
+                }
             }
         }
         let mut bells: HashMap<AccountId, Vec<_>> = HashMap::new();
@@ -347,7 +388,7 @@ impl Staff {
             // What happened before the bell was there.
             hired.bell.notify_one();
         }
-        *self.bells.0.lock() = bells;
+        self.bells.0.store(Arc::new(bells));
         self.version = Some(catalog.version());
     }
 
@@ -360,9 +401,19 @@ impl Staff {
     ) {
         let (orders, received) = mpsc::channel(ORDERS_MAX);
         let bell = Arc::new(tokio::sync::Notify::new());
-        let office = Arc::clone(&self.office);
-        let of_worker = Arc::clone(&bell);
-        let work = worker::run(office, Arc::clone(&entry), format, state, received, of_worker);
+        let post = Post {
+            entry: Arc::clone(&entry),
+            format,
+            known: state,
+            orders: received,
+            wake: Arc::clone(&bell),
+        };
+        let (office, post) = (Arc::clone(&self.office), tokio::sync::Mutex::new(post));
+        let work = async move {
+            office
+                .supervise("webhook worker", |_| worker::run(&office, &post))
+                .await;
+        };
         self.endpoints.insert(self.tasks.spawn(work).id(), id);
         let hired = Hired {
             entry,
@@ -390,24 +441,14 @@ impl Staff {
         }
     }
 
-    async fn ended(&mut self, ended: Result<(tokio::task::Id, ()), JoinError>) {
-        let (id, died) = match ended {
-            Ok((id, ())) => (id, false),
-            Err(error) => (error.id(), true),
-        };
+    fn ended(&mut self, ended: Result<(tokio::task::Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
         let Some(endpoint) = self.endpoints.remove(&id) else {
             return;
         };
         let left = self.workers.remove(&endpoint).is_some_and(|hired| hired.leaving);
-        if died {
-            tracing::error!(
-                endpoint = endpoint.0,
-                "the endpoint's worker died; another takes its place"
-            );
-            tokio::time::sleep(REPLACE_AFTER).await;
-        }
         // It may be wanted again by now. One that ended by itself had no store any more.
-        if left || died {
+        if left {
             self.version = None;
         }
     }

@@ -59,21 +59,34 @@ pub(super) struct Worker {
     gauges: Gauges,
 }
 
-/// Works for an endpoint until it is told to end, or the store is closed. `state` is how far the endpoint is, when that
-/// is known.
-pub(super) async fn run(
-    office: Arc<Office>,
-    mut entry: Arc<EndpointEntry>,
-    mut format: Arc<dyn Format>,
-    state: Option<EndpointState>,
-    mut orders: mpsc::Receiver<Order>,
-    wake: Arc<Notify>,
-) {
+/// What a worker works with: kept when it panics, for the one that goes on.
+pub(super) struct Post {
+    /// Its endpoint.
+    pub(super) entry: Arc<EndpointEntry>,
+    /// The form of its calls.
+    pub(super) format: Arc<dyn Format>,
+    /// How far the endpoint is, when that was read after the last worker had ended.
+    pub(super) known: Option<EndpointState>,
+    /// What it is told.
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// Wakes it when there are new events.
+    pub(super) wake: Arc<Notify>,
+}
+
+/// Works for an endpoint until it is told to end, or the store is closed.
+pub(super) async fn run(office: &Arc<Office>, post: &tokio::sync::Mutex<Post>) {
+    let mut post = post.lock().await;
+    let Post {
+        entry,
+        format,
+        known,
+        orders,
+        wake,
+    } = &mut *post;
     let id = entry.endpoint.id;
-    let mut known = state;
     loop {
-        let order = match begin(&office, &entry, &format, known.take()).await {
-            Ok(Some(mut worker)) => worker.work(&mut orders, &wake).await,
+        let order = match begin(office, entry, format, known.take()).await {
+            Ok(Some(mut worker)) => worker.work(orders, wake).await,
             // Removed in the store; the catalog will say so too.
             Ok(None) => orders.recv().await.unwrap_or(Order::End),
             Err(StoreError::Closed) => Order::End,
@@ -87,15 +100,15 @@ pub(super) async fn run(
         };
         match order {
             Order::End => break,
-            Order::Replace(next, of) => (entry, format) = (next, of),
+            Order::Replace(next, of) => (*entry, *format) = (next, of),
             Order::Change(change, reply) => {
-                let done = change.make(&office, id).await;
+                let done = change.make(office, id).await;
                 // Nobody may be waiting any more.
                 let _ = reply.send(done);
             }
         }
     }
-    office.metrics().forget(id);
+    office.forget(id);
 }
 
 /// Takes up the work where the store says it stands.
@@ -106,6 +119,8 @@ async fn begin(
     known: Option<EndpointState>,
 ) -> Result<Option<Worker>, StoreError> {
     let id = entry.endpoint.id;
+    // What the worker before this one had given to the store may not be done yet.
+    drop(office.recording(id).lock_owned().await);
     let state = match known {
         Some(state) => state,
         None => {
@@ -198,11 +213,10 @@ impl Worker {
             tokio::select! {
                 Some(landed) = self.flights.join_next() => match landed {
                     Ok(landed) => self.landed(landed),
-                    // What it held is in the store as it was: begin anew from there.
-                    Err(error) => {
-                        tracing::error!(endpoint = self.id(), %error, "a call's task died");
-                        let anew = || Order::Replace(Arc::clone(&self.desk.entry), Arc::clone(&self.desk.format));
-                        return pending.unwrap_or_else(anew);
+                    // What it held is in the store as it was: begin anew from there, as after a panic of one's own.
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_cancelled) => return Order::End,
                     }
                 },
                 recorded = done(&mut self.recording) => {
@@ -422,7 +436,24 @@ impl Worker {
             last_error: self.health.take_last_error(),
         };
         self.dirty_since = None;
-        self.recording = Some(Box::pin(record(Arc::clone(self.office.store()), done, last_no)));
+        // A task of its own: it goes on when this worker does not, and the next one waits for it.
+        let (store, turn) = (
+            Arc::clone(self.office.store()),
+            self.office.recording(self.desk.entry.endpoint.id),
+        );
+        let recording = tokio::spawn(async move {
+            let _turn = turn.lock_owned().await;
+            record(store, done, last_no).await
+        });
+        self.recording = Some(Box::pin(async move {
+            match recording.await {
+                Ok(recorded) => recorded,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_cancelled) => Err(StoreError::Closed),
+                },
+            }
+        }));
     }
 
     fn record_wait(&self) -> Duration {
@@ -464,7 +495,7 @@ impl Worker {
         let behind = self
             .plan
             .oldest()
-            .map_or(0, |at| (self.office.now() - at).max(0) / 1000);
+            .map_or(0, |at| (self.office.wall_clock() - at).max(0) / 1000);
         self.gauges.behind_seconds.set(behind);
         self.gauges
             .waiting

@@ -72,7 +72,7 @@ pub(crate) async fn run(
         open: std::collections::HashMap::new(),
     };
     while !stop.is_cancelled() {
-        let now = sandbox.shared.clock.now();
+        let now = sandbox.shared.clock.steady();
         let due = sandbox
             .flying
             .keys()
@@ -98,7 +98,8 @@ pub(crate) async fn run(
 
 impl Sandbox {
     async fn take(&mut self, max: usize) -> Result<(), StoreError> {
-        let now = self.shared.clock.now();
+        // Receipts are due by a clock that does not go back.
+        let (now, from) = (self.shared.clock.now(), self.shared.clock.steady());
         let mut messages = self.queue.take(max, now);
         if messages.is_empty() {
             return Ok(());
@@ -142,7 +143,7 @@ impl Sandbox {
                 attempted_at: now,
                 outcome,
             };
-            self.flying.entry(now + delay).or_default().push(flying);
+            self.flying.entry(from + delay).or_default().push(flying);
         }
         Ok(())
     }
@@ -198,7 +199,10 @@ impl Sandbox {
                         *open += 1;
                     }
                 }
-                self.flying.entry(at).or_default().extend(due);
+                self.flying
+                    .entry(self.shared.clock.steady())
+                    .or_default()
+                    .extend(due);
                 Err(error)
             }
         }

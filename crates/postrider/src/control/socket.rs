@@ -46,9 +46,12 @@ impl Control {
                 let (stop, tasks) = (control.stop.clone(), control.tasks.clone());
                 let owner = std::fs::metadata(&control.path).map(|socket| socket.uid()).ok();
                 control.tasks.spawn(async move {
+                    let listening = engine.supervise("commands", || {
+                        listen(&listener, owner, (&engine, free_text), &tasks)
+                    });
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = listen(listener, owner, (engine, free_text), tasks) => {}
+                        () = listening => {}
                     }
                 });
                 Some(control)
@@ -85,10 +88,10 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn listen(
-    listener: UnixListener,
+    listener: &UnixListener,
     owner: Option<u32>,
-    (engine, free_text): (Arc<Engine>, bool),
-    tasks: TaskTracker,
+    (engine, free_text): (&Arc<Engine>, bool),
+    tasks: &TaskTracker,
 ) {
     let places = Arc::new(Semaphore::new(CALLERS_MAX));
     loop {
@@ -97,7 +100,7 @@ async fn listen(
         };
         match listener.accept().await {
             Ok((stream, _)) if may_ask(&stream, owner) => {
-                let engine = Arc::clone(&engine);
+                let engine = Arc::clone(engine);
                 tasks.spawn(async move {
                     if let Err(error) = serve(stream, &engine, free_text).await {
                         tracing::debug!(%error, "whoever gave an order did not wait for its end");

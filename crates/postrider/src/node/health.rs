@@ -1,7 +1,7 @@
 //! Whether the node is alive, and whether it can take requests.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use store::Store;
 use tokio::sync::Mutex;
@@ -21,6 +21,8 @@ enum Phase {
 /// What the probes ask.
 pub(super) struct Health {
     phase: AtomicU8,
+    /// Why it is not alive any more.
+    failed: OnceLock<String>,
     store: Arc<dyn Store>,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
@@ -29,6 +31,7 @@ impl Health {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Starting as u8),
+            failed: OnceLock::new(),
             store,
             probed: Mutex::default(),
         }
@@ -42,6 +45,28 @@ impl Health {
     /// No more requests, please.
     pub(super) fn stopping(&self) {
         self.phase.store(Phase::Stopping as u8, Ordering::Release);
+    }
+
+    /// Part of the node will never work again: it is to be started anew.
+    pub(super) fn failed(&self, why: &str) {
+        // The first reason stays.
+        let _ = self.failed.set(why.to_owned());
+    }
+
+    /// Whether the node works at all. It does while its disk is full, say: that is no reason to start it anew.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub(super) async fn liveness(&self) -> Result<(), String> {
+        if let Some(why) = self.failed.get() {
+            return Err(why.clone());
+        }
+        // The store's own word, should it have failed just now.
+        tokio::select! {
+            biased;
+            why = self.store.failed() => Err(why.to_string()),
+            () = std::future::ready(()) => Ok(()),
+        }
     }
 
     /// Whether requests can be taken.

@@ -11,6 +11,8 @@ mod metrics;
 mod ops;
 mod process;
 mod signals;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use listen::WhenTaken;
 pub(crate) use signals::shutdown_signal;
@@ -211,12 +213,25 @@ impl Node {
 
     /// Works until a signal ends it, then stops in order. A second signal ends the process at once.
     ///
+    /// # Errors
+    /// When part of the node has failed for good: then it ends at once, as by a kill. Nothing that was accepted is lost by
+    /// that, and whoever runs the process (systemd, a container's runtime) starts it again.
+    ///
     /// `config_file` is read again on SIGHUP.
     pub(crate) async fn run(mut self, log: LogLevel, config_file: Option<PathBuf>) -> anyhow::Result<()> {
         loop {
-            match self.signals.next().await {
-                Signal::Stop => break,
-                Signal::Reload => self.reload(&log, config_file.as_deref()).await,
+            let next = tokio::select! {
+                signal = self.signals.next() => Ok(signal),
+                why = failed(&self.engine, &mut self.api, &mut self.ops) => Err(why),
+            };
+            match next {
+                Ok(Signal::Stop) => break,
+                Ok(Signal::Reload) => self.reload(&log, config_file.as_deref()).await,
+                Err(why) => {
+                    self.health.failed(&why);
+                    tracing::error!(%why, "part of the node failed for good: the process ends");
+                    anyhow::bail!("part of the node failed for good: {why}");
+                }
             }
         }
         self.stop().await
@@ -268,6 +283,15 @@ impl Node {
         self.ops.stop().await;
         tracing::info!(took_ms = began.elapsed().as_millis() as u64, "stopped");
         Ok(())
+    }
+}
+
+/// Waits until a part without which a node is of no use has failed for good.
+async fn failed(engine: &Engine, api: &mut Listener, ops: &mut Listener) -> String {
+    tokio::select! {
+        why = engine.failed() => why.to_string(),
+        _ = &mut api.task => "the APIs' listener ended".to_owned(),
+        _ = &mut ops.task => "the listener of health and metrics ended".to_owned(),
     }
 }
 

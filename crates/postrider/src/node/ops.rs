@@ -13,10 +13,17 @@ use std::sync::Arc;
 /// Its routes.
 pub(super) fn router(health: Arc<Health>, metrics: Metrics) -> Router {
     Router::new()
-        // Alive is who can answer at all: a node whose disk is full must not be restarted for that.
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(livez).with_state(Arc::clone(&health)))
         .route("/readyz", get(readyz).with_state(health))
         .route("/metrics", get(metrics_text).with_state(metrics))
+}
+
+/// Alive is what works at all: a node whose disk is full must not be restarted for that.
+async fn livez(State(health): State<Arc<Health>>) -> Response {
+    match health.liveness().await {
+        Ok(()) => "ok\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
 }
 
 async fn readyz(State(health): State<Arc<Health>>) -> Response {

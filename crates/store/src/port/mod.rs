@@ -222,6 +222,10 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     /// Proves that a write reaches stable storage (readiness).
     async fn probe(&self) -> Result<(), StoreError>;
 
+    /// Why the store can never work again (the thread that writes has died, say). Waits for ever while it can; whoever
+    /// runs a node ends it then. Cancel safe.
+    async fn failed(&self) -> std::sync::Arc<str>;
+
     /// Ends all work in order: what waits is committed, files are closed.
     async fn close(&self) -> Result<(), StoreError>;
 }

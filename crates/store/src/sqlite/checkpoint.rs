@@ -8,7 +8,7 @@
 use super::SqliteConfig;
 use super::error::Tried;
 use super::metrics::Meters;
-use crate::StoreError;
+use crate::{Failure, StoreError};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -86,14 +86,30 @@ pub(super) fn spawn(
     config: &SqliteConfig,
     signal: Arc<Signal>,
     meters: Arc<Meters>,
+    failure: Failure,
 ) -> Result<JoinHandle<()>, StoreError> {
     let conn = super::open::checkpointing(path, config)?;
     let wal = super::open::wal_path(path);
     let wal_bytes_max = config.wal_bytes_max;
     Builder::new()
         .name("store-checkpoint".into())
-        .spawn(move || run(&conn, &wal, wal_bytes_max, &signal, &meters))
+        .spawn(move || {
+            let _died = Died(failure);
+            run(&conn, &wal, wal_bytes_max, &signal, &meters);
+        })
         .map_err(|error| StoreError::Other(format!("start the checkpoint thread: {error}")))
+}
+
+/// Without checkpoints the log grows until the disk is full.
+struct Died(Failure);
+
+impl Drop for Died {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the thread that makes checkpoints died");
+            self.0.set("the thread that makes checkpoints of the store died");
+        }
+    }
 }
 
 fn run(conn: &Connection, wal: &PathBuf, wal_bytes_max: u64, signal: &Signal, meters: &Meters) {

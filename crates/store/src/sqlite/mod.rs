@@ -88,6 +88,7 @@ mod writer;
 pub use config::SqliteConfig;
 pub use metrics::{COMMIT_SECONDS, StoreMetrics};
 
+use crate::Failure;
 use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptStart, BegunAttempt, CarrierReceipt, Catalog,
     CatalogChange, CatalogExpectation, ConsumedQueue, Counts, ExpirySweep, Lane, LaneBacklog, MessageFilter,
@@ -130,6 +131,7 @@ pub struct SqliteStore {
     meters: Arc<Meters>,
     id_key: [u8; 32],
     find_rows_max: usize,
+    failure: Failure,
     threads: Mutex<Threads>,
 }
 
@@ -167,6 +169,7 @@ impl SqliteStore {
         };
         let commands = Arc::new(Commands::new(&config, Arc::clone(&meters)));
         let signal = Arc::new(Signal::default());
+        let failure = Failure::default();
         let readers = Readers::open(path, &config)?;
         let checkpoints = match mode {
             Mode::Serve => Some(checkpoint::spawn(
@@ -174,15 +177,17 @@ impl SqliteStore {
                 &config,
                 Arc::clone(&signal),
                 Arc::clone(&meters),
+                failure.clone(),
             )?),
             Mode::Tool => None,
         };
         let turnstile = Turnstile::open(path, Duration::from_millis(config.lock_wait_ms_max))?;
         let (shared_too, commands_too) = (Arc::clone(&shared), Arc::clone(&commands));
         let writer = writer::Writer::new(conn, memory, shared_too, commands_too, signal, turnstile, &config)?;
+        let writer_failure = failure.clone();
         let writer = Builder::new()
             .name("store-write".into())
-            .spawn(move || writer.run())
+            .spawn(move || writer.run(writer_failure))
             .map_err(|error| StoreError::Other(format!("start the writing thread: {error}")))?;
         Ok(Self {
             commands,
@@ -191,6 +196,7 @@ impl SqliteStore {
             meters,
             id_key,
             find_rows_max: config.find_rows_max,
+            failure,
             threads: Mutex::new(Threads {
                 writer: Some(writer),
                 checkpoints,
@@ -560,6 +566,10 @@ impl Store for SqliteStore {
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.command(Command::Probe).await
+    }
+
+    async fn failed(&self) -> Arc<str> {
+        self.failure.wait().await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

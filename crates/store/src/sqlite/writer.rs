@@ -9,7 +9,7 @@ use super::error::Tried;
 use super::group::Group;
 use super::memory::{Memory, Shared};
 use super::open::Turnstile;
-use crate::StoreError;
+use crate::{Failure, StoreError};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,11 +32,15 @@ pub(super) struct Writer {
     receipt_cost: Duration,
 }
 
-/// However the thread ends, nobody waits for it in vain.
-struct Abandon(Arc<Commands>, Arc<Signal>);
+/// However the thread ends, nobody waits for it in vain; and if by a panic, the store is of no use any more.
+struct Abandon(Arc<Commands>, Arc<Signal>, Failure);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the thread that writes to the store died");
+            self.2.set("the thread that writes to the store died");
+        }
         self.0.abandon();
         self.1.close();
     }
@@ -73,8 +77,8 @@ impl Writer {
     }
 
     /// Serves until the queue is closed and empty.
-    pub(super) fn run(mut self) {
-        let _abandon = Abandon(Arc::clone(&self.commands), Arc::clone(&self.signal));
+    pub(super) fn run(mut self, failure: Failure) {
+        let _abandon = Abandon(Arc::clone(&self.commands), Arc::clone(&self.signal), failure);
         let mut healthy = true;
         loop {
             self.plan(false);

@@ -108,6 +108,10 @@ pub(crate) struct BindSession {
     began: Instant,
     /// After the store failed: no commit is tried before this, in milliseconds since `began`.
     rest_until: i64,
+    /// The grace of a stop is over.
+    cut: bool,
+    /// The store takes nothing any more.
+    given_up: bool,
     closed: Option<CloseReason>,
     texts: Texts,
     counted: Counted,
@@ -182,6 +186,8 @@ impl BindSession {
             taking: None,
             began: Instant::now(),
             rest_until: 0,
+            cut: false,
+            given_up: false,
             closed: None,
             texts: Texts::default(),
             counted,
@@ -192,11 +198,14 @@ impl BindSession {
     pub(crate) async fn run(mut self, mut events: Events) -> SessionEnd {
         let stop = self.context.stop.clone();
         let cancel = self.context.shared.cancel.clone();
-        let (mut unbinding, mut cut) = (false, false);
+        let mut unbinding = false;
         loop {
             self.start_commits();
             self.submit_waiting().await;
-            if self.is_done() {
+            if self.given_up {
+                self.client.close();
+            }
+            if self.given_up || self.is_done() {
                 return SessionEnd {
                     reason: self.closed.take().unwrap_or(CloseReason::Closed),
                     is_useless: self.any_doubt && !self.any_answer,
@@ -231,9 +240,9 @@ impl BindSession {
                 (messages, done) = pending(&mut self.beginning) => self.begun(messages, done),
                 () = room.wait(&queue) => self.begin(room),
                 () = stop.cancelled(), if !stopping => {}
-                () = cancel.cancelled(), if !cut => {
+                () = cancel.cancelled(), if !self.cut => {
                     // The grace is over: what is in flight is in doubt, and that is recorded before the store closes.
-                    cut = true;
+                    self.cut = true;
                     self.client.close();
                 }
                 () = tokio::time::sleep(wake) => {}
@@ -460,6 +469,9 @@ impl BindSession {
     fn store_failed(&mut self, what: &str, error: &StoreError) {
         tracing::error!(carrier = %self.context.entry.name, bind = self.index, %error, "the store did not take {what}");
         self.rest_until = self.elapsed_ms() + STORE_REST_MS;
+        // Closed it never comes back; and at the end of a stop nobody waits any longer. What is not recorded is in doubt, and
+        // the next start settles it.
+        self.given_up |= self.cut || matches!(error, StoreError::Closed);
     }
 
     /// Takes messages and makes their attempt durable.

@@ -11,8 +11,9 @@
 //! - The recorded place never passes an event that is neither told nor put aside in the same transaction. So a kill
 //!   at any moment costs repeats of what was in the window, and no event.
 //! - Events of one message are in one call, or one call after the other, or one put aside behind the other.
-//! - Events of the messages of a batch wait until the batch's acceptance was told or put aside.
+//! - Events of the messages of a batch wait until the batch's acceptance was taken or given up on.
 
+mod batches;
 mod waiting;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 pub(super) use waiting::Again;
 
 use super::Subject;
+use batches::{Piece, Pieces, pieces_of};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use store::{Event, EventPlace, EventWhat, MessageId, NewRedelivery, Redelivery, Retried, UnixMs};
 use waiting::{Waiting, messages_of, weight};
@@ -57,6 +59,8 @@ pub(super) struct Plan {
     busy: HashSet<MessageId>,
     /// Messages of calls put aside that have no number yet.
     unnumbered: HashMap<MessageId, usize>,
+    /// Batches whose acceptance those calls tell.
+    unnumbered_batches: Pieces<i64, usize>,
     /// Events in those calls.
     unnumbered_events: usize,
     waiting: Waiting,
@@ -102,6 +106,7 @@ impl Unrecorded {
 #[derive(Debug, Default)]
 struct Numbering {
     messages: Vec<MessageId>,
+    pieces: Vec<Piece>,
     events: usize,
 }
 
@@ -160,6 +165,7 @@ impl Plan {
             told_recorded: told,
             busy: HashSet::new(),
             unnumbered: HashMap::new(),
+            unnumbered_batches: Pieces::default(),
             unnumbered_events: 0,
             waiting: Waiting::default(),
             last_no: 0,
@@ -324,6 +330,8 @@ impl Plan {
         // Messages an earlier event of which has to be told first, in another call.
         let mut held: HashSet<MessageId> = HashSet::new();
         let mut batches: Vec<(MessageId, MessageId)> = Vec::new();
+        // Batches whose acceptance is in this call.
+        let mut picked: Vec<(MessageId, MessageId)> = Vec::new();
         let mut room = self.waiting_room();
         if room == 0 {
             return None;
@@ -347,8 +355,12 @@ impl Plan {
                     held.insert(id);
                     continue;
                 }
-                if self.waiting.has(id) || self.unnumbered.contains_key(&id) {
-                    if room > 0 {
+                if self.waiting.has(id)
+                    || self.unnumbered.contains_key(&id)
+                    || self.unnumbered_batches.has(id)
+                {
+                    let accepted_now = picked.iter().any(|(from, to)| (*from..*to).contains(&id));
+                    if room > 0 && !accepted_now {
                         room -= 1;
                         entry.at = Progress::Done;
                         behind.push(entry.event.clone());
@@ -366,6 +378,7 @@ impl Plan {
                 break;
             }
             weighs += weight;
+            picked.extend(range);
             entries.push(n);
         }
         for events in behind.chunks(self.bounds.call_events_max) {
@@ -409,6 +422,9 @@ impl Plan {
         if due < i64::MAX {
             for message in messages_of(&events) {
                 *self.unnumbered.entry(message).or_default() += 1;
+            }
+            for piece in pieces_of(&events) {
+                *self.unnumbered_batches.entry(piece, 0) += 1;
             }
             self.unnumbered_events += events.len();
         }
@@ -515,6 +531,7 @@ impl Plan {
         let mut numbering = Numbering::default();
         for call in put_aside.iter().filter(|call| call.due < i64::MAX) {
             numbering.messages.extend(messages_of(&call.events));
+            numbering.pieces.extend(pieces_of(&call.events));
             numbering.events += call.events.len();
         }
         self.recording = Some(numbering);
@@ -535,7 +552,19 @@ impl Plan {
         for row in rows {
             self.load(row);
         }
-        let Numbering { messages, events } = self.recording.take().unwrap_or_default();
+        let Numbering {
+            messages,
+            pieces,
+            events,
+        } = self.recording.take().unwrap_or_default();
+        for piece in pieces {
+            if let Some(count) = self.unnumbered_batches.get_mut(piece, 0) {
+                *count -= 1;
+                if *count == 0 {
+                    self.unnumbered_batches.remove(piece, 0);
+                }
+            }
+        }
         self.unnumbered_events -= events;
         for message in messages {
             if let Some(count) = self.unnumbered.get_mut(&message) {

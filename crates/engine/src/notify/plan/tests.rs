@@ -121,6 +121,62 @@ fn what_is_behind_a_failed_call_is_put_aside_with_no_try_used() {
 }
 
 #[test]
+fn an_acceptance_that_failed_is_taken_before_anything_of_its_messages() {
+    let events = vec![
+        accepted(1, 100, 3),
+        event(2, 101),
+        event(3, 7),
+        event(4, 102),
+        event(5, 101),
+    ];
+    let mut plan = plan_of(BOUNDS, events);
+    let acceptance = unit(&mut plan);
+    plan.failed(acceptance, 1, 5_000, 0, "HTTP 500".into());
+    let other = unit(&mut plan);
+    assert_eq!(rows(&other), [3], "others go on");
+    plan.told(&other);
+    assert!(plan.next(0).is_none());
+    let recording = plan.begin_recording().unwrap();
+    assert_eq!((recording.told, recording.put_aside.len()), (Some(place(5)), 4));
+    let calls: Vec<Redelivery> = (1..)
+        .zip(&recording.put_aside)
+        .map(|(no, call)| numbered(no, call))
+        .collect();
+    plan.recorded(&calls);
+    // As it is, and as it is after a restart.
+    let mut again = Plan::new(BOUNDS, place(5));
+    calls.iter().for_each(|call| again.load(call));
+    for mut plan in [plan, again] {
+        assert!(plan.next(4_999).is_none(), "all are behind the acceptance");
+        let mut order = Vec::new();
+        while let Some(Errand::Again(call)) = plan.next(5_000) {
+            order.push(call.no);
+            if call.no == 1 {
+                assert!(plan.next(5_000).is_none(), "it is not taken yet");
+            }
+            plan.settled(call.no);
+        }
+        assert_eq!(order, [1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn what_waits_for_an_acceptance_moves_up_when_that_is_given_up_on() {
+    let mut plan = plan_of(BOUNDS, vec![accepted(1, 100, 3), event(2, 101)]);
+    let acceptance = unit(&mut plan);
+    plan.failed(acceptance, 1, 10, 0, "HTTP 500".into());
+    assert!(plan.next(0).is_none());
+    let recording = plan.begin_recording().unwrap();
+    let calls = (1..)
+        .zip(&recording.put_aside)
+        .map(|(no, call)| numbered(no, call));
+    plan.recorded(&calls.collect::<Vec<_>>());
+    assert!(matches!(plan.next(10), Some(Errand::Again(Again { no: 1, .. }))));
+    plan.failed_again(1, 2, i64::MAX, "HTTP 500".into());
+    assert!(matches!(plan.next(10), Some(Errand::Again(Again { no: 2, .. }))));
+}
+
+#[test]
 fn several_events_share_a_call_and_a_message_keeps_its_order_in_it() {
     let bounds = Bounds {
         call_events_max: 3,
@@ -529,6 +585,37 @@ fn in_order(taken: &[Event]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Nothing of a message is taken before its acceptance was, unless that was given up on.
+fn accepted_first(world: &World) -> Result<(), TestCaseError> {
+    let pieces: Vec<&Event> = world
+        .taken
+        .iter()
+        .filter(|event| event.what.message().is_none())
+        .collect();
+    let has = |piece: &Event, message: MessageId| match piece.what {
+        EventWhat::Accepted { first, count } => first <= message && message < first.plus(i64::from(count)),
+        _ => false,
+    };
+    for (at, event) in world.taken.iter().enumerate() {
+        let Some(message) = event.what.message() else {
+            continue;
+        };
+        for piece in pieces
+            .iter()
+            .filter(|piece| piece.place < event.place && has(piece, message))
+        {
+            let before = world.taken[..at].iter().any(|taken| taken == *piece);
+            prop_assert!(
+                before,
+                "{} came before the acceptance {}",
+                event.place,
+                piece.place
+            );
+        }
+    }
+    Ok(())
+}
+
 fn all_told(world: &World) -> Result<(), TestCaseError> {
     for event in &world.log {
         let told = world
@@ -557,6 +644,7 @@ proptest! {
         world.finish();
         all_told(&world)?;
         in_order(&world.taken)?;
+        accepted_first(&world)?;
         let mut messages: Vec<_> =
             world.taken.iter().filter(|event| event.what.message().is_some()).map(|event| event.place).collect();
         messages.sort_unstable();

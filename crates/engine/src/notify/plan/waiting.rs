@@ -1,8 +1,10 @@
 //! Calls put aside, as far as memory must know them: when each is due, and which ones stand behind which.
 //!
 //! The calls of a message are made in the order of their numbers, so each message has a queue of them, and only a call
-//! that stands first in all its queues may be made. What the calls tell stays in the store.
+//! that stands first in all its queues may be made. A call that tells the acceptance of a batch stands before all later
+//! calls about its messages. What the calls tell stays in the store.
 
+use super::batches::{Piece, Pieces, pieces_of};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use store::{Event, EventWhat, MessageId, Redelivery, UnixMs};
 
@@ -11,6 +13,8 @@ use store::{Event, EventWhat, MessageId, Redelivery, UnixMs};
 pub(super) struct Waiting {
     calls: BTreeMap<i64, Call>,
     queues: HashMap<MessageId, VecDeque<i64>>,
+    /// By the number of the call that tells the acceptance: the calls that stand behind it.
+    batches: Pieces<i64, Vec<i64>>,
     /// By due time: those that stand first in all their queues and are not under way.
     ready: BTreeSet<(UnixMs, i64)>,
     events: usize,
@@ -23,7 +27,9 @@ struct Call {
     first_tried_at: UnixMs,
     events: usize,
     messages: Box<[MessageId]>,
-    /// In how many of its queues another stands before it.
+    /// Whose acceptance it tells.
+    pieces: Box<[Piece]>,
+    /// In how many of its queues another stands before it, and how many acceptances it waits for.
     behind: usize,
     /// Failed while the endpoint took nothing at all, and now it does again.
     urgent: bool,
@@ -62,6 +68,17 @@ impl Waiting {
             let queue = self.queues.entry(*message).or_default();
             behind += usize::from(!queue.is_empty());
             queue.push_back(row.no);
+            for (_, waiting) in self.batches.of(*message) {
+                // Once for each piece, however many of its messages the call is about.
+                if waiting.last() != Some(&row.no) {
+                    waiting.push(row.no);
+                    behind += 1;
+                }
+            }
+        }
+        let pieces: Box<[Piece]> = pieces_of(&row.events).collect();
+        for piece in &pieces {
+            self.batches.entry(*piece, row.no);
         }
         let call = Call {
             due: row.due,
@@ -69,6 +86,7 @@ impl Waiting {
             first_tried_at: row.first_tried_at,
             events: row.events.len(),
             messages,
+            pieces,
             behind,
             urgent: false,
         };
@@ -79,9 +97,9 @@ impl Waiting {
         self.calls.insert(row.no, call);
     }
 
-    /// Whether a call about this message waits or is under way.
+    /// Whether a call about this message, or about its acceptance, waits or is under way.
     pub(super) fn has(&self, message: MessageId) -> bool {
-        self.queues.contains_key(&message)
+        self.queues.contains_key(&message) || self.batches.has(message)
     }
 
     /// Events in all calls.
@@ -141,21 +159,31 @@ impl Waiting {
             return;
         };
         self.events -= call.events;
+        for piece in &call.pieces {
+            for behind in self.batches.remove(*piece, no).unwrap_or_default() {
+                self.move_up(behind);
+            }
+        }
         for message in &call.messages {
             let Some(queue) = self.queues.get_mut(message) else {
                 continue;
             };
             debug_assert_eq!(queue.front(), Some(&no), "only who stands first is ever taken");
             queue.retain(|other| *other != no);
-            let Some(first) = queue.front() else {
+            let Some(first) = queue.front().copied() else {
                 self.queues.remove(message);
                 continue;
             };
-            if let Some(next) = self.calls.get_mut(first) {
-                next.behind -= 1;
-                if next.behind == 0 {
-                    self.ready.insert((next.due, *first));
-                }
+            self.move_up(first);
+        }
+    }
+
+    /// One that a call stood behind is gone.
+    fn move_up(&mut self, no: i64) {
+        if let Some(call) = self.calls.get_mut(&no) {
+            call.behind -= 1;
+            if call.behind == 0 {
+                self.ready.insert((call.due, no));
             }
         }
     }

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use engine::catalog::{Review, Vault, credential_secret_name};
 use engine::clock::{Clock, SystemClock};
-use engine::sandbox::Delivered;
+use engine::sandbox::{Entry, EntryFilter, EntryState};
 use engine::sms::class::Class;
 use engine::sms::phone::Msisdn;
 use engine::{AccountId, CarrierNo, Engine, Settings};
@@ -187,8 +187,8 @@ impl House {
     }
 
     /// Waits for a number's newest message in the sandbox's inbox.
-    pub(crate) async fn received(&self, to: &str) -> Delivered {
-        until(async || self.engine.inbox().messages(Some(to), 1).pop().ok_or(to)).await
+    pub(crate) async fn received(&self, to: &str) -> Entry {
+        until(async || self.delivered(to).pop().ok_or(to)).await
     }
 
     /// How many messages a number has in the inbox.
@@ -222,7 +222,19 @@ impl House {
     }
 
     pub(crate) fn inbox_count(&self, to: &str) -> usize {
-        self.engine.inbox().messages(Some(to), usize::MAX).len()
+        self.delivered(to).len()
+    }
+
+    /// What a number got, in the order in which it came.
+    fn delivered(&self, to: &str) -> Vec<Entry> {
+        let filter = EntryFilter {
+            written: Some(to.to_owned()),
+            ..EntryFilter::default()
+        };
+        let mut entries = self.engine.inbox().entries(&filter, usize::MAX);
+        entries.retain(|entry| entry.state == EntryState::Delivered);
+        entries.sort_by_key(|entry| entry.no);
+        entries
     }
 }
 

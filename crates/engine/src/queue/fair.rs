@@ -229,7 +229,7 @@ mod tests {
         let mut turns = Turns::default();
         turns.join('a');
         turns.join('b');
-        let (mut long, mut short) = (0, 0);
+        let (mut long, mut short) = (0_i32, 0_i32);
         for _ in 0..1_000 {
             match turns.front(|_| 1).unwrap() {
                 'a' => {
@@ -243,7 +243,7 @@ mod tests {
             }
         }
         assert!(
-            (short - long as i32).abs() <= 25,
+            (short - long).abs() <= 25,
             "{long} segments of long texts, {short} of short ones"
         );
     }

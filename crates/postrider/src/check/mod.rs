@@ -11,6 +11,7 @@ use crate::logging;
 use crate::open::{self, OutputFormat, Place};
 use crate::review::account_name;
 use clap::Args;
+use engine::CarrierState;
 use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
 use serde_json::json;
 use sms::template::Template as Pattern;
@@ -137,7 +138,7 @@ fn standing_of(node: &NodeState) -> String {
     match node {
         NodeState::Running(Some(carriers)) => {
             let sessions: usize = carriers.iter().map(|carrier| carrier.binds_up).sum();
-            let carriers = carriers.iter().filter(|carrier| carrier.binds_up > 0).count();
+            let carriers = carriers.iter().filter(|carrier| carrier.state == CarrierState::Up).count();
             format!("running: sessions {sessions}, carriers bound {carriers}")
         }
         NodeState::Running(None) => "running".to_owned(),

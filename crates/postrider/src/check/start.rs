@@ -118,7 +118,7 @@ pub(super) fn unbound(carriers: &[CarrierStatus]) -> Vec<String> {
         let is_off = |state| matches!(state, CarrierState::Disabled | CarrierState::Removed);
         carriers.iter().filter(move |carrier| !is_off(carrier.state))
     };
-    let unbound = || enabled().filter(|carrier| carrier.binds_up == 0);
+    let unbound = || enabled().filter(|carrier| carrier.state != CarrierState::Up);
     let shown = |carrier: &CarrierStatus| match &carrier.last_error {
         Some(error) => format!("{} ({})", carrier.name, error.message),
         None => carrier.name.to_string(),

@@ -138,7 +138,10 @@ fn standing_of(node: &NodeState) -> String {
     match node {
         NodeState::Running(Some(carriers)) => {
             let sessions: usize = carriers.iter().map(|carrier| carrier.binds_up).sum();
-            let carriers = carriers.iter().filter(|carrier| carrier.state == CarrierState::Up).count();
+            let carriers = carriers
+                .iter()
+                .filter(|carrier| carrier.state == CarrierState::Up)
+                .count();
             format!("running: sessions {sessions}, carriers bound {carriers}")
         }
         NodeState::Running(None) => "running".to_owned(),

@@ -153,13 +153,14 @@ fn carriers_that_are_not_bound_are_named_while_the_node_runs() {
     let file = folder.path().join("carrier.toml");
     let text = format!(
         "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nport = {port}\nsystem_id = \"p\"\npassword = \"x\"\n\
-         [[route]]\nname = \"uk\"\nprefixes = [\"44\"]\ncarriers = [\"north\"]\n"
+         [[route]]\nname = \"uk\"\nprefixes = [\"44\"]\ncarriers = [\"north\", \"sandbox\"]\n"
     );
     fs::write(&file, text).unwrap();
     assert!(dev.tool(&["apply", file.to_str().unwrap()]).status.success());
     eventually("the carrier to be known, with the reason", || {
         let told = said(&dev.tool(&["check"]));
-        (told.contains("carrier north (cannot connect to 127.0.0.1") && told.contains("is not bound")).then_some(())
+        (told.contains("carrier north (cannot connect to 127.0.0.1") && told.contains("is not bound"))
+            .then_some(())
     });
     fs::write(&file, "[[carrier]]\nname = \"north\"\nenabled = false\n").unwrap();
     assert!(dev.tool(&["apply", file.to_str().unwrap()]).status.success());

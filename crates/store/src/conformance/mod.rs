@@ -13,6 +13,7 @@
 
 pub mod accepting;
 pub mod answering;
+pub mod awaiting;
 pub mod cataloguing;
 pub mod counting;
 pub mod delivering;
@@ -20,6 +21,7 @@ pub mod expiring;
 pub mod given;
 pub mod lifetime;
 pub mod listing;
+pub mod matching;
 pub mod model;
 pub mod reading;
 pub mod receiving;
@@ -102,6 +104,12 @@ macro_rules! conformance_tests {
                 segments_that_were_refused_are_not_waited_for,
                 segments_of_one_id_are_counted,
                 a_carriers_id_used_again_names_the_newer_message,
+                carriers_do_not_share_their_ids,
+                error_codes_are_kept_to_their_bound,
+                what_an_error_code_means_is_kept_beside_it,
+                messages_without_a_receipt_are_given_up,
+            ],
+            matching: [
                 receipts_of_one_id_go_to_each_message_once,
                 receipts_of_one_id_end_all_messages_over_a_restart,
                 early_receipts_of_one_id_go_to_one_message_each,
@@ -110,10 +118,8 @@ macro_rules! conformance_tests {
                 one_receipt_waits_for_all_segments_of_its_message,
                 a_receipt_is_found_by_any_of_its_ids,
                 what_only_looks_like_a_receipt_leaves_nothing,
-                carriers_do_not_share_their_ids,
-                error_codes_are_kept_to_their_bound,
-                what_an_error_code_means_is_kept_beside_it,
-                messages_without_a_receipt_are_given_up,
+            ],
+            awaiting: [
                 a_receipt_is_awaited_from_the_submission_on,
                 the_wait_for_receipts_goes_on_over_a_restart,
                 what_a_receipt_confirms_is_awaited_too,

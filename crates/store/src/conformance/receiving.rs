@@ -1,17 +1,16 @@
 //! Receipts: matching them and what they change.
 
 use super::Side;
+use super::awaiting::given_up;
 use super::given::{
-    ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, all_counters, batch, begun, counted, endpoint,
-    happened, ids, listening, receipt, received, recorded, request, result, seen, state, submitted, taken_as,
-    waiting,
+    ACCOUNT, CARRIER, LANE, NOW, accepted_batch, all_counters, begun, counted, endpoint, happened, listening,
+    receipt, received, recorded, result, seen, state, submitted, taken_as, waiting,
 };
 use crate::{
-    Answer, AttemptId, AttemptOutcome, CarrierNo, CarrierReceipt, EventKinds, EventWhat, MessageId, NewBatch,
-    Next, ReceiptFate, ReceiptScope, SegmentAnswer, Store, TimelineKind, UnixMs,
+    Answer, AttemptId, CarrierNo, CarrierReceipt, EventKinds, EventWhat, MessageId, Next, ReceiptFate,
+    SegmentAnswer, Store, TimelineKind,
 };
 use sms::reason::Reason;
-use sms::receipt::CarrierId;
 use sms::state::{MessageState, ReceiptState};
 
 const DAY_MS: i64 = 86_400_000;
@@ -180,7 +179,7 @@ pub async fn receipts_on_the_way_are_told_in_the_timeline(side: &mut impl Side) 
 }
 
 /// Submits one message as segments with these carrier ids.
-async fn submitted_segments(store: &dyn Store, carrier_ids: &[&str]) -> MessageId {
+pub(super) async fn submitted_segments(store: &dyn Store, carrier_ids: &[&str]) -> MessageId {
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt: AttemptId = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let answers = carrier_ids.iter().map(|id| Some(taken_as(id))).collect();
@@ -309,242 +308,6 @@ pub async fn a_carriers_id_used_again_names_the_newer_message(side: &mut impl Si
     assert_eq!(state(store, older).await, MessageState::Submitted);
 }
 
-/// A carrier that gives many messages one id: each receipt goes to the one that has waited longest, and to none twice.
-pub async fn receipts_of_one_id_go_to_each_message_once(side: &mut impl Side) {
-    const MESSAGES: u64 = 100;
-    let mut all = vec![];
-    for n in 0..MESSAGES {
-        let store = side.store();
-        let id = accepted_batch(store, NOW + n as i64, 0..1).await.first;
-        let attempt = begun(store, CARRIER, NOW + n as i64, &waiting(store, LANE).await).await;
-        let answer = result(
-            id,
-            attempt,
-            NOW + n as i64,
-            Answer::Single(taken_as("same")),
-            Next::Submitted,
-        );
-        recorded(store, vec![answer], &[attempt]).await;
-        all.push(id);
-    }
-    for (n, &id) in all.iter().enumerate() {
-        let told = if n % 3 == 0 {
-            ReceiptState::Undeliverable
-        } else {
-            ReceiptState::Delivered
-        };
-        let fate = received(side.store(), receipt("same", told, NOW + 500)).await;
-        let state = told.message_state();
-        assert_eq!(fate, ReceiptFate::Applied { id, state }, "{n}");
-    }
-    let more = received(side.store(), receipt("same", ReceiptState::Delivered, NOW + 600)).await;
-    assert!(matches!(more, ReceiptFate::Repeated { .. }), "{more:?}");
-}
-
-/// The same over a restart: as many receipts as messages end them all, in whatever order.
-pub async fn receipts_of_one_id_end_all_messages_over_a_restart(side: &mut impl Side) {
-    let mut all = vec![];
-    for n in 0..20 {
-        let store = side.store();
-        let id = accepted_batch(store, NOW + n, 0..1).await.first;
-        let attempt = begun(store, CARRIER, NOW + n, &waiting(store, LANE).await).await;
-        let answer = result(
-            id,
-            attempt,
-            NOW + n,
-            Answer::Single(taken_as("same")),
-            Next::Submitted,
-        );
-        recorded(store, vec![answer], &[attempt]).await;
-        all.push(id);
-    }
-    for n in 0..all.len() {
-        if n % 7 == 3 {
-            side.crash().await;
-        }
-        let fate = received(side.store(), receipt("same", ReceiptState::Delivered, NOW + 500)).await;
-        assert!(matches!(fate, ReceiptFate::Applied { .. }), "{n}: {fate:?}");
-    }
-    for id in all {
-        assert_eq!(state(side.store(), id).await, MessageState::Delivered);
-    }
-}
-
-/// Two receipts under one id that both beat their answers: one for each message.
-pub async fn early_receipts_of_one_id_go_to_one_message_each(side: &mut impl Side) {
-    let store = side.store();
-    let all = ids(accepted_batch(store, NOW, 0..2).await);
-    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
-    received(store, receipt("same", ReceiptState::Delivered, NOW + 1)).await;
-    received(store, receipt("same", ReceiptState::Expired, NOW + 2)).await;
-    let answers = all.iter().map(|&id| {
-        result(
-            id,
-            attempt,
-            NOW,
-            Answer::Single(taken_as("same")),
-            Next::Submitted,
-        )
-    });
-    let states = recorded(store, answers.collect(), &[attempt]).await;
-    assert_eq!(states, [MessageState::Delivered, MessageState::Expired]);
-    assert_eq!(store.counts().await.expect("counted").parked, 0);
-}
-
-/// A receipt that came long before a message was given to the carrier is not about it, whatever its id.
-pub async fn a_receipt_from_before_the_attempt_is_another_messages(side: &mut impl Side) {
-    let store = side.store();
-    received(store, receipt("again0", ReceiptState::Rejected, NOW)).await;
-    accepted_batch(store, NOW + DAY_MS, 0..1).await;
-    let id = submitted(store, NOW + DAY_MS, "again").await[0];
-    assert_eq!(state(store, id).await, MessageState::Submitted);
-}
-
-/// One receipt for a whole long message, under the id of any of its parts or the one that all share.
-pub async fn one_receipt_may_end_a_message_of_several_segments(side: &mut impl Side) {
-    let store = side.store();
-    let whole = |carrier_id: &str, state, at| CarrierReceipt {
-        scope: ReceiptScope::Message,
-        ..receipt(carrier_id, state, at)
-    };
-    for (n, (parts, named)) in [
-        (["a1", "a2", "a3"], "a3"),
-        (["b1", "b2", "b3"], "b1"),
-        (["c1", "c2", "c3"], "c2"),
-        (["same", "same", "same"], "same"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let told = [ReceiptState::Delivered, ReceiptState::Undeliverable][n % 2];
-        let id = submitted_segments(store, &parts).await;
-        let on_the_way = received(store, whole(named, ReceiptState::Enroute, NOW + 50)).await;
-        let state = MessageState::Submitted;
-        assert_eq!(on_the_way, ReceiptFate::Applied { id, state }, "{named}");
-        let fate = received(store, whole(named, told, NOW + 60)).await;
-        let state = told.message_state();
-        assert_eq!(fate, ReceiptFate::Applied { id, state }, "{named}");
-        assert_eq!(seen(store, id).await.state, state);
-        let again = received(store, whole(named, told, NOW + 61)).await;
-        assert_eq!(again, ReceiptFate::Repeated { id }, "{named}");
-    }
-    // One that beats the answers.
-    let id = accepted_batch(store, NOW, 0..1).await.first;
-    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
-    received(store, whole("e2", ReceiptState::Delivered, NOW + 1)).await;
-    let answers = vec![Some(taken_as("e1")), Some(taken_as("e2"))];
-    let answer = result(id, attempt, NOW, Answer::Segments(answers), Next::Submitted);
-    assert_eq!(
-        recorded(store, vec![answer], &[attempt]).await,
-        [MessageState::Delivered]
-    );
-}
-
-/// A receipt for a whole message that comes while some of its segments wait for their answers is kept until they have
-/// them, whichever id it has.
-pub async fn one_receipt_waits_for_all_segments_of_its_message(side: &mut impl Side) {
-    for (parts, named) in [(["f1", "f2"], "f1"), (["g", "g"], "g")] {
-        let store = side.store();
-        let id = accepted_batch(store, NOW, 0..1).await.first;
-        let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
-        let [first, second] = parts.map(|part| Some(taken_as(part)));
-        let partly = AttemptOutcome {
-            attempts: 0,
-            ..result(
-                id,
-                attempt,
-                NOW,
-                Answer::Segments(vec![first, None]),
-                Next::Partly,
-            )
-        };
-        recorded(store, vec![partly], &[]).await;
-        let whole = CarrierReceipt {
-            scope: ReceiptScope::Message,
-            only_if_known: true,
-            ..receipt(named, ReceiptState::Delivered, NOW + 5)
-        };
-        assert_eq!(received(store, whole).await, ReceiptFate::Parked, "{named}");
-        side.crash().await;
-        let store = side.store();
-        let rest = result(
-            id,
-            attempt,
-            NOW,
-            Answer::Segments(vec![None, second]),
-            Next::Submitted,
-        );
-        let told = recorded(store, vec![rest], &[attempt]).await;
-        assert_eq!(told, [MessageState::Delivered], "{named}");
-        assert_eq!(store.counts().await.expect("counted").parked, 0);
-    }
-}
-
-/// Of the ids that a receipt may mean the first that is known counts; one that comes early is found by any of them.
-pub async fn a_receipt_is_found_by_any_of_its_ids(side: &mut impl Side) {
-    let with = |others: &[&str], first: &str, at| CarrierReceipt {
-        other_ids: others.iter().map(|id| CarrierId::new(id)).collect(),
-        ..receipt(first, ReceiptState::Delivered, at)
-    };
-    accepted_batch(side.store(), NOW, 0..3).await;
-    let all = submitted(side.store(), NOW, "id").await;
-    let delivered = |id| ReceiptFate::Applied {
-        id,
-        state: MessageState::Delivered,
-    };
-    let store = side.store();
-    let second = received(store, with(&["odd", "id1"], "none", NOW + 30)).await;
-    assert_eq!(second, delivered(all[1]));
-    let first = received(store, with(&["id2"], "id0", NOW + 31)).await;
-    assert_eq!(first, delivered(all[0]), "the first that is known");
-    assert_eq!(state(store, all[2]).await, MessageState::Submitted);
-
-    let id = accepted_batch(store, NOW + 40, 0..1).await.first;
-    let attempt = begun(store, CARRIER, NOW + 40, &waiting(store, LANE).await).await;
-    let early = received(store, with(&["e1", "e2"], "e0", NOW + 41)).await;
-    assert_eq!(early, ReceiptFate::Parked);
-    side.crash().await;
-    let store = side.store();
-    let answer = result(
-        id,
-        attempt,
-        NOW + 40,
-        Answer::Single(taken_as("e2")),
-        Next::Submitted,
-    );
-    assert_eq!(
-        recorded(store, vec![answer], &[attempt]).await,
-        [MessageState::Delivered]
-    );
-    assert_eq!(store.counts().await.expect("counted").parked, 0);
-}
-
-/// What may be a receipt, or something that a person wrote, is one only if its message is known.
-pub async fn what_only_looks_like_a_receipt_leaves_nothing(side: &mut impl Side) {
-    let store = side.store();
-    accepted_batch(store, NOW, 0..1).await;
-    let id = submitted(store, NOW, "id").await[0];
-    let looks = |carrier_id: &str| CarrierReceipt {
-        only_if_known: true,
-        ..receipt(carrier_id, ReceiptState::Delivered, NOW + 50)
-    };
-    let fates = store
-        .record_receipts(vec![looks("other"), looks("id0"), looks("id0"), looks("id1")])
-        .await
-        .expect("recorded");
-    let state = MessageState::Delivered;
-    assert_eq!(
-        fates,
-        [
-            ReceiptFate::Unmatched,
-            ReceiptFate::Applied { id, state },
-            ReceiptFate::Repeated { id },
-            ReceiptFate::Unmatched,
-        ]
-    );
-    assert_eq!(store.counts().await.expect("counted").parked, 0);
-}
-
 /// Two carriers may give out the same id.
 pub async fn carriers_do_not_share_their_ids(side: &mut impl Side) {
     let store = side.store();
@@ -579,21 +342,6 @@ pub async fn error_codes_are_kept_to_their_bound(side: &mut impl Side) {
         received(store, told).await;
         let kept = seen(store, all[n]).await.error;
         assert_eq!(&*kept, &code[..code.len().min(32)]);
-    }
-}
-
-/// Gives up on receipts until there is nothing more to do; the messages that ended.
-pub(super) async fn given_up(store: &dyn Store, submitted_before: UnixMs, now: UnixMs) -> Vec<MessageId> {
-    let mut all = vec![];
-    loop {
-        let (ended, more) = store
-            .give_up_receipts(submitted_before, now)
-            .await
-            .expect("given up");
-        all.extend(ended);
-        if !more {
-            return all;
-        }
     }
 }
 
@@ -633,110 +381,6 @@ pub async fn messages_without_a_receipt_are_given_up(side: &mut impl Side) {
     for (carrier_id, told) in [("s1", MessageState::Unknown), ("s2", MessageState::Delivered)] {
         received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 6_000)).await;
         assert_eq!(state(store, segments).await, told, "{carrier_id}");
-    }
-}
-
-/// Accepts messages now for a time days ahead; releases and submits them when it has come.
-async fn submitted_after(store: &dyn Store, days: i64, numbers: std::ops::Range<u64>) -> Vec<MessageId> {
-    let due = NOW + days * DAY_MS;
-    let later = NewBatch {
-        due: Some(due),
-        ..batch(numbers)
-    };
-    accepted(store, request(NOW, vec![later])).await;
-    store
-        .release_due(due, 100, Box::new(|_| {}))
-        .await
-        .expect("released");
-    submitted(store, due, &format!("{days}-")).await
-}
-
-/// How long a receipt is waited for counts from the submission on, however long before a message was accepted.
-pub async fn a_receipt_is_awaited_from_the_submission_on(side: &mut impl Side) {
-    let store = side.store();
-    let ten = submitted_after(store, 10, 0..3).await;
-    let twenty = submitted_after(store, 20, 3..5).await;
-    received(
-        store,
-        receipt("10-1", ReceiptState::Delivered, NOW + 10 * DAY_MS + 50),
-    )
-    .await;
-    let waited = |days: i64, ms: i64| {
-        let now = NOW + days * DAY_MS + ms;
-        (now - 3 * DAY_MS, now)
-    };
-    for (before, now) in [waited(11, 0), waited(13, 0)] {
-        assert_eq!(
-            given_up(store, before, now).await,
-            [],
-            "three days have not passed"
-        );
-    }
-    let (before, now) = waited(13, 5_000);
-    assert_eq!(given_up(store, before, now).await, [ten[0], ten[2]]);
-    assert_eq!(seen(store, ten[0]).await.changed_at, now);
-    let (before, now) = waited(14, 0);
-    assert_eq!(given_up(store, before, now).await, [], "each ends once");
-    let (before, now) = waited(24, 0);
-    assert_eq!(given_up(store, before, now).await, twenty);
-}
-
-/// A restart neither shortens nor lengthens the wait for a receipt.
-pub async fn the_wait_for_receipts_goes_on_over_a_restart(side: &mut impl Side) {
-    let all = submitted_after(side.store(), 10, 0..2).await;
-    side.crash().await;
-    let submitted_at = NOW + 10 * DAY_MS;
-    let early = given_up(side.store(), submitted_at, submitted_at + 60_000).await;
-    assert_eq!(early, [], "a minute after the restart");
-    side.crash().await;
-    let later = submitted_at + 4 * DAY_MS;
-    assert_eq!(given_up(side.store(), later - 3 * DAY_MS, later).await, all);
-}
-
-/// What a receipt that is not final settles (the answer was lost) is waited for as well.
-pub async fn what_a_receipt_confirms_is_awaited_too(side: &mut impl Side) {
-    let store = side.store();
-    let id = accepted_batch(store, NOW, 0..1).await.first;
-    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
-    let answer = result(id, attempt, NOW, Answer::None, Next::InDoubt);
-    assert_eq!(
-        recorded(store, vec![answer], &[attempt]).await,
-        [MessageState::InDoubt]
-    );
-    let answered = AttemptOutcome {
-        answered_at: NOW + 70_000,
-        ..result(
-            id,
-            attempt,
-            NOW,
-            Answer::Single(taken_as("late")),
-            Next::Submitted,
-        )
-    };
-    recorded(store, vec![answered], &[]).await;
-    assert_eq!(given_up(store, NOW + DAY_MS, NOW + 2 * DAY_MS).await, [id]);
-}
-
-/// A receipt finds its message however long before the submission the message was accepted, wherever the key of the
-/// carrier's id has got to.
-pub async fn receipts_find_what_was_accepted_long_ago(side: &mut impl Side) {
-    let due = NOW + 20 * DAY_MS;
-    let later = NewBatch {
-        due: Some(due),
-        ..batch(0..200)
-    };
-    accepted(side.store(), request(NOW, vec![later])).await;
-    side.store()
-        .release_due(due, 100, Box::new(|_| {}))
-        .await
-        .expect("released");
-    let all = submitted(side.store(), due, "id").await;
-    side.crash().await;
-    for (n, &id) in all.iter().enumerate() {
-        let told = receipt(&format!("id{n}"), ReceiptState::Delivered, due + DAY_MS);
-        let fate = received(side.store(), told).await;
-        let state = MessageState::Delivered;
-        assert_eq!(fate, ReceiptFate::Applied { id, state }, "{n}");
     }
 }
 

@@ -1,12 +1,12 @@
 //! Events: told once for each change, with the change or not at all, and told again from a place.
 
 use super::Side;
+use super::awaiting::given_up;
 use super::delivering::{calls, put_aside};
 use super::given::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, endpoint, events_after, happened,
     ids, listening, receipt, received, recorded, request, result, state, submitted, taken_as, waiting,
 };
-use super::receiving::given_up;
 use crate::{
     AccountId, Answer, AttemptOutcome, CatalogChange, Endpoint, EndpointId, EndpointState, Event, EventKinds,
     EventPlace, EventWhat, MessageId, Next, RecordDelivery, RecordResults, RedeliveryFilter, Store, UnixMs,

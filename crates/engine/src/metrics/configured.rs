@@ -40,9 +40,17 @@ impl Metrics {
             let class = class.name();
             let _ = self.accept_to_submit.get_or_create(&ClassLabel { class });
         }
-        let _ = self.full.get_or_create(&LimitLabel {
-            limit: "ready_messages_max",
-        });
+        let (mut of_queue, mut of_lane) = (0, 0);
+        for queue in queues.all() {
+            let (queue, lane) = queue.times_full();
+            of_queue += queue;
+            of_lane += lane;
+        }
+        for (limit, times) in [("ready_messages_max", of_queue), ("lane_messages_max", of_lane)] {
+            let counter = self.full.get_or_create(&LimitLabel { limit });
+            // Counted where it happens; queues stay for as long as the process, so this never falls.
+            counter.inner().store(times, std::sync::atomic::Ordering::Relaxed);
+        }
         let mut accounts: Vec<_> = catalog.accounts().collect();
         accounts.sort_unstable_by_key(|account| account.id);
         for account in accounts {

@@ -182,6 +182,11 @@ impl Health {
         std::mem::take(&mut self.changed).then(|| (self.pause.clone(), self.failing_since))
     }
 
+    /// Whether no call was taken since one failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing_since.is_some()
+    }
+
     /// The last error that is not recorded yet.
     pub(super) fn take_last_error(&mut self) -> Option<LastError> {
         self.last_error.take()

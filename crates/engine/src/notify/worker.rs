@@ -341,7 +341,12 @@ impl Worker {
     }
 
     fn failed(&mut self, errand: Errand, trial: bool, failed: Failed, now: UnixMs) {
-        tracing::debug!(endpoint = self.id(), reason = %failed.words, "a call failed");
+        if self.health.is_failing() {
+            tracing::debug!(endpoint = self.id(), reason = %failed.words, "webhook call failed");
+        } else {
+            // Once until a call is taken: people see what is wrong before the endpoint is paused.
+            tracing::warn!(endpoint = self.id(), reason = %failed.words, "webhook is failing");
+        }
         let was_in_trouble = self.health.in_trouble();
         let was_paused = self.health.is_paused();
         if failed.gone {

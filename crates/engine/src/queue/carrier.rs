@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use sms::class::Class;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use store::{AccountId, CarrierNo, Lane, Outgoing, UnixMs};
 use tokio::sync::Notify;
 
@@ -26,6 +27,8 @@ pub struct CarrierQueue {
     codes_ready: Notify,
     /// A lane that is behind has room.
     pub(super) refill: Notify,
+    /// Times that messages stayed in the store because the queue, or their lane, was full.
+    full: [AtomicU64; 2],
     /// Where what has expired goes.
     pub(super) expired: Arc<ExpiredRuns>,
 }
@@ -121,6 +124,7 @@ impl CarrierQueue {
             ready: Notify::new(),
             codes_ready: Notify::new(),
             refill: Notify::new(),
+            full: Default::default(),
             expired,
         }
     }
@@ -132,6 +136,12 @@ impl CarrierQueue {
 
     pub(super) fn set_shares(&self, shares: Arc<HashMap<AccountId, u16>>) {
         self.inner.lock().shares = shares;
+    }
+
+    /// Times that messages stayed in the store because of `ready_messages_max`, and because of `lane_messages_max`.
+    pub fn times_full(&self) -> (u64, u64) {
+        let [queue, lane] = &self.full;
+        (queue.load(Ordering::Relaxed), lane.load(Ordering::Relaxed))
     }
 
     /// Messages ready in memory.
@@ -151,6 +161,12 @@ impl CarrierQueue {
         let mut inner = self.inner.lock();
         let room = inner.room(lane, &self.limits);
         let count = messages.len();
+        if room < count {
+            let [queue, of_lane] = &self.full;
+            let is_full = inner.ready.saturating_add(count) > self.limits.ready_messages_max;
+            let limit = if is_full { queue } else { of_lane };
+            limit.fetch_add(1, Ordering::Relaxed);
+        }
         let taken = inner.change(lane, |queue| queue.hand_over(messages, room));
         drop(inner);
         if taken > 0 {

@@ -263,7 +263,7 @@ fn suppressions_are_listed_with_their_proof_added_removed_and_imported() {
         "nothing was stored"
     );
 
-    assert!(done(&["suppression", "remove", "+447700900124"]).contains("1 suppression removed"));
+    assert!(done(&["suppression", "remove", "+447700900124"]).contains("2 suppressions removed"));
     let taken = dev.send("+447700900124");
     assert_eq!(
         taken["FailedTargetPhones"].as_array().map(Vec::len),

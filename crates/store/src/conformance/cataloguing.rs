@@ -1,12 +1,12 @@
 //! The catalog.
 
 use super::Side;
-use super::given::{ACCOUNT, NOW, number};
+use super::given::{ACCOUNT, NOW, accepted, batch, number, request};
 use crate::{
     Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential,
     Endpoint, EndpointId, EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record,
-    RecordFilter, RecordKind, Review, Route, Signature, Store, Suppression, SuppressionKind, Template,
-    TemplateVersion, UnixMs, WordList,
+    RecordFilter, RecordKind, RefusedReason, Review, Route, Signature, Store, Suppression, SuppressionEntry,
+    SuppressionKind, SuppressionOrigin, Template, TemplateVersion, UnixMs, WordList,
 };
 use serde_json::json;
 use sms::class::Class;
@@ -655,4 +655,46 @@ pub async fn suppressions_are_listed_in_portions(side: &mut impl Side) {
         listed.extend(portion);
     }
     assert_eq!(listed, all);
+}
+
+/// A suppression comes back with when, how and why it was made, over a crash; who adds it again changes nothing.
+pub async fn a_suppression_keeps_its_first_proof(side: &mut impl Side) {
+    let store = side.store();
+    let entry = |n, at, origin, note: &str| SuppressionEntry {
+        suppression: Suppression {
+            account: Some(ACCOUNT),
+            msisdn: number(n),
+            kind: SuppressionKind::Blocked,
+        },
+        created_at: at,
+        origin,
+        note: note.into(),
+    };
+    let first = entry(1, NOW, SuppressionOrigin::Operator, "asked by mail");
+    let second = entry(2, NOW + 1, SuppressionOrigin::Import, "");
+    let again = entry(1, NOW + 9, SuppressionOrigin::Api, "later");
+    for one in [&first, &second, &again] {
+        let change = vec![CatalogChange::Suppress(one.clone())];
+        store.change_catalog(change).await.expect("changed");
+    }
+    let unproved = CatalogChange::PutSuppression(second.suppression);
+    store.change_catalog(vec![unproved]).await.expect("changed");
+    side.crash().await;
+    let store = side.store();
+    let all = store.suppression_entries(None, None, 9).await.expect("read");
+    assert_eq!(all, [first.clone(), second.clone()]);
+    let one = store
+        .suppression_entries(Some(number(2)), None, 9)
+        .await
+        .expect("read");
+    assert_eq!(one, [second]);
+    let after = Some(first.suppression);
+    let none = store.suppression_entries(Some(number(1)), after, 9).await;
+    assert_eq!(none.expect("read"), []);
+    // And it holds.
+    let refused = accepted(store, request(NOW + 10, vec![batch(0..3)]))
+        .await
+        .refused;
+    let reasons: Vec<RefusedReason> = refused.iter().map(|one| one.reason).collect();
+    assert_eq!(reasons, [RefusedReason::Suppressed(SuppressionKind::Blocked); 2]);
 }

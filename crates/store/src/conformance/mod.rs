@@ -131,6 +131,7 @@ macro_rules! conformance_tests {
                 messages_are_found_by_what_the_filter_names,
                 a_search_is_counted_and_paged,
                 the_timeline_tells_a_whole_story,
+                a_move_to_another_carrier_is_in_the_timeline,
                 counts_follow_the_messages,
             ],
             cataloguing: [
@@ -144,6 +145,7 @@ macro_rules! conformance_tests {
                 earlier_versions_of_a_template_are_kept,
                 a_review_that_ends_is_told,
                 suppressions_are_listed_in_portions,
+                a_suppression_keeps_its_first_proof,
                 the_id_key_stays,
             ],
             listing: [
@@ -202,6 +204,7 @@ macro_rules! conformance_tests {
                 old_events_go_when_they_were_told,
                 places_are_never_given_twice,
                 a_listener_is_woken_with_the_accounts,
+                a_listener_hears_which_messages_failed,
             ],
             delivering: [
                 what_a_worker_did_is_kept,

@@ -455,3 +455,33 @@ pub async fn counts_follow_the_messages(side: &mut impl Side) {
         }
     );
 }
+
+/// A message that another carrier than the one it waited for was given says so, before that attempt.
+pub async fn a_move_to_another_carrier_is_in_the_timeline(side: &mut impl Side) {
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let other = CarrierNo(4);
+    let attempt = begun(store, other, NOW + 10, &waiting(store, LANE).await).await;
+    let taken = result(
+        id,
+        attempt,
+        NOW + 10,
+        Answer::Single(taken_as("x1")),
+        Next::Submitted,
+    );
+    let taken = AttemptOutcome {
+        carrier: other,
+        ..taken
+    };
+    recorded(store, vec![taken], &[attempt]).await;
+    side.crash().await;
+    let story = side.store().timeline(id).await.expect("read");
+    let kinds: Vec<_> = story.iter().map(|entry| entry.kind.clone()).collect();
+    let moved = TimelineKind::FailedOver {
+        from: CARRIER,
+        to: other,
+    };
+    assert_eq!(kinds[..2], [TimelineKind::Accepted, moved]);
+    assert!(matches!(kinds[2], TimelineKind::Attempt { carrier, .. } if carrier == other));
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+}

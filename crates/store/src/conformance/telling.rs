@@ -468,3 +468,20 @@ pub async fn a_listener_is_woken_with_the_accounts(side: &mut impl Side) {
     accepted(store, other).await;
     assert_eq!(woken.recv().await, Some(vec![OTHER]));
 }
+
+/// Messages that failed, at once or later, are told after their commit; those that did not are not.
+pub async fn a_listener_hears_which_messages_failed(side: &mut impl Side) {
+    let store = side.store();
+    let (send, mut failed) = tokio::sync::mpsc::unbounded_channel();
+    store.on_failed(Box::new(move |ids| {
+        send.send(ids.to_vec()).expect("somebody listens");
+    }));
+    let mut one = batch(0..3);
+    one.messages[1].failure = Some(412);
+    let range = accepted(store, request(NOW, vec![one])).await.batches[0];
+    assert_eq!(failed.recv().await, Some(vec![range.first.plus(1)]));
+    let sent = submitted(store, NOW, "id").await;
+    received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
+    received(store, receipt("id1", ReceiptState::Undeliverable, NOW + 60)).await;
+    assert_eq!(failed.recv().await, Some(vec![sent[1]]));
+}

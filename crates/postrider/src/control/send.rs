@@ -71,8 +71,8 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Sub
     } else {
         Values::Named(order.vars.clone())
     };
-    let recipient = |to: &Box<str>| Recipient {
-        phone: to.clone(),
+    let recipient = |to: &str| Recipient {
+        phone: to.into(),
         ..Recipient::default()
     };
     Ok(Submission {
@@ -85,7 +85,7 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Sub
             sender: order.sender.clone(),
             signature: SignatureRef::OfTemplate,
             values,
-            recipients: order.to.iter().map(recipient).collect(),
+            recipients: order.to.iter().map(|to| recipient(to)).collect(),
         }],
         one_session: true,
         kind: Kind::Text,

@@ -69,7 +69,7 @@ impl Overlay {
                     .any(|error| error.span().is_some_and(|at| touches(&at, &value.span()))) => {}
                 (default, _) => match same_type(default, value, &path) {
                     Ok(value) => *default = value,
-                    Err(mistake) => self.mistakes.push(mistake),
+                    Err(mistake) => self.mistakes.push(*mistake),
                 },
             }
         }
@@ -84,7 +84,7 @@ fn same_type(
     default: &toml::Value,
     given: &Spanned<DeValue<'_>>,
     path: &str,
-) -> Result<toml::Value, Mistake> {
+) -> Result<toml::Value, Box<Mistake>> {
     let wrong = |span: &Range<usize>, what: String| Mistake::new(span, format!("`{path}` {what}")).key(path);
     match (default, given.get_ref()) {
         (toml::Value::String(_), DeValue::String(value)) => {
@@ -94,7 +94,10 @@ fn same_type(
         (toml::Value::Integer(_), DeValue::Integer(value)) => {
             i64::from_str_radix(value.as_str(), value.radix())
                 .map(toml::Value::Integer)
-                .map_err(|_| wrong(&given.span(), "is too large".to_owned()).value(value.to_string()))
+                .map_err(|_| {
+                    let mistake = wrong(&given.span(), "is too large".to_owned());
+                    Box::new(mistake.value(value.to_string()))
+                })
         }
         (toml::Value::Array(_), DeValue::Array(items)) => {
             // The lists there are have texts in them.
@@ -102,7 +105,7 @@ fn same_type(
                 DeValue::String(value) => Ok(toml::Value::String(value.as_ref().to_owned())),
                 other => {
                     let what = format!("wants texts in quotes, not {}", kind(other.type_str()));
-                    Err(wrong(&item.span(), what))
+                    Err(Box::new(wrong(&item.span(), what)))
                 }
             };
             items
@@ -115,11 +118,11 @@ fn same_type(
             let expected = kind(default.type_str());
             let what = format!("wants {expected}, not {}", kind(value.type_str()));
             let mistake = wrong(&given.span(), what).expected(expected);
-            Err(match value {
+            Err(Box::new(match value {
                 DeValue::Integer(number) if !is_secret(path) => mistake.value(number.to_string()),
                 DeValue::String(text) if !is_secret(path) => mistake.value(format!("{text:?}")),
                 _ => mistake,
-            })
+            }))
         }
     }
 }

@@ -210,7 +210,7 @@ pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
         return Mistake::new(&span, message).key(key);
     }
     let what = match said.split_once(", expected ") {
-        Some((what, expected)) if expected == "nothing" => what.to_owned(),
+        Some((what, "nothing")) => what.to_owned(),
         _ => said.to_owned(),
     };
     Mistake::new(&span, format!("not readable as TOML: {what}"))

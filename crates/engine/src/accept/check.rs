@@ -153,7 +153,7 @@ impl ItemChecker<'_> {
         let mut seen = HashSet::new();
         // Values common to all are filled once; the result, or the refusal, then goes for every recipient.
         let shared = self.values(&self.item.values, text);
-        let mut open: [Option<OpenBatch>; 2] = [None, None];
+        let (mut open, mut open_domestic): (Option<OpenBatch>, Option<OpenBatch>) = (None, None);
         let split = text.domestic != text.international;
         let mut routed = None;
         let mut places = Vec::with_capacity(self.item.recipients.len());
@@ -163,7 +163,7 @@ impl ItemChecker<'_> {
                 .and_then(|found| {
                     let domestic = split && found.msisdn.is_mainland_china();
                     let carrier = self.route(found.msisdn, text.class, sender.as_deref(), &mut routed)?;
-                    let slot = open.get_mut(usize::from(domestic)).ok_or(Refusal::NoRoute)?;
+                    let slot = if domestic { &mut open_domestic } else { &mut open };
                     let batch = match slot {
                         Some(batch) => batch,
                         None => {
@@ -176,11 +176,11 @@ impl ItemChecker<'_> {
                             slot.insert(OpenBatch::new(batches.len() - 1, Pattern::parse(pattern)))
                         }
                     };
-                    let values = found
-                        .own
-                        .as_ref()
-                        .or(shared.as_ref().ok())
-                        .ok_or(Refusal::ValueMissing)?;
+                    let values = match (&found.own, &shared) {
+                        (Some(own), _) => own,
+                        (None, Ok(shared)) => shared,
+                        (None, Err(refusal)) => return Err(*refusal),
+                    };
                     let shares_text = found.own.is_none();
                     // Counted as this carrier cuts it: what is billed is what is sent.
                     let encoding = self.catalog.encoding(carrier);
@@ -196,7 +196,13 @@ impl ItemChecker<'_> {
                             measured?
                         }
                     };
-                    let into = batches.get_mut(batch.index).ok_or(Refusal::NoRoute)?;
+                    let Some(into) = batches.get_mut(batch.index) else {
+                        // No batch has this number: the whole request fails with an inner inconsistency.
+                        return Ok(Place::Stored {
+                            batch: u32::MAX,
+                            message: 0,
+                        });
+                    };
                     into.messages.push(NewMessage {
                         msisdn: found.msisdn,
                         written: recipient.phone.clone(),
@@ -214,7 +220,7 @@ impl ItemChecker<'_> {
             places.push(place.unwrap_or_else(Place::Refused));
         }
         // A batch none of whose recipients has values of its own needs no params: its text is final.
-        for batch in open.into_iter().flatten() {
+        for batch in open.into_iter().chain(open_domestic) {
             batch.settle(batches, shared.as_ref().ok());
         }
         drop_empty(batches, &mut places);

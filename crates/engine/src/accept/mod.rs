@@ -105,7 +105,7 @@ async fn try_accept(
     let (plan, submission) = (Arc::new(plan), Arc::new(submission));
     let failed = refused::failed(shared, &batches);
     let reply = if batches.is_empty() && once.is_none() {
-        Reply::New(plan.outcome(&AcceptOutcome::default()))
+        Reply::New(plan.outcome(&AcceptOutcome::default()).map_err(logged)?)
     } else {
         let handover = handover::prepare(shared, &submission, &batches);
         let command = AcceptCommand {
@@ -137,14 +137,14 @@ async fn try_accept(
 
 async fn commit(shared: &Shared, command: AcceptCommand, plan: &Plan) -> Result<Reply, AcceptError> {
     match shared.store.accept(command).await {
-        Ok(Accepted::New(stored)) => Ok(Reply::New(plan.outcome(&stored))),
+        Ok(Accepted::New(stored)) => Ok(Reply::New(plan.outcome(&stored).map_err(logged)?)),
         Ok(Accepted::Repeat { answer, same_body }) => Ok(Reply::Repeat { answer, same_body }),
         Err(store::AcceptError::NothingLeft(refused)) => {
             let stored = AcceptOutcome {
                 refused,
                 ..AcceptOutcome::default()
             };
-            Ok(Reply::New(plan.outcome(&stored)))
+            Ok(Reply::New(plan.outcome(&stored).map_err(logged)?))
         }
         Err(store::AcceptError::Balance { .. }) => Err(AcceptError::Balance),
         Err(store::AcceptError::TaskMoved) => Err(AcceptError::TaskMoved),
@@ -167,8 +167,19 @@ fn idempotency(once: Once, plan: &Arc<Plan>, submission: &Arc<Submission>) -> Ne
         key: once.key,
         fingerprint: once.fingerprint,
         keep_ms: once.keep_ms,
-        record: Box::new(move |stored| reply(&submission, &plan.outcome(stored))),
+        // An answer that cannot be put together is none: a repeat is told of the fault, too.
+        record: Box::new(move |stored| {
+            plan.outcome(stored)
+                .map(|outcome| reply(&submission, &outcome))
+                .unwrap_or_default()
+        }),
     }
+}
+
+/// A fault of the program is logged where it is seen.
+fn logged(error: AcceptError) -> AcceptError {
+    tracing::error!(%error, "request not answered as it should be");
+    error
 }
 
 fn caps(account: &Account) -> Option<Caps> {

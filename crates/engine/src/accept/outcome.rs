@@ -158,6 +158,9 @@ pub enum AcceptError {
     /// The balance does not cover it.
     #[error("the balance does not cover the request")]
     Balance,
+    /// The program contradicts itself: a fault of its own, and nothing of the customer's.
+    #[error("inner inconsistency: {0}")]
+    Internal(&'static str),
     /// Too much is waiting: try again.
     #[error("busy")]
     Busy,
@@ -179,7 +182,7 @@ impl AcceptError {
             Self::AccountGone => Some(Reason::AccountUnknown),
             Self::MayNotSend => Some(Reason::AccountSuspended),
             Self::Balance => Some(Reason::BalanceTooLow),
-            Self::Busy | Self::Stopping | Self::TaskMoved | Self::Store(_) => None,
+            Self::Busy | Self::Stopping | Self::TaskMoved | Self::Store(_) | Self::Internal(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where each recipient of a submission went, and what it came to once the store has said what it stored.
 
-use super::{Fate, ItemOutcome, Outcome, Refusal};
+use super::{AcceptError, Fate, ItemOutcome, Outcome, Refusal};
 use store::{AcceptOutcome, RefusedReason};
 
 /// Which stored message, or which refusal, each recipient of a submission came to.
@@ -35,11 +35,14 @@ impl Plan {
     }
 
     /// The outcome, once the store has said what it stored.
-    pub(crate) fn outcome(&self, stored: &AcceptOutcome) -> Outcome {
+    ///
+    /// # Errors
+    /// [`AcceptError::Internal`] when that does not fit together.
+    pub(crate) fn outcome(&self, stored: &AcceptOutcome) -> Result<Outcome, AcceptError> {
         let mut refused_at_commit: Vec<_> = stored.refused.clone();
         refused_at_commit.sort_unstable_by_key(|refused| (refused.batch, refused.message));
         let fate = |place: &Place| match *place {
-            Place::Refused(refusal) => Fate::Refused(refusal),
+            Place::Refused(refusal) => Ok(Fate::Refused(refusal)),
             Place::Stored { batch, message } => {
                 let key = (batch, message);
                 // Messages of a batch stay contiguous without the refused ones: each refused one before
@@ -49,20 +52,23 @@ impl Plan {
                 {
                     Ok(at) => {
                         let reason = refused_at_commit.get(at).map(|refused| refused.reason);
-                        Fate::Refused(reason.map_or(Refusal::NoRoute, refusal_at_commit))
+                        reason
+                            .and_then(refusal_at_commit)
+                            .map(Fate::Refused)
+                            .ok_or(AcceptError::Internal("a refusal that has no reason"))
                     }
                     Err(at) => {
                         let before = at.saturating_sub(of_batch);
                         let first = stored.batches.get(batch as usize).map(|range| range.first);
-                        first.map_or(Fate::Refused(Refusal::NoRoute), |first| {
-                            Fate::Accepted(first.plus(i64::from(message) - before as i64))
-                        })
+                        first
+                            .map(|first| Fate::Accepted(first.plus(i64::from(message) - before as i64)))
+                            .ok_or(AcceptError::Internal("a batch that was not stored"))
                     }
                 }
             }
         };
         let items = self.items.iter().map(|item| {
-            let fates: Vec<Fate> = item.recipients.iter().map(fate).collect();
+            let fates: Vec<Fate> = item.recipients.iter().map(fate).collect::<Result<_, _>>()?;
             let session = item
                 .recipients
                 .iter()
@@ -73,24 +79,24 @@ impl Plan {
                     }
                     _ => None,
                 });
-            ItemOutcome {
+            Ok(ItemOutcome {
                 refused: item.refused,
                 session,
                 template: item.template,
                 fates,
-            }
+            })
         });
-        Outcome {
-            items: items.collect(),
-        }
+        Ok(Outcome {
+            items: items.collect::<Result<_, AcceptError>>()?,
+        })
     }
 }
 
-const fn refusal_at_commit(reason: RefusedReason) -> Refusal {
+const fn refusal_at_commit(reason: RefusedReason) -> Option<Refusal> {
     match reason {
-        RefusedReason::PerMinute => Refusal::PerMinute,
-        RefusedReason::PerDay => Refusal::PerDay,
-        RefusedReason::Suppressed(kind) => Refusal::PhoneSuppressed(kind),
-        _ => Refusal::NoRoute,
+        RefusedReason::PerMinute => Some(Refusal::PerMinute),
+        RefusedReason::PerDay => Some(Refusal::PerDay),
+        RefusedReason::Suppressed(kind) => Some(Refusal::PhoneSuppressed(kind)),
+        _ => None,
     }
 }

@@ -182,6 +182,7 @@ fn outcome(plan: &Plan, batches: &[NewBatch], refused: Vec<RefusedAtCommit>) -> 
         queued: Vec::new(),
         references: Vec::new(),
     })
+    .unwrap()
 }
 
 fn refusal_of(submission: &Submission) -> Option<Refusal> {
@@ -190,6 +191,19 @@ fn refusal_of(submission: &Submission) -> Option<Refusal> {
 }
 
 const UK: &str = "447700900123";
+
+#[test]
+fn what_does_not_fit_together_is_no_refusal_of_the_customer() {
+    let plan = Plan {
+        items: vec![super::plan::ItemPlan {
+            refused: None,
+            template: 1,
+            recipients: vec![super::plan::Place::Stored { batch: 7, message: 0 }],
+        }],
+    };
+    let outcome = plan.outcome(&AcceptOutcome::default());
+    assert!(matches!(outcome, Err(AcceptError::Internal(_))));
+}
 
 #[test]
 fn each_fault_has_its_refusal() {

@@ -8,7 +8,7 @@ use smpp::pdu::Pdu;
 use smpp::session::Reply;
 use smpp::status::CommandStatus;
 use sms::receipt::Receipt;
-use store::{CarrierReceipt, InboundFate, ReceiptFate, StoreError, UnixMs};
+use store::{CarrierReceipt, InboundFate, ReceiptFate, StoreError};
 
 /// How long what looks like a receipt waits for its message to be known, in milliseconds: an answer may follow its
 /// receipt, or come over another session.
@@ -25,15 +25,16 @@ pub(super) struct Likely {
     record: CarrierReceipt,
     /// What a person wrote, if it is none.
     written: Written,
-    /// How long its message may be unknown.
-    until: UnixMs,
+    /// How long its message may be unknown, in milliseconds since the session began.
+    until: i64,
 }
 
 /// What looks like receipts of messages that are not known, with the answers they will get.
 #[derive(Default)]
 pub(super) struct Held {
     waiting: Vec<(Likely, Reply)>,
-    look_again_at: UnixMs,
+    /// In milliseconds since the session began.
+    look_again_at: i64,
 }
 
 impl Held {
@@ -41,8 +42,8 @@ impl Held {
         self.waiting.is_empty()
     }
 
-    /// When to look again.
-    pub(super) fn wake_at(&self) -> Option<UnixMs> {
+    /// When to look again, in milliseconds since the session began.
+    pub(super) fn wake_at(&self) -> Option<i64> {
         (!self.is_empty()).then_some(self.look_again_at)
     }
 }
@@ -72,7 +73,7 @@ impl BindSession {
             only_if_known: true,
             ..record
         };
-        let until = record.received_at + HELD_MS_MAX;
+        let until = self.elapsed_ms() + HELD_MS_MAX;
         self.look_at_likely(
             Likely {
                 place: 0,
@@ -93,7 +94,7 @@ impl BindSession {
 
     /// Asks the store again about what looked like a receipt of a message that was not known.
     pub(super) fn look_again_at_held(&mut self) {
-        if self.acknowledging.is_some() || self.held.wake_at().is_none_or(|at| self.now() < at) {
+        if self.acknowledging.is_some() || self.held.wake_at().is_none_or(|at| self.elapsed_ms() < at) {
             return;
         }
         for (likely, reply) in std::mem::take(&mut self.held).waiting {
@@ -104,7 +105,7 @@ impl BindSession {
     /// No message is known by the id of what looks like a receipt. The answer with that id may be on its way; if it
     /// does not come soon, a person wrote it.
     fn unmatched(&mut self, likely: Likely, reply: Reply) {
-        let now = self.now();
+        let now = self.elapsed_ms();
         if now < likely.until && self.held.waiting.len() < HELD_MAX && self.closed.is_none() {
             self.held.look_again_at = now + HELD_LOOK_MS;
             self.held.waiting.push((likely, reply));

@@ -1,6 +1,6 @@
 //! Reading a request's body, within a bound.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::response::Response;
 use bytes::Bytes;
 use engine::AnswerFate;
@@ -24,8 +24,18 @@ pub(crate) enum BodyError {
 /// U+FEFF in UTF-8: what some clients put in front of their JSON (RFC 8259 section 8.1 lets a reader pass over it).
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// Refuses a body that says itself that it is longer than `bytes_max` bytes. Nothing of it is read, so a client that asks
+/// first (`Expect: 100-continue`) sends nothing.
+pub(crate) fn check_length(body: &Body, bytes_max: usize) -> Result<(), BodyError> {
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(BodyError::TooLong);
+    }
+    Ok(())
+}
+
 /// Reads a whole body of at most `bytes_max` bytes, without the byte order mark it may begin with.
 pub(crate) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+    check_length(&body, bytes_max)?;
     match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => {
             let body = collected.to_bytes();
@@ -83,6 +93,31 @@ impl hyper::body::Body for Fated {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A body whose length is told in its head, and of which nothing ever comes.
+    struct Announced(u64);
+
+    impl axum::body::HttpBody for Announced {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+
+        fn size_hint(&self) -> hyper::body::SizeHint {
+            hyper::body::SizeHint::with_exact(self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_announced_too_long_is_refused_before_it_is_read() {
+        let body = Body::new(Announced(99_999_999));
+        assert_eq!(read(body, 1000).await, Err(BodyError::TooLong));
+    }
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit() {

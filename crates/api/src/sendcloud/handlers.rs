@@ -231,8 +231,7 @@ async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), Refused> 
     if let (Some(content_type), Ok(Encoding::Multipart)) = (content_type, encoding(content_type))
         && !body.is_end_stream()
     {
-        body::check_length(&body, bytes_max)
-            .map_err(|_| Refused::with_limit(&BODY_UNREADABLE, bytes_max))?;
+        body::check_length(&body, bytes_max).map_err(|_| Refused::with_limit(&BODY_UNREADABLE, bytes_max))?;
         let fields = multipart::read(content_type, body, bytes_max).await?;
         return Ok((parts, Form::Multipart(fields)));
     }

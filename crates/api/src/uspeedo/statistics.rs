@@ -437,7 +437,7 @@ mod tests {
         use MessageState::{Delivered, Expired, Rejected, Submitted};
         let unsent = Statistic {
             error: "expired_before_sent".into(),
-            ..statistic(20_401, 44, Class::Notice, Expired, 4)
+            ..statistic(20_401, 44, Class::Otp, Expired, 4)
         };
         let counted = [
             statistic(20_400, 44, Class::Otp, Delivered, 3),

@@ -191,7 +191,6 @@ impl House {
         until(async || self.delivered(to).pop().ok_or(to)).await
     }
 
-    /// How many messages a number has in the inbox.
     /// Has the catalog changed, and takes that over.
     pub(crate) async fn change(&self, changes: Vec<CatalogChange>) {
         self.engine.store().change_catalog(changes).await.unwrap();
@@ -221,6 +220,7 @@ impl House {
         .await;
     }
 
+    /// How many messages a number has in the inbox.
     pub(crate) fn inbox_count(&self, to: &str) -> usize {
         self.delivered(to).len()
     }

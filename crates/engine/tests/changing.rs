@@ -1,5 +1,11 @@
 //! What changes while messages wait: nothing of what waits may be lost or stand still.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
 mod house;
 
 use engine::CarrierNo;

@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Longest request body in bytes.
     pub body_bytes_max: usize,
-    /// Recipients of one uSpeedo or UCloud request (seed 001: 1000).
+    /// Recipients of one uSpeedo or UCloud request (the UCloud Action document: 1000).
     pub uspeedo_recipients_max: usize,
-    /// Recipients of one SendCloud request (seed 002: 2000).
+    /// Recipients of one SendCloud request (the SendCloud document: 2000).
     pub sendcloud_recipients_max: usize,
-    /// Recipients of one SendCloud `sendx` request (contract/sendcloud.md section 3.2: 200).
+    /// Recipients of one SendCloud `sendx` request (docs/dialects/sendcloud.md: 200).
     pub sendcloud_sendx_recipients_max: usize,
-    /// Recipients of one EngageLab request (seed 003: 1000).
+    /// Recipients of one EngageLab request (the EngageLab v1 document: 1000).
     pub engagelab_recipients_max: usize,
-    /// How far a signed uSpeedo timestamp may be off, in seconds (contract/uspeedo-ucloud.md section 1.2: 5 minutes).
+    /// How far a signed uSpeedo timestamp may be off, in seconds (docs/dialects/uspeedo.md: 5 minutes).
     pub uspeedo_timestamp_window_s: u32,
     /// How far a SendCloud timestamp may be off, in milliseconds (6 000, as the vendor's code table says; clients with
     /// drifting clocks need 60 000: docs/dialects/sendcloud.md).
     pub sendcloud_timestamp_window_ms: u32,
-    /// How long a request id is remembered, in seconds (seeds 002 and 003: 1 hour).
+    /// How long a request id is remembered, in seconds (the SendCloud document and the EngageLab v1 document: 1 hour).
     pub request_id_keep_s: u32,
-    /// Session numbers of one receipt query (contract/uspeedo-ucloud.md section 3.2: 100).
+    /// Session numbers of one receipt query (docs/dialects/uspeedo.md: 100).
     pub sessions_per_query_max: usize,
-    /// Status queries a minute and SendCloud user (contract/sendcloud.md section 3.9: 4000).
+    /// Status queries a minute and SendCloud user (docs/dialects/sendcloud.md: 4000).
     pub sendcloud_status_per_minute_max: u32,
-    /// Status queries a minute and EngageLab user (contract/engagelab.md section 6: 60); 0: no limit.
+    /// Status queries a minute and EngageLab user (docs/dialects/engagelab.md: 60); 0: no limit.
     pub engagelab_status_per_minute_max: u32,
 }
 

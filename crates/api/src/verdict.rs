@@ -1,4 +1,4 @@
-//! What SendCloud and EngageLab, sister products, say of a message: their hook's codes (seed 002, last table).
+//! What SendCloud and EngageLab, sister products, say of a message: their hook's codes (the SendCloud document, last table).
 
 use engine::sms::reason::Reason;
 use engine::sms::state::MessageState;
@@ -106,7 +106,7 @@ impl Verdict {
             MessageState::Expired => Self::SendFailed(POWERED_OFF),
             _ if status == STATUS_INVALID_DESTINATION => Self::SendFailed(NO_SUCH_NUMBER),
             // Carriers' own error codes mean something else with each of them, but four digits are the sandbox's:
-            // the codes of EngageLab's OTP product (contract/engagelab.md section 2).
+            // the codes of EngageLab's OTP product (docs/dialects/engagelab.md).
             _ => Self::SendFailed(match error.trim() {
                 "5012" | "5018" => POWERED_OFF,
                 "5011" | "5020" => NO_SUCH_NUMBER,

@@ -49,7 +49,7 @@ impl PublicIds {
     }
 
     /// The part of a message id that all recipients of a request share:
-    /// `<ms>_<account>_<n>_<template>_<6 characters>` (contract/sendcloud.md section 7).
+    /// `<ms>_<account>_<n>_<template>_<6 characters>` (docs/dialects/sendcloud.md).
     pub fn message_prefix(&self, account: AccountId, first: MessageId, template: i64) -> String {
         let tag = self.message_tag(account, first, template);
         let tag = std::str::from_utf8(&tag).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The bodies of both generations (contract/engagelab.md section 2).
+//! The bodies of both generations (docs/dialects/engagelab.md).
 
 use super::codes::{Code, Refused, a, c};
 use super::recipients::{Answered, Entries};

@@ -1,4 +1,4 @@
-//! Who calls: HTTP Basic with the key pair of a generation (contract/engagelab.md section 1).
+//! Who calls: HTTP Basic with the key pair of a generation (docs/dialects/engagelab.md).
 
 use base64::Engine as _;
 use base64::alphabet;

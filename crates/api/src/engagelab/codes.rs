@@ -1,4 +1,4 @@
-//! EngageLab's codes, HTTP statuses and texts, in one place to be held against contract/engagelab.md.
+//! EngageLab's codes, HTTP statuses and texts, in one place to be held against docs/dialects/engagelab.md.
 //!
 //! Of generation A six codes are known; the others are chosen from the families those suggest (30xxx the request, 32xxx
 //! recipients, 33xxx templates and variables, 3401x signatures, 3402x labels; 304xx and 305xx carry the HTTP status).

@@ -1,4 +1,4 @@
-//! What may stand in the text of a template (contract/engagelab.md sections 4 and 6).
+//! What may stand in the text of a template (docs/dialects/engagelab.md).
 
 use engine::sms::template::unread_placeholder;
 

@@ -1,4 +1,4 @@
-//! Labels of generation A: `/v1/labels`, `/v1/labels/{id}` (contract/engagelab.md section 6).
+//! Labels of generation A: `/v1/labels`, `/v1/labels/{id}` (docs/dialects/engagelab.md).
 
 use super::codes::Refused;
 use super::codes::a::{BAD_REQUEST, LABEL_FORMAT, LABEL_NAME, LABEL_TAKEN, LABEL_UNKNOWN, LABELS_FULL};

@@ -1,4 +1,4 @@
-//! The interfaces that manage and count (contract/engagelab.md section 6): their paths and verbs, and what they have in
+//! The interfaces that manage and count (docs/dialects/engagelab.md): their paths and verbs, and what they have in
 //! common.
 
 use super::answer::{self, Worded};

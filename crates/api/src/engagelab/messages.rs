@@ -1,5 +1,5 @@
 //! `POST /v1/messages`, generation C: the body to a typed request, or the refusal it gets
-//! (contract/engagelab.md section 2C). Pure: the time is an argument.
+//! (docs/dialects/engagelab.md). Pure: the time is an argument.
 
 use super::codes::Refused;
 use super::codes::c::{NOT_JSON, PARAMETERS};

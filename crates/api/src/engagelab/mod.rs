@@ -1,4 +1,4 @@
-//! EngageLab: `/v1/*` (contract/engagelab.md, seed 003; choices in docs/dialects/engagelab.md).
+//! EngageLab: `/v1/*` (docs/dialects/engagelab.md).
 //!
 //! Two generations of the vendor's API share the paths. A is `/v1/send` and what belongs to it, C `/v1/messages`,
 //! `/v1/template-configs` and `/v1/sign-configs`.

@@ -1,5 +1,5 @@
 //! `POST /v1/send`, generation A: the body to a typed request, or the refusal it gets
-//! (contract/engagelab.md sections 2A, 3, 4 and 7). Pure.
+//! (docs/dialects/engagelab.md). Pure.
 
 use super::codes::Refused;
 use super::codes::a::{
@@ -17,15 +17,15 @@ use engine::sms::phone::Grammar;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Longest `request_id` in characters (seed 003).
+/// Longest `request_id` in characters (the EngageLab v1 document).
 pub const REQUEST_ID_CHARS_MAX: usize = 128;
-/// Longest `custom_args` in bytes (seed 003: 1 KB).
+/// Longest `custom_args` in bytes (the EngageLab v1 document: 1 KB).
 pub const CUSTOM_ARGS_BYTES_MAX: usize = 1024;
-/// Longest `vars` in bytes (seed 003: 1 MB).
+/// Longest `vars` in bytes (the EngageLab v1 document: 1 MB).
 pub const VARS_BYTES_MAX: usize = 1024 * 1024;
-/// Longest value of a variable in characters (seed 003).
+/// Longest value of a variable in characters (the EngageLab v1 document).
 const VALUE_CHARS_MAX: usize = 16;
-/// Bounds of `from` in characters (seed 003).
+/// Bounds of `from` in characters (the EngageLab v1 document).
 const FROM_CHARS: std::ops::RangeInclusive<usize> = 3..=11;
 /// A variable without a value: accepted, then "variable error" under "process failed".
 const VARIABLE_WRONG: u16 = 450;

@@ -1,4 +1,4 @@
-//! Signatures of generation C: `/v1/sign-configs`, `/v1/sign-configs/{id}` (contract/engagelab.md section 6).
+//! Signatures of generation C: `/v1/sign-configs`, `/v1/sign-configs/{id}` (docs/dialects/engagelab.md).
 
 use super::codes::Refused;
 use super::codes::config::{

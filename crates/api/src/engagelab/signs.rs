@@ -1,4 +1,4 @@
-//! Signatures of generation A: `/v1/signs`, `/v1/signs/{id}` (contract/engagelab.md section 6).
+//! Signatures of generation A: `/v1/signs`, `/v1/signs/{id}` (docs/dialects/engagelab.md).
 
 use super::codes::Refused;
 use super::codes::a::{BAD_REQUEST, SIGN_IN_REVIEW, SIGN_NAME, SIGN_TAKEN, SIGN_UNKNOWN, SIGNS_FULL};
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Bounds of `sign_name` in characters, in both generations (contract/engagelab.md section 6).
+/// Bounds of `sign_name` in characters, in both generations (docs/dialects/engagelab.md).
 pub const NAME_CHARS: RangeInclusive<usize> = 2..=60;
 /// Signatures of an account, as the console's page bounds them.
 const SIGNS_MAX: usize = 100;

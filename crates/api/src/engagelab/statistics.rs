@@ -1,4 +1,4 @@
-//! Statistics of generation A: `/v1/stats_day`, `/v1/data/stats_day` (contract/engagelab.md section 6).
+//! Statistics of generation A: `/v1/stats_day`, `/v1/data/stats_day` (docs/dialects/engagelab.md).
 
 use super::codes::Refused;
 use super::codes::a::LABEL_FORMAT;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Longest span in days, both ends counted (contract/engagelab.md section 6).
+/// Longest span in days, both ends counted (docs/dialects/engagelab.md).
 pub const DAYS_MAX: i32 = 90;
 
 /// A query, read.

@@ -1,4 +1,4 @@
-//! `GET /v1/status`, generation A: what became of messages (contract/engagelab.md section 6).
+//! `GET /v1/status`, generation A: what became of messages (docs/dialects/engagelab.md).
 
 use super::answer;
 use super::auth::Caller;

@@ -1,4 +1,4 @@
-//! Templates of generation C: `/v1/template-configs`, `/v1/template-configs/{id}` (contract/engagelab.md section 6).
+//! Templates of generation C: `/v1/template-configs`, `/v1/template-configs/{id}` (docs/dialects/engagelab.md).
 
 use super::codes::Refused;
 use super::codes::config::{
@@ -18,7 +18,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Longest `template_name` in characters (contract/engagelab.md section 6).
+/// Longest `template_name` in characters (docs/dialects/engagelab.md).
 pub const NAME_CHARS_MAX: usize = 255;
 /// Longest `template_content` in characters. No source has a limit; chosen: about ten parts.
 pub const CONTENT_CHARS_MAX: usize = 1600;

@@ -1,5 +1,5 @@
 //! Templates of generation A: `/v1/templates`, `/v1/templates/{id}`, `/v1/templates/{id}/submit`
-//! (contract/engagelab.md sections 4 and 6).
+//! (docs/dialects/engagelab.md).
 
 use super::codes::Refused;
 use super::codes::a::{
@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Longest `template_name` in characters (contract/engagelab.md section 4).
+/// Longest `template_name` in characters (docs/dialects/engagelab.md).
 pub const NAME_CHARS_MAX: usize = 64;
-/// Longest `template_content` in characters (contract/engagelab.md section 4).
+/// Longest `template_content` in characters (docs/dialects/engagelab.md).
 pub const CONTENT_CHARS_MAX: usize = 512;
 
 /// What a body says of a template; `None` where it says nothing.

@@ -1,4 +1,4 @@
-//! EngageLab's words that are no codes, as data: what its webhooks call things (contract/engagelab.md section 5).
+//! EngageLab's words that are no codes, as data: what its webhooks call things (docs/dialects/engagelab.md).
 
 use engine::catalog::Review;
 use engine::sms::class::Class;
@@ -185,8 +185,7 @@ pub(super) const UPLINK: &str = "uplink_message";
 /// The event of a review.
 pub(super) const TEMPLATE_AUDIT: &str = "template_audit_result";
 
-/// `error_code` and `error_detail.message` of a failure: the numbers of the OTP product (contract/engagelab.md
-/// section 2).
+/// `error_code` and `error_detail.message` of a failure: the numbers of the OTP product (docs/dialects/engagelab.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallbackError {
     /// `error_code`.

@@ -1,5 +1,5 @@
 //! The envelope of every answer: `{"result","statusCode","message","info"}`, `info` always an object
-//! (contract/sendcloud.md sections 3.0 and 3.1).
+//! (docs/dialects/sendcloud.md).
 
 use super::codes::{ALL_FAILED, Code, Language, OK, PARTLY, Refused};
 use super::rules::{code_of, is_common};

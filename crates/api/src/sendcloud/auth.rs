@@ -1,4 +1,4 @@
-//! Who calls: the request signature (contract/sendcloud.md section 1) and the clock (section 2.1).
+//! Who calls: the request signature (docs/dialects/sendcloud.md) and the clock.
 
 use super::codes::{
     ACCOUNT_GONE, NO_PERMISSION, Refused, SIGNATURE_MISSING, SIGNATURE_WRONG, TIMESTAMP, USER_EMPTY,
@@ -149,7 +149,7 @@ mod tests {
 
     const KEY: &str = "demo_key_0123456789";
 
-    /// contract/sendcloud.md section 1.4: name, key, parameters, MD5, SHA-256.
+    /// docs/dialects/sendcloud.md: name, key, parameters, MD5, SHA-256.
     type Vector = (
         &'static str,
         &'static str,

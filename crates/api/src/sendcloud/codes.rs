@@ -1,4 +1,4 @@
-//! SendCloud's return codes with their texts, in one place to be held against contract/sendcloud.md section 5.
+//! SendCloud's return codes with their texts, in one place to be held against docs/dialects/sendcloud.md.
 //!
 //! A text in both languages stands beside each code: the service answers in Chinese, its English page words
 //! the same table. Where the table has no code for a case, the nearest one is used with a text of our own; those are
@@ -43,7 +43,7 @@ pub static OK: Code = code(200, "请求成功", "request was successful");
 pub static PARTLY: Code = code(311, "部分成功", "requests numbers were partially successful");
 /// None accepted.
 pub static ALL_FAILED: Code = code(312, "全部请求失败", "all request failed");
-/// `sendRequestId` was used within the hour. The code is seed 002's; its Chinese text is not known and chosen.
+/// `sendRequestId` was used within the hour. The code is the SendCloud document's; its Chinese text is not known and chosen.
 pub static REPEAT: Code = code(400, "重复请求", "duplicate request");
 /// No number.
 pub static PHONE_EMPTY: Code = code(411, "手机号不能为空", "phone number cannot be empty");

@@ -1,4 +1,4 @@
-//! Contact lists: `/smsapi/smsContactList/*` (contract/sendcloud.md section 3.8).
+//! Contact lists: `/smsapi/smsContactList/*` (docs/dialects/sendcloud.md).
 
 use super::codes::{
     FOUND, LIST_DELETED, LIST_UNKNOWN, PARAMETER_EMPTY, PARAMETER_FORMAT, PARAMETER_LENGTH, Refused, SAVED,

@@ -1,5 +1,5 @@
 //! How messages fail after they were accepted: one table for the status query, the statistics and the SMSHook
-//! (contract/sendcloud.md sections 3.9, 4.1; seed 002, last table).
+//! (docs/dialects/sendcloud.md; the SendCloud document, last table).
 
 use super::codes::Language;
 use super::words::{DELIVERED, PROCESSING_FAILED, REQUESTED, SENDING_FAILED, Word};

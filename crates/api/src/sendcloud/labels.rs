@@ -1,4 +1,4 @@
-//! Labels: `/smsapi/label/*` (contract/sendcloud.md section 3.7).
+//! Labels: `/smsapi/label/*` (docs/dialects/sendcloud.md).
 
 use super::codes::{DELETED, FOUND, FULL, LABEL_UNKNOWN, NAME_TAKEN, Refused, SAVED, UPDATED};
 use super::fields::{self, Paging};

@@ -1,5 +1,5 @@
 //! The interfaces that manage templates, signatures, labels, contact lists and tasks, and those that count
-//! (contract/sendcloud.md sections 3.6 to 3.9): their paths, and what they have in common.
+//! (docs/dialects/sendcloud.md): their paths, and what they have in common.
 
 use super::answer;
 use super::auth::Caller;

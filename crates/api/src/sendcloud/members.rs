@@ -1,4 +1,4 @@
-//! Members of contact lists: `/smsapi/smsContactListMember/*` (contract/sendcloud.md section 3.8).
+//! Members of contact lists: `/smsapi/smsContactListMember/*` (docs/dialects/sendcloud.md).
 
 use super::codes::{
     DELETED, FOUND, PARAMETER_LENGTH, PHONE_EMPTY, Refused, SAVED, TOO_MANY_PHONES, VALUE_HAS_LINK,

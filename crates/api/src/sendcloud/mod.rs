@@ -1,4 +1,4 @@
-//! SendCloud: `/smsapi/*` (contract/sendcloud.md, seed 002; choices in docs/dialects/sendcloud.md).
+//! SendCloud: `/smsapi/*` (docs/dialects/sendcloud.md).
 //!
 //! | module | what |
 //! |---|---|

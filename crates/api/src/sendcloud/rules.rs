@@ -9,9 +9,9 @@ use engine::SuppressedPolicy;
 use engine::accept::{AcceptError, Duplicates, Forbidden, Missing, Overlong, Refusal, Rules};
 use engine::sms::phone::Grammar;
 
-/// Longest value of a variable in characters (seed 002).
+/// Longest value of a variable in characters (the SendCloud document).
 pub(super) const VALUE_CHARS_MAX: usize = 32;
-/// Longest content in characters (seed 002, SMSHook error 460).
+/// Longest content in characters (the SendCloud document, SMSHook error 460).
 const TEXT_CHARS_MAX: usize = 500;
 /// SMSHook error: a variable without a value.
 const VARIABLE_WRONG: u16 = 450;

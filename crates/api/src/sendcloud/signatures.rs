@@ -1,4 +1,4 @@
-//! Text signatures: `/smsapi/sign/*` (contract/sendcloud.md section 3.7).
+//! Text signatures: `/smsapi/sign/*` (docs/dialects/sendcloud.md).
 
 use super::codes::{
     PARAMETER_FORMAT, Refused, SIGNATURE_FOUND, SIGNATURE_SAVED, SIGNATURE_UNKNOWN, SIGNATURE_UPDATED,

@@ -1,4 +1,4 @@
-//! Statistics: `/smsapi/data/sendDay`, `processFailed`, `sendFailed` (contract/sendcloud.md section 3.9).
+//! Statistics: `/smsapi/data/sendDay`, `processFailed`, `sendFailed` (docs/dialects/sendcloud.md).
 
 use super::codes::{DAYS, OK, QUERY_FORMAT, Refused, TOO_MUCH_TO_COUNT};
 use super::failures::FAILURES;

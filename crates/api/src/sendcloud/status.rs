@@ -1,4 +1,4 @@
-//! `/smsapi/status/query` (contract/sendcloud.md section 3.9): what became of messages.
+//! `/smsapi/status/query` (docs/dialects/sendcloud.md): what became of messages.
 
 use super::answer::{self, LANGUAGE};
 use super::auth::Caller;

@@ -1,5 +1,5 @@
 //! Sends to contact lists: `/smsapi/sendContactListTask`, `queryContactListTask`
-//! (contract/sendcloud.md section 3.8). The only interface that sends later.
+//! (docs/dialects/sendcloud.md). The only interface that sends later.
 
 use super::codes::{
     EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, Refused,

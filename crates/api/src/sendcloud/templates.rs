@@ -1,5 +1,5 @@
 //! Templates: `/smsapi/get`, `list`, `addsms`, `submitsms`, `updatesms`, `deletesms`
-//! (contract/sendcloud.md section 3.6).
+//! (docs/dialects/sendcloud.md).
 
 use super::codes::{
     DELETED, INSERTED, OK, PARAMETER_FORMAT, PLACEHOLDER, Refused, SUBMITTED, TEMPLATE_EMPTY,

@@ -1,5 +1,5 @@
 //! What the send interfaces are asked: parameters to typed requests, or the refusal they get
-//! (contract/sendcloud.md sections 2 and 3.1 to 3.4). Pure; nothing here knows accounts or templates.
+//! (docs/dialects/sendcloud.md). Pure; nothing here knows accounts or templates.
 
 use super::codes::{
     CODE_FORMAT, MSG_TYPE, ONE_PHONE_ONLY, PHONE_DUPLICATE, PHONE_EMPTY, REQUEST_ID_LENGTH, Refused,
@@ -14,9 +14,9 @@ use engine::accept::{BuiltIn, Item, Recipient, SignatureRef, TemplateRef, Values
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar};
 
-/// Longest `tag` in characters (seed 002).
+/// Longest `tag` in characters (the SendCloud document).
 pub const TAG_CHARS_MAX: usize = 128;
-/// Longest `sendRequestId` in characters (seed 002).
+/// Longest `sendRequestId` in characters (the SendCloud document).
 pub const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// A request to send.

@@ -1,4 +1,4 @@
-//! uSpeedo Action (seed 001): one path, the action in the JSON body, signed headers or HTTP Basic.
+//! uSpeedo Action (the UCloud Action document): one path, the action in the JSON body, signed headers or HTTP Basic.
 
 use super::asked::{Action, Asked};
 use super::auth::{self, Caller, SignedHeaders};

@@ -52,7 +52,7 @@ fn refused_with<'a>(
     })
 }
 
-/// REST v1 (seed 000).
+/// REST v1 (the uSpeedo REST v1 document).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct RestSent<'a> {
@@ -71,7 +71,7 @@ struct FailedNumber<'a> {
     failure_reason: &'static str,
 }
 
-/// The Action wires (seed 001).
+/// The Action wires (the UCloud Action document).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct BatchSent<'a> {
@@ -100,7 +100,7 @@ struct Sent<'a> {
     fail_content: Vec<FailedItem<'a>>,
 }
 
-/// An element of `FailContent`: seed 001's BatchInfo.
+/// An element of `FailContent`: the UCloud Action document's BatchInfo.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct FailedItem<'a> {
@@ -114,7 +114,7 @@ struct FailedItem<'a> {
     failure_details: &'static str,
 }
 
-/// An element of its `Target`: seed 001's FailPhoneDetail.
+/// An element of its `Target`: the UCloud Action document's FailPhoneDetail.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct FailedTarget<'a> {
@@ -180,7 +180,7 @@ fn nothing_sent(asked: &Asked, submission: &Submission, outcome: &Outcome, refus
     if asked.dialect != Dialect::UspeedoRest {
         return refused_with(asked, fault, Some(failed_items(asked, submission, outcome)), None);
     }
-    // Seed 000 answers an error with code and message alone; the list is added when they do not tell all.
+    // The uSpeedo REST v1 document answers an error with code and message alone; the list is added when they do not tell all.
     let tells_all = outcome
         .items
         .iter()

@@ -246,7 +246,7 @@ pub fn is_about_the_item(refusal: Refusal) -> bool {
 mod tests {
     use super::*;
 
-    /// Seed 000's own error sample, and the literal texts that are known of the others.
+    /// The uSpeedo REST v1 document's own error sample, and the literal texts that are known of the others.
     #[test]
     fn literal_texts_are_the_documented_ones() {
         let uspeedo = |fault: Fault| fault.words(Family::Uspeedo, Language::English);

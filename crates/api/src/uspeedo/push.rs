@@ -46,7 +46,7 @@ const RETRIES: usize = 3;
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Longest time for a call: nothing is documented.
 const CALL_TIME: Duration = Duration::from_secs(10);
-/// Codes of failures in processing because of a suppression (seed 002).
+/// Codes of failures in processing because of a suppression (the SendCloud document).
 const SUPPRESSED_CODES: [&str; 3] = ["410", "420", "430"];
 
 /// The forms of this family.

@@ -1,4 +1,4 @@
-//! uSpeedo REST v1 (seed 000): method and path choose the operation, HTTP Basic names the caller.
+//! uSpeedo REST v1 (the uSpeedo REST v1 document): method and path choose the operation, HTTP Basic names the caller.
 
 use super::asked::Asked;
 use super::auth::Caller;

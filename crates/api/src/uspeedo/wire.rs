@@ -274,7 +274,7 @@ fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<V
 fn source(task: &Members<'_>, dialect: Dialect) -> Result<(Option<Box<str>>, SignatureRef), Fault> {
     let sender = text(task, "SenderId")?;
     let signature = text(task, "SigContent")?;
-    // Seed 000 requires the field; an empty one is known to be taken.
+    // The uSpeedo REST v1 document requires the field; an empty one is known to be taken.
     let named = task
         .iter()
         .any(|(name, node)| name == "SenderId" && *node != Node::Null);

@@ -85,7 +85,7 @@ const fn words(code: u32, english: &'static str, chinese: &'static str) -> Words
 pub mod uspeedo {
     use super::{Words, words};
 
-    /// A parameter is not what it must be (seed 000's own words).
+    /// A parameter is not what it must be (the uSpeedo REST v1 document's own words).
     pub const INVALID: Words = words(215_392, "Invalid parameter [{}]", "");
     /// Something in a template's text looks like a placeholder and is none; the rule is named.
     pub const PLACEHOLDER: Words = words(215_392, "Invalid parameter [Template]: {}", "");
@@ -285,7 +285,7 @@ impl Thing {
 
 /// The reason as a text for one recipient or one item: `FailureReason`, `FailureDetails`.
 ///
-/// Only the one about suppressed numbers is known from the vendor (seed 001).
+/// Only the one about suppressed numbers is known from the vendor (the UCloud Action document).
 pub fn reason(refusal: Refusal, language: Language) -> &'static str {
     let (english, chinese) = match refusal {
         Refusal::PhoneEmpty => ("phone is missing", "缺少手机号码"),
@@ -320,7 +320,7 @@ pub fn reason(refusal: Refusal, language: Language) -> &'static str {
 /// What an answer says when all is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
-    /// A batch was accepted (seed 001; in Chinese as UCloud's sample has it).
+    /// A batch was accepted (the UCloud Action document; in Chinese as UCloud's sample has it).
     Batch,
     /// One text to many numbers was accepted.
     Single,

@@ -121,7 +121,7 @@ def templates(demo):
 
 
 def documented_curl(demo):
-    """Seed 000's command, with only host, keys and template changed."""
+    """The uSpeedo REST v1 document's command, with only host, keys and template changed."""
     keys = demo["uspeedo"]
     authorization = f"$(echo -n '{keys['access_key_id']}:{keys['access_key_secret']}' | base64)"
 

@@ -1,4 +1,4 @@
-//! The requests of known callers (contract/engagelab.md section 8), and the vendor's own verifier of callbacks.
+//! The requests of known callers (docs/dialects/engagelab.md), and the vendor's own verifier of callbacks.
 
 use super::*;
 use api::serve::{ServeLimits, ServeMetrics, serve};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The callers of generation A that contract/engagelab.md section 8 tells of; none is a packaged SDK.
+/// The callers of generation A that docs/dialects/engagelab.md tells of; none is a packaged SDK.
 #[tokio::test]
 async fn the_requests_of_known_callers_are_taken_octet_for_octet() {
     let house = House::start().await;

@@ -1,4 +1,4 @@
-//! The requests of published clients (contract/sendcloud.md, sources PY, GO, JAVA13, EASY, AUTHGEAR).
+//! The requests of published clients (docs/dialects/sendcloud.md, sources PY, GO, JAVA13, EASY, AUTHGEAR).
 
 use super::*;
 
@@ -113,7 +113,7 @@ async fn the_requests_of_published_clients_are_taken_octet_for_octet() {
 }
 
 /// Goal: clients that manage templates and signatures find what they read (a Node admin tool, a Next.js route and BHEX,
-/// named in contract/sendcloud.md sections 3.6 and 3.7).
+/// named in docs/dialects/sendcloud.md).
 #[tokio::test]
 async fn the_requests_of_published_clients_that_manage_are_taken() {
     let house = House::start().await;

@@ -1,4 +1,4 @@
-//! Contact lists and their members (contract/sendcloud.md section 3.8).
+//! Contact lists and their members (docs/dialects/sendcloud.md).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Labels: label/get, list, save, update, delete (contract/sendcloud.md section 3.7).
+//! Labels: label/get, list, save, update, delete (docs/dialects/sendcloud.md).
 
 use super::*;
 

@@ -72,7 +72,7 @@ async fn the_texts_are_the_vendors() {
         .await;
     assert_eq!(
         bad.body, r#"{"message":"手机号格式错误","info":{},"result":false,"statusCode":412}"#,
-        "seed 002's sample"
+        "the SendCloud document's sample"
     );
 }
 
@@ -95,7 +95,7 @@ async fn some_bad_numbers_make_it_partial_and_all_bad_numbers_a_failure() {
     assert_eq!(
         envelope["info"]["items"],
         json!([{ "phone": "1312222", "vars": {}, "message": "手机号格式错误" }]),
-        "seed 002's sample"
+        "the SendCloud document's sample"
     );
     assert_eq!(envelope["info"]["smsIds"].as_array().unwrap().len(), 1);
 

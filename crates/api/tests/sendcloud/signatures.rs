@@ -1,4 +1,4 @@
-//! Text signatures: sign/get, list, save, updatesms (contract/sendcloud.md section 3.7).
+//! Text signatures: sign/get, list, save, updatesms (docs/dialects/sendcloud.md).
 
 use super::*;
 use engine::catalog::Review;

@@ -1,4 +1,4 @@
-//! Statistics: data/sendDay, processFailed, sendFailed (contract/sendcloud.md section 3.9).
+//! Statistics: data/sendDay, processFailed, sendFailed (docs/dialects/sendcloud.md).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Sends to contact lists: sendContactListTask, queryContactListTask (contract/sendcloud.md section 3.8).
+//! Sends to contact lists: sendContactListTask, queryContactListTask (docs/dialects/sendcloud.md).
 
 use super::contacts::{save_list, save_member};
 use super::*;

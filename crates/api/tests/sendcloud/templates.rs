@@ -1,4 +1,4 @@
-//! Templates: get, list, addsms, submitsms, updatesms, deletesms (contract/sendcloud.md section 3.6).
+//! Templates: get, list, addsms, submitsms, updatesms, deletesms (docs/dialects/sendcloud.md).
 
 use super::*;
 use engine::catalog::Review;

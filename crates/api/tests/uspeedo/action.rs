@@ -390,7 +390,7 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
     assert_eq!(code_of(&house.ask(anonymous).await), 215_398);
 }
 
-/// Goal: seed 001 requires `Action` of every answer, errors too: the request's and `Response`, wherever the request ended and
+/// Goal: the UCloud Action document requires `Action` of every answer, errors too: the request's and `Response`, wherever the request ended and
 /// wherever it names its action.
 #[tokio::test]
 async fn every_answer_has_an_action_errors_too() {
@@ -483,7 +483,11 @@ async fn every_answer_has_an_action_errors_too() {
         assert_eq!(answer.json()["Action"], action, "{what}: {}", answer.body);
     }
     let rest = house.ask(post(super::rest::SEND, "nobody", "{}")).await;
-    assert_eq!(rest.json().get("Action"), None, "seed 000 has none");
+    assert_eq!(
+        rest.json().get("Action"),
+        None,
+        "the uSpeedo REST v1 document has none"
+    );
 }
 
 /// Goal: an account number that is no whole number above 0 is refused by name, whatever the action.

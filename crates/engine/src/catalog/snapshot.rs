@@ -144,7 +144,7 @@ pub enum CatalogError {
     Vault(#[from] VaultError),
 }
 
-/// The text with a signature around it: 【】 in mainland China, [ ] elsewhere (contract/uspeedo-ucloud.md section 6).
+/// The text with a signature around it: 【】 in mainland China, [ ] elsewhere (docs/dialects/uspeedo.md).
 pub(crate) fn signed(text: &str, signature: &str, position: Position, domestic: bool) -> String {
     let (open, close) = if domestic { ('【', '】') } else { ('[', ']') };
     match position {

@@ -1,4 +1,4 @@
-//! Numbers that provoke outcomes: `+1000000000N` (contract/engagelab.md section 8, "sandbox").
+//! Numbers that provoke outcomes: `+1000000000N` (docs/dialects/engagelab.md, "sandbox").
 
 use super::EntryState;
 use sms::phone::Msisdn;

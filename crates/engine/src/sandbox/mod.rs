@@ -1,6 +1,6 @@
 //! The built-in carrier: delivers into an inbox of this process, so that what is sent can be read.
 //!
-//! Numbers `+1000000000N` provoke outcomes, as the vendor's own sandbox has them (contract/engagelab.md section 8);
+//! Numbers `+1000000000N` provoke outcomes, as the vendor's own sandbox has them (docs/dialects/engagelab.md);
 //! see [`magic`]. The receipt comes after a visible delay. Until then the message is in flight: a kill in between
 //! makes it in doubt, and it is delivered again, into the new process's empty inbox.
 

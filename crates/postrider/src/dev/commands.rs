@@ -45,7 +45,7 @@ fn basic(key: &str, secret: &str) -> String {
 fn uspeedo_rest(demo: &Demo) -> Example {
     let (host, template) = (&demo.base_url, demo.code_template().ut_id);
     let basic = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
-    // Seed 000, with its lost line ends restored.
+    // The uSpeedo REST v1 document, with its lost line ends restored.
     let send = format!(
         r#"curl -X POST "{host}/api/v1/usms/SendBatchUSMSMessage" \
 -H "Content-Type: application/json" \
@@ -65,7 +65,7 @@ fn uspeedo_rest(demo: &Demo) -> Example {
 fn uspeedo_action(demo: &Demo) -> Example {
     let (host, template) = (&demo.base_url, demo.code_template().ut_id);
     let basic = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
-    // Seed 001 shows no authentication at all; Basic stands in for the SDKs' signature headers.
+    // The UCloud Action document shows no authentication at all; Basic stands in for the SDKs' signature headers.
     let send = format!(
         r#"curl -X POST {host}/api -H 'Content-Type: application/json' -H "{basic}" -d '{{
    "Action": "SendBatchUSMSMessage",
@@ -130,7 +130,7 @@ fn ucloud(demo: &Demo) -> Example {
 }
 
 /// Names and values in the order of the names, then the private key, through SHA-1
-/// (contract/uspeedo-ucloud.md section 1.3).
+/// (docs/dialects/uspeedo.md).
 fn ucloud_signature(parameters: &mut [(&str, &str)], private_key: &str) -> String {
     parameters.sort_unstable();
     let mut digest = Sha1::new();
@@ -168,7 +168,7 @@ fn sendcloud(demo: &Demo) -> Example {
     }
 }
 
-/// `key&name=value&…&key` in the order of the names, through MD5 (contract/sendcloud.md section 1.1).
+/// `key&name=value&…&key` in the order of the names, through MD5 (docs/dialects/sendcloud.md).
 fn sendcloud_signature(parameters: &mut [(&str, &str)], key: &str) -> String {
     parameters.sort_unstable();
     let joined: Vec<String> = parameters
@@ -181,7 +181,7 @@ fn sendcloud_signature(parameters: &mut [(&str, &str)], key: &str) -> String {
 fn engagelab(demo: &Demo) -> Example {
     let (host, template) = (&demo.base_url, demo.code_template().number);
     let basic = basic(&demo.engagelab.sms_user, &demo.engagelab.sms_key);
-    // Seed 003 with valid JSON, and a request id that differs each second: the same one would not send again.
+    // The EngageLab v1 document with valid JSON, and a request id that differs each second: the same one would not send again.
     let send = format!(
         r#"curl -X POST "{host}/v1/send" \
 --header "{basic}" \
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn ucloud_signatures_match_the_published_vector() {
-        // contract/uspeedo-ucloud.md section 1.3.
+        // docs/dialects/uspeedo.md.
         let mut parameters = [
             ("Limit", "10"),
             ("Action", "DescribeUHostInstance"),
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn sendcloud_signatures_match_a_published_vector() {
-        // contract/sendcloud.md section 1.4, V3.
+        // docs/dialects/sendcloud.md, V3.
         let mut parameters = [
             ("smsUser", "demo_user"),
             ("phone", "13800138000"),

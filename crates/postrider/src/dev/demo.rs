@@ -28,7 +28,7 @@ const SIGNATURE: &str = "Postrider";
 const PROJECT_ID: &str = "org-demo";
 const FAMILIES: [&str; 5] = ["uspeedo", "ucloud", "sendcloud", "engagelab", "engagelab_dev"];
 /// Characters of a made secret. With the demo key and a colon that is 47 bytes, and the vendor's documented
-/// `echo -n key:secret | base64` needs at most 57 to stay on one line (contract/uspeedo-ucloud.md section 1.1).
+/// `echo -n key:secret | base64` needs at most 57 to stay on one line (docs/dialects/uspeedo.md).
 const SECRET_CHARS: usize = 32;
 
 /// Everything a client needs to know, as it stands in `demo.json`.

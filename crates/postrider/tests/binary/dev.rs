@@ -93,7 +93,7 @@ fn every_command_on_the_banner_sends_and_its_status_query_tells_success() {
 fn the_documented_uspeedo_command_works_with_only_host_keys_template_and_sender_replaced() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    // Seed 000 as it is published, with its line ends lost.
+    // The uSpeedo REST v1 document as it is published, with its line ends lost.
     let documented = r#"curl -X POST "https://api.uspeedo.com/api/v1/usms/SendBatchUSMSMessage" \-H "Content-Type: application/json" \-H "Accept: application/json" \-H "Authorization: Basic $(echo -n 'ACCESSKEY_ID:ACCESSKEY_SECRET' | base64)" \-d '{"TaskContent": [{"TemplateId": "template_id_1","SenderId": "uSpeedo","Target": [{"Phone": "13800138000","TemplateParams": ["123456"]}]}]}'"#;
     let command = documented
         .replace("https://api.uspeedo.com", dev.base())

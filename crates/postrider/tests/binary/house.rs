@@ -273,7 +273,7 @@ impl Dev {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        // contract/sendcloud.md section 1.1.
+        // docs/dialects/sendcloud.md.
         let digest = Md5::digest(format!("{key}&{}&{key}", joined.join("&")));
         let signature: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
         let url = format!("{}{path}", self.base());
@@ -293,7 +293,7 @@ impl Dev {
         let mut params = params.to_vec();
         params.extend([("Action", action), ("PublicKey", user)]);
         params.sort_unstable();
-        // contract/uspeedo-ucloud.md section 1.3.
+        // docs/dialects/uspeedo.md.
         let signed: String = params
             .iter()
             .map(|(name, value)| format!("{name}{value}"))

@@ -284,7 +284,7 @@ pub enum SuppressionKind {
 }
 
 impl SuppressionKind {
-    /// The code of a failure in processing (seed 002, SMSHook error codes).
+    /// The code of a failure in processing (the SendCloud document, SMSHook error codes).
     pub const fn code(self) -> u16 {
         match self {
             Self::Global => 410,

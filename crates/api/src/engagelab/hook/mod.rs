@@ -1,4 +1,4 @@
-//! SMSHook: how accounts of generation A are told their events (contract/engagelab.md section 5A).
+//! SMSHook: how accounts of generation A are told their events (docs/dialects/engagelab.md).
 //!
 //! Every event is a POST of a JSON object of its own, with a signature over its time in the headers. An endpoint's
 //! secret is the `APP SECRET`. Its settings, all optional:

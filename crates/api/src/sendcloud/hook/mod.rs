@@ -1,4 +1,4 @@
-//! SMSHook: how accounts are told their events (contract/sendcloud.md section 4).
+//! SMSHook: how accounts are told their events (docs/dialects/sendcloud.md).
 //!
 //! Every event is a call of its own: a POST of flat fields with a signature over its time and a random token. An
 //! endpoint's secret is the `APP KEY`. Its settings, all optional:

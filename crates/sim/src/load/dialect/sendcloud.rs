@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::load::Text;
 
-    /// V2 of contract/sendcloud.md section 1.4.
+    /// V2 of docs/dialects/sendcloud.md.
     #[test]
     fn the_signature_is_the_vendors() {
         let parameters = [

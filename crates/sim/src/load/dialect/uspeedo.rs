@@ -245,7 +245,7 @@ mod tests {
         );
     }
 
-    /// The third vector of contract/uspeedo-ucloud.md section 1.2, with this module's sender and numbers in its place:
+    /// The third vector of docs/dialects/uspeedo.md, with this module's sender and numbers in its place:
     /// computed over the canonical text by hand.
     #[test]
     fn an_action_is_signed_over_its_canonical_text() {

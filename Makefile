@@ -33,7 +33,7 @@ fmt: ## Format everything
 	cargo fmt --all
 
 .PHONY: crash
-crash: ## Kill and restart under load, compare what was told with what arrived (ROUNDS=20, SEED=)
+crash: ## Kill and restart under load, compare what was reported with what arrived (ROUNDS=20, SEED=)
 	@scripts/campaign crash --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench

@@ -18,24 +18,26 @@
 mod answers;
 mod counted;
 mod deliveries;
+mod results;
+mod submit;
 mod waiting;
 
 use super::Health;
 use super::encode::{Profile, Texts};
-use super::in_flight::{Freed, InFlightWindow, serial_of};
+use super::in_flight::{Freed, InFlightWindow};
 use super::pace::Pace;
 use super::retry_policy::RetryPolicy;
-use crate::catalog::{CarrierEntry, InDoubt, SmppSettings};
+use crate::catalog::{CarrierEntry, SmppSettings};
 use crate::engine::Shared;
 use crate::inbound::{self, Arrived};
-use crate::queue::{CarrierQueue, consumed};
+use crate::queue::CarrierQueue;
 use crate::receipt::{Read, ReceiptProfile};
 use crate::route::Wanted;
 use counted::Counted;
 use deliveries::{Held, Likely};
 use smpp::client::{Client, Events};
 use smpp::pdu::{DeliverSmResp, Pdu};
-use smpp::session::{CloseReason, Event, Reply, Request};
+use smpp::session::{CloseReason, Event, Reply};
 use smpp::status::CommandStatus;
 use sms::receipt::IdNotation;
 use std::future::Future;
@@ -43,9 +45,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    Answer, AttemptId, AttemptOutcome, AttemptStart, BegunAttempt, CarrierReceipt, InboundFate, Next,
-    Outgoing, ReceiptFate, RecordResults, ResultFate, SegmentAnswer, StoreError, UnixMs,
+    AttemptOutcome, BegunAttempt, CarrierReceipt, InboundFate, Outgoing, ReceiptFate, ResultFate, StoreError,
+    UnixMs,
 };
+use submit::Room;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waiting::WaitingSegments;
@@ -259,60 +262,6 @@ impl BindSession {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// What may be begun now.
-    fn room(&mut self) -> Room {
-        let now = self.elapsed_ms();
-        if !self.submits || self.beginning.is_some() || self.closed.is_some() || now < self.rest_until {
-            return Room::None;
-        }
-        let ahead = match self.context.settings.in_doubt {
-            InDoubt::Resend if !self.pace.is_slowed() => {
-                usize::from(self.context.settings.window_max).min(AHEAD_MAX)
-            }
-            // What was begun is held after a kill, whether it was written or not: no more of it than needed.
-            _ => 0,
-        };
-        let waiting = self.waiting.len();
-        match self
-            .pace
-            .allowance(now, self.in_flight.segments().saturating_sub(ahead), waiting)
-        {
-            0 if waiting > 0 && !self.waiting.has_codes() => {
-                Room::Codes(usize::from(self.context.settings.window_max).clamp(1, CODES_AHEAD_MAX))
-            }
-            0 => Room::None,
-            segments => Room::Segments(segments),
-        }
-    }
-
-    /// Hands the session as many segments as it has slots for and the rate allows.
-    async fn submit_waiting(&mut self) {
-        if self.waiting.is_empty() || self.closed.is_some() {
-            return;
-        }
-        let written = self.in_flight.segments().saturating_sub(self.waiting.len());
-        let allowed = self.pace.allowance(self.elapsed_ms(), written, 0);
-        let room = allowed.min(self.client.window_free());
-        let mut requests = self.waiting.take(room);
-        // What expired while it waited for a slot makes room for others.
-        while self.give_back_expired(&mut requests) && !self.waiting.is_empty() {
-            requests.extend(self.waiting.take(room - requests.len()));
-        }
-        if requests.is_empty() {
-            return;
-        }
-        self.pace.spent(requests.len());
-        self.counted.submitted.inc_by(requests.len() as u64);
-        // Never waits: there are slots for all. An error means that the session has ended; its `Closed` event names what
-        // did not leave of what was handed in before.
-        if let Err(unsent) = self.client.send_batch(requests).await {
-            for request in unsent.0 {
-                let over = self.in_flight.unsent(request.token);
-                self.settled(over);
-            }
-        }
-    }
-
     fn is_quiet(&self) -> bool {
         self.in_flight.is_empty()
             && self.beginning.is_none()
@@ -383,233 +332,12 @@ impl BindSession {
         }
     }
 
-    /// Gives the store the answers to segments whose messages are not over: segments wait for their slots.
-    fn record_partly(&mut self) {
-        let now = self.now();
-        for part in self.in_flight.record_partly() {
-            self.freed += part.freed;
-            self.results.push(StoredResult {
-                closes: false,
-                outcome: AttemptOutcome {
-                    id: part.id,
-                    attempt: part.attempt,
-                    carrier: self.context.entry.no,
-                    attempts: part.attempts,
-                    attempted_at: part.attempted_at,
-                    answered_at: now,
-                    answer: Answer::Segments(part.answers),
-                    next: Next::Partly,
-                    tally: part.tally,
-                },
-            });
-        }
-    }
-
-    fn record(&mut self) {
-        let mut results = std::mem::take(&mut self.results);
-        let mut freed = std::mem::take(&mut self.freed);
-        if results.len() > GROUP_MAX {
-            self.results = results.split_off(GROUP_MAX);
-            // What the second half frees is free with it, not before.
-            self.freed = freed;
-            freed = Freed::default();
-        }
-        let closed = results
-            .iter()
-            .filter(|result| result.closes)
-            .filter_map(|result| self.in_flight.close(result.outcome.attempt))
-            .collect();
-        let command = RecordResults {
-            outcomes: results.iter().map(|result| result.outcome.clone()).collect(),
-            closed,
-        };
-        let store = Arc::clone(&self.context.shared.store);
-        self.recording = Some(Box::pin(async move {
-            let done = store.record_results(command).await;
-            (results, freed, done)
-        }));
-    }
-
-    fn recorded(
-        &mut self,
-        results: Vec<StoredResult>,
-        freed: Freed,
-        done: Result<Vec<ResultFate>, StoreError>,
-    ) {
-        self.recording = None;
-        match done {
-            Ok(_) => {
-                self.in_flight.release(freed);
-                self.client.release(freed.slots);
-                if results
-                    .iter()
-                    .any(|result| matches!(result.outcome.next, Next::Retry { .. }))
-                {
-                    self.context.shared.delayed.notify_one();
-                }
-            }
-            Err(error) => {
-                self.store_failed("results", &error);
-                // Nothing of it was recorded: the same goes again, ahead of what came since. Slots stay taken.
-                self.freed += freed;
-                self.record_later(results);
-            }
-        }
-    }
-
-    /// Keeps results for the next try; their attempts are open again.
-    fn record_later(&mut self, results: Vec<StoredResult>) {
-        for result in results.iter().filter(|result| result.closes) {
-            self.in_flight.reopen(result.outcome.attempt);
-        }
-        let newer = std::mem::replace(&mut self.results, results);
-        self.results.extend(newer);
-    }
-
     fn store_failed(&mut self, what: &str, error: &StoreError) {
         tracing::error!(carrier = %self.context.entry.name, bind = self.index, %error, "the store did not take {what}");
         self.rest_until = self.elapsed_ms() + STORE_REST_MS;
         // Closed it never comes back; and at the end of a stop nobody waits any longer. What is not recorded is in doubt, and
         // the next start settles it.
         self.given_up |= self.cut || matches!(error, StoreError::Closed);
-    }
-
-    /// Takes messages and makes their attempt durable.
-    fn begin(&mut self, room: Room) {
-        let now = self.now();
-        let messages = match room {
-            Room::None => Vec::new(),
-            Room::Codes(segments) => self.context.queue.take_codes(segments, now),
-            Room::Segments(segments) => self.context.queue.take(segments.min(GROUP_MAX), now),
-        };
-        if messages.is_empty() {
-            return;
-        }
-        let start = AttemptStart {
-            carrier: self.context.entry.no,
-            bind: self.index,
-            now,
-            messages: messages.iter().map(|message| message.id).collect(),
-            consumed: consumed(&messages),
-        };
-        let store = Arc::clone(&self.context.shared.store);
-        self.beginning = Some(Box::pin(async move {
-            (messages, store.begin_attempts(vec![start]).await)
-        }));
-    }
-
-    fn begun(&mut self, mut messages: Vec<Outgoing>, done: Result<Vec<BegunAttempt>, StoreError>) {
-        self.beginning = None;
-        let attempt = match done.map(|attempts| attempts.into_iter().next()) {
-            Ok(Some(begun)) => {
-                begun.retain(&mut messages);
-                begun.id
-            }
-            Ok(None) => return self.context.queue.put_back(messages),
-            Err(error) => {
-                self.store_failed("attempts", &error);
-                return self.context.queue.put_back(messages);
-            }
-        };
-        if messages.is_empty() {
-            return;
-        }
-        let now = self.now();
-        self.texts.follow(&self.context.shared.catalog.load());
-        for message in messages {
-            self.counted.waited(&message, now);
-            self.enter(message, attempt, now);
-        }
-    }
-
-    /// Puts a message whose attempt is durable in flight: its segments wait for their slots.
-    fn enter(&mut self, message: Outgoing, attempt: AttemptId, now: UnixMs) {
-        let class = message.batch.class;
-        let reference = message.reference;
-        let pdus = self
-            .context
-            .profile
-            .pdus(&message, reference, now, &mut self.texts);
-        match pdus {
-            Ok(pdus) => {
-                let tokens = self.in_flight.insert(message, attempt, pdus.len(), now);
-                let mut pdus = pdus.into_iter();
-                let mut next = 0;
-                for (index, token) in tokens {
-                    // What earlier attempts gave to the carrier lies between.
-                    if let Some(pdu) = pdus.nth(index - next) {
-                        self.waiting.push(class, Request::new(token, pdu));
-                    }
-                    next = index + 1;
-                }
-                // A session that has ended meanwhile sends nothing.
-                if self.closed.is_some() {
-                    self.give_back_waiting();
-                }
-            }
-            Err(error) => {
-                // Checked when it was accepted; a carrier with shorter segments can still make it too long.
-                let status = error.status();
-                for (_, token) in self.in_flight.insert(message, attempt, 1, now) {
-                    self.refuse(token, status);
-                }
-            }
-        }
-    }
-
-    /// An answer of our own for what cannot be sent.
-    fn refuse(&mut self, token: u64, status: CommandStatus) {
-        let answer = SegmentAnswer {
-            status: status.0,
-            carrier_id: None,
-        };
-        let over = self.in_flight.refuse_unsent(token, answer);
-        self.settled(over);
-    }
-
-    /// Takes out of `requests`, which are about to be written, the messages that have expired and of which nothing was
-    /// written in this attempt: the store ends them. True when there were any. A message of which the carrier has been
-    /// given a part goes on.
-    fn give_back_expired(&mut self, requests: &mut Vec<Request>) -> bool {
-        let now = self.now();
-        let mut expired: Vec<u64> = Vec::new();
-        for request in requests.iter() {
-            let serial = serial_of(request.token);
-            if !expired.contains(&serial) && self.in_flight.is_expired(serial, now) {
-                let here = requests.iter().filter(|other| serial_of(other.token) == serial);
-                if here.count() + self.waiting.of_message(serial) == self.in_flight.pending(serial) {
-                    expired.push(serial);
-                }
-            }
-        }
-        for &serial in &expired {
-            let mut tokens = self.waiting.remove(serial);
-            requests.retain(|request| {
-                let other = serial_of(request.token) != serial;
-                if !other {
-                    tokens.push(request.token);
-                }
-                other
-            });
-            for token in tokens {
-                let over = self.in_flight.unsent(token);
-                self.settled(over);
-            }
-        }
-        !expired.is_empty()
-    }
-
-    fn give_back_waiting(&mut self) {
-        for token in self.waiting.clear() {
-            let over = self.in_flight.unsent(token);
-            self.settled(over);
-        }
-    }
-
-    fn lost(&mut self, token: u64) {
-        self.any_doubt = true;
-        let over = self.in_flight.in_doubt(token);
-        self.settled(over);
     }
 
     fn take_in(&mut self, batch: Option<Vec<Event>>) {
@@ -691,27 +419,6 @@ impl BindSession {
         for left in self.in_flight.abandon() {
             self.any_doubt |= left.is_in_doubt();
             self.conclude(left);
-        }
-    }
-}
-
-/// What may be begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
-    None,
-    /// Codes alone, so many segments of them: others wait for slots already.
-    Codes(usize),
-    /// So many segments of any class, in fair turns.
-    Segments(usize),
-}
-
-impl Room {
-    /// Waits until something for this room may be ready; for ever when there is no room.
-    async fn wait(self, queue: &CarrierQueue) {
-        match self {
-            Self::None => std::future::pending().await,
-            Self::Codes(_) => queue.wait_codes().await,
-            Self::Segments(_) => queue.wait_ready().await,
         }
     }
 }

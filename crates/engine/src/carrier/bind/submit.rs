@@ -1,0 +1,225 @@
+//! From the queue to the session: how much may be begun, what is taken, and which segments are handed in.
+
+use super::{AHEAD_MAX, BindSession, CODES_AHEAD_MAX, GROUP_MAX};
+use crate::carrier::in_flight::serial_of;
+use crate::catalog::InDoubt;
+use crate::queue::{CarrierQueue, consumed};
+use smpp::session::Request;
+use smpp::status::CommandStatus;
+use std::sync::Arc;
+use store::{AttemptId, AttemptStart, BegunAttempt, Outgoing, SegmentAnswer, StoreError, UnixMs};
+
+impl BindSession {
+    /// What may be begun now.
+    pub(super) fn room(&mut self) -> Room {
+        let now = self.elapsed_ms();
+        if !self.submits || self.beginning.is_some() || self.closed.is_some() || now < self.rest_until {
+            return Room::None;
+        }
+        let ahead = match self.context.settings.in_doubt {
+            InDoubt::Resend if !self.pace.is_slowed() => {
+                usize::from(self.context.settings.window_max).min(AHEAD_MAX)
+            }
+            // What was begun is held after a kill, whether it was written or not: no more of it than needed.
+            _ => 0,
+        };
+        let waiting = self.waiting.len();
+        match self
+            .pace
+            .allowance(now, self.in_flight.segments().saturating_sub(ahead), waiting)
+        {
+            0 if waiting > 0 && !self.waiting.has_codes() => {
+                Room::Codes(usize::from(self.context.settings.window_max).clamp(1, CODES_AHEAD_MAX))
+            }
+            0 => Room::None,
+            segments => Room::Segments(segments),
+        }
+    }
+
+    /// Hands the session as many segments as it has slots for and the rate allows.
+    pub(super) async fn submit_waiting(&mut self) {
+        if self.waiting.is_empty() || self.closed.is_some() {
+            return;
+        }
+        let written = self.in_flight.segments().saturating_sub(self.waiting.len());
+        let allowed = self.pace.allowance(self.elapsed_ms(), written, 0);
+        let room = allowed.min(self.client.window_free());
+        let mut requests = self.waiting.take(room);
+        // What expired while it waited for a slot makes room for others.
+        while self.give_back_expired(&mut requests) && !self.waiting.is_empty() {
+            requests.extend(self.waiting.take(room - requests.len()));
+        }
+        if requests.is_empty() {
+            return;
+        }
+        self.pace.spent(requests.len());
+        self.counted.submitted.inc_by(requests.len() as u64);
+        // Never waits: there are slots for all. An error means that the session has ended; its `Closed` event names what
+        // did not leave of what was handed in before.
+        if let Err(unsent) = self.client.send_batch(requests).await {
+            for request in unsent.0 {
+                let over = self.in_flight.unsent(request.token);
+                self.settled(over);
+            }
+        }
+    }
+
+    /// Takes messages and makes their attempt durable.
+    pub(super) fn begin(&mut self, room: Room) {
+        let now = self.now();
+        let messages = match room {
+            Room::None => Vec::new(),
+            Room::Codes(segments) => self.context.queue.take_codes(segments, now),
+            Room::Segments(segments) => self.context.queue.take(segments.min(GROUP_MAX), now),
+        };
+        if messages.is_empty() {
+            return;
+        }
+        let start = AttemptStart {
+            carrier: self.context.entry.no,
+            bind: self.index,
+            now,
+            messages: messages.iter().map(|message| message.id).collect(),
+            consumed: consumed(&messages),
+        };
+        let store = Arc::clone(&self.context.shared.store);
+        self.beginning = Some(Box::pin(async move {
+            (messages, store.begin_attempts(vec![start]).await)
+        }));
+    }
+
+    pub(super) fn begun(&mut self, mut messages: Vec<Outgoing>, done: Result<Vec<BegunAttempt>, StoreError>) {
+        self.beginning = None;
+        let attempt = match done.map(|attempts| attempts.into_iter().next()) {
+            Ok(Some(begun)) => {
+                begun.retain(&mut messages);
+                begun.id
+            }
+            Ok(None) => return self.context.queue.put_back(messages),
+            Err(error) => {
+                self.store_failed("attempts", &error);
+                return self.context.queue.put_back(messages);
+            }
+        };
+        if messages.is_empty() {
+            return;
+        }
+        let now = self.now();
+        self.texts.follow(&self.context.shared.catalog.load());
+        for message in messages {
+            self.counted.waited(&message, now);
+            self.enter(message, attempt, now);
+        }
+    }
+
+    /// Puts a message whose attempt is durable in flight: its segments wait for their slots.
+    pub(super) fn enter(&mut self, message: Outgoing, attempt: AttemptId, now: UnixMs) {
+        let class = message.batch.class;
+        let reference = message.reference;
+        let pdus = self
+            .context
+            .profile
+            .pdus(&message, reference, now, &mut self.texts);
+        match pdus {
+            Ok(pdus) => {
+                let tokens = self.in_flight.insert(message, attempt, pdus.len(), now);
+                let mut pdus = pdus.into_iter();
+                let mut next = 0;
+                for (index, token) in tokens {
+                    // What earlier attempts gave to the carrier lies between.
+                    if let Some(pdu) = pdus.nth(index - next) {
+                        self.waiting.push(class, Request::new(token, pdu));
+                    }
+                    next = index + 1;
+                }
+                // A session that has ended meanwhile sends nothing.
+                if self.closed.is_some() {
+                    self.give_back_waiting();
+                }
+            }
+            Err(error) => {
+                // Checked when it was accepted; a carrier with shorter segments can still make it too long.
+                let status = error.status();
+                for (_, token) in self.in_flight.insert(message, attempt, 1, now) {
+                    self.refuse(token, status);
+                }
+            }
+        }
+    }
+
+    /// An answer of our own for what cannot be sent.
+    pub(super) fn refuse(&mut self, token: u64, status: CommandStatus) {
+        let answer = SegmentAnswer {
+            status: status.0,
+            carrier_id: None,
+        };
+        let over = self.in_flight.refuse_unsent(token, answer);
+        self.settled(over);
+    }
+
+    /// Takes out of `requests`, which are about to be written, the messages that have expired and of which nothing was
+    /// written in this attempt: the store ends them. True when there were any. A message of which the carrier has been
+    /// given a part goes on.
+    pub(super) fn give_back_expired(&mut self, requests: &mut Vec<Request>) -> bool {
+        let now = self.now();
+        let mut expired: Vec<u64> = Vec::new();
+        for request in requests.iter() {
+            let serial = serial_of(request.token);
+            if !expired.contains(&serial) && self.in_flight.is_expired(serial, now) {
+                let here = requests.iter().filter(|other| serial_of(other.token) == serial);
+                if here.count() + self.waiting.of_message(serial) == self.in_flight.pending(serial) {
+                    expired.push(serial);
+                }
+            }
+        }
+        for &serial in &expired {
+            let mut tokens = self.waiting.remove(serial);
+            requests.retain(|request| {
+                let other = serial_of(request.token) != serial;
+                if !other {
+                    tokens.push(request.token);
+                }
+                other
+            });
+            for token in tokens {
+                let over = self.in_flight.unsent(token);
+                self.settled(over);
+            }
+        }
+        !expired.is_empty()
+    }
+
+    pub(super) fn give_back_waiting(&mut self) {
+        for token in self.waiting.clear() {
+            let over = self.in_flight.unsent(token);
+            self.settled(over);
+        }
+    }
+
+    pub(super) fn lost(&mut self, token: u64) {
+        self.any_doubt = true;
+        let over = self.in_flight.in_doubt(token);
+        self.settled(over);
+    }
+}
+
+/// What may be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    None,
+    /// Codes alone, so many segments of them: others wait for slots already.
+    Codes(usize),
+    /// So many segments of any class, in fair turns.
+    Segments(usize),
+}
+
+impl Room {
+    /// Waits until something for this room may be ready; for ever when there is no room.
+    pub(super) async fn wait(self, queue: &CarrierQueue) {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Codes(_) => queue.wait_codes().await,
+            Self::Segments(_) => queue.wait_ready().await,
+        }
+    }
+}

@@ -239,6 +239,10 @@ const CARRIAGE_RETURN: u8 = 0x0D;
 /// take the last one for padding. Where the user data is full there is no room for it, and that carriage return is lost.
 #[must_use]
 pub fn pack_user_data(septets: &[u8], header_octets: usize) -> Vec<u8> {
+    if septets.is_empty() {
+        // Fill bits alone would read as an `@`.
+        return Vec::new();
+    }
     let fill_bits = fill_bits(header_octets);
     let mut octets = pack(septets, fill_bits);
     let bits_over = (fill_bits + septets.len() * 7) % 8;

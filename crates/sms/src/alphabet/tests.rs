@@ -212,6 +212,13 @@ fn seven_spare_bits_hold_a_carriage_return() {
     assert_eq!(pack_user_data(&full, 6).len(), 134);
 }
 
+#[test]
+fn no_text_behind_a_header_is_no_octet() {
+    for header in 0..8 {
+        assert!(pack_user_data(&[], header).is_empty(), "{header}");
+    }
+}
+
 proptest! {
     #[test]
     fn packed_user_data_reads_as_it_was(septets in proptest::collection::vec(0..128u8, 0..160), header in 0..8usize) {

@@ -89,7 +89,7 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         demo = json.load(file)
     if "engagelab_callback" not in demo:
-        print("engagelab-otp: passed over, nothing is told to this account")
+        print("engagelab-otp: skipped here, this account has no webhook; the tests of the crate run it with one")
         sys.exit(NOT_SET_UP)
     keys = demo["engagelab_callback"]
     receiver = Receiver(WebhookVerifier(keys["username"], keys["secret"]))

@@ -5,7 +5,7 @@ use crate::engine::Shared;
 use crate::metrics::dialect_name;
 use crate::sandbox::{Entry, EntryState};
 use sms::class::Kind;
-use sms::phone::{masked, readings};
+use sms::phone::{masked, possible_numbers};
 use sms::reason::{Facts, Reason};
 use sms::state::MessageState;
 use store::{AccountId, Dialect, NewBatch};
@@ -82,7 +82,7 @@ fn keep(shared: &Shared, reason: Reason, recipient: &Recipient) {
     if !shared.inbox.keeps_refusals() {
         return;
     }
-    let msisdn = readings(&recipient.phone).next();
+    let msisdn = possible_numbers(&recipient.phone).next();
     shared.inbox.push(Entry {
         no: 0,
         message: None,

@@ -8,7 +8,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use engine::Engine;
 use engine::sandbox::{Entry, EntryFilter, EntryState, PlayError};
-use engine::sms::phone::readings;
+use engine::sms::phone::possible_numbers;
 use engine::sms::reason::Reason;
 use engine::{Dialect, MessageId, MessageView};
 use jiff::Timestamp;
@@ -140,7 +140,7 @@ impl ListQuery {
             None => to.to_owned(),
         });
         Ok(EntryFilter {
-            to: to.as_deref().map(|to| readings(to).collect()),
+            to: to.as_deref().map(|to| possible_numbers(to).collect()),
             written: to,
             after,
             since,
@@ -281,7 +281,7 @@ fn code(text: &str) -> Option<String> {
 }
 
 async fn play(State(engine): State<Arc<Engine>>, Json(request): Json<PlayRequest>) -> Response {
-    if readings(&request.from).next().is_none() {
+    if possible_numbers(&request.from).next().is_none() {
         let why = format_args!(
             "`from` is a number with its country code, as +447700900123; {:?} is none",
             request.from

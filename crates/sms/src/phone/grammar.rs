@@ -63,7 +63,7 @@ impl Grammar {
 /// The numbers that a text may mean to a caller of any grammar, each once: for people who look for a number as it was
 /// sent. Digits alone, with a blank in front too (a `+` that a query made a blank of), are also read with their country
 /// code first.
-pub fn readings(written: &str) -> impl Iterator<Item = Msisdn> {
+pub fn possible_numbers(written: &str) -> impl Iterator<Item = Msisdn> {
     let digits = written.trim();
     let international = digits
         .bytes()

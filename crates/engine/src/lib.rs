@@ -40,6 +40,7 @@ pub use engine::{Engine, Settings, StartError};
 pub use log_limit::LogLimit;
 pub use pull::AnswerFate;
 pub use reason::ReasonView;
+pub use tls::certificate_validity;
 
 pub use sms;
 pub use store::{

@@ -109,21 +109,26 @@ fn is_authority_as_server(error: &TlsError) -> bool {
 /// Whether issuer and subject are the same (RFC 5280 section 4.1.2). False for what does not read.
 fn is_self_signed(certificate: &[u8]) -> bool {
     fn names(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
-        const SEQUENCE: u8 = 0x30;
-        const VERSION: u8 = 0xa0;
-        let (_, certificate, _) = der(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
-        let (_, mut rest, _) = der(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
-        if rest.first() == Some(&VERSION) {
-            (_, _, rest) = der(rest)?;
-        }
-        let (_, _, rest) = der(rest)?; // Serial number.
-        let (_, _, rest) = der(rest)?; // Signature algorithm.
-        let (_, issuer, rest) = der(rest)?;
+        let (_, issuer, rest) = der(tbs_after_algorithm(certificate)?)?;
         let (_, _, rest) = der(rest)?; // Validity.
         let (_, subject, _) = der(rest)?;
         Some((issuer, subject))
     }
     names(certificate).is_some_and(|(issuer, subject)| issuer == subject)
+}
+
+/// What is signed of a certificate, behind the algorithm: issuer, validity, subject, ... (RFC 5280 section 4.1).
+fn tbs_after_algorithm(certificate: &[u8]) -> Option<&[u8]> {
+    const SEQUENCE: u8 = 0x30;
+    const VERSION: u8 = 0xa0;
+    let (_, certificate, _) = der(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let (_, mut rest, _) = der(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    if rest.first() == Some(&VERSION) {
+        (_, _, rest) = der(rest)?;
+    }
+    let (_, _, rest) = der(rest)?; // Serial number.
+    let (_, _, rest) = der(rest)?; // Signature algorithm.
+    Some(rest)
 }
 
 /// One DER element: its tag, what is in it, and what follows it (X.690 section 8.1).
@@ -253,6 +258,10 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     said
 }
+
+mod validity;
+
+pub use validity::certificate_validity;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Logs: text for people or JSON for machines, on standard error, with a level that can change while running.
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, nearest};
 use anyhow::{Context, ensure};
 use std::io::IsTerminal;
 use tracing::Level;
@@ -50,6 +50,25 @@ pub(crate) fn check(level: &str) -> anyhow::Result<()> {
     filter(level).map(|_| ())
 }
 
+/// The parts of the program that a level can be given for.
+const PARTS: [&str; 6] = ["api", "engine", "postrider", "sms", "smpp", "store"];
+
+/// Parts that look like a slip in the name of one of [`PARTS`]: their level would hold for nothing. Others may be those
+/// of a library.
+pub(crate) fn unknown_parts(level: &str) -> impl Iterator<Item = String> {
+    level.split(',').filter_map(|directive| {
+        let (target, _) = directive.trim().split_once(['=', '['])?;
+        let part = target.split("::").next().unwrap_or_default();
+        if PARTS.contains(&part) {
+            return None;
+        }
+        let meant = nearest(part, PARTS.into_iter())?;
+        Some(format!(
+            "`log.level`: no part of the program is called {part:?}; did you mean {meant:?}?"
+        ))
+    })
+}
+
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     for directive in level.split(',').map(str::trim) {
         // A bare word that is no level would be taken for a module's name, and everything else would fall silent.
@@ -73,5 +92,18 @@ mod tests {
         for bad in ["", "infoo", "warn,verbose", "engine=loud"] {
             assert!(filter(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_misspelt_part_is_told_and_a_librarys_is_not() {
+        let told = |level| unknown_parts(level).collect::<Vec<_>>();
+        assert_eq!(
+            told("warn,engine=debug,api::serve=info,hyper=trace,rustls[x]=info"),
+            [""; 0]
+        );
+        assert_eq!(
+            told("warn, engnie=debug"),
+            ["`log.level`: no part of the program is called \"engnie\"; did you mean \"engine\"?"]
+        );
     }
 }

@@ -107,10 +107,18 @@ pub(crate) fn master_key(config: &Config) -> Result<MasterKey, Failure> {
         Failure::bad_input(match (is_absent, config.store.path.exists()) {
             (false, _) => anyhow::anyhow!(shown),
             (true, true) => anyhow::anyhow!("{shown}; {}", lost_key(&config.store.path)),
-            (true, false) => anyhow::anyhow!(
-                "{shown}; for a new node make one: `(umask 077; openssl rand -hex 32 > {})`",
-                config.secrets.master_key_file.display()
-            ),
+            (true, false) => {
+                let named = &config.secrets.master_key_file;
+                let file = if named.as_os_str().is_empty() {
+                    Path::new("master.key")
+                } else {
+                    named
+                };
+                anyhow::anyhow!(
+                    "{shown}; for a new node make one: `(umask 077; openssl rand -hex 32 > {})`",
+                    file.display()
+                )
+            }
         })
     })
 }

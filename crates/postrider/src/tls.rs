@@ -1,5 +1,6 @@
 //! Files of certificates, looked at before something needs them.
 
+use jiff::Timestamp;
 use std::path::Path;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -22,4 +23,51 @@ pub(crate) fn authorities(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Why nothing in a PEM file is valid at `now`, if that is so: each of its certificates has expired, or none is valid
+/// yet. A bundle of authorities may have some that have expired.
+pub(crate) fn outdated(pem: &[u8], now: Timestamp) -> Option<String> {
+    let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .filter_map(|one| engine::certificate_validity(&one.ok()?))
+        .collect();
+    let second = now.as_second();
+    if all.is_empty() || all.iter().any(|valid| valid.contains(&second)) {
+        return None;
+    }
+    let day = |second: i64| match Timestamp::from_second(second) {
+        Ok(time) => time.strftime("%Y-%m-%d").to_string(),
+        Err(_) => "a day that no calendar has".to_owned(),
+    };
+    let last = all.iter().map(|valid| *valid.end()).max()?;
+    let first = all.iter().map(|valid| *valid.start()).min()?;
+    Some(if last < second {
+        format!("expired on {}", day(last))
+    } else {
+        format!("is valid from {} on; is this machine's clock right?", day(first))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    fn pem(from: i32, until: i32) -> String {
+        let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn a_file_is_outdated_when_nothing_in_it_is_valid() {
+        let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let told = |pem: &str| outdated(pem.as_bytes(), now);
+        assert_eq!(told(&pem(2026, 2027)), None);
+        assert_eq!(told(&pem(2020, 2021)).as_deref(), Some("expired on 2021-01-01"));
+        let early = told(&pem(2027, 2028)).unwrap();
+        assert!(early.starts_with("is valid from 2027-01-01 on"), "{early}");
+        assert_eq!(told(&format!("{}{}", pem(2020, 2021), pem(2026, 2027))), None);
+        assert_eq!(told("nothing"), None);
+    }
 }

@@ -20,7 +20,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use store::Store;
-use store::sqlite::Mode;
+use store::sqlite::{Mode, SqliteStore};
 
 /// Checks configuration, store and catalog without serving: what would stop `serve`, and what would surprise.
 ///
@@ -100,8 +100,21 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
         report.problems.extend(start::taken_addresses(config));
     }
     let path = config.store.path.display();
-    if config.store.path.exists() {
-        match stored_catalog(config).await {
+    // To look is not to migrate: what the schema is comes first.
+    let known = SqliteStore::known_schema_version();
+    match SqliteStore::schema_version(&config.store.path) {
+        Ok(None) => report
+            .standing
+            .push(("store", format!("none yet: the first start makes {path}"))),
+        Ok(Some(found)) if found < known => report.standing.push((
+            "store",
+            format!("ok: {path}, schema {found}; the next start brings it to {known}, and its catalog can be checked then"),
+        )),
+        Err(error) => {
+            let error = anyhow::Error::from(error).context(format!("look at the store {path}"));
+            report.problems.push(format!("store: {}", exit::explained(&error)));
+        }
+        Ok(Some(_)) => match stored_catalog(config).await {
             Ok(catalog) => {
                 report.standing.push(("store", format!("ok: {path}")));
                 let sizes = format!("version {}: {}", catalog.version, sizes(&catalog));
@@ -124,11 +137,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
             Err(error) => report
                 .problems
                 .push(format!("store: {}", exit::explained(&error))),
-        }
-    } else {
-        report
-            .standing
-            .push(("store", format!("none yet: the first start makes {path}")));
+        },
     }
     report.standing.push(("node", standing_of(&node)));
     report

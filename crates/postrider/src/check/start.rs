@@ -9,6 +9,7 @@ use crate::tls;
 use engine::catalog::{CarrierSettings, Catalog};
 use engine::notify::Allow;
 use engine::{CarrierState, CarrierStatus};
+use jiff::Timestamp;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -21,17 +22,34 @@ pub(super) fn problems_of(config: &Config) -> Vec<String> {
             .err()
             .map(|error| format!("{error:#}")),
     );
-    problems.extend(node::certificate(config).err().map(|error| format!("{error:#}")));
+    problems.extend(logging::unknown_parts(&config.log.level));
+    match node::certificate(config) {
+        Err(error) => problems.push(format!("{error:#}")),
+        // The server's own comes first; what the others are for is the client's matter.
+        Ok(_) => problems.extend(
+            outdated(&config.api.tls.cert_file)
+                .map(|why| format!("`api.tls.cert_file`: the certificate {why}: clients refuse it")),
+        ),
+    }
     let ca_file = &config.notify.ca_file;
     if !ca_file.as_os_str().is_empty() {
-        problems.extend(
-            tls::authorities(ca_file)
-                .err()
-                .map(|why| format!("`notify.ca_file` {why}")),
-        );
+        let why = authorities_problem(ca_file);
+        problems.extend(why.map(|why| format!("`notify.ca_file` {why}")));
     }
     problems.extend(open::missing_folder(&config.store.path).or_else(|| closed_folder(&config.store.path)));
     problems
+}
+
+/// Why nothing can be trusted by a file of authorities.
+fn authorities_problem(file: &Path) -> Option<String> {
+    match tls::authorities(file) {
+        Err(why) => Some(why),
+        Ok(()) => outdated(file).map(|why| format!("{}: the certificate {why}", file.display())),
+    }
+}
+
+fn outdated(file: &Path) -> Option<String> {
+    tls::outdated(&std::fs::read(file).ok()?, Timestamp::now())
 }
 
 /// A store needs files beside it, so its folder has to be writable.
@@ -81,7 +99,7 @@ pub(super) fn missing_authorities(catalog: &Catalog) -> Vec<String> {
     let named = carriers.filter_map(|carrier| match serde_json::from_value(carrier.settings.clone()) {
         Ok(CarrierSettings::Smpp(smpp)) if smpp.enabled && smpp.tls.enabled => {
             let file = smpp.tls.ca_file.filter(|file| !file.is_empty())?;
-            let why = tls::authorities(Path::new(&file)).err()?;
+            let why = authorities_problem(Path::new(&file))?;
             Some(format!("carrier {}: `tls.ca_file` {why}", carrier.name))
         }
         _ => None,

@@ -1,7 +1,7 @@
 //! What would stop a node from starting: found by `check`, and said by `serve` with the exit code that `--help` names.
 
 use crate::house::{Dev, Running, eventually, folder, json, postrider, run, said};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -214,6 +214,94 @@ fn a_store_whose_key_is_gone_gets_no_new_one() {
     }
     fs::write(&key, kept).unwrap();
     assert!(run(&["apply", "/dev/null", "--data", data]).status.success());
+}
+
+#[test]
+fn an_empty_file_and_a_folder_are_left_as_they_are() {
+    let folder = folder();
+    let file = configured(folder.path(), "");
+    let store = folder.path().join("node.db");
+    fs::write(&store, "").unwrap();
+    let checked = run(&["check", "--config", file.to_str().unwrap()]);
+    assert!(
+        checked.status.success() && said(&checked).contains("none yet"),
+        "{}",
+        said(&checked)
+    );
+    assert_eq!(fs::metadata(&store).unwrap().len(), 0);
+    fs::remove_file(&store).unwrap();
+    fs::create_dir(&store).unwrap();
+    let (check, serve) = both(&file);
+    for output in [&check, &serve] {
+        assert!(
+            said(output).contains("is a folder, and the store is a file"),
+            "{}",
+            said(output)
+        );
+        assert!(!said(output).contains("cannot write"), "{}", said(output));
+    }
+}
+
+#[test]
+fn certificates_that_are_not_valid_now_and_misspelt_parts_are_problems() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let key = KeyPair::generate().unwrap();
+    fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+    for (name, from, until) in [("old.pem", 2020, 2021), ("new.pem", 2090, 2091)] {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
+        fs::write(path(name), params.self_signed(&key).unwrap().pem()).unwrap();
+    }
+    let tls = |chain: &str| {
+        format!(
+            "[api.tls]\ncert_file = {:?}\nkey_file = {:?}\n",
+            path(chain),
+            path("key.pem")
+        )
+    };
+    for (more, expected) in [
+        (
+            tls("old.pem"),
+            "`api.tls.cert_file`: the certificate expired on 2021-01-01",
+        ),
+        (tls("new.pem"), "is valid from 2090-01-01 on"),
+        (
+            format!("[notify]\nca_file = {:?}\n", path("old.pem")),
+            "the certificate expired on 2021-01-01",
+        ),
+        (
+            "[log]\nlevel = \"warn,engnie=debug\"\n".to_owned(),
+            "did you mean \"engine\"?",
+        ),
+    ] {
+        let file = configured(folder.path(), &more);
+        let checked = run(&["check", "--config", file.to_str().unwrap()]);
+        assert_eq!(checked.status.code(), Some(3), "{more}: {}", said(&checked));
+        assert!(
+            said(&checked).contains(expected),
+            "{expected} is not in:\n{}",
+            said(&checked)
+        );
+    }
+}
+
+#[test]
+fn who_has_no_master_key_is_told_a_command_that_makes_one() {
+    let folder = folder();
+    let file = folder.path().join("postrider.toml");
+    fs::write(
+        &file,
+        format!("[store]\npath = {:?}\n", folder.path().join("node.db")),
+    )
+    .unwrap();
+    let refused = run(&["serve", "--config", file.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        said(&refused).contains("openssl rand -hex 32 > master.key)"),
+        "{}",
+        said(&refused)
+    );
 }
 
 #[test]

@@ -26,6 +26,11 @@ pub enum StoreError {
     /// Another process holds the store.
     #[error("the store is in use by another process: {0}")]
     InUse(String),
+    /// The file belongs to another program.
+    #[error(
+        "the file is no store of Postrider but another program's database ({0}): name another file in `store.path`"
+    )]
+    Foreign(String),
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,

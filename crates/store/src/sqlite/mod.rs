@@ -148,9 +148,11 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another process serves from it, [`StoreError::NewerSchema`] when a newer
-    /// program made it, and what SQLite says otherwise.
+    /// program made it, [`StoreError::Foreign`] when another program's data is in it, and what SQLite says otherwise.
     pub fn open(path: &Path, mode: Mode, config: SqliteConfig) -> Result<Self, StoreError> {
         let config = config.clamped();
+        // Before anything is written beside it or into it.
+        open::schema_version(path)?;
         let lock = match mode {
             Mode::Serve => Some(ServerLock::take(path)?),
             Mode::Tool => None,
@@ -226,6 +228,7 @@ impl SqliteStore {
     /// [`StoreError::InUse`] when a server holds a store that would have to change,
     /// [`StoreError::NewerSchema`] when a newer program made it.
     pub fn migrate(path: &Path) -> Result<u32, StoreError> {
+        open::schema_version(path)?;
         let mut conn = open::writing(path, &SqliteConfig::default())?;
         open::migrate(&mut conn, path, Mode::Tool)
     }

@@ -4,7 +4,8 @@ use super::error::Tried;
 use super::{Mode, SqliteConfig};
 use crate::StoreError;
 use refinery::Runner;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
+
+/// The table in which the library for migrations keeps what was done.
+const HISTORY: &str = "refinery_schema_history";
 
 /// The newest schema this program knows.
 pub(super) fn known_version() -> u32 {
@@ -166,9 +170,17 @@ fn set_up(conn: &Connection, cache_kib_max: usize, config: &SqliteConfig) -> Res
     .tried("set up a connection")
 }
 
-/// The schema of a store file; `None` when there is no store yet.
+/// The schema of a store file; `None` when there is no store yet. Nothing is changed.
+///
+/// # Errors
+/// [`StoreError::Foreign`] for another program's database, and what SQLite says of what is none.
 pub(super) fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
-    if !path.exists() {
+    if path.is_dir() {
+        let what = format!("{} is a folder, and the store is a file", path.display());
+        return Err(StoreError::Other(what));
+    }
+    // An empty file is what SQLite leaves where it made a file and nothing more.
+    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
         return Ok(None);
     }
     let conn = Connection::open_with_flags(
@@ -176,14 +188,49 @@ pub(super) fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .tried("open the store")?;
-    version_of(&conn)
+    conn.busy_timeout(Duration::from_millis(SqliteConfig::default().lock_wait_ms_max))
+        .tried("set the lock wait")?;
+    // What the log holds after a kill is for whoever opens the store to move.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .tried("leave the log as it is")?;
+    let version = version_of(&conn)?;
+    if let Some(table) = table_of_another_program(&conn, version.is_some())? {
+        return Err(StoreError::Foreign(format!("it has a table {table:?}")));
+    }
+    Ok(version)
+}
+
+/// A table that no store has: any at all when there is no schema of ours, and the history of other migrations.
+fn table_of_another_program(conn: &Connection, has_history: bool) -> Result<Option<String>, StoreError> {
+    if !has_history {
+        return conn
+            .query_row(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> ?1 LIMIT 1",
+                [HISTORY],
+                |row| row.get(0),
+            )
+            .optional()
+            .tried("look for other tables");
+    }
+    let first: Option<String> = conn
+        .query_row(
+            "SELECT name FROM refinery_schema_history ORDER BY version LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()
+        .tried("read the schema's history")?;
+    let runner = runner();
+    let own = runner.get_migrations().iter().min_by_key(|own| own.version());
+    let own = own.map(|own| own.name().to_owned());
+    Ok((first != own).then(|| HISTORY.to_owned()))
 }
 
 fn version_of(conn: &Connection) -> Result<Option<u32>, StoreError> {
     let tables: i64 = conn
         .query_row(
-            "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'",
-            [],
+            "SELECT count(*) FROM sqlite_schema WHERE name = ?1",
+            [HISTORY],
             |row| row.get(0),
         )
         .tried("look for the schema's history")?;
@@ -238,6 +285,54 @@ mod tests {
         INSERT INTO batch VALUES (1048576, 1048576, 1, 7, 0, 1, 0, 42, 0, 0, NULL, NULL, NULL, 'hello');
         INSERT INTO message VALUES (1048576, 15550100001, 3, 1, NULL, 0, NULL, NULL);
         INSERT INTO outcome VALUES (1048576, 19, 64, 3, 1, 1, 5, 10, 20, 30, 0, 'id0', '   ', NULL);";
+
+    #[test]
+    fn another_programs_database_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |name: &str, sql: &str| {
+            let path = folder.path().join(name);
+            Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+            path
+        };
+        let plain = made("plain.db", "CREATE TABLE book(title TEXT);");
+        let migrated = made(
+            "migrated.db",
+            "CREATE TABLE refinery_schema_history(version INTEGER PRIMARY KEY, name TEXT, applied_on TEXT, checksum TEXT);
+             INSERT INTO refinery_schema_history VALUES (1, 'books', '2026-01-01T00:00:00Z', '1');",
+        );
+        for path in [plain, migrated] {
+            let before = std::fs::read(&path).unwrap();
+            let refused = [
+                SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).err(),
+                SqliteStore::open(&path, Mode::Tool, SqliteConfig::default()).err(),
+                SqliteStore::migrate(&path).err(),
+                SqliteStore::schema_version(&path).err(),
+            ];
+            for refused in refused {
+                assert!(
+                    matches!(refused, Some(StoreError::Foreign(_))),
+                    "{path:?}: {refused:?}"
+                );
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), before, "{path:?}");
+        }
+        let folder_itself = SqliteStore::schema_version(folder.path()).unwrap_err();
+        assert!(
+            folder_itself.to_string().contains("is a folder"),
+            "{folder_itself}"
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_no_store_yet_and_becomes_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postrider.db");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(SqliteStore::schema_version(&path).unwrap(), None);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        assert_eq!(SqliteStore::migrate(&path).unwrap(), known_version());
+        assert_eq!(SqliteStore::schema_version(&path).unwrap(), Some(known_version()));
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn messages_of_the_first_schema_are_told_and_not_counted() {

@@ -1,5 +1,10 @@
 //! What can be typed.
 
+#[cfg(test)]
+mod cited;
+#[cfg(test)]
+mod reference;
+
 use crate::apply::{ApplyArgs, ExportArgs};
 use crate::carrier::CarrierArgs;
 use crate::check::CheckArgs;

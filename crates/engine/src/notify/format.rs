@@ -45,7 +45,7 @@ pub trait Format: Send + Sync + 'static {
     /// When calls are tried again.
     fn schedule(&self, settings: &Value) -> Schedule;
 
-    /// Calls by which an endpoint is probed when it is set up; each must be answered 200.
+    /// The calls of `postrider webhook test`; each must be answered 200. Setting an endpoint up calls nothing.
     fn probes(&self, endpoint: &EndpointEntry, stamp: &Stamp) -> Vec<Call>;
 }
 

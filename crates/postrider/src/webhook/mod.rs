@@ -39,7 +39,7 @@ enum WebhookCommand {
     Dead(CallsArgs),
     /// Makes calls again that were given up on
     Resend(ResendArgs),
-    /// Calls it once, as its format does when a webhook is set up, and tells what it answers
+    /// Calls it once, with the test call of its format, and tells what it answers
     Test(OneArgs),
 }
 

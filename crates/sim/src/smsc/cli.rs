@@ -16,10 +16,18 @@ use super::config::SmscConfig;
 use super::ledger::Counts;
 use super::{Smsc, SmscHandle, http};
 
+/// What the file of `--config` has, shown under `--help`.
+const FILE: &str = "\
+All other settings stand in the file that --config names; --print-config prints every one of them with its default. \
+Its tables are `users` (who may bind), `ids` (how message ids are written), and under `behaviour`: `binds`, `answers`, \
+`limits` (throttling, full queues), `receipts` (late, early, doubled, shuffled, never), `faults` (lost connections, \
+garbage), `people` (inbound messages) and `rules` (by number, text or share). crates/sim/README.md has an example.";
+
 /// Runs a carrier to test against.
 ///
-/// It accepts any bind, takes every message and reports it delivered, unless it is told otherwise.
+/// It accepts any bind, takes every message and reports it delivered, unless a file or an option says otherwise.
 #[derive(Args, Clone, Debug)]
+#[command(after_long_help = FILE)]
 pub struct SimArgs {
     /// Where to listen for SMPP
     #[arg(long, default_value = "127.0.0.1:2775", value_parser = crate::address::listen_address)]
@@ -190,6 +198,17 @@ mod tests {
         );
         assert!(!config.behaviour.receipts.enabled);
         assert_eq!(config.behaviour.receipts.delay_ms, Span::fixed(100));
+    }
+
+    #[test]
+    fn help_names_every_table_of_the_file() {
+        let table = toml::Table::try_from(SmscConfig::default()).unwrap();
+        let behaviour = table["behaviour"].as_table().unwrap();
+        let is_table = |value: &toml::Value| value.is_table() || value.is_array();
+        let named = table.iter().chain(behaviour).filter(|(_, value)| is_table(value));
+        for (name, _) in named {
+            assert!(FILE.contains(&format!("`{name}`")), "--help does not name {name}");
+        }
     }
 
     #[test]

@@ -45,8 +45,14 @@ pub trait Format: Send + Sync + 'static {
     /// When calls are tried again.
     fn schedule(&self, settings: &Value) -> Schedule;
 
-    /// The calls of `postrider webhook test`; each must be answered 200. Setting an endpoint up calls nothing.
+    /// The calls of `postrider webhook test`. Setting an endpoint up calls nothing.
     fn probes(&self, endpoint: &EndpointEntry, stamp: &Stamp) -> Vec<Call>;
+
+    /// Whether an answer to one of [`Self::probes`] is the right one: as for any other call, unless the vendor asks for
+    /// another.
+    fn is_probe_taken(&self, status: u16, body: &[u8]) -> bool {
+        self.is_taken(status, body)
+    }
 }
 
 /// An event with what there is to say about it, read when it is told.

@@ -68,8 +68,8 @@ pub enum ProbeError {
         /// Why.
         source: CallError,
     },
-    /// A call was not answered 200.
-    #[error("call {n} of {calls}: {words}, and not HTTP 200")]
+    /// A call was not answered as its format wants it.
+    #[error("call {n} of {calls}: {words}")]
     Answer {
         /// Which, from 1.
         n: usize,
@@ -357,7 +357,7 @@ impl Engine {
                 .call(&target, call, format.time_max())
                 .await
                 .map_err(failed)?;
-            if answer.status != 200 {
+            if !format.is_probe_taken(answer.status, &answer.body) {
                 return Err(ProbeError::Answer {
                     n,
                     calls: of,

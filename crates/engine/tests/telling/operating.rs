@@ -239,7 +239,7 @@ async fn an_endpoint_is_tried_before_it_is_set_up() {
         if n == 2 {
             Reply::Status(200, "")
         } else {
-            Reply::Status(201, "")
+            Reply::Status(503, "")
         }
     });
     let error = house.engine.probe_endpoint(&good).await.unwrap_err();
@@ -249,7 +249,7 @@ async fn an_endpoint_is_tried_before_it_is_set_up() {
             ProbeError::Answer {
                 n: 2,
                 calls: 2,
-                status: 201,
+                status: 503,
                 ..
             }
         ),

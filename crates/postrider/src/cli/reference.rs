@@ -53,7 +53,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "export",
         "postrider export --config postrider.toml > backup.toml\npostrider apply backup.toml --config postrider.toml",
     ),
-    ("check", "postrider check --config postrider.toml --json"),
+    (
+        "check",
+        "postrider check --config postrider.toml || echo \"problems, or a mistake: exit code $?\"",
+    ),
     (
         "send",
         "postrider send --to +447700900123 --template code --var code=4711 --config postrider.toml",

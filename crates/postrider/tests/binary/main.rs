@@ -10,6 +10,7 @@ mod apply;
 mod carrier;
 mod check;
 mod dev;
+mod docs;
 mod export;
 mod house;
 mod inbound;

@@ -222,6 +222,9 @@ fn a_test_tells_what_a_webhook_answers() {
     assert!(done(&dev, &["webhook", "test", "crm"]).contains("webhook demo/crm answers as it should"));
     let probe = receiver.wait_for("a trial", 1, |call| call.kind() == "endpoint.probe");
     probe[0].assert_signed_with("whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cw==");
+    // As with any other call of this format.
+    receiver.answer_with(204, "");
+    assert!(done(&dev, &["webhook", "test", "crm"]).contains("answers as it should"));
     receiver.answer_with(503, "");
     let failed = dev.tool(&["webhook", "test", "crm"]);
     assert_eq!(failed.status.code(), Some(1));

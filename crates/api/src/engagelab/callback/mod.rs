@@ -129,6 +129,11 @@ impl Format for Callback {
     }
 
     /// A POST of `{}`, which must be answered 200.
+    /// The page wants 200 here, whatever is taken later.
+    fn is_probe_taken(&self, status: u16, _: &[u8]) -> bool {
+        status == 200
+    }
+
     fn probes(&self, endpoint: &EndpointEntry, stamp: &Stamp) -> Vec<Call> {
         let settings = Settings::of(&endpoint.endpoint.settings);
         vec![call(endpoint, &settings, b"{}".to_vec(), stamp, 0)]

@@ -1,0 +1,101 @@
+//! The pages of the documentation and the fenced blocks in them.
+
+use std::path::{Path, PathBuf};
+
+/// The languages a block may have.
+pub(crate) const LANGUAGES: [&str; 8] = ["sh", "console", "python", "toml", "json", "text", "http", "rust"];
+
+/// A fenced block.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub(crate) language: String,
+    /// Line of the fence, counted from 1.
+    pub(crate) line: usize,
+    pub(crate) text: String,
+    /// Why it is not run, when a comment right before it says so.
+    pub(crate) not_run: Option<String>,
+}
+
+impl Block {
+    /// The file that the reader saves it as: its first line is a comment with nothing but a name.
+    pub(crate) fn file_name(&self) -> Option<&str> {
+        let name = self.text.lines().next()?.strip_prefix("# ")?;
+        let is_name = [".toml", ".py"].iter().any(|end| name.ends_with(end)) && !name.contains(' ');
+        is_name.then_some(name)
+    }
+}
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// All pages, by their path in the repository. The table of compatibility is made from files that other tests check.
+pub(crate) fn all() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned(), "crates/sim/README.md".to_owned()];
+    for folder in ["docs", "docs/dialects", "docs/compatibility"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                pages.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// The text of a page.
+pub(crate) fn text(page: &str) -> String {
+    std::fs::read_to_string(root().join(page)).unwrap()
+}
+
+/// The blocks of a page in order.
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
+    let text = text(page);
+    let mut blocks = Vec::new();
+    let mut before = "";
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            let inside: Vec<&str> = lines
+                .by_ref()
+                .map(|(_, line)| line)
+                .take_while(|line| line.trim() != "```")
+                .collect();
+            let comment = before.strip_prefix("<!-- not run: ");
+            blocks.push(Block {
+                language: language.trim().to_owned(),
+                line: number + 1,
+                text: inside.iter().flat_map(|line| [*line, "\n"]).collect(),
+                not_run: comment.map(|why| why.trim_end_matches("-->").trim().to_owned()),
+            });
+            before = "";
+        } else if !line.trim().is_empty() {
+            before = line;
+        }
+    }
+    blocks
+}
+
+/// A line with what differs from run to run taken out: digits, and how many blanks there are.
+pub(crate) fn shape(line: &str) -> String {
+    let mut shape = String::new();
+    for c in line.trim().chars() {
+        let c = if c.is_ascii_digit() { '0' } else { c };
+        let repeats = matches!(c, '0' | ' ') && shape.ends_with(c);
+        if !repeats {
+            shape.push(c);
+        }
+    }
+    shape
+}
+
+/// The first line of `shown` that `output` does not have in its place, in order.
+pub(crate) fn missing<'s>(shown: &'s str, output: &str) -> Option<&'s str> {
+    let mut real = output.lines().map(shape);
+    shown
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .find(|line| !real.any(|real| real == shape(line)))
+}

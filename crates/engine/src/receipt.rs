@@ -1,14 +1,18 @@
 //! Receipts off the wire: what a `deliver_sm` or `data_sm` of a carrier is, and what it says.
 
 use crate::catalog::{ReceiptFor, SmppSettings};
+use crate::inbound;
 use parking_lot::Mutex;
 use smpp::field::{DataCoding, EsmClass};
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::tlv::Tlvs;
+use sms::data_coding::Charset;
 use sms::reason::Reason;
 use sms::receipt::{IdNotation, Likeness, Receipt, ReceiptCodes, ReceiptWords};
 use sms::state::ReceiptState;
 use sms::udh;
+use sms::user_data::{Content, UserData, content};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use store::{CarrierNo, CarrierReceipt, ReceiptFate, ReceiptScope, UnixMs};
 
@@ -37,6 +41,8 @@ pub(crate) struct ReceiptProfile {
     words: ReceiptWords,
     codes: ReceiptCodes,
     scope: ReceiptScope,
+    /// What `data_coding` 0 means.
+    default_charset: Charset,
     /// Unknown words that have been logged.
     logged: Mutex<BTreeSet<Box<str>>>,
 }
@@ -56,6 +62,7 @@ impl ReceiptProfile {
                 .iter()
                 .filter_map(|(code, name)| Some((code.as_str(), Reason::of_receipt_named(name)?)))
                 .collect(),
+            default_charset: inbound::default_charset(settings),
             scope: match settings.receipt_for {
                 ReceiptFor::Part => ReceiptScope::Segment,
                 ReceiptFor::Message => ReceiptScope::Message,
@@ -89,7 +96,8 @@ impl ReceiptProfile {
         let is_intermediate = esm_class.is_intermediate_notification();
         let is_marked = esm_class.is_delivery_receipt() || is_intermediate;
         let id = tlvs.receipted_message_id();
-        if !is_marked && id.is_none() && !has_a_colon(payload) {
+        let packs = Charset::of(coding.0, self.default_charset) == Charset::Gsm7Packed;
+        if !is_marked && id.is_none() && !packs && !has_a_colon(payload) {
             return Read::Inbound;
         }
         let state = tlvs.message_state().map(|state| state.0);
@@ -97,21 +105,18 @@ impl ReceiptProfile {
             let [high, low] = error.code.to_be_bytes();
             [error.network_type, high, low]
         });
-        let payload = if esm_class.has_udhi() {
-            udh::read(payload).text
-        } else {
-            payload
-        };
-        // Some carriers send receipts in UCS-2.
-        let decoded;
-        let text = if is_ucs2(coding) {
-            decoded = sms::alphabet::decode_ucs2(payload);
-            decoded.as_bytes()
-        } else {
-            payload
-        };
         let id = id.as_ref().map(|id| id.as_bytes());
-        let read = Receipt::read_with(&self.words, text, id, state, error);
+        let mut read: Option<Receipt> = None;
+        for text in texts(esm_class, coding, payload, packs || is_marked) {
+            let found = Receipt::read_with(&self.words, &text, id, state, error);
+            let has_word = found.as_ref().is_some_and(|receipt| !receipt.word.is_empty());
+            if has_word || read.is_none() {
+                read = found;
+            }
+            if has_word {
+                break;
+            }
+        }
         match read {
             Some(receipt) if is_intermediate => Read::Receipt(receipt.into_intermediate()),
             Some(receipt) if is_marked || receipt.likeness == Likeness::Certain => Read::Receipt(receipt),
@@ -156,7 +161,31 @@ impl ReceiptProfile {
     }
 }
 
-/// No receipt's text is without one; nearly all of what people write is.
+/// The texts that a receipt may have, the likeliest first. Some carriers send receipts in UCS-2, some give them the
+/// `data_coding` of the message and write plain octets, some set the indicator and write no header, and some pack septets.
+fn texts<'a>(
+    esm_class: EsmClass,
+    coding: DataCoding,
+    payload: &'a [u8],
+    packed: bool,
+) -> impl Iterator<Item = Cow<'a, [u8]>> {
+    let whole = udh::Headed::none(payload);
+    let headed = esm_class.has_udhi().then(|| udh::read(payload));
+    let readings = headed.into_iter().chain([whole]);
+    readings.flat_map(move |headed| {
+        let decoded = move |charset| match content(&[UserData::new(charset, &headed, None)]) {
+            Content::Text(text) => Some(Cow::Owned(text.into_string().into_bytes())),
+            Content::Binary(_) => None,
+        };
+        let plain = std::iter::once(Cow::Borrowed(headed.text));
+        let wide = is_ucs2(coding).then_some(Charset::Ucs2);
+        let packed = packed.then_some(Charset::Gsm7Packed);
+        let first = wide.into_iter().filter_map(decoded);
+        first.chain(plain).chain(packed.into_iter().filter_map(decoded))
+    })
+}
+
+/// No receipt's text is without one, unless it is packed; nearly all of what people write is.
 fn has_a_colon(payload: &[u8]) -> bool {
     payload.contains(&b':')
 }

@@ -102,6 +102,53 @@ fn receipts_in_ucs2_are_read_in_every_coding_that_says_so() {
 }
 
 #[test]
+fn a_marked_receipt_is_read_however_its_text_is_written() {
+    let wide: Vec<u8> = TEXT.iter().flat_map(|octet| [0, *octet]).collect();
+    let little: Vec<u8> = TEXT.iter().flat_map(|octet| [*octet, 0]).collect();
+    let marked = |mark: [u8; 2], text: &[u8]| [&mark[..], text].concat();
+    let packed = sms::alphabet::pack_user_data(TEXT, 0);
+    let header = [3, 0x70, 1, 0];
+    let packed_behind = [&header[..], &sms::alphabet::pack_user_data(TEXT, header.len())].concat();
+    for (name, esm_class, coding, text) in [
+        ("the message's data_coding, plain octets", 0x04, 8, TEXT.to_vec()),
+        ("plain octets as binary", 0x04, 4, TEXT.to_vec()),
+        ("a byte order mark", 0x04, 8, marked([0xFE, 0xFF], &wide)),
+        ("the other byte order", 0x04, 8, marked([0xFF, 0xFE], &little)),
+        ("an indicator without a header", 0x44, 0, TEXT.to_vec()),
+        ("an indicator without a header, UCS-2", 0x44, 8, wide),
+        ("packed", 0x04, 0, packed.clone()),
+        ("packed behind a header", 0x44, 0, packed_behind.clone()),
+    ] {
+        for data_coding in [
+            crate::catalog::DataCoding::Gsm7Unpacked,
+            crate::catalog::DataCoding::Gsm7Packed,
+        ] {
+            let settings = SmppSettings {
+                data_coding,
+                ..SmppSettings::default()
+            };
+            let Read::Receipt(receipt) = read(&settings, esm_class, coding, &text, &[]) else {
+                panic!("{name}")
+            };
+            assert_eq!(
+                (receipt.state, receipt.text_id.as_deref()),
+                (ReceiptState::Delivered, Some("abc")),
+                "{name}"
+            );
+        }
+    }
+    // Without a mark, packed septets are a receipt where they are what the carrier sends.
+    let packs = SmppSettings {
+        data_coding: crate::catalog::DataCoding::Gsm7Packed,
+        ..SmppSettings::default()
+    };
+    for (esm_class, text) in [(0, packed.clone()), (0x40, packed_behind)] {
+        assert!(matches!(read(&packs, esm_class, 0, &text, &[]), Read::Likely(_)));
+    }
+    assert!(matches!(plain(0, &packed, &[]), Read::Inbound));
+}
+
+#[test]
 fn a_carriers_settings_say_what_its_words_mean_and_what_receipts_are_for() {
     let settings = SmppSettings {
         receipt_for: ReceiptFor::Message,

@@ -61,13 +61,19 @@ impl Words {
     }
 }
 
-/// The form in which words are compared: [`folded`], punctuation around it taken off. Punctuation alone stays as it is.
-/// Applied twice it changes nothing.
+/// The form in which words are compared: [`folded`], punctuation, symbols and emoji around it taken off. Those alone stay
+/// as they are. Applied twice it changes nothing.
 #[must_use]
 pub fn normal(text: &str) -> String {
-    let single = folded(text);
-    let bare = single.trim_matches(|character: char| is_punctuation(character) || character == ' ');
-    if bare.is_empty() { single } else { bare.to_owned() }
+    // Before as well, as an accent that stands alone is a blank and a combining one when it is folded.
+    let seen = seen(text);
+    let bare = folded(seen.trim_matches(is_dressing));
+    let bare = bare.trim_matches(is_dressing);
+    if bare.is_empty() {
+        folded(&seen)
+    } else {
+        bare.to_owned()
+    }
 }
 
 /// NFKC, case folded, without a dot above that folding left on an i, without control and default-ignorable characters,
@@ -77,15 +83,9 @@ pub fn normal(text: &str) -> String {
 /// that is at least as coarse as the full case folding of Unicode, and the dotless `ı` becomes `i`, as in a Turkish
 /// word whose capitals were written on another keyboard.
 pub(crate) fn folded(text: &str) -> String {
-    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let compose = ComposingNormalizerBorrowed::new_nfkc();
-    let seen: String = text
-        .chars()
-        .filter(|character| !ignorable.contains(*character))
-        .filter(|character| !character.is_control() || character.is_whitespace())
-        .collect();
     let folded: String = compose
-        .normalize(&seen)
+        .normalize(&seen(text))
         .chars()
         .flat_map(char::to_lowercase)
         .flat_map(char::to_uppercase)
@@ -102,10 +102,25 @@ pub(crate) fn folded(text: &str) -> String {
     compose.normalize(&single).into_owned()
 }
 
-fn is_punctuation(character: char) -> bool {
+/// Without what nobody sees.
+fn seen(text: &str) -> String {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    text.chars()
+        .filter(|character| !ignorable.contains(*character))
+        .filter(|character| !character.is_control() || character.is_whitespace())
+        .collect()
+}
+
+/// What people, keyboards and phones put around a word: blanks, punctuation, quotes that are accents, symbols, emoji with
+/// their tones and keycaps.
+fn is_dressing(character: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(character);
-    // What could not be decoded is shown as U+FFFD: half a character behind the word.
-    GeneralCategoryGroup::Punctuation.contains(category) || character == char::REPLACEMENT_CHARACTER
+    character.is_whitespace()
+        || GeneralCategoryGroup::Punctuation.contains(category)
+        || GeneralCategoryGroup::Symbol.contains(category)
+        || category == GeneralCategory::EnclosingMark
+        // What could not be decoded is shown as U+FFFD: half a character behind the word.
+        || character == char::REPLACEMENT_CHARACTER
 }
 
 #[cfg(test)]

@@ -21,6 +21,18 @@ fn a_word_is_known_in_every_form() {
         "\"stop\"",
         "“Stop”…",
         "*STOP*",
+        "`STOP`",
+        "\u{B4}stop\u{B4}\u{200B}",
+        "^STOP^",
+        "<STOP>",
+        "STOP+",
+        "STOP \u{1F6D1}",
+        "Stop\u{1F64F}\u{1F3FD}",
+        "\u{2764}\u{FE0F} stop \u{1F937}\u{1F3FD}\u{200D}\u{2640}\u{FE0F}",
+        "STOP\u{20E3}",
+        "STOP\u{2800}",
+        "STOP\u{FFFC}",
+        "STOP@@",
         "ＳＴＯＰ",
         "ｓｔｏｐ．",
         "STOP\u{200B}",
@@ -73,6 +85,17 @@ fn a_word_is_known_in_every_form() {
     }
     for text in ["start", "Start.", "ＵＮＳＴＯＰ"] {
         assert_eq!(words.wish(text), Some(Wish::OptIn), "{text:?}");
+    }
+}
+
+#[test]
+fn signs_alone_are_a_word_as_they_are() {
+    let words = words(&["\u{1F6D1}", "#"]);
+    for text in ["\u{1F6D1}", " \u{1F6D1}\u{FE0F}", "#"] {
+        assert_eq!(words.wish(text), Some(Wish::OptOut), "{text:?}");
+    }
+    for text in ["\u{1F44D}", "+", "\u{1F6D1} no"] {
+        assert_eq!(words.wish(text), None, "{text:?}");
     }
 }
 

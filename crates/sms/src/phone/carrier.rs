@@ -15,6 +15,8 @@ const TRUNK_PREFIXES: [(u16, &str); 7] = [
 ];
 /// Prefixes in front of international numbers where they are not `00`.
 const INTERNATIONAL_PREFIXES: [(u16, &str); 2] = [(1, "011"), (7, "810")];
+/// In front of numbers that come from networks that name them by URIs (RFC 3966).
+const URI_SCHEME: &str = "tel:";
 /// Fewest digits of a national number without its prefix that is taken for one: shorter ones are codes.
 const NATIONAL_DIGITS_MIN: usize = 7;
 
@@ -36,6 +38,17 @@ pub fn readings(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Ms
     let Some((digits, plus)) = plain(written) else {
         return Vec::new();
     };
+    let mut readings = plain_readings(&digits, plus, kind, country);
+    match readings.as_slice() {
+        [number] => readings.extend(without_trunk_prefix(*number)),
+        // As dialled abroad in North America, whose carriers hand numbers of all countries over so.
+        [] => readings.extend(digits.strip_prefix("011").and_then(long_number)),
+        _ => {}
+    }
+    readings
+}
+
+fn plain_readings(digits: &str, plus: bool, kind: NumberType, country: Option<u16>) -> Vec<Msisdn> {
     let marked = digits.strip_prefix("00").or_else(|| {
         let (_, prefix) = INTERNATIONAL_PREFIXES
             .into_iter()
@@ -46,13 +59,13 @@ pub fn readings(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Ms
     if let Some(number) = marked.and_then(Msisdn::from_digits) {
         return vec![number];
     }
-    let international = Msisdn::from_digits(&digits);
+    let international = Msisdn::from_digits(digits);
     if let (Some(number), true) = (international, plus) {
         return vec![number];
     }
-    let national = country.and_then(|country| national(&digits, country));
+    let national = country.and_then(|country| national(digits, country));
     let readings = match (international, national) {
-        (Some(international), Some(national)) if is_national(&digits, kind, international, country) => {
+        (Some(international), Some(national)) if is_national(digits, kind, international, country) => {
             [Some(national), Some(international)]
         }
         both => [both.0, both.1],
@@ -60,6 +73,30 @@ pub fn readings(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Ms
     let mut readings: Vec<Msisdn> = readings.into_iter().flatten().collect();
     readings.dedup();
     readings
+}
+
+fn long_number(digits: &str) -> Option<Msisdn> {
+    Msisdn::from_digits(digits).filter(|_| digits.len() > NATIONAL_DIGITS_MIN)
+}
+
+/// An international number in which the zero was kept that is only dialled within the country, without it. In some
+/// countries numbers begin with a zero, so this is never the first reading.
+fn without_trunk_prefix(number: Msisdn) -> Option<Msisdn> {
+    let code = number.country_code()?;
+    let digits = number.digits();
+    let rest = digits.strip_prefix(&code.to_string())?.strip_prefix('0')?;
+    let sound = trunk_prefix(code) == "0" && !rest.starts_with('0') && rest.len() >= NATIONAL_DIGITS_MIN;
+    sound
+        .then(|| Msisdn::from_digits(&format!("{code}{rest}")))
+        .flatten()
+}
+
+/// What is dialled before national numbers of a country.
+fn trunk_prefix(country: u16) -> &'static str {
+    TRUNK_PREFIXES
+        .into_iter()
+        .find(|(code, _)| *code == country)
+        .map_or("0", |(_, trunk)| trunk)
 }
 
 /// Whether digits that can be read either way are rather a national number.
@@ -75,10 +112,7 @@ fn is_national(digits: &str, kind: NumberType, international: Msisdn, country: O
 
 /// A number as it is dialled within a country.
 fn national(digits: &str, country: u16) -> Option<Msisdn> {
-    let trunk = TRUNK_PREFIXES
-        .into_iter()
-        .find(|(code, _)| *code == country)
-        .map_or("0", |(_, trunk)| trunk);
+    let trunk = trunk_prefix(country);
     let (rest, dialled) = match digits.strip_prefix(trunk) {
         Some(rest) if !trunk.is_empty() => (rest, true),
         _ => (digits, digits.starts_with('0')),
@@ -101,10 +135,7 @@ pub fn names(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Strin
         if let Some(country) = country
             && let Some(rest) = number.digits().strip_prefix(&country.to_string())
         {
-            let trunk = TRUNK_PREFIXES
-                .into_iter()
-                .find(|(code, _)| *code == country)
-                .map_or("0", |(_, trunk)| trunk);
+            let trunk = trunk_prefix(country);
             names.push(format!("{trunk}{rest}"));
             if rest.len() >= NATIONAL_DIGITS_MIN {
                 names.push(rest.to_owned());
@@ -131,6 +162,10 @@ pub fn name(written: &str) -> String {
 fn plain(written: &str) -> Option<(String, bool)> {
     // "+44 (0)7700 …": the zero is only for those who dial within the country.
     let written = written.trim().replace("(0)", "");
+    let written = match written.split_at_checked(URI_SCHEME.len()) {
+        Some((scheme, number)) if scheme.eq_ignore_ascii_case(URI_SCHEME) => number,
+        _ => &written,
+    };
     let digits = written.trim_start_matches('+');
     let plus = digits.len() < written.len();
     let digits: String = digits

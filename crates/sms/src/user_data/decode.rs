@@ -11,6 +11,10 @@ const BOM_LITTLE_ENDIAN: [u8; 2] = [0xFF, 0xFE];
 /// Octets of user data in one part, header included (TS 23.040 §9.2.3.24.1).
 const PART_OCTETS: usize = 140;
 const CARRIAGE_RETURN: u8 = 0x0D;
+/// U+FEFF in UTF-8.
+const BOM_UTF_8: [u8; 3] = [0xEF, 0xBB, 0xBF];
+/// A full part has no fewer septets than this beside its header, whatever that says.
+const PART_SEPTETS_MIN: usize = 140;
 
 /// The content of a message of these parts, in order. Total; a text has at most three characters for each octet.
 ///
@@ -59,7 +63,13 @@ fn run(parts: &[UserData]) -> String {
         return String::new();
     };
     let joined = || -> Vec<u8> { parts.iter().flat_map(|part| &part.octets).copied().collect() };
+    if let Some(text) = marked_utf8(charset, joined) {
+        return text;
+    }
     match charset {
+        Charset::Gsm7 if parts.len() > 1 && parts.iter().all(ends_with_a_nul) => {
+            national::decode(&without_last_octets(parts), shifts)
+        }
         Charset::Gsm7 => national::decode(&joined(), shifts),
         Charset::Gsm7Packed => national::decode(&unpacked(parts), shifts),
         Charset::Utf8 => String::from_utf8_lossy(&joined()).into_owned(),
@@ -72,6 +82,30 @@ fn run(parts: &[UserData]) -> String {
         Charset::JapaneseExtended => without_nul(first_without_error(&joined(), &[EUC_JP, SHIFT_JIS])),
         Charset::Korean => without_nul(lossy(&joined(), EUC_KR)),
     }
+}
+
+/// UTF-8 that says so by a byte order mark, whatever one-octet or mixed alphabet the carrier names.
+fn marked_utf8(charset: Charset, joined: impl Fn() -> Vec<u8>) -> Option<String> {
+    if matches!(charset, Charset::Gsm7Packed | Charset::Ucs2 | Charset::Binary) {
+        return None;
+    }
+    let joined = joined();
+    if !joined.starts_with(&BOM_UTF_8) {
+        return None;
+    }
+    let text = String::from_utf8(joined).ok()?;
+    Some(without_nul(without_marks(text)))
+}
+
+/// Whether a part of the GSM alphabet ends in a NUL that is no letter, should all others do so as well: a phone fills all
+/// parts but the last.
+fn ends_with_a_nul(part: &UserData) -> bool {
+    part.octets.ends_with(&[0]) && part.octets.len() < PART_SEPTETS_MIN
+}
+
+fn without_last_octets(parts: &[UserData]) -> Vec<u8> {
+    let bare = parts.iter().filter_map(|part| part.octets.split_last());
+    bare.flat_map(|(_, before)| before).copied().collect()
 }
 
 /// Some carriers end a text with a NUL, which is a letter only in the GSM alphabet.
@@ -160,13 +194,7 @@ fn utf16(parts: &[UserData], joined: Vec<u8>) -> String {
     // Each part ended with a NUL of one octet, so that the joined octets are out of step: a NUL shows that.
     let ended = |part: &UserData| part.octets.len() % 2 == 1 && part.octets.ends_with(&[0]);
     let text = if parts.len() > 1 && text.contains('\0') && parts.iter().all(ended) {
-        let bare: Vec<u8> = parts
-            .iter()
-            .filter_map(|part| part.octets.split_last())
-            .flat_map(|(_, before)| before)
-            .copied()
-            .collect();
-        utf16_joined(&bare)
+        utf16_joined(&without_last_octets(parts))
     } else {
         text
     };

@@ -51,6 +51,22 @@ fn numbers_come_in_any_form() {
         ("06301234567", Other, Some(36), &["36301234567"]),
         ("0612345678", Other, Some(39), &["390612345678"]),
         ("3123456789", National, Some(39), &["393123456789", "3123456789"]),
+        ("4407700900123", Other, None, &["4407700900123", "447700900123"]),
+        (
+            "+44 07700 900123",
+            Other,
+            Some(44),
+            &["4407700900123", "447700900123"],
+        ),
+        ("004407700900123", Other, None, &["4407700900123", "447700900123"]),
+        // A zero that belongs to the number in Italy, and a prefix that is none in Russia.
+        ("390612345678", Other, None, &["390612345678"]),
+        ("70123456789", Other, None, &["70123456789"]),
+        ("011447700900123", Other, Some(44), &["447700900123"]),
+        ("011447700900123", Other, None, &["447700900123"]),
+        ("01144", Other, None, &[]),
+        ("tel:+447700900123", Other, None, &["447700900123"]),
+        ("TEL:447700900123", Other, None, &["447700900123"]),
         ("10086", Other, Some(86), &["10086"]),
         ("Bank", Other, Some(44), &[]),
         ("12a", Other, None, &[]),
@@ -103,7 +119,8 @@ proptest! {
     fn an_international_number_is_itself(digits in "[1-9][0-9]{7,14}") {
         let itself = Msisdn::from_digits(&digits).unwrap();
         for written in [digits.clone(), format!("+{digits}"), format!("00{digits}")] {
-            prop_assert_eq!(readings(&written, NumberType::Other, None), vec![itself]);
+            let readings = readings(&written, NumberType::Other, None);
+            prop_assert_eq!(readings.first(), Some(&itself));
         }
     }
 }

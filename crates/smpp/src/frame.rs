@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use crate::command::{CommandId, HEADER_OCTETS, Header};
 use crate::status::CommandStatus;
 
-/// The default bound of one frame: a full `message_payload` TLV (64 KiB) does not fit, nothing smaller is refused.
-pub const FRAME_BYTES_MAX_DEFAULT: usize = 64 * 1024;
+/// The default bound of one frame: a full `message_payload` TLV (65,535 octets) fits, with all that stands beside it.
+pub const FRAME_BYTES_MAX_DEFAULT: usize = 128 * 1024;
 
 /// A `command_length` that cannot be true. Fatal for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! Peers that send nonsense.
 
-use smpp::session::Event;
+use bytes::Bytes;
+use smpp::pdu::DeliverSm;
+use smpp::session::{Event, Request};
 use smpp::{CommandId, CommandStatus, Malformed};
 
 use super::Pair;
@@ -89,4 +91,21 @@ async fn a_pdu_in_many_pieces_is_read_as_one() {
     assert!(
         matches!(pair.client_inbox.next().await, Event::Rejected { header, .. } if header.sequence == 99)
     );
+}
+
+#[tokio::test]
+async fn a_delivery_with_the_longest_message_payload_is_read() {
+    let mut pair = Pair::new(|_| {}).await;
+    let text = Bytes::from(vec![b'a'; usize::from(u16::MAX)]);
+    let mut delivery = DeliverSm::default();
+    delivery.tlvs.set_message_payload(text.clone());
+    pair.session
+        .send_batch(vec![Request::new(1, delivery)])
+        .await
+        .unwrap();
+    let event = pair.client_inbox.next().await;
+    let Event::Deliver { pdu, .. } = event else {
+        panic!("{event:?}");
+    };
+    assert_eq!(pdu.payload(), &text[..]);
 }

@@ -3,7 +3,7 @@
 
 mod house;
 
-use engine::catalog::{InDoubt, Linking, SmppSettings};
+use engine::catalog::{InDoubt, Linking, ReceiptFor, SmppSettings};
 use engine::sms::state::MessageState as State;
 use house::{Act, CODE, End, House, PLAIN, Smsc, numbers, smpp};
 use smpp::CommandStatus;
@@ -11,6 +11,7 @@ use smpp::pdu::SubmitSm;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
+use store::{TimelineEntry, TimelineKind};
 
 fn state(wanted: State) -> impl Fn(&engine::MessageView) -> bool {
     move |message| message.state == wanted
@@ -264,6 +265,84 @@ async fn late_answers_to_every_segment_settle_a_message_that_is_held() {
     .await;
     let outcome = house.send_long(&text_of(3), &numbers(1)).await;
     house.until(&outcome, "held", state(State::InDoubt)).await;
-    house.until(&outcome, "taken", state(State::Submitted)).await;
+    let messages = house.until(&outcome, "taken", state(State::Submitted)).await;
     assert_eq!(smsc.seen().len(), 3);
+    let timeline = house.engine.timeline(messages[0].id).await.unwrap();
+    let begun = |entry: &&TimelineEntry| matches!(entry.kind, TimelineKind::Attempt { .. });
+    assert_eq!(timeline.iter().filter(begun).count(), 1, "{timeline:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_whose_answer_is_lost_keeps_no_slot_from_the_others() {
+    let settings = [
+        (InDoubt::Resend, ReceiptFor::Part, State::Delivered),
+        (InDoubt::Hold, ReceiptFor::Part, State::InDoubt),
+        // A receipt for all of it says that the one in doubt was taken.
+        (InDoubt::Hold, ReceiptFor::Message, State::Delivered),
+    ];
+    for (in_doubt, receipt_for, end) in settings {
+        for lost in [1u8, 2] {
+            let once = Mutex::new(true);
+            let smsc = Smsc::start(move |_, submit| {
+                if tie(submit).2 > 1 && tie(submit).3 == lost && std::mem::take(&mut *once.lock().unwrap()) {
+                    Act::silent()
+                } else {
+                    Act::DELIVER
+                }
+            })
+            .await;
+            let house = House::start(vec![SmppSettings {
+                window_max: 1,
+                in_doubt,
+                receipt_for,
+                response_timeout_s: 1,
+                ..smpp(smsc.port)
+            }])
+            .await;
+            let long = house.send_long(&text_of(3), &numbers(1)).await;
+            let short = house.send(PLAIN, &["+447700900501".to_owned()]).await;
+            house.until(&long, "settled", state(end)).await;
+            house.until(&short, "delivered", state(State::Delivered)).await;
+            let times: Vec<usize> = submits(&smsc)
+                .into_iter()
+                .filter(|((to, _), _)| *to == numbers(1)[0][1..])
+                .map(|(_, times)| times)
+                .collect();
+            let expected = (1..=3).map(|seq| 1 + usize::from(seq == lost && in_doubt == InDoubt::Resend));
+            assert_eq!(
+                times,
+                expected.collect::<Vec<_>>(),
+                "{in_doubt:?}, segment {lost} lost"
+            );
+            let messages = house.session(&long).await;
+            assert_eq!(messages[0].state, end, "receipts of the others change nothing");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answered_segments_keep_no_slots_while_another_waits_for_its_answer() {
+    let smsc = Smsc::start(|_, submit| {
+        if tie(submit).2 > 1 && tie(submit).3 == 1 {
+            Act::silent()
+        } else {
+            Act::DELIVER
+        }
+    })
+    .await;
+    // Nothing is begun ahead of the window where doubt is held; the answer is overdue long after this test gives up.
+    let house = House::start(vec![SmppSettings {
+        window_max: 3,
+        in_doubt: InDoubt::Hold,
+        response_timeout_s: 300,
+        ..smpp(smsc.port)
+    }])
+    .await;
+    let long = house.send_long(&text_of(3), &numbers(1)).await;
+    while smsc.seen().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let short = house.send(PLAIN, &["+447700900501".to_owned()]).await;
+    house.until(&short, "delivered", state(State::Delivered)).await;
+    house.until(&long, "under way", state(State::InFlight)).await;
 }

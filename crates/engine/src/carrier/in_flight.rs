@@ -22,6 +22,8 @@ pub(crate) struct InFlightWindow {
     open: HashMap<AttemptId, u32>,
     /// Messages of several segments that have answers the store has not been given.
     unrecorded: Vec<u64>,
+    /// What is free without a result to be recorded.
+    freed: Freed,
     segments: usize,
 }
 
@@ -41,11 +43,21 @@ enum Segment {
     InDoubt,
     Answered {
         answer: SegmentAnswer,
-        /// It holds a slot of the window until its result is durable.
-        slot: bool,
+        /// What it holds until its result is durable.
+        holds: Freed,
         /// The store has been given it.
         recorded: bool,
     },
+}
+
+impl Segment {
+    const fn answered(answer: SegmentAnswer, holds: Freed) -> Self {
+        Self::Answered {
+            answer,
+            holds,
+            recorded: false,
+        }
+    }
 }
 
 /// New answers of a message whose other segments are still under way.
@@ -81,6 +93,26 @@ pub(crate) struct Freed {
     pub(crate) slots: usize,
     /// Segments that no longer count as in flight.
     pub(crate) segments: usize,
+}
+
+impl Freed {
+    /// What a segment holds that was written.
+    const WRITTEN: Self = Self {
+        slots: 1,
+        segments: 1,
+    };
+    /// What a segment holds that was not.
+    const UNWRITTEN: Self = Self {
+        slots: 0,
+        segments: 1,
+    };
+}
+
+impl std::ops::SubAssign for Freed {
+    fn sub_assign(&mut self, less: Self) {
+        self.slots -= less.slots;
+        self.segments -= less.segments;
+    }
 }
 
 impl std::ops::AddAssign for Freed {
@@ -236,17 +268,27 @@ impl InFlightWindow {
 
     /// An answer came. Gives the message back when it is over.
     pub(crate) fn answer(&mut self, token: u64, answer: SegmentAnswer) -> Option<InFlight> {
-        let answered = Segment::Answered {
-            answer,
-            slot: true,
-            recorded: false,
-        };
-        self.settle(token, answered, 1)
+        self.settle(token, Segment::answered(answer, Freed::WRITTEN), 1)
     }
 
-    /// No answer came in time, or ever will. Gives the message back when it is over.
+    /// No answer came in time, or ever will. Gives the message back when it is over; while it is not, what the segment
+    /// held is free at once ([`take_freed`](Self::take_freed)): that it is in doubt is what an attempt without a result
+    /// says already, and the message's other segments may be waiting for that slot.
     pub(crate) fn in_doubt(&mut self, token: u64) -> Option<InFlight> {
-        self.settle(token, Segment::InDoubt, 1)
+        let pending = self.pending(serial_of(token));
+        let over = self.settle(token, Segment::InDoubt, 1);
+        if let Some(in_flight) = self.messages.get_mut(&serial_of(token))
+            && in_flight.pending < pending
+        {
+            in_flight.freed -= Freed::WRITTEN;
+            self.freed += Freed::WRITTEN;
+        }
+        over
+    }
+
+    /// What is free without a result to be recorded.
+    pub(crate) fn take_freed(&mut self) -> Freed {
+        std::mem::take(&mut self.freed)
     }
 
     /// A segment was not written. Gives the message back when it is over.
@@ -256,12 +298,7 @@ impl InFlightWindow {
 
     /// An answer of our own for a segment that cannot be sent: it holds no slot of the window.
     pub(crate) fn refuse_unsent(&mut self, token: u64, answer: SegmentAnswer) -> Option<InFlight> {
-        let answered = Segment::Answered {
-            answer,
-            slot: false,
-            recorded: false,
-        };
-        self.settle(token, answered, 0)
+        self.settle(token, Segment::answered(answer, Freed::UNWRITTEN), 0)
     }
 
     fn settle(&mut self, token: u64, segment: Segment, slots: usize) -> Option<InFlight> {
@@ -278,23 +315,27 @@ impl InFlightWindow {
         if in_flight.pending == 0 {
             return self.messages.remove(&serial);
         }
-        if is_answer && self.unrecorded.last() != Some(&serial) {
-            self.unrecorded.push(serial);
+        if is_answer {
+            self.note_unrecorded(serial);
         }
         None
     }
 
+    fn note_unrecorded(&mut self, serial: u64) {
+        if self.unrecorded.last() != Some(&serial) {
+            self.unrecorded.push(serial);
+        }
+    }
+
     /// An answer after its deadline. Gives a message back that was held for it; one still in flight takes it in.
     pub(crate) fn late(&mut self, token: u64, answer: SegmentAnswer) -> Option<InFlight> {
-        let answered = Segment::Answered {
-            answer,
-            slot: true,
-            recorded: false,
-        };
+        // It held nothing any more.
+        let answered = Segment::answered(answer, Freed::default());
         let serial = serial_of(token);
         if let Some(in_flight) = self.messages.get_mut(&serial) {
             if let Some(place @ Segment::InDoubt) = in_flight.segments.get_mut(index_of(token)) {
                 *place = answered;
+                self.note_unrecorded(serial);
             }
             return None;
         }
@@ -329,27 +370,27 @@ impl InFlightWindow {
                 continue;
             };
             let mut freed = Freed::default();
+            let mut is_new = false;
             let mut answers = Vec::with_capacity(in_flight.segments.len());
             for segment in &mut in_flight.segments {
                 answers.push(match segment {
                     Segment::Answered {
                         answer,
-                        slot,
+                        holds,
                         recorded,
                     } if !*recorded => {
                         *recorded = true;
-                        freed.slots += usize::from(*slot);
-                        freed.segments += 1;
+                        is_new = true;
+                        freed += *holds;
                         Some(answer.clone())
                     }
                     _ => None,
                 });
             }
-            if freed.segments == 0 {
+            if !is_new {
                 continue;
             }
-            in_flight.freed.slots -= freed.slots;
-            in_flight.freed.segments -= freed.segments;
+            in_flight.freed -= freed;
             results.push(PartialResult {
                 id: in_flight.message.id,
                 attempt: in_flight.attempt,

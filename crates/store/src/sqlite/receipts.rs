@@ -234,9 +234,11 @@ impl Fit {
             .iter()
             .filter(|segment| *segment.carrier_id == *carrier_id.as_str());
         let fit = named.map(|segment| of_state(segment.state)).max();
+        // What is in doubt may have been taken, and a receipt for all of it says that it was.
         if receipt.scope == ReceiptScope::Message
             && told.is_final()
             && !outcome.state.is_final()
+            && outcome.state != MessageState::InDoubt
             && segments
                 .iter()
                 .any(|segment| segment.state == MessageState::Queued)
@@ -489,14 +491,16 @@ fn to_segments(
     let Some(place) = place else { return Ok(None) };
     let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
     let was_final = outcome.state.is_final();
+    let is_in_doubt = outcome.state == MessageState::InDoubt;
     let mut ended = false;
     for (at, segment) in segments.iter_mut().enumerate() {
         let is_meant = match receipt.scope {
             ReceiptScope::Segment => at == place,
             // What has not been taken by the carrier it cannot tell of.
-            ReceiptScope::Message => was_given(segment.state),
+            ReceiptScope::Message => was_given(segment.state) || is_in_doubt,
         };
-        if is_meant && waits(segment) {
+        let is_doubtful = is_in_doubt && segment.state == MessageState::Queued && told.is_final();
+        if is_meant && (waits(segment) || is_doubtful) {
             segment.state = told;
             segment.at = receipt.received_at;
             segment.error = ErrorCode(&receipt.error).kept().into();
@@ -513,8 +517,13 @@ fn to_segments(
     outcome.segments = Some(segments::encode(&segments));
     let state = segments::state_of(&segments);
     let (state_before, error_before) = (outcome.state, outcome.error.clone());
-    // While segments are still to be sent or answered, the message does not end: the last result settles it.
-    let waits = matches!(state_before, MessageState::Queued | MessageState::InFlight);
+    // While segments are still to be sent or answered, the message does not end: the last result settles it. Held in
+    // doubt, it stays so until its end is known: nothing is to be sent.
+    let waits = match state_before {
+        MessageState::Queued | MessageState::InFlight => true,
+        MessageState::InDoubt => !state.is_final(),
+        _ => false,
+    };
     let is_changed = !waits && state_before.may_become(state);
     if is_changed {
         outcome.state = state;

@@ -9,7 +9,8 @@
 //! batches grow with the load and with the cost of a commit, by themselves.
 //!
 //! Window, rate and fair turns count segments. A message of more segments than there are slots goes out as slots come
-//! free: while segments wait for one, the answers given to others of the same message are recorded by themselves.
+//! free: while segments wait for one, or when others of the same message are long in being answered, the answers given
+//! are recorded by themselves.
 //!
 //! Where the carrier's policy is to send again what is in doubt, attempts are begun ahead, so that a small window does
 //! not wait for commits. That does not widen what a kill can send twice: the session itself never has more than its window
@@ -93,6 +94,8 @@ pub(crate) struct BindSession {
     results: Vec<StoredResult>,
     /// What is free once `results` are durable.
     freed: Freed,
+    /// When answers are recorded by themselves whose messages are not over, in milliseconds since `began`.
+    partly_at: Option<i64>,
     /// The carrier has answered some submit of this session.
     any_answer: bool,
     /// A request of this session ended in doubt.
@@ -177,6 +180,7 @@ impl BindSession {
             pace,
             results: Vec::new(),
             freed: Freed::default(),
+            partly_at: None,
             any_answer: false,
             any_doubt: false,
             receipts: Receipts::default(),
@@ -289,7 +293,8 @@ impl BindSession {
             .is_none()
             .then(|| self.held.wake_at())
             .flatten();
-        match rest.into_iter().chain(pace).chain(held).min() {
+        let partly = self.recording.is_none().then_some(self.partly_at).flatten();
+        match rest.into_iter().chain(pace).chain(held).chain(partly).min() {
             Some(at) => Duration::from_millis(u64::try_from(at - now).unwrap_or(0).max(1)),
             None => IDLE,
         }
@@ -300,7 +305,7 @@ impl BindSession {
             return;
         }
         if self.recording.is_none() {
-            if !self.waiting.is_empty() && self.in_flight.has_unrecorded() {
+            if self.partly_at().is_some_and(|at| at <= self.elapsed_ms()) {
                 self.record_partly();
             }
             if !self.results.is_empty() {

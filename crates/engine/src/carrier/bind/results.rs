@@ -5,9 +5,28 @@ use crate::carrier::in_flight::Freed;
 use std::sync::Arc;
 use store::{Answer, AttemptOutcome, Next, RecordResults, ResultFate, StoreError};
 
+/// How long an answered segment may wait for those of its message that are under way before it is recorded by itself and
+/// its slot is free. Nearly all messages are over sooner, and so cost one result.
+const PARTLY_MS_MAX: i64 = 100;
+
 impl BindSession {
-    /// Gives the store the answers to segments whose messages are not over: segments wait for their slots.
+    /// When answers to segments are to be recorded whose messages are not over, in milliseconds since the session began;
+    /// `None` when there are none.
+    pub(super) fn partly_at(&mut self) -> Option<i64> {
+        if !self.in_flight.has_unrecorded() {
+            self.partly_at = None;
+        } else if !self.waiting.is_empty() {
+            // Segments wait for their slots.
+            return Some(self.elapsed_ms());
+        } else if self.partly_at.is_none() {
+            self.partly_at = Some(self.elapsed_ms() + PARTLY_MS_MAX);
+        }
+        self.partly_at
+    }
+
+    /// Gives the store the answers to segments whose messages are not over.
     pub(super) fn record_partly(&mut self) {
+        self.partly_at = None;
         let now = self.now();
         for part in self.in_flight.record_partly() {
             self.freed += part.freed;

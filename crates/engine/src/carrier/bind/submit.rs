@@ -199,6 +199,9 @@ impl BindSession {
     pub(super) fn lost(&mut self, token: u64) {
         self.any_doubt = true;
         let over = self.in_flight.in_doubt(token);
+        let freed = self.in_flight.take_freed();
+        self.in_flight.release(freed);
+        self.client.release(freed.slots);
         self.settled(over);
     }
 }

@@ -36,26 +36,54 @@ impl Forms {
         self.0.iter().find(|form| form.name() == name)
     }
 
-    /// Checks what can be known of an endpoint without calling it.
-    ///
-    /// # Errors
-    /// What is wrong, in words.
-    pub(crate) fn check(&self, name: &str, url: &str, settings: &Value) -> Result<(), String> {
-        let form = self.named(name).ok_or_else(|| self.unknown(name))?;
+    /// All that can be known to be wrong with an endpoint without calling it, in words, with the key it is about.
+    pub(crate) fn mistakes(&self, name: &str, url: &str, settings: &Value) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        let form = self.named(name);
+        if form.is_none() {
+            wrong.push(("format", self.unknown(name)));
+        }
         match (name == PULLED, url.is_empty()) {
-            (true, false) => return Err(format!("`url`: {PULLED} is asked and never calls: leave it out")),
-            (false, true) => return Err("`url` is needed: without it nothing can be called".to_owned()),
+            (true, false) => {
+                wrong.push((
+                    "url",
+                    format!("`url`: {PULLED} is asked and never calls: leave it out"),
+                ));
+            }
+            (false, true) => {
+                wrong.push((
+                    "url",
+                    "`url` is needed: without it nothing can be called".to_owned(),
+                ));
+            }
             (true, true) => {}
-            (false, false) => check_url(url)?,
+            (false, false) => wrong.extend(check_url(url).err().map(|why| ("url", why))),
         }
         let (name, bounds) = CONCURRENCY;
         if let Some(asked) = settings.get(name)
             && !asked.as_u64().is_some_and(|asked| bounds.contains(&asked))
         {
             let (min, max) = (bounds.start(), bounds.end());
-            return Err(format!("settings: `{name}` is {min} to {max}, not {asked}"));
+            wrong.push((
+                "settings",
+                format!("settings: `{name}` is {min} to {max}, not {asked}"),
+            ));
         }
-        form.check(settings).map_err(|why| format!("settings: {why}"))
+        if let Some(Err(why)) = form.map(|form| form.check(settings)) {
+            wrong.push(("settings", format!("settings: {why}")));
+        }
+        wrong
+    }
+
+    /// Checks what can be known of an endpoint without calling it.
+    ///
+    /// # Errors
+    /// What is wrong first, in words.
+    pub(crate) fn check(&self, name: &str, url: &str, settings: &Value) -> Result<(), String> {
+        self.mistakes(name, url, settings)
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |(_, why)| Err(why))
     }
 
     fn unknown(&self, name: &str) -> String {

@@ -18,5 +18,7 @@ pub use store::{
     Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression,
     SuppressionEntry, SuppressionKind, SuppressionOrigin, Template,
 };
-pub use tlvs::{DETAIL_TLVS, TLV_OCTETS_MAX, TLVS_MAX, TlvError, TlvList, TlvMap, TlvValue, read_tlvs};
+pub use tlvs::{
+    DETAIL_TLVS, TLV_OCTETS_MAX, TLVS_MAX, TlvError, TlvList, TlvMap, TlvValue, read_tlvs, tlv_mistakes,
+};
 pub use vault::{Vault, VaultError};

@@ -100,34 +100,51 @@ const OWN_TAGS: [u16; 4] = [0x020C, 0x020E, 0x020F, 0x0424];
 /// Reads TLVs as they are written, in order of their tags.
 ///
 /// # Errors
-/// See [`TlvError`].
+/// The first of what [`tlv_mistakes`] finds.
 pub fn read_tlvs(written: &TlvMap) -> Result<TlvList, TlvError> {
-    if written.len() > TLVS_MAX {
-        return Err(TlvError::TooMany(written.len()));
+    let (tlvs, mistakes) = read(written);
+    match mistakes.into_iter().next() {
+        Some(mistake) => Err(mistake),
+        None => Ok(tlvs),
     }
+}
+
+/// All that is wrong with TLVs as they are written.
+#[must_use]
+pub fn tlv_mistakes(written: &TlvMap) -> Vec<TlvError> {
+    read(written).1
+}
+
+fn read(written: &TlvMap) -> (TlvList, Vec<TlvError>) {
     let mut tlvs: TlvList = Vec::with_capacity(written.len());
+    let mut mistakes = Vec::new();
+    if written.len() > TLVS_MAX {
+        mistakes.push(TlvError::TooMany(written.len()));
+    }
     for (name, value) in written {
-        let tag = tag(name).ok_or_else(|| TlvError::Tag(name.clone()))?;
-        if OWN_TAGS.contains(&tag) {
-            return Err(TlvError::Own(name.clone()));
-        }
-        if tlvs.iter().any(|(other, _)| *other == tag) {
-            return Err(TlvError::Twice(name.clone()));
-        }
         let octets = match value {
-            TlvValue::Text(text) => text.clone().into_bytes(),
-            TlvValue::Hex { hex } => octets(hex).ok_or_else(|| TlvError::Hex(name.clone()))?,
+            TlvValue::Text(text) => Some(text.clone().into_bytes()),
+            TlvValue::Hex { hex } => octets(hex),
         };
-        if octets.len() > TLV_OCTETS_MAX {
-            return Err(TlvError::TooLong {
+        let length = octets.as_ref().map_or(0, Vec::len);
+        if length > TLV_OCTETS_MAX {
+            mistakes.push(TlvError::TooLong {
                 tag: name.clone(),
-                octets: octets.len(),
+                octets: length,
             });
         }
-        tlvs.push((tag, octets.into()));
+        match (tag(name), octets) {
+            (None, _) => mistakes.push(TlvError::Tag(name.clone())),
+            (Some(tag), _) if OWN_TAGS.contains(&tag) => mistakes.push(TlvError::Own(name.clone())),
+            (Some(tag), _) if tlvs.iter().any(|(other, _)| *other == tag) => {
+                mistakes.push(TlvError::Twice(name.clone()));
+            }
+            (Some(_), None) => mistakes.push(TlvError::Hex(name.clone())),
+            (Some(tag), Some(octets)) => tlvs.push((tag, octets.into())),
+        }
     }
     tlvs.sort_unstable_by_key(|(tag, _)| *tag);
-    Ok(tlvs)
+    (tlvs, mistakes)
 }
 
 /// The TLVs in the details of a template or signature; what does not read is left out, for `apply` has checked it.

@@ -1,5 +1,6 @@
 //! What an apply would change, for people to read. Secrets never get here.
 
+use crate::table::harmless;
 use std::fmt;
 
 /// An object's properties in the order they are shown.
@@ -88,9 +89,10 @@ impl fmt::Display for Line {
             Sign::Remove => '-',
             Sign::Keep => '=',
         };
-        write!(f, "{sign} {}", self.what)?;
+        // Names and texts may come from accounts: none of them moves the cursor or begins a line of its own.
+        write!(f, "{sign} {}", harmless(&self.what))?;
         for detail in &self.details {
-            write!(f, "\n      {detail}")?;
+            write!(f, "\n      {}", harmless(detail))?;
         }
         Ok(())
     }
@@ -126,6 +128,15 @@ mod tests {
         assert_eq!(
             Line::bare(Sign::Remove, "route 3".to_owned()).to_string(),
             "- route 3"
+        );
+    }
+
+    #[test]
+    fn a_value_stays_on_its_line_and_moves_no_cursor() {
+        let fields = vec![("reason", "red \u{1b}[31m\nnote: all is well".to_owned())];
+        assert_eq!(
+            Line::add("template a\u{202e}b".to_owned(), &fields).to_string(),
+            "+ template a b\n      reason: red  [31m note: all is well"
         );
     }
 }

@@ -3,7 +3,8 @@
 //! Reading is lenient: a key that does not read is noted and left out, and everything else is still read, so that one
 //! run finds all mistakes.
 
-use crate::config::{Mistake, Mistakes, misfit, unknown_key};
+use super::plan::bounds_of;
+use crate::config::{Mistake, Mistakes, misfit_within, unknown_key};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
@@ -136,6 +137,18 @@ impl<'t> Reader<'t> {
             reader.broken.push(span);
         }
         (reader, document)
+    }
+
+    /// Whether a key at a place of the root belongs to a header before it that does not read.
+    pub(crate) fn is_stray(&self, place: usize) -> bool {
+        let is_header = |at: usize| {
+            let before = self.text.get(..at).unwrap_or_default();
+            let begin = before.rfind('\n').map_or(0, |end| end + 1);
+            let line = self.text.get(begin..).unwrap_or_default();
+            line.trim_start().starts_with('[')
+        };
+        let mut broken = self.broken.iter().map(|at| at.start);
+        !is_header(place) && broken.any(|at| at < place && is_header(at))
     }
 
     /// The entries of `[[name]]` in a table; one `[name]` is read as well, with a mistake.
@@ -325,7 +338,8 @@ pub(crate) fn at_path(raw: &RawEntry, subject: &str, value: &Value, error: &Read
         .unwrap_or_default();
     let pointer = within.replace(['.', '['], "/").replace(']', "");
     let value = value.pointer(&pointer);
-    misfit(&raw.at(&path), subject, &path, value, error.inner().message())
+    let said = error.inner().message();
+    misfit_within(bounds_of(&path), &raw.at(&path), subject, &path, value, said)
 }
 
 /// What does not read, and where in its entry.

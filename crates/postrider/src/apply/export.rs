@@ -1,9 +1,9 @@
 //! `postrider export`: the whole catalog as a file that `postrider apply` takes back unchanged.
 //!
-//! Every key of every entry is named, so that applying the file puts back what was changed since. Secrets are left
-//! out: the store keeps them.
+//! Every key of every entry is named, or given back its default with `reset`, so that applying the file puts back what
+//! was changed since. Secrets are left out: the store keeps them.
 
-use super::entry::{keys_of, toml_value};
+use super::entry::{RESET, keys_of, toml_value};
 use super::existing;
 use super::file::{
     AccountKeys, BlockedWordsKeys, CredentialKeys, EventName, Family, RouteKeys, SignatureKeys,
@@ -92,6 +92,7 @@ pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()>
                 carriers: Some(rule.carriers.clone()),
                 enabled: Some(rule.enabled),
             },
+            &[],
             out,
         )?;
     }
@@ -107,6 +108,7 @@ pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()>
                 name: Some(list.name.to_string()),
                 words: Some(list.words.iter().map(ToString::to_string).collect()),
             },
+            &[],
             out,
         )?;
     }
@@ -126,6 +128,7 @@ pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()>
                 kind: Some(suppression.kind),
                 account,
             },
+            &[],
             out,
         )?;
     }
@@ -152,6 +155,7 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
             opt_out_words: texts(&account.opt_out_words),
             opt_in_words: account.opt_in_words.as_deref().and_then(texts),
         },
+        &["balance", "opt_in_words"],
         out,
     )?;
     for credential in catalog.credentials.iter().filter(|own| own.account == account.id) {
@@ -166,12 +170,15 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
                 enabled: Some(credential.enabled),
                 ..CredentialKeys::default()
             },
+            &[],
             out,
         )?;
     }
     write_texts(catalog, account, out)?;
     for endpoint in catalog.endpoints.iter().filter(|own| own.account == account.id) {
         let settings = forms::without_secrets(&endpoint.settings);
+        // What opens something is not in the file, and stays.
+        let has_none = endpoint.settings.as_object().is_none_or(Map::is_empty);
         entry(
             "account.webhook",
             &WebhookKeys {
@@ -183,6 +190,7 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
                 enabled: Some(endpoint.enabled),
                 ..WebhookKeys::default()
             },
+            if has_none { &["settings"] } else { &[] },
             out,
         )?;
     }
@@ -209,6 +217,7 @@ fn write_texts(catalog: &Catalog, account: &Account, out: &mut impl Write) -> io
                 review: Some(signature.review),
                 tlvs: tlvs(&signature.details),
             },
+            &["tlvs"],
             out,
         )?;
     }
@@ -232,6 +241,11 @@ fn write_texts(catalog: &Catalog, account: &Account, out: &mut impl Write) -> io
                 reason: Some(template.reason.to_string()),
                 ttl_s: template.ttl_s,
                 tlvs: tlvs(&template.details),
+            },
+            // One whose text another signature has cannot be named, and stays.
+            match template.signature {
+                None => &["signature", "ttl_s", "tlvs"],
+                Some(_) => &["ttl_s", "tlvs"],
             },
             out,
         )?;
@@ -274,24 +288,42 @@ fn write_carrier(carrier: &Carrier, out: &mut impl Write) -> io::Result<()> {
         line(key, value(key).unwrap_or(&Value::Null), out)?;
     }
     writeln!(out, "# as by default:")?;
-    for key in named().filter(|key| value(key) == defaults.get(*key)) {
+    // Sections are changed member by member, and nothing is no value that a file has: both go back as a whole.
+    let by_default = || named().filter(|key| value(key) == defaults.get(*key));
+    let goes_back = |key: &&str| match value(key) {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(members)) => !members.is_empty(),
+        Some(_) => false,
+    };
+    for key in by_default().filter(|key| !goes_back(key)) {
         line(key, value(key).unwrap_or(&Value::Null), out)?;
     }
-    Ok(())
+    reset(&by_default().filter(goes_back).collect::<Vec<_>>(), out)
 }
 
-/// One entry with the keys it has, in the order in which they are declared.
+/// One entry with the keys it has, in the order in which they are declared. Those of `defaults` that it has not go back
+/// to their defaults.
 fn entry<'de, T: Serialize + Deserialize<'de>>(
     header: &str,
     keys: &T,
+    defaults: &[&str],
     out: &mut impl Write,
 ) -> io::Result<()> {
     writeln!(out, "\n[[{header}]]")?;
     let members = members(keys);
+    let value = |key: &str| members.get(key).unwrap_or(&Value::Null);
     for key in keys_of::<T>() {
-        line(key, members.get(*key).unwrap_or(&Value::Null), out)?;
+        line(key, value(key), out)?;
     }
-    Ok(())
+    let absent = defaults.iter().copied().filter(|key| value(key).is_null());
+    reset(&absent.collect::<Vec<_>>(), out)
+}
+
+fn reset(keys: &[&str], out: &mut impl Write) -> io::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    line(RESET, &keys.to_vec().into(), out)
 }
 
 fn line(key: &str, value: &Value, out: &mut impl Write) -> io::Result<()> {

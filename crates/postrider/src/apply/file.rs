@@ -301,6 +301,10 @@ impl File {
         let (mut reader, document) = Reader::parse(text);
         let root = document.get_ref();
         for key in root.keys().filter(|key| !LISTS.contains(&key.get_ref().as_ref())) {
+            // Keys behind a header that does not read belong to what it was to begin.
+            if reader.is_stray(key.span().start) {
+                continue;
+            }
             let mistake = unknown_key(&key.span(), "", key.get_ref(), LISTS.into_iter());
             reader.mistakes.push(mistake);
         }

@@ -13,6 +13,7 @@ use crate::exit::Failure;
 use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, OutputFormat, Place};
+use crate::table::harmless;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use diff::Sign;
@@ -23,7 +24,7 @@ use file::File;
 use plan::{Existing, Inputs, Plan, Wishes};
 use secret::Surroundings;
 use serde_json::json;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use store::Store;
 use store::sqlite::Mode;
@@ -153,10 +154,25 @@ fn report(
 
 /// The text of a file, or of standard input for `-`.
 fn read(file: &Path) -> anyhow::Result<String> {
-    if file.as_os_str() == "-" {
-        return std::io::read_to_string(std::io::stdin()).context("read standard input");
-    }
-    std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))
+    let (octets, name) = if file.as_os_str() == "-" {
+        let mut octets = Vec::new();
+        std::io::stdin()
+            .read_to_end(&mut octets)
+            .context("read standard input")?;
+        (octets, "standard input".to_owned())
+    } else {
+        let octets = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        (octets, file.display().to_string())
+    };
+    String::from_utf8(octets).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
+        let line = 1 + before
+            .unwrap_or_default()
+            .iter()
+            .filter(|octet| **octet == b'\n')
+            .count();
+        anyhow!("{name}: line {line}: this is not UTF-8; save the file as UTF-8, as TOML files are")
+    })
 }
 
 /// Lines of a plan as JSON.
@@ -240,7 +256,7 @@ fn tell(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
         }
     }
     for note in &plan.notes {
-        writeln!(out, "note: {note}")?;
+        writeln!(out, "note: {}", harmless(note))?;
     }
     Ok(())
 }

@@ -9,7 +9,9 @@ mod wording;
 pub(crate) use master_key::{MasterKey, MasterKeyError};
 pub(crate) use mistake::{FileMistakes, Mistake, Mistakes};
 use overlay::{Overlay, overlay};
-pub(crate) use wording::{hint, is_secret, misfit, nearest, notation, shown, unknown_key};
+pub(crate) use wording::{
+    hint, is_secret, kind_of, misfit, misfit_within, nearest, notation, shown, unknown_key,
+};
 
 use crate::exit::Failure;
 use anyhow::Context;

@@ -42,6 +42,18 @@ pub(crate) fn misfit(
     value: Option<&serde_json::Value>,
     said: &str,
 ) -> Mistake {
+    misfit_within(None, span, subject, key, value, said)
+}
+
+/// The same for a number that has to be within bounds of its own, which are narrower than those of its type.
+pub(crate) fn misfit_within(
+    bounds: Option<(u32, u32)>,
+    span: &Range<usize>,
+    subject: &str,
+    key: &str,
+    value: Option<&serde_json::Value>,
+    said: &str,
+) -> Mistake {
     let lead = if subject.is_empty() {
         format!("`{key}`")
     } else {
@@ -86,7 +98,7 @@ pub(crate) fn misfit(
     if let Some((_, expected)) = said.split_once(", expected ")
         && (said.starts_with("invalid type: ") || said.starts_with("invalid value: "))
     {
-        let expected = in_words(expected);
+        let expected = in_words_within(bounds, expected);
         // "wants a text, not a whole number", but "is 70000; it must be 0 to 65535".
         let message = match (said.starts_with("invalid type: "), value) {
             (true, Some(value)) => format!("{lead} wants {}, not {}", expected.1, kind_of(value)),
@@ -98,8 +110,17 @@ pub(crate) fn misfit(
         .strip_prefix("invalid length ")
         .and_then(|rest| rest.split_once(", expected "))
     {
-        let expected = in_words(expected).0;
-        let message = format!("{lead} has {count} values; it must be {expected}");
+        let expected = if key.ends_with("_ton_npi") {
+            "a list of 2 values, type of number and numbering plan, such as [1, 1]".to_owned()
+        } else {
+            in_words(expected).0
+        };
+        let values = if count == "1" {
+            "1 value"
+        } else {
+            &format!("{count} values")
+        };
+        let message = format!("{lead} has {values}; it must be {expected}");
         return meant_for(Mistake::new(span, message).expected(expected));
     }
     if let Some(missing) = quoted_after(said, "missing field `") {
@@ -216,6 +237,19 @@ pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
     Mistake::new(&span, format!("not readable as TOML: {what}"))
 }
 
+/// As [`in_words`], with the bounds of a number.
+fn in_words_within(bounds: Option<(u32, u32)>, expected: &str) -> (String, String) {
+    let is_number =
+        expected.starts_with(['u', 'i']) && expected.trim_start_matches(['u', 'i']).parse::<u8>().is_ok();
+    match bounds.filter(|_| is_number) {
+        Some((min, max)) => (
+            format!("{min} to {max}"),
+            format!("a whole number from {min} to {max}"),
+        ),
+        None => in_words(expected),
+    }
+}
+
 /// What a deserializer expected: as a value ("0 to 65535") and as a kind of value ("a whole number from 0 to 65535").
 fn in_words(expected: &str) -> (String, String) {
     let both = |words: &str| (words.to_owned(), words.to_owned());
@@ -246,6 +280,10 @@ fn in_words(expected: &str) -> (String, String) {
         _ => {
             if let Some(size) = expected.strip_prefix("a tuple of size ") {
                 return both(&format!("a list of {size} values"));
+            }
+            // What a list of a fixed length says of a longer one.
+            if expected == "fewer elements in array" {
+                return both("a shorter list");
             }
             if expected.starts_with("struct ") {
                 return both("a section");
@@ -369,7 +407,7 @@ mod tests {
             ),
             (
                 said("pair", json!([1])),
-                "carrier \"n\": `pair` has 1 values; it must be a list of 2 values",
+                "carrier \"n\": `pair` has 1 value; it must be a list of 2 values",
             ),
             (
                 said("kind", json!("othr")),

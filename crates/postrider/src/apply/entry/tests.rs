@@ -37,7 +37,7 @@ fn what_reads_is_read_whatever_stands_beside_it() {
     assert_eq!(entries[1].keys.weight, Some(3));
     assert!(entries[1].raw.is_excused("name") && entries[2].raw.resets("words"));
     let expected = [
-        "line 3: sample: `weight` is 70000; it must be 0 to 65535",
+        "line 3: sample: `weight` is 70000; it must be 1 to 1000",
         "line 4: sample: unknown key `wrods`; did you mean `words`?",
         "line 6: `name`: a text stands in quotes: name = \"shop\"",
         "line 10: sample: `words[1]` wants a text in quotes, not a whole number",

@@ -3,7 +3,7 @@
 use super::super::diff::{Fields, Line, Sign, list};
 use super::super::entry::Entry;
 use super::super::file::AccountKeys;
-use super::blocked_words::blocked_words_complaint;
+use super::blocked_words::blocked_words_complaints;
 use super::wire::sender_complaint;
 use super::{Planner, name_complaint};
 use engine::catalog::{Account, Caps, CatalogChange};
@@ -11,7 +11,7 @@ use sms::opt_out;
 use std::collections::{HashMap, HashSet};
 use store::AccountId;
 
-const WEIGHT_MAX: u16 = 1000;
+pub(super) const WEIGHT_MAX: u16 = 1000;
 /// Longest word that unsubscribes or subscribes again, in characters.
 const WORD_CHARS_MAX: usize = 100;
 
@@ -104,8 +104,8 @@ impl Planner<'_> {
             if of_name.is_none()
                 && let Some(why) = name_complaint(&name, false)
             {
+                // What belongs to it is looked at all the same.
                 self.complain_of(&entry.raw, "name", format!("account {name:?}: {why}"));
-                wrong = true;
             }
             if of_name.is_none() {
                 self.note_alike("account", &name, known.iter().map(|known| &*known.name));
@@ -230,14 +230,20 @@ impl Planner<'_> {
 
     /// Words that no message is, or that mean two things.
     fn words(&mut self, entry: &Entry<AccountKeys>, account: &Account) {
-        if let Some(why) = entry
-            .keys
-            .blocked_words
-            .as_deref()
-            .and_then(blocked_words_complaint)
-        {
+        let blocked = entry.keys.blocked_words.as_deref().unwrap_or_default();
+        for (key, why) in blocked_words_complaints("blocked_words", blocked) {
             let what = format!("account {:?}: `blocked_words`: {why}", account.name);
-            self.complain_of(&entry.raw, "blocked_words", what);
+            self.complain_of(&entry.raw, &key, what);
+        }
+        for (at, party) in entry.keys.inbound_to.iter().flatten().enumerate() {
+            if party.trim().is_empty() {
+                let key = format!("inbound_to[{at}]");
+                let what = format!(
+                    "account {:?}: `{key}` is empty: it is a number or a short code",
+                    account.name
+                );
+                self.complain_of(&entry.raw, &key, what);
+            }
         }
         let back = account.opt_in_words.as_deref().unwrap_or_default();
         for (key, words) in [

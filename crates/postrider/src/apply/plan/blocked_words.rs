@@ -24,7 +24,6 @@ impl Planner<'_> {
             };
             if let Some(why) = name_complaint(name, false) {
                 self.complain_of(&entry.raw, "name", format!("blocked words {name:?}: {why}"));
-                continue;
             }
             if !named.insert(name.as_str()) {
                 let what = format!("blocked words {name:?} stand twice in this file");
@@ -55,8 +54,12 @@ impl Planner<'_> {
             }
             return;
         };
-        if let Some(why) = blocked_words_complaint(given) {
-            return self.complain_of(&entry.raw, "words", format!("blocked words {name:?}: {why}"));
+        let complaints = blocked_words_complaints("words", given);
+        for (key, why) in &complaints {
+            self.complain_of(&entry.raw, key, format!("blocked words {name:?}: {why}"));
+        }
+        if !complaints.is_empty() {
+            return;
         }
         let words: Vec<Box<str>> = given.iter().map(|word| Box::from(word.as_str())).collect();
         let stored = old.map_or(&[][..], |old| &old.words);
@@ -75,18 +78,24 @@ impl Planner<'_> {
     }
 }
 
-/// What is wrong with a list of words that no text may have.
-pub(super) fn blocked_words_complaint(words: &[String]) -> Option<String> {
+/// All that is wrong with a list of words that no text may have, with the path of each.
+pub(super) fn blocked_words_complaints(key: &str, words: &[String]) -> Vec<(String, String)> {
+    let mut wrong = Vec::new();
     if words.len() > WORDS_MAX {
-        return Some(format!("{} words are too many: at most {WORDS_MAX}", words.len()));
+        let why = format!("{} words are too many: at most {WORDS_MAX}", words.len());
+        wrong.push((key.to_owned(), why));
     }
-    if let Some(long) = words.iter().find(|word| word.chars().count() > WORD_CHARS_MAX) {
-        return Some(format!("{long:?} is longer than {WORD_CHARS_MAX} characters"));
+    for (at, word) in words.iter().enumerate() {
+        let why = if word.chars().count() > WORD_CHARS_MAX {
+            format!("is longer than {WORD_CHARS_MAX} characters")
+        } else if BlockedWords::new([word.as_str()]).is_none() {
+            "has no character that people see".to_owned()
+        } else {
+            continue;
+        };
+        wrong.push((format!("{key}[{at}]"), format!("{word:?} {why}")));
     }
-    let unseen = words
-        .iter()
-        .find(|word| BlockedWords::new([word.as_str()]).is_none());
-    unseen.map(|word| format!("{word:?} has no character that people see"))
+    wrong
 }
 
 /// The words that come, with a plus, and those that go, with a minus.

@@ -64,7 +64,6 @@ impl Planner<'_> {
                 && let Some(why) = name_complaint(name, false)
             {
                 self.complain_of(entry, "name", format!("carrier {name:?}: {why}"));
-                continue;
             }
             if old.is_none() {
                 let known = self.catalog().carriers.iter().map(|carrier| &*carrier.name);
@@ -157,7 +156,9 @@ impl Planner<'_> {
                 let known = self.catalog().carriers.iter().map(|carrier| &*carrier.name);
                 let name = entry.text("name").unwrap_or_default();
                 self.need_new(entry, "type", subject, name, known);
-                return None;
+                // Only a carrier over SMPP has a host: the rest of it can be looked at.
+                entry.values.get("host")?;
+                "smpp"
             }
         };
         match (kind, stored) {
@@ -173,7 +174,11 @@ impl Planner<'_> {
                 );
                 let mistake = Mistake::new(&entry.at("type"), what).key("type").value(kind);
                 self.wrong.push(mistake.meant(meant.as_deref()));
-                None
+                match meant.as_deref() {
+                    Some("smpp") => self.overlay(entry, subject, &SmppSettings::default(), "smpp"),
+                    Some("sandbox") => self.overlay(entry, subject, &SandboxSettings::default(), "sandbox"),
+                    _ => None,
+                }
             }
         }
     }
@@ -334,6 +339,18 @@ impl Planner<'_> {
     }
 }
 
+/// Whole numbers that have bounds of their own.
+pub(super) const BOUNDS: [(&str, u32, u32); 8] = [
+    ("port", 1, 65_535),
+    ("binds", 1, 64),
+    ("window_max", 1, 2000),
+    ("attempts_max", 1, 255),
+    ("response_timeout_s", 1, 3600),
+    ("enquire_link_s", 1, 3600),
+    ("bind_rejected_pause_s", 0, 86_400),
+    ("ready_messages_max", 1, 10_000_000),
+];
+
 /// What SMPP and the engine bound: each key that is out of bounds, and why.
 fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     let mut wrong = Vec::new();
@@ -343,17 +360,18 @@ fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     }
     wrong.extend(host_complaint(&smpp.host).map(|why| ("host", why)));
     wrong.extend(wire::complaints(smpp));
-    let numbers: [(&'static str, u32, u32, u32); 8] = [
-        ("port", smpp.port.into(), 1, 65_535),
-        ("binds", smpp.binds.into(), 1, 64),
-        ("window_max", smpp.window_max.into(), 1, 2000),
-        ("attempts_max", smpp.attempts_max.into(), 1, 255),
-        ("response_timeout_s", smpp.response_timeout_s, 1, 3600),
-        ("enquire_link_s", smpp.enquire_link_s, 1, 3600),
-        ("bind_rejected_pause_s", smpp.bind_rejected_pause_s, 0, 86_400),
-        ("ready_messages_max", smpp.ready_messages_max, 1, 10_000_000),
+    // In the order of the bounds.
+    let numbers: [u32; 8] = [
+        smpp.port.into(),
+        smpp.binds.into(),
+        smpp.window_max.into(),
+        smpp.attempts_max.into(),
+        smpp.response_timeout_s,
+        smpp.enquire_link_s,
+        smpp.bind_rejected_pause_s,
+        smpp.ready_messages_max,
     ];
-    for (name, value, min, max) in numbers {
+    for ((name, min, max), value) in BOUNDS.into_iter().zip(numbers) {
         if !(min..=max).contains(&value) {
             wrong.push((name, format!("`{name}` is {value}; it must be {min} to {max}")));
         }

@@ -263,6 +263,14 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// The bounds of a key that wants a whole number, where they are narrower than its type.
+pub(crate) fn bounds_of(key: &str) -> Option<(u32, u32)> {
+    let own = [("weight", 1, accounts::WEIGHT_MAX.into())];
+    let mut all = own.into_iter().chain(carriers::BOUNDS);
+    all.find(|(name, ..)| *name == key)
+        .map(|(_, min, max)| (min, max))
+}
+
 /// Longest name in characters.
 const NAME_CHARS_MAX: usize = 64;
 

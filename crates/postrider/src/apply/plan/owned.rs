@@ -110,11 +110,11 @@ impl Planner<'_> {
         let old = self.catalog().credentials.iter().find(same_key);
         if old.is_none() && (key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic())) {
             let why = format!("{what}: a key is printable ASCII without spaces");
-            return self.complain_of(&entry.raw, "key", why);
+            self.complain_of(&entry.raw, "key", why);
         }
         if old.is_none() && family.is_basic() && key.contains(':') {
             let why = format!("{what}: a colon in the key would end it within `key:secret`");
-            return self.complain_of(&entry.raw, "key", why);
+            self.complain_of(&entry.raw, "key", why);
         }
         if let Some(other) = old.filter(|old| old.account != id) {
             let mut accounts = self.catalog().accounts.iter();
@@ -231,7 +231,6 @@ impl Planner<'_> {
                 && let Some(complaint) = signature_complaint(text)
             {
                 self.complain_of(&entry.raw, "text", format!("{what}: {complaint}"));
-                continue;
             }
             let review = entry.value(
                 "review",

@@ -11,6 +11,9 @@ use sms::phone::Msisdn;
 use std::collections::HashSet;
 use store::AccountId;
 
+/// Fewest digits of a number that is new.
+const NUMBER_DIGITS_MIN: usize = 7;
+
 /// A suppression as something that can be looked up.
 type Key = (Option<AccountId>, u64, SuppressionKind);
 
@@ -78,16 +81,45 @@ impl Planner<'_> {
         accounts: &Accounts,
     ) -> Option<Suppression> {
         let given = &entry.keys;
-        let (Some(number), Some(kind)) = (&given.number, given.kind) else {
-            for (key, there) in [("number", given.number.is_some()), ("kind", given.kind.is_some())] {
-                if !there {
-                    self.need(&entry.raw, key, "a suppression");
-                }
+        for (key, there) in [("number", given.number.is_some()), ("kind", given.kind.is_some())] {
+            if !there {
+                self.need(&entry.raw, key, "a suppression");
             }
-            return None;
+        }
+        let msisdn = given
+            .number
+            .as_deref()
+            .and_then(|number| self.suppressed_number(entry, number));
+        let account = self.suppressing_account(entry, accounts);
+        let complaint = match (given.kind, given.account.is_some()) {
+            (Some(SuppressionKind::Global), true) => {
+                Some("suppression: kind \"global\" is for all accounts; leave `account` out")
+            }
+            (Some(SuppressionKind::Blocked), false) if !entry.raw.is_excused("account") => {
+                Some("suppression: kind \"blocked\" is for one account; name it in `account`")
+            }
+            _ => None,
         };
+        if let Some(complaint) = complaint {
+            self.complain_of(&entry.raw, "kind", complaint);
+        }
+        Some(Suppression {
+            account: account?,
+            msisdn: msisdn?,
+            kind: given.kind.filter(|_| complaint.is_none())?,
+        })
+    }
+
+    /// The number of an entry; one that is stored already may be as short as it is.
+    fn suppressed_number(&mut self, entry: &Entry<SuppressionKeys>, number: &str) -> Option<Msisdn> {
         let digits = number.strip_prefix('+').unwrap_or(number);
-        let Some(msisdn) = Msisdn::from_digits(digits) else {
+        let stored = |msisdn: &Msisdn| {
+            let mut all = self.inputs.existing.suppressions.iter();
+            all.any(|stored| stored.msisdn == *msisdn)
+        };
+        let msisdn = Msisdn::from_digits(digits)
+            .filter(|msisdn| msisdn.digit_count() >= NUMBER_DIGITS_MIN || stored(msisdn));
+        if msisdn.is_none() {
             // Not repeated whole: what an apply says may end up in a log.
             let expected = "digits of E.164, with or without +, such as \"+447700900123\"";
             let what = format!(
@@ -97,39 +129,26 @@ impl Planner<'_> {
             let mistake = Mistake::new(&entry.at("number"), what);
             self.wrong
                 .push(mistake.key("number").value(masked(number)).expected(expected));
-            return None;
+        }
+        msisdn
+    }
+
+    /// The account of an entry, if it names one; nothing when there is none of that name.
+    fn suppressing_account(
+        &mut self,
+        entry: &Entry<SuppressionKeys>,
+        accounts: &Accounts,
+    ) -> Option<Option<AccountId>> {
+        let Some(name) = &entry.keys.account else {
+            return Some(None);
         };
-        let account = match &given.account {
-            None => None,
-            Some(name) => match accounts.by_name.get(name) {
-                Some(id) => Some(*id),
-                None if accounts.has(name) => return None,
-                None => {
-                    let what = "suppression: there is no account";
-                    let known = accounts.by_name.keys().map(String::as_str);
-                    self.complain_of_name(&entry.at("account"), "account", name, what, known);
-                    return None;
-                }
-            },
-        };
-        let complaint = match (kind, account) {
-            (SuppressionKind::Global, Some(_)) => {
-                "suppression: kind \"global\" is for all accounts; leave `account` out"
-            }
-            (SuppressionKind::Blocked, None) if !entry.raw.is_excused("account") => {
-                "suppression: kind \"blocked\" is for one account; name it in `account`"
-            }
-            (SuppressionKind::Blocked, None) => return None,
-            (kind, account) => {
-                return Some(Suppression {
-                    account,
-                    msisdn,
-                    kind,
-                });
-            }
-        };
-        self.complain_of(&entry.raw, "kind", complaint);
-        None
+        let found = accounts.by_name.get(name);
+        if found.is_none() && !accounts.has(name) {
+            let what = "suppression: there is no account";
+            let known = accounts.by_name.keys().map(String::as_str);
+            self.complain_of_name(&entry.at("account"), "account", name, what, known);
+        }
+        found.map(|id| Some(*id))
     }
 }
 

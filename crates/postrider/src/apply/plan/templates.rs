@@ -119,25 +119,22 @@ impl<'a> Planner<'a> {
         if old.is_none_or(|old| *old.name != *name)
             && let Some(why) = template_name_complaint(name)
         {
-            return self.complain_of(&entry.raw, "name", format!("{title}: {why}"));
+            self.complain_of(&entry.raw, "name", format!("{title}: {why}"));
         }
         if let Some(why) = given.ttl_s.and_then(ttl_complaint) {
-            return self.complain_of(&entry.raw, "ttl_s", format!("{title}: {why}"));
+            self.complain_of(&entry.raw, "ttl_s", format!("{title}: {why}"));
         }
-        let Some((class, text)) = self.class_and_text(entry, (&title, name), owner, old) else {
-            return;
-        };
-        let Some(signature) = self.template_signature(entry, &title, owner, old) else {
-            return;
-        };
+        // Each is looked at, whatever is wrong with the others.
+        let class_and_text = self.class_and_text(entry, (&title, name), owner, old);
+        self.check_placeholders(entry, &title, old);
+        let signature = self.template_signature(entry, &title, owner, old);
         let stored = old.map(|old| &old.details);
-        let Some(details) = self.details_with_tlvs(&entry.raw, &title, given.tlvs.as_ref(), stored) else {
-            return;
-        };
-        let Some(number) = self.template_number(entry, &title, old) else {
-            return;
-        };
-        let Some(ut_id) = self.ut_id(entry, name, owner, &title, old) else {
+        let details = self.details_with_tlvs(&entry.raw, &title, given.tlvs.as_ref(), stored);
+        let number = self.template_number(entry, &title, old);
+        let ut_id = self.ut_id(entry, name, owner, &title, old);
+        let (Some((class, text)), Some(signature), Some(details), Some(number), Some(ut_id)) =
+            (class_and_text, signature, details, number, ut_id)
+        else {
             return;
         };
         self.templates_taken.insert(number, ut_id.clone());
@@ -173,15 +170,6 @@ impl<'a> Planner<'a> {
             created_at: old.map_or(self.inputs.now, |old| old.created_at),
             updated_at: old.map_or(self.inputs.now, |old| old.updated_at),
         };
-        // A text of before stays as it is.
-        if old.is_none_or(|old| old.text != template.text)
-            && let Some(written) = unread_placeholder(&template.text)
-        {
-            let why = format!(
-                "{title}: {written:?} is no placeholder and would be sent as it stands; {PLACEHOLDER_RULE}"
-            );
-            return self.complain_of(&entry.raw, "text", why);
-        }
         let same = old.is_some_and(|old| same_version(old, &template));
         let text_of = |id: i64| owner.signatures.iter().find(|(_, known)| *known == id);
         if !same
@@ -218,6 +206,18 @@ impl<'a> Planner<'a> {
         self.put(what, old_fields.as_ref(), &new_fields, || {
             CatalogChange::PutTemplate(template)
         });
+    }
+
+    /// What looks like a placeholder and is none. A text of before stays as it is.
+    fn check_placeholders(&mut self, entry: &Entry<TemplateKeys>, title: &str, old: Option<&Template>) {
+        let text = entry.keys.text.as_deref();
+        let changed = text.filter(|text| old.is_none_or(|old| *old.text != **text));
+        if let Some(written) = changed.and_then(unread_placeholder) {
+            let why = format!(
+                "{title}: {written:?} is no placeholder and would be sent as it stands; {PLACEHOLDER_RULE}"
+            );
+            self.complain_of(&entry.raw, "text", why);
+        }
     }
 
     /// What a new template needs; a stored one has it.

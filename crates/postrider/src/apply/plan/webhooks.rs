@@ -42,10 +42,11 @@ impl Planner<'_> {
         let old = endpoints
             .iter()
             .find(|old| old.account == account && *old.name == *name);
+        // All that is wrong with it is told; `put` then has no effect, for nothing of the file is applied.
         if old.is_none()
             && let Some(why) = name_complaint(name, false)
         {
-            return self.complain_of(&entry.raw, "name", format!("{what}: {why}"));
+            self.complain_of(&entry.raw, "name", format!("{what}: {why}"));
         }
         let kinds = given.events.as_ref().map(|events| {
             let kinds = events.iter().map(|event| event.kind());
@@ -54,39 +55,23 @@ impl Planner<'_> {
         if kinds == Some(EventKinds::NONE) {
             let why =
                 format!("{what}: `events` names none; leave the webhook out, or give it `enabled = false`");
-            return self.complain_of(&entry.raw, "events", why);
+            self.complain_of(&entry.raw, "events", why);
         }
         let format = given.format.as_deref().or(old.map(|old| &*old.format));
         let kinds = kinds.or(old.map(|old| old.kinds));
-        let (Some(format), Some(kinds)) = (format, kinds) else {
-            for (key, there) in [("format", format.is_some()), ("events", kinds.is_some())] {
-                if !there {
-                    let own = endpoints.iter().filter(|old| old.account == account);
-                    self.need_new(&entry.raw, key, &what, name, own.map(|old| &*old.name));
-                }
+        for (key, there) in [("format", format.is_some()), ("events", kinds.is_some())] {
+            if !there {
+                let own = endpoints.iter().filter(|old| old.account == account);
+                self.need_new(&entry.raw, key, &what, name, own.map(|old| &*old.name));
             }
-            return;
-        };
+        }
         let url = entry.value("url", given.url.as_deref(), old.map(|old| &*old.url), "");
-        let settings = webhook_settings(entry, format, old);
-        let as_stored =
-            old.is_some_and(|old| (&*old.format, &*old.url, &old.settings) == (format, url, &settings));
-        if !as_stored && let Err(why) = self.inputs.forms.check(format, url, &settings) {
-            let key = match &why {
-                _ if why.starts_with("`url`") => "url",
-                _ if why.starts_with("settings") => "settings",
-                _ => "format",
-            };
-            if entry.raw.is_excused(key) {
-                return;
-            }
-            match why.strip_prefix("settings: ").filter(|said| is_of_parser(said)) {
-                Some(said) => self
-                    .wrong
-                    .push(misfit(&entry.at("settings"), &what, "settings", None, said)),
-                None => self.complain_of(&entry.raw, key, format!("{what}: {why}")),
-            }
-            return;
+        let settings = format.map(|format| webhook_settings(entry, format, old));
+        let as_stored = old.is_some_and(|old| {
+            (Some(&*old.format), &*old.url, Some(&old.settings)) == (format, url, settings.as_ref())
+        });
+        if let (false, Some(format), Some(settings)) = (as_stored, format, &settings) {
+            self.check_form(entry, &what, (format, url), settings);
         }
         if let Some(allow) = self.inputs.allow
             && !url.is_empty()
@@ -98,6 +83,9 @@ impl Planner<'_> {
         let ((before, after), sealed_secret) = match self.webhook_secret(entry, &what, id, old) {
             Ok(sealed) => sealed,
             Err(why) => return self.complain_of_secret(&entry.raw, "secret", format!("{what}: {why}")),
+        };
+        let (Some(format), Some(kinds), Some(settings)) = (format, kinds, settings) else {
+            return;
         };
         let endpoint = Endpoint {
             id,
@@ -116,6 +104,27 @@ impl Planner<'_> {
         self.put(what, old_fields.as_ref(), &new_fields, || {
             CatalogChange::PutEndpoint(endpoint)
         });
+    }
+
+    /// Complains of all that can be known to be wrong with format, URL and settings without calling.
+    fn check_form(
+        &mut self,
+        entry: &Entry<WebhookKeys>,
+        what: &str,
+        (format, url): (&str, &str),
+        settings: &Value,
+    ) {
+        for (key, why) in self.inputs.forms.mistakes(format, url, settings) {
+            if entry.raw.is_excused(key) {
+                continue;
+            }
+            match why.strip_prefix("settings: ").filter(|said| is_of_parser(said)) {
+                Some(said) => self
+                    .wrong
+                    .push(misfit(&entry.at("settings"), what, "settings", None, said)),
+                None => self.complain_of(&entry.raw, key, format!("{what}: {why}")),
+            }
+        }
     }
 
     /// An id that no endpoint has, those planned so far included.

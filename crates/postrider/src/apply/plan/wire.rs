@@ -2,7 +2,9 @@
 
 use super::super::entry::RawEntry;
 use super::Planner;
-use engine::catalog::{DETAIL_TLVS, DataCoding, DefaultAlphabet, SmppSettings, TlvMap, TlvValue, read_tlvs};
+use engine::catalog::{
+    DETAIL_TLVS, DataCoding, DefaultAlphabet, SmppSettings, TlvMap, TlvValue, tlv_mistakes,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use sms::sender::{Sender, SenderError};
@@ -31,9 +33,8 @@ pub(super) fn complaints(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     if let Some(why) = sender_complaint(&smpp.default_sender) {
         wrong.push(("default_sender", format!("`default_sender` {why}")));
     }
-    if let Err(error) = read_tlvs(&smpp.tlvs) {
-        wrong.push(("tlvs", format!("`tlvs`: {error}")));
-    }
+    let tlvs = tlv_mistakes(&smpp.tlvs).into_iter();
+    wrong.extend(tlvs.map(|error| ("tlvs", format!("`tlvs`: {error}"))));
     if smpp.data_coding == DataCoding::Gsm7Packed && smpp.default_alphabet != DefaultAlphabet::Gsm7 {
         let why =
             "`default_alphabet` must be \"gsm7\" with data_coding = \"gsm7_packed\": septets are packed";
@@ -65,8 +66,11 @@ impl Planner<'_> {
             None if entry.resets(DETAIL_TLVS) => TlvMap::new(),
             None => return Some(stored),
         };
-        if let Err(error) = read_tlvs(&wanted) {
+        let mistakes = tlv_mistakes(&wanted);
+        for error in &mistakes {
             self.complain_of(entry, DETAIL_TLVS, format!("{title}: `{DETAIL_TLVS}`: {error}"));
+        }
+        if !mistakes.is_empty() {
             return None;
         }
         let mut members = match stored {

@@ -133,3 +133,38 @@ fn a_route_that_is_exported_under_its_derived_name_is_changed_by_it() {
             .is_empty()
     );
 }
+
+#[test]
+fn what_had_no_value_when_it_was_exported_has_none_again() {
+    let text = "[[carrier]]\nname = \"n\"\ntype = \"smpp\"\nsystem_id = \"s\"\nhost = \"127.0.0.1\"\n\
+        [[account]]\nname = \"a\"\nopt_out_words = [\"STOP\"]\n[[account.signature]]\ntext = \"Sig\"\n\
+        [[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\n[[account.webhook]]\nname = \"w\"\n\
+        format = \"standard\"\nurl = \"https://a.example/\"\nevents = [\"ended\"]\n";
+    let mut existing = applied(text);
+    let (file, before) = (exported(&existing), existing.catalog.clone());
+    let change = "[[carrier]]\nname = \"n\"\nsource_ton_npi = [5, 0]\ntls = { enabled = true, server_name = \"b.example\" }\n\
+        [[account]]\nname = \"a\"\nbalance = 5\nopt_in_words = [\"JA\"]\n[[account.signature]]\ntext = \"Sig\"\n\
+        tlvs = { \"0x1400\" = \"z\" }\n[[account.template]]\nname = \"t\"\nsignature = \"Sig\"\nttl_s = 60\n\
+        tlvs = { \"0x1401\" = \"z\" }\n[[account.webhook]]\nname = \"w\"\nsettings = { concurrency = 3 }\n";
+    let plan = plan_with(change, &existing, Wishes::default()).unwrap();
+    assert_eq!(plan.changes.len(), 6, "{}", told(&plan));
+    carry_out(&mut existing, plan);
+    let wishes = Wishes {
+        prune: false,
+        set_balances: true,
+    };
+    let plan = plan_with(&file, &existing, wishes).unwrap();
+    carry_out(&mut existing, plan);
+    assert!(plan_with(&file, &existing, wishes).unwrap().changes.is_empty());
+    let after = &existing.catalog;
+    assert_eq!(
+        (&after.accounts, &after.carriers, &after.endpoints),
+        (&before.accounts, &before.carriers, &before.endpoints)
+    );
+    let template = &after.templates[0];
+    assert_eq!(
+        (template.signature, template.ttl_s, &template.details),
+        (None, None, &serde_json::Value::Null)
+    );
+    assert_eq!(after.signatures[0].details, before.signatures[0].details);
+}

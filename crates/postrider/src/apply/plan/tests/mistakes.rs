@@ -177,12 +177,12 @@ account = "shoop"
 "#;
     let expected = [
         "line 3: `balance`: a text stands in quotes: balance = \"lots\"",
-        "line 4: account \"shop\": `weight` is 70000; it must be 0 to 65535",
+        "line 4: account \"shop\": `weight` is 70000; it must be 1 to 1000",
         "line 5: account \"shop\": unknown key `per_minute`; did you mean `per_minute_max`?",
         "line 7: credential shop/usped/k: `family` is \"usped\"; it must be one of \"uspeedo\", \"ucloud\", \"sendcloud\", \
          \"engagelab\", \"engagelab_dev\"; did you mean \"uspeedo\"?",
         "line 12: template shop/code: `class` is \"transactional\"; it must be one of \"otp\", \"notice\", \"marketing\"",
-        "line 18: carrier \"north\": `port` is 70000; it must be 0 to 65535",
+        "line 18: carrier \"north\": `port` is 70000; it must be 1 to 65535",
         "line 19: carrier \"north\": `window_max` is 0; it must be 1 to 2000",
         "line 20: carrier \"north\": `tls.enabled` wants true or false, not a text in quotes",
         "line 21: carrier \"north\": `id_notation`: an id notation is one of as_is, hex, decimal, \
@@ -190,9 +190,12 @@ account = "shoop"
         "line 22: unknown key `carier`; did you mean `carrier`?",
         "line 25: route 1: there is no carrier \"nroth\"; did you mean \"north\"?",
         "line 26: route 1: there is no account \"shpo\"; did you mean \"shop\"?",
+        "line 28: suppression: the number 077******** is not an international one (digits of E.164, with or without +, \
+         such as \"+447700900123\")",
         "line 29: suppression: `kind` is \"banned\"; it must be one of \"global\", \"blocked\", \"unsubscribed\"",
         "line 31: suppression: the number 077******** is not an international one (digits of E.164, with or without +, \
          such as \"+447700900123\")",
+        "line 33: suppression: there is no account \"shoop\"; did you mean \"shop\"?",
     ];
     assert_eq!(
         plan_with(text, &Existing::default(), Wishes::default()).unwrap_err(),
@@ -232,4 +235,106 @@ fn a_file_with_a_thousand_mistakes_reports_a_hundred() {
     })
     .unwrap_err();
     assert_eq!((wrong.list.len(), wrong.more), (100, 900));
+}
+
+#[test]
+fn every_mistake_of_one_entry_is_told_in_one_run() {
+    let text = r#"
+[[account]]
+name = "a/b"
+weight = "two"
+blocked_words = ["", "x", " "]
+inbound_to = [""]
+[[account.credential]]
+family = "sendcloud"
+key = "with space"
+secret = "s"
+secret_env = "S"
+[[account.template]]
+name = " "
+class = "otp"
+text = "Hi {{ name }}"
+signature = "None"
+ttl_s = 5
+number = -1
+ut_id = "a b"
+[[account.webhook]]
+name = "c/d"
+format = "standrad"
+url = "ftp://x"
+events = []
+settings = { concurrency = 0 }
+[[carrier]]
+name = "north"
+type = "smp"
+system_id = "s"
+port = 0
+dest_ton_npi = [1, 1, 1]
+source_ton_npi = [1]
+tlvs = { "abc" = "x", "0x1401" = { hex = "0" }, "0x020c" = "x" }
+[[suppression]]
+number = "12"
+kind = "global"
+account = "nobody"
+"#;
+    let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
+    let expected = [
+        "line 3: account \"a/b\": a name has no `/`",
+        "line 4: account \"a/b\": `weight` wants a whole number from 1 to 1000, not a text in quotes",
+        "line 5: account \"a/b\": `blocked_words`: \"\" has no character",
+        "line 5: account \"a/b\": `blocked_words`: \" \" has no character",
+        "line 6: account \"a/b\": `inbound_to[0]` is empty",
+        "line 9: credential a/b/sendcloud/with space: a key is printable ASCII",
+        "line 11: credential a/b/sendcloud/with space: give only one of secret",
+        "line 13: template a/b/ : a name neither begins nor ends",
+        "line 15: template a/b/ : \"{{ name }}\" is no placeholder",
+        "line 16: template a/b/ : account \"a/b\" has no signature \"None\"",
+        "line 17: template a/b/ : `ttl_s` is 5",
+        "line 18: template a/b/ : `number` is -1",
+        "line 19: template a/b/ : `ut_id` \"a b\"",
+        "line 21: webhook a/b/c/d: a name has no `/`",
+        "line 22: webhook a/b/c/d: unknown format \"standrad\"; did you mean `standard`?",
+        "line 23: webhook a/b/c/d: `url` begins with http",
+        "line 24: webhook a/b/c/d: `events` names none",
+        "line 25: webhook a/b/c/d: settings: `concurrency` is 1 to 256, not 0",
+        "line 28: carrier \"north\": `type` is \"smp\"; it must be \"smpp\" or \"sandbox\"; did you mean \"smpp\"?",
+        "line 30: carrier \"north\": `port` is 0; it must be 1 to 65535",
+        "line 31: carrier \"north\": `dest_ton_npi` has 3 values; it must be a list of 2 values",
+        "line 32: carrier \"north\": `source_ton_npi` has 1 value; it must be a list of 2 values",
+        "line 33: carrier \"north\": `tlvs`: \"0x020c\" is set by Postrider itself",
+        "line 33: carrier \"north\": `tlvs`: \"0x1401\": the value is not hexadecimal",
+        "line 33: carrier \"north\": `tlvs`: \"abc\" is not a tag",
+        "line 35: suppression: the number 12 is not an international one",
+        "line 36: suppression: kind \"global\" is for all accounts",
+        "line 37: suppression: there is no account \"nobody\"",
+    ];
+    let numbered = |line: &str| {
+        let (at, said) = line.split_once(": ").unwrap();
+        (at["line ".len()..].parse::<usize>().unwrap(), said.to_owned())
+    };
+    let told: Vec<_> = wrong.iter().map(|line| numbered(line)).collect();
+    for expected in expected {
+        let (at, said) = numbered(expected);
+        assert!(
+            told.iter()
+                .any(|(line, told)| *line == at && told.starts_with(&said)),
+            "{expected} is not in:\n{}",
+            wrong.join("\n")
+        );
+    }
+    assert_eq!(wrong.len(), expected.len(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_header_that_does_not_read_is_one_mistake() {
+    let wrong = plan_with(
+        "[[account]\nname = \"x\"\n",
+        &Existing::default(),
+        Wishes::default(),
+    )
+    .unwrap_err();
+    assert_eq!(
+        wrong,
+        ["line 1: not readable as TOML: unclosed array table, expected `]`"]
+    );
 }

@@ -12,7 +12,8 @@ Exit codes:
   0    done
   1    tried and failed: the message on standard error says what was tried
   2    wrong arguments, or an error in the configuration or in the file given
-  3    `check` found problems; `status` found no such message; `migrate --status` found a newer schema
+  3    `check` found problems; `status`, `show` and `suppression remove` found nothing of that name or number;
+       `migrate --status` found a newer schema
   130  a second signal ended a graceful stop";
 
 /// Why a command did not end well, and with which code.

@@ -2,6 +2,7 @@
 
 use crate::exit::Failure;
 use crate::logging;
+use crate::number;
 use crate::open::Look;
 use crate::review::{account_name, account_named};
 use crate::table::Table;
@@ -50,10 +51,10 @@ struct ListArgs {
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only older ones than this: to go on where a list ended
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = number::whole::<i64>)]
     before: Option<i64>,
     /// How many, 10000 at most
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = number::whole::<usize>)]
     limit: usize,
     #[command(flatten)]
     look: Look,

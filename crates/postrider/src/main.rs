@@ -69,7 +69,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Webhook(args) => webhook::run(&args, &mut out).await,
             Command::Inbound(args) => inbound::run(&args, &mut out).await,
             Command::Task(args) => task::run(&args, &mut out).await,
-            Command::Sandbox(args) => sandbox::run(args).await,
+            Command::Sandbox(args) => sandbox::run(args, &mut out).await,
             Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Sim(args) => Ok(sim::smsc::run(args, node::shutdown_signal()?).await?),
         }

@@ -1,7 +1,8 @@
 //! A phone number as an operator types it.
 
-use sms::phone::Msisdn;
 use sms::phone::carrier::{NumberType, readings};
+use sms::phone::{Msisdn, possible_numbers};
+use std::str::FromStr;
 use store::Catalog;
 
 /// Fewest digits of what is taken for a number.
@@ -34,6 +35,31 @@ pub(crate) fn read(written: &str, countries: &[u16]) -> Vec<Msisdn> {
         }
     }
     found
+}
+
+/// The numbers that a text can mean as a recipient: those of [`read`], and what the APIs make of it. Eleven digits that
+/// begin with 13 to 19 are a number of mainland China to them.
+pub(crate) fn recipients(written: &str, countries: &[u16]) -> Vec<Msisdn> {
+    let mut found = read(written, countries);
+    for number in possible_numbers(written) {
+        if !found.contains(&number) {
+            found.push(number);
+        }
+    }
+    found
+}
+
+/// A whole number of a command line, with a complaint in words.
+///
+/// # Errors
+/// When it is none, or out of range.
+pub(crate) fn whole<T: FromStr>(written: &str) -> Result<T, &'static str> {
+    let written = written.trim();
+    let digits = written.strip_prefix('-').unwrap_or(written);
+    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err("a whole number is wanted");
+    }
+    written.parse().map_err(|_| "the number is out of range")
 }
 
 /// The countries of the carriers' national numbers.
@@ -77,5 +103,27 @@ mod tests {
             assert!(read(none, &[44]).is_empty(), "{none}");
         }
         assert!(read("07700900123", &[]).is_empty(), "of no known country");
+    }
+
+    #[test]
+    fn a_recipient_is_also_what_the_apis_make_of_it() {
+        let number = |digits: &str| Msisdn::from_digits(digits).unwrap();
+        assert!(recipients("13800138000", &[]).contains(&number("8613800138000")));
+        assert_eq!(recipients("+447700900123", &[]), [number("447700900123")]);
+        assert_eq!(recipients("nobody", &[]), []);
+    }
+
+    #[test]
+    fn a_whole_number_is_complained_of_in_words() {
+        assert_eq!(whole::<usize>(" 12 "), Ok(12));
+        for (written, why) in [
+            ("x", "a whole number is wanted"),
+            ("", "a whole number is wanted"),
+            ("1.5", "a whole number is wanted"),
+            ("-1", "the number is out of range"),
+            ("99999999999999999999999", "the number is out of range"),
+        ] {
+            assert_eq!(whole::<usize>(written), Err(why), "{written}");
+        }
     }
 }

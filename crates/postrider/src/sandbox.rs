@@ -1,9 +1,12 @@
 //! `postrider sandbox`: what a test does to a running `postrider dev` beside sending.
 
-use crate::control::{self, Order};
+use crate::control::{self, Answer, Order};
 use crate::exit::Failure;
 use crate::open::Place;
+use crate::table::harmless;
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use engine::sms::phone::possible_numbers;
 use std::io::Write;
 
 /// Plays what people would do to a running `postrider dev`.
@@ -35,20 +38,36 @@ struct ReplyArgs {
 }
 
 /// Does it.
-pub(crate) async fn run(args: SandboxArgs) -> Result<(), Failure> {
+pub(crate) async fn run(args: SandboxArgs, out: &mut impl Write) -> Result<(), Failure> {
     let SandboxCommand::Reply(ReplyArgs {
         place,
         from,
         to,
         text,
     }) = args.command;
+    if possible_numbers(&from).next().is_none() {
+        return Err(Failure::bad_input(anyhow!(
+            "--from is a number with its country code, as +447700900123; {from:?} is none"
+        )));
+    }
     let config = place.config_of_existing()?;
+    let to_nobody = format!(
+        "played; it belongs to no account: the sandbox sent nothing to {} lately; --to NUMBER names a number or code of an \
+         account's `inbound_to`",
+        harmless(&from)
+    );
     let order = Order::PlayInbound {
         from: from.into(),
         to: to.into(),
         text: text.into(),
     };
-    control::carry_out(&config, &order).await?;
-    writeln!(std::io::stdout(), "played")?;
+    match control::answer(&config, &order).await? {
+        Answer::Played { account: Some(name) } => {
+            writeln!(out, "played; it belongs to account {}", harmless(&name))?
+        }
+        Answer::Played { account: None } => writeln!(out, "{to_nobody}")?,
+        Answer::Failed(why) => return Err(anyhow!(why).into()),
+        _ => return Err(anyhow!("the node answered something else").into()),
+    }
     Ok(())
 }

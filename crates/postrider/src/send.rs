@@ -45,7 +45,16 @@ pub(crate) async fn run(args: &SendArgs, out: &mut impl Write) -> Result<(), Fai
         let Some((name, value)) = var.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
             return Err(Failure::bad_input(anyhow!("--var {var:?} is not NAME=VALUE")));
         };
-        vars.push((name.trim().into(), value.into()));
+        let name: Box<str> = name.trim().into();
+        if vars.iter().any(|(known, _)| *known == name) {
+            return Err(Failure::bad_input(anyhow!("--var {name}=… is given twice")));
+        }
+        vars.push((name, value.into()));
+    }
+    if args.text.as_deref().is_some_and(|text| text.trim().is_empty()) {
+        return Err(Failure::bad_input(anyhow!(
+            "--text is empty: there is nothing to send"
+        )));
     }
     let order = Order::Send(Box::new(SendOrder {
         account: args.account.as_deref().map(Into::into),

@@ -86,7 +86,7 @@ struct ListArgs {
     #[arg(long, value_name = "NUMBER")]
     after: Option<String>,
     /// How many, 100000 at most
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = number::whole::<usize>)]
     limit: usize,
     #[command(flatten)]
     look: Look,
@@ -236,26 +236,61 @@ async fn add(args: &AddArgs, out: &mut impl Write) -> Result<(), Failure> {
     let (account, kind) = scope(&catalog, &args.scope)?;
     let now = SystemClock.now();
     let mut changes = Vec::with_capacity(args.numbers.len());
+    let mut added: Vec<Msisdn> = Vec::new();
+    let mut already = 0_usize;
     for written in &args.numbers {
         let msisdn = one_number(&catalog, written)?;
+        let suppression = Suppression {
+            account,
+            msisdn,
+            kind,
+        };
+        let known = of_number(&store, msisdn).await?;
+        if added.contains(&msisdn) || known.iter().any(|entry| entry.suppression == suppression) {
+            already += 1;
+            continue;
+        }
+        added.push(msisdn);
         changes.push(CatalogChange::Suppress(SuppressionEntry {
-            suppression: Suppression {
-                account,
-                msisdn,
-                kind,
-            },
+            suppression,
             created_at: now,
             origin: SuppressionOrigin::Operator,
             note: note.into(),
         }));
     }
-    let count = changes.len();
-    store
-        .change_catalog(changes)
-        .await
-        .context("add the suppressions")?;
+    if !changes.is_empty() {
+        let changed = store.change_catalog(changes).await;
+        changed.context("add the suppressions")?;
+    }
     store.close().await.context("close the store")?;
-    tell(args.look.json, "added", count, out)
+    if args.look.json {
+        writeln!(out, "{}", json!({ "added": added.len(), "already": already }))?;
+        return Ok(());
+    }
+    let numbers: Vec<String> = added
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|number| format!("+{number}"))
+        .collect();
+    let more = added.len() - numbers.len();
+    let mut said = format!("{} {} added", added.len(), suppressions(added.len()));
+    if !numbers.is_empty() {
+        said = format!("{said}: {}", numbers.join(", "));
+    }
+    if more > 0 {
+        said = format!("{said} and {more} more");
+    }
+    if already > 0 {
+        said = format!("{said}; {already} there already, left as first stored");
+    }
+    Ok(writeln!(out, "{said}")?)
+}
+
+/// Numbers of an answer that are shown.
+const SHOWN_MAX: usize = 10;
+
+fn suppressions(count: usize) -> &'static str {
+    if count == 1 { "suppression" } else { "suppressions" }
 }
 
 async fn remove(args: &RemoveArgs, out: &mut impl Write) -> Result<(), Failure> {
@@ -299,8 +334,7 @@ fn tell(json: bool, what: &str, count: usize, out: &mut impl Write) -> Result<()
     if json {
         writeln!(out, "{}", json!({ what: count }))?;
     } else {
-        let suppressions = if count == 1 { "suppression" } else { "suppressions" };
-        writeln!(out, "{count} {suppressions} {what}")?;
+        writeln!(out, "{count} {} {what}", suppressions(count))?;
     }
     Ok(())
 }

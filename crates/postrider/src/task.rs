@@ -3,8 +3,9 @@
 use crate::control::{Order, carry_out};
 use crate::exit::Failure;
 use crate::logging;
+use crate::number;
 use crate::open::{Look, Place};
-use crate::review::account_name;
+use crate::review::{account_name, account_named};
 use crate::table::{Table, harmless};
 use crate::when;
 use anyhow::{Context, anyhow};
@@ -57,6 +58,7 @@ struct ListArgs {
 #[derive(Args, Clone, Debug)]
 struct ShowArgs {
     /// Its number
+    #[arg(value_parser = number::whole::<i64>)]
     no: i64,
     #[command(flatten)]
     look: Look,
@@ -66,6 +68,7 @@ struct ShowArgs {
 #[derive(Args, Clone, Debug)]
 struct CancelArgs {
     /// Its number
+    #[arg(value_parser = number::whole::<i64>)]
     no: i64,
     #[command(flatten)]
     place: Place,
@@ -75,6 +78,7 @@ struct CancelArgs {
 #[derive(Args, Clone, Debug)]
 struct EndArgs {
     /// Its number
+    #[arg(value_parser = number::whole::<i64>)]
     no: i64,
     /// When: 2026-11-30T18:00:00Z, a local "2026-11-30 18:00", or a span from now: 90s, 30m, 2h, 7d
     #[arg(long, value_name = "TIME", required_unless_present = "none")]
@@ -100,6 +104,9 @@ pub(crate) async fn run(args: &TaskArgs, out: &mut impl Write) -> Result<(), Fai
 async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
+    if let Some(name) = &args.account {
+        account_named(&catalog, name).map_err(Failure::bad_input)?;
+    }
     let tasks = match args.all {
         true => store.tasks(None, TASKS_MAX).await,
         false => store.open_tasks(TASKS_MAX).await,

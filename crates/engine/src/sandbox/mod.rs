@@ -10,7 +10,7 @@ mod play;
 
 pub use inbox::{Entry, EntryFilter, EntryState, Inbox};
 pub use magic::Outcome;
-pub use play::PlayError;
+pub use play::{PlayError, Played};
 
 use crate::carrier::encode::Texts;
 use crate::catalog::SandboxSettings;

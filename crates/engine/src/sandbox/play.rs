@@ -22,19 +22,22 @@ pub enum PlayError {
     Store(#[from] StoreError),
 }
 
+/// An inbound message that was played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Played {
+    /// Its id; absent while parts of it are missing.
+    pub id: Option<InboundId>,
+    /// The name of the account it belongs to; absent: nobody's.
+    pub account: Option<Box<str>>,
+}
+
 impl Engine {
     /// Stores a text as if a person had written it to a number or code, over the sandbox: it belongs to the account that
-    /// claims `to`, else to the one that last wrote to `from`, and words that unsubscribe or subscribe do so. The id of
-    /// the inbound message.
+    /// claims `to`, else to the one that last wrote to `from`, and words that unsubscribe or subscribe do so.
     ///
     /// # Errors
     /// [`PlayError`] when the process is not there to test with, has no sandbox, or its store failed.
-    pub async fn play_inbound(
-        &self,
-        from: &str,
-        to: &str,
-        text: &str,
-    ) -> Result<Option<InboundId>, PlayError> {
+    pub async fn play_inbound(&self, from: &str, to: &str, text: &str) -> Result<Played, PlayError> {
         if !self.shared.inbox.keeps_refusals() {
             return Err(PlayError::NotForTests);
         }
@@ -54,10 +57,20 @@ impl Engine {
             received_at: self.now(),
         };
         let fates = inbound::record(&self.shared, vec![arrived]).await?;
-        Ok(fates.into_iter().find_map(|fate| match fate {
+        let id = fates.into_iter().find_map(|fate| match fate {
             InboundFate::Whole(id) => Some(id),
             _ => None,
-        }))
+        });
+        let stored = match id {
+            Some(id) => self.shared.store.inbound(vec![id]).await?,
+            None => Vec::new(),
+        };
+        let catalog = self.catalog();
+        let owner = stored.first().and_then(|stored| stored.account);
+        let account = owner
+            .and_then(|id| catalog.account(id))
+            .map(|account| account.name.clone());
+        Ok(Played { id, account })
     }
 
     fn sandbox(&self) -> Option<CarrierNo> {

@@ -162,6 +162,11 @@ pub(crate) enum Answer {
     Carriers(Vec<CarrierStatus>),
     /// What became of recipients.
     Sent(Vec<Sent>),
+    /// An inbound message was played.
+    Played {
+        /// Whose it is; absent: nobody's.
+        account: Option<Box<str>>,
+    },
 }
 
 /// Has an order done: by the node that serves the store, or here when none does. Returns how many things it was about.
@@ -197,7 +202,7 @@ pub(crate) async fn answer(config: &Config, order: &Order) -> Result<Answer, Fai
 /// Has the node that serves the store, if one does, take a changed catalog over now rather than at its next look.
 pub(crate) async fn take_over(config: &Config) {
     match socket::ask(&socket_path(&config.store.path), &Order::TakeOver).await {
-        Ok(None | Some(Answer::Done(_) | Answer::Carriers(_) | Answer::Sent(_))) => {}
+        Ok(None | Some(Answer::Done(_) | Answer::Carriers(_) | Answer::Sent(_) | Answer::Played { .. })) => {}
         Ok(Some(Answer::Failed(error))) => tracing::warn!(%error, "the node has not taken the change over"),
         // It looks by itself every second.
         Err(error) => tracing::debug!(%error, "the node could not be told of the change"),
@@ -227,7 +232,9 @@ fn told(answer: Answer) -> Result<u64, Failure> {
     match answer {
         Answer::Done(count) => Ok(count),
         Answer::Failed(why) => Err(anyhow!(why).into()),
-        Answer::Carriers(_) | Answer::Sent(_) => Err(anyhow!("the node answered something else").into()),
+        Answer::Carriers(_) | Answer::Sent(_) | Answer::Played { .. } => {
+            Err(anyhow!("the node answered something else").into())
+        }
     }
 }
 

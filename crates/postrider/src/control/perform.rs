@@ -1,6 +1,7 @@
 //! Orders done by the node that serves the store.
 
 use super::{Answer, Order, send};
+use crate::config::hint;
 use crate::review::settle;
 use engine::Engine;
 use std::fmt;
@@ -37,9 +38,19 @@ pub(super) async fn perform(engine: &Engine, order: &Order, free_text: bool) -> 
         }
         Order::Reconnect { carrier } => match engine.reconnect(carrier) {
             Some(_) => Answer::Done(1),
-            None => Answer::Failed(format!("there is no carrier {carrier:?}")),
+            None => {
+                let catalog = engine.catalog();
+                let names: Vec<&str> = catalog.carriers().map(|entry| &*entry.name).collect();
+                let (_, hint) = hint(carrier, names.into_iter());
+                Answer::Failed(format!("there is no carrier {carrier:?}{hint}"))
+            }
         },
-        Order::PlayInbound { from, to, text } => answer(engine.play_inbound(from, to, text).await.map(|_| 1)),
+        Order::PlayInbound { from, to, text } => match engine.play_inbound(from, to, text).await {
+            Ok(played) => Answer::Played {
+                account: played.account,
+            },
+            Err(error) => Answer::Failed(error.to_string()),
+        },
         Order::Cancel { account, task } => match engine.cancel_task(*account, *task).await {
             Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
             Err(error) => Answer::Failed(error.to_string()),

@@ -1,14 +1,17 @@
 //! A message that an operator sends by hand: as a submission of its account.
 
 use super::{Answer, RefusedBy, SendOrder, Sent};
+use crate::config::hint;
 use engine::Engine;
 use engine::accept::{
     Duplicates, Fate, Forbidden, FrozenText, Item, Missing, Overlong, Recipient, Reply, Rules, SignatureRef,
     Submission, TemplateRef, Values,
 };
-use engine::catalog::{Account, Snapshot};
+use engine::catalog::{Account, Snapshot, TemplateEntry};
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Grammar;
+use engine::sms::reason::Reason;
+use engine::sms::template::Template as Pattern;
 use engine::{Dialect, SuppressedPolicy};
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ pub(super) async fn send(engine: &Engine, order: &SendOrder, free_text: bool) ->
         Ok(submission) => submission,
         Err(why) => return Answer::Failed(why),
     };
+    let missing = missing_of(engine, &submission, order);
     let accepted = engine.accept(submission, None).await;
     let outcome = match accepted {
         Ok((_, Reply::New(outcome))) => outcome,
@@ -38,13 +42,17 @@ pub(super) async fn send(engine: &Engine, order: &SendOrder, free_text: bool) ->
         },
         Fate::Refused(refusal) => {
             let reason = refusal.reason();
+            let mut message = reason.sentence().to_owned();
+            if reason == Reason::ValueMissing && !missing.is_empty() {
+                message = format!("{message} Give {missing}.");
+            }
             Sent {
                 to: to.clone(),
                 id: None,
                 refused: Some(RefusedBy {
                     code: reason.code(),
                     name: reason.name().into(),
-                    message: reason.sentence().into(),
+                    message: message.into(),
                 }),
             }
         }
@@ -66,6 +74,10 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Sub
         }
         _ => return Err("either a template or a text is sent".to_owned()),
     };
+    let entry = entry_of(&catalog, account, &template);
+    if let Some(why) = entry.and_then(|entry| vars_complaint(entry, order)) {
+        return Err(why);
+    }
     let values = if order.vars.is_empty() {
         Values::None
     } else {
@@ -108,7 +120,68 @@ fn account<'c>(catalog: &'c Snapshot, name: Option<&str>) -> Result<&'c Arc<Acco
         };
     };
     let found = catalog.accounts().find(|account| &*account.name == name);
-    found.ok_or_else(|| format!("there is no account {name:?}"))
+    found.ok_or_else(|| {
+        let names: Vec<&str> = catalog.accounts().map(|account| &*account.name).collect();
+        format!("there is no account {name:?}{}", hint(name, names.into_iter()).1)
+    })
+}
+
+/// What of the values of a submission's template is missing.
+fn missing_of(engine: &Engine, submission: &Submission, order: &SendOrder) -> String {
+    let catalog = engine.catalog();
+    let account = catalog.account(submission.account);
+    let template = submission.items.first().map(|item| &item.template);
+    let entry = account
+        .zip(template)
+        .and_then(|(account, template)| entry_of(&catalog, account, template));
+    entry.map(|entry| missing_vars(entry, order)).unwrap_or_default()
+}
+
+/// The template that a request names.
+fn entry_of<'c>(
+    catalog: &'c Snapshot,
+    account: &Account,
+    template: &TemplateRef,
+) -> Option<&'c TemplateEntry> {
+    match template {
+        TemplateRef::Number(number) => catalog.template_by_number(account.id, *number),
+        TemplateRef::UtId(ut_id) => catalog.template_by_ut_id(account.id, ut_id),
+        _ => None,
+    }
+    .map(|entry| &**entry)
+}
+
+/// Whether what an operator writes names the variable at a place: its name, as it stands in the text, or its position.
+fn names(given: &str, at: usize, name: &str) -> bool {
+    let given = given.trim_matches(['%', '{', '}']);
+    given == name || given == (at + 1).to_string()
+}
+
+/// A value that is given and that no variable of the template takes.
+fn vars_complaint(entry: &TemplateEntry, order: &SendOrder) -> Option<String> {
+    let pattern = Pattern::parse(&entry.template.text);
+    let known: Vec<&str> = pattern.variables().iter().map(|name| &**name).collect();
+    let is_known = |given: &str| known.iter().enumerate().any(|(at, name)| names(given, at, name));
+    let (given, _) = order.vars.iter().find(|(given, _)| !is_known(given))?;
+    let asked = &entry.template.name;
+    Some(if known.is_empty() {
+        format!("template {asked:?} has no variables: leave --var out")
+    } else {
+        let (_, hint) = hint(given, known.into_iter());
+        format!("template {asked:?} has no variable {given:?}{hint}")
+    })
+}
+
+/// What is to be given that is not.
+fn missing_vars(entry: &TemplateEntry, order: &SendOrder) -> String {
+    let pattern = Pattern::parse(&entry.template.text);
+    let is_given = |at: usize, name: &str| order.vars.iter().any(|(given, _)| names(given, at, name));
+    let missing = pattern.variables().iter().enumerate();
+    let missing: Vec<String> = missing
+        .filter(|(at, name)| !is_given(*at, name))
+        .map(|(_, name)| format!("--var {name}=VALUE"))
+        .collect();
+    missing.join(" ")
 }
 
 /// By number, by UT id, or by a name that one template of the account has.
@@ -129,10 +202,17 @@ fn template(catalog: &Snapshot, account: &Account, asked: &str) -> Result<Templa
         (Some(_), Some(_)) => Err(format!(
             "several templates are called {asked:?}: give the number of one"
         )),
-        (None, _) => Err(format!(
-            "account {:?} has no template {asked:?}; `postrider template list` shows those there are",
-            account.name
-        )),
+        (None, _) => {
+            let names: Vec<&str> = catalog
+                .templates_of(account.id)
+                .map(|entry| &*entry.template.name)
+                .collect();
+            let (_, hint) = hint(asked, names.into_iter());
+            Err(format!(
+                "account {:?} has no template {asked:?}{hint}; `postrider template list` shows those there are",
+                account.name
+            ))
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! `/sandbox/messages`: what became of messages in the sandbox, for tests to read, and `/sandbox/inbound`, to play what
 //! people write.
 
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use crate::config::{hint, kind_of};
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -12,7 +14,8 @@ use engine::sms::phone::possible_numbers;
 use engine::sms::reason::Reason;
 use engine::{Dialect, MessageId, MessageView};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +26,13 @@ const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
 /// The longest wait in seconds.
 const WAIT_S_MAX: u64 = 60;
+/// Longest number or code that something is played to.
+const TO_CHARS_MAX: usize = 20;
 /// Digits of a code, at least and at most.
 const CODE_DIGITS: std::ops::RangeInclusive<usize> = 4..=8;
 
 /// Which messages.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default)]
 struct ListQuery {
     /// Only messages to this number, in any form in which an API takes it.
     to: Option<String>,
@@ -87,15 +91,64 @@ impl From<Reason> for ReasonJson {
 }
 
 /// An inbound message to play.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct PlayRequest {
     /// Who writes: a number in any form.
     from: String,
     /// To which number or code; empty: to nobody's in particular.
-    #[serde(default)]
     to: String,
     text: String,
+}
+
+impl PlayRequest {
+    const KEYS: [&str; 3] = ["from", "to", "text"];
+
+    /// Reads the body, whatever content type it is given.
+    fn read(body: &[u8]) -> Result<Self, String> {
+        const EXAMPLE: &str = r#"{"from": "+447700900123", "text": "STOP"}"#;
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| format!("the body is no JSON, such as {EXAMPLE}: {error}"))?;
+        let Value::Object(members) = value else {
+            return Err(format!(
+                "the body is an object, such as {EXAMPLE}, not {}",
+                kind_of(&value)
+            ));
+        };
+        let mut request = Self::default();
+        for (key, value) in &members {
+            let member = match key.as_str() {
+                "from" => &mut request.from,
+                "to" => &mut request.to,
+                "text" => &mut request.text,
+                _ => {
+                    let (_, hint) = hint(key, Self::KEYS.into_iter());
+                    return Err(format!("unknown key {key:?}{hint}"));
+                }
+            };
+            match value {
+                Value::String(text) => member.clone_from(text),
+                other => return Err(format!("`{key}` wants a text in quotes, not {}", kind_of(other))),
+            }
+        }
+        for key in ["from", "text"] {
+            if !members.contains_key(key) {
+                return Err(format!("`{key}` is missing; the body is such as {EXAMPLE}"));
+            }
+        }
+        if possible_numbers(&request.from).next().is_none() {
+            let from = &request.from;
+            return Err(format!(
+                "`from` is a number with its country code, as +447700900123; {from:?} is none"
+            ));
+        }
+        if request.to.chars().count() > TO_CHARS_MAX {
+            return Err(format!(
+                "`to` is a number or code of at most {TO_CHARS_MAX} characters"
+            ));
+        }
+        Ok(request)
+    }
 }
 
 /// Its routes.
@@ -104,6 +157,7 @@ pub(super) fn routes(engine: &Arc<Engine>) -> Router {
         .route("/sandbox/messages", get(list).delete(clear))
         .route("/sandbox/messages/{id}", delete(remove))
         .route("/sandbox/inbound", post(play))
+        .method_not_allowed_fallback(no_such_method)
         .merge(super::page::routes())
         .with_state(Arc::clone(engine))
 }
@@ -115,6 +169,43 @@ fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Refused {
 }
 
 impl ListQuery {
+    /// What chooses entries; the others only say how a list is given.
+    const CHOICES: [&str; 3] = ["to", "after", "since"];
+    const ALL: [&str; 5] = ["to", "after", "since", "limit", "wait"];
+
+    /// Reads a query string; `known` are the parameters that mean something here.
+    fn read(query: &str, known: &[&str]) -> Result<Self, Refused> {
+        let bad = |why: String| refuse(StatusCode::BAD_REQUEST, why);
+        let mut read = Self::default();
+        let mut seen: Vec<String> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !known.contains(&&*name) {
+                return Err(bad(if Self::ALL.contains(&&*name) {
+                    format!("`{name}` does not choose entries: leave it out of DELETE")
+                } else {
+                    let (_, hint) = hint(&name, known.iter().copied());
+                    format!("unknown parameter {name:?}{hint}")
+                }));
+            }
+            if seen.iter().any(|other| **other == *name) {
+                return Err(bad(format!("`{name}` is given twice")));
+            }
+            seen.push(name.to_string());
+            let value = value.into_owned();
+            if value.is_empty() {
+                return Err(bad(format!("`{name}` is empty; leave it out to choose all")));
+            }
+            match &*name {
+                "to" => read.to = Some(value),
+                "after" => read.after = Some(value),
+                "since" => read.since = Some(value),
+                "limit" => read.limit = Some(whole(&name, &value, LIMIT_MAX as u64)? as usize),
+                _ => read.wait = Some(whole(&name, &value, u64::MAX)?),
+            }
+        }
+        Ok(read)
+    }
+
     fn filter(&self, engine: &Engine) -> Result<EntryFilter, Refused> {
         let after = match &self.after {
             None => 0,
@@ -148,7 +239,27 @@ impl ListQuery {
     }
 }
 
+/// A whole number of a query; more than `max` is `max`.
+fn whole(name: &str, value: &str, max: u64) -> Result<u64, Refused> {
+    let is_number = value.bytes().all(|octet| octet.is_ascii_digit());
+    if !is_number {
+        let why = format!("`{name}` is a whole number, not {value:?}");
+        return Err(refuse(StatusCode::BAD_REQUEST, why));
+    }
+    // Digits alone: what does not fit is more than any bound.
+    Ok(value.parse().unwrap_or(u64::MAX).min(max))
+}
+
 fn moment(written: &str) -> Option<i64> {
+    // In a query `+` means a blank: the offset of `…T20:00:00+08:00` arrives as ` 08:00`.
+    let offset = written
+        .rfind(' ')
+        .filter(|at| written.get(at + 1..).is_some_and(|rest| rest.len() == 5));
+    let mended = offset.filter(|_| written.contains('T')).map(|at| {
+        let (time, offset) = written.split_at(at);
+        format!("{time}+{}", offset.trim_start())
+    });
+    let written = mended.as_deref().unwrap_or(written);
     written.parse::<i64>().ok().or_else(|| {
         let time: Timestamp = written.parse().ok()?;
         Some(time.as_millisecond())
@@ -163,8 +274,9 @@ fn place(engine: &Engine, id: &str) -> Option<u64> {
     }
 }
 
-async fn clear(State(engine): State<Arc<Engine>>, Query(query): Query<ListQuery>) -> Response {
-    match query.filter(&engine) {
+async fn clear(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> Response {
+    let query = ListQuery::read(&query.unwrap_or_default(), &ListQuery::CHOICES);
+    match query.and_then(|query| query.filter(&engine)) {
         Ok(filter) => {
             engine.inbox().remove(&filter);
             StatusCode::NO_CONTENT.into_response()
@@ -184,9 +296,10 @@ async fn remove(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> Re
     }
 }
 
-async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<ListQuery>) -> Response {
-    let filter = match query.filter(&engine) {
-        Ok(filter) => filter,
+async fn list(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> Response {
+    let query = ListQuery::read(&query.unwrap_or_default(), &ListQuery::ALL);
+    let (query, filter) = match query.and_then(|query| Ok((query.filter(&engine)?, query))) {
+        Ok((filter, query)) => (query, filter),
         Err(refused) => return refused.into_response(),
     };
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX);
@@ -280,25 +393,34 @@ fn code(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-async fn play(State(engine): State<Arc<Engine>>, Json(request): Json<PlayRequest>) -> Response {
-    if possible_numbers(&request.from).next().is_none() {
-        let why = format_args!(
-            "`from` is a number with its country code, as +447700900123; {:?} is none",
-            request.from
-        );
-        return refuse(StatusCode::BAD_REQUEST, why).into_response();
-    }
+async fn play(State(engine): State<Arc<Engine>>, body: Bytes) -> Response {
+    let request = match PlayRequest::read(&body) {
+        Ok(request) => request,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, why).into_response(),
+    };
     match engine
         .play_inbound(&request.from, &request.to, &request.text)
         .await
     {
-        Ok(id) => {
-            let id = id.map(|id| id.0.to_string());
-            (StatusCode::CREATED, Json(serde_json::json!({ "id": id }))).into_response()
+        Ok(played) => {
+            let document = serde_json::json!({
+                "id": played.id.map(|id| id.0.to_string()),
+                "account": played.account,
+            });
+            (StatusCode::CREATED, Json(document)).into_response()
         }
         Err(error @ PlayError::Store(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, error).into_response(),
         Err(error) => refuse(StatusCode::CONFLICT, error).into_response(),
     }
+}
+
+/// What is asked for that is not there: the other methods of these paths.
+async fn no_such_method(method: Method, uri: Uri) -> Response {
+    let what = format!(
+        "{method} is not for {}; there are GET and DELETE /sandbox/messages, DELETE /sandbox/messages/ID and POST /sandbox/inbound",
+        uri.path()
+    );
+    refuse(StatusCode::METHOD_NOT_ALLOWED, what).into_response()
 }
 
 #[cfg(test)]
@@ -322,5 +444,75 @@ mod tests {
         assert_eq!(moment("1795000000000"), Some(1_795_000_000_000));
         assert_eq!(moment("1970-01-01T00:00:01Z"), Some(1_000));
         assert_eq!(moment("yesterday"), None);
+    }
+
+    #[test]
+    fn a_moment_may_have_an_offset_that_was_not_encoded() {
+        let utc = moment("2026-11-29T12:00:00Z");
+        assert_eq!(moment("2026-11-29T20:00:00+08:00"), utc);
+        assert_eq!(moment("2026-11-29T20:00:00 08:00"), utc);
+        assert_eq!(moment("2026-11-29 12:00"), None);
+    }
+
+    #[test]
+    fn a_query_is_refused_in_words() {
+        let told = |query: &str, known: &[&str]| match ListQuery::read(query, known) {
+            Ok(read) => panic!("{read:?}"),
+            Err((_, Json(document))) => document["error"].as_str().unwrap().to_owned(),
+        };
+        for (query, expected) in [
+            ("lim=3", "unknown parameter \"lim\"; did you mean \"limit\"?"),
+            ("to=a&to=b", "`to` is given twice"),
+            ("to=", "`to` is empty; leave it out to choose all"),
+            ("wait=abc", "`wait` is a whole number, not \"abc\""),
+            ("limit=-1", "`limit` is a whole number, not \"-1\""),
+            ("limit=1.5", "`limit` is a whole number, not \"1.5\""),
+        ] {
+            assert_eq!(told(query, &ListQuery::ALL), expected);
+        }
+        assert_eq!(
+            told("limit=1", &ListQuery::CHOICES),
+            "`limit` does not choose entries: leave it out of DELETE"
+        );
+        let read = ListQuery::read("to=%2B44&limit=99999999999999999999&wait=61", &ListQuery::ALL).unwrap();
+        assert_eq!(
+            (read.to.as_deref(), read.limit, read.wait),
+            (Some("+44"), Some(LIMIT_MAX), Some(61))
+        );
+    }
+
+    #[test]
+    fn a_reply_is_refused_in_words_without_types_of_the_program() {
+        let told = |body: &str| PlayRequest::read(body.as_bytes()).unwrap_err();
+        for (body, expected) in [
+            ("", "the body is no JSON, such as"),
+            ("[]", "not a list"),
+            (
+                r#"{"from":1,"text":"x"}"#,
+                "`from` wants a text in quotes, not a whole number",
+            ),
+            (r#"{"from":"+447700900123"}"#, "`text` is missing"),
+            (
+                r#"{"from":"+447700900123","txt":"x"}"#,
+                "unknown key \"txt\"; did you mean \"text\"?",
+            ),
+            (
+                r#"{"from":"nobody","text":"x"}"#,
+                "`from` is a number with its country code",
+            ),
+            (
+                r#"{"from":"+447700900123","to":"123456789012345678901","text":"x"}"#,
+                "at most 20 characters",
+            ),
+        ] {
+            assert!(told(body).contains(expected), "{body}: {}", told(body));
+            assert!(
+                !told(body).contains("struct") && !told(body).contains("i64"),
+                "{}",
+                told(body)
+            );
+        }
+        let read = PlayRequest::read("\u{feff}{\"from\":\"+447700900123\",\"text\":\"STOP\"}".as_bytes());
+        assert_eq!(read.unwrap().text, "STOP");
     }
 }

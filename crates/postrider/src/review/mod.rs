@@ -14,6 +14,7 @@ use engine::catalog::{Catalog, Review};
 use judge::Verdict;
 use store::AccountId;
 
+use crate::config::hint;
 use crate::open::Look;
 
 pub(crate) use qualification::run as run_qualification;
@@ -110,9 +111,10 @@ impl ReasonArgs {
 /// The account of that name.
 pub(crate) fn account_named(catalog: &Catalog, name: &str) -> anyhow::Result<AccountId> {
     let found = catalog.accounts.iter().find(|account| &*account.name == name);
-    found
-        .map(|account| account.id)
-        .ok_or_else(|| anyhow::anyhow!("there is no account {name:?}"))
+    found.map(|account| account.id).ok_or_else(|| {
+        let (_, hint) = hint(name, catalog.accounts.iter().map(|account| &*account.name));
+        anyhow::anyhow!("there is no account {name:?}{hint}")
+    })
 }
 
 /// An account's name.

@@ -32,7 +32,7 @@ pub(crate) struct StatusArgs {
     /// phone number in any form, for the newest messages to it
     id: String,
     /// Of a phone number, how many messages to show, 1000 at most
-    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = number::whole::<usize>)]
     limit: usize,
     /// Show the texts, too
     #[arg(long)]
@@ -151,7 +151,7 @@ async fn newest_to(
     written: &str,
     limit: usize,
 ) -> Result<Vec<MessageView>, Failure> {
-    let numbers = number::read(written, &number::countries(catalog));
+    let numbers = number::recipients(written, &number::countries(catalog));
     if numbers.is_empty() {
         let what = "that is no phone number; write it with its country code, as +447700900123";
         return Err(Failure::bad_input(anyhow::anyhow!(what)));

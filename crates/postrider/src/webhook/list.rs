@@ -4,6 +4,7 @@ use super::{ListArgs, title};
 use crate::apply::file::EventName;
 use crate::exit::Failure;
 use crate::forms::shown;
+use crate::review::account_named;
 use crate::table::Table;
 use crate::when;
 use anyhow::Context;
@@ -23,6 +24,9 @@ struct Standing<'c> {
 pub(super) async fn run(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
+    if let Some(name) = &args.account {
+        account_named(&catalog, name).map_err(Failure::bad_input)?;
+    }
     let states = store
         .endpoint_states()
         .await

@@ -380,3 +380,103 @@ fn a_message_is_sent_by_hand_through_the_running_node() {
         "{log}"
     );
 }
+
+#[test]
+fn slips_on_the_command_line_are_answered_with_what_would_be_right() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    dev.send("13800138000");
+    eventually("the message", || {
+        let found = dev.tool(&["status", "13800138000"]);
+        found
+            .status
+            .success()
+            .then(|| assert!(said(&found).contains("to 13800138000"), "{}", said(&found)))
+    });
+    let to = ["send", "--to", "+447700900123"];
+    let sending = |more: &[&'static str]| [&to[..], more].concat();
+    for (arguments, code, words) in [
+        (sending(&["--template", "cod"]), 1, "did you mean \"code\"?"),
+        (
+            sending(&["--template", "code", "--var", "cod=1"]),
+            1,
+            "has no variable \"cod\"; did you mean \"code\"?",
+        ),
+        (sending(&["--template", "code"]), 1, "Give --var code=VALUE."),
+        (
+            sending(&["--template", "plain", "--var", "x=1"]),
+            1,
+            "has no variables",
+        ),
+        (
+            sending(&["--template", "code", "--var", "code=1", "--var", "code=2"]),
+            2,
+            "--var code=… is given twice",
+        ),
+        (sending(&["--text", " "]), 2, "--text is empty"),
+        (
+            sending(&["--text", "x", "--account", "dmeo"]),
+            1,
+            "did you mean \"demo\"?",
+        ),
+        (
+            vec!["carrier", "reconnect", "sandbx"],
+            1,
+            "did you mean \"sandbox\"?",
+        ),
+        (
+            vec!["suppression", "list", "--account", "dmeo"],
+            2,
+            "did you mean \"demo\"?",
+        ),
+        (
+            vec!["webhook", "list", "--account", "dmeo"],
+            2,
+            "did you mean \"demo\"?",
+        ),
+        (
+            vec!["task", "list", "--account", "dmeo"],
+            2,
+            "did you mean \"demo\"?",
+        ),
+        (vec!["task", "show", "x"], 2, "a whole number is wanted"),
+        (
+            vec!["inbound", "list", "--limit", "many"],
+            2,
+            "a whole number is wanted",
+        ),
+    ] {
+        let answer = dev.tool(&arguments);
+        assert_eq!(
+            answer.status.code(),
+            Some(code),
+            "{arguments:?}: {}",
+            said(&answer)
+        );
+        assert!(
+            said(&answer).contains(words),
+            "{words} is not in:\n{}",
+            said(&answer)
+        );
+    }
+    let add = || {
+        dev.tool(&[
+            "suppression",
+            "add",
+            "+447700900199",
+            "(44)7700900199",
+            "--account",
+            "demo",
+        ])
+    };
+    assert!(
+        said(&add()).contains("1 suppression added: +447700900199; 1 there already"),
+        "{}",
+        said(&add())
+    );
+    assert!(
+        said(&add()).contains("0 suppressions added; 2 there already"),
+        "{}",
+        said(&add())
+    );
+}

@@ -190,6 +190,65 @@ fn replies_are_played_over_http_and_from_the_command_line() {
 }
 
 #[test]
+fn wrong_requests_are_answered_in_words_and_change_nothing() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    dev.send("+447700900123");
+    inbox(&dev, "?to=%2B447700900123&wait=30");
+    let base = format!("{}/sandbox", dev.base());
+    let told = |method: &str, path: &str, body: &str| {
+        let url = format!("{base}/{path}");
+        let answer = curl(&["-X", method, "-d", body, "-w", "\n%{http_code}", &url]);
+        let (document, code) = answer.rsplit_once('\n').unwrap();
+        let error = json(document)["error"].as_str().unwrap().to_owned();
+        (code.parse::<u16>().unwrap(), error)
+    };
+    for (method, path, body, code, words) in [
+        ("GET", "messages?wait=abc", "", 400, "`wait` is a whole number"),
+        ("GET", "messages?lim=3", "", 400, "did you mean \"limit\"?"),
+        ("DELETE", "messages?limit=1", "", 400, "does not choose entries"),
+        ("DELETE", "messages?to=", "", 400, "`to` is empty"),
+        ("POST", "messages", "", 405, "POST is not for /sandbox/messages"),
+        ("GET", "inbound", "", 405, "POST /sandbox/inbound"),
+        (
+            "POST",
+            "inbound",
+            "{\"from\":1,\"text\":\"x\"}",
+            400,
+            "`from` wants a text in quotes, not a whole number",
+        ),
+    ] {
+        let (answered, error) = told(method, path, body);
+        assert_eq!(answered, code, "{method} {path}: {error}");
+        assert!(error.contains(words), "{method} {path}: {error}");
+    }
+    assert_eq!(inbox(&dev, "").len(), 1);
+}
+
+#[test]
+fn a_reply_says_whose_it_is() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let reply = |from: &str| dev.tool(&["sandbox", "reply", "--from", from, "Thanks"]);
+    let nobodys = reply("+447700900123");
+    assert!(
+        said(&nobodys).contains("belongs to no account"),
+        "{}",
+        said(&nobodys)
+    );
+    dev.send("+447700900123");
+    inbox(&dev, "?to=%2B447700900123&wait=30");
+    let own = reply("+447700900123");
+    assert!(said(&own).contains("belongs to account demo"), "{}", said(&own));
+    let url = format!("{}/sandbox/inbound", dev.base());
+    let body = "\u{feff}{\"from\":\"+447700900123\",\"text\":\"Thanks\"}";
+    assert_eq!(json(&curl(&["--data-binary", body, &url]))["account"], "demo");
+    let wrong = reply("nobody");
+    assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
+    assert!(said(&wrong).contains("--from is a number"), "{}", said(&wrong));
+}
+
+#[test]
 fn a_browser_at_the_root_gets_a_page_and_programs_get_the_wire() {
     let folder = folder();
     let dev = Dev::start(folder.path());

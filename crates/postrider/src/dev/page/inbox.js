@@ -4,10 +4,13 @@ const by = (id) => document.getElementById(id);
 const SHOWN_MAX = 200;
 let newest = null;
 let round = 0;
+let waiting = new AbortController();
 
+// Each text has its own direction, and none of it turns what stands beside it.
 function element(name, className, text) {
   const made = document.createElement(name);
   made.className = className;
+  made.dir = "auto";
   made.textContent = text;
   return made;
 }
@@ -15,6 +18,7 @@ function element(name, className, text) {
 function item(message) {
   const made = document.createElement("li");
   const head = element("div", "head", "");
+  head.dir = "ltr";
   head.append(
     element("strong", "", message.to),
     element("span", "", message.from ? "from " + message.from : ""),
@@ -42,29 +46,46 @@ function show(messages) {
     newest = message.id;
   }
   while (by("messages").children.length > SHOWN_MAX) by("messages").lastChild.remove();
-  by("empty").hidden = by("messages").children.length > 0;
+  by("empty").hidden = by("messages").children.length > 0 || by("to").value.trim() !== "";
+}
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, 2000));
+
+async function error(answer) {
+  const said = await answer.json().catch(() => ({}));
+  return said.error || "the node answered " + answer.status;
 }
 
 async function follow() {
   const mine = ++round;
-  by("messages").replaceChildren();
-  newest = null;
-  show([]);
+  waiting.abort();
+  waiting = new AbortController();
+  const signal = waiting.signal;
   let first = true;
   while (mine === round) {
     try {
       const more = first ? { limit: SHOWN_MAX } : { wait: 30, limit: SHOWN_MAX };
-      if (newest) more.after = newest;
-      const answer = await fetch(query(more));
+      if (!first && newest) more.after = newest;
+      const answer = await fetch(query(more), { signal });
+      const messages = answer.ok ? await answer.json() : [];
+      const wrong = answer.ok ? "" : await error(answer);
       if (mine !== round) return;
-      if (!answer.ok) throw new Error((await answer.json()).error);
-      by("state").textContent = "";
-      show(await answer.json());
-      first = false;
-    } catch (error) {
+      by("state").textContent = wrong;
+      if (first) {
+        by("messages").replaceChildren();
+        newest = null;
+      }
+      show(messages);
+      // What is asked for is wrong: it is asked again when it is changed.
+      if (answer.status === 400) return;
+      if (wrong) await pause();
+      first = wrong !== "";
+    } catch (failure) {
       if (mine !== round) return;
-      by("state").textContent = "Not connected: " + error.message;
-      await new Promise((resolve) => setTimeout(resolve, 2000));
+      by("state").textContent = "Not connected: " + failure.message;
+      await pause();
+      // A node that was started again counts its entries anew.
+      first = true;
     }
   }
 }
@@ -72,13 +93,21 @@ async function follow() {
 by("to").addEventListener("change", follow);
 by("filter").addEventListener("submit", (event) => { event.preventDefault(); follow(); });
 by("clear").addEventListener("click", async () => {
-  await fetch(query({}), { method: "DELETE" });
-  follow();
+  const answer = await fetch(query({}), { method: "DELETE" });
+  if (answer.ok) follow();
+  else by("state").textContent = await error(answer);
 });
 by("reply").addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = JSON.stringify({ from: by("from").value, to: by("reply-to").value, text: by("text").value });
   const answer = await fetch("/sandbox/inbound", { method: "POST", headers: { "content-type": "application/json" }, body });
-  by("played").textContent = answer.ok ? "played" : (await answer.json()).error;
+  if (!answer.ok) {
+    by("played").textContent = await error(answer);
+    return;
+  }
+  const { account } = await answer.json();
+  by("played").textContent = account
+    ? "played; it belongs to account " + account
+    : "played; it belongs to no account: the sandbox sent nothing to that number lately";
 });
 follow();

@@ -170,15 +170,16 @@ impl InFlight {
             [_] => Answer::None,
             _ if self.is_unsent() => Answer::NotSent,
             _ if self.answers().next().is_none() => Answer::None,
-            segments => Answer::Segments(
-                segments
+            segments => Answer::Segments {
+                answers: segments
                     .iter()
                     .map(|segment| match segment {
                         Segment::Answered { answer, .. } => Some(answer.clone()),
                         _ => None,
                     })
                     .collect(),
-            ),
+                lost: self.is_in_doubt(),
+            },
         }
     }
 }

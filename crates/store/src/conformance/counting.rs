@@ -442,7 +442,7 @@ pub async fn counters_equal_a_recount(side: &mut impl Side) {
                     },
                 ),
                 3 => (
-                    Answer::Segments(vec![Some(taken.clone()), Some(taken)]),
+                    Answer::segments(vec![Some(taken.clone()), Some(taken)]),
                     Next::Submitted,
                 ),
                 _ => (Answer::Single(taken), Next::Submitted),

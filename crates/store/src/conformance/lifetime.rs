@@ -194,11 +194,19 @@ fn throttled() -> Answer {
     })
 }
 
+/// One segment was taken, and the answer to the other was lost.
+fn partly_lost() -> Answer {
+    Answer::Segments {
+        answers: vec![Some(taken_as("s1")), None],
+        lost: true,
+    }
+}
+
 /// A retry that would be due at the end, or after it, ends its message at once; an earlier one waits.
 pub async fn a_retry_beyond_the_end_ends_at_once(side: &mut impl Side) {
     let store = side.store();
     listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
-    let all = ids(accepted_ending(store, 0..4).await);
+    let all = ids(accepted_ending(store, 0..5).await);
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let other = CarrierNo(4);
     let retry = |n: usize, answer, due| {
@@ -214,17 +222,18 @@ pub async fn a_retry_beyond_the_end_ends_at_once(side: &mut impl Side) {
         retry(1, throttled(), END),
         not_sent,
         retry(3, Answer::None, END + 5),
+        retry(4, partly_lost(), END + 5),
     ];
     let states = recorded(store, outcomes, &[attempt]).await;
     use MessageState::{Expired, Queued, Unknown};
-    assert_eq!(states, [Queued, Expired, Expired, Unknown]);
+    assert_eq!(states, [Queued, Expired, Expired, Unknown, Unknown]);
     assert_eq!(store.counts().await.expect("counted").delayed, 1);
     assert!(is_unsent(store, all[1]).await && is_unsent(store, all[2]).await);
     let view = seen(store, all[1]).await;
     assert_eq!((view.status, view.attempts), (0x58, 1));
     assert_eq!(&*seen(store, all[3]).await.error, EXPIRED_IN_DOUBT);
-    assert_eq!(happened(store).await.len(), 3);
-    for (n, in_doubt) in [(1, false), (2, false), (3, true)] {
+    assert_eq!(happened(store).await.len(), 4);
+    for (n, in_doubt) in [(1, false), (2, false), (3, true), (4, true)] {
         let timeline = store.timeline(all[n]).await.expect("read");
         let ends = timeline.iter().filter(|entry| {
             entry.kind
@@ -241,7 +250,7 @@ pub async fn a_retry_beyond_the_end_ends_at_once(side: &mut impl Side) {
 /// is held is left to whoever settles it.
 pub async fn what_is_in_doubt_ends_as_unknown(side: &mut impl Side) {
     let store = side.store();
-    let all = ids(accepted_ending(store, 0..3).await);
+    let all = ids(accepted_ending(store, 0..4).await);
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let again = Next::Retry {
         due: NOW + 10,
@@ -251,6 +260,7 @@ pub async fn what_is_in_doubt_ends_as_unknown(side: &mut impl Side) {
         result(all[0], attempt, NOW, Answer::None, again),
         result(all[1], attempt, NOW, Answer::None, Next::InDoubt),
         result(all[2], attempt, NOW, throttled(), again),
+        result(all[3], attempt, NOW, partly_lost(), again),
     ];
     recorded(store, outcomes, &[attempt]).await;
     store
@@ -263,12 +273,25 @@ pub async fn what_is_in_doubt_ends_as_unknown(side: &mut impl Side) {
         attempts: 2,
         ..result(all[n], second, NOW + 10, throttled(), again)
     };
-    recorded(store, vec![refused(0), refused(2)], &[second]).await;
+    let refused_segment = SegmentAnswer {
+        status: 0x58,
+        carrier_id: None,
+    };
+    let half = AttemptOutcome {
+        answer: Answer::segments(vec![None, Some(refused_segment)]),
+        ..refused(3)
+    };
+    recorded(store, vec![refused(0), refused(2), half], &[second]).await;
     store
         .release_due(NOW + 20, 10, Box::new(|_| {}))
         .await
         .expect("released");
-    assert_eq!(swept(store, END).await, 2);
+    assert_eq!(swept(store, END).await, 3);
+    assert_eq!(state(store, all[3]).await, MessageState::Unknown);
+    let timeline = store.timeline(all[3]).await.expect("read");
+    let unanswered = TimelineKind::Unanswered { carrier: CARRIER };
+    let lost = timeline.iter().filter(|entry| entry.kind == unanswered);
+    assert_eq!(lost.count(), 1, "{timeline:?}");
     let view = seen(store, all[0]).await;
     assert_eq!(
         (view.state, &*view.error, view.attempts),

@@ -137,7 +137,7 @@ pub async fn one_receipt_may_end_a_message_of_several_segments(side: &mut impl S
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     received(store, whole("e2", ReceiptState::Delivered, NOW + 1)).await;
     let answers = vec![Some(taken_as("e1")), Some(taken_as("e2"))];
-    let answer = result(id, attempt, NOW, Answer::Segments(answers), Next::Submitted);
+    let answer = result(id, attempt, NOW, Answer::segments(answers), Next::Submitted);
     assert_eq!(
         recorded(store, vec![answer], &[attempt]).await,
         [MessageState::Delivered]
@@ -158,7 +158,7 @@ pub async fn one_receipt_waits_for_all_segments_of_its_message(side: &mut impl S
                 id,
                 attempt,
                 NOW,
-                Answer::Segments(vec![first, None]),
+                Answer::segments(vec![first, None]),
                 Next::Partly,
             )
         };
@@ -175,7 +175,7 @@ pub async fn one_receipt_waits_for_all_segments_of_its_message(side: &mut impl S
             id,
             attempt,
             NOW,
-            Answer::Segments(vec![None, second]),
+            Answer::segments(vec![None, second]),
             Next::Submitted,
         );
         let told = recorded(store, vec![rest], &[attempt]).await;

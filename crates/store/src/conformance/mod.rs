@@ -92,6 +92,7 @@ macro_rules! conformance_tests {
                 a_segment_refused_for_now_is_sent_again_alone,
                 receipts_of_segments_count_once_all_are_taken,
                 segments_belong_to_the_carrier_that_took_them,
+                a_message_held_for_one_segment_stays_held,
             ],
             receiving: [
                 a_receipt_ends_its_message,

@@ -335,7 +335,7 @@ impl Model {
         match dice.roll(8) {
             0..=3 => (Answer::Single(taken(dice)), Next::Submitted),
             4 => (
-                Answer::Segments(vec![Some(taken(dice)), Some(taken(dice))]),
+                Answer::segments(vec![Some(taken(dice)), Some(taken(dice))]),
                 Next::Submitted,
             ),
             5 => (Answer::Single(refused), retry),
@@ -354,7 +354,7 @@ impl Model {
     ) -> MessageState {
         let answers: Vec<SegmentAnswer> = match answer {
             Answer::Single(one) => vec![one.clone()],
-            Answer::Segments(all) => all.iter().flatten().cloned().collect(),
+            Answer::Segments { answers, .. } => answers.iter().flatten().cloned().collect(),
             Answer::None | Answer::NotSent => vec![],
         };
         let names: Vec<String> = answers

@@ -183,7 +183,7 @@ pub(super) async fn submitted_segments(store: &dyn Store, carrier_ids: &[&str]) 
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt: AttemptId = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let answers = carrier_ids.iter().map(|id| Some(taken_as(id))).collect();
-    let answer = result(id, attempt, NOW, Answer::Segments(answers), Next::Submitted);
+    let answer = result(id, attempt, NOW, Answer::segments(answers), Next::Submitted);
     assert_eq!(
         recorded(store, vec![answer], &[attempt]).await,
         [MessageState::Submitted]
@@ -254,7 +254,7 @@ pub async fn segments_that_were_refused_are_not_waited_for(side: &mut impl Side)
             id,
             attempt,
             NOW,
-            Answer::Segments(answers.into_iter().map(Some).collect()),
+            Answer::segments(answers.into_iter().map(Some).collect()),
             next,
         );
         assert_eq!(

@@ -2,10 +2,13 @@
 
 use super::Side;
 use super::given::{
-    CARRIER, LANE, NOW, accepted_batch, begun, receipt, received, recorded, result, seen, state, taken_as,
-    waiting,
+    CARRIER, LANE, NOW, accepted_batch, begun, ids, receipt, received, recorded, result, seen, state,
+    taken_as, waiting,
 };
-use crate::{Answer, AttemptId, AttemptOutcome, MessageId, Next, ReceiptFate, SegmentAnswer, Store};
+use crate::{
+    Answer, AttemptId, AttemptOutcome, CarrierReceipt, MessageId, Next, ReceiptFate, ReceiptScope,
+    SegmentAnswer, Store,
+};
 use sms::state::{MessageState, ReceiptState};
 
 fn refused() -> SegmentAnswer {
@@ -25,7 +28,7 @@ fn outcome(
 ) -> AttemptOutcome {
     AttemptOutcome {
         attempts,
-        ..result(id, attempt, NOW, Answer::Segments(segments), next)
+        ..result(id, attempt, NOW, Answer::segments(segments), next)
     }
 }
 
@@ -194,4 +197,46 @@ pub async fn segments_belong_to_the_carrier_that_took_them(side: &mut impl Side)
         received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
     }
     assert_eq!(state(store, id).await, MessageState::Delivered);
+}
+
+/// A message that is held because the answer to one of its segments was lost stays so, whatever receipts of the others
+/// say, until one of them failed; a receipt for the whole message settles it.
+pub async fn a_message_held_for_one_segment_stays_held(side: &mut impl Side) {
+    let store = side.store();
+    let all = ids(accepted_batch(store, NOW, 0..3).await);
+    let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let held = |n: usize| {
+        let answers = vec![
+            None,
+            Some(taken_as(&format!("h{n}"))),
+            Some(taken_as(&format!("i{n}"))),
+        ];
+        let answer = Answer::Segments { answers, lost: true };
+        result(all[n], attempt, NOW, answer, Next::InDoubt)
+    };
+    recorded(store, vec![held(0), held(1), held(2)], &[attempt]).await;
+    for carrier_id in ["h0", "i0", "h1"] {
+        received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 50)).await;
+    }
+    for id in &all {
+        assert_eq!(state(store, *id).await, MessageState::InDoubt);
+    }
+    received(store, receipt("i1", ReceiptState::Undeliverable, NOW + 60)).await;
+    assert_eq!(state(store, all[1]).await, MessageState::Undelivered);
+    let whole = CarrierReceipt {
+        scope: ReceiptScope::Message,
+        ..receipt("h2", ReceiptState::Delivered, NOW + 60)
+    };
+    received(store, whole).await;
+    assert_eq!(state(store, all[2]).await, MessageState::Delivered);
+    let late = result(
+        all[0],
+        attempt,
+        NOW,
+        Answer::segments(vec![Some(taken_as("late")), None, None]),
+        Next::Submitted,
+    );
+    recorded(store, vec![late], &[]).await;
+    received(store, receipt("late", ReceiptState::Delivered, NOW + 70)).await;
+    assert_eq!(state(store, all[0]).await, MessageState::Delivered);
 }

@@ -155,7 +155,7 @@ pub async fn segments_are_told_as_their_message(side: &mut impl Side) {
     listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
-    let answer = Answer::Segments(vec![Some(taken_as("a")), Some(taken_as("b"))]);
+    let answer = Answer::segments(vec![Some(taken_as("a")), Some(taken_as("b"))]);
     recorded(
         store,
         vec![result(id, attempt, NOW, answer, Next::Submitted)],

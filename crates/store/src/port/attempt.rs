@@ -92,13 +92,32 @@ pub struct AttemptOutcome {
 pub enum Answer {
     /// What is new of each segment of a message of several, in order: its answer, or `None` for a segment that was not
     /// written, whose answer never came, or that an earlier result says was taken. What was recorded as taken stays so.
-    Segments(Vec<Option<SegmentAnswer>>),
+    Segments {
+        /// One a segment.
+        answers: Vec<Option<SegmentAnswer>>,
+        /// Whether the answer to one of them was lost, so that the carrier may have it.
+        lost: bool,
+    },
     /// A message of one segment: the common case, without a list.
     Single(SegmentAnswer),
     /// No answer came: the session ended or the deadline passed.
     None,
     /// It was never written (the session ended before): not an attempt at all.
     NotSent,
+}
+
+impl Answer {
+    /// The answers to the segments of a message of several, none of which was lost.
+    #[must_use]
+    pub const fn segments(answers: Vec<Option<SegmentAnswer>>) -> Self {
+        Self::Segments { answers, lost: false }
+    }
+
+    /// Whether the carrier may have something that it has not answered.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        matches!(self, Self::None | Self::Segments { lost: true, .. })
+    }
 }
 
 /// The answer to one segment.

@@ -182,7 +182,7 @@ fn expired_by(work: &mut Work<'_>, result: &AttemptOutcome) -> Result<Option<End
     if !work.batch_of(result.id)?.is_expired(due) {
         return Ok(None);
     }
-    let in_doubt = matches!(result.answer, Answer::None);
+    let in_doubt = result.answer.is_lost();
     Ok(Some(if in_doubt {
         End { in_doubt }
     } else {
@@ -197,7 +197,7 @@ const CLOCK_MS_MAX: i64 = 60_000;
 fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Outcome {
     let (carrier_id, segments) = match &result.answer {
         Answer::Single(answer) => (single_id(answer), None),
-        Answer::Segments(answers) => match answers.as_slice() {
+        Answer::Segments { answers, .. } => match answers.as_slice() {
             [answer] => (answer.as_ref().and_then(single_id), None),
             // Of segments none of which was taken there is nothing to wait for.
             answers if !answers.iter().flatten().any(|answer| answer.status == 0) => (None, None),
@@ -246,7 +246,7 @@ fn segments_of(recorded: &[Segment], answers: &[Option<SegmentAnswer>], result: 
 fn answers_of(answer: &Answer) -> impl Iterator<Item = &SegmentAnswer> {
     let (single, segments) = match answer {
         Answer::Single(answer) => (Some(answer), [].as_slice()),
-        Answer::Segments(answers) => (None, answers.as_slice()),
+        Answer::Segments { answers, .. } => (None, answers.as_slice()),
         Answer::None | Answer::NotSent => (None, [].as_slice()),
     };
     single.into_iter().chain(segments.iter().flatten())
@@ -308,11 +308,11 @@ fn keep_segments(
         return Ok(());
     }
     outcome.segments = match &result.answer {
-        Answer::Segments(answers) if answers.len() > 1 => {
+        Answer::Segments { answers, .. } if answers.len() > 1 => {
             Some(segments_of(&earlier.segments()?, answers, result))
         }
         Answer::None | Answer::NotSent => earlier.segments.clone(),
-        Answer::Single(_) | Answer::Segments(_) => None,
+        Answer::Single(_) | Answer::Segments { .. } => None,
     };
     Ok(())
 }
@@ -351,7 +351,7 @@ fn settle_segments(work: &mut Work<'_>, outcome: &Outcome) -> Result<MessageStat
 fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<TimelineEntry> {
     let carrier = result.carrier;
     let at = result.answered_at;
-    let mut story = Vec::with_capacity(3);
+    let mut story = Vec::with_capacity(4);
     if matches!(result.answer, Answer::NotSent) {
         // Nothing was written: a session that flaps must not fill the timeline.
         if let (Some(end), Next::Retry { carrier, .. }) = (end, result.next) {
@@ -368,17 +368,18 @@ fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<Timelin
         at: result.attempted_at,
         kind: attempt,
     });
-    story.push(TimelineEntry {
-        at,
-        kind: match &result.answer {
-            Answer::None | Answer::NotSent => TimelineKind::Unanswered { carrier },
-            answer => TimelineKind::Answered {
-                carrier,
-                status: status_of(answer),
-                carrier_ids: carrier_ids(answer).map(|id| id.as_str().into()).collect(),
-            },
-        },
-    });
+    if answers_of(&result.answer).next().is_some() {
+        let kind = TimelineKind::Answered {
+            carrier,
+            status: status_of(&result.answer),
+            carrier_ids: carrier_ids(&result.answer).map(|id| id.as_str().into()).collect(),
+        };
+        story.push(TimelineEntry { at, kind });
+    }
+    if result.answer.is_lost() {
+        let kind = TimelineKind::Unanswered { carrier };
+        story.push(TimelineEntry { at, kind });
+    }
     let next = match result.next {
         Next::Partly => return story,
         Next::Submitted => TimelineKind::State(MessageState::Submitted),
@@ -410,7 +411,7 @@ fn apply_parked(
         // Nothing is reported of a message before it was given to the carrier, but clocks are set. Some segments of
         // several may have been given to it in an earlier attempt.
         let oldest = match result.answer {
-            Answer::Segments(_) => UnixMs::MIN,
+            Answer::Segments { .. } => UnixMs::MIN,
             _ => result.attempted_at - CLOCK_MS_MAX,
         };
         for (no, receipt) in parked.iter().filter(|(_, receipt)| receipt.received_at >= oldest) {
@@ -432,7 +433,7 @@ fn apply_parked(
 /// All ids by which receipts name a message after a result: those of segments that were answered before as well, for one
 /// receipt may be about all of them.
 fn ids_of(work: &Work<'_>, result: &AttemptOutcome) -> Result<Vec<CarrierId>, StoreError> {
-    if matches!(result.answer, Answer::Segments(_))
+    if matches!(result.answer, Answer::Segments { .. })
         && let Some(outcome) = Outcome::read(work.conn, result.id).tried("read a result")?
         && outcome.segments.is_some()
     {

@@ -39,7 +39,7 @@ impl BindSession {
                     attempts: part.attempts,
                     attempted_at: part.attempted_at,
                     answered_at: now,
-                    answer: Answer::Segments(part.answers),
+                    answer: Answer::segments(part.answers),
                     next: Next::Partly,
                     tally: part.tally,
                 },

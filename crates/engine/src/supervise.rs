@@ -49,6 +49,8 @@ async fn supervise_by<F: Future<Output = ()>>(
     failure: &Failure,
     mut start: impl FnMut(usize) -> F,
 ) {
+    // There from the start, so that the first panic is an increase.
+    let restarts = metrics.restarts.get_or_create(&LoopLabel { name }).clone();
     let mut recent: VecDeque<Instant> = VecDeque::new();
     for panics in 0.. {
         if ends_without_panic(start(panics)).await {
@@ -57,7 +59,7 @@ async fn supervise_by<F: Future<Output = ()>>(
         let now = Instant::now();
         recent.retain(|at| now.duration_since(*at) < policy.span);
         recent.push_back(now);
-        metrics.restarts.get_or_create(&LoopLabel { name }).inc();
+        restarts.inc();
         if recent.len() >= PANICS_MAX {
             tracing::error!(
                 name,

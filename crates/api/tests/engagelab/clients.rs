@@ -185,7 +185,7 @@ async fn blocking<T: Send + 'static>(
 async fn engagelab_otp_takes_the_callback() {
     let Some(python) = python() else {
         println!(
-            "passed over: the clients are not installed (pip install -r crates/api/tests/clients/requirements.txt)"
+            "SKIPPED, nothing was tested: the clients are not installed (pip install -r crates/api/tests/clients/requirements.txt)"
         );
         return;
     };

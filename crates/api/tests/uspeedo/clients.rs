@@ -91,7 +91,7 @@ fn python() -> Option<PathBuf> {
 async fn run_client(script: &str) {
     let Some(python) = python() else {
         println!(
-            "passed over: the clients are not installed (pip install -r crates/api/tests/clients/requirements.txt)"
+            "SKIPPED, nothing was tested: the clients are not installed (pip install -r crates/api/tests/clients/requirements.txt)"
         );
         return;
     };

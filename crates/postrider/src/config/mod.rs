@@ -416,6 +416,82 @@ mod tests {
     }
 
     #[test]
+    fn the_default_file_is_what_the_store_does_by_itself() {
+        let ours = Config::from_text("").unwrap().store.sqlite.store_config();
+        assert_eq!(ours.clone().clamped(), ours);
+        assert_eq!(ours, store::sqlite::SqliteConfig::default());
+    }
+
+    /// Every key of the default file with its value and what stands behind it.
+    fn documented() -> Vec<(String, String, String)> {
+        let (mut table, mut keys) = (String::new(), Vec::new());
+        for line in DEFAULTS.lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                name.trim_end_matches(']').clone_into(&mut table);
+            } else if let Some((key, rest)) = line.split_once(" = ")
+                && !line.starts_with('#')
+            {
+                let (value, bounds) = rest.split_once(" # ").unwrap_or((rest, ""));
+                keys.push((
+                    format!("{table}.{key}"),
+                    value.trim().to_owned(),
+                    bounds.to_owned(),
+                ));
+            }
+        }
+        keys
+    }
+
+    /// What is said about one setting, alone in its file.
+    fn said_of(key: &str, value: u64) -> String {
+        let (table, name) = key.rsplit_once('.').unwrap();
+        let text = format!("[{table}]\n{name} = {value}\n");
+        Config::from_text(&text)
+            .err()
+            .map_or_else(String::new, |error| format!("{error:#}"))
+    }
+
+    /// `1 to 5`, `1 or more`, `0, or 10 to 50`, with more words behind a comma.
+    fn bounds(words: &str) -> Option<(u64, Option<u64>)> {
+        let words = words.strip_prefix("0, or ").unwrap_or(words);
+        let words = words.split(',').next()?;
+        match words.split_once(" to ") {
+            Some((min, max)) => Some((min.parse().ok()?, Some(max.parse().ok()?))),
+            None => Some((words.strip_suffix(" or more")?.parse().ok()?, None)),
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_default_file_says_what_it_may_be_and_that_is_so() {
+        let keys = documented();
+        assert!(keys.len() > 80, "{}", keys.len());
+        for (key, value, words) in keys {
+            assert!(!words.is_empty(), "{key} does not say what it may be");
+            if value.parse::<u64>().is_err() {
+                continue;
+            }
+            let (min, max) = bounds(&words).unwrap_or_else(|| panic!("{key}: {words} are no bounds"));
+            let named = format!("`{key}`");
+            for beyond in min.checked_sub(1).into_iter().chain(max.map(|max| max + 1)) {
+                let said = said_of(&key, beyond);
+                let is_none = beyond == 0 && words.starts_with("0, or ");
+                assert_eq!(said.contains(&named), !is_none, "{key} = {beyond}: {said:?}");
+            }
+            for within in [Some(min), max].into_iter().flatten() {
+                // Another setting may be in its way.
+                let said = said_of(&key, within);
+                let others = said
+                    .split('`')
+                    .skip(1)
+                    .step_by(2)
+                    .filter(|name| *name != key)
+                    .count();
+                assert!(said.is_empty() || others > 0, "{key} = {within}: {said}");
+            }
+        }
+    }
+
+    #[test]
     fn a_value_outside_its_type_is_named() {
         let complaint = |text| format!("{:#}", Config::from_text(text).unwrap_err());
         assert_eq!(

@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> Vec<String> {
     listeners(config, &mut wrong);
     connections(config, &mut wrong);
     requests(config, &mut wrong);
+    signed_requests(config, &mut wrong);
     queues(config, &mut wrong);
     store(config, &mut wrong);
     notify(config, &mut wrong);
@@ -61,6 +62,12 @@ fn connections(config: &Config, wrong: &mut Vec<String>) {
         connections.header_bytes_max >= 8192,
         "`api.connections.header_bytes_max` is {}; below 8192 ordinary clients would be refused",
         connections.header_bytes_max
+    );
+    demand!(
+        wrong,
+        connections.headers_max >= 16,
+        "`api.connections.headers_max` is {}; below 16 ordinary clients would be refused",
+        connections.headers_max
     );
     let timeouts = [
         ("header_read_timeout_ms", connections.header_read_timeout_ms),
@@ -113,6 +120,32 @@ fn requests(config: &Config, wrong: &mut Vec<String>) {
             config.store.sqlite.messages_waiting_max
         );
     }
+}
+
+fn signed_requests(config: &Config, wrong: &mut Vec<String>) {
+    let limits = &config.api.limits;
+    let windows = [
+        (
+            "uspeedo_timestamp_window_s",
+            u64::from(limits.uspeedo_timestamp_window_s),
+        ),
+        (
+            "sendcloud_timestamp_window_ms",
+            u64::from(limits.sendcloud_timestamp_window_ms),
+        ),
+    ];
+    for (name, window) in windows {
+        demand!(
+            wrong,
+            window > 0,
+            "`api.limits.{name}` is 0: every signed timestamp would be too old"
+        );
+    }
+    demand!(
+        wrong,
+        limits.sessions_per_query_max > 0,
+        "`api.limits.sessions_per_query_max` is 0: every receipt query would be refused"
+    );
 }
 
 fn queues(config: &Config, wrong: &mut Vec<String>) {
@@ -237,6 +270,16 @@ fn life(config: &Config, wrong: &mut Vec<String>) {
         retention_s == 0 || retention_s >= u64::from(config.api.limits.request_id_keep_s),
         "`engine.retention_days` is shorter than `api.limits.request_id_keep_s`: the messages of a request would be \
          forgotten while its id still answers for them"
+    );
+    demand!(
+        wrong,
+        config.engine.receipt_wait_s > 0,
+        "`engine.receipt_wait_s` is 0: every message would be unknown before its receipt can come"
+    );
+    demand!(
+        wrong,
+        config.engine.sweep_every_s > 0,
+        "`engine.sweep_every_s` is 0: looking for old things would never pause"
     );
     demand!(
         wrong,

@@ -24,7 +24,7 @@ pub(super) fn banner(demo: &Demo, data: &Path) -> String {
   health    {metrics}/readyz  {metrics}/metrics
   data      {data} (demo.json has all credentials)
 {webhook}
-One command for each API, to copy. To ask what became of it, set ID to what the answer gives and use the second one.
+One command for each API, to copy, and a second one that asks what became of it.
 ",
         version = env!("CARGO_PKG_VERSION"),
         base = demo.base_url,
@@ -39,7 +39,10 @@ One command for each API, to copy. To ask what became of it, set ID to what the 
         id,
     } in examples(demo)
     {
-        let _ = writeln!(text, "# {title}\n{send}\n# ID='{id} of the answer'\n{status}\n");
+        let _ = writeln!(
+            text,
+            "# {title}\n{send}\n# What became of it, once ID is set to {id} of the answer:\n{status}\n"
+        );
     }
     text.push_str("Ctrl-C stops it. What the sandbox delivers:\n");
     text

@@ -11,7 +11,7 @@ fn examples(banner: &str) -> Vec<(String, String, String)> {
         let Some((title, rest)) = section.trim_start_matches("# ").split_once('\n') else {
             continue;
         };
-        let Some((send, rest)) = rest.split_once("\n# ID=") else {
+        let Some((send, rest)) = rest.split_once("\n# What became of it") else {
             continue;
         };
         let Some((_, status)) = rest.split_once('\n') else {

@@ -21,6 +21,7 @@ mod receiver;
 mod review;
 mod sandbox;
 mod serve;
+mod small;
 mod tasks;
 mod tools;
 mod webhook;

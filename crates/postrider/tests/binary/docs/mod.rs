@@ -1,5 +1,6 @@
 //! The documentation, run: every block of every page that can be run, in order, in one folder a page.
 
+mod claims;
 mod page;
 mod payloads;
 mod readers;

@@ -1,0 +1,147 @@
+//! What the pages name by a word: metrics, settings, headings of other pages. Each must be there.
+
+use super::page;
+use crate::house::{Dev, curl, eventually, folder, run, said};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Words of a text that begin like this, with what may follow in a name.
+fn names<'t>(text: &'t str, beginning: &'t str) -> impl Iterator<Item = &'t str> {
+    text.match_indices(beginning).map(move |(at, _)| {
+        let rest = &text[at..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
+        &rest[..end]
+    })
+}
+
+/// Something of everything that has metrics.
+const CATALOG: &str = "
+[[account]]
+name = \"demo\"
+[[account.webhook]]
+name = \"crm\"
+format = \"standard\"
+url = \"http://127.0.0.1:9/\"
+events = [\"ended\"]
+[[carrier]]
+name = \"north\"
+type = \"smpp\"
+host = \"127.0.0.1\"
+port = 9
+system_id = \"demo\"
+";
+
+#[test]
+fn every_metric_that_is_named_is_there() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let file = folder.path().join("catalog.toml");
+    std::fs::write(&file, CATALOG).unwrap();
+    let applied = dev.tool(&["apply", file.to_str().unwrap()]);
+    assert!(applied.status.success(), "{}", said(&applied));
+    let metrics = eventually("the carrier and the webhook to be counted", || {
+        let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
+        ["name=\"crm\"", "name=\"north\""]
+            .iter()
+            .all(|label| metrics.contains(label))
+            .then_some(metrics)
+    });
+    let there: BTreeSet<&str> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    assert!(there.len() > 20, "{there:?}");
+    let mut named = 0;
+    let mut pages = page::all();
+    pages.push("config.default.toml".to_owned());
+    for page in pages {
+        for name in names(&page::text(&page), "postrider_") {
+            named += 1;
+            assert!(there.contains(name), "{page}: there is no metric {name}");
+        }
+    }
+    assert!(named > 10, "{named}");
+}
+
+#[test]
+fn every_setting_that_is_named_is_there() {
+    let defaults = said(&run(&["serve", "--print-defaults"]));
+    let defaults: toml::Table = toml::from_str(&defaults).unwrap();
+    let has = |table: &str, key: &str| {
+        let found = table
+            .split('.')
+            .try_fold(&defaults, |table, name| table.get(name)?.as_table());
+        found.is_some_and(|table| key.is_empty() || table.contains_key(key))
+    };
+    let mut named = 0;
+    for page in page::all() {
+        // `[engine] retention_days`, `[notify] allow`, also `[secrets]` alone; `[[account]]` is a catalog's.
+        for span in page::text(&page).split('`').skip(1).step_by(2) {
+            let Some((table, rest)) = span.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+                continue;
+            };
+            let is_name = |name: &str| {
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || "._".contains(c))
+            };
+            // Vendors write parameters in brackets.
+            if rest.is_empty() && page.contains("/dialects/") {
+                continue;
+            }
+            let key = rest.trim().split([' ', '=']).next().unwrap_or_default();
+            if is_name(table)
+                && (key.is_empty() || is_name(key))
+                && (rest.is_empty() || rest.starts_with(' '))
+            {
+                named += 1;
+                assert!(has(table, key), "{page}: there is no setting `{span}`");
+            }
+        }
+    }
+    assert!(named > 10, "{named}");
+}
+
+/// The anchor that a heading gets on the usual hosts of repositories.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_heading_that_is_linked_to_is_there() {
+    let headings = |page: &Path| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(page).unwrap();
+        let outside: String = text.split("\n```").step_by(2).collect();
+        let lines = outside.lines().filter(|line| line.starts_with('#'));
+        lines
+            .map(|line| anchor(line.trim_start_matches('#').trim()))
+            .collect()
+    };
+    let mut linked = 0;
+    for page in page::all() {
+        let text = page::text(&page);
+        let file = page::root().join(&page);
+        for (_, rest) in text.match_indices("](").map(|(at, _)| text.split_at(at + 2)) {
+            let link = rest.split(')').next().unwrap_or_default();
+            let Some((target, heading)) = link.split_once('#') else {
+                continue;
+            };
+            if target.contains("://") {
+                continue;
+            }
+            let target = if target.is_empty() {
+                file.clone()
+            } else {
+                file.parent().unwrap().join(target)
+            };
+            linked += 1;
+            assert!(
+                headings(&target).contains(heading),
+                "{page}: {link} leads to no heading"
+            );
+        }
+    }
+    assert!(linked > 30, "{linked}");
+}

@@ -206,3 +206,37 @@ async fn what_can_go_elsewhere_goes_past_what_cannot() {
         "not one message a round"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_is_away_hands_on_however_often_it_is_changed() {
+    let away = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = away.local_addr().unwrap().port();
+    drop(away);
+    let second = Smsc::start(|_, _| Act::DELIVER).await;
+    let house = Arc::new(House::start(vec![smpp(port), smpp(second.port)]).await);
+    let changing = tokio::spawn({
+        let house = Arc::clone(&house);
+        async move {
+            for rate in 0.. {
+                let settings = SmppSettings {
+                    rate_per_s_max: 100_000 + rate,
+                    ..smpp(port)
+                };
+                house
+                    .store
+                    .change_catalog(vec![carrier_1(settings)])
+                    .await
+                    .unwrap();
+                house.engine.reload_catalog().await.unwrap();
+                // Well before messages would go elsewhere.
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        }
+    });
+    let outcome = house.send(PLAIN, &numbers(20)).await;
+    house
+        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        .await;
+    changing.abort();
+    assert_eq!(second.times().len(), 20);
+}

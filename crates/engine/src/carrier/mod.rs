@@ -47,11 +47,12 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) fn new(now: UnixMs, board: Board) -> Self {
+    /// Of a carrier without sessions, away since then.
+    pub(crate) fn new(away_since: UnixMs, board: Board) -> Self {
         Self {
             board,
             binds_up: AtomicUsize::new(0),
-            away_since: AtomicI64::new(now),
+            away_since: AtomicI64::new(away_since),
             reconnect: Notify::new(),
         }
     }
@@ -71,12 +72,17 @@ impl Health {
         self.binds_up.load(Ordering::Acquire)
     }
 
+    /// Since when no bind has been up; `None` while one is.
+    fn away_since(&self) -> Option<UnixMs> {
+        match self.away_since.load(Ordering::Acquire) {
+            0 => None,
+            since => Some(since),
+        }
+    }
+
     /// How long no bind has been up, in milliseconds; 0 while one is.
     pub(crate) fn away_ms(&self, now: UnixMs) -> i64 {
-        match self.away_since.load(Ordering::Acquire) {
-            0 => 0,
-            since => (now - since).max(0),
-        }
+        self.away_since().map_or(0, |since| (now - since).max(0))
     }
 }
 
@@ -125,25 +131,32 @@ impl Carriers {
                 .entry(queue.carrier())
                 .or_insert_with(|| Arc::new(removed(queue.carrier())));
         }
+        // A carrier that changes while it is away has been away for as long as before: else its messages would not go to
+        // other carriers as long as somebody goes on changing it.
+        let mut away: HashMap<CarrierNo, UnixMs> = HashMap::new();
         let mut running = self.running.lock();
         running.retain(|no, carrier| {
             let same = wanted.get(no).is_some_and(|entry| *entry == carrier.entry);
             if !same {
                 tracing::info!(carrier = %carrier.entry.name, "carrier changed: its runner stops");
+                away.extend(carrier.health.away_since().map(|since| (*no, since)));
                 carrier.stop.cancel();
             }
             same
         });
         for (no, entry) in wanted {
-            running.entry(no).or_insert_with(|| self.run(&entry));
+            running
+                .entry(no)
+                .or_insert_with(|| self.run(&entry, away.get(&no).copied()));
         }
     }
 
-    fn run(self: &Arc<Self>, entry: &Arc<CarrierEntry>) -> Running {
+    fn run(self: &Arc<Self>, entry: &Arc<CarrierEntry>, away_since: Option<UnixMs>) -> Running {
         let stop = self.shared.cancel.child_token();
         let now = self.shared.clock.now();
         let board = Board::new(entry, now, self.news.clone());
-        let health = Arc::new(Health::new(self.shared.clock.steady(), board));
+        let away_since = away_since.unwrap_or_else(|| self.shared.clock.steady());
+        let health = Arc::new(Health::new(away_since, board));
         let (done_tx, done) = tokio::sync::watch::channel(false);
         let runner = Runner {
             shared: Arc::clone(&self.shared),

@@ -128,11 +128,11 @@ impl Runner {
     async fn failover(&self, queue: Arc<CarrierQueue>, after_s: u32) {
         let after_ms = i64::from(after_s) * 1000;
         loop {
-            tokio::time::sleep(FAILOVER_LOOK).await;
-            if self.health.away_ms(self.shared.clock.steady()) < after_ms.max(1) {
-                continue;
+            // First of all: a runner may be new because its carrier was changed.
+            if self.health.away_ms(self.shared.clock.steady()) >= after_ms.max(1) {
+                while self.health.binds_up() == 0 && self.hand_on(&queue).await {}
             }
-            while self.health.binds_up() == 0 && self.hand_on(&queue).await {}
+            tokio::time::sleep(FAILOVER_LOOK).await;
         }
     }
 

@@ -45,8 +45,8 @@ else
 endif
 
 .PHONY: failover
-failover: ## Two carriers, one away for a minute
-	@scripts/campaign failover $(ARGS)
+failover: ## Three carriers, each in turn away for a minute in the middle of long messages
+	@scripts/campaign failover $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: task
 task: ## Send to a contact list of MEMBERS=1000000, killed in the middle (SEED=)

@@ -80,7 +80,7 @@ async fn main() -> anyhow::Result<()> {
         Kind::Plain => Text::Plain,
     };
     let load = Load {
-        text,
+        texts: vec![text],
         recipients: arguments.recipients.clamp(1, dialect.recipients_max()),
         connections: arguments.connections.max(1),
         requests_max: arguments.requests,

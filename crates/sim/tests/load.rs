@@ -249,7 +249,7 @@ async fn an_open_loop_keeps_its_pace_and_stops_when_told() {
     stop.cancel();
     assert_eq!(run(load, stop).await.unwrap().answered, 0);
     let without = Load {
-        text: Text::Notice,
+        texts: vec![Text::Notice],
         ..Load::new(demo, Dialect::EngageLab)
     };
     assert!(

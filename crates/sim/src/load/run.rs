@@ -25,8 +25,8 @@ pub struct Load {
     pub demo: Demo,
     /// How.
     pub dialect: Dialect,
-    /// What.
-    pub text: Text,
+    /// What: one of these for each request, drawn.
+    pub texts: Vec<Text>,
     /// Recipients of each request.
     pub recipients: u64,
     /// Requests in flight at most, each over a connection of its own.
@@ -61,7 +61,7 @@ impl Load {
         Self {
             demo,
             dialect,
-            text: Text::Plain,
+            texts: vec![Text::Plain],
             recipients: 1,
             connections: 1,
             requests_max: 1_000,
@@ -81,7 +81,8 @@ impl Load {
 /// What all connections of a load share.
 struct Shared {
     load: Load,
-    speaker: Speaker,
+    /// One for each of the texts.
+    speakers: Vec<(Text, Speaker)>,
     next: AtomicU64,
     began: Instant,
     began_unix: Duration,
@@ -89,6 +90,15 @@ struct Shared {
 }
 
 impl Shared {
+    /// What the request in this place sends.
+    fn text(&self, place: u64) -> Option<&(Text, Speaker)> {
+        let last = self.speakers.len().saturating_sub(1) as u64;
+        let drawn = Seed(self.load.seed)
+            .roll(Question::Driver, place, 1)
+            .within(0, last);
+        self.speakers.get(usize::try_from(drawn).ok()?)
+    }
+
     fn unix_ms(&self, moment: Instant) -> u64 {
         let unix = self.began_unix + moment.saturating_duration_since(self.began);
         u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
@@ -97,12 +107,16 @@ impl Shared {
 
 /// Sends everything, until it is done, the time is over or `stop` is cancelled.
 ///
-/// `None` if the demo account lacks the template.
+/// `None` if the demo account lacks a template, or there is nothing to send.
 pub async fn run(load: Load, stop: CancellationToken) -> Option<Outcome> {
-    let speaker = Speaker::new(load.dialect, &load.demo, load.text)?;
+    let speaker = |text: &Text| Some((*text, Speaker::new(load.dialect, &load.demo, *text)?));
+    let speakers: Vec<_> = load.texts.iter().map(speaker).collect::<Option<_>>()?;
+    if speakers.is_empty() {
+        return None;
+    }
     let connections = load.connections;
     let shared = Arc::new(Shared {
-        speaker,
+        speakers,
         load,
         next: AtomicU64::new(0),
         began: Instant::now(),
@@ -180,16 +194,19 @@ impl Worker {
     async fn shoot(&mut self, place: u64, due: Instant) {
         let shared = Arc::clone(&self.shared);
         let load = &shared.load;
+        let Some((text, speaker)) = shared.text(place) else {
+            return;
+        };
         let request_id = (!load.name.is_empty()).then(|| format!("{}-{place}", load.name));
         let shot = Shot {
             first: load.first + place * load.recipients,
             recipients: load.recipients,
             request_id: request_id.as_deref(),
-            text: load.text,
+            text: *text,
         };
-        shared.speaker.write(&shot, &mut self.body, &mut self.request);
+        speaker.write(&shot, &mut self.body, &mut self.request);
         let mut sent = 1;
-        let mut answer = self.try_once(&shot).await;
+        let mut answer = self.try_once(speaker, &shot).await;
         if answer.is_some() {
             self.outcome
                 .latency_us
@@ -199,23 +216,27 @@ impl Worker {
             tokio::time::sleep(RETRY_AFTER).await;
             self.outcome.retries += 1;
             sent += 1;
-            answer = self.try_once(&shot).await;
+            answer = self.try_once(speaker, &shot).await;
         }
         if self.repeats(place) && matches!(answer, Some(Answer::Accepted { .. })) {
             self.outcome.repeats += 1;
             sent += 1;
-            let again = self.try_once(&shot).await;
+            let again = self.try_once(speaker, &shot).await;
             self.outcome.repeats_wrong += u64::from(is_wrong(answer.as_ref(), again.as_ref()));
         }
         self.count(&shot, answer.as_ref());
         if load.remembers {
             let Shot {
-                first, recipients, ..
+                first,
+                recipients,
+                text,
+                ..
             } = shot;
             let request_id = request_id.unwrap_or_default();
             let due_unix_ms = shared.unix_ms(due);
             self.outcome.told.push(Told {
                 request_id,
+                text,
                 first,
                 recipients,
                 sent,
@@ -240,7 +261,7 @@ impl Worker {
     }
 
     /// Sends the request that has been written. `None`: no answer came.
-    async fn try_once(&mut self, shot: &Shot<'_>) -> Option<Answer> {
+    async fn try_once(&mut self, speaker: &Speaker, shot: &Shot<'_>) -> Option<Answer> {
         let shared = Arc::clone(&self.shared);
         let mut wire = match self.wire.take() {
             Some(wire) => wire,
@@ -254,7 +275,7 @@ impl Worker {
         };
         match wire.exchange(&self.request).await {
             Ok(exchange) => {
-                let answer = shared.speaker.read(shot, exchange.status, exchange.body);
+                let answer = speaker.read(shot, exchange.status, exchange.body);
                 if !wire.is_closing() {
                     self.wire = Some(wire);
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::dialect::Answer;
+use super::dialect::{Answer, Text};
 use super::number;
 use crate::histogram::Histogram;
 
@@ -14,6 +14,8 @@ use crate::histogram::Histogram;
 pub struct Told {
     /// The request's id.
     pub request_id: String,
+    /// What it sent.
+    pub text: Text,
     /// Place of its first recipient; see [`number`].
     pub first: u64,
     /// How many recipients it had.
@@ -125,6 +127,7 @@ mod tests {
     fn told(answer: Option<Answer>) -> Told {
         Told {
             request_id: "r".into(),
+            text: Text::Plain,
             first: 10,
             recipients: 3,
             sent: 1,

@@ -21,6 +21,17 @@ pub struct Joined {
     pub text: Option<String>,
 }
 
+/// A message that has some of its parts and lacks others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partly {
+    /// Whom it is to.
+    pub number: u64,
+    /// Parts that were taken.
+    pub taken: usize,
+    /// Parts that were not, so far.
+    pub missing: usize,
+}
+
 /// The parts of the message to one number.
 #[derive(Debug)]
 pub(super) struct Assembly {
@@ -70,11 +81,27 @@ impl Assembly {
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.parts.iter().all(Option::is_some)
+        self.missing() == 0
+    }
+
+    /// Parts that were never taken.
+    fn missing(&self) -> usize {
+        self.parts.iter().filter(|part| part.is_none()).count()
+    }
+
+    /// `None` if it is whole.
+    pub(super) fn partly(&self, number: u64) -> Option<Partly> {
+        let missing = self.missing();
+        let partly = Partly {
+            number,
+            taken: self.parts.len() - missing,
+            missing,
+        };
+        (missing > 0).then_some(partly)
     }
 
     pub(super) fn joined(&self) -> Joined {
-        let missing = self.parts.iter().filter(|part| part.is_none()).count();
+        let missing = self.missing();
         let text = (missing == 0).then(|| {
             let octets: Vec<u8> = self
                 .parts
@@ -119,10 +146,16 @@ mod tests {
         let coding = DataCoding::DEFAULT;
         let mut assembly = Assembly::new(&part(7, 3, 2, b" and "), coding);
         assembly.add(&part(7, 3, 3, b"two"), coding);
+        let partly = Partly {
+            number: 9,
+            taken: 2,
+            missing: 1,
+        };
+        assert_eq!(assembly.partly(9), Some(partly));
         assert_eq!((assembly.joined().missing, assembly.joined().text), (1, None));
         assembly.add(&part(7, 3, 3, b"two"), coding);
         assembly.add(&part(7, 3, 1, b"one"), coding);
-        assert!(assembly.is_whole());
+        assert!(assembly.is_whole() && assembly.partly(9).is_none());
         let joined = assembly.joined();
         assert_eq!(joined.text.as_deref(), Some("one and two"));
         assert_eq!((joined.total, joined.repeated, joined.unfitting), (3, 1, 0));

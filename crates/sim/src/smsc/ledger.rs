@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use smpp::CommandStatus;
 use smpp::field::DataCoding;
 
-use super::joined::{Assembly, Joined};
+use super::joined::{Assembly, Joined, Partly};
 use super::journal::Journal;
 use super::part::Anatomy;
 use super::people::InboundTally;
@@ -36,6 +36,10 @@ pub struct Counts {
     pub refused: u64,
     /// Refused messages by what they were told.
     pub refused_with: BTreeMap<String, u64>,
+    /// Of these, refused for being beyond a limit: too fast, or too many at once.
+    pub beyond_limits: u64,
+    /// Of the others, parts of long messages.
+    pub parts_refused_with: BTreeMap<String, u64>,
     /// Messages, taken or not, whose answer was held back on purpose.
     pub unanswered: u64,
     /// Different messages that were taken.
@@ -96,6 +100,7 @@ pub(super) struct Ledger {
     assemblies: HashMap<u64, Assembly, BuildHasherDefault<KeyHasher>>,
     tallies_max: usize,
     refused_with: HashMap<u32, u64>,
+    parts_refused_with: HashMap<u32, u64>,
 }
 
 impl Ledger {
@@ -150,15 +155,25 @@ impl Ledger {
         self.assemblies.get(&number).map(Assembly::joined)
     }
 
+    pub(super) fn partly_taken(&self) -> impl Iterator<Item = Partly> {
+        let assemblies = self.assemblies.iter();
+        assemblies.filter_map(|(number, assembly)| assembly.partly(*number))
+    }
+
     pub(super) fn joined(&self) -> impl Iterator<Item = (u64, Joined)> {
         self.assemblies
             .iter()
             .map(|(number, assembly)| (*number, assembly.joined()))
     }
 
-    pub(super) fn refused(&mut self, status: CommandStatus) {
+    pub(super) fn refused(&mut self, status: CommandStatus, beyond_limit: bool, is_part: bool) {
         self.counts.refused += 1;
         *self.refused_with.entry(status.0).or_default() += 1;
+        if beyond_limit {
+            self.counts.beyond_limits += 1;
+        } else if is_part {
+            *self.parts_refused_with.entry(status.0).or_default() += 1;
+        }
     }
 
     pub(super) fn acknowledged(&mut self, key: Option<u64>) {
@@ -199,6 +214,7 @@ impl Ledger {
         let named = |(code, count): (&u32, &u64)| (CommandStatus(*code).to_string(), *count);
         Counts {
             refused_with: self.refused_with.iter().map(named).collect(),
+            parts_refused_with: self.parts_refused_with.iter().map(named).collect(),
             ..self.counts.clone()
         }
     }
@@ -235,14 +251,18 @@ mod tests {
             ledger.taken(Some(key));
         }
         assert_eq!(ledger.submitted(Some(8)), 2);
-        ledger.refused(CommandStatus::RTHROTTLED);
+        ledger.refused(CommandStatus::RTHROTTLED, false, false);
+        ledger.refused(CommandStatus::RTHROTTLED, false, true);
+        ledger.refused(CommandStatus::RTHROTTLED, true, true);
         ledger.acknowledged(Some(7));
         let sums = ledger.sums();
         assert_eq!(
             (sums.submitted, sums.taken, sums.messages, sums.duplicates),
             (4, 3, 2, 1)
         );
-        assert_eq!(sums.refused_with.get("ESME_RTHROTTLED (0x58)"), Some(&1));
+        assert_eq!(sums.refused_with.get("ESME_RTHROTTLED (0x58)"), Some(&3));
+        assert_eq!(sums.parts_refused_with.get("ESME_RTHROTTLED (0x58)"), Some(&1));
+        assert_eq!(sums.beyond_limits, 1);
         assert_eq!(
             ledger.tally(7),
             Some(Tally {

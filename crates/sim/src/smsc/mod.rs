@@ -46,7 +46,7 @@ pub use config::{SmscConfig, User};
 pub use control::{Inbound, Order, OrderError};
 pub use http::serve as serve_control;
 pub use ids::{IdForm, Ids, Notation};
-pub use joined::Joined;
+pub use joined::{Joined, Partly};
 pub use journal::{Filter, Message};
 pub use ledger::{Counts, Tally};
 pub use part::{CountBy, Part, key_of, key_of_number};
@@ -213,6 +213,13 @@ impl SmscHandle {
     #[must_use]
     pub fn joined_of(&self, number: u64) -> Option<Joined> {
         self.shared.ledger.lock().joined_of(number)
+    }
+
+    /// Messages of which some parts were taken and others not, so far, in no order; with [`CountBy::DestinationAndPart`]
+    /// only.
+    #[must_use]
+    pub fn partly_taken(&self) -> Vec<Partly> {
+        self.shared.ledger.lock().partly_taken().collect()
     }
 
     /// What the parts came to that were taken for each number, in no order; with [`CountBy::DestinationAndPart`] only.

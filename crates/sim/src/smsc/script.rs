@@ -33,6 +33,8 @@ pub(super) struct Case<'a> {
 #[derive(Debug, PartialEq)]
 pub(super) struct Verdict<'s> {
     pub(super) status: CommandStatus,
+    /// Refused because it is beyond a limit, whatever the rules say.
+    pub(super) beyond_limit: bool,
     pub(super) answer: Answer,
     /// What is reported, if the message is taken.
     pub(super) receipts: Option<Plan<'s>>,
@@ -91,6 +93,7 @@ impl Script {
         };
         Verdict {
             status,
+            beyond_limit: false,
             answer,
             receipts,
         }

@@ -14,8 +14,10 @@ pub(crate) struct CarrierEntry {
     pub(crate) address: SocketAddr,
     pub(crate) binds: u64,
     pub(crate) window_max: u64,
-    /// The account whose messages it alone gets; `None`: those of all accounts without a carrier of their own.
+    /// The account whose messages it gets first; `None`: those of all accounts without a carrier of their own.
     pub(crate) only: Option<u32>,
+    /// Carriers that get its messages while it is away, in the order they are tried.
+    pub(crate) then: &'static [&'static str],
     /// Settings that differ from carrier to carrier, in TOML.
     pub(crate) more: &'static str,
 }
@@ -36,7 +38,8 @@ pub(crate) struct Settings {
     pub(crate) api: SocketAddr,
     pub(crate) metrics: SocketAddr,
     pub(crate) accounts: u32,
-    /// Changes something small of every entry of the catalog: weights, rates, a text.
+    /// Changes something small in the catalog: the weights of all accounts, a text of each, a route, and the rate of one
+    /// carrier in turn, which makes that one's sessions anew.
     pub(crate) edition: u64,
     /// In the order they are tried.
     pub(crate) carriers: Vec<CarrierEntry>,
@@ -131,7 +134,13 @@ level = "info"
                     "[[account.credential]]\nfamily = \"{family}\"\nkey = \"{key}\"\nsecret = \"{secret}\"\n"
                 );
             }
-            for (at, (name, class, body)) in templates().into_iter().enumerate() {
+            let templates = (0_usize..).zip(TEXTS).map(|(at, text)| {
+                let (class, body) = body(text);
+                (at, text.template(), class, body)
+            });
+            let edition = format!("Edition {}.", self.edition);
+            let changing = (CHANGING, "changing".into(), "notice", edition);
+            for (at, name, class, body) in templates.chain([changing]) {
                 let Template { number, ut_id } = template(account, at);
                 let _ = write!(
                     text,
@@ -140,7 +149,7 @@ level = "info"
                 );
             }
         }
-        for carrier in &self.carriers {
+        for (at, carrier) in (0..).zip(&self.carriers) {
             let CarrierEntry {
                 name,
                 address,
@@ -150,7 +159,7 @@ level = "info"
                 ..
             } = carrier;
             // A rate that is never reached: what matters is that the carrier changes under load.
-            let rate = match self.edition {
+            let rate = match self.last_change(at) {
                 0 => String::new(),
                 edition => format!("rate_per_s_max = {}\n", 100_000 + edition),
             };
@@ -165,22 +174,35 @@ level = "info"
         }
         for carrier in &self.carriers {
             if let Some(account) = carrier.only {
+                let names: Vec<&str> = [carrier.name]
+                    .into_iter()
+                    .chain(carrier.then.iter().copied())
+                    .collect();
                 let _ = write!(
                     text,
-                    "[[route]]\naccounts = [\"{}\"]\ncarriers = [\"{}\"]\n",
+                    "[[route]]\naccounts = [\"{}\"]\ncarriers = {names:?}\n",
                     name(account),
-                    carrier.name
                 );
             }
         }
-        let names: Vec<String> = self
-            .carriers
-            .iter()
-            .filter(|carrier| carrier.only.is_none())
-            .map(|carrier| format!("\"{}\"", carrier.name))
-            .collect();
-        let _ = write!(text, "[[route]]\ncarriers = [{}]\n", names.join(", "));
+        let common = || self.carriers.iter().filter(|carrier| carrier.only.is_none());
+        let then = common().flat_map(|carrier| carrier.then.iter().copied());
+        let names: Vec<&str> = common().map(|carrier| carrier.name).chain(then).collect();
+        let _ = write!(text, "[[route]]\ncarriers = {names:?}\n");
+        // For numbers that no client uses: what matters is that routes change under load.
+        let enabled = self.edition.is_multiple_of(2);
+        let _ = write!(
+            text,
+            "[[route]]\nname = \"changing\"\nprefixes = [\"992\"]\nenabled = {enabled}\ncarriers = {names:?}\n"
+        );
         text
+    }
+
+    /// The last edition that changed the carrier in this place.
+    fn last_change(&self, at: u64) -> u64 {
+        let carriers = self.carriers.len().max(1) as u64;
+        let since = (self.edition + carriers - at % carriers) % carriers;
+        self.edition.saturating_sub(since)
     }
 
     /// What webhooks are called.
@@ -191,10 +213,10 @@ level = "info"
     /// What a client of an account knows.
     pub(crate) fn demo(&self, account: u32) -> Demo {
         let (key, secret) = (key(account), secret(account));
-        let templates: HashMap<String, Template> = templates()
+        let templates: HashMap<String, Template> = TEXTS
             .into_iter()
             .enumerate()
-            .map(|(at, (name, ..))| (name.to_owned(), template(account, at)))
+            .map(|(at, text)| (text.template().into_owned(), template(account, at)))
             .collect();
         Demo {
             base_url: format!("http://{}", self.api),
@@ -217,47 +239,61 @@ level = "info"
     }
 }
 
-/// Name, class and text of every template.
-fn templates() -> [(&'static str, &'static str, String); 6] {
-    let words = "the quick brown fox jumps over the lazy dog and finds the long way home, ";
-    let characters = "您的包裹已经到达请尽快到前台领取谢谢合作祝您生活愉快";
-    [
-        ("code", "otp", "Your verification code is {{code}}.".to_owned()),
-        (
-            "notice",
+/// What accounts have templates for.
+const TEXTS: [Text; 25] = {
+    let mut texts = [Text::Plain; 25];
+    texts[0] = Text::Code;
+    texts[1] = Text::Notice;
+    let (mut at, mut parts) = (3, *Text::PARTS.start());
+    while parts <= *Text::PARTS.end() {
+        texts[at] = Text::Long(parts);
+        texts[at + 1] = Text::Unicode(parts);
+        (at, parts) = (at + 2, parts + 1);
+    }
+    texts
+};
+
+/// The place of the template that nobody sends and each edition changes.
+const CHANGING: usize = 999;
+
+/// Class and text of a template.
+fn body(text: Text) -> (&'static str, String) {
+    const WORDS: &str = "the quick brown fox jumps over the lazy dog and finds the long way home, ";
+    const CHARACTERS: &str = "您的包裹已经到达请尽快到前台领取谢谢合作祝您生活愉快";
+    // A text has the same parts whichever header ties them: with one of 16 bits 152 or 66 characters fit, and 160 or 70 where
+    // parameters do it.
+    match text {
+        Text::Code => ("otp", "Your verification code is {{code}}.".to_owned()),
+        Text::Notice => (
             "notice",
             "Hello {{name}}, your order waits for you at {{place}}.".to_owned(),
         ),
-        (
-            "plain",
+        Text::Plain => (
             "marketing",
             "Hello from Postrider, this week everything is half the price.".to_owned(),
         ),
-        (
-            "long",
-            "notice",
-            format!("Order {{{{code}}}}: {}.", words.repeat(6)),
-        ),
-        (
-            "unicode",
-            "marketing",
-            format!("{{{{code}}}} {}", characters.repeat(9)),
-        ),
-        (
-            "very_long",
-            "notice",
-            format!("Order {{{{code}}}}: {}.", words.repeat(24)),
-        ),
-    ]
+        Text::Long(parts) => {
+            let words: String = WORDS
+                .chars()
+                .cycle()
+                .take(usize::from(parts) * 152 - 40)
+                .collect();
+            ("notice", format!("Order {{{{code}}}}: {words}."))
+        }
+        Text::Unicode(parts) => {
+            let characters: String = CHARACTERS
+                .chars()
+                .cycle()
+                .take(usize::from(parts) * 66 - 15)
+                .collect();
+            ("marketing", format!("{{{{code}}}} {characters}"))
+        }
+    }
 }
 
 /// The text that arrives of a request whose first recipient is at this place.
 pub(crate) fn text_of(text: Text, first: u64) -> String {
-    let body = templates()
-        .into_iter()
-        .find(|(name, ..)| *name == text.template())
-        .map(|(.., body)| body)
-        .unwrap_or_default();
+    let (_, body) = body(text);
     text.values(first).into_iter().fold(body, |body, (name, value)| {
         body.replace(&format!("{{{{{name}}}}}"), &value)
     })
@@ -299,13 +335,49 @@ mod tests {
     fn a_text_that_arrives_has_its_values() {
         assert_eq!(text_of(Text::Code, 42), "Your verification code is 000042.");
         assert!(text_of(Text::Notice, 1).starts_with("Hello Ada, your order waits for you at London."));
-        for (text, least, most) in [
-            (Text::Long, 440, 500),
-            (Text::Unicode, 200, 260),
-            (Text::VeryLong, 1_700, 1_820),
-        ] {
-            let length = text_of(text, 123_456).chars().count();
-            assert!((least..=most).contains(&length), "{text:?}: {length}");
+        for parts in Text::PARTS {
+            let per_part = |text| {
+                let length = text_of(text, 123_456).chars().count() as f64;
+                let parts = f64::from(parts);
+                (length / parts, length / (parts - 1.0))
+            };
+            let (least, most) = per_part(Text::Long(parts));
+            assert!(least <= 152.0 && most > 160.0, "{parts}: {least} {most}");
+            let (least, most) = per_part(Text::Unicode(parts));
+            assert!(least <= 66.0 && most > 70.0, "{parts}: {least} {most}");
         }
+    }
+
+    #[test]
+    fn each_edition_changes_one_carrier_in_turn() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let carrier = CarrierEntry {
+            name: "north",
+            address,
+            binds: 1,
+            window_max: 1,
+            only: None,
+            then: &[],
+            more: "",
+        };
+        let settings = |edition| Settings {
+            api: address,
+            metrics: address,
+            accounts: 1,
+            edition,
+            carriers: vec![carrier.clone(), carrier.clone(), carrier.clone()],
+            webhooks: Vec::new(),
+            notify: "",
+            more: String::new(),
+        };
+        let changes = |edition| {
+            let settings = settings(edition);
+            [0, 1, 2].map(|at| settings.last_change(at))
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(changes),
+            [[0, 0, 0], [0, 1, 0], [0, 1, 2], [3, 1, 2], [3, 4, 2]]
+        );
+        assert_ne!(settings(1).catalog(), settings(2).catalog());
     }
 }

@@ -13,96 +13,125 @@ use crate::compare::Asked;
 /// Accounts that [`PARTS`] send for.
 pub(crate) const ACCOUNTS: u32 = 4;
 
+/// What one kind of client sends.
+#[derive(Clone, Copy, Debug)]
+enum Sends {
+    /// Always the same.
+    One(Text),
+    /// Texts of all the parts there are, in either alphabet, drawn.
+    Long,
+    /// Of these, texts of at most 500 characters: some vendors take no longer ones.
+    Long500,
+}
+
+impl Sends {
+    fn texts(self) -> Vec<Text> {
+        let (long, unicode) = match self {
+            Self::One(text) => return vec![text],
+            Self::Long => (Text::PARTS, Text::PARTS),
+            Self::Long500 => (2..=3, 2..=7),
+        };
+        long.map(Text::Long).chain(unicode.map(Text::Unicode)).collect()
+    }
+}
+
 /// One kind of client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     dialect: Dialect,
-    text: Text,
+    sends: Sends,
     recipients: u64,
     connections: usize,
     per_s: f64,
     account: u32,
 }
 
-/// All kinds there are.
-pub(crate) const PARTS: [Part; 10] = [
+/// All kinds there are. A third of the messages are long.
+pub(crate) const PARTS: [Part; 11] = [
     Part {
         dialect: Dialect::EngageLab,
-        text: Text::Code,
+        sends: Sends::One(Text::Code),
         recipients: 1,
         connections: 8,
-        per_s: 300.0,
+        per_s: 200.0,
         account: 0,
     },
     Part {
         dialect: Dialect::UspeedoRest,
-        text: Text::Notice,
+        sends: Sends::One(Text::Notice),
         recipients: 100,
         connections: 2,
-        per_s: 4.0,
+        per_s: 2.0,
         account: 1,
     },
     Part {
         dialect: Dialect::SendCloud,
-        text: Text::Plain,
+        sends: Sends::One(Text::Plain),
         recipients: 20,
         connections: 2,
-        per_s: 15.0,
+        per_s: 10.0,
         account: 2,
     },
     Part {
         dialect: Dialect::UspeedoAction,
-        text: Text::Code,
+        sends: Sends::One(Text::Code),
         recipients: 1,
         connections: 4,
-        per_s: 150.0,
+        per_s: 100.0,
         account: 2,
     },
     Part {
         dialect: Dialect::EngageLab,
-        text: Text::Plain,
+        sends: Sends::One(Text::Plain),
         recipients: 10,
         connections: 2,
-        per_s: 20.0,
+        per_s: 10.0,
         account: 1,
     },
-    // A third of the messages are long.
     Part {
         dialect: Dialect::UspeedoRest,
-        text: Text::Long,
-        recipients: 50,
+        sends: Sends::Long500,
+        recipients: 10,
         connections: 2,
-        per_s: 6.0,
+        per_s: 8.0,
+        account: 1,
+    },
+    Part {
+        dialect: Dialect::EngageLab,
+        sends: Sends::Long,
+        recipients: 5,
+        connections: 2,
+        per_s: 14.0,
         account: 1,
     },
     Part {
         dialect: Dialect::SendCloud,
-        text: Text::Unicode,
+        sends: Sends::Long500,
         recipients: 10,
         connections: 2,
-        per_s: 20.0,
+        per_s: 10.0,
         account: 2,
     },
     Part {
         dialect: Dialect::EngageLab,
-        text: Text::VeryLong,
-        recipients: 2,
+        sends: Sends::Long,
+        recipients: 5,
         connections: 2,
-        per_s: 10.0,
+        per_s: 29.0,
         account: 0,
     },
     // Few, because they go over a window of one.
     Part {
         dialect: Dialect::EngageLab,
-        text: Text::VeryLong,
+        sends: Sends::Long,
         recipients: 1,
         connections: 1,
-        per_s: 1.0,
+        per_s: 4.0,
         account: 3,
     },
     Part {
         dialect: Dialect::EngageLab,
-        text: Text::Code,
+        sends: Sends::One(Text::Code),
         recipients: 1,
         connections: 1,
         per_s: 4.0,
@@ -113,6 +142,16 @@ pub(crate) const PARTS: [Part; 10] = [
 /// Recipients a second of all parts together.
 pub(crate) fn recipients_per_s() -> f64 {
     PARTS.iter().map(|part| part.per_s * part.recipients as f64).sum()
+}
+
+/// Parts on the wire that they come to, a second.
+pub(crate) fn parts_per_s() -> f64 {
+    let parts = |part: &Part| {
+        let texts = part.sends.texts();
+        let parts: f64 = texts.iter().map(|text| f64::from(text.parts())).sum();
+        part.per_s * part.recipients as f64 * parts / texts.len() as f64
+    };
+    PARTS.iter().map(parts).sum()
 }
 
 /// One turn of all clients.
@@ -149,7 +188,7 @@ impl Turn<'_> {
     fn load(&self, settings: &Settings, at: u64, part: &Part) -> Load {
         let place = self.number * PARTS.len() as u64 + at;
         Load {
-            text: part.text,
+            texts: part.sends.texts(),
             recipients: part.recipients,
             connections: part.connections,
             requests_max: self.numbers_a_part / part.recipients,
@@ -179,10 +218,32 @@ pub(crate) async fn gather(
         asked.extend(outcome.told.drain(..).map(|told| Asked {
             account: part.account,
             dialect: part.dialect,
-            text: part.text,
             told,
         }));
         sum.add(outcome);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::text_of;
+
+    #[test]
+    fn a_third_is_long() {
+        let long = PARTS.iter().filter(|part| !matches!(part.sends, Sends::One(_)));
+        let long: f64 = long.map(|part| part.per_s * part.recipients as f64).sum();
+        let share = long / recipients_per_s();
+        assert!((0.32..=0.35).contains(&share), "{share}");
+        assert!(parts_per_s() > 2.0 * recipients_per_s());
+        for parts in Text::PARTS {
+            let of = |texts: Vec<Text>| texts.into_iter().filter(|text| text.parts() == parts).count();
+            assert_eq!(of(Sends::Long.texts()), 2, "{parts}");
+        }
+        for text in Sends::Long500.texts() {
+            let characters = text_of(text, 0).chars().count();
+            assert!((100..=500).contains(&characters), "{text:?}: {characters}");
+        }
+    }
 }

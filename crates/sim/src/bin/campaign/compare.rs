@@ -1,12 +1,11 @@
 //! What clients were told, against what the carrier got and what the gateway says became of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sim::load::{
-    Answer, Demo, Dialect, Standing, Standings, StatusError, Text, Told, Wire, engagelab_messages_to,
-    standings,
+    Answer, Demo, Dialect, Standing, Standings, StatusError, Told, Wire, engagelab_messages_to, standings,
 };
 use sim::smsc::{Joined, Tally};
 use tokio::task::JoinSet;
@@ -24,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) accepted: u64,
+    /// Accepted, by the parts of their texts.
+    accepted_of: BTreeMap<u8, u64>,
+    /// Of these, texts that one carrier can put together, word for word.
+    joined_of: BTreeMap<u8, u64>,
     /// Accepted, and the carrier never got it.
     pub(crate) lost: Vec<u64>,
     /// Accepted, and what carriers got of it is not the text: a part is missing, or does not belong to it.
@@ -45,7 +48,6 @@ pub(crate) struct Findings {
 pub(crate) struct Asked {
     pub(crate) account: u32,
     pub(crate) dialect: Dialect,
-    pub(crate) text: Text,
     pub(crate) told: Told,
 }
 
@@ -147,19 +149,37 @@ impl Findings {
         }
     }
 
-    /// Compares the texts that the carriers can join with those that were sent. One carrier must have the whole of each.
-    pub(crate) fn compare_texts(&mut self, asked: &Asked, joined: &dyn Fn(u64) -> Vec<Joined>) {
-        let expected = text_of(asked.text, asked.told.first);
-        for number in asked.told.accepted() {
+    /// Compares the texts that the carriers can join with those that were sent. One carrier must have the whole of each, in
+    /// as many parts as it has.
+    pub(crate) fn compare_texts(&mut self, told: &Told, joined: &dyn Fn(u64) -> Vec<Joined>) {
+        let expected = text_of(told.text, told.first);
+        let parts = told.text.parts();
+        let (mut accepted, mut whole) = (0, 0);
+        for number in told.accepted() {
+            accepted += 1;
             let carriers = joined(number);
-            let whole = carriers
+            let is_whole = carriers
                 .iter()
-                .any(|joined| joined.text.as_deref() == Some(&expected));
+                .any(|joined| joined.total == parts && joined.text.as_deref() == Some(&expected));
             let fitting = carriers.iter().all(|joined| joined.unfitting == 0);
-            if !whole || !fitting {
+            if is_whole && fitting {
+                whole += 1;
+            } else {
                 self.torn.push(number);
             }
         }
+        *self.accepted_of.entry(parts).or_default() += accepted;
+        *self.joined_of.entry(parts).or_default() += whole;
+    }
+
+    /// Messages of so many parts that were accepted.
+    pub(crate) fn accepted_of(&self, parts: u8) -> u64 {
+        self.accepted_of.get(&parts).copied().unwrap_or_default()
+    }
+
+    /// Messages of so many parts that one carrier can put together.
+    pub(crate) fn joined_of(&self, parts: u8) -> u64 {
+        self.joined_of.get(&parts).copied().unwrap_or_default()
     }
 
     fn compare_with_gateway(&mut self, told: &Told, standings: &Standings) {
@@ -177,18 +197,34 @@ impl Findings {
     }
 
     /// How many ended so.
-    pub(crate) fn ended(&self, standing: Standing) -> usize {
+    fn ended(&self, standing: Standing) -> usize {
         self.ended.values().filter(|ended| **ended == standing).count()
+    }
+
+    /// How many were delivered.
+    pub(crate) fn delivered(&self) -> usize {
+        self.ended(Standing::Delivered)
+    }
+
+    /// How many failed.
+    pub(crate) fn failed(&self) -> usize {
+        self.ended(Standing::Failed)
     }
 
     /// Holds all of it against what must not be.
     pub(crate) fn judge(&self, verdict: &mut Verdict) {
+        let joined: u64 = self.joined_of.values().sum();
+        verdict.equal(
+            "accepted texts that a carrier has word for word",
+            joined,
+            self.accepted,
+        );
         for (what, numbers) in [
             ("accepted recipients lost", &self.lost),
             ("accepted texts that no carrier can put together", &self.torn),
             ("recipients sent though refused", &self.sent_though_refused),
             ("accepted recipients the gateway does not know", &self.forgotten),
-            ("messages that are not final", &self.open),
+            ("messages that are stuck: not final", &self.open),
             ("request ids accepted twice", &self.accepted_twice),
         ] {
             verdict.none_of(what, numbers);
@@ -199,11 +235,12 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim::load::number;
+    use sim::load::{Text, number};
 
     fn told(first: u64, answer: Option<Answer>) -> Told {
         Told {
             request_id: "r".into(),
+            text: Text::Long(2),
             first,
             recipients: 2,
             sent: 1,
@@ -246,6 +283,53 @@ mod tests {
         assert_eq!(findings.accepted, 3);
         assert_eq!(findings.lost, [number(1), number(10)]);
         assert_eq!(findings.sent_though_refused, [number(11), number(20)]);
+    }
+
+    #[test]
+    fn a_text_must_be_whole_at_one_carrier_and_fit() {
+        let whole = Joined {
+            total: 2,
+            missing: 0,
+            repeated: 0,
+            unfitting: 0,
+            text: Some(text_of(Text::Long(2), 0)),
+        };
+        let half = Joined {
+            missing: 1,
+            text: None,
+            ..whole.clone()
+        };
+        let unfitting = Joined {
+            unfitting: 1,
+            ..half.clone()
+        };
+        let other = Joined {
+            text: Some(text_of(Text::Long(2), 1)),
+            ..whole.clone()
+        };
+        let in_three = Joined {
+            total: 3,
+            ..whole.clone()
+        };
+        for (carriers, joins) in [
+            (vec![whole.clone()], true),
+            (vec![half.clone(), whole.clone()], true),
+            (vec![], false),
+            (vec![half.clone()], false),
+            (vec![half.clone(), half], false),
+            (vec![unfitting, whole], false),
+            (vec![other], false),
+            (vec![in_three], false),
+        ] {
+            let mut findings = Findings::default();
+            findings.compare_texts(&told(0, accepted(vec![1])), &|_| carriers.clone());
+            assert_eq!(
+                (findings.torn.is_empty(), findings.joined_of(2)),
+                (joins, u64::from(joins)),
+                "{carriers:?}"
+            );
+            assert_eq!(findings.accepted_of(2), 1);
+        }
     }
 
     #[test]

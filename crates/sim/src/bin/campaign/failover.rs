@@ -1,255 +1,307 @@
-//! A carrier goes away in the middle of its window: its messages go to the other one, and none is lost.
+//! Carriers go away in the middle of their windows and of long messages, one after the other: what can go to another
+//! carrier goes, what a carrier has parts of waits for it, and nothing is lost.
+//!
+//! A message of which the carrier that is away has taken a segment, as far as the gateway can know, stays with that
+//! carrier: elsewhere its parts would arrive twice. It waits until the carrier is back and is completed there. Only when
+//! none of the segments that the carrier took was answered before it left, the whole message goes elsewhere: nobody can
+//! know then that it was taken, and such segments are the ones that may be taken twice, one window a session at most.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use sim::load::{Answer, Dialect, Load, Outcome, Text};
-use sim::smsc::{CountBy, Order, SmscConfig, SmscHandle, Span};
-use tokio::task::JoinSet;
+use sim::smsc::{Order, SmscHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::{CarrierEntry, Settings};
-use crate::beside::{Carrier, free_address};
-use crate::compare::{Asked, Findings};
+use crate::clients::{Turn, gather, recipients_per_s};
+use crate::compare::Asked;
 use crate::folder::Folder;
-use crate::node::Node;
+use crate::mixed::{CARRIERS, CarrierPlan, Day, Mixed};
 use crate::report::Verdict;
 use crate::{Common, say};
 
-/// Lets one of two carriers go away in mid-window and come back, and looks where everything went.
+/// Lets each of the carriers go away in mid-window and come back, and looks where everything went.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FailoverArgs {
     #[command(flatten)]
     common: Common,
-    /// Seconds the carrier is away
+    /// Seconds each carrier is away
     #[arg(long, default_value_t = 60)]
     away_s: u64,
-    /// Messages a second
-    #[arg(long, default_value_t = 500)]
+    /// Messages a second, 1200 at most
+    #[arg(long, default_value_t = 300)]
     per_s: u32,
-    /// Messages in flight a bind
-    #[arg(long, default_value_t = 50)]
-    window: u64,
-    /// Sessions of each carrier
-    #[arg(long, default_value_t = 2)]
-    binds: u64,
 }
 
-/// Load before the carrier leaves, and after it has come back.
+/// Load before a carrier leaves, and after the last has come back.
 const AROUND: Duration = Duration::from_secs(3);
 
-/// Place of the first recipient of a long text.
-const LONG_FIRST: u64 = 100_000_000;
+/// How long a carrier is waited for to hold messages partly.
+const PARTLY_WAIT: Duration = Duration::from_secs(20);
 
-/// How long everything may take to come to rest.
-const REST_MAX: Duration = Duration::from_secs(120);
+/// Parts that must be missing at a carrier when it leaves, in all, of messages of which it has more than one: then some of
+/// them are still missing when what was on its way has come in, and some of the others were answered.
+const MISSING_MIN: usize = 4;
+
+/// Seconds after which messages go elsewhere while a carrier is away (as in the catalog), and how long that may take.
+const HANDED_ON_AFTER_MS: u64 = 2_000;
+const HANDED_ON_WITHIN_MS: u64 = 5_000;
+
+/// Numbers of one kind of client.
+const NUMBERS_A_PART: u64 = 10_000_000;
+
+/// A day on which carriers are slow enough to be in the middle of something, and refuse parts that go again a second or two
+/// later: while that lasts, the carrier has the others.
+const DAY: Day = Day {
+    carriers: r#"
+        answers.delay_ms = [5, 30]
+        [receipts]
+        delay_ms = [0, 300]
+        early_share = 0.05
+        twice_share = 0.02
+        shuffled = true
+        [faults]
+        cut_taken_share = 0.5
+        [[rules]]
+        share = 0.04
+        status = "RSYSERR"
+        times_per_message_max = 1
+        [[rules]]
+        share = 0.003
+        status = "RTHROTTLED"
+        times_per_message_max = 1
+        [[rules]]
+        share = 0.003
+        status = "RMSGQFUL"
+        times_per_message_max = 1
+        [[rules]]
+        share = 0.03
+        states = ["UNDELIV"]
+        error = "034"
+    "#,
+    endpoint: "delay_ms = [0, 20]",
+    people_per_s: 5.0,
+};
+
+/// One time that a carrier was away.
+struct Absence {
+    plan: &'static CarrierPlan,
+    /// Of [`CARRIERS`], which.
+    at: usize,
+    left_unix_ms: u64,
+    returned_unix_ms: u64,
+    /// Numbers of messages that it had parts of and lacked others when it had left.
+    partly: Vec<u64>,
+    /// Of these, texts that another carrier had whole when it returned.
+    elsewhere: Vec<u64>,
+}
 
 pub(crate) async fn run(args: FailoverArgs) -> anyhow::Result<bool> {
     let seed = args.common.seed();
     say(&format!(
-        "failover: away for {} s, {} messages/s, seed {seed}",
-        args.away_s, args.per_s
+        "failover: {} carriers away for {} s each, {} messages/s, seed {seed}",
+        CARRIERS.len(),
+        args.away_s,
+        args.per_s
     ));
     let mut folder = Folder::make(&args.common, "failover")?;
     let done = campaign(&args, seed, &folder).await;
     if !matches!(done, Ok(true)) {
         folder.keep();
+        say(&format!("to meet the same chance again: --seed {seed}"));
     }
     done
 }
 
 async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
-    let (north, south) = (carrier(seed.max(1))?, carrier(seed.max(1) + 1)?);
-    let entry = |name, carrier: &Carrier| CarrierEntry {
-        name,
-        address: carrier.address(),
-        binds: args.binds,
-        window_max: args.window,
-        only: None,
-        more: "",
-    };
-    let settings = Settings {
-        api: free_address()?,
-        metrics: free_address()?,
-        accounts: 1,
-        edition: 0,
-        carriers: vec![entry("north", &north), entry("south", &south)],
-        webhooks: Vec::new(),
-        notify: "",
-        more: args.common.settings()?,
-    };
-    let mut node = Node::set_up(&args.common.postrider, folder.path(), settings)?;
-    node.start().await?;
-    node.bound(2 * args.binds).await?;
-
+    let mut mixed = Mixed::start(&args.common, seed, &DAY, folder).await?;
     let away = Duration::from_secs(args.away_s);
+    let share = (f64::from(args.per_s) / recipients_per_s()).min(1.0);
+    let turn = Turn {
+        name: &format!("failover-{seed:x}"),
+        number: 0,
+        numbers_a_part: NUMBERS_A_PART,
+        share,
+        time_max: (away + AROUND + PARTLY_WAIT) * CARRIERS.len() as u32 + AROUND,
+        patience: Duration::from_secs(30),
+        seed,
+    };
+    mixed.disturb(share);
     let stop = CancellationToken::new();
-    // A third of the messages have several parts.
-    let loads = [(Text::Code, 2.0 / 3.0, 0), (Text::Long, 1.0 / 3.0, LONG_FIRST)];
-    let mut clients = JoinSet::new();
-    for (text, share, first) in loads {
-        let load = Load {
-            text,
-            first,
-            connections: 16,
-            requests_max: u64::MAX / 2,
-            time_max: away + 2 * AROUND,
-            per_s: Some(f64::from(args.per_s) * share),
-            name: format!("failover-{seed:x}-{first}"),
-            persistent: true,
-            remembers: true,
-            ..Load::new(node.settings.demo(0), Dialect::EngageLab)
-        };
-        let stop = stop.clone();
-        clients.spawn(async move { (text, sim::load::run(load, stop).await) });
+    let clients = mixed.send(&turn, &stop);
+    let mut verdict = Verdict::default();
+    let mut absences = Vec::new();
+    for (at, plan) in CARRIERS.iter().enumerate() {
+        tokio::time::sleep(AROUND).await;
+        absences.push(absence(&mixed, at, plan, away).await?);
     }
     tokio::time::sleep(AROUND).await;
-    let left_unix_ms = north.smsc.started_unix_ms() + elapsed_ms(&north.smsc);
-    north.smsc.control(Order::Leave)?;
-    say("  north is gone");
+    stop.cancel();
+    let mut asked = Vec::new();
+    gather(clients, &mut asked, &mut mixed.sum).await?;
+    mixed.calm(&mut verdict).await?;
+    mixed.compare(&asked, &mut verdict).await?;
+    for absence in &absences {
+        absence.judge(&mixed, &asked, &mut verdict)?;
+    }
+    mixed.stop(&mut verdict).await?;
+    Ok(verdict.conclude("failover"))
+}
+
+/// Lets a carrier go away in the middle of long messages, and come back.
+async fn absence(
+    mixed: &Mixed,
+    at: usize,
+    plan: &'static CarrierPlan,
+    away: Duration,
+) -> anyhow::Result<Absence> {
+    let smsc = &mixed.carriers.get(at).context("there is such a carrier")?.smsc;
+    in_the_middle(smsc).await;
+    smsc.control(Order::Leave)?;
+    let left_unix_ms = unix_ms();
+    // What was on its way has come in by then.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let partly: Vec<u64> = smsc.partly_taken().iter().map(|partly| partly.number).collect();
+    say(&format!(
+        "  {} is gone and has parts of {} messages that lack others",
+        plan.name,
+        partly.len()
+    ));
     tokio::time::sleep(away).await;
-    north.smsc.control(Order::Return)?;
-    say("  north is back");
-    let (mut outcome, mut asked) = (Outcome::default(), Vec::new());
-    while let Some(client) = clients.join_next().await {
-        let (text, part) = client?;
-        let part = part.context("the catalog lacks a template")?;
-        asked.extend(part.told.iter().map(|told| Asked {
-            account: 0,
-            dialect: Dialect::EngageLab,
-            text,
-            told: told.clone(),
-        }));
-        outcome.add(part);
+    let elsewhere: Vec<u64> = partly
+        .iter()
+        .copied()
+        .filter(|number| whole_elsewhere(mixed, at, *number))
+        .collect();
+    let waits = partly.iter().find(|number| !elsewhere.contains(number));
+    if let Some(number) = waits {
+        say(&format!("  one of them: postrider status +{number}"));
+        say(mixed.node.tool(&["status", &format!("+{number}")])?.trim_end());
     }
-    rest(&node, &[&north.smsc, &south.smsc]).await?;
-
-    let mut verdict = Verdict::default();
-    let mut findings = Findings::default();
-    for asked in &asked {
-        findings.compare_texts(asked, &|number| {
-            let carriers = [&north, &south].into_iter();
-            carriers
-                .filter_map(|carrier| carrier.smsc.joined_of(number))
-                .collect()
-        });
-    }
-    verdict.none_of("accepted texts that no carrier can put together", &findings.torn);
-    let in_flight = compare(
-        args,
-        &outcome,
-        &north.smsc,
-        &south.smsc,
+    smsc.control(Order::Return)?;
+    let returned_unix_ms = unix_ms();
+    say(&format!("  {} is back", plan.name));
+    Ok(Absence {
+        plan,
+        at,
         left_unix_ms,
-        &mut verdict,
-    );
-    match in_flight {
-        Some(id) => {
-            say(&format!(
-                "one that was in flight when north left: postrider status '{id}'"
-            ));
-            say(node.tool(&["status", &id])?.trim_end());
-        }
-        None => verdict.must("something was in flight when north left", false),
-    }
-    verdict.must("stops in good order", node.stop().await?);
-    north.stop().await?;
-    south.stop().await?;
-    Ok(verdict.is_good())
+        returned_unix_ms,
+        partly,
+        elsewhere,
+    })
 }
 
-fn carrier(seed: u64) -> anyhow::Result<Carrier> {
-    let mut config = SmscConfig {
-        seed,
-        count_by: CountBy::DestinationAndPart,
-        kept_max: 0,
-        ..SmscConfig::default()
-    };
-    // Slow enough that a window is full of messages when the carrier goes.
-    config.behaviour.answers.delay_ms = Span { min: 50, max: 200 };
-    config.behaviour.faults.cut_taken_share = 0.5;
-    Carrier::start(config)
-}
-
-fn elapsed_ms(smsc: &SmscHandle) -> u64 {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(now.as_millis())
-        .unwrap_or(u64::MAX)
-        .saturating_sub(smsc.started_unix_ms())
-}
-
-async fn rest(node: &Node, carriers: &[&SmscHandle]) -> anyhow::Result<()> {
-    let since = Instant::now();
-    let mut calm = 0;
-    while calm < 10 {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let waiting: u64 = carriers.iter().map(|smsc| smsc.counts().receipts_waiting).sum();
-        let unsent = node.metrics().await?.unsent();
-        calm = if unsent + waiting == 0 { calm + 1 } else { 0 };
-        if since.elapsed() > REST_MAX {
-            bail!("after {REST_MAX:?} {unsent} messages and {waiting} receipts are still on their way");
-        }
-    }
-    Ok(())
-}
-
-/// Compares, and finds the id of a message that was in flight when the carrier left.
-fn compare(
-    args: &FailoverArgs,
-    outcome: &Outcome,
-    north: &SmscHandle,
-    south: &SmscHandle,
-    left_unix_ms: u64,
-    verdict: &mut Verdict,
-) -> Option<String> {
-    let mut taken: HashMap<u64, [u16; 2]> = HashMap::new();
-    for (at, smsc) in [north, south].into_iter().enumerate() {
-        for (number, tally) in smsc.tallies() {
-            if let Some(count) = taken.entry(number).or_default().get_mut(at) {
-                *count = tally.taken;
+/// Waits until a carrier lacks parts of messages that it has other parts of.
+async fn in_the_middle(smsc: &SmscHandle) {
+    let waiting = tokio::time::timeout(PARTLY_WAIT, async {
+        loop {
+            let partly = smsc.partly_taken();
+            let more_than_one = partly.iter().filter(|partly| partly.taken > 1);
+            if more_than_one.map(|partly| partly.missing).sum::<usize>() >= MISSING_MIN {
+                return;
             }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    });
+    if waiting.await.is_err() {
+        say("  it never was in the middle of enough of them");
     }
-    let of = |number: &u64| taken.get(number).copied().unwrap_or_default();
-    let accepted: Vec<u64> = outcome.told.iter().flat_map(sim::load::Told::accepted).collect();
-    let lost = accepted.iter().filter(|number| of(number) == [0, 0]).count() as u64;
-    let twice: u64 = taken
-        .values()
-        .map(|[north, south]| u64::from(north + south).saturating_sub(1))
-        .sum();
-    let both = taken
-        .values()
-        .filter(|[north, south]| *north > 0 && *south > 0)
-        .count();
-    verdict.figure("accepted", accepted.len());
-    verdict.figure(
-        "north / south / both",
-        format!(
-            "{} / {} / {both}",
-            north.counts().messages,
-            south.counts().messages
-        ),
-    );
-    verdict.at_most("accepted recipients lost", lost, 0);
-    verdict.at_most("requests never answered", outcome.unanswered, 0);
-    verdict.at_most(
-        "parts sent twice: one window a bind lost",
-        twice,
-        args.binds * args.window,
-    );
-    verdict.must("south took over", south.counts().messages > 0);
-    let in_flight = outcome.told.iter().filter(|told| told.due_unix_ms < left_unix_ms);
-    let by_south = in_flight.filter(|told| told.accepted().any(|number| of(&number)[1] > 0));
-    // One that both got tells most; it has been sent twice, and the story says so.
-    let told = by_south.max_by_key(|told| told.accepted().any(|number| of(&number)[0] > 0))?;
-    let Some(Answer::Accepted { reference, .. }) = &told.answer else {
-        return None;
-    };
-    told.accepted()
-        .next()
-        .map(|number| format!("{reference}$+{number}"))
+}
+
+/// Whether another carrier has the whole text to a number.
+fn whole_elsewhere(mixed: &Mixed, at: usize, number: u64) -> bool {
+    let others = mixed
+        .carriers
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != at);
+    others
+        .filter_map(|(_, carrier)| carrier.smsc.joined_of(number))
+        .any(|joined| joined.missing == 0)
+}
+
+impl Absence {
+    fn judge(&self, mixed: &Mixed, asked: &[Asked], verdict: &mut Verdict) -> anyhow::Result<()> {
+        let Self { plan, at, .. } = self;
+        let name = plan.name;
+        let smsc = &mixed.carriers.get(*at).context("there is such a carrier")?.smsc;
+        say(&format!("while {name} was away"));
+        verdict.at_least(
+            "messages it had parts of when it left",
+            self.partly.len() as u64,
+            1,
+        );
+        let completed = |number: &u64| smsc.joined_of(*number).is_some_and(|joined| joined.missing == 0);
+        let here = self.partly.iter().filter(|number| completed(number)).count();
+        verdict.at_least("  of these, completed by it after its return", here as u64, 1);
+        verdict.at_most(
+            "  sent whole elsewhere: no segment was answered",
+            self.elsewhere.len() as u64,
+            plan.twice_max(plan.binds),
+        );
+        let neither: Vec<u64> = self
+            .partly
+            .iter()
+            .copied()
+            .filter(|number| completed(number) == whole_elsewhere(mixed, *at, *number))
+            .collect();
+        verdict.none_of("  whole at no carrier, or at two", &neither);
+        let torn: Vec<u64> = self
+            .partly
+            .iter()
+            .copied()
+            .filter(|number| completed(number) && self.has_parts_elsewhere(mixed, *number))
+            .collect();
+        verdict.none_of("  completed by it and with segments elsewhere", &torn);
+
+        let meanwhile = self.accepted_meanwhile(asked);
+        let elsewhere = meanwhile
+            .iter()
+            .filter(|number| whole_elsewhere(mixed, *at, **number));
+        verdict.at_least(
+            "its messages accepted meanwhile that went elsewhere",
+            elsewhere.count() as u64,
+            1,
+        );
+        let kept: Vec<u64> = meanwhile.into_iter().filter(|number| completed(number)).collect();
+        verdict.none_of("its messages accepted meanwhile that waited for it", &kept);
+        Ok(())
+    }
+
+    fn has_parts_elsewhere(&self, mixed: &Mixed, number: u64) -> bool {
+        let others = mixed
+            .carriers
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != self.at);
+        others
+            .into_iter()
+            .any(|(_, carrier)| carrier.smsc.joined_of(number).is_some())
+    }
+
+    /// Messages to this carrier's accounts that were accepted when it was away for long enough to hand them on, and early
+    /// enough to be handed on before it was back.
+    fn accepted_meanwhile(&self, asked: &[Asked]) -> Vec<u64> {
+        let first = self.left_unix_ms + HANDED_ON_AFTER_MS;
+        let last = self.returned_unix_ms.saturating_sub(HANDED_ON_WITHIN_MS);
+        let with_carriers: HashMap<u32, &str> = CARRIERS
+            .iter()
+            .filter_map(|plan| Some((plan.only?, plan.name)))
+            .collect();
+        let is_its = |account: u32| match with_carriers.get(&account) {
+            Some(name) => *name == self.plan.name,
+            None => self.plan.only.is_none(),
+        };
+        asked
+            .iter()
+            .filter(|asked| is_its(asked.account) && (first..last).contains(&asked.told.due_unix_ms))
+            .flat_map(|asked| asked.told.accepted())
+            .collect()
+    }
+}
+
+fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

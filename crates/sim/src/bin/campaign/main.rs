@@ -23,6 +23,7 @@ mod events;
 mod failover;
 mod folder;
 mod metrics;
+mod mixed;
 mod node;
 mod report;
 mod rest;

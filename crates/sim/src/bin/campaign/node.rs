@@ -24,6 +24,42 @@ pub(crate) struct Node {
     child: Option<Child>,
 }
 
+/// Gives commands beside a node, whether or not it runs.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    program: PathBuf,
+    folder: PathBuf,
+    settings: Settings,
+}
+
+impl Operator {
+    /// Applies another edition of the catalog.
+    pub(crate) fn change_catalog(&mut self, edition: u64) -> anyhow::Result<()> {
+        self.settings.edition = edition;
+        std::fs::write(self.folder.join("catalog.toml"), self.settings.catalog())?;
+        tool(&self.program, &self.folder, &["apply", "catalog.toml"]).map(drop)
+    }
+}
+
+/// Runs a command that ends by itself; what it prints.
+fn tool(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let done = Command::new(program)
+        .args(arguments)
+        .args(["--config", "postrider.toml"])
+        .current_dir(folder)
+        .env_remove("POSTRIDER_MASTER_KEY")
+        .stdin(Stdio::null())
+        .output()?;
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    if !done.status.success() {
+        bail!("postrider {} failed: {out}{err}", arguments.join(" "));
+    }
+    Ok(out.into_owned())
+}
+
 impl Node {
     /// Writes configuration and catalog, and makes the store.
     pub(crate) fn set_up(program: &Path, folder: &Path, settings: Settings) -> anyhow::Result<Self> {
@@ -47,30 +83,18 @@ impl Node {
         Ok(node)
     }
 
-    /// Changes the catalog of the running node.
-    pub(crate) fn change_catalog(&mut self, edition: u64) -> anyhow::Result<()> {
-        self.settings.edition = edition;
-        std::fs::write(self.folder.join("catalog.toml"), self.settings.catalog())?;
-        self.tool(&["apply", "catalog.toml"]).map(drop)
+    /// Who gives commands beside it.
+    pub(crate) fn operator(&self) -> Operator {
+        Operator {
+            program: self.program.clone(),
+            folder: self.folder.clone(),
+            settings: self.settings.clone(),
+        }
     }
 
     /// Runs a command that ends by itself; what it prints.
     pub(crate) fn tool(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let done = Command::new(&self.program)
-            .args(arguments)
-            .args(["--config", "postrider.toml"])
-            .current_dir(&self.folder)
-            .env_remove("POSTRIDER_MASTER_KEY")
-            .stdin(Stdio::null())
-            .output()?;
-        let (out, err) = (
-            String::from_utf8_lossy(&done.stdout),
-            String::from_utf8_lossy(&done.stderr),
-        );
-        if !done.status.success() {
-            bail!("postrider {} failed: {out}{err}", arguments.join(" "));
-        }
-        Ok(out.into_owned())
+        tool(&self.program, &self.folder, arguments)
     }
 
     /// Starts it; returns at once.

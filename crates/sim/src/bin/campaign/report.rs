@@ -5,6 +5,7 @@ use crate::say;
 /// What a campaign found.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
+    checks: u32,
     violations: u32,
 }
 
@@ -16,18 +17,27 @@ impl Verdict {
 
     /// A figure that must not exceed a bound.
     pub(crate) fn at_most(&mut self, what: &str, value: u64, max: u64) {
-        let wrong = value > max;
-        self.violations += u32::from(wrong);
-        let mark = if wrong { "VIOLATION" } else { "ok" };
+        let mark = self.check(value <= max);
         say(&format!("  {what:<52} {value} (at most {max}) {mark}"));
+    }
+
+    /// A figure that must reach a bound.
+    pub(crate) fn at_least(&mut self, what: &str, value: u64, min: u64) {
+        let mark = self.check(value >= min);
+        say(&format!("  {what:<52} {value} (at least {min}) {mark}"));
     }
 
     /// A figure that must be what it is expected to be.
     pub(crate) fn equal(&mut self, what: &str, value: u64, expected: u64) {
-        let wrong = value != expected;
-        self.violations += u32::from(wrong);
-        let mark = if wrong { "VIOLATION" } else { "ok" };
+        let mark = self.check(value == expected);
         say(&format!("  {what:<52} {value} (of {expected}) {mark}"));
+    }
+
+    /// One more check; how it is marked.
+    fn check(&mut self, holds: bool) -> &'static str {
+        self.checks += 1;
+        self.violations += u32::from(!holds);
+        if holds { "ok" } else { "VIOLATION" }
     }
 
     /// Cases of something that must not be; the first few are named.
@@ -44,15 +54,22 @@ impl Verdict {
 
     /// Something that must hold.
     pub(crate) fn must(&mut self, what: &str, holds: bool) {
-        self.violations += u32::from(!holds);
-        say(&format!(
-            "  {what:<52} {}",
-            if holds { "ok" } else { "VIOLATION" }
-        ));
+        let mark = self.check(holds);
+        say(&format!("  {what:<52} {mark}"));
     }
 
     pub(crate) fn is_good(&self) -> bool {
         self.violations == 0
+    }
+
+    /// The last line of a campaign; whether all is well.
+    pub(crate) fn conclude(&self, campaign: &str) -> bool {
+        let Self { checks, violations } = self;
+        say(&match violations {
+            0 => format!("{campaign}: PASSED, {checks} of {checks} checks hold"),
+            _ => format!("{campaign}: FAILED, {violations} of {checks} checks do not hold"),
+        });
+        self.is_good()
     }
 }
 
@@ -115,5 +132,10 @@ mod tests {
         let mut verdict = Verdict::default();
         verdict.equal("accepted", 7, 8);
         assert!(!verdict.is_good());
+        let mut verdict = Verdict::default();
+        verdict.at_least("changes", 7, 7);
+        assert!(verdict.conclude("test"));
+        verdict.at_least("changes", 6, 7);
+        assert!(!verdict.conclude("test"));
     }
 }

@@ -90,6 +90,7 @@ async fn campaign(args: &TaskArgs, seed: Seed, folder: &Folder) -> anyhow::Resul
             binds: args.binds,
             window_max: args.window,
             only: None,
+            then: &[],
             more: "",
         }],
         webhooks: Vec::new(),
@@ -159,7 +160,7 @@ async fn campaign(args: &TaskArgs, seed: Seed, folder: &Folder) -> anyhow::Resul
     );
     verdict.must("stops in good order", node.stop().await?);
     carrier.stop().await?;
-    Ok(verdict.is_good())
+    Ok(verdict.conclude("task"))
 }
 
 /// Kills the program whenever a share of the members, drawn before, has got something.

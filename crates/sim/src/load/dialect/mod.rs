@@ -4,6 +4,7 @@ mod engagelab;
 pub(super) mod sendcloud;
 mod uspeedo;
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,8 @@ impl Dialect {
 }
 
 /// What is sent: one of the demo account's templates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Text {
     /// A code, of class otp; the request's place is the code.
     Code,
@@ -53,25 +55,34 @@ pub enum Text {
     Notice,
     /// A text without variables, of class marketing.
     Plain,
-    /// A notice of several parts with the request's place in it.
-    Long,
-    /// A text of several parts that needs UCS-2, of class marketing.
-    Unicode,
-    /// A notice of a dozen parts.
-    VeryLong,
+    /// A notice of so many parts, [`Self::PARTS`], with the request's place in it.
+    Long(u8),
+    /// A text of so many parts, [`Self::PARTS`], that needs UCS-2, of class marketing.
+    Unicode(u8),
 }
 
 impl Text {
+    /// Parts of a long text.
+    pub const PARTS: std::ops::RangeInclusive<u8> = 2..=12;
+
+    /// Parts that it goes in.
+    #[must_use]
+    pub const fn parts(self) -> u8 {
+        match self {
+            Self::Code | Self::Notice | Self::Plain => 1,
+            Self::Long(parts) | Self::Unicode(parts) => parts,
+        }
+    }
+
     /// What the template is called.
     #[must_use]
-    pub const fn template(self) -> &'static str {
+    pub fn template(self) -> Cow<'static, str> {
         match self {
-            Self::Code => "code",
-            Self::Notice => "notice",
-            Self::Plain => "plain",
-            Self::Long => "long",
-            Self::Unicode => "unicode",
-            Self::VeryLong => "very_long",
+            Self::Code => "code".into(),
+            Self::Notice => "notice".into(),
+            Self::Plain => "plain".into(),
+            Self::Long(parts) => format!("long_{parts}").into(),
+            Self::Unicode(parts) => format!("unicode_{parts}").into(),
         }
     }
 
@@ -80,7 +91,7 @@ impl Text {
     #[must_use]
     pub fn values(self, first: u64) -> Vec<(&'static str, String)> {
         match self {
-            Self::Code | Self::Long | Self::Unicode | Self::VeryLong => {
+            Self::Code | Self::Long(_) | Self::Unicode(_) => {
                 vec![("code", format!("{:06}", first % 1_000_000))]
             }
             Self::Notice => vec![("name", "Ada".to_owned()), ("place", "London".to_owned())],
@@ -166,7 +177,7 @@ pub(super) enum Speaker {
 
 impl Speaker {
     pub(super) fn new(dialect: Dialect, demo: &Demo, text: Text) -> Option<Self> {
-        let template = demo.templates.get(text.template())?;
+        let template = demo.templates.get(&*text.template())?;
         Some(match dialect {
             Dialect::EngageLab => Self::EngageLab(engagelab::Speaker::new(demo, template)),
             Dialect::UspeedoRest => Self::Uspeedo(uspeedo::Speaker::rest(demo, template)),

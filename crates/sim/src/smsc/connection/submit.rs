@@ -66,7 +66,8 @@ impl Connection {
         };
         let script = Arc::clone(&self.script);
         let verdict = self.verdict(&script, case, now);
-        let id = self.take(&verdict, key, ledger);
+        let is_part = anatomy.part.is_some_and(|part| part.total > 1);
+        let id = self.take(&verdict, key, is_part, ledger);
         let joins = self.shared.config.count_by == CountBy::DestinationAndPart;
         let is_whole = match id {
             Some(_) if joins => ledger.join(key_of_number(destination), &anatomy, pdu.data_coding),
@@ -123,6 +124,7 @@ impl Connection {
         if let Some(status) = self.limit(script, now) {
             return Verdict {
                 status,
+                beyond_limit: true,
                 answer: script::Answer::After(0),
                 receipts: None,
             };
@@ -144,9 +146,15 @@ impl Connection {
     }
 
     /// Takes or refuses the message; its id if it is taken.
-    fn take(&mut self, verdict: &Verdict<'_>, key: Option<u64>, ledger: &mut Ledger) -> Option<u64> {
+    fn take(
+        &mut self,
+        verdict: &Verdict<'_>,
+        key: Option<u64>,
+        is_part: bool,
+        ledger: &mut Ledger,
+    ) -> Option<u64> {
         if !verdict.status.is_ok() {
-            ledger.refused(verdict.status);
+            ledger.refused(verdict.status, verdict.beyond_limit, is_part);
             return None;
         }
         if verdict.answer == (script::Answer::Cut { taken: false }) {

@@ -45,7 +45,7 @@ pub(super) async fn backlog(scene: &mut Scene, size: Size, figures: &mut Figures
 
     let drained = CancellationToken::new();
     let codes = Load {
-        text: Text::Code,
+        texts: vec![Text::Code],
         connections: 16,
         requests_max: KEPT_FIRST,
         time_max: Duration::from_secs(900),

@@ -72,6 +72,7 @@ impl Scene {
             binds: BINDS,
             window_max: WINDOW,
             only: None,
+            then: &[],
             more: "",
         };
         let settings = Settings {

@@ -109,7 +109,7 @@ pub(super) async fn singles(
 ) -> anyhow::Result<()> {
     const ROOM: u64 = 20_000_000;
     let load = Load {
-        text: Text::Code,
+        texts: vec![Text::Code],
         connections: 64,
         requests_max: ROOM,
         time_max: Duration::from_secs(size.singles_s),

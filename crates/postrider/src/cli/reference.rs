@@ -164,10 +164,20 @@ fn page(cli: &Command) -> String {
 
 /// The table of exit codes, from the text under `--help`.
 fn exit_codes() -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    for line in exit::CODES.lines().skip(1).map(str::trim) {
+        match (line.split_once(' '), rows.last_mut()) {
+            (Some((code, meaning)), _) if code.parse::<u8>().is_ok() => {
+                rows.push((code, meaning.trim().to_owned()));
+            }
+            // A long meaning goes on in the next line.
+            (_, Some((_, meaning))) => meaning.push_str(&format!(" {line}")),
+            (_, None) => panic!("{line} belongs to no code"),
+        }
+    }
     let mut table = "| code | meaning |\n|---|---|\n".to_owned();
-    for line in exit::CODES.lines().skip(1) {
-        let (code, meaning) = line.trim().split_once(' ').unwrap();
-        let _ = writeln!(table, "| {code} | {} |", meaning.trim());
+    for (code, meaning) in rows {
+        let _ = writeln!(table, "| {code} | {meaning} |");
     }
     table
 }

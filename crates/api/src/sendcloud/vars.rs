@@ -11,6 +11,7 @@ use std::borrow::Cow;
 /// `null` and `[]`, which is what PHP makes of an array without entries, are no variables.
 /// `None` when it is malformed.
 pub(super) fn read_values(written: &str) -> Option<Values> {
+    let written = unmarked(written);
     let strict = serde_json::from_str(written).ok().and_then(values);
     strict.or_else(|| serde_json::from_str(&requote(written)?).ok().and_then(values))
 }
@@ -23,6 +24,11 @@ fn values(vars: &RawValue) -> Option<Values> {
             Values::Named(texts)
         }
     })
+}
+
+/// A text without the byte order mark that files of some editors begin with.
+fn unmarked(written: &str) -> &str {
+    written.trim_start_matches('\u{feff}')
 }
 
 /// One element of `tos`.
@@ -45,6 +51,7 @@ struct ToParts<'a> {
 
 /// Reads `tos`, the recipients of `sendx`. `None` when it is malformed.
 pub(super) fn read_tos(written: &str) -> Option<Vec<To>> {
+    let written = unmarked(written);
     tos(written).or_else(|| tos(&requote(written)?))
 }
 
@@ -140,6 +147,7 @@ mod tests {
     fn variables_are_read_as_all_clients_write_them() {
         for (written, expected) in [
             (r#"{"name": "lucy"}"#, named(&[("name", "lucy")])),
+            ("\u{feff}{\"name\": \"lucy\"}", named(&[("name", "lucy")])),
             (r#"{"%money%": "100"}"#, named(&[("%money%", "100")])),
             (r#"{"name": "\u5c0f\u660e"}"#, named(&[("name", "小明")])),
             (r#"{"n": 7, "yes": true}"#, named(&[("n", "7"), ("yes", "true")])),

@@ -4,7 +4,6 @@ use super::bind::{BindContext, BindSession, SessionEnd, wanted};
 use super::connect::{self, BindError, Purpose};
 use super::encode::Profile;
 use super::retry_policy::RetryPolicy;
-use super::status::with_causes;
 use super::{Carriers, Health};
 use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings, Snapshot};
 use crate::engine::Shared;
@@ -315,7 +314,8 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
             }
             Err(error) => {
                 let board = &context.health.board;
-                board.failed(&with_causes(&error), context.shared.clock.now());
+                // It tells its causes itself, in words; a library's own would follow them.
+                board.failed(&error.to_string(), context.shared.clock.now());
                 // One refusal without a reason may pass: an SMSC that is starting says so too.
                 let rejected = error.is_rejection() || unexplained && error.is_unexplained();
                 unexplained = error.is_unexplained();

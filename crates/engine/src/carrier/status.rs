@@ -259,21 +259,6 @@ pub fn stopped(entry: &CarrierEntry, now: UnixMs) -> CarrierStatus {
     status
 }
 
-/// An error with all its causes on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some errors have their cause in their own words.
-        if !words.contains(&next) {
-            words = format!("{words}: {next}");
-        }
-        cause = error.source();
-    }
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,17 +316,5 @@ mod tests {
         board.waits(1, Some(71));
         assert_eq!(news.try_recv().unwrap().state, CarrierState::Down);
         assert_eq!(board.status().next_try, Some(61));
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot connect to north:2775")]
-        struct Outer(#[source] std::io::Error);
-        let error = Outer(std::io::Error::other("connection refused"));
-        assert_eq!(
-            with_causes(&error),
-            "cannot connect to north:2775: connection refused"
-        );
     }
 }

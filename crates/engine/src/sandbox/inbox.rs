@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::{MessageId, UnixMs};
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub struct Inbox {
     news: broadcast::Sender<Entry>,
     /// Recipients that are refused are kept as well.
     keeps_refusals: AtomicBool,
+    /// Nobody is to wait for entries any more.
+    waits_end: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +105,18 @@ impl Inbox {
             ring: Mutex::default(),
             news: broadcast::Sender::new(NEWS_MAX),
             keeps_refusals: AtomicBool::new(false),
+            waits_end: CancellationToken::new(),
         }
+    }
+
+    /// Ends all waits for entries, and those to come: the process stops.
+    pub fn end_waits(&self) {
+        self.waits_end.cancel();
+    }
+
+    /// Returns when waits are to end.
+    pub async fn waits_ended(&self) {
+        self.waits_end.cancelled().await;
     }
 
     /// From now on refused recipients are kept as well, whatever carrier they were for: for a process that is there to

@@ -314,7 +314,11 @@ async fn list(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> R
                 return found;
             }
             // Having missed some is as good a reason to look again as any.
-            if matches!(news.recv().await, Err(RecvError::Closed)) {
+            let came = tokio::select! {
+                came = news.recv() => came,
+                () = inbox.waits_ended() => return found,
+            };
+            if matches!(came, Err(RecvError::Closed)) {
                 return found;
             }
         }

@@ -270,6 +270,7 @@ impl Node {
         let grace = self.config.grace();
         self.health.stopping();
         tracing::info!(?grace, "stopping");
+        self.engine.inbox().end_waits();
         let drain = Duration::from_secs(u64::from(self.config.shutdown.drain_s));
         tokio::time::sleep(drain).await;
         let stopped = self.api.stop().await;

@@ -68,6 +68,20 @@ fn plain_text_is_served_to_all_who_do_not_ask_for_openmetrics() {
     assert!(body.ends_with("# EOF\n"), "OpenMetrics says where it ends");
 }
 
+#[test]
+fn restarts_are_counted_from_none() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let (_, body) = scrape(&dev, &[]);
+    for name in ["carrier", "webhooks"] {
+        let series = format!("postrider_restarts_total{{name=\"{name}\"}} 0");
+        assert!(
+            body.lines().any(|line| line == series),
+            "{series} is not in:\n{body}"
+        );
+    }
+}
+
 /// Every sample belongs to a family that has a HELP and a TYPE before it, and counters end in `_total`.
 fn check(text: &str) {
     let (mut family, mut helped, mut kind) = (String::new(), String::new(), String::new());

@@ -2,6 +2,7 @@
 
 use crate::house::{Dev, Running, eventually, folder, json, postrider, said};
 use serde_json::Value;
+use std::io::Write;
 
 /// A carrier nobody listens for, before the sandbox.
 const NORTH: &str = r#"
@@ -478,5 +479,34 @@ fn slips_on_the_command_line_are_answered_with_what_would_be_right() {
         said(&add()).contains("0 suppressions added; 2 there already"),
         "{}",
         said(&add())
+    );
+}
+
+#[test]
+fn why_a_handshake_failed_is_told_once_and_in_words() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.and_then(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    let file = folder.path().join("north.toml");
+    let text = format!(
+        "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nhost = \"127.0.0.1\"\nport = {port}\nsystem_id = \"p\"\ntls = {{ enabled = true }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    assert!(dev.tool(&["apply", file.to_str().unwrap()]).status.success());
+    let message = eventually("the failure", || {
+        let listed = json(&said(&dev.tool(&["carrier", "list", "--json"])));
+        let all = listed["carriers"].as_array().unwrap().clone();
+        let north = all.into_iter().find(|one| one["name"] == "north")?;
+        north["last_error"]["message"].as_str().map(str::to_owned)
+    });
+    assert_eq!(
+        message,
+        "TLS handshake failed: the other side does not speak TLS: is this its port for TLS?"
     );
 }

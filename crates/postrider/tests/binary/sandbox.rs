@@ -226,6 +226,29 @@ fn wrong_requests_are_answered_in_words_and_change_nothing() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_those_who_wait_for_a_message() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let url = format!("{}/sandbox/messages?wait=60", dev.base());
+    let metrics = format!("{}/metrics", dev.text("/metrics_url"));
+    let waiting = std::thread::spawn(move || curl(&[&url]));
+    eventually("the request to be there", || {
+        let told = curl(&[&metrics]);
+        let here = told
+            .lines()
+            .find(|line| line.starts_with("postrider_http_connections "));
+        here.is_some_and(|line| !line.ends_with(" 0")).then_some(())
+    });
+    let mut running = dev.running;
+    running.signal("TERM");
+    let told = waiting.join().unwrap();
+    assert_eq!(told, "[]");
+    assert!(running.ended().success());
+    let log = running.err.so_far();
+    assert!(!log.contains("did not finish within the grace"), "{log}");
+}
+
+#[test]
 fn a_reply_says_whose_it_is() {
     let folder = folder();
     let dev = Dev::start(folder.path());

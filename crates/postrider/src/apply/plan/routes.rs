@@ -55,7 +55,8 @@ impl Planner<'_> {
         };
         if !self.inputs.wishes.prune {
             for kept in wanted.iter().filter(|kept| kept.in_file.is_none()) {
-                self.check_kept(&kept.rule, accounts);
+                let title = kept.stored.and_then(|at| titles.get(at));
+                self.check_kept(&kept.rule, title.map_or("", String::as_str), accounts);
             }
         }
         self.show_routes(&stored, &titles, &wanted);
@@ -160,12 +161,12 @@ impl Planner<'_> {
     }
 
     /// A route that only the store has may name an account that the file gives another name.
-    fn check_kept(&mut self, rule: &RouteRule, accounts: &Accounts) {
+    fn check_kept(&mut self, rule: &RouteRule, title: &str, accounts: &Accounts) {
         let unknown = rule.accounts.iter().find(|name| !accounts.has(name));
         if let Some(name) = unknown {
             let what = format!(
-                "the store's route \"{}\" names account {name:?}, which would be no more; put the route into the file \
-                 with the new name, and remove the old one with --prune",
+                "the store's route \"{}\" names account {name:?}, which would be no more; put the route into the file as \
+                 well, by its name and with all its accounts: [[route]] name = {title:?}, accounts = [...]",
                 describe_route(rule)
             );
             self.complain(&(0..0), what);

@@ -454,9 +454,15 @@ fn a_route_of_the_store_is_not_left_with_an_account_that_is_renamed() {
     let renamed = "[[account]]\nname = \"new\"\nid = 9\n";
     let wrong = plan_with(renamed, &existing, Wishes::default()).unwrap_err();
     assert!(
-        wrong.len() == 1 && wrong[0].contains("names account \"old\""),
+        wrong.len() == 1
+            && wrong[0].contains("names account \"old\"")
+            && wrong[0].ends_with("[[route]] name = \"from old\", accounts = [...]"),
         "{wrong:?}"
     );
+    // What is advised works, and changes nothing else.
+    let advised = format!("{renamed}[[route]]\nname = \"from old\"\naccounts = [\"new\"]\n");
+    let plan = plan_with(&advised, &existing, Wishes::default()).unwrap();
+    assert_eq!(plan.changes.len(), 2, "{}", told(&plan));
     let with_route = format!("{renamed}{}", route.replace("old", "new"));
     assert!(plan_with(&with_route, &existing, PRUNE).is_ok());
 }

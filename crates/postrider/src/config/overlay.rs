@@ -212,6 +212,10 @@ mod tests {
             complaint("[api]\nlisten = \"a\"\nlisten = \"b\"\n"),
             "line 3: `listen` stands twice here: leave one of the two out"
         );
+        assert_eq!(
+            complaint("[api]\nbody_bytes_max = 9\nbody_bytes_max = 8\n"),
+            "line 3: `body_bytes_max` stands twice here: leave one of the two out"
+        );
         let told = complaint("[api]\nlistn = \"b\"\nbody_bytes_max = many\n[colour]\n[notify]\nallow = 3\n");
         let expected = [
             "line 2: unknown key `api.listn`; did you mean `api.listen`?",

@@ -190,6 +190,12 @@ pub(crate) fn shown(value: &serde_json::Value) -> String {
 /// A mistake in the notation of a file: what a parser says, in words for who typed it.
 pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
     let span = error.span().unwrap_or_default();
+    let said = error.message();
+    if said == "duplicate key" {
+        let key = text.get(span.clone()).unwrap_or_default().trim();
+        let message = format!("`{key}` stands twice here: leave one of the two out");
+        return Mistake::new(&span, message).key(key);
+    }
     let start = span.start.min(text.len());
     let line_start = text
         .get(..start)
@@ -223,12 +229,6 @@ pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
         if is_key && value.is_empty() {
             return Mistake::new(&span, format!("`{key}` has no value")).key(key);
         }
-    }
-    let said = error.message();
-    if said == "duplicate key" {
-        let key = text.get(span.clone()).unwrap_or_default().trim();
-        let message = format!("`{key}` stands twice here: leave one of the two out");
-        return Mistake::new(&span, message).key(key);
     }
     let what = match said.split_once(", expected ") {
         Some((what, "nothing")) => what.to_owned(),

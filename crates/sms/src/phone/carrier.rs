@@ -39,11 +39,16 @@ pub fn readings(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Ms
         return Vec::new();
     };
     let mut readings = plain_readings(&digits, plus, kind, country);
-    match readings.as_slice() {
-        [number] => readings.extend(without_trunk_prefix(*number)),
+    match readings.first() {
+        Some(number) => {
+            if let Some(other) = without_trunk_prefix(*number) {
+                // Likelier than a national number that begins with a country's code and a zero.
+                readings.truncate(1);
+                readings.push(other);
+            }
+        }
         // As dialled abroad in North America, whose carriers hand numbers of all countries over so.
-        [] => readings.extend(digits.strip_prefix("011").and_then(long_number)),
-        _ => {}
+        None => readings.extend(digits.strip_prefix("011").and_then(long_number)),
     }
     readings
 }

@@ -145,3 +145,72 @@ fn every_heading_that_is_linked_to_is_there() {
     }
     assert!(linked > 30, "{linked}");
 }
+
+/// A catalog with an unknown key in each kind of entry, which makes `apply` list the keys that there are.
+const UNKNOWN_KEYS: &str = "
+[[account]]
+name = \"a\"
+zzz = 1
+[[account.credential]]
+zzz = 1
+[[account.template]]
+zzz = 1
+[[account.signature]]
+zzz = 1
+[[account.webhook]]
+zzz = 1
+[[carrier]]
+name = \"n\"
+type = \"smpp\"
+system_id = \"x\"
+zzz = 1
+[[carrier]]
+name = \"s\"
+type = \"sandbox\"
+zzz = 1
+[[route]]
+zzz = 1
+[[suppression]]
+zzz = 1
+[[blocked_words]]
+zzz = 1
+";
+
+#[test]
+fn every_key_of_a_catalog_stands_on_its_page() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let file = folder.path().join("unknown.toml");
+    std::fs::write(&file, UNKNOWN_KEYS).unwrap();
+    let told = said(&dev.tool(&["apply", file.to_str().unwrap(), "--dry-run"]));
+    let pages = [
+        ("account ", "docs/catalog.md"),
+        ("credential ", "docs/catalog.md"),
+        ("template ", "docs/catalog.md"),
+        ("signature ", "docs/catalog.md"),
+        ("webhook ", "docs/webhooks.md"),
+        ("carrier \"n\"", "docs/carriers-and-routes.md"),
+        ("carrier \"s\"", "docs/carriers-and-routes.md"),
+        ("route ", "docs/carriers-and-routes.md"),
+        ("suppression", "docs/catalog.md"),
+        ("blocked words ", "docs/catalog.md"),
+    ];
+    for (entry, page) in pages {
+        let line = told.lines().find(|line| {
+            line.split_once(": ")
+                .is_some_and(|(_, what)| what.starts_with(entry))
+                && line.contains("`zzz`; there are ")
+        });
+        let keys = line
+            .and_then(|line| line.split_once("there are "))
+            .map(|(_, keys)| keys);
+        let keys = keys.unwrap_or_else(|| panic!("no keys of {entry} in:\n{told}"));
+        let text = page::text(page);
+        for key in keys.split('`').skip(1).step_by(2) {
+            let is_there = [format!("`{key}`"), format!("`{key}."), format!("`{key} = ")]
+                .iter()
+                .any(|written| text.contains(written));
+            assert!(is_there, "{page}: the key `{key}` of {entry}is not there");
+        }
+    }
+}

@@ -212,14 +212,25 @@ fn every_block_has_a_language_that_is_checked_and_few_are_not_run() {
 }
 
 #[test]
+fn the_readme_says_what_the_two_commands_take_and_how_to_use_another_port() {
+    let readme = page::text("README.md");
+    let (commands, _) = readme.split_once("## What to do next").unwrap();
+    for part in ["minutes", "GB of disk", "make run ARGS=\"--listen "] {
+        assert!(commands.contains(part), "{part}");
+    }
+    // What the sessions do for `make run`.
+    let makefile = page::text("Makefile");
+    assert!(makefile.contains("\n\ttarget/release/postrider dev $(ARGS)\n"));
+}
+
+#[test]
 fn every_page_with_blocks_that_can_be_run_is_run() {
     let described: BTreeSet<&str> = PAGES.iter().map(|page| page.path).collect();
     let tested: BTreeSet<&str> = TESTED.iter().copied().collect();
     assert_eq!(described, tested);
     for page in page::all() {
         let can_be_run = page::blocks(&page).iter().any(|block| {
-            block.not_run.is_none()
-                && ["sh", "console", "python", "toml", "text"].contains(&block.language.as_str())
+            block.not_run.is_none() && ["sh", "python", "toml", "text"].contains(&block.language.as_str())
         });
         assert_eq!(tested.contains(page.as_str()), can_be_run, "{page}");
     }

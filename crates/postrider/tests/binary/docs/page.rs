@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The languages a block may have.
-pub(crate) const LANGUAGES: [&str; 8] = ["sh", "console", "python", "toml", "json", "text", "http", "rust"];
+pub(crate) const LANGUAGES: [&str; 7] = ["sh", "python", "toml", "json", "text", "http", "rust"];
 
 /// A fenced block.
 #[derive(Debug, Clone)]

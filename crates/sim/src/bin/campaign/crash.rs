@@ -43,7 +43,7 @@ const BAD_DAY: Day = Day {
         twice_share = 0.05
         shuffled = true
         [faults]
-        disconnect_after = [300, 3000]
+        disconnect_after = [100, 1500]
         garbage_after = [100, 500]
         [[rules]]
         share = 0.02

@@ -71,7 +71,7 @@ pub(crate) const CARRIERS: [CarrierPlan; 3] = [
 pub(crate) const THROTTLED: usize = 2;
 
 /// Messages a second and bind that a throttled carrier takes when all clients send.
-pub(super) const THROTTLED_PER_S: f64 = 400.0;
+pub(super) const THROTTLED_PER_S: f64 = 250.0;
 
 /// What carriers, endpoint and people do.
 #[derive(Clone, Copy, Debug)]

@@ -186,6 +186,8 @@ impl Scene {
                 .all(|owner| metrics.contains(&format!("name=\"{}\"", owner.format)))
                 .then_some(())
         });
+        // Setting an endpoint up calls nothing.
+        assert!(receivers.iter().all(|receiver| receiver.calls().is_empty()));
         Self {
             dev,
             receivers,
@@ -401,7 +403,21 @@ fn every_example_of_a_call_is_what_is_posted_and_every_kind_has_one() {
         }
         std::thread::yield_now();
     }
-    for (kind, shape, call) in posted(&scene) {
+    let all = posted(&scene);
+    let probes = all
+        .iter()
+        .filter(|(kind, ..)| kind == "standard endpoint.probe")
+        .count();
+    assert_eq!(probes, 1, "only `webhook test` makes one");
+    let call = scene.receivers[0].calls()[0].clone();
+    let blocks = page::blocks(OWNERS[0].page);
+    let shown = blocks.iter().find(|block| block.language == "http").unwrap();
+    let (head, _) = shown.text.split_once("\n\n").unwrap();
+    for line in head.lines().skip(1) {
+        let (name, _) = line.split_once(": ").unwrap();
+        assert!(!call.header(name).is_empty(), "a call has no header {name}");
+    }
+    for (kind, shape, call) in all {
         assert!(examples_of.contains_key(&kind), "{kind}: no example, but {call}");
         // A member may be of another type in another example of the format, such as null.
         let format = kind.split(' ').next().unwrap();

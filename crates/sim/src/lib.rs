@@ -13,3 +13,8 @@ pub mod sink;
 pub mod smsc;
 
 pub use sense::Senseless;
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

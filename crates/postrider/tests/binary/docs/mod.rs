@@ -91,7 +91,7 @@ fn run_page(page: &Page) {
                     printed = session.run(&what, &ran.text);
                 }
             }
-            // Held to what is really sent by the tests of payloads; examples in Rust by the tests of their crate.
+            // Held to what is really sent by the tests of payloads; examples in Rust are compiled by the doctests of their crate.
             "json" | "http" | "rust" => {}
             other => panic!("{}, {what}: {other} is not known", page.path),
         }

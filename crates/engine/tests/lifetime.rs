@@ -356,3 +356,26 @@ async fn what_a_kill_left_in_doubt_is_not_sent_again_after_its_end() {
         .await;
     assert_eq!(smsc.seen().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_was_given_in_part_when_its_time_ends_is_given_whole() {
+    let smsc = Smsc::start(|_, _| Act {
+        late_ms: 400,
+        ..Act::DELIVER
+    })
+    .await;
+    let narrow = SmppSettings {
+        window_max: 1,
+        ..smpp(smsc.port)
+    };
+    let house = House::start(vec![narrow]).await;
+    lives(&house, CODE, 1).await;
+    let outcome = house.send_long(&"x".repeat(800), &numbers(1)).await;
+    let ended = house
+        .until(&outcome, "ended", |message| message.state.is_final())
+        .await;
+    assert_eq!(ended[0].state, MessageState::Delivered);
+    assert_eq!(smsc.seen().len(), usize::from(ended[0].segments));
+    let end = ended[0].batch.expires_at.unwrap();
+    assert!(ended[0].submitted_at.unwrap() > end, "its time ended in the middle");
+}

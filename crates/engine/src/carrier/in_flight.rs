@@ -253,11 +253,16 @@ impl InFlightWindow {
         tokens
     }
 
-    /// Whether the time to live of a message in flight has ended.
+    /// Whether the time to live of a message in flight has ended before the carrier has answered, or failed to answer,
+    /// any of its segments in this attempt.
     pub(crate) fn is_expired(&self, serial: u64, now: UnixMs) -> bool {
-        self.messages
-            .get(&serial)
-            .is_some_and(|in_flight| in_flight.message.is_expired(now))
+        self.messages.get(&serial).is_some_and(|in_flight| {
+            in_flight.message.is_expired(now)
+                && !in_flight
+                    .segments
+                    .iter()
+                    .any(|segment| matches!(segment, Segment::Answered { .. } | Segment::InDoubt))
+        })
     }
 
     /// How many segments of a message wait to be written or answered.

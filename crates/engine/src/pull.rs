@@ -18,6 +18,8 @@ use tokio::sync::watch;
 
 /// Events looked at for one fetch at most: those too old, or whose message is gone, are passed over.
 const LOOKED_AT_MAX: usize = 10_000;
+/// Events read at once.
+const EVENTS_A_READ: usize = 200;
 /// How long a fetch waits for the answer to the one before it to be written.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a fetch waits for the word whether the answer to the one before it, which was written, was read. A connection
@@ -171,8 +173,8 @@ async fn fate_by(seen: &mut watch::Receiver<Fate>, wait_max: Duration, open: &[F
 }
 
 impl Engine {
-    /// The next events about messages for an account's endpoint of a form that is fetched. `None` when the account has no
-    /// such endpoint, or has it switched off. Events older than `keep` are passed over.
+    /// The next events about messages for an account's endpoint of a form that is fetched, those that `is_told` is true
+    /// for. `None` when the account has no such endpoint, or has it switched off. Events older than `keep` are passed over.
     ///
     /// They are given again to the next fetch unless their answer was read, see [`AnswerFate`]. Two fetches of
     /// one account at once take turns: the second one waits until the first one's answer is written, for ten seconds at
@@ -186,6 +188,7 @@ impl Engine {
         format: &str,
         keep: Duration,
         events_max: usize,
+        is_told: impl Fn(&Telling) -> bool + Send,
     ) -> Result<Option<(Vec<Telling>, AnswerFate)>, StoreError> {
         let catalog = self.catalog();
         let endpoint = catalog
@@ -205,15 +208,25 @@ impl Engine {
         let oldest = self.now().saturating_sub(keep_ms);
         let (mut to, mut tellings, mut looked_at) = (state.told, Vec::new(), 0);
         while tellings.len() < events_max && looked_at < LOOKED_AT_MAX {
-            let wanted = events_max - tellings.len();
-            let (events, next) = self.store().events(account, to, endpoint.kinds, wanted).await?;
+            let (events, next) = self
+                .store()
+                .events(account, to, endpoint.kinds, EVENTS_A_READ)
+                .await?;
             if next == to {
                 break;
             }
             to = next;
             looked_at += events.len().max(1);
             let fresh = events.into_iter().filter(|event| event.at >= oldest).collect();
-            tellings.extend(self.about_messages(fresh).await?);
+            let mut found = self.about_messages(fresh).await?;
+            found.retain(&is_told);
+            // What there is no room for is read again by the next fetch.
+            let room = events_max - tellings.len();
+            if let Some(last) = room.checked_sub(1).and_then(|last| found.get(last)) {
+                to = last.event.place;
+                found.truncate(room);
+            }
+            tellings.extend(found);
         }
         if to != state.told {
             *given = Some(Given {

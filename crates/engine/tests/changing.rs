@@ -9,7 +9,7 @@
 mod house;
 
 use engine::CarrierNo;
-use engine::catalog::{CarrierSettings, SmppSettings, SuppressionKind};
+use engine::catalog::{CarrierSettings, InDoubt, SmppSettings, SuppressionKind};
 use engine::manage::{NewTemplate, Then};
 use engine::queue::QueueLimits;
 use engine::sms::class::Class;
@@ -18,6 +18,7 @@ use engine::sms::state::MessageState as State;
 use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use store::{Carrier, CatalogChange, Position, Store};
 
 fn carrier_1(settings: SmppSettings) -> CatalogChange {
@@ -239,4 +240,106 @@ async fn a_carrier_that_is_away_hands_on_however_often_it_is_changed() {
         .await;
     changing.abort();
     assert_eq!(second.times().len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_changed_during_a_stop_takes_nothing_more() {
+    let smsc = Smsc::start(|_, _| Act {
+        late_ms: 1_500,
+        ..Act::DELIVER
+    })
+    .await;
+    let narrow = SmppSettings {
+        window_max: 1,
+        in_doubt: InDoubt::Hold,
+        ..smpp(smsc.port)
+    };
+    let house = House::start(vec![narrow.clone()]).await;
+    let outcome = house.send(PLAIN, &numbers(2)).await;
+    while smsc.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let engine = Arc::clone(&house.engine);
+    let stop = tokio::spawn(async move { engine.stop(Duration::from_secs(20)).await });
+    while !house.engine.is_stopping() {
+        tokio::task::yield_now().await;
+    }
+    let changed = SmppSettings {
+        rate_per_s_max: 1_000,
+        ..narrow
+    };
+    house
+        .store
+        .change_catalog(vec![carrier_1(changed)])
+        .await
+        .unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    stop.await.unwrap().unwrap();
+    assert_eq!(smsc.seen().len(), 1, "the second waits for the next start");
+    let house = house.restart().await;
+    house
+        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        .await;
+    assert!(smsc.times().values().all(|times| *times == 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_waits_for_what_a_carrier_had_in_flight_when_it_was_changed() {
+    let smsc = Smsc::start(|_, _| Act {
+        late_ms: 1_500,
+        ..Act::DELIVER
+    })
+    .await;
+    let holding = SmppSettings {
+        in_doubt: InDoubt::Hold,
+        ..smpp(smsc.port)
+    };
+    let house = House::start(vec![holding.clone()]).await;
+    let outcome = house.send(PLAIN, &numbers(1)).await;
+    while smsc.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let changed = SmppSettings {
+        rate_per_s_max: 1_000,
+        ..holding
+    };
+    house
+        .store
+        .change_catalog(vec![carrier_1(changed)])
+        .await
+        .unwrap();
+    house.engine.reload_catalog().await.unwrap();
+    let house = house.restart().await;
+    house
+        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_accepted_after_a_change_goes_by_it() {
+    let (one, other) = (
+        Smsc::start(|_, _| Act::DELIVER).await,
+        Smsc::start(|_, _| Act::DELIVER).await,
+    );
+    // Many sessions, so that some have not ended yet when the next message comes.
+    let settings = |port| SmppSettings {
+        binds: 16,
+        ..smpp(port)
+    };
+    let house = House::start(vec![settings(one.port)]).await;
+    for turn in 0..60 {
+        let smsc = if turn % 2 == 0 { &other } else { &one };
+        house
+            .store
+            .change_catalog(vec![carrier_1(settings(smsc.port))])
+            .await
+            .unwrap();
+        house.engine.reload_catalog().await.unwrap();
+        let before = smsc.seen().len();
+        let outcome = house.send(PLAIN, &numbers(1)).await;
+        house
+            .until(&outcome, "delivered", |message| message.state == State::Delivered)
+            .await;
+        assert_eq!(smsc.seen().len(), before + 1, "turn {turn}");
+    }
 }

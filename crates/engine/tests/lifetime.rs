@@ -377,5 +377,8 @@ async fn a_message_that_was_given_in_part_when_its_time_ends_is_given_whole() {
     assert_eq!(ended[0].state, MessageState::Delivered);
     assert_eq!(smsc.seen().len(), usize::from(ended[0].segments));
     let end = ended[0].batch.expires_at.unwrap();
-    assert!(ended[0].submitted_at.unwrap() > end, "its time ended in the middle");
+    assert!(
+        ended[0].submitted_at.unwrap() > end,
+        "its time ended in the middle"
+    );
 }

@@ -346,36 +346,3 @@ async fn answered_segments_keep_no_slots_while_another_waits_for_its_answer() {
     house.until(&short, "delivered", state(State::Delivered)).await;
     house.until(&long, "under way", state(State::InFlight)).await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_segment_without_an_answer_stops_neither_its_message_nor_others() {
-    for (window_max, segments) in [(1, 3), (2, 12)] {
-        // The first of each long text is never answered, the first time.
-        let once = Mutex::new(true);
-        let smsc = Smsc::start(move |_, submit| {
-            if tie(submit).2 > 1 && std::mem::take(&mut *once.lock().unwrap()) {
-                Act::silent()
-            } else {
-                Act::DELIVER
-            }
-        })
-        .await;
-        let house = House::start(vec![SmppSettings {
-            window_max,
-            response_timeout_s: 1,
-            ..smpp(smsc.port)
-        }])
-        .await;
-        let long = house.send_long(&text_of(segments), &numbers(1)).await;
-        let short = house.send(PLAIN, &["+447700900501".to_owned()]).await;
-        house.until(&short, "delivered", state(State::Delivered)).await;
-        house.until(&long, "delivered", state(State::Delivered)).await;
-        let submits = submits(&smsc);
-        assert_eq!(submits.len(), segments + 1, "window {window_max}");
-        assert_eq!(
-            submits.values().filter(|times| **times > 1).count(),
-            1,
-            "the one in doubt twice, every other once: {submits:?}"
-        );
-    }
-}

@@ -195,7 +195,13 @@ async fn events_that_are_fetched_are_given_once() {
     let house = House::start(vec![smpp(smsc.port)]).await;
     let engine = &house.engine;
     let keep = Duration::from_secs(72 * 3600);
-    assert!(engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().is_none());
+    assert!(
+        engine
+            .pull(ACCOUNT, "pull", keep, 10, |_| true)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let endpoint = Endpoint {
         id: EndpointId(7),
         account: ACCOUNT,
@@ -220,12 +226,24 @@ async fn events_that_are_fetched_are_given_once() {
     let mut fetched = Vec::new();
     for expected in [10, 10, 5, 0] {
         // What was not read is given again, whether nobody sent it or the connection failed at it.
-        let (unsent, fate) = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        let (unsent, fate) = engine
+            .pull(ACCOUNT, "pull", keep, 10, |_| true)
+            .await
+            .unwrap()
+            .unwrap();
         drop(fate);
-        let (unread, fate) = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        let (unread, fate) = engine
+            .pull(ACCOUNT, "pull", keep, 10, |_| true)
+            .await
+            .unwrap()
+            .unwrap();
         fate.taken();
         fate.lost();
-        let (tellings, fate) = engine.pull(ACCOUNT, "pull", keep, 10).await.unwrap().unwrap();
+        let (tellings, fate) = engine
+            .pull(ACCOUNT, "pull", keep, 10, |_| true)
+            .await
+            .unwrap()
+            .unwrap();
         fate.taken();
         assert_eq!(tellings.len(), expected);
         let events = |tellings: &[engine::notify::Telling]| {

@@ -168,6 +168,12 @@ struct Push<'a, T> {
     data: &'a [T],
 }
 
+/// Whether a telling is a report: of a message that came to its end.
+pub(super) fn is_report(telling: &Telling) -> bool {
+    matches!(&telling.subject, Subject::Message(message)
+        if telling.event.what.kind() == EventKinds::ENDED && message.state.is_final())
+}
+
 /// The reports among tellings, for `PullUSMSReport`; `settings` are its endpoint's.
 pub(super) fn reports<'t>(settings: &Value, tellings: &'t [Telling], ids: &PublicIds) -> Vec<Report<'t>> {
     let settings = Settings::of(settings);
@@ -184,8 +190,7 @@ impl Form {
         let Subject::Message(message) = &telling.subject else {
             return None;
         };
-        let ended = telling.event.what.kind() == EventKinds::ENDED && message.state.is_final();
-        ended.then(|| self.report_of(message, language, ids))
+        is_report(telling).then(|| self.report_of(message, language, ids))
     }
 
     fn report_of<'m>(self, message: &'m MessageView, language: Language, ids: &PublicIds) -> Report<'m> {

@@ -209,7 +209,9 @@ struct Pulled<'a> {
 pub(super) async fn pull(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let limit = parse_pull(request.params)?;
     let (engine, account) = (request.engine(), request.caller.account);
-    let pulled = engine.pull(account, push::PULL, PULL_KEEP, limit).await;
+    let pulled = engine
+        .pull(account, push::PULL, PULL_KEEP, limit, push::is_report)
+        .await;
     let (tellings, fate) = pulled
         .map_err(|error| store_failed(request.asked, &error))?
         .ok_or(Fault::NotAllowed)?;

@@ -218,6 +218,31 @@ async fn reports_are_pulled_once() {
 }
 
 #[tokio::test]
+async fn a_small_limit_passes_over_what_is_no_report() {
+    let house = House::start().await;
+    // Its endpoint is told everything: that a message was accepted, and taken, as well.
+    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
+    for _ in 0..3 {
+        sent(&house, AT_ONCE, "order").await;
+    }
+    until(async || {
+        let in_flight = house.engine.store().counts().await.unwrap().in_flight;
+        let there = house.inbox_count(AT_ONCE);
+        if (there, in_flight) == (3, 0) {
+            Ok(())
+        } else {
+            Err((there, in_flight))
+        }
+    })
+    .await;
+    for expected in [1, 1, 1, 0] {
+        let answer = ask(&house, "PullUSMSReport", &json!({"Limit": 1})).await;
+        let reports = answer.json()["ReportSet"].as_array().unwrap().len();
+        assert_eq!(reports, expected, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn reports_wait_seventy_two_hours_to_be_pulled() {
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
     let house = House::with(Limits::default(), Arc::clone(&clock) as Arc<dyn Clock>).await;

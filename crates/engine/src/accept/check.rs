@@ -151,6 +151,7 @@ impl ItemChecker<'_> {
 
     fn recipients(&self, text: &Text, sender: Option<Box<str>>, batches: &mut Vec<NewBatch>) -> Vec<Place> {
         let mut seen = HashSet::new();
+        let first_batch = batches.len();
         // Values common to all are filled once; the result, or the refusal, then goes for every recipient.
         let shared = self.values(&self.item.values, text);
         let (mut open, mut open_domestic): (Option<OpenBatch>, Option<OpenBatch>) = (None, None);
@@ -223,7 +224,7 @@ impl ItemChecker<'_> {
         for batch in open.into_iter().chain(open_domestic) {
             batch.settle(batches, shared.as_ref().ok());
         }
-        drop_empty(batches, &mut places);
+        drop_empty(batches, first_batch, &mut places);
         places
     }
 
@@ -460,9 +461,14 @@ impl OpenBatch {
     }
 }
 
-/// A batch whose every recipient was refused for its text is not stored; later batches move up.
-fn drop_empty(batches: &mut Vec<NewBatch>, places: &mut [Place]) {
-    while let Some(empty) = batches.iter().position(|batch| batch.messages.is_empty()) {
+/// A batch whose every recipient was refused for its text is not stored; later batches move up. Those of the item that
+/// `places` are of begin at `first`.
+fn drop_empty(batches: &mut Vec<NewBatch>, first: usize, places: &mut [Place]) {
+    let empty_one = |batches: &[NewBatch]| {
+        let of_item = batches.get(first..)?;
+        Some(first + of_item.iter().position(|batch| batch.messages.is_empty())?)
+    };
+    while let Some(empty) = empty_one(batches) {
         batches.remove(empty);
         for place in places.iter_mut() {
             if let Place::Stored { batch, .. } = place

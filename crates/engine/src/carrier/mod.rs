@@ -90,6 +90,8 @@ impl Health {
 pub(crate) struct Carriers {
     shared: Arc<Shared>,
     running: Mutex<HashMap<CarrierNo, Running>>,
+    /// Ends of runners that were replaced or stopped, and may have something in flight.
+    ending: Mutex<Vec<Ended>>,
     /// Changes of carriers' states.
     news: broadcast::Sender<CarrierStatus>,
 }
@@ -97,11 +99,14 @@ pub(crate) struct Carriers {
 /// Changes of carriers' states that a listener may be behind.
 const NEWS_MAX: usize = 64;
 
+/// True once a runner has ended.
+type Ended = tokio::sync::watch::Receiver<bool>;
+
 struct Running {
     entry: Arc<CarrierEntry>,
     health: Arc<Health>,
     stop: CancellationToken,
-    done: tokio::sync::watch::Receiver<bool>,
+    ended: Ended,
 }
 
 impl Carriers {
@@ -109,6 +114,7 @@ impl Carriers {
         Self {
             shared,
             running: Mutex::default(),
+            ending: Mutex::default(),
             news: broadcast::channel(NEWS_MAX).0,
         }
     }
@@ -135,12 +141,20 @@ impl Carriers {
         // other carriers as long as somebody goes on changing it.
         let mut away: HashMap<CarrierNo, UnixMs> = HashMap::new();
         let mut running = self.running.lock();
+        // From here on a stop ends what runs: nothing is begun beside it.
+        if self.shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        self.ending
+            .lock()
+            .retain(|ended| !*ended.borrow() && ended.has_changed().is_ok());
         running.retain(|no, carrier| {
             let same = wanted.get(no).is_some_and(|entry| *entry == carrier.entry);
             if !same {
                 tracing::info!(carrier = %carrier.entry.name, "carrier changed: its runner stops");
                 away.extend(carrier.health.away_since().map(|since| (*no, since)));
                 carrier.stop.cancel();
+                self.ending.lock().push(carrier.ended.clone());
             }
             same
         });
@@ -157,7 +171,7 @@ impl Carriers {
         let board = Board::new(entry, now, self.news.clone());
         let away_since = away_since.unwrap_or_else(|| self.shared.clock.steady());
         let health = Arc::new(Health::new(away_since, board));
-        let (done_tx, done) = tokio::sync::watch::channel(false);
+        let (end, ended) = tokio::sync::watch::channel(false);
         let runner = Runner {
             shared: Arc::clone(&self.shared),
             carriers: Arc::clone(self),
@@ -178,29 +192,30 @@ impl Carriers {
             };
             supervise("carrier", &shared.metrics, &shared.failure, start).await;
             // The receiver may be gone with a carrier that was replaced.
-            let _ = done_tx.send(true);
+            let _ = end.send(true);
         });
         Running {
             entry: Arc::clone(entry),
             health,
             stop,
-            done,
+            ended,
         }
     }
 
     /// Lets every carrier finish what is in flight, for at most `grace`.
     pub(crate) async fn drain(&self, grace: Duration) {
-        let done: Vec<_> = {
+        let ending: Vec<Ended> = {
             let running = self.running.lock();
             for carrier in running.values() {
                 carrier.stop.cancel();
             }
-            running.values().map(|carrier| carrier.done.clone()).collect()
+            let ended = running.values().map(|carrier| carrier.ended.clone());
+            ended.chain(std::mem::take(&mut *self.ending.lock())).collect()
         };
         let all = async {
-            for mut done in done {
+            for mut ended in ending {
                 // An error means that the runner has ended without a word.
-                let _ = done.wait_for(|done| *done).await;
+                let _ = ended.wait_for(|ended| *ended).await;
             }
         };
         if tokio::time::timeout(grace, all).await.is_err() {

@@ -23,7 +23,14 @@ const ANSWERS: [StatusClass; 7] = [
     StatusClass::Vendor,
 ];
 /// What can become of a receipt.
-const RECEIPTS: [&str; 4] = ["applied", "repeated", "parked", "unreadable"];
+const RECEIPTS: [&str; 6] = [
+    "applied",
+    "repeated",
+    "parked",
+    "unmatched",
+    "unreadable",
+    "unknown_word",
+];
 /// What can become of a part of an inbound message.
 const INBOUND: [&str; 3] = ["whole", "waiting", "repeated"];
 /// Why credentials are not accepted.

@@ -355,7 +355,9 @@ impl Worker {
             let jitter = rand::random_range(-1.0..=1.0);
             self.health.failed(now, failed.first, &failed.words, jitter);
         }
-        let retry_after = failed.retry_after.map(|asked| asked.wait(now));
+        let retry_after = failed
+            .retry_after
+            .map(|asked| asked.wait(self.office.wall_clock()));
         if let Some(wait) = retry_after {
             self.health.hold(now, wait);
         }

@@ -82,6 +82,8 @@ pub(crate) async fn run(
         let room = WINDOW_MAX.saturating_sub(sandbox.count);
         let queue = Arc::clone(&sandbox.queue);
         let done = tokio::select! {
+            // In this order: what comes after a change goes by it, to what takes the place of this.
+            biased;
             () = stop.cancelled() => Ok(()),
             () = tokio::time::sleep(wait) => sandbox.land(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(0))).await,
             () = queue.wait_ready(), if room > 0 => sandbox.take(room.min(TAKE_MAX)).await,

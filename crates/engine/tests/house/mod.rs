@@ -333,6 +333,22 @@ impl House {
         }
     }
 
+    /// On a store that is there, after a change of it.
+    pub(crate) async fn of(
+        folder: TempDir,
+        settings: Settings,
+        change: impl AsyncFnOnce(&SqliteStore),
+    ) -> Self {
+        let store = open(&folder);
+        change(&store).await;
+        let engine = run(&store, settings).await;
+        Self {
+            engine,
+            store,
+            folder,
+        }
+    }
+
     /// Stops in order and starts again on the same data.
     pub(crate) async fn restart(self) -> Self {
         self.restart_after(Duration::from_secs(10)).await
@@ -435,15 +451,13 @@ impl House {
     }
 }
 
+/// Where the store is in a folder.
+pub(crate) fn store_in(folder: &TempDir) -> std::path::PathBuf {
+    folder.path().join("postrider.db")
+}
+
 fn open(folder: &TempDir) -> Arc<SqliteStore> {
-    Arc::new(
-        SqliteStore::open(
-            &folder.path().join("postrider.db"),
-            Mode::Serve,
-            SqliteConfig::default(),
-        )
-        .unwrap(),
-    )
+    Arc::new(SqliteStore::open(&store_in(folder), Mode::Serve, SqliteConfig::default()).unwrap())
 }
 
 async fn run(store: &Arc<SqliteStore>, settings: Settings) -> Arc<Engine> {

@@ -322,7 +322,7 @@ impl Config {
             retention: for_days(self.engine.retention_days),
             receipt_wait: Duration::from_secs(u64::from(self.engine.receipt_wait_s)),
             parked_keep: Duration::from_secs(u64::from(self.engine.parked_keep_s)),
-            sweep_every: Duration::from_secs(u64::from(self.engine.sweep_every_s.max(1))),
+            sweep_every: Duration::from_secs(u64::from(self.engine.sweep_every_s)),
             events_keep: days(self.engine.events_keep_days),
             dead_calls_keep: days(self.engine.dead_calls_keep_days),
             inbound_keep: for_days(self.engine.inbound_keep_days),

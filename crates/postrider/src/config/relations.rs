@@ -1,6 +1,6 @@
 //! Settings that are fine each by itself and wrong together; each complaint says what would go wrong.
 
-use super::Config;
+use super::{Config, Notify, Sqlite};
 
 /// Octets one recipient needs in a request at the very least: `"13800138000",`.
 const RECIPIENT_BYTES_MIN: usize = 14;
@@ -189,8 +189,26 @@ fn store(config: &Config, wrong: &mut Vec<String>) {
         !config.store.path.as_os_str().is_empty(),
         "`store.path` is empty: there is nowhere to keep messages"
     );
-    // The store keeps every value within its bounds by itself; what was asked for is said here rather than changed there.
-    let bounds = [
+    within(wrong, "store.sqlite", &store_bounds(sqlite));
+}
+
+/// The value of a setting, and what it may be.
+type Bound = (&'static str, u64, u64, u64);
+
+/// What was asked for and is out of bounds is said here rather than changed by the part that it is for.
+fn within(wrong: &mut Vec<String>, table: &str, bounds: &[Bound]) {
+    for (name, value, min, max) in bounds {
+        demand!(
+            wrong,
+            (min..=max).contains(&value),
+            "`{table}.{name}` is {value}; it must be {min} to {max}"
+        );
+    }
+}
+
+/// As `store::sqlite::SqliteConfig` has them.
+fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
+    vec![
         ("commands_max", sqlite.commands_max as u64, 1, 65_536),
         (
             "messages_waiting_max",
@@ -232,14 +250,7 @@ fn store(config: &Config, wrong: &mut Vec<String>) {
         ),
         ("find_rows_max", sqlite.find_rows_max as u64, 1_000, 100_000_000),
         ("lock_wait_ms_max", sqlite.lock_wait_ms_max, 1, 60_000),
-    ];
-    for (name, value, min, max) in bounds {
-        demand!(
-            wrong,
-            (min..=max).contains(&value),
-            "`store.sqlite.{name}` is {value}; it must be {min} to {max}"
-        );
-    }
+    ]
 }
 
 fn life(config: &Config, wrong: &mut Vec<String>) {
@@ -295,9 +306,29 @@ fn life(config: &Config, wrong: &mut Vec<String>) {
 }
 
 fn notify(config: &Config, wrong: &mut Vec<String>) {
-    let notify = &config.notify;
-    // The engine keeps every value within its bounds by itself; what was asked for is said here rather than changed there.
-    let bounds = [
+    within(wrong, "notify", &notify_bounds(&config.notify));
+    let engine = &config.engine;
+    demand!(
+        wrong,
+        engine.events_keep_days > 0,
+        "`engine.events_keep_days` is 0: there would be nothing to tell again"
+    );
+    demand!(
+        wrong,
+        engine.dead_calls_keep_days > 0,
+        "`engine.dead_calls_keep_days` is 0: calls that were given up on could not be resent"
+    );
+    demand!(
+        wrong,
+        (10..=86_400).contains(&engine.inbound_parts_wait_s),
+        "`engine.inbound_parts_wait_s` is {}; it must be 10 to 86400: parts of one message come seconds apart",
+        engine.inbound_parts_wait_s
+    );
+}
+
+/// As `engine::notify::Limits` has them.
+fn notify_bounds(notify: &Notify) -> Vec<Bound> {
+    vec![
         ("window_events_max", notify.window_events_max as u64, 16, 10_000),
         (
             "waiting_events_max",
@@ -324,31 +355,7 @@ fn notify(config: &Config, wrong: &mut Vec<String>) {
         ),
         ("poll_ms", notify.poll_ms.into(), 1, 3_600_000),
         ("record_every_ms", notify.record_every_ms.into(), 1, 10_000),
-    ];
-    for (name, value, min, max) in bounds {
-        demand!(
-            wrong,
-            (min..=max).contains(&value),
-            "`notify.{name}` is {value}; it must be {min} to {max}"
-        );
-    }
-    let engine = &config.engine;
-    demand!(
-        wrong,
-        engine.events_keep_days > 0,
-        "`engine.events_keep_days` is 0: there would be nothing to tell again"
-    );
-    demand!(
-        wrong,
-        engine.dead_calls_keep_days > 0,
-        "`engine.dead_calls_keep_days` is 0: calls that were given up on could not be resent"
-    );
-    demand!(
-        wrong,
-        (10..=86_400).contains(&engine.inbound_parts_wait_s),
-        "`engine.inbound_parts_wait_s` is {}; it must be 10 to 86400: parts of one message come seconds apart",
-        engine.inbound_parts_wait_s
-    );
+    ]
 }
 
 fn directory(config: &Config, wrong: &mut Vec<String>) {
@@ -375,7 +382,43 @@ fn directory(config: &Config, wrong: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
+    use super::*;
+
+    /// Lays one setting over the defaults.
+    fn with(table: &str, name: &str, value: u64) -> anyhow::Result<Config> {
+        Config::from_text(&format!("[{table}]\n{name} = {value}"))
+    }
+
+    /// Goal: no part of the program works with another value than the one that was asked for.
+    #[test]
+    fn what_a_part_of_the_program_would_change_is_refused() {
+        let defaults = Config::from_text("").unwrap();
+        let tables = [
+            ("store.sqlite", store_bounds(&defaults.store.sqlite)),
+            ("notify", notify_bounds(&defaults.notify)),
+        ];
+        for (table, bounds) in tables {
+            for (name, _, min, max) in bounds {
+                for value in [min, max] {
+                    // Some contradict other settings there; what is taken is taken as it is.
+                    match with(table, name, value) {
+                        Ok(config) => {
+                            let sqlite = config.store.sqlite.store_config();
+                            assert_eq!(sqlite.clone().clamped(), sqlite, "{name} = {value}");
+                            let limits = config.notify.limits();
+                            assert_eq!(limits.clone().clamped(), limits, "{name} = {value}");
+                        }
+                        Err(error) => assert!(!format!("{error:#}").contains("it must be"), "{error:#}"),
+                    }
+                }
+                for value in [min.checked_sub(1), Some(max + 1)].into_iter().flatten() {
+                    let said = format!("{:#}", with(table, name, value).unwrap_err());
+                    assert!(said.contains(&format!("it must be {min} to {max}")), "{said}");
+                }
+            }
+        }
+        assert!(with("engine", "sweep_every_s", 0).is_err());
+    }
 
     #[test]
     fn settings_that_contradict_each_other_say_what_would_go_wrong() {

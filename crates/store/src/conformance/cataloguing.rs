@@ -1,17 +1,17 @@
 //! The catalog.
 
 use super::Side;
-use super::given::{ACCOUNT, NOW, accepted, batch, number, request};
+use super::given::{ACCOUNT, NOW, number};
 use crate::{
-    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, CatalogExpectation, Credential,
-    Endpoint, EndpointId, EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record,
-    RecordFilter, RecordKind, RefusedReason, Review, Route, Signature, Store, Suppression, SuppressionEntry,
-    SuppressionKind, SuppressionOrigin, Template, TemplateVersion, UnixMs, WordList,
+    Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Endpoint, EndpointId,
+    EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record, RecordFilter, RecordKind,
+    Review, Route, Signature, Store, Suppression, SuppressionKind, Template, TemplateVersion, UnixMs,
+    WordList,
 };
 use serde_json::json;
 use sms::class::Class;
 
-fn account(id: AccountId, name: &str) -> Account {
+pub(super) fn account(id: AccountId, name: &str) -> Account {
     Account {
         id,
         name: name.into(),
@@ -42,7 +42,7 @@ fn credential(account: AccountId, key: &str) -> Credential {
     }
 }
 
-fn template(account: AccountId, number: i64) -> Template {
+pub(super) fn template(account: AccountId, number: i64) -> Template {
     Template {
         account,
         number,
@@ -63,7 +63,7 @@ fn template(account: AccountId, number: i64) -> Template {
     }
 }
 
-fn signature(account: AccountId, id: i64) -> Signature {
+pub(super) fn signature(account: AccountId, id: i64) -> Signature {
     Signature {
         account,
         id,
@@ -97,7 +97,7 @@ fn words(name: &str, words: &[&str]) -> WordList {
     }
 }
 
-async fn changed(store: &dyn Store, changes: Vec<CatalogChange>) -> u64 {
+pub(super) async fn changed(store: &dyn Store, changes: Vec<CatalogChange>) -> u64 {
     store.change_catalog(changes).await.expect("changed")
 }
 
@@ -223,178 +223,6 @@ pub async fn a_change_that_fails_changes_nothing(side: &mut impl Side) {
     assert!(clash.is_err(), "a name is unique");
     assert_eq!(store.load_catalog().await.expect("read"), before);
     super::given::accepted_batch(store, NOW, 0..1).await;
-}
-
-/// A change that is made from a look at the catalog is made only while the catalog is as it was looked at.
-pub async fn a_change_at_a_version_is_made_there_only(side: &mut impl Side) {
-    let store = side.store();
-    let put = |id| vec![CatalogChange::PutSignature(signature(ACCOUNT, id))];
-    let start = changed(store, put(1)).await;
-    let next = store.change_catalog_at(start, put(2)).await.expect("changed");
-    let next = next.expect("nobody else changed it");
-    assert!(next > start);
-    let late = store.change_catalog_at(start, put(3)).await.expect("read");
-    assert_eq!(late, None);
-    let early = store.change_catalog_at(next + 1, put(3)).await.expect("read");
-    assert_eq!(early, None);
-    let catalog = store.load_catalog().await.expect("read");
-    assert_eq!((catalog.version, catalog.signatures.len()), (next, 2));
-
-    let clash = vec![
-        CatalogChange::PutAccount(account(ACCOUNT, "taken")),
-        CatalogChange::PutAccount(account(AccountId(8), "taken")),
-    ];
-    assert!(
-        store.change_catalog_at(next, clash).await.is_err(),
-        "a name is unique"
-    );
-    assert_eq!(store.catalog_version().await.expect("read"), next);
-
-    // Of those who looked at the same moment one wins.
-    let (a, b, c) = tokio::join!(
-        store.change_catalog_at(next, put(4)),
-        store.change_catalog_at(next, put(5)),
-        store.change_catalog_at(next, put(6)),
-    );
-    let won = [a, b, c]
-        .into_iter()
-        .filter_map(|one| one.expect("written"))
-        .count();
-    assert_eq!(won, 1);
-    assert_eq!(store.load_catalog().await.expect("read").signatures.len(), 3);
-}
-
-/// What people write and what is spent does not make the catalog another one; that an account begins to be counted does.
-pub async fn suppressions_and_balances_leave_the_version(side: &mut impl Side) {
-    let store = side.store();
-    let start = changed(store, vec![CatalogChange::PutAccount(account(ACCOUNT, "first"))]).await;
-    let suppression = Suppression {
-        account: Some(ACCOUNT),
-        msisdn: number(0),
-        kind: SuppressionKind::Unsubscribed,
-    };
-    for change in [
-        CatalogChange::PutSuppression(suppression),
-        CatalogChange::RemoveSuppression(suppression),
-        CatalogChange::SetBalance(ACCOUNT, None),
-    ] {
-        assert_eq!(changed(store, vec![change.clone()]).await, start, "{change:?}");
-    }
-    let counted = changed(store, vec![CatalogChange::SetBalance(ACCOUNT, Some(5))]).await;
-    assert!(counted > start, "it pays from now on");
-    let filled = changed(store, vec![CatalogChange::SetBalance(ACCOUNT, Some(9))]).await;
-    assert_eq!(filled, counted);
-    assert_eq!(store.catalog_version().await.expect("read"), counted);
-    let both = vec![
-        CatalogChange::PutSuppression(suppression),
-        CatalogChange::PutSignature(signature(ACCOUNT, 1)),
-    ];
-    assert!(changed(store, both).await > counted);
-}
-
-/// A change is made only while what it relies on is so; what else has changed meanwhile does not matter.
-pub async fn changes_of_different_things_do_not_conflict(side: &mut impl Side) {
-    let store = side.store();
-    let (one, two) = (template(ACCOUNT, 500), template(ACCOUNT, 501));
-    let signature = signature(ACCOUNT, 1);
-    changed(
-        store,
-        vec![
-            CatalogChange::PutAccount(account(ACCOUNT, "first")),
-            CatalogChange::PutTemplate(one.clone()),
-            CatalogChange::PutTemplate(two.clone()),
-            CatalogChange::PutSignature(signature.clone()),
-        ],
-    )
-    .await;
-    let is = |template: &Template| CatalogExpectation::Template(Box::new(template.clone()));
-    let text = |template: &Template, text: &str| Template {
-        text: text.into(),
-        ..template.clone()
-    };
-    let put = |template: &Template| vec![CatalogChange::PutTemplate(template.clone())];
-    // All of them looked at the same moment.
-    let (next_one, next_two) = (text(&one, "first"), text(&two, "second"));
-    let (a, b, c) = tokio::join!(
-        store.change_catalog_if(vec![is(&one)], put(&next_one)),
-        store.change_catalog_if(vec![is(&two)], put(&next_two)),
-        store.change_catalog_if(
-            vec![CatalogExpectation::Signature(Box::new(signature))],
-            vec![CatalogChange::RemoveSignature(1)],
-        ),
-    );
-    for done in [a, b, c] {
-        assert!(done.expect("written").is_some());
-    }
-    let late = store.change_catalog_if(vec![is(&one)], put(&text(&one, "late")));
-    assert_eq!(late.await.expect("read"), None, "somebody else was faster");
-    let some = store.change_catalog_if(vec![is(&next_one), is(&two)], put(&text(&one, "late")));
-    assert_eq!(some.await.expect("read"), None, "all of it must hold");
-    let gone = store.change_catalog_if(vec![CatalogExpectation::HasSignature(ACCOUNT, 1)], put(&one));
-    assert_eq!(gone.await.expect("read"), None);
-    let catalog = store.load_catalog().await.expect("read");
-    assert_eq!(catalog.templates, [next_one, next_two]);
-}
-
-/// What is single within an account, or altogether, is looked at where it is written.
-pub async fn names_and_texts_stay_single(side: &mut impl Side) {
-    let store = side.store();
-    let named = Template {
-        name: "welcome".into(),
-        signature: Some(1),
-        ..template(ACCOUNT, 500)
-    };
-    changed(
-        store,
-        vec![
-            CatalogChange::PutAccount(account(ACCOUNT, "first")),
-            CatalogChange::PutTemplate(named.clone()),
-            CatalogChange::PutSignature(signature(ACCOUNT, 1)),
-        ],
-    )
-    .await;
-    let text = signature(ACCOUNT, 1).text;
-    let name = |account, except| CatalogExpectation::TemplateName {
-        account,
-        name: "welcome".into(),
-        except,
-    };
-    let signed = |account, except| CatalogExpectation::SignatureText {
-        account,
-        text: text.clone(),
-        except,
-    };
-    let no_template = |number, ut_id: &str| CatalogExpectation::NoTemplate {
-        number,
-        ut_id: ut_id.into(),
-    };
-    let other = AccountId(8);
-    for (expected, holds) in [
-        (name(ACCOUNT, None), false),
-        (name(ACCOUNT, Some(500)), true),
-        (name(ACCOUNT, Some(501)), false),
-        (name(other, None), true),
-        (signed(ACCOUNT, None), false),
-        (signed(ACCOUNT, Some(1)), true),
-        (signed(other, None), true),
-        (no_template(500, "UTfree"), false),
-        (no_template(501, &named.ut_id), false),
-        (no_template(501, "UTfree"), true),
-        (CatalogExpectation::NoSignature(1), false),
-        (CatalogExpectation::NoSignature(2), true),
-        (CatalogExpectation::HasSignature(ACCOUNT, 1), true),
-        (CatalogExpectation::HasSignature(other, 1), false),
-        (CatalogExpectation::UnusedSignature(ACCOUNT, 1), false),
-        (CatalogExpectation::UnusedSignature(ACCOUNT, 2), true),
-        (CatalogExpectation::FewerTemplates(ACCOUNT, 1), false),
-        (CatalogExpectation::FewerTemplates(ACCOUNT, 2), true),
-        (CatalogExpectation::FewerSignatures(ACCOUNT, 1), false),
-        (CatalogExpectation::FewerSignatures(other, 1), true),
-    ] {
-        let change = vec![CatalogChange::PutAccount(account(ACCOUNT, "first"))];
-        let done = store.change_catalog_if(vec![expected.clone()], change).await;
-        assert_eq!(done.expect("read").is_some(), holds, "{expected:?}");
-    }
 }
 
 /// What a template was under earlier versions is kept, and goes with it.
@@ -624,77 +452,4 @@ pub async fn the_id_key_stays(side: &mut impl Side) {
     assert_ne!(key, [0; 32]);
     side.crash().await;
     assert_eq!(side.store().id_key().await.expect("read"), key);
-}
-
-/// Suppressions can be listed, in portions.
-pub async fn suppressions_are_listed_in_portions(side: &mut impl Side) {
-    let store = side.store();
-    let suppression = |account, n, kind| Suppression {
-        account,
-        msisdn: number(n),
-        kind,
-    };
-    let all = [
-        suppression(None, 1, SuppressionKind::Global),
-        suppression(Some(ACCOUNT), 1, SuppressionKind::Blocked),
-        suppression(Some(ACCOUNT), 1, SuppressionKind::Unsubscribed),
-        suppression(Some(AccountId(8)), 1, SuppressionKind::Blocked),
-        suppression(Some(ACCOUNT), 2, SuppressionKind::Unsubscribed),
-    ];
-    let put = all.iter().rev().map(|&one| CatalogChange::PutSuppression(one));
-    store.change_catalog(put.collect()).await.expect("changed");
-    let mut listed = vec![];
-    loop {
-        let portion = store
-            .suppressions(listed.last().copied(), 2)
-            .await
-            .expect("listed");
-        if portion.is_empty() {
-            break;
-        }
-        listed.extend(portion);
-    }
-    assert_eq!(listed, all);
-}
-
-/// A suppression comes back with when, how and why it was made, over a crash; who adds it again changes nothing.
-pub async fn a_suppression_keeps_its_first_proof(side: &mut impl Side) {
-    let store = side.store();
-    let entry = |n, at, origin, note: &str| SuppressionEntry {
-        suppression: Suppression {
-            account: Some(ACCOUNT),
-            msisdn: number(n),
-            kind: SuppressionKind::Blocked,
-        },
-        created_at: at,
-        origin,
-        note: note.into(),
-    };
-    let first = entry(1, NOW, SuppressionOrigin::Operator, "asked by mail");
-    let second = entry(2, NOW + 1, SuppressionOrigin::Import, "");
-    let again = entry(1, NOW + 9, SuppressionOrigin::Api, "later");
-    for one in [&first, &second, &again] {
-        let change = vec![CatalogChange::Suppress(one.clone())];
-        store.change_catalog(change).await.expect("changed");
-    }
-    let unproved = CatalogChange::PutSuppression(second.suppression);
-    store.change_catalog(vec![unproved]).await.expect("changed");
-    side.crash().await;
-    let store = side.store();
-    let all = store.suppression_entries(None, None, 9).await.expect("read");
-    assert_eq!(all, [first.clone(), second.clone()]);
-    let one = store
-        .suppression_entries(Some(number(2)), None, 9)
-        .await
-        .expect("read");
-    assert_eq!(one, [second]);
-    let after = Some(first.suppression);
-    let none = store.suppression_entries(Some(number(1)), after, 9).await;
-    assert_eq!(none.expect("read"), []);
-    // And it holds.
-    let refused = accepted(store, request(NOW + 10, vec![batch(0..3)]))
-        .await
-        .refused;
-    let reasons: Vec<RefusedReason> = refused.iter().map(|one| one.reason).collect();
-    assert_eq!(reasons, [RefusedReason::Suppressed(SuppressionKind::Blocked); 2]);
 }

@@ -14,6 +14,7 @@
 pub mod accepting;
 pub mod answering;
 pub mod awaiting;
+pub mod catalog_conditions;
 pub mod cataloguing;
 pub mod counting;
 pub mod delivering;
@@ -28,6 +29,7 @@ pub mod receiving;
 pub mod recording;
 pub mod segments;
 pub mod sending;
+pub mod suppressions;
 pub mod surviving;
 pub mod tasking;
 pub mod telling;
@@ -135,18 +137,22 @@ macro_rules! conformance_tests {
                 a_move_to_another_carrier_is_in_the_timeline,
                 counts_follow_the_messages,
             ],
+            catalog_conditions: [
+                a_change_at_a_version_is_made_there_only,
+                changes_of_different_things_do_not_conflict,
+                names_and_texts_stay_single,
+            ],
+            suppressions: [
+                suppressions_and_balances_leave_the_version,
+                suppressions_are_listed_in_portions,
+                a_suppression_keeps_its_first_proof,
+            ],
             cataloguing: [
                 the_catalog_comes_back_as_it_was_put,
                 a_change_that_fails_changes_nothing,
                 an_account_goes_with_what_it_owns,
-                a_change_at_a_version_is_made_there_only,
-                suppressions_and_balances_leave_the_version,
-                changes_of_different_things_do_not_conflict,
-                names_and_texts_stay_single,
                 earlier_versions_of_a_template_are_kept,
                 a_review_that_ends_is_told,
-                suppressions_are_listed_in_portions,
-                a_suppression_keeps_its_first_proof,
                 the_id_key_stays,
             ],
             listing: [

@@ -3,16 +3,17 @@
 //! A script is a list of numbers, each of which becomes one operation on whatever is there: so any list is a
 //! script, and a failing one can be shrunk.
 
+mod compare;
+mod dice;
+
 use super::Side;
-use super::given::{
-    ACCOUNT, CARRIER, NOW, accepted, all_counters, batch, counted, endpoint, events_after, everything,
-    listening, message, number, request,
-};
+use super::given::{ACCOUNT, CARRIER, NOW, accepted, batch, endpoint, listening, message, request};
 use crate::{
     Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, ConsumedQueue, EventKinds,
-    EventPlace, EventWhat, Lane, MessageFilter, MessageId, NewBatch, Next, QueueKey, ReceiptFate,
-    RecordResults, SegmentAnswer, Tally, UnixMs,
+    EventPlace, EventWhat, Lane, MessageId, NewBatch, Next, QueueKey, ReceiptFate, RecordResults,
+    SegmentAnswer, Tally, UnixMs,
 };
+use dice::Dice;
 use sms::class::Class;
 use sms::receipt::CarrierId;
 use sms::state::{MessageState, ReceiptState, aggregate};
@@ -55,27 +56,6 @@ pub async fn agrees(side: &mut impl Side, script: &[u32]) {
         let when = format!("after step {step} (operation {operation})");
         model.compare(side, &when).await;
         model.compare_telling(side, &when).await;
-    }
-}
-
-/// Choices from one number.
-struct Dice(u32);
-
-impl Dice {
-    /// A number below `sides`.
-    fn roll(&mut self, sides: u32) -> u32 {
-        let rolled = self.0 % sides;
-        // Remixed, so that the choices of one operation are independent.
-        self.0 = (self.0 / sides).wrapping_mul(2_654_435_761).rotate_left(15) ^ self.0.rotate_left(7);
-        rolled
-    }
-
-    fn chance(&mut self, one_in: u32) -> bool {
-        self.roll(one_in) == 0
-    }
-
-    fn pick(&mut self, len: usize) -> usize {
-        self.roll(u32::try_from(len).expect("small")) as usize
     }
 }
 
@@ -578,99 +558,5 @@ impl Model {
         while side.store().expire_messages(before).await.expect("expired") {}
         self.messages
             .retain(|&id, message| id >= before || !message.state.is_final());
-    }
-
-    /// The events that came since the last time, and the counters of all messages there ever were.
-    async fn compare_telling(&mut self, side: &impl Side, when: &str) {
-        let store = side.store();
-        let events = events_after(store, ACCOUNT, self.told, EventKinds::ALL).await;
-        assert!(events.is_sorted_by(|a, b| a.place < b.place), "{when}");
-        self.told = events.last().map_or(self.told, |event| event.place);
-        let seen: Vec<_> = events.into_iter().map(|event| (event.at, event.what)).collect();
-        assert_eq!(seen, std::mem::take(&mut self.happened), "{when}");
-
-        let mut known = BTreeMap::new();
-        for (id, count) in &self.counts {
-            let key = (
-                id.accepted_at().div_euclid(86_400_000) as i32,
-                count.class.as_u8(),
-                count.label,
-                count.state,
-                count.error.to_owned(),
-            );
-            let (messages, segments) = known.entry(key).or_insert((0, 0));
-            *messages += 1;
-            *segments += u64::from(count.segments);
-        }
-        let seen = counted(store, all_counters()).await.into_iter().map(|row| {
-            assert_eq!(row.country, 1, "{when}");
-            let (class, label) = (row.series.class.as_u8(), row.series.label);
-            let key = (row.day, class, label, row.state, row.error.into_string());
-            (key, (row.messages, row.segments))
-        });
-        assert_eq!(seen.collect::<BTreeMap<_, _>>(), known, "{when}");
-    }
-
-    async fn compare(&self, side: &impl Side, when: &str) {
-        let store = side.store();
-        let all: Vec<MessageId> = self.messages.keys().copied().collect();
-        let views = store.messages(all).await.expect("read");
-        let seen: Vec<_> = views
-            .iter()
-            .map(|view| (view.id, view.state, view.attempts))
-            .collect();
-        let known: Vec<_> = self
-            .messages
-            .iter()
-            .map(|(&id, m)| (id, m.state, m.attempts))
-            .collect();
-        assert_eq!(seen, known, "{when}");
-
-        for (&lane, waiting) in &self.lanes {
-            let waiting: Vec<MessageId> = waiting.iter().map(|(id, _)| *id).collect();
-            assert_eq!(super::given::waiting_ids(store, lane).await, waiting, "{when}");
-        }
-        let open: Vec<_> = store.open_attempts().await.expect("read");
-        let open: Vec<_> = open
-            .into_iter()
-            .map(|attempt| {
-                (
-                    attempt.attempt,
-                    attempt.messages.into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
-                )
-            })
-            .collect();
-        let known: Vec<_> = self
-            .open
-            .iter()
-            .map(|(&attempt, (_, ids))| (attempt, ids.clone()))
-            .collect();
-        assert_eq!(open, known, "{when}");
-
-        let counts = store.counts().await.expect("counted");
-        let queued = self.lanes.values().map(Vec::len).sum::<usize>();
-        let in_flight = self.open.values().map(|(_, ids)| ids.len()).sum::<usize>();
-        let counted = [counts.queued, counts.delayed, counts.in_flight, counts.parked].map(|n| n as usize);
-        assert_eq!(
-            counted,
-            [queued, self.delayed.len(), in_flight, self.parked.len()],
-            "{when}"
-        );
-        let due = self.delayed.iter().map(|(due, ..)| *due).min();
-        assert_eq!(store.next_due().await.expect("read"), due, "{when}");
-
-        let n = when.len() as u64 % 9;
-        let by_number = MessageFilter {
-            numbers: vec![number(n)],
-            ..everything()
-        };
-        let mut known: Vec<MessageId> = self
-            .messages
-            .iter()
-            .filter(|(_, m)| m.number == n)
-            .map(|(&id, _)| id)
-            .collect();
-        known.reverse();
-        assert_eq!(super::given::found(store, by_number).await, known, "{when}");
     }
 }

@@ -33,7 +33,7 @@ impl BegunAttempt {
     /// Drops what is not part of the attempt.
     pub fn retain(&self, messages: &mut Vec<super::Outgoing>) {
         if !self.gone.is_empty() {
-            messages.retain(|message| !self.gone.contains(&message.id));
+            messages.retain(|message| self.gone.binary_search(&message.id).is_err());
         }
     }
 }

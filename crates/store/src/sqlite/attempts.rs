@@ -23,10 +23,11 @@ fn begin_one(work: &mut Work<'_>, start: &AttemptStart) -> Result<BegunAttempt, 
     for taken in &start.consumed {
         gone.extend(queue::consume(work, taken)?);
     }
+    gone.sort_unstable();
     let messages: Cow<'_, [MessageId]> = if gone.is_empty() {
         Cow::Borrowed(&start.messages)
     } else {
-        let left = start.messages.iter().filter(|id| !gone.contains(id));
+        let left = start.messages.iter().filter(|id| gone.binary_search(id).is_err());
         Cow::Owned(left.copied().collect())
     };
     let begun = BegunAttempt { id: attempt, gone };

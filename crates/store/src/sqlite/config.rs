@@ -17,8 +17,8 @@ pub struct SqliteConfig {
     pub group_rows_max: usize,
     /// Milliseconds of work after which a group is closed and committed, 1..=1 000.
     pub group_ms_max: u64,
-    /// Read-only connections, 3..=16. The first one serves dispatch only, so that queries never hold back sending; the
-    /// second one no searches, so that they never hold back status queries.
+    /// Read-only connections, 2..=16. The first one serves dispatch only, so that queries never hold back sending; of three
+    /// or more the second one serves no searches, so that they never hold back status queries.
     pub readers_max: usize,
     /// Reads of each kind (for sending, status queries, webhooks, searches) that may wait for a reader, 1..=65 536. One
     /// more waits for its turn outside.
@@ -90,7 +90,7 @@ impl SqliteConfig {
             engine_commands_max: self.engine_commands_max.clamp(1, 65_536),
             group_rows_max: self.group_rows_max.clamp(1, 65_536),
             group_ms_max: self.group_ms_max.clamp(1, 1_000),
-            readers_max: self.readers_max.clamp(3, 16),
+            readers_max: self.readers_max.clamp(2, 16),
             reads_max: self.reads_max.clamp(1, 65_536),
             writer_cache_kib_max: self.writer_cache_kib_max.clamp(1_024, 1_048_576),
             reader_cache_kib_max: self.reader_cache_kib_max.clamp(256, 1_048_576),

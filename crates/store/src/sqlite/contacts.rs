@@ -3,8 +3,10 @@
 //! A list that is removed is gone with its row; its members are deleted by [`sweep`], some with each group of
 //! commands, and what is still to be deleted is in a table, so a kill in between leaves nothing behind.
 
+mod members;
+
 use super::SqliteStore;
-use super::codes::{Number, as_count, written_from_sql, written_to_sql};
+use super::codes::as_count;
 use super::errand::Caller;
 use super::error::Tried;
 use super::pages::{Wanted, walk};
@@ -18,14 +20,12 @@ use crate::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sms::phone::Msisdn;
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// Members of removed lists deleted with one group of commands: a few milliseconds.
 const MEMBERS_A_STEP: usize = 500;
 
 const LIST: &str = "id, account, name, description, members, created_at, updated_at";
-const CONTACT: &str = "id, list, msisdn, written, user_name, vars, created_at, updated_at";
 
 #[async_trait]
 impl Contacts for SqliteStore {
@@ -121,7 +121,7 @@ impl Contacts for SqliteStore {
         members_max: u64,
     ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError> {
         self.errand(Caller::Client, contacts.len(), move |work| {
-            put_contacts(work.conn, account, list, contacts, now, members_max)
+            members::put(work.conn, account, list, contacts, now, members_max)
                 .tried("change members of a list")
         })
         .await
@@ -135,7 +135,7 @@ impl Contacts for SqliteStore {
         now: UnixMs,
     ) -> Result<Result<(), ContactRefusal>, StoreError> {
         self.errand(Caller::Client, 1, move |work| {
-            remove_contact(work.conn, account, list, msisdn, now).tried("remove a member")
+            members::remove(work.conn, account, list, msisdn, now).tried("remove a member")
         })
         .await
     }
@@ -153,7 +153,7 @@ impl Contacts for SqliteStore {
             .run(Purpose::Search, move |conn| {
                 snapshot(conn, || {
                     let wanted = Wanted::new(&name_contains);
-                    contacts(conn, (account, list), msisdn, &wanted, offset, limit).tried("read members")
+                    members::read(conn, (account, list), msisdn, &wanted, offset, limit).tried("read members")
                 })
             })
             .await
@@ -169,14 +169,15 @@ impl Contacts for SqliteStore {
         self.readers
             .run(Purpose::Query, move |conn| {
                 conn.prepare_cached(&format!(
-                    "SELECT {CONTACT} FROM contact
+                    "SELECT {} FROM contact
                      WHERE list = ?1 AND id > ?2 AND id <= ?3
                        AND EXISTS (SELECT 1 FROM contact_list WHERE contact_list.id = ?1)
-                     ORDER BY id LIMIT ?4"
+                     ORDER BY id LIMIT ?4",
+                    members::COLUMNS
                 ))
                 .and_then(|mut select| {
                     select
-                        .query_map((list, after, last, as_count(contacts_max)), contact_from)?
+                        .query_map((list, after, last, as_count(contacts_max)), members::contact_from)?
                         .collect()
                 })
                 .tried("read members")
@@ -193,7 +194,7 @@ impl Contacts for SqliteStore {
         self.readers
             .run(Purpose::Query, move |conn| {
                 snapshot(conn, || {
-                    members_among(conn, &lists, last, &msisdns).tried("look for members of earlier lists")
+                    members::among(conn, &lists, last, &msisdns).tried("look for members of earlier lists")
                 })
             })
             .await
@@ -401,49 +402,6 @@ fn remove_list(
     Ok(Ok(()))
 }
 
-/// Those of the numbers that are members of a list, with an id up to `last`.
-fn members_among(
-    conn: &Connection,
-    lists: &[i64],
-    last: i64,
-    msisdns: &[Msisdn],
-) -> rusqlite::Result<HashSet<Msisdn>> {
-    let mut select =
-        conn.prepare_cached("SELECT 1 FROM contact WHERE list = ?1 AND msisdn = ?2 AND id <= ?3")?;
-    let mut found = HashSet::new();
-    for &msisdn in msisdns {
-        for list in lists {
-            if select.exists((list, Number(msisdn), last))? {
-                found.insert(msisdn);
-                break;
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn contact_from(row: &Row<'_>) -> rusqlite::Result<Contact> {
-    let msisdn = row.get::<_, Number>(2)?.0;
-    Ok(Contact {
-        id: row.get(0)?,
-        list: row.get(1)?,
-        msisdn,
-        written: written_from_sql(row.get_ref(3)?, msisdn)?,
-        user_name: row.get(4)?,
-        vars: row.get(5)?,
-        created_at: row.get(6)?,
-        updated_at: row.get(7)?,
-    })
-}
-
-fn contact_of(conn: &Connection, list: i64, msisdn: Msisdn) -> rusqlite::Result<Option<Contact>> {
-    conn.prepare_cached(&format!(
-        "SELECT {CONTACT} FROM contact WHERE list = ?1 AND msisdn = ?2"
-    ))?
-    .query_row((list, Number(msisdn)), contact_from)
-    .optional()
-}
-
 /// How many members more a list has, and when that was.
 fn count(conn: &Connection, list: i64, more: i64, now: UnixMs) -> rusqlite::Result<()> {
     conn.prepare_cached("UPDATE contact_list SET members = members + ?2, updated_at = ?3 WHERE id = ?1")?
@@ -451,166 +409,8 @@ fn count(conn: &Connection, list: i64, more: i64, now: UnixMs) -> rusqlite::Resu
     Ok(())
 }
 
-fn put_contacts(
-    conn: &Connection,
-    account: AccountId,
-    list: i64,
-    puts: Vec<PutContact>,
-    now: UnixMs,
-    members_max: u64,
-) -> rusqlite::Result<Result<Vec<Contact>, ContactRefusal>> {
-    let Some(ContactList { members, .. }) = list_of(conn, account, list)? else {
-        return Ok(Err(ContactRefusal::NoList));
-    };
-    let numbers: Vec<Msisdn> = puts.iter().map(|put| put.msisdn).collect();
-    let last = last_contact(conn)?;
-    let mut next = last;
-    let mut changed: HashMap<Msisdn, Contact> = HashMap::with_capacity(puts.len());
-    for put in puts {
-        let contact = match changed.entry(put.msisdn) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let contact = match contact_of(conn, list, put.msisdn)? {
-                    Some(contact) => contact,
-                    None => {
-                        next += 1;
-                        Contact {
-                            id: next,
-                            list,
-                            msisdn: put.msisdn,
-                            written: Box::default(),
-                            user_name: Box::default(),
-                            vars: "{}".into(),
-                            created_at: now,
-                            updated_at: now,
-                        }
-                    }
-                };
-                entry.insert(contact)
-            }
-        };
-        contact.written = put.written;
-        contact.user_name = put
-            .user_name
-            .unwrap_or_else(|| std::mem::take(&mut contact.user_name));
-        contact.vars = put.vars.unwrap_or_else(|| std::mem::take(&mut contact.vars));
-        contact.updated_at = now;
-    }
-    let more = next - last;
-    if more > 0 && members.saturating_add_signed(more) > members_max {
-        return Ok(Err(ContactRefusal::Full));
-    }
-    write_contacts(conn, changed.values())?;
-    if more > 0 {
-        conn.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'contact_last'")?
-            .execute([next])?;
-    }
-    count(conn, list, more, now)?;
-    Ok(Ok(numbers
-        .iter()
-        .filter_map(|number| changed.get(number).cloned())
-        .collect()))
-}
-
-/// Writes members as they are now, in the order of their ids: new ones lie at the right edge.
-fn write_contacts<'c>(
-    conn: &Connection,
-    contacts: impl Iterator<Item = &'c Contact>,
-) -> rusqlite::Result<()> {
-    let mut contacts: Vec<&Contact> = contacts.collect();
-    contacts.sort_unstable_by_key(|contact| contact.id);
-    let mut upsert = conn.prepare_cached(
-        "INSERT INTO contact (list, id, msisdn, written, user_name, vars, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (list, id) DO UPDATE SET written = excluded.written, user_name = excluded.user_name,
-             vars = excluded.vars, updated_at = excluded.updated_at",
-    )?;
-    for contact in contacts {
-        upsert.execute((
-            contact.list,
-            contact.id,
-            Number(contact.msisdn),
-            written_to_sql(&contact.written, contact.msisdn),
-            &contact.user_name,
-            &contact.vars,
-            contact.created_at,
-            contact.updated_at,
-        ))?;
-    }
-    Ok(())
-}
-
 /// The last id that was given to a member of any list.
 pub(super) fn last_contact(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("SELECT value FROM meta WHERE key = 'contact_last'")?
         .query_row([], |row| row.get(0))
-}
-
-fn remove_contact(
-    conn: &Connection,
-    account: AccountId,
-    list: i64,
-    msisdn: Msisdn,
-    now: UnixMs,
-) -> rusqlite::Result<Result<(), ContactRefusal>> {
-    if list_of(conn, account, list)?.is_none() {
-        return Ok(Err(ContactRefusal::NoList));
-    }
-    let removed = conn
-        .prepare_cached("DELETE FROM contact WHERE list = ?1 AND msisdn = ?2")?
-        .execute((list, Number(msisdn)))?;
-    if removed == 0 {
-        return Ok(Err(ContactRefusal::NoMember));
-    }
-    count(conn, list, -1, now)?;
-    Ok(Ok(()))
-}
-
-fn contacts(
-    conn: &Connection,
-    (account, list): (AccountId, i64),
-    msisdn: Option<Msisdn>,
-    wanted: &Wanted,
-    offset: u64,
-    limit: usize,
-) -> rusqlite::Result<Page<Contact>> {
-    let Some(ContactList { members, .. }) = list_of(conn, account, list)? else {
-        return Ok(Page {
-            items: Vec::new(),
-            total: 0,
-        });
-    };
-    if let Some(msisdn) = msisdn {
-        let contact = contact_of(conn, list, msisdn)?;
-        let contact = contact.filter(|contact| wanted.is_in(&contact.user_name));
-        let total = u64::from(contact.is_some());
-        let items = contact.into_iter().filter(|_| offset == 0).take(limit).collect();
-        return Ok(Page { items, total });
-    }
-    if !wanted.is_any() {
-        let mut select = conn.prepare_cached(&format!(
-            "SELECT {CONTACT} FROM contact WHERE list = ?1 ORDER BY id"
-        ))?;
-        return walk(
-            &mut select,
-            [list],
-            "user_name",
-            wanted,
-            (offset, limit),
-            contact_from,
-        );
-    }
-    let items = conn
-        .prepare_cached(&format!(
-            "SELECT {CONTACT} FROM contact WHERE list = ?1 ORDER BY id LIMIT ?3 OFFSET ?2"
-        ))?
-        .query_map(
-            (list, i64::try_from(offset).unwrap_or(i64::MAX), as_count(limit)),
-            contact_from,
-        )?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(Page {
-        items,
-        total: members,
-    })
 }

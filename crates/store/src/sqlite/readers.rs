@@ -39,11 +39,11 @@ enum Takes {
 }
 
 impl Takes {
-    /// Of the `n`-th reader, from 0.
-    fn of(n: usize) -> Self {
+    /// Of the `n`-th of `readers`, from 0.
+    fn of(n: usize, readers: usize) -> Self {
         match n {
             0 => Self::Dispatch,
-            1 => Self::Short,
+            1 if readers > 2 => Self::Short,
             _ => Self::All,
         }
     }
@@ -102,11 +102,11 @@ struct Desk {
     arrived: Condvar,
 }
 
-/// The readers of a store. The first serves dispatch alone, the second everything but searches, the others everything;
-/// dispatch goes first everywhere.
+/// The readers of a store. The first serves dispatch alone, the second of three or more everything but searches, the others
+/// everything; dispatch goes first everywhere.
 pub(super) struct Readers {
     desk: Arc<Desk>,
-    permits: [Semaphore; PURPOSES],
+    permits: [Arc<Semaphore>; PURPOSES],
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -118,15 +118,16 @@ impl Readers {
         });
         let readers = Self {
             desk,
-            permits: [(); PURPOSES].map(|()| Semaphore::new(config.reads_max)),
+            permits: [(); PURPOSES].map(|()| Arc::new(Semaphore::new(config.reads_max))),
             threads: Mutex::default(),
         };
         for n in 0..config.readers_max {
             let conn = super::open::reading(path, config)?;
             let desk = Arc::clone(&readers.desk);
+            let takes = Takes::of(n, config.readers_max);
             let thread = Builder::new()
                 .name(format!("store-read-{n}"))
-                .spawn(move || serve(&conn, &desk, Takes::of(n)))
+                .spawn(move || serve(&conn, &desk, takes))
                 .map_err(|error| StoreError::Other(format!("start a reading thread: {error}")))?;
             readers.threads.lock().push(thread);
         }
@@ -143,9 +144,17 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let permits = self.permits.get(purpose as usize).ok_or(StoreError::Closed)?;
-        let _permit = permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let permit = Arc::clone(permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |conn| {
+            // With the job and not with who waits for it: a client that goes away leaves its place taken until here.
+            let _permit = permit;
+            if reply.is_closed() {
+                return;
+            }
             // A reader goes on after a panic: its connection only reads, and statements end with the unwinding.
             let found = catch_unwind(AssertUnwindSafe(|| read(conn))).unwrap_or_else(|_| {
                 tracing::error!(?purpose, "a read of the store panicked");
@@ -173,7 +182,7 @@ impl Readers {
 
     /// Takes nothing more; what waits is not done. The threads, to be waited for.
     pub(super) fn close(&self) -> Vec<JoinHandle<()>> {
-        self.permits.iter().for_each(Semaphore::close);
+        self.permits.iter().for_each(|permits| permits.close());
         {
             let mut waiting = self.desk.waiting.lock();
             waiting.closed = true;
@@ -309,6 +318,52 @@ mod tests {
             task.await.unwrap();
         }
         answers(&readers, Purpose::Search).await;
+        for thread in readers.close() {
+            thread.join().unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn reads_that_nobody_waits_for_any_more_take_no_more_room_than_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let readers = readers(&folder, 2);
+        let held = hold(&readers, Purpose::Search, 1, 1);
+        // Each client asks and goes away.
+        for _ in 0..50 {
+            let read = readers.run(Purpose::Search, open_count);
+            let _elapsed = tokio::time::timeout(Duration::from_millis(1), read).await;
+        }
+        let waiting = readers.desk.waiting.lock().jobs[Purpose::Search as usize].len();
+        assert!(waiting <= 1, "{waiting} wait beside the one that is read");
+        drop(held.0);
+        for task in held.1 {
+            task.await.unwrap();
+        }
+        answers(&readers, Purpose::Search).await;
+        for thread in readers.close() {
+            thread.join().unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_readers_serve_all_kinds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let config = SqliteConfig {
+            readers_max: 2,
+            ..SqliteConfig::default()
+        };
+        let mut conn = open::writing(&path, &config).unwrap();
+        open::migrate(&mut conn, &path, Mode::Serve).unwrap();
+        let readers = Readers::open(&path, &config).unwrap();
+        for purpose in [
+            Purpose::Dispatch,
+            Purpose::Query,
+            Purpose::Telling,
+            Purpose::Search,
+        ] {
+            answers(&readers, purpose).await;
+        }
         for thread in readers.close() {
             thread.join().unwrap();
         }

@@ -4,6 +4,7 @@ use super::{AHEAD_MAX, BindSession, CODES_AHEAD_MAX, GROUP_MAX};
 use crate::carrier::in_flight::serial_of;
 use crate::catalog::InDoubt;
 use crate::queue::{CarrierQueue, consumed};
+use hashbrown::HashMap;
 use smpp::session::Request;
 use smpp::status::CommandStatus;
 use std::sync::Arc;
@@ -66,6 +67,10 @@ impl BindSession {
 
     /// Takes messages and makes their attempt durable.
     pub(super) fn begin(&mut self, room: Room) {
+        if self.context.stop.is_cancelled() {
+            // What comes after a change goes by it: to the session that takes the place of this one.
+            return self.context.queue.wake_next();
+        }
         let now = self.now();
         let messages = match room {
             Room::None => Vec::new(),
@@ -162,31 +167,35 @@ impl BindSession {
     /// given a part goes on.
     pub(super) fn give_back_expired(&mut self, requests: &mut Vec<Request>) -> bool {
         let now = self.now();
-        let mut expired: Vec<u64> = Vec::new();
-        for request in requests.iter() {
-            let serial = serial_of(request.token);
-            if !expired.contains(&serial) && self.in_flight.is_expired(serial, now) {
-                let here = requests.iter().filter(|other| serial_of(other.token) == serial);
-                if here.count() + self.waiting.of_message(serial) == self.in_flight.pending(serial) {
-                    expired.push(serial);
-                }
+        let mut here: HashMap<u64, usize> = HashMap::new();
+        for serial in requests.iter().map(|request| serial_of(request.token)) {
+            if self.in_flight.is_expired(serial, now) {
+                *here.entry(serial).or_default() += 1;
             }
         }
-        for &serial in &expired {
-            let mut tokens = self.waiting.remove(serial);
-            requests.retain(|request| {
-                let other = serial_of(request.token) != serial;
-                if !other {
-                    tokens.push(request.token);
-                }
-                other
-            });
-            for token in tokens {
-                let over = self.in_flight.unsent(token);
-                self.settled(over);
-            }
+        here.retain(|serial, here| {
+            *here + self.waiting.of_message(*serial) == self.in_flight.pending(*serial)
+        });
+        let expired = here;
+        if expired.is_empty() {
+            return false;
         }
-        !expired.is_empty()
+        let mut tokens: Vec<u64> = expired
+            .keys()
+            .flat_map(|serial| self.waiting.remove(*serial))
+            .collect();
+        requests.retain(|request| {
+            let stays = !expired.contains_key(&serial_of(request.token));
+            if !stays {
+                tokens.push(request.token);
+            }
+            stays
+        });
+        for token in tokens {
+            let over = self.in_flight.unsent(token);
+            self.settled(over);
+        }
+        true
     }
 
     pub(super) fn give_back_waiting(&mut self) {

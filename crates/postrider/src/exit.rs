@@ -109,13 +109,15 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error with all its causes on one line, and what to do when the store is damaged.
+/// An error with all its causes on one line, and what to do when the store is damaged or cannot be written.
 pub(crate) fn explained(error: &anyhow::Error) -> String {
-    let mut causes = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<StoreError>());
-    let is_damaged = causes.any(|cause| matches!(cause, StoreError::Damaged(_)));
-    let advice = if is_damaged {
+    let causes = || {
+        let all = error.chain();
+        all.filter_map(|cause| cause.downcast_ref::<StoreError>())
+    };
+    let advice = if causes().any(|cause| matches!(cause, StoreError::Unwritable(_))) {
+        "; what to do: see that the disk has room, and that the user who runs this may write to the store's file and folder"
+    } else if causes().any(|cause| matches!(cause, StoreError::Damaged(_))) {
         "; what to do: stop everything that uses the store, set its file aside together with those that end in -wal and -shm, \
          and put a backup in its place, as docs/operations.md says. Without a backup, `sqlite3 FILE .recover` saves what \
          can still be read"
@@ -163,6 +165,12 @@ mod tests {
         let told = Failure::from(error).to_string();
         assert!(
             told.starts_with("read the catalog: the store is damaged: malformed; what to do: "),
+            "{told}"
+        );
+        let closed = StoreError::Unwritable("attempt to write a readonly database".to_owned());
+        let told = Failure::from(anyhow::Error::from(closed).context("open the store")).to_string();
+        assert!(
+            told.contains("; what to do: ") && told.contains("may write"),
             "{told}"
         );
         assert!(

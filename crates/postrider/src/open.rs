@@ -1,10 +1,12 @@
 //! Opening the store that a command works on.
 
+use crate::apply::plan::from_hex;
 use crate::config::{Config, MasterKey, Secrets, Sqlite};
 use crate::exit::Failure;
 use anyhow::Context;
 use clap::Args;
-use engine::catalog::{Catalog, CatalogError, Snapshot, Vault};
+use engine::catalog::{Catalog, CatalogError, Snapshot, Vault, carrier_secret_name};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::StoreError;
@@ -105,8 +107,8 @@ pub(crate) fn master_key(config: &Config) -> Result<MasterKey, Failure> {
         let is_absent = error.is_absent();
         let shown = format!("{:#}", anyhow::Error::from(error));
         Failure::bad_input(match (is_absent, config.store.path.exists()) {
-            (false, _) => anyhow::anyhow!(shown),
-            (true, true) => anyhow::anyhow!("{shown}; {}", lost_key(&config.store.path)),
+            (false, false) => anyhow::anyhow!(shown),
+            (_, true) => anyhow::anyhow!("{shown}; {}", lost_key(&config.store.path)),
             (true, false) => {
                 let named = &config.secrets.master_key_file;
                 let file = if named.as_os_str().is_empty() {
@@ -134,12 +136,33 @@ pub(crate) fn lost_key(store: &Path) -> String {
 
 /// Refuses a master key that does not open what is stored.
 pub(crate) fn check_key(catalog: Catalog, vault: &Vault, secrets: &Secrets) -> Result<(), Failure> {
-    match Snapshot::compile(catalog, vault) {
-        Err(error @ CatalogError::Vault(_)) => {
-            Err(Failure::bad_input(anyhow::anyhow!(explained(error, secrets))))
+    match wrong_key(catalog, vault) {
+        Some(error) => Err(Failure::bad_input(anyhow::anyhow!(explained(error, secrets)))),
+        None => Ok(()),
+    }
+}
+
+/// Why a master key is not the one that what is stored was sealed with. Whatever else is wrong with the catalog is for
+/// others to say.
+pub(crate) fn wrong_key(catalog: Catalog, vault: &Vault) -> Option<CatalogError> {
+    let mut unopened = None;
+    for carrier in &catalog.carriers {
+        let sealed = carrier.settings.get("password_sealed").and_then(Value::as_str);
+        let Some(sealed) = sealed.filter(|sealed| !sealed.is_empty()).and_then(from_hex) else {
+            continue;
+        };
+        match vault.open(&carrier_secret_name(&carrier.name), &sealed) {
+            // A single one that does not open is that carrier's own trouble.
+            Ok(_) => {
+                unopened = None;
+                break;
+            }
+            Err(error) => unopened = Some(CatalogError::Vault(error)),
         }
-        // Whatever else is wrong with the catalog is for others to say.
-        Ok(_) | Err(_) => Ok(()),
+    }
+    match Snapshot::compile(catalog, vault) {
+        Err(error @ CatalogError::Vault(_)) => Some(error),
+        Ok(_) | Err(_) => unopened,
     }
 }
 

@@ -90,7 +90,13 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     let key = MasterKey::find(&config.secrets);
     match &key {
         Ok(_) => report.standing.push(("master key", "ok".to_owned())),
-        Err(error) => report.problems.push(format!("master key: {}", chain(error))),
+        Err(error) => {
+            let mut why = format!("master key: {}", chain(error));
+            if config.store.path.is_file() {
+                why = format!("{why}; {}", open::lost_key(&config.store.path));
+            }
+            report.problems.push(why);
+        }
     }
     report
         .problems
@@ -129,8 +135,10 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 if let NodeState::Running(Some(carriers)) = &node {
                     report.problems.extend(start::unbound(carriers));
                 }
-                let compiled = key.ok().map(|key| Snapshot::compile(catalog, &key.vault()));
-                let error = compiled.and_then(Result::err);
+                let error = key.ok().and_then(|key| {
+                    let vault = key.vault();
+                    open::wrong_key(catalog.clone(), &vault).or(Snapshot::compile(catalog, &vault).err())
+                });
                 let told = error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));
                 report.problems.extend(told);
             }
@@ -169,7 +177,8 @@ fn chain(error: &MasterKeyError) -> String {
 
 /// A key file that others may read is no secret.
 fn open_to_others(key_file: &Path) -> Option<String> {
-    let mode = std::fs::metadata(key_file).ok()?.permissions().mode();
+    let found = std::fs::metadata(key_file).ok().filter(|found| found.is_file())?;
+    let mode = found.permissions().mode();
     (mode & 0o077 != 0).then(|| {
         format!(
             "master key: {} may be read by others (mode {:03o}); chmod 600 it",

@@ -75,8 +75,11 @@ pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), F
         text: args.text,
     };
     store.close().await.context("close the store")?;
+    let is_number = matches!(Asked::read(&args.id), Some(Asked::Number(_)));
     if args.json {
         writeln!(out, "{}", telling.json(&stories)?)?;
+    } else if stories.is_empty() && is_number {
+        writeln!(out, "no message to that number is stored")?;
     } else {
         telling.lines(&stories, out)?;
     }

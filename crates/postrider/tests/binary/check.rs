@@ -305,6 +305,46 @@ fn who_has_no_master_key_is_told_a_command_that_makes_one() {
 }
 
 #[test]
+fn another_master_key_is_noticed_where_only_carriers_have_secrets() {
+    let folder = folder();
+    let file = configured(folder.path(), "");
+    let file = file.to_str().unwrap();
+    assert!(run(&["migrate", "--config", file]).status.success());
+    let catalog = folder.path().join("catalog.toml");
+    fs::write(
+        &catalog,
+        "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nsystem_id = \"p\"\npassword = \"secret\"\nenabled = false\n",
+    )
+    .unwrap();
+    let catalog = catalog.to_str().unwrap();
+    assert!(run(&["apply", catalog, "--config", file]).status.success());
+    let commands = [
+        (&["check", "--config", file][..], 3),
+        (&["serve", "--config", file], 2),
+        (&["apply", catalog, "--config", file], 2),
+    ];
+    for (key, words) in [
+        (
+            "33".repeat(32),
+            "this is not the master key that the store's secrets are sealed with",
+        ),
+        ("3333".to_owned(), "put the key back from where it is kept"),
+        (String::new(), "put the key back from where it is kept"),
+    ] {
+        fs::write(folder.path().join("master.key"), &key).unwrap();
+        for (arguments, code) in commands {
+            let told = run(arguments);
+            assert_eq!(told.status.code(), Some(code), "{arguments:?}: {}", said(&told));
+            assert!(
+                said(&told).contains(words),
+                "{arguments:?}: {words} is not in:\n{}",
+                said(&told)
+            );
+        }
+    }
+}
+
+#[test]
 fn a_damaged_store_says_what_to_do() {
     let folder = folder();
     let file = configured(folder.path(), "");

@@ -394,6 +394,13 @@ fn slips_on_the_command_line_are_answered_with_what_would_be_right() {
             .success()
             .then(|| assert!(said(&found).contains("to 13800138000"), "{}", said(&found)))
     });
+    let nobody = dev.tool(&["status", "+447700900999"]);
+    assert_eq!(nobody.status.code(), Some(3));
+    assert!(
+        said(&nobody).contains("no message to that number"),
+        "{}",
+        said(&nobody)
+    );
     let to = ["send", "--to", "+447700900123"];
     let sending = |more: &[&'static str]| [&to[..], more].concat();
     for (arguments, code, words) in [

@@ -107,8 +107,13 @@ impl Planner<'_> {
             (Some(old), _) => Some(fields(old, secret.0, true)),
             // Another kind under the same name, or settings that no longer read: shown as if all were new.
             (None, Some(_)) => {
-                let names = fields(&settings, String::new(), true);
-                Some(names.into_iter().map(|(name, _)| (name, String::new())).collect())
+                let names = fields(&settings, String::new(), true).into_iter();
+                let kind = stored.as_ref().map(|stored| plain(object(stored).get("type")));
+                let before = |name: &str| match name {
+                    "type" => kind.clone().unwrap_or_default(),
+                    _ => String::new(),
+                };
+                Some(names.map(|(name, _)| (name, before(name))).collect())
             }
             (None, None) => None,
         };
@@ -507,7 +512,8 @@ fn to_hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+/// The octets that hexadecimal digits stand for.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())

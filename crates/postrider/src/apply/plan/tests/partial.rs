@@ -441,3 +441,11 @@ fn a_misspelt_name_is_not_taken_for_something_new_without_a_hint() {
         ["account \"Acme\" is another than account \"acme\", which differs in case alone"]
     );
 }
+
+#[test]
+fn a_carrier_of_another_type_shows_what_it_was() {
+    let existing = applied("[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n");
+    let text = "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"s\"\n";
+    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    assert!(told(&plan).contains("type: sandbox -> smpp\n"), "{}", told(&plan));
+}

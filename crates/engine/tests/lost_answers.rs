@@ -6,6 +6,10 @@ use engine::CarrierNo;
 use engine::catalog::{InDoubt, SmppSettings};
 use engine::sms::state::MessageState as State;
 use house::{Act, End, House, PLAIN, Smsc, numbers, smpp};
+use smpp::CommandStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn losing() -> [(&'static str, Act); 4] {
     [
@@ -101,4 +105,36 @@ async fn a_nack_refuses_whatever_its_status_says() {
         .await;
     assert_eq!(messages[0].state, State::Rejected);
     assert_eq!(smsc.seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_the_carrier_does_not_know_any_more_is_bound_again() {
+    let knows = Arc::new(AtomicBool::new(false));
+    let known = Arc::clone(&knows);
+    let smsc = Smsc::start(move |_, _| {
+        if known.load(Ordering::Relaxed) {
+            Act::DELIVER
+        } else {
+            Act::refuse(CommandStatus::RINVBNDSTS)
+        }
+    })
+    .await;
+    let house = House::start(vec![settings(smsc.port)]).await;
+    let outcome = house.send(PLAIN, &numbers(5)).await;
+    let again = async {
+        while smsc.sessions() < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again)
+        .await
+        .expect("bound again");
+    knows.store(true, Ordering::Relaxed);
+    let messages = house
+        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        .await;
+    assert!(
+        messages.iter().all(|message| message.attempts == 1),
+        "a refusal of the session is no attempt"
+    );
 }

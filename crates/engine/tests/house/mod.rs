@@ -120,6 +120,7 @@ type Script = dyn Fn(u64, &SubmitSm) -> Act + Send + Sync;
 pub(crate) struct Smsc {
     pub port: u16,
     seen: Arc<Mutex<Vec<SubmitSm>>>,
+    sessions: Arc<AtomicU64>,
     /// The server runs until this is dropped.
     _running: tokio::sync::oneshot::Sender<()>,
 }
@@ -154,6 +155,8 @@ impl Smsc {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let script: Arc<Script> = Arc::new(script);
         let (count, kept) = (Arc::new(AtomicU64::new(0)), Arc::clone(&seen));
+        let sessions = Arc::new(AtomicU64::new(0));
+        let bound = Arc::clone(&sessions);
         let mut config = ServerConfig::default();
         config.session.window_max = 1000;
         let serve = server::serve(
@@ -164,6 +167,7 @@ impl Smsc {
                 let _ = stopped.await;
             },
             move |incoming: Incoming| {
+                bound.fetch_add(1, Ordering::Relaxed);
                 session(
                     incoming,
                     Arc::clone(&script),
@@ -177,8 +181,14 @@ impl Smsc {
         Self {
             port,
             seen,
+            sessions,
             _running: stop,
         }
+    }
+
+    /// Sessions that were begun.
+    pub(crate) fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
     }
 
     /// Everything submitted so far, in order.

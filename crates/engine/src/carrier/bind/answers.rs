@@ -15,6 +15,7 @@ impl BindSession {
         self.any_answer = true;
         let class = self.context.policy.class(status);
         if class == StatusClass::Ok {
+            self.any_taken = true;
             self.counted.answers_ok.inc();
         } else {
             self.count_answer(class_name(class));
@@ -30,6 +31,18 @@ impl BindSession {
         if retry_policy::ends(class) {
             self.withdraw(serial_of(token));
         }
+        if class == StatusClass::Session && !self.is_refused {
+            self.renounce(status);
+        }
+    }
+
+    /// The carrier answers as if this session were not bound. What is in flight is still waited for, then it is bound
+    /// again, with growing pauses.
+    fn renounce(&mut self, status: CommandStatus) {
+        tracing::warn!(carrier = %self.context.entry.name, bind = self.index, %status,
+            "the carrier refuses the session: it is bound again");
+        self.is_refused = true;
+        self.give_back_waiting();
     }
 
     /// A segment was refused for good: what was not written of its message need not be.

@@ -100,6 +100,10 @@ pub(crate) struct BindSession {
     any_answer: bool,
     /// A request of this session ended in doubt.
     any_doubt: bool,
+    /// The carrier has taken something.
+    any_taken: bool,
+    /// The carrier answers as if this session were not bound: it ends, to be bound again.
+    is_refused: bool,
     receipts: Receipts,
     /// Of the receipts that are being recorded: see [`Receipts::likely`].
     likely: Vec<Likely>,
@@ -135,7 +139,7 @@ struct StoredResult {
 #[derive(Debug)]
 pub(crate) struct SessionEnd {
     pub(crate) reason: CloseReason,
-    /// It was of no use: what was submitted was lost, and nothing was answered.
+    /// It was of no use: what was submitted was lost and nothing was answered, or the carrier would have none of it.
     pub(crate) is_useless: bool,
 }
 
@@ -183,6 +187,8 @@ impl BindSession {
             partly_at: None,
             any_answer: false,
             any_doubt: false,
+            any_taken: false,
+            is_refused: false,
             receipts: Receipts::default(),
             likely: Vec::new(),
             held: Held::default(),
@@ -215,11 +221,13 @@ impl BindSession {
             if self.given_up || self.is_done() {
                 return SessionEnd {
                     reason: self.closed.take().unwrap_or(CloseReason::Closed),
-                    is_useless: self.any_doubt && !self.any_answer,
+                    is_useless: self.any_doubt && !self.any_answer || self.is_refused && !self.any_taken,
                 };
             }
-            let stopping = stop.is_cancelled();
-            if stopping && !unbinding && self.closed.is_none() && self.is_quiet() {
+            let stopping = stop.is_cancelled() || self.is_refused;
+            // A refused session waits for its own submits only: deliveries may never cease.
+            let quiet = self.is_quiet() || self.is_refused && self.is_idle();
+            if stopping && !unbinding && self.closed.is_none() && quiet {
                 unbinding = true;
                 let client = self.client.clone();
                 // The session reports its end as `Closed`, however the unbind goes.
@@ -266,12 +274,17 @@ impl BindSession {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    fn is_quiet(&self) -> bool {
+    /// Nothing is in flight, and all results are durable.
+    fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
             && self.beginning.is_none()
             && self.recording.is_none()
-            && self.acknowledging.is_none()
             && self.results.is_empty()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.is_idle()
+            && self.acknowledging.is_none()
             && self.receipts.records.is_empty()
             && self.held.is_empty()
             && self.taking.is_none()
@@ -293,7 +306,9 @@ impl BindSession {
             .is_none()
             .then(|| self.held.wake_at())
             .flatten();
-        let partly = self.recording.is_none().then_some(self.partly_at).flatten();
+        let partly = (rest.is_none() && self.recording.is_none())
+            .then_some(self.partly_at)
+            .flatten();
         match rest.into_iter().chain(pace).chain(held).chain(partly).min() {
             Some(at) => Duration::from_millis(u64::try_from(at - now).unwrap_or(0).max(1)),
             None => IDLE,

@@ -137,8 +137,8 @@ impl BindSession {
                     }
                     next = index + 1;
                 }
-                // A session that has ended meanwhile sends nothing.
-                if self.closed.is_some() {
+                // A session that has ended or was refused meanwhile sends nothing.
+                if self.closed.is_some() || self.is_refused {
                     self.give_back_waiting();
                 }
             }

@@ -1,5 +1,6 @@
 //! After a start: what a kill left in doubt is settled by each carrier's policy, and the queues are loaded.
 
+use crate::carrier::begun::Begun;
 use crate::carrier::retry_policy::{self, AnswerContext, RetryPolicy};
 use crate::catalog::{CarrierSettings, InDoubt, SmppSettings};
 use crate::engine::Shared;
@@ -38,10 +39,10 @@ async fn settle_one(shared: &Shared, attempt: &OpenAttempt) -> Result<(), StoreE
 }
 
 /// Settles what a session left behind that panicked: with it, everything it knew of what it had in flight was lost. Of all
-/// sessions of a carrier when no `bind` is named.
-pub(crate) async fn settle_lost(shared: &Shared, carrier: CarrierNo, bind: Option<u16>) {
+/// sessions that `begun` is of when no `bind` is named. Of what other runners of the carrier have in flight, none.
+pub(crate) async fn settle_lost(shared: &Shared, carrier: CarrierNo, begun: &Begun, bind: Option<u16>) {
     loop {
-        match try_settle_lost(shared, carrier, bind).await {
+        match try_settle_lost(shared, begun, bind).await {
             Ok(0) => return,
             Ok(messages) => {
                 tracing::warn!(%carrier, messages, "a session panicked: what it had in flight was settled by policy");
@@ -55,22 +56,18 @@ pub(crate) async fn settle_lost(shared: &Shared, carrier: CarrierNo, bind: Optio
     }
 }
 
-async fn try_settle_lost(
-    shared: &Shared,
-    carrier: CarrierNo,
-    bind: Option<u16>,
-) -> Result<usize, StoreError> {
+async fn try_settle_lost(shared: &Shared, begun: &Begun, bind: Option<u16>) -> Result<usize, StoreError> {
+    let left = begun.left_open(bind).await;
     // Commands are done in order: what the session had given to the store is done once this is.
     shared.store.probe().await?;
     let open = shared.store.open_attempts().await?;
-    let lost = open
-        .into_iter()
-        .filter(|attempt| attempt.carrier == carrier && bind.is_none_or(|bind| attempt.bind == bind));
+    let lost = open.into_iter().filter(|attempt| left.contains(&attempt.attempt));
     let mut settled = 0;
     for attempt in lost {
         settled += attempt.messages.len();
         settle_one(shared, &attempt).await?;
     }
+    begun.closed(&left);
     Ok(settled)
 }
 

@@ -4,10 +4,12 @@
 //! - [`retry_policy`]: what follows from a carrier's answer, or from its absence (pure).
 //! - [`in_flight`]: what one bind has in flight, segment by segment (pure).
 //! - [`pace`]: rate and congestion of one bind (pure).
+//! - [`begun`]: from the queue into a durable attempt, and which attempts the sessions have open.
 //! - [`bind`]: one session: takes, submits, records, acknowledges.
 //! - [`status`]: what people are shown of a carrier.
 //! - [`runner`]: keeps a carrier's binds up, refills its queue, hands its messages on when it is away.
 
+pub(crate) mod begun;
 pub(crate) mod bind;
 mod connect;
 pub(crate) mod encode;
@@ -23,6 +25,7 @@ use crate::catalog::{CarrierEntry, CarrierSettings};
 use crate::engine::Shared;
 use crate::recover;
 use crate::supervise::supervise;
+use begun::Begun;
 use parking_lot::Mutex;
 use runner::Runner;
 use status::Board;
@@ -177,6 +180,7 @@ impl Carriers {
             carriers: Arc::clone(self),
             entry: Arc::clone(entry),
             health: Arc::clone(&health),
+            begun: Arc::new(Begun::new(self.shared.tasks.clone())),
             stop: stop.clone(),
         };
         self.shared.tasks.spawn(async move {
@@ -185,7 +189,7 @@ impl Carriers {
                 let runner = &runner;
                 async move {
                     if panics > 0 {
-                        recover::settle_lost(&runner.shared, runner.entry.no, None).await;
+                        recover::settle_lost(&runner.shared, runner.entry.no, &runner.begun, None).await;
                     }
                     runner.run().await;
                 }

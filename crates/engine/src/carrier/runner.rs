@@ -1,5 +1,6 @@
 //! One carrier's runner: keeps its binds up, refills its queue, hands its messages on when it is away.
 
+use super::begun::Begun;
 use super::bind::{BindContext, BindSession, SessionEnd, wanted};
 use super::connect::{self, BindError, Purpose};
 use super::encode::Profile;
@@ -24,6 +25,7 @@ pub(super) struct Runner {
     pub(super) carriers: Arc<Carriers>,
     pub(super) entry: Arc<CarrierEntry>,
     pub(super) health: Arc<Health>,
+    pub(super) begun: Arc<Begun>,
     pub(super) stop: CancellationToken,
 }
 
@@ -46,7 +48,10 @@ impl Runner {
                     Arc::clone(&self.shared),
                     self.entry.no,
                     settings,
-                    queue,
+                    sandbox::Work {
+                        queue,
+                        begun: Arc::clone(&self.begun),
+                    },
                     self.stop.clone(),
                 );
                 tokio::select! {
@@ -104,6 +109,7 @@ impl Runner {
             notation: receipts.notation(),
             receipts,
             queue,
+            begun: Arc::clone(&self.begun),
             health: Arc::clone(&self.health),
             stop: self.stop.clone(),
         });
@@ -238,7 +244,8 @@ async fn supervised(
                     .lost(index, submits, "part of the program panicked", now);
             }
             if panics > 0 && purpose != Purpose::Receive {
-                recover::settle_lost(&context.shared, context.entry.no, Some(index)).await;
+                let (shared, begun) = (&context.shared, &context.begun);
+                recover::settle_lost(shared, context.entry.no, begun, Some(index)).await;
             }
             keep_up(Arc::clone(context), password, index, purpose).await;
         }

@@ -15,6 +15,7 @@ mod carrier;
 mod expired;
 mod fair;
 mod lane;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -22,6 +23,7 @@ mod walk;
 pub use carrier::CarrierQueue;
 pub use expired::ExpiredRuns;
 pub use fair::ClassWeights;
+pub(crate) use taken::Taken;
 
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -108,7 +110,7 @@ impl Queues {
 }
 
 /// The runs of consecutive ids taken from each place.
-pub(crate) fn consumed(messages: &[Outgoing]) -> Vec<ConsumedQueue> {
+fn consumed(messages: &[Outgoing]) -> Vec<ConsumedQueue> {
     let mut runs: Vec<ConsumedQueue> = Vec::new();
     for message in messages {
         // Lanes are taken from in turns, so a run of the same place is seldom far back.

@@ -12,18 +12,19 @@ pub use inbox::{Entry, EntryFilter, EntryState, Inbox};
 pub use magic::Outcome;
 pub use play::{PlayError, Played};
 
+use crate::carrier::begun::{Beginning, Begun};
 use crate::carrier::encode::Texts;
 use crate::catalog::SandboxSettings;
 use crate::engine::Shared;
-use crate::queue::{CarrierQueue, consumed};
+use crate::queue::{CarrierQueue, Taken};
 use sms::receipt::CarrierId;
 use sms::state::MessageState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, Next, Outgoing,
-    RecordResults, SegmentAnswer, StoreError, UnixMs,
+    Answer, AttemptId, AttemptOutcome, CarrierNo, CarrierReceipt, Next, Outgoing, RecordResults,
+    SegmentAnswer, StoreError, UnixMs,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -47,11 +48,17 @@ struct Sandbox {
     shared: Arc<Shared>,
     carrier: CarrierNo,
     settings: SandboxSettings,
-    queue: Arc<CarrierQueue>,
+    work: Work,
     /// By the time their answer and receipt are due.
     flying: BTreeMap<UnixMs, Vec<Flying>>,
     count: usize,
     open: std::collections::HashMap<AttemptId, u32>,
+}
+
+/// Where its messages come from, and what is known of those it has begun.
+pub(crate) struct Work {
+    pub(crate) queue: Arc<CarrierQueue>,
+    pub(crate) begun: Arc<Begun>,
 }
 
 /// Runs until stopped; what is in flight then gets its receipt at once.
@@ -59,14 +66,14 @@ pub(crate) async fn run(
     shared: Arc<Shared>,
     carrier: CarrierNo,
     settings: SandboxSettings,
-    queue: Arc<CarrierQueue>,
+    work: Work,
     stop: CancellationToken,
 ) {
     let mut sandbox = Sandbox {
         shared,
         carrier,
         settings,
-        queue,
+        work,
         flying: BTreeMap::new(),
         count: 0,
         open: std::collections::HashMap::new(),
@@ -80,7 +87,7 @@ pub(crate) async fn run(
             .map(|due| u64::try_from(due - now).unwrap_or(0));
         let wait = due.map_or(Duration::from_secs(3600), Duration::from_millis);
         let room = WINDOW_MAX.saturating_sub(sandbox.count);
-        let queue = Arc::clone(&sandbox.queue);
+        let queue = Arc::clone(&sandbox.work.queue);
         let done = tokio::select! {
             // In this order: what comes after a change goes by it, to what takes the place of this.
             biased;
@@ -102,35 +109,16 @@ impl Sandbox {
     async fn take(&mut self, max: usize) -> Result<(), StoreError> {
         // Receipts are due by a clock that does not go back.
         let (now, from) = (self.shared.clock.now(), self.shared.clock.steady());
-        let mut messages = self.queue.take(max, now);
-        if messages.is_empty() {
+        let Work { queue, begun } = &self.work;
+        let taken = Taken::of(queue, queue.take(max, now));
+        if taken.is_empty() {
             return Ok(());
         }
-        let start = AttemptStart {
-            carrier: self.carrier,
-            bind: 0,
-            now,
-            messages: messages.iter().map(|message| message.id).collect(),
-            consumed: consumed(&messages),
-        };
-        let begun = self.shared.store.begin_attempts(vec![start]).await;
-        let attempt = match begun.map(|attempts| attempts.into_iter().next()) {
-            Ok(Some(begun)) => {
-                begun.retain(&mut messages);
-                begun.id
-            }
-            Ok(None) => {
-                self.queue.put_back(messages);
-                return Ok(());
-            }
-            Err(error) => {
-                self.queue.put_back(messages);
-                return Err(error);
-            }
-        };
-        if messages.is_empty() {
+        let session = (self.carrier, 0);
+        let beginning = Beginning::new(&self.shared.store, begun, session, taken, now);
+        let Some((attempt, messages)) = beginning.await? else {
             return Ok(());
-        }
+        };
         self.open.insert(attempt, messages.len() as u32);
         for message in messages {
             let outcome = Outcome::of(message.msisdn);
@@ -190,6 +178,7 @@ impl Sandbox {
         match recorded.await {
             Ok(_) => {
                 self.count -= due.len();
+                self.work.begun.closed(&closed);
                 for attempt in closed {
                     self.open.remove(&attempt);
                 }

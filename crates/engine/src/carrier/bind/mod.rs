@@ -24,6 +24,7 @@ mod submit;
 mod waiting;
 
 use super::Health;
+use super::begun::{BeginResult, Begun};
 use super::encode::{Profile, Texts};
 use super::in_flight::{Freed, InFlightWindow};
 use super::pace::Pace;
@@ -46,8 +47,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    AttemptOutcome, BegunAttempt, CarrierReceipt, InboundFate, Outgoing, ReceiptFate, ResultFate, StoreError,
-    UnixMs,
+    AttemptOutcome, CarrierReceipt, InboundFate, Outgoing, ReceiptFate, ResultFate, StoreError, UnixMs,
 };
 use submit::Room;
 use tokio::time::Instant;
@@ -57,8 +57,6 @@ use waiting::WaitingSegments;
 /// A commit under way.
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
-/// Messages and the attempt that was made durable for them.
-type Begun = (Vec<Outgoing>, Result<Vec<BegunAttempt>, StoreError>);
 /// Results, what they free, and whether they are durable.
 type Recorded = (Vec<StoredResult>, Freed, Result<Vec<ResultFate>, StoreError>);
 /// Answers to deliveries, and whether the receipts in them are durable.
@@ -77,6 +75,7 @@ pub(crate) struct BindContext {
     pub(crate) notation: IdNotation,
     pub(crate) receipts: ReceiptProfile,
     pub(crate) queue: Arc<CarrierQueue>,
+    pub(crate) begun: Arc<Begun>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
 }
@@ -110,7 +109,7 @@ pub(crate) struct BindSession {
     /// What looks like receipts of messages whose answers may still come.
     held: Held,
     arrived: Inbox,
-    beginning: Pending<Begun>,
+    beginning: Pending<BeginResult>,
     recording: Pending<Recorded>,
     acknowledging: Pending<Acknowledged>,
     taking: Pending<Taken>,
@@ -252,7 +251,7 @@ impl BindSession {
                 (results, freed, done) = pending(&mut self.recording) => self.recorded(results, freed, done),
                 (replies, done) = pending(&mut self.acknowledging) => self.acknowledged(replies, done).await,
                 (replies, done) = pending(&mut self.taking) => self.taken(replies, done),
-                (messages, done) = pending(&mut self.beginning) => self.begun(messages, done),
+                done = pending(&mut self.beginning) => self.begun(done),
                 () = room.wait(&queue) => self.begin(room),
                 () = stop.cancelled(), if !stopping => {}
                 () = cancel.cancelled(), if !self.cut => {

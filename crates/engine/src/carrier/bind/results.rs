@@ -56,18 +56,24 @@ impl BindSession {
             self.freed = freed;
             freed = Freed::default();
         }
-        let closed = results
+        let closed: Vec<_> = results
             .iter()
             .filter(|result| result.closes)
             .filter_map(|result| self.in_flight.close(result.outcome.attempt))
             .collect();
         let command = RecordResults {
             outcomes: results.iter().map(|result| result.outcome.clone()).collect(),
-            closed,
+            closed: closed.clone(),
         };
-        let store = Arc::clone(&self.context.shared.store);
+        let (store, begun) = (
+            Arc::clone(&self.context.shared.store),
+            Arc::clone(&self.context.begun),
+        );
         self.recording = Some(Box::pin(async move {
             let done = store.record_results(command).await;
+            if done.is_ok() {
+                begun.closed(&closed);
+            }
             (results, freed, done)
         }));
     }

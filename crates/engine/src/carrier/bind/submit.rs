@@ -1,14 +1,14 @@
 //! From the queue to the session: how much may be begun, what is taken, and which segments are handed in.
 
 use super::{AHEAD_MAX, BindSession, CODES_AHEAD_MAX, GROUP_MAX};
+use crate::carrier::begun::{BeginResult, Beginning};
 use crate::carrier::in_flight::serial_of;
 use crate::catalog::InDoubt;
-use crate::queue::{CarrierQueue, consumed};
+use crate::queue::{CarrierQueue, Taken};
 use hashbrown::HashMap;
 use smpp::session::Request;
 use smpp::status::CommandStatus;
-use std::sync::Arc;
-use store::{AttemptId, AttemptStart, BegunAttempt, Outgoing, SegmentAnswer, StoreError, UnixMs};
+use store::{AttemptId, Outgoing, SegmentAnswer, UnixMs};
 
 impl BindSession {
     /// What may be begun now.
@@ -77,38 +77,22 @@ impl BindSession {
             Room::Codes(segments) => self.context.queue.take_codes(segments, now),
             Room::Segments(segments) => self.context.queue.take(segments.min(GROUP_MAX), now),
         };
-        if messages.is_empty() {
+        let taken = Taken::of(&self.context.queue, messages);
+        if taken.is_empty() {
             return;
         }
-        let start = AttemptStart {
-            carrier: self.context.entry.no,
-            bind: self.index,
-            now,
-            messages: messages.iter().map(|message| message.id).collect(),
-            consumed: consumed(&messages),
-        };
-        let store = Arc::clone(&self.context.shared.store);
-        self.beginning = Some(Box::pin(async move {
-            (messages, store.begin_attempts(vec![start]).await)
-        }));
+        let (store, begun) = (&self.context.shared.store, &self.context.begun);
+        let session = (self.context.entry.no, self.index);
+        self.beginning = Some(Box::pin(Beginning::new(store, begun, session, taken, now)));
     }
 
-    pub(super) fn begun(&mut self, mut messages: Vec<Outgoing>, done: Result<Vec<BegunAttempt>, StoreError>) {
+    pub(super) fn begun(&mut self, done: BeginResult) {
         self.beginning = None;
-        let attempt = match done.map(|attempts| attempts.into_iter().next()) {
-            Ok(Some(begun)) => {
-                begun.retain(&mut messages);
-                begun.id
-            }
-            Ok(None) => return self.context.queue.put_back(messages),
-            Err(error) => {
-                self.store_failed("attempts", &error);
-                return self.context.queue.put_back(messages);
-            }
+        let (attempt, messages) = match done {
+            Ok(Some(begun)) => begun,
+            Ok(None) => return,
+            Err(error) => return self.store_failed("attempts", &error),
         };
-        if messages.is_empty() {
-            return;
-        }
         let now = self.now();
         self.texts.follow(&self.context.shared.catalog.load());
         for message in messages {

@@ -67,7 +67,7 @@ impl Default for SqliteConfig {
             readers_max: 3,
             reads_max: 1_024,
             writer_cache_kib_max: 12 * 1_024,
-            reader_cache_kib_max: 3 * 1_024,
+            reader_cache_kib_max: 2 * 1_024,
             wal_bytes_max: 64 << 20,
             run_entries_max: (1 << 17) / 8 * 7,
             filter_bytes_max: 64 << 20,

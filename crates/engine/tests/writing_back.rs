@@ -13,6 +13,7 @@ use engine::{EventKinds, EventPlace, EventWhat, Inbound};
 use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
 use smpp::field::{Address, EsmClass};
 use smpp::pdu::{DeliverSm, SubmitSm};
+use smpp::tlv::Sar;
 use std::time::Duration;
 use store::{AccountId, Endpoint, EndpointId, Events, InboundFilter, Inbox, Store};
 
@@ -99,6 +100,37 @@ async fn an_answer_is_given_to_who_wrote_last_and_told() {
         );
         assert_eq!(format!("+{}", inbound.from), numbers(1)[0]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn references_of_other_kinds_tie_other_messages() {
+    let sar = |submit: &SubmitSm, seqnum, payload: &[u8]| {
+        let mut pdu = says(submit, EsmClass(0), payload);
+        pdu.tlvs.set_sar(Sar {
+            reference: 11,
+            total: 2,
+            seqnum,
+        });
+        pdu
+    };
+    let smsc = Smsc::start(move |_, submit| Act {
+        inbound: vec![
+            says(submit, EsmClass(0x40), &[5, 0, 3, 11, 2, 1, b'a']),
+            says(submit, EsmClass(0x40), &[6, 8, 4, 0, 11, 2, 2, b'd']),
+            sar(submit, 1, b"e"),
+            says(submit, EsmClass(0x40), &[5, 0, 3, 11, 2, 2, b'b']),
+            says(submit, EsmClass(0x40), &[6, 8, 4, 0, 11, 2, 1, b'c']),
+            sar(submit, 2, b"f"),
+        ],
+        ..Act::DELIVER
+    })
+    .await;
+    let house = House::start(vec![smpp(smsc.port)]).await;
+    set_up(&house).await;
+    house.send(PLAIN, &numbers(1)).await;
+    let inbound = told(&house, 3).await;
+    let texts: Vec<_> = inbound.iter().map(|inbound| &*inbound.text).collect();
+    assert_eq!(texts, ["ab", "cd", "ef"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,13 @@
 //! whether it is for a program (TS 23.040 §9.2.3.24).
 
 use crate::alphabet::national::{Language, Shifts};
+use crate::segment::Reference;
 
 /// Where a part belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Part {
+    /// Where the reference stands: one of each kind with the same value tie different messages.
+    pub kind: Reference,
     /// The reference common to all parts.
     pub reference: u16,
     /// Its number, 1..=`total`.
@@ -15,11 +18,12 @@ pub struct Part {
 }
 
 impl Part {
-    /// From the three values, wherever they stand; `None` when they make no part of several: a total of 0 or 1, a
+    /// From the values of a header or of parameters; `None` when they make no part of several: a total of 0 or 1, a
     /// number of 0 or beyond the total.
     #[must_use]
-    pub fn new(reference: u16, total: u8, number: u8) -> Option<Self> {
+    pub fn new(kind: Reference, reference: u16, total: u8, number: u8) -> Option<Self> {
         (total > 1 && (1..=total).contains(&number)).then_some(Self {
+            kind,
             reference,
             number,
             total,
@@ -89,10 +93,11 @@ pub fn read(payload: &[u8]) -> Headed<'_> {
         };
         match (*id, value) {
             (CONCAT_8, &[reference, total, number]) => {
-                headed.part = Part::new(u16::from(reference), total, number);
+                headed.part = Part::new(Reference::Bits8, u16::from(reference), total, number);
             }
             (CONCAT_16, &[high, low, total, number]) => {
-                headed.part = Part::new(u16::from_be_bytes([high, low]), total, number);
+                let reference = u16::from_be_bytes([high, low]);
+                headed.part = Part::new(Reference::Bits16, reference, total, number);
             }
             (PORTS_8, &[destination, _]) => headed.port = Some(u16::from(destination)),
             (PORTS_16, &[high, low, _, _]) => headed.port = Some(u16::from_be_bytes([high, low])),
@@ -108,7 +113,7 @@ pub fn read(payload: &[u8]) -> Headed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::{Reference, udh};
+    use crate::segment::udh;
     use proptest::prelude::*;
 
     #[test]
@@ -116,7 +121,10 @@ mod tests {
         // Port addressing (5) before the reference.
         let payload = [11, 5, 4, 0x23, 0xf4, 0, 0, 0, 3, 7, 2, 1, b'x'];
         let read = read(&payload);
-        assert_eq!((read.part, read.header_len), (Part::new(7, 2, 1), 12));
+        assert_eq!(
+            (read.part, read.header_len),
+            (Part::new(Reference::Bits8, 7, 2, 1), 12)
+        );
         assert_eq!((read.port, read.text), (Some(0x23f4), &b"x"[..]));
     }
 
@@ -162,7 +170,7 @@ mod tests {
             let payload: Vec<u8> = header.iter().copied().chain(text.iter().copied()).collect();
             let read = read(&payload);
             let number = if wide { number } else { number & 0xff };
-            prop_assert_eq!(read.part, Part::new(number, total, seq));
+            prop_assert_eq!(read.part, Part::new(reference, number, total, seq));
             prop_assert_eq!(read.text, &text[..]);
         }
 

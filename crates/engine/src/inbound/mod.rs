@@ -58,6 +58,7 @@ pub(crate) async fn record(shared: &Shared, arrived: Vec<Arrived>) -> Result<Vec
             answers: owner.answers,
             received_at,
             part: part.map(|part| InboundPart {
+                kind: part.kind,
                 reference: part.reference,
                 number: part.number,
                 total: part.total,

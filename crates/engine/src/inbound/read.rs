@@ -7,6 +7,7 @@ use smpp::pdu::{DataSm, DeliverSm};
 use smpp::tlv::Tlvs;
 use sms::data_coding::Charset;
 use sms::phone::carrier::NumberType;
+use sms::segment::Reference;
 use sms::udh::{self, Part};
 use sms::user_data::UserData;
 
@@ -89,7 +90,7 @@ fn body(
     };
     let sar = || {
         let sar = tlvs.sar()?;
-        Part::new(sar.reference, sar.total, sar.seqnum)
+        Part::new(Reference::Sar, sar.reference, sar.total, sar.seqnum)
     };
     // Some carriers write the parameter with 0 into every message.
     let port = tlvs.dest_port().filter(|port| *port != 0);

@@ -9,6 +9,7 @@ use crate::{
 };
 use sms::data_coding::Charset;
 use sms::opt_out::Words;
+use sms::segment::Reference;
 use sms::user_data::{Binary, Coding, Content, UserData};
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ fn octets(charset: Charset, octets: &[u8]) -> UserData {
 fn part(reference: u16, number: u8, total: u8, data: UserData) -> NewInbound {
     NewInbound {
         part: Some(InboundPart {
+            kind: Reference::Bits8,
             reference,
             number,
             total,
@@ -108,6 +110,47 @@ pub async fn parts_are_decoded_once_all_are_there(side: &mut impl Side) {
     );
     let message = whole(store, part(3, 2, 2, octets(Charset::Gsm7, b"\0"))).await;
     assert_eq!(&*message.text, "ab@");
+}
+
+/// The same value of an 8-bit, a 16-bit and a SAR reference ties three messages, over a crash, and what is left of them is
+/// told apart too.
+pub async fn references_of_other_kinds_tie_other_messages(side: &mut impl Side) {
+    const WIDE: [Reference; 2] = [Reference::Bits16, Reference::Sar];
+    let kinds = |reference| {
+        let narrow = (reference <= 0xFF).then_some(Reference::Bits8);
+        narrow.into_iter().chain(WIDE)
+    };
+    let tied = |kind: Reference, reference: u16, number: u8| {
+        let text = format!("{kind:?} {reference} {number};");
+        let mut new = part(reference, number, 2, octets(Charset::Ascii, text.as_bytes()));
+        if let Some(part) = &mut new.part {
+            part.kind = kind;
+        }
+        new
+    };
+    const REFERENCES: [u16; 6] = [0, 11, 255, 256, 0x10B, u16::MAX];
+    for reference in REFERENCES {
+        for kind in kinds(reference) {
+            let fate = came(side.store(), tied(kind, reference, 1)).await;
+            assert_eq!(fate, InboundFate::Waiting, "{kind:?} {reference}");
+        }
+    }
+    side.crash().await;
+    let store = side.store();
+    for reference in REFERENCES {
+        for kind in kinds(reference) {
+            let message = whole(store, tied(kind, reference, 2)).await;
+            let expected = format!("{kind:?} {reference} 1;{kind:?} {reference} 2;");
+            assert_eq!(*message.text, *expected);
+            let again = came(store, tied(kind, reference, 1)).await;
+            assert_eq!(again, InboundFate::Repeated);
+        }
+    }
+    for kind in kinds(7) {
+        assert_eq!(came(store, tied(kind, 7, 2)).await, InboundFate::Waiting);
+    }
+    let (made, _) = store.expire_inbound(NOW + 1, 0).await.expect("expired");
+    assert_eq!(made, 3, "each is a message of its own");
 }
 
 /// What is no text is kept octet by octet.

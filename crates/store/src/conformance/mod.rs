@@ -192,6 +192,7 @@ macro_rules! conformance_tests {
             ],
             answering: [
                 parts_are_decoded_once_all_are_there,
+                references_of_other_kinds_tie_other_messages,
                 octets_for_a_program_are_kept,
                 a_word_unsubscribes_its_sender,
                 a_word_takes_back_what_a_word_did,

@@ -10,6 +10,7 @@ use crate::{
     EventKinds, EventPlace, EventWhat, Inbound, InboundFate, InboundFilter, InboundId, InboundPart, LastTo,
     MessageId, NewInbound, NewMessage, Next, Store, UnixMs,
 };
+use sms::segment::Reference;
 use sms::state::MessageState;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ fn wrote(text: &str) -> NewInbound {
 fn part(number: u8, total: u8, text: &str) -> NewInbound {
     NewInbound {
         part: Some(InboundPart {
+            kind: Reference::Bits16,
             reference: 300,
             number,
             total,
@@ -205,6 +207,7 @@ pub async fn parts_in_any_order_make_a_message(side: &mut impl Side) {
         part(2, 4, "x"),
         NewInbound {
             part: Some(InboundPart {
+                kind: Reference::Bits16,
                 reference: 301,
                 number: 2,
                 total: 3,
@@ -259,6 +262,7 @@ pub async fn parts_make_a_message_in_every_order(side: &mut impl Side) {
             rest /= sides;
             let part = NewInbound {
                 part: Some(InboundPart {
+                    kind: Reference::Bits16,
                     reference: u16::try_from(order).expect("small"),
                     number,
                     total: 4,
@@ -378,6 +382,7 @@ pub async fn parts_that_never_come_are_given_up(side: &mut impl Side) {
     );
     let rest = NewInbound {
         part: Some(InboundPart {
+            kind: Reference::Bits16,
             reference: 300,
             number: 2,
             total: 2,

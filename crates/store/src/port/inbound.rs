@@ -3,6 +3,7 @@
 use super::{AccountId, CarrierNo, InboundId, MessageId, UnixMs};
 use sms::opt_out::Words;
 use sms::phone::Msisdn;
+use sms::segment::Reference;
 use sms::user_data::{Binary, Content, UserData};
 use std::collections::HashMap;
 
@@ -49,6 +50,8 @@ pub type AccountWords = HashMap<AccountId, Words>;
 /// Where a part belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InboundPart {
+    /// Where the reference stands: one of each kind with the same value tie different messages.
+    pub kind: Reference,
     /// The reference common to all parts.
     pub reference: u16,
     /// Its number, from 1.

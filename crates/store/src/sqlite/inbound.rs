@@ -13,13 +13,15 @@ use super::readers::Purpose;
 use super::{SqliteStore, find, query, suppressed, telling};
 use crate::{
     AccountId, AccountWords, CarrierNo, EventKinds, EventWhat, Inbound, InboundBody, InboundFate,
-    InboundFilter, InboundId, Inbox, LastTo, MessageId, MessageView, NewInbound, StoreError, UnixMs,
+    InboundFilter, InboundId, InboundPart, Inbox, LastTo, MessageId, MessageView, NewInbound, StoreError,
+    UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sms::data_coding::Charset;
 use sms::opt_out::Wish;
 use sms::phone::Msisdn;
+use sms::segment::Reference;
 use sms::state::MessageState;
 use sms::user_data::{self, Binary, Coding, Content, UserData};
 use std::sync::Arc;
@@ -97,8 +99,30 @@ struct Key {
     carrier: CarrierNo,
     from: Box<str>,
     to: Box<str>,
-    reference: u16,
+    reference: KeptReference,
     total: u8,
+}
+
+/// A reference and its kind in one number, so that those of other kinds differ.
+///
+/// Releases that kept the value alone may have left parts that wait: an 8-bit reference, and a 16-bit one that has no
+/// 8-bit value, are kept as they were, so what comes after the upgrade makes them whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct KeptReference(u32);
+
+impl KeptReference {
+    const SMALL_BITS16: u32 = 1 << 16;
+    const SAR: u32 = 2 << 16;
+
+    fn of(part: &InboundPart) -> Self {
+        let reference = u32::from(part.reference);
+        Self(match part.kind {
+            Reference::Bits8 => reference & 0xFF,
+            Reference::Bits16 if reference > 0xFF => reference,
+            Reference::Bits16 => Self::SMALL_BITS16 | reference,
+            Reference::Sar => Self::SAR | reference,
+        })
+    }
 }
 
 /// What is stored of a part.
@@ -161,7 +185,7 @@ fn record(work: &mut Work<'_>, new: NewInbound, words: &AccountWords) -> Result<
         carrier: new.carrier,
         from: new.from,
         to: new.to,
-        reference: part.reference,
+        reference: KeptReference::of(&part),
         total: part.total,
     };
     let new = Stored {
@@ -225,7 +249,7 @@ impl Key {
              ORDER BY number",
         )?
         .query_map(
-            (self.carrier.0, &self.from, &self.to, self.reference, self.total),
+            (self.carrier.0, &self.from, &self.to, self.reference.0, self.total),
             |row| {
                 Ok(Stored {
                     number: row.get(0)?,
@@ -257,7 +281,7 @@ impl Key {
             self.carrier.0,
             &self.from,
             &self.to,
-            self.reference,
+            self.reference.0,
             self.total,
             part.number,
             part.whole,
@@ -280,7 +304,7 @@ impl Key {
             self.carrier.0,
             &self.from,
             &self.to,
-            self.reference,
+            self.reference.0,
             self.total,
             whole,
             newest,
@@ -293,7 +317,7 @@ impl Key {
             "DELETE FROM inbound_part
              WHERE carrier = ?1 AND sender = ?2 AND recipient = ?3 AND reference = ?4 AND total = ?5",
         )?
-        .execute((self.carrier.0, &self.from, &self.to, self.reference, self.total))?;
+        .execute((self.carrier.0, &self.from, &self.to, self.reference.0, self.total))?;
         Ok(())
     }
 
@@ -472,7 +496,7 @@ fn untouched(conn: &Connection, before: UnixMs) -> rusqlite::Result<Vec<Key>> {
                 carrier: CarrierNo(row.get(0)?),
                 from: row.get(1)?,
                 to: row.get(2)?,
-                reference: row.get(3)?,
+                reference: KeptReference(row.get(3)?),
                 total: row.get(4)?,
             })
         })?

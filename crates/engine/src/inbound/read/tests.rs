@@ -80,7 +80,7 @@ fn data_coding_0_is_what_the_settings_say() {
 fn a_part_is_known_by_its_header() {
     let pdu = deliver(EsmClass(0x40), DataCoding(0), &[5, 0, 3, 7, 2, 1, b'a']);
     let written = of_deliver(&pdu, Charset::Gsm7);
-    assert_eq!(written.part, Part::new(7, 2, 1));
+    assert_eq!(written.part, Part::new(Reference::Bits8, 7, 2, 1));
     assert_eq!(&*text(written), "a");
 }
 

@@ -14,23 +14,33 @@ fn a_store_of_before_keeps_its_parts_and_its_words() {
             (1, 1, 1, '447700900001', '1', 5, ' stop '), (2, 1, 1, '447700900002', '1', 5, 'hello'),
             (3, 1, 1, '447700900003', '1', 5, 'stop'), (4, 1, 1, 'Bank', '1', 5, 'stop');
         INSERT INTO inbound_part (carrier, sender, recipient, reference, total, number, whole, touched_at, text)
-            VALUES (1, '447700900001', '1', 9, 2, 1, 0, 5, 'grüße '), (1, '447700900001', '1', 9, 2, 2, 0, 5, '');"#,
+            VALUES (1, '447700900001', '1', 9, 2, 1, 0, 5, 'grüße '), (1, '447700900001', '1', 9, 2, 2, 0, 5, ''),
+                (1, '447700900001', '1', 700, 2, 1, 0, 5, 'a');"#,
     )
     .unwrap();
     open::migrate(&mut conn, Path::new("in memory"), Mode::Serve).unwrap();
-    let key = Key {
+    let key = |kind, reference| Key {
         carrier: CarrierNo(1),
         from: "447700900001".into(),
         to: "1".into(),
-        reference: 9,
+        reference: KeptReference::of(&InboundPart {
+            kind,
+            reference,
+            number: 1,
+            total: 2,
+        }),
         total: 2,
     };
-    let mut parts = key.parts(&conn).unwrap();
+    let narrow = key(Reference::Bits8, 9);
+    let mut parts = narrow.parts(&conn).unwrap();
     parts[1].data = UserData {
         coding: Coding::plain(Charset::Gsm7),
         octets: (*b"\x00").into(),
     };
-    assert_eq!(key.put_together(parts).content, "grüße @".into());
+    assert_eq!(narrow.put_together(parts).content, "grüße @".into());
+    let wide = key(Reference::Bits16, 700).parts(&conn).unwrap();
+    assert_eq!(wide.len(), 1);
+    assert!(key(Reference::Bits16, 9).parts(&conn).unwrap().is_empty());
     let took: Vec<(u64, i64)> = conn
         .prepare("SELECT msisdn, inbound FROM opt_out ORDER BY 1")
         .unwrap()

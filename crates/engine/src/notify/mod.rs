@@ -25,6 +25,7 @@ mod metrics;
 mod office;
 mod operate;
 mod plan;
+mod skew;
 mod standard;
 mod worker;
 

@@ -5,6 +5,7 @@ use super::egress::Egress;
 use super::give_way;
 use super::metrics::NotifyMetrics;
 use super::operate::{Change, ChangeReply};
+use super::skew::Skew;
 use super::worker::{self, Order, Post};
 use super::{Format, Limits, NotifyError, OperateError, Stamp};
 use crate::catalog::{EndpointEntry, Snapshot};
@@ -65,6 +66,11 @@ impl Office {
     /// The time that waits are counted by: it does not go back.
     pub(super) fn now(&self) -> UnixMs {
         self.shared.clock.steady()
+    }
+
+    /// How far the two are apart.
+    pub(super) fn skew(&self) -> Skew {
+        Skew::between(self.now(), self.wall_clock())
     }
 
     /// What clocks show.

@@ -104,7 +104,7 @@ impl Change {
         make(
             self,
             &**office.store(),
-            office.now(),
+            office.wall_clock(),
             office.limits().waiting_events_max,
             endpoint,
         )

@@ -146,15 +146,17 @@ async fn begin(
         call_events_max: events_per_call(format.events_max(settings)),
     };
     let mut plan = Plan::new(bounds, told);
+    let skew = office.skew();
     let (mut after, mut more) = (0, waiting > 0);
     while more {
         let rows = office
             .store()
             .redeliveries(id, RedeliveryFilter::Waiting, after, LOAD_CALLS_MAX)
             .await?;
-        rows.iter().for_each(|row| plan.load(row));
         more = rows.len() == LOAD_CALLS_MAX;
         after = rows.last().map_or(after, |row| row.no);
+        let counted = skew.counted_calls(rows);
+        counted.iter().for_each(|row| plan.load(row));
     }
     let calls_max = concurrency(settings, limits);
     let target = office.egress().target(&entry.endpoint.url);
@@ -174,7 +176,11 @@ async fn begin(
         schedule: format.schedule(settings),
         calls_max,
         plan,
-        health: Health::new(limits, failing_since, pause),
+        health: Health::new(
+            limits,
+            failing_since.map(|since| skew.counted(since)),
+            pause.map(|pause| skew.counted_pause(pause)),
+        ),
         flights: JoinSet::new(),
         recording: None,
         dirty_since: None,
@@ -222,7 +228,7 @@ impl Worker {
                 recorded = done(&mut self.recording) => {
                     self.recording = None;
                     match recorded {
-                        Ok(rows) => self.plan.recorded(&rows),
+                        Ok(rows) => self.plan.recorded(&self.office.skew().counted_calls(rows)),
                         // The store is closed: nothing more can be done.
                         Err(_) => return Order::End,
                     }
@@ -442,6 +448,8 @@ impl Worker {
             failing_since,
             last_error: self.health.take_last_error(),
         };
+        // What is stored is shown, and goes on with the next start by the clock of then.
+        let done = self.office.skew().shown_delivery(done);
         self.dirty_since = None;
         // A task of its own: it goes on when this worker does not, and the next one waits for it.
         let (store, turn) = (

@@ -347,3 +347,64 @@ fn a_kill_at_any_moment_loses_nothing() {
         house.stop().await;
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_that_are_shown_are_those_of_the_clock_however_it_was_set() {
+    let clock = Arc::new(PausedClock::at(1_795_000_000_000));
+    // Waits go on as if it had not been: an hour lies between.
+    clock.set_back(3_600_000);
+    let (failing, gone) = (
+        Hook::start(|_, _| Reply::FAIL).await,
+        Hook::start(|_, _| Reply::Status(410, "")).await,
+    );
+    let slow = Quick {
+        waits_ms: vec![60_000; 5],
+        ..Quick::default()
+    };
+    let endpoints = || {
+        vec![
+            endpoint(1, &failing.url(), Value::Null),
+            endpoint(2, &gone.url(), Value::Null),
+        ]
+    };
+    let by_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let house = House::by_clock(by_clock, endpoints(), slow.clone(), limits()).await;
+    house.send(1).await;
+    let now = clock.now();
+    let state = house.until(1, "failing", |state| state.waiting > 0).await;
+    assert_eq!(state.failing_since, Some(now));
+    assert_eq!(state.last_error.map(|error| error.at), Some(now));
+    let due = house.engine.waiting_calls(ONE, 0, 10).await.unwrap().remove(0);
+    assert_eq!(due.first_tried_at, now);
+    assert!((now + 1..=now + 120_000).contains(&due.due), "{due:?}");
+    let state = house.until(2, "paused", |state| state.pause.is_some()).await;
+    assert_eq!(state.pause.unwrap().since, now);
+    assert_eq!(state.last_error.unwrap().at, now);
+    house.engine.resume_endpoint(EndpointId(2)).await.unwrap();
+    house
+        .engine
+        .pause_endpoint(EndpointId(2), "by hand")
+        .await
+        .unwrap();
+    assert_eq!(house.state(2).await.pause.unwrap().since, now);
+
+    // After a start what was stored is counted on from where the clock is.
+    let folder = house.stop().await;
+    failing.play(|_, _| Reply::OK);
+    clock.set_back(3_600_000);
+    clock.advance(3_600_000);
+    let by_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let house = House::on(folder, by_clock, slow, limits()).await;
+    house.send(1).await;
+    let state = house
+        .until(1, "well", |state| state.failing_since.is_none())
+        .await;
+    assert!(state.waiting > 0, "its minute has not passed");
+    clock.advance(121_000);
+    house
+        .until(1, "told", |state| {
+            state.waiting == 0 && state.failing_since.is_none()
+        })
+        .await;
+    house.stop().await;
+}

@@ -1,25 +1,20 @@
 //! A phone number as an operator types it.
 
 use sms::phone::carrier::{NumberType, readings};
-use sms::phone::{Msisdn, possible_numbers};
+use sms::phone::{Msisdn, Plain, plain, possible_numbers};
 use std::str::FromStr;
 use store::Catalog;
 
 /// Fewest digits of what is taken for a number.
 const DIGITS_MIN: usize = 7;
 
-/// The international numbers that a text can mean: `+44…`, `0044…`, `(44)…` or digits with the country code first, with
-/// blanks, hyphens, dots and parentheses; national numbers (`07700…`) by the countries given. Empty for what is none.
+/// The international numbers that a text can mean: `+44…`, `0044…`, `(44)…` or digits with the country code first, in any
+/// notation that [`plain`] takes; national numbers (`07700…`) by the countries given. Empty for what is none.
 pub(crate) fn read(written: &str, countries: &[u16]) -> Vec<Msisdn> {
-    let written = written.trim();
-    let has_plus = written.starts_with('+') || written.starts_with("(+");
-    let only_number = written
-        .chars()
-        .all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}'));
-    let digits: String = written.chars().filter(char::is_ascii_digit).collect();
-    if !only_number || digits.len() < DIGITS_MIN {
+    let Some(Plain { digits, has_plus }) = plain(written).filter(|plain| plain.digits.len() >= DIGITS_MIN)
+    else {
         return Vec::new();
-    }
+    };
     if let Some(international) = digits.strip_prefix("00") {
         return Msisdn::from_digits(international).into_iter().collect();
     }
@@ -89,6 +84,7 @@ mod tests {
             "(44)7700900123",
             "(+44) 7700 900 123",
             "07700 900123",
+            "+44 (0)7700 900123",
         ] {
             assert_eq!(read(written, &[44]), expected, "{written}");
         }
@@ -103,6 +99,36 @@ mod tests {
             assert!(read(none, &[44]).is_empty(), "{none}");
         }
         assert!(read("07700900123", &[]).is_empty(), "of no known country");
+    }
+
+    #[test]
+    fn a_number_is_read_in_the_notations_that_it_is_looked_for_in() {
+        let expected = Msisdn::from_digits("447700900123").unwrap();
+        for written in [
+            "+447700900123",
+            "447700900123",
+            "00447700900123",
+            "(44)7700900123",
+            "(+44) 7700 900 123",
+            "(0044) 7700-900-123",
+            "+44 (0)7700 900123",
+            "+44.7700.900.123",
+            "+44/7700/900123",
+            "+44\u{a0}7700\u{a0}900123",
+            "44  7700--900123",
+            "tel:+44-7700-900-123",
+        ] {
+            assert_eq!(read(written, &[]), [expected], "{written}");
+            assert_eq!(
+                possible_numbers(written).collect::<Vec<_>>(),
+                [expected],
+                "{written}"
+            );
+        }
+        for none in ["+", "4+47700900123", "44x7700900123", "447700900123,1", "(44"] {
+            assert_eq!(read(none, &[]), [], "{none}");
+            assert_eq!(possible_numbers(none).next(), None, "{none}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Numbers as carriers hand them over: international, with a prefix in front, or as they are dialled in the country.
 
-use super::{MSISDN_DIGITS_MAX, Msisdn};
+use super::{Msisdn, Plain, plain};
 
 /// Prefixes in front of national numbers (ITU-T E.164, national trunk prefixes) where they are not `0`: by calling code.
 /// Where it is empty, a leading zero is part of the number.
@@ -15,8 +15,6 @@ const TRUNK_PREFIXES: [(u16, &str); 7] = [
 ];
 /// Prefixes in front of international numbers where they are not `00`.
 const INTERNATIONAL_PREFIXES: [(u16, &str); 2] = [(1, "011"), (7, "810")];
-/// In front of numbers that come from networks that name them by URIs (RFC 3966).
-const URI_SCHEME: &str = "tel:";
 /// Fewest digits of a national number without its prefix that is taken for one: shorter ones are codes.
 const NATIONAL_DIGITS_MIN: usize = 7;
 
@@ -35,10 +33,10 @@ pub enum NumberType {
 /// uses.
 #[must_use]
 pub fn readings(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Msisdn> {
-    let Some((digits, plus)) = plain(written) else {
+    let Some(Plain { digits, has_plus }) = plain(written) else {
         return Vec::new();
     };
-    let mut readings = plain_readings(&digits, plus, kind, country);
+    let mut readings = plain_readings(&digits, has_plus, kind, country);
     match readings.first() {
         Some(number) => {
             if let Some(other) = without_trunk_prefix(*number) {
@@ -154,32 +152,12 @@ pub fn names(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Strin
 #[must_use]
 pub fn name(written: &str) -> String {
     match plain(written) {
-        Some((digits, _)) => match digits.strip_prefix("00") {
+        Some(Plain { digits, .. }) => match digits.strip_prefix("00") {
             Some(rest) if Msisdn::from_digits(rest).is_some() => rest.to_owned(),
             _ => digits,
         },
         None => written.trim().to_lowercase(),
     }
-}
-
-/// The digits of a number, and whether a plus was in front; `None` for what holds anything but digits and the
-/// separators that people put between them.
-fn plain(written: &str) -> Option<(String, bool)> {
-    // "+44 (0)7700 …": the zero is only for those who dial within the country.
-    let written = written.trim().replace("(0)", "");
-    let written = match written.split_at_checked(URI_SCHEME.len()) {
-        Some((scheme, number)) if scheme.eq_ignore_ascii_case(URI_SCHEME) => number,
-        _ => &written,
-    };
-    let digits = written.trim_start_matches('+');
-    let plus = digits.len() < written.len();
-    let digits: String = digits
-        .chars()
-        .filter(|character| !matches!(character, ' ' | '-' | '.' | '/' | '(' | ')' | '\u{A0}'))
-        .collect();
-    let is_number = (1..=2 * MSISDN_DIGITS_MAX).contains(&digits.len())
-        && digits.bytes().all(|octet| octet.is_ascii_digit());
-    is_number.then_some((digits, plus))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MSISDN_DIGITS_MAX, Msisdn};
+use super::{MSISDN_DIGITS_MAX, Msisdn, Plain, plain};
 
 /// Fewest digits of a number a message can be sent to, country code included.
 const DIGITS_MIN: usize = 7;
@@ -61,20 +61,22 @@ impl Grammar {
 }
 
 /// The numbers that a text may mean to a caller of any grammar, each once: for people who look for a number as it was
-/// sent. Digits alone, with a blank in front too (a `+` that a query made a blank of), are also read with their country
-/// code first.
+/// sent, in any notation that [`plain`] takes. Digits alone, with a blank in front too (a `+` that a query made a blank
+/// of), are also read with their country code first.
 pub fn possible_numbers(written: &str) -> impl Iterator<Item = Msisdn> {
-    let digits = written.trim();
-    let international = digits
-        .bytes()
-        .all(|octet| octet.is_ascii_digit())
-        .then(|| parse(&format!("+{digits}"), Grammar::Uspeedo).ok())
-        .flatten();
-    let mut readings: Vec<Msisdn> = Grammar::ALL
-        .into_iter()
-        .filter_map(|grammar| parse(written, grammar).ok())
-        .chain(international)
-        .collect();
+    let mut readings = Vec::new();
+    if let Some(Plain { digits, has_plus }) = plain(written) {
+        let marked = digits.strip_prefix("00").filter(|_| !has_plus);
+        let international = format!("+{}", marked.unwrap_or(&digits));
+        readings.extend(parse(&international, Grammar::Uspeedo).ok());
+        if !has_plus && marked.is_none() {
+            readings.extend(
+                Grammar::ALL
+                    .into_iter()
+                    .filter_map(|grammar| parse(&digits, grammar).ok()),
+            );
+        }
+    }
     readings.sort_unstable();
     readings.dedup();
     readings.into_iter()

@@ -7,12 +7,14 @@
 pub mod carrier;
 mod country;
 mod grammar;
+mod plain;
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use grammar::{Grammar, PhoneError, parse, possible_numbers};
+pub use plain::{Plain, plain};
 
 /// Most digits of an international number (ITU-T E.164 section 6.2.1).
 pub const MSISDN_DIGITS_MAX: usize = 15;

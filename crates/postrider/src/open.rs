@@ -1,11 +1,10 @@
 //! Opening the store that a command works on.
 
-use crate::apply::plan::from_hex;
 use crate::config::{Config, MasterKey, Secrets, Sqlite};
 use crate::exit::Failure;
 use anyhow::Context;
 use clap::Args;
-use engine::catalog::{Catalog, CatalogError, Snapshot, Vault, carrier_secret_name};
+use engine::catalog::{Catalog, CatalogError, Snapshot, Vault, carrier_secret_name, hex};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,7 +147,7 @@ pub(crate) fn wrong_key(catalog: Catalog, vault: &Vault) -> Option<CatalogError>
     let mut unopened = None;
     for carrier in &catalog.carriers {
         let sealed = carrier.settings.get("password_sealed").and_then(Value::as_str);
-        let Some(sealed) = sealed.filter(|sealed| !sealed.is_empty()).and_then(from_hex) else {
+        let Some(sealed) = sealed.filter(|sealed| !sealed.is_empty()).and_then(hex::octets) else {
             continue;
         };
         match vault.open(&carrier_secret_name(&carrier.name), &sealed) {

@@ -1,6 +1,6 @@
 //! From a carrier's settings to a bound session.
 
-use crate::catalog::{BindKind, SmppSettings, Tls, Vault, carrier_secret_name};
+use crate::catalog::{BindKind, SmppSettings, Tls, Vault, carrier_secret_name, hex};
 use secrecy::{ExposeSecret, SecretString};
 use smpp::client::{self, Client, ClientConfig, ConnectError, Events, Transport};
 use smpp::field::{InterfaceVersion, Npi, Ton};
@@ -103,25 +103,11 @@ pub(crate) fn password(
     if settings.password_sealed.is_empty() {
         return Ok(SecretString::from(settings.password.clone()));
     }
-    let sealed = read_hex(&settings.password_sealed)
+    let sealed = hex::octets(&settings.password_sealed)
         .ok_or_else(|| BindError::Password("not hexadecimal".to_owned()))?;
     vault
         .open(&carrier_secret_name(name), &sealed)
         .map_err(|error| BindError::Password(error.to_string()))
-}
-
-fn read_hex(hex: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = hex
-        .chars()
-        .map(|c| c.to_digit(16).map(|digit| digit as u8))
-        .collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(
-        digits
-            .chunks_exact(2)
-            .map(|pair| pair.iter().fold(0, |all, digit| all << 4 | digit))
-            .collect(),
-    )
 }
 
 /// Connects and binds.

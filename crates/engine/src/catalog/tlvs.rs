@@ -1,5 +1,6 @@
 //! Optional parameters (TLVs) that operators add to what is submitted: of a carrier, a template or a signature.
 
+use super::hex;
 use bytes::Bytes;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -124,7 +125,7 @@ fn read(written: &TlvMap) -> (TlvList, Vec<TlvError>) {
     for (name, value) in written {
         let octets = match value {
             TlvValue::Text(text) => Some(text.clone().into_bytes()),
-            TlvValue::Hex { hex } => octets(hex),
+            TlvValue::Hex { hex } => hex::octets(hex),
         };
         let length = octets.as_ref().map_or(0, Vec::len);
         if length > TLV_OCTETS_MAX {
@@ -169,20 +170,6 @@ fn tag(name: &str) -> Option<u16> {
         None => name.parse().ok(),
     };
     tag.filter(|tag| *tag > 0)
-}
-
-fn octets(hex: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = hex
-        .chars()
-        .map(|digit| digit.to_digit(16).map(|digit| digit as u8))
-        .collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(
-        digits
-            .chunks_exact(2)
-            .map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit))
-            .collect(),
-    )
 }
 
 #[cfg(test)]

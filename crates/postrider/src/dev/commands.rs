@@ -2,6 +2,7 @@
 //! replaced, and the question what became of it.
 
 use super::demo::Demo;
+use engine::catalog::hex;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::Digest;
@@ -139,7 +140,7 @@ fn ucloud_signature(parameters: &mut [(&str, &str)], private_key: &str) -> Strin
         digest.update(value);
     }
     digest.update(private_key);
-    hex(&digest.finalize())
+    hex::digits(&digest.finalize())
 }
 
 fn sendcloud(demo: &Demo) -> Example {
@@ -175,7 +176,7 @@ fn sendcloud_signature(parameters: &mut [(&str, &str)], key: &str) -> String {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    hex(&Md5::digest(format!("{key}&{}&{key}", joined.join("&"))))
+    hex::digits(&Md5::digest(format!("{key}&{}&{key}", joined.join("&"))))
 }
 
 fn engagelab(demo: &Demo) -> Example {
@@ -209,10 +210,6 @@ fn engagelab(demo: &Demo) -> Example {
         status,
         id: "sms_ids",
     }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]

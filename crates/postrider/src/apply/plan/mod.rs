@@ -16,7 +16,6 @@ mod tests;
 mod webhooks;
 pub(crate) mod wire;
 
-pub(crate) use carriers::from_hex;
 pub(crate) use owned::signature_meant;
 pub(crate) use routes::{conditions_of, describe_route, route_titles};
 

@@ -1,7 +1,7 @@
 //! Logs: text for people or JSON for machines, on standard error, with a level that can change while running.
 
 use crate::config::{Log, LogFormat, nearest};
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use std::io::IsTerminal;
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
@@ -77,7 +77,8 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
             "`log.level`: {directive:?} is not error, warn, info, debug, trace or off, nor `part=level`"
         );
     }
-    EnvFilter::try_new(level.replace(' ', "")).with_context(|| format!("`log.level`: {level:?}"))
+    // The error's own text repeats that of its cause.
+    EnvFilter::try_new(level.replace(' ', "")).map_err(|error| anyhow!("`log.level`: {level:?}: {error}"))
 }
 
 #[cfg(test)]
@@ -92,6 +93,13 @@ mod tests {
         for bad in ["", "infoo", "warn,verbose", "engine=loud"] {
             assert!(filter(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_level_is_told_once() {
+        let told = format!("{:#}", filter("engine=loud").unwrap_err());
+        assert!(told.contains("\"engine=loud\""), "{told}");
+        assert_eq!(told.matches("expected one of").count(), 1, "{told}");
     }
 
     #[test]

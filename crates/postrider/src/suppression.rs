@@ -7,7 +7,7 @@ use crate::logging;
 use crate::number;
 use crate::open::Look;
 use crate::review::{account_name, account_named};
-use crate::table::Table;
+use crate::table::{Table, counted};
 use crate::when;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
@@ -273,7 +273,7 @@ async fn add(args: &AddArgs, out: &mut impl Write) -> Result<(), Failure> {
         .map(|number| format!("+{number}"))
         .collect();
     let more = added.len() - numbers.len();
-    let mut said = format!("{} {} added", added.len(), suppressions(added.len()));
+    let mut said = format!("{} added", counted(added.len(), "suppression"));
     if !numbers.is_empty() {
         said = format!("{said}: {}", numbers.join(", "));
     }
@@ -288,10 +288,6 @@ async fn add(args: &AddArgs, out: &mut impl Write) -> Result<(), Failure> {
 
 /// Numbers of an answer that are shown.
 const SHOWN_MAX: usize = 10;
-
-fn suppressions(count: usize) -> &'static str {
-    if count == 1 { "suppression" } else { "suppressions" }
-}
 
 async fn remove(args: &RemoveArgs, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
@@ -334,7 +330,7 @@ fn tell(json: bool, what: &str, count: usize, out: &mut impl Write) -> Result<()
     if json {
         writeln!(out, "{}", json!({ what: count }))?;
     } else {
-        writeln!(out, "{count} {} {what}", suppressions(count))?;
+        writeln!(out, "{} {what}", counted(count, "suppression"))?;
     }
     Ok(())
 }

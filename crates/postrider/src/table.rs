@@ -9,6 +9,11 @@ const WIDTH_DEFAULT: u16 = 120;
 /// Columns between two columns of a table.
 const GAP: u16 = 2;
 
+/// `1 segment`, `2 segments`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A table being put together.
 pub(crate) struct Table {
     heads: Vec<&'static str>,

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, OutputFormat, Place};
-use crate::table::harmless;
+use crate::table::{counted, harmless};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use diff::Sign;
@@ -140,10 +140,7 @@ fn report(
         return Ok(());
     }
     tell(plan, out)?;
-    let changes = match count(plan) {
-        1 => "1 change".to_owned(),
-        count => format!("{count} changes"),
-    };
+    let changes = counted(count(plan), "change");
     match applied {
         Some(version) => writeln!(out, "{changes} applied; the catalog is at version {version}")?,
         None if plan.changes.is_empty() => writeln!(out, "nothing to change")?,

@@ -10,6 +10,7 @@ use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, OutputFormat, Place};
 use crate::review::account_name;
+use crate::table::counted;
 use clap::Args;
 use engine::CarrierState;
 use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
@@ -198,16 +199,16 @@ async fn stored_catalog(config: &Config) -> anyhow::Result<Catalog> {
 }
 
 fn sizes(catalog: &Catalog) -> String {
-    format!(
-        "{} accounts, {} credentials, {} signatures, {} templates, {} webhooks, {} carriers, {} routes",
-        catalog.accounts.len(),
-        catalog.credentials.len(),
-        catalog.signatures.len(),
-        catalog.templates.len(),
-        catalog.endpoints.len(),
-        catalog.carriers.len(),
-        catalog.routes.len()
-    )
+    [
+        counted(catalog.accounts.len(), "account"),
+        counted(catalog.credentials.len(), "credential"),
+        counted(catalog.signatures.len(), "signature"),
+        counted(catalog.templates.len(), "template"),
+        counted(catalog.endpoints.len(), "webhook"),
+        counted(catalog.carriers.len(), "carrier"),
+        counted(catalog.routes.len(), "route"),
+    ]
+    .join(", ")
 }
 
 /// What the engine takes but an operator would not want.
@@ -217,12 +218,18 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
         .routes
         .iter()
         .filter_map(|route| serde_json::from_value(route.rule.clone()).ok())
+        .filter(|rule: &RouteRule| rule.enabled)
         .collect();
     if rules.is_empty() && !catalog.accounts.is_empty() {
-        problems.push("there is no route: every message would be refused".to_owned());
+        let what = if catalog.routes.is_empty() {
+            "there is no route"
+        } else {
+            "no route is switched on"
+        };
+        problems.push(format!("{what}: every message would be refused"));
     }
     let mut seen: Vec<&RouteRule> = Vec::new();
-    for rule in rules.iter().filter(|rule| rule.enabled) {
+    for rule in &rules {
         let same = |other: &&&RouteRule| conditions_of(other) == conditions_of(rule);
         if let Some(first) = seen.iter().find(same) {
             problems.push(format!(
@@ -249,10 +256,7 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
             problems.push(format!("no route leads to carrier {}", carrier.name));
         }
     }
-    for rule in rules
-        .iter()
-        .filter(|rule| rule.enabled && !rule.carriers.is_empty())
-    {
+    for rule in rules.iter().filter(|rule| !rule.carriers.is_empty()) {
         if rule.carriers.iter().all(|name| off.contains(name.as_str())) {
             let route = describe_route(rule);
             problems.push(format!(
@@ -320,7 +324,37 @@ fn problems_of_texts(catalog: &Catalog) -> Vec<String> {
 mod tests {
     use super::*;
     use engine::catalog::Signature;
-    use store::{AccountId, Endpoint, EndpointId, EventKinds};
+    use store::{AccountId, Carrier, CarrierNo, Endpoint, EndpointId, EventKinds, Route};
+
+    #[test]
+    fn a_route_that_is_switched_off_is_as_if_it_were_not_there() {
+        let account = json!({
+            "id": 1, "name": "acme", "balance": null, "weight": 1, "may_send": true, "senders": [], "project_ids": [],
+            "caps": {"per_minute_max": 0, "per_day_max": 0},
+        });
+        let catalog = Catalog {
+            accounts: vec![serde_json::from_value(account).unwrap()],
+            carriers: vec![Carrier {
+                no: CarrierNo(1),
+                name: "north".into(),
+                settings: json!({"type": "sandbox"}),
+            }],
+            routes: vec![Route {
+                position: 1,
+                rule: json!({"name": "all", "carriers": ["north"], "enabled": false}),
+            }],
+            ..Catalog::default()
+        };
+        let problems = problems_of(&catalog);
+        assert_eq!(
+            problems,
+            [
+                "no route is switched on: every message would be refused",
+                "no route leads to carrier north",
+                "account acme has no credential that is switched on",
+            ]
+        );
+    }
 
     #[test]
     fn signatures_that_shift_values_and_webhooks_that_nobody_can_call_are_problems() {

@@ -1,7 +1,7 @@
 //! Telling a message's story, to people and to programs.
 
 use crate::carrier;
-use crate::table::harmless;
+use crate::table::{counted, harmless};
 use crate::when::exact as time;
 use engine::CarrierStatus;
 use engine::ReasonView;
@@ -73,12 +73,12 @@ impl Telling {
             )?;
             writeln!(
                 out,
-                "  account {}, {}, template {}, {} segments, {} attempts{}",
+                "  account {}, {}, template {}, {}, {}{}",
                 self.account(batch.account),
                 batch.class,
                 batch.template,
-                message.segments,
-                message.attempts,
+                counted(message.segments.into(), "segment"),
+                counted(message.attempts.into(), "attempt"),
                 if message.error.is_empty() {
                     String::new()
                 } else {
@@ -423,7 +423,7 @@ mod tests {
         let told = String::from_utf8(out).unwrap();
         let expected = [
             "to +447700900123  delivered",
-            "account acme, otp, template 1001, 1 segments, 1 attempts",
+            "account acme, otp, template 1001, 1 segment, 1 attempt",
             "2026-11-18T11:06:40.000Z  accepted",
             "2026-11-18T11:06:40.005Z  attempt 1: given to north, bind 0",
             "2026-11-18T11:06:40.009Z  north took it as a7",

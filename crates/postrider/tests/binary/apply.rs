@@ -115,7 +115,7 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_written() {
         );
     }
     let check = said(&dev.tool(&["check"]));
-    assert!(check.contains("1 accounts"), "{check}");
+    assert!(check.contains(" 1 account,"), "{check}");
 }
 
 #[test]

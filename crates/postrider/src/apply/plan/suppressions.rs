@@ -6,6 +6,7 @@ use super::super::file::SuppressionKeys;
 use super::Planner;
 use super::accounts::Accounts;
 use crate::config::Mistake;
+use crate::table::counted;
 use engine::catalog::{CatalogChange, Suppression, SuppressionEntry, SuppressionKind, SuppressionOrigin};
 use sms::phone::Msisdn;
 use std::collections::HashSet;
@@ -67,12 +68,11 @@ impl Planner<'_> {
     }
 
     fn tell(&mut self, sign: Sign, count: usize) {
-        let what = match count {
-            0 => return,
-            1 => "1 suppressed number".to_owned(),
-            count => format!("{count} suppressed numbers"),
-        };
-        self.plan.lines.push(Line::bare(sign, what));
+        if count > 0 {
+            self.plan
+                .lines
+                .push(Line::bare(sign, counted(count, "suppressed number")));
+        }
     }
 
     fn read_suppression(

@@ -3,15 +3,21 @@
 
 mod house;
 
-use engine::catalog::{InDoubt, Linking, ReceiptFor, SmppSettings};
+use engine::CarrierNo;
+use engine::catalog::{
+    CarrierSettings, DataCoding as Alphabet, DefaultAlphabet, InDoubt, Linking, LongText, ReceiptFor,
+    SmppSettings,
+};
 use engine::sms::state::MessageState as State;
 use house::{Act, CODE, End, House, PLAIN, Smsc, numbers, smpp};
 use smpp::CommandStatus;
+use smpp::field::DataCoding;
 use smpp::pdu::SubmitSm;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{TimelineEntry, TimelineKind};
+use store::{Carrier, CatalogChange, Store, TimelineEntry, TimelineKind};
 
 fn state(wanted: State) -> impl Fn(&engine::MessageView) -> bool {
     move |message| message.state == wanted
@@ -345,4 +351,106 @@ async fn answered_segments_keep_no_slots_while_another_waits_for_its_answer() {
     let short = house.send(PLAIN, &["+447700900501".to_owned()]).await;
     house.until(&short, "delivered", state(State::Delivered)).await;
     house.until(&long, "under way", state(State::InFlight)).await;
+}
+
+/// The text of segments in the order of their indexes.
+fn joined(segments: &[SubmitSm]) -> String {
+    let mut segments: Vec<&SubmitSm> = segments.iter().collect();
+    segments.sort_by_key(|submit| tie(submit).3);
+    let octets: Vec<u8> = segments
+        .iter()
+        .flat_map(|submit| {
+            let header = match submit.esm_class.has_udhi() {
+                true => usize::from(submit.short_message[0]) + 1,
+                false => 0,
+            };
+            submit.short_message[header..].to_vec()
+        })
+        .collect();
+    match segments[0].data_coding {
+        DataCoding::UCS2 => {
+            let units = octets.chunks(2).map(|two| u16::from_be_bytes([two[0], two[1]]));
+            String::from_utf16_lossy(&units.collect::<Vec<_>>())
+        }
+        _ => String::from_utf8_lossy(&octets).into_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_partly_taken_is_finished_as_it_was_begun_whatever_is_changed() {
+    type Change = fn(&mut SmppSettings);
+    let plain: Change = |_| {};
+    let changes: [(&str, Change, Change); 10] = [
+        ("8-bit reference", plain, |to| to.linking = Linking::Udh8),
+        ("SAR", plain, |to| to.linking = Linking::Sar),
+        ("from SAR", |from| from.linking = Linking::Sar, plain),
+        ("Latin-1", plain, |to| to.data_coding = Alphabet::Latin1),
+        ("UCS-2", plain, |to| to.data_coding = Alphabet::Ucs2),
+        (
+            "from UCS-2",
+            |from| from.data_coding = Alphabet::Ucs2,
+            |to| to.linking = Linking::Udh8,
+        ),
+        ("packed", plain, |to| to.data_coding = Alphabet::Gsm7Packed),
+        ("ASCII", plain, |to| to.default_alphabet = DefaultAlphabet::Ascii),
+        ("one PDU", plain, |to| to.long_text = LongText::MessagePayload),
+        ("sender", plain, |to| to.default_sender = "Other".into()),
+    ];
+    for (name, before, after) in changes {
+        let (changed, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let smsc = Smsc::start({
+            let (changed, taken) = (Arc::clone(&changed), Arc::clone(&taken));
+            move |_, submit| {
+                if tie(submit).3 == 2 && !changed.load(Ordering::SeqCst) {
+                    return Act::refuse(CommandStatus::RTHROTTLED);
+                }
+                taken.lock().unwrap().push(submit.clone());
+                Act::DELIVER
+            }
+        })
+        .await;
+        let mut settings = smpp(smsc.port);
+        before(&mut settings);
+        let house = House::start(vec![settings.clone()]).await;
+        let text = text_of(3);
+        let outcome = house.send_long(&text, &numbers(1)).await;
+        while taken.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        house
+            .until(&outcome, "partly taken", |message| message.state == State::Queued)
+            .await;
+        after(&mut settings);
+        let carrier = Carrier {
+            no: CarrierNo(1),
+            name: "carrier-1".into(),
+            settings: serde_json::to_value(CarrierSettings::Smpp(Box::new(settings))).unwrap(),
+        };
+        let change = vec![CatalogChange::PutCarrier(carrier)];
+        house.store.change_catalog(change).await.unwrap();
+        house.engine.reload_catalog().await.unwrap();
+        changed.store(true, Ordering::SeqCst);
+        house.until(&outcome, "delivered", state(State::Delivered)).await;
+
+        let taken = taken.lock().unwrap().clone();
+        let as_first = |submit: &SubmitSm| {
+            let [this, first] = [submit, &taken[0]].map(|submit| {
+                let (_, reference, total, _) = tie(submit);
+                let header = submit.esm_class.has_udhi().then(|| submit.short_message[0]);
+                (
+                    submit.source.clone(),
+                    submit.data_coding,
+                    header,
+                    reference,
+                    total,
+                )
+            });
+            this == first
+        };
+        assert!(taken.iter().all(as_first), "{name}: {taken:?}");
+        let (.., total, _) = tie(&taken[0]);
+        assert_eq!(taken.len(), usize::from(total), "{name}: each once");
+        let joined = joined(&taken);
+        assert!(joined.ends_with(&text), "{name}: {joined}");
+    }
 }

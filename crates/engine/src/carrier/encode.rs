@@ -1,7 +1,8 @@
 //! A message into the PDUs of its segments: text filled in, alphabet chosen, parts cut and tied.
 
+use super::segmentation::Segmentation;
 use crate::catalog::{
-    DataCoding as Wanted, Linking, LongText, SmppSettings, Snapshot, TlvList, read_tlvs, tlvs,
+    DataCoding as Wanted, Linking, LongText, Shape, SmppSettings, Snapshot, TlvList, read_tlvs, tlvs,
 };
 use bytes::Bytes;
 use smpp::field::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
@@ -21,9 +22,7 @@ use thiserror::Error;
 /// How a carrier wants its PDUs, from its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
-    encoding: Encoding,
-    packed: bool,
-    linking: Linking,
+    shape: Shape,
     long_text: LongText,
     default_source: Result<Address, SenderError>,
     source_ton_npi: Option<(u8, u8)>,
@@ -81,9 +80,7 @@ impl Profile {
         // Checked by `apply`; what does not read is left out.
         tlvs::add(&mut own, &read_tlvs(&settings.tlvs).unwrap_or_default());
         Self {
-            encoding: settings.encoding(),
-            packed: settings.data_coding == Wanted::Gsm7Packed,
-            linking: settings.linking,
+            shape: settings.shape(),
             long_text: settings.long_text,
             default_source: source(&settings.default_sender, settings.source_ton_npi),
             source_ton_npi: settings.source_ton_npi,
@@ -96,7 +93,8 @@ impl Profile {
     }
 
     /// The PDUs of a message, one a part, in order; one for all of it where long texts go in `message_payload`.
-    /// `reference` ties the parts together. What is left of the message's time to live at `now` is its validity.
+    /// `reference` ties the parts together. What is left of the message's time to live at `now` is its validity. Of a
+    /// message of which the carrier has some parts, all are made as those were.
     ///
     /// # Errors
     /// See [`EncodeError`].
@@ -107,16 +105,24 @@ impl Profile {
         now: UnixMs,
         texts: &mut Texts,
     ) -> Result<Vec<SubmitSm>, EncodeError> {
-        let Encoded { charset, parts } = self.encoding.cut(&texts.of(message))?;
-        let mut common = self.common(message, self.data_coding(charset), now)?;
+        let begun = begun(message);
+        let shape = begun.as_ref().map_or(self.shape, |begun| begun.shape);
+        let encoding = shape.encoding();
+        let Encoded { charset, parts } = encoding.cut(&texts.of(message))?;
+        let in_one = self.long_text == LongText::MessagePayload && begun.is_none();
+        let source = match begun {
+            Some(begun) => begun.source,
+            None => self.source(message)?,
+        };
+        let mut common = self.common(message, source, data_coding(encoding, charset), now);
         tlvs::add(&mut common.tlvs, texts.tlvs(&message.batch));
-        let packed = self.packed && charset == Charset::Gsm7;
+        let packed = shape.data_coding == Wanted::Gsm7Packed && charset == Charset::Gsm7;
         let total = u8::try_from(parts.len()).unwrap_or(u8::MAX);
         if total <= 1 {
             let text = parts.into_iter().next().unwrap_or_default();
             return Ok(vec![with_text(common, user_data(text, packed, &[]))]);
         }
-        if self.long_text == LongText::MessagePayload {
+        if in_one {
             let text = user_data(parts.concat(), packed, &[]);
             // `sm_length` is 0 beside `message_payload` (SMPP 3.4 §5.3.2.32).
             common.tlvs.set_message_payload(text);
@@ -124,31 +130,30 @@ impl Profile {
         }
         let tie = |(at, text): (usize, Vec<u8>)| {
             let seq = u8::try_from(at + 1).unwrap_or(u8::MAX);
-            self.tied(common.clone(), text, packed, reference, total, seq)
+            tied(common.clone(), shape, text, packed, reference, total, seq)
         };
         Ok(parts.into_iter().enumerate().map(tie).collect())
     }
 
-    fn data_coding(&self, charset: Charset) -> DataCoding {
-        match charset {
-            Charset::Ucs2 => DataCoding::UCS2,
-            Charset::Latin1 if self.encoding.preferred == Preferred::Latin1 => DataCoding::LATIN1,
-            Charset::Gsm7 | Charset::Ascii | Charset::Latin1 => DataCoding::DEFAULT,
+    /// How the segments of a message were made whose PDUs these are, to be kept with their answers; `None` when there is
+    /// but one.
+    pub(crate) fn segmentation(&self, message: &Outgoing, pdus: &[SubmitSm]) -> Option<Box<[u8]>> {
+        let [first, _, ..] = pdus else { return None };
+        let shape = begun(message).map_or(self.shape, |begun| begun.shape);
+        let source = first.source.clone();
+        Some(Segmentation { shape, source }.to_octets())
+    }
+
+    fn source(&self, message: &Outgoing) -> Result<Address, SenderError> {
+        match message.batch.sender.as_deref() {
+            Some(sender) => source(sender, self.source_ton_npi),
+            None => self.default_source.clone(),
         }
     }
 
-    fn common(
-        &self,
-        message: &Outgoing,
-        data_coding: DataCoding,
-        now: UnixMs,
-    ) -> Result<SubmitSm, SenderError> {
+    fn common(&self, message: &Outgoing, source: Address, data_coding: DataCoding, now: UnixMs) -> SubmitSm {
         let (ton, npi) = self.dest_ton_npi;
-        let source = match message.batch.sender.as_deref() {
-            Some(sender) => source(sender, self.source_ton_npi)?,
-            None => self.default_source.clone()?,
-        };
-        Ok(SubmitSm {
+        SubmitSm {
             service_type: self.service_type.clone(),
             source,
             destination: Address {
@@ -165,7 +170,7 @@ impl Profile {
             data_coding,
             tlvs: self.tlvs.clone(),
             ..SubmitSm::default()
-        })
+        }
     }
 
     /// How long the carrier may try: what is left of the time to live, but no longer than the carrier's own setting;
@@ -181,28 +186,41 @@ impl Profile {
             (Some(left_s), validity_s) => left_s.max(VALIDITY_S_MIN).min(validity_s),
         }
     }
+}
 
-    fn tied(
-        &self,
-        mut pdu: SubmitSm,
-        text: Vec<u8>,
-        packed: bool,
-        reference: u16,
-        total: u8,
-        seq: u8,
-    ) -> SubmitSm {
-        if self.linking == Linking::Sar {
-            pdu.tlvs.set_sar(Sar {
-                reference,
-                total,
-                seqnum: seq,
-            });
-            return with_text(pdu, user_data(text, packed, &[]));
-        }
-        let header = segment::udh(self.encoding.reference, reference, total, seq);
-        pdu.esm_class = pdu.esm_class.with(EsmClass::UDHI);
-        with_text(pdu, user_data(text, packed, &header))
+/// How the segments were made that the carrier has of a message.
+fn begun(message: &Outgoing) -> Option<Segmentation> {
+    Segmentation::from_octets(message.taken.as_deref()?.segmentation.as_deref()?)
+}
+
+fn data_coding(encoding: Encoding, charset: Charset) -> DataCoding {
+    match charset {
+        Charset::Ucs2 => DataCoding::UCS2,
+        Charset::Latin1 if encoding.preferred == Preferred::Latin1 => DataCoding::LATIN1,
+        Charset::Gsm7 | Charset::Ascii | Charset::Latin1 => DataCoding::DEFAULT,
     }
+}
+
+fn tied(
+    mut pdu: SubmitSm,
+    shape: Shape,
+    text: Vec<u8>,
+    packed: bool,
+    reference: u16,
+    total: u8,
+    seq: u8,
+) -> SubmitSm {
+    if shape.linking == Linking::Sar {
+        pdu.tlvs.set_sar(Sar {
+            reference,
+            total,
+            seqnum: seq,
+        });
+        return with_text(pdu, user_data(text, packed, &[]));
+    }
+    let header = segment::udh(shape.encoding().reference, reference, total, seq);
+    pdu.esm_class = pdu.esm_class.with(EsmClass::UDHI);
+    with_text(pdu, user_data(text, packed, &header))
 }
 
 /// The header and the text behind it, packed on a septet boundary (TS 23.040 §9.2.3.24) if the carrier wants it so.

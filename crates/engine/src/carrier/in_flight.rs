@@ -69,7 +69,7 @@ pub(crate) struct PartialResult {
     pub(crate) attempts: u8,
     pub(crate) attempted_at: UnixMs,
     pub(crate) tally: Tally,
-    pub(crate) answers: Vec<Option<SegmentAnswer>>,
+    pub(crate) answer: Answer,
     pub(crate) freed: Freed,
 }
 
@@ -81,6 +81,8 @@ pub(crate) struct InFlight {
     pub(crate) attempt: AttemptId,
     pub(crate) attempted_at: UnixMs,
     segments: SmallVec<[Segment; 1]>,
+    /// How they were made, kept with their answers; `None` when there is but one.
+    segmentation: Option<Box<[u8]>>,
     pending: usize,
     /// What is to be freed once the result is durable.
     pub(crate) freed: Freed,
@@ -179,6 +181,7 @@ impl InFlight {
                     })
                     .collect(),
                 lost: self.is_in_doubt(),
+                segmentation: self.segmentation.clone(),
             },
         }
     }
@@ -201,22 +204,24 @@ const fn index_of(token: u64) -> usize {
 }
 
 impl InFlightWindow {
-    /// Puts a message of `total` segments in flight. Gives the tokens of those that are to be sent, with their indexes:
+    /// Puts a message of `total` segments in flight, made as `segmentation` says. Gives the tokens of those that are to be sent, with their indexes:
     /// all that no earlier attempt has given to the carrier.
     pub(crate) fn insert(
         &mut self,
         message: Outgoing,
         attempt: AttemptId,
         total: usize,
+        segmentation: Option<Box<[u8]>>,
         now: UnixMs,
     ) -> SmallVec<[(usize, u64); 1]> {
         *self.open.entry(attempt).or_default() += 1;
         self.serial += 1;
         let serial = self.serial;
-        // A carrier whose settings changed cuts the text elsewhere: what it has cannot be made whole, so all goes again.
+        // How the segments that the carrier has were made is not known: all goes again.
         let taken = message
             .taken
             .as_deref()
+            .map(|taken| taken.segments)
             .filter(|taken| usize::from(taken.total()) == total);
         let mut segments: SmallVec<[Segment; 1]> = (0..total)
             .map(|index| match taken {
@@ -244,6 +249,7 @@ impl InFlightWindow {
             attempted_at: now,
             pending: tokens.len(),
             segments,
+            segmentation,
             freed: Freed {
                 slots: 0,
                 segments: tokens.len(),
@@ -403,7 +409,11 @@ impl InFlightWindow {
                 attempts: in_flight.message.attempts,
                 attempted_at: in_flight.attempted_at,
                 tally: in_flight.message.tally(),
-                answers,
+                answer: Answer::Segments {
+                    answers,
+                    lost: false,
+                    segmentation: in_flight.segmentation.clone(),
+                },
                 freed,
             });
         }

@@ -1,6 +1,7 @@
 //! Carriers: one runner each, following the catalog.
 //!
 //! - [`encode`]: a message into the PDUs of its segments (pure).
+//! - [`segmentation`]: how a message's segments were made, so that what is sent later is made alike (pure).
 //! - [`retry_policy`]: what follows from a carrier's answer, or from its absence (pure).
 //! - [`in_flight`]: what one bind has in flight, segment by segment (pure).
 //! - [`pace`]: rate and congestion of one bind (pure).
@@ -17,6 +18,7 @@ pub(crate) mod in_flight;
 pub(crate) mod pace;
 pub(crate) mod retry_policy;
 mod runner;
+pub(crate) mod segmentation;
 mod status;
 
 pub use status::{CarrierError, CarrierState, CarrierStatus, stopped};

@@ -6,6 +6,7 @@ mod snapshot;
 pub(crate) mod tlvs;
 mod vault;
 
+pub(crate) use settings::Shape;
 pub use settings::{
     BindKind, CarrierSettings, DataCoding, DefaultAlphabet, InDoubt, Linking, LongText, ReceiptFor,
     RouteRule, SandboxSettings, SmppSettings, Tls,

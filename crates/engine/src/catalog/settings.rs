@@ -284,6 +284,30 @@ impl SmppSettings {
     /// What decides the parts of a text at this carrier.
     #[must_use]
     pub const fn encoding(&self) -> Encoding {
+        self.shape().encoding()
+    }
+
+    /// See [`Shape`].
+    pub(crate) const fn shape(&self) -> Shape {
+        Shape {
+            data_coding: self.data_coding,
+            default_alphabet: self.default_alphabet,
+            linking: self.linking,
+        }
+    }
+}
+
+/// The settings that decide into which parts a text is cut, and how they are written and tied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) data_coding: DataCoding,
+    pub(crate) default_alphabet: DefaultAlphabet,
+    pub(crate) linking: Linking,
+}
+
+impl Shape {
+    /// What decides the parts of a text.
+    pub(crate) const fn encoding(self) -> Encoding {
         let preferred = match (self.data_coding, self.default_alphabet) {
             (DataCoding::Gsm7Packed, _) | (DataCoding::Gsm7Unpacked, DefaultAlphabet::Gsm7) => {
                 Preferred::Gsm7

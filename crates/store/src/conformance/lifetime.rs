@@ -199,6 +199,7 @@ fn partly_lost() -> Answer {
     Answer::Segments {
         answers: vec![Some(taken_as("s1")), None],
         lost: true,
+        segmentation: None,
     }
 }
 

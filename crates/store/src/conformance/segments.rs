@@ -47,7 +47,7 @@ async fn begun_again(store: &dyn Store) -> (AttemptId, Vec<usize>) {
     assert_eq!(messages.len(), 1);
     let taken = messages[0].taken.as_deref();
     let taken = (0..255)
-        .filter(|n| taken.is_some_and(|set| set.contains(*n)))
+        .filter(|n| taken.is_some_and(|taken| taken.segments.contains(*n)))
         .collect();
     (begun(store, CARRIER, NOW, &messages).await, taken)
 }
@@ -112,6 +112,57 @@ pub async fn segments_taken_are_kept_while_others_are_under_way(side: &mut impl 
         [MessageState::Submitted]
     );
     for carrier_id in ["p2", "p3"] {
+        received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
+    }
+    assert_eq!(state(store, id).await, MessageState::Delivered);
+}
+
+/// How segments were made is known for as long as some are to be sent beside those taken: over a crash, receipts, and
+/// attempts that brought nothing.
+pub async fn how_segments_were_made_is_kept_with_those_taken(side: &mut impl Side) {
+    const MADE: &[u8] = &[0, 1, 2, 0xFF];
+    let store = side.store();
+    let id = accepted_batch(store, NOW, 0..1).await.first;
+    let mut attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+    let made_so = |answers, lost| Answer::Segments {
+        answers,
+        lost,
+        segmentation: Some(MADE.into()),
+    };
+    let first = made_so(vec![Some(taken_as("m1")), Some(refused()), None], true);
+    recorded(store, vec![result(id, attempt, NOW, first, AGAIN)], &[attempt]).await;
+    received(store, receipt("m1", ReceiptState::Delivered, NOW + 50)).await;
+    let fruitless = [
+        Answer::None,
+        Answer::NotSent,
+        made_so(vec![None, Some(refused()), None], true),
+    ];
+    for answer in fruitless {
+        side.crash().await;
+        let store = side.store();
+        store
+            .release_due(NOW + 60_000, 100, Box::new(|_| {}))
+            .await
+            .expect("released");
+        let messages = waiting(store, LANE).await;
+        let taken = messages[0].taken.as_deref().expect("a segment was taken");
+        assert_eq!(taken.segmentation.as_deref(), Some(MADE));
+        assert_eq!((taken.segments.len(), taken.segments.contains(0)), (1, true));
+        attempt = begun(store, CARRIER, NOW, &messages).await;
+        let again = result(id, attempt, NOW, answer, AGAIN);
+        recorded(store, vec![again], &[attempt]).await;
+    }
+    let store = side.store();
+    let (attempt, taken) = begun_again(store).await;
+    assert_eq!(taken, [0]);
+    let rest = made_so(vec![None, Some(taken_as("m2")), Some(taken_as("m3"))], false);
+    recorded(
+        store,
+        vec![result(id, attempt, NOW, rest, Next::Submitted)],
+        &[attempt],
+    )
+    .await;
+    for carrier_id in ["m2", "m3"] {
         received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
     }
     assert_eq!(state(store, id).await, MessageState::Delivered);
@@ -211,7 +262,11 @@ pub async fn a_message_held_for_one_segment_stays_held(side: &mut impl Side) {
             Some(taken_as(&format!("h{n}"))),
             Some(taken_as(&format!("i{n}"))),
         ];
-        let answer = Answer::Segments { answers, lost: true };
+        let answer = Answer::Segments {
+            answers,
+            lost: true,
+            segmentation: None,
+        };
         result(all[n], attempt, NOW, answer, Next::InDoubt)
     };
     recorded(store, vec![held(0), held(1), held(2)], &[attempt]).await;

@@ -97,6 +97,9 @@ pub enum Answer {
         answers: Vec<Option<SegmentAnswer>>,
         /// Whether the answer to one of them was lost, so that the carrier may have it.
         lost: bool,
+        /// How the segments were made, in the engine's notation: a handset joins only what was cut alike. Kept while
+        /// some have been taken and others have not, at most 255 octets.
+        segmentation: Option<Box<[u8]>>,
     },
     /// A message of one segment: the common case, without a list.
     Single(SegmentAnswer),
@@ -110,7 +113,11 @@ impl Answer {
     /// The answers to the segments of a message of several, none of which was lost.
     #[must_use]
     pub const fn segments(answers: Vec<Option<SegmentAnswer>>) -> Self {
-        Self::Segments { answers, lost: false }
+        Self::Segments {
+            answers,
+            lost: false,
+            segmentation: None,
+        }
     }
 
     /// Whether the carrier may have something that it has not answered.

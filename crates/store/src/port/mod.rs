@@ -43,7 +43,7 @@ pub use inbound::{
 pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
 pub use queue::{
     EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueueKey,
-    QueuedRange, Released, SegmentSet, SweptExpired,
+    QueuedRange, Released, SegmentSet, SweptExpired, TakenSegments,
 };
 pub use receipt::{CarrierReceipt, ReceiptFate, ReceiptScope};
 pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};

@@ -65,8 +65,17 @@ pub struct Outgoing {
     pub attempts: u8,
     /// The attempt it was last part of, when it is sent again.
     pub last_attempt: Option<AttemptId>,
-    /// Segments that the lane's carrier has taken in earlier attempts: only the others are sent. `None`: no segment was.
-    pub taken: Option<Box<SegmentSet>>,
+    /// What the lane's carrier has taken of it in earlier attempts. `None`: no segment.
+    pub taken: Option<Box<TakenSegments>>,
+}
+
+/// What a carrier has of a message of several segments: only the others are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenSegments {
+    /// Which segments.
+    pub segments: SegmentSet,
+    /// See [`super::Answer::Segments`]: the others must be made alike.
+    pub segmentation: Option<Box<[u8]>>,
 }
 
 /// Some of the at most 255 segments of a message, by their index from 0.
@@ -149,7 +158,7 @@ impl Outgoing {
     /// Segments that are still to be sent, at least 1: what it costs of a window, a rate and a fair turn.
     #[must_use]
     pub fn segments_left(&self) -> usize {
-        let taken = self.taken.as_ref().map_or(0, |taken| taken.len());
+        let taken = self.taken.as_ref().map_or(0, |taken| taken.segments.len());
         usize::from(self.segments).saturating_sub(taken).max(1)
     }
 

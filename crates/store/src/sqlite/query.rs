@@ -397,12 +397,11 @@ fn mark_taken(conn: &Connection, carrier: CarrierNo, messages: &mut [Outgoing]) 
         .and_then(Iterator::collect)
         .tried("read segments taken")?;
     for (id, blob) in rows {
-        let taken = segments::taken(&segments::decode(&blob)?);
+        let taken = segments::taken(&blob)?;
         if let Ok(at) = messages.binary_search_by_key(&id, |message| message.id.0)
             && let Some(message) = messages.get_mut(at)
-            && !taken.is_empty()
         {
-            message.taken = Some(Box::new(taken));
+            message.taken = taken.map(Box::new);
         }
     }
     Ok(())

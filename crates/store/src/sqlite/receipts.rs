@@ -514,7 +514,8 @@ fn to_segments(
             repeated: was_final,
         }));
     }
-    outcome.segments = Some(segments::encode(&segments));
+    let segmentation = outcome.segments.as_deref().and_then(segments::segmentation);
+    outcome.segments = Some(segments::encode(&segments, segmentation));
     let state = segments::state_of(&segments);
     let (state_before, error_before) = (outcome.state, outcome.error.clone());
     // While segments are still to be sent or answered, the message does not end: the last result settles it. Held in

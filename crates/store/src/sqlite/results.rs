@@ -240,7 +240,12 @@ fn single_id(answer: &SegmentAnswer) -> Option<Box<str>> {
 
 fn segments_of(recorded: &[Segment], answers: &[Option<SegmentAnswer>], result: &AttemptOutcome) -> Vec<u8> {
     let ended = matches!(result.next, Next::Final(_));
-    segments::encode(&segments::merge(recorded, answers, result.answered_at, ended))
+    let segmentation = match &result.answer {
+        Answer::Segments { segmentation, .. } if !ended => segmentation.as_deref(),
+        _ => None,
+    };
+    let merged = segments::merge(recorded, answers, result.answered_at, ended);
+    segments::encode(&merged, segmentation)
 }
 
 fn answers_of(answer: &Answer) -> impl Iterator<Item = &SegmentAnswer> {

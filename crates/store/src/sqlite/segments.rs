@@ -1,11 +1,14 @@
 //! The segments of a message of more than one, in a blob of its outcome's row.
 //!
+//! While some have been taken and others have not, how they were made (see [`crate::Answer::Segments`]) comes first: an
+//! octet that is no state, one of length, and the octets.
+//!
 //! Each segment: state, when it came to it (8 octets), the error code and the carrier's id, each with an
 //! octet of length before it. Error codes are padded to the width of a receipt's, so that a receipt seldom
 //! changes the length of the row.
 
 use super::codes::ErrorCode;
-use crate::{SegmentAnswer, SegmentSet, StoreError, UnixMs};
+use crate::{SegmentAnswer, SegmentSet, StoreError, TakenSegments, UnixMs};
 use sms::state::{MessageState, aggregate};
 
 /// One segment as the carrier knows it.
@@ -76,15 +79,19 @@ pub(super) fn merge(
     answers.iter().enumerate().map(one).collect()
 }
 
-/// Which segments the carrier has.
-pub(super) fn taken(segments: &[Segment]) -> SegmentSet {
-    let mut taken = SegmentSet::none(u8::try_from(segments.len()).unwrap_or(u8::MAX));
-    for (index, segment) in segments.iter().enumerate() {
+/// What the carrier has, by a row's octets; `None` when it has no segment.
+pub(super) fn taken(bytes: &[u8]) -> Result<Option<TakenSegments>, StoreError> {
+    let all = decode(bytes)?;
+    let mut segments = SegmentSet::none(u8::try_from(all.len()).unwrap_or(u8::MAX));
+    for (index, segment) in all.iter().enumerate() {
         if segment.is_taken() {
-            taken.insert(index);
+            segments.insert(index);
         }
     }
-    taken
+    Ok((!segments.is_empty()).then(|| TakenSegments {
+        segments,
+        segmentation: segmentation(bytes).map(Box::from),
+    }))
 }
 
 /// Where a message stands by its segments.
@@ -93,9 +100,36 @@ pub(super) fn state_of(segments: &[Segment]) -> MessageState {
     aggregate(&states)
 }
 
-/// For the row. Texts are cut to 255 octets, which no carrier's id reaches (SMPP 3.4: 65).
-pub(super) fn encode(segments: &[Segment]) -> Vec<u8> {
+/// Before how segments were made: no state's number.
+const SEGMENTATION: u8 = 0xFF;
+
+/// How the segments in a row's octets were made, and what follows.
+fn split(bytes: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match bytes {
+        [SEGMENTATION, len, rest @ ..] => match rest.split_at_checked(usize::from(*len)) {
+            Some((segmentation, rest)) => (Some(segmentation), rest),
+            None => (None, bytes),
+        },
+        _ => (None, bytes),
+    }
+}
+
+/// How the segments in a row's octets were made, where that is kept.
+pub(super) fn segmentation(bytes: &[u8]) -> Option<&[u8]> {
+    split(bytes).0
+}
+
+/// For the row. Texts are cut to 255 octets, which no carrier's id reaches (SMPP 3.4: 65). `segmentation` is kept for
+/// as long as segments are to be sent beside those taken.
+pub(super) fn encode(segments: &[Segment], segmentation: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(segments.len() * 32);
+    let is_partly = segments.iter().any(Segment::is_taken) && !segments.iter().all(Segment::is_taken);
+    if let Some(segmentation) = segmentation.filter(|_| is_partly)
+        && let Ok(len) = u8::try_from(segmentation.len())
+    {
+        bytes.extend([SEGMENTATION, len]);
+        bytes.extend(segmentation);
+    }
     for segment in segments {
         bytes.push(segment.state.as_u8());
         bytes.extend(segment.at.to_le_bytes());
@@ -112,7 +146,7 @@ pub(super) fn encode(segments: &[Segment]) -> Vec<u8> {
 /// The reverse of [`encode`].
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Segment>, StoreError> {
     let mut segments = Vec::new();
-    let mut rest = bytes;
+    let (_, mut rest) = split(bytes);
     while !rest.is_empty() {
         let (segment, after) =
             one(rest).ok_or_else(|| StoreError::Damaged("the segments of a message".into()))?;
@@ -170,9 +204,35 @@ mod tests {
             error: "000".into(),
             ..after[0].clone()
         };
-        assert_eq!(encode(&before).len(), encode(&after).len());
-        assert_eq!(decode(&encode(&before)).unwrap(), before);
-        assert_eq!(decode(&encode(&after)).unwrap(), after);
+        assert_eq!(encode(&before, None).len(), encode(&after, None).len());
+        assert_eq!(decode(&encode(&before, None)).unwrap(), before);
+        assert_eq!(decode(&encode(&after, None)).unwrap(), after);
+    }
+
+    #[test]
+    fn how_they_were_made_is_kept_while_some_are_to_be_sent() {
+        let one = |state| Segment {
+            state,
+            at: 1,
+            error: "".into(),
+            carrier_id: "".into(),
+        };
+        let made = &b"\0made"[..];
+        let (taken_one, unsent) = (one(MessageState::Submitted), one(MessageState::Queued));
+        let partly = [taken_one.clone(), unsent.clone()];
+        let bytes = encode(&partly, Some(made));
+        assert_eq!(
+            (segmentation(&bytes), decode(&bytes).unwrap()),
+            (Some(made), partly.to_vec())
+        );
+        let read = taken(&bytes).unwrap().unwrap();
+        assert_eq!(
+            (read.segments.len(), read.segmentation.as_deref()),
+            (1, Some(made))
+        );
+        for over in [[taken_one.clone(), taken_one], [unsent.clone(), unsent]] {
+            assert_eq!(encode(&over, Some(made)), encode(&over, None));
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use super::{BindSession, GROUP_MAX, StoredResult};
 use crate::carrier::in_flight::Freed;
 use std::sync::Arc;
-use store::{Answer, AttemptOutcome, Next, RecordResults, ResultFate, StoreError};
+use store::{AttemptOutcome, Next, RecordResults, ResultFate, StoreError};
 
 /// How long an answered segment may wait for those of its message that are under way before it is recorded by itself and
 /// its slot is free. Nearly all messages are over sooner, and so cost one result.
@@ -39,7 +39,7 @@ impl BindSession {
                     attempts: part.attempts,
                     attempted_at: part.attempted_at,
                     answered_at: now,
-                    answer: Answer::segments(part.answers),
+                    answer: part.answer,
                     next: Next::Partly,
                     tally: part.tally,
                 },

@@ -111,7 +111,10 @@ impl BindSession {
             .pdus(&message, reference, now, &mut self.texts);
         match pdus {
             Ok(pdus) => {
-                let tokens = self.in_flight.insert(message, attempt, pdus.len(), now);
+                let segmentation = self.context.profile.segmentation(&message, &pdus);
+                let tokens = self
+                    .in_flight
+                    .insert(message, attempt, pdus.len(), segmentation, now);
                 let mut pdus = pdus.into_iter();
                 let mut next = 0;
                 for (index, token) in tokens {
@@ -129,7 +132,7 @@ impl BindSession {
             Err(error) => {
                 // Checked when it was accepted; a carrier with shorter segments can still make it too long.
                 let status = error.status();
-                for (_, token) in self.in_flight.insert(message, attempt, 1, now) {
+                for (_, token) in self.in_flight.insert(message, attempt, 1, None, now) {
                     self.refuse(token, status);
                 }
             }

@@ -276,6 +276,8 @@ async fn late_answers_to_every_segment_settle_a_message_that_is_held() {
     let timeline = house.engine.timeline(messages[0].id).await.unwrap();
     let begun = |entry: &&TimelineEntry| matches!(entry.kind, TimelineKind::Attempt { .. });
     assert_eq!(timeline.iter().filter(begun).count(), 1, "{timeline:?}");
+    let lost = |entry: &&TimelineEntry| matches!(entry.kind, TimelineKind::Unanswered { .. });
+    assert_eq!(timeline.iter().filter(lost).count(), 1, "{timeline:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,6 +26,11 @@ impl Story {
         self.message.state == MessageState::Queued
     }
 
+    /// Whether it may still be given to a carrier, or again. What is held in doubt is not, and has no end.
+    fn may_be_sent(&self) -> bool {
+        matches!(self.message.state, MessageState::Queued | MessageState::InFlight)
+    }
+
     /// The carrier that it waits for, and when it is due.
     fn awaited(&self) -> (CarrierNo, Option<UnixMs>) {
         let requeued = self.timeline.iter().rev().find_map(|entry| match entry.kind {
@@ -101,7 +106,7 @@ impl Telling {
                     reason.code, reason.name, reason.message
                 )?;
             }
-            if let Some(end) = batch.expires_at.filter(|_| !message.state.is_final()) {
+            if let Some(end) = batch.expires_at.filter(|_| story.may_be_sent()) {
                 writeln!(out, "  expires {} if it is not sent by then", time(end))?;
             }
             for entry in timeline {
@@ -431,6 +436,24 @@ mod tests {
         ];
         for line in expected {
             assert!(told.contains(line), "{line:?} is not in:\n{told}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_still_be_sent_is_said_to_expire() {
+        for state in MessageState::ALL {
+            let mut story = story();
+            story.message.state = state;
+            let batch = BatchView {
+                expires_at: Some(1_795_000_600_000),
+                ..story.message.batch.as_ref().clone()
+            };
+            story.message.batch = Arc::new(batch);
+            let mut out = Vec::new();
+            telling().lines(&[story], &mut out).unwrap();
+            let said = String::from_utf8(out).unwrap().contains("expires");
+            let may_be_sent = matches!(state, MessageState::Queued | MessageState::InFlight);
+            assert_eq!(said, may_be_sent, "{state}");
         }
     }
 

@@ -92,6 +92,7 @@ macro_rules! conformance_tests {
             segments: [
                 segments_taken_are_kept_while_others_are_under_way,
                 how_segments_were_made_is_kept_with_those_taken,
+                late_answers_repeat_nothing_in_the_timeline,
                 a_segment_refused_for_now_is_sent_again_alone,
                 receipts_of_segments_count_once_all_are_taken,
                 segments_belong_to_the_carrier_that_took_them,

@@ -7,7 +7,7 @@ use super::given::{
 };
 use crate::{
     Answer, AttemptId, AttemptOutcome, CarrierReceipt, MessageId, Next, ReceiptFate, ReceiptScope,
-    SegmentAnswer, Store,
+    SegmentAnswer, Store, TimelineKind,
 };
 use sms::state::{MessageState, ReceiptState};
 
@@ -166,6 +166,51 @@ pub async fn how_segments_were_made_is_kept_with_those_taken(side: &mut impl Sid
         received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
     }
     assert_eq!(state(store, id).await, MessageState::Delivered);
+}
+
+/// An attempt and that it had no answer are told once, however many late answers come in, also after a receipt has ended
+/// the message.
+pub async fn late_answers_repeat_nothing_in_the_timeline(side: &mut impl Side) {
+    let lost = |answers| Answer::Segments {
+        answers,
+        lost: true,
+        segmentation: None,
+    };
+    for is_ended in [false, true] {
+        let store = side.store();
+        let id = accepted_batch(store, NOW, 0..1).await.first;
+        let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
+        let held = result(id, attempt, NOW, lost(vec![None; 4]), Next::InDoubt);
+        recorded(store, vec![held], &[attempt]).await;
+        let ids = ["l1", "l2", "l3"].map(|name| format!("{name}{is_ended}"));
+        for (place, carrier_id) in ids.iter().enumerate() {
+            let mut answers = vec![None; 4];
+            answers[place] = Some(taken_as(carrier_id));
+            let at = NOW + 1_000 * (place as i64 + 1);
+            let late = AttemptOutcome {
+                answered_at: at,
+                ..result(id, attempt, NOW, lost(answers), Next::InDoubt)
+            };
+            recorded(side.store(), vec![late], &[]).await;
+            if is_ended && place == 0 {
+                let whole = CarrierReceipt {
+                    scope: ReceiptScope::Message,
+                    ..receipt(carrier_id, ReceiptState::Delivered, at)
+                };
+                received(side.store(), whole).await;
+            }
+            side.crash().await;
+        }
+        let timeline = side.store().timeline(id).await.expect("read");
+        let count = |of: fn(&TimelineKind) -> bool| timeline.iter().filter(|entry| of(&entry.kind)).count();
+        let counts = [
+            count(|kind| matches!(kind, TimelineKind::Attempt { .. })),
+            count(|kind| matches!(kind, TimelineKind::Unanswered { .. })),
+            count(|kind| matches!(kind, TimelineKind::State(MessageState::InDoubt))),
+            count(|kind| matches!(kind, TimelineKind::Answered { .. })),
+        ];
+        assert_eq!(counts, [1, 1, 1, 3], "{timeline:?}");
+    }
 }
 
 /// A segment that was refused for now is sent again by itself; those that were taken stay taken over any number of tries.

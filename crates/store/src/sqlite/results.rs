@@ -77,6 +77,7 @@ impl Recording<'_> {
                 Overwritten::Replaced(earlier) => earlier,
             }
         };
+        let is_late = earlier.as_ref().is_some_and(|earlier| is_late(result, earlier));
         let earlier = earlier.as_ref().map(|earlier| (earlier.state, &*earlier.error));
         let change = Change {
             id: result.id,
@@ -87,7 +88,8 @@ impl Recording<'_> {
         };
         telling::changed(work, change)?;
         if outcome.flags.traced() {
-            story::trace(work.conn, result.id, story_of(result, end, bind)).tried("trace an attempt")?;
+            story::trace(work.conn, result.id, story_of(result, end, outcome.bind, is_late))
+                .tried("trace an attempt")?;
         }
         if let Next::Retry { due, carrier } = result.next {
             match end {
@@ -288,12 +290,16 @@ fn overwrite(
     if let Some(earlier) = &earlier {
         let ended = earlier.state.is_final() && !earlier.state.may_become(outcome.state);
         if ended || earlier.attempt > outcome.attempt {
-            story::trace(work.conn, result.id, story_of(result, end, outcome.bind))
-                .tried("trace a late result")?;
+            let story = story_of(result, end, outcome.bind, is_late(result, earlier));
+            story::trace(work.conn, result.id, story).tried("trace a late result")?;
             outcome.state = earlier.state;
             return Ok(Overwritten::Stands);
         }
         keep_segments(result, earlier, outcome)?;
+        if is_late(result, earlier) {
+            // An attempt that was closed is not known by its bind any more.
+            outcome.bind = earlier.bind;
+        }
         let lost = story::of_attempt(earlier)?;
         if !lost.is_empty() && earlier.attempt != outcome.attempt {
             story::trace(work.conn, result.id, lost).tried("trace an earlier attempt")?;
@@ -352,8 +358,29 @@ fn settle_segments(work: &mut Work<'_>, outcome: &Outcome) -> Result<MessageStat
     Ok(state)
 }
 
-/// What a result adds to the story of its message.
-fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<TimelineEntry> {
+/// Whether an answer came after its attempt had a result: held in doubt, say.
+fn is_late(result: &AttemptOutcome, earlier: &Outcome) -> bool {
+    earlier.attempt == result.attempt && earlier.state != MessageState::InFlight
+}
+
+/// What a result adds to the story of its message. That an attempt was made and had no answer is told with its first
+/// result, not again when it `is_late`.
+fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16, is_late: bool) -> Vec<TimelineEntry> {
+    let mut story = entries_of(result, end, bind);
+    if is_late {
+        story.retain(|entry| {
+            !matches!(
+                entry.kind,
+                TimelineKind::Attempt { .. }
+                    | TimelineKind::Unanswered { .. }
+                    | TimelineKind::State(MessageState::InDoubt)
+            )
+        });
+    }
+    story
+}
+
+fn entries_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<TimelineEntry> {
     let carrier = result.carrier;
     let at = result.answered_at;
     let mut story = Vec::with_capacity(4);

@@ -6,6 +6,8 @@ use sim::smsc::{CountBy, IdForm, Ids, Notation, SmscConfig, Tally, key_of, key_o
 use smpp::CommandStatus;
 use smpp::pdu::BindKind;
 use smpp::session::Event;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::esme::{Esme, NUMBER, behave, start, start_with, until};
 
@@ -243,4 +245,48 @@ async fn a_message_on_a_receiver_is_refused() {
     let refused = matches!(esme.next().await, Event::Refused { .. });
     assert!(refused, "the client does not even send it");
     until("nothing was submitted", || smsc.counts().submitted == 0).await;
+}
+
+/// A PDU of these octets. No client of ours writes what the addresses below are.
+fn pdu(command: u32, body: &[u8]) -> Vec<u8> {
+    let length = 16 + body.len() as u32;
+    let header = [length, command, 0, 1];
+    let mut octets: Vec<u8> = header.iter().flat_map(|field| field.to_be_bytes()).collect();
+    octets.extend(body);
+    octets
+}
+
+#[tokio::test]
+async fn an_address_that_no_receipt_could_have_is_refused() {
+    let smsc = start_with("").await;
+    let mut stream = TcpStream::connect(smsc.local_addr()).await.unwrap();
+    let mut status_of = async |octets: Vec<u8>| {
+        stream.write_all(&octets).await.unwrap();
+        let length = stream.read_u32().await.unwrap();
+        let mut rest = vec![0; length as usize - 4];
+        stream.read_exact(&mut rest).await.unwrap();
+        CommandStatus(u32::from_be_bytes(rest[4..8].try_into().unwrap()))
+    };
+    assert_eq!(
+        status_of(pdu(0x2, b"esme\0secret\0\0\x34\0\0\0")).await,
+        CommandStatus::ROK
+    );
+    let long = "4".repeat(21);
+    for (source, destination, status) in [
+        ("10690", NUMBER, CommandStatus::ROK),
+        ("10690", &long[1..], CommandStatus::ROK),
+        ("10690", &*long, CommandStatus::RINVDSTADR),
+        ("10690", "", CommandStatus::RINVDSTADR),
+        (&*long, NUMBER, CommandStatus::RINVSRCADR),
+        ("", NUMBER, CommandStatus::ROK),
+    ] {
+        let body = format!("\0\x01\x01{source}\0\x01\x01{destination}\0\0\0\0\0\0\x01\0\0\0\x02hi");
+        let answered = status_of(pdu(0x4, body.as_bytes())).await;
+        assert_eq!(answered, status, "{source:?} to {destination:?}");
+    }
+    until("what was taken is reported", || {
+        let counts = smsc.counts();
+        (counts.taken, counts.receipts_planned) == (3, 3)
+    })
+    .await;
 }

@@ -19,6 +19,19 @@ use crate::smsc::shared::Moment;
 /// How long after a receipt its doubled one comes.
 const TWICE_MS: u64 = 50;
 
+/// The longest address of a `submit_sm` or a `deliver_sm` (SMPP 3.4 §4.4.1: 21 octets with the NUL).
+const ADDRESS_MAX: usize = 20;
+
+/// Why a message is refused for its addresses: no receipt could name them.
+fn misaddressed(pdu: &SubmitSm) -> Option<CommandStatus> {
+    match (pdu.source.addr.len(), pdu.destination.addr.len()) {
+        (_, 0) => Some(CommandStatus::RINVDSTADR),
+        (_, destination) if destination > ADDRESS_MAX => Some(CommandStatus::RINVDSTADR),
+        (source, _) if source > ADDRESS_MAX => Some(CommandStatus::RINVSRCADR),
+        _ => None,
+    }
+}
+
 /// An answer to a message.
 pub(super) struct Answer {
     sequence: u32,
@@ -65,7 +78,10 @@ impl Connection {
             registered: pdu.registered_delivery,
         };
         let script = Arc::clone(&self.script);
-        let verdict = self.verdict(&script, case, now);
+        let mut verdict = self.verdict(&script, case, now);
+        if let Some(status) = misaddressed(pdu).filter(|_| verdict.status.is_ok()) {
+            (verdict.status, verdict.receipts) = (status, None);
+        }
         let is_part = anatomy.part.is_some_and(|part| part.total > 1);
         let id = self.take(&verdict, key, is_part, ledger);
         let joins = self.shared.config.count_by == CountBy::DestinationAndPart;

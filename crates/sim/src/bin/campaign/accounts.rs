@@ -189,12 +189,15 @@ level = "info"
         let then = common().flat_map(|carrier| carrier.then.iter().copied());
         let names: Vec<&str> = common().map(|carrier| carrier.name).chain(then).collect();
         let _ = write!(text, "[[route]]\ncarriers = {names:?}\n");
-        // For numbers that no client uses: what matters is that routes change under load.
-        let enabled = self.edition.is_multiple_of(2);
-        let _ = write!(
-            text,
-            "[[route]]\nname = \"changing\"\nprefixes = [\"992\"]\nenabled = {enabled}\ncarriers = {names:?}\n"
-        );
+        // For numbers that no client uses: what matters is that routes change under load. An unchanged catalog stays
+        // without it, so that earlier programs, which know no names of routes, can be measured with the same one.
+        if self.edition > 0 {
+            let enabled = self.edition.is_multiple_of(2);
+            let _ = write!(
+                text,
+                "[[route]]\nname = \"changing\"\nprefixes = [\"992\"]\nenabled = {enabled}\ncarriers = {names:?}\n"
+            );
+        }
         text
     }
 

@@ -10,7 +10,7 @@ help: ## List the targets
 .PHONY: run
 run: ## Build and serve on this machine with nothing configured (options: ARGS="--listen 127.0.0.1:8081")
 	@scripts/need-rust
-	@echo "==> building (a first build takes some minutes)"
+	@echo "==> building (a first build takes five to ten minutes on two cores)"
 	cargo build --release --locked -p postrider
 	@echo "==> serving; stop with Ctrl-C"
 	target/release/postrider dev $(ARGS)

@@ -127,7 +127,7 @@ pub(crate) fn master_key(config: &Config) -> Result<MasterKey, Failure> {
 /// What happened and what to do when a store is there and its master key is not.
 pub(crate) fn lost_key(store: &Path) -> String {
     format!(
-        "the store {} has secrets that are sealed with it: put the key back from where it is kept or from a backup; \
+        "what is secret in the store {} is sealed with it: put the key back from where it is kept or from a backup; \
          without it the keys of accounts and the passwords of carriers cannot be read and have to be given anew, in a new store",
         store.display()
     )

@@ -464,18 +464,24 @@ impl OpenBatch {
 /// A batch whose every recipient was refused for its text is not stored; later batches move up. Those of the item that
 /// `places` are of begin at `first`.
 fn drop_empty(batches: &mut Vec<NewBatch>, first: usize, places: &mut [Place]) {
-    let empty_one = |batches: &[NewBatch]| {
-        let of_item = batches.get(first..)?;
-        Some(first + of_item.iter().position(|batch| batch.messages.is_empty())?)
-    };
-    while let Some(empty) = empty_one(batches) {
-        batches.remove(empty);
-        for place in places.iter_mut() {
-            if let Place::Stored { batch, .. } = place
-                && *batch as usize > empty
-            {
-                *batch -= 1;
-            }
+    let mut empty = 0;
+    // How many are dropped before each.
+    let mut dropped_before = Vec::new();
+    for batch in batches.iter().skip(first) {
+        dropped_before.push(empty);
+        empty += u32::from(batch.messages.is_empty());
+    }
+    if empty == 0 {
+        return;
+    }
+    batches.retain(|batch| !batch.messages.is_empty());
+    for place in places {
+        if let Place::Stored { batch, .. } = place
+            && let Some(dropped) = (*batch as usize)
+                .checked_sub(first)
+                .and_then(|at| dropped_before.get(at))
+        {
+            *batch -= dropped;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Octets as hexadecimal digits: sealed secrets and the values of TLVs.
+//! Octets as hexadecimal digits: sealed secrets, values of TLVs, digests and signatures.
 
 /// The octets that hexadecimal digits stand for, two each; `None` for anything else.
 #[must_use]

@@ -17,6 +17,7 @@ pub mod directory;
 mod engine;
 mod expire;
 mod failures;
+pub mod hex;
 pub mod inbound;
 mod log_limit;
 pub mod manage;

@@ -104,8 +104,3 @@ fn settings<T: serde::de::DeserializeOwned + Default>(settings: &serde_json::Val
         _ => Err("settings are a table".to_owned()),
     }
 }
-
-/// Lower-case hexadecimal digits.
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}

@@ -7,6 +7,7 @@ use super::codes::{
 use super::params::Params;
 use crate::Limits;
 use engine::catalog::Snapshot;
+use engine::hex;
 use engine::{AccountId, UnixMs};
 use md5::{Digest, Md5};
 use secrecy::ExposeSecret;
@@ -82,8 +83,8 @@ impl Signature {
     /// Reads hexadecimal digits in any case.
     pub fn read(written: &str) -> Option<Self> {
         match written.len() {
-            32 => read_hex(written).map(Self::Md5),
-            64 => read_hex(written).map(Self::Sha256),
+            32 => hex::octets(written)?.try_into().ok().map(Self::Md5),
+            64 => hex::octets(written)?.try_into().ok().map(Self::Sha256),
             _ => None,
         }
     }
@@ -132,15 +133,6 @@ fn digest<'a, D: Digest>(signed: impl Iterator<Item = (&'a str, &'a str)>, key: 
     digest.update("&");
     digest.update(key);
     Box::from(digest.finalize().as_slice())
-}
-
-fn read_hex<const N: usize>(written: &str) -> Option<[u8; N]> {
-    let mut out = [0; N];
-    for (octet, pair) in out.iter_mut().zip(written.as_bytes().chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *octet = (char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?) as u8;
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -312,7 +304,7 @@ mod tests {
         assert!(fits(&with(("signature", md5)), key, md5));
         assert!(fits(&with(("smsKey", key)), key, md5));
         assert!(!fits(&with(("unknown", "1")), key, md5));
-        let unknown = hex(&digest::<Md5>(
+        let unknown = hex::digits(&digest::<Md5>(
             [
                 ("code", "4826"),
                 ("phone", "13800138000"),
@@ -330,7 +322,7 @@ mod tests {
         let (_, key, parameters, kept, _) = VECTORS[4];
         assert!(fits(parameters, key, kept), "sent and signed");
         let without = &parameters[..4];
-        let dropped = hex(&digest::<Md5>(
+        let dropped = hex::digits(&digest::<Md5>(
             [
                 ("msgType", "0"),
                 ("phone", "13800138000"),
@@ -379,9 +371,5 @@ mod tests {
             assert_eq!(checked.is_ok(), good, "{sent:?}");
             assert!(checked.is_ok() || checked.unwrap_err().code.code == 461);
         }
-    }
-
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
     }
 }

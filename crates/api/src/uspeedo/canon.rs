@@ -62,21 +62,7 @@ pub fn signature(members: &Members<'_>, covers: Covers, secret: &SecretString) -
 /// Whether `written` (40 hexadecimal digits) is the signature; takes the same time whatever it is.
 pub fn verify(members: &Members<'_>, covers: Covers, secret: &SecretString, written: &str) -> bool {
     let right = signature(members, covers, secret);
-    from_hex(written).is_some_and(|given| given.ct_eq(&right).into())
-}
-
-fn from_hex(written: &str) -> Option<[u8; 20]> {
-    let digits = written.as_bytes();
-    if digits.len() != 40 {
-        return None;
-    }
-    let mut octets = [0; 20];
-    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        let digit = |c: &u8| char::from(*c).to_digit(16);
-        *octet = (digit(high)? * 16 + digit(low)?) as u8;
-    }
-    Some(octets)
+    engine::hex::octets(written).is_some_and(|given| given.as_slice().ct_eq(&right).into())
 }
 
 #[cfg(test)]

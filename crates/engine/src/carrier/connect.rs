@@ -1,6 +1,7 @@
 //! From a carrier's settings to a bound session.
 
-use crate::catalog::{BindKind, SmppSettings, Tls, Vault, carrier_secret_name, hex};
+use crate::catalog::{BindKind, SmppSettings, Tls, Vault, carrier_secret_name};
+use crate::hex;
 use secrecy::{ExposeSecret, SecretString};
 use smpp::client::{self, Client, ClientConfig, ConnectError, Events, Transport};
 use smpp::field::{InterfaceVersion, Npi, Ton};

@@ -1,6 +1,5 @@
 //! The catalog in memory: what operators set up, indexed the way a request asks for it.
 
-pub mod hex;
 mod settings;
 mod snapshot;
 pub(crate) mod tlvs;

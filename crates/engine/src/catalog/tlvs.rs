@@ -1,6 +1,6 @@
 //! Optional parameters (TLVs) that operators add to what is submitted: of a carrier, a template or a signature.
 
-use super::hex;
+use crate::hex;
 use bytes::Bytes;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};

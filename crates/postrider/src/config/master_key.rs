@@ -1,6 +1,7 @@
 //! The master key: where it comes from, and how one is made.
 
 use super::Secrets;
+use engine::hex;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use std::ffi::OsString;
@@ -128,7 +129,7 @@ impl MasterKey {
             .mode(0o600)
             .open(path)
             .map_err(file_error("make", path))?;
-        let digits: String = key.iter().map(|octet| format!("{octet:02x}")).collect();
+        let digits = hex::digits(&key);
         // On stable storage before anything is sealed with it: a store whose key was lost is lost.
         file.write_all(format!("{digits}\n").as_bytes())
             .and_then(|()| file.sync_all())
@@ -137,15 +138,7 @@ impl MasterKey {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let digits = text.trim();
-        if digits.len() != 64 || !digits.is_ascii() {
-            return None;
-        }
-        let mut key = [0; 32];
-        for (at, octet) in key.iter_mut().enumerate() {
-            *octet = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
-        }
-        Some(Self(key))
+        hex::octets(text.trim())?.try_into().ok().map(Self)
     }
 
     /// The vault that seals with it.

@@ -2,7 +2,7 @@
 //! replaced, and the question what became of it.
 
 use super::demo::Demo;
-use engine::catalog::hex;
+use engine::hex;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::Digest;

@@ -13,8 +13,9 @@
 mod row;
 
 use super::hook::{is_header_value, schedule};
-use super::{hex, settings};
+use super::settings;
 use engine::catalog::EndpointEntry;
+use engine::hex;
 use engine::notify::{Call, Format, Method, Schedule, Stamp, Telling};
 use hmac::{Hmac, Mac};
 use row::Row;
@@ -128,12 +129,12 @@ impl Format for Callback {
         schedule()
     }
 
-    /// A POST of `{}`, which must be answered 200.
     /// The page wants 200 here, whatever is taken later.
     fn is_probe_taken(&self, status: u16, _: &[u8]) -> bool {
         status == 200
     }
 
+    /// A POST of `{}`, which must be answered 200.
     fn probes(&self, endpoint: &EndpointEntry, stamp: &Stamp) -> Vec<Call> {
         let settings = Settings::of(&endpoint.endpoint.settings);
         vec![call(endpoint, &settings, b"{}".to_vec(), stamp, 0)]
@@ -202,7 +203,7 @@ fn signature(secret: &str, timestamp: &str, nonce: &str, username: &str) -> Stri
     for part in [timestamp, nonce, username] {
         mac.update(part.as_bytes());
     }
-    hex(&mac.finalize().into_bytes())
+    hex::digits(&mac.finalize().into_bytes())
 }
 
 /// A number for a call, of several made from one stamp.

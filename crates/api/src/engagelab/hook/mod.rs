@@ -13,9 +13,10 @@
 
 mod event;
 
+use super::settings;
 use super::words::HookEvent;
-use super::{hex, settings};
 use engine::catalog::EndpointEntry;
+use engine::hex;
 use engine::notify::{Call, Format, Method, Schedule, Stamp, Telling};
 use event::Event;
 use md5::{Digest, Md5};
@@ -162,7 +163,7 @@ fn signature(timestamp: &str, app_key: &str, secret: &str) -> String {
     digest.update(timestamp);
     digest.update(app_key);
     digest.update(secret);
-    hex(&digest.finalize())
+    hex::digits(&digest.finalize())
 }
 
 #[cfg(test)]

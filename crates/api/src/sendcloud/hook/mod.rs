@@ -184,8 +184,7 @@ fn signature(app_key: &str, timestamp: i64, token: &str) -> String {
     };
     mac.update(timestamp.to_string().as_bytes());
     mac.update(token.as_bytes());
-    let digest = mac.finalize().into_bytes();
-    digest.iter().map(|octet| format!("{octet:02x}")).collect()
+    engine::hex::digits(&mac.finalize().into_bytes())
 }
 
 /// Fifty letters and digits for a call, of several made from one stamp.

@@ -8,9 +8,8 @@ use super::super::entry::{RESET, RawEntry, at_path, keys_of, read_as, reset_mist
 use super::super::secret::SecretSource;
 use super::{Planner, name_complaint, secret_field, wire};
 use crate::config::{Mistake, hint, shown, unknown_key};
-use engine::catalog::{
-    CarrierSettings, CatalogChange, SandboxSettings, SmppSettings, carrier_secret_name, hex,
-};
+use engine::catalog::{CarrierSettings, CatalogChange, SandboxSettings, SmppSettings, carrier_secret_name};
+use engine::hex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

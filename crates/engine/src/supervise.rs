@@ -52,8 +52,6 @@ async fn supervise_by<F: Future<Output = ()>>(
     // There from the start, so that the first panic is an increase.
     let restarts = metrics.restarts.get_or_create(&LoopLabel { name }).clone();
     let mut recent: VecDeque<Instant> = VecDeque::new();
-    // There from the start, so that the first restart is seen as an increase.
-    drop(metrics.restarts.get_or_create(&LoopLabel { name }));
     for panics in 0.. {
         if ends_without_panic(start(panics)).await {
             return;

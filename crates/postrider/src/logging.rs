@@ -51,7 +51,7 @@ pub(crate) fn check(level: &str) -> anyhow::Result<()> {
 }
 
 /// The parts of the program that a level can be given for.
-const PARTS: [&str; 6] = ["api", "engine", "postrider", "sms", "smpp", "store"];
+const PARTS: [&str; 7] = ["api", "engine", "postrider", "sim", "smpp", "sms", "store"];
 
 /// Parts that look like a slip in the name of one of [`PARTS`]: their level would hold for nothing. Others may be those
 /// of a library.

@@ -22,8 +22,6 @@ pub(crate) struct InFlightWindow {
     open: HashMap<AttemptId, u32>,
     /// Messages of several segments that have answers the store has not been given.
     unrecorded: Vec<u64>,
-    /// What is free without a result to be recorded.
-    freed: Freed,
     segments: usize,
 }
 
@@ -204,8 +202,8 @@ const fn index_of(token: u64) -> usize {
 }
 
 impl InFlightWindow {
-    /// Puts a message of `total` segments in flight, made as `segmentation` says. Gives the tokens of those that are to be sent, with their indexes:
-    /// all that no earlier attempt has given to the carrier.
+    /// Puts a message of `total` segments in flight, made as `segmentation` says. Gives the tokens of those that are to
+    /// be sent, with their indexes: all that no earlier attempt has given to the carrier.
     pub(crate) fn insert(
         &mut self,
         message: Outgoing,
@@ -217,7 +215,7 @@ impl InFlightWindow {
         *self.open.entry(attempt).or_default() += 1;
         self.serial += 1;
         let serial = self.serial;
-        // How the segments that the carrier has were made is not known: all goes again.
+        // Cut into another number of segments than the carrier has some of, and how is not known: all goes again.
         let taken = message
             .taken
             .as_deref()
@@ -283,24 +281,20 @@ impl InFlightWindow {
         self.settle(token, Segment::answered(answer, Freed::WRITTEN), 1)
     }
 
-    /// No answer came in time, or ever will. Gives the message back when it is over; while it is not, what the segment
-    /// held is free at once ([`take_freed`](Self::take_freed)): that it is in doubt is what an attempt without a result
-    /// says already, and the message's other segments may be waiting for that slot.
-    pub(crate) fn in_doubt(&mut self, token: u64) -> Option<InFlight> {
+    /// No answer came in time, or ever will. Gives the message back when it is over, and what is free at once while it is
+    /// not: that the segment is in doubt is what an attempt without a result says already, and the message's other
+    /// segments may be waiting for its slot.
+    pub(crate) fn in_doubt(&mut self, token: u64) -> (Option<InFlight>, Freed) {
         let pending = self.pending(serial_of(token));
         let over = self.settle(token, Segment::InDoubt, 1);
+        let mut freed = Freed::default();
         if let Some(in_flight) = self.messages.get_mut(&serial_of(token))
             && in_flight.pending < pending
         {
             in_flight.freed -= Freed::WRITTEN;
-            self.freed += Freed::WRITTEN;
+            freed = Freed::WRITTEN;
         }
-        over
-    }
-
-    /// What is free without a result to be recorded.
-    pub(crate) fn take_freed(&mut self) -> Freed {
-        std::mem::take(&mut self.freed)
+        (over, freed)
     }
 
     /// A segment was not written. Gives the message back when it is over.

@@ -31,7 +31,7 @@ pub struct Buffers {
 }
 
 impl Default for Buffers {
-    /// 1000 requests, 4096 events, PDUs of 64 KiB, 64 KiB to be written.
+    /// 1000 requests, 4096 events, PDUs of 128 KiB, 64 KiB to be written.
     fn default() -> Self {
         Self {
             queue_max: 1000,

@@ -216,7 +216,7 @@ pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineE
         }
     }
     story.sort_by_key(|entry| entry.at);
-    // Each late answer of an attempt is traced with it.
+    // A late answer leaves a row that tells its attempt again.
     let is_attempt = |entry: &TimelineEntry| matches!(entry.kind, TimelineKind::Attempt { .. });
     story.dedup_by(|entry, before| is_attempt(entry) && entry == before);
     Ok(with_failovers(story, CarrierNo(carrier)))

@@ -194,8 +194,7 @@ impl BindSession {
 
     pub(super) fn lost(&mut self, token: u64) {
         self.any_doubt = true;
-        let over = self.in_flight.in_doubt(token);
-        let freed = self.in_flight.take_freed();
+        let (over, freed) = self.in_flight.in_doubt(token);
         self.in_flight.release(freed);
         self.client.release(freed.slots);
         self.settled(over);

@@ -45,12 +45,7 @@ async fn a_carrier_changed_again_and_again_over_a_backlog_sends_all_of_it() {
             rate_per_s_max: 100_000 + rate,
             ..smpp(smsc.port)
         };
-        house
-            .store
-            .change_catalog(vec![carrier_1(settings)])
-            .await
-            .unwrap();
-        house.engine.reload_catalog().await.unwrap();
+        house.change(vec![carrier_1(settings)]).await;
         tokio::time::sleep(std::time::Duration::from_millis(rate as u64 % 7)).await;
     }
     house
@@ -155,9 +150,7 @@ async fn templates_are_made_while_people_unsubscribe_and_balances_move() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_go_elsewhere_goes_past_what_cannot() {
-    let away = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = away.local_addr().unwrap().port();
-    drop(away);
+    let port = house::away().await;
     let second = Smsc::start(|_, _| Act::DELIVER).await;
     let house = House::start(vec![smpp(port), smpp(second.port)]).await;
     let account = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
@@ -189,8 +182,7 @@ async fn what_can_go_elsewhere_goes_past_what_cannot() {
         CatalogChange::PutTemplate(of_other),
         CatalogChange::ReplaceRoutes(vec![route(0, only_here), route(1, anywhere)]),
     ];
-    house.store.change_catalog(changes).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(changes).await;
     let heavy = engine::accept::Submission {
         account: other,
         ..house::submission(77, &numbers(3_000))
@@ -210,9 +202,7 @@ async fn what_can_go_elsewhere_goes_past_what_cannot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_carrier_that_is_away_hands_on_however_often_it_is_changed() {
-    let away = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = away.local_addr().unwrap().port();
-    drop(away);
+    let port = house::away().await;
     let second = Smsc::start(|_, _| Act::DELIVER).await;
     let house = Arc::new(House::start(vec![smpp(port), smpp(second.port)]).await);
     let changing = tokio::spawn({
@@ -223,12 +213,7 @@ async fn a_carrier_that_is_away_hands_on_however_often_it_is_changed() {
                     rate_per_s_max: 100_000 + rate,
                     ..smpp(port)
                 };
-                house
-                    .store
-                    .change_catalog(vec![carrier_1(settings)])
-                    .await
-                    .unwrap();
-                house.engine.reload_catalog().await.unwrap();
+                house.change(vec![carrier_1(settings)]).await;
                 // Well before messages would go elsewhere.
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             }
@@ -238,6 +223,7 @@ async fn a_carrier_that_is_away_hands_on_however_often_it_is_changed() {
     house
         .until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
+    assert!(!changing.is_finished(), "it is changed all the time");
     changing.abort();
     assert_eq!(second.times().len(), 20);
 }
@@ -256,24 +242,15 @@ async fn a_carrier_changed_during_a_stop_takes_nothing_more() {
     };
     let house = House::start(vec![narrow.clone()]).await;
     let outcome = house.send(PLAIN, &numbers(2)).await;
-    while smsc.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    smsc.until_seen(1).await;
     let engine = Arc::clone(&house.engine);
     let stop = tokio::spawn(async move { engine.stop(Duration::from_secs(20)).await });
-    while !house.engine.is_stopping() {
-        tokio::task::yield_now().await;
-    }
+    house::until("stop that has begun", || house.engine.is_stopping()).await;
     let changed = SmppSettings {
         rate_per_s_max: 1_000,
         ..narrow
     };
-    house
-        .store
-        .change_catalog(vec![carrier_1(changed)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![carrier_1(changed)]).await;
     stop.await.unwrap().unwrap();
     assert_eq!(smsc.seen().len(), 1, "the second waits for the next start");
     let house = house.restart().await;
@@ -296,19 +273,12 @@ async fn a_stop_waits_for_what_a_carrier_had_in_flight_when_it_was_changed() {
     };
     let house = House::start(vec![holding.clone()]).await;
     let outcome = house.send(PLAIN, &numbers(1)).await;
-    while smsc.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    smsc.until_seen(1).await;
     let changed = SmppSettings {
         rate_per_s_max: 1_000,
         ..holding
     };
-    house
-        .store
-        .change_catalog(vec![carrier_1(changed)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![carrier_1(changed)]).await;
     let house = house.restart().await;
     house
         .until(&outcome, "delivered", |message| message.state == State::Delivered)
@@ -329,12 +299,7 @@ async fn what_is_accepted_after_a_change_goes_by_it() {
     let house = House::start(vec![settings(one.port)]).await;
     for turn in 0..60 {
         let smsc = if turn % 2 == 0 { &other } else { &one };
-        house
-            .store
-            .change_catalog(vec![carrier_1(settings(smsc.port))])
-            .await
-            .unwrap();
-        house.engine.reload_catalog().await.unwrap();
+        house.change(vec![carrier_1(settings(smsc.port))]).await;
         let before = smsc.seen().len();
         let outcome = house.send(PLAIN, &numbers(1)).await;
         house

@@ -295,8 +295,7 @@ async fn a_carrier_is_followed_when_its_settings_change_or_it_goes() {
         name: "carrier-1".into(),
         settings: serde_json::to_value(moved).unwrap(),
     });
-    house.store.change_catalog(vec![change]).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![change]).await;
     let outcome = house.send(PLAIN, &numbers(10)).await;
     house.until(&outcome, "delivered", state(State::Delivered)).await;
     assert_eq!((first.seen().len(), second.seen().len()), (10, 10));

@@ -18,12 +18,6 @@ use std::time::Duration;
 use store::{CatalogChange, EXPIRED_IN_DOUBT, EXPIRED_UNSENT, Store, TimelineKind};
 use tokio::net::TcpListener;
 
-/// A port on which nobody listens, for a carrier that comes back there.
-async fn away() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// Sets the time to live of a template.
 async fn lives(house: &House, number: i64, ttl_s: u32) {
     let catalog = house.store.load_catalog().await.unwrap();
@@ -34,12 +28,7 @@ async fn lives(house: &House, number: i64, ttl_s: u32) {
         .unwrap()
         .clone();
     template.ttl_s = Some(ttl_s);
-    house
-        .store
-        .change_catalog(vec![CatalogChange::PutTemplate(template)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![CatalogChange::PutTemplate(template)]).await;
 }
 
 fn is_unsent(message: &MessageView) -> bool {
@@ -65,7 +54,7 @@ async fn scheduled(house: &House, template: i64, number: u64, due: UnixMs) -> Ou
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_carrier_that_comes_back_gets_no_old_codes() {
-    let port = away().await;
+    let port = house::away().await;
     let house = House::start(vec![settings(port)]).await;
     lives(&house, PLAIN, 1).await;
     let old = house.send(PLAIN, &numbers(50)).await;
@@ -117,7 +106,7 @@ async fn a_carrier_that_comes_back_gets_no_old_codes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_expired_while_no_process_ran_is_not_sent_after_a_start() {
-    let port = away().await;
+    let port = house::away().await;
     let house = House::start(vec![settings(port)]).await;
     lives(&house, PLAIN, 1).await;
     let old = house.send(PLAIN, &numbers(20)).await;
@@ -149,7 +138,7 @@ async fn what_expired_while_no_process_ran_is_not_sent_after_a_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fail_over_moves_nothing_that_has_expired() {
-    let port = away().await;
+    let port = house::away().await;
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
     let slow = SmppSettings {
         failover_after_s: 3,
@@ -307,7 +296,7 @@ async fn the_validity_of_a_submit_is_what_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_kill_left_in_doubt_is_not_sent_again_after_its_end() {
-    let port = away().await;
+    let port = house::away().await;
     let house = House::start(vec![settings(port)]).await;
     lives(&house, PLAIN, 1).await;
     let outcome = house.send(PLAIN, &numbers(1)).await;

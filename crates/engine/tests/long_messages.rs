@@ -243,9 +243,7 @@ async fn segments_left_at_the_end_of_a_stops_grace_go_after_the_next_start() {
     }])
     .await;
     let outcome = house.send_long(&text_of(20), &numbers(1)).await;
-    while smsc.seen().len() < 3 {
-        tokio::task::yield_now().await;
-    }
+    smsc.until_seen(3).await;
     let house = house.restart_after(Duration::from_millis(50)).await;
     assert!(smsc.seen().len() < 20, "the stop came in the middle");
     house.until(&outcome, "delivered", state(State::Delivered)).await;
@@ -347,9 +345,7 @@ async fn answered_segments_keep_no_slots_while_another_waits_for_its_answer() {
     }])
     .await;
     let long = house.send_long(&text_of(3), &numbers(1)).await;
-    while smsc.seen().len() < 3 {
-        tokio::task::yield_now().await;
-    }
+    smsc.until_seen(3).await;
     let short = house.send(PLAIN, &["+447700900501".to_owned()]).await;
     house.until(&short, "delivered", state(State::Delivered)).await;
     house.until(&long, "under way", state(State::InFlight)).await;
@@ -416,9 +412,7 @@ async fn a_text_partly_taken_is_finished_as_it_was_begun_whatever_is_changed() {
         let house = House::start(vec![settings.clone()]).await;
         let text = text_of(3);
         let outcome = house.send_long(&text, &numbers(1)).await;
-        while taken.lock().unwrap().len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        house::until("two segments taken", || taken.lock().unwrap().len() >= 2).await;
         house
             .until(&outcome, "partly taken", |message| message.state == State::Queued)
             .await;
@@ -429,8 +423,7 @@ async fn a_text_partly_taken_is_finished_as_it_was_begun_whatever_is_changed() {
             settings: serde_json::to_value(CarrierSettings::Smpp(Box::new(settings))).unwrap(),
         };
         let change = vec![CatalogChange::PutCarrier(carrier)];
-        house.store.change_catalog(change).await.unwrap();
-        house.engine.reload_catalog().await.unwrap();
+        house.change(change).await;
         changed.store(true, Ordering::SeqCst);
         house.until(&outcome, "delivered", state(State::Delivered)).await;
 

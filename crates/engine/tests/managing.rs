@@ -50,12 +50,7 @@ async fn auto_approve(house: &House) {
         auto_approve: true,
         ..account
     };
-    house
-        .store
-        .change_catalog(vec![CatalogChange::PutAccount(account)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![CatalogChange::PutAccount(account)]).await;
 }
 
 #[tokio::test]

@@ -119,12 +119,7 @@ async fn answered(settings: SmppSettings, forms: Vec<Vec<Part>>, whole: usize) -
         opt_out_words: vec!["STOP".into(), "STOPALL".into(), "İPTAL".into(), "退订".into()],
         ..house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone()
     };
-    house
-        .store
-        .change_catalog(vec![CatalogChange::PutAccount(account)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![CatalogChange::PutAccount(account)]).await;
     house.send(PLAIN, &numbers(count as u64)).await;
     until_whole(&house, whole).await;
     let suppressed = house.store.suppressions(None, 1_000).await.unwrap();

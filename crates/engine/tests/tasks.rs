@@ -248,9 +248,7 @@ async fn a_person_in_several_lists_gets_one_message_over_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_its_end_a_task_accepts_nobody_further_and_what_waits_expires() {
     // The carrier is away: all that is accepted waits.
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = gone.local_addr().unwrap().port();
-    drop(gone);
+    let port = house::away().await;
     let house = House::start(vec![smpp(port)]).await;
     let id = list(&house, "list", &numbers(3), "{}").await;
     let now = house.engine.now();

@@ -275,8 +275,7 @@ async fn tlvs_of_templates_and_signatures_go_with_their_messages() {
         CatalogChange::PutSignature(signature),
         CatalogChange::PutTemplate(template.clone()),
     ];
-    house.store.change_catalog(changes).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(changes).await;
     let sent = async |text: &str| {
         let before = smsc.seen().len();
         let outcome = send(&house, text).await;
@@ -299,12 +298,7 @@ async fn tlvs_of_templates_and_signatures_go_with_their_messages() {
     template.signature = None;
     template.text = "[Shop]code %code%".into();
     template.details = serde_json::Value::Null;
-    house
-        .store
-        .change_catalog(vec![CatalogChange::PutTemplate(template)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![CatalogChange::PutTemplate(template)]).await;
     assert_eq!(
         sent("2").await,
         ["of the signature", "of the signature", "of the carrier"]

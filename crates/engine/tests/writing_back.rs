@@ -49,8 +49,7 @@ async fn set_up(house: &House) {
         CatalogChange::PutAccount(account),
         CatalogChange::PutEndpoint(endpoint),
     ];
-    house.store.change_catalog(changes).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(changes).await;
 }
 
 /// What was told as events, once there are so many.
@@ -189,12 +188,7 @@ async fn a_number_that_an_account_claims_is_its_own_in_every_form() {
         inbound_to: vec!["+44 7700 900555".into()],
         ..first
     };
-    house
-        .store
-        .change_catalog(vec![CatalogChange::PutAccount(other)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![CatalogChange::PutAccount(other)]).await;
     house.send(PLAIN, &numbers(1)).await;
     let filter = InboundFilter {
         limit: 100,

@@ -33,6 +33,9 @@ pub(crate) const CAMPAIGN: i64 = 3;
 /// A text of twenty segments.
 pub(crate) const LONG_CAMPAIGN: i64 = 4;
 
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// An engine at work.
 pub(crate) struct House {
     pub engine: Arc<Engine>,
@@ -97,6 +100,12 @@ impl House {
             store,
             folder,
         }
+    }
+
+    /// Changes the catalog, and has the engine go by it.
+    pub(crate) async fn change(&self, changes: Vec<CatalogChange>) {
+        self.store.change_catalog(changes).await.unwrap();
+        self.engine.reload_catalog().await.unwrap();
     }
 
     /// Stops in order and starts again on the same data.
@@ -180,7 +189,7 @@ impl House {
         what: &str,
         pass: impl Fn(&MessageView) -> bool,
     ) -> Vec<MessageView> {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let messages = self.session(outcome).await;
             if messages.iter().all(&pass) {
@@ -199,6 +208,21 @@ impl House {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// Looks again and again until something is so.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < deadline, "no {what} in time");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A port on which nobody listens, for a carrier that is away, or that comes back there.
+pub(crate) async fn away() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Where the store is in a folder.

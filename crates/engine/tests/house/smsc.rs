@@ -104,6 +104,11 @@ impl Smsc {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
     }
 
+    /// Waits until it has seen so many submits.
+    pub(crate) async fn until_seen(&self, count: usize) {
+        super::until("submits at the SMSC", || self.seen.lock().unwrap().len() >= count).await;
+    }
+
     /// One that remembers nothing of what it sees.
     #[allow(dead_code, reason = "for measuring only")]
     pub(crate) async fn start_quietly(

@@ -10,7 +10,7 @@ use house::{Act, CAMPAIGN, CODE, End, House, PLAIN, Smsc, ids, numbers, smpp, su
 use smpp::CommandStatus;
 use smpp::field::MessageState as Told;
 use std::time::Duration;
-use store::{Carrier, CatalogChange, Store, TimelineKind};
+use store::{Carrier, CatalogChange, TimelineKind};
 use tokio::net::TcpListener;
 
 fn state(wanted: State) -> impl Fn(&engine::MessageView) -> bool {

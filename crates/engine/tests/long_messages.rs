@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Carrier, CatalogChange, Store, TimelineEntry, TimelineKind};
+use store::{Carrier, CatalogChange, TimelineEntry, TimelineKind};
 
 fn state(wanted: State) -> impl Fn(&engine::MessageView) -> bool {
     move |message| message.state == wanted

@@ -14,7 +14,7 @@ use engine::manage::{ManageError, NewSignature, NewTemplate, SignatureEdit, Temp
 use engine::sms::class::Class;
 use house::{ACCOUNT, Act, House, Smsc, numbers, smpp, submission};
 use serde_json::Value;
-use store::{Position, Store};
+use store::Position;
 
 fn new_template(name: &str, text: &str, then: Then) -> NewTemplate {
     NewTemplate {

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release -p sim --example sink_alone -- --listen 127.0.0.1:2790
-//! cargo run --release -p sim --example sink_alone -- --config bad-day.toml --seed 7
+//! cargo run --release -p sim --example sink_alone -- --config bad-endpoint.toml --seed 7
 //! cargo run --release -p sim --example sink_alone -- --measure 100000 --connections 8
 //! ```
 //!

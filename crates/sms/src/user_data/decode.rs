@@ -63,7 +63,7 @@ fn run(parts: &[UserData]) -> String {
         return String::new();
     };
     let joined = || -> Vec<u8> { parts.iter().flat_map(|part| &part.octets).copied().collect() };
-    if let Some(text) = marked_utf8(charset, joined) {
+    if let Some(text) = marked_utf8(charset, parts) {
         return text;
     }
     match charset {
@@ -85,15 +85,15 @@ fn run(parts: &[UserData]) -> String {
 }
 
 /// UTF-8 that says so by a byte order mark, whatever one-octet or mixed alphabet the carrier names.
-fn marked_utf8(charset: Charset, joined: impl Fn() -> Vec<u8>) -> Option<String> {
+fn marked_utf8(charset: Charset, parts: &[UserData]) -> Option<String> {
     if matches!(charset, Charset::Gsm7Packed | Charset::Ucs2 | Charset::Binary) {
         return None;
     }
-    let joined = joined();
-    if !joined.starts_with(&BOM_UTF_8) {
+    let octets = || parts.iter().flat_map(|part| &part.octets);
+    if !octets().take(BOM_UTF_8.len()).eq(&BOM_UTF_8) {
         return None;
     }
-    let text = String::from_utf8(joined).ok()?;
+    let text = String::from_utf8(octets().copied().collect()).ok()?;
     Some(without_nul(without_marks(text)))
 }
 

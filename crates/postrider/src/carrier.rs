@@ -6,7 +6,6 @@ use crate::logging;
 use crate::open::{Look, Place};
 use crate::table::{Table, harmless};
 use crate::when;
-use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use engine::{CarrierState, CarrierStatus};
 use jiff::tz::TimeZone;
@@ -70,8 +69,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     let config = args.look.place.config_of_existing()?;
     let carriers = match control::answer(&config, &Order::Carriers).await? {
         Answer::Carriers(carriers) => carriers,
-        Answer::Failed(why) => return Err(anyhow!(why).into()),
-        _ => return Err(anyhow!("the node answered something else").into()),
+        other => return Err(other.unexpected()),
     };
     if args.look.json {
         let carriers: Vec<Value> = carriers.iter().map(document).collect();

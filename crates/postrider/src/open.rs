@@ -6,11 +6,10 @@ use anyhow::Context;
 use clap::Args;
 use engine::catalog::{Catalog, CatalogError, Snapshot, Vault, carrier_secret_name};
 use engine::hex;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::StoreError;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
+use store::{Carrier, StoreError};
 
 /// The folder `postrider dev` uses unless told otherwise.
 pub(crate) const DATA_FOLDER: &str = "postrider-data";
@@ -145,10 +144,10 @@ pub(crate) fn check_key(catalog: Catalog, vault: &Vault, secrets: &Secrets) -> R
 /// Why a master key is not the one that what is stored was sealed with. Whatever else is wrong with the catalog is for
 /// others to say.
 pub(crate) fn wrong_key(catalog: Catalog, vault: &Vault) -> Option<CatalogError> {
+    let of_accounts = has_secrets_of_accounts(&catalog);
     let mut unopened = None;
     for carrier in &catalog.carriers {
-        let sealed = carrier.settings.get("password_sealed").and_then(Value::as_str);
-        let Some(sealed) = sealed.filter(|sealed| !sealed.is_empty()).and_then(hex::octets) else {
+        let Some(sealed) = sealed_password(carrier).and_then(hex::octets) else {
             continue;
         };
         match vault.open(&carrier_secret_name(&carrier.name), &sealed) {
@@ -162,6 +161,8 @@ pub(crate) fn wrong_key(catalog: Catalog, vault: &Vault) -> Option<CatalogError>
     }
     match Snapshot::compile(catalog, vault) {
         Err(error @ CatalogError::Vault(_)) => Some(error),
+        // The key has opened what the accounts have.
+        Ok(_) if of_accounts => None,
         Ok(_) | Err(_) => unopened,
     }
 }
@@ -181,21 +182,25 @@ pub(crate) fn explained(error: CatalogError, secrets: &Secrets) -> String {
 
 /// Whether a catalog has anything in it that only its master key opens.
 pub(crate) fn has_secrets(catalog: &Catalog) -> bool {
-    let sealed_password = |settings: &serde_json::Value| {
-        settings
-            .get("password_sealed")
-            .and_then(serde_json::Value::as_str)
-            .is_some_and(|sealed| !sealed.is_empty())
-    };
-    !catalog.credentials.is_empty()
-        || catalog
-            .endpoints
-            .iter()
-            .any(|endpoint| !endpoint.sealed_secret.is_empty())
+    has_secrets_of_accounts(catalog)
         || catalog
             .carriers
             .iter()
-            .any(|carrier| sealed_password(&carrier.settings))
+            .any(|carrier| sealed_password(carrier).is_some())
+}
+
+fn has_secrets_of_accounts(catalog: &Catalog) -> bool {
+    let mut endpoints = catalog.endpoints.iter();
+    !catalog.credentials.is_empty() || endpoints.any(|endpoint| !endpoint.sealed_secret.is_empty())
+}
+
+/// Where a carrier's settings have the password as it is stored; no file has it.
+pub(crate) const SEALED_PASSWORD: &str = "password_sealed";
+
+/// A carrier's password as it is stored, if it has one.
+fn sealed_password(carrier: &Carrier) -> Option<&str> {
+    let sealed = carrier.settings.get(SEALED_PASSWORD)?.as_str()?;
+    (!sealed.is_empty()).then_some(sealed)
 }
 
 /// Opens the store of a node.
@@ -261,5 +266,49 @@ mod tests {
         let sqlite = Config::from_text("").unwrap().store.sqlite.store_config();
         assert_eq!(sqlite, SqliteConfig::default());
         assert_eq!(sqlite.clone().clamped(), sqlite);
+    }
+
+    #[test]
+    fn a_password_of_one_carrier_that_does_not_open_is_no_wrong_key_where_others_do() {
+        let (ours, other) = (Vault::new(&[1; 32]), Vault::new(&[2; 32]));
+        let carrier = |name: &str, vault: &Vault| {
+            let sealed = vault.seal(&carrier_secret_name(name), "secret").unwrap();
+            Carrier {
+                no: store::CarrierNo(1),
+                name: name.into(),
+                settings: serde_json::json!({ "type": "smpp", SEALED_PASSWORD: hex::digits(&sealed) }),
+            }
+        };
+        let credential = store::Credential {
+            family: "ucloud".into(),
+            key: "demo".into(),
+            sealed_secret: ours
+                .seal(
+                    &engine::catalog::credential_secret_name("ucloud", "demo"),
+                    "secret",
+                )
+                .unwrap(),
+            account: store::AccountId(1),
+            enabled: true,
+        };
+        let foreign = carrier("foreign", &other);
+        let alone = Catalog {
+            carriers: vec![foreign.clone()],
+            ..Catalog::default()
+        };
+        assert!(has_secrets(&alone) && wrong_key(alone, &ours).is_some());
+        let beside_a_carrier = Catalog {
+            carriers: vec![foreign.clone(), carrier("own", &ours)],
+            ..Catalog::default()
+        };
+        assert!(wrong_key(beside_a_carrier.clone(), &ours).is_none());
+        assert!(wrong_key(beside_a_carrier, &Vault::new(&[3; 32])).is_some());
+        let beside_an_account = Catalog {
+            credentials: vec![credential],
+            carriers: vec![foreign],
+            ..Catalog::default()
+        };
+        assert!(wrong_key(beside_an_account.clone(), &ours).is_none());
+        assert!(wrong_key(beside_an_account, &Vault::new(&[3; 32])).is_some());
     }
 }

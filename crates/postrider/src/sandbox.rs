@@ -66,8 +66,7 @@ pub(crate) async fn run(args: SandboxArgs, out: &mut impl Write) -> Result<(), F
             writeln!(out, "played; it belongs to account {}", harmless(&name))?
         }
         Answer::Played { account: None } => writeln!(out, "{to_nobody}")?,
-        Answer::Failed(why) => return Err(anyhow!(why).into()),
-        _ => return Err(anyhow!("the node answered something else").into()),
+        other => return Err(other.unexpected()),
     }
     Ok(())
 }

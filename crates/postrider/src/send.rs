@@ -66,8 +66,7 @@ pub(crate) async fn run(args: &SendArgs, out: &mut impl Write) -> Result<(), Fai
     }));
     let sent = match control::answer(&config, &order).await? {
         Answer::Sent(sent) => sent,
-        Answer::Failed(why) => return Err(anyhow!(why).into()),
-        _ => return Err(anyhow!("the node answered something else").into()),
+        other => return Err(other.unexpected()),
     };
     let any_refused = sent.iter().any(|one| one.refused.is_some());
     if args.look.json {

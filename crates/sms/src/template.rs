@@ -160,6 +160,14 @@ impl Template {
         out.push_str(&self.text[written..]);
     }
 
+    /// The index of the variable that a name given with a value means: as [`Self::resolve_named`] reads it.
+    #[must_use]
+    pub fn variable_named(&self, given: &str) -> Option<usize> {
+        match self.address(given)? {
+            Address::Name(index) | Address::Position(index) => Some(index),
+        }
+    }
+
     fn address(&self, given: &str) -> Option<Address> {
         let name = without_marks(given);
         let found = self.by_name.binary_search_by(|index| {

@@ -138,7 +138,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 }
                 let error = key.ok().and_then(|key| {
                     let vault = key.vault();
-                    open::wrong_key(catalog.clone(), &vault).or(Snapshot::compile(catalog, &vault).err())
+                    open::wrong_key(catalog.clone(), &vault).or_else(|| Snapshot::compile(catalog, &vault).err())
                 });
                 let told = error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));
                 report.problems.extend(told);

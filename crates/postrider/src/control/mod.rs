@@ -169,6 +169,16 @@ pub(crate) enum Answer {
     },
 }
 
+impl Answer {
+    /// Why there is not the answer that was asked for.
+    pub(crate) fn unexpected(self) -> Failure {
+        match self {
+            Self::Failed(why) => anyhow!(why).into(),
+            _ => anyhow!("the node answered something else").into(),
+        }
+    }
+}
+
 /// Has an order done: by the node that serves the store, or here when none does. Returns how many things it was about.
 pub(crate) async fn carry_out(config: &Config, order: &Order) -> Result<u64, Failure> {
     told(answer(config, order).await?)
@@ -202,10 +212,10 @@ pub(crate) async fn answer(config: &Config, order: &Order) -> Result<Answer, Fai
 /// Has the node that serves the store, if one does, take a changed catalog over now rather than at its next look.
 pub(crate) async fn take_over(config: &Config) {
     match socket::ask(&socket_path(&config.store.path), &Order::TakeOver).await {
-        Ok(None | Some(Answer::Done(_) | Answer::Carriers(_) | Answer::Sent(_) | Answer::Played { .. })) => {}
         Ok(Some(Answer::Failed(error))) => tracing::warn!(%error, "the node has not taken the change over"),
         // It looks by itself every second.
         Err(error) => tracing::debug!(%error, "the node could not be told of the change"),
+        Ok(_) => {}
     }
 }
 
@@ -231,10 +241,7 @@ pub(crate) async fn node_state(config: &Config) -> NodeState {
 fn told(answer: Answer) -> Result<u64, Failure> {
     match answer {
         Answer::Done(count) => Ok(count),
-        Answer::Failed(why) => Err(anyhow!(why).into()),
-        Answer::Carriers(_) | Answer::Sent(_) | Answer::Played { .. } => {
-            Err(anyhow!("the node answered something else").into())
-        }
+        other => Err(other.unexpected()),
     }
 }
 

@@ -11,8 +11,8 @@ use engine::catalog::{Account, Snapshot, TemplateEntry};
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Grammar;
 use engine::sms::reason::Reason;
-use engine::sms::template::Template as Pattern;
 use engine::{Dialect, SuppressedPolicy};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Recipients of one order.
@@ -22,11 +22,10 @@ const SENDER_CHARS_MAX: usize = 20;
 
 /// Sends it; `free_text` says whether texts without a template may go.
 pub(super) async fn send(engine: &Engine, order: &SendOrder, free_text: bool) -> Answer {
-    let submission = match submission(engine, order, free_text) {
+    let (submission, missing) = match submission(engine, order, free_text) {
         Ok(submission) => submission,
         Err(why) => return Answer::Failed(why),
     };
-    let missing = missing_of(engine, &submission, order);
     let accepted = engine.accept(submission, None).await;
     let outcome = match accepted {
         Ok((_, Reply::New(outcome))) => outcome,
@@ -60,7 +59,8 @@ pub(super) async fn send(engine: &Engine, order: &SendOrder, free_text: bool) ->
     Answer::Sent(sent.collect())
 }
 
-fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Submission, String> {
+/// What is to be accepted, and which values its template lacks.
+fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<(Submission, String), String> {
     if order.to.is_empty() || order.to.len() > TO_MAX {
         return Err(format!("1 to {TO_MAX} recipients can be given"));
     }
@@ -78,6 +78,7 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Sub
     if let Some(why) = entry.and_then(|entry| vars_complaint(entry, order)) {
         return Err(why);
     }
+    let missing = entry.map(|entry| missing_vars(entry, order)).unwrap_or_default();
     let values = if order.vars.is_empty() {
         Values::None
     } else {
@@ -87,7 +88,7 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Sub
         phone: to.into(),
         ..Recipient::default()
     };
-    Ok(Submission {
+    let submission = Submission {
         account: account.id,
         // There is no wire of its own for what operators send: it is told like uSpeedo's REST.
         dialect: Dialect::UspeedoRest,
@@ -107,7 +108,8 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<Sub
         due: None,
         ends_at: None,
         rules: rules(),
-    })
+    };
+    Ok((submission, missing))
 }
 
 fn account<'c>(catalog: &'c Snapshot, name: Option<&str>) -> Result<&'c Arc<Account>, String> {
@@ -126,17 +128,6 @@ fn account<'c>(catalog: &'c Snapshot, name: Option<&str>) -> Result<&'c Arc<Acco
     })
 }
 
-/// What of the values of a submission's template is missing.
-fn missing_of(engine: &Engine, submission: &Submission, order: &SendOrder) -> String {
-    let catalog = engine.catalog();
-    let account = catalog.account(submission.account);
-    let template = submission.items.first().map(|item| &item.template);
-    let entry = account
-        .zip(template)
-        .and_then(|(account, template)| entry_of(&catalog, account, template));
-    entry.map(|entry| missing_vars(entry, order)).unwrap_or_default()
-}
-
 /// The template that a request names.
 fn entry_of<'c>(
     catalog: &'c Snapshot,
@@ -151,34 +142,31 @@ fn entry_of<'c>(
     .map(|entry| &**entry)
 }
 
-/// Whether what an operator writes names the variable at a place: its name, as it stands in the text, or its position.
-fn names(given: &str, at: usize, name: &str) -> bool {
-    let given = given.trim_matches(['%', '{', '}']);
-    given == name || given == (at + 1).to_string()
-}
-
 /// A value that is given and that no variable of the template takes.
 fn vars_complaint(entry: &TemplateEntry, order: &SendOrder) -> Option<String> {
-    let pattern = Pattern::parse(&entry.template.text);
-    let known: Vec<&str> = pattern.variables().iter().map(|name| &**name).collect();
-    let is_known = |given: &str| known.iter().enumerate().any(|(at, name)| names(given, at, name));
-    let (given, _) = order.vars.iter().find(|(given, _)| !is_known(given))?;
+    let (given, _) = order
+        .vars
+        .iter()
+        .find(|(given, _)| entry.pattern.variable_named(given).is_none())?;
+    let known = entry.pattern.variables().iter().map(|name| &**name);
     let asked = &entry.template.name;
-    Some(if known.is_empty() {
+    Some(if known.len() == 0 {
         format!("template {asked:?} has no variables: leave --var out")
     } else {
-        let (_, hint) = hint(given, known.into_iter());
+        let (_, hint) = hint(given, known);
         format!("template {asked:?} has no variable {given:?}{hint}")
     })
 }
 
 /// What is to be given that is not.
 fn missing_vars(entry: &TemplateEntry, order: &SendOrder) -> String {
-    let pattern = Pattern::parse(&entry.template.text);
-    let is_given = |at: usize, name: &str| order.vars.iter().any(|(given, _)| names(given, at, name));
-    let missing = pattern.variables().iter().enumerate();
-    let missing: Vec<String> = missing
-        .filter(|(at, name)| !is_given(*at, name))
+    let given = order.vars.iter();
+    let given: HashSet<usize> = given
+        .filter_map(|(given, _)| entry.pattern.variable_named(given))
+        .collect();
+    let variables = entry.pattern.variables().iter().enumerate();
+    let missing: Vec<String> = variables
+        .filter(|(at, _)| !given.contains(at))
         .map(|(_, name)| format!("--var {name}=VALUE"))
         .collect();
     missing.join(" ")

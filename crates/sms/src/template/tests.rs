@@ -316,6 +316,25 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     proptest::collection::vec(prop_oneof![literal, variable], 0..12)
 }
 
+#[test]
+fn a_name_means_the_variable_that_its_value_goes_to() {
+    for text in [
+        "{{code}} and {{name}}",
+        "{{2}} then {{1}}",
+        "{a} %b%",
+        "no variables",
+    ] {
+        let template = Template::parse(text);
+        for given in [
+            "code", "{{code}}", "%name%", "{{name}", "1", "2", "01", "3", "a", "%b%", "",
+        ] {
+            let resolved = template.resolve_named([(given, "x")]);
+            let meant = resolved.iter().position(Option::is_some);
+            assert_eq!(template.variable_named(given), meant, "{given} in {text}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn rendering_is_replacing_each_placeholder(pieces in pieces(), missing in 0..4usize) {

@@ -8,6 +8,7 @@ use super::super::entry::{RESET, RawEntry, at_path, keys_of, read_as, reset_mist
 use super::super::secret::SecretSource;
 use super::{Planner, name_complaint, secret_field, wire};
 use crate::config::{Mistake, hint, shown, unknown_key};
+use crate::open::SEALED_PASSWORD as SEALED;
 use engine::catalog::{CarrierSettings, CatalogChange, SandboxSettings, SmppSettings, carrier_secret_name};
 use engine::hex;
 use serde::Serialize;
@@ -20,8 +21,6 @@ use store::{Carrier, CarrierNo};
 
 /// Keys of an entry that are not the engine's settings.
 const OWN_KEYS: [&str; 5] = ["name", "type", "password", "password_env", "password_file"];
-/// The store's own form of the password; no file has it.
-const SEALED: &str = "password_sealed";
 /// The kinds of carriers there are.
 const TYPES: [&str; 2] = ["smpp", "sandbox"];
 /// Meanings that a carrier's own status codes may be given.

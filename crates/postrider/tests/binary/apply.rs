@@ -1,7 +1,6 @@
 //! `postrider apply` on the store of a running node.
 
-use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, run, said, sh};
-use std::path::Path;
+use crate::house::{Dev, curl, eventually, folder, json, postrider, run, said, sh, sim, written};
 
 const CATALOG: &str = r#"
 [[account]]
@@ -28,17 +27,11 @@ number = "+447700900999"
 kind = "global"
 "#;
 
-fn written(folder: &Path, text: &str) -> String {
-    let path = folder.join("catalog.toml");
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
 #[test]
 fn a_running_node_takes_a_catalog_over_and_a_second_run_changes_nothing() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let file = written(folder.path(), CATALOG);
+    let file = written(folder.path(), "catalog.toml", CATALOG);
 
     let dry = dev.tool(&["apply", &file, "--dry-run"]);
     assert!(dry.status.success(), "{}", said(&dry));
@@ -106,7 +99,7 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_written() {
         ),
     ];
     for (text, expected) in cases {
-        let output = dev.tool(&["apply", &written(folder.path(), text)]);
+        let output = dev.tool(&["apply", &written(folder.path(), "catalog.toml", text)]);
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
         assert!(
             said(&output).contains(expected),
@@ -122,7 +115,7 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_written() {
 fn a_master_key_that_is_not_the_stores_is_refused() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let file = written(folder.path(), CATALOG);
+    let file = written(folder.path(), "catalog.toml", CATALOG);
     let arguments = ["apply", &file, "--data", dev.data.to_str().unwrap()];
     let output = postrider(&arguments)
         .env("POSTRIDER_MASTER_KEY", "33".repeat(32))
@@ -137,12 +130,16 @@ fn a_master_key_that_is_not_the_stores_is_refused() {
 fn pruning_removes_what_the_file_does_not_name() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let file = written(folder.path(), CATALOG);
+    let file = written(folder.path(), "catalog.toml", CATALOG);
     assert!(dev.tool(&["apply", &file]).status.success());
     let only_demo_gone = format!(
         "{CATALOG}\n[[carrier]]\nname = \"sandbox\"\ntype = \"sandbox\"\n[[route]]\ncarriers = [\"sandbox\"]\n"
     );
-    let pruned = dev.tool(&["apply", &written(folder.path(), &only_demo_gone), "--prune"]);
+    let pruned = dev.tool(&[
+        "apply",
+        &written(folder.path(), "catalog.toml", &only_demo_gone),
+        "--prune",
+    ]);
     assert!(pruned.status.success(), "{}", said(&pruned));
     assert!(said(&pruned).contains("- account demo"), "{}", said(&pruned));
     eventually("the demo account's key to be refused", || {
@@ -153,7 +150,7 @@ fn pruning_removes_what_the_file_does_not_name() {
 #[test]
 fn a_store_that_is_not_there_is_named_with_a_hint() {
     let folder = folder();
-    let file = written(folder.path(), CATALOG);
+    let file = written(folder.path(), "catalog.toml", CATALOG);
     let nowhere = folder.path().join("nowhere");
     let output = run(&["apply", &file, "--data", nowhere.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
@@ -168,23 +165,10 @@ fn a_store_that_is_not_there_is_named_with_a_hint() {
 fn a_carrier_that_is_applied_carries_messages_over_smpp() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let sim = Running::start(postrider(&[
-        "sim",
-        "--listen",
-        "127.0.0.1:0",
-        "--no-control",
-        "--quiet",
-    ]));
-    let listening = sim.err.wait_for("SMPP on ");
-    let (_, addr) = listening.split_once("SMPP on ").unwrap();
-    let port: String = addr
-        .chars()
-        .skip_while(|c| *c != ':')
-        .skip(1)
-        .take_while(char::is_ascii_digit)
-        .collect();
+    let (_sim, port) = sim(&[]);
     let file = written(
         folder.path(),
+        "catalog.toml",
         &format!(
             "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
              system_id = \"postrider\"\npassword = \"secret\"\n\n[[route]]\nprefixes = [\"44\"]\ncarriers = [\"north\"]\n"

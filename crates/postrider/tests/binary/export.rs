@@ -1,6 +1,6 @@
 //! `postrider export` and what takes it back, on the store of a running node.
 
-use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, said};
+use crate::house::{Dev, curl, eventually, folder, json, postrider, said, sim};
 use std::io::Write;
 use std::process::{Output, Stdio};
 
@@ -102,23 +102,7 @@ fn mistakes_come_as_json_when_asked_for() {
 fn a_carrier_that_is_switched_off_ends_its_sessions_and_its_messages_go_elsewhere() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let sim = Running::start(postrider(&[
-        "sim",
-        "--listen",
-        "127.0.0.1:0",
-        "--no-control",
-        "--quiet",
-    ]));
-    let listening = sim.err.wait_for("SMPP on ");
-    let port: String = listening
-        .split_once("SMPP on ")
-        .unwrap()
-        .1
-        .chars()
-        .skip_while(|c| *c != ':')
-        .skip(1)
-        .take_while(char::is_ascii_digit)
-        .collect();
+    let (_sim, port) = sim(&[]);
     let carrier = format!(
         "[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nport = {port}\nsystem_id = \"p\"\npassword = \"s\"\n\
          failover_after_s = 1\n[[route]]\nname = \"uk\"\nprefixes = [\"44\"]\ncarriers = [\"north\", \"sandbox\"]\n"

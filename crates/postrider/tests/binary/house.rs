@@ -128,6 +128,23 @@ pub(crate) struct Running {
     pub(crate) err: Lines,
 }
 
+/// Starts the simulator, with more options, and gives the port of its SMSC.
+pub(crate) fn sim(more: &[&str]) -> (Running, String) {
+    let options = ["sim", "--listen", "127.0.0.1:0", "--no-control", "--quiet"];
+    let sim = Running::start(postrider(&[&options, more].concat()));
+    let started = sim.err.wait_for("SMPP on 127.0.0.1:");
+    let (_, port) = started.split_once("SMPP on 127.0.0.1:").unwrap();
+    let port = port.chars().take_while(char::is_ascii_digit).collect();
+    (sim, port)
+}
+
+/// Writes a file and gives its path, for a command line.
+pub(crate) fn written(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command

@@ -1,6 +1,6 @@
 //! What an operator asks a running node: carriers, messages of a number, suppressions, a message by hand.
 
-use crate::house::{Dev, Running, eventually, folder, json, postrider, said};
+use crate::house::{Dev, eventually, folder, json, postrider, said, sim};
 use serde_json::Value;
 use std::io::Write;
 
@@ -154,16 +154,7 @@ fn a_message_that_moved_says_from_where_to_where_and_is_found_by_its_number() {
 fn a_carrier_that_is_lost_is_a_warning_and_shows_as_down() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let sim = Running::start(postrider(&[
-        "sim",
-        "--listen",
-        "127.0.0.1:0",
-        "--no-control",
-        "--quiet",
-    ]));
-    let said = sim.err.wait_for("SMPP on 127.0.0.1:");
-    let port = said.split("SMPP on 127.0.0.1:").nth(1).unwrap();
-    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    let (sim, port) = sim(&[]);
     apply(&dev, &NORTH.replace("port = 1\n", &format!("port = {port}\n")));
     let north = eventually("the bind", || {
         carrier(&dev, "north").filter(|north| north["state"] == "up")

@@ -1,14 +1,7 @@
 //! Small promises of the command line, each against the program itself.
 
-use crate::house::{Dev, Running, folder, postrider, run, said};
-use std::path::Path;
+use crate::house::{Dev, Running, folder, postrider, run, said, written};
 use std::process::Command;
-
-fn written(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
 
 #[test]
 fn what_is_not_in_the_file_is_listed_each_time_it_is_applied() {

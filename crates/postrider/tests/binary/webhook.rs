@@ -1,15 +1,8 @@
 //! Webhooks: set up, told, and operated beside a running node and without one.
 
-use crate::house::{Dev, Running, eventually, folder, json, postrider, run, said};
+use crate::house::{Dev, Running, eventually, folder, json, postrider, run, said, written};
 use crate::receiver::{Call, Receiver};
 use serde_json::Value;
-use std::path::Path;
-
-fn written(folder: &Path, text: &str) -> String {
-    let path = folder.join("catalog.toml");
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
 
 /// Sets up a webhook of the demo account, to be told how its messages end.
 fn with_webhook(dev: &Dev, format: &str, url: &str) {
@@ -17,7 +10,7 @@ fn with_webhook(dev: &Dev, format: &str, url: &str) {
         "[[account]]\nname = \"demo\"\nauto_approve = true\n[[account.webhook]]\nname = \"crm\"\nformat = {format:?}\n\
          url = {url:?}\nevents = [\"ended\"]\nsecret = \"whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cw==\"\n"
     );
-    let applied = dev.tool(&["apply", &written(&dev.data, &text)]);
+    let applied = dev.tool(&["apply", &written(&dev.data, "catalog.toml", &text)]);
     assert!(applied.status.success(), "{}", said(&applied));
     assert!(
         said(&applied).contains("+ webhook demo/crm"),
@@ -245,7 +238,7 @@ fn with_webhook_changed_to_uspeedo(dev: &Dev, url: &str) {
         "[[account]]\nname = \"demo\"\nauto_approve = true\n[[account.webhook]]\nname = \"crm\"\nformat = \"uspeedo\"\n\
          url = {url:?}\nevents = [\"ended\"]\n"
     );
-    let applied = dev.tool(&["apply", &written(&dev.data, &text)]);
+    let applied = dev.tool(&["apply", &written(&dev.data, "catalog.toml", &text)]);
     assert!(
         said(&applied).contains("format: standard -> uspeedo"),
         "{}",

@@ -1,7 +1,7 @@
 //! Every JSON example of a call to a webhook, held against what the program posts: the same members of the same types.
 
 use super::page;
-use crate::house::{Dev, PATIENCE, Running, curl, folder, json, postrider, said};
+use crate::house::{Dev, PATIENCE, Running, curl, folder, json, said, sim};
 use crate::receiver::Receiver;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,23 +143,7 @@ impl Scene {
     fn start(data: &std::path::Path) -> Self {
         let config = data.join("sim.toml");
         std::fs::write(&config, "[behaviour.receipts]\nstates = [\"UNKNOWN\"]\n").unwrap();
-        let sim = Running::start(postrider(&[
-            "sim",
-            "--listen",
-            "127.0.0.1:0",
-            "--no-control",
-            "--config",
-            config.to_str().unwrap(),
-        ]));
-        let started = sim.err.wait_for("SMPP on ");
-        let port = started
-            .split("SMPP on 127.0.0.1:")
-            .nth(1)
-            .unwrap()
-            .split(',')
-            .next()
-            .unwrap()
-            .to_owned();
+        let (sim, port) = sim(&["--config", config.to_str().unwrap()]);
         let dev = Dev::start(&data.join("data"));
         let receivers: Vec<Receiver> = OWNERS.iter().map(|_| Receiver::start()).collect();
         let mut catalog = CATALOG.replace(

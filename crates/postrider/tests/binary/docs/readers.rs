@@ -11,7 +11,10 @@ pub(crate) struct Page {
 const fn of_a_node(path: &'static str) -> Page {
     Page {
         path,
-        before: &[("", NODE)],
+        before: &[
+            ("", CONFIGURATION),
+            ("", "postrider serve --config postrider.toml\n"),
+        ],
     }
 }
 
@@ -40,6 +43,7 @@ pub(crate) const PAGES: [Page; 14] = [
     Page {
         path: "docs/cli.md",
         before: &[
+            ("", CONFIGURATION),
             ("", CLI),
             (
                 "postrider status",
@@ -66,7 +70,8 @@ pub(crate) const PAGES: [Page; 14] = [
     whole("docs/webhooks.md"),
 ];
 
-const NODE: &str = r#"
+/// A configuration, and its master key.
+const CONFIGURATION: &str = r#"
 openssl rand -hex 32 > master.key
 cat > postrider.toml <<'TOML'
 [api]
@@ -78,22 +83,10 @@ path = "node.db"
 [secrets]
 master_key_file = "master.key"
 TOML
-postrider serve --config postrider.toml
 "#;
 
 /// The catalog that the examples of the command line are about.
 const CLI: &str = r#"
-openssl rand -hex 32 > master.key
-cat > postrider.toml <<'TOML'
-[api]
-listen = "127.0.0.1:8081"
-[metrics]
-listen = "127.0.0.1:0"
-[store]
-path = "node.db"
-[secrets]
-master_key_file = "master.key"
-TOML
 cat > catalog.toml <<'TOML'
 [[account]]
 name = "shop"

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Args;
-use sim::smsc::{Order, SmscHandle};
+use sim::smsc::{Joined, Order, SmscHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::{Turn, gather, recipients_per_s};
@@ -225,16 +225,17 @@ async fn in_the_middle(smsc: &SmscHandle) {
     }
 }
 
+/// What carriers other than this one have of the text to a number.
+fn elsewhere(mixed: &Mixed, at: usize, number: u64) -> impl Iterator<Item = Joined> {
+    let carriers = mixed.carriers.iter().enumerate();
+    carriers
+        .filter(move |(other, _)| *other != at)
+        .filter_map(move |(_, carrier)| carrier.smsc.joined_of(number))
+}
+
 /// Whether another carrier has the whole text to a number.
 fn whole_elsewhere(mixed: &Mixed, at: usize, number: u64) -> bool {
-    let others = mixed
-        .carriers
-        .iter()
-        .enumerate()
-        .filter(|(other, _)| *other != at);
-    others
-        .filter_map(|(_, carrier)| carrier.smsc.joined_of(number))
-        .any(|joined| joined.missing == 0)
+    elsewhere(mixed, at, number).any(|joined| joined.missing == 0)
 }
 
 impl Absence {
@@ -267,7 +268,7 @@ impl Absence {
             .partly
             .iter()
             .copied()
-            .filter(|number| completed(number) && self.has_parts_elsewhere(mixed, *number))
+            .filter(|number| completed(number) && elsewhere(mixed, *at, *number).next().is_some())
             .collect();
         verdict.none_of("  completed by it and with segments elsewhere", &torn);
 
@@ -286,17 +287,6 @@ impl Absence {
             .collect();
         verdict.none_of("its messages accepted meanwhile that waited for it", &kept);
         Ok(())
-    }
-
-    fn has_parts_elsewhere(&self, mixed: &Mixed, number: u64) -> bool {
-        let others = mixed
-            .carriers
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != self.at);
-        others
-            .into_iter()
-            .any(|(_, carrier)| carrier.smsc.joined_of(number).is_some())
     }
 
     /// Messages to this carrier's accounts that were accepted when it was away for long enough to hand them on, and early

@@ -2,6 +2,7 @@
 //! would obey.
 
 use comfy_table::{ContentArrangement, Table as Layout, presets};
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 /// Columns of a terminal that does not say how many it has.
@@ -10,8 +11,9 @@ const WIDTH_DEFAULT: u16 = 120;
 const GAP: u16 = 2;
 
 /// `1 segment`, `2 segments`.
-pub(crate) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }
 
 /// A table being put together.

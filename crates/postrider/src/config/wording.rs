@@ -115,12 +115,8 @@ pub(crate) fn misfit_within(
         } else {
             in_words(expected).0
         };
-        let values = if count == "1" {
-            "1 value"
-        } else {
-            &format!("{count} values")
-        };
-        let message = format!("{lead} has {values}; it must be {expected}");
+        let values = if count == "1" { "value" } else { "values" };
+        let message = format!("{lead} has {count} {values}; it must be {expected}");
         return meant_for(Mistake::new(span, message).expected(expected));
     }
     if let Some(missing) = quoted_after(said, "missing field `") {

@@ -252,13 +252,7 @@ fn whole(name: &str, value: &str, max: u64) -> Result<u64, Refused> {
 
 fn moment(written: &str) -> Option<i64> {
     // In a query `+` means a blank: the offset of `…T20:00:00+08:00` arrives as ` 08:00`.
-    let offset = written
-        .rfind(' ')
-        .filter(|at| written.get(at + 1..).is_some_and(|rest| rest.len() == 5));
-    let mended = offset.filter(|_| written.contains('T')).map(|at| {
-        let (time, offset) = written.split_at(at);
-        format!("{time}+{}", offset.trim_start())
-    });
+    let mended = written.contains('T').then(|| written.replace(' ', "+"));
     let written = mended.as_deref().unwrap_or(written);
     written.parse::<i64>().ok().or_else(|| {
         let time: Timestamp = written.parse().ok()?;

@@ -82,8 +82,8 @@ impl Telling {
                 self.account(batch.account),
                 batch.class,
                 batch.template,
-                counted(message.segments.into(), "segment"),
-                counted(message.attempts.into(), "attempt"),
+                counted(message.segments, "segment"),
+                counted(message.attempts, "attempt"),
                 if message.error.is_empty() {
                     String::new()
                 } else {

@@ -2,7 +2,7 @@
 
 use super::{CallsArgs, named, title};
 use crate::exit::Failure;
-use crate::table::Table;
+use crate::table::{Table, counted};
 use crate::when;
 use anyhow::Context;
 use jiff::tz::TimeZone;
@@ -84,7 +84,7 @@ fn kind(what: &EventWhat) -> &'static str {
 
 fn about(what: &EventWhat) -> String {
     match what {
-        EventWhat::Accepted { first, count } => format!("accepted {first}, {count} messages"),
+        EventWhat::Accepted { first, count } => format!("accepted {first}, {}", counted(*count, "message")),
         EventWhat::Message { id, state, .. } => format!("message {id} {state}"),
         EventWhat::Inbound { id } => format!("inbound {}", id.0),
         EventWhat::TemplateReviewed { number, review } => {

@@ -6,6 +6,7 @@ use super::super::file::AccountKeys;
 use super::blocked_words::blocked_words_complaints;
 use super::wire::sender_complaint;
 use super::{Planner, name_complaint};
+use crate::table::counted;
 use engine::catalog::{Account, Caps, CatalogChange};
 use sms::opt_out;
 use std::collections::{HashMap, HashSet};
@@ -338,8 +339,5 @@ fn fields(account: &Account) -> Fields {
 }
 
 fn segments(balance: Option<i64>) -> String {
-    balance.map_or_else(
-        || "not counted".to_owned(),
-        |balance| format!("{balance} segments"),
-    )
+    balance.map_or_else(|| "not counted".to_owned(), |balance| counted(balance, "segment"))
 }

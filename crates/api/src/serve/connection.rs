@@ -1,7 +1,7 @@
 //! One connection: what it is doing since when, and the task that serves it.
 
-use super::ServeLimits;
 use super::body::TimedBody;
+use super::{Client, ServeLimits};
 use axum::Router;
 use engine::AnswerFate;
 use http::Request;
@@ -190,9 +190,10 @@ pub(super) async fn run(
     protocol: http1::Builder,
     body_timeout: Duration,
     watch: Arc<Watch>,
+    client: Client,
 ) {
     let Some(tls) = tls else {
-        return speak(stream, router, protocol, body_timeout, watch).await;
+        return speak(stream, router, protocol, body_timeout, watch, client).await;
     };
     let shaken = tokio::select! {
         shaken = tls.accept(stream) => shaken,
@@ -200,7 +201,7 @@ pub(super) async fn run(
         _ = watch.order() => return,
     };
     match shaken {
-        Ok(stream) => speak(stream, router, protocol, body_timeout, watch).await,
+        Ok(stream) => speak(stream, router, protocol, body_timeout, watch, client).await,
         Err(error) => tracing::debug!(%error, "TLS handshake failed"),
     }
 }
@@ -211,12 +212,14 @@ async fn speak<S: AsyncRead + AsyncWrite + Peer + Unpin>(
     protocol: http1::Builder,
     body_timeout: Duration,
     watch: Arc<Watch>,
+    client: Client,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
         watch.enter(Phase::Work);
         let watched = Arc::clone(&watch);
-        let request =
+        let mut request =
             request.map(|body| axum::body::Body::new(TimedBody::new(body, body_timeout, Arc::clone(&watch))));
+        request.extensions_mut().insert(client.clone());
         let answer = router.clone().call(request);
         async move {
             let answer = answer.await;

@@ -13,9 +13,11 @@
 //! nanoseconds where timers of its own would cost it a few hundred.
 
 mod body;
+mod client;
 mod connection;
 mod tls;
 
+pub use client::{Client, network};
 pub use tls::{Certificate, TlsError};
 
 use connection::{Order, Phase, Watch};
@@ -25,6 +27,7 @@ use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -150,7 +153,7 @@ struct Connections {
     tasks: JoinSet<()>,
     open: HashMap<Id, Open>,
     /// Accepted when there was no room: the next to be served.
-    waiting: Option<TcpStream>,
+    waiting: Option<(TcpStream, SocketAddr)>,
 }
 
 /// The loop's side of a connection.
@@ -207,9 +210,9 @@ impl Connections {
                 }
                 _ = look.tick() => self.look(),
                 accepted = listener.accept(), if self.waiting.is_none() && retry_at.is_none() => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         retry_ms = *ACCEPT_RETRY_MS.start();
-                        self.accepted(stream);
+                        self.accepted(stream, peer);
                     }
                     Err(error) if is_about_one_client(&error) => {}
                     Err(error) => {
@@ -227,7 +230,7 @@ impl Connections {
         }
     }
 
-    fn accepted(&mut self, stream: TcpStream) {
+    fn accepted(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.metrics.accepted.inc();
         // Answers are written whole: waiting for more to fill a packet would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
@@ -235,14 +238,14 @@ impl Connections {
             return;
         }
         if self.open.len() < self.limits.connections_max.max(1) {
-            self.open(stream);
+            self.open(stream, peer);
         } else {
-            self.waiting = Some(stream);
+            self.waiting = Some((stream, peer));
             self.make_room();
         }
     }
 
-    fn open(&mut self, stream: TcpStream) {
+    fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
         let watch = Arc::new(Watch::new(self.epoch));
         let task = connection::run(
             stream,
@@ -251,6 +254,7 @@ impl Connections {
             connection::protocol(&self.limits),
             Duration::from_millis(self.limits.request_timeout_ms),
             Arc::clone(&watch),
+            Client::new(peer.ip()),
         );
         let id = self.tasks.spawn(task).id();
         self.open.insert(
@@ -266,8 +270,8 @@ impl Connections {
     fn ended(&mut self, id: Id) {
         self.open.remove(&id);
         self.metrics.connections.set(self.open.len() as i64);
-        if let Some(stream) = self.waiting.take() {
-            self.open(stream);
+        if let Some((stream, peer)) = self.waiting.take() {
+            self.open(stream, peer);
         }
     }
 

@@ -183,6 +183,7 @@ impl Engine {
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        schedule::warn_of_open(&shared, &shared.catalog.load());
         failures::follow(&shared);
         recover::settle_in_doubt(&shared).await?;
         recover::load_queues(&shared).await?;

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub refused: Family<RefusalLabel, Counter>,
     /// Requests with wrong credentials, by reason.
     pub denied: Family<RefusalLabel, Counter>,
+    /// Credentials that are switched off because their secret or key is empty.
+    pub open_credentials: Gauge,
     /// Recipients by account.
     pub accounts: AccountMetrics,
     /// Requests whose id was used before.
@@ -63,6 +65,7 @@ impl Default for Metrics {
             accepted: Family::default(),
             refused: Family::default(),
             denied: Family::default(),
+            open_credentials: Gauge::default(),
             accounts: AccountMetrics::default(),
             repeats: Family::default(),
             unavailable: Counter::default(),
@@ -101,6 +104,11 @@ impl Metrics {
             "denied_requests",
             "Requests with missing or wrong credentials, by reason",
             self.denied.clone(),
+        );
+        registry.register(
+            "open_credentials",
+            "Credentials switched off because their secret or key is empty",
+            self.open_credentials.clone(),
         );
         self.accounts.register(registry);
         registry.register(

@@ -10,6 +10,8 @@ use store::{MessageId, StoreError, UnixMs};
 
 /// Ranges released in one commit at most.
 const RELEASE_RANGES_MAX: usize = 1000;
+/// Credentials that are named one by one when they are switched off.
+const OPEN_LINES_MAX: usize = 20;
 /// The longest the release task sleeps: a safety net, as it is woken when something is put off.
 const RELEASE_SLEEP_MAX: Duration = Duration::from_secs(5);
 
@@ -136,9 +138,34 @@ async fn reload(
         .await
         .map_err(|error| StoreError::Other(format!("compile the catalog: {error}")))??;
     tracing::info!(version = snapshot.version(), "catalog taken over");
+    if snapshot.open_to_all() != shared.catalog.load().open_to_all() {
+        warn_of_open(shared, &snapshot);
+    }
     shared.catalog.store(Arc::new(snapshot));
     carriers.follow_catalog();
     Ok(())
+}
+
+/// Says which credentials are switched off because whoever knows their public half would be let in.
+pub(crate) fn warn_of_open(shared: &Shared, snapshot: &Snapshot) {
+    let open = snapshot.open_to_all();
+    shared.metrics.open_credentials.set(open.len() as i64);
+    for credential in open.iter().take(OPEN_LINES_MAX) {
+        let account = snapshot.account(credential.account);
+        tracing::error!(
+            account = account.map_or("(removed)", |account| &*account.name),
+            family = &*credential.family,
+            key = &*credential.key,
+            "credential switched off: its secret or key is empty, so whoever knows the key would be let in; apply a \
+             catalog file that gives it another secret"
+        );
+    }
+    if open.len() > OPEN_LINES_MAX {
+        tracing::error!(
+            credentials = open.len(),
+            "credentials switched off: their secrets or keys are empty"
+        );
+    }
 }
 
 /// Ends and forgets what is too old, a bounded piece at a time.

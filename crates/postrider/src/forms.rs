@@ -75,6 +75,17 @@ impl Forms {
         wrong
     }
 
+    /// What is wrong with a secret for a form, in words.
+    pub(crate) fn secret_complaint(&self, name: &str, secret: &str) -> Option<String> {
+        self.named(name)?.check_secret(secret).err()
+    }
+
+    /// Octets of the key that a secret holds.
+    pub(crate) fn key_octets(&self, name: &str, secret: &str) -> usize {
+        self.named(name)
+            .map_or(secret.len(), |form| form.key_octets(secret))
+    }
+
     /// Checks what can be known of an endpoint without calling it.
     ///
     /// # Errors

@@ -15,3 +15,4 @@ pub mod state;
 pub mod template;
 pub mod udh;
 pub mod user_data;
+pub mod visible;

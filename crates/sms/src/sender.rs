@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alphabet;
 use crate::phone::MSISDN_DIGITS_MAX;
+use crate::visible::{is_unseen, trim_blanks};
 
 /// Most septets of an alphanumeric sender: what the address field holds (3GPP TS 23.040 section 9.1.2.5).
 /// A character of the extension table takes two.
@@ -69,7 +70,8 @@ pub enum SenderError {
 }
 
 impl Sender {
-    /// Reads a sender; white space around it is dropped.
+    /// Reads a sender; blanks around it are dropped. Line ends and other characters that nobody sees are no blanks: a
+    /// sender with one anywhere is refused.
     ///
     /// Digits after `+` or `00` are an international number. Bare digits are one as well if there are 9 to 15
     /// and they can be: not those that begin with `0`, and not those that begin with `10`, which no area code of
@@ -79,7 +81,7 @@ impl Sender {
     /// # Errors
     /// See [`SenderError`].
     pub fn parse(written: &str) -> Result<Self, SenderError> {
-        let written = written.trim();
+        let written = trim_blanks(written);
         if written.is_empty() {
             return Err(SenderError::Empty);
         }
@@ -99,7 +101,7 @@ impl Sender {
             return Self::bounded(written, kind, DIGITS_MAX);
         }
         let ends_the_address = written.contains('@') && !written.is_ascii();
-        if ends_the_address || written.chars().any(char::is_control) {
+        if ends_the_address || written.chars().any(is_unseen) {
             return Err(SenderError::Alphabet);
         }
         match alphabet::septets(written) {

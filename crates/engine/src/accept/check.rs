@@ -16,6 +16,7 @@ use sms::encoding::Encoding;
 use sms::phone::{Msisdn, PhoneError};
 use sms::sender::Sender;
 use sms::template::Template as Pattern;
+use sms::visible::trim_blanks;
 use std::collections::HashSet;
 use std::sync::Arc;
 use store::{Account, CarrierNo, NewBatch, NewMessage};
@@ -131,7 +132,7 @@ impl ItemChecker<'_> {
             .item
             .sender
             .as_deref()
-            .map(str::trim)
+            .map(trim_blanks)
             .filter(|sender| !sender.is_empty())
         else {
             return Ok(None);

@@ -1,10 +1,12 @@
 //! The catalog in memory: what operators set up, indexed the way a request asks for it.
 
+mod secret;
 mod settings;
 mod snapshot;
 pub(crate) mod tlvs;
 mod vault;
 
+pub use secret::{SECRET_OCTETS_ADVISED, SecretFault, secret_fault};
 pub(crate) use settings::Shape;
 pub use settings::{
     BindKind, CarrierSettings, DataCoding, DefaultAlphabet, InDoubt, Linking, LongText, ReceiptFor,
@@ -12,8 +14,8 @@ pub use settings::{
 };
 pub(crate) use snapshot::signed;
 pub use snapshot::{
-    CarrierEntry, CatalogError, CredentialEntry, EndpointEntry, Snapshot, TemplateEntry, carrier_secret_name,
-    credential_secret_name, endpoint_secret_name,
+    CarrierEntry, CatalogError, CredentialEntry, EndpointEntry, OpenCredential, Snapshot, TemplateEntry,
+    carrier_secret_name, credential_secret_name, endpoint_secret_name,
 };
 pub use store::{
     Account, Caps, Catalog, CatalogChange, Credential, Position, Review, Signature, Suppression,

@@ -1,12 +1,13 @@
 //! One version of the catalog, compiled: secrets opened, templates parsed, routes in order.
 
-use super::{CarrierSettings, RouteRule, TlvList, Vault, VaultError, tlvs};
+use super::{CarrierSettings, RouteRule, SecretFault, TlvList, Vault, VaultError, secret_fault, tlvs};
 use crate::inbound::Claims;
 use crate::route::{RouteTable, Rule};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sms::blocked::BlockedWords;
 use sms::encoding::Encoding;
 use sms::template::Template as Pattern;
+use sms::visible::is_blank;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{
@@ -23,6 +24,7 @@ pub struct Snapshot {
     claims: Claims,
     /// By family, then by key.
     credentials: HashMap<Box<str>, HashMap<Box<str>, CredentialEntry>>,
+    open_to_all: Vec<OpenCredential>,
     templates_by_number: HashMap<i64, Arc<TemplateEntry>>,
     templates_by_ut_id: HashMap<Box<str>, Arc<TemplateEntry>>,
     /// By number.
@@ -51,6 +53,17 @@ pub struct CredentialEntry {
     pub secret: SecretString,
     /// False when switched off.
     pub enabled: bool,
+}
+
+/// A credential whose secret or key is empty. It is switched off, whatever the catalog says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCredential {
+    /// Whose.
+    pub account: AccountId,
+    /// Which family of wires takes it.
+    pub family: Box<str>,
+    /// Its public half.
+    pub key: Box<str>,
 }
 
 /// A template, ready to be filled.
@@ -178,10 +191,20 @@ impl Snapshot {
         for credential in &catalog.credentials {
             let name = credential_secret_name(&credential.family, &credential.key);
             let secret = vault.open(&name, &credential.sealed_secret)?;
+            // Whoever knows the public half would be let in. Earlier releases stored such secrets.
+            let opens_to_all =
+                is_blank(&credential.key) || secret_fault(secret.expose_secret()) == Some(SecretFault::Blank);
+            if opens_to_all {
+                snapshot.open_to_all.push(OpenCredential {
+                    account: credential.account,
+                    family: credential.family.clone(),
+                    key: credential.key.clone(),
+                });
+            }
             let entry = CredentialEntry {
                 account: credential.account,
                 secret,
-                enabled: credential.enabled,
+                enabled: credential.enabled && !opens_to_all,
             };
             let family = snapshot.credentials.entry(credential.family.clone()).or_default();
             family.insert(credential.key.clone(), entry);
@@ -322,6 +345,11 @@ impl Snapshot {
     /// The credential of a family by its public part.
     pub fn credential(&self, family: &str, key: &str) -> Option<&CredentialEntry> {
         self.credentials.get(family)?.get(key)
+    }
+
+    /// Credentials that are switched off because their secret or key is empty.
+    pub fn open_to_all(&self) -> &[OpenCredential] {
+        &self.open_to_all
     }
 
     /// An account.
@@ -491,3 +519,6 @@ fn compile_template(template: Template, signatures: &HashMap<i64, Arc<Signature>
         signature_approved,
     }
 }
+
+#[cfg(test)]
+mod tests;

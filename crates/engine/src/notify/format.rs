@@ -20,6 +20,21 @@ pub trait Format: Send + Sync + 'static {
     /// The complaint.
     fn check(&self, settings: &Value) -> Result<(), String>;
 
+    /// Checks the secret of an endpoint when it is set up; what is wrong, in words for people, without the secret. It is
+    /// neither blank nor has it control characters.
+    ///
+    /// # Errors
+    /// The complaint.
+    fn check_secret(&self, secret: &str) -> Result<(), String> {
+        let _ = secret;
+        Ok(())
+    }
+
+    /// Octets of the key that a secret holds.
+    fn key_octets(&self, secret: &str) -> usize {
+        secret.len()
+    }
+
     /// Events that one call may tell; 1 when every event is a call of its own.
     fn events_max(&self, settings: &Value) -> usize;
 

@@ -23,6 +23,11 @@ use store::{BatchView, Event, EventWhat, Inbound, MessageId, MessageView, Review
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Standard;
 
+/// What a secret begins with.
+const PREFIX: &str = "whsec_";
+/// How to make a secret.
+const MAKE: &str = "make one with `echo whsec_$(openssl rand -base64 24)`";
+
 /// "Example retry schedule", after the first call at once.
 const WAITS_S: [u64; 9] = [
     5,
@@ -50,6 +55,24 @@ impl Format for Standard {
             },
             _ => Err("the settings must be an object".to_owned()),
         }
+    }
+
+    fn check_secret(&self, secret: &str) -> Result<(), String> {
+        for one in secret.split_whitespace() {
+            match one.strip_prefix(PREFIX) {
+                Some("") => return Err(format!("has no key behind `{PREFIX}`; {MAKE}")),
+                Some(bare) if STANDARD.decode(bare).is_err() => {
+                    return Err(format!("has no Base64 with padding behind `{PREFIX}`; {MAKE}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn key_octets(&self, secret: &str) -> usize {
+        let keys = secret.split_whitespace().map(|one| key(one).len());
+        keys.min().unwrap_or(0)
     }
 
     fn events_max(&self, _: &Value) -> usize {
@@ -125,7 +148,10 @@ fn signed(endpoint: &EndpointEntry, id: &str, kind: &str, at: UnixMs, data: Valu
         .secret
         .expose_secret()
         .split_whitespace()
-        .map(|secret| signature(&key(secret), id, seconds, &body))
+        .map(key)
+        // A store of an earlier release may have a prefix without a key: everybody could sign with it.
+        .filter(|key| !key.is_empty())
+        .map(|key| signature(&key, id, seconds, &body))
         .collect();
     if !signatures.is_empty() {
         headers.push(("webhook-signature", signatures.join(" ")));
@@ -138,7 +164,7 @@ fn signed(endpoint: &EndpointEntry, id: &str, kind: &str, at: UnixMs, data: Valu
 }
 
 fn key(secret: &str) -> Vec<u8> {
-    let bare = secret.strip_prefix("whsec_").unwrap_or(secret);
+    let bare = secret.strip_prefix(PREFIX).unwrap_or(secret);
     STANDARD
         .decode(bare)
         .unwrap_or_else(|_| secret.as_bytes().to_vec())

@@ -1,8 +1,13 @@
 //! Where a secret of a catalog file is: in it, in the environment, or in a file of its own.
 
+use engine::catalog::{SecretFault, secret_fault};
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// Octets of a file with a secret: what is longer holds something else.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// What the process's surroundings hold; a pair of functions, so that planning is tested without them.
 pub(crate) struct Surroundings<'a> {
@@ -22,7 +27,7 @@ pub(crate) struct SecretSource<'a> {
     pub(crate) inline: Option<&'a str>,
     /// The name of an environment variable.
     pub(crate) variable: Option<&'a str>,
-    /// A file whose text, without the line's end, it is.
+    /// A file whose text it is, without a byte order mark before it and the line ends behind it.
     pub(crate) file: Option<&'a Path>,
 }
 
@@ -31,8 +36,10 @@ pub(crate) struct SecretSource<'a> {
 pub(crate) enum GivenSecret {
     /// Nothing: what is stored stays.
     None,
-    /// This text.
+    /// This text, in which there is something to see and no control character.
     Text(String),
+    /// `secret = ""`: the explicit way to have none, for what may have none.
+    Empty,
     /// It names a place where nothing is, and why. What is stored may stay.
     Absent(String),
 }
@@ -41,27 +48,26 @@ impl SecretSource<'_> {
     /// The secret as the file gives it.
     ///
     /// # Errors
-    /// In words, never with the secret in them.
+    /// In words, never with the secret in them. A place that holds an empty secret is one: it was meant to hold another.
     pub(crate) fn resolve(&self, surroundings: &Surroundings<'_>) -> Result<GivenSecret, String> {
         let field = self.field;
         match (self.inline, self.variable, self.file) {
             (None, None, None) => Ok(GivenSecret::None),
-            (Some(inline), None, None) => Ok(GivenSecret::Text(inline.to_owned())),
+            (Some(""), None, None) => Ok(GivenSecret::Empty),
+            (Some(inline), None, None) => usable(inline, &format!("`{field}`")),
             (None, Some(name), None) => match (surroundings.variable)(name) {
-                Some(value) => value
-                    .into_string()
-                    .map(GivenSecret::Text)
-                    .map_err(|_| format!("the environment variable {name} is not UTF-8")),
+                Some(value) => {
+                    let value = value
+                        .into_string()
+                        .map_err(|_| format!("the environment variable {name} ({field}_env) is not UTF-8"))?;
+                    usable(&value, &format!("the environment variable {name} ({field}_env)"))
+                }
                 None => Ok(GivenSecret::Absent(format!(
                     "the environment variable {name} ({field}_env) is not set"
                 ))),
             },
             (None, None, Some(path)) => match (surroundings.read)(path) {
-                Ok(text) => {
-                    // Editors on some systems write a byte order mark before the text; it is no part of it.
-                    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-                    Ok(GivenSecret::Text(text.trim_end_matches(['\r', '\n']).to_owned()))
-                }
+                Ok(text) => usable(&text, &format!("{field}_file {}", path.display())),
                 Err(error) => {
                     let why = format!("{field}_file {}: {error}", path.display());
                     if error.kind() == io::ErrorKind::NotFound {
@@ -76,10 +82,34 @@ impl SecretSource<'_> {
     }
 }
 
+/// The secret in a text. A byte order mark before it and line ends behind it are what editors, shells and `echo` add; a
+/// blank behind it may be meant.
+fn usable(text: &str, place: &str) -> Result<GivenSecret, String> {
+    let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let bare = bare.trim_end_matches(['\r', '\n']);
+    match secret_fault(bare) {
+        None => Ok(GivenSecret::Text(bare.to_owned())),
+        Some(fault @ SecretFault::Blank) => Err(format!("{place} {fault}: put the secret there")),
+        Some(fault @ SecretFault::Control) => Err(format!(
+            "{place} {fault}: a secret is one line of text; encode one that is not, in Base64 for instance"
+        )),
+    }
+}
+
 /// Reads files relative to the folder of the catalog file.
 pub(crate) fn reader_from(catalog_file: &Path) -> impl Fn(&Path) -> io::Result<String> {
     let folder: PathBuf = catalog_file.parent().map(Path::to_owned).unwrap_or_default();
-    move |path| std::fs::read_to_string(folder.join(path))
+    move |path| {
+        let mut text = String::new();
+        let file = File::open(folder.join(path))?;
+        file.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > SECRET_FILE_BYTES_MAX {
+            return Err(io::Error::other(format!(
+                "longer than {SECRET_FILE_BYTES_MAX} octets"
+            )));
+        }
+        Ok(text)
+    }
 }
 
 #[cfg(test)]
@@ -92,10 +122,25 @@ mod tests {
         file: Option<&str>,
     ) -> Result<GivenSecret, String> {
         let surroundings = Surroundings {
-            variable: &|name| (name == "KEY").then(|| OsString::from("from the environment")),
+            variable: &|name| match name {
+                "KEY" => Some(OsString::from("from the environment")),
+                "EMPTY" => Some(OsString::new()),
+                "BLANK" => Some(OsString::from("  ")),
+                "LINE" => Some(OsString::from("\r\n")),
+                "ENDED" => Some(OsString::from("from the environment\n")),
+                _ => None,
+            },
             read: &|path| match path.to_str() {
                 Some("key.txt") => Ok("from the file\r\n".to_owned()),
                 Some("marked.txt") => Ok("\u{feff}from the file\n".to_owned()),
+                Some("lines.txt") => Ok("from the file\n\r\n\n".to_owned()),
+                Some("blank behind.txt") => Ok("from the file \n".to_owned()),
+                Some("empty.txt") => Ok(String::new()),
+                Some("line end.txt") => Ok("\n".to_owned()),
+                Some("blanks.txt") => Ok(" \t \r\n".to_owned()),
+                Some("mark.txt") => Ok("\u{feff}".to_owned()),
+                Some("two lines.txt") => Ok("one\ntwo\n".to_owned()),
+                Some("nul.txt") => Ok("one\0".to_owned()),
                 Some("closed.txt") => Err(io::ErrorKind::PermissionDenied.into()),
                 _ => Err(io::ErrorKind::NotFound.into()),
             },
@@ -124,6 +169,63 @@ mod tests {
         assert_eq!(
             resolve(None, None, Some("marked.txt")),
             Ok(GivenSecret::Text("from the file".to_owned()))
+        );
+    }
+
+    #[test]
+    fn line_ends_behind_a_secret_are_no_part_of_it_and_blanks_are() {
+        let text = |text: &str| Ok(GivenSecret::Text(text.to_owned()));
+        assert_eq!(resolve(None, None, Some("lines.txt")), text("from the file"));
+        assert_eq!(
+            resolve(None, None, Some("blank behind.txt")),
+            text("from the file ")
+        );
+        assert_eq!(resolve(None, Some("ENDED"), None), text("from the environment"));
+    }
+
+    #[test]
+    fn a_place_with_an_empty_secret_is_named() {
+        for file in ["empty.txt", "line end.txt", "blanks.txt", "mark.txt"] {
+            let told = resolve(None, None, Some(file)).unwrap_err();
+            assert!(
+                told.starts_with(&format!("secret_file {file} ")) && told.contains("empty"),
+                "{told}"
+            );
+        }
+        for name in ["EMPTY", "BLANK", "LINE"] {
+            let told = resolve(None, Some(name), None).unwrap_err();
+            assert!(
+                told.contains(&format!("{name} (secret_env)")) && told.contains("empty"),
+                "{told}"
+            );
+        }
+        assert_eq!(resolve(Some(""), None, None), Ok(GivenSecret::Empty));
+        for inline in [" ", "\n", "\u{200b}", "\u{3000}"] {
+            let told = resolve(Some(inline), None, None).unwrap_err();
+            assert!(told.starts_with("`secret` ") && told.contains("empty"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_or_with_control_characters_is_refused() {
+        for file in ["two lines.txt", "nul.txt"] {
+            let told = resolve(None, None, Some(file)).unwrap_err();
+            assert!(
+                told.contains("control character") && !told.contains("one\n"),
+                "{told}"
+            );
+        }
+        assert!(resolve(Some("a\u{7}b"), None, None).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_no_secret_is_not_read_to_its_end() {
+        let read = reader_from(Path::new("/catalog.toml"));
+        assert!(
+            read(Path::new("dev/zero"))
+                .unwrap_err()
+                .to_string()
+                .contains("longer than")
         );
     }
 

@@ -1,5 +1,6 @@
 //! `postrider check`: whether a node would start, and whether its catalog makes sense.
 
+mod secrets;
 mod start;
 
 use crate::apply::plan::{conditions_of, describe_route};
@@ -41,6 +42,8 @@ struct Report {
     /// What was looked at, and how it stands.
     standing: Vec<(&'static str, String)>,
     problems: Vec<String>,
+    /// What works and might be better.
+    notes: Vec<String>,
 }
 
 /// Checks and reports.
@@ -64,7 +67,7 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
             .iter()
             .map(|(what, how)| (what.replace(' ', "_"), how.as_str().into()))
             .collect();
-        let document = json!({ "looked_at": standing, "problems": report.problems });
+        let document = json!({ "looked_at": standing, "problems": report.problems, "notes": report.notes });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
     } else {
         for (what, how) in &report.standing {
@@ -72,6 +75,9 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
         }
         for problem in &report.problems {
             writeln!(out, "PROBLEM        {problem}")?;
+        }
+        for note in &report.notes {
+            writeln!(out, "note           {note}")?;
         }
         if report.problems.is_empty() {
             writeln!(out, "all is well")?;
@@ -138,6 +144,9 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 }
                 let error = key.ok().and_then(|key| {
                     let vault = key.vault();
+                    let found = secrets::look(&catalog, &vault);
+                    report.problems.extend(found.problems);
+                    report.notes.extend(found.notes);
                     open::wrong_key(catalog.clone(), &vault).or_else(|| Snapshot::compile(catalog, &vault).err())
                 });
                 let told = error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));

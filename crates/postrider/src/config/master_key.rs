@@ -138,6 +138,8 @@ impl MasterKey {
     }
 
     fn parse(text: &str) -> Option<Self> {
+        // Editors on some systems write a byte order mark before the text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         hex::octets(text.trim())?.try_into().ok().map(Self)
     }
 

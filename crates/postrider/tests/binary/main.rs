@@ -20,6 +20,7 @@ mod reasons;
 mod receiver;
 mod review;
 mod sandbox;
+mod secrets;
 mod serve;
 mod small;
 mod tasks;

@@ -5,7 +5,7 @@
 
 use super::super::diff::Fields;
 use super::super::entry::{RESET, RawEntry, at_path, keys_of, read_as, reset_mistake};
-use super::super::secret::SecretSource;
+use super::super::secret::{GivenSecret, SecretSource};
 use super::{Planner, name_complaint, secret_field, wire};
 use crate::config::{Mistake, hint, shown, unknown_key};
 use crate::open::SEALED_PASSWORD as SEALED;
@@ -292,7 +292,10 @@ impl Planner<'_> {
             .filter(|sealed| !sealed.is_empty());
         let was_there = stored.is_some();
         smpp.password.clear();
-        if entry.resets("password") {
+        // Some carriers bind without a password. That is said in the file itself: a variable or file that is empty was
+        // meant to hold one.
+        let emptied = source.resolve(&self.inputs.surroundings)? == GivenSecret::Empty;
+        if emptied || entry.resets("password") {
             smpp.password_sealed.clear();
             let (before, _) = secret_field(was_there, false);
             return Ok((before, String::new()));

@@ -25,9 +25,11 @@ use super::file::File;
 use super::secret::{GivenSecret, SecretSource, Surroundings};
 use crate::config::{Mistake, Mistakes, hint, is_secret, nearest, shown};
 use crate::forms::Forms;
-use engine::catalog::{Catalog, CatalogChange, Suppression, Vault};
+use crate::table::counted;
+use engine::catalog::{Catalog, CatalogChange, SECRET_OCTETS_ADVISED, Suppression, Vault};
 use engine::notify::Allow;
 use secrecy::ExposeSecret;
+use sms::visible::is_unseen;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use store::{CarrierNo, UnixMs};
@@ -96,6 +98,7 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
         plan: Plan::default(),
         templates_taken: HashMap::new(),
         own: Vec::new(),
+        short_secrets: Vec::new(),
     };
     let accounts = planner.accounts();
     planner.carriers();
@@ -105,6 +108,7 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
     // Last, when nothing refers to them any more.
     planner.remove_carriers();
     planner.remove_accounts(&accounts);
+    planner.note_short_secrets();
     if planner.wrong.is_empty() {
         return Ok(planner.plan);
     }
@@ -123,6 +127,8 @@ struct Planner<'a> {
     templates_taken: HashMap<i64, String>,
     /// What the account that is being planned made itself and the file does not name.
     own: Vec<String>,
+    /// Credentials and webhooks to which the file gives a secret that is short.
+    short_secrets: Vec<String>,
 }
 
 impl<'a> Planner<'a> {
@@ -225,6 +231,15 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Notes secrets that can be guessed, all in one note.
+    fn note_short_secrets(&mut self) {
+        let short = std::mem::take(&mut self.short_secrets);
+        if !short.is_empty() {
+            let note = format!("{}: {}", short_secrets(short.len()), first_of(&short));
+            self.plan.notes.push(note);
+        }
+    }
+
     /// The sealed form of a secret: the old one while it still holds the same.
     ///
     /// Returns it with `true` when it differs from the old one. A place that has no secret leaves the stored one as
@@ -239,6 +254,7 @@ impl<'a> Planner<'a> {
         match (source.resolve(&self.inputs.surroundings)?, old) {
             (GivenSecret::None, None) => Ok(None),
             (GivenSecret::None, Some(old)) => Ok(Some((old.to_vec(), false))),
+            (GivenSecret::Empty, _) => Err(format!("`{}` is empty: give one", source.field)),
             (GivenSecret::Absent(why), None) => Err(why),
             (GivenSecret::Absent(why), Some(old)) => {
                 let note = format!("{what}: {why}; the stored {} stays", source.field);
@@ -278,11 +294,7 @@ const NAME_CHARS_MAX: usize = 64;
 ///
 /// A slash stands between the names of an account and of what it owns on command lines.
 fn name_complaint(name: &str, slash_allowed: bool) -> Option<String> {
-    let unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(unseen) {
+    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(is_unseen) {
         return Some(format!("a name has 1 to {NAME_CHARS_MAX} printable characters"));
     }
     if name.trim() != name {
@@ -290,6 +302,28 @@ fn name_complaint(name: &str, slash_allowed: bool) -> Option<String> {
     }
     (!slash_allowed && name.contains('/'))
         .then(|| "a name has no `/`, which stands between account and webhook on command lines".to_owned())
+}
+
+/// Things that one note names; a provider has thousands.
+const NAMED_MAX: usize = 10;
+
+/// The first of many names, and how many more there are.
+pub(crate) fn first_of(names: &[String]) -> String {
+    let named = names.get(..NAMED_MAX).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// That secrets can be guessed, and what to do.
+pub(crate) fn short_secrets(count: usize) -> String {
+    let secrets = counted(count, "secret");
+    let verb = if count == 1 { "is" } else { "are" };
+    format!(
+        "{secrets} {verb} shorter than {SECRET_OCTETS_ADVISED} octets and can be guessed (`openssl rand -hex 16` makes a \
+         better one)"
+    )
 }
 
 /// How a secret shows in a diff: whether it is there and whether it changes, never what it is.

@@ -4,9 +4,11 @@ use super::super::diff::Fields;
 use super::super::entry::{Entry, RawEntry};
 use super::super::file::{AccountEntry, CredentialKeys, Family, SignatureKeys};
 use super::super::secret::{GivenSecret, SecretSource};
-use super::{Planner, secret_field, wire};
+use super::{Planner, first_of, secret_field, wire};
 use crate::config::{Mistake, nearest};
-use engine::catalog::{CatalogChange, Credential, Review, Signature, credential_secret_name};
+use engine::catalog::{
+    CatalogChange, Credential, Review, SECRET_OCTETS_ADVISED, Signature, credential_secret_name,
+};
 use serde_json::Value;
 use sms::template::is_plain;
 use std::collections::HashSet;
@@ -15,8 +17,6 @@ use store::AccountId;
 /// Bytes of `key:secret` whose Base64 still fits on one line of `base64(1)`: the vendor's documented curl command
 /// would otherwise send a line break within its header (docs/dialects/uspeedo.md).
 const USPEEDO_PAIR_BYTES_MAX: usize = 57;
-/// Things that one note names; an account may have thousands.
-const NAMED_MAX: usize = 10;
 
 impl Planner<'_> {
     /// Everything nested in an account's entry, and what the store has beside it.
@@ -55,16 +55,9 @@ impl Planner<'_> {
         } else {
             "left as it is (--prune removes it)"
         };
-        let named: Vec<&str> = own.iter().take(NAMED_MAX).map(String::as_str).collect();
-        let more = own.len() - named.len();
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
         self.plan.notes.push(format!(
-            "account {account} made or changed this itself over an API, {becomes}: {}{more}",
-            named.join(", ")
+            "account {account} made or changed this itself over an API, {becomes}: {}",
+            first_of(&own)
         ));
     }
 
@@ -150,7 +143,7 @@ impl Planner<'_> {
             }
             Err(why) => return self.complain_of_secret(&entry.raw, "secret", format!("{what}: {why}")),
         };
-        self.note_long_pair(family, key, &source, &what);
+        self.note_secret(family, key, &source, &what);
         let (before, after) = secret_field(old.is_some(), changed);
         let enabled = entry.value("enabled", given.enabled, old.map(|old| old.enabled), true);
         let old_fields = old.map(|old| credential_fields(old.enabled, before));
@@ -175,14 +168,15 @@ impl Planner<'_> {
         self.complain_of(entry, key, what);
     }
 
-    fn note_long_pair(&mut self, family: Family, key: &str, source: &SecretSource<'_>, what: &str) {
-        if family != Family::Uspeedo {
-            return;
-        }
+    /// Notes what is unhandy about a secret that the file gives.
+    fn note_secret(&mut self, family: Family, key: &str, source: &SecretSource<'_>, what: &str) {
         let Ok(GivenSecret::Text(secret)) = source.resolve(&self.inputs.surroundings) else {
             return;
         };
-        if key.len() + 1 + secret.len() > USPEEDO_PAIR_BYTES_MAX {
+        if secret.len() < SECRET_OCTETS_ADVISED {
+            self.short_secrets.push(what.to_owned());
+        }
+        if family == Family::Uspeedo && key.len() + 1 + secret.len() > USPEEDO_PAIR_BYTES_MAX {
             self.plan.notes.push(format!(
                 "{what}: key and secret together are longer than {} bytes; clients that build the Basic header with \
                  `base64` as the vendor documents it will break it over two lines",

@@ -4,6 +4,7 @@ mod mistakes;
 mod own;
 mod partial;
 mod routes;
+mod secrets;
 mod webhooks;
 mod wire;
 mod words;
@@ -26,7 +27,7 @@ senders = ["Acme"]
 [[account.credential]]
 family = "sendcloud"
 key = "acme"
-secret = "acme-secret"
+secret = "acme-secret-of-the-tests"
 
 [[account.credential]]
 family = "uspeedo"
@@ -55,7 +56,7 @@ name = "crm"
 format = "sendcloud"
 url = "https://crm.example/hook"
 events = ["ended", "inbound"]
-secret = "acme-hook"
+secret = "acme-hook-of-the-tests"
 
 [[account]]
 name = "beta"
@@ -98,7 +99,7 @@ fn plan_with(text: &str, existing: &Existing, wishes: Wishes) -> Result<Plan, Ve
         existing,
         vault: &vault(),
         surroundings: Surroundings {
-            variable: &|name| (name == "ACME_SECRET").then(|| OsString::from("from-env")),
+            variable: &|name| (name == "ACME_SECRET").then(|| OsString::from("from-env-of-the-tests")),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
             check_authorities: &|_| Ok(()),
         },
@@ -212,14 +213,14 @@ fn a_file_becomes_a_catalog_the_engine_takes_with_secrets_that_open() {
     let existing = applied(FULL);
     let snapshot = Snapshot::compile(existing.catalog.clone(), &vault()).unwrap();
     let sendcloud = snapshot.credential("sendcloud", "acme").unwrap();
-    assert_eq!(sendcloud.secret.expose_secret(), "acme-secret");
+    assert_eq!(sendcloud.secret.expose_secret(), "acme-secret-of-the-tests");
     assert_eq!(
         snapshot
             .credential("uspeedo", "acme-key")
             .unwrap()
             .secret
             .expose_secret(),
-        "from-env"
+        "from-env-of-the-tests"
     );
     let code = snapshot.template_by_number(sendcloud.account, 2001).unwrap();
     assert_eq!(&*code.international, "[Acme]Your code is {code}.");
@@ -283,9 +284,9 @@ fn applying_twice_changes_nothing() {
 fn a_secret_may_leave_the_file_once_it_is_stored() {
     let existing = applied(FULL);
     let text = FULL
-        .replace("secret = \"acme-secret\"\n", "")
+        .replace("secret = \"acme-secret-of-the-tests\"\n", "")
         .replace("secret_env = \"ACME_SECRET\"\n", "")
-        .replace("secret = \"acme-hook\"\n", "")
+        .replace("secret = \"acme-hook-of-the-tests\"\n", "")
         .replace("password = \"hunter2\"\n", "");
     let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
     assert!(plan.changes.is_empty(), "{}", told(&plan));
@@ -299,11 +300,16 @@ fn secrets_never_show_in_the_diff() {
     carry_out(&mut existing, first);
     let text = FULL
         .replace("hunter2", "hunter3")
-        .replace("acme-secret", "another-secret");
+        .replace("acme-secret-of-the-tests", "another-secret");
     let second = plan_with(&text, &existing, Wishes::default()).unwrap();
     assert_eq!(second.changes.len(), 2);
     all.push_str(&told(&second));
-    for secret in ["hunter", "acme-secret", "another-secret", "from-env"] {
+    for secret in [
+        "hunter",
+        "acme-secret-of-the-tests",
+        "another-secret",
+        "from-env-of-the-tests",
+    ] {
         assert!(!all.contains(secret), "{secret} shows in:\n{all}");
     }
     assert!(all.contains("password: (as stored) -> (another)"), "{all}");

@@ -7,7 +7,7 @@ use super::super::secret::{GivenSecret, SecretSource};
 use super::{Planner, name_complaint, secret_field};
 use crate::config::misfit;
 use crate::forms::shown;
-use engine::catalog::{CatalogChange, endpoint_secret_name};
+use engine::catalog::{CatalogChange, SECRET_OCTETS_ADVISED, endpoint_secret_name};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use store::{AccountId, Endpoint, EndpointId, EventKinds};
@@ -80,7 +80,7 @@ impl Planner<'_> {
             self.plan.notes.push(format!("{what}: {why}"));
         }
         let id = old.map_or_else(|| self.next_endpoint(), |old| old.id);
-        let ((before, after), sealed_secret) = match self.webhook_secret(entry, &what, id, old) {
+        let ((before, after), sealed_secret) = match self.webhook_secret(entry, &what, id, (format, old)) {
             Ok(sealed) => sealed,
             Err(why) => return self.complain_of_secret(&entry.raw, "secret", format!("{what}: {why}")),
         };
@@ -143,7 +143,7 @@ impl Planner<'_> {
         entry: &Entry<WebhookKeys>,
         what: &str,
         id: EndpointId,
-        old: Option<&Endpoint>,
+        (format, old): (Option<&str>, Option<&Endpoint>),
     ) -> Result<((String, String), Vec<u8>), String> {
         let source = SecretSource {
             field: "secret",
@@ -154,8 +154,17 @@ impl Planner<'_> {
         let stored = old
             .map(|old| &*old.sealed_secret)
             .filter(|sealed| !sealed.is_empty());
-        let emptied = source.resolve(&self.inputs.surroundings)? == GivenSecret::Text(String::new());
-        if emptied || entry.raw.resets("secret") {
+        let given = source.resolve(&self.inputs.surroundings)?;
+        if let (GivenSecret::Text(secret), Some(format)) = (&given, format) {
+            let forms = self.inputs.forms;
+            if let Some(why) = forms.secret_complaint(format, secret) {
+                return Err(format!("the secret {why}"));
+            }
+            if forms.key_octets(format, secret) < SECRET_OCTETS_ADVISED {
+                self.short_secrets.push(what.to_owned());
+            }
+        }
+        if given == GivenSecret::Empty || entry.raw.resets("secret") {
             let (before, _) = secret_field(stored.is_some(), false);
             return Ok(((before, String::new()), Vec::new()));
         }

@@ -21,7 +21,7 @@ opt_in_words = ["START"]
 [[account.credential]]
 family = "sendcloud"
 key = "acme"
-secret = "acme-secret"
+secret = "acme-secret-of-the-tests"
 enabled = false
 
 [[account.signature]]
@@ -47,7 +47,7 @@ name = "crm"
 format = "sendcloud"
 url = "https://crm.example/hook"
 events = ["ended", "inbound"]
-secret = "acme-hook"
+secret = "acme-hook-of-the-tests"
 settings = { retry = "short", concurrency = 4 }
 enabled = false
 

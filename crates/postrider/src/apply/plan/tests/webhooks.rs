@@ -25,7 +25,7 @@ fn a_webhook_becomes_an_endpoint_whose_secret_opens() {
     assert!(endpoint.enabled);
     let snapshot = Snapshot::compile(existing.catalog.clone(), &vault()).unwrap();
     let entry = snapshot.endpoint(endpoint.id).unwrap();
-    assert_eq!(entry.secret.expose_secret(), "acme-hook");
+    assert_eq!(entry.secret.expose_secret(), "acme-hook-of-the-tests");
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_changed_webhook_keeps_its_id_and_secret_and_shows_what_differs() {
     let mut existing = applied(FULL);
     let before = only(&existing).clone();
     let text = FULL.replace(
-        "events = [\"ended\", \"inbound\"]\nsecret = \"acme-hook\"",
+        "events = [\"ended\", \"inbound\"]\nsecret = \"acme-hook-of-the-tests\"",
         "events = [\"reviewed\", \"ended\"]\nsettings = { retry = \"short\" }\nenabled = false",
     );
     let plan = plan_with(&text, &existing, Wishes::default()).unwrap();

@@ -1,45 +1,84 @@
 //! Logs: text for people or JSON for machines, on standard error, with a level that can change while running.
 
+mod line;
+mod repeats;
+
 use crate::config::{Log, LogFormat, nearest};
 use anyhow::{Context, anyhow, ensure};
+use line::Lines;
+use repeats::Repeats;
 use std::io::IsTerminal;
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-/// Changes the level of a running process.
-#[derive(Clone)]
-pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+/// The log of a running process. What repeats is summed up when it is dropped, too.
+pub(crate) struct Logging {
+    level: reload::Handle<EnvFilter, Registry>,
+    repeats: Repeats,
+}
 
-impl LogLevel {
+impl Logging {
     /// Takes over another level.
-    pub(crate) fn set(&self, level: &str) -> anyhow::Result<()> {
-        self.0.reload(filter(level)?).context("change the log level")
+    pub(crate) fn set_level(&self, level: &str) -> anyhow::Result<()> {
+        self.level.reload(filter(level)?).context("change the log level")
     }
 }
 
-/// Begins logging; once a process.
-pub(crate) fn start(log: &Log) -> anyhow::Result<LogLevel> {
-    let (filter, handle) = reload::Layer::new(filter(&log.level)?);
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.repeats.write_sums();
+    }
+}
+
+/// Begins logging of what others can provoke, which is summed up; once a process.
+pub(crate) fn start(log: &Log) -> anyhow::Result<Logging> {
+    let repeats = Repeats::default();
+    let level = begin(log, Some(repeats.clone()))?;
+    sum_up(repeats.clone())?;
+    Ok(Logging { level, repeats })
+}
+
+/// Logging of a command that runs and ends: warnings, for people, each of them.
+pub(crate) fn start_for_tool() -> anyhow::Result<()> {
+    let log = Log {
+        level: "warn".to_owned(),
+        format: LogFormat::Text,
+    };
+    begin(&log, None).map(drop)
+}
+
+fn begin(log: &Log, repeats: Option<Repeats>) -> anyhow::Result<reload::Handle<EnvFilter, Registry>> {
+    let (filter, level) = reload::Layer::new(filter(&log.level)?);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = fmt::layer()
+        .with_writer(move || Lines { colours })
+        .with_ansi(colours);
     let lines = match log.format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // Records of the `log` crate are not taken in: they carry the paths of the machine the program was built on.
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(lines))
-        .context("begin logging")?;
-    Ok(LogLevel(handle))
+    let all = tracing_subscriber::registry()
+        .with(filter)
+        .with(repeats)
+        .with(lines);
+    tracing::subscriber::set_global_default(all).context("begin logging")?;
+    Ok(level)
 }
 
-/// Logging of a command that runs and ends: warnings, for people.
-pub(crate) fn start_for_tool() -> anyhow::Result<()> {
-    start(&Log {
-        level: "warn".to_owned(),
-        format: LogFormat::Text,
-    })
-    .map(|_| ())
+/// Sums up what repeats, as long as the process runs. On a thread of its own: what floods a log may keep the others busy.
+fn sum_up(repeats: Repeats) -> anyhow::Result<()> {
+    let thread = std::thread::Builder::new().name("log".to_owned());
+    thread
+        .spawn(move || {
+            loop {
+                std::thread::sleep(repeats::INTERVAL);
+                repeats.write_sums();
+            }
+        })
+        .map(drop)
+        .context("begin logging")
 }
 
 /// Whether a level reads.

@@ -20,7 +20,7 @@ pub(crate) use signals::shutdown_signal;
 use crate::config::{Config, MasterKey};
 use crate::control::{self, Control};
 use crate::exit::Failure;
-use crate::logging::LogLevel;
+use crate::logging::Logging;
 use crate::open;
 use anyhow::Context;
 use api::serve::{Certificate, ServeLimits, ServeMetrics, Stopped};
@@ -218,7 +218,7 @@ impl Node {
     /// that, and whoever runs the process (systemd, a container's runtime) starts it again.
     ///
     /// `config_file` is read again on SIGHUP.
-    pub(crate) async fn run(mut self, log: LogLevel, config_file: Option<PathBuf>) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, log: Logging, config_file: Option<PathBuf>) -> anyhow::Result<()> {
         loop {
             let next = tokio::select! {
                 signal = self.signals.next() => Ok(signal),
@@ -238,7 +238,7 @@ impl Node {
     }
 
     /// Takes over what can change while running: catalog, log level, certificate.
-    async fn reload(&mut self, log: &LogLevel, config_file: Option<&std::path::Path>) {
+    async fn reload(&mut self, log: &Logging, config_file: Option<&std::path::Path>) {
         match self.engine.reload_catalog().await {
             Ok(()) => tracing::info!("catalog read again"),
             Err(error) => tracing::error!(%error, "the catalog could not be read again; the old one stands"),
@@ -248,7 +248,7 @@ impl Node {
             Ok(config) => config,
             Err(error) => return tracing::error!(%error, "the configuration was not taken over"),
         };
-        match log.set(&config.log.level) {
+        match log.set_level(&config.log.level) {
             Ok(()) => tracing::info!(level = %config.log.level, "log level taken over"),
             Err(error) => tracing::error!(%error, "the log level was not taken over"),
         }

@@ -1,0 +1,344 @@
+//! A bound on what others can make this program log.
+//!
+//! A carrier, a caller or a receiver of webhooks can repeat what is logged, thousands of times a second. So lines are
+//! counted by what they say and whom it is about (a carrier, an account, an endpoint …). The first few are written at
+//! once; the others are summed up, in one line each interval, until an interval passes without any. Nothing is
+//! written about subjects beyond a bound but their sum. Lines at debug and trace level are not counted: they are asked for.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracing::callsite::Identifier;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+/// How long lines are summed up.
+pub(super) const INTERVAL: Duration = Duration::from_secs(10);
+/// Lines about one subject that are written before they are summed up.
+pub(super) const LINES_MAX: u32 = 10;
+/// Subjects of one kind of line that are counted apart; the others are counted as one.
+pub(super) const SUBJECTS_MAX: usize = 256;
+/// Lines of one kind that are written in an interval, about whomever.
+pub(super) const KIND_LINES_MAX: u32 = 300;
+/// Sums of one kind that are written after an interval, those of most lines; what is left is one sum more.
+const SUMS_MAX: usize = 10;
+/// Octets of the last line that a sum shows.
+const LAST_OCTETS_MAX: usize = 300;
+/// What the target of a line that sums others up ends with.
+const SUM: &str = "::repeated";
+/// Fields that say whom a line is about. A peer can make up the values of some: hence [`SUBJECTS_MAX`].
+const SUBJECTS: [&str; 8] = [
+    "carrier", "account", "dialect", "endpoint", "reason", "task", "limit", "name",
+];
+
+/// Counts lines, and lets those through that may be written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Repeats(Arc<Mutex<HashMap<Identifier, Kind>>>);
+
+/// All lines of one place in the program.
+#[derive(Debug)]
+struct Kind {
+    level: Level,
+    target: &'static str,
+    /// Lines written in this interval.
+    written: u32,
+    subjects: HashMap<u64, Counted>,
+    /// What is about one subject too many.
+    others: Counted,
+}
+
+/// What was written and what was not.
+#[derive(Debug, Default)]
+struct Counted {
+    /// Whether there was any in this interval.
+    goes_on: bool,
+    written: u32,
+    repeated: u64,
+    /// Message and fields of the last one that was not written.
+    last: String,
+}
+
+/// Lines that were not written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sum {
+    level: Level,
+    target: &'static str,
+    repeated: u64,
+    last: String,
+}
+
+impl Repeats {
+    fn admit(&self, event: &Event<'_>) -> bool {
+        let metadata = event.metadata();
+        if *metadata.level() > Level::INFO || metadata.target().ends_with(SUM) {
+            return true;
+        }
+        let mut line = Line::default();
+        event.record(&mut line);
+        let Ok(mut kinds) = self.0.lock() else {
+            return true;
+        };
+        let kind = kinds.entry(metadata.callsite()).or_insert_with(|| Kind {
+            level: *metadata.level(),
+            target: metadata.target(),
+            written: 0,
+            subjects: HashMap::new(),
+            others: Counted::default(),
+        });
+        let subject = line.subject.finish();
+        let is_new = !kind.subjects.contains_key(&subject);
+        let counted = if is_new && kind.subjects.len() >= SUBJECTS_MAX {
+            &mut kind.others
+        } else {
+            kind.subjects.entry(subject).or_default()
+        };
+        counted.goes_on = true;
+        if counted.written < LINES_MAX && kind.written < KIND_LINES_MAX {
+            counted.written += 1;
+            kind.written += 1;
+            return true;
+        }
+        counted.repeated += 1;
+        counted.last.clear();
+        counted.last.push_str(&line.text);
+        false
+    }
+
+    /// Ends an interval: what was not written in it, and a fresh start for who was silent.
+    pub(super) fn take(&self) -> Vec<Sum> {
+        let Ok(mut kinds) = self.0.lock() else {
+            return Vec::new();
+        };
+        let mut sums = Vec::new();
+        kinds.retain(|_, kind| {
+            kind.written = 0;
+            let mut of_kind = Vec::new();
+            kind.subjects.retain(|_, counted| counted.end(&mut of_kind));
+            let others = kind.others.end(&mut of_kind);
+            of_kind.sort_unstable_by_key(|(repeated, _)| std::cmp::Reverse(*repeated));
+            let left: u64 = of_kind.iter().skip(SUMS_MAX).map(|(repeated, _)| repeated).sum();
+            of_kind.truncate(SUMS_MAX + 1);
+            if let Some((repeated, _)) = of_kind.get_mut(SUMS_MAX) {
+                *repeated = left;
+            }
+            sums.extend(of_kind.into_iter().map(|(repeated, last)| Sum {
+                level: kind.level,
+                target: kind.target,
+                repeated,
+                last,
+            }));
+            others || !kind.subjects.is_empty()
+        });
+        sums
+    }
+
+    /// Writes what was not written since the last time.
+    pub(super) fn write_sums(&self) {
+        for sum in self.take() {
+            sum.write();
+        }
+    }
+}
+
+impl Counted {
+    /// Ends an interval; whether there was any line in it, written or not.
+    fn end(&mut self, sums: &mut Vec<(u64, String)>) -> bool {
+        let repeated = std::mem::take(&mut self.repeated);
+        if repeated > 0 {
+            sums.push((repeated, std::mem::take(&mut self.last)));
+        }
+        let goes_on = std::mem::take(&mut self.goes_on);
+        if !goes_on {
+            self.written = 0;
+        }
+        goes_on
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Repeats {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        self.admit(event)
+    }
+}
+
+/// Writes a line with a target of the part of the program it is about, so that the level of that part holds for it.
+macro_rules! write_sum {
+    ($sum:expr, $($part:literal),*) => {{
+        let part = $sum.target.split("::").next().unwrap_or_default();
+        let (repeated, over_s, last) = ($sum.repeated, INTERVAL.as_secs(), $sum.last.as_str());
+        match (part, $sum.level) {
+            $(
+                ($part, Level::ERROR) => tracing::error!(target: concat!($part, "::repeated"), repeated, over_s, last, "repeated"),
+                ($part, Level::WARN) => tracing::warn!(target: concat!($part, "::repeated"), repeated, over_s, last, "repeated"),
+                ($part, _) => tracing::info!(target: concat!($part, "::repeated"), repeated, over_s, last, "repeated"),
+            )*
+            _ => tracing::warn!(target: "postrider::repeated", repeated, over_s, last, "repeated"),
+        }
+    }};
+}
+
+impl Sum {
+    fn write(&self) {
+        write_sum!(self, "api", "engine", "postrider", "sim", "smpp", "store");
+    }
+}
+
+/// What a line says, and whom it is about.
+#[derive(Default)]
+struct Line {
+    subject: DefaultHasher,
+    text: String,
+}
+
+impl Line {
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let name = field.name();
+        if SUBJECTS.contains(&name) {
+            (name, value.to_string()).hash(&mut self.subject);
+        }
+        let mut text = Bounded(&mut self.text);
+        // What does not fit is cut.
+        let _ = if name == "message" {
+            write!(text, "{value}")
+        } else {
+            write!(text, " {name}={value}")
+        };
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.field(field, format_args!("{value:?}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, format_args!("{value:?}"));
+    }
+}
+
+/// Takes so many octets and no more.
+struct Bounded<'a>(&'a mut String);
+
+impl Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = LAST_OCTETS_MAX.saturating_sub(self.0.len());
+        let end = text.floor_char_boundary(room);
+        self.0.push_str(text.get(..end).unwrap_or_default());
+        if end < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    /// Counts the lines that are written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<AtomicU64>);
+
+    impl<S: Subscriber> Layer<S> for Written {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Written {
+        fn take(&self) -> u64 {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    fn logging(test: impl FnOnce(&Repeats, &Written)) {
+        let (repeats, written) = (Repeats::default(), Written::default());
+        let subscriber = tracing_subscriber::registry()
+            .with(repeats.clone())
+            .with(written.clone());
+        tracing::subscriber::with_default(subscriber, || test(&repeats, &written));
+    }
+
+    fn refused(carrier: &str, status: u32) {
+        tracing::warn!(carrier, status, "refused");
+    }
+
+    #[test]
+    fn the_first_lines_are_written_and_the_others_summed_up_by_subject() {
+        logging(|repeats, written| {
+            for n in 0..1_000 {
+                refused("north", n);
+            }
+            refused("south", 1);
+            assert_eq!(written.take(), u64::from(LINES_MAX) + 1);
+            let sums = repeats.take();
+            assert_eq!(sums.len(), 1, "{sums:?}");
+            assert_eq!(sums[0].repeated, 1_000 - u64::from(LINES_MAX));
+            assert_eq!(sums[0].last, "refused carrier=\"north\" status=999");
+
+            // It goes on: nothing more but sums.
+            (0..5).for_each(|n| refused("north", n));
+            assert_eq!((written.take(), repeats.take()[0].repeated), (0, 5));
+            // An interval without any: whatever comes then is news.
+            assert!(repeats.take().is_empty());
+            refused("north", 7);
+            assert_eq!(written.take(), 1);
+        });
+    }
+
+    #[test]
+    fn what_is_slow_and_has_no_end_is_summed_up_too() {
+        logging(|repeats, written| {
+            for n in 0..LINES_MAX {
+                refused("north", n);
+                assert_eq!((written.take(), repeats.take()), (1, Vec::new()));
+            }
+            refused("north", 99);
+            assert_eq!((written.take(), repeats.take()[0].repeated), (0, 1));
+        });
+    }
+
+    #[test]
+    fn subjects_that_a_peer_makes_up_are_bounded() {
+        logging(|repeats, written| {
+            for n in 0..10_000 {
+                refused(&format!("made up {n}"), n);
+            }
+            let lines = SUBJECTS_MAX as u64 + u64::from(LINES_MAX);
+            assert_eq!(written.take(), lines);
+            let sums = repeats.take();
+            assert_eq!((sums.len(), sums[0].repeated), (1, 10_000 - lines));
+        });
+        logging(|repeats, written| {
+            for n in 0..10_000 {
+                refused(&format!("made up {}", n % 100), n);
+            }
+            assert_eq!(written.take(), u64::from(KIND_LINES_MAX));
+            let sums = repeats.take();
+            assert_eq!(sums.len(), SUMS_MAX + 1);
+            let repeated: u64 = sums.iter().map(|sum| sum.repeated).sum();
+            assert_eq!(repeated, 10_000 - u64::from(KIND_LINES_MAX));
+        });
+    }
+
+    #[test]
+    fn what_is_asked_for_is_not_bounded_and_a_sum_is_bounded_in_length() {
+        logging(|repeats, written| {
+            for _ in 0..100 {
+                tracing::debug!("asked for");
+            }
+            assert_eq!(written.take(), 100);
+            for _ in 0..100 {
+                tracing::error!(text = "ü".repeat(10_000), "long");
+            }
+            assert_eq!(written.take(), u64::from(LINES_MAX));
+            let sums = repeats.take();
+            assert!(sums[0].last.len() <= LAST_OCTETS_MAX && sums[0].last.starts_with("long text="));
+            sums[0].write();
+            assert_eq!((written.take(), repeats.take()), (1, Vec::new()));
+        });
+    }
+}

@@ -56,6 +56,10 @@ task: ## Send to a contact list of MEMBERS=1000000, killed in the middle (SEED=)
 soak: ## Steady mixed load with mishaps for MINUTES=60: memory, lag and queue within bounds, nothing lost (SEED=)
 	@scripts/campaign soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: attack
+attack: ## Hostile clients of every kind, SECONDS=20 each, beside good ones that must not notice (ARGS="--short")
+	@scripts/campaign attack --seconds $(or $(SECONDS),20) $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for SECONDS=60 each (needs a nightly toolchain; installs cargo-fuzz)
 	@scripts/fuzz $(or $(SECONDS),60)

@@ -58,6 +58,9 @@ pub(crate) fn inbound_number(account: u32) -> String {
 /// Any key will do; it seals secrets that are known to everybody.
 const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
+/// An approved signature that every account has.
+pub(crate) const SIGNATURE: &str = "Postrider";
+
 /// What signs the calls; the sink does not look.
 const WEBHOOK_SECRET: &str = "whsec_Y2FtcGFpZ25zIGFyZSBubyBzZWNyZXQ=";
 
@@ -127,13 +130,15 @@ level = "info"
                     );
                 }
             }
-            for family in ["uspeedo", "sendcloud", "engagelab"] {
+            for family in ["uspeedo", "ucloud", "sendcloud", "engagelab"] {
                 let (key, secret) = (key(account), secret(account));
                 let _ = write!(
                     text,
                     "[[account.credential]]\nfamily = \"{family}\"\nkey = \"{key}\"\nsecret = \"{secret}\"\n"
                 );
             }
+            // No template has it: UCloud's requests name one that is approved.
+            let _ = write!(text, "[[account.signature]]\ntext = \"{SIGNATURE}\"\n");
             let templates = (0_usize..).zip(TEXTS).map(|(at, text)| {
                 let (class, body) = body(text);
                 (at, text.template(), class, body)

@@ -8,12 +8,14 @@
 //! cargo run --release -p sim --bin campaign -- bench --short
 //! cargo run --release -p sim --bin campaign -- task --members 100000
 //! cargo run --release -p sim --bin campaign -- soak --minutes 10
+//! cargo run --release -p sim --bin campaign -- attack --short
 //! ```
 //!
 //! Everything stays on loopback and is bounded in count and time. A seed is printed first; the same seed draws the same
 //! faults. When something is wrong the folder with all logs and the store is kept and named.
 
 mod accounts;
+mod attack;
 mod bench;
 mod beside;
 mod clients;
@@ -51,6 +53,8 @@ enum Command {
     Bench(bench::BenchArgs),
     Task(task::TaskArgs),
     Soak(soak::SoakArgs),
+    Attack(attack::AttackArgs),
+    Attacker(attack::AttackerArgs),
 }
 
 /// What all campaigns need to know.
@@ -115,6 +119,8 @@ fn main() -> ExitCode {
             Command::Bench(args) => bench::run(args).await,
             Command::Task(args) => task::run(args).await,
             Command::Soak(args) => soak::run(args).await,
+            Command::Attack(args) => attack::run(args).await,
+            Command::Attacker(args) => attack::run_attacker(args).await,
         }
     });
     match done {

@@ -58,6 +58,12 @@ impl Verdict {
         say(&format!("  {what:<52} {mark}"));
     }
 
+    /// Counts another one's checks as its own.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.checks += other.checks;
+        self.violations += other.violations;
+    }
+
     pub(crate) fn is_good(&self) -> bool {
         self.violations == 0
     }
@@ -135,7 +141,12 @@ mod tests {
         let mut verdict = Verdict::default();
         verdict.at_least("changes", 7, 7);
         assert!(verdict.conclude("test"));
+        let mut all = Verdict::default();
+        all.add(&verdict);
+        assert!(all.is_good());
         verdict.at_least("changes", 6, 7);
         assert!(!verdict.conclude("test"));
+        all.add(&verdict);
+        assert!(!all.is_good());
     }
 }

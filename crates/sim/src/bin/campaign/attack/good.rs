@@ -1,0 +1,198 @@
+//! The good clients: they send as customers do, at a steady rate, and time is counted from when each request was due, so
+//! that one that had to wait for the one before it counts in full.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use sim::histogram::Histogram;
+use sim::load::{Answer, Demo, Dialect, Requests, Text, Wire, WireError};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::ucloud::{self, Ucloud};
+
+/// Requests a second of one client.
+const PER_S: u32 = 10;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Numbers that one client has for itself in one turn.
+const NUMBERS: u64 = 1_000;
+
+/// What the good clients saw.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Served {
+    /// Microseconds from when a request was due to its answer.
+    pub(super) us: Histogram,
+    pub(super) requests: u64,
+    pub(super) failed: u64,
+    /// Kept connections that the node closed between requests, and that were made anew, as HTTP clients do.
+    pub(super) renewed: u64,
+    /// The first of what failed.
+    pub(super) first_failure: Option<String>,
+}
+
+impl Served {
+    fn add(&mut self, other: Self) {
+        self.us.add(&other.us);
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.renewed += other.renewed;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+    }
+}
+
+/// Sends over every wire, on kept connections and on new ones, for so long. `turn` tells the numbers of this time apart
+/// from those of others.
+pub(super) async fn serve(demo: &Demo, turn: u64, time: Duration) -> anyhow::Result<Served> {
+    let mut clients = JoinSet::new();
+    let wires = Dialect::ALL.into_iter().map(Some).chain([None]);
+    let forms = wires.flat_map(|dialect| [(dialect, true), (dialect, false)]);
+    let began = Instant::now();
+    for (at, (dialect, keeps)) in (0_u64..).zip(forms) {
+        let writer = Writer::new(demo, dialect).context("the catalog lacks a template")?;
+        let client = Client {
+            writer,
+            url: demo.base_url.clone(),
+            keeps,
+            wire: None,
+            first: (turn * 10 + at) * NUMBERS,
+            name: format!("attack-{turn}-{at}"),
+            served: Served::default(),
+        };
+        // Not all at the same moment.
+        let offset = Duration::from_millis(at * 1_000 / u64::from(PER_S) / 10);
+        clients.spawn(client.run(began + offset, time));
+    }
+    let mut served = Served::default();
+    while let Some(of_one) = clients.join_next().await {
+        served.add(of_one?);
+    }
+    Ok(served)
+}
+
+enum Writer {
+    Known(Box<Requests>),
+    Ucloud(Ucloud),
+}
+
+impl Writer {
+    /// `None` is UCloud.
+    fn new(demo: &Demo, dialect: Option<Dialect>) -> Option<Self> {
+        Some(match dialect {
+            Some(dialect) => Self::Known(Box::new(Requests::new(dialect, demo, Text::Code)?)),
+            None => Self::Ucloud(Ucloud::new(demo)?),
+        })
+    }
+
+    fn write(&mut self, place: u64, id: &str, out: &mut Vec<u8>) {
+        match self {
+            Self::Known(requests) => requests.write(place, id, out),
+            Self::Ucloud(ucloud) => ucloud.write(place, id, out),
+        }
+    }
+
+    fn is_success(&self, place: u64, status: u16, body: &[u8]) -> bool {
+        match self {
+            Self::Known(requests) => match requests.read(place, status, body) {
+                Answer::Accepted { refused, .. } => refused.is_empty(),
+                // Asked again after its connection had gone: the first try was taken.
+                Answer::AcceptedBefore => true,
+                _ => false,
+            },
+            Self::Ucloud(_) => status == 200 && ucloud::is_success(body),
+        }
+    }
+}
+
+struct Client {
+    writer: Writer,
+    url: String,
+    keeps: bool,
+    wire: Option<Wire>,
+    first: u64,
+    name: String,
+    served: Served,
+}
+
+impl Client {
+    async fn run(mut self, began: Instant, time: Duration) -> Served {
+        let every = Duration::from_secs(1) / PER_S;
+        let mut request = Vec::new();
+        for at in 0.. {
+            let due = began + every * at;
+            if due > began + time {
+                break;
+            }
+            sleep_until(due).await;
+            self.served.requests += 1;
+            // Nothing is asked any more long after the time: what was due by then has failed.
+            if Instant::now() > began + time + PATIENCE {
+                self.fail(format!("not asked within {PATIENCE:?} of the end"));
+                continue;
+            }
+            let place = self.first + u64::from(at);
+            let id = format!("{}-{at}", self.name);
+            self.writer.write(place, &id, &mut request);
+            match self.ask(place, &request).await {
+                Ok(()) => {
+                    let us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.served.us.record(us);
+                }
+                Err(why) => self.fail(why),
+            }
+        }
+        self.served
+    }
+
+    fn fail(&mut self, why: String) {
+        self.wire = None;
+        self.served.failed += 1;
+        // What failed took at least as long as one waits for an answer.
+        self.served
+            .us
+            .record(u64::try_from(PATIENCE.as_micros()).unwrap_or(u64::MAX));
+        self.served.first_failure.get_or_insert(why);
+    }
+
+    async fn ask(&mut self, place: u64, request: &[u8]) -> Result<(), String> {
+        let kept = self.wire.take().filter(|wire| self.keeps && !wire.is_closing());
+        let was_kept = kept.is_some();
+        let mut asked = self.try_ask(kept, place, request).await;
+        if was_kept && matches!(asked, Err(Failure::Wire(WireError::Io(_)))) {
+            self.served.renewed += 1;
+            asked = self.try_ask(None, place, request).await;
+        }
+        asked.map_err(|failure| match failure {
+            Failure::Wire(error) => format!("{:#}", anyhow::Error::from(error)),
+            Failure::Answer(said) => said,
+        })
+    }
+
+    async fn try_ask(&mut self, kept: Option<Wire>, place: u64, request: &[u8]) -> Result<(), Failure> {
+        let mut wire = match kept {
+            Some(wire) => wire,
+            None => Wire::connect(&self.url, PATIENCE).await?,
+        };
+        let exchange = wire.exchange(request).await?;
+        let (status, body) = (exchange.status, exchange.body);
+        if !self.writer.is_success(place, status, body) {
+            let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
+            return Err(Failure::Answer(format!("{status} {text}")));
+        }
+        self.wire = Some(wire);
+        Ok(())
+    }
+}
+
+enum Failure {
+    Wire(WireError),
+    Answer(String),
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}

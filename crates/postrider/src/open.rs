@@ -59,6 +59,11 @@ impl Place {
         self.config.is_none()
     }
 
+    /// The file that configures the node, if one does.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The configuration of that node.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         match &self.config {
@@ -253,6 +258,7 @@ impl Sqlite {
             parked_max: self.parked_max,
             find_rows_max: self.find_rows_max,
             lock_wait_ms_max: self.lock_wait_ms_max,
+            group_may_read: self.group_may_read,
         }
     }
 }

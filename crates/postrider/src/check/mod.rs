@@ -1,5 +1,6 @@
 //! `postrider check`: whether a node would start, and whether its catalog makes sense.
 
+mod files;
 mod secrets;
 mod start;
 
@@ -19,8 +20,6 @@ use serde_json::json;
 use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use store::Store;
 use store::sqlite::{Mode, SqliteStore};
 
@@ -107,7 +106,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     }
     report
         .problems
-        .extend(open_to_others(&config.secrets.master_key_file));
+        .extend(files::open_to_others(config, args.place.file()));
     let node = control::node_state(config).await;
     if node == NodeState::NotRunning && !args.place.is_of_dev() {
         report.problems.extend(start::taken_addresses(config));
@@ -157,6 +156,8 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 .push(format!("store: {}", exit::explained(&error))),
         },
     }
+    // Last, for what was opened may have found it just now.
+    report.problems.extend(files::known_damage(config));
     report.standing.push(("node", standing_of(&node)));
     report
 }
@@ -183,19 +184,6 @@ fn chain(error: &MasterKeyError) -> String {
         said.push_str(&format!(": {cause}"));
     }
     said
-}
-
-/// A key file that others may read is no secret.
-fn open_to_others(key_file: &Path) -> Option<String> {
-    let found = std::fs::metadata(key_file).ok().filter(|found| found.is_file())?;
-    let mode = found.permissions().mode();
-    (mode & 0o077 != 0).then(|| {
-        format!(
-            "master key: {} may be read by others (mode {:03o}); chmod 600 it",
-            key_file.display(),
-            mode & 0o777
-        )
-    })
 }
 
 /// The catalog of a store that can be read and written.

@@ -97,6 +97,7 @@ pub(crate) struct Sqlite {
     pub(crate) reference_numbers_max: usize,
     pub(crate) find_rows_max: usize,
     pub(crate) lock_wait_ms_max: u64,
+    pub(crate) group_may_read: bool,
 }
 
 /// The master key's whereabouts.

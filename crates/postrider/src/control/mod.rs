@@ -19,7 +19,7 @@ use engine::CarrierStatus;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use store::sqlite::Mode;
+use store::sqlite::{Mode, SqliteStore};
 use store::{AccountId, EndpointId, MessageId, Store, StoreError, UnixMs};
 
 /// How long a node is waited for that has the store but does not listen yet, or no more.
@@ -257,9 +257,9 @@ pub(crate) async fn carriers(config: &Config) -> Option<Vec<CarrierStatus>> {
     }
 }
 
-/// Where the node that serves a store listens.
+/// Where the node that serves a store listens: the same place by whatever name the store is called.
 pub(crate) fn socket_path(store: &Path) -> PathBuf {
-    let mut path = store.as_os_str().to_owned();
+    let mut path = SqliteStore::resolved_path(store).into_os_string();
     path.push(".control");
     path.into()
 }

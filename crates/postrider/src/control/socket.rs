@@ -3,9 +3,10 @@
 use super::{Answer, Order, perform};
 use anyhow::{Context, bail};
 use engine::Engine;
-use std::fs::Permissions;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,9 +83,11 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(listener)
+    // Made for its owner alone from the first moment on. What else this process makes meanwhile is closed to others as well.
+    let mask = umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    umask(mask);
+    listener
 }
 
 async fn listen(
@@ -181,6 +184,7 @@ mod tests {
     use super::super::SendOrder;
     use super::*;
     use proptest::prelude::*;
+    use std::os::unix::fs::PermissionsExt;
     use store::{AccountId, EndpointId};
 
     #[test]

@@ -151,6 +151,16 @@ impl Collector for StoreFigures {
                 figures.wal_bytes,
             ),
             ("store_runs", "Sealed runs of all indexes", figures.runs),
+            (
+                "store_lost",
+                "1: the store's files were removed, replaced or cut, and nothing is accepted",
+                figures.lost,
+            ),
+            (
+                "store_damage_reports",
+                "Reports of what the store lacks, in the file beside it, that nobody had removed at the start",
+                figures.damaged,
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

@@ -16,7 +16,9 @@ use engine::catalog::{Catalog, Review};
 use engine::clock::{Clock, SystemClock};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use store::{AccountId, Record, RecordFilter, RecordKind, Store, UnixMs};
 
@@ -302,7 +304,13 @@ async fn save(store: &dyn Store, one: &Qualification, folder: &Path) -> Result<V
             .context("read a paper")?;
         let Some(record) = record else { continue };
         let path = folder.join(files::id(number));
-        std::fs::write(&path, &record.data).with_context(|| format!("write {}", path.display()))?;
+        // Papers of people and companies: for whoever asked for them alone.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options
+            .open(&path)
+            .and_then(|mut file| file.write_all(&record.data))
+            .with_context(|| format!("write {}", path.display()))?;
         saved.push(path);
     }
     Ok(saved)

@@ -60,6 +60,9 @@ fn what_stops_serve_is_found_by_check_with_the_codes_that_help_names() {
     fs::write(path("other-key.pem"), other_key).unwrap();
     fs::write(path("encrypted.pem"), encrypted).unwrap();
     fs::write(path("empty.pem"), "").unwrap();
+    for key in ["key.pem", "own.pem", "other-key.pem", "encrypted.pem"] {
+        fs::set_permissions(path(key), PermissionsExt::from_mode(0o600)).unwrap();
+    }
     let tls = |chain: &str, key: &str| {
         format!(
             "[api.tls]\ncert_file = {:?}\nkey_file = {:?}\n",

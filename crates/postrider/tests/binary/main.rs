@@ -12,6 +12,7 @@ mod check;
 mod dev;
 mod docs;
 mod export;
+mod files;
 mod floods;
 mod house;
 mod inbound;

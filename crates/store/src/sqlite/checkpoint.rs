@@ -8,6 +8,7 @@
 use super::SqliteConfig;
 use super::error::Tried;
 use super::metrics::Meters;
+use super::watch::{self, Watch};
 use crate::{Failure, StoreError};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -86,16 +87,20 @@ pub(super) fn spawn(
     config: &SqliteConfig,
     signal: Arc<Signal>,
     meters: Arc<Meters>,
+    watch: Arc<Watch>,
     failure: Failure,
 ) -> Result<JoinHandle<()>, StoreError> {
     let conn = super::open::checkpointing(path, config)?;
-    let wal = super::open::wal_path(path);
+    let wal = super::place::beside(path, "-wal");
     let wal_bytes_max = config.wal_bytes_max;
     Builder::new()
         .name("store-checkpoint".into())
         .spawn(move || {
             let _died = Died(failure);
-            run(&conn, &wal, wal_bytes_max, &signal, &meters);
+            run(&conn, &wal, wal_bytes_max, &signal, &meters, &watch);
+            if watch.lost().is_some() {
+                watch::leave_the_names_alone(&conn);
+            }
         })
         .map_err(|error| StoreError::Other(format!("start the checkpoint thread: {error}")))
 }
@@ -112,8 +117,19 @@ impl Drop for Died {
     }
 }
 
-fn run(conn: &Connection, wal: &PathBuf, wal_bytes_max: u64, signal: &Signal, meters: &Meters) {
+fn run(
+    conn: &Connection,
+    wal: &PathBuf,
+    wal_bytes_max: u64,
+    signal: &Signal,
+    meters: &Meters,
+    watch: &Watch,
+) {
     while signal.wait() && signal.pause() {
+        // Into a file that was cut it would write the holes, and the log would not be needed any more.
+        if watch.before_checkpoint(conn).is_err() {
+            continue;
+        }
         match checkpoint(conn, "PASSIVE") {
             Ok(Progress { log, moved }) => {
                 meters.checkpoints.fetch_add(1, Ordering::Relaxed);

@@ -54,6 +54,9 @@ pub struct SqliteConfig {
     pub find_rows_max: usize,
     /// Milliseconds to wait for another process (`postrider apply`) that writes, 1..=60 000.
     pub lock_wait_ms_max: u64,
+    /// Whether the group of the store's file may read it and its write-ahead log (0640); otherwise only the owner may
+    /// (0600).
+    pub group_may_read: bool,
 }
 
 impl Default for SqliteConfig {
@@ -76,6 +79,7 @@ impl Default for SqliteConfig {
             reference_numbers_max: 131_072,
             find_rows_max: 2_000_000,
             lock_wait_ms_max: 5_000,
+            group_may_read: false,
         }
     }
 }
@@ -102,6 +106,7 @@ impl SqliteConfig {
             reference_numbers_max: self.reference_numbers_max.clamp(2, 1 << 24),
             find_rows_max: self.find_rows_max.clamp(1_000, 100_000_000),
             lock_wait_ms_max: self.lock_wait_ms_max.clamp(1, 60_000),
+            group_may_read: self.group_may_read,
         }
     }
 }

@@ -9,7 +9,8 @@ use super::error::Tried;
 use super::memory::{Effects, Mark, Memory, Shared, Work};
 use super::runs::ENTRY_BYTES;
 use super::telling::{self, Told, Wanted};
-use super::{accept, attempts, awaiting, catalog, queue, receipts, results, retention};
+use super::watch::Watch;
+use super::{accept, attempts, awaiting, catalog, damage, queue, receipts, results, retention};
 use crate::{Accepted, CatalogChange, OnCommit, StoreError};
 use rusqlite::Connection;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,10 @@ pub(super) struct Group<'g> {
     memory: Option<&'g mut Memory>,
     shared: &'g Shared,
     chores: &'g mut Chores,
+    /// Absent in a tool.
+    watch: Option<&'g Watch>,
+    /// What it said before the group.
+    log_was_short: bool,
     effects: Effects,
     /// Where memory goes back to if the group fails.
     mark: Option<Mark>,
@@ -48,13 +53,17 @@ impl<'g> Group<'g> {
         memory: Option<&'g mut Memory>,
         shared: &'g Shared,
         chores: &'g mut Chores,
+        watch: Option<&'g Watch>,
     ) -> Result<Self, StoreError> {
+        let log_was_short = watch.map_or(Ok(false), |watch| watch.before_group(conn))?;
         execute(conn, "BEGIN IMMEDIATE")?;
         let mut group = Self {
             conn,
             memory,
             shared,
             chores,
+            watch,
+            log_was_short,
             effects: Effects::default(),
             mark: None,
             finishes: Vec::new(),
@@ -225,8 +234,14 @@ impl<'g> Group<'g> {
         };
         let meters = &self.shared.meters;
         let mut failed = Vec::new();
+        // Committed, but into files that are gone: nobody is told that it is stored.
+        let mut lost = None;
         let (committed, logged) = match result {
-            Ok((done, logged)) => {
+            Ok((done, logged, mark)) => {
+                lost = self.watch.and_then(|watch| {
+                    let now = self.memory.as_ref().map_or(0, |memory| memory.now);
+                    watch.after_commit(self.conn, self.log_was_short, mark, now).err()
+                });
                 failed = std::mem::take(&mut self.effects.failed);
                 if let Some(mut work) = self.work() {
                     work.apply();
@@ -249,8 +264,9 @@ impl<'g> Group<'g> {
                 (Err(error), false)
             }
         };
+        let answer = lost.map_or(committed.clone(), Err);
         for finish in self.finishes {
-            finish(committed.clone());
+            finish(answer.clone());
         }
         if !failed.is_empty()
             && let Some(listener) = &*self.shared.failed_listener.lock()
@@ -268,8 +284,9 @@ impl<'g> Group<'g> {
         }
     }
 
-    fn commit(&mut self, log_seq: i64) -> Result<(Done, bool), StoreError> {
+    fn commit(&mut self, log_seq: i64) -> Result<(Done, bool, Option<i64>), StoreError> {
         let mut done = Done::default();
+        let mut mark = None;
         let mut logged = false;
         if let Some(memory) = self.memory.as_deref_mut() {
             let mut work = Work {
@@ -284,11 +301,15 @@ impl<'g> Group<'g> {
             awaiting::log(&mut work).tried("log submissions")?;
             self.told = telling::flush(&mut work)?;
             done = self.chores.work(&mut work)?;
+            mark = self.watch.and_then(|watch| watch.mark_due(work.memory.now));
+            if let Some(mark) = mark {
+                damage::set_mark(work.conn, mark).tried("mark what is durable")?;
+            }
         }
         let began = Instant::now();
         execute(self.conn, "COMMIT")?;
         self.shared.meters.committed(began.elapsed());
-        Ok((done, logged))
+        Ok((done, logged, mark))
     }
 
     fn take_back(&mut self) {

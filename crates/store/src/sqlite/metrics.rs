@@ -45,6 +45,10 @@ pub struct StoreMetrics {
     /// Series (what is common to batches and counted apart) in memory; at most 32 768, others are read when they
     /// come back.
     pub series: u64,
+    /// 1 when the store's files are not those that were opened: nothing is stored any more.
+    pub lost: u64,
+    /// Lines that tell of damage which nobody has taken note of, as of the start.
+    pub damaged: u64,
     /// Messages whose time to live ended before they were sent, by the carrier they waited for and class.
     pub expired: Vec<(CarrierNo, Class, u64)>,
 }
@@ -63,6 +67,8 @@ pub(super) struct Meters {
     pub(super) delayed: AtomicU64,
     pub(super) runs: AtomicU64,
     pub(super) series: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) damaged: AtomicU64,
     commits: Mutex<Commits>,
     expired: Mutex<BTreeMap<(CarrierNo, Class), u64>>,
 }
@@ -116,6 +122,8 @@ impl Meters {
             parked_dropped: read(&self.parked_dropped),
             runs: read(&self.runs),
             series: read(&self.series),
+            lost: read(&self.lost),
+            damaged: read(&self.damaged),
             expired: {
                 let expired = self.expired.lock();
                 expired.iter().map(|(&(no, class), &n)| (no, class, n)).collect()

@@ -27,6 +27,12 @@
 //! cache. What must be found by such a key is in `runs` instead. Contacts, tasks, records and inbound messages are not
 //! in a message's way: they have plain indexes.
 //!
+//! # The files
+//! They are found by one path and are their owner's alone (`place`); who serves holds a lock beside them (`lock`). While
+//! they are served they are looked at by name, for SQLite goes on with files that are gone (`watch`). What was durable is
+//! noted beside them (`durable`), and compared at the next start with what the write-ahead log still holds (`wal`,
+//! `damage`): SQLite takes a damaged log up to the damage and says nothing.
+//!
 //! # What memory holds
 //! Three indexes' newest entries (bounded by [`SqliteConfig::run_entries_max`]), filters of sealed runs
 //! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::parked_max`]), the last concatenation references
@@ -47,7 +53,9 @@ mod commands;
 mod config;
 mod contacts;
 mod counters;
+mod damage;
 mod delivery;
+mod durable;
 mod endpoints;
 mod errand;
 mod error;
@@ -59,12 +67,14 @@ mod group;
 mod ids_blob;
 mod inbound;
 mod load;
+mod lock;
 mod memory;
 mod metrics;
 mod open;
 mod outcome;
 mod pages;
 mod parked;
+mod place;
 mod query;
 mod queue;
 mod readers;
@@ -83,6 +93,8 @@ mod suppressed;
 mod tasks;
 mod telling;
 mod verdict;
+mod wal;
+mod watch;
 mod writer;
 
 pub use config::SqliteConfig;
@@ -101,18 +113,20 @@ use catalog::Condition;
 use checkpoint::Signal;
 use commands::{Command, Commands, Reply};
 use errand::Caller;
+use lock::{ServerLock, Turnstile};
 use memory::Shared;
 use metrics::Meters;
-use open::{ServerLock, Turnstile};
+
 use parking_lot::Mutex;
 use readers::{Purpose, Readers};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use watch::Watch;
 
 /// What a process opens a store for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +153,7 @@ pub struct SqliteStore {
 struct Threads {
     writer: Option<JoinHandle<()>>,
     checkpoints: Option<JoinHandle<()>>,
+    watch: Option<(Arc<Watch>, JoinHandle<()>)>,
     /// Let go of last.
     lock: Option<ServerLock>,
 }
@@ -148,20 +163,35 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another process serves from it, [`StoreError::NewerSchema`] when a newer
-    /// program made it, [`StoreError::Foreign`] when another program's data is in it, and what SQLite says otherwise.
+    /// program made it, [`StoreError::Foreign`] when another program's data is in it, [`StoreError::Other`] when the file has
+    /// several names or was there and is gone, and what SQLite says otherwise.
     pub fn open(path: &Path, mode: Mode, config: SqliteConfig) -> Result<Self, StoreError> {
         let config = config.clamped();
+        let path = &open::resolved(path)?;
         // Before anything is written beside it or into it.
         open::schema_version(path)?;
         let lock = match mode {
             Mode::Serve => Some(ServerLock::take(path)?),
             Mode::Tool => None,
         };
+        // Before SQLite sees the log.
+        let found = match mode {
+            Mode::Serve => {
+                place::tighten(path, &config);
+                Some(damage::look(path)?)
+            }
+            Mode::Tool => damage::look_unless_served(path)?,
+        };
         let mut conn = open::writing(path, &config)?;
         open::migrate(&mut conn, path, mode)?;
         let id_key = load::id_key(&conn)?;
+        let notes = found
+            .map(|found| damage::settle(path, found, &conn, &id_key))
+            .transpose()?;
 
         let meters = Arc::new(Meters::default());
+        let damaged = damage::lines(&place::beside(path, ".damaged")).len();
+        meters.damaged.store(damaged as u64, Ordering::Relaxed);
         let (shared, memory) = match mode {
             Mode::Serve => {
                 let (shared, memory) = load::serve(&conn, &config, Arc::clone(&meters))?;
@@ -172,20 +202,54 @@ impl SqliteStore {
         let commands = Arc::new(Commands::new(&config, Arc::clone(&meters)));
         let signal = Arc::new(Signal::default());
         let failure = Failure::default();
-        let readers = Readers::open(path, &config)?;
-        let checkpoints = match mode {
-            Mode::Serve => Some(checkpoint::spawn(
+        let watch = match mode {
+            Mode::Serve => {
+                let mark = damage::mark_in(&conn)?;
+                Some(Arc::new(Watch::begin(
+                    path,
+                    &mut conn,
+                    mark,
+                    Arc::clone(&meters),
+                )?))
+            }
+            Mode::Tool => None,
+        };
+        let readers = Readers::open(path, &config, watch.as_ref())?;
+        let checkpoints = match &watch {
+            Some(watch) => Some(checkpoint::spawn(
                 path,
                 &config,
                 Arc::clone(&signal),
                 Arc::clone(&meters),
+                Arc::clone(watch),
                 failure.clone(),
             )?),
-            Mode::Tool => None,
+            None => None,
         };
         let turnstile = Turnstile::open(path, Duration::from_millis(config.lock_wait_ms_max))?;
         let (shared_too, commands_too) = (Arc::clone(&shared), Arc::clone(&commands));
-        let writer = writer::Writer::new(conn, memory, shared_too, commands_too, signal, turnstile, &config)?;
+        let writer = writer::Writer::new(
+            conn,
+            memory,
+            shared_too,
+            commands_too,
+            signal,
+            (turnstile, watch.clone()),
+            &config,
+        )?;
+        let watch = match (watch, notes) {
+            (Some(watch), Some(notes)) => {
+                let thread = watch::spawn(
+                    Arc::clone(&watch),
+                    notes,
+                    Arc::clone(&commands),
+                    &config,
+                    failure.clone(),
+                )?;
+                Some((watch, thread))
+            }
+            _ => None,
+        };
         let writer_failure = failure.clone();
         let writer = Builder::new()
             .name("store-write".into())
@@ -202,6 +266,7 @@ impl SqliteStore {
             threads: Mutex::new(Threads {
                 writer: Some(writer),
                 checkpoints,
+                watch,
                 lock,
             }),
         })
@@ -212,7 +277,29 @@ impl SqliteStore {
     /// # Errors
     /// When the file cannot be read or is no store.
     pub fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
-        open::schema_version(path)
+        open::schema_version(&open::resolved(path)?)
+    }
+
+    /// The path of the store with all links followed: what lies beside the store lies beside that. `path` itself when it leads
+    /// nowhere.
+    #[must_use]
+    pub fn resolved_path(path: &Path) -> PathBuf {
+        open::resolved(path).unwrap_or_else(|_| path.to_owned())
+    }
+
+    /// What other users of the machine may do with the store's files and its folder and should not, each in a sentence.
+    #[must_use]
+    pub fn open_to_others(path: &Path, config: &SqliteConfig) -> Vec<String> {
+        place::open_to_others(path, config)
+    }
+
+    /// What is known to be missing or damaged and nobody has taken note of yet, a line each, and the file that says so: it
+    /// is for people to remove.
+    #[must_use]
+    pub fn damage(path: &Path) -> (PathBuf, Vec<String>) {
+        let record = place::beside(&Self::resolved_path(path), ".damaged");
+        let lines = damage::lines(&record);
+        (record, lines)
     }
 
     /// The newest schema this program knows.
@@ -228,9 +315,15 @@ impl SqliteStore {
     /// [`StoreError::InUse`] when a server holds a store that would have to change,
     /// [`StoreError::NewerSchema`] when a newer program made it.
     pub fn migrate(path: &Path) -> Result<u32, StoreError> {
+        let path = &open::resolved(path)?;
         open::schema_version(path)?;
+        let found = damage::look_unless_served(path)?;
         let mut conn = open::writing(path, &SqliteConfig::default())?;
-        open::migrate(&mut conn, path, Mode::Tool)
+        let version = open::migrate(&mut conn, path, Mode::Tool)?;
+        if let Some(found) = found {
+            damage::settle(path, found, &conn, &load::id_key(&conn)?)?;
+        }
+        Ok(version)
     }
 
     /// A moment's figures.
@@ -265,6 +358,7 @@ impl SqliteStore {
         threads.extend(own.checkpoints.take());
         Stopping {
             threads,
+            watch: own.watch.take(),
             lock: own.lock.take(),
         }
     }
@@ -273,12 +367,21 @@ impl SqliteStore {
 /// A store on its way out.
 struct Stopping {
     threads: Vec<JoinHandle<()>>,
+    /// Ends after the writer: it notes that the log is in the database.
+    watch: Option<(Arc<Watch>, JoinHandle<()>)>,
     lock: Option<ServerLock>,
 }
 
 impl Stopping {
-    fn wait(self) {
-        for thread in self.threads {
+    fn wait(mut self) {
+        let watch = self.watch.take();
+        for thread in std::mem::take(&mut self.threads) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store had died");
+            }
+        }
+        if let Some((watch, thread)) = watch {
+            watch.close();
             if thread.join().is_err() {
                 tracing::error!("a thread of the store had died");
             }

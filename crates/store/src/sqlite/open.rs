@@ -1,14 +1,14 @@
 //! Files, connections and the schema.
 
 use super::error::Tried;
-use super::{Mode, SqliteConfig};
+use super::lock::ServerLock;
+use super::{Mode, SqliteConfig, damage, place};
 use crate::StoreError;
 use refinery::Runner;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -31,99 +31,19 @@ fn runner() -> Runner {
     embedded::migrations::runner()
 }
 
-/// The lock that a serving process holds for as long as it has the store open. SQLite's own locks would
-/// let two servers write in turns, each with a stale memory of what the other did.
-#[derive(Debug)]
-pub(super) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
-
-impl ServerLock {
-    /// Takes the lock or says who is in the way.
-    pub(super) fn take(store: &Path) -> Result<Self, StoreError> {
-        let path = with_suffix(store, ".lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| {
-                StoreError::Unwritable(format!("open the lock file {}: {error}", path.display()))
-            })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!("{} is locked", path.display()))),
-            Err(TryLockError::Error(error)) => Err(StoreError::Unwritable(format!(
-                "lock {}: {error}",
-                path.display()
-            ))),
-        }
-    }
-}
-
-/// Lets a tool in beside a busy server. The server's transactions follow each other within microseconds,
-/// and SQLite's own waiting is a matter of luck then: so a tool holds this lock while it wants to write, and
-/// the server looks for it before each group.
-#[derive(Debug)]
-pub(super) struct Turnstile {
-    file: File,
-    wait_max: Duration,
-}
-
-impl Turnstile {
-    pub(super) fn open(store: &Path, wait_max: Duration) -> Result<Self, StoreError> {
-        let path = with_suffix(store, ".turn");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| {
-                StoreError::Unwritable(format!("open the lock file {}: {error}", path.display()))
-            })?;
-        Ok(Self { file, wait_max })
-    }
-
-    /// A server lets tools go first; one that hangs holds it up for so long and no longer.
-    pub(super) fn let_tools_pass(&self) {
-        let begun = Instant::now();
-        while matches!(self.file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-            if begun.elapsed() > self.wait_max {
-                tracing::warn!("a tool holds up the store: going on without waiting for it");
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.leave();
-    }
-
-    /// A tool takes its turn, after other tools.
-    pub(super) fn take(&self) -> Result<(), StoreError> {
-        self.file
-            .lock()
-            .map_err(|error| StoreError::Unwritable(format!("wait for a turn to write: {error}")))
-    }
-
-    pub(super) fn leave(&self) {
-        if let Err(error) = self.file.unlock() {
-            tracing::warn!(%error, "a lock could not be let go");
-        }
-    }
-}
-
-/// The path of the write-ahead log.
-pub(super) fn wal_path(store: &Path) -> PathBuf {
-    with_suffix(store, "-wal")
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+/// The path of a store with all links followed.
+///
+/// # Errors
+/// [`StoreError::Unwritable`] when it leads nowhere.
+pub(super) fn resolved(path: &Path) -> Result<PathBuf, StoreError> {
+    place::resolved(path)
+        .map_err(|error| StoreError::Unwritable(format!("find the store {}: {error}", path.display())))
 }
 
 /// A connection that writes.
 pub(super) fn writing(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    place::make(path, config)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).tried("open the store")?;
     set_up(&conn, config.writer_cache_kib_max, config)?;
     let mode: String = conn
@@ -173,15 +93,17 @@ fn set_up(conn: &Connection, cache_kib_max: usize, config: &SqliteConfig) -> Res
 /// The schema of a store file; `None` when there is no store yet. Nothing is changed.
 ///
 /// # Errors
-/// [`StoreError::Foreign`] for another program's database, and what SQLite says of what is none.
+/// [`StoreError::Foreign`] for another program's database, [`StoreError::Other`] for one with several names, and what SQLite
+/// says of what is none.
 pub(super) fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
     if path.is_dir() {
         let what = format!("{} is a folder, and the store is a file", path.display());
         return Err(StoreError::Other(what));
     }
+    place::one_name_only(path)?;
     // An empty file is what SQLite leaves where it made a file and nothing more.
     if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
-        return Ok(None);
+        return damage::refuse_a_lost_store(path).map(|()| None);
     }
     let conn = Connection::open_with_flags(
         path,

@@ -1,6 +1,7 @@
 //! Reading connections, each on a thread of its own.
 
 use super::SqliteConfig;
+use super::watch::{self, Watch};
 use crate::StoreError;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -111,7 +112,11 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        path: &Path,
+        config: &SqliteConfig,
+        watch: Option<&Arc<Watch>>,
+    ) -> Result<Self, StoreError> {
         let desk = Arc::new(Desk {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
@@ -125,9 +130,15 @@ impl Readers {
             let conn = super::open::reading(path, config)?;
             let desk = Arc::clone(&readers.desk);
             let takes = Takes::of(n, config.readers_max);
+            let watch = watch.cloned();
             let thread = Builder::new()
                 .name(format!("store-read-{n}"))
-                .spawn(move || serve(&conn, &desk, takes))
+                .spawn(move || {
+                    serve(&conn, &desk, takes);
+                    if watch.is_some_and(|watch| watch.lost().is_some()) {
+                        watch::leave_the_names_alone(&conn);
+                    }
+                })
                 .map_err(|error| StoreError::Other(format!("start a reading thread: {error}")))?;
             readers.threads.lock().push(thread);
         }
@@ -255,7 +266,7 @@ mod tests {
         };
         let mut conn = open::writing(&path, &config).unwrap();
         open::migrate(&mut conn, &path, Mode::Serve).unwrap();
-        Arc::new(Readers::open(&path, &config).unwrap())
+        Arc::new(Readers::open(&path, &config, None).unwrap())
     }
 
     /// Begins `count` reads that last until the sender is dropped, and waits until those that can run do.
@@ -355,7 +366,7 @@ mod tests {
         };
         let mut conn = open::writing(&path, &config).unwrap();
         open::migrate(&mut conn, &path, Mode::Serve).unwrap();
-        let readers = Readers::open(&path, &config).unwrap();
+        let readers = Readers::open(&path, &config, None).unwrap();
         for purpose in [
             Purpose::Dispatch,
             Purpose::Query,

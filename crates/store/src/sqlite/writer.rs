@@ -7,8 +7,9 @@ use super::chores::Chores;
 use super::commands::{Command, Commands};
 use super::error::Tried;
 use super::group::Group;
+use super::lock::Turnstile;
 use super::memory::{Memory, Shared};
-use super::open::Turnstile;
+use super::watch::{self, Watch};
 use crate::{Failure, StoreError};
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(super) struct Writer {
     commands: Arc<Commands>,
     signal: Arc<Signal>,
     turnstile: Turnstile,
+    /// Absent in a tool.
+    watch: Option<Arc<Watch>>,
     chores: Chores,
     log_seq: i64,
     group_rows_max: usize,
@@ -53,7 +56,7 @@ impl Writer {
         shared: Arc<Shared>,
         commands: Arc<Commands>,
         signal: Arc<Signal>,
-        turnstile: Turnstile,
+        (turnstile, watch): (Turnstile, Option<Arc<Watch>>),
         config: &super::SqliteConfig,
     ) -> Result<Self, StoreError> {
         let log_seq = conn
@@ -68,6 +71,7 @@ impl Writer {
             commands,
             signal,
             turnstile,
+            watch,
             chores: Chores::default(),
             log_seq,
             group_rows_max: config.group_rows_max,
@@ -135,12 +139,16 @@ impl Writer {
             shared,
             commands,
             chores,
+            watch,
             ..
         } = self;
-        let mut group = match Group::begin(conn, memory.as_mut(), shared, chores) {
+        let mut group = match Group::begin(conn, memory.as_mut(), shared, chores, watch.as_deref()) {
             Ok(group) => group,
             Err(error) => {
-                tracing::error!(%error, "the store cannot write");
+                // Of files that are gone the watch tells.
+                if watch.as_ref().is_none_or(|watch| watch.lost().is_none()) {
+                    tracing::error!(%error, "the store cannot write");
+                }
                 shared.meters.groups_failed.fetch_add(1, Ordering::Relaxed);
                 if let Some(command) = first {
                     command.refuse(error);
@@ -183,6 +191,11 @@ impl Writer {
 
     /// Moves the rest of the log, so that the next group begins it anew.
     fn finish_checkpoint(&self) {
+        if let Some(watch) = &self.watch
+            && watch.before_checkpoint(&self.conn).is_err()
+        {
+            return;
+        }
         // Readers that are in the middle of something would be waited for: rather try again later.
         let waited = self.conn.busy_timeout(Duration::from_millis(5));
         if let Err(error) = waited
@@ -203,7 +216,10 @@ impl Writer {
     /// The last thing: the log goes into the file, so that the next start finds a short one.
     fn close(self) {
         // Not by a tool: a server beside it would have to wait.
-        if self.memory.is_some()
+        let is_lost = self.watch.as_ref().is_some_and(|watch| watch.lost().is_some());
+        if is_lost {
+            watch::leave_the_names_alone(&self.conn);
+        } else if self.memory.is_some()
             && let Err(error) = checkpoint::checkpoint(&self.conn, "TRUNCATE")
         {
             tracing::debug!(%error, "the log was left as it is");

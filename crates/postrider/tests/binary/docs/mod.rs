@@ -11,6 +11,7 @@ use page::{Block, LANGUAGES};
 use readers::{PAGES, Page};
 use session::Session;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 /// How many blocks of all pages may say that they are not run.
@@ -142,7 +143,10 @@ fn toml_block(session: &mut Session, what: &str, block: &Block) {
             "postrider apply \"$RUN/catalog.toml\" --config \"$RUN/scratch.toml\" --dry-run\n",
         )
     };
-    std::fs::write(session.path().join(".run").join(file), text).unwrap();
+    let file = session.path().join(".run").join(file);
+    std::fs::write(&file, text).unwrap();
+    // `check` would tell that others may read the key in it.
+    std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
     session.run(what, command);
 }
 

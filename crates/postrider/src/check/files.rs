@@ -1,0 +1,49 @@
+//! What others may read or change, and what a store is known to lack.
+
+use crate::config::Config;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use store::sqlite::SqliteStore;
+
+/// What other users may do with the files of a node and should not. `file` configures it.
+pub(super) fn open_to_others(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let key_file = &config.secrets.master_key_file;
+    problems.extend(readable("master key", key_file, 0o077));
+    if let Some(file) = file.filter(|_| !config.secrets.master_key.is_empty()) {
+        problems.extend(readable("the master key is in the configuration", file, 0o077));
+    }
+    // A group for those who serve with certificates is usual.
+    problems.extend(readable("`api.tls.key_file`", &config.api.tls.key_file, 0o007));
+    let sqlite = config.store.sqlite.store_config();
+    let of_store = SqliteStore::open_to_others(&config.store.path, &sqlite);
+    problems.extend(of_store.into_iter().map(|told| format!("store: {told}")));
+    problems
+}
+
+/// A file that others may read is no secret.
+fn readable(what: &str, file: &Path, others: u32) -> Option<String> {
+    let found = std::fs::metadata(file).ok().filter(|found| found.is_file())?;
+    let mode = found.permissions().mode() & 0o777;
+    (mode & others != 0).then(|| {
+        format!(
+            "{what}: {} may be read by others (mode {mode:03o}); chmod {:03o} it",
+            file.display(),
+            mode & !others
+        )
+    })
+}
+
+/// What the store is known to lack, until somebody removes the file that says so.
+pub(super) fn known_damage(config: &Config) -> Vec<String> {
+    let (record, lines) = SqliteStore::damage(&config.store.path);
+    lines
+        .into_iter()
+        .map(|line| {
+            format!(
+                "store: {line}; what to do: see \"Damaged stores\" in docs/operations.md, then remove {}",
+                record.display()
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! Files of a node: whose they are, and a store that goes away under it.
+
+use crate::house::{Dev, Running, eventually, folder, postrider, run, said, status_of, written};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+fn mode_of(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn everything_that_dev_makes_is_its_owners_alone() {
+    let above = folder();
+    let data = above.path().join("data");
+    // The mask of most machines, under which files are made readable by all.
+    let dev = Dev::start(&data);
+    assert_eq!(mode_of(&data), 0o700);
+    let entries: Vec<_> = std::fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(entries.len() > 6, "{entries:?}");
+    for path in entries {
+        assert_eq!(mode_of(&path), 0o600, "{}", path.display());
+    }
+    let checked = said(&dev.tool(&["check"]));
+    assert!(!checked.contains("others"), "{checked}");
+}
+
+#[test]
+fn check_tells_what_others_may_read() {
+    let folder = folder();
+    let store = folder.path().join("postrider.db");
+    let text = format!(
+        "[secrets]\nmaster_key = \"{:064}\"\n[store]\npath = {store:?}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n",
+        7
+    );
+    let config = written(folder.path(), "postrider.toml", &text);
+    assert!(run(&["migrate", "--config", &config]).status.success());
+    let set = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    set(&store, 0o644);
+    set(Path::new(&config), 0o644);
+    set(folder.path(), 0o777);
+    let checked = said(&run(&["check", "--config", &config]));
+    for told in [
+        "the master key is in the configuration: ",
+        "postrider.db may be read or written by others (mode 644)",
+        "another store in the place of this one",
+    ] {
+        assert!(checked.contains(told), "{told:?} is not in:\n{checked}");
+    }
+    set(&store, 0o600);
+    set(Path::new(&config), 0o600);
+    set(folder.path(), 0o700);
+    let checked = run(&["check", "--config", &config]);
+    assert!(checked.status.success(), "{}", said(&checked));
+}
+
+#[test]
+fn a_node_is_found_by_a_link_to_its_store_and_not_started_twice() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let other = crate::house::folder();
+    symlink(
+        folder.path().join("postrider.db"),
+        other.path().join("postrider.db"),
+    )
+    .unwrap();
+    symlink(folder.path().join("master.key"), other.path().join("master.key")).unwrap();
+    let by_link = other.path().to_str().unwrap();
+    let checked = said(&run(&["check", "--data", by_link]));
+    assert!(checked.contains("running"), "{checked}");
+    let second = run(&[
+        "dev",
+        "--data",
+        by_link,
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+    ]);
+    assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+    assert!(
+        said(&second).contains("in use by another process"),
+        "{}",
+        said(&second)
+    );
+    assert!(said(&second).contains("which serves it"), "{}", said(&second));
+    drop(dev);
+}
+
+/// Whether a send was answered as done.
+fn is_taken(dev: &Dev) -> bool {
+    dev.send("+447700900123")["RetCode"] == 0
+}
+
+#[test]
+fn a_store_that_goes_away_under_load_is_noticed_and_nothing_more_is_accepted() {
+    type Harm = fn(&Path);
+    let harms: [Harm; 5] = [
+        |store| std::fs::remove_file(store).unwrap(),
+        |store| std::fs::rename(store, store.with_extension("away")).unwrap(),
+        |store| {
+            let other = store.with_extension("other");
+            std::fs::copy(store, &other).unwrap();
+            std::fs::rename(other, store).unwrap();
+        },
+        |store| {
+            let file = std::fs::File::options().write(true).open(store).unwrap();
+            file.set_len(0).unwrap();
+        },
+        |store| std::fs::remove_file(store.with_extension("db-wal")).unwrap(),
+    ];
+    for (n, harm) in harms.into_iter().enumerate() {
+        let folder = folder();
+        let dev = Dev::start(folder.path());
+        let store = folder.path().join("postrider.db");
+        // The file has pages in it, and not only its log.
+        eventually("a checkpoint", || {
+            is_taken(&dev).then_some(())?;
+            (std::fs::metadata(&store).unwrap().len() > 8_192).then_some(())
+        });
+        let ready = format!("{}/readyz", dev.metrics());
+        eventually("readiness", || (status_of(&ready) == "200").then_some(()));
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                // Until it is refused, and then never taken again.
+                eventually("a refusal", || (!is_taken(&dev)).then_some(()));
+                (0..20).filter(|_| is_taken(&dev)).count()
+            });
+            std::thread::sleep(Duration::from_millis(200));
+            harm(&store);
+            eventually("unreadiness", || (status_of(&ready) == "503").then_some(()));
+            assert_eq!(sending.join().unwrap(), 0, "harm {n}");
+        });
+        let log = dev.running.err.wait_for("nothing is accepted any more");
+        assert!(log.contains("/proc/") && log.contains("/fd/"), "harm {n}: {log}");
+        // It goes on, so that what it holds can be saved.
+        assert_eq!(status_of(&format!("{}/livez", dev.metrics())), "200", "harm {n}");
+        assert!(
+            crate::house::curl(&[&format!("{}/metrics", dev.metrics())]).contains("postrider_store_lost 1")
+        );
+        assert!(dev.running.stop().success(), "harm {n}");
+    }
+}
+
+#[test]
+fn what_a_removed_store_held_is_saved_through_its_descriptors() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let session = dev.send_for_session("+447700900123");
+    let store = folder.path().join("postrider.db");
+    std::fs::remove_file(&store).unwrap();
+    let log = dev.running.err.wait_for("nothing is accepted any more");
+    // As the log says it.
+    let (_, commands) = log.split_once('`').unwrap();
+    let (commands, _) = commands.split_once('`').unwrap();
+    let script = format!("cd {} && {commands}", folder.path().display());
+    crate::house::sh(&script, "");
+    assert!(dev.running.stop().success());
+    let refused = run(&["check", "--data", folder.path().to_str().unwrap()]);
+    assert!(
+        said(&refused).contains("is gone: it was there at"),
+        "{}",
+        said(&refused)
+    );
+    for suffix in ["", "-wal"] {
+        let saved = folder.path().join(format!("postrider.saved.db{suffix}"));
+        std::fs::rename(saved, folder.path().join(format!("postrider.db{suffix}"))).unwrap();
+    }
+    let _ = std::fs::remove_file(folder.path().join("postrider.db-shm"));
+    let found = run(&["status", &session, "--data", folder.path().to_str().unwrap()]);
+    assert!(
+        found.status.success() && said(&found).contains("+447700900123"),
+        "{}",
+        said(&found)
+    );
+    let again = Running::start(postrider(&[
+        "dev",
+        "--data",
+        folder.path().to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+    ]));
+    again.out.wait_for("What the sandbox delivers:");
+    assert!(again.stop().success());
+}

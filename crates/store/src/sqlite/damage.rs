@@ -1,0 +1,260 @@
+//! What is missing when a store is opened, and telling of it until somebody has taken note.
+//!
+//! Before SQLite opens the store its write-ahead log is looked through and compared with what was noted as durable
+//! ([`super::durable`]). A log that may hold more than SQLite will take is copied first, for SQLite goes on over it. What was
+//! found stands in a file beside the store (`.damaged`), one line each time, until somebody removes it.
+
+use super::durable::{self, Note, Notes};
+use super::error::Tried;
+use super::lock::ServerLock;
+use super::place::{beside, open_private};
+use super::wal::{self, Walked};
+use crate::StoreError;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Octets read of the file that tells of damage.
+const RECORD_BYTES_MAX: u64 = 64 * 1024;
+/// Where the database has its mark.
+const MARK: &str = "durable_mark";
+
+/// What was found before the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    note: Option<Note>,
+    walked: Walked,
+    /// The log has fewer commits than were durable.
+    certain: bool,
+    copy: Option<PathBuf>,
+}
+
+/// Refuses to make a new store where one was: its note is still there.
+///
+/// # Errors
+/// [`StoreError::Other`] with what to do.
+pub(super) fn refuse_a_lost_store(store: &Path) -> Result<(), StoreError> {
+    if durable::read(store).is_none() {
+        return Ok(());
+    }
+    let note = beside(store, ".durable");
+    let noted = std::fs::metadata(&note).and_then(|file| file.modified()).ok();
+    let noted = noted
+        .and_then(|time| Timestamp::try_from(time).ok())
+        .unwrap_or_default();
+    Err(StoreError::Other(format!(
+        "the store {path} is gone: it was there at {when}. Put it back, or a backup in its place; to begin with an empty one, \
+         remove {note} as well",
+        path = store.display(),
+        when = told(noted.as_millisecond()),
+        note = note.display(),
+    )))
+}
+
+/// Looks at the log of a store that no process serves, before SQLite does. `store` is its resolved path.
+///
+/// # Errors
+/// When a damaged log cannot be copied: it would be lost.
+pub(super) fn look(store: &Path) -> Result<Found, StoreError> {
+    let path = beside(store, "-wal");
+    let note = durable::read(store);
+    let walked = match File::open(&path) {
+        Ok(file) => wal::walk(&mut BufReader::with_capacity(1 << 18, file)).map_err(|error| {
+            StoreError::Unwritable(format!("read the write-ahead log {}: {error}", path.display()))
+        })?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Walked::default(),
+        Err(error) => {
+            let what = format!("open the write-ahead log {}: {error}", path.display());
+            return Err(StoreError::Unwritable(what));
+        }
+    };
+    let certain = note.is_some_and(|note| walked.salts == Some(note.salts) && walked.committed < note.frames);
+    let mut found = Found {
+        note,
+        walked,
+        certain,
+        copy: None,
+    };
+    if certain || walked.may_lack_commits() {
+        let copied = copy_of(&path, walked.bytes, store).map_err(|error| {
+            StoreError::Unwritable(format!(
+                "keep a copy of the damaged write-ahead log {}: {error}. Without one the store is not opened, for that would \
+                 remove what is left of it: make room on the disk",
+                path.display()
+            ))
+        })?;
+        found.copy = Some(copied);
+    }
+    Ok(found)
+}
+
+/// The same for a tool: nothing when a process serves the store.
+///
+/// # Errors
+/// As [`look`].
+pub(super) fn look_unless_served(store: &Path) -> Result<Option<Found>, StoreError> {
+    if ServerLock::is_held(store) || !store.exists() {
+        return Ok(None);
+    }
+    let found = look(store)?;
+    // A server that started meanwhile has moved the log on.
+    Ok((!ServerLock::is_held(store)).then_some(found))
+}
+
+/// Copies a log beside the store; the same one once only.
+fn copy_of(wal: &Path, bytes: u64, store: &Path) -> io::Result<PathBuf> {
+    let mut from = File::open(wal)?;
+    let written = Timestamp::try_from(from.metadata()?.modified()?).unwrap_or_default();
+    let copy = beside(
+        store,
+        &format!("-wal.damaged-{}", written.strftime("%Y%m%dT%H%M%SZ")),
+    );
+    if std::fs::metadata(&copy).is_ok_and(|file| file.len() == bytes) {
+        return Ok(copy);
+    }
+    let mut to = open_private(&copy, store)?;
+    to.set_len(0)?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()?;
+    Ok(copy)
+}
+
+/// The mark in the database, in Unix milliseconds; 0 for one without.
+pub(super) fn mark_in(conn: &Connection) -> Result<i64, StoreError> {
+    conn.query_row("SELECT value FROM meta WHERE key = ?1", [MARK], |row| row.get(0))
+        .optional()
+        .tried("read the mark of what is durable")
+        .map(Option::unwrap_or_default)
+}
+
+/// Stores a mark.
+pub(super) fn set_mark(conn: &Connection, mark: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?
+    .execute((MARK, mark))?;
+    Ok(())
+}
+
+/// Compares what was noted with the store as it was opened, tells what is missing, and begins a new note. Returns where the
+/// next notes go.
+///
+/// # Errors
+/// When the mark cannot be read or nothing can be written beside the store.
+pub(super) fn settle(
+    store: &Path,
+    found: Found,
+    conn: &Connection,
+    id_key: &[u8; 32],
+) -> Result<Notes, StoreError> {
+    let mark = mark_in(conn)?;
+    let store_no = durable::store_no(id_key);
+    let note = found.note.filter(|note| note.store == store_no);
+    let note_failed =
+        |error: io::Error| StoreError::Unwritable(format!("note what is durable beside the store: {error}"));
+    let mut notes = Notes::open(store, store_no).map_err(note_failed)?;
+    match missing(&found, note, mark) {
+        Some(what) => {
+            let record = beside(store, ".damaged");
+            tracing::error!(
+                %what,
+                "the store lacks what was stored before; it goes on with what is there. `check` tells of it until {} is removed",
+                record.display()
+            );
+            tell(&record, store, &what).map_err(note_failed)?;
+        }
+        None if note.is_some_and(|note| note.frames > 0) && found.walked.bytes == 0 => {
+            tracing::warn!(
+                "the write-ahead log was written back or removed by another program since the node was ended"
+            );
+        }
+        None => {}
+    }
+    let at = note.map_or(mark, |note| note.at);
+    notes
+        .write(Note {
+            mark,
+            at,
+            ..Note::default()
+        })
+        .map_err(note_failed)?;
+    Ok(notes)
+}
+
+/// What is missing, in words.
+fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
+    let lacks_mark = note.is_some_and(|note| note.mark > mark);
+    let Walked {
+        bytes,
+        salts,
+        committed,
+        commits_behind,
+        ..
+    } = found.walked;
+    let frames = found.note.map_or(0, |note| note.frames);
+    let what = match salts {
+        _ if !found.certain && !lacks_mark && found.copy.is_none() => return None,
+        None if bytes == 0 => "the write-ahead log is gone, or the store is an older copy".to_owned(),
+        None => {
+            format!("the write-ahead log's header is damaged, and nothing of its {bytes} octets can be read")
+        }
+        Some(_) if found.certain => format!(
+            "the write-ahead log is damaged or cut: of {frames} pages that were durable {committed} can be read, and {} cannot",
+            frames.saturating_sub(committed)
+        ),
+        Some(_) if found.copy.is_some() => {
+            format!(
+                "the write-ahead log is damaged after page {committed}: {commits_behind} commits after it cannot be read"
+            )
+        }
+        Some(_) => "the write-ahead log is another one, or the store is an older copy".to_owned(),
+    };
+    let span = match note {
+        Some(note) if found.certain || lacks_mark => format!(
+            "what was committed between {} and {} is missing, all of it or the later part (as expected after a backup was put \
+             in the store's place)",
+            told(mark),
+            told(note.at.max(note.mark))
+        ),
+        _ => format!("what was committed after {} may be missing", told(mark)),
+    };
+    let copy = found.copy.as_ref();
+    let copy = copy.map_or_else(String::new, |copy| {
+        format!("; the log as it was is kept in {}", copy.display())
+    });
+    Some(format!("{what}; {span}{copy}"))
+}
+
+/// A time of the store, in words.
+fn told(at: i64) -> String {
+    match Timestamp::from_millisecond(at) {
+        Ok(time) if at > 0 => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        _ => "the beginning".to_owned(),
+    }
+}
+
+/// Adds a line to the record, unless it ends with the same.
+fn tell(record: &Path, store: &Path, what: &str) -> io::Result<()> {
+    if lines(record).last().is_some_and(|last| last.ends_with(what)) {
+        return Ok(());
+    }
+    let mut file = open_private(record, store)?;
+    file.seek(SeekFrom::End(0))?;
+    writeln!(file, "{} {what}", Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"))?;
+    file.sync_all()
+}
+
+/// What is told of a store until somebody removes the file; the first lines of it.
+pub(super) fn lines(record: &Path) -> Vec<String> {
+    let mut text = Vec::new();
+    let read = File::open(record).and_then(|file| file.take(RECORD_BYTES_MAX).read_to_end(&mut text));
+    match read {
+        Ok(_) => String::from_utf8_lossy(&text)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        Err(_) => Vec::new(),
+    }
+}

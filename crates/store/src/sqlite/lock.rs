@@ -1,0 +1,269 @@
+//! The locks beside a store: who serves it, and whose turn it is to write.
+
+use super::place::{beside, open_private};
+use crate::StoreError;
+use rustix::fs::{major, minor};
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long somebody who is no server may keep a start waiting: a tool looks for a moment whether a server is there.
+const PASSING: Duration = Duration::from_millis(500);
+/// How much longer than a server waits for tools a tool waits for others.
+const TOOL_PATIENCE: u32 = 12;
+/// Between two lines of the log about somebody who does not let go.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// The lock that a serving process holds for as long as it has the store open. SQLite's own locks would
+/// let two servers write in turns, each with a stale memory of what the other did. The process's number stands in the file.
+#[derive(Debug)]
+pub(super) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl ServerLock {
+    /// Takes the lock or says who is in the way. `store` is the store's resolved path.
+    pub(super) fn take(store: &Path) -> Result<Self, StoreError> {
+        let path = beside(store, ".lock");
+        let mut file = opened(&path, store)?;
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let holder = Holder::of(&file, &path);
+                    if holder.is_server() || began.elapsed() > PASSING {
+                        return Err(StoreError::InUse(holder.told()));
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(StoreError::Unwritable(format!(
+                        "lock {}: {error}",
+                        path.display()
+                    )));
+                }
+            }
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| writeln!(file, "{}", std::process::id()));
+        if let Err(error) = written {
+            // A full disk: the lock holds all the same.
+            tracing::debug!(%error, "the lock file does not say who holds it");
+        }
+        Ok(Self(file))
+    }
+
+    /// Whether a process serves the store at `store`, a resolved path. Takes the lock for a moment where nobody does.
+    pub(super) fn is_held(store: &Path) -> bool {
+        File::open(beside(store, ".lock"))
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+fn opened(path: &Path, store: &Path) -> Result<File, StoreError> {
+    open_private(path, store)
+        .map_err(|error| StoreError::Unwritable(format!("open the lock file {}: {error}", path.display())))
+}
+
+/// Who holds a lock.
+struct Holder {
+    path: PathBuf,
+    /// The process that the system names.
+    held_by: Option<u32>,
+    /// The process that wrote its number into the file.
+    written_by: Option<u32>,
+}
+
+impl Holder {
+    fn of(mut file: &File, path: &Path) -> Self {
+        let mut written = String::new();
+        // A number and a line's end; whatever else is there is nobody's number.
+        let _unreadable = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.take(32).read_to_string(&mut written));
+        Self {
+            path: path.to_owned(),
+            held_by: file.metadata().ok().and_then(|file| {
+                let locks = std::fs::read_to_string("/proc/locks").ok()?;
+                holder_in(&locks, file.dev(), file.ino())
+            }),
+            written_by: written.trim().parse().ok(),
+        }
+    }
+
+    fn is_server(&self) -> bool {
+        self.written_by.is_some() && (self.held_by.is_none() || self.held_by == self.written_by)
+    }
+
+    fn told(&self) -> String {
+        let path = self.path.display();
+        match self.held_by.or(self.written_by) {
+            Some(pid) if self.is_server() => format!(
+                "{path} is locked by process {pid}{}, which serves it",
+                name_of(pid)
+            ),
+            Some(pid) => format!(
+                "{path} is locked by process {pid}{}, which is no node that serves it: end that process",
+                name_of(pid)
+            ),
+            None => format!("{path} is locked: `fuser {path}` says by whom"),
+        }
+    }
+}
+
+/// The process that holds an `flock` on a file, by what Linux tells in `/proc/locks`. A process that this one cannot see has
+/// no number there.
+fn holder_in(locks: &str, dev: u64, ino: u64) -> Option<u32> {
+    let place = format!("{:02x}:{:02x}:{ino}", major(dev), minor(dev));
+    let lines = locks.lines().filter(|line| !line.contains("->"));
+    let mut words = lines.map(|line| line.split_whitespace().skip(1));
+    words.find_map(|mut words| {
+        let (kind, _, _, pid, at) = (
+            words.next()?,
+            words.next()?,
+            words.next()?,
+            words.next()?,
+            words.next()?,
+        );
+        (kind == "FLOCK" && at == place).then(|| pid.parse().ok().filter(|&pid| pid > 0))?
+    })
+}
+
+fn name_of(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .map_or_else(|_| String::new(), |name| format!(" ({})", name.trim()))
+}
+
+/// Lets a tool in beside a busy server. The server's transactions follow each other within microseconds,
+/// and SQLite's own waiting is a matter of luck then: so a tool holds this lock while it wants to write, and
+/// the server looks for it before each group.
+#[derive(Debug)]
+pub(super) struct Turnstile {
+    file: File,
+    path: PathBuf,
+    wait_max: Duration,
+    /// Since when somebody has held it for longer than is waited for, and when that was said last.
+    stuck: Option<(Instant, Instant)>,
+}
+
+impl Turnstile {
+    /// `store` is the store's resolved path.
+    pub(super) fn open(store: &Path, wait_max: Duration) -> Result<Self, StoreError> {
+        let path = beside(store, ".turn");
+        let file = opened(&path, store)?;
+        Ok(Self {
+            file,
+            path,
+            wait_max,
+            stuck: None,
+        })
+    }
+
+    /// A server lets tools go first. One that hangs holds it up for as long as is waited for, once, and not again until
+    /// it has let go.
+    pub(super) fn let_tools_pass(&mut self) {
+        let begun = Instant::now();
+        while matches!(self.file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            match &mut self.stuck {
+                Some((since, said)) => {
+                    if said.elapsed() > REMIND {
+                        *said = Instant::now();
+                        let holder = Holder::of(&self.file, &self.path).told();
+                        tracing::warn!(seconds = since.elapsed().as_secs(), %holder, "a tool still holds up the store");
+                    }
+                    return;
+                }
+                None if begun.elapsed() > self.wait_max => {
+                    self.stuck = Some((begun, Instant::now()));
+                    let holder = Holder::of(&self.file, &self.path).told();
+                    tracing::warn!(%holder, "a tool holds up the store: going on without waiting for it until it lets go");
+                    return;
+                }
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        if let Some((since, _)) = self.stuck.take() {
+            tracing::info!(
+                seconds = since.elapsed().as_secs(),
+                "the tool that held up the store has let go"
+            );
+        }
+        self.leave();
+    }
+
+    /// A tool takes its turn, after other tools.
+    pub(super) fn take(&self) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        loop {
+            match self.file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) if begun.elapsed() > self.wait_max * TOOL_PATIENCE => {
+                    let holder = Holder::of(&self.file, &self.path).told();
+                    return Err(StoreError::Unwritable(format!(
+                        "wait for a turn to write: {holder}"
+                    )));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(StoreError::Unwritable(format!(
+                        "wait for a turn to write: {error}"
+                    )));
+                }
+            }
+        }
+    }
+
+    pub(super) fn leave(&self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "a lock could not be let go");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_lock_is_read_from_the_systems_list() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 08:01:131 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 22 08:01:131 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 33 08:01:131 0 EOF\n\
+                     3: FLOCK  ADVISORY  READ  0 08:01:132 0 EOF\n";
+        let dev = rustix::fs::makedev(8, 1);
+        assert_eq!(holder_in(locks, dev, 131), Some(22));
+        assert_eq!(
+            holder_in(locks, dev, 132),
+            None,
+            "one that cannot be seen from here"
+        );
+        assert_eq!(holder_in("\n1:\nnonsense", dev, 131), None);
+    }
+
+    #[test]
+    fn a_tool_that_hangs_is_waited_for_once_and_again_only_after_it_has_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("p.db");
+        let mut server = Turnstile::open(&store, Duration::from_millis(300)).unwrap();
+        let tool = Turnstile::open(&store, Duration::from_millis(300)).unwrap();
+        for _ in 0..2 {
+            tool.take().unwrap();
+            let began = Instant::now();
+            server.let_tools_pass();
+            let first = began.elapsed();
+            for _ in 0..100 {
+                server.let_tools_pass();
+            }
+            assert!(first >= Duration::from_millis(300), "{first:?}");
+            assert!(server.stuck.is_some());
+            // A hundred waits would be thirty seconds.
+            assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+            tool.leave();
+            server.let_tools_pass();
+            assert!(server.stuck.is_none());
+        }
+    }
+}

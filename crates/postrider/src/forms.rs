@@ -137,7 +137,7 @@ pub(crate) fn without_secrets(settings: &Value) -> serde_json::Map<String, Value
 }
 
 /// What the engine would not call, whatever the name in it leads to.
-fn check_url(written: &str) -> Result<(), String> {
+pub(crate) fn check_url(written: &str) -> Result<(), String> {
     let url = Url::parse(written).map_err(|error| format!("`url` {written:?}: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err("`url` begins with http:// or https:// and a host".to_owned());

@@ -2,6 +2,7 @@
 //! would obey.
 
 use comfy_table::{ContentArrangement, Table as Layout, presets};
+use sms::visible::is_obeyed;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
@@ -85,8 +86,7 @@ impl Table {
 
 /// A text that stays on its line, moves no cursor and does not change the direction of what is written.
 pub(crate) fn harmless(text: &str) -> String {
-    let obeyed = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -24,6 +24,15 @@ pub fn is_unseen(c: char) -> bool {
             ))
 }
 
+/// Whether a terminal or the reader of a text obeys a character rather than shows it: controls, line and paragraph
+/// separators, marks of direction (Unicode Standard Annex 9). Joiners and variation selectors, which emoji and several
+/// scripts are made with, are none.
+#[must_use]
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Whether there is nothing to see in a text: it is empty, or has but blanks and what [`is_unseen`].
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
@@ -87,6 +96,15 @@ mod tests {
         ] {
             assert!(!is_unseen(c), "{c:?}");
         }
+    }
+
+    #[test]
+    fn what_is_obeyed_is_never_seen() {
+        let all = (0..=0x10_ffff).filter_map(char::from_u32);
+        let obeyed: Vec<char> = all.filter(|c| is_obeyed(*c)).collect();
+        assert!(obeyed.iter().all(|c| is_unseen(*c)));
+        assert_eq!(obeyed.len(), 65 + 3 + 7 + 4);
+        assert!(!is_obeyed('\u{200d}') && !is_obeyed('\u{fe0f}'));
     }
 
     #[test]

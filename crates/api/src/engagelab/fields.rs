@@ -1,6 +1,7 @@
 //! Fields of JSON bodies that say what a template, a signature or a label is to be.
 
 use crate::json::Written;
+use engine::sms::visible::is_obeyed;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -37,8 +38,8 @@ pub(super) fn boolean(field: Option<&RawValue>) -> Result<Option<bool>, Malforme
     }
 }
 
-/// A name of so many characters, without blanks around it. Names are shown in lists and stand on handsets: characters
-/// that nobody sees are none.
+/// A name of so many characters, without blanks around it. Names are shown in lists: what is obeyed rather than shown,
+/// such as line ends and marks of direction, is no part of one.
 pub(super) fn name(
     field: Option<&RawValue>,
     chars: std::ops::RangeInclusive<usize>,
@@ -47,7 +48,7 @@ pub(super) fn name(
         return Ok(None);
     };
     let name = written.trim();
-    if chars.contains(&name.chars().count()) && !name.chars().any(char::is_control) {
+    if chars.contains(&name.chars().count()) && !name.chars().any(is_obeyed) {
         Ok(Some(name.into()))
     } else {
         Err(Malformed)
@@ -124,7 +125,15 @@ mod tests {
         let name = |json: &str| name(Some(raw(json)), 2..=3);
         assert_eq!(name("\" 小明 \""), Ok(Some("小明".into())));
         assert_eq!(name("\"abc\""), Ok(Some("abc".into())));
-        for wrong in ["\"a\"", "\"abcd\"", "\"  \"", "\"a\\u0000b\"", "\"a\\nb\"", "[]"] {
+        for wrong in [
+            "\"a\"",
+            "\"abcd\"",
+            "\"  \"",
+            "\"a\\u0000b\"",
+            "\"a\\nb\"",
+            "\"a\\u202eb\"",
+            "[]",
+        ] {
             assert_eq!(name(wrong), Err(Malformed), "{wrong}");
         }
     }

@@ -9,6 +9,7 @@ use crate::{days, json};
 use engine::catalog::Signature;
 use engine::manage::{ManageError, NewSignature, SignatureEdit, Then};
 use engine::sms::template::is_plain;
+use engine::sms::visible::is_unseen;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::ops::RangeInclusive;
@@ -63,7 +64,8 @@ pub(super) fn read_name(body: &[u8]) -> Result<Box<str>, Wrong> {
     fields::name(body.sign_name, NAME_CHARS)
         .ok()
         .flatten()
-        .filter(|name| !name.contains(BRACKETS) && is_plain(name))
+        // It stands on handsets.
+        .filter(|name| !name.contains(BRACKETS) && is_plain(name) && !name.chars().any(is_unseen))
         .ok_or(Wrong::Name)
 }
 

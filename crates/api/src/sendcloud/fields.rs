@@ -9,6 +9,7 @@ use super::words;
 use crate::{days, lists};
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar, Msisdn};
+use engine::sms::visible::is_obeyed;
 use engine::{MessageId, MessageView, UnixMs};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -68,14 +69,27 @@ pub(super) fn text<'a>(
     Ok(text)
 }
 
-/// A text that must be there.
-pub(super) fn required_text<'a>(
+/// A name of at most so many characters. Names are shown in lists: what is obeyed rather than shown, such as line ends
+/// and marks of direction, is no part of one.
+pub(super) fn name<'a>(
+    params: &'a Params<'_>,
+    name: &'static str,
+    chars_max: usize,
+) -> Result<Option<&'a str>, Refused> {
+    match text(params, name, chars_max)? {
+        Some(text) if text.contains(is_obeyed) => Err(Refused::with_name(&PARAMETER_FORMAT, name)),
+        text => Ok(text),
+    }
+}
+
+/// A name that must be there.
+pub(super) fn required_name<'a>(
     params: &'a Params<'_>,
     name: &'static str,
     chars_max: usize,
 ) -> Result<&'a str, Refused> {
     required(params, name)?;
-    text(params, name, chars_max)?.ok_or_else(|| Refused::with_name(&PARAMETER_EMPTY, name))
+    self::name(params, name, chars_max)?.ok_or_else(|| Refused::with_name(&PARAMETER_EMPTY, name))
 }
 
 /// A number.
@@ -300,16 +314,19 @@ mod tests {
 
     #[test]
     fn parameters_are_read_within_their_bounds() {
-        let given = params("name=abc&long=abcd&empty=&n=7&bad=7x&zero=a%00b");
+        let given = params("name=abc&long=abcd&empty=&n=7&bad=7x&zero=a%00b&turned=a%E2%80%AE&line=a%0Ab");
         assert_eq!(required(&given, "name"), Ok("abc"));
         assert_eq!(text(&given, "name", 3), Ok(Some("abc")));
+        assert_eq!(name(&given, "name", 3), Ok(Some("abc")));
         assert_eq!(text(&given, "absent", 3), Ok(None));
         assert_eq!(required_number::<i64>(&given, "n"), Ok(7));
         for (refused, code, named) in [
             (required(&given, "empty").unwrap_err(), 441, "empty"),
             (text(&given, "long", 3).unwrap_err(), 417, "long"),
-            (required_text(&given, "absent", 3).unwrap_err(), 441, "absent"),
+            (required_name(&given, "absent", 3).unwrap_err(), 441, "absent"),
             (text(&given, "zero", 9).unwrap_err(), 441, "zero"),
+            (name(&given, "turned", 9).unwrap_err(), 441, "turned"),
+            (required_name(&given, "line", 9).unwrap_err(), 441, "line"),
             (number::<i64>(&given, "bad").unwrap_err(), 441, "bad"),
             (
                 required_number::<i64>(&given, "absent").unwrap_err(),

@@ -110,7 +110,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 fn name<'a>(call: &'a Call<'_>) -> Result<&'a str, Refused> {
-    fields::required_text(call.params, "labelName", NAME_CHARS_MAX)
+    fields::required_name(call.params, "labelName", NAME_CHARS_MAX)
 }
 
 /// `labelId`; `id`, which some of the page's examples say, does as well.

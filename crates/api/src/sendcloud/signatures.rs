@@ -11,6 +11,7 @@ use super::templates::{Verified, with_detail};
 use engine::catalog::Signature;
 use engine::manage::{NewSignature, SignatureEdit, Then};
 use engine::sms::template::is_plain;
+use engine::sms::visible::is_unseen;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -42,7 +43,7 @@ impl<'a> SignatureFields<'a> {
         let text = bare(name);
         let good = !text.is_empty()
             && !text.contains(['【', '】', '[', ']'])
-            && !text.contains(char::is_control)
+            && !text.contains(is_unseen)
             && is_plain(text);
         if !good {
             return Err(Refused::with_name(&PARAMETER_FORMAT, "signName"));

@@ -52,8 +52,8 @@ impl<'a> TaskFields<'a> {
             .ok_or(&TEMPLATE_UNKNOWN)?;
         Ok(Self {
             lists: lists(params)?,
-            name: fields::required_text(params, "taskName", NAME_CHARS_MAX)?,
-            sender: fields::text(params, "senderName", NAME_CHARS_MAX)?,
+            name: fields::required_name(params, "taskName", NAME_CHARS_MAX)?,
+            sender: fields::name(params, "senderName", NAME_CHARS_MAX)?,
             template,
             // As with send: a label only sorts statistics.
             label: params

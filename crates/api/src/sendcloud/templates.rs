@@ -157,7 +157,7 @@ impl<'a> TemplateFields<'a> {
             _ => return Err(malformed("smsTypeStr")),
         };
         Ok(Self {
-            name: fields::required_text(params, "templateName", NAME_CHARS_MAX)?,
+            name: fields::required_name(params, "templateName", NAME_CHARS_MAX)?,
             text: fields::text(params, "templateText", TEXT_CHARS_MAX)?,
             signature,
             position,

@@ -4,7 +4,7 @@
 use super::answer::done;
 use super::exchange::store_failed;
 use super::fault::Fault;
-use super::params::{bounded, decode, required, required_integer};
+use super::params::{self, bounded, decode, required, required_integer};
 use super::perform::Request;
 use super::tree::Members;
 use super::words::Thing;
@@ -54,7 +54,7 @@ pub fn read_id(written: &str) -> Option<i64> {
 
 /// What `UploadUSMSFile` brings.
 pub fn parse_upload(params: &Members<'_>) -> Result<File, Fault> {
-    let name = bounded(params, "FileName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("FileName"))?;
+    let name = params::name(params, "FileName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("FileName"))?;
     let mime = bounded(params, "FileType", NAME_CHARS_MAX)?.unwrap_or_default();
     required_integer(params, "Source", 0..=0)?;
     let mut file = parse_paper(required(params, "FileContent")?, "FileContent")?;

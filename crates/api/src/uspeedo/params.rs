@@ -5,6 +5,7 @@ use super::tree::{Members, Node};
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use base64::{Engine as _, alphabet};
+use engine::sms::visible::is_obeyed;
 use std::ops::RangeInclusive;
 
 /// Most rows of a page: nothing is documented.
@@ -38,6 +39,19 @@ pub fn bounded<'m>(
 ) -> Result<Option<&'m str>, Fault> {
     match text(params, name)? {
         Some(text) if text.chars().count() > chars_max => Err(Fault::Value(name)),
+        text => Ok(text),
+    }
+}
+
+/// A name of at most so many characters. Names are shown in lists: what is obeyed rather than shown, such as line ends
+/// and marks of direction, is no part of one.
+pub fn name<'m>(
+    params: &'m Members<'_>,
+    name: &'static str,
+    chars_max: usize,
+) -> Result<Option<&'m str>, Fault> {
+    match bounded(params, name, chars_max)? {
+        Some(text) if text.contains(is_obeyed) => Err(Fault::Value(name)),
         text => Ok(text),
     }
 }
@@ -264,6 +278,22 @@ mod tests {
         }
         for text in ["?", "aGVsbG8-", "a"] {
             assert_eq!(decode(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_nothing_in_it_that_is_obeyed() {
+        for (json, is_name) in [
+            (r#""a b""#, true),
+            (r#""❤️""#, true),
+            (r#""a\u001b[31m""#, false),
+            (r#""a\nb""#, false),
+            (r#""\u202ea""#, false),
+            (r#""a\u2067""#, false),
+        ] {
+            with(json, |params| {
+                assert_eq!(name(params, X, 9).is_ok(), is_name, "{json}")
+            });
         }
     }
 

@@ -138,7 +138,7 @@ pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
 
 /// What `UpdateUSMSSignatureQualification` makes of papers; what it does not name stays.
 pub fn parse_edit(params: &Members<'_>, mut papers: Papers) -> Result<Application, Fault> {
-    let name = bounded(params, "Name", NAME_CHARS_MAX)?.map(str::to_owned);
+    let name = params::name(params, "Name", NAME_CHARS_MAX)?.map(str::to_owned);
     if let Some(attr) = integer(params, "Attr", 0..=1)? {
         papers.attr = u8::try_from(attr).unwrap_or_default();
     }

@@ -15,6 +15,7 @@ use engine::AccountId;
 use engine::catalog::{Review, Signature, Snapshot};
 use engine::manage::{NewSignature, SignatureEdit, Then};
 use engine::sms::template::is_plain;
+use engine::sms::visible::is_unseen;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -136,7 +137,7 @@ fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, Faul
         CHARS
     };
     let bare = bare(name);
-    let odd = |c: char| matches!(c, '【' | '】' | '[' | ']') || c.is_control();
+    let odd = |c: char| matches!(c, '【' | '】' | '[' | ']') || is_unseen(c);
     if !lengths.contains(&bare.chars().count()) || bare.chars().any(odd) || !is_plain(bare) {
         return Err(Fault::Value("SigContent"));
     }

@@ -7,7 +7,7 @@ use super::answer::done;
 use super::asked::Asked;
 use super::exchange::refused;
 use super::fault::Fault;
-use super::params::{bounded, check_account_id, flag, required, required_integer, texts};
+use super::params::{self, bounded, check_account_id, flag, required, required_integer, texts};
 use super::perform::Request;
 use super::tree::{Members, Node};
 use super::words::Thing;
@@ -83,7 +83,7 @@ pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, 
     check_account_id(params)?;
     let purpose = required_integer(params, "Purpose", 1..=3)?;
     let class = class_of(purpose).ok_or(Fault::Value("Purpose"))?;
-    let name = bounded(params, "TemplateName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("TemplateName"))?;
+    let name = params::name(params, "TemplateName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("TemplateName"))?;
     let content = content(params, NEW_TEXT_CHARS_MAX)?.ok_or(Fault::Missing("Template"))?;
     check_placeholders(content)?;
     let remark = bounded(params, "Remark", REMARK_CHARS_MAX)?.unwrap_or_default();
@@ -109,7 +109,7 @@ pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, 
 /// What `UpdateUSMSTemplate` asks to change of a template with these details.
 pub fn parse_edit(params: &Members<'_>, dialect: Dialect, old: &Value) -> Result<TemplateEdit, Fault> {
     check_account_id(params)?;
-    let name = bounded(params, "TemplateName", NAME_CHARS_MAX)?;
+    let name = params::name(params, "TemplateName", NAME_CHARS_MAX)?;
     let content = content(params, TEXT_CHARS_MAX)?;
     // The Action pages demand one of the two in prose; REST v1 marks all parameters optional.
     if dialect != Dialect::UspeedoRest && name.is_none() && content.is_none() {

@@ -12,7 +12,7 @@ use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, OutputFormat, Place};
 use crate::review::account_name;
-use crate::table::counted;
+use crate::table::{counted, harmless};
 use clap::Args;
 use engine::CarrierState;
 use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
@@ -73,10 +73,10 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
             writeln!(out, "{what:<14} {how}")?;
         }
         for problem in &report.problems {
-            writeln!(out, "PROBLEM        {problem}")?;
+            writeln!(out, "PROBLEM        {}", harmless(problem))?;
         }
         for note in &report.notes {
-            writeln!(out, "note           {note}")?;
+            writeln!(out, "note           {}", harmless(note))?;
         }
         if report.problems.is_empty() {
             writeln!(out, "all is well")?;

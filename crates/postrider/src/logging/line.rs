@@ -1,5 +1,6 @@
 //! One event, one line: what a peer says can neither end a line and begin one of its own, nor be obeyed by a terminal.
 
+use sms::visible::is_obeyed;
 use std::io::{self, Write};
 
 /// Writes lines to standard error.
@@ -36,10 +37,7 @@ impl Write for Lines {
 fn shown(event: &str, colours: bool) -> Option<String> {
     let obeyed = |c: char| match c {
         '\u{1b}' => !colours,
-        c => {
-            c.is_control()
-                || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        }
+        c => is_obeyed(c),
     };
     let line = event.strip_suffix('\n').unwrap_or(event);
     if !line.chars().any(obeyed) {

@@ -112,8 +112,28 @@ pub(super) fn check(host: &str, address: SocketAddr, allow: &[Allow]) -> Result<
     if let Some(what) = inside(address.ip()) {
         return Err(what);
     }
-    // Below 1024 live the services that something odd could be done to with a request (mail, above all).
-    if address.port() < 1024 && !matches!(address.port(), 80 | 443) {
+    check_port(address.port())
+}
+
+/// Whether a call may go to a name, as far as that shows before the name is looked up: by its port.
+pub(super) fn check_name(host: &str, port: u16, allow: &[Allow]) -> Result<(), &'static str> {
+    let may_cover = |allow: &Allow| match allow {
+        // Whether the name has an address in the range shows when it is looked up.
+        Allow::Range { .. } => true,
+        Allow::Service {
+            host: named,
+            port: of,
+        } => **named == *host && *of == port,
+    };
+    if allow.iter().any(may_cover) {
+        return Ok(());
+    }
+    check_port(port)
+}
+
+/// Below 1024 live the services that something odd could be done to with a request (mail, above all).
+fn check_port(port: u16) -> Result<(), &'static str> {
+    if port < 1024 && !matches!(port, 80 | 443) {
         return Err("a port below 1024 other than 80 and 443");
     }
     Ok(())

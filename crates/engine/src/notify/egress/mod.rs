@@ -214,9 +214,12 @@ impl Target {
             Some(Host::Domain(_)) => None,
             None => return Err(CallError::Url("has no host")),
         };
-        if let (Some(address), Some(host)) = (address, url.host_str()) {
-            address::check(host, SocketAddr::new(address, port), allow).map_err(CallError::Forbidden)?;
-        }
+        let host = url.host_str().unwrap_or_default();
+        let seen = match address {
+            Some(address) => address::check(host, SocketAddr::new(address, port), allow),
+            None => address::check_name(host, port, allow),
+        };
+        seen.map_err(CallError::Forbidden)?;
         url.set_fragment(None);
         let uri = url
             .as_str()

@@ -168,6 +168,7 @@ fn no_spelling_of_an_inside_address_is_a_target() {
         "http://2852039166/",
         "http://10.0.0.1/",
         "https://1.1.1.1:22/",
+        "https://hooks.example:25/",
     ] {
         assert!(
             matches!(egress.target(url), Err(CallError::Forbidden(_))),

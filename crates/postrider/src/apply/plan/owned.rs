@@ -11,6 +11,7 @@ use engine::catalog::{
 };
 use serde_json::Value;
 use sms::template::is_plain;
+use sms::visible::is_unseen;
 use std::collections::HashSet;
 use store::AccountId;
 
@@ -282,6 +283,9 @@ fn signature_complaint(text: &str) -> Option<&'static str> {
     }
     if text.contains(['【', '】', '[', ']']) {
         return Some("write the text without brackets; they are put around it");
+    }
+    if text.chars().any(is_unseen) {
+        return Some("a signature has printable characters only");
     }
     (!is_plain(text)).then_some("what looks like a placeholder in it would take a value of the template's")
 }

@@ -11,6 +11,7 @@ use engine::catalog::{CatalogChange, Position, Review, Template};
 use sha2::{Digest, Sha256};
 use sms::class::Class;
 use sms::template::{PLACEHOLDER_RULE, Template as Pattern, unread_placeholder};
+use sms::visible::is_obeyed;
 use std::collections::HashSet;
 use store::AccountId;
 
@@ -372,7 +373,7 @@ fn ttl_complaint(ttl_s: u32) -> Option<String> {
 }
 
 fn template_name_complaint(name: &str) -> Option<String> {
-    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(is_obeyed) {
         return Some(format!("a name has 1 to {NAME_CHARS_MAX} printable characters"));
     }
     (name.trim() != name).then(|| "a name neither begins nor ends with a blank".to_owned())

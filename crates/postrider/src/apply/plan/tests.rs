@@ -1,6 +1,7 @@
 mod blocked_words;
 mod exported;
 mod mistakes;
+mod names;
 mod own;
 mod partial;
 mod routes;

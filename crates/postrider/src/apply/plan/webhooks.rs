@@ -73,12 +73,7 @@ impl Planner<'_> {
         if let (false, Some(format), Some(settings)) = (as_stored, format, &settings) {
             self.check_form(entry, &what, (format, url), settings);
         }
-        if let Some(allow) = self.inputs.allow
-            && !url.is_empty()
-            && let Err(why) = engine::notify::check_url(url, allow)
-        {
-            self.plan.notes.push(format!("{what}: {why}"));
-        }
+        self.check_way(entry, &what, url, old);
         let id = old.map_or_else(|| self.next_endpoint(), |old| old.id);
         let ((before, after), sealed_secret) = match self.webhook_secret(entry, &what, id, (format, old)) {
             Ok(sealed) => sealed,
@@ -104,6 +99,22 @@ impl Planner<'_> {
         self.put(what, old_fields.as_ref(), &new_fields, || {
             CatalogChange::PutEndpoint(endpoint)
         });
+    }
+
+    /// Complains of a URL that no call may go to, as far as that shows without looking a name up. One that is stored so
+    /// is noted: what the node allows may have changed since.
+    fn check_way(&mut self, entry: &Entry<WebhookKeys>, what: &str, url: &str, old: Option<&Endpoint>) {
+        let Some(allow) = self.inputs.allow else { return };
+        let is_stored = old.is_some_and(|old| &*old.url == url);
+        // What cannot be read at all is told by `check_form`.
+        if url.is_empty() || crate::forms::check_url(url).is_err() && !is_stored {
+            return;
+        }
+        match engine::notify::check_url(url, allow) {
+            Ok(()) => {}
+            Err(why) if is_stored => self.plan.notes.push(format!("{what}: {why}")),
+            Err(why) => self.complain_of(&entry.raw, "url", format!("{what}: {why}")),
+        }
     }
 
     /// Complains of all that can be known to be wrong with format, URL and settings without calling.

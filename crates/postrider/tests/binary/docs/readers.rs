@@ -82,6 +82,8 @@ listen = "127.0.0.1:0"
 path = "node.db"
 [secrets]
 master_key_file = "master.key"
+[notify]
+allow = ["127.0.0.0/8"]
 TOML
 "#;
 

@@ -181,17 +181,56 @@ fn a_setting_that_opens_something_changes_without_showing() {
 }
 
 #[test]
-fn a_url_that_no_call_may_go_to_is_noted_with_what_would_allow_it() {
-    let inside =
-        with_webhook("format = \"standard\"\nurl = \"http://127.0.0.1:9000/\"\nevents = [\"ended\"]\n");
-    let plan = plan_with(&inside, &Existing::default(), Wishes::default()).unwrap();
+fn a_url_that_no_call_may_go_to_is_refused_with_what_would_allow_it() {
+    let with_url = |url: &str| {
+        with_webhook(&format!(
+            "format = \"standard\"\nurl = {url:?}\nevents = [\"ended\"]\n"
+        ))
+    };
+    for url in [
+        "http://127.0.0.1:9000/",
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "http://0177.0.0.1/",
+        "http://0.0.0.0/",
+        "http://10.0.0.1/",
+        "http://192.168.1.1:8080/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://[64:ff9b::a00:1]/",
+        "http://[fd00::1]/",
+        "https://8.8.8.8:22/",
+        "https://hooks.example:25/",
+    ] {
+        let wrong = plan_with(&with_url(url), &Existing::default(), Wishes::default()).unwrap_err();
+        assert!(
+            wrong.len() == 1
+                && wrong[0].starts_with("line 6: webhook a/w: the URL leads to ")
+                && wrong[0].contains("`[notify] allow`"),
+            "{url}: {wrong:?}"
+        );
+    }
+    // Names are looked up when they are called.
+    for url in [
+        "https://hooks.example/",
+        "http://localhost:8080/",
+        "https://8.8.8.8/",
+    ] {
+        let plan = plan_with(&with_url(url), &Existing::default(), Wishes::default()).unwrap();
+        assert!(plan.notes.is_empty(), "{url}: {:?}", plan.notes);
+    }
+}
+
+#[test]
+fn a_stored_url_that_no_call_may_go_to_any_more_is_noted() {
+    let mut existing = applied(&with_webhook(PLAIN));
+    existing.catalog.endpoints[0].url = "http://127.0.0.1:9000/".into();
+    let named = "[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\nenabled = false\n";
+    let plan = plan_with(named, &existing, Wishes::default()).unwrap();
     assert!(
-        plan.notes.len() == 1
-            && plan.notes[0].contains("webhook a/w: the URL leads to")
-            && plan.notes[0].contains("`[notify] allow`"),
+        plan.notes.len() == 1 && plan.notes[0].contains("webhook a/w: the URL leads to a loopback address"),
         "{:?}",
         plan.notes
     );
-    let outside = plan_with(&with_webhook(PLAIN), &Existing::default(), Wishes::default()).unwrap();
-    assert!(outside.notes.is_empty(), "{:?}", outside.notes);
 }

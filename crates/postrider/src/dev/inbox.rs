@@ -159,12 +159,13 @@ pub(super) fn routes(engine: &Arc<Engine>) -> Router {
         .route("/sandbox/inbound", post(play))
         .method_not_allowed_fallback(no_such_method)
         .merge(super::page::routes())
+        .layer(axum::middleware::from_fn(super::origin::guard))
         .with_state(Arc::clone(engine))
 }
 
-type Refused = (StatusCode, Json<serde_json::Value>);
+pub(super) type Refused = (StatusCode, Json<serde_json::Value>);
 
-fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Refused {
+pub(super) fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Refused {
     (status, Json(serde_json::json!({ "error": why.to_string() })))
 }
 

@@ -4,6 +4,7 @@ mod banner;
 mod commands;
 mod demo;
 mod inbox;
+mod origin;
 mod page;
 mod webhook;
 

@@ -298,3 +298,78 @@ fn a_browser_at_the_root_gets_a_page_and_programs_get_the_wire() {
     let query = format!("{root}?Action=GetBalance");
     assert!(json(&curl(&["-H", browser, &query]))["RetCode"].is_number());
 }
+
+#[test]
+fn a_page_of_another_site_neither_reads_the_inbox_nor_plays_replies() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    dev.send("+447700900131");
+    assert_eq!(inbox(&dev, "?to=%2B447700900131&wait=30").len(), 1);
+    let port = dev.base().rsplit(':').next().unwrap().to_owned();
+    let messages = format!("{}/sandbox/messages", dev.base());
+    let inbound = format!("{}/sandbox/inbound", dev.base());
+    let rebound = format!("Host: rebound.example:{port}");
+    let reply = r#"{"from": "+447700900131", "text": "STOP"}"#;
+    for arguments in [
+        vec!["-H", &rebound, &messages],
+        vec!["-H", &rebound, "-X", "DELETE", &messages],
+        vec!["-H", &rebound, "-d", reply, &inbound],
+        vec!["-H", "Origin: https://site.example", "-d", reply, &inbound],
+        vec![
+            "-H",
+            "Origin: null",
+            "-H",
+            "Content-Type: text/plain",
+            "-d",
+            reply,
+            &inbound,
+        ],
+        vec!["-H", "Origin: https://site.example", "-X", "DELETE", &messages],
+        vec!["-H", "Origin: https://site.example", &messages],
+    ] {
+        let answer = json(&curl(&arguments));
+        assert!(
+            answer["error"].as_str().unwrap().contains("sandbox"),
+            "{arguments:?}: {answer}"
+        );
+    }
+    // Nothing was removed, and the page itself may.
+    assert_eq!(inbox(&dev, "?to=%2B447700900131").len(), 1);
+    let own = format!("Origin: {}", dev.base());
+    let played = json(&curl(&["-H", &own, "-d", reply, &inbound]));
+    assert!(played["id"].is_string(), "{played}");
+}
+
+/// What a message says is put on the page as text. Nothing on it makes HTML of anything, and its policy runs no script but
+/// its own file.
+#[test]
+fn a_text_with_markup_stays_a_text() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let script = curl(&[&format!("{}/sandbox/inbox.js", dev.base())]);
+    assert!(script.contains("textContent"));
+    for way in [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "srcdoc",
+    ] {
+        assert!(!script.contains(way), "{way}");
+    }
+    let page = curl(&["-i", &format!("{}/sandbox", dev.base())]).to_ascii_lowercase();
+    assert!(page.contains("default-src 'none'; script-src 'self'"), "{page}");
+    assert!(!page.contains("unsafe-inline"), "{page}");
+    let text = "<script>alert(1)</script><img src=x onerror=alert(2)>";
+    let reply = serde_json::json!({"from": "+447700900132", "to": "10690", "text": text}).to_string();
+    let played = curl(&["-i", "-d", &reply, &format!("{}/sandbox/inbound", dev.base())]);
+    assert!(
+        played
+            .to_ascii_lowercase()
+            .contains("content-type: application/json"),
+        "{played}"
+    );
+    let listed = curl(&["-i", &format!("{}/sandbox/messages", dev.base())]).to_ascii_lowercase();
+    assert!(listed.contains("content-type: application/json"), "{listed}");
+}

@@ -1,0 +1,17 @@
+//! What strangers and other customers try, on every wire: each attack here is one that must not work.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests stop at the first surprise"
+)]
+
+#[path = "../house/mod.rs"]
+mod house;
+
+mod accounts;
+mod cases;
+mod ids;
+mod injection;
+mod smuggling;
+mod wires;

@@ -12,6 +12,4 @@ mod house;
 mod accounts;
 mod cases;
 mod ids;
-mod injection;
-mod smuggling;
 mod wires;

@@ -25,6 +25,7 @@ mod sandbox;
 mod secrets;
 mod serve;
 mod small;
+mod smuggling;
 mod tasks;
 mod tools;
 mod webhook;

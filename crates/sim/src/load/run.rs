@@ -31,8 +31,10 @@ pub struct Load {
     pub recipients: u64,
     /// Requests in flight at most, each over a connection of its own.
     pub connections: usize,
-    /// Requests in all.
+    /// Requests in all, those that are left out included.
     pub requests_max: u64,
+    /// So many requests at the beginning are left out.
+    pub requests_skipped: u64,
     /// No new request is begun after so long.
     pub time_max: Duration,
     /// Requests a second, whether or not earlier ones were answered (open loop, as far as connections reach); `None`: the
@@ -65,6 +67,7 @@ impl Load {
             recipients: 1,
             connections: 1,
             requests_max: 1_000,
+            requests_skipped: 0,
             time_max: Duration::from_secs(60),
             per_s: None,
             first: 0,
@@ -117,8 +120,8 @@ pub async fn run(load: Load, stop: CancellationToken) -> Option<Outcome> {
     let connections = load.connections;
     let shared = Arc::new(Shared {
         speakers,
+        next: AtomicU64::new(load.requests_skipped),
         load,
-        next: AtomicU64::new(0),
         began: Instant::now(),
         began_unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         stop,
@@ -178,7 +181,10 @@ impl Worker {
             return None;
         }
         let due = match load.per_s {
-            Some(per_s) => *began + Duration::from_secs_f64(place as f64 / per_s.max(f64::MIN_POSITIVE)),
+            Some(per_s) => {
+                let place = place - load.requests_skipped;
+                *began + Duration::from_secs_f64(place as f64 / per_s.max(f64::MIN_POSITIVE))
+            }
             None => Instant::now(),
         };
         if due > *began + load.time_max {
@@ -207,6 +213,7 @@ impl Worker {
         speaker.write(&shot, &mut self.body, &mut self.request);
         let mut sent = 1;
         let mut answer = self.try_once(speaker, &shot).await;
+        let mut answered_at = std::time::Instant::now();
         if answer.is_some() {
             self.outcome
                 .latency_us
@@ -217,6 +224,7 @@ impl Worker {
             self.outcome.retries += 1;
             sent += 1;
             answer = self.try_once(speaker, &shot).await;
+            answered_at = std::time::Instant::now();
         }
         if self.repeats(place) && matches!(answer, Some(Answer::Accepted { .. })) {
             self.outcome.repeats += 1;
@@ -241,6 +249,7 @@ impl Worker {
                 recipients,
                 sent,
                 due_unix_ms,
+                answered_at: answer.is_some().then_some(answered_at),
                 answer,
             });
         }

@@ -1,7 +1,7 @@
 //! What clients were told, to be compared with what carriers got.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -26,6 +26,9 @@ pub struct Told {
     pub due_unix_ms: u64,
     /// The answer; `None` if there never was one.
     pub answer: Option<Answer>,
+    /// When the answer was there.
+    #[serde(skip)]
+    pub answered_at: Option<Instant>,
 }
 
 impl Told {
@@ -133,6 +136,7 @@ mod tests {
             sent: 1,
             due_unix_ms: 0,
             answer,
+            answered_at: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -60,6 +61,8 @@ pub struct Heard<'a> {
     pub state: &'a str,
     /// How often it was taken; stops at 65535.
     pub times: u16,
+    /// When it was taken first, in milliseconds since the sink started; stops after seven weeks.
+    pub at_ms: u32,
 }
 
 /// What somebody wrote, as it was told.
@@ -80,6 +83,7 @@ struct Entry {
     event: u64,
     word: u8,
     times: u16,
+    at_ms: u32,
 }
 
 /// Words that come again and again.
@@ -111,8 +115,8 @@ impl Words {
 type Keyed<V> = HashMap<u64, V, BuildHasherDefault<KeyHasher>>;
 
 /// Counts and what was taken, in the order in which it was.
-#[derive(Default)]
 pub(super) struct Book {
+    started: Instant,
     counts: Counts,
     words: Words,
     /// Calls taken by type, by the type's number.
@@ -129,10 +133,22 @@ pub(super) struct Book {
 impl Book {
     pub(super) fn new(messages_max: usize, inbound_max: usize) -> Self {
         Self {
+            started: Instant::now(),
+            counts: Counts::default(),
+            words: Words::default(),
+            types: Vec::new(),
+            stories: Keyed::default(),
             messages_max,
+            inbound: Vec::new(),
+            inbound_at: Keyed::default(),
             inbound_max,
-            ..Self::default()
+            in_vain: Keyed::default(),
         }
+    }
+
+    /// Since when times are counted.
+    pub(super) fn started(&self) -> Instant {
+        self.started
     }
 
     pub(super) fn connected(&mut self) {
@@ -199,6 +215,7 @@ impl Book {
                 event,
                 word,
                 times: 1,
+                at_ms: u32::try_from(self.started.elapsed().as_millis()).unwrap_or(u32::MAX),
             });
             self.counts.events += 1;
         } else {
@@ -256,6 +273,7 @@ impl Book {
             event: entry.event,
             state: self.words.word(entry.word),
             times: entry.times,
+            at_ms: entry.at_ms,
         };
         story.iter().map(heard).collect()
     }

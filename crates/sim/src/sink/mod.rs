@@ -29,6 +29,7 @@ pub use book::{Counts, Heard, InboundHeard};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -223,6 +224,12 @@ impl SinkHandle {
     /// taken first. Nothing is taken meanwhile.
     pub fn each_message(&self, look: impl FnMut(u64, &[Heard<'_>])) {
         self.shared.book.lock().each(look);
+    }
+
+    /// Since when [`Heard::at_ms`] counts.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.shared.book.lock().started()
     }
 
     /// What people wrote, in the order in which it was taken first.

@@ -10,6 +10,7 @@ use smpp::field::DataCoding;
 use super::joined::{Assembly, Joined, Partly};
 use super::journal::Journal;
 use super::part::Anatomy;
+use super::past::Past;
 use super::people::InboundTally;
 use crate::seed::KeyHasher;
 
@@ -101,6 +102,8 @@ pub(super) struct Ledger {
     tallies_max: usize,
     refused_with: HashMap<u32, u64>,
     parts_refused_with: HashMap<u32, u64>,
+    /// Kept on demand.
+    pub(super) past: Option<Past>,
 }
 
 impl Ledger {

@@ -30,6 +30,7 @@ mod journal;
 mod ledger;
 mod mailbox;
 mod part;
+mod past;
 mod people;
 mod receipt;
 mod script;
@@ -50,6 +51,7 @@ pub use joined::{Joined, Partly};
 pub use journal::{Filter, Message};
 pub use ledger::{Counts, Tally};
 pub use part::{CountBy, Part, key_of, key_of_number};
+pub use past::{Acknowledged, Past};
 pub use people::{InboundTally, number_of as inbound_number_of};
 pub use spelling::{Status, Word};
 

@@ -55,6 +55,9 @@ pub(crate) fn inbound_number(account: u32) -> String {
     format!("{}", 10_690 + account)
 }
 
+/// The name under which the node binds.
+pub(crate) const SYSTEM_ID: &str = "postrider";
+
 /// Any key will do; it seals secrets that are known to everybody.
 const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -172,7 +175,7 @@ level = "info"
             let _ = write!(
                 text,
                 "[[carrier]]\nname = \"{name}\"\ntype = \"smpp\"\nhost = \"{host}\"\nport = {port}\n\
-                 system_id = \"postrider\"\npassword = \"secret\"\nbinds = {binds}\nwindow_max = {window_max}\n\
+                 system_id = \"{SYSTEM_ID}\"\npassword = \"secret\"\nbinds = {binds}\nwindow_max = {window_max}\n\
                  reconnect_s = 1\nreconnect_s_max = 1\nresponse_timeout_s = 15\nretry_s = 1\nretry_s_max = 2\n\
                  attempts_max = 20\nfailover_after_s = 2\n{rate}{more}\n"
             );

@@ -19,9 +19,15 @@ pub(crate) struct Carrier {
 }
 
 impl Carrier {
+    /// Starts it on a free port.
     pub(crate) fn start(config: SmscConfig) -> anyhow::Result<Self> {
+        Self::start_at(config, free_address()?)
+    }
+
+    /// Starts it where another one was.
+    pub(crate) fn start_at(config: SmscConfig, address: SocketAddr) -> anyhow::Result<Self> {
         let start = |listener| Ok(Smsc::start(config, listener)?);
-        let (smsc, thread) = start_beside("carrier", start, async |smsc| smsc.stopped().await)?;
+        let (smsc, thread) = start_beside("carrier", address, start, async |smsc| smsc.stopped().await)?;
         Ok(Self { smsc, thread })
     }
 
@@ -43,10 +49,20 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Starts it on a free port.
     pub(crate) fn start(config: SinkConfig) -> anyhow::Result<Self> {
+        Self::start_at(config, free_address()?)
+    }
+
+    /// Starts it where another one was.
+    pub(crate) fn start_at(config: SinkConfig, address: SocketAddr) -> anyhow::Result<Self> {
         let start = |listener| Ok(Sink::start(config, listener)?);
-        let (sink, thread) = start_beside("endpoint", start, async |sink| sink.stopped().await)?;
+        let (sink, thread) = start_beside("endpoint", address, start, async |sink| sink.stopped().await)?;
         Ok(Self { sink, thread })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.sink.local_addr()
     }
 
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
@@ -55,13 +71,14 @@ impl Endpoint {
     }
 }
 
-/// Starts something on a thread and a port of its own.
+/// Starts something on a thread of its own.
 fn start_beside<H: Clone + Send + 'static>(
     name: &str,
+    address: SocketAddr,
     start: impl FnOnce(tokio::net::TcpListener) -> anyhow::Result<H> + Send + 'static,
     stopped: impl AsyncFnOnce(H) + Send + 'static,
 ) -> anyhow::Result<(H, Thread)> {
-    let listener = TcpListener::bind(free_address()?)?;
+    let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let (started, starts) = mpsc::channel();
     let thread = std::thread::Builder::new().name(name.into()).spawn(move || {

@@ -1,5 +1,6 @@
 //! The clients of a campaign: several wires, classes and accounts at once.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -185,6 +186,27 @@ impl Turn<'_> {
         clients
     }
 
+    /// What the ids of the requests of one kind of client begin with.
+    pub(crate) fn prefix(&self, part: usize) -> String {
+        format!("{}-", self.load_name(part as u64))
+    }
+
+    fn load_name(&self, at: u64) -> String {
+        format!("{}-{}", self.name, self.number * PARTS.len() as u64 + at)
+    }
+
+    /// Some requests of one kind of client again, as they were, one after the other; `None` beyond the last kind.
+    pub(crate) fn again(&self, settings: &Settings, part: usize, requests: Range<u64>) -> Option<Load> {
+        Some(Load {
+            connections: 1,
+            requests_skipped: requests.start,
+            requests_max: requests.end,
+            per_s: None,
+            repeat_share: 0.0,
+            ..self.load(settings, part as u64, PARTS.get(part)?)
+        })
+    }
+
     fn load(&self, settings: &Settings, at: u64, part: &Part) -> Load {
         let place = self.number * PARTS.len() as u64 + at;
         Load {
@@ -195,7 +217,7 @@ impl Turn<'_> {
             time_max: self.time_max,
             per_s: Some(part.per_s * self.share),
             first: place * self.numbers_a_part,
-            name: format!("{}-{place}", self.name),
+            name: self.load_name(at),
             repeat_share: 0.05,
             seed: self.seed ^ place,
             persistent: true,

@@ -246,6 +246,7 @@ mod tests {
             sent: 1,
             due_unix_ms: 0,
             answer,
+            answered_at: None,
         }
     }
 

@@ -27,6 +27,7 @@ mod folder;
 mod metrics;
 mod mixed;
 mod node;
+mod powercut;
 mod report;
 mod rest;
 mod soak;
@@ -50,6 +51,7 @@ struct Cli {
 enum Command {
     Crash(crash::CrashArgs),
     Failover(failover::FailoverArgs),
+    Powercut(powercut::PowercutArgs),
     Bench(bench::BenchArgs),
     Task(task::TaskArgs),
     Soak(soak::SoakArgs),
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Crash(args) => crash::run(args).await,
             Command::Failover(args) => failover::run(args).await,
+            Command::Powercut(args) => powercut::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Task(args) => task::run(args).await,
             Command::Soak(args) => soak::run(args).await,

@@ -1,5 +1,6 @@
 //! The program under test, as a process of its own.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,11 +16,15 @@ use crate::metrics::Metrics;
 /// How long a node may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a node and its tools find in their environment beside what this process has.
+pub(crate) type Environment = Vec<(&'static str, OsString)>;
+
 /// A node, running or not. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Node {
     program: PathBuf,
     folder: PathBuf,
+    environment: Environment,
     pub(crate) settings: Settings,
     child: Option<Child>,
 }
@@ -29,6 +34,7 @@ pub(crate) struct Node {
 pub(crate) struct Operator {
     program: PathBuf,
     folder: PathBuf,
+    environment: Environment,
     settings: Settings,
 }
 
@@ -37,17 +43,24 @@ impl Operator {
     pub(crate) fn change_catalog(&mut self, edition: u64) -> anyhow::Result<()> {
         self.settings.edition = edition;
         std::fs::write(self.folder.join("catalog.toml"), self.settings.catalog())?;
-        tool(&self.program, &self.folder, &["apply", "catalog.toml"]).map(drop)
+        let arguments = ["apply", "catalog.toml"];
+        tool(&self.program, &self.folder, &self.environment, &arguments).map(drop)
     }
 }
 
 /// Runs a command that ends by itself; what it prints.
-fn tool(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+fn tool(
+    program: &Path,
+    folder: &Path,
+    environment: &Environment,
+    arguments: &[&str],
+) -> anyhow::Result<String> {
     let done = Command::new(program)
         .args(arguments)
         .args(["--config", "postrider.toml"])
         .current_dir(folder)
         .env_remove("POSTRIDER_MASTER_KEY")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()?;
     let (out, err) = (
@@ -63,6 +76,18 @@ fn tool(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<Str
 impl Node {
     /// Writes configuration and catalog, and makes the store.
     pub(crate) fn set_up(program: &Path, folder: &Path, settings: Settings) -> anyhow::Result<Self> {
+        let node = Self::written(program, folder, settings, Environment::new())?;
+        node.make_store()?;
+        Ok(node)
+    }
+
+    /// Writes configuration and catalog; the store is as it is.
+    pub(crate) fn written(
+        program: &Path,
+        folder: &Path,
+        settings: Settings,
+        environment: Environment,
+    ) -> anyhow::Result<Self> {
         let program = program.canonicalize().with_context(|| {
             format!(
                 "there is no program at {}: build it, or name it with --postrider",
@@ -72,15 +97,25 @@ impl Node {
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("postrider.toml"), settings.config(folder))?;
         std::fs::write(folder.join("catalog.toml"), settings.catalog())?;
-        let node = Self {
+        Ok(Self {
             program,
             folder: folder.to_owned(),
+            environment,
             settings,
             child: None,
-        };
-        node.tool(&["migrate"])?;
-        node.tool(&["apply", "catalog.toml"])?;
-        Ok(node)
+        })
+    }
+
+    /// Makes the store, with the catalog.
+    pub(crate) fn make_store(&self) -> anyhow::Result<()> {
+        self.tool(&["migrate"])?;
+        self.tool(&["apply", "catalog.toml"]).map(drop)
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let status = self.child.as_mut().map(Child::try_wait).transpose()?;
+        Ok(status.flatten().is_some())
     }
 
     /// Who gives commands beside it.
@@ -88,13 +123,14 @@ impl Node {
         Operator {
             program: self.program.clone(),
             folder: self.folder.clone(),
+            environment: self.environment.clone(),
             settings: self.settings.clone(),
         }
     }
 
     /// Runs a command that ends by itself; what it prints.
     pub(crate) fn tool(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        tool(&self.program, &self.folder, arguments)
+        tool(&self.program, &self.folder, &self.environment, arguments)
     }
 
     /// Starts it; returns at once.
@@ -104,6 +140,7 @@ impl Node {
             .args(["serve", "--config", "postrider.toml"])
             .current_dir(&self.folder)
             .env_remove("POSTRIDER_MASTER_KEY")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

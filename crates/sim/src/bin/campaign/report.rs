@@ -7,30 +7,46 @@ use crate::say;
 pub(crate) struct Verdict {
     checks: u32,
     violations: u32,
+    /// Nothing is printed.
+    silent: bool,
 }
 
 impl Verdict {
+    /// One that prints nothing: for who says himself what does not hold.
+    pub(crate) fn silent() -> Self {
+        Self {
+            silent: true,
+            ..Self::default()
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if !self.silent {
+            say(text);
+        }
+    }
+
     /// A figure that nothing is expected of.
     pub(crate) fn figure(&self, what: &str, value: impl std::fmt::Display) {
-        say(&format!("  {what:<52} {value}"));
+        self.say(&format!("  {what:<52} {value}"));
     }
 
     /// A figure that must not exceed a bound.
     pub(crate) fn at_most(&mut self, what: &str, value: u64, max: u64) {
         let mark = self.check(value <= max);
-        say(&format!("  {what:<52} {value} (at most {max}) {mark}"));
+        self.say(&format!("  {what:<52} {value} (at most {max}) {mark}"));
     }
 
     /// A figure that must reach a bound.
     pub(crate) fn at_least(&mut self, what: &str, value: u64, min: u64) {
         let mark = self.check(value >= min);
-        say(&format!("  {what:<52} {value} (at least {min}) {mark}"));
+        self.say(&format!("  {what:<52} {value} (at least {min}) {mark}"));
     }
 
     /// A figure that must be what it is expected to be.
     pub(crate) fn equal(&mut self, what: &str, value: u64, expected: u64) {
         let mark = self.check(value == expected);
-        say(&format!("  {what:<52} {value} (of {expected}) {mark}"));
+        self.say(&format!("  {what:<52} {value} (of {expected}) {mark}"));
     }
 
     /// One more check; how it is marked.
@@ -48,14 +64,14 @@ impl Verdict {
             .get(..cases.len().min(SHOWN_MAX))
             .filter(|shown| !shown.is_empty())
         {
-            say(&format!("    such as {shown:?}"));
+            self.say(&format!("    such as {shown:?}"));
         }
     }
 
     /// Something that must hold.
     pub(crate) fn must(&mut self, what: &str, holds: bool) {
         let mark = self.check(holds);
-        say(&format!("  {what:<52} {mark}"));
+        self.say(&format!("  {what:<52} {mark}"));
     }
 
     /// Counts another one's checks as its own.
@@ -70,7 +86,9 @@ impl Verdict {
 
     /// The last line of a campaign; whether all is well.
     pub(crate) fn conclude(&self, campaign: &str) -> bool {
-        let Self { checks, violations } = self;
+        let Self {
+            checks, violations, ..
+        } = self;
         say(&match violations {
             0 => format!("{campaign}: PASSED, {checks} of {checks} checks hold"),
             _ => format!("{campaign}: FAILED, {violations} of {checks} checks do not hold"),

@@ -102,7 +102,10 @@ impl Connection {
         self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         if header.status.is_ok() && header.command == smpp::CommandId::DELIVER_SM_RESP {
             match delivery {
-                Delivery::Receipt(note) => ledger.acknowledged(note.key),
+                Delivery::Receipt(note) => {
+                    ledger.remember_acknowledged(&note);
+                    ledger.acknowledged(note.key);
+                }
                 Delivery::Inbound(inward) => ledger.inbound_acknowledged(inward.of),
             }
             return;

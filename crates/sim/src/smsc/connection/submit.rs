@@ -84,6 +84,9 @@ impl Connection {
         }
         let is_part = anatomy.part.is_some_and(|part| part.total > 1);
         let id = self.take(&verdict, key, is_part, ledger);
+        if id.is_some() {
+            ledger.remember_taken(key, pdu);
+        }
         let joins = self.shared.config.count_by == CountBy::DestinationAndPart;
         let is_whole = match id {
             Some(_) if joins => ledger.join(key_of_number(destination), &anatomy, pdu.data_coding),
@@ -196,6 +199,7 @@ impl Connection {
         for (at, state) in plan.states.iter().enumerate() {
             let note = note(state.0);
             ledger.counts.receipts_planned += 1;
+            ledger.remember_planned(&note);
             if plan.timing == Timing::Twice && at + 1 == plan.states.len() {
                 ledger.counts.receipts_planned += 1;
                 self.planned

@@ -1,5 +1,7 @@
 //! The carriers of mixed traffic, and what their days are like.
 
+use std::net::SocketAddr;
+
 use sim::seed::hash;
 use sim::smsc::{Behaviour, CountBy, People, SmscConfig, Span};
 
@@ -24,7 +26,7 @@ pub(crate) struct CarrierPlan {
     pub(super) ids_in_words: &'static str,
     pub(super) linking: &'static str,
     /// One receipt for a whole message instead of one for each part.
-    pub(super) for_whole: bool,
+    pub(crate) for_whole: bool,
 }
 
 /// Windows, notations of ids, links between parts and ways to report differ.
@@ -85,21 +87,22 @@ pub(crate) struct Day {
 }
 
 impl CarrierPlan {
-    pub(super) fn start(&self, seed: u64, day: &Day) -> anyhow::Result<Carrier> {
+    pub(super) fn start(&self, seed: u64, day: &Day, address: SocketAddr) -> anyhow::Result<Carrier> {
         let mut behaviour: Behaviour = toml::from_str(day.carriers)?;
         behaviour.receipts.for_whole = self.for_whole;
         // People write over one of them.
         if self.only.is_none() {
             behaviour.people = people(day.people_per_s);
         }
-        Carrier::start(SmscConfig {
+        let config = SmscConfig {
             seed: hash(self.name.as_bytes()) ^ seed.max(1),
             count_by: CountBy::DestinationAndPart,
             kept_max: 0,
             ids: toml::from_str(self.ids)?,
             behaviour,
             ..SmscConfig::default()
-        })
+        };
+        Carrier::start_at(config, address)
     }
 
     pub(super) fn entry(&self, carrier: &Carrier) -> CarrierEntry {

@@ -7,23 +7,26 @@ mod oracle;
 mod unrest;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use sim::load::Outcome;
 use sim::seed::Seed;
 use sim::sink::{self, SinkConfig};
-use sim::smsc::{Joined, Order, SmscHandle, Tally};
+use sim::smsc::{Joined, Order, Past, SmscHandle, Tally};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::carriers::{CARRIERS, CarrierPlan, Day};
+pub(crate) use self::oracle::twice;
 use self::carriers::{THROTTLED, THROTTLED_PER_S, calm};
 use self::unrest::{Changes, Unrest};
-use crate::accounts::{Settings, WebhookEntry};
+use crate::accounts::{SYSTEM_ID, Settings, WebhookEntry};
 use crate::beside::{Carrier, Endpoint, free_address};
 use crate::clients::{ACCOUNTS, Clients, Turn};
 use crate::folder::Folder;
-use crate::node::Node;
+use crate::node::{Environment, Node};
 use crate::report::Verdict;
 use crate::rest::rest;
 use crate::{Common, say};
@@ -33,6 +36,26 @@ const REST_MAX: Duration = Duration::from_secs(300);
 
 /// Throttled less than this a carrier would hardly send anything.
 const THROTTLED_PER_S_MIN: f64 = 20.0;
+
+/// Starts all of [`CARRIERS`].
+fn carriers_at(
+    seed: u64,
+    day: &Day,
+    addresses: [SocketAddr; CARRIERS.len()],
+) -> anyhow::Result<Vec<Carrier>> {
+    let plans = CARRIERS.iter().zip(addresses);
+    plans.map(|(plan, address)| plan.start(seed, day, address)).collect()
+}
+
+fn endpoint_at(seed: u64, day: &Day, address: SocketAddr) -> anyhow::Result<Endpoint> {
+    let config = SinkConfig {
+        seed: seed.max(1),
+        count_by: sink::CountBy::Recipient,
+        behaviour: toml::from_str(day.endpoint)?,
+        ..SinkConfig::default()
+    };
+    Endpoint::start_at(config, address)
+}
 
 /// Everything that takes part.
 pub(crate) struct Mixed {
@@ -57,16 +80,24 @@ impl Mixed {
         day: &Day,
         folder: &Folder,
     ) -> anyhow::Result<Self> {
-        let carriers: Vec<Carrier> = CARRIERS
-            .iter()
-            .map(|plan| plan.start(seed, day))
-            .collect::<anyhow::Result<_>>()?;
-        let endpoint = Endpoint::start(SinkConfig {
-            seed: seed.max(1),
-            count_by: sink::CountBy::Recipient,
-            behaviour: toml::from_str(day.endpoint)?,
-            ..SinkConfig::default()
-        })?;
+        Self::start_in(folder.path(), Environment::new(), common.settings()?, common, seed, day).await
+    }
+
+    /// The same in a folder, with an environment and with settings of its own.
+    pub(crate) async fn start_in(
+        folder: &Path,
+        environment: Environment,
+        more: String,
+        common: &Common,
+        seed: u64,
+        day: &Day,
+    ) -> anyhow::Result<Self> {
+        let mut addresses = [free_address()?; CARRIERS.len()];
+        for address in &mut addresses {
+            *address = free_address()?;
+        }
+        let carriers = carriers_at(seed, day, addresses)?;
+        let endpoint = endpoint_at(seed, day, free_address()?)?;
         let webhook = |account: u32| WebhookEntry {
             account,
             url: endpoint.sink.url(),
@@ -89,12 +120,39 @@ impl Mixed {
                 .collect(),
             webhooks: (0..ACCOUNTS).map(webhook).collect(),
             notify: "trial_wait_s_max = 1",
-            more: common.settings()?,
+            more,
         };
-        let mut node = Node::set_up(&common.postrider, folder.path(), settings)?;
+        let mut node = Node::written(&common.postrider, folder, settings, environment)?;
+        node.make_store()?;
         node.start().await?;
         node.bound(CARRIERS.iter().map(|plan| plan.binds).sum()).await?;
-        Ok(Self {
+        Ok(Self::of(node, carriers, endpoint, seed))
+    }
+
+    /// Starts a node that has a store already, where `endpoint` and the carriers of its settings were; what the carriers
+    /// remember is `pasts`.
+    pub(crate) async fn resume(
+        mut node: Node,
+        endpoint: SocketAddr,
+        pasts: &[Past],
+        seed: u64,
+        day: &Day,
+    ) -> anyhow::Result<Self> {
+        let mut addresses = [endpoint; CARRIERS.len()];
+        for (address, carrier) in addresses.iter_mut().zip(&node.settings.carriers) {
+            *address = carrier.address;
+        }
+        let carriers = carriers_at(seed, day, addresses)?;
+        for (carrier, past) in carriers.iter().zip(pasts) {
+            carrier.smsc.take_over(past, SYSTEM_ID);
+        }
+        let endpoint = endpoint_at(seed, day, endpoint)?;
+        node.start().await?;
+        Ok(Self::of(node, carriers, endpoint, seed))
+    }
+
+    fn of(node: Node, carriers: Vec<Carrier>, endpoint: Endpoint, seed: u64) -> Self {
+        Self {
             seed: Seed(seed),
             node,
             carriers,
@@ -103,7 +161,7 @@ impl Mixed {
             sum: Outcome::default(),
             unrest: None,
             changes: Changes::default(),
-        })
+        }
     }
 
     /// Lets the catalog change and carriers throttle until [`Self::calm`]; `share` is how much of the load is sent.
@@ -125,11 +183,17 @@ impl Mixed {
         self.node.kill()
     }
 
-    /// Lets all faults come to an end, and waits until nothing is on its way any more. What does not come to rest is stuck.
-    pub(crate) async fn calm(&mut self, verdict: &mut Verdict) -> anyhow::Result<()> {
+    /// Lets the catalog and the carriers' limits be.
+    pub(crate) async fn end_unrest(&mut self) -> anyhow::Result<()> {
         if let Some(unrest) = self.unrest.take() {
             self.changes = unrest.end().await?;
         }
+        Ok(())
+    }
+
+    /// Lets all faults come to an end, and waits until nothing is on its way any more. What does not come to rest is stuck.
+    pub(crate) async fn calm(&mut self, verdict: &mut Verdict) -> anyhow::Result<()> {
+        self.end_unrest().await?;
         for carrier in &self.carriers {
             let behaviour = calm(carrier.smsc.behaviour());
             carrier.smsc.control(Order::Behave(Box::new(behaviour)))?;

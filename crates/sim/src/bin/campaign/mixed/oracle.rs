@@ -254,7 +254,7 @@ impl Mixed {
 }
 
 /// How often parts were taken that had been taken before, by any carrier.
-pub(super) fn twice(tallies: &HashMap<u64, Tally>) -> u64 {
+pub(crate) fn twice(tallies: &HashMap<u64, Tally>) -> u64 {
     let again = tallies
         .values()
         .map(|tally| u64::from(tally.taken.saturating_sub(1)));

@@ -1,0 +1,199 @@
+//! All images of a recording, several at a time, and what came of them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use sim::seed::Seed;
+use tokio::task::JoinSet;
+
+use super::check::Oracle;
+use super::cuts::{Cut, cuts};
+use super::dice::Dice;
+use super::disk::{Disk, Files, ImageKind, Lies};
+use super::record::{Entry, Operation, read};
+use super::recording::image_folder;
+use crate::report::Verdict;
+use crate::say;
+
+/// Images under way at once: one for each processor of a small machine.
+const AT_ONCE: usize = 2;
+
+/// How often a line tells how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// Images that a negative control may take to be found out.
+const CONTROL_IMAGES: usize = 40;
+
+/// What came of images.
+#[derive(Debug, Default)]
+pub(crate) struct Tried {
+    pub(crate) by_kind: BTreeMap<ImageKind, u64>,
+    /// Images of which something had been answered before the cut.
+    pub(crate) with_answers: u64,
+    pub(crate) to_the_end: u64,
+    /// What is wrong, and where it can be looked at.
+    pub(crate) bad: Vec<(PathBuf, Vec<String>)>,
+}
+
+/// Figures of a record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) writes: u64,
+    pub(crate) octets: u64,
+    pub(crate) syncs: u64,
+    pub(crate) failed_syncs: u64,
+    pub(crate) folder_syncs: u64,
+}
+
+impl Figures {
+    fn of(entries: &[Entry<'_>]) -> Self {
+        let mut figures = Self::default();
+        for entry in entries {
+            match entry.what {
+                Operation::Written { data, .. } => {
+                    figures.writes += 1;
+                    figures.octets += data.len() as u64;
+                }
+                Operation::SyncDone => figures.syncs += 1,
+                Operation::SyncFailed => figures.failed_syncs += 1,
+                Operation::FolderSynced => figures.folder_syncs += 1,
+                _ => {}
+            }
+        }
+        figures
+    }
+}
+
+impl Oracle {
+    /// The figures of the record.
+    pub(crate) fn figures(&self) -> anyhow::Result<Figures> {
+        Ok(Figures::of(&read(&self.recording.record)?))
+    }
+
+    /// Tries `count` images; every `whole_every`th runs to the end.
+    pub(crate) async fn try_all(&self, count: usize, whole_every: usize) -> anyhow::Result<Tried> {
+        let entries = read(&self.recording.record)?;
+        let cuts = cuts(&entries, count, Seed(self.seed));
+        let mut tried = Tried::default();
+        let mut kept: Vec<(Cut, Files)> = Vec::new();
+        let mut under_way = JoinSet::new();
+        let (began, mut told) = (Instant::now(), Instant::now());
+        let mut disk = Disk::new(Lies::None);
+        let mut played = 0;
+        for (at, cut) in cuts.iter().enumerate() {
+            play(&mut disk, &entries, &mut played, cut.entries);
+            let files = disk.image(cut.kind, &mut Dice::new(Seed(self.seed), cut.no as u64));
+            *tried.by_kind.entry(cut.kind).or_default() += 1;
+            let has_answers = !self.answered(cut.at_ns).is_empty();
+            tried.with_answers += u64::from(has_answers);
+            if has_answers && at % whole_every.max(1) == 0 {
+                kept.push((*cut, files.clone()));
+            }
+            if under_way.len() >= AT_ONCE
+                && let Some(done) = under_way.join_next().await
+            {
+                tried.note(done?)?;
+            }
+            let (oracle, cut) = (self.clone(), *cut);
+            under_way.spawn(async move {
+                let wrong = oracle.check(&cut, &files).await;
+                (image_folder(&oracle.base, cut.no), wrong)
+            });
+            if told.elapsed() > TOLD_EVERY {
+                told = Instant::now();
+                progress("images", at, count, tried.bad.len(), began);
+            }
+        }
+        while let Some(done) = under_way.join_next().await {
+            tried.note(done?)?;
+        }
+        progress("images", count, count, tried.bad.len(), began);
+        let began = Instant::now();
+        for (at, (cut, files)) in kept.iter().enumerate() {
+            let wrong = self.run_to_the_end(cut, files).await;
+            tried.to_the_end += 1;
+            tried.note((image_folder(&self.base, cut.no), wrong))?;
+            if told.elapsed() > TOLD_EVERY || at + 1 == kept.len() {
+                told = Instant::now();
+                progress("run to the end", at + 1, kept.len(), tried.bad.len(), began);
+            }
+        }
+        Ok(tried)
+    }
+
+    /// How many images it takes to find out that syncs were not done; `None`: it is not found out.
+    pub(crate) async fn find_out(&self, lies: Lies) -> anyhow::Result<Option<usize>> {
+        const KINDS: [ImageKind; 4] = [
+            ImageKind::Nothing,
+            ImageKind::EntriesLost,
+            ImageKind::Subset,
+            ImageKind::Prefix,
+        ];
+        let entries = read(&self.recording.record)?;
+        let mut cuts = cuts(&entries, CONTROL_IMAGES * 2, Seed(self.seed ^ 2));
+        cuts.retain(|cut| !self.answered(cut.at_ns).is_empty());
+        let mut disk = Disk::new(lies);
+        let mut played = 0;
+        let mut kinds = KINDS.into_iter().cycle();
+        for (at, cut) in cuts.iter_mut().enumerate().take(CONTROL_IMAGES) {
+            cut.kind = kinds.next().unwrap_or(cut.kind);
+            play(&mut disk, &entries, &mut played, cut.entries);
+            let files = disk.image(cut.kind, &mut Dice::new(Seed(self.seed), cut.no as u64));
+            if !self.check(cut, &files).await?.is_empty() {
+                std::fs::remove_dir_all(image_folder(&self.base, cut.no))
+                    .context("removing what a control left")?;
+                return Ok(Some(at + 1));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Plays the record up to an entry.
+fn play<'r>(disk: &mut Disk<'r>, entries: &[Entry<'r>], played: &mut usize, until: usize) {
+    for entry in entries.get(*played..until).unwrap_or_default() {
+        disk.play(entry);
+    }
+    *played = until.max(*played);
+}
+
+fn progress(what: &str, done: usize, of: usize, bad: usize, began: Instant) {
+    let spent = began.elapsed().as_secs_f64();
+    let left = spent / done.max(1) as f64 * of.saturating_sub(done) as f64;
+    say(&format!(
+        "  {what}: {done} of {of}, {bad} bad; {spent:.0} s, about {left:.0} s more"
+    ));
+}
+
+impl Tried {
+    fn note(&mut self, (folder, wrong): (PathBuf, anyhow::Result<Vec<String>>)) -> anyhow::Result<()> {
+        let wrong = wrong?;
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        say(&format!("  BAD {}", folder.display()));
+        for what in &wrong {
+            say(&format!("      {what}"));
+        }
+        self.bad.push((folder, wrong));
+        Ok(())
+    }
+
+    /// Holds the figures against what must be.
+    pub(crate) fn judge(&self, of: &str, count: usize, verdict: &mut Verdict) {
+        for (kind, images) in &self.by_kind {
+            verdict.figure(&format!("{of}: images with {}", kind.name()), images);
+        }
+        let images: u64 = self.by_kind.values().sum();
+        verdict.at_least(&format!("{of}: images"), images, count as u64);
+        verdict.at_least(
+            &format!("{of}: images of which something was answered"),
+            self.with_answers,
+            images / 2,
+        );
+        verdict.at_least(&format!("{of}: of these run to the end"), self.to_the_end, 1);
+        verdict.at_most(&format!("{of}: bad images"), self.bad.len() as u64, 0);
+    }
+}

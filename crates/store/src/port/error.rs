@@ -9,6 +9,10 @@ pub enum StoreError {
     /// The disk is full or failing: try again later, the store recovers by itself.
     #[error("the store cannot write: {0}")]
     Unwritable(String),
+    /// The disk did not take what it was to make durable. Nobody knows what of it is there: the store is of no use until it is
+    /// opened again.
+    #[error("the store could not be synced: {0}")]
+    SyncFailed(String),
     /// Too many commands wait already (bounded by configuration).
     #[error("the store is busy: {waiting} commands wait")]
     Busy {
@@ -42,6 +46,14 @@ pub enum StoreError {
     Other(String),
 }
 
+impl StoreError {
+    /// Whether a sync failed, after which nothing that the store says is to be trusted.
+    #[must_use]
+    pub fn is_failed_sync(&self) -> bool {
+        matches!(self, Self::SyncFailed(_))
+    }
+}
+
 /// Why a whole request was not accepted.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -63,4 +75,15 @@ pub enum AcceptError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl AcceptError {
+    /// What the store said, if it was the store that failed.
+    #[must_use]
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
 }

@@ -96,8 +96,8 @@ pub(super) fn spawn(
     Builder::new()
         .name("store-checkpoint".into())
         .spawn(move || {
-            let _died = Died(failure);
-            run(&conn, &wal, wal_bytes_max, &signal, &meters, &watch);
+            let _died = Died(failure.clone());
+            run(&conn, &wal, wal_bytes_max, &signal, &meters, &watch, &failure);
             if watch.lost().is_some() {
                 watch::leave_the_names_alone(&conn);
             }
@@ -124,6 +124,7 @@ fn run(
     signal: &Signal,
     meters: &Meters,
     watch: &Watch,
+    failure: &Failure,
 ) {
     while signal.wait() && signal.pause() {
         // Into a file that was cut it would write the holes, and the log would not be needed any more.
@@ -139,6 +140,11 @@ fn run(
                 if log_bytes > wal_bytes_max && log - moved < REST_PAGES_MAX {
                     signal.finish.store(true, Ordering::Relaxed);
                 }
+            }
+            Err(error) if error.is_failed_sync() => {
+                tracing::error!(%error, "checkpoint failed");
+                failure.set(&error.to_string());
+                return;
             }
             // The log keeps what could not be moved; the next round tries again.
             Err(error) => tracing::warn!(%error, "checkpoint failed"),

@@ -5,7 +5,7 @@
 
 use super::chores::{Chores, Done};
 use super::commands::{Command, Reply};
-use super::error::Tried;
+use super::error::{FailedSync, Tried};
 use super::memory::{Effects, Mark, Memory, Shared, Work};
 use super::runs::ENTRY_BYTES;
 use super::telling::{self, Told, Wanted};
@@ -44,6 +44,8 @@ pub(super) struct Ended {
     pub(super) committed: bool,
     /// Whether a row of the receipt log was written.
     pub(super) logged: bool,
+    /// A sync that failed: there must be no other group.
+    pub(super) failed_sync: Option<StoreError>,
 }
 
 impl<'g> Group<'g> {
@@ -177,7 +179,7 @@ impl<'g> Group<'g> {
     }
 
     /// Runs what needs memory, which a tool has not.
-    pub(super) fn attempt<T, E: From<StoreError>>(
+    pub(super) fn attempt<T, E: FailedSync>(
         &mut self,
         run: impl FnOnce(&mut Work<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -281,6 +283,7 @@ impl<'g> Group<'g> {
         Ended {
             committed: committed.is_ok(),
             logged,
+            failed_sync: committed.err().filter(StoreError::is_failed_sync),
         }
     }
 
@@ -350,7 +353,7 @@ fn execute(conn: &Connection, sql: &str) -> Result<(), StoreError> {
 
 /// Runs a command so that its failure leaves nothing behind; says when that could not be achieved, which
 /// fails the whole group.
-fn within_savepoint<T, E: From<StoreError>>(
+fn within_savepoint<T, E: FailedSync>(
     conn: &Connection,
     run: impl FnOnce() -> Result<T, E>,
 ) -> (Result<T, E>, Option<StoreError>) {
@@ -358,8 +361,11 @@ fn within_savepoint<T, E: From<StoreError>>(
         .map_err(E::from)
         .and_then(|()| run())
         .and_then(|value| execute(conn, "RELEASE command").map(|()| value).map_err(E::from));
-    if result.is_ok() {
+    let Err(error) = &result else {
         return (result, None);
+    };
+    if let Some(failed) = error.failed_sync() {
+        return (result, Some(failed));
     }
     if conn.is_autocommit() {
         // On some errors (a full disk) SQLite ends the whole transaction by itself.

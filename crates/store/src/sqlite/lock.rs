@@ -196,11 +196,20 @@ impl Turnstile {
 
     /// A tool takes its turn, after other tools.
     pub(super) fn take(&self) -> Result<(), StoreError> {
+        self.take_within(self.wait_max * TOOL_PATIENCE)
+    }
+
+    /// A server takes a turn before it serves: it waits for as long as for a lock of the store.
+    pub(super) fn take_at_start(&self) -> Result<(), StoreError> {
+        self.take_within(self.wait_max)
+    }
+
+    fn take_within(&self, patience: Duration) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {
             match self.file.try_lock() {
                 Ok(()) => return Ok(()),
-                Err(TryLockError::WouldBlock) if begun.elapsed() > self.wait_max * TOOL_PATIENCE => {
+                Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
                     let holder = Holder::of(&self.file, &self.path).told();
                     return Err(StoreError::Unwritable(format!(
                         "wait for a turn to write: {holder}"

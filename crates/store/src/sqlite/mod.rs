@@ -82,6 +82,7 @@ mod receipts;
 mod records;
 mod references;
 mod results;
+mod resync;
 mod retention;
 mod runs;
 mod segments;
@@ -174,7 +175,6 @@ impl SqliteStore {
             Mode::Serve => Some(ServerLock::take(path)?),
             Mode::Tool => None,
         };
-        // Before SQLite sees the log.
         let found = match mode {
             Mode::Serve => {
                 place::tighten(path, &config);
@@ -182,6 +182,10 @@ impl SqliteStore {
             }
             Mode::Tool => damage::look_unless_served(path)?,
         };
+        let turnstile = Turnstile::open(path, Duration::from_millis(config.lock_wait_ms_max))?;
+        if mode == Mode::Serve {
+            resync::write_log_again(path, &turnstile)?;
+        }
         let mut conn = open::writing(path, &config)?;
         open::migrate(&mut conn, path, mode)?;
         let id_key = load::id_key(&conn)?;
@@ -226,7 +230,6 @@ impl SqliteStore {
             )?),
             None => None,
         };
-        let turnstile = Turnstile::open(path, Duration::from_millis(config.lock_wait_ms_max))?;
         let (shared_too, commands_too) = (Arc::clone(&shared), Arc::clone(&commands));
         let writer = writer::Writer::new(
             conn,

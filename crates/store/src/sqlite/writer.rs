@@ -5,7 +5,7 @@
 use super::checkpoint::{self, Signal};
 use super::chores::Chores;
 use super::commands::{Command, Commands};
-use super::error::Tried;
+use super::error::{FailedSync, Tried};
 use super::group::Group;
 use super::lock::Turnstile;
 use super::memory::{Memory, Shared};
@@ -33,6 +33,8 @@ pub(super) struct Writer {
     group_time_max: Duration,
     /// What a receipt took in the last group that had some.
     receipt_cost: Duration,
+    /// The last group ended so.
+    failed_sync: Option<StoreError>,
 }
 
 /// However the thread ends, nobody waits for it in vain; and if by a panic, the store is of no use any more.
@@ -77,12 +79,17 @@ impl Writer {
             group_rows_max: config.group_rows_max,
             group_time_max: Duration::from_millis(config.group_ms_max),
             receipt_cost: Duration::ZERO,
+            failed_sync: None,
         })
     }
 
     /// Serves until the queue is closed and empty.
     pub(super) fn run(mut self, failure: Failure) {
-        let _abandon = Abandon(Arc::clone(&self.commands), Arc::clone(&self.signal), failure);
+        let _abandon = Abandon(
+            Arc::clone(&self.commands),
+            Arc::clone(&self.signal),
+            failure.clone(),
+        );
         let mut healthy = true;
         loop {
             self.plan(false);
@@ -97,8 +104,13 @@ impl Writer {
             };
             healthy = self.turn(first);
             self.signal.committed();
-            if self.signal.take_finish() {
+            if self.failed_sync.is_none() && self.signal.take_finish() {
                 self.finish_checkpoint();
+            }
+            if let Some(error) = self.failed_sync.take() {
+                // What the next sync says is worth nothing: the log is written again when the store is opened.
+                failure.set(&error.to_string());
+                return;
             }
         }
         self.close();
@@ -150,6 +162,7 @@ impl Writer {
                     tracing::error!(%error, "the store cannot write");
                 }
                 shared.meters.groups_failed.fetch_add(1, Ordering::Relaxed);
+                self.failed_sync = error.failed_sync();
                 if let Some(command) = first {
                     command.refuse(error);
                 }
@@ -186,11 +199,12 @@ impl Writer {
         }
         let ended = group.end(self.log_seq + 1);
         self.log_seq += i64::from(ended.logged);
+        self.failed_sync = ended.failed_sync;
         ended.committed
     }
 
     /// Moves the rest of the log, so that the next group begins it anew.
-    fn finish_checkpoint(&self) {
+    fn finish_checkpoint(&mut self) {
         if let Some(watch) = &self.watch
             && watch.before_checkpoint(&self.conn).is_err()
         {
@@ -202,6 +216,7 @@ impl Writer {
             .tried("set the lock wait")
             .and(checkpoint::checkpoint(&self.conn, "RESTART"))
         {
+            self.failed_sync = error.failed_sync();
             tracing::debug!(%error, "the log could not be restarted");
         }
         let wait_max = self

@@ -19,8 +19,8 @@ use sim::smsc::{Joined, Order, Past, SmscHandle, Tally};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::carriers::{CARRIERS, CarrierPlan, Day};
-pub(crate) use self::oracle::twice;
 use self::carriers::{THROTTLED, THROTTLED_PER_S, calm};
+pub(crate) use self::oracle::twice;
 use self::unrest::{Changes, Unrest};
 use crate::accounts::{SYSTEM_ID, Settings, WebhookEntry};
 use crate::beside::{Carrier, Endpoint, free_address};
@@ -44,7 +44,9 @@ fn carriers_at(
     addresses: [SocketAddr; CARRIERS.len()],
 ) -> anyhow::Result<Vec<Carrier>> {
     let plans = CARRIERS.iter().zip(addresses);
-    plans.map(|(plan, address)| plan.start(seed, day, address)).collect()
+    plans
+        .map(|(plan, address)| plan.start(seed, day, address))
+        .collect()
 }
 
 fn endpoint_at(seed: u64, day: &Day, address: SocketAddr) -> anyhow::Result<Endpoint> {
@@ -80,7 +82,15 @@ impl Mixed {
         day: &Day,
         folder: &Folder,
     ) -> anyhow::Result<Self> {
-        Self::start_in(folder.path(), Environment::new(), common.settings()?, common, seed, day).await
+        Self::start_in(
+            folder.path(),
+            Environment::new(),
+            common.settings()?,
+            common,
+            seed,
+            day,
+        )
+        .await
     }
 
     /// The same in a folder, with an environment and with settings of its own.

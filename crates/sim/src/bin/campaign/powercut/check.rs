@@ -44,7 +44,11 @@ impl Oracle {
     pub(crate) fn answered(&self, at_ns: u64) -> Vec<Asked> {
         let Recording { asked, moments, .. } = &*self.recording;
         let before = |told: &Told| told.answered_at.is_some_and(|moment| moments.ns(moment) <= at_ns);
-        asked.iter().filter(|asked| before(&asked.told)).cloned().collect()
+        asked
+            .iter()
+            .filter(|asked| before(&asked.told))
+            .cloned()
+            .collect()
     }
 
     /// The folder of an image, with the files in it.
@@ -136,8 +140,17 @@ impl Oracle {
             (Some(first @ Answer::Accepted { .. }), Some(answer)) => *first != answer,
             (Some(_), _) => false,
         };
-        let wrongly: Vec<u64> = outcome.told.iter().filter(|again| differs(again)).map(|again| again.first).collect();
-        complain(wrong, "whose request was repeated and is answered otherwise", &wrongly);
+        let wrongly: Vec<u64> = outcome
+            .told
+            .iter()
+            .filter(|again| differs(again))
+            .map(|again| again.first)
+            .collect();
+        complain(
+            wrong,
+            "whose request was repeated and is answered otherwise",
+            &wrongly,
+        );
         Ok(())
     }
 }

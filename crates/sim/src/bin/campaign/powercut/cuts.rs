@@ -22,7 +22,10 @@ pub(crate) struct Cut {
 /// around what is rare, such as the write-ahead log that begins anew, entries of the folder and pages that a checkpoint moves.
 pub(crate) fn cuts(entries: &[Entry<'_>], count: usize, seed: Seed) -> Vec<Cut> {
     let syncs = places(entries, |what| {
-        matches!(what, Operation::SyncBegun | Operation::SyncDone | Operation::SyncFailed)
+        matches!(
+            what,
+            Operation::SyncBegun | Operation::SyncDone | Operation::SyncFailed
+        )
     });
     let rare = places(entries, |what| {
         matches!(
@@ -35,7 +38,9 @@ pub(crate) fn cuts(entries: &[Entry<'_>], count: usize, seed: Seed) -> Vec<Cut> 
         )
     });
     // Pages of the database are written at other offsets than entries of the log: both begin somewhere below.
-    let log_begins = places(entries, |what| matches!(what, Operation::Written { offset: 0, .. }));
+    let log_begins = places(entries, |what| {
+        matches!(what, Operation::Written { offset: 0, .. })
+    });
     let mut kinds = ImageKind::ALL.into_iter().cycle();
     let mut cuts: Vec<Cut> = (0..count)
         .map(|no| {
@@ -94,7 +99,13 @@ mod tests {
         // Times of two processes are not quite in order.
         let entries = [
             entry(10, Operation::Created { path: "a" }),
-            entry(30, Operation::Written { offset: 0, data: b"x" }),
+            entry(
+                30,
+                Operation::Written {
+                    offset: 0,
+                    data: b"x",
+                },
+            ),
             entry(20, Operation::SyncBegun),
             entry(40, Operation::SyncDone),
         ];

@@ -201,6 +201,7 @@ impl<'r> Disk<'r> {
     }
 
     /// How many changes are not on the disk for certain.
+    #[cfg(test)]
     pub(crate) fn unsynced(&self) -> usize {
         self.files.iter().map(|file| file.pending.len()).sum::<usize>() + self.pending.len()
     }

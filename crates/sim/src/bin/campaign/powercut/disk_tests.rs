@@ -71,7 +71,11 @@ fn what_was_synced_is_in_every_image() {
     let disk = played(Lies::None, durable());
     assert_eq!(disk.unsynced(), 0);
     for kind in ImageKind::ALL {
-        assert_eq!(images(&disk, kind), [files(&[("s.db", b"aaaa")])].into(), "{kind:?}");
+        assert_eq!(
+            images(&disk, kind),
+            [files(&[("s.db", b"aaaa")])].into(),
+            "{kind:?}"
+        );
     }
 }
 
@@ -79,10 +83,15 @@ fn what_was_synced_is_in_every_image() {
 fn what_was_not_synced_is_there_in_whole_in_part_or_not_at_all() {
     let more = [written(DB, 0, b"bb"), written(DB, 2, b"cc")];
     let disk = played(Lies::None, durable().into_iter().chain(more));
-    let possible = |of: &[&[u8; 4]]| -> BTreeSet<Files> { of.iter().map(|octets| files(&[("s.db", &octets[..])])).collect() };
+    let possible = |of: &[&[u8; 4]]| -> BTreeSet<Files> {
+        of.iter().map(|octets| files(&[("s.db", &octets[..])])).collect()
+    };
     assert_eq!(images(&disk, ImageKind::Nothing), possible(&[b"aaaa"]));
     assert_eq!(images(&disk, ImageKind::Everything), possible(&[b"bbcc"]));
-    assert_eq!(images(&disk, ImageKind::Prefix), possible(&[b"aaaa", b"bbaa", b"bbcc"]));
+    assert_eq!(
+        images(&disk, ImageKind::Prefix),
+        possible(&[b"aaaa", b"bbaa", b"bbcc"])
+    );
     assert_eq!(
         images(&disk, ImageKind::Subset),
         possible(&[b"aaaa", b"bbaa", b"aacc", b"bbcc"])
@@ -96,25 +105,44 @@ fn a_sync_reaches_what_was_written_before_it_began() {
     let [begun, done] = synced(DB);
     entries.extend([written(DB, 0, b"b"), begun, written(DB, 1, b"c")]);
     let before = played(Lies::None, entries.clone());
-    assert_eq!(images(&before, ImageKind::Nothing), [files(&[("s.db", b"aaaa")])].into());
+    assert_eq!(
+        images(&before, ImageKind::Nothing),
+        [files(&[("s.db", b"aaaa")])].into()
+    );
     entries.push(done);
     let after = played(Lies::None, entries);
-    assert_eq!(images(&after, ImageKind::Nothing), [files(&[("s.db", b"baaa")])].into());
-    assert_eq!(images(&after, ImageKind::Everything), [files(&[("s.db", b"bcaa")])].into());
+    assert_eq!(
+        images(&after, ImageKind::Nothing),
+        [files(&[("s.db", b"baaa")])].into()
+    );
+    assert_eq!(
+        images(&after, ImageKind::Everything),
+        [files(&[("s.db", b"bcaa")])].into()
+    );
 }
 
 #[test]
 fn what_a_sync_failed_to_write_comes_back_only_when_it_is_written_again() {
     let mut entries = durable();
     let [begun, done] = synced(DB);
-    entries.extend([written(DB, 0, b"b"), begun.clone(), entry(DB, Operation::SyncFailed)]);
+    entries.extend([
+        written(DB, 0, b"b"),
+        begun.clone(),
+        entry(DB, Operation::SyncFailed),
+    ]);
     entries.extend([begun, done]);
     let lost = played(Lies::None, entries.clone());
-    assert_eq!(images(&lost, ImageKind::Everything), [files(&[("s.db", b"aaaa")])].into());
+    assert_eq!(
+        images(&lost, ImageKind::Everything),
+        [files(&[("s.db", b"aaaa")])].into()
+    );
     entries.push(written(DB, 0, b"b"));
     entries.extend(synced(DB));
     let again = played(Lies::None, entries);
-    assert_eq!(images(&again, ImageKind::Nothing), [files(&[("s.db", b"baaa")])].into());
+    assert_eq!(
+        images(&again, ImageKind::Nothing),
+        [files(&[("s.db", b"baaa")])].into()
+    );
 }
 
 #[test]
@@ -145,7 +173,10 @@ fn growth_is_lost_or_empty() {
     let mut entries = durable();
     entries.push(written(DB, 2, b"bbbb"));
     let disk = played(Lies::None, entries);
-    assert_eq!(images(&disk, ImageKind::GrowthLost), [files(&[("s.db", b"aabb")])].into());
+    assert_eq!(
+        images(&disk, ImageKind::GrowthLost),
+        [files(&[("s.db", b"aabb")])].into()
+    );
     assert_eq!(
         images(&disk, ImageKind::GrowthEmpty),
         [files(&[("s.db", b"aabb\0\0")])].into()
@@ -182,8 +213,14 @@ fn a_rename_is_undone_until_the_folder_is_synced_and_an_inode_may_come_again() {
     };
     entries.push(entry(0, renamed));
     let disk = played(Lies::None, entries.clone());
-    assert_eq!(images(&disk, ImageKind::Nothing), [files(&[("s.db", b"aaaa")])].into());
-    assert_eq!(images(&disk, ImageKind::Everything), [files(&[("t.db", b"aaaa")])].into());
+    assert_eq!(
+        images(&disk, ImageKind::Nothing),
+        [files(&[("s.db", b"aaaa")])].into()
+    );
+    assert_eq!(
+        images(&disk, ImageKind::Everything),
+        [files(&[("t.db", b"aaaa")])].into()
+    );
     entries.extend([
         folder_synced(),
         entry(0, Operation::Unlinked { path: "t.db" }),
@@ -191,8 +228,14 @@ fn a_rename_is_undone_until_the_folder_is_synced_and_an_inode_may_come_again() {
         written(DB, 0, b"u"),
     ]);
     let disk = played(Lies::None, entries);
-    assert_eq!(images(&disk, ImageKind::Nothing), [files(&[("t.db", b"aaaa")])].into());
-    assert_eq!(images(&disk, ImageKind::Everything), [files(&[("u.db", b"u")])].into());
+    assert_eq!(
+        images(&disk, ImageKind::Nothing),
+        [files(&[("t.db", b"aaaa")])].into()
+    );
+    assert_eq!(
+        images(&disk, ImageKind::Everything),
+        [files(&[("u.db", b"u")])].into()
+    );
 }
 
 #[test]

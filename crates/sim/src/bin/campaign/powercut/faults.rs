@@ -4,6 +4,11 @@ use crate::Common;
 use crate::folder::Folder;
 use crate::report::Verdict;
 
-pub(crate) async fn run(_common: &Common, _seed: u64, _folder: &Folder, _verdict: &mut Verdict) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    _common: &Common,
+    _seed: u64,
+    _folder: &Folder,
+    _verdict: &mut Verdict,
+) -> anyhow::Result<()> {
     Ok(())
 }

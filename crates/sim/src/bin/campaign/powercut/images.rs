@@ -124,7 +124,7 @@ impl Oracle {
     }
 
     /// How many images it takes to find out that syncs were not done; `None`: it is not found out.
-    pub(crate) async fn find_out(&self, lies: Lies) -> anyhow::Result<Option<usize>> {
+    pub(crate) async fn find_out(&self, lies: Lies) -> anyhow::Result<Option<(usize, String)>> {
         const KINDS: [ImageKind; 4] = [
             ImageKind::Nothing,
             ImageKind::EntriesLost,
@@ -141,10 +141,10 @@ impl Oracle {
             cut.kind = kinds.next().unwrap_or(cut.kind);
             play(&mut disk, &entries, &mut played, cut.entries);
             let files = disk.image(cut.kind, &mut Dice::new(Seed(self.seed), cut.no as u64));
-            if !self.check(cut, &files).await?.is_empty() {
+            if let Some(why) = self.check(cut, &files).await?.into_iter().next() {
                 std::fs::remove_dir_all(image_folder(&self.base, cut.no))
                     .context("removing what a control left")?;
-                return Ok(Some(at + 1));
+                return Ok(Some((at + 1, why)));
             }
         }
         Ok(None)
@@ -182,18 +182,18 @@ impl Tried {
     }
 
     /// Holds the figures against what must be.
-    pub(crate) fn judge(&self, of: &str, count: usize, verdict: &mut Verdict) {
+    pub(crate) fn judge(&self, count: usize, verdict: &mut Verdict) {
         for (kind, images) in &self.by_kind {
-            verdict.figure(&format!("{of}: images with {}", kind.name()), images);
+            verdict.figure(&format!("images: {}", kind.name()), images);
         }
         let images: u64 = self.by_kind.values().sum();
-        verdict.at_least(&format!("{of}: images"), images, count as u64);
+        verdict.at_least("images", images, count as u64);
         verdict.at_least(
-            &format!("{of}: images of which something was answered"),
+            "images before which something was answered",
             self.with_answers,
             images / 2,
         );
-        verdict.at_least(&format!("{of}: of these run to the end"), self.to_the_end, 1);
-        verdict.at_most(&format!("{of}: bad images"), self.bad.len() as u64, 0);
+        verdict.at_least("images run to the end", self.to_the_end, 1);
+        verdict.at_most("bad images", self.bad.len() as u64, 0);
     }
 }

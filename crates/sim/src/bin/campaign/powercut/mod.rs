@@ -18,7 +18,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::check::Oracle;
 use self::disk::Lies;
@@ -37,6 +37,9 @@ pub(crate) struct PowercutArgs {
     /// Images that are made
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(20..=20_000))]
     images: u16,
+    /// Which parts
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Cuts, Part::FailedSync, Part::Faults])]
+    parts: Vec<Part>,
     /// Of so many images one runs on to the end, with carriers
     #[arg(long, default_value_t = 25)]
     whole_every: usize,
@@ -46,6 +49,17 @@ pub(crate) struct PowercutArgs {
     /// Where images are laid out: in memory, if this machine has a folder for that
     #[arg(long, value_name = "DIR")]
     images_in: Option<PathBuf>,
+}
+
+/// A part of the campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Images of a run that is killed in the middle, and negative controls
+    Cuts,
+    /// Images of a run in which a sync fails
+    FailedSync,
+    /// Faults of the disk and jumps of the clock under load
+    Faults,
 }
 
 /// Of so many images one is made of the recording in which a sync fails.
@@ -67,59 +81,77 @@ pub(crate) async fn run(args: PowercutArgs) -> anyhow::Result<bool> {
 
 async fn campaign(args: &PowercutArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
     let mut verdict = Verdict::default();
-    let after_failure = args.images / FAILED_SYNC_SHARE;
-    let killed = usize::from(args.images - after_failure);
-    let oracle = recorded(args, seed, folder, Interruption::Kill).await?;
-    let tried = oracle.try_all(killed, args.whole_every).await?;
-    let mut found = Vec::new();
+    let after_failure = usize::from(args.images / FAILED_SYNC_SHARE).max(1);
+    for part in &args.parts {
+        match part {
+            Part::Cuts => {
+                let count = usize::from(args.images) - after_failure;
+                let oracle = recorded(args, seed, folder, Interruption::Kill).await?;
+                images(args, "power cut", &oracle, count, &mut verdict).await?;
+                controls(&oracle, &mut verdict).await?;
+            }
+            Part::FailedSync => {
+                let oracle = recorded(args, seed ^ 3, folder, Interruption::FailedSync).await?;
+                images(args, "after a failed sync", &oracle, after_failure, &mut verdict).await?;
+                verdict.at_least("syncs that failed", oracle.figures()?.failed_syncs, 1);
+            }
+            Part::Faults => faults::run(&args.common, seed, folder, &mut verdict).await?,
+        }
+    }
+    Ok(verdict.conclude("powercut"))
+}
+
+/// Tries all images of a recording.
+async fn images(
+    args: &PowercutArgs,
+    of: &str,
+    oracle: &Oracle,
+    count: usize,
+    verdict: &mut Verdict,
+) -> anyhow::Result<()> {
+    let tried = oracle.try_all(count, args.whole_every).await?;
+    let figures = oracle.figures()?;
+    say(of);
+    verdict.figure(
+        "writes / MiB / syncs / of the folder",
+        format!(
+            "{} / {} / {} / {}",
+            figures.writes,
+            grouped(figures.octets as f64 / 1_048_576.0),
+            figures.syncs,
+            figures.folder_syncs
+        ),
+    );
+    verdict.figure(
+        "requests answered / messages certain to have ended",
+        format!("{} / {}", oracle.recording.asked.len(), oracle.finals.len()),
+    );
+    tried.judge(count, verdict);
+    for (bad, _) in &tried.bad {
+        say(&format!(
+            "  to look at a bad image: cd {} && {} serve --config postrider.toml",
+            bad.display(),
+            oracle.program.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Images of a disk that lies about syncs must be found out: otherwise the images above say nothing.
+async fn controls(oracle: &Oracle, verdict: &mut Verdict) -> anyhow::Result<()> {
+    say("negative controls");
     for (lies, what) in [
         (Lies::AllSyncs, "syncs ignored"),
         (Lies::CommitSyncs, "synchronous = NORMAL"),
         (Lies::FolderSyncs, "syncs of the folder ignored"),
     ] {
-        found.push((what, oracle.find_out(lies).await?));
-    }
-    let failing = recorded(args, seed ^ 3, folder, Interruption::FailedSync).await?;
-    let after = failing.try_all(usize::from(after_failure), args.whole_every).await?;
-    faults::run(&args.common, seed, folder, &mut verdict).await?;
-
-    say("verdict");
-    for (of, oracle, tried, count) in [
-        ("power cut", &oracle, &tried, killed),
-        ("after a failed sync", &failing, &after, usize::from(after_failure)),
-    ] {
-        let figures = oracle.figures()?;
-        verdict.figure(
-            &format!("{of}: writes / MiB / syncs / of the folder"),
-            format!(
-                "{} / {} / {} / {}",
-                figures.writes,
-                grouped(figures.octets as f64 / 1_048_576.0),
-                figures.syncs,
-                figures.folder_syncs
-            ),
-        );
-        verdict.figure(
-            &format!("{of}: requests answered / messages ended"),
-            format!("{} / {}", oracle.recording.asked.len(), oracle.finals.len()),
-        );
-        tried.judge(of, count, &mut verdict);
-    }
-    verdict.at_least("syncs that failed", failing.figures()?.failed_syncs, 1);
-    for (what, after) in found {
-        if let Some(images) = after {
-            verdict.figure(&format!("found out, {what}: images it took"), images);
+        let found = oracle.find_out(lies).await?;
+        verdict.must(&format!("found out: {what}"), found.is_some());
+        if let Some((images, why)) = found {
+            verdict.figure("  by image", format!("{images}: {why}"));
         }
-        verdict.must(&format!("it is found out: {what}"), after.is_some());
     }
-    for (bad, _) in tried.bad.iter().chain(&after.bad) {
-        say(&format!(
-            "to look at a bad image: cd {} && {} serve --config postrider.toml",
-            bad.display(),
-            args.common.postrider.display()
-        ));
-    }
-    Ok(verdict.conclude("powercut"))
+    Ok(())
 }
 
 /// Makes a recording, and what its images are held against.

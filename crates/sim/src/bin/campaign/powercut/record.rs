@@ -24,20 +24,37 @@ pub(crate) struct Entry<'r> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation<'r> {
     /// A file that was there was opened.
-    Opened { path: &'r str },
+    Opened {
+        path: &'r str,
+    },
     /// A new, empty file.
-    Created { path: &'r str },
-    Written { offset: u64, data: &'r [u8] },
+    Created {
+        path: &'r str,
+    },
+    Written {
+        offset: u64,
+        data: &'r [u8],
+    },
     /// The file has this size now.
-    Truncated { size: u64 },
+    Truncated {
+        size: u64,
+    },
     SyncBegun,
     /// What had been written when the thread's sync began is on the disk.
     SyncDone,
     /// What had been written when the thread's sync began will never be on the disk, unless it is written again.
     SyncFailed,
-    Unlinked { path: &'r str },
-    Renamed { from: &'r str, to: &'r str },
-    Linked { from: &'r str, to: &'r str },
+    Unlinked {
+        path: &'r str,
+    },
+    Renamed {
+        from: &'r str,
+        to: &'r str,
+    },
+    Linked {
+        from: &'r str,
+        to: &'r str,
+    },
     /// The entries of the folder are on the disk.
     FolderSynced,
     /// Memory over a file: what is written to it is not recorded.
@@ -68,7 +85,10 @@ pub(crate) fn read(mut octets: &[u8]) -> Result<Vec<Entry<'_>>, RecordError> {
         let entry = entries.len();
         let length = long(head, 32);
         if length > DATA_OCTETS_MAX {
-            return Err(RecordError::Length { entry, octets: length });
+            return Err(RecordError::Length {
+                entry,
+                octets: length,
+            });
         }
         let Some((data, rest)) = usize::try_from(length)
             .ok()
@@ -217,7 +237,10 @@ mod tests {
         assert_eq!(read(&octets), Err(RecordError::Kind { entry: 0, kind: 99 }));
         let mut endless = write(&one_of_each());
         endless[39] = 1;
-        assert!(matches!(read(&endless), Err(RecordError::Length { entry: 0, .. })));
+        assert!(matches!(
+            read(&endless),
+            Err(RecordError::Length { entry: 0, .. })
+        ));
         let mut no_text = write(&[Entry {
             what: Operation::Unlinked { path: "x" },
             ..one_of_each().remove(0)

@@ -176,7 +176,9 @@ fn ends_told(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
     let started = moments.ns(sink.started());
     let mut ends = HashMap::new();
     sink.each_message(|number, story| {
-        let end = story.iter().find(|heard| crate::events::has_ended(&[heard.state.to_owned()]));
+        let end = story
+            .iter()
+            .find(|heard| crate::events::has_ended(&[heard.state.to_owned()]));
         if let Some(heard) = end {
             ends.insert(number, started + u64::from(heard.at_ms) * 1_000_000);
         }

@@ -140,7 +140,9 @@ mod tests {
         let before = clock_gettime(ClockId::Monotonic);
         let moments = Moments::new();
         let (now, after) = (Instant::now(), clock_gettime(ClockId::Monotonic));
-        let ns = |time: rustix::time::Timespec| time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs();
+        let ns = |time: rustix::time::Timespec| {
+            time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+        };
         assert!(moments.ns(now) >= ns(before));
         assert!(moments.ns(now) <= ns(after) + 1_000_000_000);
         assert_eq!(moments.ns(now + Duration::from_nanos(7)), moments.ns(now) + 7);

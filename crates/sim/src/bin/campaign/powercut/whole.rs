@@ -77,7 +77,10 @@ impl Oracle {
         }
         // The cut ended all sessions once more.
         let lost = self.recording.sessions_lost + 1;
-        let bound = CARRIERS.iter().map(|plan| plan.twice_max(lost * plan.binds)).sum();
+        let bound = CARRIERS
+            .iter()
+            .map(|plan| plan.twice_max(lost * plan.binds))
+            .sum();
         let again = twice(&tallies);
         if again > bound {
             wrong.push(format!("{again} parts were taken twice, and {bound} may be"));

@@ -211,6 +211,15 @@ impl Findings {
         self.ended(Standing::Failed)
     }
 
+    /// What failed need not have been sent, nor be whole: it counts as little as what was refused.
+    pub(crate) fn forgive_failed(&mut self) {
+        let failed = |number: &u64| self.ended.get(number) == Some(&Standing::Failed);
+        let torn = self.torn.len();
+        self.lost.retain(|number| !failed(number));
+        self.torn.retain(|number| !failed(number));
+        self.accepted -= (torn - self.torn.len()) as u64;
+    }
+
     /// Holds all of it against what must not be.
     pub(crate) fn judge(&self, verdict: &mut Verdict) {
         let joined: u64 = self.joined_of.values().sum();

@@ -112,6 +112,11 @@ impl Node {
         self.tool(&["apply", "catalog.toml"]).map(drop)
     }
 
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether it has ended by itself.
     pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
         let status = self.child.as_mut().map(Child::try_wait).transpose()?;
@@ -179,7 +184,7 @@ impl Node {
         Ok(())
     }
 
-    async fn is_ready(&self) -> bool {
+    pub(crate) async fn is_ready(&self) -> bool {
         let url = format!("http://{}", self.settings.metrics);
         let Ok(mut wire) = Wire::connect(&url, Duration::from_secs(2)).await else {
             return false;

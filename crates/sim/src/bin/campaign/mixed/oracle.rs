@@ -59,8 +59,31 @@ impl Mixed {
         sums
     }
 
-    /// Compares everything that clients were told.
+    /// Compares everything that clients were told, and whether it was the traffic that it should be.
     pub(crate) async fn compare(&self, asked: &[Asked], verdict: &mut Verdict) -> anyhow::Result<()> {
+        let (findings, events, inbound) = self.find(asked).await?;
+        self.judge(&findings, &events, &inbound, &self.tallies(), verdict);
+        Ok(())
+    }
+
+    /// Compares everything that clients were told, whatever traffic it was. With `expires`, what failed need not have been
+    /// sent: it may have waited too long.
+    pub(crate) async fn compare_results(
+        &self,
+        asked: &[Asked],
+        expires: bool,
+        verdict: &mut Verdict,
+    ) -> anyhow::Result<()> {
+        let (mut findings, events, inbound) = self.find(asked).await?;
+        if expires {
+            findings.forgive_failed();
+        }
+        self.figures(&findings, &events, &inbound, verdict);
+        self.judge_results(&findings, &events, &inbound, &self.tallies(), verdict);
+        Ok(())
+    }
+
+    async fn find(&self, asked: &[Asked]) -> anyhow::Result<(Findings, EventFindings, InboundFindings)> {
         let tallies = self.tallies();
         let mut findings = Findings::default();
         for asked in asked {
@@ -71,8 +94,7 @@ impl Mixed {
         let possible: HashSet<u64> = asked.iter().flat_map(Asked::possible).collect();
         let events = EventFindings::of(&self.endpoint.sink, &findings.ended, &possible);
         let inbound = InboundFindings::of(&self.endpoint.sink, self.people()?);
-        self.judge(&findings, &events, &inbound, &tallies, verdict);
-        Ok(())
+        Ok((findings, events, inbound))
     }
 
     /// Says what the conditions were and what came of it, and holds all of it against what must be.
@@ -89,6 +111,17 @@ impl Mixed {
         self.figures(findings, events, inbound, verdict);
         say("verdict");
         self.judge_conditions(findings, verdict);
+        self.judge_results(findings, events, inbound, tallies, verdict);
+    }
+
+    fn judge_results(
+        &self,
+        findings: &Findings,
+        events: &EventFindings,
+        inbound: &InboundFindings,
+        tallies: &HashMap<u64, Tally>,
+        verdict: &mut Verdict,
+    ) {
         findings.judge(verdict);
         events.judge(verdict);
         inbound.judge(verdict);

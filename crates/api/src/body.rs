@@ -1,11 +1,13 @@
 //! Reading a request's body, within a bound.
 
+use crate::serve;
 use axum::body::{Body, HttpBody as _};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use engine::AnswerFate;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use thiserror::Error;
@@ -19,6 +21,23 @@ pub(crate) enum BodyError {
     /// The connection ended, or its framing broke, before the body did.
     #[error("the body ended early")]
     Broken,
+    /// There is no room for it just now.
+    #[error("there is no room for the body just now")]
+    Busy,
+}
+
+impl BodyError {
+    /// What became of a body that was read until `error`.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(serve::BodyError::NoRoom) = error.downcast_ref() {
+                return Self::Busy;
+            }
+            cause = error.source();
+        }
+        Self::Broken
+    }
 }
 
 /// U+FEFF in UTF-8: what some clients put in front of their JSON (RFC 8259 section 8.1 lets a reader pass over it).
@@ -34,19 +53,65 @@ pub(crate) fn check_length(body: &Body, bytes_max: usize) -> Result<(), BodyErro
 }
 
 /// Reads a whole body of at most `bytes_max` bytes, without the byte order mark it may begin with.
-pub(crate) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+///
+/// Pieces are put together as they come: each of them is a part of a buffer of 8 KiB and more, so that kept as they are
+/// pieces of one byte would hold thousands of times their length.
+pub(crate) async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
     check_length(&body, bytes_max)?;
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => {
-            let body = collected.to_bytes();
-            Ok(match body.strip_prefix(BYTE_ORDER_MARK) {
-                Some(rest) => body.slice_ref(rest),
-                None => body,
-            })
-        }
-        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
-        Err(_) => Err(BodyError::Broken),
+    let Some(first) = next(&mut body).await? else {
+        return Ok(Bytes::new());
+    };
+    if first.len() > bytes_max {
+        return Err(BodyError::TooLong);
     }
+    // Most bodies come in one piece, with their head.
+    let whole = if body.is_end_stream() {
+        first
+    } else {
+        rest(first, body, bytes_max).await?
+    };
+    Ok(match whole.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => whole.slice_ref(rest),
+        None => whole,
+    })
+}
+
+/// Room that is added at least when a body goes on.
+const ROOM_BYTES_MIN: usize = 16 * 1024;
+
+async fn rest(first: Bytes, mut body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+    let mut whole = BytesMut::with_capacity(first.len());
+    let mut piece = first;
+    loop {
+        if whole.len() + piece.len() > bytes_max {
+            return Err(BodyError::TooLong);
+        }
+        if whole.capacity() - whole.len() < piece.len() {
+            // Half as much again, as long as bytes come: what is announced reserves nothing.
+            let more = piece.len().max(whole.len() / 2).max(ROOM_BYTES_MIN);
+            let announced =
+                usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+            whole.reserve(more.min(piece.len().saturating_add(announced)));
+        }
+        whole.extend_from_slice(&piece);
+        // Its buffer can be used again from here on.
+        drop(piece);
+        piece = match next(&mut body).await? {
+            Some(piece) => piece,
+            None => return Ok(whole.freeze()),
+        };
+    }
+}
+
+/// The next piece of a body; `None` at its end.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| BodyError::of(&error))?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
 }
 
 /// An answer whose fate somebody must know: [`crate::serve`] finds it in the response's extensions.
@@ -123,6 +188,21 @@ mod tests {
     async fn a_body_is_read_up_to_its_limit() {
         assert_eq!(read(Body::from("12345"), 5).await.unwrap(), "12345");
         assert_eq!(read(Body::from("123456"), 5).await, Err(BodyError::TooLong));
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_is_put_together() {
+        let pieces = |count: usize, piece: &'static str| {
+            let pieces = (0..count).map(move |_| Ok::<_, std::io::Error>(piece));
+            Body::from_stream(futures_util::stream::iter(pieces))
+        };
+        let whole = read(pieces(40_000, "ab"), 80_000).await.unwrap();
+        assert_eq!(whole, "ab".repeat(40_000));
+        assert_eq!(read(pieces(40_000, "ab"), 79_999).await, Err(BodyError::TooLong));
+        assert_eq!(read(pieces(2, ""), 0).await.unwrap(), "");
+        let broken = [Ok("abc"), Err(std::io::Error::other("gone"))];
+        let broken = Body::from_stream(futures_util::stream::iter(broken));
+        assert_eq!(read(broken, 10).await, Err(BodyError::Broken));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! How much a request may ask for. Every bound stands in `config.default.toml`.
 
+use crate::serve::BodyLimits;
 use serde::{Deserialize, Serialize};
 
 /// Limits of the HTTP side.
@@ -8,6 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Longest request body in bytes.
     pub body_bytes_max: usize,
+    /// Bytes of all requests being read together, at least `body_bytes_max`.
+    pub bodies_bytes_max: usize,
+    /// Bytes of requests being read from one address (for IPv6: one /64) on whose connections no credential was verified
+    /// yet, at least `body_bytes_max`.
+    pub bodies_per_address_bytes_max: usize,
     /// Recipients of one uSpeedo or UCloud request (the UCloud Action document: 1000).
     pub uspeedo_recipients_max: usize,
     /// Recipients of one SendCloud request (the SendCloud document: 2000).
@@ -35,6 +41,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 4 * 1024 * 1024,
+            bodies_bytes_max: BodyLimits::default().bytes_max,
+            bodies_per_address_bytes_max: BodyLimits::default().per_address_bytes_max,
             uspeedo_recipients_max: 1000,
             sendcloud_recipients_max: 2000,
             sendcloud_sendx_recipients_max: 200,
@@ -45,6 +53,17 @@ impl Default for Limits {
             sessions_per_query_max: 100,
             sendcloud_status_per_minute_max: 4000,
             engagelab_status_per_minute_max: 60,
+        }
+    }
+}
+
+impl Limits {
+    /// Those of the listener.
+    #[must_use]
+    pub const fn bodies(&self) -> BodyLimits {
+        BodyLimits {
+            bytes_max: self.bodies_bytes_max,
+            per_address_bytes_max: self.bodies_per_address_bytes_max,
         }
     }
 }

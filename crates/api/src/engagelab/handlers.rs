@@ -33,7 +33,7 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
     let done = async {
         check_method(&parts, "POST", &a::METHOD)?;
         let caller = authenticate_a(&api, &parts)?;
-        let body = read_body(&api.limits, body, &a::TOO_LARGE, &a::BAD_REQUEST).await?;
+        let body = read_body(&api.limits, body, [&a::TOO_LARGE, &a::BAD_REQUEST, &a::BUSY]).await?;
         try_send(&api, &caller, &parts, &body).await
     };
     respond(done.await, "POST")
@@ -88,7 +88,7 @@ pub(super) async fn messages(State(api): State<Arc<Api>>, request: Request) -> R
     let done = async {
         check_method(&parts, "POST", &c::METHOD)?;
         let caller = authenticate_c(&api, &parts)?;
-        let body = read_body(&api.limits, body, &c::TOO_LARGE, &c::NOT_JSON).await?;
+        let body = read_body(&api.limits, body, [&c::TOO_LARGE, &c::NOT_JSON, &c::BUSY]).await?;
         try_messages(&api, &caller, &parts, &body).await
     };
     respond(done.await, "POST")
@@ -269,17 +269,18 @@ pub(super) fn check_method(
     }
 }
 
+/// The whole body; otherwise the code for one that is too large, that is broken, or for which there is no room just now.
 pub(super) async fn read_body(
     limits: &Limits,
     body: axum::body::Body,
-    too_large: &'static Code,
-    broken: &'static Code,
+    [too_large, broken, busy]: [&'static Code; 3],
 ) -> Result<Bytes, Refused> {
     body::read(body, limits.body_bytes_max)
         .await
         .map_err(|error| match error {
             BodyError::TooLong => Refused::from(too_large),
             BodyError::Broken => Refused::from(broken),
+            BodyError::Busy => Refused::from(busy),
         })
 }
 

@@ -117,17 +117,11 @@ impl Generation {
         }
     }
 
-    const fn too_large(self) -> &'static Code {
+    /// For a body that is too large, that is broken, or for which there is no room just now.
+    const fn body_codes(self) -> [&'static Code; 3] {
         match self {
-            Self::A => &a::TOO_LARGE,
-            Self::C => &config::TOO_LARGE,
-        }
-    }
-
-    const fn broken(self) -> &'static Code {
-        match self {
-            Self::A => &a::BAD_REQUEST,
-            Self::C => &config::PARAMETERS,
+            Self::A => [&a::TOO_LARGE, &a::BAD_REQUEST, &a::BUSY],
+            Self::C => [&config::TOO_LARGE, &config::PARAMETERS, &config::BUSY],
         }
     }
 
@@ -181,7 +175,7 @@ pub(super) async fn handle(
         check_method(&parts, verbs, generation.method())?;
         let caller = generation.authenticate(&api, &parts)?;
         let body = if matches!(parts.method, Method::POST | Method::PUT) {
-            handlers::read_body(&api.limits, body, generation.too_large(), generation.broken()).await?
+            handlers::read_body(&api.limits, body, generation.body_codes()).await?
         } else {
             Bytes::new()
         };

@@ -12,6 +12,7 @@ use super::params::{Encoding, Form, Params, encoding};
 use super::rules::{code_of_error, rules};
 use super::status::{self, StatusQuery};
 use super::wire::SendRequest;
+use crate::body::BodyError;
 use crate::idempotency::{self, Recorded};
 use crate::per_minute::PerMinute;
 use crate::{Api, Limits, body};
@@ -235,9 +236,10 @@ async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), Refused> 
         let fields = multipart::read(content_type, body, bytes_max).await?;
         return Ok((parts, Form::Multipart(fields)));
     }
-    let body = body::read(body, bytes_max)
-        .await
-        .map_err(|_| Refused::with_limit(&BODY_UNREADABLE, bytes_max))?;
+    let body = body::read(body, bytes_max).await.map_err(|error| match error {
+        BodyError::Busy => Refused::from(&SERVER_ERROR),
+        BodyError::TooLong | BodyError::Broken => Refused::with_limit(&BODY_UNREADABLE, bytes_max),
+    })?;
     // Without a body nothing is encoded, whatever the head says.
     if !body.is_empty() {
         encoding(content_type)?;

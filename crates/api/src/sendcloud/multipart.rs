@@ -1,7 +1,8 @@
 //! Parameters as `multipart/form-data` (RFC 7578): read as they come in, within the bound of a body.
 
-use super::codes::{BODY_UNREADABLE, FILE_PART, NOT_MULTIPART, PARAMETERS, Refused};
+use super::codes::{BODY_UNREADABLE, FILE_PART, NOT_MULTIPART, PARAMETERS, Refused, SERVER_ERROR};
 use super::params::PARAMS_MAX;
+use crate::body::BodyError;
 use axum::body::Body;
 use http::header;
 use multer::{Constraints, Error, Field, Multipart, SizeLimit};
@@ -53,6 +54,9 @@ fn is_file(part: &Field<'_>) -> bool {
 
 fn refused(error: &Error, bytes_max: usize) -> Refused {
     match error {
+        Error::StreamReadFailed(source) if BodyError::of(&**source) == BodyError::Busy => {
+            Refused::from(&SERVER_ERROR)
+        }
         Error::StreamSizeExceeded { .. }
         | Error::FieldSizeExceeded { .. }
         | Error::StreamReadFailed(_)

@@ -1,16 +1,17 @@
-//! A request's body with a bound on how long it may take.
+//! A request's body with bounds on how long it may take and on what all bodies take together.
 
-use super::connection::Watch;
+use super::watch::{Phase, Watch};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
-/// A body as handlers see it: fails when it takes too long, and notes when it was not read to its end.
+/// A body as handlers see it: fails when it takes too long or there is no room for it, and notes when it was not read to
+/// its end.
 pub(super) struct TimedBody {
     incoming: Incoming,
     timeout: Duration,
@@ -18,13 +19,35 @@ pub(super) struct TimedBody {
     deadline: Option<Pin<Box<Sleep>>>,
     watch: Arc<Watch>,
     ended: bool,
+    /// What has arrived and waits for room.
+    stuck: Option<Stuck>,
 }
+
+struct Stuck {
+    frame: Bytes,
+    watch: Arc<Watch>,
+    until: Instant,
+    retry: Pin<Box<Sleep>>,
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.watch.has_waited();
+    }
+}
+
+/// How long a piece of a body waits for room, and how often it looks. Others are sent off meanwhile, which takes them a few
+/// milliseconds.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+const ROOM_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Why a handler cannot have the body.
 #[derive(Debug, Error)]
-pub(super) enum BodyError {
+pub(crate) enum BodyError {
     #[error("the body did not arrive within {0:?}")]
     TooSlow(Duration),
+    #[error("there is no room for the body just now")]
+    NoRoom,
     #[error("the body could not be read")]
     Broken(#[from] hyper::Error),
 }
@@ -37,7 +60,47 @@ impl TimedBody {
             deadline: None,
             watch,
             ended: false,
+            stuck: None,
         }
+    }
+
+    /// A handler waits for more of the body: until it comes, that is all the connection does.
+    fn waits(&self) {
+        if self.watch.phase().0 == Phase::Work {
+            self.watch.enter(Phase::Body);
+        }
+    }
+
+    /// All of the body is there, or nobody reads it any more.
+    fn waits_no_more(&self) {
+        if self.watch.phase().0 == Phase::Body {
+            self.watch.enter(Phase::Work);
+        }
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        while let Some(stuck) = &mut self.stuck {
+            if self.watch.take(stuck.frame.len()).is_ok() {
+                let frame = std::mem::take(&mut stuck.frame);
+                self.stuck = None;
+                return self.passed(frame);
+            }
+            if Instant::now() >= stuck.until {
+                self.watch.found_no_room();
+                return Poll::Ready(Some(Err(BodyError::NoRoom)));
+            }
+            self.watch.ask_for_room();
+            ready!(stuck.retry.as_mut().poll(cx));
+            stuck.retry.as_mut().reset(Instant::now() + ROOM_LOOK_EVERY);
+        }
+        Poll::Pending
+    }
+
+    fn passed(&mut self, frame: Bytes) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.incoming.is_end_stream() {
+            self.waits_no_more();
+        }
+        Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 }
 
@@ -49,9 +112,37 @@ impl Body for TimedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
-            self.ended |= frame.is_none();
-            return Poll::Ready(frame.map(|frame| Ok(frame?)));
+        if self.stuck.is_some() {
+            return self.poll_room(cx);
+        }
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let frame = match frame.into_data() {
+                    Ok(data) => data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                };
+                if self.watch.take(frame.len()).is_ok() {
+                    return self.passed(frame);
+                }
+                if !self.watch.may_wait() {
+                    self.watch.found_no_room();
+                    return Poll::Ready(Some(Err(BodyError::NoRoom)));
+                }
+                self.waits();
+                self.stuck = Some(Stuck {
+                    frame,
+                    watch: Arc::clone(&self.watch),
+                    until: Instant::now() + ROOM_WAIT,
+                    retry: Box::pin(tokio::time::sleep(ROOM_LOOK_EVERY)),
+                });
+                return self.poll_room(cx);
+            }
+            Poll::Ready(ended) => {
+                self.ended |= ended.is_none();
+                self.waits_no_more();
+                return Poll::Ready(ended.map(|frame| Ok(frame?)));
+            }
+            Poll::Pending => self.waits(),
         }
         let timeout = self.timeout;
         let deadline = self
@@ -64,7 +155,7 @@ impl Body for TimedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.stuck.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -78,5 +169,6 @@ impl Drop for TimedBody {
         if !self.ended && !self.incoming.is_end_stream() {
             self.watch.left_unread();
         }
+        self.waits_no_more();
     }
 }

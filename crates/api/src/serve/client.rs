@@ -1,25 +1,32 @@
 //! Who a request comes from, as far as the listener knows.
 
+use super::addresses::Standing;
+use axum::extract::FromRequestParts;
 use http::Extensions;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use http::request::Parts;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where a request comes from, and whether a credential was verified there. The listener puts one into the extensions of
 /// every request; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     address: IpAddr,
-    verified: Arc<AtomicBool>,
+    standing: Arc<Standing>,
 }
 
 impl Client {
-    /// Somebody at `address` of whom nothing is known yet.
+    /// Somebody at `address` of whom nothing is known yet, and who is counted nowhere.
     #[must_use]
     pub fn new(address: IpAddr) -> Self {
+        Self::with(address, Arc::new(Standing::uncounted(false)))
+    }
+
+    pub(super) fn with(address: IpAddr, standing: Arc<Standing>) -> Self {
         Self {
             address: address.to_canonical(),
-            verified: Arc::default(),
+            standing,
         }
     }
 
@@ -39,34 +46,30 @@ impl Client {
         self.address
     }
 
-    /// What limits by address count by: see [`network`].
+    /// What limits by address count by: see [`network`](super::network).
     #[must_use]
     pub fn network(&self) -> IpAddr {
-        network(self.address)
+        super::network(self.address)
     }
 
     /// A credential was verified: from now on limits by address do not apply to this connection (behind a proxy that names
     /// its clients in headers, to this request). Costs one store; calling it again is fine.
     pub fn verified(&self) {
-        if !self.is_verified() {
-            self.verified.store(true, Ordering::Release);
-        }
+        self.standing.verify();
     }
 
     /// Whether a credential was verified here before.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        self.verified.load(Ordering::Acquire)
+        self.standing.is_verified()
     }
 }
 
-/// The unit by which limits count addresses: an IPv4 address, or the first 64 bits of an IPv6 one, for whoever has one
-/// address there has all of them.
-#[must_use]
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 
@@ -75,23 +78,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_count_by_address_and_for_ipv6_by_64_bits() {
-        for (address, counted_as) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("2001:db8:1:2::", "2001:db8:1:2::"),
-            ("2001:db8:1:3::", "2001:db8:1:3::"),
-        ] {
-            let client = Client::new(address.parse().unwrap());
-            assert_eq!(
-                client.network(),
-                counted_as.parse::<IpAddr>().unwrap(),
-                "{address}"
-            );
-        }
+    fn a_client_has_one_address_however_it_is_written() {
         let mapped = Client::new("::ffff:192.0.2.7".parse().unwrap());
         assert_eq!(mapped.address(), "192.0.2.7".parse::<IpAddr>().unwrap());
+        assert_eq!(mapped.network(), mapped.address());
     }
 
     #[test]

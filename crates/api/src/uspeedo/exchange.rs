@@ -8,6 +8,7 @@ use super::receipts::Receipts;
 use super::rules;
 use super::words::Thing;
 use crate::Api;
+use crate::body::BodyError;
 use crate::idempotency::{self, Recorded};
 use axum::body::Body;
 use axum::extract::Request;
@@ -22,7 +23,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
     crate::body::read(body, api.limits.body_bytes_max)
         .await
-        .map_err(|_| Fault::Unreadable)
+        .map_err(|error| match error {
+            BodyError::Busy => Fault::Busy,
+            BodyError::TooLong | BodyError::Broken => Fault::Unreadable,
+        })
 }
 
 /// Has the engine accept what can be accepted; the answer's body.

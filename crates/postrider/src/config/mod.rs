@@ -15,6 +15,8 @@ pub(crate) use wording::{
 
 use crate::exit::Failure;
 use anyhow::Context;
+use api::serve::proxy::{AddressRange, TrustedProxies};
+use api::serve::{ServeLimits, ServeSettings};
 use engine::notify::Allow;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -46,9 +48,21 @@ pub(crate) struct Config {
 pub(crate) struct Api {
     #[serde(deserialize_with = "listen_address")]
     pub(crate) listen: SocketAddr,
+    pub(crate) trusted_proxies: Vec<AddressRange>,
     pub(crate) tls: Tls,
-    pub(crate) connections: api::serve::ServeLimits,
+    pub(crate) connections: ServeLimits,
     pub(crate) limits: api::Limits,
+}
+
+impl Api {
+    /// What the listener is told.
+    pub(crate) fn settings(&self) -> ServeSettings {
+        ServeSettings {
+            limits: self.connections.clone(),
+            bodies: self.limits.bodies(),
+            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
+        }
+    }
 }
 
 /// Transport security of the API.
@@ -508,6 +522,37 @@ mod tests {
         assert!(
             allow.starts_with("line 2: `notify.allow[1]`: a range of 10.0.0.0 has 0 to 32 bits"),
             "{allow}"
+        );
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_ranges_and_not_everybody() {
+        let config =
+            Config::from_text("[api]\ntrusted_proxies = [\"10.1.0.0/16\", \"2001:db8::7\"]").unwrap();
+        let trusted = config.api.settings().trusted_proxies;
+        assert!(trusted.contains("10.1.2.3".parse().unwrap()));
+        assert!(trusted.contains("2001:db8::7".parse().unwrap()));
+        assert!(!trusted.contains("10.2.0.0".parse().unwrap()));
+        let said = |range: &str| {
+            let text = format!("[api]\ntrusted_proxies = [\"192.0.2.1\", \"{range}\"]");
+            format!("{:#}", Config::from_text(&text).unwrap_err())
+        };
+        for (range, complaint) in [
+            ("10.0.0.0/33", "a range of 10.0.0.0 has 0 to 32 bits"),
+            ("10.0.0.1/8", "10.0.0.1 has bits set beyond its first 8"),
+            (
+                "proxy.example",
+                "\"proxy.example\" is neither an address nor a range",
+            ),
+        ] {
+            let told = said(range);
+            assert!(told.contains(complaint), "{told}");
+            assert!(told.starts_with("line 2: `api.trusted_proxies[1]`"), "{told}");
+        }
+        let everybody = said("::/0");
+        assert!(
+            everybody.contains("`api.trusted_proxies` has ::/0"),
+            "{everybody}"
         );
     }
 

@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> Vec<String> {
     listeners(config, &mut wrong);
     connections(config, &mut wrong);
     requests(config, &mut wrong);
+    bodies(config, &mut wrong);
     signed_requests(config, &mut wrong);
     queues(config, &mut wrong);
     store(config, &mut wrong);
@@ -37,6 +38,13 @@ fn listeners(config: &Config, wrong: &mut Vec<String>) {
         api.port() == 0 || api != metrics,
         "`metrics.listen` and `api.listen` are both {api}: the second could not be bound"
     );
+    for range in &config.api.trusted_proxies {
+        demand!(
+            wrong,
+            !range.is_everybody(),
+            "`api.trusted_proxies` has {range}: everybody could say who he is"
+        );
+    }
     let tls = &config.api.tls;
     match (
         tls.cert_file.as_os_str().is_empty(),
@@ -68,6 +76,11 @@ fn connections(config: &Config, wrong: &mut Vec<String>) {
         connections.headers_max >= 16,
         "`api.connections.headers_max` is {}; below 16 ordinary clients would be refused",
         connections.headers_max
+    );
+    demand!(
+        wrong,
+        connections.per_address_max > 0,
+        "`api.connections.per_address_max` is 0: nobody could connect"
     );
     let timeouts = [
         ("header_read_timeout_ms", connections.header_read_timeout_ms),
@@ -120,6 +133,37 @@ fn requests(config: &Config, wrong: &mut Vec<String>) {
             config.store.sqlite.messages_waiting_max
         );
     }
+}
+
+fn bodies(config: &Config, wrong: &mut Vec<String>) {
+    let limits = &config.api.limits;
+    let (each, all, address) = (
+        limits.body_bytes_max,
+        limits.bodies_bytes_max,
+        limits.bodies_per_address_bytes_max,
+    );
+    demand!(
+        wrong,
+        all >= 1024 * 1024,
+        "`api.limits.bodies_bytes_max` is {all}; below 1048576 ordinary clients would be turned away"
+    );
+    demand!(
+        wrong,
+        address >= 64 * 1024,
+        "`api.limits.bodies_per_address_bytes_max` is {address}; below 65536 ordinary clients would be turned away"
+    );
+    demand!(
+        wrong,
+        all / 2 >= each,
+        "`api.limits.bodies_bytes_max` is {all}, less than twice `api.limits.body_bytes_max` of {each}: the longest \
+         request would not fit into the three quarters for clients that have not shown who they are"
+    );
+    demand!(
+        wrong,
+        address >= each,
+        "`api.limits.bodies_per_address_bytes_max` is {address}, less than `api.limits.body_bytes_max` of {each}: the \
+         longest request would never be taken"
+    );
 }
 
 fn signed_requests(config: &Config, wrong: &mut Vec<String>) {

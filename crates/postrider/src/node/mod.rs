@@ -23,7 +23,7 @@ use crate::exit::Failure;
 use crate::logging::Logging;
 use crate::open;
 use anyhow::Context;
-use api::serve::{Certificate, ServeLimits, ServeMetrics, Stopped};
+use api::serve::{BodyLimits, Certificate, ServeLimits, ServeMetrics, ServeSettings, Stopped};
 use api::{Api, router};
 use axum::Router;
 use engine::Engine;
@@ -43,6 +43,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections to health and metrics at once: a few scrapers.
 const OPS_CONNECTIONS_MAX: usize = 64;
+/// Bytes of a head there, and of all bodies: nobody reads those.
+const OPS_HEADER_BYTES_MAX: usize = 8192;
+const OPS_BODIES: BodyLimits = BodyLimits {
+    bytes_max: 64 * 1024,
+    per_address_bytes_max: 64 * 1024,
+};
 
 /// A node with its store open and nothing bound yet.
 pub(crate) struct Opened {
@@ -138,12 +144,18 @@ impl Opened {
         // Health first: settling what a kill left can take a while, and somebody may ask how it goes.
         let bound = listen::bind("metrics.listen", config.metrics.listen, extras.metrics_when_taken).await?;
         let metrics = Metrics::new(Arc::clone(&store), http.clone(), &connections);
-        let ops_limits = ServeLimits {
-            connections_max: OPS_CONNECTIONS_MAX,
-            ..config.api.connections.clone()
+        let ops_settings = ServeSettings {
+            limits: ServeLimits {
+                connections_max: OPS_CONNECTIONS_MAX,
+                per_address_max: OPS_CONNECTIONS_MAX / 2,
+                header_bytes_max: OPS_HEADER_BYTES_MAX,
+                ..config.api.connections.clone()
+            },
+            bodies: OPS_BODIES,
+            ..ServeSettings::default()
         };
         let ops_router = ops::router(Arc::clone(&health), metrics.clone());
-        let ops = Listener::start(bound, ops_router, ops_limits, None, ops_connections);
+        let ops = Listener::start(bound, ops_router, ops_settings, None, ops_connections);
         tracing::info!(addr = %ops.addr, "health and metrics listening");
 
         let engine = Engine::start(
@@ -173,13 +185,7 @@ impl Opened {
         let routes = routes.layer(axum::middleware::from_fn_with_state(http, metrics::count_request));
         let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let tls = acceptor.is_some();
-        let api = Listener::start(
-            bound,
-            routes,
-            config.api.connections.clone(),
-            acceptor,
-            connections,
-        );
+        let api = Listener::start(bound, routes, config.api.settings(), acceptor, connections);
         tracing::info!(addr = %api.addr, tls, "APIs listening");
         health.ready();
         Ok(Node {
@@ -300,12 +306,12 @@ impl Listener {
     fn start(
         bound: Bound,
         router: Router,
-        limits: ServeLimits,
+        settings: ServeSettings,
         tls: Option<tokio_rustls::TlsAcceptor>,
         metrics: ServeMetrics,
     ) -> Self {
         let stop = CancellationToken::new();
-        let served = api::serve::serve(bound.listener, router, limits, tls, metrics, stop.clone());
+        let served = api::serve::serve(bound.listener, router, settings, tls, metrics, stop.clone());
         Self {
             addr: bound.addr,
             stop,

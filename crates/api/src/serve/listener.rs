@@ -1,0 +1,418 @@
+//! The loop that accepts connections and owns the list of them.
+
+use super::addresses::{Address, Standing};
+use super::room::{self, Seen};
+use super::shared::Shared;
+use super::watch::{Order, Phase, Watch, ms_since};
+use super::{ServeLimits, Stopped, connection};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// How long a connection that was asked to go may take to send what it has begun to send.
+const LEAVE_MS_MAX: u64 = 2_000;
+/// Pauses after an accept that failed for want of something (file descriptors, memory).
+const ACCEPT_RETRY_MS: std::ops::RangeInclusive<u64> = 10..=1_000;
+/// Pauses between looks at all connections that others provoke.
+const PAUSE_MS: u64 = 10;
+/// How often it is said that connections were sent off.
+const SAY_EVERY_MS: u64 = 10_000;
+
+pub(super) struct Connections {
+    shared: Arc<Shared>,
+    epoch: Instant,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, Open>,
+    /// Accepted when there was no room: the next to be served.
+    waiting: Option<(TcpStream, SocketAddr)>,
+    sent_off: SentOff,
+    /// When room for bytes was made last.
+    freed_ms: u64,
+    /// An address of which all were at work, and when that was seen.
+    all_at_work: Option<(Arc<Address>, u64)>,
+}
+
+/// The loop's side of a connection.
+struct Open {
+    watch: Arc<Watch>,
+    /// When it was asked to go.
+    leaving_since_ms: Option<u64>,
+    /// The address that it is counted at as going.
+    going: Option<Arc<Address>>,
+    received_bytes: u64,
+    recent_bytes: u64,
+}
+
+/// What was sent off since that was said.
+#[derive(Debug, Default)]
+struct SentOff {
+    said_ms: u64,
+    for_connections: u64,
+    for_bodies: u64,
+    refused: u64,
+}
+
+impl Connections {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            epoch: Instant::now(),
+            tasks: JoinSet::new(),
+            open: HashMap::new(),
+            waiting: None,
+            sent_off: SentOff::default(),
+            freed_ms: 0,
+            all_at_work: None,
+        }
+    }
+
+    fn limits(&self) -> &ServeLimits {
+        &self.shared.settings.limits
+    }
+
+    fn now_ms(&self) -> u64 {
+        ms_since(self.epoch)
+    }
+
+    /// How often connections are looked at: often enough for the shortest bound, seldom enough to cost nothing.
+    fn look_every(&self) -> Duration {
+        let limits = self.limits();
+        let shortest = limits
+            .header_read_timeout_ms
+            .min(limits.keep_alive_idle_ms)
+            .min(LEAVE_MS_MAX);
+        Duration::from_millis((shortest / 8).clamp(5, 250))
+    }
+
+    pub(super) async fn accept_until(&mut self, listener: &TcpListener, shutdown: &CancellationToken) {
+        let mut look = tokio::time::interval(self.look_every());
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let shared = Arc::clone(&self.shared);
+        let mut retry_ms = *ACCEPT_RETRY_MS.start();
+        let mut retry_at: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    self.ended(ended.map_or_else(|error| error.id(), |(id, ())| id));
+                }
+                _ = look.tick() => self.look(),
+                () = shared.asks.any() => self.asked(),
+                accepted = listener.accept(), if self.waiting.is_none() && retry_at.is_none() => match accepted {
+                    Ok((stream, peer)) => {
+                        retry_ms = *ACCEPT_RETRY_MS.start();
+                        self.accepted(stream, peer);
+                    }
+                    Err(error) if is_about_one_client(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, retry_ms, "cannot accept connections");
+                        shared.metrics.accept_errors.inc();
+                        self.let_others_in();
+                        retry_at = Some(Instant::now() + Duration::from_millis(retry_ms));
+                        retry_ms = (retry_ms * 2).min(*ACCEPT_RETRY_MS.end());
+                    }
+                },
+                () = tokio::time::sleep_until(retry_at.unwrap_or(self.epoch)), if retry_at.is_some() => {
+                    retry_at = None;
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.shared.metrics.accepted.inc();
+        // Answers are written whole: waiting for more to fill a packet would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended before it was served");
+            return;
+        }
+        if self.open.len() < self.limits().connections_max.max(1) {
+            self.open(stream, peer);
+        } else {
+            self.waiting = Some((stream, peer));
+            self.let_others_in();
+        }
+    }
+
+    fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let standing = if self.shared.settings.trusted_proxies.contains(peer.ip()) {
+            // It speaks for others: whom it names is counted.
+            Arc::new(Standing::uncounted(true))
+        } else {
+            self.shared.addresses.open(peer.ip())
+        };
+        if standing.address().staying() > self.limits().per_address_max.max(1)
+            && !self.make_room_at(standing.address())
+        {
+            // All that its address has are at work.
+            self.shared.metrics.refused.inc();
+            self.sent_off.refused += 1;
+            return;
+        }
+        let watch = Arc::new(Watch::new(self.epoch, standing, Arc::clone(&self.shared)));
+        let task = connection::run(stream, Arc::clone(&self.shared), Arc::clone(&watch), peer.ip());
+        let id = self.tasks.spawn(task).id();
+        let open = Open {
+            watch,
+            leaving_since_ms: None,
+            going: None,
+            received_bytes: 0,
+            recent_bytes: 0,
+        };
+        self.open.insert(id, open);
+        self.count();
+    }
+
+    fn ended(&mut self, id: Id) {
+        if let Some(open) = self.open.remove(&id)
+            && let Some(address) = open.going
+        {
+            address.is_gone();
+        }
+        self.count();
+        if let Some((stream, peer)) = self.waiting.take() {
+            self.open(stream, peer);
+        }
+    }
+
+    fn count(&self) {
+        self.shared.metrics.connections.set(self.open.len() as i64);
+    }
+
+    /// All connections that were not asked to go, as they look now.
+    fn seen(&self) -> impl Iterator<Item = Seen<Id>> {
+        let now_ms = self.now_ms();
+        let crowd_max = (self.limits().connections_max / 32).max(8);
+        let staying = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.leaving_since_ms.is_none());
+        staying.map(move |(id, open)| {
+            let (phase, since_ms) = open.watch.phase();
+            let standing = open.watch.standing();
+            Seen {
+                id: *id,
+                phase,
+                for_ms: now_ms.saturating_sub(since_ms),
+                is_verified: standing.is_verified(),
+                is_crowded: standing.address().staying() > crowd_max,
+                held_bytes: open.watch.held_bytes(),
+                recent_bytes: open.recent_bytes,
+            }
+        })
+    }
+
+    /// Asks those to go that are missed least.
+    fn let_others_in(&mut self) {
+        // Those that go already make all the room that is needed, unless a last request keeps them.
+        let goes = |open: &Open| open.leaving_since_ms.is_some() && open.watch.phase().0 != Phase::Work;
+        if self.open.values().any(goes) {
+            return;
+        }
+        let going = room::to_let_others_in(self.seen(), self.limits().connections_max / 64);
+        self.sent_off.for_connections += self.send_off(going);
+    }
+
+    /// Asks those of an address to go that are missed least; whether there are any.
+    fn make_room_at(&mut self, address: &Arc<Address>) -> bool {
+        let now_ms = self.now_ms();
+        if let Some((known, since_ms)) = &self.all_at_work
+            && Arc::ptr_eq(known, address)
+            && now_ms.saturating_sub(*since_ms) < PAUSE_MS
+        {
+            return false;
+        }
+        let many = self.limits().per_address_max / 16;
+        let of_address = self
+            .seen()
+            .filter(|seen| !seen.is_verified)
+            .filter(|seen| self.is_at(seen.id, address))
+            .map(|seen| Seen {
+                is_crowded: true,
+                ..seen
+            });
+        let going = room::to_let_others_in(of_address, many);
+        let gone = self.send_off(going);
+        self.sent_off.for_connections += gone;
+        if gone == 0 {
+            self.all_at_work = Some((Arc::clone(address), now_ms));
+        }
+        gone > 0
+    }
+
+    fn is_at(&self, id: Id, address: &Arc<Address>) -> bool {
+        let open = self.open.get(&id);
+        open.is_some_and(|open| Arc::ptr_eq(open.watch.standing().address(), address))
+    }
+
+    /// Does what connections have asked for.
+    fn asked(&mut self) {
+        if self.shared.asks.take_room() {
+            self.free_bytes();
+        }
+        for address in self.shared.asks.take_crowded() {
+            if address.staying() > self.limits().per_address_max {
+                self.make_room_at(&address);
+            }
+        }
+    }
+
+    /// Sends those off that hold room for requests and send little, where room is scarce.
+    fn free_bytes(&mut self) {
+        // Who waits for room asks again.
+        let now_ms = self.now_ms();
+        if now_ms.saturating_sub(self.freed_ms) < PAUSE_MS {
+            return;
+        }
+        self.freed_ms = now_ms;
+        let bodies = &self.shared.bodies;
+        let is_scarce = bodies.is_scarce();
+        let holding = self.seen().filter(|seen| seen.held_bytes > 0).filter_map(|seen| {
+            let standing = self.open.get(&seen.id)?.watch.standing();
+            let address = standing.address();
+            let has_much = address.bytes.load(Ordering::Relaxed) > bodies.much_bytes();
+            (is_scarce || bodies.is_scarce_at(address)).then_some(Seen {
+                is_crowded: has_much,
+                ..seen
+            })
+        });
+        let limits = bodies.limits();
+        let bytes = if is_scarce {
+            limits.bytes_max
+        } else {
+            limits.per_address_bytes_max
+        };
+        let going = room::to_free_bytes(holding, bytes / 8);
+        let gone = self.send_off(going);
+        self.shared.metrics.bodies_evicted.inc_by(gone);
+        self.sent_off.for_bodies += gone;
+    }
+
+    /// Tells connections to go; how many there are.
+    fn send_off(&mut self, going: Vec<Id>) -> u64 {
+        let now_ms = self.now_ms();
+        let mut gone = 0;
+        for id in going {
+            let Some(open) = self.open.get_mut(&id) else {
+                continue;
+            };
+            gone += 1;
+            self.shared.metrics.evicted.inc();
+            open.leaving_since_ms = Some(now_ms);
+            let standing = open.watch.standing();
+            if !standing.is_verified() {
+                standing.address().goes();
+                open.going = Some(Arc::clone(standing.address()));
+            }
+            let has_begun = matches!(open.watch.phase().0, Phase::Head | Phase::Body);
+            open.watch
+                .tell(if has_begun { Order::Drop } else { Order::Leave });
+        }
+        gone
+    }
+
+    /// Sends off whoever takes longer than allowed.
+    fn look(&mut self) {
+        let now_ms = self.now_ms();
+        let limits = &self.shared.settings.limits;
+        for open in self.open.values_mut() {
+            let received_bytes = open.watch.received_bytes();
+            let since = received_bytes.saturating_sub(open.received_bytes);
+            open.recent_bytes = open.recent_bytes / 2 + since;
+            open.received_bytes = received_bytes;
+            let (phase, since_ms) = open.watch.phase();
+            let for_ms = now_ms.saturating_sub(since_ms);
+            let overdue = match phase {
+                Phase::Idle => for_ms >= limits.keep_alive_idle_ms,
+                Phase::Head => for_ms >= limits.header_read_timeout_ms,
+                // A body's time is watched where it is read, and its handler answers.
+                Phase::Work | Phase::Body => false,
+                Phase::Closing => for_ms >= LEAVE_MS_MAX,
+            };
+            match open.leaving_since_ms {
+                // Being asked does not help against a client that does not read.
+                Some(since_ms) if phase != Phase::Work && now_ms.saturating_sub(since_ms) >= LEAVE_MS_MAX => {
+                    open.watch.tell(Order::Drop);
+                }
+                None if overdue => {
+                    self.shared.metrics.timed_out.inc();
+                    open.leaving_since_ms = Some(now_ms);
+                    open.watch.tell(if phase == Phase::Idle {
+                        Order::Leave
+                    } else {
+                        Order::Drop
+                    });
+                }
+                _ => {}
+            }
+        }
+        if self.waiting.is_some() {
+            self.let_others_in();
+        }
+        self.say(now_ms);
+    }
+
+    /// Says what was sent off, once in a while.
+    fn say(&mut self, now_ms: u64) {
+        self.sent_off.refused += self.shared.asks.refused.swap(0, Ordering::Relaxed);
+        let sent_off = &self.sent_off;
+        let any = sent_off.for_connections + sent_off.for_bodies + sent_off.refused > 0;
+        if !any || now_ms.saturating_sub(sent_off.said_ms) < SAY_EVERY_MS && sent_off.said_ms > 0 {
+            return;
+        }
+        tracing::warn!(
+            for_connections = sent_off.for_connections,
+            for_bodies = sent_off.for_bodies,
+            refused = sent_off.refused,
+            connections = self.open.len(),
+            bodies_bytes = self.shared.bodies.in_use(),
+            "connections were closed to make room for others"
+        );
+        self.sent_off = SentOff {
+            said_ms: now_ms.max(1),
+            ..SentOff::default()
+        };
+    }
+
+    pub(super) async fn stop(mut self) -> Stopped {
+        self.waiting = None;
+        let now_ms = self.now_ms();
+        for open in self.open.values_mut() {
+            open.leaving_since_ms.get_or_insert(now_ms);
+            open.watch.tell(Order::Leave);
+        }
+        let grace = tokio::time::sleep(Duration::from_millis(self.limits().stop_grace_ms));
+        tokio::pin!(grace);
+        let mut look = tokio::time::interval(self.look_every());
+        while !self.tasks.is_empty() {
+            tokio::select! {
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    self.ended(ended.map_or_else(|error| error.id(), |(id, ())| id));
+                }
+                _ = look.tick() => self.look(),
+                () = &mut grace => break,
+            }
+        }
+        let at_work = |open: &&Open| open.watch.phase().0 == Phase::Work;
+        let cut = self.open.values().filter(at_work).count();
+        self.tasks.shutdown().await;
+        self.shared.metrics.connections.set(0);
+        Stopped { cut }
+    }
+}
+
+/// Errors of `accept` that are one client's own and say nothing about the next.
+fn is_about_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,76 @@
+//! What a listener counts.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What a listener counts.
+#[derive(Debug, Clone, Default)]
+pub struct ServeMetrics {
+    /// Connections now.
+    pub connections: Gauge,
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections closed to make room for others.
+    pub evicted: Counter,
+    /// Connections closed for taking too long over a request, or over an answer.
+    pub timed_out: Counter,
+    /// Times that a connection could not be accepted (out of file descriptors, for instance).
+    pub accept_errors: Counter,
+    /// Connections and requests refused because their address has all that it may have open.
+    pub refused: Counter,
+    /// Bytes of requests that are being read.
+    pub bodies_bytes: Gauge,
+    /// Requests turned away with "busy" because there was no room for their bodies.
+    pub bodies_busy: Counter,
+    /// Connections closed to make room for the bodies of others.
+    pub bodies_evicted: Counter,
+}
+
+impl ServeMetrics {
+    /// Shows the counts under `http_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let http = registry.sub_registry_with_prefix("http");
+        http.register("connections", "HTTP connections now", self.connections.clone());
+        http.register(
+            "connections_accepted",
+            "HTTP connections accepted",
+            self.accepted.clone(),
+        );
+        http.register(
+            "connections_evicted",
+            "HTTP connections closed to make room",
+            self.evicted.clone(),
+        );
+        http.register(
+            "connections_timed_out",
+            "HTTP connections closed for slowness",
+            self.timed_out.clone(),
+        );
+        http.register(
+            "accept_errors",
+            "HTTP connections that could not be accepted",
+            self.accept_errors.clone(),
+        );
+        http.register(
+            "connections_refused",
+            "HTTP connections and requests refused because their address has all it may have open",
+            self.refused.clone(),
+        );
+        http.register(
+            "bodies_bytes",
+            "Bytes of requests that are being read",
+            self.bodies_bytes.clone(),
+        );
+        http.register(
+            "bodies_busy",
+            "Requests turned away because there was no room for their bodies",
+            self.bodies_busy.clone(),
+        );
+        http.register(
+            "bodies_evicted",
+            "HTTP connections closed to make room for the bodies of others",
+            self.bodies_evicted.clone(),
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! Who is at the other end of a connection: a client, or a proxy that speaks for clients.
+
+use super::Client;
+use super::addresses::Standing;
+use super::head::Refusal;
+use super::proxy::{self, Preamble};
+use super::shared::Shared;
+use super::watch::Watch;
+use http::{HeaderMap, StatusCode};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+/// The other end of a connection.
+pub(super) enum Origin {
+    /// One client.
+    Client(Client),
+    /// A trusted proxy, which may name the client of each request in its head.
+    Proxy {
+        address: IpAddr,
+        standing: Arc<Standing>,
+    },
+}
+
+impl Origin {
+    /// Finds out who has connected from `peer`. A trusted proxy may say so in a preamble, which is read.
+    ///
+    /// # Errors
+    /// When there is a preamble that cannot be read, or the connection ends.
+    pub(super) async fn of(
+        stream: &mut TcpStream,
+        peer: IpAddr,
+        shared: &Shared,
+        watch: &Watch,
+    ) -> io::Result<Self> {
+        let standing = watch.standing();
+        if !shared.settings.trusted_proxies.contains(peer) {
+            return Ok(Self::Client(Client::with(peer, Arc::clone(&standing))));
+        }
+        let address = named(stream).await?.unwrap_or(peer);
+        if shared.settings.trusted_proxies.contains(address) {
+            return Ok(Self::Proxy {
+                address,
+                standing: Arc::clone(&standing),
+            });
+        }
+        let standing =
+            admit(address, shared).ok_or_else(|| io::Error::other("its client has too many open"))?;
+        watch.stands_for(Arc::clone(&standing));
+        Ok(Self::Client(Client::with(address, standing)))
+    }
+
+    /// The client of a request.
+    ///
+    /// # Errors
+    /// The answer when the request is not to be served.
+    pub(super) fn client(
+        &self,
+        headers: &HeaderMap,
+        shared: &Shared,
+        watch: &Watch,
+    ) -> Result<Client, Refusal> {
+        let address = match self {
+            Self::Client(client) => return Ok(client.clone()),
+            Self::Proxy { address, .. } => *address,
+        };
+        let Ok(address) = proxy::client_of(headers, address, &shared.settings.trusted_proxies) else {
+            const DISAGREE: &str = "the headers Forwarded and X-Forwarded-For name different clients\n";
+            return Err((StatusCode::BAD_REQUEST, DISAGREE));
+        };
+        let Some(standing) = admit(address, shared) else {
+            const TOO_MANY: &str = "too many requests from this address at once\n";
+            return Err((StatusCode::TOO_MANY_REQUESTS, TOO_MANY));
+        };
+        watch.stands_for(Arc::clone(&standing));
+        Ok(Client::with(address, standing))
+    }
+
+    /// The request has been answered: whose the next one is will be seen.
+    pub(super) fn answered(&self, watch: &Watch) {
+        if let Self::Proxy { standing, .. } = self {
+            watch.stands_for(Arc::clone(standing));
+        }
+    }
+}
+
+/// Counts one more at an address that a proxy has named. Beyond what the address may have its slowest make room; they get a
+/// moment for it, in which it may have twice as many.
+fn admit(address: IpAddr, shared: &Shared) -> Option<Arc<Standing>> {
+    let standing = shared.addresses.open(address);
+    let may_have = shared.settings.limits.per_address_max.max(1);
+    let has = standing.address().staying();
+    if has > may_have.saturating_mul(2) {
+        shared.metrics.refused.inc();
+        shared.asks.refused.fetch_add(1, Ordering::Relaxed);
+        return None;
+    }
+    if has > may_have {
+        shared.asks.crowded(standing.address());
+    }
+    Some(standing)
+}
+
+/// Pauses between looks at a preamble that is not complete. A proxy writes it at once, so this is rare.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The client that the preamble of a connection names, if there is one. Nothing behind it is read.
+async fn named(stream: &mut TcpStream) -> io::Result<Option<IpAddr>> {
+    let mut octets = vec![0; proxy::OCTETS_MAX];
+    loop {
+        let count = stream.peek(&mut octets).await?;
+        let begun = octets.get(..count).unwrap_or_default();
+        match proxy::read_preamble(begun) {
+            Preamble::None => return Ok(None),
+            Preamble::Malformed => return Err(io::Error::other("a PROXY preamble that cannot be read")),
+            Preamble::Partial if count == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            // The listener ends what takes too long.
+            Preamble::Partial => tokio::time::sleep(LOOK_EVERY).await,
+            Preamble::Whole {
+                octets: count,
+                client,
+            } => {
+                octets.truncate(count);
+                stream.read_exact(&mut octets).await?;
+                return Ok(client);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What all connections of a listener share.
+
+use super::addresses::{Address, Addresses};
+use super::bodies::Bodies;
+use super::{ServeMetrics, ServeSettings, connection};
+use axum::Router;
+use hyper::server::conn::http1;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+
+pub(super) struct Shared {
+    pub(super) router: Router,
+    pub(super) settings: ServeSettings,
+    pub(super) protocol: http1::Builder,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) metrics: ServeMetrics,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) bodies: Bodies,
+    pub(super) asks: Asks,
+}
+
+impl Shared {
+    pub(super) fn new(
+        router: Router,
+        settings: ServeSettings,
+        tls: Option<TlsAcceptor>,
+        metrics: ServeMetrics,
+    ) -> Self {
+        Self {
+            router,
+            protocol: connection::protocol(&settings.limits),
+            tls,
+            addresses: Arc::default(),
+            bodies: Bodies::new(settings.bodies, metrics.bodies_bytes.clone()),
+            asks: Asks::default(),
+            metrics,
+            settings,
+        }
+    }
+}
+
+/// What connections ask of the listener, which alone may send others off.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    room: AtomicBool,
+    crowded: Mutex<Vec<Arc<Address>>>,
+    any: Notify,
+    /// Refused by connections themselves.
+    pub(super) refused: AtomicU64,
+}
+
+/// Addresses that may be asked about before the listener looks: it looks at once, so there are few.
+const CROWDED_MAX: usize = 64;
+
+impl Asks {
+    /// There is no room for the bytes of a request.
+    pub(super) fn room(&self) {
+        if !self.room.swap(true, Ordering::AcqRel) {
+            self.any.notify_one();
+        }
+    }
+
+    /// An address has more open than it may have.
+    pub(super) fn crowded(&self, address: &Arc<Address>) {
+        let mut crowded = self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
+        if crowded.len() < CROWDED_MAX && !crowded.iter().any(|known| Arc::ptr_eq(known, address)) {
+            crowded.push(Arc::clone(address));
+            self.any.notify_one();
+        }
+    }
+
+    /// Waits until something is asked.
+    pub(super) async fn any(&self) {
+        self.any.notified().await;
+    }
+
+    /// Whether room is asked for; it is not, from now on.
+    pub(super) fn take_room(&self) -> bool {
+        self.room.swap(false, Ordering::AcqRel)
+    }
+
+    /// The addresses that have too much open.
+    pub(super) fn take_crowded(&self) -> Vec<Arc<Address>> {
+        std::mem::take(&mut *self.crowded.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

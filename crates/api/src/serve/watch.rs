@@ -1,0 +1,222 @@
+//! What the listener and a connection know of each other.
+
+use super::addresses::Standing;
+use super::bodies::{Full, Lease};
+use super::shared::Shared;
+use arc_swap::{ArcSwap, Guard};
+use engine::AnswerFate;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Between requests; perhaps still writing an answer.
+    Idle = 0,
+    /// Reading a request's head (or still shaking hands).
+    Head = 1,
+    /// A handler has the request.
+    Work = 2,
+    /// A handler waits for the rest of the request's body.
+    Body = 3,
+    /// Our side is closed; reading what the client still sends.
+    Closing = 4,
+}
+
+impl Phase {
+    const fn from_bits(bits: u64) -> Self {
+        match bits {
+            0 => Self::Idle,
+            1 => Self::Head,
+            2 => Self::Work,
+            3 => Self::Body,
+            _ => Self::Closing,
+        }
+    }
+}
+
+/// What the listener tells a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Finish the request in flight, then close.
+    Leave = 1,
+    /// Close now.
+    Drop = 2,
+}
+
+/// What the listener and a connection know of each other.
+pub(super) struct Watch {
+    epoch: Instant,
+    /// The phase in the upper three bits, since when (milliseconds of the epoch) in the others.
+    phase: AtomicU64,
+    order: AtomicU8,
+    told: Notify,
+    /// Set when a handler answered without reading its request to the end.
+    unread: AtomicBool,
+    /// The last answer, when somebody must know whether it was read.
+    fate: Mutex<Option<AnswerFate>>,
+    /// Whether there is one: looked at with each read and write.
+    fated: AtomicBool,
+    /// What is known of the client of the request that is being read.
+    standing: ArcSwap<Standing>,
+    /// What the request has of the room for all.
+    lease: Lease,
+    shared: Arc<Shared>,
+    /// Bytes received over the life of the connection.
+    received: AtomicU64,
+}
+
+const PHASE_SHIFT: u32 = 61;
+
+/// Milliseconds since `epoch`.
+pub(super) fn ms_since(epoch: Instant) -> u64 {
+    u64::try_from(epoch.elapsed().as_millis()).unwrap_or(u64::MAX >> 3)
+}
+
+impl Watch {
+    pub(super) fn new(epoch: Instant, standing: Arc<Standing>, shared: Arc<Shared>) -> Self {
+        let watch = Self {
+            epoch,
+            phase: AtomicU64::new(0),
+            order: AtomicU8::new(0),
+            told: Notify::new(),
+            unread: AtomicBool::new(false),
+            fate: Mutex::new(None),
+            fated: AtomicBool::new(false),
+            standing: ArcSwap::new(standing),
+            lease: Lease::default(),
+            shared,
+            received: AtomicU64::new(0),
+        };
+        watch.enter(Phase::Head);
+        watch
+    }
+
+    /// The phase, and since when.
+    pub(super) fn phase(&self) -> (Phase, u64) {
+        let word = self.phase.load(Ordering::Relaxed);
+        (
+            Phase::from_bits(word >> PHASE_SHIFT),
+            word & !(u64::MAX << PHASE_SHIFT),
+        )
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        let since_ms = ms_since(self.epoch) & !(u64::MAX << PHASE_SHIFT);
+        self.phase
+            .store((phase as u64) << PHASE_SHIFT | since_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn tell(&self, order: Order) {
+        self.order.store(order as u8, Ordering::Release);
+        self.told.notify_one();
+    }
+
+    /// Waits for the listener's next order.
+    pub(super) async fn order(&self) -> Order {
+        self.told.notified().await;
+        if self.order.load(Ordering::Acquire) == Order::Drop as u8 {
+            Order::Drop
+        } else {
+            Order::Leave
+        }
+    }
+
+    /// Somebody must know whether this answer is read.
+    pub(super) fn expect(&self, fate: AnswerFate) {
+        fate.follow();
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(fate);
+        self.fated.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_expected(&self) -> bool {
+        self.fated.load(Ordering::Acquire)
+    }
+
+    /// The last answer was read, as far as can be known; or it was not.
+    pub(super) fn was_read(&self, read: bool) {
+        if !self.fated.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match fate {
+            Some(fate) if read => fate.sent(),
+            Some(fate) => fate.lost(),
+            None => {}
+        }
+    }
+
+    /// All that was to be written is.
+    pub(super) fn flushed(&self) {
+        if let Some(fate) = &*self.fate.lock().unwrap_or_else(PoisonError::into_inner) {
+            fate.flushed();
+        }
+    }
+
+    pub(super) fn left_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a handler answered without reading its request to the end.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the client of the request that is being read, or was last.
+    pub(super) fn standing(&self) -> Guard<Arc<Standing>> {
+        self.standing.load()
+    }
+
+    /// From now on the connection is read for this client.
+    pub(super) fn stands_for(&self, standing: Arc<Standing>) {
+        self.give_back();
+        self.standing.store(standing);
+    }
+
+    /// Takes room for bytes that have arrived.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), Full> {
+        self.shared.bodies.take(&self.lease, &self.standing.load(), bytes)
+    }
+
+    /// Gives back the room of the request that has ended.
+    pub(super) fn give_back(&self) {
+        if self.lease.bytes() > 0 {
+            self.shared.bodies.give_back(&self.lease, &self.standing.load());
+        }
+    }
+
+    /// Bytes of the room that the request has.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.lease.bytes()
+    }
+
+    /// Whether a piece of a body may wait for room; if so, [`Watch::has_waited`] is to follow.
+    pub(super) fn may_wait(&self) -> bool {
+        self.shared.bodies.may_wait()
+    }
+
+    pub(super) fn has_waited(&self) {
+        self.shared.bodies.waits_no_more();
+    }
+
+    /// Asks the listener to make room.
+    pub(super) fn ask_for_room(&self) {
+        self.shared.asks.room();
+    }
+
+    /// There was none, after all: the request is turned away.
+    pub(super) fn found_no_room(&self) {
+        self.shared.metrics.bodies_busy.inc();
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes received over the life of the connection.
+    pub(super) fn received_bytes(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}

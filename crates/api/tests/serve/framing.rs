@@ -1,0 +1,144 @@
+//! Heads that two readers could understand differently.
+
+use super::*;
+
+/// Everything that comes until the other side closes.
+async fn all_of(running: &Running, request: &str) -> String {
+    let mut stream = running.connect().await;
+    // The listener may close before it has read all of it.
+    let _ = stream.write_all(request.as_bytes()).await;
+    let _ = stream.shutdown().await;
+    let mut answers = Vec::new();
+    let _ = timeout(SOON, stream.read_to_end(&mut answers))
+        .await
+        .expect("an end in time");
+    String::from_utf8_lossy(&answers).into_owned()
+}
+
+fn statuses(answers: &str) -> Vec<&str> {
+    // Behind the version's last digit.
+    let lines = answers.split("HTTP/1.").skip(1);
+    lines.filter_map(|rest| rest.get(2..5)).collect()
+}
+
+#[tokio::test]
+async fn connect_is_refused_on_every_path() {
+    let running = start(patient()).await;
+    for target in ["/", "/read", "example.com:443", "127.0.0.1:25", "http://x/", "*"] {
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n{GET}");
+        let answers = all_of(&running, &request).await;
+        let statuses = statuses(&answers);
+        assert_eq!(statuses.len(), 1, "{target}: {answers}");
+        assert!(["400", "405"].contains(&statuses[0]), "{target}: {answers}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_stands_in_every_request_of_http_1_1_and_once() {
+    let running = start(patient()).await;
+    for (head, expected) in [
+        ("GET / HTTP/1.1\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", "400"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nX: y\r\nHOST:\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a, b\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: u@a\r\n", "400"),
+        ("GET http://a/ HTTP/1.1\r\n", "400"),
+        ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost:\r\n", "200"),
+        ("GET / HTTP/1.1\r\nHost: [::1]:80\r\n", "200"),
+        ("GET http://elsewhere/ HTTP/1.1\r\nHost: a\r\n", "200"),
+        ("GET HTTPS://elsewhere:1/ HTTP/1.1\r\nHost: a\r\n", "200"),
+        ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n", "400"),
+        ("GET a:80 HTTP/1.1\r\nHost: a\r\n", "400"),
+        ("GET * HTTP/1.1\r\nHost: a\r\n", "400"),
+    ] {
+        let answers = all_of(&running, &format!("{head}\r\n")).await;
+        assert_eq!(statuses(&answers), [expected], "{head}: {answers}");
+    }
+    for head in ["GET / HTTP/1.0\r\n", "GET / HTTP/1.0\r\nHost: a\r\n"] {
+        let answers = all_of(&running, &format!("{head}\r\n")).await;
+        assert!(answers.starts_with("HTTP/1.0 200"), "{head}: {answers}");
+    }
+    // What is refused ends its connection: nothing behind it is a request.
+    let answers = all_of(&running, &format!("GET / HTTP/1.1\r\n\r\n{GET}")).await;
+    assert_eq!(statuses(&answers), ["400"], "{answers}");
+}
+
+#[tokio::test]
+async fn nothing_is_smuggled_in_a_body() {
+    let running = start(patient()).await;
+    let post = "POST /read HTTP/1.1\r\nHost: x\r\n";
+    let chunk = "0\r\n\r\n";
+    for (what, head, body) in [
+        (
+            "length and chunks",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            chunk,
+        ),
+        (
+            "chunks and length",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+            chunk,
+        ),
+        ("two lengths", "Content-Length: 5\r\nContent-Length: 0\r\n", ""),
+        ("two lengths in one", "Content-Length: 5, 0\r\n", ""),
+        ("a signed length", "Content-Length: +0\r\n", ""),
+        ("a length in hexadecimal", "Content-Length: 0x0\r\n", ""),
+        ("a length below zero", "Content-Length: -1\r\n", ""),
+        ("no chunks", "Transfer-Encoding: xchunked\r\n", chunk),
+        (
+            "chunks not last",
+            "Transfer-Encoding: chunked, identity\r\n",
+            chunk,
+        ),
+        ("another coding", "Transfer-Encoding: gzip\r\n", chunk),
+        (
+            "a space before the colon",
+            "Transfer-Encoding : chunked\r\n",
+            chunk,
+        ),
+        ("a folded line", "X: y\r\n Transfer-Encoding: chunked\r\n", chunk),
+        ("a folded length", "Content-Length:\r\n 5\r\n", ""),
+        ("a name with a NUL", "Content-Length\0: 5\r\n", ""),
+        ("a bare CR", "X: y\rTransfer-Encoding: chunked\r\n", chunk),
+        (
+            "a chunk that is no number",
+            "Transfer-Encoding: chunked\r\n",
+            "zz\r\n\r\n",
+        ),
+        (
+            "a chunk below zero",
+            "Transfer-Encoding: chunked\r\n",
+            "-1\r\n\r\n",
+        ),
+        (
+            "a chunk too large",
+            "Transfer-Encoding: chunked\r\n",
+            "fffffffffffffffff\r\n\r\n",
+        ),
+        (
+            "a chunk that ends elsewhere",
+            "Transfer-Encoding: chunked\r\n",
+            "1\r\nxy\r\n0\r\n\r\n",
+        ),
+    ] {
+        let answers = all_of(&running, &format!("{post}{head}\r\n{body}{GET}")).await;
+        let statuses = statuses(&answers);
+        assert!(!answers.contains("hello"), "{what}: {answers}");
+        assert!(statuses.len() <= 1, "{what}: {answers}");
+    }
+    // HTTP/1.0 knows no chunks.
+    let old = "POST /read HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answers = all_of(&running, &format!("{old}{GET}")).await;
+    assert!(!answers.contains("hello"), "{answers}");
+    // A line may end in LF alone (RFC 9112 section 2.2); both readings of this are one.
+    let answers = all_of(
+        &running,
+        &format!("POST /read HTTP/1.1\nHost: x\nContent-Length: 3\n\nabc{GET}"),
+    )
+    .await;
+    assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
+    assert!(answers.contains("read 3"), "{answers}");
+}

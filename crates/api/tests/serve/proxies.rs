@@ -1,0 +1,174 @@
+//! Proxies that are trusted, others, and what they say of their clients.
+
+use super::*;
+use api::serve::proxy::TrustedProxies;
+
+/// The listener trusts 127.0.0.2 to 127.0.0.3, and nobody else.
+fn trusting() -> ServeSettings {
+    ServeSettings {
+        limits: patient(),
+        trusted_proxies: TrustedProxies::new(vec!["127.0.0.2/31".parse().unwrap()]),
+        ..ServeSettings::default()
+    }
+}
+
+/// Who the listener says has asked.
+async fn whoami(stream: &mut TcpStream, headers: &str) -> String {
+    send(
+        stream,
+        &format!("GET /whoami HTTP/1.1\r\nHost: x\r\n{headers}\r\n"),
+    )
+    .await;
+    let (status, body) = answer(stream).await;
+    if status.contains(" 200") { body } else { status }
+}
+
+const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_client_of_each_request() {
+    let running = start(trusting()).await;
+    let mut proxy = running.connect_from(2).await;
+    for (headers, expected) in [
+        ("X-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1"),
+        ("X-Forwarded-For: 198.51.100.1, 192.0.2.2\r\n", "192.0.2.2"),
+        (
+            "X-Forwarded-For: 192.0.2.3\r\nX-Forwarded-For: 127.0.0.3\r\n",
+            "192.0.2.3",
+        ),
+        (
+            "Forwarded: for=\"[2001:db8::7]:4711\";proto=https\r\n",
+            "2001:db8::7",
+        ),
+        ("", "127.0.0.2"),
+    ] {
+        assert_eq!(whoami(&mut proxy, headers).await, expected, "{headers}");
+    }
+    let two = "Forwarded: for=192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\n";
+    assert!(whoami(&mut proxy, two).await.contains(" 400"));
+}
+
+#[tokio::test]
+async fn what_others_say_of_their_clients_is_not_believed() {
+    let running = start(trusting()).await;
+    let mut stranger = running.connect_from(4).await;
+    for headers in ["X-Forwarded-For: 192.0.2.1\r\n", "Forwarded: for=192.0.2.1\r\n"] {
+        assert_eq!(whoami(&mut stranger, headers).await, "127.0.0.4");
+    }
+    for preamble in [
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".as_slice(),
+        &v2(0x21, 0x11, &[1; 12]),
+    ] {
+        let mut stranger = running.connect_from(4).await;
+        stranger.write_all(preamble).await.unwrap();
+        let _ = stranger.write_all(GET.as_bytes()).await;
+        assert!(answer(&mut stranger).await.0.contains(" 400"));
+    }
+}
+
+fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+    [V2_SIGNATURE, &[command, family], &length, rest].concat()
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_client_of_a_connection_by_proxy_protocol() {
+    let running = start(trusting()).await;
+    let v4 = [
+        192, 0, 2, 9, 198, 51, 100, 1, 0x12, 0x67, 1, 187, 3, 0, 4, 1, 2, 3, 4,
+    ];
+    for (preamble, expected) in [
+        (
+            b"PROXY TCP4 192.0.2.8 198.51.100.1 4711 443\r\n".to_vec(),
+            "192.0.2.8",
+        ),
+        (b"PROXY TCP6 2001:db8::8 ::1 4711 443\r\n".to_vec(), "2001:db8::8"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.2"),
+        (v2(0x21, 0x11, &v4), "192.0.2.9"),
+        (v2(0x20, 0, &[]), "127.0.0.2"),
+    ] {
+        let mut stream = running.connect_from(2).await;
+        // In two pieces: a preamble may come so, if seldom.
+        let (begin, rest) = preamble.split_at(5);
+        stream.write_all(begin).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(rest).await.unwrap();
+        assert_eq!(whoami(&mut stream, "").await, expected);
+        // The preamble has said who is there: who is no proxy speaks for nobody.
+        if expected != "127.0.0.2" {
+            assert_eq!(
+                whoami(&mut stream, "X-Forwarded-For: 198.51.100.7\r\n").await,
+                expected
+            );
+        }
+    }
+    // A proxy behind a proxy.
+    let mut stream = running.connect_from(2).await;
+    stream
+        .write_all(b"PROXY TCP4 127.0.0.3 198.51.100.1 1 2\r\n")
+        .await
+        .unwrap();
+    assert_eq!(
+        whoami(&mut stream, "X-Forwarded-For: 198.51.100.7\r\n").await,
+        "198.51.100.7"
+    );
+    for wrong in [
+        b"PROXY TCP4 x y 1 2\r\n".to_vec(),
+        v2(0x31, 0x11, &v4),
+        v2(0x21, 0x11, &v4[..4]),
+    ] {
+        let mut stream = running.connect_from(2).await;
+        stream.write_all(&wrong).await.unwrap();
+        closed(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn limits_count_the_clients_of_a_proxy_and_not_the_proxy() {
+    let mut settings = trusting();
+    settings.limits.per_address_max = 5;
+    let running = start(settings).await;
+    let unfinished = |client: &str| {
+        format!("POST /read HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\nContent-Length: 9\r\n\r\n")
+    };
+    let mut held = Vec::new();
+    // Many clients behind one proxy.
+    for client in 0..30 {
+        let mut stream = running.connect_from(2).await;
+        send(&mut stream, &unfinished(&format!("192.0.2.{client}"))).await;
+        held.push(stream);
+    }
+    let mut proxy = running.connect_from(2).await;
+    assert_eq!(
+        whoami(&mut proxy, "X-Forwarded-For: 192.0.2.99\r\n").await,
+        "192.0.2.99"
+    );
+    assert_eq!(running.metrics.evicted.get(), 0);
+    // One client with many.
+    let mut many = Vec::new();
+    for _ in 0..20 {
+        let mut stream = running.connect_from(2).await;
+        send(&mut stream, &unfinished("198.51.100.1")).await;
+        many.push(stream);
+    }
+    until("the slowest made room", || {
+        running.metrics.evicted.get() + running.metrics.refused.get() >= 15
+    })
+    .await;
+    for stream in &mut held {
+        send(stream, "123456789").await;
+        assert_eq!(answer(stream).await.1, "read 9");
+    }
+    // Named by PROXY protocol, it is counted with those.
+    let mut stream = running.connect_from(2).await;
+    stream
+        .write_all(b"PROXY TCP4 198.51.100.1 198.51.100.2 1 2\r\n")
+        .await
+        .unwrap();
+    let evicted = running.metrics.evicted.get();
+    until("another made room for it", || {
+        running.metrics.evicted.get() > evicted
+    })
+    .await;
+    assert_eq!(whoami(&mut stream, "").await, "198.51.100.1");
+}

@@ -1,0 +1,287 @@
+//! Clients that have not shown who they are, and what they can take from others.
+
+use super::*;
+use api::serve::BodyLimits;
+use std::time::Instant;
+
+const UNFINISHED: &str = "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n";
+
+/// Whether the other side has closed by now.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut octet = [0];
+    let read = timeout(Duration::from_millis(1), stream.read(&mut octet)).await;
+    matches!(read, Ok(Ok(0) | Err(_)))
+}
+
+async fn login(stream: &mut TcpStream) {
+    send(stream, "GET /login HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer(stream).await.0.contains("200"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_do_not_come_keep_nobody_out() {
+    let running = start(ServeLimits {
+        connections_max: 200,
+        ..patient()
+    })
+    .await;
+    let mut known = running.connect_from(9).await;
+    login(&mut known).await;
+    let mut held = Vec::new();
+    for count in 0..400 {
+        let mut stream = running.connect_from(2 + (count % 4) as u8).await;
+        let _ = stream.write_all(UNFINISHED.as_bytes()).await;
+        held.push(stream);
+        if count % 50 == 49 {
+            let mut good = running.connect_from(8).await;
+            assert_served(&mut good).await;
+        }
+    }
+    assert!(running.metrics.connections.get() <= 200);
+    assert!(running.metrics.evicted.get() >= 200);
+    // One that is known and idle was not closed for them.
+    assert_served(&mut known).await;
+    // A body that does not come fails nobody's stop.
+    assert_eq!(running.stop().await, Stopped { cut: 0 });
+}
+
+#[tokio::test]
+async fn an_address_has_its_share_of_connections_until_it_has_shown_who_it_is() {
+    let running = start(ServeLimits {
+        per_address_max: 10,
+        ..patient()
+    })
+    .await;
+    let mut known = Vec::new();
+    for _ in 0..15 {
+        let mut stream = running.connect_from(2).await;
+        login(&mut stream).await;
+        known.push(stream);
+    }
+    let mut strangers = Vec::new();
+    for _ in 0..25 {
+        let mut stream = running.connect_from(2).await;
+        send(&mut stream, "GET / HTTP/1.1\r\n").await;
+        strangers.push(stream);
+    }
+    until("the address keeps its share", || {
+        running.metrics.evicted.get() == 15 && running.metrics.connections.get() == 25
+    })
+    .await;
+    let mut gone = 0;
+    for stream in &mut strangers {
+        gone += usize::from(is_closed(stream).await);
+    }
+    assert_eq!(gone, 15);
+    let newest = strangers.last_mut().unwrap();
+    send(newest, "Host: x\r\n\r\n").await;
+    assert_eq!(answer(newest).await.1, "hello");
+    let mut other = running.connect_from(3).await;
+    assert_served(&mut other).await;
+    for stream in &mut known {
+        assert_served(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_which_all_are_at_work_is_refused_more() {
+    let running = start(ServeLimits {
+        per_address_max: 1,
+        ..patient()
+    })
+    .await;
+    let mut first = running.connect_from(2).await;
+    send(&mut first, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    timeout(SOON, running.gate.began.notified()).await.unwrap();
+    let mut second = running.connect_from(2).await;
+    closed(&mut second).await;
+    assert_eq!(running.metrics.refused.get(), 1);
+    let mut other = running.connect_from(3).await;
+    assert_served(&mut other).await;
+    running.gate.open.notify_one();
+    assert_eq!(answer(&mut first).await.1, "held");
+    // It is looked for who could go, again, a few milliseconds later.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut third = running.connect_from(2).await;
+    assert_served(&mut third).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_closes_no_connection_of_others_that_are_known() {
+    let running = start(ServeLimits {
+        connections_max: 40,
+        ..patient()
+    })
+    .await;
+    let mut known = Vec::new();
+    for _ in 0..20 {
+        let mut stream = running.connect_from(9).await;
+        login(&mut stream).await;
+        known.push(stream);
+    }
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        strangers.push(running.connect_from(2).await);
+    }
+    until("they make room for each other", || {
+        running.metrics.evicted.get() >= 80
+    })
+    .await;
+    let mut good = running.connect_from(3).await;
+    assert_served(&mut good).await;
+    for stream in &mut known {
+        assert_served(stream).await;
+    }
+}
+
+fn small() -> ServeSettings {
+    ServeSettings {
+        limits: patient(),
+        bodies: BodyLimits {
+            bytes_max: 1 << 20,
+            per_address_bytes_max: 1 << 18,
+        },
+        ..ServeSettings::default()
+    }
+}
+
+fn head_of(bytes: usize) -> String {
+    format!("POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: {bytes}\r\n\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_bodies_together_have_a_bound_and_slow_ones_make_room() {
+    let running = start(small()).await;
+    let most = AtomicUsize::new(0);
+    let look = || {
+        let now = usize::try_from(running.metrics.bodies_bytes.get()).unwrap();
+        most.fetch_max(now, Ordering::Relaxed);
+    };
+    let mut held = Vec::new();
+    for count in 0..60 {
+        let mut stream = running.connect_from(2 + count % 6).await;
+        send(&mut stream, &head_of(1 << 20)).await;
+        // Not all that is announced comes. Who is sent off meanwhile may notice.
+        let _ = stream.write_all(&vec![b'x'; 100 << 10]).await;
+        held.push(stream);
+        look();
+    }
+    until("the room is taken", || {
+        running.metrics.bodies_bytes.get() > 400 << 10
+    })
+    .await;
+    for _ in 0..5 {
+        let mut good = running.connect_from(9).await;
+        send(&mut good, &head_of(50 << 10)).await;
+        send(&mut good, &"y".repeat(50 << 10)).await;
+        assert_eq!(answer(&mut good).await.1, "read 51200");
+        look();
+    }
+    assert!(most.load(Ordering::Relaxed) <= 3 << 18, "{most:?}");
+    drop(held);
+    until("all of it is given back", || {
+        running.metrics.bodies_bytes.get() == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_finds_no_room_is_turned_away_and_its_address_alone() {
+    let running = start(small()).await;
+    let mut one = running.connect_from(2).await;
+    send(&mut one, &head_of(300 << 10)).await;
+    // A client that goes on sending is not slow: nobody makes room for it but itself.
+    let sending = async {
+        let piece = vec![b'x'; 1 << 10];
+        loop {
+            if one.write_all(&piece).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let watched = async {
+        until("it was turned away", || {
+            running.metrics.bodies_busy.get() + running.metrics.bodies_evicted.get() > 0
+        })
+        .await;
+        let mut other = running.connect_from(3).await;
+        send(&mut other, &head_of(200 << 10)).await;
+        send(&mut other, &"y".repeat(200 << 10)).await;
+        assert_eq!(answer(&mut other).await.1, "read 204800");
+    };
+    tokio::select! {
+        () = sending => {}
+        () = watched => {}
+    }
+    assert!(running.metrics.bodies_busy.get() + running.metrics.bodies_evicted.get() > 0);
+}
+
+#[tokio::test]
+async fn who_is_known_has_the_room_that_strangers_have_not() {
+    let running = start(small()).await;
+    let mut known = running.connect_from(2).await;
+    login(&mut known).await;
+    // More than its address has for strangers.
+    send(&mut known, &head_of(900 << 10)).await;
+    send(&mut known, &"y".repeat(900 << 10)).await;
+    assert_eq!(answer(&mut known).await.1, "read 921600");
+    assert_eq!(running.metrics.bodies_bytes.get(), 0);
+}
+
+#[tokio::test]
+async fn long_heads_of_strangers_count_as_bodies_do() {
+    let running = start(small()).await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        let mut stream = running.connect_from(2).await;
+        send(&mut stream, "GET / HTTP/1.1\r\nHost: x\r\n").await;
+        let _ = stream
+            .write_all(format!("X: {}\r\n", "x".repeat(40 << 10)).as_bytes())
+            .await;
+        held.push(stream);
+    }
+    until("some found no room", || running.metrics.connections.get() < 40).await;
+    assert!(running.metrics.bodies_bytes.get() <= 1 << 18);
+    // A long head is served where there is room.
+    drop(held);
+    until("all of it is given back", || {
+        running.metrics.bodies_bytes.get() == 0
+    })
+    .await;
+    let mut good = running.connect_from(2).await;
+    send(
+        &mut good,
+        &format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(40 << 10)),
+    )
+    .await;
+    assert_eq!(answer(&mut good).await.1, "hello");
+    assert_eq!(running.metrics.bodies_bytes.get(), 0);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_answers_and_not_for_bodies_that_are_not_there() {
+    let running = start(ServeLimits {
+        stop_grace_ms: NEVER_MS,
+        ..patient()
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..50 {
+        let mut stream = running.connect().await;
+        send(&mut stream, UNFINISHED).await;
+        held.push(stream);
+    }
+    let mut busy = running.connect().await;
+    send(&mut busy, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    timeout(SOON, running.gate.began.notified()).await.unwrap();
+    running.shutdown.cancel();
+    let began = Instant::now();
+    for stream in &mut held {
+        closed(stream).await;
+    }
+    assert!(began.elapsed() < SOON);
+    running.gate.open.notify_one();
+    assert_eq!(answer(&mut busy).await.1, "held");
+    assert_eq!(running.stop().await, Stopped { cut: 0 });
+}

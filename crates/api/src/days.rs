@@ -1,10 +1,10 @@
-//! Days of a fixed zone as ranges of message ids: what "today" and "2026-11-22" mean in a status query.
+//! Days of a fixed zone as spans of time: what "today" and "2026-11-22" mean in a status query.
 
-use engine::{MessageId, UnixMs};
+use engine::UnixMs;
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Zoned};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 /// China Standard Time: the zone of both vendors' queries unless they say otherwise.
 pub(crate) const CHINA: Offset = Offset::constant(8);
@@ -37,8 +37,8 @@ pub(crate) fn at(moment: UnixMs, zone: Offset) -> Zoned {
         .to_zoned(TimeZone::fixed(zone))
 }
 
-/// The ids of all messages accepted from the start of `first` to the end of `last`.
-pub(crate) fn ids(first: Date, last: Date, zone: Offset) -> Option<RangeInclusive<MessageId>> {
+/// From the start of `first` to the end of `last`.
+pub(crate) fn span(first: Date, last: Date, zone: Offset) -> Option<Range<UnixMs>> {
     let start = |date: Date| -> Option<UnixMs> {
         Some(
             date.to_zoned(TimeZone::fixed(zone))
@@ -47,8 +47,7 @@ pub(crate) fn ids(first: Date, last: Date, zone: Offset) -> Option<RangeInclusiv
                 .as_millisecond(),
         )
     };
-    let (from, to) = (start(first)?, start(last.tomorrow().ok()?)?);
-    Some(MessageId::first_at(from)..=MessageId::first_at(to).plus(-1))
+    Some(start(first)?..start(last.tomorrow().ok()?)?)
 }
 
 #[cfg(test)]
@@ -63,12 +62,9 @@ mod tests {
         let day = today(NOW, CHINA);
         assert_eq!(day, read("2026-11-22").unwrap());
         assert_eq!(today(NOW, Offset::UTC), read("2026-11-21").unwrap());
-        let ids = ids(day, day, CHINA).unwrap();
-        assert_eq!(ids.start().accepted_at(), NOW - 30 * 60_000);
-        assert_eq!(
-            ids.end().plus(1).accepted_at() - ids.start().accepted_at(),
-            86_400_000
-        );
+        let span = span(day, day, CHINA).unwrap();
+        assert_eq!(span.start, NOW - 30 * 60_000);
+        assert_eq!(span.end - span.start, 86_400_000);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use engine::public_id::PublicIds;
 use engine::sms::phone::{self, Grammar, Msisdn};
-use engine::{AccountId, Dialect, Engine, MessageFilter, MessageId, MessageView, StoreError};
+use engine::{AccountId, Dialect, Engine, MessageFilter, MessageId, MessageView, StoreError, UnixMs};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 /// Most messages of one answer (both vendors: 100).
 pub(crate) const LIMIT_MAX: usize = 100;
@@ -25,8 +25,8 @@ pub(crate) struct Lookup {
     pub(crate) dialect: Dialect,
     /// What the store can filter by, and the page.
     pub(crate) filter: MessageFilter,
-    /// Only messages accepted in this range.
-    pub(crate) range: Option<RangeInclusive<MessageId>>,
+    /// Only messages accepted in this span of time.
+    pub(crate) span: Option<Range<UnixMs>>,
     /// Only messages with one of these ids (empty: all). Ids that are not the account's are passed over.
     pub(crate) ids: Vec<Box<str>>,
     /// How numbers in ids may be written.
@@ -63,20 +63,20 @@ pub(crate) fn all_of(dialect: Dialect) -> MessageFilter {
 impl Lookup {
     /// Looks messages up. `keeps` is what the store cannot filter by.
     pub(crate) async fn run(self, engine: &Engine, keeps: Option<Keeps<'_>>) -> Result<Found, StoreError> {
-        let mut messages = match (&self.range, keeps) {
+        let mut messages = match (&self.span, keeps) {
             _ if !self.ids.is_empty() => self.by_id(engine).await?,
             (None, _) => return Ok(Found::default()),
-            (Some(range), None) => {
-                let (messages, total) = engine.find(self.account, range.clone(), self.filter).await?;
+            (Some(span), None) => {
+                let (messages, total) = engine.find(self.account, span.clone(), self.filter).await?;
                 return Ok(Found { messages, total });
             }
-            (Some(range), Some(_)) => {
+            (Some(span), Some(_)) => {
                 let newest = MessageFilter {
                     offset: 0,
                     limit: SCANNED_MAX,
                     ..self.filter.clone()
                 };
-                engine.find(self.account, range.clone(), newest).await?.0
+                engine.find(self.account, span.clone(), newest).await?.0
             }
         };
         messages.retain(|message| keeps.is_none_or(|keeps| keeps(message)));
@@ -127,9 +127,9 @@ impl Lookup {
             wanted.is_empty() || wanted.contains(one)
         }
         let (filter, batch) = (&self.filter, &message.batch);
-        self.range
+        self.span
             .as_ref()
-            .is_none_or(|range| range.contains(&message.id))
+            .is_none_or(|span| span.contains(&batch.accepted_at))
             && among(&filter.numbers, &message.msisdn)
             && among(&filter.states, &message.state)
             && among(&filter.dialects, &batch.dialect)

@@ -18,13 +18,12 @@ use crate::sandbox::Inbox;
 use crate::schedule;
 use crate::supervise::supervise;
 use arc_swap::ArcSwap;
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{
-    AccountId, Dialect, Failure, MessageFilter, MessageId, MessageView, Store, StoreError, TimelineEntry,
-    UnixMs,
+    AccountId, Dialect, Failure, MessageFilter, MessageId, MessageSpan, MessageView, Store, StoreError,
+    TimelineEntry, UnixMs,
 };
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -292,14 +291,14 @@ impl Engine {
         self.shared.store.session(account, first, messages_max).await
     }
 
-    /// Messages of an account in a range of ids, newest first, and how many there are.
+    /// Messages of an account in a span of time or a range of ids, newest first, and how many there are.
     pub async fn find(
         &self,
         account: AccountId,
-        range: RangeInclusive<MessageId>,
+        span: impl Into<MessageSpan>,
         filter: MessageFilter,
     ) -> Result<(Vec<MessageView>, u64), StoreError> {
-        self.shared.store.find(account, range, filter).await
+        self.shared.store.find(account, span.into(), filter).await
     }
 
     /// The story of one message.

@@ -47,7 +47,7 @@ pub use sms;
 pub use store::{
     AccountId, BatchRange, BatchView, CarrierNo, Contact, ContactList, ContactRefusal, Counts, Dialect,
     Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, Inbound, InboundId,
-    MessageFilter, MessageId, MessageView, Page, PutContact, Record, RecordFilter, RecordKind, RecordRefusal,
-    Redelivery, RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError, SuppressedPolicy,
-    SuppressionKind, Task, TaskProgress, TaskState, TemplateVersion, UnixMs,
+    MessageFilter, MessageId, MessageSpan, MessageView, Page, PutContact, Record, RecordFilter, RecordKind,
+    RecordRefusal, Redelivery, RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError,
+    SuppressedPolicy, SuppressionKind, Task, TaskProgress, TaskState, TemplateVersion, UnixMs,
 };

@@ -55,7 +55,7 @@ impl PublicIds {
         let tag = std::str::from_utf8(&tag).unwrap_or_default();
         format!(
             "{}_{account}_{}_{template}_{tag}",
-            first.accepted_at(),
+            first.time_part(),
             counter(first)
         )
     }

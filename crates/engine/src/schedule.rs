@@ -6,7 +6,7 @@ use crate::engine::{Shared, StartError};
 use crate::supervise::supervise;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{MessageId, StoreError, UnixMs};
+use store::{StoreError, UnixMs};
 
 /// Ranges released in one commit at most.
 const RELEASE_RANGES_MAX: usize = 1000;
@@ -177,7 +177,7 @@ async fn sweep_loop(shared: Arc<Shared>) {
         forget_parked(&shared, ms_before(now, settings.parked_keep)).await;
         give_up_receipts(&shared, ms_before(now, settings.receipt_wait)).await;
         if let Some(retention) = settings.retention {
-            forget_messages(&shared, MessageId::first_at(ms_before(now, retention))).await;
+            forget_messages(&shared, ms_before(now, retention)).await;
         }
         forget_events(&shared, now).await;
         sweep_inbound(&shared, now).await;
@@ -281,9 +281,9 @@ async fn forget_tasks(shared: &Shared, before: UnixMs) {
     }
 }
 
-async fn forget_messages(shared: &Shared, before: MessageId) {
+async fn forget_messages(shared: &Shared, before: UnixMs) {
     loop {
-        match shared.store.expire_messages(before).await {
+        match shared.store.expire_messages(before, shared.clock.now()).await {
             Ok(true) => tokio::time::sleep(SWEEP_REST).await,
             Ok(false) => return,
             Err(error) => return tracing::warn!(%error, "old messages could not be forgotten"),

@@ -319,7 +319,7 @@ async fn what_cannot_be_accepted_says_so_and_nothing_is_sent() {
     assert_eq!(house.session(&outcome).await[0].state, State::Queued);
     let sent = house.until(&outcome, "delivered", state(State::Delivered)).await;
     assert!(
-        sent[0].submitted_at.unwrap() >= sent[0].id.accepted_at() + 900,
+        sent[0].submitted_at.unwrap() >= sent[0].batch.accepted_at + 900,
         "not before its time"
     );
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use store::conformance::given::{ACCOUNT, NOW, accepted, batch, everything, request};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
-use store::{MessageFilter, MessageId, Store, StoreError};
+use store::{MessageFilter, MessageSpan, Store, StoreError};
 
 /// Where the child finds its store; without it the child's test does nothing.
 const CHILD: &str = "POSTRIDER_TEST_DAMAGED_STORE";
@@ -99,7 +99,7 @@ async fn messages(store: &SqliteStore) -> usize {
         count_max: u64::MAX,
         ..everything()
     };
-    let range = MessageId(0)..=MessageId(i64::MAX);
+    let range = MessageSpan::ALL;
     store.find(ACCOUNT, range, filter).await.unwrap().0.len()
 }
 

@@ -76,7 +76,7 @@ async fn verify(store: &dyn Store, told: &[MessageId]) {
         ..everything()
     };
     let (_, count) = store
-        .find(ACCOUNT, MessageId(0)..=MessageId(i64::MAX), filter)
+        .find(ACCOUNT, store::MessageSpan::ALL, filter)
         .await
         .unwrap();
     assert_eq!(count, told.len() as u64 * BATCH);

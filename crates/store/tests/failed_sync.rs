@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use store::conformance::given::{ACCOUNT, NOW, batch, everything, once, request};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
-use store::{AcceptCommand, AcceptError, Accepted, MessageId, Store, StoreError};
+use store::{AcceptCommand, AcceptError, Accepted, Store, StoreError};
 
 const CHILD: &str = "POSTRIDER_TEST_FAILED_SYNC";
 const CONTROL: &str = "SHIM_CONTROL";
@@ -29,7 +29,7 @@ async fn count(store: &dyn Store) -> u64 {
         count_max: u64::MAX,
         ..everything()
     };
-    let range = MessageId(0)..=MessageId(i64::MAX);
+    let range = store::MessageSpan::ALL;
     store.find(ACCOUNT, range, filter).await.unwrap().1
 }
 

@@ -186,7 +186,7 @@ async fn a_killed_process_loses_nothing_and_leaves_nothing_half_done() {
 }
 
 async fn all(store: &dyn Store) -> Vec<MessageView> {
-    let range = MessageId(0)..=MessageId(i64::MAX);
+    let range = store::MessageSpan::ALL;
     let filter = store::MessageFilter {
         limit: usize::MAX,
         count_max: u64::MAX,

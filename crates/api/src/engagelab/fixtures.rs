@@ -63,6 +63,7 @@ pub(super) fn endpoint(format: &str, settings: Value, secret: &str) -> EndpointE
 pub(super) fn batch(dialect: Dialect) -> Arc<BatchView> {
     let first = MessageId::first_at(ACCEPTED);
     Arc::new(BatchView {
+        accepted_at: ACCEPTED,
         id: first,
         session: first,
         count: 1,

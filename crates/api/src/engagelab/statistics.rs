@@ -48,10 +48,10 @@ impl StatisticsQuery {
                 DAYS_MAX - 1
             )));
         }
-        let ids = days::ids(first, last, zone).ok_or_else(|| invalid("start_date is out of range"))?;
+        let span = days::span(first, last, zone).ok_or_else(|| invalid("start_date is out of range"))?;
         let aggregate = query.get("aggregate_by").or_else(|| query.get("aggregate"));
         Ok(Self {
-            span: ids.start().accepted_at()..ids.end().plus(1).accepted_at(),
+            span,
             zone,
             templates: numbers(&query, "template_ids")
                 .ok_or_else(|| invalid("template_ids must be up to 10 integers, separated by ;"))?,

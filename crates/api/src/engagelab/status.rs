@@ -14,16 +14,16 @@ use engine::catalog::Snapshot;
 use engine::public_id::PublicIds;
 use engine::sms::phone::{self, Grammar};
 use engine::sms::state::MessageState;
-use engine::{Dialect, Engine, MessageFilter, MessageId, MessageView, StoreError};
+use engine::{Dialect, Engine, MessageFilter, MessageView, StoreError, UnixMs};
 use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 /// A query, read.
 #[derive(Debug, Clone)]
 pub struct StatusQuery {
     zone: Offset,
-    day: RangeInclusive<MessageId>,
+    day: Range<UnixMs>,
     sms_ids: Vec<Box<str>>,
     filter: MessageFilter,
     status: Option<Status>,
@@ -99,7 +99,7 @@ impl StatusQuery {
         let query = Query::read(query);
         let zone = query.time_zone()?;
         let date = query.date("send_date")?;
-        let day = days::ids(date, date, zone).ok_or_else(|| invalid("send_date is out of range"))?;
+        let day = days::span(date, date, zone).ok_or_else(|| invalid("send_date is out of range"))?;
         let status = query.get("status");
         let status = status.map(|s| Status::read(s).ok_or_else(|| invalid("status must be 1 to 5")));
         let status = status.transpose()?;
@@ -152,7 +152,7 @@ impl StatusQuery {
             account: caller.account,
             dialect: Dialect::EngagelabA,
             filter: self.filter.clone(),
-            range: Some(self.day.clone()),
+            span: Some(self.day.clone()),
             ids: self.sms_ids.clone(),
             grammar: Grammar::EngageLabA,
         };
@@ -265,7 +265,7 @@ impl<'a> Rows<'a> {
             label_id: batch.label,
             status: Status::of(verdict) as u8,
             sub_status: sub_status(verdict),
-            send_time: time(message.id.accepted_at()),
+            send_time: time(message.batch.accepted_at),
             update_time: time(message.changed_at),
         }
     }
@@ -309,7 +309,7 @@ mod tests {
     fn a_day_is_that_of_the_zone_asked_for() {
         let day = |zone: &str| {
             let query = StatusQuery::read(&format!("send_date=2026-11-22&time_zone={zone}")).unwrap();
-            query.day.start().accepted_at()
+            query.day.start
         };
         assert_eq!(day("0") - day("8"), 8 * 3_600_000);
         assert_eq!(day("8"), day("+8"));

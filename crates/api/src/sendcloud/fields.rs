@@ -10,10 +10,10 @@ use crate::{days, lists};
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar, Msisdn};
 use engine::sms::visible::is_obeyed;
-use engine::{MessageId, MessageView, UnixMs};
+use engine::{MessageView, UnixMs};
 use jiff::ToSpan;
 use jiff::civil::Date;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::str::FromStr;
 
 /// Most entries of a page (all lists of this wire: 0 to 100, 100 when nothing is said).
@@ -252,9 +252,9 @@ impl Span {
         Ok(Some(Self { first, last }))
     }
 
-    /// The ids of messages accepted in it; `None` when they cannot be told.
-    pub(super) fn ids(self) -> Option<RangeInclusive<MessageId>> {
-        days::ids(self.first, self.last, days::CHINA)
+    /// From when to when; `None` when that cannot be told.
+    pub(super) fn times(self) -> Option<Range<UnixMs>> {
+        days::span(self.first, self.last, days::CHINA)
     }
 }
 

@@ -57,13 +57,13 @@ impl StatisticsQuery {
     }
 
     fn filter(&self) -> Result<StatisticsFilter, Refused> {
-        let ids = self
+        let span = self
             .span
-            .ids()
+            .times()
             .ok_or_else(|| Refused::with_limit(&DAYS, DAYS_MAX))?;
         Ok(StatisticsFilter {
-            from: ids.start().accepted_at(),
-            until: ids.end().plus(1).accepted_at(),
+            from: span.start,
+            until: span.end,
             offset_minutes: OFFSET_MINUTES,
             // As the status query: what all users of the account have sent on this wire.
             users: Vec::new(),

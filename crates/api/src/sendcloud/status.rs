@@ -13,11 +13,9 @@ use engine::catalog::Snapshot;
 use engine::public_id::PublicIds;
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar};
-use engine::{
-    AccountId, Dialect, Engine, MessageFilter, MessageId, MessageView, ReasonView, StoreError, UnixMs,
-};
+use engine::{AccountId, Dialect, Engine, MessageFilter, MessageView, ReasonView, StoreError, UnixMs};
 use serde::{Serialize, Serializer};
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 /// Most `phones`, and most `smsIds`, of one query.
 const ASKED_MAX: usize = 100;
@@ -29,7 +27,7 @@ const PHONES: Grammar = Grammar::SendCloudInternational;
 /// A query, read.
 #[derive(Debug, Clone)]
 pub struct StatusQuery {
-    range: Option<RangeInclusive<MessageId>>,
+    span: Option<Range<UnixMs>>,
     sms_ids: Vec<Box<str>>,
     filter: MessageFilter,
     message_type: Option<MessageType>,
@@ -66,10 +64,10 @@ impl StatusQuery {
         let read_phone = |phone| phone::parse(phone, PHONES).map_err(|_| &PHONE_FORMAT);
         let read_label = |label: &str| label.parse().map_err(|_| &QUERY_FORMAT);
         let malformed = || Refused::with_limit(&DAYS, DAYS_MAX);
-        let range = Span::read(params, now, DAYS_MAX)?
-            .map(|span| span.ids().ok_or_else(malformed))
+        let span = Span::read(params, now, DAYS_MAX)?
+            .map(|span| span.times().ok_or_else(malformed))
             .transpose()?;
-        if range.is_none() && sms_ids.is_empty() {
+        if span.is_none() && sms_ids.is_empty() {
             return Err(malformed());
         }
         let read_type = |written| MessageType::read(written).ok_or(&QUERY_FORMAT);
@@ -95,7 +93,7 @@ impl StatusQuery {
             ..lookup::all_of(Dialect::Sendcloud)
         };
         Ok(Self {
-            range,
+            span,
             sms_ids,
             filter,
             message_type,
@@ -123,7 +121,7 @@ impl StatusQuery {
             account,
             dialect: Dialect::Sendcloud,
             filter: self.filter,
-            range: self.range,
+            span: self.span,
             ids: self.sms_ids,
             grammar: PHONES,
         };
@@ -232,7 +230,7 @@ impl<'a> Rows<'a> {
             sms_id: format!("{prefix}${}", message.written),
             msg_type: type_of(message).text(),
             receiver: &message.written,
-            request_time: local::moment(message.id.accepted_at()),
+            request_time: local::moment(message.batch.accepted_at),
             update_time: local::moment(message.changed_at),
             // Messages of older stores do not say whose they were.
             sms_user: if batch.user.is_empty() {
@@ -320,15 +318,12 @@ mod tests {
     #[test]
     fn days_are_chinas_and_pages_are_bounded() {
         let today = read("days=1&limit=1000").unwrap();
-        let (first, last) = today.range.unwrap().into_inner();
-        assert_eq!(first.accepted_at(), NOW - 30 * 60_000);
-        assert_eq!(last.plus(1).accepted_at() - first.accepted_at(), 86_400_000);
+        let day = today.span.unwrap();
+        assert_eq!(day.start, NOW - 30 * 60_000);
+        assert_eq!(day.end - day.start, 86_400_000);
         assert_eq!((today.filter.offset, today.filter.limit), (0, LIMIT_MAX));
         let two = read("days=2&start=5&limit=0").unwrap();
-        assert_eq!(
-            two.range.unwrap().start().accepted_at(),
-            NOW - 30 * 60_000 - 86_400_000
-        );
+        assert_eq!(two.span.unwrap().start, NOW - 30 * 60_000 - 86_400_000);
         assert_eq!((two.filter.offset, two.filter.limit), (5, 0));
     }
 }

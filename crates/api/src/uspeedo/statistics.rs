@@ -367,10 +367,10 @@ async fn read(
     question: &Question,
     templates: Vec<i64>,
 ) -> Result<Vec<Statistic>, Fault> {
-    let range = days::ids(question.first, question.last, CHINA).ok_or(Fault::Value("StartDate"))?;
+    let span = days::span(question.first, question.last, CHINA).ok_or(Fault::Value("StartDate"))?;
     let filter = StatisticsFilter {
-        from: range.start().accepted_at(),
-        until: range.end().plus(1).accepted_at(),
+        from: span.start,
+        until: span.end,
         offset_minutes: CHINA.seconds() / 60,
         users: Vec::new(),
         dialects: Vec::new(),

@@ -45,6 +45,7 @@ fn keep(submission: &Submission, batch: &NewBatch) -> Kept {
             id: MessageId(0),
             session: MessageId(0),
             count: 0,
+            accepted_at: 0,
             account: submission.account,
             dialect: submission.dialect,
             user: Arc::clone(&submission.user),
@@ -79,6 +80,7 @@ fn hand_over(shared: &Shared, mut kept: Vec<Kept>, stored: &AcceptOutcome) {
         batch.view.id = range.first;
         batch.view.session = range.session;
         batch.view.count = range.count;
+        batch.view.accepted_at = range.accepted_at;
         batch.view.series = range.series;
         // What was refused inside the transaction has no id: the others moved up.
         if let Some(refused) = refused.get(&index) {

@@ -171,6 +171,7 @@ fn outcome(plan: &Plan, batches: &[NewBatch], refused: Vec<RefusedAtCommit>) -> 
             count: (batch.messages.len() - gone) as u32,
             session: MessageId(1_000),
             series: store::SeriesNo::default(),
+            accepted_at: 0,
         };
         first += i64::from(range.count);
         range

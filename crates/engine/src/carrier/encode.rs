@@ -305,7 +305,7 @@ fn source(sender: &str, ton_npi: Option<(u8, u8)>) -> Result<Address, SenderErro
 
 /// When an attempt of a message is given to the carrier for metrics: milliseconds since it was accepted.
 pub(crate) fn waited_ms(message: &Outgoing, now: UnixMs) -> i64 {
-    (now - message.batch.due.unwrap_or_else(|| message.id.accepted_at())).max(0)
+    (now - message.batch.due.unwrap_or(message.batch.accepted_at)).max(0)
 }
 
 #[cfg(test)]

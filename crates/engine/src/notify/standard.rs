@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use sms::state::MessageState;
 use std::time::Duration;
-use store::{BatchView, Event, EventWhat, Inbound, MessageId, MessageView, Review, UnixMs};
+use store::{BatchView, Event, EventWhat, Inbound, MessageView, Review, UnixMs};
 
 /// Standard Webhooks. One event a call.
 ///
@@ -280,7 +280,7 @@ fn of_message(message: &MessageView, state: MessageState, error: &str, stamp: &S
         "label": batch.label,
         "custom": own(batch.custom.as_deref()),
         "extra": own(message.extra.as_deref()),
-        "accepted_at": rfc3339(MessageId::accepted_at(message.id)),
+        "accepted_at": rfc3339(message.batch.accepted_at),
         "submitted_at": message.submitted_at.map(rfc3339),
     })
 }
@@ -357,10 +357,11 @@ mod tests {
     }
 
     fn message(n: i64) -> MessageView {
-        let id = MessageId::first_at(AT - 60_000);
+        let id = store::MessageId::first_at(AT - 60_000);
         MessageView {
             id: id.plus(n),
             batch: Arc::new(BatchView {
+                accepted_at: id.time_part(),
                 id,
                 session: id,
                 count: 2,

@@ -29,6 +29,7 @@ fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
         segments: 1,
         reference: 0,
         batch: Arc::new(BatchView {
+            accepted_at: 0,
             id: MessageId(id),
             session: MessageId(id),
             count: 1,

@@ -15,7 +15,7 @@ use id::Asked;
 use std::collections::HashMap;
 use std::io::Write;
 use store::sqlite::Mode;
-use store::{AccountId, CarrierNo, Catalog, MessageFilter, MessageId, MessageView, Store};
+use store::{AccountId, CarrierNo, Catalog, MessageFilter, MessageId, MessageSpan, MessageView, Store};
 use tell::{Story, Telling};
 
 /// Messages to one number that are told.
@@ -172,9 +172,8 @@ async fn newest_to(
             limit,
             count_max: limit as u64,
         };
-        let all = MessageId(0)..=MessageId(i64::MAX);
         let (messages, _) = store
-            .find(account.id, all, filter)
+            .find(account.id, MessageSpan::ALL, filter)
             .await
             .context("look for messages to the number")?;
         found.extend(messages);

@@ -341,6 +341,7 @@ mod tests {
     fn story() -> Story {
         let id = MessageId::first_at(1_795_000_000_000);
         let batch = BatchView {
+            accepted_at: 1_795_000_000_000,
             id,
             session: id,
             count: 1,
@@ -445,6 +446,7 @@ mod tests {
             let mut story = story();
             story.message.state = state;
             let batch = BatchView {
+                accepted_at: 1_795_000_000_000,
                 expires_at: Some(1_795_000_600_000),
                 ..story.message.batch.as_ref().clone()
             };

@@ -19,7 +19,7 @@ pub async fn ids_are_contiguous_over_a_request_and_grow(side: &mut impl Side) {
     let first = accepted(store, request(NOW, vec![batch(0..3), batch(3..5)])).await;
     assert_eq!(first.batches[0].count, 3);
     assert_eq!(first.batches[1].first, first.batches[0].first.plus(3));
-    assert_eq!(first.batches[0].first.accepted_at(), NOW);
+    assert_eq!(first.batches[0].first.time_part(), NOW);
 
     let second = accepted_batch(store, NOW, 0..2).await;
     assert_eq!(
@@ -286,7 +286,12 @@ pub async fn a_balance_is_charged_and_never_overdrawn(side: &mut impl Side) {
     );
 }
 
-fn capped(now: i64, numbers: std::ops::Range<u64>, per_minute_max: u32, per_day_max: u32) -> AcceptCommand {
+pub(super) fn capped(
+    now: i64,
+    numbers: std::ops::Range<u64>,
+    per_minute_max: u32,
+    per_day_max: u32,
+) -> AcceptCommand {
     AcceptCommand {
         caps: Some(Caps {
             per_minute_max,

@@ -23,9 +23,22 @@ fn columns(rows: &[Statistic]) -> Vec<(MessageState, &str, u64)> {
         .collect()
 }
 
+/// Messages by the days in which they were accepted (UTC).
+pub(super) async fn day_counts(store: &dyn Store) -> BTreeMap<i64, u64> {
+    let filter = crate::StatisticsFilter {
+        until: i64::from(u32::MAX) * 4_000,
+        ..all_counters()
+    };
+    let mut days = BTreeMap::new();
+    for row in counted(store, filter).await {
+        *days.entry(i64::from(row.day)).or_insert(0) += row.messages;
+    }
+    days
+}
+
 /// What the counters have to be, from the messages themselves.
 async fn recounted(store: &dyn Store) -> BTreeMap<(SeriesNo, u16, MessageState, String), (u64, u64)> {
-    let range = MessageId(0)..=MessageId(i64::MAX);
+    let range = crate::MessageSpan::ALL;
     let filter = MessageFilter {
         limit: 100_000,
         ..everything()
@@ -400,7 +413,7 @@ pub async fn counters_outlive_their_messages(side: &mut impl Side) {
     submitted(store, NOW, "id").await;
     received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
     let before = counted(store, all_counters()).await;
-    while store.expire_messages(MessageId(i64::MAX)).await.expect("expired") {}
+    while store.expire_messages(i64::MAX, NOW + 60).await.expect("expired") {}
     assert_eq!(counted(store, all_counters()).await, before);
     received(store, receipt("id1", ReceiptState::Delivered, NOW + 60)).await;
     assert_eq!(

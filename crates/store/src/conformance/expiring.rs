@@ -5,7 +5,7 @@ use super::given::{
     ACCOUNT, NOW, accepted_batch, batch, everything, found, ids, number, receipt, received, request,
     submitted,
 };
-use crate::{AcceptError, MessageFilter, MessageId, ReceiptFate, StoreError};
+use crate::{AcceptError, MessageFilter, ReceiptFate, StoreError};
 use sms::state::ReceiptState;
 
 /// What is old and ended goes with all that hangs on it; what has not ended stays.
@@ -31,7 +31,7 @@ pub async fn old_messages_go_and_unfinished_ones_stay(side: &mut impl Side) {
     }
     let new = ids(accepted_batch(store, NOW + 1_000, 0..2).await);
     while store
-        .expire_messages(MessageId::first_at(NOW + 1_000))
+        .expire_messages(NOW + 1_000, NOW + 1_000)
         .await
         .expect("expired")
     {}
@@ -58,7 +58,7 @@ pub async fn old_messages_go_and_unfinished_ones_stay(side: &mut impl Side) {
     let last = received(store, receipt("old2", ReceiptState::Delivered, NOW + 60)).await;
     assert!(matches!(last, ReceiptFate::Applied { id, .. } if id == old[2]));
     while store
-        .expire_messages(MessageId::first_at(NOW + 1_000))
+        .expire_messages(NOW + 1_000, NOW + 1_000)
         .await
         .expect("expired")
     {}

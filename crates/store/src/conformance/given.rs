@@ -333,7 +333,7 @@ pub fn everything() -> MessageFilter {
 
 /// All messages of [`ACCOUNT`] that pass a filter, newest first.
 pub async fn found(store: &dyn Store, filter: MessageFilter) -> Vec<MessageId> {
-    let all = MessageId(0)..=MessageId(i64::MAX);
+    let all = crate::MessageSpan::ALL;
     let (views, _) = store
         .find(ACCOUNT, all, filter)
         .await

@@ -16,6 +16,7 @@ pub mod answering;
 pub mod awaiting;
 pub mod catalog_conditions;
 pub mod cataloguing;
+pub mod clock;
 pub mod counting;
 pub mod delivering;
 pub mod expiring;
@@ -67,6 +68,19 @@ macro_rules! conformance_tests {
                 a_request_of_which_nothing_is_left_is_not_remembered,
                 handovers_come_in_commit_order,
                 long_messages_to_a_number_have_references_of_their_own,
+            ],
+            clock: [
+                ids_grow_and_acceptance_times_are_the_clocks,
+                caps_are_right_once_the_clock_is,
+                days_are_listed_and_counted_by_the_clock,
+                retention_is_right_once_the_clock_is,
+                a_clock_back_by_mistake_deletes_nothing,
+                receipts_are_awaited_and_matched_once_the_clock_is_right,
+                a_request_id_is_forgotten_once_the_clock_is_right,
+                inbound_messages_are_found_and_forgotten_by_the_clock,
+                pauses_end_once_the_clock_is_right,
+                events_are_forgotten_once_the_clock_is_right,
+                statistics_count_again_after_a_sweep_of_a_wrong_clock,
             ],
             sending: [
                 lanes_are_read_in_order_from_any_place,

@@ -554,9 +554,14 @@ impl Model {
     }
 
     async fn expire(&mut self, side: &mut impl Side, dice: &mut Dice) {
-        let before = MessageId::first_at(self.now - 100 - i64::from(dice.roll(50)));
-        while side.store().expire_messages(before).await.expect("expired") {}
+        let before = self.now - 100 - i64::from(dice.roll(50));
+        while side
+            .store()
+            .expire_messages(before, self.now)
+            .await
+            .expect("expired")
+        {}
         self.messages
-            .retain(|&id, message| id >= before || !message.state.is_final());
+            .retain(|&id, message| id.time_part() >= before || !message.state.is_final());
     }
 }

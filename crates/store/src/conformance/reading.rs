@@ -235,7 +235,7 @@ pub async fn messages_are_found_by_what_the_filter_names(side: &mut impl Side) {
         let described = format!("{filter:?}");
         assert_eq!(found(store, filter).await, expected, "{described}");
     }
-    let range = MessageId::first_at(NOW + 1)..=MessageId::first_at(NOW + 11);
+    let range = crate::MessageSpan::Accepted(NOW + 1..NOW + 12);
     let (views, count) = store
         .find(ACCOUNT, range.clone(), everything())
         .await
@@ -251,7 +251,7 @@ pub async fn messages_are_found_by_what_the_filter_names(side: &mut impl Side) {
     let (views, _) = store.find(ACCOUNT, range, by_number).await.expect("found");
     assert_eq!(views.iter().map(|view| view.id).collect::<Vec<_>>(), [b[1]]);
     let (part, _) = store
-        .find(ACCOUNT, a[1]..=b[0], everything())
+        .find(ACCOUNT, (a[1]..=b[0]).into(), everything())
         .await
         .expect("found");
     assert_eq!(
@@ -269,7 +269,7 @@ pub async fn a_search_is_counted_and_paged(side: &mut impl Side) {
         all.extend(ids(accepted_batch(store, NOW + n, 0..5).await));
     }
     all.reverse();
-    let range = MessageId(0)..=MessageId(i64::MAX);
+    let range = crate::MessageSpan::ALL;
     for states in [vec![], vec![MessageState::Queued]] {
         for (offset, limit) in [(0, 4), (4, 4), (9, 2), (28, 10), (40, 10)] {
             let filter = MessageFilter {

@@ -4,8 +4,8 @@ use super::Side;
 use super::given::{ACCOUNT, NOW, accepted, batch, everything, number, request};
 use super::listing::{filled, made, members, named, now};
 use crate::{
-    AcceptCommand, AcceptError, AccountId, AddedTask, CatalogChange, ContactRefusal, MessageId,
-    NewIdempotency, NewTask, Store, Suppression, SuppressionKind, Task, TaskProgress, TaskState, TaskStep,
+    AcceptCommand, AcceptError, AccountId, AddedTask, CatalogChange, ContactRefusal, NewIdempotency, NewTask,
+    Store, Suppression, SuppressionKind, Task, TaskProgress, TaskState, TaskStep,
 };
 use std::collections::BTreeSet;
 
@@ -199,7 +199,7 @@ pub async fn a_task_moves_on_with_what_it_accepts(side: &mut impl Side) {
     let again = store.accept(piece(first, 0..2)).await;
     assert!(matches!(again, Err(AcceptError::TaskMoved)), "{again:?}");
     let (_, stored) = store
-        .find(ACCOUNT, MessageId(0)..=MessageId(i64::MAX), everything())
+        .find(ACCOUNT, crate::MessageSpan::ALL, everything())
         .await
         .expect("found");
     assert_eq!(stored, 2, "what is refused stores nothing");

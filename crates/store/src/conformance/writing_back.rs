@@ -14,7 +14,7 @@ use sms::segment::Reference;
 use sms::state::MessageState;
 use std::sync::Arc;
 
-fn wrote(text: &str) -> NewInbound {
+pub(super) fn wrote(text: &str) -> NewInbound {
     NewInbound {
         account: Some(ACCOUNT),
         carrier: CARRIER,

@@ -215,6 +215,8 @@ pub struct BatchRange {
     pub session: MessageId,
     /// By which its messages are counted.
     pub series: SeriesNo,
+    /// When it was accepted.
+    pub accepted_at: UnixMs,
 }
 
 /// One recipient refused inside the transaction.

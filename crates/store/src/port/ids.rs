@@ -40,8 +40,8 @@ number_id!(
 number_id!(
     /// One message (one recipient of a batch): `milliseconds << 20 | counter`, given in commit order.
     ///
-    /// The messages of a batch are contiguous, so a batch, and a span of time, are ranges of ids and
-    /// need no index.
+    /// The messages of a batch are contiguous, so a batch is a range of ids and needs no index. A span of time is one
+    /// range as well, or a few where the machine's clock has jumped.
     MessageId(i64)
 );
 
@@ -52,14 +52,25 @@ impl MessageId {
     /// Bits of the counter below the milliseconds.
     pub const COUNTER_BITS: u32 = 20;
 
-    /// The first id that a message accepted at `at` or later can have.
+    /// The first id whose time part is `at`; the nearest there is when no id holds that time.
+    ///
+    /// Not a moment as an id: a store whose clock was set back gives ids that are ahead of it. Spans of time are looked
+    /// up with [`crate::MessageSpan::Accepted`].
     pub const fn first_at(at: UnixMs) -> Self {
-        Self(at << Self::COUNTER_BITS)
+        const MS_MAX: UnixMs = i64::MAX >> MessageId::COUNTER_BITS;
+        const MS_MIN: UnixMs = i64::MIN >> MessageId::COUNTER_BITS;
+        if at > MS_MAX {
+            Self(i64::MAX)
+        } else if at < MS_MIN {
+            Self(i64::MIN)
+        } else {
+            Self(at << Self::COUNTER_BITS)
+        }
     }
 
-    /// When the message was accepted, in Unix milliseconds (runs ahead of the clock only when more than a
-    /// million messages were accepted within one millisecond).
-    pub const fn accepted_at(self) -> UnixMs {
+    /// The milliseconds in the id. They order, and nothing else: when a message was accepted stands in its batch
+    /// ([`crate::BatchView::accepted_at`]), for the machine's clock may have been set back since.
+    pub const fn time_part(self) -> UnixMs {
         self.0 >> Self::COUNTER_BITS
     }
 
@@ -68,14 +79,14 @@ impl MessageId {
     /// between messages of 65 536 neighbouring milliseconds, and the low octet between any two milliseconds of a
     /// quarter of a second.
     pub const fn derived_reference(self) -> u16 {
-        let ms = self.accepted_at() as u16;
+        let ms = self.time_part() as u16;
         let counter = self.0 as u16;
         (ms ^ (ms >> 8)).wrapping_add(counter.wrapping_mul(0x9E3B))
     }
 
     /// The id `n` places further on.
     pub const fn plus(self, n: i64) -> Self {
-        Self(self.0 + n)
+        Self(self.0.saturating_add(n))
     }
 }
 

@@ -40,7 +40,9 @@ pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, Unix
 pub use inbound::{
     AccountWords, Inbound, InboundBody, InboundFate, InboundFilter, InboundPart, LastTo, NewInbound,
 };
-pub use query::{BatchView, Counts, MessageFilter, MessageView, SegmentView, TimelineEntry, TimelineKind};
+pub use query::{
+    BatchView, Counts, MessageFilter, MessageSpan, MessageView, SegmentView, TimelineEntry, TimelineKind,
+};
 pub use queue::{
     EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueueKey,
     QueuedRange, Released, SegmentSet, SweptExpired, TakenSegments,
@@ -54,7 +56,6 @@ use sms::phone::Msisdn;
 #[expect(unused_imports, reason = "named in documentation")]
 use sms::state::MessageState;
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// What the engine needs of a store. Every method is durable when it returns `Ok`.
@@ -148,12 +149,12 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
         messages_max: usize,
     ) -> Result<Vec<MessageView>, StoreError>;
 
-    /// Messages of an account within a range of ids that pass a filter, newest first, with how many
+    /// Messages of an account within a range of ids or a span of time that pass a filter, newest first, with how many
     /// pass in all (counted up to `MessageFilter::count_max`).
     async fn find(
         &self,
         account: AccountId,
-        range: RangeInclusive<MessageId>,
+        span: MessageSpan,
         filter: MessageFilter,
     ) -> Result<(Vec<MessageView>, u64), StoreError>;
 
@@ -215,9 +216,22 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     /// 32 random bytes made with the store: the key under which public ids are derived from message ids.
     async fn id_key(&self) -> Result<[u8; 32], StoreError>;
 
-    /// Deletes messages (and all that hangs on them) with ids below `before`, a bounded piece a call;
-    /// returns true while there is more. Messages not in a final state are kept.
-    async fn expire_messages(&self, before: MessageId) -> Result<bool, StoreError>;
+    /// Deletes messages (and all that hangs on them) that were accepted before `before`, the oldest first and a bounded
+    /// piece a call; returns true while there is more. Messages not in a final state are kept. `now` is what the clock
+    /// says: what it said later than that was wrong, and is not waited for.
+    async fn expire_messages(&self, before: UnixMs, now: UnixMs) -> Result<bool, StoreError>;
+
+    /// The clock was ahead and is right again: brings back what was set by it to `now`, that is, pauses before retries and
+    /// calls, and times of what happened. Times that people asked for stay. Returns how many there were.
+    async fn correct_times(&self, now: UnixMs) -> Result<u64, StoreError>;
+
+    /// When the newest of all that was accepted or received was, as the clock said then; 0 for an empty store. A clock that
+    /// is behind it is wrong, or was.
+    fn newest_at(&self) -> UnixMs;
+
+    /// Whether what is deleted for its age alone is kept for now (requests done, index runs that lead to nothing any
+    /// more): the clock is not to be believed yet. Sweeps are the caller's to hold back.
+    fn hold_deletes(&self, hold: bool);
 
     /// Proves that a write reaches stable storage (readiness).
     async fn probe(&self) -> Result<(), StoreError>;

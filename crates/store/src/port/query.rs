@@ -5,6 +5,7 @@ use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
 use sms::reason::Reason;
 use sms::state::MessageState;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 /// What is common to the messages of a batch.
@@ -16,6 +17,8 @@ pub struct BatchView {
     pub session: MessageId,
     /// Messages in it.
     pub count: u32,
+    /// When it was accepted, as the machine's clock said then. Its id does not tell: that only orders.
+    pub accepted_at: UnixMs,
     /// Whose.
     pub account: AccountId,
     /// The wire it came on.
@@ -101,6 +104,41 @@ pub struct SegmentView {
     pub state: MessageState,
     /// The carrier's error code.
     pub error: Box<str>,
+}
+
+/// Where to look for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageSpan {
+    /// Among these ids.
+    Ids(RangeInclusive<MessageId>),
+    /// Accepted within this span of time, by [`BatchView::accepted_at`].
+    Accepted(Range<UnixMs>),
+}
+
+impl MessageSpan {
+    /// Everywhere.
+    pub const ALL: Self = Self::Ids(RangeInclusive::new(MessageId(0), MessageId(i64::MAX)));
+
+    /// Whether a message lies in it.
+    #[must_use]
+    pub fn contains(&self, message: &MessageView) -> bool {
+        match self {
+            Self::Ids(ids) => ids.contains(&message.id),
+            Self::Accepted(span) => span.contains(&message.batch.accepted_at),
+        }
+    }
+}
+
+impl From<RangeInclusive<MessageId>> for MessageSpan {
+    fn from(ids: RangeInclusive<MessageId>) -> Self {
+        Self::Ids(ids)
+    }
+}
+
+impl From<Range<UnixMs>> for MessageSpan {
+    fn from(span: Range<UnixMs>) -> Self {
+        Self::Accepted(span)
+    }
 }
 
 /// Which messages to find.

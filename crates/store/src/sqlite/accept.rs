@@ -21,7 +21,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result<Accepted, AcceptError> {
-    work.memory.see(command.now);
+    work.tick(command.now)?;
     let request = command.idempotency.take();
     if let Some(request) = &request
         && let Some(Earlier { answer, same_body }) = earlier(work, command.account, command.now, request)?
@@ -58,17 +58,18 @@ pub(super) fn earlier<T>(
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
     let mut repeat = None;
     let find = |id: i64| {
-        let found: Option<(i64, Vec<u8>)> = work
+        let found: Option<(i64, Vec<u8>, UnixMs)> = work
             .conn
             .prepare_cached(
-                "SELECT fingerprint, answer FROM request
+                "SELECT fingerprint, answer, expires_at FROM request
                  WHERE id = ?1 AND account = ?2 AND scope = ?3 AND key = ?4 AND expires_at > ?5",
             )?
             .query_row((id, account.0, request.scope, &request.key, now), |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
-            .optional()?;
-        let Some((fingerprint, answer)) = found else {
+            .optional()?
+            .filter(|&(.., expires_at)| request_ends_at(work, id, expires_at) > now);
+        let Some((fingerprint, answer, _)) = found else {
             return Ok(ControlFlow::Continue(()));
         };
         repeat = Some(Earlier {
@@ -84,6 +85,12 @@ pub(super) fn earlier<T>(
     Ok(repeat)
 }
 
+/// Until when a request is remembered: one that was done while the clock was ahead not until that time comes again.
+pub(super) fn request_ends_at(work: &Work<'_>, id: i64, expires_at: UnixMs) -> UnixMs {
+    let (eras, id) = (work.memory.id_clock.eras(), MessageId(id));
+    expires_at - (eras.accepted_at(id) - eras.believed_at(id))
+}
+
 /// Remembers a request with its answer.
 pub(super) fn remember<T>(
     work: &mut Work<'_>,
@@ -93,7 +100,7 @@ pub(super) fn remember<T>(
     outcome: &T,
 ) -> Result<(), StoreError> {
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
-    let id = work.memory.next_request(now);
+    let id = work.memory.next_request();
     let answer = (request.record)(outcome);
     work.conn
         .prepare_cached(
@@ -127,7 +134,7 @@ fn store(
         refused: verdicts.refused.clone(),
         ..AcceptOutcome::default()
     };
-    let mut next = work.memory.next_id(command.now);
+    let mut next = work.memory.next_id();
     let mut session = next;
     let mut given = verdicts.given.iter().copied();
     let conn = work.conn;
@@ -230,7 +237,7 @@ impl Storing<'_, '_> {
             (None, _) => self.runs.push((message.carrier, id, id)),
         }
         if failure.is_none() {
-            self.work.effects.moves.push(id, tally, None, Column::QUEUED);
+            self.work.count(id, tally, None, Column::QUEUED);
         }
         Ok(())
     }
@@ -275,7 +282,7 @@ impl Storing<'_, '_> {
         };
         // Ids may run ahead of the clock: no message of the batch is in a later hour than this.
         let last = self.first.plus(self.batch.messages.len() as i64);
-        let hour = hour_of(last.accepted_at());
+        let hour = hour_of(self.work.memory.id_clock.eras().accepted_at(last));
         let (no, written) = self
             .work
             .memory
@@ -317,6 +324,7 @@ impl Storing<'_, '_> {
             count,
             session,
             series: self.series,
+            accepted_at: self.work.memory.id_clock.eras().accepted_at(self.first),
         };
         if count == 0 {
             return Ok(range);
@@ -336,8 +344,8 @@ impl Storing<'_, '_> {
             .prepare_cached(
                 "INSERT INTO batch (first_id, session, messages, account, dialect, class, kind, template, label,
                                     capped, due, sender, custom, text, user, series, expires_at,
-                                    message_type)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                                    message_type, accepted_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )
             .and_then(|mut insert| {
                 insert.execute(rusqlite::params![
@@ -359,6 +367,8 @@ impl Storing<'_, '_> {
                     series.0,
                     batch.expires_at,
                     batch.message_type,
+                    // As the id says, but for a clock that was set back.
+                    Some(range.accepted_at).filter(|&at| at != first.time_part()),
                 ])
             })
             .tried("store a batch")?;
@@ -399,9 +409,7 @@ fn fail_at_once(
     now: UnixMs,
 ) -> Result<(), StoreError> {
     let state = MessageState::Rejected;
-    work.effects
-        .moves
-        .push(id, tally, None, Column { state, error: code });
+    work.count(id, tally, None, Column { state, error: code });
     telling::failed(work, id, state);
     let outcome = Outcome {
         id,

@@ -7,6 +7,7 @@
 
 use super::codes::{StateCode, as_count};
 use super::error::Tried;
+use super::id_clock::AHEAD_MS_MAX;
 use super::ids_blob;
 use super::memory::Work;
 use super::story;
@@ -23,8 +24,6 @@ const ROW_SPAN_MS: i64 = 1_000;
 const LOOKED_AT_MAX: usize = 50_000;
 /// Messages ended by one command: a few milliseconds.
 const GIVEN_UP_MAX: usize = 2_000;
-/// A row dated further ahead than this was entered while the clock was wrong.
-const AHEAD_MS_MAX: i64 = 3_600_000;
 /// The counter in a row's id.
 const COUNTER_MAX: i64 = (1 << MessageId::COUNTER_BITS) - 1;
 
@@ -65,7 +64,7 @@ pub(super) fn newest_at(conn: &Connection) -> rusqlite::Result<UnixMs> {
     conn.query_row("SELECT coalesce(max(id), 0) FROM awaiting_receipt", [], |row| {
         row.get(0)
     })
-    .map(|id| MessageId(id).accepted_at())
+    .map(|id| MessageId(id).time_part())
 }
 
 /// What a look at the old end of the log came to.

@@ -3,13 +3,13 @@
 use super::codes::{ClassCode, KindCode, Number, narrow};
 use super::error::Tried;
 use super::memory::BatchSpan;
-use crate::{AccountId, BatchView, Dialect, MessageId, SeriesNo, StoreError, Tally};
+use crate::{AccountId, BatchView, Dialect, MessageId, SeriesNo, StoreError, Tally, UnixMs};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 
 /// The columns of [`view_from`], in its order.
 pub(super) const COLUMNS: &str = "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text, \
-     user, series, expires_at, message_type";
+     user, series, expires_at, message_type, accepted_at";
 
 /// The last message of a batch.
 pub(super) fn last_of(batch: &BatchView) -> MessageId {
@@ -19,8 +19,11 @@ pub(super) fn last_of(batch: &BatchView) -> MessageId {
 /// A batch from a row of [`COLUMNS`].
 pub(super) fn view_from(row: &Row<'_>) -> rusqlite::Result<BatchView> {
     let dialect: u8 = row.get(4)?;
+    let id = MessageId(row.get(0)?);
+    let accepted_at: Option<UnixMs> = row.get(17)?;
     Ok(BatchView {
-        id: MessageId(row.get(0)?),
+        id,
+        accepted_at: accepted_at.unwrap_or(id.time_part()),
         session: MessageId(row.get(1)?),
         count: row.get(2)?,
         account: AccountId(row.get(3)?),
@@ -49,6 +52,15 @@ pub(super) fn of(conn: &Connection, id: MessageId) -> Result<Option<BatchView>, 
     .and_then(|mut select| select.query_row([id.0], view_from).optional())
     .map(|batch| batch.filter(|batch| id <= last_of(batch)))
     .tried("read a batch")
+}
+
+/// When a message was accepted.
+pub(super) fn accepted_at(conn: &Connection, id: MessageId) -> rusqlite::Result<UnixMs> {
+    let stored: Option<Option<UnixMs>> = conn
+        .prepare_cached("SELECT accepted_at FROM batch WHERE first_id <= ?1 ORDER BY first_id DESC LIMIT 1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?;
+    Ok(stored.flatten().unwrap_or(id.time_part()))
 }
 
 /// By which a message is counted, from its own rows; no series when it was accepted before there was counting.

@@ -32,7 +32,11 @@ pub(super) enum Command {
     RecordReceipts(Vec<CarrierReceipt>, Reply<Vec<ReceiptFate>>),
     GiveUpReceipts(Overdue, UnixMs, Reply<Vec<MessageId>>),
     ExpireParked(UnixMs, Reply<u64>),
-    ExpireMessages(MessageId, Reply<bool>),
+    ExpireMessages {
+        before: UnixMs,
+        now: UnixMs,
+        reply: Reply<bool>,
+    },
     ChangeCatalog(Condition, Vec<CatalogChange>, Reply<Option<u64>>),
     Errand(Box<dyn Errand>),
     Probe(Reply<()>),
@@ -48,7 +52,7 @@ impl Command {
             Self::RecordResults(results, _) => results.outcomes.len(),
             Self::RecordReceipts(receipts, _) => receipts.len(),
             Self::GiveUpReceipts(overdue, ..) => overdue.len(),
-            Self::ExpireParked(..) | Self::ExpireMessages(..) => 1_000,
+            Self::ExpireParked(..) | Self::ExpireMessages { .. } => 1_000,
             Self::ChangeCatalog(_, changes, _) => changes.len(),
             Self::Errand(errand) => errand.rows(),
             Self::Probe(_) => 1,
@@ -66,7 +70,7 @@ impl Command {
             Self::RecordReceipts(_, reply) => reply.send(Err(error)).is_err(),
             Self::GiveUpReceipts(.., reply) => reply.send(Err(error)).is_err(),
             Self::ExpireParked(_, reply) => reply.send(Err(error)).is_err(),
-            Self::ExpireMessages(_, reply) => reply.send(Err(error)).is_err(),
+            Self::ExpireMessages { reply, .. } => reply.send(Err(error)).is_err(),
             Self::ChangeCatalog(.., reply) => reply.send(Err(error)).is_err(),
             Self::Errand(errand) => {
                 errand.refuse(error);

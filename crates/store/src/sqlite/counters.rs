@@ -7,7 +7,7 @@ use super::codes::narrow;
 use super::error::Tried;
 use super::memory::Work;
 use super::series::Generations;
-use crate::{AccountId, MessageId, SeriesNo, StoreError, Tally, UnixMs};
+use crate::{AccountId, SeriesNo, StoreError, Tally, UnixMs};
 use rusqlite::Connection;
 use sms::state::MessageState;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -90,14 +90,14 @@ impl Moves {
         self.fence = mark;
     }
 
-    /// Counts a message in a column, and no more in the one it was counted in.
-    pub(super) fn push(&mut self, id: MessageId, tally: Tally, from: Option<Column<'_>>, to: Column<'_>) {
+    /// Counts a message of an hour in a column, and no more in the one it was counted in.
+    pub(super) fn push(&mut self, hour: i64, tally: Tally, from: Option<Column<'_>>, to: Column<'_>) {
         if tally.series == SeriesNo(0) {
             return; // accepted before there was counting
         }
         let new = Move {
             tally,
-            hour: hour_of(id.accepted_at()),
+            hour,
             from: from.map(|from| self.place(from)),
             to: self.place(to),
             messages: 1,
@@ -204,9 +204,9 @@ impl Counters {
         self.errors.clear();
     }
 
-    /// Counters of hours before `floor` have gone, for good.
-    pub(super) fn raise_floor(&mut self, floor: i64) {
-        self.floor = self.floor.max(floor);
+    /// Counters of hours before `floor` have gone. Where a clock was ahead the floor goes back with it.
+    pub(super) fn set_floor(&mut self, floor: Option<i64>) {
+        self.floor = floor.unwrap_or(self.floor);
     }
 
     /// The error under which one is counted.
@@ -250,7 +250,7 @@ impl Counters {
 pub(super) fn flush(work: &mut Work<'_>) -> Result<(), StoreError> {
     let moves = std::mem::take(&mut work.effects.moves);
     let memory = &mut *work.memory;
-    let floor = work.effects.counters_floor.max(memory.counters.floor);
+    let floor = work.effects.counters_floor.unwrap_or(memory.counters.floor);
     // In the order of the table.
     let mut changes: BTreeMap<(AccountId, Counter<'_>), (i64, i64)> = BTreeMap::new();
     for (mut counter, (messages, segments)) in moves.sums() {
@@ -305,11 +305,11 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool),
     let before = hour_of(before);
     work.conn
         .execute(
-            "UPDATE meta SET value = max(value, ?1) WHERE key = 'statistics_floor'",
+            "UPDATE meta SET value = ?1 WHERE key = 'statistics_floor'",
             [before],
         )
         .tried("forget counters")?;
-    work.effects.counters_floor = work.effects.counters_floor.max(before);
+    work.effects.counters_floor = Some(before);
     let forgotten = delete_counters(work.conn, before).tried("forget counters")?;
     if forgotten >= EXPIRED_A_STEP {
         return Ok((forgotten, true));

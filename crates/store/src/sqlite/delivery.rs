@@ -103,7 +103,6 @@ fn record(work: &mut Work<'_>, done: RecordDelivery) -> Result<(), StoreError> {
         retry(work, &mut state, call).tried("put a call off")?;
     }
     for call in &done.put_aside {
-        work.memory.see(call.first_tried_at);
         put_aside(work.conn, &mut state, next_no, call).tried("put a call aside")?;
         next_no += 1;
     }

@@ -72,6 +72,15 @@ pub(super) fn accounts_after(conn: &Connection, row: i64) -> Result<Vec<AccountI
     Ok(accounts)
 }
 
+/// When the last row was logged; 0 when there is none.
+pub(super) fn newest_at(conn: &Connection) -> rusqlite::Result<UnixMs> {
+    conn.query_row(
+        "SELECT coalesce((SELECT at FROM event ORDER BY row DESC LIMIT 1), 0)",
+        [],
+        |row| row.get(0),
+    )
+}
+
 /// The last row of the log.
 pub(super) fn last_row(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("SELECT coalesce(max(row), 0) FROM event")?

@@ -8,10 +8,13 @@ use super::batch;
 use super::catalog;
 use super::codes::{as_count, number_key};
 use super::error::Tried;
+use super::id_clock::IdRanges;
 use super::memory::Shared;
 use super::query::{Batches, MessageRow, flying, rows, rows_backwards, snapshot};
 use super::runs::{Index, Sealed};
-use crate::{AccountId, AttemptId, BatchView, MessageFilter, MessageId, MessageView, StoreError};
+use crate::{
+    AccountId, AttemptId, BatchView, MessageFilter, MessageId, MessageSpan, MessageView, StoreError,
+};
 use rusqlite::Connection;
 use sms::phone::Msisdn;
 use std::collections::HashMap;
@@ -29,11 +32,12 @@ pub(super) fn find(
     conn: &Connection,
     shared: &Shared,
     account: AccountId,
-    range: RangeInclusive<MessageId>,
+    span: &MessageSpan,
     filter: &MessageFilter,
     rows_max: usize,
 ) -> Result<(Vec<MessageView>, u64), StoreError> {
-    let flying = flying(shared, &range);
+    let ranges = id_ranges(shared, span);
+    let flying = ranges.iter().flat_map(|range| flying(shared, range)).collect();
     let wanted = filter
         .count_max
         .max(filter.offset.saturating_add(filter.limit as u64));
@@ -48,19 +52,29 @@ pub(super) fn find(
         rows_max,
     };
     if filter.numbers.is_empty() {
-        search.walk(conn, &range)?;
+        for range in &ranges {
+            search.walk(conn, range)?;
+        }
     } else {
-        let ids = by_numbers(conn, shared, &range, &filter.numbers, rows_max)?;
+        let ids = by_numbers(conn, shared, &ranges, &filter.numbers, rows_max)?;
         search.pick(conn, &ids)?;
     }
     Ok((search.views, search.matched.min(filter.count_max)))
+}
+
+/// The ids of a span, the newest first: of a span of time one range, or one in each era of ids.
+pub(super) fn id_ranges(shared: &Shared, span: &MessageSpan) -> IdRanges {
+    match span {
+        MessageSpan::Ids(ids) => IdRanges::from_elem(ids.clone(), 1),
+        MessageSpan::Accepted(span) => shared.eras.read().accepted_in(span),
+    }
 }
 
 /// The ids of messages to these numbers, newest first. Ids of rows that are gone are among them.
 pub(super) fn by_numbers(
     conn: &Connection,
     shared: &Shared,
-    range: &RangeInclusive<MessageId>,
+    ranges: &[RangeInclusive<MessageId>],
     numbers_wanted: &[Msisdn],
     rows_max: usize,
 ) -> Result<Vec<MessageId>, StoreError> {
@@ -76,7 +90,7 @@ pub(super) fn by_numbers(
             }
             let mut numbers = Numbers {
                 conn,
-                range,
+                ranges,
                 ids: Vec::new(),
                 rows_max,
             };
@@ -96,7 +110,7 @@ pub(super) fn by_numbers(
 /// A search in the number index.
 struct Numbers<'n> {
     conn: &'n Connection,
-    range: &'n RangeInclusive<MessageId>,
+    ranges: &'n [RangeInclusive<MessageId>],
     ids: Vec<MessageId>,
     rows_max: usize,
 }
@@ -117,12 +131,14 @@ impl Numbers<'_> {
     }
 
     fn in_runs(&mut self, sealed: &[Arc<Sealed>], numbers: &[Msisdn]) -> Result<(), StoreError> {
-        let (first, last, conn) = (self.range.start().0, self.range.end().0, self.conn);
-        for run in sealed
-            .iter()
-            .rev()
-            .filter(|run| run.last_id() >= first && run.first_id() <= last)
-        {
+        let (ranges, conn) = (self.ranges, self.conn);
+        let overlaps = |run: &Sealed| {
+            let (first, last) = (run.first_id(), run.last_id());
+            ranges
+                .iter()
+                .any(|ids| last >= ids.start().0 && first <= ids.end().0)
+        };
+        for run in sealed.iter().rev().filter(|run| overlaps(run)) {
             for &msisdn in numbers {
                 let mut take = |id| self.take(id);
                 if run
@@ -138,7 +154,7 @@ impl Numbers<'_> {
     }
 
     fn take(&mut self, id: i64) -> rusqlite::Result<ControlFlow<()>> {
-        if self.range.contains(&MessageId(id)) {
+        if self.ranges.iter().any(|ids| ids.contains(&MessageId(id))) {
             self.ids.push(MessageId(id));
         }
         Ok(if self.ids.len() < self.rows_max {

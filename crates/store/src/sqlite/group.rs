@@ -156,15 +156,16 @@ impl<'g> Group<'g> {
             Command::ExpireParked(before, reply) => answer(
                 reply,
                 self.attempt(|work| {
+                    let now = work.memory.now;
                     work.memory
                         .parked
-                        .expire(work.conn, before)
+                        .expire(work.conn, before, now)
                         .tried("expire parked receipts")
                 }),
             ),
-            Command::ExpireMessages(before, reply) => answer(
+            Command::ExpireMessages { before, now, reply } => answer(
                 reply,
-                self.attempt(|work| retention::expire_messages(work, before)),
+                self.attempt(|work| retention::expire_messages(work, before, now)),
             ),
             Command::ChangeCatalog(condition, changes, reply) => {
                 self.chores.look_for_removed_lists();

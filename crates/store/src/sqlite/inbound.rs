@@ -8,13 +8,14 @@
 use super::codes::as_count;
 use super::errand::Caller;
 use super::error::Tried;
+use super::id_clock::AHEAD_MS_MAX;
 use super::memory::{Shared, Work};
 use super::readers::Purpose;
 use super::{SqliteStore, find, query, suppressed, telling};
 use crate::{
     AccountId, AccountWords, CarrierNo, EventKinds, EventWhat, Inbound, InboundBody, InboundFate,
-    InboundFilter, InboundId, InboundPart, Inbox, LastTo, MessageId, MessageView, NewInbound, StoreError,
-    UnixMs,
+    InboundFilter, InboundId, InboundPart, Inbox, LastTo, MessageId, MessageSpan, MessageView, NewInbound,
+    StoreError, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -24,6 +25,7 @@ use sms::phone::Msisdn;
 use sms::segment::Reference;
 use sms::state::MessageState;
 use sms::user_data::{self, Binary, Coding, Content, UserData};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Messages made whole, parts and messages forgotten by one call each, at most.
@@ -69,9 +71,10 @@ impl Inbox for SqliteStore {
         &self,
         filter: InboundFilter,
     ) -> Result<(Vec<Inbound>, Option<InboundId>), StoreError> {
+        let since = self.shared.eras.read().cut(filter.since);
         self.readers
             .run(Purpose::Search, move |conn| {
-                find_whole(conn, &filter).tried("look for inbound messages")
+                find_whole(conn, &filter, since).tried("look for inbound messages")
             })
             .await
     }
@@ -86,7 +89,14 @@ impl Inbox for SqliteStore {
     async fn expire_inbound(&self, before: UnixMs, forget: UnixMs) -> Result<(u64, u64), StoreError> {
         self.errand(Caller::Engine, EXPIRED_A_STEP, move |work| {
             let made = give_up_parts(work, before)?;
-            let forgotten = forget_old(work.conn, forget).tried("forget old inbound messages")?;
+            // The newest era is of now: an earlier one may say so of a clock that was wrong.
+            let now = work.memory.now;
+            if !work.memory.now_is_fresh {
+                return Ok((made, 0));
+            }
+            work.tick(now)?;
+            let before = work.memory.id_clock.eras().cut(forget);
+            let forgotten = forget_old(work.conn, before).tried("forget old inbound messages")?;
             Ok((made, forgotten))
         })
         .await
@@ -162,7 +172,7 @@ struct Message {
 }
 
 fn record(work: &mut Work<'_>, new: NewInbound, words: &AccountWords) -> Result<InboundFate, StoreError> {
-    work.memory.see(new.received_at);
+    work.tick(new.received_at)?;
     // What says of itself that it is part 0, or 3 of 2, is told as it is rather than waited for in vain.
     let part = new.part.filter(|part| (1..=part.total).contains(&part.number));
     let Some(part) = part else {
@@ -363,7 +373,8 @@ fn arrive(work: &mut Work<'_>, message: &Message, words: &AccountWords) -> Resul
 
 /// Stores a message, which is an event of its account at `at`.
 fn tell(work: &mut Work<'_>, message: &Message, at: UnixMs) -> Result<InboundId, StoreError> {
-    let id = store(work.conn, message).tried("store an inbound message")?;
+    let first = work.memory.id_clock.first_of(message.received_at);
+    let id = store(work.conn, message, first).tried("store an inbound message")?;
     if let Some(account) = message.account {
         telling::tell(work, account, at, EventKinds::INBOUND, || EventWhat::Inbound {
             id,
@@ -372,12 +383,18 @@ fn tell(work: &mut Work<'_>, message: &Message, at: UnixMs) -> Result<InboundId,
     Ok(id)
 }
 
-fn store(conn: &Connection, message: &Message) -> rusqlite::Result<InboundId> {
+/// The last id given to an inbound message.
+pub(super) fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
+    let select = "SELECT value FROM meta WHERE key = 'inbound_last'";
+    conn.query_row(select, [], |row| row.get(0))
+}
+
+fn store(conn: &Connection, message: &Message, MessageId(first): MessageId) -> rusqlite::Result<InboundId> {
     let id: i64 = conn
         .prepare_cached(
             "UPDATE meta SET value = max(value + 1, ?1) WHERE key = 'inbound_last' RETURNING value",
         )?
-        .query_row([MessageId::first_at(message.received_at).0], |row| row.get(0))?;
+        .query_row([first], |row| row.get(0))?;
     let (text, binary) = match &message.content {
         Content::Text(text) => (&**text, None),
         Content::Binary(binary) => ("", Some(binary)),
@@ -437,16 +454,13 @@ fn bare(number: &str) -> &str {
 fn find_whole(
     conn: &Connection,
     filter: &InboundFilter,
+    since: MessageId,
 ) -> rusqlite::Result<(Vec<Inbound>, Option<InboundId>)> {
     let mut select = conn.prepare_cached(&format!(
         "SELECT {WHOLE} FROM inbound WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
     ))?;
     let before = filter.before.map_or(i64::MAX, |before| before.0);
-    let mut rows = select.query((
-        MessageId::first_at(filter.since).0,
-        before,
-        as_count(LOOKED_AT_MAX),
-    ))?;
+    let mut rows = select.query((since.0, before, as_count(LOOKED_AT_MAX)))?;
     let (mut found, mut looked_at, mut last) = (Vec::new(), 0, None);
     while found.len() < filter.limit
         && let Some(row) = rows.next()?
@@ -471,7 +485,12 @@ fn find_whole(
 fn give_up_parts(work: &mut Work<'_>, before: UnixMs) -> Result<u64, StoreError> {
     let conn = work.conn;
     let mut made = 0;
-    for key in untouched(conn, before).tried("look for parts that wait")? {
+
+    let ahead = work.memory.now.max(before).saturating_add(AHEAD_MS_MAX);
+    let mut keys = untouched(conn, i64::MIN..before).tried("look for parts that wait")?;
+    // Those came while the clock was wrong.
+    keys.extend(untouched(conn, ahead..i64::MAX).tried("look for parts of a wrong time")?);
+    for key in keys {
         let parts = key.parts(conn).tried("read the parts of a message")?;
         if parts.iter().any(|part| !part.whole) {
             let now = work.memory.now.max(before);
@@ -483,15 +502,16 @@ fn give_up_parts(work: &mut Work<'_>, before: UnixMs) -> Result<u64, StoreError>
     Ok(made)
 }
 
-/// Messages no part of which has come since `before`.
-fn untouched(conn: &Connection, before: UnixMs) -> rusqlite::Result<Vec<Key>> {
+/// Messages the newest part of which came within a span of time.
+fn untouched(conn: &Connection, span: Range<UnixMs>) -> rusqlite::Result<Vec<Key>> {
     // All parts of a message say the same time, so they come one after the other.
     let mut keys: Vec<Key> = conn
         .prepare_cached(
-            "SELECT carrier, sender, recipient, reference, total FROM inbound_part WHERE touched_at < ?1
-             ORDER BY touched_at, carrier, sender, recipient, reference, total LIMIT ?2",
+            "SELECT carrier, sender, recipient, reference, total FROM inbound_part
+             WHERE touched_at >= ?1 AND touched_at < ?2
+             ORDER BY touched_at, carrier, sender, recipient, reference, total LIMIT ?3",
         )?
-        .query_map((before, as_count(EXPIRED_A_STEP)), |row| {
+        .query_map((span.start, span.end, as_count(EXPIRED_A_STEP)), |row| {
             Ok(Key {
                 carrier: CarrierNo(row.get(0)?),
                 from: row.get(1)?,
@@ -505,21 +525,21 @@ fn untouched(conn: &Connection, before: UnixMs) -> rusqlite::Result<Vec<Key>> {
     Ok(keys)
 }
 
-/// Forgets whole messages received before `before`; how many.
-fn forget_old(conn: &Connection, before: UnixMs) -> rusqlite::Result<u64> {
+/// Forgets whole messages with ids below `before`; how many.
+fn forget_old(conn: &Connection, before: MessageId) -> rusqlite::Result<u64> {
     let forgotten = conn
         .prepare_cached(
             "DELETE FROM inbound WHERE id IN (SELECT id FROM inbound WHERE id < ?1 ORDER BY id LIMIT ?2)",
         )?
-        .execute((MessageId::first_at(before).0, as_count(EXPIRED_A_STEP)))?;
+        .execute((before.0, as_count(EXPIRED_A_STEP)))?;
     Ok(forgotten as u64)
 }
 
 /// The newest message to a number that its reader may have answered.
 fn last_to(conn: &Connection, shared: &Shared, asked: LastTo) -> Result<Option<MessageView>, StoreError> {
-    let since = MessageId::first_at(asked.since);
-    let range = since..=MessageId(i64::MAX);
-    let ids = find::by_numbers(conn, shared, &range, &[asked.msisdn], ANSWERED_LOOK_MAX)?;
+    let since = MessageSpan::Accepted(asked.since..UnixMs::MAX);
+    let ranges = find::id_ranges(shared, &since);
+    let ids = find::by_numbers(conn, shared, &ranges, &[asked.msisdn], ANSWERED_LOOK_MAX)?;
     for step in ids.chunks(ANSWERED_A_STEP) {
         let views = query::messages(conn, shared, step.to_vec())?;
         let answered = views.into_iter().rev().find(|view| {

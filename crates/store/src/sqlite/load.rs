@@ -4,6 +4,8 @@ use super::codes::{ClassCode, Number, capped_key, number_key, request_key};
 use super::counters::Counters;
 use super::error::Tried;
 use super::events;
+use super::id_clock::{Eras, IdClock};
+use super::inbound;
 use super::memory::{Memory, Reserved, Shared};
 use super::metrics::Meters;
 use super::parked::Parked;
@@ -15,7 +17,7 @@ use super::shared_ids::SharedIds;
 use super::suppressed::Suppressed;
 use super::telling::Wanted;
 use super::{SqliteConfig, attempts, awaiting};
-use crate::{AccountId, CarrierNo, Lane, MessageId, StoreError};
+use crate::{AccountId, CarrierNo, Lane, MessageId, StoreError, UnixMs};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use std::collections::{HashMap, VecDeque};
@@ -32,12 +34,19 @@ pub(super) fn serve(
     let indexes = Indexes::load(conn, config, &id_key).tried("load the indexes")?;
     meters.runs.store(indexes.runs, Ordering::Relaxed);
     let last_id_given = MessageId(last_id(conn, "message").tried("read the last message")?);
-    let submitted_at = awaiting::newest_at(conn).tried("look for the last submission")?;
+    let last_request = last_id(conn, "request").tried("read the last request")?;
+    let eras = Eras::load(conn).tried("read what the clock did")?;
+    let Newest {
+        id: newest,
+        at: newest_at,
+    } = Newest::load(conn, &eras).tried("look for the newest time")?;
+    meters.newest_at_open.store(newest_at, Ordering::Relaxed);
+    meters.ids_ahead_ms.store(eras.ahead_ms(), Ordering::Relaxed);
     let memory = Memory {
         config: config.clone(),
         id_key,
         last_id: last_id_given,
-        last_request: last_id(conn, "request").tried("read the last request")?,
+        last_request,
         queue_no: Reserved::load(conn, "queue_no_reserved").tried("read the last place")?,
         attempt: Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?,
         receipts: indexes.receipts,
@@ -53,7 +62,9 @@ pub(super) fn serve(
         event_row: events::last_row(conn).tried("look for the last event")?,
         event_sweep: 0,
         batch: None,
-        now: submitted_at.max(last_id_given.accepted_at()),
+        now: newest_at,
+        now_is_fresh: false,
+        id_clock: IdClock::new(eras.clone(), newest.time_part()),
         sweep: MessageId(0),
         dropped: VecDeque::new(),
         requests_since_purge: 0,
@@ -71,6 +82,7 @@ pub(super) fn serve(
         numbers: RwLock::new(indexes.numbers),
         lanes: Mutex::new(lanes(conn).tried("count what waits")?),
         open: RwLock::new(attempts::spans(&attempts::tidy(conn)?).collect()),
+        eras: RwLock::new(eras),
         meters,
         listener: Mutex::default(),
         failed_listener: Mutex::default(),
@@ -88,15 +100,44 @@ pub(super) fn tool(
         let mut numbers =
             Index::load(conn, Kind::Number, config.run_entries_max, 0).tried("load the number index")?;
         push_numbers(conn, &mut numbers).tried("load the number index")?;
+        let eras = Eras::load(conn).tried("read what the clock did")?;
+        let newest = Newest::load(conn, &eras).tried("look for the newest time")?;
+        meters.newest_at_open.store(newest.at, Ordering::Relaxed);
         Ok(Shared {
             numbers: RwLock::new(numbers),
             lanes: Mutex::new(lanes(conn).tried("count what waits")?),
             open: RwLock::new(attempts::spans(&attempts::open(conn)?).collect()),
+            eras: RwLock::new(eras),
             meters,
             listener: Mutex::default(),
             failed_listener: Mutex::default(),
         })
     })
+}
+
+/// The newest of all that a store holds.
+struct Newest {
+    /// Its id, whatever it is.
+    id: MessageId,
+    /// When it was accepted, received or submitted.
+    at: UnixMs,
+}
+
+impl Newest {
+    fn load(conn: &Connection, eras: &Eras) -> rusqlite::Result<Self> {
+        let mut newest = inbound::last_id(conn)?;
+        for table in ["message", "request"] {
+            newest = newest.max(last_id(conn, table)?);
+        }
+        let id = MessageId(newest);
+        Ok(Self {
+            id,
+            at: eras
+                .accepted_at(id)
+                .max(awaiting::newest_at(conn)?)
+                .max(events::newest_at(conn)?),
+        })
+    }
 }
 
 /// The key made with the store.

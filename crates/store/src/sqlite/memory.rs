@@ -4,7 +4,9 @@
 //! or taken back with the command. Only the indexes and the parked receipts change at once, because later
 //! commands of the same group must see it; both can be set back to a [`Mark`].
 
-use super::counters::{Counters, Moves};
+use super::counters::{Column, Counters, Moves, hour_of};
+use super::error::Tried;
+use super::id_clock::{self, Eras, IdClock};
 use super::parked::Parked;
 use super::receipts::Noting;
 use super::references::References;
@@ -16,7 +18,7 @@ use super::telling::{Noted, Wanted};
 use super::{SqliteConfig, metrics::Meters};
 use crate::{
     AccountId, AttemptId, CarrierNo, EventListener, FailedListener, Lane, MessageId, QueueNo, Series,
-    SeriesNo, StoreError, UnixMs,
+    SeriesNo, StoreError, Tally, UnixMs,
 };
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
@@ -33,6 +35,8 @@ pub(super) struct Shared {
     pub(super) lanes: Mutex<HashMap<Lane, u64>>,
     /// Attempts that are not closed.
     pub(super) open: RwLock<HashMap<AttemptId, OpenSpan>>,
+    /// Which times ids stand for.
+    pub(super) eras: RwLock<Eras>,
     /// Counters.
     pub(super) meters: Arc<Meters>,
     /// Who is told that events were logged.
@@ -141,8 +145,12 @@ pub(super) struct Memory {
     pub(super) event_sweep: i64,
     /// The batch looked at last: results of one batch come together.
     pub(super) batch: Option<BatchSpan>,
-    /// The newest time a command has told: what housekeeping goes by.
+    /// What the clock said last: what housekeeping goes by.
     pub(super) now: UnixMs,
+    /// Whether `now` is of this process, and not the newest time that the store knew when it was opened.
+    pub(super) now_is_fresh: bool,
+    /// What ids begin with.
+    pub(super) id_clock: IdClock,
     /// Where the sweep of old messages goes on.
     pub(super) sweep: MessageId,
     /// Runs taken out of their indexes whose pages are to be deleted.
@@ -152,13 +160,13 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// The next message id: time-ordered, above all given before.
-    pub(super) fn next_id(&self, now: UnixMs) -> MessageId {
-        self.last_id.plus(1).max(MessageId::first_at(now))
+    /// The next message id: time-ordered, above all given before. See [`Work::tick`].
+    pub(super) fn next_id(&self) -> MessageId {
+        self.last_id.plus(1).max(self.id_clock.first())
     }
 
-    pub(super) fn next_request(&mut self, now: UnixMs) -> i64 {
-        self.last_request = (self.last_request + 1).max(MessageId::first_at(now).0);
+    pub(super) fn next_request(&mut self) -> i64 {
+        self.last_request = (self.last_request + 1).max(self.id_clock.first().0);
         self.last_request
     }
 
@@ -166,8 +174,13 @@ impl Memory {
         QueueNo(self.queue_no.take())
     }
 
+    /// The clock says `now`. Commands come a little out of order; what is further back is a clock that was set back.
     pub(super) fn see(&mut self, now: UnixMs) {
-        self.now = self.now.max(now);
+        const OUT_OF_ORDER_MS: i64 = 10_000;
+        if now > self.now || now < self.now - OUT_OF_ORDER_MS || !self.now_is_fresh {
+            self.now = now;
+            self.now_is_fresh = true;
+        }
     }
 }
 
@@ -194,7 +207,7 @@ pub(super) struct Effects {
     /// Series whose rows were written.
     pub(super) series: Vec<(Series, SeriesNo)>,
     /// Counters of hours before this have gone.
-    pub(super) counters_floor: i64,
+    pub(super) counters_floor: Option<i64>,
     /// Where the sweep of old events goes on.
     pub(super) event_sweep: Option<i64>,
     /// Where the sweep of old messages goes on.
@@ -221,9 +234,10 @@ pub(super) struct Mark {
     failed: usize,
     submitted: usize,
     series: usize,
-    counters_floor: i64,
+    counters_floor: Option<i64>,
     event_sweep: Option<i64>,
     sweep: Option<MessageId>,
+    eras: usize,
 }
 
 impl Mark {
@@ -265,6 +279,7 @@ impl Work<'_> {
             counters_floor: self.effects.counters_floor,
             event_sweep: self.effects.event_sweep,
             sweep: self.effects.sweep,
+            eras: self.memory.id_clock.eras_len(),
         }
     }
 
@@ -293,6 +308,43 @@ impl Work<'_> {
             .series
             .forget(self.effects.series.drain(mark.series..));
         self.effects.sweep = mark.sweep;
+        if self.memory.id_clock.go_back(mark.eras) {
+            self.show_eras();
+        }
+    }
+
+    /// The clock says `now`: ids that are given next begin with it, or go on from the last ones when it was set back.
+    pub(super) fn tick(&mut self, now: UnixMs) -> Result<(), StoreError> {
+        let first = !self.memory.now_is_fresh;
+        self.memory.see(now);
+        let era = self.memory.id_clock.tick(now, self.memory.last_id.time_part());
+        if let Some(era) = era {
+            id_clock::store(self.conn, era).tried("note that the clock has jumped")?;
+            self.show_eras();
+        }
+        if first || era.is_some() {
+            // Made while the clock was ahead: they are as old as now, and no younger.
+            self.memory
+                .receipts
+                .lower_sealed_at(self.conn, now)
+                .tried("correct the times of runs")?;
+        }
+        Ok(())
+    }
+
+    fn show_eras(&self) {
+        let clock = &self.memory.id_clock;
+        *self.shared.eras.write() = clock.eras().clone();
+        self.shared
+            .meters
+            .ids_ahead_ms
+            .store(clock.ahead_ms(), Ordering::Relaxed);
+    }
+
+    /// Counts a message in a column of the hour in which it was accepted.
+    pub(super) fn count(&mut self, id: MessageId, tally: Tally, from: Option<Column<'_>>, to: Column<'_>) {
+        let hour = hour_of(self.memory.id_clock.eras().accepted_at(id));
+        self.effects.moves.push(hour, tally, from, to);
     }
 
     /// The group is committed: memory follows.
@@ -333,7 +385,7 @@ impl Work<'_> {
         self.memory.parked.forget_journal();
         self.memory.requests_since_purge += effects.requests;
         self.memory.sweep = effects.sweep.unwrap_or(self.memory.sweep);
-        self.memory.counters.raise_floor(effects.counters_floor);
+        self.memory.counters.set_floor(effects.counters_floor);
         self.memory.event_sweep = effects.event_sweep.unwrap_or(self.memory.event_sweep);
         meters
             .series

@@ -4,7 +4,7 @@ use crate::CarrierNo;
 use parking_lot::Mutex;
 use sms::class::Class;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds of the commit histogram's buckets in seconds; one more bucket holds what took longer.
@@ -49,6 +49,9 @@ pub struct StoreMetrics {
     pub lost: u64,
     /// Lines that tell of damage which nobody has taken note of, as of the start.
     pub damaged: u64,
+    /// How far new ids are ahead of the machine's clock, in milliseconds: 0 unless that was set back (or, below 0, went
+    /// ahead by more than a year).
+    pub ids_ahead_ms: i64,
     /// Messages whose time to live ended before they were sent, by the carrier they waited for and class.
     pub expired: Vec<(CarrierNo, Class, u64)>,
 }
@@ -69,6 +72,12 @@ pub(super) struct Meters {
     pub(super) series: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) damaged: AtomicU64,
+    /// How far ids are ahead of the machine's clock.
+    pub(super) ids_ahead_ms: AtomicI64,
+    /// The newest time that the store knew when it was opened.
+    pub(super) newest_at_open: AtomicI64,
+    /// See [`crate::Store::hold_deletes`].
+    pub(super) deletes_held: AtomicBool,
     commits: Mutex<Commits>,
     expired: Mutex<BTreeMap<(CarrierNo, Class), u64>>,
 }
@@ -124,6 +133,7 @@ impl Meters {
             series: read(&self.series),
             lost: read(&self.lost),
             damaged: read(&self.damaged),
+            ids_ahead_ms: self.ids_ahead_ms.load(Ordering::Relaxed),
             expired: {
                 let expired = self.expired.lock();
                 expired.iter().map(|(&(no, class), &n)| (no, class, n)).collect()

@@ -64,6 +64,7 @@ mod events;
 mod expiry;
 mod find;
 mod group;
+mod id_clock;
 mod ids_blob;
 mod inbound;
 mod load;
@@ -97,6 +98,7 @@ mod verdict;
 mod wal;
 mod watch;
 mod writer;
+mod wrong_times;
 
 pub use config::SqliteConfig;
 pub use metrics::{COMMIT_SECONDS, StoreMetrics};
@@ -105,9 +107,9 @@ use crate::Failure;
 use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptStart, BegunAttempt, CarrierReceipt, Catalog,
     CatalogChange, CatalogExpectation, ConsumedQueue, Counts, ExpirySweep, Lane, LaneBacklog, MessageFilter,
-    MessageId, MessageView, OnRelease, OpenAttempt, Outgoing, QueueNo, ReceiptFate, RecordResults, Released,
-    ResultFate, Store, StoreError, Suppression, SuppressionEntry, SweptExpired, TemplateVersion,
-    TimelineEntry, UnixMs,
+    MessageId, MessageSpan, MessageView, OnRelease, OpenAttempt, Outgoing, QueueNo, ReceiptFate,
+    RecordResults, Released, ResultFate, Store, StoreError, Suppression, SuppressionEntry, SweptExpired,
+    TemplateVersion, TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
 use catalog::Condition;
@@ -120,7 +122,6 @@ use metrics::Meters;
 
 use parking_lot::Mutex;
 use readers::{Purpose, Readers};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -555,14 +556,14 @@ impl Store for SqliteStore {
     async fn find(
         &self,
         account: AccountId,
-        range: RangeInclusive<MessageId>,
+        span: MessageSpan,
         filter: MessageFilter,
     ) -> Result<(Vec<MessageView>, u64), StoreError> {
         let shared = Arc::clone(&self.shared);
         let rows_max = self.find_rows_max;
         self.readers
             .run(Purpose::Search, move |conn| {
-                find::find(conn, &shared, account, range, &filter, rows_max)
+                find::find(conn, &shared, account, &span, &filter, rows_max)
             })
             .await
     }
@@ -669,8 +670,21 @@ impl Store for SqliteStore {
         Ok(self.id_key)
     }
 
-    async fn expire_messages(&self, before: MessageId) -> Result<bool, StoreError> {
-        self.command(|reply| Command::ExpireMessages(before, reply)).await
+    async fn expire_messages(&self, before: UnixMs, now: UnixMs) -> Result<bool, StoreError> {
+        self.command(|reply| Command::ExpireMessages { before, now, reply })
+            .await
+    }
+
+    async fn correct_times(&self, now: UnixMs) -> Result<u64, StoreError> {
+        self.correct(now).await
+    }
+
+    fn newest_at(&self) -> UnixMs {
+        self.meters.newest_at_open.load(Ordering::Relaxed)
+    }
+
+    fn hold_deletes(&self, hold: bool) {
+        self.meters.deletes_held.store(hold, Ordering::Relaxed);
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

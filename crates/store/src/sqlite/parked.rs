@@ -1,6 +1,7 @@
 //! Receipts that came before (or without) the answer that names their message.
 
 use super::codes::{ErrorCode, ReceiptCode, receipt_key};
+use super::id_clock::AHEAD_MS_MAX;
 use crate::{CarrierNo, CarrierReceipt, ReceiptScope, UnixMs};
 use rusqlite::{Connection, Row};
 use smallvec::SmallVec;
@@ -102,8 +103,11 @@ impl Parked {
         Ok(found)
     }
 
-    /// Forgets those received before `before`; returns how many.
-    pub(super) fn expire(&mut self, conn: &Connection, before: UnixMs) -> rusqlite::Result<u64> {
+    /// Forgets those received before `before`; returns how many. Those received while the clock was ahead of `now` wait
+    /// from now on.
+    pub(super) fn expire(&mut self, conn: &Connection, before: UnixMs, now: UnixMs) -> rusqlite::Result<u64> {
+        conn.prepare_cached("UPDATE parked SET received_at = ?1 WHERE received_at > ?1 + ?2")?
+            .execute((now, AHEAD_MS_MAX))?;
         let old: Vec<i64> = conn
             .prepare_cached("SELECT id FROM parked WHERE received_at < ?1")?
             .query_map([before], |row| row.get(0))?

@@ -66,7 +66,7 @@ impl MessageRow {
 
     pub(super) fn view(self, batch: Arc<BatchView>, attempt: Option<AttemptId>) -> MessageView {
         let state = self.state(attempt);
-        let id = self.id;
+        let (id, accepted_at) = (self.id, batch.accepted_at);
         let view = MessageView {
             id,
             batch,
@@ -79,7 +79,7 @@ impl MessageRow {
             carrier: self.carrier,
             attempts: 0,
             submitted_at: None,
-            changed_at: id.accepted_at(),
+            changed_at: accepted_at,
             status: 0,
             error: Box::default(),
             cause: None,

@@ -70,14 +70,14 @@ pub(super) fn next(work: &mut Work<'_>, msisdn: Msisdn, id: MessageId) -> Result
     Ok((reference & 0xFFFF) as u16)
 }
 
-/// When a message was accepted, in minutes: ids never go back, also when the clock does.
+/// The time part of an id in minutes: ids never go back, also when the clock does.
 fn minutes(id: MessageId) -> u64 {
-    (id.accepted_at() / MINUTE_MS).unsigned_abs()
+    (id.time_part() / MINUTE_MS).unsigned_abs()
 }
 
 /// The reference of the newest long message to a number, from the store.
 fn stored(work: &Work<'_>, msisdn: Msisdn, id: MessageId) -> rusqlite::Result<Option<u64>> {
-    let floor = MessageId::first_at(id.accepted_at() - LOOK_BACK_MS).0;
+    let floor = MessageId::first_at(id.time_part() - LOOK_BACK_MS).0;
     let mut select = work
         .conn
         .prepare_cached("SELECT msisdn, reference FROM message WHERE id = ?1")?;

@@ -1,11 +1,13 @@
 //! Removing what is old, from the left edge of the tables and a bounded piece at a time.
 
+use super::accept;
 use super::codes::{StateCode, as_count};
 use super::error::Tried;
 use super::memory::Work;
 use super::runs::{Kind, Sealed};
-use crate::{MessageId, StoreError};
+use crate::{MessageId, StoreError, UnixMs};
 use rusqlite::Connection;
+use std::sync::atomic::Ordering;
 
 /// Messages looked at by one call: a few milliseconds.
 const MESSAGES_A_STEP: usize = 4_000;
@@ -14,9 +16,11 @@ const REQUESTS_A_STEP: usize = 512;
 /// Pages of a dropped run deleted with one group.
 const PAGES_A_STEP: i64 = 64;
 
-/// Deletes a piece of the messages below `before` that are in a final state; true while there are more to
+/// Deletes a piece of the messages accepted before `before` that are in a final state; true while there are more to
 /// look at.
-pub(super) fn expire_messages(work: &mut Work<'_>, before: MessageId) -> Result<bool, StoreError> {
+pub(super) fn expire_messages(work: &mut Work<'_>, before: UnixMs, now: UnixMs) -> Result<bool, StoreError> {
+    work.tick(now)?;
+    let before = work.memory.id_clock.eras().cut(before);
     let start = work.effects.sweep.unwrap_or(work.memory.sweep);
     let looked = look(work.conn, start, before).tried("look for old messages")?;
     for run in looked.chunk_by(|a, b| a.1 == b.1) {
@@ -105,7 +109,8 @@ fn drop_old_runs(work: &mut Work<'_>, kind: Kind, is_old: impl Fn(&Sealed) -> bo
 
 /// What is done beside the commands of a group; true when the oldest dropped run is gone with it.
 pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
-    if work.memory.requests_since_purge >= REQUESTS_A_STEP / 2 {
+    let believed = work.memory.now_is_fresh && !work.shared.meters.deletes_held.load(Ordering::Relaxed);
+    if believed && work.memory.requests_since_purge >= REQUESTS_A_STEP / 2 {
         work.memory.requests_since_purge = 0;
         purge_requests(work)?;
     }
@@ -114,6 +119,9 @@ pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
             .delete_step(work.conn, PAGES_A_STEP)
             .map(|more| !more)
             .tried("delete an old run");
+    }
+    if !believed {
+        return Ok(false);
     }
     let oldest = work.memory.now - work.memory.config.receipt_age_ms_max;
     drop_old_runs(work, Kind::Receipt, |run| run.sealed_at() < oldest);
@@ -125,11 +133,12 @@ fn purge_requests(work: &mut Work<'_>) -> Result<(), StoreError> {
     let now = work.memory.now;
     let oldest: Vec<(i64, bool)> = work
         .conn
-        .prepare_cached("SELECT id, expires_at <= ?1 FROM request ORDER BY id LIMIT ?2")
+        .prepare_cached("SELECT id, expires_at FROM request ORDER BY id LIMIT ?1")
         .and_then(|mut select| {
             select
-                .query_map((now, as_count(REQUESTS_A_STEP)), |row| {
-                    Ok((row.get(0)?, row.get(1)?))
+                .query_map([as_count(REQUESTS_A_STEP)], |row| {
+                    let (id, expires_at) = (row.get(0)?, row.get(1)?);
+                    Ok((id, accept::request_ends_at(work, id, expires_at) <= now))
                 })?
                 .collect()
         })

@@ -4,6 +4,7 @@
 //! which carrier, what that answered and what the receipt said. Traces are written for attempts that did
 //! not end in an acceptance, for receipts that do not end a message, and before an outcome is overwritten.
 
+use super::batch;
 use super::cause;
 use super::codes::{ErrorCode, StateCode};
 use super::error::Tried;
@@ -198,8 +199,9 @@ pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineE
     let is_receipt = |entry: &TimelineEntry| matches!(entry.kind, TimelineKind::Receipt { .. });
 
     // Put together in an order that is right where times are equal, then sorted by time.
+    let accepted_at = batch::accepted_at(conn, id).tried("read when a message was accepted")?;
     let mut story = vec![TimelineEntry {
-        at: id.accepted_at(),
+        at: accepted_at,
         kind: TimelineKind::Accepted,
     }];
     let (receipts, attempts): (Vec<_>, Vec<_>) = traces.into_iter().partition(is_receipt);

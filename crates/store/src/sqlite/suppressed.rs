@@ -247,8 +247,8 @@ pub(super) fn opt_out(
         )
         .and_then(|mut insert| {
             let origin = SuppressionOrigin::Inbound.as_u8();
-            // Ids of inbound messages are made as those of messages are, and tell when they came.
-            let at = MessageId(by.0).accepted_at();
+            // Ids of inbound messages are made as those of messages are.
+            let at = work.memory.id_clock.eras().accepted_at(MessageId(by.0));
             insert.execute((
                 Number(msisdn),
                 account.0,

@@ -123,7 +123,7 @@ pub(super) fn add_once(
     mut new: NewTask,
 ) -> Result<Result<AddedTask, ContactRefusal>, StoreError> {
     let (account, now) = (new.account, new.now);
-    work.memory.see(now);
+    work.tick(now)?;
     let request = new.idempotency.take();
     if let Some(request) = &request
         && let Some(accept::Earlier { answer, same_body }) = accept::earlier(work, account, now, request)?

@@ -83,7 +83,7 @@ pub(super) fn changed(work: &mut Work<'_>, change: Change<'_>) -> Result<(), Sto
     if from == to {
         return Ok(());
     }
-    work.effects.moves.push(change.id, change.tally, Some(from), to);
+    work.count(change.id, change.tally, Some(from), to);
     failed(work, change.id, to.state);
     let kind = match to.state {
         MessageState::Submitted => {

@@ -2,6 +2,7 @@
 
 use super::codes::capped_key;
 use super::error::Tried;
+use super::id_clock::IdRanges;
 use super::memory::Work;
 use crate::{
     AcceptCommand, AcceptError, AccountId, Caps, Charge, MessageId, NewMessage, RefusedAtCommit,
@@ -50,7 +51,7 @@ impl Verdicts {
                 .sum();
             return Ok(verdicts);
         }
-        let mut next = work.memory.next_id(command.now);
+        let mut next = work.memory.next_id();
         for (batch, batch_no) in command.batches.iter().zip(0u32..) {
             for (message, message_no) in batch.messages.iter().zip(0u32..) {
                 let verdict = judge(work, command, caps, message).tried("decide on a recipient")?;
@@ -142,7 +143,7 @@ fn judge(
     Ok(Verdict::Queue)
 }
 
-/// Counts what a number got within the last minute and the last day: exact, since the ids tell the time.
+/// Counts what a number got within the last minute and the last day: exact, since eras of ids tell the time.
 fn over_cap(
     work: &Work<'_>,
     account: AccountId,
@@ -150,19 +151,21 @@ fn over_cap(
     caps: Caps,
     now: UnixMs,
 ) -> rusqlite::Result<Option<RefusedReason>> {
-    let minute = MessageId::first_at(now - MINUTE_MS + 1).0;
-    let day = MessageId::first_at(now - DAY_MS + 1).0;
-    let (floor, most) = match (caps.per_minute_max, caps.per_day_max) {
-        (per_minute, 0) => (minute, per_minute),
-        (per_minute, per_day) => (day, per_day.max(per_minute)),
+    let eras = work.memory.id_clock.eras();
+    let minute = eras.given_since(now - MINUTE_MS + 1, now);
+    let (counted, most) = match (caps.per_minute_max, caps.per_day_max) {
+        (per_minute, 0) => (minute.clone(), per_minute),
+        (per_minute, per_day) => (eras.given_since(now - DAY_MS + 1, now), per_day.max(per_minute)),
     };
+    let floor = counted.last().map_or(i64::MAX, |ids| ids.start().0);
+    let is_in = |ranges: &IdRanges, id: i64| ranges.iter().any(|ids| ids.contains(&MessageId(id)));
     let (mut in_minute, mut in_day) = (0u32, 0u32);
     let mut count = |id: i64| {
         if id < floor {
             return Ok(ControlFlow::Break(()));
         }
-        in_day += 1;
-        in_minute += u32::from(id >= minute);
+        in_day += u32::from(is_in(&counted, id));
+        in_minute += u32::from(is_in(&minute, id));
         Ok(if in_day > most {
             ControlFlow::Break(())
         } else {

@@ -237,7 +237,7 @@ fn message_row(
         status: Status {
             message_status: status.name(),
             status_data: StatusData {
-                msg_time: message.id.accepted_at().div_euclid(1000),
+                msg_time: message.batch.accepted_at.div_euclid(1000),
                 message_id: id,
                 current_send_channel: SERVER,
                 template_key: batch.template.to_string(),

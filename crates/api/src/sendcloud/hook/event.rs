@@ -197,7 +197,7 @@ fn ended(message: &MessageView, verdict: Verdict, event: &engine::Event, ids: &P
     told.text("phone", &message.written);
     told.number("msgType", message_type(message));
     told.number("msgCount", i64::from(message.segments));
-    told.text("outboundTime", &local::moment(batch.session.accepted_at()));
+    told.text("outboundTime", &local::moment(batch.accepted_at));
     told.text("receiptTime", &local::moment(event.at));
     Some(told)
 }

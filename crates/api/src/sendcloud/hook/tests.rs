@@ -58,6 +58,7 @@ fn endpoint(settings: Value) -> EndpointEntry {
 fn batch(dialect: Dialect) -> BatchView {
     let first = MessageId::first_at(ACCEPTED);
     BatchView {
+        accepted_at: ACCEPTED,
         id: first,
         session: first,
         count: 1,

@@ -52,6 +52,7 @@ fn first() -> MessageId {
 
 fn message(number: &str, state: MessageState, error: &str, attempts: u8) -> MessageView {
     let batch = BatchView {
+        accepted_at: ENDED - 5_000,
         id: first(),
         session: first(),
         count: 1,

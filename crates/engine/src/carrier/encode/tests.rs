@@ -20,6 +20,7 @@ fn message(text: &str, params: Option<&str>, sender: Option<&str>) -> Outgoing {
         segments: 1,
         reference: 0x1234,
         batch: Arc::new(BatchView {
+            accepted_at: 0,
             id: MessageId(7),
             session: MessageId(7),
             count: 1,

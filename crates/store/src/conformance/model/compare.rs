@@ -21,7 +21,7 @@ impl Model {
         let mut known = BTreeMap::new();
         for (id, count) in &self.counts {
             let key = (
-                id.accepted_at().div_euclid(86_400_000) as i32,
+                id.time_part().div_euclid(86_400_000) as i32,
                 count.class.as_u8(),
                 count.label,
                 count.state,

@@ -199,6 +199,22 @@ impl Index {
         Some(Arc::make_mut(&mut self.sealed).remove(place))
     }
 
+    /// Runs that are dated later than `now` were sealed while the clock was ahead: they get no older than that.
+    pub(in crate::sqlite) fn lower_sealed_at(&mut self, conn: &Connection, now: i64) -> rusqlite::Result<()> {
+        if self.sealed.iter().all(|run| run.sealed_at <= now) {
+            return Ok(());
+        }
+        let sealed = Arc::make_mut(&mut self.sealed);
+        for run in sealed.iter_mut().filter(|run| run.sealed_at > now) {
+            Arc::make_mut(run).sealed_at = now;
+        }
+        conn.execute(
+            "UPDATE run SET sealed_at = ?1 WHERE kind = ?2 AND sealed_at > ?1",
+            (now, self.kind as i64),
+        )
+        .map(drop)
+    }
+
     /// Begins to merge the oldest runs of a level of which there are enough.
     pub(in crate::sqlite) fn merge_if_many(&mut self) -> Option<Merge> {
         if !self.merging.is_empty() {

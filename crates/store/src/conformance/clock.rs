@@ -1,0 +1,392 @@
+//! A clock that jumps: what is accepted while it is ahead, by hours or years, spoils nothing once it is right again.
+//!
+//! Each case goes through several jumps in one store, with a crash after every second one, so that what an earlier jump
+//! left behind is there in the later ones.
+
+use super::Side;
+use super::accepting::capped;
+use super::awaiting::given_up;
+use super::counting::day_counts;
+use super::given::{
+    ACCOUNT, CARRIER, LANE, accepted, accepted_batch, batch, begun, endpoint, events_after, everything, ids,
+    listening, number, once, receipt, received, recorded, request, result, seen, submitted, waiting,
+};
+use super::telling::{delivered, expired};
+use crate::{
+    AcceptCommand, Accepted, Answer, EventKinds, EventPlace, InboundFilter, InboundId, MessageFilter,
+    MessageId, MessageSpan, NewBatch, NewInbound, Next, ReceiptFate, RecordDelivery, SegmentAnswer, Store,
+    UnixMs,
+};
+use sms::state::{MessageState, ReceiptState};
+
+/// Midnight, UTC.
+const NOW: UnixMs = 1_795_305_600_000 / DAY * DAY;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 86_400_000;
+const YEAR: i64 = 365 * DAY;
+
+/// How far the clock is ahead, and from where on.
+const JUMPS: [(UnixMs, i64); 5] = [
+    (NOW + HOUR, 3 * HOUR),
+    (NOW + 2 * DAY, 10 * DAY),
+    (NOW + 3 * DAY, 400 * DAY),
+    (NOW + 4 * DAY, 10 * YEAR),
+    (NOW + 5 * DAY, 150 * YEAR),
+];
+
+/// Ends the store and opens it again, every second time.
+async fn perhaps_crash(side: &mut impl Side, at: UnixMs) {
+    if (at / HOUR) % 2 == 0 {
+        side.crash().await;
+    }
+}
+
+async fn listed(store: &dyn Store, span: std::ops::Range<UnixMs>, filter: MessageFilter) -> Vec<MessageId> {
+    let span = MessageSpan::Accepted(span);
+    let (views, count) = store.find(ACCOUNT, span, filter).await.expect("found");
+    assert_eq!(views.len() as u64, count);
+    views.into_iter().map(|view| view.id).collect()
+}
+
+/// Ids are unique and in order whatever the clock does; when each message was accepted is told as the clock said it.
+pub async fn ids_grow_and_acceptance_times_are_the_clocks(side: &mut impl Side) {
+    let mut all: Vec<(MessageId, UnixMs)> = vec![];
+    for (at, ahead) in JUMPS {
+        for at in [
+            at,
+            at + ahead,
+            at + ahead + 7,
+            at + MINUTE,
+            at + 2 * MINUTE,
+            at - YEAR,
+            at + HOUR,
+        ] {
+            perhaps_crash(side, at).await;
+            let range = accepted_batch(side.store(), at, 0..2).await;
+            all.extend(ids(range).into_iter().map(|id| (id, range.accepted_at)));
+            assert!(
+                (0..5_000).contains(&(range.accepted_at - at)),
+                "{} at {at}",
+                range.accepted_at
+            );
+            let seen = seen(side.store(), range.first).await;
+            assert_eq!(seen.batch.accepted_at, range.accepted_at);
+            assert_eq!(seen.changed_at, range.accepted_at);
+        }
+    }
+    assert!(all.is_sorted_by(|a, b| a.0 < b.0), "{all:?}");
+    side.crash().await;
+    for (id, at) in all {
+        assert_eq!(seen(side.store(), id).await.batch.accepted_at, at);
+        let timeline = side.store().timeline(id).await.expect("read");
+        assert_eq!(timeline[0].at, at);
+    }
+}
+
+/// Caps hold for a minute and a day of the right clock, neither longer for what was accepted while it was ahead, nor
+/// again when that time comes.
+pub async fn caps_are_right_once_the_clock_is(side: &mut impl Side) {
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let one = |at| capped(at, n..n + 1, 2, 3);
+        for _ in 0..2 {
+            accepted(side.store(), one(at + ahead)).await;
+        }
+        perhaps_crash(side, at).await;
+        let store = side.store();
+        for later in [at + 1, at + 2, at + MINUTE + 2] {
+            accepted(store, one(later)).await;
+        }
+        let over = |at| store.accept(one(at));
+        assert!(
+            over(at + 2 * MINUTE).await.is_err(),
+            "three today, ahead by {ahead}"
+        );
+        assert!(over(at + DAY / 2).await.is_err(), "three today, ahead by {ahead}");
+    }
+    // The clock has come to where it was ahead once.
+    let (at, ahead) = JUMPS[1];
+    for later in [at + ahead, at + ahead + 1] {
+        accepted(side.store(), capped(later, 1..2, 2, 2)).await;
+    }
+}
+
+/// Days have what was accepted in them as the clock said, and statistics equal a recount by days.
+pub async fn days_are_listed_and_counted_by_the_clock(side: &mut impl Side) {
+    for (at, ahead) in JUMPS {
+        let day = at / DAY * DAY;
+        accepted_batch(side.store(), at + ahead, 10..13).await;
+        perhaps_crash(side, at).await;
+        let store = side.store();
+        let today = [
+            ids(accepted_batch(store, at + MINUTE, 0..2).await),
+            ids(accepted_batch(store, at + HOUR, 2..3).await),
+        ];
+        let newest_first: Vec<MessageId> = today.concat().into_iter().rev().collect();
+        let span = day..day + DAY;
+        let right: Vec<MessageId> = listed(store, span.clone(), everything())
+            .await
+            .into_iter()
+            .filter(|id| newest_first.contains(id))
+            .collect();
+        assert_eq!(right, newest_first, "ahead by {ahead}");
+        let by_number = MessageFilter {
+            numbers: vec![number(2)],
+            ..everything()
+        };
+        assert_eq!(listed(store, span, by_number).await, newest_first[..1]);
+    }
+    side.crash().await;
+    let store = side.store();
+    let mut known = std::collections::BTreeMap::new();
+    let (views, _) = store
+        .find(ACCOUNT, MessageSpan::ALL, everything())
+        .await
+        .expect("found");
+    for view in views {
+        *known.entry(view.batch.accepted_at / DAY).or_insert(0) += 1;
+    }
+    assert_eq!(day_counts(store).await, known);
+    for (day, count) in known {
+        let listed = listed(store, day * DAY..(day + 1) * DAY, everything()).await;
+        assert_eq!(listed.len(), count as usize, "day {day}");
+    }
+}
+
+async fn kept_after(store: &dyn Store, before: UnixMs, now: UnixMs) -> usize {
+    while store.expire_messages(before, now).await.expect("expired") {}
+    let (views, _) = store
+        .find(ACCOUNT, MessageSpan::ALL, everything())
+        .await
+        .expect("found");
+    views.len()
+}
+
+async fn ended(store: &dyn Store, at: UnixMs, name: &str) {
+    accepted_batch(store, at, 0..1).await;
+    submitted(store, at, name).await;
+    let fate = received(
+        store,
+        receipt(&format!("{name}0"), ReceiptState::Delivered, at + 50),
+    )
+    .await;
+    assert!(matches!(fate, ReceiptFate::Applied { .. }), "{fate:?}");
+}
+
+/// What was accepted while the clock was ahead goes when what was accepted after it goes, and keeps nothing else.
+pub async fn retention_is_right_once_the_clock_is(side: &mut impl Side) {
+    const KEEP: i64 = 7 * DAY;
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let at = at + n * 30 * DAY;
+        ended(side.store(), at, &format!("{n}before")).await;
+        ended(side.store(), at + ahead, &format!("{n}ahead")).await;
+        perhaps_crash(side, at).await;
+        ended(side.store(), at + MINUTE, &format!("{n}after")).await;
+        let store = side.store();
+        for now in [at + MINUTE, at + KEEP / 2, at + KEEP] {
+            assert_eq!(kept_after(store, now - KEEP, now).await, 3, "ahead by {ahead}");
+        }
+        // A clock that was idle until the wrong time has come cannot tell that it was wrong.
+        let now = at + KEEP + HOUR + Some(ahead).filter(|ahead| *ahead < 30 * DAY).unwrap_or(0);
+        assert_eq!(kept_after(store, now - KEEP, now).await, 0, "ahead by {ahead}");
+    }
+}
+
+/// A clock that was back for a while by mistake makes nothing look old that is not.
+pub async fn a_clock_back_by_mistake_deletes_nothing(side: &mut impl Side) {
+    const KEEP: i64 = 7 * DAY;
+    ended(side.store(), NOW, "before").await;
+    let mut now = NOW;
+    for (n, (back, for_ms)) in [(HOUR, MINUTE), (30 * DAY, 3 * HOUR), (10 * YEAR, 2 * DAY)]
+        .into_iter()
+        .enumerate()
+    {
+        for at in [now - back, now - back + for_ms] {
+            ended(side.store(), at, &format!("{n}-{at}")).await;
+        }
+        perhaps_crash(side, back).await;
+        let store = side.store();
+        now += for_ms;
+        let kept = kept_after(store, now - KEEP, now).await;
+        assert_eq!(kept, 1 + 2 * (n + 1), "back by {back} for {for_ms}");
+    }
+}
+
+/// A receipt that does not come is given up on after its time, and one that comes finds its message.
+pub async fn receipts_are_awaited_and_matched_once_the_clock_is_right(side: &mut impl Side) {
+    const WAIT: i64 = 3 * DAY;
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let at = at + n * 10 * DAY;
+        accepted_batch(side.store(), at + ahead, 0..2).await;
+        let id = submitted(side.store(), at + ahead, &format!("{n}-")).await;
+        let parked = receipt(&format!("{n}unknown"), ReceiptState::Delivered, at + ahead);
+        assert_eq!(received(side.store(), parked).await, ReceiptFate::Parked);
+        perhaps_crash(side, at).await;
+        let store = side.store();
+        // The time of the first sweep is when they begin to wait, if the clock was far ahead.
+        assert_eq!(given_up(store, at + MINUTE - WAIT, at + MINUTE).await, []);
+        let first = receipt(&format!("{n}-0"), ReceiptState::Delivered, at + HOUR);
+        assert!(matches!(
+            received(store, first).await,
+            ReceiptFate::Applied { .. }
+        ));
+        let now = at + WAIT + ahead.min(4 * HOUR) + HOUR;
+        accepted_batch(store, now, 9..10).await;
+        assert_eq!(
+            given_up(store, now - WAIT, now).await,
+            id[1..],
+            "ahead by {ahead}"
+        );
+        store.expire_parked(at - WAIT).await.expect("expired");
+        store.expire_parked(now - WAIT).await.expect("expired");
+        let parked = store.counts().await.expect("counted").parked;
+        assert!(ahead < 4 * HOUR || parked <= 1, "waits from now on: {parked}");
+        store.expire_parked(now + 1).await.expect("expired");
+        assert_eq!(store.counts().await.expect("counted").parked, 0);
+    }
+}
+
+/// A request id that was used while the clock was ahead is done once, and may be used again after its time.
+pub async fn a_request_id_is_forgotten_once_the_clock_is_right(side: &mut impl Side) {
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let again = |now| AcceptCommand {
+            idempotency: Some(once("again")),
+            ..request(now, vec![batch(n..n + 1)])
+        };
+        accepted(side.store(), again(at + ahead)).await;
+        perhaps_crash(side, at).await;
+        let store = side.store();
+        accepted_batch(store, at, 20..21).await;
+        let repeat = store.accept(again(at + MINUTE / 2)).await.expect("answered");
+        assert!(matches!(repeat, Accepted::Repeat { .. }), "ahead by {ahead}");
+        accepted(store, again(at + MINUTE)).await;
+        let repeat = store.accept(again(at + MINUTE + 1)).await.expect("answered");
+        assert!(matches!(repeat, Accepted::Repeat { .. }), "ahead by {ahead}");
+    }
+}
+
+fn inbound(at: UnixMs) -> NewInbound {
+    NewInbound {
+        received_at: at,
+        ..super::writing_back::wrote("hello")
+    }
+}
+
+async fn found_inbound(store: &dyn Store, since: UnixMs) -> Vec<InboundId> {
+    let filter = InboundFilter {
+        account: None,
+        number: None,
+        since,
+        before: None,
+        limit: 100,
+    };
+    let (found, _) = store.find_inbound(filter).await.expect("found");
+    found.into_iter().map(|one| one.id).collect()
+}
+
+/// What people wrote is found by when it came, and forgotten after its time.
+pub async fn inbound_messages_are_found_and_forgotten_by_the_clock(side: &mut impl Side) {
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let at = at + n * 30 * DAY;
+        let mut came = vec![];
+        for at in [at, at + ahead, at + MINUTE, at + 2 * MINUTE] {
+            perhaps_crash(side, at).await;
+            let words = std::sync::Arc::default();
+            let fates = side.store().record_inbound(vec![inbound(at)], words).await;
+            fates.expect("recorded");
+            came.push(found_inbound(side.store(), 0).await[0]);
+        }
+        let store = side.store();
+        assert!(came.is_sorted(), "{came:?}");
+        let since = found_inbound(store, at + 2 * MINUTE).await;
+        assert_eq!(since[0], came[3]);
+        assert!(
+            !since.contains(&came[0]) && !since.contains(&came[2]),
+            "ahead by {ahead}"
+        );
+        store.expire_inbound(0, at + 3 * MINUTE).await.expect("forgotten");
+        assert_eq!(found_inbound(store, 0).await, [], "ahead by {ahead}");
+    }
+}
+
+/// A carrier refuses what waits, for a minute.
+async fn put_off(store: &dyn Store, at: UnixMs) {
+    let messages = waiting(store, LANE).await;
+    let attempt = begun(store, CARRIER, at, &messages).await;
+    let (due, carrier) = (at + MINUTE, CARRIER);
+    let throttled = Answer::Single(SegmentAnswer {
+        status: 0x58,
+        carrier_id: None,
+    });
+    let outcomes = messages.iter().map(|message| {
+        let next = Next::Retry { due, carrier };
+        result(message.id, attempt, at, throttled.clone(), next)
+    });
+    recorded(store, outcomes.collect(), &[attempt]).await;
+}
+
+/// A pause before another attempt that was begun while the clock was ahead does not last until then; what is scheduled
+/// waits for its own time.
+pub async fn pauses_end_once_the_clock_is_right(side: &mut impl Side) {
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let at = at + n * 30 * DAY;
+        let scheduled = NewBatch {
+            due: Some(at + 20 * DAY),
+            ..batch(5..6)
+        };
+        accepted(side.store(), request(at, vec![scheduled])).await;
+        accepted_batch(side.store(), at + ahead, 0..1).await;
+        put_off(side.store(), at + ahead).await;
+        perhaps_crash(side, at).await;
+        let store = side.store();
+        store.correct_times(at + 2 * MINUTE).await.expect("corrected");
+        for (now, delayed) in [(at + 3 * MINUTE, 1), (at + 20 * DAY - 1, 1), (at + 20 * DAY, 0)] {
+            let released = store.release_due(now, 100, Box::new(|_| {}));
+            released.await.expect("released");
+            let left = store.counts().await.expect("counted").delayed;
+            assert_eq!(left, delayed, "ahead by {ahead}");
+        }
+    }
+}
+
+/// Counters that a wrong clock found too old are not refused for ever.
+pub async fn statistics_count_again_after_a_sweep_of_a_wrong_clock(side: &mut impl Side) {
+    let store = side.store();
+    accepted_batch(store, NOW, 0..2).await;
+    store.expire_statistics(NOW + 400 * DAY).await.expect("forgotten");
+    store.expire_statistics(NOW - 30 * DAY).await.expect("forgotten");
+    side.crash().await;
+    let store = side.store();
+    accepted_batch(store, NOW + HOUR, 0..3).await;
+    assert_eq!(day_counts(store).await.get(&(NOW / DAY)), Some(&3));
+    let id = ids(accepted_batch(store, NOW + HOUR, 4..5).await)[0];
+    submitted(store, NOW + HOUR, "x").await;
+    assert_eq!(seen(store, id).await.state, MessageState::Submitted);
+}
+
+/// What was told while the clock was ahead, and after that, is kept as long as everything else.
+pub async fn events_are_forgotten_once_the_clock_is_right(side: &mut impl Side) {
+    listening(side.store(), endpoint(1, ACCOUNT, EventKinds::ACCEPTED)).await;
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let at = at + n * 30 * DAY;
+        for at in [at + ahead, at + ahead + 1, at] {
+            perhaps_crash(side, at).await;
+            accepted_batch(side.store(), at, 0..1).await;
+        }
+        let store = side.store();
+        store.correct_times(at + MINUTE).await.expect("corrected");
+        accepted_batch(store, at + 2 * MINUTE, 0..1).await;
+        let all = events_after(store, ACCOUNT, EventPlace::default(), EventKinds::ALL).await;
+        assert_eq!(all.len(), 4, "ahead by {ahead}");
+        let told = RecordDelivery {
+            told: all.last().map(|event| event.place),
+            ..RecordDelivery::default()
+        };
+        delivered(store, 1, told).await;
+        for (before, left) in [(at, 4), (at + MINUTE + 1, 1), (at + 3 * MINUTE, 0)] {
+            expired(store, before, 0).await;
+            let events = events_after(store, ACCOUNT, EventPlace::default(), EventKinds::ALL).await;
+            assert_eq!(events.len(), left, "ahead by {ahead}, before {}", before - at);
+        }
+    }
+}

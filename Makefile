@@ -28,6 +28,10 @@ deny: ## Licences and advisories of dependencies (installs cargo-deny)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check
 
+.PHONY: audit
+audit: ## Advisories, licences, bans, sources, and a bill of materials in target/sbom (exit 3: advisories could not be asked for)
+	@scripts/audit
+
 .PHONY: fmt
 fmt: ## Format everything
 	cargo fmt --all

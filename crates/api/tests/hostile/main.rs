@@ -12,4 +12,6 @@ mod house;
 mod accounts;
 mod cases;
 mod ids;
+mod injection;
+mod tls;
 mod wires;

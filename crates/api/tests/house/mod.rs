@@ -109,7 +109,7 @@ pub(crate) fn ut_id(number: i64) -> String {
 pub(crate) struct House {
     pub engine: Arc<Engine>,
     pub router: Router,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An HTTP answer, read.
@@ -152,8 +152,13 @@ impl House {
         Self {
             engine,
             router,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Where its store is.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Sends a request through the router.

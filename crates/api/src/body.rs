@@ -8,6 +8,7 @@ use engine::AnswerFate;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use std::error::Error;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use thiserror::Error;
@@ -114,6 +115,16 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
     Ok(None)
 }
 
+/// The beginning of a body as far as it has arrived with its head: nothing is waited for.
+pub(crate) async fn arrived(mut body: Body) -> Bytes {
+    let mut first = std::pin::pin!(body.frame());
+    let polled = std::future::poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
+    match polled {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    }
+}
+
 /// An answer whose fate somebody must know: [`crate::serve`] finds it in the response's extensions.
 pub(crate) fn with_fate(body: Bytes, fate: &AnswerFate) -> Response {
     let body = Fated {
@@ -182,6 +193,13 @@ mod tests {
     async fn a_body_that_is_announced_too_long_is_refused_before_it_is_read() {
         let body = Body::new(Announced(99_999_999));
         assert_eq!(read(body, 1000).await, Err(BodyError::TooLong));
+    }
+
+    #[tokio::test]
+    async fn what_has_arrived_of_a_body_is_had_without_waiting() {
+        assert_eq!(arrived(Body::from("12345")).await, "12345");
+        assert_eq!(arrived(Body::new(Announced(1000))).await, "");
+        assert_eq!(arrived(Body::empty()).await, "");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@
 //! | `/smsapi/*` | SendCloud |
 //! | `/v1/*` | EngageLab, generations A and C |
 
+mod access;
 mod body;
 mod days;
 pub mod engagelab;
@@ -21,7 +22,7 @@ mod json;
 pub mod limits;
 mod lists;
 mod lookup;
-mod per_minute;
+mod peek;
 pub mod sendcloud;
 pub mod serve;
 pub mod uspeedo;
@@ -40,6 +41,20 @@ pub struct Api {
     pub engine: Arc<Engine>,
     /// How much a request may ask for.
     pub limits: Limits,
+    access: access::Access,
+}
+
+impl Api {
+    /// Handlers over an engine, within limits.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, limits: Limits) -> Self {
+        let access = access::Access::new(&limits);
+        Self {
+            engine,
+            limits,
+            access,
+        }
+    }
 }
 
 /// All dialects on one router.

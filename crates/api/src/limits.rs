@@ -16,6 +16,8 @@ pub struct Limits {
     pub bodies_per_address_bytes_max: usize,
     /// Recipients of one uSpeedo or UCloud request (the UCloud Action document: 1000).
     pub uspeedo_recipients_max: usize,
+    /// Values of one uSpeedo or UCloud request: every text, number, list and object counts, and every field of a form.
+    pub uspeedo_values_max: usize,
     /// Recipients of one SendCloud request (the SendCloud document: 2000).
     pub sendcloud_recipients_max: usize,
     /// Recipients of one SendCloud `sendx` request (docs/dialects/sendcloud.md: 200).
@@ -35,6 +37,15 @@ pub struct Limits {
     pub sendcloud_status_per_minute_max: u32,
     /// Status queries a minute and EngageLab user (docs/dialects/engagelab.md: 60); 0: no limit.
     pub engagelab_status_per_minute_max: u32,
+    /// Requests a minute with credentials that are not accepted, by address, before further ones are answered later; 0:
+    /// no limit.
+    pub failed_credentials_per_minute_max: u32,
+    /// The same by public key, from all addresses together; 0: no limit.
+    pub failed_credentials_per_key_per_minute_max: u32,
+    /// How much later such a request is answered, in milliseconds.
+    pub failed_credentials_delay_ms: u64,
+    /// Answers that are held back at once; one more is answered at once as too many.
+    pub failed_credentials_delayed_max: usize,
 }
 
 impl Default for Limits {
@@ -44,6 +55,7 @@ impl Default for Limits {
             bodies_bytes_max: BodyLimits::default().bytes_max,
             bodies_per_address_bytes_max: BodyLimits::default().per_address_bytes_max,
             uspeedo_recipients_max: 1000,
+            uspeedo_values_max: 65_536,
             sendcloud_recipients_max: 2000,
             sendcloud_sendx_recipients_max: 200,
             engagelab_recipients_max: 1000,
@@ -53,6 +65,10 @@ impl Default for Limits {
             sessions_per_query_max: 100,
             sendcloud_status_per_minute_max: 4000,
             engagelab_status_per_minute_max: 60,
+            failed_credentials_per_minute_max: 60,
+            failed_credentials_per_key_per_minute_max: 60,
+            failed_credentials_delay_ms: 1000,
+            failed_credentials_delayed_max: 1024,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::directory::DirectoryLimits;
 use crate::failures;
 use crate::log_limit::LogLimit;
 use crate::manage::Numbers;
-use crate::metrics::{Metrics, RefusalLabel, dialect_name};
+use crate::metrics::{DialectLabel, Metrics, RefusalLabel, dialect_name};
 use crate::notify::{self, Format, Notify, NotifyError};
 use crate::public_id::PublicIds;
 use crate::pull::Pulling;
@@ -118,7 +118,6 @@ pub(crate) struct Shared {
     /// Lines about messages that failed.
     pub(crate) failure_log: LogLimit,
     /// Lines about wrong credentials.
-    pub(crate) denial_log: LogLimit,
     pub(crate) settings: Settings,
     pub(crate) inbox: Arc<Inbox>,
     /// Woken when something was put off until later.
@@ -173,7 +172,6 @@ impl Engine {
             metrics: Metrics::for_accounts(settings.metric_accounts_max),
             refusal_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             failure_log: LogLimit::new(LOG_LINES_PER_S_MAX),
-            denial_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             settings,
             delayed: tokio::sync::Notify::new(),
             tasks_changed: tokio::sync::Notify::new(),
@@ -281,6 +279,11 @@ impl Engine {
         self.shared.clock.now()
     }
 
+    /// The time that spans are counted by: see [`Clock::steady`].
+    pub fn steady(&self) -> UnixMs {
+        self.shared.clock.steady()
+    }
+
     /// Messages of a session, in the order of their ids.
     pub async fn session(
         &self,
@@ -326,21 +329,18 @@ impl Engine {
         }
     }
 
-    /// Counts a request with missing or wrong credentials, and logs it, a bounded number of lines a second. `user` is
-    /// the public part of the credential as it was sent; only that of a credential there is is logged.
-    pub fn denied(&self, dialect: Dialect, reason: &'static str, family: &str, user: &str) {
-        let shared = &self.shared;
+    /// Counts a request with missing or wrong credentials.
+    pub fn denied(&self, dialect: Dialect, reason: &'static str) {
         let dialect = dialect_name(dialect);
         let label = RefusalLabel { dialect, reason };
-        shared.metrics.denied.get_or_create(&label).inc();
-        if let Some(suppressed) = shared.denial_log.admit(shared.clock.now()) {
-            let catalog = shared.catalog.load();
-            let known = catalog.credential(family, user);
-            let account = known.and_then(|entry| catalog.account(entry.account));
-            let account = account.map_or("", |account| &account.name);
-            let user = if known.is_some() { user } else { "" };
-            tracing::warn!(dialect, %reason, account, user, suppressed, "credentials rejected");
-        }
+        self.shared.metrics.denied.get_or_create(&label).inc();
+    }
+
+    /// Counts an answer to such a request that is held back.
+    pub fn denial_delayed(&self, dialect: Dialect) {
+        let dialect = dialect_name(dialect);
+        let label = DialectLabel { dialect };
+        self.shared.metrics.denials_delayed.get_or_create(&label).inc();
     }
 
     /// The store, for readiness and tools.

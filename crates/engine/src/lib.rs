@@ -39,6 +39,7 @@ mod tls;
 pub use carrier::{CarrierError, CarrierState, CarrierStatus, stopped as stopped_carrier};
 pub use engine::{Engine, Settings, StartError};
 pub use log_limit::LogLimit;
+pub use metrics::dialect_name;
 pub use pull::AnswerFate;
 pub use reason::ReasonView;
 pub use tls::certificate_validity;

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub denied: Family<RefusalLabel, Counter>,
     /// Credentials that are switched off because their secret or key is empty.
     pub open_credentials: Gauge,
+    /// Answers to wrong credentials that were held back.
+    pub denials_delayed: Family<DialectLabel, Counter>,
     /// Recipients by account.
     pub accounts: AccountMetrics,
     /// Requests whose id was used before.
@@ -66,6 +68,7 @@ impl Default for Metrics {
             refused: Family::default(),
             denied: Family::default(),
             open_credentials: Gauge::default(),
+            denials_delayed: Family::default(),
             accounts: AccountMetrics::default(),
             repeats: Family::default(),
             unavailable: Counter::default(),
@@ -109,6 +112,11 @@ impl Metrics {
             "open_credentials",
             "Credentials switched off because their secret or key is empty",
             self.open_credentials.clone(),
+        );
+        registry.register(
+            "denials_delayed",
+            "Answers to wrong credentials held back because there were many",
+            self.denials_delayed.clone(),
         );
         self.accounts.register(registry);
         registry.register(

@@ -191,6 +191,8 @@ pub mod c {
 
     /// We failed.
     pub static SERVER_ERROR: Code = code(StatusCode::INTERNAL_SERVER_ERROR, 1000, "internal error");
+    /// More requests than there may be.
+    pub static TOO_OFTEN: Code = code(StatusCode::TOO_MANY_REQUESTS, 3004, "too many requests");
     /// Too much is waiting, or we are stopping.
     pub static BUSY: Code = code(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -351,6 +353,8 @@ pub struct Refused {
     pub code: &'static Code,
     /// In these words.
     pub message: Cow<'static, str>,
+    /// After so many seconds it may be asked again (`Retry-After`); 0 says nothing.
+    pub retry_after_s: u32,
 }
 
 impl Refused {
@@ -359,6 +363,16 @@ impl Refused {
         Self {
             code,
             message: message.into(),
+            retry_after_s: 0,
+        }
+    }
+
+    /// For now: it may be asked again after so many milliseconds.
+    pub fn after(code: &'static Code, wait_ms: i64) -> Self {
+        let wait_s = (wait_ms.max(1) - 1) / 1_000 + 1;
+        Self {
+            retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
+            ..Self::from(code)
         }
     }
 }
@@ -368,6 +382,7 @@ impl From<&'static Code> for Refused {
         Self {
             code,
             message: Cow::Borrowed(code.message),
+            retry_after_s: 0,
         }
     }
 }

@@ -6,9 +6,11 @@ use super::codes::{Code, Refused, a, c};
 use super::recipients::Entries;
 use super::status::StatusQuery;
 use super::{messages, send};
+use crate::access::buckets::Rate;
+use crate::access::{Answered, Failure};
 use crate::body::{self, BodyError};
 use crate::idempotency::{self, Recorded};
-use crate::per_minute::PerMinute;
+use crate::serve::Client;
 use crate::{Api, Limits};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -32,7 +34,7 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
     let (parts, body) = request.into_parts();
     let done = async {
         check_method(&parts, "POST", &a::METHOD)?;
-        let caller = authenticate_a(&api, &parts)?;
+        let caller = authenticate_a(&api, &parts).await?;
         let body = read_body(&api.limits, body, [&a::TOO_LARGE, &a::BAD_REQUEST, &a::BUSY]).await?;
         try_send(&api, &caller, &parts, &body).await
     };
@@ -87,7 +89,7 @@ pub(super) async fn messages(State(api): State<Arc<Api>>, request: Request) -> R
     let (parts, body) = request.into_parts();
     let done = async {
         check_method(&parts, "POST", &c::METHOD)?;
-        let caller = authenticate_c(&api, &parts)?;
+        let caller = authenticate_c(&api, &parts).await?;
         let body = read_body(&api.limits, body, [&c::TOO_LARGE, &c::NOT_JSON, &c::BUSY]).await?;
         try_messages(&api, &caller, &parts, &body).await
     };
@@ -188,21 +190,18 @@ async fn accept(
 }
 
 /// `GET /v1/status`.
-pub(super) async fn status(api: Arc<Api>, calls: Arc<PerMinute>, request: Request) -> Response {
+pub(super) async fn status(api: Arc<Api>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    respond(try_status(&api, &calls, &parts).await, "GET")
+    respond(try_status(&api, &parts).await, "GET")
 }
 
-async fn try_status(api: &Api, calls: &PerMinute, parts: &Parts) -> Result<Recorded, Refused> {
+async fn try_status(api: &Api, parts: &Parts) -> Result<Recorded, Refused> {
     check_method(parts, "GET", &a::METHOD)?;
-    let caller = authenticate_a(api, parts)?;
-    if !calls.admits(
-        &caller.user,
-        api.engine.now(),
-        api.limits.engagelab_status_per_minute_max,
-    ) {
-        return Err(Refused::from(&a::TOO_OFTEN));
-    }
+    let caller = authenticate_a(api, parts).await?;
+    let rate = Rate::per_minute(api.limits.engagelab_status_per_minute_max);
+    let key = (auth::FAMILY_A, &*caller.user);
+    let taken = api.access.status_queries.take(&key, rate, api.engine.steady());
+    taken.map_err(|wait_ms| Refused::after(&a::TOO_OFTEN, wait_ms))?;
     let query = StatusQuery::read(parts.uri.query().unwrap_or_default())?;
     let found = query.run(&api.engine, &caller).await.map_err(|error| {
         tracing::warn!(%error, "an EngageLab status query failed");
@@ -220,36 +219,71 @@ pub(super) async fn unknown() -> Response {
     respond(Err(Refused::from(&a::NOT_FOUND)), "")
 }
 
-pub(super) fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+pub(super) async fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
     // The page knows one answer for all of them.
-    auth::authenticate(auth::FAMILY_A, &parts.headers, &api.engine.catalog())
-        .inspect_err(|denied| note(api, Dialect::EngagelabA, auth::FAMILY_A, parts, *denied))
-        .map_err(|_| (&a::UNAUTHORIZED).into())
+    authenticate(
+        api,
+        Dialect::EngagelabA,
+        auth::FAMILY_A,
+        parts,
+        |_| &a::UNAUTHORIZED,
+        &a::TOO_OFTEN,
+    )
+    .await
 }
 
 /// The codes of callers are those of sending in both families of generation C.
-pub(super) fn authenticate_c(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
-    let caller = auth::authenticate(auth::FAMILY_C, &parts.headers, &api.engine.catalog());
-    caller
-        .inspect_err(|denied| note(api, Dialect::EngagelabC, auth::FAMILY_C, parts, *denied))
-        .map_err(|denied| {
-            Refused::from(match denied {
-                Denied::Missing | Denied::Unknown | Denied::Wrong => &c::UNAUTHORIZED,
-                Denied::Disabled => &c::DISABLED,
-            })
-        })
+pub(super) async fn authenticate_c(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+    let code = |denied| match denied {
+        Denied::Missing | Denied::Unknown | Denied::Wrong => &c::UNAUTHORIZED,
+        Denied::Disabled => &c::DISABLED,
+    };
+    authenticate(
+        api,
+        Dialect::EngagelabC,
+        auth::FAMILY_C,
+        parts,
+        code,
+        &c::TOO_OFTEN,
+    )
+    .await
 }
 
-/// Counts and logs who is not let in.
-fn note(api: &Api, dialect: Dialect, family: &str, parts: &Parts, denied: Denied) {
-    let reason = match denied {
-        Denied::Missing => "missing",
-        Denied::Unknown => "unknown_key",
-        Denied::Wrong => "wrong_secret",
-        Denied::Disabled => "disabled",
+/// Who calls. Who is not let in is counted and logged, and waits where that is called for.
+async fn authenticate(
+    api: &Api,
+    dialect: Dialect,
+    family: &'static str,
+    parts: &Parts,
+    code: impl Fn(Denied) -> &'static Code,
+    too_often: &'static Code,
+) -> Result<Caller, Refused> {
+    let client = Client::of(&parts.extensions);
+    // The catalog is not held while an answer is held back.
+    let seen = auth::authenticate(family, &parts.headers, &api.engine.catalog());
+    let denied = match seen {
+        Ok(caller) => {
+            client.verified();
+            return Ok(caller);
+        }
+        Err(denied) => denied,
     };
-    let user = auth::user(&parts.headers).unwrap_or_default();
-    api.engine.denied(dialect, reason, family, &user);
+    let failure = Failure {
+        client: &client,
+        dialect,
+        reason: match denied {
+            Denied::Missing => "missing",
+            Denied::Unknown => "unknown_key",
+            Denied::Wrong => "wrong_secret",
+            Denied::Disabled => "disabled",
+        },
+        family,
+        user: &auth::user(&parts.headers).unwrap_or_default(),
+    };
+    Err(match api.access.failures.note(&api.engine, failure).await {
+        Answered::AsItIs => Refused::from(code(denied)),
+        Answered::TooMany => Refused::from(too_often),
+    })
 }
 
 /// Whether a method is among those of an interface. HEAD goes the way of GET, without its body.
@@ -285,14 +319,21 @@ pub(super) async fn read_body(
 }
 
 pub(super) fn respond(done: Result<Recorded, Refused>, allowed: &'static str) -> Response {
+    let mut retry_after_s = 0;
     let (status, body) = match done {
         Ok(answer) => (answer.status, answer.body),
         Err(refused) => {
+            retry_after_s = refused.retry_after_s;
             let (status, body) = answer::refusal(&refused);
             (status, body.into())
         }
     };
     let mut response = answer::response(status, body);
+    if retry_after_s > 0 {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+    }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response
             .headers_mut()

@@ -125,10 +125,10 @@ impl Generation {
         }
     }
 
-    fn authenticate(self, api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+    async fn authenticate(self, api: &Api, parts: &Parts) -> Result<Caller, Refused> {
         match self {
-            Self::A => handlers::authenticate_a(api, parts),
-            Self::C => handlers::authenticate_c(api, parts),
+            Self::A => handlers::authenticate_a(api, parts).await,
+            Self::C => handlers::authenticate_c(api, parts).await,
         }
     }
 }
@@ -173,7 +173,7 @@ pub(super) async fn handle(
     let generation = interface.generation();
     let done = async {
         check_method(&parts, verbs, generation.method())?;
-        let caller = generation.authenticate(&api, &parts)?;
+        let caller = generation.authenticate(&api, &parts).await?;
         let body = if matches!(parts.method, Method::POST | Method::PUT) {
             handlers::read_body(&api.limits, body, generation.body_codes()).await?
         } else {

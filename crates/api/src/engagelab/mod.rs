@@ -45,7 +45,6 @@ mod words;
 
 use crate::Api;
 use crate::days;
-use crate::per_minute::PerMinute;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::any;
@@ -57,10 +56,7 @@ use std::sync::Arc;
 
 /// Its routes.
 pub fn routes() -> Router<Arc<Api>> {
-    let calls = Arc::new(PerMinute::default());
-    let status = move |State(api): State<Arc<Api>>, request: Request| {
-        handlers::status(api, Arc::clone(&calls), request)
-    };
+    let status = move |State(api): State<Arc<Api>>, request: Request| handlers::status(api, request);
     let managing = Interface::PATHS
         .into_iter()
         .fold(Router::new(), |router, (path, interface, verbs)| {

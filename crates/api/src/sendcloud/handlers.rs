@@ -2,28 +2,23 @@
 
 use super::answer;
 use super::auth::{self, Caller};
-use super::codes::{
-    ACCOUNT_GONE, BODY_UNREADABLE, HEADER_KEY, METHOD, NO_PERMISSION, NO_SUCH_INTERFACE, OK, RATE_LIMITED,
-    REPEAT, Refused, SERVER_ERROR, SIGNATURE_MISSING, SIGNATURE_WRONG, USER_EMPTY, USER_UNKNOWN,
-};
+use super::codes::{HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR};
+use super::entry::{Ended, admit, check_method, receive, settle};
 use super::manage::{Call, Interface};
-use super::multipart;
-use super::params::{Encoding, Form, Params, encoding};
+use super::params::{Form, Params};
 use super::rules::{code_of_error, rules};
 use super::status::{self, StatusQuery};
 use super::wire::SendRequest;
-use crate::body::BodyError;
+use crate::access::buckets::Rate;
 use crate::idempotency::{self, Recorded};
-use crate::per_minute::PerMinute;
-use crate::{Api, Limits, body};
-use axum::body::HttpBody as _;
+use crate::serve::Client;
+use crate::{Api, Limits};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use engine::Dialect;
 use engine::accept::{Once, Reply, Submission};
-use engine::catalog::Snapshot;
-use engine::{Dialect, UnixMs};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -37,20 +32,21 @@ pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendR
 
 /// Any of the interfaces that send.
 pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Response {
+    let client = Client::of(request.extensions());
     let done = async {
         let (parts, form) = receive(&api, request).await?;
         try_send(&api, read, &parts, &form).await
     };
-    respond(done.await)
+    let done = done.await;
+    respond(settle(&api, &client, done).await)
 }
 
-async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
-    let params = read_params(parts, form)?;
-    let catalog = api.engine.catalog();
-    let caller = caller_of(api, &params, &catalog, api.engine.now())?;
-    let request = read(&params, &api.limits)?;
+async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, Ended> {
+    let admitted = admit(api, parts, form).await?;
+    let (params, caller) = (&admitted.params, admitted.caller());
+    let request = read(params, &api.limits)?;
     let header_key = idempotency::key(&parts.headers).map_err(|_| &HEADER_KEY)?;
-    let once = once(api, &params, caller, request.request_id, header_key);
+    let once = once(api, params, caller, request.request_id, header_key);
     let has_own_id = request.request_id.is_some();
     let submission = Submission {
         account: caller.account,
@@ -71,7 +67,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
             let body = answer::sent(&submission, &outcome, api.engine.public_ids());
             Ok(answered(body))
         }
-        Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
+        Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Ended::from(&REPEAT)),
         Ok((_, Reply::Repeat { answer, .. })) => {
             let first = Recorded::decode(answer).ok_or(&SERVER_ERROR)?;
             Ok(first)
@@ -81,32 +77,9 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
             if *code == SERVER_ERROR {
                 tracing::warn!(%error, "a SendCloud request was not accepted");
             }
-            Err(Refused::from(code))
+            Err(Ended::from(code))
         }
     }
-}
-
-/// Who calls; who is not let in is counted and logged.
-fn caller_of<'a>(
-    api: &Api,
-    params: &'a Params<'_>,
-    catalog: &Snapshot,
-    now: UnixMs,
-) -> Result<Caller<'a>, Refused> {
-    auth::authenticate(params, catalog, now, &api.limits).inspect_err(|refused| {
-        let reasons = [
-            (&USER_EMPTY, "missing"),
-            (&SIGNATURE_MISSING, "missing"),
-            (&USER_UNKNOWN, "unknown_key"),
-            (&ACCOUNT_GONE, "unknown_key"),
-            (&SIGNATURE_WRONG, "wrong_secret"),
-            (&NO_PERMISSION, "disabled"),
-        ];
-        let known = reasons.iter().find(|(code, _)| *code == refused.code);
-        let reason = known.map_or("wrong_time", |(_, reason)| *reason);
-        let user = params.get("smsUser").unwrap_or_default();
-        api.engine.denied(Dialect::Sendcloud, reason, auth::FAMILY, user);
-    })
 }
 
 /// What makes the request single. Ids of one `smsUser` do not meet those of another: two applications that both
@@ -156,109 +129,62 @@ pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> 
 }
 
 /// `/smsapi/status/query`: what became of messages.
-pub(super) async fn status_query(api: Arc<Api>, calls: Arc<PerMinute>, request: Request) -> Response {
+pub(super) async fn status_query(api: Arc<Api>, request: Request) -> Response {
+    let client = Client::of(request.extensions());
     let done = async {
         let (parts, form) = receive(&api, request).await?;
-        try_status_query(&api, &calls, &parts, &form).await
+        try_status_query(&api, &parts, &form).await
     };
-    respond(done.await)
+    let done = done.await;
+    respond(settle(&api, &client, done).await)
 }
 
-async fn try_status_query(
-    api: &Api,
-    calls: &PerMinute,
-    parts: &Parts,
-    form: &Form,
-) -> Result<Recorded, Refused> {
-    let params = read_params(parts, form)?;
-    let (catalog, now) = (api.engine.catalog(), api.engine.now());
-    let caller = caller_of(api, &params, &catalog, now)?;
-    if !calls.admits(caller.sms_user, now, api.limits.sendcloud_status_per_minute_max) {
-        return Err(Refused::from(&RATE_LIMITED));
-    }
-    let query = StatusQuery::read(&params, now)?;
+async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recorded, Ended> {
+    let admitted = admit(api, parts, form).await?;
+    let (params, catalog, caller) = (&admitted.params, &admitted.catalog, admitted.caller());
+    let rate = Rate::per_minute(api.limits.sendcloud_status_per_minute_max);
+    let key = (auth::FAMILY, caller.sms_user);
+    let taken = api.access.status_queries.take(&key, rate, api.engine.steady());
+    taken.map_err(|_| &RATE_LIMITED)?;
+    let query = StatusQuery::read(params, admitted.now)?;
     let found = query
-        .run(&api.engine, &catalog, caller.account)
+        .run(&api.engine, catalog, caller.account)
         .await
         .map_err(|error| {
             tracing::warn!(%error, "a SendCloud status query failed");
             &SERVER_ERROR
         })?;
-    let body = status::answer(&found, caller, &catalog, api.engine.public_ids());
+    let body = status::answer(&found, caller, catalog, api.engine.public_ids());
     Ok(answered(body))
 }
 
 /// Any of the interfaces that manage and count.
 pub(super) async fn manage(api: Arc<Api>, interface: Interface, request: Request) -> Response {
+    let client = Client::of(request.extensions());
     let done = async {
         let (parts, form) = receive(&api, request).await?;
         try_manage(&api, interface, &parts, &form).await
     };
-    respond(done.await)
+    let done = done.await;
+    respond(settle(&api, &client, done).await)
 }
 
-async fn try_manage(
-    api: &Api,
-    interface: Interface,
-    parts: &Parts,
-    form: &Form,
-) -> Result<Recorded, Refused> {
-    let params = read_params(parts, form)?;
-    let (catalog, now) = (api.engine.catalog(), api.engine.now());
-    let caller = caller_of(api, &params, &catalog, now)?;
+async fn try_manage(api: &Api, interface: Interface, parts: &Parts, form: &Form) -> Result<Recorded, Ended> {
+    let admitted = admit(api, parts, form).await?;
     let call = Call {
         api,
-        params: &params,
+        params: &admitted.params,
         headers: &parts.headers,
-        caller,
-        catalog: &catalog,
-        now,
+        caller: admitted.caller(),
+        catalog: &admitted.catalog,
+        now: admitted.now,
     };
-    interface.answer(&call).await.map(answered)
+    Ok(interface.answer(&call).await.map(answered)?)
 }
 
 /// Everything under `/smsapi/` that is no interface of ours.
 pub(super) async fn unknown() -> Response {
     respond(Err(Refused::from(&NO_SUCH_INTERFACE)))
-}
-
-/// The request's head, and its body as the form it is.
-async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), Refused> {
-    check_method(request.method())?;
-    let (parts, body) = request.into_parts();
-    let bytes_max = api.limits.body_bytes_max;
-    let content_type = parts.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.map(|value| value.to_str().unwrap_or("unreadable"));
-    if let (Some(content_type), Ok(Encoding::Multipart)) = (content_type, encoding(content_type))
-        && !body.is_end_stream()
-    {
-        body::check_length(&body, bytes_max).map_err(|_| Refused::with_limit(&BODY_UNREADABLE, bytes_max))?;
-        let fields = multipart::read(content_type, body, bytes_max).await?;
-        return Ok((parts, Form::Multipart(fields)));
-    }
-    let body = body::read(body, bytes_max).await.map_err(|error| match error {
-        BodyError::Busy => Refused::from(&SERVER_ERROR),
-        BodyError::TooLong | BodyError::Broken => Refused::with_limit(&BODY_UNREADABLE, bytes_max),
-    })?;
-    // Without a body nothing is encoded, whatever the head says.
-    if !body.is_empty() {
-        encoding(content_type)?;
-    }
-    Ok((parts, Form::Urlencoded(body)))
-}
-
-fn read_params<'a>(parts: &'a Parts, form: &'a Form) -> Result<Params<'a>, Refused> {
-    Params::read_form(parts.uri.query(), form)
-}
-
-/// POST as the page has it, GET as it had it before and as queries still have it; HEAD must not send.
-fn check_method(method: &Method) -> Result<(), Refused> {
-    let taken = matches!(*method, Method::POST | Method::GET);
-    if taken {
-        Ok(())
-    } else {
-        Err(Refused::from(&METHOD))
-    }
 }
 
 fn answered(body: Vec<u8>) -> Recorded {

@@ -24,6 +24,7 @@ pub mod params;
 mod answer;
 pub mod auth;
 pub mod contacts;
+mod entry;
 mod failures;
 pub mod fields;
 mod handlers;
@@ -44,7 +45,6 @@ pub mod wire;
 mod words;
 
 use crate::Api;
-use crate::per_minute::PerMinute;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::{MethodRouter, any};
@@ -54,10 +54,8 @@ use std::sync::Arc;
 
 /// Its routes.
 pub fn routes() -> Router<Arc<Api>> {
-    let calls = Arc::new(PerMinute::default());
-    let status_query = move |State(api): State<Arc<Api>>, request: Request| {
-        handlers::status_query(api, Arc::clone(&calls), request)
-    };
+    let status_query =
+        move |State(api): State<Arc<Api>>, request: Request| handlers::status_query(api, request);
     let managing = Interface::PATHS
         .into_iter()
         .fold(Router::new(), |router, (path, interface)| {

@@ -87,6 +87,16 @@ pub(super) enum Form {
     Multipart(Vec<(String, String)>),
 }
 
+impl Form {
+    /// Its octets, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Urlencoded(body) => body.len(),
+            Self::Multipart(fields) => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
+        }
+    }
+}
+
 /// How a body is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {

@@ -7,34 +7,69 @@ use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::{denied, exchange, wire};
 use crate::Api;
+use crate::serve::Client;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use engine::Dialect;
-use http::HeaderMap;
 use http::request::Parts;
 use std::sync::Arc;
+
+/// Fields of a query that are looked at: the SDKs send one.
+const QUERY_FIELDS_MAX: usize = 64;
 
 /// `POST /api`
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let mut asked = Asked::new(Dialect::UspeedoAction);
     let (head, body) = request.into_parts();
-    let body = exchange::read(&api, body).await;
-    let result = match &body {
-        Ok(body) => try_answer(&api, &mut asked, &head, body).await,
-        Err(fault) => Err(*fault),
+    let client = Client::of(&head.extensions);
+    let mut result = match receive(&api, &head, body, &mut asked).await {
+        Ok(body) => {
+            let result = try_answer(&api, &mut asked, &client, &head, &body).await;
+            if result.is_err() {
+                asked.name_from(&body, head.uri.query());
+            }
+            result
+        }
+        Err(fault) => Err(fault),
     };
-    if let Err(fault) = &result {
-        denied::by_headers(&api, Dialect::UspeedoAction, &head.headers, *fault);
-        asked.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
+    if let Err(fault) = &mut result {
+        *fault = denied::by_headers(&api, &client, asked.dialect, &head.headers, *fault).await;
     }
     exchange::respond(&asked, result)
 }
 
-async fn try_answer(api: &Api, asked: &mut Asked, head: &Parts, body: &[u8]) -> Result<Vec<u8>, Fault> {
-    let (caller, params) = authenticate(api, &head.headers, body)?;
-    let params = params.nested().map_err(|_| Fault::Unreadable)?;
-    let query = Members::from_form(head.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
-    asked.action = Some(action(&params, &query)?);
+/// The body, unless the head alone tells that the request is not let in. Then only what has arrived of the body is looked at,
+/// for the name of the action in the answer.
+async fn receive(api: &Api, head: &Parts, body: Body, asked: &mut Asked) -> Result<Bytes, Fault> {
+    let window_s = api.limits.uspeedo_timestamp_window_s;
+    let seen = auth::check_headers(&head.headers, &api.engine.catalog(), api.engine.now(), window_s);
+    if let Err(fault) = seen {
+        asked.name_from(&crate::body::arrived(body).await, head.uri.query());
+        return Err(fault);
+    }
+    exchange::read(api, body)
+        .await
+        .inspect_err(|_| asked.name_from(b"", head.uri.query()))
+}
+
+async fn try_answer(
+    api: &Api,
+    asked: &mut Asked,
+    client: &Client,
+    head: &Parts,
+    body: &[u8],
+) -> Result<Vec<u8>, Fault> {
+    let turn = api
+        .access
+        .parsing
+        .turn(body.len(), client)
+        .await
+        .map_err(|_| Fault::Busy)?;
+    let (caller, params) = turn.run(|| authenticate(api, head, body))?;
+    client.verified();
+    asked.action = Some(action(&params)?);
     let known = Known {
         api,
         asked,
@@ -44,31 +79,31 @@ async fn try_answer(api: &Api, asked: &mut Asked, head: &Parts, body: &[u8]) -> 
     perform::perform(known, (&head.headers, body)).await
 }
 
-/// The body's own, else the one the SDKs repeat in the query (which is not signed).
-fn action(params: &Members<'_>, query: &Members<'_>) -> Result<Action, Fault> {
-    let named = params
-        .get("Action")
-        .or_else(|| query.get("Action"))
-        .ok_or(Fault::ActionMissing)?;
+fn action(params: &Members<'_>) -> Result<Action, Fault> {
+    let named = params.get("Action").ok_or(Fault::ActionMissing)?;
     named
         .as_text()
         .and_then(|name| Action::named(name, Dialect::UspeedoAction))
         .ok_or(Fault::ActionUnknown)
 }
 
-/// Who asks, and the parameters: a key that is not known costs no parsing.
-fn authenticate<'b>(api: &Api, headers: &HeaderMap, body: &'b [u8]) -> Result<(Caller, Members<'b>), Fault> {
+/// Who asks, and the parameters, nested. Where the body is signed, it alone counts. With HTTP Basic nothing is signed, and
+/// the action may stand in the query, where the SDKs repeat it.
+fn authenticate<'b>(api: &Api, head: &'b Parts, body: &'b [u8]) -> Result<(Caller, Members<'b>), Fault> {
     let catalog = api.engine.catalog();
-    let Some(signed) = SignedHeaders::of(headers) else {
-        return Ok((auth::basic(headers, &catalog)?, wire::parse_params(body)?));
+    let values_max = api.limits.uspeedo_values_max;
+    let Some(signed) = SignedHeaders::of(&head.headers) else {
+        let caller = auth::basic(&head.headers, &catalog)?;
+        let params = wire::parse_params(body, values_max)?;
+        let query = head.uri.query().unwrap_or_default().as_bytes();
+        let query = Members::from_form(query, QUERY_FIELDS_MAX).unwrap_or_default();
+        let params = params.nested().map_err(|_| Fault::Unreadable)?;
+        return Ok((caller, params.or_from("Action", query)));
     };
     let credential = signed.credential(&catalog)?;
-    let params = wire::parse_params(body)?;
-    let window_s = api.limits.uspeedo_timestamp_window_s;
-    Ok((
-        signed.verify(credential, &params, api.engine.now(), window_s)?,
-        params,
-    ))
+    let params = wire::parse_params(body, values_max)?;
+    let caller = signed.verify(credential, &params)?;
+    Ok((caller, params.nested().map_err(|_| Fault::Unreadable)?))
 }
 
 /// Any method but POST.

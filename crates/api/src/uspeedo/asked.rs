@@ -1,8 +1,8 @@
 //! What a request asks for, as far as its answer depends on it: the wire, the action, the language, its own UUID.
 
 use super::fault::Family;
-use super::wire;
 use super::words::Language;
+use crate::peek;
 use engine::AnswerFate;
 use engine::Dialect;
 use std::borrow::Cow;
@@ -56,7 +56,7 @@ impl Asked {
         if self.action.is_some() {
             return;
         }
-        let named = wire::member(body, query.unwrap_or_default().as_bytes(), "Action");
+        let named = peek::text(body, query.unwrap_or_default().as_bytes(), "Action");
         let plain = |name: &str| {
             name.len() <= NAME_CHARS_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         };

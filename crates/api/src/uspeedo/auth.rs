@@ -52,6 +52,23 @@ pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<Caller, Fault> {
         .ok_or(Fault::SignatureWrong)
 }
 
+/// The key that the headers name, and what is wrong with it or its signature that a look at the headers alone tells.
+/// Nothing of a body is needed for that.
+pub fn check_headers(
+    headers: &HeaderMap,
+    catalog: &Snapshot,
+    now: UnixMs,
+    window_s: u32,
+) -> Result<(), Fault> {
+    match SignedHeaders::of(headers) {
+        None => basic(headers, catalog).map(drop),
+        Some(signed) => {
+            signed.credential(catalog)?;
+            signed.check(now, window_s)
+        }
+    }
+}
+
 /// The public part of the credential that the headers name, as it was sent.
 pub fn user(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -117,18 +134,22 @@ impl<'h> SignedHeaders<'h> {
         enabled(catalog, USPEEDO, self.key)
     }
 
-    /// Whether the body was signed with the credential's secret, at most `window_s` seconds before or after `now`.
-    pub fn verify(
-        &self,
-        credential: &CredentialEntry,
-        body: &Members<'_>,
-        now: UnixMs,
-        window_s: u32,
-    ) -> Result<Caller, Fault> {
-        let at: i64 = self.timestamp.parse().map_err(|_| Fault::SignatureWrong)?;
+    /// Whether the timestamp is at most `window_s` seconds before or after `now`, and the signature may be one.
+    fn check(&self, now: UnixMs, window_s: u32) -> Result<(), Fault> {
+        if !canon::is_signature(self.signature) {
+            return Err(Fault::SignatureWrong);
+        }
+        let at: i64 = self.timestamp.parse().map_err(|_| Fault::TimestampWrong)?;
         let apart_s = (now / 1000).abs_diff(at);
-        let signed = canon::verify(body, Covers::Body, &credential.secret, self.signature);
-        (signed && apart_s <= u64::from(window_s))
+        if apart_s > u64::from(window_s) {
+            return Err(Fault::TimestampWrong);
+        }
+        Ok(())
+    }
+
+    /// Whether the body was signed with the credential's secret. The timestamp is not covered by the signature.
+    pub fn verify(&self, credential: &CredentialEntry, body: &Members<'_>) -> Result<Caller, Fault> {
+        canon::verify(body, Covers::Body, &credential.secret, self.signature)
             .then(|| Caller::new(credential, self.key))
             .ok_or(Fault::SignatureWrong)
     }
@@ -139,7 +160,7 @@ impl<'h> SignedHeaders<'h> {
 /// what only stands in an unsigned query is not there.
 pub fn parameters<'m>(
     body: Members<'m>,
-    query: &Members<'m>,
+    query: Members<'m>,
     catalog: &Snapshot,
 ) -> Result<(Caller, Members<'m>), Fault> {
     let text = |name: &str| {
@@ -150,6 +171,9 @@ pub fn parameters<'m>(
     let key = text(PUBLIC_KEY).ok_or(Fault::KeyUnknown)?;
     let entry = enabled(catalog, UCLOUD, key)?;
     let caller = Caller::new(entry, key);
+    if !canon::is_signature(&signature) {
+        return Err(Fault::SignatureWrong);
+    }
     let is_signed =
         |params: &Members<'_>| canon::verify(params, Covers::Parameters, &entry.secret, &signature);
     if body.names(PUBLIC_KEY) && is_signed(&body) {
@@ -163,9 +187,9 @@ pub fn parameters<'m>(
     }
 }
 
-/// Whether nobody may ask UCloud's wire with this key.
-pub fn is_stranger(key: Option<&str>, catalog: &Snapshot) -> bool {
-    key.is_none_or(|key| enabled(catalog, UCLOUD, key).is_err())
+/// Whether somebody may ask UCloud's wire with this key.
+pub fn is_known(key: &str, catalog: &Snapshot) -> bool {
+    enabled(catalog, UCLOUD, key).is_ok()
 }
 
 fn enabled<'c>(catalog: &'c Snapshot, family: &str, key: &str) -> Result<&'c CredentialEntry, Fault> {

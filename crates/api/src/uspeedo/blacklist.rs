@@ -3,6 +3,7 @@
 use super::answer::done_as;
 use super::exchange::refused;
 use super::fault::Fault;
+use super::json_reader;
 use super::params::{decode, flag, integer, required, text};
 use super::perform::Request;
 use super::tree::{Members, Node};
@@ -13,6 +14,8 @@ use serde::Serialize;
 
 /// Most numbers of a request.
 pub const NUMBERS_MAX: usize = 1000;
+/// Most values of the list where it is a text: an entry has a number and a remark or two.
+const VALUES_MAX: usize = 16 * NUMBERS_MAX;
 /// Longest remark in characters.
 pub const REMARK_CHARS_MAX: usize = 256;
 
@@ -39,7 +42,7 @@ pub fn parse(params: &Members<'_>) -> Result<Vec<Entry>, Fault> {
     } else {
         decode(written).ok_or(shape)?
     };
-    match serde_json::from_slice(&json).map_err(|_| shape)? {
+    match json_reader::read(&json, VALUES_MAX).map_err(|_| shape)? {
         Node::List(list) => entries(&list),
         _ => Err(shape),
     }
@@ -122,7 +125,7 @@ mod tests {
 
     fn read(body: &Value) -> Result<Vec<Entry>, Fault> {
         let body = body.to_string();
-        parse(&Members::from_json(body.as_bytes()).unwrap())
+        parse(&Members::from_json(body.as_bytes(), 1 << 20).unwrap())
     }
 
     fn numbers(list: &Value) -> Vec<Option<u64>> {

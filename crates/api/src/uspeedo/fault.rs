@@ -44,10 +44,14 @@ pub enum Fault {
     Recipients(&'static str),
     /// No signature came with the request.
     SignatureMissing,
-    /// The signature, the secret or the timestamp is wrong.
+    /// The signature or the secret is wrong.
     SignatureWrong,
+    /// The timestamp is too far from the clock, or none.
+    TimestampWrong,
     /// No such key, or it is switched off.
     KeyUnknown,
+    /// More requests than there may be.
+    TooOften,
     /// The account may not send.
     Restricted,
     /// The project is not one of the account's.
@@ -141,7 +145,10 @@ impl Fault {
             Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
             Self::Recipients(name) => (say::INVALID, name),
             // One text for all of them: who does not hold the secret learns nothing about the key.
-            Self::SignatureMissing | Self::SignatureWrong | Self::KeyUnknown => (say::TOKEN, ""),
+            Self::SignatureMissing | Self::SignatureWrong | Self::TimestampWrong | Self::KeyUnknown => {
+                (say::TOKEN, "")
+            }
+            Self::TooOften => (say::TOO_OFTEN, ""),
             Self::Restricted => (say::RESTRICTED, ""),
             Self::ProjectUnknown => (say::INVALID, "AccountId"),
             Self::Refused(refusal) => match field_of(refusal) {
@@ -173,7 +180,8 @@ impl Fault {
             Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
             Self::Recipients(_) => (say::RECIPIENTS, ""),
             Self::SignatureMissing => (say::NO_SIGNATURE, ""),
-            Self::SignatureWrong => (say::WRONG_SIGNATURE, ""),
+            Self::SignatureWrong | Self::TimestampWrong => (say::WRONG_SIGNATURE, ""),
+            Self::TooOften => (say::TOO_OFTEN, ""),
             Self::KeyUnknown => (say::KEY_UNKNOWN, ""),
             Self::Restricted => (say::RESTRICTED, ""),
             Self::ProjectUnknown => (say::PROJECT_UNKNOWN, ""),

@@ -25,6 +25,7 @@ mod denied;
 mod exchange;
 pub mod fault;
 pub mod files;
+pub mod json_reader;
 pub mod params;
 mod perform;
 pub mod push;

@@ -169,7 +169,7 @@ mod tests {
 
     fn with<T>(json: &str, read: impl Fn(&Members<'_>) -> T) -> T {
         let body = format!(r#"{{"X":{json}}}"#);
-        read(&Members::from_json(body.as_bytes()).unwrap())
+        read(&Members::from_json(body.as_bytes(), 1 << 20).unwrap())
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     fn an_account_id_is_a_whole_number_above_0() {
         let check = |json: &str| {
             let body = format!(r#"{{"AccountId":{json}}}"#);
-            check_account_id(&Members::from_json(body.as_bytes()).unwrap())
+            check_account_id(&Members::from_json(body.as_bytes(), 1 << 20).unwrap())
         };
         for taken in [
             "1",

@@ -42,7 +42,12 @@ pub(super) async fn perform(
     } = request;
     let recipients_max = api.limits.uspeedo_recipients_max;
     let items = match asked.action.ok_or(Fault::ActionMissing)? {
-        Action::SendBatch => wire::parse_batch(params, asked.dialect, recipients_max)?,
+        Action::SendBatch => wire::parse_batch(
+            params,
+            asked.dialect,
+            recipients_max,
+            api.limits.uspeedo_values_max,
+        )?,
         Action::Send => wire::parse_single(params, recipients_max)?,
         Action::GetReceipt => {
             let sessions = wire::parse_sessions(params, api.limits.sessions_per_query_max)?;

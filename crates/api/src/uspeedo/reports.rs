@@ -238,7 +238,7 @@ mod tests {
 
     fn read<T>(body: &Value, read: impl Fn(&Members<'_>) -> T) -> T {
         let body = body.to_string();
-        read(&Members::from_json(body.as_bytes()).unwrap())
+        read(&Members::from_json(body.as_bytes(), 1 << 20).unwrap())
     }
 
     #[test]

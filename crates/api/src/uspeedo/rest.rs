@@ -6,7 +6,8 @@ use super::fault::Fault;
 use super::perform::Request as Known;
 use super::tree::Members;
 use super::{auth, denied, exchange, templates, wire};
-use crate::Api;
+use crate::serve::Client;
+use crate::{Api, Limits};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -21,37 +22,39 @@ fn asked() -> Asked {
 /// `POST /api/v1/usms/SendBatchUSMSMessage`
 pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Response {
     let asked = asked();
-    exchange::respond(&asked, try_send(&api, &asked, request).await)
-}
-
-async fn try_send(api: &Api, asked: &Asked, request: Request) -> Result<Vec<u8>, Fault> {
-    let (head, body) = request.into_parts();
-    let body = exchange::read(api, body).await?;
-    let caller = caller_of(api, &head)?;
-    let params = wire::parse_json(&body)?;
-    let items = wire::parse_batch(&params, asked.dialect, api.limits.uspeedo_recipients_max)?;
-    exchange::send(api, asked, &caller, items, (&head.headers, &body)).await
+    let result = async {
+        let posted = posted(&api, request).await?;
+        let params = posted.params(&api).await?;
+        let Limits {
+            uspeedo_recipients_max,
+            uspeedo_values_max,
+            ..
+        } = api.limits;
+        let items = wire::parse_batch(&params, asked.dialect, uspeedo_recipients_max, uspeedo_values_max)?;
+        let told = (&posted.head.headers, &*posted.body);
+        exchange::send(&api, &asked, &posted.caller, items, told).await
+    };
+    let result = result.await;
+    exchange::respond(&asked, result)
 }
 
 /// `GET /api/v1/usms/USMSSendReceipt?id=…&id=…`
 pub(super) async fn receipts(State(api): State<Arc<Api>>, request: Request) -> Response {
     let asked = asked();
-    exchange::respond(&asked, try_receipts(&api, &asked, request).await)
-}
-
-async fn try_receipts(api: &Api, asked: &Asked, request: Request) -> Result<Vec<u8>, Fault> {
-    let (head, _) = request.into_parts();
-    let (caller, sessions) = asked_by_ids(api, &head)?;
-    exchange::receipts(api, asked, caller.account, &sessions).await
+    let result = match asked_by_ids(&api, request).await {
+        Ok((caller, sessions)) => exchange::receipts(&api, &asked, caller.account, &sessions).await,
+        Err(fault) => Err(fault),
+    };
+    exchange::respond(&asked, result)
 }
 
 /// `POST /api/v1/usms/USMSTemplate`
 pub(super) async fn create_template(State(api): State<Arc<Api>>, request: Request) -> Response {
     let asked = asked();
     let result = async {
-        let (caller, body) = posted(&api, request).await?;
-        let params = wire::parse_json(&body)?;
-        templates::create(known(&api, &asked, &caller, &params)).await
+        let posted = posted(&api, request).await?;
+        let params = posted.params(&api).await?;
+        templates::create(known(&api, &asked, &posted.caller, &params)).await
     };
     let result = result.await;
     exchange::respond(&asked, result)
@@ -60,8 +63,8 @@ pub(super) async fn create_template(State(api): State<Arc<Api>>, request: Reques
 /// `GET /api/v1/usms/USMSTemplate?id=…&id=…`
 pub(super) async fn show_templates(State(api): State<Arc<Api>>, request: Request) -> Response {
     let asked = asked();
-    let (head, _) = request.into_parts();
-    let result = asked_by_ids(&api, &head)
+    let result = asked_by_ids(&api, request)
+        .await
         .and_then(|(caller, ids)| templates::show(known(&api, &asked, &caller, &Members::default()), &ids));
     exchange::respond(&asked, result)
 }
@@ -78,9 +81,9 @@ pub(super) async fn change_template(State(api): State<Arc<Api>>, request: Reques
         .unwrap_or_default()
         .to_owned();
     let result = async {
-        let (caller, body) = posted(&api, request).await?;
-        let params = wire::parse_json(&body)?;
-        templates::change(known(&api, &asked, &caller, &params), &id).await
+        let posted = posted(&api, request).await?;
+        let params = posted.params(&api).await?;
+        templates::change(known(&api, &asked, &posted.caller, &params), &id).await
     };
     let result = result.await;
     exchange::respond(&asked, result)
@@ -89,8 +92,7 @@ pub(super) async fn change_template(State(api): State<Arc<Api>>, request: Reques
 /// `DELETE /api/v1/usms/USMSTemplate?id=…&id=…`
 pub(super) async fn remove_templates(State(api): State<Arc<Api>>, request: Request) -> Response {
     let asked = asked();
-    let (head, _) = request.into_parts();
-    let result = match asked_by_ids(&api, &head) {
+    let result = match asked_by_ids(&api, request).await {
         Ok((caller, ids)) => templates::remove(known(&api, &asked, &caller, &Members::default()), &ids).await,
         Err(fault) => Err(fault),
     };
@@ -106,22 +108,48 @@ fn known<'r>(api: &'r Api, asked: &'r Asked, caller: &'r Caller, params: &'r Mem
     }
 }
 
-/// Who asks.
-fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
-    auth::basic(&head.headers, &api.engine.catalog())
-        .inspect_err(|fault| denied::by_headers(api, Dialect::UspeedoRest, &head.headers, *fault))
+/// Who asks. Nothing of a body is read for that.
+async fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
+    let client = Client::of(&head.extensions);
+    // The catalog is not held while an answer is held back.
+    let seen = auth::basic(&head.headers, &api.engine.catalog());
+    match seen {
+        Ok(caller) => {
+            client.verified();
+            Ok(caller)
+        }
+        Err(fault) => Err(denied::by_headers(api, &client, Dialect::UspeedoRest, &head.headers, fault).await),
+    }
 }
 
-/// Who asks, and the body.
-async fn posted(api: &Api, request: Request) -> Result<(Caller, Bytes), Fault> {
+/// A request with a body, whose caller is known.
+struct Posted {
+    head: Parts,
+    caller: Caller,
+    body: Bytes,
+}
+
+async fn posted(api: &Api, request: Request) -> Result<Posted, Fault> {
     let (head, body) = request.into_parts();
+    let caller = caller_of(api, &head).await?;
     let body = exchange::read(api, body).await?;
-    Ok((caller_of(api, &head)?, body))
+    Ok(Posted { head, caller, body })
+}
+
+impl Posted {
+    async fn params(&self, api: &Api) -> Result<Members<'_>, Fault> {
+        let client = Client::of(&self.head.extensions);
+        let turn = api.access.parsing.turn(self.body.len(), &client).await;
+        let values_max = api.limits.uspeedo_values_max;
+        turn.map_err(|_| Fault::Busy)?
+            .run(|| wire::parse_json(&self.body, values_max))
+    }
 }
 
 /// Who asks, and about which ids.
-fn asked_by_ids(api: &Api, head: &Parts) -> Result<(Caller, Vec<String>), Fault> {
-    let caller = caller_of(api, head)?;
+async fn asked_by_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String>), Fault> {
+    let (head, _) = request.into_parts();
+    let caller = caller_of(api, &head).await?;
     let query = head.uri.query().unwrap_or_default();
     Ok((caller, wire::parse_ids(query, api.limits.sessions_per_query_max)?))
 }

@@ -390,7 +390,7 @@ mod tests {
         fn whatever_is_applied_for_fits_its_bounds(text in ".{0,40}", kind in -2_i64..8, international in any::<bool>()) {
             let body = serde_json::json!({"SigContent": text, "SigType": kind, "SigPurpose": 0, "CertificateType": kind,
                 "Description": "d", "International": international}).to_string();
-            let params = Members::from_json(body.as_bytes()).unwrap();
+            let params = Members::from_json(body.as_bytes(), 1 << 20).unwrap();
             if let Ok(application) = parse_new(&params) {
                 let lengths = if international { INTERNATIONAL_CHARS } else { CHARS };
                 prop_assert!(lengths.contains(&application.text.chars().count()));

@@ -408,7 +408,7 @@ mod tests {
             body[name] = value.clone();
         }
         let body = body.to_string();
-        parse(&Members::from_json(body.as_bytes()).unwrap())
+        parse(&Members::from_json(body.as_bytes(), 1 << 20).unwrap())
     }
 
     fn statistic(day: i32, country: u16, class: Class, state: MessageState, messages: u64) -> Statistic {

@@ -4,9 +4,8 @@
 //! tokens are kept; members stand sorted by name, which is the order they are signed in; and a batch of a
 //! thousand recipients is parsed without copying its strings.
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use super::json_reader::{self, JsonError};
 use std::borrow::Cow;
-use std::fmt;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +14,8 @@ pub enum Node<'a> {
     Null,
     /// JSON `true` or `false`.
     Bool(bool),
-    /// A JSON number as it was written, except that an exponent reads `e+5` however it was spelled.
-    Number(Box<str>),
+    /// A JSON number as it was written.
+    Number(&'a str),
     /// A string, unescaped.
     Text(Cow<'a, str>),
     /// A JSON array.
@@ -58,6 +57,17 @@ pub struct Members<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 #[error("the name {0:?} stands twice")]
 pub struct Twice(pub String);
 
+/// Why a form was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// It has more fields than it may have.
+    #[error("too many fields")]
+    TooMany,
+    /// It names a field twice.
+    #[error(transparent)]
+    Twice(#[from] Twice),
+}
+
 impl<'a> Members<'a> {
     /// Sorts what came in any order. A name given twice is refused: which of the two was signed, and which
     /// is meant, could only be guessed.
@@ -73,21 +83,28 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// A JSON text; anything but an object is an error.
-    pub fn from_json(json: &'a [u8]) -> Result<Self, serde_json::Error> {
-        match serde_json::from_slice(json)? {
+    /// A JSON text of at most `values_max` values; anything but an object is an error.
+    ///
+    /// # Errors
+    /// [`JsonError`].
+    pub fn from_json(json: &'a [u8], values_max: usize) -> Result<Self, JsonError> {
+        match json_reader::read(json, values_max)? {
             Node::Members(members) => Ok(members),
-            _ => Err(de::Error::custom("not an object")),
+            _ => Err(JsonError::Malformed),
         }
     }
 
-    /// A query string or a form.
-    pub fn from_form(form: &'a [u8]) -> Result<Self, Twice> {
-        Self::new(
-            form_urlencoded::parse(form)
-                .map(|(name, value)| (name, Node::Text(value)))
-                .collect(),
-        )
+    /// A query string or a form of at most `values_max` fields.
+    ///
+    /// # Errors
+    /// [`FormError`].
+    pub fn from_form(form: &'a [u8], values_max: usize) -> Result<Self, FormError> {
+        let fields = form_urlencoded::parse(form).map(|(name, value)| (name, Node::Text(value)));
+        let fields: Vec<_> = fields.take(values_max.saturating_add(1)).collect();
+        if fields.len() > values_max {
+            return Err(FormError::TooMany);
+        }
+        Ok(Self::new(fields)?)
     }
 
     /// The value under a name, unless it is blank.
@@ -116,15 +133,27 @@ impl<'a> Members<'a> {
 
     /// These and others; where both have a name, these win.
     #[must_use]
-    pub fn and(mut self, others: &Self) -> Self {
-        let missing: Vec<_> = others
-            .0
-            .iter()
-            .filter(|(name, _)| !self.names(name))
-            .cloned()
-            .collect();
-        if !missing.is_empty() {
-            self.0.extend(missing);
+    pub fn and(mut self, others: Self) -> Self {
+        let own = self.0.len();
+        for (name, node) in others.0 {
+            let known = self.0.get(..own).unwrap_or_default();
+            if known.binary_search_by(|(known, _)| known.cmp(&name)).is_err() {
+                self.0.push((name, node));
+            }
+        }
+        if self.0.len() > own {
+            self.0.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        self
+    }
+
+    /// These, and of others the one member with a name, unless it is given here.
+    #[must_use]
+    pub fn or_from(mut self, name: &str, others: Self) -> Self {
+        if self.get(name).is_none() {
+            let found = others.0.into_iter().find(|(known, _)| known == name);
+            self.0.retain(|(known, _)| known != name);
+            self.0.extend(found);
             self.0.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
         self
@@ -132,42 +161,71 @@ impl<'a> Members<'a> {
 
     /// Gives dotted names their structure back: `PhoneNumbers.0`, `TaskContent.0.Target.2.Phone`
     /// (contract section 1.3). Numbers among names make lists, in the order of the numbers; gaps close.
-    /// Without dotted names nothing changes.
+    /// Without dotted names nothing changes. No value is copied.
+    ///
+    /// # Errors
+    /// When one name is both a value and the beginning of others.
     pub fn nested(self) -> Result<Self, Twice> {
         if !self.0.iter().any(|(name, _)| name.contains('.')) {
             return Ok(self);
         }
-        let flat: Vec<(Cow<'a, str>, Node<'a>)> = self.0;
-        let paths: Vec<(&str, &Node<'a>)> = flat.iter().map(|(path, node)| (path.as_ref(), node)).collect();
-        branch(&paths, 0)
+        let paths: Vec<Path<'a>> = self
+            .0
+            .into_iter()
+            .map(|(name, node)| Path { name, from: 0, node })
+            .collect();
+        branch(paths, 0)
     }
 }
 
 /// How many dots a name may have: `TaskContent.0.Target.0.TemplateParams.0` has five.
 const DOTS_MAX: usize = 8;
 
-/// The members under paths that share a prefix, which is cut off. Sorted paths with one prefix stand together.
-fn branch<'a>(paths: &[(&str, &Node<'a>)], depth: usize) -> Result<Members<'a>, Twice> {
-    let mut members: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
-    let mut rest = paths;
-    while let Some((&(path, node), after)) = rest.split_first() {
-        let Some((name, _)) = path.split_once('.').filter(|_| depth < DOTS_MAX) else {
-            members.push((Cow::Owned(path.to_owned()), node.clone()));
-            rest = after;
+/// A dotted name, of which the first `from` octets were dealt with, and its value.
+struct Path<'a> {
+    name: Cow<'a, str>,
+    from: usize,
+    node: Node<'a>,
+}
+
+impl<'a> Path<'a> {
+    fn rest(&self) -> &str {
+        self.name.get(self.from..).unwrap_or_default()
+    }
+
+    /// The next `octets` of the name, borrowed where the name is.
+    fn part(&self, octets: usize) -> Cow<'a, str> {
+        let range = self.from..self.from + octets;
+        match &self.name {
+            Cow::Borrowed(name) => Cow::Borrowed(name.get(range).unwrap_or_default()),
+            Cow::Owned(name) => Cow::Owned(name.get(range).unwrap_or_default().to_owned()),
+        }
+    }
+}
+
+/// The members under paths that share what was dealt with of them. Sorted paths with one prefix stand together.
+fn branch(paths: Vec<Path<'_>>, depth: usize) -> Result<Members<'_>, Twice> {
+    let mut members = Vec::new();
+    let mut paths = paths.into_iter().peekable();
+    while let Some(mut path) = paths.next() {
+        let dot = path.rest().find('.').filter(|_| depth < DOTS_MAX);
+        let Some(octets) = dot else {
+            let name = path.part(path.rest().len());
+            members.push((name, path.node));
             continue;
         };
-        let below = |path: &str| path.strip_prefix(name).is_some_and(|tail| tail.starts_with('.'));
-        let run = rest.partition_point(|(path, _)| below(path));
-        let (same, others) = rest.split_at(run);
-        rest = others;
-        let cut: Vec<(&str, &Node<'a>)> = same
-            .iter()
-            .filter_map(|(path, node)| Some((path.get(name.len() + 1..)?, *node)))
-            .collect();
-        members.push((
-            Cow::Owned(name.to_owned()),
-            list_or_members(branch(&cut, depth + 1)?),
-        ));
+        let name = path.part(octets);
+        let below = |other: &Path<'_>| {
+            let tail = other.rest().strip_prefix(&*name);
+            tail.is_some_and(|tail| tail.starts_with('.'))
+        };
+        path.from += octets + 1;
+        let mut same = vec![path];
+        while let Some(mut other) = paths.next_if(below) {
+            other.from += octets + 1;
+            same.push(other);
+        }
+        members.push((name, list_or_members(branch(same, depth + 1)?)));
     }
     Members::new(members)
 }
@@ -194,140 +252,17 @@ fn list_or_members(members: Members<'_>) -> Node<'_> {
     Node::List(list.into_iter().map(|(_, node)| node).collect())
 }
 
-/// The name under which `serde_json` hands a number's token to a visitor when it keeps tokens
-/// (feature `arbitrary_precision`); `numbers_keep_their_tokens` would notice a change.
-const NUMBER_TOKEN: &str = "$serde_json::private::Number";
-
-impl<'de> Deserialize<'de> for Node<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
-        Ok(Node::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
-        Ok(Node::Number(value.to_string().into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node<'de>, E> {
-        Ok(Node::Number(value.to_string().into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node<'de>, E> {
-        Ok(Node::Number(value.to_string().into()))
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Owned(value)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node<'de>, A::Error> {
-        let mut list = Vec::new();
-        while let Some(node) = seq.next_element()? {
-            list.push(node);
-        }
-        Ok(Node::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some(name) = map.next_key_seed(Name)? {
-            let node = map.next_value()?;
-            members.push((name, node));
-        }
-        match members.as_slice() {
-            [(name, Node::Text(token))] if name == NUMBER_TOKEN && is_number(token) => {
-                Ok(Node::Number(Box::from(token.as_ref())))
-            }
-            _ => Members::new(members)
-                .map(Node::Members)
-                .map_err(de::Error::custom),
-        }
-    }
-}
-
-/// Keeps a client from writing a number's private name around any text it likes.
-fn is_number(token: &str) -> bool {
-    token.starts_with(|c: char| c == '-' || c.is_ascii_digit())
-        && token
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E'))
-}
-
-/// A member's name, borrowed where it can be.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl<'de> Visitor<'de> for NameVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn members(json: &str) -> Members<'_> {
-        Members::from_json(json.as_bytes()).unwrap()
+        Members::from_json(json.as_bytes(), 1 << 20).unwrap()
     }
 
     #[test]
-    fn numbers_keep_their_tokens() {
-        let parsed = members(r#"{"a":42.0,"b":42,"c":-0,"d":123456789012345678901234567890,"e":1.50}"#);
-        let tokens: Vec<_> = parsed.iter().map(|(_, node)| node.as_text().unwrap()).collect();
-        assert_eq!(
-            tokens,
-            ["42.0", "42", "-0", "123456789012345678901234567890", "1.50"]
-        );
-    }
-
-    #[test]
-    fn a_numbers_private_name_around_a_text_is_an_object() {
-        let parsed = members(r#"{"a":{"$serde_json::private::Number":"x"}}"#);
+    fn what_another_library_calls_a_number_in_private_is_an_object() {
+        let parsed = members(r#"{"a":{"$serde_json::private::Number":"1"}}"#);
         assert!(matches!(parsed.get("a"), Some(Node::Members(_))), "{parsed:?}");
     }
 
@@ -343,15 +278,27 @@ mod tests {
 
     #[test]
     fn a_name_given_twice_is_refused_at_any_depth() {
-        assert!(Members::from_json(br#"{"a":1,"a":1}"#).is_err());
-        assert!(Members::from_json(br#"{"a":[{"b":1,"b":2}]}"#).is_err());
-        assert_eq!(Members::from_form(b"a=1&a=2").unwrap_err(), Twice("a".into()));
+        assert!(Members::from_json(br#"{"a":1,"a":1}"#, 10).is_err());
+        assert!(Members::from_json(br#"{"a":[{"b":1,"b":2}]}"#, 10).is_err());
+        assert_eq!(
+            Members::from_form(b"a=1&a=2", 10).unwrap_err(),
+            FormError::Twice(Twice("a".into()))
+        );
     }
 
     #[test]
-    fn nesting_without_end_is_refused() {
-        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(Members::from_json(deep.as_bytes()).is_err());
+    fn fields_of_a_form_are_bounded() {
+        assert!(Members::from_form(b"a=1&b=2&c", 3).is_ok());
+        assert_eq!(
+            Members::from_form(b"a=1&b=2&c", 2).unwrap_err(),
+            FormError::TooMany
+        );
+    }
+
+    #[test]
+    fn of_two_members_of_one_name_the_first_ones_wins() {
+        let both = members(r#"{"b":1,"d":1}"#).and(members(r#"{"a":2,"b":2,"c":2,"d":2,"e":2}"#));
+        assert_eq!(both, members(r#"{"a":2,"b":1,"c":2,"d":1,"e":2}"#));
     }
 
     #[test]

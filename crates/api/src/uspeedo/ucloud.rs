@@ -1,15 +1,19 @@
 //! UCloud Action: one path, everything among the parameters, in a query, a form or a JSON body.
 
 use super::asked::{Action, Asked};
+use super::auth::Caller;
 use super::canon::{PUBLIC_KEY, SIGNATURE};
 use super::fault::Fault;
 use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::words::Language;
 use super::{auth, denied, exchange, wire};
-use crate::Api;
+use crate::serve::Client;
+use crate::{Api, peek};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use engine::{AccountId, Dialect};
 use http::request::Parts;
 use std::sync::Arc;
@@ -18,52 +22,73 @@ use std::sync::Arc;
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let mut asked = Asked::new(Dialect::Ucloud);
     let (head, body) = request.into_parts();
+    let client = Client::of(&head.extensions);
     asked.language = Language::of(&head.headers);
-    let body = exchange::read(&api, body).await;
-    let result = match &body {
-        Ok(body) => try_answer(&api, &mut asked, &head, body).await,
+    let body = receive(&api, &head, body).await;
+    let mut result = match &body {
+        Ok(body) => try_answer(&api, &mut asked, &client, &head, body).await,
         Err(fault) => Err(*fault),
     };
-    if let Err(fault) = &result {
-        let query = head.uri.query().unwrap_or_default().as_bytes();
-        let key = wire::member(body.as_deref().unwrap_or_default(), query, PUBLIC_KEY);
-        denied::by_key(
-            &api,
-            Dialect::Ucloud,
-            auth::UCLOUD,
-            key.as_deref().unwrap_or_default(),
-            *fault,
-        );
-        asked.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
+    if let Err(fault) = &mut result {
+        let read = body.as_deref().unwrap_or_default();
+        let query = head.uri.query().unwrap_or_default();
+        let key = peek::text(read, query.as_bytes(), PUBLIC_KEY).unwrap_or_default();
+        asked.name_from(read, Some(query));
+        // Nothing of the request is held while its answer is.
+        drop(body);
+        *fault = denied::by_key(&api, &client, Dialect::Ucloud, auth::UCLOUD, &key, *fault).await;
     }
     exchange::respond(&asked, result)
 }
 
-async fn try_answer(api: &Api, asked: &mut Asked, head: &Parts, body: &[u8]) -> Result<Vec<u8>, Fault> {
+/// The body. Of a request that is signed in its query by a key that nobody has, only what has arrived of it: more would make
+/// no difference.
+async fn receive(api: &Api, head: &Parts, body: Body) -> Result<Bytes, Fault> {
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let signed = peek::text(b"", query, SIGNATURE).is_some();
+    let key = peek::text(b"", query, PUBLIC_KEY).filter(|_| signed);
+    if key.is_some_and(|key| !auth::is_known(&key, &api.engine.catalog())) {
+        return Ok(crate::body::arrived(body).await);
+    }
+    exchange::read(api, body).await
+}
+
+async fn try_answer(
+    api: &Api,
+    asked: &mut Asked,
+    client: &Client,
+    head: &Parts,
+    body: &[u8],
+) -> Result<Vec<u8>, Fault> {
     let catalog = api.engine.catalog();
     let query = head.uri.query().unwrap_or_default().as_bytes();
-    if auth::is_stranger(wire::member(body, query, PUBLIC_KEY).as_deref(), &catalog) {
+    if !peek::any(body, query, PUBLIC_KEY, |key| auth::is_known(key, &catalog)) {
         return Err(of_a_stranger(asked, body, query));
     }
-    let posted = wire::parse_params(body)?;
-    let query = Members::from_form(query).map_err(|_| Fault::Unreadable)?;
-    let named = posted.get("Action").or_else(|| query.get("Action"));
-    asked.action = Some(action(
-        named.ok_or(Fault::ActionMissing)?.as_text(),
-        asked.dialect,
-    )?);
-    let (caller, params) = auth::parameters(posted, &query, &catalog)?;
-    // What was signed decides, and only that.
-    let named = params.get("Action").ok_or(Fault::ActionMissing)?;
-    asked.action = Some(action(named.as_text(), asked.dialect)?);
-    let params = params.nested().map_err(|_| Fault::Unreadable)?;
+    let values_max = api.limits.uspeedo_values_max;
+    let turn = api
+        .access
+        .parsing
+        .turn(body.len(), client)
+        .await
+        .map_err(|_| Fault::Busy)?;
+    let (caller, params) = turn.run(|| {
+        let posted = wire::parse_params(body, values_max)?;
+        let query = Members::from_form(query, values_max).map_err(|_| Fault::Unreadable)?;
+        let named = posted.get("Action").or_else(|| query.get("Action"));
+        let named = named.ok_or(Fault::ActionMissing)?.as_text();
+        asked.action = Some(action(named, asked.dialect)?);
+        let (caller, params) = auth::parameters(posted, query, &catalog)?;
+        // What was signed decides, and only that.
+        let named = params.get("Action").ok_or(Fault::ActionMissing)?;
+        asked.action = Some(action(named.as_text(), asked.dialect)?);
+        let params = params.nested().map_err(|_| Fault::Unreadable)?;
+        Ok::<(Caller, Members<'_>), Fault>((caller, params))
+    })?;
+    client.verified();
     check_project(api, caller.account, &params)?;
     // A GET request has no body to tell from another's.
-    let told = if body.is_empty() {
-        head.uri.query().unwrap_or_default().as_bytes()
-    } else {
-        body
-    };
+    let told = if body.is_empty() { query } else { body };
     let known = Known {
         api,
         asked,
@@ -78,20 +103,23 @@ fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, Fault> {
         .ok_or(Fault::ActionUnknown)
 }
 
-/// What is wrong with a request whose key nobody has, in the order in which requests are looked at. Nothing of its body is
-/// kept for that: strangers may send long ones.
+/// What is wrong with a request whose key nobody has: of a short one in the order in which requests are looked at, of a long
+/// one that alone. Nothing of its body is kept for that: strangers may send long ones.
 fn of_a_stranger(asked: &mut Asked, body: &[u8], query: &[u8]) -> Fault {
-    if !wire::is_readable(body) || Members::from_form(query).is_err() {
+    if body.len() > peek::EXACT_BYTES_MAX {
+        return Fault::KeyUnknown;
+    }
+    if !peek::is_readable(body) || Members::from_form(query, peek::EXACT_BYTES_MAX).is_err() {
         return Fault::Unreadable;
     }
-    let Some(name) = wire::member(body, query, "Action") else {
+    let Some(name) = peek::text(body, query, "Action") else {
         return Fault::ActionMissing;
     };
     match action(Some(&name), asked.dialect) {
         Ok(action) => asked.action = Some(action),
         Err(fault) => return fault,
     }
-    match wire::member(body, query, SIGNATURE) {
+    match peek::text(body, query, SIGNATURE) {
         Some(_) => Fault::KeyUnknown,
         None => Fault::SignatureMissing,
     }

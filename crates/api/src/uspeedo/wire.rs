@@ -6,16 +6,15 @@
 //! the shape of the request, fails that recipient alone.
 
 use super::fault::Fault;
+use super::json_reader;
 use super::params::{self, check_account_id, required, text};
 use super::tree::{Members, Node};
 use crate::lists;
 use engine::Dialect;
 use engine::accept::{Item, Recipient, Refusal, SignatureRef, TemplateRef, Values};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer as _, Serialize};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 
 /// Longest sender of letters in characters (contract section 2.1; also SMPP's bound for alphanumeric senders).
 pub const SENDER_CHARS_MAX: usize = 11;
@@ -26,90 +25,33 @@ pub const USER_ID_CHARS_MAX: usize = 32;
 /// Longest `ExtendCode` in digits: what fits behind no sender at all in an SMPP source address.
 pub const EXTEND_CODE_DIGITS_MAX: usize = 20;
 
-/// The parameters in a body: a JSON object or a form, told apart by how it begins, since clients label
-/// either with any content type.
-pub fn parse_params(body: &[u8]) -> Result<Members<'_>, Fault> {
+/// The parameters in a body: a JSON object or a form of at most `values_max` values, told apart by how it begins, since
+/// clients label either with any content type.
+pub fn parse_params(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
     match body.first() {
         None => Ok(Members::default()),
-        Some(b'{') => Members::from_json(body).map_err(|_| Fault::Unreadable),
+        Some(b'{') => Members::from_json(body, values_max).map_err(|_| Fault::Unreadable),
         Some(_) if body.contains(&b'=') && std::str::from_utf8(body).is_ok() => {
-            Members::from_form(body).map_err(|_| Fault::Unreadable)
+            Members::from_form(body, values_max).map_err(|_| Fault::Unreadable)
         }
         Some(_) => Err(Fault::Unreadable),
     }
 }
 
-/// A text among the parameters of a body, else of a query, without keeping anything of the rest; the body may not be
-/// readable as a whole.
-pub(super) fn member(body: &[u8], query: &[u8], name: &str) -> Option<String> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-    let in_form = |form| {
-        let found = form_urlencoded::parse(form).find(|(known, _)| known == name);
-        found.map(|(_, value)| value.into_owned())
-    };
-    let in_body = if body.first() == Some(&b'{') {
-        let mut found = None;
-        // What ends the reading early, an error or the name, makes no difference.
-        let _ = serde_json::Deserializer::from_slice(body).deserialize_map(Finder {
-            name,
-            found: &mut found,
-        });
-        found
-    } else {
-        in_form(body)
-    };
-    let given = |value: &String| !value.is_empty();
-    in_body.filter(given).or_else(|| in_form(query).filter(given))
-}
-
-/// Whether a body is an object, a form, or nothing, without keeping anything of it.
-pub(super) fn is_readable(body: &[u8]) -> bool {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-    match body.first() {
-        None => true,
-        Some(b'{') => serde_json::from_slice::<IgnoredAny>(body).is_ok(),
-        Some(_) => body.contains(&b'=') && std::str::from_utf8(body).is_ok(),
-    }
-}
-
-/// Goes through the members of an object up to the one with a name.
-struct Finder<'f> {
-    name: &'f str,
-    found: &'f mut Option<String>,
-}
-
-impl<'de> Visitor<'de> for Finder<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            if name == self.name {
-                *self.found = map.next_value()?;
-                return Ok(());
-            }
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
-    }
-}
-
 /// The JSON object of a REST request. Nothing in it is signed, so dotted names get their structure at once.
-pub fn parse_json(body: &[u8]) -> Result<Members<'_>, Fault> {
+pub fn parse_json(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let params = Members::from_json(body).map_err(|_| Fault::Unreadable)?;
+    let params = Members::from_json(body, values_max).map_err(|_| Fault::Unreadable)?;
     params.nested().map_err(|_| Fault::Unreadable)
 }
 
-/// What `SendBatchUSMSMessage` asks for, on any of the three wires.
+/// What `SendBatchUSMSMessage` asks for, on any of the three wires. `values_max` bounds a `TaskContent` that is a text.
 pub fn parse_batch(
     params: &Members<'_>,
     dialect: Dialect,
     recipients_max: usize,
+    values_max: usize,
 ) -> Result<Vec<Item>, Fault> {
     check_account_id(params)?;
     let content = params.get("TaskContent").ok_or(Fault::Missing("TaskContent"))?;
@@ -118,7 +60,7 @@ pub fn parse_batch(
         Node::List(list) => items(list, dialect, recipients_max),
         Node::Text(text) => {
             let json = task_content(text).ok_or(shape)?;
-            match serde_json::from_slice(&json).map_err(|_| shape)? {
+            match json_reader::read(&json, values_max).map_err(|_| shape)? {
                 Node::List(list) if list.is_empty() => Err(Fault::Missing("TaskContent")),
                 Node::List(list) => items(&list, dialect, recipients_max),
                 _ => Err(shape),

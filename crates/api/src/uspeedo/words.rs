@@ -105,11 +105,13 @@ pub mod uspeedo {
     pub const BALANCE: Words = words(215_400, "Insufficient balance", "");
     /// Too much waits.
     pub const BUSY: Words = words(215_400, "Server busy", "");
+    /// More requests than there may be.
+    pub const TOO_OFTEN: Words = words(215_400, "Too many requests", "");
     /// The store failed.
     pub const SERVER: Words = words(215_400, "Server error", "");
 
     /// All of them.
-    pub const ALL: [Words; 11] = [
+    pub const ALL: [Words; 12] = [
         INVALID,
         PLACEHOLDER,
         IN_REVIEW,
@@ -120,6 +122,7 @@ pub mod uspeedo {
         RESTRICTED,
         BALANCE,
         BUSY,
+        TOO_OFTEN,
         SERVER,
     ];
 }
@@ -184,6 +187,12 @@ pub mod ucloud {
         "Too many phone numbers in one request",
         "单次提交的手机号码超过限制",
     );
+    /// More requests than there may be.
+    pub const TOO_OFTEN: Words = words(
+        153,
+        "Too many requests, try again later",
+        "请求过于频繁，请稍后重试",
+    );
     /// Too much waits.
     pub const BUSY: Words = words(
         150,
@@ -214,7 +223,7 @@ pub mod ucloud {
     pub const PROJECT_UNKNOWN: Words = words(292, "Project Not Exists", "项目不存在");
 
     /// All of them.
-    pub const ALL: [Words; 30] = [
+    pub const ALL: [Words; 31] = [
         PLACEHOLDER,
         FORBIDDEN,
         UNREADABLE,
@@ -236,6 +245,7 @@ pub mod ucloud {
         REFUSED,
         RECIPIENTS,
         BUSY,
+        TOO_OFTEN,
         NO_ACTION,
         ACTION_UNKNOWN,
         PATH,

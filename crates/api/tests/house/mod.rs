@@ -134,7 +134,12 @@ impl House {
     }
 
     /// With other limits, on another clock.
-    pub(crate) async fn with(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    ///
+    /// Wrong credentials are answered at once: tests send thousands. Another delay than the default one stays.
+    pub(crate) async fn with(mut limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        if limits.failed_credentials_delay_ms == Limits::default().failed_credentials_delay_ms {
+            limits.failed_credentials_delay_ms = 0;
+        }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
         let store = Arc::new(SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap());
@@ -145,10 +150,7 @@ impl House {
             ..Settings::default()
         };
         let engine = Engine::start(store, vault, clock, settings).await.unwrap();
-        let router = router(Arc::new(Api {
-            engine: Arc::clone(&engine),
-            limits,
-        }));
+        let router = router(Arc::new(Api::new(Arc::clone(&engine), limits)));
         Self {
             engine,
             router,
@@ -231,7 +233,7 @@ impl House {
     }
 
     /// What a number got, in the order in which it came.
-    fn delivered(&self, to: &str) -> Vec<Entry> {
+    pub(crate) fn delivered(&self, to: &str) -> Vec<Entry> {
         let filter = EntryFilter {
             written: Some(to.to_owned()),
             ..EntryFilter::default()

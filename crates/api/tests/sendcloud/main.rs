@@ -23,6 +23,7 @@ mod statistics;
 mod status;
 mod tasks;
 mod templates;
+mod unsigned;
 
 use api::Limits;
 use axum::body::Body;

@@ -20,6 +20,7 @@ mod rest;
 mod signatures;
 mod templates;
 mod ucloud;
+mod unsigned;
 
 use axum::body::Body;
 use base64::Engine as _;

@@ -20,7 +20,7 @@ fn params(pairs: &[(&str, &str)]) -> Value {
 }
 
 /// With key and signature among them.
-fn signed(params: &Value) -> Value {
+pub(super) fn signed(params: &Value) -> Value {
     signed_by(USER, KEY, params)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn signed_by(user: &str, key: &str, params: &Value) -> Value {
     params
 }
 
-fn encoded(params: &Value) -> String {
+pub(super) fn encoded(params: &Value) -> String {
     let pairs = params
         .as_object()
         .unwrap()
@@ -50,7 +50,7 @@ pub(super) fn form(params: &Value) -> Request<Body> {
         .unwrap()
 }
 
-fn get(params: &Value) -> Request<Body> {
+pub(super) fn get(params: &Value) -> Request<Body> {
     Request::get(format!("/?{}", encoded(params)))
         .body(Body::empty())
         .unwrap()

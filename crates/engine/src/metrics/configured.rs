@@ -77,6 +77,9 @@ impl Metrics {
         for reason in Reason::ALL.iter().filter(|reason| reason.is_refusal()) {
             let _ = self.refused_for(dialect, *reason);
         }
+        let _ = self
+            .denials_delayed
+            .get_or_create(&DialectLabel { dialect: name });
         for reason in DENIALS {
             let _ = self.denied.get_or_create(&RefusalLabel {
                 dialect: name,

@@ -23,6 +23,7 @@ pub(super) fn check(config: &Config) -> Vec<String> {
     requests(config, &mut wrong);
     bodies(config, &mut wrong);
     signed_requests(config, &mut wrong);
+    credentials(config, &mut wrong);
     queues(config, &mut wrong);
     store(config, &mut wrong);
     notify(config, &mut wrong);
@@ -163,6 +164,31 @@ fn bodies(config: &Config, wrong: &mut Vec<String>) {
         address >= each,
         "`api.limits.bodies_per_address_bytes_max` is {address}, less than `api.limits.body_bytes_max` of {each}: the \
          longest request would never be taken"
+/// What a recipient of uSpeedo's and UCloud's wires takes of `uspeedo_values_max`.
+const RECIPIENT_VALUES: usize = 32;
+
+fn credentials(config: &Config, wrong: &mut Vec<String>) {
+    let limits = &config.api.limits;
+    demand!(
+        wrong,
+        limits.uspeedo_values_max >= 1000
+            && limits.uspeedo_recipients_max.saturating_mul(RECIPIENT_VALUES) <= limits.uspeedo_values_max,
+        "`api.limits.uspeedo_values_max` is {}, but must be 1000 or more, and {RECIPIENT_VALUES} for each of {} recipients: \
+         requests would be refused for their number of values first",
+        limits.uspeedo_values_max,
+        limits.uspeedo_recipients_max
+    );
+    demand!(
+        wrong,
+        limits.failed_credentials_delay_ms <= 10_000,
+        "`api.limits.failed_credentials_delay_ms` is {}, but may be 0 to 10000",
+        limits.failed_credentials_delay_ms
+    );
+    demand!(
+        wrong,
+        limits.failed_credentials_delayed_max <= 1_000_000,
+        "`api.limits.failed_credentials_delayed_max` is {}, but may be 0 to 1000000",
+        limits.failed_credentials_delayed_max
     );
 }
 

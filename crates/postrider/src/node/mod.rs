@@ -177,10 +177,7 @@ impl Opened {
         );
 
         let bound = listen::bind("api.listen", config.api.listen, extras.api_when_taken).await?;
-        let api = Arc::new(Api {
-            engine: Arc::clone(&engine),
-            limits: config.api.limits.clone(),
-        });
+        let api = Arc::new(Api::new(Arc::clone(&engine), config.api.limits.clone()));
         let routes = (extras.before)(router(api).merge((extras.routes)(&engine)));
         let routes = routes.layer(axum::middleware::from_fn_with_state(http, metrics::count_request));
         let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;

@@ -1,0 +1,130 @@
+//! What is signed is what counts: a signed request that somebody changes is refused, or does what it did before.
+
+use super::*;
+
+const MEANT: &str = "13800138131";
+const ADDED: &str = "13800138132";
+
+fn signed_pairs(fields: &Fields<'_>) -> Vec<(String, String)> {
+    let mut fields = fields.clone();
+    fields.insert("signature", md5(&fields));
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn text(pairs: &[(String, String)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
+}
+
+fn parts(pairs: &[(String, String)]) -> String {
+    let part = |(name, value): &(String, String)| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    pairs.iter().map(part).collect::<String>() + "--b--\r\n"
+}
+
+/// What may be put in the place of a value or beside it.
+const VALUES: [(&str, &str); 12] = [
+    ("phone", ADDED),
+    ("phone", "13800138131,13800138132"),
+    ("phones", ADDED),
+    ("vars", r#"{"%code%":"6666"}"#),
+    ("vars", ""),
+    ("tos", r#"[{"phone":"13800138132","vars":{"%code%":"6666"}}]"#),
+    ("templateId", "1003"),
+    ("msgType", "2"),
+    ("smsKey", "x"),
+    ("sendRequestId", "another"),
+    ("tag", r#"{"k":"v"}"#),
+    ("smsUser", USER_BROKE),
+];
+
+/// A signed request with one thing changed, added, taken away, said again or moved between query and body, as a form, in
+/// parts, or by GET.
+fn changed(random: &mut StdRng, fields: &Fields<'_>) -> (String, Request<Body>) {
+    let mut body = signed_pairs(fields);
+    let mut query = Vec::new();
+    let (name, value) = VALUES[random.random_range(0..VALUES.len())];
+    let added = (name.to_owned(), value.to_owned());
+    let at = random.random_range(0..body.len());
+    match random.random_range(0..8) {
+        0 => body[at].1 = value.to_owned(),
+        1 => body.push(added),
+        2 => drop(body.remove(at)),
+        3 => query.push(added),
+        4 => query.push(body.remove(at)),
+        5 => query.push((body[at].0.clone(), value.to_owned())),
+        6 => query.push(body[at].clone()),
+        _ => body.insert(0, (body[at].0.clone(), value.to_owned())),
+    }
+    let uri = format!("/smsapi/send?{}", text(&query));
+    let what = format!("{uri} {body:?}");
+    let request = match random.random_range(0..3) {
+        0 => Request::get(format!("{uri}&{}", text(&body)))
+            .body(Body::empty())
+            .unwrap(),
+        1 => Request::post(uri)
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+            .body(Body::from(parts(&body)))
+            .unwrap(),
+        _ => post(&uri, text(&body)),
+    };
+    (what, request)
+}
+
+/// Goal: of a signed request nothing can be changed, added, taken away or moved so that it does anything else.
+#[tokio::test]
+async fn a_changed_request_is_refused_or_does_what_was_signed() {
+    let house = House::start().await;
+    let fields = replaced(&send_fields(), "phone", MEANT);
+    let mut random = StdRng::seed_from_u64(12);
+    let mut done = 0;
+    for _ in 0..600 {
+        let (what, request) = changed(&mut random, &fields);
+        let answer = house.ask(request).await;
+        if code_of(&answer) == 200 {
+            done += 1;
+            let info = &answer.json()["info"];
+            assert_eq!(info["successCount"], 1, "{what}: {}", answer.body);
+        }
+    }
+    assert!(done > 50, "moved parameters are still signed: {done}");
+    house.received("+8613800138131").await;
+    assert_eq!(house.inbox_count("+8613800138132"), 0);
+    assert!(
+        house
+            .delivered("+8613800138131")
+            .iter()
+            .all(|entry| entry.text == "Your code is 8341")
+    );
+}
+
+/// Goal: what stands twice must say the same, so that the value that was signed is the one that is used.
+#[tokio::test]
+async fn a_parameter_that_stands_twice_says_one_thing() {
+    let house = House::start().await;
+    let signed = text(&signed_pairs(&replaced(&send_fields(), "phone", MEANT)));
+    for (uri, body, expected) in [
+        ("/smsapi/send".to_owned(), format!("{signed}&phone={MEANT}"), 200),
+        (format!("/smsapi/send?phone={MEANT}"), signed.clone(), 200),
+        ("/smsapi/send".to_owned(), format!("{signed}&phone={ADDED}"), 421),
+        ("/smsapi/send".to_owned(), format!("phone={ADDED}&{signed}"), 421),
+        (format!("/smsapi/send?phone={ADDED}"), signed.clone(), 421),
+        (
+            "/smsapi/send".to_owned(),
+            format!("{signed}&smsUser={USER_BROKE}"),
+            421,
+        ),
+    ] {
+        assert_eq!(
+            code_of(&house.ask(post(&uri, body.clone())).await),
+            expected,
+            "{uri} {body}"
+        );
+    }
+    assert_eq!(house.inbox_count("+8613800138132"), 0);
+}

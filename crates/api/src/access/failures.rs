@@ -16,9 +16,9 @@ use tokio::sync::Semaphore;
 
 /// Addresses, and keys, whose failures are counted apart.
 const COUNTED_MAX: usize = 16_384;
-/// Addresses with lines of their own in one interval of the log; the others are summed up in one line.
-const ADDRESSES_LOGGED_MAX: usize = 20;
-/// How often failures of one address are logged.
+/// Kinds of failures with lines of their own in one interval of the log; the others are summed up in one line.
+const KINDS_LOGGED_MAX: usize = 40;
+/// How often failures of one kind are logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 /// So much of a key that nobody has is logged: it may be a secret in the wrong place.
 const UNKNOWN_KEY_CHARS: usize = 4;
@@ -101,17 +101,26 @@ impl Failures {
         address || key
     }
 
-    /// The first failure of an address is logged at once, what follows within the interval is summed up at its end.
+    /// The first failure of a kind is logged at once, what follows within the interval is summed up at its end.
     fn log(&self, engine: &Engine, failure: &Failure<'_>, slowed: bool) {
+        let Shown {
+            account,
+            user,
+            is_known,
+        } = shown(engine, failure);
+        let kind = Kind {
+            address: failure.client.network(),
+            dialect: failure.dialect,
+            reason: failure.reason,
+            user: if is_known { user.clone() } else { String::new() },
+        };
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let begins = log.by_address.is_empty();
-        let address = failure.client.network();
-        if let Some(sum) = log.by_address.get_mut(&address) {
+        let begins = log.is_empty();
+        if let Some(sum) = log.by_kind.get_mut(&kind) {
             sum.add(slowed);
-        } else if log.by_address.len() < ADDRESSES_LOGGED_MAX {
-            log.by_address.insert(address, Sum::default());
-            let (dialect, reason) = (engine::dialect_name(failure.dialect), failure.reason);
-            let Shown { account, user } = shown(engine, failure);
+        } else if log.by_kind.len() < KINDS_LOGGED_MAX {
+            let (dialect, reason, address) = (engine::dialect_name(kind.dialect), kind.reason, kind.address);
+            log.by_kind.insert(kind, Sum::default());
             tracing::warn!(dialect, %reason, account, user, %address, "credentials rejected");
         } else {
             log.others.add(slowed);
@@ -132,6 +141,7 @@ impl Failures {
 struct Shown {
     account: String,
     user: String,
+    is_known: bool,
 }
 
 fn shown(engine: &Engine, failure: &Failure<'_>) -> Shown {
@@ -140,12 +150,14 @@ fn shown(engine: &Engine, failure: &Failure<'_>) -> Shown {
         return Shown {
             account: String::new(),
             user: beginning(failure.user),
+            is_known: false,
         };
     };
     let account = catalog.account(known.account);
     Shown {
         account: account.map_or_else(String::new, |account| account.name.to_string()),
         user: failure.user.to_owned(),
+        is_known: true,
     }
 }
 
@@ -160,10 +172,20 @@ fn beginning(key: &str) -> String {
     shown
 }
 
-/// What came after the lines of an interval.
+/// What is summed up in one line.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    address: IpAddr,
+    dialect: Dialect,
+    reason: &'static str,
+    /// The public part of a credential that somebody has, else empty.
+    user: String,
+}
+
+/// What came after the first lines of an interval.
 #[derive(Debug, Default)]
 struct Log {
-    by_address: HashMap<IpAddr, Sum>,
+    by_kind: HashMap<Kind, Sum>,
     others: Sum,
 }
 
@@ -181,11 +203,22 @@ impl Sum {
 }
 
 impl Log {
+    fn is_empty(&self) -> bool {
+        self.by_kind.is_empty()
+    }
+
     fn write(self) {
         let interval_s = LOG_EVERY.as_secs();
-        for (address, Sum { failures, slowed }) in self.by_address {
+        for (kind, Sum { failures, slowed }) in self.by_kind {
+            let Kind {
+                address,
+                dialect,
+                reason,
+                user,
+            } = kind;
+            let dialect = engine::dialect_name(dialect);
             if failures > 0 {
-                tracing::warn!(%address, failures, slowed, interval_s, "more credentials rejected");
+                tracing::warn!(dialect, %reason, user, %address, failures, slowed, interval_s, "more credentials rejected");
             }
         }
         let Sum { failures, slowed } = self.others;
@@ -194,7 +227,7 @@ impl Log {
                 failures,
                 slowed,
                 interval_s,
-                "more credentials rejected from other addresses"
+                "more credentials rejected of other kinds"
             );
         }
     }

@@ -171,9 +171,9 @@ fn credentials(config: &Config, wrong: &mut Vec<String>) {
     let limits = &config.api.limits;
     demand!(
         wrong,
-        limits.uspeedo_values_max >= 1000
+        limits.uspeedo_values_max >= 32_000
             && limits.uspeedo_recipients_max.saturating_mul(RECIPIENT_VALUES) <= limits.uspeedo_values_max,
-        "`api.limits.uspeedo_values_max` is {}, but must be 1000 or more, and {RECIPIENT_VALUES} for each of {} recipients: \
+        "`api.limits.uspeedo_values_max` is {}, but must be 32000 or more, and {RECIPIENT_VALUES} for each of {} recipients: \
          requests would be refused for their number of values first",
         limits.uspeedo_values_max,
         limits.uspeedo_recipients_max

@@ -11,9 +11,9 @@ use super::codes::{
 use super::multipart;
 use super::params::{Encoding, Form, Params, encoding};
 use crate::access::{Answered, Failure};
+use crate::body::BodyError;
 use crate::idempotency::Recorded;
 use crate::serve::Client;
-use crate::body::BodyError;
 use crate::{Api, body};
 use axum::body::HttpBody as _;
 use axum::extract::Request;

@@ -164,6 +164,9 @@ fn bodies(config: &Config, wrong: &mut Vec<String>) {
         address >= each,
         "`api.limits.bodies_per_address_bytes_max` is {address}, less than `api.limits.body_bytes_max` of {each}: the \
          longest request would never be taken"
+    );
+}
+
 /// What a recipient of uSpeedo's and UCloud's wires takes of `uspeedo_values_max`.
 const RECIPIENT_VALUES: usize = 32;
 

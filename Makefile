@@ -40,6 +40,10 @@ fmt: ## Format everything
 crash: ## Kill and restart under load, compare what was reported with what arrived (ROUNDS=20, SEED=)
 	@scripts/campaign crash --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 
+.PHONY: powercut
+powercut: ## Start on the disks that power cuts may leave, IMAGES=500; let disk and clock fail under load (SEED=, ARGS="--parts cuts")
+	@scripts/campaign powercut --images $(or $(IMAGES),500) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: bench
 bench: ## Measure, beside the ceilings of this machine and in turns with the tag before-N, if there is one (ARGS="--short": alone)
 ifneq (,$(findstring --short,$(ARGS)))

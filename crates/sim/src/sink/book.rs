@@ -76,6 +76,8 @@ pub struct InboundHeard {
     pub text: Box<str>,
     /// How often that event was taken; stops at 65535.
     pub times: u16,
+    /// When it was taken first, in milliseconds since the sink started; stops after seven weeks.
+    pub at_ms: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -146,6 +148,10 @@ impl Book {
         }
     }
 
+    fn now_ms(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_millis()).unwrap_or(u32::MAX)
+    }
+
     /// Since when times are counted.
     pub(super) fn started(&self) -> Instant {
         self.started
@@ -200,7 +206,7 @@ impl Book {
     }
 
     fn message(&mut self, event: u64, key: u64, state: &str) {
-        let word = self.words.number(state);
+        let (word, at_ms) = (self.words.number(state), self.now_ms());
         if self.stories.len() >= self.messages_max && !self.stories.contains_key(&key) {
             self.counts.untold += 1;
             return;
@@ -215,7 +221,7 @@ impl Book {
                 event,
                 word,
                 times: 1,
-                at_ms: u32::try_from(self.started.elapsed().as_millis()).unwrap_or(u32::MAX),
+                at_ms,
             });
             self.counts.events += 1;
         } else {
@@ -243,6 +249,7 @@ impl Book {
             to: letter.to.as_ref().into(),
             text: letter.text.as_ref().into(),
             times: 1,
+            at_ms: self.now_ms(),
         });
         self.counts.events += 1;
     }

@@ -200,7 +200,11 @@ impl Ledger {
         if let Some((number, part)) = of
             && let Some(tally) = self.inbound.get_mut(&number)
         {
+            let was_taken = tally.is_taken();
             tally.acknowledge(part);
+            if tally.is_taken() && !was_taken {
+                self.remember_inbound(number);
+            }
         }
     }
 

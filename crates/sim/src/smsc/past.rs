@@ -34,6 +34,8 @@ enum What {
         key: Option<u64>,
         state: ReceiptState,
     },
+    /// The last part of what somebody wrote by himself was acknowledged.
+    InboundTaken { number: u64 },
 }
 
 /// A receipt that was acknowledged.
@@ -70,6 +72,14 @@ impl Past {
         })
     }
 
+    /// The messages that people wrote by themselves and of which every part was acknowledged, by number, and when.
+    pub fn inbound_taken(&self) -> impl Iterator<Item = (u64, Instant)> {
+        self.events.iter().filter_map(|event| match event.what {
+            What::InboundTaken { number } => Some((number, event.at)),
+            _ => None,
+        })
+    }
+
     /// The receipts that were acknowledged.
     pub fn acknowledged(&self) -> impl Iterator<Item = Acknowledged> {
         self.events.iter().filter_map(|event| match event.what {
@@ -87,7 +97,7 @@ impl Past {
         let mut owed: Vec<Note> = Vec::new();
         for event in &self.events {
             match &event.what {
-                What::Taken { .. } => {}
+                What::Taken { .. } | What::InboundTaken { .. } => {}
                 What::Planned(note) => owed.push((**note).clone()),
                 What::Acknowledged { id, state, .. } => {
                     let same = |note: &Note| note.id == *id && note.state == *state;
@@ -107,6 +117,13 @@ impl Ledger {
         if let Some(past) = &mut self.past {
             let pdu = Box::new(pdu.clone());
             past.push(What::Taken { key, pdu });
+        }
+    }
+
+    /// Remembers what somebody wrote and the gateway has taken over.
+    pub(super) fn remember_inbound(&mut self, number: u64) {
+        if let Some(past) = &mut self.past {
+            past.push(What::InboundTaken { number });
         }
     }
 

@@ -211,3 +211,44 @@ async fn receipts_are_written_in_the_form_asked_for() {
         Some(11)
     );
 }
+
+#[tokio::test]
+async fn another_simulator_takes_the_place_of_one_as_it_was() {
+    let smsc = start_with("").await;
+    smsc.keep_past();
+    let mut esme = Esme::bind(&smsc).await;
+    esme.submit(1, "15550100").await;
+    esme.answered().await;
+    let acknowledged = esme.delivered().await;
+    esme.acknowledge(&acknowledged);
+    until("the first receipt is acknowledged", || {
+        smsc.counts().receipts_acknowledged == 1
+    })
+    .await;
+    esme.submit(2, "15550101").await;
+    esme.answered().await;
+    let owed = esme.delivered().await;
+    let then = std::time::Instant::now();
+    esme.acknowledge(&owed);
+    esme.submit(3, "15550102").await;
+    esme.answered().await;
+    esme.delivered().await;
+    until("the second receipt is acknowledged", || {
+        smsc.counts().receipts_acknowledged == 2
+    })
+    .await;
+    let past = smsc.past();
+    assert_eq!((past.taken().count(), past.acknowledged().count()), (3, 2));
+
+    let other = start_with("").await;
+    other.take_over(&past.until(then), "esme");
+    assert_eq!(other.counts().taken, 2);
+    let mut esme = Esme::bind(&other).await;
+    let again = esme.delivered().await;
+    assert_eq!(again.id(), owed.id());
+    esme.acknowledge(&again);
+    until("nothing is owed any more", || {
+        other.counts().receipts_waiting == 0
+    })
+    .await;
+}

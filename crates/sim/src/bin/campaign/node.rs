@@ -1,7 +1,8 @@
 //! The program under test, as a process of its own.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -95,7 +96,10 @@ impl Node {
             )
         })?;
         std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("postrider.toml"), settings.config(folder))?;
+        let config = folder.join("postrider.toml");
+        std::fs::write(&config, settings.config(folder))?;
+        // The master key is in it.
+        std::fs::set_permissions(&config, Permissions::from_mode(0o600))?;
         std::fs::write(folder.join("catalog.toml"), settings.catalog())?;
         Ok(Self {
             program,

@@ -11,15 +11,9 @@ use super::shim::{Control, Shim};
 use crate::clients::{Turn, gather};
 use crate::compare::Asked;
 use crate::folder::Folder;
-use crate::mixed::{Day, Mixed};
+use crate::mixed::Mixed;
 use crate::report::Verdict;
 use crate::{Common, say};
-
-/// The gentle day of recordings, and people write.
-const FAULT_DAY: Day = Day {
-    people_per_s: 20.0,
-    ..DAY
-};
 
 /// How much of the load of other campaigns is sent.
 const SHARE: f64 = 0.3;
@@ -126,7 +120,7 @@ pub(crate) async fn run(
     folder: &Folder,
     verdict: &mut Verdict,
 ) -> anyhow::Result<()> {
-    for (name, faults, expires) in [
+    for (name, faults, clock_moved) in [
         ("disk-faults", &DISK_FAULTS[..], false),
         ("clock-faults", &CLOCK_FAULTS[..], true),
     ] {
@@ -136,7 +130,7 @@ pub(crate) async fn run(
         for fault in faults {
             scene.round(*fault, verdict).await?;
         }
-        scene.finish(expires, verdict).await?;
+        scene.finish(clock_moved, verdict).await?;
     }
     let place = folder.path().join("removed");
     say("a store that is removed, under load");
@@ -161,7 +155,7 @@ impl Scene {
         let environment = shim.environment(&root, false);
         Ok(Self {
             name: format!("{name}-{seed:x}"),
-            mixed: Mixed::start_in(&root, environment, more, common, seed, &FAULT_DAY).await?,
+            mixed: Mixed::start_in(&root, environment, more, common, seed, &DAY).await?,
             shim,
             rounds: 0,
             asked: Vec::new(),
@@ -226,9 +220,11 @@ impl Scene {
         true
     }
 
-    async fn finish(mut self, expires: bool, verdict: &mut Verdict) -> anyhow::Result<()> {
+    async fn finish(mut self, clock_moved: bool, verdict: &mut Verdict) -> anyhow::Result<()> {
         self.mixed.calm(verdict).await?;
-        self.mixed.compare_results(&self.asked, expires, verdict).await?;
+        self.mixed
+            .compare_results(&self.asked, clock_moved, verdict)
+            .await?;
         self.mixed.stop(verdict).await
     }
 

@@ -33,8 +33,8 @@ pub(crate) struct Tried {
     /// Images of which something had been answered before the cut.
     pub(crate) with_answers: u64,
     pub(crate) to_the_end: u64,
-    /// What is wrong, and where it can be looked at.
-    pub(crate) bad: Vec<(PathBuf, Vec<String>)>,
+    /// Where bad ones can be looked at.
+    pub(crate) bad: Vec<PathBuf>,
 }
 
 /// Figures of a record.
@@ -94,12 +94,13 @@ impl Oracle {
             if under_way.len() >= AT_ONCE
                 && let Some(done) = under_way.join_next().await
             {
-                tried.note(done?)?;
+                let (oracle, cut, wrong) = done?;
+                tried.note(&oracle, &cut, wrong?)?;
             }
             let (oracle, cut) = (self.clone(), *cut);
             under_way.spawn(async move {
                 let wrong = oracle.check(&cut, &files).await;
-                (image_folder(&oracle.base, cut.no), wrong)
+                (oracle, cut, wrong)
             });
             if told.elapsed() > TOLD_EVERY {
                 told = Instant::now();
@@ -107,14 +108,15 @@ impl Oracle {
             }
         }
         while let Some(done) = under_way.join_next().await {
-            tried.note(done?)?;
+            let (oracle, cut, wrong) = done?;
+            tried.note(&oracle, &cut, wrong?)?;
         }
         progress("images", count, count, tried.bad.len(), began);
         let began = Instant::now();
         for (at, (cut, files)) in kept.iter().enumerate() {
             let wrong = self.run_to_the_end(cut, files).await;
             tried.to_the_end += 1;
-            tried.note((image_folder(&self.base, cut.no), wrong))?;
+            tried.note(self, cut, wrong?)?;
             if told.elapsed() > TOLD_EVERY || at + 1 == kept.len() {
                 told = Instant::now();
                 progress("run to the end", at + 1, kept.len(), tried.bad.len(), began);
@@ -168,16 +170,22 @@ fn progress(what: &str, done: usize, of: usize, bad: usize, began: Instant) {
 }
 
 impl Tried {
-    fn note(&mut self, (folder, wrong): (PathBuf, anyhow::Result<Vec<String>>)) -> anyhow::Result<()> {
-        let wrong = wrong?;
+    /// Tells of a bad image, and writes beside its files what is wrong with it.
+    fn note(&mut self, oracle: &Oracle, cut: &Cut, wrong: Vec<String>) -> anyhow::Result<()> {
         if wrong.is_empty() {
             return Ok(());
         }
-        say(&format!("  BAD {}", folder.display()));
-        for what in &wrong {
-            say(&format!("      {what}"));
-        }
-        self.bad.push((folder, wrong));
+        let folder = image_folder(&oracle.base, cut.no);
+        let what = format!(
+            "{}, cut after {} operations, {} requests answered\n  {}",
+            cut.kind.name(),
+            cut.entries,
+            oracle.answered(cut.at_ns).len(),
+            wrong.join("\n  ")
+        );
+        say(&format!("BAD {}: {what}", folder.display()));
+        std::fs::write(folder.join("what-is-wrong"), what)?;
+        self.bad.push(folder);
         Ok(())
     }
 

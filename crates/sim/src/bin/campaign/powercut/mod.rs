@@ -98,6 +98,10 @@ async fn campaign(args: &PowercutArgs, seed: u64, folder: &Folder) -> anyhow::Re
             Part::Faults => faults::run(&args.common, seed, folder, &mut verdict).await?,
         }
     }
+    let images = images_folder(args, folder)?;
+    if verdict.is_good() && !args.common.keep && images.is_dir() {
+        std::fs::remove_dir_all(&images)?;
+    }
     Ok(verdict.conclude("powercut"))
 }
 
@@ -127,7 +131,7 @@ async fn images(
         format!("{} / {}", oracle.recording.asked.len(), oracle.finals.len()),
     );
     tried.judge(count, verdict);
-    for (bad, _) in &tried.bad {
+    for bad in &tried.bad {
         say(&format!(
             "  to look at a bad image: cd {} && {} serve --config postrider.toml",
             bad.display(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use sim::smsc::Past;
+use sim::smsc::{Past, inbound_number_of};
 use tokio_util::sync::CancellationToken;
 
 use super::shim::{Control, Moments, Shim};
@@ -36,7 +36,7 @@ pub(super) const DAY: Day = Day {
         error = "034"
     "#,
     endpoint: "delay_ms = [0, 10]",
-    people_per_s: 0.0,
+    people_per_s: 20.0,
 };
 
 /// How much of the load of other campaigns is sent: enough for every kind of write, and little enough to ask about all of it
@@ -66,6 +66,8 @@ pub(crate) struct Recording {
     pub(crate) pasts: Vec<Past>,
     /// When each end of a message was told first, in nanoseconds of the record's clock.
     pub(crate) told_ns: HashMap<u64, u64>,
+    /// The same of what people wrote.
+    pub(crate) inbound_told_ns: HashMap<u64, u64>,
 }
 
 /// What the clients send; `number` is the turn.
@@ -148,10 +150,13 @@ pub(crate) async fn record(
     tokio::time::sleep(half).await;
     stop.cancel();
     gather(clients, &mut asked, &mut mixed.sum).await?;
-    mixed.end_unrest().await?;
+    // Until all is at rest: a message in doubt that is still to be sent again has an answer that nobody knows, and what its receipt
+    // did cannot be told from this record.
+    mixed.calm(&mut Verdict::silent()).await?;
     mixed.node.stop().await?;
     let pasts = mixed.carriers.iter().map(|carrier| carrier.smsc.past()).collect();
     let told_ns = ends_told(&mixed, moments);
+    let inbound_told_ns = inbound_told(&mixed, moments);
     let settings = mixed.node.settings.clone();
     let endpoint = mixed.endpoint.address();
     let sessions_lost = mixed.kills;
@@ -167,6 +172,7 @@ pub(crate) async fn record(
         sessions_lost,
         pasts,
         told_ns,
+        inbound_told_ns,
     })
 }
 
@@ -184,6 +190,17 @@ fn ends_told(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
         }
     });
     ends
+}
+
+/// When what people wrote was told first, by its number.
+fn inbound_told(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
+    let sink = &mixed.endpoint.sink;
+    let started = moments.ns(sink.started());
+    let told = sink.inbound().into_iter().filter_map(|heard| {
+        let number = inbound_number_of(&heard.text)?;
+        Some((number, started + u64::from(heard.at_ms) * 1_000_000))
+    });
+    told.collect()
 }
 
 /// Where a node keeps the files of an image.

@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sim::smsc::{Past, SmscHandle};
+use sim::smsc::{Past, SmscHandle, inbound_number_of};
 
 use super::check::{Oracle, complain, remove};
 use super::cuts::Cut;
 use super::disk::Files;
-use super::recording::DAY;
+use super::recording::{DAY, Recording};
 use crate::accounts::Settings;
 use crate::beside::free_address;
 use crate::compare::{Asked, Findings, ask};
 use crate::events::{EventFindings, has_ended};
-use crate::mixed::{CARRIERS, Mixed, twice};
+use crate::mixed::{CARRIERS, Day, Mixed, twice};
 use crate::node::{Environment, Node};
 use crate::report::Verdict;
 use crate::rest::rest;
@@ -35,7 +35,12 @@ impl Oracle {
         let node = Node::written(&self.program, &folder, settings, Environment::new())?;
         let moment = recording.moments.instant(cut.at_ns);
         let pasts: Vec<Past> = recording.pasts.iter().map(|past| past.until(moment)).collect();
-        let mixed = match Mixed::resume(node, recording.endpoint, &pasts, self.seed, &DAY).await {
+        // Whoever wrote before has written.
+        let day = Day {
+            people_per_s: 0.0,
+            ..DAY
+        };
+        let mixed = match Mixed::resume(node, recording.endpoint, &pasts, self.seed, &day).await {
             Ok(mixed) => mixed,
             Err(error) => return Ok(vec![format!("it does not start: {error:#}")]),
         };
@@ -63,7 +68,8 @@ impl Oracle {
             findings.compare_texts(told, &|number| mixed.joined(number));
         }
         ask(&mixed.node.settings, &answered, &tallies, &mut findings).await?;
-        let untold: Vec<u64> = self.untold(mixed, cut, &findings);
+        let untold = self.untold(mixed, cut, &findings);
+        let inbound = self.inbound_lost(mixed, cut);
         for (what, numbers) in [
             ("answered as accepted and never sent", &findings.lost),
             ("of which no carrier has the whole text", &findings.torn),
@@ -72,6 +78,10 @@ impl Oracle {
             ("there twice", &findings.accepted_twice),
             ("sent though refused", &findings.sent_though_refused),
             ("whose end nobody was told", &untold),
+            (
+                "that people wrote and the gateway acknowledged, and nobody was told",
+                &inbound,
+            ),
         ] {
             complain(wrong, what, numbers);
         }
@@ -101,5 +111,27 @@ impl Oracle {
             !told_before(number) && !has_ended(&mixed.endpoint.sink.states(*number))
         });
         untold.collect()
+    }
+
+    /// What people wrote and the gateway had acknowledged before the cut, and nobody was told before or after it.
+    fn inbound_lost(&self, mixed: &Mixed, cut: &Cut) -> Vec<u64> {
+        let Recording {
+            pasts,
+            moments,
+            inbound_told_ns,
+            ..
+        } = &*self.recording;
+        let heard = mixed.endpoint.sink.inbound();
+        let told_after: HashSet<u64> = heard
+            .iter()
+            .filter_map(|heard| inbound_number_of(&heard.text))
+            .collect();
+        let told_before = |number: &u64| inbound_told_ns.get(number).is_some_and(|told| *told <= cut.at_ns);
+        let taken = pasts.iter().flat_map(|past| past.inbound_taken());
+        let taken = taken.filter(|(_, at)| moments.ns(*at) <= cut.at_ns);
+        taken
+            .map(|(number, _)| number)
+            .filter(|number| !told_after.contains(number) && !told_before(number))
+            .collect()
     }
 }

@@ -14,6 +14,8 @@
  *   stall_syncs      so many syncs in all take stall_ms longer
  *   stall_ms
  *
+ * Each fault is told once on standard error when it is met first: a line that begins with "shim: ".
+ *
  * The record: entries of a head of 40 octets, little-endian, and so many octets of data.
  *
  *   u32 kind   u32 thread   u64 monotonic nanoseconds   u64 file (inode)   u64 offset   u64 octets of data
@@ -132,6 +134,16 @@ static long told(long *value) {
     return __atomic_load_n(value, __ATOMIC_RELAXED);
 }
 
+static void say_once(int *said, const char *what) {
+    if (__atomic_exchange_n(said, 1, __ATOMIC_RELAXED)) return;
+    int before = errno;
+    char line[64];
+    int length = snprintf(line, sizeof line, "shim: %s\n", what);
+    syscall(SYS_write, 2, line, (size_t)length);
+    errno = before;
+}
+#define SAY_ONCE(what) do { static int said; say_once(&said, what); } while (0)
+
 /* ---- what it records ---- */
 
 static void note(uint32_t kind, uint64_t inode, uint64_t offset, const void *data, size_t octets, const void *more, size_t more_octets) {
@@ -229,8 +241,8 @@ int close(int fd) {
 
 static ssize_t written(int fd, const void *data, size_t octets, off_t offset, int moves) {
     uint64_t inode = inode_at(fd);
-    if (told(&control.disk_full)) { errno = ENOSPC; return -1; }
-    if (octets > 512 && told(&control.short_writes)) octets = octets / 2 + 1;
+    if (told(&control.disk_full)) { SAY_ONCE("the disk is full"); errno = ENOSPC; return -1; }
+    if (octets > 512 && told(&control.short_writes)) { SAY_ONCE("a write is short"); octets = octets / 2 + 1; }
     pthread_mutex_lock(&lock);
     if (moves) offset = (fcntl(fd, F_GETFL) & O_APPEND) ? lseek(fd, 0, SEEK_END) : lseek(fd, 0, SEEK_CUR);
     ssize_t done = moves ? syscall(SYS_write, fd, data, octets) : syscall(SYS_pwrite64, fd, data, octets, offset);
@@ -342,8 +354,8 @@ static int synced(int fd, long call) {
     if (role_of[fd] == 'w' && stalled_syncs < told(&control.stall_syncs)) { stalled_syncs++; stall = told(&control.stall_ms); }
     if (broken_now) note(SYNC_FAILED, inode, 0, NULL, 0, NULL, 0);
     pthread_mutex_unlock(&lock);
-    if (stall) usleep((useconds_t)stall * 1000);
-    if (broken_now) { errno = EIO; return -1; }
+    if (stall) { SAY_ONCE("a sync takes longer"); usleep((useconds_t)stall * 1000); }
+    if (broken_now) { SAY_ONCE("a sync fails"); errno = EIO; return -1; }
     int done = (int)syscall(call, fd);
     if (!done) {
         pthread_mutex_lock(&lock);
@@ -408,7 +420,11 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     static int (*own)(clockid_t, struct timespec *);
     if (!own) own = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     int done = own(clock, now);
-    if (!done && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += told(&control.clock_offset_s);
+    if (!done && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        long offset = told(&control.clock_offset_s);
+        if (offset) SAY_ONCE("the clock is moved");
+        now->tv_sec += offset;
+    }
     return done;
 }
 int gettimeofday(struct timeval *now, void *zone) {

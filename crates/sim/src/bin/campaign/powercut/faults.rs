@@ -1,7 +1,6 @@
 //! Faults under load: a sync that fails, a full disk, short writes, a sync that takes long, a clock that jumps, a store that is removed.
 //! After each the program is killed and started again, and in the end everything is compared as after any crash.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -78,6 +77,17 @@ impl Fault {
         }
     }
 
+    /// What the library says of it when it is met.
+    fn met(self) -> &'static str {
+        match self {
+            Self::LogSync | Self::DatabaseSync => "shim: a sync fails",
+            Self::Full => "shim: the disk is full",
+            Self::ShortWrites => "shim: a write is short",
+            Self::Stall => "shim: a sync takes longer",
+            Self::ClockAhead | Self::ClockBehind => "shim: the clock is moved",
+        }
+    }
+
     fn control(self) -> Control {
         let none = Control::default();
         match self {
@@ -114,27 +124,45 @@ impl Fault {
     }
 }
 
-pub(crate) async fn run(
+/// Faults of the disk, one after the other.
+pub(crate) async fn disk(
     common: &Common,
     seed: u64,
     folder: &Folder,
     verdict: &mut Verdict,
 ) -> anyhow::Result<()> {
-    for (name, faults, clock_moved) in [
-        ("disk-faults", &DISK_FAULTS[..], false),
-        ("clock-faults", &CLOCK_FAULTS[..], true),
-    ] {
-        let place = folder.path().join(name);
-        say(&format!("{name}, under load"));
-        let mut scene = Scene::start(common, seed, &place, name).await?;
-        for fault in faults {
-            scene.round(*fault, verdict).await?;
-        }
-        scene.finish(clock_moved, verdict).await?;
+    say("faults of the disk, under load");
+    let mut scene = Scene::start(common, seed, folder, "disk").await?;
+    for fault in DISK_FAULTS {
+        scene.round(fault, verdict).await?;
     }
-    let place = folder.path().join("removed");
+    scene.finish(false, verdict).await
+}
+
+/// Jumps of the clock, one after the other.
+pub(crate) async fn clock(
+    common: &Common,
+    seed: u64,
+    folder: &Folder,
+    verdict: &mut Verdict,
+) -> anyhow::Result<()> {
+    say("jumps of the clock, under load");
+    let mut scene = Scene::start(common, seed, folder, "clock").await?;
+    for fault in CLOCK_FAULTS {
+        scene.round(fault, verdict).await?;
+    }
+    scene.finish(true, verdict).await
+}
+
+/// A store that is removed.
+pub(crate) async fn removed(
+    common: &Common,
+    seed: u64,
+    folder: &Folder,
+    verdict: &mut Verdict,
+) -> anyhow::Result<()> {
     say("a store that is removed, under load");
-    let scene = Scene::start(common, seed, &place, "removed").await?;
+    let scene = Scene::start(common, seed, folder, "removed").await?;
     scene.removed(verdict).await
 }
 
@@ -147,10 +175,11 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(common: &Common, seed: u64, place: &Path, name: &str) -> anyhow::Result<Self> {
+    async fn start(common: &Common, seed: u64, folder: &Folder, name: &str) -> anyhow::Result<Self> {
+        let place = folder.path().join(name);
         let root = place.join("node");
         std::fs::create_dir_all(&root)?;
-        let shim = Shim::build(place)?;
+        let shim = Shim::build(&place)?;
         let more = format!("{SMALL_LOG}{}", common.settings()?);
         let environment = shim.environment(&root, false);
         Ok(Self {
@@ -181,6 +210,7 @@ impl Scene {
         let clients = self.mixed.send(&self.turn(LONG, LONG), &stop);
         self.rounds += 1;
         tokio::time::sleep(AROUND).await;
+        let met = self.said(fault.met())?;
         self.shim.tell(fault.control())?;
         let what = fault.name();
         match fault {
@@ -194,6 +224,7 @@ impl Scene {
             }
             _ => tokio::time::sleep(LASTS).await,
         }
+        verdict.must(&format!("{what}: it was met"), self.said(fault.met())? > met);
         self.shim.tell(Control::default())?;
         if !matches!(fault, Fault::LogSync | Fault::DatabaseSync) {
             verdict.must(&format!("{what}: ready afterwards"), self.becomes(true).await);
@@ -206,6 +237,12 @@ impl Scene {
         tokio::time::sleep(AROUND).await;
         stop.cancel();
         gather(clients, &mut self.asked, &mut self.mixed.sum).await
+    }
+
+    /// How often the library has said something in the node's log.
+    fn said(&self, what: &str) -> anyhow::Result<usize> {
+        let log = std::fs::read_to_string(self.mixed.node.folder().join("node.log"))?;
+        Ok(log.matches(what).count())
     }
 
     /// Waits until the node is ready, or not ready any more; whether that came.

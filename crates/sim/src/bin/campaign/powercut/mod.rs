@@ -38,7 +38,7 @@ pub(crate) struct PowercutArgs {
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(20..=20_000))]
     images: u16,
     /// Which parts
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Cuts, Part::FailedSync, Part::Faults])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Cuts, Part::FailedSync, Part::Disk, Part::Removed])]
     parts: Vec<Part>,
     /// Of so many images one runs on to the end, with carriers
     #[arg(long, default_value_t = 25)]
@@ -58,8 +58,12 @@ enum Part {
     Cuts,
     /// Images of a run in which a sync fails
     FailedSync,
-    /// Faults of the disk and jumps of the clock under load
-    Faults,
+    /// Faults of the disk under load
+    Disk,
+    /// Jumps of the clock under load
+    Clock,
+    /// A store that is removed under load
+    Removed,
 }
 
 /// Of so many images one is made of the recording in which a sync fails.
@@ -95,7 +99,9 @@ async fn campaign(args: &PowercutArgs, seed: u64, folder: &Folder) -> anyhow::Re
                 images(args, "after a failed sync", &oracle, after_failure, &mut verdict).await?;
                 verdict.at_least("syncs that failed", oracle.figures()?.failed_syncs, 1);
             }
-            Part::Faults => faults::run(&args.common, seed, folder, &mut verdict).await?,
+            Part::Disk => faults::disk(&args.common, seed, folder, &mut verdict).await?,
+            Part::Clock => faults::clock(&args.common, seed, folder, &mut verdict).await?,
+            Part::Removed => faults::removed(&args.common, seed, folder, &mut verdict).await?,
         }
     }
     let images = images_folder(args, folder)?;

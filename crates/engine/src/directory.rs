@@ -3,12 +3,16 @@
 
 use crate::engine::Engine;
 use crate::manage::ManageError;
+use crate::metrics::LimitLabel;
 use sms::phone::Msisdn;
 use store::{
-    AccountId, CatalogChange, Contact, ContactList, ContactRefusal, Page, PutContact, Record, RecordFilter,
-    RecordKind, RecordRefusal, Statistic, StatisticsFilter, StoreError, Suppression, SuppressionEntry,
-    SuppressionKind, SuppressionOrigin,
+    AccountId, CatalogChange, Contact, ContactBounds, ContactList, ContactRefusal, Page, PutContact, Record,
+    RecordBounds, RecordFilter, RecordKind, RecordRefusal, Statistic, StatisticsFilter, StoreError,
+    Suppression, SuppressionEntry, SuppressionKind, SuppressionOrigin,
 };
+
+/// Files an account may have, as the vendor's lists of them have no pages.
+pub const FILES_MAX: u64 = 1_000;
 
 /// Bounds on what one account keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +21,18 @@ pub struct DirectoryLimits {
     pub contact_lists_max: u64,
     /// Members of one list.
     pub contacts_max: u64,
+    /// Members of all lists of an account; a number in two lists counts twice.
+    pub account_contacts_max: u64,
     /// Records of one kind (labels, papers, files, reports) of an account.
     pub records_max: u64,
+    /// Octets of all files of an account.
+    pub files_bytes_max: u64,
+    /// Templates of an account, whatever their review.
+    pub templates_max: usize,
+    /// Signatures of an account, whatever their review.
+    pub signatures_max: usize,
+    /// Tasks of an account that wait or run.
+    pub open_tasks_max: u64,
     /// Rows of counters that one question may read.
     pub statistics_rows_max: usize,
 }
@@ -27,16 +41,27 @@ impl Default for DirectoryLimits {
     fn default() -> Self {
         Self {
             contact_lists_max: 1_000,
-            contacts_max: 5_000_000,
+            contacts_max: 1_000_000,
+            account_contacts_max: 1_000_000,
             records_max: 10_000,
+            files_bytes_max: 50 * 1024 * 1024,
+            templates_max: 5_000,
+            signatures_max: 5_000,
+            open_tasks_max: 100,
             statistics_rows_max: 100_000,
         }
     }
 }
 
 impl Engine {
-    fn directory_limits(&self) -> DirectoryLimits {
+    pub(crate) fn directory_limits(&self) -> DirectoryLimits {
         self.settings().directory
+    }
+
+    /// Counts that an account reached a bound.
+    pub(crate) fn count_full(&self, limit: &'static str) {
+        let full = &self.shared.metrics.full;
+        full.get_or_create(&LimitLabel { limit }).inc();
     }
 
     /// Makes a record; its id is given here.
@@ -44,8 +69,24 @@ impl Engine {
     /// # Errors
     /// When the store failed. What the account did wrong is in the inner result.
     pub async fn add_record(&self, record: Record) -> Result<Result<Record, RecordRefusal>, StoreError> {
-        let records_max = self.directory_limits().records_max;
-        self.store().add_record(record, records_max).await
+        let limits = self.directory_limits();
+        let records_max = match record.kind {
+            RecordKind::File => limits.records_max.min(FILES_MAX),
+            _ => limits.records_max,
+        };
+        let bounds = RecordBounds {
+            records_max,
+            data_octets_max: limits.files_bytes_max,
+        };
+        let kind = record.kind;
+        let added = self.store().add_record(record, bounds).await?;
+        match added {
+            // The oldest reports make room.
+            Err(RecordRefusal::Full) if kind != RecordKind::Backfill => self.count_full("records_max"),
+            Err(RecordRefusal::NoRoom) => self.count_full("files_bytes_max"),
+            _ => {}
+        }
+        Ok(added)
     }
 
     /// Replaces name, body and data of a record.
@@ -106,9 +147,14 @@ impl Engine {
         description: &str,
     ) -> Result<Result<ContactList, ContactRefusal>, StoreError> {
         let lists_max = self.directory_limits().contact_lists_max;
-        self.store()
+        let added = self
+            .store()
             .add_list(account, name.into(), description.into(), self.now(), lists_max)
-            .await
+            .await?;
+        if matches!(added, Err(ContactRefusal::Full)) {
+            self.count_full("contact_lists_max");
+        }
+        Ok(added)
     }
 
     /// Changes a list's name or description; `None` leaves it.
@@ -183,10 +229,21 @@ impl Engine {
         list: i64,
         contacts: Vec<PutContact>,
     ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError> {
-        let members_max = self.directory_limits().contacts_max;
-        self.store()
-            .put_contacts(account, list, contacts, self.now(), members_max)
-            .await
+        let limits = self.directory_limits();
+        let bounds = ContactBounds {
+            list_max: limits.contacts_max,
+            account_max: limits.account_contacts_max,
+        };
+        let put = self
+            .store()
+            .put_contacts(account, list, contacts, self.now(), bounds)
+            .await?;
+        match put {
+            Err(ContactRefusal::Full) => self.count_full("contacts_max"),
+            Err(ContactRefusal::AccountFull) => self.count_full("account_contacts_max"),
+            _ => {}
+        }
+        Ok(put)
     }
 
     /// Takes a member out of a list.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::time::{Duration, Instant};
-use store::conformance::given::{ACCOUNT, NOW, number};
+use store::conformance::given::{ACCOUNT, NOW, list_bounds, number};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{Account, Caps, CatalogChange, Contacts, PutContact, Store};
 
@@ -29,7 +29,7 @@ async fn filled(store: &SqliteStore, name: &str) -> i64 {
             })
             .collect();
         store
-            .put_contacts(ACCOUNT, list.id, members, NOW, MEMBERS)
+            .put_contacts(ACCOUNT, list.id, members, NOW, list_bounds(MEMBERS))
             .await
             .unwrap()
             .unwrap();

@@ -126,7 +126,7 @@ async fn known(call: &Call<'_>) -> Result<Record, Refused> {
 fn refused(refusal: RecordRefusal) -> Refused {
     Refused::from(match refusal {
         RecordRefusal::NameTaken => &LABEL_TAKEN,
-        RecordRefusal::Full => &LABELS_FULL,
+        RecordRefusal::Full | RecordRefusal::NoRoom => &LABELS_FULL,
         _ => &LABEL_UNKNOWN,
     })
 }

@@ -133,7 +133,7 @@ async fn label(call: &Call<'_>) -> Result<Record, Refused> {
 fn refused_by_records(refusal: RecordRefusal) -> Refused {
     Refused::from(match refusal {
         RecordRefusal::NameTaken => &NAME_TAKEN,
-        RecordRefusal::Full => &FULL,
+        RecordRefusal::Full | RecordRefusal::NoRoom => &FULL,
         _ => &LABEL_UNKNOWN,
     })
 }

@@ -202,7 +202,7 @@ pub(super) fn refused_by_lists(refusal: ContactRefusal) -> Refused {
         ContactRefusal::NoList => &LIST_UNKNOWN,
         ContactRefusal::NameTaken => &NAME_TAKEN,
         ContactRefusal::NoMember => &MEMBER_UNKNOWN,
-        ContactRefusal::Full => &FULL,
+        ContactRefusal::Full | ContactRefusal::AccountFull | ContactRefusal::TasksFull => &FULL,
         ContactRefusal::InUse => &IN_USE,
         _ => &NO_PERMISSION,
     })

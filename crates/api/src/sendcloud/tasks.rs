@@ -2,7 +2,7 @@
 //! (docs/dialects/sendcloud.md). The only interface that sends later.
 
 use super::codes::{
-    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, Refused,
+    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, FULL, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, Refused,
     SERVER_ERROR, TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
 };
 use super::contacts::{list_name, named};
@@ -211,6 +211,7 @@ fn refused(error: &TaskError) -> Refused {
         TaskError::Account(error) => code_of_error(error),
         TaskError::Refused(refusal) => code_of(*refusal),
         TaskError::NoList => &LIST_UNKNOWN,
+        TaskError::TooMany => &FULL,
         _ => &SERVER_ERROR,
     };
     if *code == SERVER_ERROR {

@@ -72,6 +72,8 @@ pub enum Fault {
     NameTaken(Thing),
     /// The account has as many as it may have.
     TooMany(Thing),
+    /// The account's files take all the room it has.
+    NoRoom,
     /// The balance does not cover the request.
     Balance,
     /// Too much waits, or the process is stopping.
@@ -159,7 +161,7 @@ impl Fault {
             Self::Unknown(_) => (say::NOT_FOUND, ""),
             Self::InReview(_) | Self::NotRejected | Self::InUse => (say::IN_REVIEW, ""),
             Self::NameTaken(_) => (say::INVALID, "TemplateName"),
-            Self::TooMany(_) => (say::TOO_MANY, ""),
+            Self::TooMany(_) | Self::NoRoom => (say::TOO_MANY, ""),
             Self::Balance => (say::BALANCE, ""),
             Self::Busy => (say::BUSY, ""),
             Self::Store => (say::SERVER, ""),
@@ -196,6 +198,7 @@ impl Fault {
             Self::InUse => (say::IN_USE, ""),
             Self::NameTaken(thing) => (say::NAME_TAKEN, thing.name(language)),
             Self::TooMany(thing) => (say::TOO_MANY, thing.name(language)),
+            Self::NoRoom => (say::NO_ROOM, ""),
             Self::Balance => (say::BALANCE, ""),
             Self::Busy => (say::BUSY, ""),
             Self::Store => (say::INTERNAL, ""),

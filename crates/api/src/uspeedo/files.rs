@@ -100,9 +100,6 @@ pub(super) async fn upload(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 
 /// Keeps a file; its number.
 pub(super) async fn keep(request: Request<'_>, file: File) -> Result<i64, Fault> {
-    if numbers(request).await?.len() >= FILES_MAX {
-        return Err(Fault::TooMany(Thing::File));
-    }
     let kept = Kept {
         file_name: &file.name,
         file_type: &file.mime,
@@ -121,6 +118,7 @@ pub(super) async fn keep(request: Request<'_>, file: File) -> Result<i64, Fault>
     match request.engine().add_record(record).await {
         Ok(Ok(record)) => Ok(record.id),
         Ok(Err(RecordRefusal::Full)) => Err(Fault::TooMany(Thing::File)),
+        Ok(Err(RecordRefusal::NoRoom)) => Err(Fault::NoRoom),
         Ok(Err(_)) => Err(Fault::Store),
         Err(error) => Err(store_failed(request.asked, &error)),
     }

@@ -261,7 +261,7 @@ fn refusal(refusal: RecordRefusal) -> Fault {
     match refusal {
         RecordRefusal::None => Fault::Unknown(Thing::Qualification),
         RecordRefusal::NameTaken => Fault::NameTaken(Thing::Qualification),
-        RecordRefusal::Full => Fault::TooMany(Thing::Qualification),
+        RecordRefusal::Full | RecordRefusal::NoRoom => Fault::TooMany(Thing::Qualification),
         _ => Fault::Store,
     }
 }

@@ -161,6 +161,12 @@ pub mod ucloud {
     pub const NAME_TAKEN: Words = words(18_003, "Another {} has that name", "{}名称已存在");
     /// The account has as many as it may have.
     pub const TOO_MANY: Words = words(18_003, "Too many of the kind: {}", "{}数量已达上限");
+    /// The account's files take all the room it has.
+    pub const NO_ROOM: Words = words(
+        18_003,
+        "The files of the account take all the room there is for them",
+        "文件总大小已达上限",
+    );
     /// The store failed.
     pub const INTERNAL: Words = words(18_007, "Internal error", "API或服务异常");
     /// The balance does not cover the request.
@@ -236,6 +242,7 @@ pub mod ucloud {
         IN_USE,
         NAME_TAKEN,
         TOO_MANY,
+        NO_ROOM,
         INTERNAL,
         BALANCE,
         PHONES,

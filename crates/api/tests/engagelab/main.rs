@@ -16,6 +16,7 @@ mod hook;
 mod labels;
 mod managing;
 mod messages;
+mod quotas;
 mod refusals;
 mod send;
 mod sign_configs;

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use engine::catalog::{Review, Vault, credential_secret_name};
 use engine::clock::{Clock, SystemClock};
+use engine::directory::DirectoryLimits;
 use engine::sandbox::{Entry, EntryFilter, EntryState};
 use engine::sms::class::Class;
 use engine::sms::phone::Msisdn;
@@ -136,7 +137,21 @@ impl House {
     /// With other limits, on another clock.
     ///
     /// Wrong credentials are answered at once: tests send thousands. Another delay than the default one stays.
-    pub(crate) async fn with(mut limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) async fn with(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        Self::with_settings(limits, clock, Settings::default()).await
+    }
+
+    /// Where an account may keep only so much.
+    #[allow(dead_code, reason = "not every wire's tests need it")]
+    pub(crate) async fn with_room_for(directory: DirectoryLimits) -> Self {
+        let settings = Settings {
+            directory,
+            ..Settings::default()
+        };
+        Self::with_settings(Limits::default(), Arc::new(SystemClock), settings).await
+    }
+
+    async fn with_settings(mut limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         if limits.failed_credentials_delay_ms == Limits::default().failed_credentials_delay_ms {
             limits.failed_credentials_delay_ms = 0;
         }
@@ -147,7 +162,7 @@ impl House {
         store.change_catalog(catalog(&vault)).await.unwrap();
         let settings = Settings {
             catalog_poll: Duration::from_millis(50),
-            ..Settings::default()
+            ..settings
         };
         let engine = Engine::start(store, vault, clock, settings).await.unwrap();
         let router = router(Arc::new(Api::new(Arc::clone(&engine), limits)));
@@ -161,6 +176,16 @@ impl House {
     /// Where its store is.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// All metrics of the engine as they are scraped.
+    #[allow(dead_code, reason = "not every wire's tests need it")]
+    pub(crate) fn metrics(&self) -> String {
+        let mut registry = prometheus_client::registry::Registry::default();
+        self.engine.metrics().register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
     }
 
     /// Sends a request through the router.

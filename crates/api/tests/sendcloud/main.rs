@@ -16,6 +16,7 @@ mod hook;
 mod labels;
 mod managing;
 mod multipart;
+mod quotas;
 mod refusals;
 mod send;
 mod signatures;

@@ -15,6 +15,7 @@ mod clients;
 mod counts;
 mod damaged;
 mod papers;
+mod quotas;
 mod reports;
 mod rest;
 mod signatures;

@@ -103,8 +103,6 @@ fn above(given: &AtomicI64, known: i64) -> i64 {
 
 /// Times a change is decided anew because what it relies on has changed.
 const TRIES_MAX: usize = 20;
-/// Templates, and signatures, an account may have.
-const EACH_MAX: usize = 10_000;
 
 impl Engine {
     /// Makes changes from a look at the catalog: `decide` is asked again when something that they rely on has changed

@@ -1,6 +1,6 @@
 //! Signatures: made, changed, reviewed, removed.
 
-use super::{Decided, EACH_MAX, ManageError, Then, reviews, through};
+use super::{Decided, ManageError, Then, reviews, through};
 use crate::catalog::Snapshot;
 use crate::engine::Engine;
 use std::sync::Arc;
@@ -43,9 +43,11 @@ impl Engine {
         new: NewSignature,
     ) -> Result<Arc<Signature>, ManageError> {
         let now = self.now();
+        let most = self.directory_limits().signatures_max;
         self.change(|catalog| {
-            if catalog.signatures_of(account).count() >= EACH_MAX {
-                return Err(ManageError::TooMany(EACH_MAX));
+            if catalog.signatures_of(account).count() >= most {
+                self.count_full("signatures_max");
+                return Err(ManageError::TooMany(most));
             }
             text_is_free(catalog, account, &new.text, None)?;
             let signature = Signature {
@@ -60,7 +62,7 @@ impl Engine {
             };
             let expected = vec![
                 CatalogExpectation::NoSignature(signature.id),
-                CatalogExpectation::FewerSignatures(account, EACH_MAX),
+                CatalogExpectation::FewerSignatures(account, most),
                 the_text(&signature, None),
             ];
             Ok(put(reviews(catalog, account, new.then), &signature, expected))

@@ -1,6 +1,6 @@
 //! Templates: made, changed, submitted, reviewed, removed.
 
-use super::{Decided, EACH_MAX, ManageError, Then, reviews, through};
+use super::{Decided, ManageError, Then, reviews, through};
 use crate::catalog::{Snapshot, TemplateEntry};
 use crate::engine::Engine;
 use rand::Rng;
@@ -74,9 +74,11 @@ impl Engine {
         new: NewTemplate,
     ) -> Result<Arc<Template>, ManageError> {
         let now = self.now();
+        let most = self.directory_limits().templates_max;
         self.change(|catalog| {
-            if catalog.templates_of(account).count() >= EACH_MAX {
-                return Err(ManageError::TooMany(EACH_MAX));
+            if catalog.templates_of(account).count() >= most {
+                self.count_full("templates_max");
+                return Err(ManageError::TooMany(most));
             }
             name_is_free(catalog, account, &new.name, new.unique_name, None)?;
             has_signature(catalog, account, new.signature)?;
@@ -105,7 +107,7 @@ impl Engine {
                     number: template.number,
                     ut_id: template.ut_id.clone(),
                 },
-                CatalogExpectation::FewerTemplates(account, EACH_MAX),
+                CatalogExpectation::FewerTemplates(account, most),
             ];
             expected.extend(new.unique_name.then(|| the_name(&template, None)));
             expected.extend(the_signature(&template));

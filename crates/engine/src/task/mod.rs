@@ -33,6 +33,9 @@ pub enum TaskError {
     /// A list is not there.
     #[error("there is no such contact list")]
     NoList,
+    /// As many tasks of the account wait or run as may.
+    #[error("as many tasks of the account wait or run as may")]
+    TooMany,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,6 +80,7 @@ impl Engine {
             due,
             ends_at,
             now,
+            open_max: self.directory_limits().open_tasks_max,
             idempotency: once,
         };
         match self.store().add_task(new).await? {
@@ -87,6 +91,10 @@ impl Engine {
                 Ok(added)
             }
             Err(ContactRefusal::NoList) => Err(TaskError::NoList),
+            Err(ContactRefusal::TasksFull) => {
+                self.count_full("open_tasks_max");
+                Err(TaskError::TooMany)
+            }
             Err(refusal) => Err(StoreError::Other(format!("make a task: {refusal:?}")).into()),
         }
     }

@@ -187,7 +187,12 @@ pub(crate) struct Notify {
 pub(crate) struct Directory {
     pub(crate) contact_lists_max: u64,
     pub(crate) contacts_max: u64,
+    pub(crate) account_contacts_max: u64,
     pub(crate) records_max: u64,
+    pub(crate) files_bytes_max: u64,
+    pub(crate) templates_max: usize,
+    pub(crate) signatures_max: usize,
+    pub(crate) open_tasks_max: u64,
     pub(crate) statistics_rows_max: usize,
 }
 
@@ -347,7 +352,12 @@ impl Config {
             directory: engine::directory::DirectoryLimits {
                 contact_lists_max: self.directory.contact_lists_max,
                 contacts_max: self.directory.contacts_max,
+                account_contacts_max: self.directory.account_contacts_max,
                 records_max: self.directory.records_max,
+                files_bytes_max: self.directory.files_bytes_max,
+                templates_max: self.directory.templates_max,
+                signatures_max: self.directory.signatures_max,
+                open_tasks_max: self.directory.open_tasks_max,
                 statistics_rows_max: self.directory.statistics_rows_max,
             },
             inbox_messages_max: self.engine.inbox_messages_max,

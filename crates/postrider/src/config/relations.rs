@@ -436,7 +436,12 @@ fn directory(config: &Config, wrong: &mut Vec<String>) {
     let bounds = [
         ("contact_lists_max", directory.contact_lists_max),
         ("contacts_max", directory.contacts_max),
+        ("account_contacts_max", directory.account_contacts_max),
         ("records_max", directory.records_max),
+        ("files_bytes_max", directory.files_bytes_max),
+        ("templates_max", directory.templates_max as u64),
+        ("signatures_max", directory.signatures_max as u64),
+        ("open_tasks_max", directory.open_tasks_max),
     ];
     for (name, max) in bounds {
         demand!(

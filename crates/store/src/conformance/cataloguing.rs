@@ -1,7 +1,7 @@
 //! The catalog.
 
 use super::Side;
-use super::given::{ACCOUNT, NOW, number};
+use super::given::{ACCOUNT, NOW, list_bounds, number, record_bounds};
 use crate::{
     Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Endpoint, EndpointId,
     EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record, RecordFilter, RecordKind,
@@ -428,7 +428,9 @@ async fn belongings(store: &dyn Store, account: AccountId) -> (i64, i64) {
         user_name: None,
         vars: None,
     };
-    let put = store.put_contacts(account, list, vec![member], NOW, 9).await;
+    let put = store
+        .put_contacts(account, list, vec![member], NOW, list_bounds(9))
+        .await;
     put.expect("written").expect("put");
     let task = super::tasking::new_task(&[list], NOW);
     let task = super::tasking::added(store, NewTask { account, ..task }).await;
@@ -442,7 +444,11 @@ async fn belongings(store: &dyn Store, account: AccountId) -> (i64, i64) {
         created_at: NOW,
         updated_at: NOW,
     };
-    store.add_record(record, 9).await.expect("written").expect("made");
+    store
+        .add_record(record, record_bounds(9))
+        .await
+        .expect("written")
+        .expect("made");
     (list, task.id)
 }
 

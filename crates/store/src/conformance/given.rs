@@ -2,10 +2,10 @@
 
 use crate::{
     AcceptCommand, AcceptOutcome, Accepted, AccountId, Answer, AttemptId, AttemptOutcome, AttemptStart,
-    BatchRange, CarrierNo, CarrierReceipt, CatalogChange, Charge, ConsumedQueue, Dialect, Endpoint,
-    EndpointId, Event, EventKinds, EventPlace, EventWhat, Lane, MessageFilter, MessageId, MessageView,
-    NewBatch, NewIdempotency, NewMessage, Next, OnCommit, Outgoing, ReceiptFate, RecordResults,
-    SegmentAnswer, Statistic, StatisticsFilter, Store, SuppressedPolicy, Tally, UnixMs,
+    BatchRange, CarrierNo, CarrierReceipt, CatalogChange, Charge, ConsumedQueue, ContactBounds, Dialect,
+    Endpoint, EndpointId, Event, EventKinds, EventPlace, EventWhat, Lane, MessageFilter, MessageId,
+    MessageView, NewBatch, NewIdempotency, NewMessage, Next, OnCommit, Outgoing, ReceiptFate, RecordBounds,
+    RecordResults, SegmentAnswer, Statistic, StatisticsFilter, Store, SuppressedPolicy, Tally, UnixMs,
 };
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
@@ -24,6 +24,22 @@ pub const LANE: Lane = Lane {
     class: Class::Notice,
     account: ACCOUNT,
 };
+
+/// So many records of a kind, of any length.
+pub fn record_bounds(records_max: u64) -> RecordBounds {
+    RecordBounds {
+        records_max,
+        data_octets_max: u64::MAX,
+    }
+}
+
+/// So many members of a list, and any number of lists.
+pub fn list_bounds(list_max: u64) -> ContactBounds {
+    ContactBounds {
+        list_max,
+        account_max: u64::MAX,
+    }
+}
 
 /// A number for tests: +1 555 01xx and, beyond a hundred, ones that no carrier has either.
 pub fn number(n: u64) -> Msisdn {

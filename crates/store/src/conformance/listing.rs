@@ -1,8 +1,8 @@
 //! Contact lists.
 
 use super::Side;
-use super::given::{ACCOUNT, NOW, number};
-use crate::{AccountId, Contact, ContactList, ContactRefusal, PutContact, Store};
+use super::given::{ACCOUNT, NOW, list_bounds, number};
+use crate::{AccountId, Contact, ContactBounds, ContactList, ContactRefusal, PutContact, Store};
 
 const OTHER: AccountId = AccountId(8);
 
@@ -35,7 +35,9 @@ pub(super) async fn filled(
     numbers: impl IntoIterator<Item = u64>,
 ) -> Vec<Contact> {
     let puts = numbers.into_iter().map(put).collect();
-    let contacts = store.put_contacts(ACCOUNT, list, puts, NOW + 1, 1_000_000).await;
+    let contacts = store
+        .put_contacts(ACCOUNT, list, puts, NOW + 1, list_bounds(1_000_000))
+        .await;
     contacts.expect("written").expect("members are put")
 }
 
@@ -175,7 +177,9 @@ pub async fn members_are_put_changed_and_taken_out(side: &mut impl Side) {
         ..put(1)
     };
     let puts = vec![full, put(2), named(2, "Bob")];
-    let first = store.put_contacts(ACCOUNT, list, puts, NOW + 1, 9).await;
+    let first = store
+        .put_contacts(ACCOUNT, list, puts, NOW + 1, list_bounds(9))
+        .await;
     let first = first.expect("written").expect("put");
     let ann = Contact {
         id: first[0].id,
@@ -195,7 +199,13 @@ pub async fn members_are_put_changed_and_taken_out(side: &mut impl Side) {
     assert_eq!((list_now.members, list_now.updated_at), (2, NOW + 1));
 
     let again = store
-        .put_contacts(ACCOUNT, list, vec![named(3, "Cy"), put(1)], NOW + 2, 9)
+        .put_contacts(
+            ACCOUNT,
+            list,
+            vec![named(3, "Cy"), put(1)],
+            NOW + 2,
+            list_bounds(9),
+        )
         .await;
     let again = again.expect("written").expect("put");
     let changed = Contact {
@@ -217,7 +227,7 @@ pub async fn members_are_put_changed_and_taken_out(side: &mut impl Side) {
         .expect("read");
     assert_eq!(not_theirs, Err(ContactRefusal::NoList));
     let not_theirs = store
-        .put_contacts(OTHER, list, vec![put(9)], NOW, 9)
+        .put_contacts(OTHER, list, vec![put(9)], NOW, list_bounds(9))
         .await
         .expect("read");
     assert_eq!(not_theirs, Err(ContactRefusal::NoList));
@@ -240,7 +250,7 @@ pub async fn members_are_put_changed_and_taken_out(side: &mut impl Side) {
 pub async fn a_full_list_takes_changes_only(side: &mut impl Side) {
     let store = side.store();
     let list = made(store, "small").await.id;
-    let fill = |puts| store.put_contacts(ACCOUNT, list, puts, NOW, 3);
+    let fill = |puts| store.put_contacts(ACCOUNT, list, puts, NOW, list_bounds(3));
     fill(vec![put(1), put(2)]).await.expect("written").expect("put");
     let over = fill(vec![put(3), put(4)]).await.expect("read");
     assert_eq!(over, Err(ContactRefusal::Full));
@@ -254,6 +264,46 @@ pub async fn a_full_list_takes_changes_only(side: &mut impl Side) {
     assert_eq!(&*change[0].user_name, "Ann");
     assert_eq!(fill(vec![put(4)]).await.expect("read"), Err(ContactRefusal::Full));
     assert_eq!(now(store, "small").await.members, 3);
+}
+
+/// An account has so many members in all its lists, whichever request asks first; what it has stays.
+pub async fn an_account_has_so_many_members_in_all(side: &mut impl Side) {
+    let store = side.store();
+    let (one, two) = (made(store, "one").await.id, made(store, "two").await.id);
+    let bounds = |account_max| ContactBounds {
+        list_max: 9,
+        account_max,
+    };
+    let fill = |list, puts, account_max| store.put_contacts(ACCOUNT, list, puts, NOW, bounds(account_max));
+    fill(one, vec![put(1), put(2)], 3)
+        .await
+        .expect("written")
+        .expect("two fit");
+    // Of two requests at once, one is too many.
+    let both = tokio::join!(fill(two, vec![put(1)], 3), fill(one, vec![put(3)], 3));
+    let refused = [both.0.expect("read"), both.1.expect("read")]
+        .iter()
+        .filter(|put| matches!(put, Err(ContactRefusal::AccountFull)))
+        .count();
+    assert_eq!(refused, 1);
+    // A bound that was lowered takes nothing away, and changes go on.
+    let changed = fill(one, vec![named(1, "Ann")], 0).await.expect("written");
+    assert_eq!(changed.expect("a change fits").len(), 1);
+    // Another account has its own room, and a list that is gone gives its room back.
+    let theirs = store
+        .add_list(OTHER, "theirs".into(), "".into(), NOW, 9)
+        .await
+        .expect("written")
+        .expect("made")
+        .id;
+    let put_there = store.put_contacts(OTHER, theirs, vec![put(1)], NOW, bounds(1));
+    assert!(put_there.await.expect("written").is_ok());
+    store
+        .remove_list(ACCOUNT, one)
+        .await
+        .expect("written")
+        .expect("removed");
+    assert!(fill(two, vec![put(7), put(8)], 3).await.expect("written").is_ok());
 }
 
 /// Members are paged by id, found by number, and by a part of their name.
@@ -270,7 +320,7 @@ pub async fn members_are_found_and_paged(side: &mut impl Side) {
         put(8),
     ];
     store
-        .put_contacts(ACCOUNT, list, puts, NOW, 9)
+        .put_contacts(ACCOUNT, list, puts, NOW, list_bounds(9))
         .await
         .expect("written")
         .expect("put");

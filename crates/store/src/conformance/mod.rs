@@ -176,6 +176,7 @@ macro_rules! conformance_tests {
                 lists_are_found_by_name_and_paged,
                 members_are_put_changed_and_taken_out,
                 a_full_list_takes_changes_only,
+                an_account_has_so_many_members_in_all,
                 members_are_found_and_paged,
                 a_removed_list_is_gone_at_once,
             ],
@@ -188,12 +189,14 @@ macro_rules! conformance_tests {
                 a_task_moves_on_with_what_it_accepts,
                 of_two_that_move_a_task_one_wins,
                 a_task_reaches_each_member_once,
+                an_account_has_so_many_open_tasks,
             ],
             recording: [
                 a_record_comes_back_as_it_was_made,
                 a_records_name_is_its_own,
                 records_are_bounded_by_kind,
                 records_are_found_by_name_and_paged,
+                the_data_of_an_account_has_so_much_room,
             ],
             writing_back: [
                 inbound_messages_are_found,

@@ -1,8 +1,8 @@
 //! Records.
 
 use super::Side;
-use super::given::{ACCOUNT, NOW};
-use crate::{AccountId, Record, RecordFilter, RecordKind, RecordRefusal, Store};
+use super::given::{ACCOUNT, NOW, record_bounds};
+use crate::{AccountId, Record, RecordBounds, RecordFilter, RecordKind, RecordRefusal, Store};
 
 const OTHER: AccountId = AccountId(8);
 
@@ -20,7 +20,7 @@ fn record(kind: RecordKind, name: &str) -> Record {
 }
 
 async fn added(store: &dyn Store, record: Record) -> Record {
-    let record = store.add_record(record, 100).await;
+    let record = store.add_record(record, record_bounds(100)).await;
     record.expect("written").expect("a record is made")
 }
 
@@ -101,7 +101,7 @@ pub async fn a_record_comes_back_as_it_was_made(side: &mut impl Side) {
 pub async fn a_records_name_is_its_own(side: &mut impl Side) {
     let store = side.store();
     let first = added(store, record(RecordKind::Label, "a")).await;
-    let add = |record| store.add_record(record, 100);
+    let add = |record| store.add_record(record, record_bounds(100));
     let again = add(record(RecordKind::Label, "a")).await.expect("read");
     assert_eq!(again, Err(RecordRefusal::NameTaken));
     let others = Record {
@@ -180,7 +180,7 @@ pub async fn a_records_name_is_its_own(side: &mut impl Side) {
 /// An account has so many records of a kind and no more.
 pub async fn records_are_bounded_by_kind(side: &mut impl Side) {
     let store = side.store();
-    let add = |kind, name: &str| store.add_record(record(kind, name), 2);
+    let add = |kind, name: &str| store.add_record(record(kind, name), record_bounds(2));
     for name in ["a", "b"] {
         add(RecordKind::File, name)
             .await
@@ -234,4 +234,71 @@ pub async fn records_are_found_by_name_and_paged(side: &mut impl Side) {
     assert_eq!(found(Some("GRÖ"), 0, 9).await, ("Größe".into(), 1));
     assert_eq!(found(Some("nothing"), 0, 9).await, ("".into(), 0));
     assert_eq!(found(None, 0, 0).await, ("".into(), 6));
+}
+
+/// The data of an account's records has so much room, whichever request asks first; what is removed gives its room back.
+pub async fn the_data_of_an_account_has_so_much_room(side: &mut impl Side) {
+    let store = side.store();
+    let bounds = RecordBounds {
+        records_max: 9,
+        data_octets_max: 100,
+    };
+    let file = |account, octets: usize| Record {
+        id: 0,
+        account,
+        kind: RecordKind::File,
+        name: Box::default(),
+        body: "{}".into(),
+        data: vec![7; octets],
+        created_at: NOW,
+        updated_at: NOW,
+    };
+    let add = |record| store.add_record(record, bounds);
+    let first = add(file(ACCOUNT, 60)).await.expect("written").expect("it fits");
+    let both = tokio::join!(add(file(ACCOUNT, 40)), add(file(ACCOUNT, 40)));
+    let refused = [both.0.expect("read"), both.1.expect("read")]
+        .iter()
+        .filter(|added| matches!(added, Err(RecordRefusal::NoRoom)))
+        .count();
+    assert_eq!(refused, 1);
+    // Without data there is always room, and another account has its own.
+    add(file(ACCOUNT, 0))
+        .await
+        .expect("written")
+        .expect("it takes none");
+    add(file(OTHER, 100))
+        .await
+        .expect("written")
+        .expect("their own room");
+    assert_eq!(
+        add(file(OTHER, 1)).await.expect("read"),
+        Err(RecordRefusal::NoRoom)
+    );
+    // What changes and goes away is counted as it is then.
+    let smaller = Record {
+        data: vec![7; 10],
+        ..first.clone()
+    };
+    store
+        .change_record(smaller)
+        .await
+        .expect("written")
+        .expect("changed");
+    let second = add(file(ACCOUNT, 50))
+        .await
+        .expect("written")
+        .expect("10 + 40 + 50");
+    assert_eq!(
+        add(file(ACCOUNT, 1)).await.expect("read"),
+        Err(RecordRefusal::NoRoom)
+    );
+    for id in [first.id, second.id] {
+        let removed = store.remove_record(ACCOUNT, RecordKind::File, id).await;
+        assert!(removed.expect("written"));
+    }
+    add(file(ACCOUNT, 60)).await.expect("written").expect("40 + 60");
+    assert_eq!(
+        add(file(ACCOUNT, 1)).await.expect("read"),
+        Err(RecordRefusal::NoRoom)
+    );
 }

@@ -1,7 +1,7 @@
 //! Tasks: sends to the members of lists.
 
 use super::Side;
-use super::given::{ACCOUNT, NOW, accepted, batch, everything, number, request};
+use super::given::{ACCOUNT, NOW, accepted, batch, everything, list_bounds, number, request};
 use super::listing::{filled, made, members, named, now};
 use crate::{
     AcceptCommand, AcceptError, AccountId, AddedTask, CatalogChange, ContactRefusal, NewIdempotency, NewTask,
@@ -19,6 +19,7 @@ pub(super) fn new_task(lists: &[i64], due: i64) -> NewTask {
         due,
         ends_at: None,
         now: NOW + 2,
+        open_max: u64::MAX,
         idempotency: None,
     }
 }
@@ -338,7 +339,7 @@ pub async fn a_task_reaches_each_member_once(side: &mut impl Side) {
         }
         let changed = named(MEMBERS - 100, &format!("changed {round}"));
         store
-            .put_contacts(ACCOUNT, list, vec![changed], NOW, MEMBERS * 2)
+            .put_contacts(ACCOUNT, list, vec![changed], NOW, list_bounds(MEMBERS * 2))
             .await
             .expect("written")
             .expect("put");
@@ -448,4 +449,29 @@ pub async fn ended_tasks_are_listed_and_forgotten(side: &mut impl Side) {
     assert_eq!(ids(store, None, 10).await, [all[3], all[2], all[1]]);
     assert_eq!(store.expire_tasks(i64::MAX).await.expect("forgotten"), 1);
     assert_eq!(ids(store, None, 10).await, [all[3], all[1]]);
+}
+
+/// An account has so many tasks that wait or run, whichever request asks first; one that has ended makes room.
+pub async fn an_account_has_so_many_open_tasks(side: &mut impl Side) {
+    let store = side.store();
+    let list = made(store, "list").await.id;
+    filled(store, list, 0..2).await;
+    let due = |open_max| NewTask {
+        open_max,
+        ..new_task(&[list], NOW + 9)
+    };
+    let first = added(store, due(2)).await;
+    let both = tokio::join!(store.add_task(due(2)), store.add_task(due(2)));
+    let refused = [both.0.expect("read"), both.1.expect("read")]
+        .iter()
+        .filter(|added| matches!(added, Err(ContactRefusal::TasksFull)))
+        .count();
+    assert_eq!(refused, 1);
+    let ended = store.change_task(first.id, TaskState::Cancelled, None, "".into(), NOW + 3);
+    assert!(ended.await.expect("written").is_some());
+    added(store, due(2)).await;
+    assert_eq!(
+        store.add_task(due(2)).await.expect("read"),
+        Err(ContactRefusal::TasksFull)
+    );
 }

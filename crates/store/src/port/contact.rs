@@ -66,10 +66,23 @@ pub enum ContactRefusal {
     NameTaken,
     /// No such member.
     NoMember,
-    /// A bound of the account is reached.
+    /// As many lists, or members of the list, as there may be.
     Full,
+    /// As many members of all its lists as the account may have.
+    AccountFull,
+    /// As many open tasks as the account may have.
+    TasksFull,
     /// A task is sending to it.
     InUse,
+}
+
+/// Bounds on the members of lists, looked at when some are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContactBounds {
+    /// Members of one list.
+    pub list_max: u64,
+    /// Members of all lists of an account; a number in two lists counts twice.
+    pub account_max: u64,
 }
 
 /// A page of something, and how much there is in all.
@@ -132,6 +145,8 @@ pub struct Task {
 /// A task to make.
 #[derive(Debug)]
 pub struct NewTask {
+    /// Tasks of the account that may be open, this one among them.
+    pub open_max: u64,
     /// Whose.
     pub account: AccountId,
     /// The lists, in order; at least one.

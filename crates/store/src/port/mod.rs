@@ -28,8 +28,8 @@ pub use catalog::{
     Template, TemplateVersion, WordList,
 };
 pub use contact::{
-    AddedTask, Contact, ContactList, ContactRefusal, NewTask, Page, PutContact, Task, TaskProgress,
-    TaskState, TaskStep,
+    AddedTask, Contact, ContactBounds, ContactList, ContactRefusal, NewTask, Page, PutContact, Task,
+    TaskProgress, TaskState, TaskStep,
 };
 pub use error::{AcceptError, StoreError};
 pub use event::{
@@ -48,7 +48,7 @@ pub use queue::{
     QueuedRange, Released, SegmentSet, SweptExpired, TakenSegments,
 };
 pub use receipt::{CarrierReceipt, ReceiptFate, ReceiptScope};
-pub use record::{Record, RecordFilter, RecordKind, RecordRefusal};
+pub use record::{Record, RecordBounds, RecordFilter, RecordKind, RecordRefusal};
 pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
 
 use async_trait::async_trait;
@@ -395,14 +395,14 @@ pub trait Contacts {
     ) -> Result<Page<ContactList>, StoreError>;
 
     /// Adds members, or changes those whose number is there already; refuses all when somebody is new and the list
-    /// would have more than `members_max`. Returns them as they are then, in order.
+    /// or the account would have more than `bounds` say. Returns them as they are then, in order.
     async fn put_contacts(
         &self,
         account: AccountId,
         list: i64,
         contacts: Vec<PutContact>,
         now: UnixMs,
-        members_max: u64,
+        bounds: ContactBounds,
     ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError>;
 
     /// Takes a member out.
@@ -479,11 +479,11 @@ pub trait Contacts {
 /// Small things of an account.
 #[async_trait]
 pub trait Records {
-    /// Makes a record; `record.id` is not looked at. Refuses when the account has `records_max` of the kind.
+    /// Makes a record; `record.id` is not looked at. Refuses what would go beyond the bounds.
     async fn add_record(
         &self,
         record: Record,
-        records_max: u64,
+        bounds: RecordBounds,
     ) -> Result<Result<Record, RecordRefusal>, StoreError>;
 
     /// Replaces name, body and data of a record.

@@ -57,6 +57,17 @@ pub enum RecordRefusal {
     None,
     /// Another of the account and kind has that name.
     NameTaken,
-    /// So many as the account may have.
+    /// So many of the kind as the account may have.
     Full,
+    /// The data of all its records takes as much room as the account has.
+    NoRoom,
+}
+
+/// Bounds on what one account keeps in records, looked at when one is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordBounds {
+    /// Records of the kind.
+    pub records_max: u64,
+    /// Octets of the data of all records of the account, of whatever kind.
+    pub data_octets_max: u64,
 }

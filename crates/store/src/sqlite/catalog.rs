@@ -344,6 +344,7 @@ fn remove_account(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
         "DELETE FROM opt_out WHERE account = ?1",
         "DELETE FROM task WHERE account = ?1",
         "DELETE FROM record WHERE account = ?1",
+        "DELETE FROM account_usage WHERE account = ?1",
         "DELETE FROM account WHERE id = ?1",
     ] {
         run(conn, sql, [id.0], "an account")?;

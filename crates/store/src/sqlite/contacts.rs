@@ -14,8 +14,8 @@ use super::query::snapshot;
 use super::readers::Purpose;
 use super::tasks;
 use crate::{
-    AccountId, AddedTask, Contact, ContactList, ContactRefusal, Contacts, NewTask, Page, PutContact,
-    StoreError, Task, TaskState, TaskStep, UnixMs,
+    AccountId, AddedTask, Contact, ContactBounds, ContactList, ContactRefusal, Contacts, NewTask, Page,
+    PutContact, StoreError, Task, TaskState, TaskStep, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -118,11 +118,10 @@ impl Contacts for SqliteStore {
         list: i64,
         contacts: Vec<PutContact>,
         now: UnixMs,
-        members_max: u64,
+        bounds: ContactBounds,
     ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError> {
         self.errand(Caller::Client, contacts.len(), move |work| {
-            members::put(work.conn, account, list, contacts, now, members_max)
-                .tried("change members of a list")
+            members::put(work.conn, account, list, contacts, now, bounds).tried("change members of a list")
         })
         .await
     }

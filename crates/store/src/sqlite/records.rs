@@ -5,7 +5,9 @@ use super::errand::Caller;
 use super::error::Tried;
 use super::pages::{Wanted, walk};
 use super::readers::Purpose;
-use crate::{AccountId, Page, Record, RecordFilter, RecordKind, RecordRefusal, Records, StoreError};
+use crate::{
+    AccountId, Page, Record, RecordBounds, RecordFilter, RecordKind, RecordRefusal, Records, StoreError,
+};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -14,10 +16,10 @@ impl Records for SqliteStore {
     async fn add_record(
         &self,
         record: Record,
-        records_max: u64,
+        bounds: RecordBounds,
     ) -> Result<Result<Record, RecordRefusal>, StoreError> {
         self.errand(Caller::Client, 1, move |work| {
-            add(work.conn, record, records_max).tried("make a record")
+            add(work.conn, record, bounds).tried("make a record")
         })
         .await
     }
@@ -121,7 +123,7 @@ fn is_taken(conn: &Connection, record: &Record, but: i64) -> rusqlite::Result<bo
 fn add(
     conn: &Connection,
     record: Record,
-    records_max: u64,
+    bounds: RecordBounds,
 ) -> rusqlite::Result<Result<Record, RecordRefusal>> {
     if is_taken(conn, &record, 0)? {
         return Ok(Err(RecordRefusal::NameTaken));
@@ -129,8 +131,12 @@ fn add(
     let records: u64 = conn
         .prepare_cached("SELECT count(*) FROM record WHERE account = ?1 AND kind = ?2")?
         .query_row((record.account.0, record.kind as u8), |row| row.get(0))?;
-    if records >= records_max {
+    if records >= bounds.records_max {
         return Ok(Err(RecordRefusal::Full));
+    }
+    let octets = record.data.len() as u64;
+    if octets > 0 && data_octets(conn, record.account)?.saturating_add(octets) > bounds.data_octets_max {
+        return Ok(Err(RecordRefusal::NoRoom));
     }
     let id = conn
         .prepare_cached(
@@ -147,6 +153,15 @@ fn add(
             &record.data,
         ))?;
     Ok(Ok(Record { id, ..record }))
+}
+
+/// Octets of the data of all records of an account. Triggers of the schema keep the sum.
+fn data_octets(conn: &Connection, account: AccountId) -> rusqlite::Result<u64> {
+    let octets = conn
+        .prepare_cached("SELECT data_octets FROM account_usage WHERE account = ?1")?
+        .query_row([account.0], |row| row.get(0))
+        .optional()?;
+    Ok(octets.unwrap_or(0))
 }
 
 fn change(conn: &Connection, record: Record) -> rusqlite::Result<Result<Record, RecordRefusal>> {

@@ -49,6 +49,12 @@ pub(super) fn open(conn: &Connection, tasks_max: usize) -> rusqlite::Result<Vec<
     .collect()
 }
 
+/// Tasks of an account that wait or run.
+fn open_of(conn: &Connection, account: AccountId) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT count(*) FROM task WHERE account = ?1 AND state < 2")?
+        .query_row([account.0], |row| row.get(0))
+}
+
 /// Tasks older than one, the newest first.
 pub(super) fn all(conn: &Connection, before: Option<i64>, tasks_max: usize) -> rusqlite::Result<Vec<Task>> {
     conn.prepare_cached(&format!(
@@ -149,6 +155,7 @@ fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, Contact
         due,
         ends_at,
         now,
+        open_max,
         ..
     } = new;
     let mut members = 0;
@@ -160,6 +167,9 @@ fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, Contact
     }
     if lists.is_empty() {
         return Ok(Err(ContactRefusal::NoList));
+    }
+    if members > 0 && open_of(conn, account)? >= open_max {
+        return Ok(Err(ContactRefusal::TasksFull));
     }
     let last_contact = contacts::last_contact(conn)?;
     let (state, ended_at) = if members == 0 {

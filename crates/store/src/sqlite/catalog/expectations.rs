@@ -1,6 +1,6 @@
 //! What a change relies on, checked in its own transaction.
 
-use super::{body, json};
+use super::body;
 use crate::sqlite::codes::as_count;
 use crate::sqlite::error::Tried;
 use crate::{AccountId, CatalogExpectation, Signature, StoreError, Template};
@@ -26,15 +26,11 @@ pub(super) fn holds(conn: &Connection, expected: &CatalogExpectation) -> Result<
             account,
             name,
             except,
-        } => {
-            let is_it = |template: &Template| template.name == *name && Some(template.number) != *except;
-            of_account(
-                conn,
-                "SELECT body FROM template WHERE account = ?1",
-                *account,
-                is_it,
-            )
-        }
+        } => none(
+            conn,
+            "SELECT 1 FROM template WHERE account = ?1 AND json_extract(body, '$.name') = ?2 AND number IS NOT ?3",
+            (account.0, name, except),
+        ),
         CatalogExpectation::FewerTemplates(account, than) => fewer(
             conn,
             "SELECT count(*) FROM template WHERE account = ?1",
@@ -50,30 +46,22 @@ pub(super) fn holds(conn: &Connection, expected: &CatalogExpectation) -> Result<
             account,
             text,
             except,
-        } => {
-            let is_it = |signature: &Signature| signature.text == *text && Some(signature.id) != *except;
-            of_account(
-                conn,
-                "SELECT body FROM signature WHERE account = ?1",
-                *account,
-                is_it,
-            )
-        }
+        } => none(
+            conn,
+            "SELECT 1 FROM signature WHERE account = ?1 AND json_extract(body, '$.text') = ?2 AND id IS NOT ?3",
+            (account.0, text, except),
+        ),
         CatalogExpectation::HasSignature(account, id) => none(
             conn,
             "SELECT 1 FROM signature WHERE id = ?1 AND account = ?2",
             (id, account.0),
         )
         .map(|none| !none),
-        CatalogExpectation::UnusedSignature(account, id) => {
-            let is_it = |template: &Template| template.signature == Some(*id);
-            of_account(
-                conn,
-                "SELECT body FROM template WHERE account = ?1",
-                *account,
-                is_it,
-            )
-        }
+        CatalogExpectation::UnusedSignature(account, id) => none(
+            conn,
+            "SELECT 1 FROM template WHERE account = ?1 AND json_extract(body, '$.signature') = ?2",
+            (account.0, id),
+        ),
         CatalogExpectation::FewerSignatures(account, than) => fewer(
             conn,
             "SELECT count(*) FROM signature WHERE account = ?1",
@@ -97,24 +85,4 @@ fn fewer(conn: &Connection, sql: &str, account: AccountId, than: usize) -> Resul
         .and_then(|mut select| select.query_row([account.0], |row| row.get(0)))
         .tried("count what an account has")?;
     Ok(count < as_count(than))
-}
-
-/// Whether nothing of an account is like that. Bodies are kept as JSON; an account has at most some thousands.
-fn of_account<T: serde::de::DeserializeOwned>(
-    conn: &Connection,
-    sql: &str,
-    account: AccountId,
-    is_it: impl Fn(&T) -> bool,
-) -> Result<bool, StoreError> {
-    let look = || {
-        let mut select = conn.prepare_cached(sql)?;
-        let mut rows = select.query([account.0])?;
-        while let Some(row) = rows.next()? {
-            if is_it(&json(row, 0)?) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    };
-    look().tried("look at what an account has")
 }

@@ -3,7 +3,7 @@
 use super::{count, last_contact, list_of};
 use crate::sqlite::codes::{Number, as_count, written_from_sql, written_to_sql};
 use crate::sqlite::pages::{Wanted, walk};
-use crate::{AccountId, Contact, ContactList, ContactRefusal, Page, PutContact, UnixMs};
+use crate::{AccountId, Contact, ContactBounds, ContactList, ContactRefusal, Page, PutContact, UnixMs};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sms::phone::Msisdn;
 use std::collections::hash_map::Entry;
@@ -55,13 +55,19 @@ fn contact_of(conn: &Connection, list: i64, msisdn: Msisdn) -> rusqlite::Result<
     .optional()
 }
 
+/// Members of all lists of an account. Each list knows its own number.
+fn of_account(conn: &Connection, account: AccountId) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT coalesce(sum(members), 0) FROM contact_list WHERE account = ?1")?
+        .query_row([account.0], |row| row.get(0))
+}
+
 pub(super) fn put(
     conn: &Connection,
     account: AccountId,
     list: i64,
     puts: Vec<PutContact>,
     now: UnixMs,
-    members_max: u64,
+    bounds: ContactBounds,
 ) -> rusqlite::Result<Result<Vec<Contact>, ContactRefusal>> {
     let Some(ContactList { members, .. }) = list_of(conn, account, list)? else {
         return Ok(Err(ContactRefusal::NoList));
@@ -101,8 +107,11 @@ pub(super) fn put(
         contact.updated_at = now;
     }
     let more = next - last;
-    if more > 0 && members.saturating_add_signed(more) > members_max {
+    if more > 0 && members.saturating_add_signed(more) > bounds.list_max {
         return Ok(Err(ContactRefusal::Full));
+    }
+    if more > 0 && of_account(conn, account)?.saturating_add_signed(more) > bounds.account_max {
+        return Ok(Err(ContactRefusal::AccountFull));
     }
     write(conn, changed.values())?;
     if more > 0 {

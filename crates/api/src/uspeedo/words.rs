@@ -229,7 +229,7 @@ pub mod ucloud {
     pub const PROJECT_UNKNOWN: Words = words(292, "Project Not Exists", "项目不存在");
 
     /// All of them.
-    pub const ALL: [Words; 31] = [
+    pub const ALL: [Words; 32] = [
         PLACEHOLDER,
         FORBIDDEN,
         UNREADABLE,

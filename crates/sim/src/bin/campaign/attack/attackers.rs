@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::crowd::Seen;
 use super::kind::Kind;
 
 /// How much longer than asked they may take to leave.
-const LEAVE: Duration = Duration::from_secs(10);
+const LEAVE: Duration = Duration::from_secs(60);
 
 /// Hostile clients, a process for each kind. They leave by themselves, and when this is dropped.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Target {
     pub(super) metrics: SocketAddr,
     /// A key that exists, whose secrets are guessed.
     pub(super) key: String,
+    /// A file of good requests, to be damaged.
+    pub(super) requests: PathBuf,
 }
 
 impl Attackers {
@@ -46,6 +49,8 @@ impl Attackers {
                 .args(["attacker", "--kind", &kind.name(), "--key", &target.key])
                 .args(["--api", &target.api.to_string()])
                 .args(["--metrics", &target.metrics.to_string()])
+                .arg("--requests")
+                .arg(&target.requests)
                 .args(["--connections", &connections.to_string()])
                 .args(["--events-per-s", &each.to_string()])
                 .args(["--time-max-s", &time_max.as_secs().to_string()])
@@ -85,6 +90,7 @@ impl Attackers {
             all.ended += seen.ended;
             all.held_max += seen.held_max;
             all.answers += seen.answers;
+            all.server_errors += seen.server_errors;
         }
         Ok(all)
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::kind::Kind;
 use super::limits;
+use super::mutate::Mutations;
 use super::payload::Payloads;
 use super::step::{Script, Step};
 
@@ -35,6 +37,9 @@ pub(crate) struct AttackerArgs {
     /// A key that exists
     #[arg(long)]
     pub(super) key: String,
+    /// Good requests of somebody who has a key, to be damaged
+    #[arg(long)]
+    pub(super) requests: PathBuf,
     /// Connections at once
     #[arg(long)]
     pub(super) connections: usize,
@@ -47,7 +52,7 @@ pub(crate) struct AttackerArgs {
 }
 
 /// What they saw.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seen {
     /// Connects and writes.
     pub(super) events: u64,
@@ -59,6 +64,8 @@ pub(super) struct Seen {
     pub(super) held_max: u64,
     /// How often something was answered.
     pub(super) answers: u64,
+    /// Answers with a status from 500 on, but for 503, "busy".
+    pub(super) server_errors: u64,
 }
 
 /// Addresses that they come from.
@@ -77,6 +84,9 @@ const LARGE_MAX: usize = 16;
 
 /// How long one of them keeps the others waiting.
 const LARGE_TIME: Duration = Duration::from_secs(3);
+
+/// Events that a damaged request counts for.
+const MUTATED_EVENTS: u32 = 3;
 
 /// How often events are given out.
 const BUDGET_EVERY: Duration = Duration::from_millis(10);
@@ -101,6 +111,8 @@ struct Crowd {
     held: AtomicU64,
     held_max: AtomicU64,
     answers: AtomicU64,
+    server_errors: AtomicU64,
+    mutations: Mutations,
 }
 
 /// Runs until the time is over; prints what was seen as one line of JSON.
@@ -108,6 +120,7 @@ pub(crate) async fn run(args: AttackerArgs) -> anyhow::Result<bool> {
     limits::least_priority()?;
     limits::raise_descriptors()?;
     let until = Instant::now() + Duration::from_secs(args.time_max_s);
+    let mutations = Mutations::read(&args.requests)?;
     let crowd = Arc::new(Crowd {
         payloads: Arc::new(Payloads::new(&args.key)),
         args,
@@ -119,6 +132,8 @@ pub(crate) async fn run(args: AttackerArgs) -> anyhow::Result<bool> {
         held: AtomicU64::new(0),
         held_max: AtomicU64::new(0),
         answers: AtomicU64::new(0),
+        server_errors: AtomicU64::new(0),
+        mutations,
     });
     let mut clients = JoinSet::new();
     for place in 0..crowd.args.connections {
@@ -133,6 +148,7 @@ pub(crate) async fn run(args: AttackerArgs) -> anyhow::Result<bool> {
         ended: crowd.ended.load(Ordering::Relaxed),
         held_max: crowd.held_max.load(Ordering::Relaxed),
         answers: crowd.answers.load(Ordering::Relaxed),
+        server_errors: crowd.server_errors.load(Ordering::Relaxed),
     };
     crate::say(&serde_json::to_string(&seen)?);
     Ok(true)
@@ -241,6 +257,15 @@ impl Crowd {
                     }
                 }
             }
+            Step::SendMutated => {
+                // Of somebody who has a key, much is done: it counts for more than one write, so that the node is not kept
+                // busy with what it should do.
+                for _ in 1..MUTATED_EVENTS {
+                    self.event().await;
+                }
+                let request = self.mutations.draw(&mut rand::rng());
+                self.send(stream, &request).await
+            }
             Step::Trickle(octets) => {
                 for octet in octets {
                     self.event().await;
@@ -253,6 +278,9 @@ impl Crowd {
                 let mut answer = [0; 512];
                 let read = timeout_at(Instant::now() + PATIENCE, stream.read(&mut answer)).await??;
                 self.answers.fetch_add(u64::from(read > 0), Ordering::Relaxed);
+                let is_error = is_server_error(answer.get(..read).unwrap_or_default());
+                self.server_errors
+                    .fetch_add(u64::from(is_error), Ordering::Relaxed);
                 closed(read)
             }
             Step::Hold => {
@@ -266,10 +294,30 @@ impl Crowd {
     }
 }
 
+/// Whether an answer begins with a status from 500 on. 503 is "busy", which is what a node under attack may say.
+fn is_server_error(answer: &[u8]) -> bool {
+    let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
+    status.is_some_and(|status| status.starts_with(b"5") && status != b"503")
+}
+
 /// An end of the stream is an end of the connection.
 fn closed(read: usize) -> io::Result<()> {
     match read {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_errors_are_told_from_being_busy() {
+        assert!(is_server_error(b"HTTP/1.1 500 Internal Server Error\r\n"));
+        assert!(is_server_error(b"HTTP/1.1 501 Not"));
+        for other in ["HTTP/1.1 503 Service", "HTTP/1.1 200 OK", "HTTP/1.1 5", "", "500"] {
+            assert!(!is_server_error(other.as_bytes()), "{other}");
+        }
     }
 }

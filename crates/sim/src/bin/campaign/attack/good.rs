@@ -72,6 +72,18 @@ pub(super) async fn serve(demo: &Demo, turn: u64, time: Duration) -> anyhow::Res
     Ok(served)
 }
 
+/// A good request of every wire.
+pub(super) fn requests(demo: &Demo) -> anyhow::Result<Vec<String>> {
+    let wires = Dialect::ALL.into_iter().map(Some).chain([None]);
+    let one = |dialect| {
+        let mut request = Vec::new();
+        let mut writer = Writer::new(demo, dialect).context("the catalog lacks a template")?;
+        writer.write(0, "mutated", &mut request);
+        Ok(String::from_utf8(request)?)
+    };
+    wires.map(one).collect()
+}
+
 enum Writer {
     Known(Box<Requests>),
     Ucloud(Ucloud),

@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Chunks,
     /// Heads with many headers or of 64 KiB
     Headers,
+    /// Good requests of a customer with a key, damaged
+    Mutated,
 }
 
 impl Kind {
@@ -80,6 +82,7 @@ impl Kind {
             Self::Guesses => Script::forever([Step::Send(payloads.guess(wire)), Step::Read]),
             Self::Lengths => Script::once([Step::Send(payloads.long(wire, turn)), Step::Read, Step::Hold]),
             Self::Deaf => Script::forever([Step::Send(payloads.pipelined(wire))]).deaf(),
+            Self::Mutated => Script::forever([Step::SendMutated, Step::Read]),
             Self::Churn => Script::once([Step::Send(payloads.start(turn)), Step::Reset]),
             Self::Hoard => Script::once([Step::Send(payloads.guess(wire)), Step::Read, Step::Hold]),
             Self::Garbage => Script::once([Step::Send(payloads.garbage(turn)), Step::Read]),

@@ -10,6 +10,7 @@ mod crowd;
 mod good;
 mod kind;
 mod limits;
+mod mutate;
 mod payload;
 mod row;
 mod step;
@@ -96,6 +97,11 @@ pub(crate) async fn run(args: AttackArgs) -> anyhow::Result<bool> {
         "attack: {} s a kind, {} connections each, then {} of each together, {} events/s",
         args.seconds, args.connections, args.together, args.events_per_s
     ));
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    say(&format!(
+        "load of the machine before: {} (what others do on it counts as slowness)",
+        load.trim()
+    ));
     let mut folder = Folder::make(&args.common, "attack")?;
     let done = campaign(&args, &folder).await;
     if !matches!(done, Ok(true)) {
@@ -145,7 +151,9 @@ async fn campaign(args: &AttackArgs, folder: &Folder) -> anyhow::Result<bool> {
         api: settings.api,
         metrics: settings.metrics,
         key: settings.demo(0).uspeedo.access_key_id,
+        requests: folder.path().join("requests.json"),
     };
+    mutate::write(&target.requests, &good::requests(&settings.demo(0))?)?;
     let mut node = Node::set_up(&args.common.postrider, &folder.path().join("node"), settings)?;
     node.start().await?;
     let mut attack = Attack {
@@ -175,6 +183,12 @@ async fn campaign(args: &AttackArgs, folder: &Folder) -> anyhow::Result<bool> {
         rows.push(row);
     }
     attack.stop(&mut verdict).await?;
+    let log = std::fs::read_to_string(folder.path().join("node/node.log")).unwrap_or_default();
+    let panics = log
+        .lines()
+        .filter(|line| line.contains("panicked"))
+        .collect::<Vec<_>>();
+    verdict.none_of("panics in the node's log", &panics);
     row::print(&rows);
     carrier.stop().await?;
     Ok(verdict.conclude("attack"))

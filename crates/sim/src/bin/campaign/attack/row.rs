@@ -120,6 +120,11 @@ impl Row {
             self.after_bytes / 1024,
             bounds.after_bytes_max() / 1024,
         );
+        of_row.at_most(
+            "server errors that hostile clients got",
+            self.seen.server_errors,
+            0,
+        );
         of_row.must("/readyz answers under attack", self.ready_ms.is_some());
         of_row.at_most("us of the node for each event", self.event_us(), EVENT_US_MAX);
         if self.idle_connections {
@@ -220,7 +225,8 @@ mod tests {
         let (row, bounds) = good_row();
         let judge = |row: &Row| row.judge(&bounds, &mut Verdict::default());
         assert!(judge(&row));
-        let breaks: [fn(&mut Row); 8] = [
+        let breaks: [fn(&mut Row); 9] = [
+            |row| row.seen.server_errors = 1,
             |row| (0..20).for_each(|_| row.served.us.record(100_000)),
             |row| row.served.failed = 1,
             |row| row.peak_bytes = 232 * MIB,

@@ -7,6 +7,8 @@ use bytes::Bytes;
 pub(super) enum Step {
     /// Sends all of it, as fast as the bound on events lets it.
     Send(Bytes),
+    /// Sends a good request with damage, another each time.
+    SendMutated,
     /// Sends it, an octet a second.
     Trickle(Bytes),
     /// Reads until something has come.

@@ -183,9 +183,9 @@ impl SqliteStore {
             }
             Mode::Tool => damage::look_unless_served(path)?,
         };
-        let turnstile = Turnstile::open(path, Duration::from_millis(config.lock_wait_ms_max))?;
+        let lock_wait_max = Duration::from_millis(config.lock_wait_ms_max);
         if mode == Mode::Serve {
-            resync::write_log_again(path, &turnstile)?;
+            resync::write_log_again(path, &Turnstile::open(path, lock_wait_max)?)?;
         }
         let mut conn = open::writing(path, &config)?;
         open::migrate(&mut conn, path, mode)?;
@@ -231,6 +231,7 @@ impl SqliteStore {
             )?),
             None => None,
         };
+        let turnstile = Turnstile::open(path, lock_wait_max)?;
         let (shared_too, commands_too) = (Arc::clone(&shared), Arc::clone(&commands));
         let writer = writer::Writer::new(
             conn,

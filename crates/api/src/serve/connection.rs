@@ -111,6 +111,9 @@ async fn speak<S: AsyncRead + AsyncWrite + Peer + Unpin>(
     let Err(error) = ended else { return };
     watch.was_read(false);
     tracing::debug!(%error, "connection ended");
+    if watch.is_cut() {
+        return;
+    }
     // After an error (a head that cannot be read) hyper has answered what it could, but has not closed.
     watch.left_unread();
     let mut io = connection.into_parts().io.into_inner();

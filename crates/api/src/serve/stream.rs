@@ -119,8 +119,12 @@ impl<S> Watched<S> {
         if is_verified || self.head_bytes <= HEAD_FREE_BYTES {
             return Ok(());
         }
-        let no_room = |_| io::Error::other("no room for so long a head just now");
-        self.watch.take(bytes).map_err(no_room)
+        self.watch.take(bytes).map_err(|_| {
+            self.watch.found_no_room();
+            self.watch.ask_for_room();
+            self.watch.cut();
+            io::Error::other("no room for so long a head just now")
+        })
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Watch {
     told: Notify,
     /// Set when a handler answered without reading its request to the end.
     unread: AtomicBool,
+    /// Set when the connection is of no more use: nothing it sends is worth reading.
+    cut: AtomicBool,
     /// The last answer, when somebody must know whether it was read.
     fate: Mutex<Option<AnswerFate>>,
     /// Whether there is one: looked at with each read and write.
@@ -83,6 +85,7 @@ impl Watch {
             order: AtomicU8::new(0),
             told: Notify::new(),
             unread: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             fate: Mutex::new(None),
             fated: AtomicBool::new(false),
             standing: ArcSwap::new(standing),
@@ -162,6 +165,15 @@ impl Watch {
     /// Whether a handler answered without reading its request to the end.
     pub(super) fn is_unread(&self) -> bool {
         self.unread.load(Ordering::Relaxed)
+    }
+
+    /// There is no room for what the connection sends: it is closed as it is.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// What is known of the client of the request that is being read, or was last.

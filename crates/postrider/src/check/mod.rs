@@ -133,6 +133,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 report.standing.push(("catalog", sizes));
                 report.problems.extend(problems_of(&catalog));
                 report.problems.extend(start::missing_authorities(&catalog));
+                report.notes.extend(start::descriptors_needed(config, &catalog));
                 if !args.place.is_of_dev() {
                     report
                         .problems

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::logging;
 use crate::node;
+use crate::node::descriptors::{self, Need};
 use crate::open;
 use crate::review::account_name;
 use crate::tls;
@@ -105,6 +106,21 @@ pub(super) fn missing_authorities(catalog: &Catalog) -> Vec<String> {
         _ => None,
     });
     named.collect()
+}
+
+/// Whether more descriptors may be needed than a process may have that is started as this one was.
+pub(super) fn descriptors_needed(config: &Config, catalog: &Catalog) -> Option<String> {
+    let carriers: Vec<CarrierSettings> = catalog
+        .carriers
+        .iter()
+        .filter_map(|carrier| serde_json::from_value(carrier.settings.clone()).ok())
+        .collect();
+    let webhooks = catalog
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.enabled)
+        .count();
+    Need::of(config, carriers.iter(), webhooks).beyond(descriptors::limit())
 }
 
 /// Webhooks whose URLs lead where no call goes.

@@ -4,9 +4,11 @@
 //! the API is bound last. Stopping goes from the outside in: not ready, no more connections, requests finish,
 //! windows drain, the store closes, and health and metrics answer until the end.
 
+pub(crate) mod descriptors;
 mod exposition;
 mod health;
 mod listen;
+mod memory;
 mod metrics;
 mod ops;
 mod process;
@@ -26,6 +28,7 @@ use anyhow::Context;
 use api::serve::{BodyLimits, Certificate, ServeLimits, ServeMetrics, ServeSettings, Stopped};
 use api::{Api, router};
 use axum::Router;
+use descriptors::Need;
 use engine::Engine;
 use engine::clock::SystemClock;
 use health::Health;
@@ -93,8 +96,46 @@ pub(crate) struct Node {
     ops: Listener,
     certificate: Option<Arc<Certificate>>,
     control: Option<Control>,
+    descriptors: Descriptors,
+    /// Gives back what peaks have left.
+    memory: JoinHandle<()>,
     signals: Signals,
 }
+
+/// Whether there are descriptors for all that is configured.
+struct Descriptors {
+    limit: Option<u64>,
+    /// Of the catalog that was looked at.
+    version: Option<u64>,
+}
+
+impl Descriptors {
+    /// Raises the limit and says what does not fit.
+    fn raised(config: &Config, engine: &Engine) -> Self {
+        let mut descriptors = Self {
+            limit: descriptors::raise(),
+            version: None,
+        };
+        descriptors.look(config, engine);
+        descriptors
+    }
+
+    /// Says what does not fit, once for each version of the catalog.
+    fn look(&mut self, config: &Config, engine: &Engine) {
+        let catalog = engine.catalog();
+        if self.version.replace(catalog.version()) == Some(catalog.version()) {
+            return;
+        }
+        let carriers = catalog.carriers().map(|carrier| &carrier.settings);
+        let need = Need::of(config, carriers, catalog.endpoints().count());
+        if let Some(what) = need.beyond(self.limit) {
+            tracing::warn!("{what}");
+        }
+    }
+}
+
+/// How often it is seen whether a changed catalog needs more descriptors.
+const DESCRIPTORS_EVERY: Duration = Duration::from_secs(10);
 
 /// A listener at work.
 struct Listener {
@@ -176,6 +217,8 @@ impl Opened {
             extras.free_text,
         );
 
+        let descriptors = Descriptors::raised(&config, &engine);
+        let memory = memory::watch(connections.clone());
         let bound = listen::bind("api.listen", config.api.listen, extras.api_when_taken).await?;
         let api = Arc::new(Api::new(Arc::clone(&engine), config.api.limits.clone()));
         let routes = (extras.before)(router(api).merge((extras.routes)(&engine)));
@@ -193,6 +236,8 @@ impl Opened {
             ops,
             certificate,
             control,
+            descriptors,
+            memory,
             signals,
         })
     }
@@ -222,9 +267,14 @@ impl Node {
     ///
     /// `config_file` is read again on SIGHUP.
     pub(crate) async fn run(mut self, log: Logging, config_file: Option<PathBuf>) -> anyhow::Result<()> {
+        let mut look = tokio::time::interval(DESCRIPTORS_EVERY);
         loop {
             let next = tokio::select! {
                 signal = self.signals.next() => Ok(signal),
+                _ = look.tick() => {
+                    self.descriptors.look(&self.config, &self.engine);
+                    continue;
+                }
                 why = failed(&self.engine, &mut self.api, &mut self.ops) => Err(why),
             };
             match next {
@@ -285,6 +335,7 @@ impl Node {
         }
         self.engine.stop(grace).await.context("stop the engine")?;
         self.ops.stop().await;
+        self.memory.abort();
         tracing::info!(took_ms = began.elapsed().as_millis() as u64, "stopped");
         Ok(())
     }

@@ -24,7 +24,13 @@ impl Collector for Process {
             Some(&Unit::Bytes),
             resident_bytes(),
         )?;
-        gauge("process_open_fds", "Open file descriptors", None, open_files())
+        gauge("process_open_fds", "Open file descriptors", None, open_files())?;
+        gauge(
+            "process_max_fds",
+            "File descriptors that may be open",
+            None,
+            rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        )
     }
 }
 

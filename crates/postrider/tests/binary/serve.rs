@@ -2,6 +2,7 @@
 
 use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, run, said, status_of};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -60,6 +61,79 @@ fn a_second_signal_ends_it_at_once() {
     node.err.wait_for("stopping");
     node.signal("INT");
     assert_eq!(node.ended().code(), Some(130));
+}
+
+/// A command that may have so many descriptors open.
+fn with_descriptors(soft: u32, hard: u32, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let limit = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+    command.args(["-c", &limit, env!("CARGO_BIN_EXE_postrider")]);
+    command.args(arguments).env_remove("POSTRIDER_MASTER_KEY");
+    command
+}
+
+#[test]
+fn the_limit_of_descriptors_is_raised_and_what_does_not_fit_is_said() {
+    let folder = folder();
+    let config = configure(folder.path(), "[api.connections]\nconnections_max = 500\n");
+    let arguments = |command| [command, "--config", config.to_str().unwrap()];
+    let node = Running::start(with_descriptors(200, 2000, &arguments("serve")));
+    let metrics = addr_after(&node, "health and metrics listening");
+    node.err.wait_for("APIs listening");
+    let page = curl(&[&format!("http://{metrics}/metrics")]);
+    assert!(page.contains("\nprocess_max_fds 2000\n"), "{page}");
+    assert!(
+        !node.err.so_far().contains("descriptors"),
+        "{}",
+        node.err.so_far()
+    );
+    drop(node);
+
+    let mut node = Running::start(with_descriptors(200, 600, &arguments("serve")));
+    let log = node.err.wait_for("at most 600 descriptors may be open");
+    assert!(
+        log.contains("564 connections") && log.contains("LimitNOFILE="),
+        "{log}"
+    );
+    node.err.wait_for("APIs listening");
+    node.signal("TERM");
+    assert!(node.ended().success());
+    let checked = with_descriptors(200, 600, &arguments("check")).output().unwrap();
+    let told = String::from_utf8_lossy(&checked.stdout);
+    assert!(
+        told.contains("note ") && told.contains("at most 600 descriptors"),
+        "{told}"
+    );
+    let checked = with_descriptors(200, 2000, &arguments("check")).output().unwrap();
+    let told = String::from_utf8_lossy(&checked.stdout);
+    assert!(!told.contains("descriptors"), "{told}");
+}
+
+#[test]
+fn a_stop_waits_for_no_body_that_does_not_come() {
+    use std::io::Write as _;
+    let folder = folder();
+    let mut node = serve(&configure(
+        folder.path(),
+        "[shutdown]\ngrace_s = 60\n[api.connections]\nstop_grace_ms = 60000\n",
+    ));
+    let api = addr_after(&node, "APIs listening");
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let mut stream = std::net::TcpStream::connect(&api).unwrap();
+        stream
+            .write_all(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+            .unwrap();
+        held.push(stream);
+    }
+    let began = std::time::Instant::now();
+    node.signal("TERM");
+    assert!(node.ended().success());
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! File descriptors: how many a node may need, and how many it may have.
+
+use crate::config::Config;
+use engine::catalog::{BindKind, CarrierSettings};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fmt;
+
+/// Of health and metrics, files of the store for each of its connections, and what else a process opens: log, control
+/// socket, name look-ups, timers.
+const STORE_FILES: u64 = 3;
+const OTHERS: u64 = 128;
+
+/// Descriptors that all that is configured needs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    connections: u64,
+    sessions: u64,
+    calls: u64,
+    others: u64,
+}
+
+impl Need {
+    /// Of a node with these settings of carriers, and so many webhooks, that are switched on.
+    pub(crate) fn of<'c>(
+        config: &Config,
+        carriers: impl Iterator<Item = &'c CarrierSettings>,
+        webhooks: usize,
+    ) -> Self {
+        let sessions = carriers.map(|settings| match settings {
+            CarrierSettings::Smpp(smpp) if smpp.enabled => match smpp.bind {
+                BindKind::Transceiver => u64::from(smpp.binds),
+                BindKind::TransmitterReceiver => 2 * u64::from(smpp.binds),
+            },
+            _ => 0,
+        });
+        let notify = &config.notify;
+        let calls = notify
+            .calls_max
+            .min(webhooks.saturating_mul(notify.endpoint_calls_max));
+        let readers = config.store.sqlite.readers_max as u64 + 2;
+        Self {
+            connections: (config.api.connections.connections_max + super::OPS_CONNECTIONS_MAX) as u64,
+            sessions: sessions.sum(),
+            calls: (calls + webhooks) as u64,
+            others: readers * STORE_FILES + OTHERS,
+        }
+    }
+
+    fn all(self) -> u64 {
+        self.connections + self.sessions + self.calls + self.others
+    }
+
+    /// What is wrong when only `limit` descriptors may be open.
+    pub(crate) fn beyond(self, limit: Option<u64>) -> Option<String> {
+        let limit = limit?;
+        let all = self.all();
+        (all > limit).then(|| {
+            format!(
+                "at most {limit} descriptors may be open, and {all} are needed for {self}: beyond the limit neither \
+                 connections nor sessions come about; raise the hard limit (LimitNOFILE= of systemd, `ulimit -Hn`) or \
+                 lower `api.connections.connections_max`"
+            )
+        })
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            connections,
+            sessions,
+            calls,
+            others,
+        } = self;
+        write!(
+            f,
+            "{connections} connections, {sessions} carrier sessions, {calls} webhook calls and {others} files and others"
+        )
+    }
+}
+
+/// How many descriptors may be open once the soft limit is raised; `None`: any number.
+pub(crate) fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
+/// Raises the soft limit to the hard one; how many may be open then.
+pub(crate) fn raise() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return maximum;
+    }
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, ?current, ?maximum, "the limit of open descriptors could not be raised");
+            current
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::catalog::SmppSettings;
+
+    #[test]
+    fn all_that_is_configured_is_counted() {
+        let config = Config::from_text("[api.connections]\nconnections_max = 1000\n").unwrap();
+        let carrier = |enabled, bind, binds| {
+            CarrierSettings::Smpp(Box::new(SmppSettings {
+                enabled,
+                bind,
+                binds,
+                ..SmppSettings::default()
+            }))
+        };
+        let carriers = [
+            carrier(true, BindKind::Transceiver, 3),
+            carrier(true, BindKind::TransmitterReceiver, 2),
+            carrier(false, BindKind::TransmitterReceiver, 60),
+        ];
+        let need = Need::of(&config, carriers.iter(), 2);
+        assert_eq!((need.connections, need.sessions, need.calls), (1064, 7, 130));
+        assert_eq!(need.beyond(Some(need.all())), None);
+        assert_eq!(need.beyond(None), None);
+        let told = need.beyond(Some(1024)).unwrap();
+        for part in [
+            "at most 1024",
+            "1064 connections",
+            "7 carrier sessions",
+            "130 webhook calls",
+            "LimitNOFILE=",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        // Without webhooks nothing is called.
+        assert_eq!(Need::of(&config, carriers.iter(), 0).calls, 0);
+    }
+}

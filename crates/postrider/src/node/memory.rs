@@ -1,0 +1,82 @@
+//! Memory that a peak of connections and requests has left behind is given back to the system.
+//!
+//! The C library keeps what was freed: after a peak of small pieces (buffers and tasks of connections) the heap stays as
+//! large as it was, because something lives at its end. `malloc_trim` gives back every page in it that is free. That takes
+//! some milliseconds, so it is done once after a peak. Another allocator may do so by itself, but would change the memory of
+//! every node for the sake of peaks.
+
+use api::serve::ServeMetrics;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How often it is looked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a connection takes, about: task, buffers, a request's head.
+const CONNECTION_BYTES: u64 = 24 * 1024;
+/// A fall by less is not worth the walk.
+const FALL_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+/// Watches the listener's memory until it is aborted.
+pub(super) fn watch(metrics: ServeMetrics) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut peak = Peak::default();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let connections = u64::try_from(metrics.connections.get()).unwrap_or(0);
+            let bodies_bytes = u64::try_from(metrics.bodies_bytes.get()).unwrap_or(0);
+            if peak.has_passed(connections * CONNECTION_BYTES + bodies_bytes) {
+                // It walks through the heap: not on a thread that serves.
+                let _ = tokio::task::spawn_blocking(give_back).await;
+            }
+        }
+    })
+}
+
+/// The most that was in use since memory was given back.
+#[derive(Debug, Default)]
+struct Peak {
+    bytes: u64,
+    before: u64,
+}
+
+impl Peak {
+    /// Whether what is in use has fallen far, and falls no further.
+    fn has_passed(&mut self, bytes: u64) -> bool {
+        self.bytes = self.bytes.max(bytes);
+        let is_steady = bytes.saturating_add(FALL_BYTES_MIN / 4) >= self.before;
+        self.before = bytes;
+        let has = is_steady && self.bytes - bytes >= FALL_BYTES_MIN;
+        if has {
+            self.bytes = bytes;
+        }
+        has
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the C library has it and no crate wraps it")]
+fn give_back() {
+    // SAFETY: it takes no pointer, and may be called at any time from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+const fn give_back() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_after_each_peak() {
+        const MIB: u64 = 1024 * 1024;
+        let mut peak = Peak::default();
+        let mut look = |mib: u64| peak.has_passed(mib * MIB);
+        assert!(!look(1) && !look(100) && !look(96), "no fall worth it");
+        assert!(!look(50) && !look(5), "it still falls");
+        assert!(look(4) && !look(4) && !look(3), "once");
+        assert!(!look(20) && !look(2) && look(2), "and after the next");
+    }
+}

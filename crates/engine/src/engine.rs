@@ -2,7 +2,7 @@
 
 use crate::accept::{self, AcceptError, Once, Reply, Submission, TimeToLive};
 use crate::carrier::{CarrierStatus, Carriers};
-use crate::catalog::{CatalogError, Snapshot, Vault};
+use crate::catalog::{CatalogError, Changes, Snapshot, Vault};
 use crate::clock::Clock;
 use crate::directory::DirectoryLimits;
 use crate::failures;
@@ -18,7 +18,7 @@ use crate::sandbox::Inbox;
 use crate::schedule;
 use crate::supervise::supervise;
 use arc_swap::ArcSwap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{
@@ -109,6 +109,10 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vault: Vault,
     pub(crate) catalog: ArcSwap<Snapshot>,
+    /// What this process changed of the catalog and has not taken over yet.
+    pub(crate) changes: Changes,
+    /// How often the catalog was read as a whole since the start.
+    pub(crate) whole_reads: AtomicU64,
     /// Catalogs are taken over one at a time.
     pub(crate) reloading: tokio::sync::Mutex<()>,
     pub(crate) queues: Queues,
@@ -168,6 +172,8 @@ impl Engine {
             clock,
             vault,
             catalog: ArcSwap::from_pointee(catalog),
+            changes: Changes::default(),
+            whole_reads: AtomicU64::new(0),
             reloading: tokio::sync::Mutex::default(),
             metrics: Metrics::for_accounts(settings.metric_accounts_max),
             refusal_log: LogLimit::new(LOG_LINES_PER_S_MAX),
@@ -248,6 +254,12 @@ impl Engine {
     /// The present catalog.
     pub fn catalog(&self) -> Arc<Snapshot> {
         self.shared.catalog.load_full()
+    }
+
+    /// How often the catalog was read as a whole since the start. What this process changes of templates and signatures
+    /// is taken over without.
+    pub fn catalog_reads(&self) -> u64 {
+        self.shared.whole_reads.load(Ordering::Relaxed)
     }
 
     /// Reads the catalog again now, rather than at the next look.

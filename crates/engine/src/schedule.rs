@@ -5,6 +5,7 @@ use crate::catalog::Snapshot;
 use crate::engine::{Shared, StartError};
 use crate::supervise::supervise;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::{StoreError, UnixMs};
 
@@ -107,10 +108,43 @@ pub(crate) async fn catalog_since(
         return Ok(());
     }
     let turn = shared.reloading.lock().await;
-    if shared.catalog.load().version() >= version {
+    if follow_changes(shared, version, &turn).await {
         return Ok(());
     }
     reload(shared, carriers, &turn).await
+}
+
+/// How often, a millisecond apart, it is looked whether a change is known that comes before one to be taken over.
+const TURNS_MAX: usize = 500;
+
+/// Takes over what this process has changed itself, up to `version`; false when another process has changed something in
+/// between, or what was changed is more than templates and signatures.
+async fn follow_changes(shared: &Shared, version: u64, _turn: &tokio::sync::MutexGuard<'_, ()>) -> bool {
+    let mut turns = 0;
+    loop {
+        let present = shared.catalog.load();
+        if present.version() >= version {
+            return true;
+        }
+        match shared.changes.take(present.version() + 1) {
+            Some(changes) => match present.with(&changes) {
+                Some(next) => {
+                    tracing::debug!(version = next.version(), "catalog followed");
+                    shared.catalog.store(Arc::new(next));
+                }
+                None => return false,
+            },
+            // It was committed before this one, and its task has not been told yet.
+            None if turns < TURNS_MAX && shared.changes.are_under_way() => {
+                turns += 1;
+                match turns {
+                    1..8 => tokio::task::yield_now().await,
+                    _ => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+            None => return false,
+        }
+    }
 }
 
 /// One at a time (`_turn` is the proof), so that an older catalog never replaces a newer one. Dropped at any await, it
@@ -120,6 +154,7 @@ async fn reload(
     carriers: &Arc<Carriers>,
     _turn: &tokio::sync::MutexGuard<'_, ()>,
 ) -> Result<(), StartError> {
+    shared.whole_reads.fetch_add(1, Ordering::Relaxed);
     let catalog = shared.store.load_catalog().await?;
     let before = shared.catalog.load().version();
     if catalog.version < before {

@@ -238,3 +238,45 @@ async fn signatures_are_reviewed_and_kept_while_templates_use_them() {
         Err(ManageError::Unknown("signature"))
     ));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_accounts_change_is_taken_over_without_reading_the_catalog_again() {
+    let house = House::start(Vec::new()).await;
+    let engine = &house.engine;
+    let before = engine.catalog_reads();
+    let made = (0..40).map(|no| async move {
+        let template = engine
+            .add_template(
+                ACCOUNT,
+                new_template(&format!("made {no}"), "Hello", Then::Submit),
+            )
+            .await
+            .unwrap();
+        assert!(
+            engine
+                .catalog()
+                .template_by_number(ACCOUNT, template.number)
+                .is_some(),
+            "a change shows once it was answered"
+        );
+        template.number
+    });
+    let numbers = futures_util::future::join_all(made).await;
+    assert_eq!(engine.catalog_reads(), before);
+    // What was followed is what is stored.
+    let followed = engine.catalog();
+    engine.reload_catalog().await.unwrap();
+    assert_eq!(engine.catalog_reads(), before + 1);
+    let whole = engine.catalog();
+    assert_eq!(followed.version(), whole.version());
+    for number in numbers {
+        let of = |catalog: &engine::catalog::Snapshot| {
+            catalog
+                .template_by_number(ACCOUNT, number)
+                .unwrap()
+                .template
+                .clone()
+        };
+        assert_eq!(of(&followed), of(&whole));
+    }
+}

@@ -1,11 +1,15 @@
 //! The catalog in memory: what operators set up, indexed the way a request asks for it.
 
+mod changes;
 mod secret;
 mod settings;
+mod shared_map;
 mod snapshot;
+mod texts;
 pub(crate) mod tlvs;
 mod vault;
 
+pub(crate) use changes::Changes;
 pub use secret::{SECRET_OCTETS_ADVISED, SecretFault, secret_fault};
 pub(crate) use settings::Shape;
 pub use settings::{

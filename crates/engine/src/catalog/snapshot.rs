@@ -1,5 +1,7 @@
 //! One version of the catalog, compiled: secrets opened, templates parsed, routes in order.
 
+use super::shared_map::SharedMap;
+use super::texts::Texts;
 use super::{CarrierSettings, RouteRule, SecretFault, TlvList, Vault, VaultError, secret_fault, tlvs};
 use crate::inbound::Claims;
 use crate::route::{RouteTable, Rule};
@@ -11,33 +13,30 @@ use sms::visible::is_blank;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{
-    Account, AccountId, BatchView, CarrierNo, Catalog, Endpoint, EndpointId, Position, Review, Signature,
-    Template,
+    Account, AccountId, BatchView, CarrierNo, Catalog, CatalogChange, Endpoint, EndpointId, Position, Review,
+    Signature, Template,
 };
 use thiserror::Error;
 
-/// The catalog as the engine and the dialects use it. Immutable; a change makes a new one.
+/// The catalog as the engine and the dialects use it. Immutable; a change makes a new one, which shares what is the same.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     version: u64,
+    setup: Arc<Setup>,
+    texts: Texts,
+}
+
+/// What only operators change. A change of it makes all of it anew.
+#[derive(Debug, Default)]
+struct Setup {
     accounts: HashMap<AccountId, Arc<Account>>,
     claims: Claims,
     /// By family, then by key.
     credentials: HashMap<Box<str>, HashMap<Box<str>, CredentialEntry>>,
     open_to_all: Vec<OpenCredential>,
-    templates_by_number: HashMap<i64, Arc<TemplateEntry>>,
-    templates_by_ut_id: HashMap<Box<str>, Arc<TemplateEntry>>,
-    /// By number.
-    templates_by_account: HashMap<AccountId, Vec<Arc<TemplateEntry>>>,
-    signatures: HashMap<i64, Arc<Signature>>,
-    signatures_by_text: HashMap<(AccountId, Box<str>), Arc<Signature>>,
-    /// By id.
-    signatures_by_account: HashMap<AccountId, Vec<Arc<Signature>>>,
     endpoints: BTreeMap<EndpointId, Arc<EndpointEntry>>,
     carriers: BTreeMap<CarrierNo, Arc<CarrierEntry>>,
     routes: RouteTable,
-    /// Whether any template or signature has TLVs.
-    has_tlvs: bool,
     /// Words that no text may have, if there are any.
     blocked: Option<BlockedWords>,
     /// Accounts' own, beside those.
@@ -81,7 +80,7 @@ pub struct TemplateEntry {
     /// False when it names a signature that is missing or not approved.
     pub signature_approved: bool,
     /// Its own TLVs.
-    tlvs: TlvList,
+    pub(super) tlvs: TlvList,
 }
 
 /// A carrier with its settings read.
@@ -184,10 +183,7 @@ pub fn endpoint_secret_name(endpoint: EndpointId) -> String {
 impl Snapshot {
     /// Compiles a stored catalog.
     pub fn compile(catalog: Catalog, vault: &Vault) -> Result<Self, CatalogError> {
-        let mut snapshot = Self {
-            version: catalog.version,
-            ..Self::default()
-        };
+        let (mut setup, mut texts) = (Setup::default(), Texts::default());
         for credential in &catalog.credentials {
             let name = credential_secret_name(&credential.family, &credential.key);
             let secret = vault.open(&name, &credential.sealed_secret)?;
@@ -195,7 +191,7 @@ impl Snapshot {
             let opens_to_all =
                 is_blank(&credential.key) || secret_fault(secret.expose_secret()) == Some(SecretFault::Blank);
             if opens_to_all {
-                snapshot.open_to_all.push(OpenCredential {
+                setup.open_to_all.push(OpenCredential {
                     account: credential.account,
                     family: credential.family.clone(),
                     key: credential.key.clone(),
@@ -206,47 +202,14 @@ impl Snapshot {
                 secret,
                 enabled: credential.enabled && !opens_to_all,
             };
-            let family = snapshot.credentials.entry(credential.family.clone()).or_default();
+            let family = setup.credentials.entry(credential.family.clone()).or_default();
             family.insert(credential.key.clone(), entry);
         }
         for signature in catalog.signatures {
-            snapshot.has_tlvs |= !tlvs::of_details(&signature.details).is_empty();
-            let signature = Arc::new(signature);
-            let by_text = (signature.account, signature.text.clone());
-            // Of two with the same text, the approved one is meant.
-            let known = snapshot.signatures_by_text.get(&by_text);
-            if known.is_none_or(|known| known.review != Review::Approved) {
-                snapshot
-                    .signatures_by_text
-                    .insert(by_text, Arc::clone(&signature));
-            }
-            let of_account = snapshot
-                .signatures_by_account
-                .entry(signature.account)
-                .or_default();
-            of_account.push(Arc::clone(&signature));
-            snapshot.signatures.insert(signature.id, signature);
+            texts.add_signature(signature);
         }
         for template in catalog.templates {
-            let entry = Arc::new(compile_template(template, &snapshot.signatures));
-            snapshot.has_tlvs |= !entry.tlvs.is_empty();
-            let of_account = snapshot
-                .templates_by_account
-                .entry(entry.template.account)
-                .or_default();
-            of_account.push(Arc::clone(&entry));
-            snapshot
-                .templates_by_number
-                .insert(entry.template.number, Arc::clone(&entry));
-            snapshot
-                .templates_by_ut_id
-                .insert(entry.template.ut_id.clone(), entry);
-        }
-        for of_account in snapshot.templates_by_account.values_mut() {
-            of_account.sort_by_key(|entry| entry.template.number);
-        }
-        for of_account in snapshot.signatures_by_account.values_mut() {
-            of_account.sort_by_key(|signature| signature.id);
+            texts.put_template(template);
         }
         for endpoint in catalog.endpoints {
             let name = endpoint_secret_name(endpoint.id);
@@ -256,7 +219,7 @@ impl Snapshot {
                 vault.open(&name, &endpoint.sealed_secret)?
             };
             let entry = EndpointEntry { endpoint, secret };
-            snapshot.endpoints.insert(entry.endpoint.id, Arc::new(entry));
+            setup.endpoints.insert(entry.endpoint.id, Arc::new(entry));
         }
         for carrier in catalog.carriers {
             let settings =
@@ -269,10 +232,10 @@ impl Snapshot {
                 name: carrier.name,
                 settings,
             };
-            snapshot.carriers.insert(entry.no, Arc::new(entry));
+            setup.carriers.insert(entry.no, Arc::new(entry));
         }
         let accounts: HashMap<&str, AccountId> = catalog.accounts.iter().map(|a| (&*a.name, a.id)).collect();
-        let carriers: HashMap<&str, &CarrierEntry> = snapshot
+        let carriers: HashMap<&str, &CarrierEntry> = setup
             .carriers
             .values()
             .map(|carrier| (&*carrier.name, &**carrier))
@@ -317,11 +280,11 @@ impl Snapshot {
                 });
             }
         }
-        snapshot.claims = Claims::of(&catalog.accounts, &rules);
-        snapshot.routes = RouteTable::new(rules);
+        setup.claims = Claims::of(&catalog.accounts, &rules);
+        setup.routes = RouteTable::new(rules);
         let lists = catalog.blocked_words.iter().flat_map(|list| &list.words);
-        snapshot.blocked = BlockedWords::new(lists.map(|word| &**word));
-        snapshot.blocked_by_account = catalog
+        setup.blocked = BlockedWords::new(lists.map(|word| &**word));
+        setup.blocked_by_account = catalog
             .accounts
             .iter()
             .filter_map(|account| {
@@ -329,12 +292,28 @@ impl Snapshot {
                 Some((account.id, BlockedWords::new(words)?))
             })
             .collect();
-        snapshot.accounts = catalog
+        setup.accounts = catalog
             .accounts
             .into_iter()
             .map(|a| (a.id, Arc::new(a)))
             .collect();
-        Ok(snapshot)
+        Ok(Self {
+            version: catalog.version,
+            setup: Arc::new(setup),
+            texts,
+        })
+    }
+
+    /// The next version, which has these changes; `None` when they are not of templates and signatures alone. Costs what
+    /// is changed, whatever there is beside it.
+    pub(crate) fn with(&self, changes: &[CatalogChange]) -> Option<Self> {
+        let mut texts = self.texts.clone();
+        let all = changes.iter().all(|change| texts.change(change));
+        all.then(|| Self {
+            version: self.version + 1,
+            setup: Arc::clone(&self.setup),
+            texts,
+        })
     }
 
     /// Grows with every change.
@@ -344,88 +323,91 @@ impl Snapshot {
 
     /// The credential of a family by its public part.
     pub fn credential(&self, family: &str, key: &str) -> Option<&CredentialEntry> {
-        self.credentials.get(family)?.get(key)
+        self.setup.credentials.get(family)?.get(key)
     }
 
     /// Credentials that are switched off because their secret or key is empty.
     pub fn open_to_all(&self) -> &[OpenCredential] {
-        &self.open_to_all
+        &self.setup.open_to_all
     }
 
     /// An account.
     pub fn account(&self, id: AccountId) -> Option<&Arc<Account>> {
-        self.accounts.get(&id)
+        self.setup.accounts.get(&id)
     }
 
     /// What accounts say of inbound messages.
     pub(crate) fn claims(&self) -> &Claims {
-        &self.claims
+        &self.setup.claims
     }
 
     /// All accounts, in no order.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
-        self.accounts.values()
+        self.setup.accounts.values()
     }
 
     /// Whether a text of an account has a word that may not be sent.
     pub fn blocks(&self, account: AccountId, text: &str) -> bool {
-        let own = self.blocked_by_account.get(&account);
-        let lists = [self.blocked.as_ref(), own];
+        let own = self.setup.blocked_by_account.get(&account);
+        let lists = [self.setup.blocked.as_ref(), own];
         lists.into_iter().flatten().any(|words| words.are_in(text))
     }
 
     /// An account's template by number.
     pub fn template_by_number(&self, account: AccountId, number: i64) -> Option<&Arc<TemplateEntry>> {
-        self.templates_by_number
+        self.texts
+            .templates
             .get(&number)
             .filter(|entry| entry.template.account == account)
     }
 
     /// An account's template by its `UT…` id.
     pub fn template_by_ut_id(&self, account: AccountId, ut_id: &str) -> Option<&Arc<TemplateEntry>> {
-        self.templates_by_ut_id
+        self.texts
+            .templates_by_ut_id
             .get(ut_id)
             .filter(|entry| entry.template.account == account)
     }
 
     /// An account's templates by number.
     pub fn templates_of(&self, account: AccountId) -> impl Iterator<Item = &Arc<TemplateEntry>> {
-        self.templates_by_account.get(&account).into_iter().flatten()
+        self.texts.templates_of(account)
     }
 
     /// An account's signatures by id.
     pub fn signatures_of(&self, account: AccountId) -> impl Iterator<Item = &Arc<Signature>> {
-        self.signatures_by_account.get(&account).into_iter().flatten()
+        self.texts.signatures_of(account)
     }
 
     /// The highest template number there is, of any account; 0 for none.
     pub(crate) fn template_number_max(&self) -> i64 {
-        self.templates_by_number.keys().copied().max().unwrap_or(0)
+        self.texts.templates.last().map_or(0, |(number, _)| *number)
     }
 
     /// The highest signature id there is, of any account; 0 for none.
     pub(crate) fn signature_id_max(&self) -> i64 {
-        self.signatures.keys().copied().max().unwrap_or(0)
+        self.texts.signatures.last().map_or(0, |(id, _)| *id)
     }
 
     /// Whether any account's template has that id.
     pub(crate) fn has_ut_id(&self, ut_id: &str) -> bool {
-        self.templates_by_ut_id.contains_key(ut_id)
+        self.texts.templates_by_ut_id.get(ut_id).is_some()
     }
 
     /// An endpoint.
     pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<EndpointEntry>> {
-        self.endpoints.get(&id)
+        self.setup.endpoints.get(&id)
     }
 
     /// All endpoints by id.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<EndpointEntry>> {
-        self.endpoints.values()
+        self.setup.endpoints.values()
     }
 
     /// An account's signature by id.
     pub fn signature(&self, account: AccountId, id: i64) -> Option<&Arc<Signature>> {
-        self.signatures
+        self.texts
+            .signatures
             .get(&id)
             .filter(|signature| signature.account == account)
     }
@@ -436,23 +418,23 @@ impl Snapshot {
             .trim()
             .trim_start_matches(['【', '['])
             .trim_end_matches(['】', ']']);
-        self.signatures_by_text.get(&(account, Box::from(bare)))
+        self.texts.signatures_by_text.get(&(account, Box::from(bare)))
     }
 
     /// A carrier.
     pub fn carrier(&self, no: CarrierNo) -> Option<&Arc<CarrierEntry>> {
-        self.carriers.get(&no)
+        self.setup.carriers.get(&no)
     }
 
     /// All carriers by number.
     pub fn carriers(&self) -> impl Iterator<Item = &Arc<CarrierEntry>> {
-        self.carriers.values()
+        self.setup.carriers.values()
     }
 
     /// The TLVs that go with the messages of a batch: those of the signature around its text, then those of its
     /// template, which win. As the catalog has them now: what is corrected holds for messages that wait too.
     pub(crate) fn tlvs_of(&self, batch: &BatchView) -> TlvList {
-        if !self.has_tlvs {
+        if !self.texts.has_tlvs {
             return Vec::new();
         }
         let entry = self.template_by_number(batch.account, batch.template);
@@ -488,13 +470,18 @@ impl Snapshot {
 
     /// The routes.
     pub fn routes(&self) -> &RouteTable {
-        &self.routes
+        &self.setup.routes
     }
 }
 
-fn compile_template(template: Template, signatures: &HashMap<i64, Arc<Signature>>) -> TemplateEntry {
+pub(super) fn compile_template(
+    template: Template,
+    signatures: &SharedMap<i64, Arc<Signature>>,
+) -> TemplateEntry {
     let pattern = Pattern::parse(&template.text);
-    let signature = template.signature.map(|id| signatures.get(&id));
+    // One of another account is none: nothing lets a template name it.
+    let own = |signature: &&Arc<Signature>| signature.account == template.account;
+    let signature = template.signature.map(|id| signatures.get(&id).filter(own));
     let (domestic, international, signature_approved) = match signature {
         None => {
             let text: Arc<str> = Arc::from(&*template.text);
@@ -507,7 +494,7 @@ fn compile_template(template: Template, signatures: &HashMap<i64, Arc<Signature>
         Some(Some(signature)) => (
             Arc::from(signed(&template.text, &signature.text, template.position, true)),
             Arc::from(signed(&template.text, &signature.text, template.position, false)),
-            signature.review == Review::Approved && signature.account == template.account,
+            signature.review == Review::Approved,
         ),
     };
     TemplateEntry {

@@ -121,7 +121,13 @@ impl Engine {
             if changes.is_empty() {
                 return Ok(value);
             }
+            let under_way = self.shared.changes.begin();
+            let kept = changes.clone();
             let done = self.store().change_catalog_if(expected, changes).await?;
+            match done {
+                Some(version) => under_way.made(version, kept),
+                None => drop(under_way),
+            }
             // What was in the way is in a later version than the one that was looked at.
             let wanted = done.unwrap_or_else(|| catalog.version().saturating_add(1));
             self.catalog_since(wanted)

@@ -1,6 +1,7 @@
 //! Time as an argument: whole scenarios run on a paused clock.
 
 use parking_lot::Mutex;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use store::UnixMs;
@@ -14,6 +15,11 @@ pub trait Clock: Send + Sync + 'static {
     /// clock was set back. What goes on from here is compared with it only; what is stored or shown is [`Clock::now`].
     fn steady(&self) -> UnixMs {
         self.now()
+    }
+
+    /// Milliseconds that have passed since some moment, whatever is done to the clock: what tells that it jumped.
+    fn monotonic(&self) -> UnixMs {
+        self.steady()
     }
 }
 
@@ -54,6 +60,11 @@ impl Clock for SystemClock {
     fn steady(&self) -> UnixMs {
         STEADY.at(self.now(), Instant::now())
     }
+
+    fn monotonic(&self) -> UnixMs {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A clock that moves only when told to.
@@ -62,6 +73,8 @@ pub struct PausedClock {
     now: AtomicI64,
     /// How far it was set back.
     back: AtomicI64,
+    /// How far it was set ahead.
+    ahead: AtomicI64,
 }
 
 impl PausedClock {
@@ -70,12 +83,19 @@ impl PausedClock {
         Self {
             now: AtomicI64::new(now),
             back: AtomicI64::new(0),
+            ahead: AtomicI64::new(0),
         }
     }
 
     /// Moves on by `ms`.
     pub fn advance(&self, ms: i64) {
         self.now.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Is set ahead by `ms`: no time passes.
+    pub fn set_ahead(&self, ms: i64) {
+        self.ahead.fetch_add(ms, Ordering::SeqCst);
+        self.advance(ms);
     }
 
     /// Is set back by `ms`, as a machine's clock may be: no time passes.
@@ -91,6 +111,10 @@ impl Clock for PausedClock {
 
     fn steady(&self) -> UnixMs {
         self.now.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> UnixMs {
+        self.steady() - self.ahead.load(Ordering::SeqCst)
     }
 }
 

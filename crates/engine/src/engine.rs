@@ -4,6 +4,7 @@ use crate::accept::{self, AcceptError, Once, Reply, Submission, TimeToLive};
 use crate::carrier::{CarrierStatus, Carriers};
 use crate::catalog::{CatalogError, Changes, Snapshot, Vault};
 use crate::clock::Clock;
+use crate::clock_watch::{self, ClockLimits, ClockWatch};
 use crate::directory::DirectoryLimits;
 use crate::failures;
 use crate::log_limit::LogLimit;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub tasks_keep: Option<Duration>,
     /// How long counters are kept; `None`: for ever.
     pub statistics_keep: Option<Duration>,
+    /// What is done about a clock that jumps.
+    pub clock: ClockLimits,
     /// Bounds on what one account keeps beside its messages.
     pub directory: DirectoryLimits,
     /// Messages kept in the sandbox's inbox.
@@ -85,6 +88,7 @@ impl Default for Settings {
             inbound_parts_wait: Duration::from_secs(600),
             tasks_keep: Some(Duration::from_secs(400 * 86_400)),
             statistics_keep: Some(Duration::from_secs(400 * 86_400)),
+            clock: ClockLimits::default(),
             directory: DirectoryLimits::default(),
             inbox_messages_max: 10_000,
             metric_accounts_max: 100,
@@ -107,6 +111,7 @@ pub enum StartError {
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock_watch: ClockWatch,
     pub(crate) vault: Vault,
     pub(crate) catalog: ArcSwap<Snapshot>,
     /// What this process changed of the catalog and has not taken over yet.
@@ -170,6 +175,7 @@ impl Engine {
             inbox: Arc::new(Inbox::new(settings.inbox_messages_max)),
             store,
             clock,
+            clock_watch: ClockWatch::default(),
             vault,
             catalog: ArcSwap::from_pointee(catalog),
             changes: Changes::default(),
@@ -188,6 +194,7 @@ impl Engine {
         });
         schedule::warn_of_open(&shared, &shared.catalog.load());
         failures::follow(&shared);
+        clock_watch::start(&shared).await?;
         recover::settle_in_doubt(&shared).await?;
         recover::load_queues(&shared).await?;
         let carriers = Arc::new(Carriers::new(Arc::clone(&shared)));

@@ -13,6 +13,7 @@ pub mod accept;
 mod carrier;
 pub mod catalog;
 pub mod clock;
+pub mod clock_watch;
 pub mod directory;
 mod engine;
 mod expire;

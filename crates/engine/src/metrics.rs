@@ -7,8 +7,8 @@ mod labels;
 pub use account::{AccountCounters, AccountMetrics, OTHER_ACCOUNTS};
 pub use configured::DENIALS;
 pub use labels::{
-    AccountLabel, AnswerLabel, CarrierLabel, ClassLabel, DialectLabel, LimitLabel, LoopLabel, ReceiptLabel,
-    RefusalLabel, RepeatLabel, SameBody,
+    AccountLabel, AnswerLabel, CarrierLabel, ClassLabel, DialectLabel, DirectionLabel, LimitLabel, LoopLabel,
+    ReceiptLabel, RefusalLabel, RepeatLabel, SameBody,
 };
 
 use prometheus_client::metrics::counter::Counter;
@@ -53,6 +53,10 @@ pub struct Metrics {
     pub in_doubt: Family<CarrierLabel, Counter>,
     /// Times part of the program was started again after a panic.
     pub restarts: Family<LoopLabel, Counter>,
+    /// Times the machine's clock jumped.
+    pub clock_jumps: Family<DirectionLabel, Counter>,
+    /// Whether nothing is deleted for its age, because the clock jumped ahead.
+    pub deletes_held: Gauge,
     /// Times a bounded thing was full, by its name in the configuration.
     pub full: Family<LimitLabel, Counter>,
     /// From accepted to given to a carrier, in seconds.
@@ -80,6 +84,8 @@ impl Default for Metrics {
             binds: Family::default(),
             in_doubt: Family::default(),
             restarts: Family::default(),
+            clock_jumps: Family::default(),
+            deletes_held: Gauge::default(),
             full: Family::default(),
             accept_to_submit: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 2.0, 18))
@@ -168,6 +174,16 @@ impl Metrics {
             "restarts",
             "Times part of the program was started again after a panic",
             self.restarts.clone(),
+        );
+        registry.register(
+            "clock_jumps",
+            "Times the machine's clock jumped, by direction",
+            self.clock_jumps.clone(),
+        );
+        registry.register(
+            "deletes_held",
+            "1 while nothing is deleted for its age, because the clock jumped ahead",
+            self.deletes_held.clone(),
         );
         registry.register(
             "limit_reached",

@@ -26,6 +26,7 @@ pub(crate) fn spawn_all(shared: &Arc<Shared>, carriers: &Arc<Carriers>) {
     spawn(shared, "tasks", crate::task::run);
     spawn(shared, "expiry", crate::expire::run);
     spawn(shared, "sweep", sweep_loop);
+    spawn(shared, "clock", crate::clock_watch::run);
 }
 
 fn spawn<F: Future<Output = ()> + Send + 'static>(
@@ -208,6 +209,9 @@ async fn sweep_loop(shared: Arc<Shared>) {
     let settings = shared.settings.clone();
     loop {
         tokio::time::sleep(settings.sweep_every).await;
+        if shared.clock_watch.look(&shared) {
+            continue;
+        }
         let now = shared.clock.now();
         forget_parked(&shared, ms_before(now, settings.parked_keep)).await;
         give_up_receipts(&shared, ms_before(now, settings.receipt_wait)).await;

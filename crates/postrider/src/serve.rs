@@ -20,6 +20,9 @@ pub(crate) struct ServeArgs {
     /// What differs from config.default.toml
     #[arg(long, value_name = "FILE", required_unless_present = "print_defaults")]
     config: Option<PathBuf>,
+    /// Start although the clock says a time that cannot be right, or more than 400 days after the newest in the store
+    #[arg(long)]
+    trust_clock: bool,
     /// Print every setting with its explanation and default, and exit
     #[arg(long)]
     print_defaults: bool,
@@ -30,6 +33,7 @@ pub(crate) async fn run(args: ServeArgs, out: &mut impl Write) -> Result<(), Fai
     if args.print_defaults {
         return Ok(out.write_all(DEFAULTS.as_bytes())?);
     }
+    let trust_clock = args.trust_clock;
     let file = args.config.unwrap_or_default();
     let config = Config::load(&file)?;
     let log = logging::start(&config.log).map_err(Failure::bad_input)?;
@@ -40,7 +44,11 @@ pub(crate) async fn run(args: ServeArgs, out: &mut impl Write) -> Result<(), Fai
     }
     let opened = Opened::open(config, key).await?;
     opened.check_key().await?;
-    let node = opened.start(Extras::default()).await?;
+    let extras = Extras {
+        trust_clock,
+        ..Extras::default()
+    };
+    let node = opened.start(extras).await?;
     Ok(node.run(log, Some(file)).await?)
 }
 

@@ -96,3 +96,10 @@ pub struct LoopLabel {
     /// Its name.
     pub name: &'static str,
 }
+
+/// By where a clock jumped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DirectionLabel {
+    /// `forward` or `back`.
+    pub direction: &'static str,
+}

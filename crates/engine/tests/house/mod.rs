@@ -15,8 +15,8 @@ use engine::accept::{
     Duplicates, Forbidden, Item, Missing, Once, Outcome, Overlong, Recipient, Reply, Rules, SignatureRef,
     Submission, TemplateRef, Values,
 };
-use engine::catalog::{CarrierSettings, Review, SmppSettings, Template, Vault};
-use engine::clock::SystemClock;
+use engine::catalog::{CarrierSettings, Review, SandboxSettings, SmppSettings, Template, Vault};
+use engine::clock::{Clock, PausedClock, SystemClock};
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Grammar;
 use engine::{AccountId, CarrierNo, Dialect, Engine, MessageId, MessageView, Settings, SuppressedPolicy};
@@ -84,6 +84,37 @@ impl House {
             store,
             folder,
         }
+    }
+
+    /// With the sandbox alone, by a clock of its own; on a store that is there, if `folder` is given.
+    pub(crate) async fn by(clock: Arc<PausedClock>, settings: Settings, folder: Option<TempDir>) -> Self {
+        let folder = folder.unwrap_or_else(|| TempDir::new().unwrap());
+        let store = open(&folder);
+        if store.newest_at() == 0 {
+            let mut changes = catalog(Vec::new());
+            changes.push(CatalogChange::PutCarrier(Carrier {
+                no: CarrierNo(1),
+                name: "sandbox".into(),
+                settings: serde_json::to_value(CarrierSettings::Sandbox(SandboxSettings::default())).unwrap(),
+            }));
+            changes.push(CatalogChange::ReplaceRoutes(vec![Route {
+                position: 0,
+                rule: serde_json::json!({ "carriers": ["sandbox"] }),
+            }]));
+            store.change_catalog(changes).await.unwrap();
+        }
+        let engine = run_by(&store, settings, clock).await;
+        Self {
+            engine,
+            store,
+            folder,
+        }
+    }
+
+    /// Stops in order; what it ran on.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.engine.stop(Duration::from_secs(10)).await.unwrap();
+        self.folder
     }
 
     /// On a store that is there, after a change of it.
@@ -235,13 +266,17 @@ fn open(folder: &TempDir) -> Arc<SqliteStore> {
 }
 
 async fn run(store: &Arc<SqliteStore>, settings: Settings) -> Arc<Engine> {
+    run_by(store, settings, Arc::new(SystemClock)).await
+}
+
+async fn run_by(store: &Arc<SqliteStore>, settings: Settings, clock: Arc<dyn Clock>) -> Arc<Engine> {
     let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
     let settings = Settings {
         catalog_poll: Duration::from_millis(50),
         sweep_every: Duration::from_millis(100),
         ..settings
     };
-    Engine::start(store, Vault::new(&[3; 32]), Arc::new(SystemClock), settings)
+    Engine::start(store, Vault::new(&[3; 32]), clock, settings)
         .await
         .unwrap()
 }

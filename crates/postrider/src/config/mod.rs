@@ -158,6 +158,8 @@ pub(crate) struct Engine {
     pub(crate) inbound_parts_wait_s: u32,
     pub(crate) tasks_keep_days: u32,
     pub(crate) statistics_keep_days: u32,
+    pub(crate) clock_jump_s: u32,
+    pub(crate) clock_hold_s: u32,
     pub(crate) sweep_every_s: u32,
     pub(crate) inbox_messages_max: usize,
 }
@@ -349,6 +351,10 @@ impl Config {
             inbound_parts_wait: Duration::from_secs(u64::from(self.engine.inbound_parts_wait_s)),
             tasks_keep: for_days(self.engine.tasks_keep_days),
             statistics_keep: for_days(self.engine.statistics_keep_days),
+            clock: engine::clock_watch::ClockLimits {
+                jump: Duration::from_secs(u64::from(self.engine.clock_jump_s)),
+                hold: Duration::from_secs(u64::from(self.engine.clock_hold_s)),
+            },
             directory: engine::directory::DirectoryLimits {
                 contact_lists_max: self.directory.contact_lists_max,
                 contacts_max: self.directory.contacts_max,
@@ -427,6 +433,7 @@ mod tests {
         assert_eq!(ours.receipt_wait, theirs.receipt_wait);
         assert_eq!(ours.parked_keep, theirs.parked_keep);
         assert_eq!(ours.sweep_every, theirs.sweep_every);
+        assert_eq!(ours.clock, theirs.clock);
         assert_eq!(ours.events_keep, theirs.events_keep);
         assert_eq!(ours.dead_calls_keep, theirs.dead_calls_keep);
         assert_eq!(ours.inbound_keep, theirs.inbound_keep);

@@ -333,6 +333,19 @@ fn life(config: &Config, wrong: &mut Vec<String>) {
         (50..=60_000).contains(&poll_ms),
         "`engine.catalog_poll_ms` is {poll_ms}; it must be 50 to 60000: less only costs reads, more leaves changes unseen"
     );
+    let clock = [
+        ("clock_jump_s", config.engine.clock_jump_s, 5..=3_600),
+        ("clock_hold_s", config.engine.clock_hold_s, 0..=604_800),
+    ];
+    for (name, value, bounds) in clock {
+        demand!(
+            wrong,
+            bounds.contains(&value),
+            "`engine.{name}` is {value}; it must be {} to {} seconds",
+            bounds.start(),
+            bounds.end()
+        );
+    }
     let lifetimes = [
         ("otp_ttl_s", config.engine.otp_ttl_s),
         ("notice_ttl_s", config.engine.notice_ttl_s),

@@ -75,6 +75,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let mut prepared = demo::prepare(&**opened.store(), &vault).await?;
     prepared.webhook = webhook::prepare(&**opened.store(), &vault, args.webhook.as_deref()).await?;
     let extras = Extras {
+        trust_clock: true,
         routes: inbox::routes,
         free_text: true,
         before: |router| router.layer(axum::middleware::from_fn(page::for_browsers)),

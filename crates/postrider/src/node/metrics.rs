@@ -166,6 +166,14 @@ impl Collector for StoreFigures {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let ahead = ConstGauge::new(figures.ids_ahead_ms / 1000);
+        let help = "How far new ids are ahead of the machine's clock, since that was set back";
+        ahead.encode(encoder.encode_descriptor(
+            "store_ids_ahead",
+            help,
+            Some(&Unit::Seconds),
+            ahead.metric_type(),
+        )?)?;
         let bounds = COMMIT_SECONDS.iter().copied().chain([f64::MAX]);
         let buckets: Vec<(f64, u64)> = bounds.zip(figures.commit_buckets).collect();
         let help = "How long commits took: the fsync behind every answer";

@@ -67,6 +67,8 @@ pub(crate) struct Extras {
     pub(crate) routes: fn(&Arc<Engine>) -> Router,
     /// Whether `postrider send` may send texts without a template.
     pub(crate) free_text: bool,
+    /// Whether the clock is right whatever it says.
+    pub(crate) trust_clock: bool,
     /// What stands before all routes.
     pub(crate) before: fn(Router) -> Router,
     /// What happens when the API's address is taken already.
@@ -80,6 +82,7 @@ impl Default for Extras {
         Self {
             routes: |_| Router::new(),
             free_text: false,
+            trust_clock: false,
             before: |router| router,
             api_when_taken: WhenTaken::Fail,
             metrics_when_taken: WhenTaken::Fail,
@@ -177,6 +180,12 @@ impl Opened {
             store,
             signals,
         } = self;
+        if !extras.trust_clock {
+            let now = engine::clock::Clock::now(&SystemClock);
+            engine::clock_watch::check(now, store::Store::newest_at(&*store)).context(
+                "set the machine's clock right, or start once with `postrider serve --trust-clock` if it is",
+            )?;
+        }
         let certificate = certificate(&config)?;
         let health = Arc::new(Health::new(Arc::clone(&store) as _));
         let http = HttpMetrics::default();

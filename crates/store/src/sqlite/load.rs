@@ -64,6 +64,7 @@ pub(super) fn serve(
         batch: None,
         now: newest_at,
         now_is_fresh: false,
+        jumped: None,
         id_clock: IdClock::new(eras.clone(), newest.time_part()),
         sweep: MessageId(0),
         dropped: VecDeque::new(),

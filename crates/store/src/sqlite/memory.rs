@@ -26,6 +26,7 @@ use sms::class::Class;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// What readers see of the writer's memory.
 pub(super) struct Shared {
@@ -149,6 +150,8 @@ pub(super) struct Memory {
     pub(super) now: UnixMs,
     /// Whether `now` is of this process, and not the newest time that the store knew when it was opened.
     pub(super) now_is_fresh: bool,
+    /// When `now` went ahead by more than it does while a node runs.
+    pub(super) jumped: Option<Instant>,
     /// What ids begin with.
     pub(super) id_clock: IdClock,
     /// Where the sweep of old messages goes on.
@@ -174,9 +177,24 @@ impl Memory {
         QueueNo(self.queue_no.take())
     }
 
+    /// Whether things may be deleted because they seem old. Whoever watches the clock has some seconds to see a jump
+    /// ([`crate::Store::hold_deletes`]).
+    pub(super) fn believes_the_clock(&mut self) -> bool {
+        const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+        if self.jumped.is_some_and(|at| at.elapsed() > NOTICED_WITHIN) {
+            self.jumped = None;
+        }
+        self.now_is_fresh && self.jumped.is_none()
+    }
+
     /// The clock says `now`. Commands come a little out of order; what is further back is a clock that was set back.
     pub(super) fn see(&mut self, now: UnixMs) {
         const OUT_OF_ORDER_MS: i64 = 10_000;
+        /// Releases of what is due tell the time every few seconds.
+        const AHEAD_MS_MAX: i64 = 3_600_000;
+        if self.now_is_fresh && now > self.now + AHEAD_MS_MAX {
+            self.jumped = Some(Instant::now());
+        }
         if now > self.now || now < self.now - OUT_OF_ORDER_MS || !self.now_is_fresh {
             self.now = now;
             self.now_is_fresh = true;

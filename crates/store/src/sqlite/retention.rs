@@ -109,7 +109,8 @@ fn drop_old_runs(work: &mut Work<'_>, kind: Kind, is_old: impl Fn(&Sealed) -> bo
 
 /// What is done beside the commands of a group; true when the oldest dropped run is gone with it.
 pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
-    let believed = work.memory.now_is_fresh && !work.shared.meters.deletes_held.load(Ordering::Relaxed);
+    let believed =
+        work.memory.believes_the_clock() && !work.shared.meters.deletes_held.load(Ordering::Relaxed);
     if believed && work.memory.requests_since_purge >= REQUESTS_A_STEP / 2 {
         work.memory.requests_since_purge = 0;
         purge_requests(work)?;

@@ -1,0 +1,161 @@
+//! A clock that jumps while the engine runs, and between two runs.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod house;
+
+use engine::clock::PausedClock;
+use engine::clock_watch::ClockLimits;
+use engine::sms::state::MessageState;
+use engine::{MessageFilter, MessageSpan, Settings, UnixMs};
+use house::{ACCOUNT, House, PLAIN, numbers, until};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NOW: UnixMs = 1_795_305_600_000 / DAY * DAY + HOUR;
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 86_400_000;
+const YEAR: i64 = 365 * DAY;
+
+/// Keeps messages for 30 days, and holds deletes for an hour after a jump.
+fn settings() -> Settings {
+    Settings {
+        retention: Some(Duration::from_secs(30 * 86_400)),
+        clock: ClockLimits {
+            jump: Duration::from_secs(60),
+            hold: Duration::from_secs(3600),
+        },
+        ..Settings::default()
+    }
+}
+
+async fn count(house: &House, span: impl Into<MessageSpan>) -> u64 {
+    let filter = MessageFilter {
+        numbers: vec![],
+        states: vec![MessageState::Delivered],
+        dialects: vec![],
+        template: None,
+        labels: vec![],
+        kind: None,
+        offset: 0,
+        limit: 100,
+        count_max: 100,
+    };
+    house.engine.find(ACCOUNT, span, filter).await.unwrap().1
+}
+
+/// Sends messages and waits until they are delivered.
+async fn deliver(house: &House, messages: u64) {
+    let before = count(house, MessageSpan::ALL).await;
+    house.send(PLAIN, &numbers(messages)).await;
+    wait_for(house, before + messages).await;
+}
+
+async fn wait_for(house: &House, messages: u64) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while count(house, MessageSpan::ALL).await != messages {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{messages} messages in time"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn held(house: &House) -> bool {
+    house.engine.metrics().deletes_held.get() == 1
+}
+
+fn today() -> Range<UnixMs> {
+    let midnight = NOW / DAY * DAY;
+    midnight..midnight + DAY
+}
+
+/// Many sweeps.
+async fn sweeps() {
+    tokio::time::sleep(Duration::from_millis(700)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_ahead_while_running_deletes_nothing_and_is_forgotten_once_it_is_taken_back() {
+    for ahead in [3 * HOUR, 60 * DAY, 10 * YEAR] {
+        let clock = Arc::new(PausedClock::at(NOW));
+        let house = House::by(Arc::clone(&clock), settings(), None).await;
+        deliver(&house, 3).await;
+        clock.set_ahead(ahead);
+        until("hold", || held(&house)).await;
+        deliver(&house, 2).await;
+        sweeps().await;
+        assert_eq!(count(&house, MessageSpan::ALL).await, 5, "nothing was deleted");
+        clock.set_back(ahead);
+        until("end of the hold", || !held(&house)).await;
+        deliver(&house, 1).await;
+        sweeps().await;
+        assert_eq!(count(&house, MessageSpan::ALL).await, 6);
+        let right_today = count(&house, today()).await;
+        let wrong_today = if ahead < DAY { 2 } else { 0 };
+        assert_eq!(right_today, 4 + wrong_today, "ahead by {ahead}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_stays_ahead_is_taken_for_right_after_the_hold() {
+    let clock = Arc::new(PausedClock::at(NOW));
+    let house = House::by(Arc::clone(&clock), settings(), None).await;
+    deliver(&house, 3).await;
+    clock.set_ahead(60 * DAY);
+    until("hold", || held(&house)).await;
+    sweeps().await;
+    assert_eq!(count(&house, MessageSpan::ALL).await, 3);
+    // Little by little, as time passes; all at once would be a jump of its own to whoever looks at the clock alone.
+    clock.advance(HOUR + 1);
+    until("end of the hold", || !held(&house)).await;
+    wait_for(&house, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_with_the_clock_ahead_deletes_nothing_and_spoils_nothing() {
+    for ahead in [2 * DAY, 60 * DAY, 399 * DAY] {
+        let right = Arc::new(PausedClock::at(NOW));
+        let house = House::by(Arc::clone(&right), settings(), None).await;
+        deliver(&house, 3).await;
+        let folder = house.stop().await;
+
+        let wrong = Arc::new(PausedClock::at(NOW + ahead));
+        let house = House::by(wrong, settings(), Some(folder)).await;
+        assert!(held(&house), "held from the start on, ahead by {ahead}");
+        deliver(&house, 2).await;
+        sweeps().await;
+        assert_eq!(count(&house, MessageSpan::ALL).await, 5);
+        let folder = house.stop().await;
+
+        let house = House::by(right, settings(), Some(folder)).await;
+        assert!(!held(&house));
+        deliver(&house, 1).await;
+        sweeps().await;
+        assert_eq!(count(&house, MessageSpan::ALL).await, 6);
+        assert_eq!(count(&house, today()).await, 4, "ahead by {ahead}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_set_back_while_running_stops_nothing_and_deletes_nothing() {
+    for back in [3 * HOUR, 60 * DAY, 10 * YEAR] {
+        let clock = Arc::new(PausedClock::at(NOW));
+        let house = House::by(Arc::clone(&clock), settings(), None).await;
+        deliver(&house, 3).await;
+        clock.set_back(back);
+        deliver(&house, 2).await;
+        sweeps().await;
+        clock.set_back(-back);
+        deliver(&house, 1).await;
+        sweeps().await;
+        assert_eq!(count(&house, MessageSpan::ALL).await, 6, "back by {back}");
+        let jumps = |direction| {
+            let label = engine::metrics::DirectionLabel { direction };
+            house.engine.metrics().clock_jumps.get_or_create(&label).get()
+        };
+        assert_eq!((jumps("back"), jumps("forward")), (1, 1));
+    }
+}

@@ -4,6 +4,8 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod names;
+
 use super::connect::Lookup;
 use super::*;
 use std::future::Future;

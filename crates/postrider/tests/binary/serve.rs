@@ -110,6 +110,41 @@ fn the_limit_of_descriptors_is_raised_and_what_does_not_fit_is_said() {
 }
 
 #[test]
+fn a_length_beyond_the_bound_is_answered_from_the_head_on_every_wire() {
+    use std::io::{Read as _, Write as _};
+    let folder = folder();
+    let node = serve(&configure(folder.path(), ""));
+    let api = addr_after(&node, "APIs listening");
+    for path in [
+        "/",
+        "/api",
+        "/api/v1/usms/SendBatchUSMSMessage",
+        "/smsapi/send",
+        "/v1/send",
+        "/v1/messages",
+        "/v1/template-configs",
+    ] {
+        for more in ["", "Expect: 100-continue\r\n"] {
+            let mut stream = std::net::TcpStream::connect(&api).unwrap();
+            stream
+                .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+                .unwrap();
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}Content-Length: 99999999\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut begun = [0; 12];
+            stream.read_exact(&mut begun).unwrap();
+            let status = String::from_utf8_lossy(&begun);
+            assert!(
+                status.starts_with("HTTP/1.1 ") && !status.ends_with(" 100"),
+                "{path} {more}: {status}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_stop_waits_for_no_body_that_does_not_come() {
     use std::io::Write as _;
     let folder = folder();

@@ -165,7 +165,9 @@ async fn campaign(args: &AttackArgs, folder: &Folder) -> anyhow::Result<bool> {
         cpu_alone: 0.0,
     };
     let mut verdict = Verdict::default();
-    let mut rows = vec![attack.alone().await?];
+    let alone = attack.alone().await?;
+    alone.judge_alone(&mut verdict);
+    let mut rows = vec![alone];
     let chosen = match args.kinds.is_empty() {
         true => kinds(),
         false => args.kinds.clone(),

@@ -101,6 +101,17 @@ impl Row {
         }
     }
 
+    /// Whether the machine is quiet enough for the others to be judged: the good clients alone.
+    pub(super) fn judge_alone(&self, verdict: &mut Verdict) {
+        let p99_ms = self.served.us.quantile(0.99).div_ceil(1_000);
+        verdict.at_most(
+            "p99 alone, ms (else the machine is too busy)",
+            p99_ms,
+            P99_MS_MAX / 2,
+        );
+        verdict.at_most("sends alone that failed", self.served.failed, 0);
+    }
+
     /// Holds it to what is expected; whether all of it is so.
     pub(super) fn judge(&self, bounds: &Bounds, verdict: &mut Verdict) -> bool {
         let mut of_row = Verdict::default();
@@ -236,6 +247,13 @@ mod tests {
             |row| row.seen.held_max = 900,
             |row| row.seen.connects = 0,
         ];
+        let mut alone = Verdict::default();
+        row.judge_alone(&mut alone);
+        assert!(alone.is_good());
+        let mut busy = row.clone();
+        (0..20).for_each(|_| busy.served.us.record(60_000));
+        busy.judge_alone(&mut alone);
+        assert!(!alone.is_good());
         for (at, break_it) in breaks.into_iter().enumerate() {
             let mut broken = row.clone();
             break_it(&mut broken);

@@ -203,7 +203,7 @@ fn has_secrets_of_accounts(catalog: &Catalog) -> bool {
 pub(crate) const SEALED_PASSWORD: &str = "password_sealed";
 
 /// A carrier's password as it is stored, if it has one.
-fn sealed_password(carrier: &Carrier) -> Option<&str> {
+pub(crate) fn sealed_password(carrier: &Carrier) -> Option<&str> {
     let sealed = carrier.settings.get(SEALED_PASSWORD)?.as_str()?;
     (!sealed.is_empty()).then_some(sealed)
 }

@@ -43,6 +43,18 @@ impl Side for SqliteSide {
     }
 }
 
+/// Whatever a test has done, what is stored fits together.
+impl Drop for SqliteSide {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let parts = SqliteStore::check_deep(&self.path, &self.config, &|_| {}).unwrap();
+        let problems: Vec<&String> = parts.iter().flat_map(|part| &part.problems).collect();
+        assert!(problems.is_empty(), "{problems:#?}");
+    }
+}
+
 /// As it comes.
 mod as_configured {
     use super::*;

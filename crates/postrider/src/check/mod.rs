@@ -1,5 +1,6 @@
 //! `postrider check`: whether a node would start, and whether its catalog makes sense.
 
+mod deep;
 mod files;
 mod secrets;
 mod start;
@@ -25,12 +26,17 @@ use store::sqlite::{Mode, SqliteStore};
 
 /// Checks configuration, store and catalog without serving: what would stop `serve`, and what would surprise.
 ///
-/// Works beside a running node, and then also says which carriers are not bound. Exits with 0 when all is well, with 2
-/// when the configuration does not read and with 3 when there are problems.
+/// Works beside a running node, and then also says which carriers are not bound. Without one it reads what a start reads.
+/// With --deep the whole store is read through, which takes a while and leaves what runs beside it the processor. Exits with 0
+/// when all is well, with 2 when the configuration does not read and with 3 when there are problems.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     place: Place,
+    /// Read the whole store through: its structure, each message in one batch, state and place, counters recounted, indexes
+    /// against rows, events, lists, and secrets against the master key
+    #[arg(long)]
+    deep: bool,
     #[command(flatten)]
     format: OutputFormat,
 }
@@ -43,6 +49,13 @@ struct Report {
     problems: Vec<String>,
     /// What works and might be better.
     notes: Vec<String>,
+}
+
+impl Report {
+    fn add(&mut self, told: deep::Told) {
+        self.standing.extend(told.standing);
+        self.problems.extend(told.problems);
+    }
 }
 
 /// Checks and reports.
@@ -114,21 +127,41 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     let path = config.store.path.display();
     // To look is not to migrate: what the schema is comes first.
     let known = SqliteStore::known_schema_version();
-    match SqliteStore::schema_version(&config.store.path) {
+    let found = SqliteStore::schema_version(&config.store.path);
+    let has_this_schema = matches!(found, Ok(Some(found)) if found == known);
+    match found {
         Ok(None) => report
             .standing
             .push(("store", format!("none yet: the first start makes {path}"))),
-        Ok(Some(found)) if found < known => report.standing.push((
-            "store",
-            format!("ok: {path}, schema {found}; the next start brings it to {known}, and its catalog can be checked then"),
-        )),
+        Ok(Some(found)) if found < known => {
+            report.standing.push((
+                "store",
+                format!("ok: {path}, schema {found}; the next start brings it to {known}, and its catalog can be checked then"),
+            ));
+            if args.deep {
+                report.problems.push(format!(
+                    "deep: only a store of schema {known} is read through: `postrider migrate` first"
+                ));
+            }
+        }
         Err(error) => {
             let error = anyhow::Error::from(error).context(format!("look at the store {path}"));
-            report.problems.push(format!("store: {}", exit::explained(&error)));
+            report
+                .problems
+                .push(format!("store: {}", exit::explained(&error)));
         }
         Ok(Some(_)) => match stored_catalog(config).await {
             Ok(catalog) => {
-                report.standing.push(("store", format!("ok: {path}")));
+                match node == NodeState::NotRunning {
+                    true => match start::trial(config).await {
+                        Ok(()) => report.standing.push(("store", format!("ok: {path}"))),
+                        Err(error) => report.problems.push(format!(
+                            "store: a node would not start on it: {}",
+                            exit::explained(&error)
+                        )),
+                    },
+                    false => report.standing.push(("store", format!("ok: {path}"))),
+                }
                 let sizes = format!("version {}: {}", catalog.version, sizes(&catalog));
                 report.standing.push(("catalog", sizes));
                 report.problems.extend(problems_of(&catalog));
@@ -144,10 +177,14 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 }
                 let error = key.ok().and_then(|key| {
                     let vault = key.vault();
+                    if args.deep {
+                        report.add(deep::secrets(&catalog, &key));
+                    }
                     let found = secrets::look(&catalog, &vault);
                     report.problems.extend(found.problems);
                     report.notes.extend(found.notes);
-                    open::wrong_key(catalog.clone(), &vault).or_else(|| Snapshot::compile(catalog, &vault).err())
+                    open::wrong_key(catalog.clone(), &vault)
+                        .or_else(|| Snapshot::compile(catalog, &vault).err())
                 });
                 let told = error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));
                 report.problems.extend(told);
@@ -156,6 +193,9 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 .problems
                 .push(format!("store: {}", exit::explained(&error))),
         },
+    }
+    if args.deep && has_this_schema {
+        report.add(deep::check(config).await);
     }
     // Last, for what was opened may have found it just now.
     report.problems.extend(files::known_damage(config));

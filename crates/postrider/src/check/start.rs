@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use store::sqlite::SqliteStore;
 
 /// What is wrong with what the configuration names: log level, certificate and key, authorities, folders.
 pub(super) fn problems_of(config: &Config) -> Vec<String> {
@@ -66,6 +67,13 @@ fn closed_folder(store: &Path) -> Option<String> {
             folder.display()
         )
     })
+}
+
+/// Whether a node would start on the store, which none serves.
+pub(super) async fn trial(config: &Config) -> anyhow::Result<()> {
+    let path = config.store.path.clone();
+    let sqlite = config.store.sqlite.store_config();
+    Ok(tokio::task::spawn_blocking(move || SqliteStore::would_start(&path, &sqlite)).await??)
 }
 
 /// Addresses that cannot be listened on. Those of a node that serves this store are in use, as they should be.

@@ -9,6 +9,7 @@
 mod apply;
 mod carrier;
 mod check;
+mod deep;
 mod dev;
 mod docs;
 mod export;

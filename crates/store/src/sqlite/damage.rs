@@ -228,7 +228,7 @@ fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
 }
 
 /// A time of the store, in words.
-fn told(at: i64) -> String {
+pub(super) fn told(at: i64) -> String {
     match Timestamp::from_millisecond(at) {
         Ok(time) if at > 0 => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         _ => "the beginning".to_owned(),

@@ -61,6 +61,12 @@ impl Note {
         octets
     }
 
+    /// From the first octets of a slot.
+    #[cfg(feature = "conformance")]
+    pub(super) fn from_slice(octets: &[u8]) -> Option<Self> {
+        Self::from_octets(octets.first_chunk()?)
+    }
+
     fn from_octets(octets: &[u8; NOTE_BYTES]) -> Option<Self> {
         let (body, its_sum) = octets.split_at(BODY_BYTES);
         let (words, _) = body.as_chunks::<8>();

@@ -97,23 +97,40 @@ pub(super) fn tool(
     config: &SqliteConfig,
     meters: Arc<Meters>,
 ) -> Result<Shared, StoreError> {
-    super::query::snapshot(conn, || {
-        let mut numbers =
-            Index::load(conn, Kind::Number, config.run_entries_max, 0).tried("load the number index")?;
-        push_numbers(conn, &mut numbers).tried("load the number index")?;
-        let eras = Eras::load(conn).tried("read what the clock did")?;
-        let newest = Newest::load(conn, &eras).tried("look for the newest time")?;
-        meters.newest_at_open.store(newest.at, Ordering::Relaxed);
-        Ok(Shared {
-            numbers: RwLock::new(numbers),
-            lanes: Mutex::new(lanes(conn).tried("count what waits")?),
-            open: RwLock::new(attempts::spans(&attempts::open(conn)?).collect()),
-            eras: RwLock::new(eras),
-            meters,
-            listener: Mutex::default(),
-            failed_listener: Mutex::default(),
-        })
+    super::query::snapshot(conn, || tool_within(conn, config, meters))
+}
+
+/// The same within a transaction.
+pub(super) fn tool_within(
+    conn: &Connection,
+    config: &SqliteConfig,
+    meters: Arc<Meters>,
+) -> Result<Shared, StoreError> {
+    let mut numbers =
+        Index::load(conn, Kind::Number, config.run_entries_max, 0).tried("load the number index")?;
+    push_numbers(conn, &mut numbers).tried("load the number index")?;
+    let eras = Eras::load(conn).tried("read what the clock did")?;
+    let newest = Newest::load(conn, &eras).tried("look for the newest time")?;
+    meters.newest_at_open.store(newest.at, Ordering::Relaxed);
+    Ok(Shared {
+        numbers: RwLock::new(numbers),
+        lanes: Mutex::new(lanes(conn).tried("count what waits")?),
+        open: RwLock::new(attempts::spans(&attempts::open(conn)?).collect()),
+        eras: RwLock::new(eras),
+        meters,
+        listener: Mutex::default(),
+        failed_listener: Mutex::default(),
     })
+}
+
+/// Reads the numbers that are given on from where they were, for whoever looks whether they can be read.
+pub(super) fn last_numbers(conn: &Connection) -> Result<(), StoreError> {
+    last_id(conn, "message").tried("read the last message")?;
+    last_id(conn, "request").tried("read the last request")?;
+    Reserved::load(conn, "queue_no_reserved").tried("read the last place")?;
+    Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?;
+    awaiting::newest_at(conn).tried("look for the last submission")?;
+    Ok(())
 }
 
 /// The newest of all that a store holds.
@@ -241,7 +258,11 @@ fn push_numbers(conn: &Connection, numbers: &mut Index) -> rusqlite::Result<()> 
 }
 
 /// Requests that are in no sealed run.
-fn push_requests(conn: &Connection, requests: &mut Index, id_key: &[u8; 32]) -> rusqlite::Result<()> {
+pub(super) fn push_requests(
+    conn: &Connection,
+    requests: &mut Index,
+    id_key: &[u8; 32],
+) -> rusqlite::Result<()> {
     let sealed = requests.sealed_last_id();
     let mut select = conn.prepare("SELECT id, account, scope, key FROM request WHERE id > ?1 ORDER BY id")?;
     let mut rows = select.query([sealed])?;

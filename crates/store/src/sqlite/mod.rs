@@ -54,6 +54,7 @@ mod config;
 mod contacts;
 mod counters;
 mod damage;
+mod deep;
 mod delivery;
 mod durable;
 mod endpoints;
@@ -101,6 +102,7 @@ mod writer;
 mod wrong_times;
 
 pub use config::SqliteConfig;
+pub use deep::{DeepPart, DeepProgress};
 pub use metrics::{COMMIT_SECONDS, StoreMetrics};
 
 use crate::Failure;
@@ -129,6 +131,16 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use watch::Watch;
+
+/// Reads octets as a write-ahead log and as a note beside the store, as a start does: for tests that try any octets.
+#[cfg(feature = "conformance")]
+pub fn read_as_log_and_note(octets: &[u8]) {
+    let walked = wal::walk(&mut std::io::Cursor::new(octets));
+    assert!(
+        walked.is_ok_and(|walked| walked.committed <= walked.right && walked.bytes == octets.len() as u64)
+    );
+    let _none = durable::Note::from_slice(octets);
+}
 
 /// What a process opens a store for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -296,6 +308,29 @@ impl SqliteStore {
     #[must_use]
     pub fn open_to_others(path: &Path, config: &SqliteConfig) -> Vec<String> {
         place::open_to_others(path, config)
+    }
+
+    /// Reads the store at `path` through, beside a node or without one, and says part by part what does not fit together.
+    /// `progress` is told how far it is. SQLite keeps no checksums: a text or a name that was changed into another one is
+    /// not seen.
+    ///
+    /// # Errors
+    /// When there is no store or it has another schema than this program's; what cannot be read is a problem of its part.
+    pub fn check_deep(
+        path: &Path,
+        config: &SqliteConfig,
+        progress: &dyn Fn(DeepProgress),
+    ) -> Result<Vec<DeepPart>, StoreError> {
+        deep::check(path, config, progress)
+    }
+
+    /// Whether a node would start on the store at `path`, which none serves: all that a start reads is read, and nothing is
+    /// changed.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn would_start(path: &Path, config: &SqliteConfig) -> Result<(), StoreError> {
+        deep::would_start(path, config)
     }
 
     /// What is known to be missing or damaged and nobody has taken note of yet, a line each, and the file that says so: it

@@ -35,6 +35,15 @@ pub(super) fn expire_messages(work: &mut Work<'_>, before: UnixMs, now: UnixMs) 
     };
     delete_batches(work.conn, start.0, end).tried("delete old batches")?;
     drop_empty_runs(work, end).tried("look for runs without messages")?;
+    // What is before this may be gone; `check --deep` compares what is not. Earlier releases did not say.
+    work.conn
+        .execute(
+            "INSERT INTO meta (key, value)
+             VALUES ('swept_before', max(?1, (SELECT value FROM meta WHERE key = 'id_floor')))
+             ON CONFLICT (key) DO UPDATE SET value = max(value, ?1)",
+            [end],
+        )
+        .tried("remember what may be gone")?;
     // Ids are never given twice, not even when no message is left to tell the last one.
     let floor = work.memory.last_id.0;
     work.conn

@@ -29,7 +29,7 @@ pub(in crate::sqlite) struct Sealed {
 
 impl Sealed {
     /// Reads all runs of a kind, oldest first, with the filters of the newest as far as memory for them goes.
-    pub(super) fn load_all(
+    pub(in crate::sqlite) fn load_all(
         conn: &Connection,
         kind: Kind,
         filter_bytes_max: usize,
@@ -88,6 +88,65 @@ impl Sealed {
     /// The oldest row in it.
     pub(in crate::sqlite) fn first_id(&self) -> i64 {
         self.first_id
+    }
+
+    /// How many entries it says it has.
+    pub(in crate::sqlite) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Reads it through, its filter too, gives each entry's key and id to `take`, and says what is wrong with it.
+    pub(in crate::sqlite) fn check(
+        &self,
+        conn: &Connection,
+        mut take: impl FnMut(u64, i64),
+    ) -> rusqlite::Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        let filter: Option<Filter> = conn.query_row(
+            "SELECT filter FROM run WHERE kind = ?1 AND no = ?2",
+            (self.kind as i64, self.no),
+            |row| {
+                let octets = row.get_ref(0)?.as_blob()?;
+                let filter = Filter::from_bytes(octets);
+                if filter.is_none() && !octets.is_empty() {
+                    wrong.push("its filter cannot be read".to_owned());
+                }
+                Ok(filter)
+            },
+        )?;
+        let (mut found, mut hidden, mut outside, mut unsorted) = (0, 0, 0, 0);
+        let mut before = 0;
+        for (page, fence) in self.fences.iter().enumerate() {
+            let entries = self.page(conn, page)?;
+            if entries.first().map(|entry| entry.key) != Some(*fence) {
+                wrong.push(format!("page {page} does not begin as it should"));
+            }
+            found += entries.len();
+            for entry in entries {
+                unsorted += usize::from(entry.key < before);
+                before = entry.key;
+                outside += usize::from(!(self.first_id..=self.last_id).contains(&entry.id));
+                hidden += usize::from(
+                    filter
+                        .as_ref()
+                        .is_some_and(|filter| !filter.may_contain(entry.key)),
+                );
+                take(entry.key, entry.id);
+            }
+        }
+        for (count, what) in [
+            (hidden, "its filter hides"),
+            (outside, "of other rows than it is about"),
+            (unsorted, "in no order"),
+        ] {
+            if count > 0 {
+                wrong.push(format!("{count} entries {what}"));
+            }
+        }
+        if found != self.entries {
+            wrong.push(format!("it says {} entries and has {found}", self.entries));
+        }
+        Ok(wrong)
     }
 
     /// Gives the ids of a key to `take`, newest first, until it breaks.

@@ -316,6 +316,16 @@ async fn a_checkpoint_or_vacuum_of_another_program_is_no_loss() {
     for n in 0..200 {
         accepted(&store, request(NOW + n, vec![batch(0..50)])).await;
     }
+    // Logs of one commit, begun anew: the next commit is longer than all that was there.
+    for n in 0..6 {
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.busy_timeout(Duration::from_secs(10)).unwrap();
+        other.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        store.probe().await.unwrap();
+        other.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        accepted(&store, request(NOW + n, vec![batch(0..3_000)])).await;
+        assert_eq!(store.metrics().lost, 0);
+    }
     for sql in [
         "DELETE FROM awaiting_receipt; CREATE TABLE filler(x); INSERT INTO filler VALUES (zeroblob(3000000)); DROP TABLE filler",
         "PRAGMA wal_checkpoint(TRUNCATE)",

@@ -10,12 +10,12 @@ use super::commands::{Command, Commands};
 use super::durable::{Note, Notes};
 use super::metrics::Meters;
 use super::place::beside;
-use super::wal::{FrameHeader, HEADER_BYTES, Header};
+use super::wal::{self, FrameHeader, HEADER_BYTES, Header};
 use crate::{Failure, StoreError};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind};
+use std::io::{self, BufReader, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -67,7 +67,7 @@ pub(super) struct Watch {
     page_size: u32,
     known: Mutex<Known>,
     lost: OnceLock<String>,
-    /// As SQLite tells it after each commit.
+    /// As SQLite tells it after each commit; 0 once it was taken over.
     frames: Arc<AtomicU32>,
     committed: Mutex<Committed>,
     marked: Mutex<Option<Instant>>,
@@ -166,24 +166,34 @@ impl Watch {
         mark: Option<i64>,
         at: i64,
     ) -> Result<(), StoreError> {
-        let frames = self.frames.load(Ordering::Relaxed);
-        let before = {
+        let frames = self.frames.swap(0, Ordering::Relaxed);
+        if frames == 0 {
+            // Nothing was written.
+            self.look(|| pages_of(conn));
+            return self.refusal().map_or(Ok(()), Err);
+        }
+        {
             let mut committed = self.committed.lock();
-            let before = committed.frames;
             *committed = Committed {
                 frames,
                 mark: mark.unwrap_or(committed.mark),
                 at,
             };
-            before
-        };
-        let wal_bytes = self.look(|| pages_of(conn));
-        let cut = (was_short && frames > before)
-            || wal_bytes.is_some_and(|found| frames > 0 && found < Header::bytes_of(self.page_size, frames));
+        }
+        let cut = (self.is_log_short(|| pages_of(conn)) || was_short) && !self.log_has(frames);
         if cut {
             self.declare(format!("{} was cut while it was in use", self.wal.display()));
         }
         self.refusal().map_or(Ok(()), Err)
+    }
+
+    /// Whether the log can be read up to a frame that was committed. Only asked where the log is shorter than it was: then it
+    /// was cut, which leaves a hole, or it was begun anew and is short.
+    fn log_has(&self, frames: u32) -> bool {
+        // SQLite has no locks on the log: it may be opened and closed. What cannot be read is no proof.
+        File::open(&self.wal)
+            .and_then(|file| wal::walk(&mut BufReader::new(file)))
+            .map_or(true, |walked| walked.committed >= frames)
     }
 
     /// The mark to be stored with this group, if it is time for one. `now` is in Unix milliseconds.

@@ -309,6 +309,14 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool),
             [before],
         )
         .tried("forget counters")?;
+    // What is before this may be gone: `check --deep` compares what is not, also where the clock was ahead.
+    work.conn
+        .execute(
+            "INSERT INTO meta (key, value) VALUES ('counters_swept_before', ?1)
+             ON CONFLICT (key) DO UPDATE SET value = max(value, ?1)",
+            [before],
+        )
+        .tried("forget counters")?;
     work.effects.counters_floor = Some(before);
     let forgotten = delete_counters(work.conn, before).tried("forget counters")?;
     if forgotten >= EXPIRED_A_STEP {

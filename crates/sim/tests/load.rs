@@ -72,6 +72,7 @@ fn demo(base_url: String) -> Demo {
             sms_user: word(),
             sms_key: word(),
         },
+        clock_offsets_s: vec![],
         templates: ["code", "plain"]
             .map(|name| (name.to_owned(), template.clone()))
             .into(),

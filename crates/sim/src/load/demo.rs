@@ -23,6 +23,9 @@ pub struct Demo {
     pub engagelab: EngageLab,
     /// Templates: `code` has the variable `code`, `notice` has `name` and `place`, `plain` none.
     pub templates: HashMap<String, Template>,
+    /// How many seconds the node's clock was from the right one at times; empty: it was right.
+    #[serde(skip)]
+    pub clock_offsets_s: Vec<i64>,
 }
 
 /// uSpeedo's credential.

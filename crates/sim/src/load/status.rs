@@ -1,7 +1,7 @@
 //! What became of messages, asked as clients ask.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 
@@ -64,8 +64,15 @@ pub async fn standings(
         }
         (Dialect::EngageLab, Some(Answer::Accepted { reference, .. })) => {
             let numbers: Vec<u64> = told.accepted().collect();
-            for numbers in numbers.chunks(ENGAGELAB_IDS) {
-                of_ids(wire, demo, reference, numbers, &mut standings).await?;
+            // By the clock that the gateway had: as a rule the id's, and where that clock has jumped another one.
+            let by_clock =
+                |offset_s: &i64| day_at(told.due_unix_ms.cast_signed().saturating_add(offset_s * 1_000));
+            let mut days: BTreeSet<String> = demo.clock_offsets_s.iter().map(by_clock).collect();
+            days.insert(day_of(reference));
+            for day in &days {
+                for numbers in numbers.chunks(ENGAGELAB_IDS) {
+                    of_ids(wire, demo, (reference, day), numbers, &mut standings).await?;
+                }
             }
         }
         (Dialect::SendCloud, _) => {
@@ -128,7 +135,7 @@ async fn of_session(
 async fn of_ids(
     wire: &mut Wire,
     demo: &Demo,
-    prefix: &str,
+    (prefix, day): (&str, &str),
     numbers: &[u64],
     standings: &mut Standings,
 ) -> Result<(), StatusError> {
@@ -140,7 +147,7 @@ async fn of_ids(
     sendcloud::encode(&ids.join(";"), &mut encoded);
     let ids = String::from_utf8_lossy(&encoded).into_owned();
     let query = format!("sms_ids={ids}");
-    engagelab(wire, demo, &query, day_of(prefix), standings).await
+    engagelab(wire, demo, &query, day, standings).await
 }
 
 /// One page of EngageLab's list, which is by days in China.
@@ -148,7 +155,7 @@ async fn engagelab(
     wire: &mut Wire,
     demo: &Demo,
     query: &str,
-    day: String,
+    day: &str,
     standings: &mut Standings,
 ) -> Result<(), StatusError> {
     #[derive(Deserialize)]
@@ -248,7 +255,7 @@ pub async fn engagelab_messages_to(
     };
     let mut standings = Standings::new();
     let query = format!("phone=%2B{}", number(told.first));
-    engagelab(wire, demo, &query, day_of(reference), &mut standings).await?;
+    engagelab(wire, demo, &query, &day_of(reference), &mut standings).await?;
     Ok(standings)
 }
 
@@ -270,12 +277,17 @@ fn understand<'a, T: Deserialize<'a>>(status: u16, body: &'a [u8]) -> Result<T, 
 
 /// The day in China on which a message id was given: ids begin with their milliseconds.
 fn day_of(prefix: &str) -> String {
-    const CHINA_MS: i64 = 8 * 3_600 * 1_000;
     let ms = prefix
         .split('_')
         .next()
         .and_then(|ms| ms.parse::<i64>().ok())
         .unwrap_or(0);
+    day_at(ms)
+}
+
+/// The day in China at this moment, in milliseconds since 1970.
+fn day_at(ms: i64) -> String {
+    const CHINA_MS: i64 = 8 * 3_600 * 1_000;
     let moment = jiff::Timestamp::from_millisecond(ms.saturating_add(CHINA_MS)).unwrap_or_default();
     moment.strftime("%Y-%m-%d").to_string()
 }

@@ -246,6 +246,7 @@ level = "info"
                 sms_key: secret,
             },
             templates,
+            clock_offsets_s: Vec::new(),
         }
     }
 }

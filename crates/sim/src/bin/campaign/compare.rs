@@ -73,13 +73,28 @@ pub(crate) async fn ask(
     tallies: &HashMap<u64, Tally>,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
+    ask_by_clocks(settings, &[], asked, tallies, findings).await
+}
+
+/// The same of a gateway whose clock was at times so many seconds from the right one.
+pub(crate) async fn ask_by_clocks(
+    settings: &Settings,
+    clock_offsets_s: &[i64],
+    asked: &[Asked],
+    tallies: &HashMap<u64, Tally>,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
     let accepted = asked
         .iter()
         .filter(|asked| asked.told.accepted().next().is_some());
     let mut shares: Vec<Vec<(Demo, Asked)>> = vec![Vec::new(); QUERIES];
     for (at, asked) in accepted.enumerate() {
         if let Some(share) = shares.get_mut(at % QUERIES) {
-            share.push((settings.demo(asked.account), asked.clone()));
+            let demo = Demo {
+                clock_offsets_s: clock_offsets_s.to_vec(),
+                ..settings.demo(asked.account)
+            };
+            share.push((demo, asked.clone()));
         }
     }
     let twice: HashSet<u64> = tallies

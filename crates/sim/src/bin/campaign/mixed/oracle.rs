@@ -9,7 +9,7 @@ use smpp::CommandStatus;
 
 use super::Mixed;
 use super::carriers::{CARRIERS, CarrierPlan, THROTTLED};
-use crate::compare::{Asked, Findings, ask};
+use crate::compare::{Asked, Findings, ask_by_clocks};
 use crate::events::{EventFindings, InboundFindings};
 use crate::report::{Verdict, grouped};
 use crate::say;
@@ -61,7 +61,7 @@ impl Mixed {
 
     /// Compares everything that clients were told, and whether it was the traffic that it should be.
     pub(crate) async fn compare(&self, asked: &[Asked], verdict: &mut Verdict) -> anyhow::Result<()> {
-        let (findings, events, inbound) = self.find(asked, |_| true).await?;
+        let (findings, events, inbound) = self.find(asked, &[], |_| true).await?;
         self.judge(&findings, &events, &inbound, &self.tallies(), verdict);
         Ok(())
     }
@@ -72,11 +72,12 @@ impl Mixed {
     pub(crate) async fn compare_results(
         &self,
         asked: &[Asked],
-        clock_moved: bool,
+        clock_offsets_s: &[i64],
         verdict: &mut Verdict,
     ) -> anyhow::Result<()> {
+        let clock_moved = !clock_offsets_s.is_empty();
         let is_meant = |asked: &Asked| !clock_moved || asked.dialect != Dialect::SendCloud;
-        let (mut findings, events, inbound) = self.find(asked, is_meant).await?;
+        let (mut findings, events, inbound) = self.find(asked, clock_offsets_s, is_meant).await?;
         if clock_moved {
             findings.forgive_failed();
         }
@@ -92,6 +93,7 @@ impl Mixed {
     async fn find(
         &self,
         asked: &[Asked],
+        clock_offsets_s: &[i64],
         is_meant: impl Fn(&Asked) -> bool,
     ) -> anyhow::Result<(Findings, EventFindings, InboundFindings)> {
         let tallies = self.tallies();
@@ -101,7 +103,8 @@ impl Mixed {
             findings.compare_with_carrier(&asked.told, &tallies);
             findings.compare_texts(&asked.told, &|number| self.joined(number));
         }
-        ask(&self.node.settings, &meant, &tallies, &mut findings).await?;
+        let settings = &self.node.settings;
+        ask_by_clocks(settings, clock_offsets_s, &meant, &tallies, &mut findings).await?;
         let possible: HashSet<u64> = asked.iter().flat_map(Asked::possible).collect();
         let events = EventFindings::of(&self.endpoint.sink, &findings.ended, &possible);
         let inbound = InboundFindings::of(&self.endpoint.sink, self.people()?);

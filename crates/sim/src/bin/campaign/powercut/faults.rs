@@ -136,7 +136,7 @@ pub(crate) async fn disk(
     for fault in DISK_FAULTS {
         scene.round(fault, verdict).await?;
     }
-    scene.finish(false, verdict).await
+    scene.finish(&[], verdict).await
 }
 
 /// Jumps of the clock, one after the other.
@@ -151,7 +151,7 @@ pub(crate) async fn clock(
     for fault in CLOCK_FAULTS {
         scene.round(fault, verdict).await?;
     }
-    scene.finish(true, verdict).await
+    scene.finish(&[0, JUMP_S, -JUMP_S], verdict).await
 }
 
 /// A store that is removed.
@@ -257,10 +257,10 @@ impl Scene {
         true
     }
 
-    async fn finish(mut self, clock_moved: bool, verdict: &mut Verdict) -> anyhow::Result<()> {
+    async fn finish(mut self, clock_offsets_s: &[i64], verdict: &mut Verdict) -> anyhow::Result<()> {
         self.mixed.calm(verdict).await?;
         self.mixed
-            .compare_results(&self.asked, clock_moved, verdict)
+            .compare_results(&self.asked, clock_offsets_s, verdict)
             .await?;
         self.mixed.stop(verdict).await
     }

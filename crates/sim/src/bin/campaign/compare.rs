@@ -226,9 +226,12 @@ impl Findings {
         self.ended(Standing::Failed)
     }
 
-    /// What failed need not have been sent, nor be whole: it counts as little as what was refused.
-    pub(crate) fn forgive_failed(&mut self) {
-        let failed = |number: &u64| self.ended.get(number) == Some(&Standing::Failed);
+    /// What failed need not have been sent, nor be whole: it counts as little as what was refused. Neither need what ended as
+    /// unknown, for which some vendors have no word of its own.
+    pub(crate) fn forgive_failed(&mut self, is_unknown: &dyn Fn(u64) -> bool) {
+        self.open.retain(|number| !is_unknown(*number));
+        let ended = &self.ended;
+        let failed = |number: &u64| ended.get(number) == Some(&Standing::Failed) || is_unknown(*number);
         let torn = self.torn.len();
         self.lost.retain(|number| !failed(number));
         self.torn.retain(|number| !failed(number));

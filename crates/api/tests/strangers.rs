@@ -530,3 +530,124 @@ async fn a_right_credential_is_noted_on_its_connection() {
         assert!(client.is_verified(), "{wire}");
     }
 }
+
+/// Goal: a credential makes as many requests a second as it may, and one more is told so in its wire's words; another
+/// credential of the account is not held back.
+#[tokio::test]
+async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
+    for (wire, (name, _, too_many)) in CODES.into_iter().enumerate() {
+        let clock = Arc::new(engine::clock::PausedClock::at(1_795_278_600_000));
+        let house = House::with(
+            Limits::default(),
+            Arc::clone(&clock) as Arc<dyn engine::clock::Clock>,
+        )
+        .await;
+        house.set_rate(USER, 2).await;
+        for n in 0..2 {
+            let answer = house.ask(guess(wire, &somebody(1), true)).await;
+            assert_ne!(answer.json()[name], too_many, "{wire} {n}: {}", answer.body);
+        }
+        let answer = house.ask(guess(wire, &somebody(2), true)).await;
+        assert_eq!(answer.json()[name], too_many, "{wire}: {}", answer.body);
+        if wire >= 4 {
+            assert_eq!(answer.status, 429, "{wire}");
+            assert_eq!(answer.headers[header::RETRY_AFTER], "1", "{wire}");
+        }
+        clock.advance(500);
+        let answer = house.ask(guess(wire, &somebody(1), true)).await;
+        assert_ne!(
+            answer.json()[name],
+            too_many,
+            "{wire}: half a second later there is one again"
+        );
+    }
+}
+
+/// A request to send on each wire that has ids of requests, to a number.
+fn send_once(wire: usize, id: &str, to: &str) -> Request<Body> {
+    let request = match wire {
+        0 => {
+            let body = json!({"TaskContent": [{"TemplateId": ut_id(CODE), "SenderId": "", "Target":
+                [{"Phone": to, "TemplateParams": ["8341"]}]}]});
+            Request::post("/api/v1/usms/SendBatchUSMSMessage")
+                .header("Idempotency-Key", id)
+                .header(header::AUTHORIZATION, basic(USER, KEY))
+                .body(Body::from(body.to_string()))
+        }
+        1 => {
+            let body = json!({"from": "Sender", "to": [to], "request_id": id, "body":
+                {"template_id": CODE, "vars": {"code": "8341"}}});
+            Request::post("/v1/send")
+                .header(header::AUTHORIZATION, basic(USER, KEY))
+                .body(Body::from(body.to_string()))
+        }
+        _ => {
+            let body = json!({"from": "Sender", "to": [to], "body": {"template_id": CODE, "vars": {"code": "8341"}}});
+            Request::post("/v1/send")
+                .header("Idempotency-Key", id)
+                .header(header::AUTHORIZATION, basic(USER, KEY))
+                .body(Body::from(body.to_string()))
+        }
+    };
+    request.unwrap()
+}
+
+/// Goal: a request whose id was used before with other recipients is told what the first was told, and somebody can see it:
+/// in the metric of its account and in the message's timeline. Where the account wants it, it is refused.
+#[tokio::test]
+async fn an_id_used_again_with_other_content_is_seen_and_refused_where_the_account_wants_it() {
+    let house = House::start().await;
+    let metric = || {
+        let catalog = house.engine.catalog();
+        let account = catalog.account(house::ACCOUNT).unwrap();
+        house
+            .engine
+            .metrics()
+            .accounts
+            .of(account)
+            .unwrap()
+            .other_content
+            .get()
+    };
+    for wire in 0..3 {
+        let to = format!("+44770090015{wire}");
+        let id = format!("order-{wire}");
+        let first = house.ask(send_once(wire, &id, &to)).await;
+        assert_eq!(
+            house.ask(send_once(wire, &id, &to)).await.body,
+            first.body,
+            "{wire}: the same again"
+        );
+        let seen = metric();
+        for _ in 0..2 {
+            let again = house.ask(send_once(wire, &id, "+447700900199")).await;
+            assert_eq!(again.body, first.body, "{wire}: the first request's result");
+        }
+        assert_eq!(metric(), seen + 2, "{wire}");
+        house.received(&to).await;
+        assert_eq!(house.inbox_count("+447700900199"), 0);
+        let reused: Vec<_> = house.timeline_of(&to).await;
+        let times: Vec<_> = reused
+            .iter()
+            .filter_map(|entry| match entry.kind {
+                store::TimelineKind::RequestIdReused { times } => Some(times),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(times, [2], "{wire}");
+    }
+    house.refuse_other_content().await;
+    for (wire, words) in [
+        (0, "Invalid parameter [Idempotency-Key]"),
+        (1, "used before"),
+        (2, "used before"),
+    ] {
+        let id = format!("order-{wire}");
+        let first = house
+            .ask(send_once(wire, &id, &format!("+44770090015{wire}")))
+            .await;
+        assert!(!first.body.contains(words), "{wire}: {}", first.body);
+        let again = house.ask(send_once(wire, &id, "+447700900199")).await;
+        assert!(again.body.contains(words), "{wire}: {}", again.body);
+    }
+}

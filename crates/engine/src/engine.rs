@@ -122,6 +122,8 @@ pub(crate) struct Shared {
     pub(crate) reloading: tokio::sync::Mutex<()>,
     pub(crate) queues: Queues,
     pub(crate) metrics: Metrics,
+    /// Lines about request ids that were used again with other content.
+    pub(crate) repeat_log: LogLimit,
     /// Lines about refused recipients.
     pub(crate) refusal_log: LogLimit,
     /// Lines about messages that failed.
@@ -182,6 +184,7 @@ impl Engine {
             whole_reads: AtomicU64::new(0),
             reloading: tokio::sync::Mutex::default(),
             metrics: Metrics::for_accounts(settings.metric_accounts_max),
+            repeat_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             refusal_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             failure_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             settings,
@@ -348,11 +351,23 @@ impl Engine {
         }
     }
 
+    /// Counts and logs a task whose request id was used before with other content; whether the account wants it refused.
+    pub fn other_content(&self, account: AccountId, dialect: Dialect) -> bool {
+        crate::accept::repeats::is_refused(&self.shared, account, dialect)
+    }
+
     /// Counts a request with missing or wrong credentials.
     pub fn denied(&self, dialect: Dialect, reason: &'static str) {
         let dialect = dialect_name(dialect);
         let label = RefusalLabel { dialect, reason };
         self.shared.metrics.denied.get_or_create(&label).inc();
+    }
+
+    /// Counts a request that was turned away because its credential had made as many as it may.
+    pub fn over_rate(&self, dialect: Dialect) {
+        let dialect = dialect_name(dialect);
+        let label = DialectLabel { dialect };
+        self.shared.metrics.over_rate.get_or_create(&label).inc();
     }
 
     /// Counts an answer to such a request that is held back.

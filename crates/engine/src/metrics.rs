@@ -31,6 +31,8 @@ pub struct Metrics {
     pub open_credentials: Gauge,
     /// Answers to wrong credentials that were held back.
     pub denials_delayed: Family<DialectLabel, Counter>,
+    /// Requests turned away because their credential had made as many as it may.
+    pub over_rate: Family<DialectLabel, Counter>,
     /// Recipients by account.
     pub accounts: AccountMetrics,
     /// Requests whose id was used before.
@@ -73,6 +75,7 @@ impl Default for Metrics {
             denied: Family::default(),
             open_credentials: Gauge::default(),
             denials_delayed: Family::default(),
+            over_rate: Family::default(),
             accounts: AccountMetrics::default(),
             repeats: Family::default(),
             unavailable: Counter::default(),
@@ -123,6 +126,11 @@ impl Metrics {
             "denials_delayed",
             "Answers to wrong credentials held back because there were many",
             self.denials_delayed.clone(),
+        );
+        registry.register(
+            "requests_over_rate",
+            "Requests turned away because their credential had made as many as it may",
+            self.over_rate.clone(),
         );
         self.accounts.register(registry);
         registry.register(

@@ -296,6 +296,7 @@ mod tests {
                 .unwrap(),
             account: store::AccountId(1),
             enabled: true,
+            requests_per_s_max: 0,
         };
         let foreign = carrier("foreign", &other);
         let alone = Catalog {

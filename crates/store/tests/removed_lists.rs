@@ -94,6 +94,7 @@ async fn a_server_deletes_the_members_of_an_account_that_a_tool_removed() {
         blocked_words: Vec::new(),
         project_ids: vec![],
         auto_approve: false,
+        repeats_with_other_content: Default::default(),
         inbound_to: vec![],
         opt_out_words: vec![],
         opt_in_words: None,

@@ -17,7 +17,6 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// So many events a second; `None` for 0, which is no limit.
-    #[cfg(test)]
     pub(crate) fn per_second(events: u32) -> Option<Self> {
         (events > 0).then_some(Self {
             events,

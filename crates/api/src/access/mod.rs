@@ -11,7 +11,8 @@ mod failures;
 pub(crate) mod parsing;
 
 use crate::Limits;
-use buckets::Buckets;
+use buckets::{Buckets, Rate};
+use engine::{Dialect, Engine};
 use failures::Failures;
 pub(crate) use failures::{Answered, Failure};
 use parsing::Parsing;
@@ -21,7 +22,9 @@ use parsing::Parsing;
 pub(crate) struct Access {
     pub(crate) failures: Failures,
     pub(crate) parsing: Parsing,
-    /// Status queries, by dialect and user.
+    /// Requests, by family of keys and key.
+    requests: Buckets,
+    /// Status queries, the same.
     pub(crate) status_queries: Buckets,
 }
 
@@ -33,7 +36,21 @@ impl Access {
         Self {
             failures: Failures::new(limits),
             parsing: Parsing::default(),
+            requests: Buckets::new(CREDENTIALS_MAX),
             status_queries: Buckets::new(CREDENTIALS_MAX),
         }
+    }
+
+    /// Takes one of the requests that a credential may make a second; how many milliseconds to wait when it has none left.
+    pub(crate) fn take_request(
+        &self,
+        engine: &Engine,
+        dialect: Dialect,
+        (family, user): (&str, &str),
+        requests_per_s_max: u32,
+    ) -> Result<(), i64> {
+        let rate = Rate::per_second(requests_per_s_max);
+        let taken = self.requests.take(&(family, user), rate, engine.steady());
+        taken.inspect_err(|_| engine.over_rate(dialect))
     }
 }

@@ -269,6 +269,7 @@ pub(super) fn code_of_error_a(error: &AcceptError) -> &'static Code {
         AcceptError::AccountGone => &a::UNAUTHORIZED,
         AcceptError::MayNotSend => &a::MAY_NOT_SEND,
         AcceptError::Balance => &a::BALANCE,
+        AcceptError::OtherContent => &a::ID_REUSED,
         AcceptError::Busy | AcceptError::Stopping => &a::BUSY,
         _ => &a::SERVER_ERROR,
     }
@@ -280,6 +281,7 @@ pub(super) fn code_of_error_c(error: &AcceptError) -> &'static Code {
         AcceptError::AccountGone => &c::UNAUTHORIZED,
         AcceptError::MayNotSend => &c::MAY_NOT_SEND,
         AcceptError::Balance => &c::BALANCE,
+        AcceptError::OtherContent => &c::ID_REUSED,
         AcceptError::Busy | AcceptError::Stopping => &c::BUSY,
         _ => &c::SERVER_ERROR,
     }

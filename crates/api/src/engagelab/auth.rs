@@ -27,6 +27,8 @@ pub struct Caller {
     pub account: AccountId,
     /// Its public part.
     pub user: Box<str>,
+    /// Requests a second that may be made with it; 0: no limit.
+    pub requests_per_s_max: u32,
 }
 
 /// Why a caller is not let in.
@@ -59,6 +61,7 @@ pub fn authenticate(family: &str, headers: &HeaderMap, catalog: &Snapshot) -> Re
     Ok(Caller {
         account: credential.account,
         user,
+        requests_per_s_max: credential.requests_per_s_max,
     })
 }
 

@@ -64,7 +64,13 @@ pub mod a {
         30413,
         "The request body is too large",
     );
-    /// Too many status queries a minute.
+    /// `request_id` was used before, and the account wants such requests refused.
+    pub static ID_REUSED: Code = code(
+        StatusCode::BAD_REQUEST,
+        30400,
+        "the request id was used before with another request",
+    );
+    /// More requests, or status queries, than there may be.
     pub static TOO_OFTEN: Code = code(StatusCode::TOO_MANY_REQUESTS, 30429, "Too many requests");
     /// We failed.
     pub static SERVER_ERROR: Code = code(StatusCode::INTERNAL_SERVER_ERROR, 30500, "Internal server error");
@@ -221,6 +227,12 @@ pub mod c {
     );
     /// A field is not as documented; the text says which.
     pub static PARAMETERS: Code = code(StatusCode::BAD_REQUEST, 3002, "invalid parameters");
+    /// The key was used before, and the account wants such requests refused.
+    pub static ID_REUSED: Code = code(
+        StatusCode::BAD_REQUEST,
+        3002,
+        "the Idempotency-Key was used before with another request",
+    );
     /// Not by this method.
     pub static METHOD: Code = code(StatusCode::METHOD_NOT_ALLOWED, 3002, "method not allowed");
     /// The body is over the limit.

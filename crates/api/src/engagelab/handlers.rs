@@ -264,6 +264,9 @@ async fn authenticate(
     let denied = match seen {
         Ok(caller) => {
             client.verified();
+            let (key, rate) = ((family, &*caller.user), caller.requests_per_s_max);
+            let taken = api.access.take_request(&api.engine, dialect, key, rate);
+            taken.map_err(|wait_ms| Refused::after(too_often, wait_ms))?;
             return Ok(caller);
         }
         Err(denied) => denied,

@@ -142,6 +142,15 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
         sms_user: params.get("smsUser").unwrap_or_default().into(),
     })?;
     client.verified();
+    let sms_user = params.get("smsUser").unwrap_or_default();
+    let rate = catalog
+        .credential(auth::FAMILY, sms_user)
+        .map_or(0, |entry| entry.requests_per_s_max);
+    let key = (auth::FAMILY, sms_user);
+    let taken = api
+        .access
+        .take_request(&api.engine, Dialect::Sendcloud, key, rate);
+    taken.map_err(|_| &RATE_LIMITED)?;
     Ok(Admitted {
         params,
         catalog,

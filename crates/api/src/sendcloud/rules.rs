@@ -1,5 +1,6 @@
 //! How strict SendCloud is, and what it calls what the engine refuses.
 
+use super::codes::REPEAT;
 use super::codes::{
     self, ACCOUNT_GONE, BALANCE, Code, MAY_NOT_SEND, NO_ROUTE, PER_DAY, PER_MINUTE, PHONE_DUPLICATE,
     PHONE_EMPTY, PHONE_FORMAT, SERVER_ERROR, TEMPLATE_NOT_APPROVED, TEMPLATE_UNKNOWN, TEXT_SIGNATURE,
@@ -83,6 +84,7 @@ pub(super) fn code_of_error(error: &AcceptError) -> &'static Code {
         AcceptError::AccountGone => &ACCOUNT_GONE,
         AcceptError::MayNotSend => &MAY_NOT_SEND,
         AcceptError::Balance => &BALANCE,
+        AcceptError::OtherContent => &REPEAT,
         // Busy, stopping, store failure: nothing was accepted, and a retry may be.
         _ => &SERVER_ERROR,
     }

@@ -2,8 +2,8 @@
 //! (docs/dialects/sendcloud.md). The only interface that sends later.
 
 use super::codes::{
-    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, FULL, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, Refused,
-    SERVER_ERROR, TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
+    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, FULL, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, REPEAT,
+    Refused, SERVER_ERROR, TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
 };
 use super::contacts::{list_name, named};
 use super::fields::{self, ENTRIES_MAX, LIST_GRAMMAR};
@@ -170,7 +170,18 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         .add_task(call.account(), request, lists, given.due, None, once);
     match made.await.map_err(|error| refused(&error))? {
         AddedTask::New(task) => Ok(told(&task)),
-        AddedTask::Repeat { answer, .. } => Ok(answer),
+        AddedTask::Repeat {
+            answer,
+            same_body: true,
+        } => Ok(answer),
+        AddedTask::Repeat { answer, .. } => {
+            let refused = call.engine().other_content(call.account(), Dialect::Sendcloud);
+            if refused {
+                Err(Refused::from(&REPEAT))
+            } else {
+                Ok(answer)
+            }
+        }
     }
 }
 

@@ -68,7 +68,7 @@ async fn try_answer(
         .await
         .map_err(|_| Fault::Busy)?;
     let (caller, params) = turn.run(|| authenticate(api, head, body))?;
-    client.verified();
+    exchange::admit(api, client, asked.dialect, &caller)?;
     asked.action = Some(action(&params)?);
     let known = Known {
         api,

@@ -25,6 +25,8 @@ pub struct Caller {
     pub account: AccountId,
     /// The public part of its credential.
     pub user: Arc<str>,
+    /// Requests a second that may be made with it; 0: no limit.
+    pub requests_per_s_max: u32,
 }
 
 impl Caller {
@@ -32,6 +34,7 @@ impl Caller {
         Self {
             account: entry.account,
             user: key.into(),
+            requests_per_s_max: entry.requests_per_s_max,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::answer;
 use super::asked::Asked;
-use super::auth::Caller;
+use super::auth::{self, Caller};
 use super::fault::Fault;
 use super::receipts::Receipts;
 use super::rules;
@@ -10,6 +10,7 @@ use super::words::Thing;
 use crate::Api;
 use crate::body::BodyError;
 use crate::idempotency::{self, Recorded};
+use crate::serve::Client;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -27,6 +28,20 @@ pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
             BodyError::Busy => Fault::Busy,
             BodyError::TooLong | BodyError::Broken => Fault::Unreadable,
         })
+}
+
+/// Notes that a caller has shown who it is, and takes one of its requests.
+pub(super) fn admit(api: &Api, client: &Client, dialect: Dialect, caller: &Caller) -> Result<(), Fault> {
+    client.verified();
+    let family = match dialect {
+        Dialect::Ucloud => auth::UCLOUD,
+        _ => auth::USPEEDO,
+    };
+    let key = (family, &*caller.user);
+    let taken = api
+        .access
+        .take_request(&api.engine, dialect, key, caller.requests_per_s_max);
+    taken.map_err(|_| Fault::TooOften)
 }
 
 /// Has the engine accept what can be accepted; the answer's body.

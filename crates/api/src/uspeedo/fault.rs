@@ -88,6 +88,7 @@ impl From<&AcceptError> for Fault {
             AcceptError::AccountGone => Self::KeyUnknown,
             AcceptError::MayNotSend => Self::Restricted,
             AcceptError::Balance => Self::Balance,
+            AcceptError::OtherContent => Self::Value("Idempotency-Key"),
             AcceptError::Busy | AcceptError::Stopping => Self::Busy,
             _ => Self::Store,
         }

@@ -115,7 +115,7 @@ async fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
     let seen = auth::basic(&head.headers, &api.engine.catalog());
     match seen {
         Ok(caller) => {
-            client.verified();
+            exchange::admit(api, &client, Dialect::UspeedoRest, &caller)?;
             Ok(caller)
         }
         Err(fault) => Err(denied::by_headers(api, &client, Dialect::UspeedoRest, &head.headers, fault).await),

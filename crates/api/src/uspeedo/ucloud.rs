@@ -85,7 +85,7 @@ async fn try_answer(
         let params = params.nested().map_err(|_| Fault::Unreadable)?;
         Ok::<(Caller, Members<'_>), Fault>((caller, params))
     })?;
-    client.verified();
+    exchange::admit(api, client, asked.dialect, &caller)?;
     check_project(api, caller.account, &params)?;
     // A GET request has no body to tell from another's.
     let told = if body.is_empty() { query } else { body };

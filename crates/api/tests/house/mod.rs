@@ -252,6 +252,34 @@ impl House {
         .await;
     }
 
+    /// Bounds the requests a second of a user in every family.
+    pub(crate) async fn set_rate(&self, user: &str, requests_per_s_max: u32) {
+        let catalog = self.engine.store().load_catalog().await.unwrap();
+        let own = catalog.credentials.into_iter().filter(|own| &*own.key == user);
+        let changes = own.map(|own| {
+            CatalogChange::PutCredential(Credential {
+                requests_per_s_max,
+                ..own
+            })
+        });
+        self.change(changes.collect()).await;
+    }
+
+    /// Has the account refuse requests whose id was used before with other content.
+    pub(crate) async fn refuse_other_content(&self) {
+        let account = Account {
+            repeats_with_other_content: store::OtherContent::Refuse,
+            ..(**self.engine.catalog().account(ACCOUNT).unwrap()).clone()
+        };
+        self.change(vec![CatalogChange::PutAccount(account)]).await;
+    }
+
+    /// What is known of a number's newest message.
+    pub(crate) async fn timeline_of(&self, to: &str) -> Vec<store::TimelineEntry> {
+        let message = self.delivered(to).pop().unwrap().message.unwrap();
+        self.engine.timeline(message).await.unwrap()
+    }
+
     /// How many messages a number has in the inbox.
     pub(crate) fn inbox_count(&self, to: &str) -> usize {
         self.delivered(to).len()
@@ -319,6 +347,7 @@ fn accounts() -> impl Iterator<Item = CatalogChange> {
         blocked_words: Vec::new(),
         project_ids: Vec::new(),
         auto_approve: false,
+        repeats_with_other_content: Default::default(),
         inbound_to: Vec::new(),
         opt_out_words: Vec::new(),
         opt_in_words: None,
@@ -369,6 +398,7 @@ fn credentials(vault: &Vault) -> Vec<CatalogChange> {
             sealed_secret: vault.seal(&credential_secret_name(family, key), KEY).unwrap(),
             account: AccountId(account),
             enabled,
+            requests_per_s_max: 0,
         })
     };
     FAMILIES

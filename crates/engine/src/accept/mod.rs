@@ -10,6 +10,7 @@ mod lifetime;
 mod outcome;
 mod plan;
 mod refused;
+pub(crate) mod repeats;
 mod submission;
 #[cfg(test)]
 mod tests;
@@ -132,6 +133,11 @@ async fn try_accept(
         failed.into_iter().for_each(|entry| shared.inbox.push(entry));
     }
     count(shared, &submission, &reply);
+    if matches!(reply, Reply::Repeat { same_body: false, .. })
+        && repeats::is_refused(shared, submission.account, submission.dialect)
+    {
+        return Err(AcceptError::OtherContent);
+    }
     Ok((submission, reply))
 }
 

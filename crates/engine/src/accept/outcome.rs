@@ -158,6 +158,9 @@ pub enum AcceptError {
     /// The balance does not cover it.
     #[error("the balance does not cover the request")]
     Balance,
+    /// Its request id was used before with other content, and the account wants such requests refused.
+    #[error("the request id was used before with other content")]
+    OtherContent,
     /// The program contradicts itself: a fault of its own, and nothing of the customer's.
     #[error("inner inconsistency: {0}")]
     Internal(&'static str),
@@ -176,13 +179,19 @@ pub enum AcceptError {
 }
 
 impl AcceptError {
-    /// The reason for which the whole request is refused; `None` where the node is at fault and the caller tries again.
+    /// The reason for which the whole request is refused; `None` where the node is at fault and the caller tries again,
+    /// and where the request was done before.
     pub const fn reason(&self) -> Option<Reason> {
         match self {
             Self::AccountGone => Some(Reason::AccountUnknown),
             Self::MayNotSend => Some(Reason::AccountSuspended),
             Self::Balance => Some(Reason::BalanceTooLow),
-            Self::Busy | Self::Stopping | Self::TaskMoved | Self::Store(_) | Self::Internal(_) => None,
+            Self::OtherContent
+            | Self::Busy
+            | Self::Stopping
+            | Self::TaskMoved
+            | Self::Store(_)
+            | Self::Internal(_) => None,
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct CredentialEntry {
     pub secret: SecretString,
     /// False when switched off.
     pub enabled: bool,
+    /// Requests a second that may be made with it; 0: no limit.
+    pub requests_per_s_max: u32,
 }
 
 /// A credential whose secret or key is empty. It is switched off, whatever the catalog says.
@@ -201,6 +203,7 @@ impl Snapshot {
                 account: credential.account,
                 secret,
                 enabled: credential.enabled && !opens_to_all,
+                requests_per_s_max: credential.requests_per_s_max,
             };
             let family = setup.credentials.entry(credential.family.clone()).or_default();
             family.insert(credential.key.clone(), entry);

@@ -20,6 +20,7 @@ pub struct AccountMetrics {
     known: Arc<RwLock<HashMap<AccountId, AccountCounters>>>,
     accepted: Family<AccountLabel, Counter>,
     refused: Family<AccountLabel, Counter>,
+    other_content: Family<AccountLabel, Counter>,
 }
 
 /// The counters of one account.
@@ -29,6 +30,8 @@ pub struct AccountCounters {
     pub accepted: Counter,
     /// Recipients refused.
     pub refused: Counter,
+    /// Requests whose id was used before with other content.
+    pub other_content: Counter,
 }
 
 impl Default for AccountMetrics {
@@ -46,6 +49,7 @@ impl AccountMetrics {
             known: Arc::default(),
             accepted: Family::default(),
             refused: Family::default(),
+            other_content: Family::default(),
         }
     }
 
@@ -59,6 +63,11 @@ impl AccountMetrics {
             "account_refused",
             "Recipients refused, by account",
             self.refused.clone(),
+        );
+        registry.register(
+            "account_repeats_with_other_content",
+            "Requests whose request id was used before with other content, by account",
+            self.other_content.clone(),
         );
     }
 
@@ -91,6 +100,7 @@ impl AccountMetrics {
         AccountCounters {
             accepted: self.accepted.get_or_create(&label).clone(),
             refused: self.refused.get_or_create(&label).clone(),
+            other_content: self.other_content.get_or_create(&label).clone(),
         }
     }
 }
@@ -111,6 +121,7 @@ mod tests {
             blocked_words: Vec::new(),
             project_ids: Vec::new(),
             auto_approve: false,
+            repeats_with_other_content: Default::default(),
             inbound_to: Vec::new(),
             opt_out_words: Vec::new(),
             opt_in_words: None,

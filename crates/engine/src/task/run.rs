@@ -124,7 +124,9 @@ async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreErr
         Err(AcceptError::TaskMoved) => Ok(Stepped::Over),
         Err(AcceptError::Busy | AcceptError::Stopping) => Ok(Stepped::Later),
         Err(AcceptError::Store(error)) => Err(error),
-        Err(error @ AcceptError::Internal(_)) => Err(StoreError::Other(error.to_string())),
+        Err(error @ (AcceptError::Internal(_) | AcceptError::OtherContent)) => {
+            Err(StoreError::Other(error.to_string()))
+        }
         Err(error @ (AcceptError::AccountGone | AcceptError::MayNotSend | AcceptError::Balance)) => {
             end(shared, task, TaskState::Failed, &error.to_string()).await
         }

@@ -305,6 +305,7 @@ fn catalog(carriers: Vec<SmppSettings>) -> Vec<CatalogChange> {
         blocked_words: Vec::new(),
         project_ids: Vec::new(),
         auto_approve: false,
+        repeats_with_other_content: Default::default(),
         inbound_to: Vec::new(),
         opt_out_words: Vec::new(),
         opt_in_words: None,

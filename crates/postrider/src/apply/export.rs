@@ -151,6 +151,7 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
             blocked_words: texts(&account.blocked_words),
             project_ids: texts(&account.project_ids),
             auto_approve: Some(account.auto_approve),
+            repeats_with_other_content: Some(account.repeats_with_other_content),
             inbound_to: texts(&account.inbound_to),
             opt_out_words: texts(&account.opt_out_words),
             opt_in_words: account.opt_in_words.as_deref().and_then(texts),
@@ -168,6 +169,7 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
                 family: Some(family),
                 key: Some(credential.key.to_string()),
                 enabled: Some(credential.enabled),
+                requests_per_s_max: Some(credential.requests_per_s_max),
                 ..CredentialKeys::default()
             },
             &[],

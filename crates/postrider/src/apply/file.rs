@@ -10,7 +10,7 @@ use engine::catalog::{Position, Review, SuppressionKind, TlvMap};
 use serde::{Deserialize, Serialize};
 use sms::class::{Class, Kind};
 use std::path::PathBuf;
-use store::EventKinds;
+use store::{EventKinds, OtherContent};
 use toml::de::DeTable;
 
 /// A catalog file.
@@ -51,6 +51,7 @@ pub(crate) struct AccountKeys {
     pub(crate) blocked_words: Option<Vec<String>>,
     pub(crate) project_ids: Option<Vec<String>>,
     pub(crate) auto_approve: Option<bool>,
+    pub(crate) repeats_with_other_content: Option<OtherContent>,
     pub(crate) inbound_to: Option<Vec<String>>,
     pub(crate) opt_out_words: Option<Vec<String>>,
     /// Without it, the usual ones for an account with words that unsubscribe.
@@ -69,6 +70,7 @@ impl AccountKeys {
         "blocked_words",
         "project_ids",
         "auto_approve",
+        "repeats_with_other_content",
         "inbound_to",
         "opt_out_words",
         "opt_in_words",
@@ -86,6 +88,8 @@ pub(crate) struct CredentialKeys {
     pub(crate) secret_env: Option<String>,
     pub(crate) secret_file: Option<PathBuf>,
     pub(crate) enabled: Option<bool>,
+    /// 0: no limit.
+    pub(crate) requests_per_s_max: Option<u32>,
 }
 
 /// Which wires take a credential.

@@ -77,6 +77,7 @@ mod tests {
                 .unwrap(),
             account: AccountId(1),
             enabled: true,
+            requests_per_s_max: 0,
         }
     }
 

@@ -261,6 +261,14 @@ impl Telling {
                     self.carrier(*carrier)
                 )
             }
+            TimelineKind::RequestIdReused { times } => format!(
+                "the request id was used again with other content, {}; nothing was sent for that",
+                if *times == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{times} times, this was the last")
+                }
+            ),
             TimelineKind::State(state) => state.to_string(),
             TimelineKind::Expired { carrier, in_doubt } => {
                 let carrier = self.carrier(*carrier);
@@ -313,6 +321,9 @@ impl Telling {
                 "state": state.to_string(),
                 "error": error,
             }),
+            TimelineKind::RequestIdReused { times } => {
+                json!({ "what": "request_id_reused", "times": times })
+            }
             TimelineKind::State(state) => json!({ "what": "state", "state": state.to_string() }),
             TimelineKind::Expired { carrier, in_doubt } => {
                 json!({ "what": "expired", "carrier": self.carrier(*carrier), "in_doubt": in_doubt })

@@ -21,6 +21,7 @@ fn with_empty_secrets(data: &Path) {
             sealed_secret: vault.seal(&name, "").unwrap(),
             account: AccountId(1),
             enabled: true,
+            requests_per_s_max: 0,
         })
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -26,6 +26,7 @@ pub(super) fn account(id: AccountId, name: &str) -> Account {
         blocked_words: vec!["casino".into()],
         project_ids: vec!["org-1".into()],
         auto_approve: true,
+        repeats_with_other_content: Default::default(),
         inbound_to: vec!["10690".into()],
         opt_out_words: vec!["STOP".into()],
         opt_in_words: Some(vec!["START".into()]),
@@ -39,6 +40,7 @@ fn credential(account: AccountId, key: &str) -> Credential {
         sealed_secret: vec![0, 255, 7],
         account,
         enabled: true,
+        requests_per_s_max: 0,
     }
 }
 

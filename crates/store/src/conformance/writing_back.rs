@@ -79,6 +79,7 @@ async fn listening(store: &dyn Store, account: AccountId) {
         blocked_words: Vec::new(),
         project_ids: vec![],
         auto_approve: false,
+        repeats_with_other_content: Default::default(),
         inbound_to: vec![],
         opt_out_words: vec![],
         opt_in_words: None,

@@ -109,9 +109,31 @@ pub struct Account {
     /// Words that, sent alone, unsubscribe who sends them; compared as `sms::opt_out` says.
     #[serde(default)]
     pub opt_out_words: Vec<Box<str>>,
+    /// What a request is told whose id was used before with other content.
+    #[serde(default, skip_serializing_if = "OtherContent::is_answer")]
+    pub repeats_with_other_content: OtherContent,
     /// Words that, sent alone, take that back. `None`: [`OPT_IN_WORDS`], for accounts with words that unsubscribe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_in_words: Option<Vec<Box<str>>>,
+}
+
+/// What a request is told whose request id was used before with other content. Nothing is sent either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtherContent {
+    /// What the first request was told, as the vendors document it.
+    #[default]
+    Answer,
+    /// That the id was used before, in the wire's words.
+    Refuse,
+}
+
+impl OtherContent {
+    /// Whether it is the default.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        *self == Self::Answer
+    }
 }
 
 /// Words that subscribe again where an account names none of its own.
@@ -143,6 +165,8 @@ pub struct Credential {
     pub account: AccountId,
     /// False when switched off.
     pub enabled: bool,
+    /// Requests a second that may be made with it; 0: no limit.
+    pub requests_per_s_max: u32,
 }
 
 /// The state of a review.

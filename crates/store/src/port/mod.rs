@@ -24,8 +24,8 @@ pub use attempt::{
 };
 pub use catalog::{
     Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, OPT_IN_WORDS,
-    Position, Review, Route, Signature, Suppression, SuppressionEntry, SuppressionKind, SuppressionOrigin,
-    Template, TemplateVersion, WordList,
+    OtherContent, Position, Review, Route, Signature, Suppression, SuppressionEntry, SuppressionKind,
+    SuppressionOrigin, Template, TemplateVersion, WordList,
 };
 pub use contact::{
     AddedTask, Contact, ContactBounds, ContactList, ContactRefusal, NewTask, Page, PutContact, Task,

@@ -227,6 +227,11 @@ pub enum TimelineKind {
         /// The carrier's error code.
         error: Box<str>,
     },
+    /// The id of its request was used again with other content: nothing was sent for that. The time is that of the last.
+    RequestIdReused {
+        /// How often.
+        times: u32,
+    },
     /// The message came to a state.
     State(MessageState),
     /// Its time to live ended while it waited, and it was not sent (again).

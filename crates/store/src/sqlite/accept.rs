@@ -24,9 +24,9 @@ pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result
     work.tick(command.now)?;
     let request = command.idempotency.take();
     if let Some(request) = &request
-        && let Some(Earlier { answer, same_body }) = earlier(work, command.account, command.now, request)?
+        && let Some(earlier) = earlier(work, command.account, command.now, request)?
     {
-        return Ok(Accepted::Repeat { answer, same_body });
+        return Ok(repeated(work, command.now, earlier)?);
     }
     let verdicts = Verdicts::decide(work, command)?;
     verdicts.pay(work, command)?;
@@ -37,15 +37,45 @@ pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result
     }
     let outcome = store(work, command, &verdicts)?;
     if let Some(request) = request {
-        remember(work, command.account, command.now, request, &outcome)?;
+        let messages = messages_of(&outcome);
+        remember(work, command.account, command.now, request, &outcome, messages)?;
     }
     Ok(Accepted::New(outcome))
+}
+
+/// The first and the last message of a command.
+fn messages_of(outcome: &AcceptOutcome) -> Option<(MessageId, MessageId)> {
+    let mut stored = outcome.batches.iter().filter(|batch| batch.count > 0);
+    let first = stored.next()?;
+    let last = stored.next_back().unwrap_or(first);
+    Some((first.first, last.first.plus(i64::from(last.count) - 1)))
+}
+
+/// What a repeat is told; one with other content is noted beside the messages of the first request.
+fn repeated(work: &Work<'_>, now: UnixMs, earlier: Earlier) -> Result<Accepted, StoreError> {
+    let Earlier {
+        answer,
+        same_body,
+        messages,
+    } = earlier;
+    if let (false, Some((first, last))) = (same_body, messages) {
+        work.conn
+            .prepare_cached(
+                "INSERT INTO reused_request_id (first_message, last_message, times, last_at) VALUES (?1, ?2, 1, ?3)
+                 ON CONFLICT (first_message) DO UPDATE SET times = times + 1, last_at = excluded.last_at",
+            )
+            .and_then(|mut insert| insert.execute((first, last, now)))
+            .tried("note a request id that was used again")?;
+    }
+    Ok(Accepted::Repeat { answer, same_body })
 }
 
 /// What an earlier request of the same id was answered.
 pub(super) struct Earlier {
     pub(super) answer: Vec<u8>,
     pub(super) same_body: bool,
+    /// The first and the last message that it became.
+    messages: Option<(i64, i64)>,
 }
 
 /// Looks for an earlier request of the same id.
@@ -58,23 +88,24 @@ pub(super) fn earlier<T>(
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
     let mut repeat = None;
     let find = |id: i64| {
-        let found: Option<(i64, Vec<u8>, UnixMs)> = work
+        let found: Option<(i64, Vec<u8>, UnixMs, Option<i64>, Option<i64>)> = work
             .conn
             .prepare_cached(
-                "SELECT fingerprint, answer, expires_at FROM request
+                "SELECT fingerprint, answer, expires_at, first_message, last_message FROM request
                  WHERE id = ?1 AND account = ?2 AND scope = ?3 AND key = ?4 AND expires_at > ?5",
             )?
             .query_row((id, account.0, request.scope, &request.key, now), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })
             .optional()?
-            .filter(|&(.., expires_at)| request_ends_at(work, id, expires_at) > now);
-        let Some((fingerprint, answer, _)) = found else {
+            .filter(|&(_, _, expires_at, ..)| request_ends_at(work, id, expires_at) > now);
+        let Some((fingerprint, answer, _, first, last)) = found else {
             return Ok(ControlFlow::Continue(()));
         };
         repeat = Some(Earlier {
             answer,
             same_body: fingerprint == signed(request.fingerprint),
+            messages: first.zip(last),
         });
         Ok(ControlFlow::Break(()))
     };
@@ -91,21 +122,22 @@ pub(super) fn request_ends_at(work: &Work<'_>, id: i64, expires_at: UnixMs) -> U
     expires_at - (eras.accepted_at(id) - eras.believed_at(id))
 }
 
-/// Remembers a request with its answer.
+/// Remembers a request with its answer, and the first and the last message that it became.
 pub(super) fn remember<T>(
     work: &mut Work<'_>,
     account: AccountId,
     now: UnixMs,
     request: NewIdempotency<T>,
     outcome: &T,
+    messages: Option<(MessageId, MessageId)>,
 ) -> Result<(), StoreError> {
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
     let id = work.memory.next_request();
     let answer = (request.record)(outcome);
     work.conn
         .prepare_cached(
-            "INSERT INTO request (id, account, scope, key, fingerprint, expires_at, answer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO request (id, account, scope, key, fingerprint, expires_at, answer, first_message, last_message)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -116,6 +148,8 @@ pub(super) fn remember<T>(
                 signed(request.fingerprint),
                 now.saturating_add(request.keep_ms),
                 answer,
+                messages.map(|(first, _)| first.0),
+                messages.map(|(_, last)| last.0),
             ))
         })
         .tried("remember a request")?;

@@ -37,7 +37,7 @@ pub(super) fn load(conn: &Connection) -> Result<Catalog, StoreError> {
         })?,
         credentials: all(
             conn,
-            "SELECT family, key, sealed_secret, account, enabled FROM credential ORDER BY family, key",
+            "SELECT family, key, sealed_secret, account, enabled, requests_per_s_max FROM credential ORDER BY family, key",
             |row| {
                 Ok(Credential {
                     family: row.get(0)?,
@@ -45,6 +45,7 @@ pub(super) fn load(conn: &Connection) -> Result<Catalog, StoreError> {
                     sealed_secret: row.get(2)?,
                     account: AccountId(row.get(3)?),
                     enabled: row.get(4)?,
+                    requests_per_s_max: row.get(5)?,
                 })
             },
         )?,
@@ -355,15 +356,18 @@ fn remove_account(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
 fn put_credential(conn: &Connection, credential: &Credential) -> Result<(), StoreError> {
     run(
         conn,
-        "INSERT INTO credential (family, key, sealed_secret, account, enabled) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO credential (family, key, sealed_secret, account, enabled, requests_per_s_max)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (family, key) DO UPDATE SET sealed_secret = excluded.sealed_secret,
-             account = excluded.account, enabled = excluded.enabled",
+             account = excluded.account, enabled = excluded.enabled,
+             requests_per_s_max = excluded.requests_per_s_max",
         (
             &credential.family,
             &credential.key,
             &credential.sealed_secret,
             credential.account.0,
             credential.enabled,
+            credential.requests_per_s_max,
         ),
         "a credential",
     )

@@ -75,6 +75,7 @@ fn delete_messages(conn: &Connection, first: i64, last: i64) -> rusqlite::Result
         "DELETE FROM message WHERE id BETWEEN ?1 AND ?2",
         "DELETE FROM outcome WHERE id BETWEEN ?1 AND ?2",
         "DELETE FROM trace WHERE message BETWEEN ?1 AND ?2",
+        "DELETE FROM reused_request_id WHERE first_message BETWEEN ?1 AND ?2",
     ] {
         conn.prepare_cached(sql)?.execute((first, last))?;
     }

@@ -88,8 +88,10 @@ pub(super) fn trace(
             TimelineKind::Expired { carrier, in_doubt } => {
                 insert.execute((id, n, at, EXPIRED, carrier.0, in_doubt, None::<i64>, None::<&str>))?
             }
-            // Known from the message's row and its attempts: never traced.
-            TimelineKind::Accepted | TimelineKind::FailedOver { .. } => 0,
+            // Known from the message's row, its attempts and its request: never traced.
+            TimelineKind::Accepted
+            | TimelineKind::FailedOver { .. }
+            | TimelineKind::RequestIdReused { .. } => 0,
         };
     }
     Ok(())
@@ -217,11 +219,28 @@ pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineE
             });
         }
     }
+    story.extend(reused_request_id(conn, id).tried("look for a request id that was used again")?);
     story.sort_by_key(|entry| entry.at);
     // A late answer leaves a row that tells its attempt again.
     let is_attempt = |entry: &TimelineEntry| matches!(entry.kind, TimelineKind::Attempt { .. });
     story.dedup_by(|entry, before| is_attempt(entry) && entry == before);
     Ok(with_failovers(story, CarrierNo(carrier)))
+}
+
+/// Whether the id of a message's request was used again with other content.
+fn reused_request_id(conn: &Connection, id: MessageId) -> rusqlite::Result<Option<TimelineEntry>> {
+    let found: Option<(i64, u32, UnixMs)> = conn
+        .prepare_cached(
+            "SELECT last_message, times, last_at FROM reused_request_id
+             WHERE first_message <= ?1 ORDER BY first_message DESC LIMIT 1",
+        )?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let of_it = found.filter(|(last, _, _)| *last >= id.0);
+    Ok(of_it.map(|(_, times, at)| TimelineEntry {
+        at,
+        kind: TimelineKind::RequestIdReused { times },
+    }))
 }
 
 /// Puts in where a message went to another carrier than the one it waited for: at first that of its route, later the one

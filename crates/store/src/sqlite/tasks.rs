@@ -132,7 +132,9 @@ pub(super) fn add_once(
     work.tick(now)?;
     let request = new.idempotency.take();
     if let Some(request) = &request
-        && let Some(accept::Earlier { answer, same_body }) = accept::earlier(work, account, now, request)?
+        && let Some(accept::Earlier {
+            answer, same_body, ..
+        }) = accept::earlier(work, account, now, request)?
     {
         return Ok(Ok(AddedTask::Repeat { answer, same_body }));
     }
@@ -141,7 +143,7 @@ pub(super) fn add_once(
         Err(refusal) => return Ok(Err(refusal)),
     };
     if let Some(request) = request {
-        accept::remember(work, account, now, request, &task)?;
+        accept::remember(work, account, now, request, &task, None)?;
     }
     Ok(Ok(AddedTask::New(task)))
 }

@@ -10,6 +10,7 @@ fn credential(vault: &Vault, key: &str, secret: &str) -> Credential {
             .unwrap(),
         account: AccountId(1),
         enabled: true,
+        requests_per_s_max: 0,
     }
 }
 

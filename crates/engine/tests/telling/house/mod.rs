@@ -407,6 +407,7 @@ fn catalog() -> Vec<CatalogChange> {
             blocked_words: Vec::new(),
             project_ids: Vec::new(),
             auto_approve: false,
+            repeats_with_other_content: Default::default(),
             inbound_to: Vec::new(),
             opt_out_words: Vec::new(),
             opt_in_words: None,

@@ -4,13 +4,14 @@ use super::super::diff::{Fields, Line, Sign, list};
 use super::super::entry::Entry;
 use super::super::file::AccountKeys;
 use super::blocked_words::blocked_words_complaints;
+use super::owned::word;
 use super::wire::sender_complaint;
 use super::{Planner, name_complaint};
 use crate::table::counted;
 use engine::catalog::{Account, Caps, CatalogChange};
 use sms::opt_out;
 use std::collections::{HashMap, HashSet};
-use store::AccountId;
+use store::{AccountId, OtherContent};
 
 pub(super) const WEIGHT_MAX: u16 = 1000;
 /// Longest word that unsubscribes or subscribes again, in characters.
@@ -200,6 +201,12 @@ impl Planner<'_> {
                 old.map(|old| old.auto_approve),
                 false,
             ),
+            repeats_with_other_content: entry.value(
+                "repeats_with_other_content",
+                given.repeats_with_other_content,
+                old.map(|old| old.repeats_with_other_content),
+                OtherContent::default(),
+            ),
             inbound_to: texts(
                 "inbound_to",
                 given.inbound_to.as_ref(),
@@ -325,6 +332,10 @@ fn fields(account: &Account) -> Fields {
         ("blocked_words", list(&account.blocked_words, "")),
         ("project_ids", list(&account.project_ids, "")),
         ("auto_approve", account.auto_approve.to_string()),
+        (
+            "repeats_with_other_content",
+            word(account.repeats_with_other_content),
+        ),
         ("inbound_to", list(&account.inbound_to, "")),
         ("opt_out_words", list(&account.opt_out_words, "")),
         (

@@ -147,14 +147,17 @@ impl Planner<'_> {
         self.note_secret(family, key, &source, &what);
         let (before, after) = secret_field(old.is_some(), changed);
         let enabled = entry.value("enabled", given.enabled, old.map(|old| old.enabled), true);
-        let old_fields = old.map(|old| credential_fields(old.enabled, before));
-        let new_fields = credential_fields(enabled, after);
+        let rate = old.map(|old| old.requests_per_s_max);
+        let requests_per_s_max = entry.value("requests_per_s_max", given.requests_per_s_max, rate, 0);
+        let old_fields = old.map(|old| credential_fields(old.enabled, old.requests_per_s_max, before));
+        let new_fields = credential_fields(enabled, requests_per_s_max, after);
         let credential = Credential {
             family: family.name().into(),
             key: key.into(),
             sealed_secret,
             account: id,
             enabled,
+            requests_per_s_max,
         };
         self.put(what, old_fields.as_ref(), &new_fields, || {
             CatalogChange::PutCredential(credential)
@@ -290,8 +293,17 @@ fn signature_complaint(text: &str) -> Option<&'static str> {
     (!is_plain(text)).then_some("what looks like a placeholder in it would take a value of the template's")
 }
 
-fn credential_fields(enabled: bool, secret: String) -> Fields {
-    vec![("secret", secret), ("enabled", enabled.to_string())]
+fn credential_fields(enabled: bool, requests_per_s_max: u32, secret: String) -> Fields {
+    let rate = if requests_per_s_max == 0 {
+        String::new()
+    } else {
+        requests_per_s_max.to_string()
+    };
+    vec![
+        ("secret", secret),
+        ("enabled", enabled.to_string()),
+        ("requests_per_s_max", rate),
+    ]
 }
 
 fn signature_fields(signature: &Signature) -> Fields {

@@ -14,6 +14,7 @@ may_send = false
 senders = ["Acme"]
 project_ids = ["org-1"]
 auto_approve = true
+repeats_with_other_content = "refuse"
 inbound_to = ["4477"]
 opt_out_words = ["STOP"]
 opt_in_words = ["START"]
@@ -23,6 +24,7 @@ family = "sendcloud"
 key = "acme"
 secret = "acme-secret-of-the-tests"
 enabled = false
+requests_per_s_max = 50
 
 [[account.signature]]
 text = "Acme"
@@ -128,6 +130,14 @@ fn each_named_key_changes_and_no_other() {
     changes(
         &account("may_send = true"),
         "~ account acme\n      may_send: false -> true\n",
+    );
+    changes(
+        &account("repeats_with_other_content = \"answer\""),
+        "~ account acme\n      repeats_with_other_content: refuse -> answer\n",
+    );
+    changes(
+        &account("[[account.credential]]\nfamily = \"sendcloud\"\nkey = \"acme\"\nrequests_per_s_max = 9"),
+        "~ credential acme/sendcloud/acme\n      requests_per_s_max: 50 -> 9\n",
     );
     changes(
         &account("[[account.credential]]\nfamily = \"sendcloud\"\nkey = \"acme\"\nenabled = true"),

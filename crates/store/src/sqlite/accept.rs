@@ -78,6 +78,9 @@ pub(super) struct Earlier {
     messages: Option<(i64, i64)>,
 }
 
+/// Fingerprint, answer, when it is forgotten, first and last message.
+type Row = (i64, Vec<u8>, UnixMs, Option<i64>, Option<i64>);
+
 /// Looks for an earlier request of the same id.
 pub(super) fn earlier<T>(
     work: &Work<'_>,
@@ -88,7 +91,7 @@ pub(super) fn earlier<T>(
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
     let mut repeat = None;
     let find = |id: i64| {
-        let found: Option<(i64, Vec<u8>, UnixMs, Option<i64>, Option<i64>)> = work
+        let found: Option<Row> = work
             .conn
             .prepare_cached(
                 "SELECT fingerprint, answer, expires_at, first_message, last_message FROM request

@@ -9,6 +9,8 @@
 mod apply;
 mod carrier;
 mod check;
+#[cfg(target_os = "linux")]
+mod clock;
 mod deep;
 mod dev;
 mod docs;

@@ -7,7 +7,7 @@ use std::process::Command;
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// Writes a configuration that keeps everything in `folder` and listens on free ports.
-fn configure(folder: &Path, more: &str) -> PathBuf {
+pub(crate) fn configure(folder: &Path, more: &str) -> PathBuf {
     let path = folder.join("postrider.toml");
     let store = folder.join("postrider.db");
     let text = format!(
@@ -23,7 +23,7 @@ fn serve(config: &Path) -> Running {
 }
 
 /// The address in a line of the log.
-fn addr_after(running: &Running, words: &str) -> String {
+pub(crate) fn addr_after(running: &Running, words: &str) -> String {
     let log = running.err.wait_for(words);
     let line = log.lines().find(|line| line.contains(words)).unwrap();
     let (_, addr) = line.split_once("addr=").unwrap();

@@ -1,0 +1,89 @@
+//! The program itself by a clock that is moved: a preloaded library (`crates/sim/shim`) adds seconds to what it is told.
+
+use crate::house::{Running, curl, eventually, folder, postrider, status_of};
+use crate::serve::{addr_after, configure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const DAY: i64 = 86_400;
+const YEAR: i64 = 365 * DAY;
+
+/// The library, and the file that says how far the clock is off.
+struct MovedClock {
+    library: PathBuf,
+    control: PathBuf,
+}
+
+impl MovedClock {
+    fn build(folder: &Path) -> Self {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../sim/shim/shim.c");
+        let (library, control) = (folder.join("shim.so"), folder.join("control"));
+        let built = Command::new("cc")
+            .args(["-O1", "-shared", "-fPIC", "-o", library.to_str().unwrap(), source])
+            .args(["-ldl", "-lpthread"])
+            .status()
+            .unwrap();
+        assert!(built.success(), "the C compiler makes the library");
+        let clock = Self { library, control };
+        clock.set(0);
+        clock
+    }
+
+    fn set(&self, offset_s: i64) {
+        let next = self.control.with_extension("next");
+        std::fs::write(&next, format!("clock_offset_s {offset_s}\n")).unwrap();
+        std::fs::rename(&next, &self.control).unwrap();
+    }
+
+    fn serve(&self, config: &Path, more: &[&str]) -> Running {
+        let mut command = postrider(&[&["serve", "--config", config.to_str().unwrap()], more].concat());
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("SHIM_ROOT", config.parent().unwrap())
+            .env("SHIM_CONTROL", &self.control);
+        Running::start(command)
+    }
+}
+
+#[test]
+fn serve_refuses_a_clock_that_cannot_be_right_and_starts_when_it_is_told_to() {
+    let folder = folder();
+    let config = configure(folder.path(), "");
+    let clock = MovedClock::build(folder.path());
+    for offset_s in [-10 * YEAR, 20 * YEAR] {
+        clock.set(offset_s);
+        let mut refused = clock.serve(&config, &[]);
+        let said = refused.err.wait_for("--trust-clock");
+        assert!(said.contains("which cannot be right"), "{said}");
+        assert!(!refused.ended().success());
+        let node = clock.serve(&config, &["--trust-clock"]);
+        node.err.wait_for("APIs listening");
+        assert!(node.stop().success());
+    }
+}
+
+#[test]
+fn a_jump_while_it_runs_is_logged_counted_and_taken_back() {
+    let folder = folder();
+    let config = configure(folder.path(), "");
+    let clock = MovedClock::build(folder.path());
+    let node = clock.serve(&config, &[]);
+    let addr = addr_after(&node, "health and metrics listening");
+    node.err.wait_for("APIs listening");
+    let metric = |line: &str| {
+        eventually(line, || {
+            let page = curl(&[&format!("http://{addr}/metrics")]);
+            page.lines().any(|one| one == line).then_some(())
+        });
+    };
+    metric("postrider_deletes_held 0");
+    clock.set(10 * DAY);
+    node.err.wait_for("the machine's clock jumped");
+    metric("postrider_deletes_held 1");
+    metric("postrider_clock_jumps_total{direction=\"forward\"} 1");
+    assert_eq!(status_of(&format!("http://{addr}/readyz")), "200");
+    clock.set(0);
+    metric("postrider_deletes_held 0");
+    metric("postrider_clock_jumps_total{direction=\"back\"} 1");
+    assert!(node.stop().success());
+}

@@ -312,9 +312,10 @@ impl Connections {
                 standing.address().goes();
                 open.going = Some(Arc::clone(standing.address()));
             }
-            let has_begun = matches!(open.watch.phase().0, Phase::Head | Phase::Body);
+            // Whoever is asked to leave finishes a request first; there is none, or it is not to be finished.
+            let is_dropped = matches!(open.watch.phase().0, Phase::Head | Phase::Body | Phase::Closing);
             open.watch
-                .tell(if has_begun { Order::Drop } else { Order::Leave });
+                .tell(if is_dropped { Order::Drop } else { Order::Leave });
         }
         gone
     }
@@ -343,7 +344,12 @@ impl Connections {
                     open.watch.tell(Order::Drop);
                 }
                 None if overdue => {
-                    self.shared.metrics.timed_out.inc();
+                    let metrics = &self.shared.metrics;
+                    if phase == Phase::Closing {
+                        metrics.lingered.inc();
+                    } else {
+                        metrics.timed_out.inc();
+                    }
                     open.leaving_since_ms = Some(now_ms);
                     open.watch.tell(if phase == Phase::Idle {
                         Order::Leave

@@ -15,6 +15,8 @@ pub struct ServeMetrics {
     pub evicted: Counter,
     /// Connections closed for taking too long over a request, or over an answer.
     pub timed_out: Counter,
+    /// Connections closed because their clients, answered already, neither closed theirs nor stopped sending.
+    pub lingered: Counter,
     /// Times that a connection could not be accepted (out of file descriptors, for instance).
     pub accept_errors: Counter,
     /// Connections and requests refused because their address has all that it may have open.
@@ -46,6 +48,11 @@ impl ServeMetrics {
             "connections_timed_out",
             "HTTP connections closed for slowness",
             self.timed_out.clone(),
+        );
+        http.register(
+            "connections_lingered",
+            "HTTP connections closed because their clients, answered already, did not close them",
+            self.lingered.clone(),
         );
         http.register(
             "accept_errors",

@@ -4,6 +4,9 @@ use super::watch::Phase;
 
 /// From when on a head or a body that is still incomplete is slow.
 pub(super) const SLOW_MS: u64 = 500;
+/// How long a connection that is closing has before it may have to make room: a client that is still there has its answer by
+/// then, and the rest of what it sends is of no use.
+pub(super) const LINGER_MS: u64 = 100;
 
 /// One connection, as it looks when room is needed.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +27,11 @@ pub(super) struct Seen<I> {
     pub(super) recent_bytes: u64,
 }
 
-/// In which order connections go. A connection at work, or closing, is not among them.
+/// In which order connections go. A connection at work is not among them, nor one that has just begun to close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    /// Answered, on which nothing was verified, and its client does not close it.
+    Lingering,
     /// Of an address that has many, on which nothing was verified, and slow or idle.
     CrowdedSlow,
     /// Of an address that has many, on which nothing was verified.
@@ -44,9 +49,14 @@ impl<I: Copy> Seen<I> {
         matches!(self.phase, Phase::Idle) || self.for_ms >= SLOW_MS
     }
 
-    const fn rank(&self) -> Option<Rank> {
-        if matches!(self.phase, Phase::Work | Phase::Closing) {
-            return None;
+    fn rank(&self) -> Option<Rank> {
+        match self.phase {
+            Phase::Work => return None,
+            Phase::Closing => {
+                let lingers = !self.is_verified && self.for_ms >= LINGER_MS;
+                return lingers.then_some(Rank::Lingering);
+            }
+            Phase::Idle | Phase::Head | Phase::Body => {}
         }
         Some(match (self.is_verified, self.is_crowded, self.is_slow()) {
             (false, true, true) => Rank::CrowdedSlow,
@@ -62,7 +72,7 @@ impl<I: Copy> Seen<I> {
     /// least of late; of equals the one that has been at it longest.
     const fn order(&self) -> (u8, u64, u64) {
         let (stage, recent) = match self.phase {
-            Phase::Idle => (0, 0),
+            Phase::Idle | Phase::Closing => (0, 0),
             _ if !self.is_slow() => (3, 0),
             Phase::Head => (1, 0),
             _ => (2, self.recent_bytes),
@@ -82,7 +92,7 @@ pub(super) fn to_let_others_in<I: Copy>(seen: impl Iterator<Item = Seen<I>>, man
     // Many at once, because each look at all connections costs; fewer of those that are not slow. Who has proved who he is
     // goes only when nobody else can, and then one at a time.
     let many = match first.0 {
-        Rank::CrowdedSlow | Rank::Slow => many.max(1),
+        Rank::Lingering | Rank::CrowdedSlow | Rank::Slow => many.max(1),
         Rank::Crowded => (many / 4).max(1),
         Rank::Idle | Rank::VerifiedSlow => 1,
     };
@@ -150,6 +160,8 @@ mod tests {
         };
         // In the order in which they go.
         let mut all = vec![
+            seen(17, Phase::Closing, 1_500),
+            crowded(seen(16, Phase::Closing, 100)),
             crowded(seen(0, Phase::Idle, 10)),
             crowded(seen(1, Phase::Head, 600)),
             crowded(seen(2, Phase::Body, 900)),
@@ -167,10 +179,11 @@ mod tests {
             seen(11, Phase::Body, 499),
             verified(seen(12, Phase::Body, 499)),
             crowded(seen(13, Phase::Work, 90_000)),
-            seen(14, Phase::Closing, 90_000),
+            seen(14, Phase::Closing, 99),
+            verified(seen(18, Phase::Closing, 1_999)),
         ];
         all.extend(stay);
-        for expected in [0, 1, 2, 3, 15, 4, 5, 6, 7, 8, 9] {
+        for expected in [17, 16, 0, 1, 2, 3, 15, 4, 5, 6, 7, 8, 9] {
             assert_eq!(first(&all), Some(expected));
             all.retain(|seen| seen.id != expected);
         }

@@ -285,3 +285,72 @@ async fn a_stop_waits_for_answers_and_not_for_bodies_that_are_not_there() {
     assert_eq!(answer(&mut busy).await.1, "held");
     assert_eq!(running.stop().await, Stopped { cut: 0 });
 }
+
+/// Asks from 127.0.0.`last` for something that is answered before its body is there, and leaves the connection open.
+async fn answered_early(running: &Running, last: u8) -> TcpStream {
+    let mut stream = running.connect_from(last).await;
+    send(
+        &mut stream,
+        "POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
+    )
+    .await;
+    assert_eq!(answer(&mut stream).await.1, "ignored");
+    stream
+}
+
+#[tokio::test]
+async fn connections_that_were_answered_and_do_not_end_make_room_at_their_address() {
+    const MANY: usize = 8;
+    let running = start(ServeLimits {
+        per_address_max: MANY,
+        ..patient()
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..MANY {
+        held.push(answered_early(&running, 2).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut more = Vec::new();
+    for _ in 0..MANY {
+        let mut next = running.connect_from(2).await;
+        assert_served(&mut next).await;
+        more.push(next);
+    }
+    assert_eq!(running.metrics.refused.get(), 0);
+}
+
+#[tokio::test]
+async fn connections_that_were_answered_and_do_not_end_make_room_in_a_full_listener() {
+    const MANY: usize = 8;
+    let running = start(ServeLimits {
+        connections_max: MANY,
+        ..patient()
+    })
+    .await;
+    let mut known = running.connect_from(9).await;
+    login(&mut known).await;
+    let mut held = Vec::new();
+    for _ in 1..MANY {
+        held.push(answered_early(&running, 2).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut good = running.connect_from(3).await;
+    assert_served(&mut good).await;
+    assert_served(&mut known).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_end_after_its_answer_is_not_counted_as_slow() {
+    let running = start(patient()).await;
+    let _held = (
+        answered_early(&running, 2).await,
+        answered_early(&running, 2).await,
+    );
+    until("both are closed in the end", || {
+        running.metrics.connections.get() == 0
+    })
+    .await;
+    assert_eq!(running.metrics.lingered.get(), 2);
+    assert_eq!(running.metrics.timed_out.get(), 0);
+}

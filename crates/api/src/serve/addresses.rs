@@ -22,6 +22,10 @@ pub(super) struct Address {
     unverified: AtomicUsize,
     /// Of these, those that were told to go and are not gone yet.
     going: AtomicUsize,
+    /// A credential was verified on one of its connections; known for as long as it has any.
+    known: AtomicBool,
+    /// Held by the one of its TLS handshakes that stands in line.
+    pub(super) handshake: tokio::sync::Mutex<()>,
     /// Bytes of requests that it has in memory.
     pub(super) bytes: AtomicUsize,
 }
@@ -32,6 +36,11 @@ impl Address {
         self.unverified
             .load(Ordering::Relaxed)
             .saturating_sub(self.going.load(Ordering::Relaxed))
+    }
+
+    /// Whether a credential was verified there.
+    pub(super) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
     }
 
     pub(super) fn goes(&self) {
@@ -112,6 +121,7 @@ impl Standing {
 
     pub(super) fn verify(&self) {
         if !self.is_verified() && !self.verified.swap(true, Ordering::AcqRel) {
+            self.address.known.store(true, Ordering::Relaxed);
             self.uncount();
         }
     }

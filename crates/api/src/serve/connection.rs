@@ -64,8 +64,9 @@ pub(super) async fn run(mut stream: TcpStream, shared: Arc<Shared>, watch: Arc<W
     let Some(tls) = &shared.tls else {
         return Box::pin(speak(stream, &shared, watch, origin)).await;
     };
+    let standing = Arc::clone(&watch.standing());
     let shaken = tokio::select! {
-        shaken = Box::pin(tls.accept(stream)) => shaken,
+        shaken = Box::pin(shared.handshakes.shake(stream, tls.config(), origin.direct(), standing.address())) => shaken,
         // Either order: there is no request yet.
         _ = watch.order() => return,
     };

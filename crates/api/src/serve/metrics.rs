@@ -21,6 +21,12 @@ pub struct ServeMetrics {
     pub accept_errors: Counter,
     /// Connections and requests refused because their address has all that it may have open.
     pub refused: Counter,
+    /// TLS handshakes done.
+    pub tls_handshakes: Counter,
+    /// TLS handshakes that came to nothing: no TLS, or the client left.
+    pub tls_handshakes_failed: Counter,
+    /// TLS handshakes that waited because their address began more than it may.
+    pub tls_handshakes_paced: Counter,
     /// Bytes of requests that are being read.
     pub bodies_bytes: Gauge,
     /// Requests turned away with "busy" because there was no room for their bodies.
@@ -63,6 +69,21 @@ impl ServeMetrics {
             "connections_refused",
             "HTTP connections and requests refused because their address has all it may have open",
             self.refused.clone(),
+        );
+        http.register(
+            "tls_handshakes",
+            "TLS handshakes done",
+            self.tls_handshakes.clone(),
+        );
+        http.register(
+            "tls_handshakes_failed",
+            "TLS handshakes that came to nothing: no TLS, or the client left",
+            self.tls_handshakes_failed.clone(),
+        );
+        http.register(
+            "tls_handshakes_paced",
+            "TLS handshakes that waited because their address began more than it may",
+            self.tls_handshakes_paced.clone(),
         );
         http.register(
             "bodies_bytes",

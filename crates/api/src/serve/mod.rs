@@ -8,6 +8,8 @@
 //!   the next waits.
 //! - An address has at most `per_address_max` connections on which no credential was verified. The slowest of them makes
 //!   room for its next.
+//! - TLS handshakes keep at most half of the threads busy. An address has one of them in line at a time, and begins at most
+//!   `handshakes_per_s_max` a second until a credential was verified there.
 //! - All requests being read take at most [`BodyLimits`] of memory; those that hold much and send little make room.
 //! - A request's head is read within `header_read_timeout_ms`, its body within `request_timeout_ms`; a client that
 //!   does not read its answer is let go after `keep_alive_idle_ms` without progress.
@@ -22,6 +24,7 @@ mod bodies;
 mod body;
 mod client;
 mod connection;
+mod handshake;
 mod head;
 mod listener;
 mod metrics;
@@ -56,6 +59,9 @@ pub struct ServeLimits {
     pub connections_max: usize,
     /// Connections at once from one address (for IPv6: one /64) on which no credential was verified yet, at least 1.
     pub per_address_max: usize,
+    /// TLS handshakes that an address (for IPv6: one /64) may begin in a second while no credential was verified there; more of
+    /// them wait. 0: any number.
+    pub handshakes_per_s_max: u32,
     /// How long a request's head may take, from the connection or the head's first byte on, in milliseconds.
     pub header_read_timeout_ms: u64,
     /// How long a request's body may take, in milliseconds.
@@ -75,6 +81,7 @@ impl Default for ServeLimits {
         Self {
             connections_max: 10_000,
             per_address_max: 1024,
+            handshakes_per_s_max: 200,
             header_read_timeout_ms: 10_000,
             request_timeout_ms: 30_000,
             keep_alive_idle_ms: 75_000,

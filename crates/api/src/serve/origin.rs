@@ -80,6 +80,14 @@ impl Origin {
         Ok(Client::with(address, standing))
     }
 
+    /// The client that is at the other end, when it is no proxy.
+    pub(super) const fn direct(&self) -> Option<&Client> {
+        match self {
+            Self::Client(client) => Some(client),
+            Self::Proxy { .. } => None,
+        }
+    }
+
     /// The request has been answered: whose the next one is will be seen.
     pub(super) fn answered(&self, watch: &Watch) {
         if let Self::Proxy { standing, .. } = self {

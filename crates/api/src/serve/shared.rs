@@ -2,6 +2,7 @@
 
 use super::addresses::{Address, Addresses};
 use super::bodies::Bodies;
+use super::handshake::Handshakes;
 use super::{ServeMetrics, ServeSettings, connection};
 use axum::Router;
 use hyper::server::conn::http1;
@@ -15,6 +16,7 @@ pub(super) struct Shared {
     pub(super) settings: ServeSettings,
     pub(super) protocol: http1::Builder,
     pub(super) tls: Option<TlsAcceptor>,
+    pub(super) handshakes: Handshakes,
     pub(super) metrics: ServeMetrics,
     pub(super) addresses: Arc<Addresses>,
     pub(super) bodies: Bodies,
@@ -35,6 +37,7 @@ impl Shared {
             addresses: Arc::default(),
             bodies: Bodies::new(settings.bodies, metrics.bodies_bytes.clone()),
             asks: Asks::default(),
+            handshakes: Handshakes::new(settings.limits.handshakes_per_s_max, metrics.clone()),
             metrics,
             settings,
         }

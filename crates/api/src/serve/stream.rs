@@ -1,5 +1,6 @@
 //! The stream below hyper: what is read and written is noted in the connection's watch.
 
+use super::handshake::Bounded;
 use super::watch::{Phase, Watch};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -63,9 +64,9 @@ impl Peer for TcpStream {
     }
 }
 
-impl Peer for TlsStream<TcpStream> {
+impl Peer for TlsStream<Bounded> {
     fn is_reset(&self) -> bool {
-        self.get_ref().0.is_reset()
+        self.get_ref().0.socket().is_reset()
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod connections;
 mod framing;
+mod handshakes;
 mod proxies;
 mod strangers;
 mod tls;

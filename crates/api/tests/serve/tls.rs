@@ -3,13 +3,13 @@
 use super::*;
 use api::serve::Certificate;
 
-struct Identity {
-    chain: String,
-    key: String,
-    der: rustls::pki_types::CertificateDer<'static>,
+pub(super) struct Identity {
+    pub(super) chain: String,
+    pub(super) key: String,
+    pub(super) der: rustls::pki_types::CertificateDer<'static>,
 }
 
-fn identity() -> Identity {
+pub(super) fn identity() -> Identity {
     let made = rcgen::generate_simple_self_signed(vec!["sms.example".to_owned()]).unwrap();
     Identity {
         chain: made.cert.pem(),
@@ -23,6 +23,15 @@ async fn connect_tls(
     running: &Running,
     trusted: &Identity,
 ) -> std::io::Result<impl AsyncRead + AsyncWrite + Unpin> {
+    connect_tls_from(running, trusted, 1).await
+}
+
+/// Likewise, from 127.0.0.`last`.
+pub(super) async fn connect_tls_from(
+    running: &Running,
+    trusted: &Identity,
+    last: u8,
+) -> std::io::Result<impl AsyncRead + AsyncWrite + Unpin> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.der.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -33,7 +42,10 @@ async fn connect_tls(
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     connector
-        .connect("sms.example".try_into().unwrap(), running.connect().await)
+        .connect(
+            "sms.example".try_into().unwrap(),
+            running.connect_from(last).await,
+        )
         .await
 }
 

@@ -1,14 +1,19 @@
 //! File descriptors: how many a node may need, and how many it may have.
 
 use crate::config::Config;
+use engine::Engine;
 use engine::catalog::{BindKind, CarrierSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt;
+use std::time::Duration;
 
 /// Of health and metrics, files of the store for each of its connections, and what else a process opens: log, control
 /// socket, name look-ups, timers.
 const STORE_FILES: u64 = 3;
 const OTHERS: u64 = 128;
+
+/// How often it is seen whether a changed catalog needs more descriptors.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Descriptors that all that is configured needs at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +44,7 @@ impl Need {
             .min(webhooks.saturating_mul(notify.endpoint_calls_max));
         let readers = config.store.sqlite.readers_max as u64 + 2;
         Self {
-            connections: (config.api.connections.connections_max + super::OPS_CONNECTIONS_MAX) as u64,
+            connections: (config.api.connections.connections_max + super::ops::CONNECTIONS_MAX) as u64,
             sessions: sessions.sum(),
             calls: (calls + webhooks) as u64,
             others: readers * STORE_FILES + OTHERS,
@@ -79,13 +84,45 @@ impl fmt::Display for Need {
     }
 }
 
+/// Whether there are descriptors for all that is configured.
+pub(super) struct Descriptors {
+    limit: Option<u64>,
+    /// Of the catalog that was looked at.
+    version: Option<u64>,
+}
+
+impl Descriptors {
+    /// Raises the limit and says what does not fit.
+    pub(super) fn raised(config: &Config, engine: &Engine) -> Self {
+        let mut descriptors = Self {
+            limit: raise(),
+            version: None,
+        };
+        descriptors.look(config, engine);
+        descriptors
+    }
+
+    /// Says what does not fit, once for each version of the catalog.
+    pub(super) fn look(&mut self, config: &Config, engine: &Engine) {
+        let catalog = engine.catalog();
+        if self.version.replace(catalog.version()) == Some(catalog.version()) {
+            return;
+        }
+        let carriers = catalog.carriers().map(|carrier| &carrier.settings);
+        let need = Need::of(config, carriers, catalog.endpoints().count());
+        if let Some(what) = need.beyond(self.limit) {
+            tracing::warn!("{what}");
+        }
+    }
+}
+
 /// How many descriptors may be open once the soft limit is raised; `None`: any number.
 pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
 /// Raises the soft limit to the hard one; how many may be open then.
-pub(crate) fn raise() -> Option<u64> {
+fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return maximum;

@@ -1,9 +1,13 @@
-//! Binding addresses.
+//! Listeners: binding their addresses, serving, stopping.
 
 use anyhow::{Context, bail};
+use api::serve::{ServeMetrics, ServeSettings, Stopped};
+use axum::Router;
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// What happens when an address is taken already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +20,8 @@ pub(crate) enum WhenTaken {
 
 /// A listener and where it is.
 pub(super) struct Bound {
-    pub(super) listener: TcpListener,
-    pub(super) addr: SocketAddr,
+    listener: TcpListener,
+    addr: SocketAddr,
 }
 
 /// Binds `addr`, which stands in the configuration as `name`.
@@ -40,6 +44,39 @@ pub(super) async fn bind(name: &str, addr: SocketAddr, when_taken: WhenTaken) ->
     };
     let addr = listener.local_addr().context("ask for the bound address")?;
     Ok(Bound { listener, addr })
+}
+
+/// A listener at work.
+pub(super) struct Listener {
+    pub(super) addr: SocketAddr,
+    stop: CancellationToken,
+    pub(super) task: JoinHandle<Stopped>,
+}
+
+impl Listener {
+    pub(super) fn start(
+        bound: Bound,
+        router: Router,
+        settings: ServeSettings,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+        metrics: ServeMetrics,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let served = api::serve::serve(bound.listener, router, settings, tls, metrics, stop.clone());
+        Self {
+            addr: bound.addr,
+            stop,
+            task: tokio::spawn(served),
+        }
+    }
+
+    pub(super) async fn stop(self) -> Stopped {
+        self.stop.cancel();
+        self.task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a listener had died");
+            Stopped { cut: 0 }
+        })
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! the API is bound last. Stopping goes from the outside in: not ready, no more connections, requests finish,
 //! windows drain, the store closes, and health and metrics answer until the end.
 
+mod certificate;
 pub(crate) mod descriptors;
 mod exposition;
 mod health;
@@ -11,11 +12,13 @@ mod listen;
 mod memory;
 mod metrics;
 mod ops;
+mod page;
 mod process;
 mod signals;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use certificate::certificate;
 pub(crate) use listen::WhenTaken;
 pub(crate) use signals::shutdown_signal;
 
@@ -25,14 +28,15 @@ use crate::exit::Failure;
 use crate::logging::Logging;
 use crate::open;
 use anyhow::Context;
-use api::serve::{BodyLimits, Certificate, ServeLimits, ServeMetrics, ServeSettings, Stopped};
+use api::serve::{Certificate, ServeMetrics};
 use api::{Api, router};
 use axum::Router;
-use descriptors::Need;
+use certificate::read_pems;
+use descriptors::Descriptors;
 use engine::Engine;
 use engine::clock::SystemClock;
 use health::Health;
-use listen::Bound;
+use listen::Listener;
 use metrics::{HttpMetrics, Metrics};
 use signals::{Signal, Signals};
 use std::net::SocketAddr;
@@ -42,16 +46,6 @@ use std::time::{Duration, Instant};
 use store::Store as _;
 use store::sqlite::{Mode, SqliteStore};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-/// Connections to health and metrics at once: a few scrapers.
-const OPS_CONNECTIONS_MAX: usize = 64;
-/// Bytes of a head there, and of all bodies: nobody reads those.
-const OPS_HEADER_BYTES_MAX: usize = 8192;
-const OPS_BODIES: BodyLimits = BodyLimits {
-    bytes_max: 64 * 1024,
-    per_address_bytes_max: 64 * 1024,
-};
 
 /// A node with its store open and nothing bound yet.
 pub(crate) struct Opened {
@@ -105,48 +99,6 @@ pub(crate) struct Node {
     signals: Signals,
 }
 
-/// Whether there are descriptors for all that is configured.
-struct Descriptors {
-    limit: Option<u64>,
-    /// Of the catalog that was looked at.
-    version: Option<u64>,
-}
-
-impl Descriptors {
-    /// Raises the limit and says what does not fit.
-    fn raised(config: &Config, engine: &Engine) -> Self {
-        let mut descriptors = Self {
-            limit: descriptors::raise(),
-            version: None,
-        };
-        descriptors.look(config, engine);
-        descriptors
-    }
-
-    /// Says what does not fit, once for each version of the catalog.
-    fn look(&mut self, config: &Config, engine: &Engine) {
-        let catalog = engine.catalog();
-        if self.version.replace(catalog.version()) == Some(catalog.version()) {
-            return;
-        }
-        let carriers = catalog.carriers().map(|carrier| &carrier.settings);
-        let need = Need::of(config, carriers, catalog.endpoints().count());
-        if let Some(what) = need.beyond(self.limit) {
-            tracing::warn!("{what}");
-        }
-    }
-}
-
-/// How often it is seen whether a changed catalog needs more descriptors.
-const DESCRIPTORS_EVERY: Duration = Duration::from_secs(10);
-
-/// A listener at work.
-struct Listener {
-    addr: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<Stopped>,
-}
-
 impl Opened {
     /// Opens the store. From here on signals wait until the node runs.
     pub(crate) async fn open(config: Config, key: MasterKey) -> anyhow::Result<Self> {
@@ -194,16 +146,7 @@ impl Opened {
         // Health first: settling what a kill left can take a while, and somebody may ask how it goes.
         let bound = listen::bind("metrics.listen", config.metrics.listen, extras.metrics_when_taken).await?;
         let metrics = Metrics::new(Arc::clone(&store), http.clone(), &connections);
-        let ops_settings = ServeSettings {
-            limits: ServeLimits {
-                connections_max: OPS_CONNECTIONS_MAX,
-                per_address_max: OPS_CONNECTIONS_MAX / 2,
-                header_bytes_max: OPS_HEADER_BYTES_MAX,
-                ..config.api.connections.clone()
-            },
-            bodies: OPS_BODIES,
-            ..ServeSettings::default()
-        };
+        let ops_settings = ops::settings(&config.api.connections);
         let ops_router = ops::router(Arc::clone(&health), metrics.clone());
         let ops = Listener::start(bound, ops_router, ops_settings, None, ops_connections);
         tracing::info!(addr = %ops.addr, "health and metrics listening");
@@ -276,7 +219,7 @@ impl Node {
     ///
     /// `config_file` is read again on SIGHUP.
     pub(crate) async fn run(mut self, log: Logging, config_file: Option<PathBuf>) -> anyhow::Result<()> {
-        let mut look = tokio::time::interval(DESCRIPTORS_EVERY);
+        let mut look = tokio::time::interval(descriptors::LOOK_EVERY);
         loop {
             let next = tokio::select! {
                 signal = self.signals.next() => Ok(signal),
@@ -357,53 +300,4 @@ async fn failed(engine: &Engine, api: &mut Listener, ops: &mut Listener) -> Stri
         _ = &mut api.task => "the APIs' listener ended".to_owned(),
         _ = &mut ops.task => "the listener of health and metrics ended".to_owned(),
     }
-}
-
-impl Listener {
-    fn start(
-        bound: Bound,
-        router: Router,
-        settings: ServeSettings,
-        tls: Option<tokio_rustls::TlsAcceptor>,
-        metrics: ServeMetrics,
-    ) -> Self {
-        let stop = CancellationToken::new();
-        let served = api::serve::serve(bound.listener, router, settings, tls, metrics, stop.clone());
-        Self {
-            addr: bound.addr,
-            stop,
-            task: tokio::spawn(served),
-        }
-    }
-
-    async fn stop(self) -> Stopped {
-        self.stop.cancel();
-        self.task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a listener had died");
-            Stopped { cut: 0 }
-        })
-    }
-}
-
-/// The certificate the APIs are served with, if any.
-///
-/// # Errors
-/// Why the files that the configuration names cannot be used.
-pub(crate) fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
-    if config.api.tls.cert_file.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    let (chain, key) = read_pems(config)?;
-    Ok(Some(Certificate::from_pem(&chain, &key).context("`api.tls`")?))
-}
-
-fn read_pems(config: &Config) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
-    let read = |name: &str, path: &PathBuf| {
-        std::fs::read(path).with_context(|| format!("`api.tls.{name}`: read {}", path.display()))
-    };
-    let tls = &config.api.tls;
-    Ok((
-        read("cert_file", &tls.cert_file)?,
-        read("key_file", &tls.key_file)?,
-    ))
 }

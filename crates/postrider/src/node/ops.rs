@@ -1,8 +1,10 @@
 //! The listener for those who run a node: `/livez`, `/readyz`, `/metrics`.
 
-use super::exposition::{self, Format};
+use super::exposition::Format;
 use super::health::Health;
 use super::metrics::Metrics;
+use super::page::Pages;
+use api::serve::{BodyLimits, ServeLimits, ServeSettings};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -10,12 +12,39 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::sync::Arc;
 
+/// Connections at once: a few scrapers.
+pub(super) const CONNECTIONS_MAX: usize = 64;
+/// Bytes of a head there, and of all bodies: nobody reads those.
+const HEADER_BYTES_MAX: usize = 8192;
+const BODIES: BodyLimits = BodyLimits {
+    bytes_max: 64 * 1024,
+    per_address_bytes_max: 64 * 1024,
+};
+
+/// Its bounds: those of the APIs where it has none of its own.
+pub(super) fn settings(apis: &ServeLimits) -> ServeSettings {
+    ServeSettings {
+        limits: ServeLimits {
+            connections_max: CONNECTIONS_MAX,
+            per_address_max: CONNECTIONS_MAX / 2,
+            header_bytes_max: HEADER_BYTES_MAX,
+            ..apis.clone()
+        },
+        bodies: BODIES,
+        ..ServeSettings::default()
+    }
+}
+
 /// Its routes.
 pub(super) fn router(health: Arc<Health>, metrics: Metrics) -> Router {
+    let pages = Arc::new(Pages::new(move || {
+        let metrics = metrics.clone();
+        async move { metrics.text().await }
+    }));
     Router::new()
         .route("/livez", get(livez).with_state(Arc::clone(&health)))
         .route("/readyz", get(readyz).with_state(health))
-        .route("/metrics", get(metrics_text).with_state(metrics))
+        .route("/metrics", get(metrics_text).with_state(pages))
 }
 
 /// Alive is what works at all: a node whose disk is full must not be restarted for that.
@@ -33,16 +62,10 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
     }
 }
 
-async fn metrics_text(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+async fn metrics_text(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
     let format = Format::asked_for(&headers);
-    match metrics.text().await {
-        Ok(text) => {
-            let text = match format {
-                Format::Classic => exposition::classic(&text),
-                Format::OpenMetrics => text,
-            };
-            ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
-        }
+    match pages.page(format).await {
+        Ok(page) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -21,6 +21,7 @@ mod house;
 mod inbound;
 mod metrics;
 mod operator;
+mod ops;
 mod reasons;
 mod receiver;
 mod review;

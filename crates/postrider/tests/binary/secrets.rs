@@ -100,8 +100,10 @@ fn a_stored_credential_with_an_empty_secret_lets_nobody_in_and_says_so() {
         let answer = json(&curl(&["-u", pair, "-H", content, "-d", &body, &url]));
         (answer["RetCode"] == 0).then_some(())
     });
-    let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
-    assert!(metrics.contains("postrider_open_credentials 4\n"), "{metrics}");
+    eventually("a page that tells it", || {
+        let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
+        metrics.contains("postrider_open_credentials 4\n").then_some(())
+    });
     assert!(dev.running.stop().success());
 }
 

@@ -26,9 +26,15 @@ pub struct Limits {
     pub engagelab_recipients_max: usize,
     /// How far a signed uSpeedo timestamp may be off, in seconds (docs/dialects/uspeedo.md: 5 minutes).
     pub uspeedo_timestamp_window_s: u32,
+    /// How long a signed uSpeedo request is not taken again, in seconds; 0: as often as it comes.
+    pub uspeedo_replay_window_s: u32,
+    /// The same for UCloud's.
+    pub ucloud_replay_window_s: u32,
     /// How far a SendCloud timestamp may be off, in milliseconds (6 000, as the vendor's code table says; clients with
     /// drifting clocks need 60 000: docs/dialects/sendcloud.md).
     pub sendcloud_timestamp_window_ms: u32,
+    /// Whether a SendCloud request must have a timestamp; the vendor asks for none.
+    pub sendcloud_timestamp_required: bool,
     /// How long a request id is remembered, in seconds (the SendCloud document and the EngageLab v1 document: 1 hour).
     pub request_id_keep_s: u32,
     /// Session numbers of one receipt query (docs/dialects/uspeedo.md: 100).
@@ -60,7 +66,10 @@ impl Default for Limits {
             sendcloud_sendx_recipients_max: 200,
             engagelab_recipients_max: 1000,
             uspeedo_timestamp_window_s: 300,
+            uspeedo_replay_window_s: 0,
+            ucloud_replay_window_s: 0,
             sendcloud_timestamp_window_ms: 6_000,
+            sendcloud_timestamp_required: false,
             request_id_keep_s: 3600,
             sessions_per_query_max: 100,
             sendcloud_status_per_minute_max: 4000,

@@ -30,6 +30,7 @@ fn account() -> Account {
         blocked_words: Vec::new(),
         project_ids: Vec::new(),
         auto_approve: true,
+        repeats_with_other_content: Default::default(),
         inbound_to: Vec::new(),
         opt_out_words: Vec::new(),
         opt_in_words: None,

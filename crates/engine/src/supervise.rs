@@ -29,6 +29,11 @@ const POLICY: Policy = Policy {
     pause: Duration::from_millis(250),
 };
 
+/// Has the restarts of a loop counted from none before it runs.
+pub(crate) fn cover(name: &'static str, metrics: &Metrics) {
+    drop(metrics.restarts.get_or_create(&LoopLabel { name }));
+}
+
 /// Runs what `start` makes, again after each panic; `start` is told how many there were. Returns when it ends by itself.
 /// After the third panic within a minute it waits for ever with `failure` set: whoever runs the node ends it.
 ///

@@ -28,7 +28,7 @@ const UNKNOWN_KEY_CHARS: usize = 4;
 pub(crate) struct Failure<'f> {
     pub(crate) client: &'f Client,
     pub(crate) dialect: Dialect,
-    /// `missing`, `unknown_key`, `wrong_secret`, `wrong_time`, `disabled`: the label of the metric.
+    /// `missing`, `unknown_key`, `wrong_secret`, `wrong_time`, `replayed`, `disabled`: the label of the metric.
     pub(crate) reason: &'static str,
     /// The family of keys.
     pub(crate) family: &'static str,
@@ -85,9 +85,10 @@ impl Failures {
         Answered::AsItIs
     }
 
-    /// Whether this failure is beyond what its address or its key may have. Requests without any credentials try nothing.
+    /// Whether this failure is beyond what its address or its key may have. Requests without any credentials try nothing, and whoever
+    /// repeats one that was signed rightly learns nothing either.
     fn is_slowed(&self, failure: &Failure<'_>, now: UnixMs) -> bool {
-        if failure.reason == "missing" {
+        if matches!(failure.reason, "missing" | "replayed") {
             return false;
         }
         let client = failure.client;

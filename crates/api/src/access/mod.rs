@@ -9,6 +9,7 @@
 pub(crate) mod buckets;
 mod failures;
 pub(crate) mod parsing;
+pub(crate) mod replays;
 
 use crate::Limits;
 use buckets::{Buckets, Rate};
@@ -16,6 +17,7 @@ use engine::{Dialect, Engine};
 use failures::Failures;
 pub(crate) use failures::{Answered, Failure};
 use parsing::Parsing;
+use replays::Replays;
 
 /// The state that all dialects share.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub(crate) struct Access {
     pub(crate) parsing: Parsing,
     /// Requests, by family of keys and key.
     requests: Buckets,
+    /// Signed requests on uSpeedo's Action wire, where a window is set.
+    pub(crate) uspeedo_replays: Option<Replays>,
+    /// The same on UCloud's.
+    pub(crate) ucloud_replays: Option<Replays>,
     /// Status queries, the same.
     pub(crate) status_queries: Buckets,
 }
@@ -37,6 +43,8 @@ impl Access {
             failures: Failures::new(limits),
             parsing: Parsing::default(),
             requests: Buckets::new(CREDENTIALS_MAX),
+            uspeedo_replays: Replays::within(limits.uspeedo_replay_window_s),
+            ucloud_replays: Replays::within(limits.ucloud_replay_window_s),
             status_queries: Buckets::new(CREDENTIALS_MAX),
         }
     }

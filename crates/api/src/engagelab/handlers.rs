@@ -69,7 +69,7 @@ async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Re
         (None, Some(key)) => Some((SCOPE_HEADER_A, key)),
         (None, None) => None,
     };
-    let once = key.map(|(scope, id)| once(&api.limits, caller, scope, id, body));
+    let once = key.map(|(scope, id)| once(&api.limits, caller, scope, id));
     let word = move |submission: &Submission, outcome: &Outcome| {
         answer::sent(submission, outcome, &entries, request_id.as_deref(), &ids)
     };
@@ -114,7 +114,7 @@ async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -
         ends_at: None,
         rules: messages::rules(),
     };
-    let once = key.map(|key| once(&api.limits, caller, SCOPE_HEADER_C, key, body));
+    let once = key.map(|key| once(&api.limits, caller, SCOPE_HEADER_C, key));
     let entries: Entries = request.entries;
     let word =
         move |submission: &Submission, outcome: &Outcome| answer::planned(submission, outcome, &entries);
@@ -133,16 +133,14 @@ async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -
 struct Single {
     scope: &'static str,
     key: Box<str>,
-    fingerprint: u64,
     keep_ms: i64,
 }
 
 /// Ids of one user do not meet those of another: two applications that both count from one lose nothing.
-fn once(limits: &Limits, caller: &Caller, scope: &'static str, id: &str, body: &Bytes) -> Single {
+fn once(limits: &Limits, caller: &Caller, scope: &'static str, id: &str) -> Single {
     Single {
         scope,
         key: format!("{}\n{id}", caller.user).into_boxed_str(),
-        fingerprint: idempotency::fingerprint([&**body]),
         keep_ms: i64::from(limits.request_id_keep_s) * 1000,
     }
 }
@@ -162,7 +160,6 @@ async fn accept(
         Once {
             scope: single.scope,
             key: single.key,
-            fingerprint: single.fingerprint,
             keep_ms: single.keep_ms,
             reply: Box::new(move |submission, outcome| {
                 let (status, body) = word(submission, outcome);

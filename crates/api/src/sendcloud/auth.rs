@@ -52,16 +52,20 @@ pub fn authenticate<'a>(
     if catalog.account(credential.account).is_none() {
         return Err(Refused::from(&ACCOUNT_GONE));
     }
-    check_clock(params.get("timestamp"), now, limits.sendcloud_timestamp_window_ms)?;
+    check_clock(params.get("timestamp"), now, limits)?;
     Ok(Caller {
         account: credential.account,
         sms_user,
     })
 }
 
-/// Milliseconds, although the page calls it a UNIX timestamp; optional.
-fn check_clock(timestamp: Option<&str>, now: UnixMs, window_ms: u32) -> Result<(), Refused> {
-    let Some(timestamp) = timestamp else { return Ok(()) };
+/// Milliseconds, although the page calls it a UNIX timestamp; optional unless the operator wants it.
+fn check_clock(timestamp: Option<&str>, now: UnixMs, limits: &Limits) -> Result<(), Refused> {
+    let window_ms = limits.sendcloud_timestamp_window_ms;
+    let timestamp = match timestamp {
+        None if !limits.sendcloud_timestamp_required => return Ok(()),
+        timestamp => timestamp.unwrap_or_default(),
+    };
     let within = |sent: i64| sent.abs_diff(now) <= u64::from(window_ms);
     if timestamp.parse().is_ok_and(within) {
         Ok(())
@@ -356,6 +360,10 @@ mod tests {
     #[test]
     fn the_clock_may_be_off_by_the_window_and_no_more() {
         let now = 1_700_000_000_123;
+        let limits = Limits {
+            sendcloud_timestamp_window_ms: 60_000,
+            ..Limits::default()
+        };
         for (sent, good) in [
             (None, true),
             (Some("1700000000123"), true),
@@ -367,7 +375,7 @@ mod tests {
             (Some("soon"), false),
             (Some("-9223372036854775808"), false),
         ] {
-            let checked = check_clock(sent, now, 60_000);
+            let checked = check_clock(sent, now, &limits);
             assert_eq!(checked.is_ok(), good, "{sent:?}");
             assert!(checked.is_ok() || checked.unwrap_err().code.code == 461);
         }

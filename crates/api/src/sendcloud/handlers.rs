@@ -46,7 +46,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
     let (params, caller) = (&admitted.params, admitted.caller());
     let request = read(params, &api.limits)?;
     let header_key = idempotency::key(&parts.headers).map_err(|_| &HEADER_KEY)?;
-    let once = once(api, params, caller, request.request_id, header_key);
+    let once = once(api, caller, request.request_id, header_key);
     let has_own_id = request.request_id.is_some();
     let submission = Submission {
         account: caller.account,
@@ -84,13 +84,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
 
 /// What makes the request single. Ids of one `smsUser` do not meet those of another: two applications that both
 /// count from one lose nothing.
-fn once(
-    api: &Api,
-    params: &Params<'_>,
-    caller: Caller<'_>,
-    request_id: Option<&str>,
-    header_key: Option<&str>,
-) -> Option<Once> {
+fn once(api: &Api, caller: Caller<'_>, request_id: Option<&str>, header_key: Option<&str>) -> Option<Once> {
     let (scope, id) = match (request_id, header_key) {
         (Some(id), _) => (SCOPE_FIELD, id),
         (None, Some(key)) => (SCOPE_HEADER, key),
@@ -100,7 +94,6 @@ fn once(
     Some(Once {
         scope,
         key: format!("{}\n{id}", caller.sms_user).into_boxed_str(),
-        fingerprint: fingerprint(params),
         keep_ms: i64::from(api.limits.request_id_keep_s) * 1000,
         reply: Box::new(move |submission, outcome| match scope {
             // A repeat of the field is told 400 and nothing else: there is nothing to keep.

@@ -76,7 +76,7 @@ async fn try_answer(
         caller: &caller,
         params: &params,
     };
-    perform::perform(known, (&head.headers, body)).await
+    perform::perform(known, &head.headers).await
 }
 
 fn action(params: &Members<'_>) -> Result<Action, Fault> {

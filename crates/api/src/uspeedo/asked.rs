@@ -168,6 +168,21 @@ actions! {
 }
 
 impl Action {
+    /// Whether clients ask for it again and again in the same words: it changes nothing, or gives what came since.
+    pub const fn is_asked_again(self) -> bool {
+        matches!(
+            self,
+            Self::GetReceipt
+                | Self::QueryTemplate
+                | Self::QuerySignature
+                | Self::QueryQualification
+                | Self::GetQualification
+                | Self::GetStatistics
+                | Self::GetTemplateStatistics
+                | Self::PullReport
+        )
+    }
+
     /// By the name in a request; `None` for what the wire does not have.
     pub fn named(name: &str, dialect: Dialect) -> Option<Self> {
         Self::ALL

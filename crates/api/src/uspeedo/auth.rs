@@ -1,7 +1,7 @@
 //! Who is asking: HTTP Basic, four signed headers, or a key and a signature among the parameters
 //! (contract section 1).
 
-use super::canon::{self, Covers, PUBLIC_KEY, SIGNATURE};
+use super::canon::{self, Covers, PUBLIC_KEY, SIGNATURE, SIGNATURE_BYTES};
 use super::fault::Fault;
 use super::tree::Members;
 use base64::Engine as _;
@@ -27,14 +27,17 @@ pub struct Caller {
     pub user: Arc<str>,
     /// Requests a second that may be made with it; 0: no limit.
     pub requests_per_s_max: u32,
+    /// The signature of what was asked; `None` where nothing is signed (HTTP Basic).
+    pub signature: Option<[u8; SIGNATURE_BYTES]>,
 }
 
 impl Caller {
-    fn new(entry: &CredentialEntry, key: &str) -> Self {
+    fn new(entry: &CredentialEntry, key: &str, signature: Option<[u8; SIGNATURE_BYTES]>) -> Self {
         Self {
             account: entry.account,
             user: key.into(),
             requests_per_s_max: entry.requests_per_s_max,
+            signature,
         }
     }
 }
@@ -51,7 +54,7 @@ pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<Caller, Fault> {
         .ok_or(Fault::SignatureWrong)?;
     let entry = enabled(catalog, USPEEDO, &key)?;
     same_secret(&secret, &entry.secret)
-        .then(|| Caller::new(entry, &key))
+        .then(|| Caller::new(entry, &key, None))
         .ok_or(Fault::SignatureWrong)
 }
 
@@ -153,7 +156,7 @@ impl<'h> SignedHeaders<'h> {
     /// Whether the body was signed with the credential's secret. The timestamp is not covered by the signature.
     pub fn verify(&self, credential: &CredentialEntry, body: &Members<'_>) -> Result<Caller, Fault> {
         canon::verify(body, Covers::Body, &credential.secret, self.signature)
-            .then(|| Caller::new(credential, self.key))
+            .map(|signature| Caller::new(credential, self.key, Some(signature)))
             .ok_or(Fault::SignatureWrong)
     }
 }
@@ -173,21 +176,19 @@ pub fn parameters<'m>(
     let signature = text(SIGNATURE).ok_or(Fault::SignatureMissing)?.to_owned();
     let key = text(PUBLIC_KEY).ok_or(Fault::KeyUnknown)?;
     let entry = enabled(catalog, UCLOUD, key)?;
-    let caller = Caller::new(entry, key);
+    let mut caller = Caller::new(entry, key, None);
     if !canon::is_signature(&signature) {
         return Err(Fault::SignatureWrong);
     }
-    let is_signed =
-        |params: &Members<'_>| canon::verify(params, Covers::Parameters, &entry.secret, &signature);
-    if body.names(PUBLIC_KEY) && is_signed(&body) {
+    let verify = |params: &Members<'_>| canon::verify(params, Covers::Parameters, &entry.secret, &signature);
+    let of_body = body.names(PUBLIC_KEY).then(|| verify(&body)).flatten();
+    if of_body.is_some() {
+        caller.signature = of_body;
         return Ok((caller, body));
     }
     let all = body.and(query);
-    if is_signed(&all) {
-        Ok((caller, all))
-    } else {
-        Err(Fault::SignatureWrong)
-    }
+    caller.signature = Some(verify(&all).ok_or(Fault::SignatureWrong)?);
+    Ok((caller, all))
 }
 
 /// Whether somebody may ask UCloud's wire with this key.

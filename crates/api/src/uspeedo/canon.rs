@@ -14,6 +14,9 @@ pub const SIGNATURE: &str = "Signature";
 /// what was signed by uSpeedo's PHP client.
 pub const PUBLIC_KEY: &str = "PublicKey";
 
+/// Octets of a SHA-1.
+pub const SIGNATURE_BYTES: usize = 20;
+
 /// Which parameters are left out before signing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Covers {
@@ -57,7 +60,7 @@ fn write(node: &Node<'_>, take: &mut impl FnMut(&str)) {
 }
 
 /// The signature of parameters under a secret: SHA-1 of the canonical text and the secret.
-pub fn signature(members: &Members<'_>, covers: Covers, secret: &SecretString) -> [u8; 20] {
+pub fn signature(members: &Members<'_>, covers: Covers, secret: &SecretString) -> [u8; SIGNATURE_BYTES] {
     let mut digest = Sha1::new();
     each_piece(members, covers, &mut |piece| digest.update(piece));
     digest.update(secret.expose_secret());
@@ -69,10 +72,16 @@ pub fn is_signature(written: &str) -> bool {
     written.len() == 40 && written.bytes().all(|octet| octet.is_ascii_hexdigit())
 }
 
-/// Whether `written` (40 hexadecimal digits) is the signature; takes the same time whatever it is.
-pub fn verify(members: &Members<'_>, covers: Covers, secret: &SecretString, written: &str) -> bool {
+/// The signature if `written` (40 hexadecimal digits) is it; takes the same time whatever it is.
+pub fn verify(
+    members: &Members<'_>,
+    covers: Covers,
+    secret: &SecretString,
+    written: &str,
+) -> Option<[u8; SIGNATURE_BYTES]> {
     let right = signature(members, covers, secret);
-    engine::hex::octets(written).is_some_and(|given| given.as_slice().ct_eq(&right).into())
+    let given = engine::hex::octets(written)?;
+    bool::from(given.as_slice().ct_eq(&right)).then_some(right)
 }
 
 #[cfg(test)]
@@ -88,6 +97,7 @@ mod tests {
             &SecretString::from(secret),
             written,
         )
+        .is_some()
     }
 
     /// The verified vectors of contract section 1.2.
@@ -136,12 +146,7 @@ mod tests {
         let form = b"Region=cn-bj2&Limit=10&Action=DescribeUHostInstance\
             &PublicKey=ucloudsomeone%40example.com1296235120854146120&Signature=ignored";
         let form = Members::from_form(form, 64).unwrap();
-        assert!(verify(
-            &form,
-            Covers::Parameters,
-            &SecretString::from(secret),
-            written
-        ));
+        assert!(verify(&form, Covers::Parameters, &SecretString::from(secret), written).is_some());
     }
 
     #[test]

@@ -52,6 +52,7 @@ const fn reason(fault: Fault) -> Option<&'static str> {
         Fault::SignatureMissing => Some("missing"),
         Fault::SignatureWrong => Some("wrong_secret"),
         Fault::TimestampWrong => Some("wrong_time"),
+        Fault::Replayed => Some("replayed"),
         Fault::KeyUnknown => Some("unknown_key"),
         _ => None,
     }

@@ -1,13 +1,14 @@
 //! What all three wires do around their own words: read a body, ask the engine, send the answer off.
 
 use super::answer;
-use super::asked::Asked;
+use super::asked::{Action, Asked};
 use super::auth::{self, Caller};
 use super::fault::Fault;
 use super::receipts::Receipts;
 use super::rules;
 use super::words::Thing;
 use crate::Api;
+use crate::access::replays::{Remembered, Replays, Seen};
 use crate::body::BodyError;
 use crate::idempotency::{self, Recorded};
 use crate::serve::Client;
@@ -44,15 +45,60 @@ pub(super) fn admit(api: &Api, client: &Client, dialect: Dialect, caller: &Calle
     taken.map_err(|_| Fault::TooOften)
 }
 
+/// A signed request that acts, held against those that were seen within the window.
+#[derive(Debug)]
+pub(super) struct SeenOnce<'a> {
+    replays: &'a Replays,
+    request: Remembered,
+}
+
+impl SeenOnce<'_> {
+    /// Nothing was done: it may come again.
+    pub(super) fn forget(self) {
+        self.replays.forget(self.request);
+    }
+}
+
+/// Whether a request may act: whether it was not seen before, where a window is set and the request signed. Queries may come
+/// as often as they like.
+pub(super) fn see<'a>(
+    api: &'a Api,
+    asked: &Asked,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<Option<SeenOnce<'a>>, Fault> {
+    let (family, replays) = match asked.dialect {
+        Dialect::Ucloud => (auth::UCLOUD, &api.access.ucloud_replays),
+        _ => (auth::USPEEDO, &api.access.uspeedo_replays),
+    };
+    let (Some(replays), Some(signature)) = (replays, caller.signature) else {
+        return Ok(None);
+    };
+    let Some(action) = asked.action.filter(|action| !action.is_asked_again()) else {
+        return Ok(None);
+    };
+    let id = match action {
+        // What is sent is kept by its id. Nothing else is.
+        Action::Send | Action::SendBatch => idempotency::key(headers).unwrap_or_default(),
+        _ => None,
+    };
+    let request = (family, &*caller.user, signature);
+    match replays.see(&request, id, api.engine.steady()) {
+        Seen::First(request) => Ok(Some(SeenOnce { replays, request })),
+        Seen::SameId => Ok(None),
+        Seen::Again => Err(Fault::Replayed),
+    }
+}
+
 /// Has the engine accept what can be accepted; the answer's body.
 pub(super) async fn send(
     api: &Api,
     asked: &Asked,
     caller: &Caller,
     items: Vec<Item>,
-    request: (&HeaderMap, &[u8]),
+    headers: &HeaderMap,
 ) -> Result<Vec<u8>, Fault> {
-    let once = once(api, asked, request)?;
+    let once = once(api, asked, headers)?;
     let submission = rules::submission(caller, asked.dialect, items);
     match api.engine.accept(submission, once).await {
         Ok((submission, Reply::New(outcome))) => Ok(answer::sent(
@@ -74,7 +120,7 @@ pub(super) async fn send(
 }
 
 /// The request's `Idempotency-Key`, under which a repeat is told what the first was told.
-fn once(api: &Api, asked: &Asked, (headers, body): (&HeaderMap, &[u8])) -> Result<Option<Once>, Fault> {
+fn once(api: &Api, asked: &Asked, headers: &HeaderMap) -> Result<Option<Once>, Fault> {
     let key = idempotency::key(headers).map_err(|_| Fault::Value("Idempotency-Key"))?;
     let Some(key) = key else { return Ok(None) };
     let (ids, asked) = (api.engine.public_ids().clone(), asked.clone());
@@ -86,7 +132,6 @@ fn once(api: &Api, asked: &Asked, (headers, body): (&HeaderMap, &[u8])) -> Resul
             _ => "ucloud/header",
         },
         key: key.into(),
-        fingerprint: idempotency::fingerprint([body]),
         keep_ms: i64::from(api.limits.request_id_keep_s) * 1000,
         reply: Box::new(move |submission, outcome| {
             Recorded::encode(StatusCode::OK, &answer::sent(&asked, &ids, submission, outcome))

@@ -48,6 +48,8 @@ pub enum Fault {
     SignatureWrong,
     /// The timestamp is too far from the clock, or none.
     TimestampWrong,
+    /// It was signed rightly and seen before, within the window in which that is not taken.
+    Replayed,
     /// No such key, or it is switched off.
     KeyUnknown,
     /// More requests than there may be.
@@ -148,9 +150,11 @@ impl Fault {
             Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
             Self::Recipients(name) => (say::INVALID, name),
             // One text for all of them: who does not hold the secret learns nothing about the key.
-            Self::SignatureMissing | Self::SignatureWrong | Self::TimestampWrong | Self::KeyUnknown => {
-                (say::TOKEN, "")
-            }
+            Self::SignatureMissing
+            | Self::SignatureWrong
+            | Self::TimestampWrong
+            | Self::Replayed
+            | Self::KeyUnknown => (say::TOKEN, ""),
             Self::TooOften => (say::TOO_OFTEN, ""),
             Self::Restricted => (say::RESTRICTED, ""),
             Self::ProjectUnknown => (say::INVALID, "AccountId"),
@@ -183,7 +187,7 @@ impl Fault {
             Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
             Self::Recipients(_) => (say::RECIPIENTS, ""),
             Self::SignatureMissing => (say::NO_SIGNATURE, ""),
-            Self::SignatureWrong | Self::TimestampWrong => (say::WRONG_SIGNATURE, ""),
+            Self::SignatureWrong | Self::TimestampWrong | Self::Replayed => (say::WRONG_SIGNATURE, ""),
             Self::TooOften => (say::TOO_OFTEN, ""),
             Self::KeyUnknown => (say::KEY_UNKNOWN, ""),
             Self::Restricted => (say::RESTRICTED, ""),

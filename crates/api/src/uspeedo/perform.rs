@@ -29,11 +29,18 @@ impl Request<'_> {
     }
 }
 
-/// Does what was asked; the answer's body. `headers` and `body` are the request as it came.
-pub(super) async fn perform(
-    request: Request<'_>,
-    (headers, body): (&HeaderMap, &[u8]),
-) -> Result<Vec<u8>, Fault> {
+/// Does what was asked, once; the answer's body.
+pub(super) async fn perform(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
+    let seen = exchange::see(request.api, request.asked, request.caller, headers)?;
+    let done = act(request, headers).await;
+    if let (Err(_), Some(seen)) = (&done, seen) {
+        // A fault says that nothing was done.
+        seen.forget();
+    }
+    done
+}
+
+async fn act(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
     let Request {
         api,
         asked,
@@ -74,5 +81,5 @@ pub(super) async fn perform(
         Action::ReportStatus => return reports::status(request).await,
         Action::PullReport => return reports::pull(request).await,
     };
-    exchange::send(api, asked, caller, items, (headers, body)).await
+    exchange::send(api, asked, caller, items, headers).await
 }

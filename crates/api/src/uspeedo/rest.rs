@@ -31,8 +31,7 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
             ..
         } = api.limits;
         let items = wire::parse_batch(&params, asked.dialect, uspeedo_recipients_max, uspeedo_values_max)?;
-        let told = (&posted.head.headers, &*posted.body);
-        exchange::send(&api, &asked, &posted.caller, items, told).await
+        exchange::send(&api, &asked, &posted.caller, items, &posted.head.headers).await
     };
     let result = result.await;
     exchange::respond(&asked, result)

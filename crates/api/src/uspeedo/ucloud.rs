@@ -87,15 +87,13 @@ async fn try_answer(
     })?;
     exchange::admit(api, client, asked.dialect, &caller)?;
     check_project(api, caller.account, &params)?;
-    // A GET request has no body to tell from another's.
-    let told = if body.is_empty() { query } else { body };
     let known = Known {
         api,
         asked,
         caller: &caller,
         params: &params,
     };
-    perform::perform(known, (&head.headers, told)).await
+    perform::perform(known, &head.headers).await
 }
 
 fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, Fault> {

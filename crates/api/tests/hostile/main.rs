@@ -13,5 +13,7 @@ mod accounts;
 mod cases;
 mod ids;
 mod injection;
+mod replays;
+mod reused_ids;
 mod tls;
 mod wires;

@@ -81,6 +81,13 @@ pub(crate) fn ucloud(user: &str, action: &str, params: &Value) -> Request<Body> 
         .unwrap()
 }
 
+/// What such a request is signed with.
+pub(crate) fn ucloud_signature(user: &str, action: &str, params: &Value) -> String {
+    let mut params = named(action, params);
+    params["PublicKey"] = json!(user);
+    signature(&params)
+}
+
 /// SendCloud: a signed form.
 pub(crate) fn sendcloud(user: &str, path: &str, pairs: &[(&str, &str)]) -> Request<Body> {
     let mut fields: BTreeMap<&str, &str> = pairs.iter().copied().collect();

@@ -5,6 +5,7 @@
 //! queues right after the commit.
 
 mod check;
+mod fingerprint;
 mod handover;
 mod lifetime;
 mod outcome;
@@ -171,7 +172,7 @@ fn idempotency(once: Once, plan: &Arc<Plan>, submission: &Arc<Submission>) -> Ne
     NewIdempotency {
         scope: once.scope,
         key: once.key,
-        fingerprint: once.fingerprint,
+        fingerprint: fingerprint::of(&submission),
         keep_ms: once.keep_ms,
         // An answer that cannot be put together is none: a repeat is told of the fault, too.
         record: Box::new(move |stored| {

@@ -233,8 +233,6 @@ pub struct Once {
     pub scope: &'static str,
     /// The caller's request id.
     pub key: Box<str>,
-    /// Hash of the request's body.
-    pub fingerprint: u64,
     /// How long the id is remembered, in milliseconds.
     pub keep_ms: i64,
     /// Words the answer: what is recorded is what every repeat is told.

@@ -115,7 +115,7 @@ fn rules() -> Rules {
     }
 }
 
-fn recipient(phone: &str, values: &[&str]) -> Recipient {
+pub(super) fn recipient(phone: &str, values: &[&str]) -> Recipient {
     let values = match values {
         [] => Values::None,
         values => Values::Positional(values.iter().map(|value| Box::from(*value)).collect()),
@@ -127,7 +127,7 @@ fn recipient(phone: &str, values: &[&str]) -> Recipient {
     }
 }
 
-fn item(template: i64, values: &[&str], recipients: Vec<Recipient>) -> Item {
+pub(super) fn item(template: i64, values: &[&str], recipients: Vec<Recipient>) -> Item {
     Item {
         template: TemplateRef::Number(template),
         sender: None,
@@ -137,7 +137,7 @@ fn item(template: i64, values: &[&str], recipients: Vec<Recipient>) -> Item {
     }
 }
 
-fn submission(items: Vec<Item>) -> Submission {
+pub(super) fn submission(items: Vec<Item>) -> Submission {
     Submission {
         account: ACCOUNT,
         dialect: Dialect::EngagelabC,

@@ -34,7 +34,14 @@ const RECEIPTS: [&str; 6] = [
 /// What can become of a part of an inbound message.
 const INBOUND: [&str; 3] = ["whole", "waiting", "repeated"];
 /// Why credentials are not accepted.
-pub const DENIALS: [&str; 5] = ["missing", "unknown_key", "wrong_secret", "wrong_time", "disabled"];
+pub const DENIALS: [&str; 6] = [
+    "missing",
+    "unknown_key",
+    "wrong_secret",
+    "wrong_time",
+    "replayed",
+    "disabled",
+];
 
 impl Metrics {
     /// Creates what is missing of the series of carriers, accounts, wires and classes, and sets the gauges

@@ -11,7 +11,7 @@ use super::{Format, Limits, NotifyError, OperateError, Stamp};
 use crate::catalog::{EndpointEntry, Snapshot};
 use crate::engine::Shared;
 use crate::public_id::PublicIds;
-use crate::supervise::supervise;
+use crate::supervise::{cover, supervise};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
@@ -151,6 +151,9 @@ impl Bells {
     }
 }
 
+/// The loop that all webhooks are managed by, in metrics and in the log.
+const WEBHOOKS: &str = "webhooks";
+
 enum Errand {
     Change(EndpointId, Change, ChangeReply),
     Stop(oneshot::Sender<()>),
@@ -195,6 +198,8 @@ impl Notify {
             .thread_name("notify-lookup")
             .build()
             .map_err(NotifyError::Thread)?;
+        // The thread has the least priority: what is scraped before its first turn has the series too.
+        cover(WEBHOOKS, &office.shared.metrics);
         let (errands, received) = mpsc::channel(ORDERS_MAX);
         let received = tokio::sync::Mutex::new(received);
         let cancel = CancellationToken::new();
@@ -207,7 +212,7 @@ impl Notify {
                     tokio::spawn(give_way::watch());
                     tokio::select! {
                         () = ended.cancelled() => {}
-                        () = staff.supervise("webhooks", |panics| manage(&staff, &received, panics)) => {}
+                        () = staff.supervise(WEBHOOKS, |panics| manage(&staff, &received, panics)) => {}
                     }
                 });
                 // A lookup that hangs is left to itself.

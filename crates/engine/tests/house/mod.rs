@@ -197,7 +197,6 @@ impl House {
         let once = Once {
             scope: "test",
             key: key.into(),
-            fingerprint: numbers.len() as u64,
             keep_ms: 3_600_000,
             reply: Box::new(|_, outcome| format!("{} accepted", outcome.accepted()).into_bytes()),
         };

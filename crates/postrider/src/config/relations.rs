@@ -195,6 +195,9 @@ fn credentials(config: &Config, wrong: &mut Vec<String>) {
     );
 }
 
+/// What is remembered within a longer window would not be kept whole.
+const REPLAY_WINDOW_S_MAX: u32 = 86_400;
+
 fn signed_requests(config: &Config, wrong: &mut Vec<String>) {
     let limits = &config.api.limits;
     let windows = [
@@ -212,6 +215,24 @@ fn signed_requests(config: &Config, wrong: &mut Vec<String>) {
             wrong,
             window > 0,
             "`api.limits.{name}` is 0: every signed timestamp would be too old"
+        );
+    }
+    let replays = [
+        ("uspeedo_replay_window_s", limits.uspeedo_replay_window_s),
+        ("ucloud_replay_window_s", limits.ucloud_replay_window_s),
+    ];
+    for (name, window_s) in replays {
+        demand!(
+            wrong,
+            window_s <= REPLAY_WINDOW_S_MAX,
+            "`api.limits.{name}` is {window_s}, but may be 0 to {REPLAY_WINDOW_S_MAX}"
+        );
+        demand!(
+            wrong,
+            window_s > REPLAY_WINDOW_S_MAX || window_s <= limits.request_id_keep_s,
+            "`api.limits.{name}` is {window_s}, more than `api.limits.request_id_keep_s` of {}: a repeat with its \
+             Idempotency-Key would be sent again within the window",
+            limits.request_id_keep_s
         );
     }
     demand!(

@@ -17,5 +17,9 @@ fuzz_target!(|octets: &[u8]| {
         assert!(client_of(&headers, peer, &trusted).is_ok());
         headers.append(name, HeaderValue::from_static(own));
         assert_eq!(client_of(&headers, peer, &trusted), Ok(client));
+        let line = [octets, b", ", own.as_bytes()].concat();
+        let Ok(line) = HeaderValue::from_bytes(&line) else { return };
+        headers.insert(name, line);
+        assert_eq!(client_of(&headers, peer, &trusted), Ok(client));
     }
 });

@@ -3,9 +3,12 @@
 //! Both list the hops of a request, the newest last; everything before the newest hop that is no trusted proxy may be made
 //! up. So the client is the last hop that is none. A hop that names no address (`unknown`, `_hidden`, junk) ends the search:
 //! then the proxy that told of it is as far as one can see.
+//!
+//! A proxy adds its word behind what the client sent, on the same line or on one of its own. So lines and elements are read
+//! from the last to the first, and nothing that stands before the proxy's word changes how that is read.
 
 use super::TrustedProxies;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Hops that are looked at, from the newest on.
@@ -22,20 +25,27 @@ pub struct Disagree;
 /// # Errors
 /// When the two headers are both there and do not agree.
 pub fn client_of(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Result<IpAddr, Disagree> {
-    let named = |name, hop: fn(&str) -> Option<IpAddr>| {
-        let mut lines = headers.get_all(&name).iter().rev().peekable();
-        lines.peek()?;
-        // What is no text is a hop of which nothing is known.
-        let hops = lines.flat_map(|line| newest_first(line.to_str().unwrap_or("?")));
-        Some(last_untrusted(hops.map(hop), peer, trusted))
-    };
-    match (
-        named(header::FORWARDED, of_element),
-        named(X_FORWARDED_FOR, address),
-    ) {
+    let forwarded = lines(headers, &header::FORWARDED).map(|lines| {
+        let elements = lines.flat_map(Elements::of).filter(|element| !is_empty(element));
+        last_untrusted(elements.map(of_element), peer, trusted)
+    });
+    let x_forwarded_for = lines(headers, &X_FORWARDED_FOR).map(|lines| {
+        // A list of addresses and no more: a quote means nothing in it.
+        let elements = lines.flat_map(|line| line.rsplit(|octet| *octet == b','));
+        let hops = elements.filter(|element| !is_empty(element)).map(address);
+        last_untrusted(hops, peer, trusted)
+    });
+    match (forwarded, x_forwarded_for) {
         (Some(one), Some(other)) if one != other => Err(Disagree),
         (one, other) => Ok(one.or(other).unwrap_or(peer)),
     }
+}
+
+/// The lines of a header, the last first; `None` without any.
+fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
+    let mut lines = headers.get_all(name).iter().rev().peekable();
+    lines.peek()?;
+    Some(lines.map(HeaderValue::as_bytes))
 }
 
 fn last_untrusted(
@@ -54,57 +64,94 @@ fn last_untrusted(
     nearest
 }
 
-/// The elements of a list, without empty ones (RFC 9110 section 5.6.1.2), the last first.
-fn newest_first(line: &str) -> Vec<&str> {
-    let mut elements = split(line, b',');
-    elements.retain(|element| !element.trim().is_empty());
-    elements.reverse();
-    elements
+/// Empty elements of a list do not count (RFC 9110 section 5.6.1.2).
+fn is_empty(element: &[u8]) -> bool {
+    element.trim_ascii().is_empty()
 }
 
-/// Splits where `separator` stands outside quotes (RFC 9110 section 5.6.4).
-fn split(line: &str, separator: u8) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    let (mut from, mut is_quoted, mut is_escaped) = (0, false, false);
-    for (at, octet) in line.bytes().enumerate() {
+/// The elements of one line of `Forwarded`, the last first.
+///
+/// A line is read from its end. The proxy's own element stands there and is well-formed; what the client sent stands before
+/// it, and a quote that is not closed there must not reach what was appended.
+struct Elements<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Elements<'a> {
+    const fn of(line: &'a [u8]) -> Self {
+        Self { rest: Some(line) }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest.take()?;
+        let mut is_quoted = false;
+        for (at, octet) in rest.iter().enumerate().rev() {
+            match octet {
+                // Within quotes one that follows a backslash is text (RFC 9110 section 5.6.4), unless that is text itself.
+                b'"' if is_quoted => is_quoted = backslashes_before(rest, at) % 2 == 1,
+                b'"' => is_quoted = true,
+                b',' if !is_quoted => {
+                    self.rest = rest.get(..at);
+                    return rest.get(at + 1..);
+                }
+                _ => {}
+            }
+        }
+        Some(rest)
+    }
+}
+
+fn backslashes_before(octets: &[u8], at: usize) -> usize {
+    let before = octets.get(..at).unwrap_or_default();
+    before.iter().rev().take_while(|octet| **octet == b'\\').count()
+}
+
+/// Splits an element where `;` stands outside quotes.
+fn pairs(element: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    element.split(move |octet| {
         match octet {
             _ if is_escaped => is_escaped = false,
             b'\\' if is_quoted => is_escaped = true,
             b'"' => is_quoted = !is_quoted,
-            octet if octet == separator && !is_quoted => {
-                pieces.push(line.get(from..at).unwrap_or_default());
-                from = at + 1;
-            }
+            b';' => return !is_quoted,
             _ => {}
         }
-    }
-    pieces.push(line.get(from..).unwrap_or_default());
-    pieces
+        false
+    })
 }
 
 /// The address of the parameter `for` of one element of `Forwarded`.
-fn of_element(element: &str) -> Option<IpAddr> {
-    let mut named = split(element, b';').into_iter().filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| value.trim())
+fn of_element(element: &[u8]) -> Option<IpAddr> {
+    let mut named = pairs(element).filter_map(|pair| {
+        let equals = pair.iter().position(|octet| *octet == b'=')?;
+        let (name, value) = pair.split_at_checked(equals)?;
+        let is_for = name.trim_ascii().eq_ignore_ascii_case(b"for");
+        is_for.then(|| value.get(1..).unwrap_or_default().trim_ascii())
     });
     let value = named.next()?;
     // Each parameter stands once (section 4).
     if named.next().is_some() {
         return None;
     }
-    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let quoted = value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""));
     // A backslash has no place in an address, and an IPv6 address none outside quotes.
     match quoted {
         Some(node) => address(node),
-        None if value.contains(['[', ':']) => None,
+        None if value.iter().any(|octet| matches!(octet, b'[' | b':')) => None,
         None => address(value),
     }
 }
 
 /// An address as proxies write it: alone, or with a port; IPv6 in brackets or, without a port, bare.
-fn address(written: &str) -> Option<IpAddr> {
-    let written = written.trim();
+fn address(written: &[u8]) -> Option<IpAddr> {
+    let written = std::str::from_utf8(written.trim_ascii()).ok()?;
     let read = || {
         if let Some(rest) = written.strip_prefix('[') {
             let (address, port) = rest.split_once(']')?;
@@ -131,7 +178,6 @@ fn address(written: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     fn trusted() -> TrustedProxies {
@@ -236,20 +282,73 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_quote_that_a_client_left_open_does_not_swallow_what_the_proxy_appends() {
+        for (name, line) in [
+            ("forwarded", "for=6.6.6.6;x=\", for=192.0.2.1"),
+            ("forwarded", "for=6.6.6.6;x=\"\\, for=192.0.2.1"),
+            ("forwarded", "\", for=192.0.2.1;host=\"a,b;for=6.6.6.6\""),
+            ("forwarded", "for=\"6.6.6.6, for=\"192.0.2.1:80\""),
+            ("forwarded", "x=\"a\\\", for=192.0.2.1;host=\"a\\\",\\\\\""),
+            ("x-forwarded-for", "\", 192.0.2.1"),
+            ("x-forwarded-for", "6.6.6.6, \"6.6.6.6, 192.0.2.1"),
+            ("x-forwarded-for", "\"6.6.6.6, 192.0.2.1, 10.1.1.1"),
+        ] {
+            assert_eq!(client(&[(name, line)]).unwrap(), "192.0.2.1", "{line}");
+        }
+        // What is no text ends no line.
+        let line = HeaderValue::from_bytes(b"\xff\xfe\", 192.0.2.1").unwrap();
+        let headers = HeaderMap::from_iter([(X_FORWARDED_FOR, line)]);
+        let read = client_of(&headers, "10.0.0.1".parse().unwrap(), &trusted()).unwrap();
+        assert_eq!(read.to_string(), "192.0.2.1");
+    }
+
+    /// What a client may send in a line of a header: any octets that HTTP allows, and often those that mean something.
+    fn sent() -> impl Strategy<Value = Vec<u8>> {
+        let telling = prop::sample::select(b"\"\\,;=[]: \tfor16.".to_vec());
+        let octet = prop_oneof![3 => telling, 1 => any::<u8>().prop_filter("of a header", |octet| {
+            HeaderValue::from_bytes(&[*octet]).is_ok()
+        })];
+        prop::collection::vec(octet, 0..40)
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
         #[test]
-        fn whatever_a_client_sends_first_the_proxys_own_word_counts(sent in "[ -~]{0,60}", address: IpAddr) {
+        fn whatever_a_client_sends_first_the_proxys_own_word_counts(
+            sent in prop::collection::vec(sent(), 0..4),
+            address: IpAddr,
+            port: Option<u16>,
+            host in prop::option::of("[ -~]{0,12}"),
+            is_appended: bool,
+        ) {
             let address = address.to_canonical();
             prop_assume!(!trusted().contains(address));
-            let sent = sent.replace('"', "'");
-            let x = client(&[("x-forwarded-for", &format!("{sent}, {address}"))]).unwrap();
-            prop_assert_eq!(x, address.to_string());
-            let node = match address {
-                IpAddr::V4(_) => address.to_string(),
-                IpAddr::V6(_) => format!("\"[{address}]\""),
+            let node = match (address, port) {
+                (IpAddr::V4(_), None) => address.to_string(),
+                (IpAddr::V4(_), Some(port)) => format!("\"{address}:{port}\""),
+                (IpAddr::V6(_), None) => format!("\"[{address}]\""),
+                (IpAddr::V6(_), Some(port)) => format!("\"[{address}]:{port}\""),
             };
-            let lines = [("forwarded", sent.as_str()), ("forwarded", &format!("for={node}"))];
-            prop_assert_eq!(client(&lines).unwrap(), address.to_string());
+            let host = host.map(|host| host.replace('\\', "\\\\").replace('"', "\\\""));
+            let host = host.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
+            let x = port.map_or_else(|| address.to_string(), |port| match address {
+                IpAddr::V4(_) => format!("{address}:{port}"),
+                IpAddr::V6(_) => format!("[{address}]:{port}"),
+            });
+            for (name, own) in [(header::FORWARDED, format!("for={node}{host}")), (X_FORWARDED_FOR, x)] {
+                let mut lines = sent.clone();
+                match lines.last_mut().filter(|_| is_appended) {
+                    Some(last) => last.extend_from_slice(format!(", {own}").as_bytes()),
+                    None => lines.push(own.clone().into_bytes()),
+                }
+                let mut headers = HeaderMap::new();
+                for line in &lines {
+                    headers.append(&name, HeaderValue::from_bytes(line).unwrap());
+                }
+                let read = client_of(&headers, "10.0.0.1".parse().unwrap(), &trusted());
+                prop_assert_eq!(read, Ok(address), "{}", own);
+            }
         }
 
         #[test]

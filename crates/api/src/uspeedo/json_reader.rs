@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 /// How deep values may be nested, as in `serde_json`. The deepest request that is served has six levels.
-const DEPTH_MAX: usize = 128;
+const DEPTH_MAX: usize = 127;
 
 /// Why a text was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -312,6 +312,10 @@ mod tests {
     fn depth_is_bounded() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(read(deep(DEPTH_MAX).as_bytes(), MANY).is_ok());
+        for depth in [DEPTH_MAX, DEPTH_MAX + 1] {
+            let of_serde_json = serde_json::from_str::<Value>(&deep(depth));
+            assert_eq!(of_serde_json.is_ok(), depth == DEPTH_MAX);
+        }
         assert_eq!(
             read(deep(DEPTH_MAX + 1).as_bytes(), MANY),
             Err(JsonError::Malformed)

@@ -87,6 +87,7 @@ impl Metrics {
         let _ = self
             .denials_delayed
             .get_or_create(&DialectLabel { dialect: name });
+        let _ = self.over_rate.get_or_create(&DialectLabel { dialect: name });
         for reason in DENIALS {
             let _ = self.denied.get_or_create(&RefusalLabel {
                 dialect: name,

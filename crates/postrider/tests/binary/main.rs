@@ -24,6 +24,7 @@ mod operator;
 mod ops;
 mod reasons;
 mod receiver;
+mod repeats;
 mod review;
 mod sandbox;
 mod secrets;

@@ -1,0 +1,45 @@
+//! A request id that is used again for something else: what the operator sees of it.
+
+use crate::house::{Dev, curl, eventually, folder, json, said};
+use serde_json::Value;
+
+/// Sends a code to a number by `SendBatchUSMSMessage` under an `Idempotency-Key`.
+fn send(dev: &Dev, id: &str, to: &str) -> Value {
+    let pair = format!(
+        "{}:{}",
+        dev.text("/uspeedo/access_key_id"),
+        dev.text("/uspeedo/access_key_secret")
+    );
+    let template = dev.text("/templates/code/ut_id");
+    let body = format!(
+        r#"{{"TaskContent":[{{"TemplateId":"{template}","SenderId":"","Target":[{{"Phone":"{to}","TemplateParams":["4711"]}}]}}]}}"#
+    );
+    let url = format!("{}/api/v1/usms/SendBatchUSMSMessage", dev.base());
+    let key = format!("Idempotency-Key: {id}");
+    json(&curl(&["-u", &pair, "-H", &key, "-d", &body, &url]))
+}
+
+/// Goal: whoever runs the node sees it in the log, in the metrics and where the first request's message is looked into.
+#[test]
+fn a_request_id_used_again_with_other_content_is_in_log_metrics_and_status() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let first = send(&dev, "order-1", "+447700900123");
+    assert_eq!(first["RetCode"], 0, "{first}");
+    for _ in 0..2 {
+        assert_eq!(send(&dev, "order-1", "+447700900124"), first);
+    }
+    dev.running
+        .err
+        .wait_for("request id used again with other content");
+    let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
+    let counted = metrics.lines().any(|line| {
+        line.starts_with("postrider_account_repeats_with_other_content_total{") && line.ends_with("} 2")
+    });
+    assert!(counted, "{metrics}");
+    eventually("the entry of the message", || {
+        let told = said(&dev.tool(&["status", "+447700900123"]));
+        told.contains("the request id was used again with other content, 2 times")
+            .then_some(())
+    });
+}

@@ -1,8 +1,8 @@
 //! Series for everything that is configured, from the start: an alarm on a series that does not exist never fires.
 
 use super::{
-    AnswerLabel, ClassLabel, DialectLabel, LimitLabel, Metrics, ReceiptLabel, RefusalLabel, RepeatLabel,
-    SameBody, dialect_name,
+    AnswerLabel, ClassLabel, DialectLabel, DirectionLabel, LimitLabel, Metrics, ReceiptLabel, RefusalLabel,
+    RepeatLabel, SameBody, dialect_name,
 };
 use crate::carrier::retry_policy::class_name;
 use crate::catalog::{CarrierEntry, CarrierSettings, Snapshot};
@@ -49,6 +49,9 @@ impl Metrics {
     pub fn cover(&self, catalog: &Snapshot, queues: &Queues) {
         for dialect in Dialect::ALL {
             self.cover_dialect(dialect);
+        }
+        for direction in ["forward", "back"] {
+            let _ = self.clock_jumps.get_or_create(&DirectionLabel { direction });
         }
         for class in Class::ALL {
             let class = class.name();

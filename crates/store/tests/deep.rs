@@ -100,6 +100,30 @@ fn problems(path: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_store_whose_clock_was_ahead_has_no_problems_once_its_times_are_corrected() {
+    const HOUR: i64 = 3_600_000;
+    let (_folder, path) = filled(3).await;
+    let mut round = 10;
+    for ahead in [100 * HOUR, 1_000 * HOUR] {
+        let store = SqliteStore::open(&path, Mode::Serve, config()).unwrap();
+        // Some by a clock that is ahead by less than is corrected, some by one that is ahead by more.
+        let now = NOW + round * 60_000;
+        for ahead in [HOUR / 2, ahead, ahead / 2] {
+            let round = round + ahead / 60_000;
+            fill(&store, round..round + 3).await;
+        }
+        for now in [now + ahead / 3, now, now] {
+            store.correct_times(now).await.unwrap();
+            assert_eq!(problems(&path), Vec::<String>::new(), "ahead by {ahead}");
+        }
+        round += 60;
+        fill(&store, round..round + 1).await;
+        store.close().await.unwrap();
+        assert_eq!(problems(&path), Vec::<String>::new(), "ahead by {ahead}");
+    }
+}
+
+#[tokio::test]
 async fn a_whole_store_has_no_problems_stopped_or_served() {
     let (_folder, path) = filled(20).await;
     let parts = checked(&path);

@@ -349,6 +349,76 @@ pub async fn pauses_end_once_the_clock_is_right(side: &mut impl Side) {
     }
 }
 
+/// What was accepted while the clock was ahead lives as long as it was to live once the clock is right: however many they
+/// are, however often times are corrected, and when the clock comes back in steps.
+pub async fn lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right(side: &mut impl Side) {
+    const LIFE: i64 = 72 * HOUR;
+    const BATCHES: i64 = 2_500;
+    for (n, (at, ahead)) in (0..).zip(JUMPS) {
+        let at = at + n * 30 * DAY;
+        let living = |now, life| NewBatch {
+            expires_at: Some(now + life),
+            ..batch(0..1)
+        };
+        let right = request(at, vec![living(at, LIFE)]);
+        let right = accepted(side.store(), right).await.batches[0].first;
+        let many = (0..BATCHES).map(|n| living(at + ahead, LIFE + n));
+        let many = request(at + ahead, many.collect());
+        let many = accepted(side.store(), many).await.batches;
+        let scheduled = NewBatch {
+            due: Some(at + ahead + DAY),
+            expires_at: Some(at + ahead + 2 * DAY),
+            ..batch(1..2)
+        };
+        let scheduled = request(at + ahead, vec![scheduled]);
+        let scheduled = accepted(side.store(), scheduled).await.batches[0].first;
+        let mut lives_from = at + ahead;
+        for left in [ahead, ahead / 2, 0, 0] {
+            perhaps_crash(side, at + left).await;
+            let now = at + MINUTE + left;
+            let store = side.store();
+            store.correct_times(now).await.expect("corrected");
+            if lives_from > now + HOUR {
+                lives_from = now;
+            }
+            for (n, range) in (0..BATCHES)
+                .zip(&many)
+                .filter(|(n, _)| n % 99 == 0 || *n + 5 > BATCHES)
+            {
+                let end = seen(store, range.first).await.batch.expires_at;
+                let right = Some(lives_from + LIFE + n);
+                assert_eq!(end, right, "batch {n}, ahead by {left} of {ahead}");
+            }
+            assert_eq!(seen(store, right).await.batch.expires_at, Some(at + LIFE));
+            let end = seen(store, scheduled).await.batch.expires_at;
+            assert_eq!(end, Some(at + ahead + 2 * DAY));
+        }
+        let again = side
+            .store()
+            .correct_times(at + 2 * MINUTE)
+            .await
+            .expect("corrected");
+        assert_eq!(again, 0, "ahead by {ahead}");
+    }
+}
+
+/// A pause is found behind more schedules than are looked through at once, and those stay.
+pub async fn a_pause_is_found_behind_many_schedules(side: &mut impl Side) {
+    const SCHEDULES: u64 = 12_000;
+    let scheduled = (0..SCHEDULES).map(|n| NewBatch {
+        due: Some(NOW + 2 * HOUR + n as i64),
+        ..batch(5..6)
+    });
+    let store = side.store();
+    accepted(store, request(NOW, scheduled.collect())).await;
+    accepted_batch(store, NOW + 10 * DAY, 0..1).await;
+    put_off(store, NOW + 10 * DAY).await;
+    assert_eq!(store.correct_times(NOW).await.expect("corrected"), 1);
+    let released = store.release_due(NOW + 1, 100, Box::new(|_| {}));
+    assert_eq!(released.await.expect("released").lanes.len(), 1);
+    assert_eq!(store.counts().await.expect("counted").delayed, SCHEDULES);
+}
+
 /// Counters that a wrong clock found too old are not refused for ever.
 pub async fn statistics_count_again_after_a_sweep_of_a_wrong_clock(side: &mut impl Side) {
     let store = side.store();

@@ -79,6 +79,8 @@ macro_rules! conformance_tests {
                 a_request_id_is_forgotten_once_the_clock_is_right,
                 inbound_messages_are_found_and_forgotten_by_the_clock,
                 pauses_end_once_the_clock_is_right,
+                a_pause_is_found_behind_many_schedules,
+                lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right,
                 events_are_forgotten_once_the_clock_is_right,
                 statistics_count_again_after_a_sweep_of_a_wrong_clock,
             ],

@@ -214,6 +214,8 @@ pub(super) struct IdClock {
 impl IdClock {
     /// `newest_ms` is the time part of the newest id of any kind, 0 when none was given.
     pub(super) fn new(eras: Eras, newest_ms: i64) -> Self {
+        // No id may have been given since the newest era began: the next one begins after it all the same.
+        let newest_ms = newest_ms.max(eras.newest().first.time_part());
         Self {
             eras,
             ms: newest_ms,

@@ -1,6 +1,9 @@
 //! Times that were set while the machine's clock was ahead, brought back once it is right: what waits for one of them
 //! would wait until the clock comes there again, and what is kept for a time after it would be kept as long.
 //!
+//! Each step goes on where the one before it ended, and what was corrected says so in its row (`batch.lives_from`,
+//! `event.written_at`): so a correction may be repeated, interrupted, or followed by another one.
+//!
 //! Not here: ids and acceptance times, of which eras take care ([`super::id_clock`]); receipts that are awaited
 //! ([`super::awaiting`]) or parked ([`super::parked`]), and parts of inbound messages, which their sweeps look after.
 
@@ -11,20 +14,21 @@ use super::error::Tried;
 use super::id_clock::AHEAD_MS_MAX;
 use super::memory::Work;
 use crate::{MessageId, StoreError, UnixMs};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 /// Rows corrected by one command, of each kind.
 const ROWS_A_STEP: usize = 1_000;
+/// Rows looked at by one command, of each kind: a few milliseconds of the writer.
+const LOOKED_AT_A_STEP: usize = 10_000;
 
 /// `?1`: what the clock says, `?2`: a time later than this was set by a clock that was ahead, `?3`: rows at most.
 ///
-/// Times that people asked for (schedules of messages and tasks) are none of these. A pause that is rightly longer ends
-/// early, which costs one attempt or call more.
-const CORRECTIONS: [&str; 7] = [
-    "UPDATE delayed SET due = ?1 WHERE (due, no) IN
-        (SELECT due, no FROM delayed WHERE due > ?2 AND attempts > 0 LIMIT ?3)",
+/// What is found here has an index by its time, or is a row an endpoint. A pause that is rightly longer ends early, which
+/// costs one call more. A call that was given up on has the last due time there is.
+const CORRECTIONS: [&str; 6] = [
     "UPDATE redelivery SET due = ?1 WHERE (endpoint, no) IN
-        (SELECT endpoint, no FROM redelivery WHERE due > ?2 AND given_up_at IS NULL LIMIT ?3)",
+        (SELECT r.endpoint, r.no FROM endpoint_state s CROSS JOIN redelivery r INDEXED BY redelivery_by_due
+         WHERE r.endpoint = s.endpoint AND r.due > ?2 AND r.due < 9223372036854775807 LIMIT ?3)",
     "UPDATE endpoint_state SET pause_until = ?1 WHERE endpoint IN
         (SELECT endpoint FROM endpoint_state WHERE pause_until > ?2 LIMIT ?3)",
     "UPDATE redelivery SET given_up_at = ?1 WHERE (endpoint, no) IN
@@ -36,94 +40,199 @@ const CORRECTIONS: [&str; 7] = [
     "UPDATE task SET ended_at = ?1 WHERE id IN (SELECT id FROM task WHERE ended_at > ?2 LIMIT ?3)",
 ];
 
-/// How far the log of events has been looked through, backwards.
+/// Where a correction goes on; `None`: that kind is done.
 #[derive(Debug, Clone, Copy)]
-struct Step {
-    events_below: i64,
-    corrected: u64,
-    more: bool,
+struct Cursor {
+    /// Whether any of [`CORRECTIONS`] may find more.
+    by_statement: bool,
+    /// After this due time and number.
+    delayed: Option<(UnixMs, i64)>,
+    /// From this first id on.
+    batches: Option<MessageId>,
+    events: bool,
+}
+
+impl Cursor {
+    fn at_start(now: UnixMs) -> Self {
+        Self {
+            by_statement: true,
+            delayed: Some((now.saturating_add(AHEAD_MS_MAX), i64::MAX)),
+            batches: Some(MessageId(i64::MIN)),
+            events: true,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        !self.by_statement && self.delayed.is_none() && self.batches.is_none() && !self.events
+    }
 }
 
 impl SqliteStore {
     pub(super) async fn correct(&self, now: UnixMs) -> Result<u64, StoreError> {
         let mut corrected = 0;
-        let mut events_below = i64::MAX;
-        loop {
-            let step = self
-                .errand(Caller::Engine, ROWS_A_STEP, move |work| {
-                    step(work, events_below, now)
-                })
+        let mut cursor = Cursor::at_start(now);
+        while !cursor.is_done() {
+            let (rows, next) = self
+                .errand(Caller::Engine, ROWS_A_STEP, move |work| step(work, cursor, now))
                 .await?;
-            corrected += step.corrected;
-            events_below = step.events_below;
-            if !step.more {
-                return Ok(corrected);
+            corrected += rows;
+            cursor = next;
+        }
+        Ok(corrected)
+    }
+}
+
+/// One step of each kind that is not done; the rows that were corrected, and where to go on.
+fn step(work: &mut Work<'_>, mut cursor: Cursor, now: UnixMs) -> Result<(u64, Cursor), StoreError> {
+    work.tick(now)?;
+    let mut corrected = 0;
+    if cursor.by_statement {
+        cursor.by_statement = false;
+        for correction in CORRECTIONS {
+            let rows = work
+                .conn
+                .prepare_cached(correction)
+                .and_then(|mut update| update.execute((now, now + AHEAD_MS_MAX, as_count(ROWS_A_STEP))))
+                .tried("correct a time of a wrong clock")?;
+            corrected += rows;
+            cursor.by_statement |= rows >= ROWS_A_STEP;
+        }
+    }
+    if let Some(after) = cursor.delayed {
+        let (rows, next) = retries(work.conn, after, now).tried("correct when another attempt is due")?;
+        corrected += rows;
+        cursor.delayed = next;
+    }
+    if let Some(from) = cursor.batches {
+        let (rows, next) = lifetimes(work, from, now).tried("correct the ends of messages")?;
+        corrected += rows;
+        cursor.batches = next;
+    }
+    if cursor.events {
+        let rows = events(work.conn, now).tried("correct the times of events")?;
+        corrected += rows;
+        cursor.events = rows >= ROWS_A_STEP;
+    }
+    Ok((corrected as u64, cursor))
+}
+
+/// Pauses before another attempt, in the order in which they are due. Schedules, which people asked for, stand among them
+/// and stay. A pause that is rightly longer ends early, which costs one attempt more.
+fn retries(
+    conn: &Connection,
+    after: (UnixMs, i64),
+    now: UnixMs,
+) -> rusqlite::Result<(usize, Option<(UnixMs, i64)>)> {
+    let mut select = conn.prepare_cached(
+        "SELECT due, no, attempts > 0 FROM delayed WHERE (due, no) > (?1, ?2) ORDER BY due, no LIMIT ?3",
+    )?;
+    let mut rows = select.query((after.0, after.1, as_count(LOOKED_AT_A_STEP)))?;
+    let (mut looked_at, mut last, mut wrong) = (0, after, Vec::new());
+    while wrong.len() < ROWS_A_STEP
+        && let Some(row) = rows.next()?
+    {
+        looked_at += 1;
+        last = (row.get(0)?, row.get(1)?);
+        if row.get(2)? {
+            wrong.push(last);
+        }
+    }
+    drop(rows);
+    let mut update = conn.prepare_cached("UPDATE delayed SET due = ?3 WHERE due = ?1 AND no = ?2")?;
+    for (due, no) in &wrong {
+        update.execute((due, no, now))?;
+    }
+    let more = looked_at == LOOKED_AT_A_STEP || wrong.len() == ROWS_A_STEP;
+    Ok((wrong.len(), more.then_some(last)))
+}
+
+/// A message accepted while the clock was ahead lives as long as it was to live, but from now on. One that is scheduled
+/// for later than the clock said lives from then on, whatever the clock said.
+fn lifetimes(
+    work: &mut Work<'_>,
+    from: MessageId,
+    now: UnixMs,
+) -> rusqlite::Result<(usize, Option<MessageId>)> {
+    let eras = work.memory.id_clock.eras();
+    let mut ahead = eras.accepted_in(&(now + AHEAD_MS_MAX..UnixMs::MAX));
+    // The oldest first.
+    ahead.reverse();
+    work.memory.batch = None;
+    let mut select = work.conn.prepare_cached(
+        "SELECT first_id, coalesce(lives_from, accepted_at, first_id >> 20) AS since, expires_at, due
+         FROM batch WHERE first_id BETWEEN ?1 AND ?2 ORDER BY first_id LIMIT ?3",
+    )?;
+    let mut update = work
+        .conn
+        .prepare_cached("UPDATE batch SET expires_at = ?2, lives_from = ?3 WHERE first_id = ?1")?;
+    let (mut looked_at, mut corrected) = (0, 0);
+    for ids in ahead {
+        let (first, last) = (from.max(*ids.start()), *ids.end());
+        let room = LOOKED_AT_A_STEP - looked_at;
+        let mut rows = select.query((first.0, last.0, as_count(room)))?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let (since, due): (UnixMs, Option<UnixMs>) = (row.get(1)?, row.get(3)?);
+            let expires_at: Option<UnixMs> = row.get(2)?;
+            looked_at += 1;
+            if let Some(expires_at) = expires_at
+                && since > now + AHEAD_MS_MAX
+                && due.is_none_or(|due| due <= since)
+            {
+                update.execute((id, now + (expires_at - since), now))?;
+                corrected += 1;
+            }
+            if looked_at == LOOKED_AT_A_STEP || corrected == ROWS_A_STEP {
+                return Ok((corrected, Some(MessageId(id).plus(1))));
             }
         }
     }
+    Ok((corrected, None))
 }
 
-fn step(work: &mut Work<'_>, events_below: i64, now: UnixMs) -> Result<Step, StoreError> {
-    work.tick(now)?;
-    let mut step = Step {
-        events_below,
-        corrected: 0,
-        more: false,
+/// The times of rows of the log of events grow with them, so those of a wrong clock are the last rows. The first of them
+/// are lowered first: then the times grow after each step. Returns how many were.
+fn events(conn: &Connection, now: UnixMs) -> rusqlite::Result<usize> {
+    let Some(first) = first_event_after(conn, now + AHEAD_MS_MAX)? else {
+        return Ok(0);
     };
-    let mut add = |rows: usize| {
-        step.corrected += rows as u64;
-        step.more |= rows >= ROWS_A_STEP;
+    let before: Option<UnixMs> = conn
+        .prepare_cached("SELECT at FROM event WHERE row < ?1 ORDER BY row DESC LIMIT 1")?
+        .query_row([first], |row| row.get(0))
+        .optional()?;
+    let at = before.map_or(now, |before| before.max(now));
+    conn.prepare_cached(
+        "UPDATE event SET written_at = coalesce(written_at, at), at = ?2 WHERE row IN
+             (SELECT row FROM event NOT INDEXED WHERE row >= ?1 ORDER BY row LIMIT ?3)",
+    )?
+    .execute((first, at, as_count(ROWS_A_STEP)))
+}
+
+/// The first row of the log of events with a time later than this, found by halving.
+fn first_event_after(conn: &Connection, at: UnixMs) -> rusqlite::Result<Option<i64>> {
+    let ends: (Option<i64>, Option<i64>) = conn.query_row(
+        "SELECT (SELECT min(row) FROM event), (SELECT max(row) FROM event)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (Some(mut low), Some(mut high)) = ends else {
+        return Ok(None);
     };
-    for correction in CORRECTIONS {
-        let rows = work
-            .conn
-            .prepare_cached(correction)
-            .and_then(|mut update| update.execute((now, now + AHEAD_MS_MAX, as_count(ROWS_A_STEP))))
-            .tried("correct a time of a wrong clock")?;
-        add(rows);
+    let mut at_or_after =
+        conn.prepare_cached("SELECT row, at FROM event WHERE row >= ?1 ORDER BY row LIMIT 1")?;
+    let mut read = |row: i64| at_or_after.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (_, newest): (i64, UnixMs) = read(high)?;
+    if newest <= at {
+        return Ok(None);
     }
-    add(lifetimes(work, now).tried("correct the ends of messages")?);
-    let events = events(work.conn, events_below, now).tried("correct the times of events")?;
-    add(events.len());
-    step.events_below = events.last().copied().unwrap_or(0);
-    Ok(step)
-}
-
-/// A message accepted while the clock was ahead lives as long as it was to live, but from now on.
-fn lifetimes(work: &mut Work<'_>, now: UnixMs) -> rusqlite::Result<usize> {
-    let ahead = work
-        .memory
-        .id_clock
-        .eras()
-        .accepted_in(&(now + AHEAD_MS_MAX..UnixMs::MAX));
-    work.memory.batch = None;
-    let mut corrected = 0;
-    for ids in ahead {
-        let (MessageId(first), MessageId(last)) = ids.into_inner();
-        corrected += work
-            .conn
-            .prepare_cached(
-                "UPDATE batch SET expires_at = ?1 + expires_at - coalesce(accepted_at, first_id >> 20)
-                 WHERE first_id IN (SELECT first_id FROM batch WHERE first_id BETWEEN ?2 AND ?3
-                     AND expires_at > coalesce(accepted_at, first_id >> 20) LIMIT ?4)",
-            )?
-            .execute((now, first, last, as_count(ROWS_A_STEP)))?;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let (row, its): (i64, UnixMs) = read(middle)?;
+        if its > at {
+            high = middle;
+        } else {
+            low = row + 1;
+        }
     }
-    Ok(corrected)
-}
-
-/// The times of rows of the log of events grow with them, so that those of a wrong clock are the newest. Returns the
-/// rows that were corrected, the newest first.
-fn events(conn: &Connection, below: i64, now: UnixMs) -> rusqlite::Result<Vec<i64>> {
-    let newest: Vec<(i64, UnixMs)> = conn
-        .prepare_cached("SELECT row, at FROM event NOT INDEXED WHERE row < ?1 ORDER BY row DESC LIMIT ?2")?
-        .query_map((below, as_count(ROWS_A_STEP)), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let wrong = newest.into_iter().take_while(|(_, at)| *at > now + AHEAD_MS_MAX);
-    let mut update = conn.prepare_cached("UPDATE event SET at = ?2 WHERE row = ?1")?;
-    wrong
-        .map(|(row, _)| update.execute((row, now)).map(|_| row))
-        .collect()
+    read(low).map(|(row, _)| Some(row))
 }

@@ -10,7 +10,7 @@ const TRIED: &str = "read the events through";
 pub(super) fn check_events(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError> {
     let conn = reading.conn;
     let mut select = conn
-        .prepare("SELECT row, at, kinds, count, entries FROM event ORDER BY row")
+        .prepare("SELECT row, at, kinds, count, entries, coalesce(written_at, at) FROM event ORDER BY row")
         .tried(TRIED)?;
     let mut rows = select.query([]).tried(TRIED)?;
     let (mut looked_at, mut events, mut before) = (0, 0u64, i64::MIN);
@@ -23,17 +23,19 @@ pub(super) fn check_events(reading: &Reading<'_>, part: &mut DeepPart) -> Result
             row.get(2).tried(TRIED)?,
             row.get(3).tried(TRIED)?,
         );
+        // Before it was lowered because the clock had been ahead.
+        let written_at: i64 = row.get(5).tried(TRIED)?;
         let Ok(octets) = row.get_ref(4).tried(TRIED)?.as_blob() else {
             part.problem(format!("row {no} of the events has none"));
             continue;
         };
-        let (mut found, mut found_kinds, mut is_whole) = (0, EventKinds::NONE, true);
+        let (mut found, mut found_kinds, mut is_whole) = (0, EventKinds::NONE, at <= written_at);
         for event in event_blob::Reader::new(no, octets) {
             match event {
                 Ok(event) => {
                     found += 1;
                     found_kinds = found_kinds | event.what.kind();
-                    is_whole &= event.at <= at;
+                    is_whole &= event.at <= written_at;
                 }
                 Err(_) => is_whole = false,
             }

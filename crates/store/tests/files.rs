@@ -139,7 +139,9 @@ fn a_store_with_two_names_is_refused_by_both() {
         for refused in refused {
             let told = refused.map(|error| error.to_string()).unwrap_or_default();
             assert!(
-                told.contains("2 names (hard links)") && told.contains("-samefile"),
+                told.contains("2 names (hard links)")
+                    && told.contains("`find /")
+                    && told.contains("-xdev -samefile"),
                 "{told}"
             );
         }
@@ -306,6 +308,10 @@ async fn a_store_that_is_gone_is_not_made_anew_and_empty() {
         }
     }
     std::fs::remove_file(folder.path().join("postrider.db.durable")).unwrap();
+    // What is left of its log is not dropped without a word.
+    let told = open(&path, Mode::Serve).err().map(|error| error.to_string());
+    assert!(told.is_some_and(|told| told.contains("postrider.db-wal")));
+    std::fs::remove_file(folder.path().join("postrider.db-wal")).unwrap();
     open(&path, Mode::Serve).unwrap();
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Found {
     walked: Walked,
     /// The log has fewer commits than were durable.
     certain: bool,
+    /// The log may hold more than SQLite takes: a copy of it is kept before SQLite goes on over it.
+    copy_due: bool,
     copy: Option<PathBuf>,
 }
 
@@ -46,7 +48,7 @@ pub(super) fn refuse_a_lost_store(store: &Path) -> Result<(), StoreError> {
         .unwrap_or_default();
     Err(StoreError::Other(format!(
         "the store {path} is gone: it was there at {when}. Put it back, or a backup in its place; to begin with an empty one, \
-         remove {note} as well",
+         remove {note} as well, and move what is left of its log (-wal) away",
         path = store.display(),
         when = told(noted.as_millisecond()),
         note = note.display(),
@@ -58,6 +60,39 @@ pub(super) fn refuse_a_lost_store(store: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// When a damaged log cannot be copied: it would be lost.
 pub(super) fn look(store: &Path) -> Result<Found, StoreError> {
+    let mut found = inspect(store)?;
+    if found.copy_due {
+        let path = beside(store, "-wal");
+        let copied = copy_of(&path, found.walked.bytes, store).map_err(|error| {
+            StoreError::Unwritable(format!(
+                "keep a copy of the damaged write-ahead log {}: {error}. Without one the store is not opened, for that would \
+                 remove what is left of it: make room on the disk",
+                path.display()
+            ))
+        })?;
+        found.copy = Some(copied);
+    }
+    Ok(found)
+}
+
+/// What a start would tell that is missing, by the log as it is and by what is in the store: its mark, and the key it was made
+/// with; a store without a schema has neither. Nothing is changed.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(super) fn foretold(
+    store: &Path,
+    mark: i64,
+    id_key: Option<&[u8; 32]>,
+) -> Result<Option<String>, StoreError> {
+    let found = inspect(store)?;
+    let store_no = id_key.map(durable::store_no);
+    let note = found.note.filter(|note| Some(note.store) == store_no);
+    Ok(missing(&found, note, mark))
+}
+
+/// Looks at the log and the note, and changes nothing.
+fn inspect(store: &Path) -> Result<Found, StoreError> {
     let path = beside(store, "-wal");
     let note = durable::read(store);
     let walked = match File::open(&path) {
@@ -71,23 +106,14 @@ pub(super) fn look(store: &Path) -> Result<Found, StoreError> {
         }
     };
     let certain = note.is_some_and(|note| walked.salts == Some(note.salts) && walked.committed < note.frames);
-    let mut found = Found {
+    let copy_due = certain || walked.may_lack_commits();
+    Ok(Found {
         note,
         walked,
         certain,
+        copy_due,
         copy: None,
-    };
-    if certain || walked.may_lack_commits() {
-        let copied = copy_of(&path, walked.bytes, store).map_err(|error| {
-            StoreError::Unwritable(format!(
-                "keep a copy of the damaged write-ahead log {}: {error}. Without one the store is not opened, for that would \
-                 remove what is left of it: make room on the disk",
-                path.display()
-            ))
-        })?;
-        found.copy = Some(copied);
-    }
-    Ok(found)
+    })
 }
 
 /// The same for a tool: nothing when a process serves the store.
@@ -195,7 +221,7 @@ fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
     } = found.walked;
     let frames = found.note.map_or(0, |note| note.frames);
     let what = match salts {
-        _ if !found.certain && !lacks_mark && found.copy.is_none() => return None,
+        _ if !found.certain && !lacks_mark && !found.copy_due => return None,
         None if bytes == 0 => "the write-ahead log is gone, or the store is an older copy".to_owned(),
         None => {
             format!("the write-ahead log's header is damaged, and nothing of its {bytes} octets can be read")
@@ -204,7 +230,7 @@ fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
             "the write-ahead log is damaged or cut: of {frames} pages that were durable {committed} can be read, and {} cannot",
             frames.saturating_sub(committed)
         ),
-        Some(_) if found.copy.is_some() => {
+        Some(_) if found.copy_due => {
             format!(
                 "the write-ahead log is damaged after page {committed}: {commits_behind} commits after it cannot be read"
             )

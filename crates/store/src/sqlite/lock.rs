@@ -105,6 +105,11 @@ impl Holder {
                 "{path} is locked by process {pid}{}, which serves it",
                 name_of(pid)
             ),
+            // Releases before this one did not write their number down.
+            Some(pid) if name_of(pid) == " (postrider)" => format!(
+                "{path} is locked by process {pid} (postrider): a node of an earlier release serves it; stop it with SIGTERM \
+                 (`kill {pid}`) and wait until it has ended"
+            ),
             Some(pid) => format!(
                 "{path} is locked by process {pid}{}, which is no node that serves it: end that process",
                 name_of(pid)

@@ -333,6 +333,32 @@ impl SqliteStore {
         deep::would_start(path, config)
     }
 
+    /// The catalog of the store at `path`, which exists and has this program's schema; beside a node or without one. Nothing is
+    /// changed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look_at_catalog(path: &Path, config: &SqliteConfig) -> Result<Catalog, StoreError> {
+        let config = config.clone().clamped();
+        catalog::load(&open::looking(&open::resolved(path)?, &config)?)
+    }
+
+    /// What a start would find missing in the store at `path`; `None` also where a node serves it, and where there is no store. Nothing is changed and nothing noted: that is for whoever serves it.
+    ///
+    /// # Errors
+    /// When the store or its log cannot be read.
+    pub fn would_lack(path: &Path) -> Result<Option<String>, StoreError> {
+        let path = open::resolved(path)?;
+        if ServerLock::is_held(&path) {
+            return Ok(None);
+        }
+        if open::schema_version(&path)?.is_none() {
+            return damage::foretold(&path, 0, None);
+        }
+        let conn = open::looking(&path, &SqliteConfig::default())?;
+        damage::foretold(&path, damage::mark_in(&conn)?, Some(&load::id_key(&conn)?))
+    }
+
     /// What is known to be missing or damaged and nobody has taken note of yet, a line each, and the file that says so: it
     /// is for people to remove.
     #[must_use]

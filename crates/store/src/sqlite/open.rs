@@ -72,6 +72,26 @@ pub(super) fn reading(path: &Path, config: &SqliteConfig) -> Result<Connection, 
     Ok(conn)
 }
 
+/// A connection that leaves the store's files as they are, also where it is the last one that closes. It may begin a
+/// transaction that writes; who does so takes it back.
+///
+/// SQLite opens a store in write-ahead logging for reading and writing whoever reads: the index of the log (`-shm`) is made anew
+/// after a kill. The log itself is not written to by that.
+pub(super) fn looking(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
+    let has_log = place::beside(path, "-wal").exists();
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).tried("open the store")?;
+    set_up(&conn, config.reader_cache_kib_max, config)?;
+    // Pages of a transaction that is taken back stay in memory.
+    conn.execute_batch("PRAGMA cache_spill = OFF")
+        .tried("set up a connection")?;
+    // What the log holds after a kill is for whoever serves the store to move. Where there was no log, SQLite makes an empty one
+    // and is to remove it again.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)
+        .tried("leave the log as it is")?;
+    Ok(conn)
+}
+
 /// A connection that moves pages from the log to the file.
 pub(super) fn checkpointing(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -105,23 +125,29 @@ pub(super) fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
     place::one_name_only(path)?;
     // An empty file is what SQLite leaves where it made a file and nothing more.
     if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
-        return damage::refuse_a_lost_store(path).map(|()| None);
+        damage::refuse_a_lost_store(path)?;
+        return refuse_a_lone_log(path).map(|()| None);
     }
-    let conn = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .tried("open the store")?;
-    conn.busy_timeout(Duration::from_millis(SqliteConfig::default().lock_wait_ms_max))
-        .tried("set the lock wait")?;
-    // What the log holds after a kill is for whoever opens the store to move.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .tried("leave the log as it is")?;
+    let conn = looking(path, &SqliteConfig::default())?;
     let version = version_of(&conn)?;
     if let Some(table) = table_of_another_program(&conn, version.is_some())? {
         return Err(StoreError::Foreign(format!("it has a table {table:?}")));
     }
     Ok(version)
+}
+
+/// Refuses to make a new store beside the log of another: SQLite would drop the log without a word.
+fn refuse_a_lone_log(path: &Path) -> Result<(), StoreError> {
+    let log = place::beside(path, "-wal");
+    if std::fs::metadata(&log).map_or(true, |file| file.len() == 0) {
+        return Ok(());
+    }
+    Err(StoreError::Other(format!(
+        "there is a write-ahead log {log} and the store {path} that it belongs to is gone. Put the store back beside its log, or a \
+         backup in its place and the log aside; to begin with an empty store, move the log away",
+        log = log.display(),
+        path = path.display(),
+    )))
 }
 
 /// A table that no store has: any at all when there is no schema of ours, and the history of other migrations.

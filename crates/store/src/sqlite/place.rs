@@ -64,14 +64,13 @@ pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
 pub(super) fn one_name_only(store: &Path) -> Result<(), StoreError> {
     let names = std::fs::metadata(store).map_or(1, |file| file.nlink());
     if names > 1 {
-        let folder = store.parent().unwrap_or(Path::new("/"));
         return Err(StoreError::Other(format!(
             "the store {path} has {names} names (hard links), and a second process could open it by another one without \
-             seeing its lock or its write-ahead log. What to do: `find {folder} -xdev -samefile {path}` lists the names; \
+             seeing its lock or its write-ahead log. What to do: `find {root} -xdev -samefile {path}` lists the names; \
              remove all but one, or put a copy in this one's place (`cp {path} {path}.copy && mv {path}.copy {path}`, with \
              everything stopped)",
             path = store.display(),
-            folder = folder.display(),
+            root = mount_point_of(store).display(),
         )));
     }
     if is_mount_point(store) {
@@ -82,6 +81,17 @@ pub(super) fn one_name_only(store: &Path) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+/// The folder at which the file system is mounted that a file is on: all its names are below that. A file system that is mounted
+/// in several places is looked through from this one.
+fn mount_point_of(file: &Path) -> PathBuf {
+    let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let device = |path: &Path| std::fs::metadata(path).ok().map(|found| found.dev());
+    let own = device(&path);
+    let above = path.ancestors().skip(1);
+    let highest = above.take_while(|folder| device(folder) == own).last();
+    highest.unwrap_or(Path::new("/")).to_owned()
 }
 
 /// Whether a file system is mounted on just this file, as containers do with single files. Linux tells.
@@ -107,11 +117,7 @@ pub(super) fn open_private(path: &Path, store: &Path) -> io::Result<File> {
     let made = options.clone().create_new(true).open(path);
     match made {
         Ok(file) => {
-            if let Ok(owner) = std::fs::metadata(store)
-                && rustix::process::geteuid().is_root()
-            {
-                fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
-            }
+            give(&file, store)?;
             Ok(file)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),
@@ -119,12 +125,30 @@ pub(super) fn open_private(path: &Path, store: &Path) -> io::Result<File> {
     }
 }
 
+/// Gives a file that root has made to the owner of `like`, or where that is not there yet to the owner of its folder: the user
+/// of the service is to open it.
+fn give(file: &File, like: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = like.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let owner = std::fs::metadata(like).or_else(|_| std::fs::metadata(folder.unwrap_or(Path::new("."))));
+    match owner {
+        Ok(owner) => Ok(fchown(file, Some(owner.uid()), Some(owner.gid()))?),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Makes the database file, empty, unless it is there.
 pub(super) fn make(store: &Path, config: &SqliteConfig) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(wanted(config));
-    match options.open(store) {
-        Ok(_) => Ok(()),
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let made = options
+        .open(store)
+        .and_then(|file| give(&file, folder.unwrap_or(Path::new("."))));
+    match made {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(StoreError::Unwritable(format!(
             "make the store {}: {error}",

@@ -11,10 +11,9 @@ mod told;
 mod values;
 
 use super::error::Tried;
-use super::{SqliteConfig, attempts, damage, open};
+use super::{SqliteConfig, attempts, open};
 use crate::StoreError;
-use rusqlite::Connection;
-use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 
 /// Problems of one part that are told one by one.
@@ -110,14 +109,10 @@ pub(super) fn check(
         None => return Err(StoreError::Other("there is no store yet".into())),
     }
     let config = config.clone().clamped();
-    // What a damaged log holds is kept before anything else.
-    let _found = damage::look_unless_served(&path)?;
-    let conn = open::reading(&path, &config)?;
-    // Sorting may take more than memory has; the log stays for whoever serves the store.
-    conn.execute_batch("PRAGMA temp_store = FILE")
+    let conn = open::looking(&path, &config)?;
+    // Sorting may take more than memory has.
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = FILE")
         .tried("set up the check")?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .tried("leave the log as it is")?;
     let snapshot = conn.unchecked_transaction().tried("begin to read")?;
     let parts: [(&'static str, Check<'_>); 7] = [
         ("structure", &structure),
@@ -185,8 +180,10 @@ fn whole_from(conn: &Connection) -> Result<i64, StoreError> {
 pub(super) fn would_start(path: &Path, config: &SqliteConfig) -> Result<(), StoreError> {
     let path = open::resolved(path)?;
     let config = config.clone().clamped();
-    let conn = open::writing(&path, &config)?;
-    let trial = conn.unchecked_transaction().tried("begin a trial start")?;
+    let conn = open::looking(&path, &config)?;
+    // One that writes from its beginning: a store that may only be read is refused here.
+    let trial =
+        Transaction::new_unchecked(&conn, TransactionBehavior::Immediate).tried("begin a trial start")?;
     let loaded = super::load::serve(&conn, &config, std::sync::Arc::default());
     trial.rollback().tried("end a trial start")?;
     loaded.map(drop)

@@ -562,3 +562,52 @@ async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
         );
     }
 }
+
+/// Connections to a listener on this thread, of which each has said the same, and the bytes that each holds.
+async fn held_by_each(said: &str) -> isize {
+    use std::io::Write as _;
+    const CONNECTIONS: usize = 200;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (metrics, shutdown) = (ServeMetrics::default(), CancellationToken::new());
+    let router = axum::Router::new();
+    let limits = ServeLimits::default();
+    let served = tokio::spawn(serve(
+        listener,
+        router,
+        limits,
+        None,
+        metrics.clone(),
+        shutdown.clone(),
+    ));
+    let mut connections = Vec::with_capacity(2 * CONNECTIONS);
+    let mut held = Vec::with_capacity(2);
+    // The first make tables grow.
+    for _ in 0..2 {
+        for _ in 0..CONNECTIONS {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.write_all(said.as_bytes()).unwrap();
+            connections.push(stream);
+            // One by one: the queue of connections that are not accepted yet is short.
+            while metrics.connections.get() < connections.len() as i64 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        // All that was said is read.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        held.push(HELD.get());
+    }
+    shutdown.cancel();
+    served.await.unwrap();
+    (held[1] - held[0]) / CONNECTIONS as isize
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_costs_little_and_a_silent_one_least() {
+    let silent = held_by_each("").await;
+    let head = held_by_each("GET / HTTP/1.1\r\nHost: x\r\n").await;
+    let answered = held_by_each("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!((1..4 * 1024).contains(&silent), "{silent} octets");
+    assert!((1..32 * 1024).contains(&head), "{head} octets");
+    assert!((1..24 * 1024).contains(&answered), "{answered} octets");
+}

@@ -47,9 +47,11 @@ pub(super) fn protocol(limits: &ServeLimits) -> http1::Builder {
 /// Serves one connection to its end.
 pub(super) async fn run(mut stream: TcpStream, shared: Arc<Shared>, watch: Arc<Watch>, peer: IpAddr) {
     let _ended = GiveBack(Arc::clone(&watch));
+    let mut octet = [0];
     tokio::select! {
-        // Somebody who says nothing costs no more than a socket.
-        readable = stream.readable() => if readable.is_err() { return },
+        // Somebody who says nothing costs no more than a socket. (Readiness alone is no sign: a new socket may be said to be
+        // ready before anything came.)
+        peeked = stream.peek(&mut octet) => if !matches!(peeked, Ok(1..)) { return },
         _ = watch.order() => return,
     }
     let origin = tokio::select! {

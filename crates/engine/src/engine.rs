@@ -301,6 +301,11 @@ impl Engine {
         self.shared.clock.now()
     }
 
+    /// Milliseconds that have passed, whatever is done to the clock: see [`Clock::monotonic`].
+    pub fn passed_ms(&self) -> i64 {
+        self.shared.clock.monotonic()
+    }
+
     /// The time that spans are counted by: see [`Clock::steady`].
     pub fn steady(&self) -> UnixMs {
         self.shared.clock.steady()

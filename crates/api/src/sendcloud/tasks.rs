@@ -162,6 +162,7 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
             key: format!("{}\n{key}", call.caller.sms_user).into_boxed_str(),
             fingerprint: fingerprint(call.params),
             keep_ms: i64::from(call.api.limits.request_id_keep_s) * 1000,
+            passed_ms: call.engine().passed_ms(),
             record: Box::new(move |task| told(task)),
         }
     });

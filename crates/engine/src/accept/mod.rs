@@ -98,7 +98,7 @@ async fn try_accept(
     if !account.may_send {
         return Err(AcceptError::MayNotSend);
     }
-    let now = shared.clock.now();
+    let (now, passed_ms) = (shared.clock.now(), shared.clock.monotonic());
     let lifetime = Lifetime {
         time_to_live: shared.settings.time_to_live,
         now,
@@ -116,7 +116,7 @@ async fn try_accept(
             user: Arc::clone(&submission.user),
             now,
             batches,
-            idempotency: once.map(|once| idempotency(once, &plan, &submission)),
+            idempotency: once.map(|once| idempotency(once, passed_ms, &plan, &submission)),
             caps: caps(account),
             charge: if account.balance.is_some() {
                 Charge::Prepaid
@@ -166,7 +166,7 @@ async fn commit(shared: &Shared, command: AcceptCommand, plan: &Plan) -> Result<
     }
 }
 
-fn idempotency(once: Once, plan: &Arc<Plan>, submission: &Arc<Submission>) -> NewIdempotency {
+fn idempotency(once: Once, passed_ms: i64, plan: &Arc<Plan>, submission: &Arc<Submission>) -> NewIdempotency {
     let (plan, submission) = (Arc::clone(plan), Arc::clone(submission));
     let reply = once.reply;
     NewIdempotency {
@@ -174,6 +174,7 @@ fn idempotency(once: Once, plan: &Arc<Plan>, submission: &Arc<Submission>) -> Ne
         key: once.key,
         fingerprint: fingerprint::of(&submission),
         keep_ms: once.keep_ms,
+        passed_ms,
         // An answer that cannot be put together is none: a repeat is told of the fault, too.
         record: Box::new(move |stored| {
             plan.outcome(stored)

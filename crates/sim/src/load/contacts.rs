@@ -175,7 +175,7 @@ impl Contacts {
         let mut standings = Standings::new();
         for numbers in numbers.chunks(SENDCLOUD_NUMBERS) {
             let mut wire = self.wire().await?;
-            of_numbers(&mut wire, &self.demo, numbers, &mut standings).await?;
+            of_numbers(&mut wire, &self.demo, numbers, &[("days", "2")], &mut standings).await?;
             self.wire = Some(wire);
         }
         Ok(standings)

@@ -64,11 +64,7 @@ pub async fn standings(
         }
         (Dialect::EngageLab, Some(Answer::Accepted { reference, .. })) => {
             let numbers: Vec<u64> = told.accepted().collect();
-            // By the clock that the gateway had: as a rule the id's, and where that clock has jumped another one.
-            let by_clock =
-                |offset_s: &i64| day_at(told.due_unix_ms.cast_signed().saturating_add(offset_s * 1_000));
-            let mut days: BTreeSet<String> = demo.clock_offsets_s.iter().map(by_clock).collect();
-            days.insert(day_of(reference));
+            let days = days(&demo.clock_offsets_s, told, Some(reference));
             for day in &days {
                 for numbers in numbers.chunks(ENGAGELAB_IDS) {
                     of_ids(wire, demo, (reference, day), numbers, &mut standings).await?;
@@ -77,8 +73,15 @@ pub async fn standings(
         }
         (Dialect::SendCloud, _) => {
             let numbers: Vec<u64> = told.accepted().collect();
+            let days = days(&demo.clock_offsets_s, told, None);
             for numbers in numbers.chunks(SENDCLOUD_NUMBERS) {
-                of_numbers(wire, demo, numbers, &mut standings).await?;
+                if days.is_empty() {
+                    of_numbers(wire, demo, numbers, &[("days", "2")], &mut standings).await?;
+                }
+                for day in &days {
+                    let span = [("startDate", day.as_str()), ("endDate", day)];
+                    of_numbers(wire, demo, numbers, &span, &mut standings).await?;
+                }
             }
         }
         _ => {}
@@ -189,10 +192,12 @@ async fn engagelab(
     Ok(())
 }
 
+/// What became of messages to numbers, of a span of days.
 pub(super) async fn of_numbers(
     wire: &mut Wire,
     demo: &Demo,
     numbers: &[u64],
+    span: &[(&str, &str)],
     standings: &mut Standings,
 ) -> Result<(), StatusError> {
     #[derive(Deserialize)]
@@ -215,11 +220,12 @@ pub(super) async fn of_numbers(
     }
     let phones: Vec<String> = numbers.iter().map(|number| format!("+{number}")).collect();
     let phones = phones.join(";");
-    let parameters = [
-        ("days", "2"),
+    let mut parameters = vec![
         ("phones", phones.as_str()),
         ("smsUser", demo.sendcloud.sms_user.as_str()),
     ];
+    parameters.extend(span);
+    parameters.sort_unstable();
     let (mut body, mut request) = (Vec::new(), Vec::new());
     sendcloud::write_form(&parameters, &demo.sendcloud.sms_key, &mut body);
     write_request(
@@ -241,7 +247,8 @@ pub(super) async fn of_numbers(
     Ok(())
 }
 
-/// How many messages to a number an EngageLab user has sent on a day: more than one is a request accepted twice.
+/// How many messages to a number an EngageLab user has sent on the days of a request: more than one is a request accepted
+/// twice.
 ///
 /// # Errors
 /// [`StatusError`] if the query is not answered as documented.
@@ -255,8 +262,25 @@ pub async fn engagelab_messages_to(
     };
     let mut standings = Standings::new();
     let query = format!("phone=%2B{}", number(told.first));
-    engagelab(wire, demo, &query, &day_of(reference), &mut standings).await?;
+    for day in &days(&demo.clock_offsets_s, told, Some(reference)) {
+        engagelab(wire, demo, &query, day, &mut standings).await?;
+    }
     Ok(standings)
+}
+
+/// The days on which a request may have been accepted by the clock that the gateway had: as a rule the one in its ids, and
+/// where that clock has jumped others.
+fn days(clock_offsets_s: &[i64], told: &Told, reference: Option<&str>) -> BTreeSet<String> {
+    // A request that has to be repeated is accepted later than it was due.
+    const LATER_MAX_MS: i64 = 3_600_000;
+    let due = told.due_unix_ms.cast_signed();
+    let by_clock = |offset_s: &i64| {
+        let at = due.saturating_add(offset_s.saturating_mul(1_000));
+        [day_at(at), day_at(at.saturating_add(LATER_MAX_MS))]
+    };
+    let mut days: BTreeSet<String> = clock_offsets_s.iter().flat_map(by_clock).collect();
+    days.extend(reference.map(day_of));
+    days
 }
 
 fn note(standings: &mut Standings, phone: &str, standing: Standing) {
@@ -295,6 +319,28 @@ fn day_at(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_whose_clock_moved_is_asked_by_all_clocks_it_had() {
+        let told = Told {
+            request_id: "r".into(),
+            text: super::super::Text::Plain,
+            first: 0,
+            recipients: 1,
+            sent: 2,
+            due_unix_ms: 1_795_276_799_000,
+            answer: None,
+            answered_at: None,
+        };
+        assert!(days(&[], &told, None).is_empty());
+        let reference = "1795305599999_1_1_1_abcdef";
+        assert_eq!(Vec::from_iter(days(&[], &told, Some(reference))), ["2026-11-22"]);
+        assert_eq!(
+            Vec::from_iter(days(&[0, 864_000], &told, None)),
+            ["2026-11-21", "2026-11-22", "2026-12-01", "2026-12-02"],
+            "due a second before midnight there"
+        );
+    }
 
     #[test]
     fn a_day_begins_in_china() {

@@ -3,7 +3,7 @@
 use super::Side;
 use super::given::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, everything, found, ids, long_batch,
-    message, number, once, request, seen, state, waiting, waiting_ids,
+    message, number, once, once_at, request, seen, state, waiting, waiting_ids,
 };
 use crate::{
     AcceptCommand, AcceptError, AcceptOutcome, Accepted, Account, AccountId, Caps, CatalogChange, Charge,
@@ -152,7 +152,7 @@ pub async fn a_request_is_stored_once_among_concurrent_repeats(side: &mut impl S
 pub async fn a_request_id_is_forgotten_after_its_time(side: &mut impl Side) {
     let store = side.store();
     let again = |now| AcceptCommand {
-        idempotency: Some(once("again")),
+        idempotency: Some(once_at("again", now)),
         ..request(now, vec![batch(0..1)])
     };
     let first = accepted(store, again(NOW)).await;

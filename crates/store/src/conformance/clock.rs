@@ -9,7 +9,7 @@ use super::awaiting::given_up;
 use super::counting::day_counts;
 use super::given::{
     ACCOUNT, CARRIER, LANE, accepted, accepted_batch, batch, begun, endpoint, events_after, everything, ids,
-    listening, number, once, receipt, received, recorded, request, result, seen, submitted, waiting,
+    listening, number, once_at, receipt, received, recorded, request, result, seen, submitted, waiting,
 };
 use super::telling::{delivered, expired};
 use crate::{
@@ -246,22 +246,63 @@ pub async fn receipts_are_awaited_and_matched_once_the_clock_is_right(side: &mut
     }
 }
 
+/// A request with an id that comes at `at`, while the clock is ahead by `ahead`.
+fn with_id(key: &str, at: UnixMs, ahead: i64) -> AcceptCommand {
+    AcceptCommand {
+        idempotency: Some(once_at(key, at)),
+        ..request(at + ahead, vec![batch(0..1)])
+    }
+}
+
 /// A request id that was used while the clock was ahead is done once, and may be used again after its time.
 pub async fn a_request_id_is_forgotten_once_the_clock_is_right(side: &mut impl Side) {
-    for (n, (at, ahead)) in (0..).zip(JUMPS) {
-        let again = |now| AcceptCommand {
-            idempotency: Some(once("again")),
-            ..request(now, vec![batch(n..n + 1)])
-        };
-        accepted(side.store(), again(at + ahead)).await;
+    for (at, ahead) in JUMPS {
+        accepted(side.store(), with_id("again", at, ahead)).await;
         perhaps_crash(side, at).await;
         let store = side.store();
         accepted_batch(store, at, 20..21).await;
-        let repeat = store.accept(again(at + MINUTE / 2)).await.expect("answered");
+        let again = |at| store.accept(with_id("again", at, 0));
+        let repeat = again(at + MINUTE / 2).await.expect("answered");
         assert!(matches!(repeat, Accepted::Repeat { .. }), "ahead by {ahead}");
-        accepted(store, again(at + MINUTE)).await;
-        let repeat = store.accept(again(at + MINUTE + 1)).await.expect("answered");
+        // After a crash nobody knows whether that half minute passed.
+        accepted(store, with_id("again", at + MINUTE + MINUTE / 2, 0)).await;
+        let repeat = again(at + 2 * MINUTE).await.expect("answered");
         assert!(matches!(repeat, Accepted::Repeat { .. }), "ahead by {ahead}");
+    }
+}
+
+/// A request id is done once within its time, whatever the clock does meanwhile, and over a restart.
+pub async fn a_request_id_is_done_once_whatever_the_clock_does(side: &mut impl Side) {
+    let jumps = [2 * MINUTE, 3 * HOUR, 10 * DAY, 399 * DAY];
+    let jumps: Vec<i64> = jumps.into_iter().flat_map(|jump| [jump, -jump]).collect();
+    let clocks = jumps.iter().flat_map(|&jump| {
+        [
+            vec![0, jump, 0],
+            vec![jump, 0, jump],
+            vec![jump, 0, 0],
+            vec![0, jump, -jump],
+        ]
+    });
+    for (round, clocks) in (0i64..).zip(clocks) {
+        for crash in [false, true] {
+            let at = NOW + round * 10 * MINUTE + if crash { 5 * MINUTE } else { 0 };
+            let key = format!("{round} {crash}");
+            accepted(side.store(), with_id(&key, at, clocks[0])).await;
+            for (n, &ahead) in (1..).zip(&clocks) {
+                if crash {
+                    side.crash().await;
+                }
+                let repeat = side.store().accept(with_id(&key, at + n * 200, ahead)).await;
+                let repeat = repeat.expect("answered");
+                assert!(
+                    matches!(repeat, Accepted::Repeat { .. }),
+                    "{clocks:?}, {n}, crash: {crash}"
+                );
+            }
+            // Its time is over by the last of these clocks, which nobody moves any more.
+            let last = clocks.last().copied().unwrap_or(0);
+            accepted(side.store(), with_id(&key, at + 2 * MINUTE, last)).await;
+        }
     }
 }
 

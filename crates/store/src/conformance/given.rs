@@ -105,11 +105,17 @@ pub fn request(now: UnixMs, batches: Vec<NewBatch>) -> AcceptCommand {
 
 /// A request id that is remembered for a minute and answered with the session.
 pub fn once(key: &str) -> NewIdempotency {
+    once_at(key, NOW)
+}
+
+/// The same of a request that comes when so many milliseconds have passed.
+pub fn once_at(key: &str, passed_ms: i64) -> NewIdempotency {
     NewIdempotency {
         scope: "request_id",
         key: key.into(),
         fingerprint: 1,
         keep_ms: 60_000,
+        passed_ms,
         record: Box::new(|outcome| {
             let session = outcome.batches.first().map_or(0, |batch| batch.session.0);
             session.to_string().into_bytes()

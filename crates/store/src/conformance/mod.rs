@@ -77,6 +77,7 @@ macro_rules! conformance_tests {
                 a_clock_back_by_mistake_deletes_nothing,
                 receipts_are_awaited_and_matched_once_the_clock_is_right,
                 a_request_id_is_forgotten_once_the_clock_is_right,
+                a_request_id_is_done_once_whatever_the_clock_does,
                 inbound_messages_are_found_and_forgotten_by_the_clock,
                 pauses_end_once_the_clock_is_right,
                 a_pause_is_found_behind_many_schedules,

@@ -386,6 +386,7 @@ pub async fn a_tasks_request_is_done_once(side: &mut impl Side) {
             key: "k1".into(),
             fingerprint,
             keep_ms: 1_000,
+            passed_ms: now,
             record: Box::new(|task: &Task| task.id.to_string().into_bytes()),
         }),
         ..new_task(lists, NOW)

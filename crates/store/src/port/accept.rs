@@ -120,6 +120,9 @@ pub struct NewIdempotency<T = AcceptOutcome> {
     pub fingerprint: u64,
     /// How long the id is remembered, in milliseconds.
     pub keep_ms: i64,
+    /// Milliseconds that have passed since some moment of this process when the request came, whatever was done to the
+    /// clock since: by it the store knows a clock that jumps from time that passes.
+    pub passed_ms: i64,
     /// Makes the answer that a repeat gets, from the outcome, inside the transaction: what was told first
     /// is exactly what is told again.
     pub record: RecordAnswer<T>,

@@ -8,6 +8,7 @@ use super::counters::{Column, hour_of};
 use super::error::Tried;
 use super::memory::Work;
 use super::outcome::{Flags, Outcome};
+use super::request_time::{self, Moment};
 use super::verdict::{Verdict, Verdicts};
 use super::{references, tasks, telling};
 use crate::{
@@ -83,11 +84,17 @@ type Row = (i64, Vec<u8>, UnixMs, Option<i64>, Option<i64>);
 
 /// Looks for an earlier request of the same id.
 pub(super) fn earlier<T>(
-    work: &Work<'_>,
+    work: &mut Work<'_>,
     account: AccountId,
     now: UnixMs,
     request: &NewIdempotency<T>,
 ) -> Result<Option<Earlier>, StoreError> {
+    let passed_ms = request.passed_ms;
+    let last = work.memory.last_request;
+    if let Some(leap) = work.memory.request_time.look(Moment { now, passed_ms }, last) {
+        request_time::store(work.conn, leap).tried("note for request ids that the clock has jumped")?;
+    }
+    let work = &*work;
     let key = request_key(&work.memory.id_key, account, request.scope, &request.key);
     let mut repeat = None;
     let find = |id: i64| {
@@ -95,9 +102,9 @@ pub(super) fn earlier<T>(
             .conn
             .prepare_cached(
                 "SELECT fingerprint, answer, expires_at, first_message, last_message FROM request
-                 WHERE id = ?1 AND account = ?2 AND scope = ?3 AND key = ?4 AND expires_at > ?5",
+                 WHERE id = ?1 AND account = ?2 AND scope = ?3 AND key = ?4",
             )?
-            .query_row((id, account.0, request.scope, &request.key, now), |row| {
+            .query_row((id, account.0, request.scope, &request.key), |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })
             .optional()?
@@ -119,10 +126,14 @@ pub(super) fn earlier<T>(
     Ok(repeat)
 }
 
-/// Until when a request is remembered: one that was done while the clock was ahead not until that time comes again.
+/// Until when a request is remembered, by the clock of now.
 pub(super) fn request_ends_at(work: &Work<'_>, id: i64, expires_at: UnixMs) -> UnixMs {
-    let (eras, id) = (work.memory.id_clock.eras(), MessageId(id));
-    expires_at - (eras.accepted_at(id) - eras.believed_at(id))
+    let (time, eras) = (&work.memory.request_time, work.memory.id_clock.eras());
+    time.ends_at(id, expires_at).unwrap_or_else(|| {
+        // Of an earlier release: one that was done while the clock was ahead not until that time comes again.
+        let id = MessageId(id);
+        expires_at - (eras.accepted_at(id) - eras.believed_at(id))
+    })
 }
 
 /// Remembers a request with its answer, and the first and the last message that it became.

@@ -11,6 +11,7 @@ use super::metrics::Meters;
 use super::parked::Parked;
 use super::receipts::Noting;
 use super::references::References;
+use super::request_time::RequestTime;
 use super::runs::{Index, Kind, read_log};
 use super::series::SeriesMap;
 use super::shared_ids::SharedIds;
@@ -65,6 +66,8 @@ pub(super) fn serve(
         now: newest_at,
         now_is_fresh: false,
         jumped: None,
+        request_time: RequestTime::load(conn, |id| eras.accepted_at(MessageId(id)))
+            .tried("read what the clock did to request ids")?,
         id_clock: IdClock::new(eras.clone(), newest.time_part()),
         sweep: MessageId(0),
         dropped: VecDeque::new(),

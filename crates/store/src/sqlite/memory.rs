@@ -10,6 +10,7 @@ use super::id_clock::{self, Eras, IdClock};
 use super::parked::Parked;
 use super::receipts::Noting;
 use super::references::References;
+use super::request_time::{self, RequestTime};
 use super::runs::{Index, Kind, Sealed};
 use super::series::SeriesMap;
 use super::shared_ids::SharedIds;
@@ -154,6 +155,8 @@ pub(super) struct Memory {
     pub(super) jumped: Option<Instant>,
     /// What ids begin with.
     pub(super) id_clock: IdClock,
+    /// How long request ids are remembered.
+    pub(super) request_time: RequestTime,
     /// Where the sweep of old messages goes on.
     pub(super) sweep: MessageId,
     /// Runs taken out of their indexes whose pages are to be deleted.
@@ -256,6 +259,7 @@ pub(super) struct Mark {
     event_sweep: Option<i64>,
     sweep: Option<MessageId>,
     eras: usize,
+    request_time: request_time::Mark,
 }
 
 impl Mark {
@@ -298,6 +302,7 @@ impl Work<'_> {
             event_sweep: self.effects.event_sweep,
             sweep: self.effects.sweep,
             eras: self.memory.id_clock.eras_len(),
+            request_time: self.memory.request_time.mark(),
         }
     }
 
@@ -326,6 +331,7 @@ impl Work<'_> {
             .series
             .forget(self.effects.series.drain(mark.series..));
         self.effects.sweep = mark.sweep;
+        self.memory.request_time.go_back(mark.request_time);
         if self.memory.id_clock.go_back(mark.eras) {
             self.show_eras();
         }

@@ -83,6 +83,7 @@ mod readers;
 mod receipts;
 mod records;
 mod references;
+mod request_time;
 mod results;
 mod resync;
 mod retention;

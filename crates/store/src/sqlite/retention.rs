@@ -141,7 +141,7 @@ pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
 
 /// Deletes requests at the left edge that need not be remembered any longer.
 fn purge_requests(work: &mut Work<'_>) -> Result<(), StoreError> {
-    let now = work.memory.now;
+    let now = work.memory.request_time.now();
     let oldest: Vec<(i64, bool)> = work
         .conn
         .prepare_cached("SELECT id, expires_at FROM request ORDER BY id LIMIT ?1")

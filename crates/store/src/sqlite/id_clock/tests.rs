@@ -30,6 +30,21 @@ fn a_clock_that_goes_on_makes_no_era() {
 }
 
 #[test]
+fn an_era_in_which_nothing_was_given_before_a_restart_is_gone_on_from() {
+    let (mut clock, ids) = given(&[NOW]);
+    let last = ids[0].0;
+    for back in [DAY, 2 * DAY] {
+        assert!(clock.tick(NOW - back, last.time_part()).is_some());
+    }
+    let mut clock = IdClock::new(clock.eras().clone(), last.time_part());
+    for back in [4 * DAY, 3 * DAY, 5 * DAY] {
+        clock.tick(NOW - back, last.time_part());
+        assert_eq!(clock.eras().accepted_at(clock.first()), NOW - back);
+        assert!(clock.eras.0.is_sorted_by(|a, b| a.first < b.first), "{clock:?}");
+    }
+}
+
+#[test]
 fn a_clock_set_back_keeps_the_order_and_the_times() {
     for ahead in [HOUR, 10 * DAY, 400 * DAY, 10 * YEAR, 100 * YEAR] {
         let times = [

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sim::load::{Dialect, Text};
+use sim::load::Text;
 use sim::smsc::{Counts, Tally};
 use smpp::CommandStatus;
 
@@ -61,14 +61,13 @@ impl Mixed {
 
     /// Compares everything that clients were told, and whether it was the traffic that it should be.
     pub(crate) async fn compare(&self, asked: &[Asked], verdict: &mut Verdict) -> anyhow::Result<()> {
-        let (findings, events, inbound) = self.find(asked, &[], |_| true).await?;
+        let (findings, events, inbound) = self.find(asked, &[]).await?;
         self.judge(&findings, &events, &inbound, &self.tallies(), verdict);
         Ok(())
     }
 
     /// Compares everything that clients were told, whatever traffic it was. Where the clock moved, what failed need not have been
-    /// sent, for it may have waited too long; signatures with a time are refused; and SendCloud's requests are left out,
-    /// because it is asked for the messages of two days, whatever clock those were by.
+    /// sent, for it may have waited too long, and signatures with a time are refused.
     pub(crate) async fn compare_results(
         &self,
         asked: &[Asked],
@@ -76,8 +75,7 @@ impl Mixed {
         verdict: &mut Verdict,
     ) -> anyhow::Result<()> {
         let clock_moved = !clock_offsets_s.is_empty();
-        let is_meant = |asked: &Asked| !clock_moved || asked.dialect != Dialect::SendCloud;
-        let (mut findings, events, inbound) = self.find(asked, clock_offsets_s, is_meant).await?;
+        let (mut findings, events, inbound) = self.find(asked, clock_offsets_s).await?;
         if clock_moved {
             let sink = &self.endpoint.sink;
             findings.forgive_failed(&|number| sink.states(number).iter().any(|state| state == "unknown"));
@@ -90,22 +88,20 @@ impl Mixed {
         Ok(())
     }
 
-    /// What is found of the requests that are meant.
+    /// What is found.
     async fn find(
         &self,
         asked: &[Asked],
         clock_offsets_s: &[i64],
-        is_meant: impl Fn(&Asked) -> bool,
     ) -> anyhow::Result<(Findings, EventFindings, InboundFindings)> {
         let tallies = self.tallies();
         let mut findings = Findings::default();
-        let meant: Vec<Asked> = asked.iter().filter(|asked| is_meant(asked)).cloned().collect();
-        for asked in &meant {
+        for asked in asked {
             findings.compare_with_carrier(&asked.told, &tallies);
             findings.compare_texts(&asked.told, &|number| self.joined(number));
         }
         let settings = &self.node.settings;
-        ask_by_clocks(settings, clock_offsets_s, &meant, &tallies, &mut findings).await?;
+        ask_by_clocks(settings, clock_offsets_s, asked, &tallies, &mut findings).await?;
         let possible: HashSet<u64> = asked.iter().flat_map(Asked::possible).collect();
         let events = EventFindings::of(&self.endpoint.sink, &findings.ended, &possible);
         let inbound = InboundFindings::of(&self.endpoint.sink, self.people()?);

@@ -38,7 +38,7 @@ pub(crate) struct PowercutArgs {
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(20..=20_000))]
     images: u16,
     /// Which parts
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Cuts, Part::FailedSync, Part::Disk, Part::Removed])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Cuts, Part::FailedSync, Part::Disk, Part::Clock, Part::Removed])]
     parts: Vec<Part>,
     /// Of so many images one runs on to the end, with carriers
     #[arg(long, default_value_t = 25)]

@@ -230,7 +230,13 @@ impl Worker {
             self.outcome.repeats += 1;
             sent += 1;
             let again = self.try_once(speaker, &shot).await;
-            self.outcome.repeats_wrong += u64::from(is_wrong(answer.as_ref(), again.as_ref()));
+            if is_wrong(answer.as_ref(), again.as_ref()) {
+                self.outcome.repeats_wrong += 1;
+                let refused = matches!(again, Some(Answer::Refused { .. }));
+                self.outcome.repeats_out_of_time += u64::from(refused && load.dialect.signs_a_time());
+                self.outcome
+                    .reason(format!("a repeat answered wrongly: {again:?}"));
+            }
         }
         self.count(&shot, answer.as_ref());
         if load.remembers {

@@ -69,6 +69,8 @@ pub struct Outcome {
     pub repeats: u64,
     /// Of these, those that were not answered as the dialect answers repeats.
     pub repeats_wrong: u64,
+    /// Of these, those that were refused and whose signature has a time, which another clock may not take.
+    pub repeats_out_of_time: u64,
     /// Microseconds from when a request was to be sent to its answer; those of retries and repeats are left out.
     pub latency_us: Histogram,
     /// The reasons of some refusals and failures, at most [`Outcome::REASONS_MAX`].
@@ -93,6 +95,7 @@ impl Outcome {
         self.retries += other.retries;
         self.repeats += other.repeats;
         self.repeats_wrong += other.repeats_wrong;
+        self.repeats_out_of_time += other.repeats_out_of_time;
         self.latency_us.add(&other.latency_us);
         other.reasons.into_iter().for_each(|reason| self.reason(reason));
         self.told.extend(other.told);

@@ -27,6 +27,12 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Whether requests are signed with the time they are made at.
+    #[must_use]
+    pub const fn signs_a_time(self) -> bool {
+        matches!(self, Self::UspeedoAction)
+    }
+
     /// All of them.
     pub const ALL: [Self; 4] = [
         Self::EngageLab,

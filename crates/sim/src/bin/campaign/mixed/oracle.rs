@@ -81,9 +81,13 @@ impl Mixed {
             findings.forgive_failed(&|number| sink.states(number).iter().any(|state| state == "unknown"));
         }
         self.figures(&findings, &events, &inbound, verdict);
-        if !clock_moved {
+        let mut repeats_wrong = self.sum.repeats_wrong;
+        if clock_moved {
+            repeats_wrong -= self.sum.repeats_out_of_time;
+        } else {
             verdict.at_most("recipients refused", self.sum.recipients_refused, 0);
         }
+        verdict.at_most("repeats answered wrongly", repeats_wrong, 0);
         self.judge_results(&findings, &events, &inbound, &self.tallies(), verdict);
         Ok(())
     }
@@ -123,6 +127,7 @@ impl Mixed {
         say("verdict");
         self.judge_conditions(findings, verdict);
         verdict.at_most("recipients refused", self.sum.recipients_refused, 0);
+        verdict.at_most("repeats answered wrongly", self.sum.repeats_wrong, 0);
         self.judge_results(findings, events, inbound, tallies, verdict);
     }
 
@@ -144,7 +149,6 @@ impl Mixed {
             0,
         );
         verdict.at_most("requests never answered", self.sum.unanswered, 0);
-        verdict.at_most("repeats answered wrongly", self.sum.repeats_wrong, 0);
         verdict.at_most(
             "parts taken twice: one window a session lost",
             twice(tallies),

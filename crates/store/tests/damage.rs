@@ -161,6 +161,25 @@ async fn what_a_damaged_log_lacks_is_told_at_the_start() {
 }
 
 #[tokio::test]
+async fn damage_is_told_once_however_often_the_node_is_killed_afterwards() {
+    for at in [HEADER + 20 * FRAME + 1_000, 17] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postrider.db");
+        killed_after(&path, 60, true);
+        flip(&beside(&path, "-wal"), at);
+        // Each writes less than was lost.
+        for _ in 0..3 {
+            killed_after(&path, 2, false);
+        }
+        let (_, lines) = opened(&path).await;
+        assert_eq!(lines.len(), 1, "flipped at {at}: {lines:#?}");
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        let copies = entries.filter(|entry| entry.file_name().to_string_lossy().contains(".damaged-"));
+        assert_eq!(copies.count(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_was_removed_is_told_by_the_mark_it_had() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("postrider.db");

@@ -4,6 +4,7 @@
 //! ([`super::durable`]). A log that may hold more than SQLite will take is copied first, for SQLite goes on over it. What was
 //! found stands in a file beside the store (`.damaged`), one line each time, until somebody removes it.
 
+use super::checkpoint;
 use super::durable::{self, Note, Notes};
 use super::error::Tried;
 use super::lock::ServerLock;
@@ -164,7 +165,8 @@ pub(super) fn set_mark(conn: &Connection, mark: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Compares what was noted with the store as it was opened, tells what is missing, and begins a new note. Returns where the
+/// Compares what was noted with the store as it was opened, tells what is missing, begins the log anew if it is damaged, and a
+/// new note. Returns where the
 /// next notes go.
 ///
 /// # Errors
@@ -190,6 +192,9 @@ pub(super) fn settle(
                 record.display()
             );
             tell(&record, store, &what).map_err(note_failed)?;
+            if found.copy.is_some() {
+                begin_the_log_anew(conn);
+            }
         }
         None if note.is_some_and(|note| note.frames > 0) && found.walked.bytes == 0 => {
             tracing::warn!(
@@ -207,6 +212,21 @@ pub(super) fn settle(
         })
         .map_err(note_failed)?;
     Ok(notes)
+}
+
+/// SQLite would go on behind the last commit that it takes, over those that are lost. What is left of them there would look
+/// like damage after each kill.
+fn begin_the_log_anew(conn: &Connection) {
+    match checkpoint::checkpoint(conn, "TRUNCATE") {
+        Ok(progress) if progress.log == 0 => {}
+        Ok(_) => tracing::warn!(
+            "another program reads the store: the damaged log goes on, and the next start may tell of the damage again"
+        ),
+        Err(error) => tracing::warn!(
+            %error,
+            "the damaged log could not be begun anew: the next start may tell of the damage again"
+        ),
+    }
 }
 
 /// What is missing, in words.

@@ -24,6 +24,11 @@ pub(super) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] 
 impl ServerLock {
     /// Takes the lock or says who is in the way. `store` is the store's resolved path.
     pub(super) fn take(store: &Path) -> Result<Self, StoreError> {
+        Self::take_by(store, &locks_of_the_system)
+    }
+
+    /// `locks`: what `/proc/locks` says.
+    fn take_by(store: &Path, locks: &dyn Fn() -> String) -> Result<Self, StoreError> {
         let path = beside(store, ".lock");
         let mut file = opened(&path, store)?;
         let began = Instant::now();
@@ -31,8 +36,8 @@ impl ServerLock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
-                    let holder = Holder::of(&file, &path);
-                    if holder.is_server() || began.elapsed() > PASSING {
+                    let holder = Holder::by(&file, &path, locks);
+                    if holder.is_surely_server() || began.elapsed() > PASSING {
                         return Err(StoreError::InUse(holder.told()));
                     }
                     std::thread::sleep(Duration::from_millis(5));
@@ -78,7 +83,11 @@ struct Holder {
 }
 
 impl Holder {
-    fn of(mut file: &File, path: &Path) -> Self {
+    fn of(file: &File, path: &Path) -> Self {
+        Self::by(file, path, &locks_of_the_system)
+    }
+
+    fn by(mut file: &File, path: &Path, locks: &dyn Fn() -> String) -> Self {
         let mut written = String::new();
         // A number and a line's end; whatever else is there is nobody's number.
         let _unreadable = file
@@ -86,14 +95,17 @@ impl Holder {
             .and_then(|_| file.take(32).read_to_string(&mut written));
         Self {
             path: path.to_owned(),
-            held_by: file.metadata().ok().and_then(|file| {
-                let locks = std::fs::read_to_string("/proc/locks").ok()?;
-                holder_in(&locks, file.dev(), file.ino())
-            }),
+            held_by: (file.metadata().ok()).and_then(|file| holder_in(&locks(), file.dev(), file.ino())),
             written_by: written.trim().parse().ok(),
         }
     }
 
+    /// The system says so. The number in the file alone may be that of a server that has ended, while a tool looks.
+    fn is_surely_server(&self) -> bool {
+        self.held_by.is_some() && self.held_by == self.written_by
+    }
+
+    /// As far as can be told.
     fn is_server(&self) -> bool {
         self.written_by.is_some() && (self.held_by.is_none() || self.held_by == self.written_by)
     }
@@ -117,6 +129,11 @@ impl Holder {
             None => format!("{path} is locked: `fuser {path}` says by whom"),
         }
     }
+}
+
+/// Nothing where it cannot be read.
+fn locks_of_the_system() -> String {
+    std::fs::read_to_string("/proc/locks").unwrap_or_default()
 }
 
 /// The process that holds an `flock` on a file, by what Linux tells in `/proc/locks`. A process that this one cannot see has
@@ -255,6 +272,34 @@ mod tests {
             "one that cannot be seen from here"
         );
         assert_eq!(holder_in("\n1:\nnonsense", dev, 131), None);
+    }
+
+    #[test]
+    fn a_tool_that_looks_for_a_moment_is_waited_for_where_the_system_does_not_say_who_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("p.db");
+        let path = beside(&store, ".lock");
+        // A server that has ended left its number.
+        std::fs::write(&path, "4194303\n").unwrap();
+        let passing = File::open(&path).unwrap();
+        passing.try_lock_shared().unwrap();
+        let asked = std::cell::Cell::new(0);
+        let locks = || {
+            asked.set(asked.get() + 1);
+            if asked.get() == 3 {
+                passing.unlock().unwrap();
+            }
+            String::new()
+        };
+        let lock = ServerLock::take_by(&store, &locks).unwrap();
+        assert_eq!(asked.get(), 3);
+        // One that stays is named by what the file says.
+        let began = Instant::now();
+        let refused = ServerLock::take_by(&store, &String::new).unwrap_err();
+        assert!(began.elapsed() >= PASSING);
+        let own = format!("process {}", std::process::id());
+        assert!(refused.to_string().contains(&own), "{refused}");
+        drop(lock);
     }
 
     #[test]

@@ -168,7 +168,7 @@ pub struct SqliteStore {
 struct Threads {
     writer: Option<JoinHandle<()>>,
     checkpoints: Option<JoinHandle<()>>,
-    watch: Option<(Arc<Watch>, JoinHandle<()>)>,
+    watch: Option<(Arc<Watch>, JoinHandle<durable::Notes>)>,
     /// Let go of last.
     lock: Option<ServerLock>,
 }
@@ -434,8 +434,8 @@ impl SqliteStore {
 /// A store on its way out.
 struct Stopping {
     threads: Vec<JoinHandle<()>>,
-    /// Ends after the writer: it notes that the log is in the database.
-    watch: Option<(Arc<Watch>, JoinHandle<()>)>,
+    /// Ended by the writer, before that closes the store; its notes are needed once all is closed.
+    watch: Option<(Arc<Watch>, JoinHandle<durable::Notes>)>,
     lock: Option<ServerLock>,
 }
 
@@ -448,9 +448,10 @@ impl Stopping {
             }
         }
         if let Some((watch, thread)) = watch {
-            watch.close();
-            if thread.join().is_err() {
-                tracing::error!("a thread of the store had died");
+            watch.stop();
+            match thread.join() {
+                Ok(mut notes) => watch.write_last(&mut notes),
+                Err(_) => tracing::error!("a thread of the store had died"),
             }
         }
         drop(self.lock);

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(400);
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 400 });
 /// Between two marks in the database.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
 /// Between two lines of the log about files that are gone.
@@ -59,6 +59,14 @@ struct Committed {
     at: i64,
 }
 
+/// The thread that looks.
+#[derive(Debug, Default)]
+struct Thread {
+    runs: bool,
+    /// It is to end.
+    closed: bool,
+}
+
 /// The watch over the files of a store that is served.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -71,7 +79,7 @@ pub(super) struct Watch {
     frames: Arc<AtomicU32>,
     committed: Mutex<Committed>,
     marked: Mutex<Option<Instant>>,
-    closed: (Mutex<bool>, Condvar),
+    thread: (Mutex<Thread>, Condvar),
     meters: Arc<Meters>,
 }
 
@@ -114,7 +122,7 @@ impl Watch {
                 ..Committed::default()
             }),
             marked: Mutex::default(),
-            closed: Default::default(),
+            thread: Default::default(),
             meters,
         })
     }
@@ -288,19 +296,21 @@ impl Watch {
         )
     }
 
-    /// Ends the thread.
-    pub(super) fn close(&self) {
-        *self.closed.0.lock() = true;
-        self.closed.1.notify_all();
+    /// Ends the thread, and returns once it looks no more: what is closed after that may move and remove the log.
+    pub(super) fn stop(&self) {
+        let (thread, changed) = &self.thread;
+        let mut thread = thread.lock();
+        thread.closed = true;
+        changed.notify_all();
+        changed.wait_while(&mut thread, |thread| thread.runs);
     }
 
-    /// Waits for the next look; false once closed.
+    /// Waits for the next look; false once it is to end.
     fn pause(&self) -> bool {
-        let mut closed = self.closed.0.lock();
-        if !*closed {
-            self.closed.1.wait_for(&mut closed, PAUSE);
-        }
-        !*closed
+        let (thread, changed) = &self.thread;
+        let mut thread = thread.lock();
+        changed.wait_while_for(&mut thread, |thread| !thread.closed, PAUSE);
+        !thread.closed
     }
 
     /// What is durable now, for a note; `None` when the log has just been begun anew.
@@ -334,13 +344,19 @@ impl Watch {
         Ok(Some(note))
     }
 
-    /// For the time after the store was closed: the log is in the database.
-    fn last_note(&self) -> Note {
+    /// Notes, after the store was closed, that the log is in the database.
+    pub(super) fn write_last(&self, notes: &mut Notes) {
+        if self.lost().is_some() {
+            return;
+        }
         let committed = *self.committed.lock();
-        Note {
+        let note = Note {
             mark: committed.mark,
             at: committed.at,
             ..Note::default()
+        };
+        if let Err(error) = notes.write(note) {
+            tracing::warn!(%error, "what is durable could not be noted beside the store");
         }
     }
 }
@@ -371,20 +387,23 @@ fn descriptor_of(file: Inode) -> Option<String> {
     })
 }
 
-/// The thread that looks at the files while nothing is stored, and notes what is durable.
+/// The thread that looks at the files while nothing is stored, and notes what is durable. Its end is the notes.
 pub(super) fn spawn(
     watch: Arc<Watch>,
     mut notes: Notes,
     commands: Arc<Commands>,
     config: &SqliteConfig,
     failure: Failure,
-) -> Result<JoinHandle<()>, StoreError> {
+) -> Result<JoinHandle<Notes>, StoreError> {
     let config = config.clone();
+    watch.thread.0.lock().runs = true;
+    let ended = Ended(Arc::clone(&watch), failure);
     Builder::new()
         .name("store-watch".into())
         .spawn(move || {
-            let _died = Died(failure);
+            let _ended = ended;
             run(&watch, &mut notes, &commands, &config);
+            notes
         })
         .map_err(|error| StoreError::Other(format!("start the thread that watches the files: {error}")))
 }
@@ -421,22 +440,21 @@ fn run(watch: &Watch, notes: &mut Notes, commands: &Commands, config: &SqliteCon
             Err(_) => {}
         }
     }
-    if watch.lost().is_none()
-        && let Err(error) = notes.write(watch.last_note())
-    {
-        tracing::warn!(%error, "what is durable could not be noted beside the store");
-    }
 }
 
-/// Without it files that are gone would be noticed with the next commit only.
-struct Died(Failure);
+/// However the thread ends, nobody waits for it in vain. Without it files that are gone would be noticed with the next
+/// commit only.
+struct Ended(Arc<Watch>, Failure);
 
-impl Drop for Died {
+impl Drop for Ended {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!("the thread that watches the store's files died");
-            self.0.set("the thread that watches the store's files died");
+            self.1.set("the thread that watches the store's files died");
         }
+        let (thread, changed) = &self.0.thread;
+        thread.lock().runs = false;
+        changed.notify_all();
     }
 }
 
@@ -446,5 +464,30 @@ pub(super) fn leave_the_names_alone(conn: &Connection) {
     use rusqlite::config::DbConfig;
     if let Err(error) = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
         tracing::warn!(%error, "the write-ahead log may be removed when the store is closed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Store;
+    use crate::conformance::given::{NOW, accepted, batch, request};
+    use crate::sqlite::{Mode, SqliteConfig, SqliteStore, durable};
+
+    /// Here the files are looked at every two milliseconds.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_orderly_stop_is_no_loss_and_its_last_note_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        for n in 0..40 {
+            let store = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap();
+            for _ in 0..=n % 5 {
+                accepted(&store, request(NOW + n, vec![batch(0..50)])).await;
+            }
+            let at = store.newest_at();
+            store.close().await.unwrap();
+            assert_eq!(store.metrics().lost, 0, "stop {n}");
+            let note = durable::read(&path).unwrap();
+            assert_eq!(note.frames, 0, "stop {n}: {note:?}, newest at {at}");
+        }
     }
 }

@@ -37,8 +37,9 @@ pub(super) struct Writer {
     failed_sync: Option<StoreError>,
 }
 
-/// However the thread ends, nobody waits for it in vain; and if by a panic, the store is of no use any more.
-struct Abandon(Arc<Commands>, Arc<Signal>, Failure);
+/// However the thread ends, nobody waits for it in vain; and if by a panic, the store is of no use any more. Its connection
+/// is closed after this: then the log may go, and is not watched any more.
+struct Abandon(Arc<Commands>, Arc<Signal>, Failure, Option<Arc<Watch>>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
@@ -48,6 +49,9 @@ impl Drop for Abandon {
         }
         self.0.abandon();
         self.1.close();
+        if let Some(watch) = &self.3 {
+            watch.stop();
+        }
     }
 }
 
@@ -89,6 +93,7 @@ impl Writer {
             Arc::clone(&self.commands),
             Arc::clone(&self.signal),
             failure.clone(),
+            self.watch.clone(),
         );
         let mut healthy = true;
         loop {
@@ -230,6 +235,9 @@ impl Writer {
 
     /// The last thing: the log goes into the file, so that the next start finds a short one.
     fn close(self) {
+        if let Some(watch) = &self.watch {
+            watch.stop();
+        }
         // Not by a tool: a server beside it would have to wait.
         let is_lost = self.watch.as_ref().is_some_and(|watch| watch.lost().is_some());
         if is_lost {

@@ -143,7 +143,7 @@ impl Connections {
     }
 
     fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let standing = if self.shared.settings.trusted_proxies.contains(peer.ip()) {
+        let standing = if self.shared.settings.is_proxy(peer.ip()) {
             // It speaks for others: whom it names is counted.
             Arc::new(Standing::uncounted(true))
         } else {

@@ -21,6 +21,8 @@ pub struct ServeMetrics {
     pub accept_errors: Counter,
     /// Connections and requests refused because their address has all that it may have open.
     pub refused: Counter,
+    /// Connections closed because a proxy that is to begin with PROXY protocol did not, or not in a way that can be read.
+    pub preambles_refused: Counter,
     /// TLS handshakes done.
     pub tls_handshakes: Counter,
     /// TLS handshakes that came to nothing: no TLS, or the client left.
@@ -69,6 +71,11 @@ impl ServeMetrics {
             "connections_refused",
             "HTTP connections and requests refused because their address has all it may have open",
             self.refused.clone(),
+        );
+        http.register(
+            "preambles_refused",
+            "Connections closed because a proxy did not begin them with PROXY protocol that can be read",
+            self.preambles_refused.clone(),
         );
         http.register(
             "tls_handshakes",

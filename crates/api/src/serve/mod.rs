@@ -46,6 +46,7 @@ pub use tls::{Certificate, TlsError};
 use listener::Connections;
 use serde::{Deserialize, Serialize};
 use shared::Shared;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -99,8 +100,17 @@ pub struct ServeSettings {
     pub limits: ServeLimits,
     /// Bounds on the memory of requests being read.
     pub bodies: BodyLimits,
-    /// The proxies that are believed when they say for whom they speak.
+    /// The proxies that are believed when they name the client of a request in its head.
     pub trusted_proxies: proxy::TrustedProxies,
+    /// The proxies that begin each connection with a preamble of PROXY protocol. Without one it is closed.
+    pub proxy_protocol_from: proxy::TrustedProxies,
+}
+
+impl ServeSettings {
+    /// Whether what connects from `peer` speaks for others.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.contains(peer) || self.proxy_protocol_from.contains(peer)
+    }
 }
 
 impl From<ServeLimits> for ServeSettings {

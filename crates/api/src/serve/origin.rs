@@ -7,6 +7,7 @@ use super::proxy::{self, Preamble};
 use super::shared::Shared;
 use super::watch::Watch;
 use http::{HeaderMap, StatusCode};
+use prometheus_client::metrics::counter::Counter;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::net::TcpStream;
 pub(super) enum Origin {
     /// One client.
     Client(Client),
-    /// A trusted proxy, which may name the client of each request in its head.
+    /// A proxy that may name the client of each request in its head.
     Proxy {
         address: IpAddr,
         standing: Arc<Standing>,
@@ -27,25 +28,31 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// Finds out who has connected from `peer`. A trusted proxy may say so in a preamble, which is read.
+    /// Finds out who has connected from `peer`. Where the settings say that a preamble comes, it is read; nowhere else, and
+    /// whether there is one is never guessed: what begins like one may be a client's own words.
     ///
     /// # Errors
-    /// When there is a preamble that cannot be read, or the connection ends.
+    /// When the preamble is not there or cannot be read, its client has too many connections, or the connection ends.
     pub(super) async fn of(
         stream: &mut TcpStream,
         peer: IpAddr,
         shared: &Shared,
         watch: &Watch,
     ) -> io::Result<Self> {
-        let standing = watch.standing();
-        if !shared.settings.trusted_proxies.contains(peer) {
-            return Ok(Self::Client(Client::with(peer, Arc::clone(&standing))));
+        let settings = &shared.settings;
+        if !settings.is_proxy(peer) {
+            return Ok(Self::Client(Client::with(peer, Arc::clone(&watch.standing()))));
         }
-        let address = named(stream).await?.unwrap_or(peer);
-        if shared.settings.trusted_proxies.contains(address) {
+        let address = if settings.proxy_protocol_from.contains(peer) {
+            let named = named(stream, peer, &shared.metrics.preambles_refused);
+            named.await?.unwrap_or(peer)
+        } else {
+            peer
+        };
+        if settings.trusted_proxies.contains(address) {
             return Ok(Self::Proxy {
                 address,
-                standing: Arc::clone(&standing),
+                standing: Arc::clone(&watch.standing()),
             });
         }
         let standing =
@@ -116,15 +123,20 @@ fn admit(address: IpAddr, shared: &Shared) -> Option<Arc<Standing>> {
 /// Pauses between looks at a preamble that is not complete. A proxy writes it at once, so this is rare.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The client that the preamble of a connection names, if there is one. Nothing behind it is read.
-async fn named(stream: &mut TcpStream) -> io::Result<Option<IpAddr>> {
+/// The client that the preamble of a connection names, if it names one. Nothing behind it is read.
+async fn named(stream: &mut TcpStream, proxy: IpAddr, refused: &Counter) -> io::Result<Option<IpAddr>> {
+    let refuse = |problem: &'static str| {
+        refused.inc();
+        tracing::warn!(%proxy, problem, "a connection from a proxy of `api.proxy_protocol_from` was closed");
+        io::Error::other(problem)
+    };
     let mut octets = vec![0; proxy::OCTETS_MAX];
     loop {
         let count = stream.peek(&mut octets).await?;
         let begun = octets.get(..count).unwrap_or_default();
         match proxy::read_preamble(begun) {
-            Preamble::None => return Ok(None),
-            Preamble::Malformed => return Err(io::Error::other("a PROXY preamble that cannot be read")),
+            Preamble::None => return Err(refuse("it does not begin with PROXY protocol")),
+            Preamble::Malformed => return Err(refuse("its preamble of PROXY protocol cannot be read")),
             Preamble::Partial if count == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             // The listener ends what takes too long.
             Preamble::Partial => tokio::time::sleep(LOOK_EVERY).await,

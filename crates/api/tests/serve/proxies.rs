@@ -3,13 +3,18 @@
 use super::*;
 use api::serve::proxy::TrustedProxies;
 
-/// The listener trusts 127.0.0.2 to 127.0.0.3, and nobody else.
+/// The listener believes the headers of 127.0.0.2, 127.0.0.3 and 127.0.0.6. PROXY protocol comes from 127.0.0.5 and 127.0.0.6.
 fn trusting() -> ServeSettings {
     ServeSettings {
         limits: patient(),
-        trusted_proxies: TrustedProxies::new(vec!["127.0.0.2/31".parse().unwrap()]),
+        trusted_proxies: ranges(&["127.0.0.2/31", "127.0.0.6"]),
+        proxy_protocol_from: ranges(&["127.0.0.5", "127.0.0.6"]),
         ..ServeSettings::default()
     }
+}
+
+fn ranges(written: &[&str]) -> TrustedProxies {
+    TrustedProxies::new(written.iter().map(|range| range.parse().unwrap()).collect())
 }
 
 /// Who the listener says has asked.
@@ -83,27 +88,29 @@ async fn a_trusted_proxy_names_the_client_of_a_connection_by_proxy_protocol() {
             "192.0.2.8",
         ),
         (b"PROXY TCP6 2001:db8::8 ::1 4711 443\r\n".to_vec(), "2001:db8::8"),
-        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.2"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.5"),
         (v2(0x21, 0x11, &v4), "192.0.2.9"),
-        (v2(0x20, 0, &[]), "127.0.0.2"),
+        (v2(0x20, 0, &[]), "127.0.0.5"),
+        (v2(0x21, 0, &[]), "127.0.0.5"),
     ] {
-        let mut stream = running.connect_from(2).await;
+        let mut stream = running.connect_from(5).await;
         // In two pieces: a preamble may come so, if seldom.
         let (begin, rest) = preamble.split_at(5);
         stream.write_all(begin).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         stream.write_all(rest).await.unwrap();
         assert_eq!(whoami(&mut stream, "").await, expected);
-        // The preamble has said who is there: who is no proxy speaks for nobody.
-        if expected != "127.0.0.2" {
-            assert_eq!(
-                whoami(&mut stream, "X-Forwarded-For: 198.51.100.7\r\n").await,
-                expected
-            );
+        // That is who is there, and its headers are not believed: even where the proxy does not know its client, they
+        // are the client's own.
+        for header in [
+            "X-Forwarded-For: 198.51.100.7\r\n",
+            "Forwarded: for=198.51.100.7\r\n",
+        ] {
+            assert_eq!(whoami(&mut stream, header).await, expected);
         }
     }
     // A proxy behind a proxy.
-    let mut stream = running.connect_from(2).await;
+    let mut stream = running.connect_from(5).await;
     stream
         .write_all(b"PROXY TCP4 127.0.0.3 198.51.100.1 1 2\r\n")
         .await
@@ -117,9 +124,58 @@ async fn a_trusted_proxy_names_the_client_of_a_connection_by_proxy_protocol() {
         v2(0x31, 0x11, &v4),
         v2(0x21, 0x11, &v4[..4]),
     ] {
-        let mut stream = running.connect_from(2).await;
+        let refused = running.metrics.preambles_refused.get();
+        let mut stream = running.connect_from(5).await;
         stream.write_all(&wrong).await.unwrap();
         closed(&mut stream).await;
+        assert_eq!(running.metrics.preambles_refused.get(), refused + 1);
+    }
+}
+
+#[tokio::test]
+async fn whether_a_proxy_speaks_proxy_protocol_is_not_guessed() {
+    let running = start(trusting()).await;
+    // One that names clients in headers passes on what a client writes, which may look like a preamble.
+    for preamble in [
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".as_slice(),
+        &v2(0x21, 0x11, &[1; 12]),
+    ] {
+        let mut stream = running.connect_from(2).await;
+        stream.write_all(preamble).await.unwrap();
+        let _ = stream.write_all(GET.as_bytes()).await;
+        assert!(answer(&mut stream).await.0.contains(" 400"));
+    }
+    // One that is to begin with a preamble and does not is not served, whatever its headers say.
+    for from in [5, 6] {
+        for begin in [GET, "\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\0\0"] {
+            let refused = running.metrics.preambles_refused.get();
+            let mut stream = running.connect_from(from).await;
+            send(&mut stream, begin).await;
+            closed(&mut stream).await;
+            assert_eq!(running.metrics.preambles_refused.get(), refused + 1);
+        }
+    }
+    // Who only looks whether the port is open is no fault.
+    let refused = running.metrics.preambles_refused.get();
+    drop(running.connect_from(5).await);
+    until("it is gone", || {
+        running.metrics.accepted.get() == 9 && running.metrics.connections.get() == 0
+    })
+    .await;
+    assert_eq!(running.metrics.preambles_refused.get(), refused);
+}
+
+#[tokio::test]
+async fn headers_behind_a_preamble_are_believed_of_proxies_in_both_lists_alone() {
+    let running = start(trusting()).await;
+    for (preamble, expected) in [
+        ("PROXY UNKNOWN\r\n", "198.51.100.7"),
+        ("PROXY TCP4 192.0.2.8 198.51.100.1 4711 443\r\n", "192.0.2.8"),
+    ] {
+        let mut stream = running.connect_from(6).await;
+        send(&mut stream, preamble).await;
+        let header = "X-Forwarded-For: 198.51.100.7\r\n";
+        assert_eq!(whoami(&mut stream, header).await, expected);
     }
 }
 
@@ -160,7 +216,7 @@ async fn limits_count_the_clients_of_a_proxy_and_not_the_proxy() {
         assert_eq!(answer(stream).await.1, "read 9");
     }
     // Named by PROXY protocol, it is counted with those.
-    let mut stream = running.connect_from(2).await;
+    let mut stream = running.connect_from(5).await;
     stream
         .write_all(b"PROXY TCP4 198.51.100.1 198.51.100.2 1 2\r\n")
         .await

@@ -49,6 +49,7 @@ pub(crate) struct Api {
     #[serde(deserialize_with = "listen_address")]
     pub(crate) listen: SocketAddr,
     pub(crate) trusted_proxies: Vec<AddressRange>,
+    pub(crate) proxy_protocol_from: Vec<AddressRange>,
     pub(crate) tls: Tls,
     pub(crate) connections: ServeLimits,
     pub(crate) limits: api::Limits,
@@ -61,6 +62,7 @@ impl Api {
             limits: self.connections.clone(),
             bodies: self.limits.bodies(),
             trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
+            proxy_protocol_from: TrustedProxies::new(self.proxy_protocol_from.clone()),
         }
     }
 }
@@ -543,34 +545,40 @@ mod tests {
     }
 
     #[test]
-    fn trusted_proxies_are_addresses_and_ranges_and_not_everybody() {
-        let config =
-            Config::from_text("[api]\ntrusted_proxies = [\"10.1.0.0/16\", \"2001:db8::7\"]").unwrap();
-        let trusted = config.api.settings().trusted_proxies;
-        assert!(trusted.contains("10.1.2.3".parse().unwrap()));
-        assert!(trusted.contains("2001:db8::7".parse().unwrap()));
-        assert!(!trusted.contains("10.2.0.0".parse().unwrap()));
-        let said = |range: &str| {
-            let text = format!("[api]\ntrusted_proxies = [\"192.0.2.1\", \"{range}\"]");
-            format!("{:#}", Config::from_text(&text).unwrap_err())
-        };
-        for (range, complaint) in [
-            ("10.0.0.0/33", "a range of 10.0.0.0 has 0 to 32 bits"),
-            ("10.0.0.1/8", "10.0.0.1 has bits set beyond its first 8"),
-            (
-                "proxy.example",
-                "\"proxy.example\" is neither an address nor a range",
-            ),
-        ] {
-            let told = said(range);
-            assert!(told.contains(complaint), "{told}");
-            assert!(told.starts_with("line 2: `api.trusted_proxies[1]`"), "{told}");
+    fn proxies_are_addresses_and_ranges_and_not_everybody() {
+        for key in ["trusted_proxies", "proxy_protocol_from"] {
+            let text = format!("[api]\n{key} = [\"10.1.0.0/16\", \"2001:db8::7\"]");
+            let settings = Config::from_text(&text).unwrap().api.settings();
+            let (named, other) = match key {
+                "trusted_proxies" => (settings.trusted_proxies, settings.proxy_protocol_from),
+                _ => (settings.proxy_protocol_from, settings.trusted_proxies),
+            };
+            assert_eq!(other, TrustedProxies::default());
+            assert!(named.contains("10.1.2.3".parse().unwrap()));
+            assert!(named.contains("2001:db8::7".parse().unwrap()));
+            assert!(!named.contains("10.2.0.0".parse().unwrap()));
+            let said = |range: &str| {
+                let text = format!("[api]\n{key} = [\"192.0.2.1\", \"{range}\"]");
+                format!("{:#}", Config::from_text(&text).unwrap_err())
+            };
+            for (range, complaint) in [
+                ("10.0.0.0/33", "a range of 10.0.0.0 has 0 to 32 bits"),
+                ("10.0.0.1/8", "10.0.0.1 has bits set beyond its first 8"),
+                (
+                    "proxy.example",
+                    "\"proxy.example\" is neither an address nor a range",
+                ),
+            ] {
+                let told = said(range);
+                assert!(told.contains(complaint), "{told}");
+                assert!(told.starts_with(&format!("line 2: `api.{key}[1]`")), "{told}");
+            }
+            let everybody = said("::/0");
+            assert!(
+                everybody.contains(&format!("`api.{key}` has ::/0")),
+                "{everybody}"
+            );
         }
-        let everybody = said("::/0");
-        assert!(
-            everybody.contains("`api.trusted_proxies` has ::/0"),
-            "{everybody}"
-        );
     }
 
     #[test]

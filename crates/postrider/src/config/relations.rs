@@ -39,12 +39,17 @@ fn listeners(config: &Config, wrong: &mut Vec<String>) {
         api.port() == 0 || api != metrics,
         "`metrics.listen` and `api.listen` are both {api}: the second could not be bound"
     );
-    for range in &config.api.trusted_proxies {
-        demand!(
-            wrong,
-            !range.is_everybody(),
-            "`api.trusted_proxies` has {range}: everybody could say who he is"
-        );
+    for (key, ranges) in [
+        ("trusted_proxies", &config.api.trusted_proxies),
+        ("proxy_protocol_from", &config.api.proxy_protocol_from),
+    ] {
+        for range in ranges {
+            demand!(
+                wrong,
+                !range.is_everybody(),
+                "`api.{key}` has {range}: anybody could choose the address that counts"
+            );
+        }
     }
     let tls = &config.api.tls;
     match (

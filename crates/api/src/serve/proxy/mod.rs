@@ -1,8 +1,8 @@
 //! Proxies in front of the listener, and what they say of their clients.
 //!
-//! Only trusted proxies are believed. One may name its client for a whole connection, by PROXY protocol ([`read_preamble`]), or
-//! for each request, in a header ([`client_of`]). Where there are both, the preamble comes first: it says who is at the
-//! other end of the connection, and only if that is a trusted proxy again are its headers looked at.
+//! Only proxies that the settings name are believed, and each only in the way that they say: by PROXY protocol for a whole
+//! connection ([`read_preamble`]), or for each request in a header ([`client_of`]). The preamble says who is at the other end
+//! of the connection; headers are looked at only if a proxy that names clients in headers is there.
 
 mod forwarded;
 mod preamble;

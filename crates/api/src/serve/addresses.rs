@@ -1,8 +1,8 @@
 //! What each address has open on which nothing was verified yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The unit by which limits count addresses: an IPv4 address, or the first 64 bits of an IPv6 one, for whoever has one
@@ -52,42 +52,57 @@ impl Address {
     }
 }
 
-/// All addresses that have anything open. One lock, taken when a connection begins and when it ends.
+/// All addresses that have anything open. One lock, taken when a connection begins and when it ends; of a proxy's connection,
+/// when the client of its requests changes.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    table: Mutex<HashMap<IpAddr, Arc<Address>>>,
-    /// Connections of all addresses on which nothing was verified yet.
-    pub(super) unverified: AtomicUsize,
+    table: Mutex<HashMap<IpAddr, Entry>>,
+}
+
+/// An address, for as long as there are standings of it.
+#[derive(Debug, Default)]
+struct Entry {
+    address: Arc<Address>,
+    standings: usize,
 }
 
 impl Addresses {
-    /// Counts one more connection (or request of a proxy's client) from `address`.
+    /// Counts one more connection from `address`.
     pub(super) fn open(self: &Arc<Self>, address: IpAddr) -> Arc<Standing> {
+        self.standing(address, false)
+    }
+
+    /// Counts one more request of a proxy's client at `address`.
+    pub(super) fn open_request(self: &Arc<Self>, address: IpAddr) -> Arc<Standing> {
+        self.standing(address, true)
+    }
+
+    fn standing(self: &Arc<Self>, address: IpAddr, is_of_request: bool) -> Arc<Standing> {
         let network = network(address);
         let address = {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            let address = table.entry(network).or_default();
-            // Under the lock: whoever forgets an address looks at this under it.
-            address.unverified.fetch_add(1, Ordering::Relaxed);
-            Arc::clone(address)
+            let entry = table.entry(network).or_default();
+            entry.standings += 1;
+            Arc::clone(&entry.address)
         };
-        self.unverified.fetch_add(1, Ordering::Relaxed);
+        address.unverified.fetch_add(1, Ordering::Relaxed);
         Arc::new(Standing {
-            verified: AtomicBool::new(false),
+            state: AtomicU8::new(COUNTED),
+            is_of_request,
             address,
             counted: Some((Arc::clone(self), network)),
         })
     }
 
-    /// Forgets an address that has nothing any more.
+    /// One standing less; an address without any is forgotten.
     fn close(&self, network: IpAddr) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        // The table's own and that of the standing which is being dropped.
-        if table
-            .get(&network)
-            .is_some_and(|address| Arc::strong_count(address) <= 2)
-        {
-            table.remove(&network);
+        if let hash_map::Entry::Occupied(mut entry) = table.entry(network) {
+            let standings = entry.get().standings.saturating_sub(1);
+            entry.get_mut().standings = standings;
+            if standings == 0 {
+                entry.remove();
+            }
         }
     }
 
@@ -97,10 +112,18 @@ impl Addresses {
     }
 }
 
+/// Nothing is verified, and it counts among what its address has open.
+const COUNTED: u8 = 0;
+/// A credential was verified.
+const VERIFIED: u8 = 1;
+/// The request has ended, and nothing was verified.
+const ENDED: u8 = 2;
+
 /// Whether a credential was verified on a connection (behind proxies: for a request), and whose it is.
 #[derive(Debug)]
 pub(super) struct Standing {
-    verified: AtomicBool,
+    state: AtomicU8,
+    is_of_request: bool,
     address: Arc<Address>,
     counted: Option<(Arc<Addresses>, IpAddr)>,
 }
@@ -109,40 +132,72 @@ impl Standing {
     /// That of somebody whom no limit by address concerns.
     pub(super) fn uncounted(verified: bool) -> Self {
         Self {
-            verified: AtomicBool::new(verified),
+            state: AtomicU8::new(if verified { VERIFIED } else { COUNTED }),
+            is_of_request: false,
             address: Arc::default(),
             counted: None,
         }
     }
 
     pub(super) fn is_verified(&self) -> bool {
-        self.verified.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) == VERIFIED
+    }
+
+    /// Whether large pieces are read at once. The connection of a proxy begins anew with each request; there it is enough that
+    /// a credential was verified at the address lately.
+    pub(super) fn reads_large(&self) -> bool {
+        self.is_verified() || self.is_of_request && self.address.is_known()
     }
 
     pub(super) fn verify(&self) {
-        if !self.is_verified() && !self.verified.swap(true, Ordering::AcqRel) {
+        if !self.is_verified() {
+            let before = self.state.swap(VERIFIED, Ordering::AcqRel);
             self.address.known.store(true, Ordering::Relaxed);
+            if before == COUNTED {
+                self.uncount();
+            }
+        }
+    }
+
+    /// The request has ended: it counts no more.
+    pub(super) fn end(&self) {
+        let ended = self
+            .state
+            .compare_exchange(COUNTED, ENDED, Ordering::AcqRel, Ordering::Acquire);
+        if ended.is_ok() {
             self.uncount();
         }
+    }
+
+    /// Counts the next request of the same address, of which nothing is known. Nobody else may hold it: whoever does speaks
+    /// of the last request.
+    pub(super) fn begin_again(&mut self) {
+        self.end();
+        self.address.unverified.fetch_add(1, Ordering::Relaxed);
+        *self.state.get_mut() = COUNTED;
     }
 
     pub(super) fn address(&self) -> &Arc<Address> {
         &self.address
     }
 
+    /// Whether it counts where `address` does.
+    pub(super) fn is_at(&self, address: IpAddr) -> bool {
+        self.counted
+            .as_ref()
+            .is_some_and(|(_, own)| *own == network(address))
+    }
+
     fn uncount(&self) {
-        if let Some((addresses, _)) = &self.counted {
+        if self.counted.is_some() {
             self.address.unverified.fetch_sub(1, Ordering::Relaxed);
-            addresses.unverified.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        if !self.is_verified() {
-            self.uncount();
-        }
+        self.end();
         if let Some((addresses, network)) = &self.counted {
             addresses.close(*network);
         }
@@ -176,7 +231,6 @@ mod tests {
         one.verify();
         one.verify();
         assert_eq!(two.address().staying(), 1);
-        assert_eq!(addresses.unverified.load(Ordering::Relaxed), 2);
         two.address().goes();
         assert_eq!(two.address().staying(), 0);
         two.address().is_gone();
@@ -185,6 +239,62 @@ mod tests {
         assert_eq!(addresses.len(), 2);
         drop((two, other));
         assert_eq!(addresses.len(), 0);
-        assert_eq!(addresses.unverified.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_address_that_something_else_still_holds_is_forgotten_too() {
+        let addresses = Arc::new(Addresses::default());
+        let open = || addresses.open_request("192.0.2.1".parse().unwrap());
+        let (one, two) = (open(), open());
+        let held = [Arc::clone(one.address()), Arc::clone(two.address())];
+        drop(one);
+        assert_eq!((addresses.len(), held[0].staying()), (1, 1));
+        drop(two);
+        assert_eq!((addresses.len(), held[1].staying()), (0, 0));
+    }
+
+    #[test]
+    fn whatever_ends_at_once_is_forgotten() {
+        let addresses = Arc::new(Addresses::default());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for address in [1_u8, 2].repeat(5_000) {
+                        let standing = addresses.open(IpAddr::from([192, 0, 2, address]));
+                        assert!(standing.address().staying() >= 1);
+                    }
+                });
+            }
+        });
+        assert_eq!(addresses.len(), 0);
+    }
+
+    #[test]
+    fn the_next_request_of_an_address_begins_with_nothing_verified() {
+        let addresses = Arc::new(Addresses::default());
+        let mut standing = addresses.open_request("2001:db8::1".parse().unwrap());
+        assert!(
+            standing.is_at("2001:db8::2".parse().unwrap())
+                && !standing.is_at("2001:db8:1::".parse().unwrap())
+        );
+        assert!(!standing.reads_large());
+        standing.verify();
+        standing.end();
+        assert!(standing.is_verified());
+        Arc::get_mut(&mut standing).unwrap().begin_again();
+        assert!(!standing.is_verified() && standing.reads_large());
+        assert_eq!(standing.address().staying(), 1);
+        standing.end();
+        standing.end();
+        assert_eq!(standing.address().staying(), 0);
+        // Verified behind its end: it counts no more, and not less either.
+        standing.verify();
+        assert_eq!(standing.address().unverified.load(Ordering::Relaxed), 0);
+        let address = Arc::clone(standing.address());
+        drop(standing);
+        assert_eq!(
+            (addresses.len(), address.unverified.load(Ordering::Relaxed)),
+            (0, 0)
+        );
     }
 }

@@ -10,8 +10,8 @@ use http::{HeaderMap, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -24,6 +24,8 @@ pub(super) enum Origin {
     Proxy {
         address: IpAddr,
         standing: Arc<Standing>,
+        /// Of the last request: the next one is mostly of the same client.
+        last: Mutex<Option<Arc<Standing>>>,
     },
 }
 
@@ -53,10 +55,13 @@ impl Origin {
             return Ok(Self::Proxy {
                 address,
                 standing: Arc::clone(&watch.standing()),
+                last: Mutex::default(),
             });
         }
-        let standing =
-            admit(address, shared).ok_or_else(|| io::Error::other("its client has too many open"))?;
+        let standing = shared.addresses.open(address);
+        if !admit(&standing, shared) {
+            return Err(io::Error::other("its client has too many open"));
+        }
         watch.stands_for(Arc::clone(&standing));
         Ok(Self::Client(Client::with(address, standing)))
     }
@@ -71,18 +76,23 @@ impl Origin {
         shared: &Shared,
         watch: &Watch,
     ) -> Result<Client, Refusal> {
-        let address = match self {
+        let (address, last) = match self {
             Self::Client(client) => return Ok(client.clone()),
-            Self::Proxy { address, .. } => *address,
+            Self::Proxy { address, last, .. } => (*address, last),
         };
         let Ok(address) = proxy::client_of(headers, address, &shared.settings.trusted_proxies) else {
             const DISAGREE: &str = "the headers Forwarded and X-Forwarded-For name different clients\n";
             return Err((StatusCode::BAD_REQUEST, DISAGREE));
         };
-        let Some(standing) = admit(address, shared) else {
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let standing = last
+            .filter(|last| last.is_at(address))
+            .and_then(begun_again)
+            .unwrap_or_else(|| shared.addresses.open_request(address));
+        if !admit(&standing, shared) {
             const TOO_MANY: &str = "too many requests from this address at once\n";
             return Err((StatusCode::TOO_MANY_REQUESTS, TOO_MANY));
-        };
+        }
         watch.stands_for(Arc::clone(&standing));
         Ok(Client::with(address, standing))
     }
@@ -97,27 +107,37 @@ impl Origin {
 
     /// The request has been answered: whose the next one is will be seen.
     pub(super) fn answered(&self, watch: &Watch) {
-        if let Self::Proxy { standing, .. } = self {
-            watch.stands_for(Arc::clone(standing));
+        if let Self::Proxy { standing, last, .. } = self {
+            let ended = watch.stands_for(Arc::clone(standing));
+            // It is the proxy's own where the request was refused.
+            if !Arc::ptr_eq(&ended, standing) {
+                ended.end();
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+            }
         }
     }
 }
 
-/// Counts one more at an address that a proxy has named. Beyond what the address may have its slowest make room; they get a
-/// moment for it, in which it may have twice as many.
-fn admit(address: IpAddr, shared: &Shared) -> Option<Arc<Standing>> {
-    let standing = shared.addresses.open(address);
+/// The standing of the last request for the next one of the same address, unless something still speaks of the last.
+fn begun_again(mut last: Arc<Standing>) -> Option<Arc<Standing>> {
+    Arc::get_mut(&mut last)?.begin_again();
+    Some(last)
+}
+
+/// Whether one more may be open at an address that a proxy has named. Beyond what the address may have its slowest make
+/// room; they get a moment for it, in which it may have twice as many.
+fn admit(standing: &Standing, shared: &Shared) -> bool {
     let may_have = shared.settings.limits.per_address_max.max(1);
     let has = standing.address().staying();
     if has > may_have.saturating_mul(2) {
         shared.metrics.refused.inc();
         shared.asks.refused.fetch_add(1, Ordering::Relaxed);
-        return None;
+        return false;
     }
     if has > may_have {
         shared.asks.crowded(standing.address());
     }
-    Some(standing)
+    true
 }
 
 /// Pauses between looks at a preamble that is not complete. A proxy writes it at once, so this is rare.

@@ -80,8 +80,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let is_verified = self.watch.standing().is_verified();
-        let read = if is_verified {
+        let (is_verified, reads_large) = {
+            let standing = self.watch.standing();
+            (standing.is_verified(), standing.reads_large())
+        };
+        let read = if reads_large {
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))
         } else {
             let mut piece = (&mut self.stream).take(STRANGER_READ_BYTES);

@@ -181,10 +181,10 @@ impl Watch {
         self.standing.load()
     }
 
-    /// From now on the connection is read for this client.
-    pub(super) fn stands_for(&self, standing: Arc<Standing>) {
+    /// From now on the connection is read for this client; for whom it was before.
+    pub(super) fn stands_for(&self, standing: Arc<Standing>) -> Arc<Standing> {
         self.give_back();
-        self.standing.store(standing);
+        self.standing.swap(standing)
     }
 
     /// Takes room for bytes that have arrived.

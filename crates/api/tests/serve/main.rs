@@ -18,6 +18,7 @@ use api::serve::{Client, ServeLimits, ServeMetrics, ServeSettings, Stopped, serv
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
+use futures_util::StreamExt as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,10 +68,22 @@ fn router(gate: &Arc<Gate>) -> Router {
             Err(_) => "unreadable".to_owned(),
         }
     };
+    let largest = |body: Body| async move {
+        let (mut body, mut largest) = (body.into_data_stream(), 0);
+        while let Some(Ok(piece)) = body.next().await {
+            largest = largest.max(piece.len());
+        }
+        largest.to_string()
+    };
     Router::new()
         .route("/", get(|| async { "hello" }))
         .route("/hold", get(hold))
         .route("/read", post(read))
+        .route("/largest", post(largest))
+        .route(
+            "/known",
+            get(|client: Client| async move { client.is_verified().to_string() }),
+        )
         .route("/login", get(|client: Client| async move { client.verified() }))
         .route(
             "/whoami",

@@ -228,3 +228,62 @@ async fn limits_count_the_clients_of_a_proxy_and_not_the_proxy() {
     .await;
     assert_eq!(whoami(&mut stream, "").await, "198.51.100.1");
 }
+
+/// Asks for `path` with a head's further lines; the body of the answer.
+async fn ask(stream: &mut TcpStream, path: &str, client: &str) -> String {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\r\n");
+    send(stream, &head).await;
+    let (status, body) = answer(stream).await;
+    assert!(status.contains(" 200"), "{status}");
+    body
+}
+
+#[tokio::test]
+async fn a_credential_verified_behind_a_proxy_lifts_no_limit_of_the_next_request_on_the_connection() {
+    let mut settings = trusting();
+    settings.limits.per_address_max = 2;
+    let running = start(settings).await;
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let mut upstream = running.connect_from(2).await;
+        ask(&mut upstream, "/login", "192.0.2.1").await;
+        for client in ["198.51.100.1", "192.0.2.1"] {
+            assert_eq!(ask(&mut upstream, "/known", client).await, "false");
+        }
+        ask(&mut upstream, "/login", "192.0.2.1").await;
+        // Somebody else has the connection now and is slow.
+        let unfinished =
+            "POST /read HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.1\r\nContent-Length: 9\r\n\r\n";
+        send(&mut upstream, unfinished).await;
+        held.push(upstream);
+    }
+    until("no more than twice what an address may have", || {
+        running.metrics.evicted.get() + running.metrics.refused.get() >= 6
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_of_a_known_client_behind_a_proxy_is_read_in_large_pieces() {
+    let running = start(trusting()).await;
+    let mut upstream = running.connect_from(2).await;
+    let body = vec![b'x'; 512 * 1024];
+    let mut largest = async |client: &str| {
+        let head = format!(
+            "POST /largest HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        send(&mut upstream, &head).await;
+        upstream.write_all(&body).await.unwrap();
+        answer(&mut upstream).await.1.parse::<usize>().unwrap()
+    };
+    assert!(largest("192.0.2.1").await <= 8192);
+    let mut other = running.connect_from(2).await;
+    ask(&mut other, "/login", "192.0.2.1").await;
+    // How much lies there to be read at once is the kernel's to say.
+    let mut large = false;
+    for _ in 0..20 {
+        large |= largest("192.0.2.1").await > 8192;
+    }
+    assert!(large);
+}

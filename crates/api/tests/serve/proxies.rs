@@ -1,6 +1,8 @@
 //! Proxies that are trusted, others, and what they say of their clients.
 
+use super::tls::{connect_tls_from, identity, shake};
 use super::*;
+use api::serve::Certificate;
 use api::serve::proxy::TrustedProxies;
 
 /// The listener believes the headers of 127.0.0.2, 127.0.0.3 and 127.0.0.6. PROXY protocol comes from 127.0.0.5 and 127.0.0.6.
@@ -18,7 +20,7 @@ fn ranges(written: &[&str]) -> TrustedProxies {
 }
 
 /// Who the listener says has asked.
-async fn whoami(stream: &mut TcpStream, headers: &str) -> String {
+async fn whoami(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), headers: &str) -> String {
     send(
         stream,
         &format!("GET /whoami HTTP/1.1\r\nHost: x\r\n{headers}\r\n"),
@@ -177,6 +179,30 @@ async fn headers_behind_a_preamble_are_believed_of_proxies_in_both_lists_alone()
         let header = "X-Forwarded-For: 198.51.100.7\r\n";
         assert_eq!(whoami(&mut stream, header).await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_preamble_stands_before_tls_and_nothing_within_it_is_one() {
+    let own = identity();
+    let certificate = Certificate::from_pem(own.chain.as_bytes(), own.key.as_bytes()).unwrap();
+    let running = start_with(trusting(), Some(certificate.acceptor().unwrap())).await;
+    let preamble = "PROXY TCP4 192.0.2.8 198.51.100.1 4711 443\r\n";
+    let header = "X-Forwarded-For: 198.51.100.7\r\n";
+    for (from, preamble, expected) in [
+        (5, preamble, "192.0.2.8"),
+        (5, "PROXY UNKNOWN\r\n", "127.0.0.5"),
+        (6, "PROXY UNKNOWN\r\n", "198.51.100.7"),
+        (2, "", "198.51.100.7"),
+    ] {
+        let mut stream = running.connect_from(from).await;
+        send(&mut stream, preamble).await;
+        let mut stream = shake(stream, &own).await.unwrap();
+        assert_eq!(whoami(&mut stream, header).await, expected);
+    }
+    assert!(connect_tls_from(&running, &own, 5).await.is_err(), "no preamble");
+    let mut stream = connect_tls_from(&running, &own, 2).await.unwrap();
+    send(&mut stream, preamble).await;
+    assert!(whoami(&mut stream, header).await.contains(" 400"));
 }
 
 #[tokio::test]

@@ -32,6 +32,14 @@ pub(super) async fn connect_tls_from(
     trusted: &Identity,
     last: u8,
 ) -> std::io::Result<impl AsyncRead + AsyncWrite + Unpin> {
+    shake(running.connect_from(last).await, trusted).await
+}
+
+/// Likewise, over a stream on which something may have been said already.
+pub(super) async fn shake(
+    stream: TcpStream,
+    trusted: &Identity,
+) -> std::io::Result<impl AsyncRead + AsyncWrite + Unpin> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.der.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -41,12 +49,7 @@ pub(super) async fn connect_tls_from(
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    connector
-        .connect(
-            "sms.example".try_into().unwrap(),
-            running.connect_from(last).await,
-        )
-        .await
+    connector.connect("sms.example".try_into().unwrap(), stream).await
 }
 
 #[tokio::test]

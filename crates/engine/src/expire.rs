@@ -3,11 +3,15 @@
 //! What a bind, the sandbox or a fail-over finds expired when it takes messages comes here at once. A sweep over what
 //! waits ends the rest visibly, also while its carrier is away. The store decides each message inside a transaction, so
 //! an attempt that was begun wins.
+//!
+//! While the clock is not believed ([`crate::clock_watch`]) nothing ends and nothing that seems expired is sent: what was
+//! taken off a queue is kept until the clock is taken for right or is right again. In the latter case its lane is read again.
 
 use crate::engine::Shared;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{ConsumedQueue, LaneBacklog};
+use store::{ConsumedQueue, Lane, LaneBacklog};
 
 /// The shortest pause between two sweeps.
 const SWEEP_EVERY_MIN: Duration = Duration::from_millis(500);
@@ -28,6 +32,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             () = shared.queues.expired().wait() => end_taken(&shared).await,
             () = tokio::time::sleep_until(next_sweep) => {
                 let pause = sweep(&shared).await;
+                end_taken(&shared).await;
                 next_sweep = tokio::time::Instant::now() + pause;
             }
         }
@@ -36,7 +41,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Ends what was found expired on being taken. What the store does not take now, the sweep ends later.
 async fn end_taken(shared: &Shared) {
-    let mut runs = shared.queues.expired().take().into_iter().peekable();
+    // Before the look, so that it was not ahead unseen.
+    let now = shared.clock.now();
+    if shared.clock_watch.look(shared) {
+        return;
+    }
+    let (runs, mut read_again) = shared.queues.expired().take();
+    let mut runs = runs.into_iter().peekable();
     while runs.peek().is_some() {
         let mut room = ENDED_A_COMMAND;
         let mut piece: Vec<ConsumedQueue> = Vec::new();
@@ -46,12 +57,31 @@ async fn end_taken(shared: &Shared) {
             room -= run.last.0 - run.first.0 + 1;
             piece.push(run);
         }
-        match shared.store.expire_queued(piece, shared.clock.now()).await {
-            Ok(ended) => log(&ended),
+        let mut waiting: BTreeMap<Lane, u64> = BTreeMap::new();
+        for run in &piece {
+            *waiting.entry(run.key.lane).or_insert(0) += (run.last.0 - run.first.0 + 1).unsigned_abs();
+        }
+        match shared.store.expire_queued(piece, now).await {
+            Ok(ended) => {
+                log(&ended);
+                for lane in ended {
+                    if waiting.get(&lane.lane) == Some(&lane.messages) {
+                        waiting.remove(&lane.lane);
+                    }
+                }
+                // They only seemed to have expired, by a clock that was ahead.
+                read_again.extend(waiting.into_keys());
+            }
             Err(error) => {
-                return tracing::warn!(%error, "expired messages could not be ended; tried again soon");
+                tracing::warn!(%error, "expired messages could not be ended; tried again soon");
+                read_again.extend(waiting.into_keys());
+                read_again.extend(runs.map(|run| run.key.lane));
+                break;
             }
         }
+    }
+    for lane in read_again {
+        shared.queues.of(lane.carrier).read_again(lane);
     }
 }
 
@@ -60,7 +90,11 @@ async fn sweep(shared: &Shared) -> Duration {
     let began = Instant::now();
     let mut from = None;
     loop {
-        match shared.store.sweep_expired(from, shared.clock.now()).await {
+        let now = shared.clock.now();
+        if shared.clock_watch.look(shared) {
+            return SWEEP_EVERY_MIN;
+        }
+        match shared.store.sweep_expired(from, now).await {
             Ok(swept) => {
                 log(&swept.ended);
                 let Some(next) = swept.next else { break };

@@ -4,14 +4,17 @@
 
 mod house;
 
+use engine::accept::Outcome;
+use engine::catalog::SmppSettings;
 use engine::clock::PausedClock;
 use engine::clock_watch::ClockLimits;
 use engine::sms::state::MessageState;
-use engine::{MessageFilter, MessageSpan, Settings, UnixMs};
-use house::{ACCOUNT, House, PLAIN, numbers, until};
+use engine::{MessageFilter, MessageSpan, MessageView, Settings, UnixMs};
+use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp, until};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{CatalogChange, Store};
 
 const NOW: UnixMs = 1_795_305_600_000 / DAY * DAY + HOUR;
 const HOUR: i64 = 3_600_000;
@@ -97,6 +100,79 @@ async fn a_jump_ahead_while_running_deletes_nothing_and_is_forgotten_once_it_is_
         let wrong_today = if ahead < DAY { 2 } else { 0 };
         assert_eq!(right_today, 4 + wrong_today, "ahead by {ahead}");
     }
+}
+
+/// A house whose carrier is away, with messages that wait for it and live for three days; and the port.
+async fn waiting(clock: &Arc<PausedClock>, messages: u64) -> (House, Outcome, u16) {
+    let port = house::away().await;
+    let carrier = SmppSettings {
+        reconnect_s: 1,
+        reconnect_s_max: 1,
+        ..smpp(port)
+    };
+    let house = House::with_by(Arc::clone(clock), vec![carrier], settings()).await;
+    let catalog = house.store.load_catalog().await.unwrap();
+    let mut template = catalog
+        .templates
+        .iter()
+        .find(|template| template.number == PLAIN)
+        .unwrap()
+        .clone();
+    template.ttl_s = Some(3 * 86_400);
+    house.change(vec![CatalogChange::PutTemplate(template)]).await;
+    // Each in a request of its own, so that each is a run of its own.
+    for number in numbers(messages) {
+        house.send(PLAIN, &[number]).await;
+    }
+    let waiting = house
+        .send(PLAIN, &numbers(messages + 20)[messages as usize..])
+        .await;
+    (house, waiting, port)
+}
+
+async fn comes_back(port: u16) -> Smsc {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    Smsc::start_on(listener, |_, _| Act::DELIVER)
+}
+
+fn is_delivered(message: &MessageView) -> bool {
+    message.state == MessageState::Delivered
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_ahead_for_a_while_ends_nothing_that_waits() {
+    let clock = Arc::new(PausedClock::at(NOW));
+    let (house, waiting, port) = waiting(&clock, 30).await;
+    clock.set_ahead(4 * DAY);
+    until("hold", || held(&house)).await;
+    let smsc = comes_back(port).await;
+    // What was accepted since is sent, and so all before it was looked at: none of it is sent now, for it seems old.
+    let new = house.send(PLAIN, &numbers(51)[50..]).await;
+    house.until(&new, "delivered", is_delivered).await;
+    assert_eq!(smsc.seen().len(), 1);
+    clock.set_back(4 * DAY);
+    house.until(&waiting, "delivered", is_delivered).await;
+    wait_for(&house, 51).await;
+    assert_eq!(
+        smsc.times().into_values().collect::<Vec<_>>(),
+        [1; 51],
+        "each once"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_too_long_by_a_clock_that_stays_ahead_ends_unsent_after_the_hold() {
+    let clock = Arc::new(PausedClock::at(NOW));
+    let (house, waiting, port) = waiting(&clock, 30).await;
+    clock.set_ahead(4 * DAY);
+    until("hold", || held(&house)).await;
+    let smsc = comes_back(port).await;
+    let new = house.send(PLAIN, &numbers(51)[50..]).await;
+    house.until(&new, "delivered", is_delivered).await;
+    clock.advance(HOUR + 1);
+    let is_expired = |message: &MessageView| message.state == MessageState::Expired;
+    house.until(&waiting, "expired", is_expired).await;
+    assert_eq!(smsc.seen().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

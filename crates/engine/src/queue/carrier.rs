@@ -81,11 +81,14 @@ impl ReadWanted {
         self.ended = true;
         let exhausted = messages.len() < self.messages_max;
         let any = !messages.is_empty();
-        self.queue
+        let is_of_use = self
+            .queue
             .inner
             .lock()
             .change(self.lane, |lane| lane.end_read(messages, exhausted));
-        if any {
+        if !is_of_use {
+            self.queue.refill.notify_one();
+        } else if any {
             self.queue.announce(self.lane.class);
         }
     }
@@ -180,6 +183,14 @@ impl CarrierQueue {
     /// Notes that messages wait in the store that this queue does not know of.
     pub fn fall_behind(&self, lane: Lane) {
         self.inner.lock().change(lane, LaneQueue::fall_behind);
+        self.refill.notify_one();
+    }
+
+    /// Has a lane of this carrier read again from its beginning: messages of it were taken, nothing came of it, and they
+    /// were not put back. What was taken meanwhile and is read again is no part of a second attempt: the store sees to that
+    /// ([`store::BegunAttempt::gone`]).
+    pub fn read_again(&self, lane: Lane) {
+        self.inner.lock().change(lane, LaneQueue::read_again);
         self.refill.notify_one();
     }
 

@@ -2,17 +2,25 @@
 
 use super::consumed;
 use parking_lot::Mutex;
-use store::{ConsumedQueue, Outgoing};
+use std::collections::BTreeSet;
+use store::{ConsumedQueue, Lane, Outgoing};
 use tokio::sync::Notify;
 
 /// Runs kept at most. What is beyond that is not lost: it still waits in the store, where the sweep for expired messages
 /// finds it.
 const RUNS_MAX: usize = 10_000;
 
+#[derive(Debug, Default)]
+struct Kept {
+    runs: Vec<ConsumedQueue>,
+    /// Of what was beyond the bound.
+    lanes: BTreeSet<Lane>,
+}
+
 /// Runs of messages that expired before they could be sent.
 #[derive(Debug, Default)]
 pub struct ExpiredRuns {
-    runs: Mutex<Vec<ConsumedQueue>>,
+    kept: Mutex<Kept>,
     arrived: Notify,
 }
 
@@ -22,16 +30,22 @@ impl ExpiredRuns {
             return;
         }
         let more = consumed(messages);
-        let mut runs = self.runs.lock();
-        let room = RUNS_MAX.saturating_sub(runs.len());
-        runs.extend(more.into_iter().take(room));
-        drop(runs);
+        let mut kept = self.kept.lock();
+        for run in more {
+            if kept.runs.len() < RUNS_MAX {
+                kept.runs.push(run);
+            } else {
+                kept.lanes.insert(run.key.lane);
+            }
+        }
+        drop(kept);
         self.arrived.notify_one();
     }
 
-    /// Everything there is.
-    pub fn take(&self) -> Vec<ConsumedQueue> {
-        std::mem::take(&mut *self.runs.lock())
+    /// Everything there is, and the lanes of what was beyond the bound.
+    pub fn take(&self) -> (Vec<ConsumedQueue>, BTreeSet<Lane>) {
+        let kept = std::mem::take(&mut *self.kept.lock());
+        (kept.runs, kept.lanes)
     }
 
     /// Waits until there may be something.

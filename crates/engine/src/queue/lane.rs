@@ -20,6 +20,8 @@ pub(super) struct LaneQueue {
     passed_over: bool,
     /// A read is under way.
     reading: bool,
+    /// What the read brings is of no use: the lane is read again from its beginning.
+    outdated: bool,
 }
 
 impl LaneQueue {
@@ -103,6 +105,14 @@ impl LaneQueue {
         self.passed_over = true;
     }
 
+    /// Forgets what is in memory, so that the lane is read again from its beginning.
+    pub(super) fn read_again(&mut self) {
+        self.window.clear();
+        self.loaded_to = None;
+        self.outdated = self.reading;
+        self.fall_behind();
+    }
+
     /// Whether reading is due; how far the lane was loaded, if so.
     pub(super) fn begin_read(&mut self, room: usize) -> Option<Option<LoadedTo>> {
         if !self.behind || self.reading || room == 0 {
@@ -113,9 +123,13 @@ impl LaneQueue {
         Some(self.loaded_to)
     }
 
-    /// Takes in what was read; `exhausted` when the store had no more at the time of reading.
-    pub(super) fn end_read(&mut self, messages: Vec<Outgoing>, exhausted: bool) {
+    /// Takes in what was read; `exhausted` when the store had no more at the time of reading. False when the lane is to be
+    /// read again instead.
+    pub(super) fn end_read(&mut self, messages: Vec<Outgoing>, exhausted: bool) -> bool {
         self.reading = false;
+        if std::mem::take(&mut self.outdated) {
+            return false;
+        }
         for message in messages {
             if self
                 .loaded_to
@@ -128,10 +142,12 @@ impl LaneQueue {
         if exhausted && !self.passed_over {
             self.behind = false;
         }
+        true
     }
 
     pub(super) fn read_failed(&mut self) {
         self.reading = false;
+        self.outdated = false;
     }
 
     pub(super) fn is_behind(&self) -> bool {

@@ -332,9 +332,36 @@ fn what_has_expired_is_left_to_be_ended() {
     assert_eq!(queue.ready_messages(), 0);
     let runs: Vec<_> = expired
         .take()
+        .0
         .iter()
         .map(|run| (run.first.0, run.last.0))
         .collect();
     assert_eq!(runs, [(1, 2), (5, 5)]);
-    assert!(expired.take().is_empty());
+    assert!(expired.take().0.is_empty());
+}
+
+#[test]
+fn a_lane_that_is_read_again_has_all_that_waits_again_also_after_a_read_that_was_under_way() {
+    let queue = queue(100, 100);
+    let lane = lane(Class::Otp, 1);
+    let waiting = || (1..=5).map(|id| message(lane, id, id)).collect::<Vec<_>>();
+    queue.hand_over(lane, waiting().into_iter());
+    assert_eq!(queue.take(2, 0).len(), 2);
+    queue.fall_behind(lane);
+    let under_way = queue.next_read().unwrap();
+    assert_eq!(under_way.after(), Some((QueueNo(5), MessageId(5))));
+    queue.read_again(lane);
+    assert_eq!(queue.ready_messages(), 0);
+    under_way.end(vec![message(lane, 6, 6)]);
+    assert_eq!(
+        queue.ready_messages(),
+        0,
+        "what is before it would be passed over"
+    );
+    let again = queue.next_read().unwrap();
+    assert_eq!(again.after(), None);
+    again.end(waiting());
+    let taken: Vec<i64> = queue.take(9, 0).iter().map(|message| message.id.0).collect();
+    assert_eq!(taken, [1, 2, 3, 4, 5]);
+    assert!(queue.next_read().is_none());
 }

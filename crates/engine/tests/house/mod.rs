@@ -111,6 +111,24 @@ impl House {
         }
     }
 
+    /// With these carriers, by a clock of its own.
+    #[allow(dead_code, reason = "for the tests of clocks")]
+    pub(crate) async fn with_by(
+        clock: Arc<PausedClock>,
+        carriers: Vec<SmppSettings>,
+        settings: Settings,
+    ) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        store.change_catalog(catalog(carriers)).await.unwrap();
+        let engine = run_by(&store, settings, clock).await;
+        Self {
+            engine,
+            store,
+            folder,
+        }
+    }
+
     /// Stops in order; what it ran on.
     pub(crate) async fn stop(self) -> TempDir {
         self.engine.stop(Duration::from_secs(10)).await.unwrap();

@@ -26,8 +26,10 @@ pub(super) struct Address {
     known: AtomicBool,
     /// Held by the one of its TLS handshakes that stands in line.
     pub(super) handshake: tokio::sync::Mutex<()>,
-    /// Bytes of requests that it has in memory.
+    /// Bytes of requests that it has in memory, of those that came before anything was verified.
     pub(super) bytes: AtomicUsize,
+    /// Likewise, of those that came after.
+    pub(super) verified_bytes: AtomicUsize,
 }
 
 impl Address {

@@ -1,9 +1,10 @@
 //! The memory that all requests being read may take together.
 //!
 //! Bytes count as they arrive: what a head announces reserves nothing. Whoever verified nothing yet has a part of the room
-//! only, and one address a part of that, so that strangers cannot take the rest.
+//! only, and one address a part of that, so that strangers cannot take the rest. Of the whole room one address has half,
+//! whatever was verified there, so that no customer can take it from all others.
 
-use super::addresses::{Address, Standing};
+use super::addresses::Standing;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Bounds on the bytes of requests being read, their heads beyond the first 8 KiB included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Of all of them, in bytes. Connections on which nothing was verified have three quarters of it.
+    /// Of all of them, in bytes. Connections on which nothing was verified have three quarters of it; those of one address
+    /// on which something was, half.
     pub bytes_max: usize,
     /// Of connections from one address on which nothing was verified yet, in bytes.
     pub per_address_bytes_max: usize,
@@ -68,8 +70,12 @@ impl Bodies {
         self.limits.bytes_max / 4 * 3
     }
 
+    const fn verified_per_address_bytes_max(&self) -> usize {
+        self.limits.bytes_max / 2
+    }
+
     /// What is much for one address.
-    pub(super) const fn much_bytes(&self) -> usize {
+    const fn much_bytes(&self) -> usize {
         self.limits.bytes_max / 16
     }
 
@@ -84,22 +90,27 @@ impl Bodies {
             fits
         };
         let is_verified = standing.is_verified();
+        let address = standing.address();
+        let (of_address, of_address_max) = if is_verified {
+            (&address.verified_bytes, self.verified_per_address_bytes_max())
+        } else {
+            (&address.bytes, self.limits.per_address_bytes_max)
+        };
+        if !take(of_address, of_address_max) {
+            return Err(Full::Address);
+        }
         if !is_verified {
-            let address = &standing.address().bytes;
-            if !take(address, self.limits.per_address_bytes_max) {
-                return Err(Full::Address);
-            }
             // The last of the room is for addresses that have little of it.
-            let has_much = address.load(Ordering::Relaxed) > self.much_bytes();
+            let has_much = address.bytes.load(Ordering::Relaxed) > self.much_bytes();
             let all = self.unverified_bytes_max();
             if !take(&self.unverified, if has_much { all / 8 * 7 } else { all }) {
-                address.fetch_sub(bytes, Ordering::Relaxed);
+                of_address.fetch_sub(bytes, Ordering::Relaxed);
                 return Err(Full::All);
             }
         }
         if !take(&self.in_use, self.limits.bytes_max) {
+            of_address.fetch_sub(bytes, Ordering::Relaxed);
             if !is_verified {
-                standing.address().bytes.fetch_sub(bytes, Ordering::Relaxed);
                 self.unverified.fetch_sub(bytes, Ordering::Relaxed);
             }
             return Err(Full::All);
@@ -120,10 +131,13 @@ impl Bodies {
         }
         let unverified = lease.unverified_bytes.swap(0, Ordering::Relaxed);
         self.in_use.fetch_sub(bytes, Ordering::Relaxed);
+        let address = standing.address();
         if unverified > 0 {
             self.unverified.fetch_sub(unverified, Ordering::Relaxed);
-            standing.address().bytes.fetch_sub(unverified, Ordering::Relaxed);
+            address.bytes.fetch_sub(unverified, Ordering::Relaxed);
         }
+        let verified = bytes.saturating_sub(unverified);
+        address.verified_bytes.fetch_sub(verified, Ordering::Relaxed);
         self.gauge.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
@@ -145,15 +159,37 @@ impl Bodies {
         self.in_use.load(Ordering::Relaxed)
     }
 
-    /// Whether there is little room left for strangers, or for all.
-    pub(super) fn is_scarce(&self) -> bool {
+    /// Whether there is little room left for all.
+    pub(super) fn is_scarce_for_all(&self) -> bool {
         is_scarce(&self.in_use, self.limits.bytes_max)
-            || is_scarce(&self.unverified, self.unverified_bytes_max())
     }
 
-    /// Whether an address has little room left.
-    pub(super) fn is_scarce_at(&self, address: &Address) -> bool {
-        is_scarce(&address.bytes, self.limits.per_address_bytes_max)
+    /// Whether there is little room left for strangers, or for all.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.is_scarce_for_all() || is_scarce(&self.unverified, self.unverified_bytes_max())
+    }
+
+    /// Whether a connection that holds room is among those that may have to give it back: there is little left of what it
+    /// has a part of.
+    pub(super) fn may_give_way(&self, standing: &Standing) -> bool {
+        let address = standing.address();
+        if standing.is_verified() {
+            let at_address = is_scarce(&address.verified_bytes, self.verified_per_address_bytes_max());
+            at_address || self.is_scarce_for_all()
+        } else {
+            self.is_scarce() || is_scarce(&address.bytes, self.limits.per_address_bytes_max)
+        }
+    }
+
+    /// Whether the address has much of what others want.
+    pub(super) fn has_much(&self, standing: &Standing) -> bool {
+        let address = standing.address();
+        let bytes = if standing.is_verified() {
+            &address.verified_bytes
+        } else {
+            &address.bytes
+        };
+        bytes.load(Ordering::Relaxed) > self.much_bytes()
     }
 }
 
@@ -219,5 +255,27 @@ mod tests {
         }
         assert_eq!((bodies.in_use(), bodies.gauge.get()), (0, 0));
         assert_eq!(take(&second, 400), Ok(()));
+    }
+
+    #[test]
+    fn one_address_has_half_of_the_room_whatever_was_verified_there() {
+        let (bodies, addresses) = (bodies(), Arc::new(Addresses::default()));
+        let known = |address: &str| {
+            let standing = addresses.open(address.parse().unwrap());
+            standing.verify();
+            (standing, Lease::default())
+        };
+        let (first, second, other) = (known("192.0.2.1"), known("192.0.2.1"), known("192.0.2.2"));
+        let take = |(standing, lease): &(Arc<Standing>, Lease), bytes| bodies.take(lease, standing, bytes);
+        assert_eq!(take(&first, 300), Ok(()));
+        assert_eq!(take(&second, 201), Err(Full::Address));
+        assert_eq!(take(&second, 200), Ok(()));
+        assert_eq!(take(&other, 500), Ok(()));
+        for (standing, lease) in [&first, &second, &other] {
+            bodies.give_back(lease, standing);
+            assert_eq!(standing.address().verified_bytes.load(Ordering::Relaxed), 0);
+        }
+        assert_eq!(bodies.in_use(), 0);
+        assert_eq!(take(&first, 500), Ok(()));
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct TimedBody {
     ended: bool,
     /// What has arrived and waits for room.
     stuck: Option<Stuck>,
+    /// When it was first waited for, in milliseconds of the watch's epoch.
+    waits_since_ms: Option<u64>,
 }
 
 struct Stuck {
@@ -61,21 +63,29 @@ impl TimedBody {
             watch,
             ended: false,
             stuck: None,
+            waits_since_ms: None,
         }
     }
 
     /// A handler waits for more of the body: until it comes, that is all the connection does.
-    fn waits(&self) {
+    fn waits(&mut self) {
+        if self.stuck.is_some() {
+            // It is not slow: there is no room for what it has sent, and it waits a second at most.
+            let now_ms = self.watch.now_ms();
+            self.waits_since_ms = Some(now_ms);
+            self.watch.enter_since(Phase::Body, now_ms);
+            return;
+        }
         if self.watch.phase().0 == Phase::Work {
-            self.watch.enter(Phase::Body);
+            // A body that comes in pieces has been waited for since the first wait.
+            let since_ms = *self.waits_since_ms.get_or_insert_with(|| self.watch.now_ms());
+            self.watch.enter_since(Phase::Body, since_ms);
         }
     }
 
-    /// All of the body is there, or nobody reads it any more.
-    fn waits_no_more(&self) {
-        if self.watch.phase().0 == Phase::Body {
-            self.watch.enter(Phase::Work);
-        }
+    /// The handler goes on. False when the connection is to be closed as it is: then the handler must not.
+    fn goes_on(&self) -> bool {
+        self.watch.phase().0 != Phase::Body || self.watch.enter(Phase::Work)
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -83,7 +93,7 @@ impl TimedBody {
             if self.watch.take(stuck.frame.len()).is_ok() {
                 let frame = std::mem::take(&mut stuck.frame);
                 self.stuck = None;
-                return self.passed(frame);
+                return Poll::Ready(Some(Ok(Frame::data(frame))));
             }
             if Instant::now() >= stuck.until {
                 self.watch.found_no_room();
@@ -96,11 +106,45 @@ impl TimedBody {
         Poll::Pending
     }
 
-    fn passed(&mut self, frame: Bytes) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.incoming.is_end_stream() {
-            self.waits_no_more();
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.stuck.is_some() {
+            return self.poll_room(cx);
         }
-        Poll::Ready(Some(Ok(Frame::data(frame))))
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let frame = match frame.into_data() {
+                    Ok(data) => data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                };
+                if self.watch.take(frame.len()).is_ok() {
+                    return Poll::Ready(Some(Ok(Frame::data(frame))));
+                }
+                if !self.watch.may_wait() {
+                    self.watch.found_no_room();
+                    return Poll::Ready(Some(Err(BodyError::NoRoom)));
+                }
+                self.stuck = Some(Stuck {
+                    frame,
+                    watch: Arc::clone(&self.watch),
+                    until: Instant::now() + ROOM_WAIT,
+                    retry: Box::pin(tokio::time::sleep(ROOM_LOOK_EVERY)),
+                });
+                return self.poll_room(cx);
+            }
+            Poll::Ready(ended) => {
+                self.ended |= ended.is_none();
+                return Poll::Ready(ended.map(|frame| Ok(frame?)));
+            }
+            Poll::Pending => {}
+        }
+        let timeout = self.timeout;
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        match deadline.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::TooSlow(timeout)))),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -112,46 +156,14 @@ impl Body for TimedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.stuck.is_some() {
-            return self.poll_room(cx);
-        }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                let frame = match frame.into_data() {
-                    Ok(data) => data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                };
-                if self.watch.take(frame.len()).is_ok() {
-                    return self.passed(frame);
-                }
-                if !self.watch.may_wait() {
-                    self.watch.found_no_room();
-                    return Poll::Ready(Some(Err(BodyError::NoRoom)));
-                }
-                self.waits();
-                self.stuck = Some(Stuck {
-                    frame,
-                    watch: Arc::clone(&self.watch),
-                    until: Instant::now() + ROOM_WAIT,
-                    retry: Box::pin(tokio::time::sleep(ROOM_LOOK_EVERY)),
-                });
-                return self.poll_room(cx);
-            }
-            Poll::Ready(ended) => {
-                self.ended |= ended.is_none();
-                self.waits_no_more();
-                return Poll::Ready(ended.map(|frame| Ok(frame?)));
-            }
+        let polled = self.poll_next(cx);
+        match &polled {
             Poll::Pending => self.waits(),
+            // The connection ends at its next turn, and the handler with it.
+            Poll::Ready(_) if !self.goes_on() => return Poll::Pending,
+            Poll::Ready(_) => {}
         }
-        let timeout = self.timeout;
-        let deadline = self
-            .deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        match deadline.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::TooSlow(timeout)))),
-            Poll::Pending => Poll::Pending,
-        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -169,6 +181,6 @@ impl Drop for TimedBody {
         if !self.ended && !self.incoming.is_end_stream() {
             self.watch.left_unread();
         }
-        self.waits_no_more();
+        self.goes_on();
     }
 }

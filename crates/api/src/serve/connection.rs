@@ -102,7 +102,10 @@ async fn speak<S: AsyncRead + AsyncWrite + Peer + Unpin>(
             biased;
             ended = &mut connection => break ended,
             order = watch.order() => match order {
-                Order::Leave => Pin::new(&mut connection).graceful_shutdown(),
+                Order::Leave => {
+                    watch.forget_unread();
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
                 Order::Drop => {
                     // While our side is still open, nobody can say how much of an answer went out.
                     watch.was_read(watch.phase().0 == Phase::Closing);
@@ -133,24 +136,30 @@ fn answer(
     watch: &Arc<Watch>,
     origin: &Arc<Origin>,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-    watch.enter(Phase::Work);
+    // When the listener was faster, the connection ends at its next turn, and nothing is begun.
+    let begins = watch.enter(Phase::Work);
+    // What came before this request was read to its end.
+    watch.all_read();
     let client = head::check(&request).and_then(|()| origin.client(request.headers(), shared, watch));
-    let asked = client.map(|client| {
-        let body_timeout = Duration::from_millis(shared.settings.limits.request_timeout_ms);
-        let body = |body| axum::body::Body::new(TimedBody::new(body, body_timeout, Arc::clone(watch)));
-        let mut request = request.map(body);
-        request.extensions_mut().insert(client);
-        shared.router.clone().call(request)
+    let asked = begins.then(|| {
+        client.map(|client| {
+            let body_timeout = Duration::from_millis(shared.settings.limits.request_timeout_ms);
+            let body = |body| axum::body::Body::new(TimedBody::new(body, body_timeout, Arc::clone(watch)));
+            let mut request = request.map(body);
+            request.extensions_mut().insert(client);
+            shared.router.clone().call(request)
+        })
     });
-    if asked.is_err() {
+    if matches!(asked, Some(Err(_))) {
         // Whatever else the client sends is read before the connection is closed over it.
         watch.left_unread();
     }
     let (watch, origin) = (Arc::clone(watch), Arc::clone(origin));
     async move {
         let answer = match asked {
-            Ok(asked) => asked.await?,
-            Err(refusal) => head::answer(refusal),
+            Some(Ok(asked)) => asked.await?,
+            Some(Err(refusal)) => head::answer(refusal),
+            None => std::future::pending().await,
         };
         if let Some(fate) = answer.extensions().get::<AnswerFate>() {
             watch.expect(fate.clone());

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
 /// The status and the text for a request that no handler gets; its connection ends with that.
@@ -25,10 +25,33 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     if !is_served {
         return Err((StatusCode::BAD_REQUEST, "the request's target is of no use\n"));
     }
-    match host(request.headers(), request.version()) {
-        Some(what) => Err((StatusCode::BAD_REQUEST, what)),
-        None => Ok(()),
+    if let Some(what) = host(request.headers(), request.version()) {
+        return Err((StatusCode::BAD_REQUEST, what));
     }
+    codings(request.headers())
+}
+
+/// Bodies are read as they are or in chunks (RFC 9112 section 6.1), and their length is said once.
+fn codings(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(first) = lines.next() else {
+        return Ok(());
+    };
+    if lines.next().is_none() && first.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &&[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let all: Vec<_> = lines
+        .flat_map(|line| line.as_bytes().split(|octet| *octet == b','))
+        .collect();
+    if all.iter().filter(|coding| is_chunked(coding)).count() > 1 {
+        return Err((StatusCode::BAD_REQUEST, "the body is in chunks twice\n"));
+    }
+    Err((
+        StatusCode::NOT_IMPLEMENTED,
+        "of transfer codings only chunked is known\n",
+    ))
 }
 
 /// What is wrong with the `Host` of a request: there is one, once, and it is a host (RFC 9112 section 3.2).

@@ -1,9 +1,9 @@
 //! The loop that accepts connections and owns the list of them.
 
 use super::addresses::{Address, Standing};
-use super::room::{self, Seen};
+use super::room::{self, LINGER_MS, Seen};
 use super::shared::Shared;
-use super::watch::{Order, Phase, Watch, ms_since};
+use super::watch::{Phase, PhaseWord, Watch, ms_since};
 use super::{ServeLimits, Stopped, connection};
 use std::collections::HashMap;
 use std::io;
@@ -57,6 +57,13 @@ struct SentOff {
     for_connections: u64,
     for_bodies: u64,
     refused: u64,
+}
+
+/// A connection, and what it did when it was looked at.
+#[derive(Debug, Clone, Copy)]
+struct Which {
+    id: Id,
+    phase: PhaseWord,
 }
 
 impl Connections {
@@ -188,7 +195,7 @@ impl Connections {
     }
 
     /// All connections that were not asked to go, as they look now.
-    fn seen(&self) -> impl Iterator<Item = Seen<Id>> {
+    fn seen(&self) -> impl Iterator<Item = Seen<Which>> {
         let now_ms = self.now_ms();
         let crowd_max = (self.limits().connections_max / 32).max(8);
         let staying = self
@@ -196,12 +203,12 @@ impl Connections {
             .iter()
             .filter(|(_, open)| open.leaving_since_ms.is_none());
         staying.map(move |(id, open)| {
-            let (phase, since_ms) = open.watch.phase();
+            let phase = open.watch.phase_word();
             let standing = open.watch.standing();
             Seen {
-                id: *id,
-                phase,
-                for_ms: now_ms.saturating_sub(since_ms),
+                id: Which { id: *id, phase },
+                phase: phase.phase(),
+                for_ms: now_ms.saturating_sub(phase.since_ms()),
                 is_verified: standing.is_verified(),
                 is_crowded: standing.address().staying() > crowd_max,
                 held_bytes: open.watch.held_bytes(),
@@ -212,13 +219,33 @@ impl Connections {
 
     /// Asks those to go that are missed least.
     fn let_others_in(&mut self) {
-        // Those that go already make all the room that is needed, unless a last request keeps them.
-        let goes = |open: &Open| open.leaving_since_ms.is_some() && open.watch.phase().0 != Phase::Work;
-        if self.open.values().any(goes) {
+        if self.are_going() {
             return;
         }
         let going = room::to_let_others_in(self.seen(), self.limits().connections_max / 64);
         self.sent_off.for_connections += self.send_off(going);
+    }
+
+    /// Whether connections that were told to go make room just now. A last request may keep one; and who only waits for its
+    /// client to close does not wait for long when others want its place.
+    fn are_going(&self) -> bool {
+        let now_ms = self.now_ms();
+        let mut any = false;
+        for open in self.open.values() {
+            let Some(since_ms) = open.leaving_since_ms else {
+                continue;
+            };
+            let seen = open.watch.phase_word();
+            let lingers = now_ms.saturating_sub(seen.since_ms()) >= LINGER_MS;
+            any |= match seen.phase() {
+                Phase::Work => false,
+                Phase::Closing if lingers && !open.watch.standing().is_verified() => {
+                    open.watch.drop_from(seen)
+                }
+                _ => now_ms.saturating_sub(since_ms) < LINGER_MS,
+            };
+        }
+        any
     }
 
     /// Asks those of an address to go that are missed least; whether there are any.
@@ -234,7 +261,7 @@ impl Connections {
         let of_address = self
             .seen()
             .filter(|seen| !seen.is_verified)
-            .filter(|seen| self.is_at(seen.id, address))
+            .filter(|seen| self.is_at(seen.id.id, address))
             .map(|seen| Seen {
                 is_crowded: true,
                 ..seen
@@ -276,11 +303,9 @@ impl Connections {
         let bodies = &self.shared.bodies;
         let is_scarce = bodies.is_scarce();
         let holding = self.seen().filter(|seen| seen.held_bytes > 0).filter_map(|seen| {
-            let standing = self.open.get(&seen.id)?.watch.standing();
-            let address = standing.address();
-            let has_much = address.bytes.load(Ordering::Relaxed) > bodies.much_bytes();
-            (is_scarce || bodies.is_scarce_at(address)).then_some(Seen {
-                is_crowded: has_much,
+            let standing = self.open.get(&seen.id.id)?.watch.standing();
+            bodies.may_give_way(&standing).then(|| Seen {
+                is_crowded: bodies.has_much(&standing),
                 ..seen
             })
         });
@@ -296,14 +321,20 @@ impl Connections {
         self.sent_off.for_bodies += gone;
     }
 
-    /// Tells connections to go; how many there are.
-    fn send_off(&mut self, going: Vec<Id>) -> u64 {
+    /// Tells connections to go, but for those that have got on since they were looked at; how many there are.
+    fn send_off(&mut self, going: Vec<Which>) -> u64 {
         let now_ms = self.now_ms();
         let mut gone = 0;
-        for id in going {
+        for Which { id, phase } in going {
             let Some(open) = self.open.get_mut(&id) else {
                 continue;
             };
+            // Whoever is asked to leave finishes a request first; there is none, or it is not to be finished.
+            if phase.phase() == Phase::Idle {
+                open.watch.leave();
+            } else if !open.watch.drop_from(phase) {
+                continue;
+            }
             gone += 1;
             self.shared.metrics.evicted.inc();
             open.leaving_since_ms = Some(now_ms);
@@ -312,10 +343,6 @@ impl Connections {
                 standing.address().goes();
                 open.going = Some(Arc::clone(standing.address()));
             }
-            // Whoever is asked to leave finishes a request first; there is none, or it is not to be finished.
-            let is_dropped = matches!(open.watch.phase().0, Phase::Head | Phase::Body | Phase::Closing);
-            open.watch
-                .tell(if is_dropped { Order::Drop } else { Order::Leave });
         }
         gone
     }
@@ -329,8 +356,9 @@ impl Connections {
             let since = received_bytes.saturating_sub(open.received_bytes);
             open.recent_bytes = open.recent_bytes / 2 + since;
             open.received_bytes = received_bytes;
-            let (phase, since_ms) = open.watch.phase();
-            let for_ms = now_ms.saturating_sub(since_ms);
+            let seen = open.watch.phase_word();
+            let phase = seen.phase();
+            let for_ms = now_ms.saturating_sub(seen.since_ms());
             let overdue = match phase {
                 Phase::Idle => for_ms >= limits.keep_alive_idle_ms,
                 Phase::Head => for_ms >= limits.header_read_timeout_ms,
@@ -340,10 +368,15 @@ impl Connections {
             };
             match open.leaving_since_ms {
                 // Being asked does not help against a client that does not read.
-                Some(since_ms) if phase != Phase::Work && now_ms.saturating_sub(since_ms) >= LEAVE_MS_MAX => {
-                    open.watch.tell(Order::Drop);
+                Some(since_ms) if now_ms.saturating_sub(since_ms) >= LEAVE_MS_MAX => {
+                    open.watch.drop_from(seen);
                 }
                 None if overdue => {
+                    if phase == Phase::Idle {
+                        open.watch.leave();
+                    } else if !open.watch.drop_from(seen) {
+                        continue;
+                    }
                     let metrics = &self.shared.metrics;
                     if phase == Phase::Closing {
                         metrics.lingered.inc();
@@ -351,11 +384,6 @@ impl Connections {
                         metrics.timed_out.inc();
                     }
                     open.leaving_since_ms = Some(now_ms);
-                    open.watch.tell(if phase == Phase::Idle {
-                        Order::Leave
-                    } else {
-                        Order::Drop
-                    });
                 }
                 _ => {}
             }
@@ -393,7 +421,7 @@ impl Connections {
         let now_ms = self.now_ms();
         for open in self.open.values_mut() {
             open.leaving_since_ms.get_or_insert(now_ms);
-            open.watch.tell(Order::Leave);
+            open.watch.leave();
         }
         let grace = tokio::time::sleep(Duration::from_millis(self.limits().stop_grace_ms));
         tokio::pin!(grace);

@@ -38,6 +38,8 @@ enum Rank {
     Crowded,
     /// Nothing was verified, and slow or idle.
     Slow,
+    /// Nothing was verified, and neither slow nor idle.
+    Fresh,
     /// Verified and idle.
     Idle,
     /// Verified, and slow with a request.
@@ -62,6 +64,7 @@ impl<I: Copy> Seen<I> {
             (false, true, true) => Rank::CrowdedSlow,
             (false, true, false) => Rank::Crowded,
             (false, false, true) => Rank::Slow,
+            (false, false, false) => Rank::Fresh,
             (true, _, _) if matches!(self.phase, Phase::Idle) => Rank::Idle,
             (true, _, true) => Rank::VerifiedSlow,
             _ => return None,
@@ -93,7 +96,7 @@ pub(super) fn to_let_others_in<I: Copy>(seen: impl Iterator<Item = Seen<I>>, man
     // goes only when nobody else can, and then one at a time.
     let many = match first.0 {
         Rank::Lingering | Rank::CrowdedSlow | Rank::Slow => many.max(1),
-        Rank::Crowded => (many / 4).max(1),
+        Rank::Crowded | Rank::Fresh => (many / 4).max(1),
         Rank::Idle | Rank::VerifiedSlow => 1,
     };
     ranked.retain(|((rank, _), _)| *rank == first.0);
@@ -104,19 +107,17 @@ pub(super) fn to_let_others_in<I: Copy>(seen: impl Iterator<Item = Seen<I>>, man
     ranked.into_iter().map(|(_, id)| id).collect()
 }
 
-/// Who is to go so that at least `bytes` of the room for requests get free: slow ones on which nothing was verified; those
-/// of crowded addresses first, and of them those that hold most for the little that still comes.
+/// Who is to go so that at least `bytes` of the room for requests get free: slow ones, and those on which something was
+/// verified only when the others have too little; those of crowded addresses first, and of them those that hold most for the
+/// little that still comes.
 pub(super) fn to_free_bytes<I: Copy>(seen: impl Iterator<Item = Seen<I>>, bytes: usize) -> Vec<I> {
     let goes = |seen: &Seen<I>| {
-        !seen.is_verified
-            && seen.held_bytes > 0
-            && seen.for_ms >= SLOW_MS
-            && matches!(seen.phase, Phase::Head | Phase::Body)
+        seen.held_bytes > 0 && seen.for_ms >= SLOW_MS && matches!(seen.phase, Phase::Head | Phase::Body)
     };
     let mut holding: Vec<_> = seen.filter(goes).collect();
     holding.sort_unstable_by_key(|seen| {
         let for_each = (seen.held_bytes as u64) / (seen.recent_bytes / 1024 + 1);
-        std::cmp::Reverse((seen.is_crowded, for_each, seen.for_ms))
+        std::cmp::Reverse((!seen.is_verified, seen.is_crowded, for_each, seen.for_ms))
     });
     let mut freed = 0_usize;
     let mut goes_on = |seen: &Seen<I>| {
@@ -170,20 +171,20 @@ mod tests {
             seen(4, Phase::Idle, 3),
             seen(5, Phase::Head, 501),
             seen(6, Phase::Body, 501),
+            seen(10, Phase::Head, 499),
+            seen(11, Phase::Body, 400),
             verified(seen(7, Phase::Idle, 2_000)),
             verified(seen(8, Phase::Idle, 1_000)),
             verified(crowded(seen(9, Phase::Body, 5_000))),
         ];
         let stay = [
-            seen(10, Phase::Head, 499),
-            seen(11, Phase::Body, 499),
             verified(seen(12, Phase::Body, 499)),
             crowded(seen(13, Phase::Work, 90_000)),
             seen(14, Phase::Closing, 99),
             verified(seen(18, Phase::Closing, 1_999)),
         ];
         all.extend(stay);
-        for expected in [17, 16, 0, 1, 2, 3, 15, 4, 5, 6, 7, 8, 9] {
+        for expected in [17, 16, 0, 1, 2, 3, 15, 4, 5, 6, 10, 11, 7, 8, 9] {
             assert_eq!(first(&all), Some(expected));
             all.retain(|seen| seen.id != expected);
         }
@@ -228,7 +229,7 @@ mod tests {
         ];
         assert_eq!(to_free_bytes(all.into_iter(), 1), [0]);
         assert_eq!(to_free_bytes(all.into_iter(), 5_000_000), [0, 3]);
-        assert_eq!(to_free_bytes(all.into_iter(), usize::MAX), [0, 3, 1, 2]);
+        assert_eq!(to_free_bytes(all.into_iter(), usize::MAX), [0, 3, 1, 2, 4]);
         let crowded = Seen {
             is_crowded: true,
             ..body(6, 10, 5_000)

@@ -2,6 +2,7 @@
 
 use super::addresses::Standing;
 use super::bodies::{Full, Lease};
+use super::room::LINGER_MS;
 use super::shared::Shared;
 use arc_swap::{ArcSwap, Guard};
 use engine::AnswerFate;
@@ -49,7 +50,7 @@ pub(super) enum Order {
 /// What the listener and a connection know of each other.
 pub(super) struct Watch {
     epoch: Instant,
-    /// The phase in the upper three bits, since when (milliseconds of the epoch) in the others.
+    /// The phase in the upper three bits, [`DROPPED`] in the next one, since when (milliseconds of the epoch) in the others.
     phase: AtomicU64,
     order: AtomicU8,
     told: Notify,
@@ -71,6 +72,28 @@ pub(super) struct Watch {
 }
 
 const PHASE_SHIFT: u32 = 61;
+/// Set once, by the listener: the connection is closed as it is, and its phase changes no more.
+const DROPPED: u64 = 1 << 60;
+const SINCE_MASK: u64 = DROPPED - 1;
+
+/// A phase and since when, as somebody has seen them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PhaseWord(u64);
+
+impl PhaseWord {
+    const fn new(phase: Phase, since_ms: u64) -> Self {
+        Self((phase as u64) << PHASE_SHIFT | since_ms & SINCE_MASK)
+    }
+
+    pub(super) const fn phase(self) -> Phase {
+        Phase::from_bits(self.0 >> PHASE_SHIFT)
+    }
+
+    /// Milliseconds of the epoch.
+    pub(super) const fn since_ms(self) -> u64 {
+        self.0 & SINCE_MASK
+    }
+}
 
 /// Milliseconds since `epoch`.
 pub(super) fn ms_since(epoch: Instant) -> u64 {
@@ -99,22 +122,56 @@ impl Watch {
 
     /// The phase, and since when.
     pub(super) fn phase(&self) -> (Phase, u64) {
-        let word = self.phase.load(Ordering::Relaxed);
-        (
-            Phase::from_bits(word >> PHASE_SHIFT),
-            word & !(u64::MAX << PHASE_SHIFT),
-        )
+        let word = self.phase_word();
+        (word.phase(), word.since_ms())
     }
 
-    pub(super) fn enter(&self, phase: Phase) {
-        let since_ms = ms_since(self.epoch) & !(u64::MAX << PHASE_SHIFT);
+    /// Milliseconds of the epoch, now.
+    pub(super) fn now_ms(&self) -> u64 {
+        ms_since(self.epoch)
+    }
+
+    pub(super) fn phase_word(&self) -> PhaseWord {
+        PhaseWord(self.phase.load(Ordering::Acquire) & !DROPPED)
+    }
+
+    /// Enters a phase now. False when the connection is to be closed as it is: then nothing new may begin on it.
+    pub(super) fn enter(&self, phase: Phase) -> bool {
+        self.enter_since(phase, self.now_ms())
+    }
+
+    /// As [`Watch::enter`], in a phase that has lasted since `since_ms` of the epoch.
+    pub(super) fn enter_since(&self, phase: Phase, since_ms: u64) -> bool {
+        let PhaseWord(word) = PhaseWord::new(phase, since_ms);
+        let enters = |before: u64| (before & DROPPED == 0).then_some(word);
         self.phase
-            .store((phase as u64) << PHASE_SHIFT | since_ms, Ordering::Relaxed);
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, enters)
+            .is_ok()
     }
 
-    pub(super) fn tell(&self, order: Order) {
+    /// Has the connection closed as it is, unless its phase is another than was seen or a handler is at work. What the
+    /// connection begins is decided by the same word, so that no handler is given up halfway.
+    pub(super) fn drop_from(&self, seen: PhaseWord) -> bool {
+        if seen.phase() == Phase::Work {
+            return false;
+        }
+        let dropped =
+            self.phase
+                .compare_exchange(seen.0, seen.0 | DROPPED, Ordering::AcqRel, Ordering::Acquire);
+        if dropped.is_ok() {
+            self.tell(Order::Drop);
+        }
+        dropped.is_ok()
+    }
+
+    fn tell(&self, order: Order) {
         self.order.store(order as u8, Ordering::Release);
         self.told.notify_one();
+    }
+
+    /// Has the connection closed after the request in flight.
+    pub(super) fn leave(&self) {
+        self.tell(Order::Leave);
     }
 
     /// Waits for the listener's next order.
@@ -160,6 +217,22 @@ impl Watch {
 
     pub(super) fn left_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// What the client has sent was read to its end after all.
+    pub(super) fn all_read(&self) {
+        if self.is_unread() {
+            self.unread.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Between requests for a while: the client has its answer, and no rest of a request has to be read before the
+    /// connection is closed.
+    pub(super) fn forget_unread(&self) {
+        let (phase, since_ms) = self.phase();
+        if phase == Phase::Idle && self.now_ms().saturating_sub(since_ms) >= LINGER_MS {
+            self.all_read();
+        }
     }
 
     /// Whether a handler answered without reading its request to the end.

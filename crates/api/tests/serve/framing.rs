@@ -142,3 +142,31 @@ async fn nothing_is_smuggled_in_a_body() {
     assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
     assert!(answers.contains("read 3"), "{answers}");
 }
+
+#[tokio::test]
+async fn a_body_in_another_coding_than_chunks_once_is_refused_and_nothing_behind_it_is_done() {
+    let running = start(patient()).await;
+    for (lines, expected) in [
+        ("Transfer-Encoding: chunked\r\n", "200"),
+        ("transfer-encoding: Chunked \r\n", "200"),
+        ("Transfer-Encoding: gzip, chunked\r\n", "501"),
+        ("Transfer-Encoding: foo;q=1,chunked\r\n", "501"),
+        ("Transfer-Encoding: , chunked\r\n", "501"),
+        ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", "501"),
+        ("Transfer-Encoding: chunked, chunked\r\n", "400"),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "400",
+        ),
+        ("Transfer-Encoding: chunked, gzip\r\n", "400"),
+    ] {
+        let request = format!("POST /read HTTP/1.1\r\nHost: x\r\n{lines}\r\n0\r\n\r\n");
+        let answers = all_of(&running, &format!("{request}{GET}")).await;
+        let all: &[&str] = if expected == "200" {
+            &["200", "200"]
+        } else {
+            &[expected]
+        };
+        assert_eq!(statuses(&answers), all, "{lines}: {answers}");
+    }
+}

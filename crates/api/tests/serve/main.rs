@@ -44,6 +44,7 @@ struct Gate {
     open: Notify,
     began: Notify,
     finished: AtomicUsize,
+    accepts_begun: AtomicUsize,
 }
 
 struct Running {
@@ -62,6 +63,13 @@ fn router(gate: &Arc<Gate>) -> Router {
         held.finished.fetch_add(1, Ordering::SeqCst);
         "held"
     };
+    let accepting = Arc::clone(gate);
+    let accept = move |body: Body| async move {
+        if axum::body::to_bytes(body, 1 << 20).await.is_ok() {
+            accepting.accepts_begun.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
     let read = |body: Body| async move {
         match axum::body::to_bytes(body, 1 << 20).await {
             Ok(bytes) => format!("read {}", bytes.len()),
@@ -78,6 +86,7 @@ fn router(gate: &Arc<Gate>) -> Router {
     Router::new()
         .route("/", get(|| async { "hello" }))
         .route("/hold", get(hold))
+        .route("/accept", post(accept))
         .route("/read", post(read))
         .route("/largest", post(largest))
         .route(

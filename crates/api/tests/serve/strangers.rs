@@ -223,9 +223,9 @@ async fn who_is_known_has_the_room_that_strangers_have_not() {
     let mut known = running.connect_from(2).await;
     login(&mut known).await;
     // More than its address has for strangers.
-    send(&mut known, &head_of(900 << 10)).await;
-    send(&mut known, &"y".repeat(900 << 10)).await;
-    assert_eq!(answer(&mut known).await.1, "read 921600");
+    send(&mut known, &head_of(500 << 10)).await;
+    send(&mut known, &"y".repeat(500 << 10)).await;
+    assert_eq!(answer(&mut known).await.1, "read 512000");
     assert_eq!(running.metrics.bodies_bytes.get(), 0);
 }
 
@@ -353,4 +353,137 @@ async fn a_client_that_does_not_end_after_its_answer_is_not_counted_as_slow() {
     .await;
     assert_eq!(running.metrics.lingered.get(), 2);
     assert_eq!(running.metrics.timed_out.get(), 0);
+}
+
+#[tokio::test]
+async fn a_request_whose_end_comes_while_its_connection_makes_room_is_answered_or_never_begun() {
+    const MANY: u8 = 8;
+    let running = start(ServeLimits {
+        connections_max: usize::from(MANY),
+        ..patient()
+    })
+    .await;
+    for round in 0..5 {
+        let mut slow = Vec::new();
+        for last in 0..MANY {
+            let mut stream = running.connect_from(10 + last).await;
+            send(
+                &mut stream,
+                "POST /accept HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1",
+            )
+            .await;
+            slow.push(stream);
+        }
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        // Both are there before the listener runs again: somebody who needs room, and the end of each request.
+        let newcomer = std::net::TcpStream::connect(running.addr).unwrap();
+        for stream in &slow {
+            stream.try_write(b"2").unwrap();
+        }
+        let mut answered = 0;
+        for stream in &mut slow {
+            let mut came = [0; 12];
+            let read = timeout(SOON, stream.read_exact(&mut came))
+                .await
+                .expect("an end in time");
+            answered += usize::from(read.is_ok() && came.ends_with(b" 200"));
+        }
+        drop((newcomer, slow));
+        until("all are gone", || running.metrics.connections.get() == 0).await;
+        let began = running.gate.accepts_begun.swap(0, Ordering::SeqCst);
+        assert_eq!(began, answered, "round {round}");
+    }
+}
+
+/// A customer whose requests come in part and then no further, from 127.0.0.`last`.
+async fn stalled_customer(running: &Running, last: u8) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    for _ in 0..12 {
+        let mut stream = running.connect_from(last).await;
+        login(&mut stream).await;
+        send(&mut stream, &head_of(1 << 20)).await;
+        let _ = stream.write_all(&vec![b'x'; 100 << 10]).await;
+        held.push(stream);
+    }
+    held
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_whose_bodies_do_not_come_keeps_no_other_customer_waiting() {
+    let running = start(small()).await;
+    let one = stalled_customer(&running, 2).await;
+    until("the address has its half", || {
+        running.metrics.bodies_bytes.get() > 400 << 10
+    })
+    .await;
+    assert!(running.metrics.bodies_bytes.get() <= 512 << 10);
+    let other = stalled_customer(&running, 3).await;
+    for _ in 0..3 {
+        let mut good = running.connect_from(9).await;
+        login(&mut good).await;
+        send(&mut good, &head_of(200 << 10)).await;
+        send(&mut good, &"y".repeat(200 << 10)).await;
+        assert_eq!(answer(&mut good).await.1, "read 204800");
+    }
+    drop((one, other));
+    until("all of it is given back", || {
+        running.metrics.bodies_bytes.get() == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_that_are_idle_after_a_body_nobody_read_make_room_at_once() {
+    const MANY: usize = 64;
+    let running = start(ServeLimits {
+        connections_max: MANY,
+        ..patient()
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..MANY {
+        let mut stream = running.connect_from(2).await;
+        let request = "POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345";
+        send(&mut stream, request).await;
+        assert_eq!(answer(&mut stream).await.1, "ignored");
+        held.push(stream);
+    }
+    // One after the other goes; each would take two seconds if its end was waited for.
+    let newcomers = async {
+        for _ in 0..20 {
+            let mut next = running.connect_from(3).await;
+            assert_served(&mut next).await;
+            held.push(next);
+        }
+    };
+    timeout(SOON, newcomers).await.expect("room in time");
+}
+
+#[tokio::test]
+async fn fresh_strangers_from_many_addresses_close_no_idle_connection_of_a_customer() {
+    const MANY: usize = 40;
+    let running = start(ServeLimits {
+        connections_max: MANY,
+        ..patient()
+    })
+    .await;
+    let mut known = Vec::new();
+    for _ in 0..8 {
+        let mut stream = running.connect_from(2).await;
+        login(&mut stream).await;
+        known.push(stream);
+    }
+    let mut strangers = Vec::new();
+    for count in 0..200_u8 {
+        let mut stream = running.connect_from(20 + count).await;
+        send(&mut stream, "GET / HTTP/1.1\r\n").await;
+        strangers.push(stream);
+    }
+    until("strangers have made room", || {
+        running.metrics.evicted.get() >= 150
+    })
+    .await;
+    for stream in &mut known {
+        assert_served(stream).await;
+    }
 }

@@ -5,7 +5,7 @@ use super::auth::{self, Caller, SignedHeaders};
 use super::fault::Fault;
 use super::perform::{self, Request as Known};
 use super::tree::Members;
-use super::{denied, exchange, wire};
+use super::{boundaries, denied, exchange, wire};
 use crate::Api;
 use crate::serve::Client;
 use axum::body::Body;
@@ -97,13 +97,13 @@ fn authenticate<'b>(api: &Api, head: &'b Parts, body: &'b [u8]) -> Result<(Calle
         let params = wire::parse_params(body, values_max)?;
         let query = head.uri.query().unwrap_or_default().as_bytes();
         let query = Members::from_form(query, QUERY_FIELDS_MAX).unwrap_or_default();
-        let params = params.nested().map_err(|_| Fault::Unreadable)?;
+        let params = boundaries::nest(params)?;
         return Ok((caller, params.or_from("Action", query)));
     };
     let credential = signed.credential(&catalog)?;
     let params = wire::parse_params(body, values_max)?;
     let caller = signed.verify(credential, &params)?;
-    Ok((caller, params.nested().map_err(|_| Fault::Unreadable)?))
+    Ok((caller, boundaries::nest_signed(params)?))
 }
 
 /// Any method but POST.

@@ -20,6 +20,7 @@ pub mod answer;
 pub mod asked;
 pub mod auth;
 pub mod blacklist;
+pub mod boundaries;
 pub mod canon;
 mod denied;
 mod exchange;

@@ -68,6 +68,17 @@ pub enum FormError {
     Twice(#[from] Twice),
 }
 
+/// Why dotted names were not given their structure back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NestError {
+    /// One name is both a value and the beginning of others.
+    #[error(transparent)]
+    Twice(#[from] Twice),
+    /// The numbers below a name are not 0, 1, 2 … as they are written in decimal.
+    #[error("the numbers below {0:?} do not count from 0")]
+    Index(String),
+}
+
 impl<'a> Members<'a> {
     /// Sorts what came in any order. A name given twice is refused: which of the two was signed, and which
     /// is meant, could only be guessed.
@@ -160,12 +171,13 @@ impl<'a> Members<'a> {
     }
 
     /// Gives dotted names their structure back: `PhoneNumbers.0`, `TaskContent.0.Target.2.Phone`
-    /// (contract section 1.3). Numbers among names make lists, in the order of the numbers; gaps close.
-    /// Without dotted names nothing changes. No value is copied.
+    /// (contract section 1.3). Numbers among names make lists. They count from 0 without gaps, as all of the vendors'
+    /// clients write them: a signature has nothing between a name and its value, so that in `PhoneNumbers.04` the 4 may
+    /// have been signed as the first digit of a value. Without dotted names nothing changes. No value is copied.
     ///
     /// # Errors
-    /// When one name is both a value and the beginning of others.
-    pub fn nested(self) -> Result<Self, Twice> {
+    /// [`NestError`].
+    pub fn nested(self) -> Result<Self, NestError> {
         if !self.0.iter().any(|(name, _)| name.contains('.')) {
             return Ok(self);
         }
@@ -204,7 +216,7 @@ impl<'a> Path<'a> {
 }
 
 /// The members under paths that share what was dealt with of them. Sorted paths with one prefix stand together.
-fn branch(paths: Vec<Path<'_>>, depth: usize) -> Result<Members<'_>, Twice> {
+fn branch(paths: Vec<Path<'_>>, depth: usize) -> Result<Members<'_>, NestError> {
     let mut members = Vec::new();
     let mut paths = paths.into_iter().peekable();
     while let Some(mut path) = paths.next() {
@@ -225,31 +237,36 @@ fn branch(paths: Vec<Path<'_>>, depth: usize) -> Result<Members<'_>, Twice> {
             other.from += octets + 1;
             same.push(other);
         }
-        members.push((name, list_or_members(branch(same, depth + 1)?)));
+        let below = list_or_members(branch(same, depth + 1)?);
+        let below = below.ok_or_else(|| NestError::Index(name.to_string()))?;
+        members.push((name, below));
     }
-    Members::new(members)
+    Ok(Members::new(members)?)
 }
 
-/// Members whose names are all numbers are a list.
-fn list_or_members(members: Members<'_>) -> Node<'_> {
-    let numbers: Option<Vec<u32>> = members
-        .0
-        .iter()
-        .map(|(name, _)| {
-            name.bytes()
-                .all(|b| b.is_ascii_digit())
-                .then(|| name.parse().ok())?
-        })
-        .collect();
-    let Some(numbers) = numbers else {
-        return Node::Members(members);
+/// Members are a list when a name among them begins as a number does; `None` when they then are not 0, 1, 2 … in decimal.
+fn list_or_members(members: Members<'_>) -> Option<Node<'_>> {
+    let begins_as_number = |name: &str| {
+        let unsigned = name.trim_start_matches(['+', '-', ' ']);
+        unsigned.starts_with(char::is_numeric)
     };
-    let mut list: Vec<(u32, Node<'_>)> = numbers
+    if !members.iter().any(|(name, _)| begins_as_number(name)) {
+        return Some(Node::Members(members));
+    }
+    let indices: Option<Vec<u32>> = members.iter().map(|(name, _)| index(name)).collect();
+    let mut list: Vec<_> = indices?
         .into_iter()
         .zip(members.0.into_iter().map(|(_, node)| node))
         .collect();
-    list.sort_by_key(|(number, _)| *number);
-    Node::List(list.into_iter().map(|(_, node)| node).collect())
+    list.sort_unstable_by_key(|(index, _)| *index);
+    let counts = (0..).zip(&list).all(|(expected, (index, _))| expected == *index);
+    counts.then(|| Node::List(list.into_iter().map(|(_, node)| node).collect()))
+}
+
+/// A number in the one way in which it is written in decimal: no sign, no zeros before it.
+fn index(name: &str) -> Option<u32> {
+    let plain = name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    name.parse().ok().filter(|_| plain)
 }
 
 #[cfg(test)]
@@ -304,8 +321,8 @@ mod tests {
     #[test]
     fn dotted_names_mean_the_same_as_nested_ones() {
         let dotted = members(
-            r#"{"Action":"x","TaskContent.0.TemplateId":"UT","TaskContent.0.Target.10.Phone":"c",
-               "TaskContent.0.Target.2.Phone":"b","TaskContent.0.Target.0.Phone":"a",
+            r#"{"Action":"x","TaskContent.0.TemplateId":"UT","TaskContent.0.Target.2.Phone":"c",
+               "TaskContent.0.Target.1.Phone":"b","TaskContent.0.Target.0.Phone":"a",
                "TaskContent.0.Target.0.TemplateParams.0":"1","TaskContent.0.Target.0.TemplateParams.1":"2"}"#,
         );
         let nested = members(
@@ -313,6 +330,47 @@ mod tests {
                 {"Phone":"a","TemplateParams":["1","2"]},{"Phone":"b"},{"Phone":"c"}]}]}"#,
         );
         assert_eq!(dotted.nested().unwrap(), nested);
+    }
+
+    #[test]
+    fn the_numbers_of_a_list_count_from_0_and_are_written_in_one_way() {
+        for wrong in [
+            "04",
+            "00",
+            "01",
+            "1",
+            "2",
+            "4294967296",
+            "99999999999999999999",
+            "+0",
+            "-0",
+            "-1",
+            " 0",
+            "0x0",
+            "0a",
+            "٠",
+            "0 ",
+        ] {
+            for at in [format!("a.{wrong}"), format!("b.0.a.{wrong}.c")] {
+                let json = format!(r#"{{"{at}":"x"}}"#);
+                let error = members(&json).nested().unwrap_err();
+                assert_eq!(error, NestError::Index("a".into()), "{at}");
+            }
+        }
+        for wrong in [
+            r#"{"a.0":1,"a.2":1}"#,
+            r#"{"a.0":1,"a.01":1}"#,
+            r#"{"a.0":1,"a.x":1}"#,
+            r#"{"a.1":1,"a.2":1}"#,
+        ] {
+            assert!(members(wrong).nested().is_err(), "{wrong}");
+        }
+        let twelve: Vec<String> = (0..12).map(|n| format!(r#""a.{n}":{n}"#)).collect();
+        let json = format!("{{{}}}", twelve.join(","));
+        assert_eq!(
+            members(&json).nested().unwrap(),
+            members(r#"{"a":[0,1,2,3,4,5,6,7,8,9,10,11]}"#)
+        );
     }
 
     #[test]

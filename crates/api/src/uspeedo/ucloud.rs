@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::words::Language;
-use super::{auth, denied, exchange, wire};
+use super::{auth, boundaries, denied, exchange, wire};
 use crate::serve::Client;
 use crate::{Api, peek};
 use axum::body::Body;
@@ -82,8 +82,7 @@ async fn try_answer(
         // What was signed decides, and only that.
         let named = params.get("Action").ok_or(Fault::ActionMissing)?;
         asked.action = Some(action(named.as_text(), asked.dialect)?);
-        let params = params.nested().map_err(|_| Fault::Unreadable)?;
-        Ok::<(Caller, Members<'_>), Fault>((caller, params))
+        Ok::<(Caller, Members<'_>), Fault>((caller, boundaries::nest_signed(params)?))
     })?;
     exchange::admit(api, client, asked.dialect, &caller)?;
     check_project(api, caller.account, &params)?;

@@ -5,6 +5,7 @@
 //! Wrong types are refused before anything is accepted: only what is wrong with a recipient's data, not with
 //! the shape of the request, fails that recipient alone.
 
+use super::boundaries;
 use super::fault::Fault;
 use super::json_reader;
 use super::params::{self, check_account_id, required, text};
@@ -42,8 +43,7 @@ pub fn parse_params(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault
 /// The JSON object of a REST request. Nothing in it is signed, so dotted names get their structure at once.
 pub fn parse_json(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let params = Members::from_json(body, values_max).map_err(|_| Fault::Unreadable)?;
-    params.nested().map_err(|_| Fault::Unreadable)
+    boundaries::nest(Members::from_json(body, values_max).map_err(|_| Fault::Unreadable)?)
 }
 
 /// What `SendBatchUSMSMessage` asks for, on any of the three wires. `values_max` bounds a `TaskContent` that is a text.

@@ -525,6 +525,68 @@ async fn parameters_outside_the_signature_are_not_acted_on() {
     assert_eq!(code_of(&house.ask(named).await), 160);
 }
 
+/// The signed text has no separators: whoever has seen a request may send the same text cut elsewhere, with its signature.
+#[tokio::test]
+async fn a_signed_text_that_is_cut_elsewhere_sends_nothing() {
+    let house = House::start().await;
+    let sent = with(single("447700900141"), "UserId", "me");
+    let seen = signed(&sent);
+    for (taken, name, value, code, blamed) in [
+        (
+            "TemplateParams.0",
+            "TemplateParams.08",
+            "341",
+            18_002,
+            "TemplateParams",
+        ),
+        (
+            "PhoneNumbers.0",
+            "PhoneNumbers.04",
+            "47700900141",
+            18_002,
+            "PhoneNumbers",
+        ),
+        (
+            "PhoneNumbers.0",
+            "PhoneNumbers.0447700",
+            "900141",
+            18_002,
+            "PhoneNumbers",
+        ),
+        ("UserId", "UserIdm", "e", 18_002, "UserId"),
+        (
+            "TemplateParams.0",
+            "TemplateParams",
+            ".08341",
+            18_002,
+            "TemplateParams",
+        ),
+    ] {
+        let cut = with(without(seen.clone(), taken), name, value);
+        for request in [form(&cut), get(&cut), json_body(&cut)] {
+            let answer = house.ask(request).await;
+            let (found, message) = code_and_message(&answer);
+            assert_eq!(found, code, "{name}: {message}");
+            assert!(message.contains(blamed), "{name}: {message}");
+        }
+    }
+    // Signed in this way by the client itself, it is refused as well.
+    for index in ["1", "00", "+0", "4294967296"] {
+        let counted = with(
+            without(sent.clone(), "PhoneNumbers.0"),
+            &format!("PhoneNumbers.{index}"),
+            "447700900141",
+        );
+        assert_eq!(
+            code_of(&house.ask(form(&signed(&counted))).await),
+            18_002,
+            "{index}"
+        );
+    }
+    assert_eq!(house.inbox_count("+447700900141"), 0);
+    assert_eq!(code_of(&house.ask(form(&seen)).await), 0);
+}
+
 #[tokio::test]
 async fn a_user_id_that_is_not_valid_is_not_told_back() {
     let house = House::start().await;

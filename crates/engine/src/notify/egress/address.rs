@@ -184,6 +184,8 @@ fn inside_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Some("a documentation address"),
         // Teredo, ORCHID, benchmarking and others: 2001::/23.
         [0x2001, 0..=0x01ff, ..] => Some("an address for protocols"),
+        // ISATAP (RFC 5214 section 6.1): a tunnel's end leads to the IPv4 address in the last 32 bits, under any prefix.
+        [0x2000..=0x3fff, _, _, _, 0 | 0x0200, 0x5efe, high, low] => embedded(high, low),
         [0x2000..=0x3fff, ..] => None,
         // IPv4-compatible ones, local NAT64 prefixes, and all that nobody has been given.
         _ => Some("a reserved address"),
@@ -250,6 +252,11 @@ mod tests {
             "100::1",
             "5f00::1",
             "4000::1",
+            "2a00:1450::5efe:127.0.0.1",
+            "2a00:1450::5efe:7f00:1",
+            "2a00:1450::200:5efe:10.1.1.1",
+            "2606:4700:1:2:0:5efe:169.254.169.254",
+            "2606:4700:1:2:200:5efe:c0a8:101",
         ] {
             assert!(refused(address), "{address}");
         }
@@ -271,6 +278,9 @@ mod tests {
             "::ffff:1.1.1.1",
             "64:ff9b::1.1.1.1",
             "2002:101:101::1",
+            "2a00:1450::5efe:1.1.1.1",
+            "2a00:1450::200:5efe:1.1.1.1",
+            "2a00:1450::100:5efe:10.1.1.1",
         ] {
             assert!(!refused(address), "{address}");
         }

@@ -109,13 +109,23 @@ impl fmt::Display for Failure {
     }
 }
 
+/// How the system and SQLite say that somebody may not do what he tried.
+const REFUSED: [&str; 3] = [
+    "Permission denied",
+    "Operation not permitted",
+    "attempt to write a readonly database",
+];
+
 /// An error with all its causes on one line, and what to do when the store is damaged or cannot be written.
 pub(crate) fn explained(error: &anyhow::Error) -> String {
     let causes = || {
         let all = error.chain();
         all.filter_map(|cause| cause.downcast_ref::<StoreError>())
     };
-    let advice = if causes().any(|cause| matches!(cause, StoreError::Unwritable(_))) {
+    let is_refused = |told: &str| REFUSED.iter().any(|words| told.contains(words));
+    let advice = if causes().any(|cause| matches!(cause, StoreError::Unwritable(told) if is_refused(told))) {
+        "; what to do: see that the user who runs this may read and write the store's files and their folder"
+    } else if causes().any(|cause| matches!(cause, StoreError::Unwritable(_))) {
         "; what to do: see that the disk has room, and that the user who runs this may write to the store's file and folder"
     } else if causes().any(|cause| matches!(cause, StoreError::Damaged(_))) {
         "; what to do: stop everything that uses the store, set its file aside together with those that end in -wal and -shm, \

@@ -1,11 +1,13 @@
 //! Opening the store that a command works on.
 
 use crate::config::{Config, MasterKey, Secrets, Sqlite};
+use crate::control;
 use crate::exit::Failure;
 use anyhow::Context;
 use clap::Args;
 use engine::catalog::{Catalog, CatalogError, Snapshot, Vault, carrier_secret_name};
 use engine::hex;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
@@ -78,8 +80,18 @@ impl Place {
     /// The configuration of that node, whose store exists already.
     pub(crate) fn config_of_existing(&self) -> Result<Config, Failure> {
         let config = self.config()?;
-        if config.store.path.exists() {
+        let path = &config.store.path;
+        if path.exists() {
             return Ok(config);
+        }
+        // It went away, or may not be reached: that is said as a start would.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let has_folder = folder.is_none_or(
+            |folder| !matches!(std::fs::metadata(folder), Err(error) if error.kind() == ErrorKind::NotFound),
+        );
+        if has_folder {
+            let looked = SqliteStore::schema_version(path);
+            looked.with_context(|| format!("open the store {}", path.display()))?;
         }
         Err(Failure::bad_input(no_store(
             &config.store.path,
@@ -208,9 +220,15 @@ pub(crate) fn sealed_password(carrier: &Carrier) -> Option<&str> {
     (!sealed.is_empty()).then_some(sealed)
 }
 
-/// Opens the store of a node.
+/// Opens the store of a node. A tool does not where the node that serves it says that the files there are not its own: what a tool
+/// reads there would be wrong, and what it writes lost.
 pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<SqliteStore>> {
     let shown = config.store.path.display();
+    if mode == Mode::Tool
+        && let Some(refusal) = control::standing(config).await.and_then(|node| node.refusal())
+    {
+        anyhow::bail!(refusal);
+    }
     store_as(config, mode)
         .await?
         .with_context(|| format!("open the store {shown}"))

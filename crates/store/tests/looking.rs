@@ -178,5 +178,14 @@ async fn what_root_makes_in_a_users_folder_is_that_users() {
                 entry.file_name()
             );
         }
+        let config = SqliteConfig::default();
+        assert!(SqliteStore::open_to_others(&path, &config).is_empty());
+        // As earlier releases left it.
+        chown(&path, Some(0), Some(0)).unwrap();
+        let told = SqliteStore::open_to_others(&path, &config);
+        assert!(
+            told.len() == 1 && told[0].contains("postrider.db belongs to user 0"),
+            "{told:?}"
+        );
     }
 }

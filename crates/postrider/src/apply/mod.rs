@@ -25,6 +25,7 @@ use plan::{Existing, Inputs, Plan, Wishes};
 use secret::Surroundings;
 use serde_json::json;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use store::Store;
 use store::sqlite::Mode;
@@ -93,6 +94,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
             }
             Err(wrong) => return Err(mistakes(&args.file, wrong)),
         };
+        plan.notes.extend(readable_secrets(&args.file, &text));
         if plan.changes.is_empty() || args.dry_run {
             break (plan, None);
         }
@@ -170,6 +172,38 @@ fn read(file: &Path) -> anyhow::Result<String> {
             .count();
         anyhow!("{name}: line {line}: this is not UTF-8; save the file as UTF-8, as TOML files are")
     })
+}
+
+/// A note where others may read a catalog file that has secrets in it.
+fn readable_secrets(file: &Path, text: &str) -> Option<String> {
+    let about = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+    let mode = about.permissions().mode() & 0o777;
+    let has_secrets = || {
+        text.parse::<toml::Table>()
+            .is_ok_and(|table| table.iter().any(is_secret))
+    };
+    (mode & 0o077 != 0 && has_secrets()).then(|| {
+        format!(
+            "{} has secrets in it and may be read by others (mode {mode:03o}); chmod {:03o} it, or give the secrets by \
+             `secret_env` or `secret_file`",
+            file.display(),
+            mode & !0o077
+        )
+    })
+}
+
+/// Whether a key of a catalog file has a secret, or a key below it.
+fn is_secret((key, value): (&String, &toml::Value)) -> bool {
+    match value {
+        toml::Value::String(text) => matches!(key.as_str(), "secret" | "password") && !text.is_empty(),
+        toml::Value::Table(table) => table.iter().any(is_secret),
+        toml::Value::Array(all) => all
+            .iter()
+            .filter_map(toml::Value::as_table)
+            .flatten()
+            .any(is_secret),
+        _ => false,
+    }
 }
 
 /// Lines of a plan as JSON.

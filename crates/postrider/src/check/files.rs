@@ -18,6 +18,9 @@ pub(super) fn open_to_others(config: &Config, file: Option<&Path>) -> Vec<String
     let sqlite = config.store.sqlite.store_config();
     let of_store = SqliteStore::open_to_others(&config.store.path, &sqlite);
     problems.extend(of_store.into_iter().map(|told| format!("store: {told}")));
+    if let Some(folder) = config.store.path.parent().filter(|_| file.is_none()) {
+        problems.extend(readable("all keys of the demo", &folder.join("demo.json"), 0o077));
+    }
     problems
 }
 
@@ -46,4 +49,20 @@ pub(super) fn known_damage(config: &Config) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// What a start would find missing, where no node serves the store. It is left for that start, which keeps what is damaged.
+pub(super) fn damage_to_come(config: &Config) -> Option<String> {
+    match SqliteStore::would_lack(&config.store.path) {
+        Ok(missing) => missing.map(|what| {
+            format!(
+                "store: {what}; nothing was changed, and the next start keeps a copy of the log and goes on with what can be read. \
+                 What to do first: see \"Damaged stores\" in docs/operations.md"
+            )
+        }),
+        Err(error) => Some(format!(
+            "store: {}",
+            crate::exit::explained(&anyhow::Error::from(error))
+        )),
+    }
 }

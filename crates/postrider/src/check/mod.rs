@@ -7,13 +7,14 @@ mod start;
 
 use crate::apply::plan::{conditions_of, describe_route};
 use crate::config::{Config, MasterKey, MasterKeyError};
-use crate::control::{self, NodeState};
+use crate::control::{self, NodeState, Standing};
 use crate::exit::{self, Failure};
 use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, OutputFormat, Place};
 use crate::review::account_name;
 use crate::table::{counted, harmless};
+use anyhow::Context;
 use clap::Args;
 use engine::CarrierState;
 use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
@@ -21,8 +22,7 @@ use serde_json::json;
 use sms::template::Template as Pattern;
 use std::collections::HashSet;
 use std::io::Write;
-use store::Store;
-use store::sqlite::{Mode, SqliteStore};
+use store::sqlite::SqliteStore;
 
 /// Checks configuration, store and catalog without serving: what would stop `serve`, and what would surprise.
 ///
@@ -106,6 +106,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     let mut report = Report::default();
     report.standing.push(("configuration", "ok".to_owned()));
     report.problems.extend(start::problems_of(config));
+    report.notes.extend(start::open_listeners(config));
     let key = MasterKey::find(&config.secrets);
     match &key {
         Ok(_) => report.standing.push(("master key", "ok".to_owned())),
@@ -124,15 +125,33 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     if node == NodeState::NotRunning && !args.place.is_of_dev() {
         report.problems.extend(start::taken_addresses(config));
     }
+    let standing = match node {
+        NodeState::Running(_) => control::standing(config).await,
+        NodeState::NotRunning => None,
+    };
+    if let Some(refusal) = standing.as_ref().and_then(Standing::refusal) {
+        // What lies at the store's path is not what the node has: nothing is said of it.
+        report.problems.push(format!("node: {refusal}"));
+        report
+            .standing
+            .push(("node", "running, and it has lost its store".to_owned()));
+        return report;
+    }
+    if let Some(why) = standing.as_ref().and_then(Standing::trouble) {
+        report.problems.push(format!("node: it takes no requests: {why}"));
+    }
     let path = config.store.path.display();
     // To look is not to migrate: what the schema is comes first.
     let known = SqliteStore::known_schema_version();
     let found = SqliteStore::schema_version(&config.store.path);
     let has_this_schema = matches!(found, Ok(Some(found)) if found == known);
     match found {
-        Ok(None) => report
-            .standing
-            .push(("store", format!("none yet: the first start makes {path}"))),
+        Ok(None) => {
+            report
+                .standing
+                .push(("store", format!("none yet: the first start makes {path}")));
+            report.problems.extend(files::damage_to_come(config));
+        }
         Ok(Some(found)) if found < known => {
             report.standing.push((
                 "store",
@@ -152,6 +171,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
         }
         Ok(Some(_)) => match stored_catalog(config).await {
             Ok(catalog) => {
+                report.problems.extend(files::damage_to_come(config));
                 match node == NodeState::NotRunning {
                     true => match start::trial(config).await {
                         Ok(()) => report.standing.push(("store", format!("ok: {path}"))),
@@ -197,9 +217,12 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     if args.deep && has_this_schema {
         report.add(deep::check(config).await);
     }
-    // Last, for what was opened may have found it just now.
     report.problems.extend(files::known_damage(config));
-    report.standing.push(("node", standing_of(&node)));
+    let passing = standing.filter(|node| node.passing).and_then(|node| node.unready);
+    let passing = passing.map_or_else(String::new, |why| format!("; {why}"));
+    report
+        .standing
+        .push(("node", format!("{}{passing}", standing_of(&node))));
     report
 }
 
@@ -227,13 +250,12 @@ fn chain(error: &MasterKeyError) -> String {
     said
 }
 
-/// The catalog of a store that can be read and written.
+/// The catalog of a store, read without a change to the store's files.
 async fn stored_catalog(config: &Config) -> anyhow::Result<Catalog> {
-    let store = open::store(config, Mode::Tool).await?;
-    store.probe().await?;
-    let catalog = store.load_catalog().await?;
-    store.close().await?;
-    Ok(catalog)
+    let path = config.store.path.clone();
+    let sqlite = config.store.sqlite.store_config();
+    let read = tokio::task::spawn_blocking(move || SqliteStore::look_at_catalog(&path, &sqlite)).await?;
+    read.with_context(|| format!("read the store {}", config.store.path.display()))
 }
 
 fn sizes(catalog: &Catalog) -> String {

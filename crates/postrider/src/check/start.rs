@@ -11,10 +11,13 @@ use engine::catalog::{CarrierSettings, Catalog};
 use engine::notify::Allow;
 use engine::{CarrierState, CarrierStatus};
 use jiff::Timestamp;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use store::sqlite::SqliteStore;
+
+/// Octets written where files are to be written later.
+const TRIAL_BYTES: usize = 64 * 1024;
 
 /// What is wrong with what the configuration names: log level, certificate and key, authorities, folders.
 pub(super) fn problems_of(config: &Config) -> Vec<String> {
@@ -59,7 +62,9 @@ fn closed_folder(store: &Path) -> Option<String> {
     let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let trial = folder.join(format!(".postrider-check-{}", std::process::id()));
-    let tried = std::fs::File::create_new(&trial);
+    // Some octets besides: a file without any needs no room.
+    let tried = std::fs::File::create_new(&trial)
+        .and_then(|mut file| file.write_all(&[0; TRIAL_BYTES]).and_then(|()| file.sync_all()));
     let _ = std::fs::remove_file(&trial);
     tried.err().map(|error| {
         format!(
@@ -100,6 +105,27 @@ pub(super) fn taken_addresses(config: &Config) -> Vec<String> {
 
 fn why_not(address: SocketAddr) -> Option<io::Error> {
     TcpListener::bind(address).err()
+}
+
+/// Listeners that are open to more than this machine and say what others should not read.
+pub(super) fn open_listeners(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    let api = &config.api;
+    if !api.listen.ip().is_loopback() && api.tls.cert_file.as_os_str().is_empty() {
+        notes.push(format!(
+            "`api.listen` is {} without `api.tls`: keys, numbers and texts go over the network as they are, unless a proxy with TLS \
+             stands before it and nobody else reaches it",
+            api.listen
+        ));
+    }
+    if !config.metrics.listen.ip().is_loopback() {
+        notes.push(format!(
+            "`metrics.listen` is {}: whoever reaches it reads volumes, names of accounts and carriers, without a password; let only \
+             the monitoring reach it",
+            config.metrics.listen
+        ));
+    }
+    notes
 }
 
 /// Authorities that carriers which are switched on would not find.

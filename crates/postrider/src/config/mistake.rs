@@ -1,5 +1,6 @@
 //! What is wrong in a file of settings, and where: collected, so that one run reports all of it.
 
+use crate::table::harmless;
 use serde::Serialize;
 use std::fmt;
 use std::ops::Range;
@@ -77,7 +78,8 @@ impl fmt::Display for Mistake {
         if self.line > 0 {
             write!(f, "line {}: ", self.line)?;
         }
-        f.write_str(&self.message)
+        // It may cite what the file says.
+        f.write_str(&harmless(&self.message))
     }
 }
 

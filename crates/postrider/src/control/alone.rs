@@ -84,6 +84,7 @@ pub(super) async fn perform(
             }
             Ok(Answer::Carriers(carriers))
         }
+        Order::Standing => Ok(Answer::Failed("no node serves this store".to_owned())),
         Order::Send(_) => Ok(Answer::Failed(
             "no node serves this store: start one with `postrider serve` or `postrider dev`".to_owned(),
         )),

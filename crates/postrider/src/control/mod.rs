@@ -24,6 +24,8 @@ use store::{AccountId, EndpointId, MessageId, Store, StoreError, UnixMs};
 
 /// How long a node is waited for that has the store but does not listen yet, or no more.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a node may take to tell how it is: its own probe of the store takes 5 seconds at most.
+const STANDING_TIME_MAX: Duration = Duration::from_secs(8);
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -109,6 +111,8 @@ pub(crate) enum Order {
     },
     /// Tell how carriers are.
     Carriers,
+    /// Tell whether the node can take requests.
+    Standing,
     /// Send a message.
     Send(Box<SendOrder>),
 }
@@ -150,6 +154,35 @@ pub(crate) struct RefusedBy {
     pub(crate) message: Box<str>,
 }
 
+/// Whether the node that serves a store can take requests: what `/readyz` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// Why it cannot, in words.
+    pub(crate) unready: Option<String>,
+    /// It is starting or stopping.
+    pub(crate) passing: bool,
+    /// The files at the store's path are not those that it opened: it stores nothing any more.
+    pub(crate) lost: bool,
+}
+
+impl Standing {
+    /// Why it takes no requests, where that does not pass by itself within moments.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.unready.as_deref().filter(|_| !self.passing)
+    }
+
+    /// Why nothing is to be read from or written to the files at the store's path, if that is so.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let why = self.unready.as_deref().unwrap_or("its files were replaced");
+        self.lost.then(|| {
+            format!(
+                "the node that serves this store has lost it and refuses everything: {why}. What is there now is not what the \
+                 node holds: its log says how to save that, and so does \"Damaged stores\" in docs/operations.md"
+            )
+        })
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,6 +193,8 @@ pub(crate) enum Answer {
     Failed(String),
     /// How carriers are.
     Carriers(Vec<CarrierStatus>),
+    /// Whether the node can take requests.
+    Standing(Standing),
     /// What became of recipients.
     Sent(Vec<Sent>),
     /// An inbound message was played.
@@ -235,6 +270,22 @@ pub(crate) async fn node_state(config: &Config) -> NodeState {
         // It is of a release that does not know the question, or about to stop.
         Ok(Some(_)) | Err(_) => NodeState::Running(None),
         Ok(None) => NodeState::NotRunning,
+    }
+}
+
+/// Whether the node that serves the store can take requests; `None` when none serves it, or when it does not say in time, as a
+/// node of an earlier release.
+pub(crate) async fn standing(config: &Config) -> Option<Standing> {
+    let path = socket_path(&config.store.path);
+    let asked = tokio::time::timeout(STANDING_TIME_MAX, socket::ask(&path, &Order::Standing)).await;
+    match asked {
+        Ok(Ok(Some(Answer::Standing(standing)))) => Some(standing),
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the node does not tell how it is");
+            None
+        }
+        Err(_) => None,
     }
 }
 

@@ -2,13 +2,15 @@
 
 use super::{Answer, Order, send};
 use crate::config::hint;
+use crate::node::Health;
 use crate::review::settle;
 use engine::Engine;
 use std::fmt;
 
 /// Does it.
-pub(super) async fn perform(engine: &Engine, order: &Order, free_text: bool) -> Answer {
+pub(super) async fn perform(engine: &Engine, health: &Health, order: &Order, free_text: bool) -> Answer {
     match order {
+        Order::Standing => Answer::Standing(health.standing().await),
         Order::Carriers => match engine.carrier_statuses().await {
             Ok(carriers) => Answer::Carriers(carriers),
             Err(error) => Answer::Failed(error.to_string()),

@@ -1,6 +1,7 @@
 //! The socket: one line of JSON asks, one line answers.
 
 use super::{Answer, Order, perform};
+use crate::node::Health;
 use anyhow::{Context, bail};
 use engine::Engine;
 use rustix::fs::Mode;
@@ -36,7 +37,12 @@ pub(crate) struct Control {
 
 impl Control {
     /// Listens. A node that cannot (the path is too long for a socket, say) serves all the same, and says so.
-    pub(crate) fn start(path: PathBuf, engine: Arc<Engine>, free_text: bool) -> Option<Self> {
+    pub(crate) fn start(
+        path: PathBuf,
+        engine: Arc<Engine>,
+        health: Arc<Health>,
+        free_text: bool,
+    ) -> Option<Self> {
         match bind(&path) {
             Ok(listener) => {
                 let control = Self {
@@ -48,7 +54,7 @@ impl Control {
                 let owner = std::fs::metadata(&control.path).map(|socket| socket.uid()).ok();
                 control.tasks.spawn(async move {
                     let listening = engine.supervise("commands", || {
-                        listen(&listener, owner, (&engine, free_text), &tasks)
+                        listen(&listener, owner, (&engine, &health, free_text), &tasks)
                     });
                     tokio::select! {
                         () = stop.cancelled() => {}
@@ -93,7 +99,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 async fn listen(
     listener: &UnixListener,
     owner: Option<u32>,
-    (engine, free_text): (&Arc<Engine>, bool),
+    (engine, health, free_text): (&Arc<Engine>, &Arc<Health>, bool),
     tasks: &TaskTracker,
 ) {
     let places = Arc::new(Semaphore::new(CALLERS_MAX));
@@ -103,9 +109,9 @@ async fn listen(
         };
         match listener.accept().await {
             Ok((stream, _)) if may_ask(&stream, owner) => {
-                let engine = Arc::clone(engine);
+                let (engine, health) = (Arc::clone(engine), Arc::clone(health));
                 tasks.spawn(async move {
-                    if let Err(error) = serve(stream, &engine, free_text).await {
+                    if let Err(error) = serve(stream, &engine, &health, free_text).await {
                         tracing::debug!(%error, "whoever gave an order did not wait for its end");
                     }
                     drop(place);
@@ -126,10 +132,15 @@ fn may_ask(stream: &UnixStream, owner: Option<u32>) -> bool {
     asker.is_some() && (asker == owner || asker == Some(0))
 }
 
-async fn serve(mut stream: UnixStream, engine: &Engine, free_text: bool) -> anyhow::Result<()> {
+async fn serve(
+    mut stream: UnixStream,
+    engine: &Engine,
+    health: &Health,
+    free_text: bool,
+) -> anyhow::Result<()> {
     let read = tokio::time::timeout(READ_TIME_MAX, line(&mut stream, LINE_BYTES_MAX));
     let answer = match serde_json::from_slice::<Order>(&read.await??) {
-        Ok(order) => perform::perform(engine, &order, free_text).await,
+        Ok(order) => perform::perform(engine, health, &order, free_text).await,
         Err(error) => Answer::Failed(format!("the node does not know this order: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -224,6 +235,7 @@ mod tests {
                 reason: "not\nlegible".into(),
             },
             Order::Carriers,
+            Order::Standing,
             Order::Send(Box::new(SendOrder {
                 to: vec!["+447700900123".into()],
                 template: Some("code".into()),

@@ -1,9 +1,11 @@
 //! Whether the node is alive, and whether it can take requests.
 
+use crate::control::Standing;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use store::Store;
+use store::sqlite::SqliteStore;
 use tokio::sync::Mutex;
 
 /// How long a probe's result is good for: a probe is an fsync, and anybody may ask.
@@ -19,16 +21,16 @@ enum Phase {
 }
 
 /// What the probes ask.
-pub(super) struct Health {
+pub(crate) struct Health {
     phase: AtomicU8,
     /// Why it is not alive any more.
     failed: OnceLock<String>,
-    store: Arc<dyn Store>,
+    store: Arc<SqliteStore>,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 impl Health {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: Arc<SqliteStore>) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Starting as u8),
             failed: OnceLock::new(),
@@ -93,5 +95,18 @@ impl Health {
         };
         *probed = Some((Instant::now(), result.clone()));
         result
+    }
+
+    /// What commands are told.
+    pub(crate) async fn standing(&self) -> Standing {
+        let unready = match self.liveness().await {
+            Ok(()) => self.readiness().await.err(),
+            Err(why) => Some(why),
+        };
+        Standing {
+            unready,
+            passing: self.phase.load(Ordering::Acquire) != Phase::Ready as u8,
+            lost: self.store.metrics().lost > 0,
+        }
     }
 }

@@ -19,6 +19,7 @@ mod signals;
 mod tests;
 
 pub(crate) use certificate::certificate;
+pub(crate) use health::Health;
 pub(crate) use listen::WhenTaken;
 pub(crate) use signals::shutdown_signal;
 
@@ -35,7 +36,6 @@ use certificate::read_pems;
 use descriptors::Descriptors;
 use engine::Engine;
 use engine::clock::SystemClock;
-use health::Health;
 use listen::Listener;
 use metrics::{HttpMetrics, Metrics};
 use signals::{Signal, Signals};
@@ -139,7 +139,7 @@ impl Opened {
             )?;
         }
         let certificate = certificate(&config)?;
-        let health = Arc::new(Health::new(Arc::clone(&store) as _));
+        let health = Arc::new(Health::new(Arc::clone(&store)));
         let http = HttpMetrics::default();
         let (connections, ops_connections) = (ServeMetrics::default(), ServeMetrics::default());
 
@@ -166,6 +166,7 @@ impl Opened {
         let control = Control::start(
             control::socket_path(&config.store.path),
             Arc::clone(&engine),
+            Arc::clone(&health),
             extras.free_text,
         );
 

@@ -2,10 +2,15 @@
 
 use anyhow::Context;
 use std::process;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{self, SignalKind};
 
 /// The exit code when a second signal cuts a stop short: 128 and SIGINT, as shells count.
 const CUT_SHORT: i32 = 130;
+
+/// What comes so soon after the first stop signal belongs to it: `timeout` and terminals signal a process and its group, and so
+/// one process twice.
+const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +44,12 @@ impl Signals {
         }
     }
 
-    /// From now on the next stop signal ends the process without further ado. What was accepted is on stable
+    /// From now on, but for a moment, the next stop signal ends the process without further ado. What was accepted is on stable
     /// storage all the time, so this costs a recovery at the next start and nothing else.
     pub(super) fn exit_on_next(mut self) {
         tokio::spawn(async move {
-            while self.next().await == Signal::Reload {}
+            let first = Instant::now();
+            while self.next().await == Signal::Reload || first.elapsed() < SAME_SIGNAL {}
             tracing::warn!("second signal: ending at once");
             process::exit(CUT_SHORT);
         });

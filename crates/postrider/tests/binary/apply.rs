@@ -196,3 +196,27 @@ fn a_carrier_that_is_applied_carries_messages_over_smpp() {
     assert_eq!(inbox.as_array().map(Vec::len), Some(1));
     assert_eq!(inbox[0]["to"], "+8613800138000");
 }
+
+#[test]
+fn a_catalog_file_with_secrets_that_others_may_read_is_noted_and_what_it_says_moves_no_cursor() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let text = "[[account]]\nname = \"noted\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"noted\"\n\
+                secret = \"a secret of more than sixteen\"\n";
+    let file = written(folder.path(), "noted.toml", text);
+    let noted = "noted.toml has secrets in it and may be read by others (mode 644); chmod 600 it";
+    for (mode, is_noted) in [(0o644, true), (0o600, false)] {
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        let told = said(&dev.tool(&["apply", "--dry-run", &file]));
+        assert_eq!(told.contains(noted), is_noted, "{told}");
+    }
+    let text = "[[account]]\nname = \"a\"\n\"x\\u001b[31m\\u202ey\" = 1\n[[account.template]]\nname = \"t\\u001b[2J\"\n";
+    let wrong = dev.tool(&["apply", &written(folder.path(), "wrong.toml", text)]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let told = said(&wrong);
+    assert!(
+        told.contains("unknown key") && !told.contains(['\u{1b}', '\u{202e}']),
+        "{told:?}"
+    );
+}

@@ -449,3 +449,25 @@ fn mistakes_of_a_configuration_come_in_one_run_and_as_json() {
         (Some(0), &"ok".into())
     );
 }
+
+#[test]
+fn listeners_that_other_machines_reach_are_noted() {
+    let folder = folder();
+    let open = configured(
+        folder.path(),
+        "[api]\nlisten = \"0.0.0.0:0\"\n[metrics]\nlisten = \"0.0.0.0:0\"\n",
+    );
+    let told = said(&run(&["check", "--config", open.to_str().unwrap()]));
+    for words in [
+        "`api.listen` is 0.0.0.0:0 without `api.tls`",
+        "`metrics.listen` is 0.0.0.0:0: ",
+    ] {
+        assert!(told.contains(words), "{words} is not in:\n{told}");
+    }
+    let closed = configured(
+        folder.path(),
+        "[api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"[::1]:0\"\n",
+    );
+    let told = said(&run(&["check", "--config", closed.to_str().unwrap()]));
+    assert!(!told.contains("note "), "{told}");
+}

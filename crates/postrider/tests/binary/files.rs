@@ -189,3 +189,141 @@ fn what_a_removed_store_held_is_saved_through_its_descriptors() {
     again.out.wait_for("What the sandbox delivers:");
     assert!(again.stop().success());
 }
+
+/// Replaces a store by a copy of itself, as a restore under a running node does.
+fn replaced(store: &Path) {
+    let other = store.with_extension("other");
+    std::fs::copy(store, &other).unwrap();
+    std::fs::rename(other, store).unwrap();
+}
+
+#[test]
+fn check_and_tools_ask_the_node_whether_the_store_is_still_its_own() {
+    type Harm = fn(&Path);
+    let harms: [Harm; 3] = [
+        replaced,
+        |store| std::fs::remove_file(store.with_extension("db-wal")).unwrap(),
+        |store| std::fs::remove_file(store).unwrap(),
+    ];
+    for (n, harm) in harms.into_iter().enumerate() {
+        let folder = folder();
+        let dev = Dev::start(folder.path());
+        let store = folder.path().join("postrider.db");
+        eventually("a checkpoint", || {
+            is_taken(&dev).then_some(())?;
+            (std::fs::metadata(&store).unwrap().len() > 8_192).then_some(())
+        });
+        harm(&store);
+        dev.running.err.wait_for("nothing is accepted any more");
+        let before = std::fs::read(&store).ok();
+        let checked = dev.tool(&["check"]);
+        let told = said(&checked);
+        assert_eq!(checked.status.code(), Some(3), "harm {n}: {told}");
+        assert!(
+            told.contains("lost it and refuses everything: ")
+                && told.contains("running, and it has lost its store"),
+            "harm {n}: {told}"
+        );
+        assert!(
+            !told.contains("all is well") && !told.contains("disk"),
+            "harm {n}: {told}"
+        );
+        let catalog = written(
+            folder.path(),
+            "more.toml",
+            "[[carrier]]\nname = \"more\"\ntype = \"sandbox\"\n",
+        );
+        let words = if n == 2 {
+            "is gone: it was there at"
+        } else {
+            "lost it and refuses everything: "
+        };
+        for command in [
+            &["apply", &catalog][..],
+            &["export"],
+            &["status", "+447700900123"],
+        ] {
+            let refused = dev.tool(command);
+            assert_eq!(
+                refused.status.code(),
+                Some(1),
+                "harm {n}, {command:?}: {}",
+                said(&refused)
+            );
+            assert!(
+                said(&refused).contains(words),
+                "harm {n}, {command:?}: {}",
+                said(&refused)
+            );
+        }
+        assert!(
+            std::fs::read(&store).ok() == before,
+            "harm {n}: a tool has written"
+        );
+        assert!(dev.running.stop().success(), "harm {n}");
+    }
+}
+
+#[test]
+fn check_leaves_what_a_kill_has_left_as_it_is() {
+    let folder = folder();
+    let mut dev = Dev::start(folder.path());
+    dev.send_for_session("+447700900123");
+    dev.running.signal("KILL");
+    dev.running.ended();
+    let contents = || -> Vec<(std::ffi::OsString, Vec<u8>)> {
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        let mut files: Vec<_> = entries
+            .filter(|entry| entry.file_type().unwrap().is_file())
+            .filter(|entry| !entry.path().to_string_lossy().ends_with("-shm"))
+            .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = contents();
+    let data = folder.path().to_str().unwrap();
+    for more in [
+        &["check", "--data", data][..],
+        &["check", "--deep", "--data", data],
+    ] {
+        let checked = run(more);
+        assert!(checked.status.success(), "{}", said(&checked));
+        assert!(contents() == before, "{more:?}");
+    }
+    // A damaged log is told, and left for the node that starts next.
+    let wal = folder.path().join("postrider.db-wal");
+    let mut log = std::fs::read(&wal).unwrap();
+    let at = log.len() - 6 * 4_120;
+    log[at] ^= 16;
+    std::fs::write(&wal, &log).unwrap();
+    let before = contents();
+    let checked = run(&["check", "--data", data]);
+    assert_eq!(checked.status.code(), Some(3), "{}", said(&checked));
+    for words in ["the write-ahead log is damaged", "nothing was changed"] {
+        assert!(said(&checked).contains(words), "{}", said(&checked));
+    }
+    assert!(contents() == before);
+}
+
+#[test]
+fn a_node_of_an_earlier_release_is_named_with_how_it_is_stopped() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    // Those wrote no number.
+    let lock = folder.path().join("postrider.db.lock");
+    std::fs::File::options()
+        .write(true)
+        .open(lock)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    let data = folder.path().to_str().unwrap();
+    let listen = ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let second = run(&[&["dev", "--data", data][..], &listen].concat());
+    assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+    for words in ["a node of an earlier release serves it", "SIGTERM"] {
+        assert!(said(&second).contains(words), "{}", said(&second));
+    }
+    drop(dev);
+}

@@ -259,10 +259,14 @@ fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
     };
     let span = match note {
         Some(note) if found.certain || lacks_mark => format!(
-            "what was committed between {} and {} is missing, all of it or the later part (as expected after a backup was put \
-             in the store's place)",
+            "what was committed between {} and {} is missing, all of it or the later part{}",
             told(mark),
-            told(note.at.max(note.mark))
+            told(note.at.max(note.mark)),
+            if lacks_mark && !found.certain {
+                " (as expected after a backup was put in the store's place)"
+            } else {
+                ""
+            }
         ),
         _ => format!("what was committed after {} may be missing", told(mark)),
     };
@@ -276,7 +280,7 @@ fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
 /// A time of the store, in words.
 pub(super) fn told(at: i64) -> String {
     match Timestamp::from_millisecond(at) {
-        Ok(time) if at > 0 => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Ok(time) if at > 0 => time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
         _ => "the beginning".to_owned(),
     }
 }

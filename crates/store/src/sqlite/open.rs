@@ -7,6 +7,7 @@ use crate::StoreError;
 use refinery::Runner;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,10 +125,19 @@ pub(super) fn schema_version(path: &Path) -> Result<Option<u32>, StoreError> {
     }
     place::one_name_only(path)?;
     // An empty file is what SQLite leaves where it made a file and nothing more.
-    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
+    let unread =
+        |error: std::io::Error| StoreError::Unwritable(format!("open the store {}: {error}", path.display()));
+    let bytes = match std::fs::metadata(path) {
+        Ok(file) => file.len(),
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => return Err(unread(error)),
+    };
+    if bytes == 0 {
         damage::refuse_a_lost_store(path)?;
         return refuse_a_lone_log(path).map(|()| None);
     }
+    // The system says why it cannot be opened, and SQLite does not.
+    std::fs::File::open(path).map_err(unread)?;
     let conn = looking(path, &SqliteConfig::default())?;
     let version = version_of(&conn)?;
     if let Some(table) = table_of_another_program(&conn, version.is_some())? {

@@ -212,6 +212,7 @@ pub(super) fn open_to_others(store: &Path, config: &SqliteConfig) -> Vec<String>
             ));
         }
     }
+    found.extend(of_other_owners(&store));
     let data = DATA.map(|suffix| (suffix, wanted(config)));
     for (suffix, wanted) in data.into_iter().chain(OWN.map(|suffix| (suffix, OWNER_ONLY))) {
         let path = beside(&store, suffix);
@@ -228,12 +229,35 @@ pub(super) fn open_to_others(store: &Path, config: &SqliteConfig) -> Vec<String>
                 "may be read or written by others"
             };
             found.push(format!(
-                "{} {what} (mode {mode:03o}); chmod {wanted:o} it, or start the node, which does so",
+                "{} {what} (mode {mode:03o}); chmod {wanted:o} it, or restart the node, which does so when it starts",
                 path.display()
             ));
         }
     }
     found
+}
+
+/// Files of a store that the user who serves it cannot open: made by root in a folder of his, or beside a store of his.
+fn of_other_owners(store: &Path) -> Vec<String> {
+    let owner_of = |path: &Path| std::fs::metadata(path).ok().map(|about| about.uid());
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let of_folder = owner_of(folder.unwrap_or(Path::new(".")));
+    let of_store = owner_of(store);
+    // Other owners of a folder are usual: a group may write to it.
+    let user = match (of_folder, of_store) {
+        (Some(user), Some(0)) => user,
+        (_, Some(user)) => user,
+        _ => return Vec::new(),
+    };
+    let files = DATA.into_iter().chain(OWN).map(|suffix| beside(store, suffix));
+    let others = files.filter_map(|path| {
+        let owner = owner_of(&path).filter(|owner| *owner != user)?;
+        Some(format!(
+            "{} belongs to user {owner}, and a node of user {user} cannot open it; `chown {user} {0}`",
+            path.display()
+        ))
+    });
+    others.collect()
 }
 
 #[cfg(test)]

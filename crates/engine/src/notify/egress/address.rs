@@ -115,8 +115,14 @@ pub(super) fn check(host: &str, address: SocketAddr, allow: &[Allow]) -> Result<
     check_port(address.port())
 }
 
-/// Whether a call may go to a name, as far as that shows before the name is looked up: by its port.
+/// Whether a call may go to a name, as far as that shows before the name is looked up: by its port, and by a name that is always
+/// this machine's (RFC 6761 section 6.3).
 pub(super) fn check_name(host: &str, port: u16, allow: &[Allow]) -> Result<(), &'static str> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name == "localhost" || name.ends_with(".localhost") {
+        let loopback = |address: IpAddr| check(host, SocketAddr::new(address, port), allow);
+        return loopback(Ipv6Addr::LOCALHOST.into()).or_else(|_| loopback(Ipv4Addr::LOCALHOST.into()));
+    }
     let may_cover = |allow: &Allow| match allow {
         // Whether the name has an address in the range shows when it is looked up.
         Allow::Range { .. } => true,

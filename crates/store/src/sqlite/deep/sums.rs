@@ -121,13 +121,19 @@ pub(super) fn check_counters(reading: &Reading<'_>, part: &mut DeepPart) -> Resu
             recounted.get(&hour).copied().unwrap_or_default(),
         );
         if counters != messages {
-            part.problem(format!(
-                "in the hour that begins at {} the counters say {} messages and there are {}, or they are in other states, \
-                 countries or series",
-                crate::sqlite::damage::told(hour * 3_600_000),
-                counters.count,
-                messages.count
-            ));
+            let begins = crate::sqlite::damage::told(hour * 3_600_000);
+            part.problem(if counters.count == messages.count {
+                format!(
+                    "in the hour that begins at {begins} the counters say {} messages, as many as there are, and count some of \
+                     them in another state, country or series, or with other segments",
+                    counters.count
+                )
+            } else {
+                format!(
+                    "in the hour that begins at {begins} the counters say {} messages and there are {}",
+                    counters.count, messages.count
+                )
+            });
         }
     }
     Ok(())

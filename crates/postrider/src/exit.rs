@@ -124,7 +124,7 @@ pub(crate) fn explained(error: &anyhow::Error) -> String {
     };
     let is_refused = |told: &str| REFUSED.iter().any(|words| told.contains(words));
     let advice = if causes().any(|cause| matches!(cause, StoreError::Unwritable(told) if is_refused(told))) {
-        "; what to do: see that the user who runs this may read and write the store's files and their folder"
+        "; what to do: see that the user who runs this may read the store, and may write to its files and their folder"
     } else if causes().any(|cause| matches!(cause, StoreError::Unwritable(_))) {
         "; what to do: see that the disk has room, and that the user who runs this may write to the store's file and folder"
     } else if causes().any(|cause| matches!(cause, StoreError::Damaged(_))) {

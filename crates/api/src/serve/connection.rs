@@ -8,7 +8,7 @@ use super::watch::{Order, Phase, Watch};
 use super::{ServeLimits, head};
 use axum::response::Response;
 use engine::AnswerFate;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -157,6 +157,8 @@ fn answer(
     let (watch, origin) = (Arc::clone(watch), Arc::clone(origin));
     async move {
         let answer = match asked {
+            // The connection is the proxy's, who would tell its client of a bad gateway.
+            Some(Ok(asked)) if origin.direct().is_none() => or_turned_away(asked, &watch).await?,
             Some(Ok(asked)) => asked.await?,
             Some(Err(refusal)) => head::answer(refusal),
             None => std::future::pending().await,
@@ -169,4 +171,20 @@ fn answer(
         watch.enter(Phase::Idle);
         Ok(answer)
     }
+}
+
+/// The answer to a request that came by a proxy; the listener's own when it has to make room before its body is there.
+async fn or_turned_away(
+    asked: impl Future<Output = Result<Response, Infallible>>,
+    watch: &Watch,
+) -> Result<Response, Infallible> {
+    const TOO_MANY: &str = "too many requests at once\n";
+    watch.turn_away();
+    tokio::select! {
+        answered = asked => return answered,
+        () = watch.turned_away() => {}
+    }
+    watch.answers_after_all();
+    watch.left_unread();
+    Ok(head::answer((StatusCode::TOO_MANY_REQUESTS, TOO_MANY)))
 }

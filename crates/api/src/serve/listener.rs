@@ -339,7 +339,8 @@ impl Connections {
             self.shared.metrics.evicted.inc();
             open.leaving_since_ms = Some(now_ms);
             let standing = open.watch.standing();
-            if !standing.is_verified() {
+            // One that is turned away with an answer is no longer counted as soon as its handler is gone.
+            if !standing.is_verified() && !open.watch.is_turned_away() {
                 standing.address().goes();
                 open.going = Some(Arc::clone(standing.address()));
             }

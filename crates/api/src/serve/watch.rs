@@ -54,6 +54,9 @@ pub(super) struct Watch {
     phase: AtomicU64,
     order: AtomicU8,
     told: Notify,
+    /// The request that is being read is turned away with an answer, not with a close, when its connection must make room.
+    is_turned_away: AtomicBool,
+    turned_away: Notify,
     /// Set when a handler answered without reading its request to the end.
     unread: AtomicBool,
     /// Set when the connection is of no more use: nothing it sends is worth reading.
@@ -107,6 +110,8 @@ impl Watch {
             phase: AtomicU64::new(0),
             order: AtomicU8::new(0),
             told: Notify::new(),
+            is_turned_away: AtomicBool::new(false),
+            turned_away: Notify::new(),
             unread: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             fate: Mutex::new(None),
@@ -159,9 +164,33 @@ impl Watch {
             self.phase
                 .compare_exchange(seen.0, seen.0 | DROPPED, Ordering::AcqRel, Ordering::Acquire);
         if dropped.is_ok() {
-            self.tell(Order::Drop);
+            if seen.phase() == Phase::Body && self.is_turned_away.load(Ordering::Acquire) {
+                self.turned_away.notify_one();
+            } else {
+                self.tell(Order::Drop);
+            }
         }
         dropped.is_ok()
+    }
+
+    /// From now on a request whose connection must make room while its body is awaited is turned away with an answer.
+    pub(super) fn turn_away(&self) {
+        self.is_turned_away.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_turned_away(&self) -> bool {
+        self.is_turned_away.load(Ordering::Acquire)
+    }
+
+    /// Waits until the request must be turned away.
+    pub(super) async fn turned_away(&self) {
+        self.turned_away.notified().await;
+    }
+
+    /// The handler of the request that is turned away is gone, and its answer can be written.
+    pub(super) fn answers_after_all(&self) {
+        let PhaseWord(word) = PhaseWord::new(Phase::Work, self.now_ms());
+        self.phase.store(word, Ordering::Release);
     }
 
     fn tell(&self, order: Order) {

@@ -313,3 +313,37 @@ async fn a_body_of_a_known_client_behind_a_proxy_is_read_in_large_pieces() {
     }
     assert!(large);
 }
+
+#[tokio::test]
+async fn a_client_behind_a_proxy_that_has_too_many_requests_under_way_is_told_so_and_none_is_just_closed() {
+    const MAY_HAVE: usize = 5;
+    const MANY: usize = 14;
+    let mut settings = trusting();
+    settings.limits.per_address_max = MAY_HAVE;
+    let running = start(settings).await;
+    let mut asked = Vec::new();
+    for _ in 0..MANY {
+        let mut stream = running.connect_from(2).await;
+        let head =
+            "POST /read HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nContent-Length: 9\r\n\r\n";
+        send(&mut stream, head).await;
+        asked.push(stream);
+    }
+    until("the others are gone", || {
+        running.metrics.evicted.get() + running.metrics.refused.get() >= (MANY - MAY_HAVE) as u64
+    })
+    .await;
+    // Those that stay are done.
+    let mut statuses = Vec::new();
+    for stream in &mut asked {
+        let _ = stream.write_all(b"123456789").await;
+        let (status, _) = answer(stream).await;
+        statuses.push(status.split(' ').nth(1).unwrap_or_default().to_owned());
+    }
+    let of = |status: &str| statuses.iter().filter(|one| *one == status).count();
+    assert_eq!(
+        (of("200"), of("429")),
+        (MAY_HAVE, MANY - MAY_HAVE),
+        "{statuses:?}"
+    );
+}

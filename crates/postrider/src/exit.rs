@@ -1,6 +1,7 @@
 //! How a command ends: what the exit codes mean.
 
 use crate::config::FileMistakes;
+use sms::visible::is_obeyed;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -73,7 +74,9 @@ impl Failure {
     }
 }
 
-/// Standard output on which a reader that has gone can be told apart from other broken pipes.
+/// Standard output: a reader that has gone can be told apart from other broken pipes, and nothing goes out that a terminal
+/// would obey. Line ends apart, such characters are written as `\uXXXX`, which strings of JSON and TOML read as the
+/// characters that they are.
 pub(crate) struct Output<W>(pub(crate) W);
 
 /// Whoever read standard output has gone.
@@ -83,12 +86,35 @@ struct NotRead;
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets).map_err(marked)
+        // Whoever prints gives whole characters; what is none is not looked at.
+        let text = std::str::from_utf8(octets).unwrap_or_default();
+        if !text.contains(is_obeyed_here) {
+            return self.0.write(octets).map_err(marked);
+        }
+        self.0.write_all(escaped(text).as_bytes()).map_err(marked)?;
+        Ok(octets.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush().map_err(marked)
     }
+}
+
+fn is_obeyed_here(c: char) -> bool {
+    c != '\n' && is_obeyed(c)
+}
+
+/// All of what is obeyed has a code of four hexadecimal digits.
+fn escaped(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_obeyed_here(c) {
+            written.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            written.push(c);
+        }
+    }
+    written
 }
 
 fn marked(error: io::Error) -> io::Error {
@@ -150,6 +176,29 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_goes_out_and_json_stays_what_it_is() {
+        let hostile: String = (0..=0xffff_u32)
+            .filter_map(char::from_u32)
+            .filter(|c| is_obeyed(*c))
+            .collect();
+        let document =
+            serde_json::json!({ "error": hostile, "id": "A\u{1b}[31m\r\n2026 ERROR fake\u{202e}" });
+        let mut out = Output(Vec::new());
+        writeln!(out, "{}", serde_json::to_string_pretty(&document).unwrap()).unwrap();
+        let printed = String::from_utf8(out.0).unwrap();
+        assert!(!printed.contains(is_obeyed_here), "{printed}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&printed).unwrap(),
+            document
+        );
+        let mut out = Output(Vec::new());
+        writeln!(out, "é \u{1b}[31m {hostile}").unwrap();
+        let printed = String::from_utf8(out.0).unwrap();
+        assert!(printed.starts_with("é \\u001b[31m "), "{printed}");
+        assert!(!printed.contains(is_obeyed_here), "{printed}");
+    }
 
     #[test]
     fn a_reader_that_has_gone_is_no_failure_of_the_command() {

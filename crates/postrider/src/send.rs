@@ -88,7 +88,10 @@ pub(crate) async fn run(args: &SendArgs, out: &mut impl Write) -> Result<(), Fai
                 (None, Some(refused)) => writeln!(
                     out,
                     "refused   {}  {} {}: {}",
-                    one.to, refused.code, refused.name, refused.message
+                    one.to,
+                    refused.code,
+                    refused.name,
+                    crate::table::harmless(&refused.message)
                 )?,
                 (None, None) => {}
             }

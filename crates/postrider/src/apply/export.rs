@@ -20,6 +20,7 @@ use clap::Args;
 use engine::catalog::{Account, CarrierSettings, Catalog, RouteRule, SandboxSettings, SmppSettings, TlvMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sms::visible::is_obeyed;
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use store::sqlite::Mode;
@@ -330,6 +331,10 @@ fn reset(keys: &[&str], out: &mut impl Write) -> io::Result<()> {
 
 fn line(key: &str, value: &Value, out: &mut impl Write) -> io::Result<()> {
     match toml_value(value) {
+        // Standard output escapes what a terminal obeys, which only strings in double quotes are read back from.
+        Some(toml::Value::String(text)) if text.contains(is_obeyed) => {
+            writeln!(out, "{key} = {}", Value::from(text))
+        }
         Some(value) => writeln!(out, "{key} = {value}"),
         None => Ok(()),
     }

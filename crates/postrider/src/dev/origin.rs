@@ -11,6 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 
+const OTHER_SITE: &str = "the sandbox answers no pages of other sites";
+
 /// Endings of names that are given within a network only (RFC 6761, RFC 6762, RFC 8375, and the one that ICANN reserves).
 const LOCAL: [&str; 6] = [".localhost", ".local", ".internal", ".test", ".home.arpa", ".lan"];
 
@@ -34,6 +36,12 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), &'static str> {
             "the sandbox is asked for by an IP address or a name of this network, not by one that the internet may know",
         );
     }
+    // Browsers put no `Origin` on what only reads, such as an image or a link; newer ones say there whose page asks. `none`
+    // is the tester's own hand. A page of another port or scheme of the same host is another site's here.
+    let asker = headers.get("sec-fetch-site");
+    if asker.is_some_and(|asker| asker != "same-origin" && asker != "none") {
+        return Err(OTHER_SITE);
+    }
     let Some(origin) = headers.get(header::ORIGIN) else {
         return Ok(());
     };
@@ -43,7 +51,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), &'static str> {
         .or_else(|| origin.strip_prefix("https://"));
     match asker {
         Some(asker) if asker.eq_ignore_ascii_case(host) => Ok(()),
-        _ => Err("the sandbox answers no pages of other sites"),
+        _ => Err(OTHER_SITE),
     }
 }
 
@@ -98,6 +106,23 @@ mod tests {
             assert!(!checked(host, None), "{host}");
         }
         assert!(check(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn what_only_reads_is_not_for_pages_of_other_sites_either() {
+        for (site, is_answered) in [
+            ("same-origin", true),
+            ("none", true),
+            ("cross-site", false),
+            ("same-site", false),
+            ("", false),
+            ("Cross-Site", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
+            headers.insert("sec-fetch-site", site.parse().unwrap());
+            assert_eq!(check(&headers).is_ok(), is_answered, "{site}");
+        }
     }
 
     #[test]

@@ -74,12 +74,14 @@ impl Telling {
             writeln!(
                 out,
                 "message {}  to {}  {}",
-                message.id, message.written, message.state
+                message.id,
+                harmless(&message.written),
+                message.state
             )?;
             writeln!(
                 out,
                 "  account {}, {}, template {}, {}, {}{}",
-                self.account(batch.account),
+                harmless(&self.account(batch.account)),
                 batch.class,
                 batch.template,
                 counted(message.segments, "segment"),
@@ -87,7 +89,7 @@ impl Telling {
                 if message.error.is_empty() {
                     String::new()
                 } else {
-                    format!(", error {}", message.error)
+                    format!(", error {}", harmless(&message.error))
                 },
             )?;
             if let Some(sender) = &batch.sender {
@@ -103,14 +105,21 @@ impl Telling {
                 writeln!(
                     out,
                     "  reason {} {}: {}",
-                    reason.code, reason.name, reason.message
+                    reason.code,
+                    reason.name,
+                    harmless(&reason.message)
                 )?;
             }
             if let Some(end) = batch.expires_at.filter(|_| story.may_be_sent()) {
                 writeln!(out, "  expires {} if it is not sent by then", time(end))?;
             }
             for entry in timeline {
-                writeln!(out, "  {}  {}", time(entry.at), self.sentence(&entry.kind))?;
+                writeln!(
+                    out,
+                    "  {}  {}",
+                    time(entry.at),
+                    harmless(&self.sentence(&entry.kind))
+                )?;
             }
         }
         Ok(())
@@ -431,6 +440,47 @@ mod tests {
             statuses: None,
             text: false,
         }
+    }
+
+    /// A carrier chooses its message ids and error codes: none of them makes a line of its own or is obeyed.
+    #[test]
+    fn what_a_carrier_writes_stays_in_its_line() {
+        const HOSTILE: &str = "A\u{1b}[31m\r\n2026 ERROR fake\u{202e}\u{2066}\u{9b}";
+        let mut story = story();
+        story.message.error = HOSTILE.into();
+        story.message.written = HOSTILE.into();
+        let kinds = [
+            TimelineKind::Answered {
+                carrier: CarrierNo(1),
+                status: 0,
+                carrier_ids: vec![HOSTILE.into()],
+            },
+            TimelineKind::Receipt {
+                carrier: CarrierNo(1),
+                segment: 1,
+                state: MessageState::Undelivered,
+                error: HOSTILE.into(),
+            },
+        ];
+        story.timeline.extend(kinds.map(|kind| TimelineEntry {
+            at: 1_795_000_003_000,
+            kind,
+        }));
+        let telling = Telling {
+            accounts: HashMap::from([(AccountId(1), HOSTILE.to_owned())]),
+            carriers: HashMap::from([(CarrierNo(1), HOSTILE.to_owned())]),
+            statuses: None,
+            text: true,
+        };
+        let (mut out, lines) = (Vec::new(), story.timeline.len());
+        telling.lines(&[story], &mut out).unwrap();
+        let printed = String::from_utf8(out).unwrap();
+        assert!(
+            !printed.contains(|c| c != '\n' && sms::visible::is_obeyed(c)),
+            "{printed:?}"
+        );
+        assert!(!printed.lines().any(|line| line.starts_with("2026")), "{printed}");
+        assert!(printed.lines().count() <= lines + 5, "{printed}");
     }
 
     #[test]

@@ -129,7 +129,8 @@ pub(crate) async fn run(args: &WebhookArgs, out: &mut impl Write) -> Result<(), 
 
 /// How an endpoint is called in files and on command lines.
 fn title(catalog: &Catalog, endpoint: &Endpoint) -> String {
-    format!("{}/{}", account_name(catalog, endpoint.account), endpoint.name)
+    let title = format!("{}/{}", account_name(catalog, endpoint.account), endpoint.name);
+    crate::table::harmless(&title)
 }
 
 /// The endpoint that somebody means.

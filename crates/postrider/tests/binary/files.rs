@@ -268,7 +268,10 @@ fn check_and_tools_ask_the_node_whether_the_store_is_still_its_own() {
 fn check_leaves_what_a_kill_has_left_as_it_is() {
     let folder = folder();
     let mut dev = Dev::start(folder.path());
-    dev.send_for_session("+447700900123");
+    // So many commits that some are behind the damage: one alone could be what a power cut had left.
+    for _ in 0..10 {
+        dev.send_for_session("+447700900123");
+    }
     dev.running.signal("KILL");
     dev.running.ended();
     let contents = || -> Vec<(std::ffi::OsString, Vec<u8>)> {
@@ -294,7 +297,7 @@ fn check_leaves_what_a_kill_has_left_as_it_is() {
     // A damaged log is told, and left for the node that starts next.
     let wal = folder.path().join("postrider.db-wal");
     let mut log = std::fs::read(&wal).unwrap();
-    let at = log.len() - 6 * 4_120;
+    let at = log.len() / 2;
     log[at] ^= 16;
     std::fs::write(&wal, &log).unwrap();
     let before = contents();

@@ -43,15 +43,17 @@ pub struct Limits {
     pub sendcloud_status_per_minute_max: u32,
     /// Status queries a minute and EngageLab user (docs/dialects/engagelab.md: 60); 0: no limit.
     pub engagelab_status_per_minute_max: u32,
-    /// Requests a minute with credentials that are not accepted, by address, before further ones are answered later; 0:
-    /// no limit.
+    /// Wrong credentials a minute from one address; beyond them a request is judged when its turn comes. 0: no limit.
     pub failed_credentials_per_minute_max: u32,
-    /// The same by public key, from all addresses together; 0: no limit.
+    /// Wrong credentials a minute with one public key from all addresses; beyond them each address where the key was not
+    /// verified has a tenth of it. Also what an address may have where it was. 0: no limit.
     pub failed_credentials_per_key_per_minute_max: u32,
-    /// How much later such a request is answered, in milliseconds.
-    pub failed_credentials_delay_ms: u64,
-    /// Answers that are held back at once; one more is answered at once as too many.
-    pub failed_credentials_delayed_max: usize,
+    /// How long a request waits for its turn at most, in milliseconds; then it is turned away unjudged.
+    pub failed_credentials_wait_ms_max: u64,
+    /// Requests that wait for their turn at once; one more is turned away unjudged.
+    pub failed_credentials_waiting_max: usize,
+    /// Of these, those of one address; an eighth of it with one public key.
+    pub failed_credentials_waiting_per_address_max: usize,
 }
 
 impl Default for Limits {
@@ -76,8 +78,9 @@ impl Default for Limits {
             engagelab_status_per_minute_max: 60,
             failed_credentials_per_minute_max: 60,
             failed_credentials_per_key_per_minute_max: 60,
-            failed_credentials_delay_ms: 1000,
-            failed_credentials_delayed_max: 1024,
+            failed_credentials_wait_ms_max: 10_000,
+            failed_credentials_waiting_max: 1024,
+            failed_credentials_waiting_per_address_max: 64,
         }
     }
 }

@@ -128,7 +128,6 @@ pub(crate) struct Shared {
     pub(crate) refusal_log: LogLimit,
     /// Lines about messages that failed.
     pub(crate) failure_log: LogLimit,
-    /// Lines about wrong credentials.
     pub(crate) settings: Settings,
     pub(crate) inbox: Arc<Inbox>,
     /// Woken when something was put off until later.

@@ -32,6 +32,22 @@ impl Rate {
         })
     }
 
+    /// One event in so many seconds, at least one.
+    pub(crate) fn one_in_s(seconds: u32) -> Option<Self> {
+        Some(Self {
+            events: 1,
+            span_ms: i64::from(seconds.max(1)) * 1_000,
+        })
+    }
+
+    /// A tenth of this one, at least one event in the span.
+    pub(crate) fn tenth(self) -> Self {
+        Self {
+            events: (self.events / 10).max(1),
+            ..self
+        }
+    }
+
     fn span_us(self) -> i64 {
         self.span_ms * 1_000
     }
@@ -103,6 +119,25 @@ impl Buckets {
         Ok(())
     }
 
+    /// Whether anything was taken of a key that is not refilled yet.
+    pub(crate) fn is_used<K: Hash + ?Sized>(&self, key: &K, now: UnixMs) -> bool {
+        let now_us = now.clamp(0, NOW_MS_MAX).saturating_mul(1_000);
+        let hash = self.hasher.hash_one(key);
+        let kept = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.by_key
+            .get(&hash)
+            .is_some_and(|full_at_us| *full_at_us > now_us)
+    }
+
+    /// Gives back one event that was taken with this rate.
+    pub(crate) fn give_back<K: Hash + ?Sized>(&self, key: &K, rate: Rate) {
+        let hash = self.hasher.hash_one(key);
+        let mut kept = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at_us) = kept.by_key.get_mut(&hash) {
+            *full_at_us -= rate.interval_us();
+        }
+    }
+
     #[cfg(test)]
     fn len(&self) -> usize {
         self.full_at_us.lock().unwrap().by_key.len()
@@ -155,6 +190,21 @@ mod tests {
             (0..100).all(|_| buckets.take("c", None, 0).is_ok()),
             "no rate, no limit"
         );
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let buckets = Buckets::new(10);
+        let rate = Rate::per_minute(2).unwrap();
+        for _ in 0..100 {
+            assert_eq!(buckets.take("a", Some(rate), 0), Ok(()));
+            buckets.give_back("a", rate);
+        }
+        assert_eq!(buckets.take("a", Some(rate), 0), Ok(()));
+        assert_eq!(buckets.take("a", Some(rate), 0), Ok(()));
+        assert_eq!(buckets.take("a", Some(rate), 0), Err(30_000));
+        buckets.give_back("nobody", rate);
+        assert_eq!(Rate::per_minute(9).unwrap().tenth(), Rate::per_minute(1).unwrap());
     }
 
     #[test]

@@ -1,21 +1,12 @@
-//! Credentials that were not accepted: counted by reason, summed up in the log, and answered later once there are many of
-//! an address or of a key.
-//!
-//! What is slowed are failures alone. Whoever has the right credentials is never refused for what others tried, neither
-//! behind the same address nor with the same public key: nobody can lock anybody out.
+//! Requests whose credentials were not accepted: counted by reason, and summed up in the log.
 
-use super::buckets::{Buckets, Rate};
-use crate::Limits;
 use crate::serve::Client;
-use engine::{Dialect, Engine, UnixMs};
+use engine::{Dialect, Engine};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
-/// Addresses, and keys, whose failures are counted apart.
-const COUNTED_MAX: usize = 16_384;
 /// Kinds of failures with lines of their own in one interval of the log; the others are summed up in one line.
 const KINDS_LOGGED_MAX: usize = 40;
 /// How often failures of one kind are logged.
@@ -36,74 +27,21 @@ pub(crate) struct Failure<'f> {
     pub(crate) user: &'f str,
 }
 
-/// When the failure is to be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answered {
-    /// In its wire's words, at once or after a pause that is over.
-    AsItIs,
-    /// At once with the wire's "too many requests": as many answers are held as may be.
-    TooMany,
-}
-
-#[derive(Debug)]
+/// Counts failures and writes them to the log.
+#[derive(Debug, Default)]
 pub(crate) struct Failures {
-    of_address: Option<Rate>,
-    of_key: Option<Rate>,
-    delay: Duration,
-    held: Semaphore,
-    by_address: Buckets,
-    by_key: Buckets,
     log: Arc<Mutex<Log>>,
 }
 
 impl Failures {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            of_address: Rate::per_minute(limits.failed_credentials_per_minute_max),
-            of_key: Rate::per_minute(limits.failed_credentials_per_key_per_minute_max),
-            delay: Duration::from_millis(limits.failed_credentials_delay_ms),
-            held: Semaphore::new(limits.failed_credentials_delayed_max.min(Semaphore::MAX_PERMITS)),
-            by_address: Buckets::new(COUNTED_MAX),
-            by_key: Buckets::new(COUNTED_MAX),
-            log: Arc::default(),
-        }
-    }
-
-    /// Counts and logs a failure, and waits where there were many. The caller holds nothing of the request meanwhile.
-    pub(crate) async fn note(&self, engine: &Engine, failure: Failure<'_>) -> Answered {
+    /// Counts and logs a failure.
+    pub(crate) fn note(&self, engine: &Engine, failure: &Failure<'_>) {
         engine.denied(failure.dialect, failure.reason);
-        let slowed = self.is_slowed(&failure, engine.steady());
-        self.log(engine, &failure, slowed);
-        if !slowed || self.delay.is_zero() {
-            return Answered::AsItIs;
-        }
-        let Ok(_held) = self.held.try_acquire() else {
-            return Answered::TooMany;
-        };
-        engine.denial_delayed(failure.dialect);
-        tokio::time::sleep(self.delay).await;
-        Answered::AsItIs
-    }
-
-    /// Whether this failure is beyond what its address or its key may have. Requests without any credentials try nothing, and whoever
-    /// repeats one that was signed rightly learns nothing either.
-    fn is_slowed(&self, failure: &Failure<'_>, now: UnixMs) -> bool {
-        if matches!(failure.reason, "missing" | "replayed") {
-            return false;
-        }
-        let client = failure.client;
-        let address = !client.is_verified()
-            && self
-                .by_address
-                .take(&client.network(), self.of_address, now)
-                .is_err();
-        let key = (failure.family, failure.user);
-        let key = !failure.user.is_empty() && self.by_key.take(&key, self.of_key, now).is_err();
-        address || key
+        self.log(engine, failure);
     }
 
     /// The first failure of a kind is logged at once, what follows within the interval is summed up at its end.
-    fn log(&self, engine: &Engine, failure: &Failure<'_>, slowed: bool) {
+    fn log(&self, engine: &Engine, failure: &Failure<'_>) {
         let Shown {
             account,
             user,
@@ -118,13 +56,13 @@ impl Failures {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let begins = log.is_empty();
         if let Some(sum) = log.by_kind.get_mut(&kind) {
-            sum.add(slowed);
+            *sum += 1;
         } else if log.by_kind.len() < KINDS_LOGGED_MAX {
             let (dialect, reason, address) = (engine::dialect_name(kind.dialect), kind.reason, kind.address);
-            log.by_kind.insert(kind, Sum::default());
+            log.by_kind.insert(kind, 0);
             tracing::warn!(dialect, %reason, account, user, %address, "credentials rejected");
         } else {
-            log.others.add(slowed);
+            log.others += 1;
         }
         if begins {
             let log = Arc::clone(&self.log);
@@ -186,21 +124,8 @@ struct Kind {
 /// What came after the first lines of an interval.
 #[derive(Debug, Default)]
 struct Log {
-    by_kind: HashMap<Kind, Sum>,
-    others: Sum,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Sum {
-    failures: u64,
-    slowed: u64,
-}
-
-impl Sum {
-    fn add(&mut self, slowed: bool) {
-        self.failures += 1;
-        self.slowed += u64::from(slowed);
-    }
+    by_kind: HashMap<Kind, u64>,
+    others: u64,
 }
 
 impl Log {
@@ -210,7 +135,7 @@ impl Log {
 
     fn write(self) {
         let interval_s = LOG_EVERY.as_secs();
-        for (kind, Sum { failures, slowed }) in self.by_kind {
+        for (kind, failures) in self.by_kind {
             let Kind {
                 address,
                 dialect,
@@ -219,17 +144,12 @@ impl Log {
             } = kind;
             let dialect = engine::dialect_name(dialect);
             if failures > 0 {
-                tracing::warn!(dialect, %reason, user, %address, failures, slowed, interval_s, "more credentials rejected");
+                tracing::warn!(dialect, %reason, user, %address, failures, interval_s, "more credentials rejected");
             }
         }
-        let Sum { failures, slowed } = self.others;
+        let failures = self.others;
         if failures > 0 {
-            tracing::warn!(
-                failures,
-                slowed,
-                interval_s,
-                "more credentials rejected of other kinds"
-            );
+            tracing::warn!(failures, interval_s, "more credentials rejected of other kinds");
         }
     }
 }
@@ -237,66 +157,6 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
-
-    fn failures() -> Failures {
-        Failures::new(&Limits {
-            failed_credentials_per_minute_max: 3,
-            failed_credentials_per_key_per_minute_max: 5,
-            ..Limits::default()
-        })
-    }
-
-    fn failure<'f>(client: &'f Client, reason: &'static str, user: &'f str) -> Failure<'f> {
-        Failure {
-            client,
-            dialect: Dialect::Ucloud,
-            reason,
-            family: "ucloud",
-            user,
-        }
-    }
-
-    fn client(last: u8) -> Client {
-        Client::new(Ipv4Addr::new(192, 0, 2, last).into())
-    }
-
-    #[test]
-    fn an_address_is_slowed_after_its_failures_and_others_are_not() {
-        let failures = failures();
-        let (one, other) = (client(1), client(2));
-        let slowed =
-            |client: &Client, user: &str| failures.is_slowed(&failure(client, "unknown_key", user), 0);
-        assert_eq!(
-            [0, 1, 2, 3, 4].map(|n| slowed(&one, &n.to_string())),
-            [false, false, false, true, true]
-        );
-        assert!(!slowed(&other, "x"));
-        assert!(
-            !failures.is_slowed(&failure(&one, "unknown_key", "y"), 60_000),
-            "a minute later"
-        );
-    }
-
-    #[test]
-    fn a_key_is_slowed_from_wherever_it_is_tried() {
-        let failures = failures();
-        let slowed: Vec<_> = (0..7)
-            .map(|n| failures.is_slowed(&failure(&client(n), "wrong_secret", "key"), 0))
-            .collect();
-        assert_eq!(slowed, [false, false, false, false, false, true, true]);
-        assert!(!failures.is_slowed(&failure(&client(9), "wrong_secret", "another"), 0));
-    }
-
-    #[test]
-    fn a_connection_on_which_something_was_verified_is_no_guesser() {
-        let failures = failures();
-        let known = client(1);
-        known.verified();
-        let slowed = |n: u8| failures.is_slowed(&failure(&known, "wrong_secret", &n.to_string()), 0);
-        assert!((0..100).all(|n| !slowed(n)));
-        assert!((0..100).all(|_| !failures.is_slowed(&failure(&client(1), "missing", ""), 0)));
-    }
 
     #[test]
     fn of_a_key_that_nobody_has_only_the_beginning_is_shown() {

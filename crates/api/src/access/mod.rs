@@ -3,26 +3,30 @@
 //! | module | what |
 //! |---|---|
 //! | [`buckets`] | so many a minute or second, for each of many keys, in bounded memory |
-//! | [`failures`] | credentials that were not accepted: counted, logged, slowed |
+//! | [`turns`] | when a credential is judged: at once, or in turn where many were wrong |
+//! | [`lines`] | who waits for a turn |
+//! | [`failures`] | credentials that were not accepted: counted, logged |
 //! | [`parsing`] | long bodies, read a few at a time and not on the runtime's threads |
 
 pub(crate) mod buckets;
 mod failures;
+mod lines;
 pub(crate) mod parsing;
 pub(crate) mod replays;
+mod turns;
 
 use crate::Limits;
 use buckets::{Buckets, Rate};
 use engine::{Dialect, Engine};
-use failures::Failures;
-pub(crate) use failures::{Answered, Failure};
 use parsing::Parsing;
 use replays::Replays;
+use turns::Turns;
+pub(crate) use turns::{Asker, TooMany, Turn};
 
 /// The state that all dialects share.
 #[derive(Debug)]
 pub(crate) struct Access {
-    pub(crate) failures: Failures,
+    pub(crate) turns: Turns,
     pub(crate) parsing: Parsing,
     /// Requests, by family of keys and key.
     requests: Buckets,
@@ -40,7 +44,7 @@ const CREDENTIALS_MAX: usize = 65_536;
 impl Access {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            failures: Failures::new(limits),
+            turns: Turns::new(limits),
             parsing: Parsing::default(),
             requests: Buckets::new(CREDENTIALS_MAX),
             uspeedo_replays: Replays::within(limits.uspeedo_replay_window_s),
@@ -57,8 +61,11 @@ impl Access {
         (family, user): (&str, &str),
         requests_per_s_max: u32,
     ) -> Result<(), i64> {
-        let rate = Rate::per_second(requests_per_s_max);
-        let taken = self.requests.take(&(family, user), rate, engine.steady());
+        // Most have no limit: nothing is looked at for them, not even the clock.
+        let Some(rate) = Rate::per_second(requests_per_s_max) else {
+            return Ok(());
+        };
+        let taken = self.requests.take(&(family, user), Some(rate), engine.steady());
         taken.inspect_err(|_| engine.over_rate(dialect))
     }
 }

@@ -48,8 +48,8 @@ pub enum Denied {
 ///
 /// # Errors
 /// See [`Denied`].
-pub fn authenticate(family: &str, headers: &HeaderMap, catalog: &Snapshot) -> Result<Caller, Denied> {
-    let (user, secret) = basic(headers).ok_or(Denied::Missing)?;
+pub fn authenticate(family: &str, shown: Option<Shown>, catalog: &Snapshot) -> Result<Caller, Denied> {
+    let Shown { user, secret } = shown.ok_or(Denied::Missing)?;
     let credential = catalog.credential(family, &user).ok_or(Denied::Unknown)?;
     let known = credential.secret.expose_secret().as_bytes();
     if !bool::from(known.ct_eq(secret.as_bytes())) || catalog.account(credential.account).is_none() {
@@ -65,13 +65,15 @@ pub fn authenticate(family: &str, headers: &HeaderMap, catalog: &Snapshot) -> Re
     })
 }
 
-/// The user as it was sent.
-pub fn user(headers: &HeaderMap) -> Option<Box<str>> {
-    basic(headers).map(|(user, _)| user)
+/// User and secret as they were sent.
+pub struct Shown {
+    /// The public part of the credential.
+    pub user: Box<str>,
+    secret: String,
 }
 
 /// User and secret of an `Authorization: Basic` header (RFC 7617): the user has no colon, the secret may.
-fn basic(headers: &HeaderMap) -> Option<(Box<str>, String)> {
+pub fn basic(headers: &HeaderMap) -> Option<Shown> {
     let written = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = written.trim().split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -79,7 +81,10 @@ fn basic(headers: &HeaderMap) -> Option<(Box<str>, String)> {
     }
     let pair = String::from_utf8(BASE64.decode(token.trim()).ok()?).ok()?;
     let (user, secret) = pair.split_once(':')?;
-    Some((Box::from(user), secret.to_owned()))
+    Some(Shown {
+        user: Box::from(user),
+        secret: secret.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -90,7 +95,7 @@ mod tests {
     fn read(authorization: &str) -> Option<(String, String)> {
         let value = HeaderValue::from_str(authorization).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        basic(&headers).map(|(user, secret)| (user.into(), secret))
+        basic(&headers).map(|shown| (shown.user.into(), shown.secret))
     }
 
     #[test]

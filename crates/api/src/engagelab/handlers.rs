@@ -7,7 +7,7 @@ use super::recipients::Entries;
 use super::status::StatusQuery;
 use super::{messages, send};
 use crate::access::buckets::Rate;
-use crate::access::{Answered, Failure};
+use crate::access::{Asker, TooMany};
 use crate::body::{self, BodyError};
 use crate::idempotency::{self, Recorded};
 use crate::serve::Client;
@@ -256,34 +256,41 @@ async fn authenticate(
     too_often: &'static Code,
 ) -> Result<Caller, Refused> {
     let client = Client::of(&parts.extensions);
-    // The catalog is not held while an answer is held back.
-    let seen = auth::authenticate(family, &parts.headers, &api.engine.catalog());
-    let denied = match seen {
+    let shown = auth::basic(&parts.headers);
+    let user = shown
+        .as_ref()
+        .map_or_else(Box::default, |shown| shown.user.clone());
+    let asker = Asker {
+        client: &client,
+        dialect,
+        family,
+        user: &user,
+    };
+    let turn = api.access.turns.turn(&api.engine, asker).await;
+    let turn = turn.map_err(|TooMany| Refused::from(too_often))?;
+    let denied = match auth::authenticate(family, shown, &api.engine.catalog()) {
         Ok(caller) => {
-            client.verified();
-            let (key, rate) = ((family, &*caller.user), caller.requests_per_s_max);
+            drop(turn);
+            api.access.turns.verified(&api.engine, asker);
+            let (key, rate) = ((family, asker.user), caller.requests_per_s_max);
             let taken = api.access.take_request(&api.engine, dialect, key, rate);
             taken.map_err(|wait_ms| Refused::after(too_often, wait_ms))?;
             return Ok(caller);
         }
         Err(denied) => denied,
     };
-    let failure = Failure {
-        client: &client,
-        dialect,
-        reason: match denied {
-            Denied::Missing => "missing",
-            Denied::Unknown => "unknown_key",
-            Denied::Wrong => "wrong_secret",
-            Denied::Disabled => "disabled",
-        },
-        family,
-        user: &auth::user(&parts.headers).unwrap_or_default(),
+    turn.wrong();
+    let reason = match denied {
+        Denied::Missing => "missing",
+        Denied::Unknown => "unknown_key",
+        Denied::Wrong => "wrong_secret",
+        Denied::Disabled => "disabled",
     };
-    Err(match api.access.failures.note(&api.engine, failure).await {
-        Answered::AsItIs => Refused::from(code(denied)),
-        Answered::TooMany => Refused::from(too_often),
-    })
+    api.access
+        .turns
+        .failures
+        .note(&api.engine, &asker.failure(reason));
+    Err(Refused::from(code(denied)))
 }
 
 /// Whether a method is among those of an interface. HEAD goes the way of GET, without its body.

@@ -10,12 +10,11 @@ use super::codes::{
 };
 use super::multipart;
 use super::params::{Encoding, Form, Params, encoding};
-use crate::access::{Answered, Failure};
+use crate::access::parsing::LONG_BYTES_MIN;
+use crate::access::{Asker, TooMany, Turn};
 use crate::body::BodyError;
-use crate::idempotency::Recorded;
 use crate::serve::Client;
 use crate::{Api, body};
-use axum::body::HttpBody as _;
 use axum::extract::Request;
 use engine::catalog::Snapshot;
 use engine::{AccountId, Dialect, UnixMs};
@@ -25,21 +24,6 @@ use std::sync::Arc;
 
 /// From so many octets on a form is looked at for its `smsUser` before it is decoded.
 const PEEKED_BYTES_MIN: usize = 16 * 1024;
-
-/// Why a request ends early.
-#[derive(Debug)]
-pub(super) enum Ended {
-    /// It is refused.
-    Refused(Refused),
-    /// So are its credentials.
-    Denied { refused: Refused, sms_user: Box<str> },
-}
-
-impl<R: Into<Refused>> From<R> for Ended {
-    fn from(refused: R) -> Self {
-        Self::Refused(refused.into())
-    }
-}
 
 /// A request whose caller is known.
 #[derive(Debug)]
@@ -61,24 +45,30 @@ impl Admitted<'_> {
 }
 
 /// The request's head, and its body as the form it is.
-pub(super) async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), Ended> {
+pub(super) async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), Refused> {
     check_method(request.method())?;
     let (parts, body) = request.into_parts();
     let bytes_max = api.limits.body_bytes_max;
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.map(|value| value.to_str().unwrap_or("unreadable"));
-    check_query(api, &parts)?;
-    if let (Some(content_type), Ok(Encoding::Multipart)) = (content_type, encoding(content_type))
-        && !body.is_end_stream()
-    {
-        body::check_length(&body, bytes_max).map_err(|_| Refused::with_limit(&BODY_UNREADABLE, bytes_max))?;
-        let fields = multipart::read(content_type, body, bytes_max).await?;
-        return Ok((parts, Form::Multipart(fields)));
-    }
+    check_query(api, &parts).await?;
     let body = body::read(body, bytes_max).await.map_err(|error| match error {
         BodyError::Busy => Refused::from(&SERVER_ERROR),
         _ => Refused::with_limit(&BODY_UNREADABLE, bytes_max),
     })?;
+    if let (Some(content_type), Ok(Encoding::Multipart)) = (content_type, encoding(content_type))
+        && !body.is_empty()
+    {
+        let boundary = multipart::boundary(content_type)?;
+        return Ok((
+            parts,
+            Form::Multipart {
+                boundary,
+                bytes_max,
+                body,
+            },
+        ));
+    }
     // Without a body nothing is encoded, whatever the head says.
     if !body.is_empty() {
         encoding(content_type)?;
@@ -87,7 +77,7 @@ pub(super) async fn receive(api: &Api, request: Request) -> Result<(Parts, Form)
 }
 
 /// A request that is signed in its query is refused before its body is read when nobody has its `smsUser`.
-fn check_query(api: &Api, parts: &Parts) -> Result<(), Ended> {
+async fn check_query(api: &Api, parts: &Parts) -> Result<(), Refused> {
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let field = |name: &str| {
         let mut fields = form_urlencoded::parse(query);
@@ -98,51 +88,64 @@ fn check_query(api: &Api, parts: &Parts) -> Result<(), Ended> {
         return Ok(());
     };
     let sms_user = sms_user.trim();
-    match api.engine.catalog().credential(auth::FAMILY, sms_user) {
-        Some(_) => Ok(()),
-        None => Err(denied(&USER_UNKNOWN, sms_user)),
+    if is_known(&api.engine.catalog(), sms_user) {
+        return Ok(());
     }
+    let client = Client::of(&parts.extensions);
+    let asker = asker(&client, sms_user);
+    let turn = api.access.turns.turn(&api.engine, asker).await?;
+    judged(api, asker, turn, Err(Refused::from(&USER_UNKNOWN)))
+}
+
+fn is_known(catalog: &Snapshot, sms_user: &str) -> bool {
+    catalog.credential(auth::FAMILY, sms_user).is_some()
 }
 
 /// Reads the parameters and checks who signed them.
-pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Result<Admitted<'a>, Ended> {
+pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Result<Admitted<'a>, Refused> {
     let client = Client::of(&parts.extensions);
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
+    let turns = &api.access.turns;
     let query = parts.uri.query();
-    if let Form::Urlencoded(body) = form
-        && body.len() >= PEEKED_BYTES_MIN
-    {
-        let of_query = query.unwrap_or_default().as_bytes();
-        let is_known = |user: &str| catalog.credential(auth::FAMILY, user.trim()).is_some();
+    if form.bytes() >= PEEKED_BYTES_MIN {
         let mut seen = None;
-        let known = crate::peek::any(body, of_query, "smsUser", |user| {
+        let known = form.any_sms_user(query, |user| {
             seen.get_or_insert_with(|| Box::<str>::from(user.trim()));
-            is_known(user)
+            is_known(&catalog, user.trim())
         });
         if !known {
-            return Err(match seen {
-                Some(sms_user) => denied(&USER_UNKNOWN, &sms_user),
-                None => denied(&USER_EMPTY, ""),
+            let refused = Refused::from(match &seen {
+                Some(_) => &USER_UNKNOWN,
+                None => &USER_EMPTY,
             });
+            let asker = asker(&client, seen.as_deref().unwrap_or_default());
+            let turn = turns.turn_now(&api.engine, asker)?;
+            return judged(api, asker, turn, Err(refused));
         }
     }
-    let turn = api
-        .access
-        .parsing
-        .turn(form.bytes(), &client)
-        .await
-        .map_err(|_| &SERVER_ERROR)?;
-    let (params, seen) = turn.run(|| {
-        let params = Params::read_form(query, form)?;
-        let seen = auth::authenticate(&params, &catalog, now, &api.limits).map(|caller| caller.account);
-        Ok::<_, Refused>((params, seen))
-    })?;
-    let account = seen.map_err(|refused| Ended::Denied {
-        refused,
-        sms_user: params.get("smsUser").unwrap_or_default().into(),
-    })?;
-    client.verified();
-    let sms_user = params.get("smsUser").unwrap_or_default();
+    let parsing = api.access.parsing.turn(form.bytes(), &client).await;
+    let parsing = parsing.map_err(|_| &SERVER_ERROR)?;
+    let judge = |params: &Params<'_>| {
+        auth::authenticate(params, &catalog, now, &api.limits).map(|caller| caller.account)
+    };
+    let (params, account) = if form.bytes() < LONG_BYTES_MIN {
+        let params = parsing.run(|| Params::read_form(query, form))?;
+        let asker = asker(&client, sms_user(&params));
+        let turn = turns.turn(&api.engine, asker).await?;
+        let account = judged(api, asker, turn, judge(&params))?;
+        (params, account)
+    } else {
+        // What holds much does not wait, and is judged on the thread where it was read.
+        parsing.run(|| {
+            let params = Params::read_form(query, form)?;
+            let asker = asker(&client, sms_user(&params));
+            let turn = turns.turn_now(&api.engine, asker)?;
+            let account = judged(api, asker, turn, judge(&params))?;
+            Ok::<_, Refused>((params, account))
+        })?
+    };
+    let sms_user = sms_user(&params);
+    turns.verified(&api.engine, asker(&client, sms_user));
     let rate = catalog
         .credential(auth::FAMILY, sms_user)
         .map_or(0, |entry| entry.requests_per_s_max);
@@ -159,35 +162,33 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
     })
 }
 
-fn denied(code: &'static super::codes::Code, sms_user: &str) -> Ended {
-    Ended::Denied {
-        refused: Refused::from(code),
-        sms_user: sms_user.into(),
+fn sms_user<'p>(params: &'p Params<'_>) -> &'p str {
+    params.get("smsUser").unwrap_or_default()
+}
+
+fn asker<'a>(client: &'a Client, sms_user: &'a str) -> Asker<'a> {
+    Asker {
+        client,
+        dialect: Dialect::Sendcloud,
+        family: auth::FAMILY,
+        user: sms_user,
     }
 }
 
-/// Counts and logs who is not let in, and waits where that is called for. Nothing of the request is held by then.
-pub(super) async fn settle(
-    api: &Api,
-    client: &Client,
-    done: Result<Recorded, Ended>,
-) -> Result<Recorded, Refused> {
-    let (refused, sms_user) = match done {
-        Ok(answer) => return Ok(answer),
-        Err(Ended::Refused(refused)) => return Err(refused),
-        Err(Ended::Denied { refused, sms_user }) => (refused, sms_user),
-    };
-    let failure = Failure {
-        client,
-        dialect: Dialect::Sendcloud,
-        reason: reason(refused),
-        family: auth::FAMILY,
-        user: &sms_user,
-    };
-    Err(match api.access.failures.note(&api.engine, failure).await {
-        Answered::AsItIs => refused,
-        Answered::TooMany => Refused::from(&RATE_LIMITED),
-    })
+impl From<TooMany> for Refused {
+    fn from(_: TooMany) -> Self {
+        Self::from(&RATE_LIMITED)
+    }
+}
+
+/// Ends the turn of a credential that was judged: one that is refused is counted.
+fn judged<T>(api: &Api, asker: Asker<'_>, turn: Turn<'_>, result: Result<T, Refused>) -> Result<T, Refused> {
+    if let Err(refused) = &result {
+        turn.wrong();
+        let failure = asker.failure(reason(*refused));
+        api.access.turns.failures.note(&api.engine, &failure);
+    }
+    result
 }
 
 fn reason(refused: Refused) -> &'static str {

@@ -3,7 +3,7 @@
 use super::answer;
 use super::auth::{self, Caller};
 use super::codes::{HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR};
-use super::entry::{Ended, admit, check_method, receive, settle};
+use super::entry::{admit, check_method, receive};
 use super::manage::{Call, Interface};
 use super::params::{Form, Params};
 use super::rules::{code_of_error, rules};
@@ -11,7 +11,6 @@ use super::status::{self, StatusQuery};
 use super::wire::SendRequest;
 use crate::access::buckets::Rate;
 use crate::idempotency::{self, Recorded};
-use crate::serve::Client;
 use crate::{Api, Limits};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -32,16 +31,14 @@ pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendR
 
 /// Any of the interfaces that send.
 pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Response {
-    let client = Client::of(request.extensions());
     let done = async {
         let (parts, form) = receive(&api, request).await?;
         try_send(&api, read, &parts, &form).await
     };
-    let done = done.await;
-    respond(settle(&api, &client, done).await)
+    respond(done.await)
 }
 
-async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, Ended> {
+async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
     let admitted = admit(api, parts, form).await?;
     let (params, caller) = (&admitted.params, admitted.caller());
     let request = read(params, &api.limits)?;
@@ -67,7 +64,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
             let body = answer::sent(&submission, &outcome, api.engine.public_ids());
             Ok(answered(body))
         }
-        Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Ended::from(&REPEAT)),
+        Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
         Ok((_, Reply::Repeat { answer, .. })) => {
             let first = Recorded::decode(answer).ok_or(&SERVER_ERROR)?;
             Ok(first)
@@ -77,7 +74,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
             if *code == SERVER_ERROR {
                 tracing::warn!(%error, "a SendCloud request was not accepted");
             }
-            Err(Ended::from(code))
+            Err(Refused::from(code))
         }
     }
 }
@@ -123,16 +120,14 @@ pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> 
 
 /// `/smsapi/status/query`: what became of messages.
 pub(super) async fn status_query(api: Arc<Api>, request: Request) -> Response {
-    let client = Client::of(request.extensions());
     let done = async {
         let (parts, form) = receive(&api, request).await?;
         try_status_query(&api, &parts, &form).await
     };
-    let done = done.await;
-    respond(settle(&api, &client, done).await)
+    respond(done.await)
 }
 
-async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recorded, Ended> {
+async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
     let admitted = admit(api, parts, form).await?;
     let (params, catalog, caller) = (&admitted.params, &admitted.catalog, admitted.caller());
     let rate = Rate::per_minute(api.limits.sendcloud_status_per_minute_max);
@@ -153,16 +148,19 @@ async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recor
 
 /// Any of the interfaces that manage and count.
 pub(super) async fn manage(api: Arc<Api>, interface: Interface, request: Request) -> Response {
-    let client = Client::of(request.extensions());
     let done = async {
         let (parts, form) = receive(&api, request).await?;
         try_manage(&api, interface, &parts, &form).await
     };
-    let done = done.await;
-    respond(settle(&api, &client, done).await)
+    respond(done.await)
 }
 
-async fn try_manage(api: &Api, interface: Interface, parts: &Parts, form: &Form) -> Result<Recorded, Ended> {
+async fn try_manage(
+    api: &Api,
+    interface: Interface,
+    parts: &Parts,
+    form: &Form,
+) -> Result<Recorded, Refused> {
     let admitted = admit(api, parts, form).await?;
     let call = Call {
         api,
@@ -172,7 +170,7 @@ async fn try_manage(api: &Api, interface: Interface, parts: &Parts, form: &Form)
         catalog: &admitted.catalog,
         now: admitted.now,
     };
-    Ok(interface.answer(&call).await.map(answered)?)
+    interface.answer(&call).await.map(answered)
 }
 
 /// Everything under `/smsapi/` that is no interface of ours.

@@ -1,26 +1,52 @@
-//! Parameters as `multipart/form-data` (RFC 7578): read as they come in, within the bound of a body.
+//! Parameters as `multipart/form-data` (RFC 7578).
+//!
+//! The whole body is there before anything is decoded, so that it counts as other bodies do, and an `smsUser` that nobody
+//! has is found first.
 
 use super::codes::{BODY_UNREADABLE, FILE_PART, NOT_MULTIPART, PARAMETERS, Refused, SERVER_ERROR};
 use super::params::PARAMS_MAX;
-use crate::body::BodyError;
 use axum::body::Body;
+use bytes::Bytes;
 use http::header;
-use multer::{Constraints, Error, Field, Multipart, SizeLimit};
+use memchr::memmem;
+use multer::{Error, Field, Multipart};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
-/// Reads all fields of a body, decoded by the charset each of them names, else as UTF-8.
+/// So many places of a name are looked at in a body.
+const PLACES_MAX: usize = 16;
+/// The longest value that is looked at there, in octets.
+const VALUE_BYTES_MAX: usize = 1024;
+/// The longest head of a part that is looked at there, behind the name, in octets.
+const HEAD_BYTES_MAX: usize = 1024;
+
+/// The line between the parts, as a `Content-Type` names it.
 ///
 /// # Errors
-/// When it is longer than `bytes_max` octets, ends early, is malformed, holds a file, or has more fields than a request
-/// may have parameters.
-pub(super) async fn read(
-    content_type: &str,
-    body: Body,
+/// When it names none.
+pub(super) fn boundary(content_type: &str) -> Result<String, Refused> {
+    multer::parse_boundary(content_type).map_err(|_| Refused::from(&NOT_MULTIPART))
+}
+
+/// All fields of a body, decoded by the charset each of them names, else as UTF-8.
+///
+/// # Errors
+/// When it ends early (`bytes_max` is named then), is malformed, holds a file, or has more fields than a request may have parameters.
+pub(super) fn fields(
+    boundary: &str,
+    body: &Bytes,
     bytes_max: usize,
 ) -> Result<Vec<(String, String)>, Refused> {
-    let boundary = multer::parse_boundary(content_type).map_err(|_| &NOT_MULTIPART)?;
-    let whole = SizeLimit::new().whole_stream(bytes_max as u64);
-    let constraints = Constraints::new().size_limit(whole);
-    let mut parts = Multipart::with_constraints(body.into_data_stream(), boundary, constraints);
+    let whole = Body::from(body.clone()).into_data_stream();
+    let read = pin!(read(Multipart::new(whole, boundary), bytes_max));
+    // All of it is there: nothing is waited for.
+    match read.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(fields) => fields,
+        Poll::Pending => Err(Refused::from(&SERVER_ERROR)),
+    }
+}
+
+async fn read(mut parts: Multipart<'_>, bytes_max: usize) -> Result<Vec<(String, String)>, Refused> {
     let mut fields = Vec::new();
     while let Some(part) = parts
         .next_field()
@@ -40,6 +66,26 @@ pub(super) async fn read(
     Ok(fields)
 }
 
+/// Values of parts with a name, searched as text: what is found may stand in another part.
+pub(super) fn values_of<'b>(body: &'b [u8], name: &str) -> impl Iterator<Item = &'b str> + use<'b> {
+    let search = memmem::Finder::new(name.as_bytes()).into_owned();
+    let octets = name.len();
+    let mut from = 0;
+    let places = std::iter::from_fn(move || {
+        let at = from + search.find(body.get(from..)?)?;
+        from = at + octets;
+        Some(from)
+    });
+    places.take(PLACES_MAX).filter_map(|end| {
+        let rest = body.get(end..)?;
+        let head = rest.get(..rest.len().min(HEAD_BYTES_MAX))?;
+        let value = rest.get(memmem::find(head, b"\r\n\r\n")? + 4..)?;
+        let value = value.get(..value.len().min(VALUE_BYTES_MAX))?;
+        let value = value.get(..memmem::find(value, b"\r\n")?)?;
+        std::str::from_utf8(value).ok()
+    })
+}
+
 /// Whether a part is a file: its disposition names one, even with an empty name, as browsers do where none was chosen.
 fn is_file(part: &Field<'_>) -> bool {
     let disposition = part.headers().get(header::CONTENT_DISPOSITION);
@@ -54,15 +100,37 @@ fn is_file(part: &Field<'_>) -> bool {
 
 fn refused(error: &Error, bytes_max: usize) -> Refused {
     match error {
-        Error::StreamReadFailed(source) if BodyError::of(&**source) == BodyError::Busy => {
-            Refused::from(&SERVER_ERROR)
+        Error::IncompleteStream | Error::IncompleteHeaders | Error::IncompleteFieldData { .. } => {
+            Refused::with_limit(&BODY_UNREADABLE, bytes_max)
         }
-        Error::StreamSizeExceeded { .. }
-        | Error::FieldSizeExceeded { .. }
-        | Error::StreamReadFailed(_)
-        | Error::IncompleteStream
-        | Error::IncompleteHeaders
-        | Error::IncompleteFieldData { .. } => Refused::with_limit(&BODY_UNREADABLE, bytes_max),
         _ => Refused::from(&NOT_MULTIPART),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_value_is_found_without_decoding_the_rest() {
+        let part = |name: &str, value: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let body = part("x", "smsUser") + &part("smsUser", "nobody") + &part("a", &"x".repeat(100_000));
+        let found: Vec<_> = values_of(body.as_bytes(), "smsUser").collect();
+        assert!(found.contains(&"nobody"), "{found:?}");
+        let flood = "smsUser".repeat(10_000);
+        assert_eq!(values_of(flood.as_bytes(), "smsUser").count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_stops_the_search_or_the_reading(body in prop::collection::vec(any::<u8>(), 0..300), at in 0_usize..300) {
+            let mut octets = body;
+            octets.splice(at.min(octets.len())..at.min(octets.len()), *b"smsUser\"\r\n\r\nu\r\n--b");
+            prop_assert!(values_of(&octets, "smsUser").all(|value| value.len() <= VALUE_BYTES_MAX));
+            let _ = fields("b", &Bytes::from(octets), 1000);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The parameters of a request: those of the query string and those of the form, as one list by name.
 
 use super::codes::{NOT_A_FORM, PARAMETERS, Refused};
+use super::multipart;
+use crate::peek;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -32,11 +34,16 @@ impl<'a> Params<'a> {
     pub(super) fn read_form(query: Option<&'a str>, form: &'a Form) -> Result<Self, Refused> {
         match form {
             Form::Urlencoded(body) => Self::read(query, body),
-            Form::Multipart(fields) => {
-                let borrowed = |(name, value): &'a (String, String)| {
-                    (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str()))
-                };
-                Self::of(query, fields.iter().map(borrowed))
+            Form::Multipart {
+                boundary,
+                bytes_max,
+                body,
+            } => {
+                let fields = multipart::fields(boundary, body, *bytes_max)?.into_iter();
+                Self::of(
+                    query,
+                    fields.map(|(name, value)| (Cow::Owned(name), Cow::Owned(value))),
+                )
             }
         }
     }
@@ -83,16 +90,37 @@ impl<'a> Params<'a> {
 pub(super) enum Form {
     /// As it came.
     Urlencoded(Bytes),
-    /// Name and value of each field, decoded.
-    Multipart(Vec<(String, String)>),
+    /// Parts with a line between them, as they came.
+    Multipart {
+        boundary: String,
+        /// How long it may be.
+        bytes_max: usize,
+        body: Bytes,
+    },
 }
 
 impl Form {
-    /// Its octets, about.
-    pub(super) fn bytes(&self) -> usize {
+    fn body(&self) -> &Bytes {
         match self {
-            Self::Urlencoded(body) => body.len(),
-            Self::Multipart(fields) => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
+            Self::Urlencoded(body) | Self::Multipart { body, .. } => body,
+        }
+    }
+
+    /// Its octets.
+    pub(super) fn bytes(&self) -> usize {
+        self.body().len()
+    }
+
+    /// Whether an `smsUser` that is found in it, else in the query, passes. It is not decoded for that: what is found may
+    /// stand in another value.
+    pub(super) fn any_sms_user(&self, query: Option<&str>, mut passes: impl FnMut(&str) -> bool) -> bool {
+        const NAME: &str = "smsUser";
+        let query = query.unwrap_or_default().as_bytes();
+        match self {
+            Self::Urlencoded(body) => peek::any(body, query, NAME, passes),
+            Self::Multipart { body, .. } => {
+                multipart::values_of(body, NAME).any(&mut passes) || peek::any(b"", query, NAME, passes)
+            }
         }
     }
 }
@@ -189,8 +217,15 @@ mod tests {
 
     #[test]
     fn fields_in_parts_are_parameters_like_any() {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let form = Form::Multipart(vec![pair("smsUser", "u+%20"), pair("b", "小"), pair("a", "")]);
+        let part = |name: &str, value: &str| {
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let parts = [part("smsUser", "u+%20"), part("b", "小"), part("a", "")].concat();
+        let form = Form::Multipart {
+            boundary: "x".to_owned(),
+            bytes_max: 1000,
+            body: format!("{parts}--x--\r\n").into(),
+        };
         let params = Params::read_form(Some("b=%E5%B0%8F&c=1"), &form).unwrap();
         let all: Vec<_> = params.iter().collect();
         assert_eq!(all, [("a", ""), ("b", "小"), ("c", "1"), ("smsUser", "u+%20")]);

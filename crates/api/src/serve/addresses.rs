@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The unit by which limits count addresses: an IPv4 address, or the first 64 bits of an IPv6 one, for whoever has one
@@ -91,6 +91,7 @@ impl Addresses {
         Arc::new(Standing {
             state: AtomicU8::new(COUNTED),
             is_of_request,
+            credential: AtomicU64::new(0),
             address,
             counted: Some((Arc::clone(self), network)),
         })
@@ -126,6 +127,8 @@ const ENDED: u8 = 2;
 pub(super) struct Standing {
     state: AtomicU8,
     is_of_request: bool,
+    /// The mark of the credential that was verified last; 0: none.
+    credential: AtomicU64,
     address: Arc<Address>,
     counted: Option<(Arc<Addresses>, IpAddr)>,
 }
@@ -136,6 +139,7 @@ impl Standing {
         Self {
             state: AtomicU8::new(if verified { VERIFIED } else { COUNTED }),
             is_of_request: false,
+            credential: AtomicU64::new(0),
             address: Arc::default(),
             counted: None,
         }
@@ -149,6 +153,17 @@ impl Standing {
     /// a credential was verified at the address lately.
     pub(super) fn reads_large(&self) -> bool {
         self.is_verified() || self.is_of_request && self.address.is_known()
+    }
+
+    /// The mark of the credential that was verified last.
+    pub(super) fn credential(&self) -> u64 {
+        self.credential.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_credential(&self, mark: u64) {
+        if self.credential() != mark {
+            self.credential.store(mark, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn verify(&self) {

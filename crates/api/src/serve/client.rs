@@ -58,6 +58,17 @@ impl Client {
         self.standing.verify();
     }
 
+    /// As [`Client::verified`], and by which credential: its mark, which is not 0.
+    pub(crate) fn verified_as(&self, mark: u64) {
+        self.verified();
+        self.standing.set_credential(mark);
+    }
+
+    /// Whether the credential that was verified here last is the one with this mark.
+    pub(crate) fn is_verified_as(&self, mark: u64) -> bool {
+        self.is_verified() && self.standing.credential() == mark
+    }
+
     /// Whether a credential was verified here before.
     #[must_use]
     pub fn is_verified(&self) -> bool {

@@ -24,9 +24,9 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
     let mut asked = Asked::new(Dialect::UspeedoAction);
     let (head, body) = request.into_parts();
     let client = Client::of(&head.extensions);
-    let mut result = match receive(&api, &head, body, &mut asked).await {
-        Ok(body) => {
-            let result = try_answer(&api, &mut asked, &client, &head, &body).await;
+    let result = match receive(&api, &client, &head, body, &mut asked).await {
+        Ok((body, caller)) => {
+            let result = try_answer(&api, &mut asked, &client, &head, (&body, caller)).await;
             if result.is_err() {
                 asked.name_from(&body, head.uri.query());
             }
@@ -34,24 +34,50 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
         }
         Err(fault) => Err(fault),
     };
-    if let Err(fault) = &mut result {
-        *fault = denied::by_headers(&api, &client, asked.dialect, &head.headers, *fault).await;
-    }
     exchange::respond(&asked, result)
 }
 
-/// The body, unless the head alone tells that the request is not let in. Then only what has arrived of the body is looked at,
-/// for the name of the action in the answer.
-async fn receive(api: &Api, head: &Parts, body: Body, asked: &mut Asked) -> Result<Bytes, Fault> {
-    let window_s = api.limits.uspeedo_timestamp_window_s;
-    let seen = auth::check_headers(&head.headers, &api.engine.catalog(), api.engine.now(), window_s);
-    if let Err(fault) = seen {
-        asked.name_from(&crate::body::arrived(body).await, head.uri.query());
-        return Err(fault);
-    }
-    exchange::read(api, body)
+/// The body, and the caller whose credential is in the head; a signed body tells its own. When the head alone tells that the
+/// request is not let in, only what has arrived of the body is looked at, for the name of the action in the answer.
+async fn receive(
+    api: &Api,
+    client: &Client,
+    head: &Parts,
+    body: Body,
+    asked: &mut Asked,
+) -> Result<(Bytes, Option<Caller>), Fault> {
+    let caller = match check_head(api, client, head).await {
+        Ok(caller) => caller,
+        Err(fault) => {
+            asked.name_from(&crate::body::arrived(body).await, head.uri.query());
+            return Err(fault);
+        }
+    };
+    let body = exchange::read(api, body)
         .await
-        .inspect_err(|_| asked.name_from(b"", head.uri.query()))
+        .inspect_err(|_| asked.name_from(b"", head.uri.query()))?;
+    Ok((body, caller))
+}
+
+/// The caller that HTTP Basic names, or `None` when a signature is to be looked at that may be right.
+async fn check_head(api: &Api, client: &Client, head: &Parts) -> Result<Option<Caller>, Fault> {
+    let dialect = Dialect::UspeedoAction;
+    let turns = &api.access.turns;
+    if let Some(signed) = SignedHeaders::of(&head.headers) {
+        let asker = denied::asker(client, dialect, signed.user());
+        let turn = turns.turn(&api.engine, asker).await?;
+        let seen = signed.credential(&api.engine.catalog()).map(drop);
+        let seen = seen.and_then(|()| signed.check(api.engine.now(), api.limits.uspeedo_timestamp_window_s));
+        return denied::judged(api, asker, turn, seen).map(|()| None);
+    }
+    let shown = auth::basic_shown(&head.headers);
+    let user = shown.as_ref().map_or("", |shown| shown.user());
+    let asker = denied::asker(client, dialect, user);
+    let turn = turns.turn(&api.engine, asker).await?;
+    let seen = auth::basic(&head.headers, shown.as_ref(), &api.engine.catalog());
+    let caller = denied::judged(api, asker, turn, seen)?;
+    exchange::admit(api, client, dialect, &caller)?;
+    Ok(Some(caller))
 }
 
 async fn try_answer(
@@ -59,7 +85,7 @@ async fn try_answer(
     asked: &mut Asked,
     client: &Client,
     head: &Parts,
-    body: &[u8],
+    (body, caller): (&[u8], Option<Caller>),
 ) -> Result<Vec<u8>, Fault> {
     let turn = api
         .access
@@ -67,8 +93,14 @@ async fn try_answer(
         .turn(body.len(), client)
         .await
         .map_err(|_| Fault::Busy)?;
-    let (caller, params) = turn.run(|| authenticate(api, head, body))?;
-    exchange::admit(api, client, asked.dialect, &caller)?;
+    let (caller, params) = match caller {
+        Some(caller) => (caller, turn.run(|| with_basic(api, head, body))?),
+        None => {
+            let (caller, params) = turn.run(|| signed(api, client, head, body))?;
+            exchange::admit(api, client, asked.dialect, &caller)?;
+            (caller, params)
+        }
+    };
     asked.action = Some(action(&params)?);
     let known = Known {
         api,
@@ -76,7 +108,8 @@ async fn try_answer(
         caller: &caller,
         params: &params,
     };
-    perform::perform(known, &head.headers).await
+    let asker = denied::asker(client, asked.dialect, &caller.user);
+    denied::seen_before(api, asker, perform::perform(known, &head.headers).await)
 }
 
 fn action(params: &Members<'_>) -> Result<Action, Fault> {
@@ -87,22 +120,33 @@ fn action(params: &Members<'_>) -> Result<Action, Fault> {
         .ok_or(Fault::ActionUnknown)
 }
 
-/// Who asks, and the parameters, nested. Where the body is signed, it alone counts. With HTTP Basic nothing is signed, and
-/// the action may stand in the query, where the SDKs repeat it.
-fn authenticate<'b>(api: &Api, head: &'b Parts, body: &'b [u8]) -> Result<(Caller, Members<'b>), Fault> {
+/// The parameters, nested. With HTTP Basic nothing is signed, and the action may stand in the query, where the SDKs repeat
+/// it.
+fn with_basic<'b>(api: &Api, head: &'b Parts, body: &'b [u8]) -> Result<Members<'b>, Fault> {
+    let params = wire::parse_params(body, api.limits.uspeedo_values_max)?;
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let query = Members::from_form(query, QUERY_FIELDS_MAX).unwrap_or_default();
+    let params = boundaries::nest(params)?;
+    Ok(params.or_from("Action", query))
+}
+
+/// Who has signed the body, and its parameters: they alone count.
+fn signed<'b>(
+    api: &Api,
+    client: &Client,
+    head: &Parts,
+    body: &'b [u8],
+) -> Result<(Caller, Members<'b>), Fault> {
+    let params = wire::parse_params(body, api.limits.uspeedo_values_max)?;
+    let signed = SignedHeaders::of(&head.headers).ok_or(Fault::SignatureMissing)?;
+    let asker = denied::asker(client, Dialect::UspeedoAction, signed.user());
+    // It has had a turn with its head, which was given back when nothing was wrong there.
+    let turn = api.access.turns.turn_now(&api.engine, asker)?;
     let catalog = api.engine.catalog();
-    let values_max = api.limits.uspeedo_values_max;
-    let Some(signed) = SignedHeaders::of(&head.headers) else {
-        let caller = auth::basic(&head.headers, &catalog)?;
-        let params = wire::parse_params(body, values_max)?;
-        let query = head.uri.query().unwrap_or_default().as_bytes();
-        let query = Members::from_form(query, QUERY_FIELDS_MAX).unwrap_or_default();
-        let params = boundaries::nest(params)?;
-        return Ok((caller, params.or_from("Action", query)));
-    };
-    let credential = signed.credential(&catalog)?;
-    let params = wire::parse_params(body, values_max)?;
-    let caller = signed.verify(credential, &params)?;
+    let seen = signed
+        .credential(&catalog)
+        .and_then(|credential| signed.verify(credential, &params));
+    let caller = denied::judged(api, asker, turn, seen)?;
     Ok((caller, boundaries::nest_signed(params)?))
 }
 

@@ -42,44 +42,35 @@ impl Caller {
     }
 }
 
-/// HTTP Basic: `ACCESSKEY_ID:ACCESSKEY_SECRET`.
-pub fn basic(headers: &HeaderMap, catalog: &Snapshot) -> Result<Caller, Fault> {
-    let written = headers
-        .get(header::AUTHORIZATION)
-        .ok_or(Fault::SignatureMissing)?;
-    let (key, secret) = written
-        .to_str()
-        .ok()
-        .and_then(basic_pair)
-        .ok_or(Fault::SignatureWrong)?;
-    let entry = enabled(catalog, USPEEDO, &key)?;
-    same_secret(&secret, &entry.secret)
-        .then(|| Caller::new(entry, &key, None))
-        .ok_or(Fault::SignatureWrong)
+/// What an `Authorization: Basic` header shows.
+pub struct Shown {
+    key: String,
+    secret: SecretString,
 }
 
-/// The key that the headers name, and what is wrong with it or its signature that a look at the headers alone tells.
-/// Nothing of a body is needed for that.
-pub fn check_headers(
-    headers: &HeaderMap,
-    catalog: &Snapshot,
-    now: UnixMs,
-    window_s: u32,
-) -> Result<(), Fault> {
-    match SignedHeaders::of(headers) {
-        None => basic(headers, catalog).map(drop),
-        Some(signed) => {
-            signed.credential(catalog)?;
-            signed.check(now, window_s)
-        }
+impl Shown {
+    /// The public part of the credential, as it was sent.
+    pub fn user(&self) -> &str {
+        &self.key
     }
 }
 
-/// The public part of the credential that the headers name, as it was sent.
-pub fn user(headers: &HeaderMap) -> Option<String> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let signed = text("x-access-key-id").map(|key| key.trim().to_owned());
-    signed.or_else(|| text("authorization").and_then(basic_pair).map(|(key, _)| key))
+/// `ACCESSKEY_ID:ACCESSKEY_SECRET` of a head, unless there is none that can be read.
+pub fn basic_shown(headers: &HeaderMap) -> Option<Shown> {
+    let written = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    basic_pair(written).map(|(key, secret)| Shown { key, secret })
+}
+
+/// HTTP Basic, as [`basic_shown`] has read it.
+pub fn basic(headers: &HeaderMap, shown: Option<&Shown>, catalog: &Snapshot) -> Result<Caller, Fault> {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return Err(Fault::SignatureMissing);
+    }
+    let shown = shown.ok_or(Fault::SignatureWrong)?;
+    let entry = enabled(catalog, USPEEDO, &shown.key)?;
+    same_secret(&shown.secret, &entry.secret)
+        .then(|| Caller::new(entry, &shown.key, None))
+        .ok_or(Fault::SignatureWrong)
 }
 
 /// Key and secret of an `Authorization` header.
@@ -140,8 +131,13 @@ impl<'h> SignedHeaders<'h> {
         enabled(catalog, USPEEDO, self.key)
     }
 
+    /// The public part of the credential, as it was sent.
+    pub const fn user(&self) -> &'h str {
+        self.key
+    }
+
     /// Whether the timestamp is at most `window_s` seconds before or after `now`, and the signature may be one.
-    fn check(&self, now: UnixMs, window_s: u32) -> Result<(), Fault> {
+    pub fn check(&self, now: UnixMs, window_s: u32) -> Result<(), Fault> {
         if !canon::is_signature(self.signature) {
             return Err(Fault::SignatureWrong);
         }
@@ -159,6 +155,12 @@ impl<'h> SignedHeaders<'h> {
             .map(|signature| Caller::new(credential, self.key, Some(signature)))
             .ok_or(Fault::SignatureWrong)
     }
+}
+
+/// The key that parameters of UCloud's wire name.
+pub fn public_key<'p>(body: &'p Members<'_>, query: &'p Members<'_>) -> Option<&'p str> {
+    let named = body.get(PUBLIC_KEY).or_else(|| query.get(PUBLIC_KEY));
+    named.and_then(|node| node.as_text())
 }
 
 /// UCloud: key and signature among the parameters; the caller, and the parameters that the signature covers. A client may

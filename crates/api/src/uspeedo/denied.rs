@@ -1,50 +1,59 @@
-//! Requests whose credentials are not accepted: counted, logged, and answered later where there were many.
+//! Requests whose credentials are judged in turn, and what becomes of those that are not accepted.
 
-use super::auth::{self, USPEEDO};
+use super::auth::{UCLOUD, USPEEDO};
 use super::fault::Fault;
 use crate::Api;
-use crate::access::{Answered, Failure};
+use crate::access::{Asker, TooMany, Turn};
 use crate::serve::Client;
 use engine::Dialect;
-use http::HeaderMap;
 
-/// Notes a request with credentials in its headers that was not let in, and waits where that is called for; what it is told.
-/// Other faults are not its business.
-pub(super) async fn by_headers(
-    api: &Api,
-    client: &Client,
-    dialect: Dialect,
-    headers: &HeaderMap,
-    fault: Fault,
-) -> Fault {
-    if reason(fault).is_none() {
-        return fault;
+impl From<TooMany> for Fault {
+    fn from(_: TooMany) -> Self {
+        Self::TooOften
     }
-    let user = auth::user(headers).unwrap_or_default();
-    by_key(api, client, dialect, USPEEDO, &user, fault).await
 }
 
-/// The same for a request that names its key otherwise.
-pub(super) async fn by_key(
-    api: &Api,
-    client: &Client,
-    dialect: Dialect,
-    family: &'static str,
-    user: &str,
-    fault: Fault,
-) -> Fault {
-    let Some(reason) = reason(fault) else { return fault };
-    let failure = Failure {
+/// Somebody with a key on one of the three wires.
+pub(super) fn asker<'a>(client: &'a Client, dialect: Dialect, user: &'a str) -> Asker<'a> {
+    Asker {
         client,
         dialect,
-        reason,
-        family,
+        family: match dialect {
+            Dialect::Ucloud => UCLOUD,
+            _ => USPEEDO,
+        },
         user,
-    };
-    match api.access.failures.note(&api.engine, failure).await {
-        Answered::AsItIs => fault,
-        Answered::TooMany => Fault::TooOften,
     }
+}
+
+/// Ends the turn of a credential that was judged: a fault that is about it is counted. Other faults are not its business.
+pub(super) fn judged<T>(
+    api: &Api,
+    asker: Asker<'_>,
+    turn: Turn<'_>,
+    result: Result<T, Fault>,
+) -> Result<T, Fault> {
+    if let Err(fault) = &result
+        && let Some(reason) = reason(*fault)
+    {
+        turn.wrong();
+        api.access
+            .turns
+            .failures
+            .note(&api.engine, &asker.failure(reason));
+    }
+    result
+}
+
+/// Counts a request that was refused because it was seen before: its credential is right.
+pub(super) fn seen_before<T>(api: &Api, asker: Asker<'_>, result: Result<T, Fault>) -> Result<T, Fault> {
+    if matches!(result, Err(Fault::Replayed)) {
+        api.access
+            .turns
+            .failures
+            .note(&api.engine, &asker.failure("replayed"));
+    }
+    result
 }
 
 const fn reason(fault: Fault) -> Option<&'static str> {
@@ -52,7 +61,6 @@ const fn reason(fault: Fault) -> Option<&'static str> {
         Fault::SignatureMissing => Some("missing"),
         Fault::SignatureWrong => Some("wrong_secret"),
         Fault::TimestampWrong => Some("wrong_time"),
-        Fault::Replayed => Some("replayed"),
         Fault::KeyUnknown => Some("unknown_key"),
         _ => None,
     }

@@ -1,12 +1,12 @@
 //! What all three wires do around their own words: read a body, ask the engine, send the answer off.
 
-use super::answer;
 use super::asked::{Action, Asked};
 use super::auth::{self, Caller};
 use super::fault::Fault;
 use super::receipts::Receipts;
 use super::rules;
 use super::words::Thing;
+use super::{answer, denied};
 use crate::Api;
 use crate::access::replays::{Remembered, Replays, Seen};
 use crate::body::BodyError;
@@ -33,12 +33,9 @@ pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
 
 /// Notes that a caller has shown who it is, and takes one of its requests.
 pub(super) fn admit(api: &Api, client: &Client, dialect: Dialect, caller: &Caller) -> Result<(), Fault> {
-    client.verified();
-    let family = match dialect {
-        Dialect::Ucloud => auth::UCLOUD,
-        _ => auth::USPEEDO,
-    };
-    let key = (family, &*caller.user);
+    let asker = denied::asker(client, dialect, &caller.user);
+    api.access.turns.verified(&api.engine, asker);
+    let key = (asker.family, asker.user);
     let taken = api
         .access
         .take_request(&api.engine, dialect, key, caller.requests_per_s_max);

@@ -110,15 +110,14 @@ fn known<'r>(api: &'r Api, asked: &'r Asked, caller: &'r Caller, params: &'r Mem
 /// Who asks. Nothing of a body is read for that.
 async fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
     let client = Client::of(&head.extensions);
-    // The catalog is not held while an answer is held back.
-    let seen = auth::basic(&head.headers, &api.engine.catalog());
-    match seen {
-        Ok(caller) => {
-            exchange::admit(api, &client, Dialect::UspeedoRest, &caller)?;
-            Ok(caller)
-        }
-        Err(fault) => Err(denied::by_headers(api, &client, Dialect::UspeedoRest, &head.headers, fault).await),
-    }
+    let shown = auth::basic_shown(&head.headers);
+    let user = shown.as_ref().map_or("", |shown| shown.user());
+    let asker = denied::asker(&client, Dialect::UspeedoRest, user);
+    let turn = api.access.turns.turn(&api.engine, asker).await?;
+    let seen = auth::basic(&head.headers, shown.as_ref(), &api.engine.catalog());
+    let caller = denied::judged(api, asker, turn, seen)?;
+    exchange::admit(api, &client, Dialect::UspeedoRest, &caller)?;
+    Ok(caller)
 }
 
 /// A request with a body, whose caller is known.

@@ -1,13 +1,13 @@
 //! UCloud Action: one path, everything among the parameters, in a query, a form or a JSON body.
 
 use super::asked::{Action, Asked};
-use super::auth::Caller;
 use super::canon::{PUBLIC_KEY, SIGNATURE};
 use super::fault::Fault;
 use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::words::Language;
 use super::{auth, boundaries, denied, exchange, wire};
+use crate::access::parsing::LONG_BYTES_MIN;
 use crate::serve::Client;
 use crate::{Api, peek};
 use axum::body::Body;
@@ -18,6 +18,9 @@ use engine::{AccountId, Dialect};
 use http::request::Parts;
 use std::sync::Arc;
 
+/// From so many octets on a body is searched for its key before it is read: a shorter one costs less to read than that.
+const PEEKED_BYTES_MIN: usize = 1024;
+
 /// `GET /` and `POST /`
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let mut asked = Asked::new(Dialect::Ucloud);
@@ -25,18 +28,12 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
     let client = Client::of(&head.extensions);
     asked.language = Language::of(&head.headers);
     let body = receive(&api, &head, body).await;
-    let mut result = match &body {
+    let result = match &body {
         Ok(body) => try_answer(&api, &mut asked, &client, &head, body).await,
         Err(fault) => Err(*fault),
     };
-    if let Err(fault) = &mut result {
-        let read = body.as_deref().unwrap_or_default();
-        let query = head.uri.query().unwrap_or_default();
-        let key = peek::text(read, query.as_bytes(), PUBLIC_KEY).unwrap_or_default();
-        asked.name_from(read, Some(query));
-        // Nothing of the request is held while its answer is.
-        drop(body);
-        *fault = denied::by_key(&api, &client, Dialect::Ucloud, auth::UCLOUD, &key, *fault).await;
+    if result.is_err() {
+        asked.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
     }
     exchange::respond(&asked, result)
 }
@@ -62,28 +59,57 @@ async fn try_answer(
 ) -> Result<Vec<u8>, Fault> {
     let catalog = api.engine.catalog();
     let query = head.uri.query().unwrap_or_default().as_bytes();
-    if !peek::any(body, query, PUBLIC_KEY, |key| auth::is_known(key, &catalog)) {
-        return Err(of_a_stranger(asked, body, query));
+    let turns = &api.access.turns;
+    if body.len() >= PEEKED_BYTES_MIN {
+        let mut seen = None;
+        let is_known = peek::any(body, query, PUBLIC_KEY, |key| {
+            seen.get_or_insert_with(|| key.to_owned());
+            auth::is_known(key, &catalog)
+        });
+        if !is_known {
+            let user = seen.unwrap_or_default();
+            let asker = denied::asker(client, asked.dialect, &user);
+            let turn = turns.turn_now(&api.engine, asker)?;
+            return denied::judged(api, asker, turn, Err(of_a_stranger(asked, body, query)));
+        }
     }
     let values_max = api.limits.uspeedo_values_max;
-    let turn = api
+    let parsing = api
         .access
         .parsing
         .turn(body.len(), client)
         .await
         .map_err(|_| Fault::Busy)?;
-    let (caller, params) = turn.run(|| {
+    let dialect = asked.dialect;
+    let read = || {
         let posted = wire::parse_params(body, values_max)?;
         let query = Members::from_form(query, values_max).map_err(|_| Fault::Unreadable)?;
         let named = posted.get("Action").or_else(|| query.get("Action"));
-        let named = named.ok_or(Fault::ActionMissing)?.as_text();
-        asked.action = Some(action(named, asked.dialect)?);
-        let (caller, params) = auth::parameters(posted, query, &catalog)?;
-        // What was signed decides, and only that.
-        let named = params.get("Action").ok_or(Fault::ActionMissing)?;
-        asked.action = Some(action(named.as_text(), asked.dialect)?);
-        Ok::<(Caller, Members<'_>), Fault>((caller, boundaries::nest_signed(params)?))
-    })?;
+        let action = action(named.ok_or(Fault::ActionMissing)?.as_text(), dialect)?;
+        Ok::<_, Fault>((posted, query, action))
+    };
+    let (caller, params) = if body.len() < LONG_BYTES_MIN {
+        let (posted, query, action) = parsing.run(read)?;
+        asked.action = Some(action);
+        let user = auth::public_key(&posted, &query).unwrap_or_default().to_owned();
+        let asker = denied::asker(client, dialect, &user);
+        let turn = turns.turn(&api.engine, asker).await?;
+        denied::judged(api, asker, turn, auth::parameters(posted, query, &catalog))?
+    } else {
+        // What holds much does not wait, and is judged on the thread where it was read.
+        parsing.run(|| {
+            let (posted, query, action) = read()?;
+            asked.action = Some(action);
+            let user = auth::public_key(&posted, &query).unwrap_or_default().to_owned();
+            let asker = denied::asker(client, dialect, &user);
+            let turn = turns.turn_now(&api.engine, asker)?;
+            denied::judged(api, asker, turn, auth::parameters(posted, query, &catalog))
+        })?
+    };
+    // What was signed decides, and only that.
+    let named = params.get("Action").ok_or(Fault::ActionMissing)?;
+    asked.action = Some(action(named.as_text(), dialect)?);
+    let params = boundaries::nest_signed(params)?;
     exchange::admit(api, client, asked.dialect, &caller)?;
     check_project(api, caller.account, &params)?;
     let known = Known {
@@ -92,7 +118,8 @@ async fn try_answer(
         caller: &caller,
         params: &params,
     };
-    perform::perform(known, &head.headers).await
+    let asker = denied::asker(client, asked.dialect, &caller.user);
+    denied::seen_before(api, asker, perform::perform(known, &head.headers).await)
 }
 
 fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, Fault> {

@@ -136,7 +136,7 @@ impl House {
 
     /// With other limits, on another clock.
     ///
-    /// Wrong credentials are answered at once: tests send thousands. Another delay than the default one stays.
+    /// Wrong credentials have no bound, for tests send thousands, unless another than the default one is given.
     pub(crate) async fn with(limits: Limits, clock: Arc<dyn Clock>) -> Self {
         Self::with_settings(limits, clock, Settings::default()).await
     }
@@ -152,8 +152,14 @@ impl House {
     }
 
     async fn with_settings(mut limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        if limits.failed_credentials_delay_ms == Limits::default().failed_credentials_delay_ms {
-            limits.failed_credentials_delay_ms = 0;
+        let default = Limits::default();
+        if limits.failed_credentials_per_minute_max == default.failed_credentials_per_minute_max {
+            limits.failed_credentials_per_minute_max = 0;
+        }
+        if limits.failed_credentials_per_key_per_minute_max
+            == default.failed_credentials_per_key_per_minute_max
+        {
+            limits.failed_credentials_per_key_per_minute_max = 0;
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");

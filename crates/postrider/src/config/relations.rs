@@ -188,15 +188,21 @@ fn credentials(config: &Config, wrong: &mut Vec<String>) {
     );
     demand!(
         wrong,
-        limits.failed_credentials_delay_ms <= 10_000,
-        "`api.limits.failed_credentials_delay_ms` is {}, but may be 0 to 10000",
-        limits.failed_credentials_delay_ms
+        limits.failed_credentials_wait_ms_max <= 60_000,
+        "`api.limits.failed_credentials_wait_ms_max` is {}, but may be 0 to 60000",
+        limits.failed_credentials_wait_ms_max
     );
     demand!(
         wrong,
-        limits.failed_credentials_delayed_max <= 1_000_000,
-        "`api.limits.failed_credentials_delayed_max` is {}, but may be 0 to 1000000",
-        limits.failed_credentials_delayed_max
+        limits.failed_credentials_waiting_max <= 1_000_000,
+        "`api.limits.failed_credentials_waiting_max` is {}, but may be 0 to 1000000",
+        limits.failed_credentials_waiting_max
+    );
+    let waiting = limits.failed_credentials_waiting_per_address_max;
+    demand!(
+        wrong,
+        waiting <= 1_000_000,
+        "`api.limits.failed_credentials_waiting_per_address_max` is {waiting}, but may be 0 to 1000000"
     );
 }
 

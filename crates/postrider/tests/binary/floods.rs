@@ -115,7 +115,8 @@ fn node(folder: &Path, port: u16) -> (Running, String) {
         "postrider.toml",
         &format!(
             "[secrets]\nmaster_key = \"{MASTER_KEY}\"\n[store]\npath = {:?}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
-             [api]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n",
+             [api]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
+             [api.limits]\nfailed_credentials_per_minute_max = 0\nfailed_credentials_per_key_per_minute_max = 0\n",
             folder.join("postrider.db")
         ),
     );

@@ -1,0 +1,386 @@
+//! Guessing secrets, on every wire: bounded before they are judged, and nobody is locked out by it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests stop at the first surprise"
+)]
+
+#[path = "house/mod.rs"]
+mod house;
+
+use api::Limits;
+use api::serve::{Client, ServeLimits, ServeMetrics, serve};
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::clock::SystemClock;
+use futures_util::FutureExt as _;
+use house::{House, KEY, USER};
+use http::{Request, header};
+use md5::{Digest as _, Md5};
+use sha1::Sha1;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+fn basic(user: &str, key: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{key}")))
+}
+
+/// A request on each wire, as somebody at an address, with right credentials or wrong ones.
+fn guess(wire: usize, client: &Client, right: bool) -> Request<Body> {
+    let key = if right { KEY } else { "a wrong secret" };
+    let mut request = match wire {
+        0 => Request::get("/api/v1/usms/USMSSendReceipt?id=x")
+            .header(header::AUTHORIZATION, basic(USER, key))
+            .body(Body::empty()),
+        1 => Request::post("/api")
+            .header(header::AUTHORIZATION, basic(USER, key))
+            .body(Body::from(
+                r#"{"Action":"GetUSMSSendReceipt","SessionNoSet":["x"]}"#,
+            )),
+        2 => {
+            let signed = format!("ActionGetUSMSSendReceiptPublicKey{USER}SessionNoSet.0x{key}");
+            let signature: String = Sha1::digest(signed)
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect();
+            let uri = format!(
+                "/?Action=GetUSMSSendReceipt&PublicKey={USER}&SessionNoSet.0=x&Signature={signature}"
+            );
+            Request::get(uri).body(Body::empty())
+        }
+        3 => {
+            let signature: String = Md5::digest(format!("{key}&smsUser={USER}&{key}"))
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect();
+            Request::get(format!("/smsapi/label/list?smsUser={USER}&signature={signature}"))
+                .body(Body::empty())
+        }
+        4 => Request::get("/v1/labels")
+            .header(header::AUTHORIZATION, basic(USER, key))
+            .body(Body::empty()),
+        _ => Request::get("/v1/sign-configs")
+            .header(header::AUTHORIZATION, basic(USER, key))
+            .body(Body::empty()),
+    }
+    .unwrap();
+    request.extensions_mut().insert(client.clone());
+    request
+}
+
+const WIRES: usize = 6;
+/// `code` of an answer to wrong credentials, and of one that is too much, by wire.
+const CODES: [(&str, u64, u64); WIRES] = [
+    ("RetCode", 215_398, 215_400),
+    ("RetCode", 215_398, 215_400),
+    ("RetCode", 171, 153),
+    ("statusCode", 422, 50_000),
+    ("code", 30_000, 30_429),
+    ("code", 2001, 3004),
+];
+
+fn somebody(last: u8) -> Client {
+    Client::new(std::net::Ipv4Addr::new(192, 0, 2, last).into())
+}
+
+/// Three wrong credentials a minute of one address, and as many where a key is known.
+async fn house_of_three() -> House {
+    let limits = Limits {
+        failed_credentials_per_minute_max: 3,
+        ..Limits::default()
+    };
+    House::with(limits, Arc::new(SystemClock)).await
+}
+
+/// Goal: beyond the bound a credential of the address is not judged, be it right or wrong, before its turn; other addresses,
+/// and a connection on which the same credential was verified before, go on.
+#[tokio::test]
+async fn beyond_the_bound_a_credential_is_judged_when_its_turn_comes() {
+    for (wire, (name, wrong, too_many)) in CODES.into_iter().enumerate() {
+        for is_known in [false, true] {
+            let house = house_of_three().await;
+            let open = somebody(2);
+            if is_known {
+                house.ask(guess(wire, &open, true)).await;
+            }
+            for n in 0..3 {
+                let answer = house.ask(guess(wire, &somebody(2), false)).await;
+                assert_eq!(answer.json()[name], wrong, "{wire} {n}: {}", answer.body);
+            }
+            for right in [false, true] {
+                let mut waiting = Box::pin(house.ask(guess(wire, &somebody(2), right)));
+                assert!(
+                    waiting.as_mut().now_or_never().is_none(),
+                    "{wire}: it is not judged"
+                );
+            }
+            let at_once = if is_known { open } else { somebody(3) };
+            let answer = house.ask(guess(wire, &at_once, true)).await;
+            let code = &answer.json()[name];
+            assert!(*code != wrong && *code != too_many, "{wire}: {}", answer.body);
+        }
+    }
+}
+
+/// Goal: a key that was verified from an address lately is not held back by what is tried with other keys there.
+#[tokio::test]
+async fn a_key_that_was_verified_from_an_address_is_not_held_back_by_guesses_at_others() {
+    let house = house_of_three().await;
+    let (uspeedo, engagelab) = (0, 4);
+    house.ask(guess(uspeedo, &somebody(1), true)).await;
+    for _ in 0..3 {
+        house.ask(guess(engagelab, &somebody(1), false)).await;
+    }
+    let mut waiting = Box::pin(house.ask(guess(engagelab, &somebody(1), false)));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    for _ in 0..100 {
+        let answer = house.ask(guess(uspeedo, &somebody(1), true)).await;
+        let (name, wrong, too_many) = CODES[uspeedo];
+        let code = &answer.json()[name];
+        assert!(*code != wrong && *code != too_many, "{}", answer.body);
+    }
+}
+
+/// Goal: who has a credential of his own does not guess another's on its connection without being counted.
+#[tokio::test]
+async fn a_verified_connection_that_tries_other_keys_is_counted() {
+    let house = house_of_three().await;
+    let client = somebody(1);
+    house.ask(guess(0, &client, true)).await;
+    for n in 0..3 {
+        house.ask(guess(4, &client, false)).await;
+        // Its own again: that resets nothing.
+        let answer = house.ask(guess(0, &client, true)).await;
+        assert_ne!(answer.json()["RetCode"], 215_398, "{n}");
+    }
+    let mut waiting = Box::pin(house.ask(guess(4, &client, false)));
+    assert!(waiting.as_mut().now_or_never().is_none());
+}
+
+/// Goal: guesses at one key from many addresses are bounded together: each address has a tenth then. An address that has
+/// tried nothing with it, as its owner's, is let in at once.
+#[tokio::test]
+async fn a_key_that_is_guessed_at_from_many_addresses_is_open_to_its_owner() {
+    for (wire, (name, wrong, too_many)) in CODES.into_iter().enumerate() {
+        let limits = Limits {
+            failed_credentials_per_key_per_minute_max: 20,
+            ..Limits::default()
+        };
+        let house = House::with(limits, Arc::new(SystemClock)).await;
+        for n in 0..20 {
+            house.ask(guess(wire, &somebody(n), false)).await;
+        }
+        let mut judged = 0;
+        loop {
+            // Meanwhile one may have come back to the key itself.
+            let Some(answer) = house.ask(guess(wire, &somebody(30), false)).now_or_never() else {
+                break;
+            };
+            assert_eq!(answer.json()[name], wrong, "{wire}: {}", answer.body);
+            judged += 1;
+            assert!(judged < 10, "{wire}");
+        }
+        let answer = house.ask(guess(wire, &somebody(31), true)).await;
+        let code = &answer.json()[name];
+        assert!(*code != wrong && *code != too_many, "{wire}: {}", answer.body);
+    }
+}
+
+/// Goal: so many requests wait; one more is told that there are too many, in its wire's words, and is not judged.
+#[tokio::test]
+async fn beyond_those_that_may_wait_the_wires_own_too_many_is_told() {
+    for (wire, (name, wrong, too_many)) in CODES.into_iter().enumerate() {
+        for (waiting_max, per_address_max) in [(1, 64), (1024, 1)] {
+            let limits = Limits {
+                failed_credentials_per_minute_max: 1,
+                failed_credentials_waiting_max: waiting_max,
+                failed_credentials_waiting_per_address_max: per_address_max,
+                ..Limits::default()
+            };
+            let house = House::with(limits, Arc::new(SystemClock)).await;
+            let answer = house.ask(guess(wire, &somebody(1), false)).await;
+            assert_eq!(answer.json()[name], wrong);
+            let mut waiting = Box::pin(house.ask(guess(wire, &somebody(1), false)));
+            assert!(waiting.as_mut().now_or_never().is_none(), "{wire}");
+            for right in [false, true] {
+                let answer = house.ask(guess(wire, &somebody(1), right)).await;
+                assert_eq!(answer.json()[name], too_many, "{wire}: {}", answer.body);
+            }
+            let answer = house.ask(guess(wire, &somebody(2), true)).await;
+            assert_ne!(answer.json()[name], too_many, "{wire}: another address");
+        }
+    }
+}
+
+/// Goal: a wait has an end, and what waited for nothing is turned away unjudged.
+#[tokio::test]
+async fn a_wait_for_a_turn_has_an_end() {
+    let limits = Limits {
+        failed_credentials_per_minute_max: 1,
+        failed_credentials_wait_ms_max: 50,
+        ..Limits::default()
+    };
+    let house = House::with(limits, Arc::new(SystemClock)).await;
+    let (name, wrong, too_many) = CODES[0];
+    let answer = house.ask(guess(0, &somebody(1), false)).await;
+    assert_eq!(answer.json()[name], wrong);
+    let answer = house.ask(guess(0, &somebody(1), true)).await;
+    assert_eq!(answer.json()[name], too_many);
+    assert!(house.metrics().contains("reason=\"too_many\"} 1"));
+}
+
+/// Guesses of one address at one key, half of which hang up without reading an answer.
+const GUESSES: usize = 2_000;
+/// So many at once.
+const AT_ONCE: usize = 500;
+
+/// `GET` of a path with HTTP Basic, as octets.
+fn get(path: &str, user: &str, key: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {}\r\n\r\n",
+        basic(user, key)
+    )
+}
+
+/// The answer to a request on a connection of its own; empty when the connection was closed without one.
+async fn asked(addr: SocketAddr, request: &str) -> String {
+    let mut answer = Vec::new();
+    if let Ok(mut stream) = TcpStream::connect(addr).await {
+        let _ = stream.write_all(request.as_bytes()).await;
+        let _ = stream.read_to_end(&mut answer).await;
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Goal: two thousand guesses in parallel, hanging up or not, are judged as often as the bound says, while a customer at the
+/// same address comes in, and is not held back again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in() {
+    const PER_MINUTE: u32 = 60;
+    let limits = Limits {
+        failed_credentials_per_minute_max: PER_MINUTE - 1,
+        failed_credentials_wait_ms_max: 20_000,
+        ..Limits::default()
+    };
+    let house = House::with(limits, Arc::new(SystemClock)).await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve(
+        listener,
+        house.router.clone(),
+        ServeLimits::default(),
+        None,
+        ServeMetrics::default(),
+        stop.clone(),
+    ));
+    let begun = Instant::now();
+    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let guesses: Vec<_> = (0..GUESSES)
+        .map(|n| {
+            let at_once = Arc::clone(&at_once);
+            tokio::spawn(async move {
+                let _permit = at_once.acquire().await.unwrap();
+                let request = get("/v1/labels", USER, &format!("guess {n}"));
+                if n % 2 == 0 {
+                    return asked(addr, &request).await;
+                }
+                if let Ok(mut stream) = TcpStream::connect(addr).await {
+                    let _ = stream.write_all(request.as_bytes()).await;
+                }
+                String::new()
+            })
+        })
+        .collect();
+    let judged = || {
+        let metrics = house.metrics();
+        let is_it = |line: &&str| {
+            line.contains("denied_requests_total{dialect=\"engagelab_a\",reason=\"wrong_secret\"}")
+        };
+        let line = metrics.lines().find(is_it).unwrap_or("0");
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    house::until(async || {
+        let judged = judged();
+        if judged >= PER_MINUTE - 1 {
+            Ok(())
+        } else {
+            Err(judged)
+        }
+    })
+    .await;
+    let customer = get("/api/v1/usms/USMSSendReceipt?id=x", USER, KEY);
+    for n in 0..20 {
+        let answer = asked(addr, &customer).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{n}: {answer}");
+        assert!(
+            !answer.contains("215398") && !answer.contains("215400"),
+            "{n}: {answer}"
+        );
+    }
+    for guess in guesses {
+        let answer = guess.await.unwrap();
+        let is_refused = answer.contains("30000") || answer.contains("30429");
+        assert!(answer.is_empty() || is_refused, "{answer}");
+    }
+    // All at once, and one in a second since.
+    let may_be = PER_MINUTE + u32::try_from(begun.elapsed().as_secs()).unwrap();
+    let judged = judged();
+    assert!(judged <= may_be, "{judged} of {may_be} that may be");
+    let owner = guess(4, &somebody(1), true);
+    assert_eq!(house.ask(owner).await.status, 200, "from an address of his own");
+    stop.cancel();
+    serving.await.unwrap();
+}
+
+/// Goal: what was verified once on a connection makes it no stranger's any more.
+#[tokio::test]
+async fn a_right_credential_is_noted_on_its_connection() {
+    let house = House::start().await;
+    for wire in 0..WIRES {
+        let client = somebody(1);
+        house.ask(guess(wire, &client, false)).await;
+        assert!(!client.is_verified(), "{wire}");
+        house.ask(guess(wire, &client, true)).await;
+        assert!(client.is_verified(), "{wire}");
+    }
+}
+
+/// Goal: a credential makes as many requests a second as it may, and one more is told so in its wire's words; another
+/// credential of the account is not held back.
+#[tokio::test]
+async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
+    for (wire, (name, _, too_many)) in CODES.into_iter().enumerate() {
+        let clock = Arc::new(engine::clock::PausedClock::at(1_795_278_600_000));
+        let house = House::with(
+            Limits::default(),
+            Arc::clone(&clock) as Arc<dyn engine::clock::Clock>,
+        )
+        .await;
+        house.set_rate(USER, 2).await;
+        for n in 0..2 {
+            let answer = house.ask(guess(wire, &somebody(1), true)).await;
+            assert_ne!(answer.json()[name], too_many, "{wire} {n}: {}", answer.body);
+        }
+        let answer = house.ask(guess(wire, &somebody(2), true)).await;
+        assert_eq!(answer.json()[name], too_many, "{wire}: {}", answer.body);
+        if wire >= 4 {
+            assert_eq!(answer.status, 429, "{wire}");
+            assert_eq!(answer.headers[header::RETRY_AFTER], "1", "{wire}");
+        }
+        clock.advance(500);
+        let answer = house.ask(guess(wire, &somebody(1), true)).await;
+        assert_ne!(
+            answer.json()[name],
+            too_many,
+            "{wire}: half a second later there is one again"
+        );
+    }
+}

@@ -271,8 +271,11 @@ mod tests {
         assert_eq!(take(&second, 201), Err(Full::Address));
         assert_eq!(take(&second, 200), Ok(()));
         assert_eq!(take(&other, 500), Ok(()));
-        for (standing, lease) in [&first, &second, &other] {
+        let held = [&first, &second, &other];
+        for (standing, lease) in held {
             bodies.give_back(lease, standing);
+        }
+        for (standing, _) in held {
             assert_eq!(standing.address().verified_bytes.load(Ordering::Relaxed), 0);
         }
         assert_eq!(bodies.in_use(), 0);

@@ -51,7 +51,7 @@ pub(crate) struct AttackArgs {
     /// Connects and writes of all hostile clients a second
     #[arg(long, default_value_t = 3_000)]
     events_per_s: u32,
-    /// A tenth of the connections, and four seconds of each kind
+    /// A tenth of the connections, and four seconds of each kind; latency is told and not judged
     #[arg(long)]
     short: bool,
     /// These kinds only, and not all together
@@ -160,13 +160,16 @@ async fn campaign(args: &AttackArgs, folder: &Folder) -> anyhow::Result<bool> {
         args,
         node,
         target,
-        bounds: Bounds::default(),
+        bounds: Bounds {
+            tells_latency: args.short,
+            ..Bounds::default()
+        },
         turn: 0,
         cpu_alone: 0.0,
     };
     let mut verdict = Verdict::default();
     let alone = attack.alone().await?;
-    alone.judge_alone(&mut verdict);
+    alone.judge_alone(&attack.bounds, &mut verdict);
     let mut rows = vec![alone];
     let chosen = match args.kinds.is_empty() {
         true => kinds(),

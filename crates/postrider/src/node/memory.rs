@@ -20,6 +20,28 @@ const FALL_BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// connections ended run on, and what they took is freed when they are done.
 const ONCE_MORE_AT: [u32; 3] = [2, 4, 8];
 
+/// Pieces from this size on are mapped by themselves, so that each goes back to the system when it is freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MAPPED_BYTES_MIN: i32 = 1024 * 1024;
+/// How much may stay free at the end of a heap.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const FREE_AT_END_BYTES_MAX: i32 = 1024 * 1024;
+
+/// Holds the allocator to sizes of its own choice. Left to itself it raises both with the first long body that is freed, and
+/// then keeps megabytes at the end of the heap of each thread, where `malloc_trim` does not look.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the C library has it and no crate wraps it")]
+pub(super) fn set_up() {
+    // SAFETY: it takes no pointer, and may be called at any time from any thread.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES_MIN);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, FREE_AT_END_BYTES_MAX);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(super) const fn set_up() {}
+
 /// Watches the listener's memory until it is aborted.
 pub(super) fn watch(metrics: ServeMetrics) -> JoinHandle<()> {
     tokio::spawn(async move {

@@ -171,6 +171,7 @@ impl Opened {
         );
 
         let descriptors = Descriptors::raised(&config, &engine);
+        memory::set_up();
         let memory = memory::watch(connections.clone());
         let bound = listen::bind("api.listen", config.api.listen, extras.api_when_taken).await?;
         let api = Arc::new(Api::new(Arc::clone(&engine), config.api.limits.clone()));

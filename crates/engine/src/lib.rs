@@ -10,6 +10,7 @@
 //! carrier is on stable storage first; what a carrier tells is acknowledged when it is on stable storage.
 
 pub mod accept;
+pub mod address_range;
 mod carrier;
 pub mod catalog;
 pub mod clock;

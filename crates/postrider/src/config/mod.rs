@@ -15,8 +15,9 @@ pub(crate) use wording::{
 
 use crate::exit::Failure;
 use anyhow::Context;
-use api::serve::proxy::{AddressRange, TrustedProxies};
+use api::serve::proxy::TrustedProxies;
 use api::serve::{ServeLimits, ServeSettings};
+use engine::address_range::AddressRange;
 use engine::notify::Allow;
 use serde::Deserialize;
 use std::net::SocketAddr;

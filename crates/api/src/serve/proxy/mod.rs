@@ -11,4 +11,4 @@ mod trusted;
 pub use forwarded::{Disagree, client_of};
 pub(super) use preamble::OCTETS_MAX;
 pub use preamble::{Preamble, read as read_preamble};
-pub use trusted::{AddressRange, TrustedProxies};
+pub use trusted::TrustedProxies;

@@ -1,5 +1,6 @@
 //! Which addresses may be called, so that no account can turn its endpoint against what is inside.
 
+use crate::address_range::AddressRange;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,13 +12,8 @@ use url::Host;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Allow {
-    /// Every address that agrees with this one in the first `bits`, on every port.
-    Range {
-        /// An address of the range.
-        address: IpAddr,
-        /// How many of its first bits count: up to 32 or 128.
-        bits: u8,
-    },
+    /// Every address of a range, on every port.
+    Range(AddressRange),
     /// One service, whatever addresses its name has.
     Service {
         /// The host as a URL has it: a name in lower case, or an address (IPv6 in brackets).
@@ -31,24 +27,10 @@ impl Allow {
     /// Whether a call to `host`, which is `address`, is meant.
     fn covers(&self, host: &str, address: SocketAddr) -> bool {
         match self {
-            Self::Range { address: of, bits } => in_range(address.ip(), *of, *bits),
+            Self::Range(range) => range.contains(address.ip()),
             Self::Service { host: named, port } => **named == *host && *port == address.port(),
         }
     }
-}
-
-fn in_range(address: IpAddr, of: IpAddr, bits: u8) -> bool {
-    let bits = u32::from(bits);
-    match (address, of) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => same_bits(a.to_bits().into(), b.to_bits().into(), bits, 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => same_bits(a.to_bits(), b.to_bits(), bits, 128),
-        _ => false,
-    }
-}
-
-fn same_bits(a: u128, b: u128, bits: u32, width: u32) -> bool {
-    // A shift by the whole width is none at all to the processor.
-    bits == 0 || (a ^ b).checked_shr(width.saturating_sub(bits)).unwrap_or(0) == 0
 }
 
 impl FromStr for Allow {
@@ -56,18 +38,8 @@ impl FromStr for Allow {
 
     fn from_str(written: &str) -> Result<Self, String> {
         let written = written.trim();
-        if let Some((address, bits)) = written.split_once('/') {
-            let address: IpAddr = address
-                .parse()
-                .map_err(|_| format!("{address:?} is no address"))?;
-            let bits_max = if address.is_ipv4() { 32 } else { 128 };
-            let bits = bits.parse().ok().filter(|bits| *bits <= bits_max);
-            let bits = bits.ok_or_else(|| format!("a range of {address} has 0 to {bits_max} bits"))?;
-            return Ok(Self::Range { address, bits });
-        }
-        if let Ok(address) = written.parse::<IpAddr>() {
-            let bits = if address.is_ipv4() { 32 } else { 128 };
-            return Ok(Self::Range { address, bits });
+        if written.contains('/') || written.parse::<IpAddr>().is_ok() {
+            return AddressRange::read(written).map(Self::Range);
         }
         let (host, port) = written
             .rsplit_once(':')
@@ -84,7 +56,7 @@ impl FromStr for Allow {
 impl fmt::Display for Allow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Range { address, bits } => write!(f, "{address}/{bits}"),
+            Self::Range(range) => fmt::Display::fmt(range, f),
             Self::Service { host, port } => write!(f, "{host}:{port}"),
         }
     }
@@ -125,7 +97,7 @@ pub(super) fn check_name(host: &str, port: u16, allow: &[Allow]) -> Result<(), &
     }
     let may_cover = |allow: &Allow| match allow {
         // Whether the name has an address in the range shows when it is looked up.
-        Allow::Range { .. } => true,
+        Allow::Range(_) => true,
         Allow::Service {
             host: named,
             port: of,
@@ -358,7 +330,7 @@ mod tests {
 
         #[test]
         fn an_exception_reads_as_it_is_written(address: IpAddr, bits in 0_u8..=32, port in 1_u16..) {
-            let range = Allow::Range { address, bits };
+            let range = Allow::Range(AddressRange::read(&format!("{address}/{bits}")).unwrap());
             prop_assert_eq!(range.to_string().parse::<Allow>(), Ok(range.clone()));
             prop_assert!(range.covers("", SocketAddr::new(address, port)));
             let host = match address {

@@ -10,7 +10,7 @@
 mod house;
 
 use api::Limits;
-use api::serve::{Client, ServeLimits, ServeMetrics, serve};
+use api::serve::Client;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,9 +24,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 fn basic(user: &str, key: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{key}")))
@@ -270,17 +269,8 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
         ..Limits::default()
     };
     let house = House::with(limits, Arc::new(SystemClock)).await;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(
-        listener,
-        house.router.clone(),
-        ServeLimits::default(),
-        None,
-        ServeMetrics::default(),
-        stop.clone(),
-    ));
+    let listening = house.listen().await;
+    let addr = listening.address;
     let begun = Instant::now();
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
     let guesses: Vec<_> = (0..GUESSES)
@@ -336,8 +326,7 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
     assert!(judged <= may_be, "{judged} of {may_be} that may be");
     let owner = guess(4, &somebody(1), true);
     assert_eq!(house.ask(owner).await.status, 200, "from an address of his own");
-    stop.cancel();
-    serving.await.unwrap();
+    listening.stop().await;
 }
 
 /// Goal: what was verified once on a connection makes it no stranger's any more.

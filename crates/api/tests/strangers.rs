@@ -277,43 +277,12 @@ async fn a_thousand_recipients_with_values_fit() {
     assert_eq!(answer.json()["RetCode"], 0, "{}", answer.body);
 }
 
-struct Listening {
-    addr: std::net::SocketAddr,
-    stop: CancellationToken,
-    _house: House,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-async fn listening() -> Listening {
-    let house = House::start().await;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    tokio::spawn(serve(
-        listener,
-        house.router.clone(),
-        ServeLimits::default(),
-        None,
-        ServeMetrics::default(),
-        stop.clone(),
-    ));
-    Listening {
-        addr,
-        stop,
-        _house: house,
-    }
-}
-
 /// Goal: where the credentials stand in the head, wrong ones are answered before anything of the body is there; and on the
 /// wires that sign bodies, so is a key in the query that nobody has.
 #[tokio::test]
 async fn wrong_credentials_in_the_head_are_answered_before_the_body() {
-    let listening = listening().await;
+    let house = House::start().await;
+    let listening = house.listen().await;
     let wrong = basic(USER, "wrong");
     let signed = |key: &str, at: i64| {
         format!(
@@ -372,7 +341,7 @@ async fn wrong_credentials_in_the_head_are_answered_before_the_body() {
         ),
         (format!("/smsapi/send?{query}"), form.to_owned(), 200, "471"),
     ] {
-        let mut stream = TcpStream::connect(listening.addr).await.unwrap();
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
         let head = format!("POST {uri} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = Vec::new();

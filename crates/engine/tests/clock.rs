@@ -130,9 +130,18 @@ async fn waiting(clock: &Arc<PausedClock>, messages: u64) -> (House, Outcome, u1
     (house, waiting, port)
 }
 
-async fn comes_back(port: u16) -> Smsc {
+/// The same four days ahead: the carrier is back and has what was accepted since. So all before it was looked at, and none
+/// of it was sent, for it seems old.
+async fn waiting_four_days_ahead(clock: &Arc<PausedClock>) -> (House, Outcome, Smsc) {
+    let (house, waiting, port) = waiting(clock, 30).await;
+    clock.set_ahead(4 * DAY);
+    until("hold", || held(&house)).await;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    Smsc::start_on(listener, |_, _| Act::DELIVER)
+    let smsc = Smsc::start_on(listener, |_, _| Act::DELIVER);
+    let new = house.send(PLAIN, &numbers(51)[50..]).await;
+    house.until(&new, "delivered", is_delivered).await;
+    assert_eq!(smsc.seen().len(), 1);
+    (house, waiting, smsc)
 }
 
 fn is_delivered(message: &MessageView) -> bool {
@@ -142,14 +151,7 @@ fn is_delivered(message: &MessageView) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_ahead_for_a_while_ends_nothing_that_waits() {
     let clock = Arc::new(PausedClock::at(NOW));
-    let (house, waiting, port) = waiting(&clock, 30).await;
-    clock.set_ahead(4 * DAY);
-    until("hold", || held(&house)).await;
-    let smsc = comes_back(port).await;
-    // What was accepted since is sent, and so all before it was looked at: none of it is sent now, for it seems old.
-    let new = house.send(PLAIN, &numbers(51)[50..]).await;
-    house.until(&new, "delivered", is_delivered).await;
-    assert_eq!(smsc.seen().len(), 1);
+    let (house, waiting, smsc) = waiting_four_days_ahead(&clock).await;
     clock.set_back(4 * DAY);
     house.until(&waiting, "delivered", is_delivered).await;
     wait_for(&house, 51).await;
@@ -163,12 +165,7 @@ async fn a_clock_that_is_ahead_for_a_while_ends_nothing_that_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_too_long_by_a_clock_that_stays_ahead_ends_unsent_after_the_hold() {
     let clock = Arc::new(PausedClock::at(NOW));
-    let (house, waiting, port) = waiting(&clock, 30).await;
-    clock.set_ahead(4 * DAY);
-    until("hold", || held(&house)).await;
-    let smsc = comes_back(port).await;
-    let new = house.send(PLAIN, &numbers(51)[50..]).await;
-    house.until(&new, "delivered", is_delivered).await;
+    let (house, waiting, smsc) = waiting_four_days_ahead(&clock).await;
     clock.advance(HOUR + 1);
     let is_expired = |message: &MessageView| message.state == MessageState::Expired;
     house.until(&waiting, "expired", is_expired).await;

@@ -1,14 +1,11 @@
 //! The requests of known callers (docs/dialects/engagelab.md), and the vendor's own verifier of callbacks.
 
 use super::*;
-use api::serve::{ServeLimits, ServeMetrics, serve};
 use engine::catalog::CatalogChange;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// The callers of generation A that docs/dialects/engagelab.md tells of; none is a packaged SDK.
 #[tokio::test]
@@ -198,17 +195,8 @@ async fn engagelab_otp_takes_the_callback() {
             ..nowhere.clone()
         })
         .await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}", listener.local_addr().unwrap());
-    let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(serve(
-        listener,
-        house.router.clone(),
-        ServeLimits::default(),
-        None,
-        ServeMetrics::default(),
-        shutdown.clone(),
-    ));
+    let served = house.listen().await;
+    let base_url = format!("http://{}", served.address);
     let demo = json!({
         "base_url": base_url,
         "engagelab": { "dev_key": USER, "dev_secret": KEY },
@@ -238,7 +226,6 @@ async fn engagelab_otp_takes_the_callback() {
         .expect("ends in time");
     assert_eq!(said, "engagelab-otp: fine");
     assert!(client.process.wait().unwrap().success());
-    shutdown.cancel();
-    serving.await.unwrap();
+    served.stop().await;
     house.engine.stop(Duration::from_secs(5)).await.unwrap();
 }

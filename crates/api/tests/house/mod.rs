@@ -3,7 +3,9 @@
 //! Every family of credentials knows the same users (see [`USER`] and its neighbours) under the same secret, [`KEY`].
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod listening;
 pub(crate) mod receiver;
+pub(crate) mod tampered;
 
 use api::{Api, Limits, router};
 use axum::Router;

@@ -2,14 +2,11 @@
 
 use super::{KEY, USER, approve_at_once, code_of};
 use crate::house::{ACCOUNT, Answer, CODE, House, NOTICE, PLAIN, SIGNATURE, ut_id};
-use api::serve::{ServeLimits, ServeMetrics, serve};
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// What `uspeedo-sdk-py` 1.5.1 sent, but for the time, which is not signed.
 #[tokio::test]
@@ -98,19 +95,8 @@ async fn run_client(script: &str) {
     let house = House::start().await;
     // As in `postrider dev`: what a client makes it can use at once.
     approve_at_once(&house, ACCOUNT).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}", listener.local_addr().unwrap());
-    let shutdown = CancellationToken::new();
-    let router = house.router.clone();
-    let serving = serve(
-        listener,
-        router,
-        ServeLimits::default(),
-        None,
-        ServeMetrics::default(),
-        shutdown.clone(),
-    );
-    let serving = tokio::spawn(serving);
+    let listening = house.listen().await;
+    let base_url = format!("http://{}", listening.address);
     let template = |number: i64| json!({"number": number, "ut_id": ut_id(number)});
     let demo = json!({
         "base_url": base_url,
@@ -137,8 +123,7 @@ async fn run_client(script: &str) {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    shutdown.cancel();
-    serving.await.unwrap();
+    listening.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

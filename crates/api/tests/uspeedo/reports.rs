@@ -380,20 +380,10 @@ async fn on_the_wire(request: http::Request<axum::body::Body>) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_whose_answer_was_not_read_are_pulled_again() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
     let house = House::start().await;
     house.put(endpoint("ucloud_pull", "", Value::Null)).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let stop = tokio_util::sync::CancellationToken::new();
-    tokio::spawn(api::serve::serve(
-        listener,
-        house.router.clone(),
-        api::serve::ServeLimits::default(),
-        None,
-        api::serve::ServeMetrics::default(),
-        stop.clone(),
-    ));
+    let listening = house.listen().await;
     let pull = async || {
         on_the_wire(Wire::Ucloud.request(&house, super::USER, "PullUSMSReport", &json!({"Limit": 200}))).await
     };
@@ -423,7 +413,7 @@ async fn reports_whose_answer_was_not_read_are_pulled_again() {
             if events.len() > way { Ok(()) } else { Err(events) }
         })
         .await;
-        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
         stream.write_all(&pull().await).await.unwrap();
         if way > 0 {
             stream.peek(&mut [0]).await.unwrap();
@@ -432,7 +422,7 @@ async fn reports_whose_answer_was_not_read_are_pulled_again() {
             stream.set_zero_linger().unwrap();
         }
         drop(stream);
-        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
         stream.write_all(&pull().await).await.unwrap();
         assert_eq!(read(&mut stream).await, 1, "nobody has read it yet, way {way}");
         stream.write_all(&pull().await).await.unwrap();
@@ -441,7 +431,7 @@ async fn reports_whose_answer_was_not_read_are_pulled_again() {
     // And over another connection.
     sent(&house, AT_ONCE, "order-2").await;
     until(async || {
-        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
         stream.write_all(&pull().await).await.unwrap();
         match read(&mut stream).await {
             0 => Err("not yet"),
@@ -449,8 +439,8 @@ async fn reports_whose_answer_was_not_read_are_pulled_again() {
         }
     })
     .await;
-    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
     stream.write_all(&pull().await).await.unwrap();
     assert_eq!(read(&mut stream).await, 0);
-    stop.cancel();
+    listening.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use super::ucloud::{encoded, form, get, signed};
 use super::{action, code_of, sign};
+use crate::house::tampered::{self, Pairs, tampered};
 use crate::house::{CODE, House, KEY, NOTICE, PLAIN, SIGNATURE, USER, ut_id};
 use axum::body::Body;
 use http::{Method, Request, header};
@@ -40,36 +41,17 @@ const VALUES: [(&str, &str); 12] = [
     ("TaskContent", "[]"),
 ];
 
-fn pairs(params: &Value) -> Vec<(String, String)> {
+fn pairs(params: &Value) -> Pairs {
     let members = params.as_object().unwrap().iter();
     members
         .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
         .collect()
 }
 
-fn text(pairs: &[(String, String)]) -> String {
-    form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(pairs)
-        .finish()
-}
-
 /// A signed request with one thing changed, added, taken away, said again or moved between query and body.
 fn changed(random: &mut StdRng) -> (String, Request<Body>) {
-    let mut body = pairs(&signed(&ucloud_send()));
-    let mut query: Vec<(String, String)> = Vec::new();
-    let (name, value) = VALUES[random.random_range(0..VALUES.len())];
-    let added = (name.to_owned(), value.to_owned());
-    let at = random.random_range(0..body.len());
-    match random.random_range(0..7) {
-        0 => body[at].1 = value.to_owned(),
-        1 => body.push(added),
-        2 => drop(body.remove(at)),
-        3 => query.push(added),
-        4 => query.push(body.remove(at)),
-        5 => query.push((body[at].0.clone(), value.to_owned())),
-        _ => body.insert(0, (body[at].0.clone(), value.to_owned())),
-    }
-    let (query, body) = (text(&query), text(&body));
+    let (query, body) = tampered(random, pairs(&signed(&ucloud_send())), &VALUES);
+    let (query, body) = (tampered::form(&query), tampered::form(&body));
     let as_get = random.random_bool(0.2);
     let request = if as_get {
         let joined = format!("/?{query}&{body}");

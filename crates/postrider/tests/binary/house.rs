@@ -260,25 +260,42 @@ impl Dev {
 
     /// Sends a code to a number through uSpeedo REST v1 and returns the answer.
     pub(crate) fn send(&self, phone: &str) -> Value {
-        let pair = format!(
-            "{}:{}",
-            self.text("/uspeedo/access_key_id"),
-            self.text("/uspeedo/access_key_secret")
-        );
+        self.send_with(phone, &[])
+    }
+
+    /// The same with more headers.
+    pub(crate) fn send_with(&self, phone: &str, headers: &[&str]) -> Value {
         let template = self.text("/templates/code/ut_id");
         let body = format!(
             r#"{{"TaskContent":[{{"TemplateId":"{template}","SenderId":"Postrider","Target":[{{"Phone":"{phone}","TemplateParams":["4711"]}}]}}]}}"#
         );
-        let url = format!("{}/api/v1/usms/SendBatchUSMSMessage", self.base());
-        json(&curl(&[
-            "-u",
-            &pair,
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-            &body,
-            &url,
-        ]))
+        let pair = self.pair("/uspeedo/access_key_id", "/uspeedo/access_key_secret");
+        self.post("/api/v1/usms/SendBatchUSMSMessage", &pair, headers, &body)
+    }
+
+    /// What a request to EngageLab's `/v1/send` that sends a code to a number says: its credentials, and its body.
+    pub(crate) fn engagelab(&self, phone: &str) -> (String, String) {
+        let template = self.text("/templates/code/number");
+        let body = format!(
+            r#"{{"to":["{phone}"],"body":{{"template_id":"{template}","vars":{{"code":"778899"}}}}}}"#
+        );
+        (self.pair("/engagelab/sms_user", "/engagelab/sms_key"), body)
+    }
+
+    /// Credentials as curl and Basic take them.
+    fn pair(&self, user: &str, secret: &str) -> String {
+        format!("{}:{}", self.text(user), self.text(secret))
+    }
+
+    /// Posts JSON with Basic credentials and more headers, and returns the answer.
+    pub(crate) fn post(&self, path: &str, pair: &str, headers: &[&str], body: &str) -> Value {
+        let url = format!("{}{path}", self.base());
+        let mut arguments = vec!["-u", pair, "-H", "Content-Type: application/json"];
+        for header in headers {
+            arguments.extend(["-H", header]);
+        }
+        arguments.extend(["-d", body, &url]);
+        json(&curl(&arguments))
     }
 
     /// Asks one of SendCloud's interfaces as an account, and returns the answer.

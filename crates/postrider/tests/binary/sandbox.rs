@@ -10,24 +10,8 @@ fn inbox(dev: &Dev, query: &str) -> Vec<Value> {
 
 /// Sends a code over EngageLab's `/v1/send`; the answer.
 fn send_engagelab(dev: &Dev, to: &str) -> Value {
-    let pair = format!(
-        "{}:{}",
-        dev.text("/engagelab/sms_user"),
-        dev.text("/engagelab/sms_key")
-    );
-    let template = dev.text("/templates/code/number");
-    let body =
-        format!(r#"{{"to":["{to}"],"body":{{"template_id":"{template}","vars":{{"code":"778899"}}}}}}"#);
-    let url = format!("{}/v1/send", dev.base());
-    json(&curl(&[
-        "-u",
-        &pair,
-        "-H",
-        "Content-Type: application/json",
-        "-d",
-        &body,
-        &url,
-    ]))
+    let (pair, body) = dev.engagelab(to);
+    dev.post("/v1/send", &pair, &[], &body)
 }
 
 #[test]

@@ -19,14 +19,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// A whole request that sends a code.
 fn send(dev: &Dev, to: &str) -> String {
-    let pair = format!(
-        "{}:{}",
-        dev.text("/engagelab/sms_user"),
-        dev.text("/engagelab/sms_key")
-    );
-    let template = dev.text("/templates/code/number");
-    let body =
-        format!(r#"{{"to":["{to}"],"body":{{"template_id":"{template}","vars":{{"code":"778899"}}}}}}"#);
+    let (pair, body) = dev.engagelab(to);
     format!(
         "POST /v1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",

@@ -22,6 +22,21 @@ pub(crate) struct CarrierEntry {
     pub(crate) more: &'static str,
 }
 
+impl CarrierEntry {
+    /// One that gets the messages of every account, with nothing beside it.
+    pub(crate) const fn new(name: &'static str, address: SocketAddr, binds: u64, window_max: u64) -> Self {
+        Self {
+            name,
+            address,
+            binds,
+            window_max,
+            only: None,
+            then: &[],
+            more: "",
+        }
+    }
+}
+
 /// Where an account is told its events, in the general form.
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookEntry {
@@ -363,15 +378,7 @@ mod tests {
     #[test]
     fn each_edition_changes_one_carrier_in_turn() {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let carrier = CarrierEntry {
-            name: "north",
-            address,
-            binds: 1,
-            window_max: 1,
-            only: None,
-            then: &[],
-            more: "",
-        };
+        let carrier = CarrierEntry::new("north", address, 1, 1);
         let settings = |edition| Settings {
             api: address,
             metrics: address,

@@ -8,6 +8,7 @@
 //! cargo run --release -p sim --bin campaign -- bench --short
 //! cargo run --release -p sim --bin campaign -- task --members 100000
 //! cargo run --release -p sim --bin campaign -- soak --minutes 10
+//! cargo run --release -p sim --bin campaign -- powercut --images 60
 //! cargo run --release -p sim --bin campaign -- attack --short
 //! ```
 //!

@@ -66,15 +66,7 @@ impl Scene {
             events: &["ended"],
             concurrency: 16,
         };
-        let entry = CarrierEntry {
-            name: "north",
-            address: carrier.address(),
-            binds: BINDS,
-            window_max: WINDOW,
-            only: None,
-            then: &[],
-            more: "",
-        };
+        let entry = CarrierEntry::new("north", carrier.address(), BINDS, WINDOW);
         let settings = Settings {
             api: free_address()?,
             metrics: free_address()?,

@@ -177,7 +177,7 @@ impl Standing {
         self.lost.then(|| {
             format!(
                 "the node that serves this store has lost it and refuses everything: {why}. What is there now is not what the \
-                 node holds: its log says how to save that, and so does \"Damaged stores\" in docs/operations.md"
+                 node holds: its log says how to save that, and so does \"A store that goes away\" in docs/operations.md"
             )
         })
     }

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// From so many octets on a body is long. A shorter one is read in less time than it takes to hand it to another thread.
 pub(crate) const LONG_BYTES_MIN: usize = 64 * 1024;
-/// So many long bodies are read at once of connections on which nothing has been verified yet.
+/// So many long bodies are read at once of clients of whom nothing has been verified yet.
 const STRANGERS_MAX: usize = 2;
 /// So many of all others.
 const VERIFIED_MAX: usize = 8;
@@ -52,7 +52,7 @@ impl Parsing {
         if body_bytes < LONG_BYTES_MIN {
             return Ok(Turn { permit: None });
         }
-        let turns = if client.is_verified() {
+        let turns = if client.is_trusted() {
             &self.verified
         } else {
             &self.strangers
@@ -102,6 +102,28 @@ mod tests {
         );
         held.pop();
         assert!(parsing.turn(LONG_BYTES_MIN, &stranger).await.is_ok());
+    }
+
+    /// Goal: behind a proxy that names its clients in headers each request begins with nothing verified; a customer whose
+    /// credential was verified at his own address lately does not share the turns of strangers there.
+    #[tokio::test]
+    async fn a_customer_behind_a_proxy_does_not_wait_for_strangers_behind_it() {
+        let parsing = Parsing {
+            wait_max: Duration::from_millis(20),
+            ..Parsing::default()
+        };
+        let behind = crate::serve::ClientsBehindProxy::default();
+        let (stranger, customer) = (behind.request("192.0.2.1"), behind.request("192.0.2.2"));
+        customer.verified();
+        let mut held = Vec::new();
+        for _ in 0..STRANGERS_MAX {
+            held.push(parsing.turn(LONG_BYTES_MIN, &stranger).await.unwrap());
+        }
+        let next = behind.request("192.0.2.2");
+        assert!(!next.is_verified());
+        assert!(parsing.turn(LONG_BYTES_MIN, &next).await.is_ok());
+        let other = behind.request("192.0.2.3");
+        assert_eq!(parsing.turn(LONG_BYTES_MIN, &other).await.unwrap_err(), NoTurn);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -149,9 +149,10 @@ impl Standing {
         self.state.load(Ordering::Acquire) == VERIFIED
     }
 
-    /// Whether large pieces are read at once. The connection of a proxy begins anew with each request; there it is enough that
-    /// a credential was verified at the address lately.
-    pub(super) fn reads_large(&self) -> bool {
+    /// Whether the client is no stranger, as far as work for it goes: large pieces are read at once, and long bodies do not wait
+    /// for those of strangers. The connection of a proxy begins anew with each request; there it is enough that a credential
+    /// was verified at the client's address lately.
+    pub(super) fn is_trusted(&self) -> bool {
         self.is_verified() || self.is_of_request && self.address.is_known()
     }
 
@@ -294,12 +295,12 @@ mod tests {
             standing.is_at("2001:db8::2".parse().unwrap())
                 && !standing.is_at("2001:db8:1::".parse().unwrap())
         );
-        assert!(!standing.reads_large());
+        assert!(!standing.is_trusted());
         standing.verify();
         standing.end();
         assert!(standing.is_verified());
         Arc::get_mut(&mut standing).unwrap().begin_again();
-        assert!(!standing.is_verified() && standing.reads_large());
+        assert!(!standing.is_verified() && standing.is_trusted());
         assert_eq!(standing.address().staying(), 1);
         standing.end();
         standing.end();

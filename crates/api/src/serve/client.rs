@@ -69,6 +69,11 @@ impl Client {
         self.is_verified() && self.standing.credential() == mark
     }
 
+    /// Whether a credential was verified here before, or, of a request that came by a proxy, at the client's address lately.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.standing.is_trusted()
+    }
+
     /// Whether a credential was verified here before.
     #[must_use]
     pub fn is_verified(&self) -> bool {
@@ -81,6 +86,20 @@ impl<S: Sync> FromRequestParts<S> for Client {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self::of(&parts.extensions))
+    }
+}
+
+/// The requests of a proxy that names its clients in headers.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct ClientsBehindProxy(Arc<super::addresses::Addresses>);
+
+#[cfg(test)]
+impl ClientsBehindProxy {
+    /// The next request of the client at `address`.
+    pub(crate) fn request(&self, address: &str) -> Client {
+        let address = address.parse().unwrap();
+        Client::with(address, self.0.open_request(address))
     }
 }
 

@@ -40,6 +40,8 @@ pub use addresses::network;
 pub use bodies::BodyLimits;
 pub(crate) use body::BodyError;
 pub use client::Client;
+#[cfg(test)]
+pub(crate) use client::ClientsBehindProxy;
 pub use metrics::ServeMetrics;
 pub use tls::{Certificate, TlsError};
 

@@ -80,11 +80,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let (is_verified, reads_large) = {
+        let (is_verified, is_trusted) = {
             let standing = self.watch.standing();
-            (standing.is_verified(), standing.reads_large())
+            (standing.is_verified(), standing.is_trusted())
         };
-        let read = if reads_large {
+        let read = if is_trusted {
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))
         } else {
             let mut piece = (&mut self.stream).take(STRANGER_READ_BYTES);

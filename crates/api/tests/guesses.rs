@@ -10,12 +10,14 @@
 mod house;
 
 use api::Limits;
-use api::serve::Client;
+use api::serve::proxy::TrustedProxies;
+use api::serve::{Client, ServeLimits, ServeSettings};
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::clock::SystemClock;
-use futures_util::FutureExt as _;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use house::{House, KEY, USER};
 use http::{Request, header};
 use md5::{Digest as _, Md5};
@@ -26,6 +28,7 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 fn basic(user: &str, key: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{key}")))
@@ -371,5 +374,81 @@ async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
             too_many,
             "{wire}: half a second later there is one again"
         );
+    }
+}
+
+/// Goal: who waits for a turn makes room for others: answered in its wire's words, without having been judged. So does
+/// whoever waits when the node stops.
+#[tokio::test]
+async fn who_waits_for_a_turn_makes_room_and_is_told_that_there_are_too_many() {
+    const WAITING: usize = 4;
+    let full = ServeLimits {
+        connections_max: WAITING,
+        ..ServeLimits::default()
+    };
+    let of_address = ServeLimits {
+        per_address_max: WAITING,
+        ..ServeLimits::default()
+    };
+    let behind_proxy = ServeSettings {
+        limits: of_address.clone(),
+        trusted_proxies: TrustedProxies::new(vec!["127.0.0.1".parse().unwrap()]),
+        ..ServeSettings::default()
+    };
+    for settings in [ServeSettings::from(full), of_address.into(), behind_proxy] {
+        let limits = Limits {
+            failed_credentials_per_minute_max: 1,
+            failed_credentials_wait_ms_max: 600_000,
+            ..Limits::default()
+        };
+        let house = House::with(limits, Arc::new(SystemClock)).await;
+        let is_behind_proxy = settings.trusted_proxies != TrustedProxies::default();
+        let listening = house.listen_with(settings).await;
+        let addr = listening.address;
+        let path = "/api/v1/usms/USMSSendReceipt?id=x";
+        let wrong = asked(addr, &get(path, "nobody", "x")).await;
+        assert!(wrong.contains("215398"), "{wrong}");
+        let guess = move |n: usize| async move {
+            let path = if n.is_multiple_of(2) { path } else { "/v1/labels" };
+            asked(addr, &get(path, USER, "wrong")).await
+        };
+        let mut waiting = FuturesUnordered::new();
+        for n in 1..=WAITING {
+            waiting.push(tokio::spawn(guess(n)));
+            house::until(async || {
+                let metrics = house.metrics();
+                let delayed: usize = metrics
+                    .lines()
+                    .filter(|line| line.contains("denials_delayed_total{"))
+                    .map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
+                    .sum();
+                if delayed == n { Ok(()) } else { Err(metrics) }
+            })
+            .await;
+        }
+        let patience = std::time::Duration::from_secs(30);
+        if is_behind_proxy {
+            // Behind a proxy one request more of the client is taken at once, and the slowest makes room for it.
+            waiting.push(tokio::spawn(guess(WAITING + 1)));
+        } else {
+            let newcomer = get("/nowhere", "", "");
+            let newcomer = tokio::time::timeout(patience, asked(addr, &newcomer));
+            let newcomer = newcomer.await.expect("somebody makes room");
+            assert!(newcomer.starts_with("HTTP/1.1 404"), "{newcomer}");
+        }
+        let next = async |waiting: &mut FuturesUnordered<JoinHandle<String>>| {
+            let gone = tokio::time::timeout(patience, waiting.next()).await;
+            let answer = gone.expect("an answer in time").unwrap().unwrap();
+            let is_too_many = answer.contains("215400") || answer.contains("30429");
+            assert!(is_too_many, "{answer}");
+        };
+        next(&mut waiting).await;
+        let stopped = tokio::time::timeout(patience, listening.stop());
+        stopped.await.expect("a stop waits for nobody's turn");
+        while !waiting.is_empty() {
+            next(&mut waiting).await;
+        }
+        assert!(house.metrics().contains("reason=\"too_many\""));
+        assert!(!house.metrics().contains("reason=\"wrong_secret\""));
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// No turn came in time, or too many wait for theirs: the credential was not looked at.
+/// No turn came in time, too many wait for theirs, or others needed the room: the credential was not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
@@ -123,7 +123,7 @@ impl Turns {
     }
 
     /// Waits until the credential may be judged. The caller holds little of the request meanwhile. Cancel safe: whoever goes
-    /// leaves the line, and nothing was judged.
+    /// leaves the line, and nothing was judged. When the listener needs room the wait ends early.
     ///
     /// # Errors
     /// [`TooMany`], which is counted and logged here.
@@ -263,7 +263,9 @@ impl Turns {
                 }
             }
         };
-        tokio::time::timeout(self.wait_max, turn).await.ok()
+        // Who waits holds a connection: it may have to make room for others, and is answered then.
+        let turn = asker.client.hold(tokio::time::timeout(self.wait_max, turn));
+        turn.await?.ok()
     }
 
     fn turn_away(&self, engine: &Engine, asker: Asker<'_>) -> TooMany {

@@ -1,6 +1,7 @@
 //! Who a request comes from, as far as the listener knows.
 
 use super::addresses::Standing;
+use super::watch::Watch;
 use axum::extract::FromRequestParts;
 use http::Extensions;
 use http::request::Parts;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Client {
     address: IpAddr,
     standing: Arc<Standing>,
+    /// Of its connection, for a request that a listener has read.
+    watch: Option<Arc<Watch>>,
 }
 
 impl Client {
@@ -27,6 +30,15 @@ impl Client {
         Self {
             address: address.to_canonical(),
             standing,
+            watch: None,
+        }
+    }
+
+    /// The same, for a request of this connection.
+    pub(super) fn of_connection(self, watch: &Arc<Watch>) -> Self {
+        Self {
+            watch: Some(Arc::clone(watch)),
+            ..self
         }
     }
 
@@ -72,6 +84,15 @@ impl Client {
     /// Whether a credential was verified here before, or, of a request that came by a proxy, at the client's address lately.
     pub(crate) fn is_trusted(&self) -> bool {
         self.standing.is_trusted()
+    }
+
+    /// Waits for `turn`. Meanwhile the request counts as one that may have to make room for others; `None` when it has to: then
+    /// it is to be answered, and its connection ends with that.
+    pub(crate) async fn hold<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
+        match &self.watch {
+            Some(watch) => watch.hold(turn).await,
+            None => Some(turn.await),
+        }
     }
 
     /// Whether a credential was verified here before.

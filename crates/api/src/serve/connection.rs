@@ -146,7 +146,7 @@ fn answer(
             let body_timeout = Duration::from_millis(shared.settings.limits.request_timeout_ms);
             let body = |body| axum::body::Body::new(TimedBody::new(body, body_timeout, Arc::clone(watch)));
             let mut request = request.map(body);
-            request.extensions_mut().insert(client);
+            request.extensions_mut().insert(client.of_connection(watch));
             shared.router.clone().call(request)
         })
     });
@@ -181,10 +181,49 @@ async fn or_turned_away(
     const TOO_MANY: &str = "too many requests at once\n";
     watch.turn_away();
     tokio::select! {
-        answered = asked => return answered,
+        biased;
+        answered = asked => {
+            // The handler ended just when it was told to make room: its answer is as good, and the connection goes with it.
+            if watch.is_dropped() {
+                watch.answers_after_all();
+                watch.leave();
+            }
+            return answered;
+        }
         () = watch.turned_away() => {}
     }
     watch.answers_after_all();
     watch.left_unread();
     Ok(head::answer((StatusCode::TOO_MANY_REQUESTS, TOO_MANY)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::addresses::Standing;
+    use super::super::{ServeMetrics, ServeSettings};
+    use super::*;
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn an_answer_that_is_there_when_its_connection_makes_room_is_given_and_the_connection_goes() {
+        let router = axum::Router::new();
+        let shared = Shared::new(router, ServeSettings::default(), None, ServeMetrics::default());
+        let standing = Arc::new(Standing::uncounted(false));
+        let watch = Watch::new(Instant::now(), standing, Arc::new(shared));
+        assert!(watch.enter(Phase::Work));
+        let (give, given) = tokio::sync::oneshot::channel::<()>();
+        let asked = async {
+            let _ = given.await;
+            Ok(Response::default())
+        };
+        let mut answered = Box::pin(or_turned_away(asked, &watch));
+        assert!(answered.as_mut().now_or_never().is_none());
+        // A handler that waits for its body, and for something else that comes just then.
+        assert!(watch.enter(Phase::Body) && watch.drop_from(watch.phase_word()));
+        give.send(()).unwrap();
+        assert_eq!(answered.await.unwrap().status(), StatusCode::OK);
+        assert!(watch.enter(Phase::Idle), "the connection is not forgotten");
+        assert_eq!(watch.order().now_or_never(), Some(Order::Leave));
+    }
 }

@@ -364,7 +364,7 @@ impl Connections {
                 Phase::Idle => for_ms >= limits.keep_alive_idle_ms,
                 Phase::Head => for_ms >= limits.header_read_timeout_ms,
                 // A body's time is watched where it is read, and its handler answers.
-                Phase::Work | Phase::Body => false,
+                Phase::Work | Phase::Body | Phase::Held => false,
                 Phase::Closing => for_ms >= LEAVE_MS_MAX,
             };
             match open.leaving_since_ms {
@@ -423,6 +423,11 @@ impl Connections {
         for open in self.open.values_mut() {
             open.leaving_since_ms.get_or_insert(now_ms);
             open.watch.leave();
+            // Whoever only waits for leave to begin is answered now.
+            let seen = open.watch.phase_word();
+            if seen.phase() == Phase::Held {
+                open.watch.drop_from(seen);
+            }
         }
         let grace = tokio::time::sleep(Duration::from_millis(self.limits().stop_grace_ms));
         tokio::pin!(grace);

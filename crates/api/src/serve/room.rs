@@ -27,7 +27,7 @@ pub(super) struct Seen<I> {
     pub(super) recent_bytes: u64,
 }
 
-/// In which order connections go. A connection at work is not among them, nor one that has just begun to close.
+/// In which order connections go. A connection at work is not among them, unless its handler only waits for leave to begin, nor one that has just begun to close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     /// Answered, on which nothing was verified, and its client does not close it.
@@ -58,7 +58,7 @@ impl<I: Copy> Seen<I> {
                 let lingers = !self.is_verified && self.for_ms >= LINGER_MS;
                 return lingers.then_some(Rank::Lingering);
             }
-            Phase::Idle | Phase::Head | Phase::Body => {}
+            Phase::Idle | Phase::Head | Phase::Body | Phase::Held => {}
         }
         Some(match (self.is_verified, self.is_crowded, self.is_slow()) {
             (false, true, true) => Rank::CrowdedSlow,
@@ -72,12 +72,13 @@ impl<I: Copy> Seen<I> {
     }
 
     /// Within a rank: first who is idle, then who is slow with a head, then who is slow with a body, of these first who sent
-    /// least of late; of equals the one that has been at it longest.
+    /// least of late, then who waits for leave to begin; of equals the one that has been at it longest.
     const fn order(&self) -> (u8, u64, u64) {
         let (stage, recent) = match self.phase {
             Phase::Idle | Phase::Closing => (0, 0),
-            _ if !self.is_slow() => (3, 0),
+            _ if !self.is_slow() => (4, 0),
             Phase::Head => (1, 0),
+            Phase::Held => (3, 0),
             _ => (2, self.recent_bytes),
         };
         (stage, recent, u64::MAX - self.for_ms)
@@ -112,7 +113,8 @@ pub(super) fn to_let_others_in<I: Copy>(seen: impl Iterator<Item = Seen<I>>, man
 /// little that still comes.
 pub(super) fn to_free_bytes<I: Copy>(seen: impl Iterator<Item = Seen<I>>, bytes: usize) -> Vec<I> {
     let goes = |seen: &Seen<I>| {
-        seen.held_bytes > 0 && seen.for_ms >= SLOW_MS && matches!(seen.phase, Phase::Head | Phase::Body)
+        let may_go = matches!(seen.phase, Phase::Head | Phase::Body | Phase::Held);
+        may_go && seen.held_bytes > 0 && seen.for_ms >= SLOW_MS
     };
     let mut holding: Vec<_> = seen.filter(goes).collect();
     holding.sort_unstable_by_key(|seen| {
@@ -171,7 +173,9 @@ mod tests {
             seen(4, Phase::Idle, 3),
             seen(5, Phase::Head, 501),
             seen(6, Phase::Body, 501),
+            seen(19, Phase::Held, 700),
             seen(10, Phase::Head, 499),
+            seen(20, Phase::Held, 450),
             seen(11, Phase::Body, 400),
             verified(seen(7, Phase::Idle, 2_000)),
             verified(seen(8, Phase::Idle, 1_000)),
@@ -184,7 +188,7 @@ mod tests {
             verified(seen(18, Phase::Closing, 1_999)),
         ];
         all.extend(stay);
-        for expected in [17, 16, 0, 1, 2, 3, 15, 4, 5, 6, 10, 11, 7, 8, 9] {
+        for expected in [17, 16, 0, 1, 2, 3, 15, 4, 5, 6, 19, 10, 20, 11, 7, 8, 9] {
             assert_eq!(first(&all), Some(expected));
             all.retain(|seen| seen.id != expected);
         }

@@ -6,6 +6,7 @@ use super::room::LINGER_MS;
 use super::shared::Shared;
 use arc_swap::{ArcSwap, Guard};
 use engine::AnswerFate;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -24,6 +25,8 @@ pub(super) enum Phase {
     Body = 3,
     /// Our side is closed; reading what the client still sends.
     Closing = 4,
+    /// A handler has the request and waits for leave to begin with it: it can be answered at any time that there is no room.
+    Held = 5,
 }
 
 impl Phase {
@@ -33,7 +36,8 @@ impl Phase {
             1 => Self::Head,
             2 => Self::Work,
             3 => Self::Body,
-            _ => Self::Closing,
+            4 => Self::Closing,
+            _ => Self::Held,
         }
     }
 }
@@ -57,6 +61,8 @@ pub(super) struct Watch {
     /// The request that is being read is turned away with an answer, not with a close, when its connection must make room.
     is_turned_away: AtomicBool,
     turned_away: Notify,
+    /// The request that is held is let go of.
+    released: Notify,
     /// Set when a handler answered without reading its request to the end.
     unread: AtomicBool,
     /// Set when the connection is of no more use: nothing it sends is worth reading.
@@ -72,6 +78,14 @@ pub(super) struct Watch {
     shared: Arc<Shared>,
     /// Bytes received over the life of the connection.
     received: AtomicU64,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("phase", &self.phase())
+            .finish_non_exhaustive()
+    }
 }
 
 const PHASE_SHIFT: u32 = 61;
@@ -112,6 +126,7 @@ impl Watch {
             told: Notify::new(),
             is_turned_away: AtomicBool::new(false),
             turned_away: Notify::new(),
+            released: Notify::new(),
             unread: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             fate: Mutex::new(None),
@@ -160,17 +175,62 @@ impl Watch {
         if seen.phase() == Phase::Work {
             return false;
         }
-        let dropped =
-            self.phase
-                .compare_exchange(seen.0, seen.0 | DROPPED, Ordering::AcqRel, Ordering::Acquire);
-        if dropped.is_ok() {
-            if seen.phase() == Phase::Body && self.is_turned_away.load(Ordering::Acquire) {
+        let dropped = seen.0 | DROPPED;
+        let exchanged = self
+            .phase
+            .compare_exchange(seen.0, dropped, Ordering::AcqRel, Ordering::Acquire);
+        match (exchanged, seen.phase()) {
+            (Ok(_), Phase::Held) => self.released.notify_one(),
+            (Ok(_), Phase::Body) if self.is_turned_away.load(Ordering::Acquire) => {
                 self.turned_away.notify_one();
-            } else {
-                self.tell(Order::Drop);
+            }
+            (Ok(_), _) => self.tell(Order::Drop),
+            // It was to answer and to go, and is still there: nothing else would end it.
+            (Err(word), _) if word == dropped => self.tell(Order::Drop),
+            (Err(_), _) => return false,
+        }
+        true
+    }
+
+    /// Whether the connection is to be closed as it is, or was told to answer and to go.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.phase.load(Ordering::Acquire) & DROPPED != 0
+    }
+
+    /// Waits for `turn`, which a handler needs to begin; `None` when the connection has to make room first. Then the handler
+    /// goes on, to answer, and the connection ends with that.
+    pub(super) async fn hold<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
+        /// Whatever becomes of the wait, what was held is at work then.
+        struct Holding<'w>(&'w Watch);
+        impl Drop for Holding<'_> {
+            fn drop(&mut self) {
+                self.0.ends_holding();
             }
         }
-        dropped.is_ok()
+        let holding = Holding(self);
+        let turn = if self.enter(Phase::Held) {
+            tokio::select! {
+                biased;
+                () = self.released.notified() => None,
+                turn = turn => Some(turn),
+            }
+        } else {
+            None
+        };
+        // Both may have come: then it makes room, and gives the turn back.
+        let goes_on = self.ends_holding();
+        drop(holding);
+        turn.filter(|_| goes_on)
+    }
+
+    /// The handler goes on; false when only to answer.
+    fn ends_holding(&self) -> bool {
+        if self.enter(Phase::Work) {
+            return true;
+        }
+        self.answers_after_all();
+        self.leave();
+        false
     }
 
     /// From now on a request whose connection must make room while its body is awaited is turned away with an answer.
@@ -187,7 +247,7 @@ impl Watch {
         self.turned_away.notified().await;
     }
 
-    /// The handler of the request that is turned away is gone, and its answer can be written.
+    /// The handler of the request that is turned away is gone, or only answers: its answer can be written.
     pub(super) fn answers_after_all(&self) {
         let PhaseWord(word) = PhaseWord::new(Phase::Work, self.now_ms());
         self.phase.store(word, Ordering::Release);
@@ -332,5 +392,94 @@ impl Watch {
     /// Bytes received over the life of the connection.
     pub(super) fn received_bytes(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ServeMetrics, ServeSettings};
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    fn watch() -> Watch {
+        let shared = Shared::new(
+            axum::Router::new(),
+            ServeSettings::default(),
+            None,
+            ServeMetrics::default(),
+        );
+        Watch::new(
+            Instant::now(),
+            Arc::new(Standing::uncounted(false)),
+            Arc::new(shared),
+        )
+    }
+
+    /// A connection by a proxy that is told to make room while a body is awaited.
+    fn told_to_make_room() -> Watch {
+        let watch = watch();
+        watch.turn_away();
+        assert!(watch.enter(Phase::Work) && watch.enter(Phase::Body));
+        assert!(watch.drop_from(watch.phase_word()));
+        assert!(watch.order().now_or_never().is_none(), "it may answer first");
+        watch
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_to_answer_and_go_and_did_not_is_closed_when_it_is_looked_at_again() {
+        let watch = told_to_make_room();
+        // Nobody heard it: the handler had ended just then.
+        assert!(!watch.enter(Phase::Idle));
+        assert!(watch.drop_from(watch.phase_word()));
+        assert_eq!(watch.order().now_or_never(), Some(Order::Drop));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_held_is_let_go_of_to_answer_and_only_then() {
+        let watch = watch();
+        assert!(watch.enter(Phase::Work));
+        assert_eq!(watch.hold(std::future::ready(7)).await, Some(7));
+        assert_eq!(watch.phase().0, Phase::Work);
+        let mut held = Box::pin(watch.hold(std::future::pending::<()>()));
+        assert!(held.as_mut().now_or_never().is_none());
+        let seen = watch.phase_word();
+        assert_eq!(seen.phase(), Phase::Held);
+        assert!(watch.drop_from(seen));
+        assert_eq!(held.as_mut().now_or_never(), Some(None));
+        drop(held);
+        // Its answer can be written, and the connection goes with it.
+        assert_eq!(watch.phase().0, Phase::Work);
+        assert_eq!(watch.order().now_or_never(), Some(Order::Leave));
+        assert!(watch.enter(Phase::Idle));
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_comes_while_its_request_makes_room_is_given_back() {
+        let watch = watch();
+        assert!(watch.enter(Phase::Work));
+        let (turn, given) = tokio::sync::oneshot::channel::<Arc<()>>();
+        let mut held = Box::pin(watch.hold(given));
+        assert!(held.as_mut().now_or_never().is_none());
+        let token = Arc::new(());
+        turn.send(Arc::clone(&token)).unwrap();
+        assert!(watch.drop_from(watch.phase_word()));
+        assert_eq!(held.await, None);
+        assert_eq!(Arc::strong_count(&token), 1);
+        assert_eq!(watch.phase().0, Phase::Work);
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_leaves_its_request_at_work() {
+        let watch = watch();
+        for is_dropped in [false, true] {
+            assert!(watch.enter(Phase::Work));
+            let mut held = Box::pin(watch.hold(std::future::pending::<()>()));
+            assert!(held.as_mut().now_or_never().is_none());
+            if is_dropped {
+                assert!(watch.drop_from(watch.phase_word()));
+            }
+            drop(held);
+            assert_eq!((watch.phase().0, watch.is_dropped()), (Phase::Work, false));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The dialects behind a listener, for tests that need a socket.
 
 use super::House;
-use api::serve::{ServeLimits, ServeMetrics, Stopped, serve};
+use api::serve::{ServeLimits, ServeMetrics, ServeSettings, Stopped, serve};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -17,13 +17,19 @@ pub(crate) struct Listening {
 impl House {
     /// Listens with the limits of the default configuration.
     pub(crate) async fn listen(&self) -> Listening {
+        self.listen_with(ServeLimits::default()).await
+    }
+
+    /// Listens with others.
+    pub(crate) async fn listen_with(&self, settings: impl Into<ServeSettings>) -> Listening {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
+        let settings = settings.into();
         let serving = tokio::spawn(serve(
             listener,
             self.router.clone(),
-            ServeLimits::default(),
+            settings,
             None,
             ServeMetrics::default(),
             shutdown.clone(),

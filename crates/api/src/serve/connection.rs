@@ -140,7 +140,9 @@ fn answer(
     let begins = watch.enter(Phase::Work);
     // What came before this request was read to its end.
     watch.all_read();
-    let client = head::check(&request).and_then(|()| origin.client(request.headers(), shared, watch));
+    let is_clear = watch.begins_clear_request();
+    let client =
+        head::check(&request, is_clear).and_then(|()| origin.client(request.headers(), shared, watch));
     let asked = begins.then(|| {
         client.map(|client| {
             let body_timeout = Duration::from_millis(shared.settings.limits.request_timeout_ms);

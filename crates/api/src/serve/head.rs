@@ -8,11 +8,15 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 /// The status and the text for a request that no handler gets; its connection ends with that.
 pub(super) type Refusal = (StatusCode, &'static str);
 
-/// Whether a request is one for handlers.
+/// Whether a request is one for handlers; `is_clear` when it is known where its body ends.
 ///
 /// # Errors
 /// What it is answered otherwise.
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
+pub(super) fn check<B>(request: &Request<B>, is_clear: bool) -> Result<(), Refusal> {
+    if !is_clear {
+        const UNCLEAR: &str = "the request says a length and chunks, or a length that is none\n";
+        return Err((StatusCode::BAD_REQUEST, UNCLEAR));
+    }
     if request.method() == Method::CONNECT {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "this is no proxy\n"));
     }

@@ -24,6 +24,7 @@ mod bodies;
 mod body;
 mod client;
 mod connection;
+mod framing;
 mod handshake;
 mod head;
 mod listener;

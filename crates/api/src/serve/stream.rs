@@ -1,5 +1,6 @@
 //! The stream below hyper: what is read and written is noted in the connection's watch.
 
+use super::framing::Framing;
 use super::handshake::Bounded;
 use super::watch::{Phase, Watch};
 use std::io::{self, IoSlice};
@@ -26,6 +27,7 @@ pub(super) struct Watched<S> {
     gone_looks: u32,
     /// Bytes of the head that is being read.
     head_bytes: usize,
+    framing: Framing,
 }
 
 impl<S> Watched<S> {
@@ -38,6 +40,7 @@ impl<S> Watched<S> {
             gone_wait: None,
             gone_looks: 0,
             head_bytes: 0,
+            framing: Framing::new(),
         }
     }
 }
@@ -80,6 +83,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        if self.framing.is_broken() {
+            return Poll::Ready(Err(broken()));
+        }
         let (is_verified, is_trusted) = {
             let standing = self.watch.standing();
             (standing.is_verified(), standing.is_trusted())
@@ -103,10 +109,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         self.at_end |= bytes == 0 && buf.remaining() > 0;
         if bytes > 0 {
             self.watch.received(bytes);
+            let piece = buf.filled().get(before..).unwrap_or_default();
+            match self.framing.read(piece) {
+                // What came before is done first: the next read fails.
+                Err(clear @ 1..) => buf.set_filled(before + clear),
+                Err(_) => {
+                    buf.set_filled(before);
+                    return Poll::Ready(Err(broken()));
+                }
+                Ok(()) => {}
+            }
+            if let Some(head) = self.framing.unclear() {
+                self.watch.has_unclear_head(head);
+            }
             self.count_head(bytes, is_verified)?;
         }
         Poll::Ready(Ok(()))
     }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("chunks that cannot be read, or too much beside them")
 }
 
 impl<S> Watched<S> {

@@ -63,6 +63,10 @@ pub(super) struct Watch {
     turned_away: Notify,
     /// The request that is held is let go of.
     released: Notify,
+    /// Requests begun.
+    requests: AtomicU64,
+    /// The head, counted from 1, of which it is not clear where its body ends; 0: none so far.
+    unclear_head: AtomicU64,
     /// Set when a handler answered without reading its request to the end.
     unread: AtomicBool,
     /// Set when the connection is of no more use: nothing it sends is worth reading.
@@ -127,6 +131,8 @@ impl Watch {
             is_turned_away: AtomicBool::new(false),
             turned_away: Notify::new(),
             released: Notify::new(),
+            requests: AtomicU64::new(0),
+            unclear_head: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             fate: Mutex::new(None),
@@ -231,6 +237,18 @@ impl Watch {
         self.answers_after_all();
         self.leave();
         false
+    }
+
+    /// Of this head it is not clear where its body ends.
+    pub(super) fn has_unclear_head(&self, head: u64) {
+        self.unclear_head.store(head, Ordering::Relaxed);
+    }
+
+    /// Counts a request; whether its head says clearly where its body ends. Heads are counted as they are read, by the same
+    /// task.
+    pub(super) fn begins_clear_request(&self) -> bool {
+        let before = self.requests.fetch_add(1, Ordering::Relaxed);
+        self.unclear_head.load(Ordering::Relaxed) != before + 1
     }
 
     /// From now on a request whose connection must make room while its body is awaited is turned away with an answer.

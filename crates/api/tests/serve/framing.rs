@@ -24,8 +24,26 @@ fn statuses(answers: &str) -> Vec<&str> {
 #[tokio::test]
 async fn connect_is_refused_on_every_path() {
     let running = start(patient()).await;
-    for target in ["/", "/read", "example.com:443", "127.0.0.1:25", "http://x/", "*"] {
-        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n{GET}");
+    let targets = [
+        "/",
+        "/read",
+        "example.com:443",
+        "127.0.0.1:25",
+        "http://x/",
+        "*",
+        "[::1]:443",
+    ];
+    let lines = [
+        "",
+        "Content-Length: 0\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Upgrade: x\r\nConnection: upgrade\r\n",
+    ];
+    for (target, lines) in targets
+        .into_iter()
+        .flat_map(|target| lines.map(|lines| (target, lines)))
+    {
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n{lines}\r\n{GET}");
         let answers = all_of(&running, &request).await;
         let statuses = statuses(&answers);
         assert_eq!(statuses.len(), 1, "{target}: {answers}");
@@ -52,6 +70,16 @@ async fn a_host_stands_in_every_request_of_http_1_1_and_once() {
         ("GET HTTPS://elsewhere:1/ HTTP/1.1\r\nHost: a\r\n", "200"),
         ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n", "400"),
         ("GET a:80 HTTP/1.1\r\nHost: a\r\n", "400"),
+        ("GET a HTTP/1.1\r\nHost: a\r\n", "400"),
+        ("GET //a/ HTTP/1.1\r\nHost: a\r\n", "404"),
+        ("GET http:///read HTTP/1.1\r\nHost: a\r\n", "400"),
+        ("GET http:// HTTP/1.1\r\nHost: a\r\n", "400"),
+        ("GET http://a/nowhere HTTP/1.1\r\nHost: a\r\n", "404"),
+        (
+            "GET http://elsewhere/ HTTP/1.1\r\nHost: a\r\nHost: elsewhere\r\n",
+            "400",
+        ),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n", "404"),
         ("GET * HTTP/1.1\r\nHost: a\r\n", "400"),
     ] {
         let answers = all_of(&running, &format!("{head}\r\n")).await;
@@ -169,4 +197,91 @@ async fn a_body_in_another_coding_than_chunks_once_is_refused_and_nothing_behind
         };
         assert_eq!(statuses(&answers), all, "{lines}: {answers}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_says_a_length_and_chunks_is_refused_from_its_head_and_nothing_behind_it_is_done() {
+    let running = start(patient()).await;
+    let post = "POST /read HTTP/1.1\r\nHost: x\r\n";
+    for lines in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "TRANSFER-ENCODING:chunked\r\nX: y\r\ncontent-length:\t0 \r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: none\r\n",
+        "Transfer-Encoding: chunked\nContent-Length: 3\n",
+    ] {
+        // From the head alone: no body comes.
+        let mut stream = running.connect().await;
+        send(&mut stream, &format!("{post}{lines}\r\n")).await;
+        let (status, body) = answer(&mut stream).await;
+        assert!(
+            status.contains(" 400") && body.contains("length and chunks"),
+            "{lines}: {status} {body}"
+        );
+        stream.shutdown().await.unwrap();
+        closed(&mut stream).await;
+        // What came before it is answered, whether it all comes at once or in pieces.
+        let before = format!(
+            "\r\n{GET}{post}Content-Length: 3\r\n\r\nabc{post}Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nab\r\n0\r\nT: t\r\n\r\n"
+        );
+        let all = format!("{before}{post}{lines}\r\n0\r\n\r\n{GET}");
+        let answers = all_of(&running, &all).await;
+        assert_eq!(
+            statuses(&answers),
+            ["200", "200", "200", "400"],
+            "{lines}: {answers}"
+        );
+        let mut stream = running.connect().await;
+        for piece in all.as_bytes().chunks(7) {
+            if stream.write_all(piece).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        for expected in ["hello", "read 3", "read 2"] {
+            assert_eq!(answer(&mut stream).await.1, expected, "{lines}");
+        }
+        assert!(answer(&mut stream).await.0.contains(" 400"), "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_beside_the_data_of_chunks_has_a_bound() {
+    let running = start(patient()).await;
+    let chunked = "POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let long = "y".repeat(60 << 10);
+    let zeros = "0".repeat(60 << 10);
+    for body in [
+        format!("2\r\nab\r\n0\r\nX: {long}\r\n\r\n"),
+        format!("2\r\nab\r\n0\r\n{}\r\n", "X: y\r\n".repeat(1000)),
+        format!("2;{}\r\nab\r\n0\r\n\r\n", "y".repeat(5000)),
+        format!(
+            "2\r\nab\r\n{}",
+            "1;yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\na\r\n".repeat(300)
+        ),
+        // No end of the line with a size comes.
+        format!("2\r\nab\r\n{zeros}"),
+        format!("2\r\nab\r\n1{}", " ".repeat(5000)),
+        "2\r\nab\r\n0\r\nX: y\n\r\n\r\n".to_owned(),
+    ] {
+        let shown = body.get(..40).unwrap_or(&body);
+        let answers = all_of(&running, &format!("{GET}{chunked}{body}{GET}")).await;
+        assert_eq!(statuses(&answers), ["200", "200"], "{shown}: {answers}");
+        assert!(
+            answers.contains("hello") && answers.ends_with("unreadable"),
+            "{shown}: {answers}"
+        );
+        // The client need not stop for it to be seen.
+        let mut stream = running.connect().await;
+        let _ = stream.write_all(format!("{chunked}{body}").as_bytes()).await;
+        assert_eq!(answer(&mut stream).await.1, "unreadable", "{shown}");
+    }
+    let some = "y".repeat(1000);
+    let body = format!("2;{some}\r\nab\r\n0\r\nX: {some}\r\n\r\n");
+    let answers = all_of(&running, &format!("{chunked}{body}{GET}")).await;
+    assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
+    assert!(
+        answers.contains("read 2") && answers.ends_with("hello"),
+        "{answers}"
+    );
 }

@@ -158,7 +158,11 @@ impl Turns {
         if asker.client.is_verified_as(credential) {
             return;
         }
-        asker.client.verified_as(credential);
+        let catalog = engine.catalog();
+        let known = catalog.credential(asker.family, asker.user);
+        asker
+            .client
+            .verified_as(credential, known.map(|known| known.account));
         let pair = self.pair(asker);
         let _ = self
             .known

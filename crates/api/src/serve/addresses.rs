@@ -1,5 +1,6 @@
 //! What each address has open on which nothing was verified yet.
 
+use arc_swap::ArcSwapOption;
 use std::collections::{HashMap, hash_map};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -28,8 +29,8 @@ pub(super) struct Address {
     pub(super) handshake: tokio::sync::Mutex<()>,
     /// Bytes of requests that it has in memory, of those that came before anything was verified.
     pub(super) bytes: AtomicUsize,
-    /// Likewise, of those that came after.
-    pub(super) verified_bytes: AtomicUsize,
+    /// Likewise, of those that came after, of nobody's account.
+    verified_bytes: Arc<AtomicUsize>,
 }
 
 impl Address {
@@ -92,6 +93,7 @@ impl Addresses {
             state: AtomicU8::new(COUNTED),
             is_of_request,
             credential: AtomicU64::new(0),
+            customer_bytes: ArcSwapOption::empty(),
             address,
             counted: Some((Arc::clone(self), network)),
         })
@@ -129,6 +131,8 @@ pub(super) struct Standing {
     is_of_request: bool,
     /// The mark of the credential that was verified last; 0: none.
     credential: AtomicU64,
+    /// Bytes of requests that the customer has in memory whose credential that is.
+    customer_bytes: ArcSwapOption<AtomicUsize>,
     address: Arc<Address>,
     counted: Option<(Arc<Addresses>, IpAddr)>,
 }
@@ -140,6 +144,7 @@ impl Standing {
             state: AtomicU8::new(if verified { VERIFIED } else { COUNTED }),
             is_of_request: false,
             credential: AtomicU64::new(0),
+            customer_bytes: ArcSwapOption::empty(),
             address: Arc::default(),
             counted: None,
         }
@@ -167,6 +172,18 @@ impl Standing {
         }
     }
 
+    /// Bytes of requests in memory of whoever has shown here who he is: of his account, where one is known, from whatever
+    /// address; else of his address.
+    pub(super) fn verified_bytes(&self) -> Arc<AtomicUsize> {
+        let of_customer = self.customer_bytes.load_full();
+        of_customer.unwrap_or_else(|| Arc::clone(&self.address.verified_bytes))
+    }
+
+    /// Requests count among those of a customer from now on.
+    pub(super) fn is_of_customer(&self, bytes: Arc<AtomicUsize>) {
+        self.customer_bytes.store(Some(bytes));
+    }
+
     pub(super) fn verify(&self) {
         if !self.is_verified() {
             let before = self.state.swap(VERIFIED, Ordering::AcqRel);
@@ -192,6 +209,7 @@ impl Standing {
     pub(super) fn begin_again(&mut self) {
         self.end();
         self.address.unverified.fetch_add(1, Ordering::Relaxed);
+        self.customer_bytes.store(None);
         *self.state.get_mut() = COUNTED;
     }
 

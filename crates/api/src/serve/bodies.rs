@@ -1,19 +1,21 @@
 //! The memory that all requests being read may take together.
 //!
 //! Bytes count as they arrive: what a head announces reserves nothing. Whoever verified nothing yet has a part of the room
-//! only, and one address a part of that, so that strangers cannot take the rest. Of the whole room one address has half,
-//! whatever was verified there, so that no customer can take it from all others.
+//! only, and one address a part of that, so that strangers cannot take the rest. Of the whole room one customer has half, from
+//! whatever addresses, so that none can take it from all others; customers at one address have half each.
 
 use super::addresses::Standing;
+use engine::AccountId;
 use prometheus_client::metrics::gauge::Gauge;
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bounds on the bytes of requests being read, their heads beyond the first 8 KiB included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Of all of them, in bytes. Connections on which nothing was verified have three quarters of it; those of one address
-    /// on which something was, half.
+    /// Of all of them, in bytes. Connections on which nothing was verified have three quarters of it; those of one account,
+    /// half.
     pub bytes_max: usize,
     /// Of connections from one address on which nothing was verified yet, in bytes.
     pub per_address_bytes_max: usize,
@@ -31,8 +33,8 @@ impl Default for BodyLimits {
 /// There is no room for more bytes just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// The address has all that it may have.
-    Address,
+    /// The address, or the customer, has all that it may have.
+    Part,
     /// All have.
     All,
 }
@@ -45,6 +47,8 @@ pub(super) struct Bodies {
     unverified: AtomicUsize,
     /// Pieces that have arrived and wait for room.
     waiting: AtomicUsize,
+    /// Bytes in use, by account. None is forgotten: there are as many as have shown a credential.
+    customers: Mutex<HashMap<AccountId, Arc<AtomicUsize>>>,
     gauge: Gauge,
 }
 
@@ -58,6 +62,7 @@ impl Bodies {
             in_use: AtomicUsize::new(0),
             unverified: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            customers: Mutex::default(),
             gauge,
         }
     }
@@ -70,11 +75,17 @@ impl Bodies {
         self.limits.bytes_max / 4 * 3
     }
 
-    const fn verified_per_address_bytes_max(&self) -> usize {
+    /// Where bytes of an account's requests are counted.
+    pub(super) fn of_customer(&self, account: AccountId) -> Arc<AtomicUsize> {
+        let mut customers = self.customers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(customers.entry(account).or_default())
+    }
+
+    const fn per_customer_bytes_max(&self) -> usize {
         self.limits.bytes_max / 2
     }
 
-    /// What is much for one address.
+    /// What is much for one address, or one customer.
     const fn much_bytes(&self) -> usize {
         self.limits.bytes_max / 16
     }
@@ -91,32 +102,34 @@ impl Bodies {
         };
         let is_verified = standing.is_verified();
         let address = standing.address();
-        let (of_address, of_address_max) = if is_verified {
-            (&address.verified_bytes, self.verified_per_address_bytes_max())
-        } else {
-            (&address.bytes, self.limits.per_address_bytes_max)
+        let customer = is_verified.then(|| lease.verified_bytes(standing));
+        let (part, part_max) = match &customer {
+            Some(customer) => (&**customer, self.per_customer_bytes_max()),
+            None => (&address.bytes, self.limits.per_address_bytes_max),
         };
-        if !take(of_address, of_address_max) {
-            return Err(Full::Address);
+        if !take(part, part_max) {
+            return Err(Full::Part);
         }
         if !is_verified {
             // The last of the room is for addresses that have little of it.
             let has_much = address.bytes.load(Ordering::Relaxed) > self.much_bytes();
             let all = self.unverified_bytes_max();
             if !take(&self.unverified, if has_much { all / 8 * 7 } else { all }) {
-                of_address.fetch_sub(bytes, Ordering::Relaxed);
+                part.fetch_sub(bytes, Ordering::Relaxed);
                 return Err(Full::All);
             }
         }
         if !take(&self.in_use, self.limits.bytes_max) {
-            of_address.fetch_sub(bytes, Ordering::Relaxed);
+            part.fetch_sub(bytes, Ordering::Relaxed);
             if !is_verified {
                 self.unverified.fetch_sub(bytes, Ordering::Relaxed);
             }
             return Err(Full::All);
         }
         lease.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if !is_verified {
+        if let Some(customer) = customer {
+            *lease.customer() = Some(customer);
+        } else {
             lease.unverified_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         self.gauge.inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -136,8 +149,9 @@ impl Bodies {
             self.unverified.fetch_sub(unverified, Ordering::Relaxed);
             address.bytes.fetch_sub(unverified, Ordering::Relaxed);
         }
-        let verified = bytes.saturating_sub(unverified);
-        address.verified_bytes.fetch_sub(verified, Ordering::Relaxed);
+        if let Some(customer) = lease.customer().take() {
+            customer.fetch_sub(bytes.saturating_sub(unverified), Ordering::Relaxed);
+        }
         self.gauge.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
@@ -174,22 +188,21 @@ impl Bodies {
     pub(super) fn may_give_way(&self, standing: &Standing) -> bool {
         let address = standing.address();
         if standing.is_verified() {
-            let at_address = is_scarce(&address.verified_bytes, self.verified_per_address_bytes_max());
-            at_address || self.is_scarce_for_all()
+            let for_customer = is_scarce(&standing.verified_bytes(), self.per_customer_bytes_max());
+            for_customer || self.is_scarce_for_all()
         } else {
             self.is_scarce() || is_scarce(&address.bytes, self.limits.per_address_bytes_max)
         }
     }
 
-    /// Whether the address has much of what others want.
+    /// Whether the address, or the customer, has much of what others want.
     pub(super) fn has_much(&self, standing: &Standing) -> bool {
-        let address = standing.address();
         let bytes = if standing.is_verified() {
-            &address.verified_bytes
+            standing.verified_bytes().load(Ordering::Relaxed)
         } else {
-            &address.bytes
+            standing.address().bytes.load(Ordering::Relaxed)
         };
-        bytes.load(Ordering::Relaxed) > self.much_bytes()
+        bytes > self.much_bytes()
     }
 }
 
@@ -208,9 +221,21 @@ pub(super) struct Lease {
     bytes: AtomicUsize,
     /// Of these, those that were taken before anything was verified.
     unverified_bytes: AtomicUsize,
+    /// Where the others are counted. A request counts in one place, whoever else shows a credential meanwhile.
+    customer: Mutex<Option<Arc<AtomicUsize>>>,
 }
 
 impl Lease {
+    fn customer(&self) -> MutexGuard<'_, Option<Arc<AtomicUsize>>> {
+        self.customer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where bytes that come now are counted.
+    fn verified_bytes(&self, standing: &Standing) -> Arc<AtomicUsize> {
+        let so_far = self.customer().clone();
+        so_far.unwrap_or_else(|| standing.verified_bytes())
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -237,7 +262,7 @@ mod tests {
         let known = at("192.0.2.1");
         let take = |(standing, lease): &(Arc<Standing>, Lease), bytes| bodies.take(lease, standing, bytes);
         assert_eq!(take(&first, 400), Ok(()));
-        assert_eq!(take(&first, 1), Err(Full::Address));
+        assert_eq!(take(&first, 1), Err(Full::Part));
         assert_eq!(take(&second, 351), Err(Full::All), "three quarters in all");
         assert_eq!(take(&second, 250), Ok(()));
         assert_eq!(take(&second, 10), Err(Full::All), "what is left is for others");
@@ -257,28 +282,67 @@ mod tests {
         assert_eq!(take(&second, 400), Ok(()));
     }
 
+    /// A connection from `address` on which a credential of an account was verified; of none when that is gone already.
+    fn known(
+        bodies: &Bodies,
+        addresses: &Arc<Addresses>,
+        address: &str,
+        account: Option<u32>,
+    ) -> (Arc<Standing>, Lease) {
+        let standing = addresses.open(address.parse().unwrap());
+        standing.verify();
+        if let Some(account) = account {
+            standing.is_of_customer(bodies.of_customer(AccountId(account)));
+        }
+        (standing, Lease::default())
+    }
+
     #[test]
-    fn one_address_has_half_of_the_room_whatever_was_verified_there() {
-        let (bodies, addresses) = (bodies(), Arc::new(Addresses::default()));
-        let known = |address: &str| {
-            let standing = addresses.open(address.parse().unwrap());
-            standing.verify();
-            (standing, Lease::default())
-        };
-        let (first, second, other) = (known("192.0.2.1"), known("192.0.2.1"), known("192.0.2.2"));
+    fn a_customer_has_half_of_the_room_from_all_addresses_and_another_at_the_same_address_his_own() {
+        let bodies = bodies();
+        let addresses = Arc::new(Addresses::default());
+        let known = |address, account| known(&bodies, &addresses, address, account);
         let take = |(standing, lease): &(Arc<Standing>, Lease), bytes| bodies.take(lease, standing, bytes);
-        assert_eq!(take(&first, 300), Ok(()));
-        assert_eq!(take(&second, 201), Err(Full::Address));
-        assert_eq!(take(&second, 200), Ok(()));
-        assert_eq!(take(&other, 500), Ok(()));
-        let held = [&first, &second, &other];
-        for (standing, lease) in held {
-            bodies.give_back(lease, standing);
+        for (here, there, other) in [
+            (Some(1), Some(1), Some(2)),
+            // Without an account, the address counts.
+            (None, None, Some(2)),
+        ] {
+            let elsewhere = if here.is_some() { "192.0.2.2" } else { "192.0.2.1" };
+            let first = known("192.0.2.1", here);
+            let second = known(elsewhere, there);
+            let other = known("192.0.2.1", other);
+            assert_eq!(take(&first, 300), Ok(()));
+            assert_eq!(take(&second, 201), Err(Full::Part));
+            assert_eq!(take(&second, 200), Ok(()));
+            assert!(bodies.has_much(&first.0) && bodies.may_give_way(&second.0));
+            assert!(!bodies.has_much(&other.0));
+            assert_eq!(take(&other, 500), Ok(()));
+            let held = [&first, &second, &other];
+            for (standing, lease) in held {
+                bodies.give_back(lease, standing);
+            }
+            for (standing, _) in held {
+                assert_eq!(standing.verified_bytes().load(Ordering::Relaxed), 0);
+            }
+            assert_eq!(bodies.in_use(), 0);
         }
-        for (standing, _) in held {
-            assert_eq!(standing.address().verified_bytes.load(Ordering::Relaxed), 0);
-        }
-        assert_eq!(bodies.in_use(), 0);
-        assert_eq!(take(&first, 500), Ok(()));
+    }
+
+    #[test]
+    fn a_request_counts_in_one_place_whoever_else_shows_a_credential_meanwhile() {
+        let bodies = bodies();
+        let addresses = Arc::new(Addresses::default());
+        let (standing, lease) = known(&bodies, &addresses, "192.0.2.1", Some(1));
+        let in_use = |account| bodies.of_customer(AccountId(account)).load(Ordering::Relaxed);
+        bodies.take(&lease, &standing, 100).unwrap();
+        standing.is_of_customer(bodies.of_customer(AccountId(2)));
+        bodies.take(&lease, &standing, 50).unwrap();
+        assert_eq!((in_use(1), in_use(2)), (150, 0));
+        bodies.give_back(&lease, &standing);
+        bodies.take(&lease, &standing, 70).unwrap();
+        assert_eq!((in_use(1), in_use(2)), (0, 70));
+        bodies.give_back(&lease, &standing);
+        assert_eq!((in_use(1), in_use(2), bodies.in_use()), (0, 0, 0));
     }
 }

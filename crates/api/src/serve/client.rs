@@ -3,6 +3,7 @@
 use super::addresses::Standing;
 use super::watch::Watch;
 use axum::extract::FromRequestParts;
+use engine::AccountId;
 use http::Extensions;
 use http::request::Parts;
 use std::convert::Infallible;
@@ -70,10 +71,13 @@ impl Client {
         self.standing.verify();
     }
 
-    /// As [`Client::verified`], and by which credential: its mark, which is not 0.
-    pub(crate) fn verified_as(&self, mark: u64) {
+    /// As [`Client::verified`], and by which credential: its mark, which is not 0, and whose it is, where that is known.
+    pub(crate) fn verified_as(&self, mark: u64, account: Option<AccountId>) {
         self.verified();
         self.standing.set_credential(mark);
+        if let (Some(watch), Some(account)) = (&self.watch, account) {
+            self.standing.is_of_customer(watch.bytes_of_customer(account));
+        }
     }
 
     /// Whether the credential that was verified here last is the one with this mark.

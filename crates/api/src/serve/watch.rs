@@ -5,9 +5,9 @@ use super::bodies::{Full, Lease};
 use super::room::LINGER_MS;
 use super::shared::Shared;
 use arc_swap::{ArcSwap, Guard};
-use engine::AnswerFate;
+use engine::{AccountId, AnswerFate};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -370,6 +370,11 @@ impl Watch {
     /// Takes room for bytes that have arrived.
     pub(super) fn take(&self, bytes: usize) -> Result<(), Full> {
         self.shared.bodies.take(&self.lease, &self.standing.load(), bytes)
+    }
+
+    /// Where bytes of an account's requests are counted.
+    pub(super) fn bytes_of_customer(&self, account: AccountId) -> Arc<AtomicUsize> {
+        self.shared.bodies.of_customer(account)
     }
 
     /// Gives back the room of the request that has ended.

@@ -89,7 +89,12 @@ impl Health {
             return result.clone();
         }
         let result = match tokio::time::timeout(PROBE_TIMEOUT, self.store.probe()).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => match self.store.metrics().names {
+                0 | 1 => Ok(()),
+                names => Err(format!(
+                    "the store has {names} names (hard links), and the next start would refuse it: remove all but one"
+                )),
+            },
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("the store did not answer within {PROBE_TIMEOUT:?}")),
         };

@@ -338,3 +338,69 @@ fn a_node_of_an_earlier_release_is_named_with_how_it_is_stopped() {
     }
     drop(dev);
 }
+
+/// What a second node on the same store says when it ends.
+fn second_node(data: &Path) -> String {
+    let data = data.to_str().unwrap();
+    let listen = ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let second = run(&[&["dev", "--data", data][..], &listen].concat());
+    assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+    said(&second)
+}
+
+#[test]
+fn a_removed_lock_file_lets_no_second_node_in_and_is_made_again() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let lock = folder.path().join("postrider.db.lock");
+    std::fs::remove_file(&lock).unwrap();
+    // At once, whether or not the first node has looked.
+    let told = second_node(folder.path());
+    assert!(told.contains("in use by another process"), "{told}");
+    dev.running.err.wait_for("made and locked again");
+    let told = second_node(folder.path());
+    assert!(told.contains("which serves it"), "{told}");
+    assert!(is_taken(&dev));
+    assert_eq!(status_of(&format!("{}/readyz", dev.metrics())), "200");
+    assert!(dev.running.stop().success());
+}
+
+#[test]
+fn a_node_whose_locks_are_both_gone_accepts_nothing_more() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    // By one name each, as `rm` does it; between the two the first may be made again.
+    let suffixes = ["lock", "durable"];
+    eventually("a node that has noticed", || {
+        for suffix in suffixes {
+            let _gone = std::fs::remove_file(folder.path().join(format!("postrider.db.{suffix}")));
+        }
+        dev.running
+            .err
+            .so_far()
+            .contains("nothing is accepted any more")
+            .then_some(())
+    });
+    assert!(!is_taken(&dev));
+    assert_eq!(status_of(&format!("{}/readyz", dev.metrics())), "503");
+    assert!(dev.running.stop().success());
+}
+
+#[test]
+fn another_name_given_to_a_served_store_is_told_until_it_is_removed() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let other = folder.path().join("copy.db");
+    std::fs::hard_link(folder.path().join("postrider.db"), &other).unwrap();
+    let log = dev.running.err.wait_for("was given another name");
+    assert!(log.contains("Remove the other name"), "{log}");
+    let ready = format!("{}/readyz", dev.metrics());
+    eventually("unreadiness", || (status_of(&ready) == "503").then_some(()));
+    let told = crate::house::curl(&[&ready]);
+    assert!(told.contains("2 names (hard links)"), "{told}");
+    // What is asked of it meanwhile is done.
+    assert!(is_taken(&dev));
+    std::fs::remove_file(&other).unwrap();
+    eventually("readiness", || (status_of(&ready) == "200").then_some(()));
+    assert!(dev.running.stop().success());
+}

@@ -11,10 +11,10 @@
 use super::place::{beside, open_private};
 use super::wal::Salts;
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 /// Where the two notes begin: in different sectors, so that a torn write costs one.
 const SLOTS: [u64; 2] = [0, 512];
@@ -114,6 +114,7 @@ pub(super) fn read(store: &Path) -> Option<Note> {
 /// Writes notes.
 #[derive(Debug)]
 pub(super) struct Notes {
+    beside: PathBuf,
     file: File,
     seq: u64,
     store: u64,
@@ -126,6 +127,7 @@ impl Notes {
         let seq = read(store).map_or(0, |note| note.seq);
         Ok(Self {
             file: open_private(&beside(store, ".durable"), store)?,
+            beside: store.to_owned(),
             seq,
             store: store_no,
             last: None,
@@ -134,8 +136,12 @@ impl Notes {
 
     /// Notes what is durable, unless just that was noted last. `seq` and `store` are filled in.
     pub(super) fn write(&mut self, note: Note) -> io::Result<()> {
-        if self.last == Some(note) {
+        let is_elsewhere = self.is_elsewhere();
+        if self.last == Some(note) && !is_elsewhere {
             return Ok(());
+        }
+        if is_elsewhere {
+            self.file = open_private(&beside(&self.beside, ".durable"), &self.beside)?;
         }
         let next = Note {
             seq: self.seq + 1,
@@ -151,6 +157,13 @@ impl Notes {
         self.seq = next.seq;
         self.last = Some(note);
         Ok(())
+    }
+
+    /// Whether the file was removed or replaced: notes in it would be read by nobody.
+    fn is_elsewhere(&self) -> bool {
+        let inode = |about: Metadata| (about.dev(), about.ino());
+        let named = std::fs::symlink_metadata(beside(&self.beside, ".durable"));
+        named.map(inode).ok() != self.file.metadata().map(inode).ok()
     }
 }
 
@@ -180,6 +193,10 @@ mod tests {
         notes.file.write_all_at(b"torn", SLOTS[0] + 20).unwrap();
         assert_eq!(read(&store).unwrap().frames, 3);
         let mut again = Notes::open(&store, 9).unwrap();
+        again.write(note(8)).unwrap();
+        assert_eq!(read(&store).unwrap().frames, 8);
+        // One that is removed is made again with the next note, also where nothing has changed.
+        std::fs::remove_file(beside(&store, ".durable")).unwrap();
         again.write(note(8)).unwrap();
         assert_eq!(read(&store).unwrap().frames, 8);
     }

@@ -2,9 +2,10 @@
 
 use super::place::{beside, open_private};
 use crate::StoreError;
+use parking_lot::Mutex;
 use rustix::fs::{major, minor};
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,55 +17,217 @@ const TOOL_PATIENCE: u32 = 12;
 /// Between two lines of the log about somebody who does not let go.
 const REMIND: Duration = Duration::from_secs(60);
 
-/// The lock that a serving process holds for as long as it has the store open. SQLite's own locks would
-/// let two servers write in turns, each with a stale memory of what the other did. The process's number stands in the file.
+/// The files that a server locks, in this order. The second is there so that a server whose lock file was removed is still in
+/// the way of another one.
+const LOCKED: [&str; 2] = [".lock", ".durable"];
+/// How long somebody else may hold a lock file that was made again: a start that is refused by the other file does so for a
+/// moment.
+const REFUSED_WITHIN: Duration = Duration::from_secs(2);
+
+/// The locks that a serving process holds for as long as it has the store open. SQLite's own locks would
+/// let two servers write in turns, each with a stale memory of what the other did. The process's number stands in the first file.
 #[derive(Debug)]
-pub(super) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(super) struct ServerLock {
+    store: PathBuf,
+    /// `None` once they were let go.
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    files: [LockFile; 2],
+    /// Since when a file of ours is not by its name, and could not be made and locked again.
+    incomplete: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct LockFile {
+    path: PathBuf,
+    inode: (u64, u64),
+    #[expect(dead_code, reason = "held for its lock")]
+    file: File,
+}
+
+impl LockFile {
+    fn new(path: PathBuf, file: File) -> Result<Self, StoreError> {
+        let about = file
+            .metadata()
+            .map_err(|error| cannot("look at", &path, &error))?;
+        Ok(Self {
+            path,
+            inode: (about.dev(), about.ino()),
+            file,
+        })
+    }
+
+    /// Whether its name is gone or another file's. What cannot be looked at says nothing.
+    fn is_elsewhere(&self) -> bool {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => (found.dev(), found.ino()) != self.inode,
+            Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        }
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unwritable(format!("{what} {}: {error}", path.display()))
+}
+
+/// What came of trying to lock a file again.
+enum Again {
+    Locked(LockFile),
+    /// Somebody has it.
+    Held(String),
+    Failed(StoreError),
+}
 
 impl ServerLock {
-    /// Takes the lock or says who is in the way. `store` is the store's resolved path.
+    /// Takes the locks or says who is in the way. `store` is the store's resolved path.
     pub(super) fn take(store: &Path) -> Result<Self, StoreError> {
         Self::take_by(store, &locks_of_the_system)
     }
 
     /// `locks`: what `/proc/locks` says.
     fn take_by(store: &Path, locks: &dyn Fn() -> String) -> Result<Self, StoreError> {
-        let path = beside(store, ".lock");
-        let mut file = opened(&path, store)?;
-        let began = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {
-                    let holder = Holder::by(&file, &path, locks);
-                    if holder.is_surely_server() || began.elapsed() > PASSING {
-                        return Err(StoreError::InUse(holder.told()));
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(StoreError::Unwritable(format!(
-                        "lock {}: {error}",
-                        path.display()
-                    )));
-                }
-            }
-        }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| writeln!(file, "{}", std::process::id()));
-        if let Err(error) = written {
-            // A full disk: the lock holds all the same.
-            tracing::debug!(%error, "the lock file does not say who holds it");
-        }
-        Ok(Self(file))
+        let [first, second] = LOCKED.map(|suffix| beside(store, suffix));
+        let lock = locked(&first, store, locks, Holder::told)?;
+        write_number(&lock);
+        let serves = |holder: &Holder| holder.told_without_its_lock_file(&first);
+        let other = locked(&second, store, locks, serves)?;
+        let files = [
+            LockFile::new(first.clone(), lock)?,
+            LockFile::new(second.clone(), other)?,
+        ];
+        Ok(Self {
+            store: store.to_owned(),
+            held: Mutex::new(Some(Held {
+                files,
+                incomplete: None,
+            })),
+        })
     }
 
-    /// Whether a process serves the store at `store`, a resolved path. Takes the lock for a moment where nobody does.
+    /// Looks whether the locked files are still found by their names. One that is not is made and locked again: whoever serves
+    /// has to have both, so nobody else can have begun to while the other one was held.
+    ///
+    /// # Errors
+    /// Why another process may serve the store by now.
+    pub(super) fn keep(&self) -> Result<(), String> {
+        let mut held = self.held.lock();
+        let Some(held) = held.as_mut() else {
+            return Ok(());
+        };
+        let elsewhere = held.files.each_ref().map(LockFile::is_elsewhere);
+        let [first, second] = held.files.each_mut();
+        let file = match elsewhere {
+            [false, false] => {
+                held.incomplete = None;
+                return Ok(());
+            }
+            [true, true] => {
+                return Err(format!(
+                    "{} and {}, which this node had locked, were removed or replaced: another one may serve the store",
+                    first.path.display(),
+                    second.path.display()
+                ));
+            }
+            [true, false] => first,
+            [false, true] => second,
+        };
+        match again(&file.path, &self.store) {
+            Again::Locked(locked) => {
+                let path = file.path.display().to_string();
+                *file = locked;
+                held.incomplete = None;
+                tracing::warn!(
+                    %path,
+                    "a file that keeps other nodes away was removed or replaced: made and locked again; leave it alone while a \
+                     node runs"
+                );
+                Ok(())
+            }
+            Again::Held(holder) => {
+                if held.incomplete.get_or_insert_with(Instant::now).elapsed() > REFUSED_WITHIN {
+                    return Err(format!(
+                        "the lock file was removed or replaced while it was in use, and {holder}"
+                    ));
+                }
+                Ok(())
+            }
+            Again::Failed(error) => {
+                if held.incomplete.is_none() {
+                    held.incomplete = Some(Instant::now());
+                    tracing::warn!(%error, "a file that keeps other nodes away was removed, and cannot be made again");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets go of both.
+    pub(super) fn let_go(&self) {
+        self.held.lock().take();
+    }
+
+    /// Whether a process serves the store at `store`, a resolved path. Takes the locks for a moment where nobody does.
     pub(super) fn is_held(store: &Path) -> bool {
-        File::open(beside(store, ".lock"))
-            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        LOCKED.into_iter().any(|suffix| {
+            File::open(beside(store, suffix))
+                .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        })
+    }
+}
+
+/// Opens a file and locks it, or says with `told` who is in the way.
+fn locked(
+    path: &Path,
+    store: &Path,
+    locks: &dyn Fn() -> String,
+    told: impl Fn(&Holder) -> String,
+) -> Result<File, StoreError> {
+    let file = opened(path, store)?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                let holder = Holder::by(&file, path, locks);
+                if holder.is_surely_server() || began.elapsed() > PASSING {
+                    return Err(StoreError::InUse(told(&holder)));
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::Error(error)) => return Err(cannot("lock", path, &error)),
+        }
+    }
+}
+
+/// Makes a file where it is gone, and locks it; without waiting.
+fn again(path: &Path, store: &Path) -> Again {
+    let file = match opened(path, store) {
+        Ok(file) => file,
+        Err(error) => return Again::Failed(error),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Again::Held(Holder::of(&file, path).told()),
+        Err(TryLockError::Error(error)) => return Again::Failed(cannot("lock", path, &error)),
+    }
+    if path == beside(store, LOCKED[0]) {
+        write_number(&file);
+    }
+    LockFile::new(path.to_owned(), file).map_or_else(Again::Failed, Again::Locked)
+}
+
+/// Writes down who holds a lock.
+fn write_number(mut file: &File) {
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .and_then(|_| writeln!(file, "{}", std::process::id()));
+    if let Err(error) = written {
+        // A full disk: the lock holds all the same.
+        tracing::debug!(%error, "the lock file does not say who holds it");
     }
 }
 
@@ -108,6 +271,19 @@ impl Holder {
     /// As far as can be told.
     fn is_server(&self) -> bool {
         self.written_by.is_some() && (self.held_by.is_none() || self.held_by == self.written_by)
+    }
+
+    /// As [`Self::told`], for the holder of the second file alone.
+    fn told_without_its_lock_file(&self, lock: &Path) -> String {
+        let who = self.held_by.map_or_else(
+            || "another process".to_owned(),
+            |pid| format!("process {pid}{}", name_of(pid)),
+        );
+        format!(
+            "{} is locked by {who}, which serves it, and whose lock file {} was removed or replaced: stop that process first",
+            self.path.display(),
+            lock.display()
+        )
     }
 
     fn told(&self) -> String {
@@ -324,5 +500,36 @@ mod tests {
             server.let_tools_pass();
             assert!(server.stuck.is_none());
         }
+    }
+
+    #[test]
+    fn a_lock_file_that_is_removed_is_made_again_and_no_second_server_is_let_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("p.db");
+        let lock = ServerLock::take(&store).unwrap();
+        for suffix in LOCKED {
+            std::fs::remove_file(beside(&store, suffix)).unwrap();
+            // Nobody gets in, whether the server has looked or not.
+            for _ in 0..2 {
+                let refused = ServerLock::take(&store).unwrap_err();
+                assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+                assert!(ServerLock::is_held(&store));
+                lock.keep().unwrap();
+            }
+            // Another file in its place is locked as well.
+            let other = beside(&store, ".other");
+            std::fs::write(&other, "").unwrap();
+            std::fs::rename(&other, beside(&store, suffix)).unwrap();
+            lock.keep().unwrap();
+            assert!(ServerLock::take(&store).is_err());
+        }
+        for suffix in LOCKED {
+            std::fs::remove_file(beside(&store, suffix)).unwrap();
+        }
+        let second = ServerLock::take(&store).unwrap();
+        let told = lock.keep().unwrap_err();
+        assert!(told.contains("another one may serve"), "{told}");
+        lock.let_go();
+        second.keep().unwrap();
     }
 }

@@ -47,6 +47,8 @@ pub struct StoreMetrics {
     pub series: u64,
     /// 1 when the store's files are not those that were opened: nothing is stored any more.
     pub lost: u64,
+    /// Names (hard links) of the store's file, as of the last look; 0 before the first. More than one is refused at a start.
+    pub names: u64,
     /// Lines that tell of damage which nobody has taken note of, as of the start.
     pub damaged: u64,
     /// How far new ids are ahead of the machine's clock, in milliseconds: 0 unless that was set back (or, below 0, went
@@ -71,6 +73,7 @@ pub(super) struct Meters {
     pub(super) runs: AtomicU64,
     pub(super) series: AtomicU64,
     pub(super) lost: AtomicU64,
+    pub(super) names: AtomicU64,
     pub(super) damaged: AtomicU64,
     /// How far ids are ahead of the machine's clock.
     pub(super) ids_ahead_ms: AtomicI64,
@@ -132,6 +135,7 @@ impl Meters {
             runs: read(&self.runs),
             series: read(&self.series),
             lost: read(&self.lost),
+            names: read(&self.names),
             damaged: read(&self.damaged),
             ids_ahead_ms: self.ids_ahead_ms.load(Ordering::Relaxed),
             expired: {

@@ -170,7 +170,7 @@ struct Threads {
     checkpoints: Option<JoinHandle<()>>,
     watch: Option<(Arc<Watch>, JoinHandle<durable::Notes>)>,
     /// Let go of last.
-    lock: Option<ServerLock>,
+    lock: Option<Arc<ServerLock>>,
 }
 
 impl SqliteStore {
@@ -186,7 +186,7 @@ impl SqliteStore {
         // Before anything is written beside it or into it.
         open::schema_version(path)?;
         let lock = match mode {
-            Mode::Serve => Some(ServerLock::take(path)?),
+            Mode::Serve => Some(Arc::new(ServerLock::take(path)?)),
             Mode::Tool => None,
         };
         let found = match mode {
@@ -220,17 +220,13 @@ impl SqliteStore {
         let commands = Arc::new(Commands::new(&config, Arc::clone(&meters)));
         let signal = Arc::new(Signal::default());
         let failure = Failure::default();
-        let watch = match mode {
-            Mode::Serve => {
+        let watch = match &lock {
+            Some(lock) => {
                 let mark = damage::mark_in(&conn)?;
-                Some(Arc::new(Watch::begin(
-                    path,
-                    &mut conn,
-                    mark,
-                    Arc::clone(&meters),
-                )?))
+                let (lock, meters) = (Arc::clone(lock), Arc::clone(&meters));
+                Some(Arc::new(Watch::begin(path, &mut conn, mark, lock, meters)?))
             }
-            Mode::Tool => None,
+            None => None,
         };
         let readers = Readers::open(path, &config, watch.as_ref())?;
         let checkpoints = match &watch {
@@ -436,7 +432,7 @@ struct Stopping {
     threads: Vec<JoinHandle<()>>,
     /// Ended by the writer, before that closes the store; its notes are needed once all is closed.
     watch: Option<(Arc<Watch>, JoinHandle<durable::Notes>)>,
-    lock: Option<ServerLock>,
+    lock: Option<Arc<ServerLock>>,
 }
 
 impl Stopping {
@@ -454,7 +450,9 @@ impl Stopping {
                 Err(_) => tracing::error!("a thread of the store had died"),
             }
         }
-        drop(self.lock);
+        if let Some(lock) = self.lock {
+            lock.let_go();
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 use super::SqliteConfig;
 use super::commands::{Command, Commands};
 use super::durable::{Note, Notes};
+use super::lock::ServerLock;
 use super::metrics::Meters;
 use super::place::beside;
 use super::wal::{self, FrameHeader, HEADER_BYTES, Header};
@@ -80,6 +81,7 @@ pub(super) struct Watch {
     committed: Mutex<Committed>,
     marked: Mutex<Option<Instant>>,
     thread: (Mutex<Thread>, Condvar),
+    lock: Arc<ServerLock>,
     meters: Arc<Meters>,
 }
 
@@ -89,6 +91,7 @@ impl Watch {
         store: &Path,
         conn: &mut Connection,
         mark: i64,
+        lock: Arc<ServerLock>,
         meters: Arc<Meters>,
     ) -> Result<Self, StoreError> {
         use super::error::Tried;
@@ -123,6 +126,7 @@ impl Watch {
             }),
             marked: Mutex::default(),
             thread: Default::default(),
+            lock,
             meters,
         })
     }
@@ -250,7 +254,9 @@ impl Watch {
                 }
             }
             known.store_bytes = store.len();
+            self.count_names(store.nlink());
         }
+        self.lock.keep()?;
         let Some(wal) = stat(&self.wal)? else {
             return Ok(None);
         };
@@ -259,6 +265,21 @@ impl Watch {
             return Err(format!("another file is in the place of {}", self.wal.display()));
         }
         Ok(Some(wal.len()))
+    }
+
+    /// Another name given to the store while it is served takes nothing away, and the next start refuses it.
+    fn count_names(&self, names: u64) {
+        let before = self.meters.names.swap(names, Ordering::Relaxed);
+        if names > 1 && before != names {
+            tracing::error!(
+                names,
+                "{} was given another name (a hard link): a second process could open it by that one without seeing its lock or its \
+                 write-ahead log, and the next start refuses it. Remove the other name; for a copy, use SQLite's own means",
+                self.store.display()
+            );
+        } else if before > 1 && names == 1 {
+            tracing::info!("{} has one name again", self.store.display());
+        }
     }
 
     fn declare(&self, why: String) {

@@ -61,9 +61,14 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
-/// Frames of the log, all of one log when the store was new.
+/// Frames that count of the log: behind them may stand what an earlier pass has left, under other salts.
 fn frames(path: &Path) -> u64 {
-    (std::fs::metadata(beside(path, "-wal")).unwrap().len() - HEADER) / FRAME
+    let log = std::fs::read(beside(path, "-wal")).unwrap();
+    let Some((header, frames)) = log.split_at_checked(HEADER as usize) else {
+        return 0;
+    };
+    let frames = frames.chunks_exact(FRAME as usize);
+    frames.take_while(|frame| frame[8..16] == header[16..24]).count() as u64
 }
 
 /// What the newer of two notes says.
@@ -113,6 +118,31 @@ async fn opened(path: &Path) -> (usize, Vec<String>) {
     (found, lines)
 }
 
+/// What a start says that refuses.
+fn refused(path: &Path, mode: Mode) -> String {
+    match SqliteStore::open(path, mode, config()) {
+        Err(StoreError::Other(told)) => told,
+        other => unreachable!("{:?}", other.map(|_| "opened").map_err(|error| error.to_string())),
+    }
+}
+
+/// Refused by a node and by a tool until somebody has taken note; what is told of it.
+async fn taken_note_of(path: &Path) -> String {
+    for mode in [Mode::Serve, Mode::Tool, Mode::Serve] {
+        let told = refused(path, mode);
+        assert!(
+            told.contains("taken note") && told.contains("sent again"),
+            "{told}"
+        );
+    }
+    let lines = SqliteStore::damage(path).1;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(SqliteStore::would_lack(path).unwrap().is_some());
+    std::fs::remove_file(beside(path, ".damaged")).unwrap();
+    assert_eq!(SqliteStore::would_lack(path).unwrap(), None);
+    lines.concat()
+}
+
 /// The log as it was before SQLite went on over it.
 fn copy_of_the_log(folder: &Path) -> Vec<u8> {
     let mut entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
@@ -141,22 +171,56 @@ async fn what_a_damaged_log_lacks_is_told_at_the_start() {
     for (harm, harmed) in harms {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
+        // Its tables are in the file, not in the log alone.
+        assert_eq!(opened(&path).await, (0, vec![]));
         killed_after(&path, 200, true);
         let wal = beside(&path, "-wal");
         harmed(&wal, frames(&path));
         let was = std::fs::read(&wal).unwrap();
+        let told = taken_note_of(&path).await;
+        assert!(told.contains("missing"), "{harm}: {told}");
+        // Nothing was changed before.
+        assert_eq!(std::fs::read(&wal).unwrap(), was, "{harm}");
+        assert_eq!(copy_of_the_log(folder.path()), was, "{harm}");
         let (found, told) = opened(&path).await;
-        assert_eq!(told.len(), 1, "{harm}: {told:?}");
         assert!(
             found < 200 || harm.contains("header"),
             "{harm}: {found} messages are left"
         );
-        assert!(told[0].contains("missing"), "{harm}: {told:?}");
-        assert_eq!(copy_of_the_log(folder.path()), was, "{harm}");
-        // Told once, and until somebody has taken note.
-        assert_eq!(opened(&path).await, (found, told), "{harm}");
-        std::fs::remove_file(beside(&path, ".damaged")).unwrap();
+        assert_eq!(told, Vec::<String>::new(), "{harm}");
         assert_eq!(opened(&path).await, (found, vec![]), "{harm}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_first_commits_are_damaged_is_not_begun_anew() {
+    for at in [17, HEADER + 1_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postrider.db");
+        let config = SqliteConfig::default();
+        killed_after(&path, 3, true);
+        let wal = beside(&path, "-wal");
+        flip(&wal, at);
+        // As before anything was moved into the file.
+        std::fs::write(&path, {
+            let empty = folder.path().join("empty.db");
+            let conn = rusqlite::Connection::open(&empty).unwrap();
+            conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+            drop(conn);
+            std::fs::read(&empty).unwrap()
+        })
+        .unwrap();
+        let was = std::fs::read(&wal).unwrap();
+        for mode in [Mode::Serve, Mode::Tool] {
+            let told = refused(&path, mode);
+            assert!(told.contains("can be read") && told.contains("backup"), "{told}");
+        }
+        assert!(SqliteStore::migrate(&path).is_err());
+        assert!(SqliteStore::would_lack(&path).unwrap().is_some());
+        assert_eq!(std::fs::read(&wal).unwrap(), was);
+        // Nor once the log is gone.
+        std::fs::remove_file(&wal).unwrap();
+        assert!(SqliteStore::open(&path, Mode::Serve, config).is_err());
     }
 }
 
@@ -165,14 +229,16 @@ async fn damage_is_told_once_however_often_the_node_is_killed_afterwards() {
     for at in [HEADER + 20 * FRAME + 1_000, 17] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
+        assert_eq!(opened(&path).await, (0, vec![]));
         killed_after(&path, 60, true);
         flip(&beside(&path, "-wal"), at);
+        taken_note_of(&path).await;
         // Each writes less than was lost.
         for _ in 0..3 {
             killed_after(&path, 2, false);
         }
         let (_, lines) = opened(&path).await;
-        assert_eq!(lines.len(), 1, "flipped at {at}: {lines:#?}");
+        assert_eq!(lines, Vec::<String>::new(), "flipped at {at}");
         let entries = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
         let copies = entries.filter(|entry| entry.file_name().to_string_lossy().contains(".damaged-"));
         assert_eq!(copies.count(), 1);
@@ -208,8 +274,9 @@ async fn without_a_note_the_log_itself_tells_what_may_be_missing() {
     killed_after(&path, 50, true);
     std::fs::remove_file(beside(&path, ".durable")).unwrap();
     flip(&beside(&path, "-wal"), HEADER + frames(&path) / 2 * FRAME + 1_000);
-    let (_, told) = opened(&path).await;
-    assert!(told.len() == 1 && told[0].contains("may be missing"), "{told:?}");
+    let told = taken_note_of(&path).await;
+    assert!(told.contains("may be missing"), "{told}");
+    assert_eq!(opened(&path).await.1, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -220,11 +287,15 @@ async fn a_tool_tells_it_as_well_and_takes_nothing_of_the_log_away() {
     let wal = beside(&path, "-wal");
     flip(&wal, HEADER + frames(&path) / 2 * FRAME + 1_000);
     let was = std::fs::read(&wal).unwrap();
+    refused(&path, Mode::Tool);
+    assert_eq!(SqliteStore::damage(&path).1.len(), 1);
+    assert_eq!(copy_of_the_log(folder.path()), was);
+    assert_eq!(std::fs::read(&wal).unwrap(), was);
+    taken_note_of(&path).await;
     let tool = SqliteStore::open(&path, Mode::Tool, config()).unwrap();
     tool.probe().await.unwrap();
     tool.close().await.unwrap();
-    assert_eq!(SqliteStore::damage(&path).1.len(), 1);
-    assert_eq!(copy_of_the_log(folder.path()), was);
+    assert_eq!(opened(&path).await.1, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -96,9 +96,9 @@ async fn a_damaged_log_is_told_by_a_look_and_left_for_whoever_serves() {
     let told = SqliteStore::would_lack(&path).unwrap().unwrap();
     assert!(told.contains("the write-ahead log is damaged"), "{told}");
     assert!(contents(folder.path()) == before);
-    // The start keeps the log and notes what it found.
-    let store = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap();
-    store.close().await.unwrap();
+    // The start keeps the log, notes what it found, and refuses until somebody has taken note of that.
+    let refused = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).err();
+    assert!(refused.is_some_and(|error| error.to_string().contains("taken note")));
     let noted = SqliteStore::damage(&path).1;
     assert!(
         noted.len() == 1 && noted[0].contains("the write-ahead log is damaged"),
@@ -124,6 +124,13 @@ async fn a_log_whose_first_commits_are_damaged_is_told_though_no_schema_is_left(
     let told = SqliteStore::would_lack(&path).unwrap().unwrap();
     assert!(told.contains("the write-ahead log is damaged"), "{told}");
     assert!(contents(folder.path()) == before);
+    // No start makes new tables over it.
+    let refused = [
+        SqliteStore::migrate(&path).err(),
+        SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).err(),
+    ];
+    assert!(refused.iter().all(Option::is_some), "{refused:?}");
+    assert_eq!(SqliteStore::schema_version(&path).unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,7 +56,7 @@ pub(super) fn damage_to_come(config: &Config) -> Option<String> {
     match SqliteStore::would_lack(&config.store.path) {
         Ok(missing) => missing.map(|what| {
             format!(
-                "store: {what}; nothing was changed, and the next start keeps a copy of the log and goes on with what can be read. \
+                "store: {what}; nothing was changed. A start keeps a copy of a damaged log, and refuses until somebody has taken note. \
                  What to do first: see \"Damaged stores\" in docs/operations.md"
             )
         }),

@@ -315,6 +315,23 @@ fn check_leaves_what_a_kill_has_left_as_it_is() {
         assert!(said(&checked).contains(words), "{}", said(&checked));
     }
     assert!(contents() == before);
+    // Nothing is sent out of what is left before somebody has taken note.
+    for _ in 0..2 {
+        let told = second_node(folder.path());
+        assert!(
+            told.contains("taken note") && told.contains("sent again"),
+            "{told}"
+        );
+    }
+    let refused = run(&["carrier", "list", "--data", data]);
+    assert!(said(&refused).contains("taken note"), "{}", said(&refused));
+    assert_eq!(std::fs::read(&wal).unwrap(), log);
+    std::fs::remove_file(folder.path().join("postrider.db.damaged")).unwrap();
+    let checked = run(&["check", "--data", data]);
+    assert!(checked.status.success(), "{}", said(&checked));
+    let dev = Dev::start(folder.path());
+    assert!(is_taken(&dev));
+    assert!(dev.running.stop().success());
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! What is missing when a store is opened, and telling of it until somebody has taken note.
 //!
 //! Before SQLite opens the store its write-ahead log is looked through and compared with what was noted as durable
-//! ([`super::durable`]). A log that may hold more than SQLite will take is copied first, for SQLite goes on over it. What was
-//! found stands in a file beside the store (`.damaged`), one line each time, until somebody removes it.
+//! ([`super::durable`]). What was found stands in a file beside the store (`.damaged`), one line each time, until somebody removes
+//! it. A log that may hold more than SQLite will take is copied first, for SQLite goes on over it, and the store is not opened
+//! before that file was removed: what is left may contradict itself.
 
-use super::checkpoint;
 use super::durable::{self, Note, Notes};
 use super::error::Tried;
 use super::lock::ServerLock;
 use super::place::{beside, open_private};
 use super::wal::{self, Walked};
+use super::{SqliteConfig, checkpoint, load, open};
 use crate::StoreError;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
@@ -32,6 +33,8 @@ pub(super) struct Found {
     /// The log may hold more than SQLite takes: a copy of it is kept before SQLite goes on over it.
     copy_due: bool,
     copy: Option<PathBuf>,
+    /// Somebody has taken note of the damage of just this log.
+    noted: bool,
 }
 
 /// Refuses to make a new store where one was: its note is still there.
@@ -56,24 +59,70 @@ pub(super) fn refuse_a_lost_store(store: &Path) -> Result<(), StoreError> {
     )))
 }
 
-/// Looks at the log of a store that no process serves, before SQLite does. `store` is its resolved path.
+/// Looks at the log of a store that no process serves, before SQLite does. `store` is its resolved path, `schema` what SQLite
+/// finds in it.
+///
+/// A damaged log is copied, and told in the file beside the store. Then the store is not opened until somebody has removed that
+/// file: pages that were moved into the database before lie beside older ones of the log, so what is left may contradict itself,
+/// and what waits in it may have been sent.
 ///
 /// # Errors
-/// When a damaged log cannot be copied: it would be lost.
-pub(super) fn look(store: &Path) -> Result<Found, StoreError> {
+/// When a damaged log cannot be copied, for it would be lost; when nobody has taken note of it; when what the store began with
+/// cannot be read.
+pub(super) fn look(store: &Path, schema: Option<u32>) -> Result<Found, StoreError> {
     let mut found = inspect(store)?;
-    if found.copy_due {
-        let path = beside(store, "-wal");
-        let copied = copy_of(&path, found.walked.bytes, store).map_err(|error| {
-            StoreError::Unwritable(format!(
-                "keep a copy of the damaged write-ahead log {}: {error}. Without one the store is not opened, for that would \
-                 remove what is left of it: make room on the disk",
-                path.display()
-            ))
-        })?;
-        found.copy = Some(copied);
+    if let Some(why) = lost_beginning(&found, store, schema) {
+        return Err(StoreError::Other(why));
     }
-    Ok(found)
+    if !found.copy_due {
+        return Ok(found);
+    }
+    let log = beside(store, "-wal");
+    let kept = |error: io::Error| {
+        StoreError::Unwritable(format!(
+            "keep a copy of the damaged write-ahead log {}: {error}. Without one the store is not opened, for that would \
+             remove what is left of it: make room on the disk",
+            log.display()
+        ))
+    };
+    let copy = name_of_copy(&log, store).map_err(kept)?;
+    let is_kept = is_copy(&copy, found.walked.bytes);
+    found.copy = Some(copy.clone());
+    let record = beside(store, ".damaged");
+    if !is_kept {
+        // Told before the copy is there, for a copy without it says that somebody has taken note.
+        let conn = open::looking(store, &SqliteConfig::default())?;
+        let store_no = durable::store_no(&load::id_key(&conn)?);
+        let note = found.note.filter(|note| note.store == store_no);
+        let what = missing(&found, note, mark_in(&conn)?).unwrap_or_default();
+        tell(&record, store, &what).map_err(kept)?;
+        copy_to(&copy, &log, store).map_err(kept)?;
+    }
+    match lines(&record).last() {
+        Some(what) => Err(StoreError::Other(format!(
+            "the store lacks what was stored before, and is not opened until you have taken note: {what}. What is left may \
+             contradict itself, and what waits in it may have been sent already: it would be sent again. Put a backup in its \
+             place, or go on with what is there by removing {}: see \"Damaged stores\" in docs/operations.md",
+            record.display()
+        ))),
+        None => {
+            found.noted = true;
+            Ok(found)
+        }
+    }
+}
+
+/// Why no new tables are made in a store of which SQLite reads none, if it had some: they are in a log that is gone or damaged.
+fn lost_beginning(found: &Found, store: &Path, schema: Option<u32>) -> Option<String> {
+    let had_tables = found.note.is_some() || found.copy_due;
+    (schema.is_none() && had_tables).then(|| {
+        format!(
+            "nothing of the store {path} can be read: the write-ahead log is damaged, cut or gone, and its tables were in that \
+             alone. Nothing was changed. Put a backup in its place; to begin with an empty one, move all its files away ({path}, -wal, \
+             -shm, .durable): see \"Damaged stores\" in docs/operations.md",
+            path = store.display()
+        )
+    })
 }
 
 /// What a start would tell that is missing, by the log as it is and by what is in the store: its mark, and the key it was made
@@ -87,6 +136,16 @@ pub(super) fn foretold(
     id_key: Option<&[u8; 32]>,
 ) -> Result<Option<String>, StoreError> {
     let found = inspect(store)?;
+    if id_key.is_none() {
+        return Ok(lost_beginning(&found, store, None));
+    }
+    let log = beside(store, "-wal");
+    let is_noted = found.copy_due
+        && name_of_copy(&log, store).is_ok_and(|copy| is_copy(&copy, found.walked.bytes))
+        && lines(&beside(store, ".damaged")).is_empty();
+    if is_noted {
+        return Ok(None);
+    }
     let store_no = id_key.map(durable::store_no);
     let note = found.note.filter(|note| Some(note.store) == store_no);
     Ok(missing(&found, note, mark))
@@ -114,6 +173,7 @@ fn inspect(store: &Path) -> Result<Found, StoreError> {
         certain,
         copy_due,
         copy: None,
+        noted: false,
     })
 }
 
@@ -121,31 +181,32 @@ fn inspect(store: &Path) -> Result<Found, StoreError> {
 ///
 /// # Errors
 /// As [`look`].
-pub(super) fn look_unless_served(store: &Path) -> Result<Option<Found>, StoreError> {
+pub(super) fn look_unless_served(store: &Path, schema: Option<u32>) -> Result<Option<Found>, StoreError> {
     if ServerLock::is_held(store) || !store.exists() {
         return Ok(None);
     }
-    let found = look(store)?;
+    let found = look(store, schema)?;
     // A server that started meanwhile has moved the log on.
     Ok((!ServerLock::is_held(store)).then_some(found))
 }
 
-/// Copies a log beside the store; the same one once only.
-fn copy_of(wal: &Path, bytes: u64, store: &Path) -> io::Result<PathBuf> {
-    let mut from = File::open(wal)?;
-    let written = Timestamp::try_from(from.metadata()?.modified()?).unwrap_or_default();
-    let copy = beside(
-        store,
-        &format!("-wal.damaged-{}", written.strftime("%Y%m%dT%H%M%SZ")),
-    );
-    if std::fs::metadata(&copy).is_ok_and(|file| file.len() == bytes) {
-        return Ok(copy);
-    }
-    let mut to = open_private(&copy, store)?;
+/// Where the copy of a log is kept: the same one once only.
+fn name_of_copy(log: &Path, store: &Path) -> io::Result<PathBuf> {
+    let written = Timestamp::try_from(std::fs::metadata(log)?.modified()?).unwrap_or_default();
+    let when = written.strftime("%Y%m%dT%H%M%SZ");
+    Ok(beside(store, &format!("-wal.damaged-{when}")))
+}
+
+/// Whether a log of so many octets was copied there.
+fn is_copy(copy: &Path, bytes: u64) -> bool {
+    std::fs::metadata(copy).is_ok_and(|file| file.len() == bytes)
+}
+
+fn copy_to(copy: &Path, log: &Path, store: &Path) -> io::Result<()> {
+    let mut to = open_private(copy, store)?;
     to.set_len(0)?;
-    io::copy(&mut from, &mut to)?;
-    to.sync_all()?;
-    Ok(copy)
+    io::copy(&mut File::open(log)?, &mut to)?;
+    to.sync_all()
 }
 
 /// The mark in the database, in Unix milliseconds; 0 for one without.
@@ -184,6 +245,10 @@ pub(super) fn settle(
         |error: io::Error| StoreError::Unwritable(format!("note what is durable beside the store: {error}"));
     let mut notes = Notes::open(store, store_no).map_err(note_failed)?;
     match missing(&found, note, mark) {
+        Some(what) if found.noted => {
+            tracing::warn!(%what, "the store goes on with what is there, as somebody has taken note of");
+            begin_the_log_anew(conn);
+        }
         Some(what) => {
             let record = beside(store, ".damaged");
             tracing::error!(
@@ -192,9 +257,6 @@ pub(super) fn settle(
                 record.display()
             );
             tell(&record, store, &what).map_err(note_failed)?;
-            if found.copy.is_some() {
-                begin_the_log_anew(conn);
-            }
         }
         None if note.is_some_and(|note| note.frames > 0) && found.walked.bytes == 0 => {
             tracing::warn!(

@@ -179,12 +179,12 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::InUse`] when another process serves from it, [`StoreError::NewerSchema`] when a newer
     /// program made it, [`StoreError::Foreign`] when another program's data is in it, [`StoreError::Other`] when the file has
-    /// several names or was there and is gone, and what SQLite says otherwise.
+    /// several names or was there and is gone, or lacks what was durable and nobody has taken note of that, and what SQLite says otherwise.
     pub fn open(path: &Path, mode: Mode, config: SqliteConfig) -> Result<Self, StoreError> {
         let config = config.clamped();
         let path = &open::resolved(path)?;
         // Before anything is written beside it or into it.
-        open::schema_version(path)?;
+        let schema = open::schema_version(path)?;
         let lock = match mode {
             Mode::Serve => Some(Arc::new(ServerLock::take(path)?)),
             Mode::Tool => None,
@@ -192,9 +192,9 @@ impl SqliteStore {
         let found = match mode {
             Mode::Serve => {
                 place::tighten(path, &config);
-                Some(damage::look(path)?)
+                Some(damage::look(path, schema)?)
             }
-            Mode::Tool => damage::look_unless_served(path)?,
+            Mode::Tool => damage::look_unless_served(path, schema)?,
         };
         let lock_wait_max = Duration::from_millis(config.lock_wait_ms_max);
         if mode == Mode::Serve {
@@ -379,8 +379,8 @@ impl SqliteStore {
     /// [`StoreError::NewerSchema`] when a newer program made it.
     pub fn migrate(path: &Path) -> Result<u32, StoreError> {
         let path = &open::resolved(path)?;
-        open::schema_version(path)?;
-        let found = damage::look_unless_served(path)?;
+        let schema = open::schema_version(path)?;
+        let found = damage::look_unless_served(path, schema)?;
         let mut conn = open::writing(path, &SqliteConfig::default())?;
         let version = open::migrate(&mut conn, path, Mode::Tool)?;
         if let Some(found) = found {

@@ -29,6 +29,8 @@ use tokio::sync::oneshot;
 const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 400 });
 /// Between two marks in the database.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
+/// How a file that was made shorter in its place is told: then there is no other copy of what it had.
+const CUT: &str = "was cut";
 /// Between two lines of the log about files that are gone.
 const REMIND: Duration = Duration::from_secs(60);
 
@@ -194,7 +196,7 @@ impl Watch {
         }
         let cut = (self.is_log_short(|| pages_of(conn)) || was_short) && !self.log_has(frames);
         if cut {
-            self.declare(format!("{} was cut while it was in use", self.wal.display()));
+            self.declare(format!("{} {CUT} while it was in use", self.wal.display()));
         }
         self.refusal().map_or(Ok(()), Err)
     }
@@ -246,7 +248,7 @@ impl Watch {
                 let pages = pages().unwrap_or(u64::MAX);
                 if pages.saturating_mul(u64::from(self.page_size)) >= known.store_bytes {
                     return Err(format!(
-                        "{} was cut from {} to {} octets",
+                        "{} {CUT}: from {} to {} octets",
                         self.store.display(),
                         known.store_bytes,
                         store.len()
@@ -289,13 +291,13 @@ impl Watch {
         });
         tracing::error!(
             %why,
-            what_to_do = %self.rescue(),
+            what_to_do = %self.rescue(why),
             "the store's files are not those that were opened: nothing is accepted any more"
         );
     }
 
     /// What to do, with the descriptors through which the files can still be read.
-    fn rescue(&self) -> String {
+    fn rescue(&self, why: &str) -> String {
         let known = self.known.try_lock_for(Duration::from_secs(1));
         let files = known.map_or((None, None), |known| (Some(known.store), known.wal));
         let pid = std::process::id();
@@ -310,6 +312,13 @@ impl Watch {
                 Some(format!("cp /proc/{pid}/fd/{descriptor} {name}"))
             })
             .collect();
+        if why.contains(CUT) {
+            return format!(
+                "what was cut off is gone, for this process too: a copy (`{}`) has what is left, and is no whole store. Keep one, \
+                 stop the node, and put a backup in the store's place: see docs/operations.md",
+                copies.join(" && ")
+            );
+        }
         format!(
             "this process still holds what was stored: before it is stopped, copy it (`{}`), or move the files back where they \
              were; then stop the node, put the copies in the store's place, and start it: see docs/operations.md",
@@ -444,7 +453,7 @@ fn run(watch: &Watch, notes: &mut Notes, commands: &Commands, config: &SqliteCon
             let last = *reminded.get_or_insert_with(Instant::now);
             if last.elapsed() > REMIND {
                 reminded = Some(Instant::now());
-                tracing::error!(%why, what_to_do = %watch.rescue(), "nothing is accepted: the store's files are gone");
+                tracing::error!(%why, what_to_do = %watch.rescue(why), "nothing is accepted: the store's files are gone");
             }
             continue;
         }

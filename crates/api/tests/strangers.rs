@@ -11,9 +11,8 @@ mod house;
 
 use api::serve::{ServeLimits, ServeMetrics, serve};
 use axum::body::{Body, Bytes};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use engine::clock::{Clock as _, SystemClock};
+use house::signing::basic;
 use house::{Answer, CODE, House, KEY, USER, ut_id};
 use http::{Request, header};
 use serde_json::json;
@@ -108,10 +107,6 @@ fn hostile(head: &str) -> Vec<(&'static str, String)> {
         }),
         ("keys that are none", fill("\"PublicKey\":\"no\",", "", "\"z\":0")),
     ]
-}
-
-fn basic(user: &str, key: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{key}")))
 }
 
 /// Requests of people whom nobody knows, by wire.

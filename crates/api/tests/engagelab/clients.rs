@@ -215,8 +215,7 @@ async fn engagelab_otp_takes_the_callback() {
         ..nowhere
     };
     let change = vec![CatalogChange::PutEndpoint(there)];
-    house.engine.store().change_catalog(change).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(change).await;
     let said = blocking(client, |client| {
         client.go_on();
         client.line()

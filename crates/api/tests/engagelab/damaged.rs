@@ -9,7 +9,7 @@ async fn ten_thousand_damaged_requests_are_answered_in_json() {
     const AT_ONCE: usize = 64;
     let limits = Limits {
         engagelab_status_per_minute_max: 0,
-        ..Limits::default()
+        ..crate::house::limits()
     };
     let house = Arc::new(House::with(limits, Arc::new(SystemClock)).await);
     let mut random = StdRng::seed_from_u64(0x5eed_0003);

@@ -15,9 +15,7 @@ fn assert_signed(came: &Came) {
         SECRET,
     ]
     .concat();
-    let digest = Md5::digest(signed);
-    let hex: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-    assert_eq!(came.header("X-SMSHook-Signature"), hex);
+    assert_eq!(came.header("X-SMSHook-Signature"), hex(&Md5::digest(signed)));
     assert_eq!(came.header("Content-Type"), "application/json; charset=utf-8");
     assert_eq!(came.header("X-SMSHook-Version"), "1.0");
 }

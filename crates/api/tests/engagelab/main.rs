@@ -28,12 +28,11 @@ mod templates;
 
 use api::Limits;
 use axum::body::Body;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use engine::clock::{Clock, PausedClock, SystemClock};
 use engine::sms::state::MessageState;
 use engine::{MessageFilter, MessageId};
 use house::receiver::{Came, Receiver, SECRET, endpoint};
+use house::signing::{basic, hex};
 use house::{
     ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,
     House, KEY, NOTICE, PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, SIGNED, UNROUTED_PREFIX, USER,
@@ -46,10 +45,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 const TO: &str = "+12673800456";
-
-fn basic(user: &str, secret: &str) -> String {
-    format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{secret}")))
-}
 
 fn post(path: &str, user: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post(path)

@@ -77,7 +77,7 @@ async fn every_interface_has_its_verbs_and_no_others() {
 async fn bodies_that_cannot_be_read_are_told_so() {
     let limits = Limits {
         body_bytes_max: 500,
-        ..Limits::default()
+        ..crate::house::limits()
     };
     let house = House::with(limits, Arc::new(SystemClock)).await;
     for (path, verbs, generation) in PATHS {

@@ -104,7 +104,7 @@ async fn some_bad_numbers_make_a_send_partial_and_all_bad_numbers_a_failure() {
 #[tokio::test]
 async fn a_request_id_repeats_the_first_answer_for_an_hour() {
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
-    let house = House::with(Limits::default(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let house = House::with(crate::house::limits(), Arc::clone(&clock) as Arc<dyn Clock>).await;
     let body = with(
         &with(&code(), "/request_id", json!("r1")),
         "/to",

@@ -117,7 +117,7 @@ async fn what_fails_later_is_told_by_the_status_query() {
 async fn too_many_status_queries_a_minute_are_told_429() {
     let limits = Limits {
         engagelab_status_per_minute_max: 2,
-        ..Limits::default()
+        ..crate::house::limits()
     };
     let house = House::with(limits, Arc::new(PausedClock::at(1_795_278_600_000))).await;
     let mut codes = Vec::new();

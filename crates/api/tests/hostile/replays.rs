@@ -33,7 +33,7 @@ async fn with_windows() -> (House, Arc<PausedClock>) {
     house(Limits {
         uspeedo_replay_window_s: WINDOW_S,
         ucloud_replay_window_s: WINDOW_S,
-        ..Limits::default()
+        ..crate::house::limits()
     })
     .await
 }
@@ -172,7 +172,7 @@ async fn a_change_is_made_once_within_the_window() {
 #[tokio::test]
 async fn without_a_window_each_request_is_taken() {
     for (dialect, _, ask) in WIRES {
-        let (house, _) = house(Limits::default()).await;
+        let (house, _) = house(crate::house::limits()).await;
         for _ in 0..2 {
             let request = ask(&house, USER, "SendUSMSMessage", &code_to("(44)7700900123"));
             assert_eq!(ret_code(&house.ask(request).await), 0, "{dialect}");
@@ -186,7 +186,7 @@ async fn without_a_window_each_request_is_taken() {
 async fn a_timestamp_can_be_demanded_of_sendcloud() {
     let limits = Limits {
         sendcloud_timestamp_required: true,
-        ..Limits::default()
+        ..crate::house::limits()
     };
     let (house, clock) = house(limits).await;
     let now = clock.now().to_string();

@@ -1,18 +1,12 @@
 //! Requests of every wire, by any user, signed as they must be.
 
+use crate::house::signing::{self, hex, sign};
 use crate::house::{House, KEY};
 use axum::body::Body;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::{Request, header};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
-use sha1::Sha1;
 use std::collections::BTreeMap;
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|octet| format!("{octet:02x}")).collect()
-}
 
 /// uSpeedo REST v1 and EngageLab: method, path, JSON.
 pub(crate) fn basic(user: &str, method: &str, uri: &str, body: &Value) -> Request<Body> {
@@ -20,31 +14,13 @@ pub(crate) fn basic(user: &str, method: &str, uri: &str, body: &Value) -> Reques
         Value::Null => Body::empty(),
         body => Body::from(body.to_string()),
     };
-    let pair = STANDARD.encode(format!("{user}:{KEY}"));
     Request::builder()
         .method(method)
         .uri(uri)
-        .header(header::AUTHORIZATION, format!("Basic {pair}"))
+        .header(header::AUTHORIZATION, signing::basic(user, KEY))
         .header(header::CONTENT_TYPE, "application/json")
         .body(body)
         .unwrap()
-}
-
-/// Names and values in the order of the names.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(canonical).collect(),
-        Value::Object(members) => {
-            let sorted: BTreeMap<_, _> = members.iter().collect();
-            sorted
-                .into_iter()
-                .map(|(name, value)| name.clone() + &canonical(value))
-                .collect()
-        }
-        other => other.to_string(),
-    }
 }
 
 fn named(action: &str, params: &Value) -> Value {
@@ -53,16 +29,12 @@ fn named(action: &str, params: &Value) -> Value {
     params
 }
 
-fn signature(params: &Value) -> String {
-    hex(&Sha1::digest(canonical(params) + KEY))
-}
-
 /// uSpeedo Action: signed in its headers.
 pub(crate) fn action(house: &House, user: &str, action: &str, params: &Value) -> Request<Body> {
     let params = named(action, params);
     Request::post("/api")
         .header("X-Access-Key-Id", user)
-        .header("X-Signature", signature(&params))
+        .header("X-Signature", sign(&params, KEY))
         .header("X-Timestamp", (house.engine.now() / 1000).to_string())
         .header("X-Nonce", "0123456789")
         .header(header::CONTENT_TYPE, "application/json")
@@ -74,7 +46,7 @@ pub(crate) fn action(house: &House, user: &str, action: &str, params: &Value) ->
 pub(crate) fn ucloud(user: &str, action: &str, params: &Value) -> Request<Body> {
     let mut params = named(action, params);
     params["PublicKey"] = json!(user);
-    params["Signature"] = json!(signature(&params));
+    params["Signature"] = json!(sign(&params, KEY));
     Request::post("/")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(params.to_string()))
@@ -85,7 +57,7 @@ pub(crate) fn ucloud(user: &str, action: &str, params: &Value) -> Request<Body> 
 pub(crate) fn ucloud_signature(user: &str, action: &str, params: &Value) -> String {
     let mut params = named(action, params);
     params["PublicKey"] = json!(user);
-    signature(&params)
+    sign(&params, KEY)
 }
 
 /// SendCloud: a signed form.

@@ -5,6 +5,7 @@
 
 pub(crate) mod listening;
 pub(crate) mod receiver;
+pub(crate) mod signing;
 pub(crate) mod tampered;
 
 use api::{Api, Limits, router};
@@ -130,15 +131,22 @@ impl Answer {
     }
 }
 
+/// The default limits without those on wrong credentials, of which tests send thousands.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        failed_credentials_per_minute_max: 0,
+        failed_credentials_per_key_per_minute_max: 0,
+        ..Limits::default()
+    }
+}
+
 impl House {
-    /// With default limits and the machine's clock.
+    /// With [`limits`] and the machine's clock.
     pub(crate) async fn start() -> Self {
-        Self::with(Limits::default(), Arc::new(SystemClock)).await
+        Self::with(limits(), Arc::new(SystemClock)).await
     }
 
     /// With other limits, on another clock.
-    ///
-    /// Wrong credentials have no bound, for tests send thousands, unless another than the default one is given.
     pub(crate) async fn with(limits: Limits, clock: Arc<dyn Clock>) -> Self {
         Self::with_settings(limits, clock, Settings::default()).await
     }
@@ -150,19 +158,10 @@ impl House {
             directory,
             ..Settings::default()
         };
-        Self::with_settings(Limits::default(), Arc::new(SystemClock), settings).await
+        Self::with_settings(limits(), Arc::new(SystemClock), settings).await
     }
 
-    async fn with_settings(mut limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        let default = Limits::default();
-        if limits.failed_credentials_per_minute_max == default.failed_credentials_per_minute_max {
-            limits.failed_credentials_per_minute_max = 0;
-        }
-        if limits.failed_credentials_per_key_per_minute_max
-            == default.failed_credentials_per_key_per_minute_max
-        {
-            limits.failed_credentials_per_key_per_minute_max = 0;
-        }
+    async fn with_settings(limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
         let store = Arc::new(SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap());

@@ -148,7 +148,6 @@ impl House {
     /// Keeps an endpoint that is not called.
     pub(crate) async fn put(&self, endpoint: Endpoint) {
         let change = CatalogChange::PutEndpoint(endpoint);
-        self.engine.store().change_catalog(vec![change]).await.unwrap();
-        self.engine.reload_catalog().await.unwrap();
+        self.change(vec![change]).await;
     }
 }

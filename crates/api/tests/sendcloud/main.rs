@@ -29,6 +29,7 @@ mod unsigned;
 use api::Limits;
 use axum::body::Body;
 use engine::clock::SystemClock;
+use house::signing::hex;
 use house::{
     Answer, BADLY_SIGNED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, FOREIGN, House, KEY, LONG, NOTICE,
     PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED, USER_DAILY,
@@ -71,10 +72,6 @@ fn sign_string(fields: &Fields<'_>, key: &str) -> String {
         .filter(|(name, _)| **name != "signature" && **name != "smsKey");
     let joined: Vec<_> = signed.map(|(name, value)| format!("{name}={value}")).collect();
     format!("{key}&{}&{key}", joined.join("&"))
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn md5(fields: &Fields<'_>) -> String {

@@ -153,7 +153,7 @@ async fn what_is_no_form_in_parts_is_refused_in_words() {
     let house = House::with(
         Limits {
             body_bytes_max: 8000,
-            ..Limits::default()
+            ..crate::house::limits()
         },
         Arc::new(SystemClock),
     )

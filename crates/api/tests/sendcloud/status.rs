@@ -118,7 +118,7 @@ async fn what_a_carrier_refuses_is_told_by_the_status_query() {
 async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_rate() {
     let limits = Limits {
         sendcloud_status_per_minute_max: 10_000,
-        ..Limits::default()
+        ..crate::house::limits()
     };
     let house = House::with(limits, Arc::new(SystemClock)).await;
     let batch = replaced(
@@ -218,7 +218,7 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
 async fn too_many_status_queries_a_minute_are_told_50000() {
     let limits = Limits {
         sendcloud_status_per_minute_max: 2,
-        ..Limits::default()
+        ..crate::house::limits()
     };
     let clock = Arc::new(engine::clock::PausedClock::at(1_795_278_600_000));
     let house = House::with(limits, Arc::clone(&clock) as Arc<dyn engine::clock::Clock>).await;

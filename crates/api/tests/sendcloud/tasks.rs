@@ -249,7 +249,7 @@ async fn a_task_waits_for_its_time() {
     // 2026-11-22 00:30 in China.
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
     let house = House::with(
-        Limits::default(),
+        crate::house::limits(),
         Arc::clone(&clock) as Arc<dyn engine::clock::Clock>,
     )
     .await;

@@ -205,8 +205,7 @@ async fn an_account_that_approves_by_itself_can_send_once_it_has_submitted() {
     let mut account = (**house.engine.catalog().account(ACCOUNT).unwrap()).clone();
     account.auto_approve = true;
     let change = store::CatalogChange::PutAccount(account);
-    house.engine.store().change_catalog(vec![change]).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![change]).await;
     let id = add(&house, &ADD).await;
     assert_eq!(verified(&house, &id).await, "未提交审核");
     let submitted = ask(&house, "/smsapi/submitsms", &[("templateIdStr", &id)]).await;
@@ -510,8 +509,7 @@ async fn a_page_of_templates_holds_a_hundred() {
         template.name = format!("many {n}").into();
         store::CatalogChange::PutTemplate(template)
     });
-    house.engine.store().change_catalog(many.collect()).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(many.collect()).await;
     let told = ask(&house, "/smsapi/list", &[]).await.info;
     assert_eq!(
         (&told["total"], told["list"].as_array().unwrap().len()),

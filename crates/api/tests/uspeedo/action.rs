@@ -1,7 +1,7 @@
 //! uSpeedo Action.
 
 use super::{
-    AT_ONCE, KEY, USER, assert_uuid, basic, code_and_message, code_for, code_of, names, post, sign, with,
+    AT_ONCE, KEY, USER, assert_uuid, basic, code_and_message, code_for, code_of, hex, names, post, sign, with,
 };
 use crate::house::{BLOCKED, CODE, House, PLAIN, USER_OFF, ut_id};
 use axum::body::Body;
@@ -289,8 +289,7 @@ async fn the_bodies_of_all_clients_verify() {
         "AccountId42.0ActionSendBatchUSMSMessageTaskContentSenderIdu<TargetPhone447700900123TemplateParams12.50\
          TemplateIdUTA261122001001{KEY}"
     );
-    let digest = <sha1::Sha1 as sha1::Digest>::digest(canonical);
-    let signature: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+    let signature = hex(&<sha1::Sha1 as sha1::Digest>::digest(canonical));
     let mut request = signed_by(USER, &signature, house.engine.now() / 1000, &json!({}));
     *request.body_mut() = Body::from(text);
     let answer = house.ask(request).await;

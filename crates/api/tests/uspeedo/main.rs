@@ -24,13 +24,11 @@ mod ucloud;
 mod unsigned;
 
 use axum::body::Body;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use engine::AccountId;
+use house::signing::{basic, hex, sign};
 use house::{Answer, House, KEY, USER};
 use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
-use sha1::{Digest, Sha1};
 
 /// A number that is delivered at once.
 const AT_ONCE: &str = "+10000000010";
@@ -40,31 +38,6 @@ const REFUSED: &str = "+10000000001";
 const UNDELIVERED: &str = "+10000000002";
 /// A number that no receipt ever comes for.
 const SILENT: &str = "+10000000003";
-
-/// The signed text, by a recursion of our own over another representation than the product's.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(canonical).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| name.clone() + &canonical(value))
-            .collect(),
-        other => other.to_string(),
-    }
-}
-
-fn sign(params: &Value, secret: &str) -> String {
-    Sha1::digest(canonical(params) + secret)
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect()
-}
-
-fn basic(user: &str, key: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{key}")))
-}
 
 /// `POST` of a JSON text with HTTP Basic.
 fn post(path: &str, user: &str, body: impl Into<Body>) -> Request<Body> {
@@ -236,6 +209,5 @@ async fn approve_at_once(house: &House, account: AccountId) {
         ..(**house.engine.catalog().account(account).unwrap()).clone()
     };
     let change = store::CatalogChange::PutAccount(account);
-    house.engine.store().change_catalog(vec![change]).await.unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![change]).await;
 }

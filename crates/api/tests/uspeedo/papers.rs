@@ -344,7 +344,7 @@ async fn papers_are_removed_all_or_none_with_the_files_nobody_else_names() {
 async fn a_file_has_its_documented_bounds() {
     let limits = Limits {
         body_bytes_max: 16 << 20,
-        ..Limits::default()
+        ..crate::house::limits()
     };
     let house = House::with(limits, Arc::new(SystemClock)).await;
     let file = json!({"FileName": "a.png", "FileContent": "aGVsbG8=", "Source": 0});

@@ -3,7 +3,6 @@
 use super::{AT_ONCE, UNDELIVERED, Wire, code_and_message, code_of, names, with};
 use crate::house::receiver::{Came, Receiver, Reply, endpoint};
 use crate::house::{ACCOUNT, Answer, CODE, House, USER_OTHER, until, ut_id};
-use api::Limits;
 use engine::clock::{Clock, PausedClock};
 use engine::{CarrierNo, Record, RecordFilter, RecordKind};
 use serde_json::{Value, json};
@@ -245,7 +244,7 @@ async fn a_small_limit_passes_over_what_is_no_report() {
 #[tokio::test]
 async fn reports_wait_seventy_two_hours_to_be_pulled() {
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
-    let house = House::with(Limits::default(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let house = House::with(crate::house::limits(), Arc::clone(&clock) as Arc<dyn Clock>).await;
     house.put(endpoint("ucloud_pull", "", Value::Null)).await;
     let pull = async || {
         let answer = ask(&house, "PullUSMSReport", &json!({"Limit": 200})).await;

@@ -316,7 +316,7 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
     let house = House::with(
         Limits {
             body_bytes_max: 1000,
-            ..Limits::default()
+            ..crate::house::limits()
         },
         Arc::new(SystemClock),
     )

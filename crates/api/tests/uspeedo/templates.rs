@@ -557,8 +557,7 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
                 .clone()
         };
         let change = store::CatalogChange::PutTemplate(before);
-        house.engine.store().change_catalog(vec![change]).await.unwrap();
-        house.engine.reload_catalog().await.unwrap();
+        house.change(vec![change]).await;
         let edit = json!({"TemplateId": id, "TemplateName": "renamed", "Template": "Dear { name }"});
         let answer = wire.ask(&house, "UpdateUSMSTemplate", &edit).await;
         assert_eq!(code_of(&answer), 0, "{wire:?}: {}", answer.body);

@@ -359,13 +359,7 @@ async fn an_account_answers_for_its_own_projects_alone() {
         project_ids: vec!["org-demo".into()],
         ..account
     };
-    house
-        .engine
-        .store()
-        .change_catalog(vec![CatalogChange::PutAccount(account)])
-        .await
-        .unwrap();
-    house.engine.reload_catalog().await.unwrap();
+    house.change(vec![CatalogChange::PutAccount(account)]).await;
     for (params, code) in [
         (single("+447700900000"), 0),
         (without(single("+447700900001"), "ProjectId"), 0),

@@ -173,6 +173,33 @@ async fn beyond_the_bound_a_credential_is_judged_when_its_turn_comes() {
     }
 }
 
+/// Goal: a request that has waited for its turn goes on with it to its end, whoever waits behind it.
+#[tokio::test]
+async fn a_request_whose_turn_has_come_is_judged_whoever_waits_behind_it() {
+    for wire in Wire::ALL {
+        for (right, expected) in [(true, Judged::LetIn), (false, Judged::Wrong)] {
+            let clock = Arc::new(PausedClock::at(1_795_278_600_000));
+            let limits = Limits {
+                failed_credentials_per_minute_max: 3,
+                ..house::limits()
+            };
+            let house = House::with(limits, Arc::clone(&clock) as Arc<dyn Clock>).await;
+            let client = somebody(1);
+            for _ in 0..3 {
+                wire.guess(&house, &client, false).await;
+            }
+            let mut waiting = Box::pin(wire.guess(&house, &client, right));
+            assert!(waiting.as_mut().now_or_never().is_none(), "{wire:?}");
+            let mut behind = Box::pin(wire.guess(&house, &client, false));
+            assert!(behind.as_mut().now_or_never().is_none(), "{wire:?}");
+            clock.advance(20_000);
+            assert_eq!(waiting.await, expected, "{wire:?}");
+            let denied = house.metrics();
+            assert!(!denied.contains("reason=\"too_many\"} 1"), "{wire:?}: {denied}");
+        }
+    }
+}
+
 /// Goal: a key that was verified from an address lately is not held back by what is tried with other keys there.
 #[tokio::test]
 async fn a_key_that_was_verified_from_an_address_is_not_held_back_by_guesses_at_others() {

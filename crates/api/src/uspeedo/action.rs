@@ -7,6 +7,7 @@ use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::{boundaries, denied, exchange, wire};
 use crate::Api;
+use crate::access::Turn;
 use crate::serve::Client;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -19,14 +20,22 @@ use std::sync::Arc;
 /// Fields of a query that are looked at: the SDKs send one.
 const QUERY_FIELDS_MAX: usize = 64;
 
+/// What the head of a request says of its caller.
+enum Head<'t> {
+    /// Who asks.
+    Known(Caller),
+    /// A key that may ask, and a signature that may be its: the body tells, within this turn.
+    Signed(Turn<'t>),
+}
+
 /// `POST /api`
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let mut asked = Asked::new(Dialect::UspeedoAction);
     let (head, body) = request.into_parts();
     let client = Client::of(&head.extensions);
     let result = match receive(&api, &client, &head, body, &mut asked).await {
-        Ok((body, caller)) => {
-            let result = try_answer(&api, &mut asked, &client, &head, (&body, caller)).await;
+        Ok((body, shown)) => {
+            let result = try_answer(&api, &mut asked, &client, &head, (&body, shown)).await;
             if result.is_err() {
                 asked.name_from(&body, head.uri.query());
             }
@@ -37,17 +46,17 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
     exchange::respond(&asked, result)
 }
 
-/// The body, and the caller whose credential is in the head; a signed body tells its own. When the head alone tells that the
-/// request is not let in, only what has arrived of the body is looked at, for the name of the action in the answer.
-async fn receive(
-    api: &Api,
+/// The body, and what the head says. When the head alone tells that the request is not let in, only what has arrived of the
+/// body is looked at, for the name of the action in the answer.
+async fn receive<'a>(
+    api: &'a Api,
     client: &Client,
     head: &Parts,
     body: Body,
     asked: &mut Asked,
-) -> Result<(Bytes, Option<Caller>), Fault> {
-    let caller = match check_head(api, client, head).await {
-        Ok(caller) => caller,
+) -> Result<(Bytes, Head<'a>), Fault> {
+    let shown = match check_head(api, client, head).await {
+        Ok(shown) => shown,
         Err(fault) => {
             asked.name_from(&crate::body::arrived(body).await, head.uri.query());
             return Err(fault);
@@ -56,11 +65,11 @@ async fn receive(
     let body = exchange::read(api, body)
         .await
         .inspect_err(|_| asked.name_from(b"", head.uri.query()))?;
-    Ok((body, caller))
+    Ok((body, shown))
 }
 
-/// The caller that HTTP Basic names, or `None` when a signature is to be looked at that may be right.
-async fn check_head(api: &Api, client: &Client, head: &Parts) -> Result<Option<Caller>, Fault> {
+/// Judges what the head alone tells: all of HTTP Basic, and of a signature whether it is worth reading a body for.
+async fn check_head<'a>(api: &'a Api, client: &Client, head: &Parts) -> Result<Head<'a>, Fault> {
     let dialect = Dialect::UspeedoAction;
     let turns = &api.access.turns;
     if let Some(signed) = SignedHeaders::of(&head.headers) {
@@ -68,7 +77,11 @@ async fn check_head(api: &Api, client: &Client, head: &Parts) -> Result<Option<C
         let turn = turns.turn(&api.engine, asker).await?;
         let seen = signed.credential(&api.engine.catalog()).map(drop);
         let seen = seen.and_then(|()| signed.check(api.engine.now(), api.limits.uspeedo_timestamp_window_s));
-        return denied::judged(api, asker, turn, seen).map(|()| None);
+        return match seen {
+            // A turn may have been waited for, and there need not be another: it is the body's as well.
+            Ok(()) => Ok(Head::Signed(turn)),
+            Err(fault) => denied::judged(api, asker, turn, Err(fault)),
+        };
     }
     let shown = auth::basic_shown(&head.headers);
     let user = shown.as_ref().map_or("", |shown| shown.user());
@@ -77,7 +90,7 @@ async fn check_head(api: &Api, client: &Client, head: &Parts) -> Result<Option<C
     let seen = auth::basic(&head.headers, shown.as_ref(), &api.engine.catalog());
     let caller = denied::judged(api, asker, turn, seen)?;
     exchange::admit(api, client, dialect, &caller)?;
-    Ok(Some(caller))
+    Ok(Head::Known(caller))
 }
 
 async fn try_answer(
@@ -85,18 +98,18 @@ async fn try_answer(
     asked: &mut Asked,
     client: &Client,
     head: &Parts,
-    (body, caller): (&[u8], Option<Caller>),
+    (body, shown): (&[u8], Head<'_>),
 ) -> Result<Vec<u8>, Fault> {
-    let turn = api
+    let parsing = api
         .access
         .parsing
         .turn(body.len(), client)
         .await
         .map_err(|_| Fault::Busy)?;
-    let (caller, params) = match caller {
-        Some(caller) => (caller, turn.run(|| with_basic(api, head, body))?),
-        None => {
-            let (caller, params) = turn.run(|| signed(api, client, head, body))?;
+    let (caller, params) = match shown {
+        Head::Known(caller) => (caller, parsing.run(|| with_basic(api, head, body))?),
+        Head::Signed(turn) => {
+            let (caller, params) = parsing.run(|| signed(api, client, head, (body, turn)))?;
             exchange::admit(api, client, asked.dialect, &caller)?;
             (caller, params)
         }
@@ -135,13 +148,11 @@ fn signed<'b>(
     api: &Api,
     client: &Client,
     head: &Parts,
-    body: &'b [u8],
+    (body, turn): (&'b [u8], Turn<'_>),
 ) -> Result<(Caller, Members<'b>), Fault> {
     let params = wire::parse_params(body, api.limits.uspeedo_values_max)?;
     let signed = SignedHeaders::of(&head.headers).ok_or(Fault::SignatureMissing)?;
     let asker = denied::asker(client, Dialect::UspeedoAction, signed.user());
-    // It has had a turn with its head, which was given back when nothing was wrong there.
-    let turn = api.access.turns.turn_now(&api.engine, asker)?;
     let catalog = api.engine.catalog();
     let seen = signed
         .credential(&catalog)

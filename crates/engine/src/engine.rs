@@ -367,7 +367,7 @@ impl Engine {
         self.shared.metrics.denied.get_or_create(&label).inc();
     }
 
-    /// Counts a request that was turned away because its credential had made as many as it may.
+    /// Counts a request that was turned away because its credential had made as many as it may, in all or of its kind.
     pub fn over_rate(&self, dialect: Dialect) {
         let dialect = dialect_name(dialect);
         let label = DialectLabel { dialect };

@@ -31,7 +31,7 @@ pub struct Metrics {
     pub open_credentials: Gauge,
     /// Answers to wrong credentials that were held back.
     pub denials_delayed: Family<DialectLabel, Counter>,
-    /// Requests turned away because their credential had made as many as it may.
+    /// Requests turned away because their credential had made as many as it may, in all or of their kind.
     pub over_rate: Family<DialectLabel, Counter>,
     /// Recipients by account.
     pub accounts: AccountMetrics,
@@ -129,7 +129,7 @@ impl Metrics {
         );
         registry.register(
             "requests_over_rate",
-            "Requests turned away because their credential had made as many as it may",
+            "Requests turned away because their credential had made as many as it may, in all or status queries",
             self.over_rate.clone(),
         );
         self.accounts.register(registry);

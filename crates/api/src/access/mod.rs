@@ -30,12 +30,12 @@ pub(crate) struct Access {
     pub(crate) parsing: Parsing,
     /// Requests, by family of keys and key.
     requests: Buckets,
+    /// Status queries, the same.
+    status_queries: Buckets,
     /// Signed requests on uSpeedo's Action wire, where a window is set.
     pub(crate) uspeedo_replays: Option<Replays>,
     /// The same on UCloud's.
     pub(crate) ucloud_replays: Option<Replays>,
-    /// Status queries, the same.
-    pub(crate) status_queries: Buckets,
 }
 
 /// Credentials whose requests are counted apart.
@@ -66,6 +66,19 @@ impl Access {
             return Ok(());
         };
         let taken = self.requests.take(&(family, user), Some(rate), engine.steady());
+        taken.inspect_err(|_| engine.over_rate(dialect))
+    }
+
+    /// Takes one of the status queries that a credential may make a minute; how many milliseconds to wait when it has none left.
+    pub(crate) fn take_status_query(
+        &self,
+        engine: &Engine,
+        dialect: Dialect,
+        (family, user): (&str, &str),
+        per_minute_max: u32,
+    ) -> Result<(), i64> {
+        let rate = Rate::per_minute(per_minute_max);
+        let taken = self.status_queries.take(&(family, user), rate, engine.steady());
         taken.inspect_err(|_| engine.over_rate(dialect))
     }
 }

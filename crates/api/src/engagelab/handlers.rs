@@ -6,7 +6,6 @@ use super::codes::{Code, Refused, a, c};
 use super::recipients::Entries;
 use super::status::StatusQuery;
 use super::{messages, send};
-use crate::access::buckets::Rate;
 use crate::access::{Asker, TooMany};
 use crate::body::{self, BodyError};
 use crate::idempotency::{self, Recorded};
@@ -195,9 +194,12 @@ pub(super) async fn status(api: Arc<Api>, request: Request) -> Response {
 async fn try_status(api: &Api, parts: &Parts) -> Result<Recorded, Refused> {
     check_method(parts, "GET", &a::METHOD)?;
     let caller = authenticate_a(api, parts).await?;
-    let rate = Rate::per_minute(api.limits.engagelab_status_per_minute_max);
-    let key = (auth::FAMILY_A, &*caller.user);
-    let taken = api.access.status_queries.take(&key, rate, api.engine.steady());
+    let taken = api.access.take_status_query(
+        &api.engine,
+        Dialect::EngagelabA,
+        (auth::FAMILY_A, &caller.user),
+        api.limits.engagelab_status_per_minute_max,
+    );
     taken.map_err(|wait_ms| Refused::after(&a::TOO_OFTEN, wait_ms))?;
     let query = StatusQuery::read(parts.uri.query().unwrap_or_default())?;
     let found = query.run(&api.engine, &caller).await.map_err(|error| {

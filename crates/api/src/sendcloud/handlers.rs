@@ -9,7 +9,6 @@ use super::params::{Form, Params};
 use super::rules::{code_of_error, rules};
 use super::status::{self, StatusQuery};
 use super::wire::SendRequest;
-use crate::access::buckets::Rate;
 use crate::idempotency::{self, Recorded};
 use crate::{Api, Limits};
 use axum::extract::{Request, State};
@@ -130,9 +129,12 @@ pub(super) async fn status_query(api: Arc<Api>, request: Request) -> Response {
 async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
     let admitted = admit(api, parts, form).await?;
     let (params, catalog, caller) = (&admitted.params, &admitted.catalog, admitted.caller());
-    let rate = Rate::per_minute(api.limits.sendcloud_status_per_minute_max);
-    let key = (auth::FAMILY, caller.sms_user);
-    let taken = api.access.status_queries.take(&key, rate, api.engine.steady());
+    let taken = api.access.take_status_query(
+        &api.engine,
+        Dialect::Sendcloud,
+        (auth::FAMILY, caller.sms_user),
+        api.limits.sendcloud_status_per_minute_max,
+    );
     taken.map_err(|_| &RATE_LIMITED)?;
     let query = StatusQuery::read(params, admitted.now)?;
     let found = query

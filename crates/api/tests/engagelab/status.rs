@@ -127,6 +127,7 @@ async fn too_many_status_queries_a_minute_are_told_429() {
         ));
     }
     assert_eq!(codes, [(200, 0), (200, 0), (429, 30429)]);
+    assert_eq!(house.over_rate("engagelab_a"), 1);
     assert_eq!(
         told(
             &house

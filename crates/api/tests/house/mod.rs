@@ -195,6 +195,17 @@ impl House {
         text
     }
 
+    /// How many requests on a wire were turned away because there were too many of the credential.
+    pub(crate) fn over_rate(&self, dialect: &str) -> u64 {
+        let name = format!("postrider_requests_over_rate_total{{dialect=\"{dialect}\"}} ");
+        let metrics = self.metrics();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        count
+            .unwrap_or_else(|| panic!("no {name}: {metrics}"))
+            .parse()
+            .unwrap()
+    }
+
     /// Sends a request through the router.
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();

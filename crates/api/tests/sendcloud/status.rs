@@ -228,6 +228,7 @@ async fn too_many_status_queries_a_minute_are_told_50000() {
         codes.push(code_of(&house.ask(signed("/smsapi/status/query", &query)).await));
     }
     assert_eq!(codes, [200, 200, 50_000]);
+    assert_eq!(house.over_rate("sendcloud"), 1);
     let limited = house.ask(signed("/smsapi/status/query", &query)).await;
     assert_eq!(
         limited.json(),

@@ -6,6 +6,7 @@
 //! | [`turns`] | when a credential is judged: at once, or in turn where many were wrong |
 //! | [`lines`] | who waits for a turn |
 //! | [`failures`] | credentials that were not accepted: counted, logged |
+//! | [`replays`] | signed requests that were seen before |
 //! | [`parsing`] | long bodies, read a few at a time and not on the runtime's threads |
 
 pub(crate) mod buckets;
@@ -53,23 +54,43 @@ impl Access {
         }
     }
 
-    /// Takes one of the requests that a credential may make a second; how many milliseconds to wait when it has none left.
-    pub(crate) fn take_request(
+    /// Lets a request in whose credential is right: notes that it is, and takes one of the requests that may be made with it a
+    /// second (0: any number).
+    ///
+    /// # Errors
+    /// The milliseconds to wait when there is none left; that is counted here.
+    pub(crate) fn admit(
         &self,
         engine: &Engine,
-        dialect: Dialect,
-        (family, user): (&str, &str),
+        asker: Asker<'_>,
         requests_per_s_max: u32,
     ) -> Result<(), i64> {
+        self.turns.verified(engine, asker);
         // Most have no limit: nothing is looked at for them, not even the clock.
         let Some(rate) = Rate::per_second(requests_per_s_max) else {
             return Ok(());
         };
-        let taken = self.requests.take(&(family, user), Some(rate), engine.steady());
-        taken.inspect_err(|_| engine.over_rate(dialect))
+        let taken = self
+            .requests
+            .take(&(asker.family, asker.user), Some(rate), engine.steady());
+        taken.inspect_err(|_| engine.over_rate(asker.dialect))
     }
 
-    /// Takes one of the status queries that a credential may make a minute; how many milliseconds to wait when it has none left.
+    /// Ends the turn of a credential that is not accepted; counts and logs that.
+    pub(crate) fn refuse(&self, engine: &Engine, asker: Asker<'_>, turn: Turn<'_>, reason: &'static str) {
+        turn.wrong();
+        failures::note(engine, asker, reason);
+    }
+
+    /// Counts and logs a request whose right signature was seen before.
+    pub(crate) fn replayed(&self, engine: &Engine, asker: Asker<'_>) {
+        failures::note(engine, asker, "replayed");
+    }
+
+    /// Takes one of the status queries that a credential may make a minute (0: any number).
+    ///
+    /// # Errors
+    /// The milliseconds to wait when there is none left; that is counted here.
     pub(crate) fn take_status_query(
         &self,
         engine: &Engine,

@@ -9,7 +9,7 @@
 //! take turns, so that a key that nobody guesses at waits for one request of each key that somebody does.
 
 use super::buckets::{Buckets, Rate};
-use super::failures::{Failure, Failures};
+use super::failures;
 use super::lines::Lines;
 use crate::Limits;
 use crate::serve::Client;
@@ -39,19 +39,6 @@ pub(crate) struct Asker<'a> {
     pub(crate) user: &'a str,
 }
 
-impl<'a> Asker<'a> {
-    /// A credential that was not accepted.
-    pub(crate) fn failure(self, reason: &'static str) -> Failure<'a> {
-        Failure {
-            client: self.client,
-            dialect: self.dialect,
-            reason,
-            family: self.family,
-            user: self.user,
-        }
-    }
-}
-
 /// No turn came in time, too many wait for theirs, or others needed the room: the credential was not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany;
@@ -70,7 +57,6 @@ pub(crate) struct Turns {
     lines: Lines,
     per_address_max: usize,
     waiting: Semaphore,
-    pub(crate) failures: Failures,
 }
 
 /// What a request is counted by.
@@ -93,7 +79,7 @@ pub(crate) struct Turn<'t> {
 
 impl Turn<'_> {
     /// The credential was wrong.
-    pub(crate) fn wrong(mut self) {
+    pub(super) fn wrong(mut self) {
         self.taken = [None; 2];
     }
 }
@@ -118,7 +104,6 @@ impl Turns {
             lines: Lines::default(),
             per_address_max: limits.failed_credentials_waiting_per_address_max,
             waiting: Semaphore::new(limits.failed_credentials_waiting_max.min(Semaphore::MAX_PERMITS)),
-            failures: Failures::default(),
         }
     }
 
@@ -136,7 +121,7 @@ impl Turns {
         }
         match self.wait(engine, asker, &scope).await {
             Some(turn) => Ok(turn),
-            None => Err(self.turn_away(engine, asker)),
+            None => Err(turn_away(engine, asker)),
         }
     }
 
@@ -149,11 +134,11 @@ impl Turns {
             return Ok(self.free());
         };
         self.at_once(engine, &scope)
-            .ok_or_else(|| self.turn_away(engine, asker))
+            .ok_or_else(|| turn_away(engine, asker))
     }
 
     /// Notes that the credential is right.
-    pub(crate) fn verified(&self, engine: &Engine, asker: Asker<'_>) {
+    pub(super) fn verified(&self, engine: &Engine, asker: Asker<'_>) {
         let credential = self.mark(&(asker.family, asker.user));
         if asker.client.is_verified_as(credential) {
             return;
@@ -271,9 +256,9 @@ impl Turns {
         let turn = asker.client.hold(tokio::time::timeout(self.wait_max, turn));
         turn.await?.ok()
     }
+}
 
-    fn turn_away(&self, engine: &Engine, asker: Asker<'_>) -> TooMany {
-        self.failures.note(engine, &asker.failure("too_many"));
-        TooMany
-    }
+fn turn_away(engine: &Engine, asker: Asker<'_>) -> TooMany {
+    failures::note(engine, asker, "too_many");
+    TooMany
 }

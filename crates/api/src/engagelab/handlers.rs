@@ -273,25 +273,19 @@ async fn authenticate(
     let denied = match auth::authenticate(family, shown, &api.engine.catalog()) {
         Ok(caller) => {
             drop(turn);
-            api.access.turns.verified(&api.engine, asker);
-            let (key, rate) = ((family, asker.user), caller.requests_per_s_max);
-            let taken = api.access.take_request(&api.engine, dialect, key, rate);
-            taken.map_err(|wait_ms| Refused::after(too_often, wait_ms))?;
+            let admitted = api.access.admit(&api.engine, asker, caller.requests_per_s_max);
+            admitted.map_err(|wait_ms| Refused::after(too_often, wait_ms))?;
             return Ok(caller);
         }
         Err(denied) => denied,
     };
-    turn.wrong();
     let reason = match denied {
         Denied::Missing => "missing",
         Denied::Unknown => "unknown_key",
         Denied::Wrong => "wrong_secret",
         Denied::Disabled => "disabled",
     };
-    api.access
-        .turns
-        .failures
-        .note(&api.engine, &asker.failure(reason));
+    api.access.refuse(&api.engine, asker, turn, reason);
     Err(Refused::from(code(denied)))
 }
 

@@ -27,6 +27,8 @@ pub struct Caller<'a> {
     pub account: AccountId,
     /// Its public part.
     pub sms_user: &'a str,
+    /// Requests a second that may be made with it; 0: no limit.
+    pub requests_per_s_max: u32,
 }
 
 /// Finds the caller and checks the signature, then the clock.
@@ -56,6 +58,7 @@ pub fn authenticate<'a>(
     Ok(Caller {
         account: credential.account,
         sms_user,
+        requests_per_s_max: credential.requests_per_s_max,
     })
 }
 

@@ -33,13 +33,15 @@ pub(super) struct Admitted<'a> {
     pub(super) catalog: Arc<Snapshot>,
     pub(super) now: UnixMs,
     account: AccountId,
+    requests_per_s_max: u32,
 }
 
 impl Admitted<'_> {
     pub(super) fn caller(&self) -> Caller<'_> {
         Caller {
             account: self.account,
-            sms_user: self.params.get("smsUser").unwrap_or_default(),
+            sms_user: sms_user(&self.params),
+            requests_per_s_max: self.requests_per_s_max,
         }
     }
 }
@@ -126,39 +128,34 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
     let parsing = api.access.parsing.turn(form.bytes(), &client).await;
     let parsing = parsing.map_err(|_| &SERVER_ERROR)?;
     let judge = |params: &Params<'_>| {
-        auth::authenticate(params, &catalog, now, &api.limits).map(|caller| caller.account)
+        let caller = auth::authenticate(params, &catalog, now, &api.limits)?;
+        Ok((caller.account, caller.requests_per_s_max))
     };
-    let (params, account) = if form.bytes() < LONG_BYTES_MIN {
+    let (params, (account, requests_per_s_max)) = if form.bytes() < LONG_BYTES_MIN {
         let params = parsing.run(|| Params::read_form(query, form))?;
         let asker = asker(&client, sms_user(&params));
         let turn = turns.turn(&api.engine, asker).await?;
-        let account = judged(api, asker, turn, judge(&params))?;
-        (params, account)
+        let caller = judged(api, asker, turn, judge(&params))?;
+        (params, caller)
     } else {
         // What holds much does not wait, and is judged on the thread where it was read.
         parsing.run(|| {
             let params = Params::read_form(query, form)?;
             let asker = asker(&client, sms_user(&params));
             let turn = turns.turn_now(&api.engine, asker)?;
-            let account = judged(api, asker, turn, judge(&params))?;
-            Ok::<_, Refused>((params, account))
+            let caller = judged(api, asker, turn, judge(&params))?;
+            Ok::<_, Refused>((params, caller))
         })?
     };
-    let sms_user = sms_user(&params);
-    turns.verified(&api.engine, asker(&client, sms_user));
-    let rate = catalog
-        .credential(auth::FAMILY, sms_user)
-        .map_or(0, |entry| entry.requests_per_s_max);
-    let key = (auth::FAMILY, sms_user);
-    let taken = api
-        .access
-        .take_request(&api.engine, Dialect::Sendcloud, key, rate);
-    taken.map_err(|_| &RATE_LIMITED)?;
+    let asker = asker(&client, sms_user(&params));
+    let admitted = api.access.admit(&api.engine, asker, requests_per_s_max);
+    admitted.map_err(|_| &RATE_LIMITED)?;
     Ok(Admitted {
         params,
         catalog,
         now,
         account,
+        requests_per_s_max,
     })
 }
 
@@ -184,9 +181,7 @@ impl From<TooMany> for Refused {
 /// Ends the turn of a credential that was judged: one that is refused is counted.
 fn judged<T>(api: &Api, asker: Asker<'_>, turn: Turn<'_>, result: Result<T, Refused>) -> Result<T, Refused> {
     if let Err(refused) = &result {
-        turn.wrong();
-        let failure = asker.failure(reason(*refused));
-        api.access.turns.failures.note(&api.engine, &failure);
+        api.access.refuse(&api.engine, asker, turn, reason(*refused));
     }
     result
 }

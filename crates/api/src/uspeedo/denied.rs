@@ -36,11 +36,7 @@ pub(super) fn judged<T>(
     if let Err(fault) = &result
         && let Some(reason) = reason(*fault)
     {
-        turn.wrong();
-        api.access
-            .turns
-            .failures
-            .note(&api.engine, &asker.failure(reason));
+        api.access.refuse(&api.engine, asker, turn, reason);
     }
     result
 }
@@ -48,10 +44,7 @@ pub(super) fn judged<T>(
 /// Counts a request that was refused because it was seen before: its credential is right.
 pub(super) fn seen_before<T>(api: &Api, asker: Asker<'_>, result: Result<T, Fault>) -> Result<T, Fault> {
     if matches!(result, Err(Fault::Replayed)) {
-        api.access
-            .turns
-            .failures
-            .note(&api.engine, &asker.failure("replayed"));
+        api.access.replayed(&api.engine, asker);
     }
     result
 }

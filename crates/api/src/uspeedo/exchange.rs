@@ -34,12 +34,8 @@ pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
 /// Notes that a caller has shown who it is, and takes one of its requests.
 pub(super) fn admit(api: &Api, client: &Client, dialect: Dialect, caller: &Caller) -> Result<(), Fault> {
     let asker = denied::asker(client, dialect, &caller.user);
-    api.access.turns.verified(&api.engine, asker);
-    let key = (asker.family, asker.user);
-    let taken = api
-        .access
-        .take_request(&api.engine, dialect, key, caller.requests_per_s_max);
-    taken.map_err(|_| Fault::TooOften)
+    let admitted = api.access.admit(&api.engine, asker, caller.requests_per_s_max);
+    admitted.map_err(|_| Fault::TooOften)
 }
 
 /// A signed request that acts, held against those that were seen within the window.

@@ -123,7 +123,6 @@ pub(crate) struct Shared {
     pub(crate) queues: Queues,
     pub(crate) metrics: Metrics,
     /// Lines about request ids that were used again with other content.
-    pub(crate) repeat_log: LogLimit,
     /// Lines about refused recipients.
     pub(crate) refusal_log: LogLimit,
     /// Lines about messages that failed.
@@ -183,7 +182,6 @@ impl Engine {
             whole_reads: AtomicU64::new(0),
             reloading: tokio::sync::Mutex::default(),
             metrics: Metrics::for_accounts(settings.metric_accounts_max),
-            repeat_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             refusal_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             failure_log: LogLimit::new(LOG_LINES_PER_S_MAX),
             settings,

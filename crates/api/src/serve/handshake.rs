@@ -12,7 +12,6 @@ use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -29,8 +28,6 @@ use tokio_util::sync::PollSemaphore;
 const HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 /// Addresses of which it is known how many handshakes they began lately.
 const ADDRESSES_MAX: usize = 16 * 1024;
-/// How often it is said that handshakes wait.
-const SAY_EVERY_MS: u64 = 10_000;
 
 /// What the handshakes of a listener share.
 pub(super) struct Handshakes {
@@ -40,8 +37,6 @@ pub(super) struct Handshakes {
     begun: Buckets,
     rate: Option<Rate>,
     epoch: Instant,
-    /// When it was said last that handshakes wait, in milliseconds of `epoch`.
-    said_ms: AtomicU64,
     metrics: ServeMetrics,
 }
 
@@ -56,7 +51,6 @@ impl Handshakes {
             begun: Buckets::new(ADDRESSES_MAX),
             rate: Rate::per_second(per_s_max),
             epoch: Instant::now(),
-            said_ms: AtomicU64::new(0),
             metrics,
         }
     }
@@ -121,29 +115,15 @@ impl Handshakes {
     async fn pace(&self, network: IpAddr) {
         let mut is_first = true;
         loop {
-            let now_ms = ms_since(self.epoch);
-            let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+            let now = i64::try_from(ms_since(self.epoch)).unwrap_or(i64::MAX);
             let Err(wait_ms) = self.begun.take(&network, self.rate, now) else {
                 return;
             };
             if std::mem::take(&mut is_first) {
                 self.metrics.tls_handshakes_paced.inc();
-                self.say(network, now_ms);
+                tracing::warn!(address = %network, "TLS handshakes of an address wait: it begins more than it may");
             }
             tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
-        }
-    }
-
-    fn say(&self, address: IpAddr, now_ms: u64) {
-        let said_ms = self.said_ms.load(Ordering::Relaxed);
-        let is_due = said_ms == 0 || now_ms.saturating_sub(said_ms) >= SAY_EVERY_MS;
-        if is_due
-            && self
-                .said_ms
-                .compare_exchange(said_ms, now_ms.max(1), Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        {
-            tracing::warn!(%address, "TLS handshakes of an address wait: it begins more than it may");
         }
     }
 }

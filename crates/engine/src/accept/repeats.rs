@@ -4,7 +4,7 @@ use crate::engine::Shared;
 use crate::metrics::dialect_name;
 use store::{AccountId, Dialect, OtherContent};
 
-/// Counts and logs one, a bounded number of lines a second; whether the account wants it refused.
+/// Counts and logs one; whether the account wants it refused.
 pub(crate) fn is_refused(shared: &Shared, account: AccountId, dialect: Dialect) -> bool {
     let catalog = shared.catalog.load();
     let Some(account) = catalog.account(account) else {
@@ -14,9 +14,7 @@ pub(crate) fn is_refused(shared: &Shared, account: AccountId, dialect: Dialect) 
         counters.other_content.inc();
     }
     let refused = account.repeats_with_other_content == OtherContent::Refuse;
-    if let Some(suppressed) = shared.repeat_log.admit(shared.clock.now()) {
-        let (name, dialect) = (&account.name, dialect_name(dialect));
-        tracing::warn!(account = %name, dialect, refused, suppressed, "request id used again with other content");
-    }
+    let (name, dialect) = (&account.name, dialect_name(dialect));
+    tracing::warn!(account = %name, dialect, refused, "request id used again with other content");
     refused
 }

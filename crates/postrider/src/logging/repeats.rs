@@ -2,8 +2,9 @@
 //!
 //! A carrier, a caller or a receiver of webhooks can repeat what is logged, thousands of times a second. So lines are
 //! counted by what they say and whom it is about (a carrier, an account, an endpoint …). The first few are written at
-//! once; the others are summed up, in one line each interval, until an interval passes without any. Nothing is
-//! written about subjects beyond a bound but their sum. Lines at debug and trace level are not counted: they are asked for.
+//! once; the others are summed up, in one line each interval, until they come so rarely that a sum would say no more than
+//! they do. Nothing is written about subjects beyond a bound but their sum. Lines at debug and trace level are not counted:
+//! they are asked for.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -20,6 +21,9 @@ use tracing_subscriber::layer::{Context, Layer};
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 /// Lines about one subject that are written before they are summed up.
 pub(super) const LINES_MAX: u32 = 10;
+/// Lines about one subject in an interval that are few: as many of those written before are forgotten. A sum of them would
+/// be as long.
+const FEW_LINES_MAX: u32 = 1;
 /// Subjects of one kind of line that are counted apart; the others are counted as one.
 pub(super) const SUBJECTS_MAX: usize = 256;
 /// Lines of one kind that are written in an interval, about whomever.
@@ -28,11 +32,13 @@ pub(super) const KIND_LINES_MAX: u32 = 300;
 const SUMS_MAX: usize = 10;
 /// Octets of the last line that a sum shows.
 const LAST_OCTETS_MAX: usize = 300;
+/// Octets that a sum shows of a field of its subject.
+const SUBJECT_OCTETS_MAX: usize = 100;
 /// What the target of a line that sums others up ends with.
 const SUM: &str = "::repeated";
 /// Fields that say whom a line is about. A peer can make up the values of some: hence [`SUBJECTS_MAX`].
-const SUBJECTS: [&str; 8] = [
-    "carrier", "account", "dialect", "endpoint", "reason", "task", "limit", "name",
+const SUBJECTS: [&str; 10] = [
+    "carrier", "account", "user", "address", "dialect", "endpoint", "reason", "task", "limit", "name",
 ];
 
 /// Counts lines, and lets those through that may be written.
@@ -54,13 +60,18 @@ struct Kind {
 /// What was written and what was not.
 #[derive(Debug, Default)]
 struct Counted {
-    /// Whether there was any in this interval.
-    goes_on: bool,
+    /// Lines in this interval.
+    came: u32,
+    /// Those written of late, with which a flood uses up what is written at once.
     written: u32,
     repeated: u64,
     /// Message and fields of the last one that was not written.
     last: String,
+    /// Whom they are about, by field; nobody for the sum of those who are too many.
+    subject: Subject,
 }
+
+type Subject = Vec<(&'static str, String)>;
 
 /// Lines that were not written.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +80,7 @@ pub(super) struct Sum {
     target: &'static str,
     repeated: u64,
     last: String,
+    subject: Subject,
 }
 
 impl Repeats {
@@ -91,18 +103,22 @@ impl Repeats {
         });
         let subject = line.subject.finish();
         let is_new = !kind.subjects.contains_key(&subject);
-        let counted = if is_new && kind.subjects.len() >= SUBJECTS_MAX {
+        let is_other = is_new && kind.subjects.len() >= SUBJECTS_MAX;
+        let counted = if is_other {
             &mut kind.others
         } else {
             kind.subjects.entry(subject).or_default()
         };
-        counted.goes_on = true;
+        counted.came = counted.came.saturating_add(1);
         if counted.written < LINES_MAX && kind.written < KIND_LINES_MAX {
             counted.written += 1;
             kind.written += 1;
             return true;
         }
         counted.repeated += 1;
+        if counted.subject.is_empty() && !is_other {
+            event.record(&mut Named(&mut counted.subject));
+        }
         counted.last.clear();
         counted.last.push_str(&line.text);
         false
@@ -119,17 +135,23 @@ impl Repeats {
             let mut of_kind = Vec::new();
             kind.subjects.retain(|_, counted| counted.end(&mut of_kind));
             let others = kind.others.end(&mut of_kind);
-            of_kind.sort_unstable_by_key(|(repeated, _)| std::cmp::Reverse(*repeated));
-            let left: u64 = of_kind.iter().skip(SUMS_MAX).map(|(repeated, _)| repeated).sum();
+            of_kind.sort_unstable_by_key(|counted| std::cmp::Reverse(counted.repeated));
+            let left: u64 = of_kind
+                .iter()
+                .skip(SUMS_MAX)
+                .map(|counted| counted.repeated)
+                .sum();
             of_kind.truncate(SUMS_MAX + 1);
-            if let Some((repeated, _)) = of_kind.get_mut(SUMS_MAX) {
-                *repeated = left;
+            if let Some(rest) = of_kind.get_mut(SUMS_MAX) {
+                rest.repeated = left;
+                rest.subject.clear();
             }
-            sums.extend(of_kind.into_iter().map(|(repeated, last)| Sum {
+            sums.extend(of_kind.into_iter().map(|counted| Sum {
                 level: kind.level,
                 target: kind.target,
-                repeated,
-                last,
+                repeated: counted.repeated,
+                last: counted.last,
+                subject: counted.subject,
             }));
             others || !kind.subjects.is_empty()
         });
@@ -146,14 +168,17 @@ impl Repeats {
 
 impl Counted {
     /// Ends an interval; whether there was any line in it, written or not.
-    fn end(&mut self, sums: &mut Vec<(u64, String)>) -> bool {
-        let repeated = std::mem::take(&mut self.repeated);
-        if repeated > 0 {
-            sums.push((repeated, std::mem::take(&mut self.last)));
-        }
-        let goes_on = std::mem::take(&mut self.goes_on);
-        if !goes_on {
-            self.written = 0;
+    fn end(&mut self, sums: &mut Vec<Self>) -> bool {
+        let ended = std::mem::take(self);
+        // What comes now and then is written each time, however long it goes on.
+        self.written = match ended.came {
+            0 => 0,
+            few @ ..=FEW_LINES_MAX => ended.written.saturating_sub(few),
+            _ => ended.written,
+        };
+        let goes_on = ended.came > 0;
+        if ended.repeated > 0 {
+            sums.push(ended);
         }
         goes_on
     }
@@ -165,23 +190,51 @@ impl<S: Subscriber> Layer<S> for Repeats {
     }
 }
 
+/// Writes a line whose fields say whom it is about, as those of the lines it stands for did.
+macro_rules! write_line {
+    ($level:ident, $target:expr, $sum:expr) => {
+        tracing::$level!(
+            target: $target,
+            repeated = $sum.repeated,
+            over_s = INTERVAL.as_secs(),
+            carrier = $sum.about("carrier"),
+            account = $sum.about("account"),
+            user = $sum.about("user"),
+            address = $sum.about("address"),
+            dialect = $sum.about("dialect"),
+            endpoint = $sum.about("endpoint"),
+            reason = $sum.about("reason"),
+            task = $sum.about("task"),
+            limit = $sum.about("limit"),
+            name = $sum.about("name"),
+            last = $sum.last.as_str(),
+            "repeated"
+        )
+    };
+}
+
 /// Writes a line with a target of the part of the program it is about, so that the level of that part holds for it.
 macro_rules! write_sum {
     ($sum:expr, $($part:literal),*) => {{
         let part = $sum.target.split("::").next().unwrap_or_default();
-        let (repeated, over_s, last) = ($sum.repeated, INTERVAL.as_secs(), $sum.last.as_str());
         match (part, $sum.level) {
             $(
-                ($part, Level::ERROR) => tracing::error!(target: concat!($part, "::repeated"), repeated, over_s, last, "repeated"),
-                ($part, Level::WARN) => tracing::warn!(target: concat!($part, "::repeated"), repeated, over_s, last, "repeated"),
-                ($part, _) => tracing::info!(target: concat!($part, "::repeated"), repeated, over_s, last, "repeated"),
+                ($part, Level::ERROR) => write_line!(error, concat!($part, "::repeated"), $sum),
+                ($part, Level::WARN) => write_line!(warn, concat!($part, "::repeated"), $sum),
+                ($part, _) => write_line!(info, concat!($part, "::repeated"), $sum),
             )*
-            _ => tracing::warn!(target: "postrider::repeated", repeated, over_s, last, "repeated"),
+            _ => write_line!(warn, "postrider::repeated", $sum),
         }
     }};
 }
 
 impl Sum {
+    /// A field of its subject.
+    fn about(&self, field: &str) -> Option<&str> {
+        let found = self.subject.iter().find(|(name, _)| *name == field);
+        found.map(|(_, value)| value.as_str())
+    }
+
     fn write(&self) {
         write_sum!(self, "api", "engine", "postrider", "sim", "smpp", "store");
     }
@@ -200,7 +253,7 @@ impl Line {
         if SUBJECTS.contains(&name) {
             (name, value.to_string()).hash(&mut self.subject);
         }
-        let mut text = Bounded(&mut self.text);
+        let mut text = Bounded(&mut self.text, LAST_OCTETS_MAX);
         // What does not fit is cut.
         let _ = if name == "message" {
             write!(text, "{value}")
@@ -220,12 +273,36 @@ impl Visit for Line {
     }
 }
 
+/// Takes the fields that say whom a line is about.
+struct Named<'a>(&'a mut Subject);
+
+impl Named<'_> {
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if SUBJECTS.contains(&field.name()) {
+            let mut text = String::new();
+            // What does not fit is cut.
+            let _ = write!(Bounded(&mut text, SUBJECT_OCTETS_MAX), "{value}");
+            self.0.push((field.name(), text));
+        }
+    }
+}
+
+impl Visit for Named<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.field(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, format_args!("{value:?}"));
+    }
+}
+
 /// Takes so many octets and no more.
-struct Bounded<'a>(&'a mut String);
+struct Bounded<'a>(&'a mut String, usize);
 
 impl Write for Bounded<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = LAST_OCTETS_MAX.saturating_sub(self.0.len());
+        let room = self.1.saturating_sub(self.0.len());
         let end = text.floor_char_boundary(room);
         self.0.push_str(text.get(..end).unwrap_or_default());
         if end < text.len() { Err(fmt::Error) } else { Ok(()) }
@@ -292,12 +369,12 @@ mod tests {
     #[test]
     fn what_is_slow_and_has_no_end_is_summed_up_too() {
         logging(|repeats, written| {
-            for n in 0..LINES_MAX {
-                refused("north", n);
-                assert_eq!((written.take(), repeats.take()), (1, Vec::new()));
+            for n in 0..LINES_MAX / 2 {
+                (0..2).for_each(|_| refused("north", n));
+                assert_eq!((written.take(), repeats.take()), (2, Vec::new()));
             }
-            refused("north", 99);
-            assert_eq!((written.take(), repeats.take()[0].repeated), (0, 1));
+            (0..2).for_each(|_| refused("north", 99));
+            assert_eq!((written.take(), repeats.take()[0].repeated), (0, 2));
         });
     }
 
@@ -321,6 +398,48 @@ mod tests {
             assert_eq!(sums.len(), SUMS_MAX + 1);
             let repeated: u64 = sums.iter().map(|sum| sum.repeated).sum();
             assert_eq!(repeated, 10_000 - u64::from(KIND_LINES_MAX));
+        });
+    }
+
+    #[test]
+    fn what_comes_now_and_then_is_written_each_time_and_again_after_a_flood() {
+        logging(|repeats, written| {
+            for n in 0..100 {
+                refused("north", n);
+                assert_eq!((written.take(), repeats.take()), (1, Vec::new()), "{n}");
+            }
+            (0..1_000).for_each(|n| refused("north", n));
+            written.take();
+            repeats.take();
+            let mut quiet = 0;
+            for n in 0..100 {
+                refused("north", n);
+                quiet += u32::from(written.take() == 0);
+                repeats.take();
+            }
+            assert_eq!(quiet, 1, "the first after a flood is summed up");
+        });
+    }
+
+    #[test]
+    fn an_address_does_not_swallow_another_and_a_sum_says_whose_it_is() {
+        fn rejected(address: &str, user: &str) {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            tracing::warn!(user, %address, reason = "wrong_secret", "rejected");
+        }
+        logging(|repeats, written| {
+            (0..1_000).for_each(|_| rejected("192.0.2.1", "acme"));
+            written.take();
+            rejected("192.0.2.2", "acme");
+            rejected("192.0.2.1", "other");
+            assert_eq!(written.take(), 2);
+            let sums = repeats.take();
+            assert_eq!(sums.len(), 1, "{sums:?}");
+            let told = ["user", "address", "reason", "carrier"].map(|field| sums[0].about(field));
+            assert_eq!(
+                told,
+                [Some("acme"), Some("192.0.2.1"), Some("wrong_secret"), None]
+            );
         });
     }
 

@@ -247,6 +247,16 @@ fn a_stranger_who_guesses_costs_a_few_lines() {
     node.signal("TERM");
     assert!(node.ended().success());
     node.err.wait_for("\"stopped\"");
-    let log = node.err.so_far();
+    // SendCloud looks for a form before it looks for credentials.
+    let judged = (CONNECTIONS * REQUESTS / 4 * 3) as u64;
+    let log = eventually("all of them, written or counted", || {
+        let log = node.err.so_far();
+        let (written, repeated) = counted(&log, "credentials rejected");
+        (written as u64 + repeated == judged).then_some(log)
+    });
     assert_is_short(&log);
+    for line in log.lines().map(json).filter(|line| line["message"] == "repeated") {
+        let fields = ["dialect", "reason", "address"];
+        assert!(fields.iter().all(|field| line[*field].is_string()), "{line}");
+    }
 }

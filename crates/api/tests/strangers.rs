@@ -1,4 +1,5 @@
-//! What a stranger's request costs, on every wire: memory counted by an allocator, bodies that never come, guesses.
+//! What a stranger costs: the memory of a request on every wire and of a connection that waits, counted by an allocator, and
+//! what is answered before a body is there.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -387,9 +388,14 @@ async fn held_by_each(said: &str) -> isize {
             stream.write_all(said.as_bytes()).unwrap();
             connections.push(stream);
             // One by one: the queue of connections that are not accepted yet is short.
-            while metrics.connections.get() < connections.len() as i64 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            let accepted = async {
+                while metrics.connections.get() < connections.len() as i64 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), accepted)
+                .await
+                .expect("the listener accepts");
         }
         // All that was said is read.
         tokio::time::sleep(Duration::from_millis(200)).await;

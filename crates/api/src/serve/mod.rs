@@ -15,7 +15,7 @@
 //!   does not read its answer is let go after `keep_alive_idle_ms` without progress.
 //! - A request that is there is finished: its handler runs on when the client half-closes, and through a stop.
 //!
-//! One loop owns the list of connections, so there is no lock; each connection notes in one atomic word what
+//! One loop owns the list of connections, so that needs no lock; each connection notes in one atomic word what
 //! it is doing since when, and the loop looks at all of them a few times a second. That costs a request a few
 //! nanoseconds where timers of its own would cost it a few hundred.
 

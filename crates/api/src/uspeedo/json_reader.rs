@@ -217,7 +217,7 @@ mod tests {
 
     const MANY: usize = 1 << 20;
 
-    /// The same value over another representation; `None` where `serde_json` writes a number in another way.
+    /// Whether it is the same value over another representation. Numbers with an exponent are taken for the same.
     fn same(node: &Node<'_>, value: &Value) -> bool {
         match (node, value) {
             (Node::Null, Value::Null) => true,

@@ -213,6 +213,17 @@ async fn assert_served(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     assert_eq!(answer(stream).await, ("http/1.1 200 ok".into(), "hello".into()));
 }
 
+/// Has time pass for all at once. To be called where all tasks share one thread.
+async fn pass(ms: u64) {
+    // What has arrived is looked at before.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(ms)).await;
+    tokio::time::resume();
+}
+
 /// Waits until something is so.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let so = async {

@@ -101,7 +101,7 @@ async fn an_address_of_which_all_are_at_work_is_refused_more() {
     running.gate.open.notify_one();
     assert_eq!(answer(&mut first).await.1, "held");
     // It is looked for who could go, again, a few milliseconds later.
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    pass(20).await;
     let mut third = running.connect_from(2).await;
     assert_served(&mut third).await;
 }
@@ -197,7 +197,7 @@ async fn a_body_that_finds_no_room_is_turned_away_and_its_address_alone() {
             if one.write_all(&piece).await.is_err() {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     };
     let watched = async {
@@ -310,7 +310,7 @@ async fn connections_that_were_answered_and_do_not_end_make_room_at_their_addres
     for _ in 0..MANY {
         held.push(answered_early(&running, 2).await);
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    pass(200).await;
     let mut more = Vec::new();
     for _ in 0..MANY {
         let mut next = running.connect_from(2).await;
@@ -334,7 +334,7 @@ async fn connections_that_were_answered_and_do_not_end_make_room_in_a_full_liste
     for _ in 1..MANY {
         held.push(answered_early(&running, 2).await);
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    pass(200).await;
     let mut good = running.connect_from(3).await;
     assert_served(&mut good).await;
     assert_served(&mut known).await;
@@ -374,7 +374,11 @@ async fn a_request_whose_end_comes_while_its_connection_makes_room_is_answered_o
             .await;
             slow.push(stream);
         }
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        until("all have begun their bodies", || {
+            running.metrics.bodies_bytes.get() >= i64::from(MANY)
+        })
+        .await;
+        pass(600).await;
         // Both are there before the listener runs again: somebody who needs room, and the end of each request.
         let newcomer = std::net::TcpStream::connect(running.addr).unwrap();
         for stream in &slow {

@@ -4,13 +4,11 @@
 //! and body, octet for octet. Nothing is done a second time. A dialect that has a request id of its own lets
 //! that one win when both are present.
 //!
-//! A dialect uses this in three places: [`key`] reads the header, [`fingerprint`] fills
-//! [`Once::fingerprint`](engine::accept::Once::fingerprint), and [`Recorded`] is what
+//! A dialect uses this in two places: [`key`] reads the header, and [`Recorded`] is what
 //! [`Once::reply`](engine::accept::Once::reply) gives and what [`Reply::Repeat`](engine::accept::Reply) brings back.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// The header.
@@ -39,23 +37,6 @@ pub fn key(headers: &HeaderMap) -> Result<Option<&str>, BadKey> {
         found = Some(value);
     }
     Ok(found.filter(|key| !key.is_empty()))
-}
-
-/// A 64-bit hash of a request's body (or of those parts of it that a retry does not change, in a fixed order).
-///
-/// The same on every machine and in every version, since it is stored and compared later: the first eight octets
-/// of a SHA-256 over the parts, each behind its length so that no two lists of parts look alike.
-pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    digest
-        .finalize()
-        .iter()
-        .take(8)
-        .fold(0, |hash, octet| hash << 8 | u64::from(*octet))
 }
 
 /// An HTTP answer as it is kept for repeats: the status in two octets, then the body.
@@ -116,16 +97,6 @@ mod tests {
             Some(KEY_CHARS_MAX)
         );
         assert_eq!(key(&headers(&[&[b'x'; KEY_CHARS_MAX + 1]])), Err(BadKey));
-    }
-
-    #[test]
-    fn fingerprints_stay_the_same_over_versions_and_tell_parts_apart() {
-        assert_eq!(fingerprint([b"abc".as_slice()]), 0xc349_4ca1_a2cf_8eeb);
-        assert_ne!(
-            fingerprint([b"ab".as_slice(), b"c"]),
-            fingerprint([b"a".as_slice(), b"bc"])
-        );
-        assert_ne!(fingerprint([]), fingerprint([b"".as_slice()]));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) const EXACT_BYTES_MAX: usize = 16 * 1024;
 /// So many places of a name are looked at in a longer one.
 const PLACES_MAX: usize = 16;
 /// The longest value that is looked at there, in octets as written.
-const VALUE_BYTES_MAX: usize = 1024;
+pub(crate) const VALUE_BYTES_MAX: usize = 1024;
 
 /// A body without what may stand around it.
 fn bare(body: &[u8]) -> &[u8] {
@@ -121,8 +121,8 @@ fn form_places<'b>(body: &'b [u8], name: &str) -> impl Iterator<Item = Cow<'b, s
     })
 }
 
-/// Where occurrences of a text end.
-fn places<'b>(body: &'b [u8], text: &[u8]) -> impl Iterator<Item = usize> + use<'b> {
+/// Where the first occurrences of a text end.
+pub(crate) fn places<'b>(body: &'b [u8], text: &[u8]) -> impl Iterator<Item = usize> + use<'b> {
     let octets = text.len();
     let search = Search::new(text).into_owned();
     let mut from = 0;

@@ -299,7 +299,7 @@ impl Engine {
     }
 
     /// Milliseconds that have passed, whatever is done to the clock: see [`Clock::monotonic`].
-    pub fn passed_ms(&self) -> i64 {
+    pub(crate) fn passed_ms(&self) -> i64 {
         self.shared.clock.monotonic()
     }
 
@@ -351,11 +351,6 @@ impl Engine {
         if let Some(notify) = self.notify.get() {
             notify.cover_metrics(&catalog);
         }
-    }
-
-    /// Counts and logs a task whose request id was used before with other content; whether the account wants it refused.
-    pub fn other_content(&self, account: AccountId, dialect: Dialect) -> bool {
-        crate::accept::repeats::is_refused(&self.shared, account, dialect)
     }
 
     /// Counts a request with missing or wrong credentials.

@@ -99,13 +99,6 @@ fn once(api: &Api, caller: Caller<'_>, request_id: Option<&str>, header_key: Opt
     })
 }
 
-/// Over what a retry does not change.
-pub(super) fn fingerprint(params: &Params<'_>) -> u64 {
-    const CHANGING: [&str; 3] = ["signature", "timestamp", "sendRequestId"];
-    let kept = params.iter().filter(|(name, _)| !CHANGING.contains(name));
-    idempotency::fingerprint(kept.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]))
-}
-
 /// `/smsapi/timestamp/get`: the server's clock, for everybody.
 pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> Response {
     #[derive(Serialize)]

@@ -5,6 +5,7 @@
 
 use super::codes::{BODY_UNREADABLE, FILE_PART, NOT_MULTIPART, PARAMETERS, Refused, SERVER_ERROR};
 use super::params::PARAMS_MAX;
+use crate::peek::{self, VALUE_BYTES_MAX};
 use axum::body::Body;
 use bytes::Bytes;
 use http::header;
@@ -13,11 +14,7 @@ use multer::{Error, Field, Multipart};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// So many places of a name are looked at in a body.
-const PLACES_MAX: usize = 16;
-/// The longest value that is looked at there, in octets.
-const VALUE_BYTES_MAX: usize = 1024;
-/// The longest head of a part that is looked at there, behind the name, in octets.
+/// The longest head of a part that is looked at behind a name, in octets.
 const HEAD_BYTES_MAX: usize = 1024;
 
 /// The line between the parts, as a `Content-Type` names it.
@@ -68,15 +65,7 @@ async fn read(mut parts: Multipart<'_>, bytes_max: usize) -> Result<Vec<(String,
 
 /// Values of parts with a name, searched as text: what is found may stand in another part.
 pub(super) fn values_of<'b>(body: &'b [u8], name: &str) -> impl Iterator<Item = &'b str> + use<'b> {
-    let search = memmem::Finder::new(name.as_bytes()).into_owned();
-    let octets = name.len();
-    let mut from = 0;
-    let places = std::iter::from_fn(move || {
-        let at = from + search.find(body.get(from..)?)?;
-        from = at + octets;
-        Some(from)
-    });
-    places.take(PLACES_MAX).filter_map(|end| {
+    peek::places(body, name.as_bytes()).filter_map(|end| {
         let rest = body.get(end..)?;
         let head = rest.get(..rest.len().min(HEAD_BYTES_MAX))?;
         let value = rest.get(memmem::find(head, b"\r\n\r\n")? + 4..)?;

@@ -2,12 +2,11 @@
 //! (docs/dialects/sendcloud.md). The only interface that sends later.
 
 use super::codes::{
-    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, FULL, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, REPEAT,
-    Refused, SERVER_ERROR, TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
+    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, FULL, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, Refused,
+    SERVER_ERROR, TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
 };
 use super::contacts::{list_name, named};
 use super::fields::{self, ENTRIES_MAX, LIST_GRAMMAR};
-use super::handlers::fingerprint;
 use super::local;
 use super::manage::{Call, done, store_failed};
 use super::params::Params;
@@ -16,7 +15,7 @@ use super::words;
 use crate::idempotency;
 use engine::accept::{SignatureRef, TemplateRef};
 use engine::sms::class::Kind;
-use engine::task::{AddedTask, NewIdempotency, TaskError, TaskRequest};
+use engine::task::{AddedTask, OnceTask, TaskError, TaskRequest};
 use engine::{Dialect, Task, TaskState, UnixMs};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -157,13 +156,11 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     // Made twice, a task sends to a whole list twice.
     let once = key.map(|key| {
         let told = Arc::clone(&told);
-        NewIdempotency {
+        OnceTask {
             scope: SCOPE_HEADER,
             key: format!("{}\n{key}", call.caller.sms_user).into_boxed_str(),
-            fingerprint: fingerprint(call.params),
             keep_ms: i64::from(call.api.limits.request_id_keep_s) * 1000,
-            passed_ms: call.engine().passed_ms(),
-            record: Box::new(move |task| told(task)),
+            reply: Box::new(move |task| told(task)),
         }
     });
     let made = call
@@ -171,18 +168,7 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         .add_task(call.account(), request, lists, given.due, None, once);
     match made.await.map_err(|error| refused(&error))? {
         AddedTask::New(task) => Ok(told(&task)),
-        AddedTask::Repeat {
-            answer,
-            same_body: true,
-        } => Ok(answer),
-        AddedTask::Repeat { answer, .. } => {
-            let refused = call.engine().other_content(call.account(), Dialect::Sendcloud);
-            if refused {
-                Err(Refused::from(&REPEAT))
-            } else {
-                Ok(answer)
-            }
-        }
+        AddedTask::Repeat { answer, .. } => Ok(answer),
     }
 }
 

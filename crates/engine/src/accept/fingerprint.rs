@@ -10,26 +10,44 @@ use sha2::{Digest, Sha256};
 /// SHA-256 over the parts, each text behind its length.
 pub(crate) fn of(submission: &Submission) -> u64 {
     let mut parts = Parts(Sha256::new());
-    parts.number(i64::from(submission.kind == sms::class::Kind::Voice));
-    parts.number(submission.message_type.map_or(-1, i64::from));
-    parts.number(submission.label);
-    parts.optional(submission.custom.as_deref());
-    parts.number(submission.due.unwrap_or(-1));
-    parts.number(submission.ends_at.unwrap_or(-1));
-    parts.number(submission.items.len() as i64);
-    for item in &submission.items {
-        parts.item(item);
-    }
-    let digest = parts.0.finalize();
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |hash, octet| hash << 8 | u64::from(*octet))
+    parts.submission(submission);
+    parts.finish()
+}
+
+/// The same of a task: what it sends, what it is called, and the lists it goes to.
+pub(crate) fn of_task(submission: &Submission, name: &str, lists: &[i64]) -> u64 {
+    let mut parts = Parts(Sha256::new());
+    parts.submission(submission);
+    parts.text(name);
+    parts.number(lists.len() as i64);
+    lists.iter().for_each(|list| parts.number(*list));
+    parts.finish()
 }
 
 struct Parts(Sha256);
 
 impl Parts {
+    fn submission(&mut self, submission: &Submission) {
+        self.number(i64::from(submission.kind == sms::class::Kind::Voice));
+        self.number(submission.message_type.map_or(-1, i64::from));
+        self.number(submission.label);
+        self.optional(submission.custom.as_deref());
+        self.number(submission.due.unwrap_or(-1));
+        self.number(submission.ends_at.unwrap_or(-1));
+        self.number(submission.items.len() as i64);
+        for item in &submission.items {
+            self.item(item);
+        }
+    }
+
+    fn finish(self) -> u64 {
+        let digest = self.0.finalize();
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |hash, octet| hash << 8 | u64::from(*octet))
+    }
+
     fn number(&mut self, number: i64) {
         self.0.update(number.to_be_bytes());
     }
@@ -137,6 +155,21 @@ mod tests {
         let [one, other] = [[("a", "1"), ("b", "2")], [("b", "2"), ("a", "1")]]
             .map(|pairs| with(|all| all.items[0].values = named(&pairs)));
         assert_eq!(one, other, "the order of names");
+    }
+
+    #[test]
+    fn a_task_is_told_from_another_by_what_it_sends_its_name_and_its_lists() {
+        let other = submission(vec![item(2, &["a"], Vec::new())]);
+        let all = [
+            of(&plain()),
+            of_task(&plain(), "a", &[1]),
+            of_task(&other, "a", &[1]),
+            of_task(&plain(), "b", &[1]),
+            of_task(&plain(), "a", &[2]),
+            of_task(&plain(), "a", &[1, 2]),
+        ];
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+        assert_eq!(of_task(&plain(), "a", &[1]), all[1]);
     }
 
     #[test]

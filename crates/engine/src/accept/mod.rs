@@ -5,7 +5,7 @@
 //! queues right after the commit.
 
 mod check;
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod handover;
 mod lifetime;
 mod outcome;

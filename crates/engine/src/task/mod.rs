@@ -11,10 +11,14 @@ mod run;
 pub use request::TaskRequest;
 pub(crate) use run::run;
 
+use crate::accept::repeats::is_refused;
 use crate::accept::{AcceptError, Refusal, freeze};
 use crate::engine::Engine;
-use store::{AccountId, ContactRefusal, NewTask, StoreError, Task, TaskState, UnixMs};
-pub use store::{AddedTask, NewIdempotency};
+use std::fmt;
+pub use store::AddedTask;
+use store::{
+    AccountId, ContactRefusal, NewIdempotency, NewTask, RecordAnswer, StoreError, Task, TaskState, UnixMs,
+};
 use thiserror::Error;
 
 /// Why a task could not be made.
@@ -41,10 +45,31 @@ pub enum TaskError {
     Store(#[from] StoreError),
 }
 
+/// Makes a task single.
+pub struct OnceTask {
+    /// Separates id spaces: the dialect's own field, or the header.
+    pub scope: &'static str,
+    /// The caller's request id.
+    pub key: Box<str>,
+    /// How long the id is remembered, in milliseconds.
+    pub keep_ms: i64,
+    /// Words the answer: what is recorded is what every repeat is told.
+    pub reply: RecordAnswer<Task>,
+}
+
+impl fmt::Debug for OnceTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnceTask")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Engine {
     /// Makes a task that sends to all members its lists have now, at once or when it is due, until `ends_at`: no member
     /// is accepted at or after that, and what was accepted and still waits then expires. Whoever is in several of the
-    /// lists gets one message. With `once`, a request that was done before makes none.
+    /// lists gets one message. With `once`, a request that was done before makes none: it is told what the first was told, or
+    /// refused when its content is another and the account wants that.
     ///
     /// # Errors
     /// [`TaskError`]; nothing was made then.
@@ -55,13 +80,22 @@ impl Engine {
         lists: Vec<i64>,
         due: Option<UnixMs>,
         ends_at: Option<UnixMs>,
-        once: Option<NewIdempotency<Task>>,
+        once: Option<OnceTask>,
     ) -> Result<AddedTask, TaskError> {
         let catalog = self.catalog();
         let owner = catalog.account(account).ok_or(AcceptError::AccountGone)?;
         if !owner.may_send {
             return Err(AcceptError::MayNotSend.into());
         }
+        let (dialect, passed_ms) = (request.dialect, self.passed_ms());
+        let idempotency = once.map(|once| NewIdempotency {
+            scope: once.scope,
+            key: once.key,
+            fingerprint: request.fingerprint(&lists, due, ends_at),
+            keep_ms: once.keep_ms,
+            passed_ms,
+            record: once.reply,
+        });
         request
             .freeze(|submission, item| freeze(owner, &catalog, item, submission))
             .map_err(TaskError::Refused)?;
@@ -81,12 +115,17 @@ impl Engine {
             ends_at,
             now,
             open_max: self.directory_limits().open_tasks_max,
-            idempotency: once,
+            idempotency,
         };
         match self.store().add_task(new).await? {
             Ok(added) => {
                 if matches!(&added, AddedTask::New(task) if task.state == TaskState::Waiting) {
                     self.wake_tasks();
+                }
+                if matches!(added, AddedTask::Repeat { same_body: false, .. })
+                    && is_refused(&self.shared, account, dialect)
+                {
+                    return Err(AcceptError::OtherContent.into());
                 }
                 Ok(added)
             }

@@ -1,7 +1,7 @@
 //! What a task sends, kept with it as JSON.
 
 use crate::accept::{
-    FrozenText, Item, Recipient, Refusal, Rules, SignatureRef, Submission, TemplateRef, Values,
+    FrozenText, Item, Recipient, Refusal, Rules, SignatureRef, Submission, TemplateRef, Values, fingerprint,
 };
 use serde::{Deserialize, Serialize};
 use sms::class::Kind;
@@ -43,6 +43,15 @@ impl TaskRequest {
 
     pub(super) fn to_json(&self) -> serde_json::Result<Box<str>> {
         serde_json::to_string(self).map(Into::into)
+    }
+
+    /// What tells it from another with the same request id.
+    pub(super) fn fingerprint(&self, lists: &[i64], due: Option<UnixMs>, ends_at: Option<UnixMs>) -> u64 {
+        let submission = Submission {
+            due,
+            ..self.to(AccountId(0), Vec::new(), ends_at)
+        };
+        fingerprint::of_task(&submission, &self.name, lists)
     }
 
     /// Takes the text as it is now in place of the template's name.

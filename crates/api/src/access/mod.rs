@@ -7,6 +7,7 @@
 //! | [`lines`] | who waits for a turn |
 //! | [`failures`] | credentials that were not accepted: counted, logged |
 //! | [`replays`] | signed requests that were seen before |
+//! | [`signed`] | requests that are read before they are judged |
 //! | [`parsing`] | long bodies, read a few at a time and not on the runtime's threads |
 
 pub(crate) mod buckets;
@@ -14,6 +15,7 @@ mod failures;
 mod lines;
 pub(crate) mod parsing;
 pub(crate) mod replays;
+pub(crate) mod signed;
 mod turns;
 
 use crate::Limits;

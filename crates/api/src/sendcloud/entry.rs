@@ -10,11 +10,12 @@ use super::codes::{
 };
 use super::multipart;
 use super::params::{Encoding, Form, Params, encoding};
-use crate::access::parsing::LONG_BYTES_MIN;
+use crate::access::parsing::NoTurn;
+use crate::access::signed::Signed;
 use crate::access::{Asker, TooMany, Turn};
 use crate::body::BodyError;
 use crate::serve::Client;
-use crate::{Api, body};
+use crate::{Api, Limits, body};
 use axum::extract::Request;
 use engine::catalog::Snapshot;
 use engine::{AccountId, Dialect, UnixMs};
@@ -107,7 +108,6 @@ fn is_known(catalog: &Snapshot, sms_user: &str) -> bool {
 pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Result<Admitted<'a>, Refused> {
     let client = Client::of(&parts.extensions);
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
-    let turns = &api.access.turns;
     let query = parts.uri.query();
     if form.bytes() >= PEEKED_BYTES_MIN {
         let mut seen = None;
@@ -121,32 +121,20 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
                 None => &USER_EMPTY,
             });
             let asker = asker(&client, seen.as_deref().unwrap_or_default());
-            let turn = turns.turn_now(&api.engine, asker)?;
+            let turn = api.access.turn_of(&api.engine, asker, form.bytes()).await?;
             return judged(api, asker, turn, Err(refused));
         }
     }
-    let parsing = api.access.parsing.turn(form.bytes(), &client).await;
-    let parsing = parsing.map_err(|_| &SERVER_ERROR)?;
-    let judge = |params: &Params<'_>| {
-        let caller = auth::authenticate(params, &catalog, now, &api.limits)?;
-        Ok((caller.account, caller.requests_per_s_max))
+    let request = SignedForm {
+        query,
+        form,
+        catalog: &catalog,
+        now,
+        limits: &api.limits,
     };
-    let (params, (account, requests_per_s_max)) = if form.bytes() < LONG_BYTES_MIN {
-        let params = parsing.run(|| Params::read_form(query, form))?;
-        let asker = asker(&client, sms_user(&params));
-        let turn = turns.turn(&api.engine, asker).await?;
-        let caller = judged(api, asker, turn, judge(&params))?;
-        (params, caller)
-    } else {
-        // What holds much does not wait, and is judged on the thread where it was read.
-        parsing.run(|| {
-            let params = Params::read_form(query, form)?;
-            let asker = asker(&client, sms_user(&params));
-            let turn = turns.turn_now(&api.engine, asker)?;
-            let caller = judged(api, asker, turn, judge(&params))?;
-            Ok::<_, Refused>((params, caller))
-        })?
-    };
+    let nobody = asker(&client, "");
+    let judged = api.access.judge(&api.engine, nobody, form.bytes(), request).await;
+    let (params, account, requests_per_s_max) = judged?;
     let asker = asker(&client, sms_user(&params));
     let admitted = api.access.admit(&api.engine, asker, requests_per_s_max);
     admitted.map_err(|_| &RATE_LIMITED)?;
@@ -157,6 +145,40 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
         account,
         requests_per_s_max,
     })
+}
+
+/// A form with an `smsUser` and a signature among its parameters, or in the query.
+struct SignedForm<'r, 's> {
+    query: Option<&'r str>,
+    form: &'r Form,
+    catalog: &'s Snapshot,
+    now: UnixMs,
+    limits: &'s Limits,
+}
+
+impl<'r> Signed for SignedForm<'r, '_> {
+    type Read = Params<'r>;
+    /// With the account, and the requests a second that may be made with the credential.
+    type Verified = (Params<'r>, AccountId, u32);
+    type Refusal = Refused;
+
+    fn read(&mut self) -> Result<Params<'r>, Refused> {
+        Params::read_form(self.query, self.form)
+    }
+
+    fn user<'p>(&self, params: &'p Params<'r>) -> &'p str {
+        sms_user(params)
+    }
+
+    fn verify(&self, params: Params<'r>) -> Result<Self::Verified, Refused> {
+        let caller = auth::authenticate(&params, self.catalog, self.now, self.limits)?;
+        let (account, requests_per_s_max) = (caller.account, caller.requests_per_s_max);
+        Ok((params, account, requests_per_s_max))
+    }
+
+    fn reason(refused: &Refused) -> Option<&'static str> {
+        Some(reason(*refused))
+    }
 }
 
 fn sms_user<'p>(params: &'p Params<'_>) -> &'p str {
@@ -178,12 +200,16 @@ impl From<TooMany> for Refused {
     }
 }
 
+impl From<NoTurn> for Refused {
+    fn from(_: NoTurn) -> Self {
+        Self::from(&SERVER_ERROR)
+    }
+}
+
 /// Ends the turn of a credential that was judged: one that is refused is counted.
 fn judged<T>(api: &Api, asker: Asker<'_>, turn: Turn<'_>, result: Result<T, Refused>) -> Result<T, Refused> {
-    if let Err(refused) = &result {
-        api.access.refuse(&api.engine, asker, turn, reason(*refused));
-    }
-    result
+    api.access
+        .judged(&api.engine, asker, turn, result, SignedForm::reason)
 }
 
 fn reason(refused: Refused) -> &'static str {

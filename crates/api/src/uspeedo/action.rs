@@ -100,12 +100,7 @@ async fn try_answer(
     head: &Parts,
     (body, shown): (&[u8], Head<'_>),
 ) -> Result<Vec<u8>, Fault> {
-    let parsing = api
-        .access
-        .parsing
-        .turn(body.len(), client)
-        .await
-        .map_err(|_| Fault::Busy)?;
+    let parsing = api.access.parsing.turn(body.len(), client).await?;
     let (caller, params) = match shown {
         Head::Known(caller) => (caller, parsing.run(|| with_basic(api, head, body))?),
         Head::Signed(turn) => {

@@ -3,6 +3,7 @@
 use super::auth::{UCLOUD, USPEEDO};
 use super::fault::Fault;
 use crate::Api;
+use crate::access::parsing::NoTurn;
 use crate::access::{Asker, TooMany, Turn};
 use crate::serve::Client;
 use engine::Dialect;
@@ -10,6 +11,12 @@ use engine::Dialect;
 impl From<TooMany> for Fault {
     fn from(_: TooMany) -> Self {
         Self::TooOften
+    }
+}
+
+impl From<NoTurn> for Fault {
+    fn from(_: NoTurn) -> Self {
+        Self::Busy
     }
 }
 
@@ -33,12 +40,7 @@ pub(super) fn judged<T>(
     turn: Turn<'_>,
     result: Result<T, Fault>,
 ) -> Result<T, Fault> {
-    if let Err(fault) = &result
-        && let Some(reason) = reason(*fault)
-    {
-        api.access.refuse(&api.engine, asker, turn, reason);
-    }
-    result
+    api.access.judged(&api.engine, asker, turn, result, reason)
 }
 
 /// Counts a request that was refused because it was seen before: its credential is right.
@@ -49,7 +51,8 @@ pub(super) fn seen_before<T>(api: &Api, asker: Asker<'_>, result: Result<T, Faul
     result
 }
 
-const fn reason(fault: Fault) -> Option<&'static str> {
+/// Why a credential was not accepted, if that is the fault.
+pub(super) const fn reason(fault: &Fault) -> Option<&'static str> {
     match fault {
         Fault::SignatureMissing => Some("missing"),
         Fault::SignatureWrong => Some("wrong_secret"),

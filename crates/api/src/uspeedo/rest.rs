@@ -137,10 +137,9 @@ async fn posted(api: &Api, request: Request) -> Result<Posted, Fault> {
 impl Posted {
     async fn params(&self, api: &Api) -> Result<Members<'_>, Fault> {
         let client = Client::of(&self.head.extensions);
-        let turn = api.access.parsing.turn(self.body.len(), &client).await;
+        let turn = api.access.parsing.turn(self.body.len(), &client).await?;
         let values_max = api.limits.uspeedo_values_max;
-        turn.map_err(|_| Fault::Busy)?
-            .run(|| wire::parse_json(&self.body, values_max))
+        turn.run(|| wire::parse_json(&self.body, values_max))
     }
 }
 

@@ -1,19 +1,21 @@
 //! UCloud Action: one path, everything among the parameters, in a query, a form or a JSON body.
 
 use super::asked::{Action, Asked};
+use super::auth::Caller;
 use super::canon::{PUBLIC_KEY, SIGNATURE};
 use super::fault::Fault;
 use super::perform::{self, Request as Known};
 use super::tree::Members;
 use super::words::Language;
 use super::{auth, boundaries, denied, exchange, wire};
-use crate::access::parsing::LONG_BYTES_MIN;
+use crate::access::signed::Signed;
 use crate::serve::Client;
 use crate::{Api, peek};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use engine::catalog::Snapshot;
 use engine::{AccountId, Dialect};
 use http::request::Parts;
 use std::sync::Arc;
@@ -59,7 +61,6 @@ async fn try_answer(
 ) -> Result<Vec<u8>, Fault> {
     let catalog = api.engine.catalog();
     let query = head.uri.query().unwrap_or_default().as_bytes();
-    let turns = &api.access.turns;
     if body.len() >= PEEKED_BYTES_MIN {
         let mut seen = None;
         let is_known = peek::any(body, query, PUBLIC_KEY, |key| {
@@ -69,46 +70,23 @@ async fn try_answer(
         if !is_known {
             let user = seen.unwrap_or_default();
             let asker = denied::asker(client, asked.dialect, &user);
-            let turn = turns.turn_now(&api.engine, asker)?;
+            let turn = api.access.turn_of(&api.engine, asker, body.len()).await?;
             return denied::judged(api, asker, turn, Err(of_a_stranger(asked, body, query)));
         }
     }
-    let values_max = api.limits.uspeedo_values_max;
-    let parsing = api
-        .access
-        .parsing
-        .turn(body.len(), client)
-        .await
-        .map_err(|_| Fault::Busy)?;
-    let dialect = asked.dialect;
-    let read = || {
-        let posted = wire::parse_params(body, values_max)?;
-        let query = Members::from_form(query, values_max).map_err(|_| Fault::Unreadable)?;
-        let named = posted.get("Action").or_else(|| query.get("Action"));
-        let action = action(named.ok_or(Fault::ActionMissing)?.as_text(), dialect)?;
-        Ok::<_, Fault>((posted, query, action))
+    let asker = denied::asker(client, asked.dialect, "");
+    let request = Parameters {
+        body,
+        query,
+        values_max: api.limits.uspeedo_values_max,
+        catalog: &catalog,
+        asked: &mut *asked,
     };
-    let (caller, params) = if body.len() < LONG_BYTES_MIN {
-        let (posted, query, action) = parsing.run(read)?;
-        asked.action = Some(action);
-        let user = auth::public_key(&posted, &query).unwrap_or_default().to_owned();
-        let asker = denied::asker(client, dialect, &user);
-        let turn = turns.turn(&api.engine, asker).await?;
-        denied::judged(api, asker, turn, auth::parameters(posted, query, &catalog))?
-    } else {
-        // What holds much does not wait, and is judged on the thread where it was read.
-        parsing.run(|| {
-            let (posted, query, action) = read()?;
-            asked.action = Some(action);
-            let user = auth::public_key(&posted, &query).unwrap_or_default().to_owned();
-            let asker = denied::asker(client, dialect, &user);
-            let turn = turns.turn_now(&api.engine, asker)?;
-            denied::judged(api, asker, turn, auth::parameters(posted, query, &catalog))
-        })?
-    };
+    let judged = api.access.judge(&api.engine, asker, body.len(), request).await;
+    let (caller, params) = judged?;
     // What was signed decides, and only that.
     let named = params.get("Action").ok_or(Fault::ActionMissing)?;
-    asked.action = Some(action(named.as_text(), dialect)?);
+    asked.action = Some(action(named.as_text(), asked.dialect)?);
     let params = boundaries::nest_signed(params)?;
     exchange::admit(api, client, asked.dialect, &caller)?;
     check_project(api, caller.account, &params)?;
@@ -120,6 +98,43 @@ async fn try_answer(
     };
     let asker = denied::asker(client, asked.dialect, &caller.user);
     denied::seen_before(api, asker, perform::perform(known, &head.headers).await)
+}
+
+/// Parameters with a key and a signature among them, in a body and a query.
+struct Parameters<'r, 's> {
+    body: &'r [u8],
+    query: &'r [u8],
+    values_max: usize,
+    catalog: &'s Snapshot,
+    /// Where the action is noted once it is read.
+    asked: &'s mut Asked,
+}
+
+impl<'r> Signed for Parameters<'r, '_> {
+    type Read = (Members<'r>, Members<'r>);
+    type Verified = (Caller, Members<'r>);
+    type Refusal = Fault;
+
+    fn read(&mut self) -> Result<Self::Read, Fault> {
+        let posted = wire::parse_params(self.body, self.values_max)?;
+        let query = Members::from_form(self.query, self.values_max).map_err(|_| Fault::Unreadable)?;
+        let named = posted.get("Action").or_else(|| query.get("Action"));
+        let named = named.ok_or(Fault::ActionMissing)?;
+        self.asked.action = Some(action(named.as_text(), self.asked.dialect)?);
+        Ok((posted, query))
+    }
+
+    fn user<'p>(&self, (posted, query): &'p Self::Read) -> &'p str {
+        auth::public_key(posted, query).unwrap_or_default()
+    }
+
+    fn verify(&self, (posted, query): Self::Read) -> Result<Self::Verified, Fault> {
+        auth::parameters(posted, query, self.catalog)
+    }
+
+    fn reason(fault: &Fault) -> Option<&'static str> {
+        denied::reason(fault)
+    }
 }
 
 fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, Fault> {

@@ -1,0 +1,91 @@
+//! Requests whose key and signature stand in what has to be read first: read and judged, each in its turn.
+
+use super::parsing::{LONG_BYTES_MIN, NoTurn};
+use super::{Access, Asker, TooMany, Turn};
+use engine::Engine;
+
+/// A request that names its key and its signature among its parameters, in one wire's words.
+pub(crate) trait Signed {
+    /// Its parameters.
+    type Read;
+    /// What is known once its signature is verified.
+    type Verified;
+    /// Why it is turned away.
+    type Refusal: From<TooMany> + From<NoTurn>;
+
+    /// Reads the parameters. What is wrong with them has nothing to do with a credential.
+    fn read(&mut self) -> Result<Self::Read, Self::Refusal>;
+
+    /// The key they name; may be empty.
+    fn user<'r>(&self, read: &'r Self::Read) -> &'r str;
+
+    /// Looks at key and signature.
+    fn verify(&self, read: Self::Read) -> Result<Self::Verified, Self::Refusal>;
+
+    /// Why a credential was not accepted: the label of the metric; `None` when the refusal is about something else.
+    fn reason(refusal: &Self::Refusal) -> Option<&'static str>;
+}
+
+impl Access {
+    /// Reads a request of so many octets and judges it when its turn comes; one that is long is read and judged on a thread
+    /// that others do not wait for. `asker` is somebody whose key is not known yet.
+    ///
+    /// # Errors
+    /// What the request is refused for; a credential that was not accepted is counted and logged.
+    pub(crate) async fn judge<S: Signed>(
+        &self,
+        engine: &Engine,
+        asker: Asker<'_>,
+        bytes: usize,
+        mut request: S,
+    ) -> Result<S::Verified, S::Refusal> {
+        let parsing = self.parsing.turn(bytes, asker.client).await?;
+        if bytes < LONG_BYTES_MIN {
+            let read = parsing.run(|| request.read())?;
+            let user = request.user(&read).to_owned();
+            let asker = Asker { user: &user, ..asker };
+            let turn = self.turns.turn(engine, asker).await?;
+            return self.judged(engine, asker, turn, request.verify(read), S::reason);
+        }
+        // What holds much does not wait, and is judged on the thread where it was read.
+        parsing.run(|| {
+            let read = request.read()?;
+            let user = request.user(&read).to_owned();
+            let asker = Asker { user: &user, ..asker };
+            let turn = self.turns.turn_now(engine, asker)?;
+            self.judged(engine, asker, turn, request.verify(read), S::reason)
+        })
+    }
+
+    /// Waits for the turn of a request of so many octets; one that is long does not wait.
+    ///
+    /// # Errors
+    /// [`TooMany`], which is counted and logged.
+    pub(crate) async fn turn_of(
+        &self,
+        engine: &Engine,
+        asker: Asker<'_>,
+        bytes: usize,
+    ) -> Result<Turn<'_>, TooMany> {
+        if bytes < LONG_BYTES_MIN {
+            self.turns.turn(engine, asker).await
+        } else {
+            self.turns.turn_now(engine, asker)
+        }
+    }
+
+    /// Ends the turn of a credential that was judged; one that was not accepted is counted and logged.
+    pub(crate) fn judged<T, E>(
+        &self,
+        engine: &Engine,
+        asker: Asker<'_>,
+        turn: Turn<'_>,
+        judged: Result<T, E>,
+        reason: impl FnOnce(&E) -> Option<&'static str>,
+    ) -> Result<T, E> {
+        if let Some(reason) = judged.as_ref().err().and_then(reason) {
+            self.refuse(engine, asker, turn, reason);
+        }
+        judged
+    }
+}

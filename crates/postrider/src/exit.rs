@@ -74,10 +74,24 @@ impl Failure {
     }
 }
 
-/// Standard output: a reader that has gone can be told apart from other broken pipes, and nothing goes out that a terminal
-/// would obey. Line ends apart, such characters are written as `\uXXXX`, which strings of JSON and TOML read as the
-/// characters that they are.
-pub(crate) struct Output<W>(pub(crate) W);
+/// Standard output or standard error: a reader that has gone can be told apart from other broken pipes, and nothing goes out
+/// that a terminal would obey. Line ends apart, such characters are written as `\uXXXX`, which strings of JSON and TOML read
+/// as the characters that they are. Pieces may end anywhere: a character that is cut waits for the rest of it.
+pub(crate) struct Output<W> {
+    out: W,
+    /// The first octets of a character, three at most.
+    begun: Vec<u8>,
+}
+
+impl<W> Output<W> {
+    /// Writes there.
+    pub(crate) const fn new(out: W) -> Self {
+        Self {
+            out,
+            begun: Vec::new(),
+        }
+    }
+}
 
 /// Whoever read standard output has gone.
 #[derive(Debug, thiserror::Error)]
@@ -85,19 +99,42 @@ pub(crate) struct Output<W>(pub(crate) W);
 struct NotRead;
 
 impl<W: Write> Write for Output<W> {
+    /// Takes all of it, or fails.
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        // Whoever prints gives whole characters; what is none is not looked at.
-        let text = std::str::from_utf8(octets).unwrap_or_default();
-        if !text.contains(is_obeyed_here) {
-            return self.0.write(octets).map_err(marked);
+        if self.begun.is_empty()
+            && let Ok(text) = std::str::from_utf8(octets)
+            && !text.contains(is_obeyed_here)
+        {
+            self.out.write_all(octets).map_err(marked)?;
+            return Ok(octets.len());
         }
-        self.0.write_all(escaped(text).as_bytes()).map_err(marked)?;
+        let mut all = std::mem::take(&mut self.begun);
+        all.extend_from_slice(octets);
+        let whole = all.len() - cut_at_the_end(&all);
+        let (whole, begun) = all.split_at(whole);
+        self.begun.extend_from_slice(begun);
+        // What is no character at all might be a control of an older terminal.
+        let text = String::from_utf8_lossy(whole);
+        self.out.write_all(escaped(&text).as_bytes()).map_err(marked)?;
         Ok(octets.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(marked)
+        self.out.flush().map_err(marked)
     }
+}
+
+/// How many octets at the end begin a character that goes on behind it.
+fn cut_at_the_end(octets: &[u8]) -> usize {
+    match octets.utf8_chunks().last() {
+        Some(last) if is_begun(last.invalid()) => last.invalid().len(),
+        _ => 0,
+    }
+}
+
+/// Whether octets that are no character yet may become one.
+fn is_begun(octets: &[u8]) -> bool {
+    std::str::from_utf8(octets).is_err_and(|error| error.error_len().is_none())
 }
 
 fn is_obeyed_here(c: char) -> bool {
@@ -185,19 +222,80 @@ mod tests {
             .collect();
         let document =
             serde_json::json!({ "error": hostile, "id": "A\u{1b}[31m\r\n2026 ERROR fake\u{202e}" });
-        let mut out = Output(Vec::new());
+        let mut out = Output::new(Vec::new());
         writeln!(out, "{}", serde_json::to_string_pretty(&document).unwrap()).unwrap();
-        let printed = String::from_utf8(out.0).unwrap();
+        let printed = String::from_utf8(out.out).unwrap();
         assert!(!printed.contains(is_obeyed_here), "{printed}");
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&printed).unwrap(),
             document
         );
-        let mut out = Output(Vec::new());
+        let mut out = Output::new(Vec::new());
         writeln!(out, "é \u{1b}[31m {hostile}").unwrap();
-        let printed = String::from_utf8(out.0).unwrap();
+        let printed = String::from_utf8(out.out).unwrap();
         assert!(printed.starts_with("é \\u001b[31m "), "{printed}");
         assert!(!printed.contains(is_obeyed_here), "{printed}");
+    }
+
+    /// Takes what comes piece by piece, as a line buffer that is full does.
+    struct Narrow(Vec<u8>, usize);
+
+    impl Write for Narrow {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let taken = octets.len().min(self.1);
+            self.0.extend_from_slice(&octets[..taken]);
+            Ok(taken)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_character_that_is_cut_lets_nothing_behind_it_through() {
+        let text = "界😀\u{1b}[31m é\u{202e}ß\u{9b}x\n中";
+        let expected = "界😀\\u001b[31m é\\u202eß\\u009bx\n中";
+        for first in 0..=text.len() {
+            for second in first..=text.len() {
+                let mut out = Output::new(Narrow(Vec::new(), 5));
+                for piece in [
+                    &text.as_bytes()[..first],
+                    &text.as_bytes()[first..second],
+                    &text.as_bytes()[second..],
+                ] {
+                    out.write_all(piece).unwrap();
+                }
+                assert_eq!(
+                    String::from_utf8(out.out.0).unwrap(),
+                    expected,
+                    "{first} {second}"
+                );
+            }
+        }
+        // As `export` writes: a buffer of which the end falls into a character, over one that takes less.
+        for padding in 0..64 {
+            let line = format!("{}{text}", "a".repeat(padding));
+            let mut out = Output::new(Narrow(Vec::new(), 7));
+            let mut buffer = io::BufWriter::with_capacity(32, &mut out);
+            line.as_bytes()
+                .chunks(9)
+                .for_each(|piece| buffer.write_all(piece).unwrap());
+            buffer.flush().unwrap();
+            drop(buffer);
+            let expected = format!("{}{expected}", "a".repeat(padding));
+            assert_eq!(String::from_utf8(out.out.0).unwrap(), expected, "{padding}");
+        }
+    }
+
+    #[test]
+    fn octets_that_are_no_character_go_out_as_none() {
+        let mut out = Output::new(Vec::new());
+        out.write_all(b"a\x9b31m\xe4\x1b[0m\xf0\x9f").unwrap();
+        out.write_all(b"b\xc2").unwrap();
+        assert_eq!(
+            String::from_utf8(out.out).unwrap(),
+            "a\u{fffd}31m\u{fffd}\\u001b[0m\u{fffd}b"
+        );
     }
 
     #[test]
@@ -211,7 +309,7 @@ mod tests {
                 Ok(())
             }
         }
-        let error = writeln!(Output(Gone), "a line").unwrap_err();
+        let error = writeln!(Output::new(Gone), "a line").unwrap_err();
         assert!(Failure::from(anyhow::Error::from(error).context("write")).is_unread_output());
         let other = io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(!Failure::from(other).is_unread_output());

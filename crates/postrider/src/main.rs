@@ -41,8 +41,9 @@ fn main() -> ExitCode {
         Err(failure) if failure.is_unread_output() => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.has_message() {
-                // Nobody is left to tell if standard error is gone.
-                let _ = writeln!(std::io::stderr(), "postrider: {failure}");
+                // Files and carriers have their words in it. Nobody is left to tell if standard error is gone.
+                let line = format!("postrider: {failure}\n");
+                let _ = exit::Output::new(std::io::stderr()).write_all(line.as_bytes());
             }
             failure.exit_code()
         }
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut out = exit::Output(std::io::stdout());
+    let mut out = exit::Output::new(std::io::stdout());
     runtime.block_on(async move {
         match command {
             Command::Dev(args) => dev::run(args).await,

@@ -471,3 +471,30 @@ fn listeners_that_other_machines_reach_are_noted() {
     let told = said(&run(&["check", "--config", closed.to_str().unwrap()]));
     assert!(!told.contains("note "), "{told}");
 }
+
+#[test]
+fn what_a_file_or_a_name_says_in_an_error_moves_no_cursor() {
+    let folder = folder();
+    let named = folder.path().join("gone\u{1b}[2J\u{202e}.toml");
+    let file = configured(
+        folder.path(),
+        "[notify]\nca_file = \"gone\\u001b[2J\\u202e\\r\"\n",
+    );
+    for arguments in [
+        ["serve", "--config", file.to_str().unwrap()],
+        ["serve", "--config", named.to_str().unwrap()],
+        ["check", "--config", named.to_str().unwrap()],
+    ] {
+        let told = run(&arguments);
+        assert_eq!(told.status.code(), Some(2), "{}", said(&told));
+        let error = String::from_utf8(told.stderr).unwrap();
+        assert!(error.contains("gone\\u001b[2J\\u202e"), "{error:?}");
+        assert!(
+            error
+                .trim_end()
+                .chars()
+                .all(|c| !c.is_control() && c != '\u{202e}'),
+            "{error:?}"
+        );
+    }
+}

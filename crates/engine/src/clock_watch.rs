@@ -63,6 +63,38 @@ pub enum WrongClock {
     },
 }
 
+/// What a clock is doubted for by which a node starts all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DoubtfulClock {
+    /// It is behind the store.
+    #[error("the clock is {} s behind the newest that the store has: it is wrong, or was wrong then", .ms / 1000)]
+    Behind {
+        /// By how much.
+        ms: i64,
+    },
+    /// The store was not used for longer than is usual: for so long, or the clock is ahead.
+    #[error("the store has nothing of the last {} days: is the clock right?", .ms / 86_400_000)]
+    Rested {
+        /// How long.
+        ms: i64,
+    },
+}
+
+/// Whether there is something odd about a clock that says `now`, by a store whose newest time is `newest` (0: empty).
+#[must_use]
+pub fn doubt(now: UnixMs, newest: UnixMs, limits: &ClockLimits) -> Option<DoubtfulClock> {
+    let ahead = now.saturating_sub(newest);
+    if newest <= 0 {
+        None
+    } else if ahead < -millis(limits.jump) {
+        Some(DoubtfulClock::Behind { ms: -ahead })
+    } else if ahead > IDLE_MS_MAX && !limits.hold.is_zero() {
+        Some(DoubtfulClock::Rested { ms: ahead })
+    } else {
+        None
+    }
+}
+
 fn day(at: UnixMs) -> String {
     jiff::Timestamp::from_millisecond(at)
         .map_or_else(|_| format!("{at} ms"), |at| at.strftime("%Y-%m-%d").to_string())
@@ -168,21 +200,24 @@ fn millis(span: Duration) -> i64 {
 pub(crate) async fn start(shared: &Arc<Shared>) -> Result<(), store::StoreError> {
     let (now, newest) = (shared.clock.now(), shared.store.newest_at());
     let limits = shared.settings.clock;
-    let ahead = now.saturating_sub(newest);
-    if newest > 0 && ahead < -millis(limits.jump) {
-        let corrected = shared.store.correct_times(now).await?;
-        tracing::error!(
-            seconds = -ahead / 1000,
-            corrected,
-            "the clock is behind the newest that the store has: it is wrong, or was wrong then"
-        );
-    } else if newest > 0 && ahead > IDLE_MS_MAX && !limits.hold.is_zero() {
-        tracing::warn!(
-            days = ahead / 86_400_000,
-            "the store has nothing of the last days: is the clock right?"
-        );
-        let mut state = shared.clock_watch.state.lock();
-        state.jumped(ahead, shared.clock.monotonic() + millis(limits.hold));
+    match doubt(now, newest, &limits) {
+        Some(DoubtfulClock::Behind { ms }) => {
+            let corrected = shared.store.correct_times(now).await?;
+            tracing::error!(
+                seconds = ms / 1000,
+                corrected,
+                "the clock is behind the newest that the store has: it is wrong, or was wrong then"
+            );
+        }
+        Some(DoubtfulClock::Rested { ms }) => {
+            tracing::warn!(
+                days = ms / 86_400_000,
+                "the store has nothing of the last days: is the clock right?"
+            );
+            let mut state = shared.clock_watch.state.lock();
+            state.jumped(ms, shared.clock.monotonic() + millis(limits.hold));
+        }
+        None => {}
     }
     shared.clock_watch.look(shared);
     Ok(())

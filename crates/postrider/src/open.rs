@@ -8,6 +8,7 @@ use clap::Args;
 use engine::catalog::{Catalog, CatalogError, Snapshot, Vault, carrier_secret_name};
 use engine::hex;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
@@ -161,6 +162,11 @@ pub(crate) fn check_key(catalog: Catalog, vault: &Vault, secrets: &Secrets) -> R
 /// Why a master key is not the one that what is stored was sealed with. Whatever else is wrong with the catalog is for
 /// others to say.
 pub(crate) fn wrong_key(catalog: Catalog, vault: &Vault) -> Option<CatalogError> {
+    catalog_error(catalog, vault).filter(|error| matches!(error, CatalogError::Vault(_)))
+}
+
+/// Why no node works with a catalog: it has another master key, or does not compile. A wrong key is told before all else.
+pub(crate) fn catalog_error(catalog: Catalog, vault: &Vault) -> Option<CatalogError> {
     let of_accounts = has_secrets_of_accounts(&catalog);
     let mut unopened = None;
     for carrier in &catalog.carriers {
@@ -180,7 +186,8 @@ pub(crate) fn wrong_key(catalog: Catalog, vault: &Vault) -> Option<CatalogError>
         Err(error @ CatalogError::Vault(_)) => Some(error),
         // The key has opened what the accounts have.
         Ok(_) if of_accounts => None,
-        Ok(_) | Err(_) => unopened,
+        Ok(_) => unopened,
+        Err(error) => unopened.or(Some(error)),
     }
 }
 
@@ -218,6 +225,19 @@ pub(crate) const SEALED_PASSWORD: &str = "password_sealed";
 pub(crate) fn sealed_password(carrier: &Carrier) -> Option<&str> {
     let sealed = carrier.settings.get(SEALED_PASSWORD)?.as_str()?;
     (!sealed.is_empty()).then_some(sealed)
+}
+
+/// How others may read what is not for them, and what to do: bits of `others` in a file's mode. `None`: they may not, or it is
+/// no file.
+pub(crate) fn readable_by_others(file: &Path, others: u32) -> Option<String> {
+    let found = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+    let mode = found.permissions().mode() & 0o777;
+    (mode & others != 0).then(|| {
+        format!(
+            "may be read by others (mode {mode:03o}); chmod {:03o} it",
+            mode & !others
+        )
+    })
 }
 
 /// Opens the store of a node. A tool does not where the node that serves it says that the files there are not its own: what a tool
@@ -284,13 +304,6 @@ impl Sqlite {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_default_file_has_the_stores_own_defaults_and_stays_within_its_bounds() {
-        let sqlite = Config::from_text("").unwrap().store.sqlite.store_config();
-        assert_eq!(sqlite, SqliteConfig::default());
-        assert_eq!(sqlite.clone().clamped(), sqlite);
-    }
 
     #[test]
     fn a_password_of_one_carrier_that_does_not_open_is_no_wrong_key_where_others_do() {

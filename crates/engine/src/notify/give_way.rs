@@ -101,14 +101,14 @@ fn whole_of(part_ns: u64, percent: u64) -> Duration {
     Duration::from_nanos(part_ns.saturating_mul(100) / percent)
 }
 
-/// Gives the calling thread the least priority: telling takes what sending leaves.
-pub(super) fn least_priority() {
+/// Gives the calling thread the least priority: what it does takes what sending leaves. Where that is not allowed or not known,
+/// it goes on as it is.
+pub fn least_priority() {
     #[cfg(target_os = "linux")]
     {
         let own = rustix::thread::gettid();
-        // Where it is not allowed, calls are made all the same.
         if let Err(error) = rustix::process::setpriority_process(Some(own), NICE) {
-            tracing::debug!(%error, "the thread that calls endpoints keeps its priority");
+            tracing::debug!(%error, "a thread keeps the usual priority");
         }
     }
 }

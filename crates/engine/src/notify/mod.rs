@@ -31,6 +31,7 @@ mod worker;
 
 pub use egress::{Allow, CallError, check_url};
 pub use format::{Call, Format, Method, Schedule, Stamp, Subject, Telling};
+pub use give_way::least_priority;
 pub use limits::Limits;
 pub use metrics::{CallLabel, EndpointLabel, FormatLabel, NotifyMetrics};
 pub(crate) use office::Notify;

@@ -25,7 +25,6 @@ use plan::{Existing, Inputs, Plan, Wishes};
 use secret::Surroundings;
 use serde_json::json;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use store::Store;
 use store::sqlite::Mode;
@@ -176,18 +175,14 @@ fn read(file: &Path) -> anyhow::Result<String> {
 
 /// A note where others may read a catalog file that has secrets in it.
 fn readable_secrets(file: &Path, text: &str) -> Option<String> {
-    let about = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
-    let mode = about.permissions().mode() & 0o777;
-    let has_secrets = || {
-        text.parse::<toml::Table>()
-            .is_ok_and(|table| table.iter().any(is_secret))
-    };
-    (mode & 0o077 != 0 && has_secrets()).then(|| {
+    let how = open::readable_by_others(file, 0o077)?;
+    let has_secrets = text
+        .parse::<toml::Table>()
+        .is_ok_and(|table| table.iter().any(is_secret));
+    has_secrets.then(|| {
         format!(
-            "{} has secrets in it and may be read by others (mode {mode:03o}); chmod {:03o} it, or give the secrets by \
-             `secret_env` or `secret_file`",
-            file.display(),
-            mode & !0o077
+            "{} has secrets in it and {how}, or give the secrets by `secret_env` or `secret_file`",
+            file.display()
         )
     })
 }

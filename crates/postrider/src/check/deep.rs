@@ -1,7 +1,7 @@
 //! `check --deep`: reading the whole store through.
 
-use crate::config::{Config, MasterKey};
-use engine::catalog::{Catalog, carrier_secret_name, credential_secret_name, endpoint_secret_name};
+use crate::config::Config;
+use crate::table::counted;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ pub(super) async fn check(config: &Config) -> Told {
     let path = config.store.path.clone();
     let sqlite = config.store.sqlite.store_config();
     let read = tokio::task::spawn_blocking(move || {
-        lower_priority();
+        // A node on the same machine goes first.
+        engine::notify::least_priority();
         let progress = Progress::default();
         let parts = SqliteStore::check_deep(&path, &sqlite, &|so_far| progress.tell(so_far));
         progress.end();
@@ -32,6 +33,14 @@ pub(super) async fn check(config: &Config) -> Told {
         Ok(Ok(parts)) => told(parts),
         Ok(Err(error)) => failed(&crate::exit::explained(&anyhow::Error::from(error))),
         Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// How something stands that so many problems were found in.
+pub(super) fn how_many(problems: u64) -> String {
+    match problems {
+        0 => "ok".to_owned(),
+        many => counted(many, "problem"),
     }
 }
 
@@ -48,12 +57,7 @@ fn told(parts: Vec<DeepPart>) -> Told {
         problems: Vec::new(),
     };
     for part in parts {
-        let problems = part.problems.len() as u64 + part.more;
-        let how = match problems {
-            0 => "ok".to_owned(),
-            1 => "1 problem".to_owned(),
-            many => format!("{many} problems"),
-        };
+        let how = how_many(part.problems.len() as u64 + part.more);
         told.standing
             .push((part.name, format!("{how}: {}", part.looked_at)));
         let name = part.name;
@@ -74,56 +78,6 @@ fn told(parts: Vec<DeepPart>) -> Told {
         );
     }
     told
-}
-
-/// Each secret of a catalog that the master key does not open, and how many it does.
-pub(super) fn secrets(catalog: &Catalog, key: &MasterKey) -> Told {
-    let vault = key.vault();
-    let mut opened = 0;
-    let mut problems = Vec::new();
-    let mut open = |whose: String, name: &str, sealed: &[u8]| match vault.open(name, sealed) {
-        Ok(_) => opened += 1,
-        Err(_) => problems.push(format!(
-            "secrets: the secret of {whose} does not open with the master key"
-        )),
-    };
-    for credential in &catalog.credentials {
-        open(
-            format!("credential {} ({})", credential.key, credential.family),
-            &credential_secret_name(&credential.family, &credential.key),
-            &credential.sealed_secret,
-        );
-    }
-    for endpoint in catalog
-        .endpoints
-        .iter()
-        .filter(|one| !one.sealed_secret.is_empty())
-    {
-        open(
-            format!("webhook {}", endpoint.name),
-            &endpoint_secret_name(endpoint.id),
-            &endpoint.sealed_secret,
-        );
-    }
-    for carrier in &catalog.carriers {
-        if let Some(sealed) = crate::open::sealed_password(carrier) {
-            let octets = engine::hex::octets(sealed).unwrap_or_default();
-            open(
-                format!("carrier {}", carrier.name),
-                &carrier_secret_name(&carrier.name),
-                &octets,
-            );
-        }
-    }
-    let how = match problems.len() {
-        0 => "ok".to_owned(),
-        1 => "1 problem".to_owned(),
-        many => format!("{many} problems"),
-    };
-    Told {
-        standing: vec![("secrets", format!("{how}: {opened} open with the master key"))],
-        problems,
-    }
 }
 
 /// Lines on a terminal that say how far it is.
@@ -154,13 +108,5 @@ impl Progress {
         if err.is_terminal() {
             let _ = write!(err, "\r\x1b[K");
         }
-    }
-}
-
-/// A node on the same machine goes first.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
-        tracing::debug!(%error, "the check runs with the usual priority");
     }
 }

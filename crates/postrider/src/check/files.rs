@@ -1,7 +1,7 @@
 //! What others may read or change, and what a store is known to lack.
 
 use crate::config::Config;
-use std::os::unix::fs::PermissionsExt;
+use crate::open;
 use std::path::Path;
 use store::sqlite::SqliteStore;
 
@@ -26,15 +26,8 @@ pub(super) fn open_to_others(config: &Config, file: Option<&Path>) -> Vec<String
 
 /// A file that others may read is no secret.
 fn readable(what: &str, file: &Path, others: u32) -> Option<String> {
-    let found = std::fs::metadata(file).ok().filter(|found| found.is_file())?;
-    let mode = found.permissions().mode() & 0o777;
-    (mode & others != 0).then(|| {
-        format!(
-            "{what}: {} may be read by others (mode {mode:03o}); chmod {:03o} it",
-            file.display(),
-            mode & !others
-        )
-    })
+    let how = open::readable_by_others(file, others)?;
+    Some(format!("{what}: {} {how}", file.display()))
 }
 
 /// What the store is known to lack, until somebody removes the file that says so.

@@ -17,7 +17,8 @@ use crate::table::{counted, harmless};
 use anyhow::Context;
 use clap::Args;
 use engine::CarrierState;
-use engine::catalog::{Catalog, Review, RouteRule, Snapshot};
+use engine::catalog::{Catalog, Review, RouteRule};
+use engine::clock::{Clock, SystemClock};
 use serde_json::json;
 use sms::template::Template as Pattern;
 use std::collections::HashSet;
@@ -145,6 +146,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     let known = SqliteStore::known_schema_version();
     let found = SqliteStore::schema_version(&config.store.path);
     let has_this_schema = matches!(found, Ok(Some(found)) if found == known);
+    let mut newest = 0;
     match found {
         Ok(None) => {
             report
@@ -174,7 +176,10 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 report.problems.extend(files::damage_to_come(config));
                 match node == NodeState::NotRunning {
                     true => match start::trial(config).await {
-                        Ok(()) => report.standing.push(("store", format!("ok: {path}"))),
+                        Ok(found) => {
+                            newest = found;
+                            report.standing.push(("store", format!("ok: {path}")));
+                        }
                         Err(error) => report.problems.push(format!(
                             "store: a node would not start on it: {}",
                             exit::explained(&error)
@@ -197,14 +202,13 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 }
                 let error = key.ok().and_then(|key| {
                     let vault = key.vault();
-                    if args.deep {
-                        report.add(deep::secrets(&catalog, &key));
-                    }
                     let found = secrets::look(&catalog, &vault);
+                    if args.deep {
+                        report.add(found.opening());
+                    }
                     report.problems.extend(found.problems);
                     report.notes.extend(found.notes);
-                    open::wrong_key(catalog.clone(), &vault)
-                        .or_else(|| Snapshot::compile(catalog, &vault).err())
+                    open::catalog_error(catalog, &vault)
                 });
                 let told = error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));
                 report.problems.extend(told);
@@ -213,6 +217,17 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 .problems
                 .push(format!("store: {}", exit::explained(&error))),
         },
+    }
+    // A node that runs has looked at the clock, and goes on looking.
+    if node == NodeState::NotRunning {
+        let now = SystemClock.now();
+        let wrong = start::wrong_clock(now, newest);
+        match args.place.is_of_dev() {
+            // `dev` starts whatever the clock says.
+            true => report.notes.extend(wrong),
+            false => report.problems.extend(wrong),
+        }
+        report.notes.extend(start::doubtful_clock(config, now, newest));
     }
     if args.deep && has_this_schema {
         report.add(deep::check(config).await);

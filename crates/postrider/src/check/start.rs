@@ -8,12 +8,14 @@ use crate::open;
 use crate::review::account_name;
 use crate::tls;
 use engine::catalog::{CarrierSettings, Catalog};
+use engine::clock_watch::{self, DoubtfulClock};
 use engine::notify::Allow;
 use engine::{CarrierState, CarrierStatus};
 use jiff::Timestamp;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use store::UnixMs;
 use store::sqlite::SqliteStore;
 
 /// Octets written where files are to be written later.
@@ -74,11 +76,33 @@ fn closed_folder(store: &Path) -> Option<String> {
     })
 }
 
-/// Whether a node would start on the store, which none serves.
-pub(super) async fn trial(config: &Config) -> anyhow::Result<()> {
+/// Whether a node would start on the store, which none serves; the newest time in it, 0 for an empty one.
+pub(super) async fn trial(config: &Config) -> anyhow::Result<UnixMs> {
     let path = config.store.path.clone();
     let sqlite = config.store.sqlite.store_config();
     Ok(tokio::task::spawn_blocking(move || SqliteStore::would_start(&path, &sqlite)).await??)
+}
+
+/// Why a start would refuse the clock, by a store whose newest time is `newest` (0: empty, or not known).
+pub(super) fn wrong_clock(now: UnixMs, newest: UnixMs) -> Option<String> {
+    let why = clock_watch::check(now, newest).err()?;
+    Some(format!(
+        "clock: {why}; set the machine's clock right, or start once with `postrider serve --trust-clock` if it is"
+    ))
+}
+
+/// What a start would say of a clock that it takes.
+pub(super) fn doubtful_clock(config: &Config, now: UnixMs, newest: UnixMs) -> Option<String> {
+    let limits = config.engine_settings().clock;
+    let doubt = clock_watch::doubt(now, newest, &limits)?;
+    let then = match doubt {
+        DoubtfulClock::Behind { .. } => String::new(),
+        DoubtfulClock::Rested { .. } => format!(
+            " The next start deletes nothing for its age for {} s (`engine.clock_hold_s`)",
+            limits.hold.as_secs()
+        ),
+    };
+    Some(format!("clock: {doubt}{then}"))
 }
 
 /// Addresses that cannot be listened on. Those of a node that serves this store are in use, as they should be.
@@ -225,6 +249,34 @@ mod tests {
         let [told] = taken_addresses(&config).try_into().unwrap();
         assert!(
             told.starts_with("`api.listen`: another program listens on 127.0.0.1:"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_clock_is_compared_with_the_newest_in_the_store() {
+        const DAY: UnixMs = 86_400_000;
+        const NOW: UnixMs = 1_795_305_600_000;
+        let config = Config::from_text("").unwrap();
+        for newest in [0, NOW, NOW - DAY, NOW + 1_000] {
+            assert_eq!(wrong_clock(NOW, newest), None);
+            assert_eq!(doubtful_clock(&config, NOW, newest), None);
+        }
+        assert!(wrong_clock(NOW - 10 * 366 * DAY, 0).is_some_and(|told| told.contains("cannot be right")));
+        let told = wrong_clock(NOW, NOW - 401 * DAY).unwrap();
+        assert!(
+            told.contains("401 days after the newest that the store has") && told.contains("--trust-clock"),
+            "{told}"
+        );
+        assert_eq!(
+            doubtful_clock(&config, NOW, NOW + DAY).as_deref(),
+            Some(
+                "clock: the clock is 86400 s behind the newest that the store has: it is wrong, or was wrong then"
+            )
+        );
+        let told = doubtful_clock(&config, NOW, NOW - 3 * DAY).unwrap();
+        assert!(
+            told.contains("nothing of the last 3 days") && told.contains("for 3600 s"),
             "{told}"
         );
     }

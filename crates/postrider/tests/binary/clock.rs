@@ -1,6 +1,6 @@
 //! The program itself by a clock that is moved: a preloaded library (`crates/sim/shim`) adds seconds to what it is told.
 
-use crate::house::{Running, curl, eventually, folder, postrider, status_of};
+use crate::house::{self, Dev, Running, curl, eventually, folder, postrider, status_of};
 use crate::serve::{addr_after, configure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,12 +36,18 @@ impl MovedClock {
     }
 
     fn serve(&self, config: &Path, more: &[&str]) -> Running {
-        let mut command = postrider(&[&["serve", "--config", config.to_str().unwrap()], more].concat());
+        let arguments = [&["serve", "--config", config.to_str().unwrap()], more].concat();
+        Running::start(self.command(config.parent().unwrap(), &arguments))
+    }
+
+    /// The program, which believes this clock.
+    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = postrider(arguments);
         command
             .env("LD_PRELOAD", &self.library)
-            .env("SHIM_ROOT", config.parent().unwrap())
+            .env("SHIM_ROOT", folder)
             .env("SHIM_CONTROL", &self.control);
-        Running::start(command)
+        command
     }
 }
 
@@ -56,9 +62,47 @@ fn serve_refuses_a_clock_that_cannot_be_right_and_starts_when_it_is_told_to() {
         let said = refused.err.wait_for("--trust-clock");
         assert!(said.contains("which cannot be right"), "{said}");
         assert!(!refused.ended().success());
+        let mut check = clock.command(folder.path(), &["check", "--config", config.to_str().unwrap()]);
+        let checked = check.output().unwrap();
+        assert_eq!(checked.status.code(), Some(3), "{}", house::said(&checked));
+        assert!(
+            house::said(&checked).contains("PROBLEM        clock: the clock says "),
+            "{}",
+            house::said(&checked)
+        );
         let node = clock.serve(&config, &["--trust-clock"]);
         node.err.wait_for("APIs listening");
         assert!(node.stop().success());
+    }
+}
+
+#[test]
+fn check_compares_the_clock_with_the_newest_in_the_store() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    dev.send("+447700900123");
+    assert!(dev.running.stop().success());
+    let clock = MovedClock::build(folder.path());
+    let data = folder.path().to_str().unwrap();
+    for (offset_s, expected) in [
+        (0, None),
+        (-2 * DAY, Some("s behind the newest that the store has")),
+        (3 * DAY + 60, Some("nothing of the last 3 days")),
+        (2 * YEAR, Some("days after the newest that the store has")),
+    ] {
+        clock.set(offset_s);
+        let checked = clock.command(folder.path(), &["check", "--data", data]).output();
+        let checked = checked.unwrap();
+        let told = house::said(&checked);
+        // `dev` starts by any clock.
+        assert!(checked.status.success(), "{told}");
+        let note = told
+            .lines()
+            .find(|line| line.starts_with("note           clock: "));
+        match expected {
+            None => assert_eq!(note, None),
+            Some(words) => assert!(note.is_some_and(|note| note.contains(words)), "{told}"),
+        }
     }
 }
 

@@ -322,11 +322,11 @@ impl SqliteStore {
     }
 
     /// Whether a node would start on the store at `path`, which none serves: all that a start reads is read, and nothing is
-    /// changed.
+    /// changed. Returns the newest time in it, as [`Store::newest_at`] does.
     ///
     /// # Errors
     /// Why it would not.
-    pub fn would_start(path: &Path, config: &SqliteConfig) -> Result<(), StoreError> {
+    pub fn would_start(path: &Path, config: &SqliteConfig) -> Result<UnixMs, StoreError> {
         deep::would_start(path, config)
     }
 

@@ -12,9 +12,10 @@ mod values;
 
 use super::error::Tried;
 use super::{SqliteConfig, attempts, open};
-use crate::StoreError;
+use crate::{StoreError, UnixMs};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// Problems of one part that are told one by one.
 const PROBLEMS_MAX: usize = 20;
@@ -176,8 +177,8 @@ fn whole_from(conn: &Connection) -> Result<i64, StoreError> {
     .tried("look for what may be gone")
 }
 
-/// Whether a node would start on the store: all that a start reads is read, and nothing is kept of it.
-pub(super) fn would_start(path: &Path, config: &SqliteConfig) -> Result<(), StoreError> {
+/// Whether a node would start on the store: all that a start reads is read, and nothing is kept of it but the newest time.
+pub(super) fn would_start(path: &Path, config: &SqliteConfig) -> Result<UnixMs, StoreError> {
     let path = open::resolved(path)?;
     let config = config.clone().clamped();
     let conn = open::looking(&path, &config)?;
@@ -186,7 +187,8 @@ pub(super) fn would_start(path: &Path, config: &SqliteConfig) -> Result<(), Stor
         Transaction::new_unchecked(&conn, TransactionBehavior::Immediate).tried("begin a trial start")?;
     let loaded = super::load::serve(&conn, &config, std::sync::Arc::default());
     trial.rollback().tried("end a trial start")?;
-    loaded.map(drop)
+    let (shared, _) = loaded?;
+    Ok(shared.meters.newest_at_open.load(Ordering::Relaxed))
 }
 
 /// Reads the attempts that are open: which messages are with a carrier.

@@ -1,6 +1,7 @@
 //! Settings that are fine each by itself and wrong together; each complaint says what would go wrong.
 
-use super::{Config, Notify, Sqlite};
+use super::Config;
+use super::bounds::{notify_bounds, store_bounds, within};
 
 /// Octets one recipient needs in a request at the very least: `"13800138000",`.
 const RECIPIENT_BYTES_MIN: usize = 14;
@@ -297,67 +298,6 @@ fn store(config: &Config, wrong: &mut Vec<String>) {
     within(wrong, "store.sqlite", &store_bounds(sqlite));
 }
 
-/// The value of a setting, and what it may be.
-type Bound = (&'static str, u64, u64, u64);
-
-/// What was asked for and is out of bounds is said here rather than changed by the part that it is for.
-fn within(wrong: &mut Vec<String>, table: &str, bounds: &[Bound]) {
-    for (name, value, min, max) in bounds {
-        demand!(
-            wrong,
-            (min..=max).contains(&value),
-            "`{table}.{name}` is {value}; it must be {min} to {max}"
-        );
-    }
-}
-
-/// As `store::sqlite::SqliteConfig` has them.
-fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
-    vec![
-        ("commands_max", sqlite.commands_max as u64, 1, 65_536),
-        (
-            "messages_waiting_max",
-            sqlite.messages_waiting_max as u64,
-            1_000,
-            4_194_304,
-        ),
-        (
-            "engine_commands_max",
-            sqlite.engine_commands_max as u64,
-            1,
-            65_536,
-        ),
-        ("group_rows_max", sqlite.group_rows_max as u64, 1, 65_536),
-        ("group_ms_max", sqlite.group_ms_max, 1, 1_000),
-        ("readers_max", sqlite.readers_max as u64, 2, 16),
-        ("reads_max", sqlite.reads_max as u64, 1, 65_536),
-        (
-            "writer_cache_kib_max",
-            sqlite.writer_cache_kib_max as u64,
-            1_024,
-            1_048_576,
-        ),
-        (
-            "reader_cache_kib_max",
-            sqlite.reader_cache_kib_max as u64,
-            256,
-            1_048_576,
-        ),
-        ("wal_bytes_max", sqlite.wal_bytes_max, 1 << 20, 16 << 30),
-        ("run_entries_max", sqlite.run_entries_max as u64, 16, 7_340_032),
-        ("filter_bytes_max", sqlite.filter_bytes_max as u64, 0, 1 << 30),
-        ("parked_max", sqlite.parked_max as u64, 1, 10_000_000),
-        (
-            "reference_numbers_max",
-            sqlite.reference_numbers_max as u64,
-            2,
-            1 << 24,
-        ),
-        ("find_rows_max", sqlite.find_rows_max as u64, 1_000, 100_000_000),
-        ("lock_wait_ms_max", sqlite.lock_wait_ms_max, 1, 60_000),
-    ]
-}
-
 fn life(config: &Config, wrong: &mut Vec<String>) {
     let poll_ms = config.engine.catalog_poll_ms;
     demand!(
@@ -444,38 +384,6 @@ fn notify(config: &Config, wrong: &mut Vec<String>) {
     );
 }
 
-/// As `engine::notify::Limits` has them.
-fn notify_bounds(notify: &Notify) -> Vec<Bound> {
-    vec![
-        ("window_events_max", notify.window_events_max as u64, 16, 10_000),
-        (
-            "waiting_events_max",
-            notify.waiting_events_max as u64,
-            100,
-            1_000_000,
-        ),
-        ("endpoint_calls_max", notify.endpoint_calls_max as u64, 1, 256),
-        ("calls_max", notify.calls_max as u64, 0, 100_000),
-        (
-            "request_bytes_max",
-            notify.request_bytes_max as u64,
-            1024,
-            64 << 20,
-        ),
-        ("trouble_calls", notify.trouble_calls as u64, 2, 1000),
-        ("pause_after_s", notify.pause_after_s.into(), 1, 30 * 86_400),
-        ("trial_wait_s_max", notify.trial_wait_s_max.into(), 1, 86_400),
-        (
-            "retry_after_s_max",
-            notify.retry_after_s_max.into(),
-            1,
-            7 * 86_400,
-        ),
-        ("poll_ms", notify.poll_ms.into(), 1, 3_600_000),
-        ("record_every_ms", notify.record_every_ms.into(), 1, 10_000),
-    ]
-}
-
 fn directory(config: &Config, wrong: &mut Vec<String>) {
     let directory = &config.directory;
     let bounds = [
@@ -504,103 +412,4 @@ fn directory(config: &Config, wrong: &mut Vec<String>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lays one setting over the defaults.
-    fn with(table: &str, name: &str, value: u64) -> anyhow::Result<Config> {
-        Config::from_text(&format!("[{table}]\n{name} = {value}"))
-    }
-
-    /// Goal: no part of the program works with another value than the one that was asked for.
-    #[test]
-    fn what_a_part_of_the_program_would_change_is_refused() {
-        let defaults = Config::from_text("").unwrap();
-        let tables = [
-            ("store.sqlite", store_bounds(&defaults.store.sqlite)),
-            ("notify", notify_bounds(&defaults.notify)),
-        ];
-        for (table, bounds) in tables {
-            for (name, _, min, max) in bounds {
-                for value in [min, max] {
-                    // Some contradict other settings there; what is taken is taken as it is.
-                    match with(table, name, value) {
-                        Ok(config) => {
-                            let sqlite = config.store.sqlite.store_config();
-                            assert_eq!(sqlite.clone().clamped(), sqlite, "{name} = {value}");
-                            let limits = config.notify.limits();
-                            assert_eq!(limits.clone().clamped(), limits, "{name} = {value}");
-                        }
-                        Err(error) => assert!(!format!("{error:#}").contains("it must be"), "{error:#}"),
-                    }
-                }
-                for value in [min.checked_sub(1), Some(max + 1)].into_iter().flatten() {
-                    let said = format!("{:#}", with(table, name, value).unwrap_err());
-                    assert!(said.contains(&format!("it must be {min} to {max}")), "{said}");
-                }
-            }
-        }
-        assert!(with("engine", "sweep_every_s", 0).is_err());
-    }
-
-    #[test]
-    fn settings_that_contradict_each_other_say_what_would_go_wrong() {
-        let cases = [
-            (
-                "[metrics]\nlisten = \"127.0.0.1:8080\"",
-                "the second could not be bound",
-            ),
-            ("[api.tls]\nkey_file = \"k.pem\"", "no TLS would be spoken"),
-            ("[api.tls]\ncert_file = \"c.pem\"", "no TLS could be spoken"),
-            (
-                "[api.limits]\nengagelab_recipients_max = 0",
-                "every request would be refused",
-            ),
-            (
-                "[api.limits]\nbody_bytes_max = 1000",
-                "refused for their size first",
-            ),
-            (
-                "[store.sqlite]\nmessages_waiting_max = 1500",
-                "only when nothing else waits",
-            ),
-            (
-                "[queue]\nlane_messages_max = 30000",
-                "all the room its carrier has",
-            ),
-            ("[queue]\nlane_messages_max = 0", "nothing would ever be sent"),
-            ("[queue]\nnotice_weight = 0", "would wait for ever"),
-            ("[queue]\notp_weight = 1", "codes would wait behind campaigns"),
-            ("[store]\npath = \"\"", "nowhere to keep messages"),
-            ("[store.sqlite]\nreaders_max = 1", "must be 2 to 16"),
-            ("[engine]\ncatalog_poll_ms = 1", "must be 50 to 60000"),
-            (
-                "[engine]\nretention_days = 1\n[api.limits]\nrequest_id_keep_s = 90000",
-                "still answers for them",
-            ),
-            ("[engine]\ninbox_messages_max = 0", "could be read"),
-            ("[engine]\notp_ttl_s = 2", "before a carrier can take them"),
-            (
-                "[engine]\nmarketing_ttl_s = 2592001",
-                "0 (no end) or 10 to 2592000",
-            ),
-            ("[shutdown]\ngrace_s = 3600", "only delays a restart"),
-            ("[notify]\ntrouble_calls = 1", "must be 2 to 1000"),
-            ("[engine]\nevents_keep_days = 0", "nothing to tell again"),
-            ("[engine]\ndead_calls_keep_days = 0", "could not be resent"),
-            ("[engine]\ninbound_parts_wait_s = 1", "seconds apart"),
-            ("[directory]\ncontacts_max = 0", "accounts could keep none"),
-            ("[directory]\nstatistics_rows_max = 10", "could not be told"),
-        ];
-        for (text, expected) in cases {
-            let complaint = format!("{:#}", Config::from_text(text).unwrap_err());
-            assert!(complaint.contains(expected), "{text:?} gave: {complaint}");
-        }
-    }
-
-    #[test]
-    fn port_zero_may_stand_twice() {
-        let text = "[api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"";
-        assert!(Config::from_text(text).is_ok());
-    }
-}
+mod tests;

@@ -1,0 +1,94 @@
+//! What settings may be that a part of the program would otherwise change by itself: said here, before it does.
+
+use super::{Notify, Sqlite};
+
+/// The value of a setting, and what it may be.
+pub(super) type Bound = (&'static str, u64, u64, u64);
+
+/// What was asked for and is out of bounds is said here rather than changed by the part that it is for.
+pub(super) fn within(wrong: &mut Vec<String>, table: &str, bounds: &[Bound]) {
+    for (name, value, min, max) in bounds {
+        if !(min..=max).contains(&value) {
+            wrong.push(format!("`{table}.{name}` is {value}; it must be {min} to {max}"));
+        }
+    }
+}
+
+/// As `store::sqlite::SqliteConfig` has them.
+pub(super) fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
+    vec![
+        ("commands_max", sqlite.commands_max as u64, 1, 65_536),
+        (
+            "messages_waiting_max",
+            sqlite.messages_waiting_max as u64,
+            1_000,
+            4_194_304,
+        ),
+        (
+            "engine_commands_max",
+            sqlite.engine_commands_max as u64,
+            1,
+            65_536,
+        ),
+        ("group_rows_max", sqlite.group_rows_max as u64, 1, 65_536),
+        ("group_ms_max", sqlite.group_ms_max, 1, 1_000),
+        ("readers_max", sqlite.readers_max as u64, 2, 16),
+        ("reads_max", sqlite.reads_max as u64, 1, 65_536),
+        (
+            "writer_cache_kib_max",
+            sqlite.writer_cache_kib_max as u64,
+            1_024,
+            1_048_576,
+        ),
+        (
+            "reader_cache_kib_max",
+            sqlite.reader_cache_kib_max as u64,
+            256,
+            1_048_576,
+        ),
+        ("wal_bytes_max", sqlite.wal_bytes_max, 1 << 20, 16 << 30),
+        ("run_entries_max", sqlite.run_entries_max as u64, 16, 7_340_032),
+        ("filter_bytes_max", sqlite.filter_bytes_max as u64, 0, 1 << 30),
+        ("parked_max", sqlite.parked_max as u64, 1, 10_000_000),
+        (
+            "reference_numbers_max",
+            sqlite.reference_numbers_max as u64,
+            2,
+            1 << 24,
+        ),
+        ("find_rows_max", sqlite.find_rows_max as u64, 1_000, 100_000_000),
+        ("lock_wait_ms_max", sqlite.lock_wait_ms_max, 1, 60_000),
+    ]
+}
+
+/// As `engine::notify::Limits` has them.
+pub(super) fn notify_bounds(notify: &Notify) -> Vec<Bound> {
+    vec![
+        ("window_events_max", notify.window_events_max as u64, 16, 10_000),
+        (
+            "waiting_events_max",
+            notify.waiting_events_max as u64,
+            100,
+            1_000_000,
+        ),
+        ("endpoint_calls_max", notify.endpoint_calls_max as u64, 1, 256),
+        ("calls_max", notify.calls_max as u64, 0, 100_000),
+        (
+            "request_bytes_max",
+            notify.request_bytes_max as u64,
+            1024,
+            64 << 20,
+        ),
+        ("trouble_calls", notify.trouble_calls as u64, 2, 1000),
+        ("pause_after_s", notify.pause_after_s.into(), 1, 30 * 86_400),
+        ("trial_wait_s_max", notify.trial_wait_s_max.into(), 1, 86_400),
+        (
+            "retry_after_s_max",
+            notify.retry_after_s_max.into(),
+            1,
+            7 * 86_400,
+        ),
+        ("poll_ms", notify.poll_ms.into(), 1, 3_600_000),
+        ("record_every_ms", notify.record_every_ms.into(), 1, 10_000),
+    ]
+}

@@ -56,6 +56,7 @@ enum Api {
     Uspeedo,
     UspeedoAction,
     Sendcloud,
+    Ucloud,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -73,6 +74,7 @@ async fn main() -> anyhow::Result<()> {
         Api::Uspeedo => Dialect::UspeedoRest,
         Api::UspeedoAction => Dialect::UspeedoAction,
         Api::Sendcloud => Dialect::SendCloud,
+        Api::Ucloud => Dialect::Ucloud,
     };
     let text = match arguments.text {
         Kind::Code => Text::Code,

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sim::load::{Answer, Demo, Dialect, EngageLab, Load, SendCloud, Template, Text, Uspeedo, number, run};
+use sim::load::{
+    Answer, Demo, Dialect, EngageLab, Load, SendCloud, Template, Text, Ucloud, Uspeedo, number, run,
+};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +65,11 @@ fn demo(base_url: String) -> Demo {
         uspeedo: Uspeedo {
             access_key_id: word(),
             access_key_secret: word(),
+        },
+        ucloud: Ucloud {
+            public_key: word(),
+            private_key: word(),
+            sig_content: word(),
         },
         sendcloud: SendCloud {
             sms_user: word(),

@@ -17,6 +17,8 @@ pub struct Demo {
     pub account_id: u64,
     /// uSpeedo's credential.
     pub uspeedo: Uspeedo,
+    /// UCloud's credential and signature.
+    pub ucloud: Ucloud,
     /// SendCloud's credential.
     pub sendcloud: SendCloud,
     /// EngageLab's credential.
@@ -35,6 +37,17 @@ pub struct Uspeedo {
     pub access_key_id: String,
     /// `ACCESSKEY_SECRET`
     pub access_key_secret: String,
+}
+
+/// UCloud's credential, and a signature that is approved.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Ucloud {
+    /// `PublicKey`
+    pub public_key: String,
+    /// The key that requests are signed with.
+    pub private_key: String,
+    /// `SigContent`
+    pub sig_content: String,
 }
 
 /// SendCloud's credential.

@@ -17,7 +17,7 @@ mod wire;
 
 pub use call::{CallLoad, call};
 pub use contacts::{Contacts, Counted, Task, TaskState, fill_list};
-pub use demo::{Demo, DemoError, EngageLab, SendCloud, Template, Uspeedo};
+pub use demo::{Demo, DemoError, EngageLab, SendCloud, Template, Ucloud, Uspeedo};
 pub use dialect::{Answer, Dialect, Text};
 pub use requests::Requests;
 pub use run::{Load, run};

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Deserialize;
 
 use super::demo::Demo;
-use super::dialect::{Answer, Dialect, basic, sendcloud, write_get, write_request};
+use super::dialect::{Answer, Dialect, basic, sendcloud, ucloud, write_get, write_request};
 use super::number;
 use super::told::Told;
 use super::wire::{Wire, WireError};
@@ -60,7 +60,17 @@ pub async fn standings(
     let mut standings = Standings::new();
     match (dialect, &told.answer) {
         (Dialect::UspeedoRest | Dialect::UspeedoAction, Some(Answer::Accepted { reference, .. })) => {
-            of_session(wire, demo, reference, &mut standings).await?;
+            let credential = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
+            let path = format!("/api/v1/usms/USMSSendReceipt?id={reference}");
+            let headers = format!("Authorization: Basic {credential}\r\n");
+            let mut request = Vec::new();
+            write_get(&path, &headers, &mut request);
+            of_session(wire, &request, &mut standings).await?;
+        }
+        (Dialect::Ucloud, Some(Answer::Accepted { reference, .. })) => {
+            let mut request = Vec::new();
+            ucloud::write_receipt_query(&demo.ucloud, reference, &mut request);
+            of_session(wire, &request, &mut standings).await?;
         }
         (Dialect::EngageLab, Some(Answer::Accepted { reference, .. })) => {
             let numbers: Vec<u64> = told.accepted().collect();
@@ -89,12 +99,8 @@ pub async fn standings(
     Ok(standings)
 }
 
-async fn of_session(
-    wire: &mut Wire,
-    demo: &Demo,
-    session: &str,
-    standings: &mut Standings,
-) -> Result<(), StatusError> {
+/// Asks for the receipts of a session, at uSpeedo or UCloud.
+async fn of_session(wire: &mut Wire, request: &[u8], standings: &mut Standings) -> Result<(), StatusError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Receipts<'a> {
@@ -115,14 +121,7 @@ async fn of_session(
         #[serde(borrow)]
         receipt_result: Cow<'a, str>,
     }
-    let credential = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
-    let mut request = Vec::new();
-    write_get(
-        &format!("/api/v1/usms/USMSSendReceipt?id={session}"),
-        &format!("Authorization: Basic {credential}\r\n"),
-        &mut request,
-    );
-    let exchange = wire.exchange(&request).await?;
+    let exchange = wire.exchange(request).await?;
     let receipts: Receipts<'_> = understand(exchange.status, exchange.body)?;
     for receipt in receipts.data.iter().flat_map(|session| &session.receipt_set) {
         let standing = match receipt.receipt_result.as_ref() {

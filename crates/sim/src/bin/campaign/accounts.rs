@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use sim::load::{Demo, EngageLab, SendCloud, Template, Text, Uspeedo};
+use sim::load::{Demo, EngageLab, SendCloud, Template, Text, Ucloud, Uspeedo};
 
 /// A carrier of the catalog.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub(crate) const SYSTEM_ID: &str = "postrider";
 const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// An approved signature that every account has.
-pub(crate) const SIGNATURE: &str = "Postrider";
+const SIGNATURE: &str = "Postrider";
 
 /// What signs the calls; the sink does not look.
 const WEBHOOK_SECRET: &str = "whsec_Y2FtcGFpZ25zIGFyZSBubyBzZWNyZXQ=";
@@ -251,6 +251,11 @@ level = "info"
             uspeedo: Uspeedo {
                 access_key_id: key.clone(),
                 access_key_secret: secret.clone(),
+            },
+            ucloud: Ucloud {
+                public_key: key.clone(),
+                private_key: secret.clone(),
+                sig_content: SIGNATURE.to_owned(),
             },
             sendcloud: SendCloud {
                 sms_user: key.clone(),

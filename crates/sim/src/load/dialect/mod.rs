@@ -2,6 +2,7 @@
 
 mod engagelab;
 pub(super) mod sendcloud;
+pub(super) mod ucloud;
 mod uspeedo;
 
 use std::borrow::Cow;
@@ -24,6 +25,8 @@ pub enum Dialect {
     UspeedoAction,
     /// SendCloud `/smsapi/send`, signed form; `sendRequestId`.
     SendCloud,
+    /// UCloud `SendUSMSMessage`, signed form; `Idempotency-Key`.
+    Ucloud,
 }
 
 impl Dialect {
@@ -34,11 +37,12 @@ impl Dialect {
     }
 
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::EngageLab,
         Self::UspeedoRest,
         Self::UspeedoAction,
         Self::SendCloud,
+        Self::Ucloud,
     ];
 
     /// The most recipients of one request.
@@ -179,6 +183,7 @@ pub(super) enum Speaker {
     EngageLab(engagelab::Speaker),
     Uspeedo(uspeedo::Speaker),
     SendCloud(sendcloud::Speaker),
+    Ucloud(ucloud::Speaker),
 }
 
 impl Speaker {
@@ -189,6 +194,7 @@ impl Speaker {
             Dialect::UspeedoRest => Self::Uspeedo(uspeedo::Speaker::rest(demo, template)),
             Dialect::UspeedoAction => Self::Uspeedo(uspeedo::Speaker::action(demo, template)),
             Dialect::SendCloud => Self::SendCloud(sendcloud::Speaker::new(demo, template)),
+            Dialect::Ucloud => Self::Ucloud(ucloud::Speaker::new(demo, template)),
         })
     }
 
@@ -200,14 +206,16 @@ impl Speaker {
             Self::EngageLab(speaker) => speaker.write(shot, body, out),
             Self::Uspeedo(speaker) => speaker.write(shot, body, out),
             Self::SendCloud(speaker) => speaker.write(shot, body, out),
+            Self::Ucloud(speaker) => speaker.write(shot, body, out),
         }
     }
 
     pub(super) fn read(&self, shot: &Shot<'_>, status: u16, body: &[u8]) -> Answer {
         match self {
             Self::EngageLab(_) => engagelab::read(shot, status, body),
-            Self::Uspeedo(_) => uspeedo::read(shot, status, body),
+            Self::Uspeedo(_) => uspeedo::read(shot, status, body, &uspeedo::UNDECIDED),
             Self::SendCloud(_) => sendcloud::read(shot, status, body),
+            Self::Ucloud(_) => ucloud::read(shot, status, body),
         }
     }
 }

@@ -14,7 +14,7 @@ const SENDER: &str = "uSpeedo";
 const ACTION: &str = "SendBatchUSMSMessage";
 
 /// "Server error": nothing is decided.
-const SERVER_ERROR: u32 = 215_400;
+pub(super) const UNDECIDED: [u32; 1] = [215_400];
 
 #[derive(Clone, Debug)]
 pub(in crate::load) struct Speaker {
@@ -172,8 +172,8 @@ struct Failed<'a> {
     phone: Cow<'a, str>,
 }
 
-/// Business answers are HTTP 200 with a code inside.
-pub(super) fn read(shot: &Shot<'_>, status: u16, body: &[u8]) -> Answer {
+/// Business answers are HTTP 200 with a code inside; `undecided` are those that decide nothing.
+pub(super) fn read(shot: &Shot<'_>, status: u16, body: &[u8], undecided: &[u32]) -> Answer {
     let sent = match serde_json::from_slice::<Sent<'_>>(body) {
         Ok(sent) => sent,
         Err(_) if status >= 429 => return Answer::undecided(status, body),
@@ -199,7 +199,7 @@ pub(super) fn read(shot: &Shot<'_>, status: u16, body: &[u8]) -> Answer {
                 refused,
             }
         }
-        SERVER_ERROR => Answer::undecided(status, body),
+        code if undecided.contains(&code) => Answer::undecided(status, body),
         _ => Answer::refused(status, body),
     }
 }
@@ -266,7 +266,7 @@ mod tests {
     fn answers_are_told_apart() {
         let rest = br#"{"RetCode":0,"Message":"success","SessionNo":["s1"],"FailedTargetPhones":[{"Phone":"+991000000002"}]}"#;
         assert_eq!(
-            read(&SHOT, 200, rest),
+            read(&SHOT, 200, rest, &UNDECIDED),
             Answer::Accepted {
                 reference: "s1".into(),
                 refused: vec![1]
@@ -274,20 +274,23 @@ mod tests {
         );
         let action = br#"{"RetCode":0,"SessionNo":"s2","SuccessCount":2,"FailContent":[]}"#;
         assert_eq!(
-            read(&SHOT, 200, action),
+            read(&SHOT, 200, action, &UNDECIDED),
             Answer::Accepted {
                 reference: "s2".into(),
                 refused: vec![]
             }
         );
         assert!(matches!(
-            read(&SHOT, 200, br#"{"RetCode":215392}"#),
+            read(&SHOT, 200, br#"{"RetCode":215392}"#, &UNDECIDED),
             Answer::Refused { .. }
         ));
         assert!(matches!(
-            read(&SHOT, 200, br#"{"RetCode":215400}"#),
+            read(&SHOT, 200, br#"{"RetCode":215400}"#, &UNDECIDED),
             Answer::Undecided { .. }
         ));
-        assert!(matches!(read(&SHOT, 503, b"busy"), Answer::Undecided { .. }));
+        assert!(matches!(
+            read(&SHOT, 503, b"busy", &UNDECIDED),
+            Answer::Undecided { .. }
+        ));
     }
 }

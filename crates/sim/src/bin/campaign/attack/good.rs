@@ -9,8 +9,6 @@ use sim::load::{Answer, Demo, Dialect, Requests, Text, Wire, WireError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::ucloud::{self, Ucloud};
-
 /// Requests a second of one client.
 const PER_S: u32 = 10;
 
@@ -47,13 +45,14 @@ impl Served {
 /// from those of others.
 pub(super) async fn serve(demo: &Demo, turn: u64, time: Duration) -> anyhow::Result<Served> {
     let mut clients = JoinSet::new();
-    let wires = Dialect::ALL.into_iter().map(Some).chain([None]);
-    let forms = wires.flat_map(|dialect| [(dialect, true), (dialect, false)]);
+    let forms = Dialect::ALL
+        .into_iter()
+        .flat_map(|dialect| [(dialect, true), (dialect, false)]);
     let began = Instant::now();
     for (at, (dialect, keeps)) in (0_u64..).zip(forms) {
-        let writer = Writer::new(demo, dialect).context("the catalog lacks a template")?;
+        let requests = Requests::new(dialect, demo, Text::Code).context("the catalog lacks a template")?;
         let client = Client {
-            writer,
+            requests,
             url: demo.base_url.clone(),
             keeps,
             wire: None,
@@ -74,52 +73,18 @@ pub(super) async fn serve(demo: &Demo, turn: u64, time: Duration) -> anyhow::Res
 
 /// A good request of every wire.
 pub(super) fn requests(demo: &Demo) -> anyhow::Result<Vec<String>> {
-    let wires = Dialect::ALL.into_iter().map(Some).chain([None]);
     let one = |dialect| {
         let mut request = Vec::new();
-        let mut writer = Writer::new(demo, dialect).context("the catalog lacks a template")?;
-        writer.write(0, "mutated", &mut request);
+        let mut requests =
+            Requests::new(dialect, demo, Text::Code).context("the catalog lacks a template")?;
+        requests.write(0, "mutated", &mut request);
         Ok(String::from_utf8(request)?)
     };
-    wires.map(one).collect()
-}
-
-enum Writer {
-    Known(Box<Requests>),
-    Ucloud(Ucloud),
-}
-
-impl Writer {
-    /// `None` is UCloud.
-    fn new(demo: &Demo, dialect: Option<Dialect>) -> Option<Self> {
-        Some(match dialect {
-            Some(dialect) => Self::Known(Box::new(Requests::new(dialect, demo, Text::Code)?)),
-            None => Self::Ucloud(Ucloud::new(demo)?),
-        })
-    }
-
-    fn write(&mut self, place: u64, id: &str, out: &mut Vec<u8>) {
-        match self {
-            Self::Known(requests) => requests.write(place, id, out),
-            Self::Ucloud(ucloud) => ucloud.write(place, id, out),
-        }
-    }
-
-    fn is_success(&self, place: u64, status: u16, body: &[u8]) -> bool {
-        match self {
-            Self::Known(requests) => match requests.read(place, status, body) {
-                Answer::Accepted { refused, .. } => refused.is_empty(),
-                // Asked again after its connection had gone: the first try was taken.
-                Answer::AcceptedBefore => true,
-                _ => false,
-            },
-            Self::Ucloud(_) => status == 200 && ucloud::is_success(body),
-        }
-    }
+    Dialect::ALL.into_iter().map(one).collect()
 }
 
 struct Client {
-    writer: Writer,
+    requests: Requests,
     url: String,
     keeps: bool,
     wire: Option<Wire>,
@@ -146,7 +111,7 @@ impl Client {
             }
             let place = self.first + u64::from(at);
             let id = format!("{}-{at}", self.name);
-            self.writer.write(place, &id, &mut request);
+            self.requests.write(place, &id, &mut request);
             match self.ask(place, &request).await {
                 Ok(()) => {
                     let us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -189,12 +154,22 @@ impl Client {
         };
         let exchange = wire.exchange(request).await?;
         let (status, body) = (exchange.status, exchange.body);
-        if !self.writer.is_success(place, status, body) {
+        if !is_success(&self.requests.read(place, status, body)) {
             let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
             return Err(Failure::Answer(format!("{status} {text}")));
         }
         self.wire = Some(wire);
         Ok(())
+    }
+}
+
+/// Whether a message was taken.
+fn is_success(answer: &Answer) -> bool {
+    match answer {
+        Answer::Accepted { refused, .. } => refused.is_empty(),
+        // Asked again after its connection had gone: the first try was taken.
+        Answer::AcceptedBefore => true,
+        Answer::Refused { .. } | Answer::Undecided { .. } => false,
     }
 }
 

@@ -14,7 +14,6 @@ mod mutate;
 mod payload;
 mod row;
 mod step;
-mod ucloud;
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! What hostile clients send. Made once and shared by all connections.
 
 use std::fmt::Write;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -65,8 +65,8 @@ pub(super) struct Payloads {
     key: String,
     unfinished_json: LazyLock<Bytes>,
     unfinished_form: LazyLock<Bytes>,
-    json: LazyLock<Vec<Bytes>>,
-    forms: LazyLock<Vec<Bytes>>,
+    json: OnceLock<Vec<Bytes>>,
+    forms: OnceLock<Vec<Bytes>>,
     garbage: LazyLock<Vec<Bytes>>,
     hello: LazyLock<Bytes>,
 }
@@ -77,14 +77,14 @@ impl Payloads {
             key: key.to_owned(),
             unfinished_json: LazyLock::new(|| filled("{\"TaskContent\":\"", b"a", UNFINISHED_BYTES)),
             unfinished_form: LazyLock::new(|| filled("phone=", b"7", UNFINISHED_BYTES)),
-            json: LazyLock::new(costly_json),
-            forms: LazyLock::new(costly_forms),
+            json: OnceLock::new(),
+            forms: OnceLock::new(),
             garbage: LazyLock::new(garbage),
             hello: LazyLock::new(hello),
         }
     }
 
-    /// A head that announces a body of this length. Every other time with a credential that nobody has.
+    /// A head that announces a body of this length, with a wrong secret where credentials stand in heads.
     pub(super) fn head(&self, wire: &WireForm, length: usize) -> Bytes {
         self.head_with(wire, &format!("Content-Length: {length}\r\n"))
     }
@@ -131,11 +131,11 @@ impl Payloads {
     }
 
     pub(super) fn json(&self, turn: usize) -> Bytes {
-        pick(&self.json, turn)
+        pick(self.json.get_or_init(|| costly_json(&self.key)), turn)
     }
 
     pub(super) fn form(&self, turn: usize) -> Bytes {
-        pick(&self.forms, turn)
+        pick(self.forms.get_or_init(|| costly_forms(&self.key)), turn)
     }
 
     pub(super) fn garbage(&self, turn: usize) -> Bytes {
@@ -279,10 +279,12 @@ fn request(path: &str, content_type: &str, headers: &str, body: &[u8]) -> Bytes 
     request.freeze()
 }
 
-/// Bodies of JSON that are costly to read, of a UCloud request and where it is read before anything is verified.
-fn costly_json() -> Vec<Bytes> {
-    let start = "{\"Action\":\"SendUSMSMessage\",\"PublicKey\":\"nobody\",\"Signature\":\"0\",\"A\":";
-    let known = "{\"Action\":\"SendUSMSMessage\",\"PublicKey\":\"campaign-0\",\"Signature\":\"0\",\"A\":";
+/// Bodies of JSON that are costly to read, of a UCloud request and where it is read before anything is verified; with a key
+/// that nobody has, or with this one.
+fn costly_json(key: &str) -> Vec<Bytes> {
+    let of =
+        |key| format!("{{\"Action\":\"SendUSMSMessage\",\"PublicKey\":\"{key}\",\"Signature\":\"0\",\"A\":");
+    let (start, known) = (&*of("nobody"), &*of(key));
     let closed = |start: &str, open: &str, unit: &str, end: &str| {
         let mut body = filled(&format!("{start}{open}"), unit.as_bytes(), COSTLY_BYTES).to_vec();
         body.extend(end.as_bytes());
@@ -311,39 +313,32 @@ fn costly_json() -> Vec<Bytes> {
         closed(start, "\"", "\\u0041", "\"}"),
         closed(known, "[{}", ",{}", "]}"),
     ];
-    let everywhere = |body: &Vec<u8>| {
-        ["/", "/api", "/v1/send", "/api/v1/usms/SendBatchUSMSMessage"].map(|path| {
-            request(
-                path,
-                JSON,
-                "X-Access-Key-Id: campaign-0\r\nX-Signature: 0\r\n",
-                body,
-            )
-        })
-    };
+    let headers = format!("X-Access-Key-Id: {key}\r\nX-Signature: 0\r\n");
+    let to = |path, body: &[u8]| request(path, JSON, &headers, body);
     // The first path is the one that reads what is sent before anything is verified: it comes every other time.
+    let paths = ["/", "/api", "/v1/send", "/api/v1/usms/SendBatchUSMSMessage"];
     let mut all = Vec::new();
-    for (at, body) in bodies.iter().enumerate() {
-        let of_all = everywhere(body);
-        all.push(of_all[0].clone());
-        all.push(of_all[at % of_all.len()].clone());
+    for (body, path) in bodies.iter().zip(paths.into_iter().cycle()) {
+        let first = to(paths[0], body);
+        all.push(first.clone());
+        all.push(if path == paths[0] { first } else { to(path, body) });
     }
     all
 }
 
 /// Forms that are costly to read.
-fn costly_forms() -> Vec<Bytes> {
-    let mut fields =
-        String::from("Action=SendUSMSMessage&PublicKey=campaign-0&smsUser=campaign-0&signature=0");
+fn costly_forms(key: &str) -> Vec<Bytes> {
+    let users = format!("PublicKey={key}&smsUser={key}");
+    let mut fields = format!("Action=SendUSMSMessage&{users}&signature=0");
     for at in 0..100_000 {
         // Writing into a string cannot fail.
         let _ = write!(fields, "&PhoneNumbers.{at}=1");
     }
     let bodies = [
         fields.into_bytes(),
-        filled("PublicKey=campaign-0&smsUser=campaign-0", b"&a", COSTLY_BYTES).to_vec(),
-        filled("PublicKey=campaign-0&smsUser=campaign-0&a=", b"%41", COSTLY_BYTES).to_vec(),
-        filled("PublicKey=campaign-0&A", b".0", COSTLY_BYTES).to_vec(),
+        filled(&users, b"&a", COSTLY_BYTES).to_vec(),
+        filled(&format!("{users}&a="), b"%41", COSTLY_BYTES).to_vec(),
+        filled(&format!("PublicKey={key}&A"), b".0", COSTLY_BYTES).to_vec(),
     ];
     let mut all = Vec::new();
     for body in &bodies {
@@ -427,7 +422,7 @@ mod tests {
         for wire in &WIRES {
             assert_eq!(payloads.body(wire).len(), UNFINISHED_BYTES);
         }
-        for request in payloads.json.iter().chain(&*payloads.forms) {
+        for request in costly_json("k").iter().chain(&costly_forms("k")) {
             let text = &request[..];
             let head = text.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
             let length = format!("Content-Length: {}\r\n", text.len() - head);
@@ -441,13 +436,25 @@ mod tests {
 
     #[test]
     fn costly_json_is_json() {
-        for request in &*Payloads::new("k").json {
+        for request in &costly_json("k") {
             let at = request.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
             let body = &request[at..];
             if !body.ends_with(b"]]]}") {
                 serde_json::from_slice::<serde::de::IgnoredAny>(body).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn what_is_costly_is_sent_for_the_key_that_exists() {
+        let payloads = Payloads::new("some-key");
+        let named = |request: &Bytes| request.windows(8).filter(|octets| octets == b"some-key").count();
+        let json: Vec<usize> = (0..16).map(|turn| named(&payloads.json(turn))).collect();
+        // In the headers of all, and in the bodies of three of eight.
+        assert_eq!(json.iter().filter(|named| **named == 2).count(), 6);
+        assert!(json.iter().all(|named| *named >= 1), "{json:?}");
+        let forms = (0..8).map(|turn| named(&payloads.form(turn)));
+        assert!(forms.into_iter().all(|named| named >= 1));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::cuts::Cut;
 use super::dice::Dice;
 use super::disk::Files;
 use super::finals::Finals;
+use super::images::Figures;
 use super::recording::{self, Recording, turn};
 use crate::accounts::Settings;
 use crate::beside::free_address;
@@ -35,20 +36,18 @@ pub(crate) struct Oracle {
     pub(crate) seed: u64,
     pub(crate) recording: Arc<Recording>,
     pub(crate) finals: Arc<Finals>,
-    /// Arguments of the program's own check of a store.
-    pub(crate) check: Vec<&'static str>,
+    pub(crate) figures: Figures,
 }
+
+/// The program's own check of a store.
+const CHECK: [&str; 2] = ["check", "--deep"];
 
 impl Oracle {
     /// What was asked and answered before the cut.
-    pub(crate) fn answered(&self, at_ns: u64) -> Vec<Asked> {
+    pub(crate) fn answered(&self, at_ns: u64) -> impl Iterator<Item = &Asked> {
         let Recording { asked, moments, .. } = &*self.recording;
-        let before = |told: &Told| told.answered_at.is_some_and(|moment| moments.ns(moment) <= at_ns);
-        asked
-            .iter()
-            .filter(|asked| before(&asked.told))
-            .cloned()
-            .collect()
+        let before = move |told: &Told| told.answered_at.is_some_and(|moment| moments.ns(moment) <= at_ns);
+        asked.iter().filter(move |asked| before(&asked.told))
     }
 
     /// The folder of an image, with the files in it.
@@ -81,7 +80,7 @@ impl Oracle {
             Err(error) => wrong.push(format!("it does not start: {error:#}")),
         }
         node.kill()?;
-        if let Err(error) = node.tool(&self.check) {
+        if let Err(error) = node.tool(&CHECK) {
             wrong.push(format!("its own check complains: {error:#}"));
         }
         if wrong.is_empty() {
@@ -91,7 +90,7 @@ impl Oracle {
     }
 
     async fn ask(&self, node: &Node, cut: &Cut, wrong: &mut Vec<String>) -> anyhow::Result<()> {
-        let answered = self.answered(cut.at_ns);
+        let answered: Vec<Asked> = self.answered(cut.at_ns).cloned().collect();
         if answered.is_empty() {
             return Ok(());
         }

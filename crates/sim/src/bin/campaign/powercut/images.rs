@@ -48,7 +48,8 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    fn of(entries: &[Entry<'_>]) -> Self {
+    /// Of a record.
+    pub(super) fn of(entries: &[Entry<'_>]) -> Self {
         let mut figures = Self::default();
         for entry in entries {
             match entry.what {
@@ -67,11 +68,6 @@ impl Figures {
 }
 
 impl Oracle {
-    /// The figures of the record.
-    pub(crate) fn figures(&self) -> anyhow::Result<Figures> {
-        Ok(Figures::of(&read(&self.recording.record)?))
-    }
-
     /// Tries `count` images; every `whole_every`th runs to the end.
     pub(crate) async fn try_all(&self, count: usize, whole_every: usize) -> anyhow::Result<Tried> {
         let entries = read(&self.recording.record)?;
@@ -86,7 +82,7 @@ impl Oracle {
             play(&mut disk, &entries, &mut played, cut.entries);
             let files = disk.image(cut.kind, &mut Dice::new(Seed(self.seed), cut.no as u64));
             *tried.by_kind.entry(cut.kind).or_default() += 1;
-            let has_answers = !self.answered(cut.at_ns).is_empty();
+            let has_answers = self.answered(cut.at_ns).next().is_some();
             tried.with_answers += u64::from(has_answers);
             if has_answers && at % whole_every.max(1) == 0 {
                 kept.push((*cut, files.clone()));
@@ -135,7 +131,7 @@ impl Oracle {
         ];
         let entries = read(&self.recording.record)?;
         let mut cuts = cuts(&entries, CONTROL_IMAGES * 2, Seed(self.seed ^ 2));
-        cuts.retain(|cut| !self.answered(cut.at_ns).is_empty());
+        cuts.retain(|cut| self.answered(cut.at_ns).next().is_some());
         let mut disk = Disk::new(lies);
         let mut played = 0;
         let mut kinds = KINDS.into_iter().cycle();
@@ -180,7 +176,7 @@ impl Tried {
             "{}, cut after {} operations, {} requests answered\n  {}",
             cut.kind.name(),
             cut.entries,
-            oracle.answered(cut.at_ns).len(),
+            oracle.answered(cut.at_ns).count(),
             wrong.join("\n  ")
         );
         say(&format!("BAD {}: {what}", folder.display()));

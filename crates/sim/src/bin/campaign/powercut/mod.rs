@@ -14,7 +14,6 @@ mod shim;
 mod whole;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -23,6 +22,8 @@ use clap::{Args, ValueEnum};
 use self::check::Oracle;
 use self::disk::Lies;
 use self::finals::Finals;
+use self::images::Figures;
+use self::record::read;
 use self::recording::{Interruption, record};
 use self::shim::Shim;
 use crate::folder::Folder;
@@ -69,6 +70,22 @@ enum Part {
 /// Of so many images one is made of the recording in which a sync fails.
 const FAILED_SYNC_SHARE: u16 = 8;
 
+impl PowercutArgs {
+    /// How many images are made of the run that is killed, and of the one in which a sync fails: as many as were asked for, all
+    /// together.
+    fn shares(&self) -> (usize, usize) {
+        let all = usize::from(self.images);
+        let after_failure = usize::from(self.images / FAILED_SYNC_SHARE);
+        let is_wanted = |part| self.parts.contains(&part);
+        match (is_wanted(Part::Cuts), is_wanted(Part::FailedSync)) {
+            (true, true) => (all - after_failure, after_failure),
+            (true, false) => (all, 0),
+            (false, true) => (0, all),
+            (false, false) => (0, 0),
+        }
+    }
+}
+
 pub(crate) async fn run(args: PowercutArgs) -> anyhow::Result<bool> {
     let seed = args.common.seed();
     say(&format!("powercut: {} images, seed {seed}", args.images));
@@ -85,19 +102,18 @@ pub(crate) async fn run(args: PowercutArgs) -> anyhow::Result<bool> {
 
 async fn campaign(args: &PowercutArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
     let mut verdict = Verdict::default();
-    let after_failure = usize::from(args.images / FAILED_SYNC_SHARE).max(1);
+    let (after_kill, after_failure) = args.shares();
     for part in &args.parts {
         match part {
             Part::Cuts => {
-                let count = usize::from(args.images) - after_failure;
                 let oracle = recorded(args, seed, folder, Interruption::Kill).await?;
-                images(args, "power cut", &oracle, count, &mut verdict).await?;
+                images(args, "power cut", &oracle, after_kill, &mut verdict).await?;
                 controls(&oracle, &mut verdict).await?;
             }
             Part::FailedSync => {
                 let oracle = recorded(args, seed ^ 3, folder, Interruption::FailedSync).await?;
                 images(args, "after a failed sync", &oracle, after_failure, &mut verdict).await?;
-                verdict.at_least("syncs that failed", oracle.figures()?.failed_syncs, 1);
+                verdict.at_least("syncs that failed", oracle.figures.failed_syncs, 1);
             }
             Part::Disk => faults::disk(&args.common, seed, folder, &mut verdict).await?,
             Part::Clock => faults::clock(&args.common, seed, folder, &mut verdict).await?,
@@ -120,7 +136,7 @@ async fn images(
     verdict: &mut Verdict,
 ) -> anyhow::Result<()> {
     let tried = oracle.try_all(count, args.whole_every).await?;
-    let figures = oracle.figures()?;
+    let figures = &oracle.figures;
     say(of);
     verdict.figure(
         "writes / MiB / syncs / of the folder",
@@ -186,16 +202,15 @@ async fn recorded(
     .with_context(|| format!("recording, see {}", place.display()))?;
     let base = images_folder(args, folder)?.join(interruption.name());
     std::fs::create_dir_all(&base)?;
-    let program = args.common.postrider.canonicalize()?;
     let oracle = Oracle {
-        check: check_arguments(&program)?,
-        program,
+        program: args.common.postrider.canonicalize()?,
         base,
         seed,
+        figures: Figures::of(&read(&recording.record)?),
         finals: Arc::new(Finals::of(&recording)),
         recording: Arc::new(recording),
     };
-    let figures = oracle.figures()?;
+    let figures = &oracle.figures;
     say(&format!(
         "  recorded, {}: {} writes of {:.1} MiB, {} syncs, {} requests answered",
         interruption.name(),
@@ -219,13 +234,30 @@ fn images_folder(args: &PowercutArgs, folder: &Folder) -> anyhow::Result<PathBuf
     })
 }
 
-/// The program's own check of a store, as thorough as it has one.
-fn check_arguments(program: &std::path::Path) -> anyhow::Result<Vec<&'static str>> {
-    let help = Command::new(program).args(["check", "--help"]).output()?;
-    let help = String::from_utf8_lossy(&help.stdout);
-    Ok(if help.contains("--deep") {
-        vec!["check", "--deep"]
-    } else {
-        vec!["check"]
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: PowercutArgs,
+    }
+
+    #[test]
+    fn as_many_images_are_made_as_were_asked_for() {
+        let shares = |more: &[&str]| Cli::parse_from(["x"].iter().chain(more)).args.shares();
+        assert_eq!(shares(&[]), (438, 62));
+        assert_eq!(
+            shares(&["--images", "20", "--parts", "cuts,failed-sync"]),
+            (18, 2)
+        );
+        assert_eq!(shares(&["--images", "20", "--parts", "cuts"]), (20, 0));
+        assert_eq!(
+            shares(&["--images", "20", "--parts", "failed-sync,disk"]),
+            (0, 20)
+        );
+        assert_eq!(shares(&["--parts", "clock"]), (0, 0));
+    }
 }

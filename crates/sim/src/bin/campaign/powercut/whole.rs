@@ -60,7 +60,7 @@ impl Oracle {
     }
 
     async fn compare(&self, mixed: &Mixed, cut: &Cut, wrong: &mut Vec<String>) -> anyhow::Result<()> {
-        let answered = self.answered(cut.at_ns);
+        let answered: Vec<Asked> = self.answered(cut.at_ns).cloned().collect();
         let tallies = mixed.tallies();
         let mut findings = Findings::default();
         for Asked { told, .. } in &answered {

@@ -22,7 +22,7 @@ mod json;
 pub mod limits;
 mod lists;
 mod lookup;
-mod peek;
+pub mod peek;
 pub mod sendcloud;
 pub mod serve;
 pub mod uspeedo;

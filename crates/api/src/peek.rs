@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// Bodies up to so many octets are read exactly.
-pub(crate) const EXACT_BYTES_MAX: usize = 16 * 1024;
+pub const EXACT_BYTES_MAX: usize = 16 * 1024;
 /// So many places of a name are looked at in a longer one.
 const PLACES_MAX: usize = 16;
 /// The longest value that is looked at there, in octets as written.
@@ -24,7 +24,8 @@ fn bare(body: &[u8]) -> &[u8] {
 }
 
 /// A text among the parameters of a body, else of a query.
-pub(crate) fn text(body: &[u8], query: &[u8], name: &str) -> Option<String> {
+#[must_use]
+pub fn text(body: &[u8], query: &[u8], name: &str) -> Option<String> {
     let mut found = None;
     any(body, query, name, |value| {
         found = Some(value.to_owned());
@@ -34,7 +35,7 @@ pub(crate) fn text(body: &[u8], query: &[u8], name: &str) -> Option<String> {
 }
 
 /// Whether a parameter of a body, else of a query, passes.
-pub(crate) fn any(body: &[u8], query: &[u8], name: &str, mut passes: impl FnMut(&str) -> bool) -> bool {
+pub fn any(body: &[u8], query: &[u8], name: &str, mut passes: impl FnMut(&str) -> bool) -> bool {
     let body = bare(body);
     let in_query = || in_form(query, name).filter(|value| !value.is_empty());
     if body.len() <= EXACT_BYTES_MAX {
@@ -63,7 +64,8 @@ pub(crate) fn any(body: &[u8], query: &[u8], name: &str, mut passes: impl FnMut(
 }
 
 /// Whether a body is an object, a form, or nothing, without keeping anything of it.
-pub(crate) fn is_readable(body: &[u8]) -> bool {
+#[must_use]
+pub fn is_readable(body: &[u8]) -> bool {
     let body = bare(body);
     match body.first() {
         None => true,
@@ -162,6 +164,7 @@ impl<'de> Visitor<'de> for Member<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 
     /// The same body, longer than what is read exactly.
     fn long_json(members: &str) -> String {
@@ -233,5 +236,44 @@ mod tests {
         let form = format!("{}PublicKey={}", "a=1&".repeat(EXACT_BYTES_MAX), "x".repeat(5000));
         assert_eq!(text(form.as_bytes(), b"", "PublicKey"), None);
         assert_eq!(text(b"\"PublicKey\"", b"", "PublicKey"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_parameter_is_found_as_it_was_written(
+            pairs in prop::collection::vec(("[a-z]{1,3}", ".{1,20}"), 1..5),
+            at in 0_usize..5,
+        ) {
+            let (name, _) = &pairs[at % pairs.len()];
+            let (_, first) = pairs.iter().find(|(other, _)| other == name).unwrap();
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            prop_assert_eq!(text(form.as_bytes(), b"", name), Some(first.clone()));
+            prop_assert_eq!(text(b"", form.as_bytes(), name), Some(first.clone()));
+            let members: Vec<String> = pairs
+                .iter()
+                .map(|(name, value)| format!("\"{name}\":{}", serde_json::json!(value)))
+                .collect();
+            let json = format!("{{{}}}", members.join(","));
+            prop_assert_eq!(text(json.as_bytes(), b"", name), Some(first.clone()));
+        }
+
+        #[test]
+        fn no_body_stops_the_search(
+            octets in prop::collection::vec(0_u8.., 0..200),
+            begin in prop::sample::select(vec!["", "{", "{\"k\":\"", "k=", "a=1&k=%"]),
+            long: bool,
+        ) {
+            let mut body = begin.as_bytes().to_vec();
+            body.extend(if long { vec![b' '; EXACT_BYTES_MAX] } else { Vec::new() });
+            body.extend(b"\"k\":\"");
+            body.extend(&octets);
+            let mut looked = 0;
+            any(&body, &octets, "k", |_| {
+                looked += 1;
+                false
+            });
+            prop_assert!(looked <= PLACES_MAX + 1, "{}", looked);
+            let _ = is_readable(&body);
+        }
     }
 }

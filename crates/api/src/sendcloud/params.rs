@@ -30,8 +30,8 @@ impl<'a> Params<'a> {
     /// The same for a body in any of the forms.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
-    pub(super) fn read_form(query: Option<&'a str>, form: &'a Form) -> Result<Self, Refused> {
+    /// As [`read`](Self::read), and for parts that are malformed, end early, or hold a file.
+    pub fn read_form(query: Option<&'a str>, form: &'a Form) -> Result<Self, Refused> {
         match form {
             Form::Urlencoded(body) => Self::read(query, body),
             Form::Multipart {
@@ -87,14 +87,16 @@ impl<'a> Params<'a> {
 
 /// A request's body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub enum Form {
     /// As it came.
     Urlencoded(Bytes),
     /// Parts with a line between them, as they came.
     Multipart {
+        /// The line.
         boundary: String,
-        /// How long it may be.
+        /// How long the body may be, in octets: told when it ends early.
         bytes_max: usize,
+        /// The parts.
         body: Bytes,
     },
 }

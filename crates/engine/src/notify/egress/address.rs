@@ -345,5 +345,36 @@ mod tests {
         fn any_text_is_read_or_refused(written in ".{0,40}") {
             let _ = written.parse::<Allow>();
         }
+
+        #[test]
+        fn an_exception_takes_nothing_away(
+            url in "https?://(\\PC{0,20}|[a-z0-9.]{1,12}(:[0-9]{1,5})?)(/.{0,10})?",
+            address: IpAddr,
+            port in 1_u16..,
+        ) {
+            let exceptions = [address.to_string(), format!("{address}/8"), format!("a.example:{port}")];
+            let allow: Vec<Allow> = exceptions.iter().map(|written| written.parse().unwrap()).collect();
+            if super::super::check_url(&url, &[]).is_ok() {
+                prop_assert_eq!(super::super::check_url(&url, &allow), Ok(()));
+            }
+        }
+
+        #[test]
+        fn a_url_with_an_address_goes_where_the_address_may(octets: [u8; 4], port in 1024_u16..) {
+            let address = Ipv4Addr::from(octets);
+            let is_inside = inside(address.into()).is_some();
+            let [a, b, c, d] = octets;
+            for written in [
+                address.to_string(),
+                address.to_bits().to_string(),
+                format!("0x{:x}", address.to_bits()),
+                format!("{a}.{b}.{}", u16::from_be_bytes([c, d])),
+                format!("0{a:o}.0{b:o}.{c}.{d}"),
+                format!("[{}]", address.to_ipv6_mapped()),
+            ] {
+                let url = format!("http://{written}:{port}/x");
+                prop_assert_eq!(super::super::check_url(&url, &[]).is_err(), is_inside, "{}", url);
+            }
+        }
     }
 }

@@ -508,3 +508,16 @@ fn a_retry_after_is_read_in_every_form_it_may_have() {
     let date = Some("Wed, 18 Nov 2026 12:00:00 GMT");
     assert_eq!(wait(asked, date), Some(15), "whatever this machine's clock says");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_retry_after_is_read_or_ignored(octets in proptest::collection::vec(0_u8.., 0..40), now: i64) {
+        let Ok(value) = HeaderValue::from_bytes(&octets) else { return Ok(()) };
+        for date in [None, Some("Wed, 18 Nov 2026 12:00:00 GMT")] {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.clone());
+            headers.extend(date.map(|date| (DATE, HeaderValue::from_static(date))));
+            let _ = RetryAfter::of(&headers).map(|asked| asked.wait(now));
+        }
+    }
+}

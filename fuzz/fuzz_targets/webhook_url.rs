@@ -1,0 +1,30 @@
+//! Where calls may go: a URL as an account may write it, and ranges and exceptions as operators do.
+#![no_main]
+
+use engine::address_range::AddressRange;
+use engine::notify::{Allow, check_url};
+use libfuzzer_sys::fuzz_target;
+use std::net::IpAddr;
+
+fuzz_target!(|input: (&str, &str, [u8; 16])| {
+    let (url, exception, octets) = input;
+    let everywhere = check_url(url, &[]);
+    if let Ok(allow) = exception.parse::<Allow>() {
+        // It reads as it is written, and an exception takes nothing away.
+        assert_eq!(allow.to_string().parse::<Allow>().as_ref(), Ok(&allow));
+        assert!(everywhere.is_err() || check_url(url, &[allow]).is_ok());
+    }
+    if let Ok(range) = exception.parse::<AddressRange>() {
+        assert_eq!(range.to_string().parse(), Ok(range));
+        let [a, b, c, d, ..] = octets;
+        for address in [IpAddr::from(octets), IpAddr::from([a, b, c, d])] {
+            let other = AddressRange::read(exception).map(|range| range.contains(address));
+            assert_eq!(other, Ok(range.contains(address)));
+        }
+    }
+    // However an address that leads inside is written, it is not called.
+    let last = octets[15];
+    for written in [format!("127.0.0.{last}"), format!("[::ffff:10.0.0.{last}]"), format!("0x7f.{last}")] {
+        assert!(check_url(&format!("http://{written}/{url}"), &[]).is_err());
+    }
+});

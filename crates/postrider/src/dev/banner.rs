@@ -3,6 +3,7 @@
 use super::commands::{Example, examples};
 use super::demo::Demo;
 use super::webhook::DemoWebhook;
+use crate::table::harmless;
 use engine::CarrierStatus;
 use engine::clock::{Clock, SystemClock};
 use engine::sandbox::{Entry, EntryState};
@@ -68,7 +69,7 @@ pub(super) fn carrier_line(status: &CarrierStatus, zone: &TimeZone) -> String {
             .unwrap_or_default()
     };
     let now = time(SystemClock.now());
-    let name = crate::table::harmless(&status.name);
+    let name = harmless(&status.name);
     format!(
         "{now}  carrier {name}  {}",
         crate::carrier::in_words(status, time)
@@ -81,11 +82,6 @@ pub(super) fn line(entry: &Entry, zone: &TimeZone) -> String {
         .map(|at| at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string())
         .unwrap_or_default();
     // What was sent could carry sequences that a terminal obeys.
-    let harmless = |text: &str| -> String {
-        text.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
-    };
     let (to, text) = (harmless(&entry.to), harmless(&entry.text));
     let from = if entry.from.is_empty() {
         String::new()
@@ -126,7 +122,7 @@ mod tests {
             msisdn: None,
             to: "+447700900123".to_owned(),
             from: "Postrider".to_owned(),
-            text: "Your code\nis \u{1b}[31m1".to_owned(),
+            text: "Your code\nis\u{202e}\u{1b}[31m1".to_owned(),
             segments: 2,
             class: Some(Class::Otp),
             kind: Kind::Text,

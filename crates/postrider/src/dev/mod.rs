@@ -9,7 +9,7 @@ mod page;
 mod webhook;
 
 use crate::config::{Config, Log, LogFormat, MasterKey};
-use crate::exit::Failure;
+use crate::exit::{Failure, Output};
 use crate::logging;
 use crate::node::{Extras, Node, Opened, WhenTaken};
 use crate::open::{self, DATA_FOLDER};
@@ -162,7 +162,7 @@ fn show_carriers(node: &Node) {
 }
 
 fn say(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = Output::new(std::io::stdout().lock());
     out.write_all(text.as_bytes())?;
     out.flush()
 }

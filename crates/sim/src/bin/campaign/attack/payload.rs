@@ -448,7 +448,14 @@ mod tests {
     #[test]
     fn what_is_costly_is_sent_for_the_key_that_exists() {
         let payloads = Payloads::new("some-key");
-        let named = |request: &Bytes| request.windows(8).filter(|octets| octets == b"some-key").count();
+        // It stands in the head and where the body begins.
+        let named = |request: &Bytes| {
+            let beginning = request.get(..600).unwrap_or(request);
+            beginning
+                .windows(8)
+                .filter(|octets| octets == b"some-key")
+                .count()
+        };
         let json: Vec<usize> = (0..16).map(|turn| named(&payloads.json(turn))).collect();
         // In the headers of all, and in the bodies of three of eight.
         assert_eq!(json.iter().filter(|named| **named == 2).count(), 6);

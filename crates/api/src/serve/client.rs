@@ -2,11 +2,8 @@
 
 use super::addresses::Standing;
 use super::watch::Watch;
-use axum::extract::FromRequestParts;
 use engine::AccountId;
 use http::Extensions;
-use http::request::Parts;
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -103,14 +100,6 @@ impl Client {
     #[must_use]
     pub fn is_verified(&self) -> bool {
         self.standing.is_verified()
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Client {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.extensions))
     }
 }
 

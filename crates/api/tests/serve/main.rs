@@ -15,9 +15,9 @@ mod strangers;
 mod tls;
 
 use api::serve::{Client, ServeLimits, ServeMetrics, ServeSettings, Stopped, serve};
-use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use futures_util::StreamExt as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,12 +91,15 @@ fn router(gate: &Arc<Gate>) -> Router {
         .route("/largest", post(largest))
         .route(
             "/known",
-            get(|client: Client| async move { client.is_verified().to_string() }),
+            get(|Extension(client): Extension<Client>| async move { client.is_verified().to_string() }),
         )
-        .route("/login", get(|client: Client| async move { client.verified() }))
+        .route(
+            "/login",
+            get(|Extension(client): Extension<Client>| async move { client.verified() }),
+        )
         .route(
             "/whoami",
-            get(|client: Client| async move { client.address().to_string() }),
+            get(|Extension(client): Extension<Client>| async move { client.address().to_string() }),
         )
         .route("/ignore", post(|| async { "ignored" }))
         .route("/large", get(|| async { vec![b'x'; 64 << 20] }))

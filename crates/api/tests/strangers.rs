@@ -1,5 +1,5 @@
 //! What a stranger costs: the memory of a request on every wire and of a connection that waits, counted by an allocator, and
-//! what is answered before a body is there.
+//! what is answered before a body is there; and what one customer leaves another.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -10,11 +10,11 @@
 #[path = "house/mod.rs"]
 mod house;
 
-use api::serve::{ServeLimits, ServeMetrics, serve};
+use api::serve::{BodyLimits, ServeLimits, ServeMetrics, ServeSettings, serve};
 use axum::body::{Body, Bytes};
 use engine::clock::{Clock as _, SystemClock};
 use house::signing::basic;
-use house::{Answer, CODE, House, KEY, USER, ut_id};
+use house::{Answer, CODE, House, KEY, USER, USER_OTHER, ut_id};
 use http::{Request, header};
 use serde_json::json;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -414,4 +414,70 @@ async fn a_connection_that_waits_costs_little_and_a_silent_one_least() {
     assert!((1..4 * 1024).contains(&silent), "{silent} octets");
     assert!((1..32 * 1024).contains(&head), "{head} octets");
     assert!((1..24 * 1024).contains(&answered), "{answered} octets");
+}
+
+/// A connection on which a user has shown who he is, and has sent `sent` octets of a body of `bytes` since.
+async fn sending(address: std::net::SocketAddr, user: &str, bytes: usize, sent: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let pair = basic(user, KEY);
+    let first = format!("GET /v1/labels HTTP/1.1\r\nHost: x\r\nAuthorization: {pair}\r\n\r\n");
+    stream.write_all(first.as_bytes()).await.unwrap();
+    let head = answer_head(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let second = format!(
+        "POST /v1/send HTTP/1.1\r\nHost: x\r\nAuthorization: {pair}\r\nConnection: close\r\nContent-Length: {bytes}\r\n\r\n{}",
+        "x".repeat(sent)
+    );
+    stream.write_all(second.as_bytes()).await.unwrap();
+    stream
+}
+
+/// An answer up to the end of its head; what is read of its body is dropped.
+async fn answer_head(stream: &mut TcpStream) -> String {
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    let read = async {
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") || !answer.ends_with(b"}") {
+            let octets = stream.read(&mut piece).await.unwrap();
+            assert!(octets > 0, "closed without an answer");
+            answer.extend_from_slice(&piece[..octets]);
+        }
+    };
+    let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+    read.expect("an answer in time");
+    String::from_utf8(answer).unwrap()
+}
+
+/// Goal: a customer has half of the room for requests, and another at the same address another half.
+#[tokio::test]
+async fn a_customer_with_all_that_he_may_have_leaves_his_neighbour_at_the_address_the_same() {
+    let house = House::start().await;
+    let listening = house
+        .listen_with(ServeSettings {
+            bodies: BodyLimits {
+                bytes_max: 1 << 20,
+                per_address_bytes_max: 1 << 18,
+            },
+            ..ServeSettings::default()
+        })
+        .await;
+    let metrics = &listening.metrics;
+    let mut held = Vec::new();
+    for count in 1..=4 {
+        held.push(sending(listening.address, USER, 1 << 20, 100 << 10).await);
+        house::until(async || {
+            let bytes = metrics.bodies_bytes.get();
+            if bytes == count * (100 << 10) {
+                Ok(())
+            } else {
+                Err(bytes)
+            }
+        })
+        .await;
+    }
+    let mut other = sending(listening.address, USER_OTHER, 400 << 10, 400 << 10).await;
+    let answer = answer_head(&mut other).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    // Nobody had to make room, and nobody was busy.
+    assert_eq!((metrics.bodies_evicted.get(), metrics.bodies_busy.get()), (0, 0));
+    drop(held);
 }

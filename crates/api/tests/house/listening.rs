@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// A listener on a free port, until it is stopped or dropped.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
+    pub(crate) metrics: ServeMetrics,
     shutdown: CancellationToken,
     serving: JoinHandle<Stopped>,
 }
@@ -25,17 +26,18 @@ impl House {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let settings = settings.into();
+        let (settings, metrics) = (settings.into(), ServeMetrics::default());
         let serving = tokio::spawn(serve(
             listener,
             self.router.clone(),
             settings,
             None,
-            ServeMetrics::default(),
+            metrics.clone(),
             shutdown.clone(),
         ));
         Listening {
             address,
+            metrics,
             shutdown,
             serving,
         }

@@ -106,8 +106,12 @@ impl<'g> Group<'g> {
         })
     }
 
-    /// Does one command within a savepoint of its own.
+    /// Does one command within a savepoint of its own. Once the group has failed nothing is done any more: SQLite may have
+    /// ended its transaction, and a savepoint outside of one commits by itself.
     pub(super) fn run(&mut self, command: Command) {
+        if let Some(error) = &self.failed {
+            return command.refuse(error.clone());
+        }
         self.rows += command.rows();
         let finish = self.done(command);
         self.finishes.push(finish);
@@ -246,6 +250,11 @@ impl<'g> Group<'g> {
                     watch.after_commit(self.conn, self.log_was_short, mark, now).err()
                 });
                 failed = std::mem::take(&mut self.effects.failed);
+                if lost.is_some() {
+                    // Whoever looked for what he is told of would find nothing of it after the next start.
+                    failed.clear();
+                    self.told.accounts.clear();
+                }
                 if let Some(mut work) = self.work() {
                     work.apply();
                 }
@@ -399,3 +408,6 @@ fn log_receipts(work: &mut Work<'_>, mark: &Mark, seq: i64) -> rusqlite::Result<
         .execute((seq, bytes))?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,7 +213,7 @@ async fn sweep_loop(shared: Arc<Shared>) {
             continue;
         }
         let now = shared.clock.now();
-        forget_parked(&shared, ms_before(now, settings.parked_keep)).await;
+        forget_parked(&shared, now).await;
         give_up_receipts(&shared, ms_before(now, settings.receipt_wait)).await;
         if let Some(retention) = settings.retention {
             forget_messages(&shared, ms_before(now, retention)).await;
@@ -239,8 +239,9 @@ fn ms_before(now: UnixMs, span: Duration) -> UnixMs {
     now.saturating_sub(ms).max(0)
 }
 
-async fn forget_parked(shared: &Shared, before: UnixMs) {
-    match shared.store.expire_parked(before).await {
+async fn forget_parked(shared: &Shared, now: UnixMs) {
+    let before = ms_before(now, shared.settings.parked_keep);
+    match shared.store.expire_parked(before, now).await {
         Ok(0) => {}
         Ok(count) => tracing::warn!(count, "receipts nobody waited for were forgotten"),
         Err(error) => tracing::warn!(%error, "old receipts could not be forgotten"),
@@ -294,7 +295,7 @@ async fn sweep_inbound(shared: &Shared, now: UnixMs) {
         .inbound_keep
         .map_or(0, |keep| ms_before(now, keep));
     loop {
-        match shared.store.expire_inbound(before, forget).await {
+        match shared.store.expire_inbound(before, forget, now).await {
             Ok((0, 0)) => return,
             Ok((incomplete, _)) => {
                 if incomplete > 0 {

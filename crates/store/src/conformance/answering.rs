@@ -149,7 +149,7 @@ pub async fn references_of_other_kinds_tie_other_messages(side: &mut impl Side) 
     for kind in kinds(7) {
         assert_eq!(came(store, tied(kind, 7, 2)).await, InboundFate::Waiting);
     }
-    let (made, _) = store.expire_inbound(NOW + 1, 0).await.expect("expired");
+    let (made, _) = store.expire_inbound(NOW + 1, 0, NOW + 1).await.expect("expired");
     assert_eq!(made, 3, "each is a message of its own");
 }
 
@@ -227,7 +227,7 @@ pub async fn a_word_unsubscribes_its_sender(side: &mut impl Side) {
         },
     )
     .await;
-    store.expire_inbound(NOW + 1, 0).await.expect("expired");
+    store.expire_inbound(NOW + 1, 0, NOW + 1).await.expect("expired");
     assert_eq!(suppressed(store).await, [OUT]);
 }
 

@@ -93,8 +93,15 @@ pub async fn parked_receipts_are_forgotten_in_time(side: &mut impl Side) {
         )
         .await;
     }
-    assert_eq!(store.expire_parked(NOW + 3).await.expect("expired"), 3);
-    assert_eq!(store.expire_parked(NOW + 3).await.expect("expired"), 0);
+    side.crash().await;
+    let store = side.store();
+    assert_eq!(
+        store.expire_parked(NOW, NOW + 5).await.expect("expired"),
+        0,
+        "the time is that of the call, also when nothing was stored since the start"
+    );
+    assert_eq!(store.expire_parked(NOW + 3, NOW + 5).await.expect("expired"), 3);
+    assert_eq!(store.expire_parked(NOW + 3, NOW + 5).await.expect("expired"), 0);
     assert_eq!(store.counts().await.expect("counted").parked, 2);
 }
 

@@ -363,14 +363,29 @@ pub async fn parts_that_never_come_are_given_up(side: &mut impl Side) {
     };
     came(store, at(NOW + 100, other.clone())).await;
     assert_eq!(
-        store.expire_inbound(NOW + 50, 0).await.expect("expired"),
+        store
+            .expire_inbound(NOW + 50, 0, NOW + 100)
+            .await
+            .expect("expired"),
         (0, 0),
         "one came at that time"
     );
     side.crash().await;
     let store = side.store();
-    assert_eq!(store.expire_inbound(NOW + 51, 0).await.expect("expired"), (1, 0));
-    assert_eq!(store.expire_inbound(NOW + 51, 0).await.expect("expired"), (0, 0));
+    assert_eq!(
+        store
+            .expire_inbound(NOW + 51, 0, NOW + 100)
+            .await
+            .expect("expired"),
+        (1, 0)
+    );
+    assert_eq!(
+        store
+            .expire_inbound(NOW + 51, 0, NOW + 100)
+            .await
+            .expect("expired"),
+        (0, 0)
+    );
     let stories = told(store, ACCOUNT).await;
     assert_eq!(stories.len(), 1);
     let message = read(store, stories[0].0).await;
@@ -391,7 +406,13 @@ pub async fn parts_that_never_come_are_given_up(side: &mut impl Side) {
         ..other
     };
     let young = whole(store, at(NOW + 120, rest.clone())).await;
-    assert_eq!(store.expire_inbound(NOW + 110, 0).await.expect("expired"), (1, 0));
+    assert_eq!(
+        store
+            .expire_inbound(NOW + 110, 0, NOW + 120)
+            .await
+            .expect("expired"),
+        (1, 0)
+    );
     let last = told(store, ACCOUNT).await[2].0;
     assert_eq!(&*read(store, last).await.text, "middle");
 
@@ -400,11 +421,26 @@ pub async fn parts_that_never_come_are_given_up(side: &mut impl Side) {
         came(store, at(NOW + 130, rest.clone())).await,
         InboundFate::Repeated
     );
-    assert_eq!(store.expire_inbound(NOW + 121, 0).await.expect("expired"), (0, 0));
+    assert_eq!(
+        store
+            .expire_inbound(NOW + 121, 0, NOW + 130)
+            .await
+            .expect("expired"),
+        (0, 0)
+    );
     assert_eq!(came(store, at(NOW + 130, rest)).await, InboundFate::Waiting);
 
-    assert_eq!(store.expire_inbound(0, NOW + 50).await.expect("expired"), (0, 0));
-    let (_, forgotten) = store.expire_inbound(0, NOW + 121).await.expect("expired");
+    assert_eq!(
+        store
+            .expire_inbound(0, NOW + 50, NOW + 130)
+            .await
+            .expect("expired"),
+        (0, 0)
+    );
+    let (_, forgotten) = store
+        .expire_inbound(0, NOW + 121, NOW + 130)
+        .await
+        .expect("expired");
     assert_eq!(forgotten, 3);
     let known = store
         .inbound(vec![message.id, young.id, last])

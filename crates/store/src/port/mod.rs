@@ -134,8 +134,9 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
         now: UnixMs,
     ) -> Result<(Vec<MessageId>, bool), StoreError>;
 
-    /// Forgets parked receipts received before `before`; returns how many.
-    async fn expire_parked(&self, before: UnixMs) -> Result<u64, StoreError>;
+    /// Forgets parked receipts received before `before`; returns how many. Those received while the clock was ahead of
+    /// `now` wait from now on.
+    async fn expire_parked(&self, before: UnixMs, now: UnixMs) -> Result<u64, StoreError>;
 
     /// Messages by id (order of the ids; unknown ones are left out).
     async fn messages(&self, ids: Vec<MessageId>) -> Result<Vec<MessageView>, StoreError>;
@@ -346,8 +347,14 @@ pub trait Inbox {
     async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError>;
 
     /// Makes whole, of what is there, those messages no part of which has come since `before`, and forgets whole ones
-    /// received before `forget`; returns how many of each. Looks at a bounded piece of both a call.
-    async fn expire_inbound(&self, before: UnixMs, forget: UnixMs) -> Result<(u64, u64), StoreError>;
+    /// received before `forget`; returns how many of each. Parts that came while the clock was ahead of `now` are not
+    /// waited for. Looks at a bounded piece of both a call.
+    async fn expire_inbound(
+        &self,
+        before: UnixMs,
+        forget: UnixMs,
+        now: UnixMs,
+    ) -> Result<(u64, u64), StoreError>;
 }
 
 /// Contact lists and the tasks that send to them.

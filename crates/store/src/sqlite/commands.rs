@@ -31,7 +31,11 @@ pub(super) enum Command {
     RecordResults(RecordResults, Reply<Vec<ResultFate>>),
     RecordReceipts(Vec<CarrierReceipt>, Reply<Vec<ReceiptFate>>),
     GiveUpReceipts(Overdue, UnixMs, Reply<Vec<MessageId>>),
-    ExpireParked(UnixMs, Reply<u64>),
+    ExpireParked {
+        before: UnixMs,
+        now: UnixMs,
+        reply: Reply<u64>,
+    },
     ExpireMessages {
         before: UnixMs,
         now: UnixMs,
@@ -52,7 +56,7 @@ impl Command {
             Self::RecordResults(results, _) => results.outcomes.len(),
             Self::RecordReceipts(receipts, _) => receipts.len(),
             Self::GiveUpReceipts(overdue, ..) => overdue.len(),
-            Self::ExpireParked(..) | Self::ExpireMessages { .. } => 1_000,
+            Self::ExpireParked { .. } | Self::ExpireMessages { .. } => 1_000,
             Self::ChangeCatalog(_, changes, _) => changes.len(),
             Self::Errand(errand) => errand.rows(),
             Self::Probe(_) => 1,
@@ -69,7 +73,7 @@ impl Command {
             Self::RecordResults(_, reply) => reply.send(Err(error)).is_err(),
             Self::RecordReceipts(_, reply) => reply.send(Err(error)).is_err(),
             Self::GiveUpReceipts(.., reply) => reply.send(Err(error)).is_err(),
-            Self::ExpireParked(_, reply) => reply.send(Err(error)).is_err(),
+            Self::ExpireParked { reply, .. } => reply.send(Err(error)).is_err(),
             Self::ExpireMessages { reply, .. } => reply.send(Err(error)).is_err(),
             Self::ChangeCatalog(.., reply) => reply.send(Err(error)).is_err(),
             Self::Errand(errand) => {

@@ -157,10 +157,10 @@ impl<'g> Group<'g> {
             Command::GiveUpReceipts(overdue, now, reply) => {
                 answer(reply, self.attempt(|work| awaiting::give_up(work, &overdue, now)))
             }
-            Command::ExpireParked(before, reply) => answer(
+            Command::ExpireParked { before, now, reply } => answer(
                 reply,
                 self.attempt(|work| {
-                    let now = work.memory.now;
+                    work.tick(now)?;
                     work.memory
                         .parked
                         .expire(work.conn, before, now)

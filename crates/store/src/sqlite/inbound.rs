@@ -86,15 +86,16 @@ impl Inbox for SqliteStore {
             .await
     }
 
-    async fn expire_inbound(&self, before: UnixMs, forget: UnixMs) -> Result<(u64, u64), StoreError> {
+    async fn expire_inbound(
+        &self,
+        before: UnixMs,
+        forget: UnixMs,
+        now: UnixMs,
+    ) -> Result<(u64, u64), StoreError> {
         self.errand(Caller::Engine, EXPIRED_A_STEP, move |work| {
-            let made = give_up_parts(work, before)?;
             // The newest era is of now: an earlier one may say so of a clock that was wrong.
-            let now = work.memory.now;
-            if !work.memory.now_is_fresh {
-                return Ok((made, 0));
-            }
             work.tick(now)?;
+            let made = give_up_parts(work, before, now)?;
             let before = work.memory.id_clock.eras().cut(forget);
             let forgotten = forget_old(work.conn, before).tried("forget old inbound messages")?;
             Ok((made, forgotten))
@@ -482,18 +483,16 @@ fn find_whole(
 
 /// Tells what there is of messages whose missing parts have not come since `before`, and forgets the parts of those
 /// that were told before it; how many were told.
-fn give_up_parts(work: &mut Work<'_>, before: UnixMs) -> Result<u64, StoreError> {
+fn give_up_parts(work: &mut Work<'_>, before: UnixMs, now: UnixMs) -> Result<u64, StoreError> {
     let conn = work.conn;
     let mut made = 0;
-
-    let ahead = work.memory.now.max(before).saturating_add(AHEAD_MS_MAX);
+    let ahead = now.saturating_add(AHEAD_MS_MAX);
     let mut keys = untouched(conn, i64::MIN..before).tried("look for parts that wait")?;
     // Those came while the clock was wrong.
     keys.extend(untouched(conn, ahead..i64::MAX).tried("look for parts of a wrong time")?);
     for key in keys {
         let parts = key.parts(conn).tried("read the parts of a message")?;
         if parts.iter().any(|part| !part.whole) {
-            let now = work.memory.now.max(before);
             tell(work, &key.put_together(parts), now)?;
             made += 1;
         }

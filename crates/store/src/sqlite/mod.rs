@@ -590,8 +590,9 @@ impl Store for SqliteStore {
         Ok((ended, more))
     }
 
-    async fn expire_parked(&self, before: UnixMs) -> Result<u64, StoreError> {
-        self.command(|reply| Command::ExpireParked(before, reply)).await
+    async fn expire_parked(&self, before: UnixMs, now: UnixMs) -> Result<u64, StoreError> {
+        self.command(|reply| Command::ExpireParked { before, now, reply })
+            .await
     }
 
     async fn messages(&self, ids: Vec<MessageId>) -> Result<Vec<MessageView>, StoreError> {

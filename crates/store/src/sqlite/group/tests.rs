@@ -68,7 +68,10 @@ impl Desk {
     }
 }
 
-fn unknown_receipt() -> (Command, oneshot::Receiver<Result<Vec<crate::ReceiptFate>, StoreError>>) {
+fn unknown_receipt() -> (
+    Command,
+    oneshot::Receiver<Result<Vec<crate::ReceiptFate>, StoreError>>,
+) {
     let (reply, answer) = oneshot::channel();
     let receipt = receipt("unknown", ReceiptState::Delivered, NOW);
     (Command::RecordReceipts(vec![receipt], reply), answer)
@@ -142,7 +145,11 @@ fn what_was_committed_into_files_that_are_gone_is_told_to_nobody() {
         let mut group = desk.begin();
         let (reply, _) = oneshot::channel();
         let change = CatalogChange::PutEndpoint(endpoint(1, ACCOUNT, EventKinds::ALL));
-        group.run(Command::ChangeCatalog(catalog::Condition::None, vec![change], reply));
+        group.run(Command::ChangeCatalog(
+            catalog::Condition::None,
+            vec![change],
+            reply,
+        ));
         let mut failing = batch(0..3);
         failing.messages[0].failure = Some(430);
         let (reply, mut answer) = oneshot::channel();

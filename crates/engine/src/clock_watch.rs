@@ -8,12 +8,14 @@ use crate::engine::Shared;
 use crate::metrics::DirectionLabel;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::UnixMs;
 use thiserror::Error;
 
 /// How often the clock is compared with the time that has passed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After a correction that failed: the store may be unable to write for a while.
+const CORRECT_AGAIN: Duration = Duration::from_secs(5);
 /// At a start that is so long after the newest that the store has, nothing is deleted for a while.
 const IDLE_MS_MAX: i64 = 86_400_000;
 /// A clock that is so far ahead of the newest that the store has is not believed.
@@ -225,25 +227,36 @@ pub(crate) async fn start(shared: &Arc<Shared>) -> Result<(), store::StoreError>
 
 /// Runs until the engine stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut again = None;
     loop {
         tokio::select! {
-            () = shared.clock_watch.set_back.notified() => correct(&shared).await,
+            () = shared.clock_watch.set_back.notified() => again = correct(&shared).await,
             () = tokio::time::sleep(LOOK_EVERY) => {
                 shared.clock_watch.look(&shared);
+                if again.is_some_and(|at| at <= Instant::now()) {
+                    again = correct(&shared).await;
+                }
             }
         }
     }
 }
 
-/// What was set while the clock was ahead does not wait until it comes there again.
-async fn correct(shared: &Shared) {
+/// What was set while the clock was ahead does not wait until it comes there again. When to try again, if that could not be
+/// stored.
+async fn correct(shared: &Shared) -> Option<Instant> {
     match shared.store.correct_times(shared.clock.now()).await {
-        Ok(0) => {}
-        Ok(corrected) => tracing::warn!(
-            corrected,
-            "times that were set while the clock was ahead were brought back"
-        ),
-        Err(error) => tracing::warn!(%error, "times of a wrong clock could not be brought back"),
+        Ok(0) => None,
+        Ok(corrected) => {
+            tracing::warn!(
+                corrected,
+                "times that were set while the clock was ahead were brought back"
+            );
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "times of a wrong clock could not be brought back; tried again soon");
+            Some(Instant::now() + CORRECT_AGAIN)
+        }
     }
 }
 

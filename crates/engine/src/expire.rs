@@ -76,6 +76,8 @@ async fn end_taken(shared: &Shared) {
                 tracing::warn!(%error, "expired messages could not be ended; tried again soon");
                 read_again.extend(waiting.into_keys());
                 read_again.extend(runs.map(|run| run.key.lane));
+                // Whoever reads the lanes again finds the same messages expired: at once, while the store still cannot write.
+                tokio::time::sleep(SWEEP_EVERY_MIN).await;
                 break;
             }
         }

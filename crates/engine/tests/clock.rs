@@ -10,7 +10,7 @@ use engine::clock::PausedClock;
 use engine::clock_watch::ClockLimits;
 use engine::sms::state::MessageState;
 use engine::{MessageFilter, MessageSpan, MessageView, Settings, UnixMs};
-use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp, until};
+use house::{ACCOUNT, Act, House, Lines, PLAIN, Smsc, numbers, smpp, until};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +160,27 @@ async fn a_clock_that_is_ahead_for_a_while_ends_nothing_that_waits() {
         [1; 51],
         "each once"
     );
+}
+
+#[tokio::test]
+async fn times_that_could_not_be_corrected_are_corrected_once_the_store_writes_again() {
+    let lines = Lines::follow();
+    let clock = Arc::new(PausedClock::at(NOW));
+    let (house, _, _) = waiting(&clock, 1).await;
+    clock.set_ahead(4 * DAY);
+    until("hold", || held(&house)).await;
+    let late = house.send(PLAIN, &numbers(1)).await;
+    let end_of = |message: &MessageView| message.batch.expires_at.unwrap();
+    assert_eq!(end_of(&house.session(&late).await[0]), NOW + 7 * DAY);
+    let end_refusals = house.refuse("UPDATE ON batch");
+    clock.set_back(4 * DAY);
+    lines
+        .until("times of a wrong clock could not be brought back", 1)
+        .await;
+    end_refusals();
+    house
+        .until(&late, "corrected", |message| end_of(message) == NOW + 3 * DAY)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

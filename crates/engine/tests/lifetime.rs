@@ -12,7 +12,7 @@ use engine::accept::{Outcome, Reply};
 use engine::catalog::{InDoubt, SmppSettings};
 use engine::sms::state::MessageState;
 use engine::{MessageView, UnixMs};
-use house::{ACCOUNT, Act, CODE, End, House, PLAIN, Smsc, numbers, smpp, submission};
+use house::{ACCOUNT, Act, CODE, End, House, Lines, PLAIN, Smsc, numbers, smpp, submission};
 use smpp::CommandStatus;
 use std::time::Duration;
 use store::{CatalogChange, EXPIRED_IN_DOUBT, EXPIRED_UNSENT, Store, TimelineKind};
@@ -102,6 +102,33 @@ async fn a_carrier_that_comes_back_gets_no_old_codes() {
             .collect::<Vec<_>>()
     );
     assert!(house.session(&old).await.iter().all(is_unsent));
+}
+
+/// Each attempt reads the lane again and finds the same messages expired.
+#[tokio::test]
+async fn messages_that_the_store_cannot_end_are_tried_again_after_a_pause() {
+    const TRIED: &str = "expired messages";
+    let lines = Lines::follow();
+    let port = house::away().await;
+    let house = House::start(vec![settings(port)]).await;
+    lives(&house, PLAIN, 1).await;
+    let old = house.send(PLAIN, &numbers(3)).await;
+    let end_refusals = house.refuse("INSERT ON outcome");
+    lines.until(TRIED, 1).await;
+    let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
+        Act::DELIVER
+    });
+    let taken = "expired messages could not be ended";
+    let tried = lines.until(taken, 3).await;
+    assert!(
+        tried
+            .windows(2)
+            .all(|two| two[1] - two[0] >= Duration::from_millis(500)),
+        "{tried:?}"
+    );
+    end_refusals();
+    house.until(&old, "expired", is_unsent).await;
+    assert_eq!(smsc.seen().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,8 +7,10 @@
 )]
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
+mod lines;
 mod smsc;
 
+pub(crate) use lines::Lines;
 pub(crate) use smsc::{Act, End, Smsc};
 
 use engine::accept::{
@@ -149,6 +151,16 @@ impl House {
             store,
             folder,
         }
+    }
+
+    /// Has the store refuse a kind of change from now on ("INSERT ON outcome"), until what comes back is called.
+    pub(crate) fn refuse(&self, change: &str) -> impl FnOnce() {
+        let conn = rusqlite::Connection::open(store_in(&self.folder)).unwrap();
+        conn.busy_timeout(PATIENCE).unwrap();
+        let trigger =
+            format!("CREATE TRIGGER refused BEFORE {change} BEGIN SELECT RAISE(ABORT, 'not now'); END");
+        conn.execute_batch(&trigger).unwrap();
+        move || conn.execute_batch("DROP TRIGGER refused").unwrap()
     }
 
     /// Changes the catalog, and has the engine go by it.

@@ -98,7 +98,7 @@ pub(super) fn spawn(
         .spawn(move || {
             let _died = Died(failure.clone());
             run(&conn, &wal, wal_bytes_max, &signal, &meters, &watch, &failure);
-            if watch.lost().is_some() {
+            if watch.lost().is_some() || failure.get().is_some() {
                 watch::leave_the_names_alone(&conn);
             }
         })
@@ -126,7 +126,7 @@ fn run(
     watch: &Watch,
     failure: &Failure,
 ) {
-    while signal.wait() && signal.pause() {
+    while signal.wait() && signal.pause() && failure.get().is_none() {
         // Into a file that was cut it would write the holes, and the log would not be needed any more.
         if watch.before_checkpoint(conn).is_err() {
             continue;

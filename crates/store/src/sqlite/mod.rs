@@ -228,7 +228,7 @@ impl SqliteStore {
             }
             None => None,
         };
-        let readers = Readers::open(path, &config, watch.as_ref())?;
+        let readers = Readers::open(path, &config, watch.as_ref(), &failure)?;
         let checkpoints = match &watch {
             Some(watch) => Some(checkpoint::spawn(
                 path,

@@ -2,7 +2,7 @@
 
 use super::SqliteConfig;
 use super::watch::{self, Watch};
-use crate::StoreError;
+use crate::{Failure, StoreError};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::collections::VecDeque;
@@ -116,6 +116,7 @@ impl Readers {
         path: &Path,
         config: &SqliteConfig,
         watch: Option<&Arc<Watch>>,
+        failure: &Failure,
     ) -> Result<Self, StoreError> {
         let desk = Arc::new(Desk {
             waiting: Mutex::default(),
@@ -130,12 +131,14 @@ impl Readers {
             let conn = super::open::reading(path, config)?;
             let desk = Arc::clone(&readers.desk);
             let takes = Takes::of(n, config.readers_max);
-            let watch = watch.cloned();
+            let (watch, failure) = (watch.cloned(), failure.clone());
             let thread = Builder::new()
                 .name(format!("store-read-{n}"))
                 .spawn(move || {
                     serve(&conn, &desk, takes);
-                    if watch.is_some_and(|watch| watch.lost().is_some()) {
+                    // It may be the last one that closes.
+                    let is_lost = watch.is_some_and(|watch| watch.lost().is_some());
+                    if is_lost || failure.get().is_some() {
                         watch::leave_the_names_alone(&conn);
                     }
                 })
@@ -266,7 +269,7 @@ mod tests {
         };
         let mut conn = open::writing(&path, &config).unwrap();
         open::migrate(&mut conn, &path, Mode::Serve).unwrap();
-        Arc::new(Readers::open(&path, &config, None).unwrap())
+        Arc::new(Readers::open(&path, &config, None, &Failure::default()).unwrap())
     }
 
     /// Begins `count` reads that last until the sender is dropped, and waits until those that can run do.
@@ -366,7 +369,7 @@ mod tests {
         };
         let mut conn = open::writing(&path, &config).unwrap();
         open::migrate(&mut conn, &path, Mode::Serve).unwrap();
-        let readers = Readers::open(&path, &config, None).unwrap();
+        let readers = Readers::open(&path, &config, None, &Failure::default()).unwrap();
         for purpose in [
             Purpose::Dispatch,
             Purpose::Query,

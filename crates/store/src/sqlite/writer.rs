@@ -108,17 +108,22 @@ impl Writer {
                 },
             };
             healthy = self.turn(first);
-            self.signal.committed();
+            if let Some(error) = &self.failed_sync {
+                // Before anything else: no checkpoint is to begin.
+                failure.set(&error.to_string());
+            } else {
+                self.signal.committed();
+            }
             if self.failed_sync.is_none() && self.signal.take_finish() {
                 self.finish_checkpoint();
             }
             if let Some(error) = self.failed_sync.take() {
                 // What the next sync says is worth nothing: the log is written again when the store is opened.
                 failure.set(&error.to_string());
-                return;
+                break;
             }
         }
-        self.close();
+        self.close(&failure);
     }
 
     /// Looks for chores; true when there are some for a group of their own.
@@ -233,22 +238,54 @@ impl Writer {
         }
     }
 
-    /// The last thing: the log goes into the file, so that the next start finds a short one.
-    fn close(self) {
+    /// The last thing: the log goes into the file, so that the next start finds a short one. Not after a failure: what the log
+    /// holds may not be durable, and is for the next start to see to.
+    fn close(self, failure: &Failure) {
         if let Some(watch) = &self.watch {
             watch.stop();
         }
         // Not by a tool: a server beside it would have to wait.
         let is_lost = self.watch.as_ref().is_some_and(|watch| watch.lost().is_some());
-        if is_lost {
+        if is_lost || failure.get().is_some() {
             watch::leave_the_names_alone(&self.conn);
         } else if self.memory.is_some()
             && let Err(error) = checkpoint::checkpoint(&self.conn, "TRUNCATE")
         {
             tracing::debug!(%error, "the log was left as it is");
+            if error.is_failed_sync() {
+                failure.set(&error.to_string());
+                watch::leave_the_names_alone(&self.conn);
+            }
         }
         if let Err((_, error)) = self.conn.close() {
             tracing::warn!(%error, "the store could not be closed in order");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Store;
+    use crate::conformance::given::{NOW, accepted, batch, request};
+    use crate::sqlite::{Mode, SqliteConfig, SqliteStore};
+
+    /// What its connections would move on being closed may be in the kernel's memory alone.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_log_of_a_store_that_has_failed_is_left_to_the_next_start() {
+        for has_failed in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("p.db");
+            let store = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap();
+            accepted(&store, request(NOW, vec![batch(0..50)])).await;
+            store.next_due().await.unwrap();
+            if has_failed {
+                store.failure.set("a sync failed");
+            }
+            store.close().await.unwrap();
+            let log = std::fs::metadata(folder.path().join("p.db-wal"));
+            assert_eq!(log.is_ok_and(|log| log.len() > 0), has_failed);
+            let store = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap();
+            assert_eq!(store.counts().await.unwrap().queued, 50);
         }
     }
 }

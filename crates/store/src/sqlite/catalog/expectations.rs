@@ -86,3 +86,49 @@ fn fewer(conn: &Connection, sql: &str, account: AccountId, than: usize) -> Resul
         .tried("count what an account has")?;
     Ok(count < as_count(than))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sqlite::{Mode, SqliteConfig, open};
+
+    #[test]
+    fn what_an_account_has_is_found_without_reading_what_others_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        let mut conn = open::writing(&path, &SqliteConfig::default()).unwrap();
+        open::migrate(&mut conn, &path, Mode::Serve).unwrap();
+        for sql in [
+            "SELECT count(*) FROM template WHERE account = 1",
+            "SELECT count(*) FROM signature WHERE account = 1",
+            "SELECT 1 FROM template WHERE account = 1 AND json_extract(body, '$.name') = 'a' AND number IS NOT 2",
+            "SELECT 1 FROM template WHERE account = 1 AND json_extract(body, '$.signature') = 2",
+            "SELECT 1 FROM signature WHERE account = 1 AND json_extract(body, '$.text') = 'a' AND id IS NOT 2",
+            "DELETE FROM template_version WHERE number IN (SELECT number FROM template WHERE account = 1)",
+            "DELETE FROM template WHERE account = 1",
+            "DELETE FROM signature WHERE account = 1",
+        ] {
+            let plan: Vec<String> = conn
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap()
+                .query_map([], |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let by_account = |step: &String| step.contains("(account=?");
+            assert!(plan.iter().any(by_account), "{sql}: {plan:?}");
+            assert!(
+                !plan.iter().any(|step| step.starts_with("SCAN")),
+                "{sql}: {plan:?}"
+            );
+        }
+        let indexes: i64 = conn
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL
+                 AND tbl_name IN ('template', 'signature')",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(indexes, 3);
+    }
+}

@@ -311,6 +311,16 @@ async fn each_kind_of_disagreement_is_seen() {
             "members are in no list",
             "INSERT INTO contact VALUES (99, 1, 2, 3, '', '', 0, 0)",
         ),
+        (
+            "files: ",
+            "are counted as 3 octets and have 2",
+            "INSERT INTO record (account, kind, name, created_at, updated_at, body, data) VALUES (7, 1, 'a', 0, 0, '{}', x'0102'); UPDATE account_usage SET data_octets = 3",
+        ),
+        (
+            "files: ",
+            "are counted as 0 octets and have 2",
+            "INSERT INTO record (account, kind, name, created_at, updated_at, body, data) VALUES (7, 1, 'a', 0, 0, '{}', x'0102'); DELETE FROM account_usage",
+        ),
     ];
     for (part, expected, sql) in cases {
         let copy = folder.path().join("copy.db");

@@ -35,6 +35,7 @@ fn a_store_is_read_through_beside_its_node_and_without_it() {
         "indexes",
         "events",
         "lists",
+        "files",
         "secrets",
     ];
     for running in [true, false] {

@@ -1,4 +1,4 @@
-//! Events, calls put aside, and lists: what is counted beside its rows.
+//! Events, calls put aside, lists and files: what is counted beside its rows.
 
 use super::{DeepPart, Reading};
 use crate::sqlite::error::Tried;
@@ -122,5 +122,34 @@ pub(super) fn check_lists(reading: &Reading<'_>, part: &mut DeepPart) -> Result<
         part.problem(format!("{lost} members are in no list"));
     }
     part.looked_at = format!("{lists} lists, {members} members");
+    Ok(())
+}
+
+/// What accounts keep as files, against what is counted of it: what they may keep goes by that.
+pub(super) fn check_files(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError> {
+    const TRIED: &str = "read the files through";
+    let mut select = reading
+        .conn
+        .prepare(
+            "SELECT account, sum(counted), sum(found), sum(files) FROM
+                 (SELECT account, data_octets AS counted, 0 AS found, 0 AS files FROM account_usage
+                  UNION ALL
+                  SELECT account, 0, sum(length(data)), sum(length(data) > 0) FROM record GROUP BY account)
+             GROUP BY account ORDER BY account",
+        )
+        .tried(TRIED)?;
+    let mut rows = select.query([]).tried(TRIED)?;
+    let (mut files, mut octets) = (0, 0);
+    while let Some(row) = rows.next().tried(TRIED)? {
+        let read = |n| row.get::<_, i64>(n).tried(TRIED);
+        let (account, counted, found) = (read(0)?, read(1)?, read(2)?);
+        (files, octets) = (files + read(3)?, octets + found);
+        if counted != found {
+            part.problem(format!(
+                "the files of account {account} are counted as {counted} octets and have {found}"
+            ));
+        }
+    }
+    part.looked_at = format!("{files} files, {octets} octets");
     Ok(())
 }

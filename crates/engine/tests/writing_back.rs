@@ -10,7 +10,7 @@ mod house;
 
 use engine::catalog::{CatalogChange, SmppSettings};
 use engine::{EventKinds, EventPlace, EventWhat, Inbound};
-use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
+use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp, until};
 use smpp::field::{Address, EsmClass};
 use smpp::pdu::{DeliverSm, SubmitSm};
 use smpp::tlv::Sar;
@@ -99,6 +99,50 @@ async fn an_answer_is_given_to_who_wrote_last_and_told() {
         );
         assert_eq!(format!("+{}", inbound.from), numbers(1)[0]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_floods_has_a_rate_and_its_receipts_have_none() {
+    const EACH: usize = 200;
+    let smsc = Smsc::start(|_, submit| Act {
+        inbound: (0..EACH)
+            .flat_map(|n| {
+                // Only looks like a receipt, and there is no such message.
+                let like = format!(
+                    "id:none{n} sub:001 dlvrd:001 submit date:2611220504 done date:2611220505 stat:DELIVRD err:000 text:a"
+                );
+                [
+                    says(submit, EsmClass(0), b"hello"),
+                    says(submit, EsmClass(0), like.as_bytes()),
+                ]
+            })
+            .collect(),
+        ..Act::DELIVER
+    })
+    .await;
+    let house = House::start(vec![SmppSettings {
+        inbound_per_s_max: 10,
+        ..smpp(smsc.port)
+    }])
+    .await;
+    set_up(&house).await;
+    let outcome = house.send(PLAIN, &numbers(1)).await;
+    let came = |fate| {
+        let label = engine::metrics::ReceiptLabel { carrier: 1, fate };
+        house.engine.metrics().inbound.get_or_create(&label).get()
+    };
+    until("all judged", || {
+        came("whole") + came("throttled") == 2 * EACH as u64
+    })
+    .await;
+    assert!(
+        came("throttled") > EACH as u64,
+        "{}: of both kinds",
+        came("throttled")
+    );
+    assert!(came("whole") >= 10, "{}: what the rate allows", came("whole"));
+    let delivered = |message: &engine::MessageView| message.state == sms::state::MessageState::Delivered;
+    house.until(&outcome, "delivered", delivered).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 //! - [`retry_policy`]: what follows from a carrier's answer, or from its absence (pure).
 //! - [`in_flight`]: what one bind has in flight, segment by segment (pure).
 //! - [`pace`]: rate and congestion of one bind (pure).
+//! - [`intake`]: how much of what people write is taken of one carrier.
 //! - [`begun`]: from the queue into a durable attempt, and which attempts the sessions have open.
 //! - [`bind`]: one session: takes, submits, records, acknowledges.
 //! - [`status`]: what people are shown of a carrier.
@@ -15,6 +16,7 @@ pub(crate) mod bind;
 mod connect;
 pub(crate) mod encode;
 pub(crate) mod in_flight;
+mod intake;
 pub(crate) mod pace;
 pub(crate) mod retry_policy;
 mod runner;

@@ -4,6 +4,7 @@ use super::begun::Begun;
 use super::bind::{BindContext, BindSession, SessionEnd, wanted};
 use super::connect::{self, BindError, Purpose};
 use super::encode::Profile;
+use super::intake::Intake;
 use super::retry_policy::RetryPolicy;
 use super::{Carriers, Health};
 use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings, Snapshot};
@@ -110,6 +111,7 @@ impl Runner {
             receipts,
             queue,
             begun: Arc::clone(&self.begun),
+            intake: Intake::new(settings.inbound_per_s_max),
             health: Arc::clone(&self.health),
             stop: self.stop.clone(),
         });

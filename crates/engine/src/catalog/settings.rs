@@ -189,6 +189,9 @@ pub struct SmppSettings {
     /// The calling code of the country whose numbers it writes as they are dialled there ("44"); empty: that of its
     /// routes, if all are of one.
     pub country_code: String,
+    /// Inbound messages and parts a second that are taken of all its sessions together, each begun 256 octets of one
+    /// counted; a second's worth may come at once. 0: no bound.
+    pub inbound_per_s_max: u32,
     /// How it wants long texts submitted.
     pub long_text: LongText,
     /// TLVs of every `submit_sm`: see [`super::read_tlvs`]. A template's or signature's own win.
@@ -255,6 +258,7 @@ impl Default for SmppSettings {
             default_alphabet: DefaultAlphabet::Gsm7,
             linking: Linking::Udh16,
             country_code: String::new(),
+            inbound_per_s_max: 500,
             long_text: LongText::Segments,
             tlvs: TlvMap::new(),
             default_sender: String::new(),

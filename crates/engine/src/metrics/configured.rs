@@ -32,7 +32,7 @@ const RECEIPTS: [&str; 6] = [
     "unknown_word",
 ];
 /// What can become of a part of an inbound message.
-const INBOUND: [&str; 3] = ["whole", "waiting", "repeated"];
+const INBOUND: [&str; 4] = ["whole", "waiting", "repeated", "throttled"];
 /// Why credentials are not accepted.
 pub const DENIALS: [&str; 6] = [
     "missing",

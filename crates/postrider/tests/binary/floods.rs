@@ -32,6 +32,8 @@ fn deliver(sequence: u32, esm_class: u8, text: &[u8]) -> Vec<u8> {
 struct Seen {
     /// Answers to its deliveries with a status.
     refused: AtomicUsize,
+    /// Of them those that say that the rate is used up.
+    throttled: AtomicUsize,
     /// All answers to its deliveries.
     answered: AtomicUsize,
     binds: AtomicUsize,
@@ -101,6 +103,8 @@ fn session(mut stream: TcpStream, seen: &Seen) {
                 .unwrap_or_default(),
             0x8000_0000 | 0x8000_0005 => {
                 seen.refused.fetch_add(usize::from(status != 0), Ordering::SeqCst);
+                seen.throttled
+                    .fetch_add(usize::from(status == 0x58), Ordering::SeqCst);
                 seen.answered.fetch_add(1, Ordering::SeqCst);
             }
             _ => {}
@@ -129,7 +133,7 @@ fn node(folder: &Path, port: u16) -> (Running, String) {
             "[[account]]\nname = \"acme\"\n[[account.credential]]\nfamily = \"engagelab\"\nkey = \"acme\"\n\
              secret = \"a-secret-of-enough-octets\"\n[[carrier]]\nname = \"north\"\ntype = \"smpp\"\nhost = \"127.0.0.1\"\n\
              port = {port}\nsystem_id = \"p\"\npassword = \"p\"\nreconnect_s = 1\nreconnect_s_max = 1\n\
-             bind_rejected_pause_s = 0\n[[route]]\ncarriers = [\"north\"]\n"
+             bind_rejected_pause_s = 0\ninbound_per_s_max = 10\n[[route]]\ncarriers = [\"north\"]\n"
         ),
     );
     let applied = run(&["apply", &catalog, "--config", &config]);
@@ -167,7 +171,7 @@ fn assert_is_short(log: &str) {
 fn a_carrier_that_floods_costs_a_few_lines_and_all_is_counted() {
     let folder = folder();
     let seen = Arc::new(Seen::default());
-    let (mut node, _) = node(folder.path(), flooding_smsc(&seen));
+    let (mut node, config) = node(folder.path(), flooding_smsc(&seen));
     eventually("answers to all that was sent", || {
         (seen.answered.load(Ordering::SeqCst) >= 4 * EACH).then_some(())
     });
@@ -177,8 +181,22 @@ fn a_carrier_that_floods_costs_a_few_lines_and_all_is_counted() {
     let log = node.err.so_far();
     assert_is_short(&log);
     assert!(!log.lines().any(|line| line.contains("\u{1b}")), "{log}");
-    let refused = seen.refused.load(Ordering::SeqCst) as u64;
+    let throttled = seen.throttled.load(Ordering::SeqCst) as u64;
+    let refused = seen.refused.load(Ordering::SeqCst) as u64 - throttled;
     assert!(refused >= 2 * EACH as u64, "{refused}");
+    // What people write has a rate; what is said to be a receipt has none.
+    let listed = run(&[
+        "inbound", "list", "--limit", "10000", "--json", "--config", &config,
+    ]);
+    let stored = json(&said(&listed))["inbound"].as_array().map_or(0, Vec::len);
+    assert!((1..EACH / 5).contains(&stored), "{stored} of {EACH}");
+    let turned_away =
+        "an inbound message beyond inbound_per_s_max was turned away: the carrier may offer it again";
+    let (written, repeated) = counted(&log, turned_away);
+    assert!(
+        written <= 10 && written as u64 + repeated == throttled,
+        "{written} and {repeated} of {throttled}:\n{log}"
+    );
     let (written, repeated) = counted(&log, "a PDU of the carrier was refused");
     assert!(
         written <= 10 && written as u64 + repeated >= refused,

@@ -8,7 +8,7 @@ use smpp::pdu::Pdu;
 use smpp::session::Reply;
 use smpp::status::CommandStatus;
 use sms::receipt::Receipt;
-use store::{CarrierReceipt, InboundFate, ReceiptFate, StoreError};
+use store::{CarrierReceipt, InboundFate, ReceiptFate, StoreError, UnixMs};
 
 /// How long what looks like a receipt waits for its message to be known, in milliseconds: an answer may follow its
 /// receipt, or come over another session.
@@ -111,12 +111,7 @@ impl BindSession {
             self.held.waiting.push((likely, reply));
             return;
         }
-        self.arrived.parts.push(Arrived {
-            carrier: self.context.entry.no,
-            written: likely.written,
-            received_at: likely.record.received_at,
-        });
-        self.arrived.replies.push(reply);
+        self.take_written(likely.written, likely.record.received_at, reply);
     }
 
     fn record_of(&mut self, read: Receipt) -> Option<CarrierReceipt> {
@@ -142,12 +137,33 @@ impl BindSession {
 
     /// A person wrote.
     pub(super) fn arrived(&mut self, sequence: u32, written: Written, answer: Pdu) {
+        self.take_written(written, self.now(), Reply::ok(sequence, answer));
+    }
+
+    /// What a person wrote waits to be stored, or is offered again later where the carrier's rate is used up.
+    fn take_written(&mut self, written: Written, received_at: UnixMs, mut reply: Reply) {
+        if !self.context.intake.take(written.data.octets.len()) {
+            self.count_inbound("throttled");
+            tracing::warn!(carrier = %self.context.entry.name,
+                "an inbound message beyond inbound_per_s_max was turned away: the carrier may offer it again");
+            reply.status = CommandStatus::RTHROTTLED;
+            self.client.respond(vec![reply]);
+            return;
+        }
         self.arrived.parts.push(Arrived {
             carrier: self.context.entry.no,
             written,
-            received_at: self.now(),
+            received_at,
         });
-        self.arrived.replies.push(Reply::ok(sequence, answer));
+        self.arrived.replies.push(reply);
+    }
+
+    fn count_inbound(&self, fate: &'static str) {
+        let label = ReceiptLabel {
+            carrier: self.context.entry.no.0,
+            fate,
+        };
+        self.context.shared.metrics.inbound.get_or_create(&label).inc();
     }
 
     /// What people wrote is durable, or the carrier is asked to offer it again.
@@ -156,16 +172,12 @@ impl BindSession {
         match done {
             Ok(fates) => {
                 for fate in fates {
-                    let label = ReceiptLabel {
-                        carrier: self.context.entry.no.0,
-                        fate: match fate {
-                            InboundFate::Whole(_) => "whole",
-                            InboundFate::Waiting => "waiting",
-                            InboundFate::Repeated => "repeated",
-                            _ => "other",
-                        },
-                    };
-                    self.context.shared.metrics.inbound.get_or_create(&label).inc();
+                    self.count_inbound(match fate {
+                        InboundFate::Whole(_) => "whole",
+                        InboundFate::Waiting => "waiting",
+                        InboundFate::Repeated => "repeated",
+                        _ => "other",
+                    });
                 }
             }
             Err(error) => {

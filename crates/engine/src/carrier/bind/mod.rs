@@ -27,6 +27,7 @@ use super::Health;
 use super::begun::{BeginResult, Begun};
 use super::encode::{Profile, Texts};
 use super::in_flight::{Freed, InFlightWindow};
+use super::intake::Intake;
 use super::pace::Pace;
 use super::retry_policy::RetryPolicy;
 use crate::catalog::{CarrierEntry, SmppSettings};
@@ -76,6 +77,7 @@ pub(crate) struct BindContext {
     pub(crate) receipts: ReceiptProfile,
     pub(crate) queue: Arc<CarrierQueue>,
     pub(crate) begun: Arc<Begun>,
+    pub(crate) intake: Intake,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
 }

@@ -348,7 +348,7 @@ impl Planner<'_> {
 }
 
 /// Whole numbers that have bounds of their own.
-pub(super) const BOUNDS: [(&str, u32, u32); 8] = [
+pub(super) const BOUNDS: [(&str, u32, u32); 9] = [
     ("port", 1, 65_535),
     ("binds", 1, 64),
     ("window_max", 1, 2000),
@@ -357,6 +357,7 @@ pub(super) const BOUNDS: [(&str, u32, u32); 8] = [
     ("enquire_link_s", 1, 3600),
     ("bind_rejected_pause_s", 0, 86_400),
     ("ready_messages_max", 1, 10_000_000),
+    ("inbound_per_s_max", 0, 1_000_000),
 ];
 
 /// What SMPP and the engine bound: each key that is out of bounds, and why.
@@ -369,7 +370,7 @@ fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     wrong.extend(host_complaint(&smpp.host).map(|why| ("host", why)));
     wrong.extend(wire::complaints(smpp));
     // In the order of the bounds.
-    let numbers: [u32; 8] = [
+    let numbers: [u32; 9] = [
         smpp.port.into(),
         smpp.binds.into(),
         smpp.window_max.into(),
@@ -378,6 +379,7 @@ fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
         smpp.enquire_link_s,
         smpp.bind_rejected_pause_s,
         smpp.ready_messages_max,
+        smpp.inbound_per_s_max,
     ];
     for ((name, min, max), value) in BOUNDS.into_iter().zip(numbers) {
         if !(min..=max).contains(&value) {

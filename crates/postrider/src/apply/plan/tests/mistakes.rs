@@ -66,6 +66,10 @@ fn every_mistake_is_named_with_its_line() {
             "line 5: carrier \"c\": `window_max` is 5000; it must be 1 to 2000",
         ),
         (
+            "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\ninbound_per_s_max = 1000001",
+            "line 5: carrier \"c\": `inbound_per_s_max` is 1000001; it must be 0 to 1000000",
+        ),
+        (
             "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\nbind = \"both\"",
             "line 5: carrier \"c\": `bind` is \"both\"; it must be one of \"transceiver\", \"transmitter_receiver\"",
         ),

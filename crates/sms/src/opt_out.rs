@@ -69,11 +69,13 @@ pub fn normal(text: &str) -> String {
     let seen = seen(text);
     let bare = folded(seen.trim_matches(is_dressing));
     let bare = bare.trim_matches(is_dressing);
-    if bare.is_empty() {
-        folded(&seen)
-    } else {
-        bare.to_owned()
+    if !bare.is_empty() {
+        return bare.to_owned();
     }
+    let whole = folded(&seen);
+    // The combining accent is no dressing.
+    let bare = whole.trim_matches(is_dressing);
+    if bare.is_empty() { whole } else { bare.to_owned() }
 }
 
 /// NFKC, case folded, without a dot above that folding left on an i, without control and default-ignorable characters,

@@ -151,6 +151,12 @@ fn a_dot_above_leaves_its_neighbours_together() {
     assert_eq!(normal("i\u{307}\u{308}"), "ï");
 }
 
+#[test]
+fn an_accent_that_stands_alone_among_signs_is_taken_from_them() {
+    assert_eq!(normal("¨!"), normal("\u{308}!"));
+    assert_eq!(normal("\u{308}!"), "\u{308}");
+}
+
 proptest! {
     #[test]
     fn any_text_has_a_normal_form(text in any::<String>()) {

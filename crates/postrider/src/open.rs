@@ -294,6 +294,7 @@ impl Sqlite {
             reference_numbers_max: self.reference_numbers_max,
             receipt_age_ms_max: i64::from(self.receipt_age_s_max) * 1000,
             parked_max: self.parked_max,
+            nobodys_inbound_max: self.nobodys_inbound_max,
             find_rows_max: self.find_rows_max,
             lock_wait_ms_max: self.lock_wait_ms_max,
             group_may_read: self.group_may_read,

@@ -321,6 +321,11 @@ async fn each_kind_of_disagreement_is_seen() {
             "are counted as 0 octets and have 2",
             "INSERT INTO record (account, kind, name, created_at, updated_at, body, data) VALUES (7, 1, 'a', 0, 0, '{}', x'0102'); DELETE FROM account_usage",
         ),
+        (
+            "inbound: ",
+            "are counted as 0 and count for 3",
+            "INSERT INTO inbound (id, account, carrier, sender, recipient, received_at, text, data) VALUES (1, NULL, 1, '1', '2', 0, '', zeroblob(512))",
+        ),
     ];
     for (part, expected, sql) in cases {
         let copy = folder.path().join("copy.db");

@@ -51,6 +51,12 @@ pub(super) fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
         ("filter_bytes_max", sqlite.filter_bytes_max as u64, 0, 1 << 30),
         ("parked_max", sqlite.parked_max as u64, 1, 10_000_000),
         (
+            "nobodys_inbound_max",
+            sqlite.nobodys_inbound_max as u64,
+            1,
+            10_000_000,
+        ),
+        (
             "reference_numbers_max",
             sqlite.reference_numbers_max as u64,
             2,

@@ -112,6 +112,7 @@ pub(crate) struct Sqlite {
     pub(crate) filter_bytes_max: usize,
     pub(crate) receipt_age_s_max: u32,
     pub(crate) parked_max: usize,
+    pub(crate) nobodys_inbound_max: usize,
     pub(crate) reference_numbers_max: usize,
     pub(crate) find_rows_max: usize,
     pub(crate) lock_wait_ms_max: u64,

@@ -134,6 +134,11 @@ impl Collector for StoreFigures {
                 "Parked receipts dropped because there were too many",
                 figures.parked_dropped,
             ),
+            (
+                "store_nobodys_inbound_dropped",
+                "Inbound messages that no account owned, dropped because there were too many",
+                figures.nobodys_inbound_dropped,
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

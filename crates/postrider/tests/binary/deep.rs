@@ -36,6 +36,7 @@ fn a_store_is_read_through_beside_its_node_and_without_it() {
         "events",
         "lists",
         "files",
+        "inbound",
         "secrets",
     ];
     for running in [true, false] {

@@ -45,6 +45,9 @@ pub struct SqliteConfig {
     /// each. Beyond it the oldest are
     /// dropped, and counted in [`super::StoreMetrics::parked_dropped`].
     pub parked_max: usize,
+    /// Inbound messages kept that no account owns, 1..=10 000 000; each 256 octets of one count as one more. Beyond it
+    /// the oldest are dropped, and counted in [`super::StoreMetrics::nobodys_inbound_dropped`].
+    pub nobodys_inbound_max: usize,
     /// Numbers whose last concatenation reference is held in memory, 2..=16 777 216, at about 40 octets each, once
     /// they were sent a message of several parts. That of any other number is read from the store: slower, never
     /// wrong.
@@ -76,6 +79,7 @@ impl Default for SqliteConfig {
             filter_bytes_max: 64 << 20,
             receipt_age_ms_max: 7 * 86_400_000,
             parked_max: 100_000,
+            nobodys_inbound_max: 100_000,
             reference_numbers_max: 131_072,
             find_rows_max: 2_000_000,
             lock_wait_ms_max: 5_000,
@@ -103,6 +107,7 @@ impl SqliteConfig {
             filter_bytes_max: self.filter_bytes_max.min(1 << 30),
             receipt_age_ms_max: self.receipt_age_ms_max.max(0),
             parked_max: self.parked_max.clamp(1, 10_000_000),
+            nobodys_inbound_max: self.nobodys_inbound_max.clamp(1, 10_000_000),
             reference_numbers_max: self.reference_numbers_max.clamp(2, 1 << 24),
             find_rows_max: self.find_rows_max.clamp(1_000, 100_000_000),
             lock_wait_ms_max: self.lock_wait_ms_max.clamp(1, 60_000),

@@ -27,6 +27,7 @@ use sms::state::MessageState;
 use sms::user_data::{self, Binary, Coding, Content, UserData};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Messages made whole, parts and messages forgotten by one call each, at most.
 const EXPIRED_A_STEP: usize = 2_000;
@@ -36,6 +37,11 @@ const LOOKED_AT_MAX: usize = 10_000;
 const ANSWERED_LOOK_MAX: usize = 1_000;
 /// Of them at a time: the first one nearly always is it.
 const ANSWERED_A_STEP: usize = 8;
+
+/// Messages that nobody owns and that make room for one that comes, at most.
+const MAKE_ROOM_MAX: usize = 256;
+/// What one of them counts for: once, and once more for each 256 octets.
+pub(super) const WEIGHT: &str = "1 + (length(CAST(text AS BLOB)) + coalesce(length(data), 0)) / 256";
 
 const WHOLE: &str = "id, account, carrier, sender, recipient, text, answers, received_at, data, port";
 
@@ -98,7 +104,9 @@ impl Inbox for SqliteStore {
             let made = give_up_parts(work, before, now)?;
             let before = work.memory.id_clock.eras().cut(forget);
             let forgotten = forget_old(work.conn, before).tried("forget old inbound messages")?;
-            Ok((made, forgotten))
+            // There are too many where the bound was lowered, or an earlier release had none.
+            let dropped = make_room(work, EXPIRED_A_STEP).tried("forget what nobody owns")?;
+            Ok((made, forgotten + dropped))
         })
         .await
     }
@@ -380,8 +388,60 @@ fn tell(work: &mut Work<'_>, message: &Message, at: UnixMs) -> Result<InboundId,
         telling::tell(work, account, at, EventKinds::INBOUND, || EventWhat::Inbound {
             id,
         });
+    } else {
+        count_nobodys(work.conn, id)
+            .and_then(|()| make_room(work, MAKE_ROOM_MAX))
+            .tried("bound what nobody owns")?;
     }
     Ok(id)
+}
+
+/// Counts a message that nobody owns.
+fn count_nobodys(conn: &Connection, id: InboundId) -> rusqlite::Result<()> {
+    conn.prepare_cached(&format!(
+        "UPDATE meta SET value = value + (SELECT {WEIGHT} FROM inbound WHERE id = ?1) WHERE key = 'inbound_nobodys'"
+    ))?
+    .execute([id.0])?;
+    Ok(())
+}
+
+/// Takes back what was counted of messages that nobody owned.
+fn uncount_nobodys(conn: &Connection, weight: i64) -> rusqlite::Result<()> {
+    if weight > 0 {
+        conn.prepare_cached("UPDATE meta SET value = value - ?1 WHERE key = 'inbound_nobodys'")?
+            .execute([weight])?;
+    }
+    Ok(())
+}
+
+/// Forgets the oldest messages that nobody owns while there are too many, `rows_max` at most; how many.
+fn make_room(work: &mut Work<'_>, rows_max: usize) -> rusqlite::Result<u64> {
+    let conn = work.conn;
+    let counted: i64 = conn
+        .prepare_cached("SELECT value FROM meta WHERE key = 'inbound_nobodys'")?
+        .query_row([], |row| row.get(0))?;
+    let over = counted.saturating_sub(as_count(work.memory.config.nobodys_inbound_max));
+    if over <= 0 {
+        return Ok(0);
+    }
+    let mut delete = conn.prepare_cached(&format!(
+        "DELETE FROM inbound WHERE id =
+             (SELECT id FROM inbound INDEXED BY inbound_nobodys WHERE account IS NULL ORDER BY id LIMIT 1)
+         RETURNING {WEIGHT}"
+    ))?;
+    let (mut weight, mut dropped) = (0, 0);
+    while weight < over
+        && dropped < rows_max
+        && let Some(one) = delete.query_row([], |row| row.get::<_, i64>(0)).optional()?
+    {
+        (weight, dropped) = (weight + one, dropped + 1);
+    }
+    uncount_nobodys(conn, weight)?;
+    let meters = &work.shared.meters;
+    meters
+        .nobodys_inbound_dropped
+        .fetch_add(dropped as u64, Ordering::Relaxed);
+    Ok(dropped as u64)
 }
 
 /// The last id given to an inbound message.
@@ -526,12 +586,17 @@ fn untouched(conn: &Connection, span: Range<UnixMs>) -> rusqlite::Result<Vec<Key
 
 /// Forgets whole messages with ids below `before`; how many.
 fn forget_old(conn: &Connection, before: MessageId) -> rusqlite::Result<u64> {
-    let forgotten = conn
-        .prepare_cached(
-            "DELETE FROM inbound WHERE id IN (SELECT id FROM inbound WHERE id < ?1 ORDER BY id LIMIT ?2)",
-        )?
-        .execute((before.0, as_count(EXPIRED_A_STEP)))?;
-    Ok(forgotten as u64)
+    let mut delete = conn.prepare_cached(&format!(
+        "DELETE FROM inbound WHERE id IN (SELECT id FROM inbound WHERE id < ?1 ORDER BY id LIMIT ?2)
+         RETURNING iif(account IS NULL, {WEIGHT}, 0)"
+    ))?;
+    let mut rows = delete.query((before.0, as_count(EXPIRED_A_STEP)))?;
+    let (mut forgotten, mut weight) = (0, 0);
+    while let Some(row) = rows.next()? {
+        (forgotten, weight) = (forgotten + 1, weight + row.get::<_, i64>(0)?);
+    }
+    uncount_nobodys(conn, weight)?;
+    Ok(forgotten)
 }
 
 /// The newest message to a number that its reader may have answered.

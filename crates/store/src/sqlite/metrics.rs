@@ -40,6 +40,8 @@ pub struct StoreMetrics {
     pub parked: u64,
     /// Parked receipts dropped because there were too many.
     pub parked_dropped: u64,
+    /// Inbound messages that nobody owned, dropped because there were too many.
+    pub nobodys_inbound_dropped: u64,
     /// Sealed runs of all indexes.
     pub runs: u64,
     /// Series (what is common to batches and counted apart) in memory; at most 32 768, others are read when they
@@ -69,6 +71,7 @@ pub(super) struct Meters {
     pub(super) checkpoints: AtomicU64,
     pub(super) parked: AtomicU64,
     pub(super) parked_dropped: AtomicU64,
+    pub(super) nobodys_inbound_dropped: AtomicU64,
     pub(super) delayed: AtomicU64,
     pub(super) runs: AtomicU64,
     pub(super) series: AtomicU64,
@@ -132,6 +135,7 @@ impl Meters {
             checkpoints: read(&self.checkpoints),
             parked: read(&self.parked),
             parked_dropped: read(&self.parked_dropped),
+            nobodys_inbound_dropped: read(&self.nobodys_inbound_dropped),
             runs: read(&self.runs),
             series: read(&self.series),
             lost: read(&self.lost),

@@ -115,7 +115,7 @@ pub(super) fn check(
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = FILE")
         .tried("set up the check")?;
     let snapshot = conn.unchecked_transaction().tried("begin to read")?;
-    let parts: [(&'static str, Check<'_>); 8] = [
+    let parts: [(&'static str, Check<'_>); 9] = [
         ("structure", &structure),
         ("values", &values::check),
         ("messages", &messages::check),
@@ -124,6 +124,7 @@ pub(super) fn check(
         ("events", &told::check_events),
         ("lists", &told::check_lists),
         ("files", &told::check_files),
+        ("inbound", &told::check_inbound),
     ];
     let mut done = Vec::new();
     let whole_from = whole_from(&conn);

@@ -1,8 +1,9 @@
-//! Events, calls put aside, lists and files: what is counted beside its rows.
+//! Events, calls put aside, lists, files and inbound messages: what is counted beside its rows.
 
 use super::{DeepPart, Reading};
 use crate::sqlite::error::Tried;
 use crate::sqlite::event_blob;
+use crate::sqlite::inbound::WEIGHT;
 use crate::{EventKinds, StoreError};
 
 const TRIED: &str = "read the events through";
@@ -151,5 +152,28 @@ pub(super) fn check_files(reading: &Reading<'_>, part: &mut DeepPart) -> Result<
         }
     }
     part.looked_at = format!("{files} files, {octets} octets");
+    Ok(())
+}
+
+/// What people wrote and nobody owns, against what is counted of it: its bound goes by that.
+pub(super) fn check_inbound(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError> {
+    const TRIED: &str = "read the inbound messages through";
+    let select = format!(
+        "SELECT count(*), coalesce(sum({WEIGHT}), 0), (SELECT value FROM meta WHERE key = 'inbound_nobodys')
+         FROM inbound NOT INDEXED WHERE account IS NULL"
+    );
+    let (messages, found, counted): (i64, i64, Option<i64>) = reading
+        .conn
+        .query_row(&select, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .tried(TRIED)?;
+    // Where the value is missing, that is told with the values.
+    if let Some(counted) = counted
+        && counted != found
+    {
+        part.problem(format!(
+            "the inbound messages that nobody owns are counted as {counted} and count for {found}"
+        ));
+    }
+    part.looked_at = format!("{messages} messages that nobody owns");
     Ok(())
 }

@@ -12,7 +12,7 @@ use rusqlite::types::ValueRef;
 use std::sync::Arc;
 
 /// Single values that every store has: see the migrations.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "id_key",
     "catalog_version",
     "queue_no_reserved",
@@ -22,6 +22,7 @@ const KEYS: [&str; 12] = [
     "statistics_floor",
     "contact_last",
     "inbound_last",
+    "inbound_nobodys",
     "unentered_next",
     "unentered_last",
     "suppression_version",

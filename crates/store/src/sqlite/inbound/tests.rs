@@ -52,3 +52,27 @@ fn a_store_of_before_keeps_its_parts_and_its_words() {
     let whole = whole_of(&conn, InboundId(2)).unwrap().unwrap();
     assert_eq!((&*whole.text, whole.binary), ("hello", None));
 }
+
+#[test]
+fn what_nobody_owns_in_a_store_of_before_is_counted() {
+    let mut conn = Connection::open_in_memory().unwrap();
+    open::migrate_to(&mut conn, 17).unwrap();
+    conn.execute_batch(
+        "INSERT INTO inbound (id, account, carrier, sender, recipient, received_at, text, data) VALUES
+             (1, NULL, 1, '1', '2', 5, 'hello', NULL), (2, 7, 1, '1', '2', 5, 'hello', NULL),
+             (3, NULL, 1, '1', '2', 5, '', zeroblob(600)), (4, NULL, 1, '1', '2', 5, printf('%.*c', 128, 'ü'), NULL);",
+    )
+    .unwrap();
+    open::migrate(&mut conn, Path::new("in memory"), Mode::Serve).unwrap();
+    let counted: (i64, i64) = conn
+        .query_row(
+            &format!(
+                "SELECT value, (SELECT sum({WEIGHT}) FROM inbound WHERE account IS NULL) FROM meta
+                 WHERE key = 'inbound_nobodys'"
+            ),
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(counted, (1 + 3 + 2, 6));
+}

@@ -299,7 +299,7 @@ impl Engine {
     }
 
     /// Milliseconds that have passed, whatever is done to the clock: see [`Clock::monotonic`].
-    pub(crate) fn passed_ms(&self) -> i64 {
+    pub fn passed_ms(&self) -> i64 {
         self.shared.clock.monotonic()
     }
 

@@ -70,7 +70,7 @@ impl Replays {
     }
 
     /// Whether a request was seen within the window. `now` is
-    /// [`Clock::steady`](engine::clock::Clock::steady).
+    /// [`Engine::passed_ms`](engine::Engine::passed_ms): what somebody has seen does not become new because the machine's clock jumps.
     pub(crate) fn see<K: Hash + ?Sized>(&self, request: &K, id: Option<&str>, now: UnixMs) -> Seen {
         let hash = self.hasher.hash_one(request);
         let id = id.map(|id| NonZeroU64::MIN | self.hasher.hash_one(id));

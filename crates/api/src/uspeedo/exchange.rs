@@ -76,7 +76,7 @@ pub(super) fn see<'a>(
         _ => None,
     };
     let request = (family, &*caller.user, signature);
-    match replays.see(&request, id, api.engine.steady()) {
+    match replays.see(&request, id, api.engine.passed_ms()) {
         Seen::First(request) => Ok(Some(SeenOnce { replays, request })),
         Seen::SameId => Ok(None),
         Seen::Again => Err(Fault::Replayed),

@@ -66,6 +66,21 @@ fn counted(house: &House, series: &str) -> u64 {
     line.map_or(0, |count| count.parse().unwrap())
 }
 
+/// Goal: the window counts time that passes: a machine's clock that jumps ahead by a day ends none.
+#[tokio::test]
+async fn a_jump_of_the_clock_ends_no_window() {
+    for (dialect, refused, ask) in WIRES {
+        // It carries no time that the wire looks at, or one that follows the machine's clock.
+        let (house, clock) = with_windows().await;
+        let send = || house.ask(ask(&house, USER, "SendUSMSMessage", &code_to("(44)7700900123")));
+        assert_eq!(ret_code(&send().await), 0, "{dialect}");
+        clock.set_ahead(86_400_000);
+        assert_eq!(ret_code(&send().await), refused, "{dialect}");
+        clock.set_back(2 * 86_400_000);
+        assert_eq!(ret_code(&send().await), refused, "{dialect}");
+    }
+}
+
 /// Goal: with a window, what was signed is done once within it, is told so in the wire's words, and counted; another
 /// request is done meanwhile, and the same one when the window is over.
 #[tokio::test]

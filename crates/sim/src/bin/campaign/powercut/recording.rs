@@ -192,15 +192,20 @@ fn ends_told(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
     ends
 }
 
-/// When what people wrote was told first, by its number.
+/// When what people wrote was told first, by its number. What a carrier brings twice is told as two messages.
 fn inbound_told(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
     let sink = &mixed.endpoint.sink;
     let started = moments.ns(sink.started());
-    let told = sink.inbound().into_iter().filter_map(|heard| {
-        let number = inbound_number_of(&heard.text)?;
-        Some((number, started + u64::from(heard.at_ms) * 1_000_000))
-    });
-    told.collect()
+    let mut told = HashMap::new();
+    for heard in sink.inbound() {
+        if let Some(number) = inbound_number_of(&heard.text) {
+            let at_ns = started + u64::from(heard.at_ms) * 1_000_000;
+            told.entry(number)
+                .and_modify(|first: &mut u64| *first = at_ns.min(*first))
+                .or_insert(at_ns);
+        }
+    }
+    told
 }
 
 /// Where a node keeps the files of an image.

@@ -2,7 +2,8 @@
 //!
 //! - Of a head that says a length and chunks, hyper takes the chunks and drops the length, so that no handler can see it. Two
 //!   servers in a row may read such a request differently: it is refused (RFC 9112 section 6.1).
-//! - What stands beside the data of chunks (their sizes, extensions, trailers) is of no use here and has a bound.
+//! - What stands beside the data of chunks (their sizes, extensions, trailers) is of no use here and has a bound, and so
+//!   have chunks that carry next to nothing.
 //!
 //! Only what hyper takes has to be read as hyper reads it: it ends the connection over everything else. Whatever is in doubt
 //! is refused. Pure; a head costs about as much as finding its line ends, a body with a length costs nothing.
@@ -11,6 +12,10 @@ use memchr::memchr;
 
 /// What may stand beside the data of all chunks of one body: extensions and blanks behind sizes, zeros before them, trailers.
 pub(super) const BESIDE_CHUNKS_BYTES_MAX: usize = 4096;
+/// So many chunks a body may have however small they are: reading them costs about a millisecond.
+const SMALL_CHUNKS_MAX: u64 = 4096;
+/// So much data there must be for each chunk beyond those.
+const CHUNK_BYTES_MIN: u64 = 64;
 /// What a line with the size of a chunk has without being counted: the longest size and its CR.
 const SIZE_BYTES: usize = 17;
 /// So much of a line is kept until its end comes. Those that count are shorter, unless somebody fills them up.
@@ -26,6 +31,9 @@ pub(super) struct Framing {
     /// What the head that is being read says of its body.
     said: Said,
     beside_chunks: usize,
+    /// Chunks of the body that is being read, and the data in them.
+    chunks: u64,
+    chunks_bytes: u64,
     unclear: Option<u64>,
 }
 
@@ -85,6 +93,8 @@ impl Framing {
                 in_doubt: false,
             },
             beside_chunks: 0,
+            chunks: 0,
+            chunks_bytes: 0,
             unclear: None,
         }
     }
@@ -162,7 +172,7 @@ impl Framing {
                 self.beside_chunks += line.bytes.saturating_sub(SIZE_BYTES);
                 match line.chunk_size() {
                     Some(0) => Place::Trailers,
-                    Some(size) => Place::Chunk(size),
+                    Some(size) => self.begin_chunk(size),
                     None => Place::Broken,
                 }
             }
@@ -174,6 +184,16 @@ impl Framing {
             }
             other => other,
         }
+    }
+
+    /// Each chunk costs the same, however little it carries: one octet in each would cost a body's length many times over.
+    fn begin_chunk(&mut self, size: u64) -> Place {
+        self.chunks += 1;
+        self.chunks_bytes = self.chunks_bytes.saturating_add(size);
+        if self.chunks > SMALL_CHUNKS_MAX + self.chunks_bytes / CHUNK_BYTES_MIN {
+            return Place::Broken;
+        }
+        Place::Chunk(size)
     }
 
     fn behind_head(&mut self) -> Place {
@@ -188,7 +208,7 @@ impl Framing {
             return Place::Beyond;
         }
         if in_chunks {
-            self.beside_chunks = 0;
+            (self.beside_chunks, self.chunks, self.chunks_bytes) = (0, 0, 0);
             return Place::Size;
         }
         length
@@ -337,6 +357,26 @@ mod tests {
                 assert_eq!((framing.heads, passed), (2, text.len()), "{lines}, by {piece}");
             }
         }
+    }
+
+    #[test]
+    fn chunks_that_carry_next_to_nothing_have_a_bound() {
+        let ends = |chunks: u64, size: usize| {
+            let chunk = format!("{size:x}\r\n{}\r\n", "a".repeat(size));
+            let body = chunk.repeat(usize::try_from(chunks).unwrap());
+            let text = format!("{POST}Transfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n");
+            // Behind another such request: each body has its own.
+            let both = format!("{text}{text}");
+            let (framing, passed) = read(both.as_bytes(), 1000);
+            let (heads, is_broken) = (framing.heads, framing.is_broken());
+            assert_eq!(is_broken, heads != 2, "{chunks} of {size}");
+            assert!(is_broken || passed == both.len());
+            heads == 2
+        };
+        assert!(ends(SMALL_CHUNKS_MAX, 1));
+        assert!(!ends(SMALL_CHUNKS_MAX * 65 / 64 + 2, 1));
+        assert!(ends(20_000, 64));
+        assert!(!ends(20_000, 32));
     }
 
     #[test]

@@ -285,3 +285,17 @@ async fn what_stands_beside_the_data_of_chunks_has_a_bound() {
         "{answers}"
     );
 }
+
+#[tokio::test]
+async fn a_body_in_chunks_of_one_octet_has_a_bound() {
+    let running = start(patient()).await;
+    let chunked = "POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let few = format!("{chunked}{}0\r\n\r\n", "1\r\na\r\n".repeat(4_000));
+    let answers = all_of(&running, &format!("{few}{few}{GET}")).await;
+    assert_eq!(statuses(&answers), ["200", "200", "200"], "{answers}");
+    assert!(answers.contains("read 4000"), "{answers}");
+    let many = format!("{chunked}{}0\r\n\r\n", "1\r\na\r\n".repeat(5_000));
+    let answers = all_of(&running, &format!("{GET}{many}{GET}")).await;
+    assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
+    assert!(answers.ends_with("unreadable"), "{answers}");
+}

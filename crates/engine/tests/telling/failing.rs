@@ -159,6 +159,10 @@ async fn what_waits_after_an_outage_is_told_before_what_is_new() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     house.until_sent().await;
+    eventually("so many failed that the endpoint is in trouble", || {
+        hook.calls() >= limits().trouble_calls
+    })
+    .await;
     hook.play(|_, _| Reply::OK);
     let told = hook.calls();
     for _ in 0..60 {

@@ -5,7 +5,7 @@ use api::serve::{ServeMetrics, ServeSettings, Stopped};
 use axum::Router;
 use std::io;
 use std::net::SocketAddr;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,13 +24,29 @@ pub(super) struct Bound {
     addr: SocketAddr,
 }
 
+/// How many connections may wait to be accepted; the system has a bound of its own (`net.core.somaxconn`). Of more, the
+/// greeting is dropped, and a client repeats it after one second, then after two more.
+const BACKLOG: u32 = 4096;
+
+fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A port whose last connections are still being taken down may be used again; one that is listened on may not.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
 /// Binds `addr`, which stands in the configuration as `name`.
 pub(super) async fn bind(name: &str, addr: SocketAddr, when_taken: WhenTaken) -> anyhow::Result<Bound> {
-    let listener = match TcpListener::bind(addr).await {
+    let listener = match listen_on(addr) {
         Ok(listener) => listener,
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && when_taken == WhenTaken::AnyPort => {
-            let listener = TcpListener::bind(SocketAddr::new(addr.ip(), 0))
-                .await
+            let listener = listen_on(SocketAddr::new(addr.ip(), 0))
                 .with_context(|| format!("listen on any port of {}", addr.ip()))?;
             tracing::warn!(taken = %addr, "the address is taken; another port is used");
             listener

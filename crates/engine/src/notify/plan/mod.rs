@@ -24,6 +24,7 @@ pub(super) use waiting::Again;
 use super::Subject;
 use batches::{Piece, Pieces, pieces_of};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::RangeInclusive;
 use store::{Event, EventPlace, EventWhat, MessageId, NewRedelivery, Redelivery, Retried, UnixMs};
 use waiting::{Waiting, messages_of, weight};
 
@@ -72,6 +73,8 @@ pub(super) struct Plan {
     recording: Option<Numbering>,
     again_was_last: bool,
     trial: Trial,
+    /// Between these times the endpoint took nothing, and then it did again.
+    outage: Option<RangeInclusive<UnixMs>>,
 }
 
 #[derive(Debug)]
@@ -174,6 +177,7 @@ impl Plan {
             recording: None,
             again_was_last: false,
             trial: Trial::default(),
+            outage: None,
         }
     }
 
@@ -485,8 +489,10 @@ impl Plan {
 
     /// The endpoint takes calls again: what failed since it took none is due at once.
     pub(super) fn hurry(&mut self, since: UnixMs, now: UnixMs) {
-        self.waiting.hurry(since, now);
+        self.waiting.hurry(&(since..=now), .., now);
         self.trial = Trial::default();
+        // Calls that failed a moment ago have no number yet: they follow when they are recorded.
+        self.outage = Some(since..=now);
     }
 
     /// Nothing is under way, and for now nothing more is told: what was passed over is put aside, so that the place can
@@ -551,6 +557,9 @@ impl Plan {
     pub(super) fn recorded(&mut self, rows: &[Redelivery]) {
         for row in rows {
             self.load(row);
+        }
+        if let (Some(first), Some(outage)) = (rows.first(), &self.outage) {
+            self.waiting.hurry(outage, first.no.., *outage.end());
         }
         let Numbering {
             messages,

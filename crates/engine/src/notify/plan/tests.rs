@@ -322,6 +322,28 @@ fn what_failed_while_nothing_was_taken_goes_first_when_it_is() {
     assert!(plan.next(70).is_none(), "the first one's time has not come");
 }
 
+#[test]
+fn what_failed_a_moment_before_the_endpoint_takes_calls_again_goes_first_too() {
+    let mut plan = plan_of(BOUNDS, (1..=4).map(|n| event(n, n)).collect());
+    let [first, second, third] = [(); 3].map(|()| unit(&mut plan));
+    plan.failed(first, 1, 1_000_000, 50, "HTTP 500".into());
+    let being_recorded = plan.begin_recording().unwrap().put_aside;
+    plan.failed(second, 1, 1_000_000, 60, "HTTP 500".into());
+    plan.hurry(50, 70);
+    plan.failed(third, 1, 1_000_000, 80, "HTTP 500".into());
+    plan.recorded(&[numbered(1, &being_recorded[0])]);
+    let recorded_next = plan.begin_recording().unwrap().put_aside;
+    plan.recorded(&[numbered(2, &recorded_next[0]), numbered(3, &recorded_next[1])]);
+    for no in 1..=2 {
+        let Some(Errand::Again(again)) = plan.next(80) else {
+            panic!("{no} goes before what is new")
+        };
+        assert_eq!(again.no, no);
+    }
+    assert!(matches!(plan.next(80), Some(Errand::New(_))));
+    assert!(plan.next(80).is_none(), "the third has itself to blame");
+}
+
 fn put_aside(event: Event, tries: u16, due: UnixMs) -> NewRedelivery {
     NewRedelivery {
         events: vec![event],

@@ -6,6 +6,7 @@
 
 use super::batches::{Piece, Pieces, pieces_of};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::{RangeBounds, RangeInclusive};
 use store::{Event, EventWhat, MessageId, Redelivery, UnixMs};
 
 /// Calls of one endpoint that are to be tried again.
@@ -188,11 +189,16 @@ impl Waiting {
         }
     }
 
-    /// Makes due at once, in the order of the numbers, what was first tried at `since` or later: that it failed said
-    /// nothing about it.
-    pub(super) fn hurry(&mut self, since: UnixMs, now: UnixMs) {
-        for (no, call) in &mut self.calls {
-            if call.first_tried_at < since {
+    /// Makes due at `now`, in the order of the numbers, those of `numbers` that were first tried in `outage`: that they
+    /// failed said nothing about them.
+    pub(super) fn hurry(
+        &mut self,
+        outage: &RangeInclusive<UnixMs>,
+        numbers: impl RangeBounds<i64>,
+        now: UnixMs,
+    ) {
+        for (no, call) in self.calls.range_mut(numbers) {
+            if !outage.contains(&call.first_tried_at) {
                 continue;
             }
             call.urgent = true;

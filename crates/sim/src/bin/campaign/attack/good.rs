@@ -10,13 +10,16 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 /// Requests a second of one client.
-const PER_S: u32 = 10;
+pub(super) const PER_S: u32 = 10;
+
+/// Good clients: each wire on kept connections, and on new ones.
+pub(super) const CLIENTS: u32 = 2 * Dialect::ALL.len() as u32;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Numbers that one client has for itself in one turn.
-const NUMBERS: u64 = 1_000;
+pub(super) const NUMBERS: u64 = 1_000;
 
 /// What the good clients saw.
 #[derive(Clone, Debug, Default)]
@@ -41,9 +44,9 @@ impl Served {
     }
 }
 
-/// Sends over every wire, on kept connections and on new ones, for so long. `turn` tells the numbers of this time apart
-/// from those of others.
-pub(super) async fn serve(demo: &Demo, turn: u64, time: Duration) -> anyhow::Result<Served> {
+/// Sends over every wire, on kept connections and on new ones, `per_s` requests a second of each client, for so long. `turn`
+/// tells the numbers of this time apart from those of others, if no client has more than [`NUMBERS`] requests.
+pub(super) async fn serve(demo: &Demo, turn: u64, per_s: u32, time: Duration) -> anyhow::Result<Served> {
     let mut clients = JoinSet::new();
     let forms = Dialect::ALL
         .into_iter()
@@ -55,13 +58,14 @@ pub(super) async fn serve(demo: &Demo, turn: u64, time: Duration) -> anyhow::Res
             requests,
             url: demo.base_url.clone(),
             keeps,
+            every: Duration::from_secs(1) / per_s,
             wire: None,
             first: (turn * 10 + at) * NUMBERS,
             name: format!("attack-{turn}-{at}"),
             served: Served::default(),
         };
         // Not all at the same moment.
-        let offset = Duration::from_millis(at * 1_000 / u64::from(PER_S) / 10);
+        let offset = Duration::from_millis(at * 1_000 / u64::from(per_s) / 10);
         clients.spawn(client.run(began + offset, time));
     }
     let mut served = Served::default();
@@ -87,6 +91,7 @@ struct Client {
     requests: Requests,
     url: String,
     keeps: bool,
+    every: Duration,
     wire: Option<Wire>,
     first: u64,
     name: String,
@@ -95,7 +100,7 @@ struct Client {
 
 impl Client {
     async fn run(mut self, began: Instant, time: Duration) -> Served {
-        let every = Duration::from_secs(1) / PER_S;
+        let every = self.every;
         let mut request = Vec::new();
         for at in 0.. {
             let due = began + every * at;

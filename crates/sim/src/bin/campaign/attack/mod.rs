@@ -76,6 +76,12 @@ const READY: Duration = Duration::from_secs(5);
 /// Seconds that a stop may take: `shutdown.grace_s`, and a little for what follows it.
 const STOP: Duration = Duration::from_secs(22);
 
+/// Requests a second of each good client while nobody is hostile yet.
+const WARM_UP_PER_S: u32 = 100;
+
+/// How long that lasts at a time: no client comes to the end of its numbers.
+const WARM_UP: Duration = Duration::from_secs(good::NUMBERS / WARM_UP_PER_S as u64 - 2);
+
 /// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -167,13 +173,14 @@ async fn campaign(args: &AttackArgs, folder: &Folder) -> anyhow::Result<bool> {
         cpu_alone: 0.0,
     };
     let mut verdict = Verdict::default();
-    let alone = attack.alone().await?;
-    alone.judge_alone(&attack.bounds, &mut verdict);
-    let mut rows = vec![alone];
     let chosen = match args.kinds.is_empty() {
         true => kinds(),
         false => args.kinds.clone(),
     };
+    attack.warm_up(chosen.len() + 2).await?;
+    let alone = attack.alone().await?;
+    alone.judge_alone(&attack.bounds, &mut verdict);
+    let mut rows = vec![alone];
     for kind in &chosen {
         let row = attack
             .beside(&kind.name(), &[*kind], args.connections, &mut verdict)
@@ -225,9 +232,27 @@ impl Attack<'_> {
         Duration::from_secs(self.args.seconds)
     }
 
-    /// The good clients alone: once to warm up, once to compare with.
+    /// As many messages as good clients will send in all, so that what the node remembers of them is there when it is first
+    /// weighed, and is not blamed on the hostile clients beside them.
+    async fn warm_up(&mut self, times: usize) -> anyhow::Result<()> {
+        let mut left = times as u64 * self.args.seconds * u64::from(good::PER_S * good::CLIENTS);
+        while left > 0 {
+            self.turn += 1;
+            let demo = self.node.settings.demo(0);
+            let served = serve(&demo, self.turn, WARM_UP_PER_S, WARM_UP).await?;
+            if served.failed > 0 {
+                let why = served.first_failure.unwrap_or_default();
+                anyhow::bail!("{} sends failed while nobody was hostile: {why}", served.failed);
+            }
+            left = left.saturating_sub(served.requests);
+        }
+        // Their receipts come, and what was written is merged.
+        tokio::time::sleep(5 * AROUND).await;
+        Ok(())
+    }
+
+    /// The good clients alone, to compare with.
     async fn alone(&mut self) -> anyhow::Result<Row> {
-        self.good(Duration::from_secs(3)).await?;
         let cpu = self.node.cpu_s().unwrap_or(0.0);
         let (served, _) = self.good(self.time()).await?;
         let cpu = self.node.cpu_s().unwrap_or(0.0) - cpu;
@@ -250,7 +275,7 @@ impl Attack<'_> {
     async fn good(&mut self, time: Duration) -> anyhow::Result<(good::Served, u64)> {
         self.turn += 1;
         let demo = self.node.settings.demo(0);
-        let serving = serve(&demo, self.turn, time);
+        let serving = serve(&demo, self.turn, good::PER_S, time);
         tokio::pin!(serving);
         let mut peak = 0;
         loop {

@@ -1,5 +1,5 @@
 //! What follows from a carrier's answer, or from its absence, as pure functions (docs/carriers-and-routes.md,
-//! "When something fails").
+//! "Failures and retries").
 
 use crate::catalog::SmppSettings;
 use smpp::status::{CommandStatus, StatusClass};

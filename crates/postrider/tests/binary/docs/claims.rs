@@ -1,9 +1,8 @@
-//! What the pages name by a word: metrics, settings, headings of other pages. Each must be there.
+//! What the pages name by a word: metrics, settings, pages and headings of pages. Each must be there.
 
 use super::page;
 use crate::house::{Dev, curl, eventually, folder, run, said};
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Words of a text that begin like this, with what may follow in a name.
 fn names<'t>(text: &'t str, beginning: &'t str) -> impl Iterator<Item = &'t str> {
@@ -102,45 +101,14 @@ fn every_setting_that_is_named_is_there() {
     assert!(named > 10, "{named}");
 }
 
-/// The anchor that a heading gets on the usual hosts of repositories.
-fn anchor(heading: &str) -> String {
-    let kept = heading.to_lowercase();
-    let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
 #[test]
-fn every_heading_that_is_linked_to_is_there() {
-    let headings = |page: &Path| -> BTreeSet<String> {
-        let text = std::fs::read_to_string(page).unwrap();
-        let outside: String = text.split("\n```").step_by(2).collect();
-        let lines = outside.lines().filter(|line| line.starts_with('#'));
-        lines
-            .map(|line| anchor(line.trim_start_matches('#').trim()))
-            .collect()
-    };
+fn every_page_and_heading_that_is_linked_to_is_there() {
     let mut linked = 0;
     for page in page::all() {
         let text = page::text(&page);
-        let file = page::root().join(&page);
-        for (_, rest) in text.match_indices("](").map(|(at, _)| text.split_at(at + 2)) {
-            let link = rest.split(')').next().unwrap_or_default();
-            let Some((target, heading)) = link.split_once('#') else {
-                continue;
-            };
-            if target.contains("://") {
-                continue;
-            }
-            let target = if target.is_empty() {
-                file.clone()
-            } else {
-                file.parent().unwrap().join(target)
-            };
-            linked += 1;
-            assert!(
-                headings(&target).contains(heading),
-                "{page}: {link} leads to no heading"
-            );
+        for link in page::links(&text) {
+            linked += usize::from(link.contains('#'));
+            assert!(page::leads_somewhere(&page, link), "{page}: {link} leads nowhere");
         }
     }
     assert!(linked > 30, "{linked}");

@@ -5,6 +5,7 @@ mod page;
 mod payloads;
 mod readers;
 mod session;
+mod terms;
 
 use crate::house::{PATIENCE, json};
 use page::{Block, LANGUAGES};

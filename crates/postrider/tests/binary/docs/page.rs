@@ -1,5 +1,6 @@
 //! The pages of the documentation and the fenced blocks in them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The languages a block may have.
@@ -48,6 +49,46 @@ pub(crate) fn all() -> Vec<String> {
 /// The text of a page.
 pub(crate) fn text(page: &str) -> String {
     std::fs::read_to_string(root().join(page)).unwrap()
+}
+
+/// The targets of the links of a text, those of other sites included.
+pub(crate) fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("](")
+        .map(move |(at, _)| text[at + 2..].split(')').next().unwrap_or_default())
+}
+
+/// The anchor that a heading gets on the usual hosts of repositories.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// The anchors of a page.
+fn anchors(page: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let outside: String = text.split("\n```").step_by(2).collect();
+    let headings = outside.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| anchor(line.trim_start_matches('#').trim()))
+        .collect()
+}
+
+/// Whether a link of a page leads to an existing file and, where it names an anchor, to a heading of it. Links to other
+/// sites are not followed.
+pub(crate) fn leads_somewhere(page: &str, link: &str) -> bool {
+    if link.contains("://") {
+        return true;
+    }
+    let (target, heading) = link
+        .split_once('#')
+        .map_or((link, None), |(target, heading)| (target, Some(heading)));
+    let page = root().join(page);
+    let target = match (target, page.parent()) {
+        ("", _) | (_, None) => page.clone(),
+        (target, Some(folder)) => folder.join(target),
+    };
+    target.exists() && heading.is_none_or(|heading| anchors(&target).contains(heading))
 }
 
 /// The blocks of a page in order.

@@ -140,7 +140,7 @@ async fn what_is_not_a_whole_good_answer_is_tried_again() {
     })
     .await;
     let quick = Quick {
-        time_max_ms: 200,
+        time_max_ms: 1_000,
         ..Quick::default()
     };
     let house = House::start(

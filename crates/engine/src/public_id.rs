@@ -189,6 +189,18 @@ mod tests {
         );
     }
 
+    /// What clients have kept is read by every release: made independently, with another implementation of HMAC.
+    #[test]
+    fn ids_of_before_are_made_and_read_for_ever() {
+        const SESSION: &str = "fc12b052-9ce7-4a3d-998f-7d7961f67971";
+        const PREFIX: &str = "1795000000000_1_5_1001_lam339";
+        let (account, first) = (AccountId(1), MessageId(1_882_193_920_000_000_005));
+        assert_eq!(ids().session(account, first), SESSION);
+        assert_eq!(ids().read_session(account, SESSION), Some(first));
+        assert_eq!(ids().message_prefix(account, first, 1001), PREFIX);
+        assert_eq!(ids().read_message_prefix(account, PREFIX), Some(first));
+    }
+
     proptest! {
         #[test]
         fn a_session_number_reads_back_for_its_account_only(id in 0_i64..(1 << 62), account in 0_u32..1000) {

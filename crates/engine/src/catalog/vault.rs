@@ -86,4 +86,19 @@ mod tests {
         assert!(Vault::new(&[2; 32]).open("credential/a", &sealed).is_err());
         assert!(vault.open("credential/a", &[]).is_err());
     }
+
+    /// What a release has sealed every later one opens: the names are part of it. Made with another implementation of
+    /// AES-256-GCM.
+    #[test]
+    fn what_was_sealed_before_opens_for_ever() {
+        use crate::catalog::{carrier_secret_name, credential_secret_name, endpoint_secret_name};
+        const SEALED: &str = "000102030405060708090a0bc895f654458ad1b9143d53413c94aedac90f9e8a2e5c";
+        let name = credential_secret_name("sendcloud", "demo");
+        let sealed = crate::hex::octets(SEALED).unwrap();
+        let opened = Vault::new(&[1; 32]).open(&name, &sealed).unwrap();
+        assert_eq!(opened.expose_secret(), "s3cret");
+        assert_eq!(name, "credential/sendcloud/demo");
+        assert_eq!(carrier_secret_name("north"), "carrier/north");
+        assert_eq!(endpoint_secret_name(store::EndpointId(7)), "endpoint/7");
+    }
 }

@@ -1,6 +1,6 @@
 //! The program itself by a clock that is moved: a preloaded library (`crates/sim/shim`) adds seconds to what it is told.
 
-use crate::house::{self, Dev, Running, curl, eventually, folder, postrider, status_of};
+use crate::house::{Dev, Running, curl, eventually, folder, postrider, said, status_of};
 use crate::serve::{addr_after, configure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,13 +9,14 @@ const DAY: i64 = 86_400;
 const YEAR: i64 = 365 * DAY;
 
 /// The library, and the file that says how far the clock is off.
-struct MovedClock {
+pub(crate) struct MovedClock {
     library: PathBuf,
     control: PathBuf,
 }
 
 impl MovedClock {
-    fn build(folder: &Path) -> Self {
+    /// Builds the library in a folder, where its control file is as well.
+    pub(crate) fn build(folder: &Path) -> Self {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../sim/shim/shim.c");
         let (library, control) = (folder.join("shim.so"), folder.join("control"));
         let built = Command::new("cc")
@@ -29,19 +30,30 @@ impl MovedClock {
         clock
     }
 
-    fn set(&self, offset_s: i64) {
+    /// Sets how many seconds the clock is ahead.
+    pub(crate) fn set(&self, offset_s: i64) {
+        self.write_control(&format!("clock_offset_s {offset_s}\n"));
+    }
+
+    /// Sets the clock right and delays every sync of the write-ahead log by `ms`.
+    pub(crate) fn delay_syncs(&self, ms: u64) {
+        self.write_control(&format!("stall_syncs 1000000\nstall_ms {ms}\n"));
+    }
+
+    fn write_control(&self, text: &str) {
         let next = self.control.with_extension("next");
-        std::fs::write(&next, format!("clock_offset_s {offset_s}\n")).unwrap();
+        std::fs::write(&next, text).unwrap();
         std::fs::rename(&next, &self.control).unwrap();
     }
 
-    fn serve(&self, config: &Path, more: &[&str]) -> Running {
+    /// Starts a node with a configuration file and additional options.
+    pub(crate) fn serve(&self, config: &Path, more: &[&str]) -> Running {
         let arguments = [&["serve", "--config", config.to_str().unwrap()], more].concat();
         Running::start(self.command(config.parent().unwrap(), &arguments))
     }
 
-    /// The program, which believes this clock.
-    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+    /// The program with this clock; syncs are delayed for files in `folder`.
+    pub(crate) fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = postrider(arguments);
         command
             .env("LD_PRELOAD", &self.library)
@@ -59,16 +71,16 @@ fn serve_refuses_a_clock_that_cannot_be_right_and_starts_when_it_is_told_to() {
     for offset_s in [-10 * YEAR, 20 * YEAR] {
         clock.set(offset_s);
         let mut refused = clock.serve(&config, &[]);
-        let said = refused.err.wait_for("--trust-clock");
-        assert!(said.contains("which cannot be right"), "{said}");
+        let log = refused.err.wait_for("--trust-clock");
+        assert!(log.contains("which cannot be right"), "{log}");
         assert!(!refused.ended().success());
         let mut check = clock.command(folder.path(), &["check", "--config", config.to_str().unwrap()]);
         let checked = check.output().unwrap();
-        assert_eq!(checked.status.code(), Some(3), "{}", house::said(&checked));
+        assert_eq!(checked.status.code(), Some(3), "{}", said(&checked));
         assert!(
-            house::said(&checked).contains("PROBLEM        clock: the clock says "),
+            said(&checked).contains("PROBLEM        clock: the clock says "),
             "{}",
-            house::said(&checked)
+            said(&checked)
         );
         let node = clock.serve(&config, &["--trust-clock"]);
         node.err.wait_for("APIs listening");
@@ -93,7 +105,7 @@ fn check_compares_the_clock_with_the_newest_in_the_store() {
         clock.set(offset_s);
         let checked = clock.command(folder.path(), &["check", "--data", data]).output();
         let checked = checked.unwrap();
-        let told = house::said(&checked);
+        let told = said(&checked);
         // `dev` starts by any clock.
         assert!(checked.status.success(), "{told}");
         let note = told

@@ -1,8 +1,7 @@
 //! A started program, and the outside that talks to it.
 
-use md5::{Digest, Md5};
+use crate::api;
 use serde_json::Value;
-use sha1::Sha1;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -12,6 +11,11 @@ use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The rest of [`PATIENCE`]; `None` once it is over.
+pub(crate) fn time_left(since: Instant) -> Option<Duration> {
+    PATIENCE.checked_sub(since.elapsed())
+}
 
 /// The program with arguments, not started yet.
 pub(crate) fn postrider(arguments: &[&str]) -> Command {
@@ -72,7 +76,7 @@ pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> 
             return done;
         }
         assert!(
-            since.elapsed() < PATIENCE,
+            time_left(since).is_some(),
             "{what} did not happen within {PATIENCE:?}"
         );
         std::thread::yield_now();
@@ -110,9 +114,8 @@ impl Lines {
         let since = Instant::now();
         let mut text = text.lock().unwrap();
         while !text.contains(part) {
-            let left = PATIENCE.checked_sub(since.elapsed());
-            let left =
-                left.unwrap_or_else(|| panic!("{part:?} was not printed within {PATIENCE:?}, but:\n{text}"));
+            let left = time_left(since)
+                .unwrap_or_else(|| panic!("{part:?} was not printed within {PATIENCE:?}, but:\n{text}"));
             text = news.wait_timeout(text, left).unwrap().0;
         }
         text.clone()
@@ -289,58 +292,17 @@ impl Dev {
 
     /// Posts JSON with Basic credentials and more headers, and returns the answer.
     pub(crate) fn post(&self, path: &str, pair: &str, headers: &[&str], body: &str) -> Value {
-        let url = format!("{}{path}", self.base());
-        let mut arguments = vec!["-u", pair, "-H", "Content-Type: application/json"];
-        for header in headers {
-            arguments.extend(["-H", header]);
-        }
-        arguments.extend(["-d", body, &url]);
-        json(&curl(&arguments))
+        api::post(&format!("{}{path}", self.base()), pair, headers, body)
     }
 
-    /// Asks one of SendCloud's interfaces as an account, and returns the answer.
+    /// Calls a SendCloud interface and returns the answer.
     pub(crate) fn sendcloud(&self, user: &str, key: &str, path: &str, fields: &[(&str, &str)]) -> Value {
-        let mut fields = fields.to_vec();
-        fields.push(("smsUser", user));
-        fields.sort_unstable();
-        let joined: Vec<String> = fields
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        // docs/dialects/sendcloud.md.
-        let digest = Md5::digest(format!("{key}&{}&{key}", joined.join("&")));
-        let signature: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-        let url = format!("{}{path}", self.base());
-        let mut arguments = vec![url];
-        for field in joined
-            .iter()
-            .map(String::as_str)
-            .chain([format!("signature={signature}").as_str()])
-        {
-            arguments.extend(["--data-urlencode".to_owned(), field.to_owned()]);
-        }
-        json(&curl(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+        api::sendcloud(&format!("{}{path}", self.base()), (user, key), &[], fields)
     }
 
-    /// Asks UCloud's wire for an action.
+    /// Calls a UCloud action and returns the answer.
     pub(crate) fn ucloud(&self, user: &str, key: &str, action: &str, params: &[(&str, &str)]) -> Value {
-        let mut params = params.to_vec();
-        params.extend([("Action", action), ("PublicKey", user)]);
-        params.sort_unstable();
-        // docs/dialects/uspeedo.md.
-        let signed: String = params
-            .iter()
-            .map(|(name, value)| format!("{name}{value}"))
-            .collect();
-        let digest = Sha1::digest(signed + key);
-        let signature: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-        params.push(("Signature", &signature));
-        let url = format!("{}/", self.base());
-        let mut arguments = vec![url];
-        for (name, value) in params {
-            arguments.extend(["--data-urlencode".to_owned(), format!("{name}={value}")]);
-        }
-        json(&curl(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+        api::ucloud(&format!("{}/", self.base()), (user, key), &[], action, params)
     }
 
     /// Sends and returns the session number.

@@ -6,6 +6,7 @@
     reason = "tests may stop at the first surprise"
 )]
 
+mod api;
 mod apply;
 mod carrier;
 mod check;
@@ -17,6 +18,8 @@ mod docs;
 mod export;
 mod files;
 mod floods;
+#[cfg(target_os = "linux")]
+mod golden;
 mod house;
 mod inbound;
 mod metrics;
@@ -30,6 +33,8 @@ mod sandbox;
 mod secrets;
 mod serve;
 mod small;
+#[cfg(target_os = "linux")]
+mod smsc;
 mod smuggling;
 mod tasks;
 mod tools;

@@ -1,6 +1,6 @@
 //! Somebody who is told events: a plain listener that keeps what it is told and answers as it is bidden.
 
-use crate::house::PATIENCE;
+use crate::house::{PATIENCE, time_left};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -43,13 +43,18 @@ impl Call {
 
     /// Holds it to Standard Webhooks 1.0.0: signed with this key, lately.
     pub(crate) fn assert_signed_with(&self, secret: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.assert_signed_at(secret, now);
+    }
+
+    /// The same with the time of another clock, in Unix seconds.
+    pub(crate) fn assert_signed_at(&self, secret: &str, now: u64) {
         let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
         let (id, timestamp) = (self.header("webhook-id"), self.header("webhook-timestamp"));
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
         mac.update(format!("{id}.{timestamp}.{}", self.body).as_bytes());
         let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
         assert_eq!(self.header("webhook-signature"), expected);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!(
             now.abs_diff(timestamp.parse().unwrap()) < 300,
             "{timestamp} is not about {now}"
@@ -61,6 +66,8 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     news: Condvar,
     answer: Mutex<(u16, &'static str)>,
+    /// Calls whose body contains this text get status 503.
+    failing: Mutex<Option<String>>,
 }
 
 /// Listens on a free port for as long as the test runs.
@@ -77,6 +84,7 @@ impl Receiver {
             calls: Mutex::default(),
             news: Condvar::new(),
             answer: Mutex::new((200, "{\"code\":0}")),
+            failing: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -93,6 +101,11 @@ impl Receiver {
         *self.shared.answer.lock().unwrap() = (status, body);
     }
 
+    /// Answers calls whose body contains this text with status 503 from now on.
+    pub(crate) fn fail_calls_with(&self, text: &str) {
+        *self.shared.failing.lock().unwrap() = Some(text.to_owned());
+    }
+
     /// What it was told so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap().clone()
@@ -107,7 +120,7 @@ impl Receiver {
             if meant.len() >= count {
                 return meant;
             }
-            let left = PATIENCE.checked_sub(since.elapsed()).unwrap_or_else(|| {
+            let left = time_left(since).unwrap_or_else(|| {
                 let all: Vec<&str> = calls.iter().map(|call| call.body.as_str()).collect();
                 panic!("{what} was not told within {PATIENCE:?}, but {all:#?}")
             });
@@ -120,7 +133,11 @@ impl Receiver {
 fn serve(stream: &TcpStream, shared: &Shared) {
     let mut reader = BufReader::new(stream);
     while let Some(call) = read(&mut reader) {
-        let (status, body) = *shared.answer.lock().unwrap();
+        let failing = shared.failing.lock().unwrap().clone();
+        let (status, body) = match failing {
+            Some(text) if call.body.contains(&text) => (503, ""),
+            _ => *shared.answer.lock().unwrap(),
+        };
         shared.calls.lock().unwrap().push(call);
         shared.news.notify_all();
         let answer = format!(

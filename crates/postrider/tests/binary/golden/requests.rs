@@ -1,6 +1,8 @@
 //! Builds requests to each API.
 
-use super::{Instance, Request, text_at};
+use super::instance::Instance;
+use super::known::Request;
+use super::text_at;
 use crate::api::Field;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

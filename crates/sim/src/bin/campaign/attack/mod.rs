@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use sim::load::Wire;
 use sim::smsc::SmscConfig;
+use tokio::net::TcpStream;
 
 use self::attackers::{Attackers, Target, kinds};
 pub(crate) use self::crowd::{AttackerArgs, run as run_attacker};
@@ -81,6 +82,9 @@ const WARM_UP_PER_S: u32 = 100;
 
 /// How long that lasts at a time: no client comes to the end of its numbers.
 const WARM_UP: Duration = Duration::from_secs(good::NUMBERS / WARM_UP_PER_S as u64 - 2);
+
+/// Connections that are open at the same time then: enough for a peak, and not too many for one address.
+const WARM_UP_CONNECTIONS: usize = 400;
 
 /// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -246,8 +250,16 @@ impl Attack<'_> {
             }
             left = left.saturating_sub(served.requests);
         }
-        // Their receipts come, and what was written is merged.
-        tokio::time::sleep(5 * AROUND).await;
+        // A node gives memory back after a peak of connections: so it is weighed after one of well-behaved clients, as it will be
+        // after those of hostile ones. Meanwhile receipts come, and what was written is merged.
+        let address = self.node.settings.api;
+        let mut peak = Vec::new();
+        for _ in 0..WARM_UP_CONNECTIONS {
+            peak.push(TcpStream::connect(address).await?);
+        }
+        tokio::time::sleep(2 * AROUND).await;
+        drop(peak);
+        tokio::time::sleep(SETTLE).await;
         Ok(())
     }
 

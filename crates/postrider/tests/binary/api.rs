@@ -1,6 +1,6 @@
 //! HTTP clients of the vendors' APIs: requests are signed as the vendors' own clients sign them and sent with `curl`.
 
-use crate::house::{curl, json};
+use crate::testkit::{curl, json};
 use md5::{Digest, Md5};
 use serde_json::Value;
 use sha1::Sha1;

@@ -1,6 +1,6 @@
 //! `postrider apply` on the store of a running node.
 
-use crate::house::{Dev, curl, eventually, folder, json, postrider, run, said, sh, sim, written};
+use crate::testkit::{Dev, curl, eventually, folder, json, postrider, run, said, sh, sim, written};
 
 const CATALOG: &str = r#"
 [[account]]

@@ -1,6 +1,6 @@
 //! `postrider carrier` against a running node.
 
-use crate::house::{Dev, eventually, folder, said};
+use crate::testkit::{Dev, eventually, folder, said};
 use std::net::TcpListener;
 
 #[test]

@@ -1,6 +1,6 @@
 //! What would stop a node from starting: found by `check`, and said by `serve` with the exit code that `--help` names.
 
-use crate::house::{Dev, Running, eventually, folder, json, postrider, run, said};
+use crate::testkit::{Dev, Running, eventually, folder, json, postrider, run, said};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;

@@ -1,7 +1,7 @@
 //! The program itself by a clock that is moved: a preloaded library (`crates/sim/shim`) adds seconds to what it is told.
 
-use crate::house::{Dev, Running, curl, eventually, folder, postrider, said, status_of};
 use crate::serve::{addr_after, configure};
+use crate::testkit::{Dev, Running, curl, eventually, folder, postrider, said, status_of};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! `postrider check --deep`, and what the short check says of a store that does not start.
 
-use crate::house::{Dev, folder, json, run, said};
+use crate::testkit::{Dev, folder, json, run, said};
 use std::path::Path;
 use std::process::Command;
 
@@ -51,7 +51,7 @@ fn a_store_is_read_through_beside_its_node_and_without_it() {
         assert!(said(&checked).contains("30 messages, "), "{}", said(&checked));
         if running {
             dev.running.signal("TERM");
-            crate::house::eventually("the end of the node", || {
+            crate::testkit::eventually("the end of the node", || {
                 std::fs::metadata(folder.path().join("postrider.db-wal"))
                     .is_err()
                     .then_some(())

@@ -1,6 +1,6 @@
 //! `postrider dev`: what somebody sees who has never seen it before.
 
-use crate::house::{Dev, curl, eventually, folder, json, run, said, sh, status_of};
+use crate::testkit::{Dev, curl, eventually, folder, json, run, said, sh, status_of};
 use serde_json::Value;
 
 /// Title, sending command and status command of each example on the banner.

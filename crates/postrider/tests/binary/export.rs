@@ -1,6 +1,6 @@
 //! `postrider export` and what takes it back, on the store of a running node.
 
-use crate::house::{Dev, curl, eventually, folder, json, postrider, said, sim};
+use crate::testkit::{Dev, curl, eventually, folder, json, postrider, said, sim};
 use std::io::Write;
 use std::process::{Output, Stdio};
 

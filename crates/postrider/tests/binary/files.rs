@@ -1,6 +1,6 @@
 //! Files of a node: whose they are, and a store that goes away under it.
 
-use crate::house::{Dev, Running, eventually, folder, postrider, run, said, status_of, written};
+use crate::testkit::{Dev, Running, eventually, folder, postrider, run, said, status_of, written};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn check_tells_what_others_may_read() {
 fn a_node_is_found_by_a_link_to_its_store_and_not_started_twice() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    let other = crate::house::folder();
+    let other = crate::testkit::folder();
     symlink(
         folder.path().join("postrider.db"),
         other.path().join("postrider.db"),
@@ -147,7 +147,7 @@ fn a_store_that_goes_away_under_load_is_noticed_and_nothing_more_is_accepted() {
         // It goes on, so that what it holds can be saved.
         assert_eq!(status_of(&format!("{}/livez", dev.metrics())), "200", "harm {n}");
         assert!(
-            crate::house::curl(&[&format!("{}/metrics", dev.metrics())]).contains("postrider_store_lost 1")
+            crate::testkit::curl(&[&format!("{}/metrics", dev.metrics())]).contains("postrider_store_lost 1")
         );
         assert!(dev.running.stop().success(), "harm {n}");
     }
@@ -165,7 +165,7 @@ fn what_a_removed_store_held_is_saved_through_its_descriptors() {
     let (_, commands) = log.split_once('`').unwrap();
     let (commands, _) = commands.split_once('`').unwrap();
     let script = format!("cd {} && {commands}", folder.path().display());
-    crate::house::sh(&script, "");
+    crate::testkit::sh(&script, "");
     assert!(dev.running.stop().success());
     let refused = run(&["check", "--data", folder.path().to_str().unwrap()]);
     assert!(
@@ -413,7 +413,7 @@ fn another_name_given_to_a_served_store_is_told_until_it_is_removed() {
     assert!(log.contains("Remove the other name"), "{log}");
     let ready = format!("{}/readyz", dev.metrics());
     eventually("unreadiness", || (status_of(&ready) == "503").then_some(()));
-    let told = crate::house::curl(&[&ready]);
+    let told = crate::testkit::curl(&[&ready]);
     assert!(told.contains("2 names (hard links)"), "{told}");
     // What is asked of it meanwhile is done.
     assert!(is_taken(&dev));

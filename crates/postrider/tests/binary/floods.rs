@@ -1,6 +1,6 @@
 //! What a peer repeats does not fill the log.
 
-use crate::house::{PATIENCE, Running, eventually, folder, json, postrider, run, said, written};
+use crate::testkit::{PATIENCE, Running, eventually, folder, json, postrider, run, said, written};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

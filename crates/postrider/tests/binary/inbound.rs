@@ -1,7 +1,7 @@
 //! What people write back: over SMPP in, to their account's webhook out.
 
-use crate::house::{Dev, curl, eventually, folder, json, said};
 use crate::receiver::Receiver;
+use crate::testkit::{Dev, curl, eventually, folder, json, said};
 use serde_json::Value;
 use sim::smsc::{Inbound, Order, Smsc, SmscConfig, SmscHandle};
 use tokio::net::TcpListener;

@@ -20,7 +20,6 @@ mod files;
 mod floods;
 #[cfg(target_os = "linux")]
 mod golden;
-mod house;
 mod inbound;
 mod metrics;
 mod operator;
@@ -37,5 +36,6 @@ mod small;
 mod smsc;
 mod smuggling;
 mod tasks;
+mod testkit;
 mod tools;
 mod webhook;

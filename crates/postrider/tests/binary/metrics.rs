@@ -1,6 +1,6 @@
 //! `/metrics`: which format, what is in it from the start, and what Prometheus' own tool says of it.
 
-use crate::house::{Dev, curl, eventually, folder, said};
+use crate::testkit::{Dev, curl, eventually, folder, said};
 use std::io::Write;
 use std::process::{Command, Stdio};
 

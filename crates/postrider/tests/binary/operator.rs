@@ -1,6 +1,6 @@
 //! What an operator asks a running node: carriers, messages of a number, suppressions, a message by hand.
 
-use crate::house::{Dev, eventually, folder, json, postrider, said, sim};
+use crate::testkit::{Dev, eventually, folder, json, postrider, said, sim};
 use serde_json::Value;
 use std::io::Write;
 

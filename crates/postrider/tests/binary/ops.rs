@@ -1,7 +1,7 @@
 //! The listener of health and metrics when strangers fill it.
 
-use crate::house::{Running, curl, eventually, folder, postrider, status_of};
 use crate::serve::{addr_after, configure};
+use crate::testkit::{Running, curl, eventually, folder, postrider, status_of};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};

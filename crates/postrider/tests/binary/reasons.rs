@@ -1,7 +1,7 @@
 //! Why a message failed or a recipient was refused, as each front shows it.
 
-use crate::house::{Dev, curl, eventually, folder, json, said};
 use crate::receiver::Receiver;
+use crate::testkit::{Dev, curl, eventually, folder, json, said};
 use serde_json::Value;
 use std::collections::HashSet;
 

@@ -1,6 +1,6 @@
 //! Somebody who is told events: a plain listener that keeps what it is told and answers as it is bidden.
 
-use crate::house::{PATIENCE, time_left};
+use crate::testkit::{PATIENCE, time_left};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -24,7 +24,7 @@ pub(crate) struct Call {
 impl Call {
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
-        crate::house::json(&self.body)
+        crate::testkit::json(&self.body)
     }
 
     /// What a standard webhook says it is: `message.delivered`.

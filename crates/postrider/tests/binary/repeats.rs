@@ -1,6 +1,6 @@
 //! A request id that is used again for something else: what the operator sees of it.
 
-use crate::house::{Dev, curl, eventually, folder, said};
+use crate::testkit::{Dev, curl, eventually, folder, said};
 use serde_json::Value;
 
 /// Sends a code to a number by `SendBatchUSMSMessage` under an `Idempotency-Key`.

@@ -1,7 +1,7 @@
 //! `postrider template` and `postrider signature` beside a running node.
 
-use crate::house::{Dev, eventually, folder, json, said};
 use crate::receiver::Receiver;
+use crate::testkit::{Dev, eventually, folder, json, said};
 use serde_json::Value;
 
 const KEY: &str = "acme-secret-key";

@@ -1,6 +1,6 @@
 //! The sandbox as a tester meets it: the inbox over HTTP, replies, and the page for a browser.
 
-use crate::house::{Dev, curl, eventually, folder, json, said, status_of};
+use crate::testkit::{Dev, curl, eventually, folder, json, said, status_of};
 use serde_json::Value;
 
 fn inbox(dev: &Dev, query: &str) -> Vec<Value> {
@@ -156,7 +156,7 @@ fn replies_are_played_over_http_and_from_the_command_line() {
     assert!(wrong["error"].as_str().unwrap().contains("`from`"), "{wrong}");
     let data = dev.data.clone();
     assert!(dev.running.stop().success());
-    let alone = crate::house::run(&[
+    let alone = crate::testkit::run(&[
         "sandbox",
         "reply",
         "--data",

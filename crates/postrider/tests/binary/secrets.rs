@@ -1,6 +1,6 @@
 //! Secrets that are none: refused when they are applied, switched off where a store has them already.
 
-use crate::house::{Dev, curl, eventually, folder, json, postrider, said, written};
+use crate::testkit::{Dev, curl, eventually, folder, json, postrider, said, written};
 use engine::catalog::{CatalogChange, Credential, Vault, credential_secret_name};
 use std::path::Path;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};

@@ -1,6 +1,6 @@
 //! `postrider serve`: configuration, stopping, reloading.
 
-use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, run, said, status_of};
+use crate::testkit::{Dev, Running, curl, eventually, folder, json, postrider, run, said, status_of};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! Small promises of the command line, each against the program itself.
 
-use crate::house::{Dev, Running, folder, postrider, run, said, written};
+use crate::testkit::{Dev, Running, folder, postrider, run, said, written};
 use std::process::Command;
 
 #[test]

@@ -1,7 +1,7 @@
 //! A scripted SMSC over TCP. It accepts one system id with one password, keeps every `submit_sm`, and can send inbound messages and
 //! receipts of messages that an earlier instance accepted; the simulator (`sim::smsc`) knows only its own messages.
 
-use crate::house::time_left;
+use crate::testkit::time_left;
 use serde::{Deserialize, Serialize};
 use smpp::CommandStatus;
 use smpp::field::{Address, DataCoding, EsmClass};

@@ -1,7 +1,7 @@
 //! Requests hidden in others (RFC 9112 section 11.2): what two servers in a row would not agree on is refused, and nothing
 //! behind it on the same connection is done.
 
-use crate::house::{Dev, curl, eventually, folder, json};
+use crate::testkit::{Dev, curl, eventually, folder, json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::io::{ErrorKind, Read, Write};

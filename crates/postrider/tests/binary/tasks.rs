@@ -1,6 +1,6 @@
 //! `postrider task`: sends to contact lists, looked at and called off.
 
-use crate::house::{Dev, curl, eventually, folder, json, run, said};
+use crate::testkit::{Dev, curl, eventually, folder, json, run, said};
 use serde_json::Value;
 
 /// Asks SendCloud's interface as the demo account; the `info` of an answer that says yes.

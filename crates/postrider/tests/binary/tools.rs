@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::house::{Dev, Running, curl, eventually, folder, json, postrider, run, said};
+use crate::testkit::{Dev, Running, curl, eventually, folder, json, postrider, run, said};
 
 #[test]
 fn status_tells_a_messages_story_by_any_of_its_ids() {

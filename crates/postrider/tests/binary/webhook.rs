@@ -1,7 +1,7 @@
 //! Webhooks: set up, told, and operated beside a running node and without one.
 
-use crate::house::{Dev, Running, eventually, folder, json, postrider, run, said, written};
 use crate::receiver::{Call, Receiver};
+use crate::testkit::{Dev, Running, eventually, folder, json, postrider, run, said, written};
 use serde_json::Value;
 
 /// Sets up a webhook of the demo account, to be told how its messages end.
@@ -19,7 +19,7 @@ fn with_webhook(dev: &Dev, format: &str, url: &str) {
     );
     // Events are logged for those who want them when they happen.
     eventually("the node to take the webhook over", || {
-        let metrics = crate::house::curl(&[&format!("{}/metrics", dev.metrics())]);
+        let metrics = crate::testkit::curl(&[&format!("{}/metrics", dev.metrics())]);
         metrics.contains("name=\"crm\"").then_some(())
     });
 }

@@ -1,7 +1,7 @@
 //! What the pages name by a word: metrics, settings, pages and headings of pages. Each must be there.
 
 use super::page;
-use crate::house::{Dev, curl, eventually, folder, run, said};
+use crate::testkit::{Dev, curl, eventually, folder, run, said};
 use std::collections::BTreeSet;
 
 /// Words of a text that begin like this, with what may follow in a name.

@@ -7,7 +7,7 @@ mod readers;
 mod session;
 mod terms;
 
-use crate::house::{PATIENCE, json};
+use crate::testkit::{PATIENCE, json};
 use page::{Block, LANGUAGES};
 use readers::{PAGES, Page};
 use session::Session;

@@ -1,8 +1,8 @@
 //! Every JSON example of a call to a webhook, held against what the program posts: the same members of the same types.
 
 use super::page;
-use crate::house::{Dev, PATIENCE, Running, curl, folder, json, said, sim};
 use crate::receiver::Receiver;
+use crate::testkit::{Dev, PATIENCE, Running, curl, folder, json, said, sim};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -163,7 +163,7 @@ impl Scene {
         std::fs::write(&file, catalog).unwrap();
         let applied = dev.tool(&["apply", file.to_str().unwrap()]);
         assert!(applied.status.success(), "{}", said(&applied));
-        crate::house::eventually("the node to take the webhooks over", || {
+        crate::testkit::eventually("the node to take the webhooks over", || {
             let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
             OWNERS
                 .iter()

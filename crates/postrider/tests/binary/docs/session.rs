@@ -1,6 +1,6 @@
 //! A shell in a folder of its own, in which the blocks of a page are run one after the other as a reader would paste them.
 
-use crate::house::PATIENCE;
+use crate::testkit::PATIENCE;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};

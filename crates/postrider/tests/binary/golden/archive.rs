@@ -1,6 +1,6 @@
 //! The files of a golden store: packed, extracted, copied.
 
-use crate::house::{folder, said};
+use crate::testkit::{folder, said};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

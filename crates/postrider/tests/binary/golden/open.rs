@@ -3,9 +3,9 @@
 use super::instance::{Instance, Node, Peers};
 use super::known::{Exchange, Known, QueuedMessage, Request, SentMessage};
 use super::{assert_same, messages_of, read, text_at};
-use crate::house::{eventually, json};
 use crate::receiver::Call;
 use crate::smsc::{Part, Reaction, Receipt};
+use crate::testkit::{eventually, json};
 use engine::catalog::{Vault, carrier_secret_name, credential_secret_name, endpoint_secret_name};
 use engine::public_id::PublicIds;
 use secrecy::ExposeSecret;

@@ -2,7 +2,7 @@
 
 use super::super::requests::{Templates, receipts};
 use super::{INBOUND, Maker, inbound_part};
-use crate::house::eventually;
+use crate::testkit::eventually;
 use serde_json::json;
 
 impl Maker {

@@ -6,7 +6,8 @@ use crate::say;
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     checks: u32,
-    violations: u32,
+    /// The checks that do not hold, in the order they were made.
+    violated: Vec<String>,
     /// Nothing is printed.
     silent: bool,
 }
@@ -33,26 +34,28 @@ impl Verdict {
 
     /// A figure that must not exceed a bound.
     pub(crate) fn at_most(&mut self, what: &str, value: u64, max: u64) {
-        let mark = self.check(value <= max);
+        let mark = self.check(what, value <= max);
         self.say(&format!("  {what:<52} {value} (at most {max}) {mark}"));
     }
 
     /// A figure that must reach a bound.
     pub(crate) fn at_least(&mut self, what: &str, value: u64, min: u64) {
-        let mark = self.check(value >= min);
+        let mark = self.check(what, value >= min);
         self.say(&format!("  {what:<52} {value} (at least {min}) {mark}"));
     }
 
     /// A figure that must be what it is expected to be.
     pub(crate) fn equal(&mut self, what: &str, value: u64, expected: u64) {
-        let mark = self.check(value == expected);
+        let mark = self.check(what, value == expected);
         self.say(&format!("  {what:<52} {value} (of {expected}) {mark}"));
     }
 
     /// One more check; how it is marked.
-    fn check(&mut self, holds: bool) -> &'static str {
+    fn check(&mut self, what: &str, holds: bool) -> &'static str {
         self.checks += 1;
-        self.violations += u32::from(!holds);
+        if !holds {
+            self.violated.push(what.to_owned());
+        }
         if holds { "ok" } else { "VIOLATION" }
     }
 
@@ -70,28 +73,29 @@ impl Verdict {
 
     /// Something that must hold.
     pub(crate) fn must(&mut self, what: &str, holds: bool) {
-        let mark = self.check(holds);
+        let mark = self.check(what, holds);
         self.say(&format!("  {what:<52} {mark}"));
     }
 
     /// Counts another one's checks as its own.
     pub(crate) fn add(&mut self, other: &Self) {
         self.checks += other.checks;
-        self.violations += other.violations;
+        self.violated.extend_from_slice(&other.violated);
     }
 
     pub(crate) fn is_good(&self) -> bool {
-        self.violations == 0
+        self.violated.is_empty()
     }
 
-    /// The last line of a campaign; whether all is well.
+    /// The last lines of a campaign: the checks that do not hold, then the result. Returns whether all hold.
     pub(crate) fn conclude(&self, campaign: &str) -> bool {
-        let Self {
-            checks, violations, ..
-        } = self;
-        say(&match violations {
+        for what in &self.violated {
+            say(&format!("  does not hold: {what}"));
+        }
+        let checks = self.checks;
+        say(&match self.violated.len() {
             0 => format!("{campaign}: PASSED, {checks} of {checks} checks hold"),
-            _ => format!("{campaign}: FAILED, {violations} of {checks} checks do not hold"),
+            violations => format!("{campaign}: FAILED, {violations} of {checks} checks do not hold"),
         });
         self.is_good()
     }
@@ -164,6 +168,7 @@ mod tests {
         assert!(all.is_good());
         verdict.at_least("changes", 6, 7);
         assert!(!verdict.conclude("test"));
+        assert_eq!(verdict.violated, ["changes"]);
         all.add(&verdict);
         assert!(!all.is_good());
     }

@@ -1,6 +1,6 @@
 //! All images of a recording, several at a time, and what came of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -68,11 +68,16 @@ impl Figures {
 }
 
 impl Oracle {
-    /// Tries `count` images; every `whole_every`th runs to the end.
+    /// Tries `count` images; of those before which something was answered every `whole_every`th runs to the end.
     pub(crate) async fn try_all(&self, count: usize, whole_every: usize) -> anyhow::Result<Tried> {
         let entries = read(&self.recording.record)?;
         let cuts = cuts(&entries, count, Seed(self.seed));
         let mut tried = Tried::default();
+        let has_answers: Vec<bool> = cuts
+            .iter()
+            .map(|cut| self.answered(cut.at_ns).next().is_some())
+            .collect();
+        let to_the_end = every_nth_from_last(&has_answers, whole_every);
         let mut kept: Vec<(Cut, Files)> = Vec::new();
         let mut under_way = JoinSet::new();
         let (began, mut told) = (Instant::now(), Instant::now());
@@ -82,9 +87,8 @@ impl Oracle {
             play(&mut disk, &entries, &mut played, cut.entries);
             let files = disk.image(cut.kind, &mut Dice::new(Seed(self.seed), cut.no as u64));
             *tried.by_kind.entry(cut.kind).or_default() += 1;
-            let has_answers = self.answered(cut.at_ns).next().is_some();
-            tried.with_answers += u64::from(has_answers);
-            if has_answers && at % whole_every.max(1) == 0 {
+            tried.with_answers += u64::from(has_answers.get(at).copied().unwrap_or_default());
+            if to_the_end.contains(&at) {
                 kept.push((*cut, files.clone()));
             }
             if under_way.len() >= AT_ONCE
@@ -149,6 +153,12 @@ impl Oracle {
     }
 }
 
+/// The places of every `n`th `true`, from the last one on: at least one, if there is any.
+fn every_nth_from_last(flags: &[bool], n: usize) -> BTreeSet<usize> {
+    let set = flags.iter().enumerate().rev().filter(|(_, flag)| **flag);
+    set.step_by(n.max(1)).map(|(place, _)| place).collect()
+}
+
 /// Plays the record up to an entry.
 fn play<'r>(disk: &mut Disk<'r>, entries: &[Entry<'r>], played: &mut usize, until: usize) {
     for entry in entries.get(*played..until).unwrap_or_default() {
@@ -199,5 +209,19 @@ impl Tried {
         );
         verdict.at_least("images run to the end", self.to_the_end, 1);
         verdict.at_most("bad images", self.bad.len() as u64, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_least_one_image_with_answers_runs_to_the_end() {
+        let places = |flags: &[bool], n| every_nth_from_last(flags, n).into_iter().collect::<Vec<_>>();
+        assert_eq!(places(&[false, true, true, false, true, true], 25), [5]);
+        assert_eq!(places(&[false, true, true, false, true, true], 2), [2, 5]);
+        assert_eq!(places(&[true, false, false], 0), [0]);
+        assert_eq!(places(&[false, false], 25), [0; 0]);
     }
 }

@@ -24,7 +24,7 @@ pub struct DirectoryLimits {
     /// Members of all lists of an account; a number in two lists counts twice.
     pub account_contacts_max: u64,
     /// Records of one kind (labels, papers, files, reports) of an account.
-    pub records_max: u64,
+    pub documents_max: u64,
     /// Octets of all files of an account.
     pub files_bytes_max: u64,
     /// Templates of an account, whatever their review.
@@ -43,7 +43,7 @@ impl Default for DirectoryLimits {
             contact_lists_max: 1_000,
             contacts_max: 1_000_000,
             account_contacts_max: 1_000_000,
-            records_max: 10_000,
+            documents_max: 10_000,
             files_bytes_max: 50 * 1024 * 1024,
             templates_max: 5_000,
             signatures_max: 5_000,
@@ -70,19 +70,19 @@ impl Engine {
     /// When the store failed. What the account did wrong is in the inner result.
     pub async fn add_record(&self, record: Record) -> Result<Result<Record, RecordRefusal>, StoreError> {
         let limits = self.directory_limits();
-        let records_max = match record.kind {
-            RecordKind::File => limits.records_max.min(FILES_MAX),
-            _ => limits.records_max,
+        let documents_max = match record.kind {
+            RecordKind::File => limits.documents_max.min(FILES_MAX),
+            _ => limits.documents_max,
         };
         let bounds = RecordBounds {
-            records_max,
+            documents_max,
             data_octets_max: limits.files_bytes_max,
         };
         let kind = record.kind;
         let added = self.store().add_record(record, bounds).await?;
         match added {
             // The oldest reports make room.
-            Err(RecordRefusal::Full) if kind != RecordKind::Backfill => self.count_full("records_max"),
+            Err(RecordRefusal::Full) if kind != RecordKind::Backfill => self.count_full("documents_max"),
             Err(RecordRefusal::NoRoom) => self.count_full("files_bytes_max"),
             _ => {}
         }

@@ -37,6 +37,7 @@ pub(crate) async fn run(args: ServeArgs, out: &mut impl Write) -> Result<(), Fai
     let file = args.config.unwrap_or_default();
     let config = Config::load(&file)?;
     let log = logging::start(&config.log).map_err(Failure::bad_input)?;
+    config.warn_of_former_names();
     check_files(&config).map_err(Failure::bad_input)?;
     let key = open::master_key(&config)?;
     if let Some(missing) = open::missing_folder(&config.store.path) {
@@ -56,9 +57,9 @@ pub(crate) async fn run(args: ServeArgs, out: &mut impl Write) -> Result<(), Fai
 /// is bound or the store is opened.
 fn check_files(config: &Config) -> anyhow::Result<()> {
     node::certificate(config)?;
-    let ca_file = &config.notify.ca_file;
+    let ca_file = &config.webhooks.ca_file;
     if !ca_file.as_os_str().is_empty() {
-        tls::authorities(ca_file).map_err(|why| anyhow!("`notify.ca_file` {why}"))?;
+        tls::authorities(ca_file).map_err(|why| anyhow!("`webhooks.ca_file` {why}"))?;
     }
     Ok(())
 }

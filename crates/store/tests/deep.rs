@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// So small that there are runs, merged ones too.
 fn config() -> SqliteConfig {
     SqliteConfig {
-        run_entries_max: 300,
+        memtable_entries_max: 300,
         ..SqliteConfig::default()
     }
 }

@@ -25,7 +25,7 @@ const BATCH: u64 = 20;
 /// So small that seals, too, are cut short.
 fn config() -> SqliteConfig {
     SqliteConfig {
-        run_entries_max: 500,
+        memtable_entries_max: 500,
         group_rows_max: 200,
         wal_bytes_max: 1 << 20,
         ..SqliteConfig::default()

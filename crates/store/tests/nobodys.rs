@@ -7,9 +7,9 @@ use store::conformance::given::{ACCOUNT, CARRIER, NOW};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{AccountId, AccountWords, InboundFilter, Inbox, NewInbound, Store};
 
-fn opened(path: &Path, nobodys_inbound_max: usize) -> SqliteStore {
+fn opened(path: &Path, unassigned_inbound_max: usize) -> SqliteStore {
     let config = SqliteConfig {
-        nobodys_inbound_max,
+        unassigned_inbound_max,
         ..SqliteConfig::default()
     };
     SqliteStore::open(path, Mode::Serve, config).unwrap()

@@ -63,7 +63,7 @@ mod as_configured {
 
 fn tiny() -> SqliteConfig {
     SqliteConfig {
-        run_entries_max: 16,
+        memtable_entries_max: 16,
         filter_bytes_max: 200,
         reference_numbers_max: 2,
         group_rows_max: 10,

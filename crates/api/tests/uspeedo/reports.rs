@@ -81,7 +81,7 @@ fn backfill(no: u64) -> Record {
 #[tokio::test]
 async fn the_oldest_reports_make_room() {
     let house = House::start().await;
-    let most = house.engine.settings().directory.records_max;
+    let most = house.engine.settings().directory.documents_max;
     // Many at once, so that they share the store's commits, yet fewer than its queue holds; the last one after them.
     for first in (0..most - 1).step_by(1000) {
         let mut adding = JoinSet::new();

@@ -36,7 +36,7 @@ pub(super) enum May {
 /// How an endpoint is.
 #[derive(Debug)]
 pub(super) struct Health {
-    trouble_calls: usize,
+    breaker_failures: usize,
     pause_after_ms: i64,
     trial_wait_max_ms: i64,
     retry_after_max_ms: i64,
@@ -60,7 +60,7 @@ impl Health {
     /// As it was left.
     pub(super) fn new(limits: &super::Limits, failing_since: Option<UnixMs>, pause: Option<Pause>) -> Self {
         Self {
-            trouble_calls: limits.trouble_calls,
+            breaker_failures: limits.breaker_failures,
             pause_after_ms: ms(limits.pause_after),
             trial_wait_max_ms: ms(limits.trial_wait_max),
             retry_after_max_ms: ms(limits.retry_after_max),
@@ -76,7 +76,7 @@ impl Health {
 
     /// Whether one call at a time is all it gets.
     pub(super) fn in_trouble(&self) -> bool {
-        self.pause.is_some() || self.failed.len() >= self.trouble_calls
+        self.pause.is_some() || self.failed.len() >= self.breaker_failures
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -125,7 +125,7 @@ impl Health {
             self.changed = true;
             now
         });
-        if self.failed.len() < self.trouble_calls {
+        if self.failed.len() < self.breaker_failures {
             self.failed.insert(first);
         }
         if !self.in_trouble() {

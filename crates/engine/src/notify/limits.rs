@@ -21,7 +21,7 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// After so many different calls failed with none taken in between, an endpoint gets one call at a time, at
     /// growing intervals, until one is taken. 2 to 1000.
-    pub trouble_calls: usize,
+    pub breaker_failures: usize,
     /// An endpoint in such trouble is paused once every call has failed for so long: that is when people see it. It is
     /// still tried with one call at a time. 1 s to 30 days.
     pub pause_after: Duration,
@@ -47,7 +47,7 @@ impl Default for Limits {
             endpoint_calls_max: 64,
             calls_max: 1000,
             request_bytes_max: 1024 * 1024,
-            trouble_calls: 10,
+            breaker_failures: 10,
             pause_after: Duration::from_secs(600),
             trial_wait_max: Duration::from_secs(300),
             retry_after_max: Duration::from_secs(86_400),
@@ -70,7 +70,7 @@ impl Limits {
             endpoint_calls_max: self.endpoint_calls_max.clamp(1, 256),
             calls_max: self.calls_max.min(100_000),
             request_bytes_max: self.request_bytes_max.clamp(1024, 64 * 1024 * 1024),
-            trouble_calls: self.trouble_calls.clamp(2, 1000),
+            breaker_failures: self.breaker_failures.clamp(2, 1000),
             pause_after: self.pause_after.clamp(s(1), s(30 * 86_400)),
             trial_wait_max: self.trial_wait_max.clamp(s(1), s(86_400)),
             retry_after_max: self.retry_after_max.clamp(s(1), s(7 * 86_400)),

@@ -80,7 +80,7 @@ impl Default for NotifyMetrics {
 impl NotifyMetrics {
     /// Makes all of them known to a registry.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("notify");
+        let registry = registry.sub_registry_with_prefix("webhook");
         registry.register(
             "calls",
             "Webhook calls, by format and outcome",
@@ -93,13 +93,13 @@ impl NotifyMetrics {
             self.call_seconds.clone(),
         );
         registry.register_with_unit(
-            "behind",
+            "lag",
             "Age of the oldest event that is not yet delivered to a webhook, 0 for none",
             Unit::Seconds,
             self.behind_seconds.clone(),
         );
         registry.register(
-            "calls_under_way",
+            "calls_in_flight",
             "Webhook calls in flight",
             self.under_way.clone(),
         );
@@ -114,8 +114,8 @@ impl NotifyMetrics {
             self.paused.clone(),
         );
         registry.register(
-            "given_up",
-            "Webhook calls given up after the last retry",
+            "dead_deliveries",
+            "Webhook calls that failed on their last retry",
             self.given_up.clone(),
         );
     }

@@ -159,11 +159,11 @@ async fn what_is_not_a_whole_good_answer_is_tried_again() {
     hook.assert_in_order();
     let metrics = house.metrics();
     for line in [
-        r#"notify_calls_total{format="quick",outcome="timeout"} 1"#,
-        r#"notify_calls_total{format="quick",outcome="broken"} 1"#,
-        r#"notify_calls_total{format="quick",outcome="refused"} 3"#,
-        r#"notify_waiting_calls{endpoint="1"} 0"#,
-        r#"notify_paused{endpoint="1"} 0"#,
+        r#"webhook_calls_total{format="quick",outcome="timeout"} 1"#,
+        r#"webhook_calls_total{format="quick",outcome="broken"} 1"#,
+        r#"webhook_calls_total{format="quick",outcome="refused"} 3"#,
+        r#"webhook_waiting_calls{endpoint="1"} 0"#,
+        r#"webhook_paused{endpoint="1"} 0"#,
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }

@@ -111,7 +111,7 @@ async fn an_hour_away_costs_few_calls_and_no_event() {
     let state = house.state(1).await;
     assert_eq!(state.dead, dead, "a pause uses up no tries");
     assert!(state.failing_since.is_some());
-    assert!(house.metrics().contains(r#"notify_paused{endpoint="1"} 1"#));
+    assert!(house.metrics().contains(r#"webhook_paused{endpoint="1"} 1"#));
 
     away.store(false, Ordering::SeqCst);
     for _ in 0..400 {
@@ -160,7 +160,7 @@ async fn what_waits_after_an_outage_is_told_before_what_is_new() {
     }
     house.until_sent().await;
     eventually("so many failed that the endpoint is in trouble", || {
-        hook.calls() >= limits().trouble_calls
+        hook.calls() >= limits().breaker_failures
     })
     .await;
     hook.play(|_, _| Reply::OK);

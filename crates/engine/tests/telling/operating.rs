@@ -161,7 +161,7 @@ async fn the_catalog_is_followed() {
     house.send(3).await;
     until_delivered(&second, 3).await;
     assert_eq!(new.calls(), calls);
-    assert!(!house.metrics().contains(r#"notify_paused{endpoint="1"}"#));
+    assert!(!house.metrics().contains(r#"webhook_paused{endpoint="1"}"#));
     house.stop().await;
 }
 

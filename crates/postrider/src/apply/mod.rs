@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
                 check_authorities: &|path| crate::tls::authorities(path),
             },
             forms: &Forms::all(),
-            allow: (!args.place.is_of_dev()).then_some(&config.notify.allow),
+            allow: (!args.place.is_of_dev()).then_some(&config.webhooks.allow),
             wishes: Wishes {
                 prune: args.prune,
                 set_balances: args.set_balances,

@@ -108,6 +108,8 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     report.standing.push(("configuration", "ok".to_owned()));
     report.problems.extend(start::problems_of(config));
     report.notes.extend(start::open_listeners(config));
+    let former = config.former_names.iter();
+    report.notes.extend(former.map(|name| format!("configuration: {name}")));
     let key = MasterKey::find(&config.secrets);
     match &key {
         Ok(_) => report.standing.push(("master key", "ok".to_owned())),
@@ -195,7 +197,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                 if !args.place.is_of_dev() {
                     report
                         .problems
-                        .extend(start::forbidden_urls(&catalog, &config.notify.allow));
+                        .extend(start::forbidden_urls(&catalog, &config.webhooks.allow));
                 }
                 if let NodeState::Running(Some(carriers)) = &node {
                     report.problems.extend(start::unbound(carriers));

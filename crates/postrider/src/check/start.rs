@@ -38,10 +38,10 @@ pub(super) fn problems_of(config: &Config) -> Vec<String> {
                 .map(|why| format!("`api.tls.cert_file`: the certificate {why}: clients refuse it")),
         ),
     }
-    let ca_file = &config.notify.ca_file;
+    let ca_file = &config.webhooks.ca_file;
     if !ca_file.as_os_str().is_empty() {
         let why = authorities_problem(ca_file);
-        problems.extend(why.map(|why| format!("`notify.ca_file` {why}")));
+        problems.extend(why.map(|why| format!("`webhooks.ca_file` {why}")));
     }
     problems.extend(open::missing_folder(&config.store.path).or_else(|| closed_folder(&config.store.path)));
     problems

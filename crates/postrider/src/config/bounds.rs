@@ -1,6 +1,6 @@
 //! What settings may be that a part of the program would otherwise change by itself: said here, before it does.
 
-use super::{Notify, Sqlite};
+use super::{Sqlite, Webhooks};
 
 /// The value of a setting, and what it may be.
 pub(super) type Bound = (&'static str, u64, u64, u64);
@@ -47,12 +47,12 @@ pub(super) fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
             1_048_576,
         ),
         ("wal_bytes_max", sqlite.wal_bytes_max, 1 << 20, 16 << 30),
-        ("run_entries_max", sqlite.run_entries_max as u64, 16, 7_340_032),
+        ("memtable_entries_max", sqlite.memtable_entries_max as u64, 16, 7_340_032),
         ("filter_bytes_max", sqlite.filter_bytes_max as u64, 0, 1 << 30),
-        ("parked_max", sqlite.parked_max as u64, 1, 10_000_000),
+        ("unmatched_receipts_max", sqlite.unmatched_receipts_max as u64, 1, 10_000_000),
         (
-            "nobodys_inbound_max",
-            sqlite.nobodys_inbound_max as u64,
+            "unassigned_inbound_max",
+            sqlite.unassigned_inbound_max as u64,
             1,
             10_000_000,
         ),
@@ -68,33 +68,33 @@ pub(super) fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
 }
 
 /// As `engine::notify::Limits` has them.
-pub(super) fn notify_bounds(notify: &Notify) -> Vec<Bound> {
+pub(super) fn webhook_bounds(webhooks: &Webhooks) -> Vec<Bound> {
     vec![
-        ("window_events_max", notify.window_events_max as u64, 16, 10_000),
+        ("window_events_max", webhooks.window_events_max as u64, 16, 10_000),
         (
             "waiting_events_max",
-            notify.waiting_events_max as u64,
+            webhooks.waiting_events_max as u64,
             100,
             1_000_000,
         ),
-        ("endpoint_calls_max", notify.endpoint_calls_max as u64, 1, 256),
-        ("calls_max", notify.calls_max as u64, 0, 100_000),
+        ("endpoint_calls_max", webhooks.endpoint_calls_max as u64, 1, 256),
+        ("calls_max", webhooks.calls_max as u64, 0, 100_000),
         (
             "request_bytes_max",
-            notify.request_bytes_max as u64,
+            webhooks.request_bytes_max as u64,
             1024,
             64 << 20,
         ),
-        ("trouble_calls", notify.trouble_calls as u64, 2, 1000),
-        ("pause_after_s", notify.pause_after_s.into(), 1, 30 * 86_400),
-        ("trial_wait_s_max", notify.trial_wait_s_max.into(), 1, 86_400),
+        ("breaker_failures", webhooks.breaker_failures as u64, 2, 1000),
+        ("pause_after_s", webhooks.pause_after_s.into(), 1, 30 * 86_400),
+        ("breaker_wait_s_max", webhooks.breaker_wait_s_max.into(), 1, 86_400),
         (
             "retry_after_s_max",
-            notify.retry_after_s_max.into(),
+            webhooks.retry_after_s_max.into(),
             1,
             7 * 86_400,
         ),
-        ("poll_ms", notify.poll_ms.into(), 1, 3_600_000),
-        ("record_every_ms", notify.record_every_ms.into(), 1, 10_000),
+        ("poll_ms", webhooks.poll_ms.into(), 1, 3_600_000),
+        ("record_every_ms", webhooks.record_every_ms.into(), 1, 10_000),
     ]
 }

@@ -5,11 +5,13 @@ mod master_key;
 mod mistake;
 mod overlay;
 mod relations;
+mod renamed;
 mod wording;
 
 pub(crate) use master_key::{MasterKey, MasterKeyError};
 pub(crate) use mistake::{FileMistakes, Mistake, Mistakes};
 use overlay::{Overlay, overlay};
+use renamed::FormerName;
 pub(crate) use wording::{
     hint, is_secret, kind_of, misfit, misfit_within, nearest, notation, shown, unknown_key,
 };
@@ -38,10 +40,13 @@ pub(crate) struct Config {
     pub(crate) secrets: Secrets,
     pub(crate) queue: Queue,
     pub(crate) engine: Engine,
-    pub(crate) notify: Notify,
-    pub(crate) directory: Directory,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) account_limits: AccountLimits,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
+    /// Former names that the file uses, in the order of its lines.
+    #[serde(skip)]
+    pub(crate) former_names: Vec<FormerName>,
 }
 
 /// The vendors' APIs.
@@ -108,11 +113,11 @@ pub(crate) struct Sqlite {
     pub(crate) writer_cache_kib_max: usize,
     pub(crate) reader_cache_kib_max: usize,
     pub(crate) wal_bytes_max: u64,
-    pub(crate) run_entries_max: usize,
+    pub(crate) memtable_entries_max: usize,
     pub(crate) filter_bytes_max: usize,
     pub(crate) receipt_age_s_max: u32,
-    pub(crate) parked_max: usize,
-    pub(crate) nobodys_inbound_max: usize,
+    pub(crate) unmatched_receipts_max: usize,
+    pub(crate) unassigned_inbound_max: usize,
     pub(crate) reference_numbers_max: usize,
     pub(crate) find_rows_max: usize,
     pub(crate) lock_wait_ms_max: u64,
@@ -156,9 +161,9 @@ pub(crate) struct Engine {
     pub(crate) catalog_poll_ms: u32,
     pub(crate) retention_days: u32,
     pub(crate) receipt_wait_s: u32,
-    pub(crate) parked_keep_s: u32,
+    pub(crate) unmatched_receipts_keep_s: u32,
     pub(crate) events_keep_days: u32,
-    pub(crate) dead_calls_keep_days: u32,
+    pub(crate) dead_deliveries_keep_days: u32,
     pub(crate) inbound_keep_days: u32,
     pub(crate) inbound_parts_wait_s: u32,
     pub(crate) tasks_keep_days: u32,
@@ -169,18 +174,18 @@ pub(crate) struct Engine {
     pub(crate) inbox_messages_max: usize,
 }
 
-/// Telling accounts their events.
+/// Deliveries to the webhooks of accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Notify {
+pub(crate) struct Webhooks {
     pub(crate) window_events_max: usize,
     pub(crate) waiting_events_max: usize,
     pub(crate) endpoint_calls_max: usize,
     pub(crate) calls_max: usize,
     pub(crate) request_bytes_max: usize,
-    pub(crate) trouble_calls: usize,
+    pub(crate) breaker_failures: usize,
     pub(crate) pause_after_s: u32,
-    pub(crate) trial_wait_s_max: u32,
+    pub(crate) breaker_wait_s_max: u32,
     pub(crate) retry_after_s_max: u32,
     pub(crate) poll_ms: u32,
     pub(crate) record_every_ms: u32,
@@ -188,14 +193,14 @@ pub(crate) struct Notify {
     pub(crate) ca_file: PathBuf,
 }
 
-/// What accounts keep beside their messages.
+/// Bounds on what one account stores beside its messages.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Directory {
+pub(crate) struct AccountLimits {
     pub(crate) contact_lists_max: u64,
     pub(crate) contacts_max: u64,
     pub(crate) account_contacts_max: u64,
-    pub(crate) records_max: u64,
+    pub(crate) documents_max: u64,
     pub(crate) files_bytes_max: u64,
     pub(crate) templates_max: usize,
     pub(crate) signatures_max: usize,
@@ -203,7 +208,7 @@ pub(crate) struct Directory {
     pub(crate) statistics_rows_max: usize,
 }
 
-impl Notify {
+impl Webhooks {
     /// The engine's share.
     pub(crate) fn limits(&self) -> engine::notify::Limits {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
@@ -214,9 +219,9 @@ impl Notify {
             endpoint_calls_max: self.endpoint_calls_max,
             calls_max: self.calls_max,
             request_bytes_max: self.request_bytes_max,
-            trouble_calls: self.trouble_calls,
+            breaker_failures: self.breaker_failures,
             pause_after: seconds(self.pause_after_s),
-            trial_wait_max: seconds(self.trial_wait_s_max),
+            trial_wait_max: seconds(self.breaker_wait_s_max),
             retry_after_max: seconds(self.retry_after_s_max),
             poll: Duration::from_millis(self.poll_ms.into()),
             record_every: Duration::from_millis(self.record_every_ms.into()),
@@ -273,7 +278,8 @@ impl Config {
         let defaults = table.clone();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut overlay = overlay(&mut table, text);
-        let config = Self::fit(table, &defaults, &mut overlay)?;
+        let mut config = Self::fit(table, &defaults, &mut overlay)?;
+        config.former_names = overlay.former_names(text);
         for complaint in relations::check(&config) {
             // At the line of the first setting it names that the file sets.
             let named = complaint.split('`').skip(1).step_by(2);
@@ -348,10 +354,10 @@ impl Config {
             catalog_poll: Duration::from_millis(u64::from(self.engine.catalog_poll_ms)),
             retention: for_days(self.engine.retention_days),
             receipt_wait: Duration::from_secs(u64::from(self.engine.receipt_wait_s)),
-            parked_keep: Duration::from_secs(u64::from(self.engine.parked_keep_s)),
+            parked_keep: Duration::from_secs(u64::from(self.engine.unmatched_receipts_keep_s)),
             sweep_every: Duration::from_secs(u64::from(self.engine.sweep_every_s)),
             events_keep: days(self.engine.events_keep_days),
-            dead_calls_keep: days(self.engine.dead_calls_keep_days),
+            dead_calls_keep: days(self.engine.dead_deliveries_keep_days),
             inbound_keep: for_days(self.engine.inbound_keep_days),
             inbound_parts_wait: Duration::from_secs(u64::from(self.engine.inbound_parts_wait_s)),
             tasks_keep: for_days(self.engine.tasks_keep_days),
@@ -361,18 +367,25 @@ impl Config {
                 hold: Duration::from_secs(u64::from(self.engine.clock_hold_s)),
             },
             directory: engine::directory::DirectoryLimits {
-                contact_lists_max: self.directory.contact_lists_max,
-                contacts_max: self.directory.contacts_max,
-                account_contacts_max: self.directory.account_contacts_max,
-                records_max: self.directory.records_max,
-                files_bytes_max: self.directory.files_bytes_max,
-                templates_max: self.directory.templates_max,
-                signatures_max: self.directory.signatures_max,
-                open_tasks_max: self.directory.open_tasks_max,
-                statistics_rows_max: self.directory.statistics_rows_max,
+                contact_lists_max: self.account_limits.contact_lists_max,
+                contacts_max: self.account_limits.contacts_max,
+                account_contacts_max: self.account_limits.account_contacts_max,
+                documents_max: self.account_limits.documents_max,
+                files_bytes_max: self.account_limits.files_bytes_max,
+                templates_max: self.account_limits.templates_max,
+                signatures_max: self.account_limits.signatures_max,
+                open_tasks_max: self.account_limits.open_tasks_max,
+                statistics_rows_max: self.account_limits.statistics_rows_max,
             },
             inbox_messages_max: self.engine.inbox_messages_max,
             metric_accounts_max: self.metrics.accounts_max,
+        }
+    }
+
+    /// Logs each former name that the file uses.
+    pub(crate) fn warn_of_former_names(&self) {
+        for name in &self.former_names {
+            tracing::warn!(line = name.line, former = %name.former, present = %name.present, "setting has a former name");
         }
     }
 
@@ -380,6 +393,7 @@ impl Config {
     pub(crate) fn warn_of_fixed(&self, running: &Self) {
         let mut fixed = self.clone();
         fixed.log.clone_from(&running.log);
+        fixed.former_names.clone_from(&running.former_names);
         fixed.api.tls.clone_from(&running.api.tls);
         if fixed != *running {
             tracing::warn!("settings other than `log.level` and `api.tls` take effect at the next start");

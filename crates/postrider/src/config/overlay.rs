@@ -1,6 +1,7 @@
 //! Laying a user's file over the defaults, with complaints that name the key and the line.
 
 use super::mistake::{Mistake, Mistakes};
+use super::renamed::{FormerName, present_name};
 use super::wording::{is_secret, kind, notation, unknown_key};
 use std::ops::Range;
 use toml::Spanned;
@@ -11,6 +12,8 @@ use toml::de::{DeTable, DeValue};
 pub(crate) struct Overlay {
     /// Where the keys of the file stand, by their paths.
     places: Vec<(String, Range<usize>)>,
+    /// Former names in the file, the paths they stand for, and where they stand.
+    former: Vec<(String, String, Range<usize>)>,
     /// What is wrong, not yet in order.
     pub(crate) mistakes: Mistakes,
 }
@@ -22,6 +25,21 @@ impl Overlay {
             .iter()
             .find(|(known, _)| known == path)
             .map(|(_, span)| span)
+    }
+
+    /// The former names in the file, in the order of its lines.
+    pub(crate) fn former_names(&self, text: &str) -> Vec<FormerName> {
+        let mut names: Vec<&(String, String, Range<usize>)> = self.former.iter().collect();
+        names.sort_by_key(|(_, _, span)| span.start);
+        let before = |span: &Range<usize>| text.as_bytes().get(..span.start).unwrap_or_default();
+        names
+            .into_iter()
+            .map(|(former, present, span)| FormerName {
+                line: 1 + before(span).iter().filter(|byte| **byte == b'\n').count(),
+                former: former.clone(),
+                present: present.clone(),
+            })
+            .collect()
     }
 }
 
@@ -46,8 +64,19 @@ impl Overlay {
         broken: &[toml::de::Error],
     ) {
         for (key, value) in file {
-            let name = key.get_ref().as_ref();
+            let written = key.get_ref().as_ref();
+            let present = present_name(prefix.trim_end_matches('.'), written);
+            let name = present.unwrap_or(written);
             let path = format!("{prefix}{name}");
+            if present.is_some() {
+                let former = format!("{prefix}{written}");
+                if file.contains_key(name) {
+                    let what = format!("`{former}` is the former name of `{path}`, which is set as well: remove it");
+                    self.mistakes.push(Mistake::new(&key.span(), what).key(former));
+                    continue;
+                }
+                self.former.push((former, path.clone(), key.span()));
+            }
             let Some(default) = defaults.get_mut(name) else {
                 let known: Vec<String> = defaults.keys().map(|key| format!("{prefix}{key}")).collect();
                 let mistake = unknown_key(&key.span(), "", &path, known.iter().map(String::as_str));
@@ -134,7 +163,7 @@ mod tests {
 
     fn defaults() -> toml::Table {
         toml::from_str(
-            "[api]\nlisten = \"a\"\nbody_bytes_max = 4\n[api.tls]\ncert_file = \"\"\n[notify]\nallow = []\n",
+            "[api]\nlisten = \"a\"\nbody_bytes_max = 4\n[api.tls]\ncert_file = \"\"\n[webhooks]\nallow = []\n",
         )
         .unwrap()
     }
@@ -169,7 +198,7 @@ mod tests {
             ),
             (
                 "[colour]\n",
-                "line 1: unknown key `colour`; there are `api`, `notify`",
+                "line 1: unknown key `colour`; there are `api`, `webhooks`",
             ),
             (
                 "[api]\nlisten = 8080",
@@ -184,12 +213,12 @@ mod tests {
                 "line 1: `api` is a section, not a value (a whole number)",
             ),
             (
-                "[notify]\nallow = \"10.0.0.0/8\"",
-                "line 2: `notify.allow` wants a list, not a text in quotes",
+                "[webhooks]\nallow = \"10.0.0.0/8\"",
+                "line 2: `webhooks.allow` wants a list, not a text in quotes",
             ),
             (
-                "[notify]\nallow = [\n  \"10.0.0.0/8\",\n  10,\n]",
-                "line 4: `notify.allow` wants texts in quotes, not a whole number",
+                "[webhooks]\nallow = [\n  \"10.0.0.0/8\",\n  10,\n]",
+                "line 4: `webhooks.allow` wants texts in quotes, not a whole number",
             ),
             (
                 "[api]\nbody_bytes_max = 99999999999999999999",
@@ -207,6 +236,28 @@ mod tests {
     }
 
     #[test]
+    fn former_names_are_accepted_and_reported_with_their_lines() {
+        let mut table = defaults();
+        let text = "[notify]\nallow = [\"10.0.0.0/8\"]\n";
+        let overlay = overlay(&mut table, text);
+        assert!(overlay.mistakes.is_empty());
+        assert_eq!(table["webhooks"]["allow"].as_array().map(Vec::len), Some(1));
+        let names = overlay.former_names(text);
+        assert_eq!(
+            names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["line 1: `notify` is now `webhooks`; the former name is not accepted after this release"]
+        );
+    }
+
+    #[test]
+    fn a_setting_under_both_its_names_is_a_mistake() {
+        assert_eq!(
+            complaint("[webhooks]\nallow = []\n[notify]\nallow = []\n"),
+            "line 3: `notify` is the former name of `webhooks`, which is set as well: remove it"
+        );
+    }
+
+    #[test]
     fn all_mistakes_of_a_file_are_found_at_once() {
         assert_eq!(
             complaint("[api]\nlisten = \"a\"\nlisten = \"b\"\n"),
@@ -216,12 +267,12 @@ mod tests {
             complaint("[api]\nbody_bytes_max = 9\nbody_bytes_max = 8\n"),
             "line 3: `body_bytes_max` stands twice here: leave one of the two out"
         );
-        let told = complaint("[api]\nlistn = \"b\"\nbody_bytes_max = many\n[colour]\n[notify]\nallow = 3\n");
+        let told = complaint("[api]\nlistn = \"b\"\nbody_bytes_max = many\n[colour]\n[webhooks]\nallow = 3\n");
         let expected = [
             "line 2: unknown key `api.listn`; did you mean `api.listen`?",
             "line 3: `body_bytes_max`: a text stands in quotes: body_bytes_max = \"many\"",
-            "line 4: unknown key `colour`; there are `api`, `notify`",
-            "line 6: `notify.allow` wants a list, not a whole number",
+            "line 4: unknown key `colour`; there are `api`, `webhooks`",
+            "line 6: `webhooks.allow` wants a list, not a whole number",
         ];
         assert_eq!(told, expected.join("\n  "));
     }

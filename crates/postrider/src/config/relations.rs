@@ -1,7 +1,7 @@
 //! Settings that are fine each by itself and wrong together; each complaint says what would go wrong.
 
 use super::Config;
-use super::bounds::{notify_bounds, store_bounds, within};
+use super::bounds::{webhook_bounds, store_bounds, within};
 
 /// Octets one recipient needs in a request at the very least: `"13800138000",`.
 const RECIPIENT_BYTES_MIN: usize = 14;
@@ -27,8 +27,8 @@ pub(super) fn check(config: &Config) -> Vec<String> {
     credentials(config, &mut wrong);
     queues(config, &mut wrong);
     store(config, &mut wrong);
-    notify(config, &mut wrong);
-    directory(config, &mut wrong);
+    webhooks(config, &mut wrong);
+    account_limits(config, &mut wrong);
     life(config, &mut wrong);
     wrong
 }
@@ -363,8 +363,8 @@ fn life(config: &Config, wrong: &mut Vec<String>) {
     );
 }
 
-fn notify(config: &Config, wrong: &mut Vec<String>) {
-    within(wrong, "notify", &notify_bounds(&config.notify));
+fn webhooks(config: &Config, wrong: &mut Vec<String>) {
+    within(wrong, "webhooks", &webhook_bounds(&config.webhooks));
     let engine = &config.engine;
     demand!(
         wrong,
@@ -373,8 +373,8 @@ fn notify(config: &Config, wrong: &mut Vec<String>) {
     );
     demand!(
         wrong,
-        engine.dead_calls_keep_days > 0,
-        "`engine.dead_calls_keep_days` is 0: calls that were given up on could not be resent"
+        engine.dead_deliveries_keep_days > 0,
+        "`engine.dead_deliveries_keep_days` is 0: calls that were given up on could not be resent"
     );
     demand!(
         wrong,
@@ -384,30 +384,30 @@ fn notify(config: &Config, wrong: &mut Vec<String>) {
     );
 }
 
-fn directory(config: &Config, wrong: &mut Vec<String>) {
-    let directory = &config.directory;
+fn account_limits(config: &Config, wrong: &mut Vec<String>) {
+    let limits = &config.account_limits;
     let bounds = [
-        ("contact_lists_max", directory.contact_lists_max),
-        ("contacts_max", directory.contacts_max),
-        ("account_contacts_max", directory.account_contacts_max),
-        ("records_max", directory.records_max),
-        ("files_bytes_max", directory.files_bytes_max),
-        ("templates_max", directory.templates_max as u64),
-        ("signatures_max", directory.signatures_max as u64),
-        ("open_tasks_max", directory.open_tasks_max),
+        ("contact_lists_max", limits.contact_lists_max),
+        ("contacts_max", limits.contacts_max),
+        ("account_contacts_max", limits.account_contacts_max),
+        ("documents_max", limits.documents_max),
+        ("files_bytes_max", limits.files_bytes_max),
+        ("templates_max", limits.templates_max as u64),
+        ("signatures_max", limits.signatures_max as u64),
+        ("open_tasks_max", limits.open_tasks_max),
     ];
     for (name, max) in bounds {
         demand!(
             wrong,
             max > 0,
-            "`directory.{name}` is 0: accounts could keep none"
+            "`account_limits.{name}` is 0: accounts could keep none"
         );
     }
     demand!(
         wrong,
-        directory.statistics_rows_max >= 1_000,
-        "`directory.statistics_rows_max` is {}; below 1000 a month of one account could not be told",
-        directory.statistics_rows_max
+        limits.statistics_rows_max >= 1_000,
+        "`account_limits.statistics_rows_max` is {}; below 1000 a month of one account could not be told",
+        limits.statistics_rows_max
     );
 }
 

@@ -21,8 +21,8 @@ fn the_default_file_says_what_the_crates_do_by_themselves() {
     assert_eq!(ours.tasks_keep, theirs.tasks_keep);
     assert_eq!(ours.statistics_keep, theirs.statistics_keep);
     assert_eq!(ours.directory, theirs.directory);
-    assert_eq!(config.notify.limits(), engine::notify::Limits::default());
-    assert_eq!(config.notify.limits().clamped(), config.notify.limits());
+    assert_eq!(config.webhooks.limits(), engine::notify::Limits::default());
+    assert_eq!(config.webhooks.limits().clamped(), config.webhooks.limits());
     assert_eq!(ours.inbox_messages_max, theirs.inbox_messages_max);
     assert_eq!(ours.metric_accounts_max, theirs.metric_accounts_max);
 }
@@ -115,9 +115,9 @@ fn a_value_outside_its_type_is_named() {
         complaint("[log]\nformat = \"xml\""),
         "line 2: `log.format` is \"xml\"; it must be one of \"text\", \"json\""
     );
-    let allow = complaint("[notify]\nallow = [\"10.0.0.0/8\", \"10.0.0.0/64\"]");
+    let allow = complaint("[webhooks]\nallow = [\"10.0.0.0/8\", \"10.0.0.0/64\"]");
     assert!(
-        allow.starts_with("line 2: `notify.allow[1]`: a range of 10.0.0.0 has 0 to 32 bits"),
+        allow.starts_with("line 2: `webhooks.allow[1]`: a range of 10.0.0.0 has 0 to 32 bits"),
         "{allow}"
     );
 }
@@ -185,8 +185,8 @@ fn localhost_is_an_address() {
 
 #[test]
 fn a_list_of_exceptions_is_read() {
-    let config = Config::from_text("[notify]\nallow = [\"10.1.0.0/16\", \"hooks.internal:8080\"]").unwrap();
-    let allow: Vec<String> = config.notify.allow.iter().map(ToString::to_string).collect();
+    let config = Config::from_text("[webhooks]\nallow = [\"10.1.0.0/16\", \"hooks.internal:8080\"]").unwrap();
+    let allow: Vec<String> = config.webhooks.allow.iter().map(ToString::to_string).collect();
     assert_eq!(allow, ["10.1.0.0/16", "hooks.internal:8080"]);
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn perform(
             call: Some(no),
         } => resend_one(store, *endpoint, *no).await,
         Order::Resend { endpoint, call: None } => {
-            resend_all(store, *endpoint, config.notify.waiting_events_max).await
+            resend_all(store, *endpoint, config.webhooks.waiting_events_max).await
         }
         Order::Test { endpoint } => test(config, store, *endpoint).await,
         Order::Carriers => {
@@ -234,7 +234,7 @@ async fn test(config: &Config, store: &SqliteStore, endpoint: EndpointId) -> any
         engine::Settings::default(),
     )
     .await?;
-    engine.start_notify(api::formats(), config.notify.limits())?;
+    engine.start_notify(api::formats(), config.webhooks.limits())?;
     let probed = probe(&engine, entry).await;
     engine.stop(Duration::from_secs(1)).await?;
     Ok(probed)

@@ -69,7 +69,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let vault = key.vault();
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.metrics.listen = args.metrics_listen.unwrap_or(config.metrics.listen);
-    config.notify.allow = allow;
+    config.webhooks.allow = allow;
     let opened = Opened::open(config, key).await?;
     opened.check_key().await?;
     let mut prepared = demo::prepare(&**opened.store(), &vault).await?;

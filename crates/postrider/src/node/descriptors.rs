@@ -38,7 +38,7 @@ impl Need {
             },
             _ => 0,
         });
-        let notify = &config.notify;
+        let notify = &config.webhooks;
         let calls = notify
             .calls_max
             .min(webhooks.saturating_mul(notify.endpoint_calls_max));

@@ -1,5 +1,6 @@
 //! Everything that is counted, on one page. No label carries a number, a text or a secret.
 
+use super::former_names::with_former_names;
 use super::process::Process;
 use api::serve::ServeMetrics;
 use axum::extract::{Request, State};
@@ -77,7 +78,7 @@ impl Metrics {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
-        Ok(text)
+        Ok(with_former_names(&text))
     }
 
     fn set(&self, counts: Counts) {

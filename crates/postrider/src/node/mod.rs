@@ -7,6 +7,7 @@
 mod certificate;
 pub(crate) mod descriptors;
 mod exposition;
+mod former_names;
 mod health;
 mod listen;
 mod memory;
@@ -161,7 +162,7 @@ impl Opened {
         .context("start the engine")?;
         metrics.follow(&engine);
         engine
-            .start_notify(api::formats(), config.notify.limits())
+            .start_notify(api::formats(), config.webhooks.limits())
             .context("begin to tell accounts their events")?;
         let control = Control::start(
             control::socket_path(&config.store.path),
@@ -267,6 +268,7 @@ impl Node {
                 }
             }
         }
+        config.warn_of_former_names();
         config.warn_of_fixed(&self.config);
     }
 

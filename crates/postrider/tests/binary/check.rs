@@ -82,11 +82,11 @@ fn what_stops_serve_is_found_by_check_with_the_codes_that_help_names() {
         (tls("turned.pem", "key.pem"), "out of order"),
         (tls("empty.pem", "key.pem"), "has no certificate in it"),
         (
-            format!("[notify]\nca_file = {:?}\n", path("gone.pem")),
-            "`notify.ca_file` ",
+            format!("[webhooks]\nca_file = {:?}\n", path("gone.pem")),
+            "`webhooks.ca_file` ",
         ),
         (
-            format!("[notify]\nca_file = {:?}\n", path("empty.pem")),
+            format!("[webhooks]\nca_file = {:?}\n", path("empty.pem")),
             "there is no certificate in it",
         ),
         ("[log]\nlevel = \"bogus=what\"\n".to_owned(), "`log.level`"),
@@ -270,7 +270,7 @@ fn certificates_that_are_not_valid_now_and_misspelt_parts_are_problems() {
         ),
         (tls("new.pem"), "is valid from 2090-01-01 on"),
         (
-            format!("[notify]\nca_file = {:?}\n", path("old.pem")),
+            format!("[webhooks]\nca_file = {:?}\n", path("old.pem")),
             "the certificate expired on 2021-01-01",
         ),
         (
@@ -478,7 +478,7 @@ fn what_a_file_or_a_name_says_in_an_error_moves_no_cursor() {
     let named = folder.path().join("gone\u{1b}[2J\u{202e}.toml");
     let file = configured(
         folder.path(),
-        "[notify]\nca_file = \"gone\\u001b[2J\\u202e\\r\"\n",
+        "[webhooks]\nca_file = \"gone\\u001b[2J\\u202e\\r\"\n",
     );
     for arguments in [
         ["serve", "--config", file.to_str().unwrap()],

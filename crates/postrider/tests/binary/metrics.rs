@@ -121,7 +121,7 @@ fn everything_configured_has_its_series_and_promtool_finds_nothing() {
     // The carrier has never been bound, and the webhook has never been called.
     let text = eventually("the series of what was applied", || {
         let (_, text) = scrape(&dev, &[]);
-        text.contains("postrider_notify_paused{endpoint=").then_some(text)
+        text.contains("postrider_webhook_paused{endpoint=").then_some(text)
     });
     let north = text
         .lines()
@@ -137,7 +137,7 @@ fn everything_configured_has_its_series_and_promtool_finds_nothing() {
         format!("postrider_receipts_total{{carrier=\"{north}\",result=\"parked\"}} 0"),
         format!("postrider_answers_total{{carrier=\"{north}\",class=\"permanent_route\"}} 0"),
         "postrider_accept_to_submit_seconds_count{class=\"otp\"} 0".to_owned(),
-        "postrider_notify_calls_total{format=\"standard\",outcome=\"taken\"} 0".to_owned(),
+        "postrider_webhook_calls_total{format=\"standard\",outcome=\"taken\"} 0".to_owned(),
         "postrider_refused_total{dialect=\"sendcloud\",reason=\"no_route\"} 0".to_owned(),
     ] {
         assert!(text.contains(&line), "{line} is not in:\n{text}");

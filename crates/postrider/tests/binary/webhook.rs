@@ -301,7 +301,7 @@ fn a_node_that_serves_calls_inside_only_where_it_is_allowed_to() {
     let serve = |allow: &str| {
         let text = format!(
             "[secrets]\nmaster_key_file = {:?}\n[store]\npath = {:?}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
-             [api]\nlisten = \"127.0.0.1:0\"\n[notify]\nallow = [{allow}]\n",
+             [api]\nlisten = \"127.0.0.1:0\"\n[webhooks]\nallow = [{allow}]\n",
             data.join("master.key"),
             data.join("postrider.db")
         );

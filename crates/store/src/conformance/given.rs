@@ -26,9 +26,9 @@ pub const LANE: Lane = Lane {
 };
 
 /// So many records of a kind, of any length.
-pub fn record_bounds(records_max: u64) -> RecordBounds {
+pub fn record_bounds(documents_max: u64) -> RecordBounds {
     RecordBounds {
-        records_max,
+        documents_max,
         data_octets_max: u64::MAX,
     }
 }

@@ -240,7 +240,7 @@ pub async fn records_are_found_by_name_and_paged(side: &mut impl Side) {
 pub async fn the_data_of_an_account_has_so_much_room(side: &mut impl Side) {
     let store = side.store();
     let bounds = RecordBounds {
-        records_max: 9,
+        documents_max: 9,
         data_octets_max: 100,
     };
     let file = |account, octets: usize| Record {

@@ -67,7 +67,7 @@ pub enum RecordRefusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordBounds {
     /// Records of the kind.
-    pub records_max: u64,
+    pub documents_max: u64,
     /// Octets of the data of all records of the account, of whatever kind.
     pub data_octets_max: u64,
 }

@@ -34,7 +34,7 @@ pub struct SqliteConfig {
     /// a run, 16..=7 340 032. About 26 octets each, twice that with the room kept for the next ones, and
     /// 16 more while a run is being sealed. The default is the fullest that a hash table of 2^17 places
     /// gets; larger runs make look-ups no faster, because runs are merged.
-    pub run_entries_max: usize,
+    pub memtable_entries_max: usize,
     /// Memory for the filters of sealed runs of one index, 0..=1 GiB. Runs beyond it (the oldest) are
     /// looked up on disk: slower, never wrong.
     pub filter_bytes_max: usize,
@@ -44,10 +44,10 @@ pub struct SqliteConfig {
     /// Receipts kept for messages that are not known (yet), 1..=10 000 000, at about 60 octets of memory
     /// each. Beyond it the oldest are
     /// dropped, and counted in [`super::StoreMetrics::parked_dropped`].
-    pub parked_max: usize,
+    pub unmatched_receipts_max: usize,
     /// Inbound messages kept that no account owns, 1..=10 000 000; each 256 octets of one count as one more. Beyond it
     /// the oldest are dropped, and counted in [`super::StoreMetrics::nobodys_inbound_dropped`].
-    pub nobodys_inbound_max: usize,
+    pub unassigned_inbound_max: usize,
     /// Numbers whose last concatenation reference is held in memory, 2..=16 777 216, at about 40 octets each, once
     /// they were sent a message of several parts. That of any other number is read from the store: slower, never
     /// wrong.
@@ -75,11 +75,11 @@ impl Default for SqliteConfig {
             writer_cache_kib_max: 12 * 1_024,
             reader_cache_kib_max: 2 * 1_024,
             wal_bytes_max: 64 << 20,
-            run_entries_max: (1 << 17) / 8 * 7,
+            memtable_entries_max: (1 << 17) / 8 * 7,
             filter_bytes_max: 64 << 20,
             receipt_age_ms_max: 7 * 86_400_000,
-            parked_max: 100_000,
-            nobodys_inbound_max: 100_000,
+            unmatched_receipts_max: 100_000,
+            unassigned_inbound_max: 100_000,
             reference_numbers_max: 131_072,
             find_rows_max: 2_000_000,
             lock_wait_ms_max: 5_000,
@@ -103,11 +103,11 @@ impl SqliteConfig {
             writer_cache_kib_max: self.writer_cache_kib_max.clamp(1_024, 1_048_576),
             reader_cache_kib_max: self.reader_cache_kib_max.clamp(256, 1_048_576),
             wal_bytes_max: self.wal_bytes_max.clamp(1 << 20, 16 << 30),
-            run_entries_max: self.run_entries_max.clamp(16, 7_340_032),
+            memtable_entries_max: self.memtable_entries_max.clamp(16, 7_340_032),
             filter_bytes_max: self.filter_bytes_max.min(1 << 30),
             receipt_age_ms_max: self.receipt_age_ms_max.max(0),
-            parked_max: self.parked_max.clamp(1, 10_000_000),
-            nobodys_inbound_max: self.nobodys_inbound_max.clamp(1, 10_000_000),
+            unmatched_receipts_max: self.unmatched_receipts_max.clamp(1, 10_000_000),
+            unassigned_inbound_max: self.unassigned_inbound_max.clamp(1, 10_000_000),
             reference_numbers_max: self.reference_numbers_max.clamp(2, 1 << 24),
             find_rows_max: self.find_rows_max.clamp(1_000, 100_000_000),
             lock_wait_ms_max: self.lock_wait_ms_max.clamp(1, 60_000),

@@ -420,7 +420,7 @@ fn make_room(work: &mut Work<'_>, rows_max: usize) -> rusqlite::Result<u64> {
     let counted: i64 = conn
         .prepare_cached("SELECT value FROM meta WHERE key = 'inbound_nobodys'")?
         .query_row([], |row| row.get(0))?;
-    let over = counted.saturating_sub(as_count(work.memory.config.nobodys_inbound_max));
+    let over = counted.saturating_sub(as_count(work.memory.config.unassigned_inbound_max));
     if over <= 0 {
         return Ok(0);
     }

@@ -110,7 +110,7 @@ pub(super) fn tool_within(
     meters: Arc<Meters>,
 ) -> Result<Shared, StoreError> {
     let mut numbers =
-        Index::load(conn, Kind::Number, config.run_entries_max, 0).tried("load the number index")?;
+        Index::load(conn, Kind::Number, config.memtable_entries_max, 0).tried("load the number index")?;
     push_numbers(conn, &mut numbers).tried("load the number index")?;
     let eras = Eras::load(conn).tried("read what the clock did")?;
     let newest = Newest::load(conn, &eras).tried("look for the newest time")?;
@@ -210,7 +210,7 @@ struct Indexes {
 impl Indexes {
     fn load(conn: &Connection, config: &SqliteConfig, id_key: &[u8; 32]) -> rusqlite::Result<Self> {
         let load = |kind| -> rusqlite::Result<Index> {
-            let index = Index::load(conn, kind, config.run_entries_max, config.filter_bytes_max)?;
+            let index = Index::load(conn, kind, config.memtable_entries_max, config.filter_bytes_max)?;
             index.delete_leftover_pages(conn)?;
             Ok(index)
         };

@@ -34,8 +34,8 @@
 //! `damage`): SQLite takes a damaged log up to the damage and says nothing.
 //!
 //! # What memory holds
-//! Three indexes' newest entries (bounded by [`SqliteConfig::run_entries_max`]), filters of sealed runs
-//! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::parked_max`]), the last concatenation references
+//! Three indexes' newest entries (bounded by [`SqliteConfig::memtable_entries_max`]), filters of sealed runs
+//! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::unmatched_receipts_max`]), the last concatenation references
 //! ([`SqliteConfig::reference_numbers_max`]), one number a lane,
 //! the ids of open attempts (bounded by the engine's windows), what each account with endpoints wants to be told,
 //! the series in use (32 768 at most), the errors counted apart for 8 192 series and hours, and the page caches.

@@ -67,11 +67,11 @@ fn record_one(
     if receipt.only_if_known && !is_early {
         return Ok(ReceiptFate::Unmatched);
     }
-    let parked_max = work.memory.config.parked_max;
+    let unmatched_receipts_max = work.memory.config.unmatched_receipts_max;
     let dropped = work
         .memory
         .parked
-        .park(work.conn, &receipt, parked_max)
+        .park(work.conn, &receipt, unmatched_receipts_max)
         .tried("park a receipt")?;
     work.shared
         .meters

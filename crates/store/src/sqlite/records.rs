@@ -131,7 +131,7 @@ fn add(
     let records: u64 = conn
         .prepare_cached("SELECT count(*) FROM record WHERE account = ?1 AND kind = ?2")?
         .query_row((record.account.0, record.kind as u8), |row| row.get(0))?;
-    if records >= bounds.records_max {
+    if records >= bounds.documents_max {
         return Ok(Err(RecordRefusal::Full));
     }
     let octets = record.data.len() as u64;

@@ -59,7 +59,7 @@ pub enum CallError {
     #[error("the URL {0}")]
     Url(&'static str),
     /// It leads where no call goes.
-    #[error("the URL leads to {0}, where no call may go unless `[notify] allow` names it")]
+    #[error("the URL leads to {0}, where no call may go unless `[webhooks] allow` names it")]
     Forbidden(&'static str),
     /// The body is over the bound.
     #[error("the call's body of {bytes} octets is longer than the {bytes_max} that may be sent")]
@@ -93,7 +93,7 @@ pub enum CallError {
 fn tls_reason(error: &io::Error) -> crate::tls::Reason<'_> {
     crate::tls::Reason {
         error,
-        setting: "`[notify] ca_file`",
+        setting: "`[webhooks] ca_file`",
     }
 }
 

@@ -11,7 +11,7 @@ fn what_a_part_of_the_program_would_change_is_refused() {
     let defaults = Config::from_text("").unwrap();
     let tables = [
         ("store.sqlite", store_bounds(&defaults.store.sqlite)),
-        ("notify", notify_bounds(&defaults.notify)),
+        ("webhooks", webhook_bounds(&defaults.webhooks)),
     ];
     for (table, bounds) in tables {
         for (name, _, min, max) in bounds {
@@ -21,7 +21,7 @@ fn what_a_part_of_the_program_would_change_is_refused() {
                     Ok(config) => {
                         let sqlite = config.store.sqlite.store_config();
                         assert_eq!(sqlite.clone().clamped(), sqlite, "{name} = {value}");
-                        let limits = config.notify.limits();
+                        let limits = config.webhooks.limits();
                         assert_eq!(limits.clone().clamped(), limits, "{name} = {value}");
                     }
                     Err(error) => assert!(!format!("{error:#}").contains("it must be"), "{error:#}"),
@@ -78,12 +78,12 @@ fn settings_that_contradict_each_other_say_what_would_go_wrong() {
             "0 (no end) or 10 to 2592000",
         ),
         ("[shutdown]\ngrace_s = 3600", "only delays a restart"),
-        ("[notify]\ntrouble_calls = 1", "must be 2 to 1000"),
+        ("[webhooks]\ntrouble_calls = 1", "must be 2 to 1000"),
         ("[engine]\nevents_keep_days = 0", "nothing to tell again"),
         ("[engine]\ndead_calls_keep_days = 0", "could not be resent"),
         ("[engine]\ninbound_parts_wait_s = 1", "seconds apart"),
-        ("[directory]\ncontacts_max = 0", "accounts could keep none"),
-        ("[directory]\nstatistics_rows_max = 10", "could not be told"),
+        ("[account_limits]\ncontacts_max = 0", "accounts could keep none"),
+        ("[account_limits]\nstatistics_rows_max = 10", "could not be told"),
     ];
     for (text, expected) in cases {
         let complaint = format!("{:#}", Config::from_text(text).unwrap_err());

@@ -76,7 +76,7 @@ fn every_setting_that_is_named_is_there() {
     };
     let mut named = 0;
     for page in page::all() {
-        // `[engine] retention_days`, `[notify] allow`, also `[secrets]` alone; `[[account]]` is a catalog's.
+        // `[engine] retention_days`, `[webhooks] allow`, also `[secrets]` alone; `[[account]]` is a catalog's.
         for span in page::text(&page).split('`').skip(1).step_by(2) {
             let Some((table, rest)) = span.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
                 continue;

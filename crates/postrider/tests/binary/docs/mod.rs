@@ -25,8 +25,8 @@ const CONFIGURATION: [&str; 10] = [
     "secrets",
     "queue",
     "engine",
-    "notify",
-    "directory",
+    "webhooks",
+    "account_limits",
     "shutdown",
     "log",
 ];

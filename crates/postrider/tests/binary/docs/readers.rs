@@ -82,7 +82,7 @@ listen = "127.0.0.1:0"
 path = "node.db"
 [secrets]
 master_key_file = "master.key"
-[notify]
+[webhooks]
 allow = ["127.0.0.0/8"]
 TOML
 "#;

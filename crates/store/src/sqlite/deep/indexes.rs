@@ -136,7 +136,7 @@ fn receipts(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     let mut index = Index::load(
         conn,
         Kind::Receipt,
-        reading.config.run_entries_max,
+        reading.config.memtable_entries_max,
         reading.config.filter_bytes_max,
     )
     .tried(TRIED)?;
@@ -195,7 +195,7 @@ fn requests(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     let mut index = Index::load(
         conn,
         Kind::Request,
-        reading.config.run_entries_max,
+        reading.config.memtable_entries_max,
         reading.config.filter_bytes_max,
     )
     .tried(TRIED)?;

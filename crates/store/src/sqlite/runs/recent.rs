@@ -57,7 +57,7 @@ impl Recent {
         let place = u32::try_from(entries.len()).unwrap_or(NONE);
         debug_assert_ne!(
             place, NONE,
-            "run_entries_max keeps an index far below 2^32 entries"
+            "memtable_entries_max keeps an index far below 2^32 entries"
         );
         let before = match newest.entry(key, |&n| key_at(entries, n) == key, |&n| key_at(entries, n)) {
             hash_table::Entry::Occupied(mut head) => {

@@ -210,7 +210,7 @@ fn a_url_that_no_call_may_go_to_is_refused_with_what_would_allow_it() {
         assert!(
             wrong.len() == 1
                 && wrong[0].starts_with("line 6: webhook a/w: the URL leads to ")
-                && wrong[0].contains("`[notify] allow`"),
+                && wrong[0].contains("`[webhooks] allow`"),
             "{url}: {wrong:?}"
         );
     }

@@ -61,7 +61,7 @@ task: ## Send to a contact list of MEMBERS=1000000, killed in the middle (SEED=)
 	@scripts/campaign task --members $(or $(MEMBERS),1000000) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: soak
-soak: ## Steady mixed load with mishaps for MINUTES=60: memory, lag and queue within bounds, nothing lost (SEED=)
+soak: ## Steady mixed load with injected faults for MINUTES=60: memory, lag and queue within bounds, nothing lost (SEED=)
 	@scripts/campaign soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: attack

@@ -1,4 +1,4 @@
-//! An EngageLab request as anybody may write it: both generations' bodies and queries; endpoints' settings.
+//! EngageLab requests with arbitrary bodies and queries of both generations, and arbitrary endpoint settings.
 #![no_main]
 
 use api::Limits;
@@ -12,7 +12,7 @@ use api::engagelab::status::StatusQuery;
 use api::engagelab::template_configs::TemplateConfigFields;
 use api::engagelab::templates::{ListTemplates, TemplateFields};
 use api::engagelab::{messages, send};
-use engine::notify::Format;
+use engine::webhooks::Format;
 use libfuzzer_sys::fuzz_target;
 
 /// 2026-11-22.
@@ -38,7 +38,7 @@ fuzz_target!(|body: &[u8]| {
         let _ = StatisticsQuery::read(query);
         let _ = ListTemplates::read(query);
     }
-    // An endpoint's settings, as an operator may write them.
+    // The settings of an endpoint, arbitrary.
     if let Ok(settings) = serde_json::from_slice(body) {
         let formats: [&dyn Format; 2] = [&SmsHook, &Callback];
         for format in formats {

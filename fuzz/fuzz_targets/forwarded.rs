@@ -1,4 +1,4 @@
-//! What a proxy says of its client, with whatever the client had sent before: the proxy's own word counts.
+//! The forwarding headers of a trusted proxy after arbitrary ones of its client: the proxy's own value is used.
 #![no_main]
 
 use api::serve::proxy::{TrustedProxies, client_of};

@@ -1,5 +1,5 @@
-//! What people write, in any coding, as any parts: always a text or octets, never more than three characters an octet;
-//! and the normal form of that text is one.
+//! Inbound messages in any coding and any parts: the content is always a text or octets, a text has at most three
+//! characters per octet, and its normal form is stable.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +11,7 @@ use sms::user_data::{Coding, Content, UserData, content};
 
 const DEFAULTS: [Charset; 4] = [Charset::Gsm7, Charset::Gsm7Packed, Charset::Ascii, Charset::Latin1];
 
-/// Parts as the input cuts them: a length, a `data_coding` and flags in front of each.
+/// Parts split by the input: a length, a `data_coding` and flags in front of each.
 fn parts(mut input: &[u8]) -> Vec<UserData> {
     let mut parts = Vec::new();
     while let [len, data_coding, flags, rest @ ..] = input {
@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(text.chars().count() <= octets * 3 + parts.len());
             let once = normal(&text);
             assert_eq!(normal(&once), once);
-            let _ = Words::new(["STOP"], ["START"]).wish(&text);
+            let _ = Words::new(["STOP"], ["START"]).action(&text);
             let _ = (
                 readings(&text, NumberType::National, Some(44)),
                 names(&text, NumberType::Other, None),

@@ -1,4 +1,4 @@
-//! JSON of strangers, before anybody is known: read in one pass within a bound on values, and as `serde_json` reads it.
+//! JSON of unauthenticated requests: read in one pass within a bound on values, with the same result as `serde_json`.
 #![no_main]
 
 use api::uspeedo::json_reader::{JsonError, read};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const VALUES_MAX: usize = 1000;
 
-/// Texts, numbers, lists and objects: what counts.
+/// The number of texts, numbers, lists and objects, which the bound counts.
 fn values(node: &Node<'_>) -> usize {
     1 + match node {
         Node::List(list) => list.iter().map(values).sum(),
@@ -17,7 +17,7 @@ fn values(node: &Node<'_>) -> usize {
     }
 }
 
-/// The same value over another representation; `serde_json` writes exponents in its own way.
+/// Whether two representations hold the same value; `serde_json` writes exponents in its own way.
 fn is_same(node: &Node<'_>, value: &Value) -> bool {
     match (node, value) {
         (Node::Null, Value::Null) => true,
@@ -36,14 +36,14 @@ fn is_same(node: &Node<'_>, value: &Value) -> bool {
 }
 
 fuzz_target!(|json: &[u8]| {
-    // A name that stands twice is refused here and read there.
+    // The reader refuses a repeated name, `serde_json` accepts it.
     let Ok(node) = read(json, VALUES_MAX) else { return };
     let count = values(&node);
     assert!(count <= VALUES_MAX);
-    // The bound is exact: one value less is too little.
+    // The bound is exact: a bound lower by one is exceeded.
     assert_eq!(read(json, count).as_ref(), Ok(&node));
     assert_eq!(read(json, count - 1), Err(JsonError::TooMany));
-    // What only serde_json itself writes is read differently.
+    // `serde_json` reads its own private markers differently.
     if !json.windows(9).any(|window| window == b"private::") {
         let value = serde_json::from_slice::<Value>(json).ok();
         assert!(value.is_some_and(|value| is_same(&node, &value)));

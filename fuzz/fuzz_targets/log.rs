@@ -1,4 +1,4 @@
-//! A write-ahead log, and the note of what was durable, as anything may have left them.
+//! An arbitrary write-ahead log with an arbitrary note of what was durable.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

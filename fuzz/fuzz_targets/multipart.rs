@@ -1,4 +1,4 @@
-//! A form in parts as anybody may write it: it is read, or refused, and its fields are within the bounds of all requests.
+//! Arbitrary multipart forms: read or refused, and the fields keep the bounds of all requests.
 #![no_main]
 
 use api::sendcloud::params::{Form, PARAMS_MAX, Params};
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&str, &[u8])| {
     let (query, body) = input;
-    // A boundary of its own, and one that the input can hit in a few octets.
+    // A regular boundary, and one that the input can hit in a few octets.
     for (boundary, begin) in [
         ("b", &b""[..]),
         ("b", b"--b\r\nContent-Disposition: form-data; name=\"smsUser\"\r\n\r\n"),

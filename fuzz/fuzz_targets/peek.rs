@@ -1,4 +1,4 @@
-//! One parameter found in a body of any length and kind before anything is built of it.
+//! Search for one parameter in an unparsed body of any length and kind.
 #![no_main]
 
 use api::peek::{EXACT_BYTES_MAX, any, is_readable, text};
@@ -12,7 +12,7 @@ fuzz_target!(|input: (&[u8], &[u8], bool)| {
     for begin in [&b""[..], b"{\"a\":[", b"a=1&"] {
         let whole = [begin, &filler, body].concat();
         let mut first = None;
-        // Empty values are none.
+        // Empty values are ignored.
         let found = any(&whole, query, NAME, |value| {
             assert!(!value.is_empty());
             first = Some(value.to_owned());

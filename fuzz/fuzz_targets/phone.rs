@@ -1,4 +1,4 @@
-//! A number as a client may write it: what reads once reads the same in its international form.
+//! Arbitrary spellings of a number: a number that reads once reads the same in its international form.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

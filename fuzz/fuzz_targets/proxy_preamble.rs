@@ -1,4 +1,4 @@
-//! What a connection from a trusted proxy begins with.
+//! The preamble of a connection from a trusted proxy.
 #![no_main]
 
 use api::serve::proxy::{Preamble, read_preamble};
@@ -9,12 +9,12 @@ fuzz_target!(|octets: &[u8]| {
         let all = [begin, octets].concat();
         let whole = read_preamble(&all);
         if let Preamble::Whole { octets, .. } = whole {
-            // It lies within what is there, and nothing behind it counts.
+            // The preamble lies within the octets, and those after it have no effect.
             let own = all.get(..octets).unwrap_or_default();
             assert_eq!(own.len(), octets);
             assert_eq!(read_preamble(own), whole);
         }
-        // What is partial may become anything; what is whole or malformed stays so.
+        // A partial preamble may become anything; a complete or malformed one stays so.
         for cut in 0..all.len().min(300) {
             match read_preamble(&all[..cut]) {
                 Preamble::Partial => {}

@@ -1,4 +1,4 @@
-//! The text of a receipt, as any carrier may write it: alone, and with ids and states in parameters.
+//! Arbitrary receipt texts: alone, and with ids and states in parameters.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

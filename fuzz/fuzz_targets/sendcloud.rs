@@ -1,4 +1,4 @@
-//! A SendCloud request as anybody may write it: parameters, signature, every interface that reads them.
+//! Arbitrary SendCloud requests: parameters, signature, every interface that reads them.
 #![no_main]
 
 use api::Limits;
@@ -14,7 +14,7 @@ use api::sendcloud::status::StatusQuery;
 use api::sendcloud::tasks::TaskFields;
 use api::sendcloud::templates::{ListTemplates, TemplateFields};
 use api::sendcloud::wire;
-use engine::notify::Format;
+use engine::webhooks::Format;
 use libfuzzer_sys::fuzz_target;
 
 /// 2026-11-22.
@@ -42,7 +42,7 @@ fuzz_target!(|form: &[u8]| {
     let _ = MemberFields::read_one(&params);
     let _ = MemberFields::read_many(&params);
     let _ = TaskFields::read(&params, NOW);
-    // An endpoint's settings, as an operator may write them.
+    // The settings of an endpoint, arbitrary.
     if let Some(settings) = params.get("vars").and_then(|vars| serde_json::from_str(vars).ok()) {
         let good = SmsHook.check(&settings).is_ok();
         assert!(!good || !SmsHook.schedule(&settings).waits.is_empty());

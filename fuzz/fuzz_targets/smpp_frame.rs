@@ -1,6 +1,7 @@
-//! A byte stream in arbitrary pieces, into a session: nothing panics, and where it is cut makes no difference.
+//! An arbitrary byte stream, split into reads at arbitrary places, into a session: nothing panics, and the split has no
+//! effect.
 //!
-//! The first octet says how the stream is cut and who listens, the rest is the stream, which comes after a bind.
+//! The first octet chooses the split and the role of the session; the rest is the stream, which comes after a bind.
 #![no_main]
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use smpp::{CommandStatus, Pdu, frame};
 
 const FRAME_BYTES_MAX: usize = 4096;
 
-/// What comes out of a session that reads `stream` in pieces of `piece` octets.
+/// The output of a session that reads `stream` in pieces of `piece` octets, and the number of its events.
 fn listen(role: Role, stream: &[u8], piece: usize) -> (BytesMut, usize) {
     let now = Duration::from_secs(1);
     let mut session = Session::new(SessionConfig::new(role), now);

@@ -1,4 +1,5 @@
-//! One frame with an arbitrary command and body: decoding never panics, and what can be encoded again stays the same.
+//! One frame with an arbitrary command and body: decoding never panics, and a PDU that can be encoded again stays the
+//! same.
 #![no_main]
 
 use bytes::BytesMut;
@@ -13,7 +14,7 @@ fn decode(octets: &[u8]) -> Option<Pdu> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    // Two octets choose the command: the known ones have their low octet, response bit and 0x0100 to tell them apart.
+    // Two octets choose the command: the known ones differ in their low octet, the response bit and 0x0100.
     let Some(([flags, low], body)) = input.split_first_chunk::<2>() else {
         return;
     };

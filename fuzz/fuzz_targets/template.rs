@@ -1,4 +1,4 @@
-//! A template's text: every text is one, and unfilled it is itself.
+//! Arbitrary template texts: each is a template, and rendered without values it is unchanged.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! uSpeedo and UCloud requests as anybody may write them: parameters, signed text, everything that reads them.
+//! Arbitrary uSpeedo and UCloud requests: parameters, signed text, every interface that reads them.
 #![no_main]
 
 use api::uspeedo::canon::{Covers, PUBLIC_KEY, SIGNATURE, canonical};
@@ -8,7 +8,7 @@ use api::uspeedo::{
 };
 use engine::Dialect;
 use engine::accept::Item;
-use engine::notify::Format;
+use engine::webhooks::Format;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ const RECIPIENTS_MAX: usize = 100;
 const SESSIONS_MAX: usize = 10;
 const VALUES_MAX: usize = 10_000;
 
-/// The signed text over another representation.
+/// The signed text, computed from another representation.
 fn reference(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -52,14 +52,14 @@ fn read(params: Members<'_>) {
     manage(&params);
 }
 
-/// Whatever is read keeps its bounds.
+/// Every value that is read keeps its bounds.
 fn manage(params: &Members<'_>) {
     for dialect in [Dialect::UspeedoRest, Dialect::UspeedoAction, Dialect::Ucloud] {
         if let Ok(new) = templates::parse_new(params, dialect) {
             assert!((1..=templates::NEW_TEXT_CHARS_MAX).contains(&new.text.chars().count()));
             assert!((1..=templates::NAME_CHARS_MAX).contains(&new.name.chars().count()));
             let edit = templates::parse_edit(params, dialect, &new.details);
-            // What made it also changes it, and leaves the details as they are.
+            // The request that creates a template also edits it, and leaves the details unchanged.
             assert!(edit.is_ok_and(|edit| edit.details.is_none()));
         }
         let _ = templates::parse_edit(params, dialect, &Value::Null);
@@ -75,7 +75,7 @@ fn manage(params: &Members<'_>) {
     }
     let _ = signatures::parse_edit(params, &signatures::Details::default());
     let _ = qualifications::parse_new(params);
-    let _ = qualifications::parse_edit(params, qualifications::Papers::default());
+    let _ = qualifications::parse_edit(params, qualifications::Documents::default());
     if let Ok(listing) = qualifications::parse_listing(params) {
         assert!(listing.rows as i64 <= params::ROWS_MAX);
     }
@@ -119,7 +119,7 @@ fuzz_target!(|body: &[u8]| {
     }
     if let Ok(params) = Members::from_json(body, VALUES_MAX) {
         let signed = canonical(&params, Covers::Parameters);
-        // What only serde_json itself writes is read differently, and it rewrites exponents.
+        // `serde_json` reads its own private markers differently, and it rewrites exponents.
         let private = body.windows(9).any(|window| window == b"private::");
         let exponent = body.windows(2).any(|pair| pair[0].is_ascii_digit() && matches!(pair[1], b'e' | b'E'));
         if let (false, Ok(Value::Object(mut value))) = (private || exponent, serde_json::from_slice(body)) {

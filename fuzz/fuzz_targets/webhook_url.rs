@@ -1,8 +1,8 @@
-//! Where calls may go: a URL as an account may write it, and ranges and exceptions as operators do.
+//! Webhook URLs as accounts write them, and address ranges and exceptions as operators do.
 #![no_main]
 
 use engine::address_range::AddressRange;
-use engine::notify::{Allow, check_url};
+use engine::webhooks::{Allow, check_url};
 use libfuzzer_sys::fuzz_target;
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ fuzz_target!(|input: (&str, &str, [u8; 16])| {
     let (url, exception, octets) = input;
     let everywhere = check_url(url, &[]);
     if let Ok(allow) = exception.parse::<Allow>() {
-        // It reads as it is written, and an exception takes nothing away.
+        // An exception survives printing and parsing, and allows no less than none.
         assert_eq!(allow.to_string().parse::<Allow>().as_ref(), Ok(&allow));
         assert!(everywhere.is_err() || check_url(url, &[allow]).is_ok());
     }
@@ -22,7 +22,7 @@ fuzz_target!(|input: (&str, &str, [u8; 16])| {
             assert_eq!(other, Ok(range.contains(address)));
         }
     }
-    // However an address that leads inside is written, it is not called.
+    // Internal addresses are rejected in every spelling.
     let last = octets[15];
     for written in [format!("127.0.0.{last}"), format!("[::ffff:10.0.0.{last}]"), format!("0x7f.{last}")] {
         assert!(check_url(&format!("http://{written}/{url}"), &[]).is_err());

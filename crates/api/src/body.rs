@@ -4,7 +4,7 @@ use crate::serve;
 use axum::body::{Body, HttpBody as _};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use engine::AnswerFate;
+use engine::AnswerTracker;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use std::error::Error;
@@ -126,20 +126,20 @@ pub(crate) async fn arrived(mut body: Body) -> Bytes {
 }
 
 /// An answer whose fate somebody must know: [`crate::serve`] finds it in the response's extensions.
-pub(crate) fn with_fate(body: Bytes, fate: &AnswerFate) -> Response {
+pub(crate) fn with_tracker(body: Bytes, tracker: &AnswerTracker) -> Response {
     let body = Fated {
         body: Some(body),
-        fate: fate.clone(),
+        tracker: tracker.clone(),
     };
     let mut response = Response::new(Body::new(body));
-    response.extensions_mut().insert(fate.clone());
+    response.extensions_mut().insert(tracker.clone());
     response
 }
 
 /// A body that says when it was taken.
 struct Fated {
     body: Option<Bytes>,
-    fate: AnswerFate,
+    tracker: AnswerTracker,
 }
 
 impl hyper::body::Body for Fated {
@@ -153,7 +153,7 @@ impl hyper::body::Body for Fated {
         let Some(body) = self.body.take() else {
             return Poll::Ready(None);
         };
-        self.fate.taken();
+        self.tracker.taken();
         Poll::Ready(Some(Ok(Frame::data(body))))
     }
 

@@ -5,7 +5,7 @@
 //! that one win when both are present.
 //!
 //! A dialect uses this in two places: [`key`] reads the header, and [`Recorded`] is what
-//! [`Once::reply`](engine::accept::Once::reply) gives and what [`Reply::Repeat`](engine::accept::Reply) brings back.
+//! [`Idempotency::reply`](engine::accept::Once::reply) gives and what [`AcceptResponse::Replayed`](engine::accept::Reply) brings back.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_apart_and_keep_what_is_written() {
+    fn values_are_distinguished_and_keep_what_is_written() {
         assert_eq!(read("null"), Written::Null);
         assert_eq!(read(r#""a b""#), Written::Text("a b".into()));
         assert_eq!(read(r#""\u5c0f\"""#), Written::Text("小\"".into()));

@@ -16,6 +16,7 @@
 mod access;
 mod body;
 mod days;
+mod delivery_result;
 pub mod engagelab;
 pub mod idempotency;
 mod json;
@@ -26,10 +27,9 @@ pub mod peek;
 pub mod sendcloud;
 pub mod serve;
 pub mod uspeedo;
-mod verdict;
 
 use engine::Engine;
-use engine::notify::Format;
+use engine::webhooks::Format;
 use std::sync::Arc;
 
 pub use limits::Limits;
@@ -68,7 +68,7 @@ pub fn router(api: Arc<Api>) -> axum::Router {
 
 /// All forms of calls by which accounts can be told their events: the dialects' own, and the general one.
 pub fn formats() -> Vec<Arc<dyn Format>> {
-    let mut formats: Vec<Arc<dyn Format>> = vec![Arc::new(engine::notify::Standard)];
+    let mut formats: Vec<Arc<dyn Format>> = vec![Arc::new(engine::webhooks::Standard)];
     formats.extend(uspeedo::push::formats());
     formats.extend(sendcloud::hook::formats());
     formats.extend(engagelab::formats());

@@ -89,14 +89,14 @@ impl Lookup {
         for (first, numbers) in self.numbers_by_request(engine.public_ids()) {
             // Requests of the same millisecond lie in the range as well: there is room for some of their messages.
             let limit = numbers.len() + LIMIT_MAX;
-            let asked = MessageFilter {
+            let requested = MessageFilter {
                 numbers,
                 limit,
                 offset: 0,
                 ..all_of(self.dialect)
             };
             let range = first..=first.plus(REQUEST_IDS_MAX);
-            let (messages, _) = engine.find(self.account, range, asked).await?;
+            let (messages, _) = engine.find(self.account, range, requested).await?;
             found.extend(
                 messages
                     .into_iter()

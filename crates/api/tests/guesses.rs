@@ -6,8 +6,8 @@
     reason = "helpers of tests stop at the first surprise"
 )]
 
-#[path = "house/mod.rs"]
-mod house;
+#[path = "testkit/mod.rs"]
+mod testkit;
 
 use api::Limits;
 use api::serve::proxy::TrustedProxies;
@@ -17,14 +17,14 @@ use engine::UnixMs;
 use engine::clock::{Clock, PausedClock, SystemClock};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use house::signing::{basic, hex, sign};
-use house::{Answer, House, KEY, USER};
 use http::{Request, header};
 use md5::{Digest as _, Md5};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use testkit::signing::{basic, hex, sign};
+use testkit::{Answer, KEY, TestNode, USER};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -65,12 +65,12 @@ impl Wire {
     }
 
     /// What came of a request.
-    fn judged(self, answer: &Answer) -> Judged {
+    fn checked(self, answer: &Answer) -> Checked {
         let (name, wrong, too_many) = self.codes();
         match answer.json()[name].as_u64() {
-            Some(code) if code == wrong => Judged::Wrong,
-            Some(code) if code == too_many => Judged::TooMany,
-            _ => Judged::LetIn,
+            Some(code) if code == wrong => Checked::Wrong,
+            Some(code) if code == too_many => Checked::TooMany,
+            _ => Checked::LetIn,
         }
     }
 
@@ -115,19 +115,19 @@ impl Wire {
         request
     }
 
-    async fn ask(self, house: &House, client: &Client, right: bool) -> Answer {
-        let now = house.engine.now();
-        house.ask(self.request(client, right, now)).await
+    async fn ask(self, node: &TestNode, client: &Client, right: bool) -> Answer {
+        let now = node.engine.now();
+        node.ask(self.request(client, right, now)).await
     }
 
-    async fn guess(self, house: &House, client: &Client, right: bool) -> Judged {
-        self.judged(&self.ask(house, client, right).await)
+    async fn guess(self, node: &TestNode, client: &Client, right: bool) -> Checked {
+        self.checked(&self.ask(node, client, right).await)
     }
 }
 
 /// What came of a request with a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Judged {
+enum Checked {
     LetIn,
     Wrong,
     /// Turned away, in the wire's own words.
@@ -139,62 +139,62 @@ fn somebody(last: u8) -> Client {
 }
 
 /// Three wrong credentials a minute of one address, and as many where a key is known.
-async fn house_of_three() -> House {
+async fn node_of_three() -> TestNode {
     let limits = Limits {
         failed_credentials_per_minute_max: 3,
-        ..house::limits()
+        ..testkit::limits()
     };
-    House::with(limits, Arc::new(SystemClock)).await
+    TestNode::with(limits, Arc::new(SystemClock)).await
 }
 
 /// Goal: beyond the bound a credential of the address is not judged, be it right or wrong, before its turn; other addresses,
 /// and a connection on which the same credential was verified before, go on.
 #[tokio::test]
-async fn beyond_the_bound_a_credential_is_judged_when_its_turn_comes() {
+async fn beyond_the_bound_a_credential_is_checked_when_its_turn_comes() {
     for wire in Wire::ALL {
         for is_known in [false, true] {
-            let house = house_of_three().await;
+            let node = node_of_three().await;
             let open = somebody(2);
             if is_known {
-                wire.guess(&house, &open, true).await;
+                wire.guess(&node, &open, true).await;
             }
             for n in 0..3 {
-                let judged = wire.guess(&house, &somebody(2), false).await;
-                assert_eq!(judged, Judged::Wrong, "{wire:?} {n}");
+                let checked = wire.guess(&node, &somebody(2), false).await;
+                assert_eq!(checked, Checked::Wrong, "{wire:?} {n}");
             }
             for right in [false, true] {
-                let waits = wire.guess(&house, &somebody(2), right).now_or_never().is_none();
+                let waits = wire.guess(&node, &somebody(2), right).now_or_never().is_none();
                 assert!(waits, "{wire:?}: it is not judged");
             }
             let at_once = if is_known { open } else { somebody(3) };
-            let judged = wire.guess(&house, &at_once, true).await;
-            assert_eq!(judged, Judged::LetIn, "{wire:?}");
+            let checked = wire.guess(&node, &at_once, true).await;
+            assert_eq!(checked, Checked::LetIn, "{wire:?}");
         }
     }
 }
 
 /// Goal: a request that has waited for its turn goes on with it to its end, whoever waits behind it.
 #[tokio::test]
-async fn a_request_whose_turn_has_come_is_judged_whoever_waits_behind_it() {
+async fn a_request_whose_turn_has_come_is_checked_whoever_waits_behind_it() {
     for wire in Wire::ALL {
-        for (right, expected) in [(true, Judged::LetIn), (false, Judged::Wrong)] {
+        for (right, expected) in [(true, Checked::LetIn), (false, Checked::Wrong)] {
             let clock = Arc::new(PausedClock::at(1_795_278_600_000));
             let limits = Limits {
                 failed_credentials_per_minute_max: 3,
-                ..house::limits()
+                ..testkit::limits()
             };
-            let house = House::with(limits, Arc::clone(&clock) as Arc<dyn Clock>).await;
+            let node = TestNode::with(limits, Arc::clone(&clock) as Arc<dyn Clock>).await;
             let client = somebody(1);
             for _ in 0..3 {
-                wire.guess(&house, &client, false).await;
+                wire.guess(&node, &client, false).await;
             }
-            let mut waiting = Box::pin(wire.guess(&house, &client, right));
+            let mut waiting = Box::pin(wire.guess(&node, &client, right));
             assert!(waiting.as_mut().now_or_never().is_none(), "{wire:?}");
-            let mut behind = Box::pin(wire.guess(&house, &client, false));
+            let mut behind = Box::pin(wire.guess(&node, &client, false));
             assert!(behind.as_mut().now_or_never().is_none(), "{wire:?}");
             clock.advance(20_000);
             assert_eq!(waiting.await, expected, "{wire:?}");
-            let denied = house.metrics();
+            let denied = node.metrics();
             assert!(!denied.contains("reason=\"too_many\"} 1"), "{wire:?}: {denied}");
         }
     }
@@ -203,32 +203,32 @@ async fn a_request_whose_turn_has_come_is_judged_whoever_waits_behind_it() {
 /// Goal: a key that was verified from an address lately is not held back by what is tried with other keys there.
 #[tokio::test]
 async fn a_key_that_was_verified_from_an_address_is_not_held_back_by_guesses_at_others() {
-    let house = house_of_three().await;
+    let node = node_of_three().await;
     let (known, other) = (Wire::UspeedoRest, Wire::EngagelabA);
-    known.guess(&house, &somebody(1), true).await;
+    known.guess(&node, &somebody(1), true).await;
     for _ in 0..3 {
-        other.guess(&house, &somebody(1), false).await;
+        other.guess(&node, &somebody(1), false).await;
     }
-    let waits = other.guess(&house, &somebody(1), false).now_or_never().is_none();
+    let waits = other.guess(&node, &somebody(1), false).now_or_never().is_none();
     assert!(waits);
     for _ in 0..100 {
-        assert_eq!(known.guess(&house, &somebody(1), true).await, Judged::LetIn);
+        assert_eq!(known.guess(&node, &somebody(1), true).await, Checked::LetIn);
     }
 }
 
 /// Goal: who has a credential of his own does not guess another's on its connection without being counted.
 #[tokio::test]
 async fn a_verified_connection_that_tries_other_keys_is_counted() {
-    let house = house_of_three().await;
+    let node = node_of_three().await;
     let client = somebody(1);
     let (own, other) = (Wire::UspeedoRest, Wire::EngagelabA);
-    own.guess(&house, &client, true).await;
+    own.guess(&node, &client, true).await;
     for n in 0..3 {
-        other.guess(&house, &client, false).await;
+        other.guess(&node, &client, false).await;
         // Its own again: that resets nothing.
-        assert_eq!(own.guess(&house, &client, true).await, Judged::LetIn, "{n}");
+        assert_eq!(own.guess(&node, &client, true).await, Checked::LetIn, "{n}");
     }
-    let waits = other.guess(&house, &client, false).now_or_never().is_none();
+    let waits = other.guess(&node, &client, false).now_or_never().is_none();
     assert!(waits);
 }
 
@@ -239,47 +239,47 @@ async fn a_key_that_is_guessed_at_from_many_addresses_is_open_to_its_owner() {
     for wire in Wire::ALL {
         let limits = Limits {
             failed_credentials_per_key_per_minute_max: 20,
-            ..house::limits()
+            ..testkit::limits()
         };
-        let house = House::with(limits, Arc::new(SystemClock)).await;
+        let node = TestNode::with(limits, Arc::new(SystemClock)).await;
         for n in 0..20 {
-            wire.guess(&house, &somebody(n), false).await;
+            wire.guess(&node, &somebody(n), false).await;
         }
         let mut count = 0;
         // Meanwhile one may have come back to the key itself.
-        while let Some(judged) = wire.guess(&house, &somebody(30), false).now_or_never() {
-            assert_eq!(judged, Judged::Wrong, "{wire:?}");
+        while let Some(checked) = wire.guess(&node, &somebody(30), false).now_or_never() {
+            assert_eq!(checked, Checked::Wrong, "{wire:?}");
             count += 1;
             assert!(count < 10, "{wire:?}");
         }
-        let owner = wire.guess(&house, &somebody(31), true).await;
-        assert_eq!(owner, Judged::LetIn, "{wire:?}");
+        let owner = wire.guess(&node, &somebody(31), true).await;
+        assert_eq!(owner, Checked::LetIn, "{wire:?}");
     }
 }
 
 /// Goal: so many requests wait; one more is told that there are too many, in its wire's words, and is not judged.
 #[tokio::test]
-async fn beyond_those_that_may_wait_the_wires_own_too_many_is_told() {
+async fn beyond_those_that_may_wait_the_wires_own_too_many_is_reported() {
     for wire in Wire::ALL {
         for (waiting_max, per_address_max) in [(1, 64), (1024, 1)] {
             let limits = Limits {
                 failed_credentials_per_minute_max: 1,
                 failed_credentials_waiting_max: waiting_max,
                 failed_credentials_waiting_per_address_max: per_address_max,
-                ..house::limits()
+                ..testkit::limits()
             };
-            let house = House::with(limits, Arc::new(SystemClock)).await;
-            let judged = wire.guess(&house, &somebody(1), false).await;
-            assert_eq!(judged, Judged::Wrong, "{wire:?}");
+            let node = TestNode::with(limits, Arc::new(SystemClock)).await;
+            let checked = wire.guess(&node, &somebody(1), false).await;
+            assert_eq!(checked, Checked::Wrong, "{wire:?}");
             let one = somebody(1);
-            let mut waiting = Box::pin(wire.guess(&house, &one, false));
+            let mut waiting = Box::pin(wire.guess(&node, &one, false));
             assert!(waiting.as_mut().now_or_never().is_none(), "{wire:?}");
             for right in [false, true] {
-                let judged = wire.guess(&house, &somebody(1), right).await;
-                assert_eq!(judged, Judged::TooMany, "{wire:?}");
+                let checked = wire.guess(&node, &somebody(1), right).await;
+                assert_eq!(checked, Checked::TooMany, "{wire:?}");
             }
-            let other = wire.guess(&house, &somebody(2), true).await;
-            assert_eq!(other, Judged::LetIn, "{wire:?}: another address");
+            let other = wire.guess(&node, &somebody(2), true).await;
+            assert_eq!(other, Checked::LetIn, "{wire:?}: another address");
         }
     }
 }
@@ -290,13 +290,13 @@ async fn a_wait_for_a_turn_has_an_end() {
     let limits = Limits {
         failed_credentials_per_minute_max: 1,
         failed_credentials_wait_ms_max: 50,
-        ..house::limits()
+        ..testkit::limits()
     };
-    let house = House::with(limits, Arc::new(SystemClock)).await;
+    let node = TestNode::with(limits, Arc::new(SystemClock)).await;
     let wire = Wire::UspeedoRest;
-    assert_eq!(wire.guess(&house, &somebody(1), false).await, Judged::Wrong);
-    assert_eq!(wire.guess(&house, &somebody(1), true).await, Judged::TooMany);
-    assert!(house.metrics().contains("reason=\"too_many\"} 1"));
+    assert_eq!(wire.guess(&node, &somebody(1), false).await, Checked::Wrong);
+    assert_eq!(wire.guess(&node, &somebody(1), true).await, Checked::TooMany);
+    assert!(node.metrics().contains("reason=\"too_many\"} 1"));
 }
 
 /// Guesses of one address at one key, half of which hang up without reading an answer.
@@ -313,7 +313,7 @@ fn get(path: &str, user: &str, key: &str) -> String {
 }
 
 /// The answer to a request on a connection of its own; empty when the connection was closed without one.
-async fn asked(addr: SocketAddr, request: &str) -> String {
+async fn requested(addr: SocketAddr, request: &str) -> String {
     let mut answer = Vec::new();
     if let Ok(mut stream) = TcpStream::connect(addr).await {
         let _ = stream.write_all(request.as_bytes()).await;
@@ -330,10 +330,10 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
     let limits = Limits {
         failed_credentials_per_minute_max: PER_MINUTE,
         failed_credentials_wait_ms_max: 20_000,
-        ..house::limits()
+        ..testkit::limits()
     };
-    let house = House::with(limits, Arc::new(SystemClock)).await;
-    let listening = house.listen().await;
+    let node = TestNode::with(limits, Arc::new(SystemClock)).await;
+    let listening = node.listen().await;
     let addr = listening.address;
     let begun = Instant::now();
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
@@ -344,7 +344,7 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
                 let _permit = at_once.acquire().await.unwrap();
                 let request = get("/v1/labels", USER, &format!("guess {n}"));
                 if n % 2 == 0 {
-                    return asked(addr, &request).await;
+                    return requested(addr, &request).await;
                 }
                 if let Ok(mut stream) = TcpStream::connect(addr).await {
                     let _ = stream.write_all(request.as_bytes()).await;
@@ -353,22 +353,26 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
             })
         })
         .collect();
-    let judged = || {
-        let metrics = house.metrics();
+    let checked = || {
+        let metrics = node.metrics();
         let is_it = |line: &&str| {
             line.contains("denied_requests_total{dialect=\"engagelab_a\",reason=\"wrong_secret\"}")
         };
         let line = metrics.lines().find(is_it).unwrap_or("0");
         line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
     };
-    house::until(async || {
-        let judged = judged();
-        if judged >= PER_MINUTE { Ok(()) } else { Err(judged) }
+    testkit::until(async || {
+        let checked = checked();
+        if checked >= PER_MINUTE {
+            Ok(())
+        } else {
+            Err(checked)
+        }
     })
     .await;
     let customer = get("/api/v1/usms/USMSSendReceipt?id=x", USER, KEY);
     for n in 0..20 {
-        let answer = asked(addr, &customer).await;
+        let answer = requested(addr, &customer).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{n}: {answer}");
         assert!(
             !answer.contains("215398") && !answer.contains("215400"),
@@ -382,22 +386,22 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
     }
     // All at once, and one in a second since, of which one may have begun.
     let may_be = PER_MINUTE + 1 + u32::try_from(begun.elapsed().as_secs()).unwrap();
-    let judged = judged();
-    assert!(judged <= may_be, "{judged} of {may_be} that may be");
-    let owner = Wire::EngagelabA.guess(&house, &somebody(1), true).await;
-    assert_eq!(owner, Judged::LetIn, "from an address of his own");
+    let checked = checked();
+    assert!(checked <= may_be, "{checked} of {may_be} that may be");
+    let owner = Wire::EngagelabA.guess(&node, &somebody(1), true).await;
+    assert_eq!(owner, Checked::LetIn, "from an address of his own");
     listening.stop().await;
 }
 
 /// Goal: what was verified once on a connection makes it no stranger's any more.
 #[tokio::test]
 async fn a_right_credential_is_noted_on_its_connection() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for wire in Wire::ALL {
         let client = somebody(1);
-        wire.guess(&house, &client, false).await;
+        wire.guess(&node, &client, false).await;
         assert!(!client.is_verified(), "{wire:?}");
-        wire.guess(&house, &client, true).await;
+        wire.guess(&node, &client, true).await;
         assert!(client.is_verified(), "{wire:?}");
     }
 }
@@ -408,23 +412,28 @@ async fn a_right_credential_is_noted_on_its_connection() {
 async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
     for wire in Wire::ALL {
         let clock = Arc::new(PausedClock::at(1_795_278_600_000));
-        let house = House::with(house::limits(), Arc::clone(&clock) as Arc<dyn Clock>).await;
-        house.set_rate(USER, 2).await;
+        let node = TestNode::with(testkit::limits(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+        node.set_rate(USER, 2).await;
         for n in 0..2 {
-            let judged = wire.guess(&house, &somebody(1), true).await;
-            assert_eq!(judged, Judged::LetIn, "{wire:?} {n}");
+            let checked = wire.guess(&node, &somebody(1), true).await;
+            assert_eq!(checked, Checked::LetIn, "{wire:?} {n}");
         }
-        let answer = wire.ask(&house, &somebody(2), true).await;
-        assert_eq!(wire.judged(&answer), Judged::TooMany, "{wire:?}: {}", answer.body);
+        let answer = wire.ask(&node, &somebody(2), true).await;
+        assert_eq!(
+            wire.checked(&answer),
+            Checked::TooMany,
+            "{wire:?}: {}",
+            answer.body
+        );
         if matches!(wire, Wire::EngagelabA | Wire::EngagelabC) {
             assert_eq!(answer.status, 429, "{wire:?}");
             assert_eq!(answer.headers[header::RETRY_AFTER], "1", "{wire:?}");
         }
         clock.advance(500);
-        let judged = wire.guess(&house, &somebody(1), true).await;
+        let checked = wire.guess(&node, &somebody(1), true).await;
         assert_eq!(
-            judged,
-            Judged::LetIn,
+            checked,
+            Checked::LetIn,
             "{wire:?}: half a second later there is one again"
         );
     }
@@ -433,7 +442,7 @@ async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
 /// Goal: who waits for a turn makes room for others: answered in its wire's words, without having been judged. So does
 /// whoever waits when the node stops.
 #[tokio::test]
-async fn who_waits_for_a_turn_makes_room_and_is_told_that_there_are_too_many() {
+async fn who_waits_for_a_turn_makes_room_and_is_reported_that_there_are_too_many() {
     const WAITING: usize = 4;
     let full = ServeLimits {
         connections_max: WAITING,
@@ -452,24 +461,24 @@ async fn who_waits_for_a_turn_makes_room_and_is_told_that_there_are_too_many() {
         let limits = Limits {
             failed_credentials_per_minute_max: 1,
             failed_credentials_wait_ms_max: 600_000,
-            ..house::limits()
+            ..testkit::limits()
         };
-        let house = House::with(limits, Arc::new(SystemClock)).await;
+        let node = TestNode::with(limits, Arc::new(SystemClock)).await;
         let is_behind_proxy = settings.trusted_proxies != TrustedProxies::default();
-        let listening = house.listen_with(settings).await;
+        let listening = node.listen_with(settings).await;
         let addr = listening.address;
         let path = "/api/v1/usms/USMSSendReceipt?id=x";
-        let wrong = asked(addr, &get(path, "nobody", "x")).await;
+        let wrong = requested(addr, &get(path, "nobody", "x")).await;
         assert!(wrong.contains("215398"), "{wrong}");
         let guess = move |n: usize| async move {
             let path = if n.is_multiple_of(2) { path } else { "/v1/labels" };
-            asked(addr, &get(path, USER, "wrong")).await
+            requested(addr, &get(path, USER, "wrong")).await
         };
         let mut waiting = FuturesUnordered::new();
         for n in 1..=WAITING {
             waiting.push(tokio::spawn(guess(n)));
-            house::until(async || {
-                let metrics = house.metrics();
+            testkit::until(async || {
+                let metrics = node.metrics();
                 let delayed: usize = metrics
                     .lines()
                     .filter(|line| line.contains("denials_delayed_total{"))
@@ -479,29 +488,29 @@ async fn who_waits_for_a_turn_makes_room_and_is_told_that_there_are_too_many() {
             })
             .await;
         }
-        let patience = std::time::Duration::from_secs(30);
+        let wait_max = std::time::Duration::from_secs(30);
         if is_behind_proxy {
             // Behind a proxy one request more of the client is taken at once, and the slowest makes room for it.
             waiting.push(tokio::spawn(guess(WAITING + 1)));
         } else {
             let newcomer = get("/nowhere", "", "");
-            let newcomer = tokio::time::timeout(patience, asked(addr, &newcomer));
+            let newcomer = tokio::time::timeout(wait_max, requested(addr, &newcomer));
             let newcomer = newcomer.await.expect("somebody makes room");
             assert!(newcomer.starts_with("HTTP/1.1 404"), "{newcomer}");
         }
         let next = async |waiting: &mut FuturesUnordered<JoinHandle<String>>| {
-            let gone = tokio::time::timeout(patience, waiting.next()).await;
+            let gone = tokio::time::timeout(wait_max, waiting.next()).await;
             let answer = gone.expect("an answer in time").unwrap().unwrap();
             let is_too_many = answer.contains("215400") || answer.contains("30429");
             assert!(is_too_many, "{answer}");
         };
         next(&mut waiting).await;
-        let stopped = tokio::time::timeout(patience, listening.stop());
+        let stopped = tokio::time::timeout(wait_max, listening.stop());
         stopped.await.expect("a stop waits for nobody's turn");
         while !waiting.is_empty() {
             next(&mut waiting).await;
         }
-        assert!(house.metrics().contains("reason=\"too_many\""));
-        assert!(!house.metrics().contains("reason=\"wrong_secret\""));
+        assert!(node.metrics().contains("reason=\"too_many\""));
+        assert!(!node.metrics().contains("reason=\"wrong_secret\""));
     }
 }

@@ -7,19 +7,19 @@
     reason = "helpers of tests stop at the first surprise"
 )]
 
-#[path = "house/mod.rs"]
-mod house;
+#[path = "testkit/mod.rs"]
+mod testkit;
 
 use api::serve::{BodyLimits, ServeLimits, ServeMetrics, ServeSettings, serve};
 use axum::body::{Body, Bytes};
 use engine::clock::{Clock as _, SystemClock};
-use house::signing::basic;
-use house::{Answer, CODE, House, KEY, USER, USER_OTHER, ut_id};
 use http::{Request, header};
 use serde_json::json;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
+use testkit::signing::basic;
+use testkit::{Answer, CODE, KEY, TestNode, USER, USER_OTHER, ut_id};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -70,20 +70,20 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// The answer, the bytes that were held at most beyond what was there before, and how often memory was asked for.
-async fn measured(house: &House, request: Request<Body>) -> (Answer, isize, usize) {
+async fn measured(node: &TestNode, request: Request<Body>) -> (Answer, isize, usize) {
     let before = HELD.get();
     PEAK.set(before);
     CALLS.set(0);
-    let answer = house.ask(request).await;
+    let answer = node.ask(request).await;
     (answer, PEAK.get() - before, CALLS.get())
 }
 
 /// As long as a body may be.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
 /// What a request may cost before a credential is verified, beyond its body.
-const STRANGER_BYTES_MAX: isize = 64 * 1024;
+const UNVERIFIED_BYTES_MAX: isize = 64 * 1024;
 /// How often memory may be asked for meanwhile: what a request costs is counted, not timed.
-const STRANGER_ALLOCATIONS_MAX: usize = 400;
+const UNVERIFIED_ALLOCATIONS_MAX: usize = 400;
 /// What a request may cost whose public key is right and whose signature is not, beyond its body and one copy of it.
 const KNOWN_KEY_BYTES_MAX: isize = 13 * 1024 * 1024;
 
@@ -176,16 +176,16 @@ fn strange_requests() -> Vec<(String, Request<Body>)> {
 
 /// Goal: who is not known costs next to nothing beyond his body, whatever he sends on whichever wire.
 #[tokio::test]
-async fn a_strangers_request_costs_at_most_64_kib_beyond_its_body() {
-    let house = House::start().await;
+async fn a_unverified_clients_request_costs_at_most_64_kib_beyond_its_body() {
+    let node = TestNode::start().await;
     for (what, request) in strange_requests() {
-        let (answer, bytes, calls) = measured(&house, request).await;
+        let (answer, bytes, calls) = measured(&node, request).await;
         assert!(
-            bytes <= STRANGER_BYTES_MAX,
+            bytes <= UNVERIFIED_BYTES_MAX,
             "{what}: {bytes} bytes; {}",
             answer.body
         );
-        assert!(calls <= STRANGER_ALLOCATIONS_MAX, "{what}: {calls} allocations");
+        assert!(calls <= UNVERIFIED_ALLOCATIONS_MAX, "{what}: {calls} allocations");
         assert!(!answer.body.contains("success\""), "{what}: {}", answer.body);
     }
 }
@@ -214,15 +214,15 @@ fn in_parts(sms_user: &str) -> Vec<(&'static str, Request<Body>)> {
 /// has.
 #[tokio::test]
 async fn a_form_in_parts_costs_as_little_as_any() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (what, request) in in_parts("nobody") {
-        let (answer, bytes, calls) = measured(&house, request).await;
+        let (answer, bytes, calls) = measured(&node, request).await;
         assert_eq!(answer.json()["statusCode"], 471, "{what}: {}", answer.body);
-        assert!(bytes <= STRANGER_BYTES_MAX, "{what}: {bytes}");
-        assert!(calls <= STRANGER_ALLOCATIONS_MAX, "{what}: {calls} allocations");
+        assert!(bytes <= UNVERIFIED_BYTES_MAX, "{what}: {bytes}");
+        assert!(calls <= UNVERIFIED_ALLOCATIONS_MAX, "{what}: {calls} allocations");
     }
     for ((what, request), code) in in_parts(USER).into_iter().zip([422, 421]) {
-        let (answer, bytes, _) = measured(&house, request).await;
+        let (answer, bytes, _) = measured(&node, request).await;
         assert_eq!(answer.json()["statusCode"], code, "{what}: {}", answer.body);
         assert!(bytes <= KNOWN_KEY_BYTES_MAX, "{what}: {bytes}");
     }
@@ -231,13 +231,13 @@ async fn a_form_in_parts_costs_as_little_as_any() {
 /// Goal: whoever knows a public key, and not its secret, makes a node build a bounded amount.
 #[tokio::test]
 async fn a_known_key_with_a_wrong_signature_costs_a_bounded_amount() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let head = format!(
         "\"Action\":\"SendUSMSMessage\",\"Signature\":\"{}\",\"PublicKey\":\"{USER}\",",
         "0".repeat(40)
     );
     for (what, body) in hostile(&head) {
-        let (answer, bytes, _) = measured(&house, Request::post("/").body(Body::from(body)).unwrap()).await;
+        let (answer, bytes, _) = measured(&node, Request::post("/").body(Body::from(body)).unwrap()).await;
         assert!(
             matches!(answer.json()["RetCode"].as_u64(), Some(171 | 18_000)),
             "{what}: {}",
@@ -250,7 +250,7 @@ async fn a_known_key_with_a_wrong_signature_costs_a_bounded_amount() {
         let body = format!("{head}{}", unit.repeat((BODY_BYTES - head.len()) / unit.len()));
         let request =
             Request::post("/smsapi/send").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let (_, bytes, _) = measured(&house, request.body(Body::from(body)).unwrap()).await;
+        let (_, bytes, _) = measured(&node, request.body(Body::from(body)).unwrap()).await;
         assert!(bytes <= KNOWN_KEY_BYTES_MAX, "{what}: {bytes}");
     }
 }
@@ -258,7 +258,7 @@ async fn a_known_key_with_a_wrong_signature_costs_a_bounded_amount() {
 /// Goal: what customers send is far below the bounds.
 #[tokio::test]
 async fn a_thousand_recipients_with_values_fit() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let targets: Vec<_> = (0..1000)
         .map(|n| json!({"Phone": format!("+4477009{n:05}"), "TemplateParams": ["8341"], "UserId": format!("user-{n}"),
             "ExtendCode": "12", "SenderId": "uSpeedo"}))
@@ -267,7 +267,7 @@ async fn a_thousand_recipients_with_values_fit() {
         json!({"TaskContent": [{"TemplateId": ut_id(CODE), "SenderId": "uSpeedo", "Target": targets}]});
     let request =
         Request::post("/api/v1/usms/SendBatchUSMSMessage").header(header::AUTHORIZATION, basic(USER, KEY));
-    let answer = house
+    let answer = node
         .ask(request.body(Body::from(body.to_string())).unwrap())
         .await;
     assert_eq!(answer.json()["RetCode"], 0, "{}", answer.body);
@@ -277,8 +277,8 @@ async fn a_thousand_recipients_with_values_fit() {
 /// wires that sign bodies, so is a key in the query that nobody has.
 #[tokio::test]
 async fn wrong_credentials_in_the_head_are_answered_before_the_body() {
-    let house = House::start().await;
-    let listening = house.listen().await;
+    let node = TestNode::start().await;
+    let listening = node.listen().await;
     let wrong = basic(USER, "wrong");
     let signed = |key: &str, at: i64| {
         format!(
@@ -450,8 +450,8 @@ async fn answer_head(stream: &mut TcpStream) -> String {
 /// Goal: a customer has half of the room for requests, and another at the same address another half.
 #[tokio::test]
 async fn a_customer_with_all_that_he_may_have_leaves_his_neighbour_at_the_address_the_same() {
-    let house = House::start().await;
-    let listening = house
+    let node = TestNode::start().await;
+    let listening = node
         .listen_with(ServeSettings {
             bodies: BodyLimits {
                 bytes_max: 1 << 20,
@@ -464,7 +464,7 @@ async fn a_customer_with_all_that_he_may_have_leaves_his_neighbour_at_the_addres
     let mut held = Vec::new();
     for count in 1..=4 {
         held.push(sending(listening.address, USER, 1 << 20, 100 << 10).await);
-        house::until(async || {
+        testkit::until(async || {
             let bytes = metrics.bodies_bytes.get();
             if bytes == count * (100 << 10) {
                 Ok(())

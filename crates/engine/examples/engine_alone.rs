@@ -11,12 +11,12 @@
     reason = "a measuring tool, not the product"
 )]
 
-#[path = "../tests/house/mod.rs"]
-mod house;
+#[path = "../tests/testkit/mod.rs"]
+mod testkit;
 
 use engine::catalog::SmppSettings;
-use house::{Act, House, PLAIN, Smsc, numbers, smpp};
 use std::time::{Duration, Instant};
+use testkit::{Act, PLAIN, Smsc, TestEngine, numbers, smpp};
 
 #[tokio::main]
 async fn main() {
@@ -26,7 +26,7 @@ async fn main() {
     let binds = u16::try_from(args.next().unwrap_or(4)).unwrap();
     let window_max = u16::try_from(args.next().unwrap_or(500)).unwrap();
     let smsc = Smsc::start_quietly(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         binds,
         window_max,
         ..smpp(smsc.port)
@@ -36,20 +36,20 @@ async fn main() {
     let started = Instant::now();
     let mut last = None;
     for _ in 0..messages.div_ceil(batch) {
-        last = Some(house.send(PLAIN, &to).await);
+        last = Some(test.send(PLAIN, &to).await);
     }
     let accepted = started.elapsed();
     let applied = || {
         let label = engine::metrics::ReceiptLabel {
             carrier: 1,
-            fate: "applied",
+            result: "applied",
         };
-        let parked = engine::metrics::ReceiptLabel {
+        let unmatched = engine::metrics::ReceiptLabel {
             carrier: 1,
-            fate: "parked",
+            result: "parked",
         };
-        let receipts = &house.engine.metrics().receipts;
-        receipts.get_or_create(&label).get() + receipts.get_or_create(&parked).get()
+        let receipts = &test.engine.metrics().receipts;
+        receipts.get_or_create(&label).get() + receipts.get_or_create(&unmatched).get()
     };
     while applied() < messages {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -62,5 +62,5 @@ async fn main() {
         rate(all)
     );
     drop(last);
-    house.engine.stop(Duration::from_secs(10)).await.unwrap();
+    test.engine.stop(Duration::from_secs(10)).await.unwrap();
 }

@@ -6,7 +6,7 @@
     reason = "a measurement prints and may stop at the first surprise"
 )]
 
-use engine::catalog::{Review, Vault};
+use engine::catalog::{Review, SecretSealer};
 use engine::clock::SystemClock;
 use engine::manage::{TemplateEdit, Then};
 use engine::{AccountId, Engine, Settings};
@@ -78,7 +78,7 @@ async fn main() {
         store.change_catalog(all.collect()).await.unwrap();
         let engine = Engine::start(
             store,
-            Vault::new(&[1; 32]),
+            SecretSealer::new(&[1; 32]),
             Arc::new(SystemClock),
             Settings::default(),
         );

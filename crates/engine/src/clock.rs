@@ -17,7 +17,7 @@ pub trait Clock: Send + Sync + 'static {
         self.now()
     }
 
-    /// Milliseconds that have passed since some moment, whatever is done to the clock: what tells that it jumped.
+    /// Milliseconds that have passed since some moment, whatever is done to the clock: shows that it jumped.
     fn monotonic(&self) -> UnixMs {
         self.steady()
     }
@@ -67,7 +67,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told to.
+/// A clock that moves only by calls of its methods.
 #[derive(Debug)]
 pub struct PausedClock {
     now: AtomicI64,

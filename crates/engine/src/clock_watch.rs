@@ -1,7 +1,7 @@
 //! Watches the machine's clock: is it right at the start, does it jump while the engine runs.
 //!
 //! What a wrong clock gives is right again with the clock, but what was deleted because it seemed old is gone. So after a
-//! jump ahead, and at a start long after the newest that the store has, nothing is deleted or given up on for its age for
+//! jump ahead, and at a start long after the newest that the store has, nothing is deleted or ended for its age for
 //! a while: long enough for a time service to correct the clock, or for a person to see the line in the log.
 
 use crate::engine::Shared;
@@ -153,7 +153,7 @@ impl ClockWatch {
             tracing::error!(
                 seconds = drift / 1000,
                 unconfirmed_s = state.unconfirmed / 1000,
-                "the machine's clock jumped"
+                "system clock jumped"
             );
             if drift < 0 {
                 self.set_back.notify_one();
@@ -165,11 +165,8 @@ impl ClockWatch {
             shared.metrics.deletes_held.set(i64::from(held));
             shared.store.hold_deletes(held);
             match held {
-                true => tracing::warn!(
-                    hold_s = limits.hold.as_secs(),
-                    "nothing is deleted for its age until the clock is right again or taken for right"
-                ),
-                false => tracing::info!("what is old is deleted again"),
+                true => tracing::warn!(hold_s = limits.hold.as_secs(), "deletes held"),
+                false => tracing::info!("deletes resumed"),
             }
         }
         held
@@ -205,17 +202,10 @@ pub(crate) async fn start(shared: &Arc<Shared>) -> Result<(), store::StoreError>
     match doubt(now, newest, &limits) {
         Some(DoubtfulClock::Behind { ms }) => {
             let corrected = shared.store.correct_times(now).await?;
-            tracing::error!(
-                seconds = ms / 1000,
-                corrected,
-                "the clock is behind the newest that the store has: it is wrong, or was wrong then"
-            );
+            tracing::error!(seconds = ms / 1000, corrected, "system clock behind store");
         }
         Some(DoubtfulClock::Rested { ms }) => {
-            tracing::warn!(
-                days = ms / 86_400_000,
-                "the store has nothing of the last days: is the clock right?"
-            );
+            tracing::warn!(days = ms / 86_400_000, "system clock far ahead of store");
             let mut state = shared.clock_watch.state.lock();
             state.jumped(ms, shared.clock.monotonic() + millis(limits.hold));
         }
@@ -247,14 +237,11 @@ async fn correct(shared: &Shared) -> Option<Instant> {
     match shared.store.correct_times(shared.clock.now()).await {
         Ok(0) => None,
         Ok(corrected) => {
-            tracing::warn!(
-                corrected,
-                "times that were set while the clock was ahead were brought back"
-            );
+            tracing::warn!(corrected, "stored times corrected");
             None
         }
         Err(error) => {
-            tracing::warn!(%error, "times of a wrong clock could not be brought back; tried again soon");
+            tracing::warn!(%error, "stored times not corrected");
             Some(Instant::now() + CORRECT_AGAIN)
         }
     }

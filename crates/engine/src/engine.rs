@@ -1,16 +1,15 @@
 //! The engine as a whole: what is wired to what, how it starts and how it stops.
 
-use crate::accept::{self, AcceptError, Once, Reply, Submission, TimeToLive};
+use crate::accept::{self, AcceptError, AcceptResponse, Idempotency, Submission, TimeToLive};
+use crate::account_limits::AccountLimits;
 use crate::carrier::{CarrierStatus, Carriers};
-use crate::catalog::{CatalogError, Changes, Snapshot, Vault};
+use crate::catalog::{CatalogError, Changes, SecretSealer, Snapshot};
 use crate::clock::Clock;
 use crate::clock_watch::{self, ClockLimits, ClockWatch};
-use crate::directory::DirectoryLimits;
 use crate::failures;
 use crate::log_limit::LogLimit;
 use crate::manage::Numbers;
 use crate::metrics::{DialectLabel, Metrics, RefusalLabel, dialect_name};
-use crate::notify::{self, Format, Notify, NotifyError};
 use crate::public_id::PublicIds;
 use crate::pull::Pulling;
 use crate::queue::{QueueLimits, Queues};
@@ -18,6 +17,7 @@ use crate::recover;
 use crate::sandbox::Inbox;
 use crate::schedule;
 use crate::supervise::supervise;
+use crate::webhooks::{self, Format, WebhookError, Webhooks};
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -43,13 +43,13 @@ pub struct Settings {
     pub retention: Option<Duration>,
     /// How long a message waits for its receipt before its state is unknown (a later receipt corrects that).
     pub receipt_wait: Duration,
-    /// How long receipts nobody waits for are kept.
-    pub parked_keep: Duration,
+    /// How long unmatched receipts are kept.
+    pub unmatched_receipts_keep: Duration,
     /// How often old things are looked for.
     pub sweep_every: Duration,
-    /// How long events are kept after every endpoint was told them: how far back a replay can go.
+    /// How long events are kept after every endpoint acked them: how far back a replay can go.
     pub events_keep: Duration,
-    /// How long calls are kept that were given up on.
+    /// How long dead webhook calls are kept.
     pub dead_calls_keep: Duration,
     /// How long inbound messages are kept; `None`: for ever.
     pub inbound_keep: Option<Duration>,
@@ -62,14 +62,14 @@ pub struct Settings {
     /// What is done about a clock that jumps.
     pub clock: ClockLimits,
     /// Bounds on what one account keeps beside its messages.
-    pub directory: DirectoryLimits,
+    pub account_limits: AccountLimits,
     /// Messages kept in the sandbox's inbox.
     pub inbox_messages_max: usize,
     /// Accounts that have a label of their own in metrics; 0: nothing is counted by account.
     pub metric_accounts_max: usize,
 }
 
-/// Lines a second about what callers do wrong, of each kind.
+/// Log lines a second about errors of clients, of each kind.
 const LOG_LINES_PER_S_MAX: u32 = 10;
 
 impl Default for Settings {
@@ -80,7 +80,7 @@ impl Default for Settings {
             catalog_poll: Duration::from_secs(1),
             retention: None,
             receipt_wait: Duration::from_secs(72 * 3600),
-            parked_keep: Duration::from_secs(72 * 3600),
+            unmatched_receipts_keep: Duration::from_secs(72 * 3600),
             sweep_every: Duration::from_secs(60),
             events_keep: Duration::from_secs(7 * 86_400),
             dead_calls_keep: Duration::from_secs(15 * 86_400),
@@ -89,7 +89,7 @@ impl Default for Settings {
             tasks_keep: Some(Duration::from_secs(400 * 86_400)),
             statistics_keep: Some(Duration::from_secs(400 * 86_400)),
             clock: ClockLimits::default(),
-            directory: DirectoryLimits::default(),
+            account_limits: AccountLimits::default(),
             inbox_messages_max: 10_000,
             metric_accounts_max: 100,
         }
@@ -112,17 +112,16 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clock_watch: ClockWatch,
-    pub(crate) vault: Vault,
+    pub(crate) sealer: SecretSealer,
     pub(crate) catalog: ArcSwap<Snapshot>,
-    /// What this process changed of the catalog and has not taken over yet.
+    /// Catalog changes of this process that are not applied in memory yet.
     pub(crate) changes: Changes,
     /// How often the catalog was read as a whole since the start.
     pub(crate) whole_reads: AtomicU64,
-    /// Catalogs are taken over one at a time.
+    /// Serialises reloads of the catalog.
     pub(crate) reloading: tokio::sync::Mutex<()>,
     pub(crate) queues: Queues,
     pub(crate) metrics: Metrics,
-    /// Lines about request ids that were used again with other content.
     /// Lines about refused recipients.
     pub(crate) refusal_log: LogLimit,
     /// Lines about messages that failed.
@@ -150,8 +149,8 @@ pub struct Engine {
     numbers: Numbers,
     /// Fetches of events.
     pulling: Pulling,
-    /// Who tells events, once that was started.
-    notify: OnceLock<Notify>,
+    /// Webhook delivery, once it is started.
+    webhooks: OnceLock<Webhooks>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -164,11 +163,11 @@ impl Engine {
     /// Starts on a store: settles what a kill left in doubt, loads the queues, connects the carriers.
     pub async fn start(
         store: Arc<dyn Store>,
-        vault: Vault,
+        sealer: SecretSealer,
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<Arc<Self>, StartError> {
-        let catalog = Snapshot::compile(store.load_catalog().await?, &vault)?;
+        let catalog = Snapshot::compile(store.load_catalog().await?, &sealer)?;
         let public_ids = PublicIds::new(&store.id_key().await?);
         let shared = Arc::new(Shared {
             queues: Queues::new(settings.queue),
@@ -176,7 +175,7 @@ impl Engine {
             store,
             clock,
             clock_watch: ClockWatch::default(),
-            vault,
+            sealer,
             catalog: ArcSwap::from_pointee(catalog),
             changes: Changes::default(),
             whole_reads: AtomicU64::new(0),
@@ -206,48 +205,48 @@ impl Engine {
             carriers,
             numbers: Numbers::default(),
             pulling: Pulling::default(),
-            notify: OnceLock::new(),
+            webhooks: OnceLock::new(),
         }))
     }
 
-    /// Begins to tell accounts their events: each endpoint of the catalog that has a URL and one of these formats.
-    /// On a thread of its own that gives way to all others.
+    /// Starts webhook delivery to each endpoint of the catalog that has a URL and one of these formats, on a thread of
+    /// the lowest priority.
     ///
     /// # Errors
     /// When it was called before, or the thread cannot be had.
-    pub fn start_notify(
+    pub fn start_webhooks(
         &self,
         formats: Vec<Arc<dyn Format>>,
-        limits: notify::Limits,
-    ) -> Result<(), NotifyError> {
-        if self.notify.get().is_some() {
-            return Err(NotifyError::Started);
+        limits: webhooks::Limits,
+    ) -> Result<(), WebhookError> {
+        if self.webhooks.get().is_some() {
+            return Err(WebhookError::Started);
         }
         let shared = Arc::clone(&self.shared);
-        let notify = Notify::start(shared, self.public_ids.clone(), formats, limits)?;
+        let webhooks = Webhooks::start(shared, self.public_ids.clone(), formats, limits)?;
         // Of two callers at once, one loses: what it started ends when it is dropped here.
-        self.notify.set(notify).map_err(|_| NotifyError::Started)
+        self.webhooks.set(webhooks).map_err(|_| WebhookError::Started)
     }
 
-    pub(crate) fn notify(&self) -> Option<&Notify> {
-        self.notify.get()
+    pub(crate) fn webhooks(&self) -> Option<&Webhooks> {
+        self.webhooks.get()
     }
 
     /// Accepts what can be accepted of a submission. When this returns, it is on stable storage.
     ///
-    /// The submission comes back beside the reply: answers echo what was asked.
+    /// Returns the submission with the response, because answers echo the request.
     ///
     /// # Errors
     /// When nothing of the request was looked at, for a reason that is not in its recipients.
     pub async fn accept(
         &self,
         submission: Submission,
-        once: Option<Once>,
-    ) -> Result<(Arc<Submission>, Reply), AcceptError> {
+        idempotency: Option<Idempotency>,
+    ) -> Result<(Arc<Submission>, AcceptResponse), AcceptError> {
         if self.is_stopping() {
             return Err(AcceptError::Stopping);
         }
-        accept::accept(&self.shared, submission, once, None).await
+        accept::accept(&self.shared, submission, idempotency, None).await
     }
 
     pub(crate) fn pulling(&self) -> &Pulling {
@@ -263,8 +262,8 @@ impl Engine {
         self.shared.catalog.load_full()
     }
 
-    /// How often the catalog was read as a whole since the start. What this process changes of templates and signatures
-    /// is taken over without.
+    /// How often the catalog was read as a whole since the start. Changes that this process makes to templates and
+    /// signatures are applied without a read.
     pub fn catalog_reads(&self) -> u64 {
         self.shared.whole_reads.load(Ordering::Relaxed)
     }
@@ -328,7 +327,7 @@ impl Engine {
         self.shared.store.find(account, span.into(), filter).await
     }
 
-    /// The story of one message.
+    /// The timeline of one message.
     pub async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
         self.shared.store.timeline(id).await
     }
@@ -348,8 +347,8 @@ impl Engine {
         let shared = &self.shared;
         let catalog = shared.catalog.load();
         shared.metrics.cover(&catalog, &shared.queues);
-        if let Some(notify) = self.notify.get() {
-            notify.cover_metrics(&catalog);
+        if let Some(webhooks) = self.webhooks.get() {
+            webhooks.cover_metrics(&catalog);
         }
     }
 
@@ -394,7 +393,7 @@ impl Engine {
         Ok(statuses)
     }
 
-    /// Hears of changes of carriers' states from now on.
+    /// Subscribes to changes of carriers' states.
     pub fn watch_carriers(&self) -> tokio::sync::broadcast::Receiver<CarrierStatus> {
         self.carriers.watch()
     }
@@ -430,18 +429,18 @@ impl Engine {
         self.shared.stopping.load(Ordering::Acquire)
     }
 
-    /// Stops in order: nothing new is accepted, taken or told, windows and calls to endpoints drain for at most `grace`,
+    /// Stops in order: nothing new is accepted, sent or delivered, windows and webhook calls drain for at most `grace`,
     /// results are recorded, sessions unbind, the store closes.
     pub async fn stop(&self, grace: Duration) -> Result<(), StoreError> {
         self.shared.stopping.store(true, Ordering::Release);
-        let stop_notify = async {
-            if let Some(notify) = self.notify.get() {
-                notify.stop(grace).await;
+        let stop_webhooks = async {
+            if let Some(webhooks) = self.webhooks.get() {
+                webhooks.stop(grace).await;
             }
         };
-        tokio::join!(self.carriers.drain(grace), stop_notify);
+        tokio::join!(self.carriers.drain(grace), stop_webhooks);
         if let Err(error) = self.pulling.settle(&*self.shared.store).await {
-            tracing::warn!(%error, "what was fetched last could not be recorded: it is given again");
+            tracing::warn!(%error, "pull offset write failed");
         }
         self.shared.cancel.cancel();
         self.shared.tasks.close();
@@ -449,7 +448,7 @@ impl Engine {
             .await
             .is_err()
         {
-            tracing::warn!("some tasks did not end within the grace of {grace:?}");
+            tracing::warn!(grace_s = grace.as_secs(), "shutdown timed out");
         }
         self.shared.store.close().await
     }

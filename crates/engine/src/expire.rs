@@ -11,7 +11,7 @@ use crate::engine::Shared;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{ConsumedQueue, Lane, LaneBacklog};
+use store::{DequeuedRange, Lane, LaneBacklog};
 
 /// The shortest pause between two sweeps.
 const SWEEP_EVERY_MIN: Duration = Duration::from_millis(500);
@@ -50,7 +50,7 @@ async fn end_taken(shared: &Shared) {
     let mut runs = runs.into_iter().peekable();
     while runs.peek().is_some() {
         let mut room = ENDED_A_COMMAND;
-        let mut piece: Vec<ConsumedQueue> = Vec::new();
+        let mut piece: Vec<DequeuedRange> = Vec::new();
         while room > 0
             && let Some(run) = runs.next()
         {
@@ -73,7 +73,7 @@ async fn end_taken(shared: &Shared) {
                 read_again.extend(waiting.into_keys());
             }
             Err(error) => {
-                tracing::warn!(%error, "expired messages could not be ended; tried again soon");
+                tracing::warn!(%error, "message expiry failed");
                 read_again.extend(waiting.into_keys());
                 read_again.extend(runs.map(|run| run.key.lane));
                 // Whoever reads the lanes again finds the same messages expired: at once, while the store still cannot write.
@@ -104,7 +104,7 @@ async fn sweep(shared: &Shared) -> Duration {
                 tokio::time::sleep(STEP_REST).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the sweep for expired messages stopped; tried again soon");
+                tracing::warn!(%error, "expiry sweep failed");
                 break;
             }
         }
@@ -119,7 +119,7 @@ fn log(ended: &[LaneBacklog]) {
             class = %lane.lane.class,
             account = %lane.lane.account,
             messages = lane.messages,
-            "messages expired before they were sent"
+            "messages expired"
         );
     }
 }

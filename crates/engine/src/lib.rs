@@ -6,16 +6,16 @@
 //!                                 store ◄── receipt ◄─────┘
 //! ```
 //!
-//! Every hand-over is a batch. What is told to a client is on stable storage first; what leaves for a
-//! carrier is on stable storage first; what a carrier tells is acknowledged when it is on stable storage.
+//! Each step passes batches to the next. Before a client is answered, before a segment is sent and before a delivery of a
+//! carrier is acknowledged, its data are on stable storage.
 
 pub mod accept;
+pub mod account_limits;
 pub mod address_range;
 mod carrier;
 pub mod catalog;
 pub mod clock;
 pub mod clock_watch;
-pub mod directory;
 mod engine;
 mod expire;
 mod failures;
@@ -24,7 +24,6 @@ pub mod inbound;
 mod log_limit;
 pub mod manage;
 pub mod metrics;
-pub mod notify;
 pub mod public_id;
 mod pull;
 pub mod queue;
@@ -37,20 +36,21 @@ mod schedule;
 mod supervise;
 pub mod task;
 mod tls;
+pub mod webhooks;
 
 pub use carrier::{CarrierError, CarrierState, CarrierStatus, stopped as stopped_carrier};
 pub use engine::{Engine, Settings, StartError};
 pub use log_limit::LogLimit;
 pub use metrics::dialect_name;
-pub use pull::AnswerFate;
+pub use pull::AnswerTracker;
 pub use reason::ReasonView;
 pub use tls::certificate_validity;
 
 pub use sms;
 pub use store::{
-    AccountId, BatchRange, BatchView, CarrierNo, Contact, ContactList, ContactRefusal, Counts, Dialect,
-    Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, Inbound, InboundId,
-    MessageFilter, MessageId, MessageSpan, MessageView, Page, PutContact, Record, RecordFilter, RecordKind,
-    RecordRefusal, Redelivery, RedeliveryFilter, Series, Statistic, StatisticsFilter, StoreError,
-    SuppressedPolicy, SuppressionKind, Task, TaskProgress, TaskState, TemplateVersion, UnixMs,
+    AccountId, BatchRange, BatchView, CarrierNo, Contact, ContactList, ContactRefusal, Counts, DeliveryRetry,
+    DeliveryRetryFilter, Dialect, Endpoint, EndpointId, EndpointState, Event, EventKinds, EventOffset,
+    EventWhat, Inbound, InboundId, MessageFilter, MessageId, MessageSpan, MessageView, Page, PutContact,
+    Record, RecordFilter, RecordKind, RecordRefusal, Statistic, StatisticsFilter, StatsDimensions,
+    StoreError, SuppressedPolicy, SuppressionKind, Task, TaskProgress, TaskState, TemplateVersion, UnixMs,
 };

@@ -1,4 +1,4 @@
-//! A bound on the work of making log lines that strangers or callers can provoke. How many lines of any kind are
+//! A bound on the work of making log lines that clients can provoke. How many lines of any kind are
 //! written is the program's own to bound (`postrider::logging`); this spares what it costs to make one, such as a read of
 //! the store or the masking of a number.
 

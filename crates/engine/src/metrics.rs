@@ -45,7 +45,7 @@ pub struct Metrics {
     pub answers: Family<AnswerLabel, Counter>,
     /// Receipts by what became of them.
     pub receipts: Family<ReceiptLabel, Counter>,
-    /// Parts of what people wrote, by what became of them.
+    /// Parts of inbound messages, by result.
     pub inbound: Family<ReceiptLabel, Counter>,
     /// Messages ready in memory.
     pub ready: Family<CarrierLabel, Gauge>,
@@ -63,8 +63,8 @@ pub struct Metrics {
     pub full: Family<LimitLabel, Counter>,
     /// From accepted to given to a carrier, in seconds.
     pub accept_to_submit: Family<ClassLabel, Histogram, fn() -> Histogram>,
-    /// Of telling events.
-    pub notify: crate::notify::NotifyMetrics,
+    /// Webhook delivery.
+    pub webhooks: crate::webhooks::WebhookMetrics,
 }
 
 impl Default for Metrics {
@@ -93,7 +93,7 @@ impl Default for Metrics {
             accept_to_submit: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 2.0, 18))
             }),
-            notify: crate::notify::NotifyMetrics::default(),
+            webhooks: crate::webhooks::WebhookMetrics::default(),
         }
     }
 }
@@ -204,7 +204,7 @@ impl Metrics {
             Unit::Seconds,
             self.accept_to_submit.clone(),
         );
-        self.notify.register(registry);
+        self.webhooks.register(registry);
     }
 
     /// With labels for at most `accounts_max` accounts.

@@ -1,17 +1,17 @@
-//! Events that an account fetches instead of being called: an endpoint without a URL.
+//! Events that an account fetches: an endpoint without a URL.
 //!
-//! Nothing is lost when an answer is not read: what a fetch gave counts as told when the next fetch comes and the answer
-//! was not seen to fail. So it is given at least once; after a kill the last answer is given again.
+//! Delivery is at least once: the events of a fetch are acked by the next fetch, unless the answer is known to have
+//! failed. After a kill the last answer is returned again.
 
 use crate::engine::Engine;
-use crate::notify::{Subject, Telling};
+use crate::webhooks::{EventPayload, Subject};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::{
-    AccountId, EndpointId, EndpointState, Event, EventPlace, EventWhat, MessageId, RecordDelivery, Store,
+    AccountId, EndpointId, EndpointState, Event, EventOffset, EventWhat, MessageId, RecordDelivery, Store,
     StoreError,
 };
 use tokio::sync::watch;
@@ -26,12 +26,12 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// takes up to a second to know that its client is gone.
 const READ_WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// What became of an answer.
+/// The state of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum AnswerState {
     /// Not written yet.
     Unsent,
-    /// Written to a connection that will tell whether it was read.
+    /// Written to a connection that reports whether it was read.
     Written,
     /// Read, as far as can be known.
     Sent,
@@ -39,14 +39,14 @@ enum Fate {
     Lost,
 }
 
-/// One answer to a fetch: whoever sends it says what becomes of it. Dropped before [`AnswerFate::taken`], it is lost.
+/// Tracks the answer to a fetch; its sender reports the state. Dropped before [`AnswerTracker::taken`], it is lost.
 #[derive(Debug, Clone)]
-pub struct AnswerFate(Arc<Sender>);
+pub struct AnswerTracker(Arc<Sender>);
 
 #[derive(Debug)]
 struct Sender {
-    fate: watch::Sender<Fate>,
-    /// A connection tells what becomes of it.
+    state: watch::Sender<AnswerState>,
+    /// A connection reports the state.
     followed: AtomicBool,
     /// The connection has all of it in its buffer.
     taken: AtomicBool,
@@ -54,11 +54,11 @@ struct Sender {
 
 impl Sender {
     /// Goes on from one of these.
-    fn go_on(&self, from: &[Fate], to: Fate) {
-        self.fate.send_if_modified(|fate| {
-            let goes_on = from.contains(fate);
+    fn go_on(&self, from: &[AnswerState], to: AnswerState) {
+        self.state.send_if_modified(|state| {
+            let goes_on = from.contains(state);
             if goes_on {
-                *fate = to;
+                *state = to;
             }
             goes_on
         });
@@ -67,28 +67,28 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.go_on(&[Fate::Unsent], Fate::Lost);
+        self.go_on(&[AnswerState::Unsent], AnswerState::Lost);
     }
 }
 
-impl AnswerFate {
-    fn new() -> (Self, watch::Receiver<Fate>) {
-        let (fate, seen) = watch::channel(Fate::Unsent);
+impl AnswerTracker {
+    fn new() -> (Self, watch::Receiver<AnswerState>) {
+        let (state, seen) = watch::channel(AnswerState::Unsent);
         let sender = Sender {
-            fate,
+            state,
             followed: AtomicBool::new(false),
             taken: AtomicBool::new(false),
         };
         (Self(Arc::new(sender)), seen)
     }
 
-    /// A connection tells what becomes of it: by [`AnswerFate::flushed`], then [`AnswerFate::sent`] or
-    /// [`AnswerFate::lost`].
+    /// A connection reports the state: by [`AnswerTracker::flushed`], then [`AnswerTracker::sent`] or
+    /// [`AnswerTracker::lost`].
     pub fn follow(&self) {
         self.0.followed.store(true, Ordering::Release);
     }
 
-    /// Somebody has all of it. Unless that is a connection that tells more, it counts as read.
+    /// The body was taken to its end. It counts as read, unless a connection reports more.
     pub fn taken(&self) {
         self.0.taken.store(true, Ordering::Release);
         if !self.0.followed.load(Ordering::Acquire) {
@@ -99,28 +99,29 @@ impl AnswerFate {
     /// The connection has written all that it had.
     pub fn flushed(&self) {
         if self.0.taken.load(Ordering::Acquire) {
-            self.0.go_on(&[Fate::Unsent], Fate::Written);
+            self.0.go_on(&[AnswerState::Unsent], AnswerState::Written);
         }
     }
 
     /// It was read, as far as can be known.
     pub fn sent(&self) {
-        self.0.go_on(&[Fate::Unsent, Fate::Written], Fate::Sent);
+        self.0
+            .go_on(&[AnswerState::Unsent, AnswerState::Written], AnswerState::Sent);
     }
 
     /// It was not read.
     pub fn lost(&self) {
-        self.0.fate.send_replace(Fate::Lost);
+        self.0.state.send_replace(AnswerState::Lost);
     }
 }
 
-/// What the last fetch of an account was given, until that counts as told.
+/// The answer to the last fetch of an account, until it is acked.
 #[derive(Debug)]
 struct Given {
     endpoint: EndpointId,
-    from: EventPlace,
-    to: EventPlace,
-    fate: watch::Receiver<Fate>,
+    from: EventOffset,
+    to: EventOffset,
+    state: watch::Receiver<AnswerState>,
 }
 
 /// The fetches of all accounts: those of one take turns.
@@ -140,56 +141,60 @@ impl Pulling {
         for account in accounts {
             let mut given = account.lock().await;
             if let Some(given) = given.take()
-                && matches!(*given.fate.borrow(), Fate::Sent | Fate::Written)
+                && matches!(*given.state.borrow(), AnswerState::Sent | AnswerState::Written)
             {
-                told(store, &given).await?;
+                ack(store, &given).await?;
             }
         }
         Ok(())
     }
 }
 
-/// Records what was given as told, unless an operator had the endpoint told its events again meanwhile.
-async fn told(store: &dyn Store, given: &Given) -> Result<(), StoreError> {
+/// Records an answer as acked, unless an operator replayed the endpoint meanwhile.
+async fn ack(store: &dyn Store, given: &Given) -> Result<(), StoreError> {
     let states = store.endpoint_states().await?;
-    let stands = |state: &EndpointState| state.endpoint == given.endpoint && state.told == given.from;
+    let stands = |state: &EndpointState| state.endpoint == given.endpoint && state.acked_offset == given.from;
     if !states.iter().any(stands) {
         return Ok(());
     }
     let done = RecordDelivery {
         endpoint: Some(given.endpoint),
-        told: Some(given.to),
+        acked_offset: Some(given.to),
         ..RecordDelivery::default()
     };
     store.record_delivery(done).await
 }
 
-/// What has become of an answer when it is none of `open` any more, or after a time.
-async fn fate_by(seen: &mut watch::Receiver<Fate>, wait_max: Duration, open: &[Fate]) -> Fate {
-    let decided = seen.wait_for(|fate| !open.contains(fate));
+/// The state of an answer when it is none of `open`, or after `wait_max`.
+async fn state_by(
+    seen: &mut watch::Receiver<AnswerState>,
+    wait_max: Duration,
+    open: &[AnswerState],
+) -> AnswerState {
+    let decided = seen.wait_for(|state| !open.contains(state));
     // Either error leaves it as it is.
     let _ = tokio::time::timeout(wait_max, decided).await.map(drop);
     *seen.borrow()
 }
 
 impl Engine {
-    /// The next events about messages for an account's endpoint of a form that is fetched, those that `is_told` is true
+    /// The next events about messages for an account's endpoint of a form that is fetched, those that `is_reported` is true
     /// for. `None` when the account has no such endpoint, or has it switched off. Events older than `keep` are passed over.
     ///
-    /// They are given again to the next fetch unless their answer was read, see [`AnswerFate`]. Two fetches of
+    /// They are given again to the next fetch unless their answer was read, see [`AnswerTracker`]. Two fetches of
     /// one account at once take turns: the second one waits until the first one's answer is written, for ten seconds at
     /// most. Fetches of different accounts do not wait for each other.
     ///
     /// # Errors
-    /// When the store failed; nothing is told then.
+    /// When the store failed; nothing is acked then.
     pub async fn pull(
         &self,
         account: AccountId,
         format: &str,
         keep: Duration,
         events_max: usize,
-        is_told: impl Fn(&Telling) -> bool + Send,
-    ) -> Result<Option<(Vec<Telling>, AnswerFate)>, StoreError> {
+        is_reported: impl Fn(&EventPayload) -> bool + Send,
+    ) -> Result<Option<(Vec<EventPayload>, AnswerTracker)>, StoreError> {
         let catalog = self.catalog();
         let endpoint = catalog
             .endpoints()
@@ -199,15 +204,15 @@ impl Engine {
         let turn = self.pulling().of(account);
         let mut given = turn.lock().await;
         self.acknowledged(&mut given).await?;
-        let (fate, seen) = AnswerFate::new();
+        let (tracker, seen) = AnswerTracker::new();
         let states = self.store().endpoint_states().await?;
         let Some(state) = states.iter().find(|state| state.endpoint == endpoint.id) else {
-            return Ok(Some((Vec::new(), fate)));
+            return Ok(Some((Vec::new(), tracker)));
         };
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         let oldest = self.now().saturating_sub(keep_ms);
-        let (mut to, mut tellings, mut looked_at) = (state.told, Vec::new(), 0);
-        while tellings.len() < events_max && looked_at < LOOKED_AT_MAX {
+        let (mut to, mut payloads, mut looked_at) = (state.acked_offset, Vec::new(), 0);
+        while payloads.len() < events_max && looked_at < LOOKED_AT_MAX {
             let (events, next) = self
                 .store()
                 .events(account, to, endpoint.kinds, EVENTS_A_READ)
@@ -219,44 +224,44 @@ impl Engine {
             looked_at += events.len().max(1);
             let fresh = events.into_iter().filter(|event| event.at >= oldest).collect();
             let mut found = self.about_messages(fresh).await?;
-            found.retain(&is_told);
+            found.retain(&is_reported);
             // What there is no room for is read again by the next fetch.
-            let room = events_max - tellings.len();
+            let room = events_max - payloads.len();
             if let Some(last) = room.checked_sub(1).and_then(|last| found.get(last)) {
-                to = last.event.place;
+                to = last.event.offset;
                 found.truncate(room);
             }
-            tellings.extend(found);
+            payloads.extend(found);
         }
-        if to != state.told {
+        if to != state.acked_offset {
             *given = Some(Given {
                 endpoint: endpoint.id,
-                from: state.told,
+                from: state.acked_offset,
                 to,
-                fate: seen,
+                state: seen,
             });
         }
-        Ok(Some((tellings, fate)))
+        Ok(Some((payloads, tracker)))
     }
 
-    /// Settles what the last fetch was given: told when its answer was sent, to be given again when not.
+    /// Settles the last fetch: acked when its answer was sent, to be returned again when not.
     async fn acknowledged(&self, given: &mut Option<Given>) -> Result<(), StoreError> {
         let Some(last) = given.as_mut() else { return Ok(()) };
         // One that takes longer is given again to this one; it may be read after all.
-        let mut fate = fate_by(&mut last.fate, ANSWER_WAIT_MAX, &[Fate::Unsent]).await;
-        if fate == Fate::Written {
-            // Who asks again on another connection has mostly read the answer on that one.
-            fate = fate_by(&mut last.fate, READ_WAIT_MAX, &[Fate::Written]).await;
+        let mut state = state_by(&mut last.state, ANSWER_WAIT_MAX, &[AnswerState::Unsent]).await;
+        if state == AnswerState::Written {
+            // A client that fetches again on another connection has mostly read the answer.
+            state = state_by(&mut last.state, READ_WAIT_MAX, &[AnswerState::Written]).await;
         }
-        if matches!(fate, Fate::Sent | Fate::Written) {
-            told(&**self.store(), last).await?;
+        if matches!(state, AnswerState::Sent | AnswerState::Written) {
+            ack(&**self.store(), last).await?;
         }
         *given = None;
         Ok(())
     }
 
     /// Events with their messages; those of other things, and of messages that are gone, are left out.
-    async fn about_messages(&self, events: Vec<Event>) -> Result<Vec<Telling>, StoreError> {
+    async fn about_messages(&self, events: Vec<Event>) -> Result<Vec<EventPayload>, StoreError> {
         let id_of = |event: &Event| match event.what {
             EventWhat::Message { id, .. } => Some(id),
             _ => None,
@@ -268,7 +273,7 @@ impl Engine {
         let views: HashMap<MessageId, _> = views.into_iter().map(|view| (view.id, view)).collect();
         let with = |event: Event| {
             let view = views.get(&id_of(&event)?)?.clone();
-            Some(Telling {
+            Some(EventPayload {
                 event,
                 subject: Subject::Message(Box::new(view)),
             })

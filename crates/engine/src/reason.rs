@@ -1,4 +1,4 @@
-//! The reason of a message as programs and people are shown it: see [`sms::reason`] and docs/errors.md.
+//! The reason of a message as clients and operators get it: see [`sms::reason`] and docs/errors.md.
 
 use serde::Serialize;
 use smpp::status::CommandStatus;

@@ -8,13 +8,13 @@ use smpp::pdu::{DataSm, DeliverSm};
 use smpp::tlv::Tlvs;
 use sms::data_coding::Charset;
 use sms::reason::Reason;
-use sms::receipt::{IdNotation, Likeness, Receipt, ReceiptCodes, ReceiptWords};
+use sms::receipt::{IdNotation, Receipt, ReceiptCodes, ReceiptConfidence, ReceiptWords};
 use sms::state::ReceiptState;
 use sms::udh;
 use sms::user_data::{Content, UserData, content};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use store::{CarrierNo, CarrierReceipt, ReceiptFate, ReceiptScope, UnixMs};
+use store::{CarrierNo, CarrierReceipt, ReceiptEffect, ReceiptScope, UnixMs};
 
 /// What a delivery of the carrier is.
 #[derive(Debug)]
@@ -119,8 +119,10 @@ impl ReceiptProfile {
         }
         match read {
             Some(receipt) if is_intermediate => Read::Receipt(receipt.into_intermediate()),
-            Some(receipt) if is_marked || receipt.likeness == Likeness::Certain => Read::Receipt(receipt),
-            Some(receipt) if receipt.likeness == Likeness::Likely => Read::Likely(receipt),
+            Some(receipt) if is_marked || receipt.confidence == ReceiptConfidence::Certain => {
+                Read::Receipt(receipt)
+            }
+            Some(receipt) if receipt.confidence == ReceiptConfidence::Likely => Read::Likely(receipt),
             None if is_marked => Read::Unreadable,
             Some(_) | None => Read::Inbound,
         }
@@ -185,7 +187,7 @@ fn texts<'a>(
     })
 }
 
-/// No receipt's text is without one, unless it is packed; nearly all of what people write is.
+/// No receipt's text is without one, unless it is packed; nearly all inbound messages are.
 fn has_a_colon(payload: &[u8]) -> bool {
     payload.contains(&b':')
 }
@@ -201,15 +203,15 @@ const fn is_ucs2(coding: DataCoding) -> bool {
     }
 }
 
-/// How many receipts came to what, by the name of the fate.
-pub(crate) fn count_fates(fates: &[ReceiptFate]) -> Vec<(&'static str, u64)> {
+/// Counts receipts by the name of their effect.
+pub(crate) fn count_effects(effects: &[ReceiptEffect]) -> Vec<(&'static str, u64)> {
     let mut counts: Vec<(&'static str, u64)> = Vec::new();
-    for fate in fates {
-        let name = match fate {
-            ReceiptFate::Applied { .. } => "applied",
-            ReceiptFate::Repeated { .. } => "repeated",
-            ReceiptFate::Parked => "parked",
-            ReceiptFate::Unmatched => "unmatched",
+    for effect in effects {
+        let name = match effect {
+            ReceiptEffect::Applied { .. } => "applied",
+            ReceiptEffect::Repeated { .. } => "repeated",
+            ReceiptEffect::StoredUnmatched => "parked",
+            ReceiptEffect::Unmatched => "unmatched",
             _ => "other",
         };
         match counts.iter_mut().find(|(known, _)| *known == name) {

@@ -1,12 +1,12 @@
 //! After a start: what a kill left in doubt is settled by each carrier's policy, and the queues are loaded.
 
-use crate::carrier::begun::Begun;
+use crate::carrier::open_attempts::OpenAttempts;
 use crate::carrier::retry_policy::{self, AnswerContext, RetryPolicy};
 use crate::catalog::{CarrierSettings, InDoubt, SmppSettings};
 use crate::engine::Shared;
 use std::time::Duration;
 use store::{
-    Answer, AttemptOutcome, CarrierNo, MessageId, Next, OpenAttempt, RecordResults, StoreError, Tally,
+    Answer, AttemptOutcome, CarrierNo, MessageId, Next, OpenAttempt, RecordResults, StatsKey, StoreError,
 };
 
 /// Settles attempts that were begun and have no result. Runs before anything is accepted or sent.
@@ -18,10 +18,7 @@ pub(crate) async fn settle_in_doubt(shared: &Shared) -> Result<(), StoreError> {
         settle_one(shared, &attempt).await?;
     }
     if settled > 0 {
-        tracing::warn!(
-            messages = settled,
-            "answers to messages in flight were lost with the last run: settled by policy"
-        );
+        tracing::warn!(messages = settled, "in-doubt messages settled");
     }
     Ok(())
 }
@@ -39,25 +36,34 @@ async fn settle_one(shared: &Shared, attempt: &OpenAttempt) -> Result<(), StoreE
 }
 
 /// Settles what a session left behind that panicked: with it, everything it knew of what it had in flight was lost. Of all
-/// sessions that `begun` is of when no `bind` is named. Of what other runners of the carrier have in flight, none.
-pub(crate) async fn settle_lost(shared: &Shared, carrier: CarrierNo, begun: &Begun, bind: Option<u16>) {
+/// sessions that `open_attempts` is of when no `bind` is named. Of what other runners of the carrier have in flight, none.
+pub(crate) async fn settle_lost(
+    shared: &Shared,
+    carrier: CarrierNo,
+    open_attempts: &OpenAttempts,
+    bind: Option<u16>,
+) {
     loop {
-        match try_settle_lost(shared, begun, bind).await {
+        match try_settle_lost(shared, open_attempts, bind).await {
             Ok(0) => return,
             Ok(messages) => {
-                tracing::warn!(%carrier, messages, "a session panicked: what it had in flight was settled by policy");
+                tracing::warn!(%carrier, messages, "in-doubt messages settled");
                 shared.delayed.notify_one();
                 return;
             }
             Err(StoreError::Closed) => return,
-            Err(error) => tracing::warn!(%error, "what a session had in flight could not be settled"),
+            Err(error) => tracing::warn!(%error, "in-doubt messages not settled"),
         }
         tokio::time::sleep(STORE_REST).await;
     }
 }
 
-async fn try_settle_lost(shared: &Shared, begun: &Begun, bind: Option<u16>) -> Result<usize, StoreError> {
-    let left = begun.left_open(bind).await;
+async fn try_settle_lost(
+    shared: &Shared,
+    open_attempts: &OpenAttempts,
+    bind: Option<u16>,
+) -> Result<usize, StoreError> {
+    let left = open_attempts.left_open(bind).await;
     // Commands are done in order: what the session had given to the store is done once this is.
     shared.store.probe().await?;
     let open = shared.store.open_attempts().await?;
@@ -67,7 +73,7 @@ async fn try_settle_lost(shared: &Shared, begun: &Begun, bind: Option<u16>) -> R
         settled += attempt.messages.len();
         settle_one(shared, &attempt).await?;
     }
-    begun.closed(&left);
+    open_attempts.closed(&left);
     Ok(settled)
 }
 
@@ -87,7 +93,7 @@ fn policy(shared: &Shared, carrier: CarrierNo) -> DoubtPolicy {
             in_doubt: smpp.in_doubt,
             retry: RetryPolicy::of(smpp),
         },
-        // The sandbox forgets everything with its process.
+        // The sandbox keeps its state in memory only.
         Some(CarrierSettings::Sandbox(_) | CarrierSettings::Removed) | None => DoubtPolicy {
             in_doubt: InDoubt::Resend,
             retry: RetryPolicy::of(&SmppSettings::default()),
@@ -112,16 +118,16 @@ fn settle(attempt: &OpenAttempt, policy: &DoubtPolicy, now: store::UnixMs) -> Re
                     let context = AnswerContext {
                         attempts,
                         now,
-                        here: attempt.carrier,
+                        carrier: attempt.carrier,
                         // Fail-over takes it on from there, should this carrier be away.
-                        elsewhere: None,
+                        next_carrier: None,
                         partly_taken: false,
                         jitter: rand::random(),
                     };
                     retry_policy::after_lost_answer(&policy.retry, context)
                 }
             },
-            tally: Tally::default(),
+            stats_key: StatsKey::default(),
         }
     };
     RecordResults {
@@ -130,11 +136,14 @@ fn settle(attempt: &OpenAttempt, policy: &DoubtPolicy, now: store::UnixMs) -> Re
     }
 }
 
-/// Tells every queue what waits for it in the store.
+/// Marks every lane with waiting messages as backlogged.
 pub(crate) async fn load_queues(shared: &Shared) -> Result<(), StoreError> {
     for backlog in shared.store.lanes().await? {
-        tracing::info!(carrier = %backlog.lane.carrier, class = %backlog.lane.class, messages = backlog.messages, "messages wait from before");
-        shared.queues.of(backlog.lane.carrier).fall_behind(backlog.lane);
+        tracing::info!(carrier = %backlog.lane.carrier, class = %backlog.lane.class, messages = backlog.messages, "backlog loaded");
+        shared
+            .queues
+            .of(backlog.lane.carrier)
+            .mark_backlogged(backlog.lane);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What happens by the clock: delayed messages are released, the catalog is looked at, old things are forgotten.
+//! Periodic work: releases delayed messages, polls the catalog, deletes old data.
 
 use crate::carrier::Carriers;
 use crate::catalog::Snapshot;
@@ -51,7 +51,10 @@ async fn release_loop(shared: Arc<Shared>) {
         let handed = Arc::clone(&shared);
         let on_release = Box::new(move |released: &store::Released| {
             for backlog in &released.lanes {
-                handed.queues.of(backlog.lane.carrier).fall_behind(backlog.lane);
+                handed
+                    .queues
+                    .of(backlog.lane.carrier)
+                    .mark_backlogged(backlog.lane);
             }
         });
         let sleep = match shared
@@ -65,7 +68,7 @@ async fn release_loop(shared: Arc<Shared>) {
                 Duration::from_millis(wait).min(RELEASE_SLEEP_MAX)
             }),
             Err(error) => {
-                tracing::error!(%error, "delayed messages could not be released");
+                tracing::error!(%error, "delayed release failed");
                 Duration::from_millis(500)
             }
         };
@@ -76,30 +79,30 @@ async fn release_loop(shared: Arc<Shared>) {
     }
 }
 
-/// Looks at the catalog's version and takes over a new one.
+/// Polls the catalog's version and applies a new one.
 async fn catalog_loop(shared: Arc<Shared>, carriers: Arc<Carriers>) {
     loop {
         tokio::time::sleep(shared.settings.catalog_poll).await;
         match shared.store.catalog_version().await {
             Ok(version) if version > shared.catalog.load().version() => {
                 if let Err(error) = catalog_since(&shared, &carriers, version).await {
-                    tracing::error!(%error, "the new catalog cannot be used; the old one stands");
+                    tracing::error!(%error, "catalog rejected");
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the catalog's version could not be read"),
+            Err(error) => tracing::warn!(%error, "catalog version read failed"),
         }
     }
 }
 
-/// Takes over the stored catalog.
+/// Applies the stored catalog.
 pub(crate) async fn reload_catalog(shared: &Arc<Shared>, carriers: &Arc<Carriers>) -> Result<(), StartError> {
     let turn = shared.reloading.lock().await;
     reload(shared, carriers, &turn).await
 }
 
-/// Takes over the stored catalog unless the present one is at `version` or a later one: whoever waits for the same
-/// version waits for one reload.
+/// Applies the stored catalog unless the present one is at `version` or a later one: all that wait for one version wait
+/// for one reload.
 pub(crate) async fn catalog_since(
     shared: &Arc<Shared>,
     carriers: &Arc<Carriers>,
@@ -115,11 +118,11 @@ pub(crate) async fn catalog_since(
     reload(shared, carriers, &turn).await
 }
 
-/// How often, a millisecond apart, it is looked whether a change is known that comes before one to be taken over.
+/// How often, a millisecond apart, it is checked whether an earlier change is known, before the catalog is read as a whole.
 const TURNS_MAX: usize = 500;
 
-/// Takes over what this process has changed itself, up to `version`; false when another process has changed something in
-/// between, or what was changed is more than templates and signatures.
+/// Applies the changes of this process, up to `version`; false when another process has changed something in between, or
+/// when more than templates and signatures were changed.
 async fn follow_changes(shared: &Shared, version: u64, _turn: &tokio::sync::MutexGuard<'_, ()>) -> bool {
     let mut turns = 0;
     loop {
@@ -130,12 +133,12 @@ async fn follow_changes(shared: &Shared, version: u64, _turn: &tokio::sync::Mute
         match shared.changes.take(present.version() + 1) {
             Some(changes) => match present.with(&changes) {
                 Some(next) => {
-                    tracing::debug!(version = next.version(), "catalog followed");
+                    tracing::debug!(version = next.version(), "catalog updated");
                     shared.catalog.store(Arc::new(next));
                 }
                 None => return false,
             },
-            // It was committed before this one, and its task has not been told yet.
+            // It was committed before this one, and its task has not recorded it yet.
             None if turns < TURNS_MAX && shared.changes.are_under_way() => {
                 turns += 1;
                 match turns {
@@ -160,20 +163,16 @@ async fn reload(
     let before = shared.catalog.load().version();
     if catalog.version < before {
         // Only a store that was put back to an earlier state would have that.
-        tracing::warn!(
-            version = catalog.version,
-            before,
-            "an older catalog was not taken over"
-        );
+        tracing::warn!(version = catalog.version, before, "older catalog ignored");
         return Ok(());
     }
     // Opening secrets and parsing templates takes as long as there are many: not on a thread that serves others.
     let compiling = Arc::clone(shared);
-    let snapshot = tokio::task::spawn_blocking(move || Snapshot::compile(catalog, &compiling.vault));
+    let snapshot = tokio::task::spawn_blocking(move || Snapshot::compile(catalog, &compiling.sealer));
     let snapshot = snapshot
         .await
         .map_err(|error| StoreError::Other(format!("compile the catalog: {error}")))??;
-    tracing::info!(version = snapshot.version(), "catalog taken over");
+    tracing::info!(version = snapshot.version(), "catalog applied");
     if snapshot.open_to_all() != shared.catalog.load().open_to_all() {
         warn_of_open(shared, &snapshot);
     }
@@ -182,7 +181,7 @@ async fn reload(
     Ok(())
 }
 
-/// Says which credentials are switched off because whoever knows their public half would be let in.
+/// Logs the credentials that are disabled because their secret or key is empty.
 pub(crate) fn warn_of_open(shared: &Shared, snapshot: &Snapshot) {
     let open = snapshot.open_to_all();
     shared.metrics.open_credentials.set(open.len() as i64);
@@ -192,19 +191,15 @@ pub(crate) fn warn_of_open(shared: &Shared, snapshot: &Snapshot) {
             account = account.map_or("(removed)", |account| &*account.name),
             family = &*credential.family,
             key = &*credential.key,
-            "credential switched off: its secret or key is empty, so whoever knows the key would be let in; apply a \
-             catalog file that gives it another secret"
+            "credential disabled"
         );
     }
     if open.len() > OPEN_LINES_MAX {
-        tracing::error!(
-            credentials = open.len(),
-            "credentials switched off: their secrets or keys are empty"
-        );
+        tracing::error!(credentials = open.len(), "credentials disabled");
     }
 }
 
-/// Ends and forgets what is too old, a bounded piece at a time.
+/// Ends and deletes what is too old, a bounded piece at a time.
 async fn sweep_loop(shared: Arc<Shared>) {
     let settings = shared.settings.clone();
     loop {
@@ -213,38 +208,38 @@ async fn sweep_loop(shared: Arc<Shared>) {
             continue;
         }
         let now = shared.clock.now();
-        forget_parked(&shared, now).await;
+        delete_unmatched_receipts(&shared, now).await;
         give_up_receipts(&shared, ms_before(now, settings.receipt_wait)).await;
         if let Some(retention) = settings.retention {
-            forget_messages(&shared, ms_before(now, retention)).await;
+            delete_old_messages(&shared, ms_before(now, retention)).await;
         }
-        forget_events(&shared, now).await;
+        delete_old_events(&shared, now).await;
         sweep_inbound(&shared, now).await;
         if let Some(keep) = settings.tasks_keep {
-            forget_tasks(&shared, ms_before(now, keep)).await;
+            delete_old_tasks(&shared, ms_before(now, keep)).await;
         }
         if let Some(keep) = settings.statistics_keep
             && let Err(error) = shared.store.expire_statistics(ms_before(now, keep)).await
         {
-            tracing::warn!(%error, "old counters could not be forgotten");
+            tracing::warn!(%error, "statistics expiry failed");
         }
     }
 }
 
 /// Other work goes first: sweeping only takes what time is left.
-const SWEEP_REST: Duration = Duration::from_millis(20);
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 
 fn ms_before(now: UnixMs, span: Duration) -> UnixMs {
     let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     now.saturating_sub(ms).max(0)
 }
 
-async fn forget_parked(shared: &Shared, now: UnixMs) {
-    let before = ms_before(now, shared.settings.parked_keep);
-    match shared.store.expire_parked(before, now).await {
+async fn delete_unmatched_receipts(shared: &Shared, now: UnixMs) {
+    let before = ms_before(now, shared.settings.unmatched_receipts_keep);
+    match shared.store.expire_unmatched(before, now).await {
         Ok(0) => {}
-        Ok(count) => tracing::warn!(count, "receipts nobody waited for were forgotten"),
-        Err(error) => tracing::warn!(%error, "old receipts could not be forgotten"),
+        Ok(count) => tracing::warn!(count, "unmatched receipts dropped"),
+        Err(error) => tracing::warn!(%error, "unmatched receipts expiry failed"),
     }
 }
 
@@ -259,74 +254,68 @@ async fn give_up_receipts(shared: &Shared, submitted_before: UnixMs) {
                 if !more {
                     break;
                 }
-                tokio::time::sleep(SWEEP_REST).await;
+                tokio::time::sleep(SWEEP_PAUSE).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "messages without a receipt could not be ended");
+                tracing::warn!(%error, "receipt timeout failed");
                 break;
             }
         }
     }
     if ended > 0 {
-        tracing::warn!(
-            messages = ended,
-            "no receipt came in time: their state is unknown"
-        );
+        tracing::warn!(messages = ended, "receipts overdue");
     }
 }
 
-async fn forget_events(shared: &Shared, now: UnixMs) {
+async fn delete_old_events(shared: &Shared, now: UnixMs) {
     let before = ms_before(now, shared.settings.events_keep);
     let dead_before = ms_before(now, shared.settings.dead_calls_keep);
     loop {
         match shared.store.expire_events(before, dead_before).await {
-            Ok(true) => tokio::time::sleep(SWEEP_REST).await,
+            Ok(true) => tokio::time::sleep(SWEEP_PAUSE).await,
             Ok(false) => return,
-            Err(error) => return tracing::warn!(%error, "old events could not be forgotten"),
+            Err(error) => return tracing::warn!(%error, "event expiry failed"),
         }
     }
 }
 
-/// Inbound messages whose last parts never came are told as they are; old ones are forgotten.
+/// Reports inbound messages without their missing parts after a time, and deletes old ones.
 async fn sweep_inbound(shared: &Shared, now: UnixMs) {
     let before = ms_before(now, shared.settings.inbound_parts_wait);
-    let forget = shared
+    let delete_before = shared
         .settings
         .inbound_keep
         .map_or(0, |keep| ms_before(now, keep));
     loop {
-        match shared.store.expire_inbound(before, forget, now).await {
+        match shared.store.expire_inbound(before, delete_before, now).await {
             Ok((0, 0)) => return,
             Ok((incomplete, _)) => {
                 if incomplete > 0 {
-                    tracing::warn!(
-                        messages = incomplete,
-                        "inbound messages came without all their parts"
-                    );
+                    tracing::warn!(messages = incomplete, "inbound messages incomplete");
                 }
-                tokio::time::sleep(SWEEP_REST).await;
+                tokio::time::sleep(SWEEP_PAUSE).await;
             }
-            Err(error) => return tracing::warn!(%error, "old inbound messages could not be forgotten"),
+            Err(error) => return tracing::warn!(%error, "inbound expiry failed"),
         }
     }
 }
 
-async fn forget_tasks(shared: &Shared, before: UnixMs) {
+async fn delete_old_tasks(shared: &Shared, before: UnixMs) {
     loop {
         match shared.store.expire_tasks(before).await {
             Ok(0) => return,
-            Ok(_) => tokio::time::sleep(SWEEP_REST).await,
-            Err(error) => return tracing::warn!(%error, "old tasks could not be forgotten"),
+            Ok(_) => tokio::time::sleep(SWEEP_PAUSE).await,
+            Err(error) => return tracing::warn!(%error, "task expiry failed"),
         }
     }
 }
 
-async fn forget_messages(shared: &Shared, before: UnixMs) {
+async fn delete_old_messages(shared: &Shared, before: UnixMs) {
     loop {
         match shared.store.expire_messages(before, shared.clock.now()).await {
-            Ok(true) => tokio::time::sleep(SWEEP_REST).await,
+            Ok(true) => tokio::time::sleep(SWEEP_PAUSE).await,
             Ok(false) => return,
-            Err(error) => return tracing::warn!(%error, "old messages could not be forgotten"),
+            Err(error) => return tracing::warn!(%error, "message retention failed"),
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn cover(name: &'static str, metrics: &Metrics) {
     drop(metrics.restarts.get_or_create(&LoopLabel { name }));
 }
 
-/// Runs what `start` makes, again after each panic; `start` is told how many there were. Returns when it ends by itself.
+/// Runs what `start` makes, again after each panic; `start` gets their number. Returns when it ends by itself.
 /// After the third panic within a minute it waits for ever with `failure` set: whoever runs the node ends it.
 ///
 /// Cancel safe if what `start` makes is.
@@ -66,11 +66,7 @@ async fn supervise_by<F: Future<Output = ()>>(
         recent.push_back(now);
         restarts.inc();
         if recent.len() >= PANICS_MAX {
-            tracing::error!(
-                name,
-                panics = recent.len(),
-                "part of the program panicked again and again"
-            );
+            tracing::error!(name, panics = recent.len(), "loop failed");
             failure.set(&format!(
                 "{name}: panicked {PANICS_MAX} times within {:?}",
                 policy.span
@@ -79,7 +75,7 @@ async fn supervise_by<F: Future<Output = ()>>(
         }
         let exponent = u32::try_from(recent.len()).unwrap_or(1).saturating_sub(1);
         let pause = policy.pause.saturating_mul(1 << exponent.min(8));
-        tracing::error!(name, ?pause, "part of the program panicked: it is started again");
+        tracing::error!(name, retry_in_s = pause.as_secs_f64(), "loop panicked");
         tokio::time::sleep(pause).await;
     }
 }
@@ -89,7 +85,7 @@ async fn supervise_by<F: Future<Output = ()>>(
 async fn ends_without_panic(future: impl Future<Output = ()>) -> bool {
     let mut future = pin!(future);
     poll_fn(|context| {
-        // Whatever it was doing is dropped with it and begins anew.
+        // Its work in progress is dropped with it, and starts again.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(())) => Poll::Ready(true),

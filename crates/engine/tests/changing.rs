@@ -6,7 +6,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod house;
+mod testkit;
 
 use engine::CarrierNo;
 use engine::catalog::{CarrierSettings, InDoubt, SmppSettings, SuppressionKind};
@@ -15,11 +15,11 @@ use engine::queue::QueueLimits;
 use engine::sms::class::Class;
 use engine::sms::phone::Msisdn;
 use engine::sms::state::MessageState as State;
-use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::{Carrier, CatalogChange, Position, Store};
+use testkit::{ACCOUNT, Act, PLAIN, Smsc, TestEngine, numbers, smpp};
 
 fn carrier_1(settings: SmppSettings) -> CatalogChange {
     CatalogChange::PutCarrier(Carrier {
@@ -38,21 +38,20 @@ async fn a_carrier_changed_again_and_again_over_a_backlog_sends_all_of_it() {
         ready_messages_max: 16,
         ..QueueLimits::default()
     };
-    let house = House::with_queue(vec![smpp(smsc.port)], queue).await;
-    let outcome = house.send(PLAIN, &numbers(4_000)).await;
+    let test = TestEngine::with_queue(vec![smpp(smsc.port)], queue).await;
+    let outcome = test.send(PLAIN, &numbers(4_000)).await;
     for rate in 0..60 {
         let settings = SmppSettings {
             rate_per_s_max: 100_000 + rate,
             ..smpp(smsc.port)
         };
-        house.change(vec![carrier_1(settings)]).await;
+        test.change(vec![carrier_1(settings)]).await;
         tokio::time::sleep(std::time::Duration::from_millis(rate as u64 % 7)).await;
     }
-    house
-        .until(&outcome, "delivered", |message| {
-            matches!(message.state, State::Delivered | State::Submitted)
-        })
-        .await;
+    test.until(&outcome, "delivered", |message| {
+        matches!(message.state, State::Delivered | State::Submitted)
+    })
+    .await;
     assert_eq!(smsc.times().len(), 4_000);
 }
 
@@ -72,10 +71,10 @@ fn new_template(name: String) -> NewTemplate {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_catalog_never_goes_back_and_shows_what_was_made_however_many_change_it() {
-    let house = House::start(vec![]).await;
-    let before = house.engine.catalog().templates_of(ACCOUNT).count();
+    let test = TestEngine::start(vec![]).await;
+    let before = test.engine.catalog().templates_of(ACCOUNT).count();
     let done = Arc::new(AtomicBool::new(false));
-    let (watched, over) = (house.engine.clone(), Arc::clone(&done));
+    let (watched, over) = (test.engine.clone(), Arc::clone(&done));
     let watch = tokio::task::spawn_blocking(move || {
         let mut newest = 0;
         while !over.load(Ordering::Relaxed) {
@@ -85,7 +84,7 @@ async fn the_catalog_never_goes_back_and_shows_what_was_made_however_many_change
         }
     });
     let clients = (0..8).map(|client| {
-        let engine = house.engine.clone();
+        let engine = test.engine.clone();
         tokio::spawn(async move {
             for n in 0..40 {
                 let new = new_template(format!("client {client}, {n}"));
@@ -106,17 +105,17 @@ async fn the_catalog_never_goes_back_and_shows_what_was_made_however_many_change
     done.store(true, Ordering::Relaxed);
     watch.await.unwrap();
     assert_eq!(
-        house.engine.catalog().templates_of(ACCOUNT).count(),
+        test.engine.catalog().templates_of(ACCOUNT).count(),
         before + 8 * 40
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn templates_are_made_while_people_unsubscribe_and_balances_move() {
-    let house = House::start(vec![]).await;
-    let before = house.engine.catalog().version();
+async fn templates_are_made_while_numbers_unsubscribe_and_balances_move() {
+    let test = TestEngine::start(vec![]).await;
+    let before = test.engine.catalog().version();
     let done = Arc::new(AtomicBool::new(false));
-    let (engine, over) = (house.engine.clone(), Arc::clone(&done));
+    let (engine, over) = (test.engine.clone(), Arc::clone(&done));
     let replies = tokio::spawn(async move {
         let mut count = 0;
         while !over.load(Ordering::Relaxed) {
@@ -128,7 +127,7 @@ async fn templates_are_made_while_people_unsubscribe_and_balances_move() {
         count
     });
     let clients = (0..8).map(|client| {
-        let engine = house.engine.clone();
+        let engine = test.engine.clone();
         tokio::spawn(async move {
             for n in 0..10 {
                 let new = new_template(format!("client {client}, {n}"));
@@ -142,7 +141,7 @@ async fn templates_are_made_while_people_unsubscribe_and_balances_move() {
     done.store(true, Ordering::Relaxed);
     assert!(replies.await.unwrap() > 0);
     assert_eq!(
-        house.store.catalog_version().await.unwrap(),
+        test.store.catalog_version().await.unwrap(),
         before + 80,
         "one version for each template, none for a reply"
     );
@@ -150,16 +149,16 @@ async fn templates_are_made_while_people_unsubscribe_and_balances_move() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_go_elsewhere_goes_past_what_cannot() {
-    let port = house::away().await;
+    let port = testkit::away().await;
     let second = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(port), smpp(second.port)]).await;
-    let account = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
+    let test = TestEngine::start(vec![smpp(port), smpp(second.port)]).await;
+    let account = test.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
     let other = engine::AccountId(2);
     let route = |position, rule| store::Route { position, rule };
     // The account with most of the turns has no other carrier.
     let only_here = serde_json::json!({"accounts": ["heavy"], "carriers": ["carrier-1"]});
     let anywhere = serde_json::json!({"carriers": ["carrier-1", "carrier-2"]});
-    let of_other = house
+    let of_other = test
         .engine
         .catalog()
         .template_by_number(ACCOUNT, PLAIN)
@@ -182,16 +181,15 @@ async fn what_can_go_elsewhere_goes_past_what_cannot() {
         CatalogChange::PutTemplate(of_other),
         CatalogChange::ReplaceRoutes(vec![route(0, only_here), route(1, anywhere)]),
     ];
-    house.change(changes).await;
+    test.change(changes).await;
     let heavy = engine::accept::Submission {
         account: other,
-        ..house::submission(77, &numbers(3_000))
+        ..testkit::submission(77, &numbers(3_000))
     };
-    house.engine.accept(heavy, None).await.unwrap();
-    let outcome = house.send(PLAIN, &numbers(400)).await;
+    test.engine.accept(heavy, None).await.unwrap();
+    let outcome = test.send(PLAIN, &numbers(400)).await;
     let began = std::time::Instant::now();
-    house
-        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+    test.until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
     assert_eq!(second.times().len(), 400, "and nothing of the other account");
     assert!(
@@ -201,27 +199,26 @@ async fn what_can_go_elsewhere_goes_past_what_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_carrier_that_is_away_hands_on_however_often_it_is_changed() {
-    let port = house::away().await;
+async fn a_carrier_that_is_away_fails_over_however_often_it_is_changed() {
+    let port = testkit::away().await;
     let second = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = Arc::new(House::start(vec![smpp(port), smpp(second.port)]).await);
+    let test = Arc::new(TestEngine::start(vec![smpp(port), smpp(second.port)]).await);
     let changing = tokio::spawn({
-        let house = Arc::clone(&house);
+        let test = Arc::clone(&test);
         async move {
             for rate in 0.. {
                 let settings = SmppSettings {
                     rate_per_s_max: 100_000 + rate,
                     ..smpp(port)
                 };
-                house.change(vec![carrier_1(settings)]).await;
+                test.change(vec![carrier_1(settings)]).await;
                 // Well before messages would go elsewhere.
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             }
         }
     });
-    let outcome = house.send(PLAIN, &numbers(20)).await;
-    house
-        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+    let outcome = test.send(PLAIN, &numbers(20)).await;
+    test.until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
     assert!(!changing.is_finished(), "it is changed all the time");
     changing.abort();
@@ -240,22 +237,21 @@ async fn a_carrier_changed_during_a_stop_takes_nothing_more() {
         in_doubt: InDoubt::Hold,
         ..smpp(smsc.port)
     };
-    let house = House::start(vec![narrow.clone()]).await;
-    let outcome = house.send(PLAIN, &numbers(2)).await;
+    let test = TestEngine::start(vec![narrow.clone()]).await;
+    let outcome = test.send(PLAIN, &numbers(2)).await;
     smsc.until_seen(1).await;
-    let engine = Arc::clone(&house.engine);
+    let engine = Arc::clone(&test.engine);
     let stop = tokio::spawn(async move { engine.stop(Duration::from_secs(20)).await });
-    house::until("stop that has begun", || house.engine.is_stopping()).await;
+    testkit::until("stop that has begun", || test.engine.is_stopping()).await;
     let changed = SmppSettings {
         rate_per_s_max: 1_000,
         ..narrow
     };
-    house.change(vec![carrier_1(changed)]).await;
+    test.change(vec![carrier_1(changed)]).await;
     stop.await.unwrap().unwrap();
     assert_eq!(smsc.seen().len(), 1, "the second waits for the next start");
-    let house = house.restart().await;
-    house
-        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+    let test = test.restart().await;
+    test.until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
     assert!(smsc.times().values().all(|times| *times == 1));
 }
@@ -271,17 +267,16 @@ async fn a_stop_waits_for_what_a_carrier_had_in_flight_when_it_was_changed() {
         in_doubt: InDoubt::Hold,
         ..smpp(smsc.port)
     };
-    let house = House::start(vec![holding.clone()]).await;
-    let outcome = house.send(PLAIN, &numbers(1)).await;
+    let test = TestEngine::start(vec![holding.clone()]).await;
+    let outcome = test.send(PLAIN, &numbers(1)).await;
     smsc.until_seen(1).await;
     let changed = SmppSettings {
         rate_per_s_max: 1_000,
         ..holding
     };
-    house.change(vec![carrier_1(changed)]).await;
-    let house = house.restart().await;
-    house
-        .until(&outcome, "delivered", |message| message.state == State::Delivered)
+    test.change(vec![carrier_1(changed)]).await;
+    let test = test.restart().await;
+    test.until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
 }
 
@@ -296,14 +291,13 @@ async fn what_is_accepted_after_a_change_goes_by_it() {
         binds: 16,
         ..smpp(port)
     };
-    let house = House::start(vec![settings(one.port)]).await;
+    let test = TestEngine::start(vec![settings(one.port)]).await;
     for turn in 0..60 {
         let smsc = if turn % 2 == 0 { &other } else { &one };
-        house.change(vec![carrier_1(settings(smsc.port))]).await;
+        test.change(vec![carrier_1(settings(smsc.port))]).await;
         let before = smsc.seen().len();
-        let outcome = house.send(PLAIN, &numbers(1)).await;
-        house
-            .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        let outcome = test.send(PLAIN, &numbers(1)).await;
+        test.until(&outcome, "delivered", |message| message.state == State::Delivered)
             .await;
         assert_eq!(smsc.seen().len(), before + 1, "turn {turn}");
     }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-mod house;
+mod testkit;
 
 use engine::accept::Outcome;
 use engine::catalog::SmppSettings;
@@ -10,11 +10,11 @@ use engine::clock::PausedClock;
 use engine::clock_watch::ClockLimits;
 use engine::sms::state::MessageState;
 use engine::{MessageFilter, MessageSpan, MessageView, Settings, UnixMs};
-use house::{ACCOUNT, Act, House, Lines, PLAIN, Smsc, numbers, smpp, until};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{CatalogChange, Store};
+use testkit::{ACCOUNT, Act, Lines, PLAIN, Smsc, TestEngine, numbers, smpp, until};
 
 const NOW: UnixMs = 1_795_305_600_000 / DAY * DAY + HOUR;
 const HOUR: i64 = 3_600_000;
@@ -33,7 +33,7 @@ fn settings() -> Settings {
     }
 }
 
-async fn count(house: &House, span: impl Into<MessageSpan>) -> u64 {
+async fn count(test: &TestEngine, span: impl Into<MessageSpan>) -> u64 {
     let filter = MessageFilter {
         numbers: vec![],
         states: vec![MessageState::Delivered],
@@ -45,19 +45,19 @@ async fn count(house: &House, span: impl Into<MessageSpan>) -> u64 {
         limit: 100,
         count_max: 100,
     };
-    house.engine.find(ACCOUNT, span, filter).await.unwrap().1
+    test.engine.find(ACCOUNT, span, filter).await.unwrap().1
 }
 
 /// Sends messages and waits until they are delivered.
-async fn deliver(house: &House, messages: u64) {
-    let before = count(house, MessageSpan::ALL).await;
-    house.send(PLAIN, &numbers(messages)).await;
-    wait_for(house, before + messages).await;
+async fn deliver(test: &TestEngine, messages: u64) {
+    let before = count(test, MessageSpan::ALL).await;
+    test.send(PLAIN, &numbers(messages)).await;
+    wait_for(test, before + messages).await;
 }
 
-async fn wait_for(house: &House, messages: u64) {
+async fn wait_for(test: &TestEngine, messages: u64) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while count(house, MessageSpan::ALL).await != messages {
+    while count(test, MessageSpan::ALL).await != messages {
         assert!(
             tokio::time::Instant::now() < deadline,
             "{messages} messages in time"
@@ -66,8 +66,8 @@ async fn wait_for(house: &House, messages: u64) {
     }
 }
 
-fn held(house: &House) -> bool {
-    house.engine.metrics().deletes_held.get() == 1
+fn held(test: &TestEngine) -> bool {
+    test.engine.metrics().deletes_held.get() == 1
 }
 
 fn today() -> Range<UnixMs> {
@@ -81,37 +81,37 @@ async fn sweeps() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_jump_ahead_while_running_deletes_nothing_and_is_forgotten_once_it_is_taken_back() {
+async fn a_jump_ahead_while_running_deletes_nothing_and_has_no_effect_once_it_is_taken_back() {
     for ahead in [3 * HOUR, 60 * DAY, 10 * YEAR] {
         let clock = Arc::new(PausedClock::at(NOW));
-        let house = House::by(Arc::clone(&clock), settings(), None).await;
-        deliver(&house, 3).await;
+        let test = TestEngine::by(Arc::clone(&clock), settings(), None).await;
+        deliver(&test, 3).await;
         clock.set_ahead(ahead);
-        until("hold", || held(&house)).await;
-        deliver(&house, 2).await;
+        until("hold", || held(&test)).await;
+        deliver(&test, 2).await;
         sweeps().await;
-        assert_eq!(count(&house, MessageSpan::ALL).await, 5, "nothing was deleted");
+        assert_eq!(count(&test, MessageSpan::ALL).await, 5, "nothing was deleted");
         clock.set_back(ahead);
-        until("end of the hold", || !held(&house)).await;
-        deliver(&house, 1).await;
+        until("end of the hold", || !held(&test)).await;
+        deliver(&test, 1).await;
         sweeps().await;
-        assert_eq!(count(&house, MessageSpan::ALL).await, 6);
-        let right_today = count(&house, today()).await;
+        assert_eq!(count(&test, MessageSpan::ALL).await, 6);
+        let right_today = count(&test, today()).await;
         let wrong_today = if ahead < DAY { 2 } else { 0 };
         assert_eq!(right_today, 4 + wrong_today, "ahead by {ahead}");
     }
 }
 
-/// A house whose carrier is away, with messages that wait for it and live for three days; and the port.
-async fn waiting(clock: &Arc<PausedClock>, messages: u64) -> (House, Outcome, u16) {
-    let port = house::away().await;
+/// An engine whose carrier is away, with waiting messages that live for three days; and the port.
+async fn waiting(clock: &Arc<PausedClock>, messages: u64) -> (TestEngine, Outcome, u16) {
+    let port = testkit::away().await;
     let carrier = SmppSettings {
         reconnect_s: 1,
         reconnect_s_max: 1,
         ..smpp(port)
     };
-    let house = House::with_by(Arc::clone(clock), vec![carrier], settings()).await;
-    let catalog = house.store.load_catalog().await.unwrap();
+    let test = TestEngine::with_by(Arc::clone(clock), vec![carrier], settings()).await;
+    let catalog = test.store.load_catalog().await.unwrap();
     let mut template = catalog
         .templates
         .iter()
@@ -119,29 +119,29 @@ async fn waiting(clock: &Arc<PausedClock>, messages: u64) -> (House, Outcome, u1
         .unwrap()
         .clone();
     template.ttl_s = Some(3 * 86_400);
-    house.change(vec![CatalogChange::PutTemplate(template)]).await;
+    test.change(vec![CatalogChange::PutTemplate(template)]).await;
     // Each in a request of its own, so that each is a run of its own.
     for number in numbers(messages) {
-        house.send(PLAIN, &[number]).await;
+        test.send(PLAIN, &[number]).await;
     }
-    let waiting = house
+    let waiting = test
         .send(PLAIN, &numbers(messages + 20)[messages as usize..])
         .await;
-    (house, waiting, port)
+    (test, waiting, port)
 }
 
 /// The same four days ahead: the carrier is back and has what was accepted since. So all before it was looked at, and none
 /// of it was sent, for it seems old.
-async fn waiting_four_days_ahead(clock: &Arc<PausedClock>) -> (House, Outcome, Smsc) {
-    let (house, waiting, port) = waiting(clock, 30).await;
+async fn waiting_four_days_ahead(clock: &Arc<PausedClock>) -> (TestEngine, Outcome, Smsc) {
+    let (test, waiting, port) = waiting(clock, 30).await;
     clock.set_ahead(4 * DAY);
-    until("hold", || held(&house)).await;
+    until("hold", || held(&test)).await;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let smsc = Smsc::start_on(listener, |_, _| Act::DELIVER);
-    let new = house.send(PLAIN, &numbers(51)[50..]).await;
-    house.until(&new, "delivered", is_delivered).await;
+    let new = test.send(PLAIN, &numbers(51)[50..]).await;
+    test.until(&new, "delivered", is_delivered).await;
     assert_eq!(smsc.seen().len(), 1);
-    (house, waiting, smsc)
+    (test, waiting, smsc)
 }
 
 fn is_delivered(message: &MessageView) -> bool {
@@ -151,10 +151,10 @@ fn is_delivered(message: &MessageView) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_ahead_for_a_while_ends_nothing_that_waits() {
     let clock = Arc::new(PausedClock::at(NOW));
-    let (house, waiting, smsc) = waiting_four_days_ahead(&clock).await;
+    let (test, waiting, smsc) = waiting_four_days_ahead(&clock).await;
     clock.set_back(4 * DAY);
-    house.until(&waiting, "delivered", is_delivered).await;
-    wait_for(&house, 51).await;
+    test.until(&waiting, "delivered", is_delivered).await;
+    wait_for(&test, 51).await;
     assert_eq!(
         smsc.times().into_values().collect::<Vec<_>>(),
         [1; 51],
@@ -166,70 +166,67 @@ async fn a_clock_that_is_ahead_for_a_while_ends_nothing_that_waits() {
 async fn times_that_could_not_be_corrected_are_corrected_once_the_store_writes_again() {
     let lines = Lines::follow();
     let clock = Arc::new(PausedClock::at(NOW));
-    let (house, _, _) = waiting(&clock, 1).await;
+    let (test, _, _) = waiting(&clock, 1).await;
     clock.set_ahead(4 * DAY);
-    until("hold", || held(&house)).await;
-    let late = house.send(PLAIN, &numbers(1)).await;
+    until("hold", || held(&test)).await;
+    let late = test.send(PLAIN, &numbers(1)).await;
     let end_of = |message: &MessageView| message.batch.expires_at.unwrap();
-    assert_eq!(end_of(&house.session(&late).await[0]), NOW + 7 * DAY);
-    let end_refusals = house.refuse("UPDATE ON batch");
+    assert_eq!(end_of(&test.session(&late).await[0]), NOW + 7 * DAY);
+    let end_refusals = test.refuse("UPDATE ON batch");
     clock.set_back(4 * DAY);
-    lines
-        .until("times of a wrong clock could not be brought back", 1)
-        .await;
+    lines.until("stored times not corrected", 1).await;
     end_refusals();
-    house
-        .until(&late, "corrected", |message| end_of(message) == NOW + 3 * DAY)
+    test.until(&late, "corrected", |message| end_of(message) == NOW + 3 * DAY)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_too_long_by_a_clock_that_stays_ahead_ends_unsent_after_the_hold() {
     let clock = Arc::new(PausedClock::at(NOW));
-    let (house, waiting, smsc) = waiting_four_days_ahead(&clock).await;
+    let (test, waiting, smsc) = waiting_four_days_ahead(&clock).await;
     clock.advance(HOUR + 1);
     let is_expired = |message: &MessageView| message.state == MessageState::Expired;
-    house.until(&waiting, "expired", is_expired).await;
+    test.until(&waiting, "expired", is_expired).await;
     assert_eq!(smsc.seen().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_stays_ahead_is_taken_for_right_after_the_hold() {
     let clock = Arc::new(PausedClock::at(NOW));
-    let house = House::by(Arc::clone(&clock), settings(), None).await;
-    deliver(&house, 3).await;
+    let test = TestEngine::by(Arc::clone(&clock), settings(), None).await;
+    deliver(&test, 3).await;
     clock.set_ahead(60 * DAY);
-    until("hold", || held(&house)).await;
+    until("hold", || held(&test)).await;
     sweeps().await;
-    assert_eq!(count(&house, MessageSpan::ALL).await, 3);
+    assert_eq!(count(&test, MessageSpan::ALL).await, 3);
     // Little by little, as time passes; all at once would be a jump of its own to whoever looks at the clock alone.
     clock.advance(HOUR + 1);
-    until("end of the hold", || !held(&house)).await;
-    wait_for(&house, 0).await;
+    until("end of the hold", || !held(&test)).await;
+    wait_for(&test, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_with_the_clock_ahead_deletes_nothing_and_spoils_nothing() {
     for ahead in [2 * DAY, 60 * DAY, 399 * DAY] {
         let right = Arc::new(PausedClock::at(NOW));
-        let house = House::by(Arc::clone(&right), settings(), None).await;
-        deliver(&house, 3).await;
-        let folder = house.stop().await;
+        let test = TestEngine::by(Arc::clone(&right), settings(), None).await;
+        deliver(&test, 3).await;
+        let folder = test.stop().await;
 
         let wrong = Arc::new(PausedClock::at(NOW + ahead));
-        let house = House::by(wrong, settings(), Some(folder)).await;
-        assert!(held(&house), "held from the start on, ahead by {ahead}");
-        deliver(&house, 2).await;
+        let test = TestEngine::by(wrong, settings(), Some(folder)).await;
+        assert!(held(&test), "held from the start on, ahead by {ahead}");
+        deliver(&test, 2).await;
         sweeps().await;
-        assert_eq!(count(&house, MessageSpan::ALL).await, 5);
-        let folder = house.stop().await;
+        assert_eq!(count(&test, MessageSpan::ALL).await, 5);
+        let folder = test.stop().await;
 
-        let house = House::by(right, settings(), Some(folder)).await;
-        assert!(!held(&house));
-        deliver(&house, 1).await;
+        let test = TestEngine::by(right, settings(), Some(folder)).await;
+        assert!(!held(&test));
+        deliver(&test, 1).await;
         sweeps().await;
-        assert_eq!(count(&house, MessageSpan::ALL).await, 6);
-        assert_eq!(count(&house, today()).await, 4, "ahead by {ahead}");
+        assert_eq!(count(&test, MessageSpan::ALL).await, 6);
+        assert_eq!(count(&test, today()).await, 4, "ahead by {ahead}");
     }
 }
 
@@ -237,18 +234,18 @@ async fn a_start_with_the_clock_ahead_deletes_nothing_and_spoils_nothing() {
 async fn a_clock_set_back_while_running_stops_nothing_and_deletes_nothing() {
     for back in [3 * HOUR, 60 * DAY, 10 * YEAR] {
         let clock = Arc::new(PausedClock::at(NOW));
-        let house = House::by(Arc::clone(&clock), settings(), None).await;
-        deliver(&house, 3).await;
+        let test = TestEngine::by(Arc::clone(&clock), settings(), None).await;
+        deliver(&test, 3).await;
         clock.set_back(back);
-        deliver(&house, 2).await;
+        deliver(&test, 2).await;
         sweeps().await;
         clock.set_back(-back);
-        deliver(&house, 1).await;
+        deliver(&test, 1).await;
         sweeps().await;
-        assert_eq!(count(&house, MessageSpan::ALL).await, 6, "back by {back}");
+        assert_eq!(count(&test, MessageSpan::ALL).await, 6, "back by {back}");
         let jumps = |direction| {
             let label = engine::metrics::DirectionLabel { direction };
-            house.engine.metrics().clock_jumps.get_or_create(&label).get()
+            test.engine.metrics().clock_jumps.get_or_create(&label).get()
         };
         assert_eq!((jumps("back"), jumps("forward")), (1, 1));
     }

@@ -6,21 +6,21 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod house;
+mod testkit;
 
-use engine::accept::{Outcome, Reply};
+use engine::accept::{AcceptResponse, Outcome};
 use engine::catalog::{InDoubt, SmppSettings};
 use engine::sms::state::MessageState;
 use engine::{MessageView, UnixMs};
-use house::{ACCOUNT, Act, CODE, End, House, Lines, PLAIN, Smsc, numbers, smpp, submission};
 use smpp::CommandStatus;
 use std::time::Duration;
 use store::{CatalogChange, EXPIRED_IN_DOUBT, EXPIRED_UNSENT, Store, TimelineKind};
+use testkit::{ACCOUNT, Act, CODE, End, Lines, PLAIN, Smsc, TestEngine, numbers, smpp, submission};
 use tokio::net::TcpListener;
 
 /// Sets the time to live of a template.
-async fn lives(house: &House, number: i64, ttl_s: u32) {
-    let catalog = house.store.load_catalog().await.unwrap();
+async fn lives(test: &TestEngine, number: i64, ttl_s: u32) {
+    let catalog = test.store.load_catalog().await.unwrap();
     let mut template = catalog
         .templates
         .iter()
@@ -28,7 +28,7 @@ async fn lives(house: &House, number: i64, ttl_s: u32) {
         .unwrap()
         .clone();
     template.ttl_s = Some(ttl_s);
-    house.change(vec![CatalogChange::PutTemplate(template)]).await;
+    test.change(vec![CatalogChange::PutTemplate(template)]).await;
 }
 
 fn is_unsent(message: &MessageView) -> bool {
@@ -43,29 +43,29 @@ fn settings(port: u16) -> SmppSettings {
     }
 }
 
-async fn scheduled(house: &House, template: i64, number: u64, due: UnixMs) -> Outcome {
+async fn scheduled(test: &TestEngine, template: i64, number: u64, due: UnixMs) -> Outcome {
     let mut later = submission(template, &numbers(number + 1)[number as usize..]);
     later.due = Some(due);
-    match house.engine.accept(later, None).await.unwrap().1 {
-        Reply::New(outcome) => outcome,
-        Reply::Repeat { .. } => panic!("no request id was given"),
+    match test.engine.accept(later, None).await.unwrap().1 {
+        AcceptResponse::New(outcome) => outcome,
+        AcceptResponse::Replayed { .. } => panic!("no request id was given"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_carrier_that_comes_back_gets_no_old_codes() {
-    let port = house::away().await;
-    let house = House::start(vec![settings(port)]).await;
-    lives(&house, PLAIN, 1).await;
-    let old = house.send(PLAIN, &numbers(50)).await;
-    let long = house.send(CODE, &[]).await;
+    let port = testkit::away().await;
+    let test = TestEngine::start(vec![settings(port)]).await;
+    lives(&test, PLAIN, 1).await;
+    let old = test.send(PLAIN, &numbers(50)).await;
+    let long = test.send(CODE, &[]).await;
     assert_eq!(long.accepted(), 0);
     // One that is still due when the carrier comes back, and one that waits for ever.
-    lives(&house, PLAIN, 0).await;
-    let forever = house.send(PLAIN, &numbers(52)[50..51]).await;
-    lives(&house, PLAIN, 2).await;
-    let later = scheduled(&house, PLAIN, 51, house.engine.now() + 8_000).await;
-    let ended = house
+    lives(&test, PLAIN, 0).await;
+    let forever = test.send(PLAIN, &numbers(52)[50..51]).await;
+    lives(&test, PLAIN, 2).await;
+    let later = scheduled(&test, PLAIN, 51, test.engine.now() + 8_000).await;
+    let ended = test
         .until(&old, "expired while the carrier is away", is_unsent)
         .await;
     assert!(
@@ -73,7 +73,7 @@ async fn a_carrier_that_comes_back_gets_no_old_codes() {
             .iter()
             .all(|message| message.attempts == 0 && message.submitted_at.is_none())
     );
-    let timeline = house.engine.timeline(ended[0].id).await.unwrap();
+    let timeline = test.engine.timeline(ended[0].id).await.unwrap();
     assert!(
         matches!(
             timeline.last().unwrap().kind,
@@ -82,7 +82,7 @@ async fn a_carrier_that_comes_back_gets_no_old_codes() {
         "{timeline:?}"
     );
     assert_eq!(
-        house.store.metrics().expired.iter().map(|(.., n)| n).sum::<u64>(),
+        test.store.metrics().expired.iter().map(|(.., n)| n).sum::<u64>(),
         50
     );
 
@@ -90,9 +90,8 @@ async fn a_carrier_that_comes_back_gets_no_old_codes() {
         Act::DELIVER
     });
     let is_delivered = |message: &MessageView| message.state == MessageState::Delivered;
-    house.until(&forever, "delivered", is_delivered).await;
-    house
-        .until(&later, "delivered, counted from its schedule", is_delivered)
+    test.until(&forever, "delivered", is_delivered).await;
+    test.until(&later, "delivered, counted from its schedule", is_delivered)
         .await;
     assert_eq!(
         smsc.times().into_keys().collect::<Vec<_>>(),
@@ -101,24 +100,24 @@ async fn a_carrier_that_comes_back_gets_no_old_codes() {
             .map(|number| number[1..].to_owned())
             .collect::<Vec<_>>()
     );
-    assert!(house.session(&old).await.iter().all(is_unsent));
+    assert!(test.session(&old).await.iter().all(is_unsent));
 }
 
 /// Each attempt reads the lane again and finds the same messages expired.
 #[tokio::test]
 async fn messages_that_the_store_cannot_end_are_tried_again_after_a_pause() {
-    const TRIED: &str = "expired messages";
+    const TRIED: &str = "expiry";
     let lines = Lines::follow();
-    let port = house::away().await;
-    let house = House::start(vec![settings(port)]).await;
-    lives(&house, PLAIN, 1).await;
-    let old = house.send(PLAIN, &numbers(3)).await;
-    let end_refusals = house.refuse("INSERT ON outcome");
+    let port = testkit::away().await;
+    let test = TestEngine::start(vec![settings(port)]).await;
+    lives(&test, PLAIN, 1).await;
+    let old = test.send(PLAIN, &numbers(3)).await;
+    let end_refusals = test.refuse("INSERT ON outcome");
     lines.until(TRIED, 1).await;
     let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
         Act::DELIVER
     });
-    let taken = "expired messages could not be ended";
+    let taken = "message expiry failed";
     let tried = lines.until(taken, 3).await;
     assert!(
         tried
@@ -127,22 +126,22 @@ async fn messages_that_the_store_cannot_end_are_tried_again_after_a_pause() {
         "{tried:?}"
     );
     end_refusals();
-    house.until(&old, "expired", is_unsent).await;
+    test.until(&old, "expired", is_unsent).await;
     assert_eq!(smsc.seen().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_expired_while_no_process_ran_is_not_sent_after_a_start() {
-    let port = house::away().await;
-    let house = House::start(vec![settings(port)]).await;
-    lives(&house, PLAIN, 1).await;
-    let old = house.send(PLAIN, &numbers(20)).await;
+    let port = testkit::away().await;
+    let test = TestEngine::start(vec![settings(port)]).await;
+    lives(&test, PLAIN, 1).await;
+    let old = test.send(PLAIN, &numbers(20)).await;
     let first = old.items[0].session.unwrap();
-    let end = house.engine.session(ACCOUNT, first, 1).await.unwrap()[0]
+    let end = test.engine.session(ACCOUNT, first, 1).await.unwrap()[0]
         .batch
         .expires_at
         .unwrap();
-    let house = house
+    let test = test
         .restart_waiting(async |clock| {
             while clock() <= end {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -152,61 +151,59 @@ async fn what_expired_while_no_process_ran_is_not_sent_after_a_start() {
     let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
         Act::DELIVER
     });
-    lives(&house, PLAIN, 0).await;
-    let new = house.send(PLAIN, &numbers(21)[20..]).await;
-    house
-        .until(&new, "delivered", |message| {
-            message.state == MessageState::Delivered
-        })
-        .await;
-    house.until(&old, "expired", is_unsent).await;
+    lives(&test, PLAIN, 0).await;
+    let new = test.send(PLAIN, &numbers(21)[20..]).await;
+    test.until(&new, "delivered", |message| {
+        message.state == MessageState::Delivered
+    })
+    .await;
+    test.until(&old, "expired", is_unsent).await;
     assert_eq!(smsc.seen().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fail_over_moves_nothing_that_has_expired() {
-    let port = house::away().await;
+    let port = testkit::away().await;
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
     let slow = SmppSettings {
         failover_after_s: 3,
         ..settings(port)
     };
-    let house = House::start(vec![slow, smpp(smsc.port)]).await;
-    lives(&house, PLAIN, 1).await;
-    let old = house.send(PLAIN, &numbers(10)).await;
-    lives(&house, PLAIN, 60).await;
-    let new = house.send(PLAIN, &numbers(11)[10..]).await;
-    house
-        .until(&new, "delivered elsewhere", |message| {
-            message.state == MessageState::Delivered
-        })
-        .await;
-    house.until(&old, "expired", is_unsent).await;
+    let test = TestEngine::start(vec![slow, smpp(smsc.port)]).await;
+    lives(&test, PLAIN, 1).await;
+    let old = test.send(PLAIN, &numbers(10)).await;
+    lives(&test, PLAIN, 60).await;
+    let new = test.send(PLAIN, &numbers(11)[10..]).await;
+    test.until(&new, "delivered elsewhere", |message| {
+        message.state == MessageState::Delivered
+    })
+    .await;
+    test.until(&old, "expired", is_unsent).await;
     assert_eq!(smsc.seen().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_that_would_come_too_late_ends_its_message_at_once() {
     let smsc = Smsc::start(|_, _| Act::refuse(CommandStatus::RSYSERR)).await;
-    let patient = SmppSettings {
+    let long_timeout = SmppSettings {
         retry_s: 300,
         retry_s_max: 300,
         ..smpp(smsc.port)
     };
-    let house = House::start(vec![patient]).await;
-    lives(&house, CODE, 60).await;
+    let test = TestEngine::start(vec![long_timeout]).await;
+    lives(&test, CODE, 60).await;
     let mut code = submission(CODE, &numbers(1));
     code.items[0].values = engine::accept::Values::Positional(vec![Box::from("1234")]);
-    let Reply::New(outcome) = house.engine.accept(code, None).await.unwrap().1 else {
+    let AcceptResponse::New(outcome) = test.engine.accept(code, None).await.unwrap().1 else {
         panic!("no request id was given")
     };
-    let ended = house.until(&outcome, "expired", is_unsent).await;
+    let ended = test.until(&outcome, "expired", is_unsent).await;
     assert_eq!(
         (ended[0].attempts, ended[0].status),
         (1, CommandStatus::RSYSERR.0)
     );
     assert_eq!(smsc.seen().len(), 1);
-    let timeline = house.engine.timeline(ended[0].id).await.unwrap();
+    let timeline = test.engine.timeline(ended[0].id).await.unwrap();
     let requeued = timeline
         .iter()
         .any(|entry| matches!(entry.kind, TimelineKind::Requeued { .. }));
@@ -224,14 +221,14 @@ async fn what_expires_while_it_waits_for_a_slot_is_not_written() {
         window_max: 1,
         ..smpp(smsc.port)
     };
-    let house = House::start(vec![narrow]).await;
-    lives(&house, PLAIN, 2).await;
-    let outcome = house.send(PLAIN, &numbers(3)).await;
-    lives(&house, PLAIN, 60).await;
-    let later = house.send(PLAIN, &numbers(4)[3..]).await;
+    let test = TestEngine::start(vec![narrow]).await;
+    lives(&test, PLAIN, 2).await;
+    let outcome = test.send(PLAIN, &numbers(3)).await;
+    lives(&test, PLAIN, 60).await;
+    let later = test.send(PLAIN, &numbers(4)[3..]).await;
     let is_delivered = |message: &MessageView| message.state == MessageState::Delivered;
-    house.until(&later, "delivered", is_delivered).await;
-    let ended = house
+    test.until(&later, "delivered", is_delivered).await;
+    let ended = test
         .until(&outcome, "ended", |message| {
             is_delivered(message) || is_unsent(message)
         })
@@ -256,19 +253,18 @@ async fn a_message_in_doubt_that_cannot_be_sent_again_in_time_ends_as_unknown() 
             reconnect_s_max: 30,
             ..smpp(port)
         };
-        let house = House::start(vec![doubtful]).await;
-        lives(&house, PLAIN, 2).await;
-        let outcome = house.send(PLAIN, &numbers(1)).await;
+        let test = TestEngine::start(vec![doubtful]).await;
+        lives(&test, PLAIN, 2).await;
+        let outcome = test.send(PLAIN, &numbers(1)).await;
         if state == MessageState::InDoubt {
-            house
-                .until(&outcome, "held", |message| message.state == state)
+            test.until(&outcome, "held", |message| message.state == state)
                 .await;
-            let end = house.session(&outcome).await[0].batch.expires_at.unwrap();
-            while house.engine.now() <= end + 1_500 {
+            let end = test.session(&outcome).await[0].batch.expires_at.unwrap();
+            while test.engine.now() <= end + 1_500 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        let ended = house
+        let ended = test
             .until(&outcome, "settled", |message| message.state == state)
             .await;
         let error = if state == MessageState::Unknown {
@@ -305,14 +301,13 @@ async fn the_validity_of_a_submit_is_what_is_left() {
             validity_s,
             ..smpp(smsc.port)
         };
-        let house = House::start(vec![carrier]).await;
-        lives(&house, PLAIN, ttl_s).await;
-        let outcome = house.send(PLAIN, &numbers(1)).await;
-        house
-            .until(&outcome, "delivered", |message| {
-                message.state == MessageState::Delivered
-            })
-            .await;
+        let test = TestEngine::start(vec![carrier]).await;
+        lives(&test, PLAIN, ttl_s).await;
+        let outcome = test.send(PLAIN, &numbers(1)).await;
+        test.until(&outcome, "delivered", |message| {
+            message.state == MessageState::Delivered
+        })
+        .await;
         let given = seconds(smsc.seen()[0].validity_period.as_bytes());
         assert!(
             given >= least && given <= most,
@@ -323,29 +318,29 @@ async fn the_validity_of_a_submit_is_what_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_kill_left_in_doubt_is_not_sent_again_after_its_end() {
-    let port = house::away().await;
-    let house = House::start(vec![settings(port)]).await;
-    lives(&house, PLAIN, 1).await;
-    let outcome = house.send(PLAIN, &numbers(1)).await;
-    let message = house.session(&outcome).await.remove(0);
+    let port = testkit::away().await;
+    let test = TestEngine::start(vec![settings(port)]).await;
+    lives(&test, PLAIN, 1).await;
+    let outcome = test.send(PLAIN, &numbers(1)).await;
+    let message = test.session(&outcome).await.remove(0);
     let end = message.batch.expires_at.unwrap();
     // An attempt that a killed process had begun: nobody knows whether it was written.
-    let lane = house.store.lanes().await.unwrap()[0].lane;
-    let waiting = house.store.read_lane(lane, None, 9).await.unwrap();
+    let lane = test.store.lanes().await.unwrap()[0].lane;
+    let waiting = test.store.read_lane(lane, None, 9).await.unwrap();
     let start = store::AttemptStart {
         carrier: lane.carrier,
         bind: 0,
-        now: house.engine.now(),
+        now: test.engine.now(),
         messages: vec![message.id],
-        consumed: vec![store::ConsumedQueue {
+        consumed: vec![store::DequeuedRange {
             key: waiting[0].key,
             first: message.id,
             last: message.id,
         }],
     };
-    let begun = house.store.begin_attempts(vec![start]).await.unwrap();
+    let begun = test.store.begin_attempts(vec![start]).await.unwrap();
     assert!(begun[0].gone.is_empty());
-    let house = house
+    let test = test
         .restart_waiting(async |now| {
             while now() <= end {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -355,7 +350,7 @@ async fn what_a_kill_left_in_doubt_is_not_sent_again_after_its_end() {
     let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
         Act::DELIVER
     });
-    let ended = house
+    let ended = test
         .until(&outcome, "unknown", |message| {
             message.state == MessageState::Unknown
         })
@@ -363,13 +358,12 @@ async fn what_a_kill_left_in_doubt_is_not_sent_again_after_its_end() {
     assert_eq!((&*ended[0].error, ended[0].attempts), (EXPIRED_IN_DOUBT, 1));
     let reason = engine::ReasonView::of(&ended[0]).unwrap();
     assert_eq!((reason.code, reason.name), (2304, "expired_in_doubt"));
-    lives(&house, PLAIN, 60).await;
-    let new = house.send(PLAIN, &numbers(2)[1..]).await;
-    house
-        .until(&new, "delivered", |message| {
-            message.state == MessageState::Delivered
-        })
-        .await;
+    lives(&test, PLAIN, 60).await;
+    let new = test.send(PLAIN, &numbers(2)[1..]).await;
+    test.until(&new, "delivered", |message| {
+        message.state == MessageState::Delivered
+    })
+    .await;
     assert_eq!(smsc.seen().len(), 1);
 }
 
@@ -384,10 +378,10 @@ async fn a_message_that_was_given_in_part_when_its_time_ends_is_given_whole() {
         window_max: 1,
         ..smpp(smsc.port)
     };
-    let house = House::start(vec![narrow]).await;
-    lives(&house, CODE, 1).await;
-    let outcome = house.send_long(&"x".repeat(800), &numbers(1)).await;
-    let ended = house
+    let test = TestEngine::start(vec![narrow]).await;
+    lives(&test, CODE, 1).await;
+    let outcome = test.send_long(&"x".repeat(800), &numbers(1)).await;
+    let ended = test
         .until(&outcome, "ended", |message| message.state.is_final())
         .await;
     assert_eq!(ended[0].state, MessageState::Delivered);

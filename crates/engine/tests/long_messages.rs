@@ -1,7 +1,7 @@
 //! Messages of several segments over a real carrier session and a real store: each segment is a submit of its own, with
 //! its own slot of the window, its own answer and its own retry.
 
-mod house;
+mod testkit;
 
 use engine::CarrierNo;
 use engine::catalog::{
@@ -9,7 +9,6 @@ use engine::catalog::{
     SmppSettings,
 };
 use engine::sms::state::MessageState as State;
-use house::{Act, CODE, End, House, PLAIN, Smsc, numbers, smpp};
 use smpp::CommandStatus;
 use smpp::field::DataCoding;
 use smpp::pdu::SubmitSm;
@@ -18,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Carrier, CatalogChange, TimelineEntry, TimelineKind};
+use testkit::{Act, CODE, End, PLAIN, Smsc, TestEngine, numbers, smpp};
 
 fn state(wanted: State) -> impl Fn(&engine::MessageView) -> bool {
     move |message| message.state == wanted
@@ -63,26 +63,26 @@ fn submits(smsc: &Smsc) -> BTreeMap<(String, u8), usize> {
 async fn a_text_of_more_segments_than_the_window_goes_out_and_stops_nobody() {
     for (window_max, segments) in [(1, 3), (1, 25), (3, 4), (10, 12)] {
         let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-        let house = House::start(vec![SmppSettings {
+        let test = TestEngine::start(vec![SmppSettings {
             window_max,
             ..smpp(smsc.port)
         }])
         .await;
-        let long = house
+        let long = test
             .send_long(&text_of(segments), &["+447700900500".to_owned()])
             .await;
-        let short = house.send(PLAIN, &numbers(5)).await;
-        let messages = house.until(&long, "delivered", state(State::Delivered)).await;
+        let short = test.send(PLAIN, &numbers(5)).await;
+        let messages = test.until(&long, "delivered", state(State::Delivered)).await;
         assert_eq!(usize::from(messages[0].segments), segments);
         assert_eq!(messages[0].attempts, 1);
-        house.until(&short, "delivered", state(State::Delivered)).await;
+        test.until(&short, "delivered", state(State::Delivered)).await;
         let submits = submits(&smsc);
         assert_eq!(submits.len(), segments + 5, "window {window_max}");
         assert!(
             submits.values().all(|times| *times == 1),
             "each once: {submits:?}"
         );
-        house.engine.stop(Duration::from_secs(5)).await.unwrap();
+        test.engine.stop(Duration::from_secs(5)).await.unwrap();
     }
 }
 
@@ -93,22 +93,20 @@ async fn a_code_passes_what_waits_of_a_long_text() {
         ..Act::DELIVER
     })
     .await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         window_max: 1,
         ..smpp(smsc.port)
     }])
     .await;
-    let mut long = house::submission(house::CAMPAIGN, &["+447700900500".to_owned()]);
-    long.items[0].template = engine::accept::TemplateRef::Number(house::LONG_CAMPAIGN);
-    let engine::accept::Reply::New(long) = house.engine.accept(long, None).await.unwrap().1 else {
+    let mut long = testkit::submission(testkit::CAMPAIGN, &["+447700900500".to_owned()]);
+    long.items[0].template = engine::accept::TemplateRef::Number(testkit::LONG_CAMPAIGN);
+    let engine::accept::AcceptResponse::New(long) = test.engine.accept(long, None).await.unwrap().1 else {
         panic!("no id given")
     };
-    house
-        .until(&long, "under way", |message| message.state == State::InFlight)
+    test.until(&long, "under way", |message| message.state == State::InFlight)
         .await;
-    let code = house.send(CODE, &["+447700900501".to_owned()]).await;
-    house
-        .until(&code, "taken", |message| message.submitted_at.is_some())
+    let code = test.send(CODE, &["+447700900501".to_owned()]).await;
+    test.until(&code, "taken", |message| message.submitted_at.is_some())
         .await;
     let place = smsc
         .seen()
@@ -116,7 +114,7 @@ async fn a_code_passes_what_waits_of_a_long_text() {
         .position(|submit| !submit.esm_class.has_udhi())
         .unwrap();
     assert!(place < 10, "the code came after {place} of 20 segments");
-    house.until(&long, "delivered", state(State::Delivered)).await;
+    test.until(&long, "delivered", state(State::Delivered)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,13 +135,13 @@ async fn a_segment_refused_for_now_goes_again_alone_with_the_same_reference() {
                 }
             })
             .await;
-            let house = House::start(vec![SmppSettings {
+            let test = TestEngine::start(vec![SmppSettings {
                 linking,
                 ..smpp(smsc.port)
             }])
             .await;
-            let outcome = house.send_long(&text_of(3), &numbers(1)).await;
-            house.until(&outcome, "delivered", state(State::Delivered)).await;
+            let outcome = test.send_long(&text_of(3), &numbers(1)).await;
+            test.until(&outcome, "delivered", state(State::Delivered)).await;
             let seen: Vec<_> = smsc.seen().iter().map(tie).collect();
             let mut indexes: Vec<u8> = seen.iter().map(|(.., seq)| *seq).collect();
             indexes.sort_unstable();
@@ -169,9 +167,9 @@ async fn a_carrier_that_throttles_every_fifth_segment_gets_all_texts() {
         }
     })
     .await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
-    let outcome = house.send_long(&text_of(3), &numbers(100)).await;
-    let messages = house.until(&outcome, "delivered", state(State::Delivered)).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
+    let outcome = test.send_long(&text_of(3), &numbers(100)).await;
+    let messages = test.until(&outcome, "delivered", state(State::Delivered)).await;
     assert!(
         messages.iter().all(|message| message.attempts == 1),
         "throttling costs no attempt"
@@ -188,13 +186,13 @@ async fn only_a_final_refusal_of_a_segment_ends_the_message() {
         }
     })
     .await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         window_max: 1,
         ..smpp(smsc.port)
     }])
     .await;
-    let outcome = house.send_long(&text_of(10), &numbers(1)).await;
-    let messages = house
+    let outcome = test.send_long(&text_of(10), &numbers(1)).await;
+    let messages = test
         .until(&outcome, "ended", |message| message.state.is_final())
         .await;
     assert_eq!(messages[0].state, State::Undelivered);
@@ -215,13 +213,13 @@ async fn segments_that_were_never_written_go_again_when_the_session_is_lost() {
         }
     })
     .await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         window_max: 1,
         ..smpp(smsc.port)
     }])
     .await;
-    let outcome = house.send_long(&text_of(6), &numbers(1)).await;
-    house.until(&outcome, "delivered", state(State::Delivered)).await;
+    let outcome = test.send_long(&text_of(6), &numbers(1)).await;
+    test.until(&outcome, "delivered", state(State::Delivered)).await;
     let times: Vec<usize> = submits(&smsc).into_values().collect();
     assert_eq!(
         times,
@@ -237,16 +235,16 @@ async fn segments_left_at_the_end_of_a_stops_grace_go_after_the_next_start() {
         ..Act::DELIVER
     })
     .await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         window_max: 1,
         ..smpp(smsc.port)
     }])
     .await;
-    let outcome = house.send_long(&text_of(20), &numbers(1)).await;
+    let outcome = test.send_long(&text_of(20), &numbers(1)).await;
     smsc.until_seen(3).await;
-    let house = house.restart_after(Duration::from_millis(50)).await;
+    let test = test.restart_after(Duration::from_millis(50)).await;
     assert!(smsc.seen().len() < 20, "the stop came in the middle");
-    house.until(&outcome, "delivered", state(State::Delivered)).await;
+    test.until(&outcome, "delivered", state(State::Delivered)).await;
     let submits = submits(&smsc);
     assert_eq!(submits.len(), 20);
     let twice = submits.values().filter(|times| **times > 1).count();
@@ -261,17 +259,17 @@ async fn late_answers_to_every_segment_settle_a_message_that_is_held() {
         ..Act::DELIVER
     })
     .await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         in_doubt: InDoubt::Hold,
         response_timeout_s: 1,
         ..smpp(smsc.port)
     }])
     .await;
-    let outcome = house.send_long(&text_of(3), &numbers(1)).await;
-    house.until(&outcome, "held", state(State::InDoubt)).await;
-    let messages = house.until(&outcome, "taken", state(State::Submitted)).await;
+    let outcome = test.send_long(&text_of(3), &numbers(1)).await;
+    test.until(&outcome, "held", state(State::InDoubt)).await;
+    let messages = test.until(&outcome, "taken", state(State::Submitted)).await;
     assert_eq!(smsc.seen().len(), 3);
-    let timeline = house.engine.timeline(messages[0].id).await.unwrap();
+    let timeline = test.engine.timeline(messages[0].id).await.unwrap();
     let begun = |entry: &&TimelineEntry| matches!(entry.kind, TimelineKind::Attempt { .. });
     assert_eq!(timeline.iter().filter(begun).count(), 1, "{timeline:?}");
     let lost = |entry: &&TimelineEntry| matches!(entry.kind, TimelineKind::Unanswered { .. });
@@ -297,7 +295,7 @@ async fn a_segment_whose_answer_is_lost_keeps_no_slot_from_the_others() {
                 }
             })
             .await;
-            let house = House::start(vec![SmppSettings {
+            let test = TestEngine::start(vec![SmppSettings {
                 window_max: 1,
                 in_doubt,
                 receipt_for,
@@ -305,10 +303,10 @@ async fn a_segment_whose_answer_is_lost_keeps_no_slot_from_the_others() {
                 ..smpp(smsc.port)
             }])
             .await;
-            let long = house.send_long(&text_of(3), &numbers(1)).await;
-            let short = house.send(PLAIN, &["+447700900501".to_owned()]).await;
-            house.until(&long, "settled", state(end)).await;
-            house.until(&short, "delivered", state(State::Delivered)).await;
+            let long = test.send_long(&text_of(3), &numbers(1)).await;
+            let short = test.send(PLAIN, &["+447700900501".to_owned()]).await;
+            test.until(&long, "settled", state(end)).await;
+            test.until(&short, "delivered", state(State::Delivered)).await;
             let times: Vec<usize> = submits(&smsc)
                 .into_iter()
                 .filter(|((to, _), _)| *to == numbers(1)[0][1..])
@@ -320,7 +318,7 @@ async fn a_segment_whose_answer_is_lost_keeps_no_slot_from_the_others() {
                 expected.collect::<Vec<_>>(),
                 "{in_doubt:?}, segment {lost} lost"
             );
-            let messages = house.session(&long).await;
+            let messages = test.session(&long).await;
             assert_eq!(messages[0].state, end, "receipts of the others change nothing");
         }
     }
@@ -337,18 +335,18 @@ async fn answered_segments_keep_no_slots_while_another_waits_for_its_answer() {
     })
     .await;
     // Nothing is begun ahead of the window where doubt is held; the answer is overdue long after this test gives up.
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         window_max: 3,
         in_doubt: InDoubt::Hold,
         response_timeout_s: 300,
         ..smpp(smsc.port)
     }])
     .await;
-    let long = house.send_long(&text_of(3), &numbers(1)).await;
+    let long = test.send_long(&text_of(3), &numbers(1)).await;
     smsc.until_seen(3).await;
-    let short = house.send(PLAIN, &["+447700900501".to_owned()]).await;
-    house.until(&short, "delivered", state(State::Delivered)).await;
-    house.until(&long, "under way", state(State::InFlight)).await;
+    let short = test.send(PLAIN, &["+447700900501".to_owned()]).await;
+    test.until(&short, "delivered", state(State::Delivered)).await;
+    test.until(&long, "under way", state(State::InFlight)).await;
 }
 
 /// The text of segments in the order of their indexes.
@@ -409,12 +407,11 @@ async fn a_text_partly_taken_is_finished_as_it_was_begun_whatever_is_changed() {
         .await;
         let mut settings = smpp(smsc.port);
         before(&mut settings);
-        let house = House::start(vec![settings.clone()]).await;
+        let test = TestEngine::start(vec![settings.clone()]).await;
         let text = text_of(3);
-        let outcome = house.send_long(&text, &numbers(1)).await;
-        house::until("two segments taken", || taken.lock().unwrap().len() >= 2).await;
-        house
-            .until(&outcome, "partly taken", |message| message.state == State::Queued)
+        let outcome = test.send_long(&text, &numbers(1)).await;
+        testkit::until("two segments taken", || taken.lock().unwrap().len() >= 2).await;
+        test.until(&outcome, "partly taken", |message| message.state == State::Queued)
             .await;
         after(&mut settings);
         let carrier = Carrier {
@@ -423,9 +420,9 @@ async fn a_text_partly_taken_is_finished_as_it_was_begun_whatever_is_changed() {
             settings: serde_json::to_value(CarrierSettings::Smpp(Box::new(settings))).unwrap(),
         };
         let change = vec![CatalogChange::PutCarrier(carrier)];
-        house.change(change).await;
+        test.change(change).await;
         changed.store(true, Ordering::SeqCst);
-        house.until(&outcome, "delivered", state(State::Delivered)).await;
+        test.until(&outcome, "delivered", state(State::Delivered)).await;
 
         let taken = taken.lock().unwrap().clone();
         let as_first = |submit: &SubmitSm| {

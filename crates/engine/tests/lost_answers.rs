@@ -1,15 +1,15 @@
 //! Submits whose answers never come, in each way in which an answer can be lost.
 
-mod house;
+mod testkit;
 
 use engine::CarrierNo;
 use engine::catalog::{InDoubt, SmppSettings};
 use engine::sms::state::MessageState as State;
-use house::{Act, End, House, PLAIN, Smsc, numbers, smpp};
 use smpp::CommandStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::{Act, End, PLAIN, Smsc, TestEngine, numbers, smpp};
 
 fn losing() -> [(&'static str, Act); 4] {
     [
@@ -36,9 +36,9 @@ async fn a_message_whose_answer_is_lost_counts_its_attempts_and_goes_to_the_next
     for (how, act) in losing() {
         let first = Smsc::start(move |_, _| act.clone()).await;
         let second = Smsc::start(|_, _| Act::DELIVER).await;
-        let house = House::start(vec![settings(first.port), settings(second.port)]).await;
-        let outcome = house.send(PLAIN, &numbers(2)).await;
-        let messages = house
+        let test = TestEngine::start(vec![settings(first.port), settings(second.port)]).await;
+        let outcome = test.send(PLAIN, &numbers(2)).await;
+        let messages = test
             .until(&outcome, "delivered", |message| message.state == State::Delivered)
             .await;
         assert!(
@@ -58,9 +58,9 @@ async fn a_message_whose_answer_is_lost_counts_its_attempts_and_goes_to_the_next
 async fn a_message_whose_answers_are_all_lost_ends_as_unknown() {
     for (how, act) in losing() {
         let smsc = Smsc::start(move |_, _| act.clone()).await;
-        let house = House::start(vec![settings(smsc.port)]).await;
-        let outcome = house.send(PLAIN, &numbers(2)).await;
-        let messages = house
+        let test = TestEngine::start(vec![settings(smsc.port)]).await;
+        let outcome = test.send(PLAIN, &numbers(2)).await;
+        let messages = test
             .until(&outcome, "ended", |message| message.state.is_final())
             .await;
         for message in &messages {
@@ -78,14 +78,13 @@ async fn a_message_whose_answers_are_all_lost_ends_as_unknown() {
 async fn where_the_policy_is_to_hold_a_lost_answer_is_held_and_not_repeated() {
     for (how, act) in losing() {
         let smsc = Smsc::start(move |_, _| act.clone()).await;
-        let house = House::start(vec![SmppSettings {
+        let test = TestEngine::start(vec![SmppSettings {
             in_doubt: InDoubt::Hold,
             ..settings(smsc.port)
         }])
         .await;
-        let outcome = house.send(PLAIN, &numbers(1)).await;
-        house
-            .until(&outcome, "held", |message| message.state == State::InDoubt)
+        let outcome = test.send(PLAIN, &numbers(1)).await;
+        test.until(&outcome, "held", |message| message.state == State::InDoubt)
             .await;
         assert_eq!(smsc.seen().len(), 1, "{how}");
     }
@@ -94,13 +93,13 @@ async fn where_the_policy_is_to_hold_a_lost_answer_is_held_and_not_repeated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nack_refuses_whatever_its_status_says() {
     let smsc = Smsc::start(|_, _| Act::nack()).await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         attempts_max: 2,
         ..settings(smsc.port)
     }])
     .await;
-    let outcome = house.send(PLAIN, &numbers(1)).await;
-    let messages = house
+    let outcome = test.send(PLAIN, &numbers(1)).await;
+    let messages = test
         .until(&outcome, "ended", |message| message.state.is_final())
         .await;
     assert_eq!(messages[0].state, State::Rejected);
@@ -119,8 +118,8 @@ async fn a_session_that_the_carrier_does_not_know_any_more_is_bound_again() {
         }
     })
     .await;
-    let house = House::start(vec![settings(smsc.port)]).await;
-    let outcome = house.send(PLAIN, &numbers(5)).await;
+    let test = TestEngine::start(vec![settings(smsc.port)]).await;
+    let outcome = test.send(PLAIN, &numbers(5)).await;
     let again = async {
         while smsc.sessions() < 3 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -130,7 +129,7 @@ async fn a_session_that_the_carrier_does_not_know_any_more_is_bound_again() {
         .await
         .expect("bound again");
     knows.store(true, Ordering::Relaxed);
-    let messages = house
+    let messages = test
         .until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
     assert!(

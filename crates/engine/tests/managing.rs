@@ -6,15 +6,15 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod house;
+mod testkit;
 
 use engine::accept::Refusal;
 use engine::catalog::{CatalogChange, Review};
 use engine::manage::{ManageError, NewSignature, NewTemplate, SignatureEdit, TemplateEdit, Then};
 use engine::sms::class::Class;
-use house::{ACCOUNT, Act, House, Smsc, numbers, smpp, submission};
 use serde_json::Value;
 use store::Position;
+use testkit::{ACCOUNT, Act, Smsc, TestEngine, numbers, smpp, submission};
 
 fn new_template(name: &str, text: &str, then: Then) -> NewTemplate {
     NewTemplate {
@@ -44,19 +44,19 @@ fn edit() -> TemplateEdit {
     }
 }
 
-async fn auto_approve(house: &House) {
-    let account = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
+async fn auto_approve(test: &TestEngine) {
+    let account = test.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
     let account = store::Account {
         auto_approve: true,
         ..account
     };
-    house.change(vec![CatalogChange::PutAccount(account)]).await;
+    test.change(vec![CatalogChange::PutAccount(account)]).await;
 }
 
 #[tokio::test]
 async fn a_template_is_used_when_it_is_approved_and_not_before() {
-    let house = House::start(vec![]).await;
-    let engine = &house.engine;
+    let test = TestEngine::start(vec![]).await;
+    let engine = &test.engine;
     let made = engine
         .add_template(ACCOUNT, new_template("welcome", "Hello %name%", Then::Keep))
         .await
@@ -65,7 +65,7 @@ async fn a_template_is_used_when_it_is_approved_and_not_before() {
     assert!(made.number > 1000 && made.ut_id.starts_with("UTA"));
     let refusal = |outcome: engine::accept::Outcome| outcome.items[0].refused;
     assert_eq!(
-        refusal(house.send(made.number, &numbers(1)).await),
+        refusal(test.send(made.number, &numbers(1)).await),
         Some(Refusal::TemplateNotApproved)
     );
     let submitted = engine.submit_template(ACCOUNT, made.number).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_template_is_used_when_it_is_approved_and_not_before() {
         .review_template(ACCOUNT, made.number, Review::Approved, "")
         .await
         .unwrap();
-    assert_eq!(refusal(house.send(made.number, &numbers(1)).await), None);
+    assert_eq!(refusal(test.send(made.number, &numbers(1)).await), None);
     let off = engine
         .review_template(ACCOUNT, made.number, Review::Disabled, "")
         .await
@@ -113,17 +113,17 @@ async fn a_template_is_used_when_it_is_approved_and_not_before() {
     ));
     engine.remove_templates(ACCOUNT, &[made.number]).await.unwrap();
     assert_eq!(
-        refusal(house.send(made.number, &numbers(1)).await),
+        refusal(test.send(made.number, &numbers(1)).await),
         Some(Refusal::TemplateUnknown)
     );
 }
 
 #[tokio::test]
 async fn names_numbers_and_ids_stay_single_however_many_are_made_at_once() {
-    let house = House::start(vec![]).await;
+    let test = TestEngine::start(vec![]).await;
     let made = (0..20).map(|n| {
-        let engine = house.engine.clone();
-        // Ten names, each asked for twice.
+        let engine = test.engine.clone();
+        // Ten names, each requested twice.
         let new = new_template(&format!("t{}", n % 10), "Hello", Then::Submit);
         tokio::spawn(async move { engine.add_template(ACCOUNT, new).await })
     });
@@ -141,9 +141,9 @@ async fn names_numbers_and_ids_stay_single_however_many_are_made_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_approved_is_what_is_sent_and_an_edit_waits_for_its_review() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
-    let engine = &house.engine;
-    auto_approve(&house).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
+    let engine = &test.engine;
+    auto_approve(&test).await;
     let made = engine
         .add_template(ACCOUNT, new_template("w", "First", Then::Submit))
         .await
@@ -151,7 +151,7 @@ async fn what_was_approved_is_what_is_sent_and_an_edit_waits_for_its_review() {
     assert_eq!(made.review, Review::Approved, "approved by itself");
     let mut later = submission(made.number, &numbers(3));
     later.due = Some(engine.now() + 1_500);
-    let engine::accept::Reply::New(outcome) = engine.accept(later, None).await.unwrap().1 else {
+    let engine::accept::AcceptResponse::New(outcome) = engine.accept(later, None).await.unwrap().1 else {
         panic!("no id given")
     };
     let text = TemplateEdit {
@@ -175,8 +175,7 @@ async fn what_was_approved_is_what_is_sent_and_an_edit_waits_for_its_review() {
         .map(|old| (old.version, &*old.template.text))
         .collect();
     assert_eq!(kept, [(1, "First")]);
-    house
-        .until(&outcome, "sent", |message| message.state.is_final())
+    test.until(&outcome, "sent", |message| message.state.is_final())
         .await;
     assert!(
         smsc.seen()
@@ -188,8 +187,8 @@ async fn what_was_approved_is_what_is_sent_and_an_edit_waits_for_its_review() {
 
 #[tokio::test]
 async fn signatures_are_reviewed_and_kept_while_templates_use_them() {
-    let house = House::start(vec![]).await;
-    let engine = &house.engine;
+    let test = TestEngine::start(vec![]).await;
+    let engine = &test.engine;
     let new = |text: &str| NewSignature {
         text: text.into(),
         details: serde_json::json!({"type": 1}),
@@ -240,9 +239,9 @@ async fn signatures_are_reviewed_and_kept_while_templates_use_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_accounts_change_is_taken_over_without_reading_the_catalog_again() {
-    let house = House::start(Vec::new()).await;
-    let engine = &house.engine;
+async fn what_accounts_change_is_applied_without_reading_the_catalog_again() {
+    let test = TestEngine::start(Vec::new()).await;
+    let engine = &test.engine;
     let before = engine.catalog_reads();
     let made = (0..40).map(|no| async move {
         let template = engine

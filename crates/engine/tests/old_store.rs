@@ -6,19 +6,19 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod house;
+mod testkit;
 
-use engine::accept::{Fate, Refusal};
+use engine::accept::{RecipientOutcome, Refusal};
 use engine::catalog::{CatalogChange, SuppressionKind};
 use engine::sms::receipt::CarrierId;
 use engine::sms::state::{MessageState as State, ReceiptState};
 use engine::{MessageFilter, MessageId, MessageView, Settings, TaskState};
-use house::{ACCOUNT, Act, House, PLAIN, Smsc};
 use smpp::field::{Address, EsmClass};
 use smpp::pdu::{DeliverSm, SubmitSm};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use store::{Carrier, CarrierNo, CarrierReceipt, Contacts, InboundFilter, Inbox, Store};
+use testkit::{ACCOUNT, Act, PLAIN, Smsc, TestEngine};
 
 const RELEASE: &str = include_str!("fixtures/release-2026-11-28.sql");
 
@@ -53,13 +53,13 @@ fn times(smsc: &Smsc) -> BTreeMap<u64, usize> {
 }
 
 /// The store with its carriers at these ports, whatever else was set of them.
-async fn release(ports: [u16; 2]) -> House {
+async fn release(ports: [u16; 2]) -> TestEngine {
     let folder = tempfile::tempdir().unwrap();
-    rusqlite::Connection::open(house::store_in(&folder))
+    rusqlite::Connection::open(testkit::store_in(&folder))
         .unwrap()
         .execute_batch(RELEASE)
         .unwrap();
-    House::of(folder, Settings::default(), async |store| {
+    TestEngine::of(folder, Settings::default(), async |store| {
         let catalog = store.load_catalog().await.unwrap();
         let moved = catalog.carriers.into_iter().zip(ports).map(|(carrier, port)| {
             let mut settings = carrier.settings;
@@ -71,7 +71,7 @@ async fn release(ports: [u16; 2]) -> House {
     .await
 }
 
-async fn all(house: &House) -> BTreeMap<u64, MessageView> {
+async fn all(test: &TestEngine) -> BTreeMap<u64, MessageView> {
     let everything = MessageFilter {
         numbers: Vec::new(),
         states: Vec::new(),
@@ -84,7 +84,7 @@ async fn all(house: &House) -> BTreeMap<u64, MessageView> {
         count_max: 0,
     };
     let range = MessageId(0)..=MessageId(i64::MAX);
-    let (found, _) = house.engine.find(ACCOUNT, range, everything).await.unwrap();
+    let (found, _) = test.engine.find(ACCOUNT, range, everything).await.unwrap();
     let key = |view: &MessageView| view.msisdn.as_u64() % 1_000;
     found.into_iter().map(|view| (key(&view), view)).collect()
 }
@@ -103,13 +103,13 @@ async fn the_store_of_the_release_of_28_november_2026_goes_on() {
     })
     .await;
     let second = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = release([first.port, second.port]).await;
+    let test = release([first.port, second.port]).await;
 
     // What waited, was put off, was scheduled, was in flight, and who is left of a task.
     let sent: Vec<u64> = [105, 106, 107, 108, 109, 110, 111, 122, 123, 124].into();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let messages = loop {
-        let messages = all(&house).await;
+        let messages = all(&test).await;
         let is_there = |n: &u64| messages.get(n).is_some_and(|view| view.state == State::Delivered);
         if sent.iter().all(is_there) {
             break messages;
@@ -139,30 +139,30 @@ async fn the_store_of_the_release_of_28_november_2026_goes_on() {
     };
     assert_eq!(once(&first), []);
     assert_eq!(once(&second), [(110, 3)], "a code of three segments");
-    let task = house.store.open_tasks(9).await.unwrap();
+    let task = test.store.open_tasks(9).await.unwrap();
     assert_eq!(task, [], "the task is done");
-    let task = house.engine.task(ACCOUNT, 1).await.unwrap().unwrap();
+    let task = test.engine.task(ACCOUNT, 1).await.unwrap().unwrap();
     assert_eq!((task.state, task.progress.accepted), (TaskState::Done, 5));
 
     // A receipt for what the release had submitted.
     assert_eq!(state(100), State::Submitted);
     let id = CarrierId::new("a42b-0");
-    let at = house.engine.now();
+    let at = test.engine.now();
     let receipt = CarrierReceipt::new(CarrierNo(1), id, ReceiptState::Delivered, "000".into(), at);
-    house.store.record_receipts(vec![receipt]).await.unwrap();
-    assert_eq!(all(&house).await[&100].state, State::Delivered);
+    test.store.record_receipts(vec![receipt]).await.unwrap();
+    assert_eq!(all(&test).await[&100].state, State::Delivered);
     for view in messages.values() {
-        assert!(!house.engine.timeline(view.id).await.unwrap().is_empty());
+        assert!(!test.engine.timeline(view.id).await.unwrap().is_empty());
     }
 
-    // What people had written, in part, and what they write now.
+    // Inbound messages: stored parts, and new ones.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let filter = InboundFilter {
             limit: 9,
             ..InboundFilter::default()
         };
-        let (inbound, _) = house.store.find_inbound(filter).await.unwrap();
+        let (inbound, _) = test.store.find_inbound(filter).await.unwrap();
         let texts: Vec<_> = inbound.iter().map(|inbound| &*inbound.text).collect();
         if texts == ["START", "ab", "STOP"] {
             break;
@@ -170,21 +170,20 @@ async fn the_store_of_the_release_of_28_november_2026_goes_on() {
         assert!(tokio::time::Instant::now() < deadline, "{texts:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let outcome = house.send(PLAIN, &[103, 104, 114].map(number)).await;
-    let suppressed = |kind| Fate::Refused(Refusal::PhoneSuppressed(kind));
-    let fates = &outcome.items[0].fates;
+    let outcome = test.send(PLAIN, &[103, 104, 114].map(number)).await;
+    let suppressed = |kind| RecipientOutcome::Refused(Refusal::PhoneSuppressed(kind));
+    let outcomes = &outcome.items[0].outcomes;
     assert!(
-        matches!(fates[0], Fate::Accepted(_)),
-        "START took its own STOP back: {fates:?}"
+        matches!(outcomes[0], RecipientOutcome::Accepted(_)),
+        "START took its own STOP back: {outcomes:?}"
     );
     assert_eq!(
-        fates[1..],
+        outcomes[1..],
         [
             suppressed(SuppressionKind::Blocked),
             suppressed(SuppressionKind::Global)
         ]
     );
-    house
-        .until(&outcome, "delivered", |view| view.state == State::Delivered)
+    test.until(&outcome, "delivered", |view| view.state == State::Delivered)
         .await;
 }

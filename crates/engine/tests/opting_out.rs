@@ -1,4 +1,4 @@
-//! People who want no more messages, or want them again, over a real carrier session and a real store: in every form
+//! Opt-outs and opt-ins over a real carrier session and a real store: in every form
 //! in which carriers bring what they write.
 
 #![allow(
@@ -7,10 +7,9 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod house;
+mod testkit;
 
 use engine::catalog::{CatalogChange, DataCoding as Habit, SmppSettings};
-use house::{ACCOUNT, Act, House, PLAIN, Smsc, numbers, smpp};
 use smpp::field::{Address, DataCoding, EsmClass, Npi, Ton};
 use smpp::pdu::{DeliverSm, SubmitSm};
 use smpp::tlv::{Sar, Tag};
@@ -18,6 +17,7 @@ use sms::alphabet::{encode_ucs2, fill_bits, pack};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Account, InboundFilter, Inbox, Store};
+use testkit::{ACCOUNT, Act, PLAIN, Smsc, TestEngine, numbers, smpp};
 
 /// One part of what a person writes.
 #[derive(Clone)]
@@ -98,7 +98,7 @@ impl Part {
 
 /// For each form, a person is sent a message and answers in that form, until so many messages are whole; the numbers that
 /// unsubscribed.
-async fn answered(settings: SmppSettings, forms: Vec<Vec<Part>>, whole: usize) -> (House, Vec<u64>) {
+async fn answered(settings: SmppSettings, forms: Vec<Vec<Part>>, whole: usize) -> (TestEngine, Vec<u64>) {
     let count = forms.len();
     let forms = Arc::new(forms);
     let smsc = Smsc::start(move |_, submit| {
@@ -110,36 +110,36 @@ async fn answered(settings: SmppSettings, forms: Vec<Vec<Part>>, whole: usize) -
         }
     })
     .await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         port: smsc.port,
         ..settings
     }])
     .await;
     let account = Account {
         opt_out_words: vec!["STOP".into(), "STOPALL".into(), "İPTAL".into(), "退订".into()],
-        ..house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone()
+        ..test.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone()
     };
-    house.change(vec![CatalogChange::PutAccount(account)]).await;
-    house.send(PLAIN, &numbers(count as u64)).await;
-    until_whole(&house, whole).await;
-    let suppressed = house.store.suppressions(None, 1_000).await.unwrap();
+    test.change(vec![CatalogChange::PutAccount(account)]).await;
+    test.send(PLAIN, &numbers(count as u64)).await;
+    until_whole(&test, whole).await;
+    let suppressed = test.store.suppressions(None, 1_000).await.unwrap();
     let numbers = suppressed
         .iter()
         .map(|one| one.msisdn.as_u64() % 10_000)
         .collect();
     drop(smsc);
-    (house, numbers)
+    (test, numbers)
 }
 
 /// So many messages came, and were stored with all that they ask for.
-async fn until_whole(house: &House, whole: usize) {
+async fn until_whole(test: &TestEngine, whole: usize) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let filter = InboundFilter {
             limit: 10_000,
             ..InboundFilter::default()
         };
-        let (found, _) = house.store.find_inbound(filter).await.unwrap();
+        let (found, _) = test.store.find_inbound(filter).await.unwrap();
         if found.len() >= whole {
             return;
         }
@@ -160,7 +160,7 @@ fn two(data_coding: u8, reference: u8, a: &[u8], b: &[u8]) -> Vec<Part> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stop_is_heard_in_every_form() {
+async fn stop_is_recognised_in_every_form() {
     let mut forms: Vec<Vec<Part>> = Vec::new();
     // Every coding of GSM or ASCII letters.
     for data_coding in [
@@ -237,7 +237,7 @@ async fn stop_is_heard_in_every_form() {
         country_code: "44".to_owned(),
         ..smpp(0)
     };
-    let heard = forms.len();
+    let recognised = forms.len();
     // And what is none.
     forms.push(vec![plain(4, b"STOP")]);
     forms.push(vec![plain(2, b"STOP")]);
@@ -248,14 +248,14 @@ async fn stop_is_heard_in_every_form() {
     forms.push(vec![plain(0, b"please stop")]);
     forms.push(vec![headed(0, &[0, 3, 9, 3, 1], b"STOP")]);
     let whole = forms.len() - 1;
-    let (_house, numbers) = answered(settings, forms, whole).await;
-    let wanted: Vec<u64> = (0..heard as u64).collect();
+    let (_test, numbers) = answered(settings, forms, whole).await;
+    let wanted: Vec<u64> = (0..recognised as u64).collect();
     let missing: Vec<&u64> = wanted.iter().filter(|n| !numbers.contains(n)).collect();
     assert_eq!(numbers, wanted, "missing {missing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stop_is_heard_in_packed_septets() {
+async fn stop_is_recognised_in_packed_septets() {
     let packed = |text: &[u8]| plain(0, &pack(text, 0));
     let header = [0u8, 3, 5, 2];
     let cut = |number: u8, text: &[u8]| {
@@ -276,7 +276,7 @@ async fn stop_is_heard_in_packed_septets() {
         data_coding: Habit::Gsm7Packed,
         ..smpp(0)
     };
-    let (_house, numbers) = answered(settings, forms, 7).await;
+    let (_test, numbers) = answered(settings, forms, 7).await;
     assert_eq!(numbers, (0..count).collect::<Vec<_>>());
 }
 
@@ -286,8 +286,8 @@ async fn who_writes_start_gets_messages_again() {
         vec![plain(0, b"STOP"), plain(8, &ucs2("Start。"))],
         vec![plain(0, b"STOP")],
     ];
-    let (house, out) = answered(smpp(0), forms, 3).await;
+    let (test, out) = answered(smpp(0), forms, 3).await;
     assert_eq!(out, [1]);
-    let again = house.send(PLAIN, &numbers(2)).await;
+    let again = test.send(PLAIN, &numbers(2)).await;
     assert_eq!(again.accepted(), 1);
 }

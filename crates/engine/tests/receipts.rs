@@ -6,17 +6,17 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod house;
+mod testkit;
 
-use engine::accept::{Outcome, Reply, Values};
+use engine::accept::{AcceptResponse, Outcome, Values};
 use engine::catalog::ReceiptFor;
 use engine::sms::state::MessageState;
-use house::{Act, CODE, House, PLAIN, Smsc, numbers, smpp, submission};
 use smpp::field::{DataCoding, EsmClass};
 use smpp::pdu::DeliverSm;
 use smpp::tlv::Tag;
 use std::sync::{Arc, OnceLock};
 use store::{InboundFilter, Inbox};
+use testkit::{Act, CODE, PLAIN, Smsc, TestEngine, numbers, smpp, submission};
 
 const DATES: &str = "sub:001 dlvrd:001 submit date:2611220930 done date:2611220931";
 
@@ -45,18 +45,17 @@ fn delivery(esm_class: u8, text: impl Into<Vec<u8>>) -> DeliverSm {
     }
 }
 
-async fn inbound_texts(house: &House) -> Vec<Box<str>> {
+async fn inbound_texts(test: &TestEngine) -> Vec<Box<str>> {
     let filter = InboundFilter {
         limit: 100,
         ..InboundFilter::default()
     };
-    let (found, _) = house.store.find_inbound(filter).await.unwrap();
+    let (found, _) = test.store.find_inbound(filter).await.unwrap();
     found.into_iter().map(|inbound| inbound.text).collect()
 }
 
-async fn ends(house: &House, outcome: &Outcome, state: MessageState) {
-    house
-        .until(outcome, state.name(), |message| message.state == state)
+async fn ends(test: &TestEngine, outcome: &Outcome, state: MessageState) {
+    test.until(outcome, state.name(), |message| message.state == state)
         .await;
 }
 
@@ -84,25 +83,25 @@ async fn receipts_without_their_mark_are_receipts_and_a_person_stays_a_person() 
         vec![person, receipt]
     })
     .await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
-    let outcome = house.send(PLAIN, &numbers(5)).await;
-    ends(&house, &outcome, MessageState::Delivered).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
+    let outcome = test.send(PLAIN, &numbers(5)).await;
+    ends(&test, &outcome, MessageState::Delivered).await;
     // Each was acknowledged as what it is, so the carrier does not offer it again.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
-    while inbound_texts(&house).await.len() < 5 {
+    while inbound_texts(&test).await.len() < 5 {
         assert!(tokio::time::Instant::now() < deadline);
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    for text in inbound_texts(&house).await {
+    for text in inbound_texts(&test).await {
         assert_eq!(&*text, "id:somebody-else stat:DELIVRD err:000");
     }
 }
 
 /// Sends a text of three parts to one number.
-async fn send_long(house: &House) -> Outcome {
+async fn send_long(test: &TestEngine) -> Outcome {
     let mut long = submission(CODE, &numbers(1));
     long.items[0].values = Values::Positional(vec!["x".repeat(300).into()]);
-    let Reply::New(outcome) = house.engine.accept(long, None).await.unwrap().1 else {
+    let AcceptResponse::New(outcome) = test.engine.accept(long, None).await.unwrap().1 else {
         panic!("no id given")
     };
     outcome
@@ -131,9 +130,9 @@ async fn one_receipt_ends_a_long_message_where_the_carrier_sends_one() {
             receipt_for: ReceiptFor::Message,
             ..smpp(smsc.port)
         };
-        let house = House::start(vec![settings]).await;
-        let outcome = send_long(&house).await;
-        ends(&house, &outcome, state).await;
+        let test = TestEngine::start(vec![settings]).await;
+        let outcome = send_long(&test).await;
+        ends(&test, &outcome, state).await;
         assert_eq!(smsc.seen().len(), 3, "{stat}");
     }
 }
@@ -152,9 +151,9 @@ async fn words_end_a_message_only_if_they_say_so() {
         receipt_words: [("KAPUTT".to_owned(), "undelivered".to_owned())].into(),
         ..smpp(smsc.port)
     };
-    let house = House::start(vec![settings]).await;
-    let outcome = house.send(PLAIN, &numbers(5)).await;
-    let messages = house
+    let test = TestEngine::start(vec![settings]).await;
+    let outcome = test.send(PLAIN, &numbers(5)).await;
+    let messages = test
         .until(&outcome, "ended", |message| message.state.is_final())
         .await;
     for message in messages {
@@ -185,9 +184,9 @@ async fn a_carriers_codes_mean_what_its_settings_say() {
         .into(),
         ..smpp(smsc.port)
     };
-    let house = House::start(vec![settings]).await;
-    let outcome = house.send(PLAIN, &numbers(4)).await;
-    let messages = house
+    let test = TestEngine::start(vec![settings]).await;
+    let outcome = test.send(PLAIN, &numbers(4)).await;
+    let messages = test
         .until(&outcome, "ended", |message| message.state.is_final())
         .await;
     let seen: Vec<_> = messages

@@ -6,15 +6,15 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod house;
+mod testkit;
 
 use engine::accept::{SignatureRef, TemplateRef};
 use engine::catalog::Review;
 use engine::sms::class::Kind;
 use engine::task::{AddedTask, TaskError, TaskRequest};
 use engine::{Dialect, PutContact, Task, TaskState, UnixMs};
-use house::{ACCOUNT, Act, CODE, House, PLAIN, Smsc, numbers, smpp, submission};
 use std::time::Duration;
+use testkit::{ACCOUNT, Act, CODE, PLAIN, Smsc, TestEngine, numbers, smpp, submission};
 
 fn request(template: i64) -> TaskRequest {
     TaskRequest {
@@ -31,8 +31,8 @@ fn request(template: i64) -> TaskRequest {
     }
 }
 
-async fn list(house: &House, name: &str, members: &[String], vars: &str) -> i64 {
-    let list = house.engine.add_list(ACCOUNT, name, "").await.unwrap().unwrap();
+async fn list(test: &TestEngine, name: &str, members: &[String], vars: &str) -> i64 {
+    let list = test.engine.add_list(ACCOUNT, name, "").await.unwrap().unwrap();
     for piece in members.chunks(1000) {
         let contacts = piece.iter().map(|number| PutContact {
             msisdn: number
@@ -45,8 +45,7 @@ async fn list(house: &House, name: &str, members: &[String], vars: &str) -> i64 
             user_name: None,
             vars: Some(vars.into()),
         });
-        house
-            .engine
+        test.engine
             .put_contacts(ACCOUNT, list.id, contacts.collect())
             .await
             .unwrap()
@@ -55,10 +54,10 @@ async fn list(house: &House, name: &str, members: &[String], vars: &str) -> i64 
     list.id
 }
 
-async fn until(house: &House, id: i64, what: &str, pass: impl Fn(&Task) -> bool) -> Task {
+async fn until(test: &TestEngine, id: i64, what: &str, pass: impl Fn(&Task) -> bool) -> Task {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
-        let task = house.engine.task(ACCOUNT, id).await.unwrap().unwrap();
+        let task = test.engine.task(ACCOUNT, id).await.unwrap().unwrap();
         if pass(&task) {
             return task;
         }
@@ -67,8 +66,8 @@ async fn until(house: &House, id: i64, what: &str, pass: impl Fn(&Task) -> bool)
     }
 }
 
-async fn added(house: &House, request: TaskRequest, lists: Vec<i64>, due: Option<UnixMs>) -> Task {
-    let added = house
+async fn added(test: &TestEngine, request: TaskRequest, lists: Vec<i64>, due: Option<UnixMs>) -> Task {
+    let added = test
         .engine
         .add_task(ACCOUNT, request, lists, due, None, None)
         .await;
@@ -93,16 +92,16 @@ async fn until_seen(smsc: &Smsc, count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_member_gets_one_message_over_a_restart() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
     let members = numbers(7_500);
-    let first = list(&house, "first", &members[..2_300], "{}").await;
-    let second = list(&house, "second", &members[2_300..], "{}").await;
-    let task = added(&house, request(PLAIN), vec![first, second], None).await;
+    let first = list(&test, "first", &members[..2_300], "{}").await;
+    let second = list(&test, "second", &members[2_300..], "{}").await;
+    let task = added(&test, request(PLAIN), vec![first, second], None).await;
     assert_eq!(task.members, 7_500);
-    until(&house, task.id, "begun", |task| task.progress.accepted > 0).await;
+    until(&test, task.id, "begun", |task| task.progress.accepted > 0).await;
     // Somewhere in the middle, perhaps right after the end: both must hold.
-    let house = house.restart().await;
-    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    let test = test.restart().await;
+    let done = until(&test, task.id, "done", |task| task.state == TaskState::Done).await;
     assert_eq!((done.progress.accepted, done.progress.refused), (7_500, 0));
     assert!(done.ended_at.is_some());
     until_seen(&smsc, 7_500).await;
@@ -116,12 +115,12 @@ async fn every_member_gets_one_message_over_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_have_values_of_their_own_and_those_without_are_refused() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
     let members = numbers(4);
-    let with = list(&house, "with", &members[..3], r#"{"%code%":"4826"}"#).await;
-    let without = list(&house, "without", &members[3..], "{}").await;
-    let task = added(&house, request(CODE), vec![with, without], None).await;
-    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    let with = list(&test, "with", &members[..3], r#"{"%code%":"4826"}"#).await;
+    let without = list(&test, "without", &members[3..], "{}").await;
+    let task = added(&test, request(CODE), vec![with, without], None).await;
+    let done = until(&test, task.id, "done", |task| task.state == TaskState::Done).await;
     assert_eq!((done.progress.accepted, done.progress.refused), (3, 1));
     until_seen(&smsc, 3).await;
     assert!(
@@ -134,14 +133,13 @@ async fn members_have_values_of_their_own_and_those_without_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_sends_what_was_approved_when_it_was_made_and_only_to_who_was_there() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
     let members = numbers(3);
-    let id = list(&house, "list", &members[..2], "{}").await;
-    let due = house.engine.now() + 1_000;
-    let task = added(&house, request(PLAIN), vec![id], Some(due)).await;
+    let id = list(&test, "list", &members[..2], "{}").await;
+    let due = test.engine.now() + 1_000;
+    let task = added(&test, request(PLAIN), vec![id], Some(due)).await;
     assert_eq!((task.state, task.due), (TaskState::Waiting, due));
-    house
-        .engine
+    test.engine
         .review_template(ACCOUNT, PLAIN, Review::Disabled, "")
         .await
         .unwrap();
@@ -151,19 +149,17 @@ async fn a_task_sends_what_was_approved_when_it_was_made_and_only_to_who_was_the
         user_name: None,
         vars: None,
     };
-    house
-        .engine
+    test.engine
         .put_contacts(ACCOUNT, id, vec![late])
         .await
         .unwrap()
         .unwrap();
-    until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    until(&test, task.id, "done", |task| task.state == TaskState::Done).await;
     until_seen(&smsc, 2).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(smsc.seen().len(), 2);
     assert!(matches!(
-        house
-            .engine
+        test.engine
             .add_task(ACCOUNT, request(PLAIN), vec![id], None, None, None)
             .await,
         Err(TaskError::Refused(_))
@@ -171,24 +167,16 @@ async fn a_task_sends_what_was_approved_when_it_was_made_and_only_to_who_was_the
 }
 
 #[tokio::test]
-async fn a_task_that_is_called_off_sends_nothing_more() {
-    let house = House::start(vec![]).await;
-    let id = list(&house, "list", &numbers(10), "{}").await;
-    let due = house.engine.now() + 3_600_000;
-    let task = added(&house, request(PLAIN), vec![id], Some(due)).await;
-    let off = house.engine.cancel_task(ACCOUNT, task.id).await.unwrap().unwrap();
+async fn a_task_that_is_cancelled_sends_nothing_more() {
+    let test = TestEngine::start(vec![]).await;
+    let id = list(&test, "list", &numbers(10), "{}").await;
+    let due = test.engine.now() + 3_600_000;
+    let task = added(&test, request(PLAIN), vec![id], Some(due)).await;
+    let off = test.engine.cancel_task(ACCOUNT, task.id).await.unwrap().unwrap();
     assert_eq!(off.state, TaskState::Cancelled);
-    assert!(
-        house
-            .engine
-            .cancel_task(ACCOUNT, task.id)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(test.engine.cancel_task(ACCOUNT, task.id).await.unwrap().is_none());
     assert!(matches!(
-        house
-            .engine
+        test.engine
             .add_task(ACCOUNT, request(PLAIN), vec![id + 1_000], None, None, None)
             .await,
         Err(TaskError::NoList)
@@ -198,21 +186,20 @@ async fn a_task_that_is_called_off_sends_nothing_more() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_in_several_lists_gets_one_message_over_a_restart() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
     let members = numbers(3_500);
-    let first = list(&house, "first", &members[..2_000], "{}").await;
+    let first = list(&test, "first", &members[..2_000], "{}").await;
     // Half of the second list is in the first, and the third repeats some of both; all of it over borders of pieces.
-    let second = list(&house, "second", &members[1_000..3_000], r#"{"a":"b"}"#).await;
-    let third = list(&house, "third", &members[500..], "{}").await;
-    let task = added(&house, request(PLAIN), vec![first, second, third], None).await;
+    let second = list(&test, "second", &members[1_000..3_000], r#"{"a":"b"}"#).await;
+    let third = list(&test, "third", &members[500..], "{}").await;
+    let task = added(&test, request(PLAIN), vec![first, second, third], None).await;
     assert_eq!(task.members, 7_000, "members of all lists");
     // Who joins an earlier list later is not sent to there, so the later list is the first to have him.
     let late = numbers(3_501).split_off(3_500);
-    let fourth = list(&house, "fourth", &late, "{}").await;
-    let empty = list(&house, "empty", &[], "{}").await;
-    let other = added(&house, request(PLAIN), vec![empty, fourth], None).await;
-    house
-        .engine
+    let fourth = list(&test, "fourth", &late, "{}").await;
+    let empty = list(&test, "empty", &[], "{}").await;
+    let other = added(&test, request(PLAIN), vec![empty, fourth], None).await;
+    test.engine
         .put_contacts(
             ACCOUNT,
             empty,
@@ -231,11 +218,11 @@ async fn a_person_in_several_lists_gets_one_message_over_a_restart() {
         .await
         .unwrap()
         .unwrap();
-    until(&house, task.id, "begun", |task| task.progress.accepted > 0).await;
-    let house = house.restart().await;
-    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    until(&test, task.id, "begun", |task| task.progress.accepted > 0).await;
+    let test = test.restart().await;
+    let done = until(&test, task.id, "done", |task| task.state == TaskState::Done).await;
     assert_eq!((done.progress.accepted, done.progress.refused), (3_500, 3_500));
-    let done = until(&house, other.id, "done", |task| task.state == TaskState::Done).await;
+    let done = until(&test, other.id, "done", |task| task.state == TaskState::Done).await;
     assert_eq!((done.progress.accepted, done.progress.refused), (1, 0));
     until_seen(&smsc, 3_501).await;
     assert_eq!(smsc.times().len(), 3_501);
@@ -248,13 +235,12 @@ async fn a_person_in_several_lists_gets_one_message_over_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_its_end_a_task_accepts_nobody_further_and_what_waits_expires() {
     // The carrier is away: all that is accepted waits.
-    let port = house::away().await;
-    let house = House::start(vec![smpp(port)]).await;
-    let id = list(&house, "list", &numbers(3), "{}").await;
-    let now = house.engine.now();
+    let port = testkit::away().await;
+    let test = TestEngine::start(vec![smpp(port)]).await;
+    let id = list(&test, "list", &numbers(3), "{}").await;
+    let now = test.engine.now();
     let add = |due, ends_at| {
-        house
-            .engine
+        test.engine
             .add_task(ACCOUNT, request(PLAIN), vec![id], due, Some(ends_at), None)
     };
     for (due, ends_at) in [
@@ -265,12 +251,12 @@ async fn at_its_end_a_task_accepts_nobody_further_and_what_waits_expires() {
         let refused = add(due, ends_at).await;
         assert!(matches!(refused, Err(TaskError::EndsTooEarly)), "{refused:?}");
     }
-    let Ok(AddedTask::New(task)) = add(None, house.engine.now() + 2_000).await else {
+    let Ok(AddedTask::New(task)) = add(None, test.engine.now() + 2_000).await else {
         panic!("made")
     };
-    let done = until(&house, task.id, "done", |task| task.state == TaskState::Done).await;
+    let done = until(&test, task.id, "done", |task| task.state == TaskState::Done).await;
     assert_eq!((done.progress.accepted, done.ends_at), (3, task.ends_at));
-    let sent = house.engine.find(
+    let sent = test.engine.find(
         ACCOUNT,
         engine::MessageId(0)..=engine::MessageId(i64::MAX),
         everything(),
@@ -283,7 +269,7 @@ async fn at_its_end_a_task_accepts_nobody_further_and_what_waits_expires() {
     );
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
-        let (messages, _) = house
+        let (messages, _) = test
             .engine
             .find(
                 ACCOUNT,
@@ -303,18 +289,18 @@ async fn at_its_end_a_task_accepts_nobody_further_and_what_waits_expires() {
     }
 
     // One whose end is set while it waits, to before its time comes for all its members.
-    let due = house.engine.now() + 3_600_000;
-    let later = added(&house, request(PLAIN), vec![id], Some(due)).await;
-    let early = house.engine.set_task_end(ACCOUNT, later.id, Some(due)).await;
+    let due = test.engine.now() + 3_600_000;
+    let later = added(&test, request(PLAIN), vec![id], Some(due)).await;
+    let early = test.engine.set_task_end(ACCOUNT, later.id, Some(due)).await;
     assert!(matches!(early, Err(TaskError::EndsTooEarly)), "{early:?}");
-    let set = house
+    let set = test
         .engine
         .set_task_end(ACCOUNT, later.id, Some(due + 1))
         .await
         .unwrap()
         .unwrap();
     assert_eq!(set.ends_at, Some(due + 1));
-    let lifted = house
+    let lifted = test
         .engine
         .set_task_end(ACCOUNT, later.id, None)
         .await
@@ -322,7 +308,7 @@ async fn at_its_end_a_task_accepts_nobody_further_and_what_waits_expires() {
         .unwrap();
     assert_eq!(lifted.ends_at, None);
     assert_eq!(
-        house.engine.set_task_end(ACCOUNT, task.id, None).await.unwrap(),
+        test.engine.set_task_end(ACCOUNT, task.id, None).await.unwrap(),
         None,
         "it has ended"
     );
@@ -345,23 +331,23 @@ fn everything() -> engine::MessageFilter {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_had_no_time_before_its_end_sends_nothing() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
-    let id = list(&house, "list", &numbers(3), "{}").await;
-    let due = house.engine.now() + 1_500;
-    let task = house
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
+    let id = list(&test, "list", &numbers(3), "{}").await;
+    let due = test.engine.now() + 1_500;
+    let task = test
         .engine
         .add_task(ACCOUNT, request(PLAIN), vec![id], Some(due), Some(due + 1), None);
     let Ok(AddedTask::New(task)) = task.await else {
         panic!("made")
     };
-    let house = house
+    let test = test
         .restart_waiting(async |now| {
             while now() <= due + 1 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
         .await;
-    let over = until(&house, task.id, "over", |task| task.ended_at.is_some()).await;
+    let over = until(&test, task.id, "over", |task| task.ended_at.is_some()).await;
     assert_eq!(
         (over.state, &*over.error, over.progress.accepted),
         (

@@ -6,13 +6,12 @@
     reason = "helpers of tests stop at the first surprise, as tests do"
 )]
 
-mod house;
+mod testkit;
 
 use engine::CarrierNo;
-use engine::accept::{Fate, Outcome, Refusal, Reply, Values};
+use engine::accept::{AcceptResponse, Outcome, RecipientOutcome, Refusal, Values};
 use engine::catalog::{CatalogChange, DataCoding, Linking, LongText, SmppSettings};
 use engine::sms::state::MessageState as State;
-use house::{Act, CODE, House, Smsc, numbers, smpp, submission};
 use smpp::CommandStatus;
 use smpp::pdu::{Bind, SubmitSm};
 use smpp::server::{self, Incoming, ServerConfig};
@@ -22,15 +21,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::Store;
+use testkit::{Act, CODE, Smsc, TestEngine, numbers, smpp, submission};
 use tokio::net::TcpListener;
 
 /// Sends one text to one number.
-async fn send(house: &House, text: &str) -> Outcome {
+async fn send(test: &TestEngine, text: &str) -> Outcome {
     let mut one = submission(CODE, &numbers(1));
     one.items[0].values = Values::Positional(vec![text.into()]);
-    match house.engine.accept(one, None).await.unwrap().1 {
-        Reply::New(outcome) => outcome,
-        Reply::Repeat { .. } => panic!("no request id was given"),
+    match test.engine.accept(one, None).await.unwrap().1 {
+        AcceptResponse::New(outcome) => outcome,
+        AcceptResponse::Replayed { .. } => panic!("no request id was given"),
     }
 }
 
@@ -48,19 +48,18 @@ fn reference(linking: Linking, part: &SubmitSm) -> u16 {
 async fn long_messages_to_one_number_never_share_a_reference_also_after_a_restart() {
     for linking in [Linking::Udh16, Linking::Udh8, Linking::Sar] {
         let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-        let mut house = House::start(vec![SmppSettings {
+        let mut test = TestEngine::start(vec![SmppSettings {
             linking,
             ..smpp(smsc.port)
         }])
         .await;
         for _ in 0..3 {
             for n in 0..20 {
-                let outcome = send(&house, &format!("{n}{}", "x".repeat(200))).await;
-                house
-                    .until(&outcome, "delivered", |message| message.state == State::Delivered)
+                let outcome = send(&test, &format!("{n}{}", "x".repeat(200))).await;
+                test.until(&outcome, "delivered", |message| message.state == State::Delivered)
                     .await;
             }
-            house = house.restart().await;
+            test = test.restart().await;
         }
         let seen = smsc.seen();
         assert_eq!(seen.len(), 120);
@@ -69,7 +68,7 @@ async fn long_messages_to_one_number_never_share_a_reference_also_after_a_restar
         for parts in seen.chunks(2) {
             assert_eq!(reference(linking, &parts[0]), reference(linking, &parts[1]));
         }
-        house.engine.stop(Duration::from_secs(5)).await.unwrap();
+        test.engine.stop(Duration::from_secs(5)).await.unwrap();
     }
 }
 
@@ -93,23 +92,21 @@ async fn a_message_that_is_sent_again_keeps_its_reference_on_any_carrier_and_aft
         attempts_max: 200,
         ..smpp(port)
     };
-    let house = House::start(vec![settings(first.port), settings(second.port)]).await;
+    let test = TestEngine::start(vec![settings(first.port), settings(second.port)]).await;
     // Both parts are refused here for their sender, go to the second carrier, fail there, and wait for their retry.
-    let outcome = send(&house, &"x".repeat(200)).await;
-    house
-        .until(&outcome, "tried by both", |message| message.attempts >= 2)
+    let outcome = send(&test, &"x".repeat(200)).await;
+    test.until(&outcome, "tried by both", |message| message.attempts >= 2)
         .await;
-    let house = house.restart().await;
-    house
-        .until(&outcome, "tried after the restart", |message| {
-            message.attempts >= 3
-        })
-        .await;
+    let test = test.restart().await;
+    test.until(&outcome, "tried after the restart", |message| {
+        message.attempts >= 3
+    })
+    .await;
     let seen: Vec<SubmitSm> = first.seen().into_iter().chain(second.seen()).collect();
     assert!(seen.len() >= 6);
     let references: HashSet<u16> = seen.iter().map(|part| reference(Linking::Udh16, part)).collect();
     assert_eq!(references.len(), 1);
-    house.engine.stop(Duration::from_secs(5)).await.unwrap();
+    test.engine.stop(Duration::from_secs(5)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,7 +127,7 @@ async fn what_is_billed_is_what_is_sent_on_every_carrier() {
     ] {
         for linking in [Linking::Udh16, Linking::Udh8, Linking::Sar] {
             let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-            let house = House::start(vec![SmppSettings {
+            let test = TestEngine::start(vec![SmppSettings {
                 data_coding,
                 linking,
                 ..smpp(smsc.port)
@@ -138,8 +135,8 @@ async fn what_is_billed_is_what_is_sent_on_every_carrier() {
             .await;
             for text in &texts {
                 let before = smsc.seen().len();
-                let outcome = send(&house, text).await;
-                let messages = house
+                let outcome = send(&test, text).await;
+                let messages = test
                     .until(&outcome, "delivered", |message| message.state == State::Delivered)
                     .await;
                 let sent = smsc.seen().len() - before;
@@ -150,7 +147,7 @@ async fn what_is_billed_is_what_is_sent_on_every_carrier() {
                     text.chars().count()
                 );
             }
-            house.engine.stop(Duration::from_secs(5)).await.unwrap();
+            test.engine.stop(Duration::from_secs(5)).await.unwrap();
         }
     }
 }
@@ -158,13 +155,13 @@ async fn what_is_billed_is_what_is_sent_on_every_carrier() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_text_in_one_pdu_is_billed_in_parts() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         long_text: LongText::MessagePayload,
         ..smpp(smsc.port)
     }])
     .await;
-    let outcome = send(&house, &"x".repeat(300)).await;
-    let messages = house
+    let outcome = send(&test, &"x".repeat(300)).await;
+    let messages = test
         .until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
     assert_eq!(messages[0].segments, 3);
@@ -178,7 +175,7 @@ async fn a_long_text_in_one_pdu_is_billed_in_parts() {
 async fn a_carrier_that_needs_more_parts_than_were_billed_gets_them() {
     let away = Smsc::start(|_, _| Act::refuse(CommandStatus::RINVSRCADR)).await;
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![
+    let test = TestEngine::start(vec![
         smpp(away.port),
         SmppSettings {
             data_coding: DataCoding::Ucs2,
@@ -186,8 +183,8 @@ async fn a_carrier_that_needs_more_parts_than_were_billed_gets_them() {
         },
     ])
     .await;
-    let outcome = send(&house, &"x".repeat(100)).await;
-    let messages = house
+    let outcome = send(&test, &"x".repeat(100)).await;
+    let messages = test
         .until(&outcome, "delivered", |message| message.state == State::Delivered)
         .await;
     assert_eq!(messages[0].segments, 1, "billed for the carrier of its route");
@@ -202,7 +199,7 @@ async fn a_carrier_that_needs_more_parts_than_were_billed_gets_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_that_no_address_holds_is_refused_when_it_is_accepted() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![smpp(smsc.port)]).await;
+    let test = TestEngine::start(vec![smpp(smsc.port)]).await;
     for (sender, taken) in [
         ("\u{e9}@1", false),
         ("A\u{e7}me", false),
@@ -227,14 +224,18 @@ async fn a_sender_that_no_address_holds_is_refused_when_it_is_accepted() {
         let mut one = submission(CODE, &numbers(1));
         one.items[0].sender = Some(sender.into());
         one.rules.sender_chars_max = 20;
-        let Reply::New(outcome) = house.engine.accept(one, None).await.unwrap().1 else {
+        let AcceptResponse::New(outcome) = test.engine.accept(one, None).await.unwrap().1 else {
             panic!("no request id was given")
         };
-        let fate = outcome.items[0].fates[0];
+        let result = outcome.items[0].outcomes[0];
         if taken {
-            assert!(matches!(fate, Fate::Accepted(_)), "{sender:?}");
+            assert!(matches!(result, RecipientOutcome::Accepted(_)), "{sender:?}");
         } else {
-            assert_eq!(fate, Fate::Refused(Refusal::SenderInvalid), "{sender:?}");
+            assert_eq!(
+                result,
+                RecipientOutcome::Refused(Refusal::SenderInvalid),
+                "{sender:?}"
+            );
         }
     }
 }
@@ -242,13 +243,13 @@ async fn a_sender_that_no_address_holds_is_refused_when_it_is_accepted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stored_sender_that_no_address_holds_ends_its_message_at_once() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         default_sender: "\u{90ae}\u{9a7f}".to_owned(),
         ..smpp(smsc.port)
     }])
     .await;
-    let outcome = send(&house, "1").await;
-    let messages = house
+    let outcome = send(&test, "1").await;
+    let messages = test
         .until(&outcome, "ended", |message| message.state.is_final())
         .await;
     assert_eq!(messages[0].state, State::Rejected);
@@ -259,14 +260,14 @@ async fn a_stored_sender_that_no_address_holds_ends_its_message_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tlvs_of_templates_and_signatures_go_with_their_messages() {
     let smsc = Smsc::start(|_, _| Act::DELIVER).await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         tlvs: [("0x1400", "of the carrier"), ("0x1500", "of the carrier")]
             .map(|(tag, text)| (tag.to_owned(), engine::catalog::TlvValue::Text(text.to_owned())))
             .into(),
         ..smpp(smsc.port)
     }])
     .await;
-    let mut catalog = house.store.load_catalog().await.unwrap();
+    let mut catalog = test.store.load_catalog().await.unwrap();
     let mut template = catalog.templates.remove(1);
     assert_eq!(template.number, CODE);
     template.details = serde_json::json!({"usms": {}, "tlvs": {"0x1401": "of the template"}});
@@ -285,12 +286,11 @@ async fn tlvs_of_templates_and_signatures_go_with_their_messages() {
         CatalogChange::PutSignature(signature),
         CatalogChange::PutTemplate(template.clone()),
     ];
-    house.change(changes).await;
+    test.change(changes).await;
     let sent = async |text: &str| {
         let before = smsc.seen().len();
-        let outcome = send(&house, text).await;
-        house
-            .until(&outcome, "delivered", |message| message.state == State::Delivered)
+        let outcome = send(&test, text).await;
+        test.until(&outcome, "delivered", |message| message.state == State::Delivered)
             .await;
         let submit = smsc.seen().remove(before);
         [0x1400, 0x1401, 0x1500].map(|tag| {
@@ -308,7 +308,7 @@ async fn tlvs_of_templates_and_signatures_go_with_their_messages() {
     template.signature = None;
     template.text = "[Shop]code %code%".into();
     template.details = serde_json::Value::Null;
-    house.change(vec![CatalogChange::PutTemplate(template)]).await;
+    test.change(vec![CatalogChange::PutTemplate(template)]).await;
     assert_eq!(
         sent("2").await,
         ["of the signature", "of the signature", "of the carrier"]
@@ -357,7 +357,7 @@ async fn wait_for(what: &str, pass: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_password_is_not_tried_again_until_it_is_asked_for() {
+async fn a_refused_password_is_not_tried_again_until_a_reconnect_is_requested() {
     for (statuses, tries) in [
         (vec![CommandStatus::RINVPASWD], 1),
         (vec![CommandStatus::RINVSYSID], 1),
@@ -369,26 +369,26 @@ async fn a_refused_password_is_not_tried_again_until_it_is_asked_for() {
         answers.resize(tries, first);
         answers.push(CommandStatus::ROK);
         let (port, binds) = refusing(answers).await;
-        let house = House::start(vec![smpp(port)]).await;
+        let test = TestEngine::start(vec![smpp(port)]).await;
         let seen = || binds.lock().unwrap().len();
         wait_for("tried", || seen() == tries).await;
         // Longer than the usual pauses of one and two seconds.
         tokio::time::sleep(Duration::from_millis(2_600)).await;
         assert_eq!(seen(), tries, "{first}");
-        assert_eq!(house.engine.reconnect("nobody"), None);
+        assert_eq!(test.engine.reconnect("nobody"), None);
         wait_for("bound", || {
-            house.engine.reconnect("carrier-1") == Some(1) && house.engine.binds_up() == [(CarrierNo(1), 1)]
+            test.engine.reconnect("carrier-1") == Some(1) && test.engine.binds_up() == [(CarrierNo(1), 1)]
         })
         .await;
         assert_eq!(seen(), tries + 1);
-        house.engine.stop(Duration::from_secs(5)).await.unwrap();
+        test.engine.stop(Duration::from_secs(5)).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bind_says_what_the_carrier_wants_to_hear() {
+async fn a_bind_request_has_the_fields_that_the_carrier_wants() {
     let (port, binds) = refusing(vec![CommandStatus::ROK]).await;
-    let house = House::start(vec![SmppSettings {
+    let test = TestEngine::start(vec![SmppSettings {
         system_id: "a-name-of-twenty-four-oct".to_owned(),
         address_range: "^4477".to_owned(),
         bind_addr_ton: 1,
@@ -396,7 +396,7 @@ async fn a_bind_says_what_the_carrier_wants_to_hear() {
         ..smpp(port)
     }])
     .await;
-    wait_for("bound", || house.engine.binds_up() == [(CarrierNo(1), 1)]).await;
+    wait_for("bound", || test.engine.binds_up() == [(CarrierNo(1), 1)]).await;
     let bind = binds.lock().unwrap()[0].clone();
     assert_eq!(bind.system_id.as_bytes(), b"a-name-of-twenty-four-oct");
     assert_eq!(

@@ -1,10 +1,10 @@
-//! `postrider carrier`: how carriers are, and what a running node does about them.
+//! `postrider carrier`: the state of carriers, and binding them again.
 
-use crate::control::{self, Answer, Order};
+use crate::control::{self, Answer, NodeCommand};
 use crate::exit::Failure;
 use crate::logging;
 use crate::open::{Look, Place};
-use crate::table::{Table, harmless};
+use crate::table::{Table, sanitize_for_terminal};
 use crate::when;
 use clap::{Args, Subcommand};
 use engine::{CarrierState, CarrierStatus};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use store::UnixMs;
 
-/// Shows carriers as the node that serves the store sees them, and reconnects them.
+/// Shows the state of carriers and reconnects them.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CarrierArgs {
     #[command(subcommand)]
@@ -22,16 +22,16 @@ pub(crate) struct CarrierArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum CarrierCommand {
-    /// Lists carriers: their state and since when, sessions, what waits for them, the last error and the next try
+    /// Lists carriers: state, sessions, queued messages, last error and next bind attempt
     List(ListArgs),
-    /// Lets the sessions of a carrier that wait for their next attempt to bind try at once
+    /// Binds the sessions of a carrier that wait for their next bind attempt at once
     Reconnect(ReconnectArgs),
 }
 
-/// Which one to reconnect.
+/// The carrier to reconnect.
 #[derive(Args, Clone, Debug)]
 struct ReconnectArgs {
-    /// Its name
+    /// Name of the carrier
     name: String,
     #[command(flatten)]
     place: Place,
@@ -43,7 +43,7 @@ struct ListArgs {
     look: Look,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &CarrierArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
@@ -54,20 +54,20 @@ pub(crate) async fn run(args: &CarrierArgs, out: &mut impl Write) -> Result<(), 
 
 async fn reconnect(args: &ReconnectArgs, out: &mut impl Write) -> Result<(), Failure> {
     let config = args.place.config_of_existing()?;
-    let order = Order::Reconnect {
+    let command = NodeCommand::Reconnect {
         carrier: args.name.as_str().into(),
     };
-    control::carry_out(&config, &order).await?;
+    control::carry_out(&config, &command).await?;
     Ok(writeln!(
         out,
-        "carrier {}: sessions that are down bind now; those that are up stay",
-        harmless(&args.name)
+        "carrier {}: binding the sessions that are down; bound sessions stay",
+        sanitize_for_terminal(&args.name)
     )?)
 }
 
 async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     let config = args.look.place.config_of_existing()?;
-    let carriers = match control::answer(&config, &Order::Carriers).await? {
+    let carriers = match control::answer(&config, &NodeCommand::Carriers).await? {
         Answer::Carriers(carriers) => carriers,
         other => return Err(other.unexpected()),
     };
@@ -114,21 +114,25 @@ fn print(carriers: &[CarrierStatus], out: &mut impl Write) -> std::io::Result<()
         ]);
     }
     table.print(out)?;
-    // The whole of an error does not fit a table.
+    // A long error does not fit a table.
     for one in carriers {
         if let Some(error) = &one.last_error {
             let at = when::short(error.at, &zone);
-            let message = harmless(&error.message);
-            writeln!(out, "{} last failed at {at}: {message}", harmless(&one.name))?;
+            let message = sanitize_for_terminal(&error.message);
+            writeln!(
+                out,
+                "{} last failed at {at}: {message}",
+                sanitize_for_terminal(&one.name)
+            )?;
         }
     }
     if carriers.iter().any(|one| one.state == CarrierState::Stopped) {
-        writeln!(out, "no node serves this store: nothing is sent")?;
+        writeln!(out, "no node serves this store: no message is sent")?;
     }
     Ok(())
 }
 
-/// A carrier for programs.
+/// A carrier as JSON.
 pub(crate) fn document(one: &CarrierStatus) -> Value {
     json!({
         "no": one.no.0,
@@ -148,7 +152,7 @@ pub(crate) fn document(one: &CarrierStatus) -> Value {
     })
 }
 
-/// A carrier's state in words: `down since 10:00:00: connection refused; next try 10:00:05`. `time` writes the times.
+/// A carrier's state as text: `down since 10:00:00: connection refused; next try 10:00:05`. `time` formats the times.
 pub(crate) fn in_words(one: &CarrierStatus, time: impl Fn(UnixMs) -> String) -> String {
     let mut words = format!("{} since {}", one.state, time(one.since));
     if one.state == CarrierState::Up {
@@ -158,7 +162,7 @@ pub(crate) fn in_words(one: &CarrierStatus, time: impl Fn(UnixMs) -> String) -> 
         return words;
     }
     if let Some(error) = &one.last_error {
-        words = format!("{words}: {}", harmless(&error.message));
+        words = format!("{words}: {}", sanitize_for_terminal(&error.message));
     }
     if let Some(next_try) = one.next_try {
         words = format!("{words}; next try {}", time(next_try));

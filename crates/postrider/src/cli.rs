@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 #[cfg(test)]
 mod cited;
@@ -23,7 +23,7 @@ use crate::webhook::WebhookArgs;
 use clap::{Parser, Subcommand};
 use sim::smsc::SimArgs;
 
-/// A self-hosted SMS platform that speaks the APIs of uSpeedo, UCloud, SendCloud and EngageLab.
+/// A self-hosted SMS platform with the APIs of uSpeedo, UCloud, SendCloud and EngageLab.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "postrider", version, after_help = exit::CODES, after_long_help = exit::CODES)]
 pub(crate) struct Cli {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    /// A command with all that is under it.
+    /// A command with all its subcommands.
     fn explains_itself(path: &str, command: &clap::Command) {
         assert!(command.get_about().is_some(), "{path} says nothing about itself");
         for argument in command.get_arguments() {

@@ -1,7 +1,7 @@
-//! How a command ends: what the exit codes mean.
+//! Results of a command and their exit codes.
 
 use crate::config::FileMistakes;
-use sms::visible::is_obeyed;
+use sms::visible::is_display_control;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -11,13 +11,13 @@ use store::StoreError;
 pub(crate) const CODES: &str = "\
 Exit codes:
   0    done
-  1    tried and failed: the message on standard error says what was tried
-  2    wrong arguments, or an error in the configuration or in the file given
-  3    `check` found problems; `status`, `show` and `suppression remove` found nothing of that name or number;
+  1    the operation failed: see the message on standard error
+  2    invalid arguments, configuration or input file
+  3    `check` found problems; `status`, `show` and `suppression remove` found no such object;
        `migrate --status` found a newer schema
   130  a second signal ended a graceful stop";
 
-/// Why a command did not end well, and with which code.
+/// Why a command failed, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -25,7 +25,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// What was given is wrong: arguments, configuration, catalog file.
+    /// The input is invalid: arguments, configuration, catalog file.
     pub(crate) fn bad_input(error: impl Into<anyhow::Error>) -> Self {
         Self {
             code: 2,
@@ -33,22 +33,22 @@ impl Failure {
         }
     }
 
-    /// It was tried and failed, and the command has said so already.
+    /// The command failed and has printed why.
     pub(crate) const fn silent() -> Self {
         Self { code: 1, error: None }
     }
 
-    /// The command worked and what it looked for is not well; it has said so already.
+    /// The command worked and found problems, which it has printed.
     pub(crate) const fn found() -> Self {
         Self { code: 3, error: None }
     }
 
-    /// What was given is wrong, and that has been said already: as JSON on standard output.
+    /// The input is invalid, which has been reported as JSON on standard output.
     pub(crate) const fn bad_input_reported() -> Self {
         Self { code: 2, error: None }
     }
 
-    /// The mistakes in a file, when those are what is wrong.
+    /// The mistakes in a file, if they are the error.
     pub(crate) fn mistakes(&self) -> Option<&FileMistakes> {
         self.error.as_ref()?.downcast_ref()
     }
@@ -58,14 +58,14 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
-    /// False when there is nothing more to say.
+    /// Whether there is an error to print.
     pub(crate) fn has_message(&self) -> bool {
         self.error.is_some()
     }
 }
 
 impl Failure {
-    /// Whether the only thing that failed is that whoever read standard output has gone, as `head` does.
+    /// Whether the only error is that the reader of standard output has closed it, as `head` does.
     pub(crate) fn is_unread_output(&self) -> bool {
         let causes = self.error.iter().flat_map(|error| error.chain());
         causes
@@ -74,17 +74,16 @@ impl Failure {
     }
 }
 
-/// Standard output or standard error: a reader that has gone can be told apart from other broken pipes, and nothing goes out
-/// that a terminal would obey. Line ends apart, such characters are written as `\uXXXX`, which strings of JSON and TOML read
-/// as the characters that they are. Pieces may end anywhere: a character that is cut waits for the rest of it.
+/// Standard output or standard error. A closed reader is distinguished from other broken pipes. Characters that control a
+/// terminal are written as `\uXXXX` (except line ends), which strings of JSON and TOML read as the same characters. A
+/// write may end within a character: its octets are kept until the rest arrives.
 pub(crate) struct Output<W> {
     out: W,
-    /// The first octets of a character, three at most.
+    /// The first octets of an incomplete character, at most three.
     begun: Vec<u8>,
 }
 
 impl<W> Output<W> {
-    /// Writes there.
     pub(crate) const fn new(out: W) -> Self {
         Self {
             out,
@@ -93,17 +92,17 @@ impl<W> Output<W> {
     }
 }
 
-/// Whoever read standard output has gone.
+/// The reader of standard output has closed it.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 struct NotRead;
 
 impl<W: Write> Write for Output<W> {
-    /// Takes all of it, or fails.
+    /// Accepts all octets, or fails.
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         if self.begun.is_empty()
             && let Ok(text) = std::str::from_utf8(octets)
-            && !text.contains(is_obeyed_here)
+            && !text.contains(is_control_here)
         {
             self.out.write_all(octets).map_err(marked)?;
             return Ok(octets.len());
@@ -113,7 +112,7 @@ impl<W: Write> Write for Output<W> {
         let whole = all.len() - cut_at_the_end(&all);
         let (whole, begun) = all.split_at(whole);
         self.begun.extend_from_slice(begun);
-        // What is no character at all might be a control of an older terminal.
+        // Invalid octets could be control characters of an older terminal.
         let text = String::from_utf8_lossy(whole);
         self.out.write_all(escaped(&text).as_bytes()).map_err(marked)?;
         Ok(octets.len())
@@ -124,7 +123,7 @@ impl<W: Write> Write for Output<W> {
     }
 }
 
-/// How many octets at the end begin a character that goes on behind it.
+/// Number of octets at the end that begin an incomplete character.
 fn cut_at_the_end(octets: &[u8]) -> usize {
     match octets.utf8_chunks().last() {
         Some(last) if is_begun(last.invalid()) => last.invalid().len(),
@@ -132,20 +131,20 @@ fn cut_at_the_end(octets: &[u8]) -> usize {
     }
 }
 
-/// Whether octets that are no character yet may become one.
+/// Whether invalid octets may become a character.
 fn is_begun(octets: &[u8]) -> bool {
     std::str::from_utf8(octets).is_err_and(|error| error.error_len().is_none())
 }
 
-fn is_obeyed_here(c: char) -> bool {
-    c != '\n' && is_obeyed(c)
+fn is_control_here(c: char) -> bool {
+    c != '\n' && is_display_control(c)
 }
 
-/// All of what is obeyed has a code of four hexadecimal digits.
+/// All control characters here have a code of at most four hexadecimal digits.
 fn escaped(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_obeyed_here(c) {
+        if is_control_here(c) {
             written.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             written.push(c);
@@ -172,28 +171,30 @@ impl fmt::Display for Failure {
     }
 }
 
-/// How the system and SQLite say that somebody may not do what he tried.
+/// Messages of the system and SQLite about missing permissions.
 const REFUSED: [&str; 3] = [
     "Permission denied",
     "Operation not permitted",
     "attempt to write a readonly database",
 ];
 
-/// An error with all its causes on one line, and what to do when the store is damaged or cannot be written.
+/// An error with all its causes on one line, with advice when the store is damaged or not writable.
 pub(crate) fn explained(error: &anyhow::Error) -> String {
     let causes = || {
         let all = error.chain();
         all.filter_map(|cause| cause.downcast_ref::<StoreError>())
     };
-    let is_refused = |told: &str| REFUSED.iter().any(|words| told.contains(words));
-    let advice = if causes().any(|cause| matches!(cause, StoreError::Unwritable(told) if is_refused(told))) {
-        "; what to do: see that the user who runs this may read the store, and may write to its files and their folder"
+    let is_refused = |message: &str| REFUSED.iter().any(|words| message.contains(words));
+    let advice = if causes()
+        .any(|cause| matches!(cause, StoreError::Unwritable(message) if is_refused(message)))
+    {
+        "; what to do: give this user read and write access to the store's files and their directory"
     } else if causes().any(|cause| matches!(cause, StoreError::Unwritable(_))) {
-        "; what to do: see that the disk has room, and that the user who runs this may write to the store's file and folder"
+        "; what to do: free disk space, and give this user write access to the store's file and directory"
     } else if causes().any(|cause| matches!(cause, StoreError::Damaged(_))) {
-        "; what to do: stop everything that uses the store, set its file aside together with those that end in -wal and -shm, \
-         and put a backup in its place, as docs/operations.md says. Without a backup, `sqlite3 FILE .recover` saves what \
-         can still be read"
+        "; what to do: stop all programs that use the store, move its file and those that end in -wal and -shm away, \
+         and restore a backup, see docs/operations.md. Without a backup, `sqlite3 FILE .recover` saves what \
+         is readable"
     } else {
         ""
     };
@@ -218,14 +219,14 @@ mod tests {
     fn nothing_that_a_terminal_obeys_goes_out_and_json_stays_what_it_is() {
         let hostile: String = (0..=0xffff_u32)
             .filter_map(char::from_u32)
-            .filter(|c| is_obeyed(*c))
+            .filter(|c| is_display_control(*c))
             .collect();
         let document =
             serde_json::json!({ "error": hostile, "id": "A\u{1b}[31m\r\n2026 ERROR fake\u{202e}" });
         let mut out = Output::new(Vec::new());
         writeln!(out, "{}", serde_json::to_string_pretty(&document).unwrap()).unwrap();
         let printed = String::from_utf8(out.out).unwrap();
-        assert!(!printed.contains(is_obeyed_here), "{printed}");
+        assert!(!printed.contains(is_control_here), "{printed}");
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&printed).unwrap(),
             document
@@ -234,10 +235,10 @@ mod tests {
         writeln!(out, "é \u{1b}[31m {hostile}").unwrap();
         let printed = String::from_utf8(out.out).unwrap();
         assert!(printed.starts_with("é \\u001b[31m "), "{printed}");
-        assert!(!printed.contains(is_obeyed_here), "{printed}");
+        assert!(!printed.contains(is_control_here), "{printed}");
     }
 
-    /// Takes what comes piece by piece, as a line buffer that is full does.
+    /// Writes only a few octets at a time, as a full line buffer does.
     struct Narrow(Vec<u8>, usize);
 
     impl Write for Narrow {
@@ -272,7 +273,7 @@ mod tests {
                 );
             }
         }
-        // As `export` writes: a buffer of which the end falls into a character, over one that takes less.
+        // As `export` writes: a buffer that ends within a character, over a writer with short writes.
         for padding in 0..64 {
             let line = format!("{}{text}", "a".repeat(padding));
             let mut out = Output::new(Narrow(Vec::new(), 7));
@@ -319,16 +320,16 @@ mod tests {
     fn a_damaged_store_says_what_to_do_wherever_it_is_noticed() {
         let error =
             anyhow::Error::from(StoreError::Damaged("malformed".to_owned())).context("read the catalog");
-        let told = Failure::from(error).to_string();
+        let message = Failure::from(error).to_string();
         assert!(
-            told.starts_with("read the catalog: the store is damaged: malformed; what to do: "),
-            "{told}"
+            message.starts_with("read the catalog: the store is damaged: malformed; what to do: "),
+            "{message}"
         );
         let closed = StoreError::Unwritable("attempt to write a readonly database".to_owned());
-        let told = Failure::from(anyhow::Error::from(closed).context("open the store")).to_string();
+        let message = Failure::from(anyhow::Error::from(closed).context("open the store")).to_string();
         assert!(
-            told.contains("; what to do: ") && told.contains("may write"),
-            "{told}"
+            message.contains("; what to do: ") && message.contains("write access"),
+            "{message}"
         );
         assert!(
             !Failure::from(anyhow::anyhow!("x"))
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_tells_all_its_causes_on_one_line() {
+    fn a_failure_has_all_its_causes_on_one_line() {
         let error = Err::<(), _>(anyhow::anyhow!("disk full"))
             .context("write the key")
             .unwrap_err();

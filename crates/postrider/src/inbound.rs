@@ -1,4 +1,4 @@
-//! `postrider inbound`: what people wrote.
+//! `postrider inbound`: received messages.
 
 use crate::exit::Failure;
 use crate::logging;
@@ -18,12 +18,12 @@ use sms::user_data::Binary;
 use std::io::Write;
 use store::{Inbound, InboundFilter, InboundId, Inbox, Store};
 
-/// Most that is listed at once.
+/// Messages that are listed at once.
 const LIMIT_MAX: usize = 10_000;
 
-/// Lists what people wrote.
+/// Lists inbound messages.
 ///
-/// Works beside a running node.
+/// May be used while a node runs.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InboundArgs {
     #[command(subcommand)]
@@ -38,29 +38,29 @@ enum InboundCommand {
 
 #[derive(Args, Clone, Debug)]
 struct ListArgs {
-    /// Only of this account
-    #[arg(long, value_name = "NAME", conflicts_with = "nobodys")]
+    /// Only those of this account
+    #[arg(long, value_name = "NAME", conflicts_with = "unassigned")]
     account: Option<String>,
-    /// Only those that belong to no account
-    #[arg(long)]
-    nobodys: bool,
+    /// Only those without an account
+    #[arg(long = "nobodys")]
+    unassigned: bool,
     /// Only from or to this number or code, with or without + or 00
     #[arg(long, value_name = "NUMBER")]
     number: Option<String>,
-    /// Only since then: 2026-11-18T10:00:00Z, "2026-11-18 10:00" (local), or 90s, 30m, 2h, 7d back from now
+    /// Only those since this time: 2026-11-18T10:00:00Z, "2026-11-18 10:00" (local), or 90s, 30m, 2h, 7d ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only older ones than this: to go on where a list ended
+    /// Only older ones than this one, to continue a list
     #[arg(long, value_name = "ID", value_parser = number::whole::<i64>)]
     before: Option<i64>,
-    /// How many, 10000 at most
+    /// Maximum number, up to 10000
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = number::whole::<usize>)]
     limit: usize,
     #[command(flatten)]
     look: Look,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &InboundArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
@@ -76,7 +76,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
         .transpose()
         .map_err(|why| Failure::bad_input(anyhow!("--since: {why}")))?;
     if !(1..=LIMIT_MAX).contains(&args.limit) {
-        return Err(Failure::bad_input(anyhow!("--limit is 1 to {LIMIT_MAX}")));
+        return Err(Failure::bad_input(anyhow!("--limit must be 1 to {LIMIT_MAX}")));
     }
     let store = args.look.open().await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
@@ -93,8 +93,8 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     let next = loop {
         filter.limit = args.limit - found.len();
         let piece = store.find_inbound(filter.clone()).await;
-        let (mut piece, next) = piece.context("look for inbound messages")?;
-        piece.retain(|one| !args.nobodys || one.account.is_none());
+        let (mut piece, next) = piece.context("find inbound messages")?;
+        piece.retain(|one| !args.unassigned || one.account.is_none());
         found.append(&mut piece);
         if found.len() >= args.limit || next.is_none() {
             break next;
@@ -103,8 +103,8 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     };
     store.close().await.context("close the store")?;
     if args.look.json {
-        let told: Vec<Value> = found.iter().map(|one| told(&catalog, one)).collect();
-        let document = json!({ "inbound": told, "next_before": next.map(|next| next.0.to_string()) });
+        let messages: Vec<Value> = found.iter().map(|one| to_json(&catalog, one)).collect();
+        let document = json!({ "inbound": messages, "next_before": next.map(|next| next.0.to_string()) });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
@@ -119,12 +119,12 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
         ]);
     }
     if table.is_empty() {
-        writeln!(out, "nobody wrote")?;
+        writeln!(out, "no inbound messages")?;
     } else {
         table.print(out)?;
     }
     if let Some(next) = next {
-        writeln!(out, "older ones: --before {}", next.0)?;
+        writeln!(out, "more: --before {}", next.0)?;
     }
     Ok(())
 }
@@ -133,10 +133,10 @@ fn owner(catalog: &Catalog, one: &Inbound) -> Option<String> {
     one.account.map(|account| account_name(catalog, account))
 }
 
-/// Octets for a program shown in a table, at most.
+/// Octets of binary data that a table shows.
 const OCTETS_SHOWN_MAX: usize = 32;
 
-/// The text, or that there is none.
+/// The text, or a description of binary data.
 fn shown(one: &Inbound) -> String {
     let Some(binary) = &one.binary else {
         return one.text.to_string();
@@ -153,7 +153,7 @@ fn shown(one: &Inbound) -> String {
     format!("(binary, {} octets{port}) {hex}{more}", binary.octets.len())
 }
 
-fn told(catalog: &Catalog, one: &Inbound) -> Value {
+fn to_json(catalog: &Catalog, one: &Inbound) -> Value {
     json!({
         "id": one.id.0.to_string(),
         "account": owner(catalog, one),

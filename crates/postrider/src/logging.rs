@@ -1,4 +1,4 @@
-//! Logs: text for people or JSON for machines, on standard error, with a level that can change while running.
+//! Logging: text or JSON on standard error, with a level that can be changed at runtime.
 
 mod line;
 mod repeats;
@@ -12,14 +12,14 @@ use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-/// The log of a running process. What repeats is summed up when it is dropped, too.
+/// The log of a process. Dropping it writes the pending summaries.
 pub(crate) struct Logging {
     level: reload::Handle<EnvFilter, Registry>,
     repeats: Repeats,
 }
 
 impl Logging {
-    /// Takes over another level.
+    /// Changes the level.
     pub(crate) fn set_level(&self, level: &str) -> anyhow::Result<()> {
         self.level.reload(filter(level)?).context("change the log level")
     }
@@ -31,7 +31,7 @@ impl Drop for Logging {
     }
 }
 
-/// Begins logging of what others can provoke, which is summed up; once a process.
+/// Starts the log of a node, in which repeated lines are summarized; once per process.
 pub(crate) fn start(log: &Log) -> anyhow::Result<Logging> {
     let repeats = Repeats::default();
     let level = begin(log, Some(repeats.clone()))?;
@@ -39,7 +39,7 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<Logging> {
     Ok(Logging { level, repeats })
 }
 
-/// Logging of a command that runs and ends: warnings, for people, each of them.
+/// Starts the log of a command: warnings as text, without summaries.
 pub(crate) fn start_for_tool() -> anyhow::Result<()> {
     let log = Log {
         level: "warn".to_owned(),
@@ -58,16 +58,16 @@ fn begin(log: &Log, repeats: Option<Repeats>) -> anyhow::Result<reload::Handle<E
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    // Records of the `log` crate are not taken in: they carry the paths of the machine the program was built on.
+    // Records of the `log` crate are ignored: they contain paths of the build machine.
     let all = tracing_subscriber::registry()
         .with(filter)
         .with(repeats)
         .with(lines);
-    tracing::subscriber::set_global_default(all).context("begin logging")?;
+    tracing::subscriber::set_global_default(all).context("start logging")?;
     Ok(level)
 }
 
-/// Sums up what repeats, as long as the process runs. On a thread of its own: what floods a log may keep the others busy.
+/// Writes summaries while the process runs, on a thread of its own: whatever floods a log may keep the others busy.
 fn sum_up(repeats: Repeats) -> anyhow::Result<()> {
     let thread = std::thread::Builder::new().name("log".to_owned());
     thread
@@ -78,22 +78,22 @@ fn sum_up(repeats: Repeats) -> anyhow::Result<()> {
             }
         })
         .map(drop)
-        .context("begin logging")
+        .context("start logging")
 }
 
-/// Whether a level reads.
+/// Checks a level.
 ///
 /// # Errors
-/// The part that is none, and what would be.
+/// The invalid part, and what is valid.
 pub(crate) fn check(level: &str) -> anyhow::Result<()> {
     filter(level).map(|_| ())
 }
 
-/// The parts of the program that a level can be given for.
+/// The parts of the program with a level of their own.
 const PARTS: [&str; 7] = ["api", "engine", "postrider", "sim", "smpp", "sms", "store"];
 
-/// Parts that look like a slip in the name of one of [`PARTS`]: their level would hold for nothing. Others may be those
-/// of a library.
+/// Parts that are probably misspelt names of [`PARTS`], whose level would have no effect. Others may be names of a
+/// library.
 pub(crate) fn unknown_parts(level: &str) -> impl Iterator<Item = String> {
     level.split(',').filter_map(|directive| {
         let (target, _) = directive.trim().split_once(['=', '['])?;
@@ -110,13 +110,13 @@ pub(crate) fn unknown_parts(level: &str) -> impl Iterator<Item = String> {
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     for directive in level.split(',').map(str::trim) {
-        // A bare word that is no level would be taken for a module's name, and everything else would fall silent.
+        // A word that is no level would be taken for a module, and everything else would not be logged.
         ensure!(
             directive.contains(['=', '[']) || directive == "off" || directive.parse::<Level>().is_ok(),
             "`log.level`: {directive:?} is not error, warn, info, debug, trace or off, nor `part=level`"
         );
     }
-    // The error's own text repeats that of its cause.
+    // The error's text repeats that of its cause.
     EnvFilter::try_new(level.replace(' ', "")).map_err(|error| anyhow!("`log.level`: {level:?}: {error}"))
 }
 
@@ -135,21 +135,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_level_is_told_once() {
-        let told = format!("{:#}", filter("engine=loud").unwrap_err());
-        assert!(told.contains("\"engine=loud\""), "{told}");
-        assert_eq!(told.matches("expected one of").count(), 1, "{told}");
+    fn an_invalid_level_is_reported_once() {
+        let error = format!("{:#}", filter("engine=loud").unwrap_err());
+        assert!(error.contains("\"engine=loud\""), "{error}");
+        assert_eq!(error.matches("expected one of").count(), 1, "{error}");
     }
 
     #[test]
-    fn a_misspelt_part_is_told_and_a_librarys_is_not() {
-        let told = |level| unknown_parts(level).collect::<Vec<_>>();
+    fn a_misspelt_part_is_reported_and_a_librarys_is_not() {
+        let unknown = |level| unknown_parts(level).collect::<Vec<_>>();
         assert_eq!(
-            told("warn,engine=debug,api::serve=info,hyper=trace,rustls[x]=info"),
+            unknown("warn,engine=debug,api::serve=info,hyper=trace,rustls[x]=info"),
             [""; 0]
         );
         assert_eq!(
-            told("warn, engnie=debug"),
+            unknown("warn, engnie=debug"),
             ["`log.level`: no part of the program is called \"engnie\"; did you mean \"engine\"?"]
         );
     }

@@ -1,6 +1,6 @@
 //! Postrider: a self-hosted SMS platform in one program.
 //!
-//! This file only chooses the command; [`node`] is where everything is wired together.
+//! This file selects the command; [`node`] assembles the components.
 
 mod apply;
 mod carrier;
@@ -10,7 +10,6 @@ mod config;
 mod control;
 mod dev;
 mod exit;
-mod forms;
 mod inbound;
 mod logging;
 mod migrate;
@@ -27,6 +26,7 @@ mod table;
 mod task;
 mod tls;
 mod webhook;
+mod webhook_formats;
 mod when;
 
 use clap::Parser;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Err(failure) if failure.is_unread_output() => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.has_message() {
-                // Files and carriers have their words in it. Nobody is left to tell if standard error is gone.
+                // Errors may contain text of files and carriers. A closed standard error is ignored.
                 let line = format!("postrider: {failure}\n");
                 let _ = exit::Output::new(std::io::stderr()).write_all(line.as_bytes());
             }

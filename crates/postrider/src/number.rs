@@ -1,15 +1,15 @@
-//! A phone number as an operator types it.
+//! Phone numbers on the command line.
 
 use sms::phone::carrier::{NumberType, readings};
 use sms::phone::{Msisdn, Plain, plain, possible_numbers};
 use std::str::FromStr;
 use store::Catalog;
 
-/// Fewest digits of what is taken for a number.
+/// Minimum number of digits of a number.
 const DIGITS_MIN: usize = 7;
 
-/// The international numbers that a text can mean: `+44…`, `0044…`, `(44)…` or digits with the country code first, in any
-/// notation that [`plain`] takes; national numbers (`07700…`) by the countries given. Empty for what is none.
+/// The possible international numbers of a text: `+44…`, `0044…`, `(44)…` or digits with the country code first, in any
+/// notation that [`plain`] accepts; national numbers (`07700…`) for the countries given. Empty when it is no number.
 pub(crate) fn read(written: &str, countries: &[u16]) -> Vec<Msisdn> {
     let Some(Plain { digits, has_plus }) = plain(written).filter(|plain| plain.digits.len() >= DIGITS_MIN)
     else {
@@ -32,8 +32,8 @@ pub(crate) fn read(written: &str, countries: &[u16]) -> Vec<Msisdn> {
     found
 }
 
-/// The numbers that a text can mean as a recipient: those of [`read`], and what the APIs make of it. Eleven digits that
-/// begin with 13 to 19 are a number of mainland China to them.
+/// The possible numbers of a recipient: those of [`read`], and those of the APIs, for which eleven digits that
+/// begin with 13 to 19 are a number of mainland China.
 pub(crate) fn recipients(written: &str, countries: &[u16]) -> Vec<Msisdn> {
     let mut found = read(written, countries);
     for number in possible_numbers(written) {
@@ -44,15 +44,15 @@ pub(crate) fn recipients(written: &str, countries: &[u16]) -> Vec<Msisdn> {
     found
 }
 
-/// A whole number of a command line, with a complaint in words.
+/// An integer of a command line.
 ///
 /// # Errors
-/// When it is none, or out of range.
+/// When it is not an integer, or out of range.
 pub(crate) fn whole<T: FromStr>(written: &str) -> Result<T, &'static str> {
     let written = written.trim();
     let digits = written.strip_prefix('-').unwrap_or(written);
     if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Err("a whole number is wanted");
+        return Err("it must be a whole number");
     }
     written.parse().map_err(|_| "the number is out of range")
 }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_read_in_every_form_people_write_it() {
+    fn a_number_is_parsed_in_every_common_notation() {
         let expected = vec![Msisdn::from_digits("447700900123").unwrap()];
         for written in [
             "+447700900123",
@@ -143,9 +143,9 @@ mod tests {
     fn a_whole_number_is_complained_of_in_words() {
         assert_eq!(whole::<usize>(" 12 "), Ok(12));
         for (written, why) in [
-            ("x", "a whole number is wanted"),
-            ("", "a whole number is wanted"),
-            ("1.5", "a whole number is wanted"),
+            ("x", "it must be a whole number"),
+            ("", "it must be a whole number"),
+            ("1.5", "it must be a whole number"),
             ("-1", "the number is out of range"),
             ("99999999999999999999999", "the number is out of range"),
         ] {

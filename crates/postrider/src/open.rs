@@ -1,11 +1,11 @@
-//! Opening the store that a command works on.
+//! Opens the store for a command.
 
 use crate::config::{Config, MasterKey, Secrets, Sqlite};
 use crate::control;
 use crate::exit::Failure;
 use anyhow::Context;
 use clap::Args;
-use engine::catalog::{Catalog, CatalogError, Snapshot, Vault, carrier_secret_name};
+use engine::catalog::{Catalog, CatalogError, SecretSealer, Snapshot, carrier_secret_name};
 use engine::hex;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -14,60 +14,60 @@ use std::sync::Arc;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{Carrier, StoreError};
 
-/// The folder `postrider dev` uses unless told otherwise.
+/// The default data directory of `postrider dev`.
 pub(crate) const DATA_FOLDER: &str = "postrider-data";
 
-/// Which node's store a command works on.
+/// Selects the node's store.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Place {
-    /// The node's configuration
+    /// Configuration file of the node
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     config: Option<PathBuf>,
-    /// The data folder of `postrider dev` [default: postrider-data]
+    /// Data directory of `postrider dev` [default: postrider-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
-/// A look at a store, beside a running node or without one, and how to tell what is seen.
+/// Options of a command that reads a store, with or without a running node.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Look {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// One JSON document instead of lines for people
+    /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// How a command reports what it did and what is wrong.
+/// Options for the output of a command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OutputFormat {
-    /// One JSON document instead of lines for people; mistakes in files as well
+    /// Print one JSON document, also for mistakes in files
     #[arg(long)]
     json: bool,
-    /// `--format json` is `--json`
+    /// `--format json` is the same as `--json`
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], conflicts_with = "json")]
     format: Option<String>,
 }
 
 impl OutputFormat {
-    /// Whether JSON is asked for.
+    /// Whether the output is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json || self.format.as_deref() == Some("json")
     }
 }
 
 impl Place {
-    /// Whether the node is one that `dev` runs, which takes another port where its own is taken.
+    /// Whether the node is a `dev` node, which chooses another port when its own is in use.
     pub(crate) fn is_of_dev(&self) -> bool {
         self.config.is_none()
     }
 
-    /// The file that configures the node, if one does.
+    /// The configuration file of the node, if any.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.config.as_deref()
     }
 
-    /// The configuration of that node.
+    /// The configuration of the node.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         match &self.config {
             Some(path) => Config::load(path),
@@ -78,14 +78,14 @@ impl Place {
         }
     }
 
-    /// The configuration of that node, whose store exists already.
+    /// The configuration of the node, whose store must exist.
     pub(crate) fn config_of_existing(&self) -> Result<Config, Failure> {
         let config = self.config()?;
         let path = &config.store.path;
         if path.exists() {
             return Ok(config);
         }
-        // It went away, or may not be reached: that is said as a start would.
+        // The store was removed or is not accessible: the error is that of a start.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let has_folder = folder.is_none_or(
             |folder| !matches!(std::fs::metadata(folder), Err(error) if error.kind() == ErrorKind::NotFound),
@@ -103,22 +103,22 @@ impl Place {
 
 fn no_store(path: &Path, by_folder: bool) -> anyhow::Error {
     let hint = if by_folder {
-        "start `postrider dev` once, or name the node with --config or --data"
+        "start `postrider dev` once, or select the node with --config or --data"
     } else {
-        "`postrider migrate` or the first `postrider serve` makes it"
+        "`postrider migrate` or the first `postrider serve` creates it"
     };
     anyhow::anyhow!("there is no store at {}: {hint}", path.display())
 }
 
 impl Look {
-    /// Opens the store of that node, which exists already, to look at it and to change the catalog.
+    /// Opens the existing store of the node, to read it and to change the catalog.
     pub(crate) async fn open(&self) -> Result<Arc<SqliteStore>, Failure> {
         let config = self.place.config_of_existing()?;
         Ok(store(&config, Mode::Tool).await?)
     }
 }
 
-/// The master key of a node, with what to do when there is none.
+/// The master key of a node; the error contains advice when there is none.
 pub(crate) fn master_key(config: &Config) -> Result<MasterKey, Failure> {
     MasterKey::find(&config.secrets).map_err(|error| {
         let is_absent = error.is_absent();
@@ -134,7 +134,7 @@ pub(crate) fn master_key(config: &Config) -> Result<MasterKey, Failure> {
                     named
                 };
                 anyhow::anyhow!(
-                    "{shown}; for a new node make one: `(umask 077; openssl rand -hex 32 > {})`",
+                    "{shown}; for a new node create one: `(umask 077; openssl rand -hex 32 > {})`",
                     file.display()
                 )
             }
@@ -142,69 +142,69 @@ pub(crate) fn master_key(config: &Config) -> Result<MasterKey, Failure> {
     })
 }
 
-/// What happened and what to do when a store is there and its master key is not.
+/// The consequence of a missing master key for an existing store, and advice.
 pub(crate) fn lost_key(store: &Path) -> String {
     format!(
-        "what is secret in the store {} is sealed with it: put the key back from where it is kept or from a backup; \
-         without it the keys of accounts and the passwords of carriers cannot be read and have to be given anew, in a new store",
+        "the secrets in the store {} are sealed with it: restore the key from where it is kept or from a backup; \
+         without it the keys of accounts and the passwords of carriers are lost and must be set again in a new store",
         store.display()
     )
 }
 
-/// Refuses a master key that does not open what is stored.
-pub(crate) fn check_key(catalog: Catalog, vault: &Vault, secrets: &Secrets) -> Result<(), Failure> {
-    match wrong_key(catalog, vault) {
+/// Rejects a master key that does not open the stored secrets.
+pub(crate) fn check_key(catalog: Catalog, sealer: &SecretSealer, secrets: &Secrets) -> Result<(), Failure> {
+    match wrong_key(catalog, sealer) {
         Some(error) => Err(Failure::bad_input(anyhow::anyhow!(explained(error, secrets)))),
         None => Ok(()),
     }
 }
 
-/// Why a master key is not the one that what is stored was sealed with. Whatever else is wrong with the catalog is for
-/// others to say.
-pub(crate) fn wrong_key(catalog: Catalog, vault: &Vault) -> Option<CatalogError> {
-    catalog_error(catalog, vault).filter(|error| matches!(error, CatalogError::Vault(_)))
+/// Why a master key is not that of the stored secrets. Other errors of the catalog are not reported.
+pub(crate) fn wrong_key(catalog: Catalog, sealer: &SecretSealer) -> Option<CatalogError> {
+    catalog_error(catalog, sealer).filter(|error| matches!(error, CatalogError::SecretSealer(_)))
 }
 
-/// Why no node works with a catalog: it has another master key, or does not compile. A wrong key is told before all else.
-pub(crate) fn catalog_error(catalog: Catalog, vault: &Vault) -> Option<CatalogError> {
+/// Why no node could work with a catalog: the master key is another one, or the catalog does not compile. A wrong key is
+/// reported first.
+pub(crate) fn catalog_error(catalog: Catalog, sealer: &SecretSealer) -> Option<CatalogError> {
     let of_accounts = has_secrets_of_accounts(&catalog);
     let mut unopened = None;
     for carrier in &catalog.carriers {
         let Some(sealed) = sealed_password(carrier).and_then(hex::octets) else {
             continue;
         };
-        match vault.open(&carrier_secret_name(&carrier.name), &sealed) {
-            // A single one that does not open is that carrier's own trouble.
+        match sealer.open(&carrier_secret_name(&carrier.name), &sealed) {
+            // A single password that does not open concerns its carrier only.
             Ok(_) => {
                 unopened = None;
                 break;
             }
-            Err(error) => unopened = Some(CatalogError::Vault(error)),
+            Err(error) => unopened = Some(CatalogError::SecretSealer(error)),
         }
     }
-    match Snapshot::compile(catalog, vault) {
-        Err(error @ CatalogError::Vault(_)) => Some(error),
-        // The key has opened what the accounts have.
+    match Snapshot::compile(catalog, sealer) {
+        Err(error @ CatalogError::SecretSealer(_)) => Some(error),
+        // The key has opened the secrets of the accounts.
         Ok(_) if of_accounts => None,
         Ok(_) => unopened,
         Err(error) => unopened.or(Some(error)),
     }
 }
 
-/// What is wrong with a catalog, and what to do when it is the master key.
+/// An error of a catalog, with advice when it is the master key.
 pub(crate) fn explained(error: CatalogError, secrets: &Secrets) -> String {
     match error {
-        CatalogError::Vault(error) => format!(
-            "this is not the master key that the store's secrets are sealed with ({error}). The key is taken from {}: put \
-             the one there that this store was made with, from where it is kept or from a backup. Or the store is \
-             another node's: then name that one",
+        CatalogError::SecretSealer(error) => format!(
+            "this is not the master key that the store's secrets are sealed with ({error}). The key is read from {}: restore \
+             the key of this store there, from where it is kept or from a backup. Or select the node \
+             of this key with --config or --data",
             MasterKey::place(secrets)
         ),
         other => other.to_string(),
     }
 }
 
-/// Whether a catalog has anything in it that only its master key opens.
+/// Whether a catalog contains sealed secrets.
 pub(crate) fn has_secrets(catalog: &Catalog) -> bool {
     has_secrets_of_accounts(catalog)
         || catalog
@@ -218,30 +218,30 @@ fn has_secrets_of_accounts(catalog: &Catalog) -> bool {
     !catalog.credentials.is_empty() || endpoints.any(|endpoint| !endpoint.sealed_secret.is_empty())
 }
 
-/// Where a carrier's settings have the password as it is stored; no file has it.
+/// The setting of a carrier with the sealed password; files do not have it.
 pub(crate) const SEALED_PASSWORD: &str = "password_sealed";
 
-/// A carrier's password as it is stored, if it has one.
+/// The sealed password of a carrier, if any.
 pub(crate) fn sealed_password(carrier: &Carrier) -> Option<&str> {
     let sealed = carrier.settings.get(SEALED_PASSWORD)?.as_str()?;
     (!sealed.is_empty()).then_some(sealed)
 }
 
-/// How others may read what is not for them, and what to do: bits of `others` in a file's mode. `None`: they may not, or it is
-/// no file.
+/// How other users may access a file that they should not, with advice. `others` are bits of the file's mode. `None`: they
+/// may not, or it is not a file.
 pub(crate) fn readable_by_others(file: &Path, others: u32) -> Option<String> {
     let found = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
     let mode = found.permissions().mode() & 0o777;
     (mode & others != 0).then(|| {
         format!(
-            "may be read by others (mode {mode:03o}); chmod {:03o} it",
+            "is accessible to other users (mode {mode:03o}); chmod {:03o} it",
             mode & !others
         )
     })
 }
 
-/// Opens the store of a node. A tool does not where the node that serves it says that the files there are not its own: what a tool
-/// reads there would be wrong, and what it writes lost.
+/// Opens the store of a node. A tool does not when the node that serves it has lost its files: it would read and
+/// write other files.
 pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<SqliteStore>> {
     let shown = config.store.path.display();
     if mode == Mode::Tool
@@ -254,7 +254,7 @@ pub(crate) async fn store(config: &Config, mode: Mode) -> anyhow::Result<Arc<Sql
         .with_context(|| format!("open the store {shown}"))
 }
 
-/// Opens the store of a node; the inner error is the store's own.
+/// Opens the store of a node; the inner error is that of the store.
 pub(crate) async fn store_as(
     config: &Config,
     mode: Mode,
@@ -264,19 +264,19 @@ pub(crate) async fn store_as(
     if let Some(missing) = missing_folder(&path) {
         anyhow::bail!(missing);
     }
-    // Opening reads indexes and may bring the schema up to date: not a runtime thread's work.
+    // Opening reads indexes and may migrate the schema, so it must not block a runtime thread.
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, mode, sqlite)).await?;
     Ok(opened.map(Arc::new))
 }
 
-/// What to say when the folder a store belongs in is not there: a misspelt path must not make a new, empty store.
+/// The error when the directory of a store does not exist: a misspelt path must not create a new, empty store.
 pub(crate) fn missing_folder(store: &Path) -> Option<String> {
     let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-    (!folder.is_dir()).then(|| format!("`store.path`: the folder {} does not exist", folder.display()))
+    (!folder.is_dir()).then(|| format!("`store.path`: the directory {} does not exist", folder.display()))
 }
 
 impl Sqlite {
-    /// The store's share of the configuration.
+    /// The store's part of the configuration.
     pub(crate) fn store_config(&self) -> SqliteConfig {
         SqliteConfig {
             commands_max: self.commands_max,
@@ -308,9 +308,9 @@ mod tests {
 
     #[test]
     fn a_password_of_one_carrier_that_does_not_open_is_no_wrong_key_where_others_do() {
-        let (ours, other) = (Vault::new(&[1; 32]), Vault::new(&[2; 32]));
-        let carrier = |name: &str, vault: &Vault| {
-            let sealed = vault.seal(&carrier_secret_name(name), "secret").unwrap();
+        let (ours, other) = (SecretSealer::new(&[1; 32]), SecretSealer::new(&[2; 32]));
+        let carrier = |name: &str, sealer: &SecretSealer| {
+            let sealed = sealer.seal(&carrier_secret_name(name), "secret").unwrap();
             Carrier {
                 no: store::CarrierNo(1),
                 name: name.into(),
@@ -341,13 +341,13 @@ mod tests {
             ..Catalog::default()
         };
         assert!(wrong_key(beside_a_carrier.clone(), &ours).is_none());
-        assert!(wrong_key(beside_a_carrier, &Vault::new(&[3; 32])).is_some());
+        assert!(wrong_key(beside_a_carrier, &SecretSealer::new(&[3; 32])).is_some());
         let beside_an_account = Catalog {
             credentials: vec![credential],
             carriers: vec![foreign],
             ..Catalog::default()
         };
         assert!(wrong_key(beside_an_account.clone(), &ours).is_none());
-        assert!(wrong_key(beside_an_account, &Vault::new(&[3; 32])).is_some());
+        assert!(wrong_key(beside_an_account, &SecretSealer::new(&[3; 32])).is_some());
     }
 }

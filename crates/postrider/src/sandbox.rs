@@ -1,15 +1,15 @@
-//! `postrider sandbox`: what a test does to a running `postrider dev` beside sending.
+//! `postrider sandbox`: simulates inbound messages in a running `postrider dev`.
 
-use crate::control::{self, Answer, Order};
+use crate::control::{self, Answer, NodeCommand};
 use crate::exit::Failure;
 use crate::open::Place;
-use crate::table::harmless;
+use crate::table::sanitize_for_terminal;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use engine::sms::phone::possible_numbers;
 use std::io::Write;
 
-/// Plays what people would do to a running `postrider dev`.
+/// Simulates inbound messages in a running `postrider dev`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SandboxArgs {
     #[command(subcommand)]
@@ -21,23 +21,23 @@ enum SandboxCommand {
     Reply(ReplyArgs),
 }
 
-/// Plays an inbound message, as if a person had written it: a reply, or a word such as STOP.
+/// Simulates an inbound message: a reply, or a keyword such as STOP.
 #[derive(Args, Clone, Debug)]
 struct ReplyArgs {
     #[command(flatten)]
     place: Place,
-    /// Who writes: a number with its country code, such as +447700900123
+    /// Sender: a number with its country code, such as +447700900123
     #[arg(long, value_name = "NUMBER")]
     from: String,
-    /// To which number or code; without it the message belongs to the account that last wrote to the number
+    /// Receiving number or code; without it the message belongs to the account that last sent to the number
     #[arg(long, value_name = "NUMBER", default_value = "")]
     to: String,
-    /// The text
+    /// Text of the message
     #[arg(value_name = "TEXT")]
     text: String,
 }
 
-/// Does it.
+/// Runs the subcommand.
 pub(crate) async fn run(args: SandboxArgs, out: &mut impl Write) -> Result<(), Failure> {
     let SandboxCommand::Reply(ReplyArgs {
         place,
@@ -47,24 +47,26 @@ pub(crate) async fn run(args: SandboxArgs, out: &mut impl Write) -> Result<(), F
     }) = args.command;
     if possible_numbers(&from).next().is_none() {
         return Err(Failure::bad_input(anyhow!(
-            "--from is a number with its country code, as +447700900123; {from:?} is none"
+            "--from is {from:?}; it must be a number with its country code, such as +447700900123"
         )));
     }
     let config = place.config_of_existing()?;
     let to_nobody = format!(
-        "played; it belongs to no account: the sandbox sent nothing to {} lately; --to NUMBER names a number or code of an \
+        "received; it belongs to no account: the sandbox has not sent to {} recently; use --to NUMBER with a number or code of an \
          account's `inbound_to`",
-        harmless(&from)
+        sanitize_for_terminal(&from)
     );
-    let order = Order::PlayInbound {
+    let command = NodeCommand::PlayInbound {
         from: from.into(),
         to: to.into(),
         text: text.into(),
     };
-    match control::answer(&config, &order).await? {
-        Answer::Played { account: Some(name) } => {
-            writeln!(out, "played; it belongs to account {}", harmless(&name))?
-        }
+    match control::answer(&config, &command).await? {
+        Answer::Played { account: Some(name) } => writeln!(
+            out,
+            "received; it belongs to account {}",
+            sanitize_for_terminal(&name)
+        )?,
         Answer::Played { account: None } => writeln!(out, "{to_nobody}")?,
         other => return Err(other.unexpected()),
     }

@@ -1,6 +1,6 @@
-//! `postrider send`: a message by hand, through the node that serves the store.
+//! `postrider send`: sends a message through the node that serves the store.
 
-use crate::control::{self, Answer, Order, SendOrder};
+use crate::control::{self, Answer, NodeCommand, SendCommand};
 use crate::exit::Failure;
 use crate::logging;
 use crate::open::Look;
@@ -9,41 +9,41 @@ use clap::Args;
 use serde_json::json;
 use std::io::Write;
 
-/// Sends a message, as one of the account's applications would, through the node that serves the store.
+/// Sends a message through the node that serves the store, like a client of the account.
 ///
-/// The message goes the way of all others: templates, suppressions, limits, balance and routes hold for it.
+/// Templates, suppressions, limits, balance and routes apply as to all messages.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SendArgs {
-    /// To whom: an international number; may be given several times
+    /// Recipient: an international number; may be repeated
     #[arg(long = "to", value_name = "NUMBER", required = true)]
     to: Vec<String>,
-    /// The template: its number, its UT id or its name
+    /// Number, UT id or name of the template
     #[arg(long, value_name = "TEMPLATE", required_unless_present = "text")]
     template: Option<String>,
-    /// Free text instead of a template: only where the node is `postrider dev`
+    /// Free text instead of a template, with `postrider dev` only
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["template", "vars"])]
     text: Option<String>,
-    /// The value of a variable of the template; may be given several times
+    /// Value of a template variable; may be repeated
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
-    /// Whose message it is; may be left out where there is one account
+    /// The account; optional when there is only one
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// The sender that the recipient sees
+    /// Sender that the recipient sees
     #[arg(long, value_name = "SENDER")]
     sender: Option<String>,
     #[command(flatten)]
     look: Look,
 }
 
-/// Has it sent.
+/// Sends the message and prints the results.
 pub(crate) async fn run(args: &SendArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     let config = args.look.place.config_of_existing()?;
     let mut vars = Vec::with_capacity(args.vars.len());
     for var in &args.vars {
         let Some((name, value)) = var.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
-            return Err(Failure::bad_input(anyhow!("--var {var:?} is not NAME=VALUE")));
+            return Err(Failure::bad_input(anyhow!("--var {var:?} must be NAME=VALUE")));
         };
         let name: Box<str> = name.trim().into();
         if vars.iter().any(|(known, _)| *known == name) {
@@ -52,11 +52,9 @@ pub(crate) async fn run(args: &SendArgs, out: &mut impl Write) -> Result<(), Fai
         vars.push((name, value.into()));
     }
     if args.text.as_deref().is_some_and(|text| text.trim().is_empty()) {
-        return Err(Failure::bad_input(anyhow!(
-            "--text is empty: there is nothing to send"
-        )));
+        return Err(Failure::bad_input(anyhow!("--text is empty")));
     }
-    let order = Order::Send(Box::new(SendOrder {
+    let command = NodeCommand::Send(Box::new(SendCommand {
         account: args.account.as_deref().map(Into::into),
         to: args.to.iter().map(|to| to.trim().into()).collect(),
         template: args.template.as_deref().map(Into::into),
@@ -64,7 +62,7 @@ pub(crate) async fn run(args: &SendArgs, out: &mut impl Write) -> Result<(), Fai
         vars,
         sender: args.sender.as_deref().map(Into::into),
     }));
-    let sent = match control::answer(&config, &order).await? {
+    let sent = match control::answer(&config, &command).await? {
         Answer::Sent(sent) => sent,
         other => return Err(other.unexpected()),
     };
@@ -91,7 +89,7 @@ pub(crate) async fn run(args: &SendArgs, out: &mut impl Write) -> Result<(), Fai
                     one.to,
                     refused.code,
                     refused.name,
-                    crate::table::harmless(&refused.message)
+                    crate::table::sanitize_for_terminal(&refused.message)
                 )?,
                 (None, None) => {}
             }

@@ -1,9 +1,9 @@
-//! `postrider serve`: a node as it runs in production.
+//! `postrider serve`: runs a node in production.
 
 use crate::config::{Config, DEFAULTS};
 use crate::exit::Failure;
 use crate::logging;
-use crate::node::{self, Extras, Opened};
+use crate::node::{self, NodeBuilder, NodeOptions};
 use crate::open;
 use crate::tls;
 use anyhow::anyhow;
@@ -13,17 +13,17 @@ use std::path::PathBuf;
 
 /// Runs a node.
 ///
-/// It stops in order on SIGTERM or SIGINT (a second one ends it at once) and reads catalog, log level and certificate
-/// again on SIGHUP. What it answers for is in its store: see `postrider apply`.
+/// SIGTERM and SIGINT stop it gracefully (a second one ends it at once); SIGHUP reloads catalog, log level and certificate.
+/// The catalog is in the store: see `postrider apply`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
-    /// What differs from config.default.toml
+    /// Configuration file: the settings that differ from config.default.toml
     #[arg(long, value_name = "FILE", required_unless_present = "print_defaults")]
     config: Option<PathBuf>,
-    /// Start although the clock says a time that cannot be right, or more than 400 days after the newest in the store
+    /// Start with a clock that seems wrong, or that is more than 400 days ahead of the newest time in the store
     #[arg(long)]
     trust_clock: bool,
-    /// Print every setting with its explanation and default, and exit
+    /// Print every setting with its description and default, and exit
     #[arg(long)]
     print_defaults: bool,
 }
@@ -43,18 +43,18 @@ pub(crate) async fn run(args: ServeArgs, out: &mut impl Write) -> Result<(), Fai
     if let Some(missing) = open::missing_folder(&config.store.path) {
         return Err(Failure::bad_input(anyhow!(missing)));
     }
-    let opened = Opened::open(config, key).await?;
-    opened.check_key().await?;
-    let extras = Extras {
+    let builder = NodeBuilder::open(config, key).await?;
+    builder.check_key().await?;
+    let options = NodeOptions {
         trust_clock,
-        ..Extras::default()
+        ..NodeOptions::default()
     };
-    let node = opened.start(extras).await?;
+    let node = builder.start(options).await?;
     Ok(node.run(log, Some(file)).await?)
 }
 
-/// What the configuration names and is not there, or is of no use: an error in the configuration, found before a port
-/// is bound or the store is opened.
+/// Checks the files that the configuration names: a missing or invalid one is an error in the configuration, found before
+/// a port is bound or the store is opened.
 fn check_files(config: &Config) -> anyhow::Result<()> {
     node::certificate(config)?;
     let ca_file = &config.webhooks.ca_file;

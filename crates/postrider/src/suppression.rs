@@ -1,4 +1,4 @@
-//! `postrider suppression`: numbers that get nothing, with when, how and why they came to that.
+//! `postrider suppression`: numbers that get no messages, each with time, source and reason.
 
 mod import;
 
@@ -23,16 +23,16 @@ use std::path::PathBuf;
 use store::sqlite::SqliteStore;
 use store::{AccountId, Store};
 
-/// Most that is listed at once.
+/// Suppressions that are listed at once.
 const LIMIT_MAX: usize = 100_000;
-/// Read at once.
+/// Suppressions per read.
 const PAGE: usize = 1_000;
 /// Characters of a note.
 const NOTE_CHARS_MAX: usize = 500;
 
 /// Lists, adds, removes and imports numbers that get no messages.
 ///
-/// Works beside a running node, which heeds a change with the next request.
+/// May be used while a node runs; a change takes effect with the next request.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SuppressionArgs {
     #[command(subcommand)]
@@ -41,24 +41,24 @@ pub(crate) struct SuppressionArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum SuppressionCommand {
-    /// Lists suppressions by number: since when, how they were made, and who made them and why
+    /// Lists suppressions by number, with time, source and reason
     List(ListArgs),
     /// Suppresses numbers
     Add(AddArgs),
-    /// Takes numbers off again: all their suppressions, or those that the options name
+    /// Removes all suppressions of numbers, or those that the options select
     Remove(RemoveArgs),
-    /// Suppresses the numbers of a CSV file
+    /// Suppresses the numbers in a CSV file
     Import(ImportArgs),
 }
 
-/// The kind of a suppression, as it is typed.
+/// The kind of a suppression, as a command line argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum KindArg {
     /// Blocked for all accounts
     Global,
     /// Blocked for one account
     Blocked,
-    /// The person opted out
+    /// Opted out by a person
     Unsubscribed,
 }
 
@@ -74,43 +74,43 @@ impl From<KindArg> for SuppressionKind {
 
 #[derive(Args, Clone, Debug)]
 struct ListArgs {
-    /// Only this number, in any form
+    /// Only this number, in any notation
     number: Option<String>,
-    /// Only of this account
+    /// Only those of this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// Only of this kind
+    /// Only those of this kind
     #[arg(long, value_name = "KIND")]
     kind: Option<KindArg>,
-    /// Only numbers above this one: to go on where a list ended
+    /// Only numbers above this one, to continue a list
     #[arg(long, value_name = "NUMBER")]
     after: Option<String>,
-    /// How many, 100000 at most
+    /// Maximum number, up to 100000
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = number::whole::<usize>)]
     limit: usize,
     #[command(flatten)]
     look: Look,
 }
 
-/// Whose, and of which kind.
+/// Account and kind.
 #[derive(Args, Clone, Debug)]
 struct Scope {
-    /// For this account; without it for all accounts
+    /// For this account; default: for all accounts
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// Of this kind [default: blocked with --account, global without]
+    /// Kind of the suppression [default: blocked with --account, global without]
     #[arg(long, value_name = "KIND")]
     kind: Option<KindArg>,
 }
 
 #[derive(Args, Clone, Debug)]
 struct AddArgs {
-    /// The numbers, in any international form
+    /// Numbers in any international notation
     #[arg(required = true)]
     numbers: Vec<String>,
     #[command(flatten)]
     scope: Scope,
-    /// The proof: who asked for it, and why
+    /// Evidence: who requested it, and why
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
     #[command(flatten)]
@@ -119,7 +119,7 @@ struct AddArgs {
 
 #[derive(Args, Clone, Debug)]
 struct RemoveArgs {
-    /// The numbers, in any international form
+    /// Numbers in any international notation
     #[arg(required = true)]
     numbers: Vec<String>,
     #[command(flatten)]
@@ -130,19 +130,19 @@ struct RemoveArgs {
 
 #[derive(Args, Clone, Debug)]
 struct ImportArgs {
-    /// A CSV file, or - for standard input. Its first column is the number; with a header line the columns number,
-    /// kind, account, note and time may stand in any order
+    /// CSV file, or - for standard input. Its first column must be the number; with a header line the columns number,
+    /// kind, account, note and time may be in any order
     file: PathBuf,
     #[command(flatten)]
     scope: Scope,
-    /// The proof of all that bring none of their own: who asked for it, and why
+    /// Evidence for lines without a note: who requested it, and why
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
     #[command(flatten)]
     look: Look,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &SuppressionArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
@@ -155,7 +155,7 @@ pub(crate) async fn run(args: &SuppressionArgs, out: &mut impl Write) -> Result<
 
 async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     if !(1..=LIMIT_MAX).contains(&args.limit) {
-        return Err(Failure::bad_input(anyhow!("--limit is 1 to {LIMIT_MAX}")));
+        return Err(Failure::bad_input(anyhow!("--limit must be 1 to {LIMIT_MAX}")));
     }
     let store = args.look.open().await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
@@ -213,14 +213,14 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     if let Some(last) = found.last().filter(|_| is_cut) {
         writeln!(
             out,
-            "there are more: go on with --after +{}",
+            "there are more: continue with --after +{}",
             last.suppression.msisdn
         )?;
     }
     Ok(())
 }
 
-/// Above all suppressions of a number.
+/// A key above all suppressions of a number.
 fn last_of(msisdn: Msisdn) -> Suppression {
     Suppression {
         account: Some(AccountId(u32::MAX)),
@@ -281,12 +281,12 @@ async fn add(args: &AddArgs, out: &mut impl Write) -> Result<(), Failure> {
         said = format!("{said} and {more} more");
     }
     if already > 0 {
-        said = format!("{said}; {already} there already, left as first stored");
+        said = format!("{said}; {already} existed already and were not changed");
     }
     Ok(writeln!(out, "{said}")?)
 }
 
-/// Numbers of an answer that are shown.
+/// Numbers of the output that are shown.
 const SHOWN_MAX: usize = 10;
 
 async fn remove(args: &RemoveArgs, out: &mut impl Write) -> Result<(), Failure> {
@@ -317,7 +317,7 @@ async fn remove(args: &RemoveArgs, out: &mut impl Write) -> Result<(), Failure> 
         changed.context("remove the suppressions")?;
     }
     store.close().await.context("close the store")?;
-    tell(args.look.json, "removed", count, out)?;
+    print_count(args.look.json, "removed", count, out)?;
     if count == 0 { Err(Failure::found()) } else { Ok(()) }
 }
 
@@ -326,7 +326,7 @@ async fn of_number(store: &SqliteStore, msisdn: Msisdn) -> Result<Vec<Suppressio
     Ok(found.context("read the suppressions")?)
 }
 
-fn tell(json: bool, what: &str, count: usize, out: &mut impl Write) -> Result<(), Failure> {
+fn print_count(json: bool, what: &str, count: usize, out: &mut impl Write) -> Result<(), Failure> {
     if json {
         writeln!(out, "{}", json!({ what: count }))?;
     } else {
@@ -335,25 +335,25 @@ fn tell(json: bool, what: &str, count: usize, out: &mut impl Write) -> Result<()
     Ok(())
 }
 
-/// The account and the kind that are meant.
+/// The selected account and kind.
 fn scope(catalog: &Catalog, scope: &Scope) -> Result<(Option<AccountId>, SuppressionKind), Failure> {
     let account = scope.account.as_deref().map(|name| account_named(catalog, name));
     let account = account.transpose().map_err(Failure::bad_input)?;
     checked(account, scope.kind.map(SuppressionKind::from)).map_err(Failure::bad_input)
 }
 
-/// The kind that goes with an account, or without one.
+/// The default kind with an account, or without one.
 fn checked(
     account: Option<AccountId>,
     kind: Option<SuppressionKind>,
 ) -> anyhow::Result<(Option<AccountId>, SuppressionKind)> {
     match (account, kind) {
         (Some(_), Some(SuppressionKind::Global)) => {
-            Err(anyhow!("kind global is for all accounts: leave --account out"))
+            Err(anyhow!("kind global is for all accounts: remove --account"))
         }
-        (None, Some(SuppressionKind::Blocked)) => {
-            Err(anyhow!("kind blocked is for one account: name it with --account"))
-        }
+        (None, Some(SuppressionKind::Blocked)) => Err(anyhow!(
+            "kind blocked is for one account: select it with --account"
+        )),
         (account, Some(kind)) => Ok((account, kind)),
         (Some(account), None) => Ok((Some(account), SuppressionKind::Blocked)),
         (None, None) => Ok((None, SuppressionKind::Global)),
@@ -364,18 +364,18 @@ fn note(written: &str) -> Result<&str, Failure> {
     let written = written.trim();
     if written.chars().count() > NOTE_CHARS_MAX {
         return Err(Failure::bad_input(anyhow!(
-            "--note is at most {NOTE_CHARS_MAX} characters long"
+            "--note must have at most {NOTE_CHARS_MAX} characters"
         )));
     }
     Ok(written)
 }
 
-/// The number that is meant; what could be several is refused.
+/// The selected number; an ambiguous one is rejected.
 fn one_number(catalog: &Catalog, written: &str) -> Result<Msisdn, Failure> {
     match *number::read(written, &number::countries(catalog)) {
         [number] => Ok(number),
         [] => Err(Failure::bad_input(anyhow!(
-            "{written:?} is no international number; write it as +447700900123"
+            "{written:?} is not an international number; write it as +447700900123"
         ))),
         _ => Err(Failure::bad_input(anyhow!(
             "{written:?} is a national number of several countries; write it as +447700900123"

@@ -1,14 +1,14 @@
-//! Tables for people: aligned columns that fit the terminal, in which nothing is cut and nothing is left that a terminal
-//! would obey.
+//! Text tables: aligned columns that fit the terminal, without truncation and without characters that control a
+//! terminal.
 
 use comfy_table::{ContentArrangement, Table as Layout, presets};
-use sms::visible::is_obeyed;
+use sms::visible::is_display_control;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-/// Columns of a terminal that does not say how many it has.
+/// Columns of a terminal of unknown width.
 const WIDTH_DEFAULT: u16 = 120;
-/// Columns between two columns of a table.
+/// Spaces between two columns of a table.
 const GAP: u16 = 2;
 
 /// `1 segment`, `2 segments`.
@@ -17,14 +17,14 @@ pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -
     format!("{count} {noun}{ending}")
 }
 
-/// A table being put together.
+/// A table under construction.
 pub(crate) struct Table {
     heads: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// With these columns.
+    /// A table with these column heads.
     pub(crate) fn new(heads: &[&'static str]) -> Self {
         Self {
             heads: heads.to_vec(),
@@ -32,10 +32,11 @@ impl Table {
         }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.heads.len(), "a row has a cell for each column");
-        self.rows.push(cells.iter().map(|cell| harmless(cell)).collect());
+        self.rows
+            .push(cells.iter().map(|cell| sanitize_for_terminal(cell)).collect());
     }
 
     /// Whether it has no rows.
@@ -43,8 +44,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Prints it: within the terminal's width, where a cell that is too long goes on in the next line; as wide as it
-    /// needs for a file or a program.
+    /// Prints the table. On a terminal it is limited to the terminal's width, and a longer cell continues on the next line; in a file
+    /// or pipe it is as wide as needed.
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let width = std::env::var("COLUMNS")
             .ok()
@@ -84,9 +85,11 @@ impl Table {
     }
 }
 
-/// A text that stays on its line, moves no cursor and does not change the direction of what is written.
-pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).collect()
+/// Replaces characters that would end the line, move the cursor or change the direction of the text.
+pub(crate) fn sanitize_for_terminal(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_display_control(c) { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! `postrider task`: sends to contact lists, how far they are, and calling them off.
+//! `postrider task`: sends to contact lists, their progress, and their cancellation.
 
-use crate::control::{Order, carry_out};
+use crate::control::{NodeCommand, carry_out};
 use crate::exit::Failure;
 use crate::logging;
 use crate::number;
 use crate::open::{Look, Place};
 use crate::review::{account_name, account_named};
-use crate::table::{Table, harmless};
+use crate::table::{Table, sanitize_for_terminal};
 use crate::when;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
@@ -18,10 +18,10 @@ use store::{Catalog, Contacts, Store, Task, TaskState};
 
 /// Tasks that are listed.
 const TASKS_MAX: usize = 10_000;
-/// Lists of an account that are looked at for their names.
+/// Contact lists of an account that are read for their names.
 const LISTS_MAX: usize = 10_000;
 
-/// Lists, shows and calls off tasks: sends to contact lists that accounts made over an API.
+/// Lists, shows, ends and cancels tasks: sends to contact lists that accounts created over an API
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TaskArgs {
     #[command(subcommand)]
@@ -30,67 +30,62 @@ pub(crate) struct TaskArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum TaskCommand {
-    /// Lists tasks that wait for their time or run, or all
+    /// Lists scheduled and running tasks, or all
     List(ListArgs),
-    /// Shows a task: what it sends, to which lists, how far it is
+    /// Shows a task: its text, its contact lists, its progress
     Show(ShowArgs),
-    /// Sets when a task ends, whoever is left: nobody further is sent to, and what it accepts from now on and still
-    /// waits then expires
+    /// Sets the end of a task: later members are not sent to, and messages that it accepts from now on expire at that time
     End(EndArgs),
-    /// Calls a task off: nobody further is sent to; what was accepted already is still sent
+    /// Cancels a task: further members are not sent to; accepted messages are still sent
     Cancel(CancelArgs),
 }
 
-/// What to list.
 #[derive(Args, Clone, Debug)]
 struct ListArgs {
-    /// Only of this account
+    /// Only those of this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// Also those that have ended: the newest 10000 of all, newest first
+    /// Also ended tasks: the newest 10000 of all, newest first
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     look: Look,
 }
 
-/// Which one to show.
 #[derive(Args, Clone, Debug)]
 struct ShowArgs {
-    /// Its number
+    /// Number of the task
     #[arg(value_parser = number::whole::<i64>)]
     no: i64,
     #[command(flatten)]
     look: Look,
 }
 
-/// Which one to call off.
 #[derive(Args, Clone, Debug)]
 struct CancelArgs {
-    /// Its number
+    /// Number of the task
     #[arg(value_parser = number::whole::<i64>)]
     no: i64,
     #[command(flatten)]
     place: Place,
 }
 
-/// Which one ends when.
 #[derive(Args, Clone, Debug)]
 struct EndArgs {
-    /// Its number
+    /// Number of the task
     #[arg(value_parser = number::whole::<i64>)]
     no: i64,
-    /// When: 2026-11-30T18:00:00Z, a local "2026-11-30 18:00", or a span from now: 90s, 30m, 2h, 7d
+    /// End: 2026-11-30T18:00:00Z, a local "2026-11-30 18:00", or a time from now: 90s, 30m, 2h, 7d
     #[arg(long, value_name = "TIME", required_unless_present = "none")]
     at: Option<String>,
-    /// Lifts the end: it goes on until all members were sent to
+    /// Remove the end: the task runs until all members were sent to
     #[arg(long, conflicts_with = "at")]
     none: bool,
     #[command(flatten)]
     place: Place,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &TaskArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
@@ -113,11 +108,11 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     };
     let mut tasks = tasks.context("read the tasks")?;
     store.close().await.context("close the store")?;
-    if let Some(asked) = &args.account {
-        tasks.retain(|task| account_name(&catalog, task.account) == *asked);
+    if let Some(name) = &args.account {
+        tasks.retain(|task| account_name(&catalog, task.account) == *name);
     }
     if args.look.json {
-        let tasks: Vec<Value> = tasks.iter().map(|task| told(&catalog, task)).collect();
+        let tasks: Vec<Value> = tasks.iter().map(|task| to_json(&catalog, task)).collect();
         let document = json!({ "tasks": tasks });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
@@ -142,7 +137,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
         let none = if args.all {
             "no tasks"
         } else {
-            "no tasks wait or run"
+            "no scheduled or running tasks"
         };
         writeln!(out, "{none}")?;
     } else {
@@ -163,7 +158,11 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
     let lists = page.context("read the contact lists")?.items;
     store.close().await.context("close the store")?;
     if args.look.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&told(&catalog, &task))?)?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string_pretty(&to_json(&catalog, &task))?
+        )?;
         return Ok(());
     }
     let named = task.lists.iter().map(|id| {
@@ -174,10 +173,10 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
         )
     });
     let named: Vec<String> = named.collect();
-    Ok(show_to_people(&catalog, &task, &named.join(", "), out)?)
+    Ok(print_task(&catalog, &task, &named.join(", "), out)?)
 }
 
-fn show_to_people(catalog: &Catalog, task: &Task, lists: &str, out: &mut impl Write) -> std::io::Result<()> {
+fn print_task(catalog: &Catalog, task: &Task, lists: &str, out: &mut impl Write) -> std::io::Result<()> {
     let zone = TimeZone::system();
     let request = TaskRequest::of(task);
     let of = |read: &dyn Fn(&TaskRequest) -> String| request.as_ref().map(read).unwrap_or_default();
@@ -204,7 +203,7 @@ fn show_to_people(catalog: &Catalog, task: &Task, lists: &str, out: &mut impl Wr
         ),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "  {name:<10} {}", harmless(value))?;
+        writeln!(out, "  {name:<10} {}", sanitize_for_terminal(value))?;
     }
     Ok(())
 }
@@ -218,16 +217,16 @@ async fn cancel(args: &CancelArgs, out: &mut impl Write) -> Result<(), Failure> 
     let Some(task) = task else {
         return Err(Failure::bad_input(anyhow!("there is no task {}", args.no)));
     };
-    let order = Order::Cancel {
+    let command = NodeCommand::Cancel {
         account: task.account,
         task: task.id,
     };
-    if carry_out(&config, &order).await? == 0 {
+    if carry_out(&config, &command).await? == 0 {
         return Err(Failure::bad_input(anyhow!("task {} has ended already", args.no)));
     }
     Ok(writeln!(
         out,
-        "task {} is called off; what it has accepted is still sent",
+        "task {} is cancelled; accepted messages are still sent",
         args.no
     )?)
 }
@@ -247,23 +246,23 @@ async fn end(args: &EndArgs, out: &mut impl Write) -> Result<(), Failure> {
     let Some(task) = task else {
         return Err(Failure::bad_input(anyhow!("there is no task {}", args.no)));
     };
-    let order = Order::EndTask {
+    let command = NodeCommand::EndTask {
         account: task.account,
         task: task.id,
         ends_at,
     };
-    if carry_out(&config, &order).await? == 0 {
+    if carry_out(&config, &command).await? == 0 {
         return Err(Failure::bad_input(anyhow!("task {} has ended already", args.no)));
     }
     let no = args.no;
     match ends_at {
         Some(at) => writeln!(out, "task {no} ends at {}", when::short(at, &zone))?,
-        None => writeln!(out, "task {no} has no end time any more")?,
+        None => writeln!(out, "task {no} has no end")?,
     }
     Ok(())
 }
 
-/// A task, whosever it is.
+/// A task of any account.
 async fn find(store: &dyn Store, catalog: &Catalog, no: i64) -> anyhow::Result<Option<Task>> {
     for account in &catalog.accounts {
         let found = store.task(account.id, no).await.context("read the task")?;
@@ -274,17 +273,17 @@ async fn find(store: &dyn Store, catalog: &Catalog, no: i64) -> anyhow::Result<O
     Ok(None)
 }
 
-/// What its account calls it. A dialect may have kept more beside the name.
+/// The name that the account gave it. An API may have stored more with the name.
 fn title(request: &TaskRequest) -> String {
     let kept: Option<Value> = serde_json::from_str(&request.name).ok();
     let name = kept.as_ref().and_then(|kept| kept.get("task")?.as_str());
     name.unwrap_or(&request.name).to_owned()
 }
 
-/// The text that it sends, as it was approved when the task was made.
+/// The text that it sends, as approved when the task was created.
 fn text(request: &TaskRequest) -> String {
     match &request.template {
-        engine::accept::TemplateRef::Frozen(frozen) => frozen.international.to_string(),
+        engine::accept::TemplateRef::Pinned(frozen) => frozen.international.to_string(),
         _ => String::new(),
     }
 }
@@ -299,7 +298,7 @@ const fn name(state: TaskState) -> &'static str {
     }
 }
 
-fn told(catalog: &Catalog, task: &Task) -> Value {
+fn to_json(catalog: &Catalog, task: &Task) -> Value {
     let request = TaskRequest::of(task);
     json!({
         "no": task.id,

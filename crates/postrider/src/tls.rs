@@ -1,14 +1,14 @@
-//! Files of certificates, looked at before something needs them.
+//! Checks certificate files before they are used.
 
 use jiff::Timestamp;
 use std::path::Path;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-/// Whether a PEM file has certificates of authorities in it.
+/// Checks that a PEM file contains certificates of authorities.
 ///
 /// # Errors
-/// Why it has none, in words that follow its name: "FILE: No such file".
+/// Why it has none, as text after its name: "FILE: No such file".
 pub(crate) fn authorities(path: &Path) -> Result<(), String> {
     let shown = path.display();
     let pem = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
@@ -19,13 +19,13 @@ pub(crate) fn authorities(path: &Path) -> Result<(), String> {
     }
     if found == 0 {
         return Err(format!(
-            "{shown}: there is no certificate in it (PEM, -----BEGIN CERTIFICATE-----)"
+            "{shown}: the file contains no certificate (PEM, -----BEGIN CERTIFICATE-----)"
         ));
     }
     Ok(())
 }
 
-/// Why nothing in a PEM file is valid at `now`, if that is so: each of its certificates has expired, or none is valid
+/// Why no certificate of a PEM file is valid at `now`, if so: all have expired, or none is valid
 /// yet. A bundle of authorities may have some that have expired.
 pub(crate) fn outdated(pem: &[u8], now: Timestamp) -> Option<String> {
     let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
@@ -37,14 +37,14 @@ pub(crate) fn outdated(pem: &[u8], now: Timestamp) -> Option<String> {
     }
     let day = |second: i64| match Timestamp::from_second(second) {
         Ok(time) => time.strftime("%Y-%m-%d").to_string(),
-        Err(_) => "a day that no calendar has".to_owned(),
+        Err(_) => "an invalid date".to_owned(),
     };
     let last = all.iter().map(|valid| *valid.end()).max()?;
     let first = all.iter().map(|valid| *valid.start()).min()?;
     Some(if last < second {
         format!("expired on {}", day(last))
     } else {
-        format!("is valid from {} on; is this machine's clock right?", day(first))
+        format!("is valid from {} on; check this machine's clock", day(first))
     })
 }
 
@@ -62,12 +62,15 @@ mod tests {
     #[test]
     fn a_file_is_outdated_when_nothing_in_it_is_valid() {
         let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
-        let told = |pem: &str| outdated(pem.as_bytes(), now);
-        assert_eq!(told(&pem(2026, 2027)), None);
-        assert_eq!(told(&pem(2020, 2021)).as_deref(), Some("expired on 2021-01-01"));
-        let early = told(&pem(2027, 2028)).unwrap();
+        let problem = |pem: &str| outdated(pem.as_bytes(), now);
+        assert_eq!(problem(&pem(2026, 2027)), None);
+        assert_eq!(
+            problem(&pem(2020, 2021)).as_deref(),
+            Some("expired on 2021-01-01")
+        );
+        let early = problem(&pem(2027, 2028)).unwrap();
         assert!(early.starts_with("is valid from 2027-01-01 on"), "{early}");
-        assert_eq!(told(&format!("{}{}", pem(2020, 2021), pem(2026, 2027))), None);
-        assert_eq!(told("nothing"), None);
+        assert_eq!(problem(&format!("{}{}", pem(2020, 2021), pem(2026, 2027))), None);
+        assert_eq!(problem("nothing"), None);
     }
 }

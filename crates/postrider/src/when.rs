@@ -1,4 +1,4 @@
-//! Times as people write and read them.
+//! Parses and formats times.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -10,7 +10,7 @@ pub(crate) fn exact(at: UnixMs) -> String {
     Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
 }
 
-/// A time as it is shown in tables: RFC 3339 to the second, in the zone of who reads it, so that [`read`] takes it.
+/// A time for tables: RFC 3339 to the second in the local time zone, which [`read`] accepts.
 pub(crate) fn short(at: UnixMs, zone: &TimeZone) -> String {
     if at <= 0 {
         return "-".to_owned();
@@ -25,22 +25,22 @@ pub(crate) fn short(at: UnixMs, zone: &TimeZone) -> String {
     )
 }
 
-/// Reads a time: `2026-11-18T10:00:00Z`, a local `2026-11-18 10:00` or `2026-11-18`, or a span back from now: `90s`,
+/// Parses a time: `2026-11-18T10:00:00Z`, a local `2026-11-18 10:00` or `2026-11-18`, or a time before now: `90s`,
 /// `30m`, `2h`, `7d`.
 ///
 /// # Errors
-/// What can be written instead.
+/// The valid notations.
 pub(crate) fn read(written: &str, now: UnixMs, zone: &TimeZone) -> Result<UnixMs, String> {
     match span(written.trim()) {
         Some(back) => Ok(now.saturating_sub(back).max(0)),
-        None => moment(written, zone, "back from now"),
+        None => moment(written, zone, "before now"),
     }
 }
 
-/// Reads a time as [`read`] does, but a span is one ahead of now.
+/// Parses a time as [`read`] does, but a span is from now on.
 ///
 /// # Errors
-/// What can be written instead.
+/// The valid notations.
 pub(crate) fn read_ahead(written: &str, now: UnixMs, zone: &TimeZone) -> Result<UnixMs, String> {
     match span(written.trim()) {
         Some(ahead) => Ok(now.saturating_add(ahead)),
@@ -59,13 +59,13 @@ fn moment(written: &str, zone: &TimeZone, span: &str) -> Result<UnixMs, String> 
         .map(|at| at.timestamp().as_millisecond())
         .ok_or_else(|| {
             format!(
-                "{written:?} is no time; write it as 2026-11-18T10:00:00Z, as \"2026-11-18 10:00\" (local), or as a span \
+                "{written:?} is not a time; write it as 2026-11-18T10:00:00Z, as \"2026-11-18 10:00\" (local), or as a time span \
                  {span}: 90s, 30m, 2h, 7d"
             )
         })
 }
 
-/// A span in milliseconds.
+/// A time span in milliseconds.
 fn span(written: &str) -> Option<i64> {
     let (number, unit) = written.split_at_checked(written.len().checked_sub(1)?)?;
     let number: i64 = number.parse().ok().filter(|number| *number >= 0)?;
@@ -87,7 +87,7 @@ mod tests {
     const NOW: UnixMs = 1_795_000_000_000;
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn times_are_parsed_in_every_common_notation() {
         let cases = [
             ("2026-11-18T11:06:40Z", Ok(NOW)),
             ("2026-11-18T12:06:40+01:00", Ok(NOW)),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_to_the_second_or_the_millisecond() {
+    fn times_are_shown_to_the_second_or_the_millisecond() {
         assert_eq!(short(NOW, &TimeZone::UTC), "2026-11-18T11:06:40Z");
         let berlin = TimeZone::fixed(jiff::tz::offset(1));
         assert_eq!(short(NOW, &berlin), "2026-11-18T12:06:40+01:00");

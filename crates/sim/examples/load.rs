@@ -12,7 +12,7 @@ use clap::{Parser, ValueEnum};
 use sim::load::{Demo, Dialect, Load, Text, run};
 use tokio_util::sync::CancellationToken;
 
-/// Sends through a vendor's API and tells how it went.
+/// Sends through a vendor's API and prints the results.
 #[derive(Parser)]
 struct Arguments {
     /// The folder with demo.json
@@ -45,7 +45,7 @@ struct Arguments {
     /// Share of requests sent again on purpose
     #[arg(long, default_value_t = 0.0)]
     repeat_share: f64,
-    /// Where to write what each request was told, one JSON object a line
+    /// Where to write the result of each request, one JSON object a line
     #[arg(long)]
     ledger: Option<PathBuf>,
 }

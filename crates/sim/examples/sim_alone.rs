@@ -21,7 +21,7 @@ fn thread_cpu_seconds() -> Option<f64> {
     Some((ticks(11)? + ticks(12)?) / TICKS_A_SECOND)
 }
 
-/// Runs the simulator on a thread of its own, so that its processor time can be told from the client's.
+/// Runs the simulator on a thread of its own, so that its processor time is measured apart from the client's.
 fn simulate(receipts: bool, started: &mpsc::Sender<SmscHandle>) -> Result<f64, Box<dyn Error + Send + Sync>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let tasks = runtime.block_on(async {

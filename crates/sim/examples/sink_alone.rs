@@ -1,4 +1,4 @@
-//! An endpoint to be told events, with a line a second about what it took.
+//! A webhook endpoint, with a line a second about what it took.
 //!
 //! ```sh
 //! cargo run --release -p sim --example sink_alone -- --listen 127.0.0.1:2790
@@ -6,7 +6,7 @@
 //! cargo run --release -p sim --example sink_alone -- --measure 100000 --connections 8
 //! ```
 //!
-//! With `--measure` it is called from here, to tell what it can take itself: it must never be what is measured.
+//! With `--measure` it is called from here, to measure its own capacity: it must never be the bottleneck of a measurement.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use sim::load::{CallLoad, call};
 use sim::sink::{Counts, Sink, SinkConfig, SinkHandle};
 use tokio::net::TcpListener;
 
-/// An endpoint to be told events.
+/// A webhook endpoint.
 #[derive(Parser)]
 struct Arguments {
     /// Where to listen
@@ -31,10 +31,10 @@ struct Arguments {
     /// Print all settings with their defaults and exit
     #[arg(long)]
     print_config: bool,
-    /// What all chance is drawn from, to meet the same faults again
+    /// Seed of all random decisions, to repeat the same faults
     #[arg(long)]
     seed: Option<u64>,
-    /// Call it so often from here, and tell how fast it answers
+    /// Call it so often from here, and print the rate of its answers
     #[arg(long, value_name = "CALLS")]
     measure: Option<u64>,
     /// Connections that call it
@@ -67,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
     } else {
         tokio::select! {
             ended = tokio::signal::ctrl_c() => ended?,
-            told = narrate(&sink) => told?,
+            narrated = narrate(&sink) => narrated?,
         }
     }
     sink.stop().await;
@@ -78,7 +78,7 @@ fn say(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
 
-/// Tells every second what happened in it, unless nothing did.
+/// Prints a line each second in which a count has changed.
 async fn narrate(sink: &SinkHandle) -> anyhow::Result<()> {
     let mut before = sink.counts();
     loop {

@@ -2,25 +2,25 @@
  *
  * SHIM_ROOT     a folder: what happens to files in it is recorded, and faults meet these files only
  * SHIM_LOG      where the record is appended to; without it nothing is recorded
- * SHIM_CONTROL  a text file, "name value" a line, read anew at most every millisecond. It is to be replaced as a whole
+ * SHIM_CONTROL  a text file, "name value" a line, read again at most every millisecond. It is to be replaced as a whole
  *               (written elsewhere and renamed). All values are whole numbers; what is missing is 0:
  *
  *   clock_offset_s   added to CLOCK_REALTIME
  *   fail_syncs       so many syncs of the write-ahead log in all fail with EIO, counted since the process began. As in Linux
- *                    the failure is told once to each descriptor that was open; what was not synced stays in memory alone
+ *                    the failure is reported once to each descriptor that was open; what was not synced stays in memory only
  *   fail_db_syncs    the same for the database file
  *   disk_full        1: every write fails with ENOSPC
  *   short_writes     1: every write longer than 512 octets writes a part
  *   stall_syncs      so many syncs in all take stall_ms longer
  *   stall_ms
  *
- * Each fault is told once on standard error when it is met first: a line that begins with "shim: ".
+ * Each fault is logged once on standard error when it occurs first: a line that begins with "shim: ".
  *
  * The record: entries of a head of 40 octets, little-endian, and so many octets of data.
  *
  *   u32 kind   u32 thread   u64 monotonic nanoseconds   u64 file (inode)   u64 offset   u64 octets of data
  *
- * An entry is written with one call under a lock held over the operation it tells of, so the order of entries is the order of
+ * An entry is written with one call under a lock held over its operation, so the order of entries is the order of
  * operations in one process; among processes it is as good as their own locks. Kinds and their data: see `kind` below.
  */
 #define _GNU_SOURCE
@@ -64,8 +64,8 @@ enum kind {
 static uint64_t inode_of[FILES_MAX];
 /* What kind of file it is: 'w' the write-ahead log, 'd' the database, 'o' another. */
 static char role_of[FILES_MAX];
-/* Failures of its file that the descriptor has been told. */
-static uint32_t told_of[FILES_MAX];
+/* Failures of its file that were reported to the descriptor. */
+static uint32_t reported_of[FILES_MAX];
 /* Failures by inode. */
 static struct { uint64_t inode; uint32_t failures; } broken[BROKEN_MAX];
 
@@ -96,11 +96,11 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* ---- what it is told to do ---- */
+/* ---- the control file ---- */
 
 static void read_control(void) {
     if (!control_path) return;
-    /* The library's own clock may be this one: asked of the kernel's page would be faster, and is not worth it. */
+    /* By a system call: clock_gettime() may be the one of this library. */
     uint64_t now = now_ns();
     uint64_t last = __atomic_load_n(&control_read_ns, __ATOMIC_RELAXED);
     if (now - last < 1000000u || !__atomic_compare_exchange_n(&control_read_ns, &last, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -129,7 +129,7 @@ static void read_control(void) {
     }
 }
 
-static long told(long *value) {
+static long control_value(long *value) {
     read_control();
     return __atomic_load_n(value, __ATOMIC_RELAXED);
 }
@@ -211,7 +211,7 @@ static int opened(int folder, const char *path, int flags, mode_t mode) {
             if (existed && (flags & O_TRUNC) && was.st_size > 0) note(TRUNCATED, is.st_ino, 0, NULL, 0, NULL, 0);
             uint32_t *failures = failures_of(is.st_ino, 0);
             role_of[fd] = ends_with(name, "-wal") ? 'w' : ends_with(name, ".db") ? 'd' : 'o';
-            told_of[fd] = failures ? *failures : 0;
+            reported_of[fd] = failures ? *failures : 0;
             __atomic_store_n(&inode_of[fd], is.st_ino, __ATOMIC_RELAXED);
         } else if (S_ISDIR(is.st_mode) && !*name) {
             __atomic_store_n(&inode_of[fd], 1, __ATOMIC_RELAXED);
@@ -241,8 +241,8 @@ int close(int fd) {
 
 static ssize_t written(int fd, const void *data, size_t octets, off_t offset, int moves) {
     uint64_t inode = inode_at(fd);
-    if (told(&control.disk_full)) { SAY_ONCE("the disk is full"); errno = ENOSPC; return -1; }
-    if (octets > 512 && told(&control.short_writes)) { SAY_ONCE("a write is short"); octets = octets / 2 + 1; }
+    if (control_value(&control.disk_full)) { SAY_ONCE("the disk is full"); errno = ENOSPC; return -1; }
+    if (octets > 512 && control_value(&control.short_writes)) { SAY_ONCE("a write is short"); octets = octets / 2 + 1; }
     pthread_mutex_lock(&lock);
     if (moves) offset = (fcntl(fd, F_GETFL) & O_APPEND) ? lseek(fd, 0, SEEK_END) : lseek(fd, 0, SEEK_CUR);
     ssize_t done = moves ? syscall(SYS_write, fd, data, octets) : syscall(SYS_pwrite64, fd, data, octets, offset);
@@ -286,7 +286,7 @@ int ftruncate64(int fd, off64_t size) { return ftruncate(fd, size); }
 
 static int grown(int fd, off_t offset, off_t octets) {
     struct stat is;
-    if (told(&control.disk_full)) return ENOSPC;
+    if (control_value(&control.disk_full)) return ENOSPC;
     pthread_mutex_lock(&lock);
     int done = (int)syscall(SYS_fallocate, fd, 0, offset, octets) ? errno : 0;
     if (!done && syscall(SYS_newfstatat, fd, "", &is, AT_EMPTY_PATH) == 0)
@@ -326,15 +326,15 @@ void *mmap64(void *address, size_t octets, int protection, int flags, int fd, of
 /* Whether this sync is one that is to fail, for this descriptor; under the lock. */
 static int fails(int fd, uint64_t inode) {
     long *failed = role_of[fd] == 'w' ? &failed_syncs : role_of[fd] == 'd' ? &failed_db_syncs : NULL;
-    long wanted = role_of[fd] == 'w' ? told(&control.fail_syncs) : told(&control.fail_db_syncs);
+    long wanted = role_of[fd] == 'w' ? control_value(&control.fail_syncs) : control_value(&control.fail_db_syncs);
     if (failed && *failed < wanted) {
         uint32_t *failures = failures_of(inode, 1);
         ++*failed;
         if (failures) ++*failures;
     }
     uint32_t *failures = failures_of(inode, 0);
-    int new = failures && *failures > told_of[fd];
-    if (new) told_of[fd] = *failures;
+    int new = failures && *failures > reported_of[fd];
+    if (new) reported_of[fd] = *failures;
     return new;
 }
 
@@ -351,7 +351,7 @@ static int synced(int fd, long call) {
     note(SYNC_BEGUN, inode, 0, NULL, 0, NULL, 0);
     int broken_now = fails(fd, inode);
     long stall = 0;
-    if (role_of[fd] == 'w' && stalled_syncs < told(&control.stall_syncs)) { stalled_syncs++; stall = told(&control.stall_ms); }
+    if (role_of[fd] == 'w' && stalled_syncs < control_value(&control.stall_syncs)) { stalled_syncs++; stall = control_value(&control.stall_ms); }
     if (broken_now) note(SYNC_FAILED, inode, 0, NULL, 0, NULL, 0);
     pthread_mutex_unlock(&lock);
     if (stall) { SAY_ONCE("a sync takes longer"); usleep((useconds_t)stall * 1000); }
@@ -421,7 +421,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     if (!own) own = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     int done = own(clock, now);
     if (!done && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-        long offset = told(&control.clock_offset_s);
+        long offset = control_value(&control.clock_offset_s);
         if (offset) SAY_ONCE("the clock is moved");
         now->tv_sec += offset;
     }

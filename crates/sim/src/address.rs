@@ -1,4 +1,4 @@
-//! Addresses to listen on, as people write them.
+//! Parses addresses to listen on.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write_is_an_address_or_told_what_would_be() {
+    fn an_address_reads_or_the_error_shows_a_valid_one() {
         let reads = [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
             ("localhost:8080", "127.0.0.1:8080"),
@@ -68,8 +68,8 @@ mod tests {
             ("", "such as 127.0.0.1:8080"),
         ];
         for (written, hint) in refused {
-            let told = listen_address(written).unwrap_err();
-            assert!(told.contains(hint), "{written:?} gave: {told}");
+            let error = listen_address(written).unwrap_err();
+            assert!(error.contains(hint), "{written:?} gave: {error}");
         }
     }
 }

@@ -1,18 +1,17 @@
-//! What stands around a gateway, to test it: an SMSC simulator and a webhook sink with scripted faults, and a load
-//! generator.
+//! Test peers of a gateway: an SMSC simulator and a webhook sink with scripted faults, and a load generator.
 //!
-//! Nothing here knows the gateway: all its sides are driven over the wire only, and what they counted is compared.
+//! Nothing here depends on the gateway: all its interfaces are driven over the wire only, and the counts are compared.
 
 pub mod address;
-mod door;
 pub mod histogram;
+mod listener;
 pub mod load;
 pub mod seed;
-mod sense;
 pub mod sink;
 pub mod smsc;
+mod validation;
 
-pub use sense::Senseless;
+pub use validation::InvalidSetting;
 
 /// The examples of the README are compiled.
 #[cfg(doctest)]

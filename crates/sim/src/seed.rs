@@ -1,8 +1,8 @@
 //! Chance that can be repeated.
 //!
 //! A fault must come back when the same seed is given again, although connections race and messages arrive in
-//! another order. So chance is not drawn from a stream: every decision is a function of the seed, of what it is
-//! about (a message, a bind), of how often that was seen, and of the question that is asked.
+//! another order. So decisions are not drawn from a stream: each is a function of the seed, of its subject (a message, a
+//! bind), of how often that was seen, and of the kind of the decision.
 
 use std::hash::Hasher;
 
@@ -17,7 +17,7 @@ pub enum Question {
     /// Is there no answer at all?
     Silence = 2,
     /// Is the receipt early, late, doubled or missing?
-    ReceiptFate = 3,
+    ReceiptEffect = 3,
     /// How long does the receipt take?
     ReceiptDelay = 4,
     /// In which order do receipts leave?
@@ -36,12 +36,12 @@ pub enum Question {
     GarbageKind = 11,
     /// How long does the answer to a bind take?
     BindDelay = 12,
-    /// Anything a driver of tests asks.
+    /// Decisions of a test driver.
     Driver = 13,
-    /// What does somebody write, and how? Add the place of the question.
-    Letter = 14,
-    /// Which way does a webhook call go?
-    CallFate = 15,
+    /// The content and the form of a generated inbound message. Add the place of the question.
+    InboundSms = 14,
+    /// The outcome of a webhook call.
+    CallOutcome = 15,
     /// How long does its answer take?
     CallDelay = 16,
 }
@@ -51,13 +51,13 @@ pub enum Question {
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// The decision on `question` about `subject`, the `nth` time it is asked.
+    /// The decision on `question` about `subject`, the `nth` time.
     #[must_use]
     pub fn roll(self, question: Question, subject: u64, nth: u64) -> Roll {
         self.roll_at(question, 0, subject, nth)
     }
 
-    /// As [`Self::roll`], for a question that is asked in several places of a list.
+    /// As [`Self::roll`], for a question with several places in a list.
     #[must_use]
     pub fn roll_at(self, question: Question, place: usize, subject: u64, nth: u64) -> Roll {
         let question = mix(question as u64 ^ (place as u64) << 16);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_come_out_as_asked() {
+    fn shares_come_out_as_configured() {
         for share in [0.0, 0.1, 0.5, 1.0] {
             let hits = (0..10_000)
                 .filter(|n| Seed(9).roll(Question::Rule, *n, 0).hits(share))

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What the server does to the first try of a request.
 #[derive(Clone, Copy, PartialEq)]
-enum Mood {
+enum ServerBehaviour {
     Good,
     /// It drops the connection after it has acted.
     Silent,
@@ -38,7 +38,7 @@ struct Server {
     accepted: Vec<String>,
 }
 
-async fn serve(mood: fn(u64) -> Mood) -> (Demo, Arc<Mutex<Server>>) {
+async fn serve(behaviour: fn(u64) -> ServerBehaviour) -> (Demo, Arc<Mutex<Server>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let server = Arc::new(Mutex::new(Server::default()));
@@ -46,7 +46,7 @@ async fn serve(mood: fn(u64) -> Mood) -> (Demo, Arc<Mutex<Server>>) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(answer_all(stream, Arc::clone(&shared), mood));
+            tokio::spawn(answer_all(stream, Arc::clone(&shared), behaviour));
         }
     });
     (demo(base_url), server)
@@ -87,10 +87,10 @@ fn demo(base_url: String) -> Demo {
 }
 
 /// Answers the requests of one connection until it closes, or drops it.
-async fn answer_all(stream: TcpStream, server: Arc<Mutex<Server>>, mood: fn(u64) -> Mood) {
+async fn answer_all(stream: TcpStream, server: Arc<Mutex<Server>>, behaviour: fn(u64) -> ServerBehaviour) {
     let mut stream = BufReader::new(stream);
     while let Some(body) = read_request(&mut stream).await {
-        let Some((status, body)) = server.lock().answer(&body, mood) else {
+        let Some((status, body)) = server.lock().answer(&body, behaviour) else {
             return;
         };
         let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n", body.len());
@@ -116,22 +116,22 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
 }
 
 impl Server {
-    fn answer(&mut self, body: &[u8], mood: fn(u64) -> Mood) -> Option<(u16, String)> {
+    fn answer(&mut self, body: &[u8], behaviour: fn(u64) -> ServerBehaviour) -> Option<(u16, String)> {
         let request: serde_json::Value = serde_json::from_slice(body).unwrap();
         let id = request["request_id"].as_str().unwrap().to_owned();
         let place: u64 = id.rsplit('-').next().unwrap().parse().unwrap();
         let tries = self.tries.entry(id.clone()).or_default();
         *tries += 1;
-        let mood = if *tries == 1 || mood(place) == Mood::Partial {
-            mood(place)
+        let behaviour = if *tries == 1 || behaviour(place) == ServerBehaviour::Partial {
+            behaviour(place)
         } else {
-            Mood::Good
+            ServerBehaviour::Good
         };
-        if mood == Mood::Busy {
+        if behaviour == ServerBehaviour::Busy {
             return Some((503, "busy".into()));
         }
         let answer = self.answers.entry(id).or_insert_with(|| {
-            let skipped = usize::from(mood == Mood::Partial);
+            let skipped = usize::from(behaviour == ServerBehaviour::Partial);
             let phones = request["to"].as_array().unwrap().iter().skip(skipped);
             let phones: Vec<&str> = phones.map(|phone| phone.as_str().unwrap()).collect();
             self.accepted
@@ -142,7 +142,7 @@ impl Server {
                 .collect();
             (200, serde_json::json!({ "sms_ids": ids }).to_string())
         });
-        (mood != Mood::Silent).then(|| answer.clone())
+        (behaviour != ServerBehaviour::Silent).then(|| answer.clone())
     }
 }
 
@@ -157,18 +157,18 @@ fn load(demo: Demo) -> Load {
     }
 }
 
-fn moody(place: u64) -> Mood {
+fn faulty(place: u64) -> ServerBehaviour {
     match place % 10 {
-        3 => Mood::Silent,
-        5 => Mood::Busy,
-        7 => Mood::Partial,
-        _ => Mood::Good,
+        3 => ServerBehaviour::Silent,
+        5 => ServerBehaviour::Busy,
+        7 => ServerBehaviour::Partial,
+        _ => ServerBehaviour::Good,
     }
 }
 
 #[tokio::test]
-async fn everything_is_sent_once_and_what_was_told_is_what_was_done() {
-    let (demo, server) = serve(|_| Mood::Good).await;
+async fn everything_is_sent_once_and_the_answers_match_what_was_accepted() {
+    let (demo, server) = serve(|_| ServerBehaviour::Good).await;
     let outcome = run(load(demo), CancellationToken::new()).await.unwrap();
     assert_eq!(
         (outcome.answered, outcome.accepted, outcome.recipients_accepted),
@@ -178,19 +178,19 @@ async fn everything_is_sent_once_and_what_was_told_is_what_was_done() {
         (outcome.retries, outcome.unanswered, outcome.latency_us.len()),
         (0, 0, 50)
     );
-    let told: HashSet<String> = outcome
-        .told
+    let accepted: HashSet<String> = outcome
+        .results
         .iter()
-        .flat_map(|told| told.accepted())
+        .flat_map(|result| result.accepted())
         .map(|number| format!("+{number}"))
         .collect();
     let done: HashSet<String> = server.lock().accepted.iter().cloned().collect();
-    assert_eq!((told.len(), &told), (150, &done));
+    assert_eq!((accepted.len(), &accepted), (150, &done));
 }
 
 #[tokio::test]
-async fn a_persistent_client_asks_again_under_the_same_id_until_it_knows() {
-    let (demo, server) = serve(moody).await;
+async fn a_persistent_client_retries_under_the_same_id_until_it_has_an_answer() {
+    let (demo, server) = serve(faulty).await;
     let load = Load {
         persistent: true,
         repeat_share: 1.0,
@@ -207,9 +207,9 @@ async fn a_persistent_client_asks_again_under_the_same_id_until_it_knows() {
         (145, 5)
     );
     let partial = outcome
-        .told
+        .results
         .iter()
-        .find(|told| told.request_id == "test-7")
+        .find(|result| result.request_id == "test-7")
         .unwrap();
     assert_eq!(
         partial.answer,
@@ -229,8 +229,8 @@ async fn a_persistent_client_asks_again_under_the_same_id_until_it_knows() {
 }
 
 #[tokio::test]
-async fn an_impatient_client_says_what_it_does_not_know() {
-    let (demo, _) = serve(moody).await;
+async fn a_client_without_retries_counts_requests_without_an_answer() {
+    let (demo, _) = serve(faulty).await;
     let outcome = run(load(demo), CancellationToken::new()).await.unwrap();
     assert_eq!((outcome.answered, outcome.unanswered), (45, 5));
     assert_eq!((outcome.accepted, outcome.refused), (40, 5));
@@ -242,8 +242,8 @@ async fn an_impatient_client_says_what_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn an_open_loop_keeps_its_pace_and_stops_when_told() {
-    let (demo, _) = serve(|_| Mood::Good).await;
+async fn an_open_loop_keeps_its_rate_and_stops_when_cancelled() {
+    let (demo, _) = serve(|_| ServerBehaviour::Good).await;
     let stop = CancellationToken::new();
     let load = Load {
         per_s: Some(200.0),

@@ -13,13 +13,13 @@ fn blocks(language: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_bad_days_are_configurations_that_make_sense() {
+fn the_example_configurations_are_valid() {
     let blocks = blocks("toml");
     assert_eq!(blocks.len(), 2);
     let config: SmscConfig = toml::from_str(blocks[0]).unwrap();
     config.check().unwrap();
     assert_eq!((config.seed, config.behaviour.rules.len()), (7, 4));
-    assert_eq!(config.behaviour.people.to.len(), 2);
+    assert_eq!(config.behaviour.mo_generator.to.len(), 2);
     let config: SinkConfig = toml::from_str(blocks[1]).unwrap();
     config.check().unwrap();
     assert_eq!(config.behaviour.faults_per_event_max, Some(1));

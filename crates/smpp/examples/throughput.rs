@@ -1,4 +1,4 @@
-//! How many messages a second go from the client to the server over loopback, in one process.
+//! Measures how many messages per second go from the client to the server over loopback, in one process.
 //!
 //! `cargo run --release --example throughput -- [MESSAGES] [WINDOW] [SESSIONS]`
 
@@ -14,7 +14,7 @@ use smpp::session::{Event, Reply, Request, Slots};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// Answers every message at once, with an id of its own.
+/// Responds to every message at once, with a unique id.
 async fn answer(incoming: Incoming) {
     let Ok((session, mut events)) = incoming.accept("smsc").await else {
         return;

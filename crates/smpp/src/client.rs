@@ -1,4 +1,4 @@
-//! The ESME side: dial, bind, and hand over to the session's task.
+//! The ESME side: connects, binds, and starts the task of the session.
 
 use std::fmt;
 use std::io;
@@ -18,10 +18,10 @@ use crate::status::CommandStatus;
 
 pub use crate::connection::{Events, Handle as Client, Unsent};
 
-/// Where to, as whom, and within which bounds.
+/// What to connect to, the bind to send, and the bounds of the session.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// `host:port`. All addresses the host has are tried in turn.
+    /// `host:port`. All addresses of the host are tried in turn.
     pub address: String,
     /// The bind to send: kind, credentials, system type, interface version and address range.
     pub bind: Bind,
@@ -57,9 +57,9 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls {
-        /// Whom to trust, and as whom to appear.
+        /// The trusted roots and the client certificate.
         connector: TlsConnector,
-        /// The name the SMSC's certificate must bear.
+        /// The name that the SMSC's certificate must have.
         server_name: ServerName<'static>,
     },
 }
@@ -73,24 +73,24 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// Why there is no session.
+/// Why no session was established.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The host name could not be resolved, or has no address.
     #[error("cannot resolve {address}")]
     Resolve {
-        /// What was looked up.
+        /// The `host:port` that was looked up.
         address: String,
-        /// Why not.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// No address could be connected to; this is what became of the last.
+    /// No address accepted a connection. The fields are those of the last attempt.
     #[error("cannot connect to {address}")]
     Connect {
-        /// Where to.
+        /// The last address that was tried.
         address: SocketAddr,
-        /// Why not.
+        /// The socket's error.
         source: io::Error,
     },
     /// The TLS handshake failed.
@@ -102,13 +102,13 @@ pub enum ConnectError {
     /// The SMSC did not answer the bind in time.
     #[error("bind not answered within {0:?}")]
     BindTimeout(Duration),
-    /// The SMSC refused the bind; its class tells whether trying again makes sense.
+    /// The SMSC refused the bind. [`CommandStatus::class`] says whether a retry can succeed.
     #[error("bind refused: {0}")]
     Refused(CommandStatus),
-    /// The bind itself breaks a bound of the protocol.
+    /// A field of the bind exceeds a bound of the protocol.
     #[error("the bind cannot be encoded")]
     Bind(#[from] EncodeError),
-    /// The connection was lost before the answer.
+    /// The connection was lost before the bind response arrived.
     #[error("connection lost while binding")]
     Lost(#[source] CloseReason),
 }
@@ -116,20 +116,20 @@ pub enum ConnectError {
 /// A session that is bound.
 #[derive(Debug)]
 pub struct Bound {
-    /// To send with.
+    /// Sends requests and responses.
     pub client: Client,
-    /// What happens.
+    /// The events of the session.
     pub events: Events,
-    /// What the SMSC answered: its name and version.
+    /// The bind response: the SMSC's `system_id` and interface version.
     pub resp: BindResp,
-    /// To whom the connection goes.
+    /// The address of the SMSC.
     pub peer: SocketAddr,
 }
 
 /// Connects and binds.
 ///
 /// # Errors
-/// [`ConnectError`] if there is no bound session in the end; nothing is left open then.
+/// [`ConnectError`] if no session was bound; no connection is left open then.
 pub async fn connect(config: ClientConfig, transport: &Transport) -> Result<Bound, ConnectError> {
     let dialled = timeout(config.connect_timeout, dial(&config.address, transport)).await;
     let (stream, peer) = dialled.map_err(|_| ConnectError::ConnectTimeout(config.connect_timeout))??;
@@ -198,7 +198,7 @@ async fn bind(link: &mut Link, bind: Bind) -> Result<BindResp, ConnectError> {
         match link.opening_event().await.map_err(ConnectError::Lost)? {
             Event::Bound(resp) => return Ok(resp),
             Event::BindRefused(status) => return Err(ConnectError::Refused(status)),
-            other => tracing::debug!(?other, "unexpected before the bind is answered"),
+            event => tracing::debug!(?event, "unexpected PDU before bind"),
         }
     }
 }

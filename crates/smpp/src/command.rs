@@ -16,7 +16,7 @@ pub const SEQUENCE_MAX: u32 = 0x7FFF_FFFF;
 /// The bit that turns a request's command id into that of its response.
 const RESPONSE_BIT: u32 = 0x8000_0000;
 
-/// Which operation a PDU carries (SMPP 3.4 §5.1.2.1). Ids that this crate does not know are kept as they came.
+/// Which operation a PDU carries (SMPP 3.4 §5.1.2.1). Ids that this crate does not know are kept unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommandId(pub u32);
 
@@ -25,7 +25,7 @@ macro_rules! command_ids {
         impl CommandId {
             $($(#[$doc])* pub const $name: Self = Self($value);)+
 
-            /// The specification's word for this command, `None` for an id it does not define.
+            /// The specification's name of this command, `None` for an id it does not define.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
@@ -38,71 +38,71 @@ macro_rules! command_ids {
 }
 
 command_ids! {
-    /// A message could not be understood; the answer to everything without a response of its own.
+    /// A PDU could not be decoded; also the response to requests that have no response of their own.
     GENERIC_NACK = 0x8000_0000, "generic_nack";
-    /// An ESME asks to receive only.
+    /// Bind of an ESME that only receives.
     BIND_RECEIVER = 0x0000_0001, "bind_receiver";
-    /// Answer to [`Self::BIND_RECEIVER`].
+    /// Response to [`Self::BIND_RECEIVER`].
     BIND_RECEIVER_RESP = 0x8000_0001, "bind_receiver_resp";
-    /// An ESME asks to send only.
+    /// Bind of an ESME that only sends.
     BIND_TRANSMITTER = 0x0000_0002, "bind_transmitter";
-    /// Answer to [`Self::BIND_TRANSMITTER`].
+    /// Response to [`Self::BIND_TRANSMITTER`].
     BIND_TRANSMITTER_RESP = 0x8000_0002, "bind_transmitter_resp";
-    /// Ask for the state of a message.
+    /// Query the state of a message.
     QUERY_SM = 0x0000_0003, "query_sm";
-    /// Answer to [`Self::QUERY_SM`].
+    /// Response to [`Self::QUERY_SM`].
     QUERY_SM_RESP = 0x8000_0003, "query_sm_resp";
-    /// Hand a message to the SMSC.
+    /// Submit a message to the SMSC.
     SUBMIT_SM = 0x0000_0004, "submit_sm";
-    /// Answer to [`Self::SUBMIT_SM`].
+    /// Response to [`Self::SUBMIT_SM`].
     SUBMIT_SM_RESP = 0x8000_0004, "submit_sm_resp";
-    /// Hand a message or a receipt to the ESME.
+    /// Deliver a message or a receipt to the ESME.
     DELIVER_SM = 0x0000_0005, "deliver_sm";
-    /// Answer to [`Self::DELIVER_SM`].
+    /// Response to [`Self::DELIVER_SM`].
     DELIVER_SM_RESP = 0x8000_0005, "deliver_sm_resp";
     /// End the session.
     UNBIND = 0x0000_0006, "unbind";
-    /// Answer to [`Self::UNBIND`].
+    /// Response to [`Self::UNBIND`].
     UNBIND_RESP = 0x8000_0006, "unbind_resp";
     /// Replace a message that is still waiting.
     REPLACE_SM = 0x0000_0007, "replace_sm";
-    /// Answer to [`Self::REPLACE_SM`].
+    /// Response to [`Self::REPLACE_SM`].
     REPLACE_SM_RESP = 0x8000_0007, "replace_sm_resp";
     /// Cancel messages that are still waiting.
     CANCEL_SM = 0x0000_0008, "cancel_sm";
-    /// Answer to [`Self::CANCEL_SM`].
+    /// Response to [`Self::CANCEL_SM`].
     CANCEL_SM_RESP = 0x8000_0008, "cancel_sm_resp";
-    /// An ESME asks to send and receive.
+    /// Bind of an ESME that sends and receives.
     BIND_TRANSCEIVER = 0x0000_0009, "bind_transceiver";
-    /// Answer to [`Self::BIND_TRANSCEIVER`].
+    /// Response to [`Self::BIND_TRANSCEIVER`].
     BIND_TRANSCEIVER_RESP = 0x8000_0009, "bind_transceiver_resp";
-    /// The SMSC asks the ESME to bind as a receiver.
+    /// Request of the SMSC that the ESME binds as a receiver.
     OUTBIND = 0x0000_000B, "outbind";
-    /// Is the peer still there?
+    /// Check that the peer is alive.
     ENQUIRE_LINK = 0x0000_0015, "enquire_link";
-    /// Answer to [`Self::ENQUIRE_LINK`].
+    /// Response to [`Self::ENQUIRE_LINK`].
     ENQUIRE_LINK_RESP = 0x8000_0015, "enquire_link_resp";
-    /// Hand one message for many recipients to the SMSC.
+    /// Submit one message for many recipients.
     SUBMIT_MULTI = 0x0000_0021, "submit_multi";
-    /// Answer to [`Self::SUBMIT_MULTI`].
+    /// Response to [`Self::SUBMIT_MULTI`].
     SUBMIT_MULTI_RESP = 0x8000_0021, "submit_multi_resp";
-    /// A subscriber has become available; has no answer.
+    /// A subscriber has become available; has no response.
     ALERT_NOTIFICATION = 0x0000_0102, "alert_notification";
-    /// Data either way, the lean alternative to submit_sm and deliver_sm.
+    /// Data in either direction, the short alternative to submit_sm and deliver_sm.
     DATA_SM = 0x0000_0103, "data_sm";
-    /// Answer to [`Self::DATA_SM`].
+    /// Response to [`Self::DATA_SM`].
     DATA_SM_RESP = 0x8000_0103, "data_sm_resp";
 }
 
 impl CommandId {
-    /// Whether this is an answer (`generic_nack` included).
+    /// Whether this is a response (`generic_nack` included).
     #[must_use]
     pub const fn is_response(self) -> bool {
         self.0 & RESPONSE_BIT != 0
     }
 
-    /// The id of the answer to this request. `None` where the specification has none: for answers themselves,
-    /// `outbind` and `alert_notification`, and for ids it does not define (those get a `generic_nack`).
+    /// The id of the response to this request. `None` where the specification has none: for responses themselves,
+    /// `outbind` and `alert_notification`, and for ids it does not define (the response to those is a `generic_nack`).
     #[must_use]
     pub const fn response(self) -> Option<Self> {
         match self {
@@ -128,15 +128,15 @@ impl fmt::Debug for CommandId {
     }
 }
 
-/// What stands in front of every PDU, without `command_length`, which only framing needs.
+/// The header of a PDU, without `command_length`, which only framing needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The operation.
     pub command: CommandId,
-    /// The result, in answers; zero in requests (not checked on the way in).
+    /// The result, in responses; zero in requests (not checked when decoding).
     pub status: CommandStatus,
-    /// Ties an answer to its request. Taken from the wire as it is, also outside 1..=0x7FFFFFFF, because an answer
-    /// must echo whatever the peer chose.
+    /// Matches a response to its request. Taken from the wire unchanged, also outside 1..=0x7FFFFFFF, because a
+    /// response must echo the number that the peer chose.
     pub sequence: u32,
 }
 

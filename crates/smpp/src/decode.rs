@@ -1,4 +1,4 @@
-//! Reading fields out of one PDU body, and why a body cannot be read.
+//! Decodes the fields of one PDU body.
 
 use bytes::Bytes;
 
@@ -7,23 +7,23 @@ use crate::field::Address;
 use crate::octets::COctetString;
 use crate::status::CommandStatus;
 
-/// Why a body could not be understood. The session goes on: [`Malformed::status`] says what the peer is told.
+/// Why a body could not be decoded. The session continues: [`Malformed::status`] is the status of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
     /// A command id that this crate does not know.
     #[error("unknown command id 0x{:08X}", .0.0)]
     UnknownCommand(CommandId),
-    /// The body ends before a field that cannot be done without.
+    /// The body ends before a mandatory field.
     #[error("body ends before {field}")]
     Truncated {
-        /// The field that is missing, in the specification's spelling.
+        /// The missing field, in the specification's spelling.
         field: &'static str,
     },
-    /// `sm_length` claims more than the body has.
+    /// `sm_length` is larger than the rest of the body.
     #[error("sm_length is {claimed}, but {available} octets are left")]
     MessageLength {
-        /// Octets announced.
+        /// The value of `sm_length`, in octets.
         claimed: usize,
         /// Octets left in the body.
         available: usize,
@@ -34,7 +34,7 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    /// The status to answer with.
+    /// The status to respond with.
     #[must_use]
     pub const fn status(self) -> CommandStatus {
         match self {
@@ -46,7 +46,7 @@ impl Malformed {
     }
 }
 
-/// A cursor over one body. It cannot leave the body: whatever a field claims, the next frame stays whole.
+/// A cursor over one body. It never reads past the body, whatever length a field claims.
 pub(crate) struct Reader<'a> {
     source: &'a Bytes,
     rest: &'a [u8],
@@ -66,32 +66,32 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// The next octet, or nothing at the end of the body.
+    /// The next octet, `None` at the end of the body.
     pub(crate) fn next(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*first)
     }
 
-    /// An octet that must be there.
+    /// A mandatory octet.
     pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, Malformed> {
         self.next().ok_or(Malformed::Truncated { field })
     }
 
-    /// An octet that may be cut off at the end of the body; zero then.
+    /// An octet that may be missing at the end of the body; zero then.
     pub(crate) fn u8_or_zero(&mut self) -> u8 {
         self.next().unwrap_or(0)
     }
 
-    /// The next `N` octets, or nothing if the body has fewer.
+    /// The next `N` octets, `None` if the body has fewer.
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (first, rest) = self.rest.split_first_chunk::<N>()?;
         self.rest = rest;
         Some(*first)
     }
 
-    /// Up to the next NUL, or to the end of the body where the NUL is missing. Bounded by the frame, not by the field's
-    /// own maximum: peers send longer ids and passwords than the specification allows.
+    /// The octets up to the next NUL, or to the end of the body if the NUL is missing. Bounded by the frame, not by the
+    /// maximum of the field: peers send longer ids and passwords than the specification allows.
     pub(crate) fn c_octets_or_empty(&mut self) -> COctetString {
         let nul = self.rest.iter().position(|octet| *octet == 0);
         let (string, rest) = match nul {
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         COctetString::part_of(self.source, string.unwrap_or_default())
     }
 
-    /// As [`Self::c_octets_or_empty`], but the body must not have ended already.
+    /// As [`Self::c_octets_or_empty`], but the body must have at least one more octet.
     pub(crate) fn c_octets(&mut self, field: &'static str) -> Result<COctetString, Malformed> {
         if self.is_empty() {
             return Err(Malformed::Truncated { field });
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
         Ok(self.c_octets_or_empty())
     }
 
-    /// TON, NPI and the address itself. `field` names the address.
+    /// TON, NPI and the address. `field` names the address.
     pub(crate) fn address(&mut self, field: &'static str) -> Result<Address, Malformed> {
         let [ton, npi] = self.array().ok_or(Malformed::Truncated { field })?;
         Ok(Address {
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `len` octets, shared with the buffer they were read into, or nothing if the body has fewer.
+    /// `len` octets that share the buffer they were read into, `None` if the body has fewer.
     pub(crate) fn octets(&mut self, len: usize) -> Option<Bytes> {
         let (octets, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `sm_length` and as many octets of text. Both may be cut off at the end of the body.
+    /// `sm_length` and as many octets of text. Both may be missing at the end of the body.
     pub(crate) fn short_message(&mut self) -> Result<Bytes, Malformed> {
         let claimed = usize::from(self.u8_or_zero());
         let available = self.remaining();

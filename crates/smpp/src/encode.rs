@@ -1,4 +1,4 @@
-//! Writing fields of one PDU, strictly: what a specification-abiding peer could not read is refused here.
+//! Encodes the fields of one PDU strictly: rejects what a peer that keeps to the specification could not read.
 
 use bytes::{BufMut, BytesMut};
 
@@ -7,7 +7,7 @@ use crate::field::Address;
 use crate::octets::COctetString;
 use crate::status::CommandStatus;
 
-/// The longest `short_message` (SMPP 3.4 §5.2.21); more goes into the `message_payload` TLV.
+/// The longest `short_message` (SMPP 3.4 §5.2.21); longer texts go into the `message_payload` TLV.
 pub const SHORT_MESSAGE_OCTETS_MAX: usize = 254;
 
 /// Why a PDU was not encoded. Nothing of it has been written then.
@@ -38,12 +38,12 @@ pub enum EncodeError {
         /// Its octets.
         len: usize,
     },
-    /// Text in `short_message` and in `message_payload` at once (SMPP 3.4 §5.3.2.32).
+    /// Text in both `short_message` and `message_payload` (SMPP 3.4 §5.3.2.32).
     #[error("both short_message and message_payload are set")]
     TwoPayloads,
 }
 
-/// Bounds of the two fields in which carriers issue more than the specification allows.
+/// Bounds of the two fields in which carriers issue longer values than the specification allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest `system_id` in octets without NUL (specification: 15).
@@ -71,8 +71,8 @@ impl Default for Limits {
     }
 }
 
-/// Appends one PDU to a buffer. Dropping it unfinished leaves a half PDU behind, so only [`crate::Pdu::encode`] makes
-/// one, and cuts the buffer back on error.
+/// Appends one PDU to a buffer. Dropping it unfinished leaves half a PDU in the buffer, so only [`crate::Pdu::encode`]
+/// creates one, and truncates the buffer on error.
 pub(crate) struct Writer<'a> {
     out: &'a mut BytesMut,
     start: usize,
@@ -135,7 +135,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// TON, NPI and the address itself.
+    /// TON, NPI and the address.
     pub(crate) fn address(
         &mut self,
         field: &'static str,
@@ -146,7 +146,7 @@ impl<'a> Writer<'a> {
         self.c_octets(field, &address.addr, octets_max)
     }
 
-    /// A time: nothing, or exactly 16 characters.
+    /// A time: empty, or exactly 16 characters.
     pub(crate) fn time(&mut self, field: &'static str, time: &COctetString) -> Result<(), EncodeError> {
         if !matches!(time.len(), 0 | 16) {
             return Err(EncodeError::TimeLength {

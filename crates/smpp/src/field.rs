@@ -1,6 +1,6 @@
-//! The one-octet fields of message PDUs: what their bits mean (SMPP 3.4 §5.2, SMPP 5.0 §4.7).
+//! The one-octet fields of message PDUs: the meaning of their bits (SMPP 3.4 §5.2, SMPP 5.0 §4.7).
 //!
-//! All of them are newtypes over the octet on the wire, so that a value nobody has defined survives a round trip.
+//! All are newtypes over the octet on the wire, so that a value without a definition survives a round trip.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ macro_rules! octet_field {
 octet_field! {
     /// Type of number (SMPP 3.4 §5.2.5).
     Ton {
-        /// Let the SMSC find out.
+        /// The SMSC determines the type.
         UNKNOWN = 0,
         /// With country code, without `+`.
         INTERNATIONAL = 1,
@@ -47,7 +47,7 @@ octet_field! {
 octet_field! {
     /// Numbering plan indicator (SMPP 3.4 §5.2.6).
     Npi {
-        /// Let the SMSC find out; the one to go with an alphanumeric sender.
+        /// The SMSC determines the plan; also used with an alphanumeric sender.
         UNKNOWN = 0,
         /// E.163/E.164 telephone numbers.
         ISDN = 1,
@@ -70,7 +70,7 @@ octet_field! {
     }
 }
 
-/// A number or a name, and what kind of either it is.
+/// A number or an alphanumeric name, with its type and numbering plan.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Address {
     /// Type of number.
@@ -100,7 +100,7 @@ impl Address {
         }
     }
 
-    /// Digits or a name of which nothing else is known (TON 0, NPI 0), as many carriers want short codes.
+    /// Digits or a name of unknown type (TON 0, NPI 0), as many carriers want short codes.
     pub fn unknown(addr: impl Into<COctetString>) -> Self {
         Self {
             ton: Ton::UNKNOWN,
@@ -181,7 +181,7 @@ impl EsmClass {
 }
 
 octet_field! {
-    /// The alphabet of the text (SMPP 3.4 §5.2.19). What 0 stands for is the carrier's to say.
+    /// The alphabet of the text (SMPP 3.4 §5.2.19). The meaning of 0 depends on the carrier.
     DataCoding {
         /// SMSC default alphabet: usually unpacked GSM 7-bit, but Latin-1 or ASCII with some.
         DEFAULT = 0x00,
@@ -215,11 +215,11 @@ octet_field! {
 }
 
 octet_field! {
-    /// Which receipts are asked for (SMPP 3.4 §5.2.17).
+    /// Which receipts are requested (SMPP 3.4 §5.2.17).
     RegisteredDelivery {
-        /// None.
+        /// No receipt.
         NONE = 0x00,
-        /// A receipt for the final outcome, good or bad.
+        /// A receipt for the final outcome, success or failure.
         FINAL = 0x01,
         /// A receipt only if delivery fails.
         FAILURE = 0x02,
@@ -231,7 +231,7 @@ octet_field! {
 }
 
 impl RegisteredDelivery {
-    /// Whether a receipt is asked for in at least one final outcome.
+    /// Whether a receipt is requested for at least one final outcome.
     #[must_use]
     pub const fn wants_receipt(self) -> bool {
         self.0 & 0x03 != 0
@@ -245,11 +245,11 @@ impl RegisteredDelivery {
 }
 
 octet_field! {
-    /// Where a message stands (SMPP 3.4 §5.2.28, SMPP 5.0 §4.7.15).
+    /// State of a message (SMPP 3.4 §5.2.28, SMPP 5.0 §4.7.15).
     MessageState {
         /// Waiting for its scheduled time (SMPP 5.0).
         SCHEDULED = 0,
-        /// On its way; not final.
+        /// Under way; not final.
         ENROUTE = 1,
         /// Reached the handset.
         DELIVERED = 2,
@@ -261,7 +261,7 @@ octet_field! {
         UNDELIVERABLE = 5,
         /// Read on behalf of the subscriber; not final with many carriers.
         ACCEPTED = 6,
-        /// The carrier does not know.
+        /// The carrier does not know the state.
         UNKNOWN = 7,
         /// Refused.
         REJECTED = 8,
@@ -271,7 +271,7 @@ octet_field! {
 }
 
 impl MessageState {
-    /// The seven-letter word delivery receipts use in `stat:` (SMPP 3.4 Appendix B), `None` if there is none.
+    /// The seven-letter word that delivery receipts use in `stat:` (SMPP 3.4 Appendix B), `None` if there is none.
     #[must_use]
     pub const fn receipt_word(self) -> Option<&'static str> {
         Some(match self {
@@ -289,7 +289,7 @@ impl MessageState {
 }
 
 octet_field! {
-    /// The protocol version a side claims to speak (SMPP 3.4 §5.2.4).
+    /// The protocol version that a side declares (SMPP 3.4 §5.2.4).
     InterfaceVersion {
         /// 3.3 or older: no TLVs.
         V3_3 = 0x33,
@@ -301,7 +301,7 @@ octet_field! {
 }
 
 impl InterfaceVersion {
-    /// Whether the side understands optional parameters (SMPP 3.4 §3.4.1: from 3.4 on).
+    /// Whether the side supports optional parameters (SMPP 3.4 §3.4.1: from 3.4 on).
     #[must_use]
     pub const fn has_tlvs(self) -> bool {
         self.0 >= Self::V3_4.0

@@ -1,37 +1,37 @@
-//! Cutting a byte stream into frames (SMPP 3.4 §3.2), before anything in them is understood.
+//! Splits a byte stream into frames (SMPP 3.4 §3.2), before any of them is decoded.
 //!
-//! Only `command_length` matters here, and it is the only field that can end a session: once it is wrong, nobody
-//! knows where the next PDU starts. Everything else is decoded strictly inside its frame.
+//! Only `command_length` is read here. It is the only field that can end a session: when it is wrong, the start of the
+//! next PDU is unknown. Everything else is decoded strictly inside its frame.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::command::{CommandId, HEADER_OCTETS, Header};
 use crate::status::CommandStatus;
 
-/// The default bound of one frame: a full `message_payload` TLV (65,535 octets) fits, with all that stands beside it.
+/// The default bound of one frame: a full `message_payload` TLV (65,535 octets) and the fields around it fit.
 pub const FRAME_BYTES_MAX_DEFAULT: usize = 128 * 1024;
 
-/// A `command_length` that cannot be true. Fatal for the session.
+/// A `command_length` out of bounds. Fatal for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("command_length {length} is outside 16..={max}")]
 pub struct BrokenLength {
-    /// What the peer sent.
+    /// The value that the peer sent.
     pub length: u32,
     /// The largest frame allowed.
     pub max: usize,
 }
 
-/// All whole frames that were at the front of a buffer.
+/// All complete frames at the front of a buffer.
 #[derive(Debug)]
 pub struct Cut {
     run: Bytes,
-    /// Set if what follows the frames is not a frame. The frames before it are good.
+    /// Set if the octets after the frames are not a frame. The frames before them are valid.
     pub broken: Option<BrokenLength>,
 }
 
-/// Takes all whole frames off the front of `buffer` and leaves the beginning of the next one in it.
+/// Takes all complete frames from the front of `buffer` and leaves the start of the next one in it.
 ///
-/// Taken in one piece, so that a read full of small PDUs costs one reference count and not one each.
+/// The frames are split off in one piece, so that a read full of small PDUs costs one reference count in total.
 ///
 /// `frame_bytes_max` bounds `command_length`; a buffer never needs to hold more than that to make progress.
 pub fn cut(buffer: &mut BytesMut, frame_bytes_max: usize) -> Cut {
@@ -59,7 +59,7 @@ pub fn cut(buffer: &mut BytesMut, frame_bytes_max: usize) -> Cut {
 }
 
 impl Cut {
-    /// The frames in the order they came.
+    /// The frames in the order of the stream.
     #[must_use]
     pub fn frames(&self) -> Frames<'_> {
         Frames {
@@ -92,7 +92,7 @@ impl<'a> Iterator for Frames<'a> {
     }
 }
 
-/// One PDU, not yet understood.
+/// One PDU, not yet decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// The header.

@@ -4,23 +4,23 @@
 //! # Layers
 //! | module | what it does | knows |
 //! |---|---|---|
-//! | [`frame`] | cuts a byte stream into frames | lengths only; the one thing that can break a session |
-//! | [`pdu`], [`tlv`], [`field`], [`time`], [`status`] | what stands in a frame | the specification; lenient in, strict out |
-//! | [`session`] | states, window, time-outs, enquire_link, unbind | no socket, no clock |
+//! | [`frame`] | splits a byte stream into frames | lengths only; the one error that can break a session |
+//! | [`pdu`], [`tlv`], [`field`], [`time`], [`status`] | the contents of a frame | the specification; decodes leniently, encodes strictly |
+//! | [`session`] | states, window, timeouts, enquire_link, unbind | no socket, no clock |
 //! | [`connection`] | one task that owns a socket | batches: many PDUs a read, a write, an event |
 //! | [`client`], [`server`] | how a session begins | TCP and TLS |
 //!
-//! # What can be relied on
-//! - Each request handed in ends in exactly one of [`Response`](session::Event::Response),
+//! # Guarantees
+//! - Each request that is sent or queued ends in exactly one of [`Response`](session::Event::Response),
 //!   [`TimedOut`](session::Event::TimedOut), [`Refused`](session::Event::Refused), or the lists `in_flight` (in doubt)
 //!   and `unsent` (safe to send elsewhere) of [`Closed`](session::Event::Closed), which is always the last event. A
-//!   response after its time-out is still matched and reported as [`LateResponse`](session::Event::LateResponse).
+//!   response after its timeout is still matched and reported as [`LateResponse`](session::Event::LateResponse).
 //! - Never more requests are in flight than the window allows. With [`Slots::OnRelease`](session::Slots::OnRelease) a
 //!   slot is taken until the user releases it, so that results can be made durable first: after a crash, at most one
 //!   window is in doubt.
-//! - Requests of the peer are never answered before the user does so (`enquire_link` and `unbind` excepted).
-//! - A PDU that cannot be understood is answered with an error and reported, and the session goes on. Only a length
-//!   field that cannot be true ends it.
+//! - Only the user answers requests of the peer (`enquire_link` and `unbind` excepted).
+//! - A PDU that cannot be decoded is answered with an error and reported, and the session continues. Only a length
+//!   field out of bounds ends it.
 //! - Everything held in memory has a bound: see [`session::SessionConfig`] and [`connection::Buffers`].
 //!
 //! Texts, long ids and optional parameters that were read share the read buffer (64 KiB). They are cheap to pass on;
@@ -63,7 +63,7 @@
 //!             _ => {}
 //!         }
 //!     }
-//!     // Here: make the results and what was delivered durable. Only then:
+//!     // Make the results and the deliveries durable here, and only then release and respond.
 //!     bound.client.release(results);
 //!     bound.client.respond(replies);
 //! #   if results > 0 { break }

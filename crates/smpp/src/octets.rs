@@ -5,16 +5,16 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-/// The longest string held without touching the heap: an address is at most 20 octets, a time 16.
+/// The longest string held without a heap allocation: an address has at most 20 octets, a time 16.
 const INLINE_OCTETS_MAX: usize = 22;
 
 /// A C-octet string without its terminating NUL.
 ///
-/// Short ones (up to 22 octets, so every address, time and service type within the specification's bounds) live inside
-/// the value. Longer ones share the buffer they were read into, which stays alive as long as they do: copy what is kept
+/// Short ones (up to 22 octets, so every address, time and service type within the specification's bounds) are stored
+/// inline. Longer ones share the buffer they were read into, which stays alive as long as they do: copy what is kept
 /// for long (`COctetString::from(s.as_bytes())` does).
 ///
-/// Any octets may be *held*, since peers send non-ASCII and over-long fields; encoding refuses what the specification
+/// Any octets may be *held*, since peers send non-ASCII and over-long fields; encoding rejects what the specification
 /// does not allow.
 #[derive(Clone)]
 pub struct COctetString(Repr);
@@ -29,7 +29,7 @@ enum Repr {
 }
 
 impl COctetString {
-    /// The empty string, which in most fields means "unknown" or "as the SMSC likes".
+    /// The empty string, which in most fields means "unknown" or "the default of the SMSC".
     #[must_use]
     pub const fn new() -> Self {
         Self(Repr::Inline {
@@ -68,7 +68,7 @@ impl COctetString {
         self.len() == 0
     }
 
-    /// A part of `source`, which long strings go on sharing.
+    /// A part of `source`; long strings continue to share it.
     pub(crate) fn part_of(source: &Bytes, part: &[u8]) -> Self {
         Self::inline(part).unwrap_or_else(|| Self(Repr::Shared(source.slice_ref(part))))
     }
@@ -150,7 +150,7 @@ impl Hash for COctetString {
 }
 
 impl fmt::Display for COctetString {
-    /// Octets outside printable ASCII are escaped, so that a peer cannot write into a log what it likes.
+    /// Escapes octets outside printable ASCII, so that a peer cannot inject control characters into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.as_bytes().escape_ascii(), f)
     }

@@ -1,4 +1,4 @@
-//! The SMSC side: accept connections, take binds to the user for a decision, and hand over to the session's task.
+//! The SMSC side: accepts connections, passes binds to the user for a decision, and starts the tasks of the sessions.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::status::CommandStatus;
 
 pub use crate::connection::{Events, Handle as ServerSession, Unsent};
 
-/// How long to pause after the listener failed, which usually means that the process is out of file descriptors.
+/// Pause after a failed accept, which usually means that the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The bounds of a server.
@@ -29,11 +29,11 @@ pub struct ServerConfig {
     pub session: SessionConfig,
     /// Bounds of each connection's memory.
     pub buffers: Buffers,
-    /// Connections at once, bound or not; more are dropped as they come.
+    /// Connections at once, bound or not; further ones are closed on accept.
     pub connections_max: usize,
     /// How long the TLS handshake and the bind may take together.
     pub bind_timeout: Duration,
-    /// How long sessions may take to be drained on shutdown.
+    /// How long the sessions may take to drain on shutdown.
     pub drain_max: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Default for ServerConfig {
     }
 }
 
-/// A peer that asks to bind. Dropping it closes the connection without an answer.
+/// A peer that wants to bind. Dropping it closes the connection without a response.
 pub struct Incoming {
     link: Link,
     config: Arc<ServerConfig>,
@@ -60,13 +60,13 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Where the connection comes from.
+    /// The address of the peer.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Who asks, and for what.
+    /// The peer's credentials and the kind of bind.
     #[must_use]
     pub fn bind(&self) -> &Bind {
         &self.bind
@@ -75,7 +75,7 @@ impl Incoming {
     /// Accepts the bind as `system_id` and starts the session.
     ///
     /// # Errors
-    /// [`CloseReason`] if `system_id` cannot be encoded, the peer being told so.
+    /// [`CloseReason`] if `system_id` cannot be encoded; the peer then gets a bind response with `ESME_RSYSERR`.
     pub async fn accept(
         mut self,
         system_id: impl Into<COctetString>,
@@ -85,7 +85,7 @@ impl Incoming {
             .session
             .accept_bind(&system_id.into(), &mut self.link.out);
         if let Err(refusal) = accepted {
-            tracing::warn!(%refusal, "a bind could not be accepted");
+            tracing::warn!(peer = %self.peer, reason = %refusal, "bind response failed");
             self.refuse(CommandStatus::RSYSERR).await;
             return Err(CloseReason::Closed);
         }
@@ -104,10 +104,10 @@ impl Incoming {
     }
 }
 
-/// Takes connections until `shutdown` resolves, and calls `handler` for each peer that asks to bind. Then unbinds the
-/// sessions that are left, and returns when all are over and all handlers have returned.
+/// Accepts connections until `shutdown` resolves, and calls `handler` for each peer that sends a bind. Then unbinds the
+/// remaining sessions, and returns when all sessions are closed and all handlers have returned.
 ///
-/// `handler` decides over the bind and stays with the session; it should return after [`Event::Closed`].
+/// `handler` decides whether to accept the bind and processes the session; it should return after [`Event::Closed`].
 pub async fn serve<H, F>(
     listener: TcpListener,
     config: ServerConfig,
@@ -122,7 +122,7 @@ pub async fn serve<H, F>(
         role: Role::Smsc,
         ..config.session
     };
-    let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
+    let permits = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
     let config = Arc::new(ServerConfig { session, ..config });
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -138,27 +138,32 @@ pub async fn serve<H, F>(
         };
         match accepted {
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
+                tracing::warn!(%error, retry_ms = ACCEPT_PAUSE.as_millis(), "accept failed");
                 sleep(ACCEPT_PAUSE).await;
             }
-            Ok((_, peer)) if places.available_permits() == 0 => {
-                tracing::warn!(%peer, connections_max = config.connections_max, "too many connections");
+            Ok((_, peer)) if permits.available_permits() == 0 => {
+                tracing::warn!(
+                    %peer,
+                    connections_max = config.connections_max,
+                    reason = "too many connections",
+                    "connection rejected"
+                );
             }
             Ok((tcp, peer)) => {
-                let place = Arc::clone(&places).try_acquire_owned().ok();
-                let newcomer = Newcomer {
+                let permit = Arc::clone(&permits).try_acquire_owned().ok();
+                let pending = PendingConnection {
                     tcp,
                     peer,
                     tls: tls.clone(),
                     config: Arc::clone(&config),
-                    place,
+                    permit,
                 };
-                connections.spawn(newcomer.attend(stopped.clone(), handler.clone()));
+                connections.spawn(pending.run(stopped.clone(), handler.clone()));
             }
         }
     }
     drop(listener);
-    // Sessions hear it from the channel, also those that are not bound yet.
+    // Every session watches the channel, bound or not.
     let _ = stopping.send(true);
     let grace = config.drain_max + config.session.unbind_timeout + config.bind_timeout;
     let ended = timeout(grace, async {
@@ -168,24 +173,25 @@ pub async fn serve<H, F>(
     });
     if ended.await.is_err() {
         tracing::warn!(
-            left = connections.len(),
-            "sessions were still open after the grace period"
+            connections = connections.len(),
+            grace_ms = grace.as_millis(),
+            "connections closed without unbind"
         );
         connections.shutdown().await;
     }
 }
 
-/// A connection that nobody knows anything about yet.
-struct Newcomer {
+/// A connection whose bind has not arrived yet.
+struct PendingConnection {
     tcp: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     config: Arc<ServerConfig>,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Newcomer {
-    async fn attend<H, F>(self, shutdown: watch::Receiver<bool>, handler: H)
+impl PendingConnection {
+    async fn run<H, F>(self, shutdown: watch::Receiver<bool>, handler: H)
     where
         H: Fn(Incoming) -> F,
         F: Future<Output = ()>,
@@ -195,7 +201,7 @@ impl Newcomer {
             peer,
             tls,
             config,
-            place,
+            permit,
         } = self;
         let mut stopped = shutdown.clone();
         let opened = tokio::select! {
@@ -213,14 +219,14 @@ impl Newcomer {
                 })
                 .await
             }
-            Ok(Err(reason)) => tracing::debug!(%peer, %reason, "connection ended before it was bound"),
-            Err(_) => tracing::debug!(%peer, "connection did not bind in time"),
+            Ok(Err(reason)) => tracing::debug!(%peer, %reason, "connection closed before bind"),
+            Err(_) => tracing::debug!(%peer, reason = "bind timeout", "connection closed before bind"),
         }
-        drop(place);
+        drop(permit);
     }
 }
 
-/// TLS if it is wanted, then everything up to the bind.
+/// TLS if configured, then everything up to the bind.
 async fn open(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
@@ -235,12 +241,12 @@ async fn open(
     loop {
         match link.opening_event().await? {
             Event::BindRequest(bind) => return Ok((link, bind)),
-            other => tracing::debug!(?other, "unexpected before a bind"),
+            event => tracing::debug!(?event, "unexpected PDU before bind"),
         }
     }
 }
 
-/// Resolves when the server shuts down. A server that is gone without having said so has been dropped: the same.
+/// Resolves when the server shuts down. A dropped server counts as shut down.
 fn stop(mut shutdown: watch::Receiver<bool>, drain_max: Duration) -> Stop {
     Box::pin(async move {
         let _ = shutdown.wait_for(|stopped| *stopped).await;
@@ -250,6 +256,6 @@ fn stop(mut shutdown: watch::Receiver<bool>, drain_max: Duration) -> Stop {
 
 fn log_end(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a connection's handler failed");
+        tracing::error!(%error, "connection handler failed");
     }
 }

@@ -1,29 +1,29 @@
-//! What an answer says: `command_status` (SMPP 3.4 §5.1.3, SMPP 5.0 §4.7.6) and what to do about it.
+//! The result in a response, `command_status` (SMPP 3.4 §5.1.3, SMPP 5.0 §4.7.6), and how to react to it.
 
 use std::fmt;
 
-/// The result of a request. Values that no specification defines are kept as they came.
+/// The result of a request. Values that no specification defines are kept unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct CommandStatus(pub u32);
 
-/// What a status means for the message it answers and for the bind it came over. The classes tell how to react, not
-/// who is to blame; a carrier that means something else by a code is given its own mapping by the user of this crate.
+/// The consequence of a status for the message and for the bind. The classes say how to react, not which side is at
+/// fault. A carrier that uses a code with another meaning needs its own mapping, by the user of this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StatusClass {
-    /// Taken.
+    /// Success.
     Ok,
-    /// The bind is too fast or a queue is full: slow the bind down and offer the message again; not a failed attempt.
+    /// The bind is too fast or a queue is full: slow down the bind and send the message again; not a failed attempt.
     SlowDown,
-    /// Something is wrong for now: try again later, then elsewhere, a bounded number of times.
+    /// A temporary error: retry later, then at another carrier, a bounded number of times.
     Transient,
-    /// This recipient cannot be reached by anyone: final.
+    /// No carrier can reach this recipient: final.
     PermanentRecipient,
-    /// This content, sender or parameter is not accepted on this route: final here, perhaps not elsewhere.
+    /// This content, sender or parameter is not accepted on this route: final here, perhaps not at another carrier.
     PermanentRoute,
-    /// The session or the account is not in order: no message is at fault, park the bind.
+    /// The session or the account is at fault, not the message: stop sending over the bind.
     Session,
-    /// A code of the vendor's own (0x400 and up): needs the carrier's table.
+    /// A vendor-specific code (0x400 and up): needs the carrier's table.
     Vendor,
 }
 
@@ -50,8 +50,8 @@ macro_rules! statuses {
                 }
             }
 
-            /// How to react. Codes that nobody defines count as [`StatusClass::Transient`] below 0x400, where the
-            /// specification may still put something, and as [`StatusClass::Vendor`] from there on.
+            /// How to react. Undefined codes count as [`StatusClass::Transient`] below 0x400, the range reserved for
+            /// the specification, and as [`StatusClass::Vendor`] from there on.
             #[must_use]
             pub const fn class(self) -> StatusClass {
                 match self.0 {
@@ -138,7 +138,7 @@ statuses! {
 }
 
 impl CommandStatus {
-    /// Whether the request was taken.
+    /// Whether the status is `ESME_ROK`.
     #[must_use]
     pub const fn is_ok(self) -> bool {
         self.0 == 0

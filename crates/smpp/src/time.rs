@@ -1,20 +1,21 @@
-//! Times as SMPP writes them: 16 characters, absolute or relative (SMPP 3.4 §7.1.1).
+//! SMPP times: 16 characters, absolute or relative (SMPP 3.4 §7.1.1).
 //!
-//! This crate reads no clock and knows no time zones: absolute times come and go as their parts.
+//! This crate reads no clock and has no time zones: absolute times are passed as their parts.
 
 use std::time::Duration;
 
 use crate::octets::COctetString;
 
-/// The longest relative time this crate writes: 31 days, the most the day field may say and more than SMSCs keep a message.
+/// The longest relative time this crate writes: 31 days, the maximum of the day field and longer than SMSCs keep a
+/// message.
 pub const RELATIVE_SECONDS_MAX: u64 = 31 * SECONDS_A_DAY;
 
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 
-/// A time `from_now` on, in the relative form `YYMMDDhhmmss000R`. Rounded down to seconds, capped at
+/// A time `from_now` from now, in the relative form `YYMMDDhhmmss000R`. Rounded down to seconds, capped at
 /// [`RELATIVE_SECONDS_MAX`].
 ///
-/// Only days and smaller units are used, because how long a month is would be the SMSC's to say.
+/// Only days and smaller units are used, because the length of a month is up to the SMSC.
 #[must_use]
 pub fn relative(from_now: Duration) -> COctetString {
     let seconds = from_now.as_secs().min(RELATIVE_SECONDS_MAX);
@@ -23,7 +24,7 @@ pub fn relative(from_now: Duration) -> COctetString {
     COctetString::from(format!("0000{days:02}{hours:02}{minutes:02}{seconds:02}000R"))
 }
 
-/// An absolute time, as its parts: `YYMMDDhhmmsstnnp`.
+/// An absolute time in its parts: `YYMMDDhhmmsstnnp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Absolute {
     /// Year, 0 to 99, of this century.
@@ -40,16 +41,16 @@ pub struct Absolute {
     pub second: u8,
     /// Tenth of a second, 0 to 9.
     pub tenth: u8,
-    /// How far local time is ahead of UTC, in quarters of an hour, -48 to 48.
+    /// Offset of local time from UTC, in quarters of an hour, -48 to 48.
     pub utc_offset_quarters: i8,
 }
 
 /// A time on the wire that is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Time {
-    /// At this moment.
+    /// A point in time.
     Absolute(Absolute),
-    /// So long after the SMSC read it. Years count 365 days, months 30.
+    /// A duration from the moment the SMSC reads it. Years count 365 days, months 30.
     Relative(Duration),
 }
 
@@ -86,7 +87,7 @@ pub fn parse(time: &COctetString) -> Option<Time> {
 }
 
 impl Absolute {
-    /// The 16 characters. Parts out of their bounds are cut down to them.
+    /// The 16 characters. Parts out of bounds are clamped.
     #[must_use]
     pub fn to_octets(self) -> COctetString {
         let Self {

@@ -1,21 +1,21 @@
-//! The alphabets a text message travels in: the GSM 7-bit default alphabet, UCS-2 and Latin-1; and the national tables
-//! that people's handsets write with ([`national`]).
+//! The alphabets of a text message: the GSM 7-bit default alphabet, UCS-2 and Latin-1; and the national tables that
+//! handsets use ([`national`]).
 //!
 //! The default alphabet and its extension table are those of 3GPP TS 23.038 §6.2.1 and §6.2.1.1. National
 //! language shift tables (Annex A) are not used for sending: a handset that lacks one shows the wrong letters.
 //!
-//! "Septets" are *unpacked* here, one per octet, as SMPP carries them with `data_coding` 0; [`pack`] makes the
-//! dense form of TS 23.038 §6.1.2.1 for the few carriers that want it.
+//! "Septets" are *unpacked* here, one per octet, as SMPP carries them with `data_coding` 0; [`pack`] makes the packed
+//! form of TS 23.038 §6.1.2.1 for the few carriers that need it.
 
 pub mod national;
 
-/// The code that says "the next septet is from the extension table" (TS 23.038 §6.2.1).
+/// The escape code: the next septet is from the extension table (TS 23.038 §6.2.1).
 pub const ESCAPE: u8 = 0x1B;
 
-/// The default alphabet by septet. The escape's place holds U+001B, which no text can be encoded to.
+/// The default alphabet by septet. The entry of the escape is U+001B, which no text can be encoded to.
 ///
-/// 0x09 is the capital Ç: earlier editions of the standard disagreed with themselves, handsets show the capital,
-/// and so `ç` is not in this alphabet.
+/// 0x09 is the capital Ç: earlier editions of the standard contradict themselves, handsets show the capital, and so `ç`
+/// is not in this alphabet.
 #[rustfmt::skip]
 const DEFAULT: [char; 128] = [
     '@', '£', '$', '¥', 'è', 'é', 'ù', 'ì', 'ò', 'Ç', '\n', 'Ø', 'ø', '\r', 'Å', 'å',
@@ -28,8 +28,8 @@ const DEFAULT: [char; 128] = [
     'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', 'ä', 'ö', 'ñ', 'ü', 'à',
 ];
 
-/// The extension table (TS 23.038 §6.2.1.1): the septet after the escape and its character.
-/// 0x0A is the page break, a form feed to everybody else.
+/// The extension table (TS 23.038 §6.2.1.1): the septet after the escape and its character. 0x0A is the page break,
+/// which is the form feed of other character sets.
 const EXTENSION: [(u8, char); 10] = [
     (0x0A, '\u{0C}'),
     (0x14, '^'),
@@ -43,13 +43,13 @@ const EXTENSION: [(u8, char); 10] = [
     (0x65, '€'),
 ];
 
-/// How one character is written in the default alphabet, in one octet so that the table below stays small:
-/// a septet as it is, a septet of the extension table with the top bit set, or [`Code::NONE`].
+/// The encoding of one character in the default alphabet, in one octet so that the table below stays small: a septet
+/// unchanged, a septet of the extension table with the top bit set, or [`Code::NONE`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Code(u8);
 
 impl Code {
-    /// No septet stands for the character. (0x7F of the extension table would look the same; it is not assigned.)
+    /// The character has no septet. (0x7F of the extension table would have the same value; it is not assigned.)
     const NONE: Self = Self(0xFF);
     const EXTENDED: u8 = 0x80;
 
@@ -106,16 +106,16 @@ const CODES: [Code; 256] = {
     codes
 };
 
-/// The alphabet a text is sent in.
+/// The alphabet of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Alphabet {
     /// The GSM 7-bit default alphabet with its extension table.
     Gsm7,
-    /// UCS-2, in truth UTF-16 big-endian: handsets read surrogate pairs.
+    /// UCS-2, in practice UTF-16 big-endian: handsets read surrogate pairs.
     Ucs2,
 }
 
-/// The cheapest alphabet that holds all of `text`: one character outside GSM-7 makes the whole text UCS-2.
+/// The cheapest alphabet that can encode all of `text`: one character outside GSM-7 makes the whole text UCS-2.
 #[must_use]
 pub fn detect(text: &str) -> Alphabet {
     match septets(text) {
@@ -124,7 +124,7 @@ pub fn detect(text: &str) -> Alphabet {
     }
 }
 
-/// What `text` costs in septets (an extension character costs two), or `None` if it is not GSM-7 text.
+/// The septets of `text` (an extension character has two), or `None` if it is not GSM-7 text.
 #[must_use]
 pub fn septets(text: &str) -> Option<usize> {
     let seen = text.bytes().fold(0, |seen, octet| seen | ascii_code(octet));
@@ -135,14 +135,14 @@ pub fn septets(text: &str) -> Option<usize> {
         .try_fold(0, |sum, character| Some(sum + septets_of(character)?))
 }
 
-/// The septet of an ASCII octet, or something with the top bit set if one octet is not one septet. Most texts are
-/// plain ASCII, and every message sent comes through here: a table look-up an octet, and one test at the end.
+/// The septet of an ASCII octet, or a value with the top bit set if one octet is not one septet. Most texts are plain
+/// ASCII, and every message sent is encoded here: one table look-up per octet, and one test at the end.
 #[inline]
 fn ascii_code(octet: u8) -> u8 {
     CODES[usize::from(octet)].0 | (octet & 0x80)
 }
 
-/// What one character costs in septets: 1, 2, or `None` if it is not in the alphabet.
+/// The septets of one character: 1, 2, or `None` if it is not in the alphabet.
 #[inline]
 pub(crate) fn septets_of(character: char) -> Option<usize> {
     Code::of(character).septets()
@@ -172,9 +172,9 @@ pub fn encode_gsm7(text: &str) -> Option<Vec<u8>> {
     Some(septets)
 }
 
-/// The text of unpacked septets. Total: the top bit of an octet is ignored; an extension code that is not assigned
-/// stands for the default table's character; an escape with nothing behind it, or with another escape (reserved for
-/// a further table), is a space (TS 23.038 §6.2.1 and §6.2.1.1).
+/// The text of unpacked septets. Total: the top bit of an octet is ignored; an unassigned extension code yields the
+/// default table's character; an escape at the end, or before another escape (reserved for a further table), is a space
+/// (TS 23.038 §6.2.1 and §6.2.1.1).
 #[must_use]
 pub fn decode_gsm7(septets: &[u8]) -> String {
     let mut text = String::with_capacity(septets.len());
@@ -201,12 +201,12 @@ fn extension_character(septet: u8) -> char {
 /// boundary (TS 23.040 §9.2.3.24); 0 to 6.
 #[must_use]
 pub const fn fill_bits(header_octets: usize) -> usize {
-    // Eight bits an octet are one more than a septet: n octets stand n bits past a boundary.
+    // An octet has one bit more than a septet: n octets end n bits after a boundary.
     (7 - header_octets % 7) % 7
 }
 
-/// Septets in the dense form of TS 23.038 §6.1.2.1: eight in seven octets, low bits first, after `fill_bits` zero
-/// bits (0 to 7; see [`fill_bits`]). Spare bits at the end are zero.
+/// Septets in the packed form of TS 23.038 §6.1.2.1: eight in seven octets, low bits first, after `fill_bits` zero bits
+/// (0 to 7; see [`fill_bits`]). Spare bits at the end are zero.
 #[must_use]
 pub fn pack(septets: &[u8], fill_bits: usize) -> Vec<u8> {
     let mut bits = fill_bits & 7;
@@ -231,12 +231,13 @@ pub fn pack(septets: &[u8], fill_bits: usize) -> Vec<u8> {
 const USER_DATA_OCTETS_MAX: usize = 140;
 const CARRIAGE_RETURN: u8 = 0x0D;
 
-/// Septets in the dense form behind a header of `header_octets` (0: none), for who is told octets and not septets, as
-/// over SMPP: they start on a septet boundary ([`fill_bits`]), and seven spare bits at the end, which would read as one
-/// more `@`, hold a carriage return (TS 23.038 §6.1.2.3.1).
+/// Septets in the packed form behind a header of `header_octets` (0: none), for receivers that know the number of
+/// octets and not of septets, as over SMPP. They start on a septet boundary ([`fill_bits`]). Seven spare bits at the
+/// end would read as one more `@`, so they hold a carriage return (TS 23.038 §6.1.2.3.1).
 ///
-/// By the same section a text that itself ends in a carriage return on an octet boundary gets another one, as readers
-/// take the last one for padding. Where the user data is full there is no room for it, and that carriage return is lost.
+/// By the same section a text that itself ends in a carriage return on an octet boundary gets another one, as receivers
+/// take the last one for padding. Where the user data is full there is no room for it, and that carriage return is
+/// lost.
 #[must_use]
 pub fn pack_user_data(septets: &[u8], header_octets: usize) -> Vec<u8> {
     if septets.is_empty() {
@@ -259,11 +260,11 @@ pub fn pack_user_data(septets: &[u8], header_octets: usize) -> Vec<u8> {
     octets
 }
 
-/// The first `septets_max` septets of a dense string that starts after `fill_bits` (0 to 7) bits; fewer if the octets
+/// The first `septets_max` septets of a packed string that starts after `fill_bits` (0 to 7) bits; fewer if the octets
 /// hold fewer.
 ///
-/// The count is needed because seven spare bits at the end look like one more `@`; TP-UDL says it (TS 23.040
-/// §9.2.3.16), an SMPP `sm_length` does not.
+/// The count is needed because seven spare bits at the end look like one more `@`. TP-UDL has the count (TS 23.040
+/// §9.2.3.16), an SMPP `sm_length` has not.
 #[must_use]
 pub fn unpack(octets: &[u8], fill_bits: usize, septets_max: usize) -> Vec<u8> {
     let fill_bits = fill_bits & 7;

@@ -1,17 +1,17 @@
-//! Words that no text may have.
+//! Blocked words: words that no text may contain.
 
 use crate::opt_out::folded;
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::fmt;
 
-/// Longest word in characters.
+/// The longest word, in characters.
 pub const WORD_CHARS_MAX: usize = 100;
-/// Most words of one list.
+/// The most words of one list.
 pub const WORDS_MAX: usize = 10_000;
 
-/// Words, ready to be looked for. They are found in any case, in full-width letters, composed or not, across line ends, and
-/// with characters in them that nobody sees. In scripts that put blanks between words a word is only found whole: "ass" is
-/// not in "class". In the others (Chinese, Japanese, Korean, Thai and their neighbours) it is found wherever it stands.
+/// Blocked words in a form to search for. A word matches in any case, in full-width letters, composed or not, across
+/// line ends, and with invisible characters in it. In scripts with blanks between words only whole words match: "ass"
+/// is not in "class". In the others (Chinese, Japanese, Korean, Thai and similar scripts) a word matches anywhere.
 #[derive(Clone)]
 pub struct BlockedWords {
     automaton: AhoCorasick,
@@ -29,14 +29,14 @@ impl BlockedWords {
         if words.is_empty() {
             return None;
         }
-        // Overlapping matches are wanted: a longer word that is not whole must not hide a shorter one that is.
+        // Overlapping matches are needed: a longer word that is not whole must not hide a shorter one that is.
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
             .build(words);
         automaton.ok().map(|automaton| Self { automaton })
     }
 
-    /// Whether a text has one of them.
+    /// Whether a text contains one of the words.
     #[must_use]
     pub fn are_in(&self, text: &str) -> bool {
         let text = folded(text);
@@ -62,14 +62,14 @@ fn is_whole(text: &str, start: usize, end: usize) -> bool {
         return false;
     };
     let goes_on = |one: Option<char>, other: Option<char>| {
-        one.is_some_and(is_of_a_spaced_word) && other.is_some_and(is_of_a_spaced_word)
+        one.is_some_and(is_spaced_script) && other.is_some_and(is_spaced_script)
     };
     !goes_on(before.chars().next_back(), found.chars().next())
         && !goes_on(found.chars().next_back(), behind.chars().next())
 }
 
-/// Whether a character is a letter of a script that puts blanks between words.
-fn is_of_a_spaced_word(c: char) -> bool {
+/// Whether a character is a letter of a script with blanks between words.
+fn is_spaced_script(c: char) -> bool {
     let unspaced = matches!(u32::from(c),
         0x0e00..=0x0eff // Thai, Lao
         | 0x1000..=0x109f // Burmese
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_longer_word_that_is_not_whole_hides_no_shorter_one() {
-        assert!(words(&["red line", "red"]).are_in("a red lined paper"));
+        assert!(words(&["red line", "red"]).are_in("a red lined page"));
         assert!(words(&["b", "abc"]).are_in("b abcd"));
     }
 

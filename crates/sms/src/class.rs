@@ -1,13 +1,13 @@
-//! What a message is for ([`Class`]) and how it reaches the handset ([`Kind`]).
+//! The purpose of a message ([`Class`]) and how it reaches the handset ([`Kind`]).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a message is for; it decides which queue it waits in.
+/// The purpose of a message; it decides which queue the message waits in.
 ///
-/// The order is the order of urgency: a code goes stale in minutes, a campaign does not.
-/// The numbers are stored and never change.
+/// The order is the order of urgency: a code expires in minutes, a campaign does not. The numbers are stored and never
+/// change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -16,7 +16,7 @@ pub enum Class {
     Otp = 0,
     /// Something the recipient expects: a booking, a parcel, an alarm.
     Notice = 1,
-    /// Advertising; the class that consent and quiet hours are about.
+    /// Advertising; the class that consent and quiet hours apply to.
     Marketing = 2,
 }
 
@@ -30,7 +30,7 @@ impl Class {
         self as u8
     }
 
-    /// The class stored as `number`; `None` for a number no class has.
+    /// The class stored as `number`; `None` for an unknown number.
     #[must_use]
     pub const fn from_u8(number: u8) -> Option<Self> {
         match number {
@@ -79,7 +79,7 @@ impl Kind {
         self as u8
     }
 
-    /// The kind stored as `number`; `None` for a number no kind has.
+    /// The kind stored as `number`; `None` for an unknown number.
     #[must_use]
     pub const fn from_u8(number: u8) -> Option<Self> {
         match number {

@@ -1,15 +1,15 @@
-//! What `data_coding` says of the octets of a message (SMPP 3.4 §5.2.19, which takes over the classes of
-//! 3GPP TS 23.038 §4).
+//! The meaning of `data_coding` for the octets of a message (SMPP 3.4 §5.2.19, which includes the classes of 3GPP TS
+//! 23.038 §4).
 
-/// How the octets of a message are to be read.
+/// How to decode the octets of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Charset {
-    /// GSM 7-bit, one septet an octet.
+    /// GSM 7-bit, one septet per octet.
     Gsm7 = 0,
     /// GSM 7-bit, packed (TS 23.038 §6.1.2.1).
     Gsm7Packed = 1,
-    /// IA5, which is ASCII. Octets above 0x7F are read as UTF-8 where they are that, else as Latin-1.
+    /// IA5, which is ASCII. Octets above 0x7F are read as UTF-8 if they are valid UTF-8, else as Latin-1.
     Ascii = 2,
     /// ISO 8859-1.
     Latin1 = 3,
@@ -17,17 +17,17 @@ pub enum Charset {
     Cyrillic = 4,
     /// ISO 8859-8.
     Hebrew = 5,
-    /// JIS X 0208 in the encoding that the octets show: ISO-2022-JP, Shift JIS or EUC-JP.
+    /// JIS X 0208 in the encoding that the octets indicate: ISO-2022-JP, Shift JIS or EUC-JP.
     Japanese = 6,
-    /// JIS X 0212 as well, which only EUC-JP has.
+    /// JIS X 0212 in addition, which only EUC-JP has.
     JapaneseExtended = 7,
     /// KS C 5601 as EUC-KR.
     Korean = 8,
-    /// UCS-2, in truth UTF-16, big-endian unless a byte order mark says otherwise.
+    /// UCS-2, in practice UTF-16, big-endian unless a byte order mark says otherwise.
     Ucs2 = 9,
-    /// No text: octets for a program.
+    /// No text: octets for an application.
     Binary = 10,
-    /// UTF-8: text that was decoded before it was stored. No `data_coding` stands for it.
+    /// UTF-8: text that was decoded before it was stored. It has no `data_coding`.
     Utf8 = 11,
 }
 
@@ -47,11 +47,11 @@ impl Charset {
         Self::Utf8,
     ];
 
-    /// What a `data_coding` means at a carrier whose 0 ("SMSC default alphabet") is `default`. Total: reserved values are
-    /// read in the GSM alphabet, as TS 23.038 §4 asks.
+    /// The meaning of a `data_coding` for a carrier whose 0 ("SMSC default alphabet") is `default`. Total: reserved
+    /// values are read in the GSM alphabet, as TS 23.038 §4 requires.
     #[must_use]
     pub fn of(data_coding: u8, default: Self) -> Self {
-        // A class does not change how the carrier hands over septets.
+        // A class does not change whether the carrier packs septets.
         let gsm7 = match default {
             Self::Gsm7Packed => Self::Gsm7Packed,
             _ => Self::Gsm7,
@@ -85,7 +85,7 @@ impl Charset {
         }
     }
 
-    /// The charset with this number, as stored.
+    /// The charset stored as this number.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }

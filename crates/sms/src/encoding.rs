@@ -1,6 +1,7 @@
-//! How one carrier takes texts: in which characters a text goes out, and where it is cut.
+//! How texts are encoded for one carrier: the characters, and where a text is split.
 //!
-//! The same value counts a text when it is accepted and cuts it when it is sent, so what is billed is what is sent.
+//! The same value counts the parts when a message is accepted and splits the text when it is sent, so the billed parts
+//! are those that are sent.
 
 use smallvec::{SmallVec, smallvec};
 
@@ -10,28 +11,28 @@ use crate::segment::{self, Reference, TooLong};
 /// Octets of user data in one short message (3GPP TS 23.040 section 9.2.3.24).
 const OCTETS_MAX: usize = 140;
 
-/// The characters a carrier takes texts in as long as they hold the text; UCS-2 takes the others.
+/// The characters that a carrier takes for texts that they can encode; other texts are UCS-2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Preferred {
     /// The GSM 7-bit alphabet, for `data_coding` 0: nearly every SMSC.
     #[default]
     Gsm7,
-    /// ASCII, where that is what `data_coding` 0 means. The SMSC makes septets of it, so texts of the GSM alphabet are
-    /// cut as it will cut them: 160 septets alone, 152 or 153 a part.
+    /// ASCII, if that is what `data_coding` 0 means. The SMSC converts it to septets, so texts of the GSM alphabet are
+    /// split as it will split them: 160 septets alone, 152 or 153 per part.
     AsciiByDefault,
-    /// Latin-1, where that is what `data_coding` 0 means. Texts of the GSM alphabet are cut as those in ASCII, texts
+    /// Latin-1, if that is what `data_coding` 0 means. Texts of the GSM alphabet are split as those in ASCII, texts
     /// with other letters as [`Latin1`](Self::Latin1).
     Latin1ByDefault,
-    /// Latin-1 under `data_coding` 3, an octet a character: 140 alone, 133 or 134 a part.
+    /// Latin-1 under `data_coding` 3, one octet per character: 140 alone, 133 or 134 per part.
     Latin1,
     /// UCS-2 always.
     Ucs2,
 }
 
-/// The characters a text goes out in.
+/// The characters of an encoded text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Charset {
-    /// GSM 7-bit, a septet an octet.
+    /// GSM 7-bit, one septet per octet.
     Gsm7,
     /// ASCII.
     Ascii,
@@ -41,16 +42,16 @@ pub enum Charset {
     Ucs2,
 }
 
-/// What decides the parts of a text at one carrier.
+/// What determines the parts of a text at one carrier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Encoding {
-    /// In which characters it takes texts.
+    /// The characters that the carrier takes.
     pub preferred: Preferred,
-    /// How it ties parts together, and so what a part has room for.
+    /// How the carrier joins parts, which determines the room in a part.
     pub reference: Reference,
 }
 
-/// A text cut into the parts of one message.
+/// A text split into the parts of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The characters of every part.
@@ -60,17 +61,17 @@ pub struct Encoded {
     pub parts: SmallVec<[Vec<u8>; 1]>,
 }
 
-/// What a text is measured in.
+/// The unit in which a text is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
-    /// Septets over the air: a character of the extension table takes two.
+    /// Septets over the air: a character of the extension table has two.
     Septet,
     Octet,
     Utf16,
 }
 
 impl Encoding {
-    /// Cuts `text` into its parts.
+    /// Splits `text` into its parts.
     ///
     /// # Errors
     /// [`TooLong`] if it takes more than [`segment::PARTS_MAX`] parts.
@@ -93,7 +94,7 @@ impl Encoding {
                 parts: cut.parts,
             });
         }
-        // Both are the first code points of Unicode: an octet a character.
+        // Both are the first code points of Unicode: one octet per character.
         let encode = |part: &str| alphabet::encode_latin1(part).unwrap_or_default();
         let cost = |character| unit.cost(character);
         if text.chars().map(cost).sum::<usize>() <= unit.single_max() {
@@ -110,7 +111,7 @@ impl Encoding {
         })
     }
 
-    /// How many parts [`Self::cut`] would make, without making them: 1 to [`segment::PARTS_MAX`].
+    /// The number of parts of [`Self::cut`], without creating them: 1 to [`segment::PARTS_MAX`].
     ///
     /// # Errors
     /// [`TooLong`] if there would be more.
@@ -129,7 +130,7 @@ impl Encoding {
         }))
     }
 
-    /// For a preference beside GSM 7-bit.
+    /// For preferences other than GSM 7-bit.
     fn shape(self, text: &str) -> (Charset, Unit) {
         let is_gsm7 = || alphabet::septets(text).is_some();
         let is_latin1 = || text.chars().all(|character| u32::from(character) <= 0xFF);
@@ -145,7 +146,7 @@ impl Encoding {
 impl Unit {
     fn cost(self, character: char) -> usize {
         match self {
-            // What ASCII has and GSM has not (the grave accent) becomes some one character.
+            // An ASCII character outside the GSM alphabet (the grave accent) becomes one other character.
             Self::Septet => alphabet::septets_of(character).unwrap_or(1),
             Self::Octet => 1,
             Self::Utf16 => character.len_utf16(),

@@ -1,4 +1,4 @@
-//! What a text message is: numbers, alphabets, segments, templates, states and receipt text; no I/O, no clock.
+//! Text messages: numbers, alphabets, segments, templates, states and receipt text; no I/O, no clock.
 
 pub mod alphabet;
 pub mod blocked;

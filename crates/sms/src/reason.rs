@@ -1,15 +1,15 @@
-//! Why a recipient was refused, or a message failed: one stable code, one name and one sentence for each cause.
+//! Reasons why a recipient was refused or a message failed: one stable code, one name and one sentence for each cause.
 //!
-//! Codes and names are part of the public interface (webhooks, `postrider status --json`, metrics, logs): a code is
-//! never given a second meaning. `docs/errors.md` lists all of them with what to do.
+//! Codes and names are part of the public interface (webhooks, `postrider status --json`, metrics, logs): a code never
+//! gets a second meaning. `docs/errors.md` lists all of them with what to do.
 
 use crate::state::MessageState;
 use std::fmt;
 
 macro_rules! reasons {
     ($($name:ident = $code:literal, $text:literal, $sentence:literal;)+) => {
-        /// Why a recipient was refused (1000 to 1999), or why a message that was accepted failed, is in doubt or has an
-        /// unknown end (2000 to 2999).
+        /// Why a recipient was refused (1000 to 1999), or why an accepted message failed, is in doubt or has an unknown
+        /// outcome (2000 to 2999).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         #[repr(u16)]
@@ -106,13 +106,13 @@ impl Reason {
         self as u16
     }
 
-    /// The reason of that number; `None` for a number that no reason has.
+    /// The reason with that number; `None` for an unknown number.
     #[must_use]
     pub fn from_code(code: u16) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.code() == code)
     }
 
-    /// What a carrier's settings may say that an error code of its receipts means.
+    /// The reasons that a carrier's settings may map an error code of its receipts to.
     pub const OF_RECEIPTS: &'static [Self] = &[
         Self::NotDelivered,
         Self::RejectedByNetwork,
@@ -129,7 +129,7 @@ impl Reason {
         Self::PhoneOutOfCoverage,
     ];
 
-    /// The one of [`OF_RECEIPTS`](Self::OF_RECEIPTS) with that name.
+    /// The reason of [`OF_RECEIPTS`](Self::OF_RECEIPTS) with that name.
     #[must_use]
     pub fn of_receipt_named(name: &str) -> Option<Self> {
         Self::OF_RECEIPTS
@@ -144,7 +144,7 @@ impl Reason {
         self.code() < 2000
     }
 
-    /// Why a message that was accepted is where it is; `None` for states that need no reason.
+    /// Why an accepted message is in its state; `None` for states that need no reason.
     #[must_use]
     pub fn of(facts: Facts<'_>) -> Option<Self> {
         let Facts { state, error, .. } = facts;
@@ -166,7 +166,7 @@ impl Reason {
             MessageState::Unknown if error.trim() == Self::ExpiredInDoubt.name() => Self::ExpiredInDoubt,
             MessageState::Unknown if facts.is_submitted => Self::NoReceipt,
             MessageState::Unknown => Self::NoAnswer,
-            // What was never given to a carrier carries the code that it was accepted with.
+            // A message that was never submitted to a carrier has the code that it was accepted with.
             MessageState::Rejected if facts.attempts == 0 => Self::of_processing(error),
             MessageState::Expired if facts.by_receipt => Self::ExpiredAtCarrier,
             MessageState::Expired => Self::ExpiredBeforeSent,
@@ -184,7 +184,7 @@ impl Reason {
         })
     }
 
-    /// The reason behind a code of a failure in processing (410 to 469): such a message is accepted and fails at once.
+    /// The reason of a code of a failure in processing (410 to 469): such a message is accepted and fails at once.
     fn of_processing(error: &str) -> Self {
         match error.trim().parse::<u16>() {
             Ok(410) => Self::BlockedGlobally,
@@ -197,8 +197,8 @@ impl Reason {
         }
     }
 
-    /// What a receipt says of a message that was not delivered. Error codes are each network's own, but four digits
-    /// are those of EngageLab's OTP product, which the built-in sandbox uses.
+    /// The reason in a receipt of a message that was not delivered. Error codes differ between networks, but four
+    /// digits are those of EngageLab's OTP product, which the built-in sandbox uses.
     fn of_receipt(state: MessageState, error: &str) -> Self {
         match (error.trim(), state) {
             ("5012", _) => Self::PhoneUnreachable,
@@ -208,7 +208,7 @@ impl Reason {
         }
     }
 
-    /// What a `command_status` (SMPP 3.4 section 5.1.3) that ended a message says.
+    /// The reason in a `command_status` (SMPP 3.4 section 5.1.3) that ended a message.
     fn of_status(status: u32) -> Self {
         match status {
             0x0B | 0x33 | 0x34 | 0x50 | 0x51 => Self::CarrierRefusedNumber,
@@ -225,12 +225,12 @@ impl Reason {
     }
 }
 
-/// The built-in sandbox refuses a number as blocked. The sandbox's own statuses lie above all that carriers use (0x400
-/// to 0x4FF, SMPP 3.4 section 5.1.3); their last digits are the codes of EngageLab's OTP product.
+/// Status with which the built-in sandbox refuses a blocked number. The sandbox's own statuses are above all that
+/// carriers use (0x400 to 0x4FF, SMPP 3.4 section 5.1.3); their last digits are the codes of EngageLab's OTP product.
 pub const SANDBOX_BLOCKED: u32 = 0xFFFF_5013;
-/// The built-in sandbox refuses a number as unsubscribed.
+/// Status with which the built-in sandbox refuses an unsubscribed number.
 pub const SANDBOX_UNSUBSCRIBED: u32 = 0xFFFF_5019;
-/// The built-in sandbox refuses a number that had too many messages.
+/// Status with which the built-in sandbox refuses a number that had too many messages.
 pub const SANDBOX_TOO_OFTEN: u32 = 0xFFFF_3004;
 
 /// The name of one of the sandbox's own statuses.
@@ -244,22 +244,22 @@ pub const fn sandbox_status_name(status: u32) -> Option<&'static str> {
     }
 }
 
-/// What is stored of a message that says why it is where it is.
+/// The stored facts that determine the reason of a message.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// The state it came to.
+    /// The state of the message.
     pub state: MessageState,
     /// Attempts so far.
     pub attempts: u8,
-    /// `command_status` of the last answer; 0 for none or fine.
+    /// `command_status` of the last response; 0 if there is none or it was a success.
     pub status: u32,
     /// The receipt's error code, or the decimal code of a failure in processing.
     pub error: &'a str,
-    /// What the carrier's settings say that the receipt's error code means; one of [`Reason::OF_RECEIPTS`].
+    /// The reason that the carrier's settings map the receipt's error code to; one of [`Reason::OF_RECEIPTS`].
     pub cause: Option<Reason>,
-    /// Whether a receipt brought the state.
+    /// Whether a receipt set the state.
     pub by_receipt: bool,
-    /// Whether a carrier took it.
+    /// Whether a carrier accepted the message.
     pub is_submitted: bool,
 }
 

@@ -1,7 +1,7 @@
-//! Cutting a text into the parts of a concatenated message.
+//! Splits a text into the parts of a concatenated message.
 //!
-//! One part carries 140 octets of user data: 160 septets or 70 UTF-16 units. Parts of a longer text each give some of
-//! that to the header that joins them again (3GPP TS 23.040 §9.2.3.24). A cut never falls into an escape pair or a
+//! One part has 140 octets of user data: 160 septets or 70 UTF-16 units. The parts of a longer text use some of that
+//! for the header that joins them again (3GPP TS 23.040 §9.2.3.24). A text is never split inside an escape pair or a
 //! surrogate pair.
 
 use std::ops::Deref;
@@ -13,22 +13,22 @@ use crate::alphabet::{self, Alphabet, ESCAPE};
 /// Parts one message can have: the header counts them in one octet, from 1.
 pub const PARTS_MAX: u8 = 255;
 
-/// How the parts of one message name each other.
+/// How the parts of one message refer to each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reference {
-    /// A user data header with a 16-bit reference (TS 23.040 §9.2.3.24.8), 7 octets: 152 septets or 66 units a part.
-    /// The default: an 8-bit reference comes round after 256 messages to one number, and parts get mixed.
+    /// A user data header with a 16-bit reference (TS 23.040 §9.2.3.24.8), 7 octets: 152 septets or 66 units per part.
+    /// The default: an 8-bit reference repeats after 256 messages to one number, and parts get mixed up.
     #[default]
     Bits16,
-    /// A user data header with an 8-bit reference (§9.2.3.24.1), 6 octets: 153 septets or 67 units a part.
+    /// A user data header with an 8-bit reference (§9.2.3.24.1), 6 octets: 153 septets or 67 units per part.
     Bits8,
-    /// No header from us: the SMSC is told by the `sar_*` parameters and writes its own. Most write the 8-bit one,
-    /// so parts are cut at 153 septets or 67 units to leave it room.
+    /// The `sar_*` parameters instead of a header; the SMSC writes its own header. Most write the 8-bit one, so parts
+    /// are split at 153 septets or 67 units to leave room for it.
     Sar,
 }
 
 impl Reference {
-    /// Units (septets or UTF-16 units) that one of several parts holds.
+    /// Units (septets or UTF-16 units) of one of several parts.
     #[must_use]
     pub const fn part_units_max(self, alphabet: Alphabet) -> usize {
         match (self, alphabet) {
@@ -39,8 +39,7 @@ impl Reference {
         }
     }
 
-    /// Octets of a part that the header takes which joins it to the others. After SAR parameters the SMSC writes it;
-    /// most write the 8-bit one.
+    /// Octets of the concatenation header in a part. With SAR parameters the SMSC writes it; most write the 8-bit one.
     #[must_use]
     pub const fn header_octets(self) -> usize {
         match self {
@@ -50,7 +49,7 @@ impl Reference {
     }
 }
 
-/// Units (septets or UTF-16 units) that a text may have to go out as one part without a header.
+/// Most units (septets or UTF-16 units) of a text in one part without a header.
 #[must_use]
 pub const fn single_units_max(alphabet: Alphabet) -> usize {
     match alphabet {
@@ -63,11 +62,11 @@ pub const fn single_units_max(alphabet: Alphabet) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the text needs {parts} parts; a message has at most {PARTS_MAX}")]
 pub struct TooLong {
-    /// Parts it would need.
+    /// The number of parts it would need.
     pub parts: usize,
 }
 
-/// A text made ready to send.
+/// A text in parts, ready to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segmented {
     /// The alphabet of every part.
@@ -77,7 +76,7 @@ pub struct Segmented {
     pub parts: SmallVec<[Vec<u8>; 1]>,
 }
 
-/// Cuts `text` into parts of its cheapest alphabet.
+/// Splits `text` into parts in its cheapest alphabet.
 ///
 /// # Errors
 /// [`TooLong`] if it takes more than [`PARTS_MAX`] parts.
@@ -100,7 +99,7 @@ pub fn segments(text: &str, reference: Reference) -> Result<Segmented, TooLong> 
     })
 }
 
-/// Cuts `text` into UCS-2 parts, also if GSM-7 would hold it: for carriers that take nothing else.
+/// Splits `text` into UCS-2 parts, even if GSM-7 could encode it: for carriers that take nothing else.
 ///
 /// # Errors
 /// [`TooLong`] if it takes more than [`PARTS_MAX`] parts.
@@ -116,7 +115,7 @@ pub fn segments_ucs2(text: &str, reference: Reference) -> Result<Segmented, TooL
     let fewest = cut_text(text, |rest| fitting(rest, units_max));
     within_max(fewest.len())?;
     let whole = cut_text(text, |rest| fitting_clusters(rest, units_max));
-    // Keeping an emoji in one piece is good looks; it is never worth a part more on the bill.
+    // An emoji is kept in one part only if that costs no further part.
     let cut = if whole.len() == fewest.len() {
         whole
     } else {
@@ -128,7 +127,7 @@ pub fn segments_ucs2(text: &str, reference: Reference) -> Result<Segmented, TooL
     })
 }
 
-/// How many parts [`segments`] would make, without making them.
+/// The number of parts of [`segments`], without creating them.
 ///
 /// # Errors
 /// [`TooLong`] if it takes more than [`PARTS_MAX`] parts.
@@ -139,7 +138,7 @@ pub fn count(text: &str, reference: Reference) -> Result<u16, TooLong> {
     }
     let units_max = reference.part_units_max(alphabet);
     if alphabet == Alphabet::Gsm7 && units == text.len() {
-        // Plain ASCII, one septet a character: no pair to spare.
+        // Plain ASCII, one septet per character: there is no pair to keep together.
         return within_max(units.div_ceil(units_max));
     }
     within_max(count_by(text, units_max, |character| {
@@ -147,7 +146,7 @@ pub fn count(text: &str, reference: Reference) -> Result<u16, TooLong> {
     }))
 }
 
-/// Parts of at most `units_max` units that hold `text`, filled one after the other.
+/// The number of parts of at most `units_max` units for `text`, filled one after the other.
 pub(crate) fn count_by(text: &str, units_max: usize, cost: impl Fn(char) -> usize) -> usize {
     let mut parts = 1;
     let mut filled = 0;
@@ -167,8 +166,8 @@ pub(crate) fn cut_by(text: &str, units_max: usize, cost: impl Fn(char) -> usize)
     cut_text(text, |rest| fitting_by(rest, units_max, &cost))
 }
 
-/// Parts as price lists count them: 160 septets or 70 units, beyond that 153 or 67 a part, by plain division.
-/// Saturates. What is charged is what is sent: see [`crate::encoding::Encoding::count`].
+/// Parts by the formula of price lists: 160 septets or 70 units, beyond that 153 or 67 per part, by plain division.
+/// Saturates. The charge is for the parts that are sent: see [`crate::encoding::Encoding::count`].
 #[must_use]
 pub fn billed_count(text: &str) -> u16 {
     let Measure { alphabet, units } = measure(text);
@@ -208,7 +207,7 @@ fn utf16_units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// Units of one character, which a cut must keep together.
+/// Units of one character, which must stay in one part.
 fn units_of(character: char, alphabet: Alphabet) -> usize {
     match alphabet {
         Alphabet::Gsm7 => alphabet::septets_of(character).unwrap_or(1),
@@ -216,7 +215,7 @@ fn units_of(character: char, alphabet: Alphabet) -> usize {
     }
 }
 
-/// Slices of at most `units_max` septets; no escape is a slice's last.
+/// Slices of at most `units_max` septets; none ends in an escape.
 fn cut_septets(septets: &[u8], units_max: usize) -> Vec<&[u8]> {
     let mut parts = Vec::with_capacity(septets.len().div_ceil(units_max));
     let mut rest = septets;
@@ -234,7 +233,7 @@ fn cut_septets(septets: &[u8], units_max: usize) -> Vec<&[u8]> {
     parts
 }
 
-/// Slices of `text`, each as long as `fit` says for what is left.
+/// Slices of `text`, each of the length that `fit` returns for the rest.
 fn cut_text(text: &str, fit: impl Fn(&str) -> usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -262,9 +261,9 @@ fn fitting_by(text: &str, units_max: usize, cost: impl Fn(char) -> usize) -> usi
     text.len()
 }
 
-/// As [`fitting`], but ends before a cluster that the cut would break, if anything stands before it.
+/// As [`fitting`], but ends before a cluster that it would split, if anything is before it.
 ///
-/// Clusters here are what people notice when it breaks on a phone that shows the parts alone: flags, joined and toned
+/// Clusters here are those whose split is visible on a phone that shows the parts separately: flags, joined and toned
 /// emoji, letters with combining accents. The full rules of Unicode (UAX #29) would need their tables.
 fn fitting_clusters(text: &str, units_max: usize) -> usize {
     let most = fitting(text, units_max);
@@ -277,7 +276,7 @@ fn fitting_clusters(text: &str, units_max: usize) -> usize {
     for (at, character) in text.char_indices().take_while(|(at, _)| *at <= most) {
         let second_half = half_flag && is_flag_half(character);
         half_flag = is_flag_half(character) && !second_half;
-        if !(second_half || before == Some(ZERO_WIDTH_JOINER) || dresses(character)) {
+        if !(second_half || before == Some(ZERO_WIDTH_JOINER) || extends_cluster(character)) {
             whole = at;
         }
         before = Some(character);
@@ -292,8 +291,9 @@ fn is_flag_half(character: char) -> bool {
     matches!(character, '\u{1F1E6}'..='\u{1F1FF}')
 }
 
-/// Belongs to the character before it: accents, variation selectors, skin tones, the tags of a region's flag.
-fn dresses(character: char) -> bool {
+/// Whether a character belongs to the one before it: accents, variation selectors, skin tones, the tags of a region's
+/// flag.
+fn extends_cluster(character: char) -> bool {
     matches!(
         character,
         '\u{300}'..='\u{36F}'
@@ -305,7 +305,7 @@ fn dresses(character: char) -> bool {
     )
 }
 
-/// A user data header of at most 7 octets; reads as a slice.
+/// A user data header of at most 7 octets; dereferences to a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Udh {
     octets: [u8; 7],

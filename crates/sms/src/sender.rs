@@ -1,4 +1,4 @@
-//! Who a message says it is from.
+//! The sender of a message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,34 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::alphabet;
 use crate::phone::MSISDN_DIGITS_MAX;
-use crate::visible::{is_unseen, trim_blanks};
+use crate::visible::{is_invisible, trim_blanks};
 
-/// Most septets of an alphanumeric sender: what the address field holds (3GPP TS 23.040 section 9.1.2.5).
-/// A character of the extension table takes two.
+/// Most septets of an alphanumeric sender: the size of the address field (3GPP TS 23.040 section 9.1.2.5). A character
+/// of the extension table has two.
 pub const ALPHANUMERIC_SEPTETS_MAX: usize = 11;
 
 /// Most digits of any numeric sender: SMPP's `source_addr` without its NUL (SMPP 3.4 section 5.2.8).
 pub const DIGITS_MAX: usize = 20;
 
-/// Most digits that are taken for a short code without looking further; in use are three to eight.
+/// Most digits that are a short code without a further check; in use are three to eight.
 const SHORT_DIGITS_MAX: usize = 8;
 
-/// What kind of address a sender is, and so what handsets and carriers do with it.
+/// The kind of a sender address, which determines how handsets and carriers treat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SenderKind {
-    /// A name; cannot be answered.
+    /// A name; recipients cannot reply to it.
     Alphanumeric,
     /// A number that can be dialled from anywhere.
     International,
-    /// A number only the carriers of one country know: a short code, an access code, a national number.
+    /// A number that only the carriers of one country know: a short code, an access code, a national number.
     Short,
 }
 
 impl SenderKind {
-    /// The SMPP type of number and numbering plan most carriers expect for the kind (SMPP 3.4 sections 5.2.5
-    /// and 5.2.6): 5/0, 1/1 and 3/0. Some want 0/0 or 0/1 for short codes; a carrier's configuration then
-    /// says so.
+    /// The SMPP type of number and numbering plan that most carriers expect for the kind (SMPP 3.4 sections 5.2.5 and
+    /// 5.2.6): 5/0, 1/1 and 3/0. Some need 0/0 or 0/1 for short codes; this is set in the carrier's configuration.
     #[must_use]
     pub const fn ton_npi(self) -> (u8, u8) {
         match self {
@@ -45,7 +44,7 @@ impl SenderKind {
     }
 }
 
-/// Who a message says it is from, spelled as it stands in `source_addr`: a number has no plus.
+/// The sender of a message, spelled as in `source_addr`: a number has no plus.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sender {
     address: Box<str>,
@@ -55,7 +54,7 @@ pub struct Sender {
 /// Why a text cannot be a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SenderError {
-    /// There is nothing but spaces.
+    /// Only spaces.
     #[error("the sender is empty")]
     Empty,
     /// More than [`ALPHANUMERIC_SEPTETS_MAX`] septets, or more digits than the kind of number has.
@@ -64,19 +63,19 @@ pub enum SenderError {
     )]
     TooLong,
     /// A character outside the GSM alphabet, a control or invisible character, or `@` among letters that are not ASCII:
-    /// in the GSM alphabet it is the octet that ends the address.
+    /// in the GSM alphabet `@` is the NUL octet, which ends the address.
     #[error("the sender has a character that is not in the GSM alphabet, or cannot stand in an address")]
     Alphabet,
 }
 
 impl Sender {
-    /// Reads a sender; blanks around it are dropped. Line ends and other characters that nobody sees are no blanks: a
-    /// sender with one anywhere is refused.
+    /// Parses a sender; blanks around it are dropped. Line ends and other invisible characters are no blanks: a sender
+    /// that contains one is refused.
     ///
-    /// Digits after `+` or `00` are an international number. Bare digits are one as well if there are 9 to 15
-    /// and they can be: not those that begin with `0`, and not those that begin with `10`, which no area code of
-    /// +1 does and the access codes of Chinese carriers (`106…`) do. All other digits are a
-    /// [`Short`](SenderKind::Short) number. Anything else is a name.
+    /// Digits after `+` or `00` are an international number. Bare digits are one as well if there are 9 to 15 and they
+    /// can be: not those that begin with `0`, and not those that begin with `10`, which is no area code of +1 but the
+    /// start of the access codes of Chinese carriers (`106…`). All other digits are a [`Short`](SenderKind::Short)
+    /// number. Anything else is a name.
     ///
     /// # Errors
     /// See [`SenderError`].
@@ -101,7 +100,7 @@ impl Sender {
             return Self::bounded(written, kind, DIGITS_MAX);
         }
         let ends_the_address = written.contains('@') && !written.is_ascii();
-        if ends_the_address || written.chars().any(is_unseen) {
+        if ends_the_address || written.chars().any(is_invisible) {
             return Err(SenderError::Alphabet);
         }
         match alphabet::septets(written) {
@@ -124,30 +123,30 @@ impl Sender {
         })
     }
 
-    /// Whether two senders are written alike or are one number in two spellings.
+    /// Whether two senders have the same spelling or are one number in two spellings.
     #[must_use]
     pub fn same(one: &str, other: &str) -> bool {
         one == other || Self::parse(one).is_ok_and(|one| Self::parse(other).as_ref() == Ok(&one))
     }
 
-    /// The address as it stands in `source_addr`, before a name is encoded: digits without plus, or the name.
+    /// The address as in `source_addr`, before a name is encoded: digits without plus, or the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.address
     }
 
-    /// The octets of `source_addr`: digits and names of ASCII characters as they are, which is what SMSCs read; other
-    /// names in the GSM alphabet. Never a NUL, at most 20.
+    /// The octets of `source_addr`: digits and ASCII names unchanged, as SMSCs expect; other names in the GSM alphabet.
+    /// Never a NUL, at most 20.
     #[must_use]
     pub fn octets(&self) -> Cow<'_, [u8]> {
         if self.address.is_ascii() {
             return Cow::Borrowed(self.address.as_bytes());
         }
-        // Checked when it was parsed.
+        // Parsing has checked the name.
         Cow::Owned(alphabet::encode_gsm7(&self.address).unwrap_or_default())
     }
 
-    /// What kind of address it is.
+    /// The kind of the address.
     #[must_use]
     pub const fn kind(&self) -> SenderKind {
         self.kind

@@ -1,10 +1,10 @@
-//! Where a message stands, and what a carrier's receipt says about that.
+//! The state of a message, and the state that a carrier's receipt reports.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where one message, or one segment of it, stands. The numbers are stored and never change.
+/// The state of one message, or of one of its segments. The numbers are stored and never change.
 ///
 /// ```text
 /// Queued ─► InFlight ─► Submitted ─► Delivered | Undelivered | Rejected | Expired | Unknown
@@ -15,25 +15,25 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum MessageState {
-    /// Accepted and stored; waits for its time, its turn or another try.
+    /// Accepted and stored; waits for its scheduled time, its turn or a retry.
     Queued = 0,
-    /// An attempt is recorded; the carrier has not answered yet.
+    /// An attempt is recorded; the carrier has not responded yet.
     InFlight = 1,
-    /// The carrier's answer never came: it may have the message or not. The carrier's policy decides.
+    /// The carrier's response is missing: it may have the message or not. The carrier's policy decides.
     InDoubt = 2,
-    /// The carrier took the message; a receipt is awaited.
+    /// The carrier accepted the message; a receipt is pending.
     Submitted = 3,
-    /// The handset has it. Final.
+    /// The handset has the message. Final.
     Delivered = 4,
-    /// The carrier gave up on the recipient. Final.
+    /// The carrier could not deliver to the recipient. Final.
     Undelivered = 5,
-    /// The carrier, or we, refused it. Final.
+    /// The carrier or this node refused the message. Final.
     Rejected = 6,
     /// Its validity ended before it was delivered. Final.
     Expired = 7,
-    /// The carrier will not say, or its receipt never came. Final, until a definite receipt still comes.
+    /// The carrier does not report the state, or no receipt came. Final, unless a definite receipt comes later.
     Unknown = 8,
-    /// Withdrawn before it left. Final.
+    /// Withdrawn before it was sent. Final.
     Cancelled = 9,
 }
 
@@ -58,16 +58,16 @@ impl MessageState {
         self as u8
     }
 
-    /// The state stored as `number`; `None` for a number no state has.
+    /// The state stored as `number`; `None` for an unknown number.
     #[must_use]
     pub fn from_u8(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
 
-    /// Whether the message's way ends here: its batch may be closed and its outcome reported.
+    /// Whether the state is final: the batch may be closed and the outcome reported.
     ///
-    /// [`Unknown`](Self::Unknown) counts, because somebody waits for the batch to close and the carrier may
-    /// never say more; it is the one final state that a later definite receipt corrects (see
+    /// [`Unknown`](Self::Unknown) is final, because clients wait for the batch to close and the carrier may never
+    /// report more. It is the one final state that a later definite receipt corrects (see
     /// [`may_become`](Self::may_become)).
     #[must_use]
     pub const fn is_final(self) -> bool {
@@ -91,9 +91,9 @@ impl MessageState {
         )
     }
 
-    /// Whether a message that stands here may next stand at `next`.
+    /// Whether a message in this state may change to `next`.
     ///
-    /// Staying is no transition: a repeated receipt changes nothing, so `s.may_become(s)` is always false.
+    /// No change is no transition: a repeated receipt changes nothing, so `s.may_become(s)` is always false.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
         use MessageState::{
@@ -101,27 +101,27 @@ impl MessageState {
             Unknown,
         };
         match self {
-            // `Rejected`: no route is left, or a check made at sending time refuses it. `Submitted` and
-            // `Delivered`: an earlier attempt that was in doubt turns out well, and no second copy need leave.
-            // Its bad news, though, must not end a message that is to be tried again.
+            // `Rejected`: no route is left, or a check at sending time refuses it. `Submitted` and `Delivered`: an
+            // earlier attempt that was in doubt has succeeded, and no second copy is needed. A failure of that attempt,
+            // though, must not end a message that will be retried.
             Queued => matches!(
                 next,
                 InFlight | Submitted | Delivered | Rejected | Expired | Cancelled
             ),
-            // Back to `Queued` on a temporary error. A window lost with its session leaves `InDoubt`.
+            // Back to `Queued` on a temporary error. A request in flight when the session is lost is `InDoubt`.
             // `Delivered` as above.
             InFlight => matches!(
                 next,
                 Queued | InDoubt | Submitted | Delivered | Rejected | Expired
             ),
-            // `Queued` by the policy `resend`; `Submitted` and `Rejected` by an answer that came late; the rest
-            // by a receipt that names the message, or by an operator who settles what is held.
+            // `Queued` by the policy `resend`; `Submitted` and `Rejected` by a late response; the rest by a receipt for
+            // the message, or by an operator who resolves a held message.
             InDoubt => matches!(
                 next,
                 Queued | Submitted | Delivered | Undelivered | Rejected | Expired | Unknown | Cancelled
             ),
             Submitted => matches!(next, Delivered | Undelivered | Rejected | Expired | Unknown),
-            // Only a definite receipt corrects it: `Unknown` said that nothing was known, so nothing is taken back.
+            // Only a definite receipt corrects it: `Unknown` reported no outcome, so nothing is revoked.
             Unknown => matches!(next, Delivered | Undelivered | Rejected | Expired),
             Delivered | Undelivered | Rejected | Expired | Cancelled => false,
         }
@@ -151,20 +151,20 @@ impl fmt::Display for MessageState {
     }
 }
 
-/// Where a message stands when its segments stand at `segments`, given in their order.
+/// The state of a message whose segments have the states `segments`, in their order.
 ///
-/// The handset shows nothing whole until it has every segment, so the message is delivered only when all are.
-/// The first segment that failed, in the order of the message, decides how the message failed, at once: whatever
-/// the others do, the text will not be read. A segment that is [`Unknown`](MessageState::Unknown) gives way to a
-/// definite failure and to segments that are still under way. Else the segment least far along tells where
-/// the message waits. Without segments the message is [`Queued`](MessageState::Queued).
+/// The handset shows a message only when it has every segment, so the message is delivered only when all are. The first
+/// failed segment, in the order of the message, determines the failure, at once: the text cannot be read whatever the
+/// other states. A segment that is [`Unknown`](MessageState::Unknown) yields to a definite failure and to segments that
+/// are not final. Otherwise the least advanced segment determines the state. Without segments the message is
+/// [`Queued`](MessageState::Queued).
 #[must_use]
 pub fn aggregate(segments: &[MessageState]) -> MessageState {
     use MessageState::{Delivered, Queued, Unknown};
     if let Some(&failure) = segments.iter().find(|s| s.is_failure()) {
         return failure;
     }
-    // The least far along of those still waiting: the numbers of the waiting states rise along the way.
+    // The least advanced of the segments that are not final: the numbers of these states rise with their order.
     if let Some(&waiting) = segments.iter().filter(|s| !s.is_final()).min() {
         return waiting;
     }
@@ -177,7 +177,7 @@ pub fn aggregate(segments: &[MessageState]) -> MessageState {
     }
 }
 
-/// What a receipt says: the state in the carrier's own words.
+/// The state that a receipt reports, in the terms of SMPP.
 ///
 /// SMPP 3.4 section 5.2.28 with the two that version 5.0 (section 4.7.15) adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -185,7 +185,7 @@ pub fn aggregate(segments: &[MessageState]) -> MessageState {
 pub enum ReceiptState {
     /// Under way. Not final.
     Enroute,
-    /// The handset has it.
+    /// The handset has the message.
     Delivered,
     /// Its validity ended.
     Expired,
@@ -193,7 +193,7 @@ pub enum ReceiptState {
     Deleted,
     /// Cannot be delivered.
     Undeliverable,
-    /// Taken on the recipient's behalf, as by a customer service desk. Not final: `Delivered` may follow.
+    /// Accepted on the recipient's behalf, as by customer service. Not final: `Delivered` may follow.
     Accepted,
     /// The carrier does not know.
     Unknown,
@@ -201,7 +201,7 @@ pub enum ReceiptState {
     Rejected,
     /// Waits at the carrier for its time (5.0). Not final.
     Scheduled,
-    /// Left out by the carrier on purpose (5.0).
+    /// Not sent by the carrier, on purpose (5.0).
     Skipped,
 }
 
@@ -220,12 +220,12 @@ impl ReceiptState {
         Self::Skipped,
     ];
 
-    /// The state a receipt text's `stat` word means, whatever its case and its blanks, hyphens and underscores;
-    /// `None` for a word outside the known ones.
+    /// The state of a receipt text's `stat` word, compared without case, blanks, hyphens and underscores; `None` for an
+    /// unknown word.
     ///
-    /// Beside the seven-letter words of SMPP 3.4 Appendix B these are full words, which some carriers do not cut,
-    /// spellings that are met, and words of gateways that keep to no standard: `FAILED` is an end, `BUFFERED` and
-    /// `ACKED` are none.
+    /// In addition to the seven-letter words of SMPP 3.4 Appendix B these are full words, which some carriers do not
+    /// truncate, other spellings in use, and words of gateways that follow no standard: `FAILED` is final, `BUFFERED`
+    /// and `ACKED` are not.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         const WORDS: [(&str, ReceiptState); 45] = [
@@ -281,7 +281,7 @@ impl ReceiptState {
             .map(|&(_, state)| state)
     }
 
-    /// The state that settings name: [`name`](Self::name), or `undelivered`, as messages have it.
+    /// The state with this name in settings: [`name`](Self::name), or `undelivered`, the name in message states.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         if name == MessageState::Undelivered.name() {
@@ -290,7 +290,7 @@ impl ReceiptState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// The word a receipt text carries for the state, seven letters.
+    /// The seven-letter word of the state in a receipt text.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -307,7 +307,7 @@ impl ReceiptState {
         }
     }
 
-    /// The state the `message_state` parameter (0x0427) gives as `value`; `None` for a reserved value.
+    /// The state of the `message_state` parameter (0x0427) with this `value`; `None` for a reserved value.
     #[must_use]
     pub const fn from_message_state(value: u8) -> Option<Self> {
         match value {
@@ -342,13 +342,13 @@ impl ReceiptState {
         }
     }
 
-    /// Whether no further receipt is to be expected.
+    /// Whether no further receipt is expected.
     #[must_use]
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Enroute | Self::Accepted | Self::Scheduled)
     }
 
-    /// The message state the receipt gives; a receipt that is not final says no more than
+    /// The message state of the receipt; a receipt that is not final yields no more than
     /// [`Submitted`](MessageState::Submitted).
     #[must_use]
     pub const fn message_state(self) -> MessageState {
@@ -356,7 +356,7 @@ impl ReceiptState {
             Self::Enroute | Self::Accepted | Self::Scheduled => MessageState::Submitted,
             Self::Delivered => MessageState::Delivered,
             Self::Expired => MessageState::Expired,
-            // Deleted or skipped at the carrier: it was taken and will not arrive.
+            // Deleted or skipped at the carrier: accepted, but never delivered.
             Self::Deleted | Self::Skipped | Self::Undeliverable => MessageState::Undelivered,
             Self::Unknown => MessageState::Unknown,
             Self::Rejected => MessageState::Rejected,
@@ -381,7 +381,7 @@ impl ReceiptState {
     }
 }
 
-/// Whether two words are the same but for case and what is neither letter nor digit.
+/// Whether two words are equal without case and without characters that are neither letters nor digits.
 pub(crate) fn same_word(one: &str, other: &str) -> bool {
     fn letters(word: &str) -> impl Iterator<Item = u8> + '_ {
         word.bytes()

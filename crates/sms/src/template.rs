@@ -1,10 +1,10 @@
-//! Message templates: a text with placeholders, split once and filled many times.
+//! Message templates: a text with placeholders, parsed once and rendered many times.
 //!
-//! Four spellings mean the same thing, because the three vendors' customers bring four: `{1}`, `%name%`, `{{name}}`
-//! and `{name}`. A name is 1 to [`NAME_CHARS_MAX`] ASCII letters, digits, `_` or `-`, and does not begin with `-`:
-//! "save 20%-30%" is a range, not a variable. Whatever is not a placeholder is text: a lone brace, `{}`, `%%`,
-//! "50% off 20% on", the octets of a percent-encoded link. What looks like a placeholder and is none is found by
-//! [`unread_placeholder`], so that new templates with it can be refused.
+//! There are four equivalent spellings, because the customers of the three vendors use four: `{1}`, `%name%`,
+//! `{{name}}` and `{name}`. A name is 1 to [`NAME_CHARS_MAX`] ASCII letters, digits, `_` or `-`, and does not begin
+//! with `-`: "save 20%-30%" is a range, not a variable. Everything else is text: a lone brace, `{}`, `%%`, "50% off 20%
+//! on", the octets of a percent-encoded link. [`unread_placeholder`] finds text that looks like a placeholder and is
+//! none, so that new templates with it can be refused.
 //!
 //! # Positions
 //! Every variable has a position, so that it can be filled by name and by position whatever its spelling:
@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The longest variable name, in characters. Anything longer between the marks is text.
+/// The longest variable name, in characters. A longer one between the marks is text.
 pub const NAME_CHARS_MAX: usize = 32;
 
 /// A template's text, split at its placeholders.
@@ -31,17 +31,17 @@ pub struct Template {
     numbered: bool,
 }
 
-/// One place to fill.
+/// One placeholder.
 #[derive(Clone, Debug)]
 struct Placeholder {
-    /// Where it stands in the text, marks included.
+    /// Its position in the text, marks included.
     span: Range<usize>,
     /// The variable's index.
     variable: usize,
 }
 
 impl Template {
-    /// Reads a template. Total: every text is one.
+    /// Parses a template. Total: every text is a template.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let found = placeholders(text);
@@ -80,7 +80,7 @@ impl Template {
         }
     }
 
-    /// The text as it was written.
+    /// The unchanged text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -92,7 +92,7 @@ impl Template {
         &self.variables
     }
 
-    /// One value per variable from a list by position; surplus values are left out.
+    /// One value per variable from a list by position; surplus values are ignored.
     #[must_use]
     pub fn resolve_positional(&self, values: &[Box<str>]) -> Vec<Option<Box<str>>> {
         (0..self.variables.len())
@@ -100,9 +100,9 @@ impl Template {
             .collect()
     }
 
-    /// One value per variable from names, given with or without marks (`code`, `%code%`, `{{code}}`, `{code}`).
-    /// A number that is nobody's name is a position, from 1. A name beats a position; of two values for the same
-    /// name the last counts, as in a JSON object. Names of no variable are left out.
+    /// One value per variable from names, given with or without marks (`code`, `%code%`, `{{code}}`, `{code}`). A
+    /// number that is not the name of a variable is a position, from 1. A name has precedence over a position; of two
+    /// values for the same name the last is used, as in a JSON object. Names of no variable are ignored.
     #[must_use]
     pub fn resolve_named<'a>(
         &self,
@@ -127,7 +127,7 @@ impl Template {
             .collect()
     }
 
-    /// Those of `names` that address no variable, as given.
+    /// The names in `names` that match no variable, as given.
     pub fn surplus_named<'a>(
         &self,
         names: impl IntoIterator<Item = &'a str>,
@@ -136,7 +136,7 @@ impl Template {
     }
 
     /// The text with `values` (one per variable, by position) in place of the placeholders. A placeholder without a
-    /// value stays as written. A value is text: placeholders in it are not filled.
+    /// value is kept. A value is text: placeholders in it are not replaced.
     #[must_use]
     pub fn render(&self, values: &[Option<&str>]) -> String {
         let mut out = String::new();
@@ -144,7 +144,7 @@ impl Template {
         out
     }
 
-    /// [`render`](Self::render) at the end of `out`.
+    /// Appends the result of [`render`](Self::render) to `out`.
     pub fn render_into(&self, out: &mut String, values: &[Option<&str>]) {
         let value_of = |place: &Placeholder| values.get(place.variable).copied().flatten();
         let filled: usize = self.placeholders.iter().filter_map(value_of).map(str::len).sum();
@@ -160,7 +160,7 @@ impl Template {
         out.push_str(&self.text[written..]);
     }
 
-    /// The index of the variable that a name given with a value means: as [`Self::resolve_named`] reads it.
+    /// The index of the variable that the name of a value refers to: by the rules of [`Self::resolve_named`].
     #[must_use]
     pub fn variable_named(&self, given: &str) -> Option<usize> {
         match self.address(given)? {
@@ -187,29 +187,29 @@ impl Template {
     }
 }
 
-/// How a name given with a value meets a variable; holds the variable's index.
+/// How the name of a value refers to a variable; holds the variable's index.
 enum Address {
     Name(usize),
     Position(usize),
 }
 
-/// Whether a text has no placeholder. A signature must have none: what is sent is read for placeholders with the signature
-/// around it, while values are given to those of the template, and one more would shift them all.
+/// Whether a text has no placeholder. A signature must have none: placeholders are read in the text including the
+/// signature, while values belong to those of the template, and one more would shift them all.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
     placeholders(text).is_empty()
 }
 
-/// What a placeholder is, for the answer to a template that has something else.
+/// The rule for placeholders, for the error of a template that breaks it.
 pub const PLACEHOLDER_RULE: &str = "placeholders are {1}, {name}, {{name}} or %name%; a name is 1 to 32 ASCII letters, digits, _ or - without blanks and does not begin with -; numbers in braces begin at 1";
 
-/// How far behind its opening mark a placeholder is looked for, in characters.
+/// Longest distance between the marks of a placeholder, in characters.
 const LOOK_CHARS_MAX: usize = 64;
 
-/// The first thing in `text` that looks like a placeholder and that no rule takes, with its marks: `{{ name }}`, `%姓名%`,
-/// `{}`, `{0}` (numbers in braces begin at 1). It would be sent as it stands.
+/// The first text in `text` that looks like a placeholder and is none, with its marks: `{{ name }}`, `%姓名%`, `{}`,
+/// `{0}` (numbers in braces begin at 1). It would be sent unchanged.
 ///
-/// Braces look like one whenever a closing one follows within [`LOOK_CHARS_MAX`] characters of the same line. Percent signs
+/// Braces look like one if a closing one follows within [`LOOK_CHARS_MAX`] characters of the same line. Percent signs
 /// look like one around a single word of letters and digits; not behind a digit, where they are percentages, and not in
 /// links, where they are octets.
 #[must_use]
@@ -238,7 +238,7 @@ pub fn unread_placeholder(text: &str) -> Option<&str> {
     None
 }
 
-/// What begins at `start`, if it looks like a placeholder.
+/// The text at `start` that looks like a placeholder, if there is one.
 fn looks_like_one(text: &str, start: usize, in_link: bool) -> Option<&str> {
     let (before, rest) = text.split_at_checked(start)?;
     let (open, close) = MARKS.into_iter().find(|(open, _)| rest.starts_with(open))?;
@@ -249,7 +249,7 @@ fn looks_like_one(text: &str, start: usize, in_link: bool) -> Option<&str> {
         .map_or(inner.len(), |(at, _)| at);
     let found = inner.get(..length)?.find(close);
     let Some(length) = found else {
-        // `{{` without `}}`: the second brace may still open one.
+        // `{{` without `}}`: the second brace may still open a placeholder.
         return None;
     };
     let content = inner.get(..length)?;
@@ -275,7 +275,7 @@ fn is_one_word(content: &str) -> bool {
     !word.is_empty() && word.chars().all(permitted) && blanks[0] == blanks[1]
 }
 
-/// Whether `text` holds a web link, `http://` or `https://` in any case. Vendors refuse these in variables.
+/// Whether `text` has a web link, `http://` or `https://` in any case. Vendors refuse these in variables.
 #[must_use]
 pub fn contains_link(text: &str) -> bool {
     text.match_indices("://").any(|(at, _)| {
@@ -291,13 +291,13 @@ fn ends_with(octets: &[u8], word: &[u8]) -> bool {
         .is_some_and(|end| end.eq_ignore_ascii_case(word))
 }
 
-/// The number a name is, if it is all digits. 32 digits are less than `u128` holds.
+/// The number that a name is, if it is all digits. 32 digits fit into `u128`.
 fn number(name: &str) -> Option<u128> {
     let digits = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_digit());
     digits.then(|| name.parse().ok()).flatten()
 }
 
-/// Pairs of marks, longest first: `{{` would otherwise be read as `{`.
+/// Pairs of marks, longest first: otherwise `{{` would be read as `{`.
 const MARKS: [(&str, &str); 3] = [("{{", "}}"), ("{", "}"), ("%", "%")];
 
 fn without_marks(given: &str) -> &str {
@@ -334,8 +334,9 @@ fn still_in_link(open_before: bool, passed: &str) -> bool {
     }
 }
 
-/// In a link, `%E4%BD%A0` is three octets and no variable "E4": a name that begins with two hexadecimal digits, and
-/// two more behind it. (`%id%` and `{1}` are placeholders in a link as anywhere.)
+/// Whether `%…%` is percent encoding: in a link, `%E4%BD%A0` is three octets and no variable "E4", namely a name that
+/// begins with two hexadecimal digits, and two more behind it. (`%id%` and `{1}` are placeholders in a link as
+/// elsewhere.)
 fn is_percent_encoding(marked: &str, behind: &str) -> bool {
     let octet = |text: &str| {
         text.as_bytes()
@@ -356,10 +357,10 @@ fn placeholder_at(text: &str, start: usize) -> Option<(&str, usize)> {
     })
 }
 
-/// The name at the start of `text`, if there is one of permitted length.
+/// The name at the start of `text`, if its length is permitted.
 fn leading_name(text: &str) -> Option<&str> {
     let permitted = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_' || octet == b'-';
-    // One more than permitted is enough to see that it is too long; a long run is not walked again and again.
+    // One character more than permitted shows that a name is too long; a long run is not scanned repeatedly.
     let length = text
         .bytes()
         .take(NAME_CHARS_MAX + 1)

@@ -1,25 +1,25 @@
-//! User data headers of what people write: which part of a long message this is, which tables it is written with, and
-//! whether it is for a program (TS 23.040 §9.2.3.24).
+//! User data headers of inbound messages: the part of a long message, the national tables, and the application port (TS
+//! 23.040 §9.2.3.24).
 
 use crate::alphabet::national::{Language, Shifts};
 use crate::segment::Reference;
 
-/// Where a part belongs.
+/// The position of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Part {
-    /// Where the reference stands: one of each kind with the same value tie different messages.
+    /// The kind of the reference: references of two kinds with the same value are different messages.
     pub kind: Reference,
-    /// The reference common to all parts.
+    /// The reference of all parts of the message.
     pub reference: u16,
-    /// Its number, 1..=`total`.
+    /// The number of the part, 1..=`total`.
     pub number: u8,
-    /// How many parts there are, at least 2.
+    /// The number of parts, at least 2.
     pub total: u8,
 }
 
 impl Part {
-    /// From the values of a header or of parameters; `None` when they make no part of several: a total of 0 or 1, a
-    /// number of 0 or beyond the total.
+    /// The part with these values of a header or of parameters; `None` if they are not one of several parts: a total of
+    /// 0 or 1, a number of 0 or above the total.
     #[must_use]
     pub fn new(kind: Reference, reference: u16, total: u8, number: u8) -> Option<Self> {
         (total > 1 && (1..=total).contains(&number)).then_some(Self {
@@ -31,14 +31,14 @@ impl Part {
     }
 }
 
-/// What a payload with a header is made of.
+/// The contents of a payload with a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headed<'a> {
-    /// The part, when the header tells one.
+    /// The part, if the header has one.
     pub part: Option<Part>,
-    /// The national tables it names.
+    /// The national tables in the header.
     pub shifts: Shifts,
-    /// The port of the application it is for (§9.2.3.24.3 and §9.2.3.24.4), when it is no message for a person.
+    /// The port of the application (§9.2.3.24.3 and §9.2.3.24.4), if the message is not for a person.
     pub port: Option<u16>,
     /// Octets of the header, its length octet included.
     pub header_len: usize,
@@ -70,9 +70,8 @@ const PORTS_16: u8 = 0x05;
 const SINGLE_SHIFT: u8 = 0x24;
 const LOCKING_SHIFT: u8 = 0x25;
 
-/// Reads the header in front of a payload. A header that is longer than the payload is none: then all of it is text,
-/// for a carrier that sets the indicator by mistake must not cost the message. Elements that are not known are passed
-/// over.
+/// Reads the header in front of a payload. A header that is longer than the payload is ignored: all of the payload is
+/// text, so that a carrier that sets the indicator by mistake does not lose the message. Unknown elements are skipped.
 #[must_use]
 pub fn read(payload: &[u8]) -> Headed<'_> {
     let none = Headed::none(payload);

@@ -1,7 +1,7 @@
-//! What people write, as octets: kept until all parts of a message are there, and decoded once.
+//! Inbound user data as octets: kept until all parts of a message are there, and decoded once.
 //!
-//! A handset cuts a message into parts by octets. A surrogate pair, an escape pair or a two-octet character may lie over a
-//! border, so that no part can be decoded alone.
+//! A handset splits a message into parts by octets. A surrogate pair, an escape pair or a two-octet character may cross
+//! a border, so that no part can be decoded alone.
 
 mod decode;
 
@@ -11,17 +11,17 @@ use crate::udh::Headed;
 
 pub use decode::{content, content_with_gaps};
 
-/// How the octets of one part are to be read.
+/// How to decode the octets of one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Coding {
-    /// The alphabet, or that it is none.
+    /// The alphabet, or binary.
     pub charset: Charset,
     /// The national tables of a GSM text.
     pub shifts: Shifts,
-    /// Octets of the header that stood before, its length octet included: packed septets begin at the next septet
-    /// boundary behind it (TS 23.040 §9.2.3.24).
+    /// Octets of the header in front, its length octet included: packed septets begin at the next septet boundary
+    /// behind it (TS 23.040 §9.2.3.24).
     pub header_len: u8,
-    /// The port of the application that the message is for. Such a message is data, whatever its alphabet.
+    /// The port of the application that the message is for. Such a message is data, in any alphabet.
     pub port: Option<u16>,
 }
 
@@ -38,7 +38,7 @@ impl Coding {
     }
 
     /// The coding as one number, for a store: charset, locking table, single table, header and port from the lowest
-    /// octet on. Never changes its meaning.
+    /// octet on. The format is stored and never changes.
     #[must_use]
     pub fn to_number(self) -> i64 {
         let language =
@@ -50,7 +50,7 @@ impl Coding {
             | self.port.map_or(0, |port| i64::from(port) << 32 | 1 << 48)
     }
 
-    /// The coding of a number that [`to_number`](Self::to_number) made. What no coding has as its number is binary.
+    /// The coding of a number of [`to_number`](Self::to_number). An invalid number is binary.
     #[must_use]
     pub fn from_number(number: i64) -> Self {
         let [
@@ -74,14 +74,14 @@ impl Coding {
         }
     }
 
-    /// Whether the octets are for a program.
+    /// Whether the octets are for an application.
     #[must_use]
     pub fn is_data(self) -> bool {
         self.charset == Charset::Binary || self.port.is_some()
     }
 }
 
-/// One part of what a person wrote, without its header.
+/// One part of an inbound message, without its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserData {
     /// How to read it.
@@ -91,14 +91,14 @@ pub struct UserData {
 }
 
 impl UserData {
-    /// The part behind a header. `port` is what a TLV names, if one does; the header's own comes first.
+    /// The part behind a header. `port` is the one of a TLV, if there is one; the header's own has precedence.
     #[must_use]
     pub fn new(charset: Charset, headed: &Headed<'_>, port: Option<u16>) -> Self {
         Self {
             coding: Coding {
                 charset,
                 shifts: headed.shifts,
-                // A header has 256 octets at most; one of them all leaves no text.
+                // A header has at most 256 octets; one of 256 leaves no text.
                 header_len: u8::try_from(headed.header_len).unwrap_or(0),
                 port: headed.port.or(port),
             },
@@ -117,17 +117,17 @@ impl From<&str> for UserData {
     }
 }
 
-/// Octets for a program.
+/// Octets for an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
     /// All parts, joined.
     pub octets: Box<[u8]>,
-    /// The port of the application, when a part names one.
+    /// The port of the application, if a part has one.
     pub port: Option<u16>,
 }
 
 impl Binary {
-    /// The octets as hexadecimal digits, two lower-case ones an octet.
+    /// The octets as hexadecimal digits, two lower-case ones per octet.
     #[must_use]
     pub fn hex(&self) -> String {
         const DIGITS: [char; 16] = [

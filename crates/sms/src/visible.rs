@@ -1,13 +1,13 @@
-//! Characters that people see, and those that hide, turn or end what stands beside them.
+//! Visible characters, and those that are invisible or change the characters beside them.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Whether nobody sees a character, or nobody knows what it is: controls, line and paragraph separators, format
-/// characters (which turn the direction of a text or have no width), default-ignorable ones, private use and code points
-/// that Unicode assigns to nothing (Unicode Standard sections 4.5 and 5.21).
+/// Whether a character is invisible or unassigned: controls, line and paragraph separators, format characters (which
+/// change the direction of a text or have no width), default-ignorable ones, private use and code points that Unicode
+/// does not assign (Unicode Standard sections 4.5 and 5.21).
 #[must_use]
-pub fn is_unseen(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     // The braille pattern without dots is assigned, graphic and empty.
     !matches!(c, ' '..='~')
         && (c == '\u{2800}'
@@ -24,25 +24,26 @@ pub fn is_unseen(c: char) -> bool {
             ))
 }
 
-/// Whether a terminal or the reader of a text obeys a character rather than shows it: controls, line and paragraph
-/// separators, marks of direction (Unicode Standard Annex 9). Joiners and variation selectors, which emoji and several
-/// scripts are made with, are none.
+/// Whether a terminal interprets a character instead of showing it: controls, line and paragraph separators, marks of
+/// direction (Unicode Standard Annex 9). Joiners and variation selectors, which are parts of emoji and several scripts,
+/// are not among them.
 #[must_use]
-pub fn is_obeyed(c: char) -> bool {
+pub fn is_display_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether there is nothing to see in a text: it is empty, or has but blanks and what [`is_unseen`].
+/// Whether a text has no visible character: it is empty, or has only blanks and invisible characters ([`is_invisible`]).
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| c.is_whitespace() || is_unseen(c))
+    text.chars().all(|c| c.is_whitespace() || is_invisible(c))
 }
 
-/// A text without blanks around it. Line ends and other control characters are no blanks: they stay, to be refused.
+/// A text without blanks around it. Line ends and other control characters are no blanks: they stay, so that they are
+/// refused.
 #[must_use]
 pub fn trim_blanks(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() && !is_unseen(c))
+    text.trim_matches(|c: char| c.is_whitespace() && !is_invisible(c))
 }
 
 #[cfg(test)]
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_sees_is_told_from_what_is_printed() {
+    fn invisible_characters_are_distinguished_from_printed_ones() {
         for c in [
             '\0',
             '\t',
@@ -88,23 +89,23 @@ mod tests {
             '\u{e0100}',
             '\u{10ffff}',
         ] {
-            assert!(is_unseen(c), "{c:?}");
+            assert!(is_invisible(c), "{c:?}");
             assert!(is_blank(&c.to_string()), "{c:?}");
         }
         for c in [
             ' ', 'a', '~', '0', '\u{a0}', 'é', 'ß', '界', '٣', '【', '\u{3000}', '😀',
         ] {
-            assert!(!is_unseen(c), "{c:?}");
+            assert!(!is_invisible(c), "{c:?}");
         }
     }
 
     #[test]
-    fn what_is_obeyed_is_never_seen() {
+    fn every_display_control_is_invisible() {
         let all = (0..=0x10_ffff).filter_map(char::from_u32);
-        let obeyed: Vec<char> = all.filter(|c| is_obeyed(*c)).collect();
-        assert!(obeyed.iter().all(|c| is_unseen(*c)));
-        assert_eq!(obeyed.len(), 65 + 3 + 7 + 4);
-        assert!(!is_obeyed('\u{200d}') && !is_obeyed('\u{fe0f}'));
+        let controls: Vec<char> = all.filter(|c| is_display_control(*c)).collect();
+        assert!(controls.iter().all(|c| is_invisible(*c)));
+        assert_eq!(controls.len(), 65 + 3 + 7 + 4);
+        assert!(!is_display_control('\u{200d}') && !is_display_control('\u{fe0f}'));
     }
 
     #[test]

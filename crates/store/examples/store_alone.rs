@@ -4,7 +4,7 @@
 //!
 //! Several lives run beside each other, as they do in a server, so that groups form. `--counted 0` leaves the
 //! messages uncounted once they are accepted, `--endpoint 1` logs an event for each message that ends, and
-//! `--series` says among how many series the batches are spread.
+//! `--dimensions` says among how many series the batches are spread.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use sms::class::{Class, Kind};
@@ -18,8 +18,8 @@ use std::time::Instant;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{
     AcceptCommand, Accepted, AccountId, Answer, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt,
-    CatalogChange, Charge, ConsumedQueue, Dialect, Endpoint, EndpointId, EventKinds, NewBatch, NewMessage,
-    Next, OnCommit, ReceiptFate, RecordResults, SegmentAnswer, Store, SuppressedPolicy, Tally,
+    CatalogChange, Charge, DequeuedRange, Dialect, Endpoint, EndpointId, EventKinds, NewBatch, NewMessage,
+    Next, OnCommit, ReceiptEffect, RecordResults, SegmentAnswer, StatsKey, Store, SuppressedPolicy,
 };
 
 const USAGE: &str = "store_alone [--messages N] [--batch N] [--preload N] [--lives N] [--singles N] [--unknown N] \
@@ -35,7 +35,7 @@ struct Arguments {
     unknown: u64,
     counted: u64,
     endpoint: u64,
-    series: u64,
+    dimensions: u64,
     path: Option<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ struct Arguments {
 #[derive(Clone, Copy)]
 struct How {
     counted: bool,
-    series: u64,
+    dimensions: u64,
 }
 
 impl Arguments {
@@ -57,7 +57,7 @@ impl Arguments {
             unknown: 0,
             counted: 1,
             endpoint: 0,
-            series: 1,
+            dimensions: 1,
             path: None,
         };
         let mut words = std::env::args().skip(1);
@@ -77,7 +77,7 @@ impl Arguments {
                 "--unknown" => arguments.unknown = number()?,
                 "--counted" => arguments.counted = number()?,
                 "--endpoint" => arguments.endpoint = number()?,
-                "--series" => arguments.series = number()?.max(1),
+                "--series" => arguments.dimensions = number()?.max(1),
                 "--path" => arguments.path = Some(value.into()),
                 _ => return Err(USAGE.into()),
             }
@@ -101,7 +101,7 @@ async fn main() -> Result<(), String> {
     println!("opened; {}", resident());
     let how = How {
         counted: arguments.counted > 0,
-        series: arguments.series,
+        dimensions: arguments.dimensions,
     };
     if arguments.endpoint > 0 {
         listen(&store).await.map_err(|error| error.to_string())?;
@@ -149,7 +149,7 @@ async fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// Makes an endpoint that wants to be told how messages end.
+/// Adds an endpoint that subscribes to the final states of messages.
 async fn listen(store: &SqliteStore) -> Result<(), store::StoreError> {
     let endpoint = Endpoint {
         id: EndpointId(1),
@@ -208,21 +208,21 @@ async fn lives(
 async fn life(store: &SqliteStore, first: u64, batch: u64, how: How) {
     let now = NOW + (first / 100).cast_signed();
     let Accepted::New(outcome) = store
-        .accept(request(first, batch, how.series, now))
+        .accept(request(first, batch, how.dimensions, now))
         .await
         .unwrap()
     else {
         return;
     };
     let queued = outcome.queued[0];
-    let tally = if how.counted {
-        Tally {
-            series: outcome.batches[0].series,
+    let stats_key = if how.counted {
+        StatsKey {
+            dimensions: outcome.batches[0].dimensions,
             country: 1,
             segments: 1,
         }
     } else {
-        Tally::default()
+        StatsKey::default()
     };
     let ids: Vec<_> = (0..batch.cast_signed()).map(|n| queued.first.plus(n)).collect();
     let start = AttemptStart {
@@ -230,7 +230,7 @@ async fn life(store: &SqliteStore, first: u64, batch: u64, how: How) {
         bind: 1,
         now: now + 1,
         messages: ids.clone(),
-        consumed: vec![ConsumedQueue {
+        consumed: vec![DequeuedRange {
             key: queued.key,
             first: queued.first,
             last: queued.last,
@@ -251,7 +251,7 @@ async fn life(store: &SqliteStore, first: u64, batch: u64, how: How) {
             carrier_id: Some(carrier_id(n)),
         }),
         next: Next::Submitted,
-        tally,
+        stats_key,
     });
     let results = RecordResults {
         outcomes: outcomes.collect(),
@@ -267,15 +267,15 @@ async fn life(store: &SqliteStore, first: u64, batch: u64, how: How) {
             now + 2_000,
         )
     });
-    let fates = store.record_receipts(receipts.collect()).await.unwrap();
+    let effects = store.record_receipts(receipts.collect()).await.unwrap();
     assert!(
-        fates
+        effects
             .iter()
-            .all(|fate| matches!(fate, ReceiptFate::Applied { .. }))
+            .all(|effect| matches!(effect, ReceiptEffect::Applied { .. }))
     );
 }
 
-fn request(first: u64, messages: u64, series: u64, now: i64) -> AcceptCommand {
+fn request(first: u64, messages: u64, dimensions: u64, now: i64) -> AcceptCommand {
     let message = |n: u64| {
         let msisdn = Msisdn::from_u64(15_550_000_000 + (first + n) * 7_919 % 9_999_991).unwrap();
         NewMessage {
@@ -301,7 +301,7 @@ fn request(first: u64, messages: u64, series: u64, now: i64) -> AcceptCommand {
             template: 1,
             text: "[Example] Your code is {1}. It is valid for five minutes.".into(),
             sender: None,
-            label: (first / messages % series).cast_signed(),
+            label: (first / messages % dimensions).cast_signed(),
             custom: None,
             due: None,
             expires_at: None,
@@ -347,7 +347,7 @@ async fn singles(store: &Arc<SqliteStore>, next: &Arc<AtomicU64>, count: u64) {
     );
 }
 
-/// Receipts that name no message: each asks all runs and is parked.
+/// Receipts that name no message: each looks in all runs and is stored as unmatched.
 async fn unknown(store: &SqliteStore, count: u64, now: i64) {
     let started = Instant::now();
     for first in (0..count).step_by(1_000) {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use store::conformance::given::{ACCOUNT, NOW, accepted, batch, everything, request};
+use store::conformance::fixtures::{ACCOUNT, NOW, accepted, batch, everything, request};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{MessageFilter, MessageSpan, Store, StoreError};
 
@@ -21,11 +21,12 @@ fn config() -> SqliteConfig {
     SqliteConfig::default()
 }
 
-/// The child: so many commits, told once they are stored, and then it waits to be killed. Not a test of its own.
+/// The child process: makes so many commits, prints a line once they are stored, and then waits to be killed. Not a
+/// test of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_that_commits() {
-    let Ok(told) = std::env::var(CHILD) else { return };
-    let (path, commits) = told.split_once('|').unwrap();
+    let Ok(task) = std::env::var(CHILD) else { return };
+    let (path, commits) = task.split_once('|').unwrap();
     let store = SqliteStore::open(Path::new(path), Mode::Serve, config()).unwrap();
     for n in 0..commits.parse().unwrap() {
         accepted(&store, request(NOW + n, vec![batch(0..1)])).await;
@@ -108,7 +109,7 @@ async fn messages(store: &SqliteStore) -> usize {
     store.find(ACCOUNT, range, filter).await.unwrap().0.len()
 }
 
-/// Opens the store as a node does; how many messages it has, and what is told of it.
+/// Opens the store as a node does; how many messages it has, and which damage it reports.
 async fn opened(path: &Path) -> (usize, Vec<String>) {
     let store = SqliteStore::open(path, Mode::Serve, config()).unwrap();
     let found = messages(&store).await;
@@ -121,18 +122,18 @@ async fn opened(path: &Path) -> (usize, Vec<String>) {
 /// What a start says that refuses.
 fn refused(path: &Path, mode: Mode) -> String {
     match SqliteStore::open(path, mode, config()) {
-        Err(StoreError::Other(told)) => told,
+        Err(StoreError::Other(reported)) => reported,
         other => unreachable!("{:?}", other.map(|_| "opened").map_err(|error| error.to_string())),
     }
 }
 
-/// Refused by a node and by a tool until somebody has taken note; what is told of it.
+/// Refused by a node and by a tool until the damage is acknowledged; returns the error.
 async fn taken_note_of(path: &Path) -> String {
     for mode in [Mode::Serve, Mode::Tool, Mode::Serve] {
-        let told = refused(path, mode);
+        let reported = refused(path, mode);
         assert!(
-            told.contains("taken note") && told.contains("sent again"),
-            "{told}"
+            reported.contains("taken note") && reported.contains("sent again"),
+            "{reported}"
         );
     }
     let lines = SqliteStore::damage(path).1;
@@ -153,7 +154,7 @@ fn copy_of_the_log(folder: &Path) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_a_damaged_log_lacks_is_told_at_the_start() {
+async fn what_a_damaged_log_lacks_is_reported_at_the_start() {
     type Harm = fn(&Path, u64);
     let harms: [(&str, Harm); 4] = [
         ("a flipped bit in the middle", |wal, frames| {
@@ -177,23 +178,23 @@ async fn what_a_damaged_log_lacks_is_told_at_the_start() {
         let wal = beside(&path, "-wal");
         harmed(&wal, frames(&path));
         let was = std::fs::read(&wal).unwrap();
-        let told = taken_note_of(&path).await;
-        assert!(told.contains("missing"), "{harm}: {told}");
+        let reported = taken_note_of(&path).await;
+        assert!(reported.contains("missing"), "{harm}: {reported}");
         // Nothing was changed before.
         assert_eq!(std::fs::read(&wal).unwrap(), was, "{harm}");
         assert_eq!(copy_of_the_log(folder.path()), was, "{harm}");
-        let (found, told) = opened(&path).await;
+        let (found, reported) = opened(&path).await;
         assert!(
             found < 200 || harm.contains("header"),
             "{harm}: {found} messages are left"
         );
-        assert_eq!(told, Vec::<String>::new(), "{harm}");
+        assert_eq!(reported, Vec::<String>::new(), "{harm}");
         assert_eq!(opened(&path).await, (found, vec![]), "{harm}");
     }
 }
 
 #[tokio::test]
-async fn a_store_whose_first_commits_are_damaged_is_not_begun_anew() {
+async fn a_store_whose_first_commits_are_damaged_is_not_replaced_by_an_empty_one() {
     for at in [17, HEADER + 1_000] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
@@ -212,8 +213,11 @@ async fn a_store_whose_first_commits_are_damaged_is_not_begun_anew() {
         .unwrap();
         let was = std::fs::read(&wal).unwrap();
         for mode in [Mode::Serve, Mode::Tool] {
-            let told = refused(&path, mode);
-            assert!(told.contains("can be read") && told.contains("backup"), "{told}");
+            let reported = refused(&path, mode);
+            assert!(
+                reported.contains("can be read") && reported.contains("backup"),
+                "{reported}"
+            );
         }
         assert!(SqliteStore::migrate(&path).is_err());
         assert!(SqliteStore::would_lack(&path).unwrap().is_some());
@@ -225,7 +229,7 @@ async fn a_store_whose_first_commits_are_damaged_is_not_begun_anew() {
 }
 
 #[tokio::test]
-async fn damage_is_told_once_however_often_the_node_is_killed_afterwards() {
+async fn damage_is_reported_once_however_often_the_node_is_killed_afterwards() {
     for at in [HEADER + 20 * FRAME + 1_000, 17] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
@@ -246,7 +250,7 @@ async fn damage_is_told_once_however_often_the_node_is_killed_afterwards() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_removed_is_told_by_the_mark_it_had() {
+async fn a_log_that_was_removed_is_detected_by_its_mark() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("postrider.db");
     killed_after(&path, 5, true);
@@ -258,8 +262,11 @@ async fn a_log_that_was_removed_is_told_by_the_mark_it_had() {
     std::fs::remove_file(beside(&path, "-wal")).unwrap();
     match SqliteStore::open(&path, Mode::Serve, config()) {
         Ok(store) => {
-            let told = SqliteStore::damage(&path).1;
-            assert!(told.len() == 1 && told[0].contains("is missing"), "{told:?}");
+            let reported = SqliteStore::damage(&path).1;
+            assert!(
+                reported.len() == 1 && reported[0].contains("is missing"),
+                "{reported:?}"
+            );
             store.close().await.unwrap();
         }
         // Whose first pages had not been moved.
@@ -268,19 +275,19 @@ async fn a_log_that_was_removed_is_told_by_the_mark_it_had() {
 }
 
 #[tokio::test]
-async fn without_a_note_the_log_itself_tells_what_may_be_missing() {
+async fn without_a_note_the_log_itself_shows_what_may_be_missing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("postrider.db");
     killed_after(&path, 50, true);
     std::fs::remove_file(beside(&path, ".durable")).unwrap();
     flip(&beside(&path, "-wal"), HEADER + frames(&path) / 2 * FRAME + 1_000);
-    let told = taken_note_of(&path).await;
-    assert!(told.contains("may be missing"), "{told}");
+    let reported = taken_note_of(&path).await;
+    assert!(reported.contains("may be missing"), "{reported}");
     assert_eq!(opened(&path).await.1, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_tool_tells_it_as_well_and_takes_nothing_of_the_log_away() {
+async fn a_tool_reports_it_as_well_and_removes_nothing_from_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("postrider.db");
     killed_after(&path, 50, true);

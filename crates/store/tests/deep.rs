@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use store::conformance::given::{
+use store::conformance::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, batch, begun, endpoint, listening, long_batch, once, receipt,
     recorded, request, result, taken_as, waiting,
 };
@@ -68,7 +68,7 @@ async fn fill(store: &SqliteStore, rounds: Range<i64>) {
                 _ => (Answer::Single(id), Next::Submitted),
             };
             AttemptOutcome {
-                tally: outgoing.tally(),
+                stats_key: outgoing.stats_key(),
                 ..result(outgoing.id, attempt, now, answer, next)
             }
         });
@@ -90,13 +90,13 @@ fn checked(path: &Path) -> Vec<DeepPart> {
 /// What is wrong, each with its part.
 fn problems(path: &Path) -> Vec<String> {
     let parts = checked(path);
-    let told = |part: &DeepPart| {
+    let described = |part: &DeepPart| {
         let problems = part.problems.iter();
         problems
             .map(|problem| format!("{}: {problem}", part.name))
             .collect::<Vec<_>>()
     };
-    parts.iter().flat_map(told).collect()
+    parts.iter().flat_map(described).collect()
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn each_kind_of_disagreement_is_seen() {
         ),
         (
             "events: ",
-            "put aside than are counted",
+            "of retries than are counted",
             "UPDATE endpoint_state SET waiting = 7",
         ),
         (
@@ -402,7 +402,7 @@ async fn flipped_bits_that_stop_a_start_or_change_what_fits_together_are_seen() 
             seen += 1;
             continue;
         }
-        // Nothing but values that nothing else tells.
+        // Values that no other part reports.
         let after = after.unwrap();
         assert_eq!(after.len(), before.len(), "bit at {at}");
         for ((column, old), (_, new)) in before.iter().zip(&after) {

@@ -8,7 +8,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use store::conformance::given::{
+use store::conformance::fixtures::{
     ACCOUNT, LANE, NOW, accepted_batch, batch, everything, once, request, waiting_ids,
 };
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
@@ -22,13 +22,13 @@ const BATCH: u64 = 50;
 async fn child_whose_disk_is_full() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let store = SqliteStore::open(Path::new(&path), Mode::Serve, SqliteConfig::default()).unwrap();
-    let mut told = vec![];
+    let mut acknowledged = vec![];
     // The log is full first; what a checkpoint then moves makes room in it, until the file is full too.
     let mut refused_in_a_row = 0;
     while refused_in_a_row < 100 {
-        match store.accept(with_key(&format!("k{}", told.len()))).await {
+        match store.accept(with_key(&format!("k{}", acknowledged.len()))).await {
             Ok(Accepted::New(outcome)) => {
-                told.push(outcome.batches[0].first);
+                acknowledged.push(outcome.batches[0].first);
                 refused_in_a_row = 0;
             }
             Ok(Accepted::Repeat { .. }) => panic!("what was refused was remembered"),
@@ -38,27 +38,27 @@ async fn child_whose_disk_is_full() {
             }
             Err(error) => panic!("{error:?}"),
         }
-        assert!(told.len() < 100_000, "the limit does not hold");
+        assert!(acknowledged.len() < 100_000, "the limit does not hold");
     }
     assert!(store.metrics().groups_failed > 100);
-    verify(&store, &told).await;
+    verify(&store, &acknowledged).await;
 
-    println!("\nfull after {} batches", told.len());
+    println!("\nfull after {} batches", acknowledged.len());
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     store.probe().await.unwrap();
     // The refused request was not remembered either: its repeat is a first.
-    let key = format!("k{}", told.len());
+    let key = format!("k{}", acknowledged.len());
     let Accepted::New(outcome) = store.accept(with_key(&key)).await.unwrap() else {
         panic!("a false repeat")
     };
-    told.push(outcome.batches[0].first);
-    told.push(accepted_batch(&store, NOW, 0..BATCH).await.first);
-    verify(&store, &told).await;
+    acknowledged.push(outcome.batches[0].first);
+    acknowledged.push(accepted_batch(&store, NOW, 0..BATCH).await.first);
+    verify(&store, &acknowledged).await;
     drop(store);
     let store = SqliteStore::open(Path::new(&path), Mode::Serve, SqliteConfig::default()).unwrap();
-    verify(&store, &told).await;
-    println!("\nverified {} batches", told.len());
+    verify(&store, &acknowledged).await;
+    println!("\nverified {} batches", acknowledged.len());
 }
 
 fn with_key(key: &str) -> AcceptCommand {
@@ -68,8 +68,8 @@ fn with_key(key: &str) -> AcceptCommand {
     }
 }
 
-/// Exactly what was told is there.
-async fn verify(store: &dyn Store, told: &[MessageId]) {
+/// The store has exactly the batches that were acknowledged.
+async fn verify(store: &dyn Store, acknowledged: &[MessageId]) {
     let filter = store::MessageFilter {
         limit: 1,
         count_max: u64::MAX,
@@ -79,10 +79,10 @@ async fn verify(store: &dyn Store, told: &[MessageId]) {
         .find(ACCOUNT, store::MessageSpan::ALL, filter)
         .await
         .unwrap();
-    assert_eq!(count, told.len() as u64 * BATCH);
+    assert_eq!(count, acknowledged.len() as u64 * BATCH);
     assert_eq!(store.counts().await.unwrap().queued, count);
     let waiting = waiting_ids(store, LANE).await;
-    let expected: Vec<MessageId> = told
+    let expected: Vec<MessageId> = acknowledged
         .iter()
         .flat_map(|first| (0..BATCH.cast_signed()).map(|n| first.plus(n)))
         .take(waiting.len())

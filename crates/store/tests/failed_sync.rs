@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use store::conformance::given::{ACCOUNT, NOW, batch, everything, once, request};
+use store::conformance::fixtures::{ACCOUNT, NOW, batch, everything, once, request};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{AcceptCommand, AcceptError, Accepted, Store, StoreError};
 
@@ -33,7 +33,7 @@ async fn count(store: &dyn Store) -> u64 {
     store.find(ACCOUNT, range, filter).await.unwrap().1
 }
 
-/// The child: accepts, loses a sync, and is of no use any more. Not a test of its own.
+/// The child process: accepts, loses a sync, and fails for good. Not a test of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_whose_sync_fails() {
     let Ok(path) = std::env::var(CHILD) else { return };
@@ -96,18 +96,18 @@ async fn a_failed_sync_is_not_tried_again_and_nothing_accepted_is_missing() {
         .env(CHILD, &path)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&child.stdout);
-    let accepted: u64 = told
+    let output = String::from_utf8_lossy(&child.stdout);
+    let accepted: u64 = output
         .lines()
         .find_map(|line| line.strip_prefix("accepted ")?.parse().ok())
-        .unwrap_or_else(|| panic!("{told}{}", String::from_utf8_lossy(&child.stderr)));
+        .unwrap_or_else(|| panic!("{output}{}", String::from_utf8_lossy(&child.stderr)));
     assert!(accepted >= BATCHES);
     // The child has closed all its connections. What they would have moved may be in the kernel's memory alone.
     let log = std::fs::metadata(root.join("postrider.db-wal")).unwrap();
     assert!(log.len() > 0, "the log is left to the next start");
 
     let store = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap();
-    // The refused one may be there: nobody knows what a failed sync has written. It is asked for again and is there once.
+    // The refused request may be stored: what a failed sync has written is unknown. A repeat of it is stored once.
     let found = count(&store).await;
     assert!(
         found == accepted * EACH || found == (accepted + 1) * EACH,

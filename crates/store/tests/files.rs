@@ -5,7 +5,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use store::conformance::given::{NOW, accepted, batch, request};
+use store::conformance::fixtures::{NOW, accepted, batch, request};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{AcceptError, Store, StoreError};
 use tempfile::TempDir;
@@ -58,11 +58,17 @@ async fn files_of_earlier_releases_are_closed_to_others_by_the_next_start() {
     for (name, _) in modes(folder.path()) {
         std::fs::set_permissions(folder.path().join(name), Permissions::from_mode(0o644)).unwrap();
     }
-    let told = SqliteStore::open_to_others(&path, &SqliteConfig::default());
-    assert!(told.len() >= 3 && told[0].contains("chmod 600"), "{told:?}");
+    let reported = SqliteStore::open_to_others(&path, &SqliteConfig::default());
+    assert!(
+        reported.len() >= 3 && reported[0].contains("chmod 600"),
+        "{reported:?}"
+    );
     // A tool changes nothing.
     open(&path, Mode::Tool).unwrap().close().await.unwrap();
-    assert_eq!(SqliteStore::open_to_others(&path, &SqliteConfig::default()), told);
+    assert_eq!(
+        SqliteStore::open_to_others(&path, &SqliteConfig::default()),
+        reported
+    );
 
     let store = open(&path, Mode::Serve).unwrap();
     let found = modes(folder.path());
@@ -71,7 +77,7 @@ async fn files_of_earlier_releases_are_closed_to_others_by_the_next_start() {
 }
 
 #[tokio::test]
-async fn the_group_may_read_what_is_stored_where_that_is_asked_for() {
+async fn the_group_may_read_what_is_stored_where_that_is_configured() {
     let (folder, path) = place();
     let config = SqliteConfig {
         group_may_read: true,
@@ -90,15 +96,15 @@ async fn the_group_may_read_what_is_stored_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_folder_that_others_may_write_to_is_told() {
+fn a_directory_that_others_may_write_to_is_reported() {
     let (folder, path) = place();
-    let told = |mode| {
+    let reported = |mode| {
         std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
         SqliteStore::open_to_others(&path, &SqliteConfig::default())
     };
-    assert!(told(0o755).is_empty() && told(0o1777).is_empty());
-    assert!(told(0o777)[0].contains("another store in the place"));
-    assert!(told(0o770)[0].contains("another store in the place"));
+    assert!(reported(0o755).is_empty() && reported(0o1777).is_empty());
+    assert!(reported(0o777)[0].contains("another store in the place"));
+    assert!(reported(0o770)[0].contains("another store in the place"));
 }
 
 #[tokio::test]
@@ -115,9 +121,12 @@ async fn a_store_is_found_by_one_name_however_it_is_called() {
     );
     for name in [&path, &link] {
         let second = open(name, Mode::Serve).err();
-        let told = second.map(|error| error.to_string()).unwrap_or_default();
+        let reported = second.map(|error| error.to_string()).unwrap_or_default();
         let own = format!("process {}", std::process::id());
-        assert!(told.contains("in use") && told.contains(&own), "{told}");
+        assert!(
+            reported.contains("in use") && reported.contains(&own),
+            "{reported}"
+        );
     }
     open(&link, Mode::Tool).unwrap().close().await.unwrap();
     store.close().await.unwrap();
@@ -137,12 +146,12 @@ fn a_store_with_two_names_is_refused_by_both() {
             SqliteStore::migrate(name).err(),
         ];
         for refused in refused {
-            let told = refused.map(|error| error.to_string()).unwrap_or_default();
+            let reported = refused.map(|error| error.to_string()).unwrap_or_default();
             assert!(
-                told.contains("2 names (hard links)")
-                    && told.contains("`find /")
-                    && told.contains("-xdev -samefile"),
-                "{told}"
+                reported.contains("2 names (hard links)")
+                    && reported.contains("`find /")
+                    && reported.contains("-xdev -samefile"),
+                "{reported}"
             );
         }
     }
@@ -157,8 +166,8 @@ fn a_lock_that_no_node_holds_is_named_with_its_holder() {
     let lock = std::fs::File::create(folder.path().join("postrider.db.lock")).unwrap();
     lock.lock().unwrap();
     let refused = open(&path, Mode::Serve).err();
-    let told = refused.map(|error| error.to_string()).unwrap_or_default();
-    assert!(told.contains("postrider.db.lock is locked"), "{told}");
+    let reported = refused.map(|error| error.to_string()).unwrap_or_default();
+    assert!(reported.contains("postrider.db.lock is locked"), "{reported}");
     lock.unlock().unwrap();
     open(&path, Mode::Serve).unwrap();
 }
@@ -185,7 +194,7 @@ async fn a_tool_that_hangs_costs_one_wait_and_not_one_a_commit() {
     store.close().await.unwrap();
 }
 
-/// Waits until the store refuses, without being asked to store anything.
+/// Waits until the store refuses, without writing to it.
 async fn noticed(store: &SqliteStore) {
     let since = Instant::now();
     while store.metrics().lost == 0 {
@@ -233,28 +242,28 @@ async fn a_store_whose_files_go_away_answers_nobody_any_more() {
             std::fs::rename(folder, folder.with_extension("away")).unwrap();
         }),
     ];
-    for asked in [true, false] {
+    for by_write in [true, false] {
         for (n, (why, harm)) in harms.iter().enumerate() {
             let above = tempfile::tempdir().unwrap();
             let folder = above.path().join("data");
             std::fs::create_dir(&folder).unwrap();
             let path = folder.join("postrider.db");
-            // Opened anew, so that the file is as long as the store.
+            // Opened again, so that the file is as long as the store.
             open(&path, Mode::Serve).unwrap().close().await.unwrap();
             let store = open(&path, Mode::Serve).unwrap();
             accepted(&store, request(NOW, vec![batch(0..1)])).await;
             harm(&path, &path.with_extension("db-wal"));
-            if !asked {
+            if !by_write {
                 noticed(&store).await;
             }
             let refused = store.accept(request(NOW, vec![batch(1..2)])).await;
-            let Err(AcceptError::Store(StoreError::Unwritable(told))) = refused else {
-                unreachable!("harm {n}, asked at once: {asked}: {refused:?}")
+            let Err(AcceptError::Store(StoreError::Unwritable(reported))) = refused else {
+                unreachable!("harm {n}, by a write: {by_write}: {refused:?}")
             };
-            assert!(told.contains(why), "harm {n}: {told}");
+            assert!(reported.contains(why), "harm {n}: {reported}");
             let probe = store.probe().await;
             assert!(
-                matches!(&probe, Err(StoreError::Unwritable(told)) if told.contains(why)),
+                matches!(&probe, Err(StoreError::Unwritable(reported)) if reported.contains(why)),
                 "{probe:?}"
             );
             // It says that it cannot store, not that it is dead: what it holds can still be saved.
@@ -282,7 +291,7 @@ async fn a_store_in_the_place_of_one_that_is_gone_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_not_made_anew_and_empty() {
+async fn a_store_that_is_gone_is_not_replaced_by_an_empty_one() {
     let (folder, path) = place();
     let store = open(&path, Mode::Serve).unwrap();
     accepted(&store, request(NOW, vec![batch(0..1)])).await;
@@ -296,10 +305,10 @@ async fn a_store_that_is_gone_is_not_made_anew_and_empty() {
             SqliteStore::migrate(&path).err(),
         ];
         for refused in refused {
-            let told = refused.map(|error| error.to_string()).unwrap_or_default();
+            let reported = refused.map(|error| error.to_string()).unwrap_or_default();
             assert!(
-                told.contains("is gone: it was there at") && told.contains(".durable"),
-                "{told}"
+                reported.contains("is gone: it was there at") && reported.contains(".durable"),
+                "{reported}"
             );
         }
         if round == 0 {
@@ -309,8 +318,8 @@ async fn a_store_that_is_gone_is_not_made_anew_and_empty() {
     }
     std::fs::remove_file(folder.path().join("postrider.db.durable")).unwrap();
     // What is left of its log is not dropped without a word.
-    let told = open(&path, Mode::Serve).err().map(|error| error.to_string());
-    assert!(told.is_some_and(|told| told.contains("postrider.db-wal")));
+    let reported = open(&path, Mode::Serve).err().map(|error| error.to_string());
+    assert!(reported.is_some_and(|reported| reported.contains("postrider.db-wal")));
     std::fs::remove_file(folder.path().join("postrider.db-wal")).unwrap();
     open(&path, Mode::Serve).unwrap();
 }
@@ -322,7 +331,7 @@ async fn a_checkpoint_or_vacuum_of_another_program_is_no_loss() {
     for n in 0..200 {
         accepted(&store, request(NOW + n, vec![batch(0..50)])).await;
     }
-    // Logs of one commit, begun anew: the next commit is longer than all that was there.
+    // Logs of one commit, restarted: the next commit is longer than all that was there.
     for n in 0..6 {
         let other = rusqlite::Connection::open(&path).unwrap();
         other.busy_timeout(Duration::from_secs(10)).unwrap();

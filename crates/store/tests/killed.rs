@@ -1,4 +1,4 @@
-//! A process that is killed under load: what it was told is stored is stored, and nothing is half there.
+//! A process that is killed under load: everything it acknowledged is stored, and nothing is half there.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::print_stdout)]
 
 use sms::state::{MessageState, ReceiptState};
@@ -7,14 +7,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use store::conformance::given::{
+use store::conformance::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, all_counters, batch, counted, endpoint, events_after, everything, listening,
     once, receipt, request, result, taken_as, waiting,
 };
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{
-    AcceptCommand, Accepted, Answer, AttemptOutcome, AttemptStart, ConsumedQueue, EventKinds, EventPlace,
-    EventWhat, MessageId, MessageView, NewIdempotency, Next, ReceiptFate, RecordResults, Store, Tally,
+    AcceptCommand, Accepted, Answer, AttemptOutcome, AttemptStart, DequeuedRange, EventKinds, EventOffset,
+    EventWhat, MessageId, MessageView, NewIdempotency, Next, ReceiptEffect, RecordResults, StatsKey, Store,
 };
 
 /// Where the child finds its store; without it the child's test does nothing.
@@ -39,8 +39,8 @@ fn remembered(key: &str) -> NewIdempotency {
     }
 }
 
-/// Tells the parent what is stored. A line is told whole or, by the kill, not at all.
-fn tell(line: &str) {
+/// Prints to the parent process what is stored. A line is printed whole or, by the kill, not at all.
+fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").unwrap();
     out.flush().unwrap();
@@ -66,7 +66,7 @@ async fn child_that_is_killed() {
     }
 }
 
-/// One batch's life; each step is told once it is stored.
+/// One batch's life; each step is printed once it is stored.
 async fn live(store: &dyn Store, key: &str) {
     let command = AcceptCommand {
         idempotency: Some(remembered(key)),
@@ -77,9 +77,9 @@ async fn live(store: &dyn Store, key: &str) {
     };
     let range = outcome.queued[0];
     let first = range.first;
-    tell(&format!("accepted {first} {key}"));
+    print_line(&format!("accepted {first} {key}"));
     let ids: Vec<MessageId> = (0..BATCH.cast_signed()).map(|n| first.plus(n)).collect();
-    let consumed = vec![ConsumedQueue {
+    let consumed = vec![DequeuedRange {
         key: range.key,
         first,
         last: range.last,
@@ -92,14 +92,14 @@ async fn live(store: &dyn Store, key: &str) {
         consumed,
     };
     let attempt = store.begin_attempts(vec![start]).await.unwrap()[0].id;
-    tell(&format!("begun {first} {key}"));
-    let tally = Tally {
-        series: outcome.batches[0].series,
+    print_line(&format!("begun {first} {key}"));
+    let stats_key = StatsKey {
+        dimensions: outcome.batches[0].dimensions,
         country: 1,
         segments: 1,
     };
     let outcomes = ids.iter().map(|&id| AttemptOutcome {
-        tally,
+        stats_key,
         ..result(
             id,
             attempt,
@@ -115,18 +115,18 @@ async fn live(store: &dyn Store, key: &str) {
         })
         .await
         .unwrap();
-    tell(&format!("submitted {first} {key}"));
+    print_line(&format!("submitted {first} {key}"));
     // Half of them: the rest is for after the kill.
     let receipts = ids
         .iter()
         .step_by(2)
         .map(|id| receipt(&id.to_string(), ReceiptState::Delivered, NOW + 50));
     store.record_receipts(receipts.collect()).await.unwrap();
-    tell(&format!("received {first} {key}"));
+    print_line(&format!("received {first} {key}"));
 }
 
-/// Runs the child until it has told `lines` lines, and kills it; what it told.
-fn told_until_killed(path: &Path, lines: usize) -> Vec<String> {
+/// Runs the child process until it has printed `lines` lines, and kills it; returns the lines.
+fn run_until_killed(path: &Path, lines: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child_that_is_killed", "--nocapture"])
         .env(CHILD, path)
@@ -135,25 +135,25 @@ fn told_until_killed(path: &Path, lines: usize) -> Vec<String> {
         .spawn()
         .unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut line = String::new();
-    while told.len() < lines && out.read_line(&mut line).unwrap() > 0 {
-        told.push(std::mem::take(&mut line));
+    while reported.len() < lines && out.read_line(&mut line).unwrap() > 0 {
+        reported.push(std::mem::take(&mut line));
     }
     child.kill().unwrap(); // SIGKILL
-    // What it told between the last line and the kill counts as well.
+    // The lines printed between the last one and the kill count as well.
     while out.read_line(&mut line).unwrap() > 0 {
-        told.push(std::mem::take(&mut line));
+        reported.push(std::mem::take(&mut line));
     }
     child.wait().unwrap();
-    told.retain(|line| line.ends_with('\n'));
-    told
+    reported.retain(|line| line.ends_with('\n'));
+    reported
 }
 
-/// The furthest step told of each batch, with its key.
-fn steps(told: &[String]) -> BTreeMap<MessageId, (u8, String)> {
+/// The furthest step printed of each batch, with its key.
+fn steps(reported: &[String]) -> BTreeMap<MessageId, (u8, String)> {
     let mut steps = BTreeMap::new();
-    for line in told {
+    for line in reported {
         let words: Vec<&str> = line.split_whitespace().collect();
         let &[step, first, key] = &words[..] else { continue }; // the test harness's own lines
         let Some(step) = ["accepted", "begun", "submitted", "received"]
@@ -174,9 +174,9 @@ async fn a_killed_process_loses_nothing_and_leaves_nothing_half_done() {
     let path = folder.path().join("postrider.db");
     let mut known = BTreeMap::new();
     for kills in 1..=4 {
-        let told = told_until_killed(&path, 150 * kills);
-        known.extend(steps(&told));
-        assert!(known.len() > 20, "the child got to work: {told:?}");
+        let reported = run_until_killed(&path, 150 * kills);
+        known.extend(steps(&reported));
+        assert!(known.len() > 20, "the child got to work: {reported:?}");
         let store = SqliteStore::open(&path, Mode::Serve, config()).unwrap();
         check(&store, &known).await;
         store.close().await.unwrap();
@@ -236,7 +236,7 @@ async fn check(store: &dyn Store, known: &BTreeMap<MessageId, (u8, String)>) {
         (queued.len() as u64, open.len() as u64)
     );
 
-    check_telling(store, &views).await;
+    check_events(store, &views).await;
     for (first, (step, key)) in known {
         let batch = batches
             .get(first)
@@ -261,23 +261,23 @@ async fn check(store: &dyn Store, known: &BTreeMap<MessageId, (u8, String)>) {
         };
         match store.accept(again).await.unwrap() {
             Accepted::Repeat { answer, .. } => assert_eq!(answer, first.to_string().into_bytes()),
-            Accepted::New(_) => panic!("request {key} was forgotten"),
+            Accepted::New(_) => panic!("request {key} was not recognised"),
         }
     }
 }
 
-/// Each step is told once, and counted, exactly if it is there.
-async fn check_telling(store: &dyn Store, views: &[MessageView]) {
-    let mut told: BTreeMap<MessageId, Vec<MessageState>> = BTreeMap::new();
-    for event in events_after(store, ACCOUNT, EventPlace::default(), EventKinds::ALL).await {
+/// Each step has exactly one event, and is counted, if it is stored.
+async fn check_events(store: &dyn Store, views: &[MessageView]) {
+    let mut reported: BTreeMap<MessageId, Vec<MessageState>> = BTreeMap::new();
+    for event in events_after(store, ACCOUNT, EventOffset::default(), EventKinds::ALL).await {
         match event.what {
             EventWhat::Accepted { first, count } => {
                 assert_eq!(u64::from(count), BATCH);
                 for n in 0..i64::from(count) {
-                    assert_eq!(told.insert(first.plus(n), vec![]), None);
+                    assert_eq!(reported.insert(first.plus(n), vec![]), None);
                 }
             }
-            EventWhat::Message { id, state, .. } => told.get_mut(&id).unwrap().push(state),
+            EventWhat::Message { id, state, .. } => reported.get_mut(&id).unwrap().push(state),
             other => panic!("{other:?}"),
         }
     }
@@ -287,7 +287,7 @@ async fn check_telling(store: &dyn Store, views: &[MessageView]) {
         _ => vec![],
     };
     let expected: BTreeMap<_, _> = views.iter().map(|view| (view.id, states(view.state))).collect();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 
     let mut counts = BTreeMap::new();
     for view in views {
@@ -323,13 +323,13 @@ async fn finish(store: &dyn Store) {
         .iter()
         .map(|id| receipt(&id.to_string(), ReceiptState::Delivered, NOW + 90))
         .collect::<Vec<_>>();
-    let fates = store.record_receipts(receipts).await.unwrap();
-    let expected: Vec<ReceiptFate> = waiting
+    let effects = store.record_receipts(receipts).await.unwrap();
+    let expected: Vec<ReceiptEffect> = waiting
         .iter()
-        .map(|&id| ReceiptFate::Applied {
+        .map(|&id| ReceiptEffect::Applied {
             id,
             state: MessageState::Delivered,
         })
         .collect();
-    assert_eq!(fates, expected);
+    assert_eq!(effects, expected);
 }

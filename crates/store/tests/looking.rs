@@ -1,11 +1,11 @@
-//! Looking at a store that nobody serves: nothing in its folder is another afterwards, and what a start would find missing is
-//! told.
+//! Looking at a store that no node serves: it changes nothing in the directory, and reports what a start would find
+//! missing.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use store::conformance::given::{NOW, accepted, batch, request};
+use store::conformance::fixtures::{NOW, accepted, batch, request};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{Store, StoreError};
 use tempfile::TempDir;
@@ -20,7 +20,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
-/// The files of a folder with what is in them; the log's index is no data, and made anew by whoever opens a store.
+/// The files of a folder with what is in them; the log's index is no data, and is rebuilt by each process that opens
+/// a store.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
     entries
@@ -83,7 +84,7 @@ async fn a_look_at_a_store_that_was_stopped_leaves_no_log_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_log_is_told_by_a_look_and_left_for_whoever_serves() {
+async fn a_damaged_log_is_reported_by_a_look_and_left_for_the_server() {
     let (folder, path) = killed().await;
     let wal = std::fs::File::options()
         .write(true)
@@ -93,10 +94,10 @@ async fn a_damaged_log_is_told_by_a_look_and_left_for_whoever_serves() {
     wal.write_all_at(b"\xff\xff\xff\xff", near_its_end).unwrap();
     let before = contents(folder.path());
     look(&path);
-    let told = SqliteStore::would_lack(&path).unwrap().unwrap();
-    assert!(told.contains("the write-ahead log is damaged"), "{told}");
+    let reported = SqliteStore::would_lack(&path).unwrap().unwrap();
+    assert!(reported.contains("the write-ahead log is damaged"), "{reported}");
     assert!(contents(folder.path()) == before);
-    // The start keeps the log, notes what it found, and refuses until somebody has taken note of that.
+    // The start copies the log, records the damage, and refuses until that is acknowledged.
     let refused = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).err();
     assert!(refused.is_some_and(|error| error.to_string().contains("taken note")));
     let noted = SqliteStore::damage(&path).1;
@@ -112,7 +113,7 @@ async fn a_damaged_log_is_told_by_a_look_and_left_for_whoever_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_whose_first_commits_are_damaged_is_told_though_no_schema_is_left() {
+async fn a_log_whose_first_commits_are_damaged_is_reported_without_a_schema() {
     let (folder, path) = killed().await;
     let wal = std::fs::File::options()
         .write(true)
@@ -121,8 +122,8 @@ async fn a_log_whose_first_commits_are_damaged_is_told_though_no_schema_is_left(
     wal.write_all_at(b"\xff\xff\xff\xff", 100).unwrap();
     let before = contents(folder.path());
     assert_eq!(SqliteStore::schema_version(&path).unwrap(), None);
-    let told = SqliteStore::would_lack(&path).unwrap().unwrap();
-    assert!(told.contains("the write-ahead log is damaged"), "{told}");
+    let reported = SqliteStore::would_lack(&path).unwrap().unwrap();
+    assert!(reported.contains("the write-ahead log is damaged"), "{reported}");
     assert!(contents(folder.path()) == before);
     // No start makes new tables over it.
     let refused = [
@@ -144,12 +145,12 @@ async fn a_log_whose_store_is_gone_is_not_dropped_for_a_new_store() {
         SqliteStore::migrate(&path).err(),
         SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).err(),
     ] {
-        let told = refused
+        let reported = refused
             .map(|error: StoreError| error.to_string())
             .unwrap_or_default();
         assert!(
-            told.contains("postrider.db-wal") && told.contains("is gone"),
-            "{told}"
+            reported.contains("postrider.db-wal") && reported.contains("is gone"),
+            "{reported}"
         );
     }
     assert!(contents(folder.path()) == before);
@@ -189,10 +190,10 @@ async fn what_root_makes_in_a_users_folder_is_that_users() {
         assert!(SqliteStore::open_to_others(&path, &config).is_empty());
         // As earlier releases left it.
         chown(&path, Some(0), Some(0)).unwrap();
-        let told = SqliteStore::open_to_others(&path, &config);
+        let reported = SqliteStore::open_to_others(&path, &config);
         assert!(
-            told.len() == 1 && told[0].contains("postrider.db belongs to user 0"),
-            "{told:?}"
+            reported.len() == 1 && reported[0].contains("postrider.db belongs to user 0"),
+            "{reported:?}"
         );
     }
 }

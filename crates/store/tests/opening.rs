@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
-use store::conformance::given::{
+use store::conformance::fixtures::{
     ACCOUNT, NOW, accepted, accepted_batch, batch, everything, found, number, request,
 };
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
@@ -216,7 +216,7 @@ async fn too_much_that_waits_is_refused_at_once() {
         ..SqliteConfig::default()
     };
     let store = SqliteStore::open(&path, Mode::Serve, config).unwrap();
-    // The writer is held up in a hand-over, so that what comes meanwhile waits.
+    // A callback holds up the writer, so that later commands wait.
     let (held, holds) = std::sync::mpsc::channel::<()>();
     let (entered, enters) = tokio::sync::oneshot::channel();
     let mut holding = request(NOW, vec![batch(0..1)]);
@@ -275,7 +275,7 @@ async fn a_store_whose_writer_died_says_so_and_answers_nobody() {
     assert!(matches!(late, Err(AcceptError::Store(StoreError::Closed))));
     assert!(matches!(store.probe().await, Err(StoreError::Closed)));
     drop(store);
-    // What was committed is there, the hand-over's own request too.
+    // What was committed is there, the callback's own request too.
     let store = open(&path, Mode::Serve).unwrap();
     assert_eq!(store.counts().await.unwrap().queued, 2);
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::time::{Duration, Instant};
-use store::conformance::given::{ACCOUNT, NOW, list_bounds, number};
+use store::conformance::fixtures::{ACCOUNT, NOW, list_bounds, number};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{Account, Caps, CatalogChange, Contacts, PutContact, Store};
 

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use std::path::PathBuf;
 use store::Store;
-use store::conformance::Side;
+use store::conformance::Backend;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use tempfile::TempDir;
 
@@ -32,7 +32,7 @@ impl SqliteSide {
 }
 
 #[async_trait]
-impl Side for SqliteSide {
+impl Backend for SqliteSide {
     fn store(&self) -> &dyn Store {
         self.store.as_ref().unwrap()
     }
@@ -90,8 +90,8 @@ mod with_any_script {
         fn the_store_agrees_with_the_model(script in prop::collection::vec(any::<u32>(), 1..80)) {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
             runtime.block_on(async {
-                let mut side = SqliteSide::make(tiny());
-                store::conformance::model::agrees(&mut side, &script).await;
+                let mut backend = SqliteSide::make(tiny());
+                store::conformance::model::agrees(&mut backend, &script).await;
             });
         }
     }

@@ -1,7 +1,7 @@
-//! A tool beside a server: what it changes is told, and decides what is told.
+//! A tool beside a server: the server reports what it changes, and follows its subscriptions.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use store::conformance::given::{ACCOUNT, NOW, accepted_batch, endpoint, happened, listening};
+use store::conformance::fixtures::{ACCOUNT, NOW, accepted_batch, endpoint, happened, listening};
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{
     CatalogChange, EndpointId, EventKinds, EventWhat, Events, Position, Review, Statistics, Store, Template,
@@ -29,7 +29,7 @@ fn template(review: Review) -> Template {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_logs_what_a_tool_has_it_log_and_tells_what_a_tool_has_logged() {
+async fn a_server_logs_events_that_a_tool_subscribes_to_and_reports_events_that_a_tool_logged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("postrider.db");
     let server = SqliteStore::open(&path, Mode::Serve, SqliteConfig::default()).unwrap();
@@ -62,7 +62,7 @@ async fn a_server_logs_what_a_tool_has_it_log_and_tells_what_a_tool_has_logged()
     tool.change_catalog(vec![removed]).await.unwrap();
     accepted_batch(&server, NOW + 9, 0..1).await;
     assert_eq!(happened(&server).await.len(), 2, "nobody wants to know");
-    let counters = store::conformance::given::all_counters();
+    let counters = store::conformance::fixtures::all_counters();
     let counted = tool.statistics(ACCOUNT, counters, 9).await.unwrap();
     assert_eq!(counted[0].messages, 3);
 }

@@ -221,8 +221,8 @@ mod tests {
         let buckets = Buckets::new(100);
         let rate = Rate::per_minute(1000);
         while buckets.take("hot", rate, 0).is_ok() {}
-        for stranger in 0..10_000 {
-            assert_eq!(buckets.take(&stranger, rate, 0), Ok(()));
+        for unverified in 0..10_000 {
+            assert_eq!(buckets.take(&unverified, rate, 0), Ok(()));
         }
         assert!(buckets.len() <= 100);
         assert!(

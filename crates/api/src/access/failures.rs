@@ -1,6 +1,6 @@
 //! Requests whose credentials were not accepted: counted by reason, and logged. What repeats in the log is summed up there.
 
-use super::Asker;
+use super::Requester;
 use engine::Engine;
 
 /// So much of a key that nobody has is logged: it may be a secret in the wrong place.
@@ -8,20 +8,23 @@ const UNKNOWN_KEY_CHARS: usize = 4;
 
 /// Counts and logs a request whose credentials were not accepted. `reason` is the label of the metric: `missing`,
 /// `unknown_key`, `wrong_secret`, `wrong_time`, `too_many` (not judged), `replayed`, `disabled`.
-pub(super) fn note(engine: &Engine, asker: Asker<'_>, reason: &'static str) {
-    engine.denied(asker.dialect, reason);
-    let (dialect, address) = (engine::dialect_name(asker.dialect), asker.client.network());
+pub(super) fn note(engine: &Engine, requester: Requester<'_>, reason: &'static str) {
+    engine.denied(requester.dialect, reason);
+    let (dialect, address) = (
+        engine::dialect_name(requester.dialect),
+        requester.client.network(),
+    );
     let catalog = engine.catalog();
-    let Some(known) = catalog.credential(asker.family, asker.user) else {
+    let Some(known) = catalog.credential(requester.family, requester.user) else {
         // Not as `user`: who makes keys up must not make up as many kinds of lines.
-        let user_begins = beginning(asker.user);
+        let user_begins = beginning(requester.user);
         tracing::warn!(dialect, %reason, user_begins, %address, "credentials rejected");
         return;
     };
     let account = catalog
         .account(known.account)
         .map_or("", |account| &*account.name);
-    tracing::warn!(dialect, %reason, account, user = asker.user, %address, "credentials rejected");
+    tracing::warn!(dialect, %reason, account, user = requester.user, %address, "credentials rejected");
 }
 
 /// The first characters of a key that nobody has, at most a quarter of it.

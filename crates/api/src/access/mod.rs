@@ -24,7 +24,7 @@ use engine::{Dialect, Engine};
 use parsing::Parsing;
 use replays::Replays;
 use turns::Turns;
-pub(crate) use turns::{Asker, TooMany, Turn};
+pub(crate) use turns::{Requester, TooMany, Turn};
 
 /// The state that all dialects share.
 #[derive(Debug)]
@@ -64,29 +64,35 @@ impl Access {
     pub(crate) fn admit(
         &self,
         engine: &Engine,
-        asker: Asker<'_>,
+        requester: Requester<'_>,
         requests_per_s_max: u32,
     ) -> Result<(), i64> {
-        self.turns.verified(engine, asker);
+        self.turns.verified(engine, requester);
         // Most have no limit: nothing is looked at for them, not even the clock.
         let Some(rate) = Rate::per_second(requests_per_s_max) else {
             return Ok(());
         };
         let taken = self
             .requests
-            .take(&(asker.family, asker.user), Some(rate), engine.steady());
-        taken.inspect_err(|_| engine.over_rate(asker.dialect))
+            .take(&(requester.family, requester.user), Some(rate), engine.steady());
+        taken.inspect_err(|_| engine.over_rate(requester.dialect))
     }
 
     /// Ends the turn of a credential that is not accepted; counts and logs that.
-    pub(crate) fn refuse(&self, engine: &Engine, asker: Asker<'_>, turn: Turn<'_>, reason: &'static str) {
+    pub(crate) fn refuse(
+        &self,
+        engine: &Engine,
+        requester: Requester<'_>,
+        turn: Turn<'_>,
+        reason: &'static str,
+    ) {
         turn.wrong();
-        failures::note(engine, asker, reason);
+        failures::note(engine, requester, reason);
     }
 
     /// Counts and logs a request whose right signature was seen before.
-    pub(crate) fn replayed(&self, engine: &Engine, asker: Asker<'_>) {
-        failures::note(engine, asker, "replayed");
+    pub(crate) fn replayed(&self, engine: &Engine, requester: Requester<'_>) {
+        failures::note(engine, requester, "replayed");
     }
 
     /// Takes one of the status queries that a credential may make a minute (0: any number).

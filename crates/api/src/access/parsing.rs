@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// From so many octets on a body is long. A shorter one is read in less time than it takes to hand it to another thread.
 pub(crate) const LONG_BYTES_MIN: usize = 64 * 1024;
 /// So many long bodies are read at once of clients of whom nothing has been verified yet.
-const STRANGERS_MAX: usize = 2;
+const UNVERIFIED_MAX: usize = 2;
 /// So many of all others.
 const VERIFIED_MAX: usize = 8;
 /// How long one waits for its turn.
@@ -17,7 +17,7 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Turns for long bodies. Strangers have their own, so that they take none from those who were let in before.
 #[derive(Debug)]
 pub(crate) struct Parsing {
-    strangers: Semaphore,
+    unverified: Semaphore,
     verified: Semaphore,
     wait_max: Duration,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Parsing {
 impl Default for Parsing {
     fn default() -> Self {
         Self {
-            strangers: Semaphore::new(STRANGERS_MAX),
+            unverified: Semaphore::new(UNVERIFIED_MAX),
             verified: Semaphore::new(VERIFIED_MAX),
             wait_max: WAIT_MAX,
         }
@@ -55,7 +55,7 @@ impl Parsing {
         let turns = if client.is_trusted() {
             &self.verified
         } else {
-            &self.strangers
+            &self.unverified
         };
         match tokio::time::timeout(self.wait_max, turns.acquire()).await {
             Ok(Ok(permit)) => Ok(Turn { permit: Some(permit) }),
@@ -82,42 +82,45 @@ mod tests {
     use std::net::Ipv4Addr;
 
     #[tokio::test]
-    async fn strangers_wait_for_each_other_and_hold_back_nobody_else() {
+    async fn unverified_clients_wait_for_each_other_and_hold_back_nobody_else() {
         let parsing = Parsing {
             wait_max: Duration::from_millis(20),
             ..Parsing::default()
         };
         let client = || Client::new(Ipv4Addr::LOCALHOST.into());
-        let (stranger, known) = (client(), client());
+        let (unverified, known) = (client(), client());
         known.verified();
         let mut held = Vec::new();
-        for _ in 0..STRANGERS_MAX {
-            held.push(parsing.turn(LONG_BYTES_MIN, &stranger).await.unwrap());
+        for _ in 0..UNVERIFIED_MAX {
+            held.push(parsing.turn(LONG_BYTES_MIN, &unverified).await.unwrap());
         }
-        assert_eq!(parsing.turn(LONG_BYTES_MIN, &stranger).await.unwrap_err(), NoTurn);
+        assert_eq!(
+            parsing.turn(LONG_BYTES_MIN, &unverified).await.unwrap_err(),
+            NoTurn
+        );
         assert!(parsing.turn(LONG_BYTES_MIN, &known).await.is_ok());
         assert!(
-            parsing.turn(LONG_BYTES_MIN - 1, &stranger).await.is_ok(),
+            parsing.turn(LONG_BYTES_MIN - 1, &unverified).await.is_ok(),
             "a short one needs no turn"
         );
         held.pop();
-        assert!(parsing.turn(LONG_BYTES_MIN, &stranger).await.is_ok());
+        assert!(parsing.turn(LONG_BYTES_MIN, &unverified).await.is_ok());
     }
 
     /// Goal: behind a proxy that names its clients in headers each request begins with nothing verified; a customer whose
     /// credential was verified at his own address lately does not share the turns of strangers there.
     #[tokio::test]
-    async fn a_customer_behind_a_proxy_does_not_wait_for_strangers_behind_it() {
+    async fn a_customer_behind_a_proxy_does_not_wait_for_unverified_clients_behind_it() {
         let parsing = Parsing {
             wait_max: Duration::from_millis(20),
             ..Parsing::default()
         };
         let behind = crate::serve::ClientsBehindProxy::default();
-        let (stranger, customer) = (behind.request("192.0.2.1"), behind.request("192.0.2.2"));
+        let (unverified, customer) = (behind.request("192.0.2.1"), behind.request("192.0.2.2"));
         customer.verified();
         let mut held = Vec::new();
-        for _ in 0..STRANGERS_MAX {
-            held.push(parsing.turn(LONG_BYTES_MIN, &stranger).await.unwrap());
+        for _ in 0..UNVERIFIED_MAX {
+            held.push(parsing.turn(LONG_BYTES_MIN, &unverified).await.unwrap());
         }
         let next = behind.request("192.0.2.2");
         assert!(!next.is_verified());

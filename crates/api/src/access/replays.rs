@@ -79,10 +79,7 @@ impl Replays {
         let age_ms = now.saturating_sub(kept.since);
         let is_full = kept.young.len() >= self.generation_max;
         if is_full && age_ms < self.window_ms && !kept.old.is_empty() {
-            tracing::warn!(
-                age_ms,
-                "signed requests are forgotten before the replay window is over"
-            );
+            tracing::warn!(age_ms, "replay window shortened");
         }
         if is_full || age_ms >= self.window_ms {
             kept.old = std::mem::take(&mut kept.young);
@@ -101,7 +98,7 @@ impl Replays {
     }
 
     /// Forgets a request of which nothing was done, so that it can be sent again.
-    pub(crate) fn forget(&self, Remembered(hash): Remembered) {
+    pub(crate) fn discard(&self, Remembered(hash): Remembered) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.young.remove(&hash);
         kept.old.remove(&hash);
@@ -150,17 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_done_is_forgotten() {
+    fn what_was_not_done_is_dropped() {
         let replays = Replays::bounded(1000, 100);
         let Seen::First(request) = replays.see("a", None, 0) else {
             panic!("not seen before")
         };
-        replays.forget(request);
+        replays.discard(request);
         assert!(!is_again(&replays, "a", None, 1));
     }
 
     #[test]
-    fn memory_is_bounded_and_the_oldest_are_forgotten_first() {
+    fn memory_is_bounded_and_the_oldest_are_dropped_first() {
         let replays = Replays::bounded(1_000_000, 100);
         for n in 0..10_000 {
             assert!(!is_again(&replays, &n.to_string(), None, n));

@@ -1,7 +1,7 @@
 //! Requests whose key and signature stand in what has to be read first: read and judged, each in its turn.
 
 use super::parsing::{LONG_BYTES_MIN, NoTurn};
-use super::{Access, Asker, TooMany, Turn};
+use super::{Access, Requester, TooMany, Turn};
 use engine::Engine;
 
 /// A request that names its key and its signature among its parameters, in one wire's words.
@@ -28,32 +28,38 @@ pub(crate) trait Signed {
 
 impl Access {
     /// Reads a request of so many octets and judges it when its turn comes; one that is long is read and judged on a thread
-    /// that others do not wait for. `asker` is somebody whose key is not known yet.
+    /// that others do not wait for. `requester` is somebody whose key is not known yet.
     ///
     /// # Errors
     /// What the request is refused for; a credential that was not accepted is counted and logged.
-    pub(crate) async fn judge<S: Signed>(
+    pub(crate) async fn check_credentials<S: Signed>(
         &self,
         engine: &Engine,
-        asker: Asker<'_>,
+        requester: Requester<'_>,
         bytes: usize,
         mut request: S,
     ) -> Result<S::Verified, S::Refusal> {
-        let parsing = self.parsing.turn(bytes, asker.client).await?;
+        let parsing = self.parsing.turn(bytes, requester.client).await?;
         if bytes < LONG_BYTES_MIN {
             let read = parsing.run(|| request.read())?;
             let user = request.user(&read).to_owned();
-            let asker = Asker { user: &user, ..asker };
-            let turn = self.turns.turn(engine, asker).await?;
-            return self.judged(engine, asker, turn, request.verify(read), S::reason);
+            let requester = Requester {
+                user: &user,
+                ..requester
+            };
+            let turn = self.turns.turn(engine, requester).await?;
+            return self.checked(engine, requester, turn, request.verify(read), S::reason);
         }
         // What holds much does not wait, and is judged on the thread where it was read.
         parsing.run(|| {
             let read = request.read()?;
             let user = request.user(&read).to_owned();
-            let asker = Asker { user: &user, ..asker };
-            let turn = self.turns.turn_now(engine, asker)?;
-            self.judged(engine, asker, turn, request.verify(read), S::reason)
+            let requester = Requester {
+                user: &user,
+                ..requester
+            };
+            let turn = self.turns.turn_now(engine, requester)?;
+            self.checked(engine, requester, turn, request.verify(read), S::reason)
         })
     }
 
@@ -64,28 +70,28 @@ impl Access {
     pub(crate) async fn turn_of(
         &self,
         engine: &Engine,
-        asker: Asker<'_>,
+        requester: Requester<'_>,
         bytes: usize,
     ) -> Result<Turn<'_>, TooMany> {
         if bytes < LONG_BYTES_MIN {
-            self.turns.turn(engine, asker).await
+            self.turns.turn(engine, requester).await
         } else {
-            self.turns.turn_now(engine, asker)
+            self.turns.turn_now(engine, requester)
         }
     }
 
     /// Ends the turn of a credential that was judged; one that was not accepted is counted and logged.
-    pub(crate) fn judged<T, E>(
+    pub(crate) fn checked<T, E>(
         &self,
         engine: &Engine,
-        asker: Asker<'_>,
+        requester: Requester<'_>,
         turn: Turn<'_>,
-        judged: Result<T, E>,
+        checked: Result<T, E>,
         reason: impl FnOnce(&E) -> Option<&'static str>,
     ) -> Result<T, E> {
-        if let Some(reason) = judged.as_ref().err().and_then(reason) {
-            self.refuse(engine, asker, turn, reason);
+        if let Some(reason) = checked.as_ref().err().and_then(reason) {
+            self.refuse(engine, requester, turn, reason);
         }
-        judged
+        checked
     }
 }

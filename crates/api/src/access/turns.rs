@@ -30,7 +30,7 @@ const ONE_KEY_PART: usize = 8;
 
 /// Somebody who shows a credential.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker<'a> {
+pub(crate) struct Requester<'a> {
     pub(crate) client: &'a Client,
     pub(crate) dialect: Dialect,
     /// The family of keys.
@@ -112,16 +112,16 @@ impl Turns {
     ///
     /// # Errors
     /// [`TooMany`], which is counted and logged here.
-    pub(crate) async fn turn(&self, engine: &Engine, asker: Asker<'_>) -> Result<Turn<'_>, TooMany> {
-        let Some(scope) = self.scope(engine, asker) else {
+    pub(crate) async fn turn(&self, engine: &Engine, requester: Requester<'_>) -> Result<Turn<'_>, TooMany> {
+        let Some(scope) = self.scope(engine, requester) else {
             return Ok(self.free());
         };
         if let Some(turn) = self.at_once(engine, &scope) {
             return Ok(turn);
         }
-        match self.wait(engine, asker, &scope).await {
+        match self.wait(engine, requester, &scope).await {
             Some(turn) => Ok(turn),
-            None => Err(turn_away(engine, asker)),
+            None => Err(turn_away(engine, requester)),
         }
     }
 
@@ -129,26 +129,26 @@ impl Turns {
     ///
     /// # Errors
     /// [`TooMany`]
-    pub(crate) fn turn_now(&self, engine: &Engine, asker: Asker<'_>) -> Result<Turn<'_>, TooMany> {
-        let Some(scope) = self.scope(engine, asker) else {
+    pub(crate) fn turn_now(&self, engine: &Engine, requester: Requester<'_>) -> Result<Turn<'_>, TooMany> {
+        let Some(scope) = self.scope(engine, requester) else {
             return Ok(self.free());
         };
         self.at_once(engine, &scope)
-            .ok_or_else(|| turn_away(engine, asker))
+            .ok_or_else(|| turn_away(engine, requester))
     }
 
     /// Notes that the credential is right.
-    pub(super) fn verified(&self, engine: &Engine, asker: Asker<'_>) {
-        let credential = self.mark(&(asker.family, asker.user));
-        if asker.client.is_verified_as(credential) {
+    pub(super) fn verified(&self, engine: &Engine, requester: Requester<'_>) {
+        let credential = self.mark(&(requester.family, requester.user));
+        if requester.client.is_verified_as(credential) {
             return;
         }
         let catalog = engine.catalog();
-        let known = catalog.credential(asker.family, asker.user);
-        asker
+        let known = catalog.credential(requester.family, requester.user);
+        requester
             .client
             .verified_as(credential, known.map(|known| known.account));
-        let pair = self.pair(asker);
+        let pair = self.pair(requester);
         let _ = self
             .known
             .take(&pair, Rate::one_in_s(KNOWN_FOR_S), engine.steady());
@@ -166,22 +166,22 @@ impl Turns {
         self.hasher.hash_one(key) | 1
     }
 
-    fn pair(&self, asker: Asker<'_>) -> u64 {
-        self.mark(&(asker.client.network(), asker.family, asker.user))
+    fn pair(&self, requester: Requester<'_>) -> u64 {
+        self.mark(&(requester.client.network(), requester.family, requester.user))
     }
 
     /// What a request is counted by; `None` when it is not: it tries nothing, or its connection goes on as it did.
-    fn scope(&self, engine: &Engine, asker: Asker<'_>) -> Option<Scope> {
-        if asker.user.is_empty() || (self.of_address.is_none() && self.of_key.is_none()) {
+    fn scope(&self, engine: &Engine, requester: Requester<'_>) -> Option<Scope> {
+        if requester.user.is_empty() || (self.of_address.is_none() && self.of_key.is_none()) {
             return None;
         }
-        let key = self.mark(&(asker.family, asker.user));
-        if asker.client.is_verified_as(key) {
+        let key = self.mark(&(requester.family, requester.user));
+        if requester.client.is_verified_as(key) {
             return None;
         }
-        let pair = self.pair(asker);
+        let pair = self.pair(requester);
         Some(Scope {
-            address: self.mark(&asker.client.network()),
+            address: self.mark(&requester.client.network()),
             key,
             pair,
             is_known: self.known.is_used(&pair, engine.steady()),
@@ -218,23 +218,26 @@ impl Turns {
         Ok(turn)
     }
 
-    async fn wait(&self, engine: &Engine, asker: Asker<'_>, scope: &Scope) -> Option<Turn<'_>> {
+    async fn wait(&self, engine: &Engine, requester: Requester<'_>, scope: &Scope) -> Option<Turn<'_>> {
         let _permit = self.waiting.try_acquire().ok()?;
         let at_address = match scope.is_known {
             true => None,
             false => Some(self.lines.join(scope.address, self.per_address_max)?),
         };
         // Keys that nobody has share one line: there are as many as somebody likes to make up.
-        let has_owner = engine.catalog().credential(asker.family, asker.user).is_some();
+        let has_owner = engine
+            .catalog()
+            .credential(requester.family, requester.user)
+            .is_some();
         let line = if has_owner {
             scope.pair
         } else {
-            self.mark(&(asker.client.network(), ""))
+            self.mark(&(requester.client.network(), ""))
         };
         let with_key = self
             .lines
             .join(line, (self.per_address_max / ONE_KEY_PART).max(1))?;
-        engine.denial_delayed(asker.dialect);
+        engine.denial_delayed(requester.dialect);
         let turn = async {
             let _first = with_key.first().await;
             let _next = match &at_address {
@@ -253,12 +256,12 @@ impl Turns {
             }
         };
         // Who waits holds a connection: it may have to make room for others, and is answered then.
-        let turn = asker.client.hold(tokio::time::timeout(self.wait_max, turn));
+        let turn = requester.client.hold(tokio::time::timeout(self.wait_max, turn));
         turn.await?.ok()
     }
 }
 
-fn turn_away(engine: &Engine, asker: Asker<'_>) -> TooMany {
-    failures::note(engine, asker, "too_many");
+fn turn_away(engine: &Engine, requester: Requester<'_>) -> TooMany {
+    failures::note(engine, requester, "too_many");
     TooMany
 }

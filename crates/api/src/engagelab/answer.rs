@@ -4,7 +4,7 @@ use super::codes::{Code, Refused, a, c};
 use super::recipients::{Answered, Entries};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use engine::accept::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Submission};
+use engine::accept::{AcceptError, ItemOutcome, Outcome, RecipientOutcome, Refusal, Submission};
 use engine::public_id::PublicIds;
 use http::{HeaderValue, StatusCode, header};
 use serde::ser::SerializeSeq;
@@ -16,7 +16,7 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json;cha
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"sms\"");
 
 /// An answer before it is one of HTTP: what is recorded for repeats.
-pub(super) type Worded = (StatusCode, Vec<u8>);
+pub(super) type Rendered = (StatusCode, Vec<u8>);
 
 /// An HTTP answer.
 pub(super) fn response(status: StatusCode, body: impl Into<Bytes>) -> Response {
@@ -28,7 +28,7 @@ pub(super) fn response(status: StatusCode, body: impl Into<Bytes>) -> Response {
 }
 
 /// What a request that is not done is told.
-pub(super) fn refusal(refused: &Refused) -> Worded {
+pub(super) fn refusal(refused: &Refused) -> Rendered {
     #[derive(Serialize)]
     struct Error<'a> {
         code: u32,
@@ -61,11 +61,11 @@ pub(super) fn sent(
     entries: &Entries,
     request_id: Option<&str>,
     ids: &PublicIds,
-) -> Worded {
+) -> Rendered {
     let (Some(item), Some(done)) = (submission.items.first(), outcome.items.first()) else {
         return refusal(&Refused::from(&a::SERVER_ERROR));
     };
-    let answered = entries.answered(&item.recipients, &done.fates);
+    let answered = entries.answered(&item.recipients, &done.outcomes);
     let (accepted, failed) = answered.count();
     if accepted == 0 {
         return refusal(&Refused::from(
@@ -128,8 +128,8 @@ impl Serialize for SmsIds<'_> {
         let mut ids = serializer.serialize_seq(None)?;
         let mut id = format!("{}$", self.prefix);
         let prefix_len = id.len();
-        for (phone, fate) in self.answered.iter() {
-            if matches!(fate, Fate::Accepted(_)) {
+        for (phone, outcome) in self.answered.iter() {
+            if matches!(outcome, RecipientOutcome::Accepted(_)) {
                 id.truncate(prefix_len);
                 id.push_str(phone);
                 ids.serialize_element(&id)?;
@@ -148,22 +148,22 @@ impl Serialize for FailedItems<'_> {
             phone: &'a str,
             message: &'static str,
         }
-        serializer.collect_seq(self.0.iter().filter_map(|(phone, fate)| match fate {
-            Fate::Refused(refusal) => Some(FailedItem {
+        serializer.collect_seq(self.0.iter().filter_map(|(phone, outcome)| match outcome {
+            RecipientOutcome::Refused(refusal) => Some(FailedItem {
                 phone,
                 message: code_of_a(refusal).message,
             }),
-            Fate::Accepted(_) => None,
+            RecipientOutcome::Accepted(_) => None,
         }))
     }
 }
 
 /// What a `/v1/messages` is answered.
-pub(super) fn planned(submission: &Submission, outcome: &Outcome, entries: &Entries) -> Worded {
+pub(super) fn planned(submission: &Submission, outcome: &Outcome, entries: &Entries) -> Rendered {
     let (Some(item), Some(done)) = (submission.items.first(), outcome.items.first()) else {
         return refusal(&Refused::from(&c::SERVER_ERROR));
     };
-    let answered = entries.answered(&item.recipients, &done.fates);
+    let answered = entries.answered(&item.recipients, &done.outcomes);
     let (accepted, failed) = answered.count();
     let Some(plan) = done.session.filter(|_| accepted > 0) else {
         return refusal(&Refused::from(
@@ -173,7 +173,7 @@ pub(super) fn planned(submission: &Submission, outcome: &Outcome, entries: &Entr
     let scheduled = submission.due.is_some();
     // Only with one recipient, and not with a schedule.
     let message_id = match (answered.iter().next(), accepted + failed) {
-        (Some((_, Fate::Accepted(id))), 1) if !scheduled => Some(id.to_string()),
+        (Some((_, RecipientOutcome::Accepted(id))), 1) if !scheduled => Some(id.to_string()),
         _ => None,
     };
     let body = Planned {
@@ -206,9 +206,9 @@ struct ScheduleInfo {
 /// Why nothing was accepted: what is wrong with what all recipients share, else what is wrong with the first.
 fn whole_refusal(done: &ItemOutcome) -> Option<Refusal> {
     let refusals = || {
-        done.fates.iter().filter_map(|fate| match fate {
-            Fate::Refused(refusal) => Some(*refusal),
-            Fate::Accepted(_) => None,
+        done.outcomes.iter().filter_map(|outcome| match outcome {
+            RecipientOutcome::Refused(refusal) => Some(*refusal),
+            RecipientOutcome::Accepted(_) => None,
         })
     };
     let shared = |refusal: &Refusal| {

@@ -1,7 +1,7 @@
 //! Fields of JSON bodies that say what a template, a signature or a label is to be.
 
 use crate::json::Written;
-use engine::sms::visible::is_obeyed;
+use engine::sms::visible::is_display_control;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -48,7 +48,7 @@ pub(super) fn name(
         return Ok(None);
     };
     let name = written.trim();
-    if chars.contains(&name.chars().count()) && !name.chars().any(is_obeyed) {
+    if chars.contains(&name.chars().count()) && !name.chars().any(is_display_control) {
         Ok(Some(name.into()))
     } else {
         Err(Malformed)

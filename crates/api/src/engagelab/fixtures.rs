@@ -1,20 +1,20 @@
 //! Events as the engine hands them to a format, for the tests of both.
 
 use engine::catalog::{EndpointEntry, Position, Review, Template};
-use engine::notify::{Stamp, Subject, Telling};
 use engine::public_id::PublicIds;
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Msisdn;
 use engine::sms::state::MessageState;
+use engine::webhooks::{EventPayload, Stamp, Subject};
 use engine::{
-    AccountId, BatchView, CarrierNo, Dialect, Endpoint, EndpointId, Event, EventKinds, EventPlace, EventWhat,
-    Inbound, InboundId, MessageId, MessageView, UnixMs,
+    AccountId, BatchView, CarrierNo, Dialect, Endpoint, EndpointId, Event, EventKinds, EventOffset,
+    EventWhat, Inbound, InboundId, MessageId, MessageView, UnixMs,
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::Value;
 use std::sync::Arc;
-use store::SeriesNo;
+use store::DimensionsNo;
 
 pub(super) const SECRET: &str = "demo_app_secret";
 pub(super) const ACCOUNT: AccountId = AccountId(15);
@@ -70,7 +70,7 @@ pub(super) fn batch(dialect: Dialect) -> Arc<BatchView> {
         account: ACCOUNT,
         dialect,
         user: "demo".into(),
-        series: SeriesNo(1),
+        dimensions: DimensionsNo(1),
         class: Class::Otp,
         kind: Kind::Text,
         message_type: None,
@@ -112,10 +112,10 @@ pub(super) fn message(
     }
 }
 
-pub(super) fn telling(what: EventWhat, subject: Subject) -> Telling {
-    Telling {
+pub(super) fn payload(what: EventWhat, subject: Subject) -> EventPayload {
+    EventPayload {
         event: Event {
-            place: EventPlace { row: 1, index: 0 },
+            offset: EventOffset { row: 1, index: 0 },
             at: HAPPENED,
             what,
         },
@@ -124,27 +124,27 @@ pub(super) fn telling(what: EventWhat, subject: Subject) -> Telling {
 }
 
 /// A message that came to the state it is in.
-pub(super) fn came(message: MessageView) -> Telling {
+pub(super) fn came(message: MessageView) -> EventPayload {
     let what = EventWhat::Message {
         id: message.id,
         state: message.state,
         error: message.error.clone(),
     };
-    telling(what, Subject::Message(Box::new(message)))
+    payload(what, Subject::Message(Box::new(message)))
 }
 
 /// A request to so many numbers was accepted.
-pub(super) fn accepted(dialect: Dialect, count: i64) -> Telling {
+pub(super) fn accepted(dialect: Dialect, count: i64) -> EventPayload {
     let batch = batch(dialect);
     let messages = (0..count).map(|no| message(&batch, no, MessageState::Queued, "", 0));
     let what = EventWhat::Accepted {
         first: batch.session,
         count: u32::try_from(count).unwrap(),
     };
-    telling(what, Subject::Batch(messages.collect()))
+    payload(what, Subject::Batch(messages.collect()))
 }
 
-pub(super) fn inbound(from: &str, account: Option<AccountId>) -> Telling {
+pub(super) fn inbound(from: &str, account: Option<AccountId>) -> EventPayload {
     let inbound = Inbound {
         id: InboundId(77),
         account,
@@ -156,13 +156,13 @@ pub(super) fn inbound(from: &str, account: Option<AccountId>) -> Telling {
         answers: None,
         received_at: HAPPENED,
     };
-    telling(
+    payload(
         EventWhat::Inbound { id: inbound.id },
         Subject::Inbound(Box::new(inbound)),
     )
 }
 
-pub(super) fn reviewed(review: Review) -> Telling {
+pub(super) fn reviewed(review: Review) -> EventPayload {
     let template = Template {
         account: ACCOUNT,
         number: TEMPLATE,
@@ -185,11 +185,11 @@ pub(super) fn reviewed(review: Review) -> Telling {
         number: TEMPLATE,
         review,
     };
-    telling(what, Subject::Template(Box::new(template)))
+    payload(what, Subject::Template(Box::new(template)))
 }
 
 /// Any event about any message.
-pub(super) fn any_telling(dialect: Dialect) -> impl Strategy<Value = Telling> {
+pub(super) fn any_payload(dialect: Dialect) -> impl Strategy<Value = EventPayload> {
     let message = (
         prop::sample::select(&MessageState::ALL[..]),
         "[0-9]{0,4}|.{0,12}",

@@ -1,12 +1,12 @@
 //! From HTTP to the engine and back.
 
-use super::answer::{self, Worded};
+use super::answer::{self, Rendered};
 use super::auth::{self, Caller, Denied};
 use super::codes::{Code, Refused, a, c};
 use super::recipients::Entries;
 use super::status::StatusQuery;
 use super::{messages, send};
-use crate::access::{Asker, TooMany};
+use crate::access::{Requester, TooMany};
 use crate::body::{self, BodyError};
 use crate::idempotency::{self, Recorded};
 use crate::serve::Client;
@@ -15,7 +15,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use engine::Dialect;
-use engine::accept::{AcceptError, Once, Outcome, Reply, Submission};
+use engine::accept::{AcceptError, AcceptResponse, Idempotency, Outcome, Submission};
 use engine::sms::class::Kind;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -149,14 +149,14 @@ async fn accept(
     api: &Api,
     submission: Submission,
     single: Option<Single>,
-    word: impl Fn(&Submission, &Outcome) -> Worded + Send + Sync + 'static,
+    word: impl Fn(&Submission, &Outcome) -> Rendered + Send + Sync + 'static,
     code_of_error: fn(&AcceptError) -> &'static Code,
     server_error: &'static Code,
 ) -> Result<Recorded, Refused> {
     let word = Arc::new(word);
     let once = single.map(|single| {
         let word = Arc::clone(&word);
-        Once {
+        Idempotency {
             scope: single.scope,
             key: single.key,
             keep_ms: single.keep_ms,
@@ -167,18 +167,20 @@ async fn accept(
         }
     });
     match api.engine.accept(submission, once).await {
-        Ok((submission, Reply::New(outcome))) => {
+        Ok((submission, AcceptResponse::New(outcome))) => {
             let (status, body) = word(&submission, &outcome);
             Ok(Recorded {
                 status,
                 body: body.into(),
             })
         }
-        Ok((_, Reply::Repeat { answer, .. })) => Recorded::decode(answer).ok_or_else(|| server_error.into()),
+        Ok((_, AcceptResponse::Replayed { answer, .. })) => {
+            Recorded::decode(answer).ok_or_else(|| server_error.into())
+        }
         Err(error) => {
             let code = code_of_error(&error);
             if code.status.is_server_error() {
-                tracing::warn!(%error, "an EngageLab request was not accepted");
+                tracing::warn!(dialect = "engagelab", %error, "request failed");
             }
             Err(Refused::from(code))
         }
@@ -203,7 +205,7 @@ async fn try_status(api: &Api, parts: &Parts) -> Result<Recorded, Refused> {
     taken.map_err(|wait_ms| Refused::after(&a::TOO_OFTEN, wait_ms))?;
     let query = StatusQuery::read(parts.uri.query().unwrap_or_default())?;
     let found = query.run(&api.engine, &caller).await.map_err(|error| {
-        tracing::warn!(%error, "an EngageLab status query failed");
+        tracing::warn!(dialect = "engagelab", %error, "status query failed");
         &a::SERVER_ERROR
     })?;
     let body = query.answer(&found, &caller, &api.engine.catalog(), api.engine.public_ids());
@@ -262,18 +264,20 @@ async fn authenticate(
     let user = shown
         .as_ref()
         .map_or_else(Box::default, |shown| shown.user.clone());
-    let asker = Asker {
+    let requester = Requester {
         client: &client,
         dialect,
         family,
         user: &user,
     };
-    let turn = api.access.turns.turn(&api.engine, asker).await;
+    let turn = api.access.turns.turn(&api.engine, requester).await;
     let turn = turn.map_err(|TooMany| Refused::from(too_often))?;
     let denied = match auth::authenticate(family, shown, &api.engine.catalog()) {
         Ok(caller) => {
             drop(turn);
-            let admitted = api.access.admit(&api.engine, asker, caller.requests_per_s_max);
+            let admitted = api
+                .access
+                .admit(&api.engine, requester, caller.requests_per_s_max);
             admitted.map_err(|wait_ms| Refused::after(too_often, wait_ms))?;
             return Ok(caller);
         }
@@ -285,7 +289,7 @@ async fn authenticate(
         Denied::Wrong => "wrong_secret",
         Denied::Disabled => "disabled",
     };
-    api.access.refuse(&api.engine, asker, turn, reason);
+    api.access.refuse(&api.engine, requester, turn, reason);
     Err(Refused::from(code(denied)))
 }
 
@@ -295,11 +299,11 @@ pub(super) fn check_method(
     allowed: &'static str,
     otherwise: &'static Code,
 ) -> Result<(), Refused> {
-    let asked = match parts.method {
+    let requested = match parts.method {
         Method::HEAD => Method::GET,
         ref other => other.clone(),
     };
-    if allowed.split(", ").any(|verb| *verb == *asked.as_str()) {
+    if allowed.split(", ").any(|verb| *verb == *requested.as_str()) {
         Ok(())
     } else {
         Err(Refused::from(otherwise))

@@ -1,7 +1,7 @@
 //! The interfaces that manage and count (docs/dialects/engagelab.md): their paths and verbs, and what they have in
 //! common.
 
-use super::answer::{self, Worded};
+use super::answer::{self, Rendered};
 use super::auth::Caller;
 use super::codes::{Code, Refused, a, config};
 use super::handlers::{self, check_method};
@@ -189,7 +189,7 @@ pub(super) async fn handle(
             body,
         };
         let answered = interface.answer(&parts.method, &call).await;
-        let (status, body): Worded = match answered {
+        let (status, body): Rendered = match answered {
             Some(body) => (StatusCode::OK, body?),
             None => return Err(Refused::from(generation.method())),
         };
@@ -298,7 +298,7 @@ const fn is_busy(error: &StoreError) -> bool {
 }
 
 fn failed(error: &dyn std::fmt::Display, code: &'static Code) -> Refused {
-    tracing::warn!(%error, "an EngageLab request could not be done");
+    tracing::warn!(dialect = "engagelab", %error, "request failed");
     Refused::from(code)
 }
 

@@ -49,7 +49,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::any;
 use engine::UnixMs;
-use engine::notify::Format;
+use engine::webhooks::Format;
 use jiff::tz::Offset;
 use manage::Interface;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// Whether a message of generation C with one of these templates has yet to be taken by a carrier. Asked of the
 /// counters, which costs the same however many messages there are. It is a courtesy, not a lock: what is queued carries
 /// its text with it.
-pub(super) async fn use_any(call: &Call<'_>, templates: Vec<i64>) -> Result<bool, Refused> {
+pub(super) async fn any_pending(call: &Call<'_>, templates: Vec<i64>) -> Result<bool, Refused> {
     if templates.is_empty() {
         return Ok(false);
     }

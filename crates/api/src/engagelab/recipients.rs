@@ -5,7 +5,7 @@
 //! would make clients send the rest again.
 
 use crate::json::Written;
-use engine::accept::{Fate, Recipient};
+use engine::accept::{Recipient, RecipientOutcome};
 use engine::sms::phone::{self, Grammar, Msisdn};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -107,33 +107,37 @@ fn once_each(recipients: Vec<Recipient>, grammar: Grammar) -> (Vec<Recipient>, E
 pub(super) struct Answered<'a> {
     entries: &'a Entries,
     recipients: &'a [Recipient],
-    fates: &'a [Fate],
+    outcomes: &'a [RecipientOutcome],
 }
 
 impl Entries {
     /// With what became of each recipient.
-    pub(super) fn answered<'a>(&'a self, recipients: &'a [Recipient], fates: &'a [Fate]) -> Answered<'a> {
+    pub(super) fn answered<'a>(
+        &'a self,
+        recipients: &'a [Recipient],
+        outcomes: &'a [RecipientOutcome],
+    ) -> Answered<'a> {
         Answered {
             entries: self,
             recipients,
-            fates,
+            outcomes,
         }
     }
 }
 
 impl<'a> Answered<'a> {
     /// In the order of the request: the number as sent, and its fate.
-    pub(super) fn iter(self) -> impl Iterator<Item = (&'a str, Fate)> {
+    pub(super) fn iter(self) -> impl Iterator<Item = (&'a str, RecipientOutcome)> {
         let count = self
             .entries
             .repeated
             .as_ref()
             .map_or(self.recipients.len(), Vec::len);
         (0..count).filter_map(move |entry| match &self.entries.repeated {
-            None => Some((&*self.recipients.get(entry)?.phone, *self.fates.get(entry)?)),
+            None => Some((&*self.recipients.get(entry)?.phone, *self.outcomes.get(entry)?)),
             Some(repeated) => {
                 let (phone, place) = repeated.get(entry)?;
-                Some((&**phone, *self.fates.get(*place)?))
+                Some((&**phone, *self.outcomes.get(*place)?))
             }
         })
     }
@@ -141,9 +145,9 @@ impl<'a> Answered<'a> {
     /// How many entries were accepted, and how many were not.
     pub(super) fn count(self) -> (usize, usize) {
         self.iter()
-            .fold((0, 0), |(accepted, failed), (_, fate)| match fate {
-                Fate::Accepted(_) => (accepted + 1, failed),
-                Fate::Refused(_) => (accepted, failed + 1),
+            .fold((0, 0), |(accepted, failed), (_, outcome)| match outcome {
+                RecipientOutcome::Accepted(_) => (accepted + 1, failed),
+                RecipientOutcome::Refused(_) => (accepted, failed + 1),
             })
     }
 }
@@ -191,7 +195,10 @@ mod tests {
     fn a_repeated_number_is_one_recipient_and_answered_in_every_place() {
         let (kept, entries) = read_json(r#"["+12673800456","1233","0012673800456"]"#).unwrap();
         assert_eq!(kept.len(), 2);
-        let done = [Fate::Accepted(MessageId(7)), Fate::Refused(Refusal::PhoneFormat)];
+        let done = [
+            RecipientOutcome::Accepted(MessageId(7)),
+            RecipientOutcome::Refused(Refusal::PhoneFormat),
+        ];
         let answered = entries.answered(&kept, &done);
         assert_eq!(answered.count(), (2, 1));
         assert_eq!(

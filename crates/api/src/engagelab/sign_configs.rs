@@ -114,7 +114,7 @@ async fn in_plans(call: &Call<'_>, signature: i64) -> Result<bool, Refused> {
     let on = templates
         .filter(|entry| entry.template.signature == Some(signature))
         .map(|entry| entry.template.number);
-    plans::use_any(call, on.collect()).await
+    plans::any_pending(call, on.collect()).await
 }
 
 fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<Signature>, Refused> {

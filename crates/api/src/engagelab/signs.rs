@@ -9,7 +9,7 @@ use crate::{days, json};
 use engine::catalog::Signature;
 use engine::manage::{ManageError, NewSignature, SignatureEdit, Then};
 use engine::sms::template::is_plain;
-use engine::sms::visible::is_unseen;
+use engine::sms::visible::is_invisible;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::ops::RangeInclusive;
@@ -65,7 +65,7 @@ pub(super) fn read_name(body: &[u8]) -> Result<Box<str>, Wrong> {
         .ok()
         .flatten()
         // It stands on handsets.
-        .filter(|name| !name.contains(BRACKETS) && is_plain(name) && !name.chars().any(is_unseen))
+        .filter(|name| !name.contains(BRACKETS) && is_plain(name) && !name.chars().any(is_invisible))
         .ok_or(Wrong::Name)
 }
 

@@ -6,7 +6,7 @@ use super::manage::{Call, many, store_failed_a};
 use super::query::{Query, invalid};
 use super::words::MESSAGE_TYPE;
 use crate::days;
-use crate::verdict::Verdict;
+use crate::delivery_result::DeliveryResult;
 use engine::sms::state::MessageState;
 use engine::{Dialect, Statistic, StatisticsFilter, UnixMs};
 use jiff::tz::Offset;
@@ -64,7 +64,7 @@ impl StatisticsQuery {
             },
             possible: query
                 .get("msg_type")
-                .is_none_or(|asked| asked.parse() == Ok(MESSAGE_TYPE)),
+                .is_none_or(|requested| requested.parse() == Ok(MESSAGE_TYPE)),
         })
     }
 
@@ -109,17 +109,18 @@ struct Counters {
 impl Counters {
     fn count(&mut self, statistic: &Statistic) {
         let messages = statistic.messages;
-        let verdict = Verdict::of_statistic(statistic);
+        let delivery_result = DeliveryResult::of_statistic(statistic);
         self.targets += messages;
-        match verdict {
-            Verdict::Requested => {}
-            Verdict::Sent => self.wait_result += messages,
-            Verdict::Delivered => self.delivered += messages,
-            Verdict::ProcessFailed(_) => self.process_failed += messages,
-            Verdict::SendFailed(_) => self.send_failed += messages,
+        match delivery_result {
+            DeliveryResult::Requested => {}
+            DeliveryResult::Sent => self.wait_result += messages,
+            DeliveryResult::Delivered => self.delivered += messages,
+            DeliveryResult::ProcessFailed(_) => self.process_failed += messages,
+            DeliveryResult::SendFailed(_) => self.send_failed += messages,
         }
         // What failed before it left costs nothing; what a carrier got costs, whatever became of it.
-        let free = matches!(verdict, Verdict::ProcessFailed(_)) || statistic.state == MessageState::Cancelled;
+        let free = matches!(delivery_result, DeliveryResult::ProcessFailed(_))
+            || statistic.state == MessageState::Cancelled;
         if !free {
             self.billed += statistic.segments;
         }
@@ -153,7 +154,7 @@ pub(super) async fn by_day(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         .await
         .map_err(|error| store_failed_a(&error))?;
     // So many rows may be cut off: half of the truth is none.
-    if counted.len() >= call.engine().settings().directory.statistics_rows_max {
+    if counted.len() >= call.engine().settings().account_limits.statistics_rows_max {
         return Err(invalid(
             "too much to count at once: ask for fewer days or templates",
         ));
@@ -166,10 +167,16 @@ pub(super) async fn by_day(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 fn rows(counted: &[Statistic], aggregate: bool) -> BTreeMap<Key, Counters> {
     let mut rows: BTreeMap<Key, Counters> = BTreeMap::new();
     for statistic in counted {
-        let series = &statistic.series;
+        let dimensions = &statistic.dimensions;
         let key = Key {
             day: Reverse(statistic.day),
-            of: (!aggregate).then(|| (Arc::clone(&series.user), series.template, series.label)),
+            of: (!aggregate).then(|| {
+                (
+                    Arc::clone(&dimensions.user),
+                    dimensions.template,
+                    dimensions.label,
+                )
+            }),
         };
         rows.entry(key).or_default().count(statistic);
     }
@@ -230,7 +237,7 @@ impl Row {
 mod tests {
     use super::*;
     use engine::sms::class::{Class, Kind};
-    use engine::{AccountId, Series};
+    use engine::{AccountId, StatsDimensions};
     use proptest::prelude::*;
 
     fn code(query: &str) -> u32 {
@@ -288,7 +295,7 @@ mod tests {
     fn statistic(day: i32, user: &str, state: MessageState, error: &str, messages: u64) -> Statistic {
         Statistic {
             day,
-            series: Arc::new(Series {
+            dimensions: Arc::new(StatsDimensions {
                 account: AccountId(1),
                 user: user.into(),
                 dialect: Dialect::EngagelabA,
@@ -319,12 +326,12 @@ mod tests {
             statistic(20_001, "c", MessageState::Cancelled, "", 128),
         ];
         let apart: Vec<_> = rows(&counted, false).into_iter().map(Row::of).collect();
-        let told: Vec<_> = apart
+        let reported: Vec<_> = apart
             .iter()
             .map(|row| (&*row.send_date, row.sms_user.as_deref(), row.targets))
             .collect();
         assert_eq!(
-            told,
+            reported,
             [
                 ("2024-10-05", Some("b"), 64),
                 ("2024-10-05", Some("c"), 128),
@@ -353,8 +360,8 @@ mod tests {
         );
         assert_eq!(apart[1].billing_count, 0, "what was withdrawn costs nothing");
         let added: Vec<_> = rows(&counted, true).into_iter().map(Row::of).collect();
-        let told: Vec<_> = added.iter().map(|row| (&*row.send_date, row.targets)).collect();
-        assert_eq!(told, [("2024-10-05", 192), ("2024-10-04", 63)]);
+        let reported: Vec<_> = added.iter().map(|row| (&*row.send_date, row.targets)).collect();
+        assert_eq!(reported, [("2024-10-05", 192), ("2024-10-04", 63)]);
         let json = serde_json::to_value(&added[0]).unwrap();
         for left_out in ["sms_user", "template_id", "label_id"] {
             assert!(json.get(left_out).is_none(), "{left_out}");

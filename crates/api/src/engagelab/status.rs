@@ -8,8 +8,8 @@ use super::moment;
 use super::query::{Query, invalid};
 use super::words::MESSAGE_TYPE;
 use crate::days;
+use crate::delivery_result::DeliveryResult;
 use crate::lookup::{self, Found, Lookup};
-use crate::verdict::Verdict;
 use engine::catalog::Snapshot;
 use engine::public_id::PublicIds;
 use engine::sms::phone::{self, Grammar};
@@ -52,13 +52,13 @@ impl Status {
         Self::SendFailed,
     ];
 
-    fn of(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Requested => Self::Sent,
-            Verdict::Sent => Self::Waiting,
-            Verdict::Delivered => Self::Delivered,
-            Verdict::ProcessFailed(_) => Self::ProcessFailed,
-            Verdict::SendFailed(_) => Self::SendFailed,
+    fn of(delivery_result: DeliveryResult) -> Self {
+        match delivery_result {
+            DeliveryResult::Requested => Self::Sent,
+            DeliveryResult::Sent => Self::Waiting,
+            DeliveryResult::Delivered => Self::Delivered,
+            DeliveryResult::ProcessFailed(_) => Self::ProcessFailed,
+            DeliveryResult::SendFailed(_) => Self::SendFailed,
         }
     }
 
@@ -136,7 +136,7 @@ impl StatusQuery {
             user: query.get("sms_user").map(Box::from),
             possible: query
                 .get("msg_type")
-                .is_none_or(|asked| asked.parse() == Ok(MESSAGE_TYPE)),
+                .is_none_or(|requested| requested.parse() == Ok(MESSAGE_TYPE)),
         })
     }
 
@@ -162,9 +162,12 @@ impl StatusQuery {
         }
         // The store filters neither by who failed nor by the hook's codes nor by users.
         let keeps = |message: &MessageView| {
-            let verdict = Verdict::of(message);
-            self.status.is_none_or(|wanted| Status::of(verdict) == wanted)
-                && self.sub_status.is_none_or(|wanted| sub_status(verdict) == wanted)
+            let delivery_result = DeliveryResult::of(message);
+            self.status
+                .is_none_or(|wanted| Status::of(delivery_result) == wanted)
+                && self
+                    .sub_status
+                    .is_none_or(|wanted| sub_status(delivery_result) == wanted)
                 && self
                     .user
                     .as_deref()
@@ -202,10 +205,10 @@ fn clamp(number: u64) -> i64 {
 }
 
 /// Nothing numbers these for us: the codes SendCloud's hook has for the same failures; 0 without failure.
-const fn sub_status(verdict: Verdict) -> u16 {
-    match verdict {
-        Verdict::ProcessFailed(code) | Verdict::SendFailed(code) => code,
-        Verdict::Requested | Verdict::Sent | Verdict::Delivered => 0,
+const fn sub_status(delivery_result: DeliveryResult) -> u16 {
+    match delivery_result {
+        DeliveryResult::ProcessFailed(code) | DeliveryResult::SendFailed(code) => code,
+        DeliveryResult::Requested | DeliveryResult::Sent | DeliveryResult::Delivered => 0,
     }
 }
 
@@ -253,7 +256,7 @@ impl<'a> Rows<'a> {
         let (account, batch) = (self.caller.account, &message.batch);
         let prefix = self.ids.message_prefix(account, batch.session, batch.template);
         let template = self.catalog.template_by_number(account, batch.template);
-        let verdict = Verdict::of(message);
+        let delivery_result = DeliveryResult::of(message);
         let time = |at| moment(at, self.query.zone);
         Row {
             phone: &message.written,
@@ -263,8 +266,8 @@ impl<'a> Rows<'a> {
             template_id: batch.template,
             template_name: template.map_or("", |entry| &entry.template.name),
             label_id: batch.label,
-            status: Status::of(verdict) as u8,
-            sub_status: sub_status(verdict),
+            status: Status::of(delivery_result) as u8,
+            sub_status: sub_status(delivery_result),
             send_time: time(message.batch.accepted_at),
             update_time: time(message.changed_at),
         }
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_that_of_the_zone_asked_for() {
+    fn a_day_is_that_of_the_zone_requested_for() {
         let day = |zone: &str| {
             let query = StatusQuery::read(&format!("send_date=2026-11-22&time_zone={zone}")).unwrap();
             query.day.start
@@ -316,10 +319,13 @@ mod tests {
     }
 
     #[test]
-    fn every_state_is_told_by_the_number_that_is_asked_for_it() {
+    fn every_state_is_reported_by_the_number_that_is_requested_for_it() {
         for state in MessageState::ALL {
-            let told = Status::of(Verdict::counted(state, ""));
-            assert!(told.states().contains(&state), "{state:?} is told as {told:?}");
+            let reported = Status::of(DeliveryResult::counted(state, ""));
+            assert!(
+                reported.states().contains(&state),
+                "{state:?} is told as {reported:?}"
+            );
         }
         let numbers = Status::ALL.map(|status| status as u8);
         assert_eq!(numbers, [1, 2, 3, 4, 5]);
@@ -329,13 +335,20 @@ mod tests {
             (MessageState::Submitted, 3),
             (MessageState::Undelivered, 5),
         ] {
-            assert_eq!(Status::of(Verdict::counted(state, "")) as u8, number, "{state:?}");
+            assert_eq!(
+                Status::of(DeliveryResult::counted(state, "")) as u8,
+                number,
+                "{state:?}"
+            );
         }
         assert_eq!(
-            Status::of(Verdict::counted(MessageState::Rejected, "420")) as u8,
+            Status::of(DeliveryResult::counted(MessageState::Rejected, "420")) as u8,
             4
         );
-        assert_eq!(sub_status(Verdict::counted(MessageState::Rejected, "069")), 590);
+        assert_eq!(
+            sub_status(DeliveryResult::counted(MessageState::Rejected, "069")),
+            590
+        );
     }
 
     #[test]

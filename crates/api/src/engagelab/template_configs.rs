@@ -193,7 +193,7 @@ pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         return Err(Refused::from(&TEMPLATE_PENDING));
     }
     let (signature, position) = may_use(call, given.sign)?;
-    if plans::use_any(call, vec![template.number]).await? {
+    if plans::any_pending(call, vec![template.number]).await? {
         return Err(Refused::from(&TEMPLATE_IN_PLANS));
     }
     let edit = TemplateEdit {
@@ -218,7 +218,7 @@ pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 /// DELETE.
 pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let number = known(call)?.template.number;
-    if plans::use_any(call, vec![number]).await? {
+    if plans::any_pending(call, vec![number]).await? {
         return Err(Refused::from(&TEMPLATE_IN_PLANS));
     }
     let removed = call.engine().remove_templates(call.account(), &[number]).await;
@@ -345,7 +345,7 @@ mod tests {
         })
     }
 
-    fn told(body: &Value) -> Option<String> {
+    fn reported(body: &Value) -> Option<String> {
         let read = TemplateConfigFields::read(body.to_string().as_bytes());
         read.err().map(|refused| refused.message.into_owned())
     }
@@ -414,7 +414,7 @@ mod tests {
             (with("sign_position", json!(3)), Some(position)),
             (with("sign_position", Value::Null), Some(position)),
         ] {
-            assert_eq!(told(&body).as_deref(), expected, "{body:.200}");
+            assert_eq!(reported(&body).as_deref(), expected, "{body:.200}");
         }
         let mut without = good();
         without["add_signature"] = json!(false);

@@ -154,12 +154,12 @@ pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 
 /// GET: those that are asked for.
 pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
-    let asked = ListTemplates::read(call.query)?;
+    let requested = ListTemplates::read(call.query)?;
     let wanted = call
         .catalog
         .templates_of(call.account())
-        .filter(|entry| asked.wants(&entry.template));
-    let (page, total) = asked.paging.of(wanted);
+        .filter(|entry| requested.wants(&entry.template));
+    let (page, total) = requested.paging.of(wanted);
     Ok(many(
         page.into_iter().map(|entry| View::of(&entry.template)).collect(),
         total,

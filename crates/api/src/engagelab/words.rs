@@ -123,7 +123,7 @@ impl HookEvent {
     }
 }
 
-/// What the console calls a failure, by our number for it (see [`crate::verdict`]).
+/// What the console calls a failure, by our number for it (see [`crate::delivery_result`]).
 pub(super) const fn failure(code: u16) -> &'static str {
     match code {
         410 => "Global block",
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_read_as_they_are_told() {
+    fn types_are_read_as_they_are_reported() {
         for class in [Class::Otp, Class::Notice, Class::Marketing] {
             assert_eq!(class_of_type(i64::from(template_type(class))), Some(class));
             assert_eq!(class_of_kind(template_kind(class)), Some(class));

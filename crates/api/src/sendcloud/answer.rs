@@ -5,7 +5,7 @@ use super::codes::{ALL_FAILED, Code, Language, OK, PARTLY, Refused};
 use super::rules::{code_of, is_common};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use engine::accept::{Fate, Item, ItemOutcome, Outcome, Submission, Values};
+use engine::accept::{Item, ItemOutcome, Outcome, RecipientOutcome, Submission, Values};
 use engine::public_id::PublicIds;
 use http::{HeaderValue, StatusCode, header};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -114,19 +114,19 @@ fn plain_refusal(item: &Item, done: &ItemOutcome) -> Option<&'static Code> {
     if let Some(refusal) = done.refused {
         return Some(code_of(refusal));
     }
-    let refusal_of = |fate: &Fate| match fate {
-        Fate::Refused(refusal) => Some(*refusal),
-        Fate::Accepted(_) => None,
+    let refusal_of = |outcome: &RecipientOutcome| match outcome {
+        RecipientOutcome::Refused(refusal) => Some(*refusal),
+        RecipientOutcome::Accepted(_) => None,
     };
-    if let [fate] = &*done.fates {
-        return refusal_of(fate).map(code_of);
+    if let [outcome] = &*done.outcomes {
+        return refusal_of(outcome).map(code_of);
     }
     let shared = item
         .recipients
         .iter()
         .all(|recipient| recipient.values == Values::None);
     let common = done
-        .fates
+        .outcomes
         .iter()
         .filter_map(refusal_of)
         .find(|refusal| is_common(*refusal));
@@ -149,9 +149,9 @@ impl Serialize for Failed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(item, done) = self;
         let refused = done
-            .fates
+            .outcomes
             .iter()
-            .filter(|fate| matches!(fate, Fate::Refused(_)))
+            .filter(|outcome| matches!(outcome, RecipientOutcome::Refused(_)))
             .count();
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("failedCount", &refused)?;
@@ -171,8 +171,10 @@ impl Serialize for FailedItems<'_> {
             message: &'a str,
         }
         let mut items = serializer.serialize_seq(None)?;
-        for (recipient, fate) in self.0.recipients.iter().zip(&self.1.fates) {
-            let Fate::Refused(refusal) = fate else { continue };
+        for (recipient, outcome) in self.0.recipients.iter().zip(&self.1.outcomes) {
+            let RecipientOutcome::Refused(refusal) = outcome else {
+                continue;
+            };
             let message = Refused::from(code_of(*refusal)).message(LANGUAGE);
             let vars = Vars(&recipient.values);
             items.serialize_element(&FailedItem {
@@ -211,8 +213,8 @@ impl Serialize for SmsIds<'_> {
         let mut ids = serializer.serialize_seq(None)?;
         let mut id = format!("{}$", self.prefix);
         let prefix_len = id.len();
-        for (recipient, fate) in self.item.recipients.iter().zip(&self.done.fates) {
-            if matches!(fate, Fate::Accepted(_)) {
+        for (recipient, outcome) in self.item.recipients.iter().zip(&self.done.outcomes) {
+            if matches!(outcome, RecipientOutcome::Accepted(_)) {
                 id.truncate(prefix_len);
                 id.push_str(&recipient.phone);
                 ids.serialize_element(&id)?;

@@ -270,7 +270,7 @@ pub static DAYS: Code = code(
     "give days, or startDate and endDate (yyyy-MM-dd), at most {} days",
 );
 /// A status query with too many numbers or ids.
-pub static TOO_MANY_ASKED: Code = code(
+pub static TOO_MANY_REQUESTED: Code = code(
     412,
     "phones和smsIds最多{}个",
     "no more than {} phones or smsIds in a query",
@@ -399,7 +399,7 @@ mod tests {
             &TOO_MANY_PHONES,
             &TOO_MANY_TOS,
             &DAYS,
-            &TOO_MANY_ASKED,
+            &TOO_MANY_REQUESTED,
             &BODY_UNREADABLE,
             &PARAMETER_LENGTH,
             &TOO_MANY_ENTRIES,

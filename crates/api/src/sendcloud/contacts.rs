@@ -9,7 +9,7 @@ use super::local;
 use super::manage::{Call, Listed, done, done_only, refused_by_lists, store_failed};
 use super::params::Params;
 use engine::ContactList;
-use engine::sms::visible::is_obeyed;
+use engine::sms::visible::is_display_control;
 use serde::Serialize;
 
 /// Longest name of a list in characters: that of the sister product (chosen).
@@ -35,7 +35,7 @@ fn checked<'a>(name: Option<&'a str>, parameter: &'static str) -> Result<&'a str
             NAME_CHARS_MAX,
         ));
     }
-    if name.contains(';') || name.contains(is_obeyed) {
+    if name.contains(';') || name.contains(is_display_control) {
         return Err(Refused::with_name(&PARAMETER_FORMAT, parameter));
     }
     Ok(name)

@@ -12,7 +12,7 @@ use super::multipart;
 use super::params::{Encoding, Form, Params, encoding};
 use crate::access::parsing::NoTurn;
 use crate::access::signed::Signed;
-use crate::access::{Asker, TooMany, Turn};
+use crate::access::{Requester, TooMany, Turn};
 use crate::body::BodyError;
 use crate::serve::Client;
 use crate::{Api, Limits, body};
@@ -95,9 +95,9 @@ async fn check_query(api: &Api, parts: &Parts) -> Result<(), Refused> {
         return Ok(());
     }
     let client = Client::of(&parts.extensions);
-    let asker = asker(&client, sms_user);
-    let turn = api.access.turns.turn(&api.engine, asker).await?;
-    judged(api, asker, turn, Err(Refused::from(&USER_UNKNOWN)))
+    let requester = requester(&client, sms_user);
+    let turn = api.access.turns.turn(&api.engine, requester).await?;
+    checked(api, requester, turn, Err(Refused::from(&USER_UNKNOWN)))
 }
 
 fn is_known(catalog: &Snapshot, sms_user: &str) -> bool {
@@ -120,9 +120,9 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
                 Some(_) => &USER_UNKNOWN,
                 None => &USER_EMPTY,
             });
-            let asker = asker(&client, seen.as_deref().unwrap_or_default());
-            let turn = api.access.turn_of(&api.engine, asker, form.bytes()).await?;
-            return judged(api, asker, turn, Err(refused));
+            let requester = requester(&client, seen.as_deref().unwrap_or_default());
+            let turn = api.access.turn_of(&api.engine, requester, form.bytes()).await?;
+            return checked(api, requester, turn, Err(refused));
         }
     }
     let request = SignedForm {
@@ -132,11 +132,14 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
         now,
         limits: &api.limits,
     };
-    let nobody = asker(&client, "");
-    let judged = api.access.judge(&api.engine, nobody, form.bytes(), request).await;
-    let (params, account, requests_per_s_max) = judged?;
-    let asker = asker(&client, sms_user(&params));
-    let admitted = api.access.admit(&api.engine, asker, requests_per_s_max);
+    let nobody = requester(&client, "");
+    let checked = api
+        .access
+        .check_credentials(&api.engine, nobody, form.bytes(), request)
+        .await;
+    let (params, account, requests_per_s_max) = checked?;
+    let requester = requester(&client, sms_user(&params));
+    let admitted = api.access.admit(&api.engine, requester, requests_per_s_max);
     admitted.map_err(|_| &RATE_LIMITED)?;
     Ok(Admitted {
         params,
@@ -185,8 +188,8 @@ fn sms_user<'p>(params: &'p Params<'_>) -> &'p str {
     params.get("smsUser").unwrap_or_default()
 }
 
-fn asker<'a>(client: &'a Client, sms_user: &'a str) -> Asker<'a> {
-    Asker {
+fn requester<'a>(client: &'a Client, sms_user: &'a str) -> Requester<'a> {
+    Requester {
         client,
         dialect: Dialect::Sendcloud,
         family: auth::FAMILY,
@@ -207,9 +210,14 @@ impl From<NoTurn> for Refused {
 }
 
 /// Ends the turn of a credential that was judged: one that is refused is counted.
-fn judged<T>(api: &Api, asker: Asker<'_>, turn: Turn<'_>, result: Result<T, Refused>) -> Result<T, Refused> {
+fn checked<T>(
+    api: &Api,
+    requester: Requester<'_>,
+    turn: Turn<'_>,
+    result: Result<T, Refused>,
+) -> Result<T, Refused> {
     api.access
-        .judged(&api.engine, asker, turn, result, SignedForm::reason)
+        .checked(&api.engine, requester, turn, result, SignedForm::reason)
 }
 
 fn reason(refused: Refused) -> &'static str {

@@ -3,7 +3,7 @@
 
 use super::codes::Language;
 use super::words::{DELIVERED, PROCESSING_FAILED, REQUESTED, SENDING_FAILED, Word};
-use crate::verdict::Verdict;
+use crate::delivery_result::DeliveryResult;
 use engine::sms::state::MessageState;
 
 /// One way to fail.
@@ -125,16 +125,16 @@ impl Failure {
 }
 
 /// `status` of the status query.
-pub(super) fn status(verdict: Verdict, language: Language) -> String {
+pub(super) fn status(delivery_result: DeliveryResult, language: Language) -> String {
     let failed = |what: &Word, code| {
         let meaning = Failure::of(code).meaning(language);
         format!("{}-{meaning}", what.in_language(language))
     };
-    match verdict {
-        Verdict::Requested | Verdict::Sent => REQUESTED.in_language(language).to_owned(),
-        Verdict::Delivered => DELIVERED.in_language(language).to_owned(),
-        Verdict::ProcessFailed(code) => failed(&PROCESSING_FAILED, code),
-        Verdict::SendFailed(code) => failed(&SENDING_FAILED, code),
+    match delivery_result {
+        DeliveryResult::Requested | DeliveryResult::Sent => REQUESTED.in_language(language).to_owned(),
+        DeliveryResult::Delivered => DELIVERED.in_language(language).to_owned(),
+        DeliveryResult::ProcessFailed(code) => failed(&PROCESSING_FAILED, code),
+        DeliveryResult::SendFailed(code) => failed(&SENDING_FAILED, code),
     }
 }
 
@@ -188,19 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn states_and_logs_are_worded_as_in_the_samples() {
+    fn states_and_logs_are_rendered_as_in_the_samples() {
         let chinese = Language::Chinese;
-        for (verdict, expected) in [
-            (Verdict::Requested, "请求"),
-            (Verdict::Sent, "请求"),
-            (Verdict::Delivered, "送达"),
-            (Verdict::ProcessFailed(420), "处理失败-局部拦截列表"),
-            (Verdict::SendFailed(590), "发送失败-其他"),
+        for (delivery_result, expected) in [
+            (DeliveryResult::Requested, "请求"),
+            (DeliveryResult::Sent, "请求"),
+            (DeliveryResult::Delivered, "送达"),
+            (DeliveryResult::ProcessFailed(420), "处理失败-局部拦截列表"),
+            (DeliveryResult::SendFailed(590), "发送失败-其他"),
         ] {
-            assert_eq!(status(verdict, chinese), expected);
+            assert_eq!(status(delivery_result, chinese), expected);
         }
         assert_eq!(
-            status(Verdict::ProcessFailed(410), Language::English),
+            status(DeliveryResult::ProcessFailed(410), Language::English),
             "processing failed-number is in global intercept list"
         );
         assert_eq!(worker_log(420), "smsworker:address in local bounce list");

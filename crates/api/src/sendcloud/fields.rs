@@ -9,7 +9,7 @@ use super::words;
 use crate::{days, lists};
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar, Msisdn};
-use engine::sms::visible::is_obeyed;
+use engine::sms::visible::is_display_control;
 use engine::{MessageView, UnixMs};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -77,7 +77,7 @@ pub(super) fn name<'a>(
     chars_max: usize,
 ) -> Result<Option<&'a str>, Refused> {
     match text(params, name, chars_max)? {
-        Some(text) if text.contains(is_obeyed) => Err(Refused::with_name(&PARAMETER_FORMAT, name)),
+        Some(text) if text.contains(is_display_control) => Err(Refused::with_name(&PARAMETER_FORMAT, name)),
         text => Ok(text),
     }
 }
@@ -159,9 +159,9 @@ pub(super) enum MessageType {
 impl MessageType {
     /// Of a message: as its request said, else by its number (messages of tasks and of earlier releases).
     pub(super) fn of_message(message: &MessageView) -> Self {
-        let asked = message.batch.message_type.map(|number| number.to_string());
-        match asked.as_deref().and_then(Self::read) {
-            Some(asked) if message.batch.kind == Kind::Text => asked,
+        let requested = message.batch.message_type.map(|number| number.to_string());
+        match requested.as_deref().and_then(Self::read) {
+            Some(requested) if message.batch.kind == Kind::Text => requested,
             _ => Self::of(message.batch.kind, message.msisdn.is_mainland_china()),
         }
     }
@@ -199,9 +199,9 @@ impl MessageType {
     /// Its name, as the service says it.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Domestic => words::DOMESTIC.told(),
-            Self::International => words::INTERNATIONAL.told(),
-            Self::Voice => words::VOICE.told(),
+            Self::Domestic => words::DOMESTIC.reported(),
+            Self::International => words::INTERNATIONAL.reported(),
+            Self::Voice => words::VOICE.reported(),
             Self::Unsent => "",
         }
     }

@@ -14,7 +14,7 @@ use crate::{Api, Limits};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use engine::Dialect;
-use engine::accept::{Once, Reply, Submission};
+use engine::accept::{AcceptResponse, Idempotency, Submission};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -59,19 +59,19 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
         rules: rules(request.grammar),
     };
     match api.engine.accept(submission, once).await {
-        Ok((submission, Reply::New(outcome))) => {
+        Ok((submission, AcceptResponse::New(outcome))) => {
             let body = answer::sent(&submission, &outcome, api.engine.public_ids());
             Ok(answered(body))
         }
-        Ok((_, Reply::Repeat { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
-        Ok((_, Reply::Repeat { answer, .. })) => {
+        Ok((_, AcceptResponse::Replayed { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
+        Ok((_, AcceptResponse::Replayed { answer, .. })) => {
             let first = Recorded::decode(answer).ok_or(&SERVER_ERROR)?;
             Ok(first)
         }
         Err(error) => {
             let code = code_of_error(&error);
             if *code == SERVER_ERROR {
-                tracing::warn!(%error, "a SendCloud request was not accepted");
+                tracing::warn!(dialect = "sendcloud", %error, "request failed");
             }
             Err(Refused::from(code))
         }
@@ -80,14 +80,19 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
 
 /// What makes the request single. Ids of one `smsUser` do not meet those of another: two applications that both
 /// count from one lose nothing.
-fn once(api: &Api, caller: Caller<'_>, request_id: Option<&str>, header_key: Option<&str>) -> Option<Once> {
+fn once(
+    api: &Api,
+    caller: Caller<'_>,
+    request_id: Option<&str>,
+    header_key: Option<&str>,
+) -> Option<Idempotency> {
     let (scope, id) = match (request_id, header_key) {
         (Some(id), _) => (SCOPE_FIELD, id),
         (None, Some(key)) => (SCOPE_HEADER, key),
         (None, None) => return None,
     };
     let ids = api.engine.public_ids().clone();
-    Some(Once {
+    Some(Idempotency {
         scope,
         key: format!("{}\n{id}", caller.sms_user).into_boxed_str(),
         keep_ms: i64::from(api.limits.request_id_keep_s) * 1000,
@@ -106,8 +111,8 @@ pub(super) async fn timestamp(State(api): State<Arc<Api>>, request: Request) -> 
         timestamp: i64,
     }
     let timestamp = api.engine.now();
-    let told = || answered(answer::body_with(&OK, Info { timestamp }, 32));
-    respond(check_method(request.method()).map(|()| told()))
+    let reported = || answered(answer::body_with(&OK, Info { timestamp }, 32));
+    respond(check_method(request.method()).map(|()| reported()))
 }
 
 /// `/smsapi/status/query`: what became of messages.
@@ -134,7 +139,7 @@ async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recor
         .run(&api.engine, catalog, caller.account)
         .await
         .map_err(|error| {
-            tracing::warn!(%error, "a SendCloud status query failed");
+            tracing::warn!(dialect = "sendcloud", %error, "status query failed");
             &SERVER_ERROR
         })?;
     let body = status::answer(&found, caller, catalog, api.engine.public_ids());

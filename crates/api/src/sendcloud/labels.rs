@@ -39,11 +39,11 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 
 /// `label/list`: those whose name contains what is asked for.
 pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
-    let asked = LabelFields::read(call.params)?;
+    let requested = LabelFields::read(call.params)?;
     let filter = RecordFilter {
-        name_contains: asked.name.map(Box::from),
-        offset: asked.paging.start,
-        limit: asked.paging.limit,
+        name_contains: requested.name.map(Box::from),
+        offset: requested.paging.start,
+        limit: requested.paging.limit,
     };
     let found = call
         .engine()

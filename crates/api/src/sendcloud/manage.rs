@@ -190,7 +190,7 @@ pub(super) fn refused(error: &ManageError) -> Refused {
         // Never asked for on this wire.
         ManageError::NotRejected(_) => Refused::from(&NO_PERMISSION),
         other => {
-            tracing::warn!(error = %other, "a SendCloud request could not be done");
+            tracing::warn!(dialect = "sendcloud", error = %other, "request failed");
             Refused::from(&SERVER_ERROR)
         }
     }
@@ -210,7 +210,7 @@ pub(super) fn refused_by_lists(refusal: ContactRefusal) -> Refused {
 
 /// The refusal for a store that failed.
 pub(super) fn store_failed(error: &StoreError) -> Refused {
-    tracing::warn!(%error, "a SendCloud request could not be done");
+    tracing::warn!(dialect = "sendcloud", %error, "request failed");
     Refused::from(&SERVER_ERROR)
 }
 

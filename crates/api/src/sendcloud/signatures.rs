@@ -11,7 +11,7 @@ use super::templates::{Verified, with_detail};
 use engine::catalog::Signature;
 use engine::manage::{NewSignature, SignatureEdit, Then};
 use engine::sms::template::is_plain;
-use engine::sms::visible::is_unseen;
+use engine::sms::visible::is_invisible;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl<'a> SignatureFields<'a> {
         let text = bare(name);
         let good = !text.is_empty()
             && !text.contains(['【', '】', '[', ']'])
-            && !text.contains(is_unseen)
+            && !text.contains(is_invisible)
             && is_plain(text);
         if !good {
             return Err(Refused::with_name(&PARAMETER_FORMAT, "signName"));

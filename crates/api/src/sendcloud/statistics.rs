@@ -7,7 +7,7 @@ use super::manage::{Call, done, store_failed};
 use super::params::Params;
 use super::words;
 use crate::days;
-use crate::verdict::Verdict;
+use crate::delivery_result::DeliveryResult;
 use engine::sms::class::Kind;
 use engine::sms::state::MessageState;
 use engine::{Dialect, Statistic, StatisticsFilter, UnixMs};
@@ -102,21 +102,22 @@ struct Counters {
 impl Counters {
     fn count(&mut self, statistic: &Statistic) {
         let messages = statistic.messages;
-        let verdict = Verdict::of_statistic(statistic);
+        let delivery_result = DeliveryResult::of_statistic(statistic);
         self.requested += messages;
-        match verdict {
-            Verdict::Requested | Verdict::Sent => {}
-            Verdict::Delivered => self.delivered += messages,
-            Verdict::ProcessFailed(_) => self.process_failed += messages,
-            Verdict::SendFailed(_) => self.send_failed += messages,
+        match delivery_result {
+            DeliveryResult::Requested | DeliveryResult::Sent => {}
+            DeliveryResult::Delivered => self.delivered += messages,
+            DeliveryResult::ProcessFailed(_) => self.process_failed += messages,
+            DeliveryResult::SendFailed(_) => self.send_failed += messages,
         }
         // What failed before it left costs nothing; what a carrier got costs, whatever became of it.
-        let free = matches!(verdict, Verdict::ProcessFailed(_)) || statistic.state == MessageState::Cancelled;
+        let free = matches!(delivery_result, DeliveryResult::ProcessFailed(_))
+            || statistic.state == MessageState::Cancelled;
         if !free {
             self.billed += statistic.segments;
         }
         let failed = |code| FAILURES.iter().position(|failure| failure.code == code);
-        let (Verdict::ProcessFailed(code) | Verdict::SendFailed(code)) = verdict else {
+        let (DeliveryResult::ProcessFailed(code) | DeliveryResult::SendFailed(code)) = delivery_result else {
             return;
         };
         if let Some(counter) = failed(code).and_then(|at| self.failures.get_mut(at)) {
@@ -177,7 +178,7 @@ async fn answer(call: &Call<'_>, view: View) -> Result<Vec<u8>, Refused> {
         .await
         .map_err(|error| store_failed(&error))?;
     // So many rows may be cut off: half of the truth is none.
-    if counted.len() >= call.engine().settings().directory.statistics_rows_max {
+    if counted.len() >= call.engine().settings().account_limits.statistics_rows_max {
         return Err(Refused::from(&TOO_MUCH_TO_COUNT));
     }
     let rows = rows(&query, &counted);
@@ -197,14 +198,14 @@ async fn answer(call: &Call<'_>, view: View) -> Result<Vec<u8>, Refused> {
 fn rows(query: &StatisticsQuery, counted: &[Statistic]) -> BTreeMap<Key, Counters> {
     let mut rows: BTreeMap<Key, Counters> = BTreeMap::new();
     for statistic in counted {
-        let series = &statistic.series;
-        let message_type = MessageType::of(series.kind, statistic.country == MAINLAND_CHINA);
+        let dimensions = &statistic.dimensions;
+        let message_type = MessageType::of(dimensions.kind, statistic.country == MAINLAND_CHINA);
         if query.message_type.is_some_and(|wanted| wanted != message_type) {
             continue;
         }
         let key = Key {
             day: Reverse(statistic.day),
-            template: series.template,
+            template: dimensions.template,
             message_type,
         };
         rows.entry(key).or_default().count(statistic);
@@ -221,7 +222,7 @@ fn total<'a>(view: View, span: Span, rows: impl Iterator<Item = &'a Counters>) -
             date: format!(
                 "{}{}{}",
                 written(span.first),
-                words::TO.told(),
+                words::TO.reported(),
                 written(span.last)
             ),
             template: "None".to_owned(),

@@ -2,13 +2,13 @@
 
 use super::answer::{self, LANGUAGE};
 use super::auth::Caller;
-use super::codes::{DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, Refused, TOO_MANY_ASKED};
+use super::codes::{DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, Refused, TOO_MANY_REQUESTED};
 use super::fields::{MessageType, Span};
 use super::params::Params;
 use super::{failures, local, words};
+use crate::delivery_result::DeliveryResult;
 use crate::lists;
 use crate::lookup::{self, Found, LIMIT_MAX, Lookup};
-use crate::verdict::Verdict;
 use engine::catalog::Snapshot;
 use engine::public_id::PublicIds;
 use engine::sms::class::Kind;
@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 use std::ops::Range;
 
 /// Most `phones`, and most `smsIds`, of one query.
-const ASKED_MAX: usize = 100;
+const REQUESTED_MAX: usize = 100;
 /// Longest span of days.
 const DAYS_MAX: i32 = 30;
 /// How numbers are written in a query: of China and of abroad.
@@ -148,7 +148,7 @@ impl StatusQuery {
             .map(|entry| &entry.template)
             .filter(|template| template.name == *name)
             .map(|template| template.number)
-            .filter(|number| self.filter.template.is_none_or(|asked| asked == *number));
+            .filter(|number| self.filter.template.is_none_or(|requested| requested == *number));
         let named: Vec<i64> = named.collect();
         (!named.is_empty()).then_some(named)
     }
@@ -156,8 +156,8 @@ impl StatusQuery {
 
 /// No more than a query may have.
 fn within(entries: Vec<&str>) -> Result<Vec<&str>, Refused> {
-    if entries.len() > ASKED_MAX {
-        Err(Refused::with_limit(&TOO_MANY_ASKED, ASKED_MAX))
+    if entries.len() > REQUESTED_MAX {
+        Err(Refused::with_limit(&TOO_MANY_REQUESTED, REQUESTED_MAX))
     } else {
         Ok(entries)
     }
@@ -224,7 +224,7 @@ impl<'a> Rows<'a> {
     {
         let (account, batch) = (self.caller.account, &message.batch);
         let prefix = self.ids.message_prefix(account, batch.session, batch.template);
-        let verdict = Verdict::of(message);
+        let delivery_result = DeliveryResult::of(message);
         let template = self.catalog.template_by_number(account, batch.template);
         Row {
             sms_id: format!("{prefix}${}", message.written),
@@ -238,9 +238,9 @@ impl<'a> Rows<'a> {
             } else {
                 &batch.user
             },
-            status: failures::status(verdict, LANGUAGE),
-            status_code: verdict.code(),
-            send_log: send_log(verdict, message),
+            status: failures::status(delivery_result, LANGUAGE),
+            status_code: delivery_result.code(),
+            send_log: send_log(delivery_result, message),
             template_id: batch.template.to_string(),
             template_name: template.map_or("", |entry| &entry.template.name),
         }
@@ -248,12 +248,12 @@ impl<'a> Rows<'a> {
 }
 
 /// `sendLog`.
-fn send_log(verdict: Verdict, message: &MessageView) -> String {
-    match verdict {
-        Verdict::Requested | Verdict::Sent => String::new(),
-        Verdict::Delivered => words::SENT_WELL.told().to_owned(),
-        Verdict::ProcessFailed(code) => failures::worker_log(code),
-        Verdict::SendFailed(code) => {
+fn send_log(delivery_result: DeliveryResult, message: &MessageView) -> String {
+    match delivery_result {
+        DeliveryResult::Requested | DeliveryResult::Sent => String::new(),
+        DeliveryResult::Delivered => words::SENT_WELL.reported().to_owned(),
+        DeliveryResult::ProcessFailed(code) => failures::worker_log(code),
+        DeliveryResult::SendFailed(code) => {
             let log = failures::carrier_log(code, message.state, LANGUAGE);
             match ReasonView::of(message) {
                 Some(reason) => format!("{log} {}", reason.name),

@@ -15,7 +15,7 @@ use super::words;
 use crate::idempotency;
 use engine::accept::{SignatureRef, TemplateRef};
 use engine::sms::class::Kind;
-use engine::task::{AddedTask, OnceTask, TaskError, TaskRequest};
+use engine::task::{AddedTask, TaskError, TaskIdempotency, TaskRequest};
 use engine::{Dialect, Task, TaskState, UnixMs};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -147,7 +147,7 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         rules: rules(LIST_GRAMMAR),
     };
     let key = idempotency::key(call.headers).map_err(|_| &HEADER_KEY)?;
-    let told = Arc::new(move |task: &Task| {
+    let reported = Arc::new(move |task: &Task| {
         let info = One {
             sms_task: Vo::of(task, &names, given.template, None),
         };
@@ -155,19 +155,19 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     });
     // Made twice, a task sends to a whole list twice.
     let once = key.map(|key| {
-        let told = Arc::clone(&told);
-        OnceTask {
+        let reported = Arc::clone(&reported);
+        TaskIdempotency {
             scope: SCOPE_HEADER,
             key: format!("{}\n{key}", call.caller.sms_user).into_boxed_str(),
             keep_ms: i64::from(call.api.limits.request_id_keep_s) * 1000,
-            reply: Box::new(move |task| told(task)),
+            reply: Box::new(move |task| reported(task)),
         }
     });
     let made = call
         .engine()
         .add_task(call.account(), request, lists, given.due, None, once);
     match made.await.map_err(|error| refused(&error))? {
-        AddedTask::New(task) => Ok(told(&task)),
+        AddedTask::New(task) => Ok(reported(&task)),
         AddedTask::Repeat { answer, .. } => Ok(answer),
     }
 }
@@ -199,7 +199,7 @@ pub(super) async fn query(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 fn template_of(request: &TaskRequest) -> i64 {
     match &request.template {
         TemplateRef::Number(number) => *number,
-        TemplateRef::Frozen(frozen) => frozen.number,
+        TemplateRef::Pinned(frozen) => frozen.number,
         _ => 0,
     }
 }
@@ -213,7 +213,7 @@ fn refused(error: &TaskError) -> Refused {
         _ => &SERVER_ERROR,
     };
     if *code == SERVER_ERROR {
-        tracing::warn!(%error, "a SendCloud task was not made");
+        tracing::warn!(dialect = "sendcloud", %error, "task not created");
     }
     Refused::from(code)
 }
@@ -252,10 +252,10 @@ impl<'a> Vo<'a> {
             template_id: template,
             member_count: task.members,
             status: match task.state {
-                TaskState::Waiting => words::TASK_WAITING.told(),
-                TaskState::Running => words::TASK_RUNNING.told(),
-                TaskState::Done => words::TASK_DONE.told(),
-                TaskState::Failed | TaskState::Cancelled => words::TASK_FAILED.told(),
+                TaskState::Waiting => words::TASK_WAITING.reported(),
+                TaskState::Running => words::TASK_RUNNING.reported(),
+                TaskState::Done => words::TASK_DONE.reported(),
+                TaskState::Failed | TaskState::Cancelled => words::TASK_FAILED.reported(),
             },
             create_time: local::moment(task.created_at),
             end_time: task.ended_at.map(local::moment).unwrap_or_default(),
@@ -355,8 +355,12 @@ mod tests {
                 created_at: NOW,
                 ended_at,
             };
-            let told = Vo::of(&task, &names, 1001, None);
-            assert_eq!((told.status, &*told.end_time), (status, end_time), "{state:?}");
+            let reported = Vo::of(&task, &names, 1001, None);
+            assert_eq!(
+                (reported.status, &*reported.end_time),
+                (status, end_time),
+                "{state:?}"
+            );
         }
     }
 

@@ -64,10 +64,10 @@ impl Verified {
     /// As the service says it.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Waiting => words::WAITING.told(),
-            Self::Passed => words::PASSED.told(),
-            Self::Refused => words::REFUSED.told(),
-            Self::NotSubmitted => words::NOT_SUBMITTED.told(),
+            Self::Waiting => words::WAITING.reported(),
+            Self::Passed => words::PASSED.reported(),
+            Self::Refused => words::REFUSED.reported(),
+            Self::NotSubmitted => words::NOT_SUBMITTED.reported(),
         }
     }
 }
@@ -184,17 +184,17 @@ pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 
 /// `list`: many of them.
 pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
-    let asked = ListTemplates::read(call.params)?;
+    let requested = ListTemplates::read(call.params)?;
     let wanted = |entry: &&std::sync::Arc<TemplateEntry>| {
         let template = &entry.template;
-        (asked.ids.is_empty() || asked.ids.contains(&template.number))
-            && asked
+        (requested.ids.is_empty() || requested.ids.contains(&template.number))
+            && requested
                 .verified
                 .is_none_or(|wanted| wanted == Verified::of(template.review))
     };
     let all: Vec<_> = call.catalog.templates_of(call.account()).filter(wanted).collect();
     let total = all.len();
-    let list: Vec<_> = asked
+    let list: Vec<_> = requested
         .paging
         .of(all.into_iter())
         .into_iter()
@@ -326,9 +326,9 @@ fn common(entry: &TemplateEntry) -> Common<'_> {
         template_name: &template.name,
         msg_type: message_type(&template.details).text(),
         sms_type: match template.class {
-            Class::Otp => words::CODE.told(),
-            Class::Notice => words::NOTICE.told(),
-            Class::Marketing => words::MARKETING.told(),
+            Class::Otp => words::CODE.reported(),
+            Class::Notice => words::NOTICE.reported(),
+            Class::Marketing => words::MARKETING.reported(),
         },
         is_verify: Verified::of(template.review).text(),
         template_content: &entry.domestic,

@@ -24,7 +24,7 @@ impl Word {
     }
 
     /// As it is answered.
-    pub(super) const fn told(&self) -> &'static str {
+    pub(super) const fn reported(&self) -> &'static str {
         self.in_language(super::answer::LANGUAGE)
     }
 }
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_told_in_the_services_language() {
-        assert_eq!(PASSED.told(), "审核通过");
+    fn words_are_reported_in_the_services_language() {
+        assert_eq!(PASSED.reported(), "审核通过");
         assert_eq!(PASSED.in_language(Language::English), "passed");
     }
 }

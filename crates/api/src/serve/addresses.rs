@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_counts_what_is_not_verified_and_is_forgotten_with_its_last_connection() {
+    fn an_address_counts_what_is_not_verified_and_is_dropped_with_its_last_connection() {
         let addresses = Arc::new(Addresses::default());
         let at = |address: &str| addresses.open(address.parse().unwrap());
         let (one, two, other) = (at("2001:db8::1"), at("2001:db8::2"), at("192.0.2.1"));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_something_else_still_holds_is_forgotten_too() {
+    fn an_address_that_something_else_still_holds_is_dropped_too() {
         let addresses = Arc::new(Addresses::default());
         let open = || addresses.open_request("192.0.2.1".parse().unwrap());
         let (one, two) = (open(), open());
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_ends_at_once_is_forgotten() {
+    fn whatever_ends_at_once_is_dropped() {
         let addresses = Arc::new(Addresses::default());
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -185,7 +185,7 @@ impl Bodies {
 
     /// Whether a connection that holds room is among those that may have to give it back: there is little left of what it
     /// has a part of.
-    pub(super) fn may_give_way(&self, standing: &Standing) -> bool {
+    pub(super) fn may_be_closed(&self, standing: &Standing) -> bool {
         let address = standing.address();
         if standing.is_verified() {
             let for_customer = is_scarce(&standing.verified_bytes(), self.per_customer_bytes_max());
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_have_a_part_of_the_room_and_each_address_a_part_of_that() {
+    fn unverified_clients_have_a_part_of_the_room_and_each_address_a_part_of_that() {
         let (bodies, addresses) = (bodies(), Arc::new(Addresses::default()));
         let at = |address: &str| (addresses.open(address.parse().unwrap()), Lease::default());
         let (first, second, third) = (at("192.0.2.1"), at("192.0.2.2"), at("192.0.2.3"));
@@ -315,7 +315,7 @@ mod tests {
             assert_eq!(take(&first, 300), Ok(()));
             assert_eq!(take(&second, 201), Err(Full::Part));
             assert_eq!(take(&second, 200), Ok(()));
-            assert!(bodies.has_much(&first.0) && bodies.may_give_way(&second.0));
+            assert!(bodies.has_much(&first.0) && bodies.may_be_closed(&second.0));
             assert!(!bodies.has_much(&other.0));
             assert_eq!(take(&other, 500), Ok(()));
             let held = [&first, &second, &other];

@@ -7,7 +7,7 @@ use super::stream::{Peer, Watched};
 use super::watch::{Order, Phase, Watch};
 use super::{ServeLimits, head};
 use axum::response::Response;
-use engine::AnswerFate;
+use engine::AnswerTracker;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -60,7 +60,7 @@ pub(super) async fn run(mut stream: TcpStream, shared: Arc<Shared>, watch: Arc<W
     };
     let origin = match origin {
         Ok(origin) => origin,
-        Err(error) => return tracing::debug!(%error, %peer, "a proxy's connection is of no use"),
+        Err(error) => return tracing::debug!(%error, %peer, "proxy connection rejected"),
     };
     // In boxes, because a task is as large as the largest of what it ever does.
     let Some(tls) = &shared.tls else {
@@ -103,7 +103,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Peer + Unpin>(
             ended = &mut connection => break ended,
             order = watch.order() => match order {
                 Order::Leave => {
-                    watch.forget_unread();
+                    watch.discard_unread();
                     Pin::new(&mut connection).graceful_shutdown();
                 }
                 Order::Drop => {
@@ -143,7 +143,7 @@ fn answer(
     let is_clear = watch.begins_clear_request();
     let client =
         head::check(&request, is_clear).and_then(|()| origin.client(request.headers(), shared, watch));
-    let asked = begins.then(|| {
+    let requested = begins.then(|| {
         client.map(|client| {
             let body_timeout = Duration::from_millis(shared.settings.limits.request_timeout_ms);
             let body = |body| axum::body::Body::new(TimedBody::new(body, body_timeout, Arc::clone(watch)));
@@ -152,21 +152,21 @@ fn answer(
             shared.router.clone().call(request)
         })
     });
-    if matches!(asked, Some(Err(_))) {
+    if matches!(requested, Some(Err(_))) {
         // Whatever else the client sends is read before the connection is closed over it.
         watch.left_unread();
     }
     let (watch, origin) = (Arc::clone(watch), Arc::clone(origin));
     async move {
-        let answer = match asked {
+        let answer = match requested {
             // The connection is the proxy's, who would tell its client of a bad gateway.
-            Some(Ok(asked)) if origin.direct().is_none() => or_turned_away(asked, &watch).await?,
-            Some(Ok(asked)) => asked.await?,
+            Some(Ok(requested)) if origin.direct().is_none() => or_turned_away(requested, &watch).await?,
+            Some(Ok(requested)) => requested.await?,
             Some(Err(refusal)) => head::answer(refusal),
             None => std::future::pending().await,
         };
-        if let Some(fate) = answer.extensions().get::<AnswerFate>() {
-            watch.expect(fate.clone());
+        if let Some(tracker) = answer.extensions().get::<AnswerTracker>() {
+            watch.expect(tracker.clone());
         }
         watch.give_back();
         origin.answered(&watch);
@@ -177,14 +177,14 @@ fn answer(
 
 /// The answer to a request that came by a proxy; the listener's own when it has to make room before its body is there.
 async fn or_turned_away(
-    asked: impl Future<Output = Result<Response, Infallible>>,
+    requested: impl Future<Output = Result<Response, Infallible>>,
     watch: &Watch,
 ) -> Result<Response, Infallible> {
     const TOO_MANY: &str = "too many requests at once\n";
     watch.turn_away();
     tokio::select! {
         biased;
-        answered = asked => {
+        answered = requested => {
             // The handler ended just when it was told to make room: its answer is as good, and the connection goes with it.
             if watch.is_dropped() {
                 watch.answers_after_all();
@@ -215,11 +215,11 @@ mod tests {
         let watch = Watch::new(Instant::now(), standing, Arc::new(shared));
         assert!(watch.enter(Phase::Work));
         let (give, given) = tokio::sync::oneshot::channel::<()>();
-        let asked = async {
+        let requested = async {
             let _ = given.await;
             Ok(Response::default())
         };
-        let mut answered = Box::pin(or_turned_away(asked, &watch));
+        let mut answered = Box::pin(or_turned_away(requested, &watch));
         assert!(answered.as_mut().now_or_never().is_none());
         // A handler that waits for its body, and for something else that comes just then.
         assert!(watch.enter(Phase::Body) && watch.drop_from(watch.phase_word()));

@@ -163,7 +163,7 @@ impl Framing {
             }
             Place::Head if line.is_empty() => self.behind_head(),
             Place::Head => {
-                self.said.hear(line);
+                self.said.observe(line);
                 Place::Head
             }
             // Chunks have whole line ends: LF alone, which is one in a head, is none here.
@@ -225,7 +225,7 @@ fn left_of(left: u64, rest: &mut &[u8]) -> Option<u64> {
 }
 
 impl Said {
-    fn hear(&mut self, line: &Line) {
+    fn observe(&mut self, line: &Line) {
         if line.value_of(b"transfer-encoding").is_some() {
             self.in_chunks = true;
         } else if let Some(value) = line.value_of(b"content-length") {
@@ -432,7 +432,7 @@ mod tests {
     proptest! {
         /// Heads are counted and ends found however requests are cut into pieces.
         #[test]
-        fn requests_in_a_row_are_told_apart(
+        fn requests_in_a_row_are_distinguished(
             bodies in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..200)), 1..8),
             chunk_bytes in 1_usize..40,
             piece_bytes in 1_usize..300,

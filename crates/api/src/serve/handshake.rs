@@ -121,7 +121,7 @@ impl Handshakes {
             };
             if std::mem::take(&mut is_first) {
                 self.metrics.tls_handshakes_paced.inc();
-                tracing::warn!(address = %network, "TLS handshakes of an address wait: it begins more than it may");
+                tracing::warn!(address = %network, "TLS handshakes delayed");
             }
             tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
         }

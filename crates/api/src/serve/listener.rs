@@ -112,7 +112,7 @@ impl Connections {
                     self.ended(ended.map_or_else(|error| error.id(), |(id, ())| id));
                 }
                 _ = look.tick() => self.look(),
-                () = shared.asks.any() => self.asked(),
+                () = shared.room_requests.any() => self.requested(),
                 accepted = listener.accept(), if self.waiting.is_none() && retry_at.is_none() => match accepted {
                     Ok((stream, peer)) => {
                         retry_ms = *ACCEPT_RETRY_MS.start();
@@ -120,7 +120,7 @@ impl Connections {
                     }
                     Err(error) if is_about_one_client(&error) => {}
                     Err(error) => {
-                        tracing::warn!(%error, retry_ms, "cannot accept connections");
+                        tracing::warn!(%error, retry_ms, "accept failed");
                         shared.metrics.accept_errors.inc();
                         self.let_others_in();
                         retry_at = Some(Instant::now() + Duration::from_millis(retry_ms));
@@ -138,7 +138,7 @@ impl Connections {
         self.shared.metrics.accepted.inc();
         // Answers are written whole: waiting for more to fill a packet would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection ended before it was served");
+            tracing::debug!(%error, "connection closed before the first request");
             return;
         }
         if self.open.len() < self.limits().connections_max.max(1) {
@@ -197,7 +197,7 @@ impl Connections {
     /// All connections that were not asked to go, as they look now.
     fn seen(&self) -> impl Iterator<Item = Seen<Which>> {
         let now_ms = self.now_ms();
-        let crowd_max = (self.limits().connections_max / 32).max(8);
+        let connections_max_held = (self.limits().connections_max / 32).max(8);
         let staying = self
             .open
             .iter()
@@ -210,7 +210,7 @@ impl Connections {
                 phase: phase.phase(),
                 for_ms: now_ms.saturating_sub(phase.since_ms()),
                 is_verified: standing.is_verified(),
-                is_crowded: standing.address().staying() > crowd_max,
+                is_saturated: standing.address().staying() > connections_max_held,
                 held_bytes: open.watch.held_bytes(),
                 recent_bytes: open.recent_bytes,
             }
@@ -263,7 +263,7 @@ impl Connections {
             .filter(|seen| !seen.is_verified)
             .filter(|seen| self.is_at(seen.id.id, address))
             .map(|seen| Seen {
-                is_crowded: true,
+                is_saturated: true,
                 ..seen
             });
         let going = room::to_let_others_in(of_address, many);
@@ -281,11 +281,11 @@ impl Connections {
     }
 
     /// Does what connections have asked for.
-    fn asked(&mut self) {
-        if self.shared.asks.take_room() {
+    fn requested(&mut self) {
+        if self.shared.room_requests.take_room() {
             self.free_bytes();
         }
-        for address in self.shared.asks.take_crowded() {
+        for address in self.shared.room_requests.take_saturated() {
             if address.staying() > self.limits().per_address_max {
                 self.make_room_at(&address);
             }
@@ -304,8 +304,8 @@ impl Connections {
         let is_scarce = bodies.is_scarce();
         let holding = self.seen().filter(|seen| seen.held_bytes > 0).filter_map(|seen| {
             let standing = self.open.get(&seen.id.id)?.watch.standing();
-            bodies.may_give_way(&standing).then(|| Seen {
-                is_crowded: bodies.has_much(&standing),
+            bodies.may_be_closed(&standing).then(|| Seen {
+                is_saturated: bodies.has_much(&standing),
                 ..seen
             })
         });
@@ -397,7 +397,7 @@ impl Connections {
 
     /// Says what was sent off, once in a while.
     fn say(&mut self, now_ms: u64) {
-        self.sent_off.refused += self.shared.asks.refused.swap(0, Ordering::Relaxed);
+        self.sent_off.refused += self.shared.room_requests.refused.swap(0, Ordering::Relaxed);
         let sent_off = &self.sent_off;
         let any = sent_off.for_connections + sent_off.for_bodies + sent_off.refused > 0;
         if !any || now_ms.saturating_sub(sent_off.said_ms) < SAY_EVERY_MS && sent_off.said_ms > 0 {
@@ -409,7 +409,7 @@ impl Connections {
             refused = sent_off.refused,
             connections = self.open.len(),
             bodies_bytes = self.shared.bodies.in_use(),
-            "connections were closed to make room for others"
+            "connections closed to free capacity"
         );
         self.sent_off = SentOff {
             said_ms: now_ms.max(1),

@@ -131,11 +131,11 @@ fn admit(standing: &Standing, shared: &Shared) -> bool {
     let has = standing.address().staying();
     if has > may_have.saturating_mul(2) {
         shared.metrics.refused.inc();
-        shared.asks.refused.fetch_add(1, Ordering::Relaxed);
+        shared.room_requests.refused.fetch_add(1, Ordering::Relaxed);
         return false;
     }
     if has > may_have {
-        shared.asks.crowded(standing.address());
+        shared.room_requests.saturated(standing.address());
     }
     true
 }
@@ -147,7 +147,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 async fn named(stream: &mut TcpStream, proxy: IpAddr, refused: &Counter) -> io::Result<Option<IpAddr>> {
     let refuse = |problem: &'static str| {
         refused.inc();
-        tracing::warn!(%proxy, problem, "a connection from a proxy of `api.proxy_protocol_from` was closed");
+        tracing::warn!(%proxy, problem, "proxy connection rejected");
         io::Error::other(problem)
     };
     let mut octets = vec![0; proxy::OCTETS_MAX];

@@ -20,7 +20,7 @@ pub(super) struct Seen<I> {
     /// A credential was verified on it.
     pub(super) is_verified: bool,
     /// Its address has more than its share of what is wanted: of connections on which nothing was verified, or of bytes.
-    pub(super) is_crowded: bool,
+    pub(super) is_saturated: bool,
     /// Bytes it holds of the room for requests.
     pub(super) held_bytes: usize,
     /// Bytes that came lately, older ones counting less and less.
@@ -33,9 +33,9 @@ enum Rank {
     /// Answered, on which nothing was verified, and its client does not close it.
     Lingering,
     /// Of an address that has many, on which nothing was verified, and slow or idle.
-    CrowdedSlow,
+    SaturatedSlow,
     /// Of an address that has many, on which nothing was verified.
-    Crowded,
+    Saturated,
     /// Nothing was verified, and slow or idle.
     Slow,
     /// Nothing was verified, and neither slow nor idle.
@@ -60,9 +60,9 @@ impl<I: Copy> Seen<I> {
             }
             Phase::Idle | Phase::Head | Phase::Body | Phase::Held => {}
         }
-        Some(match (self.is_verified, self.is_crowded, self.is_slow()) {
-            (false, true, true) => Rank::CrowdedSlow,
-            (false, true, false) => Rank::Crowded,
+        Some(match (self.is_verified, self.is_saturated, self.is_slow()) {
+            (false, true, true) => Rank::SaturatedSlow,
+            (false, true, false) => Rank::Saturated,
             (false, false, true) => Rank::Slow,
             (false, false, false) => Rank::Fresh,
             (true, _, _) if matches!(self.phase, Phase::Idle) => Rank::Idle,
@@ -96,8 +96,8 @@ pub(super) fn to_let_others_in<I: Copy>(seen: impl Iterator<Item = Seen<I>>, man
     // Many at once, because each look at all connections costs; fewer of those that are not slow. Who has proved who he is
     // goes only when nobody else can, and then one at a time.
     let many = match first.0 {
-        Rank::Lingering | Rank::CrowdedSlow | Rank::Slow => many.max(1),
-        Rank::Crowded | Rank::Fresh => (many / 4).max(1),
+        Rank::Lingering | Rank::SaturatedSlow | Rank::Slow => many.max(1),
+        Rank::Saturated | Rank::Fresh => (many / 4).max(1),
         Rank::Idle | Rank::VerifiedSlow => 1,
     };
     ranked.retain(|((rank, _), _)| *rank == first.0);
@@ -119,7 +119,7 @@ pub(super) fn to_free_bytes<I: Copy>(seen: impl Iterator<Item = Seen<I>>, bytes:
     let mut holding: Vec<_> = seen.filter(goes).collect();
     holding.sort_unstable_by_key(|seen| {
         let for_each = (seen.held_bytes as u64) / (seen.recent_bytes / 1024 + 1);
-        std::cmp::Reverse((!seen.is_verified, seen.is_crowded, for_each, seen.for_ms))
+        std::cmp::Reverse((!seen.is_verified, seen.is_saturated, for_each, seen.for_ms))
     });
     let mut freed = 0_usize;
     let mut goes_on = |seen: &Seen<I>| {
@@ -141,7 +141,7 @@ mod tests {
             phase,
             for_ms,
             is_verified: false,
-            is_crowded: false,
+            is_saturated: false,
             held_bytes: 0,
             recent_bytes: 0,
         }
@@ -152,24 +152,24 @@ mod tests {
     }
 
     #[test]
-    fn strangers_of_a_crowded_address_go_first_and_who_is_at_work_never() {
+    fn unverified_clients_of_a_saturated_address_go_first_and_who_is_at_work_never() {
         let verified = |seen: Seen<u32>| Seen {
             is_verified: true,
             ..seen
         };
-        let crowded = |seen: Seen<u32>| Seen {
-            is_crowded: true,
+        let saturated = |seen: Seen<u32>| Seen {
+            is_saturated: true,
             ..seen
         };
         // In the order in which they go.
         let mut all = vec![
             seen(17, Phase::Closing, 1_500),
-            crowded(seen(16, Phase::Closing, 100)),
-            crowded(seen(0, Phase::Idle, 10)),
-            crowded(seen(1, Phase::Head, 600)),
-            crowded(seen(2, Phase::Body, 900)),
-            crowded(seen(3, Phase::Body, 20)),
-            crowded(seen(15, Phase::Head, 10)),
+            saturated(seen(16, Phase::Closing, 100)),
+            saturated(seen(0, Phase::Idle, 10)),
+            saturated(seen(1, Phase::Head, 600)),
+            saturated(seen(2, Phase::Body, 900)),
+            saturated(seen(3, Phase::Body, 20)),
+            saturated(seen(15, Phase::Head, 10)),
             seen(4, Phase::Idle, 3),
             seen(5, Phase::Head, 501),
             seen(6, Phase::Body, 501),
@@ -179,11 +179,11 @@ mod tests {
             seen(11, Phase::Body, 400),
             verified(seen(7, Phase::Idle, 2_000)),
             verified(seen(8, Phase::Idle, 1_000)),
-            verified(crowded(seen(9, Phase::Body, 5_000))),
+            verified(saturated(seen(9, Phase::Body, 5_000))),
         ];
         let stay = [
             verified(seen(12, Phase::Body, 499)),
-            crowded(seen(13, Phase::Work, 90_000)),
+            saturated(seen(13, Phase::Work, 90_000)),
             seen(14, Phase::Closing, 99),
             verified(seen(18, Phase::Closing, 1_999)),
         ];
@@ -196,11 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn many_strangers_go_at_once_and_one_that_is_known() {
-        let strangers: Vec<_> = (0..100)
+    fn many_unverified_clients_go_at_once_and_one_that_is_known() {
+        let unverified: Vec<_> = (0..100)
             .map(|id| seen(id, Phase::Head, 600 + u64::from(id)))
             .collect();
-        let mut gone = to_let_others_in(strangers.into_iter(), 3);
+        let mut gone = to_let_others_in(unverified.into_iter(), 3);
         gone.sort_unstable();
         assert_eq!(gone, [97, 98, 99], "those that have been at it longest");
         let known = (0..100).map(|id| Seen {
@@ -234,11 +234,11 @@ mod tests {
         assert_eq!(to_free_bytes(all.into_iter(), 1), [0]);
         assert_eq!(to_free_bytes(all.into_iter(), 5_000_000), [0, 3]);
         assert_eq!(to_free_bytes(all.into_iter(), usize::MAX), [0, 3, 1, 2, 4]);
-        let crowded = Seen {
-            is_crowded: true,
+        let saturated = Seen {
+            is_saturated: true,
             ..body(6, 10, 5_000)
         };
-        let all = all.into_iter().chain([crowded]);
+        let all = all.into_iter().chain([saturated]);
         assert_eq!(to_free_bytes(all, 11), [6, 0]);
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Shared {
     pub(super) metrics: ServeMetrics,
     pub(super) addresses: Arc<Addresses>,
     pub(super) bodies: Bodies,
-    pub(super) asks: Asks,
+    pub(super) room_requests: RoomRequests,
 }
 
 impl Shared {
@@ -36,7 +36,7 @@ impl Shared {
             tls,
             addresses: Arc::default(),
             bodies: Bodies::new(settings.bodies, metrics.bodies_bytes.clone()),
-            asks: Asks::default(),
+            room_requests: RoomRequests::default(),
             handshakes: Handshakes::new(settings.limits.handshakes_per_s_max, metrics.clone()),
             metrics,
             settings,
@@ -46,18 +46,18 @@ impl Shared {
 
 /// What connections ask of the listener, which alone may send others off.
 #[derive(Debug, Default)]
-pub(super) struct Asks {
+pub(super) struct RoomRequests {
     room: AtomicBool,
-    crowded: Mutex<Vec<Arc<Address>>>,
+    saturated: Mutex<Vec<Arc<Address>>>,
     any: Notify,
     /// Refused by connections themselves.
     pub(super) refused: AtomicU64,
 }
 
 /// Addresses that may be asked about before the listener looks: it looks at once, so there are few.
-const CROWDED_MAX: usize = 64;
+const SATURATED_MAX: usize = 64;
 
-impl Asks {
+impl RoomRequests {
     /// There is no room for the bytes of a request.
     pub(super) fn room(&self) {
         if !self.room.swap(true, Ordering::AcqRel) {
@@ -66,10 +66,10 @@ impl Asks {
     }
 
     /// An address has more open than it may have.
-    pub(super) fn crowded(&self, address: &Arc<Address>) {
-        let mut crowded = self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
-        if crowded.len() < CROWDED_MAX && !crowded.iter().any(|known| Arc::ptr_eq(known, address)) {
-            crowded.push(Arc::clone(address));
+    pub(super) fn saturated(&self, address: &Arc<Address>) {
+        let mut saturated = self.saturated.lock().unwrap_or_else(PoisonError::into_inner);
+        if saturated.len() < SATURATED_MAX && !saturated.iter().any(|known| Arc::ptr_eq(known, address)) {
+            saturated.push(Arc::clone(address));
             self.any.notify_one();
         }
     }
@@ -85,7 +85,7 @@ impl Asks {
     }
 
     /// The addresses that have too much open.
-    pub(super) fn take_crowded(&self) -> Vec<Arc<Address>> {
-        std::mem::take(&mut *self.crowded.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_saturated(&self) -> Vec<Arc<Address>> {
+        std::mem::take(&mut *self.saturated.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

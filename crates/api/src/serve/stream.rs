@@ -47,7 +47,7 @@ impl<S> Watched<S> {
 
 /// What is read at once for somebody unknown: one less than hyper's smallest buffer, so that it never takes a larger one
 /// (it doubles its buffer when one was filled, up to the bound of a head).
-const STRANGER_READ_BYTES: u64 = 8191;
+const UNVERIFIED_READ_BYTES: u64 = 8191;
 /// What a head of somebody unknown may have without being counted among the bytes of all requests.
 const HEAD_FREE_BYTES: usize = 8192;
 
@@ -93,7 +93,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let read = if is_trusted {
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))
         } else {
-            let mut piece = (&mut self.stream).take(STRANGER_READ_BYTES);
+            let mut piece = (&mut self.stream).take(UNVERIFIED_READ_BYTES);
             ready!(Pin::new(&mut piece).poll_read(cx, buf))
         };
         if self.watch.is_expected() {

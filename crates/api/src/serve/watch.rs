@@ -5,7 +5,7 @@ use super::bodies::{Full, Lease};
 use super::room::LINGER_MS;
 use super::shared::Shared;
 use arc_swap::{ArcSwap, Guard};
-use engine::{AccountId, AnswerFate};
+use engine::{AccountId, AnswerTracker};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,7 +57,7 @@ pub(super) struct Watch {
     /// The phase in the upper three bits, [`DROPPED`] in the next one, since when (milliseconds of the epoch) in the others.
     phase: AtomicU64,
     order: AtomicU8,
-    told: Notify,
+    signalled: Notify,
     /// The request that is being read is turned away with an answer, not with a close, when its connection must make room.
     is_turned_away: AtomicBool,
     turned_away: Notify,
@@ -72,7 +72,7 @@ pub(super) struct Watch {
     /// Set when the connection is of no more use: nothing it sends is worth reading.
     cut: AtomicBool,
     /// The last answer, when somebody must know whether it was read.
-    fate: Mutex<Option<AnswerFate>>,
+    tracker: Mutex<Option<AnswerTracker>>,
     /// Whether there is one: looked at with each read and write.
     fated: AtomicBool,
     /// What is known of the client of the request that is being read.
@@ -127,7 +127,7 @@ impl Watch {
             epoch,
             phase: AtomicU64::new(0),
             order: AtomicU8::new(0),
-            told: Notify::new(),
+            signalled: Notify::new(),
             is_turned_away: AtomicBool::new(false),
             turned_away: Notify::new(),
             released: Notify::new(),
@@ -135,7 +135,7 @@ impl Watch {
             unclear_head: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             cut: AtomicBool::new(false),
-            fate: Mutex::new(None),
+            tracker: Mutex::new(None),
             fated: AtomicBool::new(false),
             standing: ArcSwap::new(standing),
             lease: Lease::default(),
@@ -190,9 +190,9 @@ impl Watch {
             (Ok(_), Phase::Body) if self.is_turned_away.load(Ordering::Acquire) => {
                 self.turned_away.notify_one();
             }
-            (Ok(_), _) => self.tell(Order::Drop),
+            (Ok(_), _) => self.signal(Order::Drop),
             // It was to answer and to go, and is still there: nothing else would end it.
-            (Err(word), _) if word == dropped => self.tell(Order::Drop),
+            (Err(word), _) if word == dropped => self.signal(Order::Drop),
             (Err(_), _) => return false,
         }
         true
@@ -271,19 +271,19 @@ impl Watch {
         self.phase.store(word, Ordering::Release);
     }
 
-    fn tell(&self, order: Order) {
+    fn signal(&self, order: Order) {
         self.order.store(order as u8, Ordering::Release);
-        self.told.notify_one();
+        self.signalled.notify_one();
     }
 
     /// Has the connection closed after the request in flight.
     pub(super) fn leave(&self) {
-        self.tell(Order::Leave);
+        self.signal(Order::Leave);
     }
 
     /// Waits for the listener's next order.
     pub(super) async fn order(&self) -> Order {
-        self.told.notified().await;
+        self.signalled.notified().await;
         if self.order.load(Ordering::Acquire) == Order::Drop as u8 {
             Order::Drop
         } else {
@@ -292,9 +292,9 @@ impl Watch {
     }
 
     /// Somebody must know whether this answer is read.
-    pub(super) fn expect(&self, fate: AnswerFate) {
-        fate.follow();
-        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(fate);
+    pub(super) fn expect(&self, tracker: AnswerTracker) {
+        tracker.follow();
+        *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = Some(tracker);
         self.fated.store(true, Ordering::Release);
     }
 
@@ -307,18 +307,18 @@ impl Watch {
         if !self.fated.swap(false, Ordering::AcqRel) {
             return;
         }
-        let fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match fate {
-            Some(fate) if read => fate.sent(),
-            Some(fate) => fate.lost(),
+        let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match tracker {
+            Some(tracker) if read => tracker.sent(),
+            Some(tracker) => tracker.lost(),
             None => {}
         }
     }
 
     /// All that was to be written is.
     pub(super) fn flushed(&self) {
-        if let Some(fate) = &*self.fate.lock().unwrap_or_else(PoisonError::into_inner) {
-            fate.flushed();
+        if let Some(tracker) = &*self.tracker.lock().unwrap_or_else(PoisonError::into_inner) {
+            tracker.flushed();
         }
     }
 
@@ -335,7 +335,7 @@ impl Watch {
 
     /// Between requests for a while: the client has its answer, and no rest of a request has to be read before the
     /// connection is closed.
-    pub(super) fn forget_unread(&self) {
+    pub(super) fn discard_unread(&self) {
         let (phase, since_ms) = self.phase();
         if phase == Phase::Idle && self.now_ms().saturating_sub(since_ms) >= LINGER_MS {
             self.all_read();
@@ -400,7 +400,7 @@ impl Watch {
 
     /// Asks the listener to make room.
     pub(super) fn ask_for_room(&self) {
-        self.shared.asks.room();
+        self.shared.room_requests.room();
     }
 
     /// There was none, after all: the request is turned away.
@@ -439,7 +439,7 @@ mod tests {
     }
 
     /// A connection by a proxy that is told to make room while a body is awaited.
-    fn told_to_make_room() -> Watch {
+    fn reported_to_make_room() -> Watch {
         let watch = watch();
         watch.turn_away();
         assert!(watch.enter(Phase::Work) && watch.enter(Phase::Body));
@@ -450,7 +450,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_was_to_answer_and_go_and_did_not_is_closed_when_it_is_looked_at_again() {
-        let watch = told_to_make_room();
+        let watch = reported_to_make_room();
         // Nobody heard it: the handler had ended just then.
         assert!(!watch.enter(Phase::Idle));
         assert!(watch.drop_from(watch.phase_word()));

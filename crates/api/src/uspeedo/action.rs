@@ -1,9 +1,9 @@
 //! uSpeedo Action (the UCloud Action document): one path, the action in the JSON body, signed headers or HTTP Basic.
 
-use super::asked::{Action, Asked};
 use super::auth::{self, Caller, SignedHeaders};
 use super::fault::Fault;
 use super::perform::{self, Request as Known};
+use super::request_context::{Action, RequestContext};
 use super::tree::Members;
 use super::{boundaries, denied, exchange, wire};
 use crate::Api;
@@ -30,20 +30,20 @@ enum Head<'t> {
 
 /// `POST /api`
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let mut asked = Asked::new(Dialect::UspeedoAction);
+    let mut context = RequestContext::new(Dialect::UspeedoAction);
     let (head, body) = request.into_parts();
     let client = Client::of(&head.extensions);
-    let result = match receive(&api, &client, &head, body, &mut asked).await {
+    let result = match receive(&api, &client, &head, body, &mut context).await {
         Ok((body, shown)) => {
-            let result = try_answer(&api, &mut asked, &client, &head, (&body, shown)).await;
+            let result = try_answer(&api, &mut context, &client, &head, (&body, shown)).await;
             if result.is_err() {
-                asked.name_from(&body, head.uri.query());
+                context.name_from(&body, head.uri.query());
             }
             result
         }
         Err(fault) => Err(fault),
     };
-    exchange::respond(&asked, result)
+    exchange::respond(&context, result)
 }
 
 /// The body, and what the head says. When the head alone tells that the request is not let in, only what has arrived of the
@@ -53,18 +53,18 @@ async fn receive<'a>(
     client: &Client,
     head: &Parts,
     body: Body,
-    asked: &mut Asked,
+    context: &mut RequestContext,
 ) -> Result<(Bytes, Head<'a>), Fault> {
     let shown = match check_head(api, client, head).await {
         Ok(shown) => shown,
         Err(fault) => {
-            asked.name_from(&crate::body::arrived(body).await, head.uri.query());
+            context.name_from(&crate::body::arrived(body).await, head.uri.query());
             return Err(fault);
         }
     };
     let body = exchange::read(api, body)
         .await
-        .inspect_err(|_| asked.name_from(b"", head.uri.query()))?;
+        .inspect_err(|_| context.name_from(b"", head.uri.query()))?;
     Ok((body, shown))
 }
 
@@ -73,29 +73,29 @@ async fn check_head<'a>(api: &'a Api, client: &Client, head: &Parts) -> Result<H
     let dialect = Dialect::UspeedoAction;
     let turns = &api.access.turns;
     if let Some(signed) = SignedHeaders::of(&head.headers) {
-        let asker = denied::asker(client, dialect, signed.user());
-        let turn = turns.turn(&api.engine, asker).await?;
+        let requester = denied::requester(client, dialect, signed.user());
+        let turn = turns.turn(&api.engine, requester).await?;
         let seen = signed.credential(&api.engine.catalog()).map(drop);
         let seen = seen.and_then(|()| signed.check(api.engine.now(), api.limits.uspeedo_timestamp_window_s));
         return match seen {
             // A turn may have been waited for, and there need not be another: it is the body's as well.
             Ok(()) => Ok(Head::Signed(turn)),
-            Err(fault) => denied::judged(api, asker, turn, Err(fault)),
+            Err(fault) => denied::checked(api, requester, turn, Err(fault)),
         };
     }
     let shown = auth::basic_shown(&head.headers);
     let user = shown.as_ref().map_or("", |shown| shown.user());
-    let asker = denied::asker(client, dialect, user);
-    let turn = turns.turn(&api.engine, asker).await?;
+    let requester = denied::requester(client, dialect, user);
+    let turn = turns.turn(&api.engine, requester).await?;
     let seen = auth::basic(&head.headers, shown.as_ref(), &api.engine.catalog());
-    let caller = denied::judged(api, asker, turn, seen)?;
+    let caller = denied::checked(api, requester, turn, seen)?;
     exchange::admit(api, client, dialect, &caller)?;
     Ok(Head::Known(caller))
 }
 
 async fn try_answer(
     api: &Api,
-    asked: &mut Asked,
+    context: &mut RequestContext,
     client: &Client,
     head: &Parts,
     (body, shown): (&[u8], Head<'_>),
@@ -105,19 +105,19 @@ async fn try_answer(
         Head::Known(caller) => (caller, parsing.run(|| with_basic(api, head, body))?),
         Head::Signed(turn) => {
             let (caller, params) = parsing.run(|| signed(api, client, head, (body, turn)))?;
-            exchange::admit(api, client, asked.dialect, &caller)?;
+            exchange::admit(api, client, context.dialect, &caller)?;
             (caller, params)
         }
     };
-    asked.action = Some(action(&params)?);
+    context.action = Some(action(&params)?);
     let known = Known {
         api,
-        asked,
+        context,
         caller: &caller,
         params: &params,
     };
-    let asker = denied::asker(client, asked.dialect, &caller.user);
-    denied::seen_before(api, asker, perform::perform(known, &head.headers).await)
+    let requester = denied::requester(client, context.dialect, &caller.user);
+    denied::seen_before(api, requester, perform::perform(known, &head.headers).await)
 }
 
 fn action(params: &Members<'_>) -> Result<Action, Fault> {
@@ -147,12 +147,12 @@ fn signed<'b>(
 ) -> Result<(Caller, Members<'b>), Fault> {
     let params = wire::parse_params(body, api.limits.uspeedo_values_max)?;
     let signed = SignedHeaders::of(&head.headers).ok_or(Fault::SignatureMissing)?;
-    let asker = denied::asker(client, Dialect::UspeedoAction, signed.user());
+    let requester = denied::requester(client, Dialect::UspeedoAction, signed.user());
     let catalog = api.engine.catalog();
     let seen = signed
         .credential(&catalog)
         .and_then(|credential| signed.verify(credential, &params));
-    let caller = denied::judged(api, asker, turn, seen)?;
+    let caller = denied::checked(api, requester, turn, seen)?;
     Ok((caller, boundaries::nest_signed(params)?))
 }
 

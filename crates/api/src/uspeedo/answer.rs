@@ -1,13 +1,13 @@
 //! The bodies that answer requests to send, and every refusal, as data, to be held against the contract
 //! (sections 2.2 to 2.4).
 
-use super::asked::{Action, Asked};
 use super::fault::{self, Fault};
+use super::request_context::{Action, RequestContext};
 use super::wire::Extra;
 use super::words::{self, Done, Language};
 use engine::Dialect;
 use engine::accept::{
-    Fate, Item, ItemOutcome, Outcome, Refusal, SignatureRef, Submission, TemplateRef, Values,
+    Item, ItemOutcome, Outcome, RecipientOutcome, Refusal, SignatureRef, Submission, TemplateRef, Values,
 };
 use engine::public_id::PublicIds;
 use serde::Serialize;
@@ -29,19 +29,19 @@ struct Refused<'a> {
 }
 
 /// The answer to a request that came to nothing.
-pub fn refused(asked: &Asked, fault: Fault) -> Vec<u8> {
-    refused_with(asked, fault, None, None)
+pub fn refused(context: &RequestContext, fault: Fault) -> Vec<u8> {
+    refused_with(context, fault, None, None)
 }
 
 fn refused_with<'a>(
-    asked: &'a Asked,
+    context: &'a RequestContext,
     fault: Fault,
     fail_content: Option<Vec<FailedItem<'a>>>,
     failed_target_phones: Option<Vec<FailedNumber<'a>>>,
 ) -> Vec<u8> {
-    let (ret_code, message) = fault.words(asked.family(), asked.language);
-    let req_uuid = (asked.dialect != Dialect::UspeedoRest).then_some(asked.uuid.as_str());
-    let action = asked.answer_name();
+    let (ret_code, message) = fault.words(context.family(), context.language);
+    let req_uuid = (context.dialect != Dialect::UspeedoRest).then_some(context.uuid.as_str());
+    let action = context.answer_name();
     json(&Refused {
         ret_code,
         action,
@@ -129,30 +129,35 @@ struct FailedTarget<'a> {
 }
 
 /// The answer to a request to send.
-pub fn sent(asked: &Asked, ids: &PublicIds, submission: &Submission, outcome: &Outcome) -> Vec<u8> {
+pub fn sent(
+    context: &RequestContext,
+    ids: &PublicIds,
+    submission: &Submission,
+    outcome: &Outcome,
+) -> Vec<u8> {
     if let (0, Some(refusal)) = (outcome.accepted(), outcome.first_refusal()) {
-        return nothing_sent(asked, submission, outcome, refusal);
+        return nothing_sent(context, submission, outcome, refusal);
     }
     let mut sessions = outcome.items.iter().filter_map(|item| item.session);
     let session_no = |first| ids.session(submission.account, first);
-    if asked.dialect == Dialect::UspeedoRest {
+    if context.dialect == Dialect::UspeedoRest {
         return json(&RestSent {
             ret_code: 0,
-            message: Done::Success.text(asked.language),
+            message: Done::Success.text(context.language),
             session_no: sessions.map(session_no).collect(),
-            failed_target_phones: failed_numbers(asked.language, submission, outcome),
+            failed_target_phones: failed_numbers(context.language, submission, outcome),
         });
     }
     let session_no = sessions.next().map(session_no).unwrap_or_default();
-    let (action, req_uuid) = (asked.answer_name(), asked.uuid.as_str());
-    let fail_content = failed_items(asked, submission, outcome);
-    if asked.action == Some(Action::Send) {
+    let (action, req_uuid) = (context.answer_name(), context.uuid.as_str());
+    let fail_content = failed_items(context, submission, outcome);
+    if context.action == Some(Action::Send) {
         let first = submission.items.first().and_then(|item| item.recipients.first());
         let user_id = Extra::read(first.and_then(|recipient| recipient.extra.as_deref())).user_id;
         return json(&Sent {
             ret_code: 0,
             action,
-            message: Done::Single.text(asked.language),
+            message: Done::Single.text(context.language),
             session_no,
             user_id,
             req_uuid,
@@ -163,7 +168,7 @@ pub fn sent(asked: &Asked, ids: &PublicIds, submission: &Submission, outcome: &O
     json(&BatchSent {
         ret_code: 0,
         action,
-        message: Done::Batch.text(asked.language),
+        message: Done::Batch.text(context.language),
         session_no,
         req_uuid,
         success_count,
@@ -172,25 +177,35 @@ pub fn sent(asked: &Asked, ids: &PublicIds, submission: &Submission, outcome: &O
 }
 
 /// Every recipient was refused: the first reason decides the code; the list tells the others.
-fn nothing_sent(asked: &Asked, submission: &Submission, outcome: &Outcome, refusal: Refusal) -> Vec<u8> {
+fn nothing_sent(
+    context: &RequestContext,
+    submission: &Submission,
+    outcome: &Outcome,
+    refusal: Refusal,
+) -> Vec<u8> {
     let fault = match refusal {
         Refusal::ExtraInvalid => Fault::Value(invalid_extra(submission, outcome)),
         refusal => Fault::Refused(refusal),
     };
-    if asked.dialect != Dialect::UspeedoRest {
-        return refused_with(asked, fault, Some(failed_items(asked, submission, outcome)), None);
+    if context.dialect != Dialect::UspeedoRest {
+        return refused_with(
+            context,
+            fault,
+            Some(failed_items(context, submission, outcome)),
+            None,
+        );
     }
     // The uSpeedo REST v1 document answers an error with code and message alone; the list is added when they do not tell all.
-    let tells_all = outcome
+    let reports_all = outcome
         .items
         .iter()
-        .flat_map(|item| &item.fates)
-        .all(|fate| *fate == Fate::Refused(refusal));
+        .flat_map(|item| &item.outcomes)
+        .all(|tracker| *tracker == RecipientOutcome::Refused(refusal));
     refused_with(
-        asked,
+        context,
         fault,
         None,
-        (!tells_all).then(|| failed_numbers(asked.language, submission, outcome)),
+        (!reports_all).then(|| failed_numbers(context.language, submission, outcome)),
     )
 }
 
@@ -219,14 +234,14 @@ fn failures<'a>(submission: &'a Submission, outcome: &'a Outcome) -> impl Iterat
 fn failures_of<'a>(item: &'a Item, became: &'a ItemOutcome) -> impl Iterator<Item = Failure<'a>> {
     item.recipients
         .iter()
-        .zip(&became.fates)
-        .filter_map(move |(recipient, fate)| match *fate {
-            Fate::Refused(refusal) => Some(Failure {
+        .zip(&became.outcomes)
+        .filter_map(move |(recipient, tracker)| match *tracker {
+            RecipientOutcome::Refused(refusal) => Some(Failure {
                 item,
                 recipient,
                 refusal,
             }),
-            Fate::Accepted(_) => None,
+            RecipientOutcome::Accepted(_) => None,
         })
 }
 
@@ -252,14 +267,18 @@ fn failed_numbers<'a>(
     failures(submission, outcome).map(number).collect()
 }
 
-fn failed_items<'a>(asked: &Asked, submission: &'a Submission, outcome: &'a Outcome) -> Vec<FailedItem<'a>> {
+fn failed_items<'a>(
+    context: &RequestContext,
+    submission: &'a Submission,
+    outcome: &'a Outcome,
+) -> Vec<FailedItem<'a>> {
     let mut list = Vec::new();
     for (item, became) in submission.items.iter().zip(&outcome.items) {
         let mut failures = failures_of(item, became).peekable();
         let Some(first) = failures.peek() else { continue };
         let of_item =
-            fault::is_about_the_item(first.refusal).then(|| words::reason(first.refusal, asked.language));
-        let (sender_id, sig_content) = source(asked.dialect, item);
+            fault::is_about_the_item(first.refusal).then(|| words::reason(first.refusal, context.language));
+        let (sender_id, sig_content) = source(context.dialect, item);
         list.push(FailedItem {
             template_id: match &item.template {
                 TemplateRef::UtId(id) => id,
@@ -268,7 +287,7 @@ fn failed_items<'a>(asked: &Asked, submission: &'a Submission, outcome: &'a Outc
             sender_id,
             sig_content,
             target: failures
-                .map(|failure| failed_target(&failure, of_item.is_some(), asked.language))
+                .map(|failure| failed_target(&failure, of_item.is_some(), context.language))
                 .collect(),
             failure_details: of_item.unwrap_or_default(),
         });
@@ -276,14 +295,14 @@ fn failed_items<'a>(asked: &Asked, submission: &'a Submission, outcome: &'a Outc
     list
 }
 
-fn failed_target<'a>(failure: &Failure<'a>, item_tells: bool, language: Language) -> FailedTarget<'a> {
+fn failed_target<'a>(failure: &Failure<'a>, item_reports: bool, language: Language) -> FailedTarget<'a> {
     let extra = Extra::read(failure.recipient.extra.as_deref());
     FailedTarget {
         template_params: params(failure),
         phone: &failure.recipient.phone,
         extend_code: extra.extend_code,
         user_id: extra.user_id,
-        failure_details: if item_tells {
+        failure_details: if item_reports {
             ""
         } else {
             words::reason(failure.refusal, language)
@@ -318,23 +337,23 @@ struct DoneWith<'a, T> {
 
 /// The answer to what was done and needs no words: UCloud's and uSpeedo's Action pages leave `Message` empty then,
 /// REST v1 says `success`.
-pub(super) fn done<T: Serialize>(asked: &Asked, rest: &T) -> Vec<u8> {
-    let message = match asked.dialect {
-        Dialect::UspeedoRest => Done::Success.text(asked.language),
+pub(super) fn done<T: Serialize>(context: &RequestContext, rest: &T) -> Vec<u8> {
+    let message = match context.dialect {
+        Dialect::UspeedoRest => Done::Success.text(context.language),
         _ => "",
     };
-    with(asked, message, rest)
+    with(context, message, rest)
 }
 
 /// The answer to what was done, in words.
-pub(super) fn done_as<T: Serialize>(asked: &Asked, words: Done, rest: &T) -> Vec<u8> {
-    with(asked, words.text(asked.language), rest)
+pub(super) fn done_as<T: Serialize>(context: &RequestContext, words: Done, rest: &T) -> Vec<u8> {
+    with(context, words.text(context.language), rest)
 }
 
-fn with<T: Serialize>(asked: &Asked, message: &'static str, rest: &T) -> Vec<u8> {
+fn with<T: Serialize>(context: &RequestContext, message: &'static str, rest: &T) -> Vec<u8> {
     json(&DoneWith {
         ret_code: 0,
-        action: asked.answer_name(),
+        action: context.answer_name(),
         message,
         rest,
     })

@@ -97,14 +97,14 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
             .engine()
             .suppress(request.caller.account, numbers, SuppressionKind::Blocked)
             .await
-            .map_err(|error| refused(request.asked, &error, Thing::Template))?;
+            .map_err(|error| refused(request.context, &error, Thing::Template))?;
     }
     let (taken, failed): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.number.is_some());
     Ok(done_as(
-        request.asked,
+        request.context,
         Done::Suppressed,
         &Created {
-            req_uuid: &request.asked.uuid,
+            req_uuid: &request.context.uuid,
             success_list: written(&taken),
             failed_list: written(&failed),
         },
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_told_so() {
+    fn what_is_no_list_is_answered_so() {
         let many: Vec<Value> = vec![json!({"Phone": "447700900001"}); NUMBERS_MAX + 1];
         for (body, fault) in [
             (json!({"BlackList": "W10="}), Fault::Missing("IsGlobal")),

@@ -4,7 +4,7 @@ use super::auth::{UCLOUD, USPEEDO};
 use super::fault::Fault;
 use crate::Api;
 use crate::access::parsing::NoTurn;
-use crate::access::{Asker, TooMany, Turn};
+use crate::access::{Requester, TooMany, Turn};
 use crate::serve::Client;
 use engine::Dialect;
 
@@ -21,8 +21,8 @@ impl From<NoTurn> for Fault {
 }
 
 /// Somebody with a key on one of the three wires.
-pub(super) fn asker<'a>(client: &'a Client, dialect: Dialect, user: &'a str) -> Asker<'a> {
-    Asker {
+pub(super) fn requester<'a>(client: &'a Client, dialect: Dialect, user: &'a str) -> Requester<'a> {
+    Requester {
         client,
         dialect,
         family: match dialect {
@@ -34,19 +34,23 @@ pub(super) fn asker<'a>(client: &'a Client, dialect: Dialect, user: &'a str) -> 
 }
 
 /// Ends the turn of a credential that was judged: a fault that is about it is counted. Other faults are not its business.
-pub(super) fn judged<T>(
+pub(super) fn checked<T>(
     api: &Api,
-    asker: Asker<'_>,
+    requester: Requester<'_>,
     turn: Turn<'_>,
     result: Result<T, Fault>,
 ) -> Result<T, Fault> {
-    api.access.judged(&api.engine, asker, turn, result, reason)
+    api.access.checked(&api.engine, requester, turn, result, reason)
 }
 
 /// Counts a request that was refused because it was seen before: its credential is right.
-pub(super) fn seen_before<T>(api: &Api, asker: Asker<'_>, result: Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn seen_before<T>(
+    api: &Api,
+    requester: Requester<'_>,
+    result: Result<T, Fault>,
+) -> Result<T, Fault> {
     if matches!(result, Err(Fault::Replayed)) {
-        api.access.replayed(&api.engine, asker);
+        api.access.replayed(&api.engine, requester);
     }
     result
 }

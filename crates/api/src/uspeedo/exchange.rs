@@ -1,9 +1,9 @@
 //! What all three wires do around their own words: read a body, ask the engine, send the answer off.
 
-use super::asked::{Action, Asked};
 use super::auth::{self, Caller};
 use super::fault::Fault;
 use super::receipts::Receipts;
+use super::request_context::{Action, RequestContext};
 use super::rules;
 use super::words::Thing;
 use super::{answer, denied};
@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use engine::accept::{AcceptError, Item, Once, Reply};
+use engine::accept::{AcceptError, AcceptResponse, Idempotency, Item};
 use engine::manage::ManageError;
 use engine::{AccountId, Dialect, StoreError};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -33,8 +33,10 @@ pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
 
 /// Notes that a caller has shown who it is, and takes one of its requests.
 pub(super) fn admit(api: &Api, client: &Client, dialect: Dialect, caller: &Caller) -> Result<(), Fault> {
-    let asker = denied::asker(client, dialect, &caller.user);
-    let admitted = api.access.admit(&api.engine, asker, caller.requests_per_s_max);
+    let requester = denied::requester(client, dialect, &caller.user);
+    let admitted = api
+        .access
+        .admit(&api.engine, requester, caller.requests_per_s_max);
     admitted.map_err(|_| Fault::TooOften)
 }
 
@@ -47,8 +49,8 @@ pub(super) struct SeenOnce<'a> {
 
 impl SeenOnce<'_> {
     /// Nothing was done: it may come again.
-    pub(super) fn forget(self) {
-        self.replays.forget(self.request);
+    pub(super) fn discard(self) {
+        self.replays.discard(self.request);
     }
 }
 
@@ -56,18 +58,18 @@ impl SeenOnce<'_> {
 /// as often as they like.
 pub(super) fn see<'a>(
     api: &'a Api,
-    asked: &Asked,
+    context: &RequestContext,
     caller: &Caller,
     headers: &HeaderMap,
 ) -> Result<Option<SeenOnce<'a>>, Fault> {
-    let (family, replays) = match asked.dialect {
+    let (family, replays) = match context.dialect {
         Dialect::Ucloud => (auth::UCLOUD, &api.access.ucloud_replays),
         _ => (auth::USPEEDO, &api.access.uspeedo_replays),
     };
     let (Some(replays), Some(signature)) = (replays, caller.signature) else {
         return Ok(None);
     };
-    let Some(action) = asked.action.filter(|action| !action.is_asked_again()) else {
+    let Some(action) = context.action.filter(|action| !action.is_repeated()) else {
         return Ok(None);
     };
     let id = match action {
@@ -86,26 +88,26 @@ pub(super) fn see<'a>(
 /// Has the engine accept what can be accepted; the answer's body.
 pub(super) async fn send(
     api: &Api,
-    asked: &Asked,
+    context: &RequestContext,
     caller: &Caller,
     items: Vec<Item>,
     headers: &HeaderMap,
 ) -> Result<Vec<u8>, Fault> {
-    let once = once(api, asked, headers)?;
-    let submission = rules::submission(caller, asked.dialect, items);
+    let once = once(api, context, headers)?;
+    let submission = rules::submission(caller, context.dialect, items);
     match api.engine.accept(submission, once).await {
-        Ok((submission, Reply::New(outcome))) => Ok(answer::sent(
-            asked,
+        Ok((submission, AcceptResponse::New(outcome))) => Ok(answer::sent(
+            context,
             api.engine.public_ids(),
             &submission,
             &outcome,
         )),
-        Ok((_, Reply::Repeat { answer, .. })) => Recorded::decode(answer)
+        Ok((_, AcceptResponse::Replayed { answer, .. })) => Recorded::decode(answer)
             .map(|recorded| recorded.body.into())
             .ok_or(Fault::Store),
         Err(error) => {
             if let AcceptError::Store(source) = &error {
-                tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %source, "request not stored");
+                tracing::error!(dialect = ?context.dialect, request = context.uuid, %source, "request failed");
             }
             Err(Fault::from(&error))
         }
@@ -113,13 +115,13 @@ pub(super) async fn send(
 }
 
 /// The request's `Idempotency-Key`, under which a repeat is told what the first was told.
-fn once(api: &Api, asked: &Asked, headers: &HeaderMap) -> Result<Option<Once>, Fault> {
+fn once(api: &Api, context: &RequestContext, headers: &HeaderMap) -> Result<Option<Idempotency>, Fault> {
     let key = idempotency::key(headers).map_err(|_| Fault::Value("Idempotency-Key"))?;
     let Some(key) = key else { return Ok(None) };
-    let (ids, asked) = (api.engine.public_ids().clone(), asked.clone());
-    Ok(Some(Once {
+    let (ids, context) = (api.engine.public_ids().clone(), context.clone());
+    Ok(Some(Idempotency {
         // An answer is worded in one wire's words, so the wires do not share their keys.
-        scope: match asked.dialect {
+        scope: match context.dialect {
             Dialect::UspeedoRest => "uspeedo_rest/header",
             Dialect::UspeedoAction => "uspeedo_action/header",
             _ => "ucloud/header",
@@ -127,25 +129,25 @@ fn once(api: &Api, asked: &Asked, headers: &HeaderMap) -> Result<Option<Once>, F
         key: key.into(),
         keep_ms: i64::from(api.limits.request_id_keep_s) * 1000,
         reply: Box::new(move |submission, outcome| {
-            Recorded::encode(StatusCode::OK, &answer::sent(&asked, &ids, submission, outcome))
+            Recorded::encode(StatusCode::OK, &answer::sent(&context, &ids, submission, outcome))
         }),
     }))
 }
 
 /// The store failed while something was read or written that is not a message.
-pub(super) fn store_failed(asked: &Asked, source: &StoreError) -> Fault {
+pub(super) fn store_failed(context: &RequestContext, source: &StoreError) -> Fault {
     let fault = Fault::from(source);
     if fault == Fault::Store {
-        tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %source, "the store failed");
+        tracing::error!(dialect = ?context.dialect, request = context.uuid, %source, "request failed");
     }
     fault
 }
 
 /// A template or signature could not be changed.
-pub(super) fn refused(asked: &Asked, error: &ManageError, thing: Thing) -> Fault {
+pub(super) fn refused(context: &RequestContext, error: &ManageError, thing: Thing) -> Fault {
     let fault = Fault::of(error, thing);
     if fault == Fault::Store {
-        tracing::error!(dialect = ?asked.dialect, request = asked.uuid, %error, "not changed");
+        tracing::error!(dialect = ?context.dialect, request = context.uuid, %error, "request failed");
     }
     fault
 }
@@ -153,11 +155,11 @@ pub(super) fn refused(asked: &Asked, error: &ManageError, thing: Thing) -> Fault
 /// What became of the messages of sessions; the answer's body.
 pub(super) async fn receipts(
     api: &Api,
-    asked: &Asked,
+    context: &RequestContext,
     account: AccountId,
     sessions: &[String],
 ) -> Result<Vec<u8>, Fault> {
-    let mut answer = Receipts::new(asked);
+    let mut answer = Receipts::new(context);
     for session_no in sessions {
         let messages = match api.engine.public_ids().read_session(account, session_no) {
             None => Vec::new(),
@@ -166,7 +168,7 @@ pub(super) async fn receipts(
                     .engine
                     .session(account, first, api.limits.uspeedo_recipients_max)
                     .await;
-                found.map_err(|source| store_failed(asked, &source))?
+                found.map_err(|source| store_failed(context, &source))?
             }
         };
         answer.add(session_no, &messages);
@@ -176,28 +178,28 @@ pub(super) async fn receipts(
 
 /// What another method than an Action wire's gets.
 pub(super) fn wrong_method(dialect: Dialect, request: &Request) -> Response {
-    let mut asked = Asked::new(dialect);
-    asked.name_from(b"", request.uri().query());
-    respond(&asked, Err(Fault::Method))
+    let mut context = RequestContext::new(dialect);
+    context.name_from(b"", request.uri().query());
+    respond(&context, Err(Fault::Method))
 }
 
 /// Sends an answer off. Its status is 200, whatever it says.
-pub(super) fn respond(asked: &Asked, result: Result<Vec<u8>, Fault>) -> Response {
+pub(super) fn respond(context: &RequestContext, result: Result<Vec<u8>, Fault>) -> Response {
     let body = result.unwrap_or_else(|fault| {
-        tracing::debug!(dialect = ?asked.dialect, request = asked.uuid, ?fault, "request refused");
-        answer::refused(asked, fault)
+        tracing::debug!(dialect = ?context.dialect, request = context.uuid, ?fault, "request rejected");
+        answer::refused(context, fault)
     });
-    let mut response = match asked.fate.get() {
-        Some(fate) => crate::body::with_fate(body.into(), fate),
+    let mut response = match context.tracker.get() {
+        Some(tracker) => crate::body::with_tracker(body.into(), tracker),
         None => Response::new(Body::from(body)),
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let name = match asked.dialect {
+    let name = match context.dialect {
         Dialect::Ucloud => HeaderName::from_static("x-ucloud-request-uuid"),
         _ => HeaderName::from_static("x-speedo-request-uuid"),
     };
-    if let Ok(uuid) = HeaderValue::from_str(&asked.uuid) {
+    if let Ok(uuid) = HeaderValue::from_str(&context.uuid) {
         headers.insert(name, uuid);
     }
     response

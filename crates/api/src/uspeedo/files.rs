@@ -57,7 +57,7 @@ pub fn parse_upload(params: &Members<'_>) -> Result<File, Fault> {
     let name = params::name(params, "FileName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("FileName"))?;
     let mime = bounded(params, "FileType", NAME_CHARS_MAX)?.unwrap_or_default();
     required_integer(params, "Source", 0..=0)?;
-    let mut file = parse_paper(required(params, "FileContent")?, "FileContent")?;
+    let mut file = parse_document(required(params, "FileContent")?, "FileContent")?;
     name.clone_into(&mut file.name);
     if !mime.is_empty() {
         mime.clone_into(&mut file.mime);
@@ -66,7 +66,7 @@ pub fn parse_upload(params: &Members<'_>) -> Result<File, Fault> {
 }
 
 /// A paper among parameters: Base64, or a MIME type, `;base64,` and Base64 (contract section 3.3), as in data URLs.
-pub fn parse_paper(written: &str, name: &'static str) -> Result<File, Fault> {
+pub fn parse_document(written: &str, name: &'static str) -> Result<File, Fault> {
     let (mime, encoded) = match written.split_once(";base64,") {
         Some((mime, encoded)) => (mime.strip_prefix("data:").unwrap_or(mime), encoded),
         None => ("", written),
@@ -95,7 +95,7 @@ struct Uploaded {
 pub(super) async fn upload(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let file = parse_upload(request.params)?;
     let number = keep(request, file).await?;
-    Ok(done(request.asked, &Uploaded { file_id: id(number) }))
+    Ok(done(request.context, &Uploaded { file_id: id(number) }))
 }
 
 /// Keeps a file; its number.
@@ -120,7 +120,7 @@ pub(super) async fn keep(request: Request<'_>, file: File) -> Result<i64, Fault>
         Ok(Err(RecordRefusal::Full)) => Err(Fault::TooMany(Thing::File)),
         Ok(Err(RecordRefusal::NoRoom)) => Err(Fault::NoRoom),
         Ok(Err(_)) => Err(Fault::Store),
-        Err(error) => Err(store_failed(request.asked, &error)),
+        Err(error) => Err(store_failed(request.context, &error)),
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn numbers(request: Request<'_>) -> Result<HashSet<i64>, Fault>
     };
     let account = request.caller.account;
     let page = request.engine().records(account, RecordKind::File, all).await;
-    let page = page.map_err(|error| store_failed(request.asked, &error))?;
+    let page = page.map_err(|error| store_failed(request.context, &error))?;
     Ok(page.items.into_iter().map(|record| record.id).collect())
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn drop_all(request: Request<'_>, numbers: Vec<i64>) {
             .remove_record(account, RecordKind::File, number)
             .await;
         if let Err(error) = removed {
-            tracing::warn!(request = request.asked.uuid, %error, "a file that nothing names was not removed");
+            tracing::warn!(request = request.context.uuid, %error, "unreferenced file not removed");
         }
     }
 }
@@ -159,13 +159,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn papers_come_bare_or_with_their_type() {
+    fn documents_come_bare_or_with_their_type() {
         for (written, mime) in [
             ("aGVsbG8=", ""),
             ("image/jpeg;base64,aGVsbG8=", "image/jpeg"),
             ("data:image/png;base64,aGVsbG8", "image/png"),
         ] {
-            let file = parse_paper(written, "File").unwrap();
+            let file = parse_document(written, "File").unwrap();
             assert_eq!(
                 (&*file.mime, &*file.content),
                 (mime, b"hello".as_slice()),
@@ -177,13 +177,13 @@ mod tests {
             ("image/jpeg;base64,?", Fault::Shape("File")),
             ("image/jpeg;base64,", Fault::Value("File")),
         ] {
-            assert_eq!(parse_paper(written, "File"), Err(fault), "{written}");
+            assert_eq!(parse_document(written, "File"), Err(fault), "{written}");
         }
     }
 
     #[test]
-    fn a_paper_has_four_megabytes_at_most() {
-        let of = |bytes| parse_paper(&STANDARD.encode(vec![7; bytes]), "File");
+    fn a_document_has_four_megabytes_at_most() {
+        let of = |bytes| parse_document(&STANDARD.encode(vec![7; bytes]), "File");
         assert_eq!(of(FILE_BYTES_MAX).unwrap().content.len(), FILE_BYTES_MAX);
         assert_eq!(of(FILE_BYTES_MAX + 1), Err(Fault::Value("File")));
     }
@@ -198,8 +198,8 @@ mod tests {
         }
 
         #[test]
-        fn reading_a_paper_never_panics(written in ".*") {
-            let _ = parse_paper(&written, "File");
+        fn reading_a_document_never_panics(written in ".*") {
+            let _ = parse_document(&written, "File");
         }
     }
 }

@@ -17,7 +17,6 @@
 
 mod action;
 pub mod answer;
-pub mod asked;
 pub mod auth;
 pub mod blacklist;
 pub mod boundaries;
@@ -33,6 +32,7 @@ pub mod push;
 pub mod qualifications;
 pub mod receipts;
 pub mod reports;
+pub mod request_context;
 mod rest;
 pub mod rules;
 pub mod signatures;

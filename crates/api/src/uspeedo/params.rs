@@ -5,7 +5,7 @@ use super::tree::{Members, Node};
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use base64::{Engine as _, alphabet};
-use engine::sms::visible::is_obeyed;
+use engine::sms::visible::is_display_control;
 use std::ops::RangeInclusive;
 
 /// Most rows of a page: nothing is documented.
@@ -51,7 +51,7 @@ pub fn name<'m>(
     chars_max: usize,
 ) -> Result<Option<&'m str>, Fault> {
     match bounded(params, name, chars_max)? {
-        Some(text) if text.contains(is_obeyed) => Err(Fault::Value(name)),
+        Some(text) if text.contains(is_display_control) => Err(Fault::Value(name)),
         text => Ok(text),
     }
 }

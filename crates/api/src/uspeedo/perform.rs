@@ -1,8 +1,8 @@
 //! What the two Action wires do once they know who asks and what.
 
-use super::asked::{Action, Asked};
 use super::auth::Caller;
 use super::fault::Fault;
+use super::request_context::{Action, RequestContext};
 use super::tree::Members;
 use super::{blacklist, exchange, files, qualifications, reports, signatures, statistics, templates, wire};
 use crate::Api;
@@ -15,7 +15,7 @@ pub(super) struct Request<'r> {
     /// What every handler shares.
     pub(super) api: &'r Api,
     /// What its answer depends on.
-    pub(super) asked: &'r Asked,
+    pub(super) context: &'r RequestContext,
     /// Who asks.
     pub(super) caller: &'r Caller,
     /// Its parameters, dotted names nested.
@@ -31,11 +31,11 @@ impl Request<'_> {
 
 /// Does what was asked, once; the answer's body.
 pub(super) async fn perform(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
-    let seen = exchange::see(request.api, request.asked, request.caller, headers)?;
+    let seen = exchange::see(request.api, request.context, request.caller, headers)?;
     let done = act(request, headers).await;
     if let (Err(_), Some(seen)) = (&done, seen) {
         // A fault says that nothing was done.
-        seen.forget();
+        seen.discard();
     }
     done
 }
@@ -43,22 +43,22 @@ pub(super) async fn perform(request: Request<'_>, headers: &HeaderMap) -> Result
 async fn act(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
     let Request {
         api,
-        asked,
+        context,
         caller,
         params,
     } = request;
     let recipients_max = api.limits.uspeedo_recipients_max;
-    let items = match asked.action.ok_or(Fault::ActionMissing)? {
+    let items = match context.action.ok_or(Fault::ActionMissing)? {
         Action::SendBatch => wire::parse_batch(
             params,
-            asked.dialect,
+            context.dialect,
             recipients_max,
             api.limits.uspeedo_values_max,
         )?,
         Action::Send => wire::parse_single(params, recipients_max)?,
         Action::GetReceipt => {
             let sessions = wire::parse_sessions(params, api.limits.sessions_per_query_max)?;
-            return exchange::receipts(api, asked, caller.account, &sessions).await;
+            return exchange::receipts(api, context, caller.account, &sessions).await;
         }
         Action::CreateTemplate => return templates::create(request).await,
         Action::QueryTemplate => return templates::query(request),
@@ -81,5 +81,5 @@ async fn act(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault
         Action::ReportStatus => return reports::status(request).await,
         Action::PullReport => return reports::pull(request).await,
     };
-    exchange::send(api, asked, caller, items, headers).await
+    exchange::send(api, context, caller, items, headers).await
 }

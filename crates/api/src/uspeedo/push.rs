@@ -22,9 +22,9 @@ use super::receipts;
 use super::wire::Extra;
 use super::words::{self, Language, ReceiptWord};
 use engine::catalog::EndpointEntry;
-use engine::notify::{Call, Format, Method, Schedule, Stamp, Subject, Telling};
 use engine::public_id::PublicIds;
 use engine::sms::phone::Msisdn;
+use engine::webhooks::{Call, EventPayload, Format, Method, Schedule, Stamp, Subject};
 use engine::{EventKinds, Inbound, MessageView};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -169,28 +169,37 @@ struct Push<'a, T> {
 }
 
 /// Whether a telling is a report: of a message that came to its end.
-pub(super) fn is_report(telling: &Telling) -> bool {
-    matches!(&telling.subject, Subject::Message(message)
-        if telling.event.what.kind() == EventKinds::ENDED && message.state.is_final())
+pub(super) fn is_report(payload: &EventPayload) -> bool {
+    matches!(&payload.subject, Subject::Message(message)
+        if payload.event.what.kind() == EventKinds::ENDED && message.state.is_final())
 }
 
 /// The reports among tellings, for `PullUSMSReport`; `settings` are its endpoint's.
-pub(super) fn reports<'t>(settings: &Value, tellings: &'t [Telling], ids: &PublicIds) -> Vec<Report<'t>> {
+pub(super) fn reports<'t>(
+    settings: &Value,
+    payloads: &'t [EventPayload],
+    ids: &PublicIds,
+) -> Vec<Report<'t>> {
     let settings = Settings::of(settings);
     let language = Form::UcloudPull.language(&settings);
-    tellings
+    payloads
         .iter()
-        .filter_map(|telling| Form::UcloudPull.report(telling, language, ids))
+        .filter_map(|payload| Form::UcloudPull.report(payload, language, ids))
         .collect()
 }
 
 impl Form {
     /// A message that came to its end; anything else about a message has no words here.
-    fn report<'t>(self, telling: &'t Telling, language: Language, ids: &PublicIds) -> Option<Report<'t>> {
-        let Subject::Message(message) = &telling.subject else {
+    fn report<'t>(
+        self,
+        payload: &'t EventPayload,
+        language: Language,
+        ids: &PublicIds,
+    ) -> Option<Report<'t>> {
+        let Subject::Message(message) = &payload.subject else {
             return None;
         };
-        is_report(telling).then(|| self.report_of(message, language, ids))
+        is_report(payload).then(|| self.report_of(message, language, ids))
     }
 
     fn report_of<'m>(self, message: &'m MessageView, language: Language, ids: &PublicIds) -> Report<'m> {
@@ -286,7 +295,7 @@ impl Format for Form {
         Settings::of(settings).batch_max.clamp(1, BATCH_MAX)
     }
 
-    fn calls(&self, endpoint: &EndpointEntry, tellings: &[Telling], stamp: &Stamp) -> Vec<Call> {
+    fn calls(&self, endpoint: &EndpointEntry, payloads: &[EventPayload], stamp: &Stamp) -> Vec<Call> {
         // Reports that are fetched are not brought.
         if *self == Self::UcloudPull {
             return Vec::new();
@@ -294,13 +303,13 @@ impl Format for Form {
         let settings = Settings::of(&endpoint.endpoint.settings);
         let language = self.language(&settings);
         let (mut calls, mut run) = (Vec::new(), Run::default());
-        for telling in tellings {
-            if let Subject::Inbound(inbound) = &telling.subject {
+        for payload in payloads {
+            if let Subject::Inbound(inbound) = &payload.subject {
                 if !run.reports.is_empty() {
                     run.finish(&mut calls);
                 }
                 run.replies.push(self.reply(inbound));
-            } else if let Some(report) = self.report(telling, language, &stamp.public_ids) {
+            } else if let Some(report) = self.report(payload, language, &stamp.public_ids) {
                 if !run.replies.is_empty() {
                     run.finish(&mut calls);
                 }

@@ -89,7 +89,7 @@ impl TryFrom<u8> for Status {
 /// A qualification as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Papers {
+pub struct Documents {
     /// 0: for the account's own signatures. 1: for somebody else's.
     pub attr: u8,
     /// Where it stands.
@@ -112,7 +112,7 @@ pub struct Application {
     /// Its name.
     pub name: Option<String>,
     /// Its papers, not yet submitted.
-    pub papers: Papers,
+    pub documents: Documents,
     /// Whether it is submitted with this.
     pub submit: bool,
 }
@@ -133,14 +133,14 @@ pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
     for name in ["Name", "Attr", "HandlerPhone"] {
         required(params, name)?;
     }
-    parse_edit(params, Papers::default())
+    parse_edit(params, Documents::default())
 }
 
 /// What `UpdateUSMSSignatureQualification` makes of papers; what it does not name stays.
-pub fn parse_edit(params: &Members<'_>, mut papers: Papers) -> Result<Application, Fault> {
+pub fn parse_edit(params: &Members<'_>, mut documents: Documents) -> Result<Application, Fault> {
     let name = params::name(params, "Name", NAME_CHARS_MAX)?.map(str::to_owned);
     if let Some(attr) = integer(params, "Attr", 0..=1)? {
-        papers.attr = u8::try_from(attr).unwrap_or_default();
+        documents.attr = u8::try_from(attr).unwrap_or_default();
     }
     let submit = required_integer(params, "Status", 0..=1)? == 1;
     for name in TEXTS {
@@ -149,20 +149,24 @@ pub fn parse_edit(params: &Members<'_>, mut papers: Papers) -> Result<Applicatio
             _ => OTHER_CHARS_MAX,
         };
         if let Some(text) = bounded(params, name, chars_max)? {
-            papers.texts.insert(name.to_owned(), text.to_owned());
+            documents.texts.insert(name.to_owned(), text.to_owned());
         }
     }
     for (name, _) in FILES {
         if let Some(written) = bounded(params, name, OTHER_CHARS_MAX)? {
             let number = files::read_id(written).ok_or(Fault::Value(name))?;
-            papers.files.insert(name.to_owned(), number);
+            documents.files.insert(name.to_owned(), number);
         }
     }
-    Ok(Application { name, papers, submit })
+    Ok(Application {
+        name,
+        documents,
+        submit,
+    })
 }
 
 /// Papers as they stand once they are submitted, or not.
-fn settled(request: Request<'_>, application: Application) -> Papers {
+fn settled(request: Request<'_>, application: Application) -> Documents {
     let now = request.engine().now();
     let catalog = request.engine().catalog();
     let auto = catalog
@@ -173,12 +177,12 @@ fn settled(request: Request<'_>, application: Application) -> Papers {
         (true, false) => (Status::InReview, now, 0),
         (true, true) => (Status::Approved, now, now),
     };
-    Papers {
+    Documents {
         status,
         reason: String::new(),
         review_started_at: started,
         review_ended_at: ended,
-        ..application.papers
+        ..application.documents
     }
 }
 
@@ -191,25 +195,25 @@ struct Made {
 /// `AddUSMSSignatureQualification`
 pub(super) async fn add(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let application = parse_new(request.params)?;
-    check_files(request, &application.papers).await?;
+    check_files(request, &application.documents).await?;
     let name = application.name.clone().unwrap_or_default();
-    let papers = settled(request, application);
+    let documents = settled(request, application);
     let record = Record {
         id: 0,
         account: request.caller.account,
         kind: RecordKind::Qualification,
         name: name.into(),
-        body: serde_json::to_string(&papers).unwrap_or_default().into(),
+        body: serde_json::to_string(&documents).unwrap_or_default().into(),
         data: Vec::new(),
         created_at: request.engine().now(),
         updated_at: request.engine().now(),
     };
     let added = request.engine().add_record(record).await;
     let record = added
-        .map_err(|error| store_failed(request.asked, &error))?
+        .map_err(|error| store_failed(request.context, &error))?
         .map_err(refusal)?;
     Ok(done(
-        request.asked,
+        request.context,
         &Made {
             qualification_id: id(record.id),
         },
@@ -225,32 +229,32 @@ pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     };
     let before = found
         .as_ref()
-        .map(|(_, papers)| papers.clone())
+        .map(|(_, documents)| documents.clone())
         .unwrap_or_default();
     let application = parse_edit(request.params, before)?;
     let (record, before) = found.ok_or(Fault::Unknown(Thing::Qualification))?;
     if before.status == Status::InReview {
         return Err(Fault::InReview(Thing::Qualification));
     }
-    check_files(request, &application.papers).await?;
+    check_files(request, &application.documents).await?;
     let name = application
         .name
         .clone()
         .map_or(record.name, String::into_boxed_str);
-    let papers = settled(request, application);
+    let documents = settled(request, application);
     let changed = Record {
         name,
-        body: serde_json::to_string(&papers).unwrap_or_default().into(),
+        body: serde_json::to_string(&documents).unwrap_or_default().into(),
         updated_at: request.engine().now(),
         ..record
     };
     let number = changed.id;
     let changed = request.engine().change_record(changed).await;
     changed
-        .map_err(|error| store_failed(request.asked, &error))?
+        .map_err(|error| store_failed(request.context, &error))?
         .map_err(refusal)?;
     Ok(done(
-        request.asked,
+        request.context,
         &Made {
             qualification_id: id(number),
         },
@@ -267,13 +271,13 @@ fn refusal(refusal: RecordRefusal) -> Fault {
 }
 
 /// Every file named must be one of the account's.
-async fn check_files(request: Request<'_>, papers: &Papers) -> Result<(), Fault> {
-    if papers.files.is_empty() {
+async fn check_files(request: Request<'_>, documents: &Documents) -> Result<(), Fault> {
+    if documents.files.is_empty() {
         return Ok(());
     }
     let ours = files::numbers(request).await?;
     let gone = |name: &str| {
-        papers
+        documents
             .files
             .get(name)
             .is_some_and(|number| !ours.contains(number))
@@ -293,39 +297,39 @@ pub(super) async fn must_exist(request: Request<'_>, written: &str) -> Result<()
     }
 }
 
-async fn find(request: Request<'_>, number: i64) -> Result<Option<(Record, Papers)>, Fault> {
+async fn find(request: Request<'_>, number: i64) -> Result<Option<(Record, Documents)>, Fault> {
     let account = request.caller.account;
     let found = request
         .engine()
         .record(account, RecordKind::Qualification, number)
         .await;
-    let found = found.map_err(|error| store_failed(request.asked, &error))?;
+    let found = found.map_err(|error| store_failed(request.context, &error))?;
     Ok(found.map(|record| {
-        let papers = papers(&record);
-        (record, papers)
+        let documents = documents(&record);
+        (record, documents)
     }))
 }
 
-fn papers(record: &Record) -> Papers {
+fn documents(record: &Record) -> Documents {
     serde_json::from_str(&record.body).unwrap_or_default()
 }
 
 /// What both answers say. Times are Unix seconds.
-fn shown(record: &Record, papers: &Papers, texts: &[&str]) -> Map<String, Value> {
+fn shown(record: &Record, documents: &Documents, texts: &[&str]) -> Map<String, Value> {
     let mut out = Map::new();
     let mut put = |name: &str, value: Value| drop(out.insert(name.to_owned(), value));
     put("QualificationId", id(record.id).into());
     put("Name", (&*record.name).into());
-    put("Attr", papers.attr.into());
-    put("Status", u8::from(papers.status).into());
+    put("Attr", documents.attr.into());
+    put("Status", u8::from(documents.status).into());
     put("ErrCode", 0.into());
-    put("ErrDesc", papers.reason.as_str().into());
+    put("ErrDesc", documents.reason.as_str().into());
     put("CreateTime", (record.created_at / 1000).into());
     put("ModifyTime", (record.updated_at / 1000).into());
-    put("ReviewStartTime", (papers.review_started_at / 1000).into());
-    put("ReviewEndTime", (papers.review_ended_at / 1000).into());
+    put("ReviewStartTime", (documents.review_started_at / 1000).into());
+    put("ReviewEndTime", (documents.review_ended_at / 1000).into());
     for &name in texts {
-        put(name, papers.texts.get(name).map_or("", String::as_str).into());
+        put(name, documents.texts.get(name).map_or("", String::as_str).into());
     }
     out
 }
@@ -341,14 +345,14 @@ pub(super) async fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let number = read_id(required(request.params, "QualificationId")?);
     let number = number.ok_or(Fault::Unknown(Thing::Qualification))?;
     let found = find(request, number).await?;
-    let (record, papers) = found.ok_or(Fault::Unknown(Thing::Qualification))?;
-    let mut data = shown(&record, &papers, &TEXTS);
-    for (asked, told) in FILES {
+    let (record, documents) = found.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let mut data = shown(&record, &documents, &TEXTS);
+    for (context, reported) in FILES {
         // The vendor gives links to its console; here a file is known by its id alone.
-        let file = papers.files.get(asked).map(|number| files::id(*number));
-        data.insert(told.to_owned(), file.unwrap_or_default().into());
+        let file = documents.files.get(context).map(|number| files::id(*number));
+        data.insert(reported.to_owned(), file.unwrap_or_default().into());
     }
-    Ok(done(request.asked, &Found { data }))
+    Ok(done(request.context, &Found { data }))
 }
 
 /// What `GetUSMSSignatureQualification` asks for.
@@ -398,9 +402,9 @@ struct Listed {
 pub(super) async fn list(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let listing = parse_listing(request.params)?;
     let mut found = all(request).await?;
-    found.retain(|(_, papers)| {
-        listing.attr.is_none_or(|attr| attr == papers.attr)
-            && listing.status.is_none_or(|status| status == papers.status)
+    found.retain(|(_, documents)| {
+        listing.attr.is_none_or(|attr| attr == documents.attr)
+            && listing.status.is_none_or(|status| status == documents.status)
     });
     if listing.descending {
         found.reverse();
@@ -410,13 +414,13 @@ pub(super) async fn list(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         .iter()
         .skip(listing.page.saturating_mul(listing.rows))
         .take(listing.rows)
-        .map(|(record, papers)| {
-            let mut row = shown(record, papers, &texts);
+        .map(|(record, documents)| {
+            let mut row = shown(record, documents, &texts);
             row.insert("AccountId".to_owned(), record.account.0.into());
             row
         });
     Ok(done(
-        request.asked,
+        request.context,
         &Listed {
             total: found.len(),
             data: data.collect(),
@@ -425,7 +429,7 @@ pub(super) async fn list(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// All of the account's, by number.
-async fn all(request: Request<'_>) -> Result<Vec<(Record, Papers)>, Fault> {
+async fn all(request: Request<'_>) -> Result<Vec<(Record, Documents)>, Fault> {
     let mut found = Vec::new();
     loop {
         let filter = RecordFilter {
@@ -438,11 +442,11 @@ async fn all(request: Request<'_>) -> Result<Vec<(Record, Papers)>, Fault> {
             .engine()
             .records(account, RecordKind::Qualification, filter)
             .await
-            .map_err(|error| store_failed(request.asked, &error))?;
+            .map_err(|error| store_failed(request.context, &error))?;
         let last = page.items.len() < READ_MAX;
         found.extend(page.items.into_iter().map(|record| {
-            let papers = papers(&record);
-            (record, papers)
+            let documents = documents(&record);
+            (record, documents)
         }));
         if last {
             return Ok(found);
@@ -468,7 +472,7 @@ pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     }
     if removed
         .iter()
-        .any(|(_, papers)| papers.status == Status::InReview)
+        .any(|(_, documents)| documents.status == Status::InReview)
     {
         return Err(Fault::InReview(Thing::Qualification));
     }
@@ -477,21 +481,21 @@ pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
             .engine()
             .remove_record(record.account, RecordKind::Qualification, record.id)
             .await
-            .map_err(|error| store_failed(request.asked, &error))?;
+            .map_err(|error| store_failed(request.context, &error))?;
     }
     let named: HashSet<i64> = kept
         .iter()
-        .flat_map(|(_, papers)| papers.files.values())
+        .flat_map(|(_, documents)| documents.files.values())
         .copied()
         .collect();
     let free: HashSet<i64> = removed
         .iter()
-        .flat_map(|(_, papers)| papers.files.values())
+        .flat_map(|(_, documents)| documents.files.values())
         .filter(|number| !named.contains(number))
         .copied()
         .collect();
     files::drop_all(request, free.into_iter().collect()).await;
-    Ok(done(request.asked, &()))
+    Ok(done(request.context, &()))
 }
 
 #[cfg(test)]
@@ -511,18 +515,21 @@ mod tests {
         let new = json!({"Name": "n", "Attr": 1, "Status": 0, "HandlerPhone": "1", "CompanyName": "c",
             "CompanyCertificateFileId": "FILE00000007"});
         let first = read(&new, parse_new).unwrap();
-        assert_eq!((first.papers.attr, first.submit), (1, false));
+        assert_eq!((first.documents.attr, first.submit), (1, false));
         let edit = json!({"Status": 1, "CompanyName": "d"});
-        let second = read(&edit, |params| parse_edit(params, first.papers.clone())).unwrap();
-        assert_eq!((second.name, second.submit, second.papers.attr), (None, true, 1));
-        assert_eq!(second.papers.texts["CompanyName"], "d");
-        assert_eq!(second.papers.texts["HandlerPhone"], "1");
-        assert_eq!(second.papers.files["CompanyCertificateFileId"], 7);
+        let second = read(&edit, |params| parse_edit(params, first.documents.clone())).unwrap();
+        assert_eq!(
+            (second.name, second.submit, second.documents.attr),
+            (None, true, 1)
+        );
+        assert_eq!(second.documents.texts["CompanyName"], "d");
+        assert_eq!(second.documents.texts["HandlerPhone"], "1");
+        assert_eq!(second.documents.files["CompanyCertificateFileId"], 7);
     }
 
     #[test]
-    fn papers_survive_being_kept() {
-        let papers = Papers {
+    fn documents_survive_being_kept() {
+        let documents = Documents {
             attr: 1,
             status: Status::Rejected,
             texts: [("CompanyName".to_owned(), "名 \"x\"".to_owned())].into(),
@@ -531,14 +538,14 @@ mod tests {
             review_started_at: 1,
             review_ended_at: 2,
         };
-        let kept = serde_json::to_string(&papers).unwrap();
-        assert_eq!(serde_json::from_str::<Papers>(&kept).unwrap(), papers);
-        assert!(serde_json::from_str::<Papers>(r#"{"status":9}"#).is_err());
+        let kept = serde_json::to_string(&documents).unwrap();
+        assert_eq!(serde_json::from_str::<Documents>(&kept).unwrap(), documents);
+        assert!(serde_json::from_str::<Documents>(r#"{"status":9}"#).is_err());
     }
 
     proptest! {
         #[test]
-        fn whatever_is_asked_for_fits_its_bounds(
+        fn whatever_is_requested_for_fits_its_bounds(
             page in any::<i64>(), rows in any::<i64>(), attr in -1_i64..4, order in "asc|DESC|up|.{0,4}",
         ) {
             let body = json!({"Page": page, "NumPerPage": rows, "OrderBy": "CreateTime", "OrderType": order,

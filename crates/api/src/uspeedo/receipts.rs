@@ -1,7 +1,7 @@
 //! What became of messages: the answer to status queries (contract sections 3.2, 4.4 and 4.5).
 
 use super::answer::json;
-use super::asked::Asked;
+use super::request_context::RequestContext;
 use super::wire::Extra;
 use super::words::{self, Done, Language, ReceiptWord};
 use engine::sms::state::MessageState;
@@ -55,18 +55,18 @@ struct ReceiptsHead {
 
 impl Receipts {
     /// An answer without sessions yet.
-    pub fn new(asked: &Asked) -> Self {
+    pub fn new(context: &RequestContext) -> Self {
         let mut text = json(&ReceiptsHead {
             ret_code: 0,
-            action: asked.answer_name(),
-            message: Done::Success.text(asked.language),
+            action: context.answer_name(),
+            message: Done::Success.text(context.language),
         });
         // The head's closing brace comes back in `finish`.
         text.pop();
         text.extend_from_slice(br#","Data":["#);
         Self {
-            dialect: asked.dialect,
-            language: asked.language,
+            dialect: context.dialect,
+            language: context.language,
             text,
             empty: true,
         }

@@ -58,8 +58,8 @@ pub fn parse_backfill(params: &Members<'_>) -> Result<Backfill, Fault> {
     let send_no = bounded(params, "SendNo", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("SendNo"))?;
     let target = bounded(params, "Target", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("Target"))?;
     // The page wants the country code told apart; a bare number could be anybody's.
-    let told_apart = target.trim_start().starts_with(['(', '+']);
-    if !told_apart || phone::parse(target, Grammar::UcloudAction).is_err() {
+    let distinguished = target.trim_start().starts_with(['(', '+']);
+    if !distinguished || phone::parse(target, Grammar::UcloudAction).is_err() {
         return Err(Fault::Value("Target"));
     }
     Ok(Backfill {
@@ -111,7 +111,7 @@ pub fn parse_status(params: &Members<'_>, sessions_max: usize) -> Result<Custome
 pub(super) async fn backfill(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let report = parse_backfill(request.params)?;
     keep(request, &report).await?;
-    Ok(done(request.asked, &()))
+    Ok(done(request.context, &()))
 }
 
 #[derive(Serialize)]
@@ -142,7 +142,7 @@ pub(super) async fn status(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         .iter()
         .map(|session| TakenSession { message_no: session });
     Ok(done_as(
-        request.asked,
+        request.context,
         Done::Reported,
         &Taken { data: data.collect() },
     ))
@@ -151,7 +151,7 @@ pub(super) async fn status(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 /// Keeps a report. Reports come with every code that is used: when there are as many as there may be, the oldest make
 /// room.
 async fn keep<T: Serialize>(request: Request<'_>, report: &T) -> Result<(), Fault> {
-    let failed = |error| store_failed(request.asked, &error);
+    let failed = |error| store_failed(request.context, &error);
     let (engine, account, now) = (request.engine(), request.caller.account, request.engine().now());
     let record = Record {
         id: 0,
@@ -212,11 +212,11 @@ pub(super) async fn pull(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let pulled = engine
         .pull(account, push::PULL, PULL_KEEP, limit, push::is_report)
         .await;
-    let (tellings, fate) = pulled
-        .map_err(|error| store_failed(request.asked, &error))?
+    let (payloads, outcome) = pulled
+        .map_err(|error| store_failed(request.context, &error))?
         .ok_or(Fault::NotAllowed)?;
     // There is one action to a request.
-    let _ = request.asked.fate.set(fate);
+    let _ = request.context.tracker.set(outcome);
     let catalog = engine.catalog();
     let settings = catalog
         .endpoints()
@@ -224,10 +224,10 @@ pub(super) async fn pull(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         .find(|endpoint| endpoint.account == account && *endpoint.format == *push::PULL)
         .map_or(&Value::Null, |endpoint| &endpoint.settings);
     let pulled = Pulled {
-        req_uuid: &request.asked.uuid,
-        report_set: push::reports(settings, &tellings, engine.public_ids()),
+        req_uuid: &request.context.uuid,
+        report_set: push::reports(settings, &payloads, engine.public_ids()),
     };
-    Ok(done_as(request.asked, Done::Pulled, &pulled))
+    Ok(done_as(request.context, Done::Pulled, &pulled))
 }
 
 #[cfg(test)]
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_used_when_it_is_nought_or_not_told() {
+    fn a_status_is_used_when_it_is_nought_or_not_reported() {
         for (status, used) in [
             (json!("0"), true),
             (json!(null), true),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_reports_are_pulled_unless_another_number_is_asked_for() {
+    fn a_hundred_reports_are_pulled_unless_another_number_is_requested_for() {
         for (limit, expected) in [
             (json!(null), Ok(100)),
             (json!("1"), Ok(1)),

@@ -1,9 +1,9 @@
 //! uSpeedo REST v1 (the uSpeedo REST v1 document): method and path choose the operation, HTTP Basic names the caller.
 
-use super::asked::Asked;
 use super::auth::Caller;
 use super::fault::Fault;
 use super::perform::Request as Known;
+use super::request_context::RequestContext;
 use super::tree::Members;
 use super::{auth, denied, exchange, templates, wire};
 use crate::serve::Client;
@@ -15,13 +15,13 @@ use engine::Dialect;
 use http::request::Parts;
 use std::sync::Arc;
 
-fn asked() -> Asked {
-    Asked::new(Dialect::UspeedoRest)
+fn context() -> RequestContext {
+    RequestContext::new(Dialect::UspeedoRest)
 }
 
 /// `POST /api/v1/usms/SendBatchUSMSMessage`
 pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = asked();
+    let context = context();
     let result = async {
         let posted = posted(&api, request).await?;
         let params = posted.params(&api).await?;
@@ -30,47 +30,52 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
             uspeedo_values_max,
             ..
         } = api.limits;
-        let items = wire::parse_batch(&params, asked.dialect, uspeedo_recipients_max, uspeedo_values_max)?;
-        exchange::send(&api, &asked, &posted.caller, items, &posted.head.headers).await
+        let items = wire::parse_batch(
+            &params,
+            context.dialect,
+            uspeedo_recipients_max,
+            uspeedo_values_max,
+        )?;
+        exchange::send(&api, &context, &posted.caller, items, &posted.head.headers).await
     };
     let result = result.await;
-    exchange::respond(&asked, result)
+    exchange::respond(&context, result)
 }
 
 /// `GET /api/v1/usms/USMSSendReceipt?id=…&id=…`
 pub(super) async fn receipts(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = asked();
-    let result = match asked_by_ids(&api, request).await {
-        Ok((caller, sessions)) => exchange::receipts(&api, &asked, caller.account, &sessions).await,
+    let context = context();
+    let result = match requested_by_ids(&api, request).await {
+        Ok((caller, sessions)) => exchange::receipts(&api, &context, caller.account, &sessions).await,
         Err(fault) => Err(fault),
     };
-    exchange::respond(&asked, result)
+    exchange::respond(&context, result)
 }
 
 /// `POST /api/v1/usms/USMSTemplate`
 pub(super) async fn create_template(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = asked();
+    let context = context();
     let result = async {
         let posted = posted(&api, request).await?;
         let params = posted.params(&api).await?;
-        templates::create(known(&api, &asked, &posted.caller, &params)).await
+        templates::create(known(&api, &context, &posted.caller, &params)).await
     };
     let result = result.await;
-    exchange::respond(&asked, result)
+    exchange::respond(&context, result)
 }
 
 /// `GET /api/v1/usms/USMSTemplate?id=…&id=…`
 pub(super) async fn show_templates(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = asked();
-    let result = asked_by_ids(&api, request)
+    let context = context();
+    let result = requested_by_ids(&api, request)
         .await
-        .and_then(|(caller, ids)| templates::show(known(&api, &asked, &caller, &Members::default()), &ids));
-    exchange::respond(&asked, result)
+        .and_then(|(caller, ids)| templates::show(known(&api, &context, &caller, &Members::default()), &ids));
+    exchange::respond(&context, result)
 }
 
 /// `PUT /api/v1/usms/USMSTemplate/{id}`
 pub(super) async fn change_template(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = asked();
+    let context = context();
     // An id is letters and digits: one that is percent-encoded is none.
     let id = request
         .uri()
@@ -82,26 +87,33 @@ pub(super) async fn change_template(State(api): State<Arc<Api>>, request: Reques
     let result = async {
         let posted = posted(&api, request).await?;
         let params = posted.params(&api).await?;
-        templates::change(known(&api, &asked, &posted.caller, &params), &id).await
+        templates::change(known(&api, &context, &posted.caller, &params), &id).await
     };
     let result = result.await;
-    exchange::respond(&asked, result)
+    exchange::respond(&context, result)
 }
 
 /// `DELETE /api/v1/usms/USMSTemplate?id=…&id=…`
 pub(super) async fn remove_templates(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = asked();
-    let result = match asked_by_ids(&api, request).await {
-        Ok((caller, ids)) => templates::remove(known(&api, &asked, &caller, &Members::default()), &ids).await,
+    let context = context();
+    let result = match requested_by_ids(&api, request).await {
+        Ok((caller, ids)) => {
+            templates::remove(known(&api, &context, &caller, &Members::default()), &ids).await
+        }
         Err(fault) => Err(fault),
     };
-    exchange::respond(&asked, result)
+    exchange::respond(&context, result)
 }
 
-fn known<'r>(api: &'r Api, asked: &'r Asked, caller: &'r Caller, params: &'r Members<'r>) -> Known<'r> {
+fn known<'r>(
+    api: &'r Api,
+    context: &'r RequestContext,
+    caller: &'r Caller,
+    params: &'r Members<'r>,
+) -> Known<'r> {
     Known {
         api,
-        asked,
+        context,
         caller,
         params,
     }
@@ -112,10 +124,10 @@ async fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
     let client = Client::of(&head.extensions);
     let shown = auth::basic_shown(&head.headers);
     let user = shown.as_ref().map_or("", |shown| shown.user());
-    let asker = denied::asker(&client, Dialect::UspeedoRest, user);
-    let turn = api.access.turns.turn(&api.engine, asker).await?;
+    let requester = denied::requester(&client, Dialect::UspeedoRest, user);
+    let turn = api.access.turns.turn(&api.engine, requester).await?;
     let seen = auth::basic(&head.headers, shown.as_ref(), &api.engine.catalog());
-    let caller = denied::judged(api, asker, turn, seen)?;
+    let caller = denied::checked(api, requester, turn, seen)?;
     exchange::admit(api, &client, Dialect::UspeedoRest, &caller)?;
     Ok(caller)
 }
@@ -144,7 +156,7 @@ impl Posted {
 }
 
 /// Who asks, and about which ids.
-async fn asked_by_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String>), Fault> {
+async fn requested_by_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String>), Fault> {
     let (head, _) = request.into_parts();
     let caller = caller_of(api, &head).await?;
     let query = head.uri.query().unwrap_or_default();
@@ -153,10 +165,10 @@ async fn asked_by_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String
 
 /// Any other method of the paths above.
 pub(super) async fn wrong_method() -> Response {
-    exchange::respond(&asked(), Err(Fault::Method))
+    exchange::respond(&context(), Err(Fault::Method))
 }
 
 /// Any other path below `/api/v1/usms`.
 pub(super) async fn wrong_path() -> Response {
-    exchange::respond(&asked(), Err(Fault::Path))
+    exchange::respond(&context(), Err(Fault::Path))
 }

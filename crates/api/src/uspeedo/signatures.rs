@@ -15,7 +15,7 @@ use engine::AccountId;
 use engine::catalog::{Review, Signature, Snapshot};
 use engine::manage::{NewSignature, SignatureEdit, Then};
 use engine::sms::template::is_plain;
-use engine::sms::visible::is_unseen;
+use engine::sms::visible::is_invisible;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -137,7 +137,7 @@ fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, Faul
         CHARS
     };
     let bare = bare(name);
-    let odd = |c: char| matches!(c, '【' | '】' | '[' | ']') || is_unseen(c);
+    let odd = |c: char| matches!(c, '【' | '】' | '[' | ']') || is_invisible(c);
     if !lengths.contains(&bare.chars().count()) || bare.chars().any(odd) || !is_plain(bare) {
         return Err(Fault::Value("SigContent"));
     }
@@ -147,19 +147,19 @@ fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, Faul
     if let Some(certificate) = super::params::integer(params, "CertificateType", 0..=5)? {
         details.certificate_type = u8::try_from(certificate).ok();
     }
-    if let Some(scene) = other(params, "SceneDesc")? {
-        details.scene_desc = scene;
+    if let Some(scenario) = other(params, "SceneDesc")? {
+        details.scene_desc = scenario;
     }
-    let paper = |name| {
+    let document = |name| {
         text(params, name)?
-            .map(|written| files::parse_paper(written, name))
+            .map(|written| files::parse_document(written, name))
             .transpose()
     };
     Ok(Application {
         text: bare.to_owned(),
         details,
-        file: paper("File")?,
-        proxy_file: paper("ProxyFile")?,
+        file: document("File")?,
+        proxy_file: document("ProxyFile")?,
     })
 }
 
@@ -218,7 +218,7 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     if let Some(id) = &application.details.qualification_id {
         qualifications::must_exist(request, id).await?;
     }
-    let details = keep_papers(request, &application, Details::default()).await?;
+    let details = keep_documents(request, &application, Details::default()).await?;
     let new = NewSignature {
         text: application.text.as_str().into(),
         details: with_own_details(&Value::Null, &details),
@@ -226,7 +226,7 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     };
     match request.engine().add_signature(account, new).await {
         Ok(signature) => Ok(done(
-            request.asked,
+            request.context,
             &Created {
                 sig_content: &signature.text,
                 sig_id: id(&signature),
@@ -234,13 +234,13 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         )),
         Err(error) => {
             files::drop_all(request, details.files().collect()).await;
-            Err(refused(request.asked, &error, Thing::Signature))
+            Err(refused(request.context, &error, Thing::Signature))
         }
     }
 }
 
 /// Stores the papers of an application; its details with their numbers.
-async fn keep_papers(
+async fn keep_documents(
     request: Request<'_>,
     application: &Application,
     before: Details,
@@ -292,7 +292,7 @@ pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     };
     let signature = found.ok_or(Fault::Unknown(Thing::Signature))?;
     Ok(done(
-        request.asked,
+        request.context,
         &Found {
             data: OutSignature {
                 sig_id: id(signature),
@@ -318,7 +318,7 @@ pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         Review::Submitted => return Err(Fault::InReview(Thing::Signature)),
         _ => return Err(Fault::NotRejected),
     }
-    let details = keep_papers(request, &application, before.clone()).await?;
+    let details = keep_documents(request, &application, before.clone()).await?;
     let edit = SignatureEdit {
         text: Some(application.text.as_str().into()),
         details: Some(with_own_details(&signature.details, &details)),
@@ -336,8 +336,8 @@ pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let kept: Vec<i64> = kept.files().collect();
     let dropped = dropped.files().filter(|number| !kept.contains(number));
     files::drop_all(request, dropped.collect()).await;
-    changed.map_err(|error| refused(request.asked, &error, Thing::Signature))?;
-    Ok(done(request.asked, &()))
+    changed.map_err(|error| refused(request.context, &error, Thing::Signature))?;
+    Ok(done(request.context, &()))
 }
 
 /// `DeleteUSMSSignature`: all or none.
@@ -358,13 +358,13 @@ pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         .engine()
         .remove_signatures(account, &numbers)
         .await
-        .map_err(|error| refused(request.asked, &error, Thing::Signature))?;
-    let papers = found
+        .map_err(|error| refused(request.context, &error, Thing::Signature))?;
+    let documents = found
         .iter()
         .flat_map(|signature| own_details::<Details>(&signature.details).files())
         .collect();
-    files::drop_all(request, papers).await;
-    Ok(done(request.asked, &()))
+    files::drop_all(request, documents).await;
+    Ok(done(request.context, &()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::templates::class_of;
 use super::tree::Members;
 use super::words::Thing;
 use crate::days::{self, CHINA};
-use crate::verdict::is_unsent;
+use crate::delivery_result::is_unsent;
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Msisdn;
 use engine::sms::state::MessageState;
@@ -240,7 +240,7 @@ impl Question {
         let mut rows: BTreeMap<Key, Sums> = BTreeMap::new();
         let wanted = |statistic: &&Statistic| {
             (statistic.country == CHINA_CODE) == self.domestic
-                && self.class.is_none_or(|class| statistic.series.class == class)
+                && self.class.is_none_or(|class| statistic.dimensions.class == class)
         };
         for statistic in statistics.iter().filter(wanted) {
             let country = country(statistic.country);
@@ -250,7 +250,7 @@ impl Question {
             let key = Key {
                 day: statistic.day,
                 country,
-                template: by_template.then_some(statistic.series.template),
+                template: by_template.then_some(statistic.dimensions.template),
             };
             rows.entry(key).or_default().count(statistic);
         }
@@ -299,7 +299,7 @@ fn row<'a>(key: &'a Key, sums: &Sums, template_id: Option<&'a str>) -> Row<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Told<'a> {
+struct Report<'a> {
     total: usize,
     statistics_data: Totals,
     data: Vec<Row<'a>>,
@@ -314,12 +314,12 @@ pub(super) async fn by_country(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let (rows, all) = question.sum(&read(request, &question, Vec::new()).await?, false);
     let total = rows.len();
     let rows = question.page_of(rows);
-    let told = Told {
+    let reported = Report {
         total,
         statistics_data: Totals::of(&all),
         data: rows.iter().map(|(key, sums)| row(key, sums, None)).collect(),
     };
-    Ok(done(request.asked, &told))
+    Ok(done(request.context, &reported))
 }
 
 /// `GetUSMSTemplateSendStatistics`
@@ -350,7 +350,7 @@ pub(super) async fn by_template(request: Request<'_>) -> Result<Vec<u8>, Fault> 
             (key, sums, id)
         })
         .collect();
-    let told = Told {
+    let reported = Report {
         total,
         statistics_data: Totals::of(&all),
         data: rows
@@ -358,7 +358,7 @@ pub(super) async fn by_template(request: Request<'_>) -> Result<Vec<u8>, Fault> 
             .map(|(key, sums, id)| row(key, sums, Some(id)))
             .collect(),
     };
-    Ok(done(request.asked, &told))
+    Ok(done(request.context, &reported))
 }
 
 /// The counters a question is about: text messages of the whole account, over whatever wire they came.
@@ -379,9 +379,9 @@ async fn read(
         kind: Some(Kind::Text),
     };
     let found = request.engine().statistics(request.caller.account, filter).await;
-    let found = found.map_err(|error| store_failed(request.asked, &error))?;
+    let found = found.map_err(|error| store_failed(request.context, &error))?;
     // So many that some may be missing: a shorter time is asked for rather than wrong sums told.
-    if found.len() >= request.engine().settings().directory.statistics_rows_max {
+    if found.len() >= request.engine().settings().account_limits.statistics_rows_max {
         return Err(Fault::Value("EndDate"));
     }
     Ok(found)
@@ -390,18 +390,18 @@ async fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::{AccountId, Dialect, Series};
+    use engine::{AccountId, Dialect, StatsDimensions};
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use std::sync::Arc;
 
-    fn told(rows: &[(Key, Sums)]) -> Value {
+    fn reported(rows: &[(Key, Sums)]) -> Value {
         rows.iter()
             .map(|(key, sums)| serde_json::to_value(row(key, sums, None)).unwrap())
             .collect()
     }
 
-    fn asked(extra: Value) -> Result<Question, Fault> {
+    fn context(extra: Value) -> Result<Question, Fault> {
         let mut body = json!({"Page": 0, "NumPerPage": 10, "OrderBy": "SendDate", "OrderType": "asc",
             "StartDate": "2026-11-01", "EndDate": "2026-11-30", "Domestic": 0});
         for (name, value) in extra.as_object().unwrap() {
@@ -414,7 +414,7 @@ mod tests {
     fn statistic(day: i32, country: u16, class: Class, state: MessageState, messages: u64) -> Statistic {
         Statistic {
             day,
-            series: Arc::new(Series {
+            dimensions: Arc::new(StatsDimensions {
                 account: AccountId(1),
                 user: "u".into(),
                 dialect: Dialect::Ucloud,
@@ -448,9 +448,9 @@ mod tests {
             unsent,
             statistic(20_401, 86, Class::Otp, Delivered, 100),
         ];
-        let question = asked(json!({})).unwrap();
+        let question = context(json!({})).unwrap();
         let (rows, all) = question.sum(&counted, false);
-        let seen = told(&rows);
+        let seen = reported(&rows);
         assert_eq!(rows.len(), 3);
         assert_eq!(
             seen[0]["BrevityCode"], "1",
@@ -470,7 +470,7 @@ mod tests {
         );
 
         let countries = |extra: Value| -> Vec<String> {
-            let (rows, _) = asked(extra).unwrap().sum(&counted, false);
+            let (rows, _) = context(extra).unwrap().sum(&counted, false);
             rows.iter()
                 .map(|(key, _)| format!("{} {}", key.day, key.country))
                 .collect()
@@ -499,14 +499,14 @@ mod tests {
 
     #[test]
     fn a_page_is_a_piece_of_the_rows() {
-        let question = |page| asked(json!({"Page": page, "NumPerPage": 2})).unwrap();
+        let question = |page| context(json!({"Page": page, "NumPerPage": 2})).unwrap();
         assert_eq!(question(0).page_of(vec![1, 2, 3]), [1, 2]);
         assert_eq!(question(1).page_of(vec![1, 2, 3]), [3]);
         assert!(question(1_000_000).page_of(vec![1, 2, 3]).is_empty());
     }
 
     #[test]
-    fn what_cannot_be_asked_is_told_so() {
+    fn what_cannot_be_requested_is_answered_so() {
         for (extra, fault) in [
             (json!({"Page": null}), Fault::Missing("Page")),
             (json!({"Page": -1}), Fault::Value("Page")),
@@ -523,14 +523,14 @@ mod tests {
             (json!({"Purpose": 4}), Fault::Value("Purpose")),
             (json!({"BrevityCode": []}), Fault::Missing("never")),
         ] {
-            let answer = asked(extra.clone());
+            let answer = context(extra.clone());
             match fault {
                 Fault::Missing("never") => assert!(answer.is_ok(), "{extra}"),
                 fault => assert_eq!(answer, Err(fault), "{extra}"),
             }
         }
         assert!(
-            asked(json!({"EndDate": "2027-11-01"})).is_ok(),
+            context(json!({"EndDate": "2027-11-01"})).is_ok(),
             "a year and its leap day"
         );
     }
@@ -544,7 +544,7 @@ mod tests {
             let counted: Vec<_> = counted.into_iter().map(|(day, country, state, messages)| {
                 statistic(day, country, Class::Otp, MessageState::from_u8(state).unwrap(), messages)
             }).collect();
-            let question = asked(json!({"Domestic": u8::from(domestic)})).unwrap();
+            let question = context(json!({"Domestic": u8::from(domestic)})).unwrap();
             let (rows, all) = question.sum(&counted, by_template);
             let wanted = counted.iter().filter(|s| (s.country == 86) == domestic);
             prop_assert_eq!(all.all().messages, wanted.clone().map(|s| s.messages).sum::<u64>());
@@ -556,7 +556,7 @@ mod tests {
         fn asking_never_panics(text in ".{0,12}", other in ".{0,12}") {
             for name in ["Page", "NumPerPage", "OrderBy", "OrderType", "StartDate", "EndDate", "Domestic", "BrevityCode",
                 "Purpose", "TemplateId"] {
-                let _ = asked(json!({name: text, "EndDate": other}));
+                let _ = context(json!({name: text, "EndDate": other}));
             }
         }
     }

@@ -4,11 +4,11 @@
 //! details under a name of its own, so that the other families' stay what they are.
 
 use super::answer::done;
-use super::asked::Asked;
 use super::exchange::refused;
 use super::fault::Fault;
 use super::params::{self, bounded, check_account_id, flag, required, required_integer, texts};
 use super::perform::Request;
+use super::request_context::RequestContext;
 use super::tree::{Members, Node};
 use super::words::Thing;
 use engine::Dialect;
@@ -244,9 +244,9 @@ struct Attribute {
     default: String,
 }
 
-fn out<'t>(asked: &Asked, template: &'t Template) -> OutTemplate<'t> {
+fn out<'t>(context: &RequestContext, template: &'t Template) -> OutTemplate<'t> {
     let details: Details = own_details(&template.details);
-    let uspeedo = asked.dialect != Dialect::Ucloud;
+    let uspeedo = context.dialect != Dialect::Ucloud;
     OutTemplate {
         template_id: &template.ut_id,
         purpose: purpose_of(template.class),
@@ -278,14 +278,14 @@ struct Found<T> {
 
 /// `CreateUSMSTemplate`, `POST USMSTemplate`
 pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
-    let new = parse_new(request.params, request.asked.dialect)?;
+    let new = parse_new(request.params, request.context.dialect)?;
     let template = request
         .engine()
         .add_template(request.caller.account, new)
         .await
-        .map_err(|error| refused(request.asked, &error, Thing::Template))?;
+        .map_err(|error| refused(request.context, &error, Thing::Template))?;
     Ok(done(
-        request.asked,
+        request.context,
         &Created {
             template_id: &template.ut_id,
         },
@@ -295,7 +295,7 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 /// `QueryUSMSTemplate`: one template at UCloud, several at uSpeedo.
 pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     check_account_id(request.params)?;
-    let ids_max = match request.asked.dialect {
+    let ids_max = match request.context.dialect {
         Dialect::Ucloud => 1,
         _ => request.api.limits.sessions_per_query_max,
     };
@@ -309,15 +309,15 @@ pub(super) fn show(request: Request<'_>, ids: &[String]) -> Result<Vec<u8>, Faul
     let found: Vec<_> = ids
         .iter()
         .filter_map(|id| catalog.template_by_ut_id(request.caller.account, id))
-        .map(|entry| out(request.asked, &entry.template))
+        .map(|entry| out(request.context, &entry.template))
         .collect();
     let Some(first) = found.first() else {
         return Err(Fault::Unknown(Thing::Template));
     };
-    Ok(match request.asked.dialect {
+    Ok(match request.context.dialect {
         // UCloud's clients decode one object, uSpeedo's a list (contract sections 3.2 and 3.3).
-        Dialect::Ucloud => done(request.asked, &Found { data: first }),
-        _ => done(request.asked, &Found { data: &found }),
+        Dialect::Ucloud => done(request.context, &Found { data: first }),
+        _ => done(request.context, &Found { data: &found }),
     })
 }
 
@@ -336,7 +336,7 @@ pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fa
         .map(|entry| &entry.template);
     // What is wrong with the request is told before what is wrong with the template.
     let details = template.map_or(&Value::Null, |template| &template.details);
-    let edit = parse_edit(request.params, request.asked.dialect, details)?;
+    let edit = parse_edit(request.params, request.context.dialect, details)?;
     // A text of before stays as it is.
     if let Some(text) = &edit.text
         && template.is_none_or(|template| template.text != *text)
@@ -348,8 +348,8 @@ pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fa
         .engine()
         .change_template(account, number, edit)
         .await
-        .map_err(|error| refused(request.asked, &error, Thing::Template))?;
-    Ok(done(request.asked, &()))
+        .map_err(|error| refused(request.context, &error, Thing::Template))?;
+    Ok(done(request.context, &()))
 }
 
 /// `DeleteUSMSTemplate`
@@ -378,8 +378,8 @@ pub(super) async fn remove(request: Request<'_>, ids: &[String]) -> Result<Vec<u
         .engine()
         .remove_templates(account, &numbers)
         .await
-        .map_err(|error| refused(request.asked, &error, Thing::Template))?;
-    Ok(done(request.asked, &()))
+        .map_err(|error| refused(request.context, &error, Thing::Template))?;
+    Ok(done(request.context, &()))
 }
 
 #[cfg(test)]
@@ -442,8 +442,8 @@ mod tests {
                 let Ok(new) = read(&body, |params| parse_new(params, dialect)) else { continue };
                 prop_assert!((1..=3).contains(&purpose) && tags.len() <= TAGS_MAX);
                 prop_assert!((1..=NAME_CHARS_MAX).contains(&new.name.chars().count()) && !new.text.trim().is_empty());
-                let told_how = international || !opt_out.is_empty();
-                prop_assert!(dialect != Dialect::Ucloud || purpose != 3 || told_how);
+                let reported_how = international || !opt_out.is_empty();
+                prop_assert!(dialect != Dialect::Ucloud || purpose != 3 || reported_how);
                 let edit = read(&body, |params| parse_edit(params, dialect, &new.details)).unwrap();
                 prop_assert_eq!((edit.details, edit.text), (None, Some(new.text)));
             }

@@ -1,10 +1,10 @@
 //! UCloud Action: one path, everything among the parameters, in a query, a form or a JSON body.
 
-use super::asked::{Action, Asked};
 use super::auth::Caller;
 use super::canon::{PUBLIC_KEY, SIGNATURE};
 use super::fault::Fault;
 use super::perform::{self, Request as Known};
+use super::request_context::{Action, RequestContext};
 use super::tree::Members;
 use super::words::Language;
 use super::{auth, boundaries, denied, exchange, wire};
@@ -25,19 +25,19 @@ const PEEKED_BYTES_MIN: usize = 1024;
 
 /// `GET /` and `POST /`
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let mut asked = Asked::new(Dialect::Ucloud);
+    let mut context = RequestContext::new(Dialect::Ucloud);
     let (head, body) = request.into_parts();
     let client = Client::of(&head.extensions);
-    asked.language = Language::of(&head.headers);
+    context.language = Language::of(&head.headers);
     let body = receive(&api, &head, body).await;
     let result = match &body {
-        Ok(body) => try_answer(&api, &mut asked, &client, &head, body).await,
+        Ok(body) => try_answer(&api, &mut context, &client, &head, body).await,
         Err(fault) => Err(*fault),
     };
     if result.is_err() {
-        asked.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
+        context.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
     }
-    exchange::respond(&asked, result)
+    exchange::respond(&context, result)
 }
 
 /// The body. Of a request that is signed in its query by a key that nobody has, only what has arrived of it: more would make
@@ -54,7 +54,7 @@ async fn receive(api: &Api, head: &Parts, body: Body) -> Result<Bytes, Fault> {
 
 async fn try_answer(
     api: &Api,
-    asked: &mut Asked,
+    context: &mut RequestContext,
     client: &Client,
     head: &Parts,
     body: &[u8],
@@ -69,35 +69,38 @@ async fn try_answer(
         });
         if !is_known {
             let user = seen.unwrap_or_default();
-            let asker = denied::asker(client, asked.dialect, &user);
-            let turn = api.access.turn_of(&api.engine, asker, body.len()).await?;
-            return denied::judged(api, asker, turn, Err(of_a_stranger(asked, body, query)));
+            let requester = denied::requester(client, context.dialect, &user);
+            let turn = api.access.turn_of(&api.engine, requester, body.len()).await?;
+            return denied::checked(api, requester, turn, Err(of_unverified(context, body, query)));
         }
     }
-    let asker = denied::asker(client, asked.dialect, "");
+    let requester = denied::requester(client, context.dialect, "");
     let request = Parameters {
         body,
         query,
         values_max: api.limits.uspeedo_values_max,
         catalog: &catalog,
-        asked: &mut *asked,
+        context: &mut *context,
     };
-    let judged = api.access.judge(&api.engine, asker, body.len(), request).await;
-    let (caller, params) = judged?;
+    let checked = api
+        .access
+        .check_credentials(&api.engine, requester, body.len(), request)
+        .await;
+    let (caller, params) = checked?;
     // What was signed decides, and only that.
     let named = params.get("Action").ok_or(Fault::ActionMissing)?;
-    asked.action = Some(action(named.as_text(), asked.dialect)?);
+    context.action = Some(action(named.as_text(), context.dialect)?);
     let params = boundaries::nest_signed(params)?;
-    exchange::admit(api, client, asked.dialect, &caller)?;
+    exchange::admit(api, client, context.dialect, &caller)?;
     check_project(api, caller.account, &params)?;
     let known = Known {
         api,
-        asked,
+        context,
         caller: &caller,
         params: &params,
     };
-    let asker = denied::asker(client, asked.dialect, &caller.user);
-    denied::seen_before(api, asker, perform::perform(known, &head.headers).await)
+    let requester = denied::requester(client, context.dialect, &caller.user);
+    denied::seen_before(api, requester, perform::perform(known, &head.headers).await)
 }
 
 /// Parameters with a key and a signature among them, in a body and a query.
@@ -107,7 +110,7 @@ struct Parameters<'r, 's> {
     values_max: usize,
     catalog: &'s Snapshot,
     /// Where the action is noted once it is read.
-    asked: &'s mut Asked,
+    context: &'s mut RequestContext,
 }
 
 impl<'r> Signed for Parameters<'r, '_> {
@@ -120,7 +123,7 @@ impl<'r> Signed for Parameters<'r, '_> {
         let query = Members::from_form(self.query, self.values_max).map_err(|_| Fault::Unreadable)?;
         let named = posted.get("Action").or_else(|| query.get("Action"));
         let named = named.ok_or(Fault::ActionMissing)?;
-        self.asked.action = Some(action(named.as_text(), self.asked.dialect)?);
+        self.context.action = Some(action(named.as_text(), self.context.dialect)?);
         Ok((posted, query))
     }
 
@@ -144,7 +147,7 @@ fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, Fault> {
 
 /// What is wrong with a request whose key nobody has: of a short one in the order in which requests are looked at, of a long
 /// one that alone. Nothing of its body is kept for that: strangers may send long ones.
-fn of_a_stranger(asked: &mut Asked, body: &[u8], query: &[u8]) -> Fault {
+fn of_unverified(context: &mut RequestContext, body: &[u8], query: &[u8]) -> Fault {
     if body.len() > peek::EXACT_BYTES_MAX {
         return Fault::KeyUnknown;
     }
@@ -154,8 +157,8 @@ fn of_a_stranger(asked: &mut Asked, body: &[u8], query: &[u8]) -> Fault {
     let Some(name) = peek::text(body, query, "Action") else {
         return Fault::ActionMissing;
     };
-    match action(Some(&name), asked.dialect) {
-        Ok(action) => asked.action = Some(action),
+    match action(Some(&name), context.dialect) {
+        Ok(action) => context.action = Some(action),
         Err(fault) => return fault,
     }
     match peek::text(body, query, SIGNATURE) {

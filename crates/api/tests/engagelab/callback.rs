@@ -23,19 +23,18 @@ fn statuses(rows: &[Value], id: &Value) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_is_told_under_the_id_of_the_answer() {
+async fn what_happens_is_reported_under_the_id_of_the_answer() {
     let receiver = Receiver::start().await;
     let settings = json!({ "username": "demo", "authorization": "Bearer abc" });
-    let house = House::start().await;
-    house
-        .tell(endpoint("engagelab_callback", &receiver.url(), settings))
+    let node = TestNode::start().await;
+    node.report(endpoint("engagelab_callback", &receiver.url(), settings))
         .await;
     let custom = with(&plan(), "/custom_args", json!({ "order": 17 }));
-    let good = house.ask(messages(&custom)).await.json()["message_id"].clone();
+    let good = node.ask(messages(&custom)).await.json()["message_id"].clone();
     let off = with(&plan(), "/to", json!(["+10000000018"]));
-    let off = house.ask(messages(&off)).await.json()["message_id"].clone();
+    let off = node.ask(messages(&off)).await.json()["message_id"].clone();
     let blocked = with(&plan(), "/to", json!([BLOCKED]));
-    let blocked = house.ask(messages(&blocked)).await.json()["message_id"].clone();
+    let blocked = node.ask(messages(&blocked)).await.json()["message_id"].clone();
     let ended =
         |rows: &[Value], id: &Value, name: &str| statuses(rows, id).iter().any(|status| status == name);
     let came = receiver
@@ -72,8 +71,7 @@ async fn what_happens_is_told_under_the_id_of_the_answer() {
             "{id}"
         );
     }
-    house
-        .engine
+    node.engine
         .review_template(ACCOUNT, PENDING, Review::Rejected, "no brand")
         .await
         .unwrap();
@@ -89,18 +87,18 @@ async fn what_happens_is_told_under_the_id_of_the_answer() {
             "business_id": "1", "template_id": PENDING.to_string(), "template_name": "pending",
             "status": 3, "reason": "no brand" } })
     );
-    house.engine.stop(Duration::from_secs(5)).await.unwrap();
+    node.engine.stop(Duration::from_secs(5)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_number_of_a_plan_is_told_once_in_calls_of_bounded_size() {
+async fn every_number_of_a_plan_is_reported_once_in_calls_of_bounded_size() {
     let receiver = Receiver::start().await;
     let mut hook = endpoint("engagelab_callback", &receiver.url(), json!({ "rows_max": 50 }));
     hook.kinds = EventKinds::ACCEPTED;
-    let house = House::start().await;
-    house.tell(hook).await;
+    let node = TestNode::start().await;
+    node.report(hook).await;
     let numbers: Vec<String> = (0..300).map(|n| format!("+44770090{n:04}")).collect();
-    let answer = house
+    let answer = node
         .ask(messages(&with(&plan(), "/to", json!(numbers))))
         .await
         .json();
@@ -117,23 +115,23 @@ async fn every_number_of_a_plan_is_told_once_in_calls_of_bounded_size() {
         .map(|row| row["to"].as_str().unwrap())
         .collect();
     assert_eq!(planned, numbers, "in the order of the request");
-    house.engine.stop(Duration::from_secs(5)).await.unwrap();
+    node.engine.stop(Duration::from_secs(5)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_is_checked_with_an_empty_object_and_must_answer_200() {
     let receiver = Receiver::playing(|before, _| ([200, 204, 500][before.len()], "")).await;
     let hook = endpoint("engagelab_callback", &receiver.url(), Value::Null);
-    let house = House::start().await;
-    house.tell(hook.clone()).await;
-    let entry = house.engine.catalog().endpoint(hook.id).unwrap().clone();
-    house.engine.probe_endpoint(&entry).await.unwrap();
+    let node = TestNode::start().await;
+    node.report(hook.clone()).await;
+    let entry = node.engine.catalog().endpoint(hook.id).unwrap().clone();
+    node.engine.probe_endpoint(&entry).await.unwrap();
     for _ in [204, 500] {
-        assert!(house.engine.probe_endpoint(&entry).await.is_err());
+        assert!(node.engine.probe_endpoint(&entry).await.is_err());
     }
     let came = receiver.until(|came| came.len() == 3).await;
     assert!(came.iter().all(|came| came.octets == "{}"));
     let bad = endpoint("engagelab_callback", &receiver.url(), json!({ "rows_max": 0 }));
-    assert!(house.engine.check_endpoint(&bad).is_err());
-    house.engine.stop(Duration::from_secs(5)).await.unwrap();
+    assert!(node.engine.check_endpoint(&bad).is_err());
+    node.engine.stop(Duration::from_secs(5)).await.unwrap();
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The callers of generation A that docs/dialects/engagelab.md tells of; none is a packaged SDK.
 #[tokio::test]
 async fn the_requests_of_known_callers_are_taken_octet_for_octet() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     // A PHP content manager: json_encode escapes slashes and writes numbers from forms as texts. It takes every
     // answer with a `code` for a failure.
     let php = r#"{"to":["+12673800401"],"body":{"template_id":"1001","vars":{"code":"123456"}}}"#;
@@ -26,29 +26,32 @@ async fn the_requests_of_known_callers_are_taken_octet_for_octet() {
         ("PHP without variables", php_without, "+12673800403", "Hello"),
         ("arrays", arrays, "+12673800404", "Your code is 1111"),
     ] {
-        let answer = house.ask(post("/v1/send", USER, body)).await;
-        assert_eq!(told(&answer), (200, 0), "{caller}: {}", answer.body);
-        assert_eq!(house.received(number).await.text, text, "{caller}");
+        let answer = node.ask(post("/v1/send", USER, body)).await;
+        assert_eq!(reported(&answer), (200, 0), "{caller}: {}", answer.body);
+        assert_eq!(node.received(number).await.text, text, "{caller}");
     }
     // A Laravel service, commented out there: `to` a text, `vars` a sentence. And the fall-back of one of the
     // Flask helpers: a text without a template. Neither can be sent; both are told why.
     let laravel =
         r#"{"from":"Acme","to":"+12673800405","body":{"template_id":1001,"vars":"Your code is 1"}}"#;
     assert_eq!(
-        told(&house.ask(post("/v1/send", USER, laravel)).await),
+        reported(&node.ask(post("/v1/send", USER, laravel)).await),
         (400, 33004)
     );
     let text = r#"{"to": ["+12673800406"], "text": "hi", "body": {"content": "hi"}}"#;
-    assert_eq!(told(&house.ask(post("/v1/send", USER, text)).await), (400, 33003));
+    assert_eq!(
+        reported(&node.ask(post("/v1/send", USER, text)).await),
+        (400, 33003)
+    );
 
     // Generation C: the vendor's Python client sends this and raises on a non-zero `code`; a Go service wants `code`
     // absent and `accepted_count` over 0 or a `plan_id`.
     let python = r#"{"to": ["923700056581"], "template": {"id": "1001", "params": {"code": "123456"}}, "plan_name": "-", "custom_args": {"order_id": "1"}}"#;
     let go = r#"{"to":["+8618701235678"],"template":{"id":"1001","params":{"code":"1234"}}}"#;
     for body in [python, go] {
-        let answer = house.ask(post("/v1/messages", USER, body)).await;
+        let answer = node.ask(post("/v1/messages", USER, body)).await;
         assert_eq!(
-            (told(&answer), &answer.json()["accepted_count"]),
+            (reported(&answer), &answer.json()["accepted_count"]),
             ((200, 0), &json!(1))
         );
     }
@@ -57,13 +60,13 @@ async fn the_requests_of_known_callers_are_taken_octet_for_octet() {
 /// What the vendor's own Python client of generation C (`sms_client.py`) sends, and what it reads of the answers.
 #[tokio::test]
 async fn the_requests_of_the_vendors_client_are_taken() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let json_body = |method: &str, path: &str, body: &'static str| {
         let mut request = managing(method, path, USER, &Value::Null);
         *request.body_mut() = Body::from(body);
         request
     };
-    let made = house
+    let made = node
         .ask(json_body(
             "POST",
             "/v1/template-configs",
@@ -71,14 +74,13 @@ async fn the_requests_of_the_vendors_client_are_taken() {
         ))
         .await;
     let id = made.json()["template_id"].as_str().unwrap().to_owned();
-    let listed = house
+    let listed = node
         .ask(json_body("GET", "/v1/template-configs", ""))
         .await
         .json();
     let last = listed.as_array().unwrap().last().unwrap().clone();
     assert_eq!((&last["template_id"], &last["status"]), (&json!(id), &json!(1)));
-    house
-        .engine
+    node.engine
         .review_template(
             ACCOUNT,
             id.parse().unwrap(),
@@ -90,14 +92,14 @@ async fn the_requests_of_the_vendors_client_are_taken() {
     let body = format!(
         r#"{{"to": ["+8618701235678"], "template": {{"id": "{id}", "params": {{"name": "Lucy"}}}}, "plan_name": "spring"}}"#
     );
-    let sent = house.ask(post("/v1/messages", USER, body)).await.json();
+    let sent = node.ask(post("/v1/messages", USER, body)).await.json();
     // The client takes a code that is not 0 for a failure, whatever the status.
     assert!(sent.get("code").is_none() && sent["plan_id"].is_string() && sent["message_id"].is_string());
     assert_eq!(
-        house.received("+8618701235678").await.text,
+        node.received("+8618701235678").await.text,
         "Hi Lucy, welcome to our platform!"
     );
-    let signed = house
+    let signed = node
         .ask(json_body(
             "POST",
             "/v1/sign-configs",
@@ -106,7 +108,7 @@ async fn the_requests_of_the_vendors_client_are_taken() {
         .await
         .json();
     let path = format!("/v1/sign-configs/{}", signed["sign_id"].as_str().unwrap());
-    let refused = house
+    let refused = node
         .ask(json_body("PUT", &path, r#"{"sign_name": "MyCompany 2"}"#))
         .await;
     assert_eq!(
@@ -188,14 +190,13 @@ async fn engagelab_otp_takes_the_callback() {
     };
     let settings = json!({ "username": "demo" });
     let nowhere = endpoint("engagelab_callback", "http://127.0.0.1:9/", settings);
-    let house = House::start().await;
-    house
-        .tell(engine::Endpoint {
-            enabled: false,
-            ..nowhere.clone()
-        })
-        .await;
-    let served = house.listen().await;
+    let node = TestNode::start().await;
+    node.report(engine::Endpoint {
+        enabled: false,
+        ..nowhere.clone()
+    })
+    .await;
+    let served = node.listen().await;
     let base_url = format!("http://{}", served.address);
     let demo = json!({
         "base_url": base_url,
@@ -215,7 +216,7 @@ async fn engagelab_otp_takes_the_callback() {
         ..nowhere
     };
     let change = vec![CatalogChange::PutEndpoint(there)];
-    house.change(change).await;
+    node.change(change).await;
     let said = blocking(client, |client| {
         client.go_on();
         client.line()
@@ -226,5 +227,5 @@ async fn engagelab_otp_takes_the_callback() {
     assert_eq!(said, "engagelab-otp: fine");
     assert!(client.process.wait().unwrap().success());
     served.stop().await;
-    house.engine.stop(Duration::from_secs(5)).await.unwrap();
+    node.engine.stop(Duration::from_secs(5)).await.unwrap();
 }

@@ -9,19 +9,19 @@ async fn ten_thousand_damaged_requests_are_answered_in_json() {
     const AT_ONCE: usize = 64;
     let limits = Limits {
         engagelab_status_per_minute_max: 0,
-        ..crate::house::limits()
+        ..crate::testkit::limits()
     };
-    let house = Arc::new(House::with(limits, Arc::new(SystemClock)).await);
+    let node = Arc::new(TestNode::with(limits, Arc::new(SystemClock)).await);
     let mut random = StdRng::seed_from_u64(0x5eed_0003);
     for _ in 0..REQUESTS / AT_ONCE + 1 {
-        let mut asked = tokio::task::JoinSet::new();
+        let mut requested = tokio::task::JoinSet::new();
         for _ in 0..AT_ONCE {
             let request = damaged(&mut random);
-            let house = Arc::clone(&house);
-            asked.spawn(async move { house.ask(request).await });
+            let node = Arc::clone(&node);
+            requested.spawn(async move { node.ask(request).await });
         }
-        for answer in asked.join_all().await {
-            let (status, code) = told(&answer);
+        for answer in requested.join_all().await {
+            let (status, code) = reported(&answer);
             assert!(status < 500, "{}", answer.body);
             assert!(status == 200 || code != 0, "{}", answer.body);
         }
@@ -79,21 +79,21 @@ fn good(method: &'static str, uri: &'static str, body: Value) -> Good {
 }
 
 /// Goal: no request, however damaged, gets a server error, an answer that is no JSON, or ends the process.
-async fn survive(house: House, requests: Vec<Good>, at_once: usize, seed: u64) {
+async fn survive(node: TestNode, requests: Vec<Good>, at_once: usize, seed: u64) {
     const REQUESTS: usize = 10_000;
-    let house = Arc::new(house);
+    let node = Arc::new(node);
     let mut random = StdRng::seed_from_u64(seed);
     let (mut done, mut went_well) = (0, 0);
     while done < REQUESTS {
-        let mut asked = tokio::task::JoinSet::new();
+        let mut requested = tokio::task::JoinSet::new();
         for _ in 0..at_once {
             let good = &requests[random.random_range(0..requests.len())];
             let request = damaged_managing(&mut random, good);
-            let (house, method, uri) = (Arc::clone(&house), good.method, good.uri);
-            asked.spawn(async move { (method, uri, house.ask(request).await) });
+            let (node, method, uri) = (Arc::clone(&node), good.method, good.uri);
+            requested.spawn(async move { (method, uri, node.ask(request).await) });
         }
-        for (method, uri, answer) in asked.join_all().await {
-            let (status, code) = told(&answer);
+        for (method, uri, answer) in requested.join_all().await {
+            let (status, code) = reported(&answer);
             assert!(status < 500, "{method} {uri}: {}", answer.body);
             assert!(status == 200 || code != 0, "{method} {uri}: {}", answer.body);
             done += 1;
@@ -173,14 +173,14 @@ async fn ten_thousand_damaged_requests_about_templates_and_signs_are_answered_in
         good("PUT", "/v1/signs/7", json!({ "sign_name": "Example" })),
     ];
     // Each change of the catalog is made from a look at it: more of them at once would only look again.
-    survive(House::start().await, requests, 8, 0x5eed_0009).await;
+    survive(TestNode::start().await, requests, 8, 0x5eed_0009).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_damaged_requests_about_labels_and_statistics_are_answered_in_json() {
-    let house = House::start().await;
-    done(&house, "POST", "/v1/labels", json!({ "label_name": "one" })).await;
-    assert_eq!(told(&house.ask(send(&code())).await), (200, 0));
+    let node = TestNode::start().await;
+    done(&node, "POST", "/v1/labels", json!({ "label_name": "one" })).await;
+    assert_eq!(reported(&node.ask(send(&code())).await), (200, 0));
     let days = "/v1/stats_day?start_date=2026-11-01&end_date=2026-11-22&time_zone=8&template_ids=1;2&sms_users=a&\
         label_ids=1;2&msg_type=2&aggregate_by=0";
     let requests = vec![
@@ -191,7 +191,7 @@ async fn ten_thousand_damaged_requests_about_labels_and_statistics_are_answered_
         good("DELETE", "/v1/labels/2", json!(null)),
         good("GET", days, json!(null)),
     ];
-    survive(house, requests, 64, 0x5eed_000a).await;
+    survive(node, requests, 64, 0x5eed_000a).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,5 +210,5 @@ async fn ten_thousand_damaged_requests_about_configs_are_answered_in_json() {
         good("PUT", "/v1/sign-configs/7", json!({ "sign_name": "Example" })),
         good("DELETE", "/v1/sign-configs/8", json!(null)),
     ];
-    survive(House::start().await, requests, 8, 0x5eed_000b).await;
+    survive(TestNode::start().await, requests, 8, 0x5eed_000b).await;
 }

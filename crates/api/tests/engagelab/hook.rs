@@ -21,14 +21,15 @@ fn assert_signed(came: &Came) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_is_told_under_the_ids_of_the_answer() {
+async fn what_happens_is_reported_under_the_ids_of_the_answer() {
     let receiver = Receiver::start().await;
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let settings = json!({ "sms_user": "demo" });
-    house.tell(endpoint("engagelab", &receiver.url(), settings)).await;
+    node.report(endpoint("engagelab", &receiver.url(), settings))
+        .await;
     let body = json!({ "to": [TO, format!("+{BLOCKED}")], "from": "Acme", "custom_args": { "order": 17 },
         "body": { "template_id": CODE, "label_id": 231, "vars": { "code": "8341" } } });
-    let sent = house.ask(send(&body)).await.json();
+    let sent = node.ask(send(&body)).await.json();
     let ids = sent["sms_ids"].clone();
     let came = receiver
         .until(|came| {
@@ -73,11 +74,10 @@ async fn what_happens_is_told_under_the_ids_of_the_answer() {
         );
         // The status query knows the id.
         let wanted = if name == "delivered" { 2 } else { 4 };
-        status_until(&house, id.as_str().unwrap(), wanted).await;
+        status_until(&node, id.as_str().unwrap(), wanted).await;
     }
 
-    house
-        .engine
+    node.engine
         .review_template(ACCOUNT, PENDING, Review::Approved, "")
         .await
         .unwrap();
@@ -89,29 +89,21 @@ async fn what_happens_is_told_under_the_ids_of_the_answer() {
         (&data["template_id"], &data["approval_status"]),
         (&json!(PENDING), &json!(1))
     );
-    house
-        .engine
-        .stop(std::time::Duration::from_secs(5))
-        .await
-        .unwrap();
+    node.engine.stop(std::time::Duration::from_secs(5)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_is_probed_and_its_settings_are_checked() {
     let receiver = Receiver::start().await;
     let hook = endpoint("engagelab", &receiver.url(), Value::Null);
-    let house = House::start().await;
-    house.tell(hook.clone()).await;
-    let entry = house.engine.catalog().endpoint(hook.id).unwrap().clone();
-    house.engine.probe_endpoint(&entry).await.unwrap();
+    let node = TestNode::start().await;
+    node.report(hook.clone()).await;
+    let entry = node.engine.catalog().endpoint(hook.id).unwrap().clone();
+    node.engine.probe_endpoint(&entry).await.unwrap();
     let came = receiver.until(|came| !came.is_empty()).await;
     assert_signed(&came[0]);
     assert_eq!(status(&came[0]), "test");
     let bad = endpoint("engagelab", &receiver.url(), json!({ "numbering": "classic" }));
-    assert!(house.engine.check_endpoint(&bad).is_err());
-    house
-        .engine
-        .stop(std::time::Duration::from_secs(5))
-        .await
-        .unwrap();
+    assert!(node.engine.check_endpoint(&bad).is_err());
+    node.engine.stop(std::time::Duration::from_secs(5)).await.unwrap();
 }

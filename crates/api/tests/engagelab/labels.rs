@@ -3,9 +3,9 @@
 use super::*;
 
 #[tokio::test]
-async fn a_label_is_made_named_anew_told_and_removed() {
-    let house = House::start().await;
-    let made = done(&house, "POST", "/v1/labels", json!({ "label_name": "spring" })).await["result"].clone();
+async fn a_label_is_made_named_again_reported_and_removed() {
+    let node = TestNode::start().await;
+    let made = done(&node, "POST", "/v1/labels", json!({ "label_name": "spring" })).await["result"].clone();
     assert_eq!(
         names(&made),
         ["create_time", "label_id", "label_name", "update_time"]
@@ -17,16 +17,20 @@ async fn a_label_is_made_named_anew_told_and_removed() {
     );
     let path = format!("/v1/labels/{}", made["label_id"]);
     assert_eq!(
-        done(&house, "PUT", &path, json!({ "label_name": "summer" })).await,
+        done(&node, "PUT", &path, json!({ "label_name": "summer" })).await,
         json!({ "result": {} })
     );
-    let told = done(&house, "GET", &path, Value::Null).await["result"].clone();
+    let reported = done(&node, "GET", &path, Value::Null).await["result"].clone();
     assert_eq!(
-        (&told["label_id"], &told["label_name"], &told["create_time"]),
+        (
+            &reported["label_id"],
+            &reported["label_name"],
+            &reported["create_time"]
+        ),
         (&made["label_id"], &json!("summer"), &made["create_time"])
     );
     assert_eq!(
-        done(&house, "DELETE", &path, Value::Null).await,
+        done(&node, "DELETE", &path, Value::Null).await,
         json!({ "result": {} })
     );
     for (method, body) in [
@@ -35,7 +39,7 @@ async fn a_label_is_made_named_anew_told_and_removed() {
         ("DELETE", Value::Null),
     ] {
         assert_eq!(
-            refused(&house, method, &path, body).await,
+            refused(&node, method, &path, body).await,
             (400, 34021, "label not exists".to_owned()),
             "{method}"
         );
@@ -44,9 +48,9 @@ async fn a_label_is_made_named_anew_told_and_removed() {
 
 #[tokio::test]
 async fn what_is_refused_of_a_label_has_its_code() {
-    let house = House::start().await;
-    done(&house, "POST", "/v1/labels", json!({ "label_name": "spring" })).await;
-    let other = done(&house, "POST", "/v1/labels", json!({ "label_name": "summer" })).await;
+    let node = TestNode::start().await;
+    done(&node, "POST", "/v1/labels", json!({ "label_name": "spring" })).await;
+    let other = done(&node, "POST", "/v1/labels", json!({ "label_name": "summer" })).await;
     let other = format!("/v1/labels/{}", other["result"]["label_id"]);
     for (method, path, body, code) in [
         ("GET", "/v1/labels/x", Value::Null, 34020),
@@ -65,15 +69,15 @@ async fn what_is_refused_of_a_label_has_its_code() {
         ("PUT", &other, json!({ "label_name": "spring" }), 34023),
         ("GET", "/v1/labels?limit=-1", Value::Null, 30400),
     ] {
-        let (status, told, message) = refused(&house, method, path, body.clone()).await;
+        let (status, reported, message) = refused(&node, method, path, body.clone()).await;
         assert_eq!(
-            (status, told),
+            (status, reported),
             (400, code),
             "{method} {path} {body:.80}: {message}"
         );
     }
     assert_eq!(
-        refused(&house, "GET", "/v1/labels/x", Value::Null).await.2,
+        refused(&node, "GET", "/v1/labels/x", Value::Null).await.2,
         "label_id must be a integer",
         "as on the page"
     );
@@ -81,18 +85,18 @@ async fn what_is_refused_of_a_label_has_its_code() {
 
 #[tokio::test]
 async fn labels_are_listed_by_name_in_pieces() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for n in 0..12 {
         done(
-            &house,
+            &node,
             "POST",
             "/v1/labels",
             json!({ "label_name": format!("Spring {n}") }),
         )
         .await;
     }
-    done(&house, "POST", "/v1/labels", json!({ "label_name": "autumn" })).await;
-    let list = async |query: &str| done(&house, "GET", &format!("/v1/labels?{query}"), Value::Null).await;
+    done(&node, "POST", "/v1/labels", json!({ "label_name": "autumn" })).await;
+    let list = async |query: &str| done(&node, "GET", &format!("/v1/labels?{query}"), Value::Null).await;
     let all = list("").await;
     assert_eq!(names(&all), ["count", "result", "total"]);
     assert_eq!((&all["count"], &all["total"]), (&json!(13), &json!(13)));

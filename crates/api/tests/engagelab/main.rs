@@ -6,8 +6,8 @@
     reason = "helpers of tests stop at the first surprise"
 )]
 
-#[path = "../house/mod.rs"]
-mod house;
+#[path = "../testkit/mod.rs"]
+mod testkit;
 
 mod callback;
 mod clients;
@@ -31,18 +31,18 @@ use axum::body::Body;
 use engine::clock::{Clock, PausedClock, SystemClock};
 use engine::sms::state::MessageState;
 use engine::{MessageFilter, MessageId};
-use house::receiver::{Came, Receiver, SECRET, endpoint};
-use house::signing::{basic, hex};
-use house::{
-    ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,
-    House, KEY, NOTICE, PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, SIGNED, UNROUTED_PREFIX, USER,
-    USER_BROKE, USER_CAPPED, USER_DAILY, USER_GONE, USER_MUTE, USER_OFF, USER_OTHER, damage, ut_id,
-};
 use http::{Method, Request, StatusCode, header};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use testkit::receiver::{Came, Receiver, SECRET, endpoint};
+use testkit::signing::{basic, hex};
+use testkit::{
+    ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,
+    KEY, NOTICE, PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, SIGNED, TestNode, UNROUTED_PREFIX, USER,
+    USER_BROKE, USER_CAPPED, USER_DAILY, USER_GONE, USER_MUTE, USER_OFF, USER_OTHER, damage, ut_id,
+};
 
 const TO: &str = "+12673800456";
 
@@ -92,7 +92,7 @@ fn with(body: &Value, pointer: &str, value: Value) -> Value {
 }
 
 /// HTTP status and code of an answer; code 0 for none.
-fn told(answer: &Answer) -> (u16, u64) {
+fn reported(answer: &Answer) -> (u16, u64) {
     assert_eq!(
         answer.headers[header::CONTENT_TYPE],
         "application/json;charset=utf-8"
@@ -120,16 +120,16 @@ fn managing(method: &str, uri: &str, user: &str, body: &Value) -> Request<Body> 
 }
 
 /// What such a request is answered when it goes well.
-async fn done(house: &House, method: &str, uri: &str, body: Value) -> Value {
-    let answer = house.ask(managing(method, uri, USER, &body)).await;
-    assert_eq!(told(&answer), (200, 0), "{method} {uri}: {}", answer.body);
+async fn done(node: &TestNode, method: &str, uri: &str, body: Value) -> Value {
+    let answer = node.ask(managing(method, uri, USER, &body)).await;
+    assert_eq!(reported(&answer), (200, 0), "{method} {uri}: {}", answer.body);
     answer.json()
 }
 
 /// HTTP status, code and text of a refusal.
-async fn refused(house: &House, method: &str, uri: &str, body: Value) -> (u16, u64, String) {
-    let answer = house.ask(managing(method, uri, USER, &body)).await;
-    let (status, code) = told(&answer);
+async fn refused(node: &TestNode, method: &str, uri: &str, body: Value) -> (u16, u64, String) {
+    let answer = node.ask(managing(method, uri, USER, &body)).await;
+    let (status, code) = reported(&answer);
     let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
     (status, code, message)
 }
@@ -152,22 +152,22 @@ fn is_moment(written: &Value) -> bool {
     shape == "0000-00-00T00:00:00+0000"
 }
 
-async fn status_until(house: &House, sms_id: &str, wanted: u64) -> Value {
-    let today = today(house);
+async fn status_until(node: &TestNode, sms_id: &str, wanted: u64) -> Value {
+    let today = today(node);
     let id: String = form_urlencoded::byte_serialize(sms_id.as_bytes()).collect();
     let uri = format!("/v1/status?send_date={today}&time_zone=0&sms_ids={id}");
     let done = |answer: &Answer| answer.json()["result"][0]["status"] == wanted;
-    house.ask_until(|| get(&uri, USER), done).await.json()["result"][0].clone()
+    node.ask_until(|| get(&uri, USER), done).await.json()["result"][0].clone()
 }
 
-fn today(house: &House) -> String {
-    jiff::Timestamp::from_millisecond(house.engine.now())
+fn today(node: &TestNode) -> String {
+    jiff::Timestamp::from_millisecond(node.engine.now())
         .unwrap()
         .strftime("%Y-%m-%d")
         .to_string()
 }
 
-async fn all_messages(house: &House) -> Vec<engine::MessageView> {
+async fn all_messages(node: &TestNode) -> Vec<engine::MessageView> {
     let filter = MessageFilter {
         numbers: Vec::new(),
         states: Vec::new(),
@@ -179,8 +179,7 @@ async fn all_messages(house: &House) -> Vec<engine::MessageView> {
         limit: 10_000,
         count_max: 10_000,
     };
-    house
-        .engine
+    node.engine
         .find(ACCOUNT, MessageId(0)..=MessageId(i64::MAX), filter)
         .await
         .unwrap()

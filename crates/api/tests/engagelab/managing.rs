@@ -22,7 +22,7 @@ const VERBS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"];
 
 #[tokio::test]
 async fn every_interface_wants_the_key_pair_of_its_generation() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (path, verbs, generation) in PATHS {
         for verb in verbs {
             let (wrong, off) = if generation == 'A' {
@@ -46,8 +46,8 @@ async fn every_interface_wants_the_key_pair_of_its_generation() {
                     let value = authorization.parse().unwrap();
                     request.headers_mut().insert(header::AUTHORIZATION, value);
                 }
-                let answer = house.ask(request).await;
-                assert_eq!(told(&answer), (401, expected), "{verb} {path} {what}");
+                let answer = node.ask(request).await;
+                assert_eq!(reported(&answer), (401, expected), "{verb} {path} {what}");
                 assert!(answer.headers.contains_key(header::WWW_AUTHENTICATE));
             }
         }
@@ -56,10 +56,10 @@ async fn every_interface_wants_the_key_pair_of_its_generation() {
 
 #[tokio::test]
 async fn every_interface_has_its_verbs_and_no_others() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (path, verbs, generation) in PATHS {
         for verb in VERBS {
-            let answer = house.ask(managing(verb, path, USER, &Value::Null)).await;
+            let answer = node.ask(managing(verb, path, USER, &Value::Null)).await;
             let allowed = verbs.contains(&verb) || (verb == "HEAD" && verbs.contains(&"GET"));
             let status = answer.status.as_u16();
             assert_eq!(status == 405, !allowed, "{verb} {path}: {}", answer.body);
@@ -74,12 +74,12 @@ async fn every_interface_has_its_verbs_and_no_others() {
 }
 
 #[tokio::test]
-async fn bodies_that_cannot_be_read_are_told_so() {
+async fn bodies_that_cannot_be_read_are_answered_so() {
     let limits = Limits {
         body_bytes_max: 500,
-        ..crate::house::limits()
+        ..crate::testkit::limits()
     };
-    let house = House::with(limits, Arc::new(SystemClock)).await;
+    let node = TestNode::with(limits, Arc::new(SystemClock)).await;
     for (path, verbs, generation) in PATHS {
         for verb in verbs.iter().filter(|verb| ["POST", "PUT"].contains(verb)) {
             let (broken, long) = if generation == 'A' {
@@ -91,21 +91,26 @@ async fn bodies_that_cannot_be_read_are_told_so() {
                 for body in ["", "{", "[]", "7", "{\"a\":1,}", "\u{feff}\u{feff}{}"] {
                     let mut request = managing(verb, path, USER, &Value::Null);
                     *request.body_mut() = Body::from(body);
-                    let answer = house.ask(request).await;
-                    assert_eq!(told(&answer), broken, "{verb} {path} {body:?}: {}", answer.body);
+                    let answer = node.ask(request).await;
+                    assert_eq!(
+                        reported(&answer),
+                        broken,
+                        "{verb} {path} {body:?}: {}",
+                        answer.body
+                    );
                 }
             }
             let mut request = managing(verb, path, USER, &Value::Null);
             *request.body_mut() = Body::from("x".repeat(501));
-            assert_eq!(told(&house.ask(request).await), long, "{verb} {path}");
+            assert_eq!(reported(&node.ask(request).await), long, "{verb} {path}");
         }
     }
 }
 
 #[tokio::test]
 async fn what_others_have_is_not_there() {
-    let house = House::start().await;
-    let label = done(&house, "POST", "/v1/labels", json!({ "label_name": "mine" })).await;
+    let node = TestNode::start().await;
+    let label = done(&node, "POST", "/v1/labels", json!({ "label_name": "mine" })).await;
     let label = format!("/v1/labels/{}", label["result"]["label_id"]);
     for (path, expected) in [
         ("/v1/templates/1001", (400, 33001)),
@@ -114,11 +119,13 @@ async fn what_others_have_is_not_there() {
         ("/v1/template-configs/1001", (400, 400)),
         ("/v1/sign-configs/7", (400, 400)),
     ] {
-        assert_eq!(told(&house.ask(get(path, USER)).await), (200, 0), "{path}");
-        assert_eq!(told(&house.ask(get(path, USER_OTHER)).await), expected, "{path}");
-        let removed = house
-            .ask(managing("DELETE", path, USER_OTHER, &Value::Null))
-            .await;
+        assert_eq!(reported(&node.ask(get(path, USER)).await), (200, 0), "{path}");
+        assert_eq!(
+            reported(&node.ask(get(path, USER_OTHER)).await),
+            expected,
+            "{path}"
+        );
+        let removed = node.ask(managing("DELETE", path, USER_OTHER, &Value::Null)).await;
         assert!(removed.status.is_client_error(), "{path}: {}", removed.body);
     }
     for (path, pointer) in [
@@ -126,16 +133,16 @@ async fn what_others_have_is_not_there() {
         ("/v1/labels", "/total"),
         ("/v1/sign-configs", ""),
     ] {
-        let listed = house.ask(get(path, USER_OTHER)).await.json();
+        let listed = node.ask(get(path, USER_OTHER)).await.json();
         let empty = listed.pointer(pointer).unwrap();
         assert!(*empty == json!(0) || *empty == json!([]), "{path}: {listed}");
     }
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_told_in_the_generations_words() {
-    let house = House::start().await;
-    house.engine.store().close().await.unwrap();
+async fn a_store_that_is_gone_is_reported_in_the_generations_words() {
+    let node = TestNode::start().await;
+    node.engine.store().close().await.unwrap();
     let days = "start_date=2026-11-01&end_date=2026-11-02";
     let template = json!({ "template_name": "n", "template_type": 1, "template_content": "Hello" });
     let config = json!({ "template_name": "n", "template_type": "utility", "template_content": "Hello",
@@ -157,7 +164,7 @@ async fn a_store_that_is_gone_is_told_in_the_generations_words() {
         ),
         ("DELETE", "/v1/sign-configs/7", Value::Null, (500, 500)),
     ] {
-        let answer = house.ask(managing(method, path, USER, &body)).await;
-        assert_eq!(told(&answer), expected, "{method} {path}: {}", answer.body);
+        let answer = node.ask(managing(method, path, USER, &body)).await;
+        assert_eq!(reported(&answer), expected, "{method} {path}: {}", answer.body);
     }
 }

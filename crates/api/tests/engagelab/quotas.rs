@@ -1,14 +1,14 @@
 //! What an account may keep, in EngageLab's codes.
 
 use super::*;
-use engine::directory::DirectoryLimits;
+use engine::account_limits::AccountLimits;
 
 #[tokio::test]
 async fn templates_and_signatures_are_bounded_in_both_generations() {
-    let house = House::with_room_for(DirectoryLimits {
+    let node = TestNode::with_room_for(AccountLimits {
         templates_max: 1,
         signatures_max: 1,
-        ..DirectoryLimits::default()
+        ..AccountLimits::default()
     })
     .await;
     let template_a = json!({ "template_name": "welcome", "template_type": 1, "template_content": "Hello %name%",
@@ -22,9 +22,9 @@ async fn templates_and_signatures_are_bounded_in_both_generations() {
         ("/v1/signs", &sign, 34_013),
         ("/v1/sign-configs", &sign, 400),
     ] {
-        let (_, code, message) = refused(&house, "POST", path, body.clone()).await;
+        let (_, code, message) = refused(&node, "POST", path, body.clone()).await;
         assert_eq!(code, expected, "{path}: {message}");
     }
-    let text = house.metrics();
+    let text = node.metrics();
     assert!(text.contains("limit=\"templates_max\"") && text.contains("limit=\"signatures_max\""));
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn every_refusal_of_a_send_has_its_status_and_code() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let template = |number: i64| with(&code(), "/body/template_id", json!(number));
     let as_user = |user: &str, number: i64| post("/v1/send", user, template(number).to_string());
     let unrouted = format!("+{UNROUTED_PREFIX}55512345");
@@ -124,15 +124,15 @@ async fn every_refusal_of_a_send_has_its_status_and_code() {
         ("first today", as_user(USER_DAILY, DAILY_PLAIN), (200, 0)),
         ("second today", as_user(USER_DAILY, DAILY_PLAIN), (400, 32004)),
     ] {
-        let answer = house.ask(request).await;
-        assert_eq!(told(&answer), expected, "{what}: {}", answer.body);
+        let answer = node.ask(request).await;
+        assert_eq!(reported(&answer), expected, "{what}: {}", answer.body);
         assert!(!answer.body.contains(KEY), "{what}: no secret in answers");
     }
 }
 
 #[tokio::test]
 async fn callers_must_prove_who_they_are_in_their_generation() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (path, body, wrong, off) in [
         ("/v1/send", code(), 30000, 30000),
         ("/v1/messages", plan(), 2001, 2002),
@@ -156,8 +156,8 @@ async fn callers_must_prove_who_they_are_in_their_generation() {
                     .headers_mut()
                     .insert(header::AUTHORIZATION, authorization.parse().unwrap());
             }
-            let answer = house.ask(request).await;
-            assert_eq!(told(&answer), (401, expected), "{path} {what}");
+            let answer = node.ask(request).await;
+            assert_eq!(reported(&answer), (401, expected), "{path} {what}");
             assert!(
                 answer.headers[header::WWW_AUTHENTICATE]
                     .to_str()
@@ -166,7 +166,7 @@ async fn callers_must_prove_who_they_are_in_their_generation() {
             );
         }
     }
-    let unauthorized = house
+    let unauthorized = node
         .ask(Request::post("/v1/send").body(Body::empty()).unwrap())
         .await;
     assert_eq!(
@@ -176,11 +176,11 @@ async fn callers_must_prove_who_they_are_in_their_generation() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_service_is_told_so_in_its_words() {
-    let house = House::with(
+async fn what_is_no_request_of_this_service_is_answered_so_in_its_words() {
+    let node = TestNode::with(
         Limits {
             body_bytes_max: 1000,
-            ..crate::house::limits()
+            ..crate::testkit::limits()
         },
         Arc::new(SystemClock),
     )
@@ -222,9 +222,9 @@ async fn what_is_no_request_of_this_service_is_told_so_in_its_words() {
             (400, 30400),
         ),
     ] {
-        let answer = house.ask(request).await;
-        assert_eq!(told(&answer), expected, "{what}: {}", answer.body);
+        let answer = node.ask(request).await;
+        assert_eq!(reported(&answer), expected, "{what}: {}", answer.body);
     }
-    let allowed = house.ask(method(Method::DELETE, "/v1/send")).await;
+    let allowed = node.ask(method(Method::DELETE, "/v1/send")).await;
     assert_eq!(allowed.headers[header::ALLOW], "POST");
 }

@@ -5,17 +5,17 @@ use engine::catalog::Review;
 
 const PATH: &str = "/v1/sign-configs";
 
-async fn one(house: &House, id: &str) -> Value {
-    done(house, "GET", &format!("{PATH}/{id}"), Value::Null).await
+async fn one(node: &TestNode, id: &str) -> Value {
+    done(node, "GET", &format!("{PATH}/{id}"), Value::Null).await
 }
 
 #[tokio::test]
 async fn a_signature_is_pending_until_it_is_approved_and_again_when_it_changes() {
-    let house = House::start().await;
-    let made = done(&house, "POST", PATH, json!({ "sign_name": "Acme" })).await;
+    let node = TestNode::start().await;
+    let made = done(&node, "POST", PATH, json!({ "sign_name": "Acme" })).await;
     assert_eq!(names(&made), ["sign_id"]);
     let id = made["sign_id"].as_str().unwrap().to_owned();
-    let told = one(&house, &id).await;
+    let reported = one(&node, &id).await;
     for (name, expected) in [
         ("sign_id", json!(id)),
         ("sign_name", json!("Acme")),
@@ -23,62 +23,62 @@ async fn a_signature_is_pending_until_it_is_approved_and_again_when_it_changes()
         ("related_template_count", json!(0)),
         ("audit_remark", json!("")),
     ] {
-        assert_eq!(told[name], expected, "{name}");
+        assert_eq!(reported[name], expected, "{name}");
     }
-    let now = house.engine.now() / 1000;
+    let now = node.engine.now() / 1000;
     for name in ["created_time", "updated_time"] {
         assert!(
-            (now - 60..=now).contains(&told[name].as_i64().unwrap()),
-            "{name}: {told}"
+            (now - 60..=now).contains(&reported[name].as_i64().unwrap()),
+            "{name}: {reported}"
         );
     }
-    assert_eq!(told.as_object().unwrap().len(), 7);
+    assert_eq!(reported.as_object().unwrap().len(), 7);
 
     let path = format!("{PATH}/{id}");
     let renamed = json!({ "sign_name": "Acme 2" });
     assert_eq!(
-        refused(&house, "PUT", &path, renamed.clone()).await.2,
+        refused(&node, "PUT", &path, renamed.clone()).await.2,
         "can not update pending status sign"
     );
     let review = async |review, reason| {
-        let reviewed = house
+        let reviewed = node
             .engine
             .review_signature(ACCOUNT, id.parse().unwrap(), review, reason)
             .await;
         reviewed.unwrap();
     };
     review(Review::Approved, "").await;
-    assert_eq!(one(&house, &id).await["status"], 2);
+    assert_eq!(one(&node, &id).await["status"], 2);
     assert_eq!(
-        done(&house, "PUT", &path, renamed).await,
+        done(&node, "PUT", &path, renamed).await,
         json!({ "code": 0, "message": "success" })
     );
-    let told = one(&house, &id).await;
+    let reported = one(&node, &id).await;
     assert_eq!(
-        (&told["sign_name"], &told["status"]),
+        (&reported["sign_name"], &reported["status"]),
         (&json!("Acme 2"), &json!(1))
     );
     review(Review::Rejected, "no papers").await;
-    let told = one(&house, &id).await;
+    let reported = one(&node, &id).await;
     assert_eq!(
-        (&told["status"], &told["audit_remark"]),
+        (&reported["status"], &reported["audit_remark"]),
         (&json!(3), &json!("no papers"))
     );
     assert_eq!(
-        done(&house, "DELETE", &path, Value::Null).await,
+        done(&node, "DELETE", &path, Value::Null).await,
         json!({ "code": 0, "message": "success" })
     );
     assert_eq!(
-        refused(&house, "GET", &path, Value::Null).await.2,
+        refused(&node, "GET", &path, Value::Null).await.2,
         "sign config not exist"
     );
 }
 
 #[tokio::test]
 async fn signatures_are_listed_as_a_bare_array() {
-    let house = House::start().await;
-    let listed = done(&house, "GET", PATH, Value::Null).await;
-    let told: Vec<_> = listed
+    let node = TestNode::start().await;
+    let listed = done(&node, "GET", PATH, Value::Null).await;
+    let reported: Vec<_> = listed
         .as_array()
         .unwrap()
         .iter()
@@ -92,18 +92,18 @@ async fn signatures_are_listed_as_a_bare_array() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             (&json!("7"), &json!("Example"), &json!(2), &json!(1)),
             (&json!("8"), &json!("Waiting"), &json!(1), &json!(1))
         ]
     );
-    assert_eq!(house.ask(get(PATH, USER_OTHER)).await.json(), json!([]));
+    assert_eq!(node.ask(get(PATH, USER_OTHER)).await.json(), json!([]));
 }
 
 #[tokio::test]
 async fn what_is_refused_of_a_signature_says_why() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let name = "invalid parameters: sign_name must be a string of 2 to 60 characters without 【, 】, [, ] and variables";
     for (method, path, body, message) in [
         ("GET", "/v1/sign-configs/x", Value::Null, "invalid signId"),
@@ -170,7 +170,7 @@ async fn what_is_refused_of_a_signature_says_why() {
         ("POST", PATH, json!(7), "invalid parameters"),
     ] {
         assert_eq!(
-            refused(&house, method, path, body.clone()).await,
+            refused(&node, method, path, body.clone()).await,
             (400, 400, message.to_owned()),
             "{method} {path} {body:.80}"
         );

@@ -3,9 +3,9 @@
 use super::*;
 
 #[tokio::test]
-async fn a_signature_is_made_named_anew_and_told() {
-    let house = House::start().await;
-    let made = done(&house, "POST", "/v1/signs", json!({ "sign_name": " Acme " })).await["result"].clone();
+async fn a_signature_is_made_named_again_and_reported() {
+    let node = TestNode::start().await;
+    let made = done(&node, "POST", "/v1/signs", json!({ "sign_name": " Acme " })).await["result"].clone();
     assert_eq!(
         names(&made),
         ["create_time", "sign_id", "sign_name", "update_time"]
@@ -19,22 +19,21 @@ async fn a_signature_is_made_named_anew_and_told() {
     let id = made["sign_id"].as_i64().unwrap();
     let renamed = json!({ "sign_name": "Acme 2" });
     assert_eq!(
-        refused(&house, "PUT", &path, renamed.clone()).await.1,
+        refused(&node, "PUT", &path, renamed.clone()).await.1,
         34014,
         "what is under review is not touched"
     );
-    house
-        .engine
+    node.engine
         .review_signature(ACCOUNT, id, engine::catalog::Review::Approved, "")
         .await
         .unwrap();
-    assert_eq!(done(&house, "PUT", &path, renamed).await, json!({ "result": {} }));
-    let told = done(&house, "GET", &path, Value::Null).await["result"].clone();
+    assert_eq!(done(&node, "PUT", &path, renamed).await, json!({ "result": {} }));
+    let reported = done(&node, "GET", &path, Value::Null).await["result"].clone();
     assert_eq!(
-        (&told["sign_id"], &told["sign_name"]),
+        (&reported["sign_id"], &reported["sign_name"]),
         (&json!(id), &json!("Acme 2"))
     );
-    let signature = house.engine.catalog().signature(ACCOUNT, id).unwrap().clone();
+    let signature = node.engine.catalog().signature(ACCOUNT, id).unwrap().clone();
     assert_eq!(
         signature.review,
         engine::catalog::Review::Submitted,
@@ -44,7 +43,7 @@ async fn a_signature_is_made_named_anew_and_told() {
 
 #[tokio::test]
 async fn what_is_refused_of_a_signature_has_its_code() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (method, path, body, code) in [
         ("GET", "/v1/signs/999", Value::Null, 34010),
         ("GET", "/v1/signs/x", Value::Null, 34010),
@@ -64,15 +63,15 @@ async fn what_is_refused_of_a_signature_has_its_code() {
         ("PUT", "/v1/signs/8", json!({ "sign_name": "Acme" }), 34014),
         ("GET", "/v1/signs?offset=x", Value::Null, 30400),
     ] {
-        let (status, told, message) = refused(&house, method, path, body.clone()).await;
+        let (status, reported, message) = refused(&node, method, path, body.clone()).await;
         assert_eq!(
-            (status, told),
+            (status, reported),
             (400, code),
             "{method} {path} {body:.80}: {message}"
         );
     }
     assert_eq!(
-        refused(&house, "GET", "/v1/signs/999", Value::Null).await.2,
+        refused(&node, "GET", "/v1/signs/999", Value::Null).await.2,
         "sign not exists",
         "as on the page"
     );
@@ -80,20 +79,20 @@ async fn what_is_refused_of_a_signature_has_its_code() {
 
 #[tokio::test]
 async fn an_account_has_a_hundred_signatures_at_most() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for n in 0..98 {
         done(
-            &house,
+            &node,
             "POST",
             "/v1/signs",
             json!({ "sign_name": format!("Acme {n}") }),
         )
         .await;
     }
-    let (status, code, _) = refused(&house, "POST", "/v1/signs", json!({ "sign_name": "Acme 98" })).await;
+    let (status, code, _) = refused(&node, "POST", "/v1/signs", json!({ "sign_name": "Acme 98" })).await;
     assert_eq!((status, code), (400, 34013));
     let list = async |query: &str| {
-        let listed = done(&house, "GET", &format!("/v1/signs?{query}"), Value::Null).await;
+        let listed = done(&node, "GET", &format!("/v1/signs?{query}"), Value::Null).await;
         (
             listed["count"].as_u64().unwrap(),
             listed["total"].as_u64().unwrap(),

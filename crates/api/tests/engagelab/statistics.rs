@@ -2,21 +2,21 @@
 
 use super::*;
 
-async fn rows(house: &House, query: &str) -> Vec<Value> {
-    let day = today(house);
+async fn rows(node: &TestNode, query: &str) -> Vec<Value> {
+    let day = today(node);
     let uri = format!("/v1/stats_day?start_date={day}&end_date={day}&time_zone=0{query}");
-    let told = done(house, "GET", &uri, Value::Null).await;
-    let rows = told["result"].as_array().unwrap().clone();
+    let reported = done(node, "GET", &uri, Value::Null).await;
+    let rows = reported["result"].as_array().unwrap().clone();
     assert_eq!(
-        (&told["count"], &told["total"]),
+        (&reported["count"], &reported["total"]),
         (&json!(rows.len()), &json!(rows.len()))
     );
     rows
 }
 
 /// Sends, and waits until the status query tells how each ended.
-async fn house_with_history() -> House {
-    let house = House::start().await;
+async fn node_with_history() -> TestNode {
+    let node = TestNode::start().await;
     let sends = [
         (TO, CODE, 9, 2),
         ("+12673800455", CODE, 9, 2),
@@ -28,20 +28,20 @@ async fn house_with_history() -> House {
     for (to, template, label, status) in sends {
         let body = json!({ "to": [format!("+{}", to.trim_start_matches('+'))],
             "body": { "template_id": template, "label_id": label, "vars": { "code": "8341" } } });
-        let answer = house.ask(send(&body)).await;
-        assert_eq!(told(&answer), (200, 0), "{}", answer.body);
+        let answer = node.ask(send(&body)).await;
+        assert_eq!(reported(&answer), (200, 0), "{}", answer.body);
         let id = answer.json()["sms_ids"][0].as_str().unwrap().to_owned();
-        status_until(&house, &id, status).await;
+        status_until(&node, &id, status).await;
     }
     // Of the other generation: not counted here.
-    assert_eq!(told(&house.ask(messages(&plan())).await), (200, 0));
-    house
+    assert_eq!(reported(&node.ask(messages(&plan())).await), (200, 0));
+    node
 }
 
 #[tokio::test]
 async fn what_was_sent_is_counted_by_day_user_template_and_label() {
-    let house = house_with_history().await;
-    let rows = rows(&house, "").await;
+    let node = node_with_history().await;
+    let rows = rows(&node, "").await;
     let row = |template: i64, label: i64| {
         let found = rows
             .iter()
@@ -72,7 +72,7 @@ async fn what_was_sent_is_counted_by_day_user_template_and_label() {
         ]
     );
     for (name, expected) in [
-        ("send_date", json!(today(&house))),
+        ("send_date", json!(today(&node))),
         ("msg_type", json!(2)),
         ("sms_user", json!(USER)),
         ("targets", json!(3)),
@@ -99,7 +99,7 @@ async fn what_was_sent_is_counted_by_day_user_template_and_label() {
 
 #[tokio::test]
 async fn statistics_are_narrowed_down_and_added_up() {
-    let house = house_with_history().await;
+    let node = node_with_history().await;
     for (query, targets) in [
         ("", 6),
         ("&template_ids=1001", 5),
@@ -113,7 +113,7 @@ async fn statistics_are_narrowed_down_and_added_up() {
         ("&msg_type=2", 6),
         ("&msg_type=1", 0),
     ] {
-        let sum: u64 = rows(&house, query)
+        let sum: u64 = rows(&node, query)
             .await
             .iter()
             .map(|row| row["targets"].as_u64().unwrap())
@@ -121,7 +121,7 @@ async fn statistics_are_narrowed_down_and_added_up() {
         assert_eq!(sum, targets, "{query}");
     }
     for aggregate in ["&aggregate_by=1", "&aggregate=1"] {
-        let added = rows(&house, aggregate).await;
+        let added = rows(&node, aggregate).await;
         assert_eq!(added.len(), 1, "{added:?}");
         assert_eq!(
             (&added[0]["targets"], &added[0]["msg_type"]),
@@ -130,12 +130,12 @@ async fn statistics_are_narrowed_down_and_added_up() {
         assert!(added[0].get("sms_user").is_none() && added[0].get("template_id").is_none());
     }
     // The page's own example names another path.
-    let day = today(&house);
+    let day = today(&node);
     let query = format!("start_date={day}&end_date={day}&time_zone=0");
-    let one = done(&house, "GET", &format!("/v1/stats_day?{query}"), Value::Null).await;
-    let other = done(&house, "GET", &format!("/v1/data/stats_day?{query}"), Value::Null).await;
+    let one = done(&node, "GET", &format!("/v1/stats_day?{query}"), Value::Null).await;
+    let other = done(&node, "GET", &format!("/v1/data/stats_day?{query}"), Value::Null).await;
     assert_eq!(one, other);
-    let others = house
+    let others = node
         .ask(get(&format!("/v1/stats_day?{query}"), USER_OTHER))
         .await
         .json();
@@ -143,8 +143,8 @@ async fn statistics_are_narrowed_down_and_added_up() {
 }
 
 #[tokio::test]
-async fn what_statistics_are_refused_for_is_told() {
-    let house = House::start().await;
+async fn what_statistics_are_refused_for_is_reported() {
+    let node = TestNode::start().await;
     for (query, code) in [
         ("", 30400),
         ("start_date=2026-11-01", 30400),
@@ -153,8 +153,8 @@ async fn what_statistics_are_refused_for_is_told() {
         ("start_date=2026-11-01&end_date=2026-11-01&label_ids=x", 34020),
         ("start_date=2026-11-01&end_date=2026-11-01&aggregate_by=2", 30400),
     ] {
-        let (status, told, message) =
-            refused(&house, "GET", &format!("/v1/stats_day?{query}"), Value::Null).await;
-        assert_eq!((status, told), (400, code), "{query}: {message}");
+        let (status, reported, message) =
+            refused(&node, "GET", &format!("/v1/stats_day?{query}"), Value::Null).await;
+        assert_eq!((status, reported), (400, code), "{query}: {message}");
     }
 }

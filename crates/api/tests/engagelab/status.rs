@@ -3,8 +3,8 @@
 use super::*;
 
 #[tokio::test]
-async fn what_fails_later_is_told_by_the_status_query() {
-    let house = House::start().await;
+async fn what_fails_later_is_reported_by_the_status_query() {
+    let node = TestNode::start().await;
     for (what, body, status, sub_status) in [
         (
             "blocked",
@@ -26,21 +26,21 @@ async fn what_fails_later_is_told_by_the_status_query() {
             580,
         ),
     ] {
-        let answer = house.ask(send(&body)).await;
-        assert_eq!(told(&answer), (200, 0), "{what}: {}", answer.body);
+        let answer = node.ask(send(&body)).await;
+        assert_eq!(reported(&answer), (200, 0), "{what}: {}", answer.body);
         let id = answer.json()["sms_ids"][0].as_str().unwrap().to_owned();
         assert_eq!(
-            status_until(&house, &id, status).await["sub_status"],
+            status_until(&node, &id, status).await["sub_status"],
             sub_status,
             "{what}"
         );
     }
-    let silent = house
+    let silent = node
         .ask(send(&with(&code(), "/to", json!(["+10000000003"]))))
         .await
         .json();
-    status_until(&house, silent["sms_ids"][0].as_str().unwrap(), 3).await;
-    let day = today(&house);
+    status_until(&node, silent["sms_ids"][0].as_str().unwrap(), 3).await;
+    let day = today(&node);
     for (filter, total) in [
         ("", 5),
         ("&status=4", 2),
@@ -59,26 +59,24 @@ async fn what_fails_later_is_told_by_the_status_query() {
         ("&msg_type=2", 5),
         ("&sms_ids=unknown", 0),
     ] {
-        let answer = house
+        let answer = node
             .ask(get(
                 &format!("/v1/status?send_date={day}&time_zone=0{filter}"),
                 USER,
             ))
             .await;
         assert_eq!(
-            (told(&answer), &answer.json()["total"]),
+            (reported(&answer), &answer.json()["total"]),
             ((200, 0), &json!(total)),
             "{filter}: {}",
             answer.body
         );
     }
     let both = [
-        house
-            .ask(send(&with(&code(), "/to", json!(["+447700900161"]))))
+        node.ask(send(&with(&code(), "/to", json!(["+447700900161"]))))
             .await
             .json(),
-        house
-            .ask(send(&with(&code(), "/to", json!(["+447700900162"]))))
+        node.ask(send(&with(&code(), "/to", json!(["+447700900162"]))))
             .await
             .json(),
     ];
@@ -90,12 +88,12 @@ async fn what_fails_later_is_told_by_the_status_query() {
         let list: String = form_urlencoded::byte_serialize(ids.join(between).as_bytes()).collect();
         let filter = format!("/v1/status?send_date={day}&time_zone=0&sms_ids={list}");
         assert_eq!(
-            house.ask(get(&filter, USER)).await.json()["total"],
+            node.ask(get(&filter, USER)).await.json()["total"],
             2,
             "{between:?}"
         );
     }
-    let page = house
+    let page = node
         .ask(get(
             &format!("/v1/status?send_date={day}&time_zone=0&offset=6&limit=3"),
             USER,
@@ -103,7 +101,7 @@ async fn what_fails_later_is_told_by_the_status_query() {
         .await
         .json();
     assert_eq!((&page["count"], &page["total"]), (&json!(1), &json!(7)));
-    let other = house
+    let other = node
         .ask(get(
             &format!("/v1/status?send_date={day}&time_zone=0"),
             USER_OTHER,
@@ -114,26 +112,22 @@ async fn what_fails_later_is_told_by_the_status_query() {
 }
 
 #[tokio::test]
-async fn too_many_status_queries_a_minute_are_told_429() {
+async fn too_many_status_queries_a_minute_are_reported_429() {
     let limits = Limits {
         engagelab_status_per_minute_max: 2,
-        ..crate::house::limits()
+        ..crate::testkit::limits()
     };
-    let house = House::with(limits, Arc::new(PausedClock::at(1_795_278_600_000))).await;
+    let node = TestNode::with(limits, Arc::new(PausedClock::at(1_795_278_600_000))).await;
     let mut codes = Vec::new();
     for _ in 0..3 {
-        codes.push(told(
-            &house.ask(get("/v1/status?send_date=2026-11-22", USER)).await,
+        codes.push(reported(
+            &node.ask(get("/v1/status?send_date=2026-11-22", USER)).await,
         ));
     }
     assert_eq!(codes, [(200, 0), (200, 0), (429, 30429)]);
-    assert_eq!(house.over_rate("engagelab_a"), 1);
+    assert_eq!(node.over_rate("engagelab_a"), 1);
     assert_eq!(
-        told(
-            &house
-                .ask(get("/v1/status?send_date=2026-11-22", USER_OTHER))
-                .await
-        ),
+        reported(&node.ask(get("/v1/status?send_date=2026-11-22", USER_OTHER)).await),
         (200, 0)
     );
 }
@@ -141,12 +135,12 @@ async fn too_many_status_queries_a_minute_are_told_429() {
 /// Goal: a text with a word that may not be sent is accepted and fails in processing, as the console's keyword block.
 #[tokio::test]
 async fn a_forbidden_word_fails_in_processing_with_440() {
-    let house = House::start().await;
-    house.forbid(&["casino"], &[]).await;
-    let answer = house
+    let node = TestNode::start().await;
+    node.forbid(&["casino"], &[]).await;
+    let answer = node
         .ask(send(&with(&code(), "/body/vars", json!({"code": "Casino"}))))
         .await;
-    assert_eq!(told(&answer), (200, 0), "{}", answer.body);
+    assert_eq!(reported(&answer), (200, 0), "{}", answer.body);
     let id = answer.json()["sms_ids"][0].as_str().unwrap().to_owned();
-    assert_eq!(status_until(&house, &id, 4).await["sub_status"], 440);
+    assert_eq!(status_until(&node, &id, 4).await["sub_status"], 440);
 }

@@ -11,18 +11,18 @@ fn template() -> Value {
         "add_signature": true, "sign_id": SIGNATURE.0.to_string(), "sign_position": 2 })
 }
 
-async fn added(house: &House, body: Value) -> String {
-    let made = done(house, "POST", PATH, body).await;
+async fn added(node: &TestNode, body: Value) -> String {
+    let made = done(node, "POST", PATH, body).await;
     assert_eq!(names(&made), ["template_id"]);
     made["template_id"].as_str().unwrap().to_owned()
 }
 
-async fn one(house: &House, id: &str) -> Value {
-    done(house, "GET", &format!("{PATH}/{id}"), Value::Null).await
+async fn one(node: &TestNode, id: &str) -> Value {
+    done(node, "GET", &format!("{PATH}/{id}"), Value::Null).await
 }
 
-async fn approve(house: &House, id: &str) {
-    let reviewed = house
+async fn approve(node: &TestNode, id: &str) {
+    let reviewed = node
         .engine
         .review_template(ACCOUNT, id.parse().unwrap(), Review::Approved, "")
         .await;
@@ -31,9 +31,9 @@ async fn approve(house: &House, id: &str) {
 
 #[tokio::test]
 async fn a_template_is_pending_until_it_is_approved_and_again_when_it_changes() {
-    let house = House::start().await;
-    let id = added(&house, template()).await;
-    let made = one(&house, &id).await;
+    let node = TestNode::start().await;
+    let id = added(&node, template()).await;
+    let made = one(&node, &id).await;
     for (name, expected) in [
         ("template_id", json!(id)),
         ("template_name", json!("Order Notification")),
@@ -52,7 +52,7 @@ async fn a_template_is_pending_until_it_is_approved_and_again_when_it_changes() 
     ] {
         assert_eq!(made[name], expected, "{name}");
     }
-    let now = house.engine.now() / 1000;
+    let now = node.engine.now() / 1000;
     for name in ["created_time", "updated_time"] {
         assert!(
             (now - 60..=now).contains(&made[name].as_i64().unwrap()),
@@ -62,12 +62,16 @@ async fn a_template_is_pending_until_it_is_approved_and_again_when_it_changes() 
     assert_eq!(made.as_object().unwrap().len(), 13);
 
     let message = json!({ "to": [TO], "template": { "id": id, "params": { "order_no": "17" } } });
-    assert_eq!(told(&house.ask(messages(&message)).await), (400, 3003), "pending");
-    approve(&house, &id).await;
-    assert_eq!(one(&house, &id).await["status"], 2);
-    assert_eq!(told(&house.ask(messages(&message)).await), (200, 0));
     assert_eq!(
-        house.received(TO).await.text,
+        reported(&node.ask(messages(&message)).await),
+        (400, 3003),
+        "pending"
+    );
+    approve(&node, &id).await;
+    assert_eq!(one(&node, &id).await["status"], 2);
+    assert_eq!(reported(&node.ask(messages(&message)).await), (200, 0));
+    assert_eq!(
+        node.received(TO).await.text,
         "Your order 17 has been shipped[Example]"
     );
 
@@ -78,14 +82,14 @@ async fn a_template_is_pending_until_it_is_approved_and_again_when_it_changes() 
     changed["country_codes"] = json!("GB");
     changed["add_signature"] = json!(false);
     // Until the message above is counted as sent, its plan runs.
-    let answer = house
+    let answer = node
         .ask_until(
             || managing("PUT", &path, USER, &changed),
             |answer| answer.status == StatusCode::OK,
         )
         .await;
     assert_eq!(answer.json(), json!({ "code": 0, "message": "success" }));
-    let told = one(&house, &id).await;
+    let reported = one(&node, &id).await;
     for (name, expected) in [
         ("template_type", json!("authentication")),
         ("template_content", json!("Order {order_no} is on its way")),
@@ -94,50 +98,49 @@ async fn a_template_is_pending_until_it_is_approved_and_again_when_it_changes() 
         ("sign_position", json!(0)),
         ("sign_id", Value::Null),
     ] {
-        assert_eq!(told[name], expected, "{name}: {told}");
+        assert_eq!(reported[name], expected, "{name}: {reported}");
     }
-    house
-        .engine
+    node.engine
         .review_template(ACCOUNT, id.parse().unwrap(), Review::Rejected, "no brand")
         .await
         .unwrap();
-    let told = one(&house, &id).await;
+    let reported = one(&node, &id).await;
     assert_eq!(
-        (&told["status"], &told["audit_remark"]),
+        (&reported["status"], &reported["audit_remark"]),
         (&json!(3), &json!("no brand"))
     );
     assert_eq!(
-        done(&house, "DELETE", &path, Value::Null).await,
+        done(&node, "DELETE", &path, Value::Null).await,
         json!({ "code": 0, "message": "success" })
     );
     assert_eq!(
-        refused(&house, "GET", &path, Value::Null).await,
+        refused(&node, "GET", &path, Value::Null).await,
         (400, 400, "template config not exist".to_owned())
     );
 }
 
 #[tokio::test]
 async fn templates_are_listed_as_a_bare_array() {
-    let house = House::start().await;
-    let id = added(&house, template()).await;
-    let listed = done(&house, "GET", PATH, Value::Null).await;
+    let node = TestNode::start().await;
+    let id = added(&node, template()).await;
+    let listed = done(&node, "GET", PATH, Value::Null).await;
     let listed = listed.as_array().unwrap();
     assert_eq!(listed.len(), 9);
-    assert_eq!(*listed.last().unwrap(), one(&house, &id).await);
-    let by_other_id = one(&house, &ut_id(CODE)).await;
-    assert_eq!(by_other_id, one(&house, &CODE.to_string()).await);
+    assert_eq!(*listed.last().unwrap(), one(&node, &id).await);
+    let by_other_id = one(&node, &ut_id(CODE)).await;
+    assert_eq!(by_other_id, one(&node, &CODE.to_string()).await);
     assert_eq!(
         (&by_other_id["template_type"], &by_other_id["country_codes"]),
         (&json!("authentication"), &json!(""))
     );
-    let other = house.ask(get(PATH, USER_BROKE)).await.json();
+    let other = node.ask(get(PATH, USER_BROKE)).await.json();
     assert_eq!(other[0]["template_id"], BROKE_PLAIN.to_string());
 }
 
 #[tokio::test]
 async fn what_is_refused_of_a_template_says_why() {
-    let house = House::start().await;
-    let pending = added(&house, template()).await;
+    let node = TestNode::start().await;
+    let pending = added(&node, template()).await;
     let pending = format!("{PATH}/{pending}");
     let plain = format!("{PATH}/{PLAIN}");
     let foreign = format!("{PATH}/{FOREIGN}");
@@ -223,7 +226,7 @@ async fn what_is_refused_of_a_template_says_why() {
         ("PUT", &plain, json!([]), "invalid parameters"),
     ] {
         assert_eq!(
-            refused(&house, method, path, body.clone()).await,
+            refused(&node, method, path, body.clone()).await,
             (400, 400, message.to_owned()),
             "{method} {path} {body:.80}"
         );
@@ -232,17 +235,17 @@ async fn what_is_refused_of_a_template_says_why() {
 
 #[tokio::test]
 async fn a_template_of_a_plan_that_waits_is_not_touched() {
-    let house = House::start().await;
-    let id = added(&house, template()).await;
-    approve(&house, &id).await;
-    let at = house.engine.now() / 1000 + 3600;
+    let node = TestNode::start().await;
+    let id = added(&node, template()).await;
+    approve(&node, &id).await;
+    let at = node.engine.now() / 1000 + 3600;
     let scheduled = json!({ "to": [TO], "template": { "id": id }, "schedule_time": at });
-    assert_eq!(told(&house.ask(messages(&scheduled)).await), (200, 0));
+    assert_eq!(reported(&node.ask(messages(&scheduled)).await), (200, 0));
     let path = format!("{PATH}/{id}");
     let expected = "there are pending or running plans using current template, can not update";
     for (method, body) in [("PUT", template()), ("DELETE", Value::Null)] {
         assert_eq!(
-            refused(&house, method, &path, body).await,
+            refused(&node, method, &path, body).await,
             (400, 400, expected.to_owned()),
             "{method}"
         );
@@ -250,14 +253,14 @@ async fn a_template_of_a_plan_that_waits_is_not_touched() {
     let signature = "there are pending or running plans using current sign, can not update";
     for (method, body) in [("PUT", json!({ "sign_name": "Acme" })), ("DELETE", Value::Null)] {
         assert_eq!(
-            refused(&house, method, "/v1/sign-configs/7", body).await,
+            refused(&node, method, "/v1/sign-configs/7", body).await,
             (400, 400, signature.to_owned()),
             "{method}"
         );
     }
     // The other generation has no plans, and no such rule.
     done(
-        &house,
+        &node,
         "PUT",
         &format!("/v1/templates/{id}"),
         json!({ "template_name": "n" }),
@@ -268,9 +271,9 @@ async fn a_template_of_a_plan_that_waits_is_not_touched() {
 /// Goal: what looks like a placeholder and would be sent as it stands is refused when a template is made or changed, with the rule.
 #[tokio::test]
 async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
-    let house = House::start().await;
-    let id = added(&house, template()).await;
-    approve(&house, &id).await;
+    let node = TestNode::start().await;
+    let id = added(&node, template()).await;
+    approve(&node, &id).await;
     for text in [
         "Your order {{ no }}",
         "Your order { no }",
@@ -280,7 +283,7 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
     ] {
         let body = with(&template(), "/template_content", json!(text));
         for (method, path) in [("POST", PATH.to_owned()), ("PUT", format!("{PATH}/{id}"))] {
-            let (status, code, message) = refused(&house, method, &path, body.clone()).await;
+            let (status, code, message) = refused(&node, method, &path, body.clone()).await;
             assert_eq!((status, code), (400, 400), "{method} {text}: {message}");
             assert!(message.contains("{{name}}"), "{message}");
         }

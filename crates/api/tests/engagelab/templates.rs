@@ -9,21 +9,21 @@ fn template() -> Value {
 }
 
 /// A new template; its id.
-async fn added(house: &House, body: Value) -> i64 {
-    let one = done(house, "POST", "/v1/templates", body).await;
+async fn added(node: &TestNode, body: Value) -> i64 {
+    let one = done(node, "POST", "/v1/templates", body).await;
     one["result"]["template_id"].as_i64().unwrap()
 }
 
-async fn one(house: &House, id: i64) -> Value {
-    done(house, "GET", &format!("/v1/templates/{id}"), Value::Null).await["result"].clone()
+async fn one(node: &TestNode, id: i64) -> Value {
+    done(node, "GET", &format!("/v1/templates/{id}"), Value::Null).await["result"].clone()
 }
 
 #[tokio::test]
 async fn a_template_goes_from_draft_to_a_message() {
-    let house = House::start().await;
-    let made = done(&house, "POST", "/v1/templates", template()).await["result"].clone();
+    let node = TestNode::start().await;
+    let made = done(&node, "POST", "/v1/templates", template()).await["result"].clone();
     let id = made["template_id"].as_i64().unwrap();
-    assert_eq!(one(&house, id).await, made, "what was made is what is there");
+    assert_eq!(one(&node, id).await, made, "what was made is what is there");
     assert_eq!(
         names(&made),
         [
@@ -57,43 +57,42 @@ async fn a_template_goes_from_draft_to_a_message() {
     );
 
     let with_it = json!({ "to": [TO], "body": { "template_id": id, "vars": { "name": "Lucy" } } });
-    assert_eq!(told(&house.ask(send(&with_it)).await), (400, 33002), "a draft");
+    assert_eq!(reported(&node.ask(send(&with_it)).await), (400, 33002), "a draft");
     let submit = format!("/v1/templates/{id}/submit");
     assert_eq!(
-        done(&house, "POST", &submit, Value::Null).await,
+        done(&node, "POST", &submit, Value::Null).await,
         json!({ "result": {} })
     );
-    assert_eq!(one(&house, id).await["approval_status"], 0);
+    assert_eq!(one(&node, id).await["approval_status"], 0);
     assert_eq!(
-        told(&house.ask(send(&with_it)).await),
+        reported(&node.ask(send(&with_it)).await),
         (400, 33002),
         "under review"
     );
-    house
-        .engine
+    node.engine
         .review_template(ACCOUNT, id, Review::Approved, "")
         .await
         .unwrap();
-    assert_eq!(one(&house, id).await["approval_status"], 1);
-    assert_eq!(told(&house.ask(send(&with_it)).await), (200, 0));
+    assert_eq!(one(&node, id).await["approval_status"], 1);
+    assert_eq!(reported(&node.ask(send(&with_it)).await), (200, 0));
     assert_eq!(
-        house.received(TO).await.text,
+        node.received(TO).await.text,
         "[Example]Hello Lucy, see https://x.example now"
     );
 
     // Another text is a draft again, another name is not.
     let path = format!("/v1/templates/{id}");
     assert_eq!(
-        done(&house, "PUT", &path, json!({ "template_name": "hello" })).await,
+        done(&node, "PUT", &path, json!({ "template_name": "hello" })).await,
         json!({ "result": {} })
     );
-    let named = one(&house, id).await;
+    let named = one(&node, id).await;
     assert_eq!(
         (&named["template_name"], &named["approval_status"]),
         (&json!("hello"), &json!(1))
     );
-    done(&house, "PUT", &path, json!({ "template_content": "Hi %name%" })).await;
-    let changed = one(&house, id).await;
+    done(&node, "PUT", &path, json!({ "template_content": "Hi %name%" })).await;
+    let changed = one(&node, id).await;
     assert_eq!(
         (
             &changed["template_content"],
@@ -104,33 +103,32 @@ async fn a_template_goes_from_draft_to_a_message() {
         "what is not given stays"
     );
     assert_eq!(
-        done(&house, "DELETE", &path, Value::Null).await,
+        done(&node, "DELETE", &path, Value::Null).await,
         json!({ "result": {} })
     );
     assert_eq!(
-        refused(&house, "GET", &path, Value::Null).await,
+        refused(&node, "GET", &path, Value::Null).await,
         (400, 33001, "The template does not exist".to_owned())
     );
 }
 
 #[tokio::test]
 async fn a_rejected_template_says_why_and_may_be_submitted_again() {
-    let house = House::start().await;
-    let id = added(&house, template()).await;
+    let node = TestNode::start().await;
+    let id = added(&node, template()).await;
     let submit = format!("/v1/templates/{id}/submit");
-    done(&house, "POST", &submit, Value::Null).await;
-    house
-        .engine
+    done(&node, "POST", &submit, Value::Null).await;
+    node.engine
         .review_template(ACCOUNT, id, Review::Rejected, "no opt-out")
         .await
         .unwrap();
-    let rejected = one(&house, id).await;
+    let rejected = one(&node, id).await;
     assert_eq!(
         (&rejected["approval_status"], &rejected["approval_message"]),
         (&json!(-1), &json!("no opt-out"))
     );
-    done(&house, "POST", &submit, Value::Null).await;
-    let again = one(&house, id).await;
+    done(&node, "POST", &submit, Value::Null).await;
+    let again = one(&node, id).await;
     assert_eq!(
         (&again["approval_status"], again.get("approval_message")),
         (&json!(0), None)
@@ -139,11 +137,11 @@ async fn a_rejected_template_says_why_and_may_be_submitted_again() {
 
 #[tokio::test]
 async fn what_is_refused_of_a_template_has_its_code() {
-    let house = House::start().await;
-    let unsigned = added(&house, with(&template(), "/sign_id", json!(0))).await;
-    let submitted = added(&house, template()).await;
+    let node = TestNode::start().await;
+    let unsigned = added(&node, with(&template(), "/sign_id", json!(0))).await;
+    let submitted = added(&node, template()).await;
     done(
-        &house,
+        &node,
         "POST",
         &format!("/v1/templates/{submitted}/submit"),
         Value::Null,
@@ -226,16 +224,16 @@ async fn what_is_refused_of_a_template_has_its_code() {
             33012,
         ),
     ] {
-        let (status, told, message) = refused(&house, method, &path, body.clone()).await;
+        let (status, reported, message) = refused(&node, method, &path, body.clone()).await;
         assert_eq!(
-            (status, told),
+            (status, reported),
             (400, code),
             "{method} {path} {body:.120}: {message}"
         );
         assert!(!message.is_empty());
     }
     let word = refused(
-        &house,
+        &node,
         "POST",
         "/v1/templates",
         with(&template(), "/template_content", json!("测试")),
@@ -246,10 +244,10 @@ async fn what_is_refused_of_a_template_has_its_code() {
 
 #[tokio::test]
 async fn templates_are_listed_by_name_type_and_status() {
-    let house = House::start().await;
-    let draft = added(&house, template()).await;
+    let node = TestNode::start().await;
+    let draft = added(&node, template()).await;
     let ids = async |query: &str| {
-        let listed = done(&house, "GET", &format!("/v1/templates?{query}"), Value::Null).await;
+        let listed = done(&node, "GET", &format!("/v1/templates?{query}"), Value::Null).await;
         let ids: Vec<i64> = listed["result"]
             .as_array()
             .unwrap()
@@ -282,15 +280,15 @@ async fn templates_are_listed_by_name_type_and_status() {
 /// Goal: what looks like a placeholder and would be sent as it stands is refused when a template is made or changed, with the rule.
 #[tokio::test]
 async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
-    let house = House::start().await;
-    let id = added(&house, template()).await;
+    let node = TestNode::start().await;
+    let id = added(&node, template()).await;
     for text in ["Hello {{ name }}", "您好%姓名%", "code {0}", "Hi {}"] {
         let body = with(&template(), "/template_content", json!(text));
         for (method, path) in [
             ("POST", "/v1/templates".to_owned()),
             ("PUT", format!("/v1/templates/{id}")),
         ] {
-            let (status, code, message) = refused(&house, method, &path, body.clone()).await;
+            let (status, code, message) = refused(&node, method, &path, body.clone()).await;
             assert_eq!((status, code), (400, 33009), "{method} {text}: {message}");
             assert!(message.contains("%name%"), "{message}");
         }

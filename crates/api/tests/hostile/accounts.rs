@@ -2,13 +2,13 @@
 //! even learn that it is there, and nothing of the other's changes.
 
 use crate::cases::CASES;
-use crate::house::{House, USER, USER_OTHER};
 use crate::ids::Ids;
+use crate::testkit::{TestNode, USER, USER_OTHER};
 use crate::wires::{basic, sendcloud, ucloud};
 use serde_json::{Value, json};
 
 /// What is the owner's, as he sees it himself.
-async fn owned(house: &House, ids: &Ids) -> Vec<String> {
+async fn owned(node: &TestNode, ids: &Ids) -> Vec<String> {
     let mut seen = Vec::new();
     for request in [
         basic(
@@ -28,10 +28,10 @@ async fn owned(house: &House, ids: &Ids) -> Vec<String> {
         ucloud(
             USER,
             "QueryUSMSSignatureQualification",
-            &json!({"QualificationId": ids.papers}),
+            &json!({"QualificationId": ids.documents}),
         ),
     ] {
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert!(answer.status.is_success(), "{}", answer.body);
         seen.push(ids.normal(&answer.body));
     }
@@ -40,25 +40,25 @@ async fn owned(house: &House, ids: &Ids) -> Vec<String> {
 
 #[tokio::test]
 async fn no_operation_of_any_wire_reaches_what_another_account_has() {
-    let house = House::start().await;
-    let ids = Ids::made(&house).await;
-    let nobodys = ids.of_nobody();
-    let before = owned(&house, &ids).await;
+    let node = TestNode::start().await;
+    let ids = Ids::made(&node).await;
+    let unassigned = ids.of_nobody();
+    let before = owned(&node, &ids).await;
     for (name, request) in CASES {
-        let of_other = house.ask(request(&house, USER_OTHER, &ids)).await;
-        let of_nobody = house.ask(request(&house, USER_OTHER, &nobodys)).await;
+        let of_other = node.ask(request(&node, USER_OTHER, &ids)).await;
+        let of_nobody = node.ask(request(&node, USER_OTHER, &unassigned)).await;
         assert_eq!(
             (of_other.status, ids.normal(&of_other.body)),
-            (of_nobody.status, nobodys.normal(&of_nobody.body)),
+            (of_nobody.status, unassigned.normal(&of_nobody.body)),
             "{name}"
         );
         assert_eq!(
-            owned(&house, &ids).await,
+            owned(&node, &ids).await,
             before,
             "{name} changed what is another's"
         );
     }
-    assert_eq!(house.inbox_count("+447700900666"), 0);
+    assert_eq!(node.inbox_count("+447700900666"), 0);
 }
 
 /// The control: each of these operations answers the owner of the id otherwise than an id that nobody has.
@@ -66,12 +66,12 @@ async fn no_operation_of_any_wire_reaches_what_another_account_has() {
 async fn each_operation_reaches_what_its_own_account_has() {
     let mut same = Vec::new();
     for (name, request) in CASES {
-        let house = House::start().await;
-        let ids = Ids::made(&house).await;
-        let nobodys = ids.of_nobody();
-        let of_nobody = house.ask(request(&house, USER, &nobodys)).await;
-        let own = house.ask(request(&house, USER, &ids)).await;
-        if (own.status, ids.normal(&own.body)) == (of_nobody.status, nobodys.normal(&of_nobody.body)) {
+        let node = TestNode::start().await;
+        let ids = Ids::made(&node).await;
+        let unassigned = ids.of_nobody();
+        let of_nobody = node.ask(request(&node, USER, &unassigned)).await;
+        let own = node.ask(request(&node, USER, &ids)).await;
+        if (own.status, ids.normal(&own.body)) == (of_nobody.status, unassigned.normal(&of_nobody.body)) {
             same.push((name, own.body));
         }
     }

@@ -1,14 +1,14 @@
 //! Every operation of every wire that takes an id.
 
-use crate::house::{House, USER};
 use crate::ids::Ids;
+use crate::testkit::{TestNode, USER};
 use crate::wires::{action, basic, sendcloud, ucloud};
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
 /// Its name, and the request of a user with these ids.
-pub(crate) type Case = (&'static str, fn(&House, &str, &Ids) -> Request<Body>);
+pub(crate) type Case = (&'static str, fn(&TestNode, &str, &Ids) -> Request<Body>);
 
 /// All of them.
 pub(crate) const CASES: &[Case] = &[
@@ -52,33 +52,33 @@ pub(crate) const CASES: &[Case] = &[
         basic(user, "POST", "/api/v1/usms/SendBatchUSMSMessage", &body)
     }),
     // uSpeedo Action
-    ("action template", |house, user, ids| {
-        action(house, user, "QueryUSMSTemplate", &json!({"TemplateId": ids.ut}))
+    ("action template", |node, user, ids| {
+        action(node, user, "QueryUSMSTemplate", &json!({"TemplateId": ids.ut}))
     }),
-    ("action change template", |house, user, ids| {
+    ("action change template", |node, user, ids| {
         let params = json!({"TemplateId": ids.ut, "TemplateName": "taken", "Template": "Hello you"});
-        action(house, user, "UpdateUSMSTemplate", &params)
+        action(node, user, "UpdateUSMSTemplate", &params)
     }),
-    ("action remove template", |house, user, ids| {
+    ("action remove template", |node, user, ids| {
         action(
-            house,
+            node,
             user,
             "DeleteUSMSTemplate",
             &json!({"TemplateIds": [ids.ut]}),
         )
     }),
-    ("action receipts", |house, user, ids| {
+    ("action receipts", |node, user, ids| {
         action(
-            house,
+            node,
             user,
             "GetUSMSSendReceipt",
             &json!({"SessionNoSet": [ids.session]}),
         )
     }),
-    ("action send", |house, user, ids| {
+    ("action send", |node, user, ids| {
         let params = json!({"TaskContent": [{"TemplateId": ids.ut, "SenderId": "uSpeedo",
             "Target": [{"Phone": "+447700900666"}]}]});
-        action(house, user, "SendBatchUSMSMessage", &params)
+        action(node, user, "SendBatchUSMSMessage", &params)
     }),
     // UCloud
     ("ucloud template", |_, user, ids| {
@@ -117,18 +117,18 @@ pub(crate) const CASES: &[Case] = &[
         ucloud(
             user,
             "QueryUSMSSignatureQualification",
-            &json!({"QualificationId": ids.papers}),
+            &json!({"QualificationId": ids.documents}),
         )
     }),
     ("ucloud change papers", |_, user, ids| {
-        let params = json!({"QualificationId": ids.papers, "CompanyName": "Taken", "Status": 1});
+        let params = json!({"QualificationId": ids.documents, "CompanyName": "Taken", "Status": 1});
         ucloud(user, "UpdateUSMSSignatureQualification", &params)
     }),
     ("ucloud remove papers", |_, user, ids| {
         ucloud(
             user,
             "DeleteUSMSSignatureQualification",
-            &json!({"QualificationIds": [ids.papers]}),
+            &json!({"QualificationIds": [ids.documents]}),
         )
     }),
     ("ucloud another's file", |_, user, ids| {
@@ -290,8 +290,8 @@ pub(crate) const CASES: &[Case] = &[
     ("engagelab remove label", |_, user, ids| {
         basic(user, "DELETE", &format!("/v1/labels/{}", ids.label), &Value::Null)
     }),
-    ("engagelab status", |house, user, ids| {
-        let today = jiff::Timestamp::from_millisecond(house.engine.now())
+    ("engagelab status", |node, user, ids| {
+        let today = jiff::Timestamp::from_millisecond(node.engine.now())
             .unwrap()
             .strftime("%Y-%m-%d");
         let ids = ids.message.replace('+', "%2B").replace('$', "%24");

@@ -1,6 +1,6 @@
 //! Ids of things that accounts have.
 
-use crate::house::{CODE, House, PLAIN, SIGNATURE, USER, ut_id};
+use crate::testkit::{CODE, PLAIN, SIGNATURE, TestNode, USER, ut_id};
 use crate::wires::{basic, sendcloud, ucloud};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(crate) struct Ids {
     pub(crate) sms: String,
     pub(crate) message: String,
     pub(crate) file: String,
-    pub(crate) papers: String,
+    pub(crate) documents: String,
 }
 
 /// One of the digits or letters of an id changed, so that its form stays.
@@ -33,7 +33,7 @@ fn another(id: &str) -> String {
 
 impl Ids {
     /// Of things that [`USER`] makes.
-    pub(crate) async fn made(house: &House) -> Self {
+    pub(crate) async fn made(node: &TestNode) -> Self {
         let text = |answer: &Value, pointer: &str| -> String {
             match answer.pointer(pointer) {
                 Some(Value::String(text)) => text.clone(),
@@ -41,7 +41,7 @@ impl Ids {
                 _ => panic!("{pointer}: {answer}"),
             }
         };
-        let ask = async |request| house.ask(request).await.json();
+        let ask = async |request| node.ask(request).await.json();
         let label = ask(sendcloud(USER, "/smsapi/label/save", &[("labelName", "mine")])).await;
         let list = [("contactListName", "mine")];
         ask(sendcloud(USER, "/smsapi/smsContactList/save", &list)).await;
@@ -69,9 +69,9 @@ impl Ids {
         let file =
             json!({"FileName": "a.png", "FileContent": "aGVsbG8=", "Source": 0, "FileType": "image/png"});
         let file = ask(ucloud(USER, "UploadUSMSFile", &file)).await;
-        let papers = json!({"ProjectId": "org-demo", "Name": "mine", "Attr": 0, "Status": 1,
+        let documents = json!({"ProjectId": "org-demo", "Name": "mine", "Attr": 0, "Status": 1,
             "HandlerPhone": "13800138000"});
-        let papers = ask(ucloud(USER, "AddUSMSSignatureQualification", &papers)).await;
+        let documents = ask(ucloud(USER, "AddUSMSSignatureQualification", &documents)).await;
         let sig = ask(ucloud(
             USER,
             "QueryUSMSSignature",
@@ -90,7 +90,7 @@ impl Ids {
             sms: text(&sms, "/info/smsIds/0"),
             message: text(&message, "/sms_ids/0"),
             file: text(&file, "/FileId"),
-            papers: text(&papers, "/QualificationId"),
+            documents: text(&documents, "/QualificationId"),
         }
     }
 
@@ -108,7 +108,7 @@ impl Ids {
             sms: self.sms.replacen('_', "0_", 1),
             message: self.message.replacen('_', "0_", 1),
             file: another(&self.file),
-            papers: another(&self.papers),
+            documents: another(&self.documents),
         }
     }
 
@@ -130,7 +130,7 @@ impl Ids {
             &self.sms,
             &self.message,
             &self.file,
-            &self.papers,
+            &self.documents,
             &self.template,
             &self.task,
             &self.signature,

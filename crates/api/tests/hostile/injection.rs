@@ -1,6 +1,6 @@
 //! Texts that mean something to whoever passes them on: a database, a file system, a head of HTTP.
 
-use crate::house::{CODE, House, USER, USER_OTHER};
+use crate::testkit::{CODE, TestNode, USER, USER_OTHER};
 use crate::wires::{basic, sendcloud, ucloud};
 use axum::body::Body;
 use http::{Request, StatusCode, header};
@@ -23,8 +23,8 @@ const NAMES: [&str; 12] = [
     "?1 :a @b $c",
 ];
 
-async fn ask(house: &House, path: &str, pairs: &[(&str, &str)]) -> Value {
-    house.ask(sendcloud(USER, path, pairs)).await.json()
+async fn ask(node: &TestNode, path: &str, pairs: &[(&str, &str)]) -> Value {
+    node.ask(sendcloud(USER, path, pairs)).await.json()
 }
 
 fn labels(answer: &Value) -> Vec<&str> {
@@ -38,17 +38,17 @@ fn labels(answer: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn names_that_mean_something_to_a_database_are_names() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let other = sendcloud(USER_OTHER, "/smsapi/label/save", &[("labelName", "another's")]);
-    assert_eq!(house.ask(other).await.json()["statusCode"], 200);
-    ask(&house, "/smsapi/label/save", &[("labelName", "abc")]).await;
+    assert_eq!(node.ask(other).await.json()["statusCode"], 200);
+    ask(&node, "/smsapi/label/save", &[("labelName", "abc")]).await;
     for name in NAMES {
-        let made = ask(&house, "/smsapi/label/save", &[("labelName", name)]).await;
+        let made = ask(&node, "/smsapi/label/save", &[("labelName", name)]).await;
         assert_eq!(made["statusCode"], 200, "{name}: {made}");
         assert_eq!(made["info"]["vo"]["labelName"], *name, "kept to the letter");
         // A search finds what contains it, to the letter, and nothing of others.
         let found = ask(
-            &house,
+            &node,
             "/smsapi/label/list",
             &[("query", name), ("labelName", name)],
         )
@@ -59,21 +59,16 @@ async fn names_that_mean_something_to_a_database_are_names() {
             !found.contains(&"abc") && !found.contains(&"another's"),
             "{name}: {found:?}"
         );
-        let made = ask(
-            &house,
-            "/smsapi/smsContactList/save",
-            &[("contactListName", name)],
-        )
-        .await;
+        let made = ask(&node, "/smsapi/smsContactList/save", &[("contactListName", name)]).await;
         assert_eq!(made["statusCode"], 200, "{name}: {made}");
         let member = [("contactListName", name), ("phone", "13800138001")];
-        let made = ask(&house, "/smsapi/smsContactListMember/saveOrUpdate", &member).await;
+        let made = ask(&node, "/smsapi/smsContactListMember/saveOrUpdate", &member).await;
         assert_eq!(made["statusCode"], 200, "{name}: {made}");
     }
     // Each list has its one member: none was taken for another.
     for name in NAMES {
         let members = ask(
-            &house,
+            &node,
             "/smsapi/smsContactListMember/list",
             &[("contactListName", name)],
         )
@@ -86,7 +81,7 @@ async fn names_that_mean_something_to_a_database_are_names() {
     }
     for name in NAMES {
         let removed = ask(
-            &house,
+            &node,
             "/smsapi/smsContactList/delete",
             &[("contactListName", name)],
         )
@@ -94,7 +89,7 @@ async fn names_that_mean_something_to_a_database_are_names() {
         assert_eq!(removed["statusCode"], 200, "{name}: {removed}");
     }
     assert_eq!(
-        labels(&ask(&house, "/smsapi/label/list", &[]).await).len(),
+        labels(&ask(&node, "/smsapi/label/list", &[]).await).len(),
         NAMES.len() + 1
     );
 }
@@ -109,9 +104,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn a_files_name_leads_nowhere() {
-    let house = House::start().await;
-    let around = house.folder().parent().unwrap().to_owned();
-    let inside = files(house.folder());
+    let node = TestNode::start().await;
+    let around = node.folder().parent().unwrap().to_owned();
+    let inside = files(node.folder());
     for name in [
         "../../postrider-traversal.png",
         "/tmp/postrider-traversal.png",
@@ -121,7 +116,7 @@ async fn a_files_name_leads_nowhere() {
         "file:///tmp/postrider-traversal.png",
     ] {
         let file = json!({"FileName": name, "FileContent": "aGVsbG8=", "Source": 0, "FileType": "image/png"});
-        let answer = house.ask(ucloud(USER, "UploadUSMSFile", &file)).await;
+        let answer = node.ask(ucloud(USER, "UploadUSMSFile", &file)).await;
         assert_eq!(answer.status, StatusCode::OK, "{name}");
         // Its id is the node's own, and says nothing of the name.
         if let Some(id) = answer.json()["FileId"].as_str() {
@@ -131,8 +126,8 @@ async fn a_files_name_leads_nowhere() {
             );
         }
     }
-    assert_eq!(files(house.folder()), inside, "files are rows of the store");
-    for place in [around.as_path(), house.folder(), Path::new("/tmp")] {
+    assert_eq!(files(node.folder()), inside, "files are rows of the store");
+    for place in [around.as_path(), node.folder(), Path::new("/tmp")] {
         assert!(
             !place.join("postrider-traversal.png").exists(),
             "{}",
@@ -147,7 +142,7 @@ const PACKED: &[u8] =
 
 #[tokio::test]
 async fn packed_bodies_are_never_unpacked() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for encoding in ["gzip", "deflate", "br", "zstd", "gzip, gzip"] {
         for (path, kind) in [
             ("/api/v1/usms/SendBatchUSMSMessage", "application/json"),
@@ -165,7 +160,7 @@ async fn packed_bodies_are_never_unpacked() {
             head.headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
             let packed = Request::from_parts(head.clone(), Body::from(PACKED));
             let plain = Request::from_parts(head, Body::from("no JSON and no form that means anything"));
-            let (packed, plain) = (house.ask(packed).await, house.ask(plain).await);
+            let (packed, plain) = (node.ask(packed).await, node.ask(plain).await);
             assert!(packed.status.as_u16() < 500, "{path}: {}", packed.body);
             let code = |body: &Value| {
                 [
@@ -183,7 +178,7 @@ async fn packed_bodies_are_never_unpacked() {
 
 #[tokio::test]
 async fn what_a_request_says_never_gets_into_the_head_of_its_answer() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let evil = "x\r\nSet-Cookie: a=b\r\n\r\n<script>";
     let send = json!({"to": ["+12673800456"], "body": {"template_id": CODE, "vars": {"code": evil}},
         "request_id": evil, "custom_args": {"a": evil}});
@@ -214,7 +209,7 @@ async fn what_a_request_says_never_gets_into_the_head_of_its_answer() {
         ),
     ] {
         let shown = format!("{} {}", request.method(), request.uri());
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert!(answer.status.as_u16() < 500, "{shown}: {}", answer.body);
         assert!(!answer.headers.contains_key("set-cookie"), "{shown}");
         for (name, value) in &answer.headers {

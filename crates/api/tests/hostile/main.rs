@@ -6,8 +6,8 @@
     reason = "helpers of tests stop at the first surprise"
 )]
 
-#[path = "../house/mod.rs"]
-mod house;
+#[path = "../testkit/mod.rs"]
+mod testkit;
 
 mod accounts;
 mod cases;

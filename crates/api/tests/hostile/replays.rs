@@ -1,6 +1,6 @@
 //! Requests that somebody has seen on their way, sent again by him.
 
-use crate::house::{Answer, CODE, House, USER, USER_MUTE, ut_id};
+use crate::testkit::{Answer, CODE, TestNode, USER, USER_MUTE, ut_id};
 use crate::wires::{action, sendcloud, ucloud};
 use api::Limits;
 use axum::body::Body;
@@ -15,7 +15,7 @@ const WINDOW_S: u32 = 600;
 type Wire = (
     &'static str,
     u64,
-    fn(&House, &str, &str, &serde_json::Value) -> Request<Body>,
+    fn(&TestNode, &str, &str, &serde_json::Value) -> Request<Body>,
 );
 
 const WIRES: [Wire; 2] = [
@@ -23,17 +23,17 @@ const WIRES: [Wire; 2] = [
     ("ucloud", 171, |_, user, name, params| ucloud(user, name, params)),
 ];
 
-async fn house(limits: Limits) -> (House, Arc<PausedClock>) {
+async fn node(limits: Limits) -> (TestNode, Arc<PausedClock>) {
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
-    let house = House::with(limits, Arc::clone(&clock) as Arc<dyn Clock>).await;
-    (house, clock)
+    let node = TestNode::with(limits, Arc::clone(&clock) as Arc<dyn Clock>).await;
+    (node, clock)
 }
 
-async fn with_windows() -> (House, Arc<PausedClock>) {
-    house(Limits {
+async fn with_windows() -> (TestNode, Arc<PausedClock>) {
+    node(Limits {
         uspeedo_replay_window_s: WINDOW_S,
         ucloud_replay_window_s: WINDOW_S,
-        ..crate::house::limits()
+        ..crate::testkit::limits()
     })
     .await
 }
@@ -53,15 +53,15 @@ fn ret_code(answer: &Answer) -> u64 {
     answer.json()["RetCode"].as_u64().unwrap()
 }
 
-fn accepted(house: &House, dialect: &str) -> u64 {
+fn accepted(node: &TestNode, dialect: &str) -> u64 {
     counted(
-        house,
+        node,
         &format!("postrider_accepted_total{{dialect=\"{dialect}\"}} "),
     )
 }
 
-fn counted(house: &House, series: &str) -> u64 {
-    let text = house.metrics();
+fn counted(node: &TestNode, series: &str) -> u64 {
+    let text = node.metrics();
     let line = text.lines().find_map(|line| line.strip_prefix(series));
     line.map_or(0, |count| count.parse().unwrap())
 }
@@ -71,8 +71,8 @@ fn counted(house: &House, series: &str) -> u64 {
 async fn a_jump_of_the_clock_ends_no_window() {
     for (dialect, refused, ask) in WIRES {
         // It carries no time that the wire looks at, or one that follows the machine's clock.
-        let (house, clock) = with_windows().await;
-        let send = || house.ask(ask(&house, USER, "SendUSMSMessage", &code_to("(44)7700900123")));
+        let (node, clock) = with_windows().await;
+        let send = || node.ask(ask(&node, USER, "SendUSMSMessage", &code_to("(44)7700900123")));
         assert_eq!(ret_code(&send().await), 0, "{dialect}");
         clock.set_ahead(86_400_000);
         assert_eq!(ret_code(&send().await), refused, "{dialect}");
@@ -86,17 +86,17 @@ async fn a_jump_of_the_clock_ends_no_window() {
 #[tokio::test]
 async fn a_signed_request_that_acts_is_taken_once_within_the_window() {
     for (dialect, refused, ask) in WIRES {
-        let (house, clock) = with_windows().await;
-        let send = |to: &str| house.ask(ask(&house, USER, "SendUSMSMessage", &code_to(to)));
+        let (node, clock) = with_windows().await;
+        let send = |to: &str| node.ask(ask(&node, USER, "SendUSMSMessage", &code_to(to)));
         assert_eq!(ret_code(&send("(44)7700900123").await), 0, "{dialect}");
         for _ in 0..3 {
             assert_eq!(ret_code(&send("(44)7700900123").await), refused, "{dialect}");
             clock.advance(i64::from(WINDOW_S) * 1000 / 4);
         }
         assert_eq!(ret_code(&send("(44)7700900124").await), 0, "{dialect}");
-        assert_eq!(accepted(&house, dialect), 2, "{dialect}");
+        assert_eq!(accepted(&node, dialect), 2, "{dialect}");
         let denied = format!("postrider_denied_requests_total{{dialect=\"{dialect}\",reason=\"replayed\"}} ");
-        assert_eq!(counted(&house, &denied), 3, "{dialect}: {}", house.metrics());
+        assert_eq!(counted(&node, &denied), 3, "{dialect}: {}", node.metrics());
         clock.advance(i64::from(WINDOW_S) * 1000 / 4);
         assert_eq!(
             ret_code(&send("(44)7700900123").await),
@@ -110,26 +110,26 @@ async fn a_signed_request_that_acts_is_taken_once_within_the_window() {
 #[tokio::test]
 async fn a_request_cut_apart_elsewhere_is_the_same_request() {
     for (dialect, refused, ask) in WIRES {
-        let (house, _) = with_windows().await;
+        let (node, _) = with_windows().await;
         let params = |numbers: [&str; 2]| {
             let mut params = code_to("");
             params["PhoneNumbers"] = json!(numbers);
             params
         };
         let first = ask(
-            &house,
+            &node,
             USER,
             "SendUSMSMessage",
             &params(["447700900123", "447700900124"]),
         );
-        assert_eq!(ret_code(&house.ask(first).await), 0, "{dialect}");
+        assert_eq!(ret_code(&node.ask(first).await), 0, "{dialect}");
         let cut = ask(
-            &house,
+            &node,
             USER,
             "SendUSMSMessage",
             &params(["4477009001234", "47700900124"]),
         );
-        assert_eq!(ret_code(&house.ask(cut).await), refused, "{dialect}");
+        assert_eq!(ret_code(&node.ask(cut).await), refused, "{dialect}");
     }
 }
 
@@ -137,14 +137,14 @@ async fn a_request_cut_apart_elsewhere_is_the_same_request() {
 #[tokio::test]
 async fn queries_refused_requests_and_retries_with_their_id_are_answered_within_the_window() {
     for (dialect, refused, ask) in WIRES {
-        let (house, _) = with_windows().await;
+        let (node, _) = with_windows().await;
         for _ in 0..2 {
             let query = json!({"SessionNoSet": ["9205462d-d734-4a84-9b6f-6967d4deeefc"]});
-            let told = house.ask(ask(&house, USER, "GetUSMSSendReceipt", &query)).await;
-            assert_eq!(ret_code(&told), 0, "{dialect}: {}", told.body);
-            let mute = house
+            let reported = node.ask(ask(&node, USER, "GetUSMSSendReceipt", &query)).await;
+            assert_eq!(ret_code(&reported), 0, "{dialect}: {}", reported.body);
+            let mute = node
                 .ask(ask(
-                    &house,
+                    &node,
                     USER_MUTE,
                     "SendUSMSMessage",
                     &code_to("(44)7700900123"),
@@ -156,17 +156,17 @@ async fn queries_refused_requests_and_retries_with_their_id_are_answered_within_
                 mute.body
             );
         }
-        let send = || ask(&house, USER, "SendUSMSMessage", &code_to("(44)7700900123"));
-        let first = house.ask(with_id(send(), "order-1")).await;
+        let send = || ask(&node, USER, "SendUSMSMessage", &code_to("(44)7700900123"));
+        let first = node.ask(with_id(send(), "order-1")).await;
         assert_eq!(ret_code(&first), 0, "{dialect}: {}", first.body);
-        let again = house.ask(with_id(send(), "order-1")).await;
+        let again = node.ask(with_id(send(), "order-1")).await;
         assert_eq!(again.body, first.body, "{dialect}: answered, and not sent");
         // The id is a header, and nobody signed it.
         for request in [send(), with_id(send(), "order-2")] {
-            let answer = house.ask(request).await;
+            let answer = node.ask(request).await;
             assert_eq!(ret_code(&answer), refused, "{dialect}: {}", answer.body);
         }
-        assert_eq!(accepted(&house, dialect), 1, "{dialect}");
+        assert_eq!(accepted(&node, dialect), 1, "{dialect}");
     }
 }
 
@@ -175,10 +175,10 @@ async fn queries_refused_requests_and_retries_with_their_id_are_answered_within_
 async fn a_change_is_made_once_within_the_window() {
     let entry = json!({"Phone": "(44)7700900199", "Purpose": 0});
     let params = json!({"IsGlobal": "true", "BlackList": [entry]});
-    let (house, _) = with_windows().await;
+    let (node, _) = with_windows().await;
     for code in [0, 171] {
         let request = ucloud(USER, "BatchCreateUSMSBlacklistPhone", &params);
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert_eq!(ret_code(&answer), code, "{}", answer.body);
     }
 }
@@ -187,12 +187,12 @@ async fn a_change_is_made_once_within_the_window() {
 #[tokio::test]
 async fn without_a_window_each_request_is_taken() {
     for (dialect, _, ask) in WIRES {
-        let (house, _) = house(crate::house::limits()).await;
+        let (node, _) = node(crate::testkit::limits()).await;
         for _ in 0..2 {
-            let request = ask(&house, USER, "SendUSMSMessage", &code_to("(44)7700900123"));
-            assert_eq!(ret_code(&house.ask(request).await), 0, "{dialect}");
+            let request = ask(&node, USER, "SendUSMSMessage", &code_to("(44)7700900123"));
+            assert_eq!(ret_code(&node.ask(request).await), 0, "{dialect}");
         }
-        assert_eq!(accepted(&house, dialect), 2, "{dialect}");
+        assert_eq!(accepted(&node, dialect), 2, "{dialect}");
     }
 }
 
@@ -201,9 +201,9 @@ async fn without_a_window_each_request_is_taken() {
 async fn a_timestamp_can_be_demanded_of_sendcloud() {
     let limits = Limits {
         sendcloud_timestamp_required: true,
-        ..crate::house::limits()
+        ..crate::testkit::limits()
     };
-    let (house, clock) = house(limits).await;
+    let (node, clock) = node(limits).await;
     let now = clock.now().to_string();
     let common = [
         ("templateId", "1001"),
@@ -214,8 +214,8 @@ async fn a_timestamp_can_be_demanded_of_sendcloud() {
     let empty = [&common[..], &[("timestamp", "")]].concat();
     let timely = [&common[..], &[("timestamp", &*now)]].concat();
     for (pairs, code) in [(&common[..], 461), (&empty, 461), (&timely, 200)] {
-        let answer = house.ask(sendcloud(USER, "/smsapi/send", pairs)).await;
+        let answer = node.ask(sendcloud(USER, "/smsapi/send", pairs)).await;
         assert_eq!(answer.json()["statusCode"], code, "{pairs:?}: {}", answer.body);
     }
-    assert_eq!(accepted(&house, "sendcloud"), 1);
+    assert_eq!(accepted(&node, "sendcloud"), 1);
 }

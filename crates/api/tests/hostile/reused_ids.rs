@@ -1,6 +1,6 @@
 //! One request id for two requests, on every wire that takes ids.
 
-use crate::house::{ACCOUNT, CODE, House, USER, until, ut_id};
+use crate::testkit::{ACCOUNT, CODE, TestNode, USER, until, ut_id};
 use crate::wires::{action, basic, sendcloud, ucloud, ucloud_signature};
 use axum::body::Body;
 use http::{HeaderValue, Request, header};
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use store::TimelineKind;
 
 /// What is asked for, and how it is written.
-struct Asked<'a> {
+struct Requested<'a> {
     id: &'a str,
     to: &'a str,
     /// The same in other octets.
     otherwise: bool,
 }
 
-const fn asked<'a>(id: &'a str, to: &'a str, otherwise: bool) -> Asked<'a> {
-    Asked { id, to, otherwise }
+const fn requested<'a>(id: &'a str, to: &'a str, otherwise: bool) -> Requested<'a> {
+    Requested { id, to, otherwise }
 }
 
 /// The wire, a request, and what a request with other content is told where the account wants it refused.
 type Wire = (
     &'static str,
-    fn(&House, &Asked<'_>) -> Request<Body>,
+    fn(&TestNode, &Requested<'_>) -> Request<Body>,
     &'static str,
 );
 
@@ -33,8 +33,8 @@ fn with_id(mut request: Request<Body>, id: &str) -> Request<Body> {
 }
 
 /// JSON with blanks in it, or without.
-fn body(request: Request<Body>, json: &Value, asked: &Asked<'_>) -> Request<Body> {
-    let text = if asked.otherwise {
+fn body(request: Request<Body>, json: &Value, requested: &Requested<'_>) -> Request<Body> {
+    let text = if requested.otherwise {
         serde_json::to_string_pretty(json).unwrap()
     } else {
         json.to_string()
@@ -46,8 +46,8 @@ fn single(to: &str) -> Value {
     json!({"PhoneNumbers": [to], "TemplateId": ut_id(CODE), "SigContent": "", "TemplateParams": ["8341"]})
 }
 
-fn form<'a>(to: &'a str, asked: &Asked<'_>) -> Vec<(&'static str, &'a str)> {
-    let vars = if asked.otherwise {
+fn form<'a>(to: &'a str, requested: &Requested<'_>) -> Vec<(&'static str, &'a str)> {
+    let vars = if requested.otherwise {
         r#" { "code" : "8341" } "#
     } else {
         r#"{"code":"8341"}"#
@@ -60,82 +60,86 @@ fn form<'a>(to: &'a str, asked: &Asked<'_>) -> Vec<(&'static str, &'a str)> {
     ]
 }
 
-fn engagelab_a(asked: &Asked<'_>) -> Value {
-    json!({"from": "Sender", "to": [asked.to], "body": {"template_id": CODE, "vars": {"code": "8341"}}})
+fn engagelab_a(requested: &Requested<'_>) -> Value {
+    json!({"from": "Sender", "to": [requested.to], "body": {"template_id": CODE, "vars": {"code": "8341"}}})
 }
 
 const WIRES: &[Wire] = &[
     (
         "uspeedo rest",
-        |_, asked| {
+        |_, requested| {
             let json = json!({"TaskContent": [{"TemplateId": ut_id(CODE), "SenderId": "", "Target":
-                [{"Phone": asked.to, "TemplateParams": ["8341"]}]}]});
+                [{"Phone": requested.to, "TemplateParams": ["8341"]}]}]});
             let request = basic(USER, "POST", "/api/v1/usms/SendBatchUSMSMessage", &json);
-            with_id(body(request, &json, asked), asked.id)
+            with_id(body(request, &json, requested), requested.id)
         },
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "uspeedo action",
-        |house, asked| {
-            let mut params = single(asked.to);
-            let request = action(house, USER, "SendUSMSMessage", &params);
+        |node, requested| {
+            let mut params = single(requested.to);
+            let request = action(node, USER, "SendUSMSMessage", &params);
             params["Action"] = json!("SendUSMSMessage");
-            with_id(body(request, &params, asked), asked.id)
+            with_id(body(request, &params, requested), requested.id)
         },
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "ucloud",
-        |_, asked| {
-            let request = ucloud(USER, "SendUSMSMessage", &single(asked.to));
-            let request = if asked.otherwise {
-                in_the_query(asked.to)
+        |_, requested| {
+            let request = ucloud(USER, "SendUSMSMessage", &single(requested.to));
+            let request = if requested.otherwise {
+                in_the_query(requested.to)
             } else {
                 request
             };
-            with_id(request, asked.id)
+            with_id(request, requested.id)
         },
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "ucloud, body and query",
-        |_, asked| with_id(in_the_query(asked.to), asked.id),
+        |_, requested| with_id(in_the_query(requested.to), requested.id),
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "sendcloud header",
-        |_, asked| with_id(sendcloud(USER, "/smsapi/send", &form(asked.to, asked)), asked.id),
+        |_, requested| {
+            with_id(
+                sendcloud(USER, "/smsapi/send", &form(requested.to, requested)),
+                requested.id,
+            )
+        },
         "\"statusCode\":400",
     ),
     (
         "engagelab a, field",
-        |_, asked| {
-            let mut json = engagelab_a(asked);
-            json["request_id"] = json!(asked.id);
-            body(basic(USER, "POST", "/v1/send", &json), &json, asked)
+        |_, requested| {
+            let mut json = engagelab_a(requested);
+            json["request_id"] = json!(requested.id);
+            body(basic(USER, "POST", "/v1/send", &json), &json, requested)
         },
         "used before",
     ),
     (
         "engagelab a, header",
-        |_, asked| {
-            let json = engagelab_a(asked);
+        |_, requested| {
+            let json = engagelab_a(requested);
             with_id(
-                body(basic(USER, "POST", "/v1/send", &json), &json, asked),
-                asked.id,
+                body(basic(USER, "POST", "/v1/send", &json), &json, requested),
+                requested.id,
             )
         },
         "used before",
     ),
     (
         "engagelab c",
-        |_, asked| {
-            let json =
-                json!({"to": [asked.to], "template": {"id": CODE.to_string(), "params": {"code": "8341"}}});
+        |_, requested| {
+            let json = json!({"to": [requested.to], "template": {"id": CODE.to_string(), "params": {"code": "8341"}}});
             with_id(
-                body(basic(USER, "POST", "/v1/messages", &json), &json, asked),
-                asked.id,
+                body(basic(USER, "POST", "/v1/messages", &json), &json, requested),
+                requested.id,
             )
         },
         "used before",
@@ -164,16 +168,16 @@ fn in_the_query(to: &str) -> Request<Body> {
         .unwrap()
 }
 
-fn other_content(house: &House) -> u64 {
-    let catalog = house.engine.catalog();
+fn other_content(node: &TestNode) -> u64 {
+    let catalog = node.engine.catalog();
     let account = catalog.account(ACCOUNT).unwrap();
-    let accounts = &house.engine.metrics().accounts;
+    let accounts = &node.engine.metrics().accounts;
     accounts.of(account).unwrap().other_content.get()
 }
 
 /// How often the id of a number's message was used again with other content, by its timeline.
-async fn times_reused(house: &House, to: &str) -> Option<u32> {
-    let timeline = house.timeline_of(to).await;
+async fn times_reused(node: &TestNode, to: &str) -> Option<u32> {
+    let timeline = node.timeline_of(to).await;
     timeline.iter().find_map(|entry| match entry.kind {
         TimelineKind::RequestIdReused { times } => Some(times),
         _ => None,
@@ -183,73 +187,73 @@ async fn times_reused(house: &House, to: &str) -> Option<u32> {
 /// Goal: on every wire the first answer stays, nothing is sent, the account's counter and the message's timeline tell it,
 /// and where the account wants it the request is refused in the wire's words. The same request in other octets is the same.
 #[tokio::test]
-async fn on_every_wire_an_id_used_again_with_other_content_is_told_and_refused_where_that_is_wanted() {
-    let house = House::start().await;
+async fn on_every_wire_an_id_used_again_with_other_content_is_reported_and_refused_where_that_is_wanted() {
+    let node = TestNode::start().await;
     let other = "+447700900199";
     for (n, (wire, request, _)) in WIRES.iter().enumerate() {
         let (id, to) = (format!("order-{n}"), format!("+4477009001{n:02}"));
-        let first = house.ask(request(&house, &asked(&id, &to, false))).await;
-        house.received(&to).await;
-        let before = other_content(&house);
+        let first = node.ask(request(&node, &requested(&id, &to, false))).await;
+        node.received(&to).await;
+        let before = other_content(&node);
         for otherwise in [false, true] {
-            let same = house.ask(request(&house, &asked(&id, &to, otherwise))).await;
+            let same = node.ask(request(&node, &requested(&id, &to, otherwise))).await;
             assert_eq!((same.status, &same.body), (first.status, &first.body), "{wire}");
         }
-        assert_eq!(other_content(&house), before, "{wire}: the same in other octets");
-        assert_eq!(times_reused(&house, &to).await, None, "{wire}");
+        assert_eq!(other_content(&node), before, "{wire}: the same in other octets");
+        assert_eq!(times_reused(&node, &to).await, None, "{wire}");
         for _ in 0..2 {
-            let again = house.ask(request(&house, &asked(&id, other, false))).await;
+            let again = node.ask(request(&node, &requested(&id, other, false))).await;
             assert_eq!((again.status, &again.body), (first.status, &first.body), "{wire}");
         }
-        assert_eq!(other_content(&house), before + 2, "{wire}");
-        assert_eq!(times_reused(&house, &to).await, Some(2), "{wire}");
+        assert_eq!(other_content(&node), before + 2, "{wire}");
+        assert_eq!(times_reused(&node, &to).await, Some(2), "{wire}");
     }
-    house.refuse_other_content().await;
+    node.refuse_other_content().await;
     for (n, (wire, request, words)) in WIRES.iter().enumerate() {
         let (id, to) = (format!("order-{n}"), format!("+4477009001{n:02}"));
-        let same = house.ask(request(&house, &asked(&id, &to, false))).await;
+        let same = node.ask(request(&node, &requested(&id, &to, false))).await;
         assert!(!same.body.contains(words), "{wire}: {}", same.body);
-        let before = other_content(&house);
-        let again = house.ask(request(&house, &asked(&id, other, false))).await;
+        let before = other_content(&node);
+        let again = node.ask(request(&node, &requested(&id, other, false))).await;
         assert!(again.body.contains(words), "{wire}: {}", again.body);
-        assert_eq!(other_content(&house), before + 1, "{wire}");
+        assert_eq!(other_content(&node), before + 1, "{wire}");
     }
-    assert_eq!(house.inbox_count(other), 0);
+    assert_eq!(node.inbox_count(other), 0);
 }
 
 /// Goal: SendCloud's own field is told 400 whatever the content is, as documented; other content is counted and told in the
 /// timeline as elsewhere.
 #[tokio::test]
-async fn a_send_request_id_used_again_is_told_400_and_other_content_is_counted() {
-    let house = House::start().await;
+async fn a_send_request_id_used_again_is_reported_400_and_other_content_is_counted() {
+    let node = TestNode::start().await;
     let send = |to: &str| {
-        let mut pairs = form(to, &asked("", to, false));
+        let mut pairs = form(to, &requested("", to, false));
         pairs.push(("sendRequestId", "order-1"));
-        house.ask(sendcloud(USER, "/smsapi/send", &pairs))
+        node.ask(sendcloud(USER, "/smsapi/send", &pairs))
     };
     let to = "+447700900123";
     assert_eq!(send(to).await.json()["statusCode"], 200);
-    house.received(to).await;
+    node.received(to).await;
     for (again, counted) in [(to, 0), ("+447700900199", 1)] {
         assert_eq!(send(again).await.json()["statusCode"], 400, "{again}");
-        assert_eq!(other_content(&house), counted, "{again}");
+        assert_eq!(other_content(&node), counted, "{again}");
     }
-    assert_eq!(times_reused(&house, to).await, Some(1));
+    assert_eq!(times_reused(&node, to).await, Some(1));
 }
 
 /// Goal: a task that is made again with other content is the first one; that is counted, and refused where it is wanted.
 #[tokio::test]
 async fn a_task_made_again_with_other_content_is_counted_and_refused_where_that_is_wanted() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let list = sendcloud(USER, "/smsapi/smsContactList/save", &[("contactListName", "one")]);
-    assert_eq!(house.ask(list).await.json()["statusCode"], 200);
+    assert_eq!(node.ask(list).await.json()["statusCode"], 200);
     let member = [
         ("contactListName", "one"),
         ("phone", "00447700900123"),
         ("vars", r#"{"code":"8341"}"#),
     ];
     let member = sendcloud(USER, "/smsapi/smsContactListMember/saveOrUpdate", &member);
-    assert_eq!(house.ask(member).await.json()["statusCode"], 200);
+    assert_eq!(node.ask(member).await.json()["statusCode"], 200);
     let make = |name: &str| {
         let pairs = [
             ("contactListName", "one"),
@@ -257,24 +261,24 @@ async fn a_task_made_again_with_other_content_is_counted_and_refused_where_that_
             ("templateId", "1001"),
         ];
         let request = sendcloud(USER, "/smsapi/sendContactListTask", &pairs);
-        house.ask(with_id(request, "task-1"))
+        node.ask(with_id(request, "task-1"))
     };
     let first = make("spring").await;
     assert_eq!(first.json()["statusCode"], 200, "{}", first.body);
     assert_eq!(
-        (make("spring").await.body, other_content(&house)),
+        (make("spring").await.body, other_content(&node)),
         (first.body.clone(), 0)
     );
     assert_eq!(
-        (make("autumn").await.body, other_content(&house)),
+        (make("autumn").await.body, other_content(&node)),
         (first.body.clone(), 1)
     );
-    house.refuse_other_content().await;
+    node.refuse_other_content().await;
     assert_eq!(make("spring").await.body, first.body);
     assert_eq!(make("autumn").await.json()["statusCode"], 400);
-    assert_eq!(other_content(&house), 2);
-    house.received("+447700900123").await;
-    let once = until(async || match house.inbox_count("+447700900123") {
+    assert_eq!(other_content(&node), 2);
+    node.received("+447700900123").await;
+    let once = until(async || match node.inbox_count("+447700900123") {
         1 => Ok(1),
         many => Err(many),
     });

@@ -1,7 +1,7 @@
 //! Requests of every wire, by any user, signed as they must be.
 
-use crate::house::signing::{self, hex, sign};
-use crate::house::{House, KEY};
+use crate::testkit::signing::{self, hex, sign};
+use crate::testkit::{KEY, TestNode};
 use axum::body::Body;
 use http::{Request, header};
 use md5::{Digest, Md5};
@@ -30,12 +30,12 @@ fn named(action: &str, params: &Value) -> Value {
 }
 
 /// uSpeedo Action: signed in its headers.
-pub(crate) fn action(house: &House, user: &str, action: &str, params: &Value) -> Request<Body> {
+pub(crate) fn action(node: &TestNode, user: &str, action: &str, params: &Value) -> Request<Body> {
     let params = named(action, params);
     Request::post("/api")
         .header("X-Access-Key-Id", user)
         .header("X-Signature", sign(&params, KEY))
-        .header("X-Timestamp", (house.engine.now() / 1000).to_string())
+        .header("X-Timestamp", (node.engine.now() / 1000).to_string())
         .header("X-Nonce", "0123456789")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(params.to_string()))

@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn the_requests_of_published_clients_are_taken_octet_for_octet() {
-    let house = House::start().await;
-    let now = house.engine.now().to_string();
+    let node = TestNode::start().await;
+    let now = node.engine.now().to_string();
     let with_signature = |body: &str, signature: String| format!("{body}&signature={signature}");
     let base = |more: &[(&'static str, &str)]| {
         let mut all = fields(&[("smsUser", USER), ("msgType", "0"), ("timestamp", &now)]);
@@ -102,13 +102,13 @@ async fn the_requests_of_published_clients_are_taken_octet_for_octet() {
         ),
         ("authgear", authgear_body(&md5(&authgear)), "+15550101", "Hello"),
     ] {
-        let answer = house.ask(post("/smsapi/send", body)).await;
+        let answer = node.ask(post("/smsapi/send", body)).await;
         assert_eq!(code_of(&answer), 200, "{client}: {}", answer.body);
         assert!(
             answer.json()["info"]["smsIds"][0].is_string(),
             "{client} reads the first id"
         );
-        assert_eq!(house.received(number).await.text, text, "{client}");
+        assert_eq!(node.received(number).await.text, text, "{client}");
     }
 }
 
@@ -116,14 +116,14 @@ async fn the_requests_of_published_clients_are_taken_octet_for_octet() {
 /// named in docs/dialects/sendcloud.md).
 #[tokio::test]
 async fn the_requests_of_published_clients_that_manage_are_taken() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     // Node admin tool: everything in the query string of a POST without a body; MD5.
     let save = fields(&[("smsUser", USER), ("signType", "0"), ("signName", "闪达")]);
     let request = Request::post(format!(
         "/smsapi/sign/save?smsUser={USER}&signType=0&signName=%E9%97%AA%E8%BE%BE&signature={}",
         md5(&save)
     ));
-    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    let answer = node.ask(request.body(Body::empty()).unwrap()).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
     let sign_id = answer.json()["info"]["smsSignVo"]["id"].to_string();
 
@@ -133,7 +133,7 @@ async fn the_requests_of_published_clients_that_manage_are_taken() {
         "/smsapi/sign/get?smsUser={USER}&id={sign_id}&signature={}",
         md5(&one)
     ));
-    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    let answer = node.ask(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.json()["info"]["smsSignVo"]["verifyStatus"], "待审核");
 
     // Next.js route: query string of a POST, MD5 in upper case, no position, `result` decides.
@@ -148,7 +148,7 @@ async fn the_requests_of_published_clients_that_manage_are_taken() {
     let mut query = add.clone();
     query.insert("signature", md5(&add).to_uppercase());
     let request = Request::post(format!("/smsapi/addsms?{}", encode(&query)));
-    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    let answer = node.ask(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.json()["result"], true, "{}", answer.body);
     let template = answer.json()["info"]["templateId"].to_string();
 
@@ -158,7 +158,7 @@ async fn the_requests_of_published_clients_that_manage_are_taken() {
         "signature={}&smsUser={USER}&templateIdStr={template}",
         md5(&submit)
     );
-    let answer = house.ask(post("/smsapi/submitsms", body)).await;
+    let answer = node.ask(post("/smsapi/submitsms", body)).await;
     assert_eq!(answer.json()["statusCode"], 200, "{}", answer.body);
 
     // Node admin tool: `updatesms` without the text, `list` by review.
@@ -170,14 +170,14 @@ async fn the_requests_of_published_clients_that_manage_are_taken() {
         ("signPositionStr", "1"),
         ("smsTypeStr", "0"),
     ]);
-    let answer = house.ask(signed("/smsapi/updatesms", &update)).await;
+    let answer = node.ask(signed("/smsapi/updatesms", &update)).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
     let list = fields(&[("smsUser", USER), ("isVerifyStr", "0")]);
     let request = Request::get(format!(
         "/smsapi/list?smsUser={USER}&isVerifyStr=0&signature={}",
         md5(&list)
     ));
-    let answer = house.ask(request.body(Body::empty()).unwrap()).await;
+    let answer = node.ask(request.body(Body::empty()).unwrap()).await;
     let waiting: Vec<_> = answer.json()["info"]["list"]
         .as_array()
         .unwrap()

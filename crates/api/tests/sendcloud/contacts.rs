@@ -12,23 +12,33 @@ const LIST_FIELDS: [&str; 6] = [
 ];
 const MEMBER_FIELDS: [&str; 6] = ["contactlistId", "createTime", "id", "phone", "userName", "vars"];
 
-pub(super) async fn save_list(house: &House, name: &str) {
-    let told = ask(house, "/smsapi/smsContactList/save", &[("contactListName", name)]).await;
-    assert_eq!((told.code, &*told.message), (200, "保存成功"), "{}", told.info);
+pub(super) async fn save_list(node: &TestNode, name: &str) {
+    let reported = ask(node, "/smsapi/smsContactList/save", &[("contactListName", name)]).await;
+    assert_eq!(
+        (reported.code, &*reported.message),
+        (200, "保存成功"),
+        "{}",
+        reported.info
+    );
 }
 
-pub(super) async fn save_member(house: &House, list: &str, phone: &str, vars: &str) -> Value {
+pub(super) async fn save_member(node: &TestNode, list: &str, phone: &str, vars: &str) -> Value {
     let pairs = [("contactListName", list), ("phone", phone), ("vars", vars)];
-    let told = ask(house, "/smsapi/smsContactListMember/saveOrUpdate", &pairs).await;
-    assert_eq!((told.code, &*told.message), (200, "保存成功"), "{}", told.info);
-    told.info["contactMember"].clone()
+    let reported = ask(node, "/smsapi/smsContactListMember/saveOrUpdate", &pairs).await;
+    assert_eq!(
+        (reported.code, &*reported.message),
+        (200, "保存成功"),
+        "{}",
+        reported.info
+    );
+    reported.info["contactMember"].clone()
 }
 
 #[tokio::test]
 async fn a_list_is_saved_renamed_listed_and_removed() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let saved = ask(
-        &house,
+        &node,
         "/smsapi/smsContactList/save",
         &[
             ("contactListName", "test_3"),
@@ -50,9 +60,9 @@ async fn a_list_is_saved_renamed_listed_and_removed() {
     assert!(list["contactListId"].is_i64());
     assert!(is_date(&list["createTime"], true) && is_date(&list["updateTime"], true));
 
-    save_member(&house, "test_3", "13800138000", "{}").await;
+    save_member(&node, "test_3", "13800138000", "{}").await;
     let renamed = ask(
-        &house,
+        &node,
         "/smsapi/smsContactList/update",
         &[("contactListName", "test_3"), ("newContactListName", "test")],
     )
@@ -68,8 +78,8 @@ async fn a_list_is_saved_renamed_listed_and_removed() {
         "the description stays when nothing is said of it"
     );
 
-    save_list(&house, "another test").await;
-    save_list(&house, "spring").await;
+    save_list(&node, "another test").await;
+    save_list(&node, "spring").await;
     for (what, pairs, total, count) in [
         ("all", vec![], 3, 3),
         ("by name", vec![("contactListName", "TEST")], 2, 2),
@@ -81,18 +91,18 @@ async fn a_list_is_saved_renamed_listed_and_removed() {
         ),
         ("a page", vec![("start", "2"), ("limit", "2")], 3, 1),
     ] {
-        let told = ask(&house, "/smsapi/smsContactList/list", &pairs).await;
-        assert_eq!((told.code, &*told.message), (200, "查询成功"));
-        assert_eq!(names(&told.info), ["contactLists", "count", "total"]);
+        let reported = ask(&node, "/smsapi/smsContactList/list", &pairs).await;
+        assert_eq!((reported.code, &*reported.message), (200, "查询成功"));
+        assert_eq!(names(&reported.info), ["contactLists", "count", "total"]);
         assert_eq!(
-            (&told.info["total"], &told.info["count"]),
+            (&reported.info["total"], &reported.info["count"]),
             (&json!(total), &json!(count)),
             "{what}"
         );
     }
 
     let described = ask(
-        &house,
+        &node,
         "/smsapi/smsContactList/update",
         &[
             ("contactListName", "spring"),
@@ -111,7 +121,7 @@ async fn a_list_is_saved_renamed_listed_and_removed() {
     );
 
     let removed = ask(
-        &house,
+        &node,
         "/smsapi/smsContactList/delete",
         &[("contactListName", "test")],
     )
@@ -121,7 +131,7 @@ async fn a_list_is_saved_renamed_listed_and_removed() {
         (200, "删除联系人列表和对应的成员成功", &json!({}))
     );
     let gone = ask(
-        &house,
+        &node,
         "/smsapi/smsContactListMember/list",
         &[("contactListName", "test")],
     )
@@ -131,9 +141,9 @@ async fn a_list_is_saved_renamed_listed_and_removed() {
 
 #[tokio::test]
 async fn members_are_saved_by_number_listed_and_removed() {
-    let house = House::start().await;
-    save_list(&house, "test").await;
-    let member = save_member(&house, "test", "13800138000", r#"{"name":"hello"}"#).await;
+    let node = TestNode::start().await;
+    save_list(&node, "test").await;
+    let member = save_member(&node, "test", "13800138000", r#"{"name":"hello"}"#).await;
     assert_eq!(names(&member), MEMBER_FIELDS);
     assert_eq!(
         (&member["phone"], &member["userName"], &member["vars"]),
@@ -146,7 +156,7 @@ async fn members_are_saved_by_number_listed_and_removed() {
         ("phone", "008613800138000"),
         ("userName", "Lucy"),
     ];
-    let again = ask(&house, "/smsapi/smsContactListMember/saveOrUpdate", &pairs).await;
+    let again = ask(&node, "/smsapi/smsContactListMember/saveOrUpdate", &pairs).await;
     let again = &again.info["contactMember"];
     assert_eq!(
         (&again["id"], &again["userName"], &again["vars"]),
@@ -159,10 +169,10 @@ async fn members_are_saved_by_number_listed_and_removed() {
         ("phone", "13700137000;13900139000"),
     ] {
         let pairs = [("contactListName", "test"), (parameter, phones)];
-        let told = ask(&house, "/smsapi/smsContactListMember/batchSaveOrUpdate", &pairs).await;
-        assert_eq!((told.code, &*told.message), (200, "保存成功"));
-        assert_eq!(told.info["count"], 2);
-        assert_eq!(names(&told.info["contactMemberList"][0]), MEMBER_FIELDS);
+        let reported = ask(&node, "/smsapi/smsContactListMember/batchSaveOrUpdate", &pairs).await;
+        assert_eq!((reported.code, &*reported.message), (200, "保存成功"));
+        assert_eq!(reported.info["count"], 2);
+        assert_eq!(names(&reported.info["contactMemberList"][0]), MEMBER_FIELDS);
     }
     for (what, pairs, total, count) in [
         ("all", vec![], 4, 4),
@@ -173,30 +183,30 @@ async fn members_are_saved_by_number_listed_and_removed() {
     ] {
         let mut pairs = pairs;
         pairs.push(("contactListName", "test"));
-        let told = ask(&house, "/smsapi/smsContactListMember/list", &pairs).await;
-        assert_eq!((told.code, &*told.message), (200, "查询成功"));
-        assert_eq!(names(&told.info), ["contactMemberList", "count", "total"]);
+        let reported = ask(&node, "/smsapi/smsContactListMember/list", &pairs).await;
+        assert_eq!((reported.code, &*reported.message), (200, "查询成功"));
+        assert_eq!(names(&reported.info), ["contactMemberList", "count", "total"]);
         assert_eq!(
-            (&told.info["total"], &told.info["count"]),
+            (&reported.info["total"], &reported.info["count"]),
             (&json!(total), &json!(count)),
             "{what}"
         );
     }
     let pairs = [("contactListName", "test"), ("phone", "+447700900123")];
-    let removed = ask(&house, "/smsapi/smsContactListMember/delete", &pairs).await;
+    let removed = ask(&node, "/smsapi/smsContactListMember/delete", &pairs).await;
     assert_eq!(removed.parts(), (200, "删除成功", &json!({})));
-    let again = ask(&house, "/smsapi/smsContactListMember/delete", &pairs).await;
+    let again = ask(&node, "/smsapi/smsContactListMember/delete", &pairs).await;
     assert_eq!(again.parts(), (431, "联系人不存在", &json!({})));
-    let lists = ask(&house, "/smsapi/smsContactList/list", &[]).await;
+    let lists = ask(&node, "/smsapi/smsContactList/list", &[]).await;
     assert_eq!(lists.info["contactLists"][0]["memberCount"], 3);
 }
 
 #[tokio::test]
-async fn what_lists_and_members_are_refused_for_is_told() {
-    let house = House::start().await;
-    save_list(&house, "test").await;
-    save_list(&house, "taken").await;
-    save_member(&house, "test", "13800138000", "{}").await;
+async fn what_lists_and_members_are_refused_for_is_reported() {
+    let node = TestNode::start().await;
+    save_list(&node, "test").await;
+    save_list(&node, "taken").await;
+    save_member(&node, "test", "13800138000", "{}").await;
     let (long_name, long_text) = ("x".repeat(49), "x".repeat(256));
     let many: Vec<_> = (0..101).map(|n| format!("138{n:08}")).collect();
     let many = many.join(";");
@@ -379,25 +389,25 @@ async fn what_lists_and_members_are_refused_for_is_told() {
             "contactListName不能为空",
         ),
     ] {
-        let told = ask(&house, path, &pairs).await;
-        assert_eq!(told.parts(), (code, message, &json!({})), "{what}");
+        let reported = ask(&node, path, &pairs).await;
+        assert_eq!(reported.parts(), (code, message, &json!({})), "{what}");
     }
     let members = ask(
-        &house,
+        &node,
         "/smsapi/smsContactListMember/list",
         &[("contactListName", "test")],
     )
     .await;
     assert_eq!(members.info["total"], 1, "a batch with a bad number saves none");
     let others = [("contactListName", "test")];
-    let told = ask_as(
-        &house,
-        house::USER_OTHER,
+    let reported = ask_as(
+        &node,
+        testkit::USER_OTHER,
         "/smsapi/smsContactListMember/list",
         &others,
     )
     .await;
-    assert_eq!(told.code, 431, "another account's");
-    let own = ask_as(&house, house::USER_OTHER, "/smsapi/smsContactList/save", &others).await;
+    assert_eq!(reported.code, 431, "another account's");
+    let own = ask_as(&node, testkit::USER_OTHER, "/smsapi/smsContactList/save", &others).await;
     assert_eq!(own.code, 200, "names are the account's own");
 }

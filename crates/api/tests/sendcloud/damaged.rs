@@ -12,21 +12,21 @@ struct Family {
 }
 
 /// Goal: no request, however damaged, gets a server error, an answer outside the envelope, or ends the process.
-async fn survive(house: House, family: Family, seed: u64) {
+async fn survive(node: TestNode, family: Family, seed: u64) {
     const REQUESTS: usize = 10_000;
-    let house = Arc::new(house);
+    let node = Arc::new(node);
     let mut random = StdRng::seed_from_u64(seed);
     let mut done = 0;
     let mut good = 0;
     while done < REQUESTS {
-        let mut asked = tokio::task::JoinSet::new();
+        let mut requested = tokio::task::JoinSet::new();
         for _ in 0..family.at_once {
             let path = family.paths[random.random_range(0..family.paths.len())];
             let request = damaged(&mut random, path, &family.good);
-            let house = Arc::clone(&house);
-            asked.spawn(async move { (path, house.ask(request).await) });
+            let node = Arc::clone(&node);
+            requested.spawn(async move { (path, node.ask(request).await) });
         }
-        for (path, answer) in asked.join_all().await {
+        for (path, answer) in requested.join_all().await {
             assert!(answer.status.as_u16() < 500, "{path}: {}", answer.body);
             let code = code_of(&answer);
             assert_ne!(code, 501, "{path}: {}", answer.body);
@@ -81,7 +81,7 @@ async fn ten_thousand_damaged_requests_are_answered_in_the_envelope() {
         good: fields,
         at_once: 64,
     };
-    survive(House::start().await, family, 0x5eed_0002).await;
+    survive(TestNode::start().await, family, 0x5eed_0002).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,7 +111,7 @@ async fn ten_thousand_damaged_requests_about_templates_are_answered_in_the_envel
         // Each change of the catalog is made from a look at it: more of them would only look again.
         at_once: 8,
     };
-    survive(House::start().await, family, 0x5eed_0003).await;
+    survive(TestNode::start().await, family, 0x5eed_0003).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,13 +127,13 @@ async fn ten_thousand_damaged_requests_about_signatures_are_answered_in_the_enve
         good: good(&[("id", "7"), ("signType", "0"), ("signName", "Example")]),
         at_once: 8,
     };
-    survive(House::start().await, family, 0x5eed_0004).await;
+    survive(TestNode::start().await, family, 0x5eed_0004).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_damaged_requests_about_labels_are_answered_in_the_envelope() {
-    let house = House::start().await;
-    ask(&house, "/smsapi/label/save", &[("labelName", "one")]).await;
+    let node = TestNode::start().await;
+    ask(&node, "/smsapi/label/save", &[("labelName", "one")]).await;
     let family = Family {
         paths: &[
             "/smsapi/label/get",
@@ -150,13 +150,13 @@ async fn ten_thousand_damaged_requests_about_labels_are_answered_in_the_envelope
         ]),
         at_once: 64,
     };
-    survive(house, family, 0x5eed_0005).await;
+    survive(node, family, 0x5eed_0005).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_damaged_requests_about_contacts_are_answered_in_the_envelope() {
-    let house = House::start().await;
-    save_list(&house, "one").await;
+    let node = TestNode::start().await;
+    save_list(&node, "one").await;
     let family = Family {
         paths: &[
             "/smsapi/smsContactList/list",
@@ -181,15 +181,15 @@ async fn ten_thousand_damaged_requests_about_contacts_are_answered_in_the_envelo
         ]),
         at_once: 64,
     };
-    survive(house, family, 0x5eed_0006).await;
+    survive(node, family, 0x5eed_0006).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_damaged_requests_about_tasks_are_answered_in_the_envelope() {
-    let house = House::start().await;
-    save_list(&house, "one").await;
-    save_list(&house, "two").await;
-    save_member(&house, "one", "13800138000", "{}").await;
+    let node = TestNode::start().await;
+    save_list(&node, "one").await;
+    save_list(&node, "two").await;
+    save_member(&node, "one", "13800138000", "{}").await;
     let family = Family {
         paths: &["/smsapi/sendContactListTask", "/smsapi/queryContactListTask"],
         good: good(&[
@@ -203,13 +203,13 @@ async fn ten_thousand_damaged_requests_about_tasks_are_answered_in_the_envelope(
         ]),
         at_once: 64,
     };
-    survive(house, family, 0x5eed_0007).await;
+    survive(node, family, 0x5eed_0007).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_damaged_requests_about_statistics_are_answered_in_the_envelope() {
-    let house = House::start().await;
-    let sent = house.ask(signed("/smsapi/send", &send_fields())).await;
+    let node = TestNode::start().await;
+    let sent = node.ask(signed("/smsapi/send", &send_fields())).await;
     assert_eq!(code_of(&sent), 200);
     let family = Family {
         paths: &[
@@ -228,5 +228,5 @@ async fn ten_thousand_damaged_requests_about_statistics_are_answered_in_the_enve
         ]),
         at_once: 64,
     };
-    survive(house, family, 0x5eed_0008).await;
+    survive(node, family, 0x5eed_0008).await;
 }

@@ -3,39 +3,39 @@
 use super::*;
 use api::sendcloud::hook::SmsHook;
 use engine::catalog::EndpointEntry;
-use engine::notify::{Call, Format, Stamp, Subject, Telling};
 use engine::sms::state::MessageState;
-use engine::{Event, EventPlace, EventWhat, MessageId, MessageView};
+use engine::webhooks::{Call, EventPayload, Format, Stamp, Subject};
+use engine::{Event, EventOffset, EventWhat, MessageId, MessageView};
 use hmac::{Hmac, Mac};
-use house::receiver::{Came, Receiver, SECRET, endpoint};
-use house::{ACCOUNT, until};
+use testkit::receiver::{Came, Receiver, SECRET, endpoint};
+use testkit::{ACCOUNT, until};
 
-fn call(house: &House, what: EventWhat, subject: Subject) -> BTreeMap<String, String> {
-    let telling = Telling {
+fn call(node: &TestNode, what: EventWhat, subject: Subject) -> BTreeMap<String, String> {
+    let payload = EventPayload {
         event: Event {
-            place: EventPlace { row: 1, index: 0 },
-            at: house.engine.now(),
+            offset: EventOffset { row: 1, index: 0 },
+            at: node.engine.now(),
             what,
         },
         subject,
     };
     let stamp = Stamp {
-        now: house.engine.now(),
+        now: node.engine.now(),
         random: [1; 32],
-        public_ids: Arc::new(house.engine.public_ids().clone()),
+        public_ids: Arc::new(node.engine.public_ids().clone()),
     };
     let entry = EndpointEntry {
         endpoint: endpoint("sendcloud", "https://hook.example/sms", Value::Null),
         secret: SECRET.into(),
     };
-    let calls: Vec<Call> = SmsHook.calls(&entry, &[telling], &stamp);
+    let calls: Vec<Call> = SmsHook.calls(&entry, &[payload], &stamp);
     let [call] = &*calls else { panic!("{calls:?}") };
     form_urlencoded::parse(&call.body).into_owned().collect()
 }
 
-async fn ended(house: &House, first: MessageId) -> Vec<MessageView> {
+async fn ended(node: &TestNode, first: MessageId) -> Vec<MessageView> {
     until(async || {
-        let messages = house.engine.session(ACCOUNT, first, 10).await.unwrap();
+        let messages = node.engine.session(ACCOUNT, first, 10).await.unwrap();
         if messages.iter().all(|message| message.state.is_final()) {
             Ok(messages)
         } else {
@@ -47,25 +47,28 @@ async fn ended(house: &House, first: MessageId) -> Vec<MessageView> {
 
 #[tokio::test]
 async fn the_hook_names_messages_as_the_answer_did() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let request = replaced(
         &replaced(&send_fields(), "phone", "13800138000,008613800000420"),
         "tag",
         r#"{"order": 17}"#,
     );
-    let answer = house.ask(signed("/smsapi/send", &request)).await;
+    let answer = node.ask(signed("/smsapi/send", &request)).await;
     assert_eq!(code_of(&answer), 200);
     let sms_ids = answer.json()["info"]["smsIds"].clone();
-    let (first, _) = house
+    let (first, _) = node
         .engine
         .public_ids()
         .read_message(ACCOUNT, sms_ids[0].as_str().unwrap())
         .unwrap();
-    let messages = ended(&house, first).await;
+    let messages = ended(&node, first).await;
 
     let accepted = EventWhat::Accepted { first, count: 2 };
-    let told = call(&house, accepted, Subject::Batch(messages.clone()));
-    assert_eq!(serde_json::from_str::<Value>(&told["smsIds"]).unwrap(), sms_ids);
+    let reported = call(&node, accepted, Subject::Batch(messages.clone()));
+    assert_eq!(
+        serde_json::from_str::<Value>(&reported["smsIds"]).unwrap(),
+        sms_ids
+    );
     for (name, expected) in [
         ("event", "request"),
         ("phones", r#"["13800138000","008613800000420"]"#),
@@ -75,7 +78,7 @@ async fn the_hook_names_messages_as_the_answer_did() {
         ("customArgs", r#"{"order": 17}"#),
         ("msgCount", "2"),
     ] {
-        assert_eq!(told[name], expected, "{name}");
+        assert_eq!(reported[name], expected, "{name}");
     }
     for (message, sms_id, event, state) in [
         (&messages[0], &sms_ids[0], "deliver", MessageState::Delivered),
@@ -87,12 +90,14 @@ async fn the_hook_names_messages_as_the_answer_did() {
             state: message.state,
             error: message.error.clone(),
         };
-        let told = call(&house, what, Subject::Message(Box::new(message.clone())));
-        assert_eq!((&*told["event"], &json!(told["smsId"])), (event, sms_id));
+        let reported = call(&node, what, Subject::Message(Box::new(message.clone())));
+        assert_eq!((&*reported["event"], &json!(reported["smsId"])), (event, sms_id));
         let status = status_until(
-            &house,
+            &node,
             sms_id.as_str().unwrap(),
-            told.get("statusCode").map_or(200, |code| code.parse().unwrap()),
+            reported
+                .get("statusCode")
+                .map_or(200, |code| code.parse().unwrap()),
         )
         .await;
         assert_eq!(status["total"], "1", "the status query knows the hook's id");
@@ -100,10 +105,10 @@ async fn the_hook_names_messages_as_the_answer_did() {
 }
 
 /// Waits for an event; its fields.
-async fn heard_of(receiver: &Receiver, event: &str) -> BTreeMap<String, String> {
-    let told = |came: &Came| came.form().get("event").is_some_and(|name| name == event);
-    let came = receiver.until(|came| came.iter().any(told)).await;
-    let came = came.iter().find(|came| told(came)).unwrap();
+async fn received_events(receiver: &Receiver, event: &str) -> BTreeMap<String, String> {
+    let reported = |came: &Came| came.form().get("event").is_some_and(|name| name == event);
+    let came = receiver.until(|came| came.iter().any(reported)).await;
+    let came = came.iter().find(|came| reported(came)).unwrap();
     assert_eq!(came.method, Method::POST);
     assert_eq!(came.header("content-type"), FORM);
     let fields = came.form();
@@ -116,47 +121,52 @@ async fn heard_of(receiver: &Receiver, event: &str) -> BTreeMap<String, String> 
 
 /// Goal: an account's receiver hears of everything that happens to what it sends, under the ids it was answered.
 #[tokio::test]
-async fn a_receiver_hears_of_what_happens() {
-    let house = House::start().await;
+async fn a_receiver_receives_of_what_happens() {
+    let node = TestNode::start().await;
     let receiver = Receiver::start().await;
     let hook = endpoint("sendcloud", &receiver.url(), json!({ "sms_user": USER }));
-    house.tell(hook.clone()).await;
-    let entry = Arc::clone(house.engine.catalog().endpoint(hook.id).unwrap());
-    house.engine.probe_endpoint(&entry).await.unwrap();
+    node.report(hook.clone()).await;
+    let entry = Arc::clone(node.engine.catalog().endpoint(hook.id).unwrap());
+    node.engine.probe_endpoint(&entry).await.unwrap();
     let came = receiver.until(|came| came.len() >= 2).await;
     let methods: Vec<_> = came.iter().map(|came| came.method.clone()).collect();
     assert_eq!(methods, [Method::GET, Method::POST], "the probe");
 
     let request = replaced(&send_fields(), "phone", "13800138000,13800000430,0010000000018");
-    let answer = house.ask(signed("/smsapi/send", &request)).await;
+    let answer = node.ask(signed("/smsapi/send", &request)).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
     let sms_ids = answer.json()["info"]["smsIds"].clone();
-    let told = heard_of(&receiver, "request").await;
-    let told_ids: Vec<Value> = serde_json::from_str::<Value>(&told["smsIds"])
+    let reported = received_events(&receiver, "request").await;
+    let reported_ids: Vec<Value> = serde_json::from_str::<Value>(&reported["smsIds"])
         .unwrap()
         .as_array()
         .unwrap()
         .clone();
     assert!(
-        told_ids.iter().all(|id| sms_ids.as_array().unwrap().contains(id)),
-        "{told:?}"
+        reported_ids
+            .iter()
+            .all(|id| sms_ids.as_array().unwrap().contains(id)),
+        "{reported:?}"
     );
     for (event, sms_id, name, value) in [
         ("deliver", &sms_ids[0], "message", "Successfully delivered"),
         ("workererror", &sms_ids[1], "statusCode", "430"),
         ("delivererror", &sms_ids[2], "statusCode", "580"),
     ] {
-        let told = heard_of(&receiver, event).await;
-        assert_eq!((&json!(told["smsId"]), &*told[name]), (sms_id, value), "{event}");
-        assert_eq!(told["smsUser"], USER);
+        let reported = received_events(&receiver, event).await;
+        assert_eq!(
+            (&json!(reported["smsId"]), &*reported[name]),
+            (sms_id, value),
+            "{event}"
+        );
+        assert_eq!(reported["smsUser"], USER);
     }
 
-    house
-        .engine
+    node.engine
         .review_template(ACCOUNT, PENDING, engine::catalog::Review::Rejected, "too short")
         .await
         .unwrap();
-    let told = heard_of(&receiver, "templateVerify").await;
+    let reported = received_events(&receiver, "templateVerify").await;
     for (name, expected) in [
         ("templateId", PENDING.to_string().as_str()),
         ("name", "pending"),
@@ -164,6 +174,6 @@ async fn a_receiver_hears_of_what_happens() {
         ("verfiyComment", "too short"),
         ("smsUser", USER),
     ] {
-        assert_eq!(told[name], expected, "{name}");
+        assert_eq!(reported[name], expected, "{name}");
     }
 }

@@ -4,17 +4,22 @@ use super::*;
 
 const FIELDS: [&str; 4] = ["createTime", "labelId", "labelName", "updateTime"];
 
-async fn save(house: &House, name: &str) -> String {
-    let told = ask(house, "/smsapi/label/save", &[("labelName", name)]).await;
-    assert_eq!((told.code, &*told.message), (200, "保存成功"), "{}", told.info);
-    told.info["vo"]["labelId"].as_i64().unwrap().to_string()
+async fn save(node: &TestNode, name: &str) -> String {
+    let reported = ask(node, "/smsapi/label/save", &[("labelName", name)]).await;
+    assert_eq!(
+        (reported.code, &*reported.message),
+        (200, "保存成功"),
+        "{}",
+        reported.info
+    );
+    reported.info["vo"]["labelId"].as_i64().unwrap().to_string()
 }
 
 #[tokio::test]
 async fn a_label_is_saved_read_renamed_and_removed() {
-    let house = House::start().await;
-    let id = save(&house, "test2").await;
-    let got = ask(&house, "/smsapi/label/get", &[("labelId", &id)]).await;
+    let node = TestNode::start().await;
+    let id = save(&node, "test2").await;
+    let got = ask(&node, "/smsapi/label/get", &[("labelId", &id)]).await;
     assert_eq!((got.code, &*got.message), (200, "查询成功"));
     assert_eq!(names(&got.info), ["vo"]);
     assert_eq!(names(&got.info["vo"]), FIELDS);
@@ -25,39 +30,39 @@ async fn a_label_is_saved_read_renamed_and_removed() {
     assert!(is_date(&got.info["vo"]["createTime"], true) && is_date(&got.info["vo"]["updateTime"], true));
 
     let renamed = ask(
-        &house,
+        &node,
         "/smsapi/label/update",
         &[("labelId", &id), ("labelName", "test3")],
     )
     .await;
     assert_eq!((renamed.code, &*renamed.message), (200, "更新成功"));
     assert_eq!(renamed.info["vo"]["labelName"], "test3");
-    let by_id = ask(&house, "/smsapi/label/get", &[("id", &id)]).await;
+    let by_id = ask(&node, "/smsapi/label/get", &[("id", &id)]).await;
     assert_eq!(by_id.info["vo"], renamed.info["vo"], "`id`, as in some examples");
 
     let send = replaced(&send_fields(), "labelId", &id);
-    assert_eq!(code_of(&house.ask(signed("/smsapi/send", &send)).await), 200);
+    assert_eq!(code_of(&node.ask(signed("/smsapi/send", &send)).await), 200);
     let query = fields(&[("smsUser", USER), ("days", "1"), ("labelIdsStr", &id)]);
-    let found = house.ask(signed("/smsapi/status/query", &query)).await;
+    let found = node.ask(signed("/smsapi/status/query", &query)).await;
     assert_eq!(
         found.json()["info"]["total"],
         "1",
         "the number is the one of a send"
     );
 
-    let removed = ask(&house, "/smsapi/label/delete", &[("labelId", &id)]).await;
+    let removed = ask(&node, "/smsapi/label/delete", &[("labelId", &id)]).await;
     assert_eq!(removed.parts(), (200, "删除成功", &json!({})));
-    let gone = ask(&house, "/smsapi/label/get", &[("labelId", &id)]).await;
+    let gone = ask(&node, "/smsapi/label/get", &[("labelId", &id)]).await;
     assert_eq!(gone.parts(), (431, "短信标签不存在", &json!({})));
 }
 
 #[tokio::test]
 async fn labels_are_listed_by_name_and_by_page() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for name in ["spring sale", "Spring rest", "autumn"] {
-        save(&house, name).await;
+        save(&node, name).await;
     }
-    let all = ask(&house, "/smsapi/label/list", &[]).await;
+    let all = ask(&node, "/smsapi/label/list", &[]).await;
     assert_eq!((all.code, &*all.message), (200, "查询成功"));
     assert_eq!(names(&all.info), ["count", "total", "voList"]);
     assert_eq!(names(&all.info["voList"][0]), FIELDS);
@@ -68,25 +73,25 @@ async fn labels_are_listed_by_name_and_by_page() {
         ("a page", vec![("start", "1"), ("limit", "1")], 3, 1),
         ("no entries", vec![("limit", "0")], 3, 0),
     ] {
-        let told = ask(&house, "/smsapi/label/list", &pairs).await.info;
+        let reported = ask(&node, "/smsapi/label/list", &pairs).await.info;
         assert_eq!(
             (
-                &told["total"],
-                &told["count"],
-                told["voList"].as_array().unwrap().len()
+                &reported["total"],
+                &reported["count"],
+                reported["voList"].as_array().unwrap().len()
             ),
             (&json!(total), &json!(count), count),
             "{what}"
         );
     }
-    let others = ask_as(&house, house::USER_OTHER, "/smsapi/label/list", &[]).await;
+    let others = ask_as(&node, testkit::USER_OTHER, "/smsapi/label/list", &[]).await;
     assert_eq!(others.info, json!({ "total": 0, "count": 0, "voList": [] }));
 }
 
 #[tokio::test]
-async fn what_labels_are_refused_for_is_told() {
-    let house = House::start().await;
-    let (one, _) = (save(&house, "one").await, save(&house, "two").await);
+async fn what_labels_are_refused_for_is_reported() {
+    let node = TestNode::start().await;
+    let (one, _) = (save(&node, "one").await, save(&node, "two").await);
     let long = "x".repeat(65);
     for (what, path, pairs, code, message) in [
         ("no id", "/smsapi/label/get", vec![], 441, "labelId不能为空"),
@@ -148,11 +153,11 @@ async fn what_labels_are_refused_for_is_told() {
             "limit格式错误",
         ),
     ] {
-        let told = ask(&house, path, &pairs).await;
-        assert_eq!(told.parts(), (code, message, &json!({})), "{what}");
+        let reported = ask(&node, path, &pairs).await;
+        assert_eq!(reported.parts(), (code, message, &json!({})), "{what}");
     }
     for path in ["/smsapi/label/get", "/smsapi/label/delete"] {
-        let others = ask_as(&house, house::USER_OTHER, path, &[("labelId", &one)]).await;
+        let others = ask_as(&node, testkit::USER_OTHER, path, &[("labelId", &one)]).await;
         assert_eq!(others.code, 431, "another account's: {path}");
     }
 }

@@ -6,8 +6,8 @@
     reason = "helpers of tests stop at the first surprise"
 )]
 
-#[path = "../house/mod.rs"]
-mod house;
+#[path = "../testkit/mod.rs"]
+mod testkit;
 
 mod clients;
 mod contacts;
@@ -29,12 +29,6 @@ mod unsigned;
 use api::Limits;
 use axum::body::Body;
 use engine::clock::SystemClock;
-use house::signing::hex;
-use house::{
-    Answer, BADLY_SIGNED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, FOREIGN, House, KEY, LONG, NOTICE,
-    PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED, USER_DAILY,
-    USER_GONE, USER_MUTE, USER_OFF, damage,
-};
 use http::{Method, Request, StatusCode, header};
 use md5::{Digest, Md5};
 use rand::rngs::StdRng;
@@ -43,6 +37,12 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use testkit::signing::hex;
+use testkit::{
+    Answer, BADLY_SIGNED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, FOREIGN, KEY, LONG, NOTICE, PENDING,
+    PLAIN, SIGNATURE, SIGNATURE_PENDING, TestNode, UNROUTED_PREFIX, USER, USER_BROKE, USER_CAPPED,
+    USER_DAILY, USER_GONE, USER_MUTE, USER_OFF, damage,
+};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -127,9 +127,9 @@ fn replaced<'a>(fields: &Fields<'a>, name: &'a str, value: &str) -> Fields<'a> {
     fields
 }
 
-async fn status_until(house: &House, sms_id: &str, wanted: u64) -> Value {
+async fn status_until(node: &TestNode, sms_id: &str, wanted: u64) -> Value {
     let query = fields(&[("smsUser", USER), ("days", "1"), ("smsIds", sms_id)]);
-    let answer = house
+    let answer = node
         .ask_until(
             || signed("/smsapi/status/query", &query),
             |answer| answer.json()["info"]["voList"][0]["statusCode"] == wanted,
@@ -144,13 +144,13 @@ fn fields_of_a_code<'a>() -> Fields<'a> {
 
 /// What an interface is answered: code, message and `info`.
 #[derive(Debug)]
-struct Told {
+struct Report {
     code: u64,
     message: String,
     info: Value,
 }
 
-impl Told {
+impl Report {
     /// The parts that are compared most.
     fn parts(&self) -> (u64, &str, &Value) {
         (self.code, &self.message, &self.info)
@@ -158,14 +158,14 @@ impl Told {
 }
 
 /// Asks an interface as [`USER`].
-async fn ask(house: &House, path: &str, pairs: &[(&str, &str)]) -> Told {
-    ask_as(house, USER, path, pairs).await
+async fn ask(node: &TestNode, path: &str, pairs: &[(&str, &str)]) -> Report {
+    ask_as(node, USER, path, pairs).await
 }
 
 /// Asks an interface as somebody.
-async fn ask_as(house: &House, user: &str, path: &str, pairs: &[(&str, &str)]) -> Told {
+async fn ask_as(node: &TestNode, user: &str, path: &str, pairs: &[(&str, &str)]) -> Report {
     let request = replaced(&fields(pairs), "smsUser", user);
-    let answer = house.ask(signed(path, &request)).await;
+    let answer = node.ask(signed(path, &request)).await;
     let code = code_of(&answer);
     assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
     let mut envelope = answer.json();
@@ -175,7 +175,7 @@ async fn ask_as(house: &House, user: &str, path: &str, pairs: &[(&str, &str)]) -
         "{path}: {}",
         answer.body
     );
-    Told {
+    Report {
         code,
         message: envelope["message"].as_str().unwrap().to_owned(),
         info: envelope["info"].take(),

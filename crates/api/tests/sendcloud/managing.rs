@@ -59,23 +59,23 @@ pub(super) const INTERFACES: [(&str, &[(&str, &str)]); 29] = [
 
 #[tokio::test]
 async fn every_interface_wants_a_signature_and_takes_post_and_get() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (path, pairs) in INTERFACES {
         let request = replaced(&fields(pairs), "smsUser", USER);
-        let posted = house.ask(signed(path, &request)).await;
-        let got = house.ask(signed_get(path, &request)).await;
+        let posted = node.ask(signed(path, &request)).await;
+        let got = node.ask(signed_get(path, &request)).await;
         assert_eq!(code_of(&posted), code_of(&got), "{path}");
         assert!(![421, 422, 501].contains(&code_of(&got)), "{path}: {}", got.body);
 
-        let unsigned = house.ask(post(path, encode(&request))).await;
+        let unsigned = node.ask(post(path, encode(&request))).await;
         assert_eq!(code_of(&unsigned), 421, "{path} without a signature");
         let forged = replaced(&request, "signature", &"0".repeat(32));
         assert_eq!(
-            code_of(&house.ask(post(path, encode(&forged))).await),
+            code_of(&node.ask(post(path, encode(&forged))).await),
             422,
             "{path} with a wrong signature"
         );
-        let old = (house.engine.now() - 3_600_000).to_string();
+        let old = (node.engine.now() - 3_600_000).to_string();
         for (name, value, expected) in [
             ("smsUser", "", 472),
             ("smsUser", "nobody", 471),
@@ -83,11 +83,11 @@ async fn every_interface_wants_a_signature_and_takes_post_and_get() {
             ("smsUser", USER_GONE, 474),
             ("timestamp", &old, 461),
         ] {
-            let answer = house.ask(signed(path, &replaced(&request, name, value))).await;
+            let answer = node.ask(signed(path, &replaced(&request, name, value))).await;
             assert_eq!(code_of(&answer), expected, "{path} {name}={value}");
         }
         let delete = Request::delete(path).body(Body::empty()).unwrap();
-        let answer = house.ask(delete).await;
+        let answer = node.ask(delete).await;
         assert_eq!(
             (answer.status, code_of(&answer)),
             (StatusCode::METHOD_NOT_ALLOWED, 601),
@@ -98,8 +98,8 @@ async fn every_interface_wants_a_signature_and_takes_post_and_get() {
 
 #[tokio::test]
 async fn a_store_that_is_gone_is_a_server_error_and_nothing_else() {
-    let house = House::start().await;
-    house.engine.store().close().await.unwrap();
+    let node = TestNode::start().await;
+    node.engine.store().close().await.unwrap();
     let new_list = [("contactListName", "a")];
     let template = [
         ("templateName", "t"),
@@ -119,7 +119,7 @@ async fn a_store_that_is_gone_is_a_server_error_and_nothing_else() {
         ("/smsapi/queryContactListTask", &[("taskId", "1")]),
         ("/smsapi/data/sendDay", &[("days", "1")]),
     ] {
-        let told = ask(&house, path, pairs).await;
-        assert_eq!(told.parts(), (501, "服务器异常", &json!({})), "{path}");
+        let reported = ask(&node, path, pairs).await;
+        assert_eq!(reported.parts(), (501, "服务器异常", &json!({})), "{path}");
     }
 }

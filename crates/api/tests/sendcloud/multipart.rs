@@ -32,18 +32,18 @@ fn with_signature<'a>(fields: &Fields<'a>) -> Fields<'a> {
 /// Goal: what a form says, a form in parts says too, on each interface, with the same signature and the same refusals.
 #[tokio::test]
 async fn every_interface_takes_parameters_in_parts() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (path, pairs) in INTERFACES {
         let request = replaced(&fields(pairs), "smsUser", USER);
-        let form = house.ask(signed(path, &request)).await;
-        let parts = house
+        let form = node.ask(signed(path, &request)).await;
+        let parts = node
             .ask(multipart(path, in_parts(&with_signature(&request))))
             .await;
         assert_eq!(code_of(&form), code_of(&parts), "{path}: {}", parts.body);
         let forged = replaced(&request, "signature", &"0".repeat(32));
-        let answer = house.ask(multipart(path, in_parts(&forged))).await;
+        let answer = node.ask(multipart(path, in_parts(&forged))).await;
         assert_eq!(code_of(&answer), 422, "{path}");
-        let unsigned = house.ask(multipart(path, in_parts(&request))).await;
+        let unsigned = node.ask(multipart(path, in_parts(&request))).await;
         assert_eq!(code_of(&unsigned), 421, "{path}");
     }
     let code = {
@@ -65,12 +65,12 @@ async fn every_interface_takes_parameters_in_parts() {
         ("/smsapi/sendVoice", &code),
         ("/smsapi/status/query", &query),
     ] {
-        let answer = house
+        let answer = node
             .ask(multipart(path, in_parts(&with_signature(request))))
             .await;
         assert_eq!(code_of(&answer), 200, "{path}: {}", answer.body);
     }
-    let clock = house
+    let clock = node
         .ask(multipart("/smsapi/timestamp/get", in_parts(&query)))
         .await;
     assert_eq!(code_of(&clock), 200);
@@ -79,7 +79,7 @@ async fn every_interface_takes_parameters_in_parts() {
 /// Goal: fields in any order, heads as clients write them, text outside ASCII, and a body that comes in pieces.
 #[tokio::test]
 async fn parts_are_read_as_clients_write_them() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let send = fields(&[
         ("smsUser", USER),
         ("templateId", &NOTICE.to_string()),
@@ -109,10 +109,10 @@ async fn parts_are_read_as_clients_write_them() {
         .map(|piece| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(piece)))
         .collect();
     let stream = Body::from_stream(futures_util::stream::iter(pieces));
-    let answer = house.ask(multipart("/smsapi/send", stream)).await;
+    let answer = node.ask(multipart("/smsapi/send", stream)).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
     assert_eq!(
-        house.received("+8613800138011").await.text,
+        node.received("+8613800138011").await.text,
         "Hello 小明 & Co=1%20+, welcome to Bath"
     );
 
@@ -134,14 +134,14 @@ async fn parts_are_read_as_clients_write_them() {
         }
     }
     body.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
-    let answer = house.ask(multipart("/smsapi/send", body)).await;
+    let answer = node.ask(multipart("/smsapi/send", body)).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
 
     // Part of it in the query string.
     let send = with_signature(&replaced(&send_fields(), "phone", "13800138013"));
     let mut parts = send.clone();
     parts.remove("phone");
-    let answer = house
+    let answer = node
         .ask(multipart("/smsapi/send?phone=13800138013", in_parts(&parts)))
         .await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
@@ -150,10 +150,10 @@ async fn parts_are_read_as_clients_write_them() {
 /// Goal: what is no such form is told so in the wire's words, within its bounds, and nothing is sent.
 #[tokio::test]
 async fn what_is_no_form_in_parts_is_refused_in_words() {
-    let house = House::with(
+    let node = TestNode::with(
         Limits {
             body_bytes_max: 8000,
-            ..crate::house::limits()
+            ..crate::testkit::limits()
         },
         Arc::new(SystemClock),
     )
@@ -244,7 +244,7 @@ async fn what_is_no_form_in_parts_is_refused_in_words() {
             "multipart/form-data",
         ),
     ] {
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert_eq!(code_of(&answer), code, "{what}: {}", answer.body);
         let message = answer.json()["message"].to_string();
         assert!(message.contains(words), "{what}: {message}");

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn every_code_of_a_refusal_is_answered_where_it_belongs() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let good = send_fields();
     let plain = |user: &str, template: i64| {
         fields(&[
@@ -13,8 +13,8 @@ async fn every_code_of_a_refusal_is_answered_where_it_belongs() {
             ("phone", "13800138000"),
         ])
     };
-    let old = (house.engine.now() - 6_500).to_string();
-    let just = (house.engine.now() - 3_000).to_string();
+    let old = (node.engine.now() - 6_500).to_string();
+    let just = (node.engine.now() - 3_000).to_string();
     let long = format!(r#"{{"%code%":"{}"}}"#, "小".repeat(33));
     let fits = format!(r#"{{"%code%":"{}"}}"#, "小".repeat(32));
     let unrouted = format!("00{UNROUTED_PREFIX}55512345");
@@ -104,7 +104,7 @@ async fn every_code_of_a_refusal_is_answered_where_it_belongs() {
         ("first today", plain(USER_DAILY, DAILY_PLAIN), 200),
         ("second today", plain(USER_DAILY, DAILY_PLAIN), 498),
     ] {
-        let answer = house.ask(signed("/smsapi/send", &request)).await;
+        let answer = node.ask(signed("/smsapi/send", &request)).await;
         assert_eq!(answer.status, StatusCode::OK, "{what}");
         assert_eq!(code_of(&answer), expected, "{what}: {}", answer.body);
         if expected != 200 {
@@ -117,7 +117,7 @@ async fn every_code_of_a_refusal_is_answered_where_it_belongs() {
 
 #[tokio::test]
 async fn signatures_are_refused_for_what_is_wrong_with_them() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let good = send_fields();
     let sha = sha256(&good);
     for (what, signature, expected) in [
@@ -136,7 +136,7 @@ async fn signatures_are_refused_for_what_is_wrong_with_them() {
             422,
         ),
     ] {
-        let answer = house
+        let answer = node
             .ask(post(
                 "/smsapi/send",
                 encode(&replaced(&good, "signature", &signature)),
@@ -148,7 +148,7 @@ async fn signatures_are_refused_for_what_is_wrong_with_them() {
 
 #[tokio::test]
 async fn parameters_may_come_by_query_string_and_by_get() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (method, path) in [
         (Method::GET, "/smsapi/send"),
         (Method::POST, "/smsapi/send"),
@@ -164,16 +164,16 @@ async fn parameters_may_come_by_query_string_and_by_get() {
             .uri(uri)
             .body(Body::empty())
             .unwrap();
-        assert_eq!(code_of(&house.ask(request).await), 200, "{method} {path}");
+        assert_eq!(code_of(&node.ask(request).await), 200, "{method} {path}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_service_is_told_so_in_its_words() {
-    let house = House::with(
+async fn what_is_no_request_of_this_service_is_answered_so_in_its_words() {
+    let node = TestNode::with(
         Limits {
             body_bytes_max: 2000,
-            ..crate::house::limits()
+            ..crate::testkit::limits()
         },
         Arc::new(SystemClock),
     )
@@ -241,7 +241,7 @@ async fn what_is_no_request_of_this_service_is_told_so_in_its_words() {
         ),
         ("none", get("/smsapi/"), 404, 601),
     ] {
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert_eq!(
             (answer.status.as_u16(), code_of(&answer)),
             (status, expected),
@@ -249,6 +249,6 @@ async fn what_is_no_request_of_this_service_is_told_so_in_its_words() {
             answer.body
         );
     }
-    let head = house.ask(method(Method::HEAD)).await;
+    let head = node.ask(method(Method::HEAD)).await;
     assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED, "HEAD never sends");
 }

@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn a_message_is_sent_delivered_and_ends_as_200() {
-    let house = House::start().await;
-    let answer = house.ask(signed("/smsapi/send", &send_fields())).await;
+    let node = TestNode::start().await;
+    let answer = node.ask(signed("/smsapi/send", &send_fields())).await;
     assert_eq!(answer.status, StatusCode::OK);
     let envelope = answer.json();
     assert_eq!(
@@ -26,9 +26,9 @@ async fn a_message_is_sent_delivered_and_ends_as_200() {
         (parts.len(), parts[1], parts[3], parts[4].len()),
         (5, "1", "1001", 6)
     );
-    assert_eq!(house.received("+8613800138000").await.text, "Your code is 8341");
+    assert_eq!(node.received("+8613800138000").await.text, "Your code is 8341");
 
-    let info = status_until(&house, sms_id, 200).await;
+    let info = status_until(&node, sms_id, 200).await;
     assert_eq!((&info["voListSize"], &info["total"]), (&json!(1), &json!("1")));
     let row = &info["voList"][0];
     for (name, expected) in [
@@ -51,9 +51,9 @@ async fn a_message_is_sent_delivered_and_ends_as_200() {
 
 #[tokio::test]
 async fn the_texts_are_the_vendors() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let good = send_fields();
-    let old = (house.engine.now() - 3_600_000).to_string();
+    let old = (node.engine.now() - 3_600_000).to_string();
     for (name, value, message) in [
         ("phone", "13800138000", "请求成功"),
         ("phone", "1312222", "手机号格式错误"),
@@ -62,12 +62,12 @@ async fn the_texts_are_the_vendors() {
         ("smsUser", "nobody", "smsUser不存在"),
         ("timestamp", &old, "时间戳无效，与服务器时间超过6000毫秒"),
     ] {
-        let answer = house
+        let answer = node
             .ask(signed("/smsapi/send", &replaced(&good, name, value)))
             .await;
         assert_eq!(answer.json()["message"], message);
     }
-    let bad = house
+    let bad = node
         .ask(signed("/smsapi/send", &replaced(&good, "phone", "1312222")))
         .await;
     assert_eq!(
@@ -78,8 +78,8 @@ async fn the_texts_are_the_vendors() {
 
 #[tokio::test]
 async fn some_bad_numbers_make_it_partial_and_all_bad_numbers_a_failure() {
-    let house = House::start().await;
-    let some = house
+    let node = TestNode::start().await;
+    let some = node
         .ask(signed(
             "/smsapi/send",
             &replaced(&send_fields(), "phone", "13800138000,1312222"),
@@ -99,7 +99,7 @@ async fn some_bad_numbers_make_it_partial_and_all_bad_numbers_a_failure() {
     );
     assert_eq!(envelope["info"]["smsIds"].as_array().unwrap().len(), 1);
 
-    let none = house
+    let none = node
         .ask(signed(
             "/smsapi/send",
             &replaced(&send_fields(), "phone", "1,2;3"),
@@ -118,7 +118,7 @@ async fn some_bad_numbers_make_it_partial_and_all_bad_numbers_a_failure() {
 
 #[tokio::test]
 async fn sendx_gives_each_number_its_own_variables() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let tos = r#"[{"phone":"13800138001","vars":{"%name%":"Lucy","place":"Bath"}},
                   {"phone":"13800138002","vars":{"name":"小明","%place%":"York"}},
                   {"phone":"13800138003","vars":{"name":"a name that is longer than 32 characters","place":"x"}}]"#;
@@ -129,7 +129,7 @@ async fn sendx_gives_each_number_its_own_variables() {
         ("tos", tos),
     ]);
     for path in ["/smsapi/sendx", "/smsapi/sendn"] {
-        let answer = house.ask(signed(path, &request)).await;
+        let answer = node.ask(signed(path, &request)).await;
         assert_eq!(code_of(&answer), 311, "{path}: {}", answer.body);
         let item = &answer.json()["info"]["items"][0];
         assert_eq!(
@@ -139,17 +139,17 @@ async fn sendx_gives_each_number_its_own_variables() {
         assert_eq!(item["message"], "替换变量长度不能超过32个字符");
     }
     assert_eq!(
-        house.received("+8613800138001").await.text,
+        node.received("+8613800138001").await.text,
         "Hello Lucy, welcome to Bath"
     );
     assert_eq!(
-        house.received("+8613800138002").await.text,
+        node.received("+8613800138002").await.text,
         "Hello 小明, welcome to York"
     );
     for (tos, expected) in [("", 481), ("[]", 481), ("x", 482), (r#"[{"phone":"1"}]"#, 482)] {
         assert_eq!(
             code_of(
-                &house
+                &node
                     .ask(signed("/smsapi/sendx", &replaced(&request, "tos", tos)))
                     .await
             ),
@@ -160,7 +160,7 @@ async fn sendx_gives_each_number_its_own_variables() {
 
 #[tokio::test]
 async fn codes_go_out_without_a_template_by_text_and_by_voice() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let code = fields(&[
         ("smsUser", USER),
         ("msgType", "0"),
@@ -168,7 +168,7 @@ async fn codes_go_out_without_a_template_by_text_and_by_voice() {
         ("code", "4826"),
     ]);
     let named = replaced(&code, "signName", SIGNATURE.1);
-    let answer = house.ask(signed("/smsapi/sendCode", &named)).await;
+    let answer = node.ask(signed("/smsapi/sendCode", &named)).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
     assert!(
         answer.json()["info"]["smsIds"][0]
@@ -178,7 +178,7 @@ async fn codes_go_out_without_a_template_by_text_and_by_voice() {
         "the built-in template's number"
     );
     assert_eq!(
-        house.received("+8613800138000").await.text,
+        node.received("+8613800138000").await.text,
         "【Example】Your verification code is 4826."
     );
 
@@ -187,14 +187,14 @@ async fn codes_go_out_without_a_template_by_text_and_by_voice() {
         "code",
         r#"{"code": "123456"}"#,
     );
-    let answer = house.ask(signed("/smsapi/sendVoice", &spoken)).await;
+    let answer = node.ask(signed("/smsapi/sendVoice", &spoken)).await;
     assert_eq!(
         (code_of(&answer), &answer.json()["info"]["successCount"]),
         (200, &json!(1))
     );
-    let heard = house.received("+8613800138009").await;
+    let received = node.received("+8613800138009").await;
     assert_eq!(
-        (heard.text.as_str(), heard.kind),
+        (received.text.as_str(), received.kind),
         (
             "Your verification code is 123456.",
             engine::sms::class::Kind::Voice
@@ -202,7 +202,7 @@ async fn codes_go_out_without_a_template_by_text_and_by_voice() {
     );
     let sms_id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
     assert_eq!(
-        status_until(&house, &sms_id, 200).await["voList"][0]["msgType"],
+        status_until(&node, &sms_id, 200).await["voList"][0]["msgType"],
         "语音"
     );
 
@@ -231,10 +231,10 @@ async fn codes_go_out_without_a_template_by_text_and_by_voice() {
         ("bad number", replaced(&named, "phone", "1312222"), 412),
         ("no carrier", replaced(&named, "phone", &unrouted), 601),
     ] {
-        let answer = house.ask(signed("/smsapi/sendCode", &request)).await;
+        let answer = node.ask(signed("/smsapi/sendCode", &request)).await;
         assert_eq!(code_of(&answer), expected, "{what}: {}", answer.body);
     }
-    let answer = house
+    let answer = node
         .ask(signed("/smsapi/sendVoice", &replaced(&code, "phone", &unrouted)))
         .await;
     assert_eq!(code_of(&answer), 601, "no carrier that speaks");
@@ -242,9 +242,9 @@ async fn codes_go_out_without_a_template_by_text_and_by_voice() {
 
 #[tokio::test]
 async fn a_send_request_id_counts_once_an_hour() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let first = replaced(&send_fields(), "sendRequestId", "req-0001");
-    let refused = house
+    let refused = node
         .ask(signed("/smsapi/send", &replaced(&first, "phone", "1312222")))
         .await;
     assert_eq!(
@@ -252,13 +252,13 @@ async fn a_send_request_id_counts_once_an_hour() {
         412,
         "refused as a whole: the id is not used up"
     );
-    assert_eq!(code_of(&house.ask(signed("/smsapi/send", &first)).await), 200);
-    let again = house.ask(signed("/smsapi/send", &first)).await;
+    assert_eq!(code_of(&node.ask(signed("/smsapi/send", &first)).await), 200);
+    let again = node.ask(signed("/smsapi/send", &first)).await;
     assert_eq!(
         (code_of(&again), &again.json()["info"], &again.json()["result"]),
         (400, &json!({}), &json!(false))
     );
-    let other_body = house
+    let other_body = node
         .ask(signed("/smsapi/send", &replaced(&first, "phone", "13900139000")))
         .await;
     assert_eq!(code_of(&other_body), 400, "also with another body");
@@ -269,17 +269,17 @@ async fn a_send_request_id_counts_once_an_hour() {
         ("sendRequestId", "req-0001"),
     ]);
     assert_eq!(
-        code_of(&house.ask(signed("/smsapi/sendVoice", &voice)).await),
+        code_of(&node.ask(signed("/smsapi/sendVoice", &voice)).await),
         400,
         "one space for all interfaces"
     );
-    house.received("+8613800138000").await;
-    assert_eq!(house.inbox_count("+8613900139000"), 0);
+    node.received("+8613800138000").await;
+    assert_eq!(node.inbox_count("+8613900139000"), 0);
 }
 
 #[tokio::test]
 async fn an_idempotency_key_repeats_the_first_answer() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let keyed = |fields: &Fields<'_>, key: &str| {
         let mut request = signed("/smsapi/send", fields);
         request
@@ -287,32 +287,32 @@ async fn an_idempotency_key_repeats_the_first_answer() {
             .insert("idempotency-key", key.parse().unwrap());
         request
     };
-    let first = house.ask(keyed(&send_fields(), "k1")).await;
+    let first = node.ask(keyed(&send_fields(), "k1")).await;
     assert_eq!(code_of(&first), 200);
-    let again = house.ask(keyed(&send_fields(), "k1")).await;
+    let again = node.ask(keyed(&send_fields(), "k1")).await;
     assert_eq!((again.status, &again.body), (first.status, &first.body));
-    let other = house.ask(keyed(&send_fields(), "k2")).await;
+    let other = node.ask(keyed(&send_fields(), "k2")).await;
     assert_ne!(other.body, first.body);
     let own = replaced(&send_fields(), "sendRequestId", "k1");
     assert_eq!(
-        code_of(&house.ask(keyed(&own, "k1")).await),
+        code_of(&node.ask(keyed(&own, "k1")).await),
         200,
         "the dialect's own id wins and has its own space"
     );
-    assert_eq!(code_of(&house.ask(keyed(&own, "k3")).await), 400);
+    assert_eq!(code_of(&node.ask(keyed(&own, "k3")).await), 400);
     assert_eq!(
-        code_of(&house.ask(keyed(&send_fields(), &"k".repeat(256))).await),
+        code_of(&node.ask(keyed(&send_fields(), &"k".repeat(256))).await),
         417
     );
 }
 
 #[tokio::test]
-async fn success_is_never_told_when_nothing_was_stored() {
-    let house = House::start().await;
-    house.engine.store().close().await.unwrap();
-    let answer = house.ask(signed("/smsapi/send", &send_fields())).await;
+async fn success_is_never_reported_when_nothing_was_stored() {
+    let node = TestNode::start().await;
+    node.engine.store().close().await.unwrap();
+    let answer = node.ask(signed("/smsapi/send", &send_fields())).await;
     assert_eq!((answer.status, code_of(&answer)), (StatusCode::OK, 501));
     let query = fields(&[("smsUser", USER), ("days", "1")]);
-    let answer = house.ask(signed("/smsapi/status/query", &query)).await;
+    let answer = node.ask(signed("/smsapi/status/query", &query)).await;
     assert_eq!((answer.status, code_of(&answer)), (StatusCode::OK, 501));
 }

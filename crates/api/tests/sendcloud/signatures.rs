@@ -2,7 +2,7 @@
 
 use super::*;
 use engine::catalog::Review;
-use house::ACCOUNT;
+use testkit::ACCOUNT;
 
 const FIELDS: [&str; 6] = [
     "createTime",
@@ -15,9 +15,9 @@ const FIELDS: [&str; 6] = [
 
 #[tokio::test]
 async fn a_signature_is_saved_reviewed_listed_and_changed() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let saved = ask(
-        &house,
+        &node,
         "/smsapi/sign/save",
         &[("signType", "1"), ("signName", "【闪达】")],
     )
@@ -37,12 +37,11 @@ async fn a_signature_is_saved_reviewed_listed_and_changed() {
     let number = signature["id"].as_i64().unwrap();
     let id = number.to_string();
 
-    house
-        .engine
+    node.engine
         .review_signature(ACCOUNT, number, Review::Approved, "")
         .await
         .unwrap();
-    let got = ask(&house, "/smsapi/sign/get", &[("id", &id)]).await;
+    let got = ask(&node, "/smsapi/sign/get", &[("id", &id)]).await;
     assert_eq!((got.code, &*got.message), (200, "获取短信签名成功"));
     assert_eq!(got.info["smsSignVo"]["verifyStatus"], "审核通过");
     let code = fields(&[
@@ -51,14 +50,8 @@ async fn a_signature_is_saved_reviewed_listed_and_changed() {
         ("code", "4826"),
         ("signId", &id),
     ]);
-    assert_eq!(code_of(&house.ask(signed("/smsapi/sendCode", &code)).await), 200);
-    assert!(
-        house
-            .received("+8613800138000")
-            .await
-            .text
-            .starts_with("【闪达】")
-    );
+    assert_eq!(code_of(&node.ask(signed("/smsapi/sendCode", &code)).await), 200);
+    assert!(node.received("+8613800138000").await.text.starts_with("【闪达】"));
 
     for path in ["/smsapi/sign/updatesms", "/smsapi/sign/update"] {
         let name = if path.ends_with("sms") {
@@ -66,12 +59,7 @@ async fn a_signature_is_saved_reviewed_listed_and_changed() {
         } else {
             "闪达6"
         };
-        let changed = ask(
-            &house,
-            path,
-            &[("id", &id), ("signType", "0"), ("signName", name)],
-        )
-        .await;
+        let changed = ask(&node, path, &[("id", &id), ("signType", "0"), ("signName", name)]).await;
         assert_eq!(
             (changed.code, &*changed.message),
             (200, "短信签名更新成功"),
@@ -88,16 +76,15 @@ async fn a_signature_is_saved_reviewed_listed_and_changed() {
             (&json!(name), &json!("国内短信"), &json!("待审核")),
             "another text is reviewed again"
         );
-        house
-            .engine
+        node.engine
             .review_signature(ACCOUNT, number, Review::Rejected, "no")
             .await
             .unwrap();
     }
-    let listed = ask(&house, "/smsapi/sign/list", &[]).await;
+    let listed = ask(&node, "/smsapi/sign/list", &[]).await;
     assert_eq!((listed.code, &*listed.message), (200, "获取短信签名成功"));
     assert_eq!(names(&listed.info), ["voList"]);
-    let told: Vec<_> = listed.info["voList"]
+    let reported: Vec<_> = listed.info["voList"]
         .as_array()
         .unwrap()
         .iter()
@@ -109,20 +96,20 @@ async fn a_signature_is_saved_reviewed_listed_and_changed() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("Example", "审核通过"),
             ("Waiting", "待审核"),
             ("闪达6", "审核不通过")
         ]
     );
-    let others = ask_as(&house, house::USER_OTHER, "/smsapi/sign/list", &[]).await;
+    let others = ask_as(&node, testkit::USER_OTHER, "/smsapi/sign/list", &[]).await;
     assert_eq!(others.info, json!({ "voList": [] }));
 }
 
 #[tokio::test]
-async fn what_signatures_are_refused_for_is_told() {
-    let house = House::start().await;
+async fn what_signatures_are_refused_for_is_reported() {
+    let node = TestNode::start().await;
     let long = "x".repeat(33);
     let (waiting, approved) = (SIGNATURE_PENDING.0.to_string(), SIGNATURE.0.to_string());
     for (what, path, pairs, code, message) in [
@@ -205,22 +192,22 @@ async fn what_signatures_are_refused_for_is_told() {
             "名称已存在",
         ),
     ] {
-        let told = ask(&house, path, &pairs).await;
-        assert_eq!(told.parts(), (code, message, &json!({})), "{what}");
+        let reported = ask(&node, path, &pairs).await;
+        assert_eq!(reported.parts(), (code, message, &json!({})), "{what}");
     }
     let others = ask_as(
-        &house,
-        house::USER_OTHER,
+        &node,
+        testkit::USER_OTHER,
         "/smsapi/sign/updatesms",
         &[("id", &approved), ("signType", "0"), ("signName", "Mine")],
     )
     .await;
     assert_eq!(others.code, 431, "another account's");
     let only_type = [("id", &*approved), ("signType", "1"), ("signName", "Example")];
-    let told = ask(&house, "/smsapi/sign/updatesms", &only_type).await;
+    let reported = ask(&node, "/smsapi/sign/updatesms", &only_type).await;
     assert_eq!(
-        told.info["smsSignVo"]["verifyStatus"], "审核通过",
+        reported.info["smsSignVo"]["verifyStatus"], "审核通过",
         "the text is the same: no other review"
     );
-    assert_eq!(told.info["smsSignVo"]["signTypeDesc"], "国际短信");
+    assert_eq!(reported.info["smsSignVo"]["signTypeDesc"], "国际短信");
 }

@@ -3,49 +3,54 @@
 use super::*;
 
 /// What was sent in these tests: (phone, parameters replaced).
-async fn send(house: &House, phone: &str, more: &[(&'static str, &str)]) -> String {
+async fn send(node: &TestNode, phone: &str, more: &[(&'static str, &str)]) -> String {
     let mut request = replaced(&send_fields(), "phone", phone);
     for (name, value) in more {
         request.insert(name, (*value).to_owned());
     }
-    let answer = house.ask(signed("/smsapi/send", &request)).await;
+    let answer = node.ask(signed("/smsapi/send", &request)).await;
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
     answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned()
 }
 
-async fn data(house: &House, name: &str, pairs: &[(&str, &str)]) -> Value {
-    let told = ask(house, &format!("/smsapi/data/{name}"), pairs).await;
-    assert_eq!((told.code, &*told.message), (200, "请求成功"), "{}", told.info);
-    told.info
+async fn data(node: &TestNode, name: &str, pairs: &[(&str, &str)]) -> Value {
+    let reported = ask(node, &format!("/smsapi/data/{name}"), pairs).await;
+    assert_eq!(
+        (reported.code, &*reported.message),
+        (200, "请求成功"),
+        "{}",
+        reported.info
+    );
+    reported.info
 }
 
-/// A house that has sent, and knows how all of it ended.
-async fn house_with_history() -> House {
-    let house = House::start().await;
+/// A node that has sent messages, all of them ended.
+async fn node_with_history() -> TestNode {
+    let node = TestNode::start().await;
     let mut ended = Vec::new();
     for n in 0..3 {
         let phone = format!("1380013800{n}");
-        ended.push((send(&house, &phone, &[("labelId", "9")]).await, 200));
+        ended.push((send(&node, &phone, &[("labelId", "9")]).await, 200));
     }
-    ended.push((send(&house, "13800000420", &[]).await, 420));
-    ended.push((send(&house, "13800000410", &[]).await, 410));
-    ended.push((send(&house, "+10000000001", &[("msgType", "2")]).await, 500));
-    ended.push((send(&house, "0010000000018", &[("msgType", "2")]).await, 580));
-    ended.push((send(&house, "13800138009", &[("templateId", "1003")]).await, 200));
+    ended.push((send(&node, "13800000420", &[]).await, 420));
+    ended.push((send(&node, "13800000410", &[]).await, 410));
+    ended.push((send(&node, "+10000000001", &[("msgType", "2")]).await, 500));
+    ended.push((send(&node, "0010000000018", &[("msgType", "2")]).await, 580));
+    ended.push((send(&node, "13800138009", &[("templateId", "1003")]).await, 200));
     for (sms_id, code) in ended {
-        status_until(&house, &sms_id, code).await;
+        status_until(&node, &sms_id, code).await;
     }
-    house
+    node
 }
 
 #[tokio::test]
 async fn what_was_sent_is_counted_by_day_template_and_type() {
-    let house = house_with_history().await;
-    let told = data(&house, "sendDay", &[("days", "1")]).await;
-    assert_eq!(names(&told), ["dataList", "dataListSize"]);
-    assert_eq!(told["dataListSize"], 3);
+    let node = node_with_history().await;
+    let reported = data(&node, "sendDay", &[("days", "1")]).await;
+    assert_eq!(names(&reported), ["dataList", "dataListSize"]);
+    assert_eq!(reported["dataListSize"], 3);
     let row = |template: &str, message_type: &str| {
-        told["dataList"]
+        reported["dataList"]
             .as_array()
             .unwrap()
             .iter()
@@ -78,7 +83,7 @@ async fn what_was_sent_is_counted_by_day_template_and_type() {
     );
     assert_eq!(row("1003", "0")["sendRatio"], "100.00");
 
-    let total = data(&house, "sendDay", &[("days", "1"), ("aggregate", "1")]).await;
+    let total = data(&node, "sendDay", &[("days", "1"), ("aggregate", "1")]).await;
     let today = &domestic["sendDate"].as_str().unwrap();
     assert_eq!(
         total,
@@ -92,11 +97,11 @@ async fn what_was_sent_is_counted_by_day_template_and_type() {
 
 #[tokio::test]
 async fn what_failed_is_counted_by_its_reason() {
-    let house = house_with_history().await;
-    let told = data(&house, "processFailed", &[("days", "1")]).await;
-    assert_eq!(names(&told), ["count", "voList"]);
-    assert_eq!(told["count"], 3);
-    let total = data(&house, "processFailed", &[("days", "1"), ("aggregate", "1")]).await;
+    let node = node_with_history().await;
+    let reported = data(&node, "processFailed", &[("days", "1")]).await;
+    assert_eq!(names(&reported), ["count", "voList"]);
+    assert_eq!(reported["count"], 3);
+    let total = data(&node, "processFailed", &[("days", "1"), ("aggregate", "1")]).await;
     let total = &total["total"];
     assert_eq!(
         names(total),
@@ -122,7 +127,7 @@ async fn what_failed_is_counted_by_its_reason() {
         ),
         (&json!("1"), &json!("1"), &json!("0"))
     );
-    let total = data(&house, "sendFailed", &[("days", "1"), ("aggregate", "1")]).await;
+    let total = data(&node, "sendFailed", &[("days", "1"), ("aggregate", "1")]).await;
     let total = &total["total"];
     assert_eq!(
         names(total),
@@ -151,7 +156,7 @@ async fn what_failed_is_counted_by_its_reason() {
 
 #[tokio::test]
 async fn statistics_are_narrowed_down() {
-    let house = house_with_history().await;
+    let node = node_with_history().await;
     let pairs = [("days", "100"), ("aggregate", "1")];
     for (what, more, requested) in [
         ("all", vec![], "8"),
@@ -174,16 +179,16 @@ async fn statistics_are_narrowed_down() {
             "0",
         ),
     ] {
-        let mut asked: Vec<_> = pairs.to_vec();
-        asked.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        asked.extend(more);
-        let told = data(&house, "sendDay", &asked).await;
-        assert_eq!(told["total"]["requestNum"], requested, "{what}");
+        let mut query: Vec<_> = pairs.to_vec();
+        query.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        query.extend(more);
+        let reported = data(&node, "sendDay", &query).await;
+        assert_eq!(reported["total"]["requestNum"], requested, "{what}");
     }
-    let others = ask_as(&house, house::USER_OTHER, "/smsapi/data/sendDay", &pairs).await;
+    let others = ask_as(&node, testkit::USER_OTHER, "/smsapi/data/sendDay", &pairs).await;
     assert_eq!(others.info["total"]["requestNum"], "0");
     let none = data(
-        &house,
+        &node,
         "sendFailed",
         &[("startDate", "2020-01-01"), ("endDate", "2020-01-02")],
     )
@@ -192,8 +197,8 @@ async fn statistics_are_narrowed_down() {
 }
 
 #[tokio::test]
-async fn what_statistics_are_refused_for_is_told() {
-    let house = House::start().await;
+async fn what_statistics_are_refused_for_is_reported() {
+    let node = TestNode::start().await;
     let days = "日期参数错误, 请使用days或者startDate和endDate(yyyy-MM-dd), 最多100天";
     for path in [
         "/smsapi/data/sendDay",
@@ -235,10 +240,10 @@ async fn what_statistics_are_refused_for_is_told() {
                 "查询参数错误",
             ),
         ] {
-            let told = ask(&house, path, &pairs).await;
-            assert_eq!(told.parts(), (code, message, &json!({})), "{path} {what}");
+            let reported = ask(&node, path, &pairs).await;
+            assert_eq!(reported.parts(), (code, message, &json!({})), "{path} {what}");
         }
         let longest = [("startDate", "2026-01-01"), ("endDate", "2026-04-10")];
-        assert_eq!(ask(&house, path, &longest).await.code, 200);
+        assert_eq!(ask(&node, path, &longest).await.code, 200);
     }
 }

@@ -3,23 +3,23 @@
 use super::*;
 
 #[tokio::test]
-async fn the_clock_is_told_to_everybody() {
-    let house = House::start().await;
-    let before = house.engine.now();
-    let answer = house
+async fn the_clock_is_reported_to_everybody() {
+    let node = TestNode::start().await;
+    let before = node.engine.now();
+    let answer = node
         .ask(Request::get("/smsapi/timestamp/get").body(Body::empty()).unwrap())
         .await;
     assert_eq!(
         (code_of(&answer), &answer.json()["message"]),
         (200, &json!("请求成功"))
     );
-    let told = answer.json()["info"]["timestamp"].as_i64().unwrap();
-    assert!((before..=house.engine.now()).contains(&told));
+    let reported = answer.json()["info"]["timestamp"].as_i64().unwrap();
+    assert!((before..=node.engine.now()).contains(&reported));
 }
 
 #[tokio::test]
-async fn what_fails_in_processing_is_accepted_and_told_by_the_status_query() {
-    let house = House::start().await;
+async fn what_fails_in_processing_is_accepted_and_reported_by_the_status_query() {
+    let node = TestNode::start().await;
     let good = send_fields();
     let long = replaced(
         &replaced(&good, "templateId", &LONG.to_string()),
@@ -58,10 +58,10 @@ async fn what_fails_in_processing_is_accepted_and_told_by_the_status_query() {
             "smsworker:content over 500 characters",
         ),
     ] {
-        let answer = house.ask(signed("/smsapi/send", &request)).await;
+        let answer = node.ask(signed("/smsapi/send", &request)).await;
         assert_eq!(code_of(&answer), 200, "{code}: {}", answer.body);
         let sms_id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
-        let row = status_until(&house, &sms_id, code).await["voList"][0].clone();
+        let row = status_until(&node, &sms_id, code).await["voList"][0].clone();
         assert_eq!(
             (row["status"].as_str().unwrap(), row["sendLog"].as_str().unwrap()),
             (status, log)
@@ -70,8 +70,8 @@ async fn what_fails_in_processing_is_accepted_and_told_by_the_status_query() {
 }
 
 #[tokio::test]
-async fn what_a_carrier_refuses_is_told_by_the_status_query() {
-    let house = House::start().await;
+async fn what_a_carrier_refuses_is_reported_by_the_status_query() {
+    let node = TestNode::start().await;
     let abroad = replaced(&send_fields(), "msgType", "2");
     for (phone, code, status, log) in [
         (
@@ -100,13 +100,13 @@ async fn what_a_carrier_refuses_is_told_by_the_status_query() {
         ),
         ("0010000000018", 580, "发送失败-关机", "UNDELIV(关机) phone_off"),
     ] {
-        let answer = house
+        let answer = node
             .ask(signed("/smsapi/send", &replaced(&abroad, "phone", phone)))
             .await;
         assert_eq!(code_of(&answer), 200, "{}", answer.body);
         let sms_id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
         assert!(sms_id.ends_with(&format!("${phone}")), "the number as sent");
-        let row = status_until(&house, &sms_id, code).await["voList"][0].clone();
+        let row = status_until(&node, &sms_id, code).await["voList"][0].clone();
         assert_eq!(
             (&row["status"], &row["msgType"], &row["sendLog"]),
             (&json!(status), &json!("国际短信"), &json!(log))
@@ -118,17 +118,17 @@ async fn what_a_carrier_refuses_is_told_by_the_status_query() {
 async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_rate() {
     let limits = Limits {
         sendcloud_status_per_minute_max: 10_000,
-        ..crate::house::limits()
+        ..crate::testkit::limits()
     };
-    let house = House::with(limits, Arc::new(SystemClock)).await;
+    let node = TestNode::with(limits, Arc::new(SystemClock)).await;
     let batch = replaced(
         &replaced(&send_fields(), "phone", "13800138001,13800138002"),
         "labelId",
         "9",
     );
-    assert_eq!(code_of(&house.ask(signed("/smsapi/send", &batch)).await), 200);
+    assert_eq!(code_of(&node.ask(signed("/smsapi/send", &batch)).await), 200);
     let abroad = replaced(&replaced(&send_fields(), "phone", "+15550100"), "msgType", "2");
-    assert_eq!(code_of(&house.ask(signed("/smsapi/send", &abroad)).await), 200);
+    assert_eq!(code_of(&node.ask(signed("/smsapi/send", &abroad)).await), 200);
     for (what, extra, total) in [
         ("today", vec![], "3"),
         ("one number", vec![("phones", "13800138001")], "1"),
@@ -174,14 +174,14 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
     ] {
         let mut query = fields(&[("smsUser", USER), ("days", "1")]);
         query.extend(fields(&extra));
-        let answer = house.ask(signed("/smsapi/status/query", &query)).await;
+        let answer = node.ask(signed("/smsapi/status/query", &query)).await;
         assert_eq!(
             (code_of(&answer), &answer.json()["info"]["total"]),
             (200, &json!(total)),
             "{what}"
         );
     }
-    let sent = house.ask(signed("/smsapi/send", &batch)).await.json();
+    let sent = node.ask(signed("/smsapi/send", &batch)).await.json();
     let ids: Vec<_> = sent["info"]["smsIds"]
         .as_array()
         .unwrap()
@@ -190,15 +190,15 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
         .collect();
     for between in [";", ",", " ", " , "] {
         let query = fields(&[("smsUser", USER), ("smsIds", &ids.join(between))]);
-        let answer = house.ask(signed("/smsapi/status/query", &query)).await;
+        let answer = node.ask(signed("/smsapi/status/query", &query)).await;
         assert_eq!(answer.json()["info"]["total"], "2", "{between:?}");
     }
     let page = fields(&[("smsUser", USER), ("days", "1"), ("start", "3"), ("limit", "1")]);
-    let info = house.ask(signed("/smsapi/status/query", &page)).await.json()["info"].clone();
+    let info = node.ask(signed("/smsapi/status/query", &page)).await.json()["info"].clone();
     assert_eq!((&info["voListSize"], &info["total"]), (&json!(1), &json!("5")));
-    let other = fields(&[("smsUser", house::USER_OTHER), ("days", "1")]);
+    let other = fields(&[("smsUser", testkit::USER_OTHER), ("days", "1")]);
     assert_eq!(
-        house.ask(signed("/smsapi/status/query", &other)).await.json()["info"]["total"],
+        node.ask(signed("/smsapi/status/query", &other)).await.json()["info"]["total"],
         "0"
     );
     for (extra, expected) in [
@@ -208,35 +208,35 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
     ] {
         let query = replaced(&fields(&[("smsUser", USER), ("days", "1")]), extra.0, extra.1);
         assert_eq!(
-            code_of(&house.ask(signed("/smsapi/status/query", &query)).await),
+            code_of(&node.ask(signed("/smsapi/status/query", &query)).await),
             expected
         );
     }
 }
 
 #[tokio::test]
-async fn too_many_status_queries_a_minute_are_told_50000() {
+async fn too_many_status_queries_a_minute_are_reported_50000() {
     let limits = Limits {
         sendcloud_status_per_minute_max: 2,
-        ..crate::house::limits()
+        ..crate::testkit::limits()
     };
     let clock = Arc::new(engine::clock::PausedClock::at(1_795_278_600_000));
-    let house = House::with(limits, Arc::clone(&clock) as Arc<dyn engine::clock::Clock>).await;
+    let node = TestNode::with(limits, Arc::clone(&clock) as Arc<dyn engine::clock::Clock>).await;
     let query = fields(&[("smsUser", USER), ("days", "1")]);
     let mut codes = Vec::new();
     for _ in 0..3 {
-        codes.push(code_of(&house.ask(signed("/smsapi/status/query", &query)).await));
+        codes.push(code_of(&node.ask(signed("/smsapi/status/query", &query)).await));
     }
     assert_eq!(codes, [200, 200, 50_000]);
-    assert_eq!(house.over_rate("sendcloud"), 1);
-    let limited = house.ask(signed("/smsapi/status/query", &query)).await;
+    assert_eq!(node.over_rate("sendcloud"), 1);
+    let limited = node.ask(signed("/smsapi/status/query", &query)).await;
     assert_eq!(
         limited.json(),
         json!({ "result": false, "statusCode": 50000, "message": "接口频率受限", "info": {} })
     );
     clock.advance(60_000);
     assert_eq!(
-        code_of(&house.ask(signed("/smsapi/status/query", &query)).await),
+        code_of(&node.ask(signed("/smsapi/status/query", &query)).await),
         200
     );
 }
@@ -245,8 +245,8 @@ async fn too_many_status_queries_a_minute_are_told_50000() {
 /// written; other texts go out.
 #[tokio::test]
 async fn a_forbidden_word_fails_in_processing_with_440() {
-    let house = House::start().await;
-    house.forbid(&["发票", "casino"], &["Lucy"]).await;
+    let node = TestNode::start().await;
+    node.forbid(&["发票", "casino"], &["Lucy"]).await;
     let notice = |name: &str| {
         let vars = json!({ "name": name, "place": "Bath" }).to_string();
         replaced(
@@ -263,10 +263,10 @@ async fn a_forbidden_word_fails_in_processing_with_440() {
         ("casinos", 200),
         ("Lucyna", 200),
     ] {
-        let answer = house.ask(signed("/smsapi/send", &notice(name))).await;
+        let answer = node.ask(signed("/smsapi/send", &notice(name))).await;
         assert_eq!(code_of(&answer), 200, "{name}: {}", answer.body);
         let id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
-        let row = status_until(&house, &id, code).await["voList"][0].clone();
+        let row = status_until(&node, &id, code).await["voList"][0].clone();
         if code == 440 {
             assert_eq!(
                 (&row["status"], &row["sendLog"]),
@@ -285,15 +285,12 @@ async fn a_forbidden_word_fails_in_processing_with_440() {
             r#"[{"phone":"13800138021","vars":{"name":"Ann","place":"Hull"}},{"phone":"13800138022","vars":{"name":"lucy!","place":"Hull"}}]"#,
         ),
     ]);
-    let answer = house.ask(signed("/smsapi/sendx", &own)).await.json();
+    let answer = node.ask(signed("/smsapi/sendx", &own)).await.json();
     for (at, code) in [(0, 200), (1, 440)] {
-        status_until(&house, answer["info"]["smsIds"][at].as_str().unwrap(), code).await;
+        status_until(&node, answer["info"]["smsIds"][at].as_str().unwrap(), code).await;
     }
     let days = fields(&[("smsUser", USER), ("days", "1")]);
-    let failed = house
-        .ask(signed("/smsapi/data/processFailed", &days))
-        .await
-        .json();
+    let failed = node.ask(signed("/smsapi/data/processFailed", &days)).await.json();
     let counted: i64 = failed["info"]["voList"]
         .as_array()
         .unwrap()
@@ -306,23 +303,23 @@ async fn a_forbidden_word_fails_in_processing_with_440() {
 /// Goal: `msgType` is the one that the request asked for, whatever country the number is of.
 #[tokio::test]
 async fn the_message_type_is_the_requests() {
-    let house = House::start().await;
-    for (phone, asked, told) in [
+    let node = TestNode::start().await;
+    for (phone, requested, reported) in [
         ("13800138031", "0", "国内短信"),
         ("13800138032", "2", "国际短信"),
         ("+15550131", "0", "国内短信"),
         ("+15550132", "2", "国际短信"),
     ] {
-        let request = replaced(&replaced(&send_fields(), "phone", phone), "msgType", asked);
-        let answer = house.ask(signed("/smsapi/send", &request)).await;
+        let request = replaced(&replaced(&send_fields(), "phone", phone), "msgType", requested);
+        let answer = node.ask(signed("/smsapi/send", &request)).await;
         assert_eq!(code_of(&answer), 200, "{}", answer.body);
         let id = answer.json()["info"]["smsIds"][0].as_str().unwrap().to_owned();
-        let row = status_until(&house, &id, 200).await["voList"][0].clone();
-        assert_eq!(row["msgType"], told, "{phone} {asked}");
-        for (wanted, total) in [(asked, "1"), (if asked == "0" { "2" } else { "0" }, "0")] {
+        let row = status_until(&node, &id, 200).await["voList"][0].clone();
+        assert_eq!(row["msgType"], reported, "{phone} {requested}");
+        for (wanted, total) in [(requested, "1"), (if requested == "0" { "2" } else { "0" }, "0")] {
             let query = fields(&[("smsUser", USER), ("smsIds", &id), ("msgTypeStr", wanted)]);
-            let info = house.ask(signed("/smsapi/status/query", &query)).await.json()["info"].clone();
-            assert_eq!(info["total"], total, "{phone} {asked} {wanted}");
+            let info = node.ask(signed("/smsapi/status/query", &query)).await.json()["info"].clone();
+            assert_eq!(info["total"], total, "{phone} {requested} {wanted}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::contacts::{save_list, save_member};
 use super::*;
 use engine::clock::PausedClock;
-use house::ACCOUNT;
+use testkit::ACCOUNT;
 
 const SEND_FIELDS: [&str; 9] = [
     "contactListName",
@@ -17,16 +17,21 @@ const SEND_FIELDS: [&str; 9] = [
     "templateId",
 ];
 
-async fn query(house: &House, id: &str) -> Value {
-    let told = ask(house, "/smsapi/queryContactListTask", &[("taskId", id)]).await;
-    assert_eq!((told.code, &*told.message), (200, "查询成功"), "{}", told.info);
-    told.info["smsTask"].clone()
+async fn query(node: &TestNode, id: &str) -> Value {
+    let reported = ask(node, "/smsapi/queryContactListTask", &[("taskId", id)]).await;
+    assert_eq!(
+        (reported.code, &*reported.message),
+        (200, "查询成功"),
+        "{}",
+        reported.info
+    );
+    reported.info["smsTask"].clone()
 }
 
 /// Waits until a task has come to a status.
-async fn query_until(house: &House, id: &str, status: &str) -> Value {
+async fn query_until(node: &TestNode, id: &str, status: &str) -> Value {
     let request = fields(&[("smsUser", USER), ("taskId", id)]);
-    let answer = house
+    let answer = node
         .ask_until(
             || signed("/smsapi/queryContactListTask", &request),
             |answer| answer.json()["info"]["smsTask"]["status"] == status,
@@ -37,20 +42,20 @@ async fn query_until(house: &House, id: &str, status: &str) -> Value {
 
 #[tokio::test]
 async fn a_task_sends_to_every_member_once_with_their_own_values() {
-    let house = House::start().await;
-    save_list(&house, "one").await;
-    save_list(&house, "two").await;
-    save_member(&house, "one", "13800138001", r#"{"name":"Lucy","place":"Bath"}"#).await;
-    save_member(&house, "one", "13800000420", r#"{"name":"x","place":"y"}"#).await;
+    let node = TestNode::start().await;
+    save_list(&node, "one").await;
+    save_list(&node, "two").await;
+    save_member(&node, "one", "13800138001", r#"{"name":"Lucy","place":"Bath"}"#).await;
+    save_member(&node, "one", "13800000420", r#"{"name":"x","place":"y"}"#).await;
     save_member(
-        &house,
+        &node,
         "two",
         "00447700900123",
         r#"{"%name%":"小明","place":"York"}"#,
     )
     .await;
     let made = ask(
-        &house,
+        &node,
         "/smsapi/sendContactListTask",
         &[
             ("contactListName", "one;two"),
@@ -78,7 +83,7 @@ async fn a_task_sends_to_every_member_once_with_their_own_values() {
     assert!(is_date(&task["createTime"], true));
     let id = task["taskId"].as_i64().unwrap().to_string();
 
-    let ended = query_until(&house, &id, "执行成功").await;
+    let ended = query_until(&node, &id, "执行成功").await;
     let mut with_label = SEND_FIELDS.to_vec();
     with_label.push("labelId");
     with_label.sort_unstable();
@@ -94,19 +99,19 @@ async fn a_task_sends_to_every_member_once_with_their_own_values() {
     );
     assert!(is_date(&ended["endTime"], true));
     assert_eq!(
-        house.received("+8613800138001").await.text,
+        node.received("+8613800138001").await.text,
         "Hello Lucy, welcome to Bath"
     );
     assert_eq!(
-        house.received("+447700900123").await.text,
+        node.received("+447700900123").await.text,
         "Hello 小明, welcome to York"
     );
-    assert_eq!(house.inbox_count("+8613800000420"), 0);
+    assert_eq!(node.inbox_count("+8613800000420"), 0);
 
     let days = fields(&[("smsUser", USER), ("days", "1"), ("labelIdsStr", "9")]);
-    let told = house.ask(signed("/smsapi/status/query", &days)).await.json();
-    assert_eq!(told["info"]["total"], "3", "{told}");
-    let blocked = told["info"]["voList"]
+    let reported = node.ask(signed("/smsapi/status/query", &days)).await.json();
+    assert_eq!(reported["info"]["total"], "3", "{reported}");
+    let blocked = reported["info"]["voList"]
         .as_array()
         .unwrap()
         .iter()
@@ -119,10 +124,10 @@ async fn a_task_sends_to_every_member_once_with_their_own_values() {
 
 #[tokio::test]
 async fn an_idempotency_key_makes_one_task() {
-    let house = House::start().await;
-    save_list(&house, "one").await;
+    let node = TestNode::start().await;
+    save_list(&node, "one").await;
     save_member(
-        &house,
+        &node,
         "one",
         "00447700900123",
         r#"{"name":"Lucy","place":"Bath"}"#,
@@ -141,41 +146,41 @@ async fn an_idempotency_key_makes_one_task() {
             .insert("idempotency-key", key.parse().unwrap());
         request
     };
-    let first = house.ask(keyed("k1")).await;
+    let first = node.ask(keyed("k1")).await;
     assert_eq!(code_of(&first), 200, "{}", first.body);
     let id = first.json()["info"]["smsTask"]["taskId"].to_string();
-    query_until(&house, &id, "执行成功").await;
-    let again = house.ask(keyed("k1")).await;
+    query_until(&node, &id, "执行成功").await;
+    let again = node.ask(keyed("k1")).await;
     assert_eq!((again.status, &again.body), (first.status, &first.body));
-    assert_eq!(code_of(&house.ask(keyed(&"k".repeat(256))).await), 417);
+    assert_eq!(code_of(&node.ask(keyed(&"k".repeat(256))).await), 417);
     // A key used for a send is another one.
     let mut send = signed("/smsapi/send", &send_fields());
     send.headers_mut()
         .insert("idempotency-key", "k1".parse().unwrap());
-    let sent = house.ask(send).await;
+    let sent = node.ask(send).await;
     assert!(sent.json()["info"]["smsIds"].is_array(), "{}", sent.body);
-    assert_eq!(house.inbox_count("+447700900123"), 1);
-    let other = house.ask(keyed("k2")).await.json()["info"]["smsTask"]["taskId"].to_string();
+    assert_eq!(node.inbox_count("+447700900123"), 1);
+    let other = node.ask(keyed("k2")).await.json()["info"]["smsTask"]["taskId"].to_string();
     assert_ne!(other, id);
-    query_until(&house, &other, "执行成功").await;
-    house.received("+447700900123").await;
+    query_until(&node, &other, "执行成功").await;
+    node.received("+447700900123").await;
 }
 
 /// Goal: a person, however his number is written, in several lists of a task gets one message, the first list's.
 #[tokio::test]
 async fn a_person_in_two_lists_gets_one_message() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (list, phone, name) in [
         ("one", "+447700900951", "Lucy"),
         ("two", "00447700900951", "Lucia"),
         ("two", "00447700900952", "Ann"),
     ] {
-        save_list_once(&house, list).await;
+        save_list_once(&node, list).await;
         let vars = format!(r#"{{"name":"{name}","place":"Bath"}}"#);
-        save_member(&house, list, phone, &vars).await;
+        save_member(&node, list, phone, &vars).await;
     }
     let made = ask(
-        &house,
+        &node,
         "/smsapi/sendContactListTask",
         &[
             ("contactListName", "one;two"),
@@ -187,22 +192,22 @@ async fn a_person_in_two_lists_gets_one_message() {
     let task = &made.info["smsTask"];
     assert_eq!(task["memberCount"], 3, "members of both lists");
     let id = task["taskId"].as_i64().unwrap().to_string();
-    query_until(&house, &id, "执行成功").await;
+    query_until(&node, &id, "执行成功").await;
     assert_eq!(
-        house.received("+447700900951").await.text,
+        node.received("+447700900951").await.text,
         "Hello Lucy, welcome to Bath"
     );
-    house.received("+447700900952").await;
-    assert_eq!(house.inbox_count("+447700900951"), 1);
+    node.received("+447700900952").await;
+    assert_eq!(node.inbox_count("+447700900951"), 1);
     let days = fields(&[("smsUser", USER), ("days", "1")]);
-    let told = house.ask(signed("/smsapi/status/query", &days)).await.json();
-    assert_eq!(told["info"]["total"], "2", "{told}");
+    let reported = node.ask(signed("/smsapi/status/query", &days)).await.json();
+    assert_eq!(reported["info"]["total"], "2", "{reported}");
 }
 
 /// Makes a list unless it is there.
-async fn save_list_once(house: &House, name: &str) {
-    if house.engine.list_named(ACCOUNT, name).await.unwrap().is_none() {
-        save_list(house, name).await;
+async fn save_list_once(node: &TestNode, name: &str) {
+    if node.engine.list_named(ACCOUNT, name).await.unwrap().is_none() {
+        save_list(node, name).await;
     }
 }
 
@@ -210,9 +215,9 @@ async fn save_list_once(house: &House, name: &str) {
 #[tokio::test]
 async fn a_task_sends_to_more_members_than_a_request_may_have() {
     const MEMBERS: usize = 2500;
-    let house = House::start().await;
-    save_list(&house, "many").await;
-    let list = house.engine.list_named(ACCOUNT, "many").await.unwrap().unwrap();
+    let node = TestNode::start().await;
+    save_list(&node, "many").await;
+    let list = node.engine.list_named(ACCOUNT, "many").await.unwrap().unwrap();
     let contacts = (0..MEMBERS)
         .map(|n| {
             let written = format!("138{n:08}");
@@ -224,8 +229,7 @@ async fn a_task_sends_to_more_members_than_a_request_may_have() {
             }
         })
         .collect();
-    house
-        .engine
+    node.engine
         .put_contacts(ACCOUNT, list.id, contacts)
         .await
         .unwrap()
@@ -235,33 +239,33 @@ async fn a_task_sends_to_more_members_than_a_request_may_have() {
         ("taskName", "t"),
         ("templateId", "1003"),
     ];
-    let made = ask(&house, "/smsapi/sendContactListTask", &pairs).await;
+    let made = ask(&node, "/smsapi/sendContactListTask", &pairs).await;
     assert_eq!(made.info["smsTask"]["memberCount"], MEMBERS);
     let id = made.info["smsTask"]["taskId"].as_i64().unwrap().to_string();
-    query_until(&house, &id, "执行成功").await;
+    query_until(&node, &id, "执行成功").await;
     let days = fields(&[("smsUser", USER), ("days", "1")]);
-    let told = house.ask(signed("/smsapi/status/query", &days)).await.json();
-    assert_eq!(told["info"]["total"], MEMBERS.to_string());
+    let reported = node.ask(signed("/smsapi/status/query", &days)).await.json();
+    assert_eq!(reported["info"]["total"], MEMBERS.to_string());
 }
 
 #[tokio::test]
 async fn a_task_waits_for_its_time() {
     // 2026-11-22 00:30 in China.
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
-    let house = House::with(
-        crate::house::limits(),
+    let node = TestNode::with(
+        crate::testkit::limits(),
         Arc::clone(&clock) as Arc<dyn engine::clock::Clock>,
     )
     .await;
-    save_list(&house, "one").await;
-    save_member(&house, "one", "13800138001", "{}").await;
+    save_list(&node, "one").await;
+    save_member(&node, "one", "13800138001", "{}").await;
     let pairs = [
         ("contactListName", "one"),
         ("taskName", "later"),
         ("templateId", "1003"),
         ("executeTime", "2026-11-22 00:40:00"),
     ];
-    let made = ask(&house, "/smsapi/sendContactListTask", &pairs).await;
+    let made = ask(&node, "/smsapi/sendContactListTask", &pairs).await;
     assert_eq!(made.code, 200);
     let task = &made.info["smsTask"];
     assert_eq!(
@@ -269,15 +273,15 @@ async fn a_task_waits_for_its_time() {
         (&json!("等待执行"), &json!("2026-11-22 00:30:00"))
     );
     let id = task["taskId"].as_i64().unwrap().to_string();
-    save_member(&house, "one", "13800138002", "{}").await;
+    save_member(&node, "one", "13800138002", "{}").await;
     clock.advance(9 * 60_000);
-    assert_eq!(query(&house, &id).await["status"], "等待执行");
+    assert_eq!(query(&node, &id).await["status"], "等待执行");
     clock.advance(60_000);
-    let ended = query_until(&house, &id, "执行成功").await;
+    let ended = query_until(&node, &id, "执行成功").await;
     assert_eq!(ended["memberCount"], 1);
-    house.received("+8613800138001").await;
+    node.received("+8613800138001").await;
     assert_eq!(
-        house.inbox_count("+8613800138002"),
+        node.inbox_count("+8613800138002"),
         0,
         "who came later is not sent to"
     );
@@ -292,21 +296,21 @@ async fn a_task_waits_for_its_time() {
     ] {
         let mut pairs = pairs;
         pairs[3].1 = at;
-        let told = ask(&house, "/smsapi/sendContactListTask", &pairs).await;
-        assert_eq!(told.parts(), (code, message, &json!({})), "{at}");
+        let reported = ask(&node, "/smsapi/sendContactListTask", &pairs).await;
+        assert_eq!(reported.parts(), (code, message, &json!({})), "{at}");
     }
 }
 
 #[tokio::test]
 async fn a_task_to_nobody_has_ended_when_it_is_made() {
-    let house = House::start().await;
-    save_list(&house, "empty").await;
+    let node = TestNode::start().await;
+    save_list(&node, "empty").await;
     let pairs = [
         ("contactName", "empty"),
         ("taskName", "t"),
         ("templateId", "1003"),
     ];
-    let made = ask(&house, "/smsapi/sendContactListTask", &pairs).await;
+    let made = ask(&node, "/smsapi/sendContactListTask", &pairs).await;
     assert_eq!(
         (
             made.code,
@@ -318,10 +322,10 @@ async fn a_task_to_nobody_has_ended_when_it_is_made() {
 }
 
 #[tokio::test]
-async fn what_tasks_are_refused_for_is_told() {
-    let house = House::start().await;
-    save_list(&house, "one").await;
-    save_member(&house, "one", "13800138001", "{}").await;
+async fn what_tasks_are_refused_for_is_reported() {
+    let node = TestNode::start().await;
+    save_list(&node, "one").await;
+    save_member(&node, "one", "13800138001", "{}").await;
     let good = [
         ("contactListName", "one"),
         ("taskName", "t"),
@@ -393,8 +397,8 @@ async fn what_tasks_are_refused_for_is_told() {
             "短信签名不存在或者未审核通过",
         ),
     ] {
-        let told = ask(&house, "/smsapi/sendContactListTask", &pairs).await;
-        assert_eq!(told.parts(), (code, message, &json!({})), "{what}");
+        let reported = ask(&node, "/smsapi/sendContactListTask", &pairs).await;
+        assert_eq!(reported.parts(), (code, message, &json!({})), "{what}");
     }
     for (what, pairs, code, message) in [
         ("no task", vec![], 441, "taskId不能为空"),
@@ -406,19 +410,19 @@ async fn what_tasks_are_refused_for_is_told() {
             "任务不存在",
         ),
     ] {
-        let told = ask(&house, "/smsapi/queryContactListTask", &pairs).await;
-        assert_eq!(told.parts(), (code, message, &json!({})), "{what}");
+        let reported = ask(&node, "/smsapi/queryContactListTask", &pairs).await;
+        assert_eq!(reported.parts(), (code, message, &json!({})), "{what}");
     }
     let list = [("contactListName", "one")];
-    let saved = ask_as(&house, USER_MUTE, "/smsapi/smsContactList/save", &list).await;
+    let saved = ask_as(&node, USER_MUTE, "/smsapi/smsContactList/save", &list).await;
     assert_eq!(saved.code, 200);
-    let muted = ask_as(&house, USER_MUTE, "/smsapi/sendContactListTask", &good).await;
+    let muted = ask_as(&node, USER_MUTE, "/smsapi/sendContactListTask", &good).await;
     assert_eq!(muted.parts(), (473, "没有权限, 免费用户不能发送短信", &json!({})));
-    let made = ask(&house, "/smsapi/sendContactListTask", &good).await;
+    let made = ask(&node, "/smsapi/sendContactListTask", &good).await;
     let id = made.info["smsTask"]["taskId"].as_i64().unwrap().to_string();
     let others = ask_as(
-        &house,
-        house::USER_OTHER,
+        &node,
+        testkit::USER_OTHER,
         "/smsapi/queryContactListTask",
         &[("taskId", &id)],
     )
@@ -429,22 +433,22 @@ async fn what_tasks_are_refused_for_is_told() {
 /// Goal: a list that is being sent to cannot be taken away.
 #[tokio::test]
 async fn a_list_is_kept_while_a_task_needs_it() {
-    let house = House::start().await;
-    save_list(&house, "one").await;
-    save_member(&house, "one", "13800138001", "{}").await;
+    let node = TestNode::start().await;
+    save_list(&node, "one").await;
+    save_member(&node, "one", "13800138001", "{}").await;
     let pairs = [
         ("contactListName", "one"),
         ("taskName", "later"),
         ("templateId", "1003"),
         ("executeTime", "2199-01-01 00:00:00"),
     ];
-    let made = ask(&house, "/smsapi/sendContactListTask", &pairs).await;
+    let made = ask(&node, "/smsapi/sendContactListTask", &pairs).await;
     assert_eq!(made.code, 200, "{}", made.message);
-    let told = ask(
-        &house,
+    let reported = ask(
+        &node,
         "/smsapi/smsContactList/delete",
         &[("contactListName", "one")],
     )
     .await;
-    assert_eq!(told.parts(), (601, "正在使用, 不能删除", &json!({})));
+    assert_eq!(reported.parts(), (601, "正在使用, 不能删除", &json!({})));
 }

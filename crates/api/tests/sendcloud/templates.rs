@@ -2,7 +2,7 @@
 
 use super::*;
 use engine::catalog::Review;
-use house::ACCOUNT;
+use testkit::ACCOUNT;
 
 const ADD: [(&str, &str); 5] = [
     ("templateName", "t1"),
@@ -22,24 +22,29 @@ fn with<'a>(pairs: &[(&'a str, &'a str)], name: &'a str, value: &'a str) -> Vec<
     pairs
 }
 
-async fn add(house: &House, pairs: &[(&str, &str)]) -> String {
-    let told = ask(house, "/smsapi/addsms", pairs).await;
-    assert_eq!((told.code, &*told.message), (200, "插入成功"), "{}", told.info);
-    assert_eq!(names(&told.info), ["templateId"]);
-    told.info["templateId"].as_i64().unwrap().to_string()
+async fn add(node: &TestNode, pairs: &[(&str, &str)]) -> String {
+    let reported = ask(node, "/smsapi/addsms", pairs).await;
+    assert_eq!(
+        (reported.code, &*reported.message),
+        (200, "插入成功"),
+        "{}",
+        reported.info
+    );
+    assert_eq!(names(&reported.info), ["templateId"]);
+    reported.info["templateId"].as_i64().unwrap().to_string()
 }
 
-async fn verified(house: &House, id: &str) -> String {
-    let told = ask(house, "/smsapi/get", &[("templateIdStr", id)]).await;
-    assert_eq!(told.code, 200);
-    told.info["isVerify"].as_str().unwrap().to_owned()
+async fn verified(node: &TestNode, id: &str) -> String {
+    let reported = ask(node, "/smsapi/get", &[("templateIdStr", id)]).await;
+    assert_eq!(reported.code, 200);
+    reported.info["isVerify"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn a_template_is_made_submitted_approved_used_changed_and_removed() {
-    let house = House::start().await;
-    let id = add(&house, &ADD).await;
-    let got = ask(&house, "/smsapi/get", &[("templateIdStr", &id)]).await;
+    let node = TestNode::start().await;
+    let id = add(&node, &ADD).await;
+    let got = ask(&node, "/smsapi/get", &[("templateIdStr", &id)]).await;
     assert_eq!((got.code, &*got.message), (200, "请求成功"));
     assert_eq!(
         names(&got.info),
@@ -71,46 +76,40 @@ async fn a_template_is_made_submitted_approved_used_changed_and_removed() {
         "vars",
         r#"{"no":"7"}"#,
     );
-    let early = house.ask(signed("/smsapi/send", &send)).await;
+    let early = node.ask(signed("/smsapi/send", &send)).await;
     assert_eq!(code_of(&early), 432, "not submitted yet");
 
-    let submitted = ask(&house, "/smsapi/submitsms", &[("templateIdStr", &id)]).await;
+    let submitted = ask(&node, "/smsapi/submitsms", &[("templateIdStr", &id)]).await;
     assert_eq!(submitted.parts(), (200, "提交成功", &json!({})));
-    assert_eq!(verified(&house, &id).await, "待审核");
-    let early = house.ask(signed("/smsapi/send", &send)).await;
+    assert_eq!(verified(&node, &id).await, "待审核");
+    let early = node.ask(signed("/smsapi/send", &send)).await;
     assert_eq!(code_of(&early), 432, "not approved yet");
 
     let number = id.parse().unwrap();
-    house
-        .engine
+    node.engine
         .review_template(ACCOUNT, number, Review::Approved, "")
         .await
         .unwrap();
-    assert_eq!(verified(&house, &id).await, "审核通过");
-    let sent = house.ask(signed("/smsapi/send", &send)).await;
+    assert_eq!(verified(&node, &id).await, "审核通过");
+    let sent = node.ask(signed("/smsapi/send", &send)).await;
     assert_eq!(code_of(&sent), 200, "{}", sent.body);
     assert_eq!(
-        house.received("+8613800138000").await.text,
+        node.received("+8613800138000").await.text,
         "【Example】Your parcel 7 is here"
     );
 
     let mut update = with(&ADD, "templateIdStr", &id);
     update.retain(|(name, _)| *name != "templateText");
-    let renamed = ask(&house, "/smsapi/updatesms", &with(&update, "templateName", "t2")).await;
+    let renamed = ask(&node, "/smsapi/updatesms", &with(&update, "templateName", "t2")).await;
     assert_eq!(renamed.parts(), (200, "更新成功", &json!({})));
     assert_eq!(
-        verified(&house, &id).await,
+        verified(&node, &id).await,
         "审核通过",
         "a name is nothing that is sent"
     );
-    let moved = ask(
-        &house,
-        "/smsapi/updatesms",
-        &with(&update, "signPositionStr", "1"),
-    )
-    .await;
+    let moved = ask(&node, "/smsapi/updatesms", &with(&update, "signPositionStr", "1")).await;
     assert_eq!(moved.code, 200);
-    let got = ask(&house, "/smsapi/get", &[("templateIdStr", &id)]).await;
+    let got = ask(&node, "/smsapi/get", &[("templateIdStr", &id)]).await;
     assert_eq!(
         (&got.info["isVerify"], &got.info["templateContent"]),
         (
@@ -119,11 +118,11 @@ async fn a_template_is_made_submitted_approved_used_changed_and_removed() {
         ),
         "what is sent differs: it is a draft again"
     );
-    let worded = with(&update, "templateText", "Parcel %no% waits");
-    let worded = with(&with(&worded, "smsTypeStr", "2"), "msgType", "2");
-    let worded = ask(&house, "/smsapi/updatesms", &worded).await;
-    assert_eq!(worded.parts(), (200, "更新成功", &json!({})));
-    let got = ask(&house, "/smsapi/get", &[("templateIdStr", &id)]).await;
+    let rendered = with(&update, "templateText", "Parcel %no% waits");
+    let rendered = with(&with(&rendered, "smsTypeStr", "2"), "msgType", "2");
+    let rendered = ask(&node, "/smsapi/updatesms", &rendered).await;
+    assert_eq!(rendered.parts(), (200, "更新成功", &json!({})));
+    let got = ask(&node, "/smsapi/get", &[("templateIdStr", &id)]).await;
     assert_eq!(
         (
             &got.info["templateContent"],
@@ -137,15 +136,15 @@ async fn a_template_is_made_submitted_approved_used_changed_and_removed() {
         )
     );
 
-    let removed = ask(&house, "/smsapi/deletesms", &[("templateIdStr", &id)]).await;
+    let removed = ask(&node, "/smsapi/deletesms", &[("templateIdStr", &id)]).await;
     assert_eq!(removed.parts(), (200, "删除成功", &json!({})));
-    let gone = ask(&house, "/smsapi/get", &[("templateIdStr", &id)]).await;
+    let gone = ask(&node, "/smsapi/get", &[("templateIdStr", &id)]).await;
     assert_eq!(gone.parts(), (431, "模板不存在", &json!({})));
 }
 
 #[tokio::test]
 async fn every_kind_of_template_can_be_made() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (name, pairs, message_type, sms_type, content) in [
         (
             "a",
@@ -189,8 +188,8 @@ async fn every_kind_of_template_can_be_made() {
     ] {
         let mut pairs = pairs;
         pairs.extend([("templateName", name), ("templateText", "Hello")]);
-        let id = add(&house, &pairs).await;
-        let got = ask(&house, "/smsapi/get", &[("templateIdStr", &id)]).await.info;
+        let id = add(&node, &pairs).await;
+        let got = ask(&node, "/smsapi/get", &[("templateIdStr", &id)]).await.info;
         assert_eq!(
             (&got["msgType"], &got["smsType"], &got["templateContent"]),
             (&json!(message_type), &json!(sms_type), &json!(content)),
@@ -201,22 +200,22 @@ async fn every_kind_of_template_can_be_made() {
 
 #[tokio::test]
 async fn an_account_that_approves_by_itself_can_send_once_it_has_submitted() {
-    let house = House::start().await;
-    let mut account = (**house.engine.catalog().account(ACCOUNT).unwrap()).clone();
+    let node = TestNode::start().await;
+    let mut account = (**node.engine.catalog().account(ACCOUNT).unwrap()).clone();
     account.auto_approve = true;
     let change = store::CatalogChange::PutAccount(account);
-    house.change(vec![change]).await;
-    let id = add(&house, &ADD).await;
-    assert_eq!(verified(&house, &id).await, "未提交审核");
-    let submitted = ask(&house, "/smsapi/submitsms", &[("templateIdStr", &id)]).await;
+    node.change(vec![change]).await;
+    let id = add(&node, &ADD).await;
+    assert_eq!(verified(&node, &id).await, "未提交审核");
+    let submitted = ask(&node, "/smsapi/submitsms", &[("templateIdStr", &id)]).await;
     assert_eq!(submitted.code, 200);
-    assert_eq!(verified(&house, &id).await, "审核通过");
+    assert_eq!(verified(&node, &id).await, "审核通过");
 }
 
 #[tokio::test]
-async fn what_templates_are_refused_for_is_told() {
-    let house = House::start().await;
-    let draft = add(&house, &ADD).await;
+async fn what_templates_are_refused_for_is_reported() {
+    let node = TestNode::start().await;
+    let draft = add(&node, &ADD).await;
     let pending = PENDING.to_string();
     let foreign = FOREIGN.to_string();
     let (long_name, long_text) = ("n".repeat(101), "小".repeat(501));
@@ -422,12 +421,12 @@ async fn what_templates_are_refused_for_is_told() {
             "limit格式错误",
         ),
     ] {
-        let told = ask(&house, path, &pairs).await;
-        assert_eq!(told.parts(), (code, message, &json!({})), "{what}");
+        let reported = ask(&node, path, &pairs).await;
+        assert_eq!(reported.parts(), (code, message, &json!({})), "{what}");
     }
     let own_name = with(&ADD, "templateIdStr", &draft);
     assert_eq!(
-        ask(&house, "/smsapi/updatesms", &own_name).await.code,
+        ask(&node, "/smsapi/updatesms", &own_name).await.code,
         200,
         "its own name is free"
     );
@@ -435,16 +434,15 @@ async fn what_templates_are_refused_for_is_told() {
 
 #[tokio::test]
 async fn templates_are_listed_by_review_by_id_and_by_page() {
-    let house = House::start().await;
-    let draft = add(&house, &ADD).await;
-    let rejected = add(&house, &with(&ADD, "templateName", "t2")).await;
-    ask(&house, "/smsapi/submitsms", &[("templateIdStr", &rejected)]).await;
-    house
-        .engine
+    let node = TestNode::start().await;
+    let draft = add(&node, &ADD).await;
+    let rejected = add(&node, &with(&ADD, "templateName", "t2")).await;
+    ask(&node, "/smsapi/submitsms", &[("templateIdStr", &rejected)]).await;
+    node.engine
         .review_template(ACCOUNT, rejected.parse().unwrap(), Review::Rejected, "no")
         .await
         .unwrap();
-    let all = ask(&house, "/smsapi/list", &[]).await;
+    let all = ask(&node, "/smsapi/list", &[]).await;
     assert_eq!((all.code, &*all.message), (200, "请求成功"));
     assert_eq!(names(&all.info), ["list", "total"]);
     assert_eq!(all.info["total"], 10, "another account's are not among them");
@@ -483,9 +481,9 @@ async fn templates_are_listed_by_review_by_id_and_by_page() {
         ("more than there may be", vec![("limit", "1000")], 10, 10),
         ("behind the end", vec![("start", "100")], 10, 0),
     ] {
-        let told = ask(&house, "/smsapi/list", &pairs).await.info;
+        let reported = ask(&node, "/smsapi/list", &pairs).await.info;
         assert_eq!(
-            (&told["total"], told["list"].as_array().unwrap().len()),
+            (&reported["total"], reported["list"].as_array().unwrap().len()),
             (&json!(total), listed),
             "{what}"
         );
@@ -495,9 +493,9 @@ async fn templates_are_listed_by_review_by_id_and_by_page() {
 /// Goal: a page holds a hundred at most, whatever is asked for.
 #[tokio::test]
 async fn a_page_of_templates_holds_a_hundred() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let many = (0..120).map(|n| {
-        let mut template = house
+        let mut template = node
             .engine
             .catalog()
             .template_by_number(ACCOUNT, PLAIN)
@@ -509,10 +507,10 @@ async fn a_page_of_templates_holds_a_hundred() {
         template.name = format!("many {n}").into();
         store::CatalogChange::PutTemplate(template)
     });
-    house.change(many.collect()).await;
-    let told = ask(&house, "/smsapi/list", &[]).await.info;
+    node.change(many.collect()).await;
+    let reported = ask(&node, "/smsapi/list", &[]).await.info;
     assert_eq!(
-        (&told["total"], told["list"].as_array().unwrap().len()),
+        (&reported["total"], reported["list"].as_array().unwrap().len()),
         (&json!(128), 100)
     );
 }
@@ -520,8 +518,8 @@ async fn a_page_of_templates_holds_a_hundred() {
 /// Goal: what looks like a variable and would be sent as it stands is refused when a template is made or changed, with the rule.
 #[tokio::test]
 async fn a_variable_that_no_rule_takes_is_refused_with_the_rule() {
-    let house = House::start().await;
-    let id = add(&house, &ADD).await;
+    let node = TestNode::start().await;
+    let id = add(&node, &ADD).await;
     for text in [
         "尊敬的%姓名%",
         "Hi {{ name }}",
@@ -532,13 +530,13 @@ async fn a_variable_that_no_rule_takes_is_refused_with_the_rule() {
         let new = with(&with(&ADD, "templateName", "t2"), "templateText", text);
         let edit = with(&with(&ADD, "templateIdStr", &id), "templateText", text);
         for (path, pairs) in [("/smsapi/addsms", new), ("/smsapi/updatesms", edit)] {
-            let told = ask(&house, path, &pairs).await;
-            assert_eq!(told.code, 441, "{path} {text}: {}", told.message);
-            assert!(told.message.contains("%name%"), "{}", told.message);
+            let reported = ask(&node, path, &pairs).await;
+            assert_eq!(reported.code, 441, "{path} {text}: {}", reported.message);
+            assert!(reported.message.contains("%name%"), "{}", reported.message);
         }
     }
     add(
-        &house,
+        &node,
         &with(
             &with(&ADD, "templateName", "t3"),
             "templateText",

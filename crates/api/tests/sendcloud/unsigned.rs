@@ -1,7 +1,7 @@
 //! What is signed is what counts: a signed request that somebody changes is refused, or does what it did before.
 
 use super::*;
-use crate::house::tampered::{Pairs, form, tampered};
+use crate::testkit::tampered::{Pairs, form, tampered};
 
 const MEANT: &str = "13800138131";
 const ADDED: &str = "13800138132";
@@ -60,13 +60,13 @@ fn changed(random: &mut StdRng, fields: &Fields<'_>) -> (String, Request<Body>) 
 /// Goal: of a signed request nothing can be changed, added, taken away or moved so that it does anything else.
 #[tokio::test]
 async fn a_changed_request_is_refused_or_does_what_was_signed() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let fields = replaced(&send_fields(), "phone", MEANT);
     let mut random = StdRng::seed_from_u64(12);
     let mut done = 0;
     for _ in 0..600 {
         let (what, request) = changed(&mut random, &fields);
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         if code_of(&answer) == 200 {
             done += 1;
             let info = &answer.json()["info"];
@@ -74,11 +74,10 @@ async fn a_changed_request_is_refused_or_does_what_was_signed() {
         }
     }
     assert!(done > 50, "moved parameters are still signed: {done}");
-    house.received("+8613800138131").await;
-    assert_eq!(house.inbox_count("+8613800138132"), 0);
+    node.received("+8613800138131").await;
+    assert_eq!(node.inbox_count("+8613800138132"), 0);
     assert!(
-        house
-            .delivered("+8613800138131")
+        node.delivered("+8613800138131")
             .iter()
             .all(|entry| entry.text == "Your code is 8341")
     );
@@ -87,7 +86,7 @@ async fn a_changed_request_is_refused_or_does_what_was_signed() {
 /// Goal: what stands twice must say the same, so that the value that was signed is the one that is used.
 #[tokio::test]
 async fn a_parameter_that_stands_twice_says_one_thing() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let signed = form(&signed_pairs(&replaced(&send_fields(), "phone", MEANT)));
     for (uri, body, expected) in [
         ("/smsapi/send".to_owned(), format!("{signed}&phone={MEANT}"), 200),
@@ -102,10 +101,10 @@ async fn a_parameter_that_stands_twice_says_one_thing() {
         ),
     ] {
         assert_eq!(
-            code_of(&house.ask(post(&uri, body.clone())).await),
+            code_of(&node.ask(post(&uri, body.clone())).await),
             expected,
             "{uri} {body}"
         );
     }
-    assert_eq!(house.inbox_count("+8613800138132"), 0);
+    assert_eq!(node.inbox_count("+8613800138132"), 0);
 }

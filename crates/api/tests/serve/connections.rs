@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn requests_on_one_connection_are_answered_in_order_also_when_pipelined() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let mut client = running.connect().await;
     assert_served(&mut client).await;
     // The last is not complete yet: the others are answered without waiting for it.
@@ -26,7 +26,7 @@ async fn requests_on_one_connection_are_answered_in_order_also_when_pipelined() 
 async fn a_head_that_does_not_end_is_cut_off_in_time() {
     let running = start(ServeLimits {
         header_read_timeout_ms: 100,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut silent = running.connect().await;
@@ -45,7 +45,7 @@ async fn a_head_that_does_not_end_is_cut_off_in_time() {
 async fn an_idle_connection_is_closed_in_time() {
     let running = start(ServeLimits {
         keep_alive_idle_ms: 100,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut client = running.connect().await;
@@ -58,7 +58,7 @@ async fn an_idle_connection_is_closed_in_time() {
 async fn a_full_listener_closes_the_connection_idle_longest() {
     let running = start(ServeLimits {
         connections_max: 3,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut clients = Vec::new();
@@ -82,7 +82,7 @@ async fn a_full_listener_closes_the_connection_idle_longest() {
 async fn slow_heads_cannot_fill_the_listener() {
     let running = start(ServeLimits {
         connections_max: 4,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut slow = Vec::new();
@@ -101,7 +101,7 @@ async fn slow_heads_cannot_fill_the_listener() {
 async fn when_all_are_at_work_the_next_waits_its_turn() {
     let running = start(ServeLimits {
         connections_max: 1,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut first = running.connect().await;
@@ -124,7 +124,7 @@ async fn heads_beyond_their_bounds_are_answered_431() {
     let running = start(ServeLimits {
         headers_max: 20,
         header_bytes_max: 8192,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
@@ -144,7 +144,7 @@ async fn heads_beyond_their_bounds_are_answered_431() {
 
 #[tokio::test]
 async fn a_client_that_half_closes_still_gets_its_answer() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let mut client = running.connect().await;
     send(&mut client, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").await;
     client.shutdown().await.unwrap();
@@ -156,7 +156,7 @@ async fn a_client_that_half_closes_still_gets_its_answer() {
 
 #[tokio::test]
 async fn a_request_is_finished_although_its_client_went_away() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let mut client = running.connect().await;
     send(&mut client, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").await;
     timeout(SOON, running.gate.began.notified()).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_request_is_finished_although_its_client_went_away() {
 async fn a_body_that_does_not_end_fails_its_request_alone() {
     let running = start(ServeLimits {
         request_timeout_ms: 100,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut client = running.connect().await;
@@ -189,7 +189,7 @@ async fn a_body_that_does_not_end_fails_its_request_alone() {
 
 #[tokio::test]
 async fn an_answer_is_readable_although_the_body_was_not_read() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     for path in ["/ignore", "/read"] {
         let mut client = running.connect().await;
         // Far more than socket buffers hold: a close over it would reset the connection under the answer.
@@ -212,7 +212,7 @@ async fn an_answer_is_readable_although_the_body_was_not_read() {
 
 #[tokio::test]
 async fn a_chunked_body_is_read_and_the_connection_kept() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let mut client = running.connect().await;
     send(
         &mut client,
@@ -227,7 +227,7 @@ async fn a_chunked_body_is_read_and_the_connection_kept() {
 async fn a_client_that_does_not_read_its_answer_is_let_go() {
     let running = start(ServeLimits {
         keep_alive_idle_ms: 200,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut client = running.connect().await;
@@ -242,7 +242,7 @@ async fn a_client_that_does_not_read_its_answer_is_let_go() {
 
 #[tokio::test]
 async fn stopping_finishes_what_was_begun_and_closes_what_is_idle() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let mut idle = running.connect().await;
     assert_served(&mut idle).await;
     let mut fresh = running.connect().await;
@@ -264,7 +264,7 @@ async fn stopping_finishes_what_was_begun_and_closes_what_is_idle() {
 async fn stopping_cuts_what_takes_longer_than_its_grace() {
     let running = start(ServeLimits {
         stop_grace_ms: 100,
-        ..patient()
+        ..lenient_limits()
     })
     .await;
     let mut busy = running.connect().await;

@@ -23,7 +23,7 @@ fn statuses(answers: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn connect_is_refused_on_every_path() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let targets = [
         "/",
         "/read",
@@ -53,7 +53,7 @@ async fn connect_is_refused_on_every_path() {
 
 #[tokio::test]
 async fn a_host_stands_in_every_request_of_http_1_1_and_once() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     for (head, expected) in [
         ("GET / HTTP/1.1\r\n", "400"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n", "400"),
@@ -96,7 +96,7 @@ async fn a_host_stands_in_every_request_of_http_1_1_and_once() {
 
 #[tokio::test]
 async fn nothing_is_smuggled_in_a_body() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let post = "POST /read HTTP/1.1\r\nHost: x\r\n";
     let chunk = "0\r\n\r\n";
     for (what, head, body) in [
@@ -173,7 +173,7 @@ async fn nothing_is_smuggled_in_a_body() {
 
 #[tokio::test]
 async fn a_body_in_another_coding_than_chunks_once_is_refused_and_nothing_behind_it_is_done() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     for (lines, expected) in [
         ("Transfer-Encoding: chunked\r\n", "200"),
         ("transfer-encoding: Chunked \r\n", "200"),
@@ -201,7 +201,7 @@ async fn a_body_in_another_coding_than_chunks_once_is_refused_and_nothing_behind
 
 #[tokio::test]
 async fn a_request_that_says_a_length_and_chunks_is_refused_from_its_head_and_nothing_behind_it_is_done() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let post = "POST /read HTTP/1.1\r\nHost: x\r\n";
     for lines in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -247,7 +247,7 @@ async fn a_request_that_says_a_length_and_chunks_is_refused_from_its_head_and_no
 
 #[tokio::test]
 async fn what_stands_beside_the_data_of_chunks_has_a_bound() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let chunked = "POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let long = "y".repeat(60 << 10);
     let zeros = "0".repeat(60 << 10);
@@ -288,7 +288,7 @@ async fn what_stands_beside_the_data_of_chunks_has_a_bound() {
 
 #[tokio::test]
 async fn a_body_in_chunks_of_one_octet_has_a_bound() {
-    let running = start(patient()).await;
+    let running = start(lenient_limits()).await;
     let chunked = "POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let few = format!("{chunked}{}0\r\n\r\n", "1\r\na\r\n".repeat(4_000));
     let answers = all_of(&running, &format!("{few}{few}{GET}")).await;

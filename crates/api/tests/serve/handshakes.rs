@@ -65,7 +65,7 @@ async fn begun(running: &Running, last: u8) -> TcpStream {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_begun_and_left_garbage_and_halves_of_a_hello_keep_nobody_out() {
     const EACH: usize = 60;
-    let (running, identity, counted) = start_counted(patient()).await;
+    let (running, identity, counted) = start_counted(lenient_limits()).await;
     let hello = hello();
     let mut held = Vec::new();
     for count in 0..EACH {
@@ -88,9 +88,9 @@ async fn handshakes_begun_and_left_garbage_and_halves_of_a_hello_keep_nobody_out
     .await;
     // An answer to garbage is an alert, and nothing is signed for it.
     let (garbage, ..) = held.first_mut().unwrap();
-    let mut told = Vec::new();
-    let _ = timeout(SOON, garbage.read_to_end(&mut told)).await.unwrap();
-    assert!(told.is_empty() || told[0] == 21, "{told:?}");
+    let mut reported = Vec::new();
+    let _ = timeout(SOON, garbage.read_to_end(&mut reported)).await.unwrap();
+    assert!(reported.is_empty() || reported[0] == 21, "{reported:?}");
     assert!(counted.shown.load(Ordering::SeqCst) <= 2 * EACH + 3);
     assert_eq!(running.metrics.tls_handshakes.get(), 3);
     drop(held);
@@ -101,7 +101,7 @@ async fn handshakes_begun_and_left_garbage_and_halves_of_a_hello_keep_nobody_out
 async fn an_address_that_begins_more_handshakes_than_it_may_waits_and_others_do_not() {
     let limits = ServeLimits {
         handshakes_per_s_max: 1,
-        ..patient()
+        ..lenient_limits()
     };
     let (running, identity, counted) = start_counted(limits).await;
     let mut held = Vec::new();
@@ -124,7 +124,7 @@ async fn an_address_that_begins_more_handshakes_than_it_may_waits_and_others_do_
 async fn an_address_where_a_credential_was_verified_does_not_wait_for_handshakes() {
     let limits = ServeLimits {
         handshakes_per_s_max: 1,
-        ..patient()
+        ..lenient_limits()
     };
     let (running, identity, _) = start_counted(limits).await;
     let mut known = connect_tls_from(&running, &identity, 2).await.unwrap();
@@ -141,7 +141,7 @@ async fn an_address_where_a_credential_was_verified_does_not_wait_for_handshakes
 async fn nothing_is_signed_for_a_client_that_has_left() {
     let limits = ServeLimits {
         handshakes_per_s_max: 1,
-        ..patient()
+        ..lenient_limits()
     };
     let (running, identity, counted) = start_counted(limits).await;
     let first = connect_tls_from(&running, &identity, 2).await.unwrap();
@@ -161,7 +161,7 @@ async fn nothing_is_signed_for_a_client_that_has_left() {
 
 #[tokio::test]
 async fn a_handshake_without_end_is_cut_by_its_length() {
-    let (running, ..) = start_counted(patient()).await;
+    let (running, ..) = start_counted(lenient_limits()).await;
     let mut stream = running.connect().await;
     // A hello of 60,000 octets, in records of 1,000.
     let mut body = vec![1, 0, 0xea, 0x60];

@@ -11,8 +11,8 @@ mod connections;
 mod framing;
 mod handshakes;
 mod proxies;
-mod strangers;
 mod tls;
+mod unverified;
 
 use api::serve::{Client, ServeLimits, ServeMetrics, ServeSettings, Stopped, serve};
 use axum::body::Body;
@@ -135,7 +135,7 @@ async fn start(settings: impl Into<ServeSettings>) -> Running {
 }
 
 /// Limits none of which is reached unless a test sets it.
-fn patient() -> ServeLimits {
+fn lenient_limits() -> ServeLimits {
     ServeLimits {
         header_read_timeout_ms: NEVER_MS,
         request_timeout_ms: NEVER_MS,

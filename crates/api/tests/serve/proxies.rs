@@ -8,7 +8,7 @@ use api::serve::proxy::TrustedProxies;
 /// The listener believes the headers of 127.0.0.2, 127.0.0.3 and 127.0.0.6. PROXY protocol comes from 127.0.0.5 and 127.0.0.6.
 fn trusting() -> ServeSettings {
     ServeSettings {
-        limits: patient(),
+        limits: lenient_limits(),
         trusted_proxies: ranges(&["127.0.0.2/31", "127.0.0.6"]),
         proxy_protocol_from: ranges(&["127.0.0.5", "127.0.0.6"]),
         ..ServeSettings::default()
@@ -58,18 +58,18 @@ async fn a_trusted_proxy_names_the_client_of_each_request() {
 #[tokio::test]
 async fn what_others_say_of_their_clients_is_not_believed() {
     let running = start(trusting()).await;
-    let mut stranger = running.connect_from(4).await;
+    let mut unverified = running.connect_from(4).await;
     for headers in ["X-Forwarded-For: 192.0.2.1\r\n", "Forwarded: for=192.0.2.1\r\n"] {
-        assert_eq!(whoami(&mut stranger, headers).await, "127.0.0.4");
+        assert_eq!(whoami(&mut unverified, headers).await, "127.0.0.4");
     }
     for preamble in [
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".as_slice(),
         &v2(0x21, 0x11, &[1; 12]),
     ] {
-        let mut stranger = running.connect_from(4).await;
-        stranger.write_all(preamble).await.unwrap();
-        let _ = stranger.write_all(GET.as_bytes()).await;
-        assert!(answer(&mut stranger).await.0.contains(" 400"));
+        let mut unverified = running.connect_from(4).await;
+        unverified.write_all(preamble).await.unwrap();
+        let _ = unverified.write_all(GET.as_bytes()).await;
+        assert!(answer(&mut unverified).await.0.contains(" 400"));
     }
 }
 
@@ -315,19 +315,20 @@ async fn a_body_of_a_known_client_behind_a_proxy_is_read_in_large_pieces() {
 }
 
 #[tokio::test]
-async fn a_client_behind_a_proxy_that_has_too_many_requests_under_way_is_told_so_and_none_is_just_closed() {
+async fn a_client_behind_a_proxy_that_has_too_many_requests_under_way_is_answered_so_and_none_is_just_closed()
+{
     const MAY_HAVE: usize = 5;
     const MANY: usize = 14;
     let mut settings = trusting();
     settings.limits.per_address_max = MAY_HAVE;
     let running = start(settings).await;
-    let mut asked = Vec::new();
+    let mut requested = Vec::new();
     for _ in 0..MANY {
         let mut stream = running.connect_from(2).await;
         let head =
             "POST /read HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nContent-Length: 9\r\n\r\n";
         send(&mut stream, head).await;
-        asked.push(stream);
+        requested.push(stream);
     }
     until("the others are gone", || {
         running.metrics.evicted.get() + running.metrics.refused.get() >= (MANY - MAY_HAVE) as u64
@@ -335,7 +336,7 @@ async fn a_client_behind_a_proxy_that_has_too_many_requests_under_way_is_told_so
     .await;
     // Those that stay are done.
     let mut statuses = Vec::new();
-    for stream in &mut asked {
+    for stream in &mut requested {
         let _ = stream.write_all(b"123456789").await;
         let (status, _) = answer(stream).await;
         statuses.push(status.split(' ').nth(1).unwrap_or_default().to_owned());

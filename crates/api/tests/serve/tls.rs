@@ -58,7 +58,7 @@ async fn https_is_served_and_a_new_certificate_is_shown_to_new_connections() {
     let certificate = Certificate::from_pem(old.chain.as_bytes(), old.key.as_bytes()).unwrap();
     let limits = ServeLimits {
         header_read_timeout_ms: 500,
-        ..patient()
+        ..lenient_limits()
     };
     let running = start_with(limits, Some(certificate.acceptor().unwrap())).await;
     let mut before = connect_tls(&running, &old).await.unwrap();

@@ -3,14 +3,14 @@
 use super::{
     AT_ONCE, KEY, USER, assert_uuid, basic, code_and_message, code_for, code_of, hex, names, post, sign, with,
 };
-use crate::house::{BLOCKED, CODE, House, PLAIN, USER_OFF, ut_id};
+use crate::testkit::{BLOCKED, CODE, PLAIN, TestNode, USER_OFF, ut_id};
 use axum::body::Body;
 use http::{Method, Request, header};
 use serde_json::{Value, json};
 
 /// A request signed in its headers, as every SDK does it.
-fn signed(house: &House, body: &Value) -> Request<Body> {
-    signed_by(USER, &sign(body, KEY), house.engine.now() / 1000, body)
+fn signed(node: &TestNode, body: &Value) -> Request<Body> {
+    signed_by(USER, &sign(body, KEY), node.engine.now() / 1000, body)
 }
 
 pub(super) fn signed_by(user: &str, signature: &str, at_s: i64, body: &Value) -> Request<Body> {
@@ -34,10 +34,10 @@ fn receipts(session: &Value) -> Value {
 
 #[tokio::test]
 async fn a_batch_is_answered_as_documented_and_delivered() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let target =
         json!({"Phone": AT_ONCE, "TemplateParams": ["123456"], "ExtendCode": "123", "UserId": "456"});
-    let answer = house.ask(signed(&house, &send(json!([target])))).await;
+    let answer = node.ask(signed(&node, &send(json!([target])))).await;
     assert_eq!(code_of(&answer), 0);
     let sent = answer.json();
     let all = [
@@ -62,11 +62,11 @@ async fn a_batch_is_answered_as_documented_and_delivered() {
         sent["ReqUuid"].as_str().unwrap(),
         answer.headers["x-speedo-request-uuid"]
     );
-    let delivered = |answer: &crate::house::Answer| {
+    let delivered = |answer: &crate::testkit::Answer| {
         answer.json()["Data"][0]["ReceiptSet"][0]["ReceiptResult"] == "Success"
     };
-    let answer = house
-        .ask_until(|| signed(&house, &receipts(&sent["SessionNo"])), delivered)
+    let answer = node
+        .ask_until(|| signed(&node, &receipts(&sent["SessionNo"])), delivered)
         .await
         .json();
     assert_eq!(answer["Action"], "GetUSMSSendReceiptResponse");
@@ -78,20 +78,20 @@ async fn a_batch_is_answered_as_documented_and_delivered() {
 }
 
 #[tokio::test]
-async fn a_hundred_sessions_are_asked_about_at_once_at_most() {
-    let house = House::start().await;
+async fn a_hundred_sessions_are_requested_about_at_once_at_most() {
+    let node = TestNode::start().await;
     let ask = |count: usize| {
         let sessions: Vec<String> = (0..count).map(|n| format!("session-{n}")).collect();
         signed(
-            &house,
+            &node,
             &json!({"Action": "GetUSMSSendReceipt", "SessionNoSet": sessions}),
         )
     };
-    let answer = house.ask(ask(100)).await;
+    let answer = node.ask(ask(100)).await;
     assert_eq!(code_of(&answer), 0);
     assert_eq!(answer.json()["Data"].as_array().map(Vec::len), Some(100));
     assert_eq!(
-        code_and_message(&house.ask(ask(101)).await),
+        code_and_message(&node.ask(ask(101)).await),
         (215_392, "Invalid parameter [SessionNoSet]".into())
     );
 }
@@ -99,10 +99,10 @@ async fn a_hundred_sessions_are_asked_about_at_once_at_most() {
 /// The action of a page that the vendor withdrew, whose sample has values as numbers.
 #[tokio::test]
 async fn the_old_action_for_one_text_is_still_there() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let old = json!({"Action": "SendUSMSMessage", "AccountId": "1", "PhoneNumbers": [AT_ONCE, "+447700900001"],
         "TemplateId": ut_id(CODE), "SenderId": "uSpeedo", "TemplateParams": [123456], "ExtendCode": "12", "UserId": "o-1"});
-    let answer = house.ask(signed(&house, &old)).await;
+    let answer = node.ask(signed(&node, &old)).await;
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
     let sent = answer.json();
     assert_eq!(
@@ -110,12 +110,12 @@ async fn the_old_action_for_one_text_is_still_there() {
         (&json!("SendUSMSMessageResponse"), &json!("o-1"))
     );
     assert_uuid(&sent["SessionNo"]);
-    let received = house.received(AT_ONCE).await;
+    let received = node.received(AT_ONCE).await;
     assert_eq!(
         (received.text.as_str(), received.from.as_str()),
         ("Your code is 123456", "uSpeedo")
     );
-    house.received("+447700900001").await;
+    node.received("+447700900001").await;
     for (name, value, expected) in [
         (
             "PhoneNumbers",
@@ -153,7 +153,7 @@ async fn the_old_action_for_one_text_is_still_there() {
             (215_392, "Invalid parameter [ExtendCode]"),
         ),
     ] {
-        let answer = house.ask(signed(&house, &super::with(&old, name, value))).await;
+        let answer = node.ask(signed(&node, &super::with(&old, name, value))).await;
         let (code, message) = code_and_message(&answer);
         assert_eq!((code, &*message), expected, "{name} {}", answer.body);
     }
@@ -161,14 +161,14 @@ async fn the_old_action_for_one_text_is_still_there() {
 
 #[tokio::test]
 async fn failures_stand_where_the_documents_put_them() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = json!({"Action": "SendBatchUSMSMessage", "TaskContent": [
         {"TemplateId": ut_id(CODE), "SenderId": "uSpeedo", "Target": [
             {"Phone": BLOCKED, "TemplateParams": ["1"], "ExtendCode": "123", "UserId": "456"},
             {"Phone": AT_ONCE, "TemplateParams": ["1"]}]},
         {"TemplateId": "UTA0", "Target": [{"Phone": "+447700900001"}]},
     ]});
-    let sent = house.ask(signed(&house, &body)).await.json();
+    let sent = node.ask(signed(&node, &body)).await.json();
     assert_eq!((&sent["RetCode"], &sent["SuccessCount"]), (&json!(0), &json!(1)));
     let expected = json!([
         {"TemplateId": ut_id(CODE), "SenderId": "uSpeedo", "FailureDetails": "", "Target": [
@@ -181,7 +181,7 @@ async fn failures_stand_where_the_documents_put_them() {
 
     let nothing = json!({"Action": "SendBatchUSMSMessage", "TaskContent": [
         {"TemplateId": "UTA0", "Target": [{"Phone": "+447700900001"}]}]});
-    let answer = house.ask(signed(&house, &nothing)).await;
+    let answer = node.ask(signed(&node, &nothing)).await;
     assert_eq!(
         code_and_message(&answer),
         (215_392, "Invalid parameter [TemplateId]".into())
@@ -195,14 +195,14 @@ async fn failures_stand_where_the_documents_put_them() {
 
 #[tokio::test]
 async fn a_target_may_name_a_sender_of_its_own() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let targets = json!([
         {"Phone": "+447700900001", "TemplateParams": ["1"], "SenderId": "Other"},
         {"Phone": "+447700900002", "TemplateParams": ["1"]},
         {"Phone": "+447700900003", "TemplateParams": ["1"], "SenderId": "Other"},
         {"Phone": "+447700900004", "TemplateParams": ["1"], "SenderId": "much too long"},
     ]);
-    let sent = house.ask(signed(&house, &send(targets))).await.json();
+    let sent = node.ask(signed(&node, &send(targets))).await.json();
     assert_eq!(sent["SuccessCount"], 3);
     assert_uuid(&sent["SessionNo"]);
     assert_eq!(sent["FailContent"].as_array().unwrap().len(), 1);
@@ -211,10 +211,10 @@ async fn a_target_may_name_a_sender_of_its_own() {
         (&failed["SenderId"], &failed["FailureDetails"]),
         (&json!("much too long"), &json!("sender is invalid"))
     );
-    assert_eq!(house.received("+447700900001").await.from, "Other");
-    assert_eq!(house.received("+447700900002").await.from, "uSpeedo");
-    let answer = house
-        .ask(signed(&house, &receipts(&sent["SessionNo"])))
+    assert_eq!(node.received("+447700900001").await.from, "Other");
+    assert_eq!(node.received("+447700900002").await.from, "uSpeedo");
+    let answer = node
+        .ask(signed(&node, &receipts(&sent["SessionNo"])))
         .await
         .json();
     assert_eq!(
@@ -226,9 +226,9 @@ async fn a_target_may_name_a_sender_of_its_own() {
 
 #[tokio::test]
 async fn a_signature_must_be_right_and_recent() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = send(json!([{"Phone": AT_ONCE, "TemplateParams": ["1"]}]));
-    let now_s = house.engine.now() / 1000;
+    let now_s = node.engine.now() / 1000;
     let right = sign(&body, KEY);
     for (user, signature, at_s, expected) in [
         (USER, right.clone(), now_s, 0),
@@ -242,7 +242,7 @@ async fn a_signature_must_be_right_and_recent() {
         ("nobody", right.clone(), now_s, 215_398),
         (USER_OFF, right, now_s, 215_398),
     ] {
-        let answer = house.ask(signed_by(user, &signature, at_s, &body)).await;
+        let answer = node.ask(signed_by(user, &signature, at_s, &body)).await;
         assert_eq!(
             code_of(&answer),
             expected,
@@ -251,21 +251,21 @@ async fn a_signature_must_be_right_and_recent() {
         );
         assert!(!answer.body.contains(KEY));
     }
-    let mut changed = signed(&house, &body);
+    let mut changed = signed(&node, &body);
     *changed.body_mut() = Body::from(body.to_string().replace("\"1\"", "\"2\""));
-    assert_eq!(code_of(&house.ask(changed).await), 215_398, "another body");
+    assert_eq!(code_of(&node.ask(changed).await), 215_398, "another body");
 }
 
 /// Contract section 1.2: what the SDKs put into bodies.
 #[tokio::test]
 async fn the_bodies_of_all_clients_verify() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let mut php = send(json!([{"Phone": AT_ONCE, "TemplateParams": ["1"]}]));
     let signature = sign(&php, KEY);
     php["PublicKey"] = json!(USER);
     php["Signature"] = json!(signature);
-    let answer = house
-        .ask(signed_by(USER, &signature, house.engine.now() / 1000, &php))
+    let answer = node
+        .ask(signed_by(USER, &signature, node.engine.now() / 1000, &php))
         .await;
     assert_eq!(
         code_of(&answer),
@@ -278,7 +278,7 @@ async fn the_bodies_of_all_clients_verify() {
         let body = json!({"Action": "SendBatchUSMSMessage", "AccountId": "1", "TaskContent": [
             {"TemplateId": ut_id(PLAIN), "SenderId": "u", "Target": [
                 {"Phone": phone, "TemplateParams": absent, "ExtendCode": null, "UserId": ""}]}]});
-        let sent = house.ask(signed(&house, &body)).await.json();
+        let sent = node.ask(signed(&node, &body)).await.json();
         assert_eq!(sent["SuccessCount"], 1, "{sent}");
     }
 
@@ -290,11 +290,11 @@ async fn the_bodies_of_all_clients_verify() {
          TemplateIdUTA261122001001{KEY}"
     );
     let signature = hex(&<sha1::Sha1 as sha1::Digest>::digest(canonical));
-    let mut request = signed_by(USER, &signature, house.engine.now() / 1000, &json!({}));
+    let mut request = signed_by(USER, &signature, node.engine.now() / 1000, &json!({}));
     *request.body_mut() = Body::from(text);
-    let answer = house.ask(request).await;
+    let answer = node.ask(request).await;
     assert_eq!(code_of(&answer), 0);
-    let received = house.received("+447700900123").await;
+    let received = node.received("+447700900123").await;
     assert_eq!(
         (received.from.as_ref(), received.text.as_ref()),
         ("u<", "Your code is 12.50")
@@ -304,7 +304,7 @@ async fn the_bodies_of_all_clients_verify() {
 #[tokio::test]
 async fn task_content_comes_in_four_forms() {
     use base64::Engine as _;
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let task = |phone: &str| json!([{"TemplateId": ut_id(CODE), "Target": [{"Phone": phone, "TemplateParams": ["1"]}]}]);
     let base64 = |task: Value| base64::engine::general_purpose::STANDARD.encode(task.to_string());
     let wrapped = |text: String| {
@@ -325,24 +325,24 @@ async fn task_content_comes_in_four_forms() {
     {
         let body = json!({"Action": "SendBatchUSMSMessage", "TaskContent": content});
         assert_eq!(
-            house.ask(signed(&house, &body)).await.json()["SuccessCount"],
+            node.ask(signed(&node, &body)).await.json()["SuccessCount"],
             1,
             "{body}"
         );
-        house.received(&format!("+44770090000{index}")).await;
+        node.received(&format!("+44770090000{index}")).await;
     }
     let dotted = json!({"Action": "SendBatchUSMSMessage", "TaskContent.0.TemplateId": ut_id(CODE),
         "TaskContent.0.Target.0.Phone": "+447700900005", "TaskContent.0.Target.0.TemplateParams.0": "1"});
-    assert_eq!(house.ask(signed(&house, &dotted)).await.json()["SuccessCount"], 1);
+    assert_eq!(node.ask(signed(&node, &dotted)).await.json()["SuccessCount"], 1);
     let dotted = json!({"TaskContent.0.TemplateId": ut_id(CODE), "TaskContent.0.SenderId": "u",
         "TaskContent.0.Target.0.Phone": "+447700900006", "TaskContent.0.Target.0.TemplateParams.0": "1"});
-    let answer = house.ask(post(super::rest::SEND, USER, dotted.to_string())).await;
+    let answer = node.ask(post(super::rest::SEND, USER, dotted.to_string())).await;
     assert_eq!(code_of(&answer), 0, "REST takes dotted names too");
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
-    let house = House::start().await;
+async fn what_is_no_request_of_this_wire_is_answered_so_in_its_words() {
+    let node = TestNode::start().await;
     let ask = |body: &str| post("/api/", USER, body.to_owned());
     let invalid = |name: &str| (215_392, format!("Invalid parameter [{name}]"));
     let missing = |name: &str| (215_397, format!("Missing required parameter [{name}]"));
@@ -366,7 +366,7 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
         ),
         (r#"{"Action":"a","Action":"b"}"#, invalid("Body")),
     ] {
-        assert_eq!(code_and_message(&house.ask(ask(body)).await), expected, "{body}");
+        assert_eq!(code_and_message(&node.ask(ask(body)).await), expected, "{body}");
     }
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let request = Request::builder()
@@ -375,7 +375,7 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
             .body(Body::empty())
             .unwrap();
         assert_eq!(
-            code_and_message(&house.ask(request).await),
+            code_and_message(&node.ask(request).await),
             invalid("Method"),
             "{method}"
         );
@@ -384,17 +384,17 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
         .header(header::AUTHORIZATION, basic(USER, KEY))
         .body(Body::from(r#"{"SessionNoSet":["x"]}"#))
         .unwrap();
-    assert_eq!(code_of(&house.ask(named_in_query).await), 0);
+    assert_eq!(code_of(&node.ask(named_in_query).await), 0);
     let anonymous = Request::post("/api").body(Body::from("{}")).unwrap();
-    assert_eq!(code_of(&house.ask(anonymous).await), 215_398);
+    assert_eq!(code_of(&node.ask(anonymous).await), 215_398);
 }
 
 /// Goal: the UCloud Action document requires `Action` of every answer, errors too: the request's and `Response`, wherever the request ended and
 /// wherever it names its action.
 #[tokio::test]
 async fn every_answer_has_an_action_errors_too() {
-    let house = House::start().await;
-    let now = house.engine.now() / 1000;
+    let node = TestNode::start().await;
+    let now = node.engine.now() / 1000;
     let batch = send(json!([{"Phone": AT_ONCE, "TemplateParams": ["1"]}]));
     let request = |method: Method, uri: &str, body: &str| {
         Request::builder()
@@ -406,7 +406,7 @@ async fn every_answer_has_an_action_errors_too() {
     };
     let sends = "SendBatchUSMSMessageResponse";
     for (what, request, action) in [
-        ("accepted", signed(&house, &batch), sends),
+        ("accepted", signed(&node, &batch), sends),
         (
             "wrong signature",
             signed_by(USER, &"0".repeat(40), now, &batch),
@@ -477,11 +477,11 @@ async fn every_answer_has_an_action_errors_too() {
             "Response",
         ),
     ] {
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         code_of(&answer);
         assert_eq!(answer.json()["Action"], action, "{what}: {}", answer.body);
     }
-    let rest = house.ask(post(super::rest::SEND, "nobody", "{}")).await;
+    let rest = node.ask(post(super::rest::SEND, "nobody", "{}")).await;
     assert_eq!(
         rest.json().get("Action"),
         None,
@@ -492,7 +492,7 @@ async fn every_answer_has_an_action_errors_too() {
 /// Goal: an account number that is no whole number above 0 is refused by name, whatever the action.
 #[tokio::test]
 async fn an_account_id_is_a_whole_number_above_0() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for (id, code) in [
         (json!(1), 0),
         (json!("60000011"), 0),
@@ -509,37 +509,33 @@ async fn an_account_id_is_a_whole_number_above_0() {
             send(json!([{"Phone": AT_ONCE, "TemplateParams": ["1"]}])),
         ] {
             let body = with(&action, "AccountId", id.clone());
-            let answer = house.ask(post("/api", USER, body.to_string())).await;
+            let answer = node.ask(post("/api", USER, body.to_string())).await;
             assert_eq!(code_of(&answer), code, "{body}: {}", answer.body);
             if code != 0 {
                 assert_eq!(answer.json()["Message"], "Invalid parameter [AccountId]");
             }
         }
         let body = with(&code_for("+447700900123"), "AccountId", id.clone());
-        let answer = house.ask(post(super::rest::SEND, USER, body.to_string())).await;
+        let answer = node.ask(post(super::rest::SEND, USER, body.to_string())).await;
         assert_eq!(code_of(&answer), code, "REST {id}");
     }
 }
 
 #[tokio::test]
 async fn an_engine_that_stops_answers_that_it_is_busy() {
-    let house = House::start().await;
-    house
-        .engine
-        .stop(std::time::Duration::from_secs(5))
-        .await
-        .unwrap();
+    let node = TestNode::start().await;
+    node.engine.stop(std::time::Duration::from_secs(5)).await.unwrap();
     let body = send(json!([{"Phone": AT_ONCE, "TemplateParams": ["1"]}]));
-    let answer = house.ask(signed(&house, &body)).await;
+    let answer = node.ask(signed(&node, &body)).await;
     assert_eq!(code_and_message(&answer), (215_400, "Server busy".into()));
 }
 
 #[tokio::test]
 async fn a_signed_body_may_begin_with_a_byte_order_mark() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = send(json!([{"Phone": AT_ONCE, "TemplateParams": ["8341"]}]));
-    let mut request = signed(&house, &body);
+    let mut request = signed(&node, &body);
     *request.body_mut() = Body::from(format!("\u{feff}{body}"));
-    let answer = house.ask(request).await;
+    let answer = node.ask(request).await;
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
 }

@@ -1,7 +1,7 @@
 //! The vendors' own published clients: their requests octet for octet, and the clients themselves.
 
 use super::{KEY, USER, approve_at_once, code_of};
-use crate::house::{ACCOUNT, Answer, CODE, House, NOTICE, PLAIN, SIGNATURE, ut_id};
+use crate::testkit::{ACCOUNT, Answer, CODE, NOTICE, PLAIN, SIGNATURE, TestNode, ut_id};
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// What `uspeedo-sdk-py` 1.5.1 sent, but for the time, which is not signed.
 #[tokio::test]
 async fn the_requests_of_uspeedo_sdk_py_are_taken_octet_for_octet() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = r#"{"AccountId": 10001, "TaskContent": [{"SenderId": "uSpeedo", "Target": [{"Phone": "(44)7700900123", "TemplateParams": ["8341"], "UserId": "\u5c0f o\"1<&>", "ExtendCode": "12"}, {"Phone": "55212345780", "TemplateParams": []}], "TemplateId": "UTA261122001001"}], "Action": "SendBatchUSMSMessage"}"#;
     let request = |uri: &str, signature: &str, body: &str| {
         Request::post(uri)
@@ -20,13 +20,13 @@ async fn the_requests_of_uspeedo_sdk_py_are_taken_octet_for_octet() {
             .header("Content-Type", "application/json")
             .header("X-Access-Key-Id", USER)
             .header("X-Signature", signature)
-            .header("X-Timestamp", (house.engine.now() / 1000).to_string())
+            .header("X-Timestamp", (node.engine.now() / 1000).to_string())
             .header("X-Nonce", "bd8ee6aefe")
             .body(Body::from(body.to_owned()))
             .unwrap()
     };
     let uri = "/api?Action=SendBatchUSMSMessage";
-    let sent = house
+    let sent = node
         .ask(request(uri, "22f869564272db4605c0056a5e6fb3d9d5466a41", body))
         .await
         .json();
@@ -39,10 +39,10 @@ async fn the_requests_of_uspeedo_sdk_py_are_taken_octet_for_octet() {
         sent["FailContent"][0]["Target"][0]["Phone"], "55212345780",
         "{sent}"
     );
-    assert_eq!(house.received("+447700900123").await.text, "Your code is 8341");
+    assert_eq!(node.received("+447700900123").await.text, "Your code is 8341");
     let body = r#"{"SessionNoSet": ["a", "b"], "Action": "GetUSMSSendReceipt"}"#;
     let uri = "/api?Action=GetUSMSSendReceipt";
-    let answer = house
+    let answer = node
         .ask(request(uri, "b5e9b0dbced7209d141d1e4b11124ee5d6adaba5", body))
         .await;
     assert_eq!(code_of(&answer), 0);
@@ -51,7 +51,7 @@ async fn the_requests_of_uspeedo_sdk_py_are_taken_octet_for_octet() {
 /// What `ucloud-sdk-python3` 0.11.150 sent.
 #[tokio::test]
 async fn the_requests_of_ucloud_sdk_python3_are_taken_octet_for_octet() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let ask = async |body: &'static str| -> Answer {
         let request = Request::post("/")
             .header("User-Agent", "Python/3.11.7 Python-SDK/0.11.150Package/usms")
@@ -59,12 +59,12 @@ async fn the_requests_of_ucloud_sdk_python3_are_taken_octet_for_octet() {
             .header("U-Timestamp-Ms", "1795329153742")
             .body(Body::from(body))
             .unwrap();
-        house.ask(request).await
+        node.ask(request).await
     };
     let answer = ask("ProjectId=org-demo&PhoneNumbers.0=13800138000&PhoneNumbers.1=%2844%297700900123&SigContent=Example&TemplateId=UTA261122001001&TemplateParams.0=8341&UserId=o-1&Action=SendUSMSMessage&PublicKey=demo_user&Signature=dac8203a0c0d76d6ca9d751922ca173edb274661").await;
     assert_eq!((code_of(&answer), &answer.json()["UserId"]), (0, &json!("o-1")));
     assert_eq!(
-        house.received("+8613800138000").await.text,
+        node.received("+8613800138000").await.text,
         "【Example】Your code is 8341"
     );
     let answer = ask("ProjectId=org-demo&TaskContent=W3siVGVtcGxhdGVJZCI6ICJVVEEyNjExMjIwMDEwMDEiLCAiU2lnQ29udGVudCI6ICJFeGFtcGxlIiwgIlRhcmdldCI6IFt7IlBob25lIjogIjEzODAwMTM4MDAwIiwgIlRlbXBsYXRlUGFyYW1zIjogWyI4MzQxIl19XX1d&Action=SendBatchUSMSMessage&PublicKey=demo_user&Signature=5af1930cb44aae674af6d53b6f37b7efa7d9a157").await;
@@ -92,10 +92,10 @@ async fn run_client(script: &str) {
         );
         return;
     };
-    let house = House::start().await;
+    let node = TestNode::start().await;
     // As in `postrider dev`: what a client makes it can use at once.
-    approve_at_once(&house, ACCOUNT).await;
-    let listening = house.listen().await;
+    approve_at_once(&node, ACCOUNT).await;
+    let listening = node.listen().await;
     let base_url = format!("http://{}", listening.address);
     let template = |number: i64| json!({"number": number, "ut_id": ut_id(number)});
     let demo = json!({

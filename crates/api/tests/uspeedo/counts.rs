@@ -1,32 +1,32 @@
 //! UCloud's statistics and blacklist.
 
 use super::{AT_ONCE, REFUSED, SILENT, UNDELIVERED, Wire, code_and_message, code_of, names, with};
-use crate::house::{Answer, CODE, House, PLAIN, USER_OTHER, ut_id};
+use crate::testkit::{Answer, CODE, PLAIN, TestNode, USER_OTHER, ut_id};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use serde_json::{Value, json};
 
-async fn ask(house: &House, action: &str, params: &Value) -> Answer {
-    Wire::Ucloud.ask(house, action, params).await
+async fn ask(node: &TestNode, action: &str, params: &Value) -> Answer {
+    Wire::Ucloud.ask(node, action, params).await
 }
 
 /// Today in China.
-fn today(house: &House) -> String {
-    let now = Timestamp::from_millisecond(house.engine.now()).unwrap();
+fn today(node: &TestNode) -> String {
+    let now = Timestamp::from_millisecond(node.engine.now()).unwrap();
     now.to_zoned(TimeZone::fixed(Offset::constant(8)))
         .date()
         .to_string()
 }
 
-fn question(house: &House, domestic: u8) -> Value {
-    json!({"Page": 0, "NumPerPage": 10, "OrderBy": "BrevityCode", "OrderType": "asc", "StartDate": today(house),
-        "EndDate": today(house), "Domestic": domestic})
+fn question(node: &TestNode, domestic: u8) -> Value {
+    json!({"Page": 0, "NumPerPage": 10, "OrderBy": "BrevityCode", "OrderType": "asc", "StartDate": today(node),
+        "EndDate": today(node), "Domestic": domestic})
 }
 
 /// Sends to each number over a wire of another family, and waits until the counters say so.
-async fn sent_and_counted(house: &House) {
+async fn sent_and_counted(node: &TestNode) {
     let targets = |numbers: &[&str]| -> Vec<Value> {
         numbers
             .iter()
@@ -38,50 +38,50 @@ async fn sent_and_counted(house: &House) {
         {"TemplateId": ut_id(CODE), "SenderId": "", "Target": targets(&["13812345678"])},
         {"TemplateId": ut_id(PLAIN), "SenderId": "", "Target": [{"Phone": "447700900001"}, {"Phone": "447700900002"}]},
     ]});
-    assert_eq!(code_of(&house.ask(super::rest::send(&body)).await), 0);
+    assert_eq!(code_of(&node.ask(super::rest::send(&body)).await), 0);
     let settled = |answer: &Answer| {
         let sums = &answer.json()["StatisticsData"];
         (&sums["SuccessCount"], &sums["UnknownCount"], &sums["SendCount"])
             == (&json!(3), &json!(1), &json!(6))
     };
-    let asked = || Wire::Ucloud.request(house, super::USER, "GetUSMSSendStatistics", &question(house, 0));
-    house.ask_until(asked, settled).await;
+    let requested = || Wire::Ucloud.request(node, super::USER, "GetUSMSSendStatistics", &question(node, 0));
+    node.ask_until(requested, settled).await;
 }
 
 #[tokio::test]
 async fn messages_are_counted_by_day_and_country_as_they_end() {
-    let house = House::start().await;
-    sent_and_counted(&house).await;
-    let answer = ask(&house, "GetUSMSSendStatistics", &question(&house, 0)).await;
+    let node = TestNode::start().await;
+    sent_and_counted(&node).await;
+    let answer = ask(&node, "GetUSMSSendStatistics", &question(&node, 0)).await;
     assert_eq!(code_and_message(&answer), (0, String::new()));
-    let told = answer.json();
+    let reported = answer.json();
     assert_eq!(
-        names(&told),
+        names(&reported),
         ["Action", "Data", "Message", "RetCode", "StatisticsData", "Total"]
     );
-    assert_eq!(told["Total"], 2);
+    assert_eq!(reported["Total"], 2);
     let row = |country: &str, values: [u64; 5], rate: f64| {
         let [success, fail, unknown, submit_fail, all] = values;
-        json!({"SendDate": today(&house), "BrevityCode": country, "Count": all, "CostCount": all,
+        json!({"SendDate": today(&node), "BrevityCode": country, "Count": all, "CostCount": all,
             "SuccessCount": success, "SuccessCostCount": success, "FailedCount": fail, "FailedCostCount": fail,
             "UnknownCount": unknown, "UnknownCostCount": unknown, "SubmitFailedCount": submit_fail,
             "SubmitFailedCostCount": submit_fail, "SuccessRate": rate, "UserId": ""})
     };
     // Compared as texts: numbers keep their tokens.
     assert_eq!(
-        told["Data"][0].to_string(),
+        reported["Data"][0].to_string(),
         row("1", [1, 1, 1, 1, 4], 0.25).to_string()
     );
     assert_eq!(
-        told["Data"][1].to_string(),
+        reported["Data"][1].to_string(),
         row("GB", [2, 0, 0, 0, 2], 1.0).to_string()
     );
     assert_eq!(
-        told["StatisticsData"],
+        reported["StatisticsData"],
         json!({"SendCount": 6, "SendCostCount": 6, "SuccessCount": 3, "SuccessCostCount": 3, "FailCount": 1,
             "FailCostCount": 1, "UnknownCount": 1, "UnknownCostCount": 1, "SubmitFailCount": 1, "SubmitFailCostCount": 1})
     );
-    let domestic = ask(&house, "GetUSMSSendStatistics", &question(&house, 1))
+    let domestic = ask(&node, "GetUSMSSendStatistics", &question(&node, 1))
         .await
         .json();
     assert_eq!(
@@ -95,32 +95,32 @@ async fn messages_are_counted_by_day_and_country_as_they_end() {
         ("StartDate", json!("2026-01-01"), 2),
         ("EndDate", json!("2199-12-31"), 0),
     ] {
-        let mut question = with(&question(&house, 0), name, value.clone());
+        let mut question = with(&question(&node, 0), name, value.clone());
         if name == "EndDate" {
             question["StartDate"] = value.clone();
         }
         if name == "StartDate" {
-            question["StartDate"] = json!(format!("{}-01-01", &today(&house)[..4]));
+            question["StartDate"] = json!(format!("{}-01-01", &today(&node)[..4]));
         }
         assert_eq!(
-            ask(&house, "GetUSMSSendStatistics", &question).await.json()["Total"],
+            ask(&node, "GetUSMSSendStatistics", &question).await.json()["Total"],
             total,
             "{name} {value}"
         );
     }
     let paged = with(
-        &with(&question(&house, 0), "NumPerPage", json!(1)),
+        &with(&question(&node, 0), "NumPerPage", json!(1)),
         "Page",
         json!(1),
     );
-    let paged = ask(&house, "GetUSMSSendStatistics", &paged).await.json();
+    let paged = ask(&node, "GetUSMSSendStatistics", &paged).await.json();
     assert_eq!(
         (&paged["Total"], &paged["Data"][0]["BrevityCode"]),
         (&json!(2), &json!("GB"))
     );
-    let theirs = Wire::Ucloud.request(&house, USER_OTHER, "GetUSMSSendStatistics", &question(&house, 0));
+    let theirs = Wire::Ucloud.request(&node, USER_OTHER, "GetUSMSSendStatistics", &question(&node, 0));
     assert_eq!(
-        house.ask(theirs).await.json()["Total"],
+        node.ask(theirs).await.json()["Total"],
         0,
         "another account's messages are its own"
     );
@@ -128,13 +128,13 @@ async fn messages_are_counted_by_day_and_country_as_they_end() {
 
 #[tokio::test]
 async fn messages_are_counted_by_template() {
-    let house = House::start().await;
-    sent_and_counted(&house).await;
-    let told = ask(&house, "GetUSMSTemplateSendStatistics", &question(&house, 0))
+    let node = TestNode::start().await;
+    sent_and_counted(&node).await;
+    let reported = ask(&node, "GetUSMSTemplateSendStatistics", &question(&node, 0))
         .await
         .json();
-    let rows = told["Data"].as_array().unwrap();
-    assert_eq!((rows.len(), &told["Total"]), (2, &json!(2)));
+    let rows = reported["Data"].as_array().unwrap();
+    assert_eq!((rows.len(), &reported["Total"]), (2, &json!(2)));
     assert_eq!(
         names(&rows[0]),
         [
@@ -162,8 +162,8 @@ async fn messages_are_counted_by_template() {
         (&json!(ut_id(PLAIN)), &json!(2))
     );
     let of = async |id: &str| {
-        let question = with(&question(&house, 0), "TemplateId", json!(id));
-        ask(&house, "GetUSMSTemplateSendStatistics", &question).await
+        let question = with(&question(&node, 0), "TemplateId", json!(id));
+        ask(&node, "GetUSMSTemplateSendStatistics", &question).await
     };
     let one = of(&ut_id(PLAIN)).await.json();
     assert_eq!(
@@ -171,24 +171,23 @@ async fn messages_are_counted_by_template() {
         (&json!(1), &json!(2))
     );
     assert_eq!(code_of(&of("UTA0").await), 18_017);
-    house
-        .engine
-        .remove_templates(crate::house::ACCOUNT, &[PLAIN])
+    node.engine
+        .remove_templates(crate::testkit::ACCOUNT, &[PLAIN])
         .await
         .unwrap();
-    let told = ask(&house, "GetUSMSTemplateSendStatistics", &question(&house, 0))
+    let reported = ask(&node, "GetUSMSTemplateSendStatistics", &question(&node, 0))
         .await
         .json();
     assert_eq!(
-        told["Data"][1]["TemplateId"],
+        reported["Data"][1]["TemplateId"],
         PLAIN.to_string(),
         "its number, once it is gone"
     );
 }
 
 #[tokio::test]
-async fn what_cannot_be_counted_is_told_so() {
-    let house = House::start().await;
+async fn what_cannot_be_counted_is_answered_so() {
+    let node = TestNode::start().await;
     for action in ["GetUSMSSendStatistics", "GetUSMSTemplateSendStatistics"] {
         for (name, value, code) in [
             ("Page", json!(null), 18_001),
@@ -204,20 +203,20 @@ async fn what_cannot_be_counted_is_told_so() {
             ("Domestic", json!(2), 18_003),
             ("Domestic", json!(null), 18_001),
         ] {
-            let answer = ask(&house, action, &with(&question(&house, 0), name, value.clone())).await;
+            let answer = ask(&node, action, &with(&question(&node, 0), name, value.clone())).await;
             assert_eq!(code_of(&answer), code, "{action} {name} {value} {}", answer.body);
         }
     }
-    let purpose = with(&question(&house, 0), "Purpose", json!(4));
+    let purpose = with(&question(&node, 0), "Purpose", json!(4));
     assert_eq!(
-        code_of(&ask(&house, "GetUSMSSendStatistics", &purpose).await),
+        code_of(&ask(&node, "GetUSMSSendStatistics", &purpose).await),
         18_003
     );
 }
 
 #[tokio::test]
 async fn a_blacklisted_number_gets_nothing_more() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let list = json!([
         {"Phone": "13900000001", "Purpose": 0, "Remark": "测试数据001"},
         {"Phone": "+447700900001"},
@@ -225,11 +224,11 @@ async fn a_blacklisted_number_gets_nothing_more() {
         {"Phone": "(44)7700900002", "Purpose": 3},
     ]);
     let params = json!({"IsGlobal": "true", "BlackList": STANDARD.encode(list.to_string())});
-    let answer = ask(&house, "BatchCreateUSMSBlacklistPhone", &params).await;
+    let answer = ask(&node, "BatchCreateUSMSBlacklistPhone", &params).await;
     assert_eq!(code_and_message(&answer), (0, "Success".into()));
-    let told = answer.json();
+    let reported = answer.json();
     assert_eq!(
-        names(&told),
+        names(&reported),
         [
             "Action",
             "FailedList",
@@ -239,31 +238,27 @@ async fn a_blacklisted_number_gets_nothing_more() {
             "SuccessList"
         ]
     );
-    assert_eq!(told["SuccessList"], json!(["13900000001", "+447700900001"]));
-    assert_eq!(told["FailedList"], json!(["12", "(44)7700900002"]));
-    super::assert_uuid(&told["ReqUuid"]);
+    assert_eq!(reported["SuccessList"], json!(["13900000001", "+447700900001"]));
+    assert_eq!(reported["FailedList"], json!(["12", "(44)7700900002"]));
+    super::assert_uuid(&reported["ReqUuid"]);
     for (phone, suppressed) in [
         ("(86)13900000001", true),
         ("447700900001", true),
         ("447700900002", false),
     ] {
-        let answer = house.ask(super::rest::send(&super::code_for(phone))).await;
+        let answer = node.ask(super::rest::send(&super::code_for(phone))).await;
         let expected = if suppressed { 215_392 } else { 0 };
         assert_eq!(code_of(&answer), expected, "{phone} {}", answer.body);
     }
-    let again = ask(&house, "BatchCreateUSMSBlacklistPhone", &params).await;
+    let again = ask(&node, "BatchCreateUSMSBlacklistPhone", &params).await;
     assert_eq!(
         again.json()["SuccessList"],
-        told["SuccessList"],
+        reported["SuccessList"],
         "a repeat is as good"
     );
-    let theirs = super::batch(crate::house::FOREIGN, json!([{"Phone": "447700900001"}]));
+    let theirs = super::batch(crate::testkit::FOREIGN, json!([{"Phone": "447700900001"}]));
     let theirs = super::post(super::rest::SEND, USER_OTHER, theirs.to_string());
-    assert_eq!(
-        code_of(&house.ask(theirs).await),
-        0,
-        "another account still sends"
-    );
+    assert_eq!(code_of(&node.ask(theirs).await), 0, "another account still sends");
     for (params, code) in [
         (json!({"BlackList": "W10="}), 18_001),
         (json!({"IsGlobal": "true"}), 18_001),
@@ -274,7 +269,7 @@ async fn a_blacklisted_number_gets_nothing_more() {
             18_019,
         ),
     ] {
-        let answer = ask(&house, "BatchCreateUSMSBlacklistPhone", &params).await;
+        let answer = ask(&node, "BatchCreateUSMSBlacklistPhone", &params).await;
         assert_eq!(code_of(&answer), code, "{}", answer.body);
     }
 }

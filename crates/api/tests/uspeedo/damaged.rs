@@ -1,7 +1,7 @@
 //! Requests with damage: whatever is sent, the answer is the wire's own, and it is not a server's failure.
 
 use super::{AT_ONCE, KEY, USER, Wire, basic, code_of, flatten, sign, ucloud};
-use crate::house::{Answer, CODE, House, PLAIN, SIGNATURE, ut_id};
+use crate::testkit::{Answer, CODE, PLAIN, SIGNATURE, TestNode, ut_id};
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -37,7 +37,7 @@ fn damage(random: &mut StdRng, octets: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn ten_thousand_damaged_requests_are_answered_in_the_wires_words() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let mut random = StdRng::seed_from_u64(20_261_122);
     let batch = json!({"Action": "SendBatchUSMSMessage", "AccountId": 1, "TaskContent": [
         {"TemplateId": ut_id(CODE), "SenderId": "uSpeedo", "Target": [
@@ -63,9 +63,9 @@ async fn ten_thousand_damaged_requests_are_answered_in_the_wires_words() {
             request = request
                 .header("X-Access-Key-Id", USER)
                 .header("X-Signature", signature);
-            request = request.header("X-Timestamp", (house.engine.now() / 1000).to_string());
+            request = request.header("X-Timestamp", (node.engine.now() / 1000).to_string());
         }
-        let answer = house.ask(request.body(Body::from(body.clone())).unwrap()).await;
+        let answer = node.ask(request.body(Body::from(body.clone())).unwrap()).await;
         assert_eq!(
             answer.status,
             StatusCode::OK,
@@ -87,7 +87,7 @@ async fn ten_thousand_damaged_requests_are_answered_in_the_wires_words() {
 fn managing() -> Vec<(&'static str, Value)> {
     let signature = json!({"ProjectId": "org", "SigContent": "Acme", "SigType": 0, "SigPurpose": 1, "CertificateType": 0,
         "Description": "d", "File": "aGVsbG8=", "ProxyFile": "image/png;base64,aGVsbG8=", "International": false});
-    let papers =
+    let documents =
         json!({"Name": "n", "Attr": 0, "Status": 1, "HandlerPhone": "13800138000", "CompanyName": "c"});
     let page =
         json!({"Page": 0, "NumPerPage": 10, "OrderBy": "CreateTime", "OrderType": "desc", "Status": 1});
@@ -124,10 +124,10 @@ fn managing() -> Vec<(&'static str, Value)> {
             "DeleteUSMSSignature",
             json!({"SigIds": ["SIG19700101000007", "SIG19700101000008"]}),
         ),
-        ("AddUSMSSignatureQualification", papers.clone()),
+        ("AddUSMSSignatureQualification", documents.clone()),
         (
             "UpdateUSMSSignatureQualification",
-            super::with(&papers, "QualificationId", json!("QUAL00000001")),
+            super::with(&documents, "QualificationId", json!("QUAL00000001")),
         ),
         (
             "QueryUSMSSignatureQualification",
@@ -196,7 +196,7 @@ fn disturb(random: &mut StdRng, params: &mut Value) {
 /// it is read; damage is done to octets, of which one in three still is.
 fn disturbed(
     random: &mut StdRng,
-    house: &House,
+    node: &TestNode,
     wire: Wire,
     action: &str,
     mut params: Value,
@@ -208,7 +208,7 @@ fn disturbed(
             let nested = ucloud::signed_by(USER, KEY, &super::with(&params, "Action", json!(action)));
             Request::post("/").body(Body::from(nested.to_string())).unwrap()
         }
-        wire => wire.request(house, USER, action, &params),
+        wire => wire.request(node, USER, action, &params),
     };
     if hurt {
         let mut flat = serde_json::Map::new();
@@ -230,7 +230,7 @@ fn disturbed(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_disturbed_requests_to_manage_are_answered_in_the_wires_words() {
     const AT_A_TIME: usize = 8;
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let mut random = StdRng::seed_from_u64(20_261_124);
     let managing = managing();
     let mut codes = std::collections::BTreeMap::<u64, usize>::new();
@@ -242,9 +242,9 @@ async fn ten_thousand_disturbed_requests_to_manage_are_answered_in_the_wires_wor
                 true => Wire::ALL[random.random_range(0..3)],
                 false => Wire::Ucloud,
             };
-            let request = disturbed(&mut random, &house, wire, action, params.clone());
-            let router = house.router.clone();
-            let told = format!("{action} {wire:?}");
+            let request = disturbed(&mut random, &node, wire, action, params.clone());
+            let router = node.router.clone();
+            let reported = format!("{action} {wire:?}");
             asking.spawn(async move {
                 let response = router.oneshot(request).await.unwrap();
                 let (parts, body) = response.into_parts();
@@ -254,14 +254,14 @@ async fn ten_thousand_disturbed_requests_to_manage_are_answered_in_the_wires_wor
                     headers: parts.headers,
                     body,
                 };
-                (told, answer)
+                (reported, answer)
             });
         }
-        for (told, answer) in asking.join_all().await {
+        for (reported, answer) in asking.join_all().await {
             let code = code_of(&answer);
             assert!(
                 code != 18_007 && !answer.body.contains("Server error"),
-                "{told} {}",
+                "{reported} {}",
                 answer.body
             );
             assert!(!answer.body.contains(KEY));

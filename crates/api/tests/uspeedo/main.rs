@@ -7,14 +7,14 @@
     reason = "helpers of tests stop at the first surprise, as tests do"
 )]
 
-#[path = "../house/mod.rs"]
-mod house;
+#[path = "../testkit/mod.rs"]
+mod testkit;
 
 mod action;
 mod clients;
 mod counts;
 mod damaged;
-mod papers;
+mod documents;
 mod quotas;
 mod reports;
 mod rest;
@@ -25,10 +25,10 @@ mod unsigned;
 
 use axum::body::Body;
 use engine::AccountId;
-use house::signing::{basic, hex, sign};
-use house::{Answer, House, KEY, USER};
 use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
+use testkit::signing::{basic, hex, sign};
+use testkit::{Answer, KEY, TestNode, USER};
 
 /// A number that is delivered at once.
 const AT_ONCE: &str = "+10000000010";
@@ -50,12 +50,15 @@ fn post(path: &str, user: &str, body: impl Into<Body>) -> Request<Body> {
 
 /// `SendBatchUSMSMessage` with one item.
 fn batch(template: i64, targets: Value) -> Value {
-    json!({"TaskContent": [{"TemplateId": house::ut_id(template), "SenderId": "uSpeedo", "Target": targets}]})
+    json!({"TaskContent": [{"TemplateId": testkit::ut_id(template), "SenderId": "uSpeedo", "Target": targets}]})
 }
 
 /// A batch for one number with one value.
 fn code_for(phone: &str) -> Value {
-    batch(house::CODE, json!([{"Phone": phone, "TemplateParams": ["8341"]}]))
+    batch(
+        testkit::CODE,
+        json!([{"Phone": phone, "TemplateParams": ["8341"]}]),
+    )
 }
 
 /// The code of an answer, which is always JSON with HTTP 200 and a request's UUID.
@@ -93,13 +96,13 @@ fn names(object: &Value) -> Vec<&str> {
 }
 
 /// Sends `body` by REST until its first receipt says `result`; that receipt.
-async fn receipt_of(house: &House, phone: &str, result: &str) -> Value {
-    let sent = house.ask(rest::send(&code_for(phone))).await.json();
+async fn receipt_of(node: &TestNode, phone: &str, result: &str) -> Value {
+    let sent = node.ask(rest::send(&code_for(phone))).await.json();
     let session = sent["SessionNo"][0]
         .as_str()
         .unwrap_or_else(|| panic!("{sent}"))
         .to_owned();
-    let answer = house
+    let answer = node
         .ask_until(
             || rest::query(USER, &format!("id={session}")),
             |answer| answer.json()["Data"][0]["ReceiptSet"][0]["ReceiptResult"] == result,
@@ -121,12 +124,12 @@ impl Wire {
 
     /// A request as the wire's own clients make it: REST by path and method, Action signed in its headers, UCloud as a
     /// signed form with dotted names.
-    fn request(self, house: &House, user: &str, action: &str, params: &Value) -> Request<Body> {
+    fn request(self, node: &TestNode, user: &str, action: &str, params: &Value) -> Request<Body> {
         match self {
             Self::Rest => rest_request(user, action, params),
             Self::Action => {
                 let body = with(params, "Action", json!(action));
-                action::signed_by(user, &sign(&body, KEY), house.engine.now() / 1000, &body)
+                action::signed_by(user, &sign(&body, KEY), node.engine.now() / 1000, &body)
             }
             Self::Ucloud => {
                 let mut flat = serde_json::Map::new();
@@ -136,8 +139,8 @@ impl Wire {
         }
     }
 
-    async fn ask(self, house: &House, action: &str, params: &Value) -> Answer {
-        house.ask(self.request(house, USER, action, params)).await
+    async fn ask(self, node: &TestNode, action: &str, params: &Value) -> Answer {
+        node.ask(self.request(node, USER, action, params)).await
     }
 }
 
@@ -203,11 +206,11 @@ fn with(params: &Value, name: &str, value: Value) -> Value {
 }
 
 /// Has an account approve its templates and signatures by itself.
-async fn approve_at_once(house: &House, account: AccountId) {
+async fn approve_at_once(node: &TestNode, account: AccountId) {
     let account = store::Account {
         auto_approve: true,
-        ..(**house.engine.catalog().account(account).unwrap()).clone()
+        ..(**node.engine.catalog().account(account).unwrap()).clone()
     };
     let change = store::CatalogChange::PutAccount(account);
-    house.change(vec![change]).await;
+    node.change(vec![change]).await;
 }

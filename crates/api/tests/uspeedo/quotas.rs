@@ -1,14 +1,14 @@
 //! What an account may keep, in the family's codes.
 
 use super::{Wire, code_and_message, code_of};
-use crate::house::{ACCOUNT, House};
-use engine::directory::DirectoryLimits;
+use crate::testkit::{ACCOUNT, TestNode};
+use engine::account_limits::AccountLimits;
 use futures_util::future::join_all;
 use serde_json::json;
 
 /// How many templates the account of the tests has from its file.
 async fn given() -> usize {
-    House::start()
+    TestNode::start()
         .await
         .engine
         .catalog()
@@ -19,19 +19,19 @@ async fn given() -> usize {
 #[tokio::test]
 async fn of_many_requests_at_once_only_so_many_make_a_template() {
     let given = given().await;
-    let house = House::with_room_for(DirectoryLimits {
+    let node = TestNode::with_room_for(AccountLimits {
         templates_max: given + 3,
-        ..DirectoryLimits::default()
+        ..AccountLimits::default()
     })
     .await;
     let wires = [Wire::Rest, Wire::Action, Wire::Ucloud];
-    let asked = wires.iter().cycle().take(12).enumerate().map(|(no, wire)| {
+    let requested = wires.iter().cycle().take(12).enumerate().map(|(no, wire)| {
         let params =
             json!({"Purpose": 1, "TemplateName": format!("t{no}"), "Template": "Code {1}", "Remark": "r"});
-        let house = &house;
-        async move { (*wire, wire.ask(house, "CreateUSMSTemplate", &params).await) }
+        let node = &node;
+        async move { (*wire, wire.ask(node, "CreateUSMSTemplate", &params).await) }
     });
-    let answers = join_all(asked).await;
+    let answers = join_all(requested).await;
     let (made, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|(_, answer)| code_of(answer) == 0);
     assert_eq!(made.len(), 3);
     for (wire, answer) in refused {
@@ -41,8 +41,8 @@ async fn of_many_requests_at_once_only_so_many_make_a_template() {
         };
         assert_eq!(code_and_message(answer), expected, "{wire:?}");
     }
-    assert_eq!(house.engine.catalog().templates_of(ACCOUNT).count(), given + 3);
-    let text = house.metrics();
+    assert_eq!(node.engine.catalog().templates_of(ACCOUNT).count(), given + 3);
+    let text = node.metrics();
     assert!(
         text.contains("postrider_limit_reached_total{limit=\"templates_max\"}"),
         "{text}"
@@ -51,34 +51,34 @@ async fn of_many_requests_at_once_only_so_many_make_a_template() {
 
 #[tokio::test]
 async fn an_account_above_the_bound_keeps_what_it_has_and_changes_it() {
-    let house = House::with_room_for(DirectoryLimits {
+    let node = TestNode::with_room_for(AccountLimits {
         templates_max: 1,
-        ..DirectoryLimits::default()
+        ..AccountLimits::default()
     })
     .await;
-    let before = house.engine.catalog().templates_of(ACCOUNT).count();
+    let before = node.engine.catalog().templates_of(ACCOUNT).count();
     assert!(before > 1);
     let params = json!({"Purpose": 1, "TemplateName": "one more", "Template": "Code {1}", "Remark": "r"});
-    let answer = Wire::Rest.ask(&house, "CreateUSMSTemplate", &params).await;
+    let answer = Wire::Rest.ask(&node, "CreateUSMSTemplate", &params).await;
     assert_eq!(code_of(&answer), 215_392);
-    let id = crate::house::ut_id(crate::house::PLAIN);
+    let id = crate::testkit::ut_id(crate::testkit::PLAIN);
     let edit =
         json!({"TemplateId": id, "TemplateName": "renamed", "Template": "Code {1}", "Instruction": "r"});
-    let answer = Wire::Rest.ask(&house, "UpdateUSMSTemplate", &edit).await;
+    let answer = Wire::Rest.ask(&node, "UpdateUSMSTemplate", &edit).await;
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
 }
 
 #[tokio::test]
 async fn files_take_so_much_room_in_all() {
-    let house = House::with_room_for(DirectoryLimits {
+    let node = TestNode::with_room_for(AccountLimits {
         files_bytes_max: 12,
-        ..DirectoryLimits::default()
+        ..AccountLimits::default()
     })
     .await;
     // Five octets each.
     let file = json!({"FileName": "a.png", "FileContent": "aGVsbG8=", "Source": 0});
-    let asked = (0..6).map(|_| Wire::Ucloud.ask(&house, "UploadUSMSFile", &file));
-    let answers = join_all(asked).await;
+    let requested = (0..6).map(|_| Wire::Ucloud.ask(&node, "UploadUSMSFile", &file));
+    let answers = join_all(requested).await;
     let (kept, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| code_of(answer) == 0);
     assert_eq!(kept.len(), 2);
     for answer in refused {
@@ -90,5 +90,5 @@ async fn files_take_so_much_room_in_all() {
             )
         );
     }
-    assert!(house.metrics().contains("limit=\"files_bytes_max\""));
+    assert!(node.metrics().contains("limit=\"files_bytes_max\""));
 }

@@ -1,8 +1,8 @@
 //! What accounts report to UCloud's wire, and fetch from it.
 
 use super::{AT_ONCE, UNDELIVERED, Wire, code_and_message, code_of, names, with};
-use crate::house::receiver::{Came, Receiver, Reply, endpoint};
-use crate::house::{ACCOUNT, Answer, CODE, House, USER_OTHER, until, ut_id};
+use crate::testkit::receiver::{Came, Receiver, Reply, endpoint};
+use crate::testkit::{ACCOUNT, Answer, CODE, TestNode, USER_OTHER, until, ut_id};
 use engine::clock::{Clock, PausedClock};
 use engine::{CarrierNo, Record, RecordFilter, RecordKind};
 use serde_json::{Value, json};
@@ -11,18 +11,18 @@ use std::time::Duration;
 use store::NewInbound;
 use tokio::task::JoinSet;
 
-async fn ask(house: &House, action: &str, params: &Value) -> Answer {
-    Wire::Ucloud.ask(house, action, params).await
+async fn ask(node: &TestNode, action: &str, params: &Value) -> Answer {
+    Wire::Ucloud.ask(node, action, params).await
 }
 
 /// The bodies of the newest reports kept, the oldest first.
-async fn kept(house: &House, count: usize) -> Vec<Value> {
+async fn kept(node: &TestNode, count: usize) -> Vec<Value> {
     let filter = |offset, limit| RecordFilter {
         name_contains: None,
         offset,
         limit,
     };
-    let engine = &house.engine;
+    let engine = &node.engine;
     let total = engine
         .records(ACCOUNT, RecordKind::Backfill, filter(0, 1))
         .await
@@ -36,9 +36,9 @@ async fn kept(house: &House, count: usize) -> Vec<Value> {
         .collect()
 }
 
-async fn session(house: &House) -> String {
+async fn session(node: &TestNode) -> String {
     let send = json!({"PhoneNumbers": [AT_ONCE], "TemplateId": ut_id(CODE), "TemplateParams": ["1"]});
-    ask(house, "SendUSMSMessage", &send).await.json()["SessionNo"]
+    ask(node, "SendUSMSMessage", &send).await.json()["SessionNo"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -46,12 +46,12 @@ async fn session(house: &House) -> String {
 
 #[tokio::test]
 async fn a_code_that_was_used_is_taken_down() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let report = json!({"SendNo": "order-1", "Target": "(44)7700900123", "BackfillTime": 5, "SendTime": 7, "Content": "8341"});
-    let answer = ask(&house, "AddBackfill", &report).await;
+    let answer = ask(&node, "AddBackfill", &report).await;
     assert_eq!(code_and_message(&answer), (0, String::new()));
     assert_eq!(names(&answer.json()), ["Action", "Message", "RetCode"]);
-    assert_eq!(kept(&house, 1).await, std::slice::from_ref(&report));
+    assert_eq!(kept(&node, 1).await, std::slice::from_ref(&report));
     for (name, value, code) in [
         ("SendNo", json!(""), 18_001),
         ("Target", json!(null), 18_001),
@@ -60,7 +60,7 @@ async fn a_code_that_was_used_is_taken_down() {
         ("SendTime", json!(-1), 18_003),
         ("Content", json!("x".repeat(501)), 18_003),
     ] {
-        let answer = ask(&house, "AddBackfill", &with(&report, name, value)).await;
+        let answer = ask(&node, "AddBackfill", &with(&report, name, value)).await;
         assert_eq!(code_of(&answer), code, "{name} {}", answer.body);
     }
 }
@@ -80,45 +80,40 @@ fn backfill(no: u64) -> Record {
 
 #[tokio::test]
 async fn the_oldest_reports_make_room() {
-    let house = House::start().await;
-    let most = house.engine.settings().directory.documents_max;
+    let node = TestNode::start().await;
+    let most = node.engine.settings().account_limits.documents_max;
     // Many at once, so that they share the store's commits, yet fewer than its queue holds; the last one after them.
     for first in (0..most - 1).step_by(1000) {
         let mut adding = JoinSet::new();
         for no in first..(most - 1).min(first + 1000) {
-            let engine = Arc::clone(&house.engine);
+            let engine = Arc::clone(&node.engine);
             adding.spawn(async move { engine.add_record(backfill(no)).await.unwrap().unwrap() });
         }
         adding.join_all().await;
     }
-    house
-        .engine
-        .add_record(backfill(most - 1))
-        .await
-        .unwrap()
-        .unwrap();
+    node.engine.add_record(backfill(most - 1)).await.unwrap().unwrap();
     let report = json!({"SendNo": "order-1", "Target": "+447700900123"});
-    assert_eq!(code_of(&ask(&house, "AddBackfill", &report).await), 0);
-    let newest = kept(&house, 2).await;
+    assert_eq!(code_of(&ask(&node, "AddBackfill", &report).await), 0);
+    let newest = kept(&node, 2).await;
     assert_eq!(newest, [json!({"no": most - 1}), report]);
 }
 
 #[tokio::test]
 async fn a_status_is_taken_for_ones_own_sessions() {
-    let house = House::start().await;
-    let session = session(&house).await;
+    let node = TestNode::start().await;
+    let session = session(&node).await;
     let report =
         json!({"SessionNoSet": [session, "x"], "PhoneNumber": ["13800138000"], "CustomerStatus": "0"});
-    let answer = ask(&house, "upUSMSCustomerStatus", &report).await;
+    let answer = ask(&node, "upUSMSCustomerStatus", &report).await;
     assert_eq!(code_and_message(&answer), (0, "submit success".into()));
     assert_eq!(answer.json()["Action"], "upUSMSCustomerStatusResponse");
     assert_eq!(answer.json()["Data"], json!([{"MessageNo": session}]));
     let expected = json!({"SessionNoSet": [session], "PhoneNumbers": ["13800138000"], "Used": true});
-    assert_eq!(kept(&house, 1).await, [expected]);
+    assert_eq!(kept(&node, 1).await, [expected]);
     let unused = json!({"SessionNoSet": [session], "CustomerStatus": "1"});
-    assert_eq!(code_of(&ask(&house, "upUSMSCustomerStatus", &unused).await), 0);
+    assert_eq!(code_of(&ask(&node, "upUSMSCustomerStatus", &unused).await), 0);
     assert_eq!(
-        kept(&house, 1).await,
+        kept(&node, 1).await,
         [json!({"SessionNoSet": [session], "Used": false})]
     );
     for (params, code) in [
@@ -128,17 +123,17 @@ async fn a_status_is_taken_for_ones_own_sessions() {
         (with(&unused, "PhoneNumbers", json!(["12"])), 18_003),
         (with(&unused, "CustomerStatus", json!("used")), 18_002),
     ] {
-        let answer = ask(&house, "upUSMSCustomerStatus", &params).await;
+        let answer = ask(&node, "upUSMSCustomerStatus", &params).await;
         assert_eq!(code_of(&answer), code, "{params} {}", answer.body);
     }
-    let theirs = Wire::Ucloud.request(&house, USER_OTHER, "upUSMSCustomerStatus", &unused);
-    assert_eq!(code_of(&house.ask(theirs).await), 18_003);
+    let theirs = Wire::Ucloud.request(&node, USER_OTHER, "upUSMSCustomerStatus", &unused);
+    assert_eq!(code_of(&node.ask(theirs).await), 18_003);
 }
 
 /// Sends a code to a number for a user id; the session.
-async fn sent(house: &House, phone: &str, user_id: &str) -> String {
+async fn sent(node: &TestNode, phone: &str, user_id: &str) -> String {
     let send = json!({"PhoneNumbers": [phone], "TemplateId": ut_id(CODE), "TemplateParams": ["1"], "UserId": user_id});
-    let answer = ask(house, "SendUSMSMessage", &send).await;
+    let answer = ask(node, "SendUSMSMessage", &send).await;
     answer.json()["SessionNo"]
         .as_str()
         .unwrap_or_else(|| panic!("{}", answer.body))
@@ -147,15 +142,15 @@ async fn sent(house: &House, phone: &str, user_id: &str) -> String {
 
 #[tokio::test]
 async fn reports_are_pulled_once() {
-    let house = House::start().await;
-    let pull = || Wire::Ucloud.request(&house, super::USER, "PullUSMSReport", &json!({"Limit": 200}));
-    let refused = house.ask(pull()).await;
+    let node = TestNode::start().await;
+    let pull = || Wire::Ucloud.request(&node, super::USER, "PullUSMSReport", &json!({"Limit": 200}));
+    let refused = node.ask(pull()).await;
     assert_eq!(
         code_and_message(&refused),
         (291, "The account has no right for this Action".into())
     );
-    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
-    let empty = house.ask(pull()).await;
+    node.put(endpoint("ucloud_pull", "", Value::Null)).await;
+    let empty = node.ask(pull()).await;
     assert_eq!(code_and_message(&empty), (0, "pull success".into()));
     assert_eq!(
         names(&empty.json()),
@@ -164,12 +159,12 @@ async fn reports_are_pulled_once() {
     assert_eq!(empty.json()["ReportSet"], json!([]));
 
     let (good, bad) = (
-        sent(&house, AT_ONCE, "order-1").await,
-        sent(&house, UNDELIVERED, "order-2").await,
+        sent(&node, AT_ONCE, "order-1").await,
+        sent(&node, UNDELIVERED, "order-2").await,
     );
     let mut pulled: Vec<Value> = Vec::new();
     until(async || {
-        let answer = house.ask(pull()).await.json();
+        let answer = node.ask(pull()).await.json();
         pulled.extend(answer["ReportSet"].as_array().unwrap().iter().cloned());
         if pulled.len() >= 2 {
             Ok(())
@@ -192,11 +187,11 @@ async fn reports_are_pulled_once() {
             (&json!(result), &json!(user))
         );
         assert_eq!(report["CostCount"], 1);
-        let age_s = house.engine.now() / 1000 - report["ReceiptTime"].as_i64().unwrap();
+        let age_s = node.engine.now() / 1000 - report["ReceiptTime"].as_i64().unwrap();
         assert!((0..60).contains(&age_s), "{age_s}");
     }
     assert_eq!(
-        house.ask(pull()).await.json()["ReportSet"],
+        node.ask(pull()).await.json()["ReportSet"],
         json!([]),
         "removed once pulled"
     );
@@ -207,26 +202,26 @@ async fn reports_are_pulled_once() {
         (json!(null), 0),
     ] {
         assert_eq!(
-            code_of(&ask(&house, "PullUSMSReport", &json!({"Limit": limit})).await),
+            code_of(&ask(&node, "PullUSMSReport", &json!({"Limit": limit})).await),
             code,
             "{limit}"
         );
     }
-    let theirs = Wire::Ucloud.request(&house, USER_OTHER, "PullUSMSReport", &json!({}));
-    assert_eq!(code_of(&house.ask(theirs).await), 291);
+    let theirs = Wire::Ucloud.request(&node, USER_OTHER, "PullUSMSReport", &json!({}));
+    assert_eq!(code_of(&node.ask(theirs).await), 291);
 }
 
 #[tokio::test]
 async fn a_small_limit_passes_over_what_is_no_report() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     // Its endpoint is told everything: that a message was accepted, and taken, as well.
-    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
+    node.put(endpoint("ucloud_pull", "", Value::Null)).await;
     for _ in 0..3 {
-        sent(&house, AT_ONCE, "order").await;
+        sent(&node, AT_ONCE, "order").await;
     }
     until(async || {
-        let in_flight = house.engine.store().counts().await.unwrap().in_flight;
-        let there = house.inbox_count(AT_ONCE);
+        let in_flight = node.engine.store().counts().await.unwrap().in_flight;
+        let there = node.inbox_count(AT_ONCE);
         if (there, in_flight) == (3, 0) {
             Ok(())
         } else {
@@ -235,7 +230,7 @@ async fn a_small_limit_passes_over_what_is_no_report() {
     })
     .await;
     for expected in [1, 1, 1, 0] {
-        let answer = ask(&house, "PullUSMSReport", &json!({"Limit": 1})).await;
+        let answer = ask(&node, "PullUSMSReport", &json!({"Limit": 1})).await;
         let reports = answer.json()["ReportSet"].as_array().unwrap().len();
         assert_eq!(reports, expected, "{}", answer.body);
     }
@@ -244,18 +239,18 @@ async fn a_small_limit_passes_over_what_is_no_report() {
 #[tokio::test]
 async fn reports_wait_seventy_two_hours_to_be_pulled() {
     let clock = Arc::new(PausedClock::at(1_795_278_600_000));
-    let house = House::with(crate::house::limits(), Arc::clone(&clock) as Arc<dyn Clock>).await;
-    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
+    let node = TestNode::with(crate::testkit::limits(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    node.put(endpoint("ucloud_pull", "", Value::Null)).await;
     let pull = async || {
-        let answer = ask(&house, "PullUSMSReport", &json!({"Limit": 200})).await;
+        let answer = ask(&node, "PullUSMSReport", &json!({"Limit": 200})).await;
         assert_eq!(code_of(&answer), 0, "{}", answer.body);
         answer.json()["ReportSet"].as_array().unwrap().len()
     };
     let ended = async |before: usize| {
-        sent(&house, AT_ONCE, "order").await;
+        sent(&node, AT_ONCE, "order").await;
         until(async || {
-            let in_flight = house.engine.store().counts().await.unwrap().in_flight;
-            if house.inbox_count(AT_ONCE) > before && in_flight == 0 {
+            let in_flight = node.engine.store().counts().await.unwrap().in_flight;
+            if node.inbox_count(AT_ONCE) > before && in_flight == 0 {
                 return Ok(());
             }
             // The sandbox answers and reports by the clock.
@@ -310,11 +305,11 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
         ),
         ("ucloud", Value::Null, "(1)0000000010", ["发送成功", "发送失败"]),
     ] {
-        let house = House::start().await;
+        let node = TestNode::start().await;
         let receiver = Receiver::playing(second_time).await;
-        house.tell(endpoint(format, &receiver.url(), settings)).await;
-        let session = sent(&house, AT_ONCE, "order-1").await;
-        sent(&house, UNDELIVERED, "order-2").await;
+        node.report(endpoint(format, &receiver.url(), settings)).await;
+        let session = sent(&node, AT_ONCE, "order-1").await;
+        sent(&node, UNDELIVERED, "order-2").await;
         let mut reports = entries(&receiver, 2, 2).await;
         reports.sort_by_key(|report| report["UserId"].to_string());
         let shown: Vec<_> = reports
@@ -341,7 +336,7 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
             received_at: 1_573_552_778_000,
             part: None,
         };
-        let store = house.engine.store();
+        let store = node.engine.store();
         store.record_inbound(vec![reply], Arc::default()).await.unwrap();
         let phone = if format == "ucloud" {
             "(44)7700900123"
@@ -352,7 +347,7 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
             entries(&receiver, 0, 1).await,
             [json!({"Phone": phone, "ReplyContent": "好的，可以了", "ReplyTime": 1_573_552_778})]
         );
-        house.engine.stop(Duration::from_secs(5)).await.unwrap();
+        node.engine.stop(Duration::from_secs(5)).await.unwrap();
     }
 }
 
@@ -380,11 +375,11 @@ async fn on_the_wire(request: http::Request<axum::body::Body>) -> Vec<u8> {
 async fn reports_whose_answer_was_not_read_are_pulled_again() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
-    let house = House::start().await;
-    house.put(endpoint("ucloud_pull", "", Value::Null)).await;
-    let listening = house.listen().await;
+    let node = TestNode::start().await;
+    node.put(endpoint("ucloud_pull", "", Value::Null)).await;
+    let listening = node.listen().await;
     let pull = async || {
-        on_the_wire(Wire::Ucloud.request(&house, super::USER, "PullUSMSReport", &json!({"Limit": 200}))).await
+        on_the_wire(Wire::Ucloud.request(&node, super::USER, "PullUSMSReport", &json!({"Limit": 200}))).await
     };
     // The answer, read to its end; how many reports are in it.
     let read = async |stream: &mut TcpStream| {
@@ -401,10 +396,10 @@ async fn reports_whose_answer_was_not_read_are_pulled_again() {
     };
     // A client that closes at once, one that closes when the answer is there, one that resets the connection then.
     for way in 0..3 {
-        sent(&house, AT_ONCE, "order").await;
+        sent(&node, AT_ONCE, "order").await;
         until(async || {
-            let start = store::EventPlace::default();
-            let events = house
+            let start = store::EventOffset::default();
+            let events = node
                 .engine
                 .store()
                 .events(ACCOUNT, start, store::EventKinds::ENDED, 100);
@@ -428,7 +423,7 @@ async fn reports_whose_answer_was_not_read_are_pulled_again() {
         assert_eq!(read(&mut stream).await, 0, "it was read");
     }
     // And over another connection.
-    sent(&house, AT_ONCE, "order-2").await;
+    sent(&node, AT_ONCE, "order-2").await;
     until(async || {
         let mut stream = TcpStream::connect(listening.address).await.unwrap();
         stream.write_all(&pull().await).await.unwrap();

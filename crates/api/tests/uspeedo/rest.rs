@@ -4,10 +4,10 @@ use super::{
     AT_ONCE, KEY, REFUSED, SILENT, UNDELIVERED, USER, assert_uuid, basic, batch, code_and_message, code_for,
     code_of, names, post, receipt_of,
 };
-use crate::house::{
-    self, BADLY_SIGNED, BLOCKED, BLOCKED_GLOBALLY, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN, House,
-    LONG, NOTICE, PENDING, PLAIN, SIGNED, UNROUTED_PREFIX, USER_BROKE, USER_CAPPED, USER_DAILY, USER_MUTE,
-    USER_OFF, USER_OTHER, ut_id,
+use crate::testkit::{
+    self, BADLY_SIGNED, BLOCKED, BLOCKED_GLOBALLY, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN, LONG,
+    NOTICE, PENDING, PLAIN, SIGNED, TestNode, UNROUTED_PREFIX, USER_BROKE, USER_CAPPED, USER_DAILY,
+    USER_MUTE, USER_OFF, USER_OTHER, ut_id,
 };
 use api::Limits;
 use axum::body::Body;
@@ -30,13 +30,13 @@ pub(crate) fn query(user: &str, query: &str) -> Request<Body> {
 
 #[tokio::test]
 async fn a_batch_is_answered_as_documented_and_delivered() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = json!({"TaskContent": [
         {"TemplateId": ut_id(CODE), "SenderId": "uSpeedo",
          "Target": [{"Phone": AT_ONCE, "TemplateParams": ["123456"]}, {"Phone": "13812345678", "TemplateParams": [7]}]},
         {"TemplateId": ut_id(PLAIN), "SenderId": "", "Target": [{"Phone": "(44)7700900123"}]},
     ]});
-    let answer = house.ask(send(&body)).await;
+    let answer = node.ask(send(&body)).await;
     assert_eq!(code_of(&answer), 0);
     let sent = answer.json();
     assert_eq!(
@@ -48,15 +48,15 @@ async fn a_batch_is_answered_as_documented_and_delivered() {
     let sessions = sent["SessionNo"].as_array().unwrap();
     assert_eq!(sessions.len(), 2, "one session for each item");
     sessions.iter().for_each(assert_uuid);
-    assert_eq!(house.received("+8613812345678").await.text, "Your code is 7");
-    assert_eq!(house.received("+447700900123").await.text, "Hello");
+    assert_eq!(node.received("+8613812345678").await.text, "Your code is 7");
+    assert_eq!(node.received("+447700900123").await.text, "Hello");
 
     let ids = format!(
         "id={}&id={}",
         sessions[0].as_str().unwrap(),
         sessions[1].as_str().unwrap()
     );
-    let all_delivered = |answer: &house::Answer| {
+    let all_delivered = |answer: &testkit::Answer| {
         let data = answer.json()["Data"].clone();
         let receipts = data
             .as_array()
@@ -67,12 +67,12 @@ async fn a_batch_is_answered_as_documented_and_delivered() {
             .map(|receipt| receipt["ReceiptResult"].clone())
             .eq(["Success", "Success", "Success"])
     };
-    let answer = house.ask_until(|| query(USER, &ids), all_delivered).await.json();
+    let answer = node.ask_until(|| query(USER, &ids), all_delivered).await.json();
     assert_eq!(names(&answer), ["Data", "Message", "RetCode"]);
     assert_eq!(answer["Data"][0]["SessionNo"], sessions[0]);
     assert_eq!(answer["Data"][1]["SessionNo"], sessions[1]);
     let receipt = &answer["Data"][1]["ReceiptSet"][0];
-    let now_s = house.engine.now() / 1000;
+    let now_s = node.engine.now() / 1000;
     assert!(
         (now_s - 60..=now_s).contains(&receipt["ReceiptTime"].as_i64().unwrap()),
         "{receipt}"
@@ -88,7 +88,7 @@ async fn a_batch_is_answered_as_documented_and_delivered() {
 /// What is wrong, in a request that is otherwise good, and what it is answered.
 #[tokio::test]
 async fn every_refusal_of_a_whole_request_has_its_code_and_text() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let target = |target: Value| batch(CODE, json!([target]));
     let params =
         |template, params: Value| batch(template, json!([{"Phone": AT_ONCE, "TemplateParams": params}]));
@@ -186,39 +186,39 @@ async fn every_refusal_of_a_whole_request_has_its_code_and_text() {
         (params(LONG, json!(["12345678901"])), invalid("TemplateParams")),
         (params(ENDLESS, json!([])), invalid("TemplateParams")),
     ] {
-        let answer = house.ask(send(&body)).await;
+        let answer = node.ask(send(&body)).await;
         assert_eq!(code_and_message(&answer), expected, "{body}");
         assert_eq!(names(&answer.json()), ["Message", "RetCode"], "{body}");
     }
-    assert_eq!(house.inbox_count(AT_ONCE), 0, "nothing was sent");
+    assert_eq!(node.inbox_count(AT_ONCE), 0, "nothing was sent");
 }
 
 #[tokio::test]
 async fn accounts_are_held_to_their_balance_caps_and_rights() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let plain = |template, phones: &[&str]| {
         let targets: Vec<_> = phones.iter().map(|phone| json!({"Phone": phone})).collect();
         batch(template, json!(targets)).to_string()
     };
     let broke = plain(
-        house::BROKE_PLAIN,
+        testkit::BROKE_PLAIN,
         &["+447700900001", "+447700900002", "+447700900003"],
     );
-    let answer = house.ask(post(SEND, USER_BROKE, broke)).await;
+    let answer = node.ask(post(SEND, USER_BROKE, broke)).await;
     assert_eq!(
         code_and_message(&answer),
         (215_400, "Insufficient balance".into())
     );
-    let answer = house.ask(post(SEND, USER_MUTE, plain(PLAIN, &[AT_ONCE]))).await;
+    let answer = node.ask(post(SEND, USER_MUTE, plain(PLAIN, &[AT_ONCE]))).await;
     assert_eq!(code_and_message(&answer), (215_398, "Account restricted".into()));
     for (user, template, unit) in [
         (USER_CAPPED, CAPPED_PLAIN, "minute"),
         (USER_DAILY, DAILY_PLAIN, "day"),
     ] {
         let both = plain(template, &["+447700900001", "+447700900002"]);
-        assert_eq!(code_of(&house.ask(post(SEND, user, both)).await), 0);
+        assert_eq!(code_of(&node.ask(post(SEND, user, both)).await), 0);
         let again = plain(template, &["+447700900001", "+447700900003"]);
-        let answer = house.ask(post(SEND, user, again)).await;
+        let answer = node.ask(post(SEND, user, again)).await;
         assert_eq!(code_of(&answer), 0);
         let reason = format!("phone has reached its limit per {unit}");
         assert_eq!(answer.json()["FailedTargetPhones"][0]["FailureReason"], reason);
@@ -227,7 +227,7 @@ async fn accounts_are_held_to_their_balance_caps_and_rights() {
 
 #[tokio::test]
 async fn what_was_accepted_makes_a_success_and_what_was_not_is_listed() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = json!({"TaskContent": [
         {"TemplateId": ut_id(CODE), "SenderId": "uSpeedo", "Target": [
             {"Phone": AT_ONCE, "TemplateParams": ["1"]},
@@ -240,7 +240,7 @@ async fn what_was_accepted_makes_a_success_and_what_was_not_is_listed() {
         ]},
         {"TemplateId": "UTA0", "SenderId": "uSpeedo", "Target": [{"Phone": "+447700900002", "TemplateParams": ["6"]}]},
     ]});
-    let answer = house.ask(send(&body)).await;
+    let answer = node.ask(send(&body)).await;
     assert_eq!(code_of(&answer), 0);
     let sent = answer.json();
     assert_eq!(
@@ -258,15 +258,15 @@ async fn what_was_accepted_makes_a_success_and_what_was_not_is_listed() {
         failed("+447700900002", &["6"], "template not found"),
     ]);
     assert_eq!(sent["FailedTargetPhones"], expected);
-    house.received("+10000000010").await;
+    node.received("+10000000010").await;
 }
 
 #[tokio::test]
-async fn when_all_fail_for_different_reasons_each_is_told() {
-    let house = House::start().await;
+async fn when_all_fail_for_different_reasons_each_is_reported() {
+    let node = TestNode::start().await;
     let targets =
         json!([{"Phone": "12", "TemplateParams": ["1"]}, {"Phone": BLOCKED, "TemplateParams": ["1"]}]);
-    let answer = house.ask(send(&batch(CODE, targets))).await;
+    let answer = node.ask(send(&batch(CODE, targets))).await;
     assert_eq!(
         code_and_message(&answer),
         (215_392, "Invalid parameter [Phone]".into())
@@ -277,8 +277,8 @@ async fn when_all_fail_for_different_reasons_each_is_told() {
 }
 
 #[tokio::test]
-async fn the_documented_credentials_are_asked_for() {
-    let house = House::start().await;
+async fn the_documented_credentials_are_requested_for() {
+    let node = TestNode::start().await;
     let parse_token = (215_398, "Failed to parse token".to_owned());
     let with = |authorization: &str| {
         let request = Request::post(SEND).header(header::AUTHORIZATION, authorization);
@@ -294,29 +294,29 @@ async fn the_documented_credentials_are_asked_for() {
         String::new(),
     ] {
         assert_eq!(
-            code_and_message(&house.ask(with(&authorization)).await),
+            code_and_message(&node.ask(with(&authorization)).await),
             parse_token,
             "{authorization}"
         );
     }
     let nothing = Request::post(SEND).body(Body::from("{}")).unwrap();
-    assert_eq!(code_and_message(&house.ask(nothing).await), parse_token);
+    assert_eq!(code_and_message(&node.ask(nothing).await), parse_token);
     assert_eq!(
-        code_and_message(&house.ask(query("nobody", "id=x")).await),
+        code_and_message(&node.ask(query("nobody", "id=x")).await),
         parse_token
     );
     assert_eq!(
-        code_of(&house.ask(with(&basic(USER, &format!("{KEY}\n")))).await),
+        code_of(&node.ask(with(&basic(USER, &format!("{KEY}\n")))).await),
         0
     );
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
-    let house = House::with(
+async fn what_is_no_request_of_this_wire_is_answered_so_in_its_words() {
+    let node = TestNode::with(
         Limits {
             body_bytes_max: 1000,
-            ..crate::house::limits()
+            ..crate::testkit::limits()
         },
         Arc::new(SystemClock),
     )
@@ -339,7 +339,7 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
             .into_bytes(),
         deep.into_bytes(),
     ] {
-        let answer = house.ask(post(SEND, USER, body.clone())).await;
+        let answer = node.ask(post(SEND, USER, body.clone())).await;
         assert_eq!(
             code_and_message(&answer),
             invalid("Body"),
@@ -360,7 +360,7 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
             .body(Body::empty())
             .unwrap();
         assert_eq!(
-            code_and_message(&house.ask(request).await),
+            code_and_message(&node.ask(request).await),
             invalid(field),
             "{method} {path}"
         );
@@ -371,16 +371,16 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
         .body(Body::from(format!("\u{feff}{good}")))
         .unwrap();
     assert_eq!(
-        code_of(&house.ask(plain).await),
+        code_of(&node.ask(plain).await),
         0,
         "the content type does not matter, nor does a byte order mark"
     );
 }
 
 #[tokio::test]
-async fn receipts_tell_each_state_in_the_documented_words() {
-    let house = House::start().await;
-    let failed = receipt_of(&house, UNDELIVERED, "Fail").await;
+async fn receipts_report_each_state_in_the_documented_words() {
+    let node = TestNode::start().await;
+    let failed = receipt_of(&node, UNDELIVERED, "Fail").await;
     assert_eq!(
         (&failed["ReceiptCode"], &failed["ReceiptDesc"]),
         (
@@ -390,12 +390,12 @@ async fn receipts_tell_each_state_in_the_documented_words() {
             )
         )
     );
-    let refused = receipt_of(&house, REFUSED, "SubmitFail").await;
+    let refused = receipt_of(&node, REFUSED, "SubmitFail").await;
     assert_eq!(
         refused["ReceiptDesc"],
         "rejected: The carrier refused the recipient's number (ESME_RINVDSTADR 0xB: destination address is invalid)."
     );
-    let pending = receipt_of(&house, SILENT, "Unknow").await;
+    let pending = receipt_of(&node, SILENT, "Unknow").await;
     assert_eq!(
         (&pending["ReceiptCode"], &pending["ReceiptTime"]),
         (&json!(""), &json!(0))
@@ -404,16 +404,16 @@ async fn receipts_tell_each_state_in_the_documented_words() {
 
 #[tokio::test]
 async fn sessions_are_read_by_their_own_account_however_they_are_listed() {
-    let house = House::start().await;
-    let session = |sent: &house::Answer| sent.json()["SessionNo"][0].as_str().unwrap().to_owned();
-    let one = session(&house.ask(send(&code_for(AT_ONCE))).await);
-    let other = session(&house.ask(send(&code_for("+447700900001"))).await);
+    let node = TestNode::start().await;
+    let session = |sent: &testkit::Answer| sent.json()["SessionNo"][0].as_str().unwrap().to_owned();
+    let one = session(&node.ask(send(&code_for(AT_ONCE))).await);
+    let other = session(&node.ask(send(&code_for("+447700900001"))).await);
     for listed in [
         format!("id={one}&id={other}"),
         format!("id={one},{other}"),
         format!("x=1&id=%5B%22{one}%22%2C%20%22{other}%22%5D&id="),
     ] {
-        let answer = house.ask(query(USER, &listed)).await;
+        let answer = node.ask(query(USER, &listed)).await;
         assert_eq!(code_of(&answer), 0);
         let data = answer.json()["Data"].clone();
         assert_eq!(
@@ -425,21 +425,21 @@ async fn sessions_are_read_by_their_own_account_however_they_are_listed() {
     }
     let unknown = json!([{"SessionNo": one, "ReceiptSet": []}]);
     assert_eq!(
-        house.ask(query(USER_OTHER, &format!("id={one}"))).await.json()["Data"],
+        node.ask(query(USER_OTHER, &format!("id={one}"))).await.json()["Data"],
         unknown
     );
     assert_eq!(
-        house.ask(query(USER, "id=x")).await.json()["Data"],
+        node.ask(query(USER, "id=x")).await.json()["Data"],
         json!([{"SessionNo": "x", "ReceiptSet": []}])
     );
     let missing = (215_397, "Missing required parameter [id]".to_owned());
-    assert_eq!(code_and_message(&house.ask(query(USER, "")).await), missing);
+    assert_eq!(code_and_message(&node.ask(query(USER, "")).await), missing);
     assert_eq!(
-        code_and_message(&house.ask(query(USER, "id=&id=,")).await),
+        code_and_message(&node.ask(query(USER, "id=&id=,")).await),
         missing
     );
     let many = vec!["id=x"; 101].join("&");
-    let answer = house.ask(query(USER, &many)).await;
+    let answer = node.ask(query(USER, &many)).await;
     assert_eq!(
         code_and_message(&answer),
         (215_392, "Invalid parameter [id]".into())
@@ -448,7 +448,7 @@ async fn sessions_are_read_by_their_own_account_however_they_are_listed() {
 
 #[tokio::test]
 async fn an_idempotency_key_repeats_the_first_answer() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let keyed = |key: &str, path: &str, body: &Value| {
         let mut request = post(path, USER, body.to_string());
         request
@@ -456,22 +456,22 @@ async fn an_idempotency_key_repeats_the_first_answer() {
             .insert("Idempotency-Key", key.parse().unwrap());
         request
     };
-    let first = house.ask(keyed("k-1", SEND, &code_for(AT_ONCE))).await;
+    let first = node.ask(keyed("k-1", SEND, &code_for(AT_ONCE))).await;
     assert_eq!(code_of(&first), 0);
-    let again = house.ask(keyed("k-1", SEND, &code_for("+447700900001"))).await;
+    let again = node.ask(keyed("k-1", SEND, &code_for("+447700900001"))).await;
     assert_eq!(again.body, first.body);
     let mut body = code_for("+447700900002");
     body["Action"] = json!("SendBatchUSMSMessage");
-    let elsewhere = house.ask(keyed("k-1", "/api", &body)).await.json();
+    let elsewhere = node.ask(keyed("k-1", "/api", &body)).await.json();
     assert_eq!(elsewhere["SuccessCount"], 1, "another wire has keys of its own");
-    let refused = house.ask(keyed("k-2", SEND, &code_for("12"))).await;
+    let refused = node.ask(keyed("k-2", SEND, &code_for("12"))).await;
     assert_eq!(code_of(&refused), 215_392);
     assert_eq!(
-        code_of(&house.ask(keyed("k-2", SEND, &code_for(AT_ONCE))).await),
+        code_of(&node.ask(keyed("k-2", SEND, &code_for(AT_ONCE))).await),
         0,
         "a refusal uses up no key"
     );
-    let answer = house.ask(keyed(&"k".repeat(256), SEND, &code_for(AT_ONCE))).await;
+    let answer = node.ask(keyed(&"k".repeat(256), SEND, &code_for(AT_ONCE))).await;
     assert_eq!(
         code_and_message(&answer),
         (215_392, "Invalid parameter [Idempotency-Key]".into())
@@ -479,13 +479,13 @@ async fn an_idempotency_key_repeats_the_first_answer() {
 }
 
 #[tokio::test]
-async fn success_is_never_told_when_nothing_was_stored() {
-    let house = House::start().await;
-    let session = house.ask(send(&code_for(AT_ONCE))).await.json()["SessionNo"][0].clone();
-    house.engine.store().close().await.unwrap();
-    let answer = house.ask(send(&code_for(AT_ONCE))).await;
+async fn success_is_never_reported_when_nothing_was_stored() {
+    let node = TestNode::start().await;
+    let session = node.ask(send(&code_for(AT_ONCE))).await.json()["SessionNo"][0].clone();
+    node.engine.store().close().await.unwrap();
+    let answer = node.ask(send(&code_for(AT_ONCE))).await;
     assert_eq!(code_and_message(&answer), (215_400, "Server error".into()));
-    let answer = house
+    let answer = node
         .ask(query(USER, &format!("id={}", session.as_str().unwrap())))
         .await;
     assert_eq!(code_and_message(&answer), (215_400, "Server error".into()));
@@ -493,14 +493,14 @@ async fn success_is_never_told_when_nothing_was_stored() {
 
 #[tokio::test]
 async fn a_thousand_recipients_are_one_request() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let targets: Vec<_> = (0..1000)
         .map(|n| json!({"Phone": format!("+4477009{n:05}"), "TemplateParams": [n, "x"]}))
         .collect();
-    let answer = house.ask(send(&batch(NOTICE, json!(targets)))).await;
+    let answer = node.ask(send(&batch(NOTICE, json!(targets)))).await;
     assert_eq!(code_of(&answer), 0);
     let session = answer.json()["SessionNo"][0].as_str().unwrap().to_owned();
-    let receipts = house.ask(query(USER, &format!("id={session}"))).await.json();
+    let receipts = node.ask(query(USER, &format!("id={session}"))).await.json();
     let receipts = receipts["Data"][0]["ReceiptSet"].as_array().unwrap();
     assert_eq!(receipts.len(), 1000);
     assert_eq!(receipts[999]["Phone"], "+447700900999");
@@ -508,39 +508,39 @@ async fn a_thousand_recipients_are_one_request() {
 
 #[tokio::test]
 async fn signatures_stand_around_the_text_as_its_country_reads_them() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let targets = json!([{"Phone": "13812345678", "TemplateParams": ["1"]}, {"Phone": AT_ONCE, "TemplateParams": ["2"]}]);
-    let answer = house.ask(send(&batch(SIGNED, targets))).await;
+    let answer = node.ask(send(&batch(SIGNED, targets))).await;
     assert_eq!(code_of(&answer), 0);
     assert_eq!(answer.json()["SessionNo"].as_array().unwrap().len(), 1);
     assert_eq!(
-        house.received("+8613812345678").await.text,
+        node.received("+8613812345678").await.text,
         "【Example】Your code is 1"
     );
-    assert_eq!(house.received(AT_ONCE).await.text, "[Example]Your code is 2");
+    assert_eq!(node.received(AT_ONCE).await.text, "[Example]Your code is 2");
 }
 
 #[tokio::test]
 async fn a_body_may_begin_with_a_byte_order_mark() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = format!("\u{feff}{}", code_for(AT_ONCE));
-    let answer = house.ask(post(SEND, USER, body)).await;
+    let answer = node.ask(post(SEND, USER, body)).await;
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
-    assert_eq!(house.received(AT_ONCE).await.text, "Your code is 8341");
+    assert_eq!(node.received(AT_ONCE).await.text, "Your code is 8341");
 }
 
 /// Goal: a text with a word that may not be sent is refused in each wire's words, and the other numbers of the request are not.
 #[tokio::test]
 async fn a_forbidden_word_is_refused_in_the_wires_words() {
-    let house = House::start().await;
-    house.forbid(&["casino"], &["发票"]).await;
+    let node = TestNode::start().await;
+    node.forbid(&["casino"], &["发票"]).await;
     let targets = json!([
         {"Phone": "+447700900171", "TemplateParams": ["1"]},
         {"Phone": "+447700900172", "TemplateParams": ["Casino!"]},
         {"Phone": "+447700900173", "TemplateParams": ["代开发票"]},
     ]);
-    let batch = super::batch(house::CODE, targets);
-    let answer = house.ask(send(&batch)).await.json();
+    let batch = super::batch(testkit::CODE, targets);
+    let answer = node.ask(send(&batch)).await.json();
     assert_eq!(answer["RetCode"], 0, "{answer}");
     let failed = answer["FailedTargetPhones"].as_array().unwrap();
     let reasons: Vec<_> = failed
@@ -556,15 +556,15 @@ async fn a_forbidden_word_is_refused_in_the_wires_words() {
         ]
     );
     let only = super::batch(
-        house::CODE,
+        testkit::CODE,
         json!([{"Phone": "+447700900174", "TemplateParams": ["CASINO"]}]),
     );
     assert_eq!(
-        code_and_message(&house.ask(send(&only)).await),
+        code_and_message(&node.ask(send(&only)).await),
         (215_392, "Invalid parameter [TemplateParams]".into())
     );
     let ucloud = super::Wire::Ucloud;
-    let answer = ucloud.ask(&house, "SendBatchUSMSMessage", &only).await;
+    let answer = ucloud.ask(&node, "SendBatchUSMSMessage", &only).await;
     assert_eq!(
         code_and_message(&answer),
         (18_023, "content has a forbidden word".into())

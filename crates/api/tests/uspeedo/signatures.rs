@@ -1,53 +1,47 @@
 //! UCloud's signatures.
 
 use super::{AT_ONCE, USER, Wire, approve_at_once, code_and_message, code_of, names, with};
-use crate::house::{ACCOUNT, CODE, House, KEY, SIGNATURE, SIGNATURE_PENDING, SIGNED, USER_OTHER, ut_id};
+use crate::testkit::{ACCOUNT, CODE, KEY, SIGNATURE, SIGNATURE_PENDING, SIGNED, TestNode, USER_OTHER, ut_id};
 use engine::RecordFilter;
 use engine::RecordKind;
 use engine::catalog::Review;
 use serde_json::{Value, json};
 
 /// A paper in Base64.
-const PAPER: &str = "aGVsbG8=";
+const DOCUMENT: &str = "aGVsbG8=";
 
 fn new_signature() -> Value {
     json!({"ProjectId": "org-demo", "SigContent": "Acme", "SigType": 0, "SigPurpose": 0, "CertificateType": 0,
         "Description": "for company use"})
 }
 
-async fn ask(house: &House, action: &str, params: &Value) -> crate::house::Answer {
-    Wire::Ucloud.ask(house, action, params).await
+async fn ask(node: &TestNode, action: &str, params: &Value) -> crate::testkit::Answer {
+    Wire::Ucloud.ask(node, action, params).await
 }
 
-async fn made(house: &House, params: &Value) -> String {
-    let answer = ask(house, "CreateUSMSSignature", params).await;
+async fn made(node: &TestNode, params: &Value) -> String {
+    let answer = ask(node, "CreateUSMSSignature", params).await;
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
     answer.json()["SigId"].as_str().unwrap().to_owned()
 }
 
-async fn shown(house: &House, id: &str) -> Value {
-    let answer = ask(house, "QueryUSMSSignature", &json!({"SigId": id})).await;
+async fn shown(node: &TestNode, id: &str) -> Value {
+    let answer = ask(node, "QueryUSMSSignature", &json!({"SigId": id})).await;
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
     answer.json()["Data"].clone()
 }
 
 /// The signature's number.
-fn number(house: &House, text: &str) -> i64 {
-    house
-        .engine
-        .catalog()
-        .signature_by_text(ACCOUNT, text)
-        .unwrap()
-        .id
+fn number(node: &TestNode, text: &str) -> i64 {
+    node.engine.catalog().signature_by_text(ACCOUNT, text).unwrap().id
 }
 
-async fn papers(house: &House) -> usize {
+async fn documents(node: &TestNode) -> usize {
     let all = RecordFilter {
         limit: 1000,
         ..RecordFilter::default()
     };
-    house
-        .engine
+    node.engine
         .records(ACCOUNT, RecordKind::File, all)
         .await
         .unwrap()
@@ -57,9 +51,9 @@ async fn papers(house: &House) -> usize {
 
 #[tokio::test]
 async fn a_signature_is_answered_as_documented_and_sent_with() {
-    let house = House::start().await;
-    approve_at_once(&house, ACCOUNT).await;
-    let answer = ask(&house, "CreateUSMSSignature", &new_signature()).await;
+    let node = TestNode::start().await;
+    approve_at_once(&node, ACCOUNT).await;
+    let answer = ask(&node, "CreateUSMSSignature", &new_signature()).await;
     assert_eq!(code_and_message(&answer), (0, String::new()));
     let created = answer.json();
     assert_eq!(
@@ -68,7 +62,7 @@ async fn a_signature_is_answered_as_documented_and_sent_with() {
     );
     let id = created["SigId"].as_str().unwrap();
     assert!(id.starts_with("SIG20") && id.len() >= 17, "{id}");
-    let found = ask(&house, "QueryUSMSSignature", &json!({"SigContent": "【Acme】"}))
+    let found = ask(&node, "QueryUSMSSignature", &json!({"SigContent": "【Acme】"}))
         .await
         .json();
     assert_eq!(
@@ -78,16 +72,16 @@ async fn a_signature_is_answered_as_documented_and_sent_with() {
     );
     let send = json!({"PhoneNumbers": ["13812345678"], "TemplateId": ut_id(CODE), "SigContent": "Acme",
         "TemplateParams": ["8341"]});
-    assert_eq!(code_of(&ask(&house, "SendUSMSMessage", &send).await), 0);
+    assert_eq!(code_of(&ask(&node, "SendUSMSMessage", &send).await), 0);
     assert_eq!(
-        house.received("+8613812345678").await.text,
+        node.received("+8613812345678").await.text,
         "【Acme】Your code is 8341"
     );
 }
 
 #[tokio::test]
 async fn fields_have_their_documented_bounds() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let good = new_signature();
     for (no, (name, value, code)) in [
         ("SigContent", json!("字"), 18_003),
@@ -111,7 +105,7 @@ async fn fields_have_their_documented_bounds() {
         ("Description", json!("x".repeat(2001)), 18_003),
         ("SceneDesc", json!("x".repeat(2001)), 18_003),
         ("International", json!("sometimes"), 18_002),
-        ("File", json!(PAPER), 0),
+        ("File", json!(DOCUMENT), 0),
         ("File", json!("?"), 18_002),
         ("ProxyFile", json!("image/png;base64,"), 18_003),
         ("QualificationId", json!("QUAL00000001"), 18_003),
@@ -124,10 +118,10 @@ async fn fields_have_their_documented_bounds() {
             name,
             value.clone(),
         );
-        let answer = ask(&house, "CreateUSMSSignature", &params).await;
+        let answer = ask(&node, "CreateUSMSSignature", &params).await;
         assert_eq!(code_of(&answer), code, "{name} {value} {}", answer.body);
     }
-    assert_eq!(papers(&house).await, 1, "papers of refused ones are not kept");
+    assert_eq!(documents(&node).await, 1, "papers of refused ones are not kept");
     for (text, international, code) in [
         ("字".repeat(2), false, 0),
         ("字".repeat(12), false, 0),
@@ -141,7 +135,7 @@ async fn fields_have_their_documented_bounds() {
             json!(international),
         );
         assert_eq!(
-            code_of(&ask(&house, "CreateUSMSSignature", &params).await),
+            code_of(&ask(&node, "CreateUSMSSignature", &params).await),
             code,
             "{text}"
         );
@@ -154,7 +148,7 @@ async fn fields_have_their_documented_bounds() {
         (json!({"SigContent": "Nobody's"}), 18_016),
     ] {
         assert_eq!(
-            code_of(&ask(&house, "QueryUSMSSignature", &params).await),
+            code_of(&ask(&node, "QueryUSMSSignature", &params).await),
             code,
             "{params}"
         );
@@ -163,111 +157,110 @@ async fn fields_have_their_documented_bounds() {
 
 #[tokio::test]
 async fn somebody_elses_name_needs_a_power_of_attorney() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let theirs = with(&new_signature(), "SigPurpose", json!(1));
-    let answer = ask(&house, "CreateUSMSSignature", &theirs).await;
+    let answer = ask(&node, "CreateUSMSSignature", &theirs).await;
     assert_eq!(
         code_and_message(&answer),
         (18_001, "Missing parameter [ProxyFile]".into())
     );
     let id = made(
-        &house,
-        &with(&with(&theirs, "ProxyFile", json!(PAPER)), "File", json!(PAPER)),
+        &node,
+        &with(
+            &with(&theirs, "ProxyFile", json!(DOCUMENT)),
+            "File",
+            json!(DOCUMENT),
+        ),
     )
     .await;
-    assert_eq!(papers(&house).await, 2);
+    assert_eq!(documents(&node).await, 2);
     let edit = json!({"SigId": id, "SigContent": "Acme", "SigType": 0, "SigPurpose": 1});
-    house
-        .engine
-        .review_signature(ACCOUNT, number(&house, "Acme"), Review::Rejected, "blurred")
+    node.engine
+        .review_signature(ACCOUNT, number(&node, "Acme"), Review::Rejected, "blurred")
         .await
         .unwrap();
-    let new_paper = with(&edit, "File", json!("image/jpeg;base64,5YaF5a65"));
-    let answer = ask(&house, "UpdateUSMSSignature", &new_paper).await;
+    let new_document = with(&edit, "File", json!("image/jpeg;base64,5YaF5a65"));
+    let answer = ask(&node, "UpdateUSMSSignature", &new_document).await;
     assert_eq!(
         code_of(&answer),
         0,
         "the power of attorney is there already: {}",
         answer.body
     );
-    assert_eq!(papers(&house).await, 2, "the new paper in the old one's place");
-    house
-        .engine
-        .review_signature(ACCOUNT, number(&house, "Acme"), Review::Rejected, "")
+    assert_eq!(documents(&node).await, 2, "the new paper in the old one's place");
+    node.engine
+        .review_signature(ACCOUNT, number(&node, "Acme"), Review::Rejected, "")
         .await
         .unwrap();
-    let gone = ask(&house, "DeleteUSMSSignature", &json!({"SigIds": [id]})).await;
+    let gone = ask(&node, "DeleteUSMSSignature", &json!({"SigIds": [id]})).await;
     assert_eq!(code_of(&gone), 0, "{}", gone.body);
-    assert_eq!(papers(&house).await, 0, "papers go with their signature");
+    assert_eq!(documents(&node).await, 0, "papers go with their signature");
 }
 
 #[tokio::test]
 async fn a_signature_is_changed_only_once_it_was_rejected() {
-    let house = House::start().await;
-    let id = made(&house, &new_signature()).await;
-    let number = number(&house, "Acme");
+    let node = TestNode::start().await;
+    let id = made(&node, &new_signature()).await;
+    let number = number(&node, "Acme");
     let edit = json!({"SigId": id, "SigContent": "Acme Ltd", "SigType": 4, "SigPurpose": 0});
-    let update = async || code_and_message(&ask(&house, "UpdateUSMSSignature", &edit).await);
+    let update = async || code_and_message(&ask(&node, "UpdateUSMSSignature", &edit).await);
     assert_eq!(update().await, (18_003, "The signature is under review".into()));
-    house
-        .engine
+    node.engine
         .review_signature(ACCOUNT, number, Review::Approved, "")
         .await
         .unwrap();
     let only = "Only a signature that was rejected can be changed";
     assert_eq!(update().await, (18_003, only.into()));
-    let other = made(&house, &with(&new_signature(), "SigContent", json!("Other"))).await;
-    house
-        .engine
+    let other = made(&node, &with(&new_signature(), "SigContent", json!("Other"))).await;
+    node.engine
         .review_signature(ACCOUNT, number + 1, Review::Rejected, "too general")
         .await
         .unwrap();
-    let rejected = shown(&house, &other).await;
+    let rejected = shown(&node, &other).await;
     assert_eq!(
         (&rejected["Status"], &rejected["ErrDesc"]),
         (&json!(3), &json!("too general"))
     );
     let taken = with(&with(&edit, "SigId", json!(other)), "SigContent", json!("Acme"));
-    let answer = ask(&house, "UpdateUSMSSignature", &taken).await;
+    let answer = ask(&node, "UpdateUSMSSignature", &taken).await;
     assert_eq!(
         code_and_message(&answer),
         (18_003, "Another signature has that name".into())
     );
     let fine = with(&edit, "SigId", json!(other));
     assert_eq!(
-        code_and_message(&ask(&house, "UpdateUSMSSignature", &fine).await),
+        code_and_message(&ask(&node, "UpdateUSMSSignature", &fine).await),
         (0, String::new())
     );
     assert_eq!(
-        shown(&house, &other).await,
+        shown(&node, &other).await,
         json!({"SigId": other, "SigContent": "Acme Ltd", "Status": 0, "ErrDesc": ""})
     );
     // Somebody else's name now, with papers that stand elsewhere.
-    house
-        .engine
+    node.engine
         .review_signature(ACCOUNT, number + 1, Review::Rejected, "whose name is it")
         .await
         .unwrap();
     let proxied = with(&fine, "SigPurpose", json!(1));
-    let answer = ask(&house, "UpdateUSMSSignature", &proxied).await;
+    let answer = ask(&node, "UpdateUSMSSignature", &proxied).await;
     assert_eq!(code_of(&answer), 18_001, "no power of attorney: {}", answer.body);
     let proxied = with(
         &with(&proxied, "ProxyDoc", json!("https://docs.example/proxy.pdf")),
         "Document",
         json!("https://docs.example/licence.pdf"),
     );
-    assert_eq!(code_of(&ask(&house, "UpdateUSMSSignature", &proxied).await), 0);
-    let catalog = house.engine.catalog();
+    assert_eq!(code_of(&ask(&node, "UpdateUSMSSignature", &proxied).await), 0);
+    let catalog = node.engine.catalog();
     let kept = catalog
         .signature(ACCOUNT, number + 1)
         .unwrap()
         .details
         .to_string();
-    for paper in [
+    for document in [
         "https://docs.example/proxy.pdf",
         "https://docs.example/licence.pdf",
     ] {
-        assert!(kept.contains(paper), "{kept}");
+        assert!(kept.contains(document), "{kept}");
     }
     for (name, value, code) in [
         ("SigId", json!("SIG0"), 18_016),
@@ -276,23 +269,23 @@ async fn a_signature_is_changed_only_once_it_was_rejected() {
         ("SigType", json!(null), 18_001),
         ("SigPurpose", json!(1), 18_001),
     ] {
-        let answer = ask(&house, "UpdateUSMSSignature", &with(&edit, name, value)).await;
+        let answer = ask(&node, "UpdateUSMSSignature", &with(&edit, name, value)).await;
         assert_eq!(code_of(&answer), code, "{name} {}", answer.body);
     }
 }
 
 #[tokio::test]
 async fn signatures_are_removed_all_or_none() {
-    let house = House::start().await;
-    approve_at_once(&house, ACCOUNT).await;
-    let id = made(&house, &new_signature()).await;
-    let pending = house
+    let node = TestNode::start().await;
+    approve_at_once(&node, ACCOUNT).await;
+    let id = made(&node, &new_signature()).await;
+    let pending = node
         .engine
         .catalog()
         .signature_by_text(ACCOUNT, SIGNATURE_PENDING.1)
         .cloned()
         .unwrap();
-    let used = house
+    let used = node
         .engine
         .catalog()
         .signature_by_text(ACCOUNT, SIGNATURE.1)
@@ -316,41 +309,36 @@ async fn signatures_are_removed_all_or_none() {
             (18_003, "Invalid parameter [SigIds]"),
         ),
     ] {
-        let answer = ask(&house, "DeleteUSMSSignature", &json!({"SigIds": ids})).await;
+        let answer = ask(&node, "DeleteUSMSSignature", &json!({"SigIds": ids})).await;
         assert_eq!(
             code_and_message(&answer),
             (expected.0, expected.1.into()),
             "{ids}"
         );
     }
-    let theirs = Wire::Ucloud.request(
-        &house,
-        USER_OTHER,
-        "DeleteUSMSSignature",
-        &json!({"SigIds": [id]}),
-    );
-    assert_eq!(code_of(&house.ask(theirs).await), 18_016);
-    assert_eq!(shown(&house, &id).await["SigContent"], "Acme");
-    let answer = ask(&house, "DeleteUSMSSignature", &json!({"SigIds": [id, id]})).await;
+    let theirs = Wire::Ucloud.request(&node, USER_OTHER, "DeleteUSMSSignature", &json!({"SigIds": [id]}));
+    assert_eq!(code_of(&node.ask(theirs).await), 18_016);
+    assert_eq!(shown(&node, &id).await["SigContent"], "Acme");
+    let answer = ask(&node, "DeleteUSMSSignature", &json!({"SigIds": [id, id]})).await;
     assert_eq!(code_and_message(&answer), (0, String::new()));
     assert_eq!(
-        code_of(&ask(&house, "QueryUSMSSignature", &json!({"SigId": id})).await),
+        code_of(&ask(&node, "QueryUSMSSignature", &json!({"SigId": id})).await),
         18_016
     );
 }
 
 /// `Accept-Language` picks UCloud's own Chinese words.
 #[tokio::test]
-async fn answers_are_in_chinese_for_who_asks_for_it() {
-    let house = House::start().await;
+async fn answers_are_in_chinese_for_who_requests_for_it() {
+    let node = TestNode::start().await;
     let chinese = async |action: &str, params: &Value| {
-        let mut request = Wire::Ucloud.request(&house, USER, action, params);
+        let mut request = Wire::Ucloud.request(&node, USER, action, params);
         request
             .headers_mut()
             .insert("accept-language", "zh-CN,zh;q=0.9".parse().unwrap());
-        house.ask(request).await
+        node.ask(request).await
     };
-    let id = made(&house, &new_signature()).await;
+    let id = made(&node, &new_signature()).await;
     for (action, params, expected) in [
         (
             "QueryUSMSSignature",
@@ -383,7 +371,7 @@ async fn answers_are_in_chinese_for_who_asks_for_it() {
     let session = sent.json()["SessionNo"].clone();
     let ask = || {
         let mut request = Wire::Ucloud.request(
-            &house,
+            &node,
             USER,
             "GetUSMSSendReceipt",
             &json!({"SessionNoSet": [session]}),
@@ -393,9 +381,9 @@ async fn answers_are_in_chinese_for_who_asks_for_it() {
             .insert("accept-language", "zh".parse().unwrap());
         request
     };
-    let delivered = |answer: &crate::house::Answer| {
+    let delivered = |answer: &crate::testkit::Answer| {
         answer.json()["Data"][0]["ReceiptSet"][0]["ReceiptResult"] == "发送成功"
     };
-    let receipt = house.ask_until(ask, delivered).await.json()["Data"][0]["ReceiptSet"][0].clone();
+    let receipt = node.ask_until(ask, delivered).await.json()["Data"][0]["ReceiptSet"][0].clone();
     assert_eq!(receipt["ReceiptDesc"], "用户接收成功");
 }

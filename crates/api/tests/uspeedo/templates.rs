@@ -1,7 +1,7 @@
 //! Templates over all three wires.
 
 use super::{USER, Wire, approve_at_once, code_and_message, code_of, names, with};
-use crate::house::{ACCOUNT, Answer, FOREIGN, House, PENDING, PLAIN, USER_OFF, USER_OTHER, ut_id};
+use crate::testkit::{ACCOUNT, Answer, FOREIGN, PENDING, PLAIN, TestNode, USER_OFF, USER_OTHER, ut_id};
 use axum::body::Body;
 use engine::catalog::Review;
 use http::{Method, Request, header};
@@ -12,16 +12,16 @@ fn new_template() -> Value {
 }
 
 /// Makes a template over a wire; its id.
-async fn made(house: &House, wire: Wire, params: &Value) -> String {
-    let answer = wire.ask(house, "CreateUSMSTemplate", params).await;
+async fn made(node: &TestNode, wire: Wire, params: &Value) -> String {
+    let answer = wire.ask(node, "CreateUSMSTemplate", params).await;
     assert_eq!(code_of(&answer), 0, "{wire:?} {}", answer.body);
     answer.json()["TemplateId"].as_str().unwrap().to_owned()
 }
 
 /// A template as a wire shows it, out of the list or not.
-async fn shown(house: &House, wire: Wire, id: &str) -> Value {
+async fn shown(node: &TestNode, wire: Wire, id: &str) -> Value {
     let answer = wire
-        .ask(house, "QueryUSMSTemplate", &json!({"TemplateId": id}))
+        .ask(node, "QueryUSMSTemplate", &json!({"TemplateId": id}))
         .await;
     assert_eq!(code_of(&answer), 0, "{wire:?} {}", answer.body);
     let data = answer.json()["Data"].clone();
@@ -31,8 +31,8 @@ async fn shown(house: &House, wire: Wire, id: &str) -> Value {
     }
 }
 
-fn number(house: &House, id: &str) -> i64 {
-    let catalog = house.engine.catalog();
+fn number(node: &TestNode, id: &str) -> i64 {
+    let catalog = node.engine.catalog();
     catalog.template_by_ut_id(ACCOUNT, id).unwrap().template.number
 }
 
@@ -43,10 +43,10 @@ fn refused(answer: &Answer, wire: Wire, uspeedo: u64, ucloud: u64) -> bool {
 
 #[tokio::test]
 async fn a_template_made_over_any_wire_is_shown_and_sent_over_all() {
-    let house = House::start().await;
-    approve_at_once(&house, ACCOUNT).await;
+    let node = TestNode::start().await;
+    approve_at_once(&node, ACCOUNT).await;
     for (no, wire) in Wire::ALL.into_iter().enumerate() {
-        let answer = wire.ask(&house, "CreateUSMSTemplate", &new_template()).await;
+        let answer = wire.ask(&node, "CreateUSMSTemplate", &new_template()).await;
         assert_eq!(code_of(&answer), 0, "{}", answer.body);
         let created = answer.json();
         if wire == Wire::Rest {
@@ -60,7 +60,7 @@ async fn a_template_made_over_any_wire_is_shown_and_sent_over_all() {
         let id = created["TemplateId"].as_str().unwrap().to_owned();
         assert!(id.starts_with("UT"), "{id}");
         for shows in Wire::ALL {
-            let template = shown(&house, shows, &id).await;
+            let template = shown(&node, shows, &id).await;
             let own: &[&str] = match shows {
                 Wire::Ucloud => &["UnsubscribeInfo"],
                 _ => &["Attributes", "Tags"],
@@ -90,26 +90,26 @@ async fn a_template_made_over_any_wire_is_shown_and_sent_over_all() {
             ] {
                 assert_eq!(template[name], value, "{shows:?} {name}");
             }
-            let age_s = house.engine.now() / 1000 - template["CreateTime"].as_i64().unwrap();
+            let age_s = node.engine.now() / 1000 - template["CreateTime"].as_i64().unwrap();
             assert!((0..60).contains(&age_s), "{age_s}");
         }
         let phone = format!("+44770090010{no}");
         let batch = json!({"TaskContent": [{"TemplateId": id, "SenderId": "uSpeedo",
             "Target": [{"Phone": phone, "TemplateParams": ["8341", 5]}]}]});
-        assert_eq!(code_of(&house.ask(super::rest::send(&batch)).await), 0);
-        assert_eq!(house.received(&phone).await.text, "Code 8341, valid 5 minutes");
+        assert_eq!(code_of(&node.ask(super::rest::send(&batch)).await), 0);
+        assert_eq!(node.received(&phone).await.text, "Code 8341, valid 5 minutes");
     }
 }
 
 #[tokio::test]
-async fn what_only_the_vendor_knows_of_a_template_is_told_back() {
-    let house = House::start().await;
+async fn what_only_the_vendor_knows_of_a_template_is_reported_back() {
+    let node = TestNode::start().await;
     let attributes = json!([{"Variable": "1", "Attribute": "digits", "Default": "0000"}]);
     let uspeedo = json!({"Purpose": "2", "TemplateName": "n", "Template": "t {1}", "Instruction": "i", "Tags": [1, "2"],
         "BrevityCode": "GB", "VariableAttr": attributes.to_string()});
     for wire in [Wire::Rest, Wire::Action] {
-        let id = made(&house, wire, &uspeedo).await;
-        let template = shown(&house, wire, &id).await;
+        let id = made(&node, wire, &uspeedo).await;
+        let template = shown(&node, wire, &id).await;
         assert_eq!(
             (&template["Instruction"], &template["Tags"]),
             (&json!("i"), &json!([1, 2]))
@@ -120,23 +120,23 @@ async fn what_only_the_vendor_knows_of_a_template_is_told_back() {
         assert_eq!(
             code_of(
                 &wire
-                    .ask(&house, "DeleteUSMSTemplate", &json!({"TemplateIds": ["UTA0"]}))
+                    .ask(&node, "DeleteUSMSTemplate", &json!({"TemplateIds": ["UTA0"]}))
                     .await
             ),
             215_396
         );
-        let under_review = wire.ask(&house, "UpdateUSMSTemplate", &edit).await;
+        let under_review = wire.ask(&node, "UpdateUSMSTemplate", &edit).await;
         assert_eq!(
             code_and_message(&under_review),
             (215_392, "Template is under review".into())
         );
-        let engine = &house.engine;
+        let engine = &node.engine;
         engine
-            .review_template(ACCOUNT, number(&house, &id), Review::Approved, "")
+            .review_template(ACCOUNT, number(&node, &id), Review::Approved, "")
             .await
             .unwrap();
-        assert_eq!(code_of(&wire.ask(&house, "UpdateUSMSTemplate", &edit).await), 0);
-        let template = shown(&house, wire, &id).await;
+        assert_eq!(code_of(&wire.ask(&node, "UpdateUSMSTemplate", &edit).await), 0);
+        let template = shown(&node, wire, &id).await;
         assert_eq!(
             (&template["Instruction"], &template["Tags"]),
             (&json!("j"), &json!([1, 2]))
@@ -145,8 +145,8 @@ async fn what_only_the_vendor_knows_of_a_template_is_told_back() {
     }
     let ucloud = json!({"Purpose": 3, "TemplateName": "n", "Template": "t", "Instruction": "i",
         "UnsubscribeInfo": "拒收请回复R", "International": "false"});
-    let id = made(&house, Wire::Ucloud, &ucloud).await;
-    let template = shown(&house, Wire::Ucloud, &id).await;
+    let id = made(&node, Wire::Ucloud, &ucloud).await;
+    let template = shown(&node, Wire::Ucloud, &id).await;
     assert_eq!(
         (&template["UnsubscribeInfo"], &template["Instruction"]),
         (&json!("拒收请回复R"), &json!("i"))
@@ -156,49 +156,47 @@ async fn what_only_the_vendor_knows_of_a_template_is_told_back() {
         "International",
         json!(true),
     );
-    made(&house, Wire::Ucloud, &abroad).await;
+    made(&node, Wire::Ucloud, &abroad).await;
 }
 
 #[tokio::test]
 async fn a_review_goes_the_documented_way() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for wire in Wire::ALL {
-        let id = made(&house, wire, &new_template()).await;
-        let number = number(&house, &id);
-        let status = async || shown(&house, wire, &id).await["Status"].as_u64().unwrap();
+        let id = made(&node, wire, &new_template()).await;
+        let number = number(&node, &id);
+        let status = async || shown(&node, wire, &id).await["Status"].as_u64().unwrap();
         let update = async |edit: Value| {
             let edit = with(&edit, "TemplateId", json!(id));
-            wire.ask(&house, "UpdateUSMSTemplate", &edit).await
+            wire.ask(&node, "UpdateUSMSTemplate", &edit).await
         };
         assert_eq!(status().await, 0, "waits");
         let text = json!({"Template": "Code {1}", "TemplateName": "login"});
         assert!(refused(&update(text.clone()).await, wire, 215_392, 18_003));
         let gone = wire
-            .ask(&house, "DeleteUSMSTemplate", &json!({"TemplateIds": [id]}))
+            .ask(&node, "DeleteUSMSTemplate", &json!({"TemplateIds": [id]}))
             .await;
         assert!(refused(&gone, wire, 215_392, 18_003), "{}", gone.body);
 
-        house
-            .engine
+        node.engine
             .review_template(ACCOUNT, number, Review::Rejected, "no opt-out")
             .await
             .unwrap();
-        let rejected = shown(&house, wire, &id).await;
+        let rejected = shown(&node, wire, &id).await;
         assert_eq!(
             (&rejected["Status"], &rejected["ErrDesc"]),
             (&json!(3), &json!("no opt-out"))
         );
         let answer = update(text).await;
         assert_eq!(code_of(&answer), 0, "{}", answer.body);
-        let submitted = shown(&house, wire, &id).await;
+        let submitted = shown(&node, wire, &id).await;
         assert_eq!(
             (&submitted["Status"], &submitted["ErrDesc"]),
             (&json!(0), &json!(""))
         );
         assert_eq!(submitted["Template"], "Code {1}");
 
-        house
-            .engine
+        node.engine
             .review_template(ACCOUNT, number, Review::Approved, "")
             .await
             .unwrap();
@@ -208,23 +206,21 @@ async fn a_review_goes_the_documented_way() {
         assert_eq!(code_of(&update(other_text).await), 0);
         assert_eq!(status().await, 0, "another text does");
 
-        house
-            .engine
+        node.engine
             .review_template(ACCOUNT, number, Review::Approved, "")
             .await
             .unwrap();
-        house
-            .engine
+        node.engine
             .review_template(ACCOUNT, number, Review::Disabled, "")
             .await
             .unwrap();
         assert_eq!(status().await, 4);
         let gone = wire
-            .ask(&house, "DeleteUSMSTemplate", &json!({"TemplateIds": [id]}))
+            .ask(&node, "DeleteUSMSTemplate", &json!({"TemplateIds": [id]}))
             .await;
         assert_eq!(code_of(&gone), 0, "{}", gone.body);
         let unknown = wire
-            .ask(&house, "QueryUSMSTemplate", &json!({"TemplateId": id}))
+            .ask(&node, "QueryUSMSTemplate", &json!({"TemplateId": id}))
             .await;
         assert!(refused(&unknown, wire, 215_396, 18_017), "{}", unknown.body);
     }
@@ -232,7 +228,7 @@ async fn a_review_goes_the_documented_way() {
 
 #[tokio::test]
 async fn fields_have_their_documented_bounds() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let long = |count: usize| json!("字".repeat(count));
     for wire in Wire::ALL {
         for (name, value, uspeedo, ucloud) in [
@@ -259,7 +255,7 @@ async fn fields_have_their_documented_bounds() {
             ("International", json!("perhaps"), 215_392, 18_002),
         ] {
             let params = with(&new_template(), name, value.clone());
-            let answer = wire.ask(&house, "CreateUSMSTemplate", &params).await;
+            let answer = wire.ask(&node, "CreateUSMSTemplate", &params).await;
             assert!(
                 refused(&answer, wire, uspeedo, ucloud),
                 "{wire:?} {name} {value} {}",
@@ -273,8 +269,8 @@ async fn fields_have_their_documented_bounds() {
                 );
             }
         }
-        approve_at_once(&house, ACCOUNT).await;
-        let id = made(&house, wire, &new_template()).await;
+        approve_at_once(&node, ACCOUNT).await;
+        let id = made(&node, wire, &new_template()).await;
         let edit = json!({"TemplateId": id, "TemplateName": "other"});
         for (name, value, uspeedo, ucloud) in [
             ("Template", long(600), 0, 0),
@@ -284,7 +280,7 @@ async fn fields_have_their_documented_bounds() {
             ("Remark", json!("other"), 0, 0),
         ] {
             let answer = wire
-                .ask(&house, "UpdateUSMSTemplate", &with(&edit, name, value.clone()))
+                .ask(&node, "UpdateUSMSTemplate", &with(&edit, name, value.clone()))
                 .await;
             assert!(
                 refused(&answer, wire, uspeedo, ucloud),
@@ -293,7 +289,7 @@ async fn fields_have_their_documented_bounds() {
             );
         }
         let nothing = json!({"TemplateId": id, "Instruction": "i"});
-        let answer = wire.ask(&house, "UpdateUSMSTemplate", &nothing).await;
+        let answer = wire.ask(&node, "UpdateUSMSTemplate", &nothing).await;
         match wire {
             Wire::Rest => assert_eq!(code_of(&answer), 0, "all optional"),
             wire => assert!(
@@ -307,7 +303,7 @@ async fn fields_have_their_documented_bounds() {
 
 #[tokio::test]
 async fn ids_that_are_not_the_accounts_are_not_there() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for wire in Wire::ALL {
         for id in [ut_id(FOREIGN), "UTA0".to_owned(), "..%2F..".to_owned()] {
             for (action, params) in [
@@ -319,7 +315,7 @@ async fn ids_that_are_not_the_accounts_are_not_there() {
                 ("DeleteUSMSTemplate", json!({"TemplateIds": [id]})),
                 ("DeleteUSMSTemplate", json!({"TemplateIds": [ut_id(PLAIN), id]})),
             ] {
-                let answer = wire.ask(&house, action, &params).await;
+                let answer = wire.ask(&node, action, &params).await;
                 assert!(
                     refused(&answer, wire, 215_396, 18_017),
                     "{wire:?} {action} {}",
@@ -328,25 +324,25 @@ async fn ids_that_are_not_the_accounts_are_not_there() {
             }
         }
         assert_eq!(
-            shown(&house, wire, &ut_id(PLAIN)).await["Template"],
+            shown(&node, wire, &ut_id(PLAIN)).await["Template"],
             "Hello",
             "all or none"
         );
         let many = json!({"TemplateIds": vec!["UTA0"; 101]});
-        let answer = wire.ask(&house, "DeleteUSMSTemplate", &many).await;
+        let answer = wire.ask(&node, "DeleteUSMSTemplate", &many).await;
         assert!(
             refused(&answer, wire, 215_392, 18_003),
             "{wire:?} {}",
             answer.body
         );
         let none = wire
-            .ask(&house, "DeleteUSMSTemplate", &json!({"TemplateIds": []}))
+            .ask(&node, "DeleteUSMSTemplate", &json!({"TemplateIds": []}))
             .await;
         assert!(refused(&none, wire, 215_397, 18_001), "{wire:?} {}", none.body);
     }
     for wire in [Wire::Rest, Wire::Action] {
         let ids = json!({"TemplateId": [ut_id(PENDING), "UTA0", ut_id(PLAIN)]});
-        let found = wire.ask(&house, "QueryUSMSTemplate", &ids).await.json();
+        let found = wire.ask(&node, "QueryUSMSTemplate", &ids).await.json();
         let shown: Vec<_> = found["Data"]
             .as_array()
             .unwrap()
@@ -360,7 +356,7 @@ async fn ids_that_are_not_the_accounts_are_not_there() {
         );
     }
     let two = json!({"TemplateId": [ut_id(PLAIN), ut_id(PENDING)]});
-    let answer = Wire::Ucloud.ask(&house, "QueryUSMSTemplate", &two).await;
+    let answer = Wire::Ucloud.ask(&node, "QueryUSMSTemplate", &two).await;
     assert_eq!(
         code_and_message(&answer),
         (18_003, "Invalid parameter [TemplateId]".into())
@@ -369,13 +365,13 @@ async fn ids_that_are_not_the_accounts_are_not_there() {
 
 #[tokio::test]
 async fn templates_are_removed_together_and_queued_ones_still_go_out() {
-    let house = House::start().await;
-    approve_at_once(&house, ACCOUNT).await;
+    let node = TestNode::start().await;
+    approve_at_once(&node, ACCOUNT).await;
     for wire in Wire::ALL {
-        let a = made(&house, wire, &new_template()).await;
-        let b = made(&house, wire, &new_template()).await;
+        let a = made(&node, wire, &new_template()).await;
+        let b = made(&node, wire, &new_template()).await;
         let both = json!({"TemplateIds": [a, b, a]});
-        let answer = wire.ask(&house, "DeleteUSMSTemplate", &both).await;
+        let answer = wire.ask(&node, "DeleteUSMSTemplate", &both).await;
         assert_eq!(code_of(&answer), 0, "{}", answer.body);
         let expected: &[&str] = match wire {
             Wire::Rest => &["Message", "RetCode"],
@@ -384,7 +380,7 @@ async fn templates_are_removed_together_and_queued_ones_still_go_out() {
         assert_eq!(names(&answer.json()), expected);
         for id in [a, b] {
             let answer = wire
-                .ask(&house, "QueryUSMSTemplate", &json!({"TemplateId": id}))
+                .ask(&node, "QueryUSMSTemplate", &json!({"TemplateId": id}))
                 .await;
             assert!(refused(&answer, wire, 215_396, 18_017));
         }
@@ -393,15 +389,15 @@ async fn templates_are_removed_together_and_queued_ones_still_go_out() {
 
 #[tokio::test]
 async fn only_the_keys_owner_is_served() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let create = new_template();
     for wire in Wire::ALL {
-        let theirs = house
-            .ask(wire.request(&house, USER_OTHER, "CreateUSMSTemplate", &create))
+        let theirs = node
+            .ask(wire.request(&node, USER_OTHER, "CreateUSMSTemplate", &create))
             .await;
         let id = theirs.json()["TemplateId"].as_str().unwrap().to_owned();
         let answer = wire
-            .ask(&house, "QueryUSMSTemplate", &json!({"TemplateId": id}))
+            .ask(&node, "QueryUSMSTemplate", &json!({"TemplateId": id}))
             .await;
         assert!(refused(&answer, wire, 215_396, 18_017), "another account's");
         for action in [
@@ -415,7 +411,7 @@ async fn only_the_keys_owner_is_served() {
                 "TemplateIds",
                 json!(["UTA0"]),
             );
-            let answer = house.ask(wire.request(&house, USER_OFF, action, &params)).await;
+            let answer = node.ask(wire.request(&node, USER_OFF, action, &params)).await;
             assert!(
                 refused(&answer, wire, 215_398, 172),
                 "{wire:?} {action} {}",
@@ -428,8 +424,8 @@ async fn only_the_keys_owner_is_served() {
 /// The documents' own commands, with only host, key and id changed.
 #[tokio::test]
 async fn the_documented_rest_requests_work() {
-    let house = House::start().await;
-    approve_at_once(&house, ACCOUNT).await;
+    let node = TestNode::start().await;
+    approve_at_once(&node, ACCOUNT).await;
     let request = |method: Method, uri: &str, body: &'static str| {
         Request::builder()
             .method(method)
@@ -442,10 +438,10 @@ async fn the_documented_rest_requests_work() {
     };
     let path = "/api/v1/usms/USMSTemplate";
     let create = r#"{"Purpose": 1,"TemplateName": "MyTemplate","Template": "Your verification code is {1}, valid for 5 minutes","Remark": "For user login verification"}"#;
-    let created = house.ask(request(Method::POST, path, create)).await.json();
+    let created = node.ask(request(Method::POST, path, create)).await.json();
     let id = created["TemplateId"].as_str().unwrap();
     let update = r#"{"id": "template_id_1","TemplateName": "UpdatedTemplate","Template": "Your verification code is {1}, please keep it confidential"}"#;
-    let updated = house
+    let updated = node
         .ask(request(Method::PUT, &format!("{path}/{id}"), update))
         .await;
     assert_eq!(code_and_message(&updated), (0, "success".into()));
@@ -454,13 +450,13 @@ async fn the_documented_rest_requests_work() {
         format!("id={id},UTA0"),
         format!("id=%5B%22{id}%22%5D"),
     ] {
-        let found = house
+        let found = node
             .ask(request(Method::GET, &format!("{path}?{query}"), ""))
             .await
             .json();
         assert_eq!(found["Data"][0]["TemplateName"], "UpdatedTemplate", "{query}");
     }
-    let removed = house
+    let removed = node
         .ask(request(Method::DELETE, &format!("{path}?id={id}"), ""))
         .await;
     assert_eq!(code_and_message(&removed), (0, "success".into()));
@@ -491,7 +487,7 @@ async fn the_documented_rest_requests_work() {
             invalid("AccountId"),
         ),
     ] {
-        let answer = house.ask(request(method.clone(), &uri, body)).await;
+        let answer = node.ask(request(method.clone(), &uri, body)).await;
         assert_eq!(code_and_message(&answer), expected, "{method} {uri} {body}");
     }
     for method in [Method::GET, Method::POST, Method::DELETE] {
@@ -501,7 +497,7 @@ async fn the_documented_rest_requests_work() {
             .body(Body::empty())
             .unwrap();
         assert_eq!(
-            code_and_message(&house.ask(anonymous).await),
+            code_and_message(&node.ask(anonymous).await),
             (215_398, "Failed to parse token".into())
         );
     }
@@ -511,12 +507,11 @@ async fn the_documented_rest_requests_work() {
 /// with the rule; a template of before stays, and may be changed in everything but that.
 #[tokio::test]
 async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     for wire in Wire::ALL {
-        let id = made(&house, wire, &new_template()).await;
-        house
-            .engine
-            .review_template(ACCOUNT, number(&house, &id), Review::Approved, "")
+        let id = made(&node, wire, &new_template()).await;
+        node.engine
+            .review_template(ACCOUNT, number(&node, &id), Review::Approved, "")
             .await
             .unwrap();
         for text in [
@@ -529,7 +524,7 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
             let new = with(&new_template(), "Template", json!(text));
             let edit = json!({"TemplateId": id, "Template": text});
             for (action, params) in [("CreateUSMSTemplate", &new), ("UpdateUSMSTemplate", &edit)] {
-                let answer = wire.ask(&house, action, params).await;
+                let answer = wire.ask(&node, action, params).await;
                 assert!(
                     refused(&answer, wire, 215_392, 18_003),
                     "{wire:?} {action} {text}: {}",
@@ -543,12 +538,12 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
             }
         }
         for text in ["{1} %code% {{name}} {name}", "50% off, 20% on", "no variable"] {
-            made(&house, wire, &with(&new_template(), "Template", json!(text))).await;
+            made(&node, wire, &with(&new_template(), "Template", json!(text))).await;
         }
         // One of before: its text is given again as it is.
         let before = store::Template {
             text: "Dear { name }".into(),
-            ..house
+            ..node
                 .engine
                 .catalog()
                 .template_by_ut_id(ACCOUNT, &id)
@@ -557,10 +552,10 @@ async fn a_placeholder_that_no_rule_takes_is_refused_with_the_rule() {
                 .clone()
         };
         let change = store::CatalogChange::PutTemplate(before);
-        house.change(vec![change]).await;
+        node.change(vec![change]).await;
         let edit = json!({"TemplateId": id, "TemplateName": "renamed", "Template": "Dear { name }"});
-        let answer = wire.ask(&house, "UpdateUSMSTemplate", &edit).await;
+        let answer = wire.ask(&node, "UpdateUSMSTemplate", &edit).await;
         assert_eq!(code_of(&answer), 0, "{wire:?}: {}", answer.body);
-        assert_eq!(shown(&house, wire, &id).await["Template"], "Dear { name }");
+        assert_eq!(shown(&node, wire, &id).await["Template"], "Dear { name }");
     }
 }

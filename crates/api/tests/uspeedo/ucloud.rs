@@ -1,9 +1,9 @@
 //! UCloud Action.
 
 use super::{AT_ONCE, KEY, REFUSED, USER, assert_uuid, code_and_message, code_of, names, sign};
-use crate::house::{
-    ACCOUNT, Answer, BLOCKED, BROKE_PLAIN, CODE, House, LONG, NOTICE, PENDING, PLAIN, SIGNATURE,
-    SIGNATURE_PENDING, USER_BASE64, USER_BROKE, USER_MUTE, USER_OFF, ut_id,
+use crate::testkit::{
+    ACCOUNT, Answer, BLOCKED, BROKE_PLAIN, CODE, LONG, NOTICE, PENDING, PLAIN, SIGNATURE, SIGNATURE_PENDING,
+    TestNode, USER_BASE64, USER_BROKE, USER_MUTE, USER_OFF, ut_id,
 };
 use axum::body::Body;
 use base64::Engine as _;
@@ -94,13 +94,13 @@ fn without(mut params: Value, name: &str) -> Value {
 
 #[tokio::test]
 async fn a_message_is_answered_as_documented_and_delivered() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = with(
         with(single(AT_ONCE), "UserId", "o-1"),
         "PhoneNumbers.1",
         "13812345678",
     );
-    let answer = house.ask(form(&signed(&body))).await;
+    let answer = node.ask(form(&signed(&body))).await;
     assert_eq!(code_of(&answer), 0);
     let sent = answer.json();
     assert_eq!(
@@ -118,7 +118,7 @@ async fn a_message_is_answered_as_documented_and_delivered() {
         answer.headers["x-ucloud-request-uuid"]
     );
     assert_eq!(
-        house.received("+8613812345678").await.text,
+        node.received("+8613812345678").await.text,
         "【Example】Your code is 8341"
     );
     let session = sent["SessionNo"].as_str().unwrap();
@@ -134,7 +134,7 @@ async fn a_message_is_answered_as_documented_and_delivered() {
             .iter()
             .all(|r| r["ReceiptResult"] == "Success")
     };
-    let answer = house.ask_until(|| get(&signed(&query)), delivered).await.json();
+    let answer = node.ask_until(|| get(&signed(&query)), delivered).await.json();
     assert_eq!(answer["Action"], "GetUSMSSendReceiptResponse");
     let receipt = &answer["Data"][0]["ReceiptSet"][1];
     let all = [
@@ -156,14 +156,14 @@ async fn a_message_is_answered_as_documented_and_delivered() {
 
 #[tokio::test]
 async fn a_batch_is_answered_as_documented() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let content = json!([
         {"TemplateId": ut_id(CODE), "SigContent": SIGNATURE.1, "Target": [
             {"Phone": AT_ONCE, "TemplateParams": ["1"]}, {"Phone": "(0086)12", "TemplateParams": ["2"], "UserId": "u"}]},
         {"TemplateId": ut_id(NOTICE), "SigContent": "Nobody's", "Target": [
             {"Phone": "13812345678", "TemplateParams": ["a", "b"]}]},
     ]);
-    let sent = house.ask(form(&signed(&batch(&content)))).await.json();
+    let sent = node.ask(form(&signed(&batch(&content)))).await.json();
     assert_eq!((&sent["RetCode"], &sent["SuccessCount"]), (&json!(0), &json!(1)));
     assert_eq!(sent["Message"], "submit success");
     assert_uuid(&sent["SessionNo"]);
@@ -180,7 +180,7 @@ async fn a_batch_is_answered_as_documented() {
 /// Contract section 1.3: how the published clients of five languages put their parameters on the wire.
 #[tokio::test]
 async fn parameters_come_in_every_form_clients_use() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let content = |phone: &str| {
         json!([{"TemplateId": ut_id(CODE), "SigContent": SIGNATURE.1,
                 "Target": [{"Phone": phone, "TemplateParams": ["1"]}]}])
@@ -212,24 +212,24 @@ async fn parameters_come_in_every_form_clients_use() {
         split,
     ] {
         let uri = request.uri().clone();
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert_eq!(answer.json()["SuccessCount"], 1, "{uri} {}", answer.body);
     }
     for n in 0..7 {
         assert_eq!(
-            house.received(&format!("+44770090000{n}")).await.text,
+            node.received(&format!("+44770090000{n}")).await.text,
             "[Example]Your code is 1"
         );
     }
     // A copy of the action in the query beside a body that was signed alone.
     let mut copied = form(&signed(&single("+447700900007")));
     *copied.uri_mut() = "/?Action=SendUSMSMessage&trace=1".parse().unwrap();
-    assert_eq!(code_of(&house.ask(copied).await), 0);
+    assert_eq!(code_of(&node.ask(copied).await), 0);
 }
 
 #[tokio::test]
 async fn every_refusal_has_the_code_of_the_vendors_tables() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let good = single(AT_ONCE);
     let many: Value = (0..1001)
         .map(|n| (format!("PhoneNumbers.{n}"), json!(format!("+4477009{n:05}"))))
@@ -273,7 +273,7 @@ async fn every_refusal_has_the_code_of_the_vendors_tables() {
         (without(good.clone(), "Action"), 160),
         (with(good.clone(), "Action", "DescribeUSMSTemplate"), 161),
     ] {
-        let answer = house.ask(form(&signed(&params))).await;
+        let answer = node.ask(form(&signed(&params))).await;
         assert_eq!(code_of(&answer), code, "{params} {}", answer.body);
     }
     let broke: Vec<_> = (0..3)
@@ -281,20 +281,20 @@ async fn every_refusal_has_the_code_of_the_vendors_tables() {
         .collect();
     let broke = batch(&json!([{"TemplateId": ut_id(BROKE_PLAIN), "Target": broke}]));
     assert_eq!(
-        code_of(&house.ask(form(&signed_by(USER_BROKE, KEY, &broke))).await),
+        code_of(&node.ask(form(&signed_by(USER_BROKE, KEY, &broke))).await),
         18_013
     );
     let mute = batch(&json!([{"TemplateId": ut_id(PLAIN), "Target": [{"Phone": AT_ONCE}]}]));
     assert_eq!(
-        code_of(&house.ask(form(&signed_by(USER_MUTE, KEY, &mute))).await),
+        code_of(&node.ask(form(&signed_by(USER_MUTE, KEY, &mute))).await),
         173
     );
-    assert_eq!(house.inbox_count(AT_ONCE), 0);
+    assert_eq!(node.inbox_count(AT_ONCE), 0);
 }
 
 #[tokio::test]
 async fn signatures_are_refused_as_the_gateway_does() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let good = single(AT_ONCE);
     let wrong = (171, "Signature VerifyAC Error".to_owned());
     let unknown = (172, "User Not Exists".to_owned());
@@ -312,31 +312,31 @@ async fn signatures_are_refused_as_the_gateway_does() {
         ),
     ] {
         assert_eq!(
-            code_and_message(&house.ask(form(&params)).await),
+            code_and_message(&node.ask(form(&params)).await),
             expected,
             "{params}"
         );
     }
-    assert_eq!(house.inbox_count(AT_ONCE), 0);
+    assert_eq!(node.inbox_count(AT_ONCE), 0);
 }
 
 /// Public keys are Base64. A client that forgets to encode one sends a blank for each `+`, and is told as at the vendor.
 #[tokio::test]
 async fn a_public_key_with_a_plus_has_to_be_encoded() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let params = signed_by(USER_BASE64, KEY, &single(AT_ONCE));
-    assert_eq!(code_of(&house.ask(get(&params)).await), 0);
-    let forgotten = encoded(&params).replace("%2B", "+");
-    let forgotten = Request::get(format!("/?{forgotten}")).body(Body::empty());
+    assert_eq!(code_of(&node.ask(get(&params)).await), 0);
+    let unescaped = encoded(&params).replace("%2B", "+");
+    let unescaped = Request::get(format!("/?{unescaped}")).body(Body::empty());
     assert_eq!(
-        code_and_message(&house.ask(forgotten.unwrap()).await),
+        code_and_message(&node.ask(unescaped.unwrap()).await),
         (172, "User Not Exists".to_owned())
     );
 }
 
 #[tokio::test]
-async fn a_hundred_sessions_are_asked_about_at_once_at_most() {
-    let house = House::start().await;
+async fn a_hundred_sessions_are_requested_about_at_once_at_most() {
+    let node = TestNode::start().await;
     let ask = |count: usize| {
         let mut params = params(&[("Action", "GetUSMSSendReceipt"), ("ProjectId", "org-demo")]);
         for n in 0..count {
@@ -344,39 +344,35 @@ async fn a_hundred_sessions_are_asked_about_at_once_at_most() {
         }
         form(&signed(&params))
     };
-    let answer = house.ask(ask(100)).await;
+    let answer = node.ask(ask(100)).await;
     assert_eq!(code_of(&answer), 0);
     assert_eq!(answer.json()["Data"].as_array().map(Vec::len), Some(100));
-    let answer = house.ask(ask(101)).await;
+    let answer = node.ask(ask(101)).await;
     assert_eq!(code_of(&answer), 18_003, "{}", answer.body);
 }
 
 #[tokio::test]
 async fn an_account_answers_for_its_own_projects_alone() {
-    let house = House::start().await;
-    let account = house.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
+    let node = TestNode::start().await;
+    let account = node.engine.catalog().account(ACCOUNT).unwrap().as_ref().clone();
     let account = Account {
         project_ids: vec!["org-demo".into()],
         ..account
     };
-    house.change(vec![CatalogChange::PutAccount(account)]).await;
+    node.change(vec![CatalogChange::PutAccount(account)]).await;
     for (params, code) in [
         (single("+447700900000"), 0),
         (without(single("+447700900001"), "ProjectId"), 0),
         (with(single("+447700900002"), "ProjectId", ""), 0),
         (with(single("+447700900003"), "ProjectId", "org-other"), 292),
     ] {
-        assert_eq!(
-            code_of(&house.ask(form(&signed(&params))).await),
-            code,
-            "{params}"
-        );
+        assert_eq!(code_of(&node.ask(form(&signed(&params))).await), code, "{params}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
-    let house = House::start().await;
+async fn what_is_no_request_of_this_wire_is_answered_so_in_its_words() {
+    let node = TestNode::start().await;
     let ask = |method: Method, uri: &str, body: &str| {
         Request::builder()
             .method(method)
@@ -397,14 +393,14 @@ async fn what_is_no_request_of_this_wire_is_told_so_in_its_words() {
         (ask(Method::PUT, "/", "Action=x"), 18_002),
     ] {
         let shown = format!("{request:?}");
-        assert_eq!(code_of(&house.ask(request).await), code, "{shown}");
+        assert_eq!(code_of(&node.ask(request).await), code, "{shown}");
     }
 }
 
 /// Goal: every answer names its action, wherever the request ended.
 #[tokio::test]
 async fn every_answer_has_an_action_errors_too() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let ask = |uri: &str, body: &str| Request::post(uri).body(Body::from(body.to_owned())).unwrap();
     let good = single("+447700900123");
     let mut forged = signed(&good);
@@ -447,7 +443,7 @@ async fn every_answer_has_an_action_errors_too() {
             "SendUSMSMessageResponse",
         ),
     ] {
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert_eq!(code_of(&answer), code, "{what}: {}", answer.body);
         assert_eq!(answer.json()["Action"], action, "{what}: {}", answer.body);
     }
@@ -456,25 +452,25 @@ async fn every_answer_has_an_action_errors_too() {
 /// Goal: a form says that there are no parameters with an empty one, which a text without variables takes.
 #[tokio::test]
 async fn an_empty_parameter_for_a_text_without_variables_is_none() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let plain = with(single("+447700900141"), "TemplateId", &ut_id(PLAIN));
     for (value, code) in [("", 0), ("x", 18_018)] {
         let request = form(&signed(&with(plain.clone(), "TemplateParams.0", value)));
-        let answer = house.ask(request).await;
+        let answer = node.ask(request).await;
         assert_eq!(code_of(&answer), code, "{value:?}: {}", answer.body);
     }
     let target = json!({"Phone": "+447700900142", "TemplateParams": [""]});
     let content = json!([{"TemplateId": ut_id(PLAIN), "SigContent": SIGNATURE.1, "Target": [target]}]);
-    let answer = house.ask(form(&signed(&batch(&content)))).await;
+    let answer = node.ask(form(&signed(&batch(&content)))).await;
     assert_eq!(answer.json()["SuccessCount"], 1, "{}", answer.body);
-    assert_eq!(house.received("+447700900142").await.text, "[Example]Hello");
+    assert_eq!(node.received("+447700900142").await.text, "[Example]Hello");
 }
 
 /// Goal: session numbers in one text are told apart by whatever callers write between them.
 #[tokio::test]
 async fn session_numbers_may_be_listed_in_one_text() {
-    let house = House::start().await;
-    let sent = house.ask(form(&signed(&single("+447700900151")))).await.json();
+    let node = TestNode::start().await;
+    let sent = node.ask(form(&signed(&single("+447700900151")))).await.json();
     let session = sent["SessionNo"].as_str().unwrap();
     for list in [
         format!("{session},x"),
@@ -483,7 +479,7 @@ async fn session_numbers_may_be_listed_in_one_text() {
         format!(" {session} ; x,"),
     ] {
         let query = params(&[("Action", "GetUSMSSendReceipt"), ("SessionNoSet", &list)]);
-        let answer = house.ask(form(&signed(&query))).await.json();
+        let answer = node.ask(form(&signed(&query))).await.json();
         let sessions: Vec<_> = answer["Data"]
             .as_array()
             .unwrap()
@@ -499,30 +495,30 @@ async fn session_numbers_may_be_listed_in_one_text() {
 /// delete to a request that was seen.
 #[tokio::test]
 async fn parameters_outside_the_signature_are_not_acted_on() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let body = signed(&single("+447700900131"));
     let mut added = form(&body);
     *added.uri_mut() =
         "/?PhoneNumbers.1=%28%2B44%297700900132&PhoneNumbers.2=%2B447700900133&SenderId=EVIL&UserId=evil"
             .parse()
             .unwrap();
-    let answer = house.ask(added).await;
+    let answer = node.ask(added).await;
     assert_eq!(code_of(&answer), 0, "{}", answer.body);
     assert_eq!(answer.json().get("UserId"), None, "{}", answer.body);
-    let received = house.received("+447700900131").await;
+    let received = node.received("+447700900131").await;
     assert_ne!(&*received.from, "EVIL");
-    assert_eq!(house.inbox_count("+447700900132"), 0);
+    assert_eq!(node.inbox_count("+447700900132"), 0);
     // An action that only the query names is not signed either.
     let unnamed = signed(&without(single("+447700900134"), "Action"));
     let mut named = form(&unnamed);
     *named.uri_mut() = "/?Action=SendUSMSMessage".parse().unwrap();
-    assert_eq!(code_of(&house.ask(named).await), 160);
+    assert_eq!(code_of(&node.ask(named).await), 160);
 }
 
 /// The signed text has no separators: whoever has seen a request may send the same text cut elsewhere, with its signature.
 #[tokio::test]
 async fn a_signed_text_that_is_cut_elsewhere_sends_nothing() {
-    let house = House::start().await;
+    let node = TestNode::start().await;
     let sent = with(single("447700900141"), "UserId", "me");
     let seen = signed(&sent);
     for (taken, name, value, code, blamed) in [
@@ -558,7 +554,7 @@ async fn a_signed_text_that_is_cut_elsewhere_sends_nothing() {
     ] {
         let cut = with(without(seen.clone(), taken), name, value);
         for request in [form(&cut), get(&cut), json_body(&cut)] {
-            let answer = house.ask(request).await;
+            let answer = node.ask(request).await;
             let (found, message) = code_and_message(&answer);
             assert_eq!(found, code, "{name}: {message}");
             assert!(message.contains(blamed), "{name}: {message}");
@@ -572,19 +568,19 @@ async fn a_signed_text_that_is_cut_elsewhere_sends_nothing() {
             "447700900141",
         );
         assert_eq!(
-            code_of(&house.ask(form(&signed(&counted))).await),
+            code_of(&node.ask(form(&signed(&counted))).await),
             18_002,
             "{index}"
         );
     }
-    assert_eq!(house.inbox_count("+447700900141"), 0);
-    assert_eq!(code_of(&house.ask(form(&seen)).await), 0);
+    assert_eq!(node.inbox_count("+447700900141"), 0);
+    assert_eq!(code_of(&node.ask(form(&seen)).await), 0);
 }
 
 #[tokio::test]
-async fn a_user_id_that_is_not_valid_is_not_told_back() {
-    let house = House::start().await;
-    let sent = house
+async fn a_user_id_that_is_not_valid_is_not_reported_back() {
+    let node = TestNode::start().await;
+    let sent = node
         .ask(form(&signed(&with(single(AT_ONCE), "UserId", "it's"))))
         .await
         .json();
@@ -593,24 +589,20 @@ async fn a_user_id_that_is_not_valid_is_not_told_back() {
 
 #[tokio::test]
 async fn what_the_carrier_never_took_is_a_failure_in_this_wires_words() {
-    let house = House::start().await;
-    let sent = house.ask(form(&signed(&single(REFUSED)))).await.json();
+    let node = TestNode::start().await;
+    let sent = node.ask(form(&signed(&single(REFUSED)))).await.json();
     let session = sent["SessionNo"].as_str().unwrap().to_owned();
     let query = params(&[("Action", "GetUSMSSendReceipt"), ("SessionNoSet.0", &session)]);
     let failed = |answer: &Answer| answer.json()["Data"][0]["ReceiptSet"][0]["ReceiptResult"] == "Fail";
-    house.ask_until(|| form(&signed(&query)), failed).await;
+    node.ask_until(|| form(&signed(&query)), failed).await;
 }
 
 #[tokio::test]
-async fn success_is_never_told_when_nothing_was_stored() {
-    let house = House::start().await;
-    house.engine.store().close().await.unwrap();
-    assert_eq!(code_of(&house.ask(form(&signed(&single(AT_ONCE)))).await), 18_007);
-    let house = House::start().await;
-    house
-        .engine
-        .stop(std::time::Duration::from_secs(5))
-        .await
-        .unwrap();
-    assert_eq!(code_of(&house.ask(form(&signed(&single(AT_ONCE)))).await), 150);
+async fn success_is_never_reported_when_nothing_was_stored() {
+    let node = TestNode::start().await;
+    node.engine.store().close().await.unwrap();
+    assert_eq!(code_of(&node.ask(form(&signed(&single(AT_ONCE)))).await), 18_007);
+    let node = TestNode::start().await;
+    node.engine.stop(std::time::Duration::from_secs(5)).await.unwrap();
+    assert_eq!(code_of(&node.ask(form(&signed(&single(AT_ONCE)))).await), 150);
 }

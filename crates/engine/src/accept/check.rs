@@ -3,11 +3,11 @@
 //! Pure: catalog and submission in, a [`Plan`] and the store's batches out.
 
 use super::lifetime::{Lifetime, TimeToLive};
-use super::plan::{ItemPlan, Place, Plan};
+use super::plan::{ItemPlan, Placement, Plan};
 use super::text::Text;
 use super::{
-    Duplicates, Forbidden, FrozenText, Item, Missing, Overlong, Recipient, Refusal, Rules, Submission,
-    TemplateRef, Values,
+    Duplicates, Forbidden, Item, Missing, Overlong, Recipient, Refusal, Rules, Submission, TemplateRef,
+    TemplateSnapshot, Values,
 };
 use crate::catalog::Snapshot;
 use crate::route::Wanted;
@@ -45,7 +45,7 @@ pub(crate) fn check(
             Err(refusal) => plan.items.push(ItemPlan {
                 refused: Some(refusal),
                 template: 0,
-                recipients: vec![Place::Refused(refusal); item.recipients.len()],
+                recipients: vec![Placement::Refused(refusal); item.recipients.len()],
             }),
             Ok((text, sender)) => {
                 let first_batch = batches.len();
@@ -65,12 +65,12 @@ pub(crate) fn check(
 }
 
 /// Looks a text up now, so that it can be sent later as it is now.
-pub(crate) fn freeze(
+pub(crate) fn pin_template(
     account: &Account,
     catalog: &Snapshot,
     item: &Item,
     submission: &Submission,
-) -> Result<FrozenText, Refusal> {
+) -> Result<TemplateSnapshot, Refusal> {
     let checker = ItemChecker {
         submission,
         item,
@@ -84,14 +84,14 @@ pub(crate) fn freeze(
     };
     let (text, _) = checker.text_and_sender()?;
     let content = match &item.template {
-        TemplateRef::Frozen(frozen) => frozen.content.clone(),
+        TemplateRef::Pinned(pinned) => pinned.content.clone(),
         TemplateRef::BuiltIn(built_in) => built_in.text().into(),
         _ => catalog
             .template_by_number(account.id, text.number)
             .map(|entry| entry.template.text.clone())
             .ok_or(Refusal::TemplateUnknown)?,
     };
-    Ok(FrozenText {
+    Ok(TemplateSnapshot {
         number: text.number,
         class: text.class,
         ttl_s: text.ttl_s,
@@ -150,7 +150,12 @@ impl ItemChecker<'_> {
         Ok(Some(Box::from(sender)))
     }
 
-    fn recipients(&self, text: &Text, sender: Option<Box<str>>, batches: &mut Vec<NewBatch>) -> Vec<Place> {
+    fn recipients(
+        &self,
+        text: &Text,
+        sender: Option<Box<str>>,
+        batches: &mut Vec<NewBatch>,
+    ) -> Vec<Placement> {
         let mut seen = HashSet::new();
         let first_batch = batches.len();
         // Values common to all are filled once; the result, or the refusal, then goes for every recipient.
@@ -158,9 +163,9 @@ impl ItemChecker<'_> {
         let (mut open, mut open_domestic): (Option<OpenBatch>, Option<OpenBatch>) = (None, None);
         let split = text.domestic != text.international;
         let mut routed = None;
-        let mut places = Vec::with_capacity(self.item.recipients.len());
+        let mut placements = Vec::with_capacity(self.item.recipients.len());
         for recipient in &self.item.recipients {
-            let place = self
+            let placement = self
                 .recipient(recipient, text, &shared, &mut seen)
                 .and_then(|found| {
                     let domestic = split && found.msisdn.is_mainland_china();
@@ -200,7 +205,7 @@ impl ItemChecker<'_> {
                     };
                     let Some(into) = batches.get_mut(batch.index) else {
                         // No batch has this number: the whole request fails with an inner inconsistency.
-                        return Ok(Place::Stored {
+                        return Ok(Placement::Stored {
                             batch: u32::MAX,
                             message: 0,
                         });
@@ -214,19 +219,19 @@ impl ItemChecker<'_> {
                         segments: measured.segments,
                         failure: values.failure.or(measured.failure),
                     });
-                    Ok(Place::Stored {
+                    Ok(Placement::Stored {
                         batch: batch.index as u32,
                         message: into.messages.len() as u32 - 1,
                     })
                 });
-            places.push(place.unwrap_or_else(Place::Refused));
+            placements.push(placement.unwrap_or_else(Placement::Refused));
         }
         // A batch none of whose recipients has values of its own needs no params: its text is final.
         for batch in open.into_iter().chain(open_domestic) {
             batch.settle(batches, shared.as_ref().ok());
         }
-        drop_empty(batches, first_batch, &mut places);
-        places
+        drop_empty(batches, first_batch, &mut placements);
+        placements
     }
 
     fn recipient(
@@ -463,8 +468,8 @@ impl OpenBatch {
 }
 
 /// A batch whose every recipient was refused for its text is not stored; later batches move up. Those of the item that
-/// `places` are of begin at `first`.
-fn drop_empty(batches: &mut Vec<NewBatch>, first: usize, places: &mut [Place]) {
+/// `placements` are of begin at `first`.
+fn drop_empty(batches: &mut Vec<NewBatch>, first: usize, placements: &mut [Placement]) {
     let mut empty = 0;
     // How many are dropped before each.
     let mut dropped_before = Vec::new();
@@ -476,8 +481,8 @@ fn drop_empty(batches: &mut Vec<NewBatch>, first: usize, places: &mut [Place]) {
         return;
     }
     batches.retain(|batch| !batch.messages.is_empty());
-    for place in places {
-        if let Place::Stored { batch, .. } = place
+    for placement in placements {
+        if let Placement::Stored { batch, .. } = placement
             && let Some(dropped) = (*batch as usize)
                 .checked_sub(first)
                 .and_then(|at| dropped_before.get(at))

@@ -1,9 +1,9 @@
-//! What tells one request from another with the same id: its meaning, not its octets.
+//! The fingerprint by which requests with the same id are compared: of their meaning, not of their octets.
 
 use super::{Item, SignatureRef, Submission, TemplateRef, Values};
 use sha2::{Digest, Sha256};
 
-/// A 64-bit hash of what a submission asks for: equal for two requests that only differ in how they are written (the order
+/// A 64-bit hash of the content of a submission: equal for two requests that only differ in how they are written (the order
 /// of members, blanks, escapes, a form or JSON). The account, the credential and the wire are no part of it.
 ///
 /// The same on every machine and in every version, since it is stored and compared later: the first eight octets of a
@@ -14,7 +14,7 @@ pub(crate) fn of(submission: &Submission) -> u64 {
     parts.finish()
 }
 
-/// The same of a task: what it sends, what it is called, and the lists it goes to.
+/// The fingerprint of a task: its content, its name and its lists.
 pub(crate) fn of_task(submission: &Submission, name: &str, lists: &[i64]) -> u64 {
     let mut parts = Parts(Sha256::new());
     parts.submission(submission);
@@ -69,7 +69,7 @@ impl Parts {
             TemplateRef::Number(number) => self.tagged_number(0, *number),
             TemplateRef::UtId(id) => self.tagged_text(1, id),
             TemplateRef::Any(id) => self.tagged_text(2, id),
-            TemplateRef::Frozen(text) => self.tagged_number(3, text.number),
+            TemplateRef::Pinned(text) => self.tagged_number(3, text.number),
             TemplateRef::BuiltIn(text) => self.tagged_number(4, text.number()),
         }
         self.text(item.sender.as_deref().unwrap_or_default());
@@ -106,7 +106,7 @@ impl Parts {
             }
             Values::Named(values) => {
                 self.tagged_number(2, values.len() as i64);
-                // Names are told apart, so their order says nothing.
+                // Values are matched by name, so their order has no meaning.
                 let mut sorted: Vec<_> = values.iter().collect();
                 sorted.sort();
                 for (name, value) in sorted {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_told_from_another_by_what_it_sends_its_name_and_its_lists() {
+    fn a_task_is_distinguished_by_what_it_sends_its_name_and_its_lists() {
         let other = submission(vec![item(2, &["a"], Vec::new())]);
         let all = [
             of(&plain()),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_of_the_content_tells_two_apart() {
+    fn each_part_of_the_content_changes_the_fingerprint() {
         let changed = [
             with(|_| {}),
             with(|all| all.kind = sms::class::Kind::Voice),

@@ -1,12 +1,12 @@
-//! Accepting: from what a dialect understood of a request to what is stored of it.
+//! Acceptance: turns the submissions of the dialects into stored messages.
 //!
 //! A dialect parses its wire into a [`Submission`]; [`check`] holds it against the catalog and the dialect's
-//! [`Rules`]; the store commits it; the dialect words the [`Outcome`]. What was stored is handed over to the ready
+//! [`Rules`]; the store commits it; the dialect renders the [`Outcome`]. Stored messages are enqueued in the ready
 //! queues right after the commit.
 
+mod after_commit;
 mod check;
 pub(crate) mod fingerprint;
-mod handover;
 mod lifetime;
 mod outcome;
 mod plan;
@@ -18,15 +18,15 @@ mod tests;
 mod text;
 
 pub use lifetime::{TTL_S_MAX, TTL_S_MIN, TimeToLive};
-pub use outcome::{AcceptError, Fate, ItemOutcome, Outcome, Refusal, Reply};
+pub use outcome::{AcceptError, AcceptResponse, ItemOutcome, Outcome, RecipientOutcome, Refusal};
 pub use submission::{
-    BuiltIn, Duplicates, Forbidden, FrozenText, Item, Missing, Once, Overlong, Recipient, RecordReply, Rules,
-    SignatureRef, Submission, TemplateRef, Values,
+    BuiltIn, Duplicates, Forbidden, Idempotency, Item, Missing, Overlong, Recipient, RecordReply, Rules,
+    SignatureRef, Submission, TemplateRef, TemplateSnapshot, Values,
 };
 
 use crate::engine::Shared;
 use crate::metrics::{AccountCounters, DialectLabel, RepeatLabel, SameBody, dialect_name};
-pub(crate) use check::freeze;
+pub(crate) use check::pin_template;
 pub(crate) use lifetime::Lifetime;
 use plan::Plan;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(crate) struct Step {
 impl Step {
     /// Counts what the plan accepts and refuses.
     pub(crate) fn with(self, plan: &Plan) -> TaskStep {
-        let outcome = plan.places();
+        let outcome = plan.placements();
         TaskStep {
             task: self.task,
             from: self.from,
@@ -67,12 +67,12 @@ impl Step {
 pub(crate) async fn accept(
     shared: &Arc<Shared>,
     submission: Submission,
-    once: Option<Once>,
+    idempotency: Option<Idempotency>,
     step: Option<Step>,
-) -> Result<(Arc<Submission>, Reply), AcceptError> {
+) -> Result<(Arc<Submission>, AcceptResponse), AcceptError> {
     let (account, dialect) = (submission.account, submission.dialect);
     let recipients = submission.items.iter().map(|item| item.recipients.len()).sum();
-    let done = try_accept(shared, submission, once, step).await;
+    let done = try_accept(shared, submission, idempotency, step).await;
     if let Err(error) = &done
         && let Some(reason) = error.reason()
     {
@@ -84,9 +84,9 @@ pub(crate) async fn accept(
 async fn try_accept(
     shared: &Arc<Shared>,
     submission: Submission,
-    once: Option<Once>,
+    idempotency: Option<Idempotency>,
     step: Option<Step>,
-) -> Result<(Arc<Submission>, Reply), AcceptError> {
+) -> Result<(Arc<Submission>, AcceptResponse), AcceptError> {
     // Here rather than where requests come in: tasks come this way, too.
     if shared.stopping.load(Ordering::Acquire) {
         return Err(AcceptError::Stopping);
@@ -106,17 +106,18 @@ async fn try_accept(
     let (plan, batches) = check::check(&submission, account, &catalog, lifetime);
     let (plan, submission) = (Arc::new(plan), Arc::new(submission));
     let failed = refused::failed(shared, &batches);
-    let reply = if batches.is_empty() && once.is_none() {
-        Reply::New(plan.outcome(&AcceptOutcome::default()).map_err(logged)?)
+    let reply = if batches.is_empty() && idempotency.is_none() {
+        AcceptResponse::New(plan.outcome(&AcceptOutcome::default()).map_err(logged)?)
     } else {
-        let handover = handover::prepare(shared, &submission, &batches);
+        let after_commit = after_commit::prepare(shared, &submission, &batches);
         let command = AcceptCommand {
             account: account.id,
             dialect: submission.dialect,
             user: Arc::clone(&submission.user),
             now,
             batches,
-            idempotency: once.map(|once| idempotency(once, passed_ms, &plan, &submission)),
+            idempotency: idempotency
+                .map(|idempotency| idempotency_record(idempotency, passed_ms, &plan, &submission)),
             caps: caps(account),
             charge: if account.balance.is_some() {
                 Charge::Prepaid
@@ -125,16 +126,16 @@ async fn try_accept(
             },
             suppressed: submission.rules.suppressed,
             step: step.map(|step| step.with(&plan)),
-            on_commit: OnCommit(Some(handover)),
+            on_commit: OnCommit(Some(after_commit)),
         };
         drop(catalog);
         commit(shared, command, &plan).await?
     };
-    if matches!(reply, Reply::New(_)) {
+    if matches!(reply, AcceptResponse::New(_)) {
         failed.into_iter().for_each(|entry| shared.inbox.push(entry));
     }
     count(shared, &submission, &reply);
-    if matches!(reply, Reply::Repeat { same_body: false, .. })
+    if matches!(reply, AcceptResponse::Replayed { same_body: false, .. })
         && repeats::is_refused(shared, submission.account, submission.dialect)
     {
         return Err(AcceptError::OtherContent);
@@ -142,16 +143,16 @@ async fn try_accept(
     Ok((submission, reply))
 }
 
-async fn commit(shared: &Shared, command: AcceptCommand, plan: &Plan) -> Result<Reply, AcceptError> {
+async fn commit(shared: &Shared, command: AcceptCommand, plan: &Plan) -> Result<AcceptResponse, AcceptError> {
     match shared.store.accept(command).await {
-        Ok(Accepted::New(stored)) => Ok(Reply::New(plan.outcome(&stored).map_err(logged)?)),
-        Ok(Accepted::Repeat { answer, same_body }) => Ok(Reply::Repeat { answer, same_body }),
+        Ok(Accepted::New(stored)) => Ok(AcceptResponse::New(plan.outcome(&stored).map_err(logged)?)),
+        Ok(Accepted::Repeat { answer, same_body }) => Ok(AcceptResponse::Replayed { answer, same_body }),
         Err(store::AcceptError::NothingLeft(refused)) => {
             let stored = AcceptOutcome {
                 refused,
                 ..AcceptOutcome::default()
             };
-            Ok(Reply::New(plan.outcome(&stored).map_err(logged)?))
+            Ok(AcceptResponse::New(plan.outcome(&stored).map_err(logged)?))
         }
         Err(store::AcceptError::Balance { .. }) => Err(AcceptError::Balance),
         Err(store::AcceptError::TaskMoved) => Err(AcceptError::TaskMoved),
@@ -166,16 +167,21 @@ async fn commit(shared: &Shared, command: AcceptCommand, plan: &Plan) -> Result<
     }
 }
 
-fn idempotency(once: Once, passed_ms: i64, plan: &Arc<Plan>, submission: &Arc<Submission>) -> NewIdempotency {
+fn idempotency_record(
+    idempotency: Idempotency,
+    passed_ms: i64,
+    plan: &Arc<Plan>,
+    submission: &Arc<Submission>,
+) -> NewIdempotency {
     let (plan, submission) = (Arc::clone(plan), Arc::clone(submission));
-    let reply = once.reply;
+    let reply = idempotency.reply;
     NewIdempotency {
-        scope: once.scope,
-        key: once.key,
+        scope: idempotency.scope,
+        key: idempotency.key,
         fingerprint: fingerprint::of(&submission),
-        keep_ms: once.keep_ms,
+        keep_ms: idempotency.keep_ms,
         passed_ms,
-        // An answer that cannot be put together is none: a repeat is told of the fault, too.
+        // An answer that cannot be rendered is stored empty: a repeat gets the error, too.
         record: Box::new(move |stored| {
             plan.outcome(stored)
                 .map(|outcome| reply(&submission, &outcome))
@@ -186,7 +192,7 @@ fn idempotency(once: Once, passed_ms: i64, plan: &Arc<Plan>, submission: &Arc<Su
 
 /// A fault of the program is logged where it is seen.
 fn logged(error: AcceptError) -> AcceptError {
-    tracing::error!(%error, "request not answered as it should be");
+    tracing::error!(%error, "request outcome inconsistent");
     error
 }
 
@@ -199,10 +205,10 @@ fn of_account(shared: &Shared, account: AccountId) -> Option<AccountCounters> {
     shared.metrics.accounts.of(catalog.account(account)?)
 }
 
-fn count(shared: &Shared, submission: &Submission, reply: &Reply) {
+fn count(shared: &Shared, submission: &Submission, reply: &AcceptResponse) {
     let dialect = dialect_name(submission.dialect);
     match reply {
-        Reply::New(outcome) => {
+        AcceptResponse::New(outcome) => {
             let accepted = outcome.accepted() as u64;
             let label = DialectLabel { dialect };
             shared.metrics.accepted.get_or_create(&label).inc_by(accepted);
@@ -213,7 +219,7 @@ fn count(shared: &Shared, submission: &Submission, reply: &Reply) {
                 refused::some(shared, submission, outcome);
             }
         }
-        Reply::Repeat { same_body, .. } => {
+        AcceptResponse::Replayed { same_body, .. } => {
             let same_body = if *same_body { SameBody::Yes } else { SameBody::No };
             shared
                 .metrics

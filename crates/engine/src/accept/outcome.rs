@@ -6,12 +6,12 @@ use thiserror::Error;
 
 /// What the engine did with a submission.
 #[derive(Debug)]
-pub enum Reply {
+pub enum AcceptResponse {
     /// It was looked at for the first time; see there what was stored (perhaps nothing).
     New(Outcome),
     /// Its request id was used before. Nothing was done.
-    Repeat {
-        /// The recorded answer, made by [`super::Once::reply`].
+    Replayed {
+        /// The recorded answer, made by [`super::Idempotency::reply`].
         answer: Vec<u8>,
         /// Whether this body was the same as the first.
         same_body: bool,
@@ -35,12 +35,12 @@ pub struct ItemOutcome {
     /// Number of the template found, 0 when none was.
     pub template: i64,
     /// One entry a recipient.
-    pub fates: Vec<Fate>,
+    pub outcomes: Vec<RecipientOutcome>,
 }
 
 /// What became of one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum RecipientOutcome {
     /// Stored under this id.
     Accepted(MessageId),
     /// Not stored.
@@ -50,28 +50,28 @@ pub enum Fate {
 impl Outcome {
     /// How many recipients were stored.
     pub fn accepted(&self) -> usize {
-        self.fates()
-            .filter(|fate| matches!(fate, Fate::Accepted(_)))
+        self.outcomes()
+            .filter(|result| matches!(result, RecipientOutcome::Accepted(_)))
             .count()
     }
 
     /// How many recipients were not.
     pub fn refused(&self) -> usize {
-        self.fates()
-            .filter(|fate| matches!(fate, Fate::Refused(_)))
+        self.outcomes()
+            .filter(|result| matches!(result, RecipientOutcome::Refused(_)))
             .count()
     }
 
     /// The first refusal, if any.
     pub fn first_refusal(&self) -> Option<Refusal> {
-        self.fates().find_map(|fate| match fate {
-            Fate::Refused(refusal) => Some(*refusal),
-            Fate::Accepted(_) => None,
+        self.outcomes().find_map(|result| match result {
+            RecipientOutcome::Refused(refusal) => Some(*refusal),
+            RecipientOutcome::Accepted(_) => None,
         })
     }
 
-    fn fates(&self) -> impl Iterator<Item = &Fate> {
-        self.items.iter().flat_map(|item| &item.fates)
+    fn outcomes(&self) -> impl Iterator<Item = &RecipientOutcome> {
+        self.items.iter().flat_map(|item| &item.outcomes)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where each recipient of a submission went, and what it came to once the store has said what it stored.
 
-use super::{AcceptError, Fate, ItemOutcome, Outcome, Refusal};
+use super::{AcceptError, ItemOutcome, Outcome, RecipientOutcome, Refusal};
 use store::{AcceptOutcome, RefusedReason};
 
 /// Which stored message, or which refusal, each recipient of a submission came to.
@@ -14,24 +14,24 @@ pub(crate) struct Plan {
 pub(super) struct ItemPlan {
     pub(super) refused: Option<Refusal>,
     pub(super) template: i64,
-    pub(super) recipients: Vec<Place>,
+    pub(super) recipients: Vec<Placement>,
 }
 
 /// Where a recipient went.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum Placement {
     Refused(Refusal),
     Stored { batch: u32, message: u32 },
 }
 
 impl Plan {
     /// How many recipients have a place among what is to be stored, and how many have none.
-    pub(crate) fn places(&self) -> (u64, u64) {
-        let places = || self.items.iter().flat_map(|item| &item.recipients);
-        let stored = places()
-            .filter(|place| matches!(place, Place::Stored { .. }))
+    pub(crate) fn placements(&self) -> (u64, u64) {
+        let placements = || self.items.iter().flat_map(|item| &item.recipients);
+        let stored = placements()
+            .filter(|placement| matches!(placement, Placement::Stored { .. }))
             .count() as u64;
-        (stored, places().count() as u64 - stored)
+        (stored, placements().count() as u64 - stored)
     }
 
     /// The outcome, once the store has said what it stored.
@@ -41,9 +41,9 @@ impl Plan {
     pub(crate) fn outcome(&self, stored: &AcceptOutcome) -> Result<Outcome, AcceptError> {
         let mut refused_at_commit: Vec<_> = stored.refused.clone();
         refused_at_commit.sort_unstable_by_key(|refused| (refused.batch, refused.message));
-        let fate = |place: &Place| match *place {
-            Place::Refused(refusal) => Ok(Fate::Refused(refusal)),
-            Place::Stored { batch, message } => {
+        let result = |placement: &Placement| match *placement {
+            Placement::Refused(refusal) => Ok(RecipientOutcome::Refused(refusal)),
+            Placement::Stored { batch, message } => {
                 let key = (batch, message);
                 // Messages of a batch stay contiguous without the refused ones: each refused one before
                 // this one moves it forward by one.
@@ -54,27 +54,30 @@ impl Plan {
                         let reason = refused_at_commit.get(at).map(|refused| refused.reason);
                         reason
                             .and_then(refusal_at_commit)
-                            .map(Fate::Refused)
+                            .map(RecipientOutcome::Refused)
                             .ok_or(AcceptError::Internal("a refusal that has no reason"))
                     }
                     Err(at) => {
                         let before = at.saturating_sub(of_batch);
                         let first = stored.batches.get(batch as usize).map(|range| range.first);
                         first
-                            .map(|first| Fate::Accepted(first.plus(i64::from(message) - before as i64)))
+                            .map(|first| {
+                                RecipientOutcome::Accepted(first.plus(i64::from(message) - before as i64))
+                            })
                             .ok_or(AcceptError::Internal("a batch that was not stored"))
                     }
                 }
             }
         };
         let items = self.items.iter().map(|item| {
-            let fates: Vec<Fate> = item.recipients.iter().map(fate).collect::<Result<_, _>>()?;
+            let outcomes: Vec<RecipientOutcome> =
+                item.recipients.iter().map(result).collect::<Result<_, _>>()?;
             let session = item
                 .recipients
                 .iter()
-                .zip(&fates)
-                .find_map(|(place, fate)| match (place, fate) {
-                    (Place::Stored { batch, .. }, Fate::Accepted(_)) => {
+                .zip(&outcomes)
+                .find_map(|(placement, result)| match (placement, result) {
+                    (Placement::Stored { batch, .. }, RecipientOutcome::Accepted(_)) => {
                         stored.batches.get(*batch as usize).map(|range| range.session)
                     }
                     _ => None,
@@ -83,7 +86,7 @@ impl Plan {
                 refused: item.refused,
                 session,
                 template: item.template,
-                fates,
+                outcomes,
             })
         });
         Ok(Outcome {

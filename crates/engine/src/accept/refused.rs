@@ -1,6 +1,6 @@
 //! Refused recipients: counted by reason, and logged with the number masked, a bounded number of lines a second.
 
-use super::{Fate, Outcome, Recipient, Submission, of_account};
+use super::{Outcome, Recipient, RecipientOutcome, Submission, of_account};
 use crate::engine::Shared;
 use crate::metrics::dialect_name;
 use crate::sandbox::{Entry, EntryState};
@@ -18,9 +18,11 @@ pub(super) fn some(shared: &Shared, submission: &Submission, outcome: &Outcome) 
         .map_or("", |account| &account.name);
     let dialect = dialect_name(submission.dialect);
     let mut counts: Vec<(Reason, u64)> = Vec::new();
-    for (item, asked) in outcome.items.iter().zip(&submission.items) {
-        for (fate, recipient) in item.fates.iter().zip(&asked.recipients) {
-            let Fate::Refused(refusal) = fate else { continue };
+    for (item, requested) in outcome.items.iter().zip(&submission.items) {
+        for (result, recipient) in item.outcomes.iter().zip(&requested.recipients) {
+            let RecipientOutcome::Refused(refusal) = result else {
+                continue;
+            };
             let reason = refusal.reason();
             keep(shared, reason, recipient);
             match counts.iter_mut().find(|(counted, _)| *counted == reason) {

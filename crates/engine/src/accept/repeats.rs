@@ -15,6 +15,6 @@ pub(crate) fn is_refused(shared: &Shared, account: AccountId, dialect: Dialect) 
     }
     let refused = account.repeats_with_other_content == OtherContent::Refuse;
     let (name, dialect) = (&account.name, dialect_name(dialect));
-    tracing::warn!(account = %name, dialect, refused, "request id used again with other content");
+    tracing::warn!(account = %name, dialect, refused, "request id reused with other content");
     refused
 }

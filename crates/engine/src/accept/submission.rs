@@ -1,4 +1,4 @@
-//! What a dialect hands over: one request, parsed, in the field's words.
+//! The submission: one request as a dialect has parsed it.
 
 use super::Outcome;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub struct Submission {
     pub one_session: bool,
     /// Text or voice.
     pub kind: Kind,
-    /// The kind of message asked for, as the wire numbers it, for the wires that tell it back; `None` elsewhere.
+    /// The requested message type, as the dialect numbers it, for dialects that return it; else `None`.
     pub message_type: Option<u8>,
     /// Label number, 0 for none.
     pub label: i64,
@@ -42,7 +42,7 @@ pub struct Submission {
 pub struct Item {
     /// Which text.
     pub template: TemplateRef,
-    /// Source address asked for; empty and none are the same.
+    /// Requested source address; empty means none.
     pub sender: Option<Box<str>>,
     /// Which signature goes around the text.
     pub signature: SignatureRef,
@@ -64,14 +64,15 @@ pub enum TemplateRef {
     Any(Box<str>),
     /// The text of a template as it was when it was looked up, whatever became of the template since: a task sends
     /// to all what was approved when it was made.
-    Frozen(Arc<FrozenText>),
+    #[serde(rename = "frozen")]
+    Pinned(Arc<TemplateSnapshot>),
     /// A text of ours, for codes without a template of one's own (SendCloud sendCode, sendVoice).
     BuiltIn(BuiltIn),
 }
 
 /// A template's text as it was approved, signature included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FrozenText {
+pub struct TemplateSnapshot {
     /// The template's number.
     pub number: i64,
     /// Its class.
@@ -81,7 +82,7 @@ pub struct FrozenText {
     pub ttl_s: Option<u32>,
     /// Its content without signature: what placeholders and their positions are taken from.
     pub content: Box<str>,
-    /// With the signature as people in mainland China see it.
+    /// With the signature in the brackets used in mainland China.
     pub domestic: Arc<str>,
     /// With the signature as it is shown elsewhere.
     pub international: Arc<str>,
@@ -227,24 +228,24 @@ pub enum Forbidden {
     Fail(u16),
 }
 
-/// Makes a request single.
-pub struct Once {
+/// Makes a request idempotent.
+pub struct Idempotency {
     /// Separates id spaces: the dialect's own field, or the header.
     pub scope: &'static str,
     /// The caller's request id.
     pub key: Box<str>,
     /// How long the id is remembered, in milliseconds.
     pub keep_ms: i64,
-    /// Words the answer: what is recorded is what every repeat is told.
+    /// Renders the answer that is recorded and returned to every repeat.
     pub reply: RecordReply,
 }
 
-/// See [`Once::reply`].
+/// See [`Idempotency::reply`].
 pub type RecordReply = Box<dyn FnOnce(&Submission, &Outcome) -> Vec<u8> + Send>;
 
-impl fmt::Debug for Once {
+impl fmt::Debug for Idempotency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Once")
+        f.debug_struct("Idempotency")
             .field("scope", &self.scope)
             .finish_non_exhaustive()
     }

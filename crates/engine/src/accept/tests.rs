@@ -3,7 +3,7 @@
 use super::check::check;
 use super::plan::Plan;
 use super::*;
-use crate::catalog::{Snapshot, Vault};
+use crate::catalog::{SecretSealer, Snapshot};
 use sms::class::{Class, Kind};
 use sms::phone::Grammar;
 use store::{
@@ -94,7 +94,7 @@ fn catalog() -> Snapshot {
             .collect(),
         ..Catalog::default()
     };
-    Snapshot::compile(catalog, &Vault::new(&[0; 32])).unwrap()
+    Snapshot::compile(catalog, &SecretSealer::new(&[0; 32])).unwrap()
 }
 
 fn rules() -> Rules {
@@ -171,7 +171,7 @@ fn outcome(plan: &Plan, batches: &[NewBatch], refused: Vec<RefusedAtCommit>) -> 
             first: MessageId(first),
             count: (batch.messages.len() - gone) as u32,
             session: MessageId(1_000),
-            series: store::SeriesNo::default(),
+            dimensions: store::DimensionsNo::default(),
             accepted_at: 0,
         };
         first += i64::from(range.count);
@@ -200,7 +200,7 @@ fn what_does_not_fit_together_is_no_refusal_of_the_customer() {
         items: vec![super::plan::ItemPlan {
             refused: None,
             template: 1,
-            recipients: vec![super::plan::Place::Stored { batch: 7, message: 0 }],
+            recipients: vec![super::plan::Placement::Stored { batch: 7, message: 0 }],
         }],
     };
     let outcome = plan.outcome(&AcceptOutcome::default());
@@ -386,7 +386,10 @@ fn an_item_refused_as_a_whole_leaves_the_others_alone() {
     let outcome = outcome(&plan, &batches, Vec::new());
     assert_eq!(outcome.items[0].refused, Some(Refusal::TemplateUnknown));
     assert_eq!(outcome.items[0].session, None);
-    assert_eq!(outcome.items[1].fates, [Fate::Accepted(MessageId(1_000))]);
+    assert_eq!(
+        outcome.items[1].outcomes,
+        [RecipientOutcome::Accepted(MessageId(1_000))]
+    );
     assert_eq!((outcome.accepted(), outcome.refused()), (1, 1));
 }
 
@@ -401,7 +404,10 @@ fn an_item_whose_every_recipient_is_refused_makes_no_batch() {
         "the first batch that is stored opens the session"
     );
     let outcome = outcome(&plan, &batches, Vec::new());
-    assert_eq!(outcome.items[1].fates, [Fate::Accepted(MessageId(1_000))]);
+    assert_eq!(
+        outcome.items[1].outcomes,
+        [RecipientOutcome::Accepted(MessageId(1_000))]
+    );
 }
 
 #[test]
@@ -426,13 +432,13 @@ fn what_the_transaction_refuses_moves_later_ids_up() {
     ];
     let outcome = outcome(&plan, &batches, refused);
     assert_eq!(
-        outcome.items[0].fates,
+        outcome.items[0].outcomes,
         [
-            Fate::Refused(Refusal::PhoneSuppressed(SuppressionKind::Blocked)),
-            Fate::Accepted(MessageId(1_000)),
-            Fate::Refused(Refusal::PhoneFormat),
-            Fate::Refused(Refusal::PerDay),
-            Fate::Accepted(MessageId(1_001)),
+            RecipientOutcome::Refused(Refusal::PhoneSuppressed(SuppressionKind::Blocked)),
+            RecipientOutcome::Accepted(MessageId(1_000)),
+            RecipientOutcome::Refused(Refusal::PhoneFormat),
+            RecipientOutcome::Refused(Refusal::PerDay),
+            RecipientOutcome::Accepted(MessageId(1_001)),
         ]
     );
 }

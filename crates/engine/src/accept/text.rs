@@ -31,14 +31,14 @@ impl Text {
                 .ok()
                 .and_then(|number| catalog.template_by_number(account, number))
                 .or_else(|| catalog.template_by_ut_id(account, id)),
-            TemplateRef::Frozen(frozen) => {
+            TemplateRef::Pinned(pinned) => {
                 return Ok(Self {
-                    number: frozen.number,
-                    class: frozen.class,
-                    ttl_s: frozen.ttl_s,
-                    content: Pattern::parse(&frozen.content),
-                    domestic: Arc::clone(&frozen.domestic),
-                    international: Arc::clone(&frozen.international),
+                    number: pinned.number,
+                    class: pinned.class,
+                    ttl_s: pinned.ttl_s,
+                    content: Pattern::parse(&pinned.content),
+                    domestic: Arc::clone(&pinned.domestic),
+                    international: Arc::clone(&pinned.international),
                 });
             }
             TemplateRef::BuiltIn(built_in) => {

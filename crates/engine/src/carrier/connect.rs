@@ -1,6 +1,6 @@
 //! From a carrier's settings to a bound session.
 
-use crate::catalog::{BindKind, SmppSettings, Tls, Vault, carrier_secret_name};
+use crate::catalog::{BindKind, SecretSealer, SmppSettings, Tls, carrier_secret_name};
 use crate::hex;
 use secrecy::{ExposeSecret, SecretString};
 use smpp::client::{self, Client, ClientConfig, ConnectError, Events, Transport};
@@ -99,14 +99,14 @@ impl Purpose {
 pub(crate) fn password(
     settings: &SmppSettings,
     name: &str,
-    vault: &Vault,
+    sealer: &SecretSealer,
 ) -> Result<SecretString, BindError> {
     if settings.password_sealed.is_empty() {
         return Ok(SecretString::from(settings.password.clone()));
     }
     let sealed = hex::octets(&settings.password_sealed)
         .ok_or_else(|| BindError::Password("not hexadecimal".to_owned()))?;
-    vault
+    sealer
         .open(&carrier_secret_name(name), &sealed)
         .map_err(|error| BindError::Password(error.to_string()))
 }

@@ -9,7 +9,7 @@
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use store::{Answer, AttemptId, MessageId, Outgoing, SegmentAnswer, Tally, UnixMs};
+use store::{Answer, AttemptId, MessageId, Outgoing, SegmentAnswer, StatsKey, UnixMs};
 
 /// Messages in flight.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct InFlightWindow {
     messages: HashMap<u64, InFlight>,
     serial: u64,
     /// Messages held in doubt whose answers may still come late, oldest first.
-    held: VecDeque<InFlight>,
+    late_candidates: VecDeque<InFlight>,
     /// Messages of each attempt that have no recorded result.
     open: HashMap<AttemptId, u32>,
     /// Messages of several segments that have answers the store has not been given.
@@ -26,7 +26,7 @@ pub(crate) struct InFlightWindow {
 }
 
 /// Held messages remembered for late answers.
-const HELD_MAX: usize = 1000;
+const LATE_CANDIDATES_MAX: usize = 1000;
 
 /// Where one segment of a message in flight stands.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ pub(crate) struct PartialResult {
     /// Attempts that count before this one.
     pub(crate) attempts: u8,
     pub(crate) attempted_at: UnixMs,
-    pub(crate) tally: Tally,
+    pub(crate) stats_key: StatsKey,
     pub(crate) answer: Answer,
     pub(crate) freed: Freed,
 }
@@ -345,15 +345,18 @@ impl InFlightWindow {
             }
             return None;
         }
-        let at = self.held.iter().position(|held| held.serial == serial)?;
-        let mut held = self.held.remove(at)?;
+        let at = self
+            .late_candidates
+            .iter()
+            .position(|held| held.serial == serial)?;
+        let mut held = self.late_candidates.remove(at)?;
         match held.segments.get_mut(index_of(token)) {
             Some(place @ Segment::InDoubt) => {
                 *place = answered;
                 Some(held)
             }
             _ => {
-                self.held.insert(at, held);
+                self.late_candidates.insert(at, held);
                 None
             }
         }
@@ -361,11 +364,11 @@ impl InFlightWindow {
 
     /// Remembers a message that is held in doubt, in case its answers come late.
     pub(crate) fn hold(&mut self, mut message: InFlight) {
-        if self.held.len() >= HELD_MAX {
-            self.held.pop_front();
+        if self.late_candidates.len() >= LATE_CANDIDATES_MAX {
+            self.late_candidates.pop_front();
         }
         message.freed = Freed::default();
-        self.held.push_back(message);
+        self.late_candidates.push_back(message);
     }
 
     /// The answers that the store has not been given of messages whose other segments are under way.
@@ -402,7 +405,7 @@ impl InFlightWindow {
                 attempt: in_flight.attempt,
                 attempts: in_flight.message.attempts,
                 attempted_at: in_flight.attempted_at,
-                tally: in_flight.message.tally(),
+                stats_key: in_flight.message.stats_key(),
                 answer: Answer::Segments {
                     answers,
                     lost: false,

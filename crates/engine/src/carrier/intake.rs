@@ -1,8 +1,9 @@
-//! How much of what people write is taken of one carrier: its sessions together have one token bucket, so that a carrier
-//! that floods the node does not fill the disk.
+//! The rate limit for inbound messages of one carrier: its sessions share one token bucket, so that a carrier that floods
+//! the node does not fill the disk.
 //!
-//! A second's worth may come at once. What comes beyond is answered with `ESME_RTHROTTLED` and is the carrier's to offer
-//! again. Receipts never pass here: those of messages are wanted at any rate, and the store bounds the others.
+//! The burst is the rate of one second. A message beyond it is answered with `ESME_RTHROTTLED`, and the carrier may
+//! deliver it again. Receipts are not limited here: those of messages are wanted at any rate, and the store bounds the
+//! unmatched ones.
 
 use parking_lot::Mutex;
 use tokio::time::Instant;

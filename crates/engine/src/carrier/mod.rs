@@ -4,20 +4,20 @@
 //! - [`segmentation`]: how a message's segments were made, so that what is sent later is made alike (pure).
 //! - [`retry_policy`]: what follows from a carrier's answer, or from its absence (pure).
 //! - [`in_flight`]: what one bind has in flight, segment by segment (pure).
-//! - [`pace`]: rate and congestion of one bind (pure).
-//! - [`intake`]: how much of what people write is taken of one carrier.
-//! - [`begun`]: from the queue into a durable attempt, and which attempts the sessions have open.
+//! - [`rate_controller`]: rate and congestion of one bind (pure).
+//! - [`intake`]: the rate limit for inbound messages of one carrier.
+//! - [`open_attempts`]: stores attempts and tracks those that are open.
 //! - [`bind`]: one session: takes, submits, records, acknowledges.
-//! - [`status`]: what people are shown of a carrier.
-//! - [`runner`]: keeps a carrier's binds up, refills its queue, hands its messages on when it is away.
+//! - [`status`]: the state of a carrier, for operators.
+//! - [`runner`]: keeps a carrier's binds up, refills its queue, fails over when it is away.
 
-pub(crate) mod begun;
 pub(crate) mod bind;
 mod connect;
 pub(crate) mod encode;
 pub(crate) mod in_flight;
 mod intake;
-pub(crate) mod pace;
+pub(crate) mod open_attempts;
+pub(crate) mod rate_controller;
 pub(crate) mod retry_policy;
 mod runner;
 pub(crate) mod segmentation;
@@ -29,7 +29,7 @@ use crate::catalog::{CarrierEntry, CarrierSettings};
 use crate::engine::Shared;
 use crate::recover;
 use crate::supervise::supervise;
-use begun::Begun;
+use open_attempts::OpenAttempts;
 use parking_lot::Mutex;
 use runner::Runner;
 use status::Board;
@@ -41,7 +41,7 @@ use store::{CarrierNo, UnixMs};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
-/// How a carrier is doing, as seen by routing and failover.
+/// Whether a carrier is up, for routing and failover.
 #[derive(Debug)]
 pub(crate) struct Health {
     binds_up: AtomicUsize,
@@ -49,7 +49,7 @@ pub(crate) struct Health {
     away_since: AtomicI64,
     /// Ends the pauses of sessions that wait for their next attempt to bind.
     reconnect: Notify,
-    /// What people are shown.
+    /// The state that operators see.
     pub(crate) board: Board,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Carriers {
     news: broadcast::Sender<CarrierStatus>,
 }
 
-/// Changes of carriers' states that a listener may be behind.
+/// Unread changes of carriers' states that are kept for a subscriber.
 const NEWS_MAX: usize = 64;
 
 /// True once a runner has ended.
@@ -158,7 +158,7 @@ impl Carriers {
         running.retain(|no, carrier| {
             let same = wanted.get(no).is_some_and(|entry| *entry == carrier.entry);
             if !same {
-                tracing::info!(carrier = %carrier.entry.name, "carrier changed: its runner stops");
+                tracing::info!(carrier = %carrier.entry.name, "carrier runner stopping");
                 away.extend(carrier.health.away_since().map(|since| (*no, since)));
                 carrier.stop.cancel();
                 self.ending.lock().push(carrier.ended.clone());
@@ -184,7 +184,7 @@ impl Carriers {
             carriers: Arc::clone(self),
             entry: Arc::clone(entry),
             health: Arc::clone(&health),
-            begun: Arc::new(Begun::new(self.shared.tasks.clone())),
+            open_attempts: Arc::new(OpenAttempts::new(self.shared.tasks.clone())),
             stop: stop.clone(),
         };
         self.shared.tasks.spawn(async move {
@@ -193,7 +193,8 @@ impl Carriers {
                 let runner = &runner;
                 async move {
                     if panics > 0 {
-                        recover::settle_lost(&runner.shared, runner.entry.no, &runner.begun, None).await;
+                        recover::settle_lost(&runner.shared, runner.entry.no, &runner.open_attempts, None)
+                            .await;
                     }
                     runner.run().await;
                 }
@@ -227,9 +228,7 @@ impl Carriers {
             }
         };
         if tokio::time::timeout(grace, all).await.is_err() {
-            tracing::warn!(
-                "carriers did not drain within the grace of {grace:?}; what is in flight is in doubt"
-            );
+            tracing::warn!(grace_s = grace.as_secs(), "carrier drain timed out");
         }
     }
 
@@ -261,7 +260,7 @@ impl Carriers {
         statuses
     }
 
-    /// Hears of changes of carriers' states from now on.
+    /// Subscribes to changes of carriers' states.
     pub(crate) fn watch(&self) -> broadcast::Receiver<CarrierStatus> {
         self.news.subscribe()
     }

@@ -77,9 +77,9 @@ pub(crate) struct AnswerContext {
     /// Attempts counted, this one included.
     pub(crate) attempts: u8,
     pub(crate) now: UnixMs,
-    pub(crate) here: CarrierNo,
+    pub(crate) carrier: CarrierNo,
     /// The next carrier of the message's route after this one, if any.
-    pub(crate) elsewhere: Option<CarrierNo>,
+    pub(crate) next_carrier: Option<CarrierNo>,
     /// Whether the carrier has some segment of it: then it may not go elsewhere, or parts would arrive twice.
     pub(crate) partly_taken: bool,
     /// 0.0..1.0, so that what failed together does not come back together.
@@ -95,7 +95,7 @@ impl AnswerContext {
     }
 
     fn other_carrier(&self) -> Option<CarrierNo> {
-        self.elsewhere.filter(|_| !self.partly_taken)
+        self.next_carrier.filter(|_| !self.partly_taken)
     }
 
     /// The end of a message that no carrier takes whole.
@@ -108,14 +108,14 @@ impl AnswerContext {
     }
 
     /// Half of the attempts here, then the next carrier of the route.
-    fn next_carrier(&self, policy: &RetryPolicy) -> CarrierNo {
+    fn retry_carrier(&self, policy: &RetryPolicy) -> CarrierNo {
         self.other_carrier()
             .filter(|_| u16::from(self.attempts) * 2 >= u16::from(policy.attempts_max))
-            .unwrap_or(self.here)
+            .unwrap_or(self.carrier)
     }
 }
 
-/// Pause before a message is offered again to a bind that asked to slow down.
+/// Pause before a throttled message is sent again.
 const SLOW_DOWN_MS: i64 = 500;
 
 /// What follows from the worst class among the answers to a message's segments. Segments refused for now go again by
@@ -127,7 +127,7 @@ pub(crate) fn after_answer(policy: &RetryPolicy, class: StatusClass, context: An
         StatusClass::Ok => Next::Submitted,
         StatusClass::SlowDown => {
             let jitter = (SLOW_DOWN_MS as f64 * context.jitter.clamp(0.0, 1.0)) as i64;
-            context.again(context.here, SLOW_DOWN_MS + jitter)
+            context.again(context.carrier, SLOW_DOWN_MS + jitter)
         }
         StatusClass::PermanentRecipient => context.failed(),
         StatusClass::PermanentRoute => match context.other_carrier() {
@@ -135,9 +135,9 @@ pub(crate) fn after_answer(policy: &RetryPolicy, class: StatusClass, context: An
             _ => context.failed(),
         },
         // The message is not at fault; the bind is looked after by its runner.
-        StatusClass::Session => context.again(context.other_carrier().unwrap_or(context.here), pause),
+        StatusClass::Session => context.again(context.other_carrier().unwrap_or(context.carrier), pause),
         _ if spent => context.failed(),
-        _ => context.again(context.next_carrier(policy), pause),
+        _ => context.again(context.retry_carrier(policy), pause),
     }
 }
 
@@ -152,7 +152,7 @@ pub(crate) fn after_lost_answer(policy: &RetryPolicy, context: AnswerContext) ->
         0 | 1 => 0,
         attempts => policy.pause_ms(attempts - 1, context.jitter),
     };
-    context.again(context.next_carrier(policy), pause)
+    context.again(context.retry_carrier(policy), pause)
 }
 
 /// How final a class is: of the answers to several segments the most final decides.
@@ -199,12 +199,12 @@ mod tests {
         })
     }
 
-    fn context(attempts: u8, elsewhere: Option<u16>) -> AnswerContext {
+    fn context(attempts: u8, next_carrier: Option<u16>) -> AnswerContext {
         AnswerContext {
             attempts,
             now: 1_000,
-            here: CarrierNo(1),
-            elsewhere: elsewhere.map(CarrierNo),
+            carrier: CarrierNo(1),
+            next_carrier: next_carrier.map(CarrierNo),
             partly_taken: false,
             jitter: 0.0,
         }
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn each_class_has_its_consequence() {
-        let next = |status, attempts, elsewhere| after(status, context(attempts, elsewhere));
+        let next = |status, attempts, next_carrier| after(status, context(attempts, next_carrier));
         let rejected = Next::Final(MessageState::Rejected);
         assert_eq!(next(0x00, 1, None), Next::Submitted);
         assert_eq!(
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn segments_refused_for_now_go_again_on_the_carrier_that_has_the_others() {
-        let partly = |attempts, elsewhere| AnswerContext {
+        let partly = |attempts, next_carrier| AnswerContext {
             partly_taken: true,
-            ..context(attempts, elsewhere)
+            ..context(attempts, next_carrier)
         };
         let undelivered = Next::Final(MessageState::Undelivered);
         assert_eq!(after(0x58, partly(1, Some(2))), retry(1, 1_500));
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn lost_answers_count_pause_longer_and_end() {
-        let next = |attempts, elsewhere| after_lost_answer(&policy(), context(attempts, elsewhere));
+        let next = |attempts, next_carrier| after_lost_answer(&policy(), context(attempts, next_carrier));
         assert_eq!(next(1, Some(2)), retry(1, 1_000), "at once");
         assert_eq!(next(2, Some(2)), retry(1, 6_000));
         assert_eq!(

@@ -1,10 +1,10 @@
-//! One carrier's runner: keeps its binds up, refills its queue, hands its messages on when it is away.
+//! One carrier's runner: keeps its binds up, refills its queue, fails over when it is away.
 
-use super::begun::Begun;
 use super::bind::{BindContext, BindSession, SessionEnd, wanted};
 use super::connect::{self, BindError, Purpose};
 use super::encode::Profile;
 use super::intake::Intake;
+use super::open_attempts::OpenAttempts;
 use super::retry_policy::RetryPolicy;
 use super::{Carriers, Health};
 use crate::catalog::{CarrierEntry, CarrierSettings, SmppSettings, Snapshot};
@@ -26,13 +26,13 @@ pub(super) struct Runner {
     pub(super) carriers: Arc<Carriers>,
     pub(super) entry: Arc<CarrierEntry>,
     pub(super) health: Arc<Health>,
-    pub(super) begun: Arc<Begun>,
+    pub(super) open_attempts: Arc<OpenAttempts>,
     pub(super) stop: CancellationToken,
 }
 
 /// How long a failed read of the store is left alone.
 const READ_RETRY: Duration = Duration::from_millis(200);
-/// How often a carrier that is away is looked at.
+/// How often a carrier without sessions is checked.
 const FAILOVER_LOOK: Duration = Duration::from_millis(500);
 /// Messages of a lane looked at in one go.
 const FAILOVER_BATCH: usize = 500;
@@ -51,7 +51,7 @@ impl Runner {
                     settings,
                     sandbox::Work {
                         queue,
-                        begun: Arc::clone(&self.begun),
+                        open_attempts: Arc::clone(&self.open_attempts),
                     },
                     self.stop.clone(),
                 );
@@ -60,7 +60,7 @@ impl Runner {
                     () = refill => {}
                 }
             }
-            // Switched off, or gone from the catalog: nothing is sent, and what waits goes to other carriers.
+            // Disabled or removed from the catalog: nothing is sent, and waiting messages go to other carriers.
             CarrierSettings::Removed | CarrierSettings::Sandbox(_) => {
                 self.idle(refill, self.failover(Arc::clone(&queue), 0)).await;
             }
@@ -79,7 +79,7 @@ impl Runner {
         }
     }
 
-    /// Hands on what waits, until the carrier is stopped.
+    /// Fails over waiting messages, until the carrier is stopped.
     async fn idle(&self, refill: impl Future<Output = ()>, failover: impl Future<Output = ()>) {
         tokio::select! {
             () = self.stop.cancelled() => {}
@@ -89,10 +89,10 @@ impl Runner {
     }
 
     async fn binds(&self, settings: &SmppSettings, queue: Arc<CarrierQueue>) {
-        let password = match connect::password(settings, &self.entry.name, &self.shared.vault) {
+        let password = match connect::password(settings, &self.entry.name, &self.shared.sealer) {
             Ok(password) => password,
             Err(error) => {
-                tracing::error!(carrier = %self.entry.name, %error, "this carrier cannot be bound");
+                tracing::error!(carrier = %self.entry.name, %error, "carrier password unusable");
                 self.health
                     .board
                     .failed(&error.to_string(), self.shared.clock.now());
@@ -110,7 +110,7 @@ impl Runner {
             notation: receipts.notation(),
             receipts,
             queue,
-            begun: Arc::clone(&self.begun),
+            open_attempts: Arc::clone(&self.open_attempts),
             intake: Intake::new(settings.inbound_per_s_max),
             health: Arc::clone(&self.health),
             stop: self.stop.clone(),
@@ -126,27 +126,27 @@ impl Runner {
         }
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(carrier = %self.entry.name, %error, "a session's task failed");
+                tracing::error!(carrier = %self.entry.name, %error, "session task failed");
             }
         }
     }
 
-    /// While the carrier is away for long, hands its messages to the next carriers of their routes.
+    /// Moves messages to the next carriers of their routes while the carrier is away for longer than `after_s`.
     async fn failover(&self, queue: Arc<CarrierQueue>, after_s: u32) {
         let after_ms = i64::from(after_s) * 1000;
         loop {
             // First of all: a runner may be new because its carrier was changed.
             if self.health.away_ms(self.shared.clock.steady()) >= after_ms.max(1) {
-                while self.health.binds_up() == 0 && self.hand_on(&queue).await {}
+                while self.health.binds_up() == 0 && self.fail_over(&queue).await {}
             }
             tokio::time::sleep(FAILOVER_LOOK).await;
         }
     }
 
-    /// Hands on what can be, of all that is ready, in turns between the lanes; false when nothing could be.
-    async fn hand_on(&self, queue: &CarrierQueue) -> bool {
+    /// Moves ready messages to their next carriers, in turns between the lanes; false when none was moved.
+    async fn fail_over(&self, queue: &CarrierQueue) -> bool {
         let catalog = self.shared.catalog.load_full();
-        let mut handed_on = 0;
+        let mut failed_over = 0;
         // Carriers that have no room: what would go there stays for the next round.
         let mut full: Vec<CarrierNo> = Vec::new();
         let mut places = queue.walk_places();
@@ -159,22 +159,22 @@ impl Runner {
                             .is_some_and(|no| !full.contains(&no))
                     });
                 let taken = messages.len();
-                let kept = self.adopted_elsewhere(&catalog, messages, &mut full);
-                handed_on += taken - kept.len();
+                let kept = self.move_to_next_carriers(&catalog, messages, &mut full);
+                failed_over += taken - kept.len();
                 queue.put_back(kept);
                 next_places.extend(next);
                 tokio::task::yield_now().await;
             }
             places = next_places;
         }
-        if handed_on > 0 {
-            tracing::warn!(carrier = %self.entry.name, messages = handed_on, "carrier away: messages handed on");
+        if failed_over > 0 {
+            tracing::warn!(carrier = %self.entry.name, messages = failed_over, "failover");
         }
-        handed_on > 0
+        failed_over > 0
     }
 
-    /// Gives messages to the queues of their next carriers; those that found no room come back.
-    fn adopted_elsewhere(
+    /// Moves messages to the queues of their next carriers; returns those without room there.
+    fn move_to_next_carriers(
         &self,
         catalog: &Snapshot,
         messages: Vec<Outgoing>,
@@ -187,7 +187,7 @@ impl Runner {
                 continue;
             };
             message.taken = None;
-            if let Err(message) = self.shared.queues.of(no).adopt(message) {
+            if let Err(message) = self.shared.queues.of(no).accept_failover(message) {
                 full.push(no);
                 kept.push(message);
             }
@@ -246,8 +246,8 @@ async fn supervised(
                     .lost(index, submits, "part of the program panicked", now);
             }
             if panics > 0 && purpose != Purpose::Receive {
-                let (shared, begun) = (&context.shared, &context.begun);
-                recover::settle_lost(shared, context.entry.no, begun, Some(index)).await;
+                let (shared, open_attempts) = (&context.shared, &context.open_attempts);
+                recover::settle_lost(shared, context.entry.no, open_attempts, Some(index)).await;
             }
             keep_up(Arc::clone(context), password, index, purpose).await;
         }
@@ -300,7 +300,7 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
         };
         match bound {
             Ok((client, events)) => {
-                tracing::info!(carrier = %name, bind = index, "bound");
+                tracing::info!(carrier = %name, bind = index, "session bound");
                 let bound_at = tokio::time::Instant::now();
                 let submits = purpose != Purpose::Receive;
                 let _up = Up::new(&context, submits);
@@ -323,7 +323,7 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
             }
             Err(error) => {
                 let board = &context.health.board;
-                // It tells its causes itself, in words; a library's own would follow them.
+                // The text has the causes already.
                 board.failed(&error.to_string(), context.shared.clock.now());
                 // One refusal without a reason may pass: an SMSC that is starting says so too.
                 let rejected = error.is_rejection() || unexplained && error.is_unexplained();
@@ -331,11 +331,14 @@ async fn keep_up(context: Arc<BindContext>, password: secrecy::SecretString, ind
                 if rejected && rejected_pause > pause {
                     wait = Some(rejected_pause);
                     tracing::error!(
-                        carrier = %name, bind = index, %error, pause_s = rejected_pause.as_secs(),
-                        "bind rejected: check system_id, password and system_type, then `postrider carrier reconnect`"
+                        carrier = %name, bind = index, %error, retry_in_s = rejected_pause.as_secs(),
+                        "bind rejected"
                     );
                 } else {
-                    tracing::warn!(carrier = %name, bind = index, %error, "no session; next try in {pause:?}");
+                    tracing::warn!(
+                        carrier = %name, bind = index, %error, retry_in_s = pause.as_secs(),
+                        "bind failed"
+                    );
                 }
                 if matches!(error, BindError::Tls(_)) {
                     pause = longest;
@@ -374,7 +377,7 @@ async fn refill(store: Arc<dyn Store>, queue: Arc<CarrierQueue>) {
         match read.await {
             Ok(messages) => wanted.end(messages),
             Err(error) => {
-                tracing::error!(%error, "waiting messages could not be read");
+                tracing::error!(%error, "lane read failed");
                 drop(wanted);
                 tokio::time::sleep(READ_RETRY).await;
             }

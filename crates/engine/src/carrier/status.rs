@@ -1,4 +1,4 @@
-//! The state of a carrier as people are shown it: `postrider carrier list`, `postrider status`, the terminal of `postrider dev`.
+//! The state of a carrier as operators see it: `postrider carrier list`, `postrider status`, the terminal of `postrider dev`.
 //!
 //! Runners note what happens; readers look at it. Nothing decides by it: routing and failover go by
 //! [`Health`](super::Health).
@@ -212,13 +212,13 @@ impl Board {
         }
     }
 
-    /// Tells of a state, or of another error in the same state, once.
+    /// Publishes a state, or another error in the same state, once.
     fn announce(&self, inner: &mut Inner) {
         let error = inner.last_error.as_ref().map(|error| error.message.clone());
         let news = (inner.state, error.filter(|_| inner.state != CarrierState::Up));
         if inner.announced.as_ref() != Some(&news) {
             inner.announced = Some(news);
-            // Nobody may be listening.
+            // There may be no subscriber.
             let _ = self.news.send(self.status_of(inner));
         }
     }
@@ -273,8 +273,8 @@ mod tests {
                 ..SmppSettings::default()
             })),
         };
-        let (news, told) = broadcast::channel(16);
-        (Board::new(&entry, 5, news), told)
+        let (news, received) = broadcast::channel(16);
+        (Board::new(&entry, 5, news), received)
     }
 
     #[test]
@@ -287,8 +287,11 @@ mod tests {
             board.waits(0, Some(at + 5));
         }
         assert_eq!(state(&board), (CarrierState::Down, 10));
-        let told = news.try_recv().unwrap();
-        assert_eq!((told.state, told.next_try), (CarrierState::Down, Some(15)));
+        let received = news.try_recv().unwrap();
+        assert_eq!(
+            (received.state, received.next_try),
+            (CarrierState::Down, Some(15))
+        );
         assert!(news.try_recv().is_err(), "the same again is no news");
         board.failed("bind refused", 40);
         board.waits(0, Some(50));

@@ -1,4 +1,5 @@
-//! What this process has changed of the catalog and not taken over yet: so a change need not be read from the store.
+//! Catalog changes that this process has committed and not applied in memory yet, so that they need not be read from the
+//! store.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ pub(crate) struct Changes {
     under_way: AtomicUsize,
 }
 
-/// A change that is being made: it may have its version any moment.
+/// A change that is being committed.
 #[derive(Debug)]
 pub(crate) struct UnderWay<'c>(&'c Changes);
 
@@ -26,7 +27,7 @@ impl Changes {
         UnderWay(self)
     }
 
-    /// The changes of a version; what is older is forgotten.
+    /// Removes and returns the changes of a version; older ones are dropped.
     pub(crate) fn take(&self, version: u64) -> Option<Vec<CatalogChange>> {
         let mut made = self.made.lock();
         *made = made.split_off(&version);

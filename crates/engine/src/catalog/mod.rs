@@ -1,15 +1,16 @@
-//! The catalog in memory: what operators set up, indexed the way a request asks for it.
+//! The catalog in memory, indexed for the lookups of requests.
 
 mod changes;
+mod sealer;
 mod secret;
 mod settings;
 mod shared_map;
 mod snapshot;
 mod texts;
 pub(crate) mod tlvs;
-mod vault;
 
 pub(crate) use changes::Changes;
+pub use sealer::{SealError, SecretSealer};
 pub use secret::{SECRET_OCTETS_ADVISED, SecretFault, secret_fault};
 pub(crate) use settings::Shape;
 pub use settings::{
@@ -28,4 +29,3 @@ pub use store::{
 pub use tlvs::{
     DETAIL_TLVS, TLV_OCTETS_MAX, TLVS_MAX, TlvError, TlvList, TlvMap, TlvValue, read_tlvs, tlv_mistakes,
 };
-pub use vault::{Vault, VaultError};

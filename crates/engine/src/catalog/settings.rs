@@ -15,7 +15,7 @@ pub enum CarrierSettings {
     Smpp(Box<SmppSettings>),
     /// The built-in one: delivers into an inbox of this process.
     Sandbox(SandboxSettings),
-    /// One that is no longer in the catalog while messages still wait for it: they are handed on.
+    /// Removed from the catalog while messages wait for it: they fail over.
     #[serde(skip)]
     Removed,
 }
@@ -205,7 +205,7 @@ pub struct SmppSettings {
     pub dest_ton_npi: (u8, u8),
     /// `service_type`.
     pub service_type: String,
-    /// Seconds of validity asked for; 0: the carrier's own.
+    /// The requested validity, in seconds; 0: the carrier's default.
     pub validity_s: u32,
     /// What happens when an answer never comes.
     pub in_doubt: InDoubt,

@@ -2,7 +2,7 @@
 
 use super::shared_map::SharedMap;
 use super::texts::Texts;
-use super::{CarrierSettings, RouteRule, SecretFault, TlvList, Vault, VaultError, secret_fault, tlvs};
+use super::{CarrierSettings, RouteRule, SealError, SecretFault, SecretSealer, TlvList, secret_fault, tlvs};
 use crate::inbound::Claims;
 use crate::route::{RouteTable, Rule};
 use secrecy::{ExposeSecret, SecretString};
@@ -26,7 +26,7 @@ pub struct Snapshot {
     texts: Texts,
 }
 
-/// What only operators change. A change of it makes all of it anew.
+/// What only operators change. A change of it rebuilds all of it.
 #[derive(Debug, Default)]
 struct Setup {
     accounts: HashMap<AccountId, Arc<Account>>,
@@ -74,7 +74,7 @@ pub struct TemplateEntry {
     pub template: Template,
     /// Its content, parsed, without signature: what placeholders and their positions are taken from.
     pub pattern: Pattern,
-    /// Its content between its own signature's brackets as people in mainland China see them; equal to
+    /// Its content between its own signature's brackets as used in mainland China; equal to
     /// `international` when it has no signature.
     pub domestic: Arc<str>,
     /// The same with the brackets used elsewhere.
@@ -155,7 +155,7 @@ pub enum CatalogError {
     },
     /// A secret does not open.
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    SecretSealer(#[from] SealError),
 }
 
 /// The text with a signature around it: 【】 in mainland China, [ ] elsewhere (docs/dialects/uspeedo.md).
@@ -184,11 +184,11 @@ pub fn endpoint_secret_name(endpoint: EndpointId) -> String {
 
 impl Snapshot {
     /// Compiles a stored catalog.
-    pub fn compile(catalog: Catalog, vault: &Vault) -> Result<Self, CatalogError> {
+    pub fn compile(catalog: Catalog, sealer: &SecretSealer) -> Result<Self, CatalogError> {
         let (mut setup, mut texts) = (Setup::default(), Texts::default());
         for credential in &catalog.credentials {
             let name = credential_secret_name(&credential.family, &credential.key);
-            let secret = vault.open(&name, &credential.sealed_secret)?;
+            let secret = sealer.open(&name, &credential.sealed_secret)?;
             // Whoever knows the public half would be let in. Earlier releases stored such secrets.
             let opens_to_all =
                 is_blank(&credential.key) || secret_fault(secret.expose_secret()) == Some(SecretFault::Blank);
@@ -219,7 +219,7 @@ impl Snapshot {
             let secret = if endpoint.sealed_secret.is_empty() {
                 SecretString::default()
             } else {
-                vault.open(&name, &endpoint.sealed_secret)?
+                sealer.open(&name, &endpoint.sealed_secret)?
             };
             let entry = EndpointEntry { endpoint, secret };
             setup.endpoints.insert(entry.endpoint.id, Arc::new(entry));

@@ -6,7 +6,7 @@ use super::tlvs;
 use std::sync::Arc;
 use store::{AccountId, CatalogChange, Review, Signature, Template};
 
-/// Templates and signatures by all they are asked for by. A copy shares what is the same in it.
+/// Templates and signatures, indexed by their lookup keys. A copy shares unchanged parts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Texts {
     pub(super) templates: SharedMap<i64, Arc<TemplateEntry>>,
@@ -109,7 +109,7 @@ impl Texts {
         Some(account)
     }
 
-    /// Compiles the templates anew that name a signature.
+    /// Recompiles the templates that name a signature.
     fn templates_follow(&mut self, account: AccountId, signature: i64) {
         let naming: Vec<Template> = self
             .templates_of(account)

@@ -1,4 +1,4 @@
-//! What people write: read off the wire, given to an account, stored, and only then acknowledged.
+//! Inbound messages: decoded, assigned to an account, stored, and only then acknowledged.
 //!
 //! Whose it is: an account that claims the number or code it was sent to (`inbound_to`), else the account of the newest
 //! message to the person who writes. A word that unsubscribes (`opt_out_words`) puts its sender on the account's
@@ -17,7 +17,7 @@ use sms::phone::carrier::readings;
 use sms::user_data;
 use std::time::Duration;
 use store::{
-    AccountId, CarrierNo, Inbound, InboundBody, InboundFate, InboundId, InboundPart, LastTo, MessageId,
+    AccountId, CarrierNo, Inbound, InboundBody, InboundEffect, InboundId, InboundPart, LastTo, MessageId,
     MessageView, NewInbound, StoreError, UnixMs,
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Arrived {
 }
 
 /// Stores parts, in order.
-pub(crate) async fn record(shared: &Shared, arrived: Vec<Arrived>) -> Result<Vec<InboundFate>, StoreError> {
+pub(crate) async fn record(shared: &Shared, arrived: Vec<Arrived>) -> Result<Vec<InboundEffect>, StoreError> {
     let catalog = shared.catalog.load_full();
     let mut parts = Vec::with_capacity(arrived.len());
     for Arrived {
@@ -122,12 +122,12 @@ async fn last_to(
     msisdn: Msisdn,
     now: UnixMs,
 ) -> Result<Option<MessageView>, StoreError> {
-    let asked = LastTo {
+    let query = LastTo {
         msisdn,
         since: now - i64::try_from(ANSWERS_WITHIN.as_millis()).unwrap_or(i64::MAX),
         carrier: Some(carrier),
     };
-    shared.store.last_to(asked).await
+    shared.store.last_to(query).await
 }
 
 impl Engine {

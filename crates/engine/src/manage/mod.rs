@@ -53,7 +53,7 @@ pub enum ManageError {
     #[error("store: {0}")]
     Store(#[from] StoreError),
     /// The stored catalog cannot be used.
-    #[error("the catalog could not be taken over: {0}")]
+    #[error("the catalog could not be applied: {0}")]
     Catalog(String),
 }
 
@@ -101,11 +101,11 @@ fn above(given: &AtomicI64, known: i64) -> i64 {
     given.fetch_add(1, Ordering::Relaxed).saturating_add(1)
 }
 
-/// Times a change is decided anew because what it relies on has changed.
+/// Times a change is decided again because its premises have changed.
 const TRIES_MAX: usize = 20;
 
 impl Engine {
-    /// Makes changes from a look at the catalog: `decide` is asked again when something that they rely on has changed
+    /// Makes changes from a look at the catalog: `decide` is called again when something that they rely on has changed
     /// meanwhile. When this returns, [`Engine::catalog`] shows the change.
     pub(crate) async fn change<T>(
         &self,

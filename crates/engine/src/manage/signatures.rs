@@ -43,7 +43,7 @@ impl Engine {
         new: NewSignature,
     ) -> Result<Arc<Signature>, ManageError> {
         let now = self.now();
-        let most = self.directory_limits().signatures_max;
+        let most = self.account_limits().signatures_max;
         self.change(|catalog| {
             if catalog.signatures_of(account).count() >= most {
                 self.count_full("signatures_max");

@@ -74,7 +74,7 @@ impl Engine {
         new: NewTemplate,
     ) -> Result<Arc<Template>, ManageError> {
         let now = self.now();
-        let most = self.directory_limits().templates_max;
+        let most = self.account_limits().templates_max;
         self.change(|catalog| {
             if catalog.templates_of(account).count() >= most {
                 self.count_full("templates_max");
@@ -201,7 +201,7 @@ impl Engine {
     /// ([`Review::Approved`]).
     ///
     /// # Errors
-    /// [`ManageError::Unknown`]; [`ManageError::NotInReview`] for a verdict on what is not under review.
+    /// [`ManageError::Unknown`]; [`ManageError::NotInReview`] for a decision on what is not under review.
     pub async fn review_template(
         &self,
         account: AccountId,

@@ -118,11 +118,11 @@ impl Metrics {
         for class in ANSWERS.map(class_name).into_iter().chain(["late"]) {
             let _ = self.answers.get_or_create(&AnswerLabel { carrier: no, class });
         }
-        for fate in RECEIPTS {
-            let _ = self.receipts.get_or_create(&ReceiptLabel { carrier: no, fate });
+        for result in RECEIPTS {
+            let _ = self.receipts.get_or_create(&ReceiptLabel { carrier: no, result });
         }
-        for fate in INBOUND {
-            let _ = self.inbound.get_or_create(&ReceiptLabel { carrier: no, fate });
+        for result in INBOUND {
+            let _ = self.inbound.get_or_create(&ReceiptLabel { carrier: no, result });
         }
     }
 }

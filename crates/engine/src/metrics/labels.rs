@@ -50,13 +50,13 @@ pub struct ReceiptLabel {
     /// The carrier's number.
     pub carrier: u16,
     /// What became of the receipt; the label `result`.
-    pub fate: &'static str,
+    pub result: &'static str,
 }
 
 impl EncodeLabelSet for ReceiptLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         let carrier = self.carrier.to_string();
-        [("carrier", carrier.as_str()), ("result", self.fate)].encode(encoder)
+        [("carrier", carrier.as_str()), ("result", self.result)].encode(encoder)
     }
 }
 

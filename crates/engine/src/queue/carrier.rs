@@ -25,7 +25,7 @@ pub struct CarrierQueue {
     ready: Notify,
     /// Codes became ready.
     codes_ready: Notify,
-    /// A lane that is behind has room.
+    /// A backlogged lane has room.
     pub(super) refill: Notify,
     /// Times that messages stayed in the store because the queue, or their lane, was full.
     full: [AtomicU64; 2],
@@ -42,8 +42,8 @@ pub(super) struct Inner {
     shares: Arc<HashMap<AccountId, u16>>,
     /// Messages in all windows.
     ready: usize,
-    /// Lanes that are behind the store.
-    pub(super) behind: usize,
+    /// Lanes with a backlog in the store.
+    pub(super) backlogged_lanes: usize,
 }
 
 /// A lane to be read, from where and how much of it. While it exists nobody else reads the lane.
@@ -118,7 +118,7 @@ impl CarrierQueue {
             classes: ClassPicker::new(limits.weights),
             shares,
             ready: 0,
-            behind: 0,
+            backlogged_lanes: 0,
         };
         Self {
             carrier,
@@ -158,9 +158,9 @@ impl CarrierQueue {
         self.inner.lock().lanes.len()
     }
 
-    /// Takes over a freshly committed run of one lane, when there is room for all of it. Runs on the store's
-    /// thread, in commit order.
-    pub fn hand_over(&self, lane: Lane, messages: impl ExactSizeIterator<Item = Outgoing>) {
+    /// Enqueues a freshly committed run of one lane, as far as there is room. Runs on the store's writer thread, in commit
+    /// order.
+    pub fn enqueue_ready(&self, lane: Lane, messages: impl ExactSizeIterator<Item = Outgoing>) {
         let mut inner = self.inner.lock();
         let room = inner.room(lane, &self.limits);
         let count = messages.len();
@@ -170,7 +170,7 @@ impl CarrierQueue {
             let limit = if is_full { queue } else { of_lane };
             limit.fetch_add(1, Ordering::Relaxed);
         }
-        let taken = inner.change(lane, |queue| queue.hand_over(messages, room));
+        let taken = inner.change(lane, |queue| queue.enqueue_ready(messages, room));
         drop(inner);
         if taken > 0 {
             self.announce(lane.class);
@@ -180,9 +180,9 @@ impl CarrierQueue {
         }
     }
 
-    /// Notes that messages wait in the store that this queue does not know of.
-    pub fn fall_behind(&self, lane: Lane) {
-        self.inner.lock().change(lane, LaneQueue::fall_behind);
+    /// Marks a lane as backlogged: messages wait in the store that are not in this queue.
+    pub fn mark_backlogged(&self, lane: Lane) {
+        self.inner.lock().change(lane, LaneQueue::mark_backlogged);
         self.refill.notify_one();
     }
 
@@ -194,14 +194,14 @@ impl CarrierQueue {
         self.refill.notify_one();
     }
 
-    /// Takes a message of another carrier's lane in (failover). Gives it back when there is no room.
-    pub fn adopt(&self, message: Outgoing) -> Result<(), Outgoing> {
+    /// Enqueues a message of another carrier's lane (failover). Returns it when there is no room.
+    pub fn accept_failover(&self, message: Outgoing) -> Result<(), Outgoing> {
         let mut inner = self.inner.lock();
         if inner.ready >= self.limits.ready_messages_max {
             return Err(message);
         }
         let lane = message.key.lane;
-        inner.change(lane, |queue| queue.adopt(message));
+        inner.change(lane, |queue| queue.accept_failover(message));
         drop(inner);
         self.announce(lane.class);
         Ok(())
@@ -250,7 +250,7 @@ impl CarrierQueue {
         let left = inner.ready;
         let codes_left = inner.waits(CODES);
         let half = self.limits.lane_messages_max / 2;
-        let refill = inner.behind > 0
+        let refill = inner.backlogged_lanes > 0
             && inner
                 .lanes
                 .values()
@@ -331,7 +331,7 @@ impl CarrierQueue {
         let mut wanting: Vec<Lane> = inner
             .lanes
             .iter()
-            .filter(|(lane, queue)| lane.carrier == self.carrier && queue.is_behind())
+            .filter(|(lane, queue)| lane.carrier == self.carrier && queue.is_backlogged())
             .map(|(lane, _)| *lane)
             .collect();
         wanting.sort_unstable_by_key(|lane| {
@@ -360,7 +360,7 @@ impl CarrierQueue {
 }
 
 impl Inner {
-    /// Messages a lane may take in now. A lane that has nothing ready always gets a few, so that a crowd of
+    /// Messages a lane may take in now. A lane that has nothing ready always gets a few, so that many
     /// campaigns cannot keep a quiet account out.
     fn room(&self, lane: Lane, limits: &QueueLimits) -> usize {
         const EMPTY_LANE_MIN: usize = 64;
@@ -370,13 +370,14 @@ impl Inner {
         of_lane.min(of_all.max(EMPTY_LANE_MIN.saturating_sub(len)))
     }
 
-    /// Changes a lane and keeps turns and sums right. A lane of another carrier that was emptied is forgotten.
+    /// Changes a lane and updates turns and sums. An empty lane of another carrier is dropped.
     pub(super) fn change<T>(&mut self, lane: Lane, change: impl FnOnce(&mut LaneQueue) -> T) -> T {
         let queue = self.lanes.entry(lane).or_default();
-        let (before, was_behind) = (queue.len(), queue.is_behind());
+        let (before, was_backlogged) = (queue.len(), queue.is_backlogged());
         let result = change(queue);
         let after = queue.len();
-        self.behind = self.behind + usize::from(queue.is_behind()) - usize::from(was_behind);
+        self.backlogged_lanes =
+            self.backlogged_lanes + usize::from(queue.is_backlogged()) - usize::from(was_backlogged);
         self.ready = self.ready + after - before;
         if let Some(turns) = self.turns.get_mut(usize::from(lane.class.as_u8())) {
             match (before, after) {
@@ -386,7 +387,7 @@ impl Inner {
             }
         }
         if after == 0 {
-            self.forget_adopted(lane);
+            self.drop_failover_lane(lane);
         }
         result
     }
@@ -413,13 +414,13 @@ impl Inner {
         self.ready -= 1;
         turns.took(message.segments_left(), queue.is_empty());
         if queue.is_empty() {
-            self.forget_adopted(lane);
+            self.drop_failover_lane(lane);
         }
         Some(message)
     }
 
-    /// Forgets an empty lane if it is another carrier's: nothing of it is ever read here.
-    fn forget_adopted(&mut self, lane: Lane) {
+    /// Drops an empty lane of another carrier: nothing of it is ever read here.
+    fn drop_failover_lane(&mut self, lane: Lane) {
         if lane.carrier != self.carrier {
             self.lanes.remove(&lane);
         }

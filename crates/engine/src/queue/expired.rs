@@ -3,7 +3,7 @@
 use super::consumed;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use store::{ConsumedQueue, Lane, Outgoing};
+use store::{DequeuedRange, Lane, Outgoing};
 use tokio::sync::Notify;
 
 /// Runs kept at most. What is beyond that is not lost: it still waits in the store, where the sweep for expired messages
@@ -12,7 +12,7 @@ const RUNS_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
 struct Kept {
-    runs: Vec<ConsumedQueue>,
+    runs: Vec<DequeuedRange>,
     /// Of what was beyond the bound.
     lanes: BTreeSet<Lane>,
 }
@@ -43,7 +43,7 @@ impl ExpiredRuns {
     }
 
     /// Everything there is, and the lanes of what was beyond the bound.
-    pub fn take(&self) -> (Vec<ConsumedQueue>, BTreeSet<Lane>) {
+    pub fn take(&self) -> (Vec<DequeuedRange>, BTreeSet<Lane>) {
         let kept = std::mem::take(&mut *self.kept.lock());
         (kept.runs, kept.lanes)
     }

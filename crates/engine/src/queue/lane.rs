@@ -1,21 +1,21 @@
 //! One lane's window.
 
 use std::collections::VecDeque;
-use store::{MessageId, Outgoing, QueueNo};
+use store::{MessageId, Outgoing, QueueSeq};
 
 /// How far a lane has been loaded: the last message taken into memory, by place and id.
-pub(super) type LoadedTo = (QueueNo, MessageId);
+pub(super) type LoadedTo = (QueueSeq, MessageId);
 
 /// The part of a lane that is in memory.
 ///
-/// Invariant: while not `behind`, everything that waits in the lane with a place after nothing is in `window` or was
-/// taken from it; while `behind`, that holds up to `loaded_to`, and the rest is read from the store.
+/// Invariant: while not `has_backlog`, everything that waits in the lane with a place after nothing is in `window` or was
+/// taken from it; while `has_backlog`, that holds up to `loaded_to`, and the rest is read from the store.
 #[derive(Debug, Default)]
 pub(super) struct LaneQueue {
     window: VecDeque<Outgoing>,
     loaded_to: Option<LoadedTo>,
-    /// The store holds more than the window.
-    behind: bool,
+    /// The store has messages that are not in the window.
+    has_backlog: bool,
     /// Something was passed over since the last read began.
     passed_over: bool,
     /// A read is under way.
@@ -66,28 +66,28 @@ impl LaneQueue {
         (taken, looked_at)
     }
 
-    /// Takes over messages without regard to places: they belong to another carrier's lane.
-    pub(super) fn adopt(&mut self, message: Outgoing) {
+    /// Appends a message without regard to queue positions: it belongs to another carrier's lane.
+    pub(super) fn accept_failover(&mut self, message: Outgoing) {
         self.window.push_back(message);
     }
 
-    /// Takes over what fits of a freshly committed run, when it is next; returns how many messages were taken over.
-    /// The others are read from the store later.
-    pub(super) fn hand_over(
+    /// Enqueues what fits of a freshly committed run, if the lane has no backlog; returns how many messages were
+    /// enqueued. The others are read from the store later.
+    pub(super) fn enqueue_ready(
         &mut self,
         messages: impl ExactSizeIterator<Item = Outgoing>,
         room: usize,
     ) -> usize {
-        if self.behind {
+        if self.has_backlog {
             self.passed_over = true;
             return 0;
         }
         let before = self.window.len();
         if messages.len() > room {
-            self.fall_behind();
+            self.mark_backlogged();
         }
         for message in messages.take(room) {
-            // A read may have seen the commit before its hand-over ran.
+            // A read may have seen the commit before this ran.
             if self
                 .loaded_to
                 .is_none_or(|loaded| (message.key.no, message.id) > loaded)
@@ -99,23 +99,23 @@ impl LaneQueue {
         self.window.len() - before
     }
 
-    /// Notes that the store has more in this lane.
-    pub(super) fn fall_behind(&mut self) {
-        self.behind = true;
+    /// Marks the lane as backlogged.
+    pub(super) fn mark_backlogged(&mut self) {
+        self.has_backlog = true;
         self.passed_over = true;
     }
 
-    /// Forgets what is in memory, so that the lane is read again from its beginning.
+    /// Drops the window, so that the lane is read again from its beginning.
     pub(super) fn read_again(&mut self) {
         self.window.clear();
         self.loaded_to = None;
         self.outdated = self.reading;
-        self.fall_behind();
+        self.mark_backlogged();
     }
 
     /// Whether reading is due; how far the lane was loaded, if so.
     pub(super) fn begin_read(&mut self, room: usize) -> Option<Option<LoadedTo>> {
-        if !self.behind || self.reading || room == 0 {
+        if !self.has_backlog || self.reading || room == 0 {
             return None;
         }
         self.reading = true;
@@ -140,7 +140,7 @@ impl LaneQueue {
             }
         }
         if exhausted && !self.passed_over {
-            self.behind = false;
+            self.has_backlog = false;
         }
         true
     }
@@ -150,11 +150,11 @@ impl LaneQueue {
         self.outdated = false;
     }
 
-    pub(super) fn is_behind(&self) -> bool {
-        self.behind
+    pub(super) fn is_backlogged(&self) -> bool {
+        self.has_backlog
     }
 
     pub(super) fn wants_read(&self) -> bool {
-        self.behind && !self.reading
+        self.has_backlog && !self.reading
     }
 }

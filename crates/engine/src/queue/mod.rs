@@ -1,12 +1,12 @@
 //! The ready queues: a bounded window, in memory, of what waits in the store.
 //!
-//! Each carrier has one [`CarrierQueue`] of lanes (one a class and account). A message gets in by two ways:
+//! Each carrier has one [`CarrierQueue`] of lanes (one a class and account). A message gets in in two ways:
 //!
-//! - **handed over**: right after its commit, when its lane holds everything that waits and has room;
-//! - **read**: from the store, in order, when the lane fell *behind* it.
+//! - **enqueued**: right after its commit, when its lane holds everything that waits and has room;
+//! - **read**: from the store, in order, when the lane has a *backlog*.
 //!
-//! Hand-overs come in commit order, on the store's own thread, and a place (`QueueNo`) is given in commit order too;
-//! so `loaded_to` tells exactly what a lane has seen, and nothing is taken twice or passed over (see
+//! The first come in commit order, on the store's own thread, and a place (`QueueSeq`) is given in commit order too;
+//! so `loaded_to` is exactly what a lane has seen, and nothing is taken twice or passed over (see
 //! [`lane::LaneQueue`]).
 //!
 //! Taking is fair: classes by weight, then accounts by weight ([`fair`]).
@@ -28,7 +28,7 @@ pub(crate) use taken::Taken;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use store::{AccountId, CarrierNo, ConsumedQueue, Outgoing};
+use store::{AccountId, CarrierNo, DequeuedRange, Outgoing};
 
 /// Bounds of the ready queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +110,8 @@ impl Queues {
 }
 
 /// The runs of consecutive ids taken from each place.
-fn consumed(messages: &[Outgoing]) -> Vec<ConsumedQueue> {
-    let mut runs: Vec<ConsumedQueue> = Vec::new();
+fn consumed(messages: &[Outgoing]) -> Vec<DequeuedRange> {
+    let mut runs: Vec<DequeuedRange> = Vec::new();
     for message in messages {
         // Lanes are taken from in turns, so a run of the same place is seldom far back.
         let open = runs
@@ -121,7 +121,7 @@ fn consumed(messages: &[Outgoing]) -> Vec<ConsumedQueue> {
             .find(|run| run.key == message.key && run.last.plus(1) == message.id);
         match open {
             Some(run) => run.last = message.id,
-            None => runs.push(ConsumedQueue {
+            None => runs.push(DequeuedRange {
                 key: message.key,
                 first: message.id,
                 last: message.id,

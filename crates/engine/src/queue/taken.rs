@@ -2,11 +2,11 @@
 
 use super::{CarrierQueue, consumed};
 use std::sync::Arc;
-use store::{ConsumedQueue, MessageId, Outgoing};
+use store::{DequeuedRange, MessageId, Outgoing};
 
 /// Messages taken off a queue that are in no durable attempt yet.
 ///
-/// Dropped without [`Taken::begun`] (the store failed, or whoever took them panicked or was dropped) they go back in
+/// Dropped without [`Taken::into_messages`] (the store failed, or whoever took them panicked or was dropped) they go back in
 /// front of their lanes: the store still has them waiting, but nobody would read them again before the next start.
 #[derive(Debug)]
 #[must_use = "dropped, it puts the messages back"]
@@ -32,12 +32,12 @@ impl Taken {
     }
 
     /// What is to be taken off the store's queue.
-    pub(crate) fn consumed(&self) -> Vec<ConsumedQueue> {
+    pub(crate) fn consumed(&self) -> Vec<DequeuedRange> {
         consumed(&self.messages)
     }
 
     /// The messages, whose attempt is durable: they do not go back.
-    pub(crate) fn begun(mut self) -> Vec<Outgoing> {
+    pub(crate) fn into_messages(mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.messages)
     }
 }

@@ -7,7 +7,7 @@ use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
 use std::collections::HashMap;
 use std::sync::Arc;
-use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, Outgoing, QueueKey, QueueNo};
+use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, Outgoing, QueuePosition, QueueSeq};
 
 fn lane(class: Class, account: u32) -> Lane {
     Lane {
@@ -20,9 +20,9 @@ fn lane(class: Class, account: u32) -> Lane {
 fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
     Outgoing {
         id: MessageId(id),
-        key: QueueKey {
+        key: QueuePosition {
             lane,
-            no: QueueNo(no),
+            no: QueueSeq(no),
         },
         msisdn: Msisdn::from_u64(447_700_900_123).unwrap(),
         params: None,
@@ -36,7 +36,7 @@ fn message(lane: Lane, no: i64, id: i64) -> Outgoing {
             account: lane.account,
             dialect: Dialect::UspeedoRest,
             user: "".into(),
-            series: store::SeriesNo::default(),
+            dimensions: store::DimensionsNo::default(),
             class: lane.class,
             kind: Kind::Text,
             message_type: None,
@@ -67,9 +67,9 @@ fn queue(ready_messages_max: usize, lane_messages_max: usize) -> Arc<CarrierQueu
 /// What may happen, in any order.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A request is committed and handed over: lane and messages.
+    /// A request is committed and enqueued: lane and messages.
     Commit(usize, usize),
-    /// A commit that is told without a hand-over (released from the delayed ones).
+    /// A commit that only marks the backlog (released from the delayed ones).
     Release(usize, usize),
     /// A read looks at the store.
     BeginRead,
@@ -95,7 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A store that has committed messages and never forgets them: the queue alone must know what it took.
+/// A store that has committed messages and never deletes them: the queue alone must know what it took.
 #[derive(Default)]
 struct Model {
     committed: HashMap<Lane, Vec<(i64, i64)>>,
@@ -143,11 +143,11 @@ proptest! {
             match step {
                 Step::Commit(at, count) => {
                     let messages = model.commit(lanes[at], count);
-                    queue.hand_over(lanes[at], messages.into_iter());
+                    queue.enqueue_ready(lanes[at], messages.into_iter());
                 }
                 Step::Release(at, count) => {
                     model.commit(lanes[at], count);
-                    queue.fall_behind(lanes[at]);
+                    queue.mark_backlogged(lanes[at]);
                 }
                 Step::BeginRead => {
                     if let Some(wanted) = queue.next_read() {
@@ -197,7 +197,7 @@ proptest! {
 fn a_code_passes_a_campaign() {
     let queue = queue(20_000, 10_000);
     let campaign = lane(Class::Marketing, 1);
-    queue.hand_over(
+    queue.enqueue_ready(
         campaign,
         (1..=5_000)
             .map(|id| message(campaign, 1, id))
@@ -205,7 +205,7 @@ fn a_code_passes_a_campaign() {
             .into_iter(),
     );
     let codes = lane(Class::Otp, 2);
-    queue.hand_over(codes, vec![message(codes, 2, 9_999)].into_iter());
+    queue.enqueue_ready(codes, vec![message(codes, 2, 9_999)].into_iter());
     let first: Vec<_> = queue.take(2, 0).iter().map(|message| message.id.0).collect();
     assert!(
         first.contains(&9_999),
@@ -222,7 +222,7 @@ fn accounts_share_a_class_fairly() {
         let messages: Vec<_> = (0..count)
             .map(|id| message(lane, i64::from(account), id))
             .collect();
-        queue.hand_over(lane, messages.into_iter());
+        queue.enqueue_ready(lane, messages.into_iter());
     }
     let taken = queue.take(200, 0);
     let of_second = taken
@@ -258,7 +258,7 @@ fn a_walk_takes_what_moves_from_behind_what_stays() {
     let (heavy, light) = (lane(Class::Notice, 1), lane(Class::Notice, 2));
     for (lane, from) in [(heavy, 1), (light, 2_001)] {
         let messages: Vec<_> = (from..from + 2_000).map(|id| message(lane, id, id)).collect();
-        queue.hand_over(lane, messages.into_iter());
+        queue.enqueue_ready(lane, messages.into_iter());
     }
     // Nothing of the first account moves, and every third message of the other one.
     let moves = |message: &Outgoing| message.batch.account == AccountId(2) && message.id.0 % 3 == 0;
@@ -277,7 +277,7 @@ fn a_walk_takes_what_moves_from_behind_what_stays() {
 }
 
 #[test]
-fn a_lane_taken_over_from_another_carrier_is_forgotten_when_it_is_empty() {
+fn a_lane_of_another_carrier_is_dropped_when_it_is_empty() {
     let queue = queue(20_000, 10_000);
     let own = lane(Class::Notice, 1);
     let foreign = Lane {
@@ -291,8 +291,10 @@ fn a_lane_taken_over_from_another_carrier_is_forgotten_when_it_is_empty() {
             carrier: CarrierNo(2),
             ..lane
         };
-        queue.adopt(message(foreign, 1, i64::from(account))).unwrap();
-        queue.hand_over(
+        queue
+            .accept_failover(message(foreign, 1, i64::from(account)))
+            .unwrap();
+        queue.enqueue_ready(
             lane,
             std::iter::once(message(lane, 2, 1_000 + i64::from(account))),
         );
@@ -305,7 +307,7 @@ fn a_lane_taken_over_from_another_carrier_is_forgotten_when_it_is_empty() {
     );
     queue.put_back(vec![back]);
     assert_eq!(queue.take(1, 0).len(), 1);
-    queue.adopt(message(foreign, 1, 1)).unwrap();
+    queue.accept_failover(message(foreign, 1, 1)).unwrap();
     let place = queue.walk_places().pop().unwrap();
     assert_eq!(queue.walk(place, 10, 0, |_| true).0.len(), 1);
     assert_eq!(queue.lanes(), 99);
@@ -324,7 +326,7 @@ fn what_has_expired_is_left_to_be_ended() {
     };
     let ends = [Some(50), Some(50), None, Some(51), Some(49), Some(60)];
     let messages: Vec<_> = (1..).zip(ends).map(|(id, end)| ending(id, end)).collect();
-    queue.hand_over(lane, messages.into_iter());
+    queue.enqueue_ready(lane, messages.into_iter());
     let ids = |messages: Vec<Outgoing>| -> Vec<i64> { messages.iter().map(|message| message.id.0).collect() };
     // At the end itself it is over; what is alive makes up the number.
     assert_eq!(ids(queue.take(2, 50)), [3, 4]);
@@ -345,11 +347,11 @@ fn a_lane_that_is_read_again_has_all_that_waits_again_also_after_a_read_that_was
     let queue = queue(100, 100);
     let lane = lane(Class::Otp, 1);
     let waiting = || (1..=5).map(|id| message(lane, id, id)).collect::<Vec<_>>();
-    queue.hand_over(lane, waiting().into_iter());
+    queue.enqueue_ready(lane, waiting().into_iter());
     assert_eq!(queue.take(2, 0).len(), 2);
-    queue.fall_behind(lane);
+    queue.mark_backlogged(lane);
     let under_way = queue.next_read().unwrap();
-    assert_eq!(under_way.after(), Some((QueueNo(5), MessageId(5))));
+    assert_eq!(under_way.after(), Some((QueueSeq(5), MessageId(5))));
     queue.read_again(lane);
     assert_eq!(queue.ready_messages(), 0);
     under_way.end(vec![message(lane, 6, 6)]);

@@ -42,7 +42,7 @@ impl CarrierQueue {
             });
             (taken, looked_at, queue.len())
         });
-        let refill = inner.behind > 0 && !taken.is_empty();
+        let refill = inner.backlogged_lanes > 0 && !taken.is_empty();
         drop(inner);
         if refill {
             self.refill.notify_one();

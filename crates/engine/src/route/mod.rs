@@ -1,7 +1,7 @@
 //! Routing: a pure function from what a message is to an ordered list of carriers.
 //!
 //! Of all rules that fit, those with the longest destination prefix win; among them the first in order.
-//! [`RouteTable::explain`] tells every step of a decision in words.
+//! [`RouteTable::explain`] lists every step of a decision.
 
 use crate::catalog::RouteRule;
 use sms::class::{Class, Kind};
@@ -109,7 +109,7 @@ impl RouteTable {
                 continue;
             };
             let name = format!("route {} (prefix {:?})", rule.position, entry.prefix);
-            match misfit(entry, rule, wanted) {
+            match mismatch(entry, rule, wanted) {
                 Some(why) => lines.push(format!("{name}: does not fit: {why}")),
                 None => {
                     lines.push(format!("{name}: decides, carriers {:?}", rule.rule.carriers));
@@ -126,13 +126,13 @@ impl RouteTable {
     fn decide(&self, wanted: Wanted<'_>) -> Option<&Rule> {
         self.entries.iter().find_map(|entry| {
             let rule = self.rules.get(entry.rule)?;
-            misfit(entry, rule, wanted).is_none().then_some(rule)
+            mismatch(entry, rule, wanted).is_none().then_some(rule)
         })
     }
 }
 
 /// Why a rule does not fit, or `None` when it does. A rule none of whose carriers can do the kind does not fit.
-fn misfit(entry: &Entry, rule: &Rule, wanted: Wanted<'_>) -> Option<&'static str> {
+fn mismatch(entry: &Entry, rule: &Rule, wanted: Wanted<'_>) -> Option<&'static str> {
     let written = &rule.rule;
     if !wanted.msisdn.has_prefix(&entry.prefix) {
         return Some("another prefix");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn order_decides_between_equal_prefixes_and_misfits_are_passed_over() {
+    fn order_decides_between_equal_prefixes_and_mismatches_are_passed_over() {
         let mut marketing = rule(0, &[], &[(1, false)]);
         marketing.rule.classes = vec![Class::Marketing];
         let mut other_account = rule(1, &[], &[(2, false)]);
@@ -222,10 +222,12 @@ mod tests {
             [1]
         );
         assert!(table.is_uniform());
-        let told = table.explain(wanted(447_700_900_123)).join("\n");
+        let explained = table.explain(wanted(447_700_900_123)).join("\n");
         assert!(
-            told.contains("another class") && told.contains("another account") && told.contains("decides"),
-            "{told}"
+            explained.contains("another class")
+                && explained.contains("another account")
+                && explained.contains("decides"),
+            "{explained}"
         );
     }
 

@@ -94,7 +94,7 @@ struct Ring {
     last_no: u64,
 }
 
-/// Entries a slow watcher may fall behind by before it misses some.
+/// Unread entries that are kept for a slow subscriber.
 const NEWS_MAX: usize = 1024;
 
 impl Inbox {
@@ -166,7 +166,7 @@ impl Inbox {
         self.news.subscribe()
     }
 
-    /// Forgets the entries that the filter fits; how many there were.
+    /// Deletes the entries that the filter fits; returns how many.
     pub fn remove(&self, filter: &EntryFilter) -> usize {
         let mut ring = self.ring.lock();
         let before = ring.entries.len();
@@ -174,7 +174,7 @@ impl Inbox {
         before - ring.entries.len()
     }
 
-    /// Forgets one entry; whether it was there.
+    /// Deletes one entry; false when there is none.
     pub fn remove_one(&self, no: u64) -> bool {
         let mut ring = self.ring.lock();
         let before = ring.entries.len();

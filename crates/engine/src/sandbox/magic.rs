@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_told_apart_by_their_reasons() {
+    fn failures_are_distinguished_by_their_reasons() {
         let reason = |number| match Outcome::of(Msisdn::from_u64(number).unwrap()).entry_state() {
             EntryState::Failed(reason) => reason.name(),
             state => panic!("{state:?}"),

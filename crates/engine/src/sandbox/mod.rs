@@ -12,8 +12,8 @@ pub use inbox::{Entry, EntryFilter, EntryState, Inbox};
 pub use magic::Outcome;
 pub use play::{PlayError, Played};
 
-use crate::carrier::begun::{Beginning, Begun};
 use crate::carrier::encode::Texts;
+use crate::carrier::open_attempts::{Beginning, OpenAttempts};
 use crate::catalog::SandboxSettings;
 use crate::engine::Shared;
 use crate::queue::{CarrierQueue, Taken};
@@ -35,8 +35,8 @@ const TAKE_MAX: usize = 1_000;
 /// Pause after the store failed.
 const STORE_REST: Duration = Duration::from_millis(500);
 
-/// A message on its way to its receipt.
-struct Flying {
+/// A message that waits for its receipt.
+struct PendingReceipt {
     message: Outgoing,
     attempt: AttemptId,
     attempted_at: UnixMs,
@@ -50,7 +50,7 @@ struct Sandbox {
     settings: SandboxSettings,
     work: Work,
     /// By the time their answer and receipt are due.
-    flying: BTreeMap<UnixMs, Vec<Flying>>,
+    pending: BTreeMap<UnixMs, Vec<PendingReceipt>>,
     count: usize,
     open: std::collections::HashMap<AttemptId, u32>,
 }
@@ -58,7 +58,7 @@ struct Sandbox {
 /// Where its messages come from, and what is known of those it has begun.
 pub(crate) struct Work {
     pub(crate) queue: Arc<CarrierQueue>,
-    pub(crate) begun: Arc<Begun>,
+    pub(crate) open_attempts: Arc<OpenAttempts>,
 }
 
 /// Runs until stopped; what is in flight then gets its receipt at once.
@@ -74,14 +74,14 @@ pub(crate) async fn run(
         carrier,
         settings,
         work,
-        flying: BTreeMap::new(),
+        pending: BTreeMap::new(),
         count: 0,
         open: std::collections::HashMap::new(),
     };
     while !stop.is_cancelled() {
         let now = sandbox.shared.clock.steady();
         let due = sandbox
-            .flying
+            .pending
             .keys()
             .next()
             .map(|due| u64::try_from(due - now).unwrap_or(0));
@@ -92,16 +92,16 @@ pub(crate) async fn run(
             // In this order: what comes after a change goes by it, to what takes the place of this.
             biased;
             () = stop.cancelled() => Ok(()),
-            () = tokio::time::sleep(wait) => sandbox.land(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(0))).await,
+            () = tokio::time::sleep(wait) => sandbox.settle_due(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(0))).await,
             () = queue.wait_ready(), if room > 0 => sandbox.take(room.min(TAKE_MAX)).await,
         };
         if let Err(error) = done {
-            tracing::error!(%error, "the store did not take the sandbox's work");
+            tracing::error!(%error, "sandbox store write failed");
             tokio::time::sleep(STORE_REST).await;
         }
     }
-    if let Err(error) = sandbox.land(UnixMs::MAX).await {
-        tracing::error!(%error, "the store did not take the sandbox's last receipts; they are in doubt");
+    if let Err(error) = sandbox.settle_due(UnixMs::MAX).await {
+        tracing::error!(%error, "sandbox receipts lost");
     }
 }
 
@@ -109,13 +109,13 @@ impl Sandbox {
     async fn take(&mut self, max: usize) -> Result<(), StoreError> {
         // Receipts are due by a clock that does not go back.
         let (now, from) = (self.shared.clock.now(), self.shared.clock.steady());
-        let Work { queue, begun } = &self.work;
+        let Work { queue, open_attempts } = &self.work;
         let taken = Taken::of(queue, queue.take(max, now));
         if taken.is_empty() {
             return Ok(());
         }
         let session = (self.carrier, 0);
-        let beginning = Beginning::new(&self.shared.store, begun, session, taken, now);
+        let beginning = Beginning::new(&self.shared.store, open_attempts, session, taken, now);
         let Some((attempt, messages)) = beginning.await? else {
             return Ok(());
         };
@@ -127,21 +127,21 @@ impl Sandbox {
                 .push(entry(&message, outcome.entry_state(), now));
             let delay = outcome.delay_ms(self.settings.receipt_delay_ms);
             self.count += 1;
-            let flying = Flying {
+            let pending = PendingReceipt {
                 message,
                 attempt,
                 attempted_at: now,
                 outcome,
             };
-            self.flying.entry(from + delay).or_default().push(flying);
+            self.pending.entry(from + delay).or_default().push(pending);
         }
         Ok(())
     }
 
     /// Records answers and receipts that are due.
-    async fn land(&mut self, now: UnixMs) -> Result<(), StoreError> {
-        let later = self.flying.split_off(&now.saturating_add(1));
-        let due: Vec<Flying> = std::mem::replace(&mut self.flying, later)
+    async fn settle_due(&mut self, now: UnixMs) -> Result<(), StoreError> {
+        let later = self.pending.split_off(&now.saturating_add(1));
+        let due: Vec<PendingReceipt> = std::mem::replace(&mut self.pending, later)
             .into_values()
             .flatten()
             .collect();
@@ -149,17 +149,19 @@ impl Sandbox {
             return Ok(());
         }
         let at = self.shared.clock.now();
-        // Receipts first: they are parked, and applied in the very transaction that records the answers. A kill
+        // Receipts first: they are stored as unmatched, and applied in the transaction that records the answers. A kill
         // in between leaves the message in doubt, never half done.
-        let receipts: Vec<CarrierReceipt> =
-            due.iter().filter_map(|flying| self.receipt(flying, at)).collect();
-        let outcomes: Vec<AttemptOutcome> = due.iter().map(|flying| self.outcome(flying, at)).collect();
+        let receipts: Vec<CarrierReceipt> = due
+            .iter()
+            .filter_map(|pending| self.receipt(pending, at))
+            .collect();
+        let outcomes: Vec<AttemptOutcome> = due.iter().map(|pending| self.outcome(pending, at)).collect();
         let mut closed = Vec::new();
-        for flying in &due {
-            if let Some(open) = self.open.get_mut(&flying.attempt) {
+        for pending in &due {
+            if let Some(open) = self.open.get_mut(&pending.attempt) {
                 *open -= 1;
                 if *open == 0 {
-                    closed.push(flying.attempt);
+                    closed.push(pending.attempt);
                 }
             }
         }
@@ -178,19 +180,19 @@ impl Sandbox {
         match recorded.await {
             Ok(_) => {
                 self.count -= due.len();
-                self.work.begun.closed(&closed);
+                self.work.open_attempts.closed(&closed);
                 for attempt in closed {
                     self.open.remove(&attempt);
                 }
                 Ok(())
             }
             Err(error) => {
-                for flying in &due {
-                    if let Some(open) = self.open.get_mut(&flying.attempt) {
+                for pending in &due {
+                    if let Some(open) = self.open.get_mut(&pending.attempt) {
                         *open += 1;
                     }
                 }
-                self.flying
+                self.pending
                     .entry(self.shared.clock.steady())
                     .or_default()
                     .extend(due);
@@ -199,9 +201,9 @@ impl Sandbox {
         }
     }
 
-    fn receipt(&self, flying: &Flying, at: UnixMs) -> Option<CarrierReceipt> {
-        let (state, error) = flying.outcome.receipt()?;
-        let carrier_id = carrier_id(flying);
+    fn receipt(&self, pending: &PendingReceipt, at: UnixMs) -> Option<CarrierReceipt> {
+        let (state, error) = pending.outcome.receipt()?;
+        let carrier_id = carrier_id(pending);
         Some(CarrierReceipt::new(
             self.carrier,
             carrier_id,
@@ -211,31 +213,31 @@ impl Sandbox {
         ))
     }
 
-    fn outcome(&self, flying: &Flying, at: UnixMs) -> AttemptOutcome {
-        let refused = flying.outcome.refused_with();
+    fn outcome(&self, pending: &PendingReceipt, at: UnixMs) -> AttemptOutcome {
+        let refused = pending.outcome.refused_with();
         AttemptOutcome {
-            id: flying.message.id,
-            attempt: flying.attempt,
+            id: pending.message.id,
+            attempt: pending.attempt,
             carrier: self.carrier,
-            attempts: flying.message.attempts.saturating_add(1),
-            attempted_at: flying.attempted_at,
+            attempts: pending.message.attempts.saturating_add(1),
+            attempted_at: pending.attempted_at,
             answered_at: at,
             answer: Answer::Single(SegmentAnswer {
                 status: refused.unwrap_or(0),
-                carrier_id: refused.is_none().then(|| carrier_id(flying)),
+                carrier_id: refused.is_none().then(|| carrier_id(pending)),
             }),
             next: if refused.is_some() {
                 Next::Final(MessageState::Rejected)
             } else {
                 Next::Submitted
             },
-            tally: flying.message.tally(),
+            stats_key: pending.message.stats_key(),
         }
     }
 }
 
-fn carrier_id(flying: &Flying) -> CarrierId {
-    CarrierId::new(&format!("{:x}", flying.message.id.0))
+fn carrier_id(pending: &PendingReceipt) -> CarrierId {
+    CarrierId::new(&format!("{:x}", pending.message.id.0))
 }
 
 fn entry(message: &Outgoing, state: EntryState, now: UnixMs) -> Entry {

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::inbound::{self, Arrived, Party, Written};
 use sms::phone::carrier::NumberType;
 use sms::user_data::UserData;
-use store::{CarrierNo, InboundFate, InboundId, StoreError};
+use store::{CarrierNo, InboundEffect, InboundId, StoreError};
 use thiserror::Error;
 
 /// Why an inbound message was not played.
@@ -56,9 +56,9 @@ impl Engine {
             },
             received_at: self.now(),
         };
-        let fates = inbound::record(&self.shared, vec![arrived]).await?;
-        let id = fates.into_iter().find_map(|fate| match fate {
-            InboundFate::Whole(id) => Some(id),
+        let effects = inbound::record(&self.shared, vec![arrived]).await?;
+        let id = effects.into_iter().find_map(|effect| match effect {
+            InboundEffect::Whole(id) => Some(id),
             _ => None,
         });
         let stored = match id {

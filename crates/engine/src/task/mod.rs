@@ -12,7 +12,7 @@ pub use request::TaskRequest;
 pub(crate) use run::run;
 
 use crate::accept::repeats::is_refused;
-use crate::accept::{AcceptError, Refusal, freeze};
+use crate::accept::{AcceptError, Refusal, pin_template};
 use crate::engine::Engine;
 use std::fmt;
 pub use store::AddedTask;
@@ -45,19 +45,19 @@ pub enum TaskError {
     Store(#[from] StoreError),
 }
 
-/// Makes a task single.
-pub struct OnceTask {
+/// Makes the creation of a task idempotent.
+pub struct TaskIdempotency {
     /// Separates id spaces: the dialect's own field, or the header.
     pub scope: &'static str,
     /// The caller's request id.
     pub key: Box<str>,
     /// How long the id is remembered, in milliseconds.
     pub keep_ms: i64,
-    /// Words the answer: what is recorded is what every repeat is told.
+    /// Renders the answer that is recorded and returned to every repeat.
     pub reply: RecordAnswer<Task>,
 }
 
-impl fmt::Debug for OnceTask {
+impl fmt::Debug for TaskIdempotency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnceTask")
             .field("scope", &self.scope)
@@ -68,7 +68,7 @@ impl fmt::Debug for OnceTask {
 impl Engine {
     /// Makes a task that sends to all members its lists have now, at once or when it is due, until `ends_at`: no member
     /// is accepted at or after that, and what was accepted and still waits then expires. Whoever is in several of the
-    /// lists gets one message. With `once`, a request that was done before makes none: it is told what the first was told, or
+    /// lists gets one message. With `once`, a repeated request makes none: it gets the first answer, or is
     /// refused when its content is another and the account wants that.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Engine {
         lists: Vec<i64>,
         due: Option<UnixMs>,
         ends_at: Option<UnixMs>,
-        once: Option<OnceTask>,
+        once: Option<TaskIdempotency>,
     ) -> Result<AddedTask, TaskError> {
         let catalog = self.catalog();
         let owner = catalog.account(account).ok_or(AcceptError::AccountGone)?;
@@ -97,7 +97,7 @@ impl Engine {
             record: once.reply,
         });
         request
-            .freeze(|submission, item| freeze(owner, &catalog, item, submission))
+            .pin_template(|submission, item| pin_template(owner, &catalog, item, submission))
             .map_err(TaskError::Refused)?;
         let now = self.now();
         let due = due.unwrap_or(now);
@@ -114,7 +114,7 @@ impl Engine {
             due,
             ends_at,
             now,
-            open_max: self.directory_limits().open_tasks_max,
+            open_max: self.account_limits().open_tasks_max,
             idempotency,
         };
         match self.store().add_task(new).await? {

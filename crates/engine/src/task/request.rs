@@ -1,7 +1,8 @@
 //! What a task sends, kept with it as JSON.
 
 use crate::accept::{
-    FrozenText, Item, Recipient, Refusal, Rules, SignatureRef, Submission, TemplateRef, Values, fingerprint,
+    Item, Recipient, Refusal, Rules, SignatureRef, Submission, TemplateRef, TemplateSnapshot, Values,
+    fingerprint,
 };
 use serde::{Deserialize, Serialize};
 use sms::class::Kind;
@@ -21,7 +22,7 @@ pub struct TaskRequest {
     pub name: Box<str>,
     /// Which text; frozen when the task is made.
     pub template: TemplateRef,
-    /// Source address asked for.
+    /// Requested source address.
     pub sender: Option<Box<str>>,
     /// Which signature goes around the text; the frozen text has it.
     pub signature: SignatureRef,
@@ -45,7 +46,7 @@ impl TaskRequest {
         serde_json::to_string(self).map(Into::into)
     }
 
-    /// What tells it from another with the same request id.
+    /// The fingerprint by which requests with the same id are compared.
     pub(super) fn fingerprint(&self, lists: &[i64], due: Option<UnixMs>, ends_at: Option<UnixMs>) -> u64 {
         let submission = Submission {
             due,
@@ -55,16 +56,16 @@ impl TaskRequest {
     }
 
     /// Takes the text as it is now in place of the template's name.
-    pub(super) fn freeze(
+    pub(super) fn pin_template(
         &mut self,
-        look_up: impl FnOnce(&Submission, &Item) -> Result<FrozenText, Refusal>,
+        look_up: impl FnOnce(&Submission, &Item) -> Result<TemplateSnapshot, Refusal>,
     ) -> Result<(), Refusal> {
         let submission = self.to(AccountId(0), Vec::new(), None);
-        let frozen = match submission.items.first() {
+        let pinned = match submission.items.first() {
             Some(item) => look_up(&submission, item)?,
             None => return Err(Refusal::TemplateUnknown),
         };
-        self.template = TemplateRef::Frozen(Arc::new(frozen));
+        self.template = TemplateRef::Pinned(Arc::new(pinned));
         self.signature = SignatureRef::OfTemplate;
         Ok(())
     }

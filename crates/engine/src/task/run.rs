@@ -1,7 +1,7 @@
 //! The runner: takes the open tasks that are due in turns, a piece of each.
 
 use super::TaskRequest;
-use crate::accept::{self, AcceptError, Reply, Step};
+use crate::accept::{self, AcceptError, AcceptResponse, Step};
 use crate::engine::Shared;
 use sms::phone::Msisdn;
 use std::collections::HashSet;
@@ -48,7 +48,7 @@ async fn round(shared: &Arc<Shared>) -> Duration {
     let tasks = match shared.store.open_tasks(TASKS_MAX).await {
         Ok(tasks) => tasks,
         Err(error) => {
-            tracing::error!(%error, "the tasks could not be read");
+            tracing::error!(%error, "tasks read failed");
             return REST;
         }
     };
@@ -73,7 +73,7 @@ async fn step(shared: &Arc<Shared>, task: &Task) -> Stepped {
     match try_step(shared, task).await {
         Ok(stepped) => stepped,
         Err(error) => {
-            tracing::warn!(task = task.id, %error, "a task could not go on for now");
+            tracing::warn!(task = task.id, %error, "task stalled");
             Stepped::Later
         }
     }
@@ -111,7 +111,7 @@ async fn try_step(shared: &Arc<Shared>, task: &Task) -> Result<Stepped, StoreErr
     let submission = request.submission(task, &contacts, &earlier);
     match accept::accept(shared, submission, None, Some(step)).await {
         // A piece none of which was stored took no transaction: the step is recorded by itself.
-        Ok((_, Reply::New(outcome))) if outcome.accepted() == 0 => {
+        Ok((_, AcceptResponse::New(outcome))) if outcome.accepted() == 0 => {
             let step = TaskStep {
                 task: task.id,
                 from: task.progress,
@@ -182,6 +182,6 @@ async fn change(
 
 async fn end(shared: &Shared, task: &Task, state: TaskState, error: &str) -> Result<Stepped, StoreError> {
     change(shared, task, state, None, error).await?;
-    tracing::info!(task = task.id, ?state, error, "a task ended");
+    tracing::info!(task = task.id, ?state, error, "task ended");
     Ok(Stepped::Over)
 }

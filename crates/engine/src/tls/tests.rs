@@ -127,10 +127,10 @@ async fn a_self_signed_certificate_is_named_as_such_and_trusted_once_it_is_named
     let marked = self_signed(marked);
     for own in [&plain, &marked] {
         let address = server(own).await;
-        let told = handshake(address, &[&other]).await;
+        let reason = handshake(address, &[&other]).await;
         assert!(
-            told.starts_with("self-signed") && told.contains("`tls.ca_file`"),
-            "{told}"
+            reason.starts_with("self-signed") && reason.contains("`tls.ca_file`"),
+            "{reason}"
         );
         assert_eq!(handshake(address, &[&other, own]).await, "");
     }
@@ -139,14 +139,14 @@ async fn a_self_signed_certificate_is_named_as_such_and_trusted_once_it_is_named
     old.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     (old.not_before, old.not_after) = (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 2, 3));
     let old = self_signed(old);
-    let told = handshake(server(&old).await, &[&old]).await;
-    assert!(told.contains("expired on 2020-02-03"), "{told}");
+    let reason = handshake(server(&old).await, &[&old]).await;
+    assert!(reason.contains("expired on 2020-02-03"), "{reason}");
     // To be named does not make it somebody else's.
     let mut misnamed = params("elsewhere.example");
     misnamed.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let misnamed = self_signed(misnamed);
-    let told = handshake(server(&misnamed).await, &[&misnamed]).await;
-    assert!(told.starts_with("wrong name"), "{told}");
+    let reason = handshake(server(&misnamed).await, &[&misnamed]).await;
+    assert!(reason.starts_with("wrong name"), "{reason}");
 }
 
 #[tokio::test]
@@ -158,8 +158,8 @@ async fn a_port_without_tls_is_named_as_such() {
             let _ = stream.write_all(b"220 hello\r\n220 hello\r\n").await;
         }
     });
-    let told = handshake(address, &[&authority("ours")]).await;
-    assert!(told.contains("does not speak TLS"), "{told}");
+    let reason = handshake(address, &[&authority("ours")]).await;
+    assert!(reason.contains("does not speak TLS"), "{reason}");
 }
 
 #[test]

@@ -1,26 +1,26 @@
-//! What an apply would change, for people to read. Secrets never get here.
+//! The changes of an apply, one line each. They never contain a secret.
 
-use crate::table::harmless;
+use crate::table::sanitize_for_terminal;
 use std::fmt;
 
-/// An object's properties in the order they are shown.
+/// An object's properties in display order.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
 /// What happens to one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sign {
-    /// It is new.
+    /// The object is new.
     Add,
-    /// It is there and differs.
+    /// The object exists and differs.
     Change,
-    /// It goes.
+    /// The object is deleted.
     Remove,
-    /// It stays although the file does not name it.
+    /// The object is not in the file and is kept.
     Keep,
 }
 
 impl Sign {
-    /// Its name in JSON.
+    /// The name in JSON.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Add => "add",
@@ -31,7 +31,7 @@ impl Sign {
     }
 }
 
-/// One object's part of the diff.
+/// The changes of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) sign: Sign,
@@ -42,7 +42,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// A new object with those properties that say something.
+    /// A new object with the properties that have a value.
     pub(crate) fn add(what: String, fields: &Fields) -> Self {
         let said = fields.iter().filter(|(_, value)| !value.is_empty());
         Self {
@@ -67,7 +67,7 @@ impl Line {
         })
     }
 
-    /// An object without properties worth telling.
+    /// An object without properties to show.
     pub(crate) fn bare(sign: Sign, what: String) -> Self {
         Self {
             sign,
@@ -89,10 +89,10 @@ impl fmt::Display for Line {
             Sign::Remove => '-',
             Sign::Keep => '=',
         };
-        // Names and texts may come from accounts: none of them moves the cursor or begins a line of its own.
-        write!(f, "{sign} {}", harmless(&self.what))?;
+        // Names and texts may come from accounts: they must not move the cursor or start a line.
+        write!(f, "{sign} {}", sanitize_for_terminal(&self.what))?;
         for detail in &self.details {
-            write!(f, "\n      {}", harmless(detail))?;
+            write!(f, "\n      {}", sanitize_for_terminal(detail))?;
         }
         Ok(())
     }

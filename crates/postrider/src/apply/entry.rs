@@ -1,10 +1,9 @@
-//! One entry of a catalog file: the keys it names, where each stands, and which of them go back to their default.
+//! One entry of a catalog file: its keys, their positions, and the keys that are reset to their defaults.
 //!
-//! Reading is lenient: a key that does not read is noted and left out, and everything else is still read, so that one
-//! run finds all mistakes.
+//! Parsing is lenient: a key with an invalid value is recorded as a mistake and skipped, so that one run finds all mistakes.
 
 use super::plan::bounds_of;
-use crate::config::{Mistake, Mistakes, misfit_within, unknown_key};
+use crate::config::{Mistake, Mistakes, invalid_value_within, unknown_key};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
@@ -14,35 +13,35 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Gives keys of an entry back their defaults: `reset = ["weight"]`.
+/// Resets keys of an entry to their defaults: `reset = ["weight"]`.
 pub(crate) const RESET: &str = "reset";
 
-/// An entry as it stands in the file, before its keys are read as anything.
+/// An entry as parsed from TOML, before its keys are deserialized.
 #[derive(Default)]
 pub(crate) struct RawEntry {
-    /// The entry's beginning.
+    /// The position of the entry.
     pub(crate) span: Range<usize>,
     /// Its keys with their values.
     pub(crate) values: Map<String, Value>,
-    /// Keys that go back to their defaults.
+    /// Keys to reset to their defaults.
     resets: Vec<(String, Range<usize>)>,
-    /// Where each key stands, by its path: `tls.ca_file`, `events[1]`.
+    /// The position of each key, by its path: `tls.ca_file`, `events[1]`.
     places: Vec<(String, Range<usize>)>,
-    /// Keys that are named and do not read: already noted as mistakes.
+    /// Keys with an invalid value, already recorded as mistakes.
     failed: HashSet<String>,
-    /// Whether a mistake in the notation lies within the entry: keys may be missing because of it.
+    /// Whether the entry has a syntax error: keys may be missing because of it.
     damaged: bool,
 }
 
-/// An entry whose keys have been read as `T`, every member of which is optional.
+/// An entry whose keys were deserialized as `T`, every member of which is optional.
 pub(crate) struct Entry<T> {
-    /// What was read.
+    /// The deserialized keys.
     pub(crate) keys: T,
     pub(crate) raw: RawEntry,
 }
 
 impl RawEntry {
-    /// Where a key stands; the nearest key around it, or the entry's beginning, when it is not in the file.
+    /// The position of a key, else of the nearest enclosing key or of the entry.
     pub(crate) fn at(&self, key: &str) -> Range<usize> {
         let mut path = key;
         loop {
@@ -56,22 +55,22 @@ impl RawEntry {
         }
     }
 
-    /// Whether a key goes back to its default.
+    /// Whether a key is reset to its default.
     pub(crate) fn resets(&self, key: &str) -> bool {
         self.resets.iter().any(|(name, _)| name == key)
     }
 
-    /// The keys that go back to their defaults, with their places.
+    /// The keys to reset, with their positions.
     pub(crate) fn reset_keys(&self) -> impl Iterator<Item = (&str, &Range<usize>)> {
         self.resets.iter().map(|(key, span)| (key.as_str(), span))
     }
 
-    /// Whether a key that is not there need not be complained of: it is there and does not read.
+    /// Whether a missing key needs no complaint because its value is invalid.
     pub(crate) fn is_excused(&self, key: &str) -> bool {
         self.damaged || self.failed.contains(key)
     }
 
-    /// Notes that a key does not read.
+    /// Records that the value of a key is invalid.
     pub(crate) fn fail(&mut self, key: &str) {
         self.values.remove(key);
         self.failed.insert(key.to_owned());
@@ -84,13 +83,13 @@ impl RawEntry {
 }
 
 impl<T> Entry<T> {
-    /// Where a key stands.
+    /// The position of a key.
     pub(crate) fn at(&self, key: &str) -> Range<usize> {
         self.raw.at(key)
     }
 
-    /// The value of a key once the file is applied: as the file names it, else the default where the file resets it
-    /// or nothing is stored, else as stored.
+    /// The value of a key after the file is applied: that of the file; the default when the file resets the key or nothing is stored;
+    /// else the stored value.
     pub(crate) fn value<V>(&self, key: &str, named: Option<V>, stored: Option<V>, default: V) -> V {
         match named {
             Some(named) => named,
@@ -100,16 +99,16 @@ impl<T> Entry<T> {
     }
 }
 
-/// What of a file has been read so far, and what was wrong with it.
+/// The parsed part of a file, and its mistakes.
 pub(crate) struct Reader<'t> {
     text: &'t str,
-    /// Where the notation itself is broken.
+    /// Positions of syntax errors.
     broken: Vec<Range<usize>>,
     pub(crate) mistakes: Mistakes,
 }
 
 impl<'t> Reader<'t> {
-    /// Parses `text` as TOML; what is not TOML is noted, and the rest is there to be read.
+    /// Parses `text` as TOML. Records syntax errors as mistakes and keeps the rest.
     pub(crate) fn parse(text: &'t str) -> (Self, Spanned<DeTable<'t>>) {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (document, errors) = DeTable::parse_recoverable(text);
@@ -121,7 +120,7 @@ impl<'t> Reader<'t> {
         for error in &errors {
             let mistake = crate::config::notation(text, error);
             let span = error.span().unwrap_or_default();
-            // One slip makes a parser stumble more than once on the same line.
+            // One error makes the parser complain about the same line more than once.
             let line = |at: usize| {
                 text.as_bytes()
                     .get(..at)
@@ -139,7 +138,7 @@ impl<'t> Reader<'t> {
         (reader, document)
     }
 
-    /// Whether a key at a place of the root belongs to a header before it that does not read.
+    /// Whether a key of the root table follows a header that was not parsed.
     pub(crate) fn is_stray(&self, place: usize) -> bool {
         let is_header = |at: usize| {
             let before = self.text.get(..at).unwrap_or_default();
@@ -151,7 +150,7 @@ impl<'t> Reader<'t> {
         !is_header(place) && broken.any(|at| at < place && is_header(at))
     }
 
-    /// The entries of `[[name]]` in a table; one `[name]` is read as well, with a mistake.
+    /// The entries of `[[name]]` in a table. A single `[name]` is accepted, with a mistake.
     pub(crate) fn entries<'d>(
         &mut self,
         table: &'d DeTable<'t>,
@@ -164,7 +163,7 @@ impl<'t> Reader<'t> {
         let not_tables = |span: &Range<usize>| {
             Mistake::new(
                 span,
-                format!("`{name}` is a list of entries: begin each with [[{written}]]"),
+                format!("`{name}` is a list of entries: start each with [[{written}]]"),
             )
             .key(name)
         };
@@ -190,7 +189,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// An entry with its keys unread. `nested` are the lists below it, which are entries of their own.
+    /// An entry with its keys unparsed. `nested` are the lists of entries within it.
     pub(crate) fn raw(
         &mut self,
         span: Range<usize>,
@@ -215,7 +214,7 @@ impl<'t> Reader<'t> {
             entry.places.push((name.to_owned(), key.span()));
             let (begin, end) = (value.span().start, value.span().end);
             if self.broken.iter().any(|at| at.start <= end && begin <= at.end) {
-                // Whatever the parser made of it, it is complained of already.
+                // The parser has complained about this already.
                 entry.fail(name);
                 continue;
             }
@@ -236,7 +235,7 @@ impl<'t> Reader<'t> {
     fn resets(&mut self, entry: &mut RawEntry, value: &Spanned<DeValue<'t>>, subject: &str) {
         let wrong = |span: &Range<usize>| {
             let message =
-                format!("{subject}: `{RESET}` wants a list of keys, such as {RESET} = [\"weight\"]");
+                format!("{subject}: `{RESET}` must be a list of keys, such as {RESET} = [\"weight\"]");
             Mistake::new(span, message).key(RESET)
         };
         let DeValue::Array(items) = value.get_ref() else {
@@ -250,7 +249,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Reads an entry's keys as `T`. `may_reset` are the keys that have a default to go back to.
+    /// Deserializes an entry's keys as `T`. `may_reset` are the keys that have a default.
     pub(crate) fn read<T>(&mut self, mut raw: RawEntry, subject: &str, may_reset: &[&str]) -> Entry<T>
     where
         T: Default + DeserializeOwned,
@@ -287,7 +286,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Whether the notation is broken between the header at `start` and the next one.
+    /// Whether there is a syntax error between the header at `start` and the next one.
     fn is_damaged(&self, start: usize) -> bool {
         if self.broken.is_empty() {
             return false;
@@ -301,7 +300,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What is wrong with resetting a key, if anything is.
+/// Why a key cannot be reset, if so.
 pub(crate) fn reset_mistake(
     raw: &RawEntry,
     span: &Range<usize>,
@@ -320,16 +319,16 @@ pub(crate) fn reset_mistake(
         return Some(mistake);
     }
     let why = if !may_reset.contains(&key) {
-        "has no default to go back to"
+        "has no default"
     } else if raw.values.contains_key(key) {
-        "is named as well: leave one of the two out"
+        "is set as well: remove one of the two"
     } else {
         return None;
     };
     Some(Mistake::new(span, format!("{subject}: `{RESET}`: `{key}` {why}")).key(key))
 }
 
-/// A mistake in the value of a key, or somewhere within it.
+/// A mistake in the value of a key, or within it.
 pub(crate) fn at_path(raw: &RawEntry, subject: &str, value: &Value, error: &ReadError) -> Mistake {
     let path = error.path().to_string();
     let within = path
@@ -339,16 +338,16 @@ pub(crate) fn at_path(raw: &RawEntry, subject: &str, value: &Value, error: &Read
     let pointer = within.replace(['.', '['], "/").replace(']', "");
     let value = value.pointer(&pointer);
     let said = error.inner().message();
-    misfit_within(bounds_of(&path), &raw.at(&path), subject, &path, value, said)
+    invalid_value_within(bounds_of(&path), &raw.at(&path), subject, &path, value, said)
 }
 
-/// What does not read, and where in its entry.
+/// An invalid value and its path in the entry.
 pub(crate) type ReadError = serde_path_to_error::Error<toml::de::Error>;
 
-/// Reads members as a type; absent ones (`null`) are left out, as TOML has none.
+/// Deserializes members as a type. Absent ones (`null`) are left out, since TOML has no null.
 ///
 /// # Errors
-/// The first member that does not fit.
+/// The first member that is invalid.
 pub(crate) fn read_as<T: DeserializeOwned>(members: &Map<String, Value>) -> Result<T, ReadError> {
     serde_path_to_error::deserialize(toml::Value::Table(toml_table(members)))
 }
@@ -360,7 +359,7 @@ fn toml_table(members: &Map<String, Value>) -> toml::Table {
         .collect()
 }
 
-/// A value as TOML has it; `None` for what it does not have.
+/// A JSON value as TOML; `None` for what TOML cannot express.
 pub(crate) fn toml_value(value: &Value) -> Option<toml::Value> {
     Some(match value {
         Value::Null => return None,
@@ -375,14 +374,16 @@ pub(crate) fn toml_value(value: &Value) -> Option<toml::Value> {
     })
 }
 
-/// The names of the members that a type reads, in the order in which it declares them.
+/// The names of the members of a type, in the order of declaration.
 pub(crate) fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     struct Fields<'a>(&'a mut &'static [&'static str]);
     impl<'de> Deserializer<'de> for Fields<'_> {
         type Error = serde::de::value::Error;
 
         fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-            Err(serde::de::Error::custom("only its members are asked for"))
+            Err(serde::de::Error::custom(
+                "only the names of the members are needed",
+            ))
         }
 
         fn deserialize_struct<V: Visitor<'de>>(
@@ -405,7 +406,7 @@ pub(crate) fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     fields
 }
 
-/// A value as JSON, with the places of all that is within it.
+/// A TOML value as JSON; records the position of each part.
 fn json(
     value: &Spanned<DeValue<'_>>,
     path: &str,
@@ -430,7 +431,7 @@ fn json(
                 None => return wrong("is not a finite number"),
             }
         }
-        DeValue::Datetime(_) => return wrong("is a date; write it as a text in quotes"),
+        DeValue::Datetime(_) => return wrong("is a date; write it as a string in quotes"),
         DeValue::Array(items) => {
             let mut read = Vec::with_capacity(items.len());
             for (at, item) in items.iter().enumerate() {

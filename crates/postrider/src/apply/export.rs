@@ -1,6 +1,6 @@
-//! `postrider export`: the whole catalog as a file that `postrider apply` takes back unchanged.
+//! `postrider export`: the whole catalog as a file that `postrider apply` accepts without changes.
 //!
-//! Every key of every entry is named, or given back its default with `reset`, so that applying the file puts back what
+//! Each entry has all its keys; a key with its default value is in `reset`, so that applying the file restores what
 //! was changed since. Secrets are left out: the store keeps them.
 
 use super::entry::{RESET, keys_of, toml_value};
@@ -12,35 +12,35 @@ use super::file::{
 use super::plan::wire::tlvs_of;
 use super::plan::{Existing, route_titles, signature_meant};
 use crate::exit::Failure;
-use crate::forms;
 use crate::logging;
 use crate::open::{self, Place};
+use crate::webhook_formats;
 use anyhow::Context;
 use clap::Args;
 use engine::catalog::{Account, CarrierSettings, Catalog, RouteRule, SandboxSettings, SmppSettings, TlvMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sms::visible::is_obeyed;
+use sms::visible::is_display_control;
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use store::sqlite::Mode;
 use store::{Carrier, Store};
 
-/// Writes the whole catalog as a file that `apply` takes back: accounts, credentials, signatures, templates, webhooks,
-/// carriers, routes, suppressions.
+/// Writes the whole catalog as a file for `apply`: accounts, credentials, signatures, templates, webhooks, carriers,
+/// routes, suppressions.
 ///
-/// The file goes to standard output. Secrets are not in it; the store keeps them when the file is applied again. For
+/// The file goes to standard output. It has no secrets; the store keeps its own when the file is applied again. For
 /// another store, add `secret_env`, `secret_file` or `secret` to each credential and a password to each carrier.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     place: Place,
-    /// Leave the suppressed numbers out
+    /// Leave out the suppressed numbers
     #[arg(long)]
     without_suppressions: bool,
 }
 
-/// Reads and writes.
+/// Reads the store and writes the file.
 pub(crate) async fn run(args: &ExportArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     let config = args.place.config_of_existing()?;
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &mut impl Write) -> Result<(), F
     Ok(())
 }
 
-/// Writes what a store has as a catalog file.
+/// Writes the catalog of a store as a catalog file.
 pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()> {
     let catalog = &existing.catalog;
     writeln!(
@@ -66,7 +66,7 @@ pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()>
     )?;
     writeln!(
         out,
-        "# Secrets are not in it; they stay in the store when it is applied there again."
+        "# It has no secrets; the store keeps its own when the file is applied again."
     )?;
     let mut accounts: Vec<&Account> = catalog.accounts.iter().collect();
     accounts.sort_by_key(|account| account.id);
@@ -118,7 +118,7 @@ pub(crate) fn write(existing: &Existing, out: &mut impl Write) -> io::Result<()>
             None => None,
             Some(id) => match names.get(&id) {
                 Some(name) => Some((*name).to_owned()),
-                // An account that is gone has nobody left to be protected from it.
+                // The account of the suppression was deleted.
                 None => continue,
             },
         };
@@ -179,8 +179,8 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
     }
     write_texts(catalog, account, out)?;
     for endpoint in catalog.endpoints.iter().filter(|own| own.account == account.id) {
-        let settings = forms::without_secrets(&endpoint.settings);
-        // What opens something is not in the file, and stays.
+        let settings = webhook_formats::without_secrets(&endpoint.settings);
+        // Secret settings are not in the file; the store keeps them.
         let has_none = endpoint.settings.as_object().is_none_or(Map::is_empty);
         entry(
             "account.webhook",
@@ -204,11 +204,11 @@ fn write_account(catalog: &Catalog, account: &Account, out: &mut impl Write) -> 
 fn write_texts(catalog: &Catalog, account: &Account, out: &mut impl Write) -> io::Result<()> {
     let signatures = || catalog.signatures.iter().filter(|own| own.account == account.id);
     for signature in signatures() {
-        // Of several with one text a file can only mean one.
+        // The file names a signature by its text: of several with the same text it can have one.
         if signature_meant(signatures(), &signature.text).is_none_or(|meant| meant.id != signature.id) {
             writeln!(
                 out,
-                "\n# signature {} has the text of another one; it stays as it is",
+                "\n# signature {} has the same text as another one and is left unchanged",
                 signature.id
             )?;
             continue;
@@ -245,7 +245,7 @@ fn write_texts(catalog: &Catalog, account: &Account, out: &mut impl Write) -> io
                 ttl_s: template.ttl_s,
                 tlvs: tlvs(&template.details),
             },
-            // One whose text another signature has cannot be named, and stays.
+            // A signature whose text another one has cannot be named and is left unchanged.
             match template.signature {
                 None => &["signature", "ttl_s", "tlvs"],
                 Some(_) => &["ttl_s", "tlvs"],
@@ -276,7 +276,7 @@ fn write_carrier(carrier: &Carrier, out: &mut impl Write) -> io::Result<()> {
         _ => {
             return writeln!(
                 out,
-                "\n# the settings of carrier {:?} do not read; it stays as it is",
+                "\n# the settings of carrier {:?} are invalid; it is left unchanged",
                 carrier.name
             );
         }
@@ -290,8 +290,8 @@ fn write_carrier(carrier: &Carrier, out: &mut impl Write) -> io::Result<()> {
     for key in named().filter(|key| value(key) != defaults.get(*key)) {
         line(key, value(key).unwrap_or(&Value::Null), out)?;
     }
-    writeln!(out, "# as by default:")?;
-    // Sections are changed member by member, and nothing is no value that a file has: both go back as a whole.
+    writeln!(out, "# defaults:")?;
+    // Sections are changed member by member, and TOML has no null: both are reset as a whole.
     let by_default = || named().filter(|key| value(key) == defaults.get(*key));
     let goes_back = |key: &&str| match value(key) {
         None | Some(Value::Null) => true,
@@ -304,8 +304,7 @@ fn write_carrier(carrier: &Carrier, out: &mut impl Write) -> io::Result<()> {
     reset(&by_default().filter(goes_back).collect::<Vec<_>>(), out)
 }
 
-/// One entry with the keys it has, in the order in which they are declared. Those of `defaults` that it has not go back
-/// to their defaults.
+/// One entry with its keys in the order of declaration. Keys of `defaults` that it has not are reset.
 fn entry<'de, T: Serialize + Deserialize<'de>>(
     header: &str,
     keys: &T,
@@ -331,8 +330,8 @@ fn reset(keys: &[&str], out: &mut impl Write) -> io::Result<()> {
 
 fn line(key: &str, value: &Value, out: &mut impl Write) -> io::Result<()> {
     match toml_value(value) {
-        // Standard output escapes what a terminal obeys, which only strings in double quotes are read back from.
-        Some(toml::Value::String(text)) if text.contains(is_obeyed) => {
+        // Output for a terminal is escaped, and only basic strings (double quotes) are parsed back from escapes.
+        Some(toml::Value::String(text)) if text.contains(is_display_control) => {
             writeln!(out, "{key} = {}", Value::from(text))
         }
         Some(value) => writeln!(out, "{key} = {value}"),

@@ -1,8 +1,8 @@
-//! What an operator writes: the catalog as a declarative TOML file.
+//! The catalog file: the catalog as declarative TOML.
 //!
-//! Every key is optional here: an entry changes only what it names, and what a new one needs is for the plan to say.
-//! Every entry keeps the places of its keys, so that a complaint can name the line. Entries with secrets are not
-//! `Debug`: nothing here can print one by accident.
+//! Every key is optional here: an entry changes only the keys that it names, and the plan checks what a new one needs.
+//! Entries keep the positions of their keys for error messages with line numbers. Entries with secrets are not `Debug`,
+//! so that no secret is printed by accident.
 
 use super::entry::{Entry, RawEntry, Reader};
 use crate::config::{Mistakes, unknown_key};
@@ -21,11 +21,11 @@ pub(crate) struct File {
     pub(crate) route: Vec<Entry<RouteKeys>>,
     pub(crate) suppression: Vec<Entry<SuppressionKeys>>,
     pub(crate) blocked_words: Vec<Entry<BlockedWordsKeys>>,
-    /// What did not read.
+    /// What is invalid in the file.
     pub(crate) mistakes: Mistakes,
 }
 
-/// One account with all that is its own.
+/// An account with all entries nested in it.
 pub(crate) struct AccountEntry {
     pub(crate) own: Entry<AccountKeys>,
     pub(crate) credential: Vec<Entry<CredentialKeys>>,
@@ -41,20 +41,20 @@ pub(crate) struct AccountKeys {
     pub(crate) name: Option<String>,
     pub(crate) id: Option<u32>,
     pub(crate) weight: Option<u16>,
-    /// Segments to begin with; without it a new account is not counted.
+    /// Initial balance in segments; without it a new account is not counted.
     pub(crate) balance: Option<i64>,
     pub(crate) per_minute_max: Option<u32>,
     pub(crate) per_day_max: Option<u32>,
     pub(crate) may_send: Option<bool>,
     pub(crate) senders: Option<Vec<String>>,
-    /// Words that no text of it may have, beside those for all accounts.
+    /// Words that no text of this account may have, in addition to those for all accounts.
     pub(crate) blocked_words: Option<Vec<String>>,
     pub(crate) project_ids: Option<Vec<String>>,
     pub(crate) auto_approve: Option<bool>,
     pub(crate) repeats_with_other_content: Option<OtherContent>,
     pub(crate) inbound_to: Option<Vec<String>>,
     pub(crate) opt_out_words: Option<Vec<String>>,
-    /// Without it, the usual ones for an account with words that unsubscribe.
+    /// Without it, the default words apply to an account that has `opt_out_words`.
     pub(crate) opt_in_words: Option<Vec<String>>,
 }
 
@@ -77,13 +77,13 @@ impl AccountKeys {
     ];
 }
 
-/// The keys of one key pair of an account.
+/// The keys of a credential.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CredentialKeys {
     pub(crate) family: Option<Family>,
     pub(crate) key: Option<String>,
-    /// May be left out when the store has one already.
+    /// Optional when the store has one already.
     pub(crate) secret: Option<String>,
     pub(crate) secret_env: Option<String>,
     pub(crate) secret_file: Option<PathBuf>,
@@ -92,7 +92,7 @@ pub(crate) struct CredentialKeys {
     pub(crate) requests_per_s_max: Option<u32>,
 }
 
-/// Which wires take a credential.
+/// The APIs that accept a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Family {
@@ -109,7 +109,7 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    /// Its name in the store.
+    /// The name in the store.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Uspeedo => "uspeedo",
@@ -120,7 +120,7 @@ impl Family {
         }
     }
 
-    /// From its name in the store.
+    /// Parses the name in the store.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let all = [
             Self::Uspeedo,
@@ -132,13 +132,13 @@ impl Family {
         all.into_iter().find(|family| family.name() == name)
     }
 
-    /// Whether the pair travels as `key:secret`, so that the key may not contain a colon (RFC 7617 section 2).
+    /// Whether the pair is sent as `key:secret`, so that the key must not contain a colon (RFC 7617 section 2).
     pub(crate) const fn is_basic(self) -> bool {
         matches!(self, Self::Uspeedo | Self::Engagelab | Self::EngagelabDev)
     }
 }
 
-/// The keys of one text signature of an account.
+/// The keys of a signature.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SignatureKeys {
@@ -152,7 +152,7 @@ impl SignatureKeys {
     const RESETS: &'static [&'static str] = &["review", "tlvs"];
 }
 
-/// The keys of one template of an account.
+/// The keys of a template.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TemplateKeys {
@@ -166,7 +166,7 @@ pub(crate) struct TemplateKeys {
     pub(crate) position: Option<Position>,
     pub(crate) review: Option<Review>,
     pub(crate) reason: Option<String>,
-    /// Seconds a message with it may wait before it is sent; 0 for no end.
+    /// Time to live in seconds; 0 for none.
     pub(crate) ttl_s: Option<u32>,
     pub(crate) tlvs: Option<TlvMap>,
 }
@@ -176,21 +176,21 @@ impl TemplateKeys {
     const RESETS: &'static [&'static str] = &["signature", "position", "review", "reason", "ttl_s", "tlvs"];
 }
 
-/// The keys of one webhook endpoint of an account.
+/// The keys of a webhook.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WebhookKeys {
     pub(crate) name: Option<String>,
-    /// The form of its calls.
+    /// The webhook format.
     pub(crate) format: Option<String>,
-    /// Empty for a form that is asked instead of calling.
+    /// Empty for a format that is polled.
     pub(crate) url: Option<String>,
     pub(crate) events: Option<Vec<EventName>>,
-    /// May be left out when the store has one already; empty takes that one away.
+    /// Optional when the store has one already; an empty one deletes it.
     pub(crate) secret: Option<String>,
     pub(crate) secret_env: Option<String>,
     pub(crate) secret_file: Option<PathBuf>,
-    /// The form's own settings, changed member by member.
+    /// Settings of the format, changed member by member.
     pub(crate) settings: Option<serde_json::Map<String, serde_json::Value>>,
     pub(crate) enabled: Option<bool>,
 }
@@ -200,24 +200,24 @@ impl WebhookKeys {
     const RESETS: &'static [&'static str] = &["url", "secret", "settings", "enabled"];
 }
 
-/// What an endpoint can be told.
+/// Kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EventName {
     /// A batch was accepted.
     Accepted,
-    /// A carrier took a message.
+    /// A carrier accepted a message.
     Submitted,
-    /// A message came to a final state.
+    /// A message reached a final state.
     Ended,
-    /// A person wrote.
+    /// An inbound message arrived.
     Inbound,
     /// A template or signature was reviewed.
     Reviewed,
 }
 
 impl EventName {
-    /// All of them, in the order in which they are told of one message.
+    /// All of them, in the order in which a message has them.
     pub(crate) const ALL: [Self; 5] = [
         Self::Accepted,
         Self::Submitted,
@@ -226,7 +226,7 @@ impl EventName {
         Self::Reviewed,
     ];
 
-    /// How it is written.
+    /// The name in files.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -237,7 +237,7 @@ impl EventName {
         }
     }
 
-    /// How the store has it.
+    /// The bit in the store.
     pub(crate) const fn kind(self) -> EventKinds {
         match self {
             Self::Accepted => EventKinds::ACCEPTED,
@@ -276,13 +276,13 @@ impl RouteKeys {
         &["prefixes", "accounts", "classes", "kinds", "senders", "enabled"];
 }
 
-/// One number that gets nothing.
+/// A suppressed number.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SuppressionKeys {
     pub(crate) number: Option<String>,
     pub(crate) kind: Option<SuppressionKind>,
-    /// The account it holds for; absent: all.
+    /// The account it applies to; absent: all.
     pub(crate) account: Option<String>,
 }
 
@@ -294,18 +294,18 @@ pub(crate) struct BlockedWordsKeys {
     pub(crate) words: Option<Vec<String>>,
 }
 
-/// The lists a file has.
+/// The lists of a file.
 const LISTS: [&str; 5] = ["account", "carrier", "route", "suppression", "blocked_words"];
-/// The lists an account has.
+/// The lists of an account.
 const OWNED: [&str; 4] = ["credential", "signature", "template", "webhook"];
 
 impl File {
-    /// Reads a file's text: everything in it that reads, and what does not as [`File::mistakes`].
+    /// Parses a file: all valid entries, and the mistakes in [`File::mistakes`].
     pub(crate) fn parse(text: &str) -> Self {
         let (mut reader, document) = Reader::parse(text);
         let root = document.get_ref();
         for key in root.keys().filter(|key| !LISTS.contains(&key.get_ref().as_ref())) {
-            // Keys behind a header that does not read belong to what it was to begin.
+            // Keys after a header with a syntax error belong to that header.
             if reader.is_stray(key.span().start) {
                 continue;
             }
@@ -356,7 +356,7 @@ impl File {
     }
 }
 
-/// How a route is called in complaints: by its name, or by its place in the file, from 0.
+/// How messages name a route: by its name, or by its number in the file. `at` counts from 0.
 pub(crate) fn route_subject(at: usize, name: &str) -> String {
     if name.is_empty() {
         format!("route {}", at + 1)
@@ -382,7 +382,7 @@ fn owned<'d, 't, T: Default + serde::de::DeserializeOwned>(
     read.collect()
 }
 
-/// A text of a table; empty when it has none.
+/// A string of a table; empty when there is none.
 fn member<'d>(table: &'d DeTable<'_>, key: &str) -> &'d str {
     table
         .get(key)
@@ -434,7 +434,7 @@ mod tests {
             ),
             (
                 "[[suppression]]\nnumber = 447700900123",
-                "line 2: suppression: `number` wants a text in quotes, not a whole number",
+                "line 2: suppression: `number` must be a string in quotes, not a whole number",
             ),
             (
                 "[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\nformat = \"standard\"\nevents = [\n  \"ended\",\n  \"delivered\",\n]",

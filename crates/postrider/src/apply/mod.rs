@@ -1,4 +1,4 @@
-//! `postrider apply`: makes the store's catalog fit a file.
+//! `postrider apply`: brings the store's catalog in line with a file.
 
 pub(crate) mod diff;
 pub(crate) mod entry;
@@ -10,76 +10,76 @@ pub(crate) mod secret;
 use crate::config::{FileMistakes, Mistakes};
 use crate::control;
 use crate::exit::Failure;
-use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, OutputFormat, Place};
-use crate::table::{counted, harmless};
+use crate::table::{counted, sanitize_for_terminal};
+use crate::webhook_formats::WebhookFormats;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use diff::Sign;
-use engine::catalog::{Suppression, Vault};
+use engine::catalog::{SecretSealer, Suppression};
 use engine::clock::{Clock, SystemClock};
 pub(crate) use export::{ExportArgs, run as export};
 use file::File;
-use plan::{Existing, Inputs, Plan, Wishes};
-use secret::Surroundings;
+use plan::{ApplyOptions, Existing, Inputs, Plan};
+use secret::Environment;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use store::Store;
 use store::sqlite::Mode;
 
-/// Times a file is planned anew because others changed the catalog meanwhile.
+/// Attempts to plan and write while others change the catalog.
 const TRIES_MAX: usize = 20;
 
-/// Makes the catalog fit a file: accounts, credentials, signatures, templates, carriers, routes, suppressions.
+/// Applies a catalog file: accounts, credentials, signatures, templates, webhooks, carriers, routes, suppressions.
 ///
-/// Prints what changes. A second run changes nothing. Works beside a running node, which takes the change over
-/// at once. Secrets are sealed with the node's master key and never shown.
+/// Prints the changes. A second run changes nothing. May be used while a node runs, which applies the change at once.
+/// Secrets are sealed with the node's master key and never shown.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApplyArgs {
-    /// The catalog, in TOML: see docs/catalog.md; `-` reads it from standard input
+    /// The catalog file in TOML, see docs/catalog.md; `-` reads standard input
     file: PathBuf,
     #[command(flatten)]
     place: Place,
-    /// Only show what would change
+    /// Show what would change and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Also remove what the file does not name
+    /// Also delete what the file does not name
     #[arg(long)]
     prune: bool,
-    /// Also set the balances of accounts that have one (otherwise the file's is where a new account begins)
+    /// Also set the balances of existing accounts (otherwise `balance` is the initial balance of new accounts)
     #[arg(long)]
     set_balances: bool,
     #[command(flatten)]
     format: OutputFormat,
 }
 
-/// Plans, tells and applies.
+/// Plans, prints and writes the changes.
 pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     let text = read(&args.file).map_err(Failure::bad_input)?;
     let file = File::parse(&text);
     let config = args.place.config_of_existing()?;
-    let vault = open::master_key(&config)?.vault();
+    let sealer = open::master_key(&config)?.sealer();
     let store = open::store(&config, Mode::Tool).await?;
     let mut existing = existing(&*store).await?;
-    open::check_key(existing.catalog.clone(), &vault, &config.secrets)?;
+    open::check_key(existing.catalog.clone(), &sealer, &config.secrets)?;
     let mut tries = 0;
     let (plan, applied) = loop {
         let inputs = Inputs {
             text: &text,
             file: &file,
             existing: &existing,
-            vault: &vault,
-            surroundings: Surroundings {
+            sealer: &sealer,
+            environment: Environment {
                 variable: &|name| std::env::var_os(name),
                 read: &secret::reader_from(&args.file),
                 check_authorities: &|path| crate::tls::authorities(path),
             },
-            forms: &Forms::all(),
+            webhook_formats: &WebhookFormats::all(),
             allow: (!args.place.is_of_dev()).then_some(&config.webhooks.allow),
-            wishes: Wishes {
+            options: ApplyOptions {
                 prune: args.prune,
                 set_balances: args.set_balances,
             },
@@ -105,23 +105,25 @@ pub(crate) async fn run(args: &ApplyArgs, out: &mut impl Write) -> Result<(), Fa
             .context("write the catalog")?
         {
             Some(version) => break (plan, Some(version)),
-            // An account changed something over an API meanwhile. What the file does not name is to stay as it is now.
+            // An account changed the catalog over an API meanwhile. Objects that the file does not name must stay as they are now.
             None if tries < TRIES_MAX => {
                 existing.catalog = store.load_catalog().await.context("read the catalog")?
             }
-            None => return Err(anyhow!("the catalog was changed by others each time: try again").into()),
+            None => {
+                return Err(anyhow!("the catalog was changed by others at each attempt: try again").into());
+            }
         }
         tries += 1;
     };
     if applied.is_some() {
-        control::take_over(&config).await;
+        control::reload_catalog(&config).await;
     }
     report(args, &plan, existing.catalog.version, applied, out)?;
     store.close().await.context("close the store")?;
     Ok(())
 }
 
-/// Says what was or would be changed, for people or as JSON.
+/// Prints what was or would be changed, as text or as JSON.
 fn report(
     args: &ApplyArgs,
     plan: &Plan,
@@ -140,7 +142,7 @@ fn report(
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
         return Ok(());
     }
-    tell(plan, out)?;
+    print_plan(plan, out)?;
     let changes = counted(count(plan), "change");
     match applied {
         Some(version) => writeln!(out, "{changes} applied; the catalog is at version {version}")?,
@@ -150,7 +152,7 @@ fn report(
     Ok(())
 }
 
-/// The text of a file, or of standard input for `-`.
+/// The content of a file, or of standard input for `-`.
 fn read(file: &Path) -> anyhow::Result<String> {
     let (octets, name) = if file.as_os_str() == "-" {
         let mut octets = Vec::new();
@@ -173,7 +175,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// A note where others may read a catalog file that has secrets in it.
+/// A note when other users may read a catalog file that has secrets in it.
 fn readable_secrets(file: &Path, text: &str) -> Option<String> {
     let how = open::readable_by_others(file, 0o077)?;
     let has_secrets = text
@@ -181,13 +183,13 @@ fn readable_secrets(file: &Path, text: &str) -> Option<String> {
         .is_ok_and(|table| table.iter().any(is_secret));
     has_secrets.then(|| {
         format!(
-            "{} has secrets in it and {how}, or give the secrets by `secret_env` or `secret_file`",
+            "{} contains secrets and {how}, or give the secrets by `secret_env` or `secret_file`",
             file.display()
         )
     })
 }
 
-/// Whether a key of a catalog file has a secret, or a key below it.
+/// Whether a key of a catalog file, or a key below it, holds a secret.
 fn is_secret((key, value): (&String, &toml::Value)) -> bool {
     match value {
         toml::Value::String(text) => matches!(key.as_str(), "secret" | "password") && !text.is_empty(),
@@ -209,7 +211,7 @@ fn lines_of(plan: &Plan, wanted: impl Fn(&diff::Line) -> bool) -> Vec<serde_json
         .collect()
 }
 
-/// What a store has that a plan must know.
+/// The stored state that a plan depends on.
 pub(crate) async fn existing(store: &dyn Store) -> anyhow::Result<Existing> {
     let catalog = store.load_catalog().await.context("read the catalog")?;
     let lanes = store.lanes().await.context("count what waits")?;
@@ -225,7 +227,7 @@ pub(crate) async fn existing(store: &dyn Store) -> anyhow::Result<Existing> {
     })
 }
 
-/// All suppressions, read piece by piece: there may be many.
+/// All suppressions, read in pages: there may be many.
 async fn suppressions(store: &dyn Store) -> anyhow::Result<Vec<Suppression>> {
     const PIECE: usize = 10_000;
     let mut all = Vec::new();
@@ -240,24 +242,24 @@ async fn suppressions(store: &dyn Store) -> anyhow::Result<Vec<Suppression>> {
     }
 }
 
-/// Makes a store fit a text that the program carries itself, without a word; `plan_of` may leave parts out.
+/// Applies a catalog that is part of the program, without output; `plan_of` may remove parts of it.
 pub(crate) async fn seed(
     store: &dyn Store,
-    vault: &Vault,
+    sealer: &SecretSealer,
     text: &str,
     file: &File,
-    surroundings: Surroundings<'_>,
+    environment: Environment<'_>,
 ) -> anyhow::Result<()> {
     let existing = existing(store).await?;
     let inputs = Inputs {
         text,
         file,
         existing: &existing,
-        vault,
-        surroundings,
-        forms: &Forms::all(),
+        sealer,
+        environment,
+        webhook_formats: &WebhookFormats::all(),
         allow: None,
-        wishes: Wishes::default(),
+        options: ApplyOptions::default(),
         now: SystemClock.now(),
     };
     let plan = plan::plan(inputs).context("the built-in catalog")?;
@@ -270,19 +272,19 @@ pub(crate) async fn seed(
     Ok(())
 }
 
-fn tell(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
+fn print_plan(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
     for line in plan.lines.iter().filter(|line| line.sign != Sign::Keep) {
         writeln!(out, "{line}")?;
     }
     let kept: Vec<_> = plan.lines.iter().filter(|line| line.sign == Sign::Keep).collect();
     if !kept.is_empty() {
-        writeln!(out, "not in the file, left as they are (--prune removes them):")?;
+        writeln!(out, "not in the file, left unchanged (--prune deletes them):")?;
         for line in kept {
             writeln!(out, "  {line}")?;
         }
     }
     for note in &plan.notes {
-        writeln!(out, "note: {}", harmless(note))?;
+        writeln!(out, "note: {}", sanitize_for_terminal(note))?;
     }
     Ok(())
 }

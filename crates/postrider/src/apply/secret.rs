@@ -1,4 +1,4 @@
-//! Where a secret of a catalog file is: in it, in the environment, or in a file of its own.
+//! The sources of a secret of a catalog file: the file itself, the environment, or another file.
 
 use engine::catalog::{SecretFault, secret_fault};
 use std::ffi::OsString;
@@ -6,41 +6,41 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Octets of a file with a secret: what is longer holds something else.
+/// Octets of a secret file: a longer one holds something else.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// What the process's surroundings hold; a pair of functions, so that planning is tested without them.
-pub(crate) struct Surroundings<'a> {
+/// Access to the process's environment as functions, so that planning is tested without it.
+pub(crate) struct Environment<'a> {
     /// Reads an environment variable.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// Reads a file; a relative path is taken from the catalog file's folder.
+    /// Reads a file; a relative path is resolved against the directory of the catalog file.
     pub(crate) read: &'a dyn Fn(&Path) -> io::Result<String>,
-    /// Says why a file has no authorities to trust in it.
+    /// Checks that a file contains certificates of authorities; says why not.
     pub(crate) check_authorities: &'a dyn Fn(&Path) -> Result<(), String>,
 }
 
 /// The three ways to give one secret.
 pub(crate) struct SecretSource<'a> {
-    /// What the fields are called: `secret` or `password`.
+    /// The name of the fields: `secret` or `password`.
     pub(crate) field: &'static str,
-    /// In the clear.
+    /// In plain text.
     pub(crate) inline: Option<&'a str>,
     /// The name of an environment variable.
     pub(crate) variable: Option<&'a str>,
-    /// A file whose text it is, without a byte order mark before it and the line ends behind it.
+    /// A file that holds it; a byte order mark before it and line ends after it are ignored.
     pub(crate) file: Option<&'a Path>,
 }
 
-/// What a file gives as a secret.
+/// The secret that a file gives.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum GivenSecret {
-    /// Nothing: what is stored stays.
+    /// None: the stored one stays.
     None,
-    /// This text, in which there is something to see and no control character.
+    /// This text, which has a visible character and no control character.
     Text(String),
-    /// `secret = ""`: the explicit way to have none, for what may have none.
+    /// `secret = ""`: explicitly none, where that is allowed.
     Empty,
-    /// It names a place where nothing is, and why. What is stored may stay.
+    /// The source is missing, and why. The stored secret may stay.
     Absent(String),
 }
 
@@ -48,14 +48,14 @@ impl SecretSource<'_> {
     /// The secret as the file gives it.
     ///
     /// # Errors
-    /// In words, never with the secret in them. A place that holds an empty secret is one: it was meant to hold another.
-    pub(crate) fn resolve(&self, surroundings: &Surroundings<'_>) -> Result<GivenSecret, String> {
+    /// A message that never contains the secret. A source with an empty secret is an error: it was meant to hold one.
+    pub(crate) fn resolve(&self, environment: &Environment<'_>) -> Result<GivenSecret, String> {
         let field = self.field;
         match (self.inline, self.variable, self.file) {
             (None, None, None) => Ok(GivenSecret::None),
             (Some(""), None, None) => Ok(GivenSecret::Empty),
             (Some(inline), None, None) => usable(inline, &format!("`{field}`")),
-            (None, Some(name), None) => match (surroundings.variable)(name) {
+            (None, Some(name), None) => match (environment.variable)(name) {
                 Some(value) => {
                     let value = value
                         .into_string()
@@ -66,7 +66,7 @@ impl SecretSource<'_> {
                     "the environment variable {name} ({field}_env) is not set"
                 ))),
             },
-            (None, None, Some(path)) => match (surroundings.read)(path) {
+            (None, None, Some(path)) => match (environment.read)(path) {
                 Ok(text) => usable(&text, &format!("{field}_file {}", path.display())),
                 Err(error) => {
                     let why = format!("{field}_file {}: {error}", path.display());
@@ -82,8 +82,8 @@ impl SecretSource<'_> {
     }
 }
 
-/// The secret in a text. A byte order mark before it and line ends behind it are what editors, shells and `echo` add; a
-/// blank behind it may be meant.
+/// The secret in a text without what editors, shells and `echo` add: a byte order mark before it, line ends after it. A
+/// trailing space may be intended.
 fn usable(text: &str, place: &str) -> Result<GivenSecret, String> {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
     let bare = bare.trim_end_matches(['\r', '\n']);
@@ -91,12 +91,12 @@ fn usable(text: &str, place: &str) -> Result<GivenSecret, String> {
         None => Ok(GivenSecret::Text(bare.to_owned())),
         Some(fault @ SecretFault::Blank) => Err(format!("{place} {fault}: put the secret there")),
         Some(fault @ SecretFault::Control) => Err(format!(
-            "{place} {fault}: a secret is one line of text; encode one that is not, in Base64 for instance"
+            "{place} {fault}: a secret must be one line of text; encode binary data, for example in Base64"
         )),
     }
 }
 
-/// Reads files relative to the folder of the catalog file.
+/// Reads files relative to the directory of the catalog file.
 pub(crate) fn reader_from(catalog_file: &Path) -> impl Fn(&Path) -> io::Result<String> {
     let folder: PathBuf = catalog_file.parent().map(Path::to_owned).unwrap_or_default();
     move |path| {
@@ -121,7 +121,7 @@ mod tests {
         variable: Option<&str>,
         file: Option<&str>,
     ) -> Result<GivenSecret, String> {
-        let surroundings = Surroundings {
+        let environment = Environment {
             variable: &|name| match name {
                 "KEY" => Some(OsString::from("from the environment")),
                 "EMPTY" => Some(OsString::new()),
@@ -152,7 +152,7 @@ mod tests {
             variable,
             file: file.map(Path::new),
         };
-        source.resolve(&surroundings)
+        source.resolve(&environment)
     }
 
     #[test]
@@ -186,33 +186,36 @@ mod tests {
     #[test]
     fn a_place_with_an_empty_secret_is_named() {
         for file in ["empty.txt", "line end.txt", "blanks.txt", "mark.txt"] {
-            let told = resolve(None, None, Some(file)).unwrap_err();
+            let error = resolve(None, None, Some(file)).unwrap_err();
             assert!(
-                told.starts_with(&format!("secret_file {file} ")) && told.contains("empty"),
-                "{told}"
+                error.starts_with(&format!("secret_file {file} ")) && error.contains("empty"),
+                "{error}"
             );
         }
         for name in ["EMPTY", "BLANK", "LINE"] {
-            let told = resolve(None, Some(name), None).unwrap_err();
+            let error = resolve(None, Some(name), None).unwrap_err();
             assert!(
-                told.contains(&format!("{name} (secret_env)")) && told.contains("empty"),
-                "{told}"
+                error.contains(&format!("{name} (secret_env)")) && error.contains("empty"),
+                "{error}"
             );
         }
         assert_eq!(resolve(Some(""), None, None), Ok(GivenSecret::Empty));
         for inline in [" ", "\n", "\u{200b}", "\u{3000}"] {
-            let told = resolve(Some(inline), None, None).unwrap_err();
-            assert!(told.starts_with("`secret` ") && told.contains("empty"), "{told}");
+            let error = resolve(Some(inline), None, None).unwrap_err();
+            assert!(
+                error.starts_with("`secret` ") && error.contains("empty"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_secret_of_several_lines_or_with_control_characters_is_refused() {
         for file in ["two lines.txt", "nul.txt"] {
-            let told = resolve(None, None, Some(file)).unwrap_err();
+            let error = resolve(None, None, Some(file)).unwrap_err();
             assert!(
-                told.contains("control character") && !told.contains("one\n"),
-                "{told}"
+                error.contains("control character") && !error.contains("one\n"),
+                "{error}"
             );
         }
         assert!(resolve(Some("a\u{7}b"), None, None).is_err());

@@ -1,4 +1,4 @@
-//! `check --deep`: reading the whole store through.
+//! `check --deep`: checks the whole store.
 
 use crate::config::Config;
 use crate::table::counted;
@@ -7,36 +7,36 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use store::sqlite::{DeepPart, DeepProgress, SqliteStore};
 
-/// Between two lines that tell how far it is.
+/// Interval of progress lines.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
-/// What a part came to.
-pub(super) struct Told {
-    /// What was looked at, and how it stands.
+/// The result of one part of the check.
+pub(super) struct CheckResult {
+    /// What was checked, and the result.
     pub(super) standing: Vec<(&'static str, String)>,
     pub(super) problems: Vec<String>,
 }
 
-/// Reads the store of a node through, with the least priority: a node beside it goes first.
-pub(super) async fn check(config: &Config) -> Told {
+/// Checks the store of a node with the lowest priority, so that a running node is not slowed down.
+pub(super) async fn check(config: &Config) -> CheckResult {
     let path = config.store.path.clone();
     let sqlite = config.store.sqlite.store_config();
     let read = tokio::task::spawn_blocking(move || {
-        // A node on the same machine goes first.
-        engine::notify::least_priority();
+        // A node on the same machine has priority.
+        engine::webhooks::least_priority();
         let progress = Progress::default();
-        let parts = SqliteStore::check_deep(&path, &sqlite, &|so_far| progress.tell(so_far));
+        let parts = SqliteStore::check_deep(&path, &sqlite, &|so_far| progress.report(so_far));
         progress.end();
         parts
     });
     match read.await {
-        Ok(Ok(parts)) => told(parts),
+        Ok(Ok(parts)) => summarize(parts),
         Ok(Err(error)) => failed(&crate::exit::explained(&anyhow::Error::from(error))),
         Err(error) => failed(&error.to_string()),
     }
 }
 
-/// How something stands that so many problems were found in.
+/// The result for a number of problems.
 pub(super) fn how_many(problems: u64) -> String {
     match problems {
         0 => "ok".to_owned(),
@@ -44,48 +44,49 @@ pub(super) fn how_many(problems: u64) -> String {
     }
 }
 
-fn failed(why: &str) -> Told {
-    Told {
+fn failed(why: &str) -> CheckResult {
+    CheckResult {
         standing: Vec::new(),
-        problems: vec![format!("deep: the store could not be read through: {why}")],
+        problems: vec![format!("deep: the store could not be checked: {why}")],
     }
 }
 
-fn told(parts: Vec<DeepPart>) -> Told {
-    let mut told = Told {
+fn summarize(parts: Vec<DeepPart>) -> CheckResult {
+    let mut result = CheckResult {
         standing: Vec::new(),
         problems: Vec::new(),
     };
     for part in parts {
         let how = how_many(part.problems.len() as u64 + part.more);
-        told.standing
+        result
+            .standing
             .push((part.name, format!("{how}: {}", part.looked_at)));
         let name = part.name;
-        told.problems.extend(
+        result.problems.extend(
             part.problems
                 .into_iter()
                 .map(|problem| format!("{name}: {problem}")),
         );
         if part.more > 0 {
-            told.problems.push(format!("{name}: and {} more", part.more));
+            result.problems.push(format!("{name}: and {} more", part.more));
         }
     }
-    if !told.problems.is_empty() {
-        told.problems.push(
-            "the store's content does not fit together: keep a copy of it, look at the disk and its machine, and put a backup in \
-             its place or go on with what is there, as \"Damaged stores\" in docs/operations.md says"
+    if !result.problems.is_empty() {
+        result.problems.push(
+            "the store is inconsistent: keep a copy of it, check the disk and the machine, and restore a backup or \
+             continue with it, see \"Damaged stores\" in docs/operations.md"
                 .to_owned(),
         );
     }
-    told
+    result
 }
 
-/// Lines on a terminal that say how far it is.
+/// Progress lines on a terminal.
 #[derive(Default)]
 struct Progress(Mutex<Option<(Instant, &'static str)>>);
 
 impl Progress {
-    fn tell(&self, so_far: DeepProgress) {
+    fn report(&self, so_far: DeepProgress) {
         let mut err = std::io::stderr();
         let Ok(mut said) = self.0.lock() else { return };
         let is_due = said.is_none_or(|(at, part)| part != so_far.part || at.elapsed() > SAY_EVERY);
@@ -94,7 +95,7 @@ impl Progress {
         }
         *said = Some((Instant::now(), so_far.part));
         let DeepProgress { part, rows, of } = so_far;
-        // Whoever watches the terminal may be gone.
+        // The terminal may be closed.
         let _ = match (rows, of) {
             (0, _) => write!(err, "\r\x1b[K{part} ..."),
             (rows, 0) => write!(err, "\r\x1b[K{part}: {rows} rows"),

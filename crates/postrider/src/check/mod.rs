@@ -1,4 +1,4 @@
-//! `postrider check`: whether a node would start, and whether its catalog makes sense.
+//! `postrider check`: whether a node would start, and whether its catalog is consistent.
 
 mod deep;
 mod files;
@@ -9,11 +9,11 @@ use crate::apply::plan::{conditions_of, describe_route};
 use crate::config::{Config, MasterKey, MasterKeyError};
 use crate::control::{self, NodeState, Standing};
 use crate::exit::{self, Failure};
-use crate::forms::Forms;
 use crate::logging;
 use crate::open::{self, OutputFormat, Place};
 use crate::review::account_name;
-use crate::table::{counted, harmless};
+use crate::table::{counted, sanitize_for_terminal};
+use crate::webhook_formats::WebhookFormats;
 use anyhow::Context;
 use clap::Args;
 use engine::CarrierState;
@@ -25,41 +25,40 @@ use std::collections::HashSet;
 use std::io::Write;
 use store::sqlite::SqliteStore;
 
-/// Checks configuration, store and catalog without serving: what would stop `serve`, and what would surprise.
+/// Checks configuration, store and catalog for what would stop `serve`, and for likely mistakes.
 ///
-/// Works beside a running node, and then also says which carriers are not bound. Without one it reads what a start reads.
-/// With --deep the whole store is read through, which takes a while and leaves what runs beside it the processor. Exits with 0
-/// when all is well, with 2 when the configuration does not read and with 3 when there are problems.
+/// May be used while a node runs, and then also lists carriers that are not bound. Exit code 0: no problems; 2: the
+/// configuration is invalid; 3: problems were found.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     place: Place,
-    /// Read the whole store through: its structure, each message in one batch, state and place, counters recounted, indexes
-    /// against rows, events, lists, and secrets against the master key
+    /// Check the whole store at the lowest priority: its structure, the batch, state and queue position of each message,
+    /// counters, indexes, events, contact lists, and secrets against the master key
     #[arg(long)]
     deep: bool,
     #[command(flatten)]
     format: OutputFormat,
 }
 
-/// What was looked at, and what is wrong.
+/// The results of a check.
 #[derive(Default)]
 struct Report {
-    /// What was looked at, and how it stands.
+    /// What was checked, and the result.
     standing: Vec<(&'static str, String)>,
     problems: Vec<String>,
-    /// What works and might be better.
+    /// Notes: it works and could be better.
     notes: Vec<String>,
 }
 
 impl Report {
-    fn add(&mut self, told: deep::Told) {
-        self.standing.extend(told.standing);
-        self.problems.extend(told.problems);
+    fn add(&mut self, result: deep::CheckResult) {
+        self.standing.extend(result.standing);
+        self.problems.extend(result.problems);
     }
 }
 
-/// Checks and reports.
+/// Runs the checks and prints the results.
 pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     let config = match args.place.config() {
@@ -87,13 +86,13 @@ pub(crate) async fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), Fa
             writeln!(out, "{what:<14} {how}")?;
         }
         for problem in &report.problems {
-            writeln!(out, "PROBLEM        {}", harmless(problem))?;
+            writeln!(out, "PROBLEM        {}", sanitize_for_terminal(problem))?;
         }
         for note in &report.notes {
-            writeln!(out, "note           {}", harmless(note))?;
+            writeln!(out, "note           {}", sanitize_for_terminal(note))?;
         }
         if report.problems.is_empty() {
-            writeln!(out, "all is well")?;
+            writeln!(out, "no problems found")?;
         }
     }
     if report.problems.is_empty() {
@@ -109,7 +108,9 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
     report.problems.extend(start::problems_of(config));
     report.notes.extend(start::open_listeners(config));
     let former = config.former_names.iter();
-    report.notes.extend(former.map(|name| format!("configuration: {name}")));
+    report
+        .notes
+        .extend(former.map(|name| format!("configuration: {name}")));
     let key = MasterKey::find(&config.secrets);
     match &key {
         Ok(_) => report.standing.push(("master key", "ok".to_owned())),
@@ -133,18 +134,18 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
         NodeState::NotRunning => None,
     };
     if let Some(refusal) = standing.as_ref().and_then(Standing::refusal) {
-        // What lies at the store's path is not what the node has: nothing is said of it.
+        // The files at the store's path are not those of the node: they are not checked.
         report.problems.push(format!("node: {refusal}"));
         report
             .standing
-            .push(("node", "running, and it has lost its store".to_owned()));
+            .push(("node", "running, its store files are lost".to_owned()));
         return report;
     }
-    if let Some(why) = standing.as_ref().and_then(Standing::trouble) {
-        report.problems.push(format!("node: it takes no requests: {why}"));
+    if let Some(why) = standing.as_ref().and_then(Standing::unready_reason) {
+        report.problems.push(format!("node: not ready: {why}"));
     }
     let path = config.store.path.display();
-    // To look is not to migrate: what the schema is comes first.
+    // A check must not migrate: the schema is compared first.
     let known = SqliteStore::known_schema_version();
     let found = SqliteStore::schema_version(&config.store.path);
     let has_this_schema = matches!(found, Ok(Some(found)) if found == known);
@@ -153,17 +154,17 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
         Ok(None) => {
             report
                 .standing
-                .push(("store", format!("none yet: the first start makes {path}")));
+                .push(("store", format!("none yet: the first start creates {path}")));
             report.problems.extend(files::damage_to_come(config));
         }
         Ok(Some(found)) if found < known => {
             report.standing.push((
                 "store",
-                format!("ok: {path}, schema {found}; the next start brings it to {known}, and its catalog can be checked then"),
+                format!("ok: {path}, schema {found}; the next start migrates it to {known}, then its catalog can be checked"),
             ));
             if args.deep {
                 report.problems.push(format!(
-                    "deep: only a store of schema {known} is read through: `postrider migrate` first"
+                    "deep: only a store of schema {known} can be checked: run `postrider migrate` first"
                 ));
             }
         }
@@ -183,7 +184,7 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                             report.standing.push(("store", format!("ok: {path}")));
                         }
                         Err(error) => report.problems.push(format!(
-                            "store: a node would not start on it: {}",
+                            "store: a node would not start: {}",
                             exit::explained(&error)
                         )),
                     },
@@ -203,29 +204,30 @@ async fn look(args: &CheckArgs, config: &Config) -> Report {
                     report.problems.extend(start::unbound(carriers));
                 }
                 let error = key.ok().and_then(|key| {
-                    let vault = key.vault();
-                    let found = secrets::look(&catalog, &vault);
+                    let sealer = key.sealer();
+                    let found = secrets::look(&catalog, &sealer);
                     if args.deep {
                         report.add(found.opening());
                     }
                     report.problems.extend(found.problems);
                     report.notes.extend(found.notes);
-                    open::catalog_error(catalog, &vault)
+                    open::catalog_error(catalog, &sealer)
                 });
-                let told = error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));
-                report.problems.extend(told);
+                let problem =
+                    error.map(|error| format!("catalog: {}", open::explained(error, &config.secrets)));
+                report.problems.extend(problem);
             }
             Err(error) => report
                 .problems
                 .push(format!("store: {}", exit::explained(&error))),
         },
     }
-    // A node that runs has looked at the clock, and goes on looking.
+    // A running node checks the clock itself.
     if node == NodeState::NotRunning {
         let now = SystemClock.now();
         let wrong = start::wrong_clock(now, newest);
         match args.place.is_of_dev() {
-            // `dev` starts whatever the clock says.
+            // `dev` starts with any clock.
             true => report.notes.extend(wrong),
             false => report.problems.extend(wrong),
         }
@@ -254,7 +256,7 @@ fn standing_of(node: &NodeState) -> String {
             format!("running: sessions {sessions}, carriers bound {carriers}")
         }
         NodeState::Running(None) => "running".to_owned(),
-        NodeState::NotRunning => "not running: whether carriers can be bound shows when it runs".to_owned(),
+        NodeState::NotRunning => "not running; carriers are bound by a running node".to_owned(),
     }
 }
 
@@ -288,7 +290,7 @@ fn sizes(catalog: &Catalog) -> String {
     .join(", ")
 }
 
-/// What the engine takes but an operator would not want.
+/// Valid for the engine, but not useful for an operator.
 fn problems_of(catalog: &Catalog) -> Vec<String> {
     let mut problems = Vec::new();
     let rules: Vec<RouteRule> = catalog
@@ -301,16 +303,16 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
         let what = if catalog.routes.is_empty() {
             "there is no route"
         } else {
-            "no route is switched on"
+            "no route is enabled"
         };
-        problems.push(format!("{what}: every message would be refused"));
+        problems.push(format!("{what}: every message would be rejected"));
     }
     let mut seen: Vec<&RouteRule> = Vec::new();
     for rule in &rules {
         let same = |other: &&&RouteRule| conditions_of(other) == conditions_of(rule);
         if let Some(first) = seen.iter().find(same) {
             problems.push(format!(
-                "route \"{}\" is never reached: \"{}\" stands before it and fits the same",
+                "route \"{}\" is never used: \"{}\" comes first and matches the same messages",
                 describe_route(rule),
                 describe_route(first)
             ));
@@ -337,7 +339,7 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
         if rule.carriers.iter().all(|name| off.contains(name.as_str())) {
             let route = describe_route(rule);
             problems.push(format!(
-                "route \"{route}\" leads only to carriers that are switched off: messages wait"
+                "route \"{route}\" leads only to disabled carriers: messages stay queued"
             ));
         }
     }
@@ -347,10 +349,7 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
             .iter()
             .any(|credential| credential.account == account.id && credential.enabled)
         {
-            problems.push(format!(
-                "account {} has no credential that is switched on",
-                account.name
-            ));
+            problems.push(format!("account {} has no enabled credential", account.name));
         }
     }
     for template in catalog
@@ -375,21 +374,21 @@ fn problems_of(catalog: &Catalog) -> Vec<String> {
     problems
 }
 
-/// What accounts made over an API and no file would have let in, and webhooks that this program cannot call.
+/// Objects that accounts created over an API and no file could have, and webhooks that this program cannot call.
 fn problems_of_texts(catalog: &Catalog) -> Vec<String> {
     let mut problems = Vec::new();
     for signature in &catalog.signatures {
         if !Pattern::parse(&signature.text).variables().is_empty() {
             problems.push(format!(
-                "signature {} of {} has what looks like a placeholder in it: values of templates with it shift",
+                "signature {} of {} contains a placeholder: it takes a value of each template that uses it",
                 signature.id,
                 account_name(catalog, signature.account)
             ));
         }
     }
-    let forms = Forms::all();
+    let webhook_formats = WebhookFormats::all();
     for endpoint in &catalog.endpoints {
-        if let Err(why) = forms.check(&endpoint.format, &endpoint.url, &endpoint.settings) {
+        if let Err(why) = webhook_formats.check(&endpoint.format, &endpoint.url, &endpoint.settings) {
             let account = account_name(catalog, endpoint.account);
             problems.push(format!("webhook {account}/{}: {why}", endpoint.name));
         }
@@ -426,9 +425,9 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "no route is switched on: every message would be refused",
+                "no route is enabled: every message would be rejected",
                 "no route leads to carrier north",
-                "account acme has no credential that is switched on",
+                "account acme has no enabled credential",
             ]
         );
     }
@@ -463,7 +462,7 @@ mod tests {
         };
         let problems = problems_of_texts(&catalog);
         assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(problems[0].starts_with("signature 2 of 1 (removed) has what looks like a placeholder"));
+        assert!(problems[0].starts_with("signature 2 of 1 (removed) contains a placeholder"));
         assert!(problems[1].starts_with("webhook 1 (removed)/old: unknown format \"pigeon\""));
     }
 }

@@ -1,39 +1,39 @@
-//! Stored secrets that open to everybody, or to who guesses.
+//! Stored secrets that are empty or can be guessed.
 
-use super::deep::{Told, how_many};
+use super::deep::{CheckResult, how_many};
 use crate::apply::plan::{first_of, short_secrets};
-use crate::forms::Forms;
 use crate::open::sealed_password;
 use crate::review::account_name;
+use crate::webhook_formats::WebhookFormats;
 use engine::catalog::{
-    Catalog, SECRET_OCTETS_ADVISED, SecretFault, Vault, carrier_secret_name, credential_secret_name,
+    Catalog, SECRET_OCTETS_ADVISED, SecretFault, SecretSealer, carrier_secret_name, credential_secret_name,
     endpoint_secret_name, secret_fault,
 };
 use engine::hex;
 use secrecy::{ExposeSecret, SecretString};
 use sms::visible::is_blank;
 
-/// What was found.
+/// The results.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Secrets that are none.
+    /// Empty or unusable secrets.
     pub(super) problems: Vec<String>,
-    /// Secrets that are short.
+    /// Short secrets.
     pub(super) notes: Vec<String>,
-    /// How many open with the master key.
+    /// Secrets that open with the master key.
     opened: usize,
-    /// Whose do not.
+    /// Objects whose secrets do not open.
     unopened: Vec<String>,
 }
 
 impl Found {
-    /// Whether all of them open: a single one that does not stops no node, and only a look at all of the store tells of it.
-    pub(super) fn opening(&self) -> Told {
+    /// Whether all of them open: a node starts even if one does not, so only a check of the whole store finds it.
+    pub(super) fn opening(&self) -> CheckResult {
         let problems = self.unopened.iter();
         let problems =
             problems.map(|what| format!("secrets: the secret of {what} does not open with the master key"));
         let how = how_many(self.unopened.len() as u64);
-        Told {
+        CheckResult {
             standing: vec![(
                 "secrets",
                 format!("{how}: {} open with the master key", self.opened),
@@ -42,9 +42,9 @@ impl Found {
         }
     }
 
-    /// One of them, unsealed.
-    fn open(&mut self, vault: &Vault, what: &str, name: &str, sealed: &[u8]) -> Option<SecretString> {
-        match vault.open(name, sealed) {
+    /// Opens one of them.
+    fn open(&mut self, sealer: &SecretSealer, what: &str, name: &str, sealed: &[u8]) -> Option<SecretString> {
+        match sealer.open(name, sealed) {
             Ok(secret) => {
                 self.opened += 1;
                 Some(secret)
@@ -57,41 +57,41 @@ impl Found {
     }
 }
 
-/// Opens every secret and looks at it.
-pub(super) fn look(catalog: &Catalog, vault: &Vault) -> Found {
+/// Opens and checks every secret.
+pub(super) fn look(catalog: &Catalog, sealer: &SecretSealer) -> Found {
     let mut found = Found::default();
     let mut short = Vec::new();
     for credential in &catalog.credentials {
         let account = account_name(catalog, credential.account);
         let what = format!("credential {account}/{}/{}", credential.family, credential.key);
         let name = credential_secret_name(&credential.family, &credential.key);
-        let Some(secret) = found.open(vault, &what, &name, &credential.sealed_secret) else {
+        let Some(secret) = found.open(sealer, &what, &name, &credential.sealed_secret) else {
             continue;
         };
         let secret = secret.expose_secret();
         if is_blank(&credential.key) || secret_fault(secret) == Some(SecretFault::Blank) {
             found.problems.push(format!(
-                "{what}: its secret or key is empty, so whoever knows the key would be let in: it is switched off; apply \
-                 a file that gives it another secret"
+                "{what}: its secret or key is empty, so anyone could authenticate with it: it is disabled; apply \
+                 a file that sets another secret"
             ));
         } else if secret.len() < SECRET_OCTETS_ADVISED && credential.enabled {
             short.push(what);
         }
     }
-    let forms = Forms::all();
+    let webhook_formats = WebhookFormats::all();
     let endpoints = catalog.endpoints.iter();
     for endpoint in endpoints.filter(|endpoint| !endpoint.sealed_secret.is_empty()) {
         let account = account_name(catalog, endpoint.account);
         let what = format!("webhook {account}/{}", endpoint.name);
         let name = endpoint_secret_name(endpoint.id);
-        let Some(secret) = found.open(vault, &what, &name, &endpoint.sealed_secret) else {
+        let Some(secret) = found.open(sealer, &what, &name, &endpoint.sealed_secret) else {
             continue;
         };
         let secret = secret.expose_secret();
         let fault = secret_fault(secret).map(|fault| fault.to_string());
-        if let Some(why) = fault.or_else(|| forms.secret_complaint(&endpoint.format, secret)) {
+        if let Some(why) = fault.or_else(|| webhook_formats.secret_complaint(&endpoint.format, secret)) {
             found.problems.push(format!("{what}: its secret {why}"));
-        } else if forms.key_octets(&endpoint.format, secret) < SECRET_OCTETS_ADVISED {
+        } else if webhook_formats.key_octets(&endpoint.format, secret) < SECRET_OCTETS_ADVISED {
             short.push(what);
         }
     }
@@ -99,7 +99,7 @@ pub(super) fn look(catalog: &Catalog, vault: &Vault) -> Found {
         if let Some(sealed) = sealed_password(carrier) {
             let octets = hex::octets(sealed).unwrap_or_default();
             let what = format!("carrier {}", carrier.name);
-            found.open(vault, &what, &carrier_secret_name(&carrier.name), &octets);
+            found.open(sealer, &what, &carrier_secret_name(&carrier.name), &octets);
         }
     }
     if !short.is_empty() {
@@ -116,11 +116,11 @@ mod tests {
     use crate::open::SEALED_PASSWORD;
     use store::{AccountId, Credential, Endpoint, EndpointId, EventKinds};
 
-    fn credential(vault: &Vault, key: &str, secret: &str) -> Credential {
+    fn credential(sealer: &SecretSealer, key: &str, secret: &str) -> Credential {
         Credential {
             family: "ucloud".into(),
             key: key.into(),
-            sealed_secret: vault
+            sealed_secret: sealer
                 .seal(&credential_secret_name("ucloud", key), secret)
                 .unwrap(),
             account: AccountId(1),
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    fn endpoint(vault: &Vault, id: u32, secret: &str) -> Endpoint {
+    fn endpoint(sealer: &SecretSealer, id: u32, secret: &str) -> Endpoint {
         Endpoint {
             id: EndpointId(id),
             account: AccountId(1),
@@ -138,31 +138,33 @@ mod tests {
             url: "https://a.example/".into(),
             kinds: EventKinds::ALL,
             settings: serde_json::Value::Null,
-            sealed_secret: vault.seal(&endpoint_secret_name(EndpointId(id)), secret).unwrap(),
+            sealed_secret: sealer
+                .seal(&endpoint_secret_name(EndpointId(id)), secret)
+                .unwrap(),
             enabled: true,
         }
     }
 
     #[test]
     fn empty_secrets_are_problems_and_short_ones_are_notes() {
-        let vault = Vault::new(&[1; 32]);
+        let sealer = SecretSealer::new(&[1; 32]);
         let catalog = Catalog {
             credentials: vec![
-                credential(&vault, "good", "0123456789abcdef"),
-                credential(&vault, "short", "0123456789abcde"),
-                credential(&vault, "empty", ""),
-                credential(&vault, "blank", "\n"),
+                credential(&sealer, "good", "0123456789abcdef"),
+                credential(&sealer, "short", "0123456789abcde"),
+                credential(&sealer, "empty", ""),
+                credential(&sealer, "blank", "\n"),
             ],
             endpoints: vec![
-                endpoint(&vault, 1, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
-                endpoint(&vault, 2, "whsec_"),
-                endpoint(&vault, 3, "whsec_???"),
-                endpoint(&vault, 4, "whsec_c2VjcmV0"),
-                endpoint(&vault, 5, " "),
+                endpoint(&sealer, 1, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+                endpoint(&sealer, 2, "whsec_"),
+                endpoint(&sealer, 3, "whsec_???"),
+                endpoint(&sealer, 4, "whsec_c2VjcmV0"),
+                endpoint(&sealer, 5, " "),
             ],
             ..Catalog::default()
         };
-        let found = look(&catalog, &vault);
+        let found = look(&catalog, &sealer);
         let subjects: Vec<&str> = found
             .problems
             .iter()
@@ -189,43 +191,43 @@ mod tests {
 
     #[test]
     fn a_look_at_all_of_them_names_those_that_do_not_open() {
-        let (vault, other) = (Vault::new(&[1; 32]), Vault::new(&[2; 32]));
-        let carrier = |name: &str, vault: &Vault| store::Carrier {
+        let (sealer, other) = (SecretSealer::new(&[1; 32]), SecretSealer::new(&[2; 32]));
+        let carrier = |name: &str, sealer: &SecretSealer| store::Carrier {
             no: store::CarrierNo(1),
             name: name.into(),
             settings: serde_json::json!({
                 "type": "smpp",
-                SEALED_PASSWORD: hex::digits(&vault.seal(&carrier_secret_name(name), "secret").unwrap()),
+                SEALED_PASSWORD: hex::digits(&sealer.seal(&carrier_secret_name(name), "secret").unwrap()),
             }),
         };
-        let mut without = endpoint(&vault, 3, "");
+        let mut without = endpoint(&sealer, 3, "");
         without.sealed_secret = Vec::new();
         let mut catalog = Catalog {
-            credentials: vec![credential(&vault, "good", "0123456789abcdef")],
+            credentials: vec![credential(&sealer, "good", "0123456789abcdef")],
             endpoints: vec![
-                endpoint(&vault, 1, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+                endpoint(&sealer, 1, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
                 without,
             ],
-            carriers: vec![carrier("north", &vault)],
+            carriers: vec![carrier("north", &sealer)],
             ..Catalog::default()
         };
-        let told = look(&catalog, &vault).opening();
+        let result = look(&catalog, &sealer).opening();
         assert_eq!(
-            told.standing,
+            result.standing,
             [("secrets", "ok: 3 open with the master key".to_owned())]
         );
-        assert!(told.problems.is_empty());
+        assert!(result.problems.is_empty());
         catalog
             .credentials
             .push(credential(&other, "foreign", "0123456789abcdef"));
         catalog.carriers.push(carrier("south", &other));
-        let told = look(&catalog, &vault).opening();
+        let result = look(&catalog, &sealer).opening();
         assert_eq!(
-            told.standing,
+            result.standing,
             [("secrets", "2 problems: 3 open with the master key".to_owned())]
         );
         assert_eq!(
-            told.problems,
+            result.problems,
             ["credential 1 (removed)/ucloud/foreign", "carrier south"]
                 .map(|what| format!("secrets: the secret of {what} does not open with the master key"))
         );

@@ -1,4 +1,4 @@
-//! What would stop a node from starting, found without starting one.
+//! Conditions that would stop a node from starting, found without a start.
 
 use crate::config::Config;
 use crate::logging;
@@ -9,7 +9,7 @@ use crate::review::account_name;
 use crate::tls;
 use engine::catalog::{CarrierSettings, Catalog};
 use engine::clock_watch::{self, DoubtfulClock};
-use engine::notify::Allow;
+use engine::webhooks::Allow;
 use engine::{CarrierState, CarrierStatus};
 use jiff::Timestamp;
 use std::io::{self, Write as _};
@@ -18,10 +18,10 @@ use std::path::Path;
 use store::UnixMs;
 use store::sqlite::SqliteStore;
 
-/// Octets written where files are to be written later.
+/// Octets of a test file in a directory that needs write access.
 const TRIAL_BYTES: usize = 64 * 1024;
 
-/// What is wrong with what the configuration names: log level, certificate and key, authorities, folders.
+/// Problems of the things that the configuration names: log level, certificate and key, authorities, directories.
 pub(super) fn problems_of(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     problems.extend(
@@ -32,10 +32,10 @@ pub(super) fn problems_of(config: &Config) -> Vec<String> {
     problems.extend(logging::unknown_parts(&config.log.level));
     match node::certificate(config) {
         Err(error) => problems.push(format!("{error:#}")),
-        // The server's own comes first; what the others are for is the client's matter.
+        // The first certificate is the server's own; clients check the others.
         Ok(_) => problems.extend(
             outdated(&config.api.tls.cert_file)
-                .map(|why| format!("`api.tls.cert_file`: the certificate {why}: clients refuse it")),
+                .map(|why| format!("`api.tls.cert_file`: the certificate {why}: clients reject it")),
         ),
     }
     let ca_file = &config.webhooks.ca_file;
@@ -47,7 +47,7 @@ pub(super) fn problems_of(config: &Config) -> Vec<String> {
     problems
 }
 
-/// Why nothing can be trusted by a file of authorities.
+/// Why a file of authorities is unusable.
 fn authorities_problem(file: &Path) -> Option<String> {
     match tls::authorities(file) {
         Err(why) => Some(why),
@@ -59,18 +59,18 @@ fn outdated(file: &Path) -> Option<String> {
     tls::outdated(&std::fs::read(file).ok()?, Timestamp::now())
 }
 
-/// A store needs files beside it, so its folder has to be writable.
+/// The store needs files beside it, so its directory must be writable.
 fn closed_folder(store: &Path) -> Option<String> {
     let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let trial = folder.join(format!(".postrider-check-{}", std::process::id()));
-    // Some octets besides: a file without any needs no room.
+    // With some octets: an empty file needs no space.
     let tried = std::fs::File::create_new(&trial)
         .and_then(|mut file| file.write_all(&[0; TRIAL_BYTES]).and_then(|()| file.sync_all()));
     let _ = std::fs::remove_file(&trial);
     tried.err().map(|error| {
         format!(
-            "`store.path`: nothing can be written to the folder {}: {error}",
+            "`store.path`: nothing can be written to the directory {}: {error}",
             folder.display()
         )
     })
@@ -83,29 +83,29 @@ pub(super) async fn trial(config: &Config) -> anyhow::Result<UnixMs> {
     Ok(tokio::task::spawn_blocking(move || SqliteStore::would_start(&path, &sqlite)).await??)
 }
 
-/// Why a start would refuse the clock, by a store whose newest time is `newest` (0: empty, or not known).
+/// Why a start would refuse the clock. `newest` is the newest time in the store, 0 when empty or unknown.
 pub(super) fn wrong_clock(now: UnixMs, newest: UnixMs) -> Option<String> {
     let why = clock_watch::check(now, newest).err()?;
     Some(format!(
-        "clock: {why}; set the machine's clock right, or start once with `postrider serve --trust-clock` if it is"
+        "clock: {why}; correct the machine's clock, or start once with `postrider serve --trust-clock` if it is right"
     ))
 }
 
-/// What a start would say of a clock that it takes.
+/// The warning of a start about an acceptable clock.
 pub(super) fn doubtful_clock(config: &Config, now: UnixMs, newest: UnixMs) -> Option<String> {
     let limits = config.engine_settings().clock;
     let doubt = clock_watch::doubt(now, newest, &limits)?;
     let then = match doubt {
         DoubtfulClock::Behind { .. } => String::new(),
         DoubtfulClock::Rested { .. } => format!(
-            " The next start deletes nothing for its age for {} s (`engine.clock_hold_s`)",
+            " After the next start nothing expires for {} s (`engine.clock_hold_s`)",
             limits.hold.as_secs()
         ),
     };
     Some(format!("clock: {doubt}{then}"))
 }
 
-/// Addresses that cannot be listened on. Those of a node that serves this store are in use, as they should be.
+/// Addresses that cannot be listened on. Those of a node that serves this store are in use as expected.
 pub(super) fn taken_addresses(config: &Config) -> Vec<String> {
     let listeners = [
         ("api.listen", config.api.listen),
@@ -121,7 +121,7 @@ pub(super) fn taken_addresses(config: &Config) -> Vec<String> {
                     "`{name}`: another program listens on {address}; choose another port or stop that program"
                 )
             } else {
-                format!("`{name}`: {address} cannot be listened on: {error}")
+                format!("`{name}`: cannot listen on {address}: {error}")
             }
         })
         .collect()
@@ -131,28 +131,28 @@ fn why_not(address: SocketAddr) -> Option<io::Error> {
     TcpListener::bind(address).err()
 }
 
-/// Listeners that are open to more than this machine and say what others should not read.
+/// Listeners that are reachable from other machines and expose data.
 pub(super) fn open_listeners(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
     let api = &config.api;
     if !api.listen.ip().is_loopback() && api.tls.cert_file.as_os_str().is_empty() {
         notes.push(format!(
-            "`api.listen` is {} without `api.tls`: keys, numbers and texts go over the network as they are, unless a proxy with TLS \
-             stands before it and nobody else reaches it",
+            "`api.listen` is {} without `api.tls`: keys, numbers and texts are sent in plain text, unless it is only reachable \
+             through a TLS proxy",
             api.listen
         ));
     }
     if !config.metrics.listen.ip().is_loopback() {
         notes.push(format!(
-            "`metrics.listen` is {}: whoever reaches it reads volumes, names of accounts and carriers, without a password; let only \
-             the monitoring reach it",
+            "`metrics.listen` is {}: it shows traffic and the names of accounts and carriers without authentication; allow access \
+             from the monitoring only",
             config.metrics.listen
         ));
     }
     notes
 }
 
-/// Authorities that carriers which are switched on would not find.
+/// Missing authorities of enabled carriers.
 pub(super) fn missing_authorities(catalog: &Catalog) -> Vec<String> {
     let carriers = catalog.carriers.iter();
     let named = carriers.filter_map(|carrier| match serde_json::from_value(carrier.settings.clone()) {
@@ -166,7 +166,7 @@ pub(super) fn missing_authorities(catalog: &Catalog) -> Vec<String> {
     named.collect()
 }
 
-/// Whether more descriptors may be needed than a process may have that is started as this one was.
+/// Whether a process started like this one may have too few descriptors.
 pub(super) fn descriptors_needed(config: &Config, catalog: &Catalog) -> Option<String> {
     let carriers: Vec<CarrierSettings> = catalog
         .carriers
@@ -181,21 +181,21 @@ pub(super) fn descriptors_needed(config: &Config, catalog: &Catalog) -> Option<S
     Need::of(config, carriers.iter(), webhooks).beyond(descriptors::limit())
 }
 
-/// Webhooks whose URLs lead where no call goes.
+/// Webhooks whose URLs the node would not call.
 pub(super) fn forbidden_urls(catalog: &Catalog, allow: &[Allow]) -> Vec<String> {
     let endpoints = catalog
         .endpoints
         .iter()
         .filter(|endpoint| endpoint.enabled && !endpoint.url.is_empty());
-    let told = endpoints.filter_map(|endpoint| {
-        let why = engine::notify::check_url(&endpoint.url, allow).err()?;
+    let problems = endpoints.filter_map(|endpoint| {
+        let why = engine::webhooks::check_url(&endpoint.url, allow).err()?;
         let account = account_name(catalog, endpoint.account);
         Some(format!("webhook {account}/{}: {why}", endpoint.name))
     });
-    told.collect()
+    problems.collect()
 }
 
-/// Whether a carrier with these stored settings is switched on.
+/// Whether a carrier with these stored settings is enabled.
 pub(super) fn is_enabled(settings: &serde_json::Value) -> bool {
     match serde_json::from_value(settings.clone()) {
         Ok(CarrierSettings::Smpp(smpp)) => smpp.enabled,
@@ -204,7 +204,7 @@ pub(super) fn is_enabled(settings: &serde_json::Value) -> bool {
     }
 }
 
-/// Carriers without a session at a node that runs, with what went wrong last.
+/// Carriers of a running node without a session, with their last errors.
 pub(super) fn unbound(carriers: &[CarrierStatus]) -> Vec<String> {
     let enabled = || {
         let is_off = |state| matches!(state, CarrierState::Disabled | CarrierState::Removed);
@@ -218,14 +218,14 @@ pub(super) fn unbound(carriers: &[CarrierStatus]) -> Vec<String> {
     if enabled().count() > 0 && unbound().count() == enabled().count() {
         let names: Vec<String> = unbound().map(shown).collect();
         return vec![format!(
-            "no carrier is bound: {}; messages wait",
+            "no carrier is bound: {}; messages stay queued",
             names.join(", ")
         )];
     }
     unbound()
         .map(|carrier| {
             format!(
-                "carrier {} is not bound: messages wait for it or go to the next one of their route",
+                "carrier {} is not bound: its messages stay queued or fail over to the next carrier of their route",
                 shown(carrier)
             )
         })
@@ -246,10 +246,10 @@ mod tests {
                 .unwrap();
         assert!(taken_addresses(&config).is_empty());
         config.api.listen = held.local_addr().unwrap();
-        let [told] = taken_addresses(&config).try_into().unwrap();
+        let [problem] = taken_addresses(&config).try_into().unwrap();
         assert!(
-            told.starts_with("`api.listen`: another program listens on 127.0.0.1:"),
-            "{told}"
+            problem.starts_with("`api.listen`: another program listens on 127.0.0.1:"),
+            "{problem}"
         );
     }
 
@@ -262,11 +262,14 @@ mod tests {
             assert_eq!(wrong_clock(NOW, newest), None);
             assert_eq!(doubtful_clock(&config, NOW, newest), None);
         }
-        assert!(wrong_clock(NOW - 10 * 366 * DAY, 0).is_some_and(|told| told.contains("cannot be right")));
-        let told = wrong_clock(NOW, NOW - 401 * DAY).unwrap();
         assert!(
-            told.contains("401 days after the newest that the store has") && told.contains("--trust-clock"),
-            "{told}"
+            wrong_clock(NOW - 10 * 366 * DAY, 0).is_some_and(|problem| problem.contains("cannot be right"))
+        );
+        let problem = wrong_clock(NOW, NOW - 401 * DAY).unwrap();
+        assert!(
+            problem.contains("401 days after the newest that the store has")
+                && problem.contains("--trust-clock"),
+            "{problem}"
         );
         assert_eq!(
             doubtful_clock(&config, NOW, NOW + DAY).as_deref(),
@@ -274,10 +277,10 @@ mod tests {
                 "clock: the clock is 86400 s behind the newest that the store has: it is wrong, or was wrong then"
             )
         );
-        let told = doubtful_clock(&config, NOW, NOW - 3 * DAY).unwrap();
+        let problem = doubtful_clock(&config, NOW, NOW - 3 * DAY).unwrap();
         assert!(
-            told.contains("nothing of the last 3 days") && told.contains("for 3600 s"),
-            "{told}"
+            problem.contains("nothing of the last 3 days") && problem.contains("for 3600 s"),
+            "{problem}"
         );
     }
 
@@ -304,7 +307,7 @@ mod tests {
         let off = status("off", CarrierState::Disabled, 0, None);
         assert_eq!(
             unbound(&[north.clone(), off.clone()]),
-            ["no carrier is bound: north (connection refused); messages wait"]
+            ["no carrier is bound: north (connection refused); messages stay queued"]
         );
         let up = status("box", CarrierState::Up, 1, None);
         assert!(unbound(&[up.clone(), off]).is_empty());

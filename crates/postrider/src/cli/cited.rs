@@ -1,4 +1,4 @@
-//! Commands that texts name, in documents and in the program's own messages: each must be one that can be typed.
+//! Commands in documents and messages: each must be valid.
 
 use super::reference::built;
 use clap::Command;
@@ -19,9 +19,9 @@ fn files_under(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What stands between backticks and begins with the program's name, line ends taken as blanks.
+/// The texts between backticks that begin with the program's name, with line ends as spaces.
 fn spans(text: &str) -> Vec<String> {
-    // A word may be cut by a line continuation of Rust or by the marks of a comment.
+    // A line continuation or comment marker of Rust may split a word.
     let text = text
         .replace("\\|", "|")
         .replace("\\\n", " ")
@@ -41,13 +41,13 @@ fn spans(text: &str) -> Vec<String> {
     found
 }
 
-/// Documents without their fenced blocks, which are run as a whole.
+/// A document without its fenced blocks, which are run as a whole.
 fn prose(text: &str) -> String {
     let outside = text.split("```").step_by(2);
     outside.collect::<Vec<_>>().join("\n")
 }
 
-/// Words as a shell takes them apart, with quotes.
+/// Splits words as a shell does, with quotes.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -63,7 +63,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Whether the words can be typed after the program's name; values may be placeholders, and needed ones left out.
+/// Whether the words are valid after the program's name; values may be placeholders, required ones may be missing.
 fn accepts(cli: &Command, words: &[String]) -> Result<(), String> {
     let mut command = cli;
     let mut words = words.iter().peekable();
@@ -93,7 +93,7 @@ fn accepts(cli: &Command, words: &[String]) -> Result<(), String> {
                 return Err(format!("{} has no option -{short}", command.get_name()));
             }
         } else if word == "…" {
-            // Something that the text leaves out.
+            // A placeholder for the rest.
         } else if let Some(place) = places.next() {
             last_takes_all = place.get_num_args().is_some_and(|many| many.max_values() > 1);
         } else if !last_takes_all {
@@ -103,7 +103,7 @@ fn accepts(cli: &Command, words: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// A span, and for `a b | c` also `a c`.
+/// A command, and for `a b | c` also `a c`.
 fn alternatives(span: &str) -> Vec<Vec<String>> {
     let mut parts = span.split(" | ");
     let first = words(parts.next().unwrap_or_default());
@@ -130,8 +130,8 @@ fn every_command_that_texts_name_can_be_typed() {
     }
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for file in files {
-        // This file has commands that nobody can type.
-        // The reference has lines of usage and is held to the program by a test of its own.
+        // This file has invalid commands.
+        // The reference contains usage lines and has a test of its own.
         if file.ends_with("cli/cited.rs") || file.ends_with("docs/cli.md") {
             continue;
         }
@@ -157,7 +157,7 @@ fn every_command_that_texts_name_can_be_typed() {
 #[test]
 fn what_cannot_be_typed_is_noticed() {
     let cli = built();
-    let told = |line: &str| {
+    let parsed = |line: &str| {
         alternatives(line)
             .iter()
             .map(|words| accepts(&cli, words))
@@ -174,7 +174,7 @@ fn what_cannot_be_typed_is_noticed() {
         "apply -",
         "sim -q",
     ] {
-        assert!(told(good).is_ok(), "{good}: {:?}", told(good));
+        assert!(parsed(good).is_ok(), "{good}: {:?}", parsed(good));
     }
     for bad in [
         "serv",
@@ -185,6 +185,6 @@ fn what_cannot_be_typed_is_noticed() {
         "sim -x",
         "serve --data x",
     ] {
-        assert!(told(bad).is_err(), "{bad}");
+        assert!(parsed(bad).is_err(), "{bad}");
     }
 }

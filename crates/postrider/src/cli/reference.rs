@@ -1,6 +1,6 @@
-//! docs/cli.md: made from the definition of the command line, and held to it.
+//! docs/cli.md: generated from the definition of the command line; a test compares it.
 //!
-//! `POSTRIDER_WRITE_DOCS=1 cargo test -p postrider cli::reference` writes the page anew.
+//! `POSTRIDER_WRITE_DOCS=1 cargo test -p postrider cli::reference` writes the page.
 
 use super::Cli;
 use crate::exit;
@@ -29,16 +29,16 @@ const ENVIRONMENT: &str = "\
 
 | variable | what it is |
 |---|---|
-| `POSTRIDER_MASTER_KEY` | the master key, 64 hexadecimal digits; it wins over `[secrets]` of the configuration |
-| `NO_COLOR` | set to anything: log lines have no colours. They have them on a terminal only |
-| `COLUMNS` | the width of tables; without it the terminal's, and no limit where output goes to a file or a program |
-| `TZ` | the time zone of times in tables and of `postrider dev`'s lines; without it the machine's |
+| `POSTRIDER_MASTER_KEY` | the master key, 64 hexadecimal digits; overrides `[secrets]` of the configuration |
+| `NO_COLOR` | if set, log lines have no colours; only those on a terminal have colours |
+| `COLUMNS` | the width of tables; default: that of the terminal, unlimited for a file or pipe |
+| `TZ` | the time zone of times in tables and in the output of `postrider dev`; default: that of the machine |
 
 A catalog file names variables of its own with `secret_env` and `password_env`.
 
 ";
 
-/// What to type, for the commands where it helps. docs/cli.md is run as a whole, in this order.
+/// Examples of commands. docs/cli.md is run as a whole, in this order.
 const EXAMPLES: &[(&str, &str)] = &[
     (
         "dev",
@@ -72,7 +72,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "suppression add",
-        "postrider suppression add +447700900124 --account shop --note \"asked by phone\" --config postrider.toml",
+        "postrider suppression add +447700900124 --account shop --note \"requested by phone\" --config postrider.toml",
     ),
     (
         "suppression import",
@@ -126,7 +126,7 @@ pub(super) fn built() -> Command {
     cli
 }
 
-/// Everything below a command that a user can type, itself first, each with its path.
+/// A command and all its visible subcommands, each with its path.
 fn commands<'c>(path: &str, command: &'c Command, all: &mut Vec<(String, &'c Command)>) {
     all.push((path.to_owned(), command));
     for under in command
@@ -170,7 +170,7 @@ fn exit_codes() -> String {
             (Some((code, meaning)), _) if code.parse::<u8>().is_ok() => {
                 rows.push((code, meaning.trim().to_owned()));
             }
-            // A long meaning goes on in the next line.
+            // A long meaning continues on the next line.
             (_, Some((_, meaning))) => meaning.push_str(&format!(" {line}")),
             (_, None) => panic!("{line} belongs to no code"),
         }
@@ -248,14 +248,14 @@ fn row(argument: &Arg) -> String {
         .map(|value| format!("`{value}`"))
         .collect::<Vec<_>>()
         .join(", ");
-    // Where a default depends on something, the help has it in words.
+    // A default that depends on something is part of the help text.
     if let Some((before, inside)) = help.clone().split_once(" [default: ") {
         let (words, after) = inside.rsplit_once(']').unwrap();
         default = words.to_owned();
         help = format!("{before}{after}");
     }
     if argument.is_required_set() {
-        "needed".clone_into(&mut default);
+        "required".clone_into(&mut default);
     }
     let values: Vec<String> = argument
         .get_possible_values()

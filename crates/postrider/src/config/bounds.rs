@@ -1,11 +1,11 @@
-//! What settings may be that a part of the program would otherwise change by itself: said here, before it does.
+//! Bounds of settings that the engine or the store would otherwise clamp: a value beyond them is an error.
 
 use super::{Sqlite, Webhooks};
 
-/// The value of a setting, and what it may be.
+/// A setting, its value, and its minimum and maximum.
 pub(super) type Bound = (&'static str, u64, u64, u64);
 
-/// What was asked for and is out of bounds is said here rather than changed by the part that it is for.
+/// Reports values out of bounds instead of letting the component clamp them.
 pub(super) fn within(wrong: &mut Vec<String>, table: &str, bounds: &[Bound]) {
     for (name, value, min, max) in bounds {
         if !(min..=max).contains(&value) {
@@ -14,7 +14,7 @@ pub(super) fn within(wrong: &mut Vec<String>, table: &str, bounds: &[Bound]) {
     }
 }
 
-/// As `store::sqlite::SqliteConfig` has them.
+/// The bounds of `store::sqlite::SqliteConfig`.
 pub(super) fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
     vec![
         ("commands_max", sqlite.commands_max as u64, 1, 65_536),
@@ -47,9 +47,19 @@ pub(super) fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
             1_048_576,
         ),
         ("wal_bytes_max", sqlite.wal_bytes_max, 1 << 20, 16 << 30),
-        ("memtable_entries_max", sqlite.memtable_entries_max as u64, 16, 7_340_032),
+        (
+            "memtable_entries_max",
+            sqlite.memtable_entries_max as u64,
+            16,
+            7_340_032,
+        ),
         ("filter_bytes_max", sqlite.filter_bytes_max as u64, 0, 1 << 30),
-        ("unmatched_receipts_max", sqlite.unmatched_receipts_max as u64, 1, 10_000_000),
+        (
+            "unmatched_receipts_max",
+            sqlite.unmatched_receipts_max as u64,
+            1,
+            10_000_000,
+        ),
         (
             "unassigned_inbound_max",
             sqlite.unassigned_inbound_max as u64,
@@ -67,7 +77,7 @@ pub(super) fn store_bounds(sqlite: &Sqlite) -> Vec<Bound> {
     ]
 }
 
-/// As `engine::notify::Limits` has them.
+/// The bounds of `engine::webhooks::Limits`.
 pub(super) fn webhook_bounds(webhooks: &Webhooks) -> Vec<Bound> {
     vec![
         ("window_events_max", webhooks.window_events_max as u64, 16, 10_000),
@@ -87,7 +97,12 @@ pub(super) fn webhook_bounds(webhooks: &Webhooks) -> Vec<Bound> {
         ),
         ("breaker_failures", webhooks.breaker_failures as u64, 2, 1000),
         ("pause_after_s", webhooks.pause_after_s.into(), 1, 30 * 86_400),
-        ("breaker_wait_s_max", webhooks.breaker_wait_s_max.into(), 1, 86_400),
+        (
+            "breaker_wait_s_max",
+            webhooks.breaker_wait_s_max.into(),
+            1,
+            86_400,
+        ),
         (
             "retry_after_s_max",
             webhooks.retry_after_s_max.into(),

@@ -1,4 +1,4 @@
-//! The master key: where it comes from, and how one is made.
+//! The master key: its sources, and its generation.
 
 use super::Secrets;
 use engine::hex;
@@ -11,10 +11,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// The environment variable that wins over the configuration.
+/// The environment variable that overrides the configuration.
 pub(crate) const VARIABLE: &str = "POSTRIDER_MASTER_KEY";
 
-/// 256 bits under which secrets are sealed in the store.
+/// 256 bits by which secrets are sealed in the store.
 pub(crate) struct MasterKey([u8; 32]);
 
 impl std::fmt::Debug for MasterKey {
@@ -26,34 +26,34 @@ impl std::fmt::Debug for MasterKey {
 /// There is no usable master key.
 #[derive(Debug, Error)]
 pub(crate) enum MasterKeyError {
-    /// Nobody gave one.
+    /// No source is configured.
     #[error(
         "no master key: set `secrets.master_key_file` in the configuration, or {VARIABLE} in the environment, to 64 \
-         hexadecimal digits (`openssl rand -hex 32` makes some)"
+         hexadecimal digits (`openssl rand -hex 32` generates them)"
     )]
     Missing,
     /// It is not 64 hexadecimal digits.
     #[error(
-        "the master key in {0} is not 64 hexadecimal digits (`openssl rand -hex 32` makes some, for a new store)"
+        "the master key in {0} is not 64 hexadecimal digits (`openssl rand -hex 32` generates them, for a new store)"
     )]
     Malformed(String),
-    /// Its file cannot be read or made.
+    /// Its file cannot be read or created.
     #[error("{tried} the master key {}", path.display())]
     File {
-        /// What was tried.
+        /// The failed operation.
         tried: &'static str,
         /// Which file.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// The system gave no randomness.
-    #[error("make a master key: the system gave no randomness")]
+    /// The operating system returned no random numbers.
+    #[error("make a master key: the system returned no random numbers")]
     NoRandomness,
 }
 
 impl MasterKeyError {
-    /// Whether there is no key at all, rather than one that cannot be used.
+    /// Whether no key exists, as opposed to an invalid one.
     pub(crate) fn is_absent(&self) -> bool {
         match self {
             Self::Missing => true,
@@ -64,7 +64,7 @@ impl MasterKeyError {
 }
 
 impl MasterKey {
-    /// The key that the configuration and the environment name.
+    /// The key of the configuration or the environment.
     pub(crate) fn find(secrets: &Secrets) -> Result<Self, MasterKeyError> {
         Self::choose(secrets, std::env::var_os(VARIABLE))
     }
@@ -82,7 +82,7 @@ impl MasterKey {
         Self::read(&secrets.master_key_file)
     }
 
-    /// Where the key is taken from, in words.
+    /// The source of the key, as text.
     pub(crate) fn place(secrets: &Secrets) -> String {
         if std::env::var_os(VARIABLE).is_some_and(|given| !given.is_empty()) {
             format!("the environment variable {VARIABLE}")
@@ -93,7 +93,7 @@ impl MasterKey {
         }
     }
 
-    /// Whether a new key would be made by [`MasterKey::find_or_make`].
+    /// Whether [`MasterKey::find_or_make`] would create a key.
     pub(crate) fn would_be_made(secrets: &Secrets) -> bool {
         std::env::var_os(VARIABLE).is_none_or(|given| given.is_empty())
             && !secrets.master_key_file.as_os_str().is_empty()
@@ -105,7 +105,7 @@ impl MasterKey {
         Self::parse(&text).ok_or_else(|| malformed(&path.display().to_string()))
     }
 
-    /// The same, but a key file that is missing is made.
+    /// The same, but creates a missing key file.
     pub(crate) fn find_or_make(secrets: &Secrets) -> Result<Self, MasterKeyError> {
         let file = &secrets.master_key_file;
         if std::env::var_os(VARIABLE).is_none_or(|given| given.is_empty()) && !file.as_os_str().is_empty() {
@@ -114,7 +114,7 @@ impl MasterKey {
         Self::find(secrets)
     }
 
-    /// The key in a file that only its owner can read; made when there is none.
+    /// The key in a file that only its owner can read; created when missing.
     fn read_or_make(path: &Path) -> Result<Self, MasterKeyError> {
         if path.exists() {
             return Self::read(path);
@@ -130,7 +130,7 @@ impl MasterKey {
             .open(path)
             .map_err(file_error("make", path))?;
         let digits = hex::digits(&key);
-        // On stable storage before anything is sealed with it: a store whose key was lost is lost.
+        // It must be on stable storage before it seals anything: a store is lost with its key.
         file.write_all(format!("{digits}\n").as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(file_error("write", path))?;
@@ -143,9 +143,9 @@ impl MasterKey {
         hex::octets(text.trim())?.try_into().ok().map(Self)
     }
 
-    /// The vault that seals with it.
-    pub(crate) fn vault(&self) -> engine::catalog::Vault {
-        engine::catalog::Vault::new(&self.0)
+    /// The sealer with this key.
+    pub(crate) fn sealer(&self) -> engine::catalog::SecretSealer {
+        engine::catalog::SecretSealer::new(&self.0)
     }
 }
 

@@ -1,41 +1,41 @@
-//! What is wrong in a file of settings, and where: collected, so that one run reports all of it.
+//! Mistakes in a configuration or catalog file with their positions, collected so that one run reports all of them.
 
-use crate::table::harmless;
+use crate::table::sanitize_for_terminal;
 use serde::Serialize;
 use std::fmt;
 use std::ops::Range;
 
-/// Mistakes that are reported; more are counted.
+/// Mistakes that are reported; others are counted.
 pub(crate) const REPORTED_MAX: usize = 100;
-/// Mistakes that are kept until the first ones in the order of the file are known.
+/// Mistakes that are kept until they are sorted by line.
 const KEPT_MAX: usize = 10_000;
 
 /// One mistake at a place of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Mistake {
-    /// Line, from 1; 0 for what is at no line of the file.
+    /// Line, from 1; 0 for a mistake without a line.
     pub(crate) line: usize,
-    /// The key, as a path within its entry: `weight`, `tls.ca_file`.
+    /// The key as a path within its entry: `weight`, `tls.ca_file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// The value given; never that of a secret.
+    /// The value given, unless it is a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<String>,
-    /// What would be right.
+    /// The valid values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expected: Option<String>,
-    /// The known name that is nearest to the one given.
+    /// The known name that is most similar to the given one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) did_you_mean: Option<String>,
-    /// The whole of it in one sentence.
+    /// The message, one sentence.
     pub(crate) message: String,
-    /// Where in the text it begins, in bytes.
+    /// The byte offset in the text.
     #[serde(skip)]
     offset: usize,
 }
 
 impl Mistake {
-    /// At the place where `span` begins.
+    /// At the start of `span`.
     pub(crate) fn new(span: &Range<usize>, message: impl Into<String>) -> Self {
         Self {
             line: 0,
@@ -48,25 +48,25 @@ impl Mistake {
         }
     }
 
-    /// With the key it is about.
+    /// Sets the key.
     pub(crate) fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// With the value that was given.
+    /// Sets the value that was given.
     pub(crate) fn value(mut self, value: impl Into<String>) -> Self {
         self.value = Some(value.into());
         self
     }
 
-    /// With what would be right.
+    /// Sets the valid values.
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
-    /// With the known name that was probably meant.
+    /// Sets the known name that was probably meant.
     pub(crate) fn meant(mut self, meant: Option<&str>) -> Self {
         self.did_you_mean = meant.map(str::to_owned);
         self
@@ -78,18 +78,18 @@ impl fmt::Display for Mistake {
         if self.line > 0 {
             write!(f, "line {}: ", self.line)?;
         }
-        // It may cite what the file says.
-        f.write_str(&harmless(&self.message))
+        // The message may contain text of the file.
+        f.write_str(&sanitize_for_terminal(&self.message))
     }
 }
 
-/// All that is wrong with one file: at most [`REPORTED_MAX`] mistakes in the order of its lines, and how many more.
+/// The mistakes of one file: at most [`REPORTED_MAX`] in the order of lines, and the number of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Mistakes {
-    /// The first of them.
+    /// The first ones.
     #[serde(rename = "mistakes")]
     pub(crate) list: Vec<Mistake>,
-    /// Those beyond the bound.
+    /// The number of others.
     pub(crate) more: usize,
 }
 
@@ -103,12 +103,12 @@ impl Mistakes {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no mistakes.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Sorts them by their place in `text`, numbers their lines and drops what is beyond the bound.
+    /// Sorts them by position in `text`, sets their line numbers and drops those beyond the bound.
     pub(crate) fn finish(mut self, text: &str) -> Self {
         self.list.sort_by_key(|mistake| mistake.offset);
         self.list
@@ -146,9 +146,8 @@ impl std::error::Error for Mistakes {}
 /// The mistakes of one file, with its name.
 #[derive(Debug)]
 pub(crate) struct FileMistakes {
-    /// The file, as it was named.
+    /// The name of the file as given.
     pub(crate) file: String,
-    /// What is wrong with it.
     pub(crate) mistakes: Mistakes,
 }
 
@@ -178,11 +177,14 @@ mod tests {
         }
         let mistakes = mistakes.finish(&text);
         assert_eq!((mistakes.list.len(), mistakes.more), (REPORTED_MAX, 50));
-        let told = mistakes.to_string();
+        let message = mistakes.to_string();
         assert!(
-            told.starts_with("line 1: number 0\n  line 2: number 1\n"),
-            "{told}"
+            message.starts_with("line 1: number 0\n  line 2: number 1\n"),
+            "{message}"
         );
-        assert!(told.ends_with("line 100: number 99\n  and 50 more"), "{told}");
+        assert!(
+            message.ends_with("line 100: number 99\n  and 50 more"),
+            "{message}"
+        );
     }
 }

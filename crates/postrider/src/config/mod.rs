@@ -1,4 +1,4 @@
-//! What a node needs to start. `config.default.toml` is both the reference and the defaults.
+//! The configuration of a node. `config.default.toml` is both the reference and the defaults.
 
 mod bounds;
 mod master_key;
@@ -13,7 +13,7 @@ pub(crate) use mistake::{FileMistakes, Mistake, Mistakes};
 use overlay::{Overlay, overlay};
 use renamed::FormerName;
 pub(crate) use wording::{
-    hint, is_secret, kind_of, misfit, misfit_within, nearest, notation, shown, unknown_key,
+    hint, invalid_value, invalid_value_within, is_secret, kind_of, nearest, notation, shown, unknown_key,
 };
 
 use crate::exit::Failure;
@@ -21,13 +21,13 @@ use anyhow::Context;
 use api::serve::proxy::TrustedProxies;
 use api::serve::{ServeLimits, ServeSettings};
 use engine::address_range::AddressRange;
-use engine::notify::Allow;
+use engine::webhooks::Allow;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The defaults, as the program carries them.
+/// The defaults as part of the program.
 pub(crate) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
 
 /// Everything in `config.default.toml`, which explains each value.
@@ -49,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) former_names: Vec<FormerName>,
 }
 
-/// The vendors' APIs.
+/// Listener of the vendors' APIs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Api {
@@ -63,7 +63,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// What the listener is told.
+    /// The settings of the listener.
     pub(crate) fn settings(&self) -> ServeSettings {
         ServeSettings {
             limits: self.connections.clone(),
@@ -91,7 +91,7 @@ pub(crate) struct Metrics {
     pub(crate) accounts_max: usize,
 }
 
-/// Where messages are kept.
+/// Storage.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
@@ -124,7 +124,7 @@ pub(crate) struct Sqlite {
     pub(crate) group_may_read: bool,
 }
 
-/// The master key's whereabouts.
+/// Source of the master key.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Secrets {
@@ -151,7 +151,7 @@ pub(crate) struct Queue {
     pub(crate) marketing_weight: u16,
 }
 
-/// Habits of the engine.
+/// Lifetimes and intervals of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Engine {
@@ -174,7 +174,7 @@ pub(crate) struct Engine {
     pub(crate) inbox_messages_max: usize,
 }
 
-/// Deliveries to the webhooks of accounts.
+/// Webhook delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Webhooks {
@@ -193,7 +193,7 @@ pub(crate) struct Webhooks {
     pub(crate) ca_file: PathBuf,
 }
 
-/// Bounds on what one account stores beside its messages.
+/// Limits of what an account keeps besides messages.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountLimits {
@@ -209,11 +209,11 @@ pub(crate) struct AccountLimits {
 }
 
 impl Webhooks {
-    /// The engine's share.
-    pub(crate) fn limits(&self) -> engine::notify::Limits {
+    /// The engine's part of it.
+    pub(crate) fn limits(&self) -> engine::webhooks::Limits {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let has_file = !self.ca_file.as_os_str().is_empty();
-        engine::notify::Limits {
+        engine::webhooks::Limits {
             window_events_max: self.window_events_max,
             waiting_events_max: self.waiting_events_max,
             endpoint_calls_max: self.endpoint_calls_max,
@@ -231,7 +231,7 @@ impl Webhooks {
     }
 }
 
-/// How the process ends.
+/// Shutdown.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shutdown {
@@ -239,7 +239,7 @@ pub(crate) struct Shutdown {
     pub(crate) grace_s: u32,
 }
 
-/// What is logged, and how.
+/// Logging.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Log {
@@ -247,18 +247,18 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
 }
 
-/// How a line of the log looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// For terminals.
     Text,
     /// One JSON object a line.
     Json,
 }
 
 impl Config {
-    /// The defaults with a file laid over them, checked.
+    /// The defaults merged with a file, checked.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("read the configuration {}", path.display()))
@@ -272,7 +272,7 @@ impl Config {
         })
     }
 
-    /// The defaults with `text` laid over them, checked.
+    /// The defaults merged with `text`, checked.
     pub(crate) fn from_text(text: &str) -> anyhow::Result<Self> {
         let mut table: toml::Table = toml::from_str(DEFAULTS).context("the built-in defaults")?;
         let defaults = table.clone();
@@ -281,7 +281,7 @@ impl Config {
         let mut config = Self::fit(table, &defaults, &mut overlay)?;
         config.former_names = overlay.former_names(text);
         for complaint in relations::check(&config) {
-            // At the line of the first setting it names that the file sets.
+            // At the line of the first setting that it names and the file sets.
             let named = complaint.split('`').skip(1).step_by(2);
             let place = named
                 .filter_map(|name| Some((name, overlay.place(name)?.clone())))
@@ -296,7 +296,7 @@ impl Config {
         Err(overlay.mistakes.finish(text).into())
     }
 
-    /// The settings of a table in which values may not fit: each of those is noted and its default taken instead.
+    /// The settings of a table. An invalid value is recorded, and its default is used instead.
     fn fit(mut table: toml::Table, defaults: &toml::Table, overlay: &mut Overlay) -> anyhow::Result<Self> {
         loop {
             let error = match serde_path_to_error::deserialize(table.clone()) {
@@ -318,13 +318,13 @@ impl Config {
                 .replace(']', "");
             overlay
                 .mistakes
-                .push(misfit(&span, "", &path, given.pointer(&index), said));
+                .push(invalid_value(&span, "", &path, given.pointer(&index), said));
             let default = default.clone();
             put(&mut table, whole, default).with_context(|| format!("`{path}`: {said}"))?;
         }
     }
 
-    /// The settings of a data folder as `postrider dev` makes it.
+    /// The settings of a data directory as `postrider dev` creates it.
     pub(crate) fn of_data_folder(data: &Path) -> anyhow::Result<Self> {
         let mut config = Self::from_text("")?;
         config.store.path = data.join(STORE_FILE);
@@ -332,7 +332,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The engine's share.
+    /// The engine's part of it.
     pub(crate) fn engine_settings(&self) -> engine::Settings {
         let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
         let for_days = |count: u32| (count > 0).then(|| days(count));
@@ -354,7 +354,7 @@ impl Config {
             catalog_poll: Duration::from_millis(u64::from(self.engine.catalog_poll_ms)),
             retention: for_days(self.engine.retention_days),
             receipt_wait: Duration::from_secs(u64::from(self.engine.receipt_wait_s)),
-            parked_keep: Duration::from_secs(u64::from(self.engine.unmatched_receipts_keep_s)),
+            unmatched_receipts_keep: Duration::from_secs(u64::from(self.engine.unmatched_receipts_keep_s)),
             sweep_every: Duration::from_secs(u64::from(self.engine.sweep_every_s)),
             events_keep: days(self.engine.events_keep_days),
             dead_calls_keep: days(self.engine.dead_deliveries_keep_days),
@@ -366,7 +366,7 @@ impl Config {
                 jump: Duration::from_secs(u64::from(self.engine.clock_jump_s)),
                 hold: Duration::from_secs(u64::from(self.engine.clock_hold_s)),
             },
-            directory: engine::directory::DirectoryLimits {
+            account_limits: engine::account_limits::AccountLimits {
                 contact_lists_max: self.account_limits.contact_lists_max,
                 contacts_max: self.account_limits.contacts_max,
                 account_contacts_max: self.account_limits.account_contacts_max,
@@ -389,18 +389,21 @@ impl Config {
         }
     }
 
-    /// Says what a changed file cannot change while running.
+    /// Logs changed settings that need a restart.
     pub(crate) fn warn_of_fixed(&self, running: &Self) {
         let mut fixed = self.clone();
         fixed.log.clone_from(&running.log);
         fixed.former_names.clone_from(&running.former_names);
         fixed.api.tls.clone_from(&running.api.tls);
         if fixed != *running {
-            tracing::warn!("settings other than `log.level` and `api.tls` take effect at the next start");
+            tracing::warn!(
+                reloadable = "log.level, api.tls",
+                "changed settings take effect at the next start"
+            );
         }
     }
 
-    /// The time things get to finish at the end.
+    /// The grace period at shutdown.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(u64::from(self.shutdown.grace_s))
     }
@@ -430,9 +433,9 @@ fn put(table: &mut toml::Table, path: &str, value: toml::Value) -> Option<()> {
     }
 }
 
-/// The store's name in a data folder.
+/// The name of the store in a data directory.
 const STORE_FILE: &str = "postrider.db";
-/// The master key's name in a data folder.
+/// The name of the master key in a data directory.
 const MASTER_KEY_FILE: &str = "master.key";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Laying a user's file over the defaults, with complaints that name the key and the line.
+//! Merges a user's file into the defaults; complaints name key and line.
 
 use super::mistake::{Mistake, Mistakes};
 use super::renamed::{FormerName, present_name};
@@ -7,19 +7,19 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A file that was laid over the defaults: where each key stands, and what is wrong.
+/// A merged file: the position of each key, and the mistakes.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    /// Where the keys of the file stand, by their paths.
+    /// The positions of the file's keys, by path.
     places: Vec<(String, Range<usize>)>,
-    /// Former names in the file, the paths they stand for, and where they stand.
+    /// Former names in the file, the paths that they mean, and their positions.
     former: Vec<(String, String, Range<usize>)>,
-    /// What is wrong, not yet in order.
+    /// Mistakes, unsorted.
     pub(crate) mistakes: Mistakes,
 }
 
 impl Overlay {
-    /// Where a key stands in the file, if it does.
+    /// The position of a key, if the file sets it.
     pub(crate) fn place(&self, path: &str) -> Option<&Range<usize>> {
         self.places
             .iter()
@@ -43,20 +43,20 @@ impl Overlay {
     }
 }
 
-/// Replaces in `defaults` what `text` sets. Every key of `text` must stand in `defaults` with a value of the same
-/// type: that is what makes a misspelt name an error instead of a silent default. What is wrong is left out.
+/// Replaces in `defaults` what `text` sets. Every key of `text` must exist in `defaults` with a value of the same
+/// type, so that a misspelt name is an error and not a silent default. Invalid keys are skipped.
 pub(crate) fn overlay(defaults: &mut toml::Table, text: &str) -> Overlay {
     let mut overlay = Overlay::default();
     let (parsed, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         overlay.mistakes.push(notation(text, error));
     }
-    overlay.lay_over(defaults, parsed.get_ref(), "", &errors);
+    overlay.merge(defaults, parsed.get_ref(), "", &errors);
     overlay
 }
 
 impl Overlay {
-    fn lay_over(
+    fn merge(
         &mut self,
         defaults: &mut toml::Table,
         file: &DeTable<'_>,
@@ -71,7 +71,8 @@ impl Overlay {
             if present.is_some() {
                 let former = format!("{prefix}{written}");
                 if file.contains_key(name) {
-                    let what = format!("`{former}` is the former name of `{path}`, which is set as well: remove it");
+                    let what =
+                        format!("`{former}` is the former name of `{path}`, which is set as well: remove it");
                     self.mistakes.push(Mistake::new(&key.span(), what).key(former));
                     continue;
                 }
@@ -86,13 +87,13 @@ impl Overlay {
             self.places.push((path.clone(), key.span()));
             match (default, value.get_ref()) {
                 (toml::Value::Table(inner), DeValue::Table(given)) => {
-                    self.lay_over(inner, given, &format!("{path}."), broken);
+                    self.merge(inner, given, &format!("{path}."), broken);
                 }
                 (toml::Value::Table(_), given) => {
                     let what = format!("`{path}` is a section, not a value ({})", kind(given.type_str()));
                     self.mistakes.push(Mistake::new(&value.span(), what).key(path));
                 }
-                // What could not be parsed is complained of already.
+                // The parser has complained about this already.
                 _ if broken
                     .iter()
                     .any(|error| error.span().is_some_and(|at| touches(&at, &value.span()))) => {}
@@ -129,11 +130,11 @@ fn same_type(
                 })
         }
         (toml::Value::Array(_), DeValue::Array(items)) => {
-            // The lists there are have texts in them.
+            // All lists of the configuration are lists of strings.
             let text_of = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
                 DeValue::String(value) => Ok(toml::Value::String(value.as_ref().to_owned())),
                 other => {
-                    let what = format!("wants texts in quotes, not {}", kind(other.type_str()));
+                    let what = format!("must have strings in quotes, not {}", kind(other.type_str()));
                     Err(Box::new(wrong(&item.span(), what)))
                 }
             };
@@ -145,7 +146,7 @@ fn same_type(
         }
         (default, value) => {
             let expected = kind(default.type_str());
-            let what = format!("wants {expected}, not {}", kind(value.type_str()));
+            let what = format!("must be {expected}, not {}", kind(value.type_str()));
             let mistake = wrong(&given.span(), what).expected(expected);
             Err(Box::new(match value {
                 DeValue::Integer(number) if !is_secret(path) => mistake.value(number.to_string()),
@@ -202,11 +203,11 @@ mod tests {
             ),
             (
                 "[api]\nlisten = 8080",
-                "line 2: `api.listen` wants a text in quotes, not a whole number",
+                "line 2: `api.listen` must be a string in quotes, not a whole number",
             ),
             (
                 "[api]\nbody_bytes_max = \"4\"",
-                "line 2: `api.body_bytes_max` wants a whole number, not a text in quotes",
+                "line 2: `api.body_bytes_max` must be a whole number, not a string in quotes",
             ),
             (
                 "api = 3",
@@ -214,11 +215,11 @@ mod tests {
             ),
             (
                 "[webhooks]\nallow = \"10.0.0.0/8\"",
-                "line 2: `webhooks.allow` wants a list, not a text in quotes",
+                "line 2: `webhooks.allow` must be a list, not a string in quotes",
             ),
             (
                 "[webhooks]\nallow = [\n  \"10.0.0.0/8\",\n  10,\n]",
-                "line 4: `webhooks.allow` wants texts in quotes, not a whole number",
+                "line 4: `webhooks.allow` must have strings in quotes, not a whole number",
             ),
             (
                 "[api]\nbody_bytes_max = 99999999999999999999",
@@ -261,20 +262,21 @@ mod tests {
     fn all_mistakes_of_a_file_are_found_at_once() {
         assert_eq!(
             complaint("[api]\nlisten = \"a\"\nlisten = \"b\"\n"),
-            "line 3: `listen` stands twice here: leave one of the two out"
+            "line 3: `listen` is set twice here: remove one of the two"
         );
         assert_eq!(
             complaint("[api]\nbody_bytes_max = 9\nbody_bytes_max = 8\n"),
-            "line 3: `body_bytes_max` stands twice here: leave one of the two out"
+            "line 3: `body_bytes_max` is set twice here: remove one of the two"
         );
-        let told = complaint("[api]\nlistn = \"b\"\nbody_bytes_max = many\n[colour]\n[webhooks]\nallow = 3\n");
+        let message =
+            complaint("[api]\nlistn = \"b\"\nbody_bytes_max = many\n[colour]\n[webhooks]\nallow = 3\n");
         let expected = [
             "line 2: unknown key `api.listn`; did you mean `api.listen`?",
-            "line 3: `body_bytes_max`: a text stands in quotes: body_bytes_max = \"many\"",
+            "line 3: `body_bytes_max`: a string needs quotes: body_bytes_max = \"many\"",
             "line 4: unknown key `colour`; there are `api`, `webhooks`",
-            "line 6: `webhooks.allow` wants a list, not a whole number",
+            "line 6: `webhooks.allow` must be a list, not a whole number",
         ];
-        assert_eq!(told, expected.join("\n  "));
+        assert_eq!(message, expected.join("\n  "));
     }
 
     proptest! {

@@ -1,12 +1,12 @@
-//! Settings that are fine each by itself and wrong together; each complaint says what would go wrong.
+//! Settings that are valid alone and invalid together; each complaint names the consequence.
 
 use super::Config;
-use super::bounds::{webhook_bounds, store_bounds, within};
+use super::bounds::{store_bounds, webhook_bounds, within};
 
-/// Octets one recipient needs in a request at the very least: `"13800138000",`.
+/// Minimum octets of a recipient in a request: `"13800138000",`.
 const RECIPIENT_BYTES_MIN: usize = 14;
 
-/// Adds a complaint unless something holds.
+/// Adds a complaint unless a condition holds.
 macro_rules! demand {
     ($wrong:ident, $holds:expr, $($complaint:tt)+) => {
         if !$holds {
@@ -15,8 +15,7 @@ macro_rules! demand {
     };
 }
 
-/// Checks what one setting means for another: all complaints, each of which begins with the setting's name in
-/// backticks.
+/// Checks settings against each other. Each complaint begins with the name of the setting in backticks.
 pub(super) fn check(config: &Config) -> Vec<String> {
     let mut wrong = Vec::new();
     listeners(config, &mut wrong);
@@ -38,7 +37,7 @@ fn listeners(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         api.port() == 0 || api != metrics,
-        "`metrics.listen` and `api.listen` are both {api}: the second could not be bound"
+        "`metrics.listen` and `api.listen` are both {api}: they must differ"
     );
     for (key, ranges) in [
         ("trusted_proxies", &config.api.trusted_proxies),
@@ -48,7 +47,7 @@ fn listeners(config: &Config, wrong: &mut Vec<String>) {
             demand!(
                 wrong,
                 !range.is_everybody(),
-                "`api.{key}` has {range}: anybody could choose the address that counts"
+                "`api.{key}` has {range}: any client could set its own address"
             );
         }
     }
@@ -57,10 +56,12 @@ fn listeners(config: &Config, wrong: &mut Vec<String>) {
         tls.cert_file.as_os_str().is_empty(),
         tls.key_file.as_os_str().is_empty(),
     ) {
-        (true, false) => wrong
-            .push("`api.tls.key_file` is set without `api.tls.cert_file`: no TLS would be spoken".to_owned()),
-        (false, true) => wrong
-            .push("`api.tls.cert_file` is set without `api.tls.key_file`: no TLS could be spoken".to_owned()),
+        (true, false) => {
+            wrong.push("`api.tls.key_file` is set without `api.tls.cert_file`: TLS needs both".to_owned())
+        }
+        (false, true) => {
+            wrong.push("`api.tls.cert_file` is set without `api.tls.key_file`: TLS needs both".to_owned())
+        }
         _ => {}
     }
 }
@@ -70,24 +71,24 @@ fn connections(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         connections.connections_max > 0,
-        "`api.connections.connections_max` is 0: nobody could connect"
+        "`api.connections.connections_max` is 0: no client could connect"
     );
     demand!(
         wrong,
         connections.header_bytes_max >= 8192,
-        "`api.connections.header_bytes_max` is {}; below 8192 ordinary clients would be refused",
+        "`api.connections.header_bytes_max` is {}; below 8192 common clients would be rejected",
         connections.header_bytes_max
     );
     demand!(
         wrong,
         connections.headers_max >= 16,
-        "`api.connections.headers_max` is {}; below 16 ordinary clients would be refused",
+        "`api.connections.headers_max` is {}; below 16 common clients would be rejected",
         connections.headers_max
     );
     demand!(
         wrong,
         connections.per_address_max > 0,
-        "`api.connections.per_address_max` is 0: nobody could connect"
+        "`api.connections.per_address_max` is 0: no client could connect"
     );
     let timeouts = [
         ("header_read_timeout_ms", connections.header_read_timeout_ms),
@@ -98,13 +99,13 @@ fn connections(config: &Config, wrong: &mut Vec<String>) {
         demand!(
             wrong,
             ms > 0,
-            "`api.connections.{name}` is 0: every connection would be cut at once"
+            "`api.connections.{name}` is 0: every connection would be closed at once"
         );
     }
     demand!(
         wrong,
         connections.stop_grace_ms <= u64::from(config.shutdown.grace_s) * 1000,
-        "`api.connections.stop_grace_ms` is longer than `shutdown.grace_s`: the engine would stop under requests"
+        "`api.connections.stop_grace_ms` is longer than `shutdown.grace_s`: the engine would stop before the requests end"
     );
 }
 
@@ -123,20 +124,20 @@ fn requests(config: &Config, wrong: &mut Vec<String>) {
         demand!(
             wrong,
             max > 0,
-            "`api.limits.{name}` is 0: every request would be refused"
+            "`api.limits.{name}` is 0: every request would be rejected"
         );
         demand!(
             wrong,
             max.saturating_mul(RECIPIENT_BYTES_MIN) <= limits.body_bytes_max,
             "`api.limits.{name}` is {max}, but so many do not fit in `api.limits.body_bytes_max` of {} bytes: \
-             requests would be refused for their size first",
+             requests would be rejected for their size first",
             limits.body_bytes_max
         );
         demand!(
             wrong,
             max <= config.store.sqlite.messages_waiting_max,
             "`api.limits.{name}` is {max}, more than `store.sqlite.messages_waiting_max` of {}: such a request \
-             would be taken only when nothing else waits",
+             would be accepted only when nothing else is queued",
             config.store.sqlite.messages_waiting_max
         );
     }
@@ -152,28 +153,28 @@ fn bodies(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         all >= 1024 * 1024,
-        "`api.limits.bodies_bytes_max` is {all}; below 1048576 ordinary clients would be turned away"
+        "`api.limits.bodies_bytes_max` is {all}; below 1048576 common clients would be rejected"
     );
     demand!(
         wrong,
         address >= 64 * 1024,
-        "`api.limits.bodies_per_address_bytes_max` is {address}; below 65536 ordinary clients would be turned away"
+        "`api.limits.bodies_per_address_bytes_max` is {address}; below 65536 common clients would be rejected"
     );
     demand!(
         wrong,
         all / 2 >= each,
         "`api.limits.bodies_bytes_max` is {all}, less than twice `api.limits.body_bytes_max` of {each}: the longest \
-         request would not fit into the three quarters for clients that have not shown who they are"
+         request would not fit into the three quarters for unauthenticated clients"
     );
     demand!(
         wrong,
         address >= each,
         "`api.limits.bodies_per_address_bytes_max` is {address}, less than `api.limits.body_bytes_max` of {each}: the \
-         longest request would never be taken"
+         longest request would always be rejected"
     );
 }
 
-/// What a recipient of uSpeedo's and UCloud's wires takes of `uspeedo_values_max`.
+/// Values of `uspeedo_values_max` that a recipient of uSpeedo's and UCloud's APIs needs.
 const RECIPIENT_VALUES: usize = 32;
 
 fn credentials(config: &Config, wrong: &mut Vec<String>) {
@@ -182,32 +183,32 @@ fn credentials(config: &Config, wrong: &mut Vec<String>) {
         wrong,
         limits.uspeedo_values_max >= 32_000
             && limits.uspeedo_recipients_max.saturating_mul(RECIPIENT_VALUES) <= limits.uspeedo_values_max,
-        "`api.limits.uspeedo_values_max` is {}, but must be 32000 or more, and {RECIPIENT_VALUES} for each of {} recipients: \
-         requests would be refused for their number of values first",
+        "`api.limits.uspeedo_values_max` is {}; it must be 32000 or more, and {RECIPIENT_VALUES} for each of {} recipients: \
+         requests would be rejected for their number of values first",
         limits.uspeedo_values_max,
         limits.uspeedo_recipients_max
     );
     demand!(
         wrong,
         limits.failed_credentials_wait_ms_max <= 60_000,
-        "`api.limits.failed_credentials_wait_ms_max` is {}, but may be 0 to 60000",
+        "`api.limits.failed_credentials_wait_ms_max` is {}; it must be 0 to 60000",
         limits.failed_credentials_wait_ms_max
     );
     demand!(
         wrong,
         limits.failed_credentials_waiting_max <= 1_000_000,
-        "`api.limits.failed_credentials_waiting_max` is {}, but may be 0 to 1000000",
+        "`api.limits.failed_credentials_waiting_max` is {}; it must be 0 to 1000000",
         limits.failed_credentials_waiting_max
     );
     let waiting = limits.failed_credentials_waiting_per_address_max;
     demand!(
         wrong,
         waiting <= 1_000_000,
-        "`api.limits.failed_credentials_waiting_per_address_max` is {waiting}, but may be 0 to 1000000"
+        "`api.limits.failed_credentials_waiting_per_address_max` is {waiting}; it must be 0 to 1000000"
     );
 }
 
-/// What is remembered within a longer window would not be kept whole.
+/// Replays are remembered within this window; a longer one would not be kept completely.
 const REPLAY_WINDOW_S_MAX: u32 = 86_400;
 
 fn signed_requests(config: &Config, wrong: &mut Vec<String>) {
@@ -226,7 +227,7 @@ fn signed_requests(config: &Config, wrong: &mut Vec<String>) {
         demand!(
             wrong,
             window > 0,
-            "`api.limits.{name}` is 0: every signed timestamp would be too old"
+            "`api.limits.{name}` is 0: every signed timestamp would be expired"
         );
     }
     let replays = [
@@ -237,12 +238,12 @@ fn signed_requests(config: &Config, wrong: &mut Vec<String>) {
         demand!(
             wrong,
             window_s <= REPLAY_WINDOW_S_MAX,
-            "`api.limits.{name}` is {window_s}, but may be 0 to {REPLAY_WINDOW_S_MAX}"
+            "`api.limits.{name}` is {window_s}; it must be 0 to {REPLAY_WINDOW_S_MAX}"
         );
         demand!(
             wrong,
             window_s > REPLAY_WINDOW_S_MAX || window_s <= limits.request_id_keep_s,
-            "`api.limits.{name}` is {window_s}, more than `api.limits.request_id_keep_s` of {}: a repeat with its \
+            "`api.limits.{name}` is {window_s}, more than `api.limits.request_id_keep_s` of {}: a request repeated with its \
              Idempotency-Key would be sent again within the window",
             limits.request_id_keep_s
         );
@@ -250,7 +251,7 @@ fn signed_requests(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         limits.sessions_per_query_max > 0,
-        "`api.limits.sessions_per_query_max` is 0: every receipt query would be refused"
+        "`api.limits.sessions_per_query_max` is 0: every receipt query would be rejected"
     );
 }
 
@@ -259,13 +260,13 @@ fn queues(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         queue.lane_messages_max > 0,
-        "`queue.lane_messages_max` is 0: nothing would ever be sent"
+        "`queue.lane_messages_max` is 0: no message would be sent"
     );
     demand!(
         wrong,
         queue.lane_messages_max <= queue.ready_messages_max,
-        "`queue.lane_messages_max` is {}, more than `queue.ready_messages_max` of {}: one account's campaign could \
-         take all the room its carrier has",
+        "`queue.lane_messages_max` is {}, more than `queue.ready_messages_max` of {}: the campaign of one account could \
+         fill the queue of its carrier",
         queue.lane_messages_max,
         queue.ready_messages_max
     );
@@ -278,13 +279,13 @@ fn queues(config: &Config, wrong: &mut Vec<String>) {
         demand!(
             wrong,
             weight > 0,
-            "`queue.{name}` is 0: that class would wait for ever while others send"
+            "`queue.{name}` is 0: messages of that class would never be sent while others are queued"
         );
     }
     demand!(
         wrong,
         queue.otp_weight >= queue.marketing_weight,
-        "`queue.otp_weight` is below `queue.marketing_weight`: codes would wait behind campaigns"
+        "`queue.otp_weight` is below `queue.marketing_weight`: one-time codes would wait for campaigns"
     );
 }
 
@@ -293,7 +294,7 @@ fn store(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         !config.store.path.as_os_str().is_empty(),
-        "`store.path` is empty: there is nowhere to keep messages"
+        "`store.path` is empty: it must name a file"
     );
     within(wrong, "store.sqlite", &store_bounds(sqlite));
 }
@@ -303,7 +304,7 @@ fn life(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         (50..=60_000).contains(&poll_ms),
-        "`engine.catalog_poll_ms` is {poll_ms}; it must be 50 to 60000: less only costs reads, more leaves changes unseen"
+        "`engine.catalog_poll_ms` is {poll_ms}; it must be 50 to 60000: less only costs reads, more delays changes"
     );
     let clock = [
         ("clock_jump_s", config.engine.clock_jump_s, 5..=3_600),
@@ -327,8 +328,8 @@ fn life(config: &Config, wrong: &mut Vec<String>) {
         demand!(
             wrong,
             ttl_s == 0 || (engine::accept::TTL_S_MIN..=engine::accept::TTL_S_MAX).contains(&ttl_s),
-            "`engine.{name}` is {ttl_s}; it must be 0 (no end) or {} to {} seconds: less ends messages before a carrier \
-             can take them",
+            "`engine.{name}` is {ttl_s}; it must be 0 (no end) or {} to {} seconds: with less, messages expire before a carrier \
+             can accept them",
             engine::accept::TTL_S_MIN,
             engine::accept::TTL_S_MAX
         );
@@ -338,22 +339,22 @@ fn life(config: &Config, wrong: &mut Vec<String>) {
         wrong,
         retention_s == 0 || retention_s >= u64::from(config.api.limits.request_id_keep_s),
         "`engine.retention_days` is shorter than `api.limits.request_id_keep_s`: the messages of a request would be \
-         forgotten while its id still answers for them"
+         deleted before its id expires"
     );
     demand!(
         wrong,
         config.engine.receipt_wait_s > 0,
-        "`engine.receipt_wait_s` is 0: every message would be unknown before its receipt can come"
+        "`engine.receipt_wait_s` is 0: every message would become unknown before its receipt arrives"
     );
     demand!(
         wrong,
         config.engine.sweep_every_s > 0,
-        "`engine.sweep_every_s` is 0: looking for old things would never pause"
+        "`engine.sweep_every_s` is 0: it must be 1 or more"
     );
     demand!(
         wrong,
         config.engine.inbox_messages_max > 0,
-        "`engine.inbox_messages_max` is 0: nothing the sandbox delivers could be read"
+        "`engine.inbox_messages_max` is 0: no message of the sandbox could be read"
     );
     demand!(
         wrong,
@@ -369,17 +370,17 @@ fn webhooks(config: &Config, wrong: &mut Vec<String>) {
     demand!(
         wrong,
         engine.events_keep_days > 0,
-        "`engine.events_keep_days` is 0: there would be nothing to tell again"
+        "`engine.events_keep_days` is 0: no event could be replayed"
     );
     demand!(
         wrong,
         engine.dead_deliveries_keep_days > 0,
-        "`engine.dead_deliveries_keep_days` is 0: calls that were given up on could not be resent"
+        "`engine.dead_deliveries_keep_days` is 0: dead letters could not be resent"
     );
     demand!(
         wrong,
         (10..=86_400).contains(&engine.inbound_parts_wait_s),
-        "`engine.inbound_parts_wait_s` is {}; it must be 10 to 86400: parts of one message come seconds apart",
+        "`engine.inbound_parts_wait_s` is {}; it must be 10 to 86400: the parts of a message arrive seconds apart",
         engine.inbound_parts_wait_s
     );
 }
@@ -400,13 +401,13 @@ fn account_limits(config: &Config, wrong: &mut Vec<String>) {
         demand!(
             wrong,
             max > 0,
-            "`account_limits.{name}` is 0: accounts could keep none"
+            "`account_limits.{name}` is 0: accounts could have none"
         );
     }
     demand!(
         wrong,
         limits.statistics_rows_max >= 1_000,
-        "`account_limits.statistics_rows_max` is {}; below 1000 a month of one account could not be told",
+        "`account_limits.statistics_rows_max` is {}; below 1000 it is too low for one month of an account",
         limits.statistics_rows_max
     );
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A key or section that had another name in the release before this one.
 struct Rename {
-    /// The path of the section it stands in, by its present name; empty at the top.
+    /// The path of its section, by the present name; empty for the top level.
     section: &'static str,
     former: &'static str,
     present: &'static str,
@@ -32,7 +32,7 @@ const RENAMES: [Rename; 10] = [
     rename("account_limits", "records_max", "documents_max"),
 ];
 
-/// The present name of what was called `name` in a section, if it was.
+/// The present name of a setting with the former name `name` in a section.
 pub(super) fn present_name(section: &str, name: &str) -> Option<&'static str> {
     RENAMES
         .iter()
@@ -45,9 +45,9 @@ pub(super) fn present_name(section: &str, name: &str) -> Option<&'static str> {
 pub(crate) struct FormerName {
     /// Line of the file, from 1.
     pub(crate) line: usize,
-    /// As the file has it, with its section.
+    /// The name in the file, with its section.
     pub(crate) former: String,
-    /// Path of the setting.
+    /// The path of the setting.
     pub(crate) present: String,
 }
 
@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn a_former_name_is_known_in_its_own_section_only() {
         assert_eq!(present_name("", "notify"), Some("webhooks"));
-        assert_eq!(present_name("engine", "parked_keep_s"), Some("unmatched_receipts_keep_s"));
+        assert_eq!(
+            present_name("engine", "parked_keep_s"),
+            Some("unmatched_receipts_keep_s")
+        );
         assert_eq!(present_name("store.sqlite", "parked_keep_s"), None);
         assert_eq!(present_name("", "webhooks"), None);
     }

@@ -11,7 +11,7 @@ fn the_default_file_says_what_the_crates_do_by_themselves() {
     assert_eq!(ours.catalog_poll, theirs.catalog_poll);
     assert_eq!(ours.retention, theirs.retention);
     assert_eq!(ours.receipt_wait, theirs.receipt_wait);
-    assert_eq!(ours.parked_keep, theirs.parked_keep);
+    assert_eq!(ours.unmatched_receipts_keep, theirs.unmatched_receipts_keep);
     assert_eq!(ours.sweep_every, theirs.sweep_every);
     assert_eq!(ours.clock, theirs.clock);
     assert_eq!(ours.events_keep, theirs.events_keep);
@@ -20,8 +20,8 @@ fn the_default_file_says_what_the_crates_do_by_themselves() {
     assert_eq!(ours.inbound_parts_wait, theirs.inbound_parts_wait);
     assert_eq!(ours.tasks_keep, theirs.tasks_keep);
     assert_eq!(ours.statistics_keep, theirs.statistics_keep);
-    assert_eq!(ours.directory, theirs.directory);
-    assert_eq!(config.webhooks.limits(), engine::notify::Limits::default());
+    assert_eq!(ours.account_limits, theirs.account_limits);
+    assert_eq!(config.webhooks.limits(), engine::webhooks::Limits::default());
     assert_eq!(config.webhooks.limits().clamped(), config.webhooks.limits());
     assert_eq!(ours.inbox_messages_max, theirs.inbox_messages_max);
     assert_eq!(ours.metric_accounts_max, theirs.metric_accounts_max);
@@ -147,9 +147,12 @@ fn proxies_are_addresses_and_ranges_and_not_everybody() {
                 "\"proxy.example\" is neither an address nor a range",
             ),
         ] {
-            let told = said(range);
-            assert!(told.contains(complaint), "{told}");
-            assert!(told.starts_with(&format!("line 2: `api.{key}[1]`")), "{told}");
+            let message = said(range);
+            assert!(message.contains(complaint), "{message}");
+            assert!(
+                message.starts_with(&format!("line 2: `api.{key}[1]`")),
+                "{message}"
+            );
         }
         let everybody = said("::/0");
         assert!(
@@ -163,18 +166,18 @@ fn proxies_are_addresses_and_ranges_and_not_everybody() {
 fn mistakes_of_every_kind_come_in_one_run_each_with_its_line() {
     let text = "[api]\nlisten = \"8080\"\n[queue]\notp_weigth = 3\nlane_messages_max = 0\n[store]\npath = data\n\
         [log]\nformat = \"xml\"\n[shutdown]\ngrace_s = 3600\n";
-    let told = format!("{:#}", Config::from_text(text).unwrap_err());
+    let message = format!("{:#}", Config::from_text(text).unwrap_err());
     for expected in [
         "line 2: `api.listen`: \"8080\" is a port alone",
         "line 4: unknown key `queue.otp_weigth`; did you mean `queue.otp_weight`?",
         "line 5: `queue.lane_messages_max` is 0",
-        "line 7: `path`: a text stands in quotes: path = \"data\"",
+        "line 7: `path`: a string needs quotes: path = \"data\"",
         "line 9: `log.format` is \"xml\"",
         "line 11: `shutdown.grace_s` is 3600",
     ] {
-        assert!(told.contains(expected), "{expected} is not in:\n{told}");
+        assert!(message.contains(expected), "{expected} is not in:\n{message}");
     }
-    assert_eq!(told.lines().count(), 6, "{told}");
+    assert_eq!(message.lines().count(), 6, "{message}");
 }
 
 #[test]

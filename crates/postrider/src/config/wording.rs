@@ -1,12 +1,12 @@
-//! What parsers say of a value, in words for operators: no type of a programming language, and what would be right.
+//! Parser messages as messages for operators: without type names of a programming language, and with the valid values.
 
 use super::mistake::Mistake;
 use std::ops::Range;
 
-/// The kind of a value as an operator knows it, from the format's own name of the type.
+/// The kind of a value for operators, from the format's name of the type.
 pub(crate) fn kind(type_str: &str) -> &str {
     match type_str {
-        "string" => "a text in quotes",
+        "string" => "a string in quotes",
         "integer" => "a whole number",
         "boolean" => "true or false",
         "float" => "a number with a fraction",
@@ -17,7 +17,7 @@ pub(crate) fn kind(type_str: &str) -> &str {
     }
 }
 
-/// The kind of a JSON value, as [`kind`] has it.
+/// The kind of a JSON value, as in [`kind`].
 pub(crate) fn kind_of(value: &serde_json::Value) -> &'static str {
     match value {
         serde_json::Value::Null => "nothing",
@@ -26,27 +26,27 @@ pub(crate) fn kind_of(value: &serde_json::Value) -> &'static str {
             "a number with a fraction"
         }
         serde_json::Value::Number(_) => "a whole number",
-        serde_json::Value::String(_) => "a text in quotes",
+        serde_json::Value::String(_) => "a string in quotes",
         serde_json::Value::Array(_) => "a list",
         serde_json::Value::Object(_) => "a section",
     }
 }
 
-/// A complaint about the value of one key, made from what the deserializer said.
+/// A complaint about the value of one key, made from the deserializer's message.
 ///
-/// `subject` is what the key belongs to (`carrier "north"`), empty for none; `value` is shown unless it is a secret.
-pub(crate) fn misfit(
+/// `subject` is the entry of the key (`carrier "north"`), empty for none; `value` is shown unless it is a secret.
+pub(crate) fn invalid_value(
     span: &Range<usize>,
     subject: &str,
     key: &str,
     value: Option<&serde_json::Value>,
     said: &str,
 ) -> Mistake {
-    misfit_within(None, span, subject, key, value, said)
+    invalid_value_within(None, span, subject, key, value, said)
 }
 
-/// The same for a number that has to be within bounds of its own, which are narrower than those of its type.
-pub(crate) fn misfit_within(
+/// The same for a number with bounds that are narrower than those of its type.
+pub(crate) fn invalid_value_within(
     bounds: Option<(u32, u32)>,
     span: &Range<usize>,
     subject: &str,
@@ -64,7 +64,7 @@ pub(crate) fn misfit_within(
         Some(given) => mistake.key(key).value(given.clone()),
         None => mistake.key(key),
     };
-    let shown = given.as_deref().unwrap_or("what is given");
+    let shown = given.as_deref().unwrap_or("the given value");
     if let Some(unknown) = quoted_after(said, "unknown field `") {
         let known = choices(said);
         return meant_for(unknown_key(
@@ -99,9 +99,9 @@ pub(crate) fn misfit_within(
         && (said.starts_with("invalid type: ") || said.starts_with("invalid value: "))
     {
         let expected = in_words_within(bounds, expected);
-        // "wants a text, not a whole number", but "is 70000; it must be 0 to 65535".
+        // "must be a string, not an integer", but "is 70000; it must be 0 to 65535".
         let message = match (said.starts_with("invalid type: "), value) {
-            (true, Some(value)) => format!("{lead} wants {}, not {}", expected.1, kind_of(value)),
+            (true, Some(value)) => format!("{lead} must be {}, not {}", expected.1, kind_of(value)),
             _ => format!("{lead} is {shown}; it must be {}", expected.0),
         };
         return meant_for(Mistake::new(span, message).expected(expected.0));
@@ -125,7 +125,7 @@ pub(crate) fn misfit_within(
     meant_for(Mistake::new(span, format!("{lead}: {said}")))
 }
 
-/// A complaint about a key that is not known, with the nearest known one, or all there are.
+/// A complaint about an unknown key, with the most similar known one, or all of them.
 pub(crate) fn unknown_key<'a>(
     span: &Range<usize>,
     lead: &str,
@@ -145,7 +145,7 @@ pub(crate) fn unknown_key<'a>(
         .meant(near)
 }
 
-/// "; did you mean X?" or "; there are A, B" for a name that is not known.
+/// "; did you mean X?" or "; there are A, B" for an unknown name.
 pub(crate) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> (Option<String>, String) {
     const LISTED_MAX: usize = 12;
     if let Some(near) = nearest(name, known.clone()) {
@@ -163,7 +163,7 @@ pub(crate) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone)
     (None, said)
 }
 
-/// Whether the value of a key opens something and is never shown.
+/// Whether the value of a key is a secret that must not be shown.
 pub(crate) fn is_secret(key: &str) -> bool {
     let last = key.rsplit('.').next().unwrap_or(key);
     ["secret", "password", "master_key", "token", "authorization"]
@@ -173,7 +173,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
         && !last.ends_with("_file")
 }
 
-/// A value as it stands in a file, cut where it is long.
+/// A value in the notation of files, cut when long.
 pub(crate) fn shown(value: &serde_json::Value) -> String {
     const CHARS_MAX: usize = 80;
     let written = value.to_string();
@@ -183,13 +183,13 @@ pub(crate) fn shown(value: &serde_json::Value) -> String {
     }
 }
 
-/// A mistake in the notation of a file: what a parser says, in words for who typed it.
+/// A syntax error: the parser's message in words for operators.
 pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
     let span = error.span().unwrap_or_default();
     let said = error.message();
     if said == "duplicate key" {
         let key = text.get(span.clone()).unwrap_or_default().trim();
-        let message = format!("`{key}` stands twice here: leave one of the two out");
+        let message = format!("`{key}` is set twice here: remove one of the two");
         return Mistake::new(&span, message).key(key);
     }
     let start = span.start.min(text.len());
@@ -214,7 +214,7 @@ pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
         if is_word && is_key {
             let shown = if is_secret(key) { "…" } else { value };
             let expected = format!("{key} = \"{shown}\"");
-            let message = format!("`{key}`: a text stands in quotes: {expected}");
+            let message = format!("`{key}`: a string needs quotes: {expected}");
             let mistake = Mistake::new(&span, message).key(key).expected(expected);
             return if is_secret(key) {
                 mistake
@@ -230,7 +230,7 @@ pub(crate) fn notation(text: &str, error: &toml::de::Error) -> Mistake {
         Some((what, "nothing")) => what.to_owned(),
         _ => said.to_owned(),
     };
-    Mistake::new(&span, format!("not readable as TOML: {what}"))
+    Mistake::new(&span, format!("invalid TOML: {what}"))
 }
 
 /// As [`in_words`], with the bounds of a number.
@@ -246,7 +246,7 @@ fn in_words_within(bounds: Option<(u32, u32)>, expected: &str) -> (String, Strin
     }
 }
 
-/// What a deserializer expected: as a value ("0 to 65535") and as a kind of value ("a whole number from 0 to 65535").
+/// The expectation of a deserializer: as a value ("0 to 65535") and as a kind of value ("a whole number from 0 to 65535").
 fn in_words(expected: &str) -> (String, String) {
     let both = |words: &str| (words.to_owned(), words.to_owned());
     let range = |min: String, max: String| {
@@ -270,14 +270,14 @@ fn in_words(expected: &str) -> (String, String) {
         "f32" | "f64" => both("a number"),
         "a boolean" => both("true or false"),
         "a string" | "a borrowed string" | "string or table" | "variant identifier" | "string or map"
-        | "a character" | "path string" | "identifier" => both("a text in quotes"),
+        | "a character" | "path string" | "identifier" => both("a string in quotes"),
         "a sequence" => both("a list"),
         "a map" => both("a section"),
         _ => {
             if let Some(size) = expected.strip_prefix("a tuple of size ") {
                 return both(&format!("a list of {size} values"));
             }
-            // What a list of a fixed length says of a longer one.
+            // serde's message about a list that is longer than a fixed length.
             if expected == "fewer elements in array" {
                 return both("a shorter list");
             }
@@ -285,7 +285,7 @@ fn in_words(expected: &str) -> (String, String) {
                 return both("a section");
             }
             if expected.contains("enum") || expected.contains("variant") {
-                return both("a text in quotes");
+                return both("a string in quotes");
             }
             both(expected)
         }
@@ -309,7 +309,7 @@ fn choices(said: &str) -> Vec<String> {
         .collect()
 }
 
-/// The known name that is nearest to `name`, when it is near enough to be meant.
+/// The most similar known name, if it is similar enough.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let known: Vec<&str> = known.filter(|candidate| !candidate.is_empty()).collect();
     if name.is_empty() {
@@ -321,7 +321,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     {
         return Some(same);
     }
-    // A forgotten unit or bound: `window` for `window_max`.
+    // A missing unit or bound: `window` for `window_max`.
     let longer = known
         .iter()
         .filter(|candidate| candidate.starts_with(name) || name.starts_with(**candidate));
@@ -332,7 +332,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .iter()
         .map(|candidate| (strsim::osa_distance(name, candidate), *candidate))
         .min()?;
-    // With more than a third of the letters wrong it is another word.
+    // With more than a third of the letters different it is another word.
     let length = name.chars().count().max(near.chars().count());
     let slips = length.div_ceil(3).max(if length > 2 { 2 } else { 1 });
     (distance <= slips).then_some(near)
@@ -346,7 +346,7 @@ mod tests {
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    #[allow(dead_code, reason = "only what deserializing says of it is looked at")]
+    #[allow(dead_code, reason = "only the error of the deserializer is checked")]
     struct Sample {
         port: u16,
         weight: Option<u32>,
@@ -367,7 +367,7 @@ mod tests {
     fn said(key: &str, value: serde_json::Value) -> String {
         let table = crate::apply::entry::toml_value(&json!({ key: value.clone() })).unwrap();
         let error = table.try_into::<Sample>().unwrap_err();
-        misfit(&(0..0), "carrier \"n\"", key, Some(&value), error.message()).message
+        invalid_value(&(0..0), "carrier \"n\"", key, Some(&value), error.message()).message
     }
 
     #[test]
@@ -383,23 +383,23 @@ mod tests {
             ),
             (
                 said("port", json!("x")),
-                "carrier \"n\": `port` wants a whole number from 0 to 65535, not a text in quotes",
+                "carrier \"n\": `port` must be a whole number from 0 to 65535, not a string in quotes",
             ),
             (
                 said("weight", json!(1.5)),
-                "carrier \"n\": `weight` wants a whole number from 0 to 4294967295, not a number with a fraction",
+                "carrier \"n\": `weight` must be a whole number from 0 to 4294967295, not a number with a fraction",
             ),
             (
                 said("on", json!("yes")),
-                "carrier \"n\": `on` wants true or false, not a text in quotes",
+                "carrier \"n\": `on` must be true or false, not a string in quotes",
             ),
             (
                 said("text", json!(7)),
-                "carrier \"n\": `text` wants a text in quotes, not a whole number",
+                "carrier \"n\": `text` must be a string in quotes, not a whole number",
             ),
             (
                 said("list", json!("a")),
-                "carrier \"n\": `list` wants a list, not a text in quotes",
+                "carrier \"n\": `list` must be a list, not a string in quotes",
             ),
             (
                 said("pair", json!([1])),
@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn a_secret_is_not_repeated() {
         let error = serde_json::from_value::<Sample>(json!({ "text": 4711 })).unwrap_err();
-        let mistake = misfit(&(0..0), "", "password", Some(&json!(4711)), &error.to_string());
+        let mistake = invalid_value(&(0..0), "", "password", Some(&json!(4711)), &error.to_string());
         assert!(
             mistake.value.is_none() && !mistake.message.contains("4711"),
             "{mistake:?}"

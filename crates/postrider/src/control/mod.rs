@@ -1,10 +1,10 @@
-//! What only one process may do at a time: endpoints, tasks and what accounts hand in are moved on all the time by the node
-//! that serves a store. So a command asks that node, over a socket beside the store; when no node serves it, the command takes its
-//! place for a moment and does it itself.
+//! Commands that only one process may run at a time: the node that serves a store changes endpoints, tasks and records all the
+//! time. A command is sent to that node over a socket beside the store; when no node serves the store, the command takes the
+//! store's lock and does the work itself.
 //!
-//! The socket is its owner's: what may be asked over it, whoever can write the store could do as well.
+//! The socket belongs to its owner: a user who can write the store could do the same without it.
 
-mod alone;
+mod offline;
 mod perform;
 mod send;
 mod socket;
@@ -22,131 +22,107 @@ use std::time::{Duration, Instant};
 use store::sqlite::{Mode, SqliteStore};
 use store::{AccountId, EndpointId, MessageId, Store, StoreError, UnixMs};
 
-/// How long a node is waited for that has the store but does not listen yet, or no more.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a node may take to tell how it is: its own probe of the store takes 5 seconds at most.
+/// Time to wait for a node that has the store but does not listen yet, or not any more.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time to wait for a node's state: its own probe of the store takes 5 seconds at most.
 const STANDING_TIME_MAX: Duration = Duration::from_secs(8);
-/// Between two looks at it.
+/// Interval of attempts.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What is to be done.
+/// A command for the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Order {
-    /// Call an endpoint no more until somebody resumes it.
+pub(crate) enum NodeCommand {
+    /// Stop calls to an endpoint until it is resumed.
     Pause {
-        /// Which.
         endpoint: EndpointId,
-        /// Why, for people.
+        /// The reason, shown to operators.
         reason: Box<str>,
     },
-    /// Lift a pause.
-    Resume {
-        /// Which.
-        endpoint: EndpointId,
-    },
-    /// Tell an endpoint again what happened since a time.
-    Replay {
-        /// Which.
-        endpoint: EndpointId,
-        /// From when on.
-        since: UnixMs,
-    },
-    /// Make calls again that were given up on.
+    /// End a pause.
+    Resume { endpoint: EndpointId },
+    /// Deliver the events since a time again.
+    Replay { endpoint: EndpointId, since: UnixMs },
+    /// Retry dead calls.
     Resend {
-        /// Which.
         endpoint: EndpointId,
-        /// The call; absent: all that were given up on.
+        /// The call; absent: all dead calls.
         call: Option<i64>,
     },
-    /// Call an endpoint once, to see whether it answers.
-    Test {
-        /// Which.
-        endpoint: EndpointId,
-    },
-    /// Take over the catalog that was changed beside the node, and tell what was logged with it.
-    TakeOver,
-    /// Let a carrier's sessions that wait for their next attempt to bind try at once.
-    Reconnect {
-        /// Its name.
-        carrier: Box<str>,
-    },
-    /// Play an inbound message into the sandbox.
+    /// Send a test call to an endpoint.
+    Test { endpoint: EndpointId },
+    /// Reload the catalog, and deliver the events that were appended with the change.
+    #[serde(rename = "take_over")]
+    ReloadCatalog,
+    /// Bind the sessions of a carrier that wait for their next bind attempt at once.
+    Reconnect { carrier: Box<str> },
+    /// Simulate an inbound message in the sandbox.
     PlayInbound {
-        /// Who writes.
+        /// The sender.
         from: Box<str>,
-        /// To which number or code; may be empty.
+        /// The number or code; may be empty.
         to: Box<str>,
-        /// The text.
         text: Box<str>,
     },
-    /// Call a task off.
-    Cancel {
-        /// Whose.
-        account: AccountId,
-        /// Which.
-        task: i64,
-    },
-    /// Set or lift a task's end.
+    /// Cancel a task.
+    Cancel { account: AccountId, task: i64 },
+    /// Set or remove the end of a task.
     EndTask {
-        /// Whose.
         account: AccountId,
-        /// Which.
         task: i64,
-        /// When; absent: it has none.
+        /// Absent: no end.
         ends_at: Option<UnixMs>,
     },
-    /// Put down what became of a qualification's review.
-    Judge {
-        /// Whose.
+    /// Store the result of a qualification's review.
+    #[serde(rename = "judge")]
+    ReviewQualification {
         account: AccountId,
-        /// Which.
         qualification: i64,
-        /// As it was looked at, as UCloud's API numbers it: otherwise nothing is changed.
+        /// The expected status, as UCloud's API numbers it; when it differs nothing is changed.
         from: u8,
-        /// As it is to be.
+        /// The new status.
         to: u8,
-        /// Why, for its account.
+        /// The reason, shown to the account.
         reason: Box<str>,
     },
-    /// Tell how carriers are.
+    /// Return the states of carriers.
     Carriers,
-    /// Tell whether the node can take requests.
+    /// Return whether the node can accept requests.
     Standing,
     /// Send a message.
-    Send(Box<SendOrder>),
+    Send(Box<SendCommand>),
 }
 
-/// See [`Order::Send`].
+/// See [`NodeCommand::Send`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SendOrder {
-    /// Whose it is; absent: of the only account there is.
+pub(crate) struct SendCommand {
+    /// The account; absent: the only one.
     pub(crate) account: Option<Box<str>>,
-    /// To whom.
+    /// The recipients.
     pub(crate) to: Vec<Box<str>>,
     /// A template's number, UT id or name.
     pub(crate) template: Option<Box<str>>,
     /// Free text instead.
     pub(crate) text: Option<Box<str>>,
-    /// Values by name.
+    /// Values of variables by name.
     pub(crate) vars: Vec<(Box<str>, Box<str>)>,
     /// The sender that the recipient sees.
     pub(crate) sender: Option<Box<str>>,
 }
 
-/// What became of one recipient of [`Order::Send`].
+/// The result for one recipient of [`NodeCommand::Send`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sent {
-    /// As it was given.
+    /// The recipient as given.
     pub(crate) to: Box<str>,
-    /// The message, when it was accepted.
+    /// The message, if accepted.
     pub(crate) id: Option<MessageId>,
-    /// Why it was not.
+    /// The reason, if rejected.
     pub(crate) refused: Option<RefusedBy>,
 }
 
-/// The reason of a refusal: see docs/errors.md.
+/// The reason of a rejection: see docs/errors.md.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RefusedBy {
     pub(crate) code: u16,
@@ -154,161 +130,163 @@ pub(crate) struct RefusedBy {
     pub(crate) message: Box<str>,
 }
 
-/// Whether the node that serves a store can take requests: what `/readyz` says.
+/// The readiness of the node that serves a store: what `/readyz` returns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
-    /// Why it cannot, in words.
+    /// Why it is not ready.
     pub(crate) unready: Option<String>,
-    /// It is starting or stopping.
+    /// The node is starting or stopping.
     pub(crate) passing: bool,
-    /// The files at the store's path are not those that it opened: it stores nothing any more.
+    /// The files at the store's path are not those that the node opened: it stores nothing any more.
     pub(crate) lost: bool,
 }
 
 impl Standing {
-    /// Why it takes no requests, where that does not pass by itself within moments.
-    pub(crate) fn trouble(&self) -> Option<&str> {
+    /// Why the node is not ready, unless it is starting or stopping.
+    pub(crate) fn unready_reason(&self) -> Option<&str> {
         self.unready.as_deref().filter(|_| !self.passing)
     }
 
-    /// Why nothing is to be read from or written to the files at the store's path, if that is so.
+    /// Why the files at the store's path must not be used, if so.
     pub(crate) fn refusal(&self) -> Option<String> {
         let why = self.unready.as_deref().unwrap_or("its files were replaced");
         self.lost.then(|| {
             format!(
-                "the node that serves this store has lost it and refuses everything: {why}. What is there now is not what the \
-                 node holds: its log says how to save that, and so does \"A store that goes away\" in docs/operations.md"
+                "the node that serves this store has lost its files and rejects all requests: {why}. The files there now are not \
+                 those of the node: its log describes how to save them, and so does \"A store that goes away\" in docs/operations.md"
             )
         })
     }
 }
 
-/// What came of it.
+/// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
-    /// It was done, to so many things.
+    /// It was done, for this number of objects.
     Done(u64),
-    /// It was not, and why.
+    /// It failed, and why.
     Failed(String),
-    /// How carriers are.
+    /// The states of carriers.
     Carriers(Vec<CarrierStatus>),
-    /// Whether the node can take requests.
+    /// Whether the node can accept requests.
     Standing(Standing),
-    /// What became of recipients.
+    /// The results for recipients.
     Sent(Vec<Sent>),
-    /// An inbound message was played.
+    /// An inbound message was simulated.
     Played {
-        /// Whose it is; absent: nobody's.
+        /// The account of the message; absent: none.
         account: Option<Box<str>>,
     },
 }
 
 impl Answer {
-    /// Why there is not the answer that was asked for.
+    /// The error when an answer is not of the expected kind.
     pub(crate) fn unexpected(self) -> Failure {
         match self {
             Self::Failed(why) => anyhow!(why).into(),
-            _ => anyhow!("the node answered something else").into(),
+            _ => anyhow!("unexpected answer of the node").into(),
         }
     }
 }
 
-/// Has an order done: by the node that serves the store, or here when none does. Returns how many things it was about.
-pub(crate) async fn carry_out(config: &Config, order: &Order) -> Result<u64, Failure> {
-    told(answer(config, order).await?)
+/// Runs a command on the node that serves the store, or here when none does. Returns the number of objects.
+pub(crate) async fn carry_out(config: &Config, command: &NodeCommand) -> Result<u64, Failure> {
+    done_count(answer(config, command).await?)
 }
 
 /// The same, with the whole answer.
-pub(crate) async fn answer(config: &Config, order: &Order) -> Result<Answer, Failure> {
+pub(crate) async fn answer(config: &Config, command: &NodeCommand) -> Result<Answer, Failure> {
     let since = Instant::now();
     loop {
         let path = socket_path(&config.store.path);
-        let asked = socket::ask(&path, order).await;
-        if let Some(answer) = asked.with_context(|| format!("ask the node at {}", path.display()))? {
+        let response = socket::ask(&path, command).await;
+        if let Some(answer) =
+            response.with_context(|| format!("send the command to the node at {}", path.display()))?
+        {
             return Ok(answer);
         }
         match open::store_as(config, Mode::Serve).await? {
             Ok(store) => {
-                let answer = alone::perform(config, &store, order).await;
+                let answer = offline::perform(config, &store, command).await;
                 store.close().await.context("close the store")?;
                 return Ok(answer?);
             }
-            Err(StoreError::InUse(_)) if since.elapsed() < PATIENCE => tokio::time::sleep(LOOK_EVERY).await,
+            Err(StoreError::InUse(_)) if since.elapsed() < WAIT_MAX => tokio::time::sleep(LOOK_EVERY).await,
             Err(StoreError::InUse(_)) => {
                 let path = path.display();
-                return Err(anyhow!("a node serves this store and does not listen at {path}").into());
+                return Err(anyhow!("a node serves this store but does not listen at {path}").into());
             }
             Err(error) => return Err(anyhow!(error).context("open the store").into()),
         }
     }
 }
 
-/// Has the node that serves the store, if one does, take a changed catalog over now rather than at its next look.
-pub(crate) async fn take_over(config: &Config) {
-    match socket::ask(&socket_path(&config.store.path), &Order::TakeOver).await {
-        Ok(Some(Answer::Failed(error))) => tracing::warn!(%error, "the node has not taken the change over"),
-        // It looks by itself every second.
-        Err(error) => tracing::debug!(%error, "the node could not be told of the change"),
+/// Lets the node that serves the store, if any, reload the catalog now instead of at its next poll.
+pub(crate) async fn reload_catalog(config: &Config) {
+    match socket::ask(&socket_path(&config.store.path), &NodeCommand::ReloadCatalog).await {
+        Ok(Some(Answer::Failed(error))) => tracing::warn!(%error, "catalog reload failed"),
+        // It polls every second.
+        Err(error) => tracing::debug!(%error, command = "reload_catalog", "control command failed"),
         Ok(_) => {}
     }
 }
 
-/// What is known of the node that serves a store.
+/// The state of the node that serves a store.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NodeState {
-    /// None does.
+    /// No node serves it.
     NotRunning,
-    /// One does; how its carriers are, when it says.
+    /// A node serves it, with the states of its carriers if it returned them.
     Running(Option<Vec<CarrierStatus>>),
 }
 
-/// Asks the node that serves the store, if one does.
+/// Queries the node that serves the store, if any.
 pub(crate) async fn node_state(config: &Config) -> NodeState {
-    match socket::ask(&socket_path(&config.store.path), &Order::Carriers).await {
+    match socket::ask(&socket_path(&config.store.path), &NodeCommand::Carriers).await {
         Ok(Some(Answer::Carriers(carriers))) => NodeState::Running(Some(carriers)),
-        // It is of a release that does not know the question, or about to stop.
+        // A node of an older release does not know the command, or it is about to stop.
         Ok(Some(_)) | Err(_) => NodeState::Running(None),
         Ok(None) => NodeState::NotRunning,
     }
 }
 
-/// Whether the node that serves the store can take requests; `None` when none serves it, or when it does not say in time, as a
-/// node of an earlier release.
+/// Whether the node that serves the store can accept requests; `None` when none serves it or it does not answer in time, as
+/// a node of an older release.
 pub(crate) async fn standing(config: &Config) -> Option<Standing> {
     let path = socket_path(&config.store.path);
-    let asked = tokio::time::timeout(STANDING_TIME_MAX, socket::ask(&path, &Order::Standing)).await;
-    match asked {
+    let response = tokio::time::timeout(STANDING_TIME_MAX, socket::ask(&path, &NodeCommand::Standing)).await;
+    match response {
         Ok(Ok(Some(Answer::Standing(standing)))) => Some(standing),
         Ok(Ok(_)) => None,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the node does not tell how it is");
+            tracing::debug!(%error, command = "standing", "control command failed");
             None
         }
         Err(_) => None,
     }
 }
 
-fn told(answer: Answer) -> Result<u64, Failure> {
+fn done_count(answer: Answer) -> Result<u64, Failure> {
     match answer {
         Answer::Done(count) => Ok(count),
         other => Err(other.unexpected()),
     }
 }
 
-/// How carriers are, when a node serves the store and says so.
+/// The states of carriers, when a node serves the store and returns them.
 pub(crate) async fn carriers(config: &Config) -> Option<Vec<CarrierStatus>> {
-    match socket::ask(&socket_path(&config.store.path), &Order::Carriers).await {
+    match socket::ask(&socket_path(&config.store.path), &NodeCommand::Carriers).await {
         Ok(Some(Answer::Carriers(carriers))) => Some(carriers),
         Ok(_) => None,
         Err(error) => {
-            tracing::debug!(%error, "the node does not tell how carriers are");
+            tracing::debug!(%error, command = "carriers", "control command failed");
             None
         }
     }
 }
 
-/// Where the node that serves a store listens: the same place by whatever name the store is called.
+/// The path of the control socket: the same for every name of the store.
 pub(crate) fn socket_path(store: &Path) -> PathBuf {
     let mut path = SqliteStore::resolved_path(store).into_os_string();
     path.push(".control");

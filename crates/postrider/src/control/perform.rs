@@ -1,44 +1,53 @@
-//! Orders done by the node that serves the store.
+//! Runs commands in the node that serves the store.
 
-use super::{Answer, Order, send};
+use super::{Answer, NodeCommand, send};
 use crate::config::hint;
 use crate::node::Health;
-use crate::review::settle;
+use crate::review::store_review;
 use engine::Engine;
 use std::fmt;
 
-/// Does it.
-pub(super) async fn perform(engine: &Engine, health: &Health, order: &Order, free_text: bool) -> Answer {
-    match order {
-        Order::Standing => Answer::Standing(health.standing().await),
-        Order::Carriers => match engine.carrier_statuses().await {
+/// Runs a command.
+pub(super) async fn perform(
+    engine: &Engine,
+    health: &Health,
+    command: &NodeCommand,
+    free_text: bool,
+) -> Answer {
+    match command {
+        NodeCommand::Standing => Answer::Standing(health.standing().await),
+        NodeCommand::Carriers => match engine.carrier_statuses().await {
             Ok(carriers) => Answer::Carriers(carriers),
             Err(error) => Answer::Failed(error.to_string()),
         },
-        Order::Send(order) => send::send(engine, order, free_text).await,
-        Order::Pause { endpoint, reason } => answer(engine.pause_endpoint(*endpoint, reason).await.map(one)),
-        Order::Resume { endpoint } => answer(engine.resume_endpoint(*endpoint).await.map(one)),
-        Order::Replay { endpoint, since } => answer(engine.replay_endpoint(*endpoint, *since).await.map(one)),
-        Order::Resend {
+        NodeCommand::Send(command) => send::send(engine, command, free_text).await,
+        NodeCommand::Pause { endpoint, reason } => {
+            answer(engine.pause_endpoint(*endpoint, reason).await.map(one))
+        }
+        NodeCommand::Resume { endpoint } => answer(engine.resume_endpoint(*endpoint).await.map(one)),
+        NodeCommand::Replay { endpoint, since } => {
+            answer(engine.replay_endpoint(*endpoint, *since).await.map(one))
+        }
+        NodeCommand::Resend {
             endpoint,
             call: Some(no),
         } => answer(engine.resend_call(*endpoint, *no).await.map(one)),
-        Order::Resend { endpoint, call: None } => answer(engine.resend_dead_calls(*endpoint).await),
-        Order::Test { endpoint } => {
+        NodeCommand::Resend { endpoint, call: None } => answer(engine.resend_dead_calls(*endpoint).await),
+        NodeCommand::Test { endpoint } => {
             let entry = engine.catalog().endpoint(*endpoint).cloned();
             match entry {
                 Some(entry) => answer(engine.probe_endpoint(&entry).await.map(one)),
-                None => Answer::Failed("there is no such webhook".to_owned()),
+                None => Answer::Failed("no such webhook".to_owned()),
             }
         }
-        Order::TakeOver => {
+        NodeCommand::ReloadCatalog => {
             if let Err(error) = engine.reload_catalog().await {
                 return Answer::Failed(error.to_string());
             }
-            // Events that were logged beside the node are told after its own next commit: this one.
+            // Events that were appended beside the node are delivered after its own next commit: this one.
             answer(engine.store().probe().await.map(one))
         }
-        Order::Reconnect { carrier } => match engine.reconnect(carrier) {
+        NodeCommand::Reconnect { carrier } => match engine.reconnect(carrier) {
             Some(_) => Answer::Done(1),
             None => {
                 let catalog = engine.catalog();
@@ -47,17 +56,17 @@ pub(super) async fn perform(engine: &Engine, health: &Health, order: &Order, fre
                 Answer::Failed(format!("there is no carrier {carrier:?}{hint}"))
             }
         },
-        Order::PlayInbound { from, to, text } => match engine.play_inbound(from, to, text).await {
+        NodeCommand::PlayInbound { from, to, text } => match engine.play_inbound(from, to, text).await {
             Ok(played) => Answer::Played {
                 account: played.account,
             },
             Err(error) => Answer::Failed(error.to_string()),
         },
-        Order::Cancel { account, task } => match engine.cancel_task(*account, *task).await {
+        NodeCommand::Cancel { account, task } => match engine.cancel_task(*account, *task).await {
             Ok(cancelled) => Answer::Done(u64::from(cancelled.is_some())),
             Err(error) => Answer::Failed(error.to_string()),
         },
-        Order::EndTask {
+        NodeCommand::EndTask {
             account,
             task,
             ends_at,
@@ -65,14 +74,14 @@ pub(super) async fn perform(engine: &Engine, health: &Health, order: &Order, fre
             Ok(changed) => Answer::Done(u64::from(changed.is_some())),
             Err(error) => Answer::Failed(error.to_string()),
         },
-        Order::Judge {
+        NodeCommand::ReviewQualification {
             account,
             qualification,
             from,
             to,
             reason,
         } => {
-            let done = settle(
+            let done = store_review(
                 &**engine.store(),
                 (*account, *qualification),
                 (*from, *to),

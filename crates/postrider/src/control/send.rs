@@ -1,11 +1,11 @@
-//! A message that an operator sends by hand: as a submission of its account.
+//! A message that an operator sends by hand, as a submission of its account.
 
-use super::{Answer, RefusedBy, SendOrder, Sent};
+use super::{Answer, RefusedBy, SendCommand, Sent};
 use crate::config::hint;
 use engine::Engine;
 use engine::accept::{
-    Duplicates, Fate, Forbidden, FrozenText, Item, Missing, Overlong, Recipient, Reply, Rules, SignatureRef,
-    Submission, TemplateRef, Values,
+    AcceptResponse, Duplicates, Forbidden, Item, Missing, Overlong, Recipient, RecipientOutcome, Rules,
+    SignatureRef, Submission, TemplateRef, TemplateSnapshot, Values,
 };
 use engine::catalog::{Account, Snapshot, TemplateEntry};
 use engine::sms::class::{Class, Kind};
@@ -15,31 +15,31 @@ use engine::{Dialect, SuppressedPolicy};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Recipients of one order.
+/// Recipients of one command.
 const TO_MAX: usize = 100;
-/// Characters of a sender, whatever alphabet.
+/// Characters of a sender in any alphabet.
 const SENDER_CHARS_MAX: usize = 20;
 
-/// Sends it; `free_text` says whether texts without a template may go.
-pub(super) async fn send(engine: &Engine, order: &SendOrder, free_text: bool) -> Answer {
-    let (submission, missing) = match submission(engine, order, free_text) {
+/// Sends it; `free_text` allows texts without a template.
+pub(super) async fn send(engine: &Engine, command: &SendCommand, free_text: bool) -> Answer {
+    let (submission, missing) = match submission(engine, command, free_text) {
         Ok(submission) => submission,
         Err(why) => return Answer::Failed(why),
     };
     let accepted = engine.accept(submission, None).await;
     let outcome = match accepted {
-        Ok((_, Reply::New(outcome))) => outcome,
-        Ok((_, Reply::Repeat { .. })) => return Answer::Failed("it was sent before".to_owned()),
+        Ok((_, AcceptResponse::New(outcome))) => outcome,
+        Ok((_, AcceptResponse::Replayed { .. })) => return Answer::Failed("it was already sent".to_owned()),
         Err(error) => return Answer::Failed(error.to_string()),
     };
-    let fates = outcome.items.iter().flat_map(|item| &item.fates);
-    let sent = order.to.iter().zip(fates).map(|(to, fate)| match fate {
-        Fate::Accepted(id) => Sent {
+    let outcomes = outcome.items.iter().flat_map(|item| &item.outcomes);
+    let sent = command.to.iter().zip(outcomes).map(|(to, result)| match result {
+        RecipientOutcome::Accepted(id) => Sent {
             to: to.clone(),
             id: Some(*id),
             refused: None,
         },
-        Fate::Refused(refusal) => {
+        RecipientOutcome::Refused(refusal) => {
             let reason = refusal.reason();
             let mut message = reason.sentence().to_owned();
             if reason == Reason::ValueMissing && !missing.is_empty() {
@@ -59,30 +59,36 @@ pub(super) async fn send(engine: &Engine, order: &SendOrder, free_text: bool) ->
     Answer::Sent(sent.collect())
 }
 
-/// What is to be accepted, and which values its template lacks.
-fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<(Submission, String), String> {
-    if order.to.is_empty() || order.to.len() > TO_MAX {
-        return Err(format!("1 to {TO_MAX} recipients can be given"));
+/// The submission, and the values that its template lacks.
+fn submission(
+    engine: &Engine,
+    command: &SendCommand,
+    free_text: bool,
+) -> Result<(Submission, String), String> {
+    if command.to.is_empty() || command.to.len() > TO_MAX {
+        return Err(format!("give 1 to {TO_MAX} recipients"));
     }
     let catalog = engine.catalog();
-    let account = account(&catalog, order.account.as_deref())?;
-    let template = match (&order.template, &order.text) {
-        (Some(asked), None) => template(&catalog, account, asked)?,
-        (None, Some(text)) if free_text => TemplateRef::Frozen(Arc::new(free(text))),
+    let account = account(&catalog, command.account.as_deref())?;
+    let template = match (&command.template, &command.text) {
+        (Some(name), None) => template(&catalog, account, name)?,
+        (None, Some(text)) if free_text => TemplateRef::Pinned(Arc::new(free(text))),
         (None, Some(_)) => {
             return Err("free text is for `postrider dev` only; name a template with --template".to_owned());
         }
-        _ => return Err("either a template or a text is sent".to_owned()),
+        _ => return Err("give either a template or a text".to_owned()),
     };
     let entry = entry_of(&catalog, account, &template);
-    if let Some(why) = entry.and_then(|entry| vars_complaint(entry, order)) {
+    if let Some(why) = entry.and_then(|entry| vars_complaint(entry, command)) {
         return Err(why);
     }
-    let missing = entry.map(|entry| missing_vars(entry, order)).unwrap_or_default();
-    let values = if order.vars.is_empty() {
+    let missing = entry
+        .map(|entry| missing_vars(entry, command))
+        .unwrap_or_default();
+    let values = if command.vars.is_empty() {
         Values::None
     } else {
-        Values::Named(order.vars.clone())
+        Values::Named(command.vars.clone())
     };
     let recipient = |to: &str| Recipient {
         phone: to.into(),
@@ -90,15 +96,15 @@ fn submission(engine: &Engine, order: &SendOrder, free_text: bool) -> Result<(Su
     };
     let submission = Submission {
         account: account.id,
-        // There is no wire of its own for what operators send: it is told like uSpeedo's REST.
+        // Operators have no API of their own: events of the message are those of uSpeedo's REST.
         dialect: Dialect::UspeedoRest,
         user: "".into(),
         items: vec![Item {
             template,
-            sender: order.sender.clone(),
+            sender: command.sender.clone(),
             signature: SignatureRef::OfTemplate,
             values,
-            recipients: order.to.iter().map(|to| recipient(to)).collect(),
+            recipients: command.to.iter().map(|to| recipient(to)).collect(),
         }],
         one_session: true,
         kind: Kind::Text,
@@ -128,7 +134,7 @@ fn account<'c>(catalog: &'c Snapshot, name: Option<&str>) -> Result<&'c Arc<Acco
     })
 }
 
-/// The template that a request names.
+/// The template of the command.
 fn entry_of<'c>(
     catalog: &'c Snapshot,
     account: &Account,
@@ -142,25 +148,25 @@ fn entry_of<'c>(
     .map(|entry| &**entry)
 }
 
-/// A value that is given and that no variable of the template takes.
-fn vars_complaint(entry: &TemplateEntry, order: &SendOrder) -> Option<String> {
-    let (given, _) = order
+/// A complaint about a value that no variable of the template takes.
+fn vars_complaint(entry: &TemplateEntry, command: &SendCommand) -> Option<String> {
+    let (given, _) = command
         .vars
         .iter()
         .find(|(given, _)| entry.pattern.variable_named(given).is_none())?;
     let known = entry.pattern.variables().iter().map(|name| &**name);
-    let asked = &entry.template.name;
+    let name = &entry.template.name;
     Some(if known.len() == 0 {
-        format!("template {asked:?} has no variables: leave --var out")
+        format!("template {name:?} has no variables: remove --var")
     } else {
         let (_, hint) = hint(given, known);
-        format!("template {asked:?} has no variable {given:?}{hint}")
+        format!("template {name:?} has no variable {given:?}{hint}")
     })
 }
 
-/// What is to be given that is not.
-fn missing_vars(entry: &TemplateEntry, order: &SendOrder) -> String {
-    let given = order.vars.iter();
+/// The missing values, as options.
+fn missing_vars(entry: &TemplateEntry, command: &SendCommand) -> String {
+    let given = command.vars.iter();
     let given: HashSet<usize> = given
         .filter_map(|(given, _)| entry.pattern.variable_named(given))
         .collect();
@@ -172,40 +178,40 @@ fn missing_vars(entry: &TemplateEntry, order: &SendOrder) -> String {
     missing.join(" ")
 }
 
-/// By number, by UT id, or by a name that one template of the account has.
-fn template(catalog: &Snapshot, account: &Account, asked: &str) -> Result<TemplateRef, String> {
-    if let Ok(number) = asked.parse()
+/// By number, by UT id, or by a name that is unique in the account.
+fn template(catalog: &Snapshot, account: &Account, name: &str) -> Result<TemplateRef, String> {
+    if let Ok(number) = name.parse()
         && catalog.template_by_number(account.id, number).is_some()
     {
         return Ok(TemplateRef::Number(number));
     }
-    if catalog.template_by_ut_id(account.id, asked).is_some() {
-        return Ok(TemplateRef::UtId(asked.into()));
+    if catalog.template_by_ut_id(account.id, name).is_some() {
+        return Ok(TemplateRef::UtId(name.into()));
     }
     let mut named = catalog
         .templates_of(account.id)
-        .filter(|entry| &*entry.template.name == asked);
+        .filter(|entry| &*entry.template.name == name);
     match (named.next(), named.next()) {
         (Some(only), None) => Ok(TemplateRef::Number(only.template.number)),
         (Some(_), Some(_)) => Err(format!(
-            "several templates are called {asked:?}: give the number of one"
+            "several templates are named {name:?}: give the number of one"
         )),
         (None, _) => {
             let names: Vec<&str> = catalog
                 .templates_of(account.id)
                 .map(|entry| &*entry.template.name)
                 .collect();
-            let (_, hint) = hint(asked, names.into_iter());
+            let (_, hint) = hint(name, names.into_iter());
             Err(format!(
-                "account {:?} has no template {asked:?}{hint}; `postrider template list` shows those there are",
+                "account {:?} has no template {name:?}{hint}; `postrider template list` lists them",
                 account.name
             ))
         }
     }
 }
 
-fn free(text: &str) -> FrozenText {
-    FrozenText {
+fn free(text: &str) -> TemplateSnapshot {
+    TemplateSnapshot {
         number: 0,
         class: Class::Notice,
         ttl_s: None,
@@ -215,7 +221,7 @@ fn free(text: &str) -> FrozenText {
     }
 }
 
-/// As loose as what follows allows.
+/// The most permissive rules.
 fn rules() -> Rules {
     Rules {
         grammar: Grammar::Uspeedo,

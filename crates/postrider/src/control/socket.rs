@@ -1,6 +1,6 @@
-//! The socket: one line of JSON asks, one line answers.
+//! The control socket: a line of JSON for the command, a line for the answer.
 
-use super::{Answer, Order, perform};
+use super::{Answer, NodeCommand, perform};
 use crate::node::Health;
 use anyhow::{Context, bail};
 use engine::Engine;
@@ -17,18 +17,18 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Octets of an order.
+/// Octets of a command.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// Octets of an answer: a list of carriers may be long.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Who asks at once.
+/// Concurrent clients.
 const CALLERS_MAX: usize = 16;
-/// How long an order may take to arrive.
+/// Time for a command to arrive.
 const READ_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long an order may take to be done: calls under way to an endpoint end first.
+/// Time for a command to run: calls in progress to an endpoint end first.
 const WORK_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// A node's ear for orders.
+/// The control socket of a node.
 pub(crate) struct Control {
     path: PathBuf,
     stop: CancellationToken,
@@ -36,7 +36,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens. A node that cannot (the path is too long for a socket, say) serves all the same, and says so.
+    /// Listens. A node that cannot (the path is too long for a socket, say) logs that and runs without it.
     pub(crate) fn start(
         path: PathBuf,
         engine: Arc<Engine>,
@@ -65,31 +65,31 @@ impl Control {
             }
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%path, %error, "commands cannot reach this node: its webhooks and tasks can be changed while it is stopped only");
+                tracing::warn!(%path, %error, "control socket unavailable");
                 None
             }
         }
     }
 
-    /// Listens no more; what is being done is finished.
+    /// Stops listening and waits for running commands.
     pub(crate) async fn stop(self, grace: Duration) {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
-            tracing::warn!("orders did not finish within the grace");
+            tracing::warn!(grace_ms = grace.as_millis() as u64, "control commands cut off");
         }
-        // Nothing of a socket is lost with its file; one that stays is taken away by the next start.
+        // A stale socket is removed by the next start.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    // Whoever serves the store holds its lock: a socket that is there is left from a node that was killed.
+    // The node that serves the store holds its lock: an existing socket is that of a killed node.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Made for its owner alone from the first moment on. What else this process makes meanwhile is closed to others as well.
+    // Created for its owner only. Files that this process creates meanwhile are restricted as well.
     let mask = umask(Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path);
     umask(mask);
@@ -112,24 +112,24 @@ async fn listen(
                 let (engine, health) = (Arc::clone(engine), Arc::clone(health));
                 tasks.spawn(async move {
                     if let Err(error) = serve(stream, &engine, &health, free_text).await {
-                        tracing::debug!(%error, "whoever gave an order did not wait for its end");
+                        tracing::debug!(%error, "control connection failed");
                     }
                     drop(place);
                 });
             }
-            Ok(_) => tracing::warn!("somebody else's order was not taken"),
+            Ok(_) => tracing::warn!(reason = "other user", "control connection rejected"),
             Err(error) => {
-                tracing::warn!(%error, "an order could not be taken");
+                tracing::warn!(%error, listener = "control", "accept failed");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// The socket's owner and root.
+/// Whether the peer is the socket's owner or root.
 fn may_ask(stream: &UnixStream, owner: Option<u32>) -> bool {
-    let asker = stream.peer_cred().ok().map(|peer| peer.uid());
-    asker.is_some() && (asker == owner || asker == Some(0))
+    let peer_uid = stream.peer_cred().ok().map(|peer| peer.uid());
+    peer_uid.is_some() && (peer_uid == owner || peer_uid == Some(0))
 }
 
 async fn serve(
@@ -139,9 +139,9 @@ async fn serve(
     free_text: bool,
 ) -> anyhow::Result<()> {
     let read = tokio::time::timeout(READ_TIME_MAX, line(&mut stream, LINE_BYTES_MAX));
-    let answer = match serde_json::from_slice::<Order>(&read.await??) {
-        Ok(order) => perform::perform(engine, health, &order, free_text).await,
-        Err(error) => Answer::Failed(format!("the node does not know this order: {error}")),
+    let answer = match serde_json::from_slice::<NodeCommand>(&read.await??) {
+        Ok(command) => perform::perform(engine, health, &command, free_text).await,
+        Err(error) => Answer::Failed(format!("the node does not know this command: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
@@ -149,7 +149,7 @@ async fn serve(
     Ok(stream.shutdown().await?)
 }
 
-/// What is sent until the line's end, or the end.
+/// Reads up to the end of the line, or the end of the stream.
 async fn line(stream: &mut UnixStream, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     while line.last() != Some(&b'\n') && (line.len() as u64) < bytes_max {
@@ -161,8 +161,8 @@ async fn line(stream: &mut UnixStream, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Asks the node at `path`; `None` when none listens there.
-pub(super) async fn ask(path: &Path, order: &Order) -> anyhow::Result<Option<Answer>> {
+/// Sends a command to the node at `path`; `None` when none listens there.
+pub(super) async fn ask(path: &Path, command: &NodeCommand) -> anyhow::Result<Option<Answer>> {
     let mut stream = match UnixStream::connect(path).await {
         Ok(stream) => stream,
         Err(error)
@@ -173,26 +173,26 @@ pub(super) async fn ask(path: &Path, order: &Order) -> anyhow::Result<Option<Ans
         {
             return Ok(None);
         }
-        // A path that no socket can have is one that no node listens at.
+        // No node can listen at a path that is invalid for a socket.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mut asked = serde_json::to_vec(order)?;
-    asked.push(b'\n');
-    stream.write_all(&asked).await?;
+    let mut request = serde_json::to_vec(command)?;
+    request.push(b'\n');
+    stream.write_all(&request).await?;
     let answered = tokio::time::timeout(WORK_TIME_MAX, line(&mut stream, ANSWER_BYTES_MAX)).await;
     let answered = answered.context("no answer in time")??;
     if answered.is_empty() {
-        bail!("it ended before it answered");
+        bail!("the node closed the connection without an answer");
     }
     Ok(Some(
-        serde_json::from_slice(&answered).context("read its answer")?,
+        serde_json::from_slice(&answered).context("parse the node's answer")?,
     ))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::SendOrder;
+    use super::super::SendCommand;
     use super::*;
     use proptest::prelude::*;
     use std::os::unix::fs::PermissionsExt;
@@ -201,79 +201,79 @@ mod tests {
     #[test]
     fn orders_read_back_as_they_were_given() {
         let endpoint = EndpointId(7);
-        let orders = [
-            Order::Pause {
+        let commands = [
+            NodeCommand::Pause {
                 endpoint,
-                reason: "moving\nhouse".into(),
+                reason: "moving\nsoon".into(),
             },
-            Order::Resume { endpoint },
-            Order::Replay {
+            NodeCommand::Resume { endpoint },
+            NodeCommand::Replay {
                 endpoint,
                 since: 1_795_000_000_000,
             },
-            Order::Resend {
+            NodeCommand::Resend {
                 endpoint,
                 call: Some(3),
             },
-            Order::Resend { endpoint, call: None },
-            Order::Test { endpoint },
-            Order::TakeOver,
-            Order::Cancel {
+            NodeCommand::Resend { endpoint, call: None },
+            NodeCommand::Test { endpoint },
+            NodeCommand::ReloadCatalog,
+            NodeCommand::Cancel {
                 account: AccountId(1),
                 task: 9,
             },
-            Order::EndTask {
+            NodeCommand::EndTask {
                 account: AccountId(1),
                 task: 9,
                 ends_at: Some(1_795_000_000_000),
             },
-            Order::Judge {
+            NodeCommand::ReviewQualification {
                 account: AccountId(1),
                 qualification: 7,
                 from: 1,
                 to: 3,
                 reason: "not\nlegible".into(),
             },
-            Order::Carriers,
-            Order::Standing,
-            Order::Send(Box::new(SendOrder {
+            NodeCommand::Carriers,
+            NodeCommand::Standing,
+            NodeCommand::Send(Box::new(SendCommand {
                 to: vec!["+447700900123".into()],
                 template: Some("code".into()),
                 vars: vec![("code".into(), "47\n11".into())],
-                ..SendOrder::default()
+                ..SendCommand::default()
             })),
         ];
-        for order in orders {
-            let line = serde_json::to_vec(&order).unwrap();
-            assert!(!line.contains(&b'\n'), "an order is one line");
-            assert_eq!(serde_json::from_slice::<Order>(&line).unwrap(), order);
+        for command in commands {
+            let line = serde_json::to_vec(&command).unwrap();
+            assert!(!line.contains(&b'\n'), "a command is one line");
+            assert_eq!(serde_json::from_slice::<NodeCommand>(&line).unwrap(), command);
         }
     }
 
     proptest! {
         #[test]
         fn no_line_makes_it_panic(line in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = serde_json::from_slice::<Order>(&line);
+            let _ = serde_json::from_slice::<NodeCommand>(&line);
         }
     }
 
     #[tokio::test]
-    async fn nobody_at_the_socket_is_told_from_one_who_does_not_answer() {
+    async fn a_missing_listener_is_distinguished_from_one_that_does_not_answer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let order = Order::Test {
+        let command = NodeCommand::Test {
             endpoint: EndpointId(1),
         };
-        assert_eq!(ask(&path, &order).await.unwrap(), None, "no socket");
+        assert_eq!(ask(&path, &command).await.unwrap(), None, "no socket");
         let listener = bind(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "others cannot ask");
-        let (asked, ()) = tokio::join!(ask(&path, &order), async {
+        assert_eq!(mode & 0o777, 0o600, "other users have no access");
+        let (answer, ()) = tokio::join!(ask(&path, &command), async {
             drop(listener.accept().await.unwrap());
         });
-        assert!(asked.is_err(), "it hung up");
+        assert!(answer.is_err(), "the connection was closed");
         drop(listener);
-        assert_eq!(ask(&path, &order).await.unwrap(), None, "a socket that was left");
+        assert_eq!(ask(&path, &command).await.unwrap(), None, "a stale socket");
         bind(&path).unwrap();
     }
 }

@@ -1,9 +1,9 @@
-//! What `postrider dev` prints: where everything is, a command to copy for each dialect, and each message delivered.
+//! The output of `postrider dev`: addresses, commands to copy for each API, and each message of the sandbox.
 
 use super::commands::{Example, examples};
 use super::demo::Demo;
 use super::webhook::DemoWebhook;
-use crate::table::harmless;
+use crate::table::sanitize_for_terminal;
 use engine::CarrierStatus;
 use engine::clock::{Clock, SystemClock};
 use engine::sandbox::{Entry, EntryState};
@@ -15,17 +15,17 @@ use std::path::Path;
 /// The banner.
 pub(super) fn banner(demo: &Demo, data: &Path) -> String {
     let mut text = String::new();
-    // Writing to a string cannot fail.
+    // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "Postrider {version} is ready. Nothing leaves this machine: messages go to the sandbox and show below.
+        "Postrider {version} is ready. Nothing leaves this machine: messages go to the sandbox and are shown below.
 
   APIs      {base}
-  inbox     {base}/ in a browser, {base}/sandbox/messages for programs
+  inbox     {base}/ in a browser, {base}/sandbox/messages as JSON
   health    {metrics}/readyz  {metrics}/metrics
-  data      {data} (demo.json has all credentials)
+  data      {data} (all credentials: demo.json)
 {webhook}
-One command for each API, to copy, and a second one that asks what became of it.
+Commands to copy: for each API one that sends, and one that queries the status.
 ",
         version = env!("CARGO_PKG_VERSION"),
         base = demo.base_url,
@@ -42,18 +42,18 @@ One command for each API, to copy, and a second one that asks what became of it.
     {
         let _ = writeln!(
             text,
-            "# {title}\n{send}\n# What became of it, once ID is set to {id} of the answer:\n{status}\n"
+            "# {title}\n{send}\n# Status query, with ID set to {id} of the response:\n{status}\n"
         );
     }
-    text.push_str("Ctrl-C stops it. What the sandbox delivers:\n");
+    text.push_str("Ctrl-C stops the node. Messages of the sandbox:\n");
     text
 }
 
-/// What is told to the URL that was given.
+/// The webhook of the URL that was given.
 fn webhook(webhook: &DemoWebhook) -> String {
     format!(
         "  webhook   {url}
-            what happens is POSTed there, one event a call, as Standard Webhooks (standardwebhooks.com), signed with
+            receives one POST for each event, in the format of Standard Webhooks (standardwebhooks.com), signed with
             {secret}
 ",
         url = webhook.url,
@@ -61,7 +61,7 @@ fn webhook(webhook: &DemoWebhook) -> String {
     )
 }
 
-/// A carrier whose state changed: `10:00:00  carrier north  up since 10:00:00, 1 of 1 sessions`.
+/// A change of a carrier's state: `10:00:00  carrier north  up since 10:00:00, 1 of 1 sessions`.
 pub(super) fn carrier_line(status: &CarrierStatus, zone: &TimeZone) -> String {
     let time = |at| {
         Timestamp::from_millisecond(at)
@@ -69,24 +69,27 @@ pub(super) fn carrier_line(status: &CarrierStatus, zone: &TimeZone) -> String {
             .unwrap_or_default()
     };
     let now = time(SystemClock.now());
-    let name = harmless(&status.name);
+    let name = sanitize_for_terminal(&status.name);
     format!(
         "{now}  carrier {name}  {}",
         crate::carrier::in_words(status, time)
     )
 }
 
-/// One line for a message that arrived, or for one that did not, with the reason.
+/// One line for a delivered message, or for a failed one with the reason.
 pub(super) fn line(entry: &Entry, zone: &TimeZone) -> String {
     let time = Timestamp::from_millisecond(entry.time)
         .map(|at| at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string())
         .unwrap_or_default();
-    // What was sent could carry sequences that a terminal obeys.
-    let (to, text) = (harmless(&entry.to), harmless(&entry.text));
+    // Clients choose the text, which may contain terminal escape sequences.
+    let (to, text) = (
+        sanitize_for_terminal(&entry.to),
+        sanitize_for_terminal(&entry.text),
+    );
     let from = if entry.from.is_empty() {
         String::new()
     } else {
-        format!(" from {}", harmless(&entry.from))
+        format!(" from {}", sanitize_for_terminal(&entry.from))
     };
     let parts = if entry.segments > 1 {
         format!(", {} segments", entry.segments)
@@ -96,7 +99,7 @@ pub(super) fn line(entry: &Entry, zone: &TimeZone) -> String {
     let class = entry.class.map_or("", |class| class.name());
     match entry.state {
         EntryState::Delivered => format!("{time}  {to}{from}  {text}  ({class}{parts})"),
-        EntryState::Silent => format!("{time}  {to}{from}  {text}  ({class}{parts}; no receipt will come)"),
+        EntryState::Silent => format!("{time}  {to}{from}  {text}  ({class}{parts}; no receipt)"),
         EntryState::Failed(reason) => format!(
             "{time}  {to}{from}  FAILED {}: {}",
             reason.name(),

@@ -1,5 +1,5 @@
-//! The commands on the banner: each vendor's own documented request, with only host, credentials, template and sender
-//! replaced, and the question what became of it.
+//! The commands on the banner: the documented request of each vendor, with only host, credentials, template and sender
+//! replaced, and the status query.
 
 use super::demo::Demo;
 use engine::hex;
@@ -21,13 +21,13 @@ pub(super) struct Example {
     pub(super) title: &'static str,
     /// Sends a code.
     pub(super) send: String,
-    /// Asks what became of it; `$ID` is what the answer names `id`.
+    /// Queries the status; `$ID` is the member `id` of the response.
     pub(super) status: String,
-    /// Where the answer has the id.
+    /// The member of the response with the id.
     pub(super) id: &'static str,
 }
 
-/// An example of each dialect that can be asked for a status.
+/// An example of each API with a status query.
 pub(super) fn examples(demo: &Demo) -> Vec<Example> {
     vec![
         uspeedo_rest(demo),
@@ -46,7 +46,7 @@ fn basic(key: &str, secret: &str) -> String {
 fn uspeedo_rest(demo: &Demo) -> Example {
     let (host, template) = (&demo.base_url, demo.code_template().ut_id);
     let basic = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
-    // The uSpeedo REST v1 document, with its lost line ends restored.
+    // The uSpeedo REST v1 document, with its missing line ends restored.
     let send = format!(
         r#"curl -X POST "{host}/api/v1/usms/SendBatchUSMSMessage" \
 -H "Content-Type: application/json" \
@@ -66,7 +66,7 @@ fn uspeedo_rest(demo: &Demo) -> Example {
 fn uspeedo_action(demo: &Demo) -> Example {
     let (host, template) = (&demo.base_url, demo.code_template().ut_id);
     let basic = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
-    // The UCloud Action document shows no authentication at all; Basic stands in for the SDKs' signature headers.
+    // The UCloud Action document shows no authentication at all; Basic replaces the SDKs' signature headers.
     let send = format!(
         r#"curl -X POST {host}/api -H 'Content-Type: application/json' -H "{basic}" -d '{{
    "Action": "SendBatchUSMSMessage",
@@ -182,7 +182,7 @@ fn sendcloud_signature(parameters: &mut [(&str, &str)], key: &str) -> String {
 fn engagelab(demo: &Demo) -> Example {
     let (host, template) = (&demo.base_url, demo.code_template().number);
     let basic = basic(&demo.engagelab.sms_user, &demo.engagelab.sms_key);
-    // The EngageLab v1 document with valid JSON, and a request id that differs each second: the same one would not send again.
+    // The EngageLab v1 document with valid JSON, and a request id that differs each second: a repeated one would not send again.
     let send = format!(
         r#"curl -X POST "{host}/v1/send" \
 --header "{basic}" \

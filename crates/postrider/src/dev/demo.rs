@@ -1,12 +1,12 @@
-//! The demo account: made once, the same after every restart.
+//! The demo account: created once, the same after every restart.
 
 use super::commands::EXAMPLE_CODE;
 use super::webhook::DemoWebhook;
 use crate::apply::file::File;
-use crate::apply::secret::Surroundings;
+use crate::apply::secret::Environment;
 use crate::apply::{self};
 use anyhow::{Context, anyhow};
-use engine::catalog::{Catalog, Vault, credential_secret_name};
+use engine::catalog::{Catalog, SecretSealer, credential_secret_name};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::ExposeSecret;
@@ -20,18 +20,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use store::Store;
 
-/// The catalog a data folder begins with.
+/// The catalog of a new data directory.
 const CATALOG: &str = include_str!("demo.toml");
 pub(super) const ACCOUNT: &str = "demo";
 const SIGNATURE: &str = "Postrider";
-/// Any project id is taken; this one stands in the examples.
+/// Any project id is accepted; this one is used in the examples.
 const PROJECT_ID: &str = "org-demo";
 const FAMILIES: [&str; 5] = ["uspeedo", "ucloud", "sendcloud", "engagelab", "engagelab_dev"];
-/// Characters of a made secret. With the demo key and a colon that is 47 bytes, and the vendor's documented
+/// Characters of a generated secret. With the demo key and a colon that is 47 bytes, and the vendor's documented
 /// `echo -n key:secret | base64` needs at most 57 to stay on one line (docs/dialects/uspeedo.md).
 const SECRET_CHARS: usize = 32;
 
-/// Everything a client needs to know, as it stands in `demo.json`.
+/// The content of `demo.json`: everything that a client needs.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Demo {
     pub(super) base_url: String,
@@ -75,35 +75,35 @@ pub(super) struct Engagelab {
     pub(super) dev_secret: String,
 }
 
-/// A template's two names.
+/// The two ids of a template.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct DemoTemplate {
     pub(super) number: i64,
     pub(super) ut_id: String,
 }
 
-/// Makes what is missing of the demo catalog and returns what it is now.
-pub(super) async fn prepare(store: &dyn Store, vault: &Vault) -> anyhow::Result<Prepared> {
+/// Creates the missing objects of the demo catalog and returns the result.
+pub(super) async fn prepare(store: &dyn Store, sealer: &SecretSealer) -> anyhow::Result<Prepared> {
     let before = store.load_catalog().await.context("read the catalog")?;
     if !is_complete(&before) {
         let mut file = File::parse(CATALOG);
         if !before.routes.is_empty() {
-            // Somebody has set up routes: a catch-all put before them would take their messages.
+            // The user has set up routes: a catch-all route before them would match their messages.
             file.route.clear();
         }
-        let secrets = secrets(&before, vault)?;
-        let surroundings = Surroundings {
+        let secrets = secrets(&before, sealer)?;
+        let environment = Environment {
             variable: &|family| secrets.get(family).map(OsString::from),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
             check_authorities: &|_| Ok(()),
         };
-        apply::seed(store, vault, CATALOG, &file, surroundings).await?;
+        apply::seed(store, sealer, CATALOG, &file, environment).await?;
     }
     let catalog = store.load_catalog().await.context("read the catalog")?;
-    Prepared::of(&catalog, vault)
+    Prepared::of(&catalog, sealer)
 }
 
-/// Whether everything of the demo account is there, so that nothing that was changed since is changed back.
+/// Whether all objects of the demo account exist, so that later changes are not reverted.
 fn is_complete(catalog: &Catalog) -> bool {
     let Some(account) = catalog.accounts.iter().find(|account| &*account.name == ACCOUNT) else {
         return false;
@@ -123,8 +123,8 @@ fn is_complete(catalog: &Catalog) -> bool {
     FAMILIES.iter().all(has_family) && ["code", "notice", "plain"].iter().all(has_template)
 }
 
-/// A secret for each family: the one that is stored, or a new one.
-fn secrets(catalog: &Catalog, vault: &Vault) -> anyhow::Result<HashMap<String, String>> {
+/// A secret for each family: the stored one, or a new one.
+fn secrets(catalog: &Catalog, sealer: &SecretSealer) -> anyhow::Result<HashMap<String, String>> {
     let file = File::parse(CATALOG);
     let credentials = file.account.iter().flat_map(|account| &account.credential);
     let named = credentials.filter_map(|entry| Some((entry.keys.family?.name(), entry.keys.key.as_deref()?)));
@@ -136,7 +136,7 @@ fn secrets(catalog: &Catalog, vault: &Vault) -> anyhow::Result<HashMap<String, S
         let secret = match stored {
             Some(stored) => {
                 let name = credential_secret_name(family, key);
-                vault
+                sealer
                     .open(&name, &stored.sealed_secret)?
                     .expose_secret()
                     .to_owned()
@@ -148,13 +148,13 @@ fn secrets(catalog: &Catalog, vault: &Vault) -> anyhow::Result<HashMap<String, S
     secrets.collect()
 }
 
-/// Letters and digits at random.
+/// Random letters and digits.
 fn random_secret() -> anyhow::Result<String> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789ab";
     let mut octets = [0; SECRET_CHARS];
     OsRng
         .try_fill_bytes(&mut octets)
-        .map_err(|_| anyhow!("the system gave no randomness"))?;
+        .map_err(|_| anyhow!("the system returned no random numbers"))?;
     let letters = octets
         .iter()
         .filter_map(|octet| LETTERS.get(usize::from(octet % 64)));
@@ -168,12 +168,12 @@ pub(super) struct Prepared {
     /// Key and secret by family.
     credentials: HashMap<String, (String, String)>,
     templates: BTreeMap<String, DemoTemplate>,
-    /// Where the account's events are told, when that was asked for.
+    /// The webhook of the account, if requested.
     pub(super) webhook: Option<DemoWebhook>,
 }
 
 impl Prepared {
-    fn of(catalog: &Catalog, vault: &Vault) -> anyhow::Result<Self> {
+    fn of(catalog: &Catalog, sealer: &SecretSealer) -> anyhow::Result<Self> {
         let account = catalog
             .accounts
             .iter()
@@ -186,7 +186,7 @@ impl Prepared {
             .filter(|credential| credential.account == account.id)
         {
             let name = credential_secret_name(&credential.family, &credential.key);
-            let secret = vault
+            let secret = sealer
                 .open(&name, &credential.sealed_secret)?
                 .expose_secret()
                 .to_owned();
@@ -214,7 +214,7 @@ impl Prepared {
         })
     }
 
-    /// With the addresses the node got.
+    /// Adds the addresses of the node.
     pub(super) fn at(self, api: SocketAddr, metrics: SocketAddr) -> anyhow::Result<Demo> {
         let pair = |family: &str| {
             let pair = self.credentials.get(family).cloned();
@@ -264,8 +264,8 @@ impl Demo {
 
     /// Writes `demo.json`, readable by its owner only: it holds secrets.
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(self).context("word demo.json")?;
-        // Written aside and renamed: a test that waits for the file never reads half of it.
+        let text = serde_json::to_string_pretty(self).context("serialize demo.json")?;
+        // Written under another name and renamed: a test that waits for the file never reads a part of it.
         let aside = path.with_extension("json.new");
         let mut file = OpenOptions::new()
             .write(true)
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_built_in_catalog_has_a_secret_for_each_family() {
-        let secrets = secrets(&Catalog::default(), &Vault::new(&[1; 32])).unwrap();
+        let secrets = secrets(&Catalog::default(), &SecretSealer::new(&[1; 32])).unwrap();
         let mut families: Vec<&str> = secrets.keys().map(String::as_str).collect();
         families.sort_unstable();
         let mut expected = FAMILIES;

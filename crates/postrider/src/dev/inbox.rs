@@ -1,5 +1,4 @@
-//! `/sandbox/messages`: what became of messages in the sandbox, for tests to read, and `/sandbox/inbound`, to play what
-//! people write.
+//! `/sandbox/messages`: the messages of the sandbox, for tests; `/sandbox/inbound`: simulated inbound messages.
 
 use crate::config::{hint, kind_of};
 use axum::body::Bytes;
@@ -21,54 +20,54 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
-/// Messages of one answer when nothing else is asked for, and at most.
+/// Default and maximum number of messages of a response.
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
 /// The longest wait in seconds.
 const WAIT_S_MAX: u64 = 60;
-/// Longest number or code that something is played to.
+/// Characters of the number or code that an inbound message is sent to.
 const TO_CHARS_MAX: usize = 20;
-/// Digits of a code, at least and at most.
+/// Minimum and maximum number of digits of a code.
 const CODE_DIGITS: std::ops::RangeInclusive<usize> = 4..=8;
 
-/// Which messages.
+/// The query parameters.
 #[derive(Debug, Default)]
 struct ListQuery {
-    /// Only messages to this number, in any form in which an API takes it.
+    /// Only messages to this number, in any form that an API accepts.
     to: Option<String>,
-    /// Only messages that came after the one with this id.
+    /// Only messages after the one with this id.
     after: Option<String>,
     /// Only messages since this time: RFC 3339, or Unix milliseconds.
     since: Option<String>,
-    /// How many at most, the newest first.
+    /// Maximum number, the newest first.
     limit: Option<usize>,
-    /// Seconds to wait for one when there is none yet.
+    /// Seconds to wait for a message when there is none yet.
     wait: Option<u64>,
 }
 
-/// One message. Every id is a text: JavaScript's numbers end at 2^53.
+/// One message. Every id is a string: JavaScript's numbers are exact up to 2^53.
 #[derive(Debug, Serialize)]
 struct MessageJson {
-    /// Names the entry, for `after` and `DELETE`.
+    /// The id of the entry, for `after` and `DELETE`.
     id: String,
-    /// What the API answered: a message id where it has such, else the session number.
+    /// The id in the API's response: a message id if there is one, else the session number.
     api_id: Option<String>,
     /// The session number.
     session: Option<String>,
     /// The number with plus.
     to: String,
-    /// The number as it was sent.
+    /// The number as written in the request.
     to_as_sent: Option<String>,
     from: String,
     text: String,
-    /// The first four to eight digits in a row.
+    /// The first sequence of four to eight digits.
     code: Option<String>,
     segments: u16,
     class: Option<&'static str>,
     kind: &'static str,
     /// Unix milliseconds.
     time: i64,
-    /// delivered, failed, silent (taken, and nothing is reported) or refused.
+    /// delivered, failed, silent (accepted without a receipt) or refused.
     state: &'static str,
     reason: Option<ReasonJson>,
 }
@@ -90,12 +89,12 @@ impl From<Reason> for ReasonJson {
     }
 }
 
-/// An inbound message to play.
+/// An inbound message to simulate.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct PlayRequest {
-    /// Who writes: a number in any form.
+    /// The sender: a number in any form.
     from: String,
-    /// To which number or code; empty: to nobody's in particular.
+    /// The number or code; empty: none in particular.
     to: String,
     text: String,
 }
@@ -103,15 +102,15 @@ struct PlayRequest {
 impl PlayRequest {
     const KEYS: [&str; 3] = ["from", "to", "text"];
 
-    /// Reads the body, whatever content type it is given.
+    /// Parses the body, whatever its content type.
     fn read(body: &[u8]) -> Result<Self, String> {
         const EXAMPLE: &str = r#"{"from": "+447700900123", "text": "STOP"}"#;
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let value: Value = serde_json::from_slice(body)
-            .map_err(|error| format!("the body is no JSON, such as {EXAMPLE}: {error}"))?;
+            .map_err(|error| format!("the body must be JSON, such as {EXAMPLE}: {error}"))?;
         let Value::Object(members) = value else {
             return Err(format!(
-                "the body is an object, such as {EXAMPLE}, not {}",
+                "the body must be an object, such as {EXAMPLE}, not {}",
                 kind_of(&value)
             ));
         };
@@ -128,23 +127,28 @@ impl PlayRequest {
             };
             match value {
                 Value::String(text) => member.clone_from(text),
-                other => return Err(format!("`{key}` wants a text in quotes, not {}", kind_of(other))),
+                other => {
+                    return Err(format!(
+                        "`{key}` must be a string in quotes, not {}",
+                        kind_of(other)
+                    ));
+                }
             }
         }
         for key in ["from", "text"] {
             if !members.contains_key(key) {
-                return Err(format!("`{key}` is missing; the body is such as {EXAMPLE}"));
+                return Err(format!("`{key}` is missing; the body must be such as {EXAMPLE}"));
             }
         }
         if possible_numbers(&request.from).next().is_none() {
             let from = &request.from;
             return Err(format!(
-                "`from` is a number with its country code, as +447700900123; {from:?} is none"
+                "`from` is {from:?}; it must be a number with its country code, such as +447700900123"
             ));
         }
         if request.to.chars().count() > TO_CHARS_MAX {
             return Err(format!(
-                "`to` is a number or code of at most {TO_CHARS_MAX} characters"
+                "`to` must be a number or code of at most {TO_CHARS_MAX} characters"
             ));
         }
         Ok(request)
@@ -170,11 +174,11 @@ pub(super) fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Refused
 }
 
 impl ListQuery {
-    /// What chooses entries; the others only say how a list is given.
+    /// Parameters that select entries; the others control the response.
     const CHOICES: [&str; 3] = ["to", "after", "since"];
     const ALL: [&str; 5] = ["to", "after", "since", "limit", "wait"];
 
-    /// Reads a query string; `known` are the parameters that mean something here.
+    /// Parses a query string; `known` are the valid parameters.
     fn read(query: &str, known: &[&str]) -> Result<Self, Refused> {
         let bad = |why: String| refuse(StatusCode::BAD_REQUEST, why);
         let mut read = Self::default();
@@ -182,7 +186,7 @@ impl ListQuery {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if !known.contains(&&*name) {
                 return Err(bad(if Self::ALL.contains(&&*name) {
-                    format!("`{name}` does not choose entries: leave it out of DELETE")
+                    format!("`{name}` does not select entries: remove it from DELETE")
                 } else {
                     let (_, hint) = hint(&name, known.iter().copied());
                     format!("unknown parameter {name:?}{hint}")
@@ -194,7 +198,7 @@ impl ListQuery {
             seen.push(name.to_string());
             let value = value.into_owned();
             if value.is_empty() {
-                return Err(bad(format!("`{name}` is empty; leave it out to choose all")));
+                return Err(bad(format!("`{name}` is empty; remove it to select all")));
             }
             match &*name {
                 "to" => read.to = Some(value),
@@ -213,7 +217,7 @@ impl ListQuery {
             Some(id) => place(engine, id).ok_or_else(|| {
                 refuse(
                     StatusCode::BAD_REQUEST,
-                    format_args!("`after`: there is no message {id:?}; it is the `id` of an entry"),
+                    format_args!("`after`: there is no message {id:?}; it must be the `id` of an entry"),
                 )
             })?,
         };
@@ -222,11 +226,11 @@ impl ListQuery {
             Some(time) => moment(time).ok_or_else(|| {
                 refuse(
                     StatusCode::BAD_REQUEST,
-                    "`since` is a time as 2026-11-29T12:00:00Z, or Unix milliseconds",
+                    "`since` must be a time such as 2026-11-29T12:00:00Z, or Unix milliseconds",
                 )
             })?,
         };
-        // In a query `+` means a blank: `?to=+44…` as people write it arrives as ` 44…`.
+        // In a query `+` means a space: an unencoded `?to=+44…` arrives as ` 44…`.
         let to = self.to.as_deref().map(|to| match to.strip_prefix(' ') {
             Some(digits) => format!("+{digits}"),
             None => to.to_owned(),
@@ -240,28 +244,28 @@ impl ListQuery {
     }
 }
 
-/// A whole number of a query; more than `max` is `max`.
+/// An integer of a query, limited to `max`.
 fn whole(name: &str, value: &str, max: u64) -> Result<u64, Refused> {
     let is_number = value.bytes().all(|octet| octet.is_ascii_digit());
     if !is_number {
-        let why = format!("`{name}` is a whole number, not {value:?}");
+        let why = format!("`{name}` is {value:?}; it must be a whole number");
         return Err(refuse(StatusCode::BAD_REQUEST, why));
     }
-    // Digits alone: what does not fit is more than any bound.
+    // Digits only: a number that does not fit is above any bound.
     Ok(value.parse().unwrap_or(u64::MAX).min(max))
 }
 
 fn moment(written: &str) -> Option<i64> {
-    // In a query `+` means a blank: the offset of `…T20:00:00+08:00` arrives as ` 08:00`.
-    let mended = written.contains('T').then(|| written.replace(' ', "+"));
-    let written = mended.as_deref().unwrap_or(written);
+    // In a query `+` means a space: the offset of `…T20:00:00+08:00` arrives as ` 08:00`.
+    let corrected = written.contains('T').then(|| written.replace(' ', "+"));
+    let written = corrected.as_deref().unwrap_or(written);
     written.parse::<i64>().ok().or_else(|| {
         let time: Timestamp = written.parse().ok()?;
         Some(time.as_millisecond())
     })
 }
 
-/// The place of an entry by its id; by the number of its message too, which was the id in the first release.
+/// The position of an entry by its id, or by the number of its message, which was the id in the first release.
 fn place(engine: &Engine, id: &str) -> Option<u64> {
     match id.strip_prefix('e') {
         Some(no) => no.parse().ok(),
@@ -300,7 +304,7 @@ async fn list(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> R
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX);
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(WAIT_S_MAX));
     let inbox = engine.inbox();
-    // Watched from before the first look, so that nothing arrives between the look and the wait.
+    // Subscribed before the first look, so that no message arrives unnoticed between look and wait.
     let mut news = inbox.watch();
     let found = tokio::time::timeout(wait, async {
         loop {
@@ -308,7 +312,7 @@ async fn list(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> R
             if !found.is_empty() {
                 return found;
             }
-            // Having missed some is as good a reason to look again as any.
+            // Missed notifications are a reason to look again as well.
             let came = tokio::select! {
                 came = news.recv() => came,
                 () = inbox.waits_ended() => return found,
@@ -371,7 +375,7 @@ fn session(engine: &Engine, view: &MessageView) -> String {
         .session(view.batch.account, view.batch.session)
 }
 
-/// As the API that the message came over names it.
+/// The id in the notation of the message's API.
 fn api_id(engine: &Engine, view: &MessageView) -> String {
     let batch = &view.batch;
     match batch.dialect {
@@ -413,10 +417,10 @@ async fn play(State(engine): State<Arc<Engine>>, body: Bytes) -> Response {
     }
 }
 
-/// What is asked for that is not there: the other methods of these paths.
+/// The response to other methods of these paths.
 async fn no_such_method(method: Method, uri: Uri) -> Response {
     let what = format!(
-        "{method} is not for {}; there are GET and DELETE /sandbox/messages, DELETE /sandbox/messages/ID and POST /sandbox/inbound",
+        "{method} is not supported for {}; there are GET and DELETE /sandbox/messages, DELETE /sandbox/messages/ID and POST /sandbox/inbound",
         uri.path()
     );
     refuse(StatusCode::METHOD_NOT_ALLOWED, what).into_response()
@@ -455,23 +459,23 @@ mod tests {
 
     #[test]
     fn a_query_is_refused_in_words() {
-        let told = |query: &str, known: &[&str]| match ListQuery::read(query, known) {
+        let error_of = |query: &str, known: &[&str]| match ListQuery::read(query, known) {
             Ok(read) => panic!("{read:?}"),
             Err((_, Json(document))) => document["error"].as_str().unwrap().to_owned(),
         };
         for (query, expected) in [
             ("lim=3", "unknown parameter \"lim\"; did you mean \"limit\"?"),
             ("to=a&to=b", "`to` is given twice"),
-            ("to=", "`to` is empty; leave it out to choose all"),
-            ("wait=abc", "`wait` is a whole number, not \"abc\""),
-            ("limit=-1", "`limit` is a whole number, not \"-1\""),
-            ("limit=1.5", "`limit` is a whole number, not \"1.5\""),
+            ("to=", "`to` is empty; remove it to select all"),
+            ("wait=abc", "`wait` is \"abc\"; it must be a whole number"),
+            ("limit=-1", "`limit` is \"-1\"; it must be a whole number"),
+            ("limit=1.5", "`limit` is \"1.5\"; it must be a whole number"),
         ] {
-            assert_eq!(told(query, &ListQuery::ALL), expected);
+            assert_eq!(error_of(query, &ListQuery::ALL), expected);
         }
         assert_eq!(
-            told("limit=1", &ListQuery::CHOICES),
-            "`limit` does not choose entries: leave it out of DELETE"
+            error_of("limit=1", &ListQuery::CHOICES),
+            "`limit` does not select entries: remove it from DELETE"
         );
         let read = ListQuery::read("to=%2B44&limit=99999999999999999999&wait=61", &ListQuery::ALL).unwrap();
         assert_eq!(
@@ -482,13 +486,13 @@ mod tests {
 
     #[test]
     fn a_reply_is_refused_in_words_without_types_of_the_program() {
-        let told = |body: &str| PlayRequest::read(body.as_bytes()).unwrap_err();
+        let error_of = |body: &str| PlayRequest::read(body.as_bytes()).unwrap_err();
         for (body, expected) in [
-            ("", "the body is no JSON, such as"),
+            ("", "the body must be JSON, such as"),
             ("[]", "not a list"),
             (
                 r#"{"from":1,"text":"x"}"#,
-                "`from` wants a text in quotes, not a whole number",
+                "`from` must be a string in quotes, not a whole number",
             ),
             (r#"{"from":"+447700900123"}"#, "`text` is missing"),
             (
@@ -497,18 +501,18 @@ mod tests {
             ),
             (
                 r#"{"from":"nobody","text":"x"}"#,
-                "`from` is a number with its country code",
+                "`from` is \"nobody\"; it must be a number",
             ),
             (
                 r#"{"from":"+447700900123","to":"123456789012345678901","text":"x"}"#,
                 "at most 20 characters",
             ),
         ] {
-            assert!(told(body).contains(expected), "{body}: {}", told(body));
+            assert!(error_of(body).contains(expected), "{body}: {}", error_of(body));
             assert!(
-                !told(body).contains("struct") && !told(body).contains("i64"),
+                !error_of(body).contains("struct") && !error_of(body).contains("i64"),
                 "{}",
-                told(body)
+                error_of(body)
             );
         }
         let read = PlayRequest::read("\u{feff}{\"from\":\"+447700900123\",\"text\":\"STOP\"}".as_bytes());

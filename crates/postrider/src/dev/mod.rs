@@ -1,4 +1,4 @@
-//! `postrider dev`: everything in one process, with nothing configured.
+//! `postrider dev`: a complete node in one process, without configuration.
 
 mod banner;
 mod commands;
@@ -11,7 +11,7 @@ mod webhook;
 use crate::config::{Config, Log, LogFormat, MasterKey};
 use crate::exit::{Failure, Output};
 use crate::logging;
-use crate::node::{Extras, Node, Opened, WhenTaken};
+use crate::node::{Node, NodeBuilder, NodeOptions, PortConflict};
 use crate::open::{self, DATA_FOLDER};
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -25,26 +25,26 @@ use store::Store;
 use store::sqlite::Mode;
 use tokio::sync::broadcast::error::RecvError;
 
-/// Runs everything with nothing configured, to try it out and to test against.
+/// Runs a node with a sandbox and a demo account, without configuration, for trials and tests.
 ///
-/// Messages go to a sandbox: each shows on the terminal and at /sandbox/messages. The banner has a command to copy for
-/// each API; demo.json in the data folder has the credentials. They stay the same when it is started again.
+/// Messages go to the sandbox: they are shown on the terminal and at /sandbox/messages. The banner has a command to
+/// copy for each API; demo.json in the data directory has the credentials, which stay the same after a restart.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DevArgs {
-    /// Where messages, credentials and the master key are kept; made when it is missing
+    /// Directory of the store, the credentials and the master key; created when missing
     #[arg(long, value_name = "DIR", default_value = DATA_FOLDER)]
     data: PathBuf,
-    /// Where the APIs are served [default: 127.0.0.1:8080, or another port when that is taken]
+    /// Address of the APIs [default: 127.0.0.1:8080, or another port when that is in use]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = sim::address::listen_address)]
     listen: Option<SocketAddr>,
-    /// Where health and metrics are served [default: 127.0.0.1:9090, or another port when that is taken]
+    /// Address of health and metrics [default: 127.0.0.1:9090, or another port when that is in use]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = sim::address::listen_address)]
     metrics_listen: Option<SocketAddr>,
-    /// Also tell this URL what happens: a webhook in the standard form (standardwebhooks.com), signed with the key on
+    /// Also send the events to this URL: a webhook in the standard format (standardwebhooks.com), signed with the key on
     /// the banner
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
-    /// What is logged: error, warn, info, debug, trace, also "warn,engine=debug"
+    /// Log level: error, warn, info, debug, trace, also "warn,engine=debug"
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
 }
@@ -57,33 +57,33 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     };
     let log = logging::start(&log).map_err(Failure::bad_input)?;
     let allow = webhook::allow(args.webhook.as_deref())?;
-    // Texts, numbers and keys are its owner's business.
+    // The directory has texts, numbers and keys: only its owner has access.
     let mut folder = DirBuilder::new();
     folder.recursive(true).mode(0o700);
     folder
         .create(&args.data)
-        .with_context(|| format!("make the folder {}", args.data.display()))?;
+        .with_context(|| format!("create the directory {}", args.data.display()))?;
     let mut config = Config::of_data_folder(&args.data)?;
     keep_the_key(&config).await?;
     let key = MasterKey::find_or_make(&config.secrets).map_err(Failure::bad_input)?;
-    let vault = key.vault();
+    let sealer = key.sealer();
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.metrics.listen = args.metrics_listen.unwrap_or(config.metrics.listen);
     config.webhooks.allow = allow;
-    let opened = Opened::open(config, key).await?;
-    opened.check_key().await?;
-    let mut prepared = demo::prepare(&**opened.store(), &vault).await?;
-    prepared.webhook = webhook::prepare(&**opened.store(), &vault, args.webhook.as_deref()).await?;
-    let extras = Extras {
+    let builder = NodeBuilder::open(config, key).await?;
+    builder.check_key().await?;
+    let mut prepared = demo::prepare(&**builder.store(), &sealer).await?;
+    prepared.webhook = webhook::prepare(&**builder.store(), &sealer, args.webhook.as_deref()).await?;
+    let options = NodeOptions {
         trust_clock: true,
         routes: inbox::routes,
         free_text: true,
         before: |router| router.layer(axum::middleware::from_fn(page::for_browsers)),
-        // An address that was asked for is meant; the usual one may be another.
-        api_when_taken: when_taken(args.listen),
-        metrics_when_taken: when_taken(args.metrics_listen),
+        // An address that was given is used as it is; a default one may be replaced.
+        api_port_conflict: port_conflict(args.listen),
+        metrics_port_conflict: port_conflict(args.metrics_listen),
     };
-    let node = opened.start(extras).await?;
+    let node = builder.start(options).await?;
     node.engine().inbox().keep_refusals();
     let demo = prepared.at(node.api_addr(), node.metrics_addr())?;
     say(&banner::banner(&demo, &args.data))?;
@@ -91,15 +91,15 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     show_carriers(&node);
     demo.write(&args.data.join("demo.json"))?;
     node.run(log, None).await?;
-    // Whoever watched the terminal may be gone, and it has stopped all the same.
+    // The terminal may be closed; the node has stopped all the same.
     let _ = say(&format!(
-        "Stopped in order. Everything is kept in {} and goes on from there.\n",
+        "Stopped. All data is in {}; the next start continues with it.\n",
         args.data.display()
     ));
     Ok(())
 }
 
-/// Refuses to make a new master key beside a store whose secrets another one has sealed: they would never open again.
+/// Refuses to create a master key for a store with secrets of another one: they could never be opened again.
 async fn keep_the_key(config: &Config) -> Result<(), Failure> {
     if !MasterKey::would_be_made(&config.secrets) || !config.store.path.exists() {
         return Ok(());
@@ -111,21 +111,21 @@ async fn keep_the_key(config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::bad_input(anyhow!(
-        "the master key {} is missing; {}. To begin anew, remove the folder's contents",
+        "the master key {} is missing; {}. To start over, delete the contents of the directory",
         config.secrets.master_key_file.display(),
         open::lost_key(&config.store.path)
     )))
 }
 
-fn when_taken(asked_for: Option<SocketAddr>) -> WhenTaken {
-    if asked_for.is_some() {
-        WhenTaken::Fail
+fn port_conflict(requested: Option<SocketAddr>) -> PortConflict {
+    if requested.is_some() {
+        PortConflict::Fail
     } else {
-        WhenTaken::AnyPort
+        PortConflict::AnyPort
     }
 }
 
-/// A line for each message the sandbox delivers, for as long as the node runs.
+/// Prints a line for each message of the sandbox while the node runs.
 fn show_deliveries(node: &Node) {
     let mut news = node.engine().inbox().watch();
     tokio::spawn(async move {
@@ -143,7 +143,7 @@ fn show_deliveries(node: &Node) {
     });
 }
 
-/// A line for each change of a carrier's state, for as long as the node runs.
+/// Prints a line for each change of a carrier's state while the node runs.
 fn show_carriers(node: &Node) {
     let mut news = node.engine().watch_carriers();
     tokio::spawn(async move {
@@ -151,7 +151,7 @@ fn show_carriers(node: &Node) {
         loop {
             let line = match news.recv().await {
                 Ok(status) => banner::carrier_line(&status, &zone),
-                Err(RecvError::Lagged(missed)) => format!("({missed} more changes of carriers)"),
+                Err(RecvError::Lagged(missed)) => format!("({missed} more carrier changes)"),
                 Err(RecvError::Closed) => return,
             };
             if say(&format!("{line}\n")).is_err() {

@@ -1,8 +1,8 @@
-//! What web pages of other sites may make a browser ask of the inbox: nothing.
+//! Protects the inbox against requests that pages of other sites let a browser send.
 //!
-//! The inbox wants no credentials, because it is on the tester's own machine. So is his browser, and any page he opens can
-//! let it send requests there. Two things give such a page away: the `Origin` that browsers put on what changes
-//! anything, and, when the page's own name was made to lead here (DNS rebinding), that name in `Host`.
+//! The inbox needs no credentials, because it is on the tester's own machine. But any page in the tester's browser can let it
+//! send requests there. Two things identify such a page: the `Origin` that browsers add to requests that change
+//! something, and, when the name of the page was made to resolve to this machine (DNS rebinding), that name in `Host`.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -11,12 +11,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 
-const OTHER_SITE: &str = "the sandbox answers no pages of other sites";
+const OTHER_SITE: &str = "the sandbox rejects requests of pages of other sites";
 
-/// Endings of names that are given within a network only (RFC 6761, RFC 6762, RFC 8375, and the one that ICANN reserves).
+/// Suffixes of names that exist within a network only (RFC 6761, RFC 6762, RFC 8375, and the one that ICANN reserves).
 const LOCAL: [&str; 6] = [".localhost", ".local", ".internal", ".test", ".home.arpa", ".lan"];
 
-/// Lets through what the tester's own programs and the inbox's own page ask.
+/// Accepts requests of the tester's own programs and of the inbox's own page.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
     match check(request.headers()) {
         Ok(()) => next.run(request).await,
@@ -24,38 +24,36 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     }
 }
 
-/// Why these headers come from a page of another site.
+/// Why a request with these headers comes from a page of another site.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), &'static str> {
     let host = headers
         .get(header::HOST)
         .map(|host| host.to_str().unwrap_or_default());
-    // A browser always names the host.
+    // A browser always sends the host.
     let Some(host) = host else { return Ok(()) };
     if !host.parse::<Authority>().is_ok_and(|host| is_local(host.host())) {
-        return Err(
-            "the sandbox is asked for by an IP address or a name of this network, not by one that the internet may know",
-        );
+        return Err("the sandbox accepts an IP address or a local name as host, not a public name");
     }
-    // Browsers put no `Origin` on what only reads, such as an image or a link; newer ones say there whose page asks. `none`
-    // is the tester's own hand. A page of another port or scheme of the same host is another site's here.
-    let asker = headers.get("sec-fetch-site");
-    if asker.is_some_and(|asker| asker != "same-origin" && asker != "none") {
+    // Browsers add no `Origin` to requests that only read, such as an image or a link; newer ones add `sec-fetch-site`. `none`
+    // is a request of the user. A page of another port or scheme of the same host counts as another site.
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
         return Err(OTHER_SITE);
     }
     let Some(origin) = headers.get(header::ORIGIN) else {
         return Ok(());
     };
     let origin = origin.to_str().unwrap_or_default();
-    let asker = origin
+    let origin_host = origin
         .strip_prefix("http://")
         .or_else(|| origin.strip_prefix("https://"));
-    match asker {
-        Some(asker) if asker.eq_ignore_ascii_case(host) => Ok(()),
+    match origin_host {
+        Some(origin_host) if origin_host.eq_ignore_ascii_case(host) => Ok(()),
         _ => Err(OTHER_SITE),
     }
 }
 
-/// Whether nobody outside can have this name: an address, a name of one word, or one that ends as local names do.
+/// Whether a name is local: an address, a name of one label, or one with a local suffix.
 fn is_local(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let address = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,6 +1,6 @@
-//! One plain page over the inbox, for a browser that opens the address of `postrider dev`.
+//! A page with the inbox, for a browser that opens the address of `postrider dev`.
 //!
-//! `/` belongs to UCloud's wire. Only a GET without a query that prefers HTML gets the page.
+//! `/` belongs to UCloud's API. Only a GET without a query that prefers HTML gets the page.
 
 use axum::Router;
 use axum::extract::Request;
@@ -30,18 +30,17 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         )
 }
 
-/// Answers browsers at `/`, and leaves all others to the wire.
+/// Serves the page to browsers at `/`, and passes other requests to the API.
 pub(super) async fn for_browsers(request: Request, next: Next) -> Response {
-    let asks =
+    let is_page_request =
         request.uri().path() == "/" && request.uri().query().is_none() && request.method() == Method::GET;
-    if asks && prefers_html(request.headers()) {
+    if is_page_request && prefers_html(request.headers()) {
         return page();
     }
     next.run(request).await
 }
 
-/// Whether HTML comes before JSON and everything else in what is accepted. `*/*` alone, as programs send it, does not
-/// prefer it.
+/// Whether `Accept` prefers HTML to JSON and everything else. `*/*` alone, as programs send it, does not.
 fn prefers_html(headers: &HeaderMap) -> bool {
     let accepted = headers
         .get_all(header::ACCEPT)

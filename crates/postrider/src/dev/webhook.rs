@@ -1,13 +1,13 @@
-//! `postrider dev --webhook URL`: the demo account's events are told there.
+//! `postrider dev --webhook URL`: sends the events of the demo account to a URL.
 
 use super::demo::ACCOUNT;
 use crate::exit::Failure;
-use crate::forms::Forms;
+use crate::webhook_formats::WebhookFormats;
 use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use engine::catalog::{Catalog, CatalogChange, Vault, endpoint_secret_name};
-use engine::notify::Allow;
+use engine::catalog::{Catalog, CatalogChange, SecretSealer, endpoint_secret_name};
+use engine::webhooks::Allow;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::ExposeSecret;
@@ -15,14 +15,14 @@ use serde::Serialize;
 use store::{Endpoint, EndpointId, EventKinds, Store};
 use url::Url;
 
-/// Its name within the demo account.
+/// The name of the webhook in the demo account.
 const NAME: &str = "dev";
-/// The general form, for which there are libraries in most languages.
+/// The standard format, for which most languages have libraries.
 const FORMAT: &str = "standard";
-/// Octets of a made key: the specification wants 24 to 64.
+/// Octets of a generated key: the specification requires 24 to 64.
 const KEY_OCTETS: usize = 24;
 
-/// What a receiver needs to know, as it stands in `demo.json`.
+/// What a receiver needs, as part of `demo.json`.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct DemoWebhook {
     pub(super) url: String,
@@ -30,7 +30,7 @@ pub(super) struct DemoWebhook {
     pub(super) secret: String,
 }
 
-/// Where calls may go in a trial: this machine, and what the URL names.
+/// The addresses that may be called: this machine, and that of the URL.
 pub(super) fn allow(url: Option<&str>) -> Result<Vec<Allow>, Failure> {
     let service = url.map(service).transpose().map_err(Failure::bad_input)?;
     let here = ["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
@@ -40,9 +40,9 @@ pub(super) fn allow(url: Option<&str>) -> Result<Vec<Allow>, Failure> {
         .map_err(|why| anyhow!(why))?)
 }
 
-/// Host and port of a URL that can be called.
+/// Host and port of a valid URL.
 fn service(url: &str) -> anyhow::Result<String> {
-    let checked = Forms::all().check(FORMAT, url, &serde_json::json!({}));
+    let checked = WebhookFormats::all().check(FORMAT, url, &serde_json::json!({}));
     checked.map_err(|why| anyhow!("--webhook: {why}"))?;
     let url = Url::parse(url)?;
     let host = url.host_str().context("--webhook: no host")?;
@@ -50,10 +50,10 @@ fn service(url: &str) -> anyhow::Result<String> {
     Ok(format!("{host}:{port}"))
 }
 
-/// Makes the catalog tell the demo account's events to `url`, or to nobody. The secret stays what it was.
+/// Sets the webhook of the demo account to `url`, or disables it. The secret stays the same.
 pub(super) async fn prepare(
     store: &dyn Store,
-    vault: &Vault,
+    sealer: &SecretSealer,
     url: Option<&str>,
 ) -> anyhow::Result<Option<DemoWebhook>> {
     let catalog = store.load_catalog().await.context("read the catalog")?;
@@ -64,7 +64,7 @@ pub(super) async fn prepare(
         .iter()
         .find(|endpoint| endpoint.account == account && &*endpoint.name == NAME);
     let Some(url) = url else {
-        // What happens meanwhile is told when it is asked for again.
+        // Events meanwhile are delivered when the webhook is enabled again.
         if let Some(old) = old.filter(|old| old.enabled) {
             let off = Endpoint {
                 enabled: false,
@@ -78,12 +78,12 @@ pub(super) async fn prepare(
     let name = endpoint_secret_name(id);
     let (secret, sealed_secret) = match old.filter(|old| !old.sealed_secret.is_empty()) {
         Some(old) => {
-            let opened = vault.open(&name, &old.sealed_secret)?;
+            let opened = sealer.open(&name, &old.sealed_secret)?;
             (opened.expose_secret().to_owned(), old.sealed_secret.clone())
         }
         None => {
             let made = made_secret()?;
-            let sealed = vault.seal(&name, &made)?;
+            let sealed = sealer.seal(&name, &made)?;
             (made, sealed)
         }
     };
@@ -121,12 +121,12 @@ fn next_id(catalog: &Catalog) -> EndpointId {
     EndpointId(highest.unwrap_or(0) + 1)
 }
 
-/// A key as the libraries of Standard Webhooks take it.
+/// A key in the notation of the Standard Webhooks libraries.
 fn made_secret() -> anyhow::Result<String> {
     let mut key = [0; KEY_OCTETS];
     OsRng
         .try_fill_bytes(&mut key)
-        .map_err(|_| anyhow!("the system gave no randomness"))?;
+        .map_err(|_| anyhow!("the system returned no random numbers"))?;
     Ok(format!("whsec_{}", STANDARD.encode(key)))
 }
 

@@ -1,12 +1,12 @@
-//! One event, one line: what a peer says can neither end a line and begin one of its own, nor be obeyed by a terminal.
+//! One event, one line: text of a peer can neither add a line nor control a terminal.
 
-use sms::visible::is_obeyed;
+use sms::visible::is_display_control;
 use std::io::{self, Write};
 
 /// Writes lines to standard error.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lines {
-    /// Escape sequences are this program's own: the formatter has replaced those of others.
+    /// Escape sequences are this program's own: the formatter has escaped those of others.
     pub(super) colours: bool,
 }
 
@@ -33,11 +33,11 @@ impl Write for Lines {
     }
 }
 
-/// An event with what would be obeyed as escapes; `None` when there is nothing of the kind in it, as nearly always.
+/// An event with control characters escaped; `None` when it has none, which is the common case.
 fn shown(event: &str, colours: bool) -> Option<String> {
     let obeyed = |c: char| match c {
         '\u{1b}' => !colours,
-        c => is_obeyed(c),
+        c => is_display_control(c),
     };
     let line = event.strip_suffix('\n').unwrap_or(event);
     if !line.chars().any(obeyed) {

@@ -1,10 +1,9 @@
-//! A bound on what others can make this program log.
+//! Limits the log lines that peers can cause.
 //!
-//! A carrier, a caller or a receiver of webhooks can repeat what is logged, thousands of times a second. So lines are
-//! counted by what they say and whom it is about (a carrier, an account, an endpoint …). The first few are written at
-//! once; the others are summed up, in one line each interval, until they come so rarely that a sum would say no more than
-//! they do. Nothing is written about subjects beyond a bound but their sum. Lines at debug and trace level are not counted:
-//! they are asked for.
+//! A carrier, a client or a webhook endpoint can repeat an event thousands of times a second. So lines are counted by event
+//! and subject (a carrier, an account, an endpoint …). The first few are written at once; the others are summarized in one
+//! line per interval, until they are so rare that a summary would be no shorter. Subjects beyond a bound share one
+//! summary. Lines at debug and trace level are not counted: the operator has requested them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -17,35 +16,35 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// How long lines are summed up.
+/// Interval of summaries.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
-/// Lines about one subject that are written before they are summed up.
+/// Lines about one subject that are written before they are summarized.
 pub(super) const LINES_MAX: u32 = 10;
-/// Lines about one subject in an interval that are few: as many of those written before are forgotten. A sum of them would
-/// be as long.
+/// At most this many lines about one subject in an interval are few: the count of written lines is reduced by them. A summary
+/// would be as long.
 const FEW_LINES_MAX: u32 = 1;
-/// Subjects of one kind of line that are counted apart; the others are counted as one.
+/// Subjects of one event that are counted separately; others are counted together.
 pub(super) const SUBJECTS_MAX: usize = 256;
-/// Lines of one kind that are written in an interval, about whomever.
+/// Lines of one event that are written in an interval, for all subjects.
 pub(super) const KIND_LINES_MAX: u32 = 300;
-/// Sums of one kind that are written after an interval, those of most lines; what is left is one sum more.
+/// Summaries of one event per interval, those of most lines; the rest share one more.
 const SUMS_MAX: usize = 10;
-/// Octets of the last line that a sum shows.
+/// Octets of the last line in a summary.
 const LAST_OCTETS_MAX: usize = 300;
-/// Octets that a sum shows of a field of its subject.
+/// Octets of a field of the subject in a summary.
 const SUBJECT_OCTETS_MAX: usize = 100;
-/// What the target of a line that sums others up ends with.
+/// The suffix of the target of a summary.
 const SUM: &str = "::repeated";
-/// Fields that say whom a line is about. A peer can make up the values of some: hence [`SUBJECTS_MAX`].
+/// Fields that identify the subject of a line. A peer can choose the values of some: hence [`SUBJECTS_MAX`].
 const SUBJECTS: [&str; 10] = [
     "carrier", "account", "user", "address", "dialect", "endpoint", "reason", "task", "limit", "name",
 ];
 
-/// Counts lines, and lets those through that may be written.
+/// Counts lines, and passes those that are to be written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Repeats(Arc<Mutex<HashMap<Identifier, Kind>>>);
 
-/// All lines of one place in the program.
+/// The lines of one event.
 #[derive(Debug)]
 struct Kind {
     level: Level,
@@ -53,27 +52,27 @@ struct Kind {
     /// Lines written in this interval.
     written: u32,
     subjects: HashMap<u64, Counted>,
-    /// What is about one subject too many.
+    /// Lines about subjects beyond the bound.
     others: Counted,
 }
 
-/// What was written and what was not.
+/// Written and suppressed lines.
 #[derive(Debug, Default)]
 struct Counted {
     /// Lines in this interval.
     came: u32,
-    /// Those written of late, with which a flood uses up what is written at once.
+    /// Recently written lines; a flood uses up this budget.
     written: u32,
     repeated: u64,
-    /// Message and fields of the last one that was not written.
+    /// Message and fields of the last suppressed line.
     last: String,
-    /// Whom they are about, by field; nobody for the sum of those who are too many.
+    /// The subject, by field; empty for the lines about subjects beyond the bound.
     subject: Subject,
 }
 
 type Subject = Vec<(&'static str, String)>;
 
-/// Lines that were not written.
+/// Suppressed lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sum {
     level: Level,
@@ -124,7 +123,7 @@ impl Repeats {
         false
     }
 
-    /// Ends an interval: what was not written in it, and a fresh start for who was silent.
+    /// Ends an interval: returns the summaries, and resets subjects without lines.
     pub(super) fn take(&self) -> Vec<Sum> {
         let Ok(mut kinds) = self.0.lock() else {
             return Vec::new();
@@ -158,7 +157,7 @@ impl Repeats {
         sums
     }
 
-    /// Writes what was not written since the last time.
+    /// Writes the summaries of an interval.
     pub(super) fn write_sums(&self) {
         for sum in self.take() {
             sum.write();
@@ -167,10 +166,10 @@ impl Repeats {
 }
 
 impl Counted {
-    /// Ends an interval; whether there was any line in it, written or not.
+    /// Ends an interval; returns whether it had any line, written or suppressed.
     fn end(&mut self, sums: &mut Vec<Self>) -> bool {
         let ended = std::mem::take(self);
-        // What comes now and then is written each time, however long it goes on.
+        // Rare lines are always written, however long they continue.
         self.written = match ended.came {
             0 => 0,
             few @ ..=FEW_LINES_MAX => ended.written.saturating_sub(few),
@@ -190,7 +189,7 @@ impl<S: Subscriber> Layer<S> for Repeats {
     }
 }
 
-/// Writes a line whose fields say whom it is about, as those of the lines it stands for did.
+/// Writes a summary with the fields of its subject, as the lines that it replaces had them.
 macro_rules! write_line {
     ($level:ident, $target:expr, $sum:expr) => {
         tracing::$level!(
@@ -213,7 +212,7 @@ macro_rules! write_line {
     };
 }
 
-/// Writes a line with a target of the part of the program it is about, so that the level of that part holds for it.
+/// Writes a summary with a target of the crate of the event, so that the level of that crate applies.
 macro_rules! write_sum {
     ($sum:expr, $($part:literal),*) => {{
         let part = $sum.target.split("::").next().unwrap_or_default();
@@ -240,7 +239,7 @@ impl Sum {
     }
 }
 
-/// What a line says, and whom it is about.
+/// The text and the subject of a line.
 #[derive(Default)]
 struct Line {
     subject: DefaultHasher,
@@ -254,7 +253,7 @@ impl Line {
             (name, value.to_string()).hash(&mut self.subject);
         }
         let mut text = Bounded(&mut self.text, LAST_OCTETS_MAX);
-        // What does not fit is cut.
+        // A longer text is cut.
         let _ = if name == "message" {
             write!(text, "{value}")
         } else {
@@ -273,14 +272,14 @@ impl Visit for Line {
     }
 }
 
-/// Takes the fields that say whom a line is about.
+/// Collects the fields of the subject.
 struct Named<'a>(&'a mut Subject);
 
 impl Named<'_> {
     fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         if SUBJECTS.contains(&field.name()) {
             let mut text = String::new();
-            // What does not fit is cut.
+            // A longer value is cut.
             let _ = write!(Bounded(&mut text, SUBJECT_OCTETS_MAX), "{value}");
             self.0.push((field.name(), text));
         }
@@ -297,7 +296,7 @@ impl Visit for Named<'_> {
     }
 }
 
-/// Takes so many octets and no more.
+/// Accepts a limited number of octets.
 struct Bounded<'a>(&'a mut String, usize);
 
 impl Write for Bounded<'_> {
@@ -356,10 +355,10 @@ mod tests {
             assert_eq!(sums[0].repeated, 1_000 - u64::from(LINES_MAX));
             assert_eq!(sums[0].last, "refused carrier=\"north\" status=999");
 
-            // It goes on: nothing more but sums.
+            // The flood continues: only summaries.
             (0..5).for_each(|n| refused("north", n));
             assert_eq!((written.take(), repeats.take()[0].repeated), (0, 5));
-            // An interval without any: whatever comes then is news.
+            // An interval without lines: the next one is written again.
             assert!(repeats.take().is_empty());
             refused("north", 7);
             assert_eq!(written.take(), 1);
@@ -435,19 +434,19 @@ mod tests {
             assert_eq!(written.take(), 2);
             let sums = repeats.take();
             assert_eq!(sums.len(), 1, "{sums:?}");
-            let told = ["user", "address", "reason", "carrier"].map(|field| sums[0].about(field));
+            let fields = ["user", "address", "reason", "carrier"].map(|field| sums[0].about(field));
             assert_eq!(
-                told,
+                fields,
                 [Some("acme"), Some("192.0.2.1"), Some("wrong_secret"), None]
             );
         });
     }
 
     #[test]
-    fn what_is_asked_for_is_not_bounded_and_a_sum_is_bounded_in_length() {
+    fn debug_lines_are_not_limited_and_a_summary_is_bounded_in_length() {
         logging(|repeats, written| {
             for _ in 0..100 {
-                tracing::debug!("asked for");
+                tracing::debug!("requested");
             }
             assert_eq!(written.take(), 100);
             for _ in 0..100 {

@@ -6,10 +6,10 @@ use api::serve::Certificate;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The certificate the APIs are served with, if any.
+/// The certificate of the APIs, if configured.
 ///
 /// # Errors
-/// Why the files that the configuration names cannot be used.
+/// Why the configured files cannot be used.
 pub(crate) fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
     if config.api.tls.cert_file.as_os_str().is_empty() {
         return Ok(None);

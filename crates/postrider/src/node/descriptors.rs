@@ -1,4 +1,4 @@
-//! File descriptors: how many a node may need, and how many it may have.
+//! File descriptors: how many a node needs, and the limit of the process.
 
 use crate::config::Config;
 use engine::Engine;
@@ -7,15 +7,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt;
 use std::time::Duration;
 
-/// Of health and metrics, files of the store for each of its connections, and what else a process opens: log, control
-/// socket, name look-ups, timers.
+/// Descriptors of health and metrics, store files of each store connection, log, control socket, name lookups,
+/// timers.
 const STORE_FILES: u64 = 3;
 const OTHERS: u64 = 128;
 
-/// How often it is seen whether a changed catalog needs more descriptors.
+/// Interval of checks whether a changed catalog needs more descriptors.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Descriptors that all that is configured needs at once.
+/// Descriptors that the configuration needs at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Need {
     connections: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// Of a node with these settings of carriers, and so many webhooks, that are switched on.
+    /// For a node with these settings of enabled carriers and this number of enabled webhooks.
     pub(crate) fn of<'c>(
         config: &Config,
         carriers: impl Iterator<Item = &'c CarrierSettings>,
@@ -38,10 +38,10 @@ impl Need {
             },
             _ => 0,
         });
-        let notify = &config.webhooks;
-        let calls = notify
+        let webhook_limits = &config.webhooks;
+        let calls = webhook_limits
             .calls_max
-            .min(webhooks.saturating_mul(notify.endpoint_calls_max));
+            .min(webhooks.saturating_mul(webhook_limits.endpoint_calls_max));
         let readers = config.store.sqlite.readers_max as u64 + 2;
         Self {
             connections: (config.api.connections.connections_max + super::ops::CONNECTIONS_MAX) as u64,
@@ -55,14 +55,14 @@ impl Need {
         self.connections + self.sessions + self.calls + self.others
     }
 
-    /// What is wrong when only `limit` descriptors may be open.
+    /// The problem when at most `limit` descriptors may be open.
     pub(crate) fn beyond(self, limit: Option<u64>) -> Option<String> {
         let limit = limit?;
         let all = self.all();
         (all > limit).then(|| {
             format!(
-                "at most {limit} descriptors may be open, and {all} are needed for {self}: beyond the limit neither \
-                 connections nor sessions come about; raise the hard limit (LimitNOFILE= of systemd, `ulimit -Hn`) or \
+                "at most {limit} descriptors may be open, but {all} are needed for {self}: at the limit, connections and \
+                 sessions fail; raise the hard limit (LimitNOFILE= of systemd, `ulimit -Hn`) or \
                  lower `api.connections.connections_max`"
             )
         })
@@ -79,20 +79,20 @@ impl fmt::Display for Need {
         } = self;
         write!(
             f,
-            "{connections} connections, {sessions} carrier sessions, {calls} webhook calls and {others} files and others"
+            "{connections} connections, {sessions} carrier sessions, {calls} webhook calls and {others} other files"
         )
     }
 }
 
-/// Whether there are descriptors for all that is configured.
+/// Checks whether there are enough descriptors.
 pub(super) struct Descriptors {
     limit: Option<u64>,
-    /// Of the catalog that was looked at.
+    /// The version of the last checked catalog.
     version: Option<u64>,
 }
 
 impl Descriptors {
-    /// Raises the limit and says what does not fit.
+    /// Raises the limit and logs when it is too low.
     pub(super) fn raised(config: &Config, engine: &Engine) -> Self {
         let mut descriptors = Self {
             limit: raise(),
@@ -102,7 +102,7 @@ impl Descriptors {
         descriptors
     }
 
-    /// Says what does not fit, once for each version of the catalog.
+    /// Logs when the limit is too low, once for each version of the catalog.
     pub(super) fn look(&mut self, config: &Config, engine: &Engine) {
         let catalog = engine.catalog();
         if self.version.replace(catalog.version()) == Some(catalog.version()) {
@@ -111,17 +111,17 @@ impl Descriptors {
         let carriers = catalog.carriers().map(|carrier| &carrier.settings);
         let need = Need::of(config, carriers, catalog.endpoints().count());
         if let Some(what) = need.beyond(self.limit) {
-            tracing::warn!("{what}");
+            tracing::warn!(detail = %what, "descriptor limit too low");
         }
     }
 }
 
-/// How many descriptors may be open once the soft limit is raised; `None`: any number.
+/// The limit once the soft limit is raised; `None`: unlimited.
 pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
-/// Raises the soft limit to the hard one; how many may be open then.
+/// Raises the soft limit to the hard one; returns the resulting limit.
 fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -134,7 +134,7 @@ fn raise() -> Option<u64> {
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum,
         Err(error) => {
-            tracing::warn!(%error, ?current, ?maximum, "the limit of open descriptors could not be raised");
+            tracing::warn!(%error, ?current, ?maximum, "descriptor limit not raised");
             current
         }
     }
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!((need.connections, need.sessions, need.calls), (1064, 7, 130));
         assert_eq!(need.beyond(Some(need.all())), None);
         assert_eq!(need.beyond(None), None);
-        let told = need.beyond(Some(1024)).unwrap();
+        let message = need.beyond(Some(1024)).unwrap();
         for part in [
             "at most 1024",
             "1064 connections",
@@ -173,9 +173,9 @@ mod tests {
             "130 webhook calls",
             "LimitNOFILE=",
         ] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(message.contains(part), "{part}: {message}");
         }
-        // Without webhooks nothing is called.
+        // Without webhooks there are no calls.
         assert_eq!(Need::of(&config, carriers.iter(), 0).calls, 0);
     }
 }

@@ -1,7 +1,7 @@
-//! In which of the two text formats the metrics are written, and the older of them.
+//! The two text formats of the metrics: their negotiation, and the conversion to the older one.
 //!
-//! The registry writes OpenMetrics 1.0. Scrapers that do not ask for that get the text format 0.0.4 of Prometheus: the same
-//! samples under headers that name them as they are there (a counter's header has the `_total` of its samples, and there is
+//! The registry writes OpenMetrics 1.0. A scraper that does not request it gets the text format 0.0.4 of Prometheus: the same
+//! samples with the headers of that format (a counter's header has the `_total` of its samples, and there is
 //! neither `# UNIT` nor `# EOF`).
 
 use axum::http::{HeaderMap, header};
@@ -25,9 +25,9 @@ impl Format {
         }
     }
 
-    /// The format that a request asks for (RFC 9110 section 12.5.1): OpenMetrics only where it is named and is wanted at
-    /// least as much as plain text; plain text in all other cases, also where neither is acceptable.
-    pub(super) fn asked_for(headers: &HeaderMap) -> Self {
+    /// The format for a request (RFC 9110 section 12.5.1): OpenMetrics only when it is named and weighted at
+    /// least as high as plain text; plain text in all other cases, also when neither is acceptable.
+    pub(super) fn negotiate(headers: &HeaderMap) -> Self {
         let accepted: Vec<&str> = headers
             .get_all(header::ACCEPT)
             .iter()
@@ -40,7 +40,7 @@ impl Format {
                 let precision = range.precision(format)?;
                 Some((precision, range.quality, at))
             });
-            // The most precise range counts; of two that are equal, the one that is wanted more.
+            // The most precise range counts; of two equal ones, that with the higher weight.
             fitting.max_by_key(|(precision, quality, at)| (*precision, *quality, std::cmp::Reverse(*at)))
         };
         match (quality(Self::OpenMetrics), quality(Self::Classic)) {
@@ -92,7 +92,7 @@ impl Range {
         })
     }
 
-    /// How precisely the range names a format; `None` when it does not fit.
+    /// How precisely the range matches a format; `None` when it does not.
     fn precision(&self, format: Format) -> Option<u8> {
         let (kind, main, versions): (_, _, &[&str]) = match format {
             Format::Classic => ("text/plain", "text/*", &["0.0.4"]),
@@ -114,7 +114,7 @@ impl Range {
     }
 }
 
-/// A weight of 0 to 1 with up to three decimals, in thousandths; `None` for anything else.
+/// A weight of 0 to 1 with up to three decimals, in thousandths; `None` when invalid.
 fn thousandths(written: &str) -> Option<u16> {
     let weight: f64 = written.parse().ok()?;
     (0.0..=1.0)
@@ -130,7 +130,7 @@ fn split_outside_quotes(text: &str, at: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// OpenMetrics as the registry writes it, in the text format 0.0.4.
+/// Converts OpenMetrics of the registry to the text format 0.0.4.
 pub(super) fn classic(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
@@ -168,12 +168,12 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn asked_for(accept: &[&'static str]) -> Format {
+    fn negotiate(accept: &[&'static str]) -> Format {
         let headers = accept
             .iter()
             .map(|value| (header::ACCEPT, HeaderValue::from_static(value)))
             .collect();
-        Format::asked_for(&headers)
+        Format::negotiate(&headers)
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3",
             ],
         ] {
-            assert_eq!(asked_for(accept), Format::Classic, "{accept:?}");
+            assert_eq!(negotiate(accept), Format::Classic, "{accept:?}");
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;q=0.5,*/*;q=0.2",
             ],
         ] {
-            assert_eq!(asked_for(accept), Format::OpenMetrics, "{accept:?}");
+            assert_eq!(negotiate(accept), Format::OpenMetrics, "{accept:?}");
         }
     }
 

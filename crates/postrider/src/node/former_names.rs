@@ -15,11 +15,11 @@ const FORMER_NAMES: [(&str, &str); 4] = [
     ("postrider_notify_", "postrider_webhook_"),
 ];
 
-/// Adds the families of `open_metrics` that had another name once more under it.
+/// Adds the families of `open_metrics` that had another name, under the former name.
 pub(super) fn with_former_names(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + open_metrics.len() / 8);
     let mut former = String::new();
-    // The name of the family that is copied, and what it was called.
+    // The present and the former name of the family that is copied.
     let mut family: Option<(&str, String)> = None;
     for line in open_metrics.lines() {
         if line == "# EOF" {

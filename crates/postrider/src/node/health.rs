@@ -1,4 +1,4 @@
-//! Whether the node is alive, and whether it can take requests.
+//! Liveness and readiness of the node.
 
 use crate::control::Standing;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,9 +8,9 @@ use store::Store;
 use store::sqlite::SqliteStore;
 use tokio::sync::Mutex;
 
-/// How long a probe's result is good for: a probe is an fsync, and anybody may ask.
+/// How long the result of a probe is cached: a probe costs an fsync, and any client may request it.
 const PROBE_GOOD_FOR: Duration = Duration::from_secs(1);
-/// A store that does not answer in this time is not one to send requests to.
+/// Without an answer of the store in this time the node is not ready.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +20,10 @@ enum Phase {
     Stopping = 2,
 }
 
-/// What the probes ask.
+/// The state behind the probes.
 pub(crate) struct Health {
     phase: AtomicU8,
-    /// Why it is not alive any more.
+    /// Why the node is not alive.
     failed: OnceLock<String>,
     store: Arc<SqliteStore>,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
@@ -39,31 +39,31 @@ impl Health {
         }
     }
 
-    /// Everything is up.
+    /// The node is started.
     pub(super) fn ready(&self) {
         self.phase.store(Phase::Ready as u8, Ordering::Release);
     }
 
-    /// No more requests, please.
+    /// The node is stopping and accepts no more requests.
     pub(super) fn stopping(&self) {
         self.phase.store(Phase::Stopping as u8, Ordering::Release);
     }
 
-    /// Part of the node will never work again: it is to be started anew.
+    /// A part of the node has failed permanently: the node must be restarted.
     pub(super) fn failed(&self, why: &str) {
-        // The first reason stays.
+        // The first reason is kept.
         let _ = self.failed.set(why.to_owned());
     }
 
-    /// Whether the node works at all. It does while its disk is full, say: that is no reason to start it anew.
+    /// Whether the node is alive. A full disk, for example, is no reason to restart it.
     ///
     /// # Errors
-    /// Why not, in words.
+    /// Why it is not.
     pub(super) async fn liveness(&self) -> Result<(), String> {
         if let Some(why) = self.failed.get() {
             return Err(why.clone());
         }
-        // The store's own word, should it have failed just now.
+        // The store may have failed since.
         tokio::select! {
             biased;
             why = self.store.failed() => Err(why.to_string()),
@@ -71,17 +71,17 @@ impl Health {
         }
     }
 
-    /// Whether requests can be taken.
+    /// Whether the node accepts requests.
     ///
     /// # Errors
-    /// Why not, in words.
+    /// Why it does not.
     pub(super) async fn readiness(&self) -> Result<(), String> {
         match self.phase.load(Ordering::Acquire) {
             phase if phase == Phase::Starting as u8 => return Err("starting".to_owned()),
             phase if phase == Phase::Stopping as u8 => return Err("stopping".to_owned()),
             _ => {}
         }
-        // Held over the probe: those who ask meanwhile share its result.
+        // Held during the probe: concurrent requests share its result.
         let mut probed = self.probed.lock().await;
         if let Some((at, result)) = &*probed
             && at.elapsed() < PROBE_GOOD_FOR
@@ -102,7 +102,7 @@ impl Health {
         result
     }
 
-    /// What commands are told.
+    /// The readiness for commands.
     pub(crate) async fn standing(&self) -> Standing {
         let unready = match self.liveness().await {
             Ok(()) => self.readiness().await.err(),

@@ -1,4 +1,4 @@
-//! Listeners: binding their addresses, serving, stopping.
+//! Listeners: bind, serve, stop.
 
 use anyhow::{Context, bail};
 use api::serve::{ServeMetrics, ServeSettings, Stopped};
@@ -9,23 +9,23 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What happens when an address is taken already.
+/// What to do when an address is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhenTaken {
-    /// It is an error.
+pub(crate) enum PortConflict {
+    /// Fail.
     Fail,
-    /// Any free port of the same host will do.
+    /// Choose a free port of the same host.
     AnyPort,
 }
 
-/// A listener and where it is.
+/// A bound listener and its address.
 pub(super) struct Bound {
     listener: TcpListener,
     addr: SocketAddr,
 }
 
-/// How many connections may wait to be accepted; the system has a bound of its own (`net.core.somaxconn`). Of more, the
-/// greeting is dropped, and a client repeats it after one second, then after two more.
+/// Connections that may wait to be accepted; the system has a bound of its own (`net.core.somaxconn`). Beyond it, the
+/// SYN is dropped, and a client repeats it after one second, then after two more.
 const BACKLOG: u32 = 4096;
 
 fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -34,35 +34,35 @@ fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
     } else {
         TcpSocket::new_v6()?
     };
-    // A port whose last connections are still being taken down may be used again; one that is listened on may not.
+    // A port with closing connections may be reused; one with a listener may not.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)
 }
 
-/// Binds `addr`, which stands in the configuration as `name`.
-pub(super) async fn bind(name: &str, addr: SocketAddr, when_taken: WhenTaken) -> anyhow::Result<Bound> {
+/// Binds `addr`, the setting `name`.
+pub(super) async fn bind(name: &str, addr: SocketAddr, port_conflict: PortConflict) -> anyhow::Result<Bound> {
     let listener = match listen_on(addr) {
         Ok(listener) => listener,
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && when_taken == WhenTaken::AnyPort => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && port_conflict == PortConflict::AnyPort => {
             let listener = listen_on(SocketAddr::new(addr.ip(), 0))
                 .with_context(|| format!("listen on any port of {}", addr.ip()))?;
-            tracing::warn!(taken = %addr, "the address is taken; another port is used");
+            tracing::warn!(%addr, "address in use, another port chosen");
             listener
         }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             bail!(
-                "listen on {addr} (`{name}`): another program has it; choose another port or stop that program"
+                "listen on {addr} (`{name}`): the address is in use by another program; choose another port or stop that program"
             )
         }
         Err(error) => return Err(error).with_context(|| format!("listen on {addr} (`{name}`)")),
     };
-    let addr = listener.local_addr().context("ask for the bound address")?;
+    let addr = listener.local_addr().context("read the bound address")?;
     Ok(Bound { listener, addr })
 }
 
-/// A listener at work.
+/// A running listener.
 pub(super) struct Listener {
     pub(super) addr: SocketAddr,
     stop: CancellationToken,
@@ -89,7 +89,7 @@ impl Listener {
     pub(super) async fn stop(self) -> Stopped {
         self.stop.cancel();
         self.task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a listener had died");
+            tracing::error!(%error, "listener failed");
             Stopped { cut: 0 }
         })
     }
@@ -102,10 +102,10 @@ mod tests {
     #[tokio::test]
     async fn a_taken_address_is_named_or_passed_over() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let taken = bind("api.listen", any, WhenTaken::Fail).await.unwrap().addr;
-        // Its listener is gone by now; hold the port with one of our own.
-        let held = bind("api.listen", taken, WhenTaken::Fail).await.unwrap();
-        let refused = bind("api.listen", held.addr, WhenTaken::Fail)
+        let taken = bind("api.listen", any, PortConflict::Fail).await.unwrap().addr;
+        // Its listener is closed by now; this one holds the port.
+        let held = bind("api.listen", taken, PortConflict::Fail).await.unwrap();
+        let refused = bind("api.listen", held.addr, PortConflict::Fail)
             .await
             .err()
             .unwrap()
@@ -114,7 +114,9 @@ mod tests {
             refused.contains(&held.addr.to_string()) && refused.contains("`api.listen`"),
             "{refused}"
         );
-        let other = bind("api.listen", held.addr, WhenTaken::AnyPort).await.unwrap();
+        let other = bind("api.listen", held.addr, PortConflict::AnyPort)
+            .await
+            .unwrap();
         assert_ne!(other.addr.port(), held.addr.port());
     }
 }

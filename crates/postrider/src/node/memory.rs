@@ -1,34 +1,34 @@
-//! Memory that a peak of connections and requests has left behind is given back to the system.
+//! Returns memory to the system after a peak of connections and requests.
 //!
-//! The C library keeps what was freed: after a peak of small pieces (buffers and tasks of connections) the heap stays as
-//! large as it was, because something lives at its end. `malloc_trim` gives back every page in it that is free. That takes
-//! some milliseconds, so it is done after a peak and a few times more: what requests took beside their bodies is freed a
-//! little later than it is counted here. Another allocator may do so by itself, but would change the memory of every node
+//! The C library keeps freed memory: after a peak of small allocations (buffers and tasks of connections) the heap stays
+//! large, because something at its end is in use. `malloc_trim` returns every free page in it. That takes
+//! some milliseconds, so it is called after a peak and a few times more: memory of requests beside their bodies is freed a
+//! little later than it is counted here. Another allocator may do so itself, but would change the memory of every node
 //! for the sake of peaks.
 
 use api::serve::ServeMetrics;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How often it is looked.
+/// Interval of checks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What a connection takes, about: task, buffers, a request's head.
+/// Approximate memory of a connection: task, buffers, a request's head.
 const CONNECTION_BYTES: u64 = 24 * 1024;
-/// A fall by less is not worth the walk.
+/// A smaller decrease is not worth a call.
 const FALL_BYTES_MIN: u64 = 8 * 1024 * 1024;
-/// At which looks after a peak memory is given back once more: requests that were being read or judged when their
-/// connections ended run on, and what they took is freed when they are done.
+/// The checks after a peak at which memory is returned again: requests that were being read or processed when their
+/// connections ended continue, and their memory is freed when they are done.
 const ONCE_MORE_AT: [u32; 3] = [2, 4, 8];
 
-/// Pieces from this size on are mapped by themselves, so that each goes back to the system when it is freed.
+/// Allocations from this size on are mapped separately, so that they are returned when freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_BYTES_MIN: i32 = 1024 * 1024;
-/// How much may stay free at the end of a heap.
+/// Free memory kept at the end of a heap.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const FREE_AT_END_BYTES_MAX: i32 = 1024 * 1024;
 
-/// Holds the allocator to sizes of its own choice. Left to itself it raises both with the first long body that is freed, and
-/// then keeps megabytes at the end of the heap of each thread, where `malloc_trim` does not look.
+/// Fixes the thresholds of the allocator. By default it raises both when the first long body is freed, and
+/// then keeps megabytes at the end of the heap of each thread, which `malloc_trim` does not return.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "the C library has it and no crate wraps it")]
 pub(super) fn set_up() {
@@ -42,7 +42,7 @@ pub(super) fn set_up() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(super) const fn set_up() {}
 
-/// Watches the listener's memory until it is aborted.
+/// Monitors the listener's memory until it is aborted.
 pub(super) fn watch(metrics: ServeMetrics) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut peak = Peak::default();
@@ -51,24 +51,24 @@ pub(super) fn watch(metrics: ServeMetrics) -> JoinHandle<()> {
             let connections = u64::try_from(metrics.connections.get()).unwrap_or(0);
             let bodies_bytes = u64::try_from(metrics.bodies_bytes.get()).unwrap_or(0);
             if peak.has_passed(connections * CONNECTION_BYTES + bodies_bytes) {
-                // It walks through the heap: not on a thread that serves.
+                // It walks through the heap, so it must not block a runtime thread.
                 let _ = tokio::task::spawn_blocking(give_back).await;
             }
         }
     })
 }
 
-/// The most that was in use since memory was given back.
+/// The maximum in use since memory was returned.
 #[derive(Debug, Default)]
 struct Peak {
     bytes: u64,
     before: u64,
-    /// Looks since memory was given back after a peak; `None` when that is done with.
+    /// Checks since memory was returned after a peak; `None` when that is complete.
     looks_since: Option<u32>,
 }
 
 impl Peak {
-    /// Whether memory is to be given back: what is in use has fallen far and falls no further, or did so a little while
+    /// Whether to return memory: the use has fallen far and has stopped falling, or did so a few checks
     /// ago.
     fn has_passed(&mut self, bytes: u64) -> bool {
         self.bytes = self.bytes.max(bytes);

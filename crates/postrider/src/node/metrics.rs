@@ -1,4 +1,4 @@
-//! Everything that is counted, on one page. No label carries a number, a text or a secret.
+//! The metrics of a node. No label has a number, a text or a secret.
 
 use super::former_names::with_former_names;
 use super::process::Process;
@@ -24,7 +24,7 @@ use std::time::Instant;
 use store::Store;
 use store::sqlite::{COMMIT_SECONDS, SqliteStore};
 
-/// The page.
+/// The registry of the metrics.
 #[derive(Clone)]
 pub(super) struct Metrics {
     registry: Arc<Mutex<Registry>>,
@@ -40,7 +40,7 @@ impl Metrics {
         let messages = Family::default();
         let names = Arc::new(CatalogNames::default());
         let ours = registry.sub_registry_with_prefix("postrider");
-        ours.register("messages", "Messages by where they wait", messages.clone());
+        ours.register("messages", "Messages by state", messages.clone());
         ours.register_collector(Box::new(StoreFigures(Arc::clone(&store))));
         ours.register_collector(Box::new(ExpiredFigures {
             store: Arc::clone(&store),
@@ -57,7 +57,7 @@ impl Metrics {
         }
     }
 
-    /// Adds what the engine counts, once it runs.
+    /// Adds the metrics of the engine once it runs.
     pub(super) fn follow(&self, engine: &Arc<Engine>) {
         engine
             .metrics()
@@ -66,9 +66,9 @@ impl Metrics {
         let _ = self.names.engine.set(Arc::clone(engine));
     }
 
-    /// The page as text.
+    /// The metrics as text.
     pub(super) async fn text(&self) -> Result<String, fmt::Error> {
-        // A store that cannot count just now keeps the last figures; its own gauges say how it does.
+        // If the store cannot count now, the last values stay; its own gauges show its state.
         if let Ok(counts) = self.store.counts().await {
             self.set(counts);
         }
@@ -86,7 +86,7 @@ impl Metrics {
             ("queued", counts.queued),
             ("delayed", counts.delayed),
             ("in_flight", counts.in_flight),
-            ("receipt_parked", counts.parked),
+            ("receipt_parked", counts.unmatched_receipts),
         ];
         for (state, count) in states {
             let gauge = self.messages.get_or_create(&StateLabel { state });
@@ -100,7 +100,7 @@ struct StateLabel {
     state: &'static str,
 }
 
-/// What the store counts.
+/// The metrics of the store.
 struct StoreFigures(Arc<SqliteStore>);
 
 impl fmt::Debug for StoreFigures {
@@ -116,29 +116,29 @@ impl Collector for StoreFigures {
             ("store_commands", "Commands done", figures.commands),
             (
                 "store_busy",
-                "Accepts refused because too much waited",
+                "Accepts rejected because the queue was full",
                 figures.busy,
             ),
             (
                 "store_groups_failed",
-                "Groups of commands that could not be committed",
+                "Group commits that failed",
                 figures.groups_failed,
             ),
             ("store_rows", "Rows committed", figures.rows),
             (
                 "store_checkpoints",
-                "Checkpoints that moved something",
+                "Checkpoints that wrote pages",
                 figures.checkpoints,
             ),
             (
                 "store_parked_dropped",
-                "Parked receipts dropped because there were too many",
-                figures.parked_dropped,
+                "Unmatched receipts dropped because there were too many",
+                figures.unmatched_receipts_dropped,
             ),
             (
                 "store_nobodys_inbound_dropped",
-                "Inbound messages that no account owned, dropped because there were too many",
-                figures.nobodys_inbound_dropped,
+                "Inbound messages without an account dropped because there were too many",
+                figures.unassigned_inbound_dropped,
             ),
         ];
         for (name, help, value) in counters {
@@ -148,7 +148,7 @@ impl Collector for StoreFigures {
         let gauges = [
             (
                 "store_commands_waiting",
-                "Commands that wait for the writer",
+                "Commands queued for the writer",
                 figures.commands_waiting,
             ),
             (
@@ -156,15 +156,15 @@ impl Collector for StoreFigures {
                 "Size of the write-ahead log",
                 figures.wal_bytes,
             ),
-            ("store_runs", "Sealed runs of all indexes", figures.runs),
+            ("store_runs", "Sorted runs of all indexes", figures.runs),
             (
                 "store_lost",
-                "1: the store's files were removed, replaced or cut, and nothing is accepted",
+                "1: the store's files were removed, replaced or truncated, and nothing is accepted",
                 figures.lost,
             ),
             (
                 "store_damage_reports",
-                "Reports of what the store lacks, in the file beside it, that nobody had removed at the start",
+                "Damage reports in the file beside the store that had not been removed at the start",
                 figures.damaged,
             ),
         ];
@@ -173,7 +173,7 @@ impl Collector for StoreFigures {
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         let ahead = ConstGauge::new(figures.ids_ahead_ms / 1000);
-        let help = "How far new ids are ahead of the machine's clock, since that was set back";
+        let help = "Time by which new ids are ahead of the machine's clock after it was set back";
         ahead.encode(encoder.encode_descriptor(
             "store_ids_ahead",
             help,
@@ -182,7 +182,7 @@ impl Collector for StoreFigures {
         )?)?;
         let bounds = COMMIT_SECONDS.iter().copied().chain([f64::MAX]);
         let buckets: Vec<(f64, u64)> = bounds.zip(figures.commit_buckets).collect();
-        let help = "How long commits took: the fsync behind every answer";
+        let help = "Duration of commits";
         let mut histogram =
             encoder.encode_descriptor("store_commit", help, Some(&Unit::Seconds), MetricType::Histogram)?;
         histogram.encode_histogram::<[(&str, &str); 0]>(
@@ -194,7 +194,7 @@ impl Collector for StoreFigures {
     }
 }
 
-/// Messages whose time to live ended, for every carrier and class from the start.
+/// Messages whose time to live ended, with a series for every carrier and class from the start.
 struct ExpiredFigures {
     store: Arc<SqliteStore>,
     names: Arc<CatalogNames>,
@@ -217,7 +217,7 @@ impl Collector for ExpiredFigures {
         for (carrier, class, messages) in self.store.metrics().expired {
             figures.insert((carrier.0, class.name()), messages);
         }
-        let help = "Messages whose time to live ended before they were sent";
+        let help = "Messages that expired before they were sent";
         let mut family = encoder.encode_descriptor("expired_messages", help, None, MetricType::Counter)?;
         for ((carrier, class), messages) in figures {
             let labels = [("carrier", carrier.to_string()), ("class", class.to_owned())];
@@ -227,7 +227,7 @@ impl Collector for ExpiredFigures {
     }
 }
 
-/// Which carrier or endpoint a number in a label is: `postrider_carrier_info{carrier="1",name="north"} 1`.
+/// The name of each carrier or endpoint number in a label: `postrider_carrier_info{carrier="1",name="north"} 1`.
 #[derive(Default)]
 struct CatalogNames {
     engine: OnceLock<Arc<Engine>>,
@@ -244,7 +244,7 @@ impl Collector for CatalogNames {
         let Some(engine) = self.engine.get() else {
             return Ok(());
         };
-        let help = "Which carrier has which number";
+        let help = "Name of each carrier number";
         let mut family = encoder.encode_descriptor("carrier_info", help, None, MetricType::Gauge)?;
         for carrier in engine.catalog().carriers() {
             let labels = [
@@ -253,7 +253,7 @@ impl Collector for CatalogNames {
             ];
             ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
         }
-        let help = "Which endpoint has which number";
+        let help = "Account and name of each endpoint number";
         let mut family = encoder.encode_descriptor("endpoint_info", help, None, MetricType::Gauge)?;
         let catalog = engine.catalog();
         for entry in catalog.endpoints() {
@@ -275,14 +275,14 @@ impl Collector for CatalogNames {
     }
 }
 
-/// What HTTP requests are counted by.
+/// The labels of HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RequestLabel {
     api: &'static str,
     status: u16,
 }
 
-/// One API of many: its time is kept apart.
+/// The label of request times.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ApiLabel {
     api: &'static str,
@@ -313,7 +313,7 @@ impl HttpMetrics {
         );
         registry.register_with_unit(
             "http_request_duration",
-            "From a request's head to its answer",
+            "Time from the head of a request to its response",
             Unit::Seconds,
             self.duration.clone(),
         );
@@ -333,7 +333,7 @@ pub(super) async fn count_request(State(http): State<HttpMetrics>, request: Requ
     response
 }
 
-/// The API a path belongs to; few values, whatever paths are tried.
+/// The API of a path; a fixed set of values, whatever paths are requested.
 fn api_of(path: &str) -> &'static str {
     match path {
         "/" => "ucloud",

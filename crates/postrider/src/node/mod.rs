@@ -1,8 +1,7 @@
-//! A node: store, engine, webhooks and listeners, wired together; how it starts and how it stops.
+//! A node: store, engine, webhooks and listeners; start and stop.
 //!
-//! Starting goes from the inside out: nothing is bound before the configuration is read and the store is open, and
-//! the API is bound last. Stopping goes from the outside in: not ready, no more connections, requests finish,
-//! windows drain, the store closes, and health and metrics answer until the end.
+//! Start order: configuration, store, health and metrics, engine, and the API last. Stop order: not ready, no more connections,
+//! requests finish, windows drain, the store closes; health and metrics respond until the end.
 
 mod certificate;
 pub(crate) mod descriptors;
@@ -21,7 +20,7 @@ mod tests;
 
 pub(crate) use certificate::certificate;
 pub(crate) use health::Health;
-pub(crate) use listen::WhenTaken;
+pub(crate) use listen::PortConflict;
 pub(crate) use signals::shutdown_signal;
 
 use crate::config::{Config, MasterKey};
@@ -48,44 +47,44 @@ use store::Store as _;
 use store::sqlite::{Mode, SqliteStore};
 use tokio::task::JoinHandle;
 
-/// A node with its store open and nothing bound yet.
-pub(crate) struct Opened {
+/// A node with its store open and no listener bound yet.
+pub(crate) struct NodeBuilder {
     config: Config,
     key: MasterKey,
     store: Arc<SqliteStore>,
     signals: Signals,
 }
 
-/// What a command adds to a node.
-pub(crate) struct Extras {
-    /// Routes beside the vendors' on the API's listener.
+/// Options of a node.
+pub(crate) struct NodeOptions {
+    /// Routes besides the vendors' on the API's listener.
     pub(crate) routes: fn(&Arc<Engine>) -> Router,
     /// Whether `postrider send` may send texts without a template.
     pub(crate) free_text: bool,
-    /// Whether the clock is right whatever it says.
+    /// Whether any clock is accepted.
     pub(crate) trust_clock: bool,
-    /// What stands before all routes.
+    /// A layer before all routes.
     pub(crate) before: fn(Router) -> Router,
-    /// What happens when the API's address is taken already.
-    pub(crate) api_when_taken: WhenTaken,
-    /// What happens when the address of health and metrics is taken already.
-    pub(crate) metrics_when_taken: WhenTaken,
+    /// What to do when the API's address is in use.
+    pub(crate) api_port_conflict: PortConflict,
+    /// What to do when the address of health and metrics is in use.
+    pub(crate) metrics_port_conflict: PortConflict,
 }
 
-impl Default for Extras {
+impl Default for NodeOptions {
     fn default() -> Self {
         Self {
             routes: |_| Router::new(),
             free_text: false,
             trust_clock: false,
             before: |router| router,
-            api_when_taken: WhenTaken::Fail,
-            metrics_when_taken: WhenTaken::Fail,
+            api_port_conflict: PortConflict::Fail,
+            metrics_port_conflict: PortConflict::Fail,
         }
     }
 }
 
-/// A node at work.
+/// A running node.
 pub(crate) struct Node {
     config: Config,
     engine: Arc<Engine>,
@@ -95,17 +94,17 @@ pub(crate) struct Node {
     certificate: Option<Arc<Certificate>>,
     control: Option<Control>,
     descriptors: Descriptors,
-    /// Gives back what peaks have left.
+    /// Returns memory to the system after peaks.
     memory: JoinHandle<()>,
     signals: Signals,
 }
 
-impl Opened {
-    /// Opens the store. From here on signals wait until the node runs.
+impl NodeBuilder {
+    /// Opens the store. From here on signals are deferred until the node runs.
     pub(crate) async fn open(config: Config, key: MasterKey) -> anyhow::Result<Self> {
         let signals = Signals::new()?;
         let store = open::store(&config, Mode::Serve).await?;
-        tracing::info!(path = %config.store.path.display(), "store open");
+        tracing::info!(path = %config.store.path.display(), "store opened");
         Ok(Self {
             config,
             key,
@@ -114,29 +113,29 @@ impl Opened {
         })
     }
 
-    /// Refuses a master key that does not open what is stored, before anything is started.
+    /// Rejects a master key that does not open the stored secrets, before anything is started.
     pub(crate) async fn check_key(&self) -> Result<(), Failure> {
         let catalog = self.store.load_catalog().await.context("read the catalog")?;
-        open::check_key(catalog, &self.key.vault(), &self.config.secrets)
+        open::check_key(catalog, &self.key.sealer(), &self.config.secrets)
     }
 
-    /// The store, to be prepared before anything runs on it.
+    /// The store, for changes before anything runs on it.
     pub(crate) fn store(&self) -> &Arc<SqliteStore> {
         &self.store
     }
 
     /// Starts the engine and binds the listeners.
-    pub(crate) async fn start(self, extras: Extras) -> anyhow::Result<Node> {
+    pub(crate) async fn start(self, options: NodeOptions) -> anyhow::Result<Node> {
         let Self {
             config,
             key,
             store,
             signals,
         } = self;
-        if !extras.trust_clock {
+        if !options.trust_clock {
             let now = engine::clock::Clock::now(&SystemClock);
             engine::clock_watch::check(now, store::Store::newest_at(&*store)).context(
-                "set the machine's clock right, or start once with `postrider serve --trust-clock` if it is",
+                "correct the machine's clock, or start once with `postrider serve --trust-clock` if it is right",
             )?;
         }
         let certificate = certificate(&config)?;
@@ -144,8 +143,13 @@ impl Opened {
         let http = HttpMetrics::default();
         let (connections, ops_connections) = (ServeMetrics::default(), ServeMetrics::default());
 
-        // Health first: settling what a kill left can take a while, and somebody may ask how it goes.
-        let bound = listen::bind("metrics.listen", config.metrics.listen, extras.metrics_when_taken).await?;
+        // Health first: recovery after a kill can take a while, and monitoring must see that.
+        let bound = listen::bind(
+            "metrics.listen",
+            config.metrics.listen,
+            options.metrics_port_conflict,
+        )
+        .await?;
         let metrics = Metrics::new(Arc::clone(&store), http.clone(), &connections);
         let ops_settings = ops::settings(&config.api.connections);
         let ops_router = ops::router(Arc::clone(&health), metrics.clone());
@@ -154,7 +158,7 @@ impl Opened {
 
         let engine = Engine::start(
             Arc::clone(&store) as _,
-            key.vault(),
+            key.sealer(),
             Arc::new(SystemClock),
             config.engine_settings(),
         )
@@ -162,21 +166,21 @@ impl Opened {
         .context("start the engine")?;
         metrics.follow(&engine);
         engine
-            .start_notify(api::formats(), config.webhooks.limits())
-            .context("begin to tell accounts their events")?;
+            .start_webhooks(api::formats(), config.webhooks.limits())
+            .context("start the webhooks")?;
         let control = Control::start(
             control::socket_path(&config.store.path),
             Arc::clone(&engine),
             Arc::clone(&health),
-            extras.free_text,
+            options.free_text,
         );
 
         let descriptors = Descriptors::raised(&config, &engine);
         memory::set_up();
         let memory = memory::watch(connections.clone());
-        let bound = listen::bind("api.listen", config.api.listen, extras.api_when_taken).await?;
+        let bound = listen::bind("api.listen", config.api.listen, options.api_port_conflict).await?;
         let api = Arc::new(Api::new(Arc::clone(&engine), config.api.limits.clone()));
-        let routes = (extras.before)(router(api).merge((extras.routes)(&engine)));
+        let routes = (options.before)(router(api).merge((options.routes)(&engine)));
         let routes = routes.layer(axum::middleware::from_fn_with_state(http, metrics::count_request));
         let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let tls = acceptor.is_some();
@@ -199,26 +203,25 @@ impl Opened {
 }
 
 impl Node {
-    /// Where the APIs are.
+    /// The address of the APIs.
     pub(crate) fn api_addr(&self) -> SocketAddr {
         self.api.addr
     }
 
-    /// Where health and metrics are.
+    /// The address of health and metrics.
     pub(crate) fn metrics_addr(&self) -> SocketAddr {
         self.ops.addr
     }
 
-    /// The engine.
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    /// Works until a signal ends it, then stops in order. A second signal ends the process at once.
+    /// Runs until a signal, then stops gracefully. A second signal ends the process at once.
     ///
     /// # Errors
-    /// When part of the node has failed for good: then it ends at once, as by a kill. Nothing that was accepted is lost by
-    /// that, and whoever runs the process (systemd, a container's runtime) starts it again.
+    /// When a part of the node has failed permanently: then it ends at once, as by a kill. Accepted messages are not lost by
+    /// that, and the service manager (systemd, a container's runtime) starts it again.
     ///
     /// `config_file` is read again on SIGHUP.
     pub(crate) async fn run(mut self, log: Logging, config_file: Option<PathBuf>) -> anyhow::Result<()> {
@@ -237,34 +240,34 @@ impl Node {
                 Ok(Signal::Reload) => self.reload(&log, config_file.as_deref()).await,
                 Err(why) => {
                     self.health.failed(&why);
-                    tracing::error!(%why, "part of the node failed for good: the process ends");
-                    anyhow::bail!("part of the node failed for good: {why}");
+                    tracing::error!(reason = %why, "node failed");
+                    anyhow::bail!("the node failed: {why}");
                 }
             }
         }
         self.stop().await
     }
 
-    /// Takes over what can change while running: catalog, log level, certificate.
+    /// Reloads what can change at runtime: catalog, log level, certificate.
     async fn reload(&mut self, log: &Logging, config_file: Option<&std::path::Path>) {
         match self.engine.reload_catalog().await {
-            Ok(()) => tracing::info!("catalog read again"),
-            Err(error) => tracing::error!(%error, "the catalog could not be read again; the old one stands"),
+            Ok(()) => tracing::info!("catalog reloaded"),
+            Err(error) => tracing::error!(%error, "catalog reload failed"),
         }
         let Some(path) = config_file else { return };
         let config = match Config::load(path) {
             Ok(config) => config,
-            Err(error) => return tracing::error!(%error, "the configuration was not taken over"),
+            Err(error) => return tracing::error!(%error, "configuration reload failed"),
         };
         match log.set_level(&config.log.level) {
-            Ok(()) => tracing::info!(level = %config.log.level, "log level taken over"),
-            Err(error) => tracing::error!(%error, "the log level was not taken over"),
+            Ok(()) => tracing::info!(level = %config.log.level, "log level changed"),
+            Err(error) => tracing::error!(%error, "log level not changed"),
         }
         if let Some(certificate) = &self.certificate {
             match read_pems(&config).and_then(|(chain, key)| Ok(certificate.replace(&chain, &key)?)) {
-                Ok(()) => tracing::info!("certificate read again"),
+                Ok(()) => tracing::info!("certificate reloaded"),
                 Err(error) => {
-                    tracing::error!(%error, "the certificate was not taken over; the old one stands")
+                    tracing::error!(%error, "certificate reload failed")
                 }
             }
         }
@@ -272,19 +275,19 @@ impl Node {
         config.warn_of_fixed(&self.config);
     }
 
-    /// Stops in order.
+    /// Stops gracefully.
     async fn stop(self) -> anyhow::Result<()> {
         self.signals.exit_on_next();
         let began = Instant::now();
         let grace = self.config.grace();
         self.health.stopping();
-        tracing::info!(?grace, "stopping");
+        tracing::info!(grace_ms = grace.as_millis() as u64, "node stopping");
         self.engine.inbox().end_waits();
         let drain = Duration::from_secs(u64::from(self.config.shutdown.drain_s));
         tokio::time::sleep(drain).await;
         let stopped = self.api.stop().await;
         if stopped.cut > 0 {
-            tracing::warn!(cut = stopped.cut, "requests did not finish within the grace");
+            tracing::warn!(count = stopped.cut, "requests cut off");
         }
         if let Some(control) = self.control {
             control.stop(grace).await;
@@ -292,12 +295,12 @@ impl Node {
         self.engine.stop(grace).await.context("stop the engine")?;
         self.ops.stop().await;
         self.memory.abort();
-        tracing::info!(took_ms = began.elapsed().as_millis() as u64, "stopped");
+        tracing::info!(took_ms = began.elapsed().as_millis() as u64, "node stopped");
         Ok(())
     }
 }
 
-/// Waits until a part without which a node is of no use has failed for good.
+/// Waits until an essential part of the node has failed permanently.
 async fn failed(engine: &Engine, api: &mut Listener, ops: &mut Listener) -> String {
     tokio::select! {
         why = engine.failed() => why.to_string(),

@@ -1,4 +1,4 @@
-//! The listener for those who run a node: `/livez`, `/readyz`, `/metrics`.
+//! The operations listener: `/livez`, `/readyz`, `/metrics`.
 
 use super::exposition::Format;
 use super::health::Health;
@@ -12,16 +12,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::sync::Arc;
 
-/// Connections at once: a few scrapers.
+/// Concurrent connections: a few scrapers.
 pub(super) const CONNECTIONS_MAX: usize = 64;
-/// Bytes of a head there, and of all bodies: nobody reads those.
+/// Bytes of a request head, and of all bodies, which are not read.
 const HEADER_BYTES_MAX: usize = 8192;
 const BODIES: BodyLimits = BodyLimits {
     bytes_max: 64 * 1024,
     per_address_bytes_max: 64 * 1024,
 };
 
-/// Its bounds: those of the APIs where it has none of its own.
+/// Its limits: those of the APIs, except for these.
 pub(super) fn settings(apis: &ServeLimits) -> ServeSettings {
     ServeSettings {
         limits: ServeLimits {
@@ -35,7 +35,6 @@ pub(super) fn settings(apis: &ServeLimits) -> ServeSettings {
     }
 }
 
-/// Its routes.
 pub(super) fn router(health: Arc<Health>, metrics: Metrics) -> Router {
     let pages = Arc::new(Pages::new(move || {
         let metrics = metrics.clone();
@@ -47,7 +46,7 @@ pub(super) fn router(health: Arc<Health>, metrics: Metrics) -> Router {
         .route("/metrics", get(metrics_text).with_state(pages))
 }
 
-/// Alive is what works at all: a node whose disk is full must not be restarted for that.
+/// Alive unless the node needs a restart: a full disk is no reason for one.
 async fn livez(State(health): State<Arc<Health>>) -> Response {
     match health.liveness().await {
         Ok(()) => "ok\n".into_response(),
@@ -63,7 +62,7 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
 }
 
 async fn metrics_text(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
-    let format = Format::asked_for(&headers);
+    let format = Format::negotiate(&headers);
     match pages.page(format).await {
         Ok(page) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

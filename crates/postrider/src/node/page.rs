@@ -1,5 +1,4 @@
-//! The page of metrics, encoded once for all who ask at about the same time: whoever reaches the listener may ask as often as
-//! he likes.
+//! The page of metrics, encoded once for concurrent requests: clients may request it as often as they like.
 
 use super::exposition::{self, Format};
 use axum::body::Bytes;
@@ -9,15 +8,15 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// A page is good for so many times what it took to make: making pages takes at most a tenth of a core.
+/// A page is valid for this multiple of its encoding time: encoding takes at most a tenth of a core.
 const GOOD_FOR_TIMES: u32 = 10;
-/// But for no longer than this: scrapers ask every few seconds and want to see what changed.
+/// But not longer than this: scrapers poll every few seconds and need current values.
 const GOOD_FOR_MAX: Duration = Duration::from_secs(1);
 
 /// Encodes the page as OpenMetrics.
 type Encode = dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, fmt::Error>> + Send>> + Send + Sync;
 
-/// The page that was encoded last, and how to get the next.
+/// The last encoded page, and the encoder.
 pub(super) struct Pages {
     encode: Box<Encode>,
     last: Mutex<Option<Page>>,
@@ -26,7 +25,7 @@ pub(super) struct Pages {
 struct Page {
     good_until: Instant,
     open_metrics: Bytes,
-    /// Made when somebody asks for it.
+    /// Encodes pages on request.
     classic: Option<Bytes>,
 }
 
@@ -68,7 +67,7 @@ impl Pages {
     /// # Errors
     /// When it cannot be encoded.
     pub(super) async fn page(&self, format: Format) -> Result<Bytes, fmt::Error> {
-        // Held while it is encoded: those who ask meanwhile share it.
+        // Held while it is encoded: concurrent requests share it.
         let mut last = self.last.lock().await;
         if let Some(page) = &mut *last
             && Instant::now() < page.good_until
@@ -87,7 +86,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Pages that say how many were encoded before, each of which takes so long.
+    /// Pages with the number of those encoded before, each of which takes this long.
     fn counted(takes: Duration) -> Arc<Pages> {
         let encoded = Arc::new(AtomicUsize::new(0));
         Arc::new(Pages::new(move || {
@@ -108,7 +107,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn many_who_ask_at_once_share_one_page_in_both_formats() {
         let pages = counted(Duration::from_millis(20));
-        let asked: Vec<_> = (0..100)
+        let requests: Vec<_> = (0..100)
             .map(|count| {
                 let pages = Arc::clone(&pages);
                 let format = if count % 2 == 0 {
@@ -119,8 +118,8 @@ mod tests {
                 tokio::spawn(async move { (format, pages.page(format).await.unwrap()) })
             })
             .collect();
-        for asked in asked {
-            let (format, page) = asked.await.unwrap();
+        for request in requests {
+            let (format, page) = request.await.unwrap();
             assert_eq!(number(&page), "0");
             assert_eq!(page.ends_with(b"# EOF\n"), format == Format::OpenMetrics);
         }
@@ -132,16 +131,16 @@ mod tests {
             .map(|(takes, good_for)| (Duration::from_millis(takes), Duration::from_millis(good_for)))
         {
             let pages = counted(takes);
-            let mut asked = Vec::new();
+            let mut numbers = Vec::new();
             for wait in [
                 Duration::ZERO,
                 good_for / 2,
                 good_for / 2 + Duration::from_millis(2),
             ] {
                 tokio::time::sleep(wait).await;
-                asked.push(number(&pages.page(Format::Classic).await.unwrap()));
+                numbers.push(number(&pages.page(Format::Classic).await.unwrap()));
             }
-            assert_eq!(asked, ["0", "0", "1"], "{takes:?}");
+            assert_eq!(numbers, ["0", "0", "1"], "{takes:?}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What the process itself uses, from `/proc`; nothing where there is none.
+//! Metrics of the process from `/proc`; none where that does not exist.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Resident memory and open files at the moment of asking.
+/// Resident memory and open files at the time of the request.
 #[derive(Debug)]
 pub(super) struct Process;
 

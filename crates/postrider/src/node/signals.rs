@@ -1,18 +1,18 @@
-//! Signals: SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again.
+//! Signals: SIGTERM and SIGINT stop, a second one at once; SIGHUP reloads.
 
 use anyhow::Context;
 use std::process;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{self, SignalKind};
 
-/// The exit code when a second signal cuts a stop short: 128 and SIGINT, as shells count.
+/// The exit code when a second signal ends the process: 128 and SIGINT, as shells count.
 const CUT_SHORT: i32 = 130;
 
-/// What comes so soon after the first stop signal belongs to it: `timeout` and terminals signal a process and its group, and so
+/// A signal this soon after the first stop signal belongs to it: `timeout` and terminals signal a process and its group, and so
 /// one process twice.
 const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
-/// What a signal asks for.
+/// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
     Stop,
@@ -44,19 +44,19 @@ impl Signals {
         }
     }
 
-    /// From now on, but for a moment, the next stop signal ends the process without further ado. What was accepted is on stable
-    /// storage all the time, so this costs a recovery at the next start and nothing else.
+    /// After a short delay, the next stop signal ends the process at once. Accepted messages are always on stable
+    /// storage, so this costs only a recovery at the next start.
     pub(super) fn exit_on_next(mut self) {
         tokio::spawn(async move {
             let first = Instant::now();
             while self.next().await == Signal::Reload || first.elapsed() < SAME_SIGNAL {}
-            tracing::warn!("second signal: ending at once");
+            tracing::warn!("second signal, exiting");
             process::exit(CUT_SHORT);
         });
     }
 }
 
-/// Listens from now on; what it returns resolves with the first SIGTERM or SIGINT.
+/// Listens from now on; the returned future resolves with the first SIGTERM or SIGINT.
 pub(crate) fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut signals = Signals::new()?;
     Ok(async move { while signals.next().await == Signal::Reload {} })

@@ -1,6 +1,6 @@
-//! A node of which a part has failed for good ends, and does not say that it is alive.
+//! A node with a permanently failed part ends, and its liveness probe fails.
 
-use super::{Extras, Opened};
+use super::{NodeBuilder, NodeOptions};
 use crate::config::{Config, Log, LogFormat, MasterKey};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,13 +29,13 @@ async fn a_node_whose_store_has_died_ends_and_is_not_alive() {
     );
     let config = Config::from_text(&text).unwrap();
     let key = MasterKey::find_or_make(&config.secrets).unwrap();
-    let opened = Opened::open(config, key).await.unwrap();
-    let store = opened.store().clone();
-    let node = opened.start(Extras::default()).await.unwrap();
+    let builder = NodeBuilder::open(config, key).await.unwrap();
+    let store = builder.store().clone();
+    let node = builder.start(NodeOptions::default()).await.unwrap();
     let metrics = node.metrics_addr();
     assert!(get(metrics, "/livez").await.ends_with("ok\n"));
 
-    // What a fault of the program in a hand-over comes to.
+    // The effect of a panic in a callback of the store.
     let fault = store.release_due(0, 1, Box::new(|_| panic!("a fault of the program")));
     assert!(fault.await.is_err());
     store.failed().await;
@@ -51,5 +51,5 @@ async fn a_node_whose_store_has_died_ends_and_is_not_alive() {
     });
     let ended = tokio::time::timeout(Duration::from_secs(20), node.run(log.unwrap(), None));
     let why = ended.await.expect("it ends by itself").unwrap_err();
-    assert!(why.to_string().contains("failed for good"), "{why}");
+    assert!(why.to_string().contains("the node failed: "), "{why}");
 }

@@ -1,17 +1,17 @@
-//! `postrider template`, `postrider signature` and `postrider qualification`: what accounts made is looked at and judged.
+//! `postrider template`, `postrider signature` and `postrider qualification`: lists and reviews objects of accounts.
 
-mod judge;
+mod decision;
 mod qualification;
 mod signature;
 mod template;
 
-pub(crate) use qualification::{QualificationArgs, settle};
+pub(crate) use qualification::{QualificationArgs, store_review};
 pub(crate) use signature::SignatureArgs;
 pub(crate) use template::TemplateArgs;
 
 use clap::{Args, ValueEnum};
+use decision::Decision;
 use engine::catalog::{Catalog, Review};
-use judge::Verdict;
 use store::AccountId;
 
 use crate::config::hint;
@@ -21,18 +21,18 @@ pub(crate) use qualification::run as run_qualification;
 pub(crate) use signature::run as run_signature;
 pub(crate) use template::run as run_template;
 
-/// A review as it is written.
+/// The state of a review, as a command line argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Stage {
     /// Not submitted yet
     Draft,
-    /// Waits for its review
+    /// Waiting for its review
     Submitted,
-    /// May be used
+    /// In use
     Approved,
-    /// Refused
+    /// Rejected
     Rejected,
-    /// Switched off
+    /// Disabled
     Disabled,
 }
 
@@ -48,7 +48,7 @@ impl Stage {
     }
 }
 
-/// The name of a review in files and answers.
+/// The name of a review state in files and output.
 pub(crate) const fn name(review: Review) -> &'static str {
     match review {
         Review::Draft => "draft",
@@ -59,56 +59,52 @@ pub(crate) const fn name(review: Review) -> &'static str {
     }
 }
 
-/// What to list.
 #[derive(Args, Clone, Debug)]
 struct ListArgs {
-    /// Only of this account
+    /// Only those of this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// Only in this state of the review
+    /// Only those in this state of the review
     #[arg(long, value_name = "STATE")]
     review: Option<Stage>,
     #[command(flatten)]
     look: Look,
 }
 
-/// Which one to show.
 #[derive(Args, Clone, Debug)]
 struct ShowArgs {
-    /// Its number
+    /// Number of the object
     #[arg(value_name = "NUMBER")]
     number: String,
     #[command(flatten)]
     look: Look,
 }
 
-/// Which ones to judge.
 #[derive(Args, Clone, Debug)]
-struct JudgeArgs {
-    /// Their numbers or ids: all are changed, or none
+struct ReviewArgs {
+    /// Numbers or ids: either all are changed or none
     #[arg(value_name = "NUMBER", required = true)]
     numbers: Vec<String>,
     #[command(flatten)]
     look: Look,
 }
 
-/// Which ones to judge, and why.
 #[derive(Args, Clone, Debug)]
 struct ReasonArgs {
     #[command(flatten)]
-    judge: JudgeArgs,
-    /// Why, in words; their account is shown them
+    selection: ReviewArgs,
+    /// Reason, shown to the account
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
 }
 
 impl ReasonArgs {
-    fn verdict(&self, verdict: fn(Box<str>) -> Verdict) -> Verdict {
-        verdict(self.reason.trim().into())
+    fn decision(&self, decision: fn(Box<str>) -> Decision) -> Decision {
+        decision(self.reason.trim().into())
     }
 }
 
-/// The account of that name.
+/// Finds an account by name.
 pub(crate) fn account_named(catalog: &Catalog, name: &str) -> anyhow::Result<AccountId> {
     let found = catalog.accounts.iter().find(|account| &*account.name == name);
     found.map(|account| account.id).ok_or_else(|| {
@@ -117,7 +113,7 @@ pub(crate) fn account_named(catalog: &Catalog, name: &str) -> anyhow::Result<Acc
     })
 }
 
-/// An account's name.
+/// The name of an account.
 pub(crate) fn account_name(catalog: &Catalog, id: AccountId) -> String {
     let found = catalog.accounts.iter().find(|account| account.id == id);
     found.map_or_else(|| format!("{id} (removed)"), |account| account.name.to_string())

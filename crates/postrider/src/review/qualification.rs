@@ -1,16 +1,16 @@
-//! `postrider qualification`: the identity papers that UCloud's callers hand in for their signatures.
+//! `postrider qualification`: the identity documents that clients of UCloud's API submit for their signatures.
 
-use super::judge::Verdict;
-use super::{JudgeArgs, ListArgs, ReasonArgs, account_name, account_named, name};
-use crate::control::{Order, carry_out};
+use super::decision::Decision;
+use super::{ListArgs, ReasonArgs, ReviewArgs, account_name, account_named, name};
+use crate::control::{NodeCommand, carry_out};
 use crate::exit::Failure;
 use crate::logging;
 use crate::open::Look;
-use crate::table::{Table, harmless};
+use crate::table::{Table, sanitize_for_terminal};
 use crate::when;
 use anyhow::{Context, anyhow};
 use api::uspeedo::files;
-use api::uspeedo::qualifications::{Papers, Status, id, read_id};
+use api::uspeedo::qualifications::{Documents, Status, id, read_id};
 use clap::{Args, Subcommand};
 use engine::catalog::{Catalog, Review};
 use engine::clock::{Clock, SystemClock};
@@ -25,9 +25,9 @@ use store::{AccountId, Record, RecordFilter, RecordKind, Store, UnixMs};
 /// Records read at a time.
 const READ_MAX: usize = 1000;
 
-/// Lists, shows and reviews the qualifications that accounts handed in over UCloud's API: the papers behind signatures.
+/// Lists, shows and reviews qualifications: the identity documents for signatures, submitted over UCloud's API.
 ///
-/// Works beside a running node.
+/// May be used while a node runs.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct QualificationArgs {
     #[command(subcommand)]
@@ -38,77 +38,79 @@ pub(crate) struct QualificationArgs {
 enum QualificationCommand {
     /// Lists qualifications
     List(ListArgs),
-    /// Shows a qualification with its papers
+    /// Shows a qualification and its documents
     Show(ShowArgs),
     /// Approves submitted qualifications
-    Approve(JudgeArgs),
-    /// Rejects submitted qualifications: their account may change them and submit them again
+    Approve(ReviewArgs),
+    /// Rejects submitted qualifications: the account may change them and submit them again
     Reject(ReasonArgs),
-    /// Switches approved qualifications off
+    /// Disables approved qualifications
     Disable(ReasonArgs),
-    /// Switches them on again
-    Enable(JudgeArgs),
+    /// Enables disabled qualifications
+    Enable(ReviewArgs),
 }
 
 #[derive(Args, Clone, Debug)]
 struct ShowArgs {
-    /// Its id or its number
+    /// Id or number of the qualification
     #[arg(value_name = "ID")]
     id: String,
-    /// Also write its papers into this folder, which is there already
+    /// Also write its documents into this existing directory
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
     #[command(flatten)]
     look: Look,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &QualificationArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
         QualificationCommand::List(args) => list(args, out).await,
         QualificationCommand::Show(args) => show(args, out).await,
-        QualificationCommand::Approve(args) => review(args, &Verdict::Approve, out).await,
-        QualificationCommand::Reject(args) => review(&args.judge, &args.verdict(Verdict::Reject), out).await,
-        QualificationCommand::Disable(args) => {
-            review(&args.judge, &args.verdict(Verdict::Disable), out).await
+        QualificationCommand::Approve(args) => review(args, &Decision::Approve, out).await,
+        QualificationCommand::Reject(args) => {
+            review(&args.selection, &args.decision(Decision::Reject), out).await
         }
-        QualificationCommand::Enable(args) => review(args, &Verdict::Enable, out).await,
+        QualificationCommand::Disable(args) => {
+            review(&args.selection, &args.decision(Decision::Disable), out).await
+        }
+        QualificationCommand::Enable(args) => review(args, &Decision::Enable, out).await,
     }
 }
 
-/// A qualification as it is kept.
+/// A stored qualification.
 struct Qualification {
     record: Record,
-    papers: Papers,
+    documents: Documents,
 }
 
 impl Qualification {
     fn of(record: Record) -> anyhow::Result<Self> {
-        let papers = serde_json::from_str(&record.body)
+        let documents = serde_json::from_str(&record.body)
             .with_context(|| format!("read qualification {}", id(record.id)))?;
-        Ok(Self { record, papers })
+        Ok(Self { record, documents })
     }
 
     fn review(&self) -> Review {
-        review_of(self.papers.status)
+        review_of(self.documents.status)
     }
 
-    /// Its review has come to that.
-    fn judge(&mut self, status: Status, reason: &str, now: UnixMs) -> anyhow::Result<()> {
-        self.papers.status = status;
-        self.papers.reason = reason.to_owned();
-        self.papers.review_ended_at = now;
-        let body = serde_json::to_string(&self.papers).context("write a qualification's papers")?;
+    /// Sets the status with the reason and the time of the review.
+    fn set_status(&mut self, status: Status, reason: &str, now: UnixMs) -> anyhow::Result<()> {
+        self.documents.status = status;
+        self.documents.reason = reason.to_owned();
+        self.documents.review_ended_at = now;
+        let body = serde_json::to_string(&self.documents).context("serialize a qualification")?;
         self.record.body = body.into();
         self.record.updated_at = now;
         Ok(())
     }
 
-    fn told(&self, catalog: &Catalog) -> Value {
-        let papers = &self.papers;
+    fn to_json(&self, catalog: &Catalog) -> Value {
+        let documents = &self.documents;
         let moment = |at: UnixMs| (at > 0).then(|| when::exact(at));
-        let files: serde_json::Map<String, Value> = papers
+        let files: serde_json::Map<String, Value> = documents
             .files
             .iter()
             .map(|(name, number)| (name.clone(), json!(files::id(*number))))
@@ -118,14 +120,14 @@ impl Qualification {
             "account": account_name(catalog, self.record.account),
             "name": self.record.name,
             "review": name(self.review()),
-            "reason": papers.reason,
-            "for_others": papers.attr == 1,
-            "texts": papers.texts,
+            "reason": documents.reason,
+            "for_others": documents.attr == 1,
+            "texts": documents.texts,
             "files": files,
             "created_at": when::exact(self.record.created_at),
             "updated_at": when::exact(self.record.updated_at),
-            "review_started_at": moment(papers.review_started_at),
-            "review_ended_at": moment(papers.review_ended_at),
+            "review_started_at": moment(documents.review_started_at),
+            "review_ended_at": moment(documents.review_ended_at),
         })
     }
 }
@@ -150,7 +152,7 @@ const fn status_of(review: Review) -> Status {
     }
 }
 
-/// All of an account.
+/// All qualifications of an account.
 async fn of_account(store: &dyn Store, account: AccountId) -> anyhow::Result<Vec<Qualification>> {
     let mut found = Vec::new();
     loop {
@@ -173,7 +175,7 @@ async fn of_account(store: &dyn Store, account: AccountId) -> anyhow::Result<Vec
     }
 }
 
-/// The one that somebody means, by its id or by the number in it.
+/// Finds a qualification by its id or by the number in it.
 async fn named(store: &dyn Store, catalog: &Catalog, written: &str) -> anyhow::Result<Option<Qualification>> {
     let Some(number) = read_id(written).or_else(|| written.parse().ok()) else {
         return Ok(None);
@@ -206,20 +208,20 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     listed.retain(|one| review.is_none_or(|review| one.review() == review));
     listed.sort_by_key(|one| one.record.id);
     if args.look.json {
-        let told: Vec<Value> = listed.iter().map(|one| one.told(&catalog)).collect();
-        let document = json!({ "qualifications": told });
+        let qualifications: Vec<Value> = listed.iter().map(|one| one.to_json(&catalog)).collect();
+        let document = json!({ "qualifications": qualifications });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
     let zone = TimeZone::system();
-    let mut table = Table::new(&["ID", "ACCOUNT", "REVIEW", "CHANGED", "PAPERS", "NAME"]);
+    let mut table = Table::new(&["ID", "ACCOUNT", "REVIEW", "CHANGED", "DOCUMENTS", "NAME"]);
     for one in &listed {
         table.row([
             id(one.record.id),
             account_name(&catalog, one.record.account),
             name(one.review()).to_owned(),
             when::short(one.record.updated_at, &zone),
-            one.papers.files.len().to_string(),
+            one.documents.files.len().to_string(),
             one.record.name.to_string(),
         ]);
     }
@@ -245,42 +247,47 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
     };
     store.close().await.context("close the store")?;
     if args.look.json {
-        let mut told = one.told(&catalog);
+        let mut document = one.to_json(&catalog);
         if args.save.is_some() {
-            told["saved"] = json!(saved);
+            document["saved"] = json!(saved);
         }
-        writeln!(out, "{}", serde_json::to_string_pretty(&told)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
     let zone = TimeZone::system();
-    let papers = &one.papers;
+    let documents = &one.documents;
     writeln!(
         out,
         "qualification {}  {}  {}",
         id(one.record.id),
-        harmless(&one.record.name),
+        sanitize_for_terminal(&one.record.name),
         name(one.review())
     )?;
-    let whose = if papers.attr == 1 {
-        "somebody else's"
+    let whose = if documents.attr == 1 {
+        "a third party's"
     } else {
         "its own"
     };
     let fixed = [
         ("account", account_name(&catalog, one.record.account)),
         ("for", format!("{whose} signatures")),
-        ("reason", papers.reason.clone()),
+        ("reason", documents.reason.clone()),
         ("made", when::short(one.record.created_at, &zone)),
         ("changed", when::short(one.record.updated_at, &zone)),
     ];
     for (name, value) in fixed.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "  {name:<10} {}", harmless(value))?;
+        writeln!(out, "  {name:<10} {}", sanitize_for_terminal(value))?;
     }
-    for (name, value) in &papers.texts {
-        writeln!(out, "  {}: {}", harmless(name), harmless(value))?;
+    for (name, value) in &documents.texts {
+        writeln!(
+            out,
+            "  {}: {}",
+            sanitize_for_terminal(name),
+            sanitize_for_terminal(value)
+        )?;
     }
-    for (name, number) in &papers.files {
-        writeln!(out, "  {}: {}", harmless(name), files::id(*number))?;
+    for (name, number) in &documents.files {
+        writeln!(out, "  {}: {}", sanitize_for_terminal(name), files::id(*number))?;
     }
     for path in saved {
         writeln!(out, "written: {}", path.display())?;
@@ -288,23 +295,23 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the papers into a folder, under names that do not come from outside; where they are then.
+/// Writes the documents into a directory, under names that no client chose; returns their paths.
 async fn save(store: &dyn Store, one: &Qualification, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !folder.is_dir() {
         return Err(Failure::bad_input(anyhow!(
-            "--save: the folder {} does not exist",
+            "--save: the directory {} does not exist",
             folder.display()
         )));
     }
     let mut saved = Vec::new();
-    for &number in one.papers.files.values() {
+    for &number in one.documents.files.values() {
         let record = store
             .record(one.record.account, RecordKind::File, number)
             .await
-            .context("read a paper")?;
+            .context("read a document")?;
         let Some(record) = record else { continue };
         let path = folder.join(files::id(number));
-        // Papers of people and companies: for whoever asked for them alone.
+        // Documents of persons and companies: readable by the user of this command only.
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         options
@@ -316,38 +323,38 @@ async fn save(store: &dyn Store, one: &Qualification, folder: &Path) -> Result<V
     Ok(saved)
 }
 
-async fn review(args: &JudgeArgs, verdict: &Verdict, out: &mut impl Write) -> Result<(), Failure> {
+async fn review(args: &ReviewArgs, decision: &Decision, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
-    let judged = decide(&*store, &catalog, &args.numbers, verdict, SystemClock.now()).await;
+    let reviewed = decide(&*store, &catalog, &args.numbers, decision, SystemClock.now()).await;
     store.close().await.context("close the store")?;
-    let judged = judged?;
+    let reviewed = reviewed?;
     let config = args.look.place.config()?;
-    for (before, one) in &judged {
-        let order = Order::Judge {
+    for (before, one) in &reviewed {
+        let command = NodeCommand::ReviewQualification {
             account: one.record.account,
             qualification: one.record.id,
             from: status_of(*before).into(),
-            to: one.papers.status.into(),
-            reason: verdict.reason(),
+            to: one.documents.status.into(),
+            reason: decision.reason(),
         };
-        if carry_out(&config, &order).await? == 0 {
-            let changed = "was changed by others meanwhile: look at it again";
+        if carry_out(&config, &command).await? == 0 {
+            let changed = "was changed by others meanwhile: check it again";
             return Err(anyhow!("qualification {} {changed}", id(one.record.id)).into());
         }
     }
     if args.look.json {
-        let told: Vec<Value> = judged.iter().map(|(_, one)| one.told(&catalog)).collect();
-        let document = json!({ "qualifications": told });
+        let qualifications: Vec<Value> = reviewed.iter().map(|(_, one)| one.to_json(&catalog)).collect();
+        let document = json!({ "qualifications": qualifications });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
-    for (before, one) in &judged {
+    for (before, one) in &reviewed {
         writeln!(
             out,
             "qualification {} ({}) of {}: {} -> {}",
             id(one.record.id),
-            harmless(&one.record.name),
+            sanitize_for_terminal(&one.record.name),
             account_name(&catalog, one.record.account),
             name(*before),
             name(one.review())
@@ -356,9 +363,9 @@ async fn review(args: &JudgeArgs, verdict: &Verdict, out: &mut impl Write) -> Re
     Ok(())
 }
 
-/// Puts down what became of a review, by whoever may write the store. Returns 0, and changes nothing, when the
-/// qualification is not there or is no longer as it was looked at.
-pub(crate) async fn settle(
+/// Stores the result of a review. Returns 0 and changes nothing when the
+/// qualification does not exist or its status is not `from`.
+pub(crate) async fn store_review(
     store: &dyn Store,
     (account, number): (AccountId, i64),
     (from, to): (u8, u8),
@@ -370,37 +377,37 @@ pub(crate) async fn settle(
         return Ok(0);
     };
     let mut one = Qualification::of(record)?;
-    if u8::from(one.papers.status) != from {
+    if u8::from(one.documents.status) != from {
         return Ok(0);
     }
     let to = Status::try_from(to).map_err(|error| anyhow!(error))?;
-    one.judge(to, reason, now)?;
+    one.set_status(to, reason, now)?;
     let changed = store.change_record(one.record).await;
     Ok(u64::from(changed.context("write a qualification")?.is_ok()))
 }
 
-/// All that are named, judged, with what they were; when one cannot be, nothing is to be changed.
+/// All named qualifications with the decision, each with its review before; when it is not possible for one, an error.
 async fn decide(
     store: &dyn Store,
     catalog: &Catalog,
     names: &[String],
-    verdict: &Verdict,
+    decision: &Decision,
     now: UnixMs,
 ) -> Result<Vec<(Review, Qualification)>, Failure> {
-    let (mut judged, mut wrong) = (Vec::<(Review, Qualification)>::new(), Vec::new());
+    let (mut reviewed, mut wrong) = (Vec::<(Review, Qualification)>::new(), Vec::new());
     for written in names {
         let Some(mut one) = named(store, catalog, written).await? else {
             wrong.push(format!("there is no qualification {written}"));
             continue;
         };
-        if judged.iter().any(|(_, other)| other.record.id == one.record.id) {
+        if reviewed.iter().any(|(_, other)| other.record.id == one.record.id) {
             continue;
         }
         let before = one.review();
-        match verdict.on(before) {
+        match decision.on(before) {
             Ok(review) => {
-                one.judge(status_of(review), &verdict.reason(), now)?;
-                judged.push((before, one));
+                one.set_status(status_of(review), &decision.reason(), now)?;
+                reviewed.push((before, one));
             }
             Err(why) => wrong.push(format!(
                 "qualification {} ({}) of {} is {}: {why}",
@@ -412,7 +419,7 @@ async fn decide(
         }
     }
     if wrong.is_empty() {
-        Ok(judged)
+        Ok(reviewed)
     } else {
         let wrong = wrong.join("\n  ");
         Err(Failure::bad_input(anyhow!("nothing was changed:\n  {wrong}")))

@@ -1,11 +1,11 @@
 //! `postrider signature`.
 
-use super::judge::{Reviewed, Verdict, judge};
-use super::{JudgeArgs, ListArgs, ReasonArgs, ShowArgs, account_name, account_named, name};
+use super::decision::{Decision, Reviewed, review_all};
+use super::{ListArgs, ReasonArgs, ReviewArgs, ShowArgs, account_name, account_named, name};
 use crate::control;
 use crate::exit::Failure;
 use crate::logging;
-use crate::table::{Table, harmless};
+use crate::table::{Table, sanitize_for_terminal};
 use crate::when;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use std::io::Write;
 use store::Store;
 
-/// Lists, shows and reviews the signatures that accounts made.
+/// Lists, shows and reviews the signatures that accounts created.
 ///
-/// Works beside a running node, which takes a review over at once and tells it to the account's webhooks.
+/// May be used while a node runs, which applies a review at once and sends its event to the account's webhooks.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SignatureArgs {
     #[command(subcommand)]
@@ -29,28 +29,32 @@ pub(crate) struct SignatureArgs {
 enum SignatureCommand {
     /// Lists signatures
     List(ListArgs),
-    /// Shows a signature with the templates that use it
+    /// Shows a signature and the templates that use it
     Show(ShowArgs),
-    /// Approves submitted signatures: templates with them may be used
-    Approve(JudgeArgs),
-    /// Rejects submitted signatures: their account may change them and submit them again
+    /// Approves submitted signatures: templates may use them
+    Approve(ReviewArgs),
+    /// Rejects submitted signatures: the account may change them and submit them again
     Reject(ReasonArgs),
-    /// Switches approved signatures off, and with them the templates that use them
+    /// Disables approved signatures, and with them the templates that use them
     Disable(ReasonArgs),
-    /// Switches them on again
-    Enable(JudgeArgs),
+    /// Enables disabled signatures
+    Enable(ReviewArgs),
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &SignatureArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
         SignatureCommand::List(args) => list(args, out).await,
         SignatureCommand::Show(args) => show(args, out).await,
-        SignatureCommand::Approve(args) => review(args, &Verdict::Approve, out).await,
-        SignatureCommand::Reject(args) => review(&args.judge, &args.verdict(Verdict::Reject), out).await,
-        SignatureCommand::Disable(args) => review(&args.judge, &args.verdict(Verdict::Disable), out).await,
-        SignatureCommand::Enable(args) => review(args, &Verdict::Enable, out).await,
+        SignatureCommand::Approve(args) => review(args, &Decision::Approve, out).await,
+        SignatureCommand::Reject(args) => {
+            review(&args.selection, &args.decision(Decision::Reject), out).await
+        }
+        SignatureCommand::Disable(args) => {
+            review(&args.selection, &args.decision(Decision::Disable), out).await
+        }
+        SignatureCommand::Enable(args) => review(args, &Decision::Enable, out).await,
     }
 }
 
@@ -69,7 +73,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
         .collect();
     signatures.sort_by_key(|signature| signature.id);
     if args.look.json {
-        let signatures: Vec<Value> = signatures.iter().map(|one| told(&catalog, one)).collect();
+        let signatures: Vec<Value> = signatures.iter().map(|one| to_json(&catalog, one)).collect();
         let document = json!({ "signatures": signatures });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
@@ -106,7 +110,7 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
         writeln!(
             out,
             "{}",
-            serde_json::to_string_pretty(&told(&catalog, signature))?
+            serde_json::to_string_pretty(&to_json(&catalog, signature))?
         )?;
         return Ok(());
     }
@@ -115,7 +119,7 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
         out,
         "signature {}  {}  {}",
         signature.id,
-        harmless(&signature.text),
+        sanitize_for_terminal(&signature.text),
         name(signature.review)
     )?;
     let details = if signature.details.is_null() {
@@ -131,51 +135,58 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
         ("details", details),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "  {name:<10} {}", harmless(value))?;
+        writeln!(out, "  {name:<10} {}", sanitize_for_terminal(value))?;
     }
     for template in users(&catalog, signature) {
         writeln!(
             out,
             "  template {}, {}",
-            harmless(&template.shown()),
+            sanitize_for_terminal(&template.shown()),
             name(template.review)
         )?;
     }
     Ok(())
 }
 
-async fn review(args: &JudgeArgs, verdict: &Verdict, out: &mut impl Write) -> Result<(), Failure> {
+async fn review(args: &ReviewArgs, decision: &Decision, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
-    let (catalog, judged) = judge::<Signature>(&*store, &args.numbers, verdict, SystemClock.now()).await?;
-    control::take_over(&args.look.place.config()?).await;
+    let (catalog, reviewed) =
+        review_all::<Signature>(&*store, &args.numbers, decision, SystemClock.now()).await?;
+    control::reload_catalog(&args.look.place.config()?).await;
     store.close().await.context("close the store")?;
     if args.look.json {
-        let signatures: Vec<Value> = judged.iter().map(|judged| told(&catalog, &judged.now)).collect();
+        let signatures: Vec<Value> = reviewed
+            .iter()
+            .map(|reviewed| to_json(&catalog, &reviewed.now))
+            .collect();
         let document = json!({ "signatures": signatures });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
-    for judged in &judged {
-        let signature = &judged.now;
+    for reviewed in &reviewed {
+        let signature = &reviewed.now;
         writeln!(
             out,
             "signature {} of {}: {} -> {}",
-            harmless(&signature.shown()),
+            sanitize_for_terminal(&signature.shown()),
             account_name(&catalog, signature.account),
-            name(judged.before),
+            name(reviewed.before),
             name(signature.review)
         )?;
-        if matches!(verdict, Verdict::Disable(_)) {
+        if matches!(decision, Decision::Disable(_)) {
             let count = users(&catalog, signature).count();
             if count > 0 {
-                writeln!(out, "note: {count} templates use it and cannot be used meanwhile")?;
+                writeln!(
+                    out,
+                    "note: {count} templates use it and cannot be used until it is enabled"
+                )?;
             }
         }
     }
     Ok(())
 }
 
-/// The templates that a signature is bound to.
+/// The templates that use a signature.
 fn users<'c>(catalog: &'c Catalog, signature: &Signature) -> impl Iterator<Item = &'c Template> {
     let (id, account) = (signature.id, signature.account);
     catalog
@@ -184,7 +195,7 @@ fn users<'c>(catalog: &'c Catalog, signature: &Signature) -> impl Iterator<Item 
         .filter(move |template| template.account == account && template.signature == Some(id))
 }
 
-fn told(catalog: &Catalog, signature: &Signature) -> Value {
+fn to_json(catalog: &Catalog, signature: &Signature) -> Value {
     let templates: Vec<i64> = users(catalog, signature)
         .map(|template| template.number)
         .collect();

@@ -1,11 +1,11 @@
 //! `postrider template`.
 
-use super::judge::{Verdict, judge};
-use super::{JudgeArgs, ListArgs, ReasonArgs, ShowArgs, account_name, account_named, name};
+use super::decision::{Decision, review_all};
+use super::{ListArgs, ReasonArgs, ReviewArgs, ShowArgs, account_name, account_named, name};
 use crate::control;
 use crate::exit::Failure;
 use crate::logging;
-use crate::table::{Table, harmless};
+use crate::table::{Table, sanitize_for_terminal};
 use crate::when;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use std::io::Write;
 use store::{Store, TemplateVersion};
 
-use super::judge::Reviewed;
+use super::decision::Reviewed;
 
 /// Earlier versions that are shown.
 const VERSIONS_MAX: usize = 100;
 
-/// Lists, shows and reviews the templates that accounts made.
+/// Lists, shows and reviews the templates that accounts created.
 ///
-/// Works beside a running node, which takes a review over at once and tells it to the account's webhooks.
+/// May be used while a node runs, which applies a review at once and sends its event to the account's webhooks.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TemplateArgs {
     #[command(subcommand)]
@@ -34,28 +34,30 @@ pub(crate) struct TemplateArgs {
 enum TemplateCommand {
     /// Lists templates
     List(ListArgs),
-    /// Shows a template with its earlier versions
+    /// Shows a template and its earlier versions
     Show(ShowArgs),
     /// Approves submitted templates: they may be used
-    Approve(JudgeArgs),
-    /// Rejects submitted templates: their account may change them and submit them again
+    Approve(ReviewArgs),
+    /// Rejects submitted templates: the account may change them and submit them again
     Reject(ReasonArgs),
-    /// Switches approved templates off; what is queued with them still goes out
+    /// Disables approved templates; queued messages with them are still sent
     Disable(ReasonArgs),
-    /// Switches them on again
-    Enable(JudgeArgs),
+    /// Enables disabled templates
+    Enable(ReviewArgs),
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &TemplateArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
         TemplateCommand::List(args) => list(args, out).await,
         TemplateCommand::Show(args) => show(args, out).await,
-        TemplateCommand::Approve(args) => review(args, &Verdict::Approve, out).await,
-        TemplateCommand::Reject(args) => review(&args.judge, &args.verdict(Verdict::Reject), out).await,
-        TemplateCommand::Disable(args) => review(&args.judge, &args.verdict(Verdict::Disable), out).await,
-        TemplateCommand::Enable(args) => review(args, &Verdict::Enable, out).await,
+        TemplateCommand::Approve(args) => review(args, &Decision::Approve, out).await,
+        TemplateCommand::Reject(args) => review(&args.selection, &args.decision(Decision::Reject), out).await,
+        TemplateCommand::Disable(args) => {
+            review(&args.selection, &args.decision(Decision::Disable), out).await
+        }
+        TemplateCommand::Enable(args) => review(args, &Decision::Enable, out).await,
     }
 }
 
@@ -76,7 +78,7 @@ async fn list(args: &ListArgs, out: &mut impl Write) -> Result<(), Failure> {
     if args.look.json {
         let templates: Vec<Value> = templates
             .iter()
-            .map(|template| told(&catalog, template))
+            .map(|template| to_json(&catalog, template))
             .collect();
         let document = json!({ "templates": templates });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
@@ -120,19 +122,21 @@ async fn show(args: &ShowArgs, out: &mut impl Write) -> Result<(), Failure> {
         .context("read the template's earlier versions")?;
     store.close().await.context("close the store")?;
     if args.look.json {
-        let mut document = told(&catalog, template);
+        let mut document = to_json(&catalog, template);
         if let Some(members) = document.as_object_mut() {
-            let versions = versions.iter().map(|version| told(&catalog, &version.template));
+            let versions = versions
+                .iter()
+                .map(|version| to_json(&catalog, &version.template));
             members.insert("earlier_versions".to_owned(), versions.collect());
         }
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
-    show_to_people(&catalog, template, &versions, out)?;
+    print_template(&catalog, template, &versions, out)?;
     Ok(())
 }
 
-fn show_to_people(
+fn print_template(
     catalog: &Catalog,
     template: &Template,
     versions: &[TemplateVersion],
@@ -143,7 +147,7 @@ fn show_to_people(
         out,
         "template {}  {}  {}",
         template.number,
-        harmless(&template.name),
+        sanitize_for_terminal(&template.name),
         name(template.review)
     )?;
     let signature = signature_text(catalog, template);
@@ -178,7 +182,7 @@ fn show_to_people(
         ("text", template.text.to_string()),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "  {name:<10} {}", harmless(value))?;
+        writeln!(out, "  {name:<10} {}", sanitize_for_terminal(value))?;
     }
     for TemplateVersion {
         version, template, ..
@@ -189,38 +193,39 @@ fn show_to_people(
             "  version {version}, {}, until {}: {}",
             name(template.review),
             when::short(template.updated_at, &zone),
-            harmless(&template.text)
+            sanitize_for_terminal(&template.text)
         )?;
     }
     Ok(())
 }
 
-async fn review(args: &JudgeArgs, verdict: &Verdict, out: &mut impl Write) -> Result<(), Failure> {
+async fn review(args: &ReviewArgs, decision: &Decision, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
-    let (catalog, judged) = judge::<Template>(&*store, &args.numbers, verdict, SystemClock.now()).await?;
-    control::take_over(&args.look.place.config()?).await;
+    let (catalog, reviewed) =
+        review_all::<Template>(&*store, &args.numbers, decision, SystemClock.now()).await?;
+    control::reload_catalog(&args.look.place.config()?).await;
     store.close().await.context("close the store")?;
     if args.look.json {
-        let templates: Vec<Value> = judged.iter().map(|judged| told(&catalog, &judged.now)).collect();
+        let templates: Vec<Value> = reviewed
+            .iter()
+            .map(|reviewed| to_json(&catalog, &reviewed.now))
+            .collect();
         let document = json!({ "templates": templates });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
-    for judged in &judged {
-        let template = &judged.now;
+    for reviewed in &reviewed {
+        let template = &reviewed.now;
         writeln!(
             out,
             "template {} of {}: {} -> {}",
-            harmless(&template.shown()),
+            sanitize_for_terminal(&template.shown()),
             account_name(&catalog, template.account),
-            name(judged.before),
+            name(reviewed.before),
             name(template.review)
         )?;
         if template.review == Review::Approved && !signature_is_approved(&catalog, template) {
-            writeln!(
-                out,
-                "note: its signature is not approved; it cannot be used until that is"
-            )?;
+            writeln!(out, "note: it cannot be used until its signature is approved")?;
         }
     }
     Ok(())
@@ -244,7 +249,7 @@ fn signature_is_approved(catalog: &Catalog, template: &Template) -> bool {
     })
 }
 
-fn told(catalog: &Catalog, template: &Template) -> Value {
+fn to_json(catalog: &Catalog, template: &Template) -> Value {
     json!({
         "number": template.number,
         "ut_id": template.ut_id,
@@ -301,7 +306,7 @@ mod tests {
             },
         };
         let mut out = Vec::new();
-        show_to_people(&Catalog::default(), &template, &[before], &mut out).unwrap();
+        print_template(&Catalog::default(), &template, &[before], &mut out).unwrap();
         let shown = String::from_utf8(out).unwrap();
         for line in [
             "template 1005  hello  submitted\n",

@@ -1,36 +1,36 @@
-//! What kind of id somebody asks with.
+//! The kinds of ids that `status` accepts.
 
 use store::MessageId;
 
-/// An id as it was given, told apart by its shape.
+/// An id, classified by its format.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked<'a> {
-    /// A message's own number.
+pub(super) enum MessageQuery<'a> {
+    /// The number of a message.
     Message(MessageId),
     /// A session number: a UUID.
     Session(&'a str),
-    /// A phone number, in some form.
+    /// A phone number in any notation.
     Number(&'a str),
     /// `<ms>_<account>_<n>_<template>_<tag>`, with or without `$<number>`.
     Public {
-        /// What all recipients of the request share.
+        /// The part that all recipients of the request have in common.
         prefix: &'a str,
         /// The recipient as written, when given.
         number: Option<&'a str>,
     },
 }
 
-/// Digits of what is taken for a phone number.
+/// Minimum and maximum number of digits of a phone number.
 const NUMBER_DIGITS_MIN: usize = 7;
 const NUMBER_DIGITS_MAX: usize = 17;
 
-impl<'a> Asked<'a> {
-    /// Tells what `id` is; `None` when it has no known shape.
+impl<'a> MessageQuery<'a> {
+    /// Classifies `id`; `None` when it has no known format.
     pub(super) fn read(id: &'a str) -> Option<Self> {
         let id = id.trim();
         let digits = id.chars().filter(char::is_ascii_digit).count();
         let is_plain = !id.is_empty() && digits == id.len();
-        // A message's number has 19 digits; no phone number has more than 15, and 2 for its prefix.
+        // The number of a message has 19 digits; a phone number at most 15, and 2 for its prefix.
         let only_number = id
             .chars()
             .all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}'));
@@ -57,41 +57,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_told_apart_by_their_shape() {
+    fn ids_are_classified_by_their_format() {
         let cases = [
             (
                 "1884160000000000001",
-                Some(Asked::Message(MessageId(1_884_160_000_000_000_001))),
+                Some(MessageQuery::Message(MessageId(1_884_160_000_000_000_001))),
             ),
             (
                 "fbcb8979-ec63-4db6-87b9-b40dd32b570f",
-                Some(Asked::Session("fbcb8979-ec63-4db6-87b9-b40dd32b570f")),
+                Some(MessageQuery::Session("fbcb8979-ec63-4db6-87b9-b40dd32b570f")),
             ),
             (
                 " 1458113381893_15_3_11_1ainnq$+12673800456 ",
-                Some(Asked::Public {
+                Some(MessageQuery::Public {
                     prefix: "1458113381893_15_3_11_1ainnq",
                     number: Some("+12673800456"),
                 }),
             ),
             (
                 "1458113381893_15_3_11_1ainnq",
-                Some(Asked::Public {
+                Some(MessageQuery::Public {
                     prefix: "1458113381893_15_3_11_1ainnq",
                     number: None,
                 }),
             ),
-            ("+447700900123", Some(Asked::Number("+447700900123"))),
-            (" 0044 7700 900-123 ", Some(Asked::Number("0044 7700 900-123"))),
-            ("(44)7700900123", Some(Asked::Number("(44)7700900123"))),
-            ("447700900123", Some(Asked::Number("447700900123"))),
-            ("07700900123", Some(Asked::Number("07700900123"))),
+            ("+447700900123", Some(MessageQuery::Number("+447700900123"))),
+            (
+                " 0044 7700 900-123 ",
+                Some(MessageQuery::Number("0044 7700 900-123")),
+            ),
+            ("(44)7700900123", Some(MessageQuery::Number("(44)7700900123"))),
+            ("447700900123", Some(MessageQuery::Number("447700900123"))),
+            ("07700900123", Some(MessageQuery::Number("07700900123"))),
             ("", None),
             ("hello", None),
             ("99999999999999999999999", None),
         ];
         for (id, expected) in cases {
-            assert_eq!(Asked::read(id), expected, "{id}");
+            assert_eq!(MessageQuery::read(id), expected, "{id}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `postrider status`: the story of a message, or of everything a request sent.
+//! `postrider status`: the timeline of a message, or of all messages of a request.
 
 mod id;
-mod tell;
+mod render;
 
 use crate::control;
 use crate::exit::Failure;
@@ -11,63 +11,63 @@ use crate::open::{self, Place};
 use anyhow::Context;
 use clap::Args;
 use engine::public_id::PublicIds;
-use id::Asked;
+use id::MessageQuery;
+use render::{MessageTimeline, TimelineRenderer};
 use std::collections::HashMap;
 use std::io::Write;
 use store::sqlite::Mode;
 use store::{AccountId, CarrierNo, Catalog, MessageFilter, MessageId, MessageSpan, MessageView, Store};
-use tell::{Story, Telling};
 
-/// Messages to one number that are told.
+/// Messages to one number that are shown.
 const NEWEST_MAX: usize = 1_000;
-/// Messages of one request that are told.
+/// Messages of one request that are shown.
 const MESSAGES_MAX: usize = 2_000;
 
-/// Tells the story of a message: accepted, given to which carrier, what it answered, what its receipts said.
+/// Shows the timeline of a message: acceptance, attempts, the carrier's responses, receipts.
 ///
-/// Works beside a running node. What has not been committed yet (a few milliseconds) is not seen.
+/// May be used while a node runs. What is not committed yet (a few milliseconds) is not shown.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StatusArgs {
-    /// A message's number, a SessionNo (uSpeedo, UCloud), a smsId (SendCloud, EngageLab) or a plan_id (EngageLab); or a
-    /// phone number in any form, for the newest messages to it
+    /// Number of a message, SessionNo (uSpeedo, UCloud), smsId (SendCloud, EngageLab) or plan_id (EngageLab); or a
+    /// phone number in any notation, for the newest messages to it
     id: String,
-    /// Of a phone number, how many messages to show, 1000 at most
+    /// Maximum number of messages to a phone number, up to 1000
     #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = number::whole::<usize>)]
     limit: usize,
-    /// Show the texts, too
+    /// Also show the texts
     #[arg(long)]
     text: bool,
     #[command(flatten)]
     place: Place,
-    /// One JSON document instead of lines for people
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
-/// Looks the message or request up and tells it.
+/// Finds the messages and prints their timelines.
 pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     let config = args.place.config_of_existing()?;
     if !(1..=NEWEST_MAX).contains(&args.limit) {
         return Err(Failure::bad_input(anyhow::anyhow!(
-            "--limit is 1 to {NEWEST_MAX}"
+            "--limit must be 1 to {NEWEST_MAX}"
         )));
     }
     let store = open::store(&config, Mode::Tool).await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
     let messages = find(&*store, &catalog, &args.id, args.limit).await?;
-    let mut stories = Vec::with_capacity(messages.len());
+    let mut timelines = Vec::with_capacity(messages.len());
     for message in messages {
-        stories.push(story(&*store, message).await?);
+        timelines.push(read_timeline(&*store, message).await?);
     }
-    let telling = Telling {
+    let renderer = TimelineRenderer {
         accounts: catalog
             .accounts
             .iter()
             .map(|account| (account.id, account.name.to_string()))
             .collect(),
         carriers: carrier_names(&catalog),
-        statuses: if stories.iter().any(Story::waits) {
+        statuses: if timelines.iter().any(MessageTimeline::waits) {
             control::carriers(&config).await
         } else {
             None
@@ -75,32 +75,32 @@ pub(crate) async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), F
         text: args.text,
     };
     store.close().await.context("close the store")?;
-    let is_number = matches!(Asked::read(&args.id), Some(Asked::Number(_)));
+    let is_number = matches!(MessageQuery::read(&args.id), Some(MessageQuery::Number(_)));
     if args.json {
-        writeln!(out, "{}", telling.json(&stories)?)?;
-    } else if stories.is_empty() && is_number {
+        writeln!(out, "{}", renderer.json(&timelines)?)?;
+    } else if timelines.is_empty() && is_number {
         writeln!(out, "no message to that number is stored")?;
     } else {
-        telling.lines(&stories, out)?;
+        renderer.lines(&timelines, out)?;
     }
-    if stories.is_empty() {
+    if timelines.is_empty() {
         return Err(Failure::found());
     }
     Ok(())
 }
 
-/// A message with its story as of one moment: beside a running node it may move on between two reads.
-async fn story(store: &dyn Store, mut message: MessageView) -> Result<Story, Failure> {
+/// A message with its timeline, both of one moment: a running node may change the message between two reads.
+async fn read_timeline(store: &dyn Store, mut message: MessageView) -> Result<MessageTimeline, Failure> {
     loop {
         let read = store.timeline(message.id).await;
-        let timeline = read.context("read the message's story")?;
+        let timeline = read.context("read the timeline of the message")?;
         let again = store
             .messages(vec![message.id])
             .await
             .context("read the message")?;
         match again.into_iter().next() {
             Some(now) if (now.state, now.changed_at) != (message.state, message.changed_at) => message = now,
-            _ => return Ok(Story { message, timeline }),
+            _ => return Ok(MessageTimeline { message, timeline }),
         }
     }
 }
@@ -113,31 +113,31 @@ fn carrier_names(catalog: &Catalog) -> HashMap<CarrierNo, String> {
         .collect()
 }
 
-/// The messages an id stands for, whatever kind of id it is.
+/// The messages of an id of any kind.
 async fn find(
     store: &dyn Store,
     catalog: &Catalog,
     id: &str,
     limit: usize,
 ) -> Result<Vec<MessageView>, Failure> {
-    let Some(asked) = Asked::read(id) else {
-        let what = "that is no message number, session number, message id or phone number; quote ids with a `$` in \
+    let Some(query) = MessageQuery::read(id) else {
+        let what = "the id is not a message number, session number, message id or phone number; quote ids with a `$` in \
                     single quotes";
         return Err(Failure::bad_input(anyhow::anyhow!(what)));
     };
     let ids = PublicIds::new(&store.id_key().await.context("read the store's key")?);
-    // A public id belongs to one account and does not say which: those known are tried.
+    // A public id does not contain its account: the existing accounts are tried.
     let accounts = catalog.accounts.iter().map(|account| account.id);
-    let found = match asked {
-        Asked::Message(number) => {
+    let found = match query {
+        MessageQuery::Message(number) => {
             let one = store.messages(vec![number]).await.context("read the message")?;
             return Ok(one);
         }
-        Asked::Number(written) => return newest_to(store, catalog, written, limit).await,
-        Asked::Session(written) => accounts
+        MessageQuery::Number(written) => return newest_to(store, catalog, written, limit).await,
+        MessageQuery::Session(written) => accounts
             .filter_map(|account| Some((account, ids.read_session(account, written)?, None)))
             .next(),
-        Asked::Public { prefix, number } => accounts
+        MessageQuery::Public { prefix, number } => accounts
             .filter_map(|account| Some((account, ids.read_message_prefix(account, prefix)?, number)))
             .next(),
     };
@@ -156,7 +156,7 @@ async fn newest_to(
 ) -> Result<Vec<MessageView>, Failure> {
     let numbers = number::recipients(written, &number::countries(catalog));
     if numbers.is_empty() {
-        let what = "that is no phone number; write it with its country code, as +447700900123";
+        let what = "the id is not a phone number; write it with its country code, such as +447700900123";
         return Err(Failure::bad_input(anyhow::anyhow!(what)));
     }
     let mut found = Vec::new();
@@ -175,7 +175,7 @@ async fn newest_to(
         let (messages, _) = store
             .find(account.id, MessageSpan::ALL, filter)
             .await
-            .context("look for messages to the number")?;
+            .context("find messages to the number")?;
         found.extend(messages);
     }
     found.sort_unstable_by_key(|message| std::cmp::Reverse(message.id));

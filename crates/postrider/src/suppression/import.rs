@@ -1,6 +1,6 @@
-//! Suppressions from a CSV file.
+//! Imports suppressions from a CSV file.
 
-use super::{ImportArgs, checked, kind_name, note, tell};
+use super::{ImportArgs, checked, kind_name, note, print_count};
 use crate::exit::Failure;
 use crate::number;
 use crate::review::account_named;
@@ -14,14 +14,14 @@ use jiff::tz::TimeZone;
 use std::io::{IsTerminal, Write};
 use store::{Store, UnixMs};
 
-/// Stored with one commit.
+/// Suppressions per commit.
 const BATCH: usize = 1_000;
 /// Octets of a file.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Mistakes that are named.
+/// Mistakes that are shown.
 const MISTAKES_MAX: usize = 100;
 
-/// Which column is what.
+/// The indexes of the columns.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Columns {
     number: usize,
@@ -31,7 +31,7 @@ struct Columns {
     time: Option<usize>,
 }
 
-/// What holds for lines that do not say otherwise.
+/// Defaults for lines without a value of their own.
 struct Defaults<'a> {
     catalog: &'a Catalog,
     countries: Vec<u16>,
@@ -42,7 +42,7 @@ struct Defaults<'a> {
     zone: TimeZone,
 }
 
-/// Reads the whole file first: with a mistake in it nothing is stored.
+/// Parses the whole file first: when it has a mistake, nothing is stored.
 pub(super) async fn run(args: &ImportArgs, out: &mut impl Write) -> Result<(), Failure> {
     let text = read(args)?;
     let store = args.look.open().await?;
@@ -72,7 +72,7 @@ pub(super) async fn run(args: &ImportArgs, out: &mut impl Write) -> Result<(), F
         done += batch.len();
         store.change_catalog(batch).await.with_context(|| {
             format!(
-                "import suppressions {} to {done}; those before are stored, and importing again is safe",
+                "import suppressions {} to {done}; the previous ones are stored, and the import may be repeated",
                 done - 1
             )
         })?;
@@ -80,7 +80,7 @@ pub(super) async fn run(args: &ImportArgs, out: &mut impl Write) -> Result<(), F
     }
     progress.end();
     store.close().await.context("close the store")?;
-    tell(args.look.json, "imported", total, out)
+    print_count(args.look.json, "imported", total, out)
 }
 
 fn read(args: &ImportArgs) -> Result<String, Failure> {
@@ -95,7 +95,7 @@ fn read(args: &ImportArgs) -> Result<String, Failure> {
         let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
         if size > FILE_BYTES_MAX {
             return Err(Failure::bad_input(anyhow!(
-                "{name} has {size} octets; {FILE_BYTES_MAX} can be read at once"
+                "{name} has {size} octets; at most {FILE_BYTES_MAX} are allowed"
             )));
         }
         std::fs::read(&args.file)
@@ -107,7 +107,7 @@ fn read(args: &ImportArgs) -> Result<String, Failure> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// What the file says, and what is wrong with it.
+/// The suppressions of the file, or its mistakes.
 fn entries(text: &str, defaults: &Defaults<'_>) -> (Vec<SuppressionEntry>, Vec<String>) {
     let separator = separator(text);
     let mut columns = Columns::default();
@@ -138,12 +138,12 @@ fn entries(text: &str, defaults: &Defaults<'_>) -> (Vec<SuppressionEntry>, Vec<S
         }
     }
     if entries.is_empty() && mistakes.is_empty() {
-        mistakes.push("there is no number in it".to_owned());
+        mistakes.push("the file has no numbers".to_owned());
     }
     (entries, mistakes)
 }
 
-/// Comma, semicolon or tab: whichever stands most in the first line.
+/// Comma, semicolon or tab: the most frequent one in the first line.
 fn separator(text: &str) -> char {
     let first = text
         .lines()
@@ -180,7 +180,7 @@ fn push(cells: &mut [String], c: char) {
     }
 }
 
-/// The columns that a header line names; `None` for a line that is none.
+/// The columns of a header line; `None` when the line is not a header.
 fn header(cells: &[String]) -> Option<Result<Columns, String>> {
     if cells.iter().any(|cell| cell.chars().any(|c| c.is_ascii_digit())) {
         return None;
@@ -194,7 +194,7 @@ fn header(cells: &[String]) -> Option<Result<Columns, String>> {
             "account" => columns.account = Some(at),
             "note" | "reason" => columns.note = Some(at),
             "time" | "since" | "created_at" => columns.time = Some(at),
-            // Other columns are nobody's business here.
+            // Other columns are ignored.
             _ => {}
         }
     }
@@ -210,13 +210,13 @@ fn entry(cells: &[String], columns: &Columns, defaults: &Defaults<'_>) -> anyhow
             .map(String::as_str)
             .filter(|cell| !cell.is_empty())
     };
-    let written = cell(Some(columns.number)).ok_or_else(|| anyhow!("there is no number"))?;
+    let written = cell(Some(columns.number)).ok_or_else(|| anyhow!("the number is missing"))?;
     let msisdn = match *number::read(written, &defaults.countries) {
         [number] => number,
-        // A list may be shown to others: its numbers are masked.
+        // The error may be shown to others: numbers are masked.
         _ => {
             return Err(anyhow!(
-                "{} is no international number, such as +447700900123",
+                "{} is not an international number such as +447700900123",
                 sms::phone::masked(written)
             ));
         }
@@ -254,17 +254,17 @@ fn kind_named(name: &str) -> anyhow::Result<SuppressionKind> {
     let found = KINDS
         .into_iter()
         .find(|kind| kind_name(*kind).eq_ignore_ascii_case(name));
-    found.ok_or_else(|| anyhow!("{name:?} is no kind: global, blocked or unsubscribed"))
+    found.ok_or_else(|| anyhow!("{name:?} is not a kind; it must be global, blocked or unsubscribed"))
 }
 
-/// One line on standard error that says how far it is: written over on a terminal, now and then otherwise.
+/// Progress on standard error: one line that is overwritten on a terminal, a line at intervals otherwise.
 struct Progress {
     is_terminal: bool,
     shown: usize,
 }
 
 impl Progress {
-    /// Between two lines where they cannot be written over.
+    /// Interval of lines that cannot be overwritten.
     const EVERY: usize = 50_000;
 
     fn new() -> Self {
@@ -276,7 +276,7 @@ impl Progress {
 
     fn show(&mut self, done: usize, total: usize) {
         let mut err = std::io::stderr();
-        // Nobody is left to tell if standard error is gone.
+        // A closed standard error is ignored.
         if self.is_terminal {
             let _ = write!(err, "\r{done} of {total} imported");
         } else if done - self.shown >= Self::EVERY || done == total {
@@ -317,10 +317,11 @@ mod tests {
         assert_eq!(plain.len(), 2);
         assert_eq!((plain[0].created_at, &*plain[0].note), (5, "list of 2026"));
         assert_eq!(plain[0].suppression.kind, SuppressionKind::Global);
-        let text = "note;kind;Number;time\n\"asked; by \"\"mail\"\"\";unsubscribed;07700900123;2026-11-18\n";
+        let text =
+            "note;kind;Number;time\n\"requested; by \"\"mail\"\"\";unsubscribed;07700900123;2026-11-18\n";
         let (named, mistakes) = read_all(text);
         assert_eq!(mistakes, Vec::<String>::new());
-        assert_eq!(&*named[0].note, "asked; by \"mail\"");
+        assert_eq!(&*named[0].note, "requested; by \"mail\"");
         assert_eq!(named[0].suppression.kind, SuppressionKind::Unsubscribed);
         assert_eq!(named[0].created_at, 1_794_960_000_000);
         assert_eq!(named[0].origin, SuppressionOrigin::Import);
@@ -336,13 +337,13 @@ mod tests {
             "{mistakes:?}"
         );
         assert!(
-            mistakes[1].starts_with("line 4: \"bad\" is no kind"),
+            mistakes[1].starts_with("line 4: \"bad\" is not a kind"),
             "{mistakes:?}"
         );
         assert_eq!(
             read_all("name,kind\nx,y\n").1,
             ["line 1: the header has no column `number`"]
         );
-        assert_eq!(read_all("\n").1, ["there is no number in it"]);
+        assert_eq!(read_all("\n").1, ["the file has no numbers"]);
     }
 }

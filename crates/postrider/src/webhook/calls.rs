@@ -1,4 +1,4 @@
-//! `postrider webhook dead`: calls that were given up on, or wait.
+//! `postrider webhook dead`: calls that failed permanently, or wait for a retry.
 
 use super::{CallsArgs, named, title};
 use crate::exit::Failure;
@@ -9,30 +9,30 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
-use store::{Event, EventWhat, Events, Redelivery, RedeliveryFilter, Store};
+use store::{DeliveryRetry, DeliveryRetryFilter, Event, EventWhat, Events, Store};
 
 pub(super) async fn run(args: &CallsArgs, out: &mut impl Write) -> Result<(), Failure> {
     let store = args.look.open().await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
     let endpoint = named(&catalog, &args.webhook)?;
     let filter = if args.waiting {
-        RedeliveryFilter::Waiting
+        DeliveryRetryFilter::Waiting
     } else {
-        RedeliveryFilter::Dead
+        DeliveryRetryFilter::Dead
     };
     let calls = store
-        .redeliveries(endpoint.id, filter, args.after, args.limit.into())
+        .delivery_retries(endpoint.id, filter, args.after, args.limit.into())
         .await;
     let calls = calls.context("read the webhook's calls")?;
     store.close().await.context("close the store")?;
     if args.look.json {
-        let told: Vec<Value> = calls.iter().map(told).collect();
-        let document = json!({ "webhook": title(&catalog, endpoint), "calls": told });
+        let listed: Vec<Value> = calls.iter().map(to_json).collect();
+        let document = json!({ "webhook": title(&catalog, endpoint), "calls": listed });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
     let zone = TimeZone::system();
-    let mut table = Table::new(&["NO", "TRIES", "FIRST TRIED", "DUE", "EVENTS", "WHAT CAME OF IT"]);
+    let mut table = Table::new(&["NO", "TRIES", "FIRST TRIED", "DUE", "EVENTS", "LAST ERROR"]);
     for call in &calls {
         table.row([
             call.no.to_string(),
@@ -48,8 +48,8 @@ pub(super) async fn run(args: &CallsArgs, out: &mut impl Write) -> Result<(), Fa
         ]);
     }
     if table.is_empty() {
-        let what = if args.waiting { "waits" } else { "was given up on" };
-        writeln!(out, "no call of {} {what}", title(&catalog, endpoint))?;
+        let what = if args.waiting { "waiting" } else { "dead" };
+        writeln!(out, "{} has no {what} calls", title(&catalog, endpoint))?;
         return Ok(());
     }
     table.print(out)?;
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &CallsArgs, out: &mut impl Write) -> Result<(), Fa
     Ok(())
 }
 
-/// What a call tells: how many events of each kind, and of one alone what it is about.
+/// The events of a call: their number by kind, or the details of a single one.
 fn summary(events: &[Event]) -> String {
     if let [event] = events {
         return about(&event.what);
@@ -97,10 +97,10 @@ fn about(what: &EventWhat) -> String {
     }
 }
 
-fn told(call: &Redelivery) -> Value {
+fn to_json(call: &DeliveryRetry) -> Value {
     let events = call.events.iter().map(|event| {
         json!({
-            "place": event.place.to_string(),
+            "place": event.offset.to_string(),
             "at": when::exact(event.at),
             "kind": kind(&event.what),
             "about": about(&event.what),
@@ -120,18 +120,18 @@ fn told(call: &Redelivery) -> Value {
 mod tests {
     use super::*;
     use sms::state::MessageState;
-    use store::{EventPlace, MessageId};
+    use store::{EventOffset, MessageId};
 
     fn event(index: u32, what: EventWhat) -> Event {
         Event {
-            place: EventPlace { row: 1, index },
+            offset: EventOffset { row: 1, index },
             at: 1_795_000_000_000,
             what,
         }
     }
 
     #[test]
-    fn a_call_says_what_it_tells() {
+    fn a_call_shows_its_events() {
         let delivered = |id| EventWhat::Message {
             id: MessageId(id),
             state: MessageState::Delivered,
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(summary(&[event(0, delivered(5))]), "message 5 delivered");
         let several = [event(0, accepted), event(1, delivered(5)), event(2, delivered(6))];
         assert_eq!(summary(&several), "1 accepted, 2 ended");
-        let call = Redelivery {
+        let call = DeliveryRetry {
             no: 3,
             events: several.to_vec(),
             tries: 9,
@@ -152,7 +152,7 @@ mod tests {
             first_tried_at: 1_795_000_000_000,
             error: "HTTP 500".into(),
         };
-        let document = told(&call);
+        let document = to_json(&call);
         assert_eq!(
             (&document["due"], &document["events"][1]["about"]),
             (&Value::Null, &json!("message 5 delivered"))

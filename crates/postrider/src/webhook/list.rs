@@ -3,9 +3,9 @@
 use super::{ListArgs, title};
 use crate::apply::file::EventName;
 use crate::exit::Failure;
-use crate::forms::shown;
 use crate::review::account_named;
 use crate::table::Table;
+use crate::webhook_formats::shown;
 use crate::when;
 use anyhow::Context;
 use jiff::tz::TimeZone;
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use std::io::Write;
 use store::{Catalog, Endpoint, EndpointState, Events, LastError, Store, UnixMs};
 
-/// One webhook and how it stands.
+/// A webhook with its delivery state.
 struct Standing<'c> {
     endpoint: &'c Endpoint,
     state: EndpointState,
-    /// When the oldest event happened that it has not been told.
+    /// The time of the oldest event that is not delivered yet.
     behind_since: Option<UnixMs>,
 }
 
@@ -30,36 +30,43 @@ pub(super) async fn run(args: &ListArgs, out: &mut impl Write) -> Result<(), Fai
     let states = store
         .endpoint_states()
         .await
-        .context("read how far webhooks are")?;
+        .context("read the states of webhooks")?;
     let mut standings = Vec::new();
     for state in states {
         let endpoint = catalog
             .endpoints
             .iter()
             .find(|endpoint| endpoint.id == state.endpoint);
-        let Some(endpoint) = endpoint.filter(|endpoint| is_asked_for(args, &catalog, endpoint)) else {
+        let Some(endpoint) = endpoint.filter(|endpoint| is_selected(args, &catalog, endpoint)) else {
             continue;
         };
         let behind = store
-            .events(endpoint.account, state.told, endpoint.kinds, 1)
+            .events(endpoint.account, state.acked_offset, endpoint.kinds, 1)
             .await;
-        let (untold, _) = behind.context("read the events")?;
+        let (unacked, _) = behind.context("read the events")?;
         standings.push(Standing {
             endpoint,
             state,
-            behind_since: untold.first().map(|event| event.at),
+            behind_since: unacked.first().map(|event| event.at),
         });
     }
     store.close().await.context("close the store")?;
     if args.look.json {
-        let webhooks: Vec<Value> = standings.iter().map(|one| told(&catalog, one)).collect();
+        let webhooks: Vec<Value> = standings.iter().map(|one| to_json(&catalog, one)).collect();
         let document = json!({ "webhooks": webhooks });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
     let zone = TimeZone::system();
     let mut table = Table::new(&[
-        "NO", "WEBHOOK", "FORMAT", "TOLD", "WAITING", "DEAD", "STATE", "URL",
+        "NO",
+        "WEBHOOK",
+        "FORMAT",
+        "DELIVERED",
+        "WAITING",
+        "DEAD",
+        "STATE",
+        "URL",
     ]);
     for one in &standings {
         table.row([
@@ -81,14 +88,14 @@ pub(super) async fn run(args: &ListArgs, out: &mut impl Write) -> Result<(), Fai
     } else {
         table.print(out)?;
     }
-    // The whole of a reason does not fit a table.
+    // A long reason does not fit a table.
     for one in &standings {
         if let Some(pause) = &one.state.pause {
-            let reason = crate::table::harmless(&pause.reason);
+            let reason = crate::table::sanitize_for_terminal(&pause.reason);
             writeln!(out, "{} is paused: {reason}", title(&catalog, one.endpoint))?;
         }
         if let Some(error) = error_to_show(&one.state) {
-            let message = crate::table::harmless(&error.message);
+            let message = crate::table::sanitize_for_terminal(&error.message);
             let at = when::short(error.at, &zone);
             writeln!(
                 out,
@@ -100,30 +107,30 @@ pub(super) async fn run(args: &ListArgs, out: &mut impl Write) -> Result<(), Fai
     Ok(())
 }
 
-/// The last error of a webhook that has anything to do with errors now.
+/// The last error of a webhook, unless it is healthy now.
 fn error_to_show(state: &EndpointState) -> Option<&LastError> {
     let is_well =
         state.pause.is_none() && state.failing_since.is_none() && state.waiting == 0 && state.dead == 0;
     state.last_error.as_ref().filter(|_| !is_well)
 }
 
-fn is_asked_for(args: &ListArgs, catalog: &Catalog, endpoint: &Endpoint) -> bool {
+fn is_selected(args: &ListArgs, catalog: &Catalog, endpoint: &Endpoint) -> bool {
     let account = crate::review::account_name(catalog, endpoint.account);
-    args.account.as_ref().is_none_or(|asked| *asked == account)
+    args.account.as_ref().is_none_or(|name| *name == account)
 }
 
-/// How it stands, in a word or two.
+/// The state in a few words.
 fn state(one: &Standing<'_>, zone: &TimeZone) -> String {
     match (&one.state.pause, one.state.failing_since) {
         _ if !one.endpoint.enabled => "off".to_owned(),
         (Some(pause), _) => format!("paused since {}", when::short(pause.since, zone)),
         (None, Some(since)) => format!("failing since {}", when::short(since, zone)),
-        (None, None) if one.endpoint.url.is_empty() => "is asked".to_owned(),
+        (None, None) if one.endpoint.url.is_empty() => "polled".to_owned(),
         (None, None) => "on".to_owned(),
     }
 }
 
-fn told(catalog: &Catalog, one: &Standing<'_>) -> Value {
+fn to_json(catalog: &Catalog, one: &Standing<'_>) -> Value {
     let Standing {
         endpoint,
         state,
@@ -147,7 +154,7 @@ fn told(catalog: &Catalog, one: &Standing<'_>) -> Value {
         "settings": shown(&endpoint.settings, Some(&endpoint.settings)),
         "has_secret": !endpoint.sealed_secret.is_empty(),
         "enabled": endpoint.enabled,
-        "told": state.told.to_string(),
+        "told": state.acked_offset.to_string(),
         "behind_since": behind_since.map(when::exact),
         "waiting": state.waiting,
         "dead": state.dead,
@@ -162,7 +169,7 @@ fn told(catalog: &Catalog, one: &Standing<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::{AccountId, EndpointId, EventKinds, EventPlace, Pause};
+    use store::{AccountId, EndpointId, EventKinds, EventOffset, Pause};
 
     const AT: UnixMs = 1_795_000_000_000;
 
@@ -171,7 +178,7 @@ mod tests {
             endpoint,
             state: EndpointState {
                 endpoint: endpoint.id,
-                told: EventPlace { row: 3, index: 1 },
+                acked_offset: EventOffset { row: 3, index: 1 },
                 pause,
                 failing_since,
                 waiting: 2,
@@ -211,7 +218,7 @@ mod tests {
         );
         let paused = standing(&endpoint, pause.clone(), Some(AT));
         assert_eq!(state(&paused, zone), "paused since 2026-11-18T11:06:40Z");
-        let document = told(&Catalog::default(), &paused);
+        let document = to_json(&Catalog::default(), &paused);
         assert_eq!(document["pause"]["reason"], "moving");
         assert_eq!(document["events"], json!(["ended", "inbound"]));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! `postrider webhook`: where accounts are told their events, how far they are, and what operators do about it.
+//! `postrider webhook`: lists the webhooks of accounts with their delivery state, and operates them.
 
 mod calls;
 mod list;
@@ -13,10 +13,10 @@ use clap::{Args, Subcommand};
 use std::io::Write;
 use store::{Catalog, Endpoint};
 
-/// Lists webhooks and how far they are; pauses, resumes, replays, resends and tests them.
+/// Lists webhooks and their delivery state; pauses, resumes, replays, resends and tests them.
 ///
-/// Webhooks are set up with `postrider apply`. A running node does at once what is asked; without one it is done in the
-/// store, for the next start.
+/// Webhooks are configured with `postrider apply`. A running node executes these commands at once; without one they change
+/// the store, for the next start.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WebhookArgs {
     #[command(subcommand)]
@@ -25,95 +25,89 @@ pub(crate) struct WebhookArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum WebhookCommand {
-    /// Lists webhooks: what they have been told, what waits, what was given up on, and which are paused and why
+    /// Lists webhooks: delivered and waiting events, dead calls, pauses with their reasons
     List(ListArgs),
-    /// Calls one no more until it is resumed; what happens meanwhile is told then
+    /// Stops the calls to a webhook until it is resumed; events meanwhile are delivered then
     Pause(PauseArgs),
-    /// Lifts a pause, whoever made it
+    /// Ends a pause of any origin
     Resume(OneArgs),
-    /// Tells again what happened since a time, as far back as events are kept
+    /// Delivers the events since a time again, as far back as events are kept
     ///
-    /// With a time later than what it has been told so far, what lies between is skipped.
+    /// With a time after the last delivered event, the events between are skipped.
     Replay(ReplayArgs),
-    /// Lists the calls that were given up on
+    /// Lists dead calls: those that failed permanently
     Dead(CallsArgs),
-    /// Makes calls again that were given up on
+    /// Retries dead calls
     Resend(ResendArgs),
-    /// Calls it once, with the test call of its format, and tells what it answers
+    /// Sends the test call of its format and prints the result
     Test(OneArgs),
 }
 
-/// What to list.
 #[derive(Args, Clone, Debug)]
 struct ListArgs {
-    /// Only of this account
+    /// Only those of this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     #[command(flatten)]
     look: Look,
 }
 
-/// Which webhook.
 #[derive(Args, Clone, Debug)]
 struct OneArgs {
-    /// ACCOUNT/NAME, its name alone when only one has it, or its number
+    /// ACCOUNT/NAME, the name alone if it is unique, or the number
     webhook: String,
     #[command(flatten)]
     place: Place,
 }
 
-/// Which webhook, and why.
 #[derive(Args, Clone, Debug)]
 struct PauseArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Why, in words: `webhook list` shows it
+    /// Reason, shown by `webhook list`
     #[arg(long, value_name = "TEXT", default_value = "paused by an operator")]
     reason: String,
 }
 
-/// Which webhook, and since when.
 #[derive(Args, Clone, Debug)]
 struct ReplayArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// 2026-11-18T10:00:00Z, "2026-11-18 10:00" (local), or a span back from now: 90s, 30m, 2h, 7d
+    /// 2026-11-18T10:00:00Z, "2026-11-18 10:00" (local), or a time before now: 90s, 30m, 2h, 7d
     #[arg(long, value_name = "TIME")]
     from: String,
 }
 
-/// Which calls.
 #[derive(Args, Clone, Debug)]
 struct CallsArgs {
-    /// ACCOUNT/NAME, its name alone when only one has it, or its number
+    /// ACCOUNT/NAME, the name alone if it is unique, or the number
     webhook: String,
-    /// Those that wait to be tried again instead
+    /// Calls that wait for a retry instead
     #[arg(long)]
     waiting: bool,
     /// Only calls with numbers above this one
     #[arg(long, value_name = "NO", default_value_t = 0)]
     after: i64,
-    /// How many at most
+    /// Maximum number
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
     #[command(flatten)]
     look: Look,
 }
 
-/// Which calls to make again.
 #[derive(Args, Clone, Debug)]
 struct ResendArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Calls, by the numbers that `webhook dead` lists
+    /// Numbers of calls as listed by `webhook dead`
     #[arg(value_name = "NO", required_unless_present = "all", conflicts_with = "all")]
     calls: Vec<i64>,
-    /// All that were given up on, as many as may wait
+    /// All dead calls, up to the limit of waiting events
     #[arg(long)]
     all: bool,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub(crate) async fn run(args: &WebhookArgs, out: &mut impl Write) -> Result<(), Failure> {
     logging::start_for_tool()?;
     match &args.command {
@@ -127,24 +121,24 @@ pub(crate) async fn run(args: &WebhookArgs, out: &mut impl Write) -> Result<(), 
     }
 }
 
-/// How an endpoint is called in files and on command lines.
+/// How files and command lines name an endpoint.
 fn title(catalog: &Catalog, endpoint: &Endpoint) -> String {
     let title = format!("{}/{}", account_name(catalog, endpoint.account), endpoint.name);
-    crate::table::harmless(&title)
+    crate::table::sanitize_for_terminal(&title)
 }
 
-/// The endpoint that somebody means.
+/// Finds an endpoint by its title, name or number.
 fn named<'c>(catalog: &'c Catalog, written: &str) -> Result<&'c Endpoint, Failure> {
     let endpoints = || catalog.endpoints.iter();
     let number: Option<u32> = written.parse().ok();
-    // Names of before may have a slash in them, so that two of them written together are the same.
+    // Older names may contain a slash, so that two titles may be the same.
     let whole: Vec<&Endpoint> = endpoints()
         .filter(|endpoint| title(catalog, endpoint) == written)
         .collect();
     if let [_, _, ..] = whole.as_slice() {
         let numbers: Vec<String> = whole.iter().map(|endpoint| endpoint.id.0.to_string()).collect();
         return Err(Failure::bad_input(anyhow!(
-            "{written:?} is the name of several webhooks: give the number of the one you mean, {}",
+            "{written:?} is the name of several webhooks: give the number of one, {}",
             numbers.join(" or ")
         )));
     }
@@ -158,12 +152,12 @@ fn named<'c>(catalog: &'c Catalog, written: &str) -> Result<&'c Endpoint, Failur
     match alike.as_slice() {
         [one] => Ok(one),
         [] => Err(Failure::bad_input(anyhow!(
-            "there is no webhook {written:?}: `postrider webhook list` names them"
+            "there is no webhook {written:?}: `postrider webhook list` lists them"
         ))),
         several => {
             let names: Vec<String> = several.iter().map(|endpoint| title(catalog, endpoint)).collect();
             Err(Failure::bad_input(anyhow!(
-                "{written:?} may be {}: name one of them",
+                "{written:?} is ambiguous: give one of {}",
                 names.join(" or ")
             )))
         }
@@ -207,12 +201,12 @@ mod tests {
         slashed
             .endpoints
             .extend([endpoint(5, 9, "x"), endpoint(6, 9, "x")]);
-        let told = named(&slashed, "9 (removed)/x").unwrap_err().to_string();
-        assert!(told.ends_with("the number of the one you mean, 5 or 6"), "{told}");
-        let told = found("crm").unwrap_err().to_string();
+        let message = named(&slashed, "9 (removed)/x").unwrap_err().to_string();
+        assert!(message.ends_with("the number of one, 5 or 6"), "{message}");
+        let message = found("crm").unwrap_err().to_string();
         assert_eq!(
-            told,
-            "\"crm\" may be 7 (removed)/crm or 8 (removed)/crm: name one of them"
+            message,
+            "\"crm\" is ambiguous: give one of 7 (removed)/crm or 8 (removed)/crm"
         );
         assert!(
             found("4")

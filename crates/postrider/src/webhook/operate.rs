@@ -2,23 +2,23 @@
 
 use super::{OneArgs, PauseArgs, ReplayArgs, ResendArgs, named, title};
 use crate::config::Config;
-use crate::control::{Order, carry_out};
+use crate::control::{NodeCommand, carry_out};
 use crate::exit::Failure;
-use crate::forms::Forms;
 use crate::open;
+use crate::webhook_formats::WebhookFormats;
 use crate::when;
 use anyhow::{Context, anyhow};
 use engine::catalog::Snapshot;
 use engine::clock::{Clock, SystemClock};
-use engine::notify::Stamp;
 use engine::public_id::PublicIds;
+use engine::webhooks::Stamp;
 use jiff::tz::TimeZone;
 use std::io::Write;
 use std::sync::Arc;
 use store::sqlite::Mode;
 use store::{Endpoint, Store};
 
-/// A webhook that was found, and where.
+/// A webhook, and the configuration of its node.
 struct Found {
     config: Config,
     endpoint: Endpoint,
@@ -40,34 +40,34 @@ impl Found {
         })
     }
 
-    async fn carry_out(&self, order: &Order) -> Result<u64, Failure> {
-        carry_out(&self.config, order).await
+    async fn carry_out(&self, command: &NodeCommand) -> Result<u64, Failure> {
+        carry_out(&self.config, command).await
     }
 }
 
 pub(super) async fn pause(args: &PauseArgs, out: &mut impl Write) -> Result<(), Failure> {
     let found = Found::of(&args.one).await?;
-    let order = Order::Pause {
+    let command = NodeCommand::Pause {
         endpoint: found.endpoint.id,
         reason: args.reason.trim().into(),
     };
-    found.carry_out(&order).await?;
+    found.carry_out(&command).await?;
     Ok(writeln!(
         out,
-        "webhook {} is paused; `postrider webhook resume` goes on",
+        "webhook {} is paused; `postrider webhook resume` resumes it",
         found.title
     )?)
 }
 
 pub(super) async fn resume(args: &OneArgs, out: &mut impl Write) -> Result<(), Failure> {
     let found = Found::of(args).await?;
-    let order = Order::Resume {
+    let command = NodeCommand::Resume {
         endpoint: found.endpoint.id,
     };
-    found.carry_out(&order).await?;
-    writeln!(out, "webhook {} goes on", found.title)?;
+    found.carry_out(&command).await?;
+    writeln!(out, "webhook {} is resumed", found.title)?;
     if !found.endpoint.enabled {
-        writeln!(out, "note: the catalog has it switched off (`enabled = false`)")?;
+        writeln!(out, "note: it is disabled in the catalog (`enabled = false`)")?;
     }
     Ok(())
 }
@@ -79,19 +79,19 @@ pub(super) async fn replay(args: &ReplayArgs, out: &mut impl Write) -> Result<()
         when::read(&args.from, now, &zone).map_err(|why| Failure::bad_input(anyhow!("--from: {why}")))?;
     if since > now {
         return Err(Failure::bad_input(anyhow!(
-            "--from: {} has not come yet",
+            "--from: {} is in the future",
             when::short(since, &zone)
         )));
     }
     let found = Found::of(&args.one).await?;
-    let order = Order::Replay {
+    let command = NodeCommand::Replay {
         endpoint: found.endpoint.id,
         since,
     };
-    found.carry_out(&order).await?;
+    found.carry_out(&command).await?;
     Ok(writeln!(
         out,
-        "webhook {} is told again what happened since {}",
+        "webhook {}: events since {} are delivered again",
         found.title,
         when::short(since, &zone)
     )?)
@@ -100,22 +100,22 @@ pub(super) async fn replay(args: &ReplayArgs, out: &mut impl Write) -> Result<()
 pub(super) async fn resend(args: &ResendArgs, out: &mut impl Write) -> Result<(), Failure> {
     let found = Found::of(&args.one).await?;
     let endpoint = found.endpoint.id;
-    let orders: Vec<Order> = if args.all {
-        vec![Order::Resend { endpoint, call: None }]
+    let commands: Vec<NodeCommand> = if args.all {
+        vec![NodeCommand::Resend { endpoint, call: None }]
     } else {
-        let each = args.calls.iter().map(|no| Order::Resend {
+        let each = args.calls.iter().map(|no| NodeCommand::Resend {
             endpoint,
             call: Some(*no),
         });
         each.collect()
     };
     let mut count = 0;
-    for order in &orders {
-        count += found.carry_out(order).await?;
+    for command in &commands {
+        count += found.carry_out(command).await?;
     }
     Ok(writeln!(
         out,
-        "webhook {}: {count} calls are made again",
+        "webhook {}: {count} calls are retried",
         found.title
     )?)
 }
@@ -124,41 +124,43 @@ pub(super) async fn test(args: &OneArgs, out: &mut impl Write) -> Result<(), Fai
     let found = Found::of(args).await?;
     let Endpoint { format, url, .. } = &found.endpoint;
     if url.is_empty() {
-        let what = format!("webhook {} has no URL: it is asked and never calls", found.title);
+        let what = format!(
+            "webhook {} has no URL: it is polled and sends no calls",
+            found.title
+        );
         return Err(Failure::bad_input(anyhow!(what)));
     }
     if probes_of(&found).await? == 0 {
-        let what =
-            format!("the format {format} has no call that means nothing, so there is nothing to test with");
+        let what = format!("the format {format} has no test call");
         return Err(Failure::bad_input(anyhow!(what)));
     }
-    let order = Order::Test {
+    let command = NodeCommand::Test {
         endpoint: found.endpoint.id,
     };
-    found.carry_out(&order).await?;
-    Ok(writeln!(out, "webhook {} answers as it should", found.title)?)
+    found.carry_out(&command).await?;
+    Ok(writeln!(out, "webhook {}: the test call succeeded", found.title)?)
 }
 
-/// How many calls its format tries a webhook with.
+/// The number of test calls of its format.
 async fn probes_of(found: &Found) -> Result<usize, Failure> {
-    let vault = open::master_key(&found.config)?.vault();
+    let sealer = open::master_key(&found.config)?.sealer();
     let store = open::store(&found.config, Mode::Tool).await?;
     let catalog = store.load_catalog().await.context("read the catalog")?;
     let id_key = store.id_key().await.context("read the store's key")?;
     store.close().await.context("close the store")?;
-    let snapshot = Snapshot::compile(catalog, &vault).context("read the catalog")?;
+    let snapshot = Snapshot::compile(catalog, &sealer).context("read the catalog")?;
     let stamp = Stamp {
         now: SystemClock.now(),
         random: rand::random(),
         public_ids: Arc::new(PublicIds::new(&id_key)),
     };
-    let forms = Forms::all();
-    let (entry, form) = (
+    let webhook_formats = WebhookFormats::all();
+    let (entry, format) = (
         snapshot.endpoint(found.endpoint.id),
-        forms.named(&found.endpoint.format),
+        webhook_formats.named(&found.endpoint.format),
     );
-    match (entry, form) {
-        (Some(entry), Some(form)) => Ok(form.probes(entry, &stamp).len()),
+    match (entry, format) {
+        (Some(entry), Some(format)) => Ok(format.probes(entry, &stamp).len()),
         _ => Err(anyhow!("webhook {} cannot be called by this program", found.title).into()),
     }
 }

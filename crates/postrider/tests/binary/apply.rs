@@ -81,7 +81,7 @@ fn a_running_node_takes_a_catalog_over_and_a_second_run_changes_nothing() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_lines_and_nothing_is_written() {
+fn mistakes_are_reported_with_their_lines_and_nothing_is_written() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let cases = [
@@ -182,13 +182,13 @@ fn a_carrier_that_is_applied_carries_messages_over_smpp() {
             .then_some(())
     });
     let session = dev.send_for_session("(44)7700900123");
-    let story = eventually("delivery", || {
-        let story = said(&dev.tool(&["status", &session]));
-        story.contains("receipt from north").then_some(story)
+    let printed = eventually("delivery", || {
+        let printed = said(&dev.tool(&["status", &session]));
+        printed.contains("receipt from north").then_some(printed)
     });
     assert!(
-        story.contains("to (44)7700900123  delivered") && story.contains("given to north"),
-        "{story}"
+        printed.contains("to (44)7700900123  delivered") && printed.contains("submitted to north"),
+        "{printed}"
     );
     // Everybody else's messages still go to the sandbox.
     dev.send("13800138000");
@@ -205,18 +205,18 @@ fn a_catalog_file_with_secrets_that_others_may_read_is_noted_and_what_it_says_mo
     let text = "[[account]]\nname = \"noted\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"noted\"\n\
                 secret = \"a secret of more than sixteen\"\n";
     let file = written(folder.path(), "noted.toml", text);
-    let noted = "noted.toml has secrets in it and may be read by others (mode 644); chmod 600 it";
+    let noted = "noted.toml contains secrets and is accessible to other users (mode 644); chmod 600 it";
     for (mode, is_noted) in [(0o644, true), (0o600, false)] {
         std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
-        let told = said(&dev.tool(&["apply", "--dry-run", &file]));
-        assert_eq!(told.contains(noted), is_noted, "{told}");
+        let printed = said(&dev.tool(&["apply", "--dry-run", &file]));
+        assert_eq!(printed.contains(noted), is_noted, "{printed}");
     }
     let text = "[[account]]\nname = \"a\"\n\"x\\u001b[31m\\u202ey\" = 1\n[[account.template]]\nname = \"t\\u001b[2J\"\n";
     let wrong = dev.tool(&["apply", &written(folder.path(), "wrong.toml", text)]);
     assert_eq!(wrong.status.code(), Some(2));
-    let told = said(&wrong);
+    let printed = said(&wrong);
     assert!(
-        told.contains("unknown key") && !told.contains(['\u{1b}', '\u{202e}']),
-        "{told:?}"
+        printed.contains("unknown key") && !printed.contains(['\u{1b}', '\u{202e}']),
+        "{printed:?}"
     );
 }

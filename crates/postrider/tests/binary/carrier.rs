@@ -19,9 +19,9 @@ fn a_carrier_that_waits_to_bind_is_reconnected_at_once() {
     );
     std::fs::write(&file, text).unwrap();
     assert!(dev.tool(&["apply", file.to_str().unwrap()]).status.success());
-    dev.running.err.wait_for("no session");
+    dev.running.err.wait_for("bind failed");
 
-    // Nobody comes by itself within the hour.
+    // No bind attempt is due within the hour.
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err());
@@ -32,6 +32,6 @@ fn a_carrier_that_waits_to_bind_is_reconnected_at_once() {
 
     let unknown = dev.tool(&["carrier", "reconnect", "nord"]);
     assert_eq!(unknown.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&unknown.stderr).into_owned();
-    assert!(told.contains("there is no carrier \"nord\""), "{told}");
+    let printed = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(printed.contains("there is no carrier \"nord\""), "{printed}");
 }

@@ -87,7 +87,7 @@ fn what_stops_serve_is_found_by_check_with_the_codes_that_help_names() {
         ),
         (
             format!("[webhooks]\nca_file = {:?}\n", path("empty.pem")),
-            "there is no certificate in it",
+            "the file contains no certificate",
         ),
         ("[log]\nlevel = \"bogus=what\"\n".to_owned(), "`log.level`"),
     ];
@@ -110,7 +110,7 @@ fn what_stops_serve_is_found_by_check_with_the_codes_that_help_names() {
             .unwrap(),
     ]);
     assert!(
-        fine.status.success() && said(&fine).contains("all is well"),
+        fine.status.success() && said(&fine).contains("no problems found"),
         "{}",
         said(&fine)
     );
@@ -132,13 +132,13 @@ fn a_port_that_is_taken_is_a_problem_unless_the_node_itself_has_it() {
     );
     drop(held);
     let mut node = Running::start(postrider(&["serve", "--config", file.to_str().unwrap()]));
-    eventually("the node to be asked", || {
+    eventually("the answer of the node", || {
         let running = run(&["check", "--config", file.to_str().unwrap()]);
-        let told = said(&running);
-        told.contains("node           running").then(|| {
+        let printed = said(&running);
+        printed.contains("node           running").then(|| {
             assert!(
-                running.status.success() && !told.contains("another program"),
-                "{told}"
+                running.status.success() && !printed.contains("another program"),
+                "{printed}"
             );
         })
     });
@@ -161,8 +161,8 @@ fn carriers_that_are_not_bound_are_named_while_the_node_runs() {
     fs::write(&file, text).unwrap();
     assert!(dev.tool(&["apply", file.to_str().unwrap()]).status.success());
     eventually("the carrier to be known, with the reason", || {
-        let told = said(&dev.tool(&["check"]));
-        (told.contains("carrier north (cannot connect to 127.0.0.1") && told.contains("is not bound"))
+        let printed = said(&dev.tool(&["check"]));
+        (printed.contains("carrier north (cannot connect to 127.0.0.1") && printed.contains("is not bound"))
             .then_some(())
     });
     fs::write(&file, "[[carrier]]\nname = \"north\"\nenabled = false\n").unwrap();
@@ -191,10 +191,10 @@ fn a_store_whose_key_is_gone_gets_no_new_one() {
     ];
     let lost = run(&arguments);
     assert_eq!(lost.status.code(), Some(2), "{}", said(&lost));
-    for part in ["master.key is missing", "put the key back", "begin anew"] {
+    for part in ["master.key is missing", "restore the key", "start over"] {
         assert!(said(&lost).contains(part), "{part} is not in:\n{}", said(&lost));
     }
-    assert!(!key.exists(), "a new key was made");
+    assert!(!key.exists(), "a new key was created");
     // Another key is as bad, and named as such by each command.
     fs::write(&key, "33".repeat(32)).unwrap();
     for arguments in [
@@ -290,7 +290,7 @@ fn certificates_that_are_not_valid_now_and_misspelt_parts_are_problems() {
 }
 
 #[test]
-fn who_has_no_master_key_is_told_a_command_that_makes_one() {
+fn a_missing_master_key_is_reported_with_a_command_that_creates_one() {
     let folder = folder();
     let file = folder.path().join("postrider.toml");
     fs::write(
@@ -331,17 +331,22 @@ fn another_master_key_is_noticed_where_only_carriers_have_secrets() {
             "33".repeat(32),
             "this is not the master key that the store's secrets are sealed with",
         ),
-        ("3333".to_owned(), "put the key back from where it is kept"),
-        (String::new(), "put the key back from where it is kept"),
+        ("3333".to_owned(), "restore the key from where it is kept"),
+        (String::new(), "restore the key from where it is kept"),
     ] {
         fs::write(folder.path().join("master.key"), &key).unwrap();
         for (arguments, code) in commands {
-            let told = run(arguments);
-            assert_eq!(told.status.code(), Some(code), "{arguments:?}: {}", said(&told));
+            let output = run(arguments);
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{arguments:?}: {}",
+                said(&output)
+            );
             assert!(
-                said(&told).contains(words),
+                said(&output).contains(words),
                 "{arguments:?}: {words} is not in:\n{}",
-                said(&told)
+                said(&output)
             );
         }
     }
@@ -365,7 +370,7 @@ fn a_damaged_store_says_what_to_do() {
 }
 
 #[test]
-fn addresses_are_read_as_people_write_them() {
+fn addresses_are_parsed_in_every_common_notation() {
     let folder = folder();
     let data = folder.path().to_str().unwrap();
     for (written, hint) in [
@@ -429,7 +434,7 @@ fn mistakes_of_a_configuration_come_in_one_run_and_as_json() {
         for part in [
             "line 2: unknown key `api.listn`",
             "line 4: `queue.otp_weight` is 70000",
-            "line 6: `path`: a text",
+            "line 6: `path`: a string",
         ] {
             assert!(said(output).contains(part), "{part} is not in:\n{}", said(output));
         }
@@ -457,19 +462,19 @@ fn listeners_that_other_machines_reach_are_noted() {
         folder.path(),
         "[api]\nlisten = \"0.0.0.0:0\"\n[metrics]\nlisten = \"0.0.0.0:0\"\n",
     );
-    let told = said(&run(&["check", "--config", open.to_str().unwrap()]));
+    let printed = said(&run(&["check", "--config", open.to_str().unwrap()]));
     for words in [
         "`api.listen` is 0.0.0.0:0 without `api.tls`",
         "`metrics.listen` is 0.0.0.0:0: ",
     ] {
-        assert!(told.contains(words), "{words} is not in:\n{told}");
+        assert!(printed.contains(words), "{words} is not in:\n{printed}");
     }
     let closed = configured(
         folder.path(),
         "[api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"[::1]:0\"\n",
     );
-    let told = said(&run(&["check", "--config", closed.to_str().unwrap()]));
-    assert!(!told.contains("note "), "{told}");
+    let printed = said(&run(&["check", "--config", closed.to_str().unwrap()]));
+    assert!(!printed.contains("note "), "{printed}");
 }
 
 #[test]
@@ -485,9 +490,9 @@ fn what_a_file_or_a_name_says_in_an_error_moves_no_cursor() {
         ["serve", "--config", named.to_str().unwrap()],
         ["check", "--config", named.to_str().unwrap()],
     ] {
-        let told = run(&arguments);
-        assert_eq!(told.status.code(), Some(2), "{}", said(&told));
-        let error = String::from_utf8(told.stderr).unwrap();
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains("gone\\u001b[2J\\u202e"), "{error:?}");
         assert!(
             error

@@ -1,4 +1,4 @@
-//! The program itself by a clock that is moved: a preloaded library (`crates/sim/shim`) adds seconds to what it is told.
+//! The program with a clock that is moved: a preloaded library (`crates/sim/shim`) adds seconds to the time that it reads.
 
 use crate::serve::{addr_after, configure};
 use crate::testkit::{Dev, Running, curl, eventually, folder, postrider, said, status_of};
@@ -64,7 +64,7 @@ impl MovedClock {
 }
 
 #[test]
-fn serve_refuses_a_clock_that_cannot_be_right_and_starts_when_it_is_told_to() {
+fn serve_rejects_an_implausible_clock_unless_it_is_trusted() {
     let folder = folder();
     let config = configure(folder.path(), "");
     let clock = MovedClock::build(folder.path());
@@ -105,15 +105,15 @@ fn check_compares_the_clock_with_the_newest_in_the_store() {
         clock.set(offset_s);
         let checked = clock.command(folder.path(), &["check", "--data", data]).output();
         let checked = checked.unwrap();
-        let told = said(&checked);
+        let printed = said(&checked);
         // `dev` starts by any clock.
-        assert!(checked.status.success(), "{told}");
-        let note = told
+        assert!(checked.status.success(), "{printed}");
+        let note = printed
             .lines()
             .find(|line| line.starts_with("note           clock: "));
         match expected {
             None => assert_eq!(note, None),
-            Some(words) => assert!(note.is_some_and(|note| note.contains(words)), "{told}"),
+            Some(words) => assert!(note.is_some_and(|note| note.contains(words)), "{printed}"),
         }
     }
 }
@@ -134,7 +134,7 @@ fn a_jump_while_it_runs_is_logged_counted_and_taken_back() {
     };
     metric("postrider_deletes_held 0");
     clock.set(10 * DAY);
-    node.err.wait_for("the machine's clock jumped");
+    node.err.wait_for("system clock jumped");
     metric("postrider_deletes_held 1");
     metric("postrider_clock_jumps_total{direction=\"forward\"} 1");
     assert_eq!(status_of(&format!("http://{addr}/readyz")), "200");

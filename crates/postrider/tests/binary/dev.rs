@@ -1,4 +1,4 @@
-//! `postrider dev`: what somebody sees who has never seen it before.
+//! `postrider dev` as a new user runs it.
 
 use crate::testkit::{Dev, curl, eventually, folder, json, run, said, sh, status_of};
 use serde_json::Value;
@@ -11,7 +11,7 @@ fn examples(banner: &str) -> Vec<(String, String, String)> {
         let Some((title, rest)) = section.trim_start_matches("# ").split_once('\n') else {
             continue;
         };
-        let Some((send, rest)) = rest.split_once("\n# What became of it") else {
+        let Some((send, rest)) = rest.split_once("\n# Status query") else {
             continue;
         };
         let Some((_, status)) = rest.split_once('\n') else {
@@ -43,7 +43,7 @@ fn arrived(answer: &Value) -> bool {
 }
 
 #[test]
-fn every_command_on_the_banner_sends_and_its_status_query_tells_success() {
+fn every_command_on_the_banner_sends_and_its_status_query_reports_success() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let examples = examples(&dev.banner);
@@ -125,7 +125,7 @@ fn a_restart_keeps_credentials_templates_and_messages() {
         .collect();
     let terminal = first.running.out.clone();
     assert!(first.running.stop().success());
-    terminal.wait_for("Stopped in order. Everything is kept in ");
+    terminal.wait_for("Stopped. All data is in ");
 
     let second = Dev::start(folder.path());
     let after: Vec<Value> = credentials
@@ -138,7 +138,7 @@ fn a_restart_keeps_credentials_templates_and_messages() {
 }
 
 #[test]
-fn the_inbox_waits_filters_and_forgets() {
+fn the_inbox_waits_filters_and_deletes() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let inbox = format!("{}/sandbox/messages", dev.base());
@@ -222,7 +222,7 @@ fn a_second_node_on_the_same_store_is_refused() {
 }
 
 #[test]
-fn an_address_that_was_asked_for_and_is_taken_is_named() {
+fn a_requested_address_in_use_is_reported() {
     let (first, second) = (folder(), folder());
     let dev = Dev::start(first.path());
     let taken = dev.base().trim_start_matches("http://");

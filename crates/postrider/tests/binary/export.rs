@@ -69,7 +69,7 @@ fn a_small_file_leaves_the_demo_account_as_it_was() {
 }
 
 #[test]
-fn mistakes_come_as_json_when_asked_for() {
+fn mistakes_are_json_on_request() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let text = "[[account]]\nname = \"a\"\nwieght = 2\n[[route]]\ncarriers = [\"sandbx\"]\n";

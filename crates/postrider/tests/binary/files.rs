@@ -29,7 +29,7 @@ fn everything_that_dev_makes_is_its_owners_alone() {
 }
 
 #[test]
-fn check_tells_what_others_may_read() {
+fn check_reports_files_that_others_may_read() {
     let folder = folder();
     let store = folder.path().join("postrider.db");
     let text = format!(
@@ -44,12 +44,12 @@ fn check_tells_what_others_may_read() {
     set(Path::new(&config), 0o644);
     set(folder.path(), 0o777);
     let checked = said(&run(&["check", "--config", &config]));
-    for told in [
+    for problem in [
         "the master key is in the configuration: ",
         "postrider.db may be read or written by others (mode 644)",
         "another store in the place of this one",
     ] {
-        assert!(checked.contains(told), "{told:?} is not in:\n{checked}");
+        assert!(checked.contains(problem), "{problem:?} is not in:\n{checked}");
     }
     set(&store, 0o600);
     set(Path::new(&config), 0o600);
@@ -142,7 +142,7 @@ fn a_store_that_goes_away_under_load_is_noticed_and_nothing_more_is_accepted() {
             eventually("unreadiness", || (status_of(&ready) == "503").then_some(()));
             assert_eq!(sending.join().unwrap(), 0, "harm {n}");
         });
-        let log = dev.running.err.wait_for("nothing is accepted any more");
+        let log = dev.running.err.wait_for("store files lost");
         assert!(log.contains("/proc/") && log.contains("/fd/"), "harm {n}: {log}");
         // It goes on, so that what it holds can be saved.
         assert_eq!(status_of(&format!("{}/livez", dev.metrics())), "200", "harm {n}");
@@ -160,7 +160,7 @@ fn what_a_removed_store_held_is_saved_through_its_descriptors() {
     let session = dev.send_for_session("+447700900123");
     let store = folder.path().join("postrider.db");
     std::fs::remove_file(&store).unwrap();
-    let log = dev.running.err.wait_for("nothing is accepted any more");
+    let log = dev.running.err.wait_for("store files lost");
     // As the log says it.
     let (_, commands) = log.split_once('`').unwrap();
     let (commands, _) = commands.split_once('`').unwrap();
@@ -193,7 +193,7 @@ fn what_a_removed_store_held_is_saved_through_its_descriptors() {
         "--metrics-listen",
         "127.0.0.1:0",
     ]));
-    again.out.wait_for("What the sandbox delivers:");
+    again.out.wait_for("Messages of the sandbox:");
     assert!(again.stop().success());
 }
 
@@ -211,19 +211,19 @@ fn check_and_tools_ask_the_node_whether_the_store_is_still_its_own() {
         let store = folder.path().join("postrider.db");
         checkpointed(&dev, &store);
         harm(&store);
-        dev.running.err.wait_for("nothing is accepted any more");
+        dev.running.err.wait_for("store files lost");
         let before = std::fs::read(&store).ok();
         let checked = dev.tool(&["check"]);
-        let told = said(&checked);
-        assert_eq!(checked.status.code(), Some(3), "harm {n}: {told}");
+        let printed = said(&checked);
+        assert_eq!(checked.status.code(), Some(3), "harm {n}: {printed}");
         assert!(
-            told.contains("lost it and refuses everything: ")
-                && told.contains("running, and it has lost its store"),
-            "harm {n}: {told}"
+            printed.contains("lost its files and rejects all requests: ")
+                && printed.contains("running, its store files are lost"),
+            "harm {n}: {printed}"
         );
         assert!(
-            !told.contains("all is well") && !told.contains("disk"),
-            "harm {n}: {told}"
+            !printed.contains("no problems found") && !printed.contains("disk"),
+            "harm {n}: {printed}"
         );
         let catalog = written(
             folder.path(),
@@ -233,7 +233,7 @@ fn check_and_tools_ask_the_node_whether_the_store_is_still_its_own() {
         let words = if n == 2 {
             "is gone: it was there at"
         } else {
-            "lost it and refuses everything: "
+            "lost its files and rejects all requests: "
         };
         for command in [
             &["apply", &catalog][..],
@@ -277,7 +277,7 @@ fn check_leaves_what_a_kill_has_left_as_it_is() {
     let folder = folder();
     let mut dev = Dev::start(folder.path());
     // So many commits that some are behind the damage: one alone could be what a power cut had left.
-    for _ in 0..10 {
+    for _ in 0..40 {
         dev.send_for_session("+447700900123");
     }
     dev.running.signal("KILL");
@@ -302,7 +302,7 @@ fn check_leaves_what_a_kill_has_left_as_it_is() {
         assert!(checked.status.success(), "{}", said(&checked));
         assert!(contents() == before, "{more:?}");
     }
-    // A damaged log is told, and left for the node that starts next.
+    // A damaged log is reported, and left for the node that starts next.
     let wal = folder.path().join("postrider.db-wal");
     let mut log = std::fs::read(&wal).unwrap();
     let at = middle_of(&log);
@@ -315,12 +315,12 @@ fn check_leaves_what_a_kill_has_left_as_it_is() {
         assert!(said(&checked).contains(words), "{}", said(&checked));
     }
     assert!(contents() == before);
-    // Nothing is sent out of what is left before somebody has taken note.
+    // Nothing of the remaining data is sent before the damage is acknowledged.
     for _ in 0..2 {
-        let told = second_node(folder.path());
+        let printed = second_node(folder.path());
         assert!(
-            told.contains("taken note") && told.contains("sent again"),
-            "{told}"
+            printed.contains("taken note") && printed.contains("sent again"),
+            "{printed}"
         );
     }
     let refused = run(&["carrier", "list", "--data", data]);
@@ -372,11 +372,11 @@ fn a_removed_lock_file_lets_no_second_node_in_and_is_made_again() {
     let lock = folder.path().join("postrider.db.lock");
     std::fs::remove_file(&lock).unwrap();
     // At once, whether or not the first node has looked.
-    let told = second_node(folder.path());
-    assert!(told.contains("in use by another process"), "{told}");
-    dev.running.err.wait_for("made and locked again");
-    let told = second_node(folder.path());
-    assert!(told.contains("which serves it"), "{told}");
+    let printed = second_node(folder.path());
+    assert!(printed.contains("in use by another process"), "{printed}");
+    dev.running.err.wait_for("lock file restored");
+    let printed = second_node(folder.path());
+    assert!(printed.contains("which serves it"), "{printed}");
     assert!(is_taken(&dev));
     assert_eq!(status_of(&format!("{}/readyz", dev.metrics())), "200");
     assert!(dev.running.stop().success());
@@ -395,7 +395,7 @@ fn a_node_whose_locks_are_both_gone_accepts_nothing_more() {
         dev.running
             .err
             .so_far()
-            .contains("nothing is accepted any more")
+            .contains("store files lost")
             .then_some(())
     });
     assert!(!is_taken(&dev));
@@ -404,18 +404,18 @@ fn a_node_whose_locks_are_both_gone_accepts_nothing_more() {
 }
 
 #[test]
-fn another_name_given_to_a_served_store_is_told_until_it_is_removed() {
+fn a_hard_link_to_a_served_store_is_reported_until_it_is_removed() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let other = folder.path().join("copy.db");
     std::fs::hard_link(folder.path().join("postrider.db"), &other).unwrap();
-    let log = dev.running.err.wait_for("was given another name");
-    assert!(log.contains("Remove the other name"), "{log}");
+    let log = dev.running.err.wait_for("store has another hard link");
+    assert!(log.contains("remove the other name"), "{log}");
     let ready = format!("{}/readyz", dev.metrics());
     eventually("unreadiness", || (status_of(&ready) == "503").then_some(()));
-    let told = crate::testkit::curl(&[&ready]);
-    assert!(told.contains("2 names (hard links)"), "{told}");
-    // What is asked of it meanwhile is done.
+    let printed = crate::testkit::curl(&[&ready]);
+    assert!(printed.contains("2 names (hard links)"), "{printed}");
+    // It accepts requests meanwhile.
     assert!(is_taken(&dev));
     std::fs::remove_file(&other).unwrap();
     eventually("readiness", || (status_of(&ready) == "200").then_some(()));

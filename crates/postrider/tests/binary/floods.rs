@@ -1,6 +1,6 @@
 //! What a peer repeats does not fill the log.
 
-use crate::testkit::{PATIENCE, Running, eventually, folder, json, postrider, run, said, written};
+use crate::testkit::{Running, WAIT_MAX, eventually, folder, json, postrider, run, said, written};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -83,9 +83,9 @@ fn session(mut stream: TcpStream, seen: &Seen) {
             let flood = [
                 // Cut short.
                 pdu(5, 0, at, &[0, 1, 1]),
-                // A command that nobody knows.
+                // An unknown command.
                 pdu(0x42, 0, at + 1, b""),
-                // Nobody waits for these.
+                // Responses without a request.
                 pdu(0x8000_0000, 3, at + 2, b""),
                 pdu(0x8000_0004, 0, at + 3, b"id\0"),
                 deliver(at + 4, 4, word.as_bytes()),
@@ -177,27 +177,26 @@ fn a_carrier_that_floods_costs_a_few_lines_and_all_is_counted() {
     });
     node.signal("TERM");
     assert!(node.ended().success());
-    node.err.wait_for("\"stopped\"");
+    node.err.wait_for("\"node stopped\"");
     let log = node.err.so_far();
     assert_is_short(&log);
     assert!(!log.lines().any(|line| line.contains("\u{1b}")), "{log}");
     let throttled = seen.throttled.load(Ordering::SeqCst) as u64;
     let refused = seen.refused.load(Ordering::SeqCst) as u64 - throttled;
     assert!(refused >= 2 * EACH as u64, "{refused}");
-    // What people write has a rate; what is said to be a receipt has none.
+    // Inbound messages have a rate limit; receipts have none.
     let listed = run(&[
         "inbound", "list", "--limit", "10000", "--json", "--config", &config,
     ]);
     let stored = json(&said(&listed))["inbound"].as_array().map_or(0, Vec::len);
     assert!((1..EACH / 5).contains(&stored), "{stored} of {EACH}");
-    let turned_away =
-        "an inbound message beyond inbound_per_s_max was turned away: the carrier may offer it again";
+    let turned_away = "inbound message throttled";
     let (written, repeated) = counted(&log, turned_away);
     assert!(
         written <= 10 && written as u64 + repeated == throttled,
         "{written} and {repeated} of {throttled}:\n{log}"
     );
-    let (written, repeated) = counted(&log, "a PDU of the carrier was refused");
+    let (written, repeated) = counted(&log, "PDU rejected");
     assert!(
         written <= 10 && written as u64 + repeated >= refused,
         "{written} and {repeated} of {refused}:\n{log}"
@@ -208,7 +207,7 @@ fn a_carrier_that_floods_costs_a_few_lines_and_all_is_counted() {
 fn binds_that_are_refused_without_end_cost_a_few_lines() {
     let folder = folder();
     let seen = Arc::new(Seen::default());
-    // The first one is taken; nobody floods it.
+    // The first bind is accepted and not flooded.
     seen.binds.store(1, Ordering::SeqCst);
     let (node, _) = node(folder.path(), flooding_smsc(&seen));
     eventually("binds that are refused", || {
@@ -216,12 +215,12 @@ fn binds_that_are_refused_without_end_cost_a_few_lines() {
     });
     let log = node.err.so_far();
     assert_is_short(&log);
-    let (written, _) = counted(&log, "no session; next try in 1s");
+    let (written, _) = counted(&log, "bind failed");
     assert!(written <= 10, "{log}");
 }
 
 #[test]
-fn a_stranger_who_guesses_costs_a_few_lines() {
+fn guessed_credentials_cost_a_few_log_lines() {
     const CONNECTIONS: usize = 4;
     const REQUESTS: usize = 500;
     let folder = folder();
@@ -235,7 +234,7 @@ fn a_stranger_who_guesses_costs_a_few_lines() {
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
             let mut stream = TcpStream::connect(&address).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
             std::thread::spawn(move || {
                 for path in [
                     "/v1/send",
@@ -247,7 +246,7 @@ fn a_stranger_who_guesses_costs_a_few_lines() {
                 .cycle()
                 .take(REQUESTS)
                 {
-                    // Somebody there is, with a secret that is wrong.
+                    // An existing key with a wrong secret.
                     let request = format!(
                         "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Basic YWNtZTp3cm9uZw==\r\n\
                          content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
@@ -264,13 +263,13 @@ fn a_stranger_who_guesses_costs_a_few_lines() {
     }
     node.signal("TERM");
     assert!(node.ended().success());
-    node.err.wait_for("\"stopped\"");
+    node.err.wait_for("\"node stopped\"");
     // SendCloud looks for a form before it looks for credentials.
-    let judged = (CONNECTIONS * REQUESTS / 4 * 3) as u64;
+    let checked = (CONNECTIONS * REQUESTS / 4 * 3) as u64;
     let log = eventually("all of them, written or counted", || {
         let log = node.err.so_far();
         let (written, repeated) = counted(&log, "credentials rejected");
-        (written as u64 + repeated == judged).then_some(log)
+        (written as u64 + repeated == checked).then_some(log)
     });
     assert_is_short(&log);
     for line in log.lines().map(json).filter(|line| line["message"] == "repeated") {

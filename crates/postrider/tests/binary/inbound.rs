@@ -1,4 +1,4 @@
-//! What people write back: over SMPP in, to their account's webhook out.
+//! Replies: from SMPP to the webhook of their account.
 
 use crate::receiver::Receiver;
 use crate::testkit::{Dev, curl, eventually, folder, json, said};
@@ -26,7 +26,7 @@ impl Carrier {
         }
     }
 
-    /// Somebody writes to the gateway.
+    /// Sends an inbound message.
     fn bring(&self, from: &str, to: &str, text: &str) {
         let written = Inbound {
             system_id: "postrider".to_owned(),
@@ -58,7 +58,7 @@ fn with_carrier(dev: &Dev, carrier: &Carrier) {
 }
 
 #[test]
-fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
+fn replies_are_delivered_to_the_account_that_wrote_and_stop_opts_out() {
     let (folder, receiver, carrier) = (folder(), Receiver::start(), Carrier::start());
     let dev = Dev::start_with(folder.path(), &["--webhook", &receiver.url]);
     with_carrier(&dev, &carrier);
@@ -67,18 +67,18 @@ fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
 
     let long = "A long answer. ".repeat(20);
     carrier.bring("447700900150", "10690", &long);
-    let told = receiver.wait_for("the answer", 1, |call| call.kind() == "message.received");
-    let data = &told[0].json()["data"];
+    let calls = receiver.wait_for("the answer", 1, |call| call.kind() == "message.received");
+    let data = &calls[0].json()["data"];
     assert_eq!(data["text"], Value::from(long), "its parts are put together");
     assert_eq!(
         (&data["from"], &data["to"]),
         (&"447700900150".into(), &"10690".into())
     );
-    told[0].assert_signed_with(&dev.text("/webhook/secret"));
+    calls[0].assert_signed_with(&dev.text("/webhook/secret"));
 
     carrier.bring("447700900150", "10690", "stop");
     receiver.wait_for("the word", 2, |call| call.kind() == "message.received");
-    // This API refuses who has unsubscribed.
+    // This API rejects opted-out recipients.
     assert_eq!(dev.send("+447700900150")["RetCode"], 215392);
     assert_eq!(dev.send("+447700900151")["RetCode"], 0);
     let listed = said(&dev.tool(&["inbound", "list", "--number", "00447700900150", "--since", "1h"]));
@@ -120,7 +120,7 @@ fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
         &["--since", "2100-01-01"],
     ] {
         let listed = said(&dev.tool(&[&["inbound", "list"], none].concat()));
-        assert_eq!(listed, "nobody wrote\n", "{none:?}");
+        assert_eq!(listed, "no inbound messages\n", "{none:?}");
     }
     for wrong in [
         &["--since", "soon"][..],
@@ -133,6 +133,6 @@ fn what_people_write_back_is_told_to_who_wrote_to_them_and_stop_is_obeyed() {
     carrier.bring("447700900150", "10690", "Start.");
     receiver.wait_for("the other word", 3, |call| call.kind() == "message.received");
     assert_eq!(dev.send("+447700900150")["RetCode"], 0);
-    // Who wrote stays out of the log.
+    // The sender is not logged.
     assert!(!dev.running.err.so_far().contains("447700900150"));
 }

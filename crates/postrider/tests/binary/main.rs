@@ -1,4 +1,4 @@
-//! The real program, as people run it: started as a process, asked over HTTP with `curl`, ended with signals.
+//! The real program: started as a process, called over HTTP with `curl`, ended with signals.
 
 #![allow(
     clippy::unwrap_used,

@@ -121,7 +121,8 @@ fn everything_configured_has_its_series_and_promtool_finds_nothing() {
     // The carrier has never been bound, and the webhook has never been called.
     let text = eventually("the series of what was applied", || {
         let (_, text) = scrape(&dev, &[]);
-        text.contains("postrider_webhook_paused{endpoint=").then_some(text)
+        text.contains("postrider_webhook_paused{endpoint=")
+            .then_some(text)
     });
     let north = text
         .lines()

@@ -1,10 +1,10 @@
-//! What an operator asks a running node: carriers, messages of a number, suppressions, a message by hand.
+//! Commands of an operator for a running node: carriers, messages of a number, suppressions, a message by hand.
 
 use crate::testkit::{Dev, eventually, folder, json, postrider, said, sim};
 use serde_json::Value;
 use std::io::Write;
 
-/// A carrier nobody listens for, before the sandbox.
+/// A carrier without a listener, before the sandbox.
 const NORTH: &str = r#"
 [[carrier]]
 name = "north"
@@ -89,7 +89,7 @@ fn a_carrier_is_listed_with_its_state_error_and_next_try_and_the_terminal_says_s
     assert_eq!(waiting["carrier_status"]["state"], "down");
     assert_eq!(waiting["carrier_status"]["queued"], 1);
 
-    // Stopped, the same is told of the catalog.
+    // Without a node, the list is that of the catalog.
     let data = dev.data.clone();
     assert!(dev.running.stop().success());
     let listed = postrider(&["carrier", "list", "--data", data.to_str().unwrap()])
@@ -143,10 +143,7 @@ fn a_message_that_moved_says_from_where_to_where_and_is_found_by_its_number() {
     assert_eq!(newest["messages"].as_array().map(Vec::len), Some(1));
     assert_eq!(dev.tool(&["status", "+447700900199"]).status.code(), Some(3));
     let lines = said(&dev.tool(&["status", "+447700900123"]));
-    assert!(
-        lines.contains("moved from north to sandbox: fail-over"),
-        "{lines}"
-    );
+    assert!(lines.contains("failover from north to sandbox"), "{lines}");
     assert!(lines.contains("sender Postrider"), "{lines}");
 }
 
@@ -187,7 +184,7 @@ fn suppressions_are_listed_with_their_proof_added_removed_and_imported() {
         "--account",
         "demo",
         "--note",
-        "asked by mail, ticket 7",
+        "requested by mail, ticket 7",
     ]);
     done(&["suppression", "add", "+447700900124"]);
     let listed = document(&dev, &["suppression", "list", "--json"]);
@@ -199,11 +196,11 @@ fn suppressions_are_listed_with_their_proof_added_removed_and_imported() {
     );
     assert_eq!(
         (&first["origin"], &first["note"]),
-        (&"operator".into(), &"asked by mail, ticket 7".into())
+        (&"operator".into(), &"requested by mail, ticket 7".into())
     );
     assert!(first["created_at"].is_string(), "{listed}");
     assert_eq!(listed["suppressions"][1]["kind"], "global");
-    // The running node heeds it at once.
+    // The running node applies it at once.
     let refused = dev.send("+447700900124");
     assert_ne!(
         refused["FailedTargetPhones"].as_array().map(Vec::len),
@@ -235,7 +232,7 @@ fn suppressions_are_listed_with_their_proof_added_removed_and_imported() {
     );
     let table = done(&["suppression", "list", "--limit", "2"]);
     assert!(
-        table.contains("there are more: go on with --after +4477"),
+        table.contains("there are more: continue with --after +4477"),
         "{table}"
     );
 
@@ -354,7 +351,7 @@ fn a_message_is_sent_by_hand_through_the_running_node() {
                 "--var",
                 "x",
             ],
-            "is not NAME=VALUE",
+            "must be NAME=VALUE",
         ),
     ] {
         let output = dev.tool(arguments);
@@ -438,11 +435,11 @@ fn slips_on_the_command_line_are_answered_with_what_would_be_right() {
             2,
             "did you mean \"demo\"?",
         ),
-        (vec!["task", "show", "x"], 2, "a whole number is wanted"),
+        (vec!["task", "show", "x"], 2, "it must be a whole number"),
         (
             vec!["inbound", "list", "--limit", "many"],
             2,
-            "a whole number is wanted",
+            "it must be a whole number",
         ),
     ] {
         let answer = dev.tool(&arguments);
@@ -469,19 +466,19 @@ fn slips_on_the_command_line_are_answered_with_what_would_be_right() {
         ])
     };
     assert!(
-        said(&add()).contains("1 suppression added: +447700900199; 1 there already"),
+        said(&add()).contains("1 suppression added: +447700900199; 1 existed already"),
         "{}",
         said(&add())
     );
     assert!(
-        said(&add()).contains("0 suppressions added; 2 there already"),
+        said(&add()).contains("0 suppressions added; 2 existed already"),
         "{}",
         said(&add())
     );
 }
 
 #[test]
-fn why_a_handshake_failed_is_told_once_and_in_words() {
+fn a_handshake_failure_is_explained_once() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

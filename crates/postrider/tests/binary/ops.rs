@@ -1,4 +1,4 @@
-//! The listener of health and metrics when strangers fill it.
+//! The listener of health and metrics when unauthenticated clients fill it.
 
 use crate::serve::{addr_after, configure};
 use crate::testkit::{Running, curl, eventually, folder, postrider, status_of};
@@ -47,7 +47,7 @@ async fn silent_connections_and_bodies_that_do_not_come_do_not_keep_probes_out()
                 2 => "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n",
                 _ => "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n",
             };
-            // Who has made room already may notice.
+            // A connection that was closed to make room may fail here.
             let _ = stream.write_all(said.as_bytes()).await;
             held.push(stream);
         }

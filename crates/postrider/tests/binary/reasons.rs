@@ -16,7 +16,7 @@ const FAILING: [(&str, &str, u64); 6] = [
 ];
 
 #[test]
-fn the_magic_numbers_are_told_apart_by_status_and_by_webhook() {
+fn the_magic_numbers_have_their_reasons_in_status_and_webhook() {
     let folder = folder();
     let receiver = Receiver::start();
     let dev = Dev::start_with(folder.path(), &["--webhook", &receiver.url]);

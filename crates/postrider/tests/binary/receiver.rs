@@ -1,6 +1,6 @@
-//! Somebody who is told events: a plain listener that keeps what it is told and answers as it is bidden.
+//! A webhook endpoint: an HTTP server that keeps the calls and answers as configured.
 
-use crate::testkit::{PATIENCE, time_left};
+use crate::testkit::{WAIT_MAX, time_left};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -106,7 +106,7 @@ impl Receiver {
         *self.shared.failing.lock().unwrap() = Some(text.to_owned());
     }
 
-    /// What it was told so far.
+    /// The calls so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap().clone()
     }
@@ -122,7 +122,7 @@ impl Receiver {
             }
             let left = time_left(since).unwrap_or_else(|| {
                 let all: Vec<&str> = calls.iter().map(|call| call.body.as_str()).collect();
-                panic!("{what} was not told within {PATIENCE:?}, but {all:#?}")
+                panic!("{what} was not received within {WAIT_MAX:?}, but {all:#?}")
             });
             calls = self.shared.news.wait_timeout(calls, left).unwrap().0;
         }

@@ -8,7 +8,7 @@ fn send(dev: &Dev, id: &str, to: &str) -> Value {
     dev.send_with(to, &[&format!("Idempotency-Key: {id}")])
 }
 
-/// Goal: whoever runs the node sees it in the log, in the metrics and where the first request's message is looked into.
+/// Goal: the operator sees it in the log, in the metrics and in the timeline of the first request's message.
 #[test]
 fn a_request_id_used_again_with_other_content_is_in_log_metrics_and_status() {
     let folder = folder();
@@ -18,17 +18,16 @@ fn a_request_id_used_again_with_other_content_is_in_log_metrics_and_status() {
     for _ in 0..2 {
         assert_eq!(send(&dev, "order-1", "+447700900124"), first);
     }
-    dev.running
-        .err
-        .wait_for("request id used again with other content");
+    dev.running.err.wait_for("request id reused with other content");
     let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
     let counted = metrics.lines().any(|line| {
         line.starts_with("postrider_account_repeats_with_other_content_total{") && line.ends_with("} 2")
     });
     assert!(counted, "{metrics}");
     eventually("the entry of the message", || {
-        let told = said(&dev.tool(&["status", "+447700900123"]));
-        told.contains("the request id was used again with other content, 2 times")
+        let printed = said(&dev.tool(&["status", "+447700900123"]));
+        printed
+            .contains("the request id was reused with other content, 2 times")
             .then_some(())
     });
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const KEY: &str = "acme-secret-key";
 
-/// An account whose templates wait for a review, with a webhook that is told of it.
+/// An account whose templates wait for a review, with a webhook for its events.
 fn with_account(dev: &Dev, url: &str) {
     let text = format!(
         "[[account]]\nname = \"acme\"\n[[account.credential]]\nfamily = \"sendcloud\"\nkey = \"acme\"\nsecret = {KEY:?}\n\
@@ -33,7 +33,7 @@ fn send(dev: &Dev) -> Value {
 }
 
 #[test]
-fn what_is_approved_can_be_used_and_its_account_is_told() {
+fn an_approved_object_can_be_used_and_its_account_gets_an_event() {
     let folder = folder();
     let receiver = Receiver::start();
     let dev = Dev::start(folder.path());
@@ -60,7 +60,7 @@ fn what_is_approved_can_be_used_and_its_account_is_told() {
     assert!(approved.status.success(), "{}", said(&approved));
     assert!(
         said(&approved).contains("template 7001 (hello) of acme: submitted -> approved")
-            && said(&approved).contains("note: its signature is not approved"),
+            && said(&approved).contains("note: it cannot be used until its signature is approved"),
         "{}",
         said(&approved)
     );
@@ -82,18 +82,18 @@ fn what_is_approved_can_be_used_and_its_account_is_told() {
         (send(&dev)["statusCode"] == 200).then_some(())
     });
 
-    let told = receiver.wait_for("three reviews", 3, |_| true);
-    let mut kinds: Vec<String> = told.iter().map(|call| call.kind()).collect();
+    let calls = receiver.wait_for("three reviews", 3, |_| true);
+    let mut kinds: Vec<String> = calls.iter().map(|call| call.kind()).collect();
     kinds.sort();
     assert_eq!(
         kinds,
         ["signature.reviewed", "template.reviewed", "template.reviewed"]
     );
-    assert_eq!(told[0].json()["data"]["review"], "approved");
+    assert_eq!(calls[0].json()["data"]["review"], "approved");
 }
 
 #[test]
-fn a_mistaken_rejection_is_taken_back_and_its_account_hears_of_both() {
+fn a_mistaken_rejection_is_reverted_and_its_account_gets_both_events() {
     let folder = folder();
     let receiver = Receiver::start();
     let dev = Dev::start(folder.path());
@@ -102,8 +102,8 @@ fn a_mistaken_rejection_is_taken_back_and_its_account_hears_of_both() {
     receiver.wait_for("the rejection", 1, |_| true);
     let back = dev.tool(&["template", "approve", "7002"]);
     assert!(said(&back).contains("rejected -> approved"), "{}", said(&back));
-    let told = receiver.wait_for("both reviews", 2, |_| true);
-    let reviews: Vec<String> = told
+    let calls = receiver.wait_for("both reviews", 2, |_| true);
+    let reviews: Vec<String> = calls
         .iter()
         .map(|call| call.json()["data"]["review"].as_str().unwrap().to_owned())
         .collect();
@@ -126,8 +126,8 @@ fn a_rejection_has_a_reason_and_what_is_switched_off_cannot_be_used() {
     ] {
         assert!(shown.contains(part), "{part} is not in:\n{shown}");
     }
-    let told = receiver.wait_for("the rejection", 1, |_| true);
-    assert_eq!(told[0].json()["data"]["reason"], "no sender in it");
+    let calls = receiver.wait_for("the rejection", 1, |_| true);
+    assert_eq!(calls[0].json()["data"]["reason"], "no sender in it");
 
     let signature = json(&said(&dev.tool(&[
         "signature",
@@ -159,7 +159,7 @@ fn a_rejection_has_a_reason_and_what_is_switched_off_cannot_be_used() {
 }
 
 #[test]
-fn when_one_of_several_cannot_be_judged_nothing_is() {
+fn when_one_of_several_cannot_be_reviewed_nothing_changes() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     with_account(&dev, "https://acme.example/");
@@ -246,7 +246,7 @@ fn what_an_account_makes_itself_is_shown_with_its_versions_and_left_by_apply() {
     );
     let again = dev.tool(&["apply", dev.data.join("catalog.toml").to_str().unwrap()]);
     assert!(
-        said(&again).contains("account acme made or changed this itself over an API, left as it is"),
+        said(&again).contains("account acme created or changed this over an API, left unchanged"),
         "{}",
         said(&again)
     );
@@ -258,7 +258,7 @@ fn what_an_account_makes_itself_is_shown_with_its_versions_and_left_by_apply() {
 }
 
 #[test]
-fn qualifications_are_looked_at_and_judged() {
+fn qualifications_are_shown_and_reviewed() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     with_account(&dev, "https://acme.example/");
@@ -316,12 +316,12 @@ fn qualifications_are_looked_at_and_judged() {
         "{list}"
     );
     assert!(!list.contains("Later Ltd"), "{list}");
-    let papers = folder.path().join("papers");
-    let papers = papers.to_str().unwrap();
-    let missing = dev.tool(&["qualification", "show", &good, "--save", papers]);
+    let documents = folder.path().join("documents");
+    let documents = documents.to_str().unwrap();
+    let missing = dev.tool(&["qualification", "show", &good, "--save", documents]);
     assert_eq!(missing.status.code(), Some(2), "{}", said(&missing));
-    std::fs::create_dir(papers).unwrap();
-    let shown = said(&dev.tool(&["qualification", "show", &good, "--save", papers]));
+    std::fs::create_dir(documents).unwrap();
+    let shown = said(&dev.tool(&["qualification", "show", &good, "--save", documents]));
     for part in [
         "Acme Ltd",
         "submitted",
@@ -332,7 +332,7 @@ fn qualifications_are_looked_at_and_judged() {
         assert!(shown.contains(part), "{part} is not in:\n{shown}");
     }
     assert_eq!(
-        std::fs::read(std::path::Path::new(papers).join(file)).unwrap(),
+        std::fs::read(std::path::Path::new(documents).join(file)).unwrap(),
         b"hello"
     );
 

@@ -58,7 +58,7 @@ fn a_number_is_found_as_it_was_sent_and_in_every_other_form() {
 }
 
 #[test]
-fn entries_are_forgotten_one_by_one_by_number_and_chosen_by_time() {
+fn entries_are_deleted_one_by_one_by_number_and_selected_by_time() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     for phone in ["+447700900101", "+447700900102", "+447700900102", "+447700900103"] {
@@ -180,7 +180,7 @@ fn wrong_requests_are_answered_in_words_and_change_nothing() {
     dev.send("+447700900123");
     inbox(&dev, "?to=%2B447700900123&wait=30");
     let base = format!("{}/sandbox", dev.base());
-    let told = |method: &str, path: &str, body: &str| {
+    let request = |method: &str, path: &str, body: &str| {
         let url = format!("{base}/{path}");
         let answer = curl(&["-X", method, "-d", body, "-w", "\n%{http_code}", &url]);
         let (document, code) = answer.rsplit_once('\n').unwrap();
@@ -188,21 +188,33 @@ fn wrong_requests_are_answered_in_words_and_change_nothing() {
         (code.parse::<u16>().unwrap(), error)
     };
     for (method, path, body, code, words) in [
-        ("GET", "messages?wait=abc", "", 400, "`wait` is a whole number"),
+        (
+            "GET",
+            "messages?wait=abc",
+            "",
+            400,
+            "`wait` is \"abc\"; it must be a whole number",
+        ),
         ("GET", "messages?lim=3", "", 400, "did you mean \"limit\"?"),
-        ("DELETE", "messages?limit=1", "", 400, "does not choose entries"),
+        ("DELETE", "messages?limit=1", "", 400, "does not select entries"),
         ("DELETE", "messages?to=", "", 400, "`to` is empty"),
-        ("POST", "messages", "", 405, "POST is not for /sandbox/messages"),
+        (
+            "POST",
+            "messages",
+            "",
+            405,
+            "POST is not supported for /sandbox/messages",
+        ),
         ("GET", "inbound", "", 405, "POST /sandbox/inbound"),
         (
             "POST",
             "inbound",
             "{\"from\":1,\"text\":\"x\"}",
             400,
-            "`from` wants a text in quotes, not a whole number",
+            "`from` must be a string in quotes, not a whole number",
         ),
     ] {
-        let (answered, error) = told(method, path, body);
+        let (answered, error) = request(method, path, body);
         assert_eq!(answered, code, "{method} {path}: {error}");
         assert!(error.contains(words), "{method} {path}: {error}");
     }
@@ -217,19 +229,19 @@ fn a_stop_does_not_wait_for_those_who_wait_for_a_message() {
     let metrics = format!("{}/metrics", dev.text("/metrics_url"));
     let waiting = std::thread::spawn(move || curl(&[&url]));
     eventually("the request to be there", || {
-        let told = curl(&[&metrics]);
-        let here = told
+        let printed = curl(&[&metrics]);
+        let here = printed
             .lines()
             .find(|line| line.starts_with("postrider_http_connections "));
         here.is_some_and(|line| !line.ends_with(" 0")).then_some(())
     });
     let mut running = dev.running;
     running.signal("TERM");
-    let told = waiting.join().unwrap();
-    assert_eq!(told, "[]");
+    let printed = waiting.join().unwrap();
+    assert_eq!(printed, "[]");
     assert!(running.ended().success());
     let log = running.err.so_far();
-    assert!(!log.contains("did not finish within the grace"), "{log}");
+    assert!(!log.contains("requests cut off"), "{log}");
 }
 
 #[test]
@@ -237,11 +249,11 @@ fn a_reply_says_whose_it_is() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let reply = |from: &str| dev.tool(&["sandbox", "reply", "--from", from, "Thanks"]);
-    let nobodys = reply("+447700900123");
+    let unassigned = reply("+447700900123");
     assert!(
-        said(&nobodys).contains("belongs to no account"),
+        said(&unassigned).contains("belongs to no account"),
         "{}",
-        said(&nobodys)
+        said(&unassigned)
     );
     dev.send("+447700900123");
     inbox(&dev, "?to=%2B447700900123&wait=30");
@@ -252,7 +264,7 @@ fn a_reply_says_whose_it_is() {
     assert_eq!(json(&curl(&["--data-binary", body, &url]))["account"], "demo");
     let wrong = reply("nobody");
     assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
-    assert!(said(&wrong).contains("--from is a number"), "{}", said(&wrong));
+    assert!(said(&wrong).contains("; it must be a number"), "{}", said(&wrong));
 }
 
 #[test]

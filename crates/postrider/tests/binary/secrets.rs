@@ -1,7 +1,7 @@
 //! Secrets that are none: refused when they are applied, switched off where a store has them already.
 
 use crate::testkit::{Dev, curl, eventually, folder, json, postrider, said, written};
-use engine::catalog::{CatalogChange, Credential, Vault, credential_secret_name};
+use engine::catalog::{CatalogChange, Credential, SecretSealer, credential_secret_name};
 use std::path::Path;
 use store::sqlite::{Mode, SqliteConfig, SqliteStore};
 use store::{AccountId, Store};
@@ -12,13 +12,13 @@ const FAMILIES: [&str; 5] = ["uspeedo", "ucloud", "sendcloud", "engagelab", "eng
 fn with_empty_secrets(data: &Path) {
     let digits = std::fs::read_to_string(data.join("master.key")).unwrap();
     let key = engine::hex::octets(digits.trim()).unwrap().try_into().unwrap();
-    let vault = Vault::new(&key);
+    let sealer = SecretSealer::new(&key);
     let changes = FAMILIES.map(|family| {
         let name = credential_secret_name(family, "empty");
         CatalogChange::PutCredential(Credential {
             family: family.into(),
             key: "empty".into(),
-            sealed_secret: vault.seal(&name, "").unwrap(),
+            sealed_secret: sealer.seal(&name, "").unwrap(),
             account: AccountId(1),
             enabled: true,
             requests_per_s_max: 0,
@@ -45,7 +45,7 @@ fn a_stored_credential_with_an_empty_secret_lets_nobody_in_and_says_so() {
     let log = dev.running.err.wait_for("family=\"engagelab_dev\"");
     let lines: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("ERROR") && line.contains("credential switched off"))
+        .filter(|line| line.contains("ERROR") && line.contains("credential disabled"))
         .collect();
     assert_eq!(lines.len(), FAMILIES.len(), "{log}");
     for line in &lines {
@@ -63,7 +63,7 @@ fn a_stored_credential_with_an_empty_secret_lets_nobody_in_and_says_so() {
     let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
     assert!(metrics.contains("postrider_open_credentials 5\n"), "{metrics}");
 
-    // Each wire's own way to prove to be somebody whose secret is empty.
+    // Authentication with an empty secret on each API.
     let template = dev.text("/templates/code/ut_id");
     let body = format!(
         r#"{{"TaskContent":[{{"TemplateId":"{template}","SenderId":"Postrider","Target":[{{"Phone":"+447700900123","TemplateParams":["1"]}}]}}]}}"#
@@ -87,7 +87,7 @@ fn a_stored_credential_with_an_empty_secret_lets_nobody_in_and_says_so() {
     // Given a secret, it works at once.
     let file = written(
         folder.path(),
-        "mend.toml",
+        "repair.toml",
         "[[account]]\nname = \"demo\"\n[[account.credential]]\nfamily = \"uspeedo\"\nkey = \"empty\"\n\
          secret = \"a-secret-of-enough-octets\"\n",
     );
@@ -100,7 +100,7 @@ fn a_stored_credential_with_an_empty_secret_lets_nobody_in_and_says_so() {
         let answer = json(&curl(&["-u", pair, "-H", content, "-d", &body, &url]));
         (answer["RetCode"] == 0).then_some(())
     });
-    eventually("a page that tells it", || {
+    eventually("a page with the new count", || {
         let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
         metrics.contains("postrider_open_credentials 4\n").then_some(())
     });
@@ -153,7 +153,7 @@ fn an_empty_variable_or_file_is_no_secret() {
     assert!(
         check.status.success()
             && said(&check).contains("note           1 secret is shorter")
-            && said(&check).ends_with("all is well\n"),
+            && said(&check).ends_with("no problems found\n"),
         "{}",
         said(&check)
     );

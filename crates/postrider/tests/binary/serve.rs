@@ -45,7 +45,7 @@ fn it_stops_in_order_and_is_not_ready_meanwhile() {
     eventually("readiness", || (status_of(&ready) == "200").then_some(()));
     node.signal("TERM");
     eventually("unreadiness", || (status_of(&ready) == "503").then_some(()));
-    // Still there for those who have not noticed yet.
+    // Still there for clients of a load balancer that has not noticed yet.
     assert_ne!(status_of(&format!("http://{api}/v1/send")), "000");
     assert_eq!(status_of(&format!("http://{metrics}/livez")), "200");
     assert!(node.ended().success());
@@ -103,14 +103,14 @@ fn the_limit_of_descriptors_is_raised_and_what_does_not_fit_is_said() {
     node.signal("TERM");
     assert!(node.ended().success());
     let checked = with_descriptors(200, 600, &arguments("check")).output().unwrap();
-    let told = String::from_utf8_lossy(&checked.stdout);
+    let printed = String::from_utf8_lossy(&checked.stdout);
     assert!(
-        told.contains("note ") && told.contains("at most 600 descriptors"),
-        "{told}"
+        printed.contains("note ") && printed.contains("at most 600 descriptors"),
+        "{printed}"
     );
     let checked = with_descriptors(200, 2000, &arguments("check")).output().unwrap();
-    let told = String::from_utf8_lossy(&checked.stdout);
-    assert!(!told.contains("descriptors"), "{told}");
+    let printed = String::from_utf8_lossy(&checked.stdout);
+    assert!(!printed.contains("descriptors"), "{printed}");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_hangup_takes_over_the_log_level() {
     node.signal("HUP");
     let log = node.err.wait_for("take effect at the next start");
     assert!(
-        log.contains("catalog read again") && log.contains("log level taken over"),
+        log.contains("catalog reloaded") && log.contains("log level changed"),
         "{log}"
     );
     assert!(node.stop().success());
@@ -244,11 +244,11 @@ fn a_wrong_configuration_is_named_before_anything_is_made_or_bound() {
         ),
         (
             "[queue]\notp_weight = \"many\"\n",
-            "line 10: `queue.otp_weight` wants a whole number",
+            "line 10: `queue.otp_weight` must be a whole number",
         ),
         (
             "[queue]\nlane_messages_max = 50000\n",
-            "one account's campaign could take all the room",
+            "the campaign of one account could fill the queue",
         ),
         ("[log]\nlevel = \"loud\"\n", "`log.level`: \"loud\" is not"),
     ];
@@ -260,7 +260,7 @@ fn a_wrong_configuration_is_named_before_anything_is_made_or_bound() {
         assert!(said(&output).contains(expected), "{more}: {}", said(&output));
         assert!(
             !folder.path().join("postrider.db").exists(),
-            "{more}: a store was made"
+            "{more}: a store was created"
         );
     }
 }

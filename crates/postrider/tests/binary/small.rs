@@ -78,7 +78,7 @@ fn a_carrier_that_cannot_be_reached_as_written_is_refused() {
 }
 
 #[test]
-fn a_newer_schema_is_told_by_the_exit_code() {
+fn a_newer_schema_is_reported_by_the_exit_code() {
     let folder = folder();
     let data = folder.path().to_str().unwrap();
     assert!(run(&["migrate", "--data", data]).status.success());

@@ -12,7 +12,7 @@ use std::time::Duration;
 const VICTIM: &str = "+447700900140";
 
 /// How long an answer is waited for. Whatever is refused is refused at once.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How long nothing must come for a connection to be at rest.
 const QUIET: Duration = Duration::from_millis(300);
@@ -31,7 +31,7 @@ fn send(dev: &Dev, to: &str) -> String {
 /// Sends octets and reads until the other side closes or nothing more comes; what came, and whether it closed.
 fn exchange(address: &str, octets: &[u8]) -> (String, bool) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     // The other side may have refused the first half already.
     let _ = stream.write_all(octets);
     let (mut came, mut buffer) = (Vec::new(), [0; 4096]);

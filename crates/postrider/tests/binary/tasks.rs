@@ -1,9 +1,9 @@
-//! `postrider task`: sends to contact lists, looked at and called off.
+//! `postrider task`: shows and cancels sends to contact lists.
 
 use crate::testkit::{Dev, curl, eventually, folder, json, run, said};
 use serde_json::Value;
 
-/// Asks SendCloud's interface as the demo account; the `info` of an answer that says yes.
+/// Calls SendCloud's interface as the demo account; returns the `info` of a successful response.
 fn ask(dev: &Dev, path: &str, fields: &[(&str, &str)]) -> Value {
     let answer = dev.sendcloud("demo", &dev.text("/sendcloud/sms_key"), path, fields);
     assert_eq!(answer["statusCode"], 200, "{answer}");
@@ -40,10 +40,13 @@ fn state(dev: &Dev, no: &str) -> Value {
 }
 
 #[test]
-fn a_task_that_waits_is_shown_and_called_off() {
+fn a_scheduled_task_is_shown_and_cancelled() {
     let folder = folder();
     let dev = Dev::start(folder.path());
-    assert_eq!(said(&dev.tool(&["task", "list"])), "no tasks wait or run\n");
+    assert_eq!(
+        said(&dev.tool(&["task", "list"])),
+        "no scheduled or running tasks\n"
+    );
     with_list(&dev);
     let no = with_task(&dev, Some("2099-01-01 08:00:00"));
     let list = said(&dev.tool(&["task", "list"]));
@@ -62,7 +65,10 @@ fn a_task_that_waits_is_shown_and_called_off() {
     let cancelled = dev.tool(&["task", "cancel", &no]);
     assert!(cancelled.status.success(), "{}", said(&cancelled));
     assert_eq!(state(&dev, &no), "cancelled");
-    assert_eq!(said(&dev.tool(&["task", "list"])), "no tasks wait or run\n");
+    assert_eq!(
+        said(&dev.tool(&["task", "list"])),
+        "no scheduled or running tasks\n"
+    );
     let all = said(&dev.tool(&["task", "list", "--all"]));
     assert!(all.contains("cancelled") && all.contains("NAME"), "{all}");
 
@@ -92,15 +98,15 @@ fn a_task_that_is_due_sends_to_every_member_and_says_so() {
     with_list(&dev);
     let no = with_task(&dev, None);
     eventually("the task to end", || (state(&dev, &no) == "done").then_some(()));
-    let told = json(&said(&dev.tool(&["task", "show", &no, "--json"])));
+    let document = json(&said(&dev.tool(&["task", "show", &no, "--json"])));
     assert_eq!(
-        (&told["accepted"], &told["refused"]),
+        (&document["accepted"], &document["refused"]),
         (&Value::from(2), &Value::from(0))
     );
 }
 
 #[test]
-fn a_task_is_called_off_while_no_node_runs() {
+fn a_task_is_cancelled_while_no_node_runs() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     with_list(&dev);

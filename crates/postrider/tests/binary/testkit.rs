@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The rest of [`PATIENCE`]; `None` once it is over.
+/// The rest of [`WAIT_MAX`]; `None` once it is over.
 pub(crate) fn time_left(since: Instant) -> Option<Duration> {
-    PATIENCE.checked_sub(since.elapsed())
+    WAIT_MAX.checked_sub(since.elapsed())
 }
 
 /// The program with arguments, not started yet.
@@ -48,7 +48,7 @@ pub(crate) fn sh(line: &str, id: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// `curl`, quiet, with at most a minute of patience.
+/// Runs `curl` quietly, for at most a minute.
 pub(crate) fn curl(arguments: &[&str]) -> String {
     let output = Command::new("curl")
         .args(["-sS", "--max-time", "60"])
@@ -58,7 +58,7 @@ pub(crate) fn curl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Only the HTTP status; `000` when nobody answers.
+/// Only the HTTP status; `000` without a response.
 pub(crate) fn status_of(url: &str) -> String {
     curl(&["-k", "-o", "/dev/null", "-w", "%{http_code}", url])
 }
@@ -68,7 +68,7 @@ pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in: {text}"))
 }
 
-/// Asks until `done` has an answer.
+/// Repeats `done` until it returns a value.
 pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
@@ -77,7 +77,7 @@ pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> 
         }
         assert!(
             time_left(since).is_some(),
-            "{what} did not happen within {PATIENCE:?}"
+            "{what} did not happen within {WAIT_MAX:?}"
         );
         std::thread::yield_now();
     }
@@ -115,7 +115,7 @@ impl Lines {
         let mut text = text.lock().unwrap();
         while !text.contains(part) {
             let left = time_left(since)
-                .unwrap_or_else(|| panic!("{part:?} was not printed within {PATIENCE:?}, but:\n{text}"));
+                .unwrap_or_else(|| panic!("{part:?} was not printed within {WAIT_MAX:?}, but:\n{text}"));
             text = news.wait_timeout(text, left).unwrap().0;
         }
         text.clone()
@@ -222,7 +222,7 @@ impl Dev {
         ]
         .concat();
         let running = Running::start(postrider(&arguments));
-        let banner = running.out.wait_for("What the sandbox delivers:");
+        let banner = running.out.wait_for("Messages of the sandbox:");
         let file = data.join("demo.json");
         let base = banner
             .split_whitespace()

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::testkit::{Dev, Running, curl, eventually, folder, json, postrider, run, said};
 
 #[test]
-fn status_tells_a_messages_story_by_any_of_its_ids() {
+fn status_shows_the_timeline_of_a_message_by_any_of_its_ids() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let session = dev.send_for_session("+447700900123");
@@ -15,27 +15,27 @@ fn status_tells_a_messages_story_by_any_of_its_ids() {
         said(&output).contains("delivered").then_some(output)
     });
     assert!(by_session.status.success());
-    let told = said(&by_session);
+    let printed = said(&by_session);
     for part in [
         "to +447700900123",
         "account demo, otp",
         "accepted",
-        "given to sandbox",
-        "sandbox took it",
+        "submitted to sandbox",
+        "sandbox accepted it",
         "receipt from sandbox",
     ] {
-        assert!(told.contains(part), "{part} is not in:\n{told}");
+        assert!(printed.contains(part), "{part} is not in:\n{printed}");
     }
-    assert!(!told.contains("4711"), "the text shows:\n{told}");
+    assert!(!printed.contains("4711"), "the text shows:\n{printed}");
 
-    let story = json(&said(&dev.tool(&["status", &session, "--json"])));
-    let number = story["messages"][0]["id"].as_str().unwrap();
+    let document = json(&said(&dev.tool(&["status", &session, "--json"])));
+    let number = document["messages"][0]["id"].as_str().unwrap();
     assert!(
-        story["messages"][0]["timeline"].as_array().unwrap().len() >= 3,
-        "{story}"
+        document["messages"][0]["timeline"].as_array().unwrap().len() >= 3,
+        "{document}"
     );
     let by_number = said(&dev.tool(&["status", number]));
-    assert_eq!(by_number, told);
+    assert_eq!(by_number, printed);
 
     let unknown = dev.tool(&["status", "fbcb8979-ec63-4db6-87b9-b40dd32b570f"]);
     assert_eq!(
@@ -88,7 +88,7 @@ fn check_finds_what_would_not_work() {
     let dev = Dev::start(folder.path());
     let well = dev.tool(&["check"]);
     assert!(
-        well.status.success() && said(&well).contains("all is well"),
+        well.status.success() && said(&well).contains("no problems found"),
         "{}",
         said(&well)
     );
@@ -103,7 +103,7 @@ fn check_finds_what_would_not_work() {
     let problems = dev.tool(&["check"]);
     assert_eq!(problems.status.code(), Some(3));
     for problem in [
-        "account lonely has no credential",
+        "account lonely has no enabled credential",
         "no route leads to carrier unused",
     ] {
         assert!(
@@ -124,7 +124,7 @@ fn check_finds_what_would_not_work() {
         said(&wrong_key)
     );
     assert!(
-        said(&wrong_key).contains("may be read by others"),
+        said(&wrong_key).contains("is accessible to other users"),
         "{}",
         said(&wrong_key)
     );
@@ -157,20 +157,20 @@ fn check_before_the_first_start_says_that_there_is_no_store_yet() {
     let missing = check();
     assert_eq!(missing.status.code(), Some(3));
     assert!(
-        said(&missing).contains("the folder /nonexistent does not exist"),
+        said(&missing).contains("the directory /nonexistent does not exist"),
         "{}",
         said(&missing)
     );
 }
 
 #[test]
-fn migrate_makes_a_store_and_tells_how_one_stands() {
+fn migrate_creates_a_store_and_shows_its_version() {
     let folder = folder();
     let data = folder.path().to_str().unwrap();
     let before = said(&run(&["migrate", "--status", "--data", data]));
     assert!(before.contains("no store yet"), "{before}");
     let made = said(&run(&["migrate", "--data", data]));
-    assert!(made.contains("made with schema"), "{made}");
+    assert!(made.contains("created at schema version"), "{made}");
     let again = said(&run(&["migrate", "--data", data]));
     assert!(again.contains("nothing to do"), "{again}");
     let after = said(&run(&["migrate", "--status", "--data", data]));

@@ -1,10 +1,10 @@
-//! Webhooks: set up, told, and operated beside a running node and without one.
+//! Webhooks: set up, called, and operated with a running node and without one.
 
 use crate::receiver::{Call, Receiver};
 use crate::testkit::{Dev, Running, eventually, folder, json, postrider, run, said, written};
 use serde_json::Value;
 
-/// Sets up a webhook of the demo account, to be told how its messages end.
+/// Sets up a webhook of the demo account for the events `ended`.
 fn with_webhook(dev: &Dev, format: &str, url: &str) {
     let text = format!(
         "[[account]]\nname = \"demo\"\nauto_approve = true\n[[account.webhook]]\nname = \"crm\"\nformat = {format:?}\n\
@@ -17,14 +17,14 @@ fn with_webhook(dev: &Dev, format: &str, url: &str) {
         "{}",
         said(&applied)
     );
-    // Events are logged for those who want them when they happen.
+    // Events are appended only for endpoints that exist when they happen.
     eventually("the node to take the webhook over", || {
         let metrics = crate::testkit::curl(&[&format!("{}/metrics", dev.metrics())]);
         metrics.contains("name=\"crm\"").then_some(())
     });
 }
 
-/// The only webhook as `webhook list --json` tells it.
+/// The only webhook in the output of `webhook list --json`.
 fn listed(dev: &Dev) -> Value {
     let list = json(&said(&dev.tool(&["webhook", "list", "--json"])));
     assert_eq!(list["webhooks"].as_array().map(Vec::len), Some(1), "{list}");
@@ -42,7 +42,7 @@ fn about(number: &str) -> impl Fn(&Call) -> bool {
 }
 
 #[test]
-fn a_trial_tells_a_url_what_happens_signed_as_standard_webhooks() {
+fn a_trial_sends_events_to_a_url_signed_as_standard_webhooks() {
     let folder = folder();
     let receiver = Receiver::start();
     let dev = Dev::start_with(folder.path(), &["--webhook", &receiver.url]);
@@ -59,15 +59,15 @@ fn a_trial_tells_a_url_what_happens_signed_as_standard_webhooks() {
         dev.banner
     );
     let session = dev.send_for_session("+447700900123");
-    let told = receiver.wait_for("a whole message", 3, |_| true);
-    for call in &told {
+    let calls = receiver.wait_for("a whole message", 3, |_| true);
+    for call in &calls {
         assert_eq!(call.first_line, "POST /hook HTTP/1.1");
         assert_eq!(call.header("content-type"), "application/json");
         call.assert_signed_with(&secret);
         assert_eq!(call.json()["data"]["session"], Value::from(session.as_str()));
     }
-    let mut kinds: Vec<String> = told.iter().map(Call::kind).collect();
-    let place = |kind: &str| kinds.iter().position(|told| told == kind).unwrap();
+    let mut kinds: Vec<String> = calls.iter().map(Call::kind).collect();
+    let place = |kind: &str| kinds.iter().position(|one| one == kind).unwrap();
     assert!(
         place("message.submitted") < place("message.delivered"),
         "{kinds:?}"
@@ -78,7 +78,7 @@ fn a_trial_tells_a_url_what_happens_signed_as_standard_webhooks() {
         ["message.accepted", "message.delivered", "message.submitted"]
     );
 
-    // The key is the same after a restart, and a run without the option tells nobody.
+    // The key is the same after a restart, and a run without the option sends no events.
     assert!(dev.running.stop().success());
     let quiet = Dev::start(folder.path());
     assert!(quiet.demo.get("webhook").is_none());
@@ -113,7 +113,7 @@ fn a_url_that_cannot_be_called_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn an_applied_webhook_is_told_paused_resumed_and_told_again() {
+fn an_applied_webhook_gets_events_is_paused_resumed_and_replayed() {
     let folder = folder();
     let receiver = Receiver::start();
     let dev = Dev::start(folder.path());
@@ -122,7 +122,7 @@ fn an_applied_webhook_is_told_paused_resumed_and_told_again() {
     let first = receiver.wait_for("the end of a message", 1, about("+447700900101"));
     assert_eq!(first[0].kind(), "message.delivered");
     first[0].assert_signed_with("whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cw==");
-    eventually("all to be told", || {
+    eventually("the delivery of all events", || {
         listed(&dev)["behind_since"].is_null().then_some(())
     });
     let table = said(&dev.tool(&["webhook", "list"]));
@@ -137,7 +137,7 @@ fn an_applied_webhook_is_told_paused_resumed_and_told_again() {
     );
     assert!(paused.contains("webhook demo/crm is paused"), "{paused}");
     dev.send("+447700900102");
-    eventually("the end of a message that nobody is told", || {
+    eventually("the end of a message without a call", || {
         listed(&dev)["behind_since"].is_string().then_some(())
     });
     assert_eq!(listed(&dev)["pause"]["reason"], "they are moving");
@@ -155,7 +155,7 @@ fn an_applied_webhook_is_told_paused_resumed_and_told_again() {
 }
 
 #[test]
-fn calls_given_up_on_are_listed_and_resent() {
+fn dead_calls_are_listed_and_resent() {
     let folder = folder();
     let receiver = Receiver::start();
     receiver.answer_with(500, "sorry");
@@ -163,9 +163,7 @@ fn calls_given_up_on_are_listed_and_resent() {
     // Three more tries, a second apart.
     with_webhook(&dev, "uspeedo", &receiver.url);
     dev.send("+447700900103");
-    eventually("a call to be given up on", || {
-        (listed(&dev)["dead"] == 1).then_some(())
-    });
+    eventually("a dead call", || (listed(&dev)["dead"] == 1).then_some(()));
     assert_eq!(receiver.calls().len(), 4);
     let dead = json(&done(&dev, &["webhook", "dead", "crm", "--json"]));
     let call = &dead["calls"][0];
@@ -188,7 +186,7 @@ fn calls_given_up_on_are_listed_and_resent() {
     );
     let table = done(&dev, &["webhook", "dead", "crm"]);
     assert!(
-        table.contains("WHAT CAME OF IT") && table.contains(" never "),
+        table.contains("LAST ERROR") && table.contains(" never "),
         "{table}"
     );
     let unknown = dev.tool(&["webhook", "resend", "crm", "99"]);
@@ -197,27 +195,27 @@ fn calls_given_up_on_are_listed_and_resent() {
 
     receiver.answer_with(200, "{\"code\":0}");
     let resent = done(&dev, &["webhook", "resend", "crm", "--all"]);
-    assert!(resent.contains("1 calls are made again"), "{resent}");
+    assert!(resent.contains("1 calls are retried"), "{resent}");
     eventually("the call to be taken", || {
         let one = listed(&dev);
         (one["dead"] == 0 && one["waiting"] == 0).then_some(())
     });
     assert_eq!(receiver.calls().len(), 5);
-    assert!(done(&dev, &["webhook", "dead", "crm"]).contains("no call of demo/crm was given up on"));
+    assert!(done(&dev, &["webhook", "dead", "crm"]).contains("demo/crm has no dead calls"));
 }
 
 #[test]
-fn a_test_tells_what_a_webhook_answers() {
+fn a_test_shows_the_answer_of_a_webhook() {
     let folder = folder();
     let receiver = Receiver::start();
     let dev = Dev::start(folder.path());
     with_webhook(&dev, "standard", &receiver.url);
-    assert!(done(&dev, &["webhook", "test", "crm"]).contains("webhook demo/crm answers as it should"));
+    assert!(done(&dev, &["webhook", "test", "crm"]).contains("webhook demo/crm: the test call succeeded"));
     let probe = receiver.wait_for("a trial", 1, |call| call.kind() == "endpoint.probe");
     probe[0].assert_signed_with("whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cw==");
     // As with any other call of this format.
     receiver.answer_with(204, "");
-    assert!(done(&dev, &["webhook", "test", "crm"]).contains("answers as it should"));
+    assert!(done(&dev, &["webhook", "test", "crm"]).contains("the test call succeeded"));
     receiver.answer_with(503, "");
     let failed = dev.tool(&["webhook", "test", "crm"]);
     assert_eq!(failed.status.code(), Some(1));
@@ -226,11 +224,7 @@ fn a_test_tells_what_a_webhook_answers() {
     with_webhook_changed_to_uspeedo(&dev, &receiver.url);
     let nothing = dev.tool(&["webhook", "test", "crm"]);
     assert_eq!(nothing.status.code(), Some(2), "{}", said(&nothing));
-    assert!(
-        said(&nothing).contains("nothing to test with"),
-        "{}",
-        said(&nothing)
-    );
+    assert!(said(&nothing).contains("has no test call"), "{}", said(&nothing));
 }
 
 fn with_webhook_changed_to_uspeedo(dev: &Dev, url: &str) {
@@ -247,7 +241,7 @@ fn with_webhook_changed_to_uspeedo(dev: &Dev, url: &str) {
 }
 
 #[test]
-fn what_is_asked_while_no_node_runs_is_done_in_the_store() {
+fn commands_without_a_running_node_change_the_store() {
     let folder = folder();
     let receiver = Receiver::start();
     let dev = Dev::start(folder.path());
@@ -276,7 +270,7 @@ fn what_is_asked_while_no_node_runs_is_done_in_the_store() {
         list.contains("demo/crm is paused: paused by an operator"),
         "{list}"
     );
-    assert!(said(&tool(&["webhook", "resend", "crm", "--all"])).contains("0 calls are made again"));
+    assert!(said(&tool(&["webhook", "resend", "crm", "--all"])).contains("0 calls are retried"));
     assert_eq!(tool(&["webhook", "resend", "crm", "7"]).status.code(), Some(1));
     // Nothing said that this machine may be called: only a trial's own node has that.
     let test = tool(&["webhook", "test", "crm"]);
@@ -320,7 +314,7 @@ fn a_node_that_serves_calls_inside_only_where_it_is_allowed_to() {
 }
 
 #[test]
-fn a_webhook_that_nobody_knows_is_told_with_what_to_do() {
+fn an_unknown_webhook_is_reported_with_advice() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     assert_eq!(said(&dev.tool(&["webhook", "list"])), "no webhooks\n");
@@ -332,7 +326,7 @@ fn a_webhook_that_nobody_knows_is_told_with_what_to_do() {
         let output = dev.tool(arguments);
         assert_eq!(output.status.code(), Some(2));
         assert!(
-            said(&output).contains("`postrider webhook list` names them"),
+            said(&output).contains("`postrider webhook list` lists them"),
             "{}",
             said(&output)
         );
@@ -340,7 +334,7 @@ fn a_webhook_that_nobody_knows_is_told_with_what_to_do() {
     let replay = dev.tool(&["webhook", "replay", "crm", "--from", "tomorrow"]);
     assert_eq!(replay.status.code(), Some(2));
     assert!(
-        said(&replay).contains("--from: \"tomorrow\" is no time"),
+        said(&replay).contains("--from: \"tomorrow\" is not a time"),
         "{}",
         said(&replay)
     );

@@ -1,4 +1,4 @@
-//! Webhook calls as fast as they are answered, to measure who takes them.
+//! Webhook calls as fast as they are answered, to measure an endpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use super::number;
 use super::wire::{Wire, WireError};
 
 /// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What to tell: each call that another message was delivered, in the general form.
+/// The calls to make: each reports another message as delivered, in the general form.
 #[derive(Clone, Debug)]
 pub struct CallLoad {
-    /// Whom, such as `http://127.0.0.1:2790/events`.
+    /// The endpoint, such as `http://127.0.0.1:2790/events`.
     pub url: String,
     /// Calls in all.
     pub calls: u64,
@@ -23,7 +23,7 @@ pub struct CallLoad {
     pub connections: usize,
 }
 
-/// Makes all calls; how long that took. What they are answered is not looked at.
+/// Makes all calls; how long that took. Answers are not checked.
 ///
 /// # Errors
 /// [`WireError`] of the first call without an answer.
@@ -34,7 +34,7 @@ pub async fn call(load: CallLoad) -> Result<Duration, WireError> {
     for _ in 0..load.connections.max(1) {
         let (next, load) = (Arc::clone(&next), load.clone());
         callers.spawn(async move {
-            let mut wire = Wire::connect(&load.url, PATIENCE).await?;
+            let mut wire = Wire::connect(&load.url, TIMEOUT).await?;
             loop {
                 let place = next.fetch_add(1, Ordering::Relaxed);
                 if place >= load.calls {
@@ -71,7 +71,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn every_call_tells_another_message() {
+    async fn every_call_reports_another_message() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = SinkConfig {
             count_by: CountBy::Recipient,

@@ -20,7 +20,7 @@ use super::wire::{Wire, WireError};
 const MEMBERS_A_CALL: u64 = 100;
 
 /// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How far a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum TaskState {
     Failed,
 }
 
-/// What is told of a task.
+/// The status of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Its number.
@@ -205,7 +205,7 @@ impl Contacts {
     async fn wire(&mut self) -> Result<Wire, WireError> {
         match self.wire.take().filter(|wire| !wire.is_closing()) {
             Some(wire) => Ok(wire),
-            None => Wire::connect(&self.demo.base_url, PATIENCE).await,
+            None => Wire::connect(&self.demo.base_url, TIMEOUT).await,
         }
     }
 }
@@ -304,7 +304,7 @@ fn read_task(info: &Value) -> Result<Task, StatusError> {
         other => {
             return Err(StatusError::Answer {
                 status: 200,
-                body: format!("a task is {other}"),
+                body: format!("unknown status of a task: {other}"),
             });
         }
     };

@@ -1,32 +1,32 @@
-//! A load generator: sends through the vendors' APIs as their clients do, and remembers exactly what it was told.
+//! A load generator: sends through the vendors' APIs as their clients do, and records each answer.
 //!
 //! Everything is bounded: in requests, in time and in connections. Recipients are numbered from a first number on, in a
-//! country code that nobody has ([`number`]), and none is used twice, so that what was told can be compared with what
-//! a carrier got.
+//! unused country code ([`number`]), and none is used twice, so that answers can be compared with what a carrier
+//! received.
 
 mod call;
 mod contacts;
 mod demo;
 mod dialect;
+mod outcome;
 mod requests;
 mod run;
 mod status;
 mod submit;
-mod told;
 mod wire;
 
 pub use call::{CallLoad, call};
 pub use contacts::{Contacts, Counted, Task, TaskState, fill_list};
 pub use demo::{Demo, DemoError, EngageLab, SendCloud, Template, Ucloud, Uspeedo};
 pub use dialect::{Answer, Dialect, Text};
+pub use outcome::{Outcome, RequestResult};
 pub use requests::Requests;
 pub use run::{Load, run};
 pub use status::{Standing, Standings, StatusError, engagelab_messages_to, standings};
 pub use submit::{SubmitError, SubmitLoad, submit};
-pub use told::{Outcome, Told};
 pub use wire::{Exchange, Wire, WireError};
 
-/// A country code that E.164 has assigned, so that numbers of it are accepted, and under which nobody has a number: the
+/// A country code that E.164 has assigned, so that numbers of it are accepted, and that has no subscribers: the
 /// trial of a public correspondence service that it was for (ITU-T E.164, 991) has ended.
 const COUNTRY: u64 = 991;
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::demo::Demo;
 use super::dialect::{Answer, Dialect, Shot, Speaker, Text};
-use super::told::{Outcome, Told};
+use super::outcome::{Outcome, RequestResult};
 use super::wire::{Wire, WireError};
 use crate::seed::{Question, Seed};
 
@@ -48,11 +48,11 @@ pub struct Load {
     pub repeat_share: f64,
     /// What chance is drawn from.
     pub seed: u64,
-    /// A request without an answer that decides is sent again, until [`Self::patience`] is over. Needs a `name`.
+    /// A request without an answer that decides is sent again, until [`Self::answer_timeout`] is over. Needs a `name`.
     pub persistent: bool,
     /// How long an answer may take, and, if persistent, how long a request is tried after the load has ended.
-    pub patience: Duration,
-    /// What each request was told is remembered.
+    pub answer_timeout: Duration,
+    /// Whether the result of each request is kept.
     pub remembers: bool,
 }
 
@@ -75,7 +75,7 @@ impl Load {
             repeat_share: 0.0,
             seed: 0,
             persistent: false,
-            patience: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             remembers: false,
         }
     }
@@ -235,7 +235,7 @@ impl Worker {
                 let refused = matches!(again, Some(Answer::Refused { .. }));
                 self.outcome.repeats_out_of_time += u64::from(refused && load.dialect.signs_a_time());
                 self.outcome
-                    .reason(format!("a repeat answered wrongly: {again:?}"));
+                    .reason(format!("wrong answer to a repeat: {again:?}"));
             }
         }
         self.count(&shot, answer.as_ref());
@@ -248,7 +248,7 @@ impl Worker {
             } = shot;
             let request_id = request_id.unwrap_or_default();
             let due_unix_ms = shared.unix_ms(due);
-            self.outcome.told.push(Told {
+            self.outcome.results.push(RequestResult {
                 request_id,
                 text,
                 first,
@@ -263,9 +263,11 @@ impl Worker {
 
     fn may_go_on(&self) -> bool {
         let Load {
-            time_max, patience, ..
+            time_max,
+            answer_timeout,
+            ..
         } = self.shared.load;
-        self.shared.began.elapsed() < time_max + patience
+        self.shared.began.elapsed() < time_max + answer_timeout
     }
 
     fn repeats(&self, place: u64) -> bool {
@@ -280,7 +282,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let mut wire = match self.wire.take() {
             Some(wire) => wire,
-            None => match Wire::connect(&shared.load.demo.base_url, shared.load.patience).await {
+            None => match Wire::connect(&shared.load.demo.base_url, shared.load.answer_timeout).await {
                 Ok(wire) => wire,
                 Err(error) => {
                     self.outcome.reason(whole(&error));

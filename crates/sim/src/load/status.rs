@@ -1,4 +1,4 @@
-//! What became of messages, asked as clients ask.
+//! Status queries, made as clients make them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::demo::Demo;
 use super::dialect::{Answer, Dialect, basic, sendcloud, ucloud, write_get, write_request};
 use super::number;
-use super::told::Told;
+use super::outcome::RequestResult;
 use super::wire::{Wire, WireError};
 
 /// Numbers of one SendCloud query.
@@ -28,13 +28,13 @@ pub enum Standing {
     Failed,
 }
 
-/// Why there is no answer to what became of a message.
+/// Why a status query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// No answer at all.
     #[error("no answer to a status query")]
     Wire(#[from] WireError),
-    /// An answer that is none.
+    /// An answer that is not of the documented form.
     #[error("not an answer to a status query: {status} {body}")]
     Answer {
         /// The HTTP status.
@@ -47,7 +47,7 @@ pub enum StatusError {
 /// By number, one standing for each message that the gateway knows: more than one is a message accepted twice.
 pub type Standings = HashMap<u64, Vec<Standing>>;
 
-/// Asks what became of the recipients of a request that was accepted.
+/// Queries the status of the recipients of an accepted request.
 ///
 /// # Errors
 /// [`StatusError`] if a query is not answered as documented.
@@ -55,10 +55,10 @@ pub async fn standings(
     wire: &mut Wire,
     demo: &Demo,
     dialect: Dialect,
-    told: &Told,
+    result: &RequestResult,
 ) -> Result<Standings, StatusError> {
     let mut standings = Standings::new();
-    match (dialect, &told.answer) {
+    match (dialect, &result.answer) {
         (Dialect::UspeedoRest | Dialect::UspeedoAction, Some(Answer::Accepted { reference, .. })) => {
             let credential = basic(&demo.uspeedo.access_key_id, &demo.uspeedo.access_key_secret);
             let path = format!("/api/v1/usms/USMSSendReceipt?id={reference}");
@@ -73,8 +73,8 @@ pub async fn standings(
             of_session(wire, &request, &mut standings).await?;
         }
         (Dialect::EngageLab, Some(Answer::Accepted { reference, .. })) => {
-            let numbers: Vec<u64> = told.accepted().collect();
-            let days = days(&demo.clock_offsets_s, told, Some(reference));
+            let numbers: Vec<u64> = result.accepted().collect();
+            let days = days(&demo.clock_offsets_s, result, Some(reference));
             for day in &days {
                 for numbers in numbers.chunks(ENGAGELAB_IDS) {
                     of_ids(wire, demo, (reference, day), numbers, &mut standings).await?;
@@ -82,8 +82,8 @@ pub async fn standings(
             }
         }
         (Dialect::SendCloud, _) => {
-            let numbers: Vec<u64> = told.accepted().collect();
-            let days = days(&demo.clock_offsets_s, told, None);
+            let numbers: Vec<u64> = result.accepted().collect();
+            let days = days(&demo.clock_offsets_s, result, None);
             for numbers in numbers.chunks(SENDCLOUD_NUMBERS) {
                 if days.is_empty() {
                     of_numbers(wire, demo, numbers, &[("days", "2")], &mut standings).await?;
@@ -99,7 +99,7 @@ pub async fn standings(
     Ok(standings)
 }
 
-/// Asks for the receipts of a session, at uSpeedo or UCloud.
+/// Queries the receipts of a session, at uSpeedo or UCloud.
 async fn of_session(wire: &mut Wire, request: &[u8], standings: &mut Standings) -> Result<(), StatusError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -191,7 +191,7 @@ async fn engagelab(
     Ok(())
 }
 
-/// What became of messages to numbers, of a span of days.
+/// Queries the status of messages to numbers, of a span of days.
 pub(super) async fn of_numbers(
     wire: &mut Wire,
     demo: &Demo,
@@ -254,14 +254,14 @@ pub(super) async fn of_numbers(
 pub async fn engagelab_messages_to(
     wire: &mut Wire,
     demo: &Demo,
-    told: &Told,
+    result: &RequestResult,
 ) -> Result<Standings, StatusError> {
-    let Some(Answer::Accepted { reference, .. }) = &told.answer else {
+    let Some(Answer::Accepted { reference, .. }) = &result.answer else {
         return Ok(Standings::new());
     };
     let mut standings = Standings::new();
-    let query = format!("phone=%2B{}", number(told.first));
-    for day in &days(&demo.clock_offsets_s, told, Some(reference)) {
+    let query = format!("phone=%2B{}", number(result.first));
+    for day in &days(&demo.clock_offsets_s, result, Some(reference)) {
         engagelab(wire, demo, &query, day, &mut standings).await?;
     }
     Ok(standings)
@@ -269,10 +269,10 @@ pub async fn engagelab_messages_to(
 
 /// The days on which a request may have been accepted by the clock that the gateway had: as a rule the one in its ids, and
 /// where that clock has jumped others.
-fn days(clock_offsets_s: &[i64], told: &Told, reference: Option<&str>) -> BTreeSet<String> {
+fn days(clock_offsets_s: &[i64], result: &RequestResult, reference: Option<&str>) -> BTreeSet<String> {
     // A request that has to be repeated is accepted later than it was due.
     const LATER_MAX_MS: i64 = 3_600_000;
-    let due = told.due_unix_ms.cast_signed();
+    let due = result.due_unix_ms.cast_signed();
     let by_clock = |offset_s: &i64| {
         let at = due.saturating_add(offset_s.saturating_mul(1_000));
         [day_at(at), day_at(at.saturating_add(LATER_MAX_MS))]
@@ -320,8 +320,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gateway_whose_clock_moved_is_asked_by_all_clocks_it_had() {
-        let told = Told {
+    fn a_gateway_whose_clock_moved_is_queried_by_every_clock_it_had() {
+        let result = RequestResult {
             request_id: "r".into(),
             text: super::super::Text::Plain,
             first: 0,
@@ -331,11 +331,14 @@ mod tests {
             answer: None,
             answered_at: None,
         };
-        assert!(days(&[], &told, None).is_empty());
+        assert!(days(&[], &result, None).is_empty());
         let reference = "1795305599999_1_1_1_abcdef";
-        assert_eq!(Vec::from_iter(days(&[], &told, Some(reference))), ["2026-11-22"]);
         assert_eq!(
-            Vec::from_iter(days(&[0, 864_000], &told, None)),
+            Vec::from_iter(days(&[], &result, Some(reference))),
+            ["2026-11-22"]
+        );
+        assert_eq!(
+            Vec::from_iter(days(&[0, 864_000], &result, None)),
             ["2026-11-21", "2026-11-22", "2026-12-01", "2026-12-02"],
             "due a second before midnight there"
         );

@@ -38,7 +38,7 @@ pub struct Wire {
     buffer: Vec<u8>,
     /// Octets at the front of the buffer that belong to the last answer.
     used: usize,
-    patience: Duration,
+    answer_timeout: Duration,
     closing: bool,
 }
 
@@ -74,21 +74,21 @@ fn authority(base_url: &str) -> Result<&str, WireError> {
 }
 
 impl Wire {
-    /// Connects. Each answer may take `patience`.
+    /// Connects. Each answer may take `answer_timeout`.
     ///
     /// # Errors
     /// [`WireError`] if the address is none or nobody listens there.
-    pub async fn connect(base_url: &str, patience: Duration) -> Result<Self, WireError> {
+    pub async fn connect(base_url: &str, answer_timeout: Duration) -> Result<Self, WireError> {
         let connecting = TcpStream::connect(authority(base_url)?);
-        let stream = timeout(patience, connecting)
+        let stream = timeout(answer_timeout, connecting)
             .await
-            .map_err(|_| WireError::Timeout(patience))??;
+            .map_err(|_| WireError::Timeout(answer_timeout))??;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
             buffer: Vec::with_capacity(8192),
             used: 0,
-            patience,
+            answer_timeout,
             closing: false,
         })
     }
@@ -104,10 +104,10 @@ impl Wire {
     /// # Errors
     /// [`WireError`]; the connection is of no more use then.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<Exchange<'_>, WireError> {
-        let patience = self.patience;
-        let (status, body) = timeout(patience, self.roundtrip(request))
+        let answer_timeout = self.answer_timeout;
+        let (status, body) = timeout(answer_timeout, self.roundtrip(request))
             .await
-            .map_err(|_| WireError::Timeout(patience))??;
+            .map_err(|_| WireError::Timeout(answer_timeout))??;
         Ok(Exchange {
             status,
             body: self.buffer.get(body).unwrap_or_default(),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_http_is_told() {
+    async fn an_answer_that_is_not_http_is_an_error() {
         let url = serve(vec![b"SMTP ready\r\n\r\n"]).await;
         let mut wire = Wire::connect(&url, Duration::from_secs(5)).await.unwrap();
         assert!(matches!(wire.exchange(b"!").await, Err(WireError::Malformed(_))));

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Senseless;
-use crate::sense::{check_share, check_span};
+use crate::InvalidSetting;
 use crate::smsc::Span;
+use crate::validation::{check_share, check_span};
 
 /// Everything that can be changed while the sink runs. The default takes every call at once.
 ///
 /// The shares add up to 1 at most; what they leave is taken. What happens to a call is a function of the seed, of the
-/// call's `webhook-id` and of how often that came in vain: the same calls meet the same faults in whatever order they
+/// call's `webhook-id` and of how often its event failed before: the same calls meet the same faults in whatever order they
 /// come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,9 +18,9 @@ pub struct Behaviour {
     pub delay_ms: Span,
     /// Share of calls that are refused, 0 to 1.
     pub refused_share: f64,
-    /// The status that tells so, 400 to 599.
+    /// The status of a refusal, 400 to 599.
     pub refused_with: u16,
-    /// Share of calls that are sent elsewhere (302), 0 to 1.
+    /// Share of calls that are redirected (302), 0 to 1.
     pub redirected_share: f64,
     /// Share of calls that are read and never answered, 0 to 1; the connection stays until the caller gives up.
     pub hung_share: f64,
@@ -46,7 +46,7 @@ impl Default for Behaviour {
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum CallOutcome {
     Taken,
     Refused,
     Redirected,
@@ -55,11 +55,11 @@ pub(super) enum Fate {
 }
 
 impl Behaviour {
-    /// Finds values that make no sense.
+    /// Validates the values.
     ///
     /// # Errors
-    /// [`Senseless`] names the first.
-    pub fn check(&self) -> Result<(), Senseless> {
+    /// [`InvalidSetting`] names the first invalid value.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         let Self {
             refused_share,
             redirected_share,
@@ -81,30 +81,30 @@ impl Behaviour {
         }
         check_span("delay_ms", self.delay_ms)?;
         if !(400..600).contains(&self.refused_with) {
-            let why = "what refuses a call lies between 400 and 599";
-            return Err(Senseless::new("refused_with", self.refused_with, why));
+            let why = "must be a status from 400 to 599";
+            return Err(InvalidSetting::new("refused_with", self.refused_with, why));
         }
         Ok(())
     }
 
-    /// What becomes of a call that drew `unit`, 0 to 1, and came so often in vain.
-    pub(super) fn fate(&self, unit: f64, in_vain: u16) -> Fate {
+    /// The outcome of a call that drew `unit`, 0 to 1, and whose event failed `in_vain` times before.
+    pub(super) fn outcome(&self, unit: f64, in_vain: u16) -> CallOutcome {
         if self.faults_per_event_max.is_some_and(|max| in_vain >= max) {
-            return Fate::Taken;
+            return CallOutcome::Taken;
         }
         let mut left = unit;
-        for (share, fate) in [
-            (self.refused_share, Fate::Refused),
-            (self.redirected_share, Fate::Redirected),
-            (self.hung_share, Fate::Hung),
-            (self.cut_share, Fate::Cut),
+        for (share, outcome) in [
+            (self.refused_share, CallOutcome::Refused),
+            (self.redirected_share, CallOutcome::Redirected),
+            (self.hung_share, CallOutcome::Hung),
+            (self.cut_share, CallOutcome::Cut),
         ] {
             if left < share {
-                return fate;
+                return outcome;
             }
             left -= share;
         }
-        Fate::Taken
+        CallOutcome::Taken
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn senseless_values_are_named() {
+    fn invalid_values_are_named() {
         for (text, named) in [
             ("refused_share = 1.5", "refused_share"),
             ("hung_share = 0.6\ncut_share = 0.6", "the sum of the shares"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn fates_share_what_is_drawn() {
+    fn outcomes_are_drawn_by_their_shares() {
         let behaviour = Behaviour {
             refused_share: 0.1,
             redirected_share: 0.1,
@@ -137,17 +137,17 @@ mod tests {
             faults_per_event_max: Some(2),
             ..Behaviour::default()
         };
-        for (unit, fate) in [
-            (0.05, Fate::Refused),
-            (0.15, Fate::Redirected),
-            (0.25, Fate::Hung),
-            (0.35, Fate::Cut),
-            (0.45, Fate::Taken),
-            (0.99, Fate::Taken),
+        for (unit, outcome) in [
+            (0.05, CallOutcome::Refused),
+            (0.15, CallOutcome::Redirected),
+            (0.25, CallOutcome::Hung),
+            (0.35, CallOutcome::Cut),
+            (0.45, CallOutcome::Taken),
+            (0.99, CallOutcome::Taken),
         ] {
-            assert_eq!(behaviour.fate(unit, 1), fate);
+            assert_eq!(behaviour.outcome(unit, 1), outcome);
         }
-        assert_eq!(behaviour.fate(0.05, 2), Fate::Taken);
-        assert_eq!(Behaviour::default().fate(0.0, 0), Fate::Taken);
+        assert_eq!(behaviour.outcome(0.05, 2), CallOutcome::Taken);
+        assert_eq!(Behaviour::default().outcome(0.0, 0), CallOutcome::Taken);
     }
 }

@@ -10,7 +10,7 @@ use super::CountBy;
 use crate::seed::hash;
 use crate::smsc::key_of_number;
 
-/// What a call tells.
+/// The event of a call.
 #[derive(Debug, PartialEq)]
 pub(super) struct Notice<'a> {
     /// Its type, such as `message.delivered`.
@@ -23,15 +23,15 @@ pub(super) struct Notice<'a> {
 pub(super) enum Subject<'a> {
     /// A message that came to a state.
     Message { key: u64, state: Cow<'a, str> },
-    /// What somebody wrote.
-    Inbound(Letter<'a>),
+    /// An inbound message.
+    Inbound(InboundSms<'a>),
     /// Something else.
     Other,
 }
 
-/// What somebody wrote.
+/// An inbound message.
 #[derive(Debug, Deserialize, PartialEq)]
-pub(super) struct Letter<'a> {
+pub(super) struct InboundSms<'a> {
     #[serde(borrow)]
     pub(super) from: Cow<'a, str>,
     #[serde(borrow)]
@@ -105,11 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn what_people_wrote_is_read_and_what_is_not_ours_is_not_looked_into() {
-        let letter = r#"{"type":"message.received","timestamp":"x","data":{"id":"7","from":"447700900123","to":"10690","text":"a\n\"b\""}}"#;
+    fn an_inbound_message_is_read_and_other_events_are_not_parsed() {
+        let inbound_sms = r#"{"type":"message.received","timestamp":"x","data":{"id":"7","from":"447700900123","to":"10690","text":"a\n\"b\""}}"#;
         assert_eq!(
-            read(letter).unwrap().subject,
-            Subject::Inbound(Letter {
+            read(inbound_sms).unwrap().subject,
+            Subject::Inbound(InboundSms {
                 from: "447700900123".into(),
                 to: "10690".into(),
                 text: "a\n\"b\"".into()
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_form_is_told() {
+    fn a_body_of_another_form_is_rejected() {
         for wrong in [
             "",
             "[]",
@@ -161,11 +161,11 @@ mod tests {
                 "type": "message.received", "timestamp": "", "data": { "from": "1", "to": "2", "text": text }
             });
             let body = body.to_string();
-            let Some(Notice { subject: Subject::Inbound(letter), .. }) = Notice::read(body.as_bytes(), CountBy::Message)
+            let Some(Notice { subject: Subject::Inbound(inbound_sms), .. }) = Notice::read(body.as_bytes(), CountBy::Message)
             else {
                 panic!("it is an inbound message")
             };
-            prop_assert_eq!(letter.text, text);
+            prop_assert_eq!(inbound_sms.text, text);
         }
     }
 }

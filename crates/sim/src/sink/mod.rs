@@ -1,5 +1,5 @@
 //! A webhook sink: an HTTP endpoint that takes calls of the general form, counts exactly what it took, and does on
-//! command whatever real endpoints do to who calls them.
+//! command whatever real endpoints do to their callers.
 //!
 //! ```
 //! use sim::sink::{Sink, SinkConfig};
@@ -7,24 +7,23 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! let sink = Sink::start(SinkConfig::default(), listener)?;
-//! // ... let a gateway tell its events to sink.url() ...
+//! // ... let a gateway send its events to sink.url() ...
 //! assert_eq!(sink.counts().repeats, 0);
 //! sink.stop().await;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! It checks nothing of what it is told: it remembers, so that others can compare. A call is taken when it was answered
-//! 200; whatever happened to another (refused, sent elsewhere, never answered, cut in mid-answer), its event must come
-//! again.
+//! It does not check what it receives: it records, so that others can compare. A call is taken when it was answered 200;
+//! the event of any other call (refused, redirected, never answered, cut in mid-answer) must come again.
 
 mod behaviour;
-mod book;
 mod form;
+mod recorder;
 mod serve;
 
 pub use behaviour::Behaviour;
-pub use book::{Counts, Heard, InboundHeard};
+pub use recorder::{Counts, ReceivedEvent, ReceivedInbound};
 
 use std::io;
 use std::net::SocketAddr;
@@ -39,11 +38,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::book::Book;
-use crate::Senseless;
+use self::recorder::WebhookRecorder;
+use crate::InvalidSetting;
 use crate::seed::Seed;
 
-/// By what messages are told apart.
+/// The key by which messages are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CountBy {
@@ -54,19 +53,19 @@ pub enum CountBy {
     Recipient,
 }
 
-/// What the sink is told once, when it starts. [`Behaviour`] can be changed later.
+/// The configuration, read once at the start. [`Behaviour`] can be changed later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SinkConfig {
-    /// What all chance is drawn from; 0: drawn anew at every start. The start reports it.
+    /// Seed of all random decisions; 0: another one at every start. The start logs it.
     pub seed: u64,
     /// Connections at most.
     pub connections_max: usize,
     /// Octets of a call's body at most; a longer one is answered 413.
     pub body_bytes_max: usize,
-    /// By what messages are told apart.
+    /// The key by which messages are counted.
     pub count_by: CountBy,
-    /// Messages that are told apart at most (about 60 octets each); more are counted as a sum only.
+    /// Messages that are counted one by one at most (about 60 octets each); more are counted as a sum only.
     pub messages_max: usize,
     /// Inbound messages that are kept at most (about 200 octets each and their text).
     pub inbound_max: usize,
@@ -89,13 +88,13 @@ impl Default for SinkConfig {
 }
 
 impl SinkConfig {
-    /// Finds values that make no sense.
+    /// Validates the values.
     ///
     /// # Errors
-    /// [`Senseless`] names the first.
-    pub fn check(&self) -> Result<(), Senseless> {
+    /// [`InvalidSetting`] names the first invalid value.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         if self.connections_max == 0 {
-            return Err(Senseless::new("connections_max", 0, "nobody could ever connect"));
+            return Err(InvalidSetting::new("connections_max", 0, "must be at least 1"));
         }
         self.behaviour.check()
     }
@@ -106,7 +105,7 @@ struct Shared {
     config: SinkConfig,
     seed: Seed,
     behaviour: ArcSwap<Behaviour>,
-    book: Mutex<Book>,
+    recorder: Mutex<WebhookRecorder>,
 }
 
 /// The sink.
@@ -126,9 +125,9 @@ pub struct SinkHandle {
 /// Why a sink does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration makes no sense.
+    /// The configuration is invalid.
     #[error(transparent)]
-    Senseless(#[from] Senseless),
+    InvalidSetting(#[from] InvalidSetting),
     /// The listener has no address.
     #[error("the listener has no address")]
     Listener(#[from] io::Error),
@@ -138,7 +137,7 @@ impl Sink {
     /// Starts a sink on a listener. Must be called within a runtime.
     ///
     /// # Errors
-    /// [`StartError`] if the configuration makes no sense.
+    /// [`StartError`] if the configuration is invalid.
     pub fn start(config: SinkConfig, listener: TcpListener) -> Result<SinkHandle, StartError> {
         config.check()?;
         let seed = Seed(match config.seed {
@@ -146,12 +145,12 @@ impl Sink {
             seed => seed,
         });
         let local_addr = listener.local_addr()?;
-        tracing::info!(%local_addr, seed = seed.0, "sink listens");
+        tracing::info!(%local_addr, seed = seed.0, "webhook sink listening");
         let (listening, listens) = watch::channel(true);
         let handle = SinkHandle {
             shared: Arc::new(Shared {
                 behaviour: ArcSwap::from_pointee(config.behaviour.clone()),
-                book: Mutex::new(Book::new(config.messages_max, config.inbound_max)),
+                recorder: Mutex::new(WebhookRecorder::new(config.messages_max, config.inbound_max)),
                 seed,
                 config,
             }),
@@ -189,8 +188,8 @@ impl SinkHandle {
     /// Behaves so from now on.
     ///
     /// # Errors
-    /// [`Senseless`] if the behaviour makes no sense; nothing has changed then.
-    pub fn behave(&self, behaviour: Behaviour) -> Result<(), Senseless> {
+    /// [`InvalidSetting`] if the behaviour is invalid; nothing has changed then.
+    pub fn behave(&self, behaviour: Behaviour) -> Result<(), InvalidSetting> {
         behaviour.check()?;
         self.shared.behaviour.store(Arc::new(behaviour));
         Ok(())
@@ -209,41 +208,44 @@ impl SinkHandle {
     /// Sums since the start.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.shared.book.lock().sums()
+        self.shared.recorder.lock().sums()
     }
 
-    /// The states that were told of one message, in the order in which each was taken first. See [`CountBy`].
+    /// The states reported for one message, in the order in which each was taken first. See [`CountBy`].
     #[must_use]
     pub fn states(&self, key: u64) -> Vec<String> {
-        let book = self.shared.book.lock();
-        let story = book.story(key);
-        story.iter().map(|heard| heard.state.to_owned()).collect()
+        let recorder = self.shared.recorder.lock();
+        let timeline = recorder.timeline(key);
+        timeline
+            .iter()
+            .map(|received| received.state.to_owned())
+            .collect()
     }
 
-    /// Looks at what was taken of every message, in no order of messages; of each in the order in which its events were
-    /// taken first. Nothing is taken meanwhile.
-    pub fn each_message(&self, look: impl FnMut(u64, &[Heard<'_>])) {
-        self.shared.book.lock().each(look);
+    /// Calls `look` with the events of every message, in no order of messages; those of one message in the order in which each
+    /// was taken first. No call is taken meanwhile.
+    pub fn each_message(&self, look: impl FnMut(u64, &[ReceivedEvent<'_>])) {
+        self.shared.recorder.lock().each(look);
     }
 
-    /// Since when [`Heard::at_ms`] counts.
+    /// The start of [`ReceivedEvent::at_ms`].
     #[must_use]
     pub fn started(&self) -> Instant {
-        self.shared.book.lock().started()
+        self.shared.recorder.lock().started()
     }
 
-    /// What people wrote, in the order in which it was taken first.
+    /// Inbound messages, in the order in which each was taken first.
     #[must_use]
-    pub fn inbound(&self) -> Vec<InboundHeard> {
-        self.shared.book.lock().inbound().to_vec()
+    pub fn inbound(&self) -> Vec<ReceivedInbound> {
+        self.shared.recorder.lock().inbound().to_vec()
     }
 
-    /// Waits until somebody stops it and nothing of it runs any more.
+    /// Waits until it is stopped and all its tasks have ended.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }
 
-    /// Cuts all connections and stops. Returns once nothing of it runs any more.
+    /// Cuts all connections and stops. Returns once all its tasks have ended.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();

@@ -19,11 +19,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::behaviour::Fate;
-use super::book::event_of;
+use super::behaviour::CallOutcome;
 use super::form::Notice;
+use super::recorder::event_of;
 use super::{Shared, SinkHandle};
-use crate::door::Door;
+use crate::listener::Listener;
 use crate::seed::Question;
 
 /// What an answer says.
@@ -40,19 +40,20 @@ const ELSEWHERE: &str = "/elsewhere";
 
 /// Accepts connections until the sink stops. While it is away the port is closed.
 pub(super) async fn accept(handle: SinkHandle, listener: TcpListener, mut listens: watch::Receiver<bool>) {
-    let mut door = Door::new(listener, handle.local_addr);
+    let mut listener = Listener::new(listener, handle.local_addr);
     let room = Arc::new(Semaphore::new(handle.shared.config.connections_max));
-    // Who is here; all of them are cut when the sink goes away.
+    // Cuts all open connections when the sink goes away.
     let mut here = handle.stopping.child_token();
     loop {
         tokio::select! {
             () = handle.stopping.cancelled() => return,
-            (stream, peer) = door.accept() => {
+            (stream, peer) = listener.accept() => {
                 let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-                    tracing::debug!(%peer, "too many connections");
+                    let connections_max = handle.shared.config.connections_max;
+                    tracing::debug!(%peer, connections_max, reason = "too many connections", "connection rejected");
                     continue;
                 };
-                handle.shared.book.lock().connected();
+                handle.shared.recorder.lock().connected();
                 let connection = serve(Arc::clone(&handle.shared), stream, here.clone());
                 handle.tasks.spawn(async move {
                     connection.await;
@@ -68,7 +69,7 @@ pub(super) async fn accept(handle: SinkHandle, listener: TcpListener, mut listen
                     here.cancel();
                     here = handle.stopping.child_token();
                 }
-                door.set_open(open).await;
+                listener.set_open(open).await;
             }
         }
     }
@@ -102,27 +103,27 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Answer>
         // Too long, or the caller went away in the middle, who will not read this.
         Err(_) => return plain(StatusCode::PAYLOAD_TOO_LARGE),
     };
-    let Some((fate, delay)) = decide(shared, &head.headers, &body) else {
+    let Some((outcome, delay)) = decide(shared, &head.headers, &body) else {
         return plain(StatusCode::BAD_REQUEST);
     };
     if !delay.is_zero() {
         sleep(delay).await;
     }
-    match fate {
-        Fate::Taken => plain(StatusCode::OK),
-        Fate::Refused => {
+    match outcome {
+        CallOutcome::Taken => plain(StatusCode::OK),
+        CallOutcome::Refused => {
             let status = shared.behaviour.load().refused_with;
             plain(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         }
-        Fate::Redirected => {
+        CallOutcome::Redirected => {
             let mut response = plain(StatusCode::FOUND);
             response
                 .headers_mut()
                 .insert(LOCATION, HeaderValue::from_static(ELSEWHERE));
             response
         }
-        Fate::Hung => pending().await,
-        Fate::Cut => Response::new(Answer {
+        CallOutcome::Hung => pending().await,
+        CallOutcome::Cut => Response::new(Answer {
             octets: Some(Bytes::from_static(TAKEN)),
             left: CUT_OCTETS,
             pause: None,
@@ -130,24 +131,24 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Answer>
     }
 }
 
-/// Reads a call, and writes down what becomes of it. `None` if it is not of the general form.
-fn decide(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Option<(Fate, Duration)> {
+/// Reads a call and records its outcome. `None` if it is not of the general form.
+fn decide(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Option<(CallOutcome, Duration)> {
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok());
-    // What can be done without holding the book is done first.
+    // The body is parsed before the recorder is locked.
     let read = id.zip(Notice::read(body, shared.config.count_by));
     let behaviour = shared.behaviour.load();
-    let mut book = shared.book.lock();
+    let mut recorder = shared.recorder.lock();
     let Some((id, notice)) = read else {
-        book.malformed();
+        recorder.malformed();
         return None;
     };
     let event = event_of(id);
-    let in_vain = book.in_vain(event);
+    let in_vain = recorder.in_vain(event);
     let roll = |question| shared.seed.roll(question, event, u64::from(in_vain));
-    let fate = behaviour.fate(roll(Question::CallFate).unit(), in_vain);
+    let outcome = behaviour.outcome(roll(Question::CallOutcome).unit(), in_vain);
     let delay_ms = roll(Question::CallDelay).within(behaviour.delay_ms.min, behaviour.delay_ms.max);
-    book.called(event, &notice, fate);
-    Some((fate, Duration::from_millis(delay_ms)))
+    recorder.called(event, &notice, outcome);
+    Some((outcome, Duration::from_millis(delay_ms)))
 }
 
 fn plain(status: StatusCode) -> Response<Answer> {

@@ -66,14 +66,15 @@ pub struct Behaviour {
     pub binds: Binds,
     /// How messages are answered.
     pub answers: Answers,
-    /// How much is taken before senders are told to slow down.
+    /// How much is taken before senders are throttled.
     pub limits: Limits,
     /// What is reported about messages, and when.
     pub receipts: Receipts,
     /// What goes wrong with connections.
     pub faults: Faults,
-    /// What people write by themselves.
-    pub people: People,
+    /// Inbound messages (MO) that the simulator generates.
+    #[serde(rename = "people")]
+    pub mo_generator: MoGenerator,
     /// What happens to numbers that begin with a prefix. The first rule that applies decides.
     pub rules: Vec<Rule>,
 }
@@ -88,7 +89,7 @@ pub struct Binds {
     pub refused_share: f64,
     /// So many binds are refused first, counted from when this was set.
     pub refused_first: u64,
-    /// What refused binds are told.
+    /// The status that refused binds are answered with.
     pub refused_with: Status,
 }
 
@@ -113,7 +114,7 @@ pub struct Answers {
     pub silent_share: f64,
 }
 
-/// How much is taken before senders are told to slow down. Zero means: no limit.
+/// How much is taken before senders are throttled. Zero means: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -142,7 +143,7 @@ pub enum Form {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Receipts {
-    /// Off: nothing is reported, whatever is asked for.
+    /// Off: nothing is reported, whatever `registered_delivery` requests.
     pub enabled: bool,
     /// Milliseconds from the message to its receipt.
     pub delay_ms: Span,
@@ -167,7 +168,7 @@ pub struct Receipts {
     pub states: Vec<Word>,
     /// Milliseconds between the receipts of one message, when `states` has several.
     pub step_ms: u64,
-    /// `err` of receipts that tell of a failure, three characters.
+    /// `err` of receipts that report a failure, three characters.
     pub error: String,
     /// Where the receipt says what it says.
     pub form: Form,
@@ -213,13 +214,13 @@ impl Default for Receipts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Garbage {
-    /// A command id that nobody defines.
+    /// A command id that SMPP does not define.
     UnknownCommand,
     /// A `deliver_sm` whose `sm_length` leads out of its body.
     BrokenBody,
     /// A `deliver_sm` whose last optional parameter leads out of its body.
     BrokenTlv,
-    /// A `submit_sm_resp` to something that was never asked.
+    /// A `submit_sm_resp` without a request.
     UnknownResponse,
     /// A `deliver_sm` with a sender of octets that are not ASCII.
     NotAscii,
@@ -247,8 +248,7 @@ pub struct Faults {
     pub disconnect_after: Span,
     /// The connection is cut so many milliseconds after the bind, in the same way.
     pub disconnect_after_ms: Span,
-    /// Share of the messages behind the cut that were taken all the same, 0 to 1. These are the ones that
-    /// nobody can know about.
+    /// Share of the messages after the cut that are taken all the same, 0 to 1. The client cannot know of these.
     pub cut_taken_share: f64,
     /// Garbage is sent after so many messages, and again after as many.
     pub garbage_after: Span,
@@ -283,24 +283,24 @@ impl Default for Faults {
     }
 }
 
-/// What people write by themselves (MO): so many messages a second, in one part or several. Each text begins with
-/// `message` and its number, from 1 in eight digits.
+/// Generates inbound messages (MO) at a rate, in one part or several. Each text begins with `message` and its number,
+/// from 1 in eight digits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct People {
+pub struct MoGenerator {
     /// Messages a second; 0: none.
     pub per_s: f64,
     /// Messages in all, counted from the start of the simulator; 0: without end.
     pub messages_max: u64,
-    /// Who gets them, by `system_id`; empty: the first who has ever bound, by name.
+    /// The `system_id` that receives them; empty: of all that have ever bound the first by name.
     pub system_id: String,
-    /// The numbers or codes they write to, in turns.
+    /// Destination numbers or codes, in turns.
     pub to: Vec<String>,
-    /// The number of the first who writes, digits with country code.
+    /// The first sender, digits with country code.
     pub from_first: u64,
-    /// How many write, in turns; their numbers follow each other.
+    /// Number of senders, in turns; their numbers are consecutive.
     pub senders: u64,
-    /// Parts of a message, 1 to [`super::InboundTally::PARTS_MAX`].
+    /// Parts of a message, 1 to [`super::InboundCounts::PARTS_MAX`].
     pub parts: Span,
     /// Share of messages that need UCS-2, 0 to 1.
     pub unicode_share: f64,
@@ -310,14 +310,14 @@ pub struct People {
     pub repeat_after_ms: Span,
 }
 
-impl Default for People {
+impl Default for MoGenerator {
     fn default() -> Self {
         Self {
             per_s: 0.0,
             messages_max: 0,
             system_id: String::new(),
             to: vec!["12345".to_owned()],
-            // Numbers that are nobody's: a thousand are kept free for drama.
+            // A thousand numbers that the regulator reserves for drama: no subscriber has them.
             from_first: 447_700_900_000,
             senders: 1_000,
             parts: Span::fixed(1),
@@ -387,7 +387,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_reads_as_people_write_it() {
+    fn a_script_reads_as_it_is_written() {
         let behaviour: Behaviour = toml::from_str(
             r#"
             answers.delay_ms = [10, 90]

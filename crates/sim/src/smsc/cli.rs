@@ -131,7 +131,7 @@ pub async fn run(args: SimArgs, shutdown: impl Future<Output = ()>) -> anyhow::R
     Ok(())
 }
 
-/// Tells every second what happened in it, unless nothing did.
+/// Prints a line each second in which a count has changed.
 async fn narrate(smsc: &SmscHandle) {
     let mut before = smsc.counts();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -147,30 +147,30 @@ async fn narrate(smsc: &SmscHandle) {
 }
 
 fn say(text: &str) {
-    // Nobody is left to tell if standard error is gone.
+    // A closed standard error is no reason to stop.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// What happened between two counts, in one line.
 fn line(before: &Counts, now: &Counts) -> String {
     let mut line = format!("binds {}", now.binds_up);
-    let mut tell = |name: &str, count: fn(&Counts) -> u64| {
+    let mut append = |name: &str, count: fn(&Counts) -> u64| {
         // A reset makes counts smaller.
         let more = count(now).saturating_sub(count(before));
         if more > 0 {
             let _ = write!(line, " | {name} {more}");
         }
     };
-    tell("submitted", |counts| counts.submitted);
-    tell("taken", |counts| counts.taken);
-    tell("refused", |counts| counts.refused);
-    tell("duplicates", |counts| counts.duplicates);
-    tell("receipts", |counts| counts.receipts_acknowledged);
-    tell("receipts refused", |counts| counts.receipts_refused);
-    tell("inbound", |counts| counts.inbound_acknowledged);
-    tell("binds refused", |counts| counts.binds_refused);
-    tell("cuts", |counts| counts.cuts);
-    tell("not understood", |counts| counts.rejected);
+    append("submitted", |counts| counts.submitted);
+    append("taken", |counts| counts.taken);
+    append("refused", |counts| counts.refused);
+    append("duplicates", |counts| counts.duplicates);
+    append("receipts", |counts| counts.receipts_acknowledged);
+    append("receipts refused", |counts| counts.receipts_refused);
+    append("inbound", |counts| counts.inbound_acknowledged);
+    append("binds refused", |counts| counts.binds_refused);
+    append("cuts", |counts| counts.cuts);
+    append("not understood", |counts| counts.rejected);
     if now.receipts_waiting > 0 {
         let _ = write!(line, " | waiting {}", now.receipts_waiting);
     }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_what_changed_only() {
+    fn a_line_shows_only_what_changed() {
         let now = Counts {
             submitted: 5,
             taken: 4,

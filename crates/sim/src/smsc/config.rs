@@ -1,4 +1,4 @@
-//! What the simulator is told once, when it starts.
+//! The configuration of the simulator, read once at the start.
 
 use serde::{Deserialize, Serialize};
 use smpp::frame::FRAME_BYTES_MAX_DEFAULT;
@@ -6,7 +6,7 @@ use smpp::frame::FRAME_BYTES_MAX_DEFAULT;
 use super::behaviour::Behaviour;
 use super::ids::Ids;
 use super::part::CountBy;
-use crate::Senseless;
+use crate::InvalidSetting;
 
 /// Who may bind.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ impl std::fmt::Debug for User {
     }
 }
 
-/// What the simulator is told once. [`Behaviour`] can be changed later.
+/// The configuration, read once at the start. [`Behaviour`] can be changed later.
 ///
 /// ```
 /// let config: sim::smsc::SmscConfig = toml::from_str(r#"
@@ -45,7 +45,7 @@ impl std::fmt::Debug for User {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmscConfig {
-    /// What all chance is drawn from; 0: drawn anew at every start. The start reports it.
+    /// Seed of all random decisions; 0: another one at every start. The start logs it.
     pub seed: u64,
     /// The simulator's own `system_id`, at most 15 octets.
     pub system_id: String,
@@ -59,10 +59,11 @@ pub struct SmscConfig {
     pub frame_bytes_max: usize,
     /// How message ids are written.
     pub ids: Ids,
-    /// By what messages are told apart when they are counted.
+    /// The key by which messages are counted.
     pub count_by: CountBy,
     /// Messages that are counted one by one at most (about 30 octets each); more are counted as a sum only.
-    pub tallies_max: usize,
+    #[serde(rename = "tallies_max")]
+    pub tracked_messages_max: usize,
     /// The last messages are kept for inspection, so many at most (about 300 octets each).
     pub kept_max: usize,
     /// Only messages to numbers that begin so are kept; empty: all.
@@ -82,7 +83,7 @@ impl Default for SmscConfig {
             frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
             ids: Ids::default(),
             count_by: CountBy::default(),
-            tallies_max: 20_000_000,
+            tracked_messages_max: 20_000_000,
             kept_max: 10_000,
             kept_prefix: String::new(),
             behaviour: Behaviour::default(),
@@ -91,27 +92,27 @@ impl Default for SmscConfig {
 }
 
 impl SmscConfig {
-    /// Finds values that make no sense.
+    /// Validates the values.
     ///
     /// # Errors
-    /// [`Senseless`] names the first.
-    pub fn check(&self) -> Result<(), Senseless> {
+    /// [`InvalidSetting`] names the first invalid value.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         if self.system_id.len() > 15 || !self.system_id.is_ascii() {
-            return Err(Senseless::new(
+            return Err(InvalidSetting::new(
                 "system_id",
                 &self.system_id,
                 "at most 15 ASCII characters",
             ));
         }
         if self.connections_max == 0 {
-            return Err(Senseless::new("connections_max", 0, "nobody could ever connect"));
+            return Err(InvalidSetting::new("connections_max", 0, "must be at least 1"));
         }
         let least = smpp::command::HEADER_OCTETS;
         if self.frame_bytes_max < least {
-            return Err(Senseless::new(
+            return Err(InvalidSetting::new(
                 "frame_bytes_max",
                 self.frame_bytes_max,
-                "no PDU is that short",
+                "must be at least 16, the header of a PDU",
             ));
         }
         self.behaviour.check()

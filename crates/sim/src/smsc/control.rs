@@ -1,4 +1,4 @@
-//! What a simulator can be told while it runs.
+//! Orders to a running simulator.
 
 use std::sync::Arc;
 
@@ -7,36 +7,36 @@ use sms::segment::{Reference, TooLong};
 
 use super::SmscHandle;
 use super::behaviour::{Behaviour, Garbage};
-use super::people::Letter;
+use super::mo_generator::InboundSms;
 use super::receipt::{Delivery, Inward};
 use super::script::Script;
 use super::shared::LinkOrder;
-use crate::Senseless;
+use crate::InvalidSetting;
 
-/// What a simulator can be told while it runs. `system_id` picks the sessions that are meant; `None`: all.
+/// An order to a running simulator. `system_id` selects the sessions; `None`: all.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
-    /// Behave so from now on. Counts within rules and misfortunes of binds begin anew.
+    /// Replaces the behaviour. The counts of rules and the faults of binds start again.
     Behave(Box<Behaviour>),
     /// Cut connections in the middle of whatever they do.
     Disconnect {
-        /// Whose.
+        /// The `system_id` of the sessions; `None`: all.
         #[serde(default)]
         system_id: Option<String>,
     },
     /// Unbind sessions in good order.
     Unbind {
-        /// Whose.
+        /// The `system_id` of the sessions; `None`: all.
         #[serde(default)]
         system_id: Option<String>,
     },
     /// Send garbage.
     Garbage {
-        /// To whom.
+        /// The `system_id` of the sessions; `None`: all.
         #[serde(default)]
         system_id: Option<String>,
-        /// Which.
+        /// The kind of garbage.
         kind: Garbage,
     },
     /// Go away: close the port, and cut what is connected.
@@ -45,7 +45,7 @@ pub enum Order {
     Return,
     /// Let a subscriber send a message.
     Inbound(Inbound),
-    /// Forget everything that was counted, kept or is waiting to be delivered.
+    /// Deletes all counts, kept messages and waiting deliveries.
     Reset,
 }
 
@@ -53,7 +53,7 @@ pub enum Order {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inbound {
-    /// Who gets it; it waits for the next bind if there is none. Must have bound once.
+    /// The `system_id` that receives it; it waits for the next bind if there is none. Must have bound once.
     pub system_id: String,
     /// The subscriber's number, digits with country code.
     pub from: String,
@@ -66,11 +66,11 @@ pub struct Inbound {
 /// Why an order is not followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
-    /// The behaviour makes no sense.
+    /// The behaviour is invalid.
     #[error(transparent)]
-    Senseless(#[from] Senseless),
-    /// Nobody has ever bound under that name.
-    #[error("{0} has never bound")]
+    InvalidSetting(#[from] InvalidSetting),
+    /// No session has ever bound with that `system_id`.
+    #[error("system_id {0:?} has never bound")]
     Unknown(String),
     /// The text needs more parts than a message can have.
     #[error(transparent)]
@@ -78,7 +78,7 @@ pub enum OrderError {
 }
 
 impl SmscHandle {
-    /// Tells the simulator something.
+    /// Executes an order.
     ///
     /// # Errors
     /// [`OrderError`] if it cannot be done; nothing has changed then.
@@ -89,7 +89,7 @@ impl SmscHandle {
             Order::Unbind { system_id } => self.order(system_id.as_deref(), LinkOrder::Unbind),
             Order::Garbage { system_id, kind } => self.order(system_id.as_deref(), LinkOrder::Garbage(kind)),
             Order::Leave => {
-                // The accepting task closes the port; who slips in before is cut with the others or by stopping.
+                // The accepting task closes the port; a connection accepted before that is cut with the others or by stopping.
                 self.listening.send_replace(false);
                 self.disconnect(None);
             }
@@ -102,7 +102,7 @@ impl SmscHandle {
         Ok(())
     }
 
-    fn behave(&self, behaviour: Behaviour) -> Result<(), Senseless> {
+    fn behave(&self, behaviour: Behaviour) -> Result<(), InvalidSetting> {
         behaviour.check()?;
         self.shared.script.store(Arc::new(Script::new(behaviour)));
         self.shared.behaves.notify_one();
@@ -130,7 +130,7 @@ impl SmscHandle {
     fn write_to(&self, inbound: &Inbound) -> Result<(), OrderError> {
         let mailbox = (self.shared.known_mailbox(&inbound.system_id))
             .ok_or_else(|| OrderError::Unknown(inbound.system_id.clone()))?;
-        let letter = Letter {
+        let inbound_sms = InboundSms {
             from: inbound.from.clone(),
             to: inbound.to.clone(),
             text: inbound.text.clone(),
@@ -138,7 +138,7 @@ impl SmscHandle {
             common: self.shared.next_reference(),
         };
         let now_ms = self.shared.now().ms;
-        let mut deliveries = letter
+        let mut deliveries = inbound_sms
             .cut()?
             .into_iter()
             .map(|pdu| (now_ms, Delivery::Inbound(Arc::new(Inward { pdu, of: None }))))

@@ -1,10 +1,10 @@
-//! The control port: a small HTTP API for tests in any language, and for people with `curl`.
+//! The control port: a small HTTP API for tests in any language, and for `curl`.
 //!
 //! | request | what |
 //! |---|---|
 //! | `GET /counts` | sums, as [`Counts`](super::Counts) |
 //! | `GET /messages?destination=&text=&taken=&whole=&limit=` | the last messages, newest first |
-//! | `GET /tally/{key}` | what became of one message |
+//! | GET /tally/{key} | counts of one message |
 //! | `GET /taken-more-than/{times}` | messages taken more often, by key |
 //! | `GET /behaviour` | how it behaves |
 //! | `PUT /behaviour` | behave so from now on |
@@ -46,7 +46,7 @@ fn router(smsc: SmscHandle) -> Router {
             get(async |State(smsc): State<SmscHandle>| Json(smsc.counts())),
         )
         .route("/messages", get(messages))
-        .route("/tally/{key}", get(tally))
+        .route("/tally/{key}", get(message_counts))
         .route("/taken-more-than/{times}", get(taken_more_than))
         .route("/behaviour", get(behaviour).put(behave).patch(behave_partly))
         .route("/order", post(order))
@@ -57,9 +57,9 @@ async fn messages(State(smsc): State<SmscHandle>, Query(filter): Query<Filter>) 
     Json(smsc.messages(&filter)).into_response()
 }
 
-async fn tally(State(smsc): State<SmscHandle>, Path(key): Path<String>) -> Response {
-    match smsc.tally(key_of_number(key.as_bytes())) {
-        Some(tally) => Json(tally).into_response(),
+async fn message_counts(State(smsc): State<SmscHandle>, Path(key): Path<String>) -> Response {
+    match smsc.message_counts(key_of_number(key.as_bytes())) {
+        Some(message_counts) => Json(message_counts).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "no such message"),
     }
 }

@@ -16,7 +16,7 @@ pub struct Joined {
     pub repeated: u32,
     /// Parts that did not fit the first one: another reference, another number of parts, another alphabet, or another text
     /// in the same place. A handset would show two messages, or a wrong one.
-    pub unfitting: u32,
+    pub mismatched: u32,
     /// The whole text; `None` while a part is missing.
     pub text: Option<String>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Assembly {
     data_coding: DataCoding,
     parts: Vec<Option<Box<[u8]>>>,
     repeated: u32,
-    unfitting: u32,
+    mismatched: u32,
 }
 
 impl Assembly {
@@ -51,7 +51,7 @@ impl Assembly {
             data_coding,
             parts: vec![None; usize::from(total)],
             repeated: 0,
-            unfitting: 0,
+            mismatched: 0,
         };
         assembly.put(anatomy);
         assembly
@@ -62,7 +62,7 @@ impl Assembly {
         let total = anatomy.part.map_or(1, |part| usize::from(part.total.max(1)));
         let reference = anatomy.part.map_or(0, |part| part.reference);
         if (reference, total, data_coding) != (self.reference, self.parts.len(), self.data_coding) {
-            self.unfitting += 1;
+            self.mismatched += 1;
             return;
         }
         self.put(anatomy);
@@ -73,9 +73,9 @@ impl Assembly {
             .part
             .map_or(0, |part| usize::from(part.number).wrapping_sub(1));
         match self.parts.get_mut(at) {
-            None => self.unfitting += 1,
+            None => self.mismatched += 1,
             Some(Some(known)) if **known == *anatomy.text => self.repeated += 1,
-            Some(Some(_)) => self.unfitting += 1,
+            Some(Some(_)) => self.mismatched += 1,
             Some(place) => *place = Some(anatomy.text.into()),
         }
     }
@@ -119,7 +119,7 @@ impl Assembly {
             total: u8::try_from(self.parts.len()).unwrap_or(u8::MAX),
             missing: u8::try_from(missing).unwrap_or(u8::MAX),
             repeated: self.repeated,
-            unfitting: self.unfitting,
+            mismatched: self.mismatched,
             text,
         }
     }
@@ -158,7 +158,7 @@ mod tests {
         assert!(assembly.is_whole() && assembly.partly(9).is_none());
         let joined = assembly.joined();
         assert_eq!(joined.text.as_deref(), Some("one and two"));
-        assert_eq!((joined.total, joined.repeated, joined.unfitting), (3, 1, 0));
+        assert_eq!((joined.total, joined.repeated, joined.mismatched), (3, 1, 0));
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         assembly.add(&part(7, 2, 1, b"uno"), coding);
         assembly.add(&part(7, 2, 2, b"two"), DataCoding::UCS2);
         let joined = assembly.joined();
-        assert_eq!((joined.unfitting, joined.missing), (4, 1));
+        assert_eq!((joined.mismatched, joined.missing), (4, 1));
     }
 
     #[test]

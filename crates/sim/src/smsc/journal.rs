@@ -1,4 +1,4 @@
-//! The last messages the simulator got, for tests and people to look at.
+//! The last messages that the simulator received, for inspection.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,9 +9,9 @@ use sms::alphabet;
 
 use super::part::Part;
 
-/// A message as it came, kept small: nothing in it holds on to a read buffer.
+/// A message as it came, kept small: nothing in it references a read buffer.
 #[derive(Clone, Debug)]
-pub(super) struct Heard {
+pub(super) struct RecordedMessage {
     pub(super) at_ms: u64,
     pub(super) bind: u64,
     pub(super) source: Address,
@@ -23,7 +23,7 @@ pub(super) struct Heard {
     pub(super) id: Option<u64>,
 }
 
-/// A message the simulator got.
+/// A message that the simulator received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
     /// Milliseconds since the simulator started.
@@ -79,14 +79,14 @@ impl Default for Filter {
 /// The last messages, oldest first.
 #[derive(Default)]
 pub(super) struct Journal {
-    heard: VecDeque<Heard>,
+    recorded: VecDeque<RecordedMessage>,
     kept_max: usize,
 }
 
 impl Journal {
     pub(super) fn new(kept_max: usize) -> Self {
         Self {
-            heard: VecDeque::new(),
+            recorded: VecDeque::new(),
             kept_max,
         }
     }
@@ -95,38 +95,38 @@ impl Journal {
         self.kept_max
     }
 
-    /// Whether anything is kept at all; if not, nobody need make a [`Heard`].
+    /// Whether anything is kept at all; if not, no [`RecordedMessage`] is made.
     pub(super) fn is_kept(&self) -> bool {
         self.kept_max > 0
     }
 
-    pub(super) fn push(&mut self, heard: Heard) {
-        if self.heard.len() >= self.kept_max {
-            self.heard.pop_front();
+    pub(super) fn push(&mut self, recorded: RecordedMessage) {
+        if self.recorded.len() >= self.kept_max {
+            self.recorded.pop_front();
         }
-        self.heard.push_back(heard);
+        self.recorded.push_back(recorded);
     }
 
     pub(super) fn find(&self, filter: &Filter) -> Vec<Message> {
-        let fits = |heard: &&Heard| {
-            heard
+        let fits = |recorded: &&RecordedMessage| {
+            recorded
                 .destination
                 .addr
                 .as_bytes()
                 .starts_with(filter.destination.as_bytes())
-                && filter.taken.is_none_or(|taken| taken == heard.status.is_ok())
+                && filter.taken.is_none_or(|taken| taken == recorded.status.is_ok())
         };
-        let heard = self.heard.iter().rev().filter(fits);
+        let recorded = self.recorded.iter().rev().filter(fits);
         let with_text = |message: &Message| message.text.contains(&filter.text);
         if filter.whole {
-            return whole(heard)
+            return whole(recorded)
                 .into_iter()
                 .filter(with_text)
                 .take(filter.limit)
                 .collect();
         }
-        heard
-            .map(Heard::message)
+        recorded
+            .map(RecordedMessage::message)
             .filter(with_text)
             .take(filter.limit)
             .collect()
@@ -134,18 +134,18 @@ impl Journal {
 }
 
 /// Parts of long messages put together, at the place of the part that came last.
-fn whole<'a>(newest_first: impl Iterator<Item = &'a Heard>) -> Vec<Message> {
+fn whole<'a>(newest_first: impl Iterator<Item = &'a RecordedMessage>) -> Vec<Message> {
     type Key<'a> = (&'a COctetString, &'a COctetString, u16, u8);
     let mut messages: Vec<Option<Message>> = Vec::new();
-    let mut open: HashMap<Key<'a>, (usize, Vec<&'a Heard>)> = HashMap::new();
-    for heard in newest_first {
-        let Some(part) = heard.part.filter(|part| part.total > 1) else {
-            messages.push(Some(heard.message()));
+    let mut open: HashMap<Key<'a>, (usize, Vec<&'a RecordedMessage>)> = HashMap::new();
+    for recorded in newest_first {
+        let Some(part) = recorded.part.filter(|part| part.total > 1) else {
+            messages.push(Some(recorded.message()));
             continue;
         };
         let key = (
-            &heard.source.addr,
-            &heard.destination.addr,
+            &recorded.source.addr,
+            &recorded.destination.addr,
             part.reference,
             part.total,
         );
@@ -153,9 +153,9 @@ fn whole<'a>(newest_first: impl Iterator<Item = &'a Heard>) -> Vec<Message> {
             messages.push(None);
             (messages.len() - 1, Vec::new())
         });
-        let known = |known: &&Heard| known.part.is_some_and(|known| known.number == part.number);
+        let known = |known: &&RecordedMessage| known.part.is_some_and(|known| known.number == part.number);
         if !parts.iter().any(known) {
-            parts.push(heard);
+            parts.push(recorded);
         }
         if parts.len() == usize::from(part.total) {
             let place = *place;
@@ -168,16 +168,16 @@ fn whole<'a>(newest_first: impl Iterator<Item = &'a Heard>) -> Vec<Message> {
     messages.into_iter().flatten().collect()
 }
 
-fn joined(mut parts: Vec<&Heard>) -> Option<Message> {
-    parts.sort_unstable_by_key(|heard| heard.part.map(|part| part.number));
+fn joined(mut parts: Vec<&RecordedMessage>) -> Option<Message> {
+    parts.sort_unstable_by_key(|recorded| recorded.part.map(|part| part.number));
     let mut message = parts.first()?.message();
-    message.text = parts.iter().map(|heard| heard.text()).collect();
+    message.text = parts.iter().map(|recorded| recorded.text()).collect();
     message.parts = parts.len();
     message.part = None;
     Some(message)
 }
 
-impl Heard {
+impl RecordedMessage {
     fn message(&self) -> Message {
         Message {
             at_ms: self.at_ms,
@@ -207,8 +207,8 @@ impl Heard {
 mod tests {
     use super::*;
 
-    fn heard(destination: &str, text: &[u8], part: Option<(u16, u8, u8)>) -> Heard {
-        Heard {
+    fn recorded(destination: &str, text: &[u8], part: Option<(u16, u8, u8)>) -> RecordedMessage {
+        RecordedMessage {
             at_ms: 0,
             bind: 1,
             source: Address::alphanumeric("Postrider"),
@@ -237,7 +237,7 @@ mod tests {
     fn the_newest_are_kept_and_shown_first() {
         let mut journal = Journal::new(2);
         for text in [b"one", b"two", b"six"] {
-            journal.push(heard("447700900123", text, None));
+            journal.push(recorded("447700900123", text, None));
         }
         assert_eq!(texts(&journal, &Filter::default()), ["six", "two"]);
         assert_eq!(
@@ -265,11 +265,11 @@ mod tests {
     #[test]
     fn parts_are_put_together_whatever_their_order() {
         let mut journal = Journal::new(10);
-        journal.push(heard("447700900123", b" world", Some((5, 2, 2))));
-        journal.push(heard("447700900123", b"lone", Some((6, 2, 1))));
-        journal.push(heard("447700900123", b" world", Some((5, 2, 2))));
-        journal.push(heard("447700900123", b"hello", Some((5, 2, 1))));
-        journal.push(heard("447700900123", b"short", None));
+        journal.push(recorded("447700900123", b" world", Some((5, 2, 2))));
+        journal.push(recorded("447700900123", b"lone", Some((6, 2, 1))));
+        journal.push(recorded("447700900123", b" world", Some((5, 2, 2))));
+        journal.push(recorded("447700900123", b"hello", Some((5, 2, 1))));
+        journal.push(recorded("447700900123", b"short", None));
         let filter = Filter {
             whole: true,
             ..Filter::default()
@@ -279,12 +279,12 @@ mod tests {
 
     #[test]
     fn texts_are_decoded_by_their_alphabet() {
-        let mut ucs2 = heard("1", &[0x4F, 0x60], None);
+        let mut ucs2 = recorded("1", &[0x4F, 0x60], None);
         ucs2.data_coding = DataCoding::UCS2;
         assert_eq!(ucs2.text(), "\u{4F60}");
-        let mut octets = heard("1", &[0x4F, 0x60], None);
+        let mut octets = recorded("1", &[0x4F, 0x60], None);
         octets.data_coding = DataCoding::OCTETS;
         assert_eq!(octets.text(), "4f60");
-        assert_eq!(heard("1", &[0x00, 0x1B, 0x65], None).text(), "@\u{20AC}");
+        assert_eq!(recorded("1", &[0x00, 0x1B, 0x65], None).text(), "@\u{20AC}");
     }
 }

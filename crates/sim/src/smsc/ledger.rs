@@ -1,4 +1,4 @@
-//! What the simulator got, counted exactly.
+//! Exact counts of what the simulator received.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
@@ -9,14 +9,14 @@ use smpp::field::DataCoding;
 
 use super::joined::{Assembly, Joined, Partly};
 use super::journal::Journal;
+use super::mo_generator::InboundCounts;
 use super::part::Anatomy;
 use super::past::Past;
-use super::people::InboundTally;
 use crate::seed::KeyHasher;
 
 /// What became of one message (see [`super::CountBy`]). Counts stop at 65535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct MessageCounts {
     /// How often it was submitted.
     pub submitted: u16,
     /// How often it was taken: more than once is a message sent twice.
@@ -35,7 +35,7 @@ pub struct Counts {
     pub taken: u64,
     /// Of these, refused.
     pub refused: u64,
-    /// Refused messages by what they were told.
+    /// Refused messages by the status they were answered with.
     pub refused_with: BTreeMap<String, u64>,
     /// Of these, refused for being beyond a limit: too fast, or too many at once.
     pub beyond_limits: u64,
@@ -47,9 +47,10 @@ pub struct Counts {
     pub messages: u64,
     /// How often a message was taken that had been taken before.
     pub duplicates: u64,
-    /// Taken, but not told apart: later parts of long messages where only first parts count, and what is
-    /// beyond `tallies_max`.
-    pub untallied: u64,
+    /// Taken, but not counted by message: later parts of long messages where only first parts count, and messages beyond
+    /// `tracked_messages_max`.
+    #[serde(rename = "untallied")]
+    pub untracked: u64,
     /// The most messages of one bind that were unanswered at once, as far as this side can see.
     pub window_seen_max: u64,
     /// Receipts that will leave or have left, doubled ones included.
@@ -67,7 +68,7 @@ pub struct Counts {
     pub receipts_unsendable: u64,
     /// Receipts and inbound messages that wait for their time, a bind or their answer.
     pub receipts_waiting: u64,
-    /// Inbound messages that somebody wrote by himself.
+    /// Inbound messages that the simulator generated.
     pub inbound_written: u64,
     /// Parts of inbound messages acknowledged with `ESME_ROK`, each time counted.
     pub inbound_acknowledged: u64,
@@ -87,19 +88,19 @@ pub struct Counts {
     pub rejected: u64,
     /// `generic_nack`s received.
     pub nacks: u64,
-    /// Answers to nothing that was asked.
+    /// Responses without a request.
     pub unmatched: u64,
 }
 
-/// Counts, tallies and the messages kept.
+/// The sums, the counts by message and the messages kept.
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) counts: Counts,
     pub(super) journal: Journal,
-    tallies: HashMap<u64, Tally, BuildHasherDefault<KeyHasher>>,
-    inbound: HashMap<u64, InboundTally, BuildHasherDefault<KeyHasher>>,
+    counts_by_message: HashMap<u64, MessageCounts, BuildHasherDefault<KeyHasher>>,
+    inbound: HashMap<u64, InboundCounts, BuildHasherDefault<KeyHasher>>,
     assemblies: HashMap<u64, Assembly, BuildHasherDefault<KeyHasher>>,
-    tallies_max: usize,
+    tracked_messages_max: usize,
     refused_with: HashMap<u32, u64>,
     parts_refused_with: HashMap<u32, u64>,
     /// Kept on demand.
@@ -107,33 +108,33 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(tallies_max: usize, kept_max: usize) -> Self {
+    pub(super) fn new(tracked_messages_max: usize, kept_max: usize) -> Self {
         Self {
-            tallies_max,
+            tracked_messages_max,
             journal: Journal::new(kept_max),
             ..Self::default()
         }
     }
 
-    /// A message was submitted; the how manieth time, from 1.
+    /// Counts a submitted message; returns how often it was submitted so far, from 1.
     pub(super) fn submitted(&mut self, key: Option<u64>) -> u64 {
         self.counts.submitted += 1;
-        let Some(tally) = key.and_then(|key| self.tally_mut(key)) else {
+        let Some(message_counts) = key.and_then(|key| self.message_counts_mut(key)) else {
             return 1;
         };
-        tally.submitted = tally.submitted.saturating_add(1);
-        u64::from(tally.submitted)
+        message_counts.submitted = message_counts.submitted.saturating_add(1);
+        u64::from(message_counts.submitted)
     }
 
     /// The message just submitted was taken.
     pub(super) fn taken(&mut self, key: Option<u64>) {
         self.counts.taken += 1;
-        let Some(tally) = key.and_then(|key| self.tallies.get_mut(&key)) else {
-            self.counts.untallied += 1;
+        let Some(message_counts) = key.and_then(|key| self.counts_by_message.get_mut(&key)) else {
+            self.counts.untracked += 1;
             return;
         };
-        tally.taken = tally.taken.saturating_add(1);
-        match tally.taken {
+        message_counts.taken = message_counts.taken.saturating_add(1);
+        match message_counts.taken {
             1 => self.counts.messages += 1,
             _ => self.counts.duplicates += 1,
         }
@@ -145,7 +146,7 @@ impl Ledger {
             assembly.add(anatomy, data_coding);
             return assembly.is_whole();
         }
-        if self.assemblies.len() >= self.tallies_max {
+        if self.assemblies.len() >= self.tracked_messages_max {
             return true;
         }
         let assembly = Assembly::new(anatomy, data_coding);
@@ -181,16 +182,16 @@ impl Ledger {
 
     pub(super) fn acknowledged(&mut self, key: Option<u64>) {
         self.counts.receipts_acknowledged += 1;
-        if let Some(tally) = key.and_then(|key| self.tallies.get_mut(&key)) {
-            tally.acknowledged = tally.acknowledged.saturating_add(1);
+        if let Some(message_counts) = key.and_then(|key| self.counts_by_message.get_mut(&key)) {
+            message_counts.acknowledged = message_counts.acknowledged.saturating_add(1);
         }
     }
 
-    /// Somebody wrote message `number`. Beyond the bound of tallies it is counted as a sum only.
-    pub(super) fn written(&mut self, number: u64, tally: InboundTally) {
+    /// Counts generated inbound message `number`. Beyond `tracked_messages_max` it is counted as a sum only.
+    pub(super) fn written(&mut self, number: u64, message_counts: InboundCounts) {
         self.counts.inbound_written += 1;
-        if self.inbound.len() < self.tallies_max {
-            self.inbound.insert(number, tally);
+        if self.inbound.len() < self.tracked_messages_max {
+            self.inbound.insert(number, message_counts);
         }
     }
 
@@ -198,18 +199,20 @@ impl Ledger {
     pub(super) fn inbound_acknowledged(&mut self, of: Option<(u64, u8)>) {
         self.counts.inbound_acknowledged += 1;
         if let Some((number, part)) = of
-            && let Some(tally) = self.inbound.get_mut(&number)
+            && let Some(message_counts) = self.inbound.get_mut(&number)
         {
-            let was_taken = tally.is_taken();
-            tally.acknowledge(part);
-            if tally.is_taken() && !was_taken {
+            let was_taken = message_counts.is_taken();
+            message_counts.acknowledge(part);
+            if message_counts.is_taken() && !was_taken {
                 self.remember_inbound(number);
             }
         }
     }
 
-    pub(super) fn inbound(&self) -> impl Iterator<Item = (u64, InboundTally)> {
-        self.inbound.iter().map(|(number, tally)| (*number, *tally))
+    pub(super) fn inbound(&self) -> impl Iterator<Item = (u64, InboundCounts)> {
+        self.inbound
+            .iter()
+            .map(|(number, message_counts)| (*number, *message_counts))
     }
 
     pub(super) fn window_seen(&mut self, unanswered: u64) {
@@ -226,23 +229,25 @@ impl Ledger {
         }
     }
 
-    pub(super) fn tally(&self, key: u64) -> Option<Tally> {
-        self.tallies.get(&key).copied()
+    pub(super) fn message_counts(&self, key: u64) -> Option<MessageCounts> {
+        self.counts_by_message.get(&key).copied()
     }
 
-    pub(super) fn tallies(&self) -> impl Iterator<Item = (u64, Tally)> {
-        self.tallies.iter().map(|(key, tally)| (*key, *tally))
+    pub(super) fn counts_by_message(&self) -> impl Iterator<Item = (u64, MessageCounts)> {
+        self.counts_by_message
+            .iter()
+            .map(|(key, message_counts)| (*key, *message_counts))
     }
 
     pub(super) fn reset(&mut self) {
-        *self = Self::new(self.tallies_max, self.journal.kept_max());
+        *self = Self::new(self.tracked_messages_max, self.journal.kept_max());
     }
 
-    fn tally_mut(&mut self, key: u64) -> Option<&mut Tally> {
-        if self.tallies.len() < self.tallies_max {
-            return Some(self.tallies.entry(key).or_default());
+    fn message_counts_mut(&mut self, key: u64) -> Option<&mut MessageCounts> {
+        if self.counts_by_message.len() < self.tracked_messages_max {
+            return Some(self.counts_by_message.entry(key).or_default());
         }
-        self.tallies.get_mut(&key)
+        self.counts_by_message.get_mut(&key)
     }
 }
 
@@ -271,15 +276,18 @@ mod tests {
         assert_eq!(sums.parts_refused_with.get("ESME_RTHROTTLED (0x58)"), Some(&1));
         assert_eq!(sums.beyond_limits, 1);
         assert_eq!(
-            ledger.tally(7),
-            Some(Tally {
+            ledger.message_counts(7),
+            Some(MessageCounts {
                 submitted: 2,
                 taken: 2,
                 acknowledged: 1
             })
         );
         ledger.reset();
-        assert_eq!((ledger.sums(), ledger.tally(7)), (Counts::default(), None));
+        assert_eq!(
+            (ledger.sums(), ledger.message_counts(7)),
+            (Counts::default(), None)
+        );
     }
 
     #[test]
@@ -289,6 +297,6 @@ mod tests {
             ledger.submitted(Some(key));
             ledger.taken(Some(key));
         }
-        assert_eq!((ledger.sums().messages, ledger.sums().untallied), (2, 3));
+        assert_eq!((ledger.sums().messages, ledger.sums().untracked), (2, 3));
     }
 }

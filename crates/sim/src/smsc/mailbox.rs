@@ -1,7 +1,7 @@
-//! What waits to be handed to one `system_id`, whichever of its sessions takes it.
+//! Deliveries that wait for a session of one `system_id`.
 //!
-//! A carrier keeps a receipt until somebody has acknowledged it: what a session had when it ended comes back here and
-//! leaves over the next one.
+//! A carrier keeps a receipt until it is acknowledged: deliveries that were in flight when a session ended come back here
+//! and leave over the next one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Mailbox {
         }
     }
 
-    /// Takes back what a session could not hand over, to be handed over first. In the order it was taken.
+    /// Takes back deliveries that were not acknowledged, to be delivered first. In the order they were taken.
     pub(super) fn give_back(&self, deliveries: impl DoubleEndedIterator<Item = Delivery>) {
         let mut inner = self.inner.lock();
         for delivery in deliveries.rev() {

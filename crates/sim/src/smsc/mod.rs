@@ -29,18 +29,19 @@ mod joined;
 mod journal;
 mod ledger;
 mod mailbox;
+mod mo_generator;
 mod part;
 mod past;
-mod people;
 mod receipt;
 mod script;
-mod sense;
 mod shared;
 mod spelling;
+mod validation;
 mod wheel;
 
 pub use behaviour::{
-    Answers, Behaviour, Binds, Faults, Form, Garbage, Instead, Limits, People, Receipts, Rule, Span, Timing,
+    Answers, Behaviour, Binds, Faults, Form, Garbage, Instead, Limits, MoGenerator, Receipts, Rule, Span,
+    Timing,
 };
 pub use cli::{SimArgs, run};
 pub use config::{SmscConfig, User};
@@ -49,10 +50,10 @@ pub use http::serve as serve_control;
 pub use ids::{IdForm, Ids, Notation};
 pub use joined::{Joined, Partly};
 pub use journal::{Filter, Message};
-pub use ledger::{Counts, Tally};
+pub use ledger::{Counts, MessageCounts};
+pub use mo_generator::{InboundCounts, number_of as inbound_number_of};
 pub use part::{CountBy, Part, key_of, key_of_number};
 pub use past::{Acknowledged, Past};
-pub use people::{InboundTally, number_of as inbound_number_of};
 pub use spelling::{Status, Word};
 
 use std::collections::BTreeMap;
@@ -67,8 +68,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::Senseless;
-use crate::door::Door;
+use crate::InvalidSetting;
+use crate::listener::Listener;
 use crate::seed::Seed;
 use connection::Connection;
 use shared::{Link, Shared};
@@ -90,9 +91,9 @@ pub struct SmscHandle {
 /// Why a simulator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration makes no sense.
+    /// The configuration is invalid.
     #[error(transparent)]
-    Senseless(#[from] Senseless),
+    InvalidSetting(#[from] InvalidSetting),
     /// The listener has no address.
     #[error("the listener has no address")]
     Listener(#[from] io::Error),
@@ -102,7 +103,7 @@ impl Smsc {
     /// Starts a simulator on a listener. Must be called within a runtime.
     ///
     /// # Errors
-    /// [`StartError`] if the configuration makes no sense.
+    /// [`StartError`] if the configuration is invalid.
     pub fn start(config: SmscConfig, listener: TcpListener) -> Result<SmscHandle, StartError> {
         config.check()?;
         let seed = Seed(if config.seed == 0 {
@@ -111,7 +112,7 @@ impl Smsc {
             config.seed
         });
         let local_addr = listener.local_addr()?;
-        tracing::info!(%local_addr, seed = seed.0, "simulator listens");
+        tracing::info!(%local_addr, seed = seed.0, "SMSC simulator listening");
         let (listening, listens) = watch::channel(true);
         let handle = SmscHandle {
             shared: Arc::new(Shared::new(config, seed)),
@@ -121,20 +122,20 @@ impl Smsc {
             tasks: TaskTracker::new(),
         };
         handle.tasks.spawn(accept(handle.clone(), listener, listens));
-        handle.tasks.spawn(people::run(handle.clone()));
+        handle.tasks.spawn(mo_generator::run(handle.clone()));
         Ok(handle)
     }
 }
 
-/// Accepts connections until the simulator stops. While listening is paused the port is closed, so that who connects
-/// is refused as by a host without an SMSC.
+/// Accepts connections until the simulator stops. While listening is paused the port is closed, so that connects are
+/// refused as by a host without an SMSC.
 async fn accept(handle: SmscHandle, listener: TcpListener, mut listens: watch::Receiver<bool>) {
     let numbers = AtomicU64::new(1);
-    let mut door = Door::new(listener, handle.local_addr);
+    let mut listener = Listener::new(listener, handle.local_addr);
     loop {
         tokio::select! {
             () = handle.stopping.cancelled() => return,
-            (stream, peer) = door.accept() => {
+            (stream, peer) = listener.accept() => {
                 admit(&handle, stream, peer, numbers.fetch_add(1, Ordering::Relaxed));
             }
             changed = listens.changed() => {
@@ -142,7 +143,7 @@ async fn accept(handle: SmscHandle, listener: TcpListener, mut listens: watch::R
                     return;
                 }
                 let wanted = *listens.borrow_and_update();
-                door.set_open(wanted).await;
+                listener.set_open(wanted).await;
             }
         }
     }
@@ -151,8 +152,9 @@ async fn accept(handle: SmscHandle, listener: TcpListener, mut listens: watch::R
 fn admit(handle: &SmscHandle, stream: TcpStream, peer: SocketAddr, number: u64) {
     let shared = &handle.shared;
     let mut links = shared.links.lock();
-    if links.len() >= shared.config.connections_max {
-        tracing::debug!(%peer, "too many connections");
+    let connections_max = shared.config.connections_max;
+    if links.len() >= connections_max {
+        tracing::debug!(%peer, connections_max, reason = "too many connections", "connection rejected");
         return;
     }
     let link = Arc::new(Link {
@@ -199,16 +201,16 @@ impl SmscHandle {
         self.shared.counts()
     }
 
-    /// What became of one message; see [`key_of`] and [`key_of_number`].
+    /// Counts of one message; see [`key_of`] and [`key_of_number`].
     #[must_use]
-    pub fn tally(&self, key: u64) -> Option<Tally> {
-        self.shared.ledger.lock().tally(key)
+    pub fn message_counts(&self, key: u64) -> Option<MessageCounts> {
+        self.shared.ledger.lock().message_counts(key)
     }
 
-    /// What became of all messages, in no order. Copies them all: 16 octets each.
+    /// Counts of all messages, in no order. Copies them all: 16 octets each.
     #[must_use]
-    pub fn tallies(&self) -> Vec<(u64, Tally)> {
-        self.shared.ledger.lock().tallies().collect()
+    pub fn counts_by_message(&self) -> Vec<(u64, MessageCounts)> {
+        self.shared.ledger.lock().counts_by_message().collect()
     }
 
     /// What the parts came to that were taken for one number; with [`CountBy::DestinationAndPart`] only.
@@ -230,20 +232,20 @@ impl SmscHandle {
         self.shared.ledger.lock().joined().collect()
     }
 
-    /// What became of the messages that people wrote by themselves, by number, in no order.
+    /// Counts of the generated inbound messages, by number, in no order.
     #[must_use]
-    pub fn inbound(&self) -> Vec<(u64, InboundTally)> {
+    pub fn inbound(&self) -> Vec<(u64, InboundCounts)> {
         self.shared.ledger.lock().inbound().collect()
     }
 
     /// Messages that were taken more than `times` times, in the order of their keys.
     #[must_use]
-    pub fn taken_more_than(&self, times: u16) -> BTreeMap<u64, Tally> {
+    pub fn taken_more_than(&self, times: u16) -> BTreeMap<u64, MessageCounts> {
         self.shared
             .ledger
             .lock()
-            .tallies()
-            .filter(|(_, tally)| tally.taken > times)
+            .counts_by_message()
+            .filter(|(_, message_counts)| message_counts.taken > times)
             .collect()
     }
 
@@ -259,12 +261,12 @@ impl SmscHandle {
         self.shared.script.load().behaviour.clone()
     }
 
-    /// Waits until somebody stops it and nothing of it runs any more.
+    /// Waits until it is stopped and all its tasks have ended.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }
 
-    /// Cuts all connections and stops. Returns once nothing of it runs any more.
+    /// Cuts all connections and stops. Returns once all its tasks have ended.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();

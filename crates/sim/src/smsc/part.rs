@@ -16,7 +16,7 @@ pub struct Part {
     pub number: u8,
 }
 
-/// By what messages are told apart when they are counted.
+/// The key by which messages are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CountBy {

@@ -1,4 +1,4 @@
-//! What a simulator remembers of its past, moment by moment: so that another one can take its place as it was then.
+//! The recorded history of a simulator, from which another one is restored to its state at a given time.
 
 use std::time::Instant;
 
@@ -34,14 +34,14 @@ enum What {
         key: Option<u64>,
         state: ReceiptState,
     },
-    /// The last part of what somebody wrote by himself was acknowledged.
+    /// The last part of a generated inbound message was acknowledged.
     InboundTaken { number: u64 },
 }
 
 /// A receipt that was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// When.
+    /// When it was acknowledged.
     pub at: Instant,
     /// What the message, or the part of it, counts as; see [`CountBy`].
     pub key: u64,
@@ -72,7 +72,7 @@ impl Past {
         })
     }
 
-    /// The messages that people wrote by themselves and of which every part was acknowledged, by number, and when.
+    /// The generated inbound messages of which every part was acknowledged, by number, and when.
     pub fn inbound_taken(&self) -> impl Iterator<Item = (u64, Instant)> {
         self.events.iter().filter_map(|event| match event.what {
             What::InboundTaken { number } => Some((number, event.at)),
@@ -92,7 +92,7 @@ impl Past {
         })
     }
 
-    /// Receipts that nobody has acknowledged.
+    /// Receipts that are not acknowledged.
     fn owed(&self) -> Vec<Note> {
         let mut owed: Vec<Note> = Vec::new();
         for event in &self.events {
@@ -112,7 +112,7 @@ impl Past {
 }
 
 impl Ledger {
-    /// Remembers a message that was taken, if the past is kept.
+    /// Records a message that was taken, if the past is kept.
     pub(super) fn remember_taken(&mut self, key: Option<u64>, pdu: &SubmitSm) {
         if let Some(past) = &mut self.past {
             let pdu = Box::new(pdu.clone());
@@ -120,21 +120,21 @@ impl Ledger {
         }
     }
 
-    /// Remembers what somebody wrote and the gateway has taken over.
+    /// Records a generated inbound message that the gateway has acknowledged.
     pub(super) fn remember_inbound(&mut self, number: u64) {
         if let Some(past) = &mut self.past {
             past.push(What::InboundTaken { number });
         }
     }
 
-    /// Remembers a receipt that is to be sent.
+    /// Records a receipt that is to be sent.
     pub(super) fn remember_planned(&mut self, note: &Note) {
         if let Some(past) = &mut self.past {
             past.push(What::Planned(Box::new(note.clone())));
         }
     }
 
-    /// Remembers a receipt that was acknowledged.
+    /// Records a receipt that was acknowledged.
     pub(super) fn remember_acknowledged(&mut self, note: &Note) {
         if let Some(past) = &mut self.past {
             past.push(What::Acknowledged {
@@ -158,9 +158,9 @@ impl SmscHandle {
         self.shared.ledger.lock().past.clone().unwrap_or_default()
     }
 
-    /// Takes the place of another simulator as it was: what that had taken counts as taken, and the receipts that it owed
+    /// Restores the state of another simulator: what that had taken counts as taken, and the receipts that it still owed
     /// to `system_id` are sent.
-    pub fn take_over(&self, past: &Past, system_id: &str) {
+    pub fn restore(&self, past: &Past, system_id: &str) {
         let mut ledger = self.shared.ledger.lock();
         for event in &past.events {
             if let What::Taken { key, pdu } = &event.what {

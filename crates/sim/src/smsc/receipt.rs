@@ -1,4 +1,4 @@
-//! Receipts: what is remembered of a message until it has been reported on, and how that is written.
+//! Receipts: the data of a message that its receipt needs, and how a receipt is formatted.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) enum Delivery {
     Inbound(Arc<Inward>),
 }
 
-/// One part of what somebody wrote.
+/// One part of an inbound message.
 #[derive(Debug)]
 pub(super) struct Inward {
     pub(super) pdu: DeliverSm,
@@ -74,9 +74,9 @@ pub(super) fn excerpt(text: &[u8]) -> Box<[u8]> {
     text.iter().take(EXCERPT_MAX).copied().collect()
 }
 
-/// Writes receipts; remembers the last date, because most receipts of a second bear the same ones.
+/// Formats receipts; caches the last date, because most receipts of a second have the same ones.
 #[derive(Default)]
-pub(super) struct Scribe {
+pub(super) struct ReceiptFormatter {
     text: Vec<u8>,
     submitted: Date,
     done: Date,
@@ -103,7 +103,7 @@ impl Date {
     }
 }
 
-impl Scribe {
+impl ReceiptFormatter {
     /// The `deliver_sm` of a receipt that is written at `now_s`, seconds since 1970.
     pub(super) fn write(&mut self, note: &Note, ids: IdForm, receipts: &Receipts, now_s: u64) -> DeliverSm {
         let mut pdu = DeliverSm {
@@ -186,7 +186,7 @@ mod tests {
             seconds: true,
             ..Receipts::default()
         };
-        let pdu = Scribe::default().write(
+        let pdu = ReceiptFormatter::default().write(
             &note(ReceiptState::Undeliverable, "34"),
             TEN_DIGITS,
             &receipts,
@@ -214,16 +214,20 @@ mod tests {
                 form,
                 ..Receipts::default()
             };
-            Scribe::default().write(&note(ReceiptState::Delivered, "000"), TEN_DIGITS, &receipts, 0)
+            ReceiptFormatter::default().write(&note(ReceiptState::Delivered, "000"), TEN_DIGITS, &receipts, 0)
         };
         assert!(write(Form::Text).tlvs.is_empty());
         assert!(write(Form::Tlvs).short_message.is_empty());
-        assert_eq!(write(Form::Tlvs).tlvs.len(), 2, "there is no error to tell");
+        assert_eq!(
+            write(Form::Tlvs).tlvs.len(),
+            2,
+            "a delivered message has no error code"
+        );
     }
 
     #[test]
     fn the_products_own_reader_understands_it() {
-        let pdu = Scribe::default().write(
+        let pdu = ReceiptFormatter::default().write(
             &note(ReceiptState::Expired, "011"),
             TEN_DIGITS,
             &Receipts::default(),

@@ -1,4 +1,4 @@
-//! What becomes of one message: the behaviour, applied.
+//! Applies the behaviour to one message.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,20 +18,20 @@ pub(super) struct Script {
     binds_refused: AtomicU64,
 }
 
-/// A message that waits for its verdict.
+/// What the decision about a message depends on.
 #[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
+pub(super) struct SubmitContext<'a> {
     /// What the message counts as.
     pub(super) subject: u64,
-    /// The how manieth time it is submitted, from 1.
+    /// How often it was submitted so far, from 1.
     pub(super) nth: u64,
     pub(super) destination: &'a [u8],
     pub(super) registered: RegisteredDelivery,
 }
 
-/// What becomes of a message.
+/// The status, the answer and the receipts of a message.
 #[derive(Debug, PartialEq)]
-pub(super) struct Verdict<'s> {
+pub(super) struct SubmitDecision<'s> {
     pub(super) status: CommandStatus,
     /// Refused because it is beyond a limit, whatever the rules say.
     pub(super) beyond_limit: bool,
@@ -79,19 +79,19 @@ impl Script {
         at_first || seed.roll(Question::BindRefusal, nth, 0).hits(binds.refused_share)
     }
 
-    /// What becomes of a message. A rule with `times_max` is used up a little by asking.
-    pub(super) fn judge(&self, seed: Seed, case: Case<'_>) -> Verdict<'_> {
-        let rule = self.rule(seed, case);
+    /// Decides about a message. Counts towards the `times_max` of the rule that applies.
+    pub(super) fn decide(&self, seed: Seed, context: SubmitContext<'_>) -> SubmitDecision<'_> {
+        let rule = self.rule(seed, context);
         let status = rule
             .and_then(|rule| rule.status)
             .map_or(CommandStatus::ROK, |status| status.0);
-        let answer = self.answer(seed, case, rule);
+        let answer = self.answer(seed, context, rule);
         let receipts = if status.is_ok() {
-            self.plan(seed, case, rule)
+            self.plan(seed, context, rule)
         } else {
             None
         };
-        Verdict {
+        SubmitDecision {
             status,
             beyond_limit: false,
             answer,
@@ -99,15 +99,15 @@ impl Script {
         }
     }
 
-    fn rule(&self, seed: Seed, case: Case<'_>) -> Option<&Rule> {
+    fn rule(&self, seed: Seed, context: SubmitContext<'_>) -> Option<&Rule> {
         let rules = self.behaviour.rules.iter().zip(&self.used).enumerate();
         let applies = |(at, (rule, used)): &(usize, (&Rule, &AtomicU64))| {
-            case.destination.starts_with(rule.prefix.as_bytes())
+            context.destination.starts_with(rule.prefix.as_bytes())
                 && rule
                     .times_per_message_max
-                    .is_none_or(|max| case.nth <= u64::from(max))
+                    .is_none_or(|max| context.nth <= u64::from(max))
                 && rule.share.is_none_or(|share| {
-                    seed.roll_at(Question::Rule, *at, case.subject, case.nth)
+                    seed.roll_at(Question::Rule, *at, context.subject, context.nth)
                         .hits(share)
                 })
                 && rule
@@ -117,7 +117,7 @@ impl Script {
         rules.into_iter().find(applies).map(|(_, (rule, _))| rule)
     }
 
-    fn answer(&self, seed: Seed, case: Case<'_>, rule: Option<&Rule>) -> Answer {
+    fn answer(&self, seed: Seed, context: SubmitContext<'_>, rule: Option<&Rule>) -> Answer {
         match rule.and_then(|rule| rule.instead) {
             Some(Instead::Silence) => return Answer::Never,
             Some(Instead::Disconnect) => return Answer::Cut { taken: true },
@@ -127,7 +127,7 @@ impl Script {
         let answers = &self.behaviour.answers;
         if answers.silent_share > 0.0
             && seed
-                .roll(Question::Silence, case.subject, case.nth)
+                .roll(Question::Silence, context.subject, context.nth)
                 .hits(answers.silent_share)
         {
             return Answer::Never;
@@ -135,10 +135,15 @@ impl Script {
         let delay_ms = rule
             .and_then(|rule| rule.answer_delay_ms)
             .unwrap_or(answers.delay_ms);
-        Answer::After(draw(delay_ms, seed, Question::AnswerDelay, case))
+        Answer::After(draw(delay_ms, seed, Question::AnswerDelay, context))
     }
 
-    fn plan<'s>(&'s self, seed: Seed, case: Case<'_>, rule: Option<&'s Rule>) -> Option<Plan<'s>> {
+    fn plan<'s>(
+        &'s self,
+        seed: Seed,
+        context: SubmitContext<'_>,
+        rule: Option<&'s Rule>,
+    ) -> Option<Plan<'s>> {
         let receipts = &self.behaviour.receipts;
         if !receipts.enabled {
             return None;
@@ -147,19 +152,19 @@ impl Script {
             .and_then(|rule| rule.states.as_deref())
             .unwrap_or(&receipts.states);
         let last = states.last()?.0;
-        if !is_wanted(case.registered, last) {
+        if !is_wanted(context.registered, last) {
             return None;
         }
         let timing = rule
             .and_then(|rule| rule.receipt)
-            .unwrap_or_else(|| self.fate(seed, case));
+            .unwrap_or_else(|| self.receipt_timing(seed, context));
         let delay = match timing {
             Timing::Never => return None,
             Timing::Early => Span::fixed(0),
             Timing::Late => receipts.late_delay_ms,
             Timing::Normal | Timing::Twice => receipts.delay_ms,
         };
-        let delay_ms = draw(delay, seed, Question::ReceiptDelay, case);
+        let delay_ms = draw(delay, seed, Question::ReceiptDelay, context);
         let error = match rule.and_then(|rule| rule.error.as_deref()) {
             Some(error) => error,
             None if last == ReceiptState::Delivered => "000",
@@ -173,9 +178,11 @@ impl Script {
         })
     }
 
-    fn fate(&self, seed: Seed, case: Case<'_>) -> Timing {
+    fn receipt_timing(&self, seed: Seed, context: SubmitContext<'_>) -> Timing {
         let receipts = &self.behaviour.receipts;
-        let mut left = seed.roll(Question::ReceiptFate, case.subject, case.nth).unit();
+        let mut left = seed
+            .roll(Question::ReceiptEffect, context.subject, context.nth)
+            .unit();
         for (share, timing) in [
             (receipts.early_share, Timing::Early),
             (receipts.late_share, Timing::Late),
@@ -191,7 +198,7 @@ impl Script {
     }
 }
 
-/// Asks what a sender asked for: receipts of every final state, of failures only, or of successes only
+/// Whether `registered_delivery` requests a receipt: of every final state, of failures only, or of successes only
 /// (SMPP 3.4 §5.2.17, SMPP 5.0 §4.7.21).
 fn is_wanted(registered: RegisteredDelivery, last: ReceiptState) -> bool {
     let delivered = last == ReceiptState::Delivered;
@@ -203,11 +210,11 @@ fn is_wanted(registered: RegisteredDelivery, last: ReceiptState) -> bool {
     }
 }
 
-fn draw(span: Span, seed: Seed, question: Question, case: Case<'_>) -> u64 {
+fn draw(span: Span, seed: Seed, question: Question, context: SubmitContext<'_>) -> u64 {
     if span.min >= span.max {
         return span.min;
     }
-    seed.roll(question, case.subject, case.nth)
+    seed.roll(question, context.subject, context.nth)
         .within(span.min, span.max)
 }
 
@@ -221,8 +228,8 @@ mod tests {
         Script::new(toml::from_str(text).unwrap())
     }
 
-    fn case(destination: &[u8], nth: u64) -> Case<'_> {
-        Case {
+    fn context(destination: &[u8], nth: u64) -> SubmitContext<'_> {
+        SubmitContext {
             subject: nth,
             nth,
             destination,
@@ -244,20 +251,20 @@ mod tests {
             error = "034"
             "#,
         );
-        let judge = |nth| script.judge(SEED, case(b"447700900123", nth));
+        let decide = |nth| script.decide(SEED, context(b"447700900123", nth));
         assert_eq!(
-            (judge(1).status, judge(2).status),
+            (decide(1).status, decide(2).status),
             (CommandStatus::RSYSERR, CommandStatus::RSYSERR)
         );
-        assert_eq!(judge(1).receipts, None, "what is refused is not reported on");
-        let third = judge(3);
+        assert_eq!(decide(1).receipts, None, "what is refused is not reported on");
+        let third = decide(3);
         assert_eq!(third.status, CommandStatus::ROK);
         let plan = third.receipts.unwrap();
         assert_eq!(
             (plan.states, plan.error),
             (&[Word(ReceiptState::Undeliverable)][..], "034")
         );
-        let other = script.judge(SEED, case(b"15550100", 1));
+        let other = script.decide(SEED, context(b"15550100", 1));
         assert_eq!(other.receipts.unwrap().error, "000");
     }
 
@@ -265,20 +272,20 @@ mod tests {
     fn a_rule_with_a_count_is_used_up() {
         let script = script("[[rules]]\ntimes_max = 3\nstatus = \"RMSGQFUL\"");
         let refused = (0..10)
-            .filter(|_| !script.judge(SEED, case(b"1", 1)).status.is_ok())
+            .filter(|_| !script.decide(SEED, context(b"1", 1)).status.is_ok())
             .count();
         assert_eq!(refused, 3);
     }
 
     #[test]
-    fn shares_of_receipts_come_out_as_asked() {
+    fn shares_of_receipts_come_out_as_configured() {
         let script = script(
             "receipts = { early_share = 0.1, late_share = 0.2, twice_share = 0.3, never_share = 0.4 }",
         );
         let mut seen = [0_u32; 4];
         for nth in 0..10_000 {
             let place = match script
-                .judge(SEED, case(b"1", nth))
+                .decide(SEED, context(b"1", nth))
                 .receipts
                 .map(|plan| plan.timing)
             {
@@ -322,11 +329,11 @@ mod tests {
     #[test]
     fn a_message_may_be_left_without_answer() {
         let silent = script("answers.silent_share = 1.0")
-            .judge(SEED, case(b"1", 1))
+            .decide(SEED, context(b"1", 1))
             .answer;
         assert_eq!(silent, Answer::Never);
         let cut = script("[[rules]]\ninstead = \"disconnect_untaken\"")
-            .judge(SEED, case(b"1", 1))
+            .decide(SEED, context(b"1", 1))
             .answer;
         assert_eq!(cut, Answer::Cut { taken: false });
     }

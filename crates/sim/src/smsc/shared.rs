@@ -41,9 +41,9 @@ pub(super) struct Shared {
     next_id: AtomicU64,
     binds: AtomicU64,
     references: AtomicU16,
-    /// Messages that people wrote by themselves: the number of the last.
+    /// The number of the last generated inbound message.
     pub(super) written: AtomicU64,
-    /// Told when the behaviour has changed.
+    /// Notified when the behaviour has changed.
     pub(super) behaves: Notify,
     started: Instant,
     started_unix: Duration,
@@ -60,7 +60,7 @@ pub(super) struct Link {
     pub(super) orders: Mutex<Vec<LinkOrder>>,
 }
 
-/// What a session is told to do.
+/// An order to one session.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LinkOrder {
     Unbind,
@@ -79,7 +79,7 @@ impl Shared {
         Self {
             seed,
             script: ArcSwap::from_pointee(Script::new(config.behaviour.clone())),
-            ledger: Mutex::new(Ledger::new(config.tallies_max, config.kept_max)),
+            ledger: Mutex::new(Ledger::new(config.tracked_messages_max, config.kept_max)),
             links: Mutex::default(),
             mailboxes: Mutex::default(),
             in_flight: AtomicUsize::new(0),
@@ -144,7 +144,7 @@ impl Shared {
             .map(Arc::clone)
     }
 
-    /// The same; for an empty name that of the first who has ever bound, by name.
+    /// The same; for an empty name that of the first `system_id`, by name, that has ever bound.
     pub(super) fn mailbox_for(&self, system_id: &str) -> Option<Arc<Mailbox>> {
         if !system_id.is_empty() {
             return self.known_mailbox(system_id);
@@ -191,7 +191,7 @@ impl Shared {
         counts
     }
 
-    /// Forgets everything that was counted, kept or waiting.
+    /// Deletes all counts, kept messages and waiting deliveries.
     pub(super) fn reset(&self) {
         for mailbox in self.mailboxes.lock().values() {
             mailbox.clear();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sim::smsc::{CountBy, IdForm, Ids, Notation, SmscConfig, Tally, key_of, key_of_number};
+use sim::smsc::{CountBy, IdForm, Ids, MessageCounts, Notation, SmscConfig, key_of, key_of_number};
 use smpp::CommandStatus;
 use smpp::pdu::BindKind;
 use smpp::session::Event;
@@ -35,8 +35,8 @@ async fn every_message_is_taken_once_and_counted() {
     );
     let key = key_of(b"447700900007", b"message 000007");
     assert_eq!(
-        smsc.tally(key),
-        Some(Tally {
+        smsc.message_counts(key),
+        Some(MessageCounts {
             submitted: 1,
             taken: 1,
             acknowledged: 0
@@ -64,7 +64,7 @@ async fn a_message_sent_twice_is_a_duplicate() {
 }
 
 #[tokio::test]
-async fn answers_wait_as_told_and_may_overtake_each_other() {
+async fn answers_wait_as_configured_and_may_overtake_each_other() {
     let smsc = start_with("answers.delay_ms = [1, 120]\nreceipts.enabled = false").await;
     let mut esme = Esme::bind(&smsc).await;
     let began = Instant::now();
@@ -143,7 +143,7 @@ async fn a_window_that_is_too_large_is_throttled() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_told() {
+async fn a_full_queue_is_answered_with_an_error() {
     let smsc = start_with("limits.queue_max = 5\nreceipts.delay_ms = 60000").await;
     let mut esme = Esme::bind(&smsc).await;
     esme.submit_all(many(8)).await;

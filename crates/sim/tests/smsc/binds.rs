@@ -1,4 +1,4 @@
-//! Who may bind, and what refused binds are told.
+//! Which binds are accepted, and the status of refused ones.
 
 use sim::smsc::{SmscConfig, User};
 use smpp::CommandStatus;

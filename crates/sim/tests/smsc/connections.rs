@@ -40,9 +40,9 @@ async fn a_connection_is_cut_in_the_middle_of_a_window() {
     assert_eq!(counts.cuts, 1);
     let doubtful: HashSet<u64> = in_flight.into_iter().collect();
     let taken: HashSet<u64> = smsc
-        .tallies()
+        .counts_by_message()
         .into_iter()
-        .filter(|(_, tally)| tally.taken > 0)
+        .filter(|(_, message_counts)| message_counts.taken > 0)
         .map(|(key, _)| key)
         .collect();
     let taken_in_doubt = taken
@@ -68,7 +68,7 @@ async fn a_number_can_cut_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_is_cut_after_a_time_and_the_time_begins_anew() {
+async fn a_connection_is_cut_after_a_time_and_the_time_starts_again() {
     let smsc = start_with("faults.disconnect_after_ms = [20, 40]").await;
     for _ in 0..2 {
         let (_, reason, _) = Esme::bind(&smsc).await.rest().await;
@@ -175,7 +175,7 @@ async fn a_session_can_be_unbound_in_good_order() {
 }
 
 #[tokio::test]
-async fn it_asks_whether_the_peer_is_there() {
+async fn it_sends_enquire_link() {
     let smsc = start_with("faults.enquire_link_ms = 5").await;
     let mut esme = Esme::bind(&smsc).await;
     esme.submit(1, NUMBER).await;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 /// Longer than anything takes that is going to happen.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) const NUMBER: &str = "447700900123";
 
@@ -48,7 +48,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(PATIENCE, held)
+    timeout(TIMEOUT, held)
         .await
         .unwrap_or_else(|_| panic!("never: {what}"));
 }
@@ -142,7 +142,7 @@ impl Esme {
         if let Some(event) = self.seen.pop_front() {
             return event;
         }
-        let events = timeout(PATIENCE, self.events.next())
+        let events = timeout(TIMEOUT, self.events.next())
             .await
             .expect("nothing happens");
         self.seen.extend(events.expect("the session is over"));

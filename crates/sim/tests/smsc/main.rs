@@ -12,5 +12,5 @@ mod binds;
 mod connections;
 mod control;
 mod esme;
-mod people;
+mod mo_generator;
 mod receipts;

@@ -50,7 +50,7 @@ async fn an_early_receipt_beats_its_answer_over_another_session() {
 }
 
 #[tokio::test]
-async fn receipts_are_late_doubled_or_missing_as_told() {
+async fn receipts_are_late_doubled_or_missing_as_configured() {
     let smsc = start_with(
         r#"
         receipts = { late_delay_ms = 1000 }
@@ -197,7 +197,7 @@ async fn a_receipt_that_is_not_answered_comes_again() {
 }
 
 #[tokio::test]
-async fn receipts_are_written_in_the_form_asked_for() {
+async fn receipts_are_written_in_the_configured_form() {
     let smsc = start_with("receipts = { form = \"tlvs\", states = [\"REJECTD\"], error = \"011\" }").await;
     let mut esme = Esme::bind(&smsc).await;
     esme.submit(1, NUMBER).await;
@@ -241,7 +241,7 @@ async fn another_simulator_takes_the_place_of_one_as_it_was() {
     assert_eq!((past.taken().count(), past.acknowledged().count()), (3, 2));
 
     let other = start_with("").await;
-    other.take_over(&past.until(then), "esme");
+    other.restore(&past.until(then), "esme");
     assert_eq!(other.counts().taken, 2);
     let mut esme = Esme::bind(&other).await;
     let again = esme.delivered().await;

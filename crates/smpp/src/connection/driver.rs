@@ -18,11 +18,12 @@ use crate::session::{CloseReason, Event, Request, SessionConfig, State};
 /// Commands taken from the channel at once.
 const COMMANDS_MAX: usize = 64;
 
-/// Unanswered automatic replies, in octets, above which a peer that asks but does not read is no longer listened to.
-/// Above `write_bytes_max`, so that two sides with full send buffers go on reading and neither waits for the other.
+/// Unwritten automatic replies, in octets, above which the socket is no longer read: the peer sends requests without
+/// reading the responses. Above `write_bytes_max`, so that two sides with full send buffers continue to read and
+/// neither waits for the other.
 const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Resolves when the session is to unbind from outside, and within which time it is to be drained.
+/// Resolves when the session is to unbind from outside, with the longest time to drain it.
 pub(crate) type Stop = Pin<Box<dyn Future<Output = Duration> + Send>>;
 
 struct Driver {
@@ -30,15 +31,15 @@ struct Driver {
     shared: Arc<Shared>,
     reporter: Reporter,
     commands: mpsc::UnboundedReceiver<Command>,
-    /// Commands just taken; kept for its allocation.
+    /// Commands just received; kept for its allocation.
     taken: Vec<Command>,
     /// Requests that wait for a slot.
     queue: VecDeque<std::vec::IntoIter<Request>>,
     timer: Pin<Box<Sleep>>,
-    /// What the timer is set to, in the session's time; never later than the next deadline.
+    /// The time at which the timer fires, on the session's clock; never later than the next deadline.
     armed: Option<Duration>,
     stop: Option<Stop>,
-    /// All handles are gone.
+    /// All handles are dropped.
     orphaned: bool,
     response_timeout: Duration,
 }
@@ -79,7 +80,7 @@ impl Driver {
         }
     }
 
-    /// Does all that can be done, again and again until nothing more can. Ready once the session is over.
+    /// Does all work that is possible, until nothing is left. Ready once the session is closed.
     fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<(CloseReason, Vec<u64>)> {
         loop {
             let now = self.link.now();
@@ -95,7 +96,7 @@ impl Driver {
             self.link.poll_write(cx);
             match self.link.session.take_freed() {
                 0 => {}
-                freed => self.shared.settled(freed),
+                freed => self.shared.free_slots(freed),
             }
             if let Err(Abandoned) = self.reporter.report(&mut self.link.events, cx) {
                 self.link.session.close(CloseReason::Closed);
@@ -103,7 +104,7 @@ impl Driver {
             if let Some(closed) = self.link.session.take_closed() {
                 return Poll::Ready(closed);
             }
-            // What held something back may just have gone.
+            // The condition that held something back may have ended just now.
             let unblocked = held_back && self.may_read() || self.may_admit();
             if read.is_pending() && !unblocked && self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
@@ -111,13 +112,13 @@ impl Driver {
         }
     }
 
-    /// Whether there is room for what could be read. If not, whoever takes the events wakes this task, and so does a
-    /// socket that takes octets again.
+    /// Whether there is room for what could be read. If not, this task is woken when the user takes events or the
+    /// socket accepts octets again.
     fn may_read(&self) -> bool {
         self.link.events.is_empty() && self.link.out.len() <= REPLY_BYTES_MAX
     }
 
-    /// Whether a request could leave now.
+    /// Whether a request could be sent now.
     fn may_admit(&self) -> bool {
         let Link {
             session,
@@ -142,7 +143,7 @@ impl Driver {
                 }
                 Poll::Ready(_) => {
                     let mut taken = std::mem::take(&mut self.taken);
-                    taken.drain(..).for_each(|command| self.obey(command, now));
+                    taken.drain(..).for_each(|command| self.execute(command, now));
                     self.taken = taken;
                 }
             }
@@ -155,7 +156,7 @@ impl Driver {
         }
     }
 
-    fn obey(&mut self, command: Command, now: Duration) {
+    fn execute(&mut self, command: Command, now: Duration) {
         let Link { session, out, .. } = &mut self.link;
         match command {
             Command::Send(requests) => self.queue.push_back(requests.into_iter()),
@@ -167,7 +168,7 @@ impl Driver {
                 for reply in replies {
                     if let Err(error) = session.reply(&reply, now, out) {
                         let command = reply.pdu.command();
-                        tracing::warn!(%command, %error, "an answer could not be encoded");
+                        tracing::warn!(%command, %error, "response encoding failed");
                         session.reply_with_error(&reply, now, out);
                     }
                 }
@@ -179,7 +180,7 @@ impl Driver {
         self.link.session.unbind(now + drain_max, now, &mut self.link.out);
     }
 
-    /// Lets the session do what is due.
+    /// Runs the timers of the session that are due.
     fn tick(&mut self, now: Duration) {
         let Link {
             session, out, events, ..
@@ -189,10 +190,10 @@ impl Driver {
         }
     }
 
-    /// Ready if the session has something to do again; otherwise the task is woken once it has.
+    /// Ready if the session has work again; otherwise the task is woken once it has.
     ///
-    /// The timer is set lazily: deadlines that move back (most do, with every PDU) leave it alone, and if it fires too
-    /// early it is set anew.
+    /// The timer is set lazily: a deadline that moves back (most do, with every PDU) does not change it, and a timer
+    /// that fires too early is reset.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(deadline) = self.link.session.next_deadline() else {
@@ -233,15 +234,15 @@ impl Driver {
         }
         if admitted > 0 {
             self.shared.room.add_permits(admitted);
-            self.shared.settled(refused);
+            self.shared.free_slots(refused);
         }
     }
 
-    /// Tells what becomes of everything that was handed in.
+    /// Reports the outcome of every request that was submitted.
     async fn finish(mut self, reason: CloseReason, in_flight: Vec<u64>) -> Link {
         self.commands.close();
         self.shared.room.close();
-        // Also what is being handed in right now: once closed, `recv` waits for those who are half-way.
+        // Includes batches that are being submitted now: after `close`, `recv` also returns those.
         while let Some(command) = self.commands.recv().await {
             if let Command::Send(requests) = command {
                 self.queue.push_back(requests.into_iter());

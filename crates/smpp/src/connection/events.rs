@@ -1,7 +1,7 @@
-//! The way from the driver to the user: a mailbox that is emptied as a whole.
+//! The mailbox of events from the driver to the user; the user takes all events at once.
 //!
-//! A channel would hand over event by event, or a vector a batch. Here both sides share one vector: what the driver
-//! adds while the user is busy becomes one larger batch, and buffers go back and forth instead of being allocated.
+//! A channel would pass single events, or one vector per batch. Here both sides share one vector: events that the
+//! driver adds while the user is busy become one larger batch, and the buffers are swapped instead of allocated.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +9,15 @@ use std::task::{Context, Poll, Waker};
 
 use crate::session::Event;
 
-/// What happens on one session, in order and in batches.
+/// The events of one session, in order and in batches.
 ///
-/// Dropping this closes the connection, since nobody would learn what becomes of the requests.
+/// Dropping this closes the connection, since the outcome of the requests could not be reported any more.
 #[derive(Debug)]
 pub struct Events {
     mailbox: Arc<Mutex<Mailbox>>,
 }
 
-/// The driver's end.
+/// The driver's end of the mailbox.
 pub(super) struct Reporter {
     mailbox: Arc<Mutex<Mailbox>>,
     events_max: usize,
@@ -26,15 +26,15 @@ pub(super) struct Reporter {
 #[derive(Debug, Default)]
 struct Mailbox {
     events: Vec<Event>,
-    /// The user, while it waits for events.
+    /// Waker of the user, while it waits for events.
     user: Option<Waker>,
-    /// The driver, to be woken when the mailbox is abandoned, or has room again after having been full.
+    /// Waker of the driver: used when the mailbox is abandoned, or has room again after it was full.
     driver: Option<Waker>,
     /// The driver found no room.
     full: bool,
     /// No further events will come.
     finished: bool,
-    /// Nobody will take events.
+    /// The user has dropped its end.
     abandoned: bool,
 }
 
@@ -50,13 +50,13 @@ pub(super) fn mailbox(events_max: usize) -> (Reporter, Events) {
     )
 }
 
-/// A panic while the lock is held leaves the mailbox whole: nothing is done under it that could stop half-way.
+/// A panic while the lock is held leaves the mailbox consistent: no operation under the lock can stop half-way.
 fn lock(mailbox: &Mutex<Mailbox>) -> MutexGuard<'_, Mailbox> {
     mailbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Events {
-    /// Everything that has happened since the last call, at least one event. `None` after [`Event::Closed`].
+    /// All events since the last call, at least one. `None` after [`Event::Closed`].
     ///
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<Vec<Event>> {
@@ -65,7 +65,7 @@ impl Events {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// As [`Self::next`], into a vector that may be used again and again. Returns how many events were added; 0 after
+    /// As [`Self::next`], into a vector that can be reused. Returns how many events were added; 0 after
     /// [`Event::Closed`].
     ///
     /// Cancel safe.
@@ -112,10 +112,10 @@ impl Drop for Events {
 pub(super) struct Abandoned;
 
 impl Reporter {
-    /// Hands over all of `events` if there is room; otherwise they stay, and the task is woken once there is.
+    /// Passes all of `events` to the user if there is room; otherwise they stay, and the task is woken once there is.
     ///
     /// # Errors
-    /// [`Abandoned`] if nobody will ever take them. The task is woken when that comes to be, too.
+    /// [`Abandoned`] if the user has dropped its end. The task is also woken when that happens.
     pub(super) fn report(&self, events: &mut Vec<Event>, cx: &Context<'_>) -> Result<(), Abandoned> {
         let mut mailbox = lock(&self.mailbox);
         if mailbox.abandoned {
@@ -138,14 +138,14 @@ impl Reporter {
         Ok(())
     }
 
-    /// Hands over the last events, room or not.
+    /// Passes the last events to the user, whether or not there is room.
     pub(super) fn finish(self, mut events: Vec<Event>) {
         lock(&self.mailbox).put(&mut events);
     }
 }
 
 impl Drop for Reporter {
-    /// However the driver ends, the user does not wait for ever.
+    /// Wakes the user however the driver ends, so that it does not wait for ever.
     fn drop(&mut self) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.finished = true;
@@ -164,7 +164,7 @@ impl Mailbox {
     }
 }
 
-/// Wakes a task after letting go of the lock, which is the first thing the task will want.
+/// Wakes a task after releasing the lock, because the task takes the lock first.
 fn wake(mailbox: MutexGuard<'_, Mailbox>, task: Option<Waker>) {
     drop(mailbox);
     if let Some(task) = task {

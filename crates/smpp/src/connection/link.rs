@@ -14,14 +14,15 @@ use super::{Buffers, Stream};
 use crate::frame;
 use crate::session::{CloseReason, Event, Session, SessionConfig};
 
-/// How much is asked of the socket at once.
+/// Octets requested from the socket per read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Below this much room a new read buffer is taken: a read that returns little costs as much as one that returns much.
+/// With less room than this a new read buffer is allocated: a read that returns little costs as much as one that
+/// returns much.
 const READ_BYTES_MIN: usize = 16 * 1024;
 
-/// How long each part of an orderly end may take.
-const HANG_UP_MAX: Duration = Duration::from_secs(1);
+/// Longest time for each part of an orderly close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A session and the socket it runs over.
 pub(crate) struct Link {
@@ -33,7 +34,7 @@ pub(crate) struct Link {
     pub(crate) out: BytesMut,
     /// Written, but perhaps still in TLS.
     flushed: bool,
-    /// What has happened and has not been handed over.
+    /// Events that have not been passed to the user.
     pub(crate) events: Vec<Event>,
 }
 
@@ -56,12 +57,12 @@ impl Link {
         self.start.elapsed()
     }
 
-    /// The moment on the runtime's clock at which the session's clock shows `at`.
+    /// The instant of the runtime's clock that corresponds to `at` on the session's clock.
     pub(crate) fn instant(&self, at: Duration) -> Instant {
         self.start + at
     }
 
-    /// Waits for the next event of a session that is being opened. Its deadline is the caller's to keep.
+    /// Waits for the next event of a session that is being opened. The caller must apply the timeout.
     pub(crate) async fn opening_event(&mut self) -> Result<Event, CloseReason> {
         loop {
             if !self.events.is_empty() {
@@ -80,18 +81,18 @@ impl Link {
         }
     }
 
-    /// Writes what is left and closes the sending side, as far as the peer is still there to take it.
+    /// Writes the rest of the buffer and closes the sending side, if the peer still accepts it.
     pub(crate) async fn hang_up(&mut self) {
-        let last_words = async {
+        let flush_and_shutdown = async {
             self.stream.write_all_buf(&mut self.out).await?;
             self.stream.shutdown().await
         };
-        // The peer may be gone already; then there is nobody to be polite to.
-        let _ = timeout(HANG_UP_MAX, last_words).await;
+        // The peer may have closed the connection already; then the rest is of no use.
+        let _ = timeout(CLOSE_TIMEOUT, flush_and_shutdown).await;
     }
 
-    /// After [`Self::hang_up`]: waits for the peer to hang up, too. Closing a socket in which something is left to be
-    /// read resets the connection, and the peer might lose our last words.
+    /// After [`Self::hang_up`]: waits until the peer closes its side, too. Closing a socket with unread octets resets
+    /// the connection, and the peer might lose the last PDUs.
     pub(crate) async fn linger(mut self) {
         let silence = async {
             loop {
@@ -102,10 +103,10 @@ impl Link {
                 }
             }
         };
-        let _ = timeout(HANG_UP_MAX, silence).await;
+        let _ = timeout(CLOSE_TIMEOUT, silence).await;
     }
 
-    /// Reads once, and takes the frames that are whole. Ready if there may be more to read.
+    /// Reads once, and processes the frames that are complete. Ready if there may be more to read.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, now: Duration) -> Poll<()> {
         self.make_room();
         let read = pin!(self.stream.read_buf(&mut self.inbox)).poll(cx);
@@ -118,7 +119,7 @@ impl Link {
         Poll::Ready(())
     }
 
-    /// Writes until everything is written or the socket takes no more.
+    /// Writes until the buffer is empty or the socket accepts no more.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) {
         match self.try_write(cx) {
             Poll::Ready(Err(error)) => self.session.close(CloseReason::Io(error)),

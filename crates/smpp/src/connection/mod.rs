@@ -1,8 +1,8 @@
-//! A session over a socket: the part the client and the server share.
+//! A session over a socket, shared by the client and the server.
 //!
-//! One task owns the socket. It is woken by whatever comes first and then does everything that can be done at once:
-//! takes all that is queued, reads all that has arrived, encodes into one buffer, writes that buffer with one call, and
-//! hands its events over as one batch.
+//! One task owns the socket. Any event wakes it, and then it does all work that is possible: takes all queued commands,
+//! reads all octets that have arrived, encodes into one buffer, writes that buffer with one call, and passes its events
+//! to the user as one batch.
 
 mod driver;
 mod events;
@@ -22,7 +22,7 @@ pub(crate) use stream::Stream;
 pub struct Buffers {
     /// Requests that wait for a slot of the window at most; never less than the window.
     pub queue_max: usize,
-    /// Events handed over and not yet taken, above which the socket is no longer read.
+    /// Events that the user has not taken, above which the socket is no longer read.
     pub events_max: usize,
     /// Octets of one PDU at most; a longer one ends the session.
     pub frame_bytes_max: usize,

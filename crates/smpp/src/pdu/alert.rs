@@ -6,12 +6,12 @@ use crate::encode::{EncodeError, Writer};
 use crate::field::Address;
 use crate::tlv::Tlvs;
 
-/// `alert_notification`; has no answer.
+/// `alert_notification`; has no response.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct AlertNotification {
-    /// Who has become available; at most 64 octets.
+    /// The subscriber that has become available; at most 64 octets.
     pub source: Address,
-    /// Who asked to be told; at most 64 octets.
+    /// The ESME that requested the notification; at most 64 octets.
     pub esme: Address,
     /// `ms_availability_status`.
     pub tlvs: Tlvs,

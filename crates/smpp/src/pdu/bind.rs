@@ -11,14 +11,14 @@ use crate::octets::COctetString;
 use crate::status::CommandStatus;
 use crate::tlv::Tlvs;
 
-/// Which way messages go over a session, seen from the ESME.
+/// The direction of messages over a session, from the ESME's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BindKind {
     /// The ESME submits.
     Transmitter,
     /// The ESME receives messages and receipts.
     Receiver,
-    /// Both.
+    /// The ESME submits and receives.
     Transceiver,
 }
 
@@ -33,7 +33,7 @@ impl BindKind {
         }
     }
 
-    /// The command id of the answer.
+    /// The command id of the response.
     #[must_use]
     pub const fn response(self) -> CommandId {
         match self {
@@ -59,26 +59,26 @@ impl BindKind {
 /// `bind_transmitter`, `bind_receiver` and `bind_transceiver`. Its `Debug` form hides the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bind {
-    /// Which of the three.
+    /// Which of the three operations.
     pub kind: BindKind,
-    /// Who binds; at most 15 octets by specification, see [`crate::Limits`].
+    /// The name of the ESME; at most 15 octets by specification, see [`crate::Limits`].
     pub system_id: COctetString,
     /// At most 8 octets by specification, see [`crate::Limits`].
     pub password: COctetString,
-    /// What kind of system binds; at most 12 octets, often empty.
+    /// The type of the ESME's system; at most 12 octets, often empty.
     pub system_type: COctetString,
-    /// What the ESME speaks.
+    /// The protocol version of the ESME.
     pub interface_version: InterfaceVersion,
     /// Type of number of `address_range`.
     pub addr_ton: Ton,
     /// Numbering plan of `address_range`.
     pub addr_npi: Npi,
-    /// Which numbers the ESME serves; at most 40 octets, often empty.
+    /// The numbers that the ESME serves; at most 40 octets, often empty.
     pub address_range: COctetString,
 }
 
 impl Bind {
-    /// A bind with the two fields that matter, speaking 3.4.
+    /// A bind with the mandatory credentials, for version 3.4.
     pub fn new(
         kind: BindKind,
         system_id: impl Into<COctetString>,
@@ -135,19 +135,19 @@ impl fmt::Debug for Bind {
     }
 }
 
-/// The answer to a [`Bind`].
+/// The response to a [`Bind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindResp {
-    /// Which of the three is answered.
+    /// The operation that is answered.
     pub kind: BindKind,
-    /// Who answers; at most 15 octets by specification, see [`crate::Limits`].
+    /// The name of the SMSC; at most 15 octets by specification, see [`crate::Limits`].
     pub system_id: COctetString,
     /// `sc_interface_version`; in SMPP 5.0 also `congestion_state`.
     pub tlvs: Tlvs,
 }
 
 impl BindResp {
-    /// An answer that says nothing.
+    /// A response without name and parameters.
     #[must_use]
     pub const fn new(kind: BindKind) -> Self {
         Self {
@@ -165,7 +165,7 @@ impl BindResp {
         }
     }
 
-    /// SMPP 3.4 §4.1.2: an error answer has no body.
+    /// SMPP 3.4 §4.1.2: an error response has no body.
     pub(super) fn encode_unless_bare_error(
         &self,
         status: CommandStatus,
@@ -179,11 +179,11 @@ impl BindResp {
     }
 }
 
-/// `outbind`: the SMSC has opened the connection and asks the ESME to bind as a receiver (SMPP 3.4 §4.1.7). Its `Debug`
-/// form hides the password.
+/// `outbind`: the SMSC has opened the connection and wants the ESME to bind as a receiver (SMPP 3.4 §4.1.7). Its
+/// `Debug` form hides the password.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Outbind {
-    /// Who asks; at most 15 octets by specification.
+    /// The name of the SMSC; at most 15 octets by specification.
     pub system_id: COctetString,
     /// At most 8 octets by specification.
     pub password: COctetString,

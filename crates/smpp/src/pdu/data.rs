@@ -1,4 +1,4 @@
-//! Data either way (SMPP 3.4 §4.7).
+//! Data in either direction (SMPP 3.4 §4.7).
 
 use bytes::Bytes;
 
@@ -20,7 +20,7 @@ pub struct DataSm {
     pub destination: Address,
     /// Mode, type and features.
     pub esm_class: EsmClass,
-    /// Which receipts are wanted.
+    /// Which receipts are requested.
     pub registered_delivery: RegisteredDelivery,
     /// The alphabet of the text.
     pub data_coding: DataCoding,
@@ -61,7 +61,7 @@ impl Body for DataSm {
 /// `data_sm_resp`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DataSmResp {
-    /// What the SMSC calls the message; at most 64 octets.
+    /// The SMSC's id of the message; at most 64 octets.
     pub message_id: COctetString,
     /// `delivery_failure_reason`, `network_error_code`, `additional_status_info_text`, `dpf_result`.
     pub tlvs: Tlvs,

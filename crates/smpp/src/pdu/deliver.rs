@@ -1,4 +1,4 @@
-//! Handing a message or a receipt to the ESME (SMPP 3.4 §4.6).
+//! Delivery of a message or a receipt to the ESME (SMPP 3.4 §4.6).
 
 use bytes::Bytes;
 
@@ -12,8 +12,8 @@ use crate::tlv::Tlvs;
 
 /// `deliver_sm`: an inbound message, or a delivery receipt (see [`EsmClass::is_delivery_receipt`]).
 ///
-/// The fields that exist on the wire but are "unused" in this PDU (two times, the replace flag and the predefined
-/// message) are skipped on the way in and empty on the way out.
+/// The fields that are on the wire but "unused" in this PDU (two times, the replace flag and the predefined message)
+/// are skipped when decoding and empty when encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DeliverSm {
     /// Service; at most 5 octets, usually empty.
@@ -28,7 +28,7 @@ pub struct DeliverSm {
     pub protocol_id: u8,
     /// 0 lowest to 3 highest.
     pub priority_flag: u8,
-    /// Whether the SMSC wants an acknowledgement from the user.
+    /// Whether the SMSC requests an acknowledgement from the user.
     pub registered_delivery: RegisteredDelivery,
     /// The alphabet of the text.
     pub data_coding: DataCoding,
@@ -39,7 +39,7 @@ pub struct DeliverSm {
 }
 
 impl DeliverSm {
-    /// The text, wherever it is: `short_message`, or `message_payload` if that is empty.
+    /// The text: `short_message`, or `message_payload` if that is empty.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         payload(&self.short_message, &self.tlvs)
@@ -101,7 +101,7 @@ impl Body for DeliverSm {
 /// `deliver_sm_resp`. Its `message_id` is unused, and is written as an empty string.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DeliverSmResp {
-    /// Empty in every conforming answer (SMPP 3.4 §4.6.2).
+    /// Empty in every conforming response (SMPP 3.4 §4.6.2).
     pub message_id: COctetString,
     /// Optional parameters (SMPP 5.0).
     pub tlvs: Tlvs,

@@ -1,4 +1,4 @@
-//! Asking for, cancelling and replacing messages the SMSC still has (SMPP 3.4 §4.8 to §4.10).
+//! Query, cancellation and replacement of messages that the SMSC still holds (SMPP 3.4 §4.8 to §4.10).
 
 use bytes::Bytes;
 
@@ -9,10 +9,10 @@ use crate::field::{Address, MessageState, RegisteredDelivery};
 use crate::octets::COctetString;
 use crate::tlv::Tlvs;
 
-/// `query_sm`: where does a message stand?
+/// `query_sm`: requests the state of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct QuerySm {
-    /// What the SMSC calls the message; at most 64 octets.
+    /// The SMSC's id of the message; at most 64 octets.
     pub message_id: COctetString,
     /// The sender given at submission; at most 20 octets.
     pub source: Address,
@@ -35,13 +35,13 @@ impl Body for QuerySm {
 /// `query_sm_resp`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct QuerySmResp {
-    /// As asked.
+    /// The id in the request.
     pub message_id: COctetString,
-    /// When it became final: empty if it has not, else 16 characters.
+    /// When the state became final: empty if it is not, else 16 characters.
     pub final_date: COctetString,
-    /// Where it stands.
+    /// The state of the message.
     pub message_state: MessageState,
-    /// The network's error, 0 if there is none.
+    /// The network's error code, 0 if there is none.
     pub error_code: u8,
     /// Optional parameters (SMPP 5.0).
     pub tlvs: Tlvs,
@@ -71,7 +71,7 @@ impl Body for QuerySmResp {
 pub struct CancelSm {
     /// Service; at most 5 octets.
     pub service_type: COctetString,
-    /// What the SMSC calls the message, empty for all that match; at most 64 octets.
+    /// The SMSC's id of the message, empty for all that match; at most 64 octets.
     pub message_id: COctetString,
     /// The sender given at submission; at most 20 octets.
     pub source: Address,
@@ -100,19 +100,19 @@ impl Body for CancelSm {
 /// `replace_sm`: another text for a message that is still waiting.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ReplaceSm {
-    /// What the SMSC calls the message; at most 64 octets.
+    /// The SMSC's id of the message; at most 64 octets.
     pub message_id: COctetString,
     /// The sender given at submission; at most 20 octets.
     pub source: Address,
-    /// When to deliver: empty to leave it, else 16 characters.
+    /// When to deliver: empty to leave it unchanged, else 16 characters.
     pub schedule_delivery_time: COctetString,
-    /// Until when to try: empty to leave it, else 16 characters.
+    /// End of the validity: empty to leave it unchanged, else 16 characters.
     pub validity_period: COctetString,
-    /// Which receipts are wanted.
+    /// Which receipts are requested.
     pub registered_delivery: RegisteredDelivery,
     /// A predefined message of the SMSC; 0 for none.
     pub sm_default_msg_id: u8,
-    /// The new text; at most 254 octets. Its alphabet stays that of the old one.
+    /// The new text; at most 254 octets. The alphabet of the old text is kept.
     pub short_message: Bytes,
     /// Optional parameters (SMPP 5.0: `message_payload`).
     pub tlvs: Tlvs,

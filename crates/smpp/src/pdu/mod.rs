@@ -1,7 +1,7 @@
 //! All PDUs of SMPP 3.4 (§4), with the optional parameters of SMPP 5.0.
 //!
-//! Lenient in: a missing NUL at the end of a body, trailing fields that are absent, empty bodies of error answers,
-//! longer strings than allowed and parameters nobody knows are all taken. Strict out: see [`EncodeError`].
+//! Decoding is lenient: a missing NUL at the end of a body, missing trailing fields, empty bodies of error responses,
+//! longer strings than allowed and unknown parameters are accepted. Encoding is strict: see [`EncodeError`].
 
 mod alert;
 mod bind;
@@ -27,20 +27,20 @@ use crate::encode::{EncodeError, Limits, Writer};
 use crate::frame::Frame;
 use crate::status::CommandStatus;
 
-/// A PDU that has been understood. The header's status and sequence number stand beside it, not in it.
+/// A decoded PDU, without the status and the sequence number of its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pdu {
     /// `bind_transmitter`, `bind_receiver` or `bind_transceiver`.
     Bind(Bind),
-    /// The answer to a [`Bind`].
+    /// The response to a [`Bind`].
     BindResp(BindResp),
-    /// `outbind`: the SMSC asks for a bind.
+    /// `outbind`: the SMSC requests a bind.
     Outbind(Outbind),
     /// `unbind`
     Unbind,
     /// `unbind_resp`
     UnbindResp,
-    /// `generic_nack`: something was not understood; the status says what.
+    /// `generic_nack`: the peer could not decode a PDU; the status says why.
     GenericNack,
     /// `enquire_link`
     EnquireLink,
@@ -78,14 +78,14 @@ pub enum Pdu {
     AlertNotification(AlertNotification),
 }
 
-/// What each PDU with a body can do with it.
+/// Decoding and encoding of a body.
 pub(crate) trait Body: Sized {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed>;
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError>;
 }
 
 impl Pdu {
-    /// The command id this PDU goes by.
+    /// The command id of this PDU.
     #[must_use]
     pub const fn command(&self) -> CommandId {
         match self {
@@ -115,11 +115,11 @@ impl Pdu {
         }
     }
 
-    /// Understands one frame.
+    /// Decodes one frame.
     ///
     /// # Errors
-    /// [`Malformed`] if the command is unknown or the body lacks what cannot be done without. The frame is over either
-    /// way, and the session goes on.
+    /// [`Malformed`] if the command is unknown or a mandatory field is missing. The frame is consumed in both cases,
+    /// and the session continues.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, Malformed> {
         let mut reader = Reader::new(frame.source, frame.body);
         let reader = &mut reader;
@@ -162,7 +162,7 @@ impl Pdu {
     /// Appends the PDU to `out`.
     ///
     /// # Errors
-    /// [`EncodeError`] if a field breaks a bound; `out` is as it was then.
+    /// [`EncodeError`] if a field exceeds a bound; `out` is then unchanged.
     pub fn encode(
         &self,
         status: CommandStatus,
@@ -222,8 +222,8 @@ impl Pdu {
         }
     }
 
-    /// The empty answer to a request with this command id: what goes with an error status. A `generic_nack` where the
-    /// command has no answer of its own.
+    /// The empty response to a request with this command id, for an error status. A `generic_nack` if the command has
+    /// no response of its own.
     #[must_use]
     pub fn empty_response(request: CommandId) -> Self {
         match request {

@@ -19,7 +19,7 @@ const FLAG_ADDRESS: u8 = 1;
 /// `dest_flag` of a distribution list.
 const FLAG_LIST: u8 = 2;
 
-/// To whom a [`SubmitMulti`] goes.
+/// A destination of a [`SubmitMulti`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// One recipient; at most 20 octets.
@@ -43,11 +43,11 @@ pub struct SubmitMulti {
     pub protocol_id: u8,
     /// 0 lowest to 3 highest.
     pub priority_flag: u8,
-    /// When to deliver: empty for at once, else 16 characters.
+    /// When to deliver: empty for immediately, else 16 characters.
     pub schedule_delivery_time: COctetString,
-    /// Until when to try: empty for as the SMSC likes, else 16 characters.
+    /// End of the validity: empty for the SMSC's default, else 16 characters.
     pub validity_period: COctetString,
-    /// Which receipts are wanted.
+    /// Which receipts are requested.
     pub registered_delivery: RegisteredDelivery,
     /// Must be 0.
     pub replace_if_present_flag: u8,
@@ -138,20 +138,20 @@ impl Destination {
 /// `submit_multi_resp`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SubmitMultiResp {
-    /// What the SMSC calls the message; at most 64 octets.
+    /// The SMSC's id of the message; at most 64 octets.
     pub message_id: COctetString,
-    /// The recipients that were not taken; at most 255.
+    /// The recipients that were not accepted; at most 255.
     pub unsuccess: Vec<Unsuccess>,
     /// Optional parameters (SMPP 5.0).
     pub tlvs: Tlvs,
 }
 
-/// A recipient that was not taken (SMPP 3.4 §4.5.2.1).
+/// A recipient that was not accepted (SMPP 3.4 §4.5.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsuccess {
-    /// Who.
+    /// The recipient.
     pub address: Address,
-    /// Why.
+    /// Why it was not accepted.
     pub status: CommandStatus,
 }
 

@@ -1,4 +1,4 @@
-//! Handing a message to the SMSC (SMPP 3.4 §4.4).
+//! Submission of a message to the SMSC (SMPP 3.4 §4.4).
 
 use bytes::Bytes;
 
@@ -25,11 +25,11 @@ pub struct SubmitSm {
     pub protocol_id: u8,
     /// 0 lowest to 3 highest.
     pub priority_flag: u8,
-    /// When to deliver: empty for at once, else 16 characters (see [`crate::time`]).
+    /// When to deliver: empty for immediately, else 16 characters (see [`crate::time`]).
     pub schedule_delivery_time: COctetString,
-    /// Until when to try: empty for as the SMSC likes, else 16 characters (see [`crate::time`]).
+    /// End of the validity: empty for the SMSC's default, else 16 characters (see [`crate::time`]).
     pub validity_period: COctetString,
-    /// Which receipts are wanted.
+    /// Which receipts are requested.
     pub registered_delivery: RegisteredDelivery,
     /// 1 to replace a waiting message with the same service type and addresses.
     pub replace_if_present_flag: u8,
@@ -44,14 +44,14 @@ pub struct SubmitSm {
 }
 
 impl SubmitSm {
-    /// The text, wherever it is: `short_message`, or `message_payload` if that is empty.
+    /// The text: `short_message`, or `message_payload` if that is empty.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         payload(&self.short_message, &self.tlvs)
     }
 }
 
-/// The text of a message PDU, wherever it is.
+/// The text of a message PDU.
 pub(super) fn payload<'a>(short_message: &'a Bytes, tlvs: &'a Tlvs) -> &'a Bytes {
     if short_message.is_empty() {
         tlvs.message_payload().unwrap_or(short_message)
@@ -60,7 +60,7 @@ pub(super) fn payload<'a>(short_message: &'a Bytes, tlvs: &'a Tlvs) -> &'a Bytes
     }
 }
 
-/// Refuses text in both places (SMPP 3.4 §5.3.2.32).
+/// Rejects text in both fields (SMPP 3.4 §5.3.2.32).
 pub(super) fn one_payload(short_message: &Bytes, tlvs: &Tlvs) -> Result<(), EncodeError> {
     if !short_message.is_empty() && tlvs.get(Tag::MESSAGE_PAYLOAD).is_some() {
         return Err(EncodeError::TwoPayloads);
@@ -110,14 +110,14 @@ impl Body for SubmitSm {
 /// `submit_sm_resp`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SubmitSmResp {
-    /// What the SMSC calls the message; at most 64 octets. May be empty even on success with some SMSCs.
+    /// The SMSC's id of the message; at most 64 octets. Some SMSCs leave it empty even on success.
     pub message_id: COctetString,
     /// Optional parameters (SMPP 5.0; `congestion_state` and vendors' own).
     pub tlvs: Tlvs,
 }
 
 impl SubmitSmResp {
-    /// An answer with the SMSC's id for the message.
+    /// A response with the SMSC's id of the message.
     pub fn new(message_id: impl Into<COctetString>) -> Self {
         Self {
             message_id: message_id.into(),
@@ -125,7 +125,7 @@ impl SubmitSmResp {
         }
     }
 
-    /// SMPP 3.4 §4.4.2: an error answer has no body.
+    /// SMPP 3.4 §4.4.2: an error response has no body.
     pub(super) fn encode_unless_bare_error(
         &self,
         status: CommandStatus,

@@ -1,4 +1,4 @@
-//! What a session is told once, when it starts.
+//! The configuration of a session, fixed when it starts.
 
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ pub enum Slots {
     /// With its response, or when it times out.
     #[default]
     OnResponse,
-    /// When the user says so, after having made the result durable. Every [`Response`](super::Event::Response) and
-    /// [`TimedOut`](super::Event::TimedOut) is one slot to give back; nothing else is.
+    /// When the user releases it, after having made the result durable. Every [`Response`](super::Event::Response) and
+    /// [`TimedOut`](super::Event::TimedOut) is one slot to release; no other event is.
     OnRelease,
 }
 
-/// The bounds and times of one session. All times run on the monotonic clock the session is handed.
+/// The bounds and times of one session. All times run on the monotonic clock that the caller passes to the session.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     /// Which side this is.
     pub role: Role,
-    /// Requests in flight at most; at least 1, at most [`SessionConfig::WINDOW_MAX`].
+    /// Largest number of requests in flight; 1 to [`SessionConfig::WINDOW_MAX`].
     pub window_max: usize,
     /// When a slot of the window becomes free.
     pub slots: Slots,
@@ -37,19 +37,20 @@ pub struct SessionConfig {
     pub response_timeout: Duration,
     /// How long after its timeout a response is still matched and reported as late.
     pub late_grace: Duration,
-    /// Timed-out requests still matched at most; the oldest is forgotten first.
+    /// Largest number of timed-out requests that are still matched; the oldest is evicted first.
     pub late_max: usize,
-    /// After how long without a PDU from the peer it is asked whether it is there. `None`: never.
+    /// Time without a PDU from the peer after which an enquire_link is sent. `None`: never.
     pub enquire_link_interval: Option<Duration>,
-    /// How long the peer may then stay silent before the session is given up.
+    /// How long the peer may then stay silent before the session is closed.
     pub enquire_link_timeout: Duration,
-    /// After how long without a PDU from the peer the session is given up without asking. `None`: never.
+    /// Time without a PDU from the peer after which the session is closed without an enquire_link. `None`: never.
     pub inactivity_max: Option<Duration>,
     /// How long an unbind waits for its response.
     pub unbind_timeout: Duration,
-    /// Requests of the peer that wait for an answer at most; more are answered with the protocol's own "busy".
+    /// Largest number of requests of the peer that wait for a response; further ones are answered with the protocol's
+    /// own "busy" status.
     pub inbound_max: usize,
-    /// Bounds of what is encoded.
+    /// Bounds of the encoded fields.
     pub limits: Limits,
 }
 
@@ -58,8 +59,8 @@ impl SessionConfig {
     pub const WINDOW_MAX: usize = 65_536;
 
     /// The defaults for a role: window 10, responses within 60 s and late ones matched for 10 min (at most 1000),
-    /// enquire_link after 30 s of silence and answered within 30 s, unbind within 5 s, 1000 unanswered inbound requests.
-    /// An SMSC does not enquire but gives up an ESME that was silent for 5 min.
+    /// enquire_link after 30 s of silence and answered within 30 s, unbind within 5 s, 1000 unanswered inbound
+    /// requests. An SMSC sends no enquire_link but closes the session of an ESME that was silent for 5 min.
     #[must_use]
     pub const fn new(role: Role) -> Self {
         let esme = matches!(role, Role::Esme);

@@ -1,4 +1,4 @@
-//! What goes into a session from its user, and what comes out.
+//! The requests and replies a session takes from its user, and the events it reports.
 
 use std::io;
 
@@ -9,12 +9,12 @@ use crate::frame::BrokenLength;
 use crate::pdu::{AlertNotification, Bind, BindResp, DataSm, DeliverSm, Outbind, Pdu, SubmitSm};
 use crate::status::CommandStatus;
 
-/// A request to the peer. `token` is the user's own name for it and comes back with whatever becomes of it.
+/// A request to the peer. `token` is the user's own id of the request and is part of every event about it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Names the request; not sent. Need not be unique for the session's sake.
+    /// Identifies the request to the user; not sent. The session does not need it to be unique.
     pub token: u64,
-    /// What is asked.
+    /// The PDU to send.
     pub pdu: Pdu,
 }
 
@@ -28,19 +28,19 @@ impl Request {
     }
 }
 
-/// The answer to a request of the peer.
+/// The response to a request of the peer.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The sequence number of the request.
     pub sequence: u32,
-    /// How it went.
+    /// The result.
     pub status: CommandStatus,
-    /// The answer, which must fit the request.
+    /// The response, which must fit the request.
     pub pdu: Pdu,
 }
 
 impl Reply {
-    /// Success.
+    /// A response with success.
     pub fn ok(sequence: u32, pdu: impl Into<Pdu>) -> Self {
         Self {
             sequence,
@@ -49,7 +49,7 @@ impl Reply {
         }
     }
 
-    /// Failure: the empty answer to `request`, with `status`.
+    /// A response with failure: the empty response to `request`, with `status`.
     #[must_use]
     pub fn error(sequence: u32, request: CommandId, status: CommandStatus) -> Self {
         Self {
@@ -60,99 +60,99 @@ impl Reply {
     }
 }
 
-/// What a session reports. Each request handed in ends in exactly one of `Response`, `TimedOut`, `Refused`, or the
-/// lists of `Closed`; only a `LateResponse` may follow, after `TimedOut`. An `alert_notification`, which has no answer,
-/// ends silently once it is sent.
+/// An event of a session. Each request ends in exactly one of `Response`, `TimedOut`, `Refused`, or the lists of
+/// `Closed`; only a `LateResponse` may follow, after `TimedOut`. An `alert_notification`, which has no response, ends
+/// without an event once it is sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The peer answered a request.
+    /// The peer responded to a request.
     Response {
-        /// Whose answer it is.
+        /// The token of the request.
         token: u64,
-        /// How it went.
+        /// The result.
         status: CommandStatus,
-        /// The answer; [`Pdu::GenericNack`] if the peer did not even understand.
+        /// The response; [`Pdu::GenericNack`] if the peer could not decode the request.
         pdu: Pdu,
     },
-    /// The answer to a request that had been reported as timed out.
+    /// The response to a request that had been reported as timed out.
     LateResponse {
-        /// Whose answer it is.
+        /// The token of the request.
         token: u64,
-        /// How it went.
+        /// The result.
         status: CommandStatus,
-        /// The answer.
+        /// The response.
         pdu: Pdu,
     },
-    /// No answer came in time: the request is in doubt.
+    /// No response came in time: the request is in doubt.
     TimedOut {
-        /// Which request.
+        /// The token of the request.
         token: u64,
     },
-    /// The request was not sent, nor will it be. It takes no slot, so there is none to release.
+    /// The request was not sent and will not be. It takes no slot, so there is none to release.
     Refused {
-        /// Which request.
+        /// The token of the request.
         token: u64,
-        /// Why.
+        /// Why it was not sent.
         why: Refusal,
     },
-    /// The ESME submits a message; answer with [`crate::pdu::SubmitSmResp`].
+    /// The ESME submits a message; respond with [`crate::pdu::SubmitSmResp`].
     Submit {
-        /// To be echoed in the answer.
+        /// To be echoed in the response.
         sequence: u32,
         /// The message.
         pdu: SubmitSm,
     },
-    /// The SMSC delivers a message or receipt; answer with [`crate::pdu::DeliverSmResp`].
+    /// The SMSC delivers a message or receipt; respond with [`crate::pdu::DeliverSmResp`].
     Deliver {
-        /// To be echoed in the answer.
+        /// To be echoed in the response.
         sequence: u32,
         /// The message or receipt.
         pdu: DeliverSm,
     },
-    /// Either side sends data; answer with [`crate::pdu::DataSmResp`].
+    /// Either side sends data; respond with [`crate::pdu::DataSmResp`].
     Data {
-        /// To be echoed in the answer.
+        /// To be echoed in the response.
         sequence: u32,
         /// The message or receipt.
         pdu: DataSm,
     },
-    /// Any other request of the peer that wants an answer: query_sm, cancel_sm, replace_sm, submit_multi.
+    /// Any other request of the peer that needs a response: query_sm, cancel_sm, replace_sm, submit_multi.
     Request {
-        /// To be echoed in the answer.
+        /// To be echoed in the response.
         sequence: u32,
         /// The request.
         pdu: Pdu,
     },
-    /// A subscriber has become available; has no answer.
+    /// A subscriber has become available; has no response.
     Alert(AlertNotification),
-    /// The peer sent what could not be understood or is not allowed now. It has been answered; the session goes on.
+    /// The peer sent a PDU that could not be decoded or is not allowed now. The session has responded and continues.
     Rejected {
-        /// What it was.
+        /// The header of that PDU.
         header: Header,
-        /// What the peer was told.
+        /// The status of the response to the peer.
         status: CommandStatus,
-        /// What was wrong with the body, `None` if it was not the body.
+        /// What was wrong with the body, `None` if the body was not the reason.
         malformed: Option<Malformed>,
     },
-    /// A response to nothing that was asked, or to something long forgotten.
+    /// A response that matches no request, or a request whose time for late responses is over.
     Unmatched(Header),
-    /// Only before a session is bound: the ESME asks to bind. Answer with [`super::Session::accept_bind`] or
+    /// Only before a session is bound: the ESME sends a bind. Respond with [`super::Session::accept_bind`] or
     /// [`super::Session::refuse_bind`].
     BindRequest(Bind),
     /// Only before a session is bound: the SMSC accepted.
     Bound(BindResp),
     /// Only before a session is bound: the SMSC refused.
     BindRefused(CommandStatus),
-    /// Only before a session is bound: the SMSC asks the ESME to bind.
+    /// Only before a session is bound: the SMSC requests a bind.
     Outbind(Outbind),
-    /// The session is over. Always the last event, and always there.
+    /// The session is closed. Always the last event, and always sent.
     Closed {
-        /// Why.
+        /// Why it was closed.
         reason: CloseReason,
-        /// Requests that left and were not answered: in doubt, in the order they left.
+        /// Requests that were sent and not answered: in doubt, in the order they were sent.
         in_flight: Vec<u64>,
-        /// Requests that never left, in the order they were handed in: safe to send elsewhere.
+        /// Requests that were not sent, in the order they were queued: safe to send elsewhere.
         unsent: Vec<u64>,
     },
 }
@@ -161,7 +161,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It breaks a bound of the protocol.
+    /// A field exceeds a bound of the protocol.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// This side may not send it over this kind of bind.
@@ -172,14 +172,14 @@ pub enum Refusal {
     WindowFull,
 }
 
-/// Why a session is over.
+/// Why a session is closed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The user unbound, and the peer agreed.
+    /// The user unbound, and the peer responded.
     #[error("unbound")]
     Unbound,
-    /// The user unbound, and the peer did not answer in time, or just hung up, as some do.
+    /// The user unbound, and the peer did not respond in time, or closed the connection without a response, as some do.
     #[error("unbound without answer")]
     UnboundUnanswered,
     /// The peer unbound.
@@ -188,13 +188,13 @@ pub enum CloseReason {
     /// The peer closed the connection without unbinding.
     #[error("the peer closed the connection")]
     PeerClosed,
-    /// The peer was asked whether it is there and stayed silent.
+    /// The peer did not respond to an enquire_link in time.
     #[error("no answer to enquire_link")]
     EnquireLinkTimeout,
     /// The peer was silent for too long.
     #[error("the peer was silent for too long")]
     Inactive,
-    /// The stream cannot be cut into frames any more.
+    /// The stream cannot be split into frames any more.
     #[error("broken frame: {0}")]
     BrokenLength(#[from] BrokenLength),
     /// The connection broke.

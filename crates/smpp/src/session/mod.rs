@@ -1,12 +1,12 @@
-//! One SMPP session as a state machine: no I/O, no clock. Frames go in, events and octets to send come out, and every
-//! moment is handed in as the time since the session started.
+//! One SMPP session as a state machine: no I/O, no clock. The input is frames, the output is events and octets to
+//! send. Every point in time is an argument, as the time since the session started.
 //!
 //! ```text
 //!           bind                  unbind                    unbind_resp
 //!   Open ─────────► Bound(kind) ─────────► Unbinding(kind) ─────────► Closed
 //! ```
 //!
-//! The window is not in the protocol but a contract with the carrier: [`Session::send`] refuses what exceeds it.
+//! The window is not part of the protocol but agreed with the carrier: [`Session::send`] refuses requests above it.
 
 mod config;
 mod event;
@@ -32,7 +32,7 @@ use crate::tlv::Tlvs;
 
 use window::Window;
 
-/// Where a session stands (SMPP 3.4 §2.2).
+/// State of a session (SMPP 3.4 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Connected, not bound.
@@ -41,18 +41,18 @@ pub enum State {
     Bound(BindKind),
     /// `unbind` has been sent.
     Unbinding(BindKind),
-    /// Over.
+    /// Closed.
     Closed,
 }
 
-/// A bind that waits for its answer, from the peer (ESME) or from the user (SMSC).
+/// A bind that waits for the response of the peer (ESME) or of the user (SMSC).
 struct PendingBind {
     sequence: u32,
     kind: BindKind,
     version: InterfaceVersion,
 }
 
-/// A control request of ours that waits for its answer.
+/// A control request of this side that waits for its response.
 struct Awaited {
     sequence: u32,
     deadline: Duration,
@@ -65,21 +65,21 @@ pub struct Session {
     window: Window,
     /// Slots taken: in flight, or answered but not yet released.
     used: usize,
-    /// Slots that became free since the user last asked, other than by the user's own doing.
+    /// Slots that became free since the last call of `take_freed`, other than by `release`.
     freed: usize,
     /// Requests of the peer that the user has not answered.
     inbound: usize,
     last_received: Duration,
     bind: Option<PendingBind>,
     enquiry: Option<Awaited>,
-    /// Until when to wait for what is in flight before unbinding.
+    /// Until when to wait for responses before unbinding.
     drain_until: Option<Duration>,
     unbind: Option<Awaited>,
     close_reason: Option<CloseReason>,
 }
 
 impl Session {
-    /// A session over a connection that has just been made. `window_max` is brought into its bounds.
+    /// A session over a new connection. `window_max` is clamped to its bounds.
     #[must_use]
     pub fn new(mut config: SessionConfig, now: Duration) -> Self {
         config.window_max = config.window_max.clamp(1, SessionConfig::WINDOW_MAX);
@@ -100,7 +100,7 @@ impl Session {
         }
     }
 
-    /// Where the session stands.
+    /// The state of the session.
     #[must_use]
     pub fn state(&self) -> State {
         self.state
@@ -112,33 +112,33 @@ impl Session {
         self.config.window_max - self.used
     }
 
-    /// Requests of ours that wait for their response.
+    /// Requests of this side that wait for their response.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.window.in_flight()
     }
 
-    /// Requests of the peer that wait for an answer of the user.
+    /// Requests of the peer that the user has not answered.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.inbound
     }
 
-    /// Whether [`Self::unbind`] waits for what is not answered yet.
+    /// Whether [`Self::unbind`] waits for unanswered requests.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.drain_until.is_some()
     }
 
-    /// Slots that became free since this was last asked, other than by [`Self::release`].
+    /// Slots that became free since the last call, other than by [`Self::release`].
     pub fn take_freed(&mut self) -> usize {
         std::mem::take(&mut self.freed)
     }
 
-    /// Asks the SMSC to bind. [`Event::Bound`] or [`Event::BindRefused`] follows; the deadline is the caller's to keep.
+    /// Sends a bind to the SMSC. [`Event::Bound`] or [`Event::BindRefused`] follows; the caller must apply the timeout.
     ///
     /// # Errors
-    /// [`Refusal`] if the session is not open or a field breaks a bound.
+    /// [`Refusal`] if the session is not open or a field exceeds a bound.
     pub fn bind(&mut self, bind: Bind, out: &mut BytesMut) -> Result<(), Refusal> {
         let (kind, version) = (bind.kind, bind.interface_version);
         if self.config.role != Role::Esme || self.state != State::Open || self.bind.is_some() {
@@ -157,7 +157,7 @@ impl Session {
     /// Accepts the bind last reported by [`Event::BindRequest`]; the session is bound then.
     ///
     /// # Errors
-    /// [`Refusal`] if no bind waits or `system_id` breaks a bound.
+    /// [`Refusal`] if no bind waits or `system_id` exceeds a bound.
     pub fn accept_bind(&mut self, system_id: &COctetString, out: &mut BytesMut) -> Result<(), Refusal> {
         let Some(PendingBind {
             sequence,
@@ -205,7 +205,7 @@ impl Session {
             .pdu
             .encode(CommandStatus::ROK, sequence, &self.config.limits, out)?;
         if command == CommandId::ALERT_NOTIFICATION {
-            // Has no response, so it takes no slot; whoever sends it gets one back at once.
+            // Has no response, so it takes no slot. The slot of the sender is freed at once.
             self.freed += 1;
             return Ok(());
         }
@@ -219,10 +219,10 @@ impl Session {
         Ok(())
     }
 
-    /// Answers a request of the peer.
+    /// Responds to a request of the peer.
     ///
     /// # Errors
-    /// [`EncodeError`] if the answer breaks a bound; the request still waits for another then.
+    /// [`EncodeError`] if the response exceeds a bound; the request then still waits for another response.
     pub fn reply(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) -> Result<(), EncodeError> {
         reply
             .pdu
@@ -232,7 +232,7 @@ impl Session {
         Ok(())
     }
 
-    /// Answers in place of an answer that could not be encoded: the request is to be tried again.
+    /// Sends an error in place of a response that could not be encoded, so that the peer retries the request.
     pub(crate) fn reply_with_error(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) {
         let request = CommandId(reply.pdu.command().0 & !CommandId::GENERIC_NACK.0);
         self.answer(request, reply.sequence, CommandStatus::RSYSERR, out);
@@ -240,15 +240,16 @@ impl Session {
         self.advance_unbind(now, out);
     }
 
-    /// Frees `slots` whose results the user has made durable. Only with [`Slots::OnRelease`]; more than are taken by
-    /// answered requests are not freed.
+    /// Frees `slots` whose results the user has made durable. Only with [`Slots::OnRelease`]; at most as many as
+    /// answered requests hold.
     pub fn release(&mut self, slots: usize) {
         if self.config.slots == Slots::OnRelease {
             self.used -= slots.min(self.used - self.window.in_flight());
         }
     }
 
-    /// Stops sending requests. Once everything is answered both ways, at the latest at `drain_until`, an unbind is sent.
+    /// Stops sending requests. Sends an unbind once all requests in both directions are answered, at `drain_until` at
+    /// the latest.
     pub fn unbind(&mut self, drain_until: Duration, now: Duration, out: &mut BytesMut) {
         match self.state {
             State::Bound(_) => {
@@ -260,7 +261,7 @@ impl Session {
         }
     }
 
-    /// Ends the session. The first reason stays. Losing a connection that was to be unbound anyway is no loss.
+    /// Closes the session. The first reason is kept. Losing the connection during an unbind counts as unbound without a response.
     pub fn close(&mut self, reason: CloseReason) {
         let lost = matches!(reason, CloseReason::PeerClosed | CloseReason::Io(_));
         let unbinding = matches!(self.state, State::Unbinding(_));
@@ -273,26 +274,26 @@ impl Session {
         self.close_reason.get_or_insert(reason);
     }
 
-    /// Ends a session whose stream is broken, telling the peer what was wrong.
+    /// Closes a session whose stream is broken, after a `generic_nack` with `ESME_RINVCMDLEN`.
     pub fn broken(&mut self, broken: BrokenLength, out: &mut BytesMut) {
         self.answer(CommandId::GENERIC_NACK, 0, CommandStatus::RINVCMDLEN, out);
         self.close(CloseReason::BrokenLength(broken));
     }
 
-    /// Once the session is over: why, and which requests are in doubt. Only the first call gets it.
+    /// Once the session is closed: the reason, and the requests in doubt. Only the first call returns them.
     pub fn take_closed(&mut self) -> Option<(CloseReason, Vec<u64>)> {
         let reason = self.close_reason.take()?;
         Some((reason, self.window.drain()))
     }
 
-    /// Takes one frame from the peer. What must be answered at once is appended to `out`, what the user must know to
-    /// `events`.
+    /// Processes one frame from the peer. Appends responses that are due at once to `out`, and what the user must know
+    /// to `events`.
     pub fn receive(&mut self, frame: &Frame<'_>, now: Duration, out: &mut BytesMut, events: &mut Vec<Event>) {
         if self.state == State::Closed {
             return;
         }
         self.last_received = now;
-        // Whatever the peer sends shows that it is there: some answer enquire_link only after what they have queued.
+        // Any PDU of the peer shows that it is alive: some peers answer enquire_link only after what they have queued.
         let enquiry = self.enquiry.take();
         if frame.header.command.is_response() {
             self.receive_response(frame, enquiry.as_ref(), events);
@@ -302,7 +303,7 @@ impl Session {
         self.advance_unbind(now, out);
     }
 
-    /// Lets time pass: reports what is overdue, asks a silent peer, gives up a dead one.
+    /// Runs the timers: reports timed-out requests, sends enquire_link to a silent peer, closes a dead session.
     pub fn tick(&mut self, now: Duration, out: &mut BytesMut, events: &mut Vec<Event>) {
         if self.state == State::Closed {
             return;
@@ -321,7 +322,7 @@ impl Session {
         }
     }
 
-    /// When [`Self::tick`] has something to do, if nothing else happens before.
+    /// When [`Self::tick`] has work, if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let unbind = self
@@ -340,7 +341,7 @@ impl Session {
         .min()
     }
 
-    /// Appends the empty answer to a request; a `generic_nack` where it has none of its own.
+    /// Appends the empty response to a request; a `generic_nack` if the request has no response of its own.
     fn answer(&self, request: CommandId, sequence: u32, status: CommandStatus, out: &mut BytesMut) {
         let answered = Pdu::empty_response(request).encode(status, sequence, &self.config.limits, out);
         debug_assert!(answered.is_ok(), "an empty answer breaks no bound");
@@ -374,7 +375,7 @@ impl Session {
         }
     }
 
-    /// When to ask the peer, or to give it up if it has been asked.
+    /// When to send an enquire_link, or to close the session if one was not answered.
     fn enquire_at(&self) -> Option<Duration> {
         let interval = self.config.enquire_link_interval?;
         if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
@@ -391,7 +392,7 @@ impl Session {
         Some(self.last_received + self.config.inactivity_max?)
     }
 
-    /// Sends the unbind once everything is answered, or the time for it is over.
+    /// Sends the unbind once all requests are answered, or the time to drain is over.
     fn advance_unbind(&mut self, now: Duration, out: &mut BytesMut) {
         let (Some(until), State::Bound(kind)) = (self.drain_until, self.state) else {
             return;

@@ -1,4 +1,4 @@
-//! What the peer sends: answers to what was asked, requests that are allowed or not, and nonsense.
+//! PDUs from the peer: responses, requests that are allowed or not, and invalid ones.
 
 use bytes::BytesMut;
 
@@ -38,9 +38,9 @@ impl Session {
             events.push(Event::Unmatched(header));
             return;
         };
-        // A response that cannot be read still says how it went, and its request must not stay in flight.
+        // A response whose body cannot be decoded still has a status, and its request must not stay in flight.
         let pdu = Pdu::decode(frame).unwrap_or_else(|_| Pdu::empty_response(sent));
-        // A nack without a status is still a refusal: the peer did not take the request.
+        // A nack without a status is still a refusal: the peer did not accept the request.
         let status = if nack && header.status.is_ok() {
             CommandStatus::RUNKNOWNERR
         } else {
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    /// Whether the peer may send this request now: `ROK`, or what to answer instead.
+    /// Whether the peer may send this request now: `ROK`, or the status of the error response.
     fn admits(&self, command: CommandId) -> CommandStatus {
         let smsc = self.config.role == Role::Smsc;
         let peer = if smsc { Role::Esme } else { Role::Smsc };
@@ -133,7 +133,7 @@ impl Session {
                 }
             }
             CommandId::OUTBIND if !smsc && self.state == State::Open => CommandStatus::ROK,
-            // The peer has not seen our unbind yet: let it try again over another session.
+            // The peer has not seen our unbind yet: a temporary error makes it retry over another session.
             CommandId::DELIVER_SM | CommandId::DATA_SM if matches!(self.state, State::Unbinding(_)) => {
                 CommandStatus::RX_T_APPN
             }

@@ -1,10 +1,10 @@
-//! Who may send what in which state (SMPP 3.4 §2.3, table 2-1).
+//! Which side may send which request in which state (SMPP 3.4 §2.3, table 2-1).
 
 use super::{Role, State};
 use crate::command::CommandId;
 
-/// Whether a side in `role` may send this request in `state`. Requests that are allowed always (`enquire_link`,
-/// `unbind`) and those that open a session are not asked for here.
+/// Whether a side in `role` may send this request in `state`. Not for requests that are always allowed (`enquire_link`,
+/// `unbind`) and not for those that open a session.
 pub(super) fn may_send(role: Role, state: State, request: CommandId) -> bool {
     let State::Bound(kind) = state else { return false };
     match (role, request) {

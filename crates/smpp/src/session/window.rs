@@ -1,12 +1,12 @@
-//! The requests in flight: which sequence number stands for which token, and when each is overdue.
+//! The requests in flight: the token and the deadline of each sequence number.
 //!
-//! One table, indexed by the low bits of the sequence number. A number whose place is taken is skipped when numbers are
-//! given out, so a lookup is one comparison, without hashing. Two linked lists run through the table: requests that
-//! wait for their response, and those that timed out and are still matched for a while. Time-outs are uniform, so each
-//! list is in the order of its deadlines: the first to expire is at its head, and nothing ever searches.
+//! One table, indexed by the low bits of the sequence number. Sequence numbers whose slot is taken are skipped, so a
+//! lookup is one comparison, without hashing. Two linked lists run through the table: requests that wait for their
+//! response, and timed-out ones that are still matched for a while. All requests have the same timeout, so each list is
+//! in the order of its deadlines: the first to expire is at its head, without a search.
 //!
 //! Invariants: a slot is free exactly if its sequence is 0; every other slot is in exactly one list; at most half the
-//! table is taken, so a free place is found soon.
+//! table is taken, so a free slot is found soon.
 
 use std::time::Duration;
 
@@ -70,10 +70,10 @@ pub(super) struct Window {
 impl Window {
     /// A table for `window_max` requests in time and `late_max` late ones.
     pub(super) fn new(window_max: usize, late_max: usize) -> Self {
-        let places = ((window_max + late_max) * 2).next_power_of_two();
+        let capacity = ((window_max + late_max) * 2).next_power_of_two();
         Self {
-            slots: vec![FREE; places].into_boxed_slice(),
-            mask: u32::try_from(places - 1).unwrap_or(u32::MAX >> 1),
+            slots: vec![FREE; capacity].into_boxed_slice(),
+            mask: u32::try_from(capacity - 1).unwrap_or(u32::MAX >> 1),
             next_sequence: SEQUENCE_MIN,
             waiting: EMPTY,
             late: EMPTY,
@@ -86,12 +86,12 @@ impl Window {
         self.waiting.len
     }
 
-    /// When the first request is overdue.
+    /// The deadline of the first request that waits.
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         (self.waiting.head != NONE).then(|| self.slot(self.waiting.head).deadline)
     }
 
-    /// The next sequence number whose place is free.
+    /// The next sequence number whose slot is free.
     pub(super) fn next_sequence(&mut self) -> u32 {
         loop {
             let sequence = self.next_sequence;
@@ -106,7 +106,7 @@ impl Window {
         }
     }
 
-    /// Takes a place for a request. `sequence` must come from [`Self::next_sequence`], and deadlines must not go back.
+    /// Takes a slot for a request. `sequence` must come from [`Self::next_sequence`], and deadlines must not decrease.
     pub(super) fn insert(&mut self, sequence: u32, command: CommandId, token: u64, deadline: Duration) {
         debug_assert!(
             self.in_flight() + self.late.len < self.slots.len() / 2,
@@ -123,7 +123,7 @@ impl Window {
         self.push(Phase::Waiting, at);
     }
 
-    /// Finds and removes the request a response belongs to. `fits` judges the command that was sent.
+    /// Finds and removes the request of a response. `fits` checks the command that was sent.
     pub(super) fn complete(
         &mut self,
         sequence: u32,
@@ -138,7 +138,7 @@ impl Window {
         Some((slot.token, slot.command, slot.phase))
     }
 
-    /// Moves what is overdue to the late ones, one call a request: the token of the first that is overdue, or `None`.
+    /// Moves one overdue request to the late ones, and returns its token; `None` if none is overdue.
     pub(super) fn expire(&mut self, now: Duration, late_until: Duration) -> Option<u64> {
         while self.late.head != NONE && self.slot(self.late.head).deadline <= now {
             self.remove(self.late.head);
@@ -163,7 +163,7 @@ impl Window {
         Some(token)
     }
 
-    /// Forgets everything, and tells which requests were still waiting, in the order they left.
+    /// Removes all requests, and returns those that still waited, in the order they were sent.
     pub(super) fn drain(&mut self) -> Vec<u64> {
         let mut tokens = Vec::with_capacity(self.waiting.len);
         while self.waiting.head != NONE {
@@ -222,7 +222,7 @@ impl Window {
         }
     }
 
-    /// `at` is always masked, or comes from a list, which holds masked places only.
+    /// `at` is always masked, or comes from a list, which holds masked indices only.
     fn slot(&self, at: u32) -> &Slot {
         &self.slots[(at & self.mask) as usize]
     }
@@ -257,7 +257,7 @@ mod tests {
         let last = submit(&mut window, 1, 1);
         assert_eq!(last, SEQUENCE_MAX);
         assert_eq!(window.next_sequence(), 1);
-        // The table has four places: 3 would share its place with 0x7FFFFFFF.
+        // The table has four slots: 3 would share its slot with 0x7FFFFFFF.
         assert_eq!(window.next_sequence(), 2);
         assert_eq!(window.next_sequence(), 4);
     }
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_late_request_is_forgotten_first() {
+    fn the_oldest_late_request_is_evicted_first() {
         let mut window = Window::new(3, 2);
         let sequences: Vec<u32> = (0..3).map(|token| submit(&mut window, token, 1)).collect();
         let expired: Vec<u64> = std::iter::from_fn(|| window.expire(seconds(1), seconds(9))).collect();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn late_requests_are_forgotten_after_their_grace() {
+    fn late_requests_expire_after_their_grace() {
         let mut window = Window::new(1, 1);
         let sequence = submit(&mut window, 7, 1);
         assert_eq!(window.expire(seconds(1), seconds(5)), Some(7));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a map that does the same slowly.
+        /// Compares the table with a map that does the same slowly.
         #[test]
         fn the_table_behaves_like_a_map(steps in prop::collection::vec((0..4_u8, any::<u16>()), 1..400)) {
             let (window_max, late_max) = (8, 4);

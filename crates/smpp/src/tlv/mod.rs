@@ -1,4 +1,4 @@
-//! Optional parameters: an ordered list, in which what nobody knows is kept byte for byte (SMPP 3.4 §3.2.4).
+//! Optional parameters: an ordered list that keeps unknown parameters byte for byte (SMPP 3.4 §3.2.4).
 
 mod tag;
 mod typed;
@@ -14,16 +14,16 @@ use crate::encode::{EncodeError, Writer};
 /// One optional parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tlv {
-    /// Which one.
+    /// The tag.
     pub tag: Tag,
-    /// Its value, without tag and length; at most 65535 octets.
+    /// The value, without tag and length; at most 65535 octets.
     pub value: Bytes,
 }
 
-/// The optional parameters of one PDU, in the order they came or were added.
+/// The optional parameters of one PDU, in the order of the wire or of their addition.
 ///
-/// Nothing is known to be allowed only once: [`Tlvs::get`] and the typed getters take the first of a tag, [`Tlvs::push`]
-/// adds another, [`Tlvs::set`] replaces all.
+/// A tag may occur more than once: [`Tlvs::get`] and the typed getters return the first, [`Tlvs::push`] adds another,
+/// [`Tlvs::set`] replaces all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Tlvs {
     list: Vec<Tlv>,
@@ -46,14 +46,14 @@ impl Tlvs {
         self.list.is_empty()
     }
 
-    /// How many there are.
+    /// The number of parameters.
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether the list came off the wire with a length that leads out of the PDU. What stood before it is kept, the
-    /// rest is lost. Never set on lists that were built here, and not encoded.
+    /// Whether the decoded list had a length that exceeds the PDU. The parameters before it are kept, the rest is lost.
+    /// Never set on lists that were built here, and not encoded.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken
@@ -108,7 +108,7 @@ impl Tlvs {
         self.list.retain(|tlv| tlv.tag != tag);
     }
 
-    /// Reads what is left of a body.
+    /// Decodes the rest of a body.
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Self {
         let mut tlvs = Self::new();
         while !reader.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Names one optional parameter. Tags that this crate does not know are kept as they came.
+/// The tag of one optional parameter. Tags that this crate does not know are kept unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(pub u16);
 
@@ -11,7 +11,7 @@ macro_rules! tags {
         impl Tag {
             $(#[doc = concat!("`", $word, "`")] pub const $name: Self = Self($value);)+
 
-            /// The specification's word, `None` for a tag it does not define.
+            /// The specification's name, `None` for a tag it does not define.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {

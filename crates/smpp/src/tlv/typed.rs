@@ -1,7 +1,7 @@
 //! Getters and setters for the optional parameters that carry messages, receipts and congestion.
 //!
-//! Getters are as lenient as peers are sloppy: an integer may be shorter than it should, a C-octet string may lack its
-//! NUL. A parameter that is longer than its type is not that type, and yields `None`.
+//! Getters are lenient: an integer may be shorter than specified, a C-octet string may lack its NUL. A parameter that
+//! is longer than its type yields `None`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -12,21 +12,21 @@ use crate::octets::COctetString;
 /// A network's own error code (SMPP 3.4 §5.3.2.31).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetworkErrorCode {
-    /// 1 ANSI-136, 2 IS-95, 3 GSM, 8 as the vendor says.
+    /// 1 ANSI-136, 2 IS-95, 3 GSM, 8 defined by the vendor.
     pub network_type: u8,
     /// The code itself.
     pub code: u16,
 }
 
-/// Which part of which message this is, said in optional parameters instead of a user data header
-/// (SMPP 3.4 §5.3.2.22 to §5.3.2.24). A message uses one or the other, never both.
+/// The position of a part in its message, in optional parameters instead of a user data header (SMPP 3.4 §5.3.2.22 to
+/// §5.3.2.24). A message uses one or the other, never both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sar {
     /// The same in all parts of one message.
     pub reference: u16,
-    /// How many parts there are, from 1.
+    /// The number of parts, from 1.
     pub total: u8,
-    /// Which one this is, from 1.
+    /// The number of this part, from 1.
     pub seqnum: u8,
 }
 
@@ -77,7 +77,7 @@ impl Tlvs {
         self.set(tag, Bytes::copy_from_slice(&value.to_be_bytes()));
     }
 
-    /// Sets a C-octet string; the NUL is added here.
+    /// Sets a C-octet string; adds the NUL.
     pub fn set_c_octets(&mut self, tag: Tag, value: &COctetString) {
         let mut octets = BytesMut::with_capacity(value.len() + 1);
         octets.put_slice(value.as_bytes());
@@ -85,7 +85,7 @@ impl Tlvs {
         self.set(tag, octets.freeze());
     }
 
-    /// `receipted_message_id`: which message a receipt is about, in the SMSC's notation.
+    /// `receipted_message_id`: the message of a receipt, in the SMSC's notation.
     #[must_use]
     pub fn receipted_message_id(&self) -> Option<COctetString> {
         self.get_c_octets(Tag::RECEIPTED_MESSAGE_ID)
@@ -96,7 +96,7 @@ impl Tlvs {
         self.set_c_octets(Tag::RECEIPTED_MESSAGE_ID, id);
     }
 
-    /// `message_state`: where the message of a receipt stands.
+    /// `message_state`: the state of the message of a receipt.
     #[must_use]
     pub fn message_state(&self) -> Option<MessageState> {
         self.get_u8(Tag::MESSAGE_STATE).map(MessageState)
@@ -107,7 +107,7 @@ impl Tlvs {
         self.set_u8(Tag::MESSAGE_STATE, state.0);
     }
 
-    /// `network_error_code`: what the network said. Needs its three octets.
+    /// `network_error_code`: the error of the network. Needs its three octets.
     #[must_use]
     pub fn network_error_code(&self) -> Option<NetworkErrorCode> {
         let [network_type, c0, c1] = *self.get(Tag::NETWORK_ERROR_CODE)?.first_chunk()?;
@@ -154,7 +154,7 @@ impl Tlvs {
         self.set_u8(Tag::SAR_SEGMENT_SEQNUM, sar.seqnum);
     }
 
-    /// `user_message_reference`: the ESME's own number for a message.
+    /// `user_message_reference`: the ESME's own number of a message.
     #[must_use]
     pub fn user_message_reference(&self) -> Option<u16> {
         self.get_u16(Tag::USER_MESSAGE_REFERENCE)
@@ -187,7 +187,7 @@ impl Tlvs {
         self.set_u16(Tag::DEST_PORT, port);
     }
 
-    /// `additional_status_info_text`: why, in words.
+    /// `additional_status_info_text`: the reason as text.
     #[must_use]
     pub fn additional_status_info_text(&self) -> Option<COctetString> {
         self.get_c_octets(Tag::ADDITIONAL_STATUS_INFO_TEXT)
@@ -220,7 +220,7 @@ impl Tlvs {
         self.set_u8(Tag::MORE_MESSAGES_TO_SEND, u8::from(more));
     }
 
-    /// `congestion_state` (SMPP 5.0 §4.8.4.18): 0 idle to 100 congested, as far as the peer keeps to it.
+    /// `congestion_state` (SMPP 5.0 §4.8.4.18): 0 idle to 100 congested.
     #[must_use]
     pub fn congestion_state(&self) -> Option<u8> {
         self.get_u8(Tag::CONGESTION_STATE)
@@ -231,7 +231,7 @@ impl Tlvs {
         self.set_u8(Tag::CONGESTION_STATE, percent);
     }
 
-    /// `sc_interface_version`: what the SMSC speaks, in bind answers.
+    /// `sc_interface_version`: the protocol version of the SMSC, in bind responses.
     #[must_use]
     pub fn sc_interface_version(&self) -> Option<InterfaceVersion> {
         self.get_u8(Tag::SC_INTERFACE_VERSION).map(InterfaceVersion)

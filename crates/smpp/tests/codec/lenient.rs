@@ -1,4 +1,4 @@
-//! What peers send that the specification does not allow, and what is made of it.
+//! PDUs that break the specification, as peers send them, and how they are decoded.
 
 use smpp::pdu::{DeliverSm, SubmitSmResp};
 use smpp::tlv::Tag;

@@ -2,7 +2,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
-    reason = "the helpers of tests may stop at the first surprise, too"
+    reason = "test helpers may panic on an unexpected result, as tests do"
 )]
 
 mod lenient;

@@ -1,6 +1,6 @@
-//! Two other implementations read what is written here, and what they write is read here.
+//! Two other implementations decode what this crate encodes, and the reverse.
 //!
-//! The way there and back is the test: our octets, decoded and encoded again by the peer, must be the same octets.
+//! The tests compare octets: a PDU encoded here, decoded and encoded again by the peer, must have the same octets.
 
 use std::str::FromStr;
 
@@ -32,7 +32,7 @@ fn via_rusmpp(octets: &[u8]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// Through smpp34 and back; `None` if it has no codec for the command that can be reached from outside.
+/// Through smpp34 and back; `None` if its codec for the command is not public.
 fn via_smpp34(octets: &[u8]) -> Option<Vec<u8>> {
     let header = || smpp34::CommandHeader::decode(octets).expect("a header");
     macro_rules! through {
@@ -57,7 +57,7 @@ fn via_smpp34(octets: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Values both peers have a name for: they drop or refuse others.
+/// Values that both peers have a name for: they drop or refuse others.
 fn address() -> impl Strategy<Value = Address> {
     prop_oneof![
         "[1-9][0-9]{5,14}".prop_map(Address::international),

@@ -1,4 +1,4 @@
-//! Whatever is encoded is decoded to the same; and decoding survives anything.
+//! Encoded PDUs decode to the same value; decoding survives any octets.
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
@@ -330,7 +330,7 @@ proptest! {
         prop_assert_eq!(read, Ok(pdus));
     }
 
-    /// What is cut off, added and turned over must neither panic nor be read past its frame.
+    /// Truncated, extended and flipped octets must neither panic nor be read past their frame.
     #[test]
     fn mutated_pdus_are_survived(
         pdu in pdu(),
@@ -345,7 +345,7 @@ proptest! {
             let at = at.index(octets.len());
             octets[at] = value;
         }
-        // Repair the length, so that the body is looked at, and the command, so that it is one that has a body.
+        // Repairs the length, so that the body is decoded, and the command, so that it is one with a body.
         let length = (octets.len() as u32).to_be_bytes();
         octets[..4].copy_from_slice(&length);
         octets[4..8].copy_from_slice(&pdu.command().0.to_be_bytes());
@@ -367,7 +367,7 @@ proptest! {
         }
     }
 
-    /// What was read leniently and is within the bounds is written and read back without change.
+    /// A PDU that was decoded leniently and is within the bounds survives encoding and decoding without change.
     #[test]
     fn decoding_is_stable(octets in prop::collection::vec(any::<u8>(), 0..120), command in 1..10_u32) {
         if let (_, Ok(first)) = decode(&super::frame(command, 0, 1, &octets))

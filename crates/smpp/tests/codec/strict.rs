@@ -1,4 +1,4 @@
-//! What is not sent, because a peer that keeps to the specification could not read it.
+//! PDUs that are not encoded, because a peer that keeps to the specification could not decode them.
 
 use bytes::{Bytes, BytesMut};
 use smpp::field::Address;

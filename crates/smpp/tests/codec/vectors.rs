@@ -1,4 +1,4 @@
-//! Octets written down by hand from the tables of SMPP 3.4 §4, and the values they stand for.
+//! Octets written by hand from the tables of SMPP 3.4 §4, and the values they stand for.
 
 use bytes::Bytes;
 use smpp::field::{
@@ -61,7 +61,7 @@ fn submit() -> SubmitSm {
     }
 }
 
-/// One line a PDU: name, command id, value, body.
+/// One line per PDU: name, command id, value, body.
 fn table() -> Vec<(&'static str, u32, Pdu, Vec<u8>)> {
     let bind_body = b"SMPP3TEST\0secret08\0SUBMIT1\0\x34\x01\x01\0".to_vec();
     let version = || Tlvs::new().with(Tag::SC_INTERFACE_VERSION, &[0x34][..]);

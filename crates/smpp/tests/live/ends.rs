@@ -1,4 +1,4 @@
-//! How sessions begin and end over a socket, and what becomes of what was handed in.
+//! How sessions begin and end over a socket, and the outcome of their requests.
 
 use std::time::Duration;
 
@@ -87,12 +87,12 @@ async fn no_more_connections_than_allowed() {
     assert!(matches!(second, Err(ConnectError::Lost(_))), "{second:?}");
     first.client.unbind_and_drain(Duration::ZERO).await;
     assert_eq!(inbox.closed().await.0, "the peer unbound");
-    // The place is free as soon as the handler has returned, which nothing here can see: ask until it is.
+    // The slot is free as soon as the handler has returned, which the client cannot see: retry until it is.
     soon(async { while server.connect(|_| {}).await.is_err() {} }).await;
 }
 
 #[tokio::test]
-async fn a_lost_connection_tells_what_is_in_doubt_and_what_never_left() {
+async fn a_lost_connection_reports_what_is_in_doubt_and_what_was_not_sent() {
     let mut pair = Pair::new(|config| config.session.window_max = 3).await;
     pair.submit(0..6).await;
     pair.answer_next().await;
@@ -132,7 +132,7 @@ async fn an_unbind_lets_what_is_in_flight_be_answered_first() {
     soon(unbound).await.expect("no panic");
     let (reason, in_flight, unsent) = pair.client_inbox.closed().await;
     assert_eq!((reason.as_str(), in_flight), ("unbound", vec![]));
-    // Whether the queue moved up before or after the unbind was heard, nothing is unaccounted for.
+    // Whether the queue moved up before or after the unbind arrived, every request has an outcome.
     let arrived = loop {
         match pair.session_inbox.next().await {
             Event::Closed { reason, .. } => break reason.to_string(),
@@ -192,7 +192,7 @@ async fn dropping_the_last_handle_unbinds() {
 #[tokio::test]
 async fn a_peer_that_stays_silent_is_given_up() {
     let mut server = Server::start(ServerConfig::default(), None).await;
-    // Accepts the bind by hand, and then says nothing, not even to enquire_link.
+    // Accepts the bind by hand, and then sends nothing, not even an enquire_link_resp.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     server.address = listener.local_addr().expect("bound").to_string();
     let mute = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Peers that send nonsense.
+//! Peers that send invalid PDUs.
 
 use bytes::Bytes;
 use smpp::pdu::DeliverSm;
@@ -55,7 +55,7 @@ async fn an_unknown_command_is_nacked_and_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn a_broken_length_ends_the_session_and_the_peer_is_told() {
+async fn a_broken_length_is_nacked_and_ends_the_session() {
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0, 0, 0, 3], &[0xFF; 64]] {
         let mut pair = Pair::new(|_| {}).await;
         pair.submit(1..2).await;
@@ -85,7 +85,7 @@ async fn a_pdu_in_many_pieces_is_read_as_one() {
     let mut pair = Pair::new(|_| {}).await;
     for octet in MALFORMED {
         pair.session.send_raw(vec![*octet]);
-        // Forces each octet into a segment of its own, as far as the kernel lets it.
+        // Forces each octet into a TCP segment of its own, as far as the kernel permits.
         tokio::task::yield_now().await;
     }
     assert!(

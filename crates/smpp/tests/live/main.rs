@@ -2,7 +2,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
-    reason = "the helpers of tests may stop at the first surprise, too"
+    reason = "test helpers may panic on an unexpected result, as tests do"
 )]
 
 mod ends;
@@ -28,10 +28,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-/// Longer than anything here takes; a test that gets here has failed.
+/// Longer than any step here takes; a test that waits this long has failed.
 const TOO_LONG: Duration = Duration::from_secs(20);
 
-/// What must never wait for ever.
+/// Fails the test instead of waiting for ever.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(TOO_LONG, what)
         .await
@@ -92,7 +92,7 @@ impl Inbox {
     }
 }
 
-/// A server that accepts the password "secret" and hands its sessions to the test.
+/// A server that accepts the password "secret" and passes its sessions to the test.
 struct Server {
     address: String,
     sessions: mpsc::UnboundedReceiver<(ServerSession, Inbox)>,
@@ -179,7 +179,7 @@ impl Pair {
             .expect("not over yet");
     }
 
-    /// Answers the next message the server gets.
+    /// Responds to the next message that the server gets.
     async fn answer_next(&mut self) -> u32 {
         let (sequence, _) = self.session_inbox.submit().await;
         self.answer(sequence);
@@ -191,8 +191,8 @@ impl Pair {
             .respond(vec![Reply::ok(sequence, SubmitSmResp::new(sequence.to_string()))]);
     }
 
-    /// The server delivers something, and everything the client had sent before it answered has arrived by the time the
-    /// answer has. Returns what came before the answer.
+    /// The server delivers a message, and all that the client had sent before its response has arrived when the
+    /// response does. Returns the events before the response.
     async fn round_trip(&mut self) -> Vec<Event> {
         const MARK: u64 = u64::MAX;
         let deliver = Request::new(MARK, DeliverSm::default());

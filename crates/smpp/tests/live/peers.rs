@@ -22,7 +22,7 @@ async fn next<T>(receiver: &mut UnboundedReceiver<T>) -> T {
     soon(receiver.recv()).await.expect("the peer is still there")
 }
 
-/// The peer as an SMSC: takes every message but those with odd digits at the end of their text.
+/// The peer as an SMSC: accepts every message except those with odd digits at the end of their text.
 struct TheirSmsc {
     bound: UnboundedSender<ESME>,
     unbound: UnboundedSender<()>,
@@ -72,7 +72,7 @@ struct TheirServer {
 }
 
 async fn their_server() -> TheirServer {
-    // The peer takes a number, not a listener.
+    // The peer takes a port number, not a listener.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port")
@@ -133,7 +133,7 @@ async fn our_client_submits_to_their_server_and_unbinds() {
     answered.sort_unstable();
     assert!(answered.into_iter().eq(0..MESSAGES));
     soon(bound.client.unbind_and_drain(Duration::from_secs(10))).await;
-    // The peer hangs up as soon as it has read the unbind, sometimes before its answer is on the way.
+    // The peer closes the connection as soon as it has read the unbind, sometimes before its response is sent.
     let (reason, in_flight, unsent) = inbox.closed().await;
     assert!(reason.starts_with("unbound"), "{reason}");
     assert!(in_flight.is_empty() && unsent.is_empty());
@@ -304,7 +304,7 @@ async fn our_server_delivers_to_their_client() {
         );
         assert_eq!(received.tlvs.len(), 2);
     }
-    // The peer handles what it gets at the same time, and answers in any order.
+    // The peer handles PDUs concurrently, and responds in any order.
     answered.sort_unstable();
     assert!(answered.into_iter().eq(0..100));
 }

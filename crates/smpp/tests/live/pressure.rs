@@ -136,7 +136,7 @@ async fn a_user_who_takes_no_events_stops_the_reading_and_loses_nothing() {
     soon(pair.session.send_batch(requests))
         .await
         .expect("room for all");
-    // Everything waits in the mailbox, the driver and the kernel; now it is taken, one by one.
+    // Everything waits in the mailbox, the driver and the kernel; now the events are taken one by one.
     for _ in 0..DELIVERIES {
         match pair.client_inbox.next().await {
             Event::Deliver { sequence, .. } => {

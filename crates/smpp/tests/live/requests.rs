@@ -1,4 +1,4 @@
-//! Messages there, answers back, window in between.
+//! Requests, responses and the window between them.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn the_window_is_never_exceeded_and_answers_make_room() {
         })
         .collect();
     assert_eq!((sequences.len(), before.len()), (2, 2), "no more than the window");
-    // Answered the wrong way round.
+    // Responds in reverse order.
     pair.answer(sequences.pop().expect("two"));
     pair.answer(sequences.pop().expect("two"));
     let mut tokens = vec![
@@ -88,7 +88,7 @@ async fn with_slots_on_release_nothing_leaves_until_results_are_released() {
 }
 
 #[tokio::test]
-async fn what_is_not_answered_times_out_and_a_late_answer_is_told() {
+async fn an_unanswered_request_times_out_and_a_late_answer_is_reported() {
     let mut pair = Pair::new(|config| {
         config.session.window_max = 1;
         config.session.response_timeout = Duration::from_millis(30);
@@ -168,12 +168,12 @@ async fn other_requests_have_their_own_answers() {
     let event = pair.session_inbox.next().await;
     let Event::Request {
         sequence,
-        pdu: Pdu::QuerySm(asked),
+        pdu: Pdu::QuerySm(received),
     } = event
     else {
         panic!("{event:?}")
     };
-    assert_eq!(asked, query);
+    assert_eq!(received, query);
     let resp = QuerySmResp {
         message_id: "9".into(),
         ..QuerySmResp::default()

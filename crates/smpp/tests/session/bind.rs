@@ -1,4 +1,4 @@
-//! How a session begins, and who may say what when.
+//! How a session begins, and which side may send what when.
 
 use smpp::field::InterfaceVersion;
 use smpp::pdu::{Bind, BindKind, BindResp, DeliverSm, Outbind, QuerySm, SubmitSm};
@@ -8,7 +8,7 @@ use smpp::{CommandId, CommandStatus, Pdu};
 use super::Side;
 
 #[test]
-fn a_refused_bind_tells_its_status_and_ends_the_session() {
+fn a_refused_bind_reports_its_status_and_ends_the_session() {
     for nack in [false, true] {
         let mut side = Side::new(SessionConfig::new(Role::Esme));
         side.session
@@ -20,7 +20,7 @@ fn a_refused_bind_tells_its_status_and_ends_the_session() {
         } else {
             Pdu::BindResp(BindResp::new(BindKind::Receiver))
         };
-        side.hear(&resp, CommandStatus::RINVPASWD, sequence);
+        side.receive(&resp, CommandStatus::RINVPASWD, sequence);
         assert!(matches!(
             side.take_events()[..],
             [Event::BindRefused(CommandStatus::RINVPASWD)]
@@ -35,7 +35,7 @@ fn an_answer_to_another_bind_does_not_bind() {
     side.session
         .bind(Bind::new(BindKind::Receiver, "esme", "pw"), &mut side.out)
         .expect("open");
-    side.hear(
+    side.receive(
         &Pdu::BindResp(BindResp::new(BindKind::Receiver)),
         CommandStatus::ROK,
         77,
@@ -56,7 +56,7 @@ fn an_esme_of_the_old_protocol_is_spared_optional_parameters() {
             interface_version: version,
             ..Bind::new(BindKind::Transceiver, "esme", "pw")
         };
-        side.hear(&bind.into(), CommandStatus::ROK, 5);
+        side.receive(&bind.into(), CommandStatus::ROK, 5);
         side.session
             .accept_bind(&"smsc".into(), &mut side.out)
             .expect("a bind waits");
@@ -72,7 +72,7 @@ fn an_esme_of_the_old_protocol_is_spared_optional_parameters() {
 #[test]
 fn a_second_bind_is_refused_and_the_first_stays() {
     let mut side = Side::bound_smsc(BindKind::Transmitter, |_| {});
-    side.hear(
+    side.receive(
         &Bind::new(BindKind::Receiver, "esme", "pw").into(),
         CommandStatus::ROK,
         2,
@@ -87,13 +87,13 @@ fn a_second_bind_is_refused_and_the_first_stays() {
 #[test]
 fn after_a_refused_bind_the_esme_may_try_again() {
     let mut side = Side::new(SessionConfig::new(Role::Smsc));
-    side.hear(
+    side.receive(
         &Bind::new(BindKind::Transceiver, "esme", "no").into(),
         CommandStatus::ROK,
         1,
     );
     side.session.refuse_bind(CommandStatus::RINVPASWD, &mut side.out);
-    side.hear(
+    side.receive(
         &Bind::new(BindKind::Transceiver, "esme", "pw").into(),
         CommandStatus::ROK,
         2,
@@ -151,7 +151,7 @@ fn what_is_not_allowed_in_a_state_is_answered_and_reported() {
         ),
     ];
     for (mut side, pdu, answer) in table {
-        side.hear(&pdu, CommandStatus::ROK, 9);
+        side.receive(&pdu, CommandStatus::ROK, 9);
         assert_eq!(side.sent_commands(), [(answer, invalid, 9)], "{pdu:?}");
         assert!(matches!(side.take_events()[..], [Event::Rejected { status, .. }] if status == invalid));
         assert!(side.session.take_closed().is_none());
@@ -170,12 +170,12 @@ fn what_this_side_may_not_send_is_refused_before_it_leaves() {
 fn an_unknown_command_is_nacked_with_its_own_sequence_number() {
     let mut side = Side::bound_smsc(BindKind::Transceiver, |_| {});
     let octets = [&[0, 0, 0, 20, 0, 1, 2, 3, 0, 0, 0, 0, 0xFF, 0, 0, 7][..], b"what"].concat();
-    side.hear_octets(&octets);
+    side.receive_octets(&octets);
     assert_eq!(
         side.sent_commands(),
         [(CommandId::GENERIC_NACK, CommandStatus::RINVCMDID, 0xFF00_0007)]
     );
-    side.hear(&QuerySm::default().into(), CommandStatus::ROK, 8);
+    side.receive(&QuerySm::default().into(), CommandStatus::ROK, 8);
     assert!(matches!(
         side.take_events()[..],
         [Event::Rejected { .. }, Event::Request { sequence: 8, .. }]
@@ -189,7 +189,7 @@ fn a_connection_the_smsc_opened_may_ask_for_a_bind() {
         system_id: "smsc".into(),
         password: "pw".into(),
     };
-    side.hear(&outbind.into(), CommandStatus::ROK, 1);
+    side.receive(&outbind.into(), CommandStatus::ROK, 1);
     assert!(matches!(&side.take_events()[..], [Event::Outbind(outbind)] if outbind.system_id == "smsc"));
     assert!(
         side.session

@@ -1,8 +1,8 @@
-//! The session on a clock made of numbers: no sockets, no waiting.
+//! The session on a simulated clock: no sockets, no waiting.
 #![allow(
     clippy::expect_used,
     clippy::panic,
-    reason = "the helpers of tests may stop at the first surprise, too"
+    reason = "test helpers may panic on an unexpected result, as tests do"
 )]
 
 mod bind;
@@ -18,7 +18,7 @@ use smpp::pdu::{Bind, BindKind, DeliverSm, SubmitSm, SubmitSmResp};
 use smpp::session::{Event, Refusal, Reply, Request, Role, Session, SessionConfig};
 use smpp::{CommandId, CommandStatus, Header, Pdu, frame};
 
-/// A session, its clock, and what it says.
+/// A session, its clock, and its output.
 struct Side {
     session: Session,
     now: Duration,
@@ -37,7 +37,7 @@ impl Side {
         }
     }
 
-    /// An ESME that is bound, its bind read by nobody.
+    /// An ESME that is bound; its bind is discarded.
     fn bound_esme(kind: BindKind, change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut config = SessionConfig::new(Role::Esme);
         change(&mut config);
@@ -47,7 +47,7 @@ impl Side {
             .expect("open");
         let sequence = side.sent()[0].0.sequence;
         let resp = Pdu::BindResp(smpp::pdu::BindResp::new(kind));
-        side.hear(&resp, CommandStatus::ROK, sequence);
+        side.receive(&resp, CommandStatus::ROK, sequence);
         assert!(matches!(side.take_events()[..], [Event::Bound(_)]));
         side
     }
@@ -57,7 +57,7 @@ impl Side {
         let mut config = SessionConfig::new(Role::Smsc);
         change(&mut config);
         let mut side = Self::new(config);
-        side.hear(&Bind::new(kind, "esme", "pw").into(), CommandStatus::ROK, 1);
+        side.receive(&Bind::new(kind, "esme", "pw").into(), CommandStatus::ROK, 1);
         assert!(matches!(side.take_events()[..], [Event::BindRequest(_)]));
         side.session
             .accept_bind(&"smsc".into(), &mut side.out)
@@ -66,11 +66,11 @@ impl Side {
         side
     }
 
-    fn hear(&mut self, pdu: &Pdu, status: CommandStatus, sequence: u32) {
-        self.hear_octets(&pdu.to_bytes(status, sequence).expect("within the bounds"));
+    fn receive(&mut self, pdu: &Pdu, status: CommandStatus, sequence: u32) {
+        self.receive_octets(&pdu.to_bytes(status, sequence).expect("within the bounds"));
     }
 
-    fn hear_octets(&mut self, octets: &[u8]) {
+    fn receive_octets(&mut self, octets: &[u8]) {
         let mut buffer = BytesMut::from(octets);
         let cut = frame::cut(&mut buffer, 1 << 16);
         for frame in cut.frames() {
@@ -79,7 +79,7 @@ impl Side {
         }
     }
 
-    /// What has been written since the last call.
+    /// The PDUs written since the last call.
     fn sent(&mut self) -> Vec<(Header, Pdu)> {
         let cut = frame::cut(&mut self.out, 1 << 16);
         assert!(cut.broken.is_none() && self.out.is_empty());
@@ -88,7 +88,7 @@ impl Side {
             .collect()
     }
 
-    /// What has been written since the last call, in short.
+    /// The headers of the PDUs written since the last call.
     fn sent_commands(&mut self) -> Vec<(CommandId, CommandStatus, u32)> {
         let header = |(header, _): (Header, _)| (header.command, header.status, header.sequence);
         self.sent().into_iter().map(header).collect()
@@ -98,7 +98,7 @@ impl Side {
         std::mem::take(&mut self.events)
     }
 
-    /// Sends a message and tells its sequence number.
+    /// Sends a message and returns its sequence number.
     fn submit(&mut self, token: u64) -> Result<u32, Refusal> {
         let message = SubmitSm {
             destination: Address::international("447700900123"),
@@ -113,13 +113,13 @@ impl Side {
             .expect("one request was written"))
     }
 
-    /// The peer answers a message.
+    /// The peer responds to a message.
     fn answer(&mut self, sequence: u32) {
-        self.hear(&SubmitSmResp::new("1").into(), CommandStatus::ROK, sequence);
+        self.receive(&SubmitSmResp::new("1").into(), CommandStatus::ROK, sequence);
     }
 
     fn deliver(&mut self, sequence: u32) {
-        self.hear(&DeliverSm::default().into(), CommandStatus::ROK, sequence);
+        self.receive(&DeliverSm::default().into(), CommandStatus::ROK, sequence);
     }
 
     fn reply(&mut self, reply: &Reply) {
@@ -128,13 +128,13 @@ impl Side {
             .expect("within the bounds");
     }
 
-    /// Lets time pass in one step.
+    /// Advances the clock in one step.
     fn wait(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         self.session.tick(self.now, &mut self.out, &mut self.events);
     }
 
-    /// Lets time pass until the session has something to do.
+    /// Advances the clock to the next deadline.
     fn wait_for_deadline(&mut self) -> Duration {
         let deadline = self.session.next_deadline().expect("something is due");
         let waited = deadline - self.now;

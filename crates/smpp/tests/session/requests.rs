@@ -1,4 +1,4 @@
-//! Requests and their answers, in time, late, or never.
+//! Requests and their responses, in time, late, or missing.
 
 use smpp::pdu::{BindKind, DataSmResp, DeliverSmResp, SubmitSmResp};
 use smpp::session::{Event, Refusal, Reply, Slots};
@@ -41,7 +41,7 @@ fn with_slots_on_release_an_answer_makes_no_room() {
     side.submit(2).expect("room");
     side.answer(first);
     assert_eq!(side.submit(3), Err(Refusal::WindowFull));
-    // More than is answered cannot be given back: the slot of the second is still in flight.
+    // Only the slots of answered requests can be released: that of the second is still in flight.
     side.session.release(9);
     assert_eq!(side.session.window_free(), 1);
     assert!(side.submit(3).is_ok());
@@ -61,7 +61,7 @@ fn with_slots_on_release_a_timed_out_request_keeps_its_slot_until_released() {
     assert_eq!(side.submit(2), Err(Refusal::WindowFull));
     side.session.release(1);
     assert!(side.submit(2).is_ok());
-    // The late answer gives nothing back: its slot was released with the time-out.
+    // The late response frees no slot: it was released with the timeout.
     side.answer(sequence);
     assert!(matches!(
         side.take_events()[..],
@@ -71,7 +71,7 @@ fn with_slots_on_release_a_timed_out_request_keeps_its_slot_until_released() {
 }
 
 #[test]
-fn what_is_not_answered_in_time_times_out_in_order_and_late_answers_are_told() {
+fn unanswered_requests_time_out_in_order_and_late_answers_are_reported() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |config| {
         config.enquire_link_interval = None
     });
@@ -91,12 +91,12 @@ fn what_is_not_answered_in_time_times_out_in_order_and_late_answers_are_told() {
             events[..],
             [Event::LateResponse { token: 1, .. }, Event::Unmatched(_)]
         ),
-        "late once, then forgotten: {events:?}"
+        "late once, then unmatched: {events:?}"
     );
 }
 
 #[test]
-fn a_late_answer_is_forgotten_after_its_grace() {
+fn a_late_answer_is_unmatched_after_its_grace() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |config| {
         config.enquire_link_interval = None;
         config.late_grace = std::time::Duration::from_secs(5);
@@ -113,7 +113,7 @@ fn a_late_answer_is_forgotten_after_its_grace() {
 fn an_answer_of_the_wrong_kind_is_no_answer() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |_| {});
     let sequence = side.submit(1).expect("room");
-    side.hear(&DataSmResp::default().into(), CommandStatus::ROK, sequence);
+    side.receive(&DataSmResp::default().into(), CommandStatus::ROK, sequence);
     assert!(matches!(side.take_events()[..], [Event::Unmatched(_)]));
     side.answer(sequence);
     assert_eq!(responses(&side.take_events()), [1]);
@@ -123,8 +123,8 @@ fn an_answer_of_the_wrong_kind_is_no_answer() {
 fn a_nack_answers_the_request_it_names() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |_| {});
     let sequence = side.submit(1).expect("room");
-    side.hear(&Pdu::GenericNack, CommandStatus::RINVCMDLEN, 0);
-    side.hear(&Pdu::GenericNack, CommandStatus::RTHROTTLED, sequence);
+    side.receive(&Pdu::GenericNack, CommandStatus::RINVCMDLEN, 0);
+    side.receive(&Pdu::GenericNack, CommandStatus::RTHROTTLED, sequence);
     assert!(matches!(
         side.take_events()[..],
         [
@@ -144,7 +144,7 @@ fn an_empty_success_is_a_success_without_id() {
     let sequence = side.submit(1).expect("room");
     let mut octets = vec![0, 0, 0, 16, 0x80, 0, 0, 4, 0, 0, 0, 0];
     octets.extend_from_slice(&sequence.to_be_bytes());
-    side.hear_octets(&octets);
+    side.receive_octets(&octets);
     let events = side.take_events();
     let [
         Event::Response {
@@ -195,7 +195,7 @@ fn too_many_unanswered_requests_are_turned_away_with_the_protocols_busy() {
     ));
 
     let mut smsc = Side::bound_smsc(BindKind::Transceiver, |config| config.inbound_max = 0);
-    smsc.hear(&smpp::pdu::SubmitSm::default().into(), CommandStatus::ROK, 2);
+    smsc.receive(&smpp::pdu::SubmitSm::default().into(), CommandStatus::ROK, 2);
     assert_eq!(
         smsc.sent_commands(),
         [(CommandId::SUBMIT_SM_RESP, CommandStatus::RTHROTTLED, 2)]
@@ -206,7 +206,7 @@ fn too_many_unanswered_requests_are_turned_away_with_the_protocols_busy() {
 fn a_malformed_request_is_answered_and_the_next_is_read() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |_| {});
     let cut_short = [&[0, 0, 0, 17, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 3][..], b"\0"].concat();
-    side.hear_octets(&cut_short);
+    side.receive_octets(&cut_short);
     side.deliver(4);
     assert_eq!(
         side.sent_commands(),

@@ -1,4 +1,4 @@
-//! Peers that say nothing.
+//! Silent peers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use smpp::{CommandId, CommandStatus, Pdu};
 use super::Side;
 
 #[test]
-fn a_silent_peer_is_asked_and_then_given_up_with_what_is_in_flight() {
+fn a_silent_peer_gets_an_enquire_link_and_then_the_session_closes_with_what_is_in_flight() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |config| {
         config.response_timeout = Duration::from_secs(600);
     });
@@ -30,7 +30,7 @@ fn whatever_the_peer_says_shows_that_it_is_there() {
         side.wait(30);
         let sequence = side.sent()[0].0.sequence;
         side.wait(29);
-        side.hear(&answer, CommandStatus::ROK, sequence);
+        side.receive(&answer, CommandStatus::ROK, sequence);
         side.wait(29);
         assert!(side.session.take_closed().is_none(), "{answer:?}");
         side.wait(1);
@@ -42,13 +42,13 @@ fn whatever_the_peer_says_shows_that_it_is_there() {
 }
 
 #[test]
-fn a_peer_that_talks_is_not_asked() {
+fn an_active_peer_gets_no_enquire_link() {
     let mut side = Side::bound_smsc(BindKind::Transceiver, |config| {
         config.enquire_link_interval = Some(Duration::from_secs(30));
     });
     for sequence in 0..10 {
         side.wait(29);
-        side.hear(&Pdu::EnquireLink, CommandStatus::ROK, sequence);
+        side.receive(&Pdu::EnquireLink, CommandStatus::ROK, sequence);
         assert_eq!(
             side.sent_commands(),
             [(CommandId::ENQUIRE_LINK_RESP, CommandStatus::ROK, sequence)]
@@ -57,7 +57,7 @@ fn a_peer_that_talks_is_not_asked() {
 }
 
 #[test]
-fn an_smsc_gives_up_a_silent_esme_without_asking() {
+fn an_smsc_closes_the_session_of_a_silent_esme_without_enquire_link() {
     let mut side = Side::bound_smsc(BindKind::Transceiver, |_| {});
     assert_eq!(side.wait_for_deadline().as_secs(), 300);
     assert!(side.sent().is_empty());
@@ -65,7 +65,7 @@ fn an_smsc_gives_up_a_silent_esme_without_asking() {
 }
 
 #[test]
-fn nobody_is_asked_before_the_bind() {
+fn no_enquire_link_is_sent_before_the_bind() {
     let session = Session::new(SessionConfig::new(Role::Esme), Duration::ZERO);
     assert_eq!(session.next_deadline(), None);
 }

@@ -24,7 +24,7 @@ fn an_idle_session_unbinds_at_once() {
     unbind(&mut side, 10);
     let sequence = side.sent()[0].0.sequence;
     assert_eq!(side.session.state(), State::Unbinding(BindKind::Transceiver));
-    side.hear(&Pdu::UnbindResp, CommandStatus::ROK, sequence);
+    side.receive(&Pdu::UnbindResp, CommandStatus::ROK, sequence);
     assert_eq!(side.closed(), ("unbound".to_owned(), vec![]));
 }
 
@@ -73,7 +73,7 @@ fn an_answer_that_crosses_the_unbind_still_counts() {
         side.sent_commands(),
         [(CommandId::DELIVER_SM_RESP, CommandStatus::RX_T_APPN, 50)]
     );
-    side.hear(&Pdu::UnbindResp, CommandStatus::ROK, unbind);
+    side.receive(&Pdu::UnbindResp, CommandStatus::ROK, unbind);
     assert_eq!(responses(&side.take_events()), [1]);
     assert_eq!(side.closed(), ("unbound".to_owned(), vec![]));
 }
@@ -82,21 +82,18 @@ fn an_answer_that_crosses_the_unbind_still_counts() {
 fn an_unbind_of_the_peer_is_answered_and_ends_the_session() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |_| {});
     side.submit(1).expect("room");
-    side.hear(&Pdu::Unbind, CommandStatus::ROK, 60);
+    side.receive(&Pdu::Unbind, CommandStatus::ROK, 60);
     assert_eq!(
         side.sent_commands(),
         [(CommandId::UNBIND_RESP, CommandStatus::ROK, 60)]
     );
     assert_eq!(side.closed(), ("the peer unbound".to_owned(), vec![1]));
     side.deliver(61);
-    assert!(
-        side.take_events().is_empty(),
-        "a session that is over hears nothing"
-    );
+    assert!(side.take_events().is_empty(), "a closed session reports no event");
 }
 
 #[test]
-fn a_session_that_is_lost_tells_what_is_in_doubt_in_the_order_it_left() {
+fn a_lost_session_reports_what_is_in_doubt_in_the_order_sent() {
     let mut side = Side::bound_esme(BindKind::Transceiver, |_| {});
     let sequences: Vec<u32> = (0..4).map(|token| side.submit(token).expect("room")).collect();
     side.answer(sequences[1]);
@@ -106,7 +103,7 @@ fn a_session_that_is_lost_tells_what_is_in_doubt_in_the_order_it_left() {
         side.closed(),
         ("the peer closed the connection".to_owned(), vec![0, 2, 3])
     );
-    assert!(side.session.take_closed().is_none(), "told once");
+    assert!(side.session.take_closed().is_none(), "the end is returned once");
 }
 
 #[test]

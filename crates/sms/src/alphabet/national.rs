@@ -58,8 +58,8 @@ impl Language {
         Self::Urdu,
     ];
 
-    /// The language with this identifier; `None` for a reserved one, which stands for the default tables
-    /// (TS 23.040 §9.2.3.24.15: a receiver that does not know a language ignores the element).
+    /// The language with this identifier; `None` for a reserved one, which means the default tables (TS 23.040
+    /// §9.2.3.24.15: a receiver that does not know a language ignores the element).
     #[must_use]
     pub fn from_identifier(identifier: u8) -> Option<Self> {
         Self::ALL.get(usize::from(identifier).checked_sub(1)?).copied()
@@ -110,12 +110,12 @@ impl Language {
     }
 }
 
-/// The tables that a message is written with.
+/// The tables of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Shifts {
-    /// Instead of the default alphabet.
+    /// Replaces the default alphabet.
     pub locking: Option<Language>,
-    /// Instead of the extension table.
+    /// Replaces the extension table.
     pub single: Option<Language>,
 }
 
@@ -127,7 +127,7 @@ impl Shifts {
     };
 
     /// The character of a code outside an escape pair. A code that a locking table leaves unassigned is U+FFFD: the
-    /// default alphabet's character there is one of another script.
+    /// default alphabet's character would be of another script.
     fn plain(self, septet: u8) -> char {
         match self.locking.and_then(Language::locking) {
             Some(table) => assigned(table, septet).unwrap_or(char::REPLACEMENT_CHARACTER),
@@ -135,8 +135,8 @@ impl Shifts {
         }
     }
 
-    /// The character of a code behind the escape. One that the table leaves unassigned is as outside the pair; a
-    /// second escape is reserved for a further table and shown as a space (TS 23.038 §6.2.1.1).
+    /// The character of a code behind the escape. An unassigned code yields the character outside the pair; a second
+    /// escape is reserved for a further table and shown as a space (TS 23.038 §6.2.1.1).
     fn escaped(self, septet: u8) -> char {
         if septet == ESCAPE {
             return ' ';
@@ -144,7 +144,7 @@ impl Shifts {
         match self.single {
             Some(language) => assigned(language.single(), septet).unwrap_or_else(|| self.plain(septet)),
             None => match extension_character(septet) {
-                // Not assigned: what stands in the table in force, which need not be the default one.
+                // Not assigned: the character of the current table, which need not be the default one.
                 character if character == DEFAULT[usize::from(septet & 0x7F)] => self.plain(septet),
                 character => character,
             },
@@ -159,8 +159,8 @@ fn assigned(table: &Table, septet: u8) -> Option<char> {
     }
 }
 
-/// The text of unpacked septets that were written with `shifts`. Total, as [`decode_gsm7`] is: at most one character an
-/// octet, the top bit of an octet ignored, an escape with nothing behind it a space.
+/// The text of unpacked septets that were encoded with `shifts`. Total, as [`decode_gsm7`] is: at most one character
+/// per octet, the top bit of an octet ignored, an escape at the end is a space.
 #[must_use]
 pub fn decode(septets: &[u8], shifts: Shifts) -> String {
     if shifts == Shifts::NONE {
@@ -179,7 +179,7 @@ pub fn decode(septets: &[u8], shifts: Shifts) -> String {
 }
 
 /// `text` as unpacked septets with `shifts`; `None` if a character is in neither table. Slow (it searches the tables):
-/// for tests and for tools that play handsets.
+/// for tests and for simulators of handsets.
 #[must_use]
 pub fn encode(text: &str, shifts: Shifts) -> Option<Vec<u8>> {
     let mut septets = Vec::with_capacity(text.len());

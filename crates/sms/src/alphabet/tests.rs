@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// TS 23.038 §6.2.1 by its printed rows of 16, typed apart from the table under test as Unicode numbers.
+/// TS 23.038 §6.2.1 by its printed rows of 16, as Unicode numbers, typed independently of the table under test.
 #[rustfmt::skip]
 const PRINTED: [u32; 128] = [
     0x40, 0xA3, 0x24, 0xA5, 0xE8, 0xE9, 0xF9, 0xEC, 0xF2, 0xC7, 0x0A, 0xD8, 0xF8, 0x0D, 0xC5, 0xE5,
@@ -173,7 +173,7 @@ proptest! {
     }
 }
 
-/// What a reader that is told octets makes of them, by TS 23.038 §6.1.2.3.1.
+/// The septets that a receiver of octets reads by TS 23.038 §6.1.2.3.1.
 fn read_by_octets(octets: &[u8], header_octets: usize) -> Vec<u8> {
     let fill = fill_bits(header_octets);
     let mut septets = unpack(octets, fill, usize::MAX);

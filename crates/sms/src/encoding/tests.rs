@@ -76,7 +76,7 @@ fn the_alphabet_of_data_coding_0_is_cut_as_the_smsc_cuts_it() {
 
 #[test]
 fn what_is_counted_is_what_is_cut_at_the_border() {
-    // 134 units are two parts beside an 8-bit reference and three beside one of 16 bits.
+    // 134 units are two parts with an 8-bit reference and three with one of 16 bits.
     let text = "中".repeat(134);
     for (reference, parts) in [(Reference::Bits16, 3), (Reference::Bits8, 2), (Reference::Sar, 2)] {
         let encoding = Encoding {
@@ -127,7 +127,7 @@ proptest! {
         for part in &cut.parts {
             let octets = match cut.charset {
                 Charset::Gsm7 | Charset::Ascii => part.len() * 7 / 8,
-                // What is longer is GSM text, and becomes septets.
+                // Longer parts are GSM text, and become septets.
                 Charset::Latin1 if alphabet::septets(&text).is_some() => part.len() * 7 / 8,
                 _ => part.len(),
             };

@@ -81,10 +81,10 @@ fn a_word_is_known_in_every_form() {
         "وقف",
         "وقف؟",
     ] {
-        assert_eq!(words.wish(text), Some(Wish::OptOut), "{text:?}");
+        assert_eq!(words.action(text), Some(KeywordAction::OptOut), "{text:?}");
     }
     for text in ["start", "Start.", "ＵＮＳＴＯＰ"] {
-        assert_eq!(words.wish(text), Some(Wish::OptIn), "{text:?}");
+        assert_eq!(words.action(text), Some(KeywordAction::OptIn), "{text:?}");
     }
 }
 
@@ -92,10 +92,10 @@ fn a_word_is_known_in_every_form() {
 fn signs_alone_are_a_word_as_they_are() {
     let words = words(&["\u{1F6D1}", "#"]);
     for text in ["\u{1F6D1}", " \u{1F6D1}\u{FE0F}", "#"] {
-        assert_eq!(words.wish(text), Some(Wish::OptOut), "{text:?}");
+        assert_eq!(words.action(text), Some(KeywordAction::OptOut), "{text:?}");
     }
     for text in ["\u{1F44D}", "+", "\u{1F6D1} no"] {
-        assert_eq!(words.wish(text), None, "{text:?}");
+        assert_eq!(words.action(text), None, "{text:?}");
     }
 }
 
@@ -118,17 +118,20 @@ fn only_a_word_alone_counts() {
         "\0",
         "nonstop",
     ] {
-        assert_eq!(words.wish(text), None, "{text:?}");
+        assert_eq!(words.action(text), None, "{text:?}");
     }
-    assert_eq!(words.wish(&format!("stop{}", " ".repeat(TEXT_OCTETS_MAX))), None);
+    assert_eq!(
+        words.action(&format!("stop{}", " ".repeat(TEXT_OCTETS_MAX))),
+        None
+    );
 }
 
 #[test]
 fn a_word_of_punctuation_is_itself_only() {
     let words = words(&["!", "", " ", "\u{200B}"]);
-    assert_eq!(words.wish("!"), Some(Wish::OptOut));
+    assert_eq!(words.action("!"), Some(KeywordAction::OptOut));
     for text in ["", " ", "?", "\u{200B}"] {
-        assert_eq!(words.wish(text), None, "{text:?}");
+        assert_eq!(words.action(text), None, "{text:?}");
     }
     assert!(Words::new([], []).is_empty());
 }
@@ -136,7 +139,7 @@ fn a_word_of_punctuation_is_itself_only() {
 #[test]
 fn a_word_in_both_lists_unsubscribes() {
     let words = Words::new(["stop"], ["STOP", "start"]);
-    assert_eq!(words.wish("Stop"), Some(Wish::OptOut));
+    assert_eq!(words.action("Stop"), Some(KeywordAction::OptOut));
 }
 
 #[test]

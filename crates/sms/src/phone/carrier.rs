@@ -1,9 +1,9 @@
-//! Numbers as carriers hand them over: international, with a prefix in front, or as they are dialled in the country.
+//! Numbers as carriers write them: international, with a prefix in front, or as they are dialled in the country.
 
 use super::{Msisdn, Plain, plain};
 
-/// Prefixes in front of national numbers (ITU-T E.164, national trunk prefixes) where they are not `0`: by calling code.
-/// Where it is empty, a leading zero is part of the number.
+/// Prefixes in front of national numbers (ITU-T E.164, national trunk prefixes) other than `0`, by calling code. If the
+/// prefix is empty, a leading zero is part of the number.
 const TRUNK_PREFIXES: [(u16, &str); 7] = [
     (1, "1"),
     (7, "8"),
@@ -13,23 +13,23 @@ const TRUNK_PREFIXES: [(u16, &str); 7] = [
     (378, ""),
     (993, "8"),
 ];
-/// Prefixes in front of international numbers where they are not `00`.
+/// Prefixes in front of international numbers other than `00`, by calling code.
 const INTERNATIONAL_PREFIXES: [(u16, &str); 2] = [(1, "011"), (7, "810")];
-/// Fewest digits of a national number without its prefix that is taken for one: shorter ones are codes.
+/// Fewest digits of a national number without its prefix: shorter ones are short codes.
 const NATIONAL_DIGITS_MIN: usize = 7;
 
-/// What a carrier says of a number (SMPP 3.4 §5.2.5, `ton`).
+/// The type of number that a carrier declares (SMPP 3.4 §5.2.5, `ton`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NumberType {
     /// National (2).
     National,
-    /// International (1), or anything else: what most carriers say of every number.
+    /// International (1), or anything else: what most carriers declare for every number.
     #[default]
     Other,
 }
 
-/// The international numbers that `written` may stand for, the likeliest first: at most two, none for a name or for what
-/// has no international reading. `country` is the calling code of the country whose national numbers the carrier
+/// The international numbers that `written` may mean, the likeliest first: at most two, none for a name or for digits
+/// without an international reading. `country` is the calling code of the country whose national numbers the carrier
 /// uses.
 #[must_use]
 pub fn readings(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Msisdn> {
@@ -40,12 +40,12 @@ pub fn readings(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Ms
     match readings.first() {
         Some(number) => {
             if let Some(other) = without_trunk_prefix(*number) {
-                // Likelier than a national number that begins with a country's code and a zero.
+                // Likelier than a national number that begins with a country code and a zero.
                 readings.truncate(1);
                 readings.push(other);
             }
         }
-        // As dialled abroad in North America, whose carriers hand numbers of all countries over so.
+        // As dialled in North America, whose carriers write the numbers of all countries in this form.
         None => readings.extend(digits.strip_prefix("011").and_then(long_number)),
     }
     readings
@@ -82,8 +82,8 @@ fn long_number(digits: &str) -> Option<Msisdn> {
     Msisdn::from_digits(digits).filter(|_| digits.len() > NATIONAL_DIGITS_MIN)
 }
 
-/// An international number in which the zero was kept that is only dialled within the country, without it. In some
-/// countries numbers begin with a zero, so this is never the first reading.
+/// An international number without the zero that is only dialled within the country. In some countries numbers begin
+/// with a zero, so this is never the first reading.
 fn without_trunk_prefix(number: Msisdn) -> Option<Msisdn> {
     let code = number.country_code()?;
     let digits = number.digits();
@@ -94,7 +94,7 @@ fn without_trunk_prefix(number: Msisdn) -> Option<Msisdn> {
         .flatten()
 }
 
-/// What is dialled before national numbers of a country.
+/// The prefix that is dialled before national numbers of a country.
 fn trunk_prefix(country: u16) -> &'static str {
     TRUNK_PREFIXES
         .into_iter()
@@ -102,10 +102,10 @@ fn trunk_prefix(country: u16) -> &'static str {
         .map_or("0", |(_, trunk)| trunk)
 }
 
-/// Whether digits that can be read either way are rather a national number.
+/// Whether digits with two readings are rather a national number.
 fn is_national(digits: &str, kind: NumberType, international: Msisdn, country: Option<u16>) -> bool {
     match kind {
-        // Some say "national" and write the country's code all the same.
+        // Some carriers declare "national" and still write the country code.
         NumberType::National => {
             international.country_code() != country || digits.len() < NATIONAL_DIGITS_MIN + 3
         }
@@ -121,15 +121,15 @@ fn national(digits: &str, country: u16) -> Option<Msisdn> {
         _ => (digits, digits.starts_with('0')),
     };
     let long_enough = rest.len() >= NATIONAL_DIGITS_MIN || (dialled && rest.len() >= 5);
-    // A zero that is left is part of the number in Italy, and a mistake elsewhere.
+    // In Italy a remaining zero is part of the number; elsewhere it is an error.
     let sound = trunk.is_empty() || !rest.starts_with('0');
     (long_enough && sound)
         .then(|| Msisdn::from_digits(&format!("{country}{rest}")))
         .flatten()
 }
 
-/// How `written` may be named by people who mean the same number or code, the nearest first: as it is, its digits, its
-/// international readings, and those of `country` as they are dialled there. Without case and separators.
+/// The spellings under which people may look for the number or code `written`, the nearest first: unchanged, its
+/// digits, its international readings, and those of `country` as they are dialled there. Without case and separators.
 #[must_use]
 pub fn names(written: &str, kind: NumberType, country: Option<u16>) -> Vec<String> {
     let mut names = vec![name(written)];
@@ -148,7 +148,7 @@ pub fn names(written: &str, kind: NumberType, country: Option<u16>) -> Vec<Strin
     names
 }
 
-/// A number or code as it is compared: digits without separators, `+` or `00`; a name in lower case.
+/// A number or code in the form for comparison: digits without separators, `+` or `00`; a name in lower case.
 #[must_use]
 pub fn name(written: &str) -> String {
     match plain(written) {

@@ -1,4 +1,4 @@
-//! Which country a number belongs to, and which calling codes there are at all.
+//! The country of a number, and the list of assigned calling codes.
 //!
 //! Source: ITU-T, "List of Recommendation ITU-T E.164 assigned country codes" (annex to ITU Operational Bulletin
 //! No. 1114, position on 15 December 2016), with the amendments known in November 2026: 383 (Kosovo, 2016) and 997
@@ -6,17 +6,17 @@
 //! 878, 881, 882, 883, 888, 979, 991). Left out is what the list marks as spare or reserved, such as 210, 259, 28x,
 //! 384, 422, 699, 851, 875 to 877, 969 and 999; 970, which it marks as reserved, is in use and is kept, as is 886.
 //!
-//! A table of ours, because only the code is needed and it changes about once in ten years.
+//! The table is part of this crate because only the code is needed and it changes about once in ten years.
 
 use super::Msisdn;
 
-/// A country calling code and the country that administers it, if one does.
+/// A calling code and the country that administers it, if there is one.
 pub(super) struct Country {
     pub(super) code: u16,
     pub(super) iso: Option<&'static str>,
 }
 
-/// The country `number` begins with. No assigned code is in front of another, so at most one fits.
+/// The country code that `number` begins with. No assigned code is a prefix of another, so at most one matches.
 pub(super) fn of(number: Msisdn) -> Option<Country> {
     (1..=3).find_map(|digits| {
         let code = u16::try_from(number.leading(digits)?).ok()?;
@@ -34,7 +34,7 @@ pub(super) fn of(number: Msisdn) -> Option<Country> {
     })
 }
 
-/// +7 is Russia's, but for 76 and 77, which are Kazakhstan's.
+/// +7 belongs to Russia, except 76 and 77, which belong to Kazakhstan.
 fn shared_by_russia_and_kazakhstan(number: Msisdn) -> &'static str {
     match number.leading(2) {
         Some(76 | 77) => "KZ",
@@ -43,8 +43,8 @@ fn shared_by_russia_and_kazakhstan(number: Msisdn) -> &'static str {
     }
 }
 
-/// Assigned codes in ascending order, each with its ISO 3166-1 alpha-2 country; empty where the code alone does
-/// not tell a country. `XK` is the user-assigned code in general use for Kosovo.
+/// Assigned codes in ascending order, each with its ISO 3166-1 alpha-2 country; empty if the code has no single
+/// country. `XK` is the user-assigned code in general use for Kosovo.
 #[rustfmt::skip]
 const CODES: &[(u16, &str)] = &[
     (1, ""), (7, ""), (20, "EG"), (27, "ZA"), (30, "GR"), (31, "NL"), (32, "BE"), (33, "FR"), (34, "ES"),

@@ -1,4 +1,4 @@
-//! How each dialect lets callers write a number.
+//! The spellings of a number that each dialect accepts.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,17 +7,17 @@ use super::{MSISDN_DIGITS_MAX, Msisdn, Plain, plain};
 /// Fewest digits of a number a message can be sent to, country code included.
 const DIGITS_MIN: usize = 7;
 
-/// Fewest digits taken for an international number when EngageLab's generation A gets them without a prefix.
-/// Its documentation refuses `1233`; a bare national number is as short as seven.
+/// Fewest digits of an international number without a prefix in EngageLab's generation A. Its documentation refuses
+/// `1233`; a bare national number is as short as seven.
 const ENGAGELAB_BARE_DIGITS_MIN: usize = 8;
 
 /// Most digits as written: fifteen and the prefix `00`.
 const WRITTEN_DIGITS_MAX: usize = MSISDN_DIGITS_MAX + 2;
 
-/// What puts 86 in front of eleven digits.
+/// Added to eleven digits, it puts 86 in front.
 const MAINLAND_CHINA: u64 = 86 * 10u64.pow(11);
 
-/// Which spellings of a number a caller may use.
+/// The spellings of a number that a client may use.
 ///
 /// | written | `Uspeedo`, `UcloudAction` | `SendCloud` | `SendCloudInternational` | `EngageLabA` | `EngageLabC` |
 /// |---|---|---|---|---|---|
@@ -27,10 +27,10 @@ const MAINLAND_CHINA: u64 = 86 * 10u64.pow(11);
 /// | `1[3-9]` and nine digits | China | China | China | China | China |
 /// | other digits | CC first | no | CC first | CC first, 8 or more | CC first |
 ///
-/// In all of them spaces around the text are dropped, and one space or one hyphen may stand between two
-/// digits or after the closing parenthesis, as people group numbers; none of the vendors documents it either
-/// way, and such a text can mean only one number. Digits are ASCII digits: full-width ones are refused, as
-/// the vendors do. A number whose country code E.164 has not assigned, such as +999, is none in any of them.
+/// In all of them spaces around the text are dropped, and one space or one hyphen may be between two digits or after
+/// the closing parenthesis, as people group numbers. No vendor documents whether this is allowed, and such a text can
+/// mean only one number. Digits are ASCII digits: full-width ones are refused, as the vendors do. A number whose
+/// country code E.164 has not assigned, such as +999, is invalid in all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grammar {
@@ -60,9 +60,9 @@ impl Grammar {
     ];
 }
 
-/// The numbers that a text may mean to a caller of any grammar, each once: for people who look for a number as it was
-/// sent, in any notation that [`plain`] takes. Digits alone, with a blank in front too (a `+` that a query made a blank
-/// of), are also read with their country code first.
+/// The numbers that a text may mean in any grammar, each once: for people who search for a number as it was sent, in
+/// any notation that [`plain`] accepts. Digits alone, also with a blank in front (a `+` that a query string turned into
+/// a blank), are also read with their country code first.
 pub fn possible_numbers(written: &str) -> impl Iterator<Item = Msisdn> {
     let mut readings = Vec::new();
     if let Some(Plain { digits, has_plus }) = plain(written) {
@@ -82,10 +82,10 @@ pub fn possible_numbers(written: &str) -> impl Iterator<Item = Msisdn> {
     readings.into_iter()
 }
 
-/// Why a written number cannot be read. It does not repeat the number: errors end up in logs.
+/// Why a written number cannot be read. It does not contain the number: errors are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PhoneError {
-    /// There is nothing but spaces.
+    /// Only spaces.
     #[error("the phone number is empty")]
     Empty,
     /// The text is not a number in this dialect's grammar.
@@ -93,7 +93,7 @@ pub enum PhoneError {
     Format,
 }
 
-/// What stands in front of the digits.
+/// The prefix of the digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Prefix {
     None,
@@ -102,11 +102,11 @@ enum Prefix {
     Parentheses,
 }
 
-/// Reads a number as a caller of `grammar` wrote it.
+/// Reads a number in the spelling of `grammar`.
 ///
 /// # Errors
-/// [`PhoneError::Empty`] for nothing but spaces, [`PhoneError::Format`] for everything else that is not a
-/// number of 7 to 15 digits in that grammar, with a country code that E.164 has assigned.
+/// [`PhoneError::Empty`] for only spaces, [`PhoneError::Format`] for everything else that is not a number of 7 to 15
+/// digits in that grammar, with a country code that E.164 has assigned.
 pub fn parse(written: &str, grammar: Grammar) -> Result<Msisdn, PhoneError> {
     let written = written.trim_ascii();
     if written.is_empty() {
@@ -139,7 +139,7 @@ fn read(written: &str, grammar: Grammar) -> Option<Msisdn> {
         .filter(|number| number.country_code().is_some())
 }
 
-/// Applies what the grammars differ in.
+/// Applies the differences between the grammars.
 fn admit(number: Msisdn, prefix: Prefix, grammar: Grammar) -> Option<Msisdn> {
     use Grammar::{EngageLabA, EngageLabC, SendCloud, SendCloudInternational, UcloudAction, Uspeedo};
     let taken = match (prefix, grammar) {
@@ -160,13 +160,13 @@ fn admit(number: Msisdn, prefix: Prefix, grammar: Grammar) -> Option<Msisdn> {
 
 /// Whether these are the eleven digits `1[3-9]…` of a Chinese mobile number without its country code.
 ///
-/// Some numbers of +1 look the same. All four vendors are Chinese, and their callers mean China; who means
-/// +1 writes it.
+/// Some numbers of +1 have the same form. All four vendors are Chinese, and their clients mean China; a client that
+/// means +1 writes the code.
 fn is_bare_mainland_mobile(number: Msisdn) -> bool {
     number.digit_count() == 11 && matches!(number.leading(2), Some(13..=19))
 }
 
-/// Digits as they are gathered from a written number; bounded, so that no text is too long to refuse.
+/// Digits collected from a written number; bounded, so that a text of any length can be refused.
 #[derive(Default)]
 struct Digits {
     bytes: [u8; WRITTEN_DIGITS_MAX],
@@ -180,13 +180,13 @@ impl Digits {
         Some(())
     }
 
-    /// Gathers a country code as it stands in parentheses: `86`, `0086` or `+86`.
+    /// Adds a country code in parentheses: `86`, `0086` or `+86`.
     fn push_code(&mut self, code: &str) -> Option<()> {
         let code = code
             .strip_prefix("00")
             .or_else(|| code.strip_prefix('+'))
             .unwrap_or(code);
-        // Up to four: callers write the area code of a small +1 country as part of it, as in (1242).
+        // Up to four: clients write the area code of a small +1 country as part of it, as in (1242).
         if !(1..=4).contains(&code.len()) || code.starts_with('0') {
             return None;
         }
@@ -199,7 +199,7 @@ impl Digits {
         })
     }
 
-    /// Gathers digits with single spaces or hyphens between them; begins and ends with a digit.
+    /// Adds digits with single spaces or hyphens between them; begins and ends with a digit.
     fn push_grouped(&mut self, text: &str) -> Option<()> {
         let mut after_digit = false;
         for byte in text.bytes() {
@@ -215,7 +215,7 @@ impl Digits {
         after_digit.then_some(())
     }
 
-    /// Drops `prefix` where the digits begin with it, and says whether they did.
+    /// Removes `prefix` if the digits begin with it, and returns whether they did.
     fn strip(&mut self, prefix: &str) -> bool {
         let Some(rest) = self.as_str().strip_prefix(prefix) else {
             return false;
@@ -255,7 +255,7 @@ mod tests {
         EngageLabC,
     ];
 
-    /// What the grammars, in the order of [`ALL`], make of a spelling: its digits, or nothing.
+    /// Checks which of the grammars, in the order of [`ALL`], read a spelling, and as which digits.
     fn assert_reads(written: &str, digits: &str, taken: [bool; 6]) {
         for (grammar, taken) in ALL.into_iter().zip(taken) {
             let expected = if taken {
@@ -322,7 +322,8 @@ mod tests {
         assert_reads("20000000000", "20000000000", NOT_SENDCLOUD_MAINLAND);
     }
 
-    /// Goal: a code that E.164 has not assigned is no number, however it is written; one that it has is, whatever follows.
+    /// A country code that E.164 has not assigned is refused in every spelling; an assigned one is accepted with any
+    /// number behind it.
     #[test]
     fn a_country_code_that_is_not_assigned_is_refused_in_every_spelling() {
         for code in [
@@ -405,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_spaces_is_told_apart_from_a_wrong_number() {
+    fn only_spaces_is_another_error_than_a_wrong_number() {
         for grammar in ALL {
             for written in ["", " ", "\t\n"] {
                 assert_eq!(parse(written, grammar), Err(PhoneError::Empty));

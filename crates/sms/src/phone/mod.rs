@@ -1,8 +1,8 @@
-//! Phone numbers: what callers write ([`parse`]) and what the rest of the product works with ([`Msisdn`]).
+//! Phone numbers: the parser of what clients write ([`parse`]) and the international number ([`Msisdn`]).
 //!
-//! A number is read by the grammar of the dialect it came in and hardly judged: its country code must be one that
-//! E.164 assigns, which changes about once in ten years; no check asks whether the number behind it is in use or its
-//! length fits its country, since no table of ours is as current as the carriers'.
+//! A number is read by the grammar of the dialect it came in. Only the country code is checked: it must be one that
+//! E.164 assigns, which changes about once in ten years. No check covers whether the number is in use or its length
+//! fits its country, since no table in this crate is as current as the carriers'.
 
 pub mod carrier;
 mod country;
@@ -21,9 +21,9 @@ pub const MSISDN_DIGITS_MAX: usize = 15;
 
 /// An international phone number: the digits of E.164, country code first, without any prefix.
 ///
-/// 1 to [`MSISDN_DIGITS_MAX`] digits, the first not zero. The lower bound is that low so that a short code a
-/// handset answered to is one too; [`parse`] asks for more. The order is the numeric one, so the numbers of a
-/// country are *not* one range: compare prefixes with [`has_prefix`](Self::has_prefix).
+/// 1 to [`MSISDN_DIGITS_MAX`] digits, the first not zero. The lower bound admits a short code that a handset replied
+/// to; [`parse`] requires more digits. The order is the numeric one, so the numbers of a country are *not* one range:
+/// compare prefixes with [`has_prefix`](Self::has_prefix).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Msisdn(u64);
 
@@ -50,7 +50,7 @@ impl Msisdn {
         }
     }
 
-    /// The digits read as one integer: how a number is stored.
+    /// The digits as one integer: the stored form of a number.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
         self.0
@@ -68,14 +68,14 @@ impl Msisdn {
         format!("+{}", mask(&self.digits()))
     }
 
-    /// How many digits there are: 1 to [`MSISDN_DIGITS_MAX`].
+    /// The number of digits: 1 to [`MSISDN_DIGITS_MAX`].
     #[must_use]
     pub const fn digit_count(self) -> usize {
         self.0.ilog10() as usize + 1
     }
 
-    /// Whether the digits begin with `prefix`. The empty prefix is in front of every number, and text that is
-    /// not ASCII digits in front of none. Does not allocate.
+    /// Whether the digits begin with `prefix`. The empty prefix matches every number, and text that is not ASCII digits
+    /// matches none. Does not allocate.
     #[must_use]
     pub fn has_prefix(&self, prefix: &str) -> bool {
         if prefix.is_empty() {
@@ -101,9 +101,8 @@ impl Msisdn {
 
     /// The ISO 3166-1 alpha-2 code of the country that administers the number's calling code, upper case.
     ///
-    /// A dependent territory that shares its parent's code counts as the parent (Åland is `FI`). `None` where
-    /// the code alone does not tell, such as +1, which independent countries share, and for codes that belong
-    /// to no country (+800, +87x, +88x).
+    /// A dependent territory that shares its parent's code counts as the parent (Åland is `FI`). `None` if several
+    /// countries share the code, such as +1, and for codes without a country (+800, +87x, +88x).
     #[must_use]
     pub fn country_iso(self) -> Option<&'static str> {
         country::of(self).and_then(|country| country.iso)
@@ -122,8 +121,8 @@ impl Msisdn {
     }
 }
 
-/// A number as a caller wrote it, for logs: its digits, masked like those of [`Msisdn::masked`], and nothing else of the
-/// text. At most [`MSISDN_DIGITS_MAX`] digits are looked at.
+/// A written number, for logs: its digits, masked like those of [`Msisdn::masked`], and nothing else of the text. At
+/// most [`MSISDN_DIGITS_MAX`] digits are read.
 #[must_use]
 pub fn masked(written: &str) -> String {
     let digits: String = written
@@ -170,7 +169,7 @@ impl fmt::Debug for Msisdn {
     }
 }
 
-/// As a text of digits: fifteen digits would survive as a JSON number, but readers take numbers for quantities.
+/// As a text of digits: fifteen digits would survive as a JSON number, but readers treat numbers as quantities.
 impl Serialize for Msisdn {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

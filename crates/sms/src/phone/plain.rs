@@ -1,8 +1,8 @@
-//! A number without what people and networks put between its digits.
+//! Numbers without the separators that people and networks put between the digits.
 
 use super::MSISDN_DIGITS_MAX;
 
-/// What stands in front of a number in a URI (RFC 3966).
+/// The prefix of a number in a URI (RFC 3966).
 const URI_SCHEME: &str = "tel:";
 
 /// The digits of a written number, prefixes included.
@@ -10,16 +10,16 @@ const URI_SCHEME: &str = "tel:";
 pub struct Plain {
     /// One to thirty ASCII digits.
     pub digits: String,
-    /// A plus stood in front: the country code comes first.
+    /// Whether a plus is in front: the country code comes first.
     pub has_plus: bool,
 }
 
-/// Takes a number apart as people, their files and carriers write it: in groups by blanks (those that do not break lines
-/// too), hyphens, dots, slashes and parentheses, with a plus in front or not, as a `tel:` URI. `None` for what has
-/// anything else in it. Who reads numbers by other means than a dialect's grammar reads them by this rule.
+/// Parses a number as people, their files and carriers write it: grouped by blanks (also no-break ones), hyphens, dots,
+/// slashes and parentheses, with or without a plus in front, as a `tel:` URI. `None` if there is any other character.
+/// Every reader of numbers outside the grammar of a dialect uses this rule.
 #[must_use]
 pub fn plain(written: &str) -> Option<Plain> {
-    // "+44 (0)7700 …": the zero is only for those who dial within the country.
+    // "+44 (0)7700 …": the zero is only dialled within the country.
     let written = written.trim().replace("(0)", "");
     let number = match written.split_at_checked(URI_SCHEME.len()) {
         Some((scheme, number)) if scheme.eq_ignore_ascii_case(URI_SCHEME) => number,

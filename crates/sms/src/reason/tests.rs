@@ -34,7 +34,7 @@ fn codes_and_names_are_unique_and_each_reason_has_a_sentence() {
 }
 
 #[test]
-fn a_failure_before_a_carrier_had_it_is_told_by_its_code() {
+fn a_failure_before_submission_gets_its_reason_from_the_code() {
     for (error, reason) in [
         ("410", Reason::BlockedGlobally),
         ("420", Reason::BlockedByAccount),
@@ -54,7 +54,7 @@ fn a_failure_before_a_carrier_had_it_is_told_by_its_code() {
 }
 
 #[test]
-fn a_carriers_refusal_is_told_by_its_status() {
+fn a_carriers_refusal_gets_its_reason_from_the_status() {
     for (status, reason) in [
         (0x0B, Reason::CarrierRefusedNumber),
         (0x0A, Reason::CarrierRefusedSender),
@@ -77,7 +77,7 @@ fn a_carriers_refusal_is_told_by_its_status() {
 }
 
 #[test]
-fn a_receipt_is_told_from_a_refusal_and_from_silence() {
+fn a_receipt_is_distinguished_from_a_refusal_and_from_silence() {
     let by = |state, by_receipt, is_submitted, error| {
         Reason::of(Facts {
             by_receipt,
@@ -147,7 +147,7 @@ fn what_has_not_failed_needs_no_reason() {
 }
 
 proptest! {
-    /// Every failure has a reason, whatever is stored beside it.
+    /// Every failure has a reason, with any stored facts.
     #[test]
     fn every_failure_has_a_reason(
         state in 0_u8..10, attempts: u8, status: u32, error in ".{0,8}", by_receipt: bool, is_submitted: bool,

@@ -1,19 +1,19 @@
-//! What a carrier's own error codes mean.
+//! The meanings of a carrier's own error codes.
 
 use super::Receipt;
 use crate::reason::Reason;
 use crate::state::same_word;
 
-/// What error codes and words of a carrier's receipts mean, where they tell of a failure.
+/// The meanings of error codes and words in a carrier's receipts that report a failure.
 ///
-/// A code that is a number is the same however it is padded (`33`, `033`) and in whichever base it is written
-/// (`0x21`). A code without a network type (`27`) also means that code of any network type (`3:27`).
+/// A numeric code is the same with any padding (`33`, `033`) and in both bases (`0x21`). A code without a network type
+/// (`27`) also means that code of any network type (`3:27`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReceiptCodes(Vec<(Box<str>, Reason)>);
 
 impl ReceiptCodes {
-    /// What a receipt's code means, or else its word; `None` when neither is known, and for a receipt that tells of no
-    /// failure.
+    /// The meaning of a receipt's code, or else of its word; `None` if neither is known, and for a receipt that reports
+    /// no failure.
     #[must_use]
     pub fn cause(&self, receipt: &Receipt) -> Option<Reason> {
         if self.0.is_empty() || !receipt.state.message_state().is_failure() {

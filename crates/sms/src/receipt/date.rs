@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A date in a receipt text (SMPP 3.4 Appendix B): `YYMMDDhhmm`, with seconds at some carriers.
 ///
-/// The carrier's wall clock: the text does not tell its zone, so this is no point in time until the carrier's
-/// configuration adds one.
+/// The carrier's wall clock: the text has no time zone, so this is no point in time until the carrier's configuration
+/// adds one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CarrierDate {
     /// 2000 to 2099.
@@ -18,7 +18,7 @@ pub struct CarrierDate {
     pub hour: u8,
     /// 0 to 59.
     pub minute: u8,
-    /// 0 to 59; 0 when the carrier does not say.
+    /// 0 to 59; 0 if the text has no seconds.
     pub second: u8,
 }
 
@@ -33,7 +33,7 @@ impl CarrierDate {
         }
         match written.len() {
             10 | 12 => {
-                // Twelve digits can be either; what Appendix B's order makes of them has precedence.
+                // Twelve digits can be either; the order of Appendix B has precedence.
                 Self::after_century(written).or_else(|| Self::after_century(written.strip_prefix("20")?))
             }
             14 => Self::after_century(written.strip_prefix("20")?),
@@ -59,7 +59,7 @@ impl CarrierDate {
         let days = match self.month {
             1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
             4 | 6 | 9 | 11 => 30,
-            // Right for 2000 to 2099, which are all the years there are here.
+            // Right for 2000 to 2099, the only years here.
             2 if self.year.is_multiple_of(4) => 29,
             2 => 28,
             _ => 0,

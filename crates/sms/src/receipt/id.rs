@@ -1,8 +1,8 @@
 //! The carrier's id of a segment, made comparable.
 //!
-//! A carrier names a segment twice, in `submit_sm_resp` and in the receipt, and need not spell it the same:
-//! SMPP 3.3 wrote ids in hexadecimal, 3.4 made them text, and since then one system answers in hexadecimal and
-//! reports in decimal, pads to ten digits on one side, or changes case.
+//! A carrier sends the id of a segment twice, in `submit_sm_resp` and in the receipt, and may spell it differently:
+//! SMPP 3.3 has hexadecimal ids, 3.4 made them text, and since then one system responds in hexadecimal and reports in
+//! decimal, pads to ten digits on one side, or changes case.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::cut;
 
-/// Most octets kept of a carrier's id. SMPP allows 64; HTTP carriers use somewhat longer ones.
+/// Most octets kept of a carrier's id. SMPP allows 64; HTTP carriers use longer ones.
 pub const CARRIER_ID_OCTETS_MAX: usize = 128;
 
 /// A carrier's id of a segment, in the one spelling that is stored and compared.
 ///
-/// Unique per carrier only, and even there not for ever: carriers use ids again after a while.
+/// Unique per carrier only, and not for ever: carriers reuse ids after a while.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CarrierId(Box<str>);
 
@@ -36,7 +36,7 @@ impl CarrierId {
 
     /// A short key for indexes: FNV-1a over the id's octets, 64 bits.
     ///
-    /// Stored, so it never changes. Two ids may share a key: who finds by key compares the id.
+    /// Stored, so it never changes. Two ids may have the same key: a lookup by key must compare the id.
     #[must_use]
     pub fn key(&self) -> u64 {
         const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
@@ -55,17 +55,17 @@ impl fmt::Display for CarrierId {
 
 /// How a carrier spells its ids.
 ///
-/// In every notation case, zeros in front, and spaces, quotes and NULs around the id make no difference: no
-/// carrier tells two of its segments apart by those. An id that does not read in its notation (letters in
-/// `decimal`, more than 128 bits) is compared as text in that same way, so one odd id is still found.
+/// In every notation case, leading zeros, and spaces, quotes and NULs around the id are ignored: no carrier uses them
+/// to distinguish two of its segments. An id that is invalid in its notation (letters in `decimal`, more than 128 bits)
+/// is compared as text by the same rules, so one irregular id is still found.
 ///
-/// The stored spelling is the one of the submission, which is the one the carrier's support asks for.
+/// The stored spelling is the one of the submission, which the carrier's support needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum IdNotation {
     /// The same text on both sides.
     #[default]
     AsIs,
-    /// Hexadecimal on both sides, `0x` in front or not.
+    /// Hexadecimal on both sides, with or without `0x`.
     Hex,
     /// Decimal on both sides.
     Decimal,
@@ -75,7 +75,7 @@ pub enum IdNotation {
     DecimalSubmitHexReceipt,
 }
 
-/// The base an id is written in.
+/// The base of an id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     Text,
@@ -93,26 +93,26 @@ impl IdNotation {
         Self::DecimalSubmitHexReceipt,
     ];
 
-    /// The id a `submit_sm_resp` gives as `written`; `None` when it gives none, which a carrier may do.
+    /// The id in a `submit_sm_resp`, spelled `written`; `None` if it is empty, which is allowed.
     #[must_use]
     pub fn submit_id(&self, written: &str) -> Option<CarrierId> {
         normalise(written, self.submit_base(), self.submit_base())
     }
 
-    /// The id a receipt gives as `written`, equal to the [`submit_id`](Self::submit_id) of the same segment;
-    /// `None` when it gives none.
+    /// The id in a receipt, spelled `written`, equal to the [`submit_id`](Self::submit_id) of the same segment; `None`
+    /// if it is empty.
     #[must_use]
     pub fn receipt_id(&self, written: &str) -> Option<CarrierId> {
         normalise(written, self.receipt_base(), self.submit_base())
     }
 
-    /// The ids by which a receipt may mean a segment: of its parameter `receipted_message_id` and of its text, each as
-    /// written; `None` when it gives none.
+    /// The ids of the segment that a receipt may mean: from its parameter `receipted_message_id` and from its text,
+    /// each as written; `None` if there is none.
     ///
-    /// Where both are there and are the same number in two bases, that number is meant. Else each is tried as
-    /// receipts of this carrier spell ids, then as its answers do: SMPP 3.4 (section 5.3.2.12) has the parameter carry
-    /// the id as it was answered, and not every carrier keeps to that. What stands in the text alone is as receipts
-    /// are: read the other way it could be the id of another segment.
+    /// If both are there and are the same number in two bases, that number is the id. Else each is tried in the
+    /// notation of receipts, then in that of responses: by SMPP 3.4 (section 5.3.2.12) the parameter carries the id of
+    /// the response, but not every carrier follows it. An id in the text alone is read in the notation of receipts
+    /// only: in the other one it could be the id of another segment.
     #[must_use]
     pub fn receipt_ids(&self, parameter: Option<&str>, text: Option<&str>) -> Option<ReceiptIds> {
         if let (Some(parameter), Some(text)) = (parameter, text)
@@ -148,8 +148,8 @@ impl IdNotation {
         Some(found)
     }
 
-    /// The id that is written once in hexadecimal and once in decimal; `None` when it is not, or when answers have no
-    /// base.
+    /// The id that is written once in hexadecimal and once in decimal; `None` if it is not, or if the notation of
+    /// responses has no base.
     fn in_two_bases(self, one: &str, other: &str) -> Option<CarrierId> {
         let base = self.submit_base();
         if matches!(base, Base::Text) {
@@ -193,19 +193,19 @@ impl IdNotation {
     }
 }
 
-/// What a receipt may mean: see [`IdNotation::receipt_ids`].
+/// The ids that a receipt may mean: see [`IdNotation::receipt_ids`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptIds {
     /// The most likely.
     pub first: CarrierId,
-    /// What to try after it, in order; at most [`OTHER_IDS_MAX`], none of them twice.
+    /// Further ids to try, in order; at most [`OTHER_IDS_MAX`], without duplicates.
     pub others: Vec<CarrierId>,
 }
 
 /// Most ids tried after the first.
 pub const OTHER_IDS_MAX: usize = 3;
 
-/// Reads `written` in the base `from` and spells it in the base `to`; as text where it does not read.
+/// Reads `written` in the base `from` and spells it in the base `to`; as text if it is not a number.
 fn normalise(written: &str, from: Base, to: Base) -> Option<CarrierId> {
     let written = trim(written);
     if written.is_empty() {
@@ -230,7 +230,7 @@ fn spelled(value: u128, base: Base) -> String {
     }
 }
 
-/// The value of hexadecimal digits, `0x` in front or not.
+/// The value of hexadecimal digits, with or without `0x`.
 fn hex_number(written: &str) -> Option<u128> {
     let digits = written
         .strip_prefix("0x")
@@ -239,7 +239,7 @@ fn hex_number(written: &str) -> Option<u128> {
     number(digits, 16)
 }
 
-/// The value of digits in `radix`; unlike `from_str_radix` alone this takes no sign.
+/// The value of digits in `radix`; unlike `from_str_radix` alone this accepts no sign.
 fn number(digits: &str, radix: u32) -> Option<u128> {
     if digits.starts_with('+') {
         None
@@ -248,13 +248,13 @@ fn number(digits: &str, radix: u32) -> Option<u128> {
     }
 }
 
-/// Drops the zeros in front, but never the last character.
+/// Removes leading zeros, but never the last character.
 fn without_padding(id: &str) -> &str {
     let padded = id.trim_start_matches('0');
     if padded.is_empty() { "0" } else { padded }
 }
 
-/// Drops what carriers leave around an id.
+/// Removes the characters that carriers leave around an id.
 pub(super) fn trim(written: &str) -> &str {
     written.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\0' | '"' | '\''))
 }
@@ -327,7 +327,7 @@ mod tests {
             ),
             (DecimalSubmitHexReceipt, "31", "0000001F", "31"),
             (DecimalSubmitHexReceipt, "0011259375", "abcdef", "11259375"),
-            // Neither reads in its notation: found as text.
+            // Invalid in its notation on both sides: compared as text.
             (HexSubmitDecimalReceipt, "MSG-001", "msg-001", "msg-001"),
             (Decimal, "12-34", "012-34", "12-34"),
             (Decimal, "+12", "+12", "+12"),
@@ -366,7 +366,7 @@ mod tests {
             (DecimalSubmitHexReceipt, Some("16"), Some("10"), "16"),
             (Hex, Some("16"), Some("10"), "10"),
             (Decimal, Some("10"), Some("16"), "16"),
-            // Each as receipts are, then as answers are.
+            // Each in the notation of receipts, then in that of responses.
             (HexSubmitDecimalReceipt, Some("10"), None, "a 10"),
             (HexSubmitDecimalReceipt, None, Some("10"), "a"),
             (DecimalSubmitHexReceipt, Some("10"), None, "16 10"),

@@ -1,9 +1,9 @@
-//! Delivery receipts: what a carrier says became of one segment.
+//! Delivery receipts: the state of one segment, as a carrier reports it.
 //!
-//! A receipt says it twice at most: in optional parameters, and in a text whose layout SMPP 3.4 Appendix B
-//! gives as an example only and every carrier varies. [`Receipt::read`] takes the parameters where they are
-//! there and the text ([`parse_text`]) for the rest; [`IdNotation`] makes the ids comparable with the one the
-//! carrier answered on submission, and [`ReceiptWords`] are a carrier's own words for states.
+//! A receipt has up to two sources of it: optional parameters, and a text whose layout SMPP 3.4 Appendix B gives as an
+//! example only and every carrier varies. [`Receipt::read`] takes the parameters if they are there and the text
+//! ([`parse_text`]) for the rest; [`IdNotation`] makes the ids comparable with the one of the submit response, and
+//! [`ReceiptWords`] are a carrier's own words for states.
 
 mod codes;
 mod date;
@@ -25,32 +25,33 @@ pub const ERROR_OCTETS_MAX: usize = 32;
 /// One receipt, as read from a `deliver_sm` or `data_sm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The carrier's id of the segment in the parameter `receipted_message_id`, as it is spelled there; not empty, at
-    /// most [`CARRIER_ID_OCTETS_MAX`] octets. This or `text_id` is there.
+    /// The carrier's id of the segment in the parameter `receipted_message_id`, unchanged; not empty, at most
+    /// [`CARRIER_ID_OCTETS_MAX`] octets. At least one of this and `text_id` is set.
     pub parameter_id: Option<Box<str>>,
-    /// The id in the text, likewise, if it is spelled otherwise than the parameter's. To be compared, both go through [`IdNotation::receipt_ids`].
+    /// The id in the text, likewise, if it differs from that of the parameter. Compare both through
+    /// [`IdNotation::receipt_ids`].
     pub text_id: Option<Box<str>>,
-    /// What it says. A word that nobody knows ends nothing: it reads as [`ReceiptState::Enroute`].
+    /// The reported state. An unknown word is not final: it reads as [`ReceiptState::Enroute`].
     pub state: ReceiptState,
-    /// The word, or the value of the parameter, that nobody knows; at most [`ERROR_OCTETS_MAX`] octets.
+    /// The unknown word, or the unknown value of the parameter; at most [`ERROR_OCTETS_MAX`] octets.
     pub unknown_word: Option<Box<str>>,
-    /// The word in the text as written, at most [`ERROR_OCTETS_MAX`] octets; empty when there is none.
+    /// The word in the text, unchanged, at most [`ERROR_OCTETS_MAX`] octets; empty if there is none.
     pub word: Box<str>,
-    /// The carrier's own error code; empty when none, at most [`ERROR_OCTETS_MAX`] octets. From the parameter
-    /// it is `<network type>:<code>` in decimal (`3:27`), from the text it is as written (`027`).
+    /// The carrier's own error code; empty if there is none, at most [`ERROR_OCTETS_MAX`] octets. From the parameter it
+    /// is `<network type>:<code>` in decimal (`3:27`), from the text it is unchanged (`027`).
     pub error: Box<str>,
     /// When the segment reached its state, by the carrier's clock.
     pub done_date: Option<CarrierDate>,
-    /// How sure it is that this is a receipt, should nothing else say so.
-    pub likeness: Likeness,
+    /// How certain it is that this is a receipt, judging by the contents alone.
+    pub confidence: ReceiptConfidence,
 }
 
-/// How sure it is that a delivery is a receipt, by what it contains.
+/// How certain it is that a delivery is a receipt, by its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Likeness {
-    /// A person may have written it: an id and a word nobody knows, and nothing else that a receipt has.
+pub enum ReceiptConfidence {
+    /// A person may have written it: it has an id and an unknown word, and no other field of a receipt.
     Doubtful,
-    /// It has the form of a receipt, which a person could imitate: it is one if the carrier gave that id.
+    /// It has the form of a receipt, which a person could imitate: it is a receipt if the id is known.
     Likely,
     /// It has both parameters, which SMPP 3.4 (sections 5.3.2.12 and 5.3.2.35) gives to receipts only.
     Certain,
@@ -75,12 +76,11 @@ impl Receipt {
         )
     }
 
-    /// Reads a receipt from its text and its optional parameters: `receipted_message_id` (0x001E),
-    /// `message_state` (0x0427) and `network_error_code` (0x0423). Where both speak of the state, a word of the
-    /// carrier's own counts most, then the parameter.
+    /// Reads a receipt from its text and its optional parameters: `receipted_message_id` (0x001E), `message_state`
+    /// (0x0427) and `network_error_code` (0x0423). If both have a state, a word of the carrier's own has precedence,
+    /// then the parameter.
     ///
-    /// `None` when neither names a segment, or neither says anything of its state: then it is no receipt that
-    /// could be applied to anything.
+    /// `None` if there is no id, or no state: such a delivery could not be applied to any segment.
     #[must_use]
     pub fn read_with(
         words: &ReceiptWords,
@@ -101,13 +101,13 @@ impl Receipt {
             return None;
         }
         let word = text.stat.as_deref().unwrap_or_default();
-        let said = words.judge(word, message_state)?;
-        let likeness = if parameter_id.is_some() && message_state.is_some() {
-            Likeness::Certain
+        let said = words.resolve(word, message_state)?;
+        let confidence = if parameter_id.is_some() && message_state.is_some() {
+            ReceiptConfidence::Certain
         } else if said.is_ok() || text.has_more_than_id_and_stat() {
-            Likeness::Likely
+            ReceiptConfidence::Likely
         } else {
-            Likeness::Doubtful
+            ReceiptConfidence::Doubtful
         };
         let (state, unknown_word) = match said {
             Ok(state) => (state, None),
@@ -131,11 +131,11 @@ impl Receipt {
             word: cut(word, ERROR_OCTETS_MAX).into(),
             error,
             done_date: text.done_date.as_deref().and_then(CarrierDate::parse),
-            likeness,
+            confidence,
         })
     }
 
-    /// What it says as an intermediate notification (SMPP 3.4 section 5.2.12): whatever that is, it is not the end.
+    /// The receipt as an intermediate notification (SMPP 3.4 section 5.2.12), which is never final.
     #[must_use]
     pub fn into_intermediate(self) -> Self {
         let state = if self.state.is_final() {
@@ -146,20 +146,20 @@ impl Receipt {
         Self { state, ..self }
     }
 
-    /// The ids under which the carrier may have answered the segment; `None` when none is left after trimming.
+    /// The ids of the segment in the submit response; `None` if none is left after trimming.
     #[must_use]
     pub fn ids(&self, notation: IdNotation) -> Option<ReceiptIds> {
         notation.receipt_ids(self.parameter_id.as_deref(), self.text_id.as_deref())
     }
 }
 
-/// An id without what carriers leave around it, cut; `None` when nothing is left.
+/// An id without the characters that carriers leave around it, truncated; `None` if nothing is left.
 fn kept_id(written: &str) -> Option<Box<str>> {
     let id = id::trim(written);
     (!id.is_empty()).then(|| cut(id, CARRIER_ID_OCTETS_MAX).into())
 }
 
-/// The longest beginning of `text` that has at most `octets_max` octets and ends between characters.
+/// The longest prefix of `text` that has at most `octets_max` octets and ends between characters.
 fn cut(text: &str, octets_max: usize) -> &str {
     text.get(..text.floor_char_boundary(octets_max)).unwrap_or(text)
 }
@@ -181,7 +181,10 @@ mod tests {
             (None, Some("0000000031"))
         );
         assert_eq!(receipt.state, ReceiptState::Undeliverable);
-        assert_eq!((&*receipt.word, receipt.likeness), ("UNDELIV", Likeness::Likely));
+        assert_eq!(
+            (&*receipt.word, receipt.confidence),
+            ("UNDELIV", ReceiptConfidence::Likely)
+        );
         assert_eq!(&*receipt.error, "027");
         assert_eq!(receipt.done_date, CarrierDate::parse("2611220931"));
     }
@@ -192,7 +195,7 @@ mod tests {
         assert_eq!(receipt.parameter_id.as_deref(), Some("1F"));
         assert_eq!(receipt.text_id.as_deref(), Some("0000000031"));
         assert_eq!(receipt.state, ReceiptState::Delivered);
-        assert_eq!(receipt.likeness, Likeness::Certain);
+        assert_eq!(receipt.confidence, ReceiptConfidence::Certain);
         assert_eq!(&*receipt.error, "3:258");
         assert!(receipt.done_date.is_some());
     }
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_nobody_knows_is_not_the_end() {
+    fn an_unknown_word_is_not_final() {
         for (text, parameter, unknown) in [
             (&b"id:1 stat:WEIRD"[..], None, "WEIRD"),
             (b"id:1 stat:WEIRD", Some(77), "WEIRD"),
@@ -259,17 +262,22 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_may_have_written_is_told_apart() {
-        for (text, id, state, likeness) in [
-            (&b"id:1 stat:DELIVRD"[..], None, None, Likeness::Likely),
-            (b"id:1 stat:WEIRD err:000", None, None, Likeness::Likely),
-            (b"my id: 5, stat: fine thanks", None, None, Likeness::Doubtful),
-            (b"", Some(&b"1"[..]), Some(2), Likeness::Certain),
-            (b"id:1 stat:DELIVRD", None, Some(2), Likeness::Likely),
-            (b"stat:DELIVRD", Some(b"1"), None, Likeness::Likely),
+    fn a_receipt_is_distinguished_from_what_a_person_may_have_written() {
+        for (text, id, state, confidence) in [
+            (&b"id:1 stat:DELIVRD"[..], None, None, ReceiptConfidence::Likely),
+            (b"id:1 stat:WEIRD err:000", None, None, ReceiptConfidence::Likely),
+            (
+                b"my id: 5, stat: fine thanks",
+                None,
+                None,
+                ReceiptConfidence::Doubtful,
+            ),
+            (b"", Some(&b"1"[..]), Some(2), ReceiptConfidence::Certain),
+            (b"id:1 stat:DELIVRD", None, Some(2), ReceiptConfidence::Likely),
+            (b"stat:DELIVRD", Some(b"1"), None, ReceiptConfidence::Likely),
         ] {
             let read = Receipt::read(text, id, state, None).unwrap();
-            assert_eq!(read.likeness, likeness, "{}", String::from_utf8_lossy(text));
+            assert_eq!(read.confidence, confidence, "{}", String::from_utf8_lossy(text));
         }
     }
 

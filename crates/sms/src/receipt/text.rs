@@ -1,10 +1,10 @@
-//! The text of a receipt, read by its keys.
+//! The text of a receipt, parsed by its keys.
 
 use std::borrow::Cow;
 
-/// The fields of a receipt text (SMPP 3.4 Appendix B), each as written and trimmed; `None` where it is missing.
+/// The fields of a receipt text (SMPP 3.4 Appendix B), unchanged but trimmed; `None` if a field is missing.
 ///
-/// Octets that are not UTF-8 are replaced: only `text` ever has any, and nothing is decided by it.
+/// Octets that are not UTF-8 are replaced: only `text` ever has any, and no decision depends on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReceiptText<'a> {
     /// The carrier's id of the segment.
@@ -15,9 +15,9 @@ pub struct ReceiptText<'a> {
     pub dlvrd: Option<Cow<'a, str>>,
     /// When the segment was submitted; see [`CarrierDate::parse`](super::CarrierDate::parse).
     pub submit_date: Option<Cow<'a, str>>,
-    /// When it reached its state.
+    /// When the segment reached its state.
     pub done_date: Option<Cow<'a, str>>,
-    /// The state's word; see [`ReceiptState::from_word`](crate::state::ReceiptState::from_word).
+    /// The word of the state; see [`ReceiptState::from_word`](crate::state::ReceiptState::from_word).
     pub stat: Option<Cow<'a, str>>,
     /// The carrier's own error code.
     pub err: Option<Cow<'a, str>>,
@@ -26,7 +26,7 @@ pub struct ReceiptText<'a> {
 }
 
 impl ReceiptText<'_> {
-    /// Whether there is anything beside id, state and text.
+    /// Whether there is a field other than id, state and text.
     pub(super) fn has_more_than_id_and_stat(&self) -> bool {
         self.sub.is_some()
             || self.dlvrd.is_some()
@@ -48,7 +48,7 @@ enum Key {
     Text,
 }
 
-/// A blank in a key stands for any number of blanks, underscores or hyphens, also none.
+/// A blank in a key matches any number of blanks, underscores or hyphens, also none.
 const KEYS: [(&[u8], Key); 8] = [
     (b"id", Key::Id),
     (b"sub", Key::Sub),
@@ -60,11 +60,11 @@ const KEYS: [(&[u8], Key); 8] = [
     (b"text", Key::Text),
 ];
 
-/// Reads a receipt text by its keys: in any order and case, with any of them missing, values in quotes or not.
+/// Parses a receipt text by its keys: in any order and case, with any of them missing, values with or without quotes.
 ///
-/// Total: text that is no receipt gives no fields. A key counts where a word begins, and the first of its
-/// kind counts, so that what a message says about itself in the final `text` overrides nothing. Once `id` and
-/// `stat` are known, `text` is taken to be the last field and keeps all that follows.
+/// Total: text that is no receipt has no fields. A key is recognised at the start of a word, and only the first of its
+/// kind is used, so that the message in the final `text` overrides nothing. Once `id` and `stat` are known, `text` is
+/// taken to be the last field and has all that follows.
 #[must_use]
 pub fn parse_text(text: &[u8]) -> ReceiptText<'_> {
     let mut fields = ReceiptText::default();
@@ -117,7 +117,7 @@ fn next_key(text: &[u8], from: usize) -> Option<Found> {
     })
 }
 
-/// How many octets the key `name` and its colon take at the beginning of `text`; `None` if it is not there.
+/// The octets of the key `name` and its colon at the start of `text`; `None` if it is not there.
 fn key_length(text: &[u8], name: &[u8]) -> Option<usize> {
     let mut rest = text;
     for &expected in name {
@@ -135,7 +135,7 @@ fn key_length(text: &[u8], name: &[u8]) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// A value in quotes at `at`, and where it ends; `None` when it is not in quotes or they do not close.
+/// A quoted value at `at`, and where it ends; `None` if it is not quoted or the quotes do not close.
 fn quoted(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let rest = skip(text.get(at..)?, |octet| octet == b' ');
     let (&quote, inside) = rest.split_first()?;
@@ -177,7 +177,7 @@ fn keep<'a>(fields: &mut ReceiptText<'a>, key: Key, value: &'a [u8]) {
     });
 }
 
-/// Drops the comma, semicolon or bar some carriers put between fields.
+/// Removes the comma, semicolon or bar that some carriers put between fields.
 fn without_separator(value: &[u8]) -> &[u8] {
     let value = value.trim_ascii();
     value
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn octets_that_are_not_text_spoil_only_their_own_field() {
+    fn octets_that_are_not_text_affect_only_their_own_field() {
         let read = parse_text(b"id:42 stat:DELIVRD err:000 text:\xFF\xFEcaf\xE9");
         assert_eq!(read.id.as_deref(), Some("42"));
         assert_eq!(read.stat.as_deref(), Some("DELIVRD"));
@@ -321,7 +321,7 @@ mod tests {
         ) {
             let keys = if upper { ["ID", "STAT", "ERR", "TEXT"] } else { ["id", "stat", "err", "text"] };
             let values = [&id, &stat, &err, &text];
-            // After `id` and `stat` comes `text` only as the last field: it keeps all that follows.
+            // After `id` and `stat`, `text` must be the last field: it has all that follows.
             let mut order = order;
             let position = |field| order.iter().position(|at| *at == field);
             if position(3) > position(0) && position(3) > position(1) {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::state::{ReceiptState, same_word};
 
-/// What words of a carrier's receipts mean, beside and before [`ReceiptState::from_word`]. Words are the same
-/// whatever their case and their blanks, hyphens and underscores.
+/// The states of words in a carrier's receipts, with precedence over [`ReceiptState::from_word`]. Words are compared
+/// without case, blanks, hyphens and underscores.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReceiptWords(Vec<(Box<str>, ReceiptState)>);
 
@@ -17,12 +17,12 @@ impl ReceiptWords {
             .map(|&(_, state)| state)
     }
 
-    /// What a receipt says whose text has this word (empty when it has none) and whose parameter `message_state` has
-    /// this value; the word or value that nobody knows as the error, `None` when there is neither.
+    /// The state of a receipt whose text has this word (empty if it has none) and whose parameter `message_state` has
+    /// this value; an unknown word or value as the error, `None` if there is neither.
     ///
-    /// The carrier's own meaning of the word counts most, then the parameter (for the standard word of which the
-    /// carrier may have a meaning of its own, too), then the word.
-    pub(super) fn judge<'w>(
+    /// The carrier's own meaning of the word has precedence, then the parameter (whose standard word the carrier may
+    /// have redefined), then the word.
+    pub(super) fn resolve<'w>(
         &self,
         word: &'w str,
         message_state: Option<u8>,

@@ -167,7 +167,7 @@ fn bills_count_160_153_and_70_67() {
     }
 }
 
-/// Characters around every rule: plain, extended, beyond GSM-7, beyond the BMP, and what joins them.
+/// Characters for every rule: plain, extended, outside GSM-7, outside the BMP, and joining ones.
 fn mixed_text() -> impl Strategy<Value = String> {
     let pieces = [
         "a",

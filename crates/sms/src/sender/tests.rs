@@ -39,7 +39,7 @@ fn a_text_that_fits_no_address_field_is_refused() {
         ("123456789012345678901", SenderError::TooLong),
         ("\u{90ae}\u{9a7f}", SenderError::Alphabet),
         ("two\nlines", SenderError::Alphabet),
-        ("\u{7}bell", SenderError::Alphabet),
+        ("\u{7}alarm", SenderError::Alphabet),
         ("\u{e9}@1", SenderError::Alphabet),
         ("A\u{e7}me", SenderError::Alphabet),
         ("Ac\u{200b}me", SenderError::Alphabet),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Goal: what would be sent as it stands although it was meant to be filled is found; what is text is left alone.
+/// Text that would be sent unchanged although it was meant as a placeholder is found; other text is not.
 #[test]
 fn what_looks_like_a_placeholder_and_is_none_is_found() {
     for (text, found) in [
@@ -149,7 +149,7 @@ fn everything_else_is_text() {
 }
 
 #[test]
-fn percent_encoding_is_told_by_its_link() {
+fn percent_encoding_is_recognised_by_its_link() {
     assert_eq!(names("%date%20:00"), ["date"], "no link before it");
     assert_eq!(
         names("https://example.com 于%date%20点"),
@@ -241,12 +241,12 @@ fn a_name_beats_a_position() {
         by_name("%name% {5}", &[("5", "named"), ("2", "placed")]),
         "%name% named"
     );
-    // Where all names are numbers, a number is never a position.
+    // If all names are numbers, a number is never a position.
     assert_eq!(by_name("{1} {3}", &[("1", "a"), ("2", "b")]), "a {3}");
 }
 
 #[test]
-fn names_that_fill_nothing_are_told() {
+fn names_that_fill_nothing_are_reported() {
     let template = Template::parse("%code% {name}");
     let surplus: Vec<&str> = template
         .surplus_named(["code", "%name%", "2", "3", "%Code%"])
@@ -342,7 +342,7 @@ proptest! {
             Piece::Literal(text) => text.clone(),
             Piece::Variable { name, spelling } => written(name, *spelling),
         }).collect();
-        // In a link percent signs have a second meaning; a test of its own.
+        // In a link percent signs have a second meaning, which has a test of its own.
         prop_assume!(!text.contains("://"));
         let template = Template::parse(&text);
         let value = |name: &str| (name.len() % 4 != missing).then(|| format!("<{{1}}%a%{name}>"));

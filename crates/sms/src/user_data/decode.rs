@@ -1,11 +1,11 @@
-//! From the octets of all parts to a text.
+//! Decodes the octets of all parts to a text.
 
 use super::{Binary, Coding, Content, UserData};
 use crate::alphabet::{self, ESCAPE, national};
 use crate::data_coding::Charset;
 use encoding_rs::{EUC_JP, EUC_KR, Encoding, ISO_2022_JP, ISO_8859_5, ISO_8859_8, SHIFT_JIS};
 
-/// U+FEFF at the start of UTF-16, and what it looks like in the other byte order.
+/// U+FEFF at the start of UTF-16, and its octets in the other byte order.
 const BOM: [u8; 2] = [0xFE, 0xFF];
 const BOM_LITTLE_ENDIAN: [u8; 2] = [0xFF, 0xFE];
 /// Octets of user data in one part, header included (TS 23.040 §9.2.3.24.1).
@@ -13,13 +13,12 @@ const PART_OCTETS: usize = 140;
 const CARRIAGE_RETURN: u8 = 0x0D;
 /// U+FEFF in UTF-8.
 const BOM_UTF_8: [u8; 3] = [0xEF, 0xBB, 0xBF];
-/// A full part has no fewer septets than this beside its header, whatever that says.
+/// A full part has at least this many septets beside its header, of any length.
 const PART_SEPTETS_MIN: usize = 140;
 
-/// The content of a message of these parts, in order. Total; a text has at most three characters for each octet.
+/// The content of a message of these parts, in order. Total; a text has at most three characters per octet.
 ///
-/// If any part is data, all of the message is. Parts of equal coding that follow each other are joined before they
-/// are decoded.
+/// If any part is data, all of the message is. Adjacent parts of equal coding are joined before they are decoded.
 #[must_use]
 pub fn content(parts: &[UserData]) -> Content {
     if parts.iter().any(|part| part.coding.is_data()) {
@@ -28,8 +27,8 @@ pub fn content(parts: &[UserData]) -> Content {
     Content::Text(text(parts).into())
 }
 
-/// As [`content`], of parts with their numbers, in order, some of which may be missing: what stands at both sides of a
-/// gap is decoded apart.
+/// As [`content`], of numbered parts, in order, some of which may be missing: the parts on both sides of a gap are
+/// decoded separately.
 #[must_use]
 pub fn content_with_gaps(parts: &[(u8, UserData)]) -> Content {
     if parts.iter().any(|(_, part)| part.coding.is_data()) {
@@ -84,7 +83,7 @@ fn run(parts: &[UserData]) -> String {
     }
 }
 
-/// UTF-8 that says so by a byte order mark, whatever one-octet or mixed alphabet the carrier names.
+/// The text of UTF-8 with a byte order mark, with any one-octet or mixed alphabet that the carrier declares.
 fn marked_utf8(charset: Charset, parts: &[UserData]) -> Option<String> {
     if matches!(charset, Charset::Gsm7Packed | Charset::Ucs2 | Charset::Binary) {
         return None;
@@ -97,7 +96,7 @@ fn marked_utf8(charset: Charset, parts: &[UserData]) -> Option<String> {
     Some(without_nul(without_marks(text)))
 }
 
-/// Whether a part of the GSM alphabet ends in a NUL that is no letter, should all others do so as well: a phone fills all
+/// Whether a part of the GSM alphabet ends in a NUL that is no letter, if all others do so as well: a phone fills all
 /// parts but the last.
 fn ends_with_a_nul(part: &UserData) -> bool {
     part.octets.ends_with(&[0]) && part.octets.len() < PART_SEPTETS_MIN
@@ -125,8 +124,8 @@ fn lossy(octets: &[u8], encoding: &'static Encoding) -> String {
     encoding.decode_without_bom_handling(octets).0.into_owned()
 }
 
-/// "JIS" is what the carrier takes for it. ISO-2022-JP shows itself by its escapes; of the others, the first that
-/// reads without an error is it.
+/// The meaning of "JIS" depends on the carrier. ISO-2022-JP is recognised by its escapes; of the others, the first that
+/// decodes without an error is used.
 fn first_without_error(octets: &[u8], encodings: &[&'static Encoding; 2]) -> String {
     const ESCAPES: [&[u8]; 2] = [b"\x1b$", b"\x1b("];
     if ESCAPES
@@ -157,7 +156,7 @@ fn unpacked(parts: &[UserData]) -> Vec<u8> {
     septets
 }
 
-/// The septets of a part without what fills its last octet; `next` are those of the part behind it.
+/// The septets of a part without the padding of its last octet; `next` are those of the following part.
 fn without_padding<'a>(part: &UserData, septets: &'a [u8], next: Option<&Vec<u8>>) -> &'a [u8] {
     let Some((last, before)) = septets.split_last() else {
         return septets;
@@ -165,13 +164,13 @@ fn without_padding<'a>(part: &UserData, septets: &'a [u8], next: Option<&Vec<u8>
     if ends_on_an_octet(part, septets.len()) && matches!(*last, 0 | CARRIAGE_RETURN) {
         let is_padding = match next {
             None => true,
-            // A part that has no room for one septet more ends in a letter, unless the escape pair that did not
-            // fit was moved to the next one.
+            // A part without room for one more septet ends in a letter, unless the escape pair that did not fit was
+            // moved to the next part.
             Some(next) => !is_full(part) || next.first() == Some(&ESCAPE),
         };
         return if is_padding { before } else { septets };
     }
-    // A text that itself ends in a carriage return on an octet's border has got another one behind it.
+    // A text that itself ends in a carriage return on an octet boundary has another one behind it.
     if ends_on_an_octet(part, before.len()) && septets.ends_with(&[CARRIAGE_RETURN; 2]) {
         return before;
     }
@@ -188,10 +187,10 @@ fn is_full(part: &UserData) -> bool {
     usize::from(part.coding.header_len) + part.octets.len() >= PART_OCTETS
 }
 
-/// UTF-16 in either byte order. A byte order mark says which, and is no letter; nor is a NUL, nor half of one.
+/// UTF-16 in either byte order. A byte order mark determines it, and is no letter; nor is a NUL, nor half of one.
 fn utf16(parts: &[UserData], joined: Vec<u8>) -> String {
     let text = utf16_joined(&joined);
-    // Each part ended with a NUL of one octet, so that the joined octets are out of step: a NUL shows that.
+    // If each part ended with a NUL of one octet, the joined octets are shifted: a NUL indicates that.
     let ended = |part: &UserData| part.octets.len() % 2 == 1 && part.octets.ends_with(&[0]);
     let text = if parts.len() > 1 && text.contains('\0') && parts.iter().all(ended) {
         utf16_joined(&without_last_octets(parts))
@@ -220,7 +219,7 @@ fn utf16_joined(octets: &[u8]) -> String {
     text
 }
 
-/// Who writes one mark writes one in each part.
+/// A sender that writes a byte order mark writes one in each part.
 fn without_marks(mut text: String) -> String {
     text.retain(|character| character != '\u{FEFF}');
     text

@@ -123,7 +123,7 @@ fn packed(header_len: u8, text: &str) -> UserData {
     }
 }
 
-/// As many senders pack: spare bits are zero, whatever their number.
+/// Packs as many senders do: spare bits are zero, whatever their number.
 fn pack_zero(septets: &[u8], fill: usize) -> Vec<u8> {
     let mut octets = vec![0u8; (fill + septets.len() * 7).div_ceil(8)];
     for (at, septet) in septets.iter().enumerate() {
@@ -186,7 +186,7 @@ fn packed_parts_keep_their_fill_bits_and_their_letters() {
             .collect();
         assert_eq!(text(&parts), whole);
     }
-    // A full part that ends in a letter of zero bits, and one whose last place an escape pair did not fit into.
+    // A full part that ends in a letter of zero bits, and one where an escape pair did not fit at the end.
     let full = format!("{}@", "x".repeat(152));
     assert_eq!(text(&[packed(6, &full), packed(6, "y")]), format!("{full}y"));
     let short = "x".repeat(152);
@@ -263,7 +263,7 @@ proptest! {
         text_of in crate::alphabet::tests::gsm7_text(),
         wide: bool,
     ) {
-        // What a reader may take for padding, at an end of a part.
+        // Characters that a receiver may take for padding, at the end of a part.
         let text_of = text_of.replace(['@', '\r'], "x");
         let septets = encode_gsm7(&text_of).unwrap();
         let (header_len, room) = match (septets.len() <= 160, wide) {

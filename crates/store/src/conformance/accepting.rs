@@ -1,7 +1,7 @@
 //! Accepting: ids, sessions, and everything decided inside the transaction.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, everything, found, ids, long_batch,
     message, number, once, once_at, request, seen, state, waiting, waiting_ids,
 };
@@ -13,9 +13,9 @@ use crate::{
 use sms::state::MessageState;
 use std::sync::{Arc, Mutex};
 
-/// Message ids run on within a request, batch after batch, and tell the time.
-pub async fn ids_are_contiguous_over_a_request_and_grow(side: &mut impl Side) {
-    let store = side.store();
+/// Message ids increase without gaps within a request, batch after batch, and contain the time.
+pub async fn ids_are_contiguous_over_a_request_and_grow(backend: &mut impl Backend) {
+    let store = backend.store();
     let first = accepted(store, request(NOW, vec![batch(0..3), batch(3..5)])).await;
     assert_eq!(first.batches[0].count, 3);
     assert_eq!(first.batches[1].first, first.batches[0].first.plus(3));
@@ -38,8 +38,8 @@ pub async fn ids_are_contiguous_over_a_request_and_grow(side: &mut impl Side) {
 }
 
 /// A session holds the batches from the one that opens it to the next that opens one.
-pub async fn sessions_begin_where_they_are_told_to(side: &mut impl Side) {
-    let store = side.store();
+pub async fn sessions_begin_where_a_batch_opens_one(backend: &mut impl Backend) {
+    let store = backend.store();
     let joins = |numbers: std::ops::Range<u64>| NewBatch {
         opens_session: false,
         ..batch(numbers)
@@ -87,8 +87,8 @@ pub async fn sessions_begin_where_they_are_told_to(side: &mut impl Side) {
 }
 
 /// A failure that the dialect accepts is a final state at once, between messages that are sent.
-pub async fn messages_that_can_only_fail_end_at_once(side: &mut impl Side) {
-    let store = side.store();
+pub async fn messages_that_can_only_fail_end_at_once(backend: &mut impl Backend) {
+    let store = backend.store();
     let mut mixed = batch(0..4);
     mixed.messages[1].failure = Some(412);
     let outcome = accepted(store, request(NOW, vec![mixed])).await;
@@ -107,9 +107,9 @@ pub async fn messages_that_can_only_fail_end_at_once(side: &mut impl Side) {
     assert_eq!(store.counts().await.expect("counted").queued, 3);
 }
 
-/// Of many concurrent requests with one id exactly one is stored; the others get what it was told.
-pub async fn a_request_is_stored_once_among_concurrent_repeats(side: &mut impl Side) {
-    let store = side.store();
+/// Of many concurrent requests with one id exactly one is stored; the others get its answer.
+pub async fn a_request_is_stored_once_among_concurrent_repeats(backend: &mut impl Backend) {
+    let store = backend.store();
     let repeat = |n: u64| AcceptCommand {
         idempotency: Some(crate::NewIdempotency {
             fingerprint: n % 2,
@@ -149,8 +149,8 @@ pub async fn a_request_is_stored_once_among_concurrent_repeats(side: &mut impl S
 }
 
 /// A request id may be used again when its time is over.
-pub async fn a_request_id_is_forgotten_after_its_time(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_request_id_expires_after_its_time(backend: &mut impl Backend) {
+    let store = backend.store();
     let again = |now| AcceptCommand {
         idempotency: Some(once_at("again", now)),
         ..request(now, vec![batch(0..1)])
@@ -163,8 +163,8 @@ pub async fn a_request_id_is_forgotten_after_its_time(side: &mut impl Side) {
 }
 
 /// The same request id of another account, or in another scope, is another request.
-pub async fn request_ids_of_accounts_and_scopes_are_apart(side: &mut impl Side) {
-    let store = side.store();
+pub async fn request_ids_of_accounts_and_scopes_are_apart(backend: &mut impl Backend) {
+    let store = backend.store();
     let base = || request(NOW, vec![batch(0..1)]);
     accepted(
         store,
@@ -224,8 +224,8 @@ async fn balance(store: &dyn Store) -> Option<i64> {
 }
 
 /// Segments are charged in the transaction; what fails at once is free; what is not covered is refused whole.
-pub async fn a_balance_is_charged_and_never_overdrawn(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_balance_is_charged_and_never_overdrawn(backend: &mut impl Backend) {
+    let store = backend.store();
     let changes = vec![
         CatalogChange::PutAccount(account("payer")),
         CatalogChange::SetBalance(ACCOUNT, Some(10)),
@@ -311,8 +311,8 @@ fn reasons(outcome: &AcceptOutcome) -> Vec<(u32, RefusedReason)> {
 }
 
 /// The caps count what a number got within exactly the last minute and the last day.
-pub async fn caps_hold_within_rolling_windows(side: &mut impl Side) {
-    let store = side.store();
+pub async fn caps_hold_within_rolling_windows(backend: &mut impl Backend) {
+    let store = backend.store();
     let minute = 60_000;
     let day = 86_400_000;
     accepted(store, capped(NOW, 0..1, 1, 3)).await;
@@ -349,8 +349,8 @@ pub async fn caps_hold_within_rolling_windows(side: &mut impl Side) {
 }
 
 /// The second message to a number in one request counts the first; what is left stays contiguous.
-pub async fn caps_count_within_one_request(side: &mut impl Side) {
-    let store = side.store();
+pub async fn caps_count_within_one_request(backend: &mut impl Backend) {
+    let store = backend.store();
     let mut twice = capped(NOW, 0..3, 1, 0);
     twice.batches[0].messages.insert(1, message(0));
     twice.batches.push(NewBatch {
@@ -387,8 +387,8 @@ pub async fn caps_count_within_one_request(side: &mut impl Side) {
 }
 
 /// A suppressed number is refused or fails with its kind's code, for the account or for all.
-pub async fn suppressed_numbers_are_refused_or_fail(side: &mut impl Side) {
-    let store = side.store();
+pub async fn suppressed_numbers_are_refused_or_fail(backend: &mut impl Backend) {
+    let store = backend.store();
     let suppression = |account, n, kind| Suppression {
         account,
         msisdn: number(n),
@@ -435,8 +435,8 @@ pub async fn suppressed_numbers_are_refused_or_fail(side: &mut impl Side) {
 
 /// A request whose recipients are all refused, before it came here or here, leaves nothing behind: the same id with a
 /// better body is done. Whether any number is suppressed makes no difference.
-pub async fn a_request_of_which_nothing_is_left_is_not_remembered(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_request_of_which_nothing_is_left_is_not_recorded(backend: &mut impl Backend) {
+    let store = backend.store();
     let with_id = |key: &str, batches| AcceptCommand {
         idempotency: Some(once(key)),
         ..request(NOW, batches)
@@ -470,9 +470,9 @@ pub async fn a_request_of_which_nothing_is_left_is_not_remembered(side: &mut imp
     }
 }
 
-/// Hand-overs run in the order of the places they hand over, and only for what was stored.
-pub async fn handovers_come_in_commit_order(side: &mut impl Side) {
-    let store = side.store();
+/// The callbacks run in the order of the queue positions, and only for what was stored.
+pub async fn after_commit_callbacks_run_in_commit_order(backend: &mut impl Backend) {
+    let store = backend.store();
     let handed: Arc<Mutex<Vec<i64>>> = Arc::default();
     let hand = |n: u64| {
         let handed = Arc::clone(&handed);
@@ -518,17 +518,17 @@ pub async fn handovers_come_in_commit_order(side: &mut impl Side) {
     assert_eq!(
         handed.lock().expect("not poisoned").len(),
         4,
-        "nothing stored, nothing handed over"
+        "nothing stored, no callback"
     );
     assert_eq!(waiting_ids(store, LANE).await.len(), 8);
     assert_eq!(CARRIER, LANE.carrier);
 }
 
-/// Long messages to one number have references that differ in their low octet too, over batches and requests; what
-/// is handed over says the same as what is read later. A message of one part has none of its own.
-pub async fn long_messages_to_a_number_have_references_of_their_own(side: &mut impl Side) {
-    let store = side.store();
-    let mut told = vec![];
+/// Long messages to one number have references that differ in their low octet too, over batches and requests. The
+/// callback gets the same references as a later read. A message of one part has no reference of its own.
+pub async fn long_messages_to_a_number_have_references_of_their_own(backend: &mut impl Backend) {
+    let store = backend.store();
+    let mut reported = vec![];
     for n in 0..20 {
         let mut mixed = long_batch([1, 2, 3, 1]);
         mixed.messages.insert(0, message(1));
@@ -542,10 +542,10 @@ pub async fn long_messages_to_a_number_have_references_of_their_own(side: &mut i
         let long: Vec<_> = outcome.references.iter().map(|(id, _)| *id).collect();
         let (first, second) = (ids(outcome.batches[0]), ids(outcome.batches[1]));
         assert_eq!(long, [&first[1..5], &second[..]].concat());
-        told.extend(outcome.references);
+        reported.extend(outcome.references);
     }
     let waiting = waiting(store, LANE).await;
-    for (id, reference) in &told {
+    for (id, reference) in &reported {
         let read = waiting.iter().find(|outgoing| outgoing.id == *id);
         assert_eq!(read.map(|outgoing| outgoing.reference), Some(*reference));
     }

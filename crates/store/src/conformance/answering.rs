@@ -1,10 +1,9 @@
-//! What people write, beyond plain text: characters cut by a border of parts, octets for programs, words that
-//! unsubscribe.
+//! Inbound messages beyond plain text: characters split between parts, binary content, opt-out keywords.
 
-use super::Side;
-use super::given::{ACCOUNT, CARRIER, NOW, number};
+use super::Backend;
+use super::fixtures::{ACCOUNT, CARRIER, NOW, number};
 use crate::{
-    AccountId, AccountWords, CatalogChange, Inbound, InboundBody, InboundFate, InboundPart, NewInbound,
+    AccountId, AccountWords, CatalogChange, Inbound, InboundBody, InboundEffect, InboundPart, NewInbound,
     Store, Suppression, SuppressionKind,
 };
 use sms::data_coding::Charset;
@@ -50,17 +49,17 @@ fn part(reference: u16, number: u8, total: u8, data: UserData) -> NewInbound {
     }
 }
 
-async fn came(store: &dyn Store, inbound: NewInbound) -> InboundFate {
-    let fates = store
+async fn came(store: &dyn Store, inbound: NewInbound) -> InboundEffect {
+    let effects = store
         .record_inbound(vec![inbound], words())
         .await
         .expect("recorded");
-    assert_eq!(fates.len(), 1);
-    fates[0]
+    assert_eq!(effects.len(), 1);
+    effects[0]
 }
 
 async fn whole(store: &dyn Store, inbound: NewInbound) -> Inbound {
-    let InboundFate::Whole(id) = came(store, inbound).await else {
+    let InboundEffect::Whole(id) = came(store, inbound).await else {
         panic!("the message should be whole");
     };
     store.inbound(vec![id]).await.expect("read").remove(0)
@@ -82,19 +81,19 @@ fn put(account: Option<AccountId>, kind: SuppressionKind) -> CatalogChange {
 }
 
 /// Octets are kept until the message is whole, over a crash, and decoded once.
-pub async fn parts_are_decoded_once_all_are_there(side: &mut impl Side) {
+pub async fn parts_are_decoded_once_all_are_there(backend: &mut impl Backend) {
     let ucs2 = |data: &[u8]| octets(Charset::Ucs2, data);
     let first = part(1, 1, 2, ucs2(b"\0a\xd8\x3d"));
-    assert_eq!(came(side.store(), first.clone()).await, InboundFate::Waiting);
-    side.crash().await;
-    assert_eq!(came(side.store(), first).await, InboundFate::Repeated);
-    let message = whole(side.store(), part(1, 2, 2, ucs2(b"\xde\x00\0b"))).await;
+    assert_eq!(came(backend.store(), first.clone()).await, InboundEffect::Waiting);
+    backend.crash().await;
+    assert_eq!(came(backend.store(), first).await, InboundEffect::Repeated);
+    let message = whole(backend.store(), part(1, 2, 2, ucs2(b"\xde\x00\0b"))).await;
     assert_eq!((&*message.text, message.binary), ("a😀b", None));
     // Another coding, or other octets, is another message.
     let again = part(1, 2, 2, octets(Charset::Gsm7, b"\xde\x00\0b"));
-    assert_eq!(came(side.store(), again).await, InboundFate::Waiting);
+    assert_eq!(came(backend.store(), again).await, InboundEffect::Waiting);
 
-    let store = side.store();
+    let store = backend.store();
     came(store, part(2, 2, 2, octets(Charset::Gsm7, b"\x65cd"))).await;
     let message = whole(store, part(2, 1, 2, octets(Charset::Gsm7, b"ab\x1b"))).await;
     assert_eq!(&*message.text, "ab€cd");
@@ -106,15 +105,15 @@ pub async fn parts_are_decoded_once_all_are_there(side: &mut impl Side) {
     came(store, text).await;
     assert_eq!(
         came(store, part(3, 1, 2, octets(Charset::Gsm7, b"ab"))).await,
-        InboundFate::Repeated
+        InboundEffect::Repeated
     );
     let message = whole(store, part(3, 2, 2, octets(Charset::Gsm7, b"\0"))).await;
     assert_eq!(&*message.text, "ab@");
 }
 
-/// The same value of an 8-bit, a 16-bit and a SAR reference ties three messages, over a crash, and what is left of them is
-/// told apart too.
-pub async fn references_of_other_kinds_tie_other_messages(side: &mut impl Side) {
+/// The same value of an 8-bit, a 16-bit and a SAR reference joins three different messages, also after a crash and
+/// when parts are missing.
+pub async fn references_of_other_kinds_tie_other_messages(backend: &mut impl Backend) {
     const WIDE: [Reference; 2] = [Reference::Bits16, Reference::Sar];
     let kinds = |reference| {
         let narrow = (reference <= 0xFF).then_some(Reference::Bits8);
@@ -131,36 +130,36 @@ pub async fn references_of_other_kinds_tie_other_messages(side: &mut impl Side) 
     const REFERENCES: [u16; 6] = [0, 11, 255, 256, 0x10B, u16::MAX];
     for reference in REFERENCES {
         for kind in kinds(reference) {
-            let fate = came(side.store(), tied(kind, reference, 1)).await;
-            assert_eq!(fate, InboundFate::Waiting, "{kind:?} {reference}");
+            let effect = came(backend.store(), tied(kind, reference, 1)).await;
+            assert_eq!(effect, InboundEffect::Waiting, "{kind:?} {reference}");
         }
     }
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     for reference in REFERENCES {
         for kind in kinds(reference) {
             let message = whole(store, tied(kind, reference, 2)).await;
             let expected = format!("{kind:?} {reference} 1;{kind:?} {reference} 2;");
             assert_eq!(*message.text, *expected);
             let again = came(store, tied(kind, reference, 1)).await;
-            assert_eq!(again, InboundFate::Repeated);
+            assert_eq!(again, InboundEffect::Repeated);
         }
     }
     for kind in kinds(7) {
-        assert_eq!(came(store, tied(kind, 7, 2)).await, InboundFate::Waiting);
+        assert_eq!(came(store, tied(kind, 7, 2)).await, InboundEffect::Waiting);
     }
     let (made, _) = store.expire_inbound(NOW + 1, 0, NOW + 1).await.expect("expired");
     assert_eq!(made, 3, "each is a message of its own");
 }
 
 /// What is no text is kept octet by octet.
-pub async fn octets_for_a_program_are_kept(side: &mut impl Side) {
+pub async fn octets_for_a_program_are_kept(backend: &mut impl Backend) {
     let binary = Binary {
         octets: Box::new([0, 0xff, b'a']),
         port: Some(2948),
     };
     let content = Content::Binary(binary.clone());
-    let message = whole(side.store(), wrote(InboundBody::Whole(content))).await;
+    let message = whole(backend.store(), wrote(InboundBody::Whole(content))).await;
     assert_eq!((&*message.text, message.binary), ("", Some(binary)));
     let coding = Coding {
         port: Some(5000),
@@ -171,14 +170,14 @@ pub async fn octets_for_a_program_are_kept(side: &mut impl Side) {
             coding,
             octets: octets.into(),
         };
-        came(side.store(), part(9, number, 2, data)).await;
+        came(backend.store(), part(9, number, 2, data)).await;
     }
-    side.crash().await;
+    backend.crash().await;
     let filter = crate::InboundFilter {
         limit: 1,
         ..crate::InboundFilter::default()
     };
-    let (found, _) = side.store().find_inbound(filter).await.expect("read");
+    let (found, _) = backend.store().find_inbound(filter).await.expect("read");
     let binary = Binary {
         octets: Box::new([1, 2]),
         port: Some(5000),
@@ -187,16 +186,16 @@ pub async fn octets_for_a_program_are_kept(side: &mut impl Side) {
 }
 
 /// A word unsubscribes who sends it, in one part or several, with what stores it.
-pub async fn a_word_unsubscribes_its_sender(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_word_unsubscribes_its_sender(backend: &mut impl Backend) {
+    let store = backend.store();
     for text in ["please stop", "STOP it"] {
         whole(store, wrote(text.into())).await;
     }
-    let nobodys = NewInbound {
+    let unassigned = NewInbound {
         account: None,
         ..wrote("STOP".into())
     };
-    whole(store, nobodys).await;
+    whole(store, unassigned).await;
     let others = NewInbound {
         account: Some(AccountId(8)),
         ..wrote("STOP".into())
@@ -215,10 +214,10 @@ pub async fn a_word_unsubscribes_its_sender(side: &mut impl Side) {
     assert_eq!(suppressed(store).await, []);
     let message = whole(store, part(7, 1, 2, octets(Charset::Gsm7, b"ST"))).await;
     assert_eq!(&*message.text, "STOP");
-    side.crash().await;
-    assert_eq!(suppressed(side.store()).await, [OUT]);
-    // Half of a message that is told as it is, is not the whole of it.
-    let store = side.store();
+    backend.crash().await;
+    assert_eq!(suppressed(backend.store()).await, [OUT]);
+    // An incomplete message that is reported as it is does not count as the keyword that its part contains.
+    let store = backend.store();
     came(
         store,
         NewInbound {
@@ -232,15 +231,15 @@ pub async fn a_word_unsubscribes_its_sender(side: &mut impl Side) {
 }
 
 /// A word takes back what a word did, and nothing that an operator did.
-pub async fn a_word_takes_back_what_a_word_did(side: &mut impl Side) {
-    whole(side.store(), wrote("START".into())).await;
-    whole(side.store(), wrote("stop.".into())).await;
-    assert_eq!(suppressed(side.store()).await, [OUT]);
-    side.crash().await;
-    whole(side.store(), wrote("start".into())).await;
-    assert_eq!(suppressed(side.store()).await, []);
+pub async fn a_word_takes_back_what_a_word_did(backend: &mut impl Backend) {
+    whole(backend.store(), wrote("START".into())).await;
+    whole(backend.store(), wrote("stop.".into())).await;
+    assert_eq!(suppressed(backend.store()).await, [OUT]);
+    backend.crash().await;
+    whole(backend.store(), wrote("start".into())).await;
+    assert_eq!(suppressed(backend.store()).await, []);
 
-    let store = side.store();
+    let store = backend.store();
     let bans = vec![
         put(None, SuppressionKind::Global),
         put(Some(ACCOUNT), SuppressionKind::Blocked),

@@ -1,11 +1,11 @@
 //! How long a receipt is waited for: from the submission on, whenever the message was accepted.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, receipt, received, recorded, request, result,
     seen, submitted, taken_as, waiting,
 };
-use crate::{Answer, AttemptOutcome, MessageId, NewBatch, Next, ReceiptFate, Store, UnixMs};
+use crate::{Answer, AttemptOutcome, MessageId, NewBatch, Next, ReceiptEffect, Store, UnixMs};
 use sms::state::{MessageState, ReceiptState};
 
 const DAY_MS: i64 = 86_400_000;
@@ -41,8 +41,8 @@ async fn submitted_after(store: &dyn Store, days: i64, numbers: std::ops::Range<
 }
 
 /// How long a receipt is waited for counts from the submission on, however long before a message was accepted.
-pub async fn a_receipt_is_awaited_from_the_submission_on(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_receipt_is_awaited_from_the_submission_on(backend: &mut impl Backend) {
+    let store = backend.store();
     let ten = submitted_after(store, 10, 0..3).await;
     let twenty = submitted_after(store, 20, 3..5).await;
     received(
@@ -71,20 +71,20 @@ pub async fn a_receipt_is_awaited_from_the_submission_on(side: &mut impl Side) {
 }
 
 /// A restart neither shortens nor lengthens the wait for a receipt.
-pub async fn the_wait_for_receipts_goes_on_over_a_restart(side: &mut impl Side) {
-    let all = submitted_after(side.store(), 10, 0..2).await;
-    side.crash().await;
+pub async fn the_wait_for_receipts_goes_on_over_a_restart(backend: &mut impl Backend) {
+    let all = submitted_after(backend.store(), 10, 0..2).await;
+    backend.crash().await;
     let submitted_at = NOW + 10 * DAY_MS;
-    let early = given_up(side.store(), submitted_at, submitted_at + 60_000).await;
+    let early = given_up(backend.store(), submitted_at, submitted_at + 60_000).await;
     assert_eq!(early, [], "a minute after the restart");
-    side.crash().await;
+    backend.crash().await;
     let later = submitted_at + 4 * DAY_MS;
-    assert_eq!(given_up(side.store(), later - 3 * DAY_MS, later).await, all);
+    assert_eq!(given_up(backend.store(), later - 3 * DAY_MS, later).await, all);
 }
 
 /// What a receipt that is not final settles (the answer was lost) is waited for as well.
-pub async fn what_a_receipt_confirms_is_awaited_too(side: &mut impl Side) {
-    let store = side.store();
+pub async fn what_a_receipt_confirms_is_awaited_too(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let answer = result(id, attempt, NOW, Answer::None, Next::InDoubt);
@@ -108,23 +108,24 @@ pub async fn what_a_receipt_confirms_is_awaited_too(side: &mut impl Side) {
 
 /// A receipt finds its message however long before the submission the message was accepted, wherever the key of the
 /// carrier's id has got to.
-pub async fn receipts_find_what_was_accepted_long_ago(side: &mut impl Side) {
+pub async fn receipts_find_what_was_accepted_long_ago(backend: &mut impl Backend) {
     let due = NOW + 20 * DAY_MS;
     let later = NewBatch {
         due: Some(due),
         ..batch(0..200)
     };
-    accepted(side.store(), request(NOW, vec![later])).await;
-    side.store()
+    accepted(backend.store(), request(NOW, vec![later])).await;
+    backend
+        .store()
         .release_due(due, 100, Box::new(|_| {}))
         .await
         .expect("released");
-    let all = submitted(side.store(), due, "id").await;
-    side.crash().await;
+    let all = submitted(backend.store(), due, "id").await;
+    backend.crash().await;
     for (n, &id) in all.iter().enumerate() {
-        let told = receipt(&format!("id{n}"), ReceiptState::Delivered, due + DAY_MS);
-        let fate = received(side.store(), told).await;
+        let reported = receipt(&format!("id{n}"), ReceiptState::Delivered, due + DAY_MS);
+        let effect = received(backend.store(), reported).await;
         let state = MessageState::Delivered;
-        assert_eq!(fate, ReceiptFate::Applied { id, state }, "{n}");
+        assert_eq!(effect, ReceiptEffect::Applied { id, state }, "{n}");
     }
 }

@@ -1,13 +1,13 @@
 //! Changes of the catalog that are made only while something holds.
 
-use super::Side;
+use super::Backend;
 use super::cataloguing::{account, changed, signature, template};
-use super::given::ACCOUNT;
+use super::fixtures::ACCOUNT;
 use crate::{AccountId, CatalogChange, CatalogExpectation, Template};
 
 /// A change that is made from a look at the catalog is made only while the catalog is as it was looked at.
-pub async fn a_change_at_a_version_is_made_there_only(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_change_at_a_version_is_made_there_only(backend: &mut impl Backend) {
+    let store = backend.store();
     let put = |id| vec![CatalogChange::PutSignature(signature(ACCOUNT, id))];
     let start = changed(store, put(1)).await;
     let next = store.change_catalog_at(start, put(2)).await.expect("changed");
@@ -45,8 +45,8 @@ pub async fn a_change_at_a_version_is_made_there_only(side: &mut impl Side) {
 }
 
 /// A change is made only while what it relies on is so; what else has changed meanwhile does not matter.
-pub async fn changes_of_different_things_do_not_conflict(side: &mut impl Side) {
-    let store = side.store();
+pub async fn changes_of_different_things_do_not_conflict(backend: &mut impl Backend) {
+    let store = backend.store();
     let (one, two) = (template(ACCOUNT, 500), template(ACCOUNT, 501));
     let signature = signature(ACCOUNT, 1);
     changed(
@@ -89,8 +89,8 @@ pub async fn changes_of_different_things_do_not_conflict(side: &mut impl Side) {
 }
 
 /// What is single within an account, or altogether, is looked at where it is written.
-pub async fn names_and_texts_stay_single(side: &mut impl Side) {
-    let store = side.store();
+pub async fn names_and_texts_stay_single(backend: &mut impl Backend) {
+    let store = backend.store();
     let named = Template {
         name: "welcome".into(),
         signature: Some(1),

@@ -1,10 +1,10 @@
 //! The catalog.
 
-use super::Side;
-use super::given::{ACCOUNT, NOW, list_bounds, number, record_bounds};
+use super::Backend;
+use super::fixtures::{ACCOUNT, NOW, list_bounds, number, record_bounds};
 use crate::{
     Account, AccountId, Caps, Carrier, CarrierNo, Catalog, CatalogChange, Credential, Endpoint, EndpointId,
-    EventKinds, EventPlace, EventWhat, NewTask, Position, PutContact, Record, RecordFilter, RecordKind,
+    EventKinds, EventOffset, EventWhat, NewTask, Position, PutContact, Record, RecordFilter, RecordKind,
     Review, Route, Signature, Store, Suppression, SuppressionKind, Template, TemplateVersion, UnixMs,
     WordList,
 };
@@ -84,7 +84,7 @@ fn endpoint(account: AccountId, id: u32) -> Endpoint {
         account,
         name: format!("endpoint {id}").into(),
         format: "standard".into(),
-        url: "https://example.com/told".into(),
+        url: "https://example.com/events".into(),
         kinds: EventKinds::REVIEWED | EventKinds::INBOUND,
         settings: json!({"batch": 10}),
         sealed_secret: vec![9, 8, 7],
@@ -104,8 +104,8 @@ pub(super) async fn changed(store: &dyn Store, changes: Vec<CatalogChange>) -> u
 }
 
 /// What is put comes back, replaced where it was there, and the version grows.
-pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
-    let store = side.store();
+pub async fn the_catalog_comes_back_as_it_was_put(backend: &mut impl Backend) {
+    let store = backend.store();
     let start = store.catalog_version().await.expect("read");
     let carrier = Carrier {
         no: CarrierNo(3),
@@ -203,8 +203,8 @@ pub async fn the_catalog_comes_back_as_it_was_put(side: &mut impl Side) {
 }
 
 /// Changes are made together or not at all.
-pub async fn a_change_that_fails_changes_nothing(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_change_that_fails_changes_nothing(backend: &mut impl Backend) {
+    let store = backend.store();
     store
         .change_catalog(vec![CatalogChange::PutAccount(account(ACCOUNT, "taken"))])
         .await
@@ -224,12 +224,12 @@ pub async fn a_change_that_fails_changes_nothing(side: &mut impl Side) {
         .await;
     assert!(clash.is_err(), "a name is unique");
     assert_eq!(store.load_catalog().await.expect("read"), before);
-    super::given::accepted_batch(store, NOW, 0..1).await;
+    super::fixtures::accepted_batch(store, NOW, 0..1).await;
 }
 
 /// What a template was under earlier versions is kept, and goes with it.
-pub async fn earlier_versions_of_a_template_are_kept(side: &mut impl Side) {
-    let store = side.store();
+pub async fn earlier_versions_of_a_template_are_kept(backend: &mut impl Backend) {
+    let store = backend.store();
     let at = |version, text: &str, review| Template {
         version,
         text: text.into(),
@@ -248,8 +248,8 @@ pub async fn earlier_versions_of_a_template_are_kept(side: &mut impl Side) {
     changed(store, put(&second)).await;
     changed(store, put(&third)).await;
     changed(store, put(&third)).await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let was = |template: &Template| TemplateVersion {
         number: 500,
         version: template.version,
@@ -271,9 +271,9 @@ pub async fn earlier_versions_of_a_template_are_kept(side: &mut impl Side) {
     assert_eq!(store.template_versions(500, 9).await.expect("read"), []);
 }
 
-/// A template or signature that leaves its review is told to its account; nothing else is.
-pub async fn a_review_that_ends_is_told(side: &mut impl Side) {
-    let store = side.store();
+/// A template or signature whose review ends appends an event of its account; no other change does.
+pub async fn a_review_that_ends_is_reported(backend: &mut impl Backend) {
+    let store = backend.store();
     changed(
         store,
         vec![
@@ -296,7 +296,7 @@ pub async fn a_review_that_ends_is_told(side: &mut impl Side) {
             ..signature(ACCOUNT, id)
         })
     };
-    let told = |template_or_signature: bool, number, review| {
+    let expected_event = |template_or_signature: bool, number, review| {
         if template_or_signature {
             EventWhat::TemplateReviewed { number, review }
         } else {
@@ -324,8 +324,8 @@ pub async fn a_review_that_ends_is_told(side: &mut impl Side) {
             vec![template(n, review, NOW + n), signature(n, review, NOW + 9)],
         )
         .await;
-        expected.push((NOW + n, told(false, n, review)));
-        expected.push((NOW + n, told(true, n, review)));
+        expected.push((NOW + n, expected_event(false, n, review)));
+        expected.push((NOW + n, expected_event(true, n, review)));
     }
     // New ones, those taken back, and those that go on from elsewhere were not reviewed.
     changed(
@@ -344,10 +344,10 @@ pub async fn a_review_that_ends_is_told(side: &mut impl Side) {
         ],
     )
     .await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let (events, _) = store
-        .events(ACCOUNT, EventPlace::default(), EventKinds::ALL, 100)
+        .events(ACCOUNT, EventOffset::default(), EventKinds::ALL, 100)
         .await
         .expect("read");
     let events: Vec<(UnixMs, EventWhat)> = events.into_iter().map(|event| (event.at, event.what)).collect();
@@ -355,8 +355,8 @@ pub async fn a_review_that_ends_is_told(side: &mut impl Side) {
 }
 
 /// Removing an account removes what is its own, and no more.
-pub async fn an_account_goes_with_what_it_owns(side: &mut impl Side) {
-    let store = side.store();
+pub async fn an_account_goes_with_what_it_owns(backend: &mut impl Backend) {
+    let store = backend.store();
     let other = AccountId(8);
     let newer = |account, number| Template {
         version: 2,
@@ -385,7 +385,7 @@ pub async fn an_account_goes_with_what_it_owns(side: &mut impl Side) {
     changed(store, vec![CatalogChange::RemoveAccount(ACCOUNT)]).await;
 
     for _ in 0..2 {
-        let store = side.store();
+        let store = backend.store();
         let catalog = store.load_catalog().await.expect("read");
         assert!(catalog.accounts.iter().all(|account| account.id == other));
         let left = (
@@ -416,7 +416,7 @@ pub async fn an_account_goes_with_what_it_owns(side: &mut impl Side) {
         assert_eq!(open.iter().map(|task| task.id).collect::<Vec<_>>(), [task]);
         let members = store.contacts_after(list, 0, i64::MAX, 9).await.expect("read");
         assert_eq!(members.len(), 1);
-        side.crash().await;
+        backend.crash().await;
     }
 }
 
@@ -455,9 +455,9 @@ async fn belongings(store: &dyn Store, account: AccountId) -> (i64, i64) {
 }
 
 /// The key of public ids is random, and never changes.
-pub async fn the_id_key_stays(side: &mut impl Side) {
-    let key = side.store().id_key().await.expect("read");
+pub async fn the_id_key_stays(backend: &mut impl Backend) {
+    let key = backend.store().id_key().await.expect("read");
     assert_ne!(key, [0; 32]);
-    side.crash().await;
-    assert_eq!(side.store().id_key().await.expect("read"), key);
+    backend.crash().await;
+    assert_eq!(backend.store().id_key().await.expect("read"), key);
 }

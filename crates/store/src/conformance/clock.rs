@@ -3,18 +3,18 @@
 //! Each case goes through several jumps in one store, with a crash after every second one, so that what an earlier jump
 //! left behind is there in the later ones.
 
-use super::Side;
+use super::Backend;
 use super::accepting::capped;
 use super::awaiting::given_up;
 use super::counting::day_counts;
-use super::given::{
+use super::events::{delivered, expired};
+use super::fixtures::{
     ACCOUNT, CARRIER, LANE, accepted, accepted_batch, batch, begun, endpoint, events_after, everything, ids,
     listening, number, once_at, receipt, received, recorded, request, result, seen, submitted, waiting,
 };
-use super::telling::{delivered, expired};
 use crate::{
-    AcceptCommand, Accepted, Answer, EventKinds, EventPlace, InboundFilter, InboundId, MessageFilter,
-    MessageId, MessageSpan, NewBatch, NewInbound, Next, ReceiptFate, RecordDelivery, SegmentAnswer, Store,
+    AcceptCommand, Accepted, Answer, EventKinds, EventOffset, InboundFilter, InboundId, MessageFilter,
+    MessageId, MessageSpan, NewBatch, NewInbound, Next, ReceiptEffect, RecordDelivery, SegmentAnswer, Store,
     UnixMs,
 };
 use sms::state::{MessageState, ReceiptState};
@@ -36,9 +36,9 @@ const JUMPS: [(UnixMs, i64); 5] = [
 ];
 
 /// Ends the store and opens it again, every second time.
-async fn perhaps_crash(side: &mut impl Side, at: UnixMs) {
+async fn perhaps_crash(backend: &mut impl Backend, at: UnixMs) {
     if (at / HOUR) % 2 == 0 {
-        side.crash().await;
+        backend.crash().await;
     }
 }
 
@@ -49,8 +49,9 @@ async fn listed(store: &dyn Store, span: std::ops::Range<UnixMs>, filter: Messag
     views.into_iter().map(|view| view.id).collect()
 }
 
-/// Ids are unique and in order whatever the clock does; when each message was accepted is told as the clock said it.
-pub async fn ids_grow_and_acceptance_times_are_the_clocks(side: &mut impl Side) {
+/// Ids are unique and in order whatever the clock does; the acceptance time of a message is the one that the clock
+/// had.
+pub async fn ids_grow_and_acceptance_times_are_the_clocks(backend: &mut impl Backend) {
     let mut all: Vec<(MessageId, UnixMs)> = vec![];
     for (at, ahead) in JUMPS {
         for at in [
@@ -62,38 +63,38 @@ pub async fn ids_grow_and_acceptance_times_are_the_clocks(side: &mut impl Side) 
             at - YEAR,
             at + HOUR,
         ] {
-            perhaps_crash(side, at).await;
-            let range = accepted_batch(side.store(), at, 0..2).await;
+            perhaps_crash(backend, at).await;
+            let range = accepted_batch(backend.store(), at, 0..2).await;
             all.extend(ids(range).into_iter().map(|id| (id, range.accepted_at)));
             assert!(
                 (0..5_000).contains(&(range.accepted_at - at)),
                 "{} at {at}",
                 range.accepted_at
             );
-            let seen = seen(side.store(), range.first).await;
+            let seen = seen(backend.store(), range.first).await;
             assert_eq!(seen.batch.accepted_at, range.accepted_at);
             assert_eq!(seen.changed_at, range.accepted_at);
         }
     }
     assert!(all.is_sorted_by(|a, b| a.0 < b.0), "{all:?}");
-    side.crash().await;
+    backend.crash().await;
     for (id, at) in all {
-        assert_eq!(seen(side.store(), id).await.batch.accepted_at, at);
-        let timeline = side.store().timeline(id).await.expect("read");
+        assert_eq!(seen(backend.store(), id).await.batch.accepted_at, at);
+        let timeline = backend.store().timeline(id).await.expect("read");
         assert_eq!(timeline[0].at, at);
     }
 }
 
 /// Caps hold for a minute and a day of the right clock, neither longer for what was accepted while it was ahead, nor
 /// again when that time comes.
-pub async fn caps_are_right_once_the_clock_is(side: &mut impl Side) {
+pub async fn caps_are_right_once_the_clock_is(backend: &mut impl Backend) {
     for (n, (at, ahead)) in (0..).zip(JUMPS) {
         let one = |at| capped(at, n..n + 1, 2, 3);
         for _ in 0..2 {
-            accepted(side.store(), one(at + ahead)).await;
+            accepted(backend.store(), one(at + ahead)).await;
         }
-        perhaps_crash(side, at).await;
-        let store = side.store();
+        perhaps_crash(backend, at).await;
+        let store = backend.store();
         for later in [at + 1, at + 2, at + MINUTE + 2] {
             accepted(store, one(later)).await;
         }
@@ -107,17 +108,17 @@ pub async fn caps_are_right_once_the_clock_is(side: &mut impl Side) {
     // The clock has come to where it was ahead once.
     let (at, ahead) = JUMPS[1];
     for later in [at + ahead, at + ahead + 1] {
-        accepted(side.store(), capped(later, 1..2, 2, 2)).await;
+        accepted(backend.store(), capped(later, 1..2, 2, 2)).await;
     }
 }
 
 /// Days have what was accepted in them as the clock said, and statistics equal a recount by days.
-pub async fn days_are_listed_and_counted_by_the_clock(side: &mut impl Side) {
+pub async fn days_are_listed_and_counted_by_the_clock(backend: &mut impl Backend) {
     for (at, ahead) in JUMPS {
         let day = at / DAY * DAY;
-        accepted_batch(side.store(), at + ahead, 10..13).await;
-        perhaps_crash(side, at).await;
-        let store = side.store();
+        accepted_batch(backend.store(), at + ahead, 10..13).await;
+        perhaps_crash(backend, at).await;
+        let store = backend.store();
         let today = [
             ids(accepted_batch(store, at + MINUTE, 0..2).await),
             ids(accepted_batch(store, at + HOUR, 2..3).await),
@@ -136,8 +137,8 @@ pub async fn days_are_listed_and_counted_by_the_clock(side: &mut impl Side) {
         };
         assert_eq!(listed(store, span, by_number).await, newest_first[..1]);
     }
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let mut known = std::collections::BTreeMap::new();
     let (views, _) = store
         .find(ACCOUNT, MessageSpan::ALL, everything())
@@ -165,70 +166,73 @@ async fn kept_after(store: &dyn Store, before: UnixMs, now: UnixMs) -> usize {
 async fn ended(store: &dyn Store, at: UnixMs, name: &str) {
     accepted_batch(store, at, 0..1).await;
     submitted(store, at, name).await;
-    let fate = received(
+    let effect = received(
         store,
         receipt(&format!("{name}0"), ReceiptState::Delivered, at + 50),
     )
     .await;
-    assert!(matches!(fate, ReceiptFate::Applied { .. }), "{fate:?}");
+    assert!(matches!(effect, ReceiptEffect::Applied { .. }), "{effect:?}");
 }
 
 /// What was accepted while the clock was ahead goes when what was accepted after it goes, and keeps nothing else.
-pub async fn retention_is_right_once_the_clock_is(side: &mut impl Side) {
+pub async fn retention_is_right_once_the_clock_is(backend: &mut impl Backend) {
     const KEEP: i64 = 7 * DAY;
     for (n, (at, ahead)) in (0..).zip(JUMPS) {
         let at = at + n * 30 * DAY;
-        ended(side.store(), at, &format!("{n}before")).await;
-        ended(side.store(), at + ahead, &format!("{n}ahead")).await;
-        perhaps_crash(side, at).await;
-        ended(side.store(), at + MINUTE, &format!("{n}after")).await;
-        let store = side.store();
+        ended(backend.store(), at, &format!("{n}before")).await;
+        ended(backend.store(), at + ahead, &format!("{n}ahead")).await;
+        perhaps_crash(backend, at).await;
+        ended(backend.store(), at + MINUTE, &format!("{n}after")).await;
+        let store = backend.store();
         for now in [at + MINUTE, at + KEEP / 2, at + KEEP] {
             assert_eq!(kept_after(store, now - KEEP, now).await, 3, "ahead by {ahead}");
         }
-        // A clock that was idle until the wrong time has come cannot tell that it was wrong.
+        // A clock that was idle until the wrong time has come leaves no sign that it was wrong.
         let now = at + KEEP + HOUR + Some(ahead).filter(|ahead| *ahead < 30 * DAY).unwrap_or(0);
         assert_eq!(kept_after(store, now - KEEP, now).await, 0, "ahead by {ahead}");
     }
 }
 
 /// A clock that was back for a while by mistake makes nothing look old that is not.
-pub async fn a_clock_back_by_mistake_deletes_nothing(side: &mut impl Side) {
+pub async fn a_clock_back_by_mistake_deletes_nothing(backend: &mut impl Backend) {
     const KEEP: i64 = 7 * DAY;
-    ended(side.store(), NOW, "before").await;
+    ended(backend.store(), NOW, "before").await;
     let mut now = NOW;
     for (n, (back, for_ms)) in [(HOUR, MINUTE), (30 * DAY, 3 * HOUR), (10 * YEAR, 2 * DAY)]
         .into_iter()
         .enumerate()
     {
         for at in [now - back, now - back + for_ms] {
-            ended(side.store(), at, &format!("{n}-{at}")).await;
+            ended(backend.store(), at, &format!("{n}-{at}")).await;
         }
-        perhaps_crash(side, back).await;
-        let store = side.store();
+        perhaps_crash(backend, back).await;
+        let store = backend.store();
         now += for_ms;
         let kept = kept_after(store, now - KEEP, now).await;
         assert_eq!(kept, 1 + 2 * (n + 1), "back by {back} for {for_ms}");
     }
 }
 
-/// A receipt that does not come is given up on after its time, and one that comes finds its message.
-pub async fn receipts_are_awaited_and_matched_once_the_clock_is_right(side: &mut impl Side) {
+/// A missing receipt times out at its time, and a late one still finds its message.
+pub async fn receipts_are_awaited_and_matched_once_the_clock_is_right(backend: &mut impl Backend) {
     const WAIT: i64 = 3 * DAY;
     for (n, (at, ahead)) in (0..).zip(JUMPS) {
         let at = at + n * 10 * DAY;
-        accepted_batch(side.store(), at + ahead, 0..2).await;
-        let id = submitted(side.store(), at + ahead, &format!("{n}-")).await;
-        let parked = receipt(&format!("{n}unknown"), ReceiptState::Delivered, at + ahead);
-        assert_eq!(received(side.store(), parked).await, ReceiptFate::Parked);
-        perhaps_crash(side, at).await;
-        let store = side.store();
+        accepted_batch(backend.store(), at + ahead, 0..2).await;
+        let id = submitted(backend.store(), at + ahead, &format!("{n}-")).await;
+        let unmatched_receipts = receipt(&format!("{n}unknown"), ReceiptState::Delivered, at + ahead);
+        assert_eq!(
+            received(backend.store(), unmatched_receipts).await,
+            ReceiptEffect::StoredUnmatched
+        );
+        perhaps_crash(backend, at).await;
+        let store = backend.store();
         // The time of the first sweep is when they begin to wait, if the clock was far ahead.
         assert_eq!(given_up(store, at + MINUTE - WAIT, at + MINUTE).await, []);
         let first = receipt(&format!("{n}-0"), ReceiptState::Delivered, at + HOUR);
         assert!(matches!(
             received(store, first).await,
-            ReceiptFate::Applied { .. }
+            ReceiptEffect::Applied { .. }
         ));
         let now = at + WAIT + ahead.min(4 * HOUR) + HOUR;
         accepted_batch(store, now, 9..10).await;
@@ -237,12 +241,15 @@ pub async fn receipts_are_awaited_and_matched_once_the_clock_is_right(side: &mut
             id[1..],
             "ahead by {ahead}"
         );
-        store.expire_parked(at - WAIT, now).await.expect("expired");
-        store.expire_parked(now - WAIT, now).await.expect("expired");
-        let parked = store.counts().await.expect("counted").parked;
-        assert!(ahead < 4 * HOUR || parked <= 1, "waits from now on: {parked}");
-        store.expire_parked(now + 1, now).await.expect("expired");
-        assert_eq!(store.counts().await.expect("counted").parked, 0);
+        store.expire_unmatched(at - WAIT, now).await.expect("expired");
+        store.expire_unmatched(now - WAIT, now).await.expect("expired");
+        let unmatched_receipts = store.counts().await.expect("counted").unmatched_receipts;
+        assert!(
+            ahead < 4 * HOUR || unmatched_receipts <= 1,
+            "waits from now on: {unmatched_receipts}"
+        );
+        store.expire_unmatched(now + 1, now).await.expect("expired");
+        assert_eq!(store.counts().await.expect("counted").unmatched_receipts, 0);
     }
 }
 
@@ -255,11 +262,11 @@ fn with_id(key: &str, at: UnixMs, ahead: i64) -> AcceptCommand {
 }
 
 /// A request id that was used while the clock was ahead is done once, and may be used again after its time.
-pub async fn a_request_id_is_forgotten_once_the_clock_is_right(side: &mut impl Side) {
+pub async fn a_request_id_expires_once_the_clock_is_right(backend: &mut impl Backend) {
     for (at, ahead) in JUMPS {
-        accepted(side.store(), with_id("again", at, ahead)).await;
-        perhaps_crash(side, at).await;
-        let store = side.store();
+        accepted(backend.store(), with_id("again", at, ahead)).await;
+        perhaps_crash(backend, at).await;
+        let store = backend.store();
         accepted_batch(store, at, 20..21).await;
         let again = |at| store.accept(with_id("again", at, 0));
         let repeat = again(at + MINUTE / 2).await.expect("answered");
@@ -272,7 +279,7 @@ pub async fn a_request_id_is_forgotten_once_the_clock_is_right(side: &mut impl S
 }
 
 /// A request id is done once within its time, whatever the clock does meanwhile, and over a restart.
-pub async fn a_request_id_is_done_once_whatever_the_clock_does(side: &mut impl Side) {
+pub async fn a_request_id_is_done_once_whatever_the_clock_does(backend: &mut impl Backend) {
     let jumps = [2 * MINUTE, 3 * HOUR, 10 * DAY, 399 * DAY];
     let jumps: Vec<i64> = jumps.into_iter().flat_map(|jump| [jump, -jump]).collect();
     let clocks = jumps.iter().flat_map(|&jump| {
@@ -287,12 +294,12 @@ pub async fn a_request_id_is_done_once_whatever_the_clock_does(side: &mut impl S
         for crash in [false, true] {
             let at = NOW + round * 10 * MINUTE + if crash { 5 * MINUTE } else { 0 };
             let key = format!("{round} {crash}");
-            accepted(side.store(), with_id(&key, at, clocks[0])).await;
+            accepted(backend.store(), with_id(&key, at, clocks[0])).await;
             for (n, &ahead) in (1..).zip(&clocks) {
                 if crash {
-                    side.crash().await;
+                    backend.crash().await;
                 }
-                let repeat = side.store().accept(with_id(&key, at + n * 200, ahead)).await;
+                let repeat = backend.store().accept(with_id(&key, at + n * 200, ahead)).await;
                 let repeat = repeat.expect("answered");
                 assert!(
                     matches!(repeat, Accepted::Repeat { .. }),
@@ -301,7 +308,7 @@ pub async fn a_request_id_is_done_once_whatever_the_clock_does(side: &mut impl S
             }
             // Its time is over by the last of these clocks, which nobody moves any more.
             let last = clocks.last().copied().unwrap_or(0);
-            accepted(side.store(), with_id(&key, at + 2 * MINUTE, last)).await;
+            accepted(backend.store(), with_id(&key, at + 2 * MINUTE, last)).await;
         }
     }
 }
@@ -309,7 +316,7 @@ pub async fn a_request_id_is_done_once_whatever_the_clock_does(side: &mut impl S
 fn inbound(at: UnixMs) -> NewInbound {
     NewInbound {
         received_at: at,
-        ..super::writing_back::wrote("hello")
+        ..super::inbound::wrote("hello")
     }
 }
 
@@ -325,19 +332,19 @@ async fn found_inbound(store: &dyn Store, since: UnixMs) -> Vec<InboundId> {
     found.into_iter().map(|one| one.id).collect()
 }
 
-/// What people wrote is found by when it came, and forgotten after its time.
-pub async fn inbound_messages_are_found_and_forgotten_by_the_clock(side: &mut impl Side) {
+/// Inbound messages are found by the time they came, and expire after their retention.
+pub async fn inbound_messages_are_found_and_expire_by_the_clock(backend: &mut impl Backend) {
     for (n, (at, ahead)) in (0..).zip(JUMPS) {
         let at = at + n * 30 * DAY;
         let mut came = vec![];
         for at in [at, at + ahead, at + MINUTE, at + 2 * MINUTE] {
-            perhaps_crash(side, at).await;
+            perhaps_crash(backend, at).await;
             let words = std::sync::Arc::default();
-            let fates = side.store().record_inbound(vec![inbound(at)], words).await;
-            fates.expect("recorded");
-            came.push(found_inbound(side.store(), 0).await[0]);
+            let effects = backend.store().record_inbound(vec![inbound(at)], words).await;
+            effects.expect("recorded");
+            came.push(found_inbound(backend.store(), 0).await[0]);
         }
-        let store = side.store();
+        let store = backend.store();
         assert!(came.is_sorted(), "{came:?}");
         let since = found_inbound(store, at + 2 * MINUTE).await;
         assert_eq!(since[0], came[3]);
@@ -346,9 +353,9 @@ pub async fn inbound_messages_are_found_and_forgotten_by_the_clock(side: &mut im
             "ahead by {ahead}"
         );
         // The first call after a start, too.
-        perhaps_crash(side, at).await;
-        let (store, now) = (side.store(), at + 3 * MINUTE);
-        store.expire_inbound(0, now, now).await.expect("forgotten");
+        perhaps_crash(backend, at).await;
+        let (store, now) = (backend.store(), at + 3 * MINUTE);
+        store.expire_inbound(0, now, now).await.expect("expired");
         assert_eq!(found_inbound(store, 0).await, [], "ahead by {ahead}");
     }
 }
@@ -371,18 +378,18 @@ async fn put_off(store: &dyn Store, at: UnixMs) {
 
 /// A pause before another attempt that was begun while the clock was ahead does not last until then; what is scheduled
 /// waits for its own time.
-pub async fn pauses_end_once_the_clock_is_right(side: &mut impl Side) {
+pub async fn pauses_end_once_the_clock_is_right(backend: &mut impl Backend) {
     for (n, (at, ahead)) in (0..).zip(JUMPS) {
         let at = at + n * 30 * DAY;
         let scheduled = NewBatch {
             due: Some(at + 20 * DAY),
             ..batch(5..6)
         };
-        accepted(side.store(), request(at, vec![scheduled])).await;
-        accepted_batch(side.store(), at + ahead, 0..1).await;
-        put_off(side.store(), at + ahead).await;
-        perhaps_crash(side, at).await;
-        let store = side.store();
+        accepted(backend.store(), request(at, vec![scheduled])).await;
+        accepted_batch(backend.store(), at + ahead, 0..1).await;
+        put_off(backend.store(), at + ahead).await;
+        perhaps_crash(backend, at).await;
+        let store = backend.store();
         store.correct_times(at + 2 * MINUTE).await.expect("corrected");
         for (now, delayed) in [(at + 3 * MINUTE, 1), (at + 20 * DAY - 1, 1), (at + 20 * DAY, 0)] {
             let released = store.release_due(now, 100, Box::new(|_| {}));
@@ -395,7 +402,7 @@ pub async fn pauses_end_once_the_clock_is_right(side: &mut impl Side) {
 
 /// What was accepted while the clock was ahead lives as long as it was to live once the clock is right: however many they
 /// are, however often times are corrected, and when the clock comes back in steps.
-pub async fn lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right(side: &mut impl Side) {
+pub async fn lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right(backend: &mut impl Backend) {
     const LIFE: i64 = 72 * HOUR;
     const BATCHES: i64 = 2_500;
     for (n, (at, ahead)) in (0..).zip(JUMPS) {
@@ -405,22 +412,22 @@ pub async fn lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right(si
             ..batch(0..1)
         };
         let right = request(at, vec![living(at, LIFE)]);
-        let right = accepted(side.store(), right).await.batches[0].first;
+        let right = accepted(backend.store(), right).await.batches[0].first;
         let many = (0..BATCHES).map(|n| living(at + ahead, LIFE + n));
         let many = request(at + ahead, many.collect());
-        let many = accepted(side.store(), many).await.batches;
+        let many = accepted(backend.store(), many).await.batches;
         let scheduled = NewBatch {
             due: Some(at + ahead + DAY),
             expires_at: Some(at + ahead + 2 * DAY),
             ..batch(1..2)
         };
         let scheduled = request(at + ahead, vec![scheduled]);
-        let scheduled = accepted(side.store(), scheduled).await.batches[0].first;
+        let scheduled = accepted(backend.store(), scheduled).await.batches[0].first;
         let mut lives_from = at + ahead;
         for left in [ahead, ahead / 2, 0, 0] {
-            perhaps_crash(side, at + left).await;
+            perhaps_crash(backend, at + left).await;
             let now = at + MINUTE + left;
-            let store = side.store();
+            let store = backend.store();
             store.correct_times(now).await.expect("corrected");
             if lives_from > now + HOUR {
                 lives_from = now;
@@ -437,7 +444,7 @@ pub async fn lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right(si
             let end = seen(store, scheduled).await.batch.expires_at;
             assert_eq!(end, Some(at + ahead + 2 * DAY));
         }
-        let again = side
+        let again = backend
             .store()
             .correct_times(at + 2 * MINUTE)
             .await
@@ -447,13 +454,13 @@ pub async fn lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right(si
 }
 
 /// A pause is found behind more schedules than are looked through at once, and those stay.
-pub async fn a_pause_is_found_behind_many_schedules(side: &mut impl Side) {
+pub async fn a_pause_is_found_behind_many_schedules(backend: &mut impl Backend) {
     const SCHEDULES: u64 = 12_000;
     let scheduled = (0..SCHEDULES).map(|n| NewBatch {
         due: Some(NOW + 2 * HOUR + n as i64),
         ..batch(5..6)
     });
-    let store = side.store();
+    let store = backend.store();
     accepted(store, request(NOW, scheduled.collect())).await;
     accepted_batch(store, NOW + 10 * DAY, 0..1).await;
     put_off(store, NOW + 10 * DAY).await;
@@ -464,13 +471,13 @@ pub async fn a_pause_is_found_behind_many_schedules(side: &mut impl Side) {
 }
 
 /// Counters that a wrong clock found too old are not refused for ever.
-pub async fn statistics_count_again_after_a_sweep_of_a_wrong_clock(side: &mut impl Side) {
-    let store = side.store();
+pub async fn statistics_count_again_after_a_sweep_of_a_wrong_clock(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..2).await;
-    store.expire_statistics(NOW + 400 * DAY).await.expect("forgotten");
-    store.expire_statistics(NOW - 30 * DAY).await.expect("forgotten");
-    side.crash().await;
-    let store = side.store();
+    store.expire_statistics(NOW + 400 * DAY).await.expect("expired");
+    store.expire_statistics(NOW - 30 * DAY).await.expect("expired");
+    backend.crash().await;
+    let store = backend.store();
     accepted_batch(store, NOW + HOUR, 0..3).await;
     assert_eq!(day_counts(store).await.get(&(NOW / DAY)), Some(&3));
     let id = ids(accepted_batch(store, NOW + HOUR, 4..5).await)[0];
@@ -478,28 +485,28 @@ pub async fn statistics_count_again_after_a_sweep_of_a_wrong_clock(side: &mut im
     assert_eq!(seen(store, id).await.state, MessageState::Submitted);
 }
 
-/// What was told while the clock was ahead, and after that, is kept as long as everything else.
-pub async fn events_are_forgotten_once_the_clock_is_right(side: &mut impl Side) {
-    listening(side.store(), endpoint(1, ACCOUNT, EventKinds::ACCEPTED)).await;
+/// Events logged while the clock was ahead, and after that, are kept as long as all others.
+pub async fn events_expire_once_the_clock_is_right(backend: &mut impl Backend) {
+    listening(backend.store(), endpoint(1, ACCOUNT, EventKinds::ACCEPTED)).await;
     for (n, (at, ahead)) in (0..).zip(JUMPS) {
         let at = at + n * 30 * DAY;
         for at in [at + ahead, at + ahead + 1, at] {
-            perhaps_crash(side, at).await;
-            accepted_batch(side.store(), at, 0..1).await;
+            perhaps_crash(backend, at).await;
+            accepted_batch(backend.store(), at, 0..1).await;
         }
-        let store = side.store();
+        let store = backend.store();
         store.correct_times(at + MINUTE).await.expect("corrected");
         accepted_batch(store, at + 2 * MINUTE, 0..1).await;
-        let all = events_after(store, ACCOUNT, EventPlace::default(), EventKinds::ALL).await;
+        let all = events_after(store, ACCOUNT, EventOffset::default(), EventKinds::ALL).await;
         assert_eq!(all.len(), 4, "ahead by {ahead}");
-        let told = RecordDelivery {
-            told: all.last().map(|event| event.place),
+        let delivery = RecordDelivery {
+            acked_offset: all.last().map(|event| event.offset),
             ..RecordDelivery::default()
         };
-        delivered(store, 1, told).await;
+        delivered(store, 1, delivery).await;
         for (before, left) in [(at, 4), (at + MINUTE + 1, 1), (at + 3 * MINUTE, 0)] {
             expired(store, before, 0).await;
-            let events = events_after(store, ACCOUNT, EventPlace::default(), EventKinds::ALL).await;
+            let events = events_after(store, ACCOUNT, EventOffset::default(), EventKinds::ALL).await;
             assert_eq!(events.len(), left, "ahead by {ahead}, before {}", before - at);
         }
     }

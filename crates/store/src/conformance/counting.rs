@@ -1,13 +1,13 @@
 //! Counters: every message in one column, and a column for every message.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, all_counters, batch, begun, counted, everything,
     receipt, received, recorded, request, result, seen, submitted, taken_as, waiting,
 };
 use crate::{
-    AcceptCommand, AccountId, Answer, AttemptOutcome, CarrierReceipt, Dialect, MessageFilter, MessageId,
-    MessageView, NewBatch, Next, RecordResults, SeriesNo, Statistic, StatisticsFilter, Store, Tally,
+    AcceptCommand, AccountId, Answer, AttemptOutcome, CarrierReceipt, Dialect, DimensionsNo, MessageFilter,
+    MessageId, MessageView, NewBatch, Next, RecordResults, Statistic, StatisticsFilter, StatsKey, Store,
 };
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
@@ -37,7 +37,7 @@ pub(super) async fn day_counts(store: &dyn Store) -> BTreeMap<i64, u64> {
 }
 
 /// What the counters have to be, from the messages themselves.
-async fn recounted(store: &dyn Store) -> BTreeMap<(SeriesNo, u16, MessageState, String), (u64, u64)> {
+async fn recounted(store: &dyn Store) -> BTreeMap<(DimensionsNo, u16, MessageState, String), (u64, u64)> {
     let range = crate::MessageSpan::ALL;
     let filter = MessageFilter {
         limit: 100_000,
@@ -55,7 +55,7 @@ async fn recounted(store: &dyn Store) -> BTreeMap<(SeriesNo, u16, MessageState, 
         };
         let country = view.msisdn.country_code().unwrap_or(0);
         let count = counts
-            .entry((view.batch.series, country, state, error))
+            .entry((view.batch.dimensions, country, state, error))
             .or_insert((0, 0));
         count.0 += 1;
         count.1 += u64::from(view.segments);
@@ -66,12 +66,12 @@ async fn recounted(store: &dyn Store) -> BTreeMap<(SeriesNo, u16, MessageState, 
 /// The same from the counters; the series by what they stand for.
 async fn as_counted(
     store: &dyn Store,
-    series: &[SeriesNo],
-) -> BTreeMap<(SeriesNo, u16, MessageState, String), (u64, u64)> {
+    dimensions: &[DimensionsNo],
+) -> BTreeMap<(DimensionsNo, u16, MessageState, String), (u64, u64)> {
     let rows = counted(store, all_counters()).await;
     let key = |row: &Statistic| {
-        let label = usize::try_from(row.series.label).expect("small");
-        (series[label], row.country, row.state, row.error.to_string())
+        let label = usize::try_from(row.dimensions.label).expect("small");
+        (dimensions[label], row.country, row.state, row.error.to_string())
     };
     rows.iter()
         .map(|row| (key(row), (row.messages, row.segments)))
@@ -79,26 +79,26 @@ async fn as_counted(
 }
 
 /// Each message is counted where it is, with its segments and its country.
-pub async fn a_message_is_counted_where_it_is(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_message_is_counted_where_it_is(backend: &mut impl Backend) {
+    let store = backend.store();
     let mut new = batch(0..4);
     new.messages[0].segments = 3;
     new.messages[3].msisdn = Msisdn::from_u64(447_700_900_123).expect("a number");
     accepted(store, request(NOW, vec![new])).await;
     let rows = counted(store, all_counters()).await;
-    let told: Vec<_> = rows
+    let reported: Vec<_> = rows
         .iter()
         .map(|row| (row.country, row.state, row.messages, row.segments))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [(1, MessageState::Queued, 3, 5), (44, MessageState::Queued, 1, 1)]
     );
-    let series = &rows[0].series;
-    assert_eq!((series.account, &*series.user), (ACCOUNT, ""));
-    assert_eq!((series.class, series.kind), (Class::Notice, Kind::Text));
-    assert_eq!((series.template, series.label), (42, 0));
-    assert_eq!(series.dialect, Dialect::UspeedoRest);
+    let dimensions = &rows[0].dimensions;
+    assert_eq!((dimensions.account, &*dimensions.user), (ACCOUNT, ""));
+    assert_eq!((dimensions.class, dimensions.kind), (Class::Notice, Kind::Text));
+    assert_eq!((dimensions.template, dimensions.label), (42, 0));
+    assert_eq!(dimensions.dialect, Dialect::UspeedoRest);
     assert_eq!(i64::from(rows[0].day), NOW / 86_400_000);
 
     submitted(store, NOW, "id").await;
@@ -131,8 +131,8 @@ pub async fn a_message_is_counted_where_it_is(side: &mut impl Side) {
 }
 
 /// What is common to batches has one number, for the accept, the queue and the messages alike.
-pub async fn the_same_series_has_the_same_number(side: &mut impl Side) {
-    let store = side.store();
+pub async fn the_same_series_has_the_same_number(backend: &mut impl Backend) {
+    let store = backend.store();
     let accept = async |store: &dyn Store, user: &str, template: i64| {
         let new = NewBatch {
             template,
@@ -147,29 +147,32 @@ pub async fn the_same_series_has_the_same_number(side: &mut impl Side) {
     let first = accept(store, "anna", 1).await;
     let same = accept(store, "anna", 1).await;
     let others = [accept(store, "ben", 1).await, accept(store, "anna", 2).await];
-    assert_ne!(first.series, SeriesNo(0));
-    assert_eq!(first.series, same.series);
-    assert!(others.iter().all(|other| other.series != first.series));
-    assert_ne!(others[0].series, others[1].series);
+    assert_ne!(first.dimensions, DimensionsNo(0));
+    assert_eq!(first.dimensions, same.dimensions);
+    assert!(others.iter().all(|other| other.dimensions != first.dimensions));
+    assert_ne!(others[0].dimensions, others[1].dimensions);
     let queued = waiting(store, LANE).await;
-    let expected = Tally {
-        series: first.series,
+    let expected = StatsKey {
+        dimensions: first.dimensions,
         country: 1,
         segments: 1,
     };
-    assert_eq!(queued[0].tally(), expected);
+    assert_eq!(queued[0].stats_key(), expected);
     let view = seen(store, first.first).await;
-    assert_eq!((&*view.batch.user, view.batch.series), ("anna", first.series));
+    assert_eq!(
+        (&*view.batch.user, view.batch.dimensions),
+        ("anna", first.dimensions)
+    );
 
-    side.crash().await;
-    let store = side.store();
-    assert_eq!(accept(store, "anna", 1).await.series, first.series);
-    assert_eq!(accept(store, "ben", 1).await.series, others[0].series);
+    backend.crash().await;
+    let store = backend.store();
+    assert_eq!(accept(store, "anna", 1).await.dimensions, first.dimensions);
+    assert_eq!(accept(store, "ben", 1).await.dimensions, others[0].dimensions);
 }
 
 /// A message that fails at once is counted with its code.
-pub async fn a_message_that_fails_at_once_is_counted(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_message_that_fails_at_once_is_counted(backend: &mut impl Backend) {
+    let store = backend.store();
     let mut new = batch(0..3);
     new.messages[1].failure = Some(412);
     accepted(store, request(NOW, vec![new])).await;
@@ -180,13 +183,13 @@ pub async fn a_message_that_fails_at_once_is_counted(side: &mut impl Side) {
 }
 
 /// A command that fails takes back what it counted, and leaves what its neighbours did.
-pub async fn counts_go_with_the_command_that_failed(side: &mut impl Side) {
-    let store = side.store();
+pub async fn counts_go_with_the_command_that_failed(backend: &mut impl Backend) {
+    let store = backend.store();
     let range = accepted_batch(store, NOW, 0..3).await;
     let queued = waiting(store, LANE).await;
     let attempt = begun(store, CARRIER, NOW, &queued).await;
     let refused = |n: usize| AttemptOutcome {
-        tally: queued[n].tally(),
+        stats_key: queued[n].stats_key(),
         ..result(
             queued[n].id,
             attempt,
@@ -223,18 +226,18 @@ pub async fn counts_go_with_the_command_that_failed(side: &mut impl Side) {
         store.accept(balance),
     );
     assert!(first.is_ok() && failed.is_err() && last.is_ok());
-    let counts = as_counted(store, &[range.series]).await;
+    let counts = as_counted(store, &[range.dimensions]).await;
     assert_eq!(counts, recounted(store).await);
     assert_eq!(
-        counts[&(range.series, 1, MessageState::Rejected, String::new())],
+        counts[&(range.dimensions, 1, MessageState::Rejected, String::new())],
         (2, 2)
     );
 }
 
-/// Of very many errors of a series in an hour the first 64 are told apart, and a message is counted back where
-/// it was counted.
-pub async fn errors_are_told_apart_up_to_a_bound(side: &mut impl Side) {
-    let store = side.store();
+/// Of very many errors of a series in an hour the first 64 have counters of their own, and a message is subtracted
+/// from the counter to which it was added.
+pub async fn errors_are_distinguished_up_to_a_bound(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..80).await;
     submitted(store, NOW, "id").await;
     for n in 0..80 {
@@ -247,8 +250,8 @@ pub async fn errors_are_told_apart_up_to_a_bound(side: &mut impl Side) {
             side_is_as_it_was(store, 41).await;
         }
     }
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let rows = counted(store, all_counters()).await;
     assert_eq!(rows.len(), 65);
     let other = rows.iter().find(|row| &*row.error == "other").expect("there");
@@ -264,7 +267,7 @@ pub async fn errors_are_told_apart_up_to_a_bound(side: &mut impl Side) {
     assert_eq!(
         columns(&counted(store, all_counters()).await),
         [(MessageState::Delivered, "other", 80)],
-        "no new error is told apart"
+        "no new error gets a counter"
     );
 }
 
@@ -274,9 +277,9 @@ async fn side_is_as_it_was(store: &dyn Store, unknown: usize) {
     assert_eq!(apart.count(), unknown);
 }
 
-/// Counters are summed up by days of any zone, and only those asked for.
-pub async fn counters_are_found_by_what_the_filter_names(side: &mut impl Side) {
-    let store = side.store();
+/// Counters are summed up by the days of any zone, and only those that the filter names.
+pub async fn counters_are_found_by_what_the_filter_names(backend: &mut impl Backend) {
+    let store = backend.store();
     let one = async |now: i64, user: &str, template: i64, label: i64, kind: Kind, dialect: Dialect| {
         let new = NewBatch {
             template,
@@ -368,8 +371,8 @@ pub async fn counters_are_found_by_what_the_filter_names(side: &mut impl Side) {
 }
 
 /// Old hours go, and a receipt that comes then brings nothing back.
-pub async fn old_counters_are_forgotten(side: &mut impl Side) {
-    let store = side.store();
+pub async fn old_counters_expire(backend: &mut impl Backend) {
+    let store = backend.store();
     let old = accepted_batch(store, NOW, 0..3).await;
     submitted(store, NOW, "old").await;
     let label = NewBatch {
@@ -386,8 +389,8 @@ pub async fn old_counters_are_forgotten(side: &mut impl Side) {
     for name in ["old0", "new0"] {
         received(store, receipt(name, ReceiptState::Delivered, until)).await;
     }
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     received(store, receipt("old1", ReceiptState::Delivered, until)).await;
     let rows = counted(store, all_counters()).await;
     let expected = [
@@ -395,11 +398,11 @@ pub async fn old_counters_are_forgotten(side: &mut impl Side) {
         (MessageState::Delivered, "000", 1),
     ];
     assert_eq!(columns(&rows), expected);
-    assert!(rows.iter().all(|row| row.series.label == 9));
+    assert!(rows.iter().all(|row| row.dimensions.label == 9));
 
     let again = accepted_batch(store, NOW + 6 * HOUR_MS, 0..1).await;
     assert!(
-        again.series > kept.series,
+        again.dimensions > kept.dimensions,
         "the number of {old:?} is not given again"
     );
     // Earlier is too early, whatever a clock says: nothing is counted where counters have gone.
@@ -407,8 +410,8 @@ pub async fn old_counters_are_forgotten(side: &mut impl Side) {
 }
 
 /// Counters outlive the messages they count.
-pub async fn counters_outlive_their_messages(side: &mut impl Side) {
-    let store = side.store();
+pub async fn counters_outlive_their_messages(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..3).await;
     submitted(store, NOW, "id").await;
     received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
@@ -426,9 +429,9 @@ pub async fn counters_outlive_their_messages(side: &mut impl Side) {
 }
 
 /// After lives of all kinds the counters are what a recount of all messages finds.
-pub async fn counters_equal_a_recount(side: &mut impl Side) {
-    let store = side.store();
-    let mut series = vec![];
+pub async fn counters_equal_a_recount(backend: &mut impl Backend) {
+    let store = backend.store();
+    let mut dimensions = vec![];
     for label in 0..3i64 {
         let now = NOW + label * 1_000;
         let mut new = NewBatch {
@@ -439,7 +442,7 @@ pub async fn counters_equal_a_recount(side: &mut impl Side) {
             message.segments = 1 + u8::try_from(n % 4).expect("small");
             message.failure = (n % 7 == 6).then_some(430);
         }
-        series.push(accepted(store, request(now, vec![new])).await.batches[0].series);
+        dimensions.push(accepted(store, request(now, vec![new])).await.batches[0].dimensions);
         let queued = waiting(store, LANE).await;
         let attempt = begun(store, CARRIER, now, &queued).await;
         let outcomes = queued.iter().enumerate().map(|(n, outgoing)| {
@@ -461,7 +464,7 @@ pub async fn counters_equal_a_recount(side: &mut impl Side) {
                 _ => (Answer::Single(taken), Next::Submitted),
             };
             AttemptOutcome {
-                tally: outgoing.tally(),
+                stats_key: outgoing.stats_key(),
                 ..result(outgoing.id, attempt, now, answer, next)
             }
         });
@@ -478,41 +481,41 @@ pub async fn counters_equal_a_recount(side: &mut impl Side) {
             received(store, coded).await;
         }
     }
-    let counts = as_counted(store, &series).await;
+    let counts = as_counted(store, &dimensions).await;
     assert_eq!(counts, recounted(store).await);
     let total: u64 = counts.values().map(|(messages, _)| messages).sum();
     assert_eq!(total, 120);
-    side.crash().await;
-    let store = side.store();
-    assert_eq!(as_counted(store, &series).await, recounted(store).await);
+    backend.crash().await;
+    let store = backend.store();
+    assert_eq!(as_counted(store, &dimensions).await, recounted(store).await);
 }
 
-/// A message whose results come without a tally, as what a kill left in doubt is settled, is counted by its own rows:
-/// held in doubt first, and by whatever it becomes later.
-pub async fn a_message_without_a_tally_is_counted_by_its_own_rows(side: &mut impl Side) {
-    let store = side.store();
+/// A message whose results have no `StatsKey`, such as one left in doubt by a kill, is counted by its own rows: in
+/// doubt first, and then by each later state.
+pub async fn a_message_without_a_stats_key_is_counted_by_its_own_rows(backend: &mut impl Backend) {
+    let store = backend.store();
     let mut new = batch(0..1);
     new.messages[0].segments = 3;
     new.messages[0].msisdn = Msisdn::from_u64(447_700_900_123).expect("a number");
     let accepted = accepted(store, request(NOW, vec![new])).await.batches[0];
-    let (id, series) = (accepted.first, [accepted.series]);
+    let (id, dimensions) = (accepted.first, [accepted.dimensions]);
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let in_doubt = result(id, attempt, NOW, Answer::None, Next::InDoubt);
-    assert_eq!(in_doubt.tally, Tally::default());
+    assert_eq!(in_doubt.stats_key, StatsKey::default());
     recorded(store, vec![in_doubt], &[attempt]).await;
-    assert_eq!(as_counted(store, &series).await, recounted(store).await);
+    assert_eq!(as_counted(store, &dimensions).await, recounted(store).await);
     // The answer, late.
     let answer = Answer::Single(taken_as("a"));
     let late = result(id, attempt, NOW + 10, answer, Next::Submitted);
     recorded(store, vec![late], &[]).await;
-    assert_eq!(as_counted(store, &series).await, recounted(store).await);
+    assert_eq!(as_counted(store, &dimensions).await, recounted(store).await);
     received(store, receipt("a", ReceiptState::Delivered, NOW + 50)).await;
     let view: MessageView = seen(store, id).await;
     assert_eq!(view.state, MessageState::Delivered);
-    let counts = as_counted(store, &series).await;
+    let counts = as_counted(store, &dimensions).await;
     assert_eq!(counts, recounted(store).await);
-    let delivered = (series[0], 44, MessageState::Delivered, view.error.to_string());
+    let delivered = (dimensions[0], 44, MessageState::Delivered, view.error.to_string());
     assert_eq!(counts, BTreeMap::from([(delivered, (1, 3))]));
 }

@@ -1,24 +1,24 @@
-//! What an endpoint's worker has done: kept with its calls put aside, in the order they come back.
+//! Recorded deliveries of an endpoint and their scheduled retries, in the order they become due.
 
-use super::Side;
-use super::given::{ACCOUNT, NOW, endpoint, listening};
-use super::telling::{batch_of, came_to, delivered, expired, state_of};
+use super::Backend;
+use super::events::{batch_of, came_to, delivered, expired, state_of};
+use super::fixtures::{ACCOUNT, NOW, endpoint, listening};
 use crate::{
-    EndpointId, EndpointState, Event, EventKinds, EventPlace, LastError, MessageId, NewRedelivery, Pause,
-    RecordDelivery, Redelivery, RedeliveryFilter, Retried, Store, UnixMs,
+    DeliveryRetry, DeliveryRetryFilter, EndpointId, EndpointState, Event, EventKinds, EventOffset, LastError,
+    MessageId, NewDeliveryRetry, Pause, RecordDelivery, Retried, Store, UnixMs,
 };
 use sms::state::MessageState;
 
-fn call(at: UnixMs, n: i64) -> NewRedelivery {
-    NewRedelivery {
+fn call(at: UnixMs, n: i64) -> NewDeliveryRetry {
+    NewDeliveryRetry {
         events: vec![
             Event {
-                place: EventPlace { row: 3, index: 9 },
+                offset: EventOffset { row: 3, index: 9 },
                 at: NOW,
                 what: came_to(MessageId(n), MessageState::Undelivered, "é"),
             },
             Event {
-                place: EventPlace { row: 7, index: 0 },
+                offset: EventOffset { row: 7, index: 0 },
                 at: NOW - 1,
                 what: batch_of(MessageId(n + 1), 7),
             },
@@ -30,18 +30,18 @@ fn call(at: UnixMs, n: i64) -> NewRedelivery {
     }
 }
 
-/// Puts calls aside by when they are due and a number that their events tell.
-pub(super) async fn put_aside(store: &dyn Store, id: u32, calls: &[(UnixMs, i64)]) {
-    let put_aside = calls.iter().map(|&(due, n)| call(due, n)).collect();
+/// Schedules retries: for each its due time and the number that its event carries.
+pub(super) async fn schedule_retries(store: &dyn Store, id: u32, calls: &[(UnixMs, i64)]) {
+    let deferred = calls.iter().map(|&(due, n)| call(due, n)).collect();
     let done = RecordDelivery {
-        put_aside,
+        deferred,
         ..RecordDelivery::default()
     };
     delivered(store, id, done).await;
 }
 
-pub(super) async fn calls(store: &dyn Store, id: u32, filter: RedeliveryFilter) -> Vec<i64> {
-    let calls = store.redeliveries(EndpointId(id), filter, 0, 100).await;
+pub(super) async fn calls(store: &dyn Store, id: u32, filter: DeliveryRetryFilter) -> Vec<i64> {
+    let calls = store.delivery_retries(EndpointId(id), filter, 0, 100).await;
     calls
         .expect("calls are read")
         .iter()
@@ -50,11 +50,11 @@ pub(super) async fn calls(store: &dyn Store, id: u32, filter: RedeliveryFilter) 
 }
 
 /// What a worker has done is there after a crash: how far it is, whether it pauses, and since when it fails.
-pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
-    let store = side.store();
+pub async fn what_a_worker_did_is_kept(backend: &mut impl Backend) {
+    let store = backend.store();
     listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
     listening(store, endpoint(2, ACCOUNT, EventKinds::ALL)).await;
-    let told = EventPlace { row: 12, index: 3 };
+    let acked_offset = EventOffset { row: 12, index: 3 };
     let pause = Pause {
         since: NOW,
         until: Some(NOW + 60_000),
@@ -65,19 +65,19 @@ pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
         message: "HTTP 410 from the server".into(),
     };
     let done = RecordDelivery {
-        told: Some(told),
-        put_aside: vec![call(NOW + 5, 1)],
+        acked_offset: Some(acked_offset),
+        deferred: vec![call(NOW + 5, 1)],
         pause: Some(Some(pause.clone())),
         failing_since: Some(Some(NOW - 5)),
         last_error: Some(last_error.clone()),
         ..RecordDelivery::default()
     };
     delivered(store, 1, done).await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let state = EndpointState {
         endpoint: EndpointId(1),
-        told,
+        acked_offset,
         pause: Some(pause),
         failing_since: Some(NOW - 5),
         last_error: Some(last_error.clone()),
@@ -87,9 +87,9 @@ pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
     assert_eq!(state_of(store, 1).await, state);
     assert_eq!(state_of(store, 2).await.pause, None);
 
-    let back = EventPlace { row: 2, index: 0 };
+    let back = EventOffset { row: 2, index: 0 };
     let done = RecordDelivery {
-        told: Some(back),
+        acked_offset: Some(back),
         pause: Some(None),
         failing_since: Some(None),
         ..RecordDelivery::default()
@@ -97,7 +97,7 @@ pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
     delivered(store, 1, done).await;
     delivered(store, 1, RecordDelivery::default()).await;
     let state = EndpointState {
-        told: back,
+        acked_offset: back,
         pause: None,
         failing_since: None,
         last_error: Some(last_error.clone()),
@@ -106,29 +106,36 @@ pub async fn what_a_worker_did_is_kept(side: &mut impl Side) {
     assert_eq!(state_of(store, 1).await, state);
 }
 
-/// Calls put aside come back the longest due first, whole, and are counted.
-pub async fn calls_put_aside_come_when_they_are_due(side: &mut impl Side) {
-    let store = side.store();
+/// Scheduled retries come back in the order of their due times, complete, and are counted.
+pub async fn scheduled_retries_come_when_they_are_due(backend: &mut impl Backend) {
+    let store = backend.store();
     listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
     listening(store, endpoint(2, ACCOUNT, EventKinds::ALL)).await;
-    put_aside(store, 1, &[(NOW + 30, 10), (NOW + 10, 20)]).await;
-    put_aside(store, 2, &[(NOW, 30)]).await;
-    put_aside(store, 1, &[(NOW + 20, 40), (NOW + 10, 50), (i64::MAX, 60)]).await;
-    side.crash().await;
-    let store = side.store();
-    assert!(calls(store, 1, RedeliveryFilter::Due(NOW + 9)).await.is_empty());
-    assert_eq!(calls(store, 1, RedeliveryFilter::Due(NOW + 20)).await, [2, 4, 3]);
+    schedule_retries(store, 1, &[(NOW + 30, 10), (NOW + 10, 20)]).await;
+    schedule_retries(store, 2, &[(NOW, 30)]).await;
+    schedule_retries(store, 1, &[(NOW + 20, 40), (NOW + 10, 50), (i64::MAX, 60)]).await;
+    backend.crash().await;
+    let store = backend.store();
+    assert!(
+        calls(store, 1, DeliveryRetryFilter::Due(NOW + 9))
+            .await
+            .is_empty()
+    );
     assert_eq!(
-        calls(store, 1, RedeliveryFilter::Due(i64::MAX)).await,
+        calls(store, 1, DeliveryRetryFilter::Due(NOW + 20)).await,
+        [2, 4, 3]
+    );
+    assert_eq!(
+        calls(store, 1, DeliveryRetryFilter::Due(i64::MAX)).await,
         [2, 4, 3, 1]
     );
-    assert_eq!(calls(store, 1, RedeliveryFilter::Waiting).await, [1, 2, 3, 4]);
-    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [5]);
-    assert_eq!(calls(store, 2, RedeliveryFilter::Waiting).await, [1]);
-    let read = store.redeliveries(EndpointId(1), RedeliveryFilter::Waiting, 1, 2);
+    assert_eq!(calls(store, 1, DeliveryRetryFilter::Waiting).await, [1, 2, 3, 4]);
+    assert_eq!(calls(store, 1, DeliveryRetryFilter::Dead).await, [5]);
+    assert_eq!(calls(store, 2, DeliveryRetryFilter::Waiting).await, [1]);
+    let read = store.delivery_retries(EndpointId(1), DeliveryRetryFilter::Waiting, 1, 2);
     let read = read.await.expect("calls are read");
     let new = call(NOW + 10, 20);
-    let expected = Redelivery {
+    let expected = DeliveryRetry {
         no: 2,
         events: new.events,
         tries: 1,
@@ -156,27 +163,30 @@ pub async fn calls_put_aside_come_when_they_are_due(side: &mut impl Side) {
         ..RecordDelivery::default()
     };
     delivered(store, 1, done).await;
-    assert_eq!(calls(store, 1, RedeliveryFilter::Due(NOW + 99)).await, [5, 1, 3]);
-    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [4]);
+    assert_eq!(
+        calls(store, 1, DeliveryRetryFilter::Due(NOW + 99)).await,
+        [5, 1, 3]
+    );
+    assert_eq!(calls(store, 1, DeliveryRetryFilter::Dead).await, [4]);
     let state = state_of(store, 1).await;
     assert_eq!((state.waiting, state.dead), (3, 1));
-    let dead = store.redeliveries(EndpointId(1), RedeliveryFilter::Dead, 0, 9);
+    let dead = store.delivery_retries(EndpointId(1), DeliveryRetryFilter::Dead, 0, 9);
     let dead = dead.await.expect("calls are read").remove(0);
     assert_eq!((dead.tries, &*dead.error), (7, "timed out"));
 
-    put_aside(store, 1, &[(NOW + 500, 1)]).await;
+    schedule_retries(store, 1, &[(NOW + 500, 1)]).await;
     assert_eq!(
-        calls(store, 1, RedeliveryFilter::Waiting).await,
+        calls(store, 1, DeliveryRetryFilter::Waiting).await,
         [1, 3, 5, 6],
         "no number twice"
     );
 }
 
-/// Calls that were given up on are forgotten in time; those that wait are not.
-pub async fn calls_given_up_on_are_forgotten_in_time(side: &mut impl Side) {
-    let store = side.store();
+/// Dead deliveries expire; those that wait do not.
+pub async fn dead_calls_expire(backend: &mut impl Backend) {
+    let store = backend.store();
     listening(store, endpoint(1, ACCOUNT, EventKinds::ALL)).await;
-    put_aside(store, 1, &[(NOW + 10, 1), (NOW + 7_000, 2), (NOW + 10, 3)]).await;
+    schedule_retries(store, 1, &[(NOW + 10, 1), (NOW + 7_000, 2), (NOW + 10, 3)]).await;
     let give_up = |no| Retried {
         no,
         tries: 9,
@@ -189,15 +199,15 @@ pub async fn calls_given_up_on_are_forgotten_in_time(side: &mut impl Side) {
     };
     delivered(store, 1, done).await;
     expired(store, 0, NOW + 10).await;
-    assert_eq!(calls(store, 1, RedeliveryFilter::Dead).await, [1, 2]);
+    assert_eq!(calls(store, 1, DeliveryRetryFilter::Dead).await, [1, 2]);
     expired(store, 0, NOW + 5_000).await;
     assert_eq!(
-        calls(store, 1, RedeliveryFilter::Dead).await,
+        calls(store, 1, DeliveryRetryFilter::Dead).await,
         [2],
-        "given up on later"
+        "died later"
     );
     expired(store, 0, NOW + 90_000).await;
     let state = state_of(store, 1).await;
     assert_eq!((state.waiting, state.dead), (1, 0));
-    assert_eq!(calls(store, 1, RedeliveryFilter::Waiting).await, [3]);
+    assert_eq!(calls(store, 1, DeliveryRetryFilter::Waiting).await, [3]);
 }

@@ -1,16 +1,16 @@
 //! Retention, readiness and the end.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     ACCOUNT, NOW, accepted_batch, batch, everything, found, ids, number, receipt, received, request,
     submitted,
 };
-use crate::{AcceptError, MessageFilter, ReceiptFate, StoreError};
+use crate::{AcceptError, MessageFilter, ReceiptEffect, StoreError};
 use sms::state::ReceiptState;
 
 /// What is old and ended goes with all that hangs on it; what has not ended stays.
-pub async fn old_messages_go_and_unfinished_ones_stay(side: &mut impl Side) {
-    let store = side.store();
+pub async fn old_messages_go_and_unfinished_ones_stay(backend: &mut impl Backend) {
+    let store = backend.store();
     let old = ids(accepted_batch(store, NOW, 0..4).await);
     submitted(store, NOW, "old").await;
     for n in [0, 1, 3] {
@@ -53,10 +53,10 @@ pub async fn old_messages_go_and_unfinished_ones_stay(side: &mut impl Side) {
     assert_eq!(found(store, by_number).await, [new[1]]);
     assert_eq!(
         received(store, receipt("old0", ReceiptState::Delivered, NOW + 60)).await,
-        ReceiptFate::Parked
+        ReceiptEffect::StoredUnmatched
     );
     let last = received(store, receipt("old2", ReceiptState::Delivered, NOW + 60)).await;
-    assert!(matches!(last, ReceiptFate::Applied { id, .. } if id == old[2]));
+    assert!(matches!(last, ReceiptEffect::Applied { id, .. } if id == old[2]));
     while store
         .expire_messages(NOW + 1_000, NOW + 1_000)
         .await
@@ -66,15 +66,15 @@ pub async fn old_messages_go_and_unfinished_ones_stay(side: &mut impl Side) {
 }
 
 /// Readiness is proven by a write.
-pub async fn a_probe_writes(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_probe_writes(backend: &mut impl Backend) {
+    let store = backend.store();
     store.probe().await.expect("written");
     store.probe().await.expect("written");
 }
 
 /// After its end a store says so, and what it took is there when it is opened again.
-pub async fn a_closed_store_says_so(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_closed_store_says_so(backend: &mut impl Backend) {
+    let store = backend.store();
     let range = accepted_batch(store, NOW, 0..2).await;
     store.close().await.expect("closed");
     store.close().await.expect("closed again");
@@ -88,6 +88,6 @@ pub async fn a_closed_store_says_so(side: &mut impl Side) {
         store.messages(ids(range)).await,
         Err(StoreError::Closed)
     ));
-    side.crash().await;
-    assert_eq!(found(side.store(), everything()).await.len(), 2);
+    backend.crash().await;
+    assert_eq!(found(backend.store(), everything()).await.len(), 2);
 }

@@ -1,12 +1,12 @@
 //! Time to live: what waits beyond its end ends unsent, and nothing else does.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, all_counters, batch, begun, counted, endpoint, happened, ids,
     listening, message, recorded, request, result, seen, state, taken_as, waiting, waiting_ids,
 };
 use crate::{
-    Answer, AttemptOutcome, AttemptStart, BatchRange, CarrierNo, ConsumedQueue, EXPIRED_IN_DOUBT,
+    Answer, AttemptOutcome, AttemptStart, BatchRange, CarrierNo, DequeuedRange, EXPIRED_IN_DOUBT,
     EXPIRED_UNSENT, EventKinds, EventWhat, MessageId, NewBatch, Next, Outgoing, SegmentAnswer, Store,
     TimelineKind, UnixMs,
 };
@@ -37,8 +37,8 @@ async fn swept(store: &dyn Store, now: UnixMs) -> u64 {
     }
 }
 
-fn runs(messages: &[Outgoing]) -> Vec<ConsumedQueue> {
-    let run = |outgoing: &Outgoing| ConsumedQueue {
+fn runs(messages: &[Outgoing]) -> Vec<DequeuedRange> {
+    let run = |outgoing: &Outgoing| DequeuedRange {
         key: outgoing.key,
         first: outgoing.id,
         last: outgoing.id,
@@ -51,9 +51,10 @@ async fn is_unsent(store: &dyn Store, id: MessageId) -> bool {
     (view.state, &*view.error) == (MessageState::Expired, EXPIRED_UNSENT)
 }
 
-/// At its end, and not before, what waits is taken off, comes to its final state and is told and counted.
-pub async fn what_waits_beyond_its_end_ends(side: &mut impl Side) {
-    let store = side.store();
+/// At the end of its time to live, and not before, a waiting message is dequeued, gets its final state, is counted
+/// and logs an event.
+pub async fn what_waits_beyond_its_end_ends(backend: &mut impl Backend) {
+    let store = backend.store();
     listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
     let forever = accepted(store, request(NOW, vec![batch(0..2)])).await.batches[0];
     let short = ids(accepted_ending(store, 2..5).await);
@@ -87,7 +88,7 @@ pub async fn what_waits_beyond_its_end_ends(side: &mut impl Side) {
         ),
         (MessageState::Expired, EXPIRED_UNSENT, 0, None, END)
     );
-    let told: Vec<_> = happened(store).await;
+    let reported: Vec<_> = happened(store).await;
     let expected: Vec<_> = short
         .iter()
         .map(|&id| {
@@ -99,7 +100,7 @@ pub async fn what_waits_beyond_its_end_ends(side: &mut impl Side) {
             (END, what)
         })
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     let rows = counted(store, all_counters()).await;
     let rows: Vec<_> = rows
         .iter()
@@ -113,7 +114,7 @@ pub async fn what_waits_beyond_its_end_ends(side: &mut impl Side) {
         ]
     );
     let timeline = store.timeline(short[0]).await.expect("read");
-    let last = timeline.last().expect("told");
+    let last = timeline.last().expect("an entry");
     let expected = TimelineKind::Expired {
         carrier: CARRIER,
         in_doubt: false,
@@ -122,8 +123,8 @@ pub async fn what_waits_beyond_its_end_ends(side: &mut impl Side) {
 }
 
 /// An attempt that was begun before the end is not undone by it, whatever comes of it.
-pub async fn an_attempt_under_way_wins(side: &mut impl Side) {
-    let store = side.store();
+pub async fn an_attempt_under_way_wins(backend: &mut impl Backend) {
+    let store = backend.store();
     let all = ids(accepted_ending(store, 0..4).await);
     let messages = waiting(store, LANE).await;
     let attempt = begun(store, CARRIER, END - 1, &messages[1..3]).await;
@@ -143,9 +144,9 @@ pub async fn an_attempt_under_way_wins(side: &mut impl Side) {
     assert_eq!(swept(store, END + 1).await, 0);
 }
 
-/// What ended while it was being taken is no part of the attempt, and its taker is told.
-pub async fn an_attempt_has_only_what_still_waits(side: &mut impl Side) {
-    let store = side.store();
+/// A message that expires while it is dequeued is no part of the attempt, and `gone` names it.
+pub async fn an_attempt_has_only_what_still_waits(backend: &mut impl Backend) {
+    let store = backend.store();
     let all = ids(accepted_ending(store, 0..3).await);
     let stays = ids(accepted(store, request(NOW, vec![batch(3..5)])).await.batches[0]);
     let messages = waiting(store, LANE).await;
@@ -204,8 +205,8 @@ fn partly_lost() -> Answer {
 }
 
 /// A retry that would be due at the end, or after it, ends its message at once; an earlier one waits.
-pub async fn a_retry_beyond_the_end_ends_at_once(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_retry_beyond_the_end_ends_at_once(backend: &mut impl Backend) {
+    let store = backend.store();
     listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
     let all = ids(accepted_ending(store, 0..5).await);
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
@@ -249,8 +250,8 @@ pub async fn a_retry_beyond_the_end_ends_at_once(side: &mut impl Side) {
 
 /// Of a message that may have been delivered by an attempt without an answer nobody knows what came of it; one that
 /// is held is left to whoever settles it.
-pub async fn what_is_in_doubt_ends_as_unknown(side: &mut impl Side) {
-    let store = side.store();
+pub async fn what_is_in_doubt_ends_as_unknown(backend: &mut impl Backend) {
+    let store = backend.store();
     let all = ids(accepted_ending(store, 0..4).await);
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let again = Next::Retry {
@@ -303,8 +304,8 @@ pub async fn what_is_in_doubt_ends_as_unknown(side: &mut impl Side) {
 }
 
 /// A schedule is waited for, and the end may come before it: then there.
-pub async fn what_waits_for_its_time_is_never_put_off_beyond_its_end(side: &mut impl Side) {
-    let store = side.store();
+pub async fn what_waits_for_its_time_is_never_put_off_beyond_its_end(backend: &mut impl Backend) {
+    let store = backend.store();
     let later = NewBatch {
         due: Some(END + 9_000),
         expires_at: Some(END + 10_000),
@@ -328,8 +329,8 @@ pub async fn what_waits_for_its_time_is_never_put_off_beyond_its_end(side: &mut 
 }
 
 /// However much has expired, a step ends a bounded piece, and the steps together end all.
-pub async fn a_sweep_goes_in_steps(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_sweep_goes_in_steps(backend: &mut impl Backend) {
+    let store = backend.store();
     let singles = (0..2_500).map(|n| {
         let mut one = ending([]);
         one.messages.push(message(n));
@@ -346,16 +347,16 @@ pub async fn a_sweep_goes_in_steps(side: &mut impl Side) {
 }
 
 /// What has ended stays so over a crash, and what waits still ends after one.
-pub async fn ends_survive_a_crash(side: &mut impl Side) {
+pub async fn ends_survive_a_crash(backend: &mut impl Backend) {
     let early = NewBatch {
         expires_at: Some(NOW + 5),
         ..batch(0..1)
     };
-    let early = accepted(side.store(), request(NOW, vec![early])).await.batches[0].first;
-    let late = accepted_ending(side.store(), 1..2).await.first;
-    assert_eq!(swept(side.store(), NOW + 5).await, 1);
-    side.crash().await;
-    let store = side.store();
+    let early = accepted(backend.store(), request(NOW, vec![early])).await.batches[0].first;
+    let late = accepted_ending(backend.store(), 1..2).await.first;
+    assert_eq!(swept(backend.store(), NOW + 5).await, 1);
+    backend.crash().await;
+    let store = backend.store();
     assert!(is_unsent(store, early).await);
     assert_eq!(waiting_ids(store, LANE).await, [late]);
     assert_eq!(swept(store, END).await, 1);

@@ -1,7 +1,7 @@
 //! Contact lists.
 
-use super::Side;
-use super::given::{ACCOUNT, NOW, list_bounds, number};
+use super::Backend;
+use super::fixtures::{ACCOUNT, NOW, list_bounds, number};
 use crate::{AccountId, Contact, ContactBounds, ContactList, ContactRefusal, PutContact, Store};
 
 const OTHER: AccountId = AccountId(8);
@@ -55,8 +55,8 @@ pub(super) async fn members(store: &dyn Store, list: i64) -> Vec<Contact> {
 }
 
 /// A list has its name alone in its account, and ids are not given twice.
-pub async fn a_list_is_the_only_one_of_its_name(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_list_is_the_only_one_of_its_name(backend: &mut impl Backend) {
+    let store = backend.store();
     let first = made(store, "first").await;
     let expected = ContactList {
         id: first.id,
@@ -115,8 +115,8 @@ pub async fn a_list_is_the_only_one_of_its_name(side: &mut impl Side) {
         .expect("changed");
     assert_eq!(&*renamed.description, "other words");
 
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     assert_eq!(now(store, "third").await, renamed);
     assert_eq!(
         store.list_named(ACCOUNT, "second".into()).await.expect("read"),
@@ -127,16 +127,16 @@ pub async fn a_list_is_the_only_one_of_its_name(side: &mut impl Side) {
         .await
         .expect("written")
         .expect("removed");
-    side.crash().await;
+    backend.crash().await;
     assert!(
-        made(side.store(), "third").await.id > renamed.id,
+        made(backend.store(), "third").await.id > renamed.id,
         "ids are not given twice"
     );
 }
 
 /// Lists are found by a part of their name, to the letter but whatever the case, and paged.
-pub async fn lists_are_found_by_name_and_paged(side: &mut impl Side) {
-    let store = side.store();
+pub async fn lists_are_found_by_name_and_paged(backend: &mut impl Backend) {
+    let store = backend.store();
     for name in ["VIP north", "vip south", "100%", "100 of them", "Éte"] {
         made(store, name).await;
     }
@@ -167,8 +167,8 @@ pub async fn lists_are_found_by_name_and_paged(side: &mut impl Side) {
 }
 
 /// A member is there once by its number; what a change does not name stays.
-pub async fn members_are_put_changed_and_taken_out(side: &mut impl Side) {
-    let store = side.store();
+pub async fn members_are_put_changed_and_taken_out(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "members").await.id;
     let full = PutContact {
         user_name: Some("Ann".into()),
@@ -236,8 +236,8 @@ pub async fn members_are_put_changed_and_taken_out(side: &mut impl Side) {
         .await
         .expect("written")
         .expect("taken out");
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     assert_eq!(members(store, list).await, [changed, first[1].clone()]);
     let list_now = now(store, "members").await;
     assert_eq!((list_now.members, list_now.updated_at), (2, NOW + 3));
@@ -247,8 +247,8 @@ pub async fn members_are_put_changed_and_taken_out(side: &mut impl Side) {
 }
 
 /// A list holds so many and no more; a request that would go over it adds nobody.
-pub async fn a_full_list_takes_changes_only(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_full_list_takes_changes_only(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "small").await.id;
     let fill = |puts| store.put_contacts(ACCOUNT, list, puts, NOW, list_bounds(3));
     fill(vec![put(1), put(2)]).await.expect("written").expect("put");
@@ -266,9 +266,9 @@ pub async fn a_full_list_takes_changes_only(side: &mut impl Side) {
     assert_eq!(now(store, "small").await.members, 3);
 }
 
-/// An account has so many members in all its lists, whichever request asks first; what it has stays.
-pub async fn an_account_has_so_many_members_in_all(side: &mut impl Side) {
-    let store = side.store();
+/// The bound on an account's members holds over all its lists and concurrent requests; existing members stay.
+pub async fn an_account_has_so_many_members_in_all(backend: &mut impl Backend) {
+    let store = backend.store();
     let (one, two) = (made(store, "one").await.id, made(store, "two").await.id);
     let bounds = |account_max| ContactBounds {
         list_max: 9,
@@ -307,8 +307,8 @@ pub async fn an_account_has_so_many_members_in_all(side: &mut impl Side) {
 }
 
 /// Members are paged by id, found by number, and by a part of their name.
-pub async fn members_are_found_and_paged(side: &mut impl Side) {
-    let store = side.store();
+pub async fn members_are_found_and_paged(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "members").await.id;
     let other = made(store, "others").await.id;
     filled(store, other, [1, 2, 3]).await;
@@ -354,8 +354,8 @@ pub async fn members_are_found_and_paged(side: &mut impl Side) {
 }
 
 /// A list that is removed is gone at once, its name is free, and its members do not come back.
-pub async fn a_removed_list_is_gone_at_once(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_removed_list_is_gone_at_once(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "goes").await.id;
     let stays = made(store, "stays").await.id;
     filled(store, list, 0..3_000).await;
@@ -370,7 +370,7 @@ pub async fn a_removed_list_is_gone_at_once(side: &mut impl Side) {
         .expect("written")
         .expect("removed");
     for _ in 0..2 {
-        let store = side.store();
+        let store = backend.store();
         assert_eq!(
             store.list_named(ACCOUNT, "goes".into()).await.expect("read"),
             None
@@ -387,9 +387,9 @@ pub async fn a_removed_list_is_gone_at_once(side: &mut impl Side) {
             Err(ContactRefusal::NoList)
         );
         assert_eq!(members(store, stays).await, kept);
-        side.crash().await;
+        backend.crash().await;
     }
-    let store = side.store();
+    let store = backend.store();
     let again = made(store, "goes").await;
     assert_eq!((again.members, members(store, again.id).await), (0, vec![]));
     let back = filled(store, again.id, 0..1).await;

@@ -1,6 +1,6 @@
 //! The conformance suite: what every side of the port has to do, written against the port alone.
 //!
-//! A side implements [`Side`] in its tests and names the suite once:
+//! A side implements [`Backend`] in its tests and names the suite once:
 //!
 //! ```ignore
 //! store::conformance_tests!(SqliteSide::make().await);
@@ -18,9 +18,12 @@ pub mod catalog_conditions;
 pub mod cataloguing;
 pub mod clock;
 pub mod counting;
+pub mod crash_recovery;
 pub mod delivering;
+pub mod events;
 pub mod expiring;
-pub mod given;
+pub mod fixtures;
+pub mod inbound;
 pub mod lifetime;
 pub mod listing;
 pub mod matching;
@@ -31,17 +34,14 @@ pub mod recording;
 pub mod segments;
 pub mod sending;
 pub mod suppressions;
-pub mod surviving;
 pub mod tasking;
-pub mod telling;
-pub mod writing_back;
 
 use crate::Store;
 use async_trait::async_trait;
 
 /// One side of the port with data of its own.
 #[async_trait]
-pub trait Side: Send {
+pub trait Backend: Send {
     /// The store, opened.
     fn store(&self) -> &dyn Store;
 
@@ -49,24 +49,24 @@ pub trait Side: Send {
     async fn crash(&mut self);
 }
 
-/// Makes a test of each case. The expression makes a fresh [`Side`] and may `.await`.
+/// Makes a test of each case. The expression makes a fresh [`Backend`] and may `.await`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
         $crate::conformance_tests! { @cases $make;
             accepting: [
                 ids_are_contiguous_over_a_request_and_grow,
-                sessions_begin_where_they_are_told_to,
+                sessions_begin_where_a_batch_opens_one,
                 messages_that_can_only_fail_end_at_once,
                 a_request_is_stored_once_among_concurrent_repeats,
-                a_request_id_is_forgotten_after_its_time,
+                a_request_id_expires_after_its_time,
                 request_ids_of_accounts_and_scopes_are_apart,
                 a_balance_is_charged_and_never_overdrawn,
                 caps_hold_within_rolling_windows,
                 caps_count_within_one_request,
                 suppressed_numbers_are_refused_or_fail,
-                a_request_of_which_nothing_is_left_is_not_remembered,
-                handovers_come_in_commit_order,
+                a_request_of_which_nothing_is_left_is_not_recorded,
+                after_commit_callbacks_run_in_commit_order,
                 long_messages_to_a_number_have_references_of_their_own,
             ],
             clock: [
@@ -76,13 +76,13 @@ macro_rules! conformance_tests {
                 retention_is_right_once_the_clock_is,
                 a_clock_back_by_mistake_deletes_nothing,
                 receipts_are_awaited_and_matched_once_the_clock_is_right,
-                a_request_id_is_forgotten_once_the_clock_is_right,
+                a_request_id_expires_once_the_clock_is_right,
                 a_request_id_is_done_once_whatever_the_clock_does,
-                inbound_messages_are_found_and_forgotten_by_the_clock,
+                inbound_messages_are_found_and_expire_by_the_clock,
                 pauses_end_once_the_clock_is_right,
                 a_pause_is_found_behind_many_schedules,
                 lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right,
-                events_are_forgotten_once_the_clock_is_right,
+                events_expire_once_the_clock_is_right,
                 statistics_count_again_after_a_sweep_of_a_wrong_clock,
             ],
             sending: [
@@ -118,10 +118,10 @@ macro_rules! conformance_tests {
             receiving: [
                 a_receipt_ends_its_message,
                 receipts_before_the_answer_are_applied_with_it,
-                parked_receipts_are_forgotten_in_time,
+                unmatched_receipts_expire,
                 a_repeated_receipt_changes_nothing,
-                an_unknown_state_gives_way_to_a_definite_one,
-                receipts_on_the_way_are_told_in_the_timeline,
+                an_unknown_state_is_replaced_by_a_definite_one,
+                intermediate_receipts_are_in_the_timeline,
                 segments_are_put_together,
                 segments_that_were_refused_are_not_waited_for,
                 segments_of_one_id_are_counted,
@@ -152,7 +152,7 @@ macro_rules! conformance_tests {
                 a_session_belongs_to_its_account,
                 messages_are_found_by_what_the_filter_names,
                 a_search_is_counted_and_paged,
-                the_timeline_tells_a_whole_story,
+                the_timeline_has_every_step,
                 a_move_to_another_carrier_is_in_the_timeline,
                 counts_follow_the_messages,
             ],
@@ -171,7 +171,7 @@ macro_rules! conformance_tests {
                 a_change_that_fails_changes_nothing,
                 an_account_goes_with_what_it_owns,
                 earlier_versions_of_a_template_are_kept,
-                a_review_that_ends_is_told,
+                a_review_that_ends_is_reported,
                 the_id_key_stays,
             ],
             listing: [
@@ -184,7 +184,7 @@ macro_rules! conformance_tests {
                 a_removed_list_is_gone_at_once,
             ],
             tasking: [
-                ended_tasks_are_listed_and_forgotten,
+                ended_tasks_are_listed_and_expire,
                 a_task_to_nobody_is_done,
                 a_tasks_request_is_done_once,
                 tasks_wait_for_their_time,
@@ -201,14 +201,14 @@ macro_rules! conformance_tests {
                 records_are_found_by_name_and_paged,
                 the_data_of_an_account_has_so_much_room,
             ],
-            writing_back: [
+            inbound: [
                 inbound_messages_are_found,
-                a_message_of_one_part_is_told_at_once,
+                a_message_of_one_part_is_reported_at_once,
                 parts_in_any_order_make_a_message,
                 parts_make_a_message_in_every_order,
                 a_part_that_comes_again_is_known,
                 a_reference_is_used_again,
-                a_part_that_cannot_be_is_told_as_it_is,
+                a_part_with_an_impossible_number_is_reported_as_it_is,
                 parts_that_never_come_are_given_up,
                 a_reply_belongs_to_the_newest_message,
             ],
@@ -219,44 +219,44 @@ macro_rules! conformance_tests {
                 a_word_unsubscribes_its_sender,
                 a_word_takes_back_what_a_word_did,
             ],
-            telling: [
-                each_step_of_a_life_is_told,
-                only_what_counts_is_told,
-                messages_that_fail_at_once_are_told,
-                a_parked_receipt_is_told_after_its_answer,
-                segments_are_told_as_their_message,
+            events: [
+                each_step_of_a_life_is_reported,
+                only_what_counts_is_reported,
+                messages_that_fail_at_once_are_reported,
+                an_unmatched_receipt_is_reported_after_its_answer,
+                segments_are_reported_as_their_message,
                 only_what_an_endpoint_wants_is_logged,
                 events_go_with_the_command_that_failed,
                 events_survive_a_crash,
                 events_are_read_in_portions,
                 a_replay_begins_at_a_time,
                 an_endpoint_begins_at_the_end,
-                old_events_go_when_they_were_told,
+                old_events_expire_when_they_were_acked,
                 places_are_never_given_twice,
                 a_listener_is_woken_with_the_accounts,
-                a_listener_hears_which_messages_failed,
+                a_listener_receives_which_messages_failed,
             ],
             delivering: [
                 what_a_worker_did_is_kept,
-                calls_put_aside_come_when_they_are_due,
-                calls_given_up_on_are_forgotten_in_time,
+                scheduled_retries_come_when_they_are_due,
+                dead_calls_expire,
             ],
             counting: [
                 a_message_is_counted_where_it_is,
                 the_same_series_has_the_same_number,
                 a_message_that_fails_at_once_is_counted,
                 counts_go_with_the_command_that_failed,
-                errors_are_told_apart_up_to_a_bound,
+                errors_are_distinguished_up_to_a_bound,
                 counters_are_found_by_what_the_filter_names,
-                old_counters_are_forgotten,
+                old_counters_expire,
                 counters_outlive_their_messages,
                 counters_equal_a_recount,
-                a_message_without_a_tally_is_counted_by_its_own_rows,
+                a_message_without_a_stats_key_is_counted_by_its_own_rows,
             ],
-            surviving: [
+            crash_recovery: [
                 everything_answered_survives_a_crash,
-                what_was_in_flight_is_told_after_a_crash,
-                parked_receipts_survive_a_crash,
+                what_was_in_flight_is_listed_after_a_crash,
+                unmatched_receipts_survive_a_crash,
                 requests_caps_and_numbers_survive_a_crash,
                 references_go_on_after_a_crash,
                 what_is_found_by_key_stays_found_as_it_ages,
@@ -278,8 +278,8 @@ macro_rules! conformance_tests {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    let mut side = $make;
-                    $crate::conformance::$module::$case(&mut side).await;
+                    let mut backend = $make;
+                    $crate::conformance::$module::$case(&mut backend).await;
                 }
             )*
         })*

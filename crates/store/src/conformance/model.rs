@@ -4,23 +4,23 @@
 //! script, and a failing one can be shrunk.
 
 mod compare;
-mod dice;
+mod rng;
 
-use super::Side;
-use super::given::{ACCOUNT, CARRIER, NOW, accepted, batch, endpoint, listening, message, request};
+use super::Backend;
+use super::fixtures::{ACCOUNT, CARRIER, NOW, accepted, batch, endpoint, listening, message, request};
 use crate::{
-    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, ConsumedQueue, EventKinds,
-    EventPlace, EventWhat, Lane, MessageId, NewBatch, Next, QueueKey, ReceiptFate, RecordResults,
-    SegmentAnswer, Tally, UnixMs,
+    Answer, AttemptId, AttemptOutcome, AttemptStart, CarrierNo, CarrierReceipt, DequeuedRange, EventKinds,
+    EventOffset, EventWhat, Lane, MessageId, NewBatch, Next, QueuePosition, ReceiptEffect, RecordResults,
+    SegmentAnswer, StatsKey, UnixMs,
 };
-use dice::Dice;
+use rng::Rng;
 use sms::class::Class;
 use sms::receipt::CarrierId;
 use sms::state::{MessageState, ReceiptState, aggregate};
 use std::collections::BTreeMap;
 
 /// A long script of its own making.
-pub async fn random_operations_agree_with_the_model(side: &mut impl Side) {
+pub async fn random_operations_agree_with_the_model(backend: &mut impl Backend) {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let script: Vec<u32> = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -30,32 +30,32 @@ pub async fn random_operations_agree_with_the_model(side: &mut impl Side) {
     })
     .take(300)
     .collect();
-    agrees(side, &script).await;
+    agrees(backend, &script).await;
 }
 
 /// Runs a script on the store and on the model, and compares what they show.
-pub async fn agrees(side: &mut impl Side, script: &[u32]) {
+pub async fn agrees(backend: &mut impl Backend, script: &[u32]) {
     let mut model = Model {
         now: NOW,
         ..Model::default()
     };
-    listening(side.store(), endpoint(1, ACCOUNT, EventKinds::ALL)).await;
+    listening(backend.store(), endpoint(1, ACCOUNT, EventKinds::ALL)).await;
     for (step, &number) in script.iter().enumerate() {
-        let mut dice = Dice(number);
-        let operation = dice.roll(17);
+        let mut rng = Rng(number);
+        let operation = rng.roll(17);
         match operation {
-            0..=3 => model.accept(side, &mut dice).await,
-            4..=6 => model.begin(side, &mut dice).await,
-            7..=9 => model.record(side, &mut dice).await,
-            10..=12 => model.receive(side, &mut dice).await,
-            13 => model.release(side, &mut dice).await,
-            14 => model.expire(side, &mut dice).await,
-            15 => model.sweep(side, &mut dice).await,
-            _ => side.crash().await,
+            0..=3 => model.accept(backend, &mut rng).await,
+            4..=6 => model.begin(backend, &mut rng).await,
+            7..=9 => model.record(backend, &mut rng).await,
+            10..=12 => model.receive(backend, &mut rng).await,
+            13 => model.release(backend, &mut rng).await,
+            14 => model.expire(backend, &mut rng).await,
+            15 => model.sweep(backend, &mut rng).await,
+            _ => backend.crash().await,
         }
         let when = format!("after step {step} (operation {operation})");
-        model.compare(side, &when).await;
-        model.compare_telling(side, &when).await;
+        model.compare(backend, &when).await;
+        model.compare_events(backend, &when).await;
     }
 }
 
@@ -73,7 +73,7 @@ struct ModelMessage {
     unanswered: bool,
     /// Carrier id and state of each segment.
     segments: Vec<(String, MessageState)>,
-    tally: Tally,
+    stats_key: StatsKey,
 }
 
 impl ModelMessage {
@@ -89,7 +89,7 @@ impl ModelMessage {
 
 /// What a receipt says.
 #[derive(Debug, Clone, Copy)]
-struct Heard {
+struct ReportedReceipt {
     state: ReceiptState,
     error: &'static str,
     at: UnixMs,
@@ -110,17 +110,17 @@ struct Model {
     now: UnixMs,
     messages: BTreeMap<MessageId, ModelMessage>,
     /// What waits, in order, with its place.
-    lanes: BTreeMap<Lane, Vec<(MessageId, Option<QueueKey>)>>,
-    /// What waits for its time, in the order it was put aside.
+    lanes: BTreeMap<Lane, Vec<(MessageId, Option<QueuePosition>)>>,
+    /// Messages that wait for their time, in the order they were delayed.
     delayed: Vec<(UnixMs, Lane, MessageId)>,
     open: BTreeMap<AttemptId, (CarrierNo, Vec<MessageId>)>,
-    /// Carrier ids in the order they were told.
+    /// Carrier ids in the order of their answers.
     named: Vec<(CarrierNo, String, MessageId)>,
-    parked: Vec<(CarrierNo, String, Heard)>,
+    unmatched_receipts: Vec<(CarrierNo, String, ReportedReceipt)>,
     counts: BTreeMap<MessageId, ModelCount>,
-    /// What has happened since events were last read, up to `told`.
+    /// Events since the last read, which ended at `read_offset`.
     happened: Vec<(UnixMs, EventWhat)>,
-    told: EventPlace,
+    read_offset: EventOffset,
 }
 
 const ERRORS: [&str; 3] = ["7", "000", "too long for an err field"];
@@ -130,12 +130,12 @@ const CARRIERS: [CarrierNo; 2] = [CARRIER, CarrierNo(4)];
 const CARRIER_IDS: u32 = 60;
 
 impl Model {
-    async fn accept(&mut self, side: &mut impl Side, dice: &mut Dice) {
-        self.now += i64::from(dice.roll(3));
-        let class = if dice.chance(3) { Class::Otp } else { Class::Notice };
-        let due = dice.chance(4).then(|| self.now + i64::from(dice.roll(40)));
-        let expires_at = dice.chance(3).then(|| self.now + i64::from(dice.roll(80)));
-        let numbers: Vec<u64> = (0..=dice.roll(5)).map(|_| u64::from(dice.roll(9))).collect();
+    async fn accept(&mut self, backend: &mut impl Backend, rng: &mut Rng) {
+        self.now += i64::from(rng.roll(3));
+        let class = if rng.chance(3) { Class::Otp } else { Class::Notice };
+        let due = rng.chance(4).then(|| self.now + i64::from(rng.roll(40)));
+        let expires_at = rng.chance(3).then(|| self.now + i64::from(rng.roll(80)));
+        let numbers: Vec<u64> = (0..=rng.roll(5)).map(|_| u64::from(rng.roll(9))).collect();
         let mut new = NewBatch {
             class,
             due,
@@ -144,18 +144,20 @@ impl Model {
             ..batch([])
         };
         for message in &mut new.messages {
-            message.carrier = CARRIERS[dice.pick(2)];
-            message.failure = dice.chance(6).then_some(412);
-            message.segments = 1 + u8::from(dice.chance(3));
+            message.carrier = CARRIERS[rng.pick(2)];
+            message.failure = rng.chance(6).then_some(412);
+            message.segments = 1 + u8::from(rng.chance(3));
         }
-        new.label = i64::from(dice.roll(2));
+        new.label = i64::from(rng.roll(2));
         let label = new.label;
         let plan: Vec<_> = new
             .messages
             .iter()
             .map(|message| (message.carrier, message.failure, message.segments))
             .collect();
-        let range = accepted(side.store(), request(self.now, vec![new])).await.batches[0];
+        let range = accepted(backend.store(), request(self.now, vec![new]))
+            .await
+            .batches[0];
         assert_eq!(range.count as usize, plan.len());
         self.happened.push((
             self.now,
@@ -186,8 +188,8 @@ impl Model {
                 expires_at,
                 unanswered: false,
                 segments: vec![],
-                tally: Tally {
-                    series: range.series,
+                stats_key: StatsKey {
+                    dimensions: range.dimensions,
                     country: 1,
                     segments,
                 },
@@ -212,7 +214,7 @@ impl Model {
         }
     }
 
-    async fn begin(&mut self, side: &mut impl Side, dice: &mut Dice) {
+    async fn begin(&mut self, backend: &mut impl Backend, rng: &mut Rng) {
         let lanes: Vec<Lane> = self
             .lanes
             .iter()
@@ -222,20 +224,20 @@ impl Model {
         if lanes.is_empty() {
             return;
         }
-        let lane = lanes[dice.pick(lanes.len())];
+        let lane = lanes[rng.pick(lanes.len())];
         let waiting = self.lanes.get_mut(&lane).expect("there");
-        let places: BTreeMap<MessageId, QueueKey> = super::given::waiting(side.store(), lane)
+        let places: BTreeMap<MessageId, QueuePosition> = super::fixtures::waiting(backend.store(), lane)
             .await
             .into_iter()
             .map(|outgoing| (outgoing.id, outgoing.key))
             .collect();
-        let from = dice.pick(waiting.len());
-        let count = (1 + dice.pick(4)).min(waiting.len() - from);
+        let from = rng.pick(waiting.len());
+        let count = (1 + rng.pick(4)).min(waiting.len() - from);
         let taken: Vec<MessageId> = waiting.drain(from..from + count).map(|(id, _)| id).collect();
-        let carrier = CARRIERS[dice.pick(2)];
+        let carrier = CARRIERS[rng.pick(2)];
         let consumed = taken
             .iter()
-            .map(|&id| ConsumedQueue {
+            .map(|&id| DequeuedRange {
                 key: places[&id],
                 first: id,
                 last: id,
@@ -248,22 +250,22 @@ impl Model {
             messages: taken.clone(),
             consumed,
         };
-        let attempt = side.store().begin_attempts(vec![start]).await.expect("begun")[0].id;
+        let attempt = backend.store().begin_attempts(vec![start]).await.expect("begun")[0].id;
         for id in &taken {
             self.messages.get_mut(id).expect("there").state = MessageState::InFlight;
         }
         self.open.insert(attempt, (carrier, taken));
     }
 
-    async fn record(&mut self, side: &mut impl Side, dice: &mut Dice) {
+    async fn record(&mut self, backend: &mut impl Backend, rng: &mut Rng) {
         let attempts: Vec<AttemptId> = self.open.keys().copied().collect();
         if attempts.is_empty() {
             return;
         }
-        let attempt = attempts[dice.pick(attempts.len())];
+        let attempt = attempts[rng.pick(attempts.len())];
         let (carrier, waiting) = self.open.get_mut(&attempt).expect("open");
         let carrier = *carrier;
-        let count = 1 + dice.pick(waiting.len());
+        let count = 1 + rng.pick(waiting.len());
         let answered: Vec<MessageId> = waiting.drain(..count).collect();
         let closed = if waiting.is_empty() { vec![attempt] } else { vec![] };
         if waiting.is_empty() {
@@ -272,7 +274,7 @@ impl Model {
         let mut outcomes = vec![];
         let mut expected = vec![];
         for id in answered {
-            let (answer, next) = self.answer(dice);
+            let (answer, next) = self.answer(rng);
             let attempts = self.messages[&id].attempts + 1;
             outcomes.push(AttemptOutcome {
                 id,
@@ -283,44 +285,44 @@ impl Model {
                 answered_at: self.now,
                 answer: answer.clone(),
                 next,
-                tally: self.messages[&id].tally,
+                stats_key: self.messages[&id].stats_key,
             });
             expected.push(self.answered(id, attempt, carrier, &answer, next));
         }
-        let fates = side
+        let effects = backend
             .store()
             .record_results(RecordResults { outcomes, closed })
             .await
             .expect("recorded");
         assert_eq!(
-            fates.into_iter().map(|fate| fate.state).collect::<Vec<_>>(),
+            effects.into_iter().map(|effect| effect.state).collect::<Vec<_>>(),
             expected
         );
     }
 
-    fn answer(&self, dice: &mut Dice) -> (Answer, Next) {
-        let taken = |dice: &mut Dice| SegmentAnswer {
+    fn answer(&self, rng: &mut Rng) -> (Answer, Next) {
+        let taken = |rng: &mut Rng| SegmentAnswer {
             status: 0,
-            carrier_id: Some(CarrierId::new(&format!("c{}", dice.roll(CARRIER_IDS)))),
+            carrier_id: Some(CarrierId::new(&format!("c{}", rng.roll(CARRIER_IDS)))),
         };
         let refused = SegmentAnswer {
             status: 0x58,
             carrier_id: None,
         };
-        let due = self.now + i64::from(dice.roll(20));
+        let due = self.now + i64::from(rng.roll(20));
         let retry = Next::Retry {
             due,
-            carrier: CARRIERS[dice.pick(2)],
+            carrier: CARRIERS[rng.pick(2)],
         };
-        match dice.roll(8) {
-            0..=3 => (Answer::Single(taken(dice)), Next::Submitted),
+        match rng.roll(8) {
+            0..=3 => (Answer::Single(taken(rng)), Next::Submitted),
             4 => (
-                Answer::segments(vec![Some(taken(dice)), Some(taken(dice))]),
+                Answer::segments(vec![Some(taken(rng)), Some(taken(rng))]),
                 Next::Submitted,
             ),
             5 => (Answer::Single(refused), retry),
             6 => (Answer::Single(refused), Next::Final(MessageState::Rejected)),
-            _ => (Answer::None, if dice.chance(2) { retry } else { Next::InDoubt }),
+            _ => (Answer::None, if rng.chance(2) { retry } else { Next::InDoubt }),
         }
     }
 
@@ -380,12 +382,15 @@ impl Model {
             self.named.push((carrier, name.clone(), id));
         }
         for name in names {
-            for parked in std::mem::take(&mut self.parked) {
-                let (other, parked_name, heard) = &parked;
-                if *other == carrier && *parked_name == name && self.fit(id, &name, *heard) > Some(0) {
-                    self.apply(id, &name, *heard);
+            for unmatched_receipts in std::mem::take(&mut self.unmatched_receipts) {
+                let (other, unmatched_name, reported_receipt) = &unmatched_receipts;
+                if *other == carrier
+                    && *unmatched_name == name
+                    && self.fit(id, &name, *reported_receipt) > Some(0)
+                {
+                    self.apply(id, &name, *reported_receipt);
                 } else {
-                    self.parked.push(parked);
+                    self.unmatched_receipts.push(unmatched_receipts);
                 }
             }
         }
@@ -394,13 +399,13 @@ impl Model {
 
     /// How well a receipt fits a message: 2 for one that waits for it, 1 for one that it corrects, 0 for one that it
     /// changes nothing of; `None` when it does not name it. (A later attempt gives a message other names.)
-    fn fit(&self, id: MessageId, name: &str, heard: Heard) -> Option<u8> {
+    fn fit(&self, id: MessageId, name: &str, reported_receipt: ReportedReceipt) -> Option<u8> {
         let message = self.messages.get(&id)?;
-        let told = heard.state.message_state();
+        let reported = reported_receipt.state.message_state();
         let named = message.segments.iter().filter(|(has, _)| has == name);
         let fit = named.map(|(_, state)| match state {
             state if !state.is_final() => 2,
-            state if state.may_become(told) => 1,
+            state if state.may_become(reported) => 1,
             _ => 0,
         });
         let bound = if message.state.is_final() { 1 } else { 2 };
@@ -408,46 +413,47 @@ impl Model {
     }
 
     /// What a receipt does to a message that has a segment of that name.
-    fn apply(&mut self, id: MessageId, name: &str, heard: Heard) -> ReceiptFate {
+    fn apply(&mut self, id: MessageId, name: &str, reported_receipt: ReportedReceipt) -> ReceiptEffect {
         let message = self.messages.get_mut(&id).expect("there");
         let was_final = message.state.is_final();
-        let told = heard.state.message_state();
-        let waits = |(other, state): &&mut (String, MessageState)| other == name && state.may_become(told);
+        let reported = reported_receipt.state.message_state();
+        let waits =
+            |(other, state): &&mut (String, MessageState)| other == name && state.may_become(reported);
         let Some((_, state)) = message
             .segments
             .iter_mut()
             .find(waits)
-            .filter(|_| told.is_final())
+            .filter(|_| reported.is_final())
         else {
             return if was_final {
-                ReceiptFate::Repeated { id }
+                ReceiptEffect::Repeated { id }
             } else {
-                ReceiptFate::Applied {
+                ReceiptEffect::Applied {
                     id,
                     state: message.state,
                 }
             };
         };
-        *state = told;
+        *state = reported;
         let states: Vec<MessageState> = message.segments.iter().map(|(_, state)| *state).collect();
         let together = aggregate(&states);
         let changed = message.state.may_become(together);
         if changed {
             message.state = together;
-            self.came_to(id, heard.at, together, heard.error);
+            self.came_to(id, reported_receipt.at, together, reported_receipt.error);
         }
         let message = &self.messages[&id];
         if was_final && !changed {
-            ReceiptFate::Repeated { id }
+            ReceiptEffect::Repeated { id }
         } else {
-            ReceiptFate::Applied {
+            ReceiptEffect::Applied {
                 id,
                 state: message.state,
             }
         }
     }
 
-    /// Counts a message where it is now, and tells so, unless it is where it was.
+    /// Counts a message in its present state and expects an event, unless the state is the same as before.
     fn came_to(&mut self, id: MessageId, at: UnixMs, state: MessageState, error: &'static str) {
         let waits = matches!(
             state,
@@ -466,50 +472,50 @@ impl Model {
         }
     }
 
-    async fn receive(&mut self, side: &mut impl Side, dice: &mut Dice) {
+    async fn receive(&mut self, backend: &mut impl Backend, rng: &mut Rng) {
         let mut receipts = vec![];
-        let mut heards = vec![];
-        for _ in 0..=dice.roll(3) {
-            let carrier = CARRIERS[dice.pick(2)];
-            let name = format!("c{}", dice.roll(CARRIER_IDS));
-            let state = ReceiptState::ALL[dice.pick(ReceiptState::ALL.len())];
-            let error = ERRORS[dice.pick(ERRORS.len())];
+        let mut reported_receipts = vec![];
+        for _ in 0..=rng.roll(3) {
+            let carrier = CARRIERS[rng.pick(2)];
+            let name = format!("c{}", rng.roll(CARRIER_IDS));
+            let state = ReceiptState::ALL[rng.pick(ReceiptState::ALL.len())];
+            let error = ERRORS[rng.pick(ERRORS.len())];
             let at = self.now;
-            let heard = Heard { state, error, at };
+            let reported_receipt = ReportedReceipt { state, error, at };
             let carrier_id = CarrierId::new(&name);
             receipts.push(CarrierReceipt::new(carrier, carrier_id, state, error.into(), at));
-            heards.push((carrier, name, heard));
+            reported_receipts.push((carrier, name, reported_receipt));
         }
-        let fates = side.store().record_receipts(receipts).await.expect("recorded");
-        for ((carrier, name, heard), fate) in heards.into_iter().zip(fates) {
+        let effects = backend.store().record_receipts(receipts).await.expect("recorded");
+        for ((carrier, name, reported_receipt), effect) in reported_receipts.into_iter().zip(effects) {
             let fits = |id: MessageId| {
                 let is_here = self.messages.get(&id).is_some_and(|has| has.carrier == carrier);
-                is_here.then(|| self.fit(id, &name, heard)).flatten()
+                is_here.then(|| self.fit(id, &name, reported_receipt)).flatten()
             };
             let named = self
                 .named
                 .iter()
                 .filter(|(other, has, _)| *other == carrier && *has == name);
             let best = named.filter_map(|&(.., id)| fits(id)).max();
-            let expected = match fate {
-                ReceiptFate::Applied { id, .. } | ReceiptFate::Repeated { id } => {
+            let expected = match effect {
+                ReceiptEffect::Applied { id, .. } | ReceiptEffect::Repeated { id } => {
                     assert_eq!(fits(id), best, "it goes to one that waits, if one does");
                     assert!(best.is_some());
-                    self.apply(id, &name, heard)
+                    self.apply(id, &name, reported_receipt)
                 }
                 _ => {
                     assert_eq!(best, None);
-                    self.parked.push((carrier, name, heard));
-                    ReceiptFate::Parked
+                    self.unmatched_receipts.push((carrier, name, reported_receipt));
+                    ReceiptEffect::StoredUnmatched
                 }
             };
-            assert_eq!(fate, expected);
+            assert_eq!(effect, expected);
         }
     }
 
-    async fn release(&mut self, side: &mut impl Side, dice: &mut Dice) {
-        self.now += i64::from(dice.roll(30));
-        while side
+    async fn release(&mut self, backend: &mut impl Backend, rng: &mut Rng) {
+        self.now += i64::from(rng.roll(30));
+        while backend
             .store()
             .release_due(self.now, 3, Box::new(|_| {}))
             .await
@@ -520,18 +526,22 @@ impl Model {
             .into_iter()
             .partition(|(due, ..)| *due <= self.now);
         self.delayed = rest;
-        due.sort_by_key(|(due, ..)| *due); // stable: then in the order they were put aside
+        due.sort_by_key(|(due, ..)| *due); // stable: then in the order they were delayed
         for (_, lane, id) in due {
             self.lanes.entry(lane).or_default().push((id, None));
         }
     }
 
     /// Ends what waits in lanes beyond its end.
-    async fn sweep(&mut self, side: &mut impl Side, dice: &mut Dice) {
-        self.now += i64::from(dice.roll(30));
+    async fn sweep(&mut self, backend: &mut impl Backend, rng: &mut Rng) {
+        self.now += i64::from(rng.roll(30));
         let (mut from, mut ended) = (None, 0);
         loop {
-            let step = side.store().sweep_expired(from, self.now).await.expect("swept");
+            let step = backend
+                .store()
+                .sweep_expired(from, self.now)
+                .await
+                .expect("swept");
             ended += step.ended.iter().map(|lane| lane.messages).sum::<u64>();
             let Some(next) = step.next else { break };
             from = Some(next);
@@ -553,9 +563,9 @@ impl Model {
         }
     }
 
-    async fn expire(&mut self, side: &mut impl Side, dice: &mut Dice) {
-        let before = self.now - 100 - i64::from(dice.roll(50));
-        while side
+    async fn expire(&mut self, backend: &mut impl Backend, rng: &mut Rng) {
+        let before = self.now - 100 - i64::from(rng.roll(50));
+        while backend
             .store()
             .expire_messages(before, self.now)
             .await

@@ -1,7 +1,7 @@
 //! Reading back: views, sessions, searches, timelines, counts.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, everything, found, ids, message,
     number, receipt, received, recorded, request, result, seen, submitted, taken_as, waiting,
 };
@@ -13,8 +13,8 @@ use sms::class::{Class, Kind};
 use sms::state::{MessageState, ReceiptState};
 
 /// Everything that was given comes back.
-pub async fn messages_come_back_as_they_were_accepted(side: &mut impl Side) {
-    let store = side.store();
+pub async fn messages_come_back_as_they_were_accepted(backend: &mut impl Backend) {
+    let store = backend.store();
     let rich = NewMessage {
         written: "00 1 555 0100007".into(),
         params: Some(r#"["a","b"]"#.into()),
@@ -92,8 +92,8 @@ pub async fn messages_come_back_as_they_were_accepted(side: &mut impl Side) {
 }
 
 /// Another account's session is as good as none.
-pub async fn a_session_belongs_to_its_account(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_session_belongs_to_its_account(backend: &mut impl Backend) {
+    let store = backend.store();
     let range = accepted_batch(store, NOW, 0..2).await;
     assert_eq!(
         store.session(ACCOUNT, range.first, 9).await.expect("read").len(),
@@ -123,8 +123,8 @@ pub async fn a_session_belongs_to_its_account(side: &mut impl Side) {
 }
 
 /// Each part of the filter leaves out what it does not name, in any combination.
-pub async fn messages_are_found_by_what_the_filter_names(side: &mut impl Side) {
-    let store = side.store();
+pub async fn messages_are_found_by_what_the_filter_names(backend: &mut impl Backend) {
+    let store = backend.store();
     let voice = NewBatch {
         kind: Kind::Voice,
         template: 43,
@@ -262,8 +262,8 @@ pub async fn messages_are_found_by_what_the_filter_names(side: &mut impl Side) {
 }
 
 /// Pages come newest first and the count goes on beyond them, up to its bound.
-pub async fn a_search_is_counted_and_paged(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_search_is_counted_and_paged(backend: &mut impl Backend) {
+    let store = backend.store();
     let mut all = vec![];
     for n in 0..6 {
         all.extend(ids(accepted_batch(store, NOW + n, 0..5).await));
@@ -305,9 +305,9 @@ pub async fn a_search_is_counted_and_paged(side: &mut impl Side) {
     }
 }
 
-/// A message that was refused, retried elsewhere and delivered can tell all of that.
-pub async fn the_timeline_tells_a_whole_story(side: &mut impl Side) {
-    let store = side.store();
+/// The timeline of a message that was refused, retried on another carrier and delivered has all these steps.
+pub async fn the_timeline_has_every_step(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let other = CarrierNo(4);
     let first = begun(store, CARRIER, NOW + 10, &waiting(store, LANE).await).await;
@@ -358,8 +358,8 @@ pub async fn the_timeline_tells_a_whole_story(side: &mut impl Side) {
     };
     received(store, end).await;
 
-    let story = store.timeline(id).await.expect("read");
-    let kinds: Vec<_> = story
+    let timeline = store.timeline(id).await.expect("read");
+    let kinds: Vec<_> = timeline
         .iter()
         .map(|entry| (entry.at - NOW, entry.kind.clone()))
         .collect();
@@ -412,8 +412,8 @@ pub async fn the_timeline_tells_a_whole_story(side: &mut impl Side) {
 }
 
 /// The counts go with the messages.
-pub async fn counts_follow_the_messages(side: &mut impl Side) {
-    let store = side.store();
+pub async fn counts_follow_the_messages(backend: &mut impl Backend) {
+    let store = backend.store();
     let later = NewBatch {
         due: Some(NOW + 1_000),
         ..batch(0..4)
@@ -427,7 +427,7 @@ pub async fn counts_follow_the_messages(side: &mut impl Side) {
             queued: 3,
             delayed: 4,
             in_flight: 0,
-            parked: 1
+            unmatched_receipts: 1
         }
     );
     let messages = waiting(store, LANE).await;
@@ -438,7 +438,7 @@ pub async fn counts_follow_the_messages(side: &mut impl Side) {
             queued: 1,
             delayed: 4,
             in_flight: 2,
-            parked: 1
+            unmatched_receipts: 1
         }
     );
     store
@@ -451,14 +451,14 @@ pub async fn counts_follow_the_messages(side: &mut impl Side) {
             queued: 5,
             delayed: 0,
             in_flight: 2,
-            parked: 1
+            unmatched_receipts: 1
         }
     );
 }
 
 /// A message that another carrier than the one it waited for was given says so, before that attempt.
-pub async fn a_move_to_another_carrier_is_in_the_timeline(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_move_to_another_carrier_is_in_the_timeline(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let other = CarrierNo(4);
     let attempt = begun(store, other, NOW + 10, &waiting(store, LANE).await).await;
@@ -474,9 +474,9 @@ pub async fn a_move_to_another_carrier_is_in_the_timeline(side: &mut impl Side) 
         ..taken
     };
     recorded(store, vec![taken], &[attempt]).await;
-    side.crash().await;
-    let story = side.store().timeline(id).await.expect("read");
-    let kinds: Vec<_> = story.iter().map(|entry| entry.kind.clone()).collect();
+    backend.crash().await;
+    let timeline = backend.store().timeline(id).await.expect("read");
+    let kinds: Vec<_> = timeline.iter().map(|entry| entry.kind.clone()).collect();
     let moved = TimelineKind::FailedOver {
         from: CARRIER,
         to: other,

@@ -1,13 +1,13 @@
 //! Receipts: matching them and what they change.
 
-use super::Side;
+use super::Backend;
 use super::awaiting::given_up;
-use super::given::{
+use super::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, accepted_batch, all_counters, begun, counted, endpoint, happened, listening,
     receipt, received, recorded, result, seen, state, submitted, taken_as, waiting,
 };
 use crate::{
-    Answer, AttemptId, CarrierNo, CarrierReceipt, EventKinds, EventWhat, MessageId, Next, ReceiptFate,
+    Answer, AttemptId, CarrierNo, CarrierReceipt, EventKinds, EventWhat, MessageId, Next, ReceiptEffect,
     SegmentAnswer, Store, TimelineKind,
 };
 use sms::reason::Reason;
@@ -16,8 +16,8 @@ use sms::state::{MessageState, ReceiptState};
 const DAY_MS: i64 = 86_400_000;
 
 /// The common way: a receipt brings the final state and the carrier's code.
-pub async fn a_receipt_ends_its_message(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_receipt_ends_its_message(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..3).await;
     let all = submitted(store, NOW, "id").await;
     let failed = CarrierReceipt {
@@ -25,10 +25,10 @@ pub async fn a_receipt_ends_its_message(side: &mut impl Side) {
         ..receipt("id1", ReceiptState::Undeliverable, NOW + 90)
     };
     let receipts = vec![receipt("id0", ReceiptState::Delivered, NOW + 80), failed];
-    let fates = store.record_receipts(receipts).await.expect("recorded");
-    let applied = |n: usize, state| ReceiptFate::Applied { id: all[n], state };
+    let effects = store.record_receipts(receipts).await.expect("recorded");
+    let applied = |n: usize, state| ReceiptEffect::Applied { id: all[n], state };
     assert_eq!(
-        fates,
+        effects,
         [
             applied(0, MessageState::Delivered),
             applied(1, MessageState::Undelivered)
@@ -45,24 +45,24 @@ pub async fn a_receipt_ends_its_message(side: &mut impl Side) {
 }
 
 /// A receipt that beats its answer waits, and is applied in the answer's own transaction.
-pub async fn receipts_before_the_answer_are_applied_with_it(side: &mut impl Side) {
-    let store = side.store();
+pub async fn receipts_before_the_answer_are_applied_with_it(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     assert_eq!(
         received(store, receipt("early", ReceiptState::Enroute, NOW + 1)).await,
-        ReceiptFate::Parked
+        ReceiptEffect::StoredUnmatched
     );
     assert_eq!(
         received(store, receipt("early", ReceiptState::Delivered, NOW + 2)).await,
-        ReceiptFate::Parked
+        ReceiptEffect::StoredUnmatched
     );
     let other = CarrierReceipt {
         carrier: CarrierNo(4),
         ..receipt("early", ReceiptState::Rejected, NOW + 2)
     };
-    assert_eq!(received(store, other).await, ReceiptFate::Parked);
-    assert_eq!(store.counts().await.expect("counted").parked, 3);
+    assert_eq!(received(store, other).await, ReceiptEffect::StoredUnmatched);
+    assert_eq!(store.counts().await.expect("counted").unmatched_receipts, 3);
 
     let answer = result(
         id,
@@ -77,15 +77,15 @@ pub async fn receipts_before_the_answer_are_applied_with_it(side: &mut impl Side
     );
     assert_eq!(state(store, id).await, MessageState::Delivered);
     assert_eq!(
-        store.counts().await.expect("counted").parked,
+        store.counts().await.expect("counted").unmatched_receipts,
         1,
         "the other carrier's still waits"
     );
 }
 
-/// Parked receipts go by when they came.
-pub async fn parked_receipts_are_forgotten_in_time(side: &mut impl Side) {
-    let store = side.store();
+/// Unmatched receipts expire by the time they came.
+pub async fn unmatched_receipts_expire(backend: &mut impl Backend) {
+    let store = backend.store();
     for n in 0..5 {
         received(
             store,
@@ -93,21 +93,27 @@ pub async fn parked_receipts_are_forgotten_in_time(side: &mut impl Side) {
         )
         .await;
     }
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     assert_eq!(
-        store.expire_parked(NOW, NOW + 5).await.expect("expired"),
+        store.expire_unmatched(NOW, NOW + 5).await.expect("expired"),
         0,
         "the time is that of the call, also when nothing was stored since the start"
     );
-    assert_eq!(store.expire_parked(NOW + 3, NOW + 5).await.expect("expired"), 3);
-    assert_eq!(store.expire_parked(NOW + 3, NOW + 5).await.expect("expired"), 0);
-    assert_eq!(store.counts().await.expect("counted").parked, 2);
+    assert_eq!(
+        store.expire_unmatched(NOW + 3, NOW + 5).await.expect("expired"),
+        3
+    );
+    assert_eq!(
+        store.expire_unmatched(NOW + 3, NOW + 5).await.expect("expired"),
+        0
+    );
+    assert_eq!(store.counts().await.expect("counted").unmatched_receipts, 2);
 }
 
-/// A carrier may tell the end as often as it likes.
-pub async fn a_repeated_receipt_changes_nothing(side: &mut impl Side) {
-    let store = side.store();
+/// A carrier may send the final receipt as often as it likes.
+pub async fn a_repeated_receipt_changes_nothing(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..1).await;
     let id = submitted(store, NOW, "id").await[0];
     received(store, receipt("id0", ReceiptState::Delivered, NOW + 50)).await;
@@ -117,22 +123,22 @@ pub async fn a_repeated_receipt_changes_nothing(side: &mut impl Side) {
         ReceiptState::Enroute,
         ReceiptState::Unknown,
     ] {
-        let fate = received(store, receipt("id0", state, NOW + 70)).await;
-        assert_eq!(fate, ReceiptFate::Repeated { id }, "{state}");
+        let effect = received(store, receipt("id0", state, NOW + 70)).await;
+        assert_eq!(effect, ReceiptEffect::Repeated { id }, "{state}");
     }
     let view = seen(store, id).await;
     assert_eq!((view.state, view.changed_at), (MessageState::Delivered, NOW + 50));
 }
 
 /// "Unknown" is the one end that a later receipt corrects.
-pub async fn an_unknown_state_gives_way_to_a_definite_one(side: &mut impl Side) {
-    let store = side.store();
+pub async fn an_unknown_state_is_replaced_by_a_definite_one(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..1).await;
     let id = submitted(store, NOW, "id").await[0];
     let unknown = received(store, receipt("id0", ReceiptState::Unknown, NOW + 50)).await;
     assert_eq!(
         unknown,
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id,
             state: MessageState::Unknown
         }
@@ -140,13 +146,13 @@ pub async fn an_unknown_state_gives_way_to_a_definite_one(side: &mut impl Side) 
     let definite = received(store, receipt("id0", ReceiptState::Delivered, NOW + 60)).await;
     assert_eq!(
         definite,
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id,
             state: MessageState::Delivered
         }
     );
-    let story = store.timeline(id).await.expect("read");
-    let told: Vec<_> = story
+    let timeline = store.timeline(id).await.expect("read");
+    let reported: Vec<_> = timeline
         .iter()
         .filter_map(|entry| match &entry.kind {
             TimelineKind::Receipt { state, .. } => Some((entry.at, *state)),
@@ -154,7 +160,7 @@ pub async fn an_unknown_state_gives_way_to_a_definite_one(side: &mut impl Side) 
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             (NOW + 50, MessageState::Unknown),
             (NOW + 60, MessageState::Delivered)
@@ -163,23 +169,23 @@ pub async fn an_unknown_state_gives_way_to_a_definite_one(side: &mut impl Side) 
 }
 
 /// A receipt that is not final confirms, and is remembered.
-pub async fn receipts_on_the_way_are_told_in_the_timeline(side: &mut impl Side) {
-    let store = side.store();
+pub async fn intermediate_receipts_are_in_the_timeline(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..1).await;
     let id = submitted(store, NOW, "id").await[0];
-    let fate = received(store, receipt("id0", ReceiptState::Enroute, NOW + 50)).await;
+    let effect = received(store, receipt("id0", ReceiptState::Enroute, NOW + 50)).await;
     assert_eq!(
-        fate,
-        ReceiptFate::Applied {
+        effect,
+        ReceiptEffect::Applied {
             id,
             state: MessageState::Submitted
         }
     );
     let view = seen(store, id).await;
     assert_eq!((view.state, view.changed_at), (MessageState::Submitted, NOW + 20));
-    let story = store.timeline(id).await.expect("read");
+    let timeline = store.timeline(id).await.expect("read");
     assert!(
-        story
+        timeline
             .iter()
             .any(|entry| matches!(entry.kind, TimelineKind::Receipt { segment: 1, .. }))
     );
@@ -199,20 +205,24 @@ pub(super) async fn submitted_segments(store: &dyn Store, carrier_ids: &[&str]) 
 }
 
 /// A message of several segments is delivered with the last of them and fails with the first.
-pub async fn segments_are_put_together(side: &mut impl Side) {
-    let store = side.store();
+pub async fn segments_are_put_together(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = submitted_segments(store, &["s1", "s2", "s3"]).await;
-    for (carrier_id, told) in [
+    for (carrier_id, reported) in [
         ("s2", MessageState::Submitted),
         ("s1", MessageState::Submitted),
         ("s3", MessageState::Delivered),
     ] {
-        let fate = received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
-        assert_eq!(fate, ReceiptFate::Applied { id, state: told }, "{carrier_id}");
+        let effect = received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 60)).await;
+        assert_eq!(
+            effect,
+            ReceiptEffect::Applied { id, state: reported },
+            "{carrier_id}"
+        );
     }
     assert_eq!(
         received(store, receipt("s2", ReceiptState::Delivered, NOW + 61)).await,
-        ReceiptFate::Repeated { id }
+        ReceiptEffect::Repeated { id }
     );
     assert_eq!(state(store, id).await, MessageState::Delivered);
 
@@ -220,15 +230,15 @@ pub async fn segments_are_put_together(side: &mut impl Side) {
     let failed = received(store, receipt("t2", ReceiptState::Expired, NOW + 70)).await;
     assert_eq!(
         failed,
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id,
             state: MessageState::Expired
         }
     );
     let rest = received(store, receipt("t1", ReceiptState::Delivered, NOW + 71)).await;
-    assert_eq!(rest, ReceiptFate::Repeated { id });
-    let story = store.timeline(id).await.expect("read");
-    let told: Vec<_> = story
+    assert_eq!(rest, ReceiptEffect::Repeated { id });
+    let timeline = store.timeline(id).await.expect("read");
+    let reported: Vec<_> = timeline
         .iter()
         .filter_map(|entry| match &entry.kind {
             TimelineKind::Receipt { segment, state, .. } => Some((*segment, *state)),
@@ -236,15 +246,15 @@ pub async fn segments_are_put_together(side: &mut impl Side) {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [(2, MessageState::Expired), (1, MessageState::Delivered)],
-        "both are told"
+        "both are in the timeline"
     );
 }
 
 /// A message none of whose segments was taken was never submitted; one with some taken was.
-pub async fn segments_that_were_refused_are_not_waited_for(side: &mut impl Side) {
-    let store = side.store();
+pub async fn segments_that_were_refused_are_not_waited_for(backend: &mut impl Backend) {
+    let store = backend.store();
     let refused = || SegmentAnswer {
         status: 0x0b,
         carrier_id: None,
@@ -272,17 +282,17 @@ pub async fn segments_that_were_refused_are_not_waited_for(side: &mut impl Side)
         assert_eq!((view.status, view.submitted_at), (0x0b, submitted_at));
     }
     let late = received(store, receipt("half", ReceiptState::Delivered, NOW + 60)).await;
-    assert!(matches!(late, ReceiptFate::Repeated { .. }), "{late:?}");
+    assert!(matches!(late, ReceiptEffect::Repeated { .. }), "{late:?}");
 }
 
 /// A carrier that gives all segments one id reports them one by one under it.
-pub async fn segments_of_one_id_are_counted(side: &mut impl Side) {
-    let store = side.store();
+pub async fn segments_of_one_id_are_counted(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = submitted_segments(store, &["same", "same"]).await;
     let first = received(store, receipt("same", ReceiptState::Delivered, NOW + 60)).await;
     assert_eq!(
         first,
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id,
             state: MessageState::Submitted
         }
@@ -290,7 +300,7 @@ pub async fn segments_of_one_id_are_counted(side: &mut impl Side) {
     let second = received(store, receipt("same", ReceiptState::Delivered, NOW + 61)).await;
     assert_eq!(
         second,
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id,
             state: MessageState::Delivered
         }
@@ -298,16 +308,16 @@ pub async fn segments_of_one_id_are_counted(side: &mut impl Side) {
 }
 
 /// When a carrier's id comes again, it is the newer message that is meant.
-pub async fn a_carriers_id_used_again_names_the_newer_message(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_carriers_id_used_again_names_the_newer_message(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..1).await;
     let older = submitted(store, NOW, "id").await[0];
     accepted_batch(store, NOW + DAY_MS, 0..1).await;
     let newer = submitted(store, NOW + DAY_MS, "id").await[0];
-    let fate = received(store, receipt("id0", ReceiptState::Delivered, NOW + DAY_MS + 9)).await;
+    let effect = received(store, receipt("id0", ReceiptState::Delivered, NOW + DAY_MS + 9)).await;
     assert_eq!(
-        fate,
-        ReceiptFate::Applied {
+        effect,
+        ReceiptEffect::Applied {
             id: newer,
             state: MessageState::Delivered
         }
@@ -316,21 +326,21 @@ pub async fn a_carriers_id_used_again_names_the_newer_message(side: &mut impl Si
 }
 
 /// Two carriers may give out the same id.
-pub async fn carriers_do_not_share_their_ids(side: &mut impl Side) {
-    let store = side.store();
+pub async fn carriers_do_not_share_their_ids(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..1).await;
     let id = submitted(store, NOW, "id").await[0];
     let other = CarrierReceipt {
         carrier: CarrierNo(4),
         ..receipt("id0", ReceiptState::Rejected, NOW + 50)
     };
-    assert_eq!(received(store, other).await, ReceiptFate::Parked);
+    assert_eq!(received(store, other).await, ReceiptEffect::StoredUnmatched);
     assert_eq!(state(store, id).await, MessageState::Submitted);
 }
 
 /// Error codes are kept as written, to 32 octets, whatever their length.
-pub async fn error_codes_are_kept_to_their_bound(side: &mut impl Side) {
-    let store = side.store();
+pub async fn error_codes_are_kept_to_their_bound(backend: &mut impl Backend) {
+    let store = backend.store();
     let codes = [
         "",
         "8",
@@ -342,19 +352,19 @@ pub async fn error_codes_are_kept_to_their_bound(side: &mut impl Side) {
     let all = submitted(store, NOW, "id").await;
     for (n, code) in codes.iter().enumerate() {
         let carrier_id = format!("id{n}");
-        let told = CarrierReceipt {
+        let reported = CarrierReceipt {
             error: (*code).into(),
             ..receipt(&carrier_id, ReceiptState::Delivered, NOW + 50)
         };
-        received(store, told).await;
+        received(store, reported).await;
         let kept = seen(store, all[n]).await.error;
         assert_eq!(&*kept, &code[..code.len().min(32)]);
     }
 }
 
 /// A receipt that never comes leaves a message unknown, until it still comes.
-pub async fn messages_without_a_receipt_are_given_up(side: &mut impl Side) {
-    let store = side.store();
+pub async fn messages_without_a_receipt_are_given_up(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..4).await;
     let old = submitted(store, NOW, "old").await;
     received(store, receipt("old1", ReceiptState::Delivered, NOW + 50)).await;
@@ -371,36 +381,36 @@ pub async fn messages_without_a_receipt_are_given_up(side: &mut impl Side) {
     );
     assert_eq!(state(store, old[1]).await, MessageState::Delivered);
     assert_eq!(state(store, new).await, MessageState::Submitted);
-    let story = store.timeline(old[0]).await.expect("read");
+    let timeline = store.timeline(old[0]).await.expect("read");
     assert_eq!(
-        story.last().map(|entry| &entry.kind),
+        timeline.last().map(|entry| &entry.kind),
         Some(&TimelineKind::State(MessageState::Unknown))
     );
 
     let late = received(store, receipt("old0", ReceiptState::Delivered, NOW + 6_000)).await;
     assert_eq!(
         late,
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id: old[0],
             state: MessageState::Delivered
         }
     );
-    for (carrier_id, told) in [("s1", MessageState::Unknown), ("s2", MessageState::Delivered)] {
+    for (carrier_id, reported) in [("s1", MessageState::Unknown), ("s2", MessageState::Delivered)] {
         received(store, receipt(carrier_id, ReceiptState::Delivered, NOW + 6_000)).await;
-        assert_eq!(state(store, segments).await, told, "{carrier_id}");
+        assert_eq!(state(store, segments).await, reported, "{carrier_id}");
     }
 }
 
-/// What a carrier's settings say that an error code means is kept beside the code, also while the receipt is parked, and
-/// is counted apart.
-pub async fn what_an_error_code_means_is_kept_beside_it(side: &mut impl Side) {
+/// The reason that a carrier's settings give an error code is stored with the code, also while the receipt is
+/// unmatched, and is counted separately.
+pub async fn what_an_error_code_means_is_kept_beside_it(backend: &mut impl Backend) {
     let meant = |carrier_id: &str, error: &str, cause| CarrierReceipt {
         error: error.into(),
         cause,
         ..receipt(carrier_id, ReceiptState::Undeliverable, NOW + 50)
     };
     let cause = Some(Reason::NumberOutOfService);
-    let store = side.store();
+    let store = backend.store();
     listening(store, endpoint(1, ACCOUNT, EventKinds::ENDED)).await;
     accepted_batch(store, NOW, 0..3).await;
     let all = submitted(store, NOW, "id").await;
@@ -410,8 +420,8 @@ pub async fn what_an_error_code_means_is_kept_beside_it(side: &mut impl Side) {
     let last = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     received(store, meant("late", "8", cause)).await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let answer = result(
         last,
         attempt,

@@ -1,7 +1,7 @@
 //! Records.
 
-use super::Side;
-use super::given::{ACCOUNT, NOW, record_bounds};
+use super::Backend;
+use super::fixtures::{ACCOUNT, NOW, record_bounds};
 use crate::{AccountId, Record, RecordBounds, RecordFilter, RecordKind, RecordRefusal, Store};
 
 const OTHER: AccountId = AccountId(8);
@@ -42,8 +42,8 @@ async fn all(store: &dyn Store, account: AccountId, kind: RecordKind) -> Vec<Rec
 }
 
 /// A record comes back as it was made, to its own account and under its own kind.
-pub async fn a_record_comes_back_as_it_was_made(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_record_comes_back_as_it_was_made(backend: &mut impl Backend) {
+    let store = backend.store();
     let kinds = [
         RecordKind::Label,
         RecordKind::Qualification,
@@ -57,8 +57,8 @@ pub async fn a_record_comes_back_as_it_was_made(side: &mut impl Side) {
         made.push(one);
     }
     assert!(made.is_sorted_by_key(|one| one.id));
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     for one in &made {
         assert_eq!(
             store.record(ACCOUNT, one.kind, one.id).await.expect("read"),
@@ -88,8 +88,8 @@ pub async fn a_record_comes_back_as_it_was_made(side: &mut impl Side) {
             .await
             .expect("written")
     );
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     assert_eq!(all(store, ACCOUNT, RecordKind::Label).await, []);
     assert!(
         added(store, record(RecordKind::Label, "x")).await.id > newest,
@@ -98,8 +98,8 @@ pub async fn a_record_comes_back_as_it_was_made(side: &mut impl Side) {
 }
 
 /// A name is taken once within an account and kind; records without one are as many as like.
-pub async fn a_records_name_is_its_own(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_records_name_is_its_own(backend: &mut impl Backend) {
+    let store = backend.store();
     let first = added(store, record(RecordKind::Label, "a")).await;
     let add = |record| store.add_record(record, record_bounds(100));
     let again = add(record(RecordKind::Label, "a")).await.expect("read");
@@ -160,8 +160,8 @@ pub async fn a_records_name_is_its_own(side: &mut impl Side) {
             Err(RecordRefusal::None)
         );
     }
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     assert_eq!(
         store.record(ACCOUNT, second.kind, second.id).await.expect("read"),
         Some(expected)
@@ -178,8 +178,8 @@ pub async fn a_records_name_is_its_own(side: &mut impl Side) {
 }
 
 /// An account has so many records of a kind and no more.
-pub async fn records_are_bounded_by_kind(side: &mut impl Side) {
-    let store = side.store();
+pub async fn records_are_bounded_by_kind(backend: &mut impl Backend) {
+    let store = backend.store();
     let add = |kind, name: &str| store.add_record(record(kind, name), record_bounds(2));
     for name in ["a", "b"] {
         add(RecordKind::File, name)
@@ -199,8 +199,8 @@ pub async fn records_are_bounded_by_kind(side: &mut impl Side) {
 }
 
 /// Records are found by a part of their name, to the letter but whatever the case, and paged by id.
-pub async fn records_are_found_by_name_and_paged(side: &mut impl Side) {
-    let store = side.store();
+pub async fn records_are_found_by_name_and_paged(backend: &mut impl Backend) {
+    let store = backend.store();
     for name in ["Spring 50%", "SPRING", "spring_x", "Größe", "", ""] {
         added(store, record(RecordKind::Label, name)).await;
     }
@@ -236,9 +236,9 @@ pub async fn records_are_found_by_name_and_paged(side: &mut impl Side) {
     assert_eq!(found(None, 0, 0).await, ("".into(), 6));
 }
 
-/// The data of an account's records has so much room, whichever request asks first; what is removed gives its room back.
-pub async fn the_data_of_an_account_has_so_much_room(side: &mut impl Side) {
-    let store = side.store();
+/// The bound on the data of an account's records holds over concurrent requests; a removed record frees its room.
+pub async fn the_data_of_an_account_has_so_much_room(backend: &mut impl Backend) {
+    let store = backend.store();
     let bounds = RecordBounds {
         documents_max: 9,
         data_octets_max: 100,

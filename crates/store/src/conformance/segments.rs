@@ -1,12 +1,12 @@
 //! Messages of several segments, each of which is taken, refused or lost by itself.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     CARRIER, LANE, NOW, accepted_batch, begun, ids, receipt, received, recorded, result, seen, state,
     taken_as, waiting,
 };
 use crate::{
-    Answer, AttemptId, AttemptOutcome, CarrierReceipt, MessageId, Next, ReceiptFate, ReceiptScope,
+    Answer, AttemptId, AttemptOutcome, CarrierReceipt, MessageId, Next, ReceiptEffect, ReceiptScope,
     SegmentAnswer, Store, TimelineKind,
 };
 use sms::state::{MessageState, ReceiptState};
@@ -37,7 +37,7 @@ const AGAIN: Next = Next::Retry {
     carrier: CARRIER,
 };
 
-/// Takes the one message that waits; tells which of its segments are with the carrier already.
+/// Takes the one message that waits; returns which of its segments the carrier has already.
 async fn begun_again(store: &dyn Store) -> (AttemptId, Vec<usize>) {
     store
         .release_due(NOW + 60_000, 100, Box::new(|_| {}))
@@ -52,10 +52,10 @@ async fn begun_again(store: &dyn Store) -> (AttemptId, Vec<usize>) {
     (begun(store, CARRIER, NOW, &messages).await, taken)
 }
 
-/// Segments that were taken are durable while others of the same attempt are under way: a kill finds the attempt open,
-/// and what is sent again is told which segments the carrier has.
-pub async fn segments_taken_are_kept_while_others_are_under_way(side: &mut impl Side) {
-    let store = side.store();
+/// Segments that were taken are durable while others of the same attempt are in flight: after a kill the attempt is
+/// open, and the message that is sent again names the segments that the carrier has.
+pub async fn segments_taken_are_kept_while_others_are_under_way(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let part = outcome(
@@ -80,15 +80,15 @@ pub async fn segments_taken_are_kept_while_others_are_under_way(side: &mut impl 
     let early = received(store, receipt("p1", ReceiptState::Delivered, NOW + 50)).await;
     assert_eq!(
         early,
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id,
             state: MessageState::InFlight
         },
         "a receipt for one segment does not end the message"
     );
 
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let open = store.open_attempts().await.expect("read");
     assert_eq!(open.len(), 1, "the attempt is not over");
     assert_eq!(open[0].messages, [(id, 0)]);
@@ -117,11 +117,11 @@ pub async fn segments_taken_are_kept_while_others_are_under_way(side: &mut impl 
     assert_eq!(state(store, id).await, MessageState::Delivered);
 }
 
-/// How segments were made is known for as long as some are to be sent beside those taken: over a crash, receipts, and
-/// attempts that brought nothing.
-pub async fn how_segments_were_made_is_kept_with_those_taken(side: &mut impl Side) {
+/// The segmentation is kept for as long as some segments are to be sent beside the taken ones: over a crash, receipts,
+/// and attempts without a result.
+pub async fn how_segments_were_made_is_kept_with_those_taken(backend: &mut impl Backend) {
     const MADE: &[u8] = &[0, 1, 2, 0xFF];
-    let store = side.store();
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let mut attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let made_so = |answers, lost| Answer::Segments {
@@ -138,8 +138,8 @@ pub async fn how_segments_were_made_is_kept_with_those_taken(side: &mut impl Sid
         made_so(vec![None, Some(refused()), None], true),
     ];
     for answer in fruitless {
-        side.crash().await;
-        let store = side.store();
+        backend.crash().await;
+        let store = backend.store();
         store
             .release_due(NOW + 60_000, 100, Box::new(|_| {}))
             .await
@@ -152,7 +152,7 @@ pub async fn how_segments_were_made_is_kept_with_those_taken(side: &mut impl Sid
         let again = result(id, attempt, NOW, answer, AGAIN);
         recorded(store, vec![again], &[attempt]).await;
     }
-    let store = side.store();
+    let store = backend.store();
     let (attempt, taken) = begun_again(store).await;
     assert_eq!(taken, [0]);
     let rest = made_so(vec![None, Some(taken_as("m2")), Some(taken_as("m3"))], false);
@@ -168,16 +168,16 @@ pub async fn how_segments_were_made_is_kept_with_those_taken(side: &mut impl Sid
     assert_eq!(state(store, id).await, MessageState::Delivered);
 }
 
-/// An attempt and that it had no answer are told once, however many late answers come in, also after a receipt has ended
-/// the message.
-pub async fn late_answers_repeat_nothing_in_the_timeline(side: &mut impl Side) {
+/// An attempt and its missing answer are in the timeline once, however many late answers come in, also after a
+/// receipt has ended the message.
+pub async fn late_answers_repeat_nothing_in_the_timeline(backend: &mut impl Backend) {
     let lost = |answers| Answer::Segments {
         answers,
         lost: true,
         segmentation: None,
     };
     for is_ended in [false, true] {
-        let store = side.store();
+        let store = backend.store();
         let id = accepted_batch(store, NOW, 0..1).await.first;
         let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
         let held = result(id, attempt, NOW, lost(vec![None; 4]), Next::InDoubt);
@@ -191,17 +191,17 @@ pub async fn late_answers_repeat_nothing_in_the_timeline(side: &mut impl Side) {
                 answered_at: at,
                 ..result(id, attempt, NOW, lost(answers), Next::InDoubt)
             };
-            recorded(side.store(), vec![late], &[]).await;
+            recorded(backend.store(), vec![late], &[]).await;
             if is_ended && place == 0 {
                 let whole = CarrierReceipt {
                     scope: ReceiptScope::Message,
                     ..receipt(carrier_id, ReceiptState::Delivered, at)
                 };
-                received(side.store(), whole).await;
+                received(backend.store(), whole).await;
             }
-            side.crash().await;
+            backend.crash().await;
         }
-        let timeline = side.store().timeline(id).await.expect("read");
+        let timeline = backend.store().timeline(id).await.expect("read");
         let count = |of: fn(&TimelineKind) -> bool| timeline.iter().filter(|entry| of(&entry.kind)).count();
         let counts = [
             count(|kind| matches!(kind, TimelineKind::Attempt { .. })),
@@ -213,9 +213,9 @@ pub async fn late_answers_repeat_nothing_in_the_timeline(side: &mut impl Side) {
     }
 }
 
-/// A segment that was refused for now is sent again by itself; those that were taken stay taken over any number of tries.
-pub async fn a_segment_refused_for_now_is_sent_again_alone(side: &mut impl Side) {
-    let store = side.store();
+/// A segment that got a temporary refusal is sent again alone; the taken ones stay so however many tries follow.
+pub async fn a_segment_refused_for_now_is_sent_again_alone(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let first = outcome(
@@ -236,8 +236,8 @@ pub async fn a_segment_refused_for_now_is_sent_again_alone(side: &mut impl Side)
         AGAIN,
     );
     recorded(store, vec![second], &[attempt]).await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let (attempt, taken) = begun_again(store).await;
     assert_eq!(taken, [0, 1]);
     let third = outcome(
@@ -255,9 +255,9 @@ pub async fn a_segment_refused_for_now_is_sent_again_alone(side: &mut impl Side)
 }
 
 /// Receipts that came for segments while others waited count as soon as the last one is taken.
-pub async fn receipts_of_segments_count_once_all_are_taken(side: &mut impl Side) {
-    let store = side.store();
-    for (told, ends) in [
+pub async fn receipts_of_segments_count_once_all_are_taken(backend: &mut impl Backend) {
+    let store = backend.store();
+    for (reported, ends) in [
         (ReceiptState::Delivered, MessageState::Submitted),
         (ReceiptState::Undeliverable, MessageState::Undelivered),
     ] {
@@ -265,7 +265,7 @@ pub async fn receipts_of_segments_count_once_all_are_taken(side: &mut impl Side)
         let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
         let first = outcome(id, attempt, 0, vec![Some(taken_as("e1")), Some(refused())], AGAIN);
         recorded(store, vec![first], &[attempt]).await;
-        received(store, receipt("e1", told, NOW + 40)).await;
+        received(store, receipt("e1", reported, NOW + 40)).await;
         assert_eq!(state(store, id).await, MessageState::Queued);
         let (attempt, _) = begun_again(store).await;
         let second = outcome(id, attempt, 1, vec![None, Some(taken_as("e2"))], Next::Submitted);
@@ -274,8 +274,8 @@ pub async fn receipts_of_segments_count_once_all_are_taken(side: &mut impl Side)
 }
 
 /// What another carrier took of a message says nothing of what the next one has.
-pub async fn segments_belong_to_the_carrier_that_took_them(side: &mut impl Side) {
-    let store = side.store();
+pub async fn segments_belong_to_the_carrier_that_took_them(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let other = crate::CarrierNo(CARRIER.0 + 1);
@@ -297,8 +297,8 @@ pub async fn segments_belong_to_the_carrier_that_took_them(side: &mut impl Side)
 
 /// A message that is held because the answer to one of its segments was lost stays so, whatever receipts of the others
 /// say, until one of them failed; a receipt for the whole message settles it.
-pub async fn a_message_held_for_one_segment_stays_held(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_message_held_for_one_segment_stays_held(backend: &mut impl Backend) {
+    let store = backend.store();
     let all = ids(accepted_batch(store, NOW, 0..3).await);
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let held = |n: usize| {

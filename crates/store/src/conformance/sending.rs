@@ -1,12 +1,12 @@
 //! Lanes, attempts and their results.
 
-use super::Side;
-use super::given::{
+use super::Backend;
+use super::fixtures::{
     ACCOUNT, CARRIER, LANE, NOW, accepted, accepted_batch, batch, begun, ids, recorded, request, result,
     seen, state, submitted, taken_as, waiting, waiting_ids,
 };
 use crate::{
-    Answer, AttemptOutcome, AttemptStart, CarrierNo, ConsumedQueue, Lane, MessageId, NewBatch, Next,
+    Answer, AttemptOutcome, AttemptStart, CarrierNo, DequeuedRange, Lane, MessageId, NewBatch, Next,
     Released, SegmentAnswer, Store,
 };
 use sms::class::Class;
@@ -20,8 +20,8 @@ async fn released(store: &dyn Store, now: i64, ranges_max: usize) -> Released {
 }
 
 /// A lane is read in the order of accepting, from any place, in any portion.
-pub async fn lanes_are_read_in_order_from_any_place(side: &mut impl Side) {
-    let store = side.store();
+pub async fn lanes_are_read_in_order_from_any_place(backend: &mut impl Backend) {
+    let store = backend.store();
     let first = accepted_batch(store, NOW, 0..5).await;
     let otp = NewBatch {
         class: Class::Otp,
@@ -51,14 +51,14 @@ pub async fn lanes_are_read_in_order_from_any_place(side: &mut impl Side) {
     let outgoing = &waiting(store, LANE).await[6];
     assert_eq!(
         (outgoing.msisdn, outgoing.batch.id),
-        (super::given::number(6), second.batches[1].first)
+        (super::fixtures::number(6), second.batches[1].first)
     );
     assert_eq!((outgoing.attempts, outgoing.last_attempt), (0, None));
 }
 
 /// Messages of one batch for different carriers wait in different lanes.
-pub async fn runs_of_a_carrier_are_places_of_their_own(side: &mut impl Side) {
-    let store = side.store();
+pub async fn runs_of_a_carrier_are_places_of_their_own(backend: &mut impl Backend) {
+    let store = backend.store();
     let other = CarrierNo(4);
     let mut mixed = batch(0..6);
     for n in [2, 3, 5] {
@@ -89,8 +89,8 @@ pub async fn runs_of_a_carrier_are_places_of_their_own(side: &mut impl Side) {
 }
 
 /// Exactly what is named is taken from a place, whatever the order of taking.
-pub async fn taking_from_a_place_leaves_the_rest(side: &mut impl Side) {
-    let store = side.store();
+pub async fn taking_from_a_place_leaves_the_rest(backend: &mut impl Backend) {
+    let store = backend.store();
     let range = accepted_batch(store, NOW, 0..10).await;
     let all = ids(range);
     let key = waiting(store, LANE).await[0].key;
@@ -99,7 +99,7 @@ pub async fn taking_from_a_place_leaves_the_rest(side: &mut impl Side) {
         bind,
         now: NOW,
         messages: all[first..=last].to_vec(),
-        consumed: vec![ConsumedQueue {
+        consumed: vec![DequeuedRange {
             key,
             first: all[first],
             last: all[last],
@@ -126,8 +126,8 @@ pub async fn taking_from_a_place_leaves_the_rest(side: &mut impl Side) {
 }
 
 /// Taking what has been taken before changes nothing of what waits elsewhere.
-pub async fn what_was_taken_is_not_taken_twice(side: &mut impl Side) {
-    let store = side.store();
+pub async fn what_was_taken_is_not_taken_twice(backend: &mut impl Backend) {
+    let store = backend.store();
     accepted_batch(store, NOW, 0..2).await;
     let rest = accepted_batch(store, NOW, 2..4).await;
     let messages = waiting(store, LANE).await;
@@ -138,8 +138,8 @@ pub async fn what_was_taken_is_not_taken_twice(side: &mut impl Side) {
 }
 
 /// A retry waits until its time, then in the lane of the carrier it is for, with what it has behind it.
-pub async fn retries_wait_for_their_time_and_carrier(side: &mut impl Side) {
-    let store = side.store();
+pub async fn retries_wait_for_their_time_and_carrier(backend: &mut impl Backend) {
+    let store = backend.store();
     let all = ids(accepted_batch(store, NOW, 0..4).await);
     let messages = waiting(store, LANE).await;
     let attempt = begun(store, CARRIER, NOW, &messages).await;
@@ -232,8 +232,8 @@ pub async fn retries_wait_for_their_time_and_carrier(side: &mut impl Side) {
 }
 
 /// A batch with a time is in no lane before it, and one whose time has passed is queued at once.
-pub async fn schedules_wait_for_their_time(side: &mut impl Side) {
-    let store = side.store();
+pub async fn schedules_wait_for_their_time(backend: &mut impl Backend) {
+    let store = backend.store();
     let later = NewBatch {
         due: Some(NOW + 60_000),
         ..batch(0..3)
@@ -248,15 +248,15 @@ pub async fn schedules_wait_for_their_time(side: &mut impl Side) {
     assert_eq!(store.next_due().await.expect("read"), Some(NOW + 60_000));
     assert_eq!(state(store, outcome.batches[0].first).await, MessageState::Queued);
 
-    let (told, telling) = tokio::sync::oneshot::channel();
+    let (notify, notified) = tokio::sync::oneshot::channel();
     let on_release = Box::new(move |released: &Released| {
-        let _gone = told.send(released.lanes.clone());
+        let _gone = notify.send(released.lanes.clone());
     });
     let released = store
         .release_due(NOW + 60_000, 100, on_release)
         .await
         .expect("released");
-    assert_eq!(telling.await.expect("told"), released.lanes);
+    assert_eq!(notified.await.expect("notified"), released.lanes);
     assert_eq!(released.lanes[0].messages, 3);
     let waiting = waiting_ids(store, LANE).await;
     assert_eq!(
@@ -268,8 +268,8 @@ pub async fn schedules_wait_for_their_time(side: &mut impl Side) {
 }
 
 /// Messages of an attempt are in flight until each has a result.
-pub async fn an_attempt_is_open_until_its_results_are_recorded(side: &mut impl Side) {
-    let store = side.store();
+pub async fn an_attempt_is_open_until_its_results_are_recorded(backend: &mut impl Backend) {
+    let store = backend.store();
     let all = ids(accepted_batch(store, NOW, 0..3).await);
     let messages = waiting(store, LANE).await;
     let attempt = begun(store, CARRIER, NOW + 5, &messages).await;
@@ -318,8 +318,8 @@ pub async fn an_attempt_is_open_until_its_results_are_recorded(side: &mut impl S
 }
 
 /// The answer to an earlier attempt that comes after a later one's does not replace it.
-pub async fn a_late_result_does_not_undo_a_later_attempt(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_late_result_does_not_undo_a_later_attempt(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let first = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let lost = result(
@@ -350,9 +350,9 @@ pub async fn a_late_result_does_not_undo_a_later_attempt(side: &mut impl Side) {
     assert_eq!(seen(store, id).await.attempts, 2);
 }
 
-/// A message that never left the house waits again as if nothing had been.
-pub async fn a_message_that_was_not_sent_waits_again(side: &mut impl Side) {
-    let store = side.store();
+/// A message that was never written to the carrier waits again, and no attempt is counted.
+pub async fn a_message_that_was_not_sent_waits_again(backend: &mut impl Backend) {
+    let store = backend.store();
     let id = accepted_batch(store, NOW, 0..1).await.first;
     let attempt = begun(store, CARRIER, NOW, &waiting(store, LANE).await).await;
     let back = AttemptOutcome {

@@ -1,16 +1,16 @@
 //! Suppressions: numbers that get nothing.
 
-use super::Side;
+use super::Backend;
 use super::cataloguing::{account, changed, signature};
-use super::given::{ACCOUNT, NOW, accepted, batch, number, request};
+use super::fixtures::{ACCOUNT, NOW, accepted, batch, number, request};
 use crate::{
     AccountId, CatalogChange, RefusedReason, Suppression, SuppressionEntry, SuppressionKind,
     SuppressionOrigin,
 };
 
-/// What people write and what is spent does not make the catalog another one; that an account begins to be counted does.
-pub async fn suppressions_and_balances_leave_the_version(side: &mut impl Side) {
-    let store = side.store();
+/// Opt-outs and charges leave the version of the catalog as it is; an account that gets a balance changes it.
+pub async fn suppressions_and_balances_leave_the_version(backend: &mut impl Backend) {
+    let store = backend.store();
     let start = changed(store, vec![CatalogChange::PutAccount(account(ACCOUNT, "first"))]).await;
     let suppression = Suppression {
         account: Some(ACCOUNT),
@@ -37,8 +37,8 @@ pub async fn suppressions_and_balances_leave_the_version(side: &mut impl Side) {
 }
 
 /// Suppressions can be listed, in portions.
-pub async fn suppressions_are_listed_in_portions(side: &mut impl Side) {
-    let store = side.store();
+pub async fn suppressions_are_listed_in_portions(backend: &mut impl Backend) {
+    let store = backend.store();
     let suppression = |account, n, kind| Suppression {
         account,
         msisdn: number(n),
@@ -68,8 +68,8 @@ pub async fn suppressions_are_listed_in_portions(side: &mut impl Side) {
 }
 
 /// A suppression comes back with when, how and why it was made, over a crash; who adds it again changes nothing.
-pub async fn a_suppression_keeps_its_first_proof(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_suppression_keeps_its_first_proof(backend: &mut impl Backend) {
+    let store = backend.store();
     let entry = |n, at, origin, note: &str| SuppressionEntry {
         suppression: Suppression {
             account: Some(ACCOUNT),
@@ -80,7 +80,7 @@ pub async fn a_suppression_keeps_its_first_proof(side: &mut impl Side) {
         origin,
         note: note.into(),
     };
-    let first = entry(1, NOW, SuppressionOrigin::Operator, "asked by mail");
+    let first = entry(1, NOW, SuppressionOrigin::Operator, "requested by mail");
     let second = entry(2, NOW + 1, SuppressionOrigin::Import, "");
     let again = entry(1, NOW + 9, SuppressionOrigin::Api, "later");
     for one in [&first, &second, &again] {
@@ -89,8 +89,8 @@ pub async fn a_suppression_keeps_its_first_proof(side: &mut impl Side) {
     }
     let unproved = CatalogChange::PutSuppression(second.suppression);
     store.change_catalog(vec![unproved]).await.expect("changed");
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let all = store.suppression_entries(None, None, 9).await.expect("read");
     assert_eq!(all, [first.clone(), second.clone()]);
     let one = store

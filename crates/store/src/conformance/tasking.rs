@@ -1,7 +1,7 @@
 //! Tasks: sends to the members of lists.
 
-use super::Side;
-use super::given::{ACCOUNT, NOW, accepted, batch, everything, list_bounds, number, request};
+use super::Backend;
+use super::fixtures::{ACCOUNT, NOW, accepted, batch, everything, list_bounds, number, request};
 use super::listing::{filled, made, members, named, now};
 use crate::{
     AcceptCommand, AcceptError, AccountId, AddedTask, CatalogChange, ContactRefusal, NewIdempotency, NewTask,
@@ -75,8 +75,8 @@ fn piece(step: TaskStep, numbers: impl IntoIterator<Item = u64>) -> AcceptComman
 }
 
 /// A task knows who its members are when it is made, and waits for its time.
-pub async fn tasks_wait_for_their_time(side: &mut impl Side) {
-    let store = side.store();
+pub async fn tasks_wait_for_their_time(backend: &mut impl Backend) {
+    let store = backend.store();
     let (a, b) = (made(store, "a").await.id, made(store, "b").await.id);
     filled(store, a, 0..3).await;
     let last = filled(store, b, 0..5).await[4].id;
@@ -117,8 +117,8 @@ pub async fn tasks_wait_for_their_time(side: &mut impl Side) {
     let not_theirs = store.add_task(theirs).await.expect("read");
     assert_eq!(not_theirs, Err(ContactRefusal::NoList));
 
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let open = |tasks_max| async move { store.open_tasks(tasks_max).await.expect("read") };
     assert_eq!(open(9).await, [early.clone(), same.clone(), late.clone()]);
     assert_eq!(open(1).await, std::slice::from_ref(&early));
@@ -150,8 +150,8 @@ pub async fn tasks_wait_for_their_time(side: &mut impl Side) {
 }
 
 /// A list stays for as long as a task sends to it.
-pub async fn a_list_in_use_stays(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_list_in_use_stays(backend: &mut impl Backend) {
+    let store = backend.store();
     let (a, b) = (made(store, "a").await.id, made(store, "b").await.id);
     filled(store, a, 0..3).await;
     let task = task(store, &[b, a], NOW).await;
@@ -173,8 +173,8 @@ pub async fn a_list_in_use_stays(side: &mut impl Side) {
 }
 
 /// A task moves on in the transaction that accepts the piece, and only from where the piece begins.
-pub async fn a_task_moves_on_with_what_it_accepts(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_task_moves_on_with_what_it_accepts(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "list").await.id;
     filled(store, list, 0..4).await;
     let waits = task(store, &[list], NOW).await;
@@ -189,8 +189,8 @@ pub async fn a_task_moves_on_with_what_it_accepts(side: &mut impl Side) {
 
     let first = step(&task, 2, 2, 1);
     accepted(store, piece(first, 0..2)).await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     let seen = store
         .task(ACCOUNT, task.id)
         .await
@@ -260,9 +260,9 @@ pub async fn a_task_moves_on_with_what_it_accepts(side: &mut impl Side) {
     );
 }
 
-/// Of several that go on from the same place one wins; and what was called off goes no further.
-pub async fn of_two_that_move_a_task_one_wins(side: &mut impl Side) {
-    let store = side.store();
+/// Of several steps from the same position one wins; a cancelled task makes no further step.
+pub async fn of_two_that_move_a_task_one_wins(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "list").await.id;
     filled(store, list, 0..4).await;
     let mut task = running(store, &[list]).await;
@@ -292,17 +292,17 @@ pub async fn of_two_that_move_a_task_one_wins(side: &mut impl Side) {
     }
     moved(store, task.id, TaskState::Cancelled, None)
         .await
-        .expect("called off");
+        .expect("cancelled");
     let late = store.accept(piece(step(&task, 9, 1, 0), 0..1)).await;
     assert!(matches!(late, Err(AcceptError::TaskMoved)), "{late:?}");
 }
 
 /// Ten thousand members are read in pieces, each once and in order, however the list changes and the process ends
 /// meanwhile.
-pub async fn a_task_reaches_each_member_once(side: &mut impl Side) {
+pub async fn a_task_reaches_each_member_once(backend: &mut impl Backend) {
     const MEMBERS: u64 = 10_000;
     const PIECE: usize = 900;
-    let store = side.store();
+    let store = backend.store();
     let list = made(store, "large").await.id;
     for from in (0..MEMBERS).step_by(500) {
         filled(store, list, from..from + 500).await;
@@ -312,7 +312,7 @@ pub async fn a_task_reaches_each_member_once(side: &mut impl Side) {
     let mut reached = vec![];
     let mut removed = BTreeSet::new();
     for round in 0.. {
-        let store = side.store();
+        let store = backend.store();
         let (after, last) = (task.progress.contact, task.last_contact);
         let members = store
             .contacts_after(list, after, last, PIECE)
@@ -343,13 +343,13 @@ pub async fn a_task_reaches_each_member_once(side: &mut impl Side) {
             .await
             .expect("written")
             .expect("put");
-        side.crash().await;
-        let open = side.store().open_tasks(9).await.expect("read");
+        backend.crash().await;
+        let open = backend.store().open_tasks(9).await.expect("read");
         assert_eq!(open.len(), 1);
         task = open[0].clone();
         assert_eq!(task.progress, next.to);
     }
-    let store = side.store();
+    let store = backend.store();
     let done = moved(store, task.id, TaskState::Done, None)
         .await
         .expect("it ends");
@@ -378,7 +378,7 @@ pub async fn a_task_reaches_each_member_once(side: &mut impl Side) {
 }
 
 /// A task's request is done once, over restarts, whatever has become of its lists; it is remembered for its time.
-pub async fn a_tasks_request_is_done_once(side: &mut impl Side) {
+pub async fn a_tasks_request_is_done_once(backend: &mut impl Backend) {
     let once = |lists: &[i64], now: i64, fingerprint| NewTask {
         now,
         idempotency: Some(NewIdempotency {
@@ -391,14 +391,14 @@ pub async fn a_tasks_request_is_done_once(side: &mut impl Side) {
         }),
         ..new_task(lists, NOW)
     };
-    let store = side.store();
+    let store = backend.store();
     let refused = store.add_task(once(&[999], NOW, 7)).await.expect("read");
     assert_eq!(refused, Err(ContactRefusal::NoList), "it uses no id up");
     let list = made(store, "a").await.id;
     filled(store, list, 0..3).await;
     let first = added(store, once(&[list], NOW, 7)).await;
-    side.crash().await;
-    let store = side.store();
+    backend.crash().await;
+    let store = backend.store();
     for (lists, fingerprint, same_body) in [(&[list][..], 7, true), (&[999], 8, false)] {
         let repeat = store.add_task(once(lists, NOW + 999, fingerprint)).await;
         let expected = AddedTask::Repeat {
@@ -413,8 +413,8 @@ pub async fn a_tasks_request_is_done_once(side: &mut impl Side) {
 }
 
 /// A task to nobody is over when it is made.
-pub async fn a_task_to_nobody_is_done(side: &mut impl Side) {
-    let store = side.store();
+pub async fn a_task_to_nobody_is_done(backend: &mut impl Backend) {
+    let store = backend.store();
     let empty = made(store, "a").await.id;
     let task = task(store, &[empty], NOW).await;
     assert_eq!((task.state, task.ended_at), (TaskState::Done, Some(NOW + 2)));
@@ -422,9 +422,9 @@ pub async fn a_task_to_nobody_is_done(side: &mut impl Side) {
     assert_eq!(store.open_tasks(10).await.expect("read"), []);
 }
 
-/// All tasks are listed, the newest first; those that ended are forgotten in time, and no others.
-pub async fn ended_tasks_are_listed_and_forgotten(side: &mut impl Side) {
-    let store = side.store();
+/// All tasks are listed, the newest first; those that ended expire, and no others.
+pub async fn ended_tasks_are_listed_and_expire(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "a").await.id;
     filled(store, list, 0..3).await;
     let mut all = Vec::new();
@@ -445,16 +445,16 @@ pub async fn ended_tasks_are_listed_and_forgotten(side: &mut impl Side) {
     assert_eq!(ids(store, None, 10).await, [all[3], all[2], all[1], all[0]]);
     assert_eq!(ids(store, None, 2).await, [all[3], all[2]]);
     assert_eq!(ids(store, Some(all[2]), 2).await, [all[1], all[0]]);
-    assert_eq!(store.expire_tasks(NOW + 10).await.expect("forgotten"), 0);
-    assert_eq!(store.expire_tasks(NOW + 20).await.expect("forgotten"), 1);
+    assert_eq!(store.expire_tasks(NOW + 10).await.expect("expired"), 0);
+    assert_eq!(store.expire_tasks(NOW + 20).await.expect("expired"), 1);
     assert_eq!(ids(store, None, 10).await, [all[3], all[2], all[1]]);
-    assert_eq!(store.expire_tasks(i64::MAX).await.expect("forgotten"), 1);
+    assert_eq!(store.expire_tasks(i64::MAX).await.expect("expired"), 1);
     assert_eq!(ids(store, None, 10).await, [all[3], all[1]]);
 }
 
-/// An account has so many tasks that wait or run, whichever request asks first; one that has ended makes room.
-pub async fn an_account_has_so_many_open_tasks(side: &mut impl Side) {
-    let store = side.store();
+/// The bound on an account's open tasks holds over concurrent requests; a task that has ended makes room.
+pub async fn an_account_has_so_many_open_tasks(backend: &mut impl Backend) {
+    let store = backend.store();
     let list = made(store, "list").await.id;
     filled(store, list, 0..2).await;
     let due = |open_max| NewTask {

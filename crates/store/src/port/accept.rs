@@ -1,7 +1,7 @@
 //! Accepting: one request, its batches and what is decided about them inside the transaction.
 
 use super::{
-    AccountId, CarrierNo, Dialect, MessageId, QueuedRange, SeriesNo, SuppressionKind, TaskStep, UnixMs,
+    AccountId, CarrierNo, Dialect, DimensionsNo, MessageId, QueuedRange, SuppressionKind, TaskStep, UnixMs,
 };
 use serde::{Deserialize, Serialize};
 use sms::class::{Class, Kind};
@@ -34,18 +34,18 @@ pub struct AcceptCommand {
     /// Present when it is a piece of a task: recorded with it, or all is refused
     /// ([`super::AcceptError::TaskMoved`]).
     pub step: Option<TaskStep>,
-    /// Called once after the commit, before `accept` returns and in the order of commits, when something
-    /// was stored: the direct hand-over of what was just queued.
+    /// Called once after the commit, before `accept` returns and in commit order, when something was stored: passes
+    /// what was queued to the dispatcher without a read.
     pub on_commit: OnCommit,
 }
 
-/// A hand-over that runs on the store's own thread right after a commit, in commit order (that is, in the
-/// order of [`super::QueueNo`]); it must be short and must not call the store.
-/// Also run when the caller has stopped waiting for the answer.
-pub struct OnCommit(pub Option<HandOver>);
+/// A callback that runs on the store's own thread right after a commit, in commit order (that is, in the order of
+/// [`super::QueueSeq`]). It must be short and must not call the store.
+/// It also runs when the caller no longer waits for the answer.
+pub struct OnCommit(pub Option<AfterCommit>);
 
 /// See [`OnCommit`].
-pub type HandOver = Box<dyn FnOnce(&AcceptOutcome) + Send>;
+pub type AfterCommit = Box<dyn FnOnce(&AcceptOutcome) + Send>;
 
 impl fmt::Debug for OnCommit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +67,7 @@ pub struct NewBatch {
     pub class: Class,
     /// Text or voice.
     pub kind: Kind,
-    /// The kind of message that was asked for, as the request's wire numbers it; `None` where it says nothing.
+    /// The kind of message that the request names, by the number of its dialect; `None` where it names none.
     pub message_type: Option<u8>,
     /// Number of the template, negative for built-in ones (0: none).
     pub template: i64,
@@ -123,8 +123,8 @@ pub struct NewIdempotency<T = AcceptOutcome> {
     /// Milliseconds that have passed since some moment of this process when the request came, whatever was done to the
     /// clock since: by it the store knows a clock that jumps from time that passes.
     pub passed_ms: i64,
-    /// Makes the answer that a repeat gets, from the outcome, inside the transaction: what was told first
-    /// is exactly what is told again.
+    /// Makes the answer that a repeat gets, from the outcome, inside the transaction: a repeat is answered byte for
+    /// byte as the first request.
     pub record: RecordAnswer<T>,
 }
 
@@ -189,7 +189,7 @@ pub struct AcceptOutcome {
     /// Recipients refused inside the transaction (caps, suppressions); their batch's other messages stay
     /// contiguous, in the command's order.
     pub refused: Vec<RefusedAtCommit>,
-    /// Where the messages wait, for the direct hand-over.
+    /// Where the messages wait, for [`AcceptCommand::on_commit`].
     pub queued: Vec<QueuedRange>,
     /// The concatenation references of the messages of several parts, in order of their ids.
     pub references: Vec<(MessageId, u16)>,
@@ -217,7 +217,7 @@ pub struct BatchRange {
     /// The first message of the session it belongs to.
     pub session: MessageId,
     /// By which its messages are counted.
-    pub series: SeriesNo,
+    pub dimensions: DimensionsNo,
     /// When it was accepted.
     pub accepted_at: UnixMs,
 }

@@ -1,6 +1,6 @@
 //! Attempts: what was given to a carrier, and what it answered.
 
-use super::{AttemptId, CarrierNo, MessageId, QueueKey, Tally, UnixMs};
+use super::{AttemptId, CarrierNo, MessageId, QueuePosition, StatsKey, UnixMs};
 use sms::receipt::CarrierId;
 use sms::state::MessageState;
 
@@ -16,7 +16,7 @@ pub struct AttemptStart {
     /// The messages, in the order they are taken from their places.
     pub messages: Vec<MessageId>,
     /// What is taken off the queue.
-    pub consumed: Vec<ConsumedQueue>,
+    pub consumed: Vec<DequeuedRange>,
 }
 
 /// An attempt that was begun.
@@ -45,9 +45,9 @@ impl BegunAttempt {
 /// either side of it waiting. It never takes the order of calls for the order of ids: what was not named
 /// stays queued, or a kill between two calls would lose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsumedQueue {
+pub struct DequeuedRange {
     /// The place.
-    pub key: QueueKey,
+    pub key: QueuePosition,
     /// First message taken.
     pub first: MessageId,
     /// Last message taken, inclusive.
@@ -82,9 +82,9 @@ pub struct AttemptOutcome {
     pub answer: Answer,
     /// What follows.
     pub next: Next,
-    /// By which it is counted; [`Tally::default`] lets the store look it up, which costs two reads (what a kill
-    /// left in doubt).
-    pub tally: Tally,
+    /// By which it is counted. With [`StatsKey::default`] the store looks the key up, which costs two reads (messages
+    /// left in doubt by a kill).
+    pub stats_key: StatsKey,
 }
 
 /// A carrier's answer to one message.
@@ -139,7 +139,7 @@ pub struct SegmentAnswer {
 /// What follows from an attempt.
 ///
 /// The store ends a message instead of letting it wait for a [`Next::Retry`] that is due at or after the end of its
-/// time to live ([`super::NewBatch::expires_at`]); [`ResultFate::state`] tells.
+/// time to live ([`super::NewBatch::expires_at`]); [`ResultEffect::state`] has the state it came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Some segments have an answer, others of the same attempt are still to be written or answered: the attempt stays
@@ -150,8 +150,7 @@ pub enum Next {
     Submitted,
     /// It ends here, in a final state.
     Final(MessageState),
-    /// It waits again, for `carrier`, until `due`. Whether this was an attempt that counts is told by
-    /// [`AttemptOutcome::attempts`].
+    /// It waits again, for `carrier`, until `due`. [`AttemptOutcome::attempts`] says whether the attempt counts.
     Retry {
         /// When it may be tried again.
         due: UnixMs,
@@ -164,8 +163,8 @@ pub enum Next {
 
 /// What recording a result came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResultFate {
-    /// The message's state now: a parked receipt may have ended it already.
+pub struct ResultEffect {
+    /// The message's state now: an unmatched receipt may have ended it already.
     pub state: MessageState,
 }
 

@@ -63,7 +63,7 @@ pub struct Catalog {
     pub carriers: Vec<Carrier>,
     /// Routes, by position.
     pub routes: Vec<Route>,
-    /// Where accounts are told their events.
+    /// Where the events of accounts are sent.
     pub endpoints: Vec<Endpoint>,
     /// Words that no text may have, for all accounts, by the names of their lists.
     pub blocked_words: Vec<WordList>,
@@ -109,7 +109,7 @@ pub struct Account {
     /// Words that, sent alone, unsubscribe who sends them; compared as `sms::opt_out` says.
     #[serde(default)]
     pub opt_out_words: Vec<Box<str>>,
-    /// What a request is told whose id was used before with other content.
+    /// How a request is answered whose id was used before with other content.
     #[serde(default, skip_serializing_if = "OtherContent::is_answer")]
     pub repeats_with_other_content: OtherContent,
     /// Words that, sent alone, take that back. `None`: [`OPT_IN_WORDS`], for accounts with words that unsubscribe.
@@ -117,11 +117,11 @@ pub struct Account {
     pub opt_in_words: Option<Vec<Box<str>>>,
 }
 
-/// What a request is told whose request id was used before with other content. Nothing is sent either way.
+/// How a request is answered whose request id was used before with other content. Nothing is sent either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OtherContent {
-    /// What the first request was told, as the vendors document it.
+    /// As the first request was, as the vendors document it.
     #[default]
     Answer,
     /// That the id was used before, in the wire's words.
@@ -140,7 +140,7 @@ impl OtherContent {
 pub const OPT_IN_WORDS: [&str; 2] = ["START", "UNSTOP"];
 
 impl Account {
-    /// The words of people who want no more messages of the account, or want them again.
+    /// The keywords by which people opt out of the account's messages, or in again.
     #[must_use]
     pub fn words(&self) -> Words {
         let out = || self.opt_out_words.iter().map(|word| &**word);
@@ -199,7 +199,7 @@ pub struct Signature {
     /// Why it was rejected.
     #[serde(default)]
     pub reason: Box<str>,
-    /// What only its dialect knows of it (type, purpose, papers): a JSON object, or null.
+    /// What only its dialect knows of it (type, purpose, documents): a JSON object, or null.
     #[serde(default)]
     pub details: serde_json::Value,
     /// When it was made; 0 when nobody knows.
@@ -409,7 +409,7 @@ pub enum CatalogChange {
     PutCredential(Credential),
     /// Removes a credential by family and key.
     RemoveCredential(Box<str>, Box<str>),
-    /// Adds or replaces a signature. One that leaves [`Review::Submitted`] is told as an event.
+    /// Adds or replaces a signature. One that leaves [`Review::Submitted`] appends an event.
     PutSignature(Signature),
     /// Removes a signature.
     RemoveSignature(i64),
@@ -417,7 +417,7 @@ pub enum CatalogChange {
     PutEndpoint(Endpoint),
     /// Removes an endpoint with all that waits for it.
     RemoveEndpoint(EndpointId),
-    /// Adds or replaces a template. One that leaves [`Review::Submitted`] is told as an event.
+    /// Adds or replaces a template. One that leaves [`Review::Submitted`] appends an event.
     PutTemplate(Template),
     /// Removes a template by number.
     RemoveTemplate(i64),

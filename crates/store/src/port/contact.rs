@@ -88,7 +88,7 @@ pub struct ContactBounds {
 /// A page of something, and how much there is in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What was asked for.
+    /// The entries of this page.
     pub items: Vec<T>,
     /// How many there are without offset and limit.
     pub total: u64,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// A store could not do what was asked. Nothing of the call was done.
+/// A store could not execute a call. Nothing of the call was done.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -63,7 +63,7 @@ pub enum AcceptError {
     Balance {
         /// Segments left.
         balance: i64,
-        /// Segments asked for.
+        /// Segments of the request.
         needed: i64,
     },
     /// Nothing of the request was left to accept; the reasons are per recipient.

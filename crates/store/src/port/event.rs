@@ -1,8 +1,8 @@
-//! Events: what an account wants to be told, in the order it happened.
+//! Events: the outbox of an account, in the order of commits.
 //!
-//! An event is written in the transaction of the state it tells, so one cannot be there without the other.
-//! The log is kept per account and read forward; what each endpoint has been told is a place in it. So a
-//! million events that wait cost disk and no memory, and telling them again is going back to a place.
+//! An event is written in the transaction of the change it describes, so one cannot be there without the other. The
+//! log is kept per account and read forward; each endpoint has an acked offset in it. So a million events that wait
+//! cost disk and no memory, and a replay sets the offset back.
 
 use super::{AccountId, MessageId, Review, UnixMs};
 use serde::{Deserialize, Serialize};
@@ -46,18 +46,18 @@ impl BitOr for EventKinds {
     }
 }
 
-/// A place in an account's log: the row, and the event within it. A row holds what one group of commands had
-/// to tell one account (very much of it goes on in the next row); rows are numbered in commit order, with gaps,
-/// and no number is given twice, not even when all rows have been forgotten.
+/// An offset in an account's log: the row, and the event within it. A row holds the events that one group commit has
+/// for one account (very many of them continue in the next row). Rows are numbered in commit order, with gaps, and no
+/// number is reused, not even when all rows have been deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct EventPlace {
+pub struct EventOffset {
     /// The row, from 1.
     pub row: i64,
     /// The event within it, from 0.
     pub index: u32,
 }
 
-impl fmt::Display for EventPlace {
+impl fmt::Display for EventOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.row, self.index)
     }
@@ -67,9 +67,9 @@ impl fmt::Display for EventPlace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Where it stands; with the account, what makes it single.
-    pub place: EventPlace,
-    /// When it happened. Events stand in the order they were recorded: a receipt that was parked is told after
-    /// the answer it came before.
+    pub offset: EventOffset,
+    /// When it happened, Unix milliseconds. Events are in the order they were recorded: the event of an unmatched
+    /// receipt comes after that of the answer that matched it.
     pub at: UnixMs,
     /// What happened.
     pub what: EventWhat,
@@ -132,7 +132,7 @@ impl EventWhat {
         }
     }
 
-    /// The message it is about, if it is about one: events of one message are told in their order.
+    /// The message it is about, if it is about one: events of one message are delivered in their order.
     #[must_use]
     pub const fn message(&self) -> Option<MessageId> {
         match self {
@@ -147,12 +147,12 @@ impl EventWhat {
 #[serde(transparent)]
 pub struct InboundId(pub i64);
 
-/// One endpoint of an account that events are told to.
+/// The id of an endpoint that receives events of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EndpointId(pub u32);
 
-/// Where, and in what form, an account is told its events. Part of the catalog.
+/// Where, and in what format, events of an account are sent. Part of the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its id, unique in the store.
@@ -163,15 +163,15 @@ pub struct Endpoint {
     pub name: Box<str>,
     /// The form of its calls, by a name that the dialects give (`sendcloud`, `engagelab`, `standard`, ..).
     pub format: Box<str>,
-    /// Where it is called; empty for one that is asked instead (UCloud's `PullUSMSReport`).
+    /// Where it is called; empty for one whose client pulls instead (UCloud's `PullUSMSReport`).
     pub url: Box<str>,
-    /// What it is told.
+    /// The events it subscribes to.
     pub kinds: EventKinds,
     /// The format's own settings.
     pub settings: serde_json::Value,
     /// Its secret, sealed by the caller with the master key; empty for none.
     pub sealed_secret: Vec<u8>,
-    /// False when switched off: what happens meanwhile is logged, and told once it is on again.
+    /// False when switched off: events are logged meanwhile, and delivered once it is on again.
     pub enabled: bool,
 }
 
@@ -180,15 +180,15 @@ pub struct Endpoint {
 pub struct EndpointState {
     /// Which.
     pub endpoint: EndpointId,
-    /// The last event that was told or put aside; those after it are to be told.
-    pub told: EventPlace,
+    /// The last event that was delivered or scheduled for a retry; those after it are still to be delivered.
+    pub acked_offset: EventOffset,
     /// Why it is called no more for now.
     pub pause: Option<Pause>,
     /// Since when every call has failed.
     pub failing_since: Option<UnixMs>,
-    /// Calls put aside to be tried again.
+    /// Failed calls that wait for a retry.
     pub waiting: u64,
-    /// Calls given up on.
+    /// Dead calls: those whose last retry failed.
     pub dead: u64,
     /// The last call that failed, however many were taken since.
     pub last_error: Option<LastError>,
@@ -199,7 +199,7 @@ pub struct EndpointState {
 pub struct LastError {
     /// When.
     pub at: UnixMs,
-    /// What it came to, in words for people.
+    /// The failure, as a text for people.
     pub message: Box<str>,
 }
 
@@ -210,20 +210,20 @@ pub struct Pause {
     pub since: UnixMs,
     /// When it is tried again by itself; `None`: when somebody says so.
     pub until: Option<UnixMs>,
-    /// In words for people.
+    /// As a text for people.
     pub reason: Box<str>,
 }
 
-/// A call put aside after it failed.
+/// A failed call that waits for its retry, or is dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redelivery {
+pub struct DeliveryRetry {
     /// Its number within the endpoint, in the order of the first tries.
     pub no: i64,
-    /// The events it tells, in order. Copied from the log, so it outlives it.
+    /// The events it delivers, in order. Copied from the log, so it outlives it.
     pub events: Vec<Event>,
     /// Calls made so far.
     pub tries: u16,
-    /// When it is due; [`i64::MAX`] for one that has been given up on.
+    /// When it is due; [`i64::MAX`] for a dead one.
     pub due: UnixMs,
     /// When it was first tried.
     pub first_tried_at: UnixMs,
@@ -231,14 +231,14 @@ pub struct Redelivery {
     pub error: Box<str>,
 }
 
-/// Which calls put aside are meant.
+/// Selects retries of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedeliveryFilter {
+pub enum DeliveryRetryFilter {
     /// Those due at a time or before, the longest due first.
     Due(UnixMs),
     /// All that are still to be tried, by number.
     Waiting,
-    /// Those given up on, by number.
+    /// Dead ones, by number.
     Dead,
 }
 
@@ -248,9 +248,9 @@ pub struct RecordDelivery {
     /// Whose; a command without one is refused. Of an endpoint that has been removed nothing is recorded.
     pub endpoint: Option<EndpointId>,
     /// How far it is now, when that changed. May go back (a replay).
-    pub told: Option<EventPlace>,
-    /// Calls put aside from now on; their numbers are given in this order.
-    pub put_aside: Vec<NewRedelivery>,
+    pub acked_offset: Option<EventOffset>,
+    /// Calls to retry from now on; their numbers are assigned in this order.
+    pub deferred: Vec<NewDeliveryRetry>,
     /// Calls that are done.
     pub settled: Vec<i64>,
     /// Calls that failed again.
@@ -263,10 +263,10 @@ pub struct RecordDelivery {
     pub last_error: Option<LastError>,
 }
 
-/// A call to put aside.
+/// A failed call to retry.
 #[derive(Debug, Clone)]
-pub struct NewRedelivery {
-    /// The events it tells.
+pub struct NewDeliveryRetry {
+    /// The events it delivers.
     pub events: Vec<Event>,
     /// Calls made so far; 0 for one that only waits behind another of its message.
     pub tries: u16,
@@ -278,7 +278,7 @@ pub struct NewRedelivery {
     pub error: Box<str>,
 }
 
-/// A call put aside that has failed again, or is to be tried again by hand.
+/// A call whose retry failed again, or that is to be retried by hand.
 #[derive(Debug, Clone)]
 pub struct Retried {
     /// Its number.

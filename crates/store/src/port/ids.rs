@@ -31,7 +31,7 @@ number_id!(
 );
 number_id!(
     /// A place in a lane, given in commit order.
-    QueueNo(i64)
+    QueueSeq(i64)
 );
 number_id!(
     /// One record of messages having been given to a bind: see [`crate::AttemptStart`].

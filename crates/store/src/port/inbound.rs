@@ -1,4 +1,4 @@
-//! Inbound messages: what people write (MO).
+//! Inbound messages (MO).
 
 use super::{AccountId, CarrierNo, InboundId, MessageId, UnixMs};
 use sms::opt_out::Words;
@@ -44,7 +44,7 @@ impl From<&str> for InboundBody {
     }
 }
 
-/// The words with which people unsubscribe from accounts and subscribe again; accounts without any are left out.
+/// The opt-out and opt-in keywords of accounts; accounts without any are left out.
 pub type AccountWords = HashMap<AccountId, Words>;
 
 /// Where a part belongs.
@@ -63,8 +63,8 @@ pub struct InboundPart {
 /// What recording a part came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum InboundFate {
-    /// The message is whole, and was told as an event.
+pub enum InboundEffect {
+    /// The message is complete, and its event was logged.
     Whole(InboundId),
     /// Other parts are missing.
     Waiting,
@@ -112,7 +112,7 @@ pub struct Inbound {
     pub received_at: UnixMs,
 }
 
-/// Which number's newest message is asked for.
+/// Selects the newest message to a number.
 #[derive(Debug, Clone, Copy)]
 pub struct LastTo {
     /// The number.

@@ -1,4 +1,4 @@
-//! The port: what the engine asks of a store, in the field's words and without SQL.
+//! The port: what the engine needs of a store, in the terms of the field and without SQL.
 
 mod accept;
 mod attempt;
@@ -15,12 +15,12 @@ mod record;
 mod statistics;
 
 pub use accept::{
-    AcceptCommand, AcceptOutcome, Accepted, BatchRange, Caps, Charge, HandOver, NewBatch, NewIdempotency,
+    AcceptCommand, AcceptOutcome, Accepted, AfterCommit, BatchRange, Caps, Charge, NewBatch, NewIdempotency,
     NewMessage, OnCommit, RecordAnswer, RefusedAtCommit, RefusedReason, SuppressedPolicy,
 };
 pub use attempt::{
-    Answer, AttemptOutcome, AttemptStart, BegunAttempt, ConsumedQueue, Next, OpenAttempt, RecordResults,
-    ResultFate, SegmentAnswer,
+    Answer, AttemptOutcome, AttemptStart, BegunAttempt, DequeuedRange, Next, OpenAttempt, RecordResults,
+    ResultEffect, SegmentAnswer,
 };
 pub use catalog::{
     Account, Carrier, Catalog, CatalogChange, CatalogExpectation, Credential, Dialect, OPT_IN_WORDS,
@@ -33,23 +33,23 @@ pub use contact::{
 };
 pub use error::{AcceptError, StoreError};
 pub use event::{
-    Endpoint, EndpointId, EndpointState, Event, EventKinds, EventPlace, EventWhat, InboundId, LastError,
-    NewRedelivery, Pause, RecordDelivery, Redelivery, RedeliveryFilter, Retried,
+    DeliveryRetry, DeliveryRetryFilter, Endpoint, EndpointId, EndpointState, Event, EventKinds, EventOffset,
+    EventWhat, InboundId, LastError, NewDeliveryRetry, Pause, RecordDelivery, Retried,
 };
-pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueNo, UnixMs};
+pub use ids::{AccountId, AttemptId, BatchId, CarrierNo, MessageId, QueueSeq, UnixMs};
 pub use inbound::{
-    AccountWords, Inbound, InboundBody, InboundFate, InboundFilter, InboundPart, LastTo, NewInbound,
+    AccountWords, Inbound, InboundBody, InboundEffect, InboundFilter, InboundPart, LastTo, NewInbound,
 };
 pub use query::{
     BatchView, Counts, MessageFilter, MessageSpan, MessageView, SegmentView, TimelineEntry, TimelineKind,
 };
 pub use queue::{
-    EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueueKey,
+    EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane, LaneBacklog, OnRelease, Outgoing, QueuePosition,
     QueuedRange, Released, SegmentSet, SweptExpired, TakenSegments,
 };
-pub use receipt::{CarrierReceipt, ReceiptFate, ReceiptScope};
+pub use receipt::{CarrierReceipt, ReceiptEffect, ReceiptScope};
 pub use record::{Record, RecordBounds, RecordFilter, RecordKind, RecordRefusal};
-pub use statistics::{Series, SeriesNo, Statistic, StatisticsFilter, Tally};
+pub use statistics::{DimensionsNo, Statistic, StatisticsFilter, StatsDimensions, StatsKey};
 
 use async_trait::async_trait;
 use sms::phone::Msisdn;
@@ -74,7 +74,7 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     async fn read_lane(
         &self,
         lane: Lane,
-        after: Option<(QueueNo, MessageId)>,
+        after: Option<(QueueSeq, MessageId)>,
         messages_max: usize,
     ) -> Result<Vec<Outgoing>, StoreError>;
 
@@ -102,7 +102,7 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     /// not expired, is left alone; so an attempt that was begun wins. Returns what ended, by lane.
     async fn expire_queued(
         &self,
-        runs: Vec<ConsumedQueue>,
+        runs: Vec<DequeuedRange>,
         now: UnixMs,
     ) -> Result<Vec<LaneBacklog>, StoreError>;
 
@@ -112,31 +112,32 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     async fn sweep_expired(&self, from: Option<ExpirySweep>, now: UnixMs)
     -> Result<SweptExpired, StoreError>;
 
-    /// Records what came of attempts. Receipts that were parked for a carrier id named here are applied
-    /// in the same transaction; the fates, in the order of the outcomes, say so.
-    async fn record_results(&self, results: RecordResults) -> Result<Vec<ResultFate>, StoreError>;
+    /// Records results of attempts. Unmatched receipts for a carrier id named here are applied in the same
+    /// transaction. Returns one effect an outcome, in their order.
+    async fn record_results(&self, results: RecordResults) -> Result<Vec<ResultEffect>, StoreError>;
 
     /// Attempts that were begun and never answered (after a kill): the messages in doubt.
     async fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError>;
 
-    /// Records receipts, matched per carrier by the carrier's ids. Unknown ones are parked, or left alone if they ask
-    /// for it. A carrier may give several messages one id: each receipt goes to one that still waits, to the one
-    /// submitted first among those submitted within an hour of the newest. Fates come in the order given.
-    async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptFate>, StoreError>;
+    /// Records receipts, matched per carrier by the carrier's ids. Unmatched ones are stored, unless
+    /// [`CarrierReceipt::only_if_known`] is set. A carrier may give several messages one id: each receipt goes to one
+    /// that still waits, to the one submitted first among those submitted within an hour of the newest. Returns one
+    /// effect a receipt, in their order.
+    async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptEffect>, StoreError>;
 
     /// Gives up on receipts: messages that were given to a carrier before `submitted_before` and still wait become
     /// [`MessageState::Unknown`] at `now` (a receipt that still comes corrects that), whenever they were accepted.
-    /// Does a bounded piece a call, the longest submitted first; tells which messages ended, and whether there may be
-    /// more.
+    /// Does a bounded piece a call, the longest submitted first; returns which messages ended, and whether there may
+    /// be more.
     async fn give_up_receipts(
         &self,
         submitted_before: UnixMs,
         now: UnixMs,
     ) -> Result<(Vec<MessageId>, bool), StoreError>;
 
-    /// Forgets parked receipts received before `before`; returns how many. Those received while the clock was ahead of
-    /// `now` wait from now on.
-    async fn expire_parked(&self, before: UnixMs, now: UnixMs) -> Result<u64, StoreError>;
+    /// Drops unmatched receipts received before `before`; returns how many. Those received while the clock was ahead
+    /// of `now` wait from now on.
+    async fn expire_unmatched(&self, before: UnixMs, now: UnixMs) -> Result<u64, StoreError>;
 
     /// Messages by id (order of the ids; unknown ones are left out).
     async fn messages(&self, ids: Vec<MessageId>) -> Result<Vec<MessageView>, StoreError>;
@@ -222,8 +223,9 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     /// says: what it said later than that was wrong, and is not waited for.
     async fn expire_messages(&self, before: UnixMs, now: UnixMs) -> Result<bool, StoreError>;
 
-    /// The clock was ahead and is right again: brings back what was set by it to `now`, that is, pauses before retries and
-    /// calls, and times of what happened. Times that people asked for stay. Returns how many there were.
+    /// The clock was ahead and is right again: sets the times that it produced back to `now`, that is, pauses before
+    /// retries and calls, and times of what happened. Schedules set by clients stay. Returns how many times were
+    /// changed.
     async fn correct_times(&self, now: UnixMs) -> Result<u64, StoreError>;
 
     /// When the newest of all that was accepted or received was, as the clock said then; 0 for an empty store. A clock that
@@ -245,56 +247,56 @@ pub trait Store: Events + Statistics + Inbox + Contacts + Records + Send + Sync 
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// The log of events, and how far each endpoint has been told.
+/// The outbox: the log of events, and the acked offset of each endpoint.
 #[async_trait]
 pub trait Events {
-    /// Events of an account after a place, of the kinds asked for, in order; at most `events_max`, and how far was
-    /// looked (where to go on from). An empty answer with a place further on is no end; the end is a place that
-    /// does not move.
+    /// Events of an account after an offset, of the given kinds, in order; at most `events_max`, and the offset up to
+    /// which the log was read (where to go on from). An empty answer with a later offset is not the end; the end is
+    /// an offset that does not move.
     async fn events(
         &self,
         account: AccountId,
-        after: EventPlace,
+        after: EventOffset,
         kinds: EventKinds,
         events_max: usize,
-    ) -> Result<(Vec<Event>, EventPlace), StoreError>;
+    ) -> Result<(Vec<Event>, EventOffset), StoreError>;
 
     /// The place before the first event of an account at or after a time: where a replay begins.
-    async fn place_before(&self, account: AccountId, at: UnixMs) -> Result<EventPlace, StoreError>;
+    async fn offset_before(&self, account: AccountId, at: UnixMs) -> Result<EventOffset, StoreError>;
 
-    /// The state of every endpoint of the catalog. One that is new has been told all there was when it was made.
+    /// The state of every endpoint of the catalog. A new one begins at the end of the log.
     async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError>;
 
     /// Records what a worker has done.
     async fn record_delivery(&self, done: RecordDelivery) -> Result<(), StoreError>;
 
-    /// Calls of an endpoint that were put aside, from number `after` on (exclusive; ignored for
-    /// [`RedeliveryFilter::Due`]); at most `calls_max`.
-    async fn redeliveries(
+    /// Retries of an endpoint, from number `after` on (exclusive; ignored for [`DeliveryRetryFilter::Due`]); at most
+    /// `calls_max`.
+    async fn delivery_retries(
         &self,
         endpoint: EndpointId,
-        filter: RedeliveryFilter,
+        filter: DeliveryRetryFilter,
         after: i64,
         calls_max: usize,
-    ) -> Result<Vec<Redelivery>, StoreError>;
+    ) -> Result<Vec<DeliveryRetry>, StoreError>;
 
-    /// Forgets events logged before `before` that every endpoint of their account has been told or that no endpoint
-    /// wants, and calls given up on before `dead_before`; a bounded piece a call, true while there is more.
+    /// Deletes events logged before `before` that every endpoint of their account has acked or that no endpoint
+    /// subscribes to, and dead calls older than `dead_before`; a bounded piece a call, true while there is more.
     async fn expire_events(&self, before: UnixMs, dead_before: UnixMs) -> Result<bool, StoreError>;
 
     /// Woken after a commit that logged events, with the accounts they are of. One listener: a second call takes
     /// its place. The callback runs on the store's own thread; it must be short and must not call the store.
     fn on_events(&self, listener: EventListener);
 
-    /// Told after a commit which messages failed in it: the first [`FAILED_MAX`] of them, for a log. One listener, as
-    /// above.
+    /// Called after a commit with the messages that failed in it: the first [`FAILED_MAX`] of them, for a log. One
+    /// listener, as above.
     fn on_failed(&self, listener: FailedListener);
 }
 
 /// See [`Events::on_failed`].
 pub type FailedListener = Box<dyn Fn(&[MessageId]) + Send + Sync>;
 
-/// Messages that [`Events::on_failed`] is told of after one commit.
+/// Messages that [`Events::on_failed`] gets after one commit, at most.
 pub const FAILED_MAX: usize = 32;
 
 /// See [`Events::on_events`].
@@ -312,25 +314,25 @@ pub trait Statistics {
         rows_max: usize,
     ) -> Result<Vec<Statistic>, StoreError>;
 
-    /// Forgets counters of hours before `before`; returns how many rows.
+    /// Deletes counters of hours before `before`; returns how many rows.
     async fn expire_statistics(&self, before: UnixMs) -> Result<u64, StoreError>;
 }
 
 /// Inbound messages.
 #[async_trait]
 pub trait Inbox {
-    /// Records parts of inbound messages; the last part of one makes it whole, and is told as an event in the same
-    /// transaction. Fates come in the order given.
+    /// Records parts of inbound messages. The last part of one makes it complete and appends an event in the same
+    /// transaction. Returns one effect a part, in their order.
     ///
-    /// A message that is one of the words of its account and came from a number changes the suppression
-    /// [`super::SuppressionKind::Unsubscribed`] of that number, in the same transaction: a word that unsubscribes adds it, a
-    /// word that subscribes again removes it, if such a word had added it. What is told of incomplete parts is never
-    /// taken for a word.
+    /// A message that is a keyword of its account and came from a number changes the suppression
+    /// [`super::SuppressionKind::Unsubscribed`] of that number, in the same transaction: an opt-out keyword adds it,
+    /// an opt-in keyword removes it, if an opt-out keyword had added it. An incomplete message never counts as a
+    /// keyword.
     async fn record_inbound(
         &self,
         parts: Vec<NewInbound>,
         words: Arc<AccountWords>,
-    ) -> Result<Vec<InboundFate>, StoreError>;
+    ) -> Result<Vec<InboundEffect>, StoreError>;
 
     /// Inbound messages by id (order of the ids; unknown ones are left out).
     async fn inbound(&self, ids: Vec<InboundId>) -> Result<Vec<Inbound>, StoreError>;
@@ -344,15 +346,15 @@ pub trait Inbox {
 
     /// The newest message to a number, of any account, that was given to a carrier: what still waits, or failed
     /// before it was sent, nobody can have answered. Only the newest thousand are looked at.
-    async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError>;
+    async fn last_to(&self, request: LastTo) -> Result<Option<MessageView>, StoreError>;
 
-    /// Makes whole, of what is there, those messages no part of which has come since `before`, and forgets whole ones
-    /// received before `forget`; returns how many of each. Parts that came while the clock was ahead of `now` are not
-    /// waited for. Looks at a bounded piece of both a call.
+    /// Completes, with the parts there are, messages no part of which has come since `before`, and deletes complete
+    /// ones received before `delete_before`; returns how many of each. Parts that came while the clock was ahead of `now`
+    /// are not waited for. Looks at a bounded piece of both a call.
     async fn expire_inbound(
         &self,
         before: UnixMs,
-        forget: UnixMs,
+        delete_before: UnixMs,
         now: UnixMs,
     ) -> Result<(u64, u64), StoreError>;
 }
@@ -463,7 +465,7 @@ pub trait Contacts {
     /// `tasks_max`.
     async fn tasks(&self, before: Option<i64>, tasks_max: usize) -> Result<Vec<Task>, StoreError>;
 
-    /// Forgets tasks that ended before `before`, a bounded piece a call; returns how many.
+    /// Deletes tasks that ended before `before`, a bounded piece a call; returns how many.
     async fn expire_tasks(&self, before: UnixMs) -> Result<u64, StoreError>;
 
     /// Sets when a task ends, whoever is left (see [`Task::ends_at`]), for what it accepts from then on; `None` when it

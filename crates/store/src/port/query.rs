@@ -1,6 +1,6 @@
-//! Reading back: messages, their batch and their story.
+//! Reading back: messages, their batch and their timeline.
 
-use super::{AccountId, BatchId, CarrierNo, Dialect, MessageId, SeriesNo, UnixMs};
+use super::{AccountId, BatchId, CarrierNo, Dialect, DimensionsNo, MessageId, UnixMs};
 use sms::class::{Class, Kind};
 use sms::phone::Msisdn;
 use sms::reason::Reason;
@@ -17,7 +17,7 @@ pub struct BatchView {
     pub session: MessageId,
     /// Messages in it.
     pub count: u32,
-    /// When it was accepted, as the machine's clock said then. Its id does not tell: that only orders.
+    /// When it was accepted, by the machine's clock then. The id only orders: its time may differ.
     pub accepted_at: UnixMs,
     /// Whose.
     pub account: AccountId,
@@ -26,19 +26,19 @@ pub struct BatchView {
     /// The public part of the credential it came with; empty when there was none.
     pub user: Arc<str>,
     /// By which its messages are counted.
-    pub series: SeriesNo,
+    pub dimensions: DimensionsNo,
     /// Traffic class.
     pub class: Class,
     /// Text or voice.
     pub kind: Kind,
-    /// The kind of message that was asked for, as the request's wire numbers it; `None` where it said nothing, and in
+    /// The kind of message that the request named, by the number of its dialect; `None` where it named none, and in
     /// batches of earlier releases.
     pub message_type: Option<u8>,
     /// Number of the template (negative: built in; 0: none).
     pub template: i64,
     /// Pattern or final text.
     pub text: Arc<str>,
-    /// Source address asked for.
+    /// Source address that the request named.
     pub sender: Option<Box<str>>,
     /// Label number, 0 for none.
     pub label: i64,
@@ -164,7 +164,7 @@ pub struct MessageFilter {
     pub count_max: u64,
 }
 
-/// One entry of a message's story.
+/// One entry of a message's timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineEntry {
     /// When.
@@ -173,7 +173,7 @@ pub struct TimelineEntry {
     pub kind: TimelineKind,
 }
 
-/// What can be in a message's story.
+/// What can be in a message's timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimelineKind {
@@ -222,7 +222,7 @@ pub enum TimelineKind {
         carrier: CarrierNo,
         /// Segment, from 1.
         segment: u8,
-        /// The state it told.
+        /// The state it reported.
         state: MessageState,
         /// The carrier's error code.
         error: Box<str>,
@@ -254,5 +254,5 @@ pub struct Counts {
     /// Given to a carrier, no answer recorded.
     pub in_flight: u64,
     /// Receipts that wait for their message.
-    pub parked: u64,
+    pub unmatched_receipts: u64,
 }

@@ -4,7 +4,7 @@
 //! a carrier that is away blocks nobody else, and so that fairness needs no search. What waits is kept as *ranges* of ids: a batch of
 //! a thousand is one row, and taking some of it moves the range's start.
 
-use super::{AccountId, AttemptId, BatchView, CarrierNo, MessageId, QueueNo, Tally, UnixMs};
+use super::{AccountId, AttemptId, BatchView, CarrierNo, MessageId, QueueSeq, StatsKey, UnixMs};
 use sms::class::Class;
 use sms::phone::Msisdn;
 use sms::reason::Reason;
@@ -23,23 +23,23 @@ pub struct Lane {
 
 /// One place in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct QueueKey {
+pub struct QueuePosition {
     /// The lane.
     pub lane: Lane,
     /// The place.
-    pub no: QueueNo,
+    pub no: QueueSeq,
 }
 
 /// A range of messages waiting at one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueuedRange {
     /// Where.
-    pub key: QueueKey,
+    pub key: QueuePosition,
     /// First message.
     pub first: MessageId,
     /// Last message, inclusive.
     pub last: MessageId,
-    /// Index of the command's batch the range came from (for the direct hand-over).
+    /// Index of the command's batch the range came from (for [`super::OnCommit`]).
     pub batch: u32,
 }
 
@@ -49,7 +49,7 @@ pub struct Outgoing {
     /// Its id.
     pub id: MessageId,
     /// The place it is taken from.
-    pub key: QueueKey,
+    pub key: QueuePosition,
     /// The number.
     pub msisdn: Msisdn,
     /// Values for the batch's pattern (JSON array of strings).
@@ -129,7 +129,7 @@ impl SegmentSet {
     }
 }
 
-/// The error of a message that ended because its time to live did, before any carrier had it. Tells it apart from
+/// The error of a message that ended because its time to live did, before any carrier had it. Distinguishes it from
 /// one that a carrier's receipt ended as expired.
 pub const EXPIRED_UNSENT: &str = Reason::ExpiredBeforeSent.name();
 /// The error of a message whose time to live ended before it could be sent again, while an earlier attempt had no
@@ -137,7 +137,7 @@ pub const EXPIRED_UNSENT: &str = Reason::ExpiredBeforeSent.name();
 pub const EXPIRED_IN_DOUBT: &str = Reason::ExpiredInDoubt.name();
 
 /// Where a sweep for expired messages goes on: the next message to look at.
-pub type ExpirySweep = (QueueKey, MessageId);
+pub type ExpirySweep = (QueuePosition, MessageId);
 
 /// What one step of a sweep for expired messages came to.
 #[derive(Debug, Clone, Default)]
@@ -164,9 +164,9 @@ impl Outgoing {
 
     /// By which it is counted.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        Tally {
-            series: self.batch.series,
+    pub fn stats_key(&self) -> StatsKey {
+        StatsKey {
+            dimensions: self.batch.dimensions,
             country: self.msisdn.country_code().unwrap_or(0),
             segments: self.segments,
         }

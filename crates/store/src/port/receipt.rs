@@ -25,8 +25,8 @@ pub struct CarrierReceipt {
     pub cause: Option<Reason>,
     /// When it came.
     pub received_at: UnixMs,
-    /// It is a receipt only if one of its ids is known: else nothing is kept of it
-    /// ([`ReceiptFate::Unmatched`]).
+    /// It is a receipt only if one of its ids is known: otherwise nothing of it is stored
+    /// ([`ReceiptEffect::Unmatched`]).
     pub only_if_known: bool,
 }
 
@@ -72,7 +72,7 @@ pub enum ReceiptScope {
 /// What a receipt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ReceiptFate {
+pub enum ReceiptEffect {
     /// It changed or confirmed a message that was waiting for it.
     Applied {
         /// The message.
@@ -86,7 +86,7 @@ pub enum ReceiptFate {
         id: MessageId,
     },
     /// No message is known by its ids (yet): kept until one is, or until it expires.
-    Parked,
+    StoredUnmatched,
     /// No message is known by its ids, and only then is it a receipt: nothing was kept.
     Unmatched,
 }

@@ -9,7 +9,7 @@ use super::{AccountId, UnixMs};
 pub enum RecordKind {
     /// A label.
     Label = 1,
-    /// A signature's qualification papers (UCloud).
+    /// A signature's qualification documents (UCloud).
     Qualification = 2,
     /// An uploaded file.
     File = 3,

@@ -15,11 +15,11 @@ use std::sync::Arc;
 /// The number of a series. 0: not counted (messages of stores older than counting).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SeriesNo(pub u32);
+pub struct DimensionsNo(pub u32);
 
 /// What is counted apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Series {
+pub struct StatsDimensions {
     /// Whose.
     pub account: AccountId,
     /// The credential's public part (SendCloud's and EngageLab's user); empty when it does not matter.
@@ -39,27 +39,27 @@ pub struct Series {
 /// What goes with a message so that its changes of state can be counted: its series, the calling code of its
 /// number, its segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Tally {
+pub struct StatsKey {
     /// The series of its batch.
-    pub series: SeriesNo,
+    pub dimensions: DimensionsNo,
     /// Country calling code, 0 when there is none.
     pub country: u16,
     /// SMS parts.
     pub segments: u8,
 }
 
-impl Tally {
+impl StatsKey {
     /// As one number, for a column: 10 bits of country and 8 of segments below the series.
     #[must_use]
     pub const fn to_i64(self) -> i64 {
-        ((self.series.0 as i64) << 18) | (((self.country & 0x3ff) as i64) << 8) | self.segments as i64
+        ((self.dimensions.0 as i64) << 18) | (((self.country & 0x3ff) as i64) << 8) | self.segments as i64
     }
 
     /// From [`Self::to_i64`].
     #[must_use]
     pub const fn from_i64(n: i64) -> Self {
         Self {
-            series: SeriesNo(((n >> 18) & 0xffff_ffff) as u32),
+            dimensions: DimensionsNo(((n >> 18) & 0xffff_ffff) as u32),
             country: ((n >> 8) & 0x3ff) as u16,
             segments: (n & 0xff) as u8,
         }
@@ -73,8 +73,8 @@ pub struct StatisticsFilter {
     pub from: UnixMs,
     /// Messages accepted before this; cut up to an hour.
     pub until: UnixMs,
-    /// Minutes east of UTC by which days are told. An hour that midnight cuts (zones of half hours) counts to the
-    /// day it begins in.
+    /// Minutes east of UTC of the zone whose days are counted. An hour that midnight cuts (zones of half hours)
+    /// counts to the day it begins in.
     pub offset_minutes: i32,
     /// Only these users (empty: all).
     pub users: Vec<Box<str>>,
@@ -91,18 +91,17 @@ pub struct StatisticsFilter {
 /// The counters of one day, series, country and state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistic {
-    /// Days since 1970-01-01 in the zone asked for.
+    /// Days since 1970-01-01 in the zone of the filter.
     pub day: i32,
     /// The series.
-    pub series: Arc<Series>,
+    pub dimensions: Arc<StatsDimensions>,
     /// Country calling code, 0 when there is none.
     pub country: u16,
     /// The state the messages are in now. Those accepted and not yet in a state that is counted are
     /// [`MessageState::Queued`].
     pub state: MessageState,
-    /// The error code of the messages in it: the receipt's own, or the decimal code of a failure in
-    /// processing; empty when none. At most 64 different ones a series and hour are told apart, all others
-    /// are `other`.
+    /// The error code of the messages in it: the receipt's own, or the decimal code of a failure in processing; empty
+    /// when none. At most 64 different ones a series and hour have counters of their own, all others are `other`.
     pub error: Box<str>,
     /// What their carrier's settings said that the error code means.
     pub cause: Option<Reason>,
@@ -119,15 +118,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tally_survives_being_a_number(series: u32, country in 0u16..1_000, segments: u8) {
-            let tally = Tally { series: SeriesNo(series), country, segments };
-            prop_assert!(tally.to_i64() >= 0);
-            prop_assert_eq!(Tally::from_i64(tally.to_i64()), tally);
+        fn a_stats_key_survives_being_a_number(dimensions: u32, country in 0u16..1_000, segments: u8) {
+            let stats_key = StatsKey { dimensions: DimensionsNo(dimensions), country, segments };
+            prop_assert!(stats_key.to_i64() >= 0);
+            prop_assert_eq!(StatsKey::from_i64(stats_key.to_i64()), stats_key);
         }
     }
 
     #[test]
-    fn no_tally_is_zero() {
-        assert_eq!(Tally::default().to_i64(), 0);
+    fn no_stats_key_is_zero() {
+        assert_eq!(StatsKey::default().to_i64(), 0);
     }
 }

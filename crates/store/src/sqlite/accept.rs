@@ -1,20 +1,20 @@
 //! Accepting: one request inside a transaction.
 //!
-//! Everything that can refuse is decided by reading, before anything is written (`verdict`): a request that is
+//! Everything that can refuse is decided by reading, before anything is written (`admission`): a request that is
 //! refused costs no writes, however large it is.
 
+use super::admission::{Admission, Decision};
 use super::codes::{Number, number_key, request_key, signed, written_to_sql};
 use super::counters::{Column, hour_of};
 use super::error::Tried;
 use super::memory::Work;
-use super::outcome::{Flags, Outcome};
+use super::message_status::{Flags, MessageStatus};
 use super::request_time::{self, Moment};
-use super::verdict::{Verdict, Verdicts};
-use super::{references, tasks, telling};
+use super::{outbox, references, tasks};
 use crate::{
     AcceptCommand, AcceptError, AcceptOutcome, Accepted, AccountId, AttemptId, BatchRange, Caps, CarrierNo,
-    EventKinds, EventWhat, Lane, MessageId, NewBatch, NewIdempotency, NewMessage, QueueKey, QueuedRange,
-    Series, SeriesNo, StoreError, Tally, UnixMs,
+    DimensionsNo, EventKinds, EventWhat, Lane, MessageId, NewBatch, NewIdempotency, NewMessage,
+    QueuePosition, QueuedRange, StatsDimensions, StatsKey, StoreError, UnixMs,
 };
 use rusqlite::{CachedStatement, OptionalExtension};
 use sms::state::MessageState;
@@ -29,17 +29,17 @@ pub(super) fn accept(work: &mut Work<'_>, command: &mut AcceptCommand) -> Result
     {
         return Ok(repeated(work, command.now, earlier)?);
     }
-    let verdicts = Verdicts::decide(work, command)?;
-    verdicts.pay(work, command)?;
+    let admission = Admission::check(work, command)?;
+    admission.charge(work, command)?;
     if let Some(step) = &command.step
-        && !tasks::advance(work.conn, step, verdicts.refused.len() as u64).tried("move a task on")?
+        && !tasks::advance(work.conn, step, admission.refused.len() as u64).tried("move a task on")?
     {
         return Err(AcceptError::TaskMoved);
     }
-    let outcome = store(work, command, &verdicts)?;
+    let outcome = store(work, command, &admission)?;
     if let Some(request) = request {
         let messages = messages_of(&outcome);
-        remember(work, command.account, command.now, request, &outcome, messages)?;
+        record_idempotent(work, command.account, command.now, request, &outcome, messages)?;
     }
     Ok(Accepted::New(outcome))
 }
@@ -52,9 +52,9 @@ fn messages_of(outcome: &AcceptOutcome) -> Option<(MessageId, MessageId)> {
     Some((first.first, last.first.plus(i64::from(last.count) - 1)))
 }
 
-/// What a repeat is told; one with other content is noted beside the messages of the first request.
-fn repeated(work: &Work<'_>, now: UnixMs, earlier: Earlier) -> Result<Accepted, StoreError> {
-    let Earlier {
+/// The answer of a repeat; a repeat with other content is recorded beside the messages of the first request.
+fn repeated(work: &Work<'_>, now: UnixMs, earlier: IdempotencyRecord) -> Result<Accepted, StoreError> {
+    let IdempotencyRecord {
         answer,
         same_body,
         messages,
@@ -72,14 +72,14 @@ fn repeated(work: &Work<'_>, now: UnixMs, earlier: Earlier) -> Result<Accepted, 
 }
 
 /// What an earlier request of the same id was answered.
-pub(super) struct Earlier {
+pub(super) struct IdempotencyRecord {
     pub(super) answer: Vec<u8>,
     pub(super) same_body: bool,
     /// The first and the last message that it became.
     messages: Option<(i64, i64)>,
 }
 
-/// Fingerprint, answer, when it is forgotten, first and last message.
+/// Fingerprint, answer, when it expires, first and last message.
 type Row = (i64, Vec<u8>, UnixMs, Option<i64>, Option<i64>);
 
 /// Looks for an earlier request of the same id.
@@ -88,7 +88,7 @@ pub(super) fn earlier<T>(
     account: AccountId,
     now: UnixMs,
     request: &NewIdempotency<T>,
-) -> Result<Option<Earlier>, StoreError> {
+) -> Result<Option<IdempotencyRecord>, StoreError> {
     let passed_ms = request.passed_ms;
     let last = work.memory.last_request;
     if let Some(leap) = work.memory.request_time.look(Moment { now, passed_ms }, last) {
@@ -112,7 +112,7 @@ pub(super) fn earlier<T>(
         let Some((fingerprint, answer, _, first, last)) = found else {
             return Ok(ControlFlow::Continue(()));
         };
-        repeat = Some(Earlier {
+        repeat = Some(IdempotencyRecord {
             answer,
             same_body: fingerprint == signed(request.fingerprint),
             messages: first.zip(last),
@@ -137,7 +137,7 @@ pub(super) fn request_ends_at(work: &Work<'_>, id: i64, expires_at: UnixMs) -> U
 }
 
 /// Remembers a request with its answer, and the first and the last message that it became.
-pub(super) fn remember<T>(
+pub(super) fn record_idempotent<T>(
     work: &mut Work<'_>,
     account: AccountId,
     now: UnixMs,
@@ -167,7 +167,7 @@ pub(super) fn remember<T>(
             ))
         })
         .tried("remember a request")?;
-    work.memory.requests.recent().push(key, id);
+    work.memory.requests.memtable().push(key, id);
     work.effects.requests += 1;
     Ok(())
 }
@@ -175,16 +175,16 @@ pub(super) fn remember<T>(
 fn store(
     work: &mut Work<'_>,
     command: &AcceptCommand,
-    verdicts: &Verdicts,
+    admission: &Admission,
 ) -> Result<AcceptOutcome, StoreError> {
     let capped = command.caps.is_some_and(|caps| caps != Caps::default());
     let mut outcome = AcceptOutcome {
-        refused: verdicts.refused.clone(),
+        refused: admission.refused.clone(),
         ..AcceptOutcome::default()
     };
     let mut next = work.memory.next_id();
     let mut session = next;
-    let mut given = verdicts.given.iter().copied();
+    let mut decisions = admission.decisions.iter().copied();
     let conn = work.conn;
     let mut insert = conn
         .prepare_cached(INSERT_MESSAGE)
@@ -201,18 +201,18 @@ fn store(
             batch,
             first: next,
             next,
-            series: SeriesNo(0),
+            dimensions: DimensionsNo(0),
             runs: vec![],
             keys: vec![],
             failed: vec![],
             references: &mut outcome.references,
         };
         for message in &batch.messages {
-            let decided = message.failure.map_or(Verdict::Queue, Verdict::Fail);
-            match given.next().unwrap_or(decided) {
-                Verdict::Refuse(_) => {}
-                Verdict::Fail(code) => storing.message(message, Some(code))?,
-                Verdict::Queue => storing.message(message, None)?,
+            let decided = message.failure.map_or(Decision::Queue, Decision::Fail);
+            match decisions.next().unwrap_or(decided) {
+                Decision::Refuse(_) => {}
+                Decision::Fail(code) => storing.message(message, Some(code))?,
+                Decision::Queue => storing.message(message, None)?,
             }
         }
         next = storing.next;
@@ -232,7 +232,7 @@ struct Storing<'s, 'w> {
     first: MessageId,
     next: MessageId,
     /// Known from the first message on.
-    series: SeriesNo,
+    dimensions: DimensionsNo,
     /// Runs of messages that wait for the same carrier.
     runs: Vec<(CarrierNo, MessageId, MessageId)>,
     /// For the number index.
@@ -251,10 +251,10 @@ impl Storing<'_, '_> {
         let id = self.next;
         self.next = id.plus(1);
         if id == self.first {
-            self.series = self.find_series()?;
+            self.dimensions = self.find_series()?;
         }
-        let tally = Tally {
-            series: self.series,
+        let stats_key = StatsKey {
+            dimensions: self.dimensions,
             country: message.msisdn.country_code().unwrap_or(0),
             segments: message.segments,
         };
@@ -276,7 +276,7 @@ impl Storing<'_, '_> {
         match (failure, self.runs.last_mut()) {
             (Some(code), _) => {
                 let code: Box<str> = code.to_string().into();
-                fail_at_once(self.work, id, message.carrier, &code, tally, self.command.now)?;
+                fail_at_once(self.work, id, message.carrier, &code, stats_key, self.command.now)?;
                 self.failed.push((id, code));
             }
             (None, Some((carrier, _, last))) if *carrier == message.carrier && last.plus(1) == id => {
@@ -285,7 +285,7 @@ impl Storing<'_, '_> {
             (None, _) => self.runs.push((message.carrier, id, id)),
         }
         if failure.is_none() {
-            self.work.count(id, tally, None, Column::QUEUED);
+            self.work.count(id, stats_key, None, Column::QUEUED);
         }
         Ok(())
     }
@@ -313,13 +313,13 @@ impl Storing<'_, '_> {
     fn push_keys(&mut self) {
         let mut numbers = self.work.shared.numbers.write();
         for (key, id) in self.keys.drain(..) {
-            numbers.recent().push(key, id.0);
+            numbers.memtable().push(key, id.0);
         }
     }
 
     /// The series of the batch.
-    fn find_series(&mut self) -> Result<SeriesNo, StoreError> {
-        let series = Series {
+    fn find_series(&mut self) -> Result<DimensionsNo, StoreError> {
+        let dimensions = StatsDimensions {
             account: self.command.account,
             user: Arc::clone(&self.command.user),
             dialect: self.command.dialect,
@@ -334,23 +334,23 @@ impl Storing<'_, '_> {
         let (no, written) = self
             .work
             .memory
-            .series
-            .number_of(self.work.conn, &series, hour)
+            .dimensions
+            .number_of(self.work.conn, &dimensions, hour)
             .tried("number a series")?;
         if written {
-            self.work.effects.series.push((series, no));
+            self.work.effects.dimensions.push((dimensions, no));
         }
         Ok(no)
     }
 
-    /// Tells what has happened: the batch is there, and some of its messages have ended.
-    fn tell(&mut self, count: u32) {
+    /// Appends the events: the batch was accepted, and some of its messages have ended.
+    fn append_events(&mut self, count: u32) {
         let (account, at, first) = (self.command.account, self.command.now, self.first);
-        telling::tell(self.work, account, at, EventKinds::ACCEPTED, || {
+        outbox::append(self.work, account, at, EventKinds::ACCEPTED, || {
             EventWhat::Accepted { first, count }
         });
         for (id, error) in std::mem::take(&mut self.failed) {
-            telling::tell(self.work, account, at, EventKinds::ENDED, || EventWhat::Message {
+            outbox::append(self.work, account, at, EventKinds::ENDED, || EventWhat::Message {
                 id,
                 state: MessageState::Rejected,
                 error,
@@ -371,20 +371,20 @@ impl Storing<'_, '_> {
             first: self.first,
             count,
             session,
-            series: self.series,
+            dimensions: self.dimensions,
             accepted_at: self.work.memory.id_clock.eras().accepted_at(self.first),
         };
         if count == 0 {
             return Ok(range);
         }
-        self.tell(count);
+        self.append_events(count);
         self.push_keys();
         let Self {
             work,
             command,
             batch,
             first,
-            series,
+            dimensions,
             runs,
             ..
         } = self;
@@ -412,7 +412,7 @@ impl Storing<'_, '_> {
                     batch.custom.as_deref(),
                     &*batch.text,
                     &*command.user,
-                    series.0,
+                    dimensions.0,
                     batch.expires_at,
                     batch.message_type,
                     // As the id says, but for a clock that was set back.
@@ -435,7 +435,7 @@ impl Storing<'_, '_> {
                 None => {
                     let no = super::queue::enqueue(work, lane, first, last, 0, None)?;
                     queued.push(QueuedRange {
-                        key: QueueKey { lane, no },
+                        key: QueuePosition { lane, no },
                         first,
                         last,
                         batch: batch_no,
@@ -453,13 +453,13 @@ fn fail_at_once(
     id: MessageId,
     carrier: CarrierNo,
     code: &str,
-    tally: Tally,
+    stats_key: StatsKey,
     now: UnixMs,
 ) -> Result<(), StoreError> {
     let state = MessageState::Rejected;
-    work.count(id, tally, None, Column { state, error: code });
-    telling::failed(work, id, state);
-    let outcome = Outcome {
+    work.count(id, stats_key, None, Column { state, error: code });
+    outbox::failed(work, id, state);
+    let outcome = MessageStatus {
         id,
         state,
         flags: Flags::TRACED,
@@ -474,9 +474,9 @@ fn fail_at_once(
         carrier_id: None,
         error: code.into(),
         segments: None,
-        tally,
+        stats_key,
     };
-    Outcome::inserting(work.conn)
+    MessageStatus::inserting(work.conn)
         .and_then(|mut inserting| outcome.insert(&mut inserting))
         .map(drop)
         .tried("store a failure")

@@ -1,18 +1,18 @@
 //! Messages whose receipt is awaited, in the order of their submission.
 //!
-//! The id of a message tells when it was accepted, which may be weeks before it is submitted. So each group enters the
-//! messages that it made `Submitted` in a log keyed by that time: one row for many messages, an octet or two each.
-//! The sweep reads the log from its old end. A row is a hint: the message's own row says whether it still waits and
-//! since when.
+//! The id of a message has the time of its acceptance, which may be weeks before its submission. So each group enters
+//! the messages that it made `Submitted` in a log keyed by that time: one row for many messages, an octet or two
+//! each. The sweep reads the log from its old end. A row is a hint: the message's own row says whether it still waits
+//! and since when.
 
 use super::codes::{StateCode, as_count};
 use super::error::Tried;
 use super::id_clock::AHEAD_MS_MAX;
 use super::ids_blob;
 use super::memory::Work;
-use super::story;
-use super::telling::{self, Change};
-use crate::{MessageId, StoreError, Tally, TimelineEntry, TimelineKind, UnixMs};
+use super::outbox::{self, Change};
+use super::timeline;
+use crate::{MessageId, StatsKey, StoreError, TimelineEntry, TimelineKind, UnixMs};
 use rusqlite::{Connection, OptionalExtension};
 use sms::state::MessageState;
 
@@ -53,7 +53,7 @@ fn enter(conn: &Connection, submitted: &[(UnixMs, MessageId)]) -> rusqlite::Resu
     Ok(())
 }
 
-/// The first row of a millisecond; times that no clock tells are cut to what an id holds.
+/// The first row of a millisecond; a time outside the range of an id is cut to that range.
 fn first_row(at: UnixMs) -> i64 {
     const MS_MAX: i64 = (i64::MAX >> MessageId::COUNTER_BITS) - 1;
     MessageId::first_at(at.clamp(0, MS_MAX)).0
@@ -224,20 +224,22 @@ pub(super) fn give_up(
             .query_row((id.0, submitted), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .tried("give up on a receipt")?;
-        let Some((tally, error)) = waited else { continue };
+        let Some((stats_key, error)) = waited else {
+            continue;
+        };
         update
             .execute((id.0, unknown, now))
             .tried("give up on a receipt")?;
         let kind = TimelineKind::State(MessageState::Unknown);
-        story::trace(conn, id, [TimelineEntry { at: now, kind }]).tried("trace a message's end")?;
+        timeline::append(conn, id, [TimelineEntry { at: now, kind }]).tried("trace a message's end")?;
         let change = Change {
             id,
-            tally: Tally::from_i64(tally),
+            stats_key: StatsKey::from_i64(stats_key),
             from: (MessageState::Submitted, ""),
             to: (MessageState::Unknown, error.trim_end_matches(' ')),
             at: now,
         };
-        telling::changed(work, change)?;
+        outbox::changed(work, change)?;
         ended.push(id);
     }
     move_on(conn, overdue).tried("move on in the log of submissions")?;

@@ -3,7 +3,7 @@
 use super::codes::{ClassCode, KindCode, Number, narrow};
 use super::error::Tried;
 use super::memory::BatchSpan;
-use crate::{AccountId, BatchView, Dialect, MessageId, SeriesNo, StoreError, Tally, UnixMs};
+use crate::{AccountId, BatchView, Dialect, DimensionsNo, MessageId, StatsKey, StoreError, UnixMs};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) fn view_from(row: &Row<'_>) -> rusqlite::Result<BatchView> {
         custom: row.get(11)?,
         text: Arc::from(row.get_ref(12)?.as_str()?),
         user: Arc::from(row.get_ref(13)?.as_str()?),
-        series: SeriesNo(row.get(14)?),
+        dimensions: DimensionsNo(row.get(14)?),
         expires_at: row.get(15)?,
     })
 }
@@ -64,7 +64,7 @@ pub(super) fn accepted_at(conn: &Connection, id: MessageId) -> rusqlite::Result<
 }
 
 /// By which a message is counted, from its own rows; no series when it was accepted before there was counting.
-pub(super) fn tally_of(conn: &Connection, id: MessageId) -> Result<Tally, StoreError> {
+pub(super) fn stats_key_of(conn: &Connection, id: MessageId) -> Result<StatsKey, StoreError> {
     conn.prepare_cached(
         "SELECT m.msisdn, m.segments,
                 (SELECT series FROM batch WHERE first_id <= m.id ORDER BY first_id DESC LIMIT 1)
@@ -73,8 +73,8 @@ pub(super) fn tally_of(conn: &Connection, id: MessageId) -> Result<Tally, StoreE
     .and_then(|mut select| {
         select
             .query_row([id.0], |row| {
-                Ok(Tally {
-                    series: SeriesNo(row.get::<_, Option<u32>>(2)?.unwrap_or(0)),
+                Ok(StatsKey {
+                    dimensions: DimensionsNo(row.get::<_, Option<u32>>(2)?.unwrap_or(0)),
                     country: row.get::<_, Number>(0)?.0.country_code().unwrap_or(0),
                     segments: row.get(1)?,
                 })

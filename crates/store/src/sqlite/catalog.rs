@@ -4,7 +4,7 @@ mod expectations;
 
 use super::codes::{Number, as_count, narrow};
 use super::error::Tried;
-use super::memory::Memory;
+use super::memory::WriterState;
 use super::suppressed::{account_code, kind_code};
 use super::{contacts, endpoints, events, suppressed};
 use crate::{
@@ -140,7 +140,7 @@ pub(super) fn change(
     conn: &Connection,
     condition: &Condition,
     changes: &[CatalogChange],
-    mut memory: Option<&mut Memory>,
+    mut memory: Option<&mut WriterState>,
 ) -> Result<Option<u64>, StoreError> {
     if !condition.holds(conn)? {
         return Ok(None);

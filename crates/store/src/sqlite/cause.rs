@@ -1,5 +1,6 @@
-//! What a carrier's error code means by its settings, kept with the code in one text: behind it, after a separator that no
-//! code has. So the code and its meaning go together wherever a code goes: rows, parked receipts, events, counters.
+//! The reason that a carrier's settings give an error code, kept with the code in one text: behind it, after a
+//! separator that no code has. So the code and its reason go together wherever a code goes: rows, unmatched receipts,
+//! events, counters.
 
 use sms::reason::Reason;
 use std::borrow::Cow;

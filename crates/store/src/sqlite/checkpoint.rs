@@ -1,9 +1,9 @@
-//! Moving pages from the write-ahead log into the file, beside the writer.
+//! Moving pages from the write-ahead log into the database file, beside the writer.
 //!
-//! A passive checkpoint never makes the writer wait, but while the writer goes on the log never becomes
-//! empty either, so its file would grow without end. Once the log is longer than allowed and nearly all of
-//! it has been moved, the writer itself moves the small rest between two groups; the next group then begins
-//! the log anew in the same file.
+//! A passive checkpoint never makes the writer wait, but while the writer goes on the log never becomes empty either,
+//! so its file would grow without end. Once the log is longer than allowed and nearly all of it has been moved, the
+//! writer itself moves the small rest between two groups. The next group then restarts the log at the beginning of
+//! the same file.
 
 use super::SqliteConfig;
 use super::error::Tried;
@@ -23,7 +23,7 @@ const REST_PAGES_MAX: i64 = 1_500;
 /// Between two passive checkpoints at least: the longer, the more rewritten pages are moved once only.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What the two sides tell each other.
+/// Signals between the writer and the checkpoint thread.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     written: Mutex<State>,
@@ -49,7 +49,7 @@ impl Signal {
         }
     }
 
-    /// Whether the writer should finish a checkpoint now; asks once.
+    /// Whether the writer should finish a checkpoint now; clears the request.
     pub(super) fn take_finish(&self) -> bool {
         self.finish.load(Ordering::Relaxed) && self.finish.swap(false, Ordering::Relaxed)
     }
@@ -111,7 +111,7 @@ struct Died(Failure);
 impl Drop for Died {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!("the thread that makes checkpoints died");
+            tracing::error!(thread = "store-checkpoint", "store thread panicked");
             self.0.set("the thread that makes checkpoints of the store died");
         }
     }

@@ -1,6 +1,6 @@
 //! How single values are stored.
 
-use super::runs::spread;
+use super::lsm::spread;
 use crate::{AccountId, CarrierNo, StoreError};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use sha2::{Digest, Sha256};

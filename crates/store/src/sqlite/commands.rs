@@ -3,11 +3,11 @@
 use super::SqliteConfig;
 use super::awaiting::Overdue;
 use super::catalog::Condition;
-use super::errand::Errand;
 use super::metrics::Meters;
+use super::write_task::WriteTask;
 use crate::{
     AcceptCommand, AcceptError, Accepted, AttemptStart, BegunAttempt, CarrierReceipt, CatalogChange,
-    MessageId, OnRelease, ReceiptFate, RecordResults, Released, ResultFate, StoreError, UnixMs,
+    MessageId, OnRelease, ReceiptEffect, RecordResults, Released, ResultEffect, StoreError, UnixMs,
 };
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -28,10 +28,10 @@ pub(super) enum Command {
         reply: Reply<Released>,
     },
     BeginAttempts(Vec<AttemptStart>, Reply<Vec<BegunAttempt>>),
-    RecordResults(RecordResults, Reply<Vec<ResultFate>>),
-    RecordReceipts(Vec<CarrierReceipt>, Reply<Vec<ReceiptFate>>),
+    RecordResults(RecordResults, Reply<Vec<ResultEffect>>),
+    RecordReceipts(Vec<CarrierReceipt>, Reply<Vec<ReceiptEffect>>),
     GiveUpReceipts(Overdue, UnixMs, Reply<Vec<MessageId>>),
-    ExpireParked {
+    ExpireUnmatched {
         before: UnixMs,
         now: UnixMs,
         reply: Reply<u64>,
@@ -42,7 +42,7 @@ pub(super) enum Command {
         reply: Reply<bool>,
     },
     ChangeCatalog(Condition, Vec<CatalogChange>, Reply<Option<u64>>),
-    Errand(Box<dyn Errand>),
+    WriteTask(Box<dyn WriteTask>),
     Probe(Reply<()>),
 }
 
@@ -56,9 +56,9 @@ impl Command {
             Self::RecordResults(results, _) => results.outcomes.len(),
             Self::RecordReceipts(receipts, _) => receipts.len(),
             Self::GiveUpReceipts(overdue, ..) => overdue.len(),
-            Self::ExpireParked { .. } | Self::ExpireMessages { .. } => 1_000,
+            Self::ExpireUnmatched { .. } | Self::ExpireMessages { .. } => 1_000,
             Self::ChangeCatalog(_, changes, _) => changes.len(),
-            Self::Errand(errand) => errand.rows(),
+            Self::WriteTask(task) => task.rows(),
             Self::Probe(_) => 1,
         }
     }
@@ -73,11 +73,11 @@ impl Command {
             Self::RecordResults(_, reply) => reply.send(Err(error)).is_err(),
             Self::RecordReceipts(_, reply) => reply.send(Err(error)).is_err(),
             Self::GiveUpReceipts(.., reply) => reply.send(Err(error)).is_err(),
-            Self::ExpireParked { reply, .. } => reply.send(Err(error)).is_err(),
+            Self::ExpireUnmatched { reply, .. } => reply.send(Err(error)).is_err(),
             Self::ExpireMessages { reply, .. } => reply.send(Err(error)).is_err(),
             Self::ChangeCatalog(.., reply) => reply.send(Err(error)).is_err(),
-            Self::Errand(errand) => {
-                errand.refuse(error);
+            Self::WriteTask(task) => {
+                task.refuse(error);
                 false
             }
             Self::Probe(reply) => reply.send(Err(error)).is_err(),

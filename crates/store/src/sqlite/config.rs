@@ -41,12 +41,11 @@ pub struct SqliteConfig {
     /// How old a message may be whose receipt is still matched, in milliseconds; older runs of receipt
     /// keys are not searched and are dropped.
     pub receipt_age_ms_max: i64,
-    /// Receipts kept for messages that are not known (yet), 1..=10 000 000, at about 60 octets of memory
-    /// each. Beyond it the oldest are
-    /// dropped, and counted in [`super::StoreMetrics::parked_dropped`].
+    /// Unmatched receipts kept, 1..=10 000 000, at about 60 octets of memory each. Beyond it the oldest are dropped,
+    /// and counted in [`super::StoreMetrics::unmatched_receipts_dropped`].
     pub unmatched_receipts_max: usize,
-    /// Inbound messages kept that no account owns, 1..=10 000 000; each 256 octets of one count as one more. Beyond it
-    /// the oldest are dropped, and counted in [`super::StoreMetrics::nobodys_inbound_dropped`].
+    /// Inbound messages kept that no account owns, 1..=10 000 000; each 256 octets of one count as one more. Beyond
+    /// it the oldest are dropped, and counted in [`super::StoreMetrics::unassigned_inbound_dropped`].
     pub unassigned_inbound_max: usize,
     /// Numbers whose last concatenation reference is held in memory, 2..=16 777 216, at about 40 octets each, once
     /// they were sent a message of several parts. That of any other number is read from the store: slower, never

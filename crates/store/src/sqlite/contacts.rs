@@ -7,12 +7,12 @@ mod members;
 
 use super::SqliteStore;
 use super::codes::as_count;
-use super::errand::Caller;
 use super::error::Tried;
 use super::pages::{Wanted, walk};
 use super::query::snapshot;
-use super::readers::Purpose;
+use super::readers::ReadPriority;
 use super::tasks;
+use super::write_task::OverloadPolicy;
 use crate::{
     AccountId, AddedTask, Contact, ContactBounds, ContactList, ContactRefusal, Contacts, NewTask, Page,
     PutContact, StoreError, Task, TaskState, TaskStep, UnixMs,
@@ -37,7 +37,7 @@ impl Contacts for SqliteStore {
         now: UnixMs,
         lists_max: u64,
     ) -> Result<Result<ContactList, ContactRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| {
             add_list(work.conn, account, name, description, now, lists_max).tried("make a list")
         })
         .await
@@ -51,7 +51,7 @@ impl Contacts for SqliteStore {
         description: Option<Box<str>>,
         now: UnixMs,
     ) -> Result<Result<ContactList, ContactRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| {
             change_list(work.conn, account, id, name, description, now).tried("change a list")
         })
         .await
@@ -62,7 +62,7 @@ impl Contacts for SqliteStore {
         account: AccountId,
         id: i64,
     ) -> Result<Result<(), ContactRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| {
             remove_list(work.conn, account, id).tried("remove a list")
         })
         .await
@@ -74,7 +74,7 @@ impl Contacts for SqliteStore {
         name: Box<str>,
     ) -> Result<Option<ContactList>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 conn.prepare_cached(&format!(
                     "SELECT {LIST} FROM contact_list WHERE account = ?1 AND name = ?2"
                 ))
@@ -92,7 +92,7 @@ impl Contacts for SqliteStore {
         limit: usize,
     ) -> Result<Page<ContactList>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 let wanted = Wanted::new(&name_contains);
                 conn.prepare_cached(&format!(
                     "SELECT {LIST} FROM contact_list WHERE account = ?1 ORDER BY id"
@@ -120,7 +120,7 @@ impl Contacts for SqliteStore {
         now: UnixMs,
         bounds: ContactBounds,
     ) -> Result<Result<Vec<Contact>, ContactRefusal>, StoreError> {
-        self.errand(Caller::Client, contacts.len(), move |work| {
+        self.submit_write(OverloadPolicy::Shed, contacts.len(), move |work| {
             members::put(work.conn, account, list, contacts, now, bounds).tried("change members of a list")
         })
         .await
@@ -133,7 +133,7 @@ impl Contacts for SqliteStore {
         msisdn: Msisdn,
         now: UnixMs,
     ) -> Result<Result<(), ContactRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| {
             members::remove(work.conn, account, list, msisdn, now).tried("remove a member")
         })
         .await
@@ -149,7 +149,7 @@ impl Contacts for SqliteStore {
         limit: usize,
     ) -> Result<Page<Contact>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 snapshot(conn, || {
                     let wanted = Wanted::new(&name_contains);
                     members::read(conn, (account, list), msisdn, &wanted, offset, limit).tried("read members")
@@ -166,7 +166,7 @@ impl Contacts for SqliteStore {
         contacts_max: usize,
     ) -> Result<Vec<Contact>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 conn.prepare_cached(&format!(
                     "SELECT {} FROM contact
                      WHERE list = ?1 AND id > ?2 AND id <= ?3
@@ -191,7 +191,7 @@ impl Contacts for SqliteStore {
         msisdns: Vec<Msisdn>,
     ) -> Result<HashSet<Msisdn>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 snapshot(conn, || {
                     members::among(conn, &lists, last, &msisdns).tried("look for members of earlier lists")
                 })
@@ -200,20 +200,20 @@ impl Contacts for SqliteStore {
     }
 
     async fn set_task_end(&self, id: i64, ends_at: Option<UnixMs>) -> Result<Option<Task>, StoreError> {
-        self.errand(Caller::Engine, 1, move |work| {
+        self.submit_write(OverloadPolicy::Backpressure, 1, move |work| {
             tasks::set_end(work.conn, id, ends_at).tried("set a task's end")
         })
         .await
     }
 
     async fn add_task(&self, new: NewTask) -> Result<Result<AddedTask, ContactRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| tasks::add_once(work, new))
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| tasks::add_once(work, new))
             .await
     }
 
     async fn task(&self, account: AccountId, id: i64) -> Result<Option<Task>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 let task = tasks::of(conn, id).tried("read a task")?;
                 Ok(task.filter(|task| task.account == account))
             })
@@ -222,7 +222,7 @@ impl Contacts for SqliteStore {
 
     async fn open_tasks(&self, tasks_max: usize) -> Result<Vec<Task>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 tasks::open(conn, tasks_max).tried("read open tasks")
             })
             .await
@@ -230,15 +230,15 @@ impl Contacts for SqliteStore {
 
     async fn tasks(&self, before: Option<i64>, tasks_max: usize) -> Result<Vec<Task>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 tasks::all(conn, before, tasks_max).tried("read tasks")
             })
             .await
     }
 
     async fn expire_tasks(&self, before: UnixMs) -> Result<u64, StoreError> {
-        self.errand(Caller::Engine, 1, move |work| {
-            tasks::forget(work.conn, before).tried("forget old tasks")
+        self.submit_write(OverloadPolicy::Backpressure, 1, move |work| {
+            tasks::delete_ended(work.conn, before).tried("delete old tasks")
         })
         .await
     }
@@ -251,7 +251,7 @@ impl Contacts for SqliteStore {
         error: Box<str>,
         now: UnixMs,
     ) -> Result<Option<Task>, StoreError> {
-        self.errand(Caller::Engine, 1, move |work| {
+        self.submit_write(OverloadPolicy::Backpressure, 1, move |work| {
             tasks::change(work.conn, id, state, step, &error, now).tried("change a task")
         })
         .await

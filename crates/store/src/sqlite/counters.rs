@@ -4,16 +4,16 @@
 //! summed up before its commit, so that each counter it touches is written once, however many messages.
 
 use super::codes::narrow;
+use super::dimensions::Generations;
 use super::error::Tried;
 use super::memory::Work;
-use super::series::Generations;
-use crate::{AccountId, SeriesNo, StoreError, Tally, UnixMs};
+use crate::{AccountId, DimensionsNo, StatsKey, StoreError, UnixMs};
 use rusqlite::Connection;
 use sms::state::MessageState;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 const HOUR_MS: i64 = 3_600_000;
-/// Different errors told apart of a series in an hour.
+/// Different errors of a series in an hour that have counters of their own.
 const ERRORS_MAX: usize = 64;
 /// The error of those beyond.
 const OTHER: &str = "other";
@@ -59,7 +59,7 @@ struct Place {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Move {
-    tally: Tally,
+    stats_key: StatsKey,
     hour: i64,
     from: Option<Place>,
     to: Place,
@@ -68,8 +68,8 @@ struct Move {
 
 /// What a group moves, in order.
 #[derive(Debug, Default)]
-pub(super) struct Moves {
-    moves: Vec<Move>,
+pub(super) struct StatsDelta {
+    steps: Vec<Move>,
     /// Before this nothing is changed: it belongs to earlier commands.
     fence: usize,
     /// By index; the first is the empty one.
@@ -78,33 +78,33 @@ pub(super) struct Moves {
     last_error: (Box<str>, u32),
 }
 
-impl Moves {
+impl StatsDelta {
     /// A place to go back to.
-    pub(super) fn mark(&mut self) -> usize {
-        self.fence = self.moves.len();
+    pub(super) fn savepoint(&mut self) -> usize {
+        self.fence = self.steps.len();
         self.fence
     }
 
-    pub(super) fn go_back(&mut self, mark: usize) {
-        self.moves.truncate(mark);
-        self.fence = mark;
+    pub(super) fn rollback_to(&mut self, savepoint: usize) {
+        self.steps.truncate(savepoint);
+        self.fence = savepoint;
     }
 
     /// Counts a message of an hour in a column, and no more in the one it was counted in.
-    pub(super) fn push(&mut self, hour: i64, tally: Tally, from: Option<Column<'_>>, to: Column<'_>) {
-        if tally.series == SeriesNo(0) {
+    pub(super) fn push(&mut self, hour: i64, stats_key: StatsKey, from: Option<Column<'_>>, to: Column<'_>) {
+        if stats_key.dimensions == DimensionsNo(0) {
             return; // accepted before there was counting
         }
         let new = Move {
-            tally,
+            stats_key,
             hour,
             from: from.map(|from| self.place(from)),
             to: self.place(to),
             messages: 1,
         };
-        match self.moves.get_mut(self.fence..).and_then(<[_]>::last_mut) {
+        match self.steps.get_mut(self.fence..).and_then(<[_]>::last_mut) {
             Some(last) if (Move { messages: 1, ..*last }) == new => last.messages += 1,
-            _ => self.moves.push(new),
+            _ => self.steps.push(new),
         }
     }
 
@@ -147,16 +147,16 @@ impl Moves {
             let index = usize::try_from(place.error).unwrap_or(usize::MAX);
             let counter = Counter {
                 hour: of.hour,
-                series: of.tally.series,
-                country: of.tally.country,
+                dimensions: of.stats_key.dimensions,
+                country: of.stats_key.country,
                 state: place.state,
                 error: self.errors.get(index).map_or("", |error| error),
             };
             let sum = sums.entry(counter).or_insert((0, 0));
             sum.0 += messages;
-            sum.1 += messages * i64::from(of.tally.segments);
+            sum.1 += messages * i64::from(of.stats_key.segments);
         };
-        for one in &self.moves {
+        for one in &self.steps {
             if let Some(from) = one.from {
                 add(one, from, -one.messages);
             }
@@ -167,11 +167,11 @@ impl Moves {
     }
 }
 
-/// The key of a counter but for its account, which the series tells.
+/// The key of a counter without its account, which follows from the series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Counter<'e> {
     hour: i64,
-    series: SeriesNo,
+    dimensions: DimensionsNo,
     country: u16,
     state: MessageState,
     error: &'e str,
@@ -182,9 +182,9 @@ struct Counter<'e> {
 pub(super) struct Counters {
     /// Counters of hours before this are gone and stay so.
     floor: i64,
-    /// The errors told apart, by series and hour. Only ever grows until it is full, so that a message is
-    /// counted back where it was counted.
-    errors: Generations<(SeriesNo, i64), HashSet<Box<str>>>,
+    /// The errors with counters of their own, by series and hour. Only grows until it is full, so that a message is
+    /// subtracted from the counter to which it was added.
+    errors: Generations<(DimensionsNo, i64), HashSet<Box<str>>>,
 }
 
 impl Counters {
@@ -214,21 +214,21 @@ impl Counters {
         &mut self,
         conn: &Connection,
         account: AccountId,
-        series: SeriesNo,
+        dimensions: DimensionsNo,
         hour: i64,
         error: &'e str,
     ) -> rusqlite::Result<&'e str> {
         if error.is_empty() {
             return Ok(error);
         }
-        let key = (series, hour);
+        let key = (dimensions, hour);
         if self.errors.get(&key).is_none() {
             let known = conn
                 .prepare_cached(
                     "SELECT DISTINCT error FROM counter WHERE account = ?1 AND hour = ?2 AND series = ?3
                      AND error <> '' AND error <> ?4",
                 )?
-                .query_map((account.0, hour, series.0, OTHER), |row| row.get(0))?
+                .query_map((account.0, hour, dimensions.0, OTHER), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             self.errors.insert(key, known);
         }
@@ -248,25 +248,31 @@ impl Counters {
 
 /// Writes what the group has moved: within its transaction, after its last command.
 pub(super) fn flush(work: &mut Work<'_>) -> Result<(), StoreError> {
-    let moves = std::mem::take(&mut work.effects.moves);
+    let stats_delta = std::mem::take(&mut work.effects.stats_delta);
     let memory = &mut *work.memory;
     let floor = work.effects.counters_floor.unwrap_or(memory.counters.floor);
     // In the order of the table.
     let mut changes: BTreeMap<(AccountId, Counter<'_>), (i64, i64)> = BTreeMap::new();
-    for (mut counter, (messages, segments)) in moves.sums() {
+    for (mut counter, (messages, segments)) in stats_delta.sums() {
         if counter.hour < floor {
             continue;
         }
         let Some(account) = memory
-            .series
-            .account_of(work.conn, counter.series)
+            .dimensions
+            .account_of(work.conn, counter.dimensions)
             .tried("look for a series")?
         else {
             continue;
         };
         counter.error = memory
             .counters
-            .kept(work.conn, account, counter.series, counter.hour, counter.error)
+            .kept(
+                work.conn,
+                account,
+                counter.dimensions,
+                counter.hour,
+                counter.error,
+            )
             .tried("look for the errors counted apart")?;
         let sum = changes.entry((account, counter)).or_default();
         sum.0 += messages;
@@ -286,7 +292,7 @@ pub(super) fn flush(work: &mut Work<'_>) -> Result<(), StoreError> {
             .execute((
                 account.0,
                 counter.hour,
-                counter.series.0,
+                counter.dimensions.0,
                 counter.country,
                 counter.state.as_u8(),
                 counter.error,
@@ -295,12 +301,12 @@ pub(super) fn flush(work: &mut Work<'_>) -> Result<(), StoreError> {
             ))
             .tried("count")?;
     }
-    work.effects.moves = moves;
+    work.effects.stats_delta = stats_delta;
     Ok(())
 }
 
-/// Forgets a piece of the counters of hours before `before`, and series that were not used since; how many
-/// counters, and whether there are more.
+/// Deletes a piece of the counters of hours before `before`, and series that were not used since; how many counters,
+/// and whether there are more.
 pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool), StoreError> {
     let before = hour_of(before);
     work.conn
@@ -308,7 +314,7 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool),
             "UPDATE meta SET value = ?1 WHERE key = 'statistics_floor'",
             [before],
         )
-        .tried("forget counters")?;
+        .tried("delete counters")?;
     // What is before this may be gone: `check --deep` compares what is not, also where the clock was ahead.
     work.conn
         .execute(
@@ -316,21 +322,21 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool),
              ON CONFLICT (key) DO UPDATE SET value = max(value, ?1)",
             [before],
         )
-        .tried("forget counters")?;
+        .tried("delete counters")?;
     work.effects.counters_floor = Some(before);
-    let forgotten = delete_counters(work.conn, before).tried("forget counters")?;
-    if forgotten >= EXPIRED_A_STEP {
-        return Ok((forgotten, true));
+    let deleted = delete_counters(work.conn, before).tried("delete counters")?;
+    if deleted >= EXPIRED_A_STEP {
+        return Ok((deleted, true));
     }
-    let series = work
+    let dimensions = work
         .conn
         .prepare_cached("DELETE FROM series WHERE no IN (SELECT no FROM series WHERE hour < ?1 LIMIT ?2)")
         .and_then(|mut delete| delete.execute((before, EXPIRED_A_STEP)))
-        .tried("forget series")?;
-    if series > 0 {
-        work.memory.series.forget_all();
+        .tried("delete series")?;
+    if dimensions > 0 {
+        work.memory.dimensions.clear();
     }
-    Ok((forgotten, series as u64 == EXPIRED_A_STEP))
+    Ok((deleted, dimensions as u64 == EXPIRED_A_STEP))
 }
 
 fn delete_counters(conn: &Connection, before: i64) -> rusqlite::Result<u64> {
@@ -341,8 +347,8 @@ fn delete_counters(conn: &Connection, before: i64) -> rusqlite::Result<u64> {
         "SELECT hour FROM counter WHERE account = ?1 AND hour < ?2 ORDER BY hour LIMIT 1 OFFSET ?3",
     )?;
     let mut delete = conn.prepare_cached("DELETE FROM counter WHERE account = ?1 AND hour <= ?2")?;
-    let (mut account, mut forgotten) = (-1i64, 0);
-    while forgotten < EXPIRED_A_STEP
+    let (mut account, mut deleted) = (-1i64, 0);
+    while deleted < EXPIRED_A_STEP
         && let Some(row) = next_account.query([account])?.next()?
     {
         account = row.get(0)?;
@@ -350,9 +356,9 @@ fn delete_counters(conn: &Connection, before: i64) -> rusqlite::Result<u64> {
             Some(row) => row.get(0)?,
             None => before - 1,
         };
-        forgotten += delete.execute((account, last))? as u64;
+        deleted += delete.execute((account, last))? as u64;
     }
-    Ok(forgotten)
+    Ok(deleted)
 }
 
 /// A state as a counter's row has it.

@@ -1,9 +1,9 @@
-//! What is missing when a store is opened, and telling of it until somebody has taken note.
+//! Detects what is missing when a store is opened, and reports it until an operator has acknowledged it.
 //!
-//! Before SQLite opens the store its write-ahead log is looked through and compared with what was noted as durable
-//! ([`super::durable`]). What was found stands in a file beside the store (`.damaged`), one line each time, until somebody removes
-//! it. A log that may hold more than SQLite will take is copied first, for SQLite goes on over it, and the store is not opened
-//! before that file was removed: what is left may contradict itself.
+//! Before SQLite opens the store its write-ahead log is read and compared with what was noted as durable
+//! ([`super::durable`]). What was found is recorded in a file beside the store (`.damaged`), one line each time,
+//! until an operator removes it. A log that may hold more than SQLite will take is copied first, because SQLite
+//! overwrites it, and the store is not opened before that file was removed: what is left may contradict itself.
 
 use super::durable::{self, Note, Notes};
 use super::error::Tried;
@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Octets read of the file that tells of damage.
+/// Octets read of the file that records damage.
 const RECORD_BYTES_MAX: u64 = 64 * 1024;
 /// Where the database has its mark.
 const MARK: &str = "durable_mark";
@@ -33,7 +33,7 @@ pub(super) struct Found {
     /// The log may hold more than SQLite takes: a copy of it is kept before SQLite goes on over it.
     copy_due: bool,
     copy: Option<PathBuf>,
-    /// Somebody has taken note of the damage of just this log.
+    /// The damage of just this log is acknowledged.
     noted: bool,
 }
 
@@ -54,21 +54,21 @@ pub(super) fn refuse_a_lost_store(store: &Path) -> Result<(), StoreError> {
         "the store {path} is gone: it was there at {when}. Put it back, or a backup in its place; to begin with an empty one, \
          remove {note} as well, and move what is left of its log (-wal) away",
         path = store.display(),
-        when = told(noted.as_millisecond()),
+        when = format_time(noted.as_millisecond()),
         note = note.display(),
     )))
 }
 
-/// Looks at the log of a store that no process serves, before SQLite does. `store` is its resolved path, `schema` what SQLite
-/// finds in it.
+/// Looks at the log of a store that no process serves, before SQLite does. `store` is its resolved path, `schema`
+/// what SQLite finds in it.
 ///
-/// A damaged log is copied, and told in the file beside the store. Then the store is not opened until somebody has removed that
-/// file: pages that were moved into the database before lie beside older ones of the log, so what is left may contradict itself,
-/// and what waits in it may have been sent.
+/// A damaged log is copied, and recorded in the file beside the store. Then the store is not opened until an operator
+/// has removed that file: pages that were moved into the database before lie beside older ones of the log, so what is
+/// left may contradict itself, and what waits in it may have been sent.
 ///
 /// # Errors
-/// When a damaged log cannot be copied, for it would be lost; when nobody has taken note of it; when what the store began with
-/// cannot be read.
+/// When a damaged log cannot be copied, for it would be lost; when the damage is not acknowledged; when what the
+/// store began with cannot be read.
 pub(super) fn look(store: &Path, schema: Option<u32>) -> Result<Found, StoreError> {
     let mut found = inspect(store)?;
     if let Some(why) = lost_beginning(&found, store, schema) {
@@ -90,12 +90,12 @@ pub(super) fn look(store: &Path, schema: Option<u32>) -> Result<Found, StoreErro
     found.copy = Some(copy.clone());
     let record = beside(store, ".damaged");
     if !is_kept {
-        // Told before the copy is there, for a copy without it says that somebody has taken note.
+        // Recorded before the copy is there, because a copy without a record means that the damage was acknowledged.
         let conn = open::looking(store, &SqliteConfig::default())?;
         let store_no = durable::store_no(&load::id_key(&conn)?);
         let note = found.note.filter(|note| note.store == store_no);
         let what = missing(&found, note, mark_in(&conn)?).unwrap_or_default();
-        tell(&record, store, &what).map_err(kept)?;
+        append_record(&record, store, &what).map_err(kept)?;
         copy_to(&copy, &log, store).map_err(kept)?;
     }
     match lines(&record).last() {
@@ -125,12 +125,12 @@ fn lost_beginning(found: &Found, store: &Path, schema: Option<u32>) -> Option<St
     })
 }
 
-/// What a start would tell that is missing, by the log as it is and by what is in the store: its mark, and the key it was made
-/// with; a store without a schema has neither. Nothing is changed.
+/// What a start would report as missing, by the log as it is and by what is in the store: its mark, and its key; a
+/// store without a schema has neither. Nothing is changed.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub(super) fn foretold(
+pub(super) fn missing_at_start(
     store: &Path,
     mark: i64,
     id_key: Option<&[u8; 32]>,
@@ -226,9 +226,8 @@ pub(super) fn set_mark(conn: &Connection, mark: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Compares what was noted with the store as it was opened, tells what is missing, begins the log anew if it is damaged, and a
-/// new note. Returns where the
-/// next notes go.
+/// Compares what was noted with the store as it was opened, reports what is missing, restarts the log if it is
+/// damaged, and begins a new note. Returns where the next notes go.
 ///
 /// # Errors
 /// When the mark cannot be read or nothing can be written beside the store.
@@ -246,22 +245,16 @@ pub(super) fn settle(
     let mut notes = Notes::open(store, store_no).map_err(note_failed)?;
     match missing(&found, note, mark) {
         Some(what) if found.noted => {
-            tracing::warn!(%what, "the store goes on with what is there, as somebody has taken note of");
-            begin_the_log_anew(conn);
+            tracing::warn!(damage = %what, "store damage acknowledged");
+            restart_log(conn);
         }
         Some(what) => {
             let record = beside(store, ".damaged");
-            tracing::error!(
-                %what,
-                "the store lacks what was stored before; it goes on with what is there. `check` tells of it until {} is removed",
-                record.display()
-            );
-            tell(&record, store, &what).map_err(note_failed)?;
+            tracing::error!(damage = %what, record = %record.display(), "store lacks committed data");
+            append_record(&record, store, &what).map_err(note_failed)?;
         }
         None if note.is_some_and(|note| note.frames > 0) && found.walked.bytes == 0 => {
-            tracing::warn!(
-                "the write-ahead log was written back or removed by another program since the node was ended"
-            );
+            tracing::warn!(path = %beside(store, "-wal").display(), "write-ahead log removed by another program");
         }
         None => {}
     }
@@ -276,18 +269,16 @@ pub(super) fn settle(
     Ok(notes)
 }
 
-/// SQLite would go on behind the last commit that it takes, over those that are lost. What is left of them there would look
-/// like damage after each kill.
-fn begin_the_log_anew(conn: &Connection) {
+/// Restarts the log. SQLite would go on behind the last commit that it takes, over those that are lost. What is left of
+/// them there would look like damage after each kill, and the next start would report it again.
+fn restart_log(conn: &Connection) {
     match checkpoint::checkpoint(conn, "TRUNCATE") {
         Ok(progress) if progress.log == 0 => {}
         Ok(_) => tracing::warn!(
-            "another program reads the store: the damaged log goes on, and the next start may tell of the damage again"
+            reason = "another program reads the store",
+            "damaged write-ahead log not restarted"
         ),
-        Err(error) => tracing::warn!(
-            %error,
-            "the damaged log could not be begun anew: the next start may tell of the damage again"
-        ),
+        Err(error) => tracing::warn!(reason = %error, "damaged write-ahead log not restarted"),
     }
 }
 
@@ -322,15 +313,15 @@ fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
     let span = match note {
         Some(note) if found.certain || lacks_mark => format!(
             "what was committed between {} and {} is missing, all of it or the later part{}",
-            told(mark),
-            told(note.at.max(note.mark)),
+            format_time(mark),
+            format_time(note.at.max(note.mark)),
             if lacks_mark && !found.certain {
                 " (as expected after a backup was put in the store's place)"
             } else {
                 ""
             }
         ),
-        _ => format!("what was committed after {} may be missing", told(mark)),
+        _ => format!("what was committed after {} may be missing", format_time(mark)),
     };
     let copy = found.copy.as_ref();
     let copy = copy.map_or_else(String::new, |copy| {
@@ -340,7 +331,7 @@ fn missing(found: &Found, note: Option<Note>, mark: i64) -> Option<String> {
 }
 
 /// A time of the store, in words.
-pub(super) fn told(at: i64) -> String {
+pub(super) fn format_time(at: i64) -> String {
     match Timestamp::from_millisecond(at) {
         Ok(time) if at > 0 => time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
         _ => "the beginning".to_owned(),
@@ -348,7 +339,7 @@ pub(super) fn told(at: i64) -> String {
 }
 
 /// Adds a line to the record, unless it ends with the same.
-fn tell(record: &Path, store: &Path, what: &str) -> io::Result<()> {
+fn append_record(record: &Path, store: &Path, what: &str) -> io::Result<()> {
     if lines(record).last().is_some_and(|last| last.ends_with(what)) {
         return Ok(());
     }
@@ -358,7 +349,7 @@ fn tell(record: &Path, store: &Path, what: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// What is told of a store until somebody removes the file; the first lines of it.
+/// The first lines of the record of damage, which an operator removes.
 pub(super) fn lines(record: &Path) -> Vec<String> {
     let mut text = Vec::new();
     let read = File::open(record).and_then(|file| file.take(RECORD_BYTES_MAX).read_to_end(&mut text));

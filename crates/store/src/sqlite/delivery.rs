@@ -1,21 +1,21 @@
-//! How far each endpoint has been told, and calls put aside after they failed.
+//! The acked offset of each endpoint, and the retries of its failed calls.
 
 use super::codes::as_count;
-use super::errand::Caller;
 use super::error::Tried;
 use super::memory::Work;
-use super::readers::Purpose;
-use super::{SqliteStore, event_blob, events};
+use super::readers::ReadPriority;
+use super::write_task::OverloadPolicy;
+use super::{SqliteStore, events, outbox_codec};
 use crate::{
-    AccountId, EndpointId, EndpointState, Event, EventKinds, EventListener, EventPlace, FailedListener,
-    LastError, Pause, RecordDelivery, Redelivery, RedeliveryFilter, StoreError, UnixMs,
+    AccountId, DeliveryRetry, DeliveryRetryFilter, EndpointId, EndpointState, Event, EventKinds,
+    EventListener, EventOffset, FailedListener, LastError, Pause, RecordDelivery, StoreError, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-/// When a call is due that was given up on.
+/// The due time of a dead call.
 const NEVER: UnixMs = i64::MAX;
-/// Calls forgotten by one command.
+/// Dead calls deleted by one command.
 const EXPIRED_CALLS_MAX: i64 = 500;
 
 const STATE: &str = "s.endpoint, s.told_row, s.told_index, s.pause_since, s.pause_until, s.pause_reason, \
@@ -25,7 +25,7 @@ fn state_from(row: &Row<'_>) -> rusqlite::Result<EndpointState> {
     let paused_since: Option<UnixMs> = row.get(3)?;
     Ok(EndpointState {
         endpoint: EndpointId(row.get(0)?),
-        told: EventPlace {
+        acked_offset: EventOffset {
             row: row.get(1)?,
             index: row.get(2)?,
         },
@@ -59,8 +59,10 @@ fn states(conn: &Connection) -> rusqlite::Result<Vec<EndpointState>> {
     .collect()
 }
 
-/// What each endpoint wants and has been told.
-pub(super) fn told(conn: &Connection) -> Result<Vec<(AccountId, EventKinds, EventPlace)>, StoreError> {
+/// The kinds of events and the acked offset of each endpoint.
+pub(super) fn endpoint_offsets(
+    conn: &Connection,
+) -> Result<Vec<(AccountId, EventKinds, EventOffset)>, StoreError> {
     conn.prepare_cached(
         "SELECT e.account, e.kinds, s.told_row, s.told_index
          FROM endpoint e JOIN endpoint_state s ON s.endpoint = e.id",
@@ -69,12 +71,12 @@ pub(super) fn told(conn: &Connection) -> Result<Vec<(AccountId, EventKinds, Even
         select
             .query_map([], |row| {
                 let (row_no, index) = (row.get(2)?, row.get(3)?);
-                let told = EventPlace { row: row_no, index };
-                Ok((AccountId(row.get(0)?), EventKinds(row.get(1)?), told))
+                let acked_offset = EventOffset { row: row_no, index };
+                Ok((AccountId(row.get(0)?), EventKinds(row.get(1)?), acked_offset))
             })?
             .collect()
     })
-    .tried("read how far endpoints have been told")
+    .tried("read the states of endpoints")
 }
 
 /// Records what a worker has done. An endpoint that has been removed meanwhile has nothing to record.
@@ -92,27 +94,27 @@ fn record(work: &mut Work<'_>, done: RecordDelivery) -> Result<(), StoreError> {
                 .query_row([endpoint.0], |row| Ok((state_from(row)?, row.get(11)?)))
                 .optional()
         })
-        .tried("read how far an endpoint has been told")?;
+        .tried("read the state of an endpoint")?;
     let Some((mut state, mut next_no)) = found else {
         return Ok(());
     };
     for &no in &done.settled {
-        settle(work.conn, &mut state, no).tried("settle a call")?;
+        settle(work.conn, &mut state, no).tried("delete a delivered retry")?;
     }
     for call in &done.retried {
-        retry(work, &mut state, call).tried("put a call off")?;
+        retry(work, &mut state, call).tried("reschedule a retry")?;
     }
-    for call in &done.put_aside {
-        put_aside(work.conn, &mut state, next_no, call).tried("put a call aside")?;
+    for call in &done.deferred {
+        schedule_retry(work.conn, &mut state, next_no, call).tried("schedule a retry")?;
         next_no += 1;
     }
-    state.told = done.told.unwrap_or(state.told);
+    state.acked_offset = done.acked_offset.unwrap_or(state.acked_offset);
     state.pause = done.pause.unwrap_or(state.pause);
     state.failing_since = done.failing_since.unwrap_or(state.failing_since);
     if done.last_error.is_some() {
         state.last_error = done.last_error;
     }
-    write(work.conn, &state, next_no).tried("record how far an endpoint has been told")
+    write(work.conn, &state, next_no).tried("record the state of an endpoint")
 }
 
 fn write(conn: &Connection, state: &EndpointState, next_no: i64) -> rusqlite::Result<()> {
@@ -125,8 +127,8 @@ fn write(conn: &Connection, state: &EndpointState, next_no: i64) -> rusqlite::Re
     )?
     .execute((
         state.endpoint.0,
-        state.told.row,
-        state.told.index,
+        state.acked_offset.row,
+        state.acked_offset.index,
         pause.map(|pause| pause.since),
         pause.and_then(|pause| pause.until),
         pause.map(|pause| &*pause.reason),
@@ -140,7 +142,7 @@ fn write(conn: &Connection, state: &EndpointState, next_no: i64) -> rusqlite::Re
     .map(drop)
 }
 
-/// Counts a call in or out of those put aside.
+/// Adds a call to the count of waiting or dead ones, or subtracts it.
 fn count(state: &mut EndpointState, due: UnixMs, change: i64) {
     let calls = if due == NEVER {
         &mut state.dead
@@ -150,11 +152,11 @@ fn count(state: &mut EndpointState, due: UnixMs, change: i64) {
     *calls = calls.saturating_add_signed(change);
 }
 
-fn put_aside(
+fn schedule_retry(
     conn: &Connection,
     state: &mut EndpointState,
     no: i64,
-    call: &crate::NewRedelivery,
+    call: &crate::NewDeliveryRetry,
 ) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO redelivery (endpoint, no, due, tries, first_tried_at, given_up_at, error, events)
@@ -168,7 +170,7 @@ fn put_aside(
         call.first_tried_at,
         (call.due == NEVER).then_some(call.first_tried_at),
         &call.error,
-        event_blob::encode(&call.events),
+        outbox_codec::encode(&call.events),
     ))?;
     count(state, call.due, 1);
     Ok(())
@@ -194,7 +196,7 @@ fn retry(work: &Work<'_>, state: &mut EndpointState, call: &crate::Retried) -> r
     let Some((due, first_tried_at)) = was else {
         return Ok(());
     };
-    // The last try came after it was due; how long after is not told.
+    // The last try came after it was due; how long after is not stored.
     let tried_at = first_tried_at.max(if due == NEVER { 0 } else { due });
     let given_up_at = (call.due == NEVER).then(|| tried_at.max(work.memory.now));
     work.conn
@@ -217,34 +219,34 @@ fn retry(work: &Work<'_>, state: &mut EndpointState, call: &crate::Retried) -> r
 
 const CALL: &str = "SELECT no, events, tries, due, first_tried_at, error FROM redelivery WHERE endpoint = ?1";
 
-/// Calls put aside.
+/// Retries of an endpoint.
 fn calls(
     conn: &Connection,
     endpoint: EndpointId,
-    filter: RedeliveryFilter,
+    filter: DeliveryRetryFilter,
     after: i64,
     calls_max: usize,
-) -> Result<Vec<Redelivery>, StoreError> {
+) -> Result<Vec<DeliveryRetry>, StoreError> {
     let (sql, from) = match filter {
-        RedeliveryFilter::Due(at) => (
+        DeliveryRetryFilter::Due(at) => (
             format!("{CALL} AND due <= ?2 ORDER BY due, no LIMIT ?3"),
             at.min(NEVER - 1),
         ),
-        RedeliveryFilter::Waiting => (
+        DeliveryRetryFilter::Waiting => (
             format!("{CALL} AND no > ?2 AND due < {NEVER} ORDER BY no LIMIT ?3"),
             after,
         ),
-        RedeliveryFilter::Dead => (
+        DeliveryRetryFilter::Dead => (
             format!("{CALL} AND no > ?2 AND due = {NEVER} ORDER BY no LIMIT ?3"),
             after,
         ),
     };
-    let calls: Vec<(Redelivery, Vec<u8>)> = conn
+    let calls: Vec<(DeliveryRetry, Vec<u8>)> = conn
         .prepare_cached(&sql)
         .and_then(|mut select| {
             select
                 .query_map((endpoint.0, from, as_count(calls_max)), |row| {
-                    let call = Redelivery {
+                    let call = DeliveryRetry {
                         no: row.get(0)?,
                         events: Vec::new(),
                         tries: row.get(2)?,
@@ -256,19 +258,19 @@ fn calls(
                 })?
                 .collect()
         })
-        .tried("read calls put aside")?;
+        .tried("read retries")?;
     calls
         .into_iter()
         .map(|(call, events)| {
-            let events = event_blob::decode(&events)?;
-            Ok(Redelivery { events, ..call })
+            let events = outbox_codec::decode(&events)?;
+            Ok(DeliveryRetry { events, ..call })
         })
         .collect()
 }
 
-/// Forgets a piece of the calls given up on before a time; true while there are more.
+/// Deletes a piece of the calls that died before a time; true while there are more.
 pub(super) fn expire(conn: &Connection, before: UnixMs) -> Result<bool, StoreError> {
-    let forget = || {
+    let delete = || {
         let gone: Vec<u32> = conn
             .prepare_cached(
                 "DELETE FROM redelivery WHERE (endpoint, no) IN
@@ -284,7 +286,7 @@ pub(super) fn expire(conn: &Connection, before: UnixMs) -> Result<bool, StoreErr
         }
         Ok(as_count(gone.len()) == EXPIRED_CALLS_MAX)
     };
-    forget().tried("forget calls given up on")
+    delete().tried("delete dead calls")
 }
 
 #[async_trait]
@@ -292,54 +294,55 @@ impl crate::Events for SqliteStore {
     async fn events(
         &self,
         account: AccountId,
-        after: EventPlace,
+        after: EventOffset,
         kinds: EventKinds,
         events_max: usize,
-    ) -> Result<(Vec<Event>, EventPlace), StoreError> {
+    ) -> Result<(Vec<Event>, EventOffset), StoreError> {
         self.readers
-            .run(Purpose::Telling, move |conn| {
+            .run(ReadPriority::Outbox, move |conn| {
                 events::read(conn, account, after, kinds, events_max)
             })
             .await
     }
 
-    async fn place_before(&self, account: AccountId, at: UnixMs) -> Result<EventPlace, StoreError> {
+    async fn offset_before(&self, account: AccountId, at: UnixMs) -> Result<EventOffset, StoreError> {
         self.readers
-            .run(Purpose::Telling, move |conn| {
-                events::place_before(conn, account, at)
+            .run(ReadPriority::Outbox, move |conn| {
+                events::offset_before(conn, account, at)
             })
             .await
     }
 
     async fn endpoint_states(&self) -> Result<Vec<EndpointState>, StoreError> {
         self.readers
-            .run(Purpose::Telling, |conn| {
-                states(conn).tried("read how far endpoints have been told")
+            .run(ReadPriority::Outbox, |conn| {
+                states(conn).tried("read the states of endpoints")
             })
             .await
     }
 
     async fn record_delivery(&self, done: RecordDelivery) -> Result<(), StoreError> {
-        let rows = 1 + done.put_aside.len() + done.settled.len() + done.retried.len();
-        self.errand(Caller::Engine, rows, |work| record(work, done)).await
+        let rows = 1 + done.deferred.len() + done.settled.len() + done.retried.len();
+        self.submit_write(OverloadPolicy::Backpressure, rows, |work| record(work, done))
+            .await
     }
 
-    async fn redeliveries(
+    async fn delivery_retries(
         &self,
         endpoint: EndpointId,
-        filter: RedeliveryFilter,
+        filter: DeliveryRetryFilter,
         after: i64,
         calls_max: usize,
-    ) -> Result<Vec<Redelivery>, StoreError> {
+    ) -> Result<Vec<DeliveryRetry>, StoreError> {
         self.readers
-            .run(Purpose::Telling, move |conn| {
+            .run(ReadPriority::Outbox, move |conn| {
                 calls(conn, endpoint, filter, after, calls_max)
             })
             .await
     }
 
     async fn expire_events(&self, before: UnixMs, dead_before: UnixMs) -> Result<bool, StoreError> {
-        self.errand(Caller::Engine, 1_000, move |work| {
+        self.submit_write(OverloadPolicy::Backpressure, 1_000, move |work| {
             events::expire(work, before, dead_before)
         })
         .await

@@ -1,12 +1,13 @@
 //! What was durable last, noted beside the store: so that a start notices what is missing.
 //!
-//! SQLite takes a log up to the first frame that is not right, and says nothing of what came after it. So at most twice a
-//! second it is noted which frame of which log ended the last commit, after that commit was synced. Twice the note is written
-//! in turns, with a checksum, and without a sync: after a kill it is there, after a power cut it may be an older one. It never
-//! tells of more than was durable.
+//! SQLite takes a log up to the first frame that is not right, and says nothing of what came after it. So at most
+//! twice a second it is noted which frame of which log ended the last commit, after that commit was synced. The note
+//! is written alternately in two places, with a checksum, and without a sync: after a kill it is there, after a power
+//! cut it may be an older one. It never names more than was durable.
 //!
-//! A log that was written back and removed, by `sqlite3` for example, is in the database. For that case the note has a *mark*:
-//! a time that the writer stores with a commit once a second. A database whose own mark is earlier lacks what was noted.
+//! A log that was written back and removed, by `sqlite3` for example, is in the database. For that case the note has
+//! a *mark*: a time that the writer stores with a commit once a second. A database whose own mark is earlier lacks
+//! what was noted.
 
 use super::place::{beside, open_private};
 use super::wal::Salts;
@@ -92,7 +93,7 @@ fn first_eight(octets: &[u8]) -> [u8; 8] {
     octets.first_chunk::<8>().copied().unwrap_or_default()
 }
 
-/// What tells a store from others, made of the key it was made with.
+/// Identifies a store: derived from the key that was made with it.
 pub(super) fn store_no(id_key: &[u8; 32]) -> u64 {
     let mut hash = Sha256::new();
     hash.update(b"which store");

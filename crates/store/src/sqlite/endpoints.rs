@@ -1,4 +1,4 @@
-//! Endpoints, a part of the catalog: where accounts are told their events.
+//! Endpoints, a part of the catalog: where events of accounts are sent.
 
 use super::error::Tried;
 use super::events;
@@ -69,7 +69,7 @@ pub(super) fn put(conn: &Connection, endpoint: &Endpoint) -> Result<(), StoreErr
     )
     .and_then(|mut put| put.execute((endpoint.id.0, end.row, end.index)))
     .map(drop)
-    .tried("begin to tell an endpoint")
+    .tried("store the state of an endpoint")
 }
 
 /// Removes an endpoint with its state and all that waits for it.

@@ -1,10 +1,10 @@
-//! The log of events: writing it, reading it forward, and forgetting what has been told.
+//! The log of events: writing it, reading it forward, and deleting old events that every endpoint has acked.
 
 use super::codes::as_count;
 use super::error::Tried;
 use super::memory::Work;
-use super::{delivery, event_blob, query};
-use crate::{AccountId, Event, EventKinds, EventPlace, EventWhat, StoreError, UnixMs};
+use super::{delivery, outbox_codec, query};
+use crate::{AccountId, Event, EventKinds, EventOffset, EventWhat, StoreError, UnixMs};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
 
@@ -21,14 +21,14 @@ fn wanted(conn: &Connection, account: AccountId) -> Result<EventKinds, StoreErro
     let kinds: Vec<u8> = conn
         .prepare_cached("SELECT kinds FROM endpoint WHERE account = ?1")
         .and_then(|mut select| select.query_map([account.0], |row| row.get(0))?.collect())
-        .tried("look for what an account wants to be told")?;
+        .tried("read the subscriptions of an account")?;
     Ok(kinds
         .into_iter()
         .fold(EventKinds::NONE, |all, kinds| all | EventKinds(kinds)))
 }
 
-/// Logs events of an account that happened at `at`, in order, as a row of their own, as far as any of its
-/// endpoints wants them. For what is told seldom, and by tools; commands that tell much share a row.
+/// Logs events of an account that happened at `at`, in order, as a row of their own, if any of its endpoints
+/// subscribes to them. For rare events, and for tools; commands with many events share a row.
 pub(super) fn append(
     conn: &Connection,
     account: AccountId,
@@ -93,7 +93,7 @@ struct NewRow {
     at: UnixMs,
     kinds: EventKinds,
     count: u32,
-    entries: event_blob::Writer,
+    entries: outbox_codec::Writer,
 }
 
 impl NewRow {
@@ -122,12 +122,12 @@ impl NewRow {
 }
 
 /// The last event of an account; the beginning when there is none.
-pub(super) fn end_of_log(conn: &Connection, account: AccountId) -> Result<EventPlace, StoreError> {
+pub(super) fn end_of_log(conn: &Connection, account: AccountId) -> Result<EventOffset, StoreError> {
     end_before(conn, account, i64::MAX)
 }
 
 /// The last event of an account in rows before one; the beginning when there is none.
-fn end_before(conn: &Connection, account: AccountId, row: i64) -> Result<EventPlace, StoreError> {
+fn end_before(conn: &Connection, account: AccountId, row: i64) -> Result<EventOffset, StoreError> {
     let last: Option<(i64, u32)> = conn
         .prepare_cached(
             "SELECT row, count FROM event WHERE account = ?1 AND row < ?2 ORDER BY row DESC LIMIT 1",
@@ -138,7 +138,7 @@ fn end_before(conn: &Connection, account: AccountId, row: i64) -> Result<EventPl
                 .optional()
         })
         .tried("look for the end of an account's events")?;
-    Ok(last.map_or(EventPlace::default(), |(row, count)| EventPlace {
+    Ok(last.map_or(EventOffset::default(), |(row, count)| EventOffset {
         row,
         index: count.saturating_sub(1),
     }))
@@ -148,10 +148,10 @@ fn end_before(conn: &Connection, account: AccountId, row: i64) -> Result<EventPl
 pub(super) fn read(
     conn: &Connection,
     account: AccountId,
-    after: EventPlace,
+    after: EventOffset,
     kinds: EventKinds,
     events_max: usize,
-) -> Result<(Vec<Event>, EventPlace), StoreError> {
+) -> Result<(Vec<Event>, EventOffset), StoreError> {
     let mut select = conn
         .prepare_cached(
             "SELECT row, count, CASE WHEN kinds & ?3 THEN entries END FROM event
@@ -169,12 +169,12 @@ pub(super) fn read(
             Ok((row.get(0)?, row.get::<_, u32>(1)?, entries))
         })()
         .tried("read events")?;
-        for event in event_blob::Reader::new(no, entries.unwrap_or_default()) {
+        for event in outbox_codec::Reader::new(no, entries.unwrap_or_default()) {
             let event = event?;
-            if event.place <= after {
+            if event.offset <= after {
                 continue;
             }
-            looked = event.place;
+            looked = event.offset;
             if kinds.contains(event.what.kind()) {
                 found.push(event);
                 if found.len() >= events_max {
@@ -182,7 +182,7 @@ pub(super) fn read(
                 }
             }
         }
-        looked = looked.max(EventPlace {
+        looked = looked.max(EventOffset {
             row: no,
             index: count.saturating_sub(1),
         });
@@ -191,11 +191,11 @@ pub(super) fn read(
 }
 
 /// The place before the first event of an account at or after a time; the end when there is none.
-pub(super) fn place_before(
+pub(super) fn offset_before(
     conn: &Connection,
     account: AccountId,
     at: UnixMs,
-) -> Result<EventPlace, StoreError> {
+) -> Result<EventOffset, StoreError> {
     query::snapshot(conn, || {
         let first = first_row_at(conn, account, at).tried("look for a time in the events")?;
         let mut select = conn
@@ -208,12 +208,12 @@ pub(super) fn place_before(
         while let Some(row) = rows.next().tried("look for a time in the events")? {
             let no = row.get(0).tried("look for a time in the events")?;
             let entries = row.get_ref(1).and_then(|entries| Ok(entries.as_blob()?));
-            for event in event_blob::Reader::new(no, entries.tried("look for a time in the events")?) {
+            for event in outbox_codec::Reader::new(no, entries.tried("look for a time in the events")?) {
                 let event = event?;
                 if event.at >= at {
                     return Ok(before);
                 }
-                before = event.place;
+                before = event.offset;
             }
         }
         Ok(before)
@@ -239,14 +239,14 @@ fn first_row_at(conn: &Connection, account: AccountId, at: UnixMs) -> rusqlite::
     Ok(from)
 }
 
-/// Forgets a piece of what is old: events logged before `before` that nobody is still to be told, and calls given
-/// up on before `dead_before`. True while there is more.
+/// Deletes a piece of the events logged before `before` that no endpoint waits for, and of the calls that died before
+/// `dead_before`. True while there is more.
 pub(super) fn expire(work: &mut Work<'_>, before: UnixMs, dead_before: UnixMs) -> Result<bool, StoreError> {
     let more_calls = delivery::expire(work.conn, dead_before)?;
     let after = work.effects.event_sweep.unwrap_or(work.memory.event_sweep);
-    let mut told: HashMap<AccountId, Vec<(EventKinds, EventPlace)>> = HashMap::new();
-    for (account, kinds, place) in delivery::told(work.conn)? {
-        told.entry(account).or_default().push((kinds, place));
+    let mut acked_offsets: HashMap<AccountId, Vec<(EventKinds, EventOffset)>> = HashMap::new();
+    for (account, kinds, offset) in delivery::endpoint_offsets(work.conn)? {
+        acked_offsets.entry(account).or_default().push((kinds, offset));
     }
     let rows = old_rows(work.conn, after, before).tried("look for old events")?;
     let mut delete = work
@@ -259,12 +259,14 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs, dead_before: UnixMs) -
             break;
         }
         last = Some(row.no);
-        let end = EventPlace {
+        let end = EventOffset {
             row: row.no,
             index: row.count.saturating_sub(1),
         };
-        let is_waited_for = told.get(&row.account).is_some_and(|endpoints| {
-            let waits = |(kinds, told): &(EventKinds, EventPlace)| kinds.0 & row.kinds.0 != 0 && *told < end;
+        let is_waited_for = acked_offsets.get(&row.account).is_some_and(|endpoints| {
+            let waits = |(kinds, acked_offset): &(EventKinds, EventOffset)| {
+                kinds.0 & row.kinds.0 != 0 && *acked_offset < end
+            };
             endpoints.iter().any(waits)
         });
         if !is_waited_for {

@@ -8,13 +8,13 @@ use super::batch;
 use super::codes::ClassCode;
 use super::error::Tried;
 use super::memory::Work;
-use super::outcome::{Flags, Outcome};
+use super::message_status::{Flags, MessageStatus};
+use super::outbox::{self, Change};
 use super::queue::{self, Piece};
-use super::story;
-use super::telling::{self, Change};
+use super::timeline;
 use crate::{
-    AccountId, AttemptId, CarrierNo, ConsumedQueue, EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane,
-    LaneBacklog, MessageId, QueueKey, QueueNo, StoreError, TimelineEntry, TimelineKind, UnixMs,
+    AccountId, AttemptId, CarrierNo, DequeuedRange, EXPIRED_IN_DOUBT, EXPIRED_UNSENT, ExpirySweep, Lane,
+    LaneBacklog, MessageId, QueuePosition, QueueSeq, StoreError, TimelineEntry, TimelineKind, UnixMs,
 };
 use rusqlite::{Connection, Row};
 use sms::state::MessageState;
@@ -35,7 +35,7 @@ pub(super) struct End {
 impl End {
     /// How a message ends that has waited for its first or another attempt.
     pub(super) fn of(conn: &Connection, id: MessageId) -> Result<Self, StoreError> {
-        let in_doubt = story::has_unanswered(conn, id).tried("look for attempts without an answer")?;
+        let in_doubt = timeline::has_unanswered(conn, id).tried("look for attempts without an answer")?;
         Ok(Self { in_doubt })
     }
 
@@ -67,7 +67,7 @@ impl End {
 /// Ends what waits of these runs and has expired; how much, by lane.
 pub(super) fn expire(
     work: &mut Work<'_>,
-    runs: &[ConsumedQueue],
+    runs: &[DequeuedRange],
     now: UnixMs,
 ) -> Result<Vec<LaneBacklog>, StoreError> {
     work.memory.see(now);
@@ -106,7 +106,7 @@ fn end_waiting(
     // One that was never tried has no row yet.
     let earlier = match piece.last_attempt {
         None => None,
-        Some(_) => Outcome::read(work.conn, id).tried("read an earlier result")?,
+        Some(_) => MessageStatus::read(work.conn, id).tried("read an earlier result")?,
     };
     let from = earlier
         .as_ref()
@@ -119,7 +119,7 @@ fn end_waiting(
         Some(_) => End::of(work.conn, id)?,
     };
     let outcome = match earlier {
-        Some(earlier) => Outcome {
+        Some(earlier) => MessageStatus {
             state: end.state(),
             flags: Flags::TRACED,
             changed_at: now,
@@ -129,15 +129,15 @@ fn end_waiting(
         None => never_tried(work, id, carrier, end, now)?,
     };
     outcome.replace(work.conn).tried("store that a message expired")?;
-    story::trace(work.conn, id, [end.entry(now, carrier)]).tried("trace a message's end")?;
+    timeline::append(work.conn, id, [end.entry(now, carrier)]).tried("trace a message's end")?;
     let change = Change {
         id,
-        tally: outcome.tally,
+        stats_key: outcome.stats_key,
         from: (from, ""),
         to: (outcome.state, &outcome.error),
         at: now,
     };
-    telling::changed(work, change)?;
+    outbox::changed(work, change)?;
     Ok(true)
 }
 
@@ -147,8 +147,8 @@ fn never_tried(
     carrier: CarrierNo,
     end: End,
     now: UnixMs,
-) -> Result<Outcome, StoreError> {
-    Ok(Outcome {
+) -> Result<MessageStatus, StoreError> {
+    Ok(MessageStatus {
         id,
         state: end.state(),
         flags: Flags::TRACED,
@@ -163,14 +163,14 @@ fn never_tried(
         carrier_id: None,
         error: end.error().into(),
         segments: None,
-        tally: batch::tally_of(work.conn, id)?,
+        stats_key: batch::stats_key_of(work.conn, id)?,
     })
 }
 
 /// What one step of a sweep has seen.
 pub(super) struct Looked {
     /// What has expired.
-    pub(super) expired: Vec<ConsumedQueue>,
+    pub(super) expired: Vec<DequeuedRange>,
     /// Where to go on.
     pub(super) next: Option<ExpirySweep>,
 }
@@ -225,16 +225,16 @@ pub(super) fn look(conn: &Connection, from: Option<ExpirySweep>, now: UnixMs) ->
     Ok(Looked { expired, next: None })
 }
 
-fn run_from(row: &Row<'_>) -> rusqlite::Result<(ConsumedQueue, Option<UnixMs>)> {
+fn run_from(row: &Row<'_>) -> rusqlite::Result<(DequeuedRange, Option<UnixMs>)> {
     let lane = Lane {
         carrier: CarrierNo(row.get(0)?),
         class: row.get::<_, ClassCode>(1)?.0,
         account: AccountId(row.get(2)?),
     };
-    let run = ConsumedQueue {
-        key: QueueKey {
+    let run = DequeuedRange {
+        key: QueuePosition {
             lane,
-            no: QueueNo(row.get(3)?),
+            no: QueueSeq(row.get(3)?),
         },
         first: MessageId(row.get(4)?),
         last: MessageId(row.get(5)?),

@@ -1,17 +1,17 @@
 //! Searching an account's messages, newest first.
 //!
-//! With numbers the number index leads to the messages; without, the batches of the range are walked
-//! backwards and those that cannot match are passed over whole. Either way a search reads in short
-//! transactions: a reader that stays in one keeps the write-ahead log from beginning anew.
+//! With numbers the number index leads to the messages; without, the batches of the range are walked backwards and
+//! those that cannot match are skipped. Either way a search reads in short transactions: a long read transaction
+//! keeps the write-ahead log from restarting.
 
 use super::batch;
 use super::catalog;
 use super::codes::{as_count, number_key};
 use super::error::Tried;
 use super::id_clock::IdRanges;
+use super::lsm::{Index, SortedRun};
 use super::memory::Shared;
-use super::query::{Batches, MessageRow, flying, rows, rows_backwards, snapshot};
-use super::runs::{Index, Sealed};
+use super::query::{Batches, MessageRow, open_attempts, rows, rows_backwards, snapshot};
 use crate::{
     AccountId, AttemptId, BatchView, MessageFilter, MessageId, MessageSpan, MessageView, StoreError,
 };
@@ -37,14 +37,17 @@ pub(super) fn find(
     rows_max: usize,
 ) -> Result<(Vec<MessageView>, u64), StoreError> {
     let ranges = id_ranges(shared, span);
-    let flying = ranges.iter().flat_map(|range| flying(shared, range)).collect();
+    let open_attempts = ranges
+        .iter()
+        .flat_map(|range| open_attempts(shared, range))
+        .collect();
     let wanted = filter
         .count_max
         .max(filter.offset.saturating_add(filter.limit as u64));
     let mut search = Search {
         account,
         filter,
-        flying,
+        open_attempts,
         views: Vec::new(),
         matched: 0,
         wanted,
@@ -79,11 +82,11 @@ pub(super) fn by_numbers(
     rows_max: usize,
 ) -> Result<Vec<MessageId>, StoreError> {
     loop {
-        let sealed = shared.numbers.read().sealed();
+        let sorted_runs = shared.numbers.read().sorted_runs();
         let found = snapshot(conn, || {
             catalog::version(conn)?; // SQLite's snapshot begins with the first read
             let index = shared.numbers.read();
-            if !Arc::ptr_eq(&sealed, &index.sealed()) {
+            if !Arc::ptr_eq(&sorted_runs, &index.sorted_runs()) {
                 // Between the two a run was sealed or merged: its pages, or those it replaces, may not be in
                 // this snapshot.
                 return Ok(None);
@@ -96,7 +99,7 @@ pub(super) fn by_numbers(
             };
             numbers.in_memory(&index, numbers_wanted)?;
             drop(index);
-            numbers.in_runs(&sealed, numbers_wanted)?;
+            numbers.in_runs(&sorted_runs, numbers_wanted)?;
             Ok(Some(numbers.ids))
         })?;
         if let Some(mut ids) = found {
@@ -130,15 +133,15 @@ impl Numbers<'_> {
         Ok(())
     }
 
-    fn in_runs(&mut self, sealed: &[Arc<Sealed>], numbers: &[Msisdn]) -> Result<(), StoreError> {
+    fn in_runs(&mut self, sorted_runs: &[Arc<SortedRun>], numbers: &[Msisdn]) -> Result<(), StoreError> {
         let (ranges, conn) = (self.ranges, self.conn);
-        let overlaps = |run: &Sealed| {
+        let overlaps = |run: &SortedRun| {
             let (first, last) = (run.first_id(), run.last_id());
             ranges
                 .iter()
                 .any(|ids| last >= ids.start().0 && first <= ids.end().0)
         };
-        for run in sealed.iter().rev().filter(|run| overlaps(run)) {
+        for run in sorted_runs.iter().rev().filter(|run| overlaps(run)) {
             for &msisdn in numbers {
                 let mut take = |id| self.take(id);
                 if run
@@ -168,7 +171,7 @@ impl Numbers<'_> {
 struct Search<'f> {
     account: AccountId,
     filter: &'f MessageFilter,
-    flying: HashMap<MessageId, AttemptId>,
+    open_attempts: HashMap<MessageId, AttemptId>,
     views: Vec<MessageView>,
     matched: u64,
     /// Matches after which there is nothing more to learn.
@@ -194,7 +197,7 @@ impl Search<'_> {
 
     /// Looks at one message of a batch that is admitted.
     fn consider(&mut self, row: MessageRow, batch: &Arc<BatchView>) {
-        let attempt = self.flying.get(&row.id).copied();
+        let attempt = self.open_attempts.get(&row.id).copied();
         let state = row.state(attempt);
         if !self.filter.states.is_empty() && !self.filter.states.contains(&state) {
             return;

@@ -1,14 +1,14 @@
 //! A group: commands that share a transaction.
 //!
-//! Each command has a savepoint of its own, so one that fails takes nothing of its neighbours with it. What
-//! a command was told is told only after the commit. Memory follows the disk: see [`super::memory`].
+//! Each command has a savepoint of its own, so one that fails takes nothing of its neighbours with it. The answer to
+//! a command is sent only after the commit. Memory follows the disk: see [`super::memory`].
 
-use super::chores::{Chores, Done};
 use super::commands::{Command, Reply};
 use super::error::{FailedSync, Tried};
-use super::memory::{Effects, Mark, Memory, Shared, Work};
-use super::runs::ENTRY_BYTES;
-use super::telling::{self, Told, Wanted};
+use super::lsm::ENTRY_BYTES;
+use super::maintenance::{Done, Maintenance};
+use super::memory::{Effects, Savepoint, Shared, Work, WriterState};
+use super::outbox::{self, Appended, Wanted};
 use super::watch::Watch;
 use super::{accept, attempts, awaiting, catalog, damage, queue, receipts, results, retention};
 use crate::{Accepted, CatalogChange, OnCommit, StoreError};
@@ -17,24 +17,24 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What is left to do for a command once its group is committed, or has failed.
-pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+pub(super) type Completion = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// A group while it runs.
-pub(super) struct Group<'g> {
+pub(super) struct GroupCommit<'g> {
     conn: &'g Connection,
-    memory: Option<&'g mut Memory>,
+    memory: Option<&'g mut WriterState>,
     shared: &'g Shared,
-    chores: &'g mut Chores,
+    maintenance: &'g mut Maintenance,
     /// Absent in a tool.
     watch: Option<&'g Watch>,
     /// What it said before the group.
     log_was_short: bool,
     effects: Effects,
     /// Where memory goes back to if the group fails.
-    mark: Option<Mark>,
-    finishes: Vec<Finish>,
+    savepoint: Option<Savepoint>,
+    completions: Vec<Completion>,
     rows: usize,
-    told: Told,
+    appended: Appended,
     /// Why nothing of the group counts.
     failed: Option<StoreError>,
 }
@@ -48,13 +48,13 @@ pub(super) struct Ended {
     pub(super) failed_sync: Option<StoreError>,
 }
 
-impl<'g> Group<'g> {
+impl<'g> GroupCommit<'g> {
     /// Begins the transaction.
     pub(super) fn begin(
         conn: &'g Connection,
-        memory: Option<&'g mut Memory>,
+        memory: Option<&'g mut WriterState>,
         shared: &'g Shared,
-        chores: &'g mut Chores,
+        maintenance: &'g mut Maintenance,
         watch: Option<&'g Watch>,
     ) -> Result<Self, StoreError> {
         let log_was_short = watch.map_or(Ok(false), |watch| watch.before_group(conn))?;
@@ -63,22 +63,22 @@ impl<'g> Group<'g> {
             conn,
             memory,
             shared,
-            chores,
+            maintenance,
             watch,
             log_was_short,
             effects: Effects::default(),
-            mark: None,
-            finishes: Vec::new(),
+            savepoint: None,
+            completions: Vec::new(),
             rows: 0,
-            told: Told::default(),
+            appended: Appended::default(),
             failed: None,
         };
         if let Some(mut work) = group.work() {
-            let mark = work.mark();
+            let savepoint = work.savepoint();
             let prepared = prepare(&mut work);
-            group.mark = Some(mark);
+            group.savepoint = Some(savepoint);
             match prepared.tried("prepare a group") {
-                Ok(true) => group.chores.look_for_removed_lists(),
+                Ok(true) => group.maintenance.look_for_removed_lists(),
                 Ok(false) => {}
                 Err(error) => group.failed = Some(error),
             }
@@ -113,11 +113,11 @@ impl<'g> Group<'g> {
             return command.refuse(error.clone());
         }
         self.rows += command.rows();
-        let finish = self.done(command);
-        self.finishes.push(finish);
+        let completion = self.done(command);
+        self.completions.push(completion);
     }
 
-    fn done(&mut self, command: Command) -> Finish {
+    fn done(&mut self, command: Command) -> Completion {
         match command {
             Command::Accept(mut command, reply) => {
                 let result = self.attempt(|work| accept::accept(work, &mut command));
@@ -157,14 +157,14 @@ impl<'g> Group<'g> {
             Command::GiveUpReceipts(overdue, now, reply) => {
                 answer(reply, self.attempt(|work| awaiting::give_up(work, &overdue, now)))
             }
-            Command::ExpireParked { before, now, reply } => answer(
+            Command::ExpireUnmatched { before, now, reply } => answer(
                 reply,
                 self.attempt(|work| {
                     work.tick(now)?;
                     work.memory
-                        .parked
+                        .unmatched_receipts
                         .expire(work.conn, before, now)
-                        .tried("expire parked receipts")
+                        .tried("expire unmatched receipts")
                 }),
             ),
             Command::ExpireMessages { before, now, reply } => answer(
@@ -172,12 +172,12 @@ impl<'g> Group<'g> {
                 self.attempt(|work| retention::expire_messages(work, before, now)),
             ),
             Command::ChangeCatalog(condition, changes, reply) => {
-                self.chores.look_for_removed_lists();
+                self.maintenance.look_for_removed_lists();
                 answer(reply, self.change_catalog(&condition, &changes))
             }
-            Command::Errand(errand) => {
-                self.chores.look_for_removed_lists();
-                errand.run(self)
+            Command::WriteTask(task) => {
+                self.maintenance.look_for_removed_lists();
+                task.run(self)
             }
             Command::Probe(reply) => answer(reply, self.probe()),
         }
@@ -195,10 +195,10 @@ impl<'g> Group<'g> {
             )
             .into());
         };
-        let mark = work.mark();
+        let savepoint = work.savepoint();
         let (result, failed) = within_savepoint(conn, || run(&mut work));
         if result.is_err() {
-            work.go_back(&mark);
+            work.rollback_to(&savepoint);
         }
         self.failed = self.failed.take().or(failed);
         result
@@ -214,10 +214,10 @@ impl<'g> Group<'g> {
         let (result, failed) = within_savepoint(conn, || catalog::change(conn, condition, changes, memory));
         self.failed = self.failed.take().or(failed);
         if let Some(memory) = self.memory.as_deref_mut()
-            && changes.iter().any(telling::changes_what_is_wanted)
+            && changes.iter().any(outbox::changes_what_is_wanted)
         {
             // For the commands that follow, as it is now: whatever came of the changes.
-            match Wanted::load(conn).tried("read what endpoints want") {
+            match Wanted::load(conn).tried("read the subscriptions of endpoints") {
                 Ok(wanted) => memory.wanted = wanted,
                 Err(error) => self.failed = self.failed.take().or(Some(error)),
             }
@@ -241,54 +241,56 @@ impl<'g> Group<'g> {
         };
         let meters = &self.shared.meters;
         let mut failed = Vec::new();
-        // Committed, but into files that are gone: nobody is told that it is stored.
+        // Committed, but into files that are gone: the commands are refused.
         let mut lost = None;
         let (committed, logged) = match result {
-            Ok((done, logged, mark)) => {
+            Ok((done, logged, durable_mark)) => {
                 lost = self.watch.and_then(|watch| {
                     let now = self.memory.as_ref().map_or(0, |memory| memory.now);
-                    watch.after_commit(self.conn, self.log_was_short, mark, now).err()
+                    watch
+                        .after_commit(self.conn, self.log_was_short, durable_mark, now)
+                        .err()
                 });
                 failed = std::mem::take(&mut self.effects.failed);
                 if lost.is_some() {
-                    // Whoever looked for what he is told of would find nothing of it after the next start.
+                    // Listeners are not called: after the next start they would find nothing of these messages.
                     failed.clear();
-                    self.told.accounts.clear();
+                    self.appended.accounts.clear();
                 }
                 if let Some(mut work) = self.work() {
                     work.apply();
                 }
                 if let Some(memory) = self.memory {
-                    self.chores.committed(memory, self.shared, done);
-                    memory.event_row = memory.event_row.max(self.told.row);
+                    self.maintenance.committed(memory, self.shared, done);
+                    memory.event_row = memory.event_row.max(self.appended.row);
                 }
                 meters
                     .commands
-                    .fetch_add(self.finishes.len() as u64, Ordering::Relaxed);
+                    .fetch_add(self.completions.len() as u64, Ordering::Relaxed);
                 meters.rows.fetch_add(self.rows as u64, Ordering::Relaxed);
                 (Ok(()), logged)
             }
             Err(error) => {
-                tracing::error!(%error, "a group of commands could not be committed");
-                self.told.accounts.clear();
+                tracing::error!(%error, "group commit failed");
+                self.appended.accounts.clear();
                 meters.groups_failed.fetch_add(1, Ordering::Relaxed);
                 self.take_back();
                 (Err(error), false)
             }
         };
         let answer = lost.map_or(committed.clone(), Err);
-        for finish in self.finishes {
-            finish(answer.clone());
+        for completion in self.completions {
+            completion(answer.clone());
         }
         if !failed.is_empty()
             && let Some(listener) = &*self.shared.failed_listener.lock()
         {
             listener(&failed);
         }
-        if !self.told.accounts.is_empty()
+        if !self.appended.accounts.is_empty()
             && let Some(listener) = &*self.shared.listener.lock()
         {
-            listener(&self.told.accounts);
+            listener(&self.appended.accounts);
         }
         Ended {
             committed: committed.is_ok(),
@@ -299,7 +301,7 @@ impl<'g> Group<'g> {
 
     fn commit(&mut self, log_seq: i64) -> Result<(Done, bool, Option<i64>), StoreError> {
         let mut done = Done::default();
-        let mut mark = None;
+        let mut durable_mark = None;
         let mut logged = false;
         if let Some(memory) = self.memory.as_deref_mut() {
             let mut work = Work {
@@ -308,35 +310,35 @@ impl<'g> Group<'g> {
                 shared: self.shared,
                 effects: &mut self.effects,
             };
-            if let Some(mark) = &self.mark {
-                logged = log_receipts(&mut work, mark, log_seq).tried("log receipt keys")?;
+            if let Some(savepoint) = &self.savepoint {
+                logged = log_receipts(&mut work, savepoint, log_seq).tried("log receipt keys")?;
             }
             awaiting::log(&mut work).tried("log submissions")?;
-            self.told = telling::flush(&mut work)?;
-            done = self.chores.work(&mut work)?;
-            mark = self.watch.and_then(|watch| watch.mark_due(work.memory.now));
-            if let Some(mark) = mark {
-                damage::set_mark(work.conn, mark).tried("mark what is durable")?;
+            self.appended = outbox::flush(&mut work)?;
+            done = self.maintenance.work(&mut work)?;
+            durable_mark = self.watch.and_then(|watch| watch.mark_due(work.memory.now));
+            if let Some(durable_mark) = durable_mark {
+                damage::set_mark(work.conn, durable_mark).tried("mark what is durable")?;
             }
         }
         let began = Instant::now();
         execute(self.conn, "COMMIT")?;
         self.shared.meters.committed(began.elapsed());
-        Ok((done, logged, mark))
+        Ok((done, logged, durable_mark))
     }
 
     fn take_back(&mut self) {
         if !self.conn.is_autocommit()
             && let Err(error) = execute(self.conn, "ROLLBACK")
         {
-            tracing::error!(%error, "a failed transaction could not be rolled back");
+            tracing::error!(%error, "rollback failed");
         }
-        self.chores.failed();
-        let mark = self.mark;
-        if let (Some(mut work), Some(mark)) = (self.work(), mark) {
-            work.go_back(&mark);
-            work.memory.queue_no.forget_reserved();
-            work.memory.attempt.forget_reserved();
+        self.maintenance.failed();
+        let savepoint = self.savepoint;
+        if let (Some(mut work), Some(savepoint)) = (self.work(), savepoint) {
+            work.rollback_to(&savepoint);
+            work.memory.queue_seq.discard_reserved();
+            work.memory.attempt.discard_reserved();
             work.memory.wanted.taken_back();
             work.memory.counters.taken_back();
         }
@@ -349,7 +351,7 @@ fn prepare(work: &mut Work<'_>) -> rusqlite::Result<bool> {
     if written || work.memory.wanted.is_stale() {
         work.memory.wanted = Wanted::load(work.conn)?;
     }
-    work.memory.queue_no = work.memory.queue_no.reserve(work.conn)?;
+    work.memory.queue_seq = work.memory.queue_seq.reserve(work.conn)?;
     work.memory.attempt = work.memory.attempt.reserve(work.conn)?;
     Ok(written)
 }
@@ -389,15 +391,15 @@ fn within_savepoint<T, E: FailedSync>(
 }
 
 /// Answers when the group is committed, or has failed.
-pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Finish {
+pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Completion {
     Box::new(move |committed| {
         let _gone = reply.send(committed.and(result));
     })
 }
 
 /// Makes the group's receipt keys durable: one row, for they are in no sealed run yet.
-fn log_receipts(work: &mut Work<'_>, mark: &Mark, seq: i64) -> rusqlite::Result<bool> {
-    let entries = work.memory.receipts.recent().entries_from(mark.receipts());
+fn log_receipts(work: &mut Work<'_>, savepoint: &Savepoint, seq: i64) -> rusqlite::Result<bool> {
+    let entries = work.memory.receipts.memtable().entries_from(savepoint.receipts());
     if entries.is_empty() {
         return Ok(false);
     }

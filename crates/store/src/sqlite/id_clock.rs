@@ -126,7 +126,7 @@ impl Eras {
             .collect()
     }
 
-    /// The first id that was not given before `before`, as far as can be told: see [`Self::believed_at`].
+    /// The first id that was not assigned before `before`, as far as that is known: see [`Self::believed_at`].
     pub(super) fn cut(&self, before: UnixMs) -> MessageId {
         let mut pieces: SmallVec<[Piece; 4]> = self.pieces().collect();
         pieces.reverse();
@@ -273,13 +273,13 @@ impl IdClock {
         Some(era)
     }
 
-    /// For [`Self::go_back`].
+    /// For [`Self::rollback_to`].
     pub(super) fn eras_len(&self) -> usize {
         self.eras.0.len()
     }
 
     /// Eras that began since were not stored; true when there were any.
-    pub(super) fn go_back(&mut self, eras_len: usize) -> bool {
+    pub(super) fn rollback_to(&mut self, eras_len: usize) -> bool {
         let some = self.eras.0.len() > eras_len;
         self.eras.0.truncate(eras_len);
         some
@@ -292,10 +292,7 @@ pub(super) fn store(conn: &Connection, era: Era) -> rusqlite::Result<()> {
         "INSERT INTO id_era (first_id, offset_ms) VALUES (?1, ?2)",
         (era.first.0, era.offset_ms),
     )?;
-    tracing::warn!(
-        ids_ahead_ms = era.offset_ms,
-        "the clock jumped: ids go on in their order, acceptance times are what the clock says"
-    );
+    tracing::warn!(ids_ahead_ms = era.offset_ms, "clock jumped");
     Ok(())
 }
 

@@ -1,26 +1,26 @@
-//! What people write.
+//! Inbound messages.
 //!
-//! Parts of a message wait in a table, as the octets they are, until the last one has come. Those of a message that is whole stay there for
-//! as long as parts are waited for, so that one that comes again is known. A part of the same number with other
-//! octets belongs to a newer message, for references are used again: what there is of the older one is then told as
-//! it is.
+//! Parts of a message wait in a table, as the octets they are, until the last one has come. Those of a complete
+//! message stay there for as long as parts are waited for, so that a repeated part is recognised. A part of the same
+//! number with other octets belongs to a newer message, because references are reused: the parts there are of the
+//! older one are then reported as they are.
 
 use super::codes::as_count;
-use super::errand::Caller;
 use super::error::Tried;
 use super::id_clock::AHEAD_MS_MAX;
 use super::memory::{Shared, Work};
-use super::readers::Purpose;
-use super::{SqliteStore, find, query, suppressed, telling};
+use super::readers::ReadPriority;
+use super::write_task::OverloadPolicy;
+use super::{SqliteStore, find, outbox, query, suppressed};
 use crate::{
-    AccountId, AccountWords, CarrierNo, EventKinds, EventWhat, Inbound, InboundBody, InboundFate,
+    AccountId, AccountWords, CarrierNo, EventKinds, EventWhat, Inbound, InboundBody, InboundEffect,
     InboundFilter, InboundId, InboundPart, Inbox, LastTo, MessageId, MessageSpan, MessageView, NewInbound,
     StoreError, UnixMs,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sms::data_coding::Charset;
-use sms::opt_out::Wish;
+use sms::opt_out::KeywordAction;
 use sms::phone::Msisdn;
 use sms::segment::Reference;
 use sms::state::MessageState;
@@ -29,7 +29,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Messages made whole, parts and messages forgotten by one call each, at most.
+/// Messages completed, parts and messages deleted by one call each, at most.
 const EXPIRED_A_STEP: usize = 2_000;
 /// Inbound messages looked at by one search.
 const LOOKED_AT_MAX: usize = 10_000;
@@ -51,8 +51,8 @@ impl Inbox for SqliteStore {
         &self,
         parts: Vec<NewInbound>,
         words: Arc<AccountWords>,
-    ) -> Result<Vec<InboundFate>, StoreError> {
-        self.errand(Caller::Engine, parts.len(), move |work| {
+    ) -> Result<Vec<InboundEffect>, StoreError> {
+        self.submit_write(OverloadPolicy::Backpressure, parts.len(), move |work| {
             parts.into_iter().map(|part| record(work, part, &words)).collect()
         })
         .await
@@ -62,7 +62,7 @@ impl Inbox for SqliteStore {
         ids.sort_unstable();
         ids.dedup();
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 query::snapshot(conn, || {
                     ids.into_iter()
                         .filter_map(|id| whole_of(conn, id).transpose())
@@ -79,34 +79,36 @@ impl Inbox for SqliteStore {
     ) -> Result<(Vec<Inbound>, Option<InboundId>), StoreError> {
         let since = self.shared.eras.read().cut(filter.since);
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 find_whole(conn, &filter, since).tried("look for inbound messages")
             })
             .await
     }
 
-    async fn last_to(&self, asked: LastTo) -> Result<Option<MessageView>, StoreError> {
+    async fn last_to(&self, request: LastTo) -> Result<Option<MessageView>, StoreError> {
         let shared = Arc::clone(&self.shared);
         self.readers
-            .run(Purpose::Dispatch, move |conn| last_to(conn, &shared, asked))
+            .run(ReadPriority::Dispatch, move |conn| {
+                last_to(conn, &shared, request)
+            })
             .await
     }
 
     async fn expire_inbound(
         &self,
         before: UnixMs,
-        forget: UnixMs,
+        delete_before: UnixMs,
         now: UnixMs,
     ) -> Result<(u64, u64), StoreError> {
-        self.errand(Caller::Engine, EXPIRED_A_STEP, move |work| {
+        self.submit_write(OverloadPolicy::Backpressure, EXPIRED_A_STEP, move |work| {
             // The newest era is of now: an earlier one may say so of a clock that was wrong.
             work.tick(now)?;
             let made = give_up_parts(work, before, now)?;
-            let before = work.memory.id_clock.eras().cut(forget);
-            let forgotten = forget_old(work.conn, before).tried("forget old inbound messages")?;
+            let before = work.memory.id_clock.eras().cut(delete_before);
+            let deleted = delete_old(work.conn, before).tried("delete old inbound messages")?;
             // There are too many where the bound was lowered, or an earlier release had none.
-            let dropped = make_room(work, EXPIRED_A_STEP).tried("forget what nobody owns")?;
-            Ok((made, forgotten + dropped))
+            let dropped = make_room(work, EXPIRED_A_STEP).tried("delete messages that no account owns")?;
+            Ok((made, deleted + dropped))
         })
         .await
     }
@@ -147,7 +149,7 @@ impl KeptReference {
 /// What is stored of a part.
 struct Stored {
     number: u8,
-    /// Whether the message has been told.
+    /// Whether the message was reported already.
     whole: bool,
     touched_at: UnixMs,
     account: Option<AccountId>,
@@ -180,9 +182,9 @@ struct Message {
     received_at: UnixMs,
 }
 
-fn record(work: &mut Work<'_>, new: NewInbound, words: &AccountWords) -> Result<InboundFate, StoreError> {
+fn record(work: &mut Work<'_>, new: NewInbound, words: &AccountWords) -> Result<InboundEffect, StoreError> {
     work.tick(new.received_at)?;
-    // What says of itself that it is part 0, or 3 of 2, is told as it is rather than waited for in vain.
+    // A part with an impossible number, 0 or 3 of 2, is reported as it is: its message can never be complete.
     let part = new.part.filter(|part| (1..=part.total).contains(&part.number));
     let Some(part) = part else {
         let content = match new.body {
@@ -198,7 +200,7 @@ fn record(work: &mut Work<'_>, new: NewInbound, words: &AccountWords) -> Result<
             answers: new.answers,
             received_at: new.received_at,
         };
-        return arrive(work, &message, words).map(InboundFate::Whole);
+        return arrive(work, &message, words).map(InboundEffect::Whole);
     };
     let key = Key {
         carrier: new.carrier,
@@ -233,18 +235,18 @@ fn record_part(
     key: &Key,
     new: Stored,
     words: &AccountWords,
-) -> Result<InboundFate, StoreError> {
+) -> Result<InboundEffect, StoreError> {
     let conn = work.conn;
     let mut parts = key.parts(conn).tried("read the parts of a message")?;
     if let Some(there) = parts.iter().find(|part| part.number == new.number) {
         if there.is(&new) {
-            return Ok(InboundFate::Repeated);
+            return Ok(InboundEffect::Repeated);
         }
         // A new message under a reference that was used before.
         if !there.whole {
-            tell(work, &key.put_together(parts), new.touched_at)?;
+            store_message(work, &key.put_together(parts), new.touched_at)?;
         }
-        key.forget(conn).tried("forget the parts of a message")?;
+        key.delete_parts(conn).tried("delete the parts of a message")?;
         parts = Vec::new();
     }
     key.put(conn, &new).tried("store a part of a message")?;
@@ -254,9 +256,9 @@ fn record_part(
     key.touch(conn, newest(&parts), whole)
         .tried("store a part of a message")?;
     if !whole {
-        return Ok(InboundFate::Waiting);
+        return Ok(InboundEffect::Waiting);
     }
-    arrive(work, &key.put_together(parts), words).map(InboundFate::Whole)
+    arrive(work, &key.put_together(parts), words).map(InboundEffect::Whole)
 }
 
 impl Key {
@@ -331,7 +333,7 @@ impl Key {
         Ok(())
     }
 
-    fn forget(&self, conn: &Connection) -> rusqlite::Result<()> {
+    fn delete_parts(&self, conn: &Connection) -> rusqlite::Result<()> {
         conn.prepare_cached(
             "DELETE FROM inbound_part
              WHERE carrier = ?1 AND sender = ?2 AND recipient = ?3 AND reference = ?4 AND total = ?5",
@@ -365,39 +367,39 @@ fn newest(parts: &[Stored]) -> UnixMs {
     parts.iter().map(|part| part.touched_at).max().unwrap_or(0)
 }
 
-/// Stores a message all of which is there, and does what it asks for.
+/// Stores a complete message, and applies its keyword.
 fn arrive(work: &mut Work<'_>, message: &Message, words: &AccountWords) -> Result<InboundId, StoreError> {
-    let id = tell(work, message, message.received_at)?;
+    let id = store_message(work, message, message.received_at)?;
     if let (Some(account), Content::Text(text)) = (message.account, &message.content)
-        && let Some(wish) = words.get(&account).and_then(|words| words.wish(text))
+        && let Some(action) = words.get(&account).and_then(|words| words.action(text))
         && let Some(msisdn) = Msisdn::from_digits(&message.from)
     {
-        match wish {
-            Wish::OptOut => suppressed::opt_out(work, account, msisdn, id)?,
-            Wish::OptIn => suppressed::opt_in(work, account, msisdn)?,
+        match action {
+            KeywordAction::OptOut => suppressed::opt_out(work, account, msisdn, id)?,
+            KeywordAction::OptIn => suppressed::opt_in(work, account, msisdn)?,
         }
     }
     Ok(id)
 }
 
 /// Stores a message, which is an event of its account at `at`.
-fn tell(work: &mut Work<'_>, message: &Message, at: UnixMs) -> Result<InboundId, StoreError> {
+fn store_message(work: &mut Work<'_>, message: &Message, at: UnixMs) -> Result<InboundId, StoreError> {
     let first = work.memory.id_clock.first_of(message.received_at);
     let id = store(work.conn, message, first).tried("store an inbound message")?;
     if let Some(account) = message.account {
-        telling::tell(work, account, at, EventKinds::INBOUND, || EventWhat::Inbound {
+        outbox::append(work, account, at, EventKinds::INBOUND, || EventWhat::Inbound {
             id,
         });
     } else {
-        count_nobodys(work.conn, id)
+        count_unassigned(work.conn, id)
             .and_then(|()| make_room(work, MAKE_ROOM_MAX))
-            .tried("bound what nobody owns")?;
+            .tried("bound messages that no account owns")?;
     }
     Ok(id)
 }
 
-/// Counts a message that nobody owns.
-fn count_nobodys(conn: &Connection, id: InboundId) -> rusqlite::Result<()> {
+/// Counts a message that no account owns.
+fn count_unassigned(conn: &Connection, id: InboundId) -> rusqlite::Result<()> {
     conn.prepare_cached(&format!(
         "UPDATE meta SET value = value + (SELECT {WEIGHT} FROM inbound WHERE id = ?1) WHERE key = 'inbound_nobodys'"
     ))?
@@ -405,8 +407,8 @@ fn count_nobodys(conn: &Connection, id: InboundId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Takes back what was counted of messages that nobody owned.
-fn uncount_nobodys(conn: &Connection, weight: i64) -> rusqlite::Result<()> {
+/// Subtracts messages that no account owned.
+fn uncount_unassigned(conn: &Connection, weight: i64) -> rusqlite::Result<()> {
     if weight > 0 {
         conn.prepare_cached("UPDATE meta SET value = value - ?1 WHERE key = 'inbound_nobodys'")?
             .execute([weight])?;
@@ -414,7 +416,7 @@ fn uncount_nobodys(conn: &Connection, weight: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Forgets the oldest messages that nobody owns while there are too many, `rows_max` at most; how many.
+/// Deletes the oldest messages that no account owns while there are too many, `rows_max` at most; how many.
 fn make_room(work: &mut Work<'_>, rows_max: usize) -> rusqlite::Result<u64> {
     let conn = work.conn;
     let counted: i64 = conn
@@ -436,10 +438,10 @@ fn make_room(work: &mut Work<'_>, rows_max: usize) -> rusqlite::Result<u64> {
     {
         (weight, dropped) = (weight + one, dropped + 1);
     }
-    uncount_nobodys(conn, weight)?;
+    uncount_unassigned(conn, weight)?;
     let meters = &work.shared.meters;
     meters
-        .nobodys_inbound_dropped
+        .unassigned_inbound_dropped
         .fetch_add(dropped as u64, Ordering::Relaxed);
     Ok(dropped as u64)
 }
@@ -541,8 +543,8 @@ fn find_whole(
     Ok((found, last.filter(|_| more)))
 }
 
-/// Tells what there is of messages whose missing parts have not come since `before`, and forgets the parts of those
-/// that were told before it; how many were told.
+/// Reports the parts there are of messages whose missing parts have not come since `before`, and deletes the parts of
+/// those that were reported before it; how many were reported.
 fn give_up_parts(work: &mut Work<'_>, before: UnixMs, now: UnixMs) -> Result<u64, StoreError> {
     let conn = work.conn;
     let mut made = 0;
@@ -553,10 +555,10 @@ fn give_up_parts(work: &mut Work<'_>, before: UnixMs, now: UnixMs) -> Result<u64
     for key in keys {
         let parts = key.parts(conn).tried("read the parts of a message")?;
         if parts.iter().any(|part| !part.whole) {
-            tell(work, &key.put_together(parts), now)?;
+            store_message(work, &key.put_together(parts), now)?;
             made += 1;
         }
-        key.forget(conn).tried("forget the parts of a message")?;
+        key.delete_parts(conn).tried("delete the parts of a message")?;
     }
     Ok(made)
 }
@@ -584,31 +586,31 @@ fn untouched(conn: &Connection, span: Range<UnixMs>) -> rusqlite::Result<Vec<Key
     Ok(keys)
 }
 
-/// Forgets whole messages with ids below `before`; how many.
-fn forget_old(conn: &Connection, before: MessageId) -> rusqlite::Result<u64> {
+/// Deletes complete messages with ids below `before`; how many.
+fn delete_old(conn: &Connection, before: MessageId) -> rusqlite::Result<u64> {
     let mut delete = conn.prepare_cached(&format!(
         "DELETE FROM inbound WHERE id IN (SELECT id FROM inbound WHERE id < ?1 ORDER BY id LIMIT ?2)
          RETURNING iif(account IS NULL, {WEIGHT}, 0)"
     ))?;
     let mut rows = delete.query((before.0, as_count(EXPIRED_A_STEP)))?;
-    let (mut forgotten, mut weight) = (0, 0);
+    let (mut deleted, mut weight) = (0, 0);
     while let Some(row) = rows.next()? {
-        (forgotten, weight) = (forgotten + 1, weight + row.get::<_, i64>(0)?);
+        (deleted, weight) = (deleted + 1, weight + row.get::<_, i64>(0)?);
     }
-    uncount_nobodys(conn, weight)?;
-    Ok(forgotten)
+    uncount_unassigned(conn, weight)?;
+    Ok(deleted)
 }
 
 /// The newest message to a number that its reader may have answered.
-fn last_to(conn: &Connection, shared: &Shared, asked: LastTo) -> Result<Option<MessageView>, StoreError> {
-    let since = MessageSpan::Accepted(asked.since..UnixMs::MAX);
+fn last_to(conn: &Connection, shared: &Shared, request: LastTo) -> Result<Option<MessageView>, StoreError> {
+    let since = MessageSpan::Accepted(request.since..UnixMs::MAX);
     let ranges = find::id_ranges(shared, &since);
-    let ids = find::by_numbers(conn, shared, &ranges, &[asked.msisdn], ANSWERED_LOOK_MAX)?;
+    let ids = find::by_numbers(conn, shared, &ranges, &[request.msisdn], ANSWERED_LOOK_MAX)?;
     for step in ids.chunks(ANSWERED_A_STEP) {
         let views = query::messages(conn, shared, step.to_vec())?;
         let answered = views.into_iter().rev().find(|view| {
-            view.msisdn == asked.msisdn
-                && asked.carrier.is_none_or(|carrier| carrier == view.carrier)
+            view.msisdn == request.msisdn
+                && request.carrier.is_none_or(|carrier| carrier == view.carrier)
                 && has_left(view)
         });
         if answered.is_some() {

@@ -2,21 +2,21 @@
 
 use super::codes::{ClassCode, Number, capped_key, number_key, request_key};
 use super::counters::Counters;
+use super::dimensions::DimensionsMap;
 use super::error::Tried;
 use super::events;
 use super::id_clock::{Eras, IdClock};
 use super::inbound;
-use super::memory::{Memory, Reserved, Shared};
+use super::lsm::{Index, Kind, read_log};
+use super::memory::{Reserved, Shared, WriterState};
 use super::metrics::Meters;
-use super::parked::Parked;
+use super::outbox::Wanted;
 use super::receipts::Noting;
 use super::references::References;
 use super::request_time::RequestTime;
-use super::runs::{Index, Kind, read_log};
-use super::series::SeriesMap;
 use super::shared_ids::SharedIds;
 use super::suppressed::Suppressed;
-use super::telling::Wanted;
+use super::unmatched_receipts::UnmatchedReceipts;
 use super::{SqliteConfig, attempts, awaiting};
 use crate::{AccountId, CarrierNo, Lane, MessageId, StoreError, UnixMs};
 use parking_lot::{Mutex, RwLock};
@@ -30,7 +30,7 @@ pub(super) fn serve(
     conn: &Connection,
     config: &SqliteConfig,
     meters: Arc<Meters>,
-) -> Result<(Shared, Memory), StoreError> {
+) -> Result<(Shared, WriterState), StoreError> {
     let id_key = id_key(conn)?;
     let indexes = Indexes::load(conn, config, &id_key).tried("load the indexes")?;
     meters.runs.store(indexes.runs, Ordering::Relaxed);
@@ -43,22 +43,22 @@ pub(super) fn serve(
     } = Newest::load(conn, &eras).tried("look for the newest time")?;
     meters.newest_at_open.store(newest_at, Ordering::Relaxed);
     meters.ids_ahead_ms.store(eras.ahead_ms(), Ordering::Relaxed);
-    let memory = Memory {
+    let memory = WriterState {
         config: config.clone(),
         id_key,
         last_id: last_id_given,
         last_request,
-        queue_no: Reserved::load(conn, "queue_no_reserved").tried("read the last place")?,
+        queue_seq: Reserved::load(conn, "queue_no_reserved").tried("read the last place")?,
         attempt: Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?,
         receipts: indexes.receipts,
         requests: indexes.requests,
         shared_ids: indexes.shared_ids,
-        parked: Parked::load(conn).tried("read parked receipts")?,
+        unmatched_receipts: UnmatchedReceipts::load(conn).tried("read unmatched receipts")?,
         references: References::with_capacity(config.reference_numbers_max),
         suppressed: Suppressed::load(conn).tried("read suppressions")?,
         noting: Noting::install(conn).tried("set up the writer")?,
         wanted: Wanted::load(conn).tried("read what endpoints want")?,
-        series: SeriesMap::new(),
+        dimensions: DimensionsMap::new(),
         counters: Counters::load(conn).tried("read which counters are kept")?,
         event_row: events::last_row(conn).tried("look for the last event")?,
         event_sweep: 0,
@@ -73,7 +73,9 @@ pub(super) fn serve(
         dropped: VecDeque::new(),
         requests_since_purge: 0,
     };
-    meters.parked.store(memory.parked.len() as u64, Ordering::Relaxed);
+    meters
+        .unmatched_receipts
+        .store(memory.unmatched_receipts.len() as u64, Ordering::Relaxed);
     let delayed: u64 = conn
         .query_row(
             "SELECT coalesce(sum(last_id - first_id + 1), 0) FROM delayed",
@@ -222,14 +224,14 @@ impl Indexes {
             runs: 0,
         };
         for index in [&indexes.numbers, &indexes.receipts, &indexes.requests] {
-            indexes.runs += index.sealed().len() as u64;
+            indexes.runs += index.sorted_runs().len() as u64;
         }
         push_numbers(conn, &mut indexes.numbers)?;
         let Self {
             receipts, shared_ids, ..
         } = &mut indexes;
         read_log(conn, |entry| {
-            let before = receipts.recent().push(entry.key, entry.id);
+            let before = receipts.memtable().push(entry.key, entry.id);
             shared_ids.note(entry.key, before.map(MessageId), MessageId(entry.id), 0);
         })?;
         push_requests(conn, &mut indexes.requests, id_key)?;
@@ -239,23 +241,23 @@ impl Indexes {
 
 /// Numbers of messages that are in no sealed run.
 fn push_numbers(conn: &Connection, numbers: &mut Index) -> rusqlite::Result<()> {
-    let sealed = numbers.sealed_last_id();
+    let last_sealed = numbers.sealed_last_id();
     let mut select = conn.prepare(
         "SELECT m.id, m.msisdn, m.failure IS NULL AND b.capped, b.account
          FROM message m JOIN batch b
            ON b.first_id = (SELECT max(first_id) FROM batch WHERE first_id <= m.id)
          WHERE m.id > ?1 ORDER BY m.id",
     )?;
-    let mut rows = select.query([sealed])?;
+    let mut rows = select.query([last_sealed])?;
     while let Some(row) = rows.next()? {
         let id = row.get(0)?;
         let msisdn = row.get::<_, Number>(1)?.0;
         if row.get(2)? {
             numbers
-                .recent()
+                .memtable()
                 .push(capped_key(AccountId(row.get(3)?), msisdn), id);
         }
-        numbers.recent().push(number_key(msisdn), id);
+        numbers.memtable().push(number_key(msisdn), id);
     }
     Ok(())
 }
@@ -266,9 +268,9 @@ pub(super) fn push_requests(
     requests: &mut Index,
     id_key: &[u8; 32],
 ) -> rusqlite::Result<()> {
-    let sealed = requests.sealed_last_id();
+    let last_sealed = requests.sealed_last_id();
     let mut select = conn.prepare("SELECT id, account, scope, key FROM request WHERE id > ?1 ORDER BY id")?;
-    let mut rows = select.query([sealed])?;
+    let mut rows = select.query([last_sealed])?;
     while let Some(row) = rows.next()? {
         let account = AccountId(row.get(1)?);
         let key = request_key(
@@ -277,7 +279,7 @@ pub(super) fn push_requests(
             row.get_ref(2)?.as_str()?,
             row.get_ref(3)?.as_str()?,
         );
-        requests.recent().push(key, row.get(0)?);
+        requests.memtable().push(key, row.get(0)?);
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How long somebody who is no server may keep a start waiting: a tool looks for a moment whether a server is there.
 const PASSING: Duration = Duration::from_millis(500);
 /// How much longer than a server waits for tools a tool waits for others.
-const TOOL_PATIENCE: u32 = 12;
+const TOOL_WAIT_FACTOR: u32 = 12;
 /// Between two lines of the log about somebody who does not let go.
 const REMIND: Duration = Duration::from_secs(60);
 
@@ -90,9 +90,9 @@ impl ServerLock {
     /// `locks`: what `/proc/locks` says.
     fn take_by(store: &Path, locks: &dyn Fn() -> String) -> Result<Self, StoreError> {
         let [first, second] = LOCKED.map(|suffix| beside(store, suffix));
-        let lock = locked(&first, store, locks, Holder::told)?;
+        let lock = locked(&first, store, locks, Holder::describe)?;
         write_number(&lock);
-        let serves = |holder: &Holder| holder.told_without_its_lock_file(&first);
+        let serves = |holder: &Holder| holder.describe_without_lock_file(&first);
         let other = locked(&second, store, locks, serves)?;
         let files = [
             LockFile::new(first.clone(), lock)?,
@@ -139,11 +139,7 @@ impl ServerLock {
                 let path = file.path.display().to_string();
                 *file = locked;
                 held.incomplete = None;
-                tracing::warn!(
-                    %path,
-                    "a file that keeps other nodes away was removed or replaced: made and locked again; leave it alone while a \
-                     node runs"
-                );
+                tracing::warn!(%path, "lock file restored");
                 Ok(())
             }
             Again::Held(holder) => {
@@ -157,7 +153,7 @@ impl ServerLock {
             Again::Failed(error) => {
                 if held.incomplete.is_none() {
                     held.incomplete = Some(Instant::now());
-                    tracing::warn!(%error, "a file that keeps other nodes away was removed, and cannot be made again");
+                    tracing::warn!(%error, "lock file not restored");
                 }
                 Ok(())
             }
@@ -178,12 +174,12 @@ impl ServerLock {
     }
 }
 
-/// Opens a file and locks it, or says with `told` who is in the way.
+/// Opens a file and locks it; otherwise the error is what `describe` says of the holder.
 fn locked(
     path: &Path,
     store: &Path,
     locks: &dyn Fn() -> String,
-    told: impl Fn(&Holder) -> String,
+    describe: impl Fn(&Holder) -> String,
 ) -> Result<File, StoreError> {
     let file = opened(path, store)?;
     let began = Instant::now();
@@ -193,7 +189,7 @@ fn locked(
             Err(TryLockError::WouldBlock) => {
                 let holder = Holder::by(&file, path, locks);
                 if holder.is_surely_server() || began.elapsed() > PASSING {
-                    return Err(StoreError::InUse(told(&holder)));
+                    return Err(StoreError::InUse(describe(&holder)));
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -210,7 +206,7 @@ fn again(path: &Path, store: &Path) -> Again {
     };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Again::Held(Holder::of(&file, path).told()),
+        Err(TryLockError::WouldBlock) => return Again::Held(Holder::of(&file, path).describe()),
         Err(TryLockError::Error(error)) => return Again::Failed(cannot("lock", path, &error)),
     }
     if path == beside(store, LOCKED[0]) {
@@ -227,7 +223,7 @@ fn write_number(mut file: &File) {
         .and_then(|_| writeln!(file, "{}", std::process::id()));
     if let Err(error) = written {
         // A full disk: the lock holds all the same.
-        tracing::debug!(%error, "the lock file does not say who holds it");
+        tracing::debug!(%error, "lock owner not recorded");
     }
 }
 
@@ -268,13 +264,13 @@ impl Holder {
         self.held_by.is_some() && self.held_by == self.written_by
     }
 
-    /// As far as can be told.
+    /// As far as the two numbers show.
     fn is_server(&self) -> bool {
         self.written_by.is_some() && (self.held_by.is_none() || self.held_by == self.written_by)
     }
 
-    /// As [`Self::told`], for the holder of the second file alone.
-    fn told_without_its_lock_file(&self, lock: &Path) -> String {
+    /// As [`Self::describe`], for the holder of the second file alone.
+    fn describe_without_lock_file(&self, lock: &Path) -> String {
         let who = self.held_by.map_or_else(
             || "another process".to_owned(),
             |pid| format!("process {pid}{}", name_of(pid)),
@@ -286,7 +282,7 @@ impl Holder {
         )
     }
 
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let path = self.path.display();
         match self.held_by.or(self.written_by) {
             Some(pid) if self.is_server() => format!(
@@ -312,8 +308,8 @@ fn locks_of_the_system() -> String {
     std::fs::read_to_string("/proc/locks").unwrap_or_default()
 }
 
-/// The process that holds an `flock` on a file, by what Linux tells in `/proc/locks`. A process that this one cannot see has
-/// no number there.
+/// The process that holds an `flock` on a file, by `/proc/locks` of Linux. A process that this one cannot see has no
+/// number there.
 fn holder_in(locks: &str, dev: u64, ino: u64) -> Option<u32> {
     let place = format!("{:02x}:{:02x}:{ino}", major(dev), minor(dev));
     let lines = locks.lines().filter(|line| !line.contains("->"));
@@ -339,7 +335,7 @@ fn name_of(pid: u32) -> String {
 /// and SQLite's own waiting is a matter of luck then: so a tool holds this lock while it wants to write, and
 /// the server looks for it before each group.
 #[derive(Debug)]
-pub(super) struct Turnstile {
+pub(super) struct WriterLock {
     file: File,
     path: PathBuf,
     wait_max: Duration,
@@ -347,7 +343,7 @@ pub(super) struct Turnstile {
     stuck: Option<(Instant, Instant)>,
 }
 
-impl Turnstile {
+impl WriterLock {
     /// `store` is the store's resolved path.
     pub(super) fn open(store: &Path, wait_max: Duration) -> Result<Self, StoreError> {
         let path = beside(store, ".turn");
@@ -362,39 +358,36 @@ impl Turnstile {
 
     /// A server lets tools go first. One that hangs holds it up for as long as is waited for, once, and not again until
     /// it has let go.
-    pub(super) fn let_tools_pass(&mut self) {
+    pub(super) fn yield_to_tools(&mut self) {
         let begun = Instant::now();
         while matches!(self.file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             match &mut self.stuck {
                 Some((since, said)) => {
                     if said.elapsed() > REMIND {
                         *said = Instant::now();
-                        let holder = Holder::of(&self.file, &self.path).told();
-                        tracing::warn!(seconds = since.elapsed().as_secs(), %holder, "a tool still holds up the store");
+                        let holder = Holder::of(&self.file, &self.path).describe();
+                        tracing::warn!(held_s = since.elapsed().as_secs(), %holder, "writer lock held by a tool");
                     }
                     return;
                 }
                 None if begun.elapsed() > self.wait_max => {
                     self.stuck = Some((begun, Instant::now()));
-                    let holder = Holder::of(&self.file, &self.path).told();
-                    tracing::warn!(%holder, "a tool holds up the store: going on without waiting for it until it lets go");
+                    let holder = Holder::of(&self.file, &self.path).describe();
+                    tracing::warn!(held_s = begun.elapsed().as_secs(), %holder, "writer lock held by a tool");
                     return;
                 }
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
         }
         if let Some((since, _)) = self.stuck.take() {
-            tracing::info!(
-                seconds = since.elapsed().as_secs(),
-                "the tool that held up the store has let go"
-            );
+            tracing::info!(held_s = since.elapsed().as_secs(), "writer lock released");
         }
         self.leave();
     }
 
     /// A tool takes its turn, after other tools.
     pub(super) fn take(&self) -> Result<(), StoreError> {
-        self.take_within(self.wait_max * TOOL_PATIENCE)
+        self.take_within(self.wait_max * TOOL_WAIT_FACTOR)
     }
 
     /// A server takes a turn before it serves: it waits for as long as for a lock of the store.
@@ -402,13 +395,13 @@ impl Turnstile {
         self.take_within(self.wait_max)
     }
 
-    fn take_within(&self, patience: Duration) -> Result<(), StoreError> {
+    fn take_within(&self, wait_max: Duration) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {
             match self.file.try_lock() {
                 Ok(()) => return Ok(()),
-                Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
-                    let holder = Holder::of(&self.file, &self.path).told();
+                Err(TryLockError::WouldBlock) if begun.elapsed() > wait_max => {
+                    let holder = Holder::of(&self.file, &self.path).describe();
                     return Err(StoreError::Unwritable(format!(
                         "wait for a turn to write: {holder}"
                     )));
@@ -425,7 +418,7 @@ impl Turnstile {
 
     pub(super) fn leave(&self) {
         if let Err(error) = self.file.unlock() {
-            tracing::warn!(%error, "a lock could not be let go");
+            tracing::warn!(%error, "writer lock not released");
         }
     }
 }
@@ -459,16 +452,16 @@ mod tests {
         std::fs::write(&path, "4194303\n").unwrap();
         let passing = File::open(&path).unwrap();
         passing.try_lock_shared().unwrap();
-        let asked = std::cell::Cell::new(0);
+        let reads = std::cell::Cell::new(0);
         let locks = || {
-            asked.set(asked.get() + 1);
-            if asked.get() == 3 {
+            reads.set(reads.get() + 1);
+            if reads.get() == 3 {
                 passing.unlock().unwrap();
             }
             String::new()
         };
         let lock = ServerLock::take_by(&store, &locks).unwrap();
-        assert_eq!(asked.get(), 3);
+        assert_eq!(reads.get(), 3);
         // One that stays is named by what the file says.
         let began = Instant::now();
         let refused = ServerLock::take_by(&store, &String::new).unwrap_err();
@@ -482,22 +475,22 @@ mod tests {
     fn a_tool_that_hangs_is_waited_for_once_and_again_only_after_it_has_let_go() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("p.db");
-        let mut server = Turnstile::open(&store, Duration::from_millis(300)).unwrap();
-        let tool = Turnstile::open(&store, Duration::from_millis(300)).unwrap();
+        let mut server = WriterLock::open(&store, Duration::from_millis(300)).unwrap();
+        let tool = WriterLock::open(&store, Duration::from_millis(300)).unwrap();
         for _ in 0..2 {
             tool.take().unwrap();
             let began = Instant::now();
-            server.let_tools_pass();
+            server.yield_to_tools();
             let first = began.elapsed();
             for _ in 0..100 {
-                server.let_tools_pass();
+                server.yield_to_tools();
             }
             assert!(first >= Duration::from_millis(300), "{first:?}");
             assert!(server.stuck.is_some());
             // A hundred waits would be thirty seconds.
             assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
             tool.leave();
-            server.let_tools_pass();
+            server.yield_to_tools();
             assert!(server.stuck.is_none());
         }
     }
@@ -527,8 +520,8 @@ mod tests {
             std::fs::remove_file(beside(&store, suffix)).unwrap();
         }
         let second = ServerLock::take(&store).unwrap();
-        let told = lock.keep().unwrap_err();
-        assert!(told.contains("another one may serve"), "{told}");
+        let lost = lock.keep().unwrap_err();
+        assert!(lost.contains("another one may serve"), "{lost}");
         lock.let_go();
         second.keep().unwrap();
     }

@@ -1,25 +1,25 @@
-//! What the writer knows without asking the disk, and what a group would change of it.
+//! The writer's state in memory, and what a group would change of it.
 //!
-//! Memory follows the disk: what a command would change is noted in [`Effects`] and done after the commit,
-//! or taken back with the command. Only the indexes and the parked receipts change at once, because later
-//! commands of the same group must see it; both can be set back to a [`Mark`].
+//! Memory follows the disk: what a command would change is noted in [`Effects`] and applied after the commit, or
+//! rolled back with the command. Only the indexes and the unmatched receipts change at once, because later commands
+//! of the same group must see it; both can be set back to a [`Savepoint`].
 
-use super::counters::{Column, Counters, Moves, hour_of};
+use super::counters::{Column, Counters, StatsDelta, hour_of};
+use super::dimensions::DimensionsMap;
 use super::error::Tried;
 use super::id_clock::{self, Eras, IdClock};
-use super::parked::Parked;
+use super::lsm::{Index, Kind, SortedRun};
+use super::outbox::{Noted, Wanted};
 use super::receipts::Noting;
 use super::references::References;
 use super::request_time::{self, RequestTime};
-use super::runs::{Index, Kind, Sealed};
-use super::series::SeriesMap;
 use super::shared_ids::SharedIds;
 use super::suppressed::Suppressed;
-use super::telling::{Noted, Wanted};
+use super::unmatched_receipts::UnmatchedReceipts;
 use super::{SqliteConfig, metrics::Meters};
 use crate::{
-    AccountId, AttemptId, CarrierNo, EventListener, FailedListener, Lane, MessageId, QueueNo, Series,
-    SeriesNo, StoreError, Tally, UnixMs,
+    AccountId, AttemptId, CarrierNo, DimensionsNo, EventListener, FailedListener, Lane, MessageId, QueueSeq,
+    StatsDimensions, StatsKey, StoreError, UnixMs,
 };
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
@@ -41,7 +41,7 @@ pub(super) struct Shared {
     pub(super) eras: RwLock<Eras>,
     /// Counters.
     pub(super) meters: Arc<Meters>,
-    /// Who is told that events were logged.
+    /// Called after events were logged.
     pub(super) listener: Mutex<Option<EventListener>>,
     pub(super) failed_listener: Mutex<Option<FailedListener>>,
 }
@@ -96,7 +96,7 @@ impl Reserved {
     }
 
     /// The mark was not committed: the next group writes it again.
-    pub(super) fn forget_reserved(&mut self) {
+    pub(super) fn discard_reserved(&mut self) {
         self.reserved = self.next;
     }
 
@@ -124,24 +124,24 @@ impl BatchSpan {
 }
 
 /// The writer's own memory.
-pub(super) struct Memory {
+pub(super) struct WriterState {
     pub(super) config: SqliteConfig,
     pub(super) id_key: [u8; 32],
     pub(super) last_id: MessageId,
     pub(super) last_request: i64,
-    pub(super) queue_no: Reserved,
+    pub(super) queue_seq: Reserved,
     pub(super) attempt: Reserved,
     pub(super) receipts: Index,
     pub(super) requests: Index,
-    pub(super) parked: Parked,
+    pub(super) unmatched_receipts: UnmatchedReceipts,
     pub(super) shared_ids: SharedIds,
     pub(super) references: References,
     pub(super) suppressed: Suppressed,
     pub(super) noting: Noting,
     pub(super) wanted: Wanted,
-    pub(super) series: SeriesMap,
+    pub(super) dimensions: DimensionsMap,
     pub(super) counters: Counters,
-    /// The last row of the log of events that the listener has been told of.
+    /// The last row of the log of events that the listener was called for.
     pub(super) event_row: i64,
     /// Where the sweep of old events goes on.
     pub(super) event_sweep: i64,
@@ -160,12 +160,12 @@ pub(super) struct Memory {
     /// Where the sweep of old messages goes on.
     pub(super) sweep: MessageId,
     /// Runs taken out of their indexes whose pages are to be deleted.
-    pub(super) dropped: VecDeque<Arc<Sealed>>,
+    pub(super) dropped: VecDeque<Arc<SortedRun>>,
     /// Requests stored since old ones were last deleted.
     pub(super) requests_since_purge: usize,
 }
 
-impl Memory {
+impl WriterState {
     /// The next message id: time-ordered, above all given before. See [`Work::tick`].
     pub(super) fn next_id(&self) -> MessageId {
         self.last_id.plus(1).max(self.id_clock.first())
@@ -176,8 +176,8 @@ impl Memory {
         self.last_request
     }
 
-    pub(super) fn next_queue_no(&mut self) -> QueueNo {
-        QueueNo(self.queue_no.take())
+    pub(super) fn next_queue_seq(&mut self) -> QueueSeq {
+        QueueSeq(self.queue_seq.take())
     }
 
     /// Whether things may be deleted because they seem old. Whoever watches the clock has some seconds to see a jump
@@ -193,7 +193,7 @@ impl Memory {
     /// The clock says `now`. Commands come a little out of order; what is further back is a clock that was set back.
     pub(super) fn see(&mut self, now: UnixMs) {
         const OUT_OF_ORDER_MS: i64 = 10_000;
-        /// Releases of what is due tell the time every few seconds.
+        /// Releases of due messages carry the time every few seconds.
         const AHEAD_MS_MAX: i64 = 3_600_000;
         if self.now_is_fresh && now > self.now + AHEAD_MS_MAX {
             self.jumped = Some(Instant::now());
@@ -219,14 +219,14 @@ pub(super) struct Effects {
     /// Runs that lead to nothing any more, by their numbers.
     pub(super) dropped: Vec<(Kind, i64)>,
     /// What is counted. Written before the commit, as are the events.
-    pub(super) moves: Moves,
+    pub(super) stats_delta: StatsDelta,
     pub(super) events: Vec<Noted>,
-    /// Messages that failed; no more of them than are told.
+    /// Messages that failed, at most [`crate::FAILED_MAX`].
     pub(super) failed: Vec<MessageId>,
     /// Messages that a carrier took, and when. Written before the commit.
     pub(super) submitted: Vec<(UnixMs, MessageId)>,
     /// Series whose rows were written.
-    pub(super) series: Vec<(Series, SeriesNo)>,
+    pub(super) dimensions: Vec<(StatsDimensions, DimensionsNo)>,
     /// Counters of hours before this have gone.
     pub(super) counters_floor: Option<i64>,
     /// Where the sweep of old events goes on.
@@ -237,11 +237,11 @@ pub(super) struct Effects {
 
 /// A place to go back to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
+pub(super) struct Savepoint {
     numbers: usize,
     receipts: usize,
     requests: usize,
-    parked: usize,
+    unmatched_receipts: usize,
     lanes: usize,
     opened: usize,
     answered: usize,
@@ -250,19 +250,19 @@ pub(super) struct Mark {
     expired: usize,
     stored_requests: usize,
     dropped: usize,
-    moves: usize,
+    stats_delta: usize,
     events: usize,
     failed: usize,
     submitted: usize,
-    series: usize,
+    dimensions: usize,
     counters_floor: Option<i64>,
     event_sweep: Option<i64>,
     sweep: Option<MessageId>,
     eras: usize,
-    request_time: request_time::Mark,
+    request_time: request_time::Savepoint,
 }
 
-impl Mark {
+impl Savepoint {
     /// Where the receipt keys of the group begin.
     pub(super) fn receipts(&self) -> usize {
         self.receipts
@@ -272,19 +272,19 @@ impl Mark {
 /// What a command works with.
 pub(super) struct Work<'w> {
     pub(super) conn: &'w Connection,
-    pub(super) memory: &'w mut Memory,
+    pub(super) memory: &'w mut WriterState,
     pub(super) shared: &'w Shared,
     pub(super) effects: &'w mut Effects,
 }
 
 impl Work<'_> {
     /// Remembers how things are now.
-    pub(super) fn mark(&mut self) -> Mark {
-        Mark {
-            numbers: self.shared.numbers.read().recent_len(),
-            receipts: self.memory.receipts.recent_len(),
-            requests: self.memory.requests.recent_len(),
-            parked: self.memory.parked.journal_len(),
+    pub(super) fn savepoint(&mut self) -> Savepoint {
+        Savepoint {
+            numbers: self.shared.numbers.read().memtable_len(),
+            receipts: self.memory.receipts.memtable_len(),
+            requests: self.memory.requests.memtable_len(),
+            unmatched_receipts: self.memory.unmatched_receipts.journal_len(),
             lanes: self.effects.lanes.len(),
             opened: self.effects.opened.len(),
             answered: self.effects.answered.len(),
@@ -293,46 +293,48 @@ impl Work<'_> {
             expired: self.effects.expired.len(),
             stored_requests: self.effects.requests,
             dropped: self.effects.dropped.len(),
-            moves: self.effects.moves.mark(),
+            stats_delta: self.effects.stats_delta.savepoint(),
             events: self.effects.events.len(),
             failed: self.effects.failed.len(),
             submitted: self.effects.submitted.len(),
-            series: self.effects.series.len(),
+            dimensions: self.effects.dimensions.len(),
             counters_floor: self.effects.counters_floor,
             event_sweep: self.effects.event_sweep,
             sweep: self.effects.sweep,
             eras: self.memory.id_clock.eras_len(),
-            request_time: self.memory.request_time.mark(),
+            request_time: self.memory.request_time.savepoint(),
         }
     }
 
     /// Sets memory back to how it was. Numbers that were given stay given: gaps do no harm.
-    pub(super) fn go_back(&mut self, mark: &Mark) {
-        self.shared.numbers.write().recent().truncate(mark.numbers);
-        self.memory.receipts.recent().truncate(mark.receipts);
-        self.memory.requests.recent().truncate(mark.requests);
-        self.memory.parked.go_back(mark.parked);
-        self.memory.batch = None;
-        self.effects.lanes.truncate(mark.lanes);
-        self.effects.opened.truncate(mark.opened);
-        self.effects.answered.truncate(mark.answered);
-        self.effects.closed.truncate(mark.closed);
-        self.effects.delayed = mark.delayed;
-        self.effects.expired.truncate(mark.expired);
-        self.effects.requests = mark.stored_requests;
-        self.effects.dropped.truncate(mark.dropped);
-        self.effects.moves.go_back(mark.moves);
-        self.effects.events.truncate(mark.events);
-        self.effects.failed.truncate(mark.failed);
-        self.effects.submitted.truncate(mark.submitted);
-        self.effects.counters_floor = mark.counters_floor;
-        self.effects.event_sweep = mark.event_sweep;
+    pub(super) fn rollback_to(&mut self, savepoint: &Savepoint) {
+        self.shared.numbers.write().memtable().truncate(savepoint.numbers);
+        self.memory.receipts.memtable().truncate(savepoint.receipts);
+        self.memory.requests.memtable().truncate(savepoint.requests);
         self.memory
-            .series
-            .forget(self.effects.series.drain(mark.series..));
-        self.effects.sweep = mark.sweep;
-        self.memory.request_time.go_back(mark.request_time);
-        if self.memory.id_clock.go_back(mark.eras) {
+            .unmatched_receipts
+            .rollback_to(savepoint.unmatched_receipts);
+        self.memory.batch = None;
+        self.effects.lanes.truncate(savepoint.lanes);
+        self.effects.opened.truncate(savepoint.opened);
+        self.effects.answered.truncate(savepoint.answered);
+        self.effects.closed.truncate(savepoint.closed);
+        self.effects.delayed = savepoint.delayed;
+        self.effects.expired.truncate(savepoint.expired);
+        self.effects.requests = savepoint.stored_requests;
+        self.effects.dropped.truncate(savepoint.dropped);
+        self.effects.stats_delta.rollback_to(savepoint.stats_delta);
+        self.effects.events.truncate(savepoint.events);
+        self.effects.failed.truncate(savepoint.failed);
+        self.effects.submitted.truncate(savepoint.submitted);
+        self.effects.counters_floor = savepoint.counters_floor;
+        self.effects.event_sweep = savepoint.event_sweep;
+        self.memory
+            .dimensions
+            .roll_back(self.effects.dimensions.drain(savepoint.dimensions..));
+        self.effects.sweep = savepoint.sweep;
+        self.memory.request_time.rollback_to(savepoint.request_time);
+        if self.memory.id_clock.rollback_to(savepoint.eras) {
             self.show_eras();
         }
     }
@@ -366,9 +368,15 @@ impl Work<'_> {
     }
 
     /// Counts a message in a column of the hour in which it was accepted.
-    pub(super) fn count(&mut self, id: MessageId, tally: Tally, from: Option<Column<'_>>, to: Column<'_>) {
+    pub(super) fn count(
+        &mut self,
+        id: MessageId,
+        stats_key: StatsKey,
+        from: Option<Column<'_>>,
+        to: Column<'_>,
+    ) {
         let hour = hour_of(self.memory.id_clock.eras().accepted_at(id));
-        self.effects.moves.push(hour, tally, from, to);
+        self.effects.stats_delta.push(hour, stats_key, from, to);
     }
 
     /// The group is committed: memory follows.
@@ -404,16 +412,16 @@ impl Work<'_> {
         meters.delayed.store(delayed, Ordering::Relaxed);
         meters.count_expired(&effects.expired);
         meters
-            .parked
-            .store(self.memory.parked.len() as u64, Ordering::Relaxed);
-        self.memory.parked.forget_journal();
+            .unmatched_receipts
+            .store(self.memory.unmatched_receipts.len() as u64, Ordering::Relaxed);
+        self.memory.unmatched_receipts.clear_journal();
         self.memory.requests_since_purge += effects.requests;
         self.memory.sweep = effects.sweep.unwrap_or(self.memory.sweep);
         self.memory.counters.set_floor(effects.counters_floor);
         self.memory.event_sweep = effects.event_sweep.unwrap_or(self.memory.event_sweep);
         meters
-            .series
-            .store(self.memory.series.len() as u64, Ordering::Relaxed);
+            .dimensions
+            .store(self.memory.dimensions.len() as u64, Ordering::Relaxed);
         for (kind, no) in effects.dropped {
             let run = self.with_index(kind, |index| index.remove(no));
             self.memory.dropped.extend(run);

@@ -37,21 +37,21 @@ pub struct StoreMetrics {
     /// Checkpoints that moved something.
     pub checkpoints: u64,
     /// Receipts that wait for their message now.
-    pub parked: u64,
-    /// Parked receipts dropped because there were too many.
-    pub parked_dropped: u64,
+    pub unmatched_receipts: u64,
+    /// Unmatched receipts dropped because there were too many.
+    pub unmatched_receipts_dropped: u64,
     /// Inbound messages that nobody owned, dropped because there were too many.
-    pub nobodys_inbound_dropped: u64,
+    pub unassigned_inbound_dropped: u64,
     /// Sealed runs of all indexes.
     pub runs: u64,
     /// Series (what is common to batches and counted apart) in memory; at most 32 768, others are read when they
     /// come back.
-    pub series: u64,
+    pub dimensions: u64,
     /// 1 when the store's files are not those that were opened: nothing is stored any more.
     pub lost: u64,
     /// Names (hard links) of the store's file, as of the last look; 0 before the first. More than one is refused at a start.
     pub names: u64,
-    /// Lines that tell of damage which nobody has taken note of, as of the start.
+    /// Lines of the record of damage that are not acknowledged, as of the start.
     pub damaged: u64,
     /// How far new ids are ahead of the machine's clock, in milliseconds: 0 unless that was set back (or, below 0, went
     /// ahead by more than a year).
@@ -69,12 +69,12 @@ pub(super) struct Meters {
     pub(super) rows: AtomicU64,
     pub(super) wal_bytes: AtomicU64,
     pub(super) checkpoints: AtomicU64,
-    pub(super) parked: AtomicU64,
-    pub(super) parked_dropped: AtomicU64,
-    pub(super) nobodys_inbound_dropped: AtomicU64,
+    pub(super) unmatched_receipts: AtomicU64,
+    pub(super) unmatched_receipts_dropped: AtomicU64,
+    pub(super) unassigned_inbound_dropped: AtomicU64,
     pub(super) delayed: AtomicU64,
     pub(super) runs: AtomicU64,
-    pub(super) series: AtomicU64,
+    pub(super) dimensions: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) names: AtomicU64,
     pub(super) damaged: AtomicU64,
@@ -133,11 +133,11 @@ impl Meters {
             commit_seconds_max: commits.longest.as_secs_f64(),
             wal_bytes: read(&self.wal_bytes),
             checkpoints: read(&self.checkpoints),
-            parked: read(&self.parked),
-            parked_dropped: read(&self.parked_dropped),
-            nobodys_inbound_dropped: read(&self.nobodys_inbound_dropped),
+            unmatched_receipts: read(&self.unmatched_receipts),
+            unmatched_receipts_dropped: read(&self.unmatched_receipts_dropped),
+            unassigned_inbound_dropped: read(&self.unassigned_inbound_dropped),
             runs: read(&self.runs),
-            series: read(&self.series),
+            dimensions: read(&self.dimensions),
             lost: read(&self.lost),
             names: read(&self.names),
             damaged: read(&self.damaged),

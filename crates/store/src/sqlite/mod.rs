@@ -1,53 +1,53 @@
 //! The SQLite side of the port: one file, one writing thread, a few reading ones.
 //!
 //! # Writing
-//! Commands wait in a bounded queue (`commands`). The writer takes what waits, runs it in one transaction
-//! with a savepoint for each command, commits once (`synchronous = FULL`) and answers all (`writer`). A
-//! full disk fails the group and nothing else: memory goes back with the transaction, and the next group
-//! tries anew. Checkpoints run beside the writer (`checkpoint`). Another process may change the catalog
-//! meanwhile: it gets its turn between two groups ([`Mode::Tool`]).
+//! Commands wait in a bounded queue (`commands`). The writer takes what waits, runs it in one transaction with a
+//! savepoint for each command, commits once (`synchronous = FULL`) and answers all (`writer`). A full disk fails the
+//! group and nothing else: memory is rolled back with the transaction, and the next group tries again. Checkpoints
+//! run beside the writer (`checkpoint`). Another process may change the catalog meanwhile: it gets its turn between
+//! two groups ([`Mode::Tool`]).
 //!
-//! # Counting and telling
-//! A message that changes its state is counted and told in the same transaction (`telling`): whoever changes a
-//! state says so there, and nobody writes a counter or an event by himself. While a group runs both are notes in
-//! memory, which a failed command takes back with its rows. Before the commit the notes are summed up: each
-//! counter they touch is written once (`counters`), and the events of each account are one row (`events`,
-//! `event_blob`). So a group of thousands of messages costs a handful of rows more. With its outcome a message
-//! carries a [`crate::Tally`], so a receipt is counted, and its account known, without reading the batch. What
-//! no endpoint of an account wants is not logged. How far endpoints are is written by commands like all others
-//! (`delivery`); a reader of the log goes from place to place and holds one row at a time.
+//! # Counters and the outbox
+//! A change of a message's state is counted and appended to the outbox in the same transaction (`outbox`); nothing
+//! else writes counters or events of messages. While a group runs both are notes in memory, which a failed command
+//! takes back with its rows. Before the commit the notes are summed up: each counter they touch is written once
+//! (`counters`), and the events of each account are one row (`events`, `outbox_codec`). So a group of thousands of
+//! messages costs a handful of rows more. With its outcome a message carries a [`crate::StatsKey`], so a receipt is
+//! counted, and its account known, without reading the batch. Events that no endpoint of an account subscribes to are
+//! not logged. The acked offsets of endpoints are written by commands like all others (`delivery`); a reader of the
+//! log goes from offset to offset and holds one row at a time.
 //!
 //! # Why there are no partitions
-//! Every hot table is keyed by a time-ordered id. What is written lies at the right edge of its tree and in
-//! the cache; what retention removes lies at the left edge. That is what partitions by time are for
-//! elsewhere; in SQLite they would add nothing, for `DROP TABLE` walks every page just as a delete does.
+//! Every hot table is keyed by a time-ordered id. What is written lies at the right edge of its tree and in the
+//! cache; what retention removes lies at the left edge. That is what partitions by time are for elsewhere; in SQLite
+//! they would add nothing, for `DROP TABLE` walks every page just as a delete does.
 //!
 //! # Why there are no secondary indexes
-//! An index on a random key (number, carrier id, request id) dirties a page a row once it has outgrown the
-//! cache. What must be found by such a key is in `runs` instead. Contacts, tasks, records and inbound messages are not
-//! in a message's way: they have plain indexes.
+//! An index on a random key (number, carrier id, request id) dirties a page a row once it has outgrown the cache.
+//! Such keys are in the log-structured merge trees of `lsm` instead. Contacts, tasks, records and inbound messages
+//! are not written for each message: they have plain indexes.
 //!
 //! # The files
-//! They are found by one path and are their owner's alone (`place`); who serves holds a lock beside them (`lock`). While
-//! they are served they are looked at by name, for SQLite goes on with files that are gone (`watch`). What was durable is
-//! noted beside them (`durable`), and compared at the next start with what the write-ahead log still holds (`wal`,
-//! `damage`): SQLite takes a damaged log up to the damage and says nothing.
+//! They are found by one path and belong to their owner alone (`place`); a server holds a lock beside them (`lock`).
+//! While they are served they are watched by name, because SQLite goes on with files that are gone (`watch`). What
+//! was durable is noted beside them (`durable`), and compared at the next start with what the write-ahead log still
+//! holds (`wal`, `damage`): SQLite takes a damaged log up to the damage and says nothing.
 //!
 //! # What memory holds
-//! Three indexes' newest entries (bounded by [`SqliteConfig::memtable_entries_max`]), filters of sealed runs
-//! ([`SqliteConfig::filter_bytes_max`]), parked receipts ([`SqliteConfig::unmatched_receipts_max`]), the last concatenation references
-//! ([`SqliteConfig::reference_numbers_max`]), one number a lane,
-//! the ids of open attempts (bounded by the engine's windows), what each account with endpoints wants to be told,
-//! the series in use (32 768 at most), the errors counted apart for 8 192 series and hours, and the page caches.
+//! Three indexes' newest entries (bounded by [`SqliteConfig::memtable_entries_max`]), filters of sorted runs
+//! ([`SqliteConfig::filter_bytes_max`]), unmatched receipts ([`SqliteConfig::unmatched_receipts_max`]), the last concatenation
+//! references ([`SqliteConfig::reference_numbers_max`]), one number a lane, the ids of open attempts (bounded by the
+//! engine's windows), the kinds of events that each account with endpoints subscribes to, the series in use (32 768
+//! at most), the errors counted separately for 8 192 series and hours, and the page caches.
 
 mod accept;
+mod admission;
 mod attempts;
 mod awaiting;
 mod batch;
 mod catalog;
 mod cause;
 mod checkpoint;
-mod chores;
 mod codes;
 mod commands;
 mod config;
@@ -56,11 +56,10 @@ mod counters;
 mod damage;
 mod deep;
 mod delivery;
+mod dimensions;
 mod durable;
 mod endpoints;
-mod errand;
 mod error;
-mod event_blob;
 mod events;
 mod expiry;
 mod find;
@@ -70,12 +69,15 @@ mod ids_blob;
 mod inbound;
 mod load;
 mod lock;
+mod lsm;
+mod maintenance;
 mod memory;
+mod message_status;
 mod metrics;
 mod open;
-mod outcome;
+mod outbox;
+mod outbox_codec;
 mod pages;
-mod parked;
 mod place;
 mod query;
 mod queue;
@@ -87,18 +89,16 @@ mod request_time;
 mod results;
 mod resync;
 mod retention;
-mod runs;
 mod segments;
-mod series;
 mod shared_ids;
 mod statistics;
-mod story;
 mod suppressed;
 mod tasks;
-mod telling;
-mod verdict;
+mod timeline;
+mod unmatched_receipts;
 mod wal;
 mod watch;
+mod write_task;
 mod writer;
 mod wrong_times;
 
@@ -109,22 +109,22 @@ pub use metrics::{COMMIT_SECONDS, StoreMetrics};
 use crate::Failure;
 use crate::{
     AcceptCommand, AcceptError, Accepted, AccountId, AttemptStart, BegunAttempt, CarrierReceipt, Catalog,
-    CatalogChange, CatalogExpectation, ConsumedQueue, Counts, ExpirySweep, Lane, LaneBacklog, MessageFilter,
-    MessageId, MessageSpan, MessageView, OnRelease, OpenAttempt, Outgoing, QueueNo, ReceiptFate,
-    RecordResults, Released, ResultFate, Store, StoreError, Suppression, SuppressionEntry, SweptExpired,
+    CatalogChange, CatalogExpectation, Counts, DequeuedRange, ExpirySweep, Lane, LaneBacklog, MessageFilter,
+    MessageId, MessageSpan, MessageView, OnRelease, OpenAttempt, Outgoing, QueueSeq, ReceiptEffect,
+    RecordResults, Released, ResultEffect, Store, StoreError, Suppression, SuppressionEntry, SweptExpired,
     TemplateVersion, TimelineEntry, UnixMs,
 };
 use async_trait::async_trait;
 use catalog::Condition;
 use checkpoint::Signal;
 use commands::{Command, Commands, Reply};
-use errand::Caller;
-use lock::{ServerLock, Turnstile};
+use lock::{ServerLock, WriterLock};
 use memory::Shared;
 use metrics::Meters;
+use write_task::OverloadPolicy;
 
 use parking_lot::Mutex;
-use readers::{Purpose, Readers};
+use readers::{ReadPool, ReadPriority};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -155,7 +155,7 @@ pub enum Mode {
 /// A store in one SQLite file.
 pub struct SqliteStore {
     commands: Arc<Commands>,
-    readers: Readers,
+    readers: ReadPool,
     shared: Arc<Shared>,
     meters: Arc<Meters>,
     id_key: [u8; 32],
@@ -177,9 +177,10 @@ impl SqliteStore {
     /// Opens the store at `path`, makes it when there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when another process serves from it, [`StoreError::NewerSchema`] when a newer
-    /// program made it, [`StoreError::Foreign`] when another program's data is in it, [`StoreError::Other`] when the file has
-    /// several names or was there and is gone, or lacks what was durable and nobody has taken note of that, and what SQLite says otherwise.
+    /// [`StoreError::InUse`] when another process serves from it, [`StoreError::NewerSchema`] when a newer program
+    /// made it, [`StoreError::Foreign`] when another program's data is in it, [`StoreError::Other`] when the file has
+    /// several names, is gone although it was there, or lacks what was durable and that is not acknowledged, and for
+    /// other errors of SQLite.
     pub fn open(path: &Path, mode: Mode, config: SqliteConfig) -> Result<Self, StoreError> {
         let config = config.clamped();
         let path = &open::resolved(path)?;
@@ -198,7 +199,7 @@ impl SqliteStore {
         };
         let lock_wait_max = Duration::from_millis(config.lock_wait_ms_max);
         if mode == Mode::Serve {
-            resync::write_log_again(path, &Turnstile::open(path, lock_wait_max)?)?;
+            resync::write_log_again(path, &WriterLock::open(path, lock_wait_max)?)?;
         }
         let mut conn = open::writing(path, &config)?;
         open::migrate(&mut conn, path, mode)?;
@@ -228,7 +229,7 @@ impl SqliteStore {
             }
             None => None,
         };
-        let readers = Readers::open(path, &config, watch.as_ref(), &failure)?;
+        let readers = ReadPool::open(path, &config, watch.as_ref(), &failure)?;
         let checkpoints = match &watch {
             Some(watch) => Some(checkpoint::spawn(
                 path,
@@ -240,7 +241,7 @@ impl SqliteStore {
             )?),
             None => None,
         };
-        let turnstile = Turnstile::open(path, lock_wait_max)?;
+        let writer_lock = WriterLock::open(path, lock_wait_max)?;
         let (shared_too, commands_too) = (Arc::clone(&shared), Arc::clone(&commands));
         let writer = writer::Writer::new(
             conn,
@@ -248,7 +249,7 @@ impl SqliteStore {
             shared_too,
             commands_too,
             signal,
-            (turnstile, watch.clone()),
+            (writer_lock, watch.clone()),
             &config,
         )?;
         let watch = match (watch, notes) {
@@ -307,12 +308,13 @@ impl SqliteStore {
         place::open_to_others(path, config)
     }
 
-    /// Reads the store at `path` through, beside a node or without one, and says part by part what does not fit together.
-    /// `progress` is told how far it is. SQLite keeps no checksums: a text or a name that was changed into another one is
-    /// not seen.
+    /// Reads the store at `path` through, beside a node or without one, and reports part by part what is
+    /// inconsistent. `progress` is called as it goes on. SQLite keeps no checksums: a text or a name that was changed
+    /// into another one is not detected.
     ///
     /// # Errors
-    /// When there is no store or it has another schema than this program's; what cannot be read is a problem of its part.
+    /// When there is no store or it has another schema than this program's; what cannot be read is a problem of its
+    /// part.
     pub fn check_deep(
         path: &Path,
         config: &SqliteConfig,
@@ -350,14 +352,14 @@ impl SqliteStore {
             return Ok(None);
         }
         if open::schema_version(&path)?.is_none() {
-            return damage::foretold(&path, 0, None);
+            return damage::missing_at_start(&path, 0, None);
         }
         let conn = open::looking(&path, &SqliteConfig::default())?;
-        damage::foretold(&path, damage::mark_in(&conn)?, Some(&load::id_key(&conn)?))
+        damage::missing_at_start(&path, damage::mark_in(&conn)?, Some(&load::id_key(&conn)?))
     }
 
-    /// What is known to be missing or damaged and nobody has taken note of yet, a line each, and the file that says so: it
-    /// is for people to remove.
+    /// What is known to be missing or damaged and not acknowledged yet, a line each, and the file that records it,
+    /// which an operator removes.
     #[must_use]
     pub fn damage(path: &Path) -> (PathBuf, Vec<String>) {
         let record = place::beside(&Self::resolved_path(path), ".damaged");
@@ -396,23 +398,23 @@ impl SqliteStore {
     }
 
     async fn command<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
-        self.command_of(Caller::Engine, command).await
+        self.command_of(OverloadPolicy::Backpressure, command).await
     }
 
     async fn command_of<T>(
         &self,
-        caller: Caller,
+        overload: OverloadPolicy,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        match caller {
-            Caller::Client => self.commands.offer(command(reply))?,
-            Caller::Engine => self.commands.send(command(reply)).await?,
+        match overload {
+            OverloadPolicy::Shed => self.commands.offer(command(reply))?,
+            OverloadPolicy::Backpressure => self.commands.send(command(reply)).await?,
         }
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Tells all threads to end, and hands them out to be waited for.
+    /// Stops all threads, and returns them to be joined.
     fn stop(&self) -> Stopping {
         self.commands.close();
         let mut threads = self.readers.close();
@@ -439,15 +441,16 @@ impl Stopping {
     fn wait(mut self) {
         let watch = self.watch.take();
         for thread in std::mem::take(&mut self.threads) {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
             if thread.join().is_err() {
-                tracing::error!("a thread of the store had died");
+                tracing::error!(thread = %name, "store thread panicked");
             }
         }
         if let Some((watch, thread)) = watch {
             watch.stop();
             match thread.join() {
                 Ok(mut notes) => watch.write_last(&mut notes),
-                Err(_) => tracing::error!("a thread of the store had died"),
+                Err(_) => tracing::error!(thread = "store-watch", "store thread panicked"),
             }
         }
         if let Some(lock) = self.lock {
@@ -475,11 +478,11 @@ impl Store for SqliteStore {
     async fn read_lane(
         &self,
         lane: Lane,
-        after: Option<(QueueNo, MessageId)>,
+        after: Option<(QueueSeq, MessageId)>,
         messages_max: usize,
     ) -> Result<Vec<Outgoing>, StoreError> {
         self.readers
-            .run(Purpose::Dispatch, move |conn| {
+            .run(ReadPriority::Dispatch, move |conn| {
                 query::read_lane(conn, lane, after, messages_max)
             })
             .await
@@ -513,7 +516,7 @@ impl Store for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<UnixMs>, StoreError> {
-        self.readers.run(Purpose::Dispatch, queue::next_due).await
+        self.readers.run(ReadPriority::Dispatch, queue::next_due).await
     }
 
     async fn begin_attempts(&self, starts: Vec<AttemptStart>) -> Result<Vec<BegunAttempt>, StoreError> {
@@ -522,13 +525,15 @@ impl Store for SqliteStore {
 
     async fn expire_queued(
         &self,
-        runs: Vec<ConsumedQueue>,
+        runs: Vec<DequeuedRange>,
         now: UnixMs,
     ) -> Result<Vec<LaneBacklog>, StoreError> {
         let messages: i64 = runs.iter().map(|run| run.last.0 - run.first.0 + 1).sum();
         let rows = usize::try_from(messages).unwrap_or_default();
-        self.errand(Caller::Engine, rows, move |work| expiry::expire(work, &runs, now))
-            .await
+        self.submit_write(OverloadPolicy::Backpressure, rows, move |work| {
+            expiry::expire(work, &runs, now)
+        })
+        .await
     }
 
     async fn sweep_expired(
@@ -538,7 +543,7 @@ impl Store for SqliteStore {
     ) -> Result<SweptExpired, StoreError> {
         let looked = self
             .readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 query::snapshot(conn, || expiry::look(conn, from, now))
             })
             .await?;
@@ -552,19 +557,19 @@ impl Store for SqliteStore {
         })
     }
 
-    async fn record_results(&self, results: RecordResults) -> Result<Vec<ResultFate>, StoreError> {
+    async fn record_results(&self, results: RecordResults) -> Result<Vec<ResultEffect>, StoreError> {
         self.command(|reply| Command::RecordResults(results, reply)).await
     }
 
     async fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
         self.readers
-            .run(Purpose::Dispatch, |conn| {
+            .run(ReadPriority::Dispatch, |conn| {
                 query::snapshot(conn, || attempts::open(conn))
             })
             .await
     }
 
-    async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptFate>, StoreError> {
+    async fn record_receipts(&self, receipts: Vec<CarrierReceipt>) -> Result<Vec<ReceiptEffect>, StoreError> {
         self.command(|reply| Command::RecordReceipts(receipts, reply))
             .await
     }
@@ -576,7 +581,7 @@ impl Store for SqliteStore {
     ) -> Result<(Vec<MessageId>, bool), StoreError> {
         let overdue = self
             .readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 query::snapshot(conn, || awaiting::overdue(conn, submitted_before, now))
             })
             .await?;
@@ -590,15 +595,17 @@ impl Store for SqliteStore {
         Ok((ended, more))
     }
 
-    async fn expire_parked(&self, before: UnixMs, now: UnixMs) -> Result<u64, StoreError> {
-        self.command(|reply| Command::ExpireParked { before, now, reply })
+    async fn expire_unmatched(&self, before: UnixMs, now: UnixMs) -> Result<u64, StoreError> {
+        self.command(|reply| Command::ExpireUnmatched { before, now, reply })
             .await
     }
 
     async fn messages(&self, ids: Vec<MessageId>) -> Result<Vec<MessageView>, StoreError> {
         let shared = Arc::clone(&self.shared);
         self.readers
-            .run(Purpose::Query, move |conn| query::messages(conn, &shared, ids))
+            .run(ReadPriority::Query, move |conn| {
+                query::messages(conn, &shared, ids)
+            })
             .await
     }
 
@@ -610,7 +617,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<MessageView>, StoreError> {
         let shared = Arc::clone(&self.shared);
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 query::session(conn, &shared, account, first, messages_max)
             })
             .await
@@ -625,7 +632,7 @@ impl Store for SqliteStore {
         let shared = Arc::clone(&self.shared);
         let rows_max = self.find_rows_max;
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 find::find(conn, &shared, account, &span, &filter, rows_max)
             })
             .await
@@ -633,8 +640,8 @@ impl Store for SqliteStore {
 
     async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
-                query::snapshot(conn, || story::timeline(conn, id))
+            .run(ReadPriority::Query, move |conn| {
+                query::snapshot(conn, || timeline::timeline(conn, id))
             })
             .await
     }
@@ -652,16 +659,16 @@ impl Store for SqliteStore {
             queued,
             delayed: self.meters.delayed.load(Ordering::Relaxed),
             in_flight,
-            parked: self.meters.parked.load(Ordering::Relaxed),
+            unmatched_receipts: self.meters.unmatched_receipts.load(Ordering::Relaxed),
         })
     }
 
     async fn load_catalog(&self) -> Result<Catalog, StoreError> {
-        self.readers.run(Purpose::Query, catalog::load).await
+        self.readers.run(ReadPriority::Query, catalog::load).await
     }
 
     async fn catalog_version(&self) -> Result<u64, StoreError> {
-        self.readers.run(Purpose::Dispatch, catalog::version).await
+        self.readers.run(ReadPriority::Dispatch, catalog::version).await
     }
 
     async fn change_catalog(&self, changes: Vec<CatalogChange>) -> Result<u64, StoreError> {
@@ -675,7 +682,7 @@ impl Store for SqliteStore {
         version: u64,
         changes: Vec<CatalogChange>,
     ) -> Result<Option<u64>, StoreError> {
-        self.command_of(Caller::Client, |reply| {
+        self.command_of(OverloadPolicy::Shed, |reply| {
             Command::ChangeCatalog(Condition::AtVersion(version), changes, reply)
         })
         .await
@@ -686,7 +693,7 @@ impl Store for SqliteStore {
         expected: Vec<CatalogExpectation>,
         changes: Vec<CatalogChange>,
     ) -> Result<Option<u64>, StoreError> {
-        self.command_of(Caller::Client, |reply| {
+        self.command_of(OverloadPolicy::Shed, |reply| {
             Command::ChangeCatalog(Condition::Expected(expected), changes, reply)
         })
         .await
@@ -698,7 +705,7 @@ impl Store for SqliteStore {
         versions_max: usize,
     ) -> Result<Vec<TemplateVersion>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 catalog::template_versions(conn, number, versions_max)
             })
             .await
@@ -710,7 +717,7 @@ impl Store for SqliteStore {
         suppressions_max: usize,
     ) -> Result<Vec<Suppression>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 suppressed::list(conn, after, suppressions_max)
             })
             .await
@@ -723,7 +730,7 @@ impl Store for SqliteStore {
         suppressions_max: usize,
     ) -> Result<Vec<SuppressionEntry>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 suppressed::entries(conn, msisdn, after, suppressions_max)
             })
             .await

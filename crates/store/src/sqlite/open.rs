@@ -74,10 +74,10 @@ pub(super) fn reading(path: &Path, config: &SqliteConfig) -> Result<Connection, 
 }
 
 /// A connection that leaves the store's files as they are, also where it is the last one that closes. It may begin a
-/// transaction that writes; who does so takes it back.
+/// transaction that writes, and must roll it back.
 ///
-/// SQLite opens a store in write-ahead logging for reading and writing whoever reads: the index of the log (`-shm`) is made anew
-/// after a kill. The log itself is not written to by that.
+/// SQLite opens a store in write-ahead logging for reading and writing even for readers: after a kill it rebuilds the
+/// index of the log (`-shm`). That does not write to the log itself.
 pub(super) fn looking(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
     let has_log = place::beside(path, "-wal").exists();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -234,8 +234,8 @@ mod tests {
     use super::*;
     use crate::sqlite::SqliteStore;
     use crate::{
-        AccountId, CatalogChange, Endpoint, EndpointId, EventKinds, EventPlace, EventWhat, MessageId,
-        SeriesNo, StatisticsFilter,
+        AccountId, CatalogChange, DimensionsNo, Endpoint, EndpointId, EventKinds, EventOffset, EventWhat,
+        MessageId, StatisticsFilter,
     };
     use crate::{Events, Statistics, Store};
     use sms::state::MessageState;
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn messages_of_the_first_schema_are_told_and_not_counted() {
+    async fn messages_of_the_first_schema_are_reported_and_not_counted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postrider.db");
         let mut conn = writing(&path, &SqliteConfig::default()).unwrap();
@@ -329,7 +329,7 @@ mod tests {
         let id = MessageId(1_048_576);
         let view = store.messages(vec![id]).await.unwrap().remove(0);
         assert_eq!(view.state, MessageState::Submitted);
-        assert_eq!((&*view.batch.user, view.batch.series), ("", SeriesNo(0)));
+        assert_eq!((&*view.batch.user, view.batch.dimensions), ("", DimensionsNo(0)));
         let endpoint = Endpoint {
             id: EndpointId(1),
             account: AccountId(7),
@@ -349,8 +349,8 @@ mod tests {
         assert_eq!(store.give_up_receipts(99, 99).await.unwrap(), (vec![id], false));
         assert_eq!(store.give_up_receipts(99, 99).await.unwrap(), (vec![], false));
         let account = AccountId(7);
-        let events = store.events(account, EventPlace::default(), EventKinds::ALL, 9);
-        let told: Vec<EventWhat> = events
+        let events = store.events(account, EventOffset::default(), EventKinds::ALL, 9);
+        let appended: Vec<EventWhat> = events
             .await
             .unwrap()
             .0
@@ -362,7 +362,7 @@ mod tests {
             state: MessageState::Unknown,
             error: "".into(),
         };
-        assert_eq!(told, [expected]);
+        assert_eq!(appended, [expected]);
         let all = StatisticsFilter {
             from: 0,
             until: i64::from(u32::MAX),

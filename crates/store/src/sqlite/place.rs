@@ -94,7 +94,8 @@ fn mount_point_of(file: &Path) -> PathBuf {
     highest.unwrap_or(Path::new("/")).to_owned()
 }
 
-/// Whether a file system is mounted on just this file, as containers do with single files. Linux tells.
+/// Whether a file system is mounted on just this file, as containers do with single files. Reads Linux's list of
+/// mounts.
 fn is_mount_point(path: &Path) -> bool {
     // The fifth column, with blanks and the like as octal digits.
     let written = path
@@ -183,12 +184,12 @@ pub(super) fn tighten(store: &Path, config: &SqliteConfig) {
         match std::fs::set_permissions(&path, Permissions::from_mode(after)) {
             Ok(()) => {
                 let (before, after) = (format!("{before:03o}"), format!("{after:03o}"));
-                tracing::info!(path = %path.display(), %before, %after, "a file of the store had another mode: changed");
+                tracing::info!(path = %path.display(), %before, %after, "file mode changed");
             }
             Err(error) => tracing::warn!(
                 path = %path.display(),
                 %error,
-                "others may open a file of the store, and that could not be changed"
+                "file mode not changed"
             ),
         }
     }

@@ -6,11 +6,11 @@ use super::cause;
 use super::codes::{Number, as_count, written_from_sql};
 use super::error::Tried;
 use super::memory::Shared;
-use super::outcome::{self, Outcome};
+use super::message_status::{self, MessageStatus};
 use super::segments;
 use crate::{
-    AccountId, AttemptId, BatchView, CarrierNo, Lane, MessageId, MessageView, Outgoing, QueueKey, QueueNo,
-    StoreError,
+    AccountId, AttemptId, BatchView, CarrierNo, Lane, MessageId, MessageView, Outgoing, QueuePosition,
+    QueueSeq, StoreError,
 };
 use rusqlite::{Connection, Row};
 use sms::phone::Msisdn;
@@ -28,15 +28,15 @@ pub(super) struct MessageRow {
     written: Box<str>,
     params: Option<Box<str>>,
     extra: Option<Box<str>>,
-    outcome: Option<Outcome>,
+    outcome: Option<MessageStatus>,
 }
 
 impl MessageRow {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let at = outcome::COLUMNS_COUNT;
+        let at = message_status::COLUMNS_COUNT;
         let msisdn = row.get::<_, Number>(at + 1)?.0;
         Ok(Self {
-            outcome: Outcome::from_row(row, 0)?,
+            outcome: MessageStatus::from_row(row, 0)?,
             id: MessageId(row.get(at)?),
             msisdn,
             carrier: CarrierNo(row.get(at + 2)?),
@@ -139,7 +139,7 @@ fn rows_ordered(
         "SELECT {}, m.id, m.msisdn, m.carrier, m.segments, m.written, m.params, m.extra
          FROM message m LEFT JOIN outcome o ON o.id = m.id
          WHERE m.id BETWEEN ?1 AND ?2 ORDER BY {order} LIMIT ?3",
-        outcome::COLUMNS
+        message_status::COLUMNS
     );
     conn.prepare_cached(&sql)
         .and_then(|mut select| {
@@ -194,7 +194,7 @@ pub(super) fn messages(
         return Ok(Vec::new());
     };
     // Before the snapshot: what is answered between the two is then seen in its new state.
-    let flying = in_flight(&shared.open.read(), first, last);
+    let open_attempts = in_flight(&shared.open.read(), first, last);
     snapshot(conn, || {
         let mut batches = Batches::default();
         let mut views = Vec::with_capacity(ids.len());
@@ -204,7 +204,7 @@ pub(super) fn messages(
             };
             for row in rows(conn, first..=last, run.len())? {
                 let batch = batches.of(conn, row.id)?;
-                let attempt = flying.get(&row.id).copied();
+                let attempt = open_attempts.get(&row.id).copied();
                 views.push(row.view(batch, attempt));
             }
         }
@@ -226,7 +226,7 @@ pub(super) fn session(
         let Some(last) = batches.last().map(|batch| batch::last_of(batch)) else {
             return Ok(Vec::new());
         };
-        let flying = in_flight(&open.read(), first, last);
+        let open_attempts = in_flight(&open.read(), first, last);
         let mut views = Vec::new();
         for batch in batches {
             let left = messages_max - views.len();
@@ -234,7 +234,7 @@ pub(super) fn session(
                 break;
             }
             for row in rows(conn, batch.id..=batch::last_of(&batch), left)? {
-                let attempt = flying.get(&row.id).copied();
+                let attempt = open_attempts.get(&row.id).copied();
                 views.push(row.view(Arc::clone(&batch), attempt));
             }
         }
@@ -270,7 +270,7 @@ fn batches_of_session(
 pub(super) fn read_lane(
     conn: &Connection,
     lane: Lane,
-    after: Option<(QueueNo, MessageId)>,
+    after: Option<(QueueSeq, MessageId)>,
     messages_max: usize,
 ) -> Result<Vec<Outgoing>, StoreError> {
     snapshot(conn, || {
@@ -311,7 +311,7 @@ pub(super) fn read_lane(
 }
 
 struct Range {
-    no: QueueNo,
+    no: QueueSeq,
     first: MessageId,
     last: MessageId,
     attempts: u8,
@@ -321,7 +321,7 @@ struct Range {
 impl Range {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            no: QueueNo(row.get(0)?),
+            no: QueueSeq(row.get(0)?),
             first: MessageId(row.get(1)?),
             last: MessageId(row.get(2)?),
             attempts: row.get(3)?,
@@ -339,7 +339,7 @@ impl Range {
         found: &mut Vec<Outgoing>,
     ) -> Result<(), StoreError> {
         let batch = batches.of(conn, first)?;
-        let key = QueueKey { lane, no: self.no };
+        let key = QueuePosition { lane, no: self.no };
         let mut select = conn
             .prepare_cached(
                 "SELECT id, msisdn, params, segments, reference FROM message
@@ -408,6 +408,9 @@ fn mark_taken(conn: &Connection, carrier: CarrierNo, messages: &mut [Outgoing]) 
 }
 
 /// The open attempts that hold messages of a range, for views made one by one.
-pub(super) fn flying(shared: &Shared, range: &RangeInclusive<MessageId>) -> HashMap<MessageId, AttemptId> {
+pub(super) fn open_attempts(
+    shared: &Shared,
+    range: &RangeInclusive<MessageId>,
+) -> HashMap<MessageId, AttemptId> {
     in_flight(&shared.open.read(), *range.start(), *range.end())
 }

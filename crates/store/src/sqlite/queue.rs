@@ -4,7 +4,7 @@ use super::codes::ClassCode;
 use super::error::Tried;
 use super::memory::Work;
 use crate::{
-    AccountId, AttemptId, CarrierNo, ConsumedQueue, Lane, LaneBacklog, MessageId, QueueNo, Released,
+    AccountId, AttemptId, CarrierNo, DequeuedRange, Lane, LaneBacklog, MessageId, QueueSeq, Released,
     StoreError, UnixMs,
 };
 use rusqlite::OptionalExtension;
@@ -23,8 +23,8 @@ pub(super) fn enqueue(
     last: MessageId,
     attempts: u8,
     last_attempt: Option<AttemptId>,
-) -> Result<QueueNo, StoreError> {
-    let no = work.memory.next_queue_no();
+) -> Result<QueueSeq, StoreError> {
+    let no = work.memory.next_queue_seq();
     insert(work, lane, no, (first, last), attempts, last_attempt)?;
     work.effects.lanes.push((lane, count(first, last)));
     Ok(no)
@@ -33,7 +33,7 @@ pub(super) fn enqueue(
 fn insert(
     work: &Work<'_>,
     lane: Lane,
-    no: QueueNo,
+    no: QueueSeq,
     (first, last): (MessageId, MessageId),
     attempts: u8,
     last_attempt: Option<AttemptId>,
@@ -69,7 +69,7 @@ pub(super) fn delay(
     attempts: u8,
     last_attempt: Option<AttemptId>,
 ) -> Result<(), StoreError> {
-    let no = work.memory.next_queue_no();
+    let no = work.memory.next_queue_seq();
     work.conn
         .prepare_cached(
             "INSERT INTO delayed (due, no, carrier, class, account, first_id, last_id, attempts, last_attempt)
@@ -103,7 +103,7 @@ pub(super) struct Piece {
 
 /// Takes exactly the run `taken` from its place; what is left on either side stays. What is not there (any
 /// more) is not taken twice: it is returned.
-pub(super) fn consume(work: &mut Work<'_>, taken: &ConsumedQueue) -> Result<Vec<MessageId>, StoreError> {
+pub(super) fn consume(work: &mut Work<'_>, taken: &DequeuedRange) -> Result<Vec<MessageId>, StoreError> {
     let lane = taken.key.lane;
     let whole = work
         .conn
@@ -139,7 +139,7 @@ pub(super) fn consume(work: &mut Work<'_>, taken: &ConsumedQueue) -> Result<Vec<
 }
 
 /// Takes what is there of a run out of its place, and returns it.
-pub(super) fn take_out(work: &mut Work<'_>, run: &ConsumedQueue) -> Result<Vec<Piece>, StoreError> {
+pub(super) fn take_out(work: &mut Work<'_>, run: &DequeuedRange) -> Result<Vec<Piece>, StoreError> {
     let mut pieces = pieces(work, run)?;
     for piece in &mut pieces {
         cut(work, run, piece)?;
@@ -150,7 +150,7 @@ pub(super) fn take_out(work: &mut Work<'_>, run: &ConsumedQueue) -> Result<Vec<P
 }
 
 /// The rows of a place that hold some of the run.
-fn pieces(work: &Work<'_>, taken: &ConsumedQueue) -> Result<Vec<Piece>, StoreError> {
+fn pieces(work: &Work<'_>, taken: &DequeuedRange) -> Result<Vec<Piece>, StoreError> {
     let lane = taken.key.lane;
     let mut select = work
         .conn
@@ -190,7 +190,7 @@ fn pieces(work: &Work<'_>, taken: &ConsumedQueue) -> Result<Vec<Piece>, StoreErr
     Ok(pieces)
 }
 
-fn cut(work: &mut Work<'_>, taken: &ConsumedQueue, piece: &Piece) -> Result<(), StoreError> {
+fn cut(work: &mut Work<'_>, taken: &DequeuedRange, piece: &Piece) -> Result<(), StoreError> {
     let lane = taken.key.lane;
     let no = taken.key.no;
     work.conn

@@ -14,19 +14,19 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// What a read is for. Each kind has permits of its own, so that what waits of one never holds back another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum ReadPriority {
     /// Sending waits for it: short, and never behind anything else.
     Dispatch,
     /// A look at what is named by its key (status queries, the catalog): never behind searches alone.
     Query,
     /// Events are read for webhooks: in turns with queries.
-    Telling,
+    Outbox,
     /// Looks through much (searches, lists with filters, statistics), and may take long.
     Search,
 }
 
-/// How many kinds of [`Purpose`] there are.
-const PURPOSES: usize = 4;
+/// How many kinds of [`ReadPriority`] there are.
+const PRIORITIES: usize = 4;
 
 /// What a reader takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +50,11 @@ impl Takes {
     }
 
     /// What is served in turns behind dispatch.
-    fn in_turns(self) -> &'static [Purpose] {
+    fn in_turns(self) -> &'static [ReadPriority] {
         match self {
             Self::Dispatch => &[],
-            Self::Short => &[Purpose::Query, Purpose::Telling],
-            Self::All => &[Purpose::Query, Purpose::Telling, Purpose::Search],
+            Self::Short => &[ReadPriority::Query, ReadPriority::Outbox],
+            Self::All => &[ReadPriority::Query, ReadPriority::Outbox, ReadPriority::Search],
         }
     }
 }
@@ -63,26 +63,26 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 #[derive(Default)]
 struct Waiting {
-    jobs: [VecDeque<Job>; PURPOSES],
+    jobs: [VecDeque<Job>; PRIORITIES],
     /// Counts what was taken in turns.
     turn: usize,
     closed: bool,
 }
 
 impl Waiting {
-    fn pop(&mut self, purpose: Purpose) -> Option<Job> {
-        self.jobs.get_mut(purpose as usize)?.pop_front()
+    fn pop(&mut self, priority: ReadPriority) -> Option<Job> {
+        self.jobs.get_mut(priority as usize)?.pop_front()
     }
 
-    fn push(&mut self, purpose: Purpose, job: Job) {
-        if let Some(jobs) = self.jobs.get_mut(purpose as usize) {
+    fn push(&mut self, priority: ReadPriority, job: Job) {
+        if let Some(jobs) = self.jobs.get_mut(priority as usize) {
             jobs.push_back(job);
         }
     }
 
     /// The next job for a reader.
     fn next(&mut self, takes: Takes) -> Option<Job> {
-        if let Some(job) = self.pop(Purpose::Dispatch) {
+        if let Some(job) = self.pop(ReadPriority::Dispatch) {
             return Some(job);
         }
         let turns = takes.in_turns();
@@ -92,50 +92,50 @@ impl Waiting {
         self.turn = self.turn.wrapping_add(1);
         let first = self.turn % turns.len();
         (0..turns.len()).find_map(|step| {
-            let purpose = turns.get((first + step) % turns.len())?;
-            self.pop(*purpose)
+            let priority = turns.get((first + step) % turns.len())?;
+            self.pop(*priority)
         })
     }
 }
 
-struct Desk {
+struct ReadQueue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
 }
 
 /// The readers of a store. The first serves dispatch alone, the second of three or more everything but searches, the others
 /// everything; dispatch goes first everywhere.
-pub(super) struct Readers {
-    desk: Arc<Desk>,
-    permits: [Arc<Semaphore>; PURPOSES],
+pub(super) struct ReadPool {
+    queue: Arc<ReadQueue>,
+    permits: [Arc<Semaphore>; PRIORITIES],
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Readers {
+impl ReadPool {
     pub(super) fn open(
         path: &Path,
         config: &SqliteConfig,
         watch: Option<&Arc<Watch>>,
         failure: &Failure,
     ) -> Result<Self, StoreError> {
-        let desk = Arc::new(Desk {
+        let queue = Arc::new(ReadQueue {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
         });
         let readers = Self {
-            desk,
-            permits: [(); PURPOSES].map(|()| Arc::new(Semaphore::new(config.reads_max))),
+            queue,
+            permits: [(); PRIORITIES].map(|()| Arc::new(Semaphore::new(config.reads_max))),
             threads: Mutex::default(),
         };
         for n in 0..config.readers_max {
             let conn = super::open::reading(path, config)?;
-            let desk = Arc::clone(&readers.desk);
+            let queue = Arc::clone(&readers.queue);
             let takes = Takes::of(n, config.readers_max);
             let (watch, failure) = (watch.cloned(), failure.clone());
             let thread = Builder::new()
                 .name(format!("store-read-{n}"))
                 .spawn(move || {
-                    serve(&conn, &desk, takes);
+                    serve(&conn, &queue, takes);
                     // It may be the last one that closes.
                     let is_lost = watch.is_some_and(|watch| watch.lost().is_some());
                     if is_lost || failure.get().is_some() {
@@ -154,10 +154,10 @@ impl Readers {
     /// What `read` says; [`StoreError::Closed`]; [`StoreError::Other`] when `read` panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        purpose: Purpose,
+        priority: ReadPriority,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permits = self.permits.get(purpose as usize).ok_or(StoreError::Closed)?;
+        let permits = self.permits.get(priority as usize).ok_or(StoreError::Closed)?;
         let permit = Arc::clone(permits)
             .acquire_owned()
             .await
@@ -171,7 +171,7 @@ impl Readers {
             }
             // A reader goes on after a panic: its connection only reads, and statements end with the unwinding.
             let found = catch_unwind(AssertUnwindSafe(|| read(conn))).unwrap_or_else(|_| {
-                tracing::error!(?purpose, "a read of the store panicked");
+                tracing::error!(priority = ?priority, "store read panicked");
                 Err(StoreError::Other(
                     "the read failed by a fault of the program".into(),
                 ))
@@ -179,17 +179,17 @@ impl Readers {
             let _gone = reply.send(found);
         });
         {
-            let mut waiting = self.desk.waiting.lock();
+            let mut waiting = self.queue.waiting.lock();
             if waiting.closed {
                 return Err(StoreError::Closed);
             }
-            waiting.push(purpose, job);
+            waiting.push(priority, job);
         }
-        if purpose == Purpose::Dispatch {
-            self.desk.arrived.notify_one();
+        if priority == ReadPriority::Dispatch {
+            self.queue.arrived.notify_one();
         } else {
             // The one that is woken alone might be one that does not take it.
-            self.desk.arrived.notify_all();
+            self.queue.arrived.notify_all();
         }
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -198,23 +198,23 @@ impl Readers {
     pub(super) fn close(&self) -> Vec<JoinHandle<()>> {
         self.permits.iter().for_each(|permits| permits.close());
         {
-            let mut waiting = self.desk.waiting.lock();
+            let mut waiting = self.queue.waiting.lock();
             waiting.closed = true;
             waiting.jobs = Default::default();
         }
-        self.desk.arrived.notify_all();
+        self.queue.arrived.notify_all();
         std::mem::take(&mut *self.threads.lock())
     }
 }
 
-fn serve(conn: &Connection, desk: &Desk, takes: Takes) {
+fn serve(conn: &Connection, queue: &ReadQueue, takes: Takes) {
     loop {
-        let mut waiting = desk.waiting.lock();
+        let mut waiting = queue.waiting.lock();
         let job = loop {
             match waiting.next(takes) {
                 Some(job) => break job,
                 None if waiting.closed => return,
-                None => desk.arrived.wait(&mut waiting),
+                None => queue.arrived.wait(&mut waiting),
             }
         };
         drop(waiting);
@@ -238,13 +238,13 @@ mod tests {
         };
         let conn = Connection::open_in_memory().unwrap();
         let mut waiting = Waiting::default();
-        for (purpose, letter, count) in [
-            (Purpose::Query, 'q', 3),
-            (Purpose::Telling, 't', 2),
-            (Purpose::Search, 's', 4),
-            (Purpose::Dispatch, 'd', 1),
+        for (priority, letter, count) in [
+            (ReadPriority::Query, 'q', 3),
+            (ReadPriority::Outbox, 't', 2),
+            (ReadPriority::Search, 's', 4),
+            (ReadPriority::Dispatch, 'd', 1),
         ] {
-            (0..count).for_each(|_| waiting.push(purpose, job(letter)));
+            (0..count).for_each(|_| waiting.push(priority, job(letter)));
         }
         waiting.next(Takes::Dispatch).unwrap()(&conn);
         assert!(waiting.next(Takes::Dispatch).is_none(), "the rest is for others");
@@ -261,7 +261,7 @@ mod tests {
     }
 
     /// Readers of an empty store, and where what they do is held up.
-    fn readers(folder: &tempfile::TempDir, reads_max: usize) -> Arc<Readers> {
+    fn readers(folder: &tempfile::TempDir, reads_max: usize) -> Arc<ReadPool> {
         let path = folder.path().join("s.db");
         let config = SqliteConfig {
             reads_max,
@@ -269,13 +269,13 @@ mod tests {
         };
         let mut conn = open::writing(&path, &config).unwrap();
         open::migrate(&mut conn, &path, Mode::Serve).unwrap();
-        Arc::new(Readers::open(&path, &config, None, &Failure::default()).unwrap())
+        Arc::new(ReadPool::open(&path, &config, None, &Failure::default()).unwrap())
     }
 
     /// Begins `count` reads that last until the sender is dropped, and waits until those that can run do.
     fn hold(
-        readers: &Arc<Readers>,
-        purpose: Purpose,
+        readers: &Arc<ReadPool>,
+        priority: ReadPriority,
         count: usize,
         running: usize,
     ) -> (Vec<mpsc::Sender<()>>, Vec<tokio::task::JoinHandle<()>>) {
@@ -291,7 +291,7 @@ mod tests {
                         Ok(())
                     };
                     // Closed with the store at the end of the test.
-                    let _ended = readers.run(purpose, read).await;
+                    let _ended = readers.run(priority, read).await;
                 });
                 (hold, task)
             })
@@ -302,8 +302,8 @@ mod tests {
         (held, tasks)
     }
 
-    async fn answers(readers: &Readers, purpose: Purpose) {
-        let read = readers.run(purpose, open_count);
+    async fn answers(readers: &ReadPool, priority: ReadPriority) {
+        let read = readers.run(priority, open_count);
         let read = tokio::time::timeout(Duration::from_secs(20), read).await;
         read.expect("not behind what is held").unwrap();
     }
@@ -319,19 +319,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let readers = readers(&folder, 4);
         // Twice as many clients as there are permits, and nothing they began ends.
-        let searches = hold(&readers, Purpose::Search, 8, 1);
+        let searches = hold(&readers, ReadPriority::Search, 8, 1);
         for _ in 0..5 {
-            answers(&readers, Purpose::Dispatch).await;
-            answers(&readers, Purpose::Query).await;
-            answers(&readers, Purpose::Telling).await;
+            answers(&readers, ReadPriority::Dispatch).await;
+            answers(&readers, ReadPriority::Query).await;
+            answers(&readers, ReadPriority::Outbox).await;
         }
-        let queries = hold(&readers, Purpose::Query, 8, 1);
-        answers(&readers, Purpose::Dispatch).await;
+        let queries = hold(&readers, ReadPriority::Query, 8, 1);
+        answers(&readers, ReadPriority::Dispatch).await;
         drop((searches.0, queries.0));
         for task in searches.1.into_iter().chain(queries.1) {
             task.await.unwrap();
         }
-        answers(&readers, Purpose::Search).await;
+        answers(&readers, ReadPriority::Search).await;
         for thread in readers.close() {
             thread.join().unwrap();
         }
@@ -341,19 +341,19 @@ mod tests {
     async fn reads_that_nobody_waits_for_any_more_take_no_more_room_than_others() {
         let folder = tempfile::tempdir().unwrap();
         let readers = readers(&folder, 2);
-        let held = hold(&readers, Purpose::Search, 1, 1);
-        // Each client asks and goes away.
+        let held = hold(&readers, ReadPriority::Search, 1, 1);
+        // Each client requests a read and goes away.
         for _ in 0..50 {
-            let read = readers.run(Purpose::Search, open_count);
+            let read = readers.run(ReadPriority::Search, open_count);
             let _elapsed = tokio::time::timeout(Duration::from_millis(1), read).await;
         }
-        let waiting = readers.desk.waiting.lock().jobs[Purpose::Search as usize].len();
+        let waiting = readers.queue.waiting.lock().jobs[ReadPriority::Search as usize].len();
         assert!(waiting <= 1, "{waiting} wait beside the one that is read");
         drop(held.0);
         for task in held.1 {
             task.await.unwrap();
         }
-        answers(&readers, Purpose::Search).await;
+        answers(&readers, ReadPriority::Search).await;
         for thread in readers.close() {
             thread.join().unwrap();
         }
@@ -369,14 +369,14 @@ mod tests {
         };
         let mut conn = open::writing(&path, &config).unwrap();
         open::migrate(&mut conn, &path, Mode::Serve).unwrap();
-        let readers = Readers::open(&path, &config, None, &Failure::default()).unwrap();
-        for purpose in [
-            Purpose::Dispatch,
-            Purpose::Query,
-            Purpose::Telling,
-            Purpose::Search,
+        let readers = ReadPool::open(&path, &config, None, &Failure::default()).unwrap();
+        for priority in [
+            ReadPriority::Dispatch,
+            ReadPriority::Query,
+            ReadPriority::Outbox,
+            ReadPriority::Search,
         ] {
-            answers(&readers, purpose).await;
+            answers(&readers, priority).await;
         }
         for thread in readers.close() {
             thread.join().unwrap();
@@ -387,12 +387,12 @@ mod tests {
     async fn a_read_that_panics_costs_its_own_answer_only() {
         let folder = tempfile::tempdir().unwrap();
         let readers = readers(&folder, 4);
-        for purpose in [Purpose::Dispatch, Purpose::Query, Purpose::Search] {
+        for priority in [ReadPriority::Dispatch, ReadPriority::Query, ReadPriority::Search] {
             for _ in 0..5 {
-                let read = readers.run(purpose, |_| -> Result<(), StoreError> { panic!("a fault") });
+                let read = readers.run(priority, |_| -> Result<(), StoreError> { panic!("a fault") });
                 assert!(matches!(read.await, Err(StoreError::Other(_))));
             }
-            answers(&readers, purpose).await;
+            answers(&readers, priority).await;
         }
     }
 }

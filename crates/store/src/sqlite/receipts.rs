@@ -4,14 +4,14 @@ use super::cause;
 use super::codes::{ErrorCode, StateCode, receipt_key};
 use super::error::Tried;
 use super::memory::Work;
-use super::outcome::{Flags, Outcome};
+use super::message_status::{Flags, MessageStatus};
+use super::outbox::{self, Change};
 use super::segments::{self, Segment};
 use super::shared_ids;
-use super::story;
-use super::telling::{self, Change};
+use super::timeline;
 use crate::{
-    CarrierReceipt, MessageId, ReceiptFate, ReceiptScope, StoreError, Tally, TimelineEntry, TimelineKind,
-    UnixMs,
+    CarrierReceipt, MessageId, ReceiptEffect, ReceiptScope, StatsKey, StoreError, TimelineEntry,
+    TimelineKind, UnixMs,
 };
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{CachedStatement, Connection};
@@ -32,7 +32,7 @@ pub(super) const REUSE_MS_MIN: i64 = 3_600_000;
 pub(super) fn record(
     work: &mut Work<'_>,
     receipts: Vec<CarrierReceipt>,
-) -> Result<Vec<ReceiptFate>, StoreError> {
+) -> Result<Vec<ReceiptEffect>, StoreError> {
     let mut ends = Ends::prepare(work.conn)?;
     receipts
         .into_iter()
@@ -51,7 +51,7 @@ fn record_one(
     work: &mut Work<'_>,
     ends: &mut Ends<'_>,
     mut receipt: CarrierReceipt,
-) -> Result<ReceiptFate, StoreError> {
+) -> Result<ReceiptEffect, StoreError> {
     work.memory.see(receipt.received_at);
     if let Cow::Owned(kept) = cause::with_cause(&receipt.error, receipt.cause) {
         receipt.error = kept.into();
@@ -59,30 +59,30 @@ fn record_one(
     let mut is_early = false;
     for carrier_id in receipt.ids() {
         match settle(work, ends, &receipt, carrier_id)? {
-            Settled::Done(fate) => return Ok(fate),
+            Settled::Done(effect) => return Ok(effect),
             Settled::Early => is_early = true,
             Settled::Unknown => {}
         }
     }
     if receipt.only_if_known && !is_early {
-        return Ok(ReceiptFate::Unmatched);
+        return Ok(ReceiptEffect::Unmatched);
     }
     let unmatched_receipts_max = work.memory.config.unmatched_receipts_max;
     let dropped = work
         .memory
-        .parked
+        .unmatched_receipts
         .park(work.conn, &receipt, unmatched_receipts_max)
         .tried("park a receipt")?;
     work.shared
         .meters
-        .parked_dropped
+        .unmatched_receipts_dropped
         .fetch_add(dropped, Ordering::Relaxed);
-    Ok(ReceiptFate::Parked)
+    Ok(ReceiptEffect::StoredUnmatched)
 }
 
 /// What a look for the message of a receipt came to.
 enum Settled {
-    Done(ReceiptFate),
+    Done(ReceiptEffect),
     /// It is about a whole message of which the carrier does not have all segments yet.
     Early,
     /// No message has that id.
@@ -100,7 +100,7 @@ fn settle(
     if let Some(id) = shared_ids::longest_waiting(work, key, receipt, carrier_id)?
         && let Some(applied) = apply(work, ends, id, receipt, carrier_id)?
     {
-        return Ok(Settled::Done(fate(id, applied)));
+        return Ok(Settled::Done(effect(id, applied)));
     }
     let mut search = Search::new(receipt, carrier_id);
     let mut candidates = [0; CANDIDATES_MAX];
@@ -109,11 +109,11 @@ fn settle(
     })
     .tried("look for a carrier's id")?;
     let found = candidates.get(..found).unwrap_or_default();
-    if let Some(fate) = search.look_at(work, ends, found)? {
-        return Ok(Settled::Done(fate));
+    if let Some(effect) = search.look_at(work, ends, found)? {
+        return Ok(Settled::Done(effect));
     }
     let oldest = receipt.received_at - work.memory.config.receipt_age_ms_max;
-    let runs = work.memory.receipts.sealed();
+    let runs = work.memory.receipts.sorted_runs();
     for run in runs.iter().rev() {
         if run.sealed_at() < oldest.max(search.shared_since()) {
             continue;
@@ -121,8 +121,8 @@ fn settle(
         let found = collect(&mut candidates, |take| run.visit(work.conn, key, take))
             .tried("look for a carrier's id")?;
         let found = candidates.get(..found).unwrap_or_default();
-        if let Some(fate) = search.look_at(work, ends, found)? {
-            return Ok(Settled::Done(fate));
+        if let Some(effect) = search.look_at(work, ends, found)? {
+            return Ok(Settled::Done(effect));
         }
     }
     let Some((fit, id)) = search.best else {
@@ -132,7 +132,9 @@ fn settle(
         return Ok(Settled::Early);
     }
     let applied = apply(work, ends, id, receipt, carrier_id)?;
-    Ok(applied.map_or(Settled::Unknown, |applied| Settled::Done(self::fate(id, applied))))
+    Ok(applied.map_or(Settled::Unknown, |applied| {
+        Settled::Done(self::effect(id, applied))
+    }))
 }
 
 /// The search for the message that a receipt means, from the newest on.
@@ -166,16 +168,16 @@ impl<'r> Search<'r> {
         work: &mut Work<'_>,
         ends: &mut Ends<'_>,
         candidates: &[i64],
-    ) -> Result<Option<ReceiptFate>, StoreError> {
+    ) -> Result<Option<ReceiptEffect>, StoreError> {
         if let (&[only], None) = (candidates, self.newest_at)
             && let Some(applied) = end_at_once(work, ends, MessageId(only), self.receipt, self.carrier_id)?
         {
-            return Ok(Some(fate(MessageId(only), applied)));
+            return Ok(Some(effect(MessageId(only), applied)));
         }
         let mut waiting = None;
         for &id in candidates {
             let id = MessageId(id);
-            let outcome = Outcome::read(work.conn, id).tried("read the message of a receipt")?;
+            let outcome = MessageStatus::read(work.conn, id).tried("read the message of a receipt")?;
             let Some(outcome) = outcome else { continue };
             let Some(fit) = Fit::of(&outcome, self.receipt, self.carrier_id)? else {
                 continue;
@@ -192,7 +194,7 @@ impl<'r> Search<'r> {
         }
         let Some(id) = waiting else { return Ok(None) };
         let applied = apply(work, ends, id, self.receipt, self.carrier_id)?;
-        Ok(applied.map(|applied| fate(id, applied)))
+        Ok(applied.map(|applied| effect(id, applied)))
     }
 }
 
@@ -201,7 +203,7 @@ impl<'r> Search<'r> {
 pub(super) enum Fit {
     /// It has ended: the receipt is a repeated one, or another message's of the same id.
     Known,
-    /// It has ended, and the receipt tells more than was known.
+    /// It has ended, and the receipt adds to what was known.
     Corrected,
     /// The receipt is about the whole message, and the carrier does not have all of it yet.
     Early,
@@ -212,17 +214,17 @@ pub(super) enum Fit {
 impl Fit {
     /// `None` when the receipt does not name the message by that id.
     pub(super) fn of(
-        outcome: &Outcome,
+        outcome: &MessageStatus,
         receipt: &CarrierReceipt,
         carrier_id: &CarrierId,
     ) -> Result<Option<Self>, StoreError> {
         if outcome.carrier != receipt.carrier {
             return Ok(None);
         }
-        let told = receipt.state.message_state();
+        let reported = receipt.state.message_state();
         let of_state = |state: MessageState| match state {
             state if !state.is_final() => Self::Waits,
-            state if state.may_become(told) => Self::Corrected,
+            state if state.may_become(reported) => Self::Corrected,
             _ => Self::Known,
         };
         if outcome.segments.is_none() {
@@ -236,7 +238,7 @@ impl Fit {
         let fit = named.map(|segment| of_state(segment.state)).max();
         // What is in doubt may have been taken, and a receipt for all of it says that it was.
         if receipt.scope == ReceiptScope::Message
-            && told.is_final()
+            && reported.is_final()
             && !outcome.state.is_final()
             && outcome.state != MessageState::InDoubt
             && segments
@@ -262,7 +264,7 @@ pub(super) fn is_waited_for(
     receipt: &CarrierReceipt,
     carrier_id: &CarrierId,
 ) -> Result<bool, StoreError> {
-    let outcome = Outcome::read(work.conn, id).tried("read the message of a receipt")?;
+    let outcome = MessageStatus::read(work.conn, id).tried("read the message of a receipt")?;
     let fit = outcome
         .map(|outcome| Fit::of(&outcome, receipt, carrier_id))
         .transpose()?;
@@ -290,11 +292,11 @@ fn collect(
     Ok(found)
 }
 
-fn fate(id: MessageId, applied: Applied) -> ReceiptFate {
+fn effect(id: MessageId, applied: Applied) -> ReceiptEffect {
     if applied.repeated {
-        ReceiptFate::Repeated { id }
+        ReceiptEffect::Repeated { id }
     } else {
-        ReceiptFate::Applied {
+        ReceiptEffect::Applied {
             id,
             state: applied.state,
         }
@@ -312,20 +314,20 @@ pub(super) fn apply(
     if let Some(applied) = end_at_once(work, ends, id, receipt, carrier_id)? {
         return Ok(Some(applied));
     }
-    let told = receipt.state.message_state();
-    let Some(outcome) = Outcome::read(work.conn, id).tried("read the message of a receipt")? else {
+    let reported = receipt.state.message_state();
+    let Some(outcome) = MessageStatus::read(work.conn, id).tried("read the message of a receipt")? else {
         return Ok(None);
     };
     if outcome.carrier != receipt.carrier {
         return Ok(None);
     }
     if outcome.segments.is_some() {
-        return to_segments(work, outcome, receipt, carrier_id, told);
+        return to_segments(work, outcome, receipt, carrier_id, reported);
     }
     if outcome.carrier_id.as_deref() != Some(carrier_id.as_str()) {
         return Ok(None);
     }
-    to_whole(work, outcome, receipt, told).map(Some)
+    to_whole(work, outcome, receipt, reported).map(Some)
 }
 
 /// The common case: the receipt is final, and the message has one segment and waits; `None` when it is not that.
@@ -336,31 +338,33 @@ fn end_at_once(
     receipt: &CarrierReceipt,
     carrier_id: &CarrierId,
 ) -> Result<Option<Applied>, StoreError> {
-    let told = receipt.state.message_state();
-    if !told.is_final() {
+    let reported = receipt.state.message_state();
+    if !reported.is_final() {
         return Ok(None);
     }
-    let tally = ends
+    let stats_key = ends
         .end(&work.memory.noting, id, receipt, carrier_id)
         .tried("record a receipt")?;
-    let Some(tally) = tally else { return Ok(None) };
+    let Some(stats_key) = stats_key else {
+        return Ok(None);
+    };
     let change = Change {
         id,
-        tally,
+        stats_key,
         from: (MessageState::Submitted, ""),
-        to: (told, ErrorCode(&receipt.error).kept()),
+        to: (reported, ErrorCode(&receipt.error).kept()),
         at: receipt.received_at,
     };
-    telling::changed(work, change)?;
+    outbox::changed(work, change)?;
     Ok(Some(Applied {
-        state: told,
+        state: reported,
         repeated: false,
     }))
 }
 
 /// Brings a value out of a row that a statement changes: the SQL function `noting(value, result)` keeps its first
-/// argument here and is its second. `RETURNING` would do the same by way of a temporary table, which makes a
-/// message's whole life dearer by four tenths; a statement that asks first, by one.
+/// argument here and returns its second. `RETURNING` would do the same by way of a temporary table, which makes a
+/// message's whole life dearer by four tenths; a statement that reads first, by one.
 #[derive(Debug)]
 pub(super) struct Noting(Arc<AtomicI64>);
 
@@ -396,14 +400,14 @@ impl<'c> Ends<'c> {
         .tried("prepare to record receipts")
     }
 
-    /// Ends the message, if that is all there is to it; tells by what it is counted.
+    /// Ends the message, if that is all there is to it; returns by what it is counted.
     fn end(
         &mut self,
         noting: &Noting,
         id: MessageId,
         receipt: &CarrierReceipt,
         carrier_id: &CarrierId,
-    ) -> rusqlite::Result<Option<Tally>> {
+    ) -> rusqlite::Result<Option<StatsKey>> {
         let changed = self.0.execute((
             id.0,
             receipt.carrier.0,
@@ -414,60 +418,60 @@ impl<'c> Ends<'c> {
             ErrorCode(&receipt.error),
             StateCode(MessageState::Submitted),
         ))?;
-        Ok((changed == 1).then(|| Tally::from_i64(noting.kept())))
+        Ok((changed == 1).then(|| StatsKey::from_i64(noting.kept())))
     }
 }
 
-/// A message's outcome was written anew: what was its state before is told.
+/// A message's outcome was overwritten: counts and logs the change from its state before.
 fn changed(
     work: &mut Work<'_>,
-    outcome: &Outcome,
+    outcome: &MessageStatus,
     state: MessageState,
     error: &str,
     at: UnixMs,
 ) -> Result<(), StoreError> {
     let change = Change {
         id: outcome.id,
-        tally: outcome.tally,
+        stats_key: outcome.stats_key,
         from: (state, error),
         to: (outcome.state, &outcome.error),
         at,
     };
-    telling::changed(work, change)
+    outbox::changed(work, change)
 }
 
 /// A receipt for a message of one segment, in the uncommon cases: not final, repeated, or a correction.
 fn to_whole(
     work: &mut Work<'_>,
-    mut outcome: Outcome,
+    mut outcome: MessageStatus,
     receipt: &CarrierReceipt,
-    told: MessageState,
+    reported: MessageState,
 ) -> Result<Applied, StoreError> {
-    if !outcome.state.may_become(told) {
-        // Not the end (it may tell so again and again), or the same or another end than the one known.
-        trace_receipt(work, outcome.id, receipt, 1, told)?;
+    if !outcome.state.may_become(reported) {
+        // Not the end (the carrier may repeat it), or the same or another end than the one known.
+        append_receipt(work, outcome.id, receipt, 1, reported)?;
         return Ok(Applied {
             state: outcome.state,
             repeated: outcome.state.is_final(),
         });
     }
     if outcome.flags.by_receipt() {
-        let earlier = story::of_receipts(&outcome)?;
-        story::trace(work.conn, outcome.id, earlier).tried("trace an earlier receipt")?;
+        let earlier = timeline::of_receipts(&outcome)?;
+        timeline::append(work.conn, outcome.id, earlier).tried("trace an earlier receipt")?;
     }
     let (state, error) = (outcome.state, outcome.error.clone());
-    outcome.state = told;
+    outcome.state = reported;
     outcome.changed_at = receipt.received_at;
-    if told.is_final() {
+    if reported.is_final() {
         outcome.flags = outcome.flags.with_receipt();
         outcome.error = ErrorCode(&receipt.error).kept().into();
     } else {
-        trace_receipt(work, outcome.id, receipt, 1, told)?;
+        append_receipt(work, outcome.id, receipt, 1, reported)?;
     }
     outcome.replace(work.conn).tried("record a receipt")?;
     changed(work, &outcome, state, &error, receipt.received_at)?;
     Ok(Applied {
-        state: told,
+        state: reported,
         repeated: false,
     })
 }
@@ -475,14 +479,14 @@ fn to_whole(
 /// A receipt for one segment of several, or for all of them.
 fn to_segments(
     work: &mut Work<'_>,
-    mut outcome: Outcome,
+    mut outcome: MessageStatus,
     receipt: &CarrierReceipt,
     carrier_id: &CarrierId,
-    told: MessageState,
+    reported: MessageState,
 ) -> Result<Option<Applied>, StoreError> {
     let mut segments = outcome.segments()?;
     let named = |segment: &Segment| *segment.carrier_id == *carrier_id.as_str();
-    let waits = |segment: &Segment| told.is_final() && segment.state.may_become(told);
+    let waits = |segment: &Segment| reported.is_final() && segment.state.may_become(reported);
     // Carriers that give all segments one id report each of them under it: the first that still waits.
     let place = segments
         .iter()
@@ -496,19 +500,19 @@ fn to_segments(
     for (at, segment) in segments.iter_mut().enumerate() {
         let is_meant = match receipt.scope {
             ReceiptScope::Segment => at == place,
-            // What has not been taken by the carrier it cannot tell of.
+            // A receipt cannot be about segments that the carrier has not taken.
             ReceiptScope::Message => was_given(segment.state) || is_in_doubt,
         };
-        let is_doubtful = is_in_doubt && segment.state == MessageState::Queued && told.is_final();
+        let is_doubtful = is_in_doubt && segment.state == MessageState::Queued && reported.is_final();
         if is_meant && (waits(segment) || is_doubtful) {
-            segment.state = told;
+            segment.state = reported;
             segment.at = receipt.received_at;
             segment.error = ErrorCode(&receipt.error).kept().into();
             ended = true;
         }
     }
     if !ended {
-        trace_receipt(work, outcome.id, receipt, number, told)?;
+        append_receipt(work, outcome.id, receipt, number, reported)?;
         return Ok(Some(Applied {
             state: outcome.state,
             repeated: was_final,
@@ -548,20 +552,20 @@ const fn was_given(state: MessageState) -> bool {
     )
 }
 
-fn trace_receipt(
+fn append_receipt(
     work: &Work<'_>,
     id: MessageId,
     receipt: &CarrierReceipt,
     segment: u8,
-    told: MessageState,
+    reported: MessageState,
 ) -> Result<(), StoreError> {
     let kind = TimelineKind::Receipt {
         carrier: receipt.carrier,
         segment,
-        state: told,
+        state: reported,
         error: receipt.error.clone(),
     };
-    story::trace(
+    timeline::append(
         work.conn,
         id,
         [TimelineEntry {

@@ -1,10 +1,10 @@
 //! Records.
 
 use super::SqliteStore;
-use super::errand::Caller;
 use super::error::Tried;
 use super::pages::{Wanted, walk};
-use super::readers::Purpose;
+use super::readers::ReadPriority;
+use super::write_task::OverloadPolicy;
 use crate::{
     AccountId, Page, Record, RecordBounds, RecordFilter, RecordKind, RecordRefusal, Records, StoreError,
 };
@@ -18,21 +18,21 @@ impl Records for SqliteStore {
         record: Record,
         bounds: RecordBounds,
     ) -> Result<Result<Record, RecordRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| {
             add(work.conn, record, bounds).tried("make a record")
         })
         .await
     }
 
     async fn change_record(&self, record: Record) -> Result<Result<Record, RecordRefusal>, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| {
             change(work.conn, record).tried("change a record")
         })
         .await
     }
 
     async fn remove_record(&self, account: AccountId, kind: RecordKind, id: i64) -> Result<bool, StoreError> {
-        self.errand(Caller::Client, 1, move |work| {
+        self.submit_write(OverloadPolicy::Shed, 1, move |work| {
             work.conn
                 .prepare_cached("DELETE FROM record WHERE id = ?1 AND account = ?2 AND kind = ?3")
                 .and_then(|mut delete| delete.execute((id, account.0, kind as u8)))
@@ -49,7 +49,7 @@ impl Records for SqliteStore {
         id: i64,
     ) -> Result<Option<Record>, StoreError> {
         self.readers
-            .run(Purpose::Query, move |conn| {
+            .run(ReadPriority::Query, move |conn| {
                 conn.prepare_cached(
                     "SELECT id, name, created_at, updated_at, body, data FROM record
                      WHERE id = ?1 AND account = ?2 AND kind = ?3",
@@ -76,7 +76,7 @@ impl Records for SqliteStore {
         filter: RecordFilter,
     ) -> Result<Page<Record>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 let wanted = Wanted::new(filter.name_contains.as_deref().unwrap_or_default());
                 conn.prepare_cached(
                     "SELECT id, name, created_at, updated_at, body FROM record

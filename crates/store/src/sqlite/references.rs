@@ -2,8 +2,8 @@
 //!
 //! A handset joins parts by sender and reference, so two messages to one number must not share a reference while
 //! parts of either may still arrive. References to a number are consecutive, and no smaller than the minutes since
-//! 1970: whatever was forgotten, what comes a minute later differs. Carriers that take 8 bits get the low octet,
-//! which differs over 256 messages, or four hours.
+//! 1970: even if older ones are no longer known, a message a minute later has another one. Carriers that take 8 bits
+//! get the low octet, which differs over 256 messages, or four hours.
 
 use super::codes::{Number, number_key};
 use super::error::Tried;
@@ -23,8 +23,8 @@ const LOOK_BACK_MESSAGES_MAX: usize = 256;
 
 /// The last reference given to each of the numbers used last, not yet cut to 16 bits.
 ///
-/// Two generations: when the young one is full it becomes the old one, and what was in the old one is forgotten.
-/// So the numbers used last are known, at the price of a hash table.
+/// Two generations: when the young one is full it becomes the old one, and what was in the old one is evicted. So the
+/// numbers used last are known, at the price of a hash table.
 #[derive(Debug)]
 pub(super) struct References {
     young: HashMap<Msisdn, u64>,

@@ -1,11 +1,12 @@
-//! The time for which request ids are remembered.
+//! The time for which idempotency records are kept.
 //!
-//! It goes on as time passes while a node runs, and never jumps with the machine's clock: an id that was used a second ago
-//! is known, whatever the clock says by now. A jump is a *leap*: its row says from which request on which sum of leaps holds,
-//! and what was used before ends that much later, or earlier. A clock that jumps back and is set right adds up to nothing.
+//! It goes on as time passes while a node runs, and never jumps with the machine's clock: an id that was used a
+//! second ago is known, whatever the clock says by now. A jump is a *leap*: its row says from which request on which
+//! sum of leaps holds, and what was used before ends that much later, or earlier. A clock that jumps back and is set
+//! right adds up to nothing.
 //!
-//! While no node runs nobody can tell a rest from a clock that was set. So a rest counts as a leap: a client that tried again
-//! all the time that a node was away is told what its first attempt was told.
+//! While no node runs a pause cannot be distinguished from a clock that was set. So a pause counts as a leap: a
+//! client that retried all the time that a node was away gets the answer of its first attempt.
 
 use crate::UnixMs;
 use rusqlite::Connection;
@@ -13,7 +14,7 @@ use rusqlite::Connection;
 /// What the clock goes on by more or less than this while time passes is no leap: clocks are corrected by so much, and
 /// commands wait for the writer. Ids are remembered that much shorter or longer.
 const SLACK_MS: i64 = 60_000;
-/// Leaps kept at most. Beyond them ids go by the clock until the next start, which forgets those no id needs.
+/// Leaps kept at most. Beyond them ids go by the clock until the next start, which deletes those no id needs.
 const LEAPS_MAX: usize = 1_024;
 
 /// From this request on the clock is ahead of the time that has passed by the sum.
@@ -53,15 +54,15 @@ pub(super) struct RequestTime {
     now: UnixMs,
 }
 
-/// For [`RequestTime::go_back`].
+/// For [`RequestTime::rollback_to`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
+pub(super) struct Savepoint {
     leaps: usize,
     base_ms: Option<i64>,
 }
 
 impl RequestTime {
-    /// Forgets leaps that no request needs any more. `at` says when a request came.
+    /// Drops leaps that no request needs any more. `at` says when a request came.
     pub(super) fn load(conn: &Connection, at: impl Fn(i64) -> UnixMs) -> rusqlite::Result<Self> {
         conn.execute(
             "DELETE FROM request_leap WHERE NOT EXISTS (SELECT 1 FROM request)
@@ -136,17 +137,17 @@ impl RequestTime {
         self.leaps.last().map_or(0, |leap| leap.sum_ms)
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        Mark {
+    pub(super) fn savepoint(&self) -> Savepoint {
+        Savepoint {
             leaps: self.leaps.len(),
             base_ms: self.base_ms,
         }
     }
 
     /// Leaps noticed since were not stored.
-    pub(super) fn go_back(&mut self, mark: Mark) {
-        self.leaps.truncate(mark.leaps);
-        self.base_ms = mark.base_ms;
+    pub(super) fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.leaps.truncate(savepoint.leaps);
+        self.base_ms = savepoint.base_ms;
     }
 }
 

@@ -3,28 +3,28 @@
 use super::error::Tried;
 use super::expiry::End;
 use super::memory::Work;
-use super::outcome::{Flags, Outcome};
+use super::message_status::{Flags, MessageStatus};
+use super::outbox::{self, Change};
 use super::receipts::Ends;
 use super::segments::{self, Segment};
-use super::telling::{self, Change};
-use super::{attempts, batch, codes::receipt_key, queue, receipts, story};
+use super::{attempts, batch, codes::receipt_key, queue, receipts, timeline};
 use crate::{
-    Answer, AttemptId, AttemptOutcome, CarrierNo, Lane, MessageId, Next, RecordResults, ResultFate,
-    SegmentAnswer, SeriesNo, StoreError, TimelineEntry, TimelineKind, UnixMs,
+    Answer, AttemptId, AttemptOutcome, CarrierNo, DimensionsNo, Lane, MessageId, Next, RecordResults,
+    ResultEffect, SegmentAnswer, StoreError, TimelineEntry, TimelineKind, UnixMs,
 };
 use rusqlite::CachedStatement;
 use sms::receipt::CarrierId;
 use sms::state::MessageState;
 
-pub(super) fn record(work: &mut Work<'_>, results: &RecordResults) -> Result<Vec<ResultFate>, StoreError> {
+pub(super) fn record(work: &mut Work<'_>, results: &RecordResults) -> Result<Vec<ResultEffect>, StoreError> {
     let mut recording = Recording {
-        insert: Outcome::inserting(work.conn).tried("prepare to record results")?,
+        insert: MessageStatus::inserting(work.conn).tried("prepare to record results")?,
         binds: Vec::new(),
         retries: None,
     };
-    let mut fates = Vec::with_capacity(results.outcomes.len());
+    let mut effects = Vec::with_capacity(results.outcomes.len());
     for outcome in &results.outcomes {
-        fates.push(ResultFate {
+        effects.push(ResultEffect {
             state: recording.one(work, outcome)?,
         });
     }
@@ -32,7 +32,7 @@ pub(super) fn record(work: &mut Work<'_>, results: &RecordResults) -> Result<Vec
     for &attempt in &results.closed {
         attempts::close(work, attempt)?;
     }
-    Ok(fates)
+    Ok(effects)
 }
 
 /// What lasts over the results of a command.
@@ -64,8 +64,8 @@ impl Recording<'_> {
         let bind = self.bind(work, result.attempt, u64::from(!partly));
         let end = expired_by(work, result)?;
         let mut outcome = outcome_of(result, end, bind);
-        if outcome.tally.series == SeriesNo(0) {
-            outcome.tally = batch::tally_of(work.conn, result.id)?;
+        if outcome.stats_key.dimensions == DimensionsNo(0) {
+            outcome.stats_key = batch::stats_key_of(work.conn, result.id)?;
         }
         // Nearly always the first and only one.
         let inserted = result.attempts <= 1 && outcome.insert(&mut self.insert).tried("record a result")?;
@@ -81,15 +81,19 @@ impl Recording<'_> {
         let earlier = earlier.as_ref().map(|earlier| (earlier.state, &*earlier.error));
         let change = Change {
             id: result.id,
-            tally: outcome.tally,
+            stats_key: outcome.stats_key,
             from: earlier.unwrap_or((MessageState::Queued, "")),
             to: (outcome.state, &outcome.error),
             at: result.answered_at,
         };
-        telling::changed(work, change)?;
+        outbox::changed(work, change)?;
         if outcome.flags.traced() {
-            story::trace(work.conn, result.id, story_of(result, end, outcome.bind, is_late))
-                .tried("trace an attempt")?;
+            timeline::append(
+                work.conn,
+                result.id,
+                timeline_of(result, end, outcome.bind, is_late),
+            )
+            .tried("trace an attempt")?;
         }
         if let Next::Retry { due, carrier } = result.next {
             match end {
@@ -107,7 +111,7 @@ impl Recording<'_> {
                 continue;
             }
             let key = receipt_key(result.carrier, id);
-            let before = work.memory.receipts.recent().push(key, result.id.0);
+            let before = work.memory.receipts.memtable().push(key, result.id.0);
             work.memory
                 .shared_ids
                 .note(key, before.map(MessageId), result.id, result.attempted_at);
@@ -115,10 +119,10 @@ impl Recording<'_> {
         if result.next == Next::Submitted && outcome.segments.is_some() {
             outcome.state = settle_segments(work, &outcome)?;
         }
-        if work.memory.parked.len() == 0 {
+        if work.memory.unmatched_receipts.len() == 0 {
             return Ok(outcome.state);
         }
-        apply_parked(work, result, outcome.state)
+        apply_unmatched(work, result, outcome.state)
     }
 
     /// The bind of an attempt, which has got so many `results` more.
@@ -162,7 +166,7 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// Writes what is left, and tells memory how many results each attempt got.
+    /// Writes what is left, and notes in memory how many results each attempt got.
     fn flush(&mut self, work: &mut Work<'_>) -> Result<(), StoreError> {
         if let Some(r) = self.retries.take() {
             queue::delay(work, r.due, r.lane, r.first, r.last, r.attempts, Some(r.attempt))?;
@@ -196,7 +200,7 @@ fn expired_by(work: &mut Work<'_>, result: &AttemptOutcome) -> Result<Option<End
 const CLOCK_MS_MAX: i64 = 60_000;
 
 /// The row for a result; `end` says that it is not to be tried again as it was to be.
-fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Outcome {
+fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> MessageStatus {
     let (carrier_id, segments) = match &result.answer {
         Answer::Single(answer) => (single_id(answer), None),
         Answer::Segments { answers, .. } => match answers.as_slice() {
@@ -214,7 +218,7 @@ fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Outcome {
         Next::Retry { .. } => (end.map_or(MessageState::Queued, End::state), Flags::TRACED),
         Next::InDoubt => (MessageState::InDoubt, Flags::TRACED),
     };
-    Outcome {
+    MessageStatus {
         id: result.id,
         state,
         flags,
@@ -232,7 +236,7 @@ fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Outcome {
         carrier_id,
         error: end.map_or("", End::error).into(),
         segments,
-        tally: result.tally,
+        stats_key: result.stats_key,
     }
 }
 
@@ -276,22 +280,22 @@ enum Overwritten {
     /// That one stands: it ended the message, or belongs to a later attempt.
     Stands,
     /// What was there, if anything was.
-    Replaced(Option<Outcome>),
+    Replaced(Option<MessageStatus>),
 }
 
-/// Writes over the row of an earlier result. What would be lost of its story is traced.
+/// Overwrites the row of an earlier result. The part of its timeline that would be lost is appended first.
 fn overwrite(
     work: &mut Work<'_>,
     result: &AttemptOutcome,
     end: Option<End>,
-    outcome: &mut Outcome,
+    outcome: &mut MessageStatus,
 ) -> Result<Overwritten, StoreError> {
-    let earlier = Outcome::read(work.conn, result.id).tried("read an earlier result")?;
+    let earlier = MessageStatus::read(work.conn, result.id).tried("read an earlier result")?;
     if let Some(earlier) = &earlier {
         let ended = earlier.state.is_final() && !earlier.state.may_become(outcome.state);
         if ended || earlier.attempt > outcome.attempt {
-            let story = story_of(result, end, outcome.bind, is_late(result, earlier));
-            story::trace(work.conn, result.id, story).tried("trace a late result")?;
+            let timeline = timeline_of(result, end, outcome.bind, is_late(result, earlier));
+            timeline::append(work.conn, result.id, timeline).tried("trace a late result")?;
             outcome.state = earlier.state;
             return Ok(Overwritten::Stands);
         }
@@ -300,9 +304,9 @@ fn overwrite(
             // An attempt that was closed is not known by its bind any more.
             outcome.bind = earlier.bind;
         }
-        let lost = story::of_attempt(earlier)?;
+        let lost = timeline::of_attempt(earlier)?;
         if !lost.is_empty() && earlier.attempt != outcome.attempt {
-            story::trace(work.conn, result.id, lost).tried("trace an earlier attempt")?;
+            timeline::append(work.conn, result.id, lost).tried("trace an earlier attempt")?;
         }
     }
     outcome.replace(work.conn).tried("record a result")?;
@@ -312,8 +316,8 @@ fn overwrite(
 /// Keeps what was recorded before of the segments that the same carrier took: in this attempt, or in an earlier one.
 fn keep_segments(
     result: &AttemptOutcome,
-    earlier: &Outcome,
-    outcome: &mut Outcome,
+    earlier: &MessageStatus,
+    outcome: &mut MessageStatus,
 ) -> Result<(), StoreError> {
     if earlier.segments.is_none() || earlier.carrier != outcome.carrier {
         return Ok(());
@@ -330,7 +334,7 @@ fn keep_segments(
 
 /// Receipts may have come for segments while others of the message were still on their way: once all are taken, they
 /// count.
-fn settle_segments(work: &mut Work<'_>, outcome: &Outcome) -> Result<MessageState, StoreError> {
+fn settle_segments(work: &mut Work<'_>, outcome: &MessageStatus) -> Result<MessageState, StoreError> {
     let segments = outcome.segments()?;
     let state = segments::state_of(&segments);
     if !state.is_final() {
@@ -349,26 +353,26 @@ fn settle_segments(work: &mut Work<'_>, outcome: &Outcome) -> Result<MessageStat
     settled.replace(work.conn).tried("record a result")?;
     let change = Change {
         id: outcome.id,
-        tally: outcome.tally,
+        stats_key: outcome.stats_key,
         from: (outcome.state, &outcome.error),
         to: (settled.state, &settled.error),
         at: settled.changed_at,
     };
-    telling::changed(work, change)?;
+    outbox::changed(work, change)?;
     Ok(state)
 }
 
 /// Whether an answer came after its attempt had a result: held in doubt, say.
-fn is_late(result: &AttemptOutcome, earlier: &Outcome) -> bool {
+fn is_late(result: &AttemptOutcome, earlier: &MessageStatus) -> bool {
     earlier.attempt == result.attempt && earlier.state != MessageState::InFlight
 }
 
-/// What a result adds to the story of its message. That an attempt was made and had no answer is told with its first
-/// result, not again when it `is_late`.
-fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16, is_late: bool) -> Vec<TimelineEntry> {
-    let mut story = entries_of(result, end, bind);
+/// What a result adds to the timeline of its message. The attempt and its missing answer come with its first result,
+/// not again when it `is_late`.
+fn timeline_of(result: &AttemptOutcome, end: Option<End>, bind: u16, is_late: bool) -> Vec<TimelineEntry> {
+    let mut timeline = entries_of(result, end, bind);
     if is_late {
-        story.retain(|entry| {
+        timeline.retain(|entry| {
             !matches!(
                 entry.kind,
                 TimelineKind::Attempt { .. }
@@ -377,26 +381,26 @@ fn story_of(result: &AttemptOutcome, end: Option<End>, bind: u16, is_late: bool)
             )
         });
     }
-    story
+    timeline
 }
 
 fn entries_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<TimelineEntry> {
     let carrier = result.carrier;
     let at = result.answered_at;
-    let mut story = Vec::with_capacity(4);
+    let mut timeline = Vec::with_capacity(4);
     if matches!(result.answer, Answer::NotSent) {
         // Nothing was written: a session that flaps must not fill the timeline.
         if let (Some(end), Next::Retry { carrier, .. }) = (end, result.next) {
-            story.push(end.entry(at, carrier));
+            timeline.push(end.entry(at, carrier));
         }
-        return story;
+        return timeline;
     }
     let attempt = TimelineKind::Attempt {
         no: result.attempts,
         carrier,
         bind,
     };
-    story.push(TimelineEntry {
+    timeline.push(TimelineEntry {
         at: result.attempted_at,
         kind: attempt,
     });
@@ -406,47 +410,50 @@ fn entries_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> Vec<Timel
             status: status_of(&result.answer),
             carrier_ids: carrier_ids(&result.answer).map(|id| id.as_str().into()).collect(),
         };
-        story.push(TimelineEntry { at, kind });
+        timeline.push(TimelineEntry { at, kind });
     }
     if result.answer.is_lost() {
         let kind = TimelineKind::Unanswered { carrier };
-        story.push(TimelineEntry { at, kind });
+        timeline.push(TimelineEntry { at, kind });
     }
     let next = match result.next {
-        Next::Partly => return story,
+        Next::Partly => return timeline,
         Next::Submitted => TimelineKind::State(MessageState::Submitted),
         Next::Final(state) => TimelineKind::State(state),
         Next::Retry { due, carrier } => TimelineKind::Requeued { carrier, due },
         Next::InDoubt => TimelineKind::State(MessageState::InDoubt),
     };
-    story.push(match (end, result.next) {
+    timeline.push(match (end, result.next) {
         (Some(end), Next::Retry { carrier, .. }) => end.entry(at, carrier),
         _ => TimelineEntry { at, kind: next },
     });
-    story
+    timeline
 }
 
 /// Applies the receipts that were here before the answer. Those that the message has no use for stay: another message
 /// may get the same id.
-fn apply_parked(
+fn apply_unmatched(
     work: &mut Work<'_>,
     result: &AttemptOutcome,
     mut state: MessageState,
 ) -> Result<MessageState, StoreError> {
     let mut ends = Ends::prepare(work.conn)?;
     for id in &ids_of(work, result)? {
-        let parked = work
+        let unmatched_receipts = work
             .memory
-            .parked
+            .unmatched_receipts
             .of(work.conn, result.carrier, id)
-            .tried("look for parked receipts")?;
+            .tried("look for unmatched receipts")?;
         // Nothing is reported of a message before it was given to the carrier, but clocks are set. Some segments of
         // several may have been given to it in an earlier attempt.
         let oldest = match result.answer {
             Answer::Segments { .. } => UnixMs::MIN,
             _ => result.attempted_at - CLOCK_MS_MAX,
         };
-        for (no, receipt) in parked.iter().filter(|(_, receipt)| receipt.received_at >= oldest) {
+        for (no, receipt) in unmatched_receipts
+            .iter()
+            .filter(|(_, receipt)| receipt.received_at >= oldest)
+        {
             if !receipts::is_waited_for(work, result.id, receipt, id)? {
                 continue;
             }
@@ -454,9 +461,9 @@ fn apply_parked(
                 state = applied.state;
             }
             work.memory
-                .parked
+                .unmatched_receipts
                 .remove(work.conn, *no)
-                .tried("take a parked receipt")?;
+                .tried("take an unmatched receipt")?;
         }
     }
     Ok(state)
@@ -466,7 +473,7 @@ fn apply_parked(
 /// receipt may be about all of them.
 fn ids_of(work: &Work<'_>, result: &AttemptOutcome) -> Result<Vec<CarrierId>, StoreError> {
     if matches!(result.answer, Answer::Segments { .. })
-        && let Some(outcome) = Outcome::read(work.conn, result.id).tried("read a result")?
+        && let Some(outcome) = MessageStatus::read(work.conn, result.id).tried("read a result")?
         && outcome.segments.is_some()
     {
         let mut ids: Vec<CarrierId> = outcome

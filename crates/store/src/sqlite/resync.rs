@@ -6,7 +6,7 @@
 //! again in place, octet by octet as it is read, and synced: what was in the cache alone is on the disk then. It has the size of
 //! the log, and nothing to do after a stop in good order.
 
-use super::lock::Turnstile;
+use super::lock::WriterLock;
 use super::place::beside;
 use crate::StoreError;
 use std::fs::{File, OpenOptions};
@@ -21,7 +21,7 @@ const PIECE: usize = 1 << 20;
 ///
 /// # Errors
 /// [`StoreError::SyncFailed`] when the disk does not take it, and [`StoreError::Unwritable`] when it cannot be read or written.
-pub(super) fn write_log_again(store: &Path, turnstile: &Turnstile) -> Result<(), StoreError> {
+pub(super) fn write_log_again(store: &Path, writer_lock: &WriterLock) -> Result<(), StoreError> {
     let path = beside(store, "-wal");
     let log = match OpenOptions::new().read(true).write(true).open(&path) {
         Ok(log) => log,
@@ -31,13 +31,13 @@ pub(super) fn write_log_again(store: &Path, turnstile: &Turnstile) -> Result<(),
             return Err(StoreError::Unwritable(what));
         }
     };
-    if let Err(error) = turnstile.take_at_start() {
+    if let Err(error) = writer_lock.take_at_start() {
         // Without it what a tool writes could be overwritten. It would be needed only after a sync had failed.
-        tracing::warn!(%error, "the log is not written again");
+        tracing::warn!(%error, "write-ahead log not rewritten");
         return Ok(());
     }
     let done = rewrite(&log);
-    turnstile.leave();
+    writer_lock.leave();
     done.map_err(|error| StoreError::Unwritable(format!("write the log {} again: {error}", path.display())))?;
     log.sync_data()
         .map_err(|error| StoreError::SyncFailed(format!("sync the log {}: {error}", path.display())))
@@ -65,12 +65,12 @@ mod tests {
     fn the_log_is_as_it_was_and_need_not_be_there() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("s.db");
-        let turnstile = Turnstile::open(&store, Duration::from_secs(5)).unwrap();
-        write_log_again(&store, &turnstile).unwrap();
+        let writer_lock = WriterLock::open(&store, Duration::from_secs(5)).unwrap();
+        write_log_again(&store, &writer_lock).unwrap();
         assert!(!beside(&store, "-wal").exists());
         let octets: Vec<u8> = (0..PIECE + 12_345).map(|at| (at * 31 % 251) as u8).collect();
         std::fs::write(beside(&store, "-wal"), &octets).unwrap();
-        write_log_again(&store, &turnstile).unwrap();
+        write_log_again(&store, &writer_lock).unwrap();
         assert!(std::fs::read(beside(&store, "-wal")).unwrap() == octets);
     }
 }

@@ -3,8 +3,8 @@
 use super::accept;
 use super::codes::{StateCode, as_count};
 use super::error::Tried;
+use super::lsm::{Kind, SortedRun};
 use super::memory::Work;
-use super::runs::{Kind, Sealed};
 use crate::{MessageId, StoreError, UnixMs};
 use rusqlite::Connection;
 use std::sync::atomic::Ordering;
@@ -44,7 +44,7 @@ pub(super) fn expire_messages(work: &mut Work<'_>, before: UnixMs, now: UnixMs) 
             [end],
         )
         .tried("remember what may be gone")?;
-    // Ids are never given twice, not even when no message is left to tell the last one.
+    // Ids are never reused, not even when no message is left that has the last one.
     let floor = work.memory.last_id.0;
     work.conn
         .execute(
@@ -98,11 +98,11 @@ fn delete_batches(conn: &Connection, start: i64, end: i64) -> rusqlite::Result<(
 
 /// Lets go of runs of numbers none of whose messages is left.
 fn drop_empty_runs(work: &mut Work<'_>, before: i64) -> rusqlite::Result<()> {
-    let sealed = work.with_index(Kind::Number, |index| index.sealed());
+    let sorted_runs = work.with_index(Kind::Number, |index| index.sorted_runs());
     let mut left = work
         .conn
         .prepare_cached("SELECT 1 FROM message WHERE id BETWEEN ?1 AND ?2 LIMIT 1")?;
-    for run in sealed.iter().filter(|run| run.last_id() < before) {
+    for run in sorted_runs.iter().filter(|run| run.last_id() < before) {
         if !left.exists((run.first_id(), run.last_id()))? {
             work.effects.dropped.push((Kind::Number, run.no()));
         }
@@ -111,9 +111,9 @@ fn drop_empty_runs(work: &mut Work<'_>, before: i64) -> rusqlite::Result<()> {
 }
 
 /// Lets go of runs of a kind that are old.
-fn drop_old_runs(work: &mut Work<'_>, kind: Kind, is_old: impl Fn(&Sealed) -> bool) {
-    let sealed = work.with_index(kind, |index| index.sealed());
-    let old = sealed.iter().filter(|run| is_old(run));
+fn drop_old_runs(work: &mut Work<'_>, kind: Kind, is_old: impl Fn(&SortedRun) -> bool) {
+    let sorted_runs = work.with_index(kind, |index| index.sorted_runs());
+    let old = sorted_runs.iter().filter(|run| is_old(run));
     work.effects.dropped.extend(old.map(|run| (kind, run.no())));
 }
 

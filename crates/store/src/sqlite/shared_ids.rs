@@ -1,13 +1,13 @@
 //! Messages to which a carrier gave one id: some answer every `submit_sm` alike.
 //!
-//! Each receipt under such an id goes to the message that has waited longest. The index finds the newest messages of a
-//! key first, so those that share one are kept here in order, as hints: a message that does not wait any more, or
-//! whose answer was rolled back, is passed over once and forgotten. Whatever is not here (the memory is bounded, and
-//! after a start holds only what is in no sealed run) is found by the index, a bounded number of messages deep.
+//! Each receipt under such an id goes to the message that has waited longest. The index finds the newest messages of
+//! a key first, so those that share one are kept here in order, as hints: a message that does not wait any more, or
+//! whose answer was rolled back, is skipped and removed. Messages that are not here (the memory is bounded, and after
+//! a start holds only what is in no sorted run) are found by the index, a bounded number of messages deep.
 
 use super::error::Tried;
 use super::memory::Work;
-use super::outcome::Outcome;
+use super::message_status::MessageStatus;
 use super::receipts::{Fit, REUSE_MS_MIN};
 use crate::{CarrierReceipt, MessageId, StoreError, UnixMs};
 use sms::receipt::CarrierId;
@@ -21,13 +21,13 @@ const LOOKED_AT_MAX: usize = 64;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct SharedIds {
-    by_key: HashMap<u64, Sharers>,
+    by_key: HashMap<u64, SharedId>,
     messages: usize,
 }
 
 /// The messages of one id, in the order of their answers.
 #[derive(Debug, Default)]
-struct Sharers {
+struct SharedId {
     waiting: VecDeque<MessageId>,
     /// When the newest of them was given to the carrier; 0 when that is not known.
     newest_at: UnixMs,
@@ -43,23 +43,27 @@ impl SharedIds {
         if self.messages >= MESSAGES_MAX {
             self.make_room(at);
         }
-        let sharers = self.by_key.entry(key).or_default();
-        if sharers.waiting.is_empty()
+        let shared_id = self.by_key.entry(key).or_default();
+        if shared_id.waiting.is_empty()
             && let Some(before) = before
         {
-            sharers.waiting.push_back(before);
+            shared_id.waiting.push_back(before);
             self.messages += 1;
         }
-        sharers.waiting.push_back(id);
-        sharers.newest_at = sharers.newest_at.max(at);
+        shared_id.waiting.push_back(id);
+        shared_id.newest_at = shared_id.newest_at.max(at);
         self.messages += 1;
     }
 
-    /// Forgets ids that have not been given for long; all of them when that is not enough.
+    /// Evicts ids that have not been given for long; all of them when that is not enough.
     fn make_room(&mut self, now: UnixMs) {
         self.by_key
-            .retain(|_, sharers| sharers.newest_at > now - REUSE_MS_MIN);
-        self.messages = self.by_key.values().map(|sharers| sharers.waiting.len()).sum();
+            .retain(|_, shared_id| shared_id.newest_at > now - REUSE_MS_MIN);
+        self.messages = self
+            .by_key
+            .values()
+            .map(|shared_id| shared_id.waiting.len())
+            .sum();
         if self.messages >= MESSAGES_MAX {
             *self = Self::default();
         }
@@ -77,27 +81,29 @@ pub(super) fn longest_waiting(
     if shared.by_key.is_empty() {
         return Ok(None);
     }
-    let Some(sharers) = shared.by_key.get_mut(&key) else {
+    let Some(shared_id) = shared.by_key.get_mut(&key) else {
         return Ok(None);
     };
-    let read = |id| Outcome::read(work.conn, id).tried("read a message of a shared id");
-    if sharers.newest_at == 0
-        && let Some(&newest) = sharers.waiting.back()
+    let read = |id| MessageStatus::read(work.conn, id).tried("read a message of a shared id");
+    if shared_id.newest_at == 0
+        && let Some(&newest) = shared_id.waiting.back()
     {
-        sharers.newest_at = read(newest)?.map_or(0, |outcome| outcome.attempted_at);
+        shared_id.newest_at = read(newest)?.map_or(0, |outcome| outcome.attempted_at);
     }
     for _ in 0..LOOKED_AT_MAX {
-        let Some(&id) = sharers.waiting.front() else { break };
+        let Some(&id) = shared_id.waiting.front() else {
+            break;
+        };
         if let Some(outcome) = read(id)?
-            && outcome.attempted_at >= sharers.newest_at - REUSE_MS_MIN
+            && outcome.attempted_at >= shared_id.newest_at - REUSE_MS_MIN
             && Fit::of(&outcome, receipt, carrier_id)? == Some(Fit::Waits)
         {
             return Ok(Some(id));
         }
-        sharers.waiting.pop_front();
+        shared_id.waiting.pop_front();
         shared.messages = shared.messages.saturating_sub(1);
     }
-    if sharers.waiting.is_empty() {
+    if shared_id.waiting.is_empty() {
         shared.by_key.remove(&key);
     }
     Ok(None)

@@ -2,12 +2,12 @@
 
 use super::cause;
 use super::codes::as_count;
-use super::errand::Caller;
+use super::dimensions::series_from;
 use super::error::Tried;
-use super::readers::Purpose;
-use super::series::series_from;
+use super::readers::ReadPriority;
+use super::write_task::OverloadPolicy;
 use super::{SqliteStore, counters};
-use crate::{AccountId, Series, SeriesNo, Statistic, StatisticsFilter, StoreError, UnixMs};
+use crate::{AccountId, DimensionsNo, Statistic, StatisticsFilter, StatsDimensions, StoreError, UnixMs};
 use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -89,7 +89,7 @@ const DAYS_BEFORE: i64 = 1 << 20;
 /// A row as it is read.
 struct Found {
     day: i32,
-    series: SeriesNo,
+    dimensions: DimensionsNo,
     country: u16,
     state: i64,
     error: Box<str>,
@@ -104,19 +104,19 @@ fn read(
     rows_max: usize,
 ) -> Result<Vec<Statistic>, StoreError> {
     let Question { sql, values } = question(account, filter, rows_max);
-    let mut series: HashMap<SeriesNo, Arc<Series>> = HashMap::new();
+    let mut dimensions: HashMap<DimensionsNo, Arc<StatsDimensions>> = HashMap::new();
     let found: Vec<Found> = conn
         .prepare(&sql) // too many kinds of question to keep them all
         .and_then(|mut select| {
             select
                 .query_map(params_from_iter(values), |row| {
-                    let no = SeriesNo(row.get(1)?);
-                    if let std::collections::hash_map::Entry::Vacant(new) = series.entry(no) {
+                    let no = DimensionsNo(row.get(1)?);
+                    if let std::collections::hash_map::Entry::Vacant(new) = dimensions.entry(no) {
                         new.insert(Arc::new(series_from(row, 7)?));
                     }
                     Ok(Found {
                         day: row.get(0)?,
-                        series: no,
+                        dimensions: no,
                         country: row.get(2)?,
                         state: row.get(3)?,
                         error: row.get(4)?,
@@ -129,21 +129,21 @@ fn read(
         .tried("read counters")?;
     let statistic = |found: Found| {
         let state: MessageState = counters::state_from(found.state)?;
-        let series = series
-            .get(&found.series)
-            .ok_or_else(|| StoreError::Damaged(format!("series {} is not there", found.series.0)))?;
+        let dimensions = dimensions
+            .get(&found.dimensions)
+            .ok_or_else(|| StoreError::Damaged(format!("series {} is not there", found.dimensions.0)))?;
         let (error, cause) = match cause::split(&found.error) {
             (_, None) => (found.error, None),
             (code, cause) => (code.into(), cause),
         };
         Ok(Statistic {
             day: found.day,
-            series: Arc::clone(series),
+            dimensions: Arc::clone(dimensions),
             country: found.country,
             state,
             error,
             cause,
-            // Below nothing only if a message was told under another tally than it was accepted under.
+            // Negative only if a message changed its state under another `StatsKey` than it was accepted under.
             messages: found.messages.max(0).unsigned_abs(),
             segments: found.segments.max(0).unsigned_abs(),
         })
@@ -160,21 +160,23 @@ impl crate::Statistics for SqliteStore {
         rows_max: usize,
     ) -> Result<Vec<Statistic>, StoreError> {
         self.readers
-            .run(Purpose::Search, move |conn| {
+            .run(ReadPriority::Search, move |conn| {
                 read(conn, account, &filter, rows_max)
             })
             .await
     }
 
     async fn expire_statistics(&self, before: UnixMs) -> Result<u64, StoreError> {
-        let mut forgotten = 0;
+        let mut deleted = 0;
         loop {
             let (counters, more) = self
-                .errand(Caller::Engine, 1_000, move |work| counters::expire(work, before))
+                .submit_write(OverloadPolicy::Backpressure, 1_000, move |work| {
+                    counters::expire(work, before)
+                })
                 .await?;
-            forgotten += counters;
+            deleted += counters;
             if !more {
-                return Ok(forgotten);
+                return Ok(deleted);
             }
         }
     }

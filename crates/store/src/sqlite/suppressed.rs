@@ -2,8 +2,8 @@
 
 use super::codes::{Number, as_count, number_key, signed};
 use super::error::Tried;
+use super::lsm::Filter;
 use super::memory::Work;
-use super::runs::Filter;
 use crate::{
     AccountId, InboundId, MessageId, StoreError, Suppression, SuppressionEntry, SuppressionKind,
     SuppressionOrigin,
@@ -22,7 +22,7 @@ const FILTER_KEYS_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Suppressed {
     filter: Option<Filter>,
-    /// Numbers that may be added before the filter is made anew, larger.
+    /// Numbers that may be added before the filter is rebuilt, larger.
     room: usize,
     /// What the filter is made for at most: beyond that it only gets less sharp.
     keys_max: usize,
@@ -79,7 +79,7 @@ impl Suppressed {
         Ok(())
     }
 
-    /// Makes the filter anew when another process has changed suppressions; true when one has written anything.
+    /// Rebuilds the filter when another process has changed suppressions; true when one has written anything.
     pub(super) fn refresh(&mut self, conn: &Connection) -> rusqlite::Result<bool> {
         let data_version = data_version(conn)?;
         let written = data_version != self.data_version;

@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 const TASK: &str = "id, account, request, lists, members, last_contact, due, state, at_list, at_contact, accepted, \
                     refused, error, created_at, ended_at, ends_at";
 
-/// Ended tasks forgotten by one call.
-const FORGOTTEN_A_STEP: usize = 500;
+/// Ended tasks deleted by one call.
+const EXPIRED_A_STEP: usize = 500;
 
 /// Records a step of a running task that is exactly where the step begins; false when it is not. `refused` of the
 /// members the step counts as accepted are counted as refused instead.
@@ -64,14 +64,14 @@ pub(super) fn all(conn: &Connection, before: Option<i64>, tasks_max: usize) -> r
     .collect()
 }
 
-/// Forgets tasks that ended before a time; how many.
-pub(super) fn forget(conn: &Connection, before: UnixMs) -> rusqlite::Result<u64> {
-    let forgotten = conn
+/// Deletes tasks that ended before a time; how many.
+pub(super) fn delete_ended(conn: &Connection, before: UnixMs) -> rusqlite::Result<u64> {
+    let deleted = conn
         .prepare_cached(
             "DELETE FROM task WHERE id IN (SELECT id FROM task WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)",
         )?
-        .execute((before, as_count(FORGOTTEN_A_STEP)))?;
-    Ok(forgotten as u64)
+        .execute((before, as_count(EXPIRED_A_STEP)))?;
+    Ok(deleted as u64)
 }
 
 /// Whether a task that has not ended sends to a list.
@@ -132,7 +132,7 @@ pub(super) fn add_once(
     work.tick(now)?;
     let request = new.idempotency.take();
     if let Some(request) = &request
-        && let Some(accept::Earlier {
+        && let Some(accept::IdempotencyRecord {
             answer, same_body, ..
         }) = accept::earlier(work, account, now, request)?
     {
@@ -143,12 +143,13 @@ pub(super) fn add_once(
         Err(refusal) => return Ok(Err(refusal)),
     };
     if let Some(request) = request {
-        accept::remember(work, account, now, request, &task, None)?;
+        accept::record_idempotent(work, account, now, request, &task, None)?;
     }
     Ok(Ok(AddedTask::New(task)))
 }
 
-/// Makes a task to the members that are in its lists now. Without any it is over: it is there to be asked about.
+/// Adds a task for the members that are in its lists now. Without any it has ended at once: it is stored so that its
+/// id can be queried.
 fn add(conn: &Connection, new: NewTask) -> rusqlite::Result<Result<Task, ContactRefusal>> {
     let NewTask {
         account,

@@ -1,9 +1,9 @@
 //! Reading SQLite's write-ahead log as SQLite does at its start, to see what it would leave out.
 //!
-//! After a header of 32 octets come frames: a header of 24 octets and a page. Each frame repeats the header's salts, which
-//! change whenever the log is begun anew, and carries a checksum over everything before it. SQLite takes the frames up to the
-//! last commit before the first frame that is not right, and never says what came after it. The format is that of
-//! <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+//! After a header of 32 octets come frames: a header of 24 octets and a page. Each frame repeats the header's salts,
+//! which change whenever the log restarts, and carries a checksum over everything before it. SQLite takes the frames
+//! up to the last commit before the first frame that is not right, and never says what came after it. The format is
+//! that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -16,7 +16,7 @@ const MAGIC: u32 = 0x377f_0682;
 /// The only version of the format.
 const VERSION: u32 = 3_007_000;
 
-/// What tells one log from those before it in the same file.
+/// The salts: they identify one log among those that used the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Salts(pub(super) u32, pub(super) u32);
 

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 400 });
 /// Between two marks in the database.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
-/// How a file that was made shorter in its place is told: then there is no other copy of what it had.
+/// The wording for a file that was truncated in its place: then there is no other copy of what it had.
 const CUT: &str = "was cut";
 /// Between two lines of the log about files that are gone.
 const REMIND: Duration = Duration::from_secs(60);
@@ -78,7 +78,7 @@ pub(super) struct Watch {
     page_size: u32,
     known: Mutex<Known>,
     lost: OnceLock<String>,
-    /// As SQLite tells it after each commit; 0 once it was taken over.
+    /// From SQLite's hook after each commit; 0 once it was read.
     frames: Arc<AtomicU32>,
     committed: Mutex<Committed>,
     marked: Mutex<Option<Instant>>,
@@ -104,9 +104,9 @@ impl Watch {
             .query_row("PRAGMA page_size", [], |row| row.get(0))
             .tried("read the size of a page")?;
         let frames = Arc::new(AtomicU32::new(0));
-        let told = Arc::clone(&frames);
+        let hook_frames = Arc::clone(&frames);
         conn.wal_hook(Some(move |_: &mut _, pages: std::ffi::c_int| {
-            told.store(pages.unsigned_abs(), Ordering::Relaxed);
+            hook_frames.store(pages.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))
         .tried("follow the write-ahead log")?;
@@ -138,7 +138,7 @@ impl Watch {
         self.lost.get().map(String::as_str)
     }
 
-    /// The same as an error for whoever asks for something to be stored.
+    /// The same as an error for commands.
     pub(super) fn refusal(&self) -> Option<StoreError> {
         self.lost().map(|why| StoreError::Unwritable(why.to_owned()))
     }
@@ -168,8 +168,8 @@ impl Watch {
         self.refusal().map_or(Ok(()), Err)
     }
 
-    /// Looks after a commit, before it is answered. `was_short` is what [`Self::before_group`] said: the log may have been
-    /// begun anew by a checkpoint of another program, and then the commit stands at its beginning.
+    /// Looks after a commit, before it is answered. `was_short` is what [`Self::before_group`] said: a checkpoint of
+    /// another program may have restarted the log, and then the commit is at its beginning.
     ///
     /// # Errors
     /// Why what was committed is not stored.
@@ -201,8 +201,8 @@ impl Watch {
         self.refusal().map_or(Ok(()), Err)
     }
 
-    /// Whether the log can be read up to a frame that was committed. Only asked where the log is shorter than it was: then it
-    /// was cut, which leaves a hole, or it was begun anew and is short.
+    /// Whether the log can be read up to a frame that was committed. Only called where the log is shorter than it
+    /// was: then it was cut, which leaves a hole, or it was restarted and is short.
     fn log_has(&self, frames: u32) -> bool {
         // SQLite has no locks on the log: it may be opened and closed. What cannot be read is no proof.
         File::open(&self.wal)
@@ -220,7 +220,7 @@ impl Watch {
         Some(now.max(self.committed.lock().mark + 1))
     }
 
-    /// Looks at the files; how long the log is. `pages` tells how many pages the database has.
+    /// Looks at the files; how long the log is. `pages` returns how many pages the database has.
     fn look(&self, pages: impl FnOnce() -> Option<u64>) -> Option<u64> {
         if self.lost().is_some() {
             return None;
@@ -274,13 +274,14 @@ impl Watch {
         let before = self.meters.names.swap(names, Ordering::Relaxed);
         if names > 1 && before != names {
             tracing::error!(
+                path = %self.store.display(),
                 names,
-                "{} was given another name (a hard link): a second process could open it by that one without seeing its lock or its \
-                 write-ahead log, and the next start refuses it. Remove the other name; for a copy, use SQLite's own means",
-                self.store.display()
+                what_to_do = "remove the other name, by which a second process would see neither the lock nor the write-ahead \
+                              log: the next start refuses the store; for a copy, use SQLite's own means",
+                "store has another hard link"
             );
         } else if before > 1 && names == 1 {
-            tracing::info!("{} has one name again", self.store.display());
+            tracing::info!(path = %self.store.display(), "store has one hard link again");
         }
     }
 
@@ -290,9 +291,9 @@ impl Watch {
             why
         });
         tracing::error!(
-            %why,
+            reason = %why,
             what_to_do = %self.rescue(why),
-            "the store's files are not those that were opened: nothing is accepted any more"
+            "store files lost"
         );
     }
 
@@ -343,7 +344,7 @@ impl Watch {
         !thread.closed
     }
 
-    /// What is durable now, for a note; `None` when the log has just been begun anew.
+    /// What is durable now, for a note; `None` when the log has just been restarted.
     fn note(&self, wal: &mut Option<File>) -> io::Result<Option<Note>> {
         let committed = *self.committed.lock();
         let mut note = Note {
@@ -386,7 +387,7 @@ impl Watch {
             ..Note::default()
         };
         if let Err(error) = notes.write(note) {
-            tracing::warn!(%error, "what is durable could not be noted beside the store");
+            tracing::warn!(%error, "durability note not written");
         }
     }
 }
@@ -444,8 +445,8 @@ fn run(watch: &Watch, notes: &mut Notes, commands: &Commands, config: &SqliteCon
     let mut note_failed = false;
     while watch.pause() {
         if watch.is_log_short(|| pages_of(&super::open::reading(&watch.store, config).ok()?)) {
-            // Cut, or written back by another program: where the next commit goes tells. Busy is as good, for then there
-            // are commits.
+            // Cut, or written back by another program: the position of the next commit shows which. A full queue is
+            // as good, because then there are commits.
             let (reply, _) = oneshot::channel();
             let _busy = commands.offer(Command::Probe(reply));
         }
@@ -453,7 +454,7 @@ fn run(watch: &Watch, notes: &mut Notes, commands: &Commands, config: &SqliteCon
             let last = *reminded.get_or_insert_with(Instant::now);
             if last.elapsed() > REMIND {
                 reminded = Some(Instant::now());
-                tracing::error!(%why, what_to_do = %watch.rescue(why), "nothing is accepted: the store's files are gone");
+                tracing::error!(reason = %why, what_to_do = %watch.rescue(why), "store files lost");
             }
             continue;
         }
@@ -465,7 +466,7 @@ fn run(watch: &Watch, notes: &mut Notes, commands: &Commands, config: &SqliteCon
             // Less is noticed at the next start. A full disk gets better.
             Err(error) if !note_failed => {
                 note_failed = true;
-                tracing::warn!(%error, "what is durable could not be noted beside the store");
+                tracing::warn!(%error, "durability note not written");
             }
             Err(_) => {}
         }
@@ -479,7 +480,7 @@ struct Ended(Arc<Watch>, Failure);
 impl Drop for Ended {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!("the thread that watches the store's files died");
+            tracing::error!(thread = "store-watch", "store thread panicked");
             self.1.set("the thread that watches the store's files died");
         }
         let (thread, changed) = &self.0.thread;
@@ -493,14 +494,14 @@ impl Drop for Ended {
 pub(super) fn leave_the_names_alone(conn: &Connection) {
     use rusqlite::config::DbConfig;
     if let Err(error) = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
-        tracing::warn!(%error, "the write-ahead log may be removed when the store is closed");
+        tracing::warn!(%error, "write-ahead log not kept at close");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::Store;
-    use crate::conformance::given::{NOW, accepted, batch, request};
+    use crate::conformance::fixtures::{NOW, accepted, batch, request};
     use crate::sqlite::{Mode, SqliteConfig, SqliteStore, durable};
 
     /// Here the files are looked at every two milliseconds.

@@ -3,12 +3,12 @@
 //! It takes what waits, does it in one transaction, commits once and answers all: see [`super::group`].
 
 use super::checkpoint::{self, Signal};
-use super::chores::Chores;
 use super::commands::{Command, Commands};
 use super::error::{FailedSync, Tried};
-use super::group::Group;
-use super::lock::Turnstile;
-use super::memory::{Memory, Shared};
+use super::group::GroupCommit;
+use super::lock::WriterLock;
+use super::maintenance::Maintenance;
+use super::memory::{Shared, WriterState};
 use super::watch::{self, Watch};
 use crate::{Failure, StoreError};
 use rusqlite::Connection;
@@ -20,14 +20,14 @@ use std::time::{Duration, Instant};
 pub(super) struct Writer {
     conn: Connection,
     /// Absent in a tool, which changes the catalog only.
-    memory: Option<Memory>,
+    memory: Option<WriterState>,
     shared: Arc<Shared>,
     commands: Arc<Commands>,
     signal: Arc<Signal>,
-    turnstile: Turnstile,
+    writer_lock: WriterLock,
     /// Absent in a tool.
     watch: Option<Arc<Watch>>,
-    chores: Chores,
+    maintenance: Maintenance,
     log_seq: i64,
     group_rows_max: usize,
     group_time_max: Duration,
@@ -37,14 +37,14 @@ pub(super) struct Writer {
     failed_sync: Option<StoreError>,
 }
 
-/// However the thread ends, nobody waits for it in vain; and if by a panic, the store is of no use any more. Its connection
-/// is closed after this: then the log may go, and is not watched any more.
+/// However the thread ends, no command waits for it in vain; after a panic the store has failed for good. Its
+/// connection is closed after this: then the log may go, and is not watched any more.
 struct Abandon(Arc<Commands>, Arc<Signal>, Failure, Option<Arc<Watch>>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!("the thread that writes to the store died");
+            tracing::error!(thread = "store-write", "store thread panicked");
             self.2.set("the thread that writes to the store died");
         }
         self.0.abandon();
@@ -58,11 +58,11 @@ impl Drop for Abandon {
 impl Writer {
     pub(super) fn new(
         conn: Connection,
-        memory: Option<Memory>,
+        memory: Option<WriterState>,
         shared: Arc<Shared>,
         commands: Arc<Commands>,
         signal: Arc<Signal>,
-        (turnstile, watch): (Turnstile, Option<Arc<Watch>>),
+        (writer_lock, watch): (WriterLock, Option<Arc<Watch>>),
         config: &super::SqliteConfig,
     ) -> Result<Self, StoreError> {
         let log_seq = conn
@@ -76,9 +76,9 @@ impl Writer {
             shared,
             commands,
             signal,
-            turnstile,
+            writer_lock,
             watch,
-            chores: Chores::default(),
+            maintenance: Maintenance::default(),
             log_seq,
             group_rows_max: config.group_rows_max,
             group_time_max: Duration::from_millis(config.group_ms_max),
@@ -126,33 +126,33 @@ impl Writer {
         self.close(&failure);
     }
 
-    /// Looks for chores; true when there are some for a group of their own.
+    /// Plans maintenance; true when it needs a group of its own.
     fn plan(&mut self, wait: bool) -> bool {
         let Some(memory) = &mut self.memory else {
             return false;
         };
-        self.chores.plan(memory, &self.shared, self.log_seq, wait);
-        self.chores.are_due(memory, self.commands.is_closed())
+        self.maintenance.plan(memory, &self.shared, self.log_seq, wait);
+        self.maintenance.are_due(memory, self.commands.is_closed())
     }
 
     /// One group, in a server after the tools that want to write, in a tool in its turn.
     fn turn(&mut self, first: Option<Command>) -> bool {
         if self.memory.is_some() {
-            self.turnstile.let_tools_pass();
+            self.writer_lock.yield_to_tools();
             return self.group(first);
         }
-        if let Err(error) = self.turnstile.take() {
+        if let Err(error) = self.writer_lock.take() {
             if let Some(command) = first {
                 command.refuse(error);
             }
             return false;
         }
         let done = self.group(first);
-        self.turnstile.leave();
+        self.writer_lock.leave();
         done
     }
 
-    /// One group, from its first command (none: only chores) to its answers; false when it failed.
+    /// One group, from its first command (none: only maintenance) to its answers; false when it failed.
     fn group(&mut self, first: Option<Command>) -> bool {
         let started = Instant::now();
         let Self {
@@ -160,16 +160,17 @@ impl Writer {
             memory,
             shared,
             commands,
-            chores,
+            maintenance,
             watch,
             ..
         } = self;
-        let mut group = match Group::begin(conn, memory.as_mut(), shared, chores, watch.as_deref()) {
+        let mut group = match GroupCommit::begin(conn, memory.as_mut(), shared, maintenance, watch.as_deref())
+        {
             Ok(group) => group,
             Err(error) => {
-                // Of files that are gone the watch tells.
+                // The watch reports files that are gone.
                 if watch.as_ref().is_none_or(|watch| watch.lost().is_none()) {
-                    tracing::error!(%error, "the store cannot write");
+                    tracing::error!(%error, "transaction not started");
                 }
                 shared.meters.groups_failed.fetch_add(1, Ordering::Relaxed);
                 self.failed_sync = error.failed_sync();
@@ -180,8 +181,8 @@ impl Writer {
             }
         };
         let mut next = first;
-        // Receipts go last: one that overtook its answer on another session finds it, where it would have to be
-        // looked for in everything sealed and then parked.
+        // Receipts go last: one that overtook its answer on another session finds it. Otherwise it would be looked
+        // for in all sorted runs and then stored as unmatched.
         let mut receipts = Vec::new();
         let mut receipt_rows = 0u32;
         while let Some(command) = next {
@@ -213,7 +214,7 @@ impl Writer {
         ended.committed
     }
 
-    /// Moves the rest of the log, so that the next group begins it anew.
+    /// Moves the rest of the log, so that the next group restarts it.
     fn finish_checkpoint(&mut self) {
         if let Some(watch) = &self.watch
             && watch.before_checkpoint(&self.conn).is_err()
@@ -227,14 +228,14 @@ impl Writer {
             .and(checkpoint::checkpoint(&self.conn, "RESTART"))
         {
             self.failed_sync = error.failed_sync();
-            tracing::debug!(%error, "the log could not be restarted");
+            tracing::debug!(%error, "write-ahead log not restarted");
         }
         let wait_max = self
             .memory
             .as_ref()
             .map_or(5_000, |memory| memory.config.lock_wait_ms_max);
         if let Err(error) = self.conn.busy_timeout(Duration::from_millis(wait_max)) {
-            tracing::warn!(%error, "the lock wait could not be set");
+            tracing::warn!(%error, "lock wait not set");
         }
     }
 
@@ -251,14 +252,14 @@ impl Writer {
         } else if self.memory.is_some()
             && let Err(error) = checkpoint::checkpoint(&self.conn, "TRUNCATE")
         {
-            tracing::debug!(%error, "the log was left as it is");
+            tracing::debug!(%error, "last checkpoint failed");
             if error.is_failed_sync() {
                 failure.set(&error.to_string());
                 watch::leave_the_names_alone(&self.conn);
             }
         }
         if let Err((_, error)) = self.conn.close() {
-            tracing::warn!(%error, "the store could not be closed in order");
+            tracing::warn!(%error, "store not closed cleanly");
         }
     }
 }
@@ -266,7 +267,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use crate::Store;
-    use crate::conformance::given::{NOW, accepted, batch, request};
+    use crate::conformance::fixtures::{NOW, accepted, batch, request};
     use crate::sqlite::{Mode, SqliteConfig, SqliteStore};
 
     /// What its connections would move on being closed may be in the kernel's memory alone.

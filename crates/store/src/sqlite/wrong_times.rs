@@ -1,18 +1,19 @@
-//! Times that were set while the machine's clock was ahead, brought back once it is right: what waits for one of them
+//! Times that were set while the machine's clock was ahead, corrected once it is right: what waits for one of them
 //! would wait until the clock comes there again, and what is kept for a time after it would be kept as long.
 //!
 //! Each step goes on where the one before it ended, and what was corrected says so in its row (`batch.lives_from`,
 //! `event.written_at`): so a correction may be repeated, interrupted, or followed by another one.
 //!
 //! Not here: ids and acceptance times, of which eras take care ([`super::id_clock`]); receipts that are awaited
-//! ([`super::awaiting`]) or parked ([`super::parked`]), and parts of inbound messages, which their sweeps look after.
+//! ([`super::awaiting`]) or unmatched ([`super::unmatched_receipts`]), and parts of inbound messages, which their sweeps look
+//! after.
 
 use super::SqliteStore;
 use super::codes::as_count;
-use super::errand::Caller;
 use super::error::Tried;
 use super::id_clock::AHEAD_MS_MAX;
 use super::memory::Work;
+use super::write_task::OverloadPolicy;
 use crate::{MessageId, StoreError, UnixMs};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -23,8 +24,8 @@ const LOOKED_AT_A_STEP: usize = 10_000;
 
 /// `?1`: what the clock says, `?2`: a time later than this was set by a clock that was ahead, `?3`: rows at most.
 ///
-/// What is found here has an index by its time, or is a row an endpoint. A pause that is rightly longer ends early, which
-/// costs one call more. A call that was given up on has the last due time there is.
+/// What is found here has an index by its time, or is a row an endpoint. A pause that is rightly longer ends early,
+/// which costs one call more. A dead call has the last due time there is.
 const CORRECTIONS: [&str; 6] = [
     "UPDATE redelivery SET due = ?1 WHERE (endpoint, no) IN
         (SELECT r.endpoint, r.no FROM endpoint_state s CROSS JOIN redelivery r INDEXED BY redelivery_by_due
@@ -73,7 +74,9 @@ impl SqliteStore {
         let mut cursor = Cursor::at_start(now);
         while !cursor.is_done() {
             let (rows, next) = self
-                .errand(Caller::Engine, ROWS_A_STEP, move |work| step(work, cursor, now))
+                .submit_write(OverloadPolicy::Backpressure, ROWS_A_STEP, move |work| {
+                    step(work, cursor, now)
+                })
                 .await?;
             corrected += rows;
             cursor = next;
@@ -116,8 +119,8 @@ fn step(work: &mut Work<'_>, mut cursor: Cursor, now: UnixMs) -> Result<(u64, Cu
     Ok((corrected as u64, cursor))
 }
 
-/// Pauses before another attempt, in the order in which they are due. Schedules, which people asked for, stand among them
-/// and stay. A pause that is rightly longer ends early, which costs one attempt more.
+/// Pauses before another attempt, in the order in which they are due. Schedules set by clients are among them and
+/// stay. A pause that is rightly longer ends early, which costs one attempt more.
 fn retries(
     conn: &Connection,
     after: (UnixMs, i64),

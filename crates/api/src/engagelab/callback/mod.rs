@@ -16,7 +16,7 @@ use super::hook::{is_header_value, schedule};
 use super::settings;
 use engine::catalog::EndpointEntry;
 use engine::hex;
-use engine::notify::{Call, Format, Method, Schedule, Stamp, Telling};
+use engine::webhooks::{Call, EventPayload, Format, Method, Schedule, Stamp};
 use hmac::{Hmac, Mac};
 use row::Row;
 use secrecy::ExposeSecret;
@@ -107,9 +107,9 @@ impl Format for Callback {
         Settings::of(settings).rows_max
     }
 
-    fn calls(&self, endpoint: &EndpointEntry, tellings: &[Telling], stamp: &Stamp) -> Vec<Call> {
+    fn calls(&self, endpoint: &EndpointEntry, payloads: &[EventPayload], stamp: &Stamp) -> Vec<Call> {
         let settings = Settings::of(&endpoint.endpoint.settings);
-        let rows = tellings.iter().flat_map(row::worded);
+        let rows = payloads.iter().flat_map(row::rendered);
         let bodies = bodies(rows, settings.rows_max);
         let calls = bodies.into_iter().zip(0_u32..);
         calls

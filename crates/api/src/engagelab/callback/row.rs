@@ -1,11 +1,11 @@
 //! The rows in the vendor's words.
 
+use crate::delivery_result::{DeliveryResult, is_unsent};
 use crate::engagelab::words::{self, CallbackError, CallbackStatus, SERVER, TEMPLATE_AUDIT, UPLINK};
-use crate::verdict::{Verdict, is_unsent};
 use engine::catalog::{Review, Template};
-use engine::notify::{Subject, Telling};
 use engine::sms::reason::Reason;
 use engine::sms::state::MessageState;
+use engine::webhooks::{EventPayload, Subject};
 use engine::{BatchView, Dialect, EventWhat, Inbound, MessageView, ReasonView, UnixMs};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -114,8 +114,8 @@ impl Row {
 }
 
 /// Words an event: no row when this wire has no words for it, several for an accepted request.
-pub(super) fn worded(telling: &Telling) -> Vec<Row> {
-    let (event, subject) = (&telling.event, &telling.subject);
+pub(super) fn rendered(payload: &EventPayload) -> Vec<Row> {
+    let (event, subject) = (&payload.event, &payload.subject);
     let one = match (&event.what, subject) {
         (EventWhat::Accepted { .. }, Subject::Batch(messages)) => {
             return messages
@@ -138,8 +138,8 @@ pub(super) fn worded(telling: &Telling) -> Vec<Row> {
 
 /// A message was stored: it waits for its turn, and its number can be sent to, unless it was accepted only to fail.
 fn planned(message: &MessageView, at: UnixMs) -> Vec<Row> {
-    let valid = match Verdict::at(message, message.state, &message.error) {
-        Verdict::ProcessFailed(_) => None,
+    let valid = match DeliveryResult::at(message, message.state, &message.error) {
+        DeliveryResult::ProcessFailed(_) => None,
         _ => message_row(message, CallbackStatus::TargetValid, None, at),
     };
     let plan = message_row(message, CallbackStatus::Plan, None, at);
@@ -160,12 +160,12 @@ fn outcome<'a>(
     error: &'a str,
 ) -> Option<(CallbackStatus, Option<Failure<'a>>)> {
     let error = error.trim();
-    match Verdict::at(message, state, error) {
-        Verdict::Sent if state == MessageState::Submitted => Some((CallbackStatus::Sent, None)),
+    match DeliveryResult::at(message, state, error) {
+        DeliveryResult::Sent if state == MessageState::Submitted => Some((CallbackStatus::Sent, None)),
         // Nobody knows how it ended: there is no word for that.
-        Verdict::Requested | Verdict::Sent => None,
-        Verdict::Delivered => Some((CallbackStatus::Delivered, None)),
-        Verdict::ProcessFailed(code) => {
+        DeliveryResult::Requested | DeliveryResult::Sent => None,
+        DeliveryResult::Delivered => Some((CallbackStatus::Delivered, None)),
+        DeliveryResult::ProcessFailed(code) => {
             let status = match code {
                 // On a list of numbers that get nothing.
                 410..=439 => CallbackStatus::TargetInvalid,
@@ -177,7 +177,7 @@ fn outcome<'a>(
             };
             Some((status, Some(failure)))
         }
-        Verdict::SendFailed(_) => {
+        DeliveryResult::SendFailed(_) => {
             let taken = message.submitted_at.is_some();
             let status = if taken {
                 CallbackStatus::DeliveredFailed

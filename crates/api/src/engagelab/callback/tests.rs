@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::engagelab::fixtures::{
-    self, ACCEPTED, ACCOUNT, CUSTOM, HAPPENED, SECRET, TEMPLATE, TO, accepted, any_telling, batch, came,
+    self, ACCEPTED, ACCOUNT, CUSTOM, HAPPENED, SECRET, TEMPLATE, TO, accepted, any_payload, batch, came,
     inbound, message, reviewed, stamp,
 };
 use engine::catalog::Review;
-use engine::notify::Subject;
 use engine::sms::state::MessageState;
+use engine::webhooks::Subject;
 use engine::{Dialect, EventWhat, MessageId, MessageView};
 use proptest::prelude::*;
 use serde_json::json;
@@ -21,8 +21,8 @@ fn endpoint(settings: Value, secret: &str) -> EndpointEntry {
     fixtures::endpoint("engagelab_callback", settings, secret)
 }
 
-fn calls(settings: Value, tellings: &[Telling]) -> Vec<Call> {
-    Callback.calls(&endpoint(settings, SECRET), tellings, &stamp())
+fn calls(settings: Value, payloads: &[EventPayload]) -> Vec<Call> {
+    Callback.calls(&endpoint(settings, SECRET), payloads, &stamp())
 }
 
 fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
@@ -40,12 +40,12 @@ fn rows(call: &Call) -> Vec<Value> {
     rows
 }
 
-fn told(telling: Telling) -> Vec<Value> {
-    calls(json!(null), &[telling]).iter().flat_map(rows).collect()
+fn reported(payload: EventPayload) -> Vec<Value> {
+    calls(json!(null), &[payload]).iter().flat_map(rows).collect()
 }
 
-fn one(telling: Telling) -> Value {
-    let rows = told(telling);
+fn one(payload: EventPayload) -> Value {
+    let rows = reported(payload);
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows[0].clone()
 }
@@ -81,9 +81,9 @@ fn message_row(status: &str) -> Value {
 }
 
 #[test]
-fn a_message_is_told_as_on_the_page() {
+fn a_message_is_reported_as_on_the_page() {
     assert_eq!(
-        told(accepted(Dialect::EngagelabC, 1)),
+        reported(accepted(Dialect::EngagelabC, 1)),
         [message_row("plan"), message_row("target_valid")]
     );
     assert_eq!(
@@ -188,8 +188,8 @@ fn failures_have_the_vendors_numbers() {
             "phone unreachable",
         ),
     ] {
-        let told = one(came(message.clone()));
-        let status_of = &told["status"];
+        let reported = one(came(message.clone()));
+        let status_of = &reported["status"];
         assert_eq!(
             (
                 &status_of["message_status"],
@@ -209,19 +209,19 @@ fn a_number_that_gets_nothing_is_planned_and_not_valid() {
         first: suppressed.id,
         count: 1,
     };
-    let rows = told(fixtures::telling(what, Subject::Batch(vec![suppressed])));
+    let rows = reported(fixtures::payload(what, Subject::Batch(vec![suppressed])));
     assert_eq!(rows, [message_row("plan")]);
 }
 
 #[test]
-fn what_nobody_asked_for_or_knows_is_left_out() {
+fn what_nobody_requested_for_or_knows_is_left_out() {
     let mut plain = (*batch(Dialect::EngagelabC)).clone();
     plain.custom = None;
     let plain = std::sync::Arc::new(plain);
     let row = one(came(message(&plain, 0, MessageState::Delivered, "", 1)));
     assert!(row.get("custom_args").is_none(), "{row}");
     assert!(row["status"].get("error_detail").is_none(), "{row}");
-    for telling in [
+    for payload in [
         came(of_state(MessageState::Unknown, "", 1)),
         came(of_state(MessageState::Queued, "", 0)),
         came(message(
@@ -233,14 +233,14 @@ fn what_nobody_asked_for_or_knows_is_left_out() {
         )),
         accepted(Dialect::EngagelabA, 1),
         inbound("12673800456", None),
-        fixtures::telling(
+        fixtures::payload(
             EventWhat::SignatureReviewed {
                 id: 1,
                 review: Review::Approved,
             },
             Subject::Gone,
         ),
-        fixtures::telling(
+        fixtures::payload(
             EventWhat::Inbound {
                 id: engine::InboundId(1),
             },
@@ -248,15 +248,15 @@ fn what_nobody_asked_for_or_knows_is_left_out() {
         ),
     ] {
         assert!(
-            calls(json!(null), std::slice::from_ref(&telling)).is_empty(),
-            "{telling:?}"
+            calls(json!(null), std::slice::from_ref(&payload)).is_empty(),
+            "{payload:?}"
         );
     }
 }
 
 #[test]
 fn a_reply_is_an_uplink_message() {
-    for (from, told) in [("12673800456", TO), ("10010", "10010")] {
+    for (from, reported) in [("12673800456", TO), ("10010", "10010")] {
         assert_eq!(
             one(inbound(from, Some(ACCOUNT))),
             json!({
@@ -267,7 +267,7 @@ fn a_reply_is_an_uplink_message() {
                 "response": {
                     "event": "uplink_message",
                     "response_data": {
-                        "message_sid": "77", "account_sid": "15", "from": told, "to": "10690", "body": "STOP",
+                        "message_sid": "77", "account_sid": "15", "from": reported, "to": "10690", "body": "STOP",
                     },
                 },
             })
@@ -346,8 +346,8 @@ fn calls_are_signed_for_those_who_want_that() {
         signature(SECRET, "1701234567", "1234", "demo"),
         "6f8c195c15ed0020cdbbf3633076fa7e2e1093aef8632bbeb9c4dc3929c5cc52"
     );
-    let told = [accepted(Dialect::EngagelabC, 1)];
-    let call = &calls(json!({ "username": "demo" }), &told)[0];
+    let reported = [accepted(Dialect::EngagelabC, 1)];
+    let call = &calls(json!({ "username": "demo" }), &reported)[0];
     let written = header(call, "x-callback-id").unwrap();
     let parts: Vec<(&str, &str)> = written
         .split(';')
@@ -367,13 +367,13 @@ fn calls_are_signed_for_those_who_want_that() {
     assert_eq!(signed, signature(SECRET, at, nonce, "demo"));
     assert_eq!(header(call, "authorization"), None);
 
-    let call = &calls(json!({ "authorization": "Bearer abc" }), &told)[0];
+    let call = &calls(json!({ "authorization": "Bearer abc" }), &reported)[0];
     assert_eq!(
         (header(call, "authorization"), header(call, "x-callback-id")),
         (Some("Bearer abc"), None)
     );
     let without_secret = endpoint(json!({ "username": "demo" }), "");
-    let calls = Callback.calls(&without_secret, &told, &stamp());
+    let calls = Callback.calls(&without_secret, &reported, &stamp());
     assert_eq!(header(&calls[0], "x-callback-id"), None);
 }
 
@@ -422,10 +422,10 @@ fn an_endpoint_is_probed_with_an_empty_object() {
 
 proptest! {
     #[test]
-    fn every_event_is_worded_or_passed_over(
-        tellings in prop::collection::vec(any_telling(Dialect::EngagelabC), 0..8), rows_max in 1_usize..4,
+    fn every_event_is_rendered_or_passed_over(
+        payloads in prop::collection::vec(any_payload(Dialect::EngagelabC), 0..8), rows_max in 1_usize..4,
     ) {
-        for call in calls(json!({ "rows_max": rows_max }), &tellings) {
+        for call in calls(json!({ "rows_max": rows_max }), &payloads) {
             let rows = rows(&call);
             prop_assert!((1..=rows_max).contains(&rows.len()));
             for row in rows {

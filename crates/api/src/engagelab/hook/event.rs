@@ -1,11 +1,11 @@
 //! The events in the vendor's words.
 
+use crate::delivery_result::DeliveryResult;
 use crate::engagelab::words::{self, HookEvent, MESSAGE_TYPE, SERVER};
-use crate::verdict::Verdict;
 use engine::catalog::{Review, Template};
-use engine::notify::{Subject, Telling};
 use engine::public_id::PublicIds;
 use engine::sms::state::MessageState;
+use engine::webhooks::{EventPayload, Subject};
 use engine::{BatchView, Dialect, EventWhat, Inbound, MessageView, UnixMs};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -75,8 +75,8 @@ struct Data {
 }
 
 /// Words an event; none when this wire has no words for it, several when a request has many numbers.
-pub(super) fn worded(telling: &Telling, sms_user: &str, ids: &PublicIds) -> Vec<Event> {
-    let (event, subject) = (&telling.event, &telling.subject);
+pub(super) fn rendered(payload: &EventPayload, sms_user: &str, ids: &PublicIds) -> Vec<Event> {
+    let (event, subject) = (&payload.event, &payload.subject);
     let one = match (&event.what, subject) {
         (EventWhat::Accepted { .. }, Subject::Batch(messages)) => {
             return messages
@@ -123,13 +123,13 @@ fn message_status(
     ids: &PublicIds,
 ) -> Option<Event> {
     let batch = of_this_wire(&message.batch)?;
-    let (name, code) = match Verdict::at(message, state, error) {
-        Verdict::Sent if state == MessageState::Submitted => (HookEvent::Sent, None),
+    let (name, code) = match DeliveryResult::at(message, state, error) {
+        DeliveryResult::Sent if state == MessageState::Submitted => (HookEvent::Sent, None),
         // Nobody knows how it ended: there is no word for that.
-        Verdict::Requested | Verdict::Sent => return None,
-        Verdict::Delivered => (HookEvent::Delivered, None),
-        Verdict::ProcessFailed(code) => (HookEvent::ProcessFailed, Some(code)),
-        Verdict::SendFailed(code) => (HookEvent::SendFailed, Some(code)),
+        DeliveryResult::Requested | DeliveryResult::Sent => return None,
+        DeliveryResult::Delivered => (HookEvent::Delivered, None),
+        DeliveryResult::ProcessFailed(code) => (HookEvent::ProcessFailed, Some(code)),
+        DeliveryResult::SendFailed(code) => (HookEvent::SendFailed, Some(code)),
     };
     let words = code.map_or(name.message(), words::failure);
     let prefix = prefix(batch, ids);

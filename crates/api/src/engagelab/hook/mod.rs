@@ -17,7 +17,7 @@ use super::settings;
 use super::words::HookEvent;
 use engine::catalog::EndpointEntry;
 use engine::hex;
-use engine::notify::{Call, Format, Method, Schedule, Stamp, Telling};
+use engine::webhooks::{Call, EventPayload, Format, Method, Schedule, Stamp};
 use event::Event;
 use md5::{Digest, Md5};
 use secrecy::ExposeSecret;
@@ -109,11 +109,11 @@ impl Format for SmsHook {
         1
     }
 
-    fn calls(&self, endpoint: &EndpointEntry, tellings: &[Telling], stamp: &Stamp) -> Vec<Call> {
+    fn calls(&self, endpoint: &EndpointEntry, payloads: &[EventPayload], stamp: &Stamp) -> Vec<Call> {
         let settings = Settings::of(endpoint);
-        let events = tellings
+        let events = payloads
             .iter()
-            .flat_map(|telling| event::worded(telling, &settings.sms_user, &stamp.public_ids));
+            .flat_map(|payload| event::rendered(payload, &settings.sms_user, &stamp.public_ids));
         events
             .filter(|event| settings.wants(event.name()))
             .map(|event| call(endpoint, &settings, &event, stamp))

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::engagelab::fixtures::{
-    self, ACCEPTED, ACCOUNT, CUSTOM, HAPPENED, SECRET, TEMPLATE, TO, accepted, any_telling, batch, came,
+    self, ACCEPTED, ACCOUNT, CUSTOM, HAPPENED, SECRET, TEMPLATE, TO, accepted, any_payload, batch, came,
     inbound, message, prefix, reviewed, stamp,
 };
 use engine::Dialect;
 use engine::catalog::Review;
-use engine::notify::Subject;
 use engine::sms::state::MessageState;
+use engine::webhooks::Subject;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -21,8 +21,8 @@ fn endpoint(settings: Value) -> EndpointEntry {
     fixtures::endpoint("engagelab", settings, SECRET)
 }
 
-fn calls(settings: Value, tellings: &[Telling]) -> Vec<Call> {
-    SmsHook.calls(&endpoint(settings), tellings, &stamp())
+fn calls(settings: Value, payloads: &[EventPayload]) -> Vec<Call> {
+    SmsHook.calls(&endpoint(settings), payloads, &stamp())
 }
 
 fn header<'a>(call: &'a Call, name: &str) -> &'a str {
@@ -31,15 +31,15 @@ fn header<'a>(call: &'a Call, name: &str) -> &'a str {
 }
 
 /// The body of the only call, which is signed.
-fn told(telling: Telling) -> Value {
-    let calls = calls(json!({ "sms_user": "demo" }), &[telling]);
+fn reported(payload: EventPayload) -> Value {
+    let calls = calls(json!({ "sms_user": "demo" }), &[payload]);
     let [call] = &*calls else { panic!("{calls:?}") };
     assert_eq!(call.method, Method::Post);
     assert_eq!(header(call, "content-type"), "application/json; charset=utf-8");
     serde_json::from_slice(&call.body).unwrap()
 }
 
-fn ended(state: MessageState, error: &str, attempts: u8) -> Telling {
+fn ended(state: MessageState, error: &str, attempts: u8) -> EventPayload {
     came(message(&batch(Dialect::EngagelabA), 0, state, error, attempts))
 }
 
@@ -75,10 +75,10 @@ fn calls_are_signed_over_time_app_key_and_secret() {
 }
 
 #[test]
-fn an_accepted_request_is_told_as_on_the_page() {
+fn an_accepted_request_is_reported_as_on_the_page() {
     let sms_id = format!("{}${TO}", prefix());
     assert_eq!(
-        told(accepted(Dialect::EngagelabA, 2)),
+        reported(accepted(Dialect::EngagelabA, 2)),
         json!({
             "server": "sms",
             "message_id": prefix(),
@@ -104,17 +104,17 @@ fn an_accepted_request_is_told_as_on_the_page() {
 
 #[test]
 fn the_parts_of_a_message_id_are_those_of_the_event() {
-    let told = told(accepted(Dialect::EngagelabA, 1));
-    let id = told["message_id"].as_str().unwrap().to_owned();
+    let reported = reported(accepted(Dialect::EngagelabA, 1));
+    let id = reported["message_id"].as_str().unwrap().to_owned();
     let parts: Vec<_> = id.split('_').collect();
-    let data = &told["status"]["status_data"];
+    let data = &reported["status"]["status_data"];
     assert_eq!(parts[0], ACCEPTED.to_string());
     assert_eq!(parts[1], data["user_id"].to_string());
     assert_eq!(parts[3], data["template_id"].to_string());
 }
 
 #[test]
-fn a_message_is_told_state_by_state() {
+fn a_message_is_reported_state_by_state() {
     for (state, error, attempts, name, words, sub_status) in [
         (MessageState::Submitted, "", 1, "sent", "Successfully sent", None),
         (
@@ -198,7 +198,7 @@ fn a_message_is_told_state_by_state() {
             Some(590),
         ),
     ] {
-        let told = told(ended(state, error, attempts));
+        let reported = reported(ended(state, error, attempts));
         let mut data = json!({
             "message": words,
             "template_id": TEMPLATE,
@@ -213,7 +213,7 @@ fn a_message_is_told_state_by_state() {
             data["sub_status"] = json!(code);
         }
         assert_eq!(
-            told,
+            reported,
             json!({
                 "server": "sms",
                 "message_id": prefix(),
@@ -229,14 +229,17 @@ fn a_message_is_told_state_by_state() {
 }
 
 #[test]
-fn what_nobody_asked_for_or_knows_is_left_out() {
+fn what_nobody_requested_for_or_knows_is_left_out() {
     let mut plain = (*batch(Dialect::EngagelabA)).clone();
     plain.custom = None;
     plain.sender = None;
     let plain = std::sync::Arc::new(plain);
-    let told = told(came(message(&plain, 0, MessageState::Delivered, "", 1)));
-    assert_eq!((&told["from"], &told["custom_args"]), (&json!(""), &json!({})));
-    for telling in [
+    let reported = reported(came(message(&plain, 0, MessageState::Delivered, "", 1)));
+    assert_eq!(
+        (&reported["from"], &reported["custom_args"]),
+        (&json!(""), &json!({}))
+    );
+    for payload in [
         ended(MessageState::Unknown, "", 1),
         ended(MessageState::Queued, "", 0),
         accepted(Dialect::EngagelabC, 1),
@@ -249,14 +252,14 @@ fn what_nobody_asked_for_or_knows_is_left_out() {
             1,
         )),
         inbound("12673800456", None),
-        fixtures::telling(
+        fixtures::payload(
             engine::EventWhat::TemplateReviewed {
                 number: 1,
                 review: Review::Approved,
             },
             Subject::Gone,
         ),
-        fixtures::telling(
+        fixtures::payload(
             engine::EventWhat::SignatureReviewed {
                 id: 1,
                 review: Review::Approved,
@@ -265,8 +268,8 @@ fn what_nobody_asked_for_or_knows_is_left_out() {
         ),
     ] {
         assert!(
-            calls(json!(null), std::slice::from_ref(&telling)).is_empty(),
-            "{telling:?}"
+            calls(json!(null), std::slice::from_ref(&payload)).is_empty(),
+            "{payload:?}"
         );
     }
 }
@@ -274,7 +277,7 @@ fn what_nobody_asked_for_or_knows_is_left_out() {
 #[test]
 fn a_reply_and_a_review_belong_to_the_user_of_the_settings() {
     assert_eq!(
-        told(inbound("12673800456", Some(ACCOUNT))),
+        reported(inbound("12673800456", Some(ACCOUNT))),
         json!({
             "server": "sms",
             "message_id": "",
@@ -298,7 +301,7 @@ fn a_reply_and_a_review_belong_to_the_user_of_the_settings() {
         (Review::Rejected, -1),
         (Review::Disabled, -1),
     ] {
-        let told = told(reviewed(review));
+        let reported = reported(reviewed(review));
         let mut data = json!({
             "message": "template approval",
             "template_id": TEMPLATE,
@@ -312,13 +315,13 @@ fn a_reply_and_a_review_belong_to_the_user_of_the_settings() {
         if status == -1 {
             data["approval_message"] = json!("no signature");
         }
-        assert_eq!(told["status"]["status_data"], data, "{review:?}");
+        assert_eq!(reported["status"]["status_data"], data, "{review:?}");
         assert_eq!(
             (
-                &told["status"]["message_status"],
-                &told["from"],
-                &told["to"],
-                &told["message_id"]
+                &reported["status"]["message_status"],
+                &reported["from"],
+                &reported["to"],
+                &reported["message_id"]
             ),
             (&json!("template_approval"), &json!(""), &json!(""), &json!(""))
         );
@@ -326,9 +329,9 @@ fn a_reply_and_a_review_belong_to_the_user_of_the_settings() {
 }
 
 #[test]
-fn a_request_to_many_numbers_is_told_in_pieces() {
+fn a_request_to_many_numbers_is_reported_in_pieces() {
     let calls = calls(json!(null), &[accepted(Dialect::EngagelabA, 1000)]);
-    let told: usize = calls
+    let reported: usize = calls
         .iter()
         .map(|call| {
             assert!(call.body.len() < 64 * 1024, "{}", call.body.len());
@@ -336,11 +339,11 @@ fn a_request_to_many_numbers_is_told_in_pieces() {
             body["status"]["status_data"]["sms_ids"].as_array().unwrap().len()
         })
         .sum();
-    assert_eq!((calls.len(), told), (3, 1000));
+    assert_eq!((calls.len(), reported), (3, 1000));
 }
 
 #[test]
-fn only_the_events_that_were_chosen_are_told() {
+fn only_the_events_that_were_chosen_are_reported() {
     let all = [
         accepted(Dialect::EngagelabA, 1),
         ended(MessageState::Submitted, "", 1),
@@ -359,7 +362,7 @@ fn only_the_events_that_were_chosen_are_told() {
         "reply",
         "template_approval",
     ];
-    let told = |settings: Value| -> Vec<String> {
+    let reported = |settings: Value| -> Vec<String> {
         let calls = calls(settings, &all);
         let name = |call: &Call| {
             let body: Value = serde_json::from_slice(&call.body).unwrap();
@@ -367,11 +370,11 @@ fn only_the_events_that_were_chosen_are_told() {
         };
         calls.iter().map(name).collect()
     };
-    assert_eq!(told(json!({})), names);
+    assert_eq!(reported(json!({})), names);
     for name in names {
-        assert_eq!(told(json!({ "events": [name] })), [name]);
+        assert_eq!(reported(json!({ "events": [name] })), [name]);
     }
-    assert!(told(json!({ "events": [] })).is_empty());
+    assert!(reported(json!({ "events": [] })).is_empty());
 }
 
 #[test]
@@ -427,14 +430,14 @@ fn an_endpoint_is_probed_with_a_signed_call() {
 
 proptest! {
     #[test]
-    fn every_event_is_worded_or_passed_over(telling in any_telling(Dialect::EngagelabA)) {
-        let custom = match &telling.subject {
+    fn every_event_is_rendered_or_passed_over(payload in any_payload(Dialect::EngagelabA)) {
+        let custom = match &payload.subject {
             Subject::Message(view) => view.batch.custom.as_deref().map(serde_json::from_str::<Value>),
             _ => None,
         };
         // Nothing given is an empty object; what is no JSON is left out.
         let custom = custom.map_or_else(|| json!({}), |read| read.unwrap_or(Value::Null));
-        for call in calls(json!(null), &[telling]) {
+        for call in calls(json!(null), &[payload]) {
             let body: Value = serde_json::from_slice(&call.body).unwrap();
             prop_assert_eq!(&body["custom_args"], &custom);
             prop_assert!(body["status"]["message_status"].is_string());

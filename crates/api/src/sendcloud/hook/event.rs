@@ -1,17 +1,17 @@
 //! The six events in the vendor's words.
 
 use super::LANGUAGE;
+use crate::delivery_result::DeliveryResult;
 use crate::sendcloud::failures::{self, Failure};
 use crate::sendcloud::fields::MessageType;
 use crate::sendcloud::local;
 use crate::sendcloud::templates::{Verified, message_type_of};
-use crate::verdict::Verdict;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use engine::catalog::{Review, Template};
-use engine::notify::{Subject, Telling};
 use engine::public_id::PublicIds;
 use engine::sms::phone::Msisdn;
+use engine::webhooks::{EventPayload, Subject};
 use engine::{AccountId, BatchView, Dialect, EventWhat, Inbound, MessageView, UnixMs};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -88,7 +88,7 @@ impl Body {
 
 /// An event, worded.
 #[derive(Debug, PartialEq)]
-pub(super) struct Told {
+pub(super) struct Report {
     pub(super) name: EventName,
     /// `timestamp`.
     pub(super) at: UnixMs,
@@ -122,8 +122,8 @@ fn json_array(texts: &[String]) -> String {
 }
 
 /// Words an event; none when this wire has no words for it, several when a batch has many numbers.
-pub(super) fn told(telling: &Telling, sms_user: &str, ids: &PublicIds) -> Vec<Told> {
-    let (event, subject) = (&telling.event, &telling.subject);
+pub(super) fn reported(payload: &EventPayload, sms_user: &str, ids: &PublicIds) -> Vec<Report> {
+    let (event, subject) = (&payload.event, &payload.subject);
     let one = match (&event.what, subject) {
         (EventWhat::Accepted { .. }, Subject::Batch(messages)) => {
             return messages
@@ -132,7 +132,7 @@ pub(super) fn told(telling: &Telling, sms_user: &str, ids: &PublicIds) -> Vec<To
                 .collect();
         }
         (EventWhat::Message { state, error, .. }, Subject::Message(message)) => {
-            ended(message, Verdict::at(message, *state, error), event, ids)
+            ended(message, DeliveryResult::at(message, *state, error), event, ids)
         }
         (EventWhat::Inbound { .. }, Subject::Inbound(inbound)) => reply(inbound, sms_user, event.at),
         (EventWhat::TemplateReviewed { review, .. }, Subject::Template(template)) => {
@@ -144,99 +144,104 @@ pub(super) fn told(telling: &Telling, sms_user: &str, ids: &PublicIds) -> Vec<To
 }
 
 /// A batch was accepted.
-fn request(messages: &[MessageView], at: UnixMs, ids: &PublicIds) -> Option<Told> {
+fn request(messages: &[MessageView], at: UnixMs, ids: &PublicIds) -> Option<Report> {
     let batch = of_this_wire(&messages.first()?.batch)?;
     let prefix = prefix(batch, ids);
     let segments: i64 = messages.iter().map(|message| i64::from(message.segments)).sum();
-    let mut told = Told::new(EventName::Request, at);
-    told.text("message", "request");
-    told.common(batch);
-    told.texts(
+    let mut reported = Report::new(EventName::Request, at);
+    reported.text("message", "request");
+    reported.common(batch);
+    reported.texts(
         "smsIds",
         messages
             .iter()
             .map(|message| format!("{prefix}${}", message.written)),
     );
-    told.texts(
+    reported.texts(
         "phones",
         messages.iter().map(|message| message.written.to_string()),
     );
-    told.number("msgType", message_type(messages.first()?));
-    told.number("msgCount", segments);
-    Some(told)
+    reported.number("msgType", message_type(messages.first()?));
+    reported.number("msgCount", segments);
+    Some(reported)
 }
 
 /// A message came to its end.
-fn ended(message: &MessageView, verdict: Verdict, event: &engine::Event, ids: &PublicIds) -> Option<Told> {
+fn ended(
+    message: &MessageView,
+    delivery_result: DeliveryResult,
+    event: &engine::Event,
+    ids: &PublicIds,
+) -> Option<Report> {
     let batch = of_this_wire(&message.batch)?;
     let EventWhat::Message { state, .. } = &event.what else {
         return None;
     };
-    let (name, words) = match verdict {
+    let (name, words) = match delivery_result {
         // Nobody knows how it ended: there is no word for that.
-        Verdict::Requested | Verdict::Sent => return None,
-        Verdict::Delivered => (EventName::Deliver, "Successfully delivered".to_owned()),
-        Verdict::ProcessFailed(code) => {
+        DeliveryResult::Requested | DeliveryResult::Sent => return None,
+        DeliveryResult::Delivered => (EventName::Deliver, "Successfully delivered".to_owned()),
+        DeliveryResult::ProcessFailed(code) => {
             let meaning = Failure::of(code).meaning(LANGUAGE);
             let log = failures::worker_log(code);
             (EventName::WorkerError, format!("{log}({meaning})"))
         }
-        Verdict::SendFailed(code) => (
+        DeliveryResult::SendFailed(code) => (
             EventName::DeliverError,
             failures::carrier_log(code, *state, LANGUAGE),
         ),
     };
-    let mut told = Told::new(name, event.at);
-    told.text("message", &words);
+    let mut reported = Report::new(name, event.at);
+    reported.text("message", &words);
     if name != EventName::Deliver {
-        told.text("encodeMessage", &BASE64.encode(&words));
-        told.number("statusCode", i64::from(verdict.code()));
+        reported.text("encodeMessage", &BASE64.encode(&words));
+        reported.number("statusCode", i64::from(delivery_result.code()));
     }
-    told.common(batch);
-    told.text("smsId", &format!("{}${}", prefix(batch, ids), message.written));
-    told.text("phone", &message.written);
-    told.number("msgType", message_type(message));
-    told.number("msgCount", i64::from(message.segments));
-    told.text("outboundTime", &local::moment(batch.accepted_at));
-    told.text("receiptTime", &local::moment(event.at));
-    Some(told)
+    reported.common(batch);
+    reported.text("smsId", &format!("{}${}", prefix(batch, ids), message.written));
+    reported.text("phone", &message.written);
+    reported.number("msgType", message_type(message));
+    reported.number("msgCount", i64::from(message.segments));
+    reported.text("outboundTime", &local::moment(batch.accepted_at));
+    reported.text("receiptTime", &local::moment(event.at));
+    Some(reported)
 }
 
 /// A person wrote. There is neither a message nor an id.
-fn reply(inbound: &Inbound, sms_user: &str, at: UnixMs) -> Option<Told> {
-    let mut told = Told::new(EventName::Reply, at);
-    told.text("smsUser", sms_user);
-    told.number("userId", i64::from(inbound.account?.0));
-    told.number("templateId", 0);
-    told.number("labelId", 0);
-    told.text("phone", &as_written_here(&inbound.from));
-    told.text("replyContent", &inbound.text);
-    told.text("encodeReplyContent", &BASE64.encode(&*inbound.text));
-    told.text("replyTime", &local::moment(inbound.received_at));
-    Some(told)
+fn reply(inbound: &Inbound, sms_user: &str, at: UnixMs) -> Option<Report> {
+    let mut reported = Report::new(EventName::Reply, at);
+    reported.text("smsUser", sms_user);
+    reported.number("userId", i64::from(inbound.account?.0));
+    reported.number("templateId", 0);
+    reported.number("labelId", 0);
+    reported.text("phone", &as_written_here(&inbound.from));
+    reported.text("replyContent", &inbound.text);
+    reported.text("encodeReplyContent", &BASE64.encode(&*inbound.text));
+    reported.text("replyTime", &local::moment(inbound.received_at));
+    Some(reported)
 }
 
 /// A template's review has ended.
-fn reviewed(template: &Template, review: Review, sms_user: &str, at: UnixMs) -> Told {
+fn reviewed(template: &Template, review: Review, sms_user: &str, at: UnixMs) -> Report {
     let verified = match Verified::of(review) {
         // The hook has no number for what is not submitted.
         Verified::NotSubmitted => Verified::Waiting,
         verified => verified,
     };
-    let mut told = Told::new(EventName::TemplateVerify, at);
+    let mut reported = Report::new(EventName::TemplateVerify, at);
     if !sms_user.is_empty() {
-        told.text("smsUser", sms_user);
+        reported.text("smsUser", sms_user);
     }
-    told.number("userId", i64::from(template.account.0));
-    told.number("templateId", template.number);
-    told.text("name", &template.name);
-    told.number("msgType", i64::from(message_type_of(&template.details)));
+    reported.number("userId", i64::from(template.account.0));
+    reported.number("templateId", template.number);
+    reported.text("name", &template.name);
+    reported.number("msgType", i64::from(message_type_of(&template.details)));
     // The vendor's spelling.
-    told.number("verfiyResult", i64::from(verified.number()));
+    reported.number("verfiyResult", i64::from(verified.number()));
     if verified == Verified::Refused {
-        told.text("verfiyComment", &template.reason);
+        reported.text("verfiyComment", &template.reason);
     }
-    told
+    reported
 }
 
 /// Messages of other wires have ids that nobody was told here.
@@ -262,7 +267,7 @@ fn as_written_here(from: &str) -> String {
     }
 }
 
-impl Told {
+impl Report {
     fn new(name: EventName, at: UnixMs) -> Self {
         Self {
             name,
@@ -273,11 +278,11 @@ impl Told {
 
     /// What an endpoint is probed with.
     pub(super) fn probe(account: AccountId, sms_user: &str, at: UnixMs) -> Self {
-        let mut told = Self::new(EventName::Probe, at);
-        told.text("message", "test");
-        told.text("smsUser", sms_user);
-        told.number("userId", i64::from(account.0));
-        told
+        let mut reported = Self::new(EventName::Probe, at);
+        reported.text("message", "test");
+        reported.text("smsUser", sms_user);
+        reported.number("userId", i64::from(account.0));
+        reported
     }
 
     fn text(&mut self, name: &'static str, value: &str) {

@@ -16,8 +16,8 @@ mod event;
 
 use super::codes::Language;
 use engine::catalog::EndpointEntry;
-use engine::notify::{Call, Format, Method, Schedule, Stamp, Telling};
-use event::{Body, EventName, Numbering, Told};
+use engine::webhooks::{Call, EventPayload, Format, Method, Schedule, Stamp};
+use event::{Body, EventName, Numbering, Report};
 use hmac::{Hmac, Mac};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -116,15 +116,15 @@ impl Format for SmsHook {
         1
     }
 
-    fn calls(&self, endpoint: &EndpointEntry, tellings: &[Telling], stamp: &Stamp) -> Vec<Call> {
+    fn calls(&self, endpoint: &EndpointEntry, payloads: &[EventPayload], stamp: &Stamp) -> Vec<Call> {
         let settings = Settings::of(&endpoint.endpoint.settings);
-        let told = tellings
+        let reported = payloads
             .iter()
-            .flat_map(|telling| event::told(telling, &settings.sms_user, &stamp.public_ids))
-            .filter(|told| settings.wants(told.name));
-        let calls = told.zip(0_u32..);
+            .flat_map(|payload| event::reported(payload, &settings.sms_user, &stamp.public_ids))
+            .filter(|reported| settings.wants(reported.name));
+        let calls = reported.zip(0_u32..);
         calls
-            .map(|(told, no)| call(endpoint, &settings, told, &token(stamp, no)))
+            .map(|(reported, no)| call(endpoint, &settings, reported, &token(stamp, no)))
             .collect()
     }
 
@@ -159,20 +159,20 @@ impl Format for SmsHook {
             headers: Vec::new(),
             body: Vec::new(),
         };
-        let told = Told::probe(endpoint.endpoint.account, &settings.sms_user, stamp.now);
-        vec![get, call(endpoint, &settings, told, &token(stamp, 0))]
+        let reported = Report::probe(endpoint.endpoint.account, &settings.sms_user, stamp.now);
+        vec![get, call(endpoint, &settings, reported, &token(stamp, 0))]
     }
 }
 
 /// A signed POST.
-fn call(endpoint: &EndpointEntry, settings: &Settings, mut told: Told, token: &str) -> Call {
-    let signature = signature(endpoint.secret.expose_secret(), told.at, token);
-    told.sign(token, &signature);
+fn call(endpoint: &EndpointEntry, settings: &Settings, mut reported: Report, token: &str) -> Call {
+    let signature = signature(endpoint.secret.expose_secret(), reported.at, token);
+    reported.sign(token, &signature);
     let body = settings.body();
     Call {
         method: Method::Post,
         headers: vec![("content-type", body.content_type().to_owned())],
-        body: told.write(body, settings.numbering),
+        body: reported.write(body, settings.numbering),
     }
 }
 

@@ -5,20 +5,20 @@ mod events;
 
 use super::*;
 use engine::catalog::{Position, Review, Template};
-use engine::notify::Subject;
 use engine::public_id::PublicIds;
 use engine::sms::class::{Class, Kind};
 use engine::sms::phone::Msisdn;
 use engine::sms::state::MessageState;
+use engine::webhooks::Subject;
 use engine::{
-    AccountId, BatchView, CarrierNo, Dialect, Endpoint, EndpointId, Event, EventKinds, EventPlace, EventWhat,
-    Inbound, InboundId, MessageId, MessageView, UnixMs,
+    AccountId, BatchView, CarrierNo, Dialect, Endpoint, EndpointId, Event, EventKinds, EventOffset,
+    EventWhat, Inbound, InboundId, MessageId, MessageView, UnixMs,
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::json;
 use std::collections::BTreeMap;
-use store::SeriesNo;
+use store::DimensionsNo;
 
 const APP_KEY: &str = "demo_app_key";
 /// 2022-05-10 01:29:31.408 in China, a moment of the page's own sample.
@@ -65,7 +65,7 @@ fn batch(dialect: Dialect) -> BatchView {
         account: AccountId(19_999),
         dialect,
         user: "APP".into(),
-        series: SeriesNo(1),
+        dimensions: DimensionsNo(1),
         class: Class::Otp,
         kind: Kind::Text,
         message_type: None,
@@ -118,10 +118,10 @@ fn numbered(
     }
 }
 
-fn telling(what: EventWhat, subject: Subject) -> Telling {
-    Telling {
+fn payload(what: EventWhat, subject: Subject) -> EventPayload {
+    EventPayload {
         event: Event {
-            place: EventPlace { row: 1, index: 0 },
+            offset: EventOffset { row: 1, index: 0 },
             at: ENDED,
             what,
         },
@@ -129,25 +129,25 @@ fn telling(what: EventWhat, subject: Subject) -> Telling {
     }
 }
 
-fn ended(state: MessageState, error: &str, attempts: u8) -> Telling {
+fn ended(state: MessageState, error: &str, attempts: u8) -> EventPayload {
     let message = message(state, error, attempts);
     let what = EventWhat::Message {
         id: message.id,
         state,
         error: error.into(),
     };
-    telling(what, Subject::Message(Box::new(message)))
+    payload(what, Subject::Message(Box::new(message)))
 }
 
-fn accepted(messages: Vec<MessageView>) -> Telling {
+fn accepted(messages: Vec<MessageView>) -> EventPayload {
     let what = EventWhat::Accepted {
         first: MessageId::first_at(ACCEPTED),
         count: messages.len() as u32,
     };
-    telling(what, Subject::Batch(messages))
+    payload(what, Subject::Batch(messages))
 }
 
-fn inbound(from: &str) -> Telling {
+fn inbound(from: &str) -> EventPayload {
     let inbound = Inbound {
         id: InboundId(1),
         account: Some(AccountId(19_999)),
@@ -159,13 +159,13 @@ fn inbound(from: &str) -> Telling {
         answers: None,
         received_at: ENDED,
     };
-    telling(
+    payload(
         EventWhat::Inbound { id: inbound.id },
         Subject::Inbound(Box::new(inbound)),
     )
 }
 
-fn reviewed(review: Review) -> Telling {
+fn reviewed(review: Review) -> EventPayload {
     let template = Template {
         account: AccountId(19_999),
         number: 6255,
@@ -188,11 +188,11 @@ fn reviewed(review: Review) -> Telling {
         number: template.number,
         review,
     };
-    telling(what, Subject::Template(Box::new(template)))
+    payload(what, Subject::Template(Box::new(template)))
 }
 
-fn calls(settings: Value, tellings: &[Telling]) -> Vec<Call> {
-    SmsHook.calls(&endpoint(settings), tellings, &stamp())
+fn calls(settings: Value, payloads: &[EventPayload]) -> Vec<Call> {
+    SmsHook.calls(&endpoint(settings), payloads, &stamp())
 }
 
 fn form(call: &Call) -> BTreeMap<String, String> {
@@ -203,16 +203,16 @@ fn form(call: &Call) -> BTreeMap<String, String> {
     form_urlencoded::parse(&call.body).into_owned().collect()
 }
 
-fn only_form(settings: Value, telling: Telling) -> BTreeMap<String, String> {
-    let calls = calls(settings, &[telling]);
+fn only_form(settings: Value, payload: EventPayload) -> BTreeMap<String, String> {
+    let calls = calls(settings, &[payload]);
     assert_eq!(calls.len(), 1);
     let fields = form(&calls[0]);
     assert_signed(&fields["timestamp"], &fields["token"], &fields["signature"]);
     fields
 }
 
-fn only_json(settings: Value, telling: Telling) -> Value {
-    let calls = calls(settings, &[telling]);
+fn only_json(settings: Value, payload: EventPayload) -> Value {
+    let calls = calls(settings, &[payload]);
     assert_eq!(calls.len(), 1);
     assert_eq!(
         calls[0].headers,
@@ -274,8 +274,8 @@ proptest! {
         written in "[ -~小-文]{1,20}", content in "\\PC{0,60}", error in "\\PC{0,8}", json in any::<bool>(),
         attempts in 0_u8..3, state in 0_usize..10,
     ) {
-        let mut telling = ended(MessageState::ALL[state], &error, attempts);
-        if let Subject::Message(message) = &mut telling.subject {
+        let mut payload = ended(MessageState::ALL[state], &error, attempts);
+        if let Subject::Message(message) = &mut payload.subject {
             message.written = written.clone().into();
         }
         let mut reply = inbound(&written);
@@ -283,7 +283,7 @@ proptest! {
             inbound.text = content.clone().into();
         }
         let body = if json { "json" } else { "form" };
-        for call in calls(json!({ "body": body }), &[telling, reply]) {
+        for call in calls(json!({ "body": body }), &[payload, reply]) {
             let fields: BTreeMap<String, String> = if json {
                 let object: BTreeMap<String, Value> = serde_json::from_slice(&call.body).unwrap();
                 let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -2,7 +2,7 @@
 
 use super::*;
 use engine::sms::class::Class;
-use engine::{AccountId, Series};
+use engine::{AccountId, StatsDimensions};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn counted(
     error: &str,
     messages: u64,
 ) -> Statistic {
-    let series = Series {
+    let dimensions = StatsDimensions {
         account: AccountId(1),
         user: "demo_user".into(),
         dialect: Dialect::Sendcloud,
@@ -36,7 +36,7 @@ fn counted(
     };
     Statistic {
         day,
-        series: Arc::new(series),
+        dimensions: Arc::new(dimensions),
         country,
         state,
         error: error.into(),
@@ -58,10 +58,10 @@ fn some() -> Vec<Statistic> {
     ]
 }
 
-fn words(view: View, asked: &StatisticsQuery) -> serde_json::Value {
-    let rows = rows(asked, &some());
-    if asked.aggregate {
-        return serde_json::to_value(total(view, asked.span, rows.values())).unwrap();
+fn words(view: View, requested: &StatisticsQuery) -> serde_json::Value {
+    let rows = rows(requested, &some());
+    if requested.aggregate {
+        return serde_json::to_value(total(view, requested.span, rows.values())).unwrap();
     }
     let all = rows
         .iter()
@@ -72,7 +72,7 @@ fn words(view: View, asked: &StatisticsQuery) -> serde_json::Value {
 
 #[test]
 fn a_query_needs_a_span_of_at_most_a_hundred_days() {
-    for (asked, expected) in [
+    for (requested, expected) in [
         ("days=1", 200),
         ("days=100", 200),
         ("days=101", 451),
@@ -92,9 +92,9 @@ fn a_query_needs_a_span_of_at_most_a_hundred_days() {
         ("days=1&labelIdsStr=1;x", 441),
     ] {
         assert_eq!(
-            query(asked).map_or_else(|code| code, |_| 200),
+            query(requested).map_or_else(|code| code, |_| 200),
             expected,
-            "{asked}"
+            "{requested}"
         );
     }
     let filter = query("days=2").unwrap().filter().unwrap();
@@ -107,12 +107,12 @@ fn a_query_needs_a_span_of_at_most_a_hundred_days() {
 }
 
 #[test]
-fn days_are_worded_as_texts_with_ratios_of_two_decimals() {
-    let asked = query("days=2").unwrap();
-    let told = words(View::SendDay, &asked);
-    assert_eq!(told["dataListSize"], 3);
+fn days_are_rendered_as_texts_with_ratios_of_two_decimals() {
+    let requested = query("days=2").unwrap();
+    let reported = words(View::SendDay, &requested);
+    assert_eq!(reported["dataListSize"], 3);
     assert_eq!(
-        told["dataList"][0],
+        reported["dataList"][0],
         json!({
             "sendDate": "2026-11-22", "templateId": "1001", "msgType": "0",
             "requestNum": "43", "sendNum": "26", "processFailedNum": "6", "sendFailedNum": "11",
@@ -121,18 +121,21 @@ fn days_are_worded_as_texts_with_ratios_of_two_decimals() {
         "the numbers of the page's own sample"
     );
     assert_eq!(
-        (&told["dataList"][1]["sendDate"], &told["dataList"][2]["msgType"]),
+        (
+            &reported["dataList"][1]["sendDate"],
+            &reported["dataList"][2]["msgType"]
+        ),
         (&json!("2026-11-21"), &json!("2"))
     );
 }
 
 #[test]
 fn failures_are_counted_by_their_reason() {
-    let asked = query("days=2").unwrap();
-    let told = words(View::ProcessFailed, &asked);
-    assert_eq!(told["count"], 3);
+    let requested = query("days=2").unwrap();
+    let reported = words(View::ProcessFailed, &requested);
+    assert_eq!(reported["count"], 3);
     assert_eq!(
-        told["voList"][0],
+        reported["voList"][0],
         json!({
             "sendDate": "2026-11-22", "templateId": "1001", "msgType": "0",
             "globalBlackListNum": "4", "userBlackListNum": "0", "unsubscribleNum": "0", "keyWordFilterNum": "0",
@@ -140,9 +143,9 @@ fn failures_are_counted_by_their_reason() {
             "sendTypeUnsupportedNum": "0"
         })
     );
-    let told = words(View::SendFailed, &asked);
+    let reported = words(View::SendFailed, &requested);
     assert_eq!(
-        told["voList"][0],
+        reported["voList"][0],
         json!({
             "sendDate": "2026-11-22", "templateId": "1001", "msgType": "0",
             "emptyPhoneNumberNum": "5", "outOfServiceNum": "0", "complaintsNum": "0", "busyNum": "0",
@@ -150,15 +153,15 @@ fn failures_are_counted_by_their_reason() {
             "shutDownNum": "0", "othersNum": "6"
         })
     );
-    assert_eq!(told["voList"][1]["shutDownNum"], "1");
+    assert_eq!(reported["voList"][1]["shutDownNum"], "1");
 }
 
 #[test]
 fn aggregated_rows_have_neither_template_nor_type() {
-    let asked = query("days=2&aggregate=1").unwrap();
-    let told = words(View::SendDay, &asked);
+    let requested = query("days=2&aggregate=1").unwrap();
+    let reported = words(View::SendDay, &requested);
     assert_eq!(
-        told,
+        reported,
         json!({ "total": {
             "sendDate": "2026-11-21到2026-11-22", "templateId": "None", "msgType": "None",
             "requestNum": "47", "sendNum": "26", "processFailedNum": "6", "sendFailedNum": "12",
@@ -166,7 +169,7 @@ fn aggregated_rows_have_neither_template_nor_type() {
         } })
     );
     assert_eq!(
-        words(View::ProcessFailed, &asked)["total"]["globalBlackListNum"],
+        words(View::ProcessFailed, &requested)["total"]["globalBlackListNum"],
         "4"
     );
     let abroad = query("days=2&aggregate=1&msgTypeStr=2").unwrap();
@@ -182,8 +185,8 @@ fn aggregated_rows_have_neither_template_nor_type() {
 proptest! {
     #[test]
     fn ratios_lie_between_nought_and_a_hundred(part in 0_u64..1_000_000, more in 0_u64..1_000_000) {
-        let told = ratio(part, part + more);
-        let (whole, decimals) = told.split_once('.').unwrap();
+        let reported = ratio(part, part + more);
+        let (whole, decimals) = reported.split_once('.').unwrap();
         prop_assert_eq!(decimals.len(), 2);
         let hundredths: u64 = whole.parse::<u64>().unwrap() * 100 + decimals.parse::<u64>().unwrap();
         prop_assert!(hundredths <= 10_000);
@@ -200,8 +203,8 @@ proptest! {
                 counted(DAY - day, *template, 86, MessageState::ALL[*state], errors[*error], *messages)
             })
             .collect();
-        let asked = query("days=3").unwrap();
-        let rows = rows(&asked, &all);
+        let requested = query("days=3").unwrap();
+        let rows = rows(&requested, &all);
         let mut sum = Counters::default();
         rows.values().for_each(|row| sum.add(row));
         prop_assert_eq!(sum.requested, all.iter().map(|one| one.messages).sum::<u64>());

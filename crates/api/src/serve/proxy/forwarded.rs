@@ -305,8 +305,8 @@ mod tests {
 
     /// What a client may send in a line of a header: any octets that HTTP allows, and often those that mean something.
     fn sent() -> impl Strategy<Value = Vec<u8>> {
-        let telling = prop::sample::select(b"\"\\,;=[]: \tfor16.".to_vec());
-        let octet = prop_oneof![3 => telling, 1 => any::<u8>().prop_filter("of a header", |octet| {
+        let payload = prop::sample::select(b"\"\\,;=[]: \tfor16.".to_vec());
+        let octet = prop_oneof![3 => payload, 1 => any::<u8>().prop_filter("of a header", |octet| {
             HeaderValue::from_bytes(&[*octet]).is_ok()
         })];
         prop::collection::vec(octet, 0..40)

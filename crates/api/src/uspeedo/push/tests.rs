@@ -4,13 +4,13 @@ use super::*;
 use engine::sms::class::{Class, Kind};
 use engine::sms::state::MessageState;
 use engine::{
-    AccountId, BatchView, CarrierNo, Dialect, Endpoint, EndpointId, Event, EventPlace, EventWhat, InboundId,
+    AccountId, BatchView, CarrierNo, Dialect, Endpoint, EndpointId, Event, EventOffset, EventWhat, InboundId,
     MessageId, UnixMs,
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::json;
-use store::SeriesNo;
+use store::DimensionsNo;
 
 /// The moment of the pages' own samples.
 const ENDED: UnixMs = 1_563_867_000_123;
@@ -59,7 +59,7 @@ fn message(number: &str, state: MessageState, error: &str, attempts: u8) -> Mess
         account: AccountId(1),
         dialect: Dialect::Ucloud,
         user: "key".into(),
-        series: SeriesNo(1),
+        dimensions: DimensionsNo(1),
         class: Class::Otp,
         kind: Kind::Text,
         message_type: None,
@@ -91,10 +91,10 @@ fn message(number: &str, state: MessageState, error: &str, attempts: u8) -> Mess
     }
 }
 
-fn telling(what: EventWhat, subject: Subject) -> Telling {
-    Telling {
+fn payload(what: EventWhat, subject: Subject) -> EventPayload {
+    EventPayload {
         event: Event {
-            place: EventPlace { row: 1, index: 0 },
+            offset: EventOffset { row: 1, index: 0 },
             at: ENDED,
             what,
         },
@@ -102,17 +102,17 @@ fn telling(what: EventWhat, subject: Subject) -> Telling {
     }
 }
 
-fn ended(number: &str, state: MessageState, error: &str, attempts: u8) -> Telling {
+fn ended(number: &str, state: MessageState, error: &str, attempts: u8) -> EventPayload {
     let message = message(number, state, error, attempts);
     let what = EventWhat::Message {
         id: message.id,
         state,
         error: error.into(),
     };
-    telling(what, Subject::Message(Box::new(message)))
+    payload(what, Subject::Message(Box::new(message)))
 }
 
-fn replied(from: &str, text: &str) -> Telling {
+fn replied(from: &str, text: &str) -> EventPayload {
     let id = InboundId(1);
     let inbound = Inbound {
         id,
@@ -125,11 +125,11 @@ fn replied(from: &str, text: &str) -> Telling {
         answers: None,
         received_at: ENDED,
     };
-    telling(EventWhat::Inbound { id }, Subject::Inbound(Box::new(inbound)))
+    payload(EventWhat::Inbound { id }, Subject::Inbound(Box::new(inbound)))
 }
 
-fn bodies(form: Form, settings: Value, tellings: &[Telling]) -> Vec<Value> {
-    let calls = form.calls(&endpoint(settings), tellings, &stamp());
+fn bodies(form: Form, settings: Value, payloads: &[EventPayload]) -> Vec<Value> {
+    let calls = form.calls(&endpoint(settings), payloads, &stamp());
     for call in &calls {
         assert_eq!(call.method, Method::Post);
         assert_eq!(
@@ -144,8 +144,8 @@ fn bodies(form: Form, settings: Value, tellings: &[Telling]) -> Vec<Value> {
 }
 
 /// The result, code and text of one report.
-fn words_of(form: Form, settings: Value, telling: Telling) -> (String, String, String) {
-    let body = bodies(form, settings, &[telling]).remove(0);
+fn words_of(form: Form, settings: Value, payload: EventPayload) -> (String, String, String) {
+    let body = bodies(form, settings, &[payload]).remove(0);
     let word = |name: &str| body["Data"][0][name].as_str().unwrap().to_owned();
     (word("ReceiptResult"), word("ReceiptCode"), word("ReceiptDesc"))
 }
@@ -153,7 +153,7 @@ fn words_of(form: Form, settings: Value, telling: Telling) -> (String, String, S
 #[test]
 fn a_report_is_what_uspeedos_page_shows() {
     let session = ids().session(AccountId(1), first());
-    let tellings = [
+    let payloads = [
         ended(CHINESE, MessageState::Delivered, "000", 1),
         ended(BRITISH, MessageState::Undelivered, "MK:0001", 1),
     ];
@@ -162,13 +162,13 @@ fn a_report_is_what_uspeedos_page_shows() {
          "ReceiptCode": "Delivrd", "ReceiptDesc": "delivered", "UserId": "order 1"},
         {"SessionNo": session, "Phone": BRITISH, "CostCount": 2, "ReceiptTime": 1_563_867_000, "ReceiptResult": "Fail",
          "ReceiptCode": "MK:0001", "ReceiptDesc": "undelivered", "UserId": "order 1"}]}]);
-    assert_eq!(json!(bodies(Form::Uspeedo, json!({}), &tellings)), expected);
+    assert_eq!(json!(bodies(Form::Uspeedo, json!({}), &payloads)), expected);
 }
 
 #[test]
 fn a_report_is_what_uclouds_page_shows() {
     let session = ids().session(AccountId(1), first());
-    let tellings = [
+    let payloads = [
         ended(CHINESE, MessageState::Delivered, "000", 1),
         ended(BRITISH, MessageState::Expired, "", 1),
     ];
@@ -177,11 +177,11 @@ fn a_report_is_what_uclouds_page_shows() {
          "ReceiptResult": "发送成功", "ReceiptCode": "Delivrd", "ReceiptDesc": "用户接收成功", "UserId": "order 1"},
         {"SessionNo": session, "Phone": "(44)7700900123", "CostCount": 2, "ReceiptTime": 1_563_867_000,
          "ReceiptResult": "发送失败", "ReceiptCode": "EXPIRED", "ReceiptDesc": "短信已过期", "UserId": "order 1"}]}]);
-    assert_eq!(json!(bodies(Form::Ucloud, Value::Null, &tellings)), expected);
-    let pulled = reports(&Value::Null, &tellings, &ids());
+    assert_eq!(json!(bodies(Form::Ucloud, Value::Null, &payloads)), expected);
+    let pulled = reports(&Value::Null, &payloads, &ids());
     assert_eq!(serde_json::to_value(pulled).unwrap(), expected[0]["Data"]);
     assert!(
-        bodies(Form::UcloudPull, Value::Null, &tellings).is_empty(),
+        bodies(Form::UcloudPull, Value::Null, &payloads).is_empty(),
         "pulled, not pushed"
     );
 }
@@ -191,7 +191,7 @@ fn results_and_codes_are_the_documented_words() {
     let en = || json!({"language": "en"});
     let unknown = || ended(CHINESE, MessageState::Unknown, "", 1);
     let blocked = || ended(CHINESE, MessageState::Rejected, "420", 0);
-    for (form, settings, telling, expected) in [
+    for (form, settings, payload, expected) in [
         (
             Form::Uspeedo,
             json!({}),
@@ -248,18 +248,18 @@ fn results_and_codes_are_the_documented_words() {
             ("Fail", "DELETED", "withdrawn"),
         ),
     ] {
-        let (result, code, text) = words_of(form, settings, telling);
+        let (result, code, text) = words_of(form, settings, payload);
         assert_eq!((&*result, &*code, &*text), expected, "{form:?}");
     }
 }
 
 #[test]
 fn a_reply_is_what_the_page_shows() {
-    let tellings = [replied(CHINESE, "好的，可以了"), replied("1069012", "收到")];
+    let payloads = [replied(CHINESE, "好的，可以了"), replied("1069012", "收到")];
     let expected = json!([{"MsgType": 0, "Data": [
         {"Phone": "18512345678", "ReplyContent": "好的，可以了", "ReplyTime": 1_563_867_000},
         {"Phone": "(1)069012", "ReplyContent": "收到", "ReplyTime": 1_563_867_000}]}]);
-    assert_eq!(json!(bodies(Form::Ucloud, json!({}), &tellings)), expected);
+    assert_eq!(json!(bodies(Form::Ucloud, json!({}), &payloads)), expected);
     let named = bodies(
         Form::Uspeedo,
         json!({}),
@@ -272,8 +272,8 @@ fn a_reply_is_what_the_page_shows() {
 #[test]
 fn reports_and_replies_keep_their_order_in_calls_of_their_own() {
     let report = || ended(CHINESE, MessageState::Delivered, "", 1);
-    let kinds = |tellings: &[Telling]| -> Vec<(u64, usize)> {
-        bodies(Form::Ucloud, json!({}), tellings)
+    let kinds = |payloads: &[EventPayload]| -> Vec<(u64, usize)> {
+        bodies(Form::Ucloud, json!({}), payloads)
             .iter()
             .map(|body| {
                 (
@@ -291,7 +291,7 @@ fn reports_and_replies_keep_their_order_in_calls_of_their_own() {
         replied(CHINESE, "b"),
     ];
     assert_eq!(kinds(&mixed), [(2, 2), (0, 1), (2, 1), (0, 1)]);
-    let submitted = telling(
+    let submitted = payload(
         EventWhat::Message {
             id: first(),
             state: MessageState::Submitted,
@@ -299,14 +299,14 @@ fn reports_and_replies_keep_their_order_in_calls_of_their_own() {
         },
         Subject::Message(Box::new(message(CHINESE, MessageState::Submitted, "", 1))),
     );
-    let accepted = telling(
+    let accepted = payload(
         EventWhat::Accepted {
             first: first(),
             count: 1,
         },
         Subject::Batch(vec![message(CHINESE, MessageState::Queued, "", 0)]),
     );
-    let gone = telling(EventWhat::Inbound { id: InboundId(2) }, Subject::Gone);
+    let gone = payload(EventWhat::Inbound { id: InboundId(2) }, Subject::Gone);
     assert_eq!(kinds(&[submitted, accepted, gone]), [], "no words for these");
 }
 
@@ -382,16 +382,16 @@ proptest! {
     }
 
     #[test]
-    fn every_end_of_a_message_is_told_once(states in prop::collection::vec(0..10_u8, 0..40), error in ".{0,8}") {
-        let tellings: Vec<_> = states.iter().map(|&state| {
+    fn every_end_of_a_message_is_reported_once(states in prop::collection::vec(0..10_u8, 0..40), error in ".{0,8}") {
+        let payloads: Vec<_> = states.iter().map(|&state| {
             ended(BRITISH, MessageState::from_u8(state).unwrap(), &error, 1)
         }).collect();
-        let told: usize = bodies(Form::Uspeedo, json!({}), &tellings)
+        let reported: usize = bodies(Form::Uspeedo, json!({}), &payloads)
             .iter()
             .map(|body| body["Data"].as_array().unwrap().len())
             .sum();
         let ends = states.iter().filter(|&&state| MessageState::from_u8(state).unwrap().is_final()).count();
-        prop_assert_eq!(told, ends);
+        prop_assert_eq!(reported, ends);
     }
 
     #[test]

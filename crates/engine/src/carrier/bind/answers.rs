@@ -21,9 +21,9 @@ impl BindSession {
             self.count_answer(class_name(class));
         }
         if class == StatusClass::SlowDown {
-            self.pace.slow_down(self.elapsed_ms());
+            self.rate_controller.slow_down(self.elapsed_ms());
         } else {
-            self.pace.answered();
+            self.rate_controller.answered();
         }
         let answer = self.segment_answer(status, pdu);
         let over = self.in_flight.answer(token, answer);
@@ -40,7 +40,7 @@ impl BindSession {
     /// again, with growing pauses.
     fn renounce(&mut self, status: CommandStatus) {
         tracing::warn!(carrier = %self.context.entry.name, bind = self.index, %status,
-            "the carrier refuses the session: it is bound again");
+            "session refused");
         self.is_refused = true;
         self.give_back_waiting();
     }
@@ -130,13 +130,13 @@ impl BindSession {
             answered_at: now,
             answer,
             next,
-            tally: over.message.tally(),
+            stats_key: over.message.stats_key(),
         }
     }
 
     /// What the carrier said, what follows, and whether it counts as an attempt.
     fn decide(&self, over: &InFlight, now: UnixMs) -> (Answer, Next, bool) {
-        let here = self.context.entry.no;
+        let carrier = self.context.entry.no;
         let answer = over.answer();
         if self.worst(over).is_some_and(retry_policy::ends) {
             return (answer, self.after_answers(over, now), true);
@@ -146,7 +146,7 @@ impl BindSession {
                 .shared
                 .metrics
                 .in_doubt
-                .get_or_create(&Metrics::carrier(here))
+                .get_or_create(&Metrics::carrier(carrier))
                 .inc();
             let next = match self.context.settings.in_doubt {
                 InDoubt::Resend => {
@@ -157,10 +157,7 @@ impl BindSession {
             return (answer, next, true);
         }
         if over.is_unsent() {
-            let next = Next::Retry {
-                due: now,
-                carrier: here,
-            };
+            let next = Next::Retry { due: now, carrier };
             return (answer, next, false);
         }
         let counts = self.counts(over);
@@ -174,7 +171,7 @@ impl BindSession {
             .max_by_key(|class| retry_policy::severity(*class))
     }
 
-    /// Whether the answers count as an attempt: not when the carrier only asks to slow down, or the bind is at fault.
+    /// Whether the answers count as an attempt: not when the carrier only throttles, or the bind is at fault.
     fn counts(&self, over: &InFlight) -> bool {
         match self.worst(over) {
             Some(StatusClass::SlowDown | StatusClass::Session) => false,
@@ -211,8 +208,8 @@ impl BindSession {
         AnswerContext {
             attempts: over.message.attempts.saturating_add(u8::from(counts)),
             now,
-            here: self.context.entry.no,
-            elsewhere: self.next_carrier(&over.message),
+            carrier: self.context.entry.no,
+            next_carrier: self.next_carrier(&over.message),
             partly_taken: over.is_partly_taken(),
             jitter: rand::random(),
         }
@@ -222,8 +219,8 @@ impl BindSession {
     fn next_carrier(&self, message: &Outgoing) -> Option<CarrierNo> {
         let catalog = self.context.shared.catalog.load();
         let route: Vec<CarrierNo> = catalog.routes().carriers(wanted(message)).collect();
-        let here = route.iter().position(|no| *no == self.context.entry.no);
-        route.into_iter().nth(here.map_or(0, |at| at + 1))
+        let position = route.iter().position(|no| *no == self.context.entry.no);
+        route.into_iter().nth(position.map_or(0, |at| at + 1))
     }
 
     fn count_answer(&self, class: &'static str) {

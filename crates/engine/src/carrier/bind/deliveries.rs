@@ -8,22 +8,22 @@ use smpp::pdu::Pdu;
 use smpp::session::Reply;
 use smpp::status::CommandStatus;
 use sms::receipt::Receipt;
-use store::{CarrierReceipt, InboundFate, ReceiptFate, StoreError, UnixMs};
+use store::{CarrierReceipt, InboundEffect, ReceiptEffect, StoreError, UnixMs};
 
 /// How long what looks like a receipt waits for its message to be known, in milliseconds: an answer may follow its
 /// receipt, or come over another session.
 const HELD_MS_MAX: i64 = 3_000;
 /// How often it is looked for meanwhile.
 const HELD_LOOK_MS: i64 = 100;
-/// How many wait; those beyond are taken for what people wrote.
+/// How many wait; those beyond are stored as inbound messages.
 const HELD_MAX: usize = 1_000;
 
-/// What only looks like a receipt.
+/// A likely receipt: without a mark that says so.
 pub(super) struct Likely {
     /// Its place among the receipts that are recorded with it.
     place: usize,
     record: CarrierReceipt,
-    /// What a person wrote, if it is none.
+    /// The same delivery as an inbound message, if it is no receipt.
     written: Written,
     /// How long its message may be unknown, in milliseconds since the session began.
     until: i64,
@@ -31,13 +31,13 @@ pub(super) struct Likely {
 
 /// What looks like receipts of messages that are not known, with the answers they will get.
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct HeldReceipts {
     waiting: Vec<(Likely, Reply)>,
     /// In milliseconds since the session began.
     look_again_at: i64,
 }
 
-impl Held {
+impl HeldReceipts {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -92,7 +92,7 @@ impl BindSession {
         self.receipts.likely.push(Likely { place, ..likely });
     }
 
-    /// Asks the store again about what looked like a receipt of a message that was not known.
+    /// Looks up held likely receipts in the store again.
     pub(super) fn look_again_at_held(&mut self) {
         if self.acknowledging.is_some() || self.held.wake_at().is_none_or(|at| self.elapsed_ms() < at) {
             return;
@@ -119,33 +119,33 @@ impl BindSession {
             self.count_receipts("unknown_word", 1);
             if let Some(word) = self.context.receipts.to_be_logged(word) {
                 tracing::warn!(carrier = %self.context.entry.name, %word,
-                    "a receipt has an unknown word: its message waits on; receipt_words can give it a meaning");
+                    "receipt word unknown");
             }
         }
         let carrier = self.context.entry.no;
         self.context.receipts.record(read, carrier, self.now())
     }
 
-    fn count_receipts(&self, fate: &'static str, count: u64) {
+    fn count_receipts(&self, result: &'static str, count: u64) {
         let label = ReceiptLabel {
             carrier: self.context.entry.no.0,
-            fate,
+            result,
         };
         let receipts = &self.context.shared.metrics.receipts;
         receipts.get_or_create(&label).inc_by(count);
     }
 
-    /// A person wrote.
+    /// An inbound message.
     pub(super) fn arrived(&mut self, sequence: u32, written: Written, answer: Pdu) {
         self.take_written(written, self.now(), Reply::ok(sequence, answer));
     }
 
-    /// What a person wrote waits to be stored, or is offered again later where the carrier's rate is used up.
+    /// Queues an inbound message to be stored, or throttles it beyond the carrier's rate.
     fn take_written(&mut self, written: Written, received_at: UnixMs, mut reply: Reply) {
         if !self.context.intake.take(written.data.octets.len()) {
             self.count_inbound("throttled");
             tracing::warn!(carrier = %self.context.entry.name,
-                "an inbound message beyond inbound_per_s_max was turned away: the carrier may offer it again");
+                "inbound message throttled");
             reply.status = CommandStatus::RTHROTTLED;
             self.client.respond(vec![reply]);
             return;
@@ -158,24 +158,24 @@ impl BindSession {
         self.arrived.replies.push(reply);
     }
 
-    fn count_inbound(&self, fate: &'static str) {
+    fn count_inbound(&self, result: &'static str) {
         let label = ReceiptLabel {
             carrier: self.context.entry.no.0,
-            fate,
+            result,
         };
         self.context.shared.metrics.inbound.get_or_create(&label).inc();
     }
 
-    /// What people wrote is durable, or the carrier is asked to offer it again.
-    pub(super) fn taken(&mut self, mut replies: Vec<Reply>, done: Result<Vec<InboundFate>, StoreError>) {
+    /// Acknowledges inbound messages that are durable; after a failure the carrier has to deliver them again.
+    pub(super) fn taken(&mut self, mut replies: Vec<Reply>, done: Result<Vec<InboundEffect>, StoreError>) {
         self.taking = None;
         match done {
-            Ok(fates) => {
-                for fate in fates {
-                    self.count_inbound(match fate {
-                        InboundFate::Whole(_) => "whole",
-                        InboundFate::Waiting => "waiting",
-                        InboundFate::Repeated => "repeated",
+            Ok(effects) => {
+                for effect in effects {
+                    self.count_inbound(match effect {
+                        InboundEffect::Whole(_) => "whole",
+                        InboundEffect::Waiting => "waiting",
+                        InboundEffect::Repeated => "repeated",
                         _ => "other",
                     });
                 }
@@ -190,7 +190,7 @@ impl BindSession {
         self.client.respond(replies);
     }
 
-    /// Tells the carrier that a delivery will never be taken, so that it does not offer it for ever.
+    /// Rejects a delivery permanently (`ESME_RX_R_APPN`), so that the carrier does not deliver it again.
     pub(super) fn reject(&mut self, sequence: u32, answer: Pdu, why: &'static str) {
         self.count_receipts(why, 1);
         self.client.respond(vec![Reply {
@@ -203,19 +203,19 @@ impl BindSession {
     pub(super) async fn acknowledged(
         &mut self,
         mut replies: Vec<Reply>,
-        done: Result<Vec<ReceiptFate>, StoreError>,
+        done: Result<Vec<ReceiptEffect>, StoreError>,
     ) {
         self.acknowledging = None;
         let likely = std::mem::take(&mut self.likely);
         match done {
-            Ok(fates) => {
-                for (fate, count) in receipt::count_fates(&fates) {
-                    self.count_receipts(fate, count);
+            Ok(effects) => {
+                for (effect, count) in receipt::count_effects(&effects) {
+                    self.count_receipts(effect, count);
                 }
                 // From the last on: those before keep their places.
                 for likely in likely.into_iter().rev() {
                     let place = likely.place;
-                    if fates.get(place) == Some(&ReceiptFate::Unmatched) && place < replies.len() {
+                    if effects.get(place) == Some(&ReceiptEffect::Unmatched) && place < replies.len() {
                         let reply = replies.remove(place);
                         self.unmatched(likely, reply);
                     }

@@ -24,11 +24,11 @@ mod submit;
 mod waiting;
 
 use super::Health;
-use super::begun::{BeginResult, Begun};
 use super::encode::{Profile, Texts};
 use super::in_flight::{Freed, InFlightWindow};
 use super::intake::Intake;
-use super::pace::Pace;
+use super::open_attempts::{BeginResult, OpenAttempts};
+use super::rate_controller::RateController;
 use super::retry_policy::RetryPolicy;
 use crate::catalog::{CarrierEntry, SmppSettings};
 use crate::engine::Shared;
@@ -37,7 +37,7 @@ use crate::queue::CarrierQueue;
 use crate::receipt::{Read, ReceiptProfile};
 use crate::route::Wanted;
 use counted::Counted;
-use deliveries::{Held, Likely};
+use deliveries::{HeldReceipts, Likely};
 use smpp::client::{Client, Events};
 use smpp::pdu::{DeliverSmResp, Pdu};
 use smpp::session::{CloseReason, Event, Reply};
@@ -48,7 +48,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    AttemptOutcome, CarrierReceipt, InboundFate, Outgoing, ReceiptFate, ResultFate, StoreError, UnixMs,
+    AttemptOutcome, CarrierReceipt, InboundEffect, Outgoing, ReceiptEffect, ResultEffect, StoreError, UnixMs,
 };
 use submit::Room;
 use tokio::time::Instant;
@@ -59,12 +59,12 @@ use waiting::WaitingSegments;
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// Results, what they free, and whether they are durable.
-type Recorded = (Vec<StoredResult>, Freed, Result<Vec<ResultFate>, StoreError>);
+type ResultsStored = (Vec<StoredResult>, Freed, Result<Vec<ResultEffect>, StoreError>);
 /// Answers to deliveries, and whether the receipts in them are durable.
-type Acknowledged = (Vec<Reply>, Result<Vec<ReceiptFate>, StoreError>);
+type ReceiptsStored = (Vec<Reply>, Result<Vec<ReceiptEffect>, StoreError>);
 
-/// Answers to what people wrote, and whether it is durable.
-type Taken = (Vec<Reply>, Result<Vec<InboundFate>, StoreError>);
+/// Answers to inbound messages, and whether these are durable.
+type InboundStored = (Vec<Reply>, Result<Vec<InboundEffect>, StoreError>);
 
 /// What all sessions of a carrier share.
 pub(crate) struct BindContext {
@@ -76,7 +76,7 @@ pub(crate) struct BindContext {
     pub(crate) notation: IdNotation,
     pub(crate) receipts: ReceiptProfile,
     pub(crate) queue: Arc<CarrierQueue>,
-    pub(crate) begun: Arc<Begun>,
+    pub(crate) open_attempts: Arc<OpenAttempts>,
     pub(crate) intake: Intake,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
@@ -91,7 +91,7 @@ pub(crate) struct BindSession {
     client: Client,
     in_flight: InFlightWindow,
     waiting: WaitingSegments,
-    pace: Pace,
+    rate_controller: RateController,
     results: Vec<StoredResult>,
     /// What is free once `results` are durable.
     freed: Freed,
@@ -109,12 +109,12 @@ pub(crate) struct BindSession {
     /// Of the receipts that are being recorded: see [`Receipts::likely`].
     likely: Vec<Likely>,
     /// What looks like receipts of messages whose answers may still come.
-    held: Held,
+    held: HeldReceipts,
     arrived: Inbox,
     beginning: Pending<BeginResult>,
-    recording: Pending<Recorded>,
-    acknowledging: Pending<Acknowledged>,
-    taking: Pending<Taken>,
+    recording: Pending<ResultsStored>,
+    acknowledging: Pending<ReceiptsStored>,
+    taking: Pending<InboundStored>,
     /// When the session began: spans are counted from here, on a clock that never goes back.
     began: Instant,
     /// After the store failed: no commit is tried before this, in milliseconds since `began`.
@@ -153,7 +153,7 @@ struct Receipts {
     likely: Vec<Likely>,
 }
 
-/// What people wrote that waits to be stored, with the answers it will get.
+/// Inbound messages that wait to be stored, with their answers.
 #[derive(Default)]
 struct Inbox {
     parts: Vec<Arrived>,
@@ -174,7 +174,8 @@ const GROUP_MAX: usize = 4096;
 impl BindSession {
     pub(crate) fn new(context: Arc<BindContext>, index: u16, submits: bool, client: Client) -> Self {
         let counted = Counted::new(&context.shared.metrics, context.entry.no);
-        let pace = Pace::new(context.settings.rate_per_s_max, context.settings.window_max, 0);
+        let rate_controller =
+            RateController::new(context.settings.rate_per_s_max, context.settings.window_max, 0);
         Self {
             context,
             index,
@@ -182,7 +183,7 @@ impl BindSession {
             client,
             in_flight: InFlightWindow::default(),
             waiting: WaitingSegments::default(),
-            pace,
+            rate_controller,
             results: Vec::new(),
             freed: Freed::default(),
             partly_at: None,
@@ -192,7 +193,7 @@ impl BindSession {
             is_refused: false,
             receipts: Receipts::default(),
             likely: Vec::new(),
-            held: Held::default(),
+            held: HeldReceipts::default(),
             arrived: Inbox::default(),
             beginning: None,
             recording: None,
@@ -253,7 +254,7 @@ impl BindSession {
                 (results, freed, done) = pending(&mut self.recording) => self.recorded(results, freed, done),
                 (replies, done) = pending(&mut self.acknowledging) => self.acknowledged(replies, done).await,
                 (replies, done) = pending(&mut self.taking) => self.taken(replies, done),
-                done = pending(&mut self.beginning) => self.begun(done),
+                done = pending(&mut self.beginning) => self.attempt_opened(done),
                 () = room.wait(&queue) => self.begin(room),
                 () = stop.cancelled(), if !stopping => {}
                 () = cancel.cancelled(), if !self.cut => {
@@ -301,7 +302,7 @@ impl BindSession {
         const IDLE: Duration = Duration::from_secs(3600);
         let now = self.elapsed_ms();
         let rest = (now < self.rest_until).then_some(self.rest_until);
-        let pace = self.submits.then(|| self.pace.wake_at(now)).flatten();
+        let rate_controller = self.submits.then(|| self.rate_controller.wake_at(now)).flatten();
         let held = self
             .acknowledging
             .is_none()
@@ -310,7 +311,13 @@ impl BindSession {
         let partly = (rest.is_none() && self.recording.is_none())
             .then_some(self.partly_at)
             .flatten();
-        match rest.into_iter().chain(pace).chain(held).chain(partly).min() {
+        match rest
+            .into_iter()
+            .chain(rate_controller)
+            .chain(held)
+            .chain(partly)
+            .min()
+        {
             Some(at) => Duration::from_millis(u64::try_from(at - now).unwrap_or(0).max(1)),
             None => IDLE,
         }
@@ -329,8 +336,8 @@ impl BindSession {
             }
         }
         self.look_again_at_held();
-        // Receipts follow the results that came before them: a receipt whose answer the store does not know yet is
-        // looked for in all it has, and parked.
+        // Receipts are recorded after the results before them: without its answer in the store, a receipt costs a search
+        // and is stored as unmatched.
         let results_first = self.results.is_empty();
         if self.acknowledging.is_none() && results_first && !self.receipts.records.is_empty() {
             let Receipts {
@@ -354,7 +361,7 @@ impl BindSession {
     }
 
     fn store_failed(&mut self, what: &str, error: &StoreError) {
-        tracing::error!(carrier = %self.context.entry.name, bind = self.index, %error, "the store did not take {what}");
+        tracing::error!(carrier = %self.context.entry.name, bind = self.index, what, %error, "store write failed");
         self.rest_until = self.elapsed_ms() + STORE_REST_MS;
         // Closed it never comes back; and at the end of a stop nobody waits any longer. What is not recorded is in doubt, and
         // the next start settles it.
@@ -372,7 +379,7 @@ impl BindSession {
                 Event::Response { token, status, pdu } => self.answered(token, status, &pdu),
                 Event::TimedOut { token } => self.lost(token),
                 Event::Refused { token, why } => {
-                    tracing::warn!(carrier = %self.context.entry.name, %why, "submit_sm not encoded");
+                    tracing::warn!(carrier = %self.context.entry.name, %why, "submit_sm encoding failed");
                     self.refuse(token, CommandStatus::RSUBMITFAIL);
                 }
                 Event::LateResponse { token, status, pdu } => self.answered_late(token, status, &pdu),
@@ -425,7 +432,7 @@ impl BindSession {
                     self.close(reason);
                 }
                 Event::Rejected { header, status, .. } => {
-                    tracing::warn!(carrier = %self.context.entry.name, ?header, %status, "a PDU of the carrier was refused");
+                    tracing::warn!(carrier = %self.context.entry.name, ?header, %status, "PDU rejected");
                 }
                 _ => {}
             }
@@ -434,7 +441,7 @@ impl BindSession {
 
     fn close(&mut self, reason: CloseReason) {
         // Not acknowledged: the carrier offers them again.
-        self.held = Held::default();
+        self.held = HeldReceipts::default();
         self.closed = Some(reason);
         self.give_back_waiting();
         for left in self.in_flight.abandon() {

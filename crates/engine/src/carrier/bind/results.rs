@@ -3,7 +3,7 @@
 use super::{BindSession, GROUP_MAX, StoredResult};
 use crate::carrier::in_flight::Freed;
 use std::sync::Arc;
-use store::{AttemptOutcome, Next, RecordResults, ResultFate, StoreError};
+use store::{AttemptOutcome, Next, RecordResults, ResultEffect, StoreError};
 
 /// How long an answered segment may wait for those of its message that are under way before it is recorded by itself and
 /// its slot is free. Nearly all messages are over sooner, and so cost one result.
@@ -41,7 +41,7 @@ impl BindSession {
                     answered_at: now,
                     answer: part.answer,
                     next: Next::Partly,
-                    tally: part.tally,
+                    stats_key: part.stats_key,
                 },
             });
         }
@@ -65,14 +65,14 @@ impl BindSession {
             outcomes: results.iter().map(|result| result.outcome.clone()).collect(),
             closed: closed.clone(),
         };
-        let (store, begun) = (
+        let (store, open_attempts) = (
             Arc::clone(&self.context.shared.store),
-            Arc::clone(&self.context.begun),
+            Arc::clone(&self.context.open_attempts),
         );
         self.recording = Some(Box::pin(async move {
             let done = store.record_results(command).await;
             if done.is_ok() {
-                begun.closed(&closed);
+                open_attempts.closed(&closed);
             }
             (results, freed, done)
         }));
@@ -82,7 +82,7 @@ impl BindSession {
         &mut self,
         results: Vec<StoredResult>,
         freed: Freed,
-        done: Result<Vec<ResultFate>, StoreError>,
+        done: Result<Vec<ResultEffect>, StoreError>,
     ) {
         self.recording = None;
         match done {

@@ -1,8 +1,8 @@
 //! From the queue to the session: how much may be begun, what is taken, and which segments are handed in.
 
 use super::{AHEAD_MAX, BindSession, CODES_AHEAD_MAX, GROUP_MAX};
-use crate::carrier::begun::{BeginResult, Beginning};
 use crate::carrier::in_flight::serial_of;
+use crate::carrier::open_attempts::{BeginResult, Beginning};
 use crate::catalog::InDoubt;
 use crate::queue::{CarrierQueue, Taken};
 use hashbrown::HashMap;
@@ -18,7 +18,7 @@ impl BindSession {
             return Room::None;
         }
         let ahead = match self.context.settings.in_doubt {
-            InDoubt::Resend if !self.pace.is_slowed() => {
+            InDoubt::Resend if !self.rate_controller.is_slowed() => {
                 usize::from(self.context.settings.window_max).min(AHEAD_MAX)
             }
             // What was begun is held after a kill, whether it was written or not: no more of it than needed.
@@ -26,7 +26,7 @@ impl BindSession {
         };
         let waiting = self.waiting.len();
         match self
-            .pace
+            .rate_controller
             .allowance(now, self.in_flight.segments().saturating_sub(ahead), waiting)
         {
             0 if waiting > 0 && !self.waiting.has_codes() => {
@@ -43,7 +43,7 @@ impl BindSession {
             return;
         }
         let written = self.in_flight.segments().saturating_sub(self.waiting.len());
-        let allowed = self.pace.allowance(self.elapsed_ms(), written, 0);
+        let allowed = self.rate_controller.allowance(self.elapsed_ms(), written, 0);
         let room = allowed.min(self.client.window_free());
         let mut requests = self.waiting.take(room);
         // What expired while it waited for a slot makes room for others.
@@ -53,7 +53,7 @@ impl BindSession {
         if requests.is_empty() {
             return;
         }
-        self.pace.spent(requests.len());
+        self.rate_controller.spent(requests.len());
         self.counted.submitted.inc_by(requests.len() as u64);
         // Never waits: there are slots for all. An error means that the session has ended; its `Closed` event names what
         // did not leave of what was handed in before.
@@ -81,15 +81,21 @@ impl BindSession {
         if taken.is_empty() {
             return;
         }
-        let (store, begun) = (&self.context.shared.store, &self.context.begun);
+        let (store, open_attempts) = (&self.context.shared.store, &self.context.open_attempts);
         let session = (self.context.entry.no, self.index);
-        self.beginning = Some(Box::pin(Beginning::new(store, begun, session, taken, now)));
+        self.beginning = Some(Box::pin(Beginning::new(
+            store,
+            open_attempts,
+            session,
+            taken,
+            now,
+        )));
     }
 
-    pub(super) fn begun(&mut self, done: BeginResult) {
+    pub(super) fn attempt_opened(&mut self, done: BeginResult) {
         self.beginning = None;
         let (attempt, messages) = match done {
-            Ok(Some(begun)) => begun,
+            Ok(Some(opened)) => opened,
             Ok(None) => return,
             Err(error) => return self.store_failed("attempts", &error),
         };

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sms::class::{Class, Kind};
 use sms::data_coding::Charset;
 use sms::phone::Msisdn;
-use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, QueueKey, QueueNo};
+use store::{AccountId, BatchView, CarrierNo, Dialect, Lane, MessageId, QueuePosition, QueueSeq};
 
 fn message(text: &str, params: Option<&str>, sender: Option<&str>) -> Outgoing {
     let lane = Lane {
@@ -14,7 +14,10 @@ fn message(text: &str, params: Option<&str>, sender: Option<&str>) -> Outgoing {
     };
     Outgoing {
         id: MessageId(7),
-        key: QueueKey { lane, no: QueueNo(1) },
+        key: QueuePosition {
+            lane,
+            no: QueueSeq(1),
+        },
         msisdn: Msisdn::from_u64(447_700_900_123).unwrap(),
         params: params.map(Box::from),
         segments: 1,
@@ -27,7 +30,7 @@ fn message(text: &str, params: Option<&str>, sender: Option<&str>) -> Outgoing {
             account: AccountId(1),
             dialect: Dialect::Sendcloud,
             user: "".into(),
-            series: store::SeriesNo::default(),
+            dimensions: store::DimensionsNo::default(),
             class: Class::Otp,
             kind: Kind::Text,
             message_type: None,
@@ -112,7 +115,7 @@ fn long_texts_are_tied_as_the_carrier_wants() {
 }
 
 #[test]
-fn a_carriers_own_wishes_are_heard() {
+fn a_carriers_own_settings_are_applied() {
     let settings = SmppSettings {
         data_coding: Wanted::Latin1,
         default_sender: "12345".to_owned(),
@@ -373,7 +376,7 @@ fn a_carriers_tlvs_go_with_every_part() {
 }
 
 #[test]
-fn what_people_write_is_read_in_the_carriers_default_alphabet() {
+fn an_inbound_text_is_read_in_the_carriers_default_alphabet() {
     let of = |default_alphabet| {
         let settings = SmppSettings {
             default_alphabet,

@@ -1,8 +1,8 @@
 //! What is dropped, at whatever point, leaves nothing behind that nobody has: a refill its lane, a session what it took.
 
 use super::refill;
-use crate::carrier::begun::{Beginning, Begun};
-use crate::catalog::Vault;
+use crate::carrier::open_attempts::{Beginning, OpenAttempts};
+use crate::catalog::SecretSealer;
 use crate::clock::SystemClock;
 use crate::queue::{CarrierQueue, QueueLimits, Queues, Taken};
 use crate::{Engine, Settings, recover};
@@ -76,7 +76,7 @@ fn queue() -> Arc<CarrierQueue> {
         ..QueueLimits::default()
     });
     let queue = queues.of(CARRIER);
-    queue.fall_behind(LANE);
+    queue.mark_backlogged(LANE);
     queue
 }
 
@@ -134,10 +134,10 @@ async fn what_a_session_took_is_in_an_attempt_or_in_its_queue_whenever_it_is_dro
     for polls in 0..6 {
         let folder = tempfile::tempdir().unwrap();
         let store = store_with(&folder, 40).await;
-        let (queue, begun) = (queue(), Arc::new(Begun::new(TaskTracker::new())));
+        let (queue, open_attempts) = (queue(), Arc::new(OpenAttempts::new(TaskTracker::new())));
         let begin = |count| {
             let taken = Taken::of(&queue, queue.take(count, 0));
-            Beginning::new(&store, &begun, (CARRIER, 0), taken, 0)
+            Beginning::new(&store, &open_attempts, (CARRIER, 0), taken, 0)
         };
         let refill = tokio::spawn(refill(Arc::clone(&store), Arc::clone(&queue)));
         for _ in 0..8 {
@@ -164,7 +164,7 @@ async fn what_a_session_took_is_in_an_attempt_or_in_its_queue_whenever_it_is_dro
             done.is_ok(),
             "dropped after {polls} polls, messages are with nobody"
         );
-        let known = begun.left_open(Some(0)).await;
+        let known = open_attempts.left_open(Some(0)).await;
         let (messages, attempts) = in_attempts(&store).await;
         assert_eq!(messages.len(), 40);
         assert!(messages.is_sorted_by(|one, next| one < next), "each once");
@@ -179,20 +179,22 @@ async fn what_a_session_that_panicked_left_is_settled_and_nothing_of_others() {
     let settings = Settings::default();
     let engine = Engine::start(
         Arc::clone(&store),
-        Vault::new(&[3; 32]),
+        SecretSealer::new(&[3; 32]),
         Arc::new(SystemClock),
         settings,
     );
     let engine = engine.await.unwrap();
     let queue = queue();
     let reads = tokio::spawn(refill(Arc::clone(&store), Arc::clone(&queue)));
-    let (replaced, new) = [(); 2].map(|()| Arc::new(Begun::new(TaskTracker::new()))).into();
+    let (replaced, new) = [(); 2]
+        .map(|()| Arc::new(OpenAttempts::new(TaskTracker::new())))
+        .into();
     let mut ids = Vec::new();
-    for (begun, index) in [(&replaced, 0), (&new, 0), (&new, 1), (&replaced, 1)] {
+    for (open_attempts, index) in [(&replaced, 0), (&new, 0), (&new, 1), (&replaced, 1)] {
         queue.wait_ready().await;
         let taken = Taken::of(&queue, queue.take(1, 0));
         ids.extend(taken.ids());
-        let beginning = Beginning::new(&store, begun, (CARRIER, index), taken, 0);
+        let beginning = Beginning::new(&store, open_attempts, (CARRIER, index), taken, 0);
         assert!(beginning.await.unwrap().is_some());
     }
     reads.abort();

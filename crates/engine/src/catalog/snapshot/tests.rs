@@ -1,11 +1,11 @@
 use super::*;
 use store::Credential;
 
-fn credential(vault: &Vault, key: &str, secret: &str) -> Credential {
+fn credential(sealer: &SecretSealer, key: &str, secret: &str) -> Credential {
     Credential {
         family: "sendcloud".into(),
         key: key.into(),
-        sealed_secret: vault
+        sealed_secret: sealer
             .seal(&credential_secret_name("sendcloud", key), secret)
             .unwrap(),
         account: AccountId(1),
@@ -16,7 +16,7 @@ fn credential(vault: &Vault, key: &str, secret: &str) -> Credential {
 
 #[test]
 fn a_stored_credential_with_an_empty_secret_or_key_is_switched_off() {
-    let vault = Vault::new(&[1; 32]);
+    let sealer = SecretSealer::new(&[1; 32]);
     let given = [
         ("good", "s3cret"),
         ("empty", ""),
@@ -26,10 +26,10 @@ fn a_stored_credential_with_an_empty_secret_or_key_is_switched_off() {
         ("", "s3cret"),
     ];
     let catalog = Catalog {
-        credentials: given.map(|(key, secret)| credential(&vault, key, secret)).into(),
+        credentials: given.map(|(key, secret)| credential(&sealer, key, secret)).into(),
         ..Catalog::default()
     };
-    let snapshot = Snapshot::compile(catalog, &vault).unwrap();
+    let snapshot = Snapshot::compile(catalog, &sealer).unwrap();
     for (key, _) in given {
         let entry = snapshot.credential("sendcloud", key).unwrap();
         assert_eq!(entry.enabled, key == "good", "{key:?}");
@@ -72,7 +72,7 @@ fn template(account: u32, number: i64, signature: Option<i64>) -> Template {
     }
 }
 
-/// All that can be asked of the texts of two accounts.
+/// All lookups of the texts of two accounts.
 fn seen(snapshot: &Snapshot) -> String {
     let mut all = String::new();
     for account in [AccountId(1), AccountId(2)] {
@@ -146,13 +146,13 @@ mod properties {
     proptest! {
         #[test]
         fn following_changes_is_as_reading_all_again(changes in prop::collection::vec(change(), 0..60)) {
-            let vault = Vault::new(&[1; 32]);
+            let sealer = SecretSealer::new(&[1; 32]);
             let mut catalog = Catalog::default();
             let mut followed = Snapshot::default();
             for change in changes {
                 stored(&mut catalog, &change);
                 followed = followed.with(std::slice::from_ref(&change)).unwrap();
-                let whole = Snapshot::compile(catalog.clone(), &vault).unwrap();
+                let whole = Snapshot::compile(catalog.clone(), &sealer).unwrap();
                 prop_assert_eq!(seen(&followed), seen(&whole), "{:?}", change);
             }
         }
@@ -167,7 +167,7 @@ fn a_change_of_one_template_compiles_one_whatever_there_is_beside_it() {
             templates: (0..count).map(|number| template(1, number, Some(1))).collect(),
             ..Catalog::default()
         };
-        let before = Snapshot::compile(catalog, &Vault::new(&[1; 32])).unwrap();
+        let before = Snapshot::compile(catalog, &SecretSealer::new(&[1; 32])).unwrap();
         let changed = template(1, count / 2, None);
         let after = before.with(&[CatalogChange::PutTemplate(changed)]).unwrap();
         let compiled = (0..count)

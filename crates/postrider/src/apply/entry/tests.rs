@@ -1,4 +1,4 @@
-//! Entries read leniently, each mistake at its line.
+//! Entries are parsed leniently, with each mistake at its line.
 
 use super::*;
 use proptest::prelude::*;
@@ -39,10 +39,10 @@ fn what_reads_is_read_whatever_stands_beside_it() {
     let expected = [
         "line 3: sample: `weight` is 70000; it must be 1 to 1000",
         "line 4: sample: unknown key `wrods`; did you mean `words`?",
-        "line 6: `name`: a text stands in quotes: name = \"shop\"",
-        "line 10: sample: `words[1]` wants a text in quotes, not a whole number",
-        "line 14: sample: `reset`: `weight` is named as well: leave one of the two out",
-        "line 14: sample: `reset`: `name` has no default to go back to",
+        "line 6: `name`: a string needs quotes: name = \"shop\"",
+        "line 10: sample: `words[1]` must be a string in quotes, not a whole number",
+        "line 14: sample: `reset`: `weight` is set as well: remove one of the two",
+        "line 14: sample: `reset`: `name` has no default",
         "line 14: sample: `reset`: unknown key `wodrs`; did you mean `words`?",
     ];
     assert_eq!(mistakes, expected);
@@ -54,7 +54,7 @@ fn one_table_where_a_list_is_meant_is_read_and_complained_of() {
     assert_eq!(entries.len(), 1);
     assert_eq!(
         mistakes,
-        ["line 1: `sample` is a list of entries: begin each with [[sample]]"]
+        ["line 1: `sample` is a list of entries: start each with [[sample]]"]
     );
 }
 

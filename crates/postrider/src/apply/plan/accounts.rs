@@ -1,4 +1,4 @@
-//! Accounts: who they are, and that each stays who it is.
+//! Accounts and their identity: an account keeps its id.
 
 use super::super::diff::{Fields, Line, Sign, list};
 use super::super::entry::Entry;
@@ -17,17 +17,17 @@ pub(super) const WEIGHT_MAX: u16 = 1000;
 /// Longest word that unsubscribes or subscribes again, in characters.
 const WORD_CHARS_MAX: usize = 100;
 
-/// The accounts there are once the plan is carried out, by name. With `prune` only those of the file.
+/// The accounts after the plan is carried out, by name. With `prune` only those of the file.
 pub(super) struct Accounts {
     pub(super) by_name: HashMap<String, AccountId>,
-    /// Those that the file names.
+    /// Accounts of the file.
     named: HashMap<AccountId, String>,
-    /// All names in the file, of entries with mistakes as well.
+    /// All names in the file, including those of entries with mistakes.
     mentioned: HashSet<String>,
 }
 
 impl Accounts {
-    /// Whether an account of that name is there, or is meant to be and has a mistake of its own.
+    /// Whether an account of that name exists, or is in the file with a mistake of its own.
     pub(super) fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name) || self.mentioned.contains(name)
     }
@@ -46,7 +46,7 @@ impl Planner<'_> {
                 .filter_map(|entry| entry.own.keys.name.clone())
                 .collect(),
         };
-        if !self.inputs.wishes.prune {
+        if !self.inputs.options.prune {
             let kept = self.catalog().accounts.iter();
             accounts.by_name = kept
                 .map(|account| (account.name.to_string(), account.id))
@@ -66,8 +66,8 @@ impl Planner<'_> {
         accounts
     }
 
-    /// The id and name of each entry. The id is the one it gives, the one its name has, or the next free one; the
-    /// name is the one it gives, or the one its id has. `None` where the entry cannot be told, with a complaint.
+    /// The id and name of each entry. The id is the given one, else that of its name, else the next free one; the
+    /// name is the given one, else that of its id. `None` when the entry is ambiguous, with a complaint.
     fn account_ids(&mut self) -> Vec<Option<(AccountId, String)>> {
         let file = self.inputs.file;
         let known = &self.catalog().accounts;
@@ -96,7 +96,7 @@ impl Planner<'_> {
                 continue;
             };
             if names.insert(name.clone(), 1).is_some() {
-                let what = format!("account {name:?} stands twice in this file: put both entries together");
+                let what = format!("account {name:?} is defined twice in this file: merge the two entries");
                 self.complain_of(&entry.raw, "name", what);
                 ids.push(None);
                 continue;
@@ -106,7 +106,7 @@ impl Planner<'_> {
             if of_name.is_none()
                 && let Some(why) = name_complaint(&name, false)
             {
-                // What belongs to it is looked at all the same.
+                // Its nested entries are checked all the same.
                 self.complain_of(&entry.raw, "name", format!("account {name:?}: {why}"));
             }
             if of_name.is_none() {
@@ -147,7 +147,7 @@ impl Planner<'_> {
             self.complain_of(&entry.raw, "weight", what);
         }
         if given.balance.is_some_and(|balance| balance < 0) {
-            let what = format!("account {name:?}: `balance`: what an account begins with is not below 0");
+            let what = format!("account {name:?}: `balance` is negative; it must be 0 or more");
             self.complain_of(&entry.raw, "balance", what);
         }
         let boxed =
@@ -236,7 +236,7 @@ impl Planner<'_> {
         self.balance(entry, name, id, old);
     }
 
-    /// Words that no message is, or that mean two things.
+    /// Words that match no message, or that have two meanings.
     fn words(&mut self, entry: &Entry<AccountKeys>, account: &Account) {
         let blocked = entry.keys.blocked_words.as_deref().unwrap_or_default();
         for (key, why) in blocked_words_complaints("blocked_words", blocked) {
@@ -247,7 +247,7 @@ impl Planner<'_> {
             if party.trim().is_empty() {
                 let key = format!("inbound_to[{at}]");
                 let what = format!(
-                    "account {:?}: `{key}` is empty: it is a number or a short code",
+                    "account {:?}: `{key}` is empty; it must be a number or a short code",
                     account.name
                 );
                 self.complain_of(&entry.raw, &key, what);
@@ -262,7 +262,7 @@ impl Planner<'_> {
                 let normal = opt_out::normal(word);
                 let chars = normal.chars().count();
                 let wrong = if chars == 0 {
-                    "has no character that people see"
+                    "has no visible character"
                 } else if chars > WORD_CHARS_MAX {
                     "is longer than 100 characters"
                 } else if key == "opt_in_words"
@@ -271,7 +271,7 @@ impl Planner<'_> {
                         .iter()
                         .any(|out| opt_out::normal(out) == normal)
                 {
-                    "is one of `opt_out_words` too"
+                    "is in `opt_out_words` as well"
                 } else {
                     continue;
                 };
@@ -281,8 +281,8 @@ impl Planner<'_> {
         }
     }
 
-    /// A balance changes with every message, so the file's is where an account begins. One that is not named stays;
-    /// one that stands already is set again, or taken away with `reset`, only when asked for.
+    /// A balance changes with every message, so the file has the initial one. A key that is not in the file changes nothing;
+    /// an existing balance is set again, or deleted with `reset`, only with `--set-balances`.
     fn balance(&mut self, entry: &Entry<AccountKeys>, name: &str, id: AccountId, old: Option<&Account>) {
         let now = old.and_then(|old| old.balance);
         let resets = entry.raw.resets("balance");
@@ -293,9 +293,9 @@ impl Planner<'_> {
         if now == wanted {
             return;
         }
-        if now.is_some() && !self.inputs.wishes.set_balances {
+        if now.is_some() && !self.inputs.options.set_balances {
             if resets {
-                let note = format!("balance of {name}: it stays; --set-balances takes it away");
+                let note = format!("balance of {name}: unchanged; --set-balances deletes it");
                 self.plan.notes.push(note);
             }
             return;
@@ -312,7 +312,7 @@ impl Planner<'_> {
     pub(super) fn remove_accounts(&mut self, accounts: &Accounts) {
         for old in &self.catalog().accounts {
             if !accounts.named.contains_key(&old.id) {
-                let what = format!("account {} with all that is its own", old.name);
+                let what = format!("account {} with all its objects", old.name);
                 self.leave_or_remove(what, || CatalogChange::RemoveAccount(old.id));
             }
         }

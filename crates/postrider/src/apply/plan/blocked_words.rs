@@ -1,4 +1,4 @@
-//! Words that no text may have: lists by name for all accounts. (An account's own are one of its keys.)
+//! Blocked words: named lists for all accounts. (The list of an account is one of its keys.)
 
 use super::super::diff::{Line, Sign};
 use super::super::entry::Entry;
@@ -9,11 +9,11 @@ use sms::blocked::{BlockedWords, WORD_CHARS_MAX, WORDS_MAX};
 use std::collections::HashSet;
 use store::WordList;
 
-/// How many words of a change are shown.
+/// Words of a change that are shown.
 const SHOWN_MAX: usize = 20;
 
 impl Planner<'_> {
-    /// Each list that the file names is as the file says; others stay, unless they are to be pruned.
+    /// Each list of the file replaces the stored one; other lists stay unless `--prune` is given.
     pub(super) fn blocked_words(&mut self) {
         let (file, catalog) = (self.inputs.file, self.catalog());
         let mut named = HashSet::new();
@@ -26,7 +26,7 @@ impl Planner<'_> {
                 self.complain_of(&entry.raw, "name", format!("blocked words {name:?}: {why}"));
             }
             if !named.insert(name.as_str()) {
-                let what = format!("blocked words {name:?} stand twice in this file");
+                let what = format!("blocked words {name:?} are defined twice in this file");
                 self.complain_of(&entry.raw, "name", what);
                 continue;
             }
@@ -78,18 +78,18 @@ impl Planner<'_> {
     }
 }
 
-/// All that is wrong with a list of words that no text may have, with the path of each.
+/// All invalid words of a list, with the path of each.
 pub(super) fn blocked_words_complaints(key: &str, words: &[String]) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     if words.len() > WORDS_MAX {
-        let why = format!("{} words are too many: at most {WORDS_MAX}", words.len());
+        let why = format!("{} words; at most {WORDS_MAX} are allowed", words.len());
         wrong.push((key.to_owned(), why));
     }
     for (at, word) in words.iter().enumerate() {
         let why = if word.chars().count() > WORD_CHARS_MAX {
             format!("is longer than {WORD_CHARS_MAX} characters")
         } else if BlockedWords::new([word.as_str()]).is_none() {
-            "has no character that people see".to_owned()
+            "has no visible character".to_owned()
         } else {
             continue;
         };
@@ -98,7 +98,7 @@ pub(super) fn blocked_words_complaints(key: &str, words: &[String]) -> Vec<(Stri
     wrong
 }
 
-/// The words that come, with a plus, and those that go, with a minus.
+/// The added words with a plus, the removed ones with a minus.
 fn difference(old: &[Box<str>], new: &[Box<str>]) -> String {
     let before: HashSet<&str> = old.iter().map(|word| &**word).collect();
     let after: HashSet<&str> = new.iter().map(|word| &**word).collect();

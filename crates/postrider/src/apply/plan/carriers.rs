@@ -1,7 +1,7 @@
 //! Carriers: the engine's settings, changed key by key, with the password sealed.
 //!
-//! Nothing here knows the keys of a carrier: the engine's structs declare them, and a key that is added there can be
-//! named, reset and shown at once. What a value may be beyond its type is for `check_smpp` to say.
+//! The keys of a carrier are those of the engine's structs: a key that is added there can be set, reset and shown
+//! without a change here. `check_smpp` checks the values beyond their types.
 
 use super::super::diff::Fields;
 use super::super::entry::{RESET, RawEntry, at_path, keys_of, read_as, reset_mistake};
@@ -19,11 +19,11 @@ use sms::receipt::IdNotation;
 use std::path::Path;
 use store::{Carrier, CarrierNo};
 
-/// Keys of an entry that are not the engine's settings.
+/// Keys of an entry that are not settings of the engine.
 const OWN_KEYS: [&str; 5] = ["name", "type", "password", "password_env", "password_file"];
-/// The kinds of carriers there are.
+/// The kinds of carriers.
 const TYPES: [&str; 2] = ["smpp", "sandbox"];
-/// Meanings that a carrier's own status codes may be given.
+/// Meanings that `status_classes` may give a carrier's own status codes.
 const STATUS_CLASSES: [&str; 5] = [
     "slow_down",
     "transient",
@@ -36,14 +36,14 @@ impl Planner<'_> {
     pub(super) fn carriers(&mut self) {
         let file = self.inputs.file;
         let mut names: Vec<&str> = Vec::new();
-        // A number for which messages still wait is not given to another carrier: they would go there.
+        // A number for which messages are queued is not given to another carrier: they would go there.
         let waited_for = self.inputs.existing.waited_for.iter().map(|no| no.0);
         let known = self.catalog().carriers.iter().map(|carrier| carrier.no.0);
         let mut next = 1 + known.chain(waited_for).max().unwrap_or(0);
         for entry in &file.carrier {
             let Some(name) = entry.text("name") else {
                 if entry.values.contains_key("name") {
-                    self.complain_of(entry, "name", "a carrier's `name` wants a text in quotes");
+                    self.complain_of(entry, "name", "a carrier's `name` must be a string in quotes");
                 } else {
                     self.need(entry, "name", "a carrier");
                 }
@@ -53,7 +53,7 @@ impl Planner<'_> {
                 self.complain_of(
                     entry,
                     "name",
-                    format!("carrier {name:?} stands twice in this file"),
+                    format!("carrier {name:?} is defined twice in this file"),
                 );
                 continue;
             }
@@ -89,7 +89,7 @@ impl Planner<'_> {
                 Ok(shown) => secret = shown,
                 Err(why) => self.complain_of_secret(entry, "password", format!("{subject}: {why}")),
             }
-            // What is stored has been taken before.
+            // The stored value has passed this check before.
             if stored.as_ref() != Some(&CarrierSettings::Smpp(smpp.clone())) {
                 let complaints = check_smpp(smpp).into_iter();
                 for (key, why) in complaints.chain(self.ca_file_complaint(smpp, &subject)) {
@@ -105,7 +105,7 @@ impl Planner<'_> {
         let same_kind = stored.as_ref().filter(|stored| same_type(stored, &settings));
         let old_fields = match (same_kind, old) {
             (Some(old), _) => Some(fields(old, secret.0, true)),
-            // Another kind under the same name, or settings that no longer read: shown as if all were new.
+            // Another kind under the same name, or stored settings that are invalid now: all properties are shown as new.
             (None, Some(_)) => {
                 let names = fields(&settings, String::new(), true).into_iter();
                 let kind = stored.as_ref().map(|stored| plain(object(stored).get("type")));
@@ -134,7 +134,7 @@ impl Planner<'_> {
         );
     }
 
-    /// The engine's settings once the file is applied: those stored, with the keys that the entry names.
+    /// The engine's settings after the file is applied: the stored ones with the keys of the entry.
     fn carrier_settings(
         &mut self,
         entry: &RawEntry,
@@ -161,7 +161,7 @@ impl Planner<'_> {
                 let known = self.catalog().carriers.iter().map(|carrier| &*carrier.name);
                 let name = entry.text("name").unwrap_or_default();
                 self.need_new(entry, "type", subject, name, known);
-                // Only a carrier over SMPP has a host: the rest of it can be looked at.
+                // Only an SMPP carrier has a host: the other keys can be checked.
                 entry.values.get("host")?;
                 "smpp"
             }
@@ -188,7 +188,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Lays the keys of an entry over settings. A section (`tls`) is changed key by key, everything else as a whole.
+    /// Merges the keys of an entry into settings. A section (`tls`) is changed key by key, everything else as a whole.
     fn overlay<T>(&mut self, entry: &RawEntry, subject: &str, base: &T, kind: &str) -> Option<CarrierSettings>
     where
         T: Default + Serialize + DeserializeOwned,
@@ -211,7 +211,7 @@ impl Planner<'_> {
             let span = entry.at(key);
             if key == SEALED && has_password {
                 let what = format!(
-                    "{subject}: `{SEALED}` is the store's own; give `password`, `password_env` or `password_file`"
+                    "{subject}: `{SEALED}` cannot be set; give `password`, `password_env` or `password_file`"
                 );
                 self.wrong.push(Mistake::new(&span, what).key(key));
             } else if !known.contains(&key.as_str()) {
@@ -267,7 +267,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Seals the password into the settings; returns how it shows in the diff.
+    /// Seals the password into the settings; returns its text for the diff.
     fn password(
         &mut self,
         smpp: &mut SmppSettings,
@@ -278,7 +278,7 @@ impl Planner<'_> {
         let text = |key: &str| match entry.values.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
-            Some(_) => Err(format!("`{key}` wants a text in quotes")),
+            Some(_) => Err(format!("`{key}` must be a string in quotes")),
         };
         let source = SecretSource {
             field: "password",
@@ -292,9 +292,9 @@ impl Planner<'_> {
             .filter(|sealed| !sealed.is_empty());
         let was_there = stored.is_some();
         smpp.password.clear();
-        // Some carriers bind without a password. That is said in the file itself: a variable or file that is empty was
+        // Some carriers bind without a password. The file itself must say so: a variable or file that is empty was
         // meant to hold one.
-        let emptied = source.resolve(&self.inputs.surroundings)? == GivenSecret::Empty;
+        let emptied = source.resolve(&self.inputs.environment)? == GivenSecret::Empty;
         if emptied || entry.resets("password") {
             smpp.password_sealed.clear();
             let (before, _) = secret_field(was_there, false);
@@ -307,14 +307,14 @@ impl Planner<'_> {
         Ok(secret_field(was_there, changed))
     }
 
-    /// Why the authority to trust cannot be taken from its file. A relative path is the node's to find: not finding it
-    /// from here is a note.
+    /// Why the authorities cannot be loaded from their file. A relative path is resolved by the node: when it is not found
+    /// from here, that is a note.
     fn ca_file_complaint(&mut self, smpp: &SmppSettings, subject: &str) -> Option<(&'static str, String)> {
         let file = Path::new(smpp.tls.ca_file.as_deref().filter(|file| !file.is_empty())?);
-        let why = (self.inputs.surroundings.check_authorities)(file).err()?;
+        let why = (self.inputs.environment.check_authorities)(file).err()?;
         if file.is_relative() && !file.exists() {
             let note = format!(
-                "{subject}: `tls.ca_file` {why} from here; the node reads it from the folder it runs in"
+                "{subject}: `tls.ca_file` {why} from here; the node reads it from its working directory"
             );
             self.plan.notes.push(note);
             return None;
@@ -333,9 +333,9 @@ impl Planner<'_> {
             if named.contains(&&*old.name) {
                 continue;
             }
-            if self.inputs.wishes.prune && self.inputs.existing.waited_for.contains(&old.no) {
+            if self.inputs.options.prune && self.inputs.existing.waited_for.contains(&old.no) {
                 let note = format!(
-                    "carrier {}: messages wait for it; they go to the next carrier of their routes",
+                    "carrier {}: its queued messages go to the next carrier of their routes",
                     old.name
                 );
                 self.plan.notes.push(note);
@@ -347,7 +347,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whole numbers that have bounds of their own.
+/// Integers with bounds of their own.
 pub(super) const BOUNDS: [(&str, u32, u32); 9] = [
     ("port", 1, 65_535),
     ("binds", 1, 64),
@@ -360,7 +360,7 @@ pub(super) const BOUNDS: [(&str, u32, u32); 9] = [
     ("inbound_per_s_max", 0, 1_000_000),
 ];
 
-/// What SMPP and the engine bound: each key that is out of bounds, and why.
+/// Values out of the bounds of SMPP or the engine: each key, and why.
 fn check_smpp(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     let mut wrong = Vec::new();
     if smpp.system_id.is_empty() {
@@ -440,7 +440,7 @@ fn status_class_complaints(smpp: &SmppSettings) -> impl Iterator<Item = String> 
     })
 }
 
-/// What cannot be the name or address of a host (RFC 1123 section 2.1, with `_` as many have it).
+/// Values that cannot be the name or address of a host (RFC 1123 section 2.1, with `_`, which is common).
 fn host_complaint(host: &str) -> Option<String> {
     if host.is_empty() {
         return Some("`host` is empty: give the carrier's host name or address".to_owned());
@@ -464,7 +464,7 @@ fn host_complaint(host: &str) -> Option<String> {
     };
     let name = host.strip_suffix('.').unwrap_or(host);
     (name.len() > 253 || !name.split('.').all(label_fits))
-        .then(|| format!("`host` is {host:?}, which is no host name and no address"))
+        .then(|| format!("`host` is {host:?}, which is neither a host name nor an address"))
 }
 
 fn object(settings: &impl Serialize) -> Map<String, Value> {
@@ -478,8 +478,8 @@ fn same_type(a: &CarrierSettings, b: &CarrierSettings) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// One field for each setting, in the order in which they are declared. What is as usual is not worth a line of a new
-/// carrier; where something changes (`with_defaults`), the default is shown as what it is.
+/// One field for each setting, in the order of declaration. A new carrier shows no defaults; a changed one does
+/// (`with_defaults`), marked as such.
 fn fields(settings: &CarrierSettings, secret: String, with_defaults: bool) -> Fields {
     let value = object(settings);
     let mut fields: Fields = vec![("type", plain(value.get("type")))];
@@ -504,7 +504,7 @@ fn fields(settings: &CarrierSettings, secret: String, with_defaults: bool) -> Fi
     fields
 }
 
-/// A JSON value as people write it.
+/// A JSON value in the notation of the diff.
 fn plain(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -515,7 +515,7 @@ fn plain(value: Option<&Value>) -> String {
 
 /// Whether E.164 has assigned this calling code.
 fn is_calling_code(code: &str) -> bool {
-    // As a number of the country: what the code of a number is, the number says.
+    // Parsed as a number of the country: parsing finds the country code.
     Msisdn::from_digits(&format!("{code}00000000"))
         .and_then(Msisdn::country_code)
         .is_some_and(|assigned| assigned.to_string() == code)
@@ -558,7 +558,7 @@ mod tests {
         ] {
             assert!(host_complaint(host).is_some(), "{host}");
         }
-        let told = host_complaint("smsc.example:2775").unwrap();
-        assert!(told.contains("port = 2775"), "{told}");
+        let complaint = host_complaint("smsc.example:2775").unwrap();
+        assert!(complaint.contains("port = 2775"), "{complaint}");
     }
 }

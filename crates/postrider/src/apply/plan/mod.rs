@@ -1,7 +1,7 @@
-//! From a catalog file and what the store has to the changes that make the store fit.
+//! Compares a catalog file with the store and plans the changes.
 //!
-//! Planning does no I/O but reading secrets through [`Surroundings`]; sealing them takes randomness. Everything
-//! that is wrong is collected, so that one run shows all of it.
+//! Planning does no I/O except reading secrets through [`Environment`]; sealing them needs randomness. All mistakes
+//! are collected, so that one run reports all of them.
 
 mod accounts;
 mod blocked_words;
@@ -22,75 +22,75 @@ pub(crate) use routes::{conditions_of, describe_route, route_titles};
 use super::diff::{Fields, Line, Sign};
 use super::entry::RawEntry;
 use super::file::File;
-use super::secret::{GivenSecret, SecretSource, Surroundings};
+use super::secret::{Environment, GivenSecret, SecretSource};
 use crate::config::{Mistake, Mistakes, hint, is_secret, nearest, shown};
-use crate::forms::Forms;
 use crate::table::counted;
-use engine::catalog::{Catalog, CatalogChange, SECRET_OCTETS_ADVISED, Suppression, Vault};
-use engine::notify::Allow;
+use crate::webhook_formats::WebhookFormats;
+use engine::catalog::{Catalog, CatalogChange, SECRET_OCTETS_ADVISED, SecretSealer, Suppression};
+use engine::webhooks::Allow;
 use secrecy::ExposeSecret;
-use sms::visible::is_unseen;
+use sms::visible::is_invisible;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use store::{CarrierNo, UnixMs};
 
-/// What the store has.
+/// The stored state.
 #[derive(Debug, Default)]
 pub(crate) struct Existing {
     /// The catalog.
     pub(crate) catalog: Catalog,
     /// All suppressions.
     pub(crate) suppressions: Vec<Suppression>,
-    /// Carriers in whose lanes messages wait.
+    /// Carriers with queued messages.
     pub(crate) waited_for: HashSet<CarrierNo>,
 }
 
-/// What the operator asks for beside the file.
+/// Options of the command line.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wishes {
-    /// Remove what the file does not name.
+pub(crate) struct ApplyOptions {
+    /// Delete what the file does not name.
     pub(crate) prune: bool,
-    /// Set balances of accounts that have one already.
+    /// Set the balances of existing accounts.
     pub(crate) set_balances: bool,
 }
 
-/// What is to be done.
+/// The changes of an apply.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// For the store, in order.
+    /// Changes for the store, in order.
     pub(crate) changes: Vec<CatalogChange>,
-    /// For people.
+    /// The changes as text.
     pub(crate) lines: Vec<Line>,
-    /// Things that work but may surprise.
+    /// Notes: valid, but possibly not intended.
     pub(crate) notes: Vec<String>,
 }
 
-/// Where a plan comes from.
+/// The inputs of a plan.
 pub(crate) struct Inputs<'a> {
     /// The file's text, for line numbers.
     pub(crate) text: &'a str,
     /// The file, read.
     pub(crate) file: &'a File,
-    /// What the store has.
+    /// The stored state.
     pub(crate) existing: &'a Existing,
-    /// Seals new secrets and opens old ones.
-    pub(crate) vault: &'a Vault,
-    /// Where secrets may come from.
-    pub(crate) surroundings: Surroundings<'a>,
-    /// The forms of calls there are.
-    pub(crate) forms: &'a Forms,
-    /// Where webhooks may be called inside, when that is known of the node.
+    /// Seals new secrets and opens stored ones.
+    pub(crate) sealer: &'a SecretSealer,
+    /// Sources of secrets.
+    pub(crate) environment: Environment<'a>,
+    /// The webhook formats.
+    pub(crate) webhook_formats: &'a WebhookFormats,
+    /// Internal addresses that webhooks may call, when the node's configuration is known.
     pub(crate) allow: Option<&'a [Allow]>,
-    /// What is asked for beside the file.
-    pub(crate) wishes: Wishes,
-    /// The time, for what is new or changed.
+    /// Options of the command line.
+    pub(crate) options: ApplyOptions,
+    /// The time of the change, in Unix milliseconds.
     pub(crate) now: UnixMs,
 }
 
 /// Makes the plan.
 ///
 /// # Errors
-/// Everything that is wrong with the file, in the order of its lines.
+/// All mistakes of the file, in the order of its lines.
 pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
     let mut planner = Planner {
         wrong: inputs.file.mistakes.clone(),
@@ -112,7 +112,7 @@ pub(crate) fn plan(inputs: Inputs<'_>) -> Result<Plan, Mistakes> {
     if planner.wrong.is_empty() {
         return Ok(planner.plan);
     }
-    // Places are counted from behind a byte order mark, which editors on some systems write.
+    // Positions are counted after the byte order mark, which editors on some systems write.
     let text = planner.inputs.text;
     Err(planner
         .wrong
@@ -125,9 +125,9 @@ struct Planner<'a> {
     wrong: Mistakes,
     /// Numbers and `UT…` ids of the templates planned so far.
     templates_taken: HashMap<i64, String>,
-    /// What the account that is being planned made itself and the file does not name.
+    /// Objects that the planned account created over an API and that the file does not name.
     own: Vec<String>,
-    /// Credentials and webhooks to which the file gives a secret that is short.
+    /// Credentials and webhooks with a short secret in the file.
     short_secrets: Vec<String>,
 }
 
@@ -140,7 +140,7 @@ impl<'a> Planner<'a> {
         self.wrong.push(Mistake::new(span, what));
     }
 
-    /// Complains about a key of an entry, at its own line.
+    /// Complains about a key of an entry, at its line.
     fn complain_of(&mut self, entry: &RawEntry, key: &str, what: impl Into<String>) {
         let mut mistake = Mistake::new(&entry.at(key), what).key(key);
         if let Some(value) = entry.values.get(key).filter(|_| !is_secret(key)) {
@@ -149,7 +149,7 @@ impl<'a> Planner<'a> {
         self.wrong.push(mistake);
     }
 
-    /// Complains that a new entry has no such key, unless it is there and does not read.
+    /// Complains that a new entry lacks a key, unless its value is invalid.
     fn need(&mut self, entry: &RawEntry, key: &str, what: &str) {
         if !entry.is_excused(key) {
             self.wrong
@@ -157,8 +157,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Complains that an entry for something new has no such key, with the nearest name there is: a misspelt name makes
-    /// something new of what was to be changed.
+    /// Complains that an entry for a new object lacks a key, and names the most similar existing name: a misspelt name
+    /// creates a new object instead of changing one.
     fn need_new<'n>(
         &mut self,
         entry: &RawEntry,
@@ -171,23 +171,22 @@ impl<'a> Planner<'a> {
             return;
         }
         let near = nearest(name, known);
-        let hint = near.map(|near| format!("; did you mean {near:?}, which is there?"));
+        let hint = near.map(|near| format!("; did you mean the existing {near:?}?"));
         let message = format!("{what} is new and needs a `{key}`{}", hint.unwrap_or_default());
         self.wrong
             .push(Mistake::new(&entry.span, message).key(key).meant(near));
     }
 
-    /// Notes a new name that differs from one there is in case alone: both are kept apart, which may surprise.
+    /// Notes a new name that differs from an existing one only in case: both are kept.
     fn note_alike<'n>(&mut self, what: &str, name: &str, mut known: impl Iterator<Item = &'n str>) {
         let folded = name.to_lowercase();
         if let Some(known) = known.find(|known| *known != name && known.to_lowercase() == folded) {
-            let note =
-                format!("{what} {name:?} is another than {what} {known:?}, which differs in case alone");
+            let note = format!("{what} {name:?} differs from {what} {known:?} only in case");
             self.plan.notes.push(note);
         }
     }
 
-    /// Complains about a name that nothing has, with the nearest one there is.
+    /// Complains about an unknown name, with the most similar known one.
     fn complain_of_name<'n>(
         &mut self,
         span: &Range<usize>,
@@ -203,7 +202,7 @@ impl<'a> Planner<'a> {
         self.wrong.push(mistake.meant(meant.as_deref()));
     }
 
-    /// Notes what becomes of an object and, when it is new or differs, the change that makes it so.
+    /// Records the change of an object when it is new or differs.
     fn put(
         &mut self,
         what: String,
@@ -221,9 +220,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What the file does not name: removed when asked for, left alone otherwise.
+    /// Handles an object that the file does not name: deleted with `--prune`, else left unchanged.
     fn leave_or_remove(&mut self, what: String, change: impl FnOnce() -> CatalogChange) {
-        if self.inputs.wishes.prune {
+        if self.inputs.options.prune {
             self.plan.lines.push(Line::bare(Sign::Remove, what));
             self.plan.changes.push(change());
         } else {
@@ -240,10 +239,10 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The sealed form of a secret: the old one while it still holds the same.
+    /// The sealed form of a secret: the stored one while the secret is the same.
     ///
-    /// Returns it with `true` when it differs from the old one. A place that has no secret leaves the stored one as
-    /// it is, with a note: a file can be tried and applied where its secrets are not at hand.
+    /// Returns `true` with it when it differs from the stored one. When a source has no secret, the stored one stays,
+    /// with a note: a file can be checked and applied where its secrets are not available.
     fn seal(
         &mut self,
         what: &str,
@@ -251,18 +250,18 @@ impl<'a> Planner<'a> {
         source: &SecretSource<'_>,
         old: Option<&[u8]>,
     ) -> Result<Option<(Vec<u8>, bool)>, String> {
-        match (source.resolve(&self.inputs.surroundings)?, old) {
+        match (source.resolve(&self.inputs.environment)?, old) {
             (GivenSecret::None, None) => Ok(None),
             (GivenSecret::None, Some(old)) => Ok(Some((old.to_vec(), false))),
             (GivenSecret::Empty, _) => Err(format!("`{}` is empty: give one", source.field)),
             (GivenSecret::Absent(why), None) => Err(why),
             (GivenSecret::Absent(why), Some(old)) => {
-                let note = format!("{what}: {why}; the stored {} stays", source.field);
+                let note = format!("{what}: {why}; the stored {} is kept", source.field);
                 self.plan.notes.push(note);
                 Ok(Some((old.to_vec(), false)))
             }
             (GivenSecret::Text(given), old) => {
-                let opened = old.and_then(|old| self.inputs.vault.open(name, old).ok());
+                let opened = old.and_then(|old| self.inputs.sealer.open(name, old).ok());
                 if let (Some(old), Some(opened)) = (old, opened)
                     && opened.expose_secret() == given
                 {
@@ -270,7 +269,7 @@ impl<'a> Planner<'a> {
                 }
                 let sealed = self
                     .inputs
-                    .vault
+                    .sealer
                     .seal(name, &given)
                     .map_err(|error| error.to_string())?;
                 Ok(Some((sealed, true)))
@@ -279,7 +278,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The bounds of a key that wants a whole number, where they are narrower than its type.
+/// The bounds of an integer key, where they are narrower than its type.
 pub(crate) fn bounds_of(key: &str) -> Option<(u32, u32)> {
     let own = [("weight", 1, accounts::WEIGHT_MAX.into())];
     let mut all = own.into_iter().chain(carriers::BOUNDS);
@@ -290,24 +289,27 @@ pub(crate) fn bounds_of(key: &str) -> Option<(u32, u32)> {
 /// Longest name in characters.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What is wrong with a new name. Names that are stored already go on working.
+/// Why a new name is invalid. Stored names stay valid.
 ///
-/// A slash stands between the names of an account and of what it owns on command lines.
+/// A slash separates the names of an account and of its object on command lines.
 fn name_complaint(name: &str, slash_allowed: bool) -> Option<String> {
-    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(is_unseen) {
-        return Some(format!("a name has 1 to {NAME_CHARS_MAX} printable characters"));
+    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(is_invisible) {
+        return Some(format!(
+            "a name must have 1 to {NAME_CHARS_MAX} printable characters"
+        ));
     }
     if name.trim() != name {
-        return Some("a name neither begins nor ends with a blank".to_owned());
+        return Some("a name must not begin or end with a space".to_owned());
     }
-    (!slash_allowed && name.contains('/'))
-        .then(|| "a name has no `/`, which stands between account and webhook on command lines".to_owned())
+    (!slash_allowed && name.contains('/')).then(|| {
+        "a name must not contain `/`, which separates account and webhook on command lines".to_owned()
+    })
 }
 
-/// Things that one note names; a provider has thousands.
+/// Objects that one note names; a provider has thousands.
 const NAMED_MAX: usize = 10;
 
-/// The first of many names, and how many more there are.
+/// The first of many names, and the number of the others.
 pub(crate) fn first_of(names: &[String]) -> String {
     let named = names.get(..NAMED_MAX).unwrap_or(names).join(", ");
     match names.len().saturating_sub(NAMED_MAX) {
@@ -316,17 +318,17 @@ pub(crate) fn first_of(names: &[String]) -> String {
     }
 }
 
-/// That secrets can be guessed, and what to do.
+/// A note that secrets can be guessed, with advice.
 pub(crate) fn short_secrets(count: usize) -> String {
     let secrets = counted(count, "secret");
     let verb = if count == 1 { "is" } else { "are" };
     format!(
-        "{secrets} {verb} shorter than {SECRET_OCTETS_ADVISED} octets and can be guessed (`openssl rand -hex 16` makes a \
+        "{secrets} {verb} shorter than {SECRET_OCTETS_ADVISED} octets and can be guessed (`openssl rand -hex 16` generates a \
          better one)"
     )
 }
 
-/// How a secret shows in a diff: whether it is there and whether it changes, never what it is.
+/// How a secret is shown in a diff: whether it exists and whether it changes.
 fn secret_field(old: bool, changed: bool) -> (String, String) {
     let before = if old { "(as stored)" } else { "" };
     let after = match (changed, old) {

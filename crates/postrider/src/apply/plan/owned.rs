@@ -1,4 +1,4 @@
-//! What an account owns: credentials, signatures, templates.
+//! Objects of an account: credentials, signatures, templates.
 
 use super::super::diff::Fields;
 use super::super::entry::{Entry, RawEntry};
@@ -11,7 +11,7 @@ use engine::catalog::{
 };
 use serde_json::Value;
 use sms::template::is_plain;
-use sms::visible::is_unseen;
+use sms::visible::is_invisible;
 use std::collections::HashSet;
 use store::AccountId;
 
@@ -20,7 +20,7 @@ use store::AccountId;
 const USPEEDO_PAIR_BYTES_MAX: usize = 57;
 
 impl Planner<'_> {
-    /// Everything nested in an account's entry, and what the store has beside it.
+    /// The entries nested in an account's entry, with the stored objects.
     pub(super) fn owned(&mut self, entry: &AccountEntry, id: AccountId, account: &str) {
         let signatures = self.signatures(&entry.signature, id, account);
         self.templates(&entry.template, id, account, &signatures);
@@ -29,8 +29,8 @@ impl Planner<'_> {
         self.note_own(account);
     }
 
-    /// Leaves or removes what the file does not name. What the account made itself, over an API, the file cannot
-    /// name: it is noted apart.
+    /// Keeps or deletes objects that the file does not name. Objects that the account created itself over an API are
+    /// noted separately: a file cannot name them.
     pub(super) fn leave_or_remove_owned(
         &mut self,
         what: String,
@@ -41,7 +41,7 @@ impl Planner<'_> {
         if made_itself {
             self.own.push(what.clone());
         }
-        if !made_itself || self.inputs.wishes.prune {
+        if !made_itself || self.inputs.options.prune {
             self.leave_or_remove(what, change);
         }
     }
@@ -51,13 +51,13 @@ impl Planner<'_> {
         if own.is_empty() {
             return;
         }
-        let becomes = if self.inputs.wishes.prune {
-            "and it goes with --prune"
+        let becomes = if self.inputs.options.prune {
+            "and --prune deletes it"
         } else {
-            "left as it is (--prune removes it)"
+            "left unchanged (--prune deletes it)"
         };
         self.plan.notes.push(format!(
-            "account {account} made or changed this itself over an API, {becomes}: {}",
+            "account {account} created or changed this over an API, {becomes}: {}",
             first_of(&own)
         ));
     }
@@ -78,7 +78,7 @@ impl Planner<'_> {
             if named.insert((family.name(), key)) {
                 self.credential(entry, family, key, id, what);
             } else {
-                self.complain_of(&entry.raw, "key", format!("{what} stands twice in this file"));
+                self.complain_of(&entry.raw, "key", format!("{what} is defined twice in this file"));
             }
         }
         let catalog = self.catalog();
@@ -103,11 +103,11 @@ impl Planner<'_> {
         let same_key = |old: &&Credential| &*old.family == family.name() && &*old.key == key;
         let old = self.catalog().credentials.iter().find(same_key);
         if old.is_none() && (key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic())) {
-            let why = format!("{what}: a key is printable ASCII without spaces");
+            let why = format!("{what}: a key must be printable ASCII without spaces");
             self.complain_of(&entry.raw, "key", why);
         }
         if old.is_none() && family.is_basic() && key.contains(':') {
-            let why = format!("{what}: a colon in the key would end it within `key:secret`");
+            let why = format!("{what}: the key must not contain a colon, which separates it from the secret");
             self.complain_of(&entry.raw, "key", why);
         }
         if let Some(other) = old.filter(|old| old.account != id) {
@@ -132,7 +132,7 @@ impl Planner<'_> {
                     let own = self.catalog().credentials.iter();
                     let own = own.filter(|old| old.account == id && *old.family == *family.name());
                     let near = nearest(key, own.map(|old| &*old.key));
-                    let hint = near.map(|near| format!("; did you mean {near:?}, which is there?"));
+                    let hint = near.map(|near| format!("; did you mean the existing {near:?}?"));
                     let why = format!(
                         "{what} is new and has no secret: give `secret`, `secret_env` or `secret_file`{}",
                         hint.unwrap_or_default()
@@ -164,7 +164,7 @@ impl Planner<'_> {
         });
     }
 
-    /// Complains at the line of whichever key gives a secret.
+    /// Complains at the line of the key that gives a secret.
     pub(super) fn complain_of_secret(&mut self, entry: &RawEntry, field: &str, what: String) {
         let keys = [field.to_owned(), format!("{field}_env"), format!("{field}_file")];
         let given = keys.iter().rev().find(|key| entry.values.contains_key(*key));
@@ -172,9 +172,9 @@ impl Planner<'_> {
         self.complain_of(entry, key, what);
     }
 
-    /// Notes what is unhandy about a secret that the file gives.
+    /// Notes problems of a secret that the file gives.
     fn note_secret(&mut self, family: Family, key: &str, source: &SecretSource<'_>, what: &str) {
-        let Ok(GivenSecret::Text(secret)) = source.resolve(&self.inputs.surroundings) else {
+        let Ok(GivenSecret::Text(secret)) = source.resolve(&self.inputs.environment) else {
             return;
         };
         if secret.len() < SECRET_OCTETS_ADVISED {
@@ -182,14 +182,14 @@ impl Planner<'_> {
         }
         if family == Family::Uspeedo && key.len() + 1 + secret.len() > USPEEDO_PAIR_BYTES_MAX {
             self.plan.notes.push(format!(
-                "{what}: key and secret together are longer than {} bytes; clients that build the Basic header with \
-                 `base64` as the vendor documents it will break it over two lines",
+                "{what}: key and secret together are longer than {} bytes; a client that builds the Basic header with \
+                 `base64` as the vendor documents will break it over two lines",
                 USPEEDO_PAIR_BYTES_MAX - 1
             ));
         }
     }
 
-    /// Plans the signatures; returns text and id of all the account will have.
+    /// Plans the signatures; returns text and id of all that the account will have.
     fn signatures(
         &mut self,
         entries: &[Entry<SignatureKeys>],
@@ -218,7 +218,11 @@ impl Planner<'_> {
             };
             let what = format!("signature {account}/{text}");
             if known.iter().any(|(known, _)| known == text) {
-                self.complain_of(&entry.raw, "text", format!("{what} stands twice in this file"));
+                self.complain_of(
+                    &entry.raw,
+                    "text",
+                    format!("{what} is defined twice in this file"),
+                );
                 continue;
             }
             let old = signature_meant(of_account(), text);
@@ -262,7 +266,7 @@ impl Planner<'_> {
             }
             let what = format!("signature {account}/{}", old.text);
             self.leave_or_remove_owned(what, &old.details, || CatalogChange::RemoveSignature(old.id));
-            if !self.inputs.wishes.prune {
+            if !self.inputs.options.prune {
                 known.push((old.text.to_string(), old.id));
             }
         }
@@ -270,7 +274,7 @@ impl Planner<'_> {
     }
 }
 
-/// The signature that a text means: of several with one text, made over an API, the approved one.
+/// The signature with a text: of several with the same text, made over an API, the approved one.
 pub(crate) fn signature_meant<'c>(
     signatures: impl Iterator<Item = &'c Signature>,
     text: &str,
@@ -285,12 +289,12 @@ fn signature_complaint(text: &str) -> Option<&'static str> {
         return Some("the text is empty");
     }
     if text.contains(['【', '】', '[', ']']) {
-        return Some("write the text without brackets; they are put around it");
+        return Some("write the text without brackets; they are added when it is sent");
     }
-    if text.chars().any(is_unseen) {
-        return Some("a signature has printable characters only");
+    if text.chars().any(is_invisible) {
+        return Some("a signature must have printable characters only");
     }
-    (!is_plain(text)).then_some("what looks like a placeholder in it would take a value of the template's")
+    (!is_plain(text)).then_some("it contains a placeholder, which would take a value of the template")
 }
 
 fn credential_fields(enabled: bool, requests_per_s_max: u32, secret: String) -> Fields {
@@ -314,7 +318,7 @@ fn signature_fields(signature: &Signature) -> Fields {
     ]
 }
 
-/// The name of a value as it stands in files.
+/// The name of a value in files.
 pub(super) fn word(value: impl serde::Serialize) -> String {
     serde_json::to_value(value)
         .ok()

@@ -1,16 +1,16 @@
-//! What a carrier's settings say of its receipts.
+//! Checks a carrier's settings about receipts.
 
 use engine::catalog::SmppSettings;
 use sms::reason::Reason;
 use sms::state::ReceiptState;
 
-/// Words of a carrier's own at most.
+/// Entries of `receipt_words`.
 const WORDS_MAX: usize = 64;
-/// Error codes of a carrier's own at most.
+/// Entries of `receipt_codes`.
 const CODES_MAX: usize = 512;
 /// Octets of a word that are compared.
 const WORD_OCTETS_MAX: usize = 32;
-/// What `receipt_words` may say of a word.
+/// Meanings that `receipt_words` may give a word.
 const STATES: [&str; 7] = [
     "delivered",
     "undelivered",
@@ -21,20 +21,20 @@ const STATES: [&str; 7] = [
     "enroute",
 ];
 
-/// Each key that cannot be as it is, and why.
+/// Each invalid key, and why.
 pub(super) fn complaints(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     let mut wrong = Vec::new();
     let mut about_words = |why| wrong.push(("receipt_words", format!("`receipt_words`: {why}")));
     if smpp.receipt_words.len() > WORDS_MAX {
         about_words(format!(
-            "{} words; there is room for {WORDS_MAX}",
+            "{} words; at most {WORDS_MAX} are allowed",
             smpp.receipt_words.len()
         ));
     }
     for (word, state) in &smpp.receipt_words {
         if !word.bytes().any(|octet| octet.is_ascii_alphanumeric()) || word.len() > WORD_OCTETS_MAX {
             about_words(format!(
-                "{word:?} is no word of a receipt: letters and digits, at most {WORD_OCTETS_MAX} octets"
+                "{word:?} is not a word of a receipt: it must be letters and digits, at most {WORD_OCTETS_MAX} octets"
             ));
         }
         if ReceiptState::from_name(state).is_none() {
@@ -51,10 +51,11 @@ pub(super) fn complaints(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
 fn code_complaints(smpp: &SmppSettings) -> impl Iterator<Item = String> {
     let codes = &smpp.receipt_codes;
     let too_many =
-        (codes.len() > CODES_MAX).then(|| format!("{} codes; there is room for {CODES_MAX}", codes.len()));
+        (codes.len() > CODES_MAX).then(|| format!("{} codes; at most {CODES_MAX} are allowed", codes.len()));
     let each = codes.iter().flat_map(|(code, name)| {
-        let code_wrong = (code.trim().is_empty() || code.len() > WORD_OCTETS_MAX)
-            .then(|| format!("{code:?} is no code or word of a receipt: 1 to {WORD_OCTETS_MAX} octets"));
+        let code_wrong = (code.trim().is_empty() || code.len() > WORD_OCTETS_MAX).then(|| {
+            format!("{code:?} is not a code or word of a receipt: it must have 1 to {WORD_OCTETS_MAX} octets")
+        });
         let name_wrong = Reason::of_receipt_named(name).is_none().then(|| {
             let names: Vec<&str> = Reason::OF_RECEIPTS.iter().map(|reason| reason.name()).collect();
             format!(

@@ -1,7 +1,7 @@
-//! Routes: one ordered list, each with a name, in which names must mean something.
+//! Routes: an ordered list of named rules that refer to accounts and carriers.
 //!
-//! A route is found again by its name. One without a name has one derived from its conditions, so that a file without
-//! names changes a route instead of adding another beside it.
+//! A route is identified by its name. One without a name gets one derived from its conditions, so that a file without
+//! names changes a route instead of adding another.
 
 use super::super::diff::{Fields, Line, Sign, list};
 use super::super::entry::Entry;
@@ -14,18 +14,18 @@ use engine::catalog::{Catalog, CatalogChange, RouteRule};
 use std::collections::HashMap;
 use store::Route;
 
-/// One route as it will be.
+/// A route after the file is applied.
 struct Wanted {
     rule: RouteRule,
-    /// Its place among the stored ones, from 0.
+    /// Its index among the stored routes.
     stored: Option<usize>,
-    /// Its place in the file, from 0.
+    /// Its index in the file.
     in_file: Option<usize>,
 }
 
 impl Planner<'_> {
-    /// Routes that are stored keep their places; those that the file names are in its order among themselves. A new
-    /// one goes behind the one before it in the file, or before the one behind it, or else first.
+    /// Stored routes keep their positions; those of the file are in its order among themselves. A new one goes after
+    /// its predecessor in the file, else before its successor, else first.
     pub(super) fn routes(&mut self, accounts: &Accounts) {
         let file = self.inputs.file;
         let stored = stored_rules(self.catalog());
@@ -39,7 +39,7 @@ impl Planner<'_> {
             if let Some(name) = entry.keys.name.as_deref()
                 && names.insert(name, at).is_some()
             {
-                let what = format!("route {name:?} stands twice in this file");
+                let what = format!("route {name:?} is defined twice in this file");
                 self.complain_of(&entry.raw, "name", what);
             }
             named.push(Wanted {
@@ -48,12 +48,12 @@ impl Planner<'_> {
                 in_file: Some(at),
             });
         }
-        let wanted = if self.inputs.wishes.prune {
+        let wanted = if self.inputs.options.prune {
             named
         } else {
             merge(named, &stored)
         };
-        if !self.inputs.wishes.prune {
+        if !self.inputs.options.prune {
             for kept in wanted.iter().filter(|kept| kept.in_file.is_none()) {
                 let title = kept.stored.and_then(|at| titles.get(at));
                 self.check_kept(&kept.rule, title.map_or("", String::as_str), accounts);
@@ -61,7 +61,7 @@ impl Planner<'_> {
         }
         self.show_routes(&stored, &titles, &wanted);
         let rules: Vec<RouteRule> = wanted.into_iter().map(|wanted| wanted.rule).collect();
-        // A route that is kept but does not read would be lost by writing the list anew, so it counts as a change.
+        // A stored route that is invalid would be lost when the list is written, so it counts as a change.
         if rules != stored || self.catalog().routes.len() != stored.len() {
             self.plan
                 .changes
@@ -69,7 +69,7 @@ impl Planner<'_> {
         }
     }
 
-    /// A route once the file is applied, and what is wrong with it.
+    /// A route after the file is applied, and its mistakes.
     fn route(
         &mut self,
         at: usize,
@@ -94,7 +94,7 @@ impl Planner<'_> {
             enabled: entry.value("enabled", given.enabled, old.map(|old| old.enabled), true),
         };
         if let Some(name) = &given.name {
-            // A derived name follows the conditions: to call a route by it gives it no name of its own.
+            // A derived name follows the conditions: referring to a route by it does not set a name.
             let is_derived = of_store.is_some_and(|(old, title)| {
                 old.name.is_empty() && name == title && conditions_of(old) == conditions_of(&rule)
             });
@@ -106,7 +106,7 @@ impl Planner<'_> {
         rule
     }
 
-    /// What becomes of each route, in the order in which they will be.
+    /// The change of each route, in the resulting order.
     fn show_routes(&mut self, stored: &[RouteRule], titles: &[String], wanted: &[Wanted]) {
         let rules: Vec<RouteRule> = wanted.iter().map(|wanted| wanted.rule.clone()).collect();
         let new_titles = route_titles(&rules);
@@ -124,7 +124,7 @@ impl Planner<'_> {
                 self.plan.lines.push(Line::bare(Sign::Add, line));
                 continue;
             };
-            // What new and removed routes account for is no change of a route's place.
+            // Shifts caused by new and removed routes are no change of a route's position.
             let moved = order.get(earlier) != sorted.get(earlier);
             earlier += 1;
             if wanted.in_file.is_none() {
@@ -160,12 +160,12 @@ impl Planner<'_> {
         }
     }
 
-    /// A route that only the store has may name an account that the file gives another name.
+    /// A stored route that is not in the file may name an account that the file renames.
     fn check_kept(&mut self, rule: &RouteRule, title: &str, accounts: &Accounts) {
         let unknown = rule.accounts.iter().find(|name| !accounts.has(name));
         if let Some(name) = unknown {
             let what = format!(
-                "the store's route \"{}\" names account {name:?}, which would be no more; put the route into the file as \
+                "the store's route \"{}\" names account {name:?}, which would not exist any more; add the route to the file as \
                  well, by its name and with all its accounts: [[route]] name = {title:?}, accounts = [...]",
                 describe_route(rule)
             );
@@ -192,13 +192,13 @@ impl Planner<'_> {
             let titles = route_titles(&stored_rules(self.catalog()));
             let name = entry.keys.name.as_deref().filter(|_| old.is_none());
             let near = name.and_then(|name| nearest(name, titles.iter().map(String::as_str)));
-            let hint = near.map(|near| format!("; did you mean route {near:?}, which is there?"));
+            let hint = near.map(|near| format!("; did you mean the existing route {near:?}?"));
             let hint = hint.unwrap_or_default();
-            let what = format!("{subject} has no `carriers`: what fits it would go nowhere{hint}");
+            let what = format!("{subject} has no `carriers`{hint}");
             let mistake = Mistake::new(&entry.at("carriers"), what).key("carriers");
             self.wrong.push(mistake.meant(near));
         }
-        let (file, catalog, prune) = (self.inputs.file, self.catalog(), self.inputs.wishes.prune);
+        let (file, catalog, prune) = (self.inputs.file, self.catalog(), self.inputs.options.prune);
         let in_file = file.carrier.iter().filter_map(|entry| entry.text("name"));
         let in_store = catalog
             .carriers
@@ -258,7 +258,7 @@ fn stored_rules(catalog: &Catalog) -> Vec<RouteRule> {
         .collect()
 }
 
-/// One of the conditions of a route once the file is applied.
+/// A condition of a route after the file is applied.
 fn condition<V: Clone>(
     entry: &Entry<RouteKeys>,
     key: &str,
@@ -268,8 +268,8 @@ fn condition<V: Clone>(
     entry.value(key, named.clone(), stored.cloned(), Vec::new())
 }
 
-/// Which stored route each entry is about: the one of its name; for one without a name the one with its conditions;
-/// for a new name the one without a name that has its conditions.
+/// The stored route of each entry: that of its name; for an entry without a name, that with its conditions;
+/// for a new name, the unnamed one with its conditions.
 fn match_routes(entries: &[Entry<RouteKeys>], stored: &[RouteRule], titles: &[String]) -> Vec<Option<usize>> {
     let mut matched: Vec<Option<usize>> = vec![None; entries.len()];
     let mut taken = vec![false; stored.len()];
@@ -301,7 +301,7 @@ fn match_routes(entries: &[Entry<RouteKeys>], stored: &[RouteRule], titles: &[St
     matched
 }
 
-/// Puts the routes that the file names into the list of the stored ones.
+/// Inserts the routes of the file into the list of stored ones.
 fn merge(named: Vec<Wanted>, stored: &[RouteRule]) -> Vec<Wanted> {
     let (known, fresh): (Vec<_>, Vec<_>) = named.into_iter().partition(|wanted| wanted.stored.is_some());
     let taken: Vec<Option<usize>> = known.iter().map(|wanted| wanted.stored).collect();
@@ -335,7 +335,7 @@ fn merge(named: Vec<Wanted>, stored: &[RouteRule]) -> Vec<Wanted> {
     list
 }
 
-/// What a rule fits, without where it leads.
+/// The conditions of a rule, without its carriers.
 pub(crate) fn conditions_of(rule: &RouteRule) -> RouteRule {
     RouteRule {
         name: String::new(),
@@ -356,7 +356,7 @@ fn conditions_named(keys: &RouteKeys) -> RouteRule {
     }
 }
 
-/// The name of each route: its own, or the one derived from its conditions, numbered where several have the same.
+/// The name of each route: its own, or the one derived from its conditions, numbered when several have the same.
 pub(crate) fn route_titles(rules: &[RouteRule]) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let title = |rule: &RouteRule| {
@@ -375,7 +375,7 @@ pub(crate) fn route_titles(rules: &[RouteRule]) -> Vec<String> {
     rules.iter().map(title).collect()
 }
 
-/// The name of a route that has none of its own: what it fits.
+/// The derived name of a route that has none: its conditions.
 fn derived_title(rule: &RouteRule) -> String {
     let mut said = Vec::new();
     let mut say = |what: &str, items: String| {

@@ -1,4 +1,4 @@
-//! Suppressions: numbers that get nothing.
+//! Suppressions: numbers that get no messages.
 
 use super::super::diff::{Line, Sign};
 use super::super::entry::Entry;
@@ -12,10 +12,10 @@ use sms::phone::Msisdn;
 use std::collections::HashSet;
 use store::AccountId;
 
-/// Fewest digits of a number that is new.
+/// Minimum number of digits of a new number.
 const NUMBER_DIGITS_MIN: usize = 7;
 
-/// A suppression as something that can be looked up.
+/// The key of a suppression.
 type Key = (Option<AccountId>, u64, SuppressionKind);
 
 impl Planner<'_> {
@@ -43,7 +43,7 @@ impl Planner<'_> {
         let (mut left, mut opted_out) = (0_usize, 0_usize);
         for suppression in gone {
             left += 1;
-            if self.inputs.wishes.prune {
+            if self.inputs.options.prune {
                 opted_out += usize::from(suppression.kind == SuppressionKind::Unsubscribed);
                 self.plan
                     .changes
@@ -52,13 +52,13 @@ impl Planner<'_> {
         }
         if opted_out > 0 {
             self.plan.notes.push(format!(
-                "{opted_out} of the suppressed numbers that go had unsubscribed: their owners get messages again"
+                "{opted_out} of the deleted suppressions are opt-outs: their numbers get messages again"
             ));
         }
-        // There may be millions: counted, not listed.
-        self.tell(Sign::Add, added);
-        self.tell(
-            if self.inputs.wishes.prune {
+        // There may be millions: the diff has their number only.
+        self.add_count(Sign::Add, added);
+        self.add_count(
+            if self.inputs.options.prune {
                 Sign::Remove
             } else {
                 Sign::Keep
@@ -67,7 +67,7 @@ impl Planner<'_> {
         );
     }
 
-    fn tell(&mut self, sign: Sign, count: usize) {
+    fn add_count(&mut self, sign: Sign, count: usize) {
         if count > 0 {
             self.plan
                 .lines
@@ -93,7 +93,7 @@ impl Planner<'_> {
         let account = self.suppressing_account(entry, accounts);
         let complaint = match (given.kind, given.account.is_some()) {
             (Some(SuppressionKind::Global), true) => {
-                Some("suppression: kind \"global\" is for all accounts; leave `account` out")
+                Some("suppression: kind \"global\" is for all accounts; remove `account`")
             }
             (Some(SuppressionKind::Blocked), false) if !entry.raw.is_excused("account") => {
                 Some("suppression: kind \"blocked\" is for one account; name it in `account`")
@@ -110,7 +110,7 @@ impl Planner<'_> {
         })
     }
 
-    /// The number of an entry; one that is stored already may be as short as it is.
+    /// The number of an entry; a stored one may be shorter.
     fn suppressed_number(&mut self, entry: &Entry<SuppressionKeys>, number: &str) -> Option<Msisdn> {
         let digits = number.strip_prefix('+').unwrap_or(number);
         let stored = |msisdn: &Msisdn| {
@@ -120,10 +120,10 @@ impl Planner<'_> {
         let msisdn = Msisdn::from_digits(digits)
             .filter(|msisdn| msisdn.digit_count() >= NUMBER_DIGITS_MIN || stored(msisdn));
         if msisdn.is_none() {
-            // Not repeated whole: what an apply says may end up in a log.
+            // Masked: the output of an apply may be logged.
             let expected = "digits of E.164, with or without +, such as \"+447700900123\"";
             let what = format!(
-                "suppression: the number {} is not an international one ({expected})",
+                "suppression: the number {} is not an international number ({expected})",
                 masked(number)
             );
             let mistake = Mistake::new(&entry.at("number"), what);
@@ -133,7 +133,7 @@ impl Planner<'_> {
         msisdn
     }
 
-    /// The account of an entry, if it names one; nothing when there is none of that name.
+    /// The account of an entry, if it names one; `None` when there is no such account.
     fn suppressing_account(
         &mut self,
         entry: &Entry<SuppressionKeys>,
@@ -156,7 +156,7 @@ fn key(suppression: &Suppression) -> Key {
     (suppression.account, suppression.msisdn.as_u64(), suppression.kind)
 }
 
-/// A number of which only the beginning and the length show.
+/// A number with only its beginning and length visible.
 fn masked(number: &str) -> String {
     let hidden = number
         .chars()

@@ -11,16 +11,16 @@ use engine::catalog::{CatalogChange, Position, Review, Template};
 use sha2::{Digest, Sha256};
 use sms::class::Class;
 use sms::template::{PLACEHOLDER_RULE, Template as Pattern, unread_placeholder};
-use sms::visible::is_obeyed;
+use sms::visible::is_display_control;
 use std::collections::HashSet;
 use store::AccountId;
 
-/// The first template number given by itself.
+/// The first automatically assigned template number.
 const TEMPLATE_NUMBER_FIRST: i64 = 1001;
-/// Longest name in characters; accounts give longer ones over their APIs.
+/// Characters of a name; accounts give longer ones over their APIs.
 const NAME_CHARS_MAX: usize = 255;
 
-/// What a template belongs to.
+/// The account of a template.
 #[derive(Clone, Copy)]
 struct Owner<'a> {
     id: AccountId,
@@ -50,10 +50,10 @@ impl<'a> Planner<'a> {
             let Some((name, old)) = self.which_template(entry, owner, &claimed) else {
                 continue;
             };
-            // Names made over an API may stand more than once; then each has its number with it.
+            // Names made over an API may be ambiguous; then the number is shown with the name.
             let known = old.filter(|old| *old.name == *name && entry.keys.number == Some(old.number));
             if !named.insert(name.clone()) && known.is_none() {
-                let what = format!("template {account}/{name} stands twice in this file");
+                let what = format!("template {account}/{name} is defined twice in this file");
                 self.complain_of(&entry.raw, "name", what);
                 continue;
             }
@@ -70,8 +70,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The name that an entry will have, and the stored template it is about: the one with its number, which is
-    /// renamed if it has another name, or the one with its name.
+    /// The resulting name of an entry, and its stored template: that with its number, which is renamed if its name differs,
+    /// else that with its name.
     fn which_template(
         &mut self,
         entry: &Entry<TemplateKeys>,
@@ -92,7 +92,7 @@ impl<'a> Planner<'a> {
             }
             return of_number.map(|old| (old.name.to_string(), Some(old)));
         };
-        // One that another entry means by its number is not this one.
+        // A template that another entry names by its number is not this one.
         let of_name = own().find(|old| *old.name == **name && !claimed.contains(&old.number));
         match (of_number, of_name) {
             (Some(old), Some(other)) if old.name != other.name => {
@@ -125,7 +125,7 @@ impl<'a> Planner<'a> {
         if let Some(why) = given.ttl_s.and_then(ttl_complaint) {
             self.complain_of(&entry.raw, "ttl_s", format!("{title}: {why}"));
         }
-        // Each is looked at, whatever is wrong with the others.
+        // All keys are checked, whatever is wrong with the others.
         let class_and_text = self.class_and_text(entry, (&title, name), owner, old);
         self.check_placeholders(entry, &title, old);
         let signature = self.template_signature(entry, &title, owner, old);
@@ -145,7 +145,7 @@ impl<'a> Planner<'a> {
             old.map(|old| old.review),
             Review::Approved,
         );
-        // The reason of another review is none of this one.
+        // The reason belongs to the previous review.
         let stored_reason = old.filter(|old| old.review == review).map(|old| &*old.reason);
         let reason = entry.value("reason", given.reason.as_deref(), stored_reason, "");
         let mut template = Template {
@@ -177,8 +177,7 @@ impl<'a> Planner<'a> {
             && let Some((signature, _)) = template.signature.and_then(text_of)
             && !keeps_placeholders(&template.text, signature, template.position)
         {
-            let why =
-                format!("{title}: with its signature around it, other placeholders are read out of the text");
+            let why = format!("{title}: with its signature added, the text has other placeholders");
             return self.complain_of(&entry.raw, "text", why);
         }
         let old_fields = old.map(|old| fields(old, owner.signatures));
@@ -190,12 +189,12 @@ impl<'a> Planner<'a> {
             template.version = old.version.saturating_add(1);
             if template.review != Review::Approved && given.review.is_none() {
                 let state = word(template.review);
-                let note = format!("{title} stays {state}: the file names no `review` for it");
+                let note = format!("{title} remains {state}: the file names no `review` for it");
                 self.plan.notes.push(note);
             }
         }
         if let Some(stale) = old.map(|old| old.number).filter(|old| *old != number) {
-            // Templates are stored by number: the old one does not go by itself.
+            // Templates are stored by number: the old one must be deleted.
             self.plan.changes.push(CatalogChange::RemoveTemplate(stale));
         }
         let what = match old {
@@ -209,19 +208,19 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// What looks like a placeholder and is none. A text of before stays as it is.
+    /// Invalid placeholders. A stored text is not checked again.
     fn check_placeholders(&mut self, entry: &Entry<TemplateKeys>, title: &str, old: Option<&Template>) {
         let text = entry.keys.text.as_deref();
         let changed = text.filter(|text| old.is_none_or(|old| *old.text != **text));
         if let Some(written) = changed.and_then(unread_placeholder) {
             let why = format!(
-                "{title}: {written:?} is no placeholder and would be sent as it stands; {PLACEHOLDER_RULE}"
+                "{title}: {written:?} is not a placeholder and would be sent unchanged; {PLACEHOLDER_RULE}"
             );
             self.complain_of(&entry.raw, "text", why);
         }
     }
 
-    /// What a new template needs; a stored one has it.
+    /// The keys that a new template needs; a stored one has them.
     fn class_and_text(
         &mut self,
         entry: &Entry<TemplateKeys>,
@@ -252,7 +251,7 @@ impl<'a> Planner<'a> {
         Some((class?, text?))
     }
 
-    /// The id of the signature it will have; `None` when the file names one that is not there.
+    /// The id of its signature; `None` when the file names an unknown one.
     fn template_signature(
         &mut self,
         entry: &Entry<TemplateKeys>,
@@ -277,7 +276,7 @@ impl<'a> Planner<'a> {
         known.map(|(_, id)| Some(*id))
     }
 
-    /// The number given, the number it has, or the next free one.
+    /// The given number, the stored one, or the next free one.
     fn template_number(
         &mut self,
         entry: &Entry<TemplateKeys>,
@@ -328,7 +327,7 @@ impl<'a> Planner<'a> {
         Some(number)
     }
 
-    /// The id given, the id it has, or one made from its name: the same on every machine.
+    /// The given id, the stored one, or one derived from its name: the same on every machine.
     fn ut_id(
         &mut self,
         entry: &Entry<TemplateKeys>,
@@ -345,7 +344,7 @@ impl<'a> Planner<'a> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if old.is_none_or(|old| *old.ut_id != *ut_id) && (ut_id.is_empty() || !ut_id.chars().all(allowed)) {
             let what =
-                format!("{title}: `ut_id` {ut_id:?} is not made of ASCII letters, digits, `_` and `-`");
+                format!("{title}: `ut_id` {ut_id:?} must consist of ASCII letters, digits, `_` and `-`");
             self.complain_of(&entry.raw, "ut_id", what);
             return None;
         }
@@ -373,13 +372,15 @@ fn ttl_complaint(ttl_s: u32) -> Option<String> {
 }
 
 fn template_name_complaint(name: &str) -> Option<String> {
-    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(is_obeyed) {
-        return Some(format!("a name has 1 to {NAME_CHARS_MAX} printable characters"));
+    if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(is_display_control) {
+        return Some(format!(
+            "a name must have 1 to {NAME_CHARS_MAX} printable characters"
+        ));
     }
-    (name.trim() != name).then(|| "a name neither begins nor ends with a blank".to_owned())
+    (name.trim() != name).then(|| "a name must not begin or end with a space".to_owned())
 }
 
-/// Whether a text has the same placeholders with a signature around it, in both kinds of brackets.
+/// Whether a text has the same placeholders with its signature added, in both kinds of brackets.
 fn keeps_placeholders(text: &str, signature: &str, position: Position) -> bool {
     let alone = Pattern::parse(text);
     [('【', '】'), ('[', ']')].into_iter().all(|(open, close)| {
@@ -391,12 +392,12 @@ fn keeps_placeholders(text: &str, signature: &str, position: Position) -> bool {
     })
 }
 
-/// Whether what is sent with a template is the same.
+/// Whether messages with the two templates are the same.
 fn same_version(old: &Template, new: &Template) -> bool {
     (&old.text, old.signature, old.position, old.class) == (&new.text, new.signature, new.position, new.class)
 }
 
-/// `UTA` and twelve characters out of the names, in the shape of the vendor's ids.
+/// `UTA` and twelve characters derived from the names, in the shape of the vendor's ids.
 fn made_ut_id(account: &str, template: &str) -> String {
     const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let digest = Sha256::new()

@@ -88,25 +88,25 @@ kind = "unsubscribed"
 account = "acme"
 "#;
 
-fn vault() -> Vault {
-    Vault::new(&[7; 32])
+fn sealer() -> SecretSealer {
+    SecretSealer::new(&[7; 32])
 }
 
-fn plan_with(text: &str, existing: &Existing, wishes: Wishes) -> Result<Plan, Vec<String>> {
+fn plan_with(text: &str, existing: &Existing, options: ApplyOptions) -> Result<Plan, Vec<String>> {
     let file = File::parse(text);
     plan(Inputs {
         text,
         file: &file,
         existing,
-        vault: &vault(),
-        surroundings: Surroundings {
+        sealer: &sealer(),
+        environment: Environment {
             variable: &|name| (name == "ACME_SECRET").then(|| OsString::from("from-env-of-the-tests")),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
             check_authorities: &|_| Ok(()),
         },
-        forms: &Forms::all(),
+        webhook_formats: &WebhookFormats::all(),
         allow: Some(&[]),
-        wishes,
+        options,
         now: NOW,
     })
     .map_err(|wrong| wrong.list.iter().map(ToString::to_string).collect())
@@ -190,21 +190,21 @@ fn applied(text: &str) -> Existing {
         suppressions: Vec::new(),
         ..Existing::default()
     };
-    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     carry_out(&mut existing, plan);
     existing
 }
 
-fn told(plan: &Plan) -> String {
+fn rendered(plan: &Plan) -> String {
     plan.lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-const PRUNE: Wishes = Wishes {
+const PRUNE: ApplyOptions = ApplyOptions {
     prune: true,
     set_balances: false,
 };
 
-const SET_BALANCES: Wishes = Wishes {
+const SET_BALANCES: ApplyOptions = ApplyOptions {
     prune: false,
     set_balances: true,
 };
@@ -212,7 +212,7 @@ const SET_BALANCES: Wishes = Wishes {
 #[test]
 fn a_file_becomes_a_catalog_the_engine_takes_with_secrets_that_open() {
     let existing = applied(FULL);
-    let snapshot = Snapshot::compile(existing.catalog.clone(), &vault()).unwrap();
+    let snapshot = Snapshot::compile(existing.catalog.clone(), &sealer()).unwrap();
     let sendcloud = snapshot.credential("sendcloud", "acme").unwrap();
     assert_eq!(sendcloud.secret.expose_secret(), "acme-secret-of-the-tests");
     assert_eq!(
@@ -260,7 +260,7 @@ fn a_file_becomes_a_catalog_the_engine_takes_with_secrets_that_open() {
         .map(|at| u8::from_str_radix(&sealed[at..at + 2], 16).unwrap())
         .collect();
     assert_eq!(
-        vault().open("carrier/north", &sealed).unwrap().expose_secret(),
+        sealer().open("carrier/north", &sealed).unwrap().expose_secret(),
         "hunter2"
     );
 }
@@ -268,16 +268,16 @@ fn a_file_becomes_a_catalog_the_engine_takes_with_secrets_that_open() {
 #[test]
 fn applying_twice_changes_nothing() {
     let existing = applied(FULL);
-    for wishes in [
-        Wishes::default(),
+    for options in [
+        ApplyOptions::default(),
         PRUNE,
-        Wishes {
+        ApplyOptions {
             prune: true,
             set_balances: true,
         },
     ] {
-        let again = plan_with(FULL, &existing, wishes).unwrap();
-        assert!(again.changes.is_empty(), "{}", told(&again));
+        let again = plan_with(FULL, &existing, options).unwrap();
+        assert!(again.changes.is_empty(), "{}", rendered(&again));
     }
 }
 
@@ -289,22 +289,22 @@ fn a_secret_may_leave_the_file_once_it_is_stored() {
         .replace("secret_env = \"ACME_SECRET\"\n", "")
         .replace("secret = \"acme-hook-of-the-tests\"\n", "")
         .replace("password = \"hunter2\"\n", "");
-    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
-    assert!(plan.changes.is_empty(), "{}", told(&plan));
+    let plan = plan_with(&text, &existing, ApplyOptions::default()).unwrap();
+    assert!(plan.changes.is_empty(), "{}", rendered(&plan));
 }
 
 #[test]
 fn secrets_never_show_in_the_diff() {
     let mut existing = Existing::default();
-    let first = plan_with(FULL, &existing, Wishes::default()).unwrap();
-    let mut all = told(&first);
+    let first = plan_with(FULL, &existing, ApplyOptions::default()).unwrap();
+    let mut all = rendered(&first);
     carry_out(&mut existing, first);
     let text = FULL
         .replace("hunter2", "hunter3")
         .replace("acme-secret-of-the-tests", "another-secret");
-    let second = plan_with(&text, &existing, Wishes::default()).unwrap();
+    let second = plan_with(&text, &existing, ApplyOptions::default()).unwrap();
     assert_eq!(second.changes.len(), 2);
-    all.push_str(&told(&second));
+    all.push_str(&rendered(&second));
     for secret in [
         "hunter",
         "acme-secret-of-the-tests",
@@ -317,14 +317,14 @@ fn secrets_never_show_in_the_diff() {
 }
 
 #[test]
-fn a_change_tells_only_what_changes_and_keeps_numbers() {
+fn a_diff_has_only_changed_properties_and_numbers_stay() {
     let existing = applied(FULL);
     let text = FULL
         .replace("weight = 10", "weight = 20")
         .replace("Your code is", "The code is");
-    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(&text, &existing, ApplyOptions::default()).unwrap();
     assert_eq!(
-        told(&plan),
+        rendered(&plan),
         "~ account acme\n      weight: 10 -> 20\n\
          ~ template acme/code\n      text: \"Your code is {code}.\" -> \"The code is {code}.\"\n"
     );
@@ -336,16 +336,16 @@ fn a_change_tells_only_what_changes_and_keeps_numbers() {
 fn what_the_file_does_not_name_stays_until_pruned() {
     let mut existing = applied(FULL);
     let text = "[[account]]\nname = \"acme\"\n[[carrier]]\nname = \"box\"\ntype = \"sandbox\"\n[[route]]\ncarriers = [\"box\"]\n";
-    let kept = plan_with(text, &existing, Wishes::default()).unwrap();
+    let kept = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     assert!(
         kept.lines.iter().all(|line| line.sign != Sign::Remove),
         "{}",
-        told(&kept)
+        rendered(&kept)
     );
     assert!(
         kept.lines
             .iter()
-            .any(|line| line.what == "account beta with all that is its own")
+            .any(|line| line.what == "account beta with all its objects")
     );
     let pruned = plan_with(text, &existing, PRUNE).unwrap();
     carry_out(&mut existing, pruned);
@@ -367,7 +367,7 @@ fn what_the_file_does_not_name_stays_until_pruned() {
         ),
         (1, 1, 0)
     );
-    assert!(Snapshot::compile(catalog.clone(), &vault()).is_ok());
+    assert!(Snapshot::compile(catalog.clone(), &sealer()).is_ok());
 }
 
 #[test]
@@ -389,14 +389,14 @@ fn a_removed_carriers_number_is_not_given_away_while_messages_wait_for_it() {
         pruned
             .notes
             .iter()
-            .any(|note| note.starts_with("carrier north: messages wait")),
+            .any(|note| note.starts_with("carrier north: its queued messages")),
         "{:?}",
         pruned.notes
     );
     carry_out(&mut existing, pruned);
     assert!(existing.catalog.carriers[0].no > highest);
     existing.catalog.carriers.clear();
-    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     assert!(
         plan.changes
             .iter()
@@ -405,7 +405,7 @@ fn a_removed_carriers_number_is_not_given_away_while_messages_wait_for_it() {
 }
 
 #[test]
-fn a_balance_is_where_an_account_begins_unless_asked_for() {
+fn a_balance_is_the_initial_one_unless_set_balances_is_given() {
     let mut existing = applied(FULL);
     existing
         .catalog
@@ -414,30 +414,30 @@ fn a_balance_is_where_an_account_begins_unless_asked_for() {
         .filter(|a| &*a.name == "acme")
         .for_each(|a| a.balance = Some(3));
     assert!(
-        plan_with(FULL, &existing, Wishes::default())
+        plan_with(FULL, &existing, ApplyOptions::default())
             .unwrap()
             .changes
             .is_empty()
     );
     let topped_up = plan_with(FULL, &existing, SET_BALANCES).unwrap();
     assert_eq!(
-        told(&topped_up),
+        rendered(&topped_up),
         "~ balance of acme\n      3 segments -> 500 segments\n"
     );
-    // One that is not named is none of the file's business.
+    // A balance that the file does not name stays.
     let unnamed = FULL.replace("balance = 500\n", "");
     let plan = plan_with(&unnamed, &existing, SET_BALANCES).unwrap();
-    assert!(plan.changes.is_empty(), "{}", told(&plan));
-    // Nor is a limit lifted by the way: that has to be asked for.
+    assert!(plan.changes.is_empty(), "{}", rendered(&plan));
+    // Nor is a limit removed without `--set-balances`.
     let lifted = FULL.replace("balance = 500\n", "reset = [\"balance\"]\n");
-    let plan = plan_with(&lifted, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(&lifted, &existing, ApplyOptions::default()).unwrap();
     assert!(
         plan.changes.is_empty() && plan.notes.len() == 1,
         "{:?}",
         plan.notes
     );
     assert_eq!(
-        told(&plan_with(&lifted, &existing, SET_BALANCES).unwrap()),
+        rendered(&plan_with(&lifted, &existing, SET_BALANCES).unwrap()),
         "~ balance of acme\n      3 segments -> not counted\n"
     );
 }
@@ -448,10 +448,13 @@ fn an_account_is_renamed_by_its_id() {
     let plan = plan_with(
         "[[account]]\nname = \"new\"\nid = 9\n",
         &existing,
-        Wishes::default(),
+        ApplyOptions::default(),
     )
     .unwrap();
-    assert_eq!(told(&plan), "~ account old (now new)\n      name: old -> new\n");
+    assert_eq!(
+        rendered(&plan),
+        "~ account old (now new)\n      name: old -> new\n"
+    );
 }
 
 #[test]
@@ -459,7 +462,7 @@ fn a_route_of_the_store_is_not_left_with_an_account_that_is_renamed() {
     let route = "[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n[[route]]\naccounts = [\"old\"]\ncarriers = [\"c\"]\n";
     let existing = applied(&format!("[[account]]\nname = \"old\"\nid = 9\n{route}"));
     let renamed = "[[account]]\nname = \"new\"\nid = 9\n";
-    let wrong = plan_with(renamed, &existing, Wishes::default()).unwrap_err();
+    let wrong = plan_with(renamed, &existing, ApplyOptions::default()).unwrap_err();
     assert!(
         wrong.len() == 1
             && wrong[0].contains("names account \"old\"")
@@ -468,8 +471,8 @@ fn a_route_of_the_store_is_not_left_with_an_account_that_is_renamed() {
     );
     // What is advised works, and changes nothing else.
     let advised = format!("{renamed}[[route]]\nname = \"from old\"\naccounts = [\"new\"]\n");
-    let plan = plan_with(&advised, &existing, Wishes::default()).unwrap();
-    assert_eq!(plan.changes.len(), 2, "{}", told(&plan));
+    let plan = plan_with(&advised, &existing, ApplyOptions::default()).unwrap();
+    assert_eq!(plan.changes.len(), 2, "{}", rendered(&plan));
     let with_route = format!("{renamed}{}", route.replace("old", "new"));
     assert!(plan_with(&with_route, &existing, PRUNE).is_ok());
 }
@@ -479,9 +482,9 @@ fn route_order_is_meaning() {
     let existing = applied(FULL);
     let route = "[[route]]\nprefixes = [\"44\"]\naccounts = [\"acme\"]\ncarriers = [\"north\", \"box\"]\n\n";
     let text = format!("{}{route}", FULL.replace(route, ""));
-    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(&text, &existing, ApplyOptions::default()).unwrap();
     let [CatalogChange::ReplaceRoutes(routes)] = plan.changes.as_slice() else {
-        panic!("{}", told(&plan))
+        panic!("{}", rendered(&plan))
     };
     assert_eq!(
         routes.iter().map(|route| route.position).collect::<Vec<_>>(),

@@ -1,12 +1,12 @@
-//! Webhooks: where an account is told its events, and in what form.
+//! Webhooks: the URL and format by which an account receives its events.
 
 use super::super::diff::{Fields, list};
 use super::super::entry::Entry;
 use super::super::file::{EventName, WebhookKeys};
 use super::super::secret::{GivenSecret, SecretSource};
 use super::{Planner, name_complaint, secret_field};
-use crate::config::misfit;
-use crate::forms::shown;
+use crate::config::invalid_value;
+use crate::webhook_formats::shown;
 use engine::catalog::{CatalogChange, SECRET_OCTETS_ADVISED, endpoint_secret_name};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -24,7 +24,11 @@ impl Planner<'_> {
             if named.insert(name) {
                 self.webhook(entry, name, id, what);
             } else {
-                self.complain_of(&entry.raw, "name", format!("{what} stands twice in this file"));
+                self.complain_of(
+                    &entry.raw,
+                    "name",
+                    format!("{what} is defined twice in this file"),
+                );
             }
         }
         let catalog = self.catalog();
@@ -42,7 +46,7 @@ impl Planner<'_> {
         let old = endpoints
             .iter()
             .find(|old| old.account == account && *old.name == *name);
-        // All that is wrong with it is told; `put` then has no effect, for nothing of the file is applied.
+        // All mistakes are reported; `put` then has no effect, for nothing of the file is applied.
         if old.is_none()
             && let Some(why) = name_complaint(name, false)
         {
@@ -53,8 +57,7 @@ impl Planner<'_> {
             kinds.fold(EventKinds::NONE, |all, kind| all | kind)
         });
         if kinds == Some(EventKinds::NONE) {
-            let why =
-                format!("{what}: `events` names none; leave the webhook out, or give it `enabled = false`");
+            let why = format!("{what}: `events` is empty; remove the webhook, or set `enabled = false`");
             self.complain_of(&entry.raw, "events", why);
         }
         let format = given.format.as_deref().or(old.map(|old| &*old.format));
@@ -71,7 +74,7 @@ impl Planner<'_> {
             (Some(&*old.format), &*old.url, Some(&old.settings)) == (format, url, settings.as_ref())
         });
         if let (false, Some(format), Some(settings)) = (as_stored, format, &settings) {
-            self.check_form(entry, &what, (format, url), settings);
+            self.check_format(entry, &what, (format, url), settings);
         }
         self.check_way(entry, &what, url, old);
         let id = old.map_or_else(|| self.next_endpoint(), |old| old.id);
@@ -101,44 +104,45 @@ impl Planner<'_> {
         });
     }
 
-    /// Complains of a URL that no call may go to, as far as that shows without looking a name up. One that is stored so
-    /// is noted: what the node allows may have changed since.
+    /// Complains about a URL that the node would not call, as far as that is known without a name lookup. For a stored one
+    /// it is a note: what the node allows may have changed since.
     fn check_way(&mut self, entry: &Entry<WebhookKeys>, what: &str, url: &str, old: Option<&Endpoint>) {
         let Some(allow) = self.inputs.allow else { return };
         let is_stored = old.is_some_and(|old| &*old.url == url);
-        // What cannot be read at all is told by `check_form`.
-        if url.is_empty() || crate::forms::check_url(url).is_err() && !is_stored {
+        // `check_format` reports what cannot be parsed.
+        if url.is_empty() || crate::webhook_formats::check_url(url).is_err() && !is_stored {
             return;
         }
-        match engine::notify::check_url(url, allow) {
+        match engine::webhooks::check_url(url, allow) {
             Ok(()) => {}
             Err(why) if is_stored => self.plan.notes.push(format!("{what}: {why}")),
             Err(why) => self.complain_of(&entry.raw, "url", format!("{what}: {why}")),
         }
     }
 
-    /// Complains of all that can be known to be wrong with format, URL and settings without calling.
-    fn check_form(
+    /// Complains about all mistakes in format, URL and settings that are known without a call.
+    fn check_format(
         &mut self,
         entry: &Entry<WebhookKeys>,
         what: &str,
         (format, url): (&str, &str),
         settings: &Value,
     ) {
-        for (key, why) in self.inputs.forms.mistakes(format, url, settings) {
+        for (key, why) in self.inputs.webhook_formats.mistakes(format, url, settings) {
             if entry.raw.is_excused(key) {
                 continue;
             }
             match why.strip_prefix("settings: ").filter(|said| is_of_parser(said)) {
-                Some(said) => self
-                    .wrong
-                    .push(misfit(&entry.at("settings"), what, "settings", None, said)),
+                Some(said) => {
+                    self.wrong
+                        .push(invalid_value(&entry.at("settings"), what, "settings", None, said))
+                }
                 None => self.complain_of(&entry.raw, key, format!("{what}: {why}")),
             }
         }
     }
 
-    /// An id that no endpoint has, those planned so far included.
+    /// An id that no endpoint has, including those planned so far.
     fn next_endpoint(&self) -> EndpointId {
         let planned = self.plan.changes.iter().filter_map(|change| match change {
             CatalogChange::PutEndpoint(endpoint) => Some(endpoint.id.0),
@@ -148,7 +152,7 @@ impl Planner<'_> {
         EndpointId(1 + known.chain(planned).max().unwrap_or(0))
     }
 
-    /// The sealed secret, and how it shows in the diff. An endpoint may have none.
+    /// The sealed secret, and its text for the diff. An endpoint may have none.
     fn webhook_secret(
         &mut self,
         entry: &Entry<WebhookKeys>,
@@ -165,13 +169,13 @@ impl Planner<'_> {
         let stored = old
             .map(|old| &*old.sealed_secret)
             .filter(|sealed| !sealed.is_empty());
-        let given = source.resolve(&self.inputs.surroundings)?;
+        let given = source.resolve(&self.inputs.environment)?;
         if let (GivenSecret::Text(secret), Some(format)) = (&given, format) {
-            let forms = self.inputs.forms;
-            if let Some(why) = forms.secret_complaint(format, secret) {
+            let webhook_formats = self.inputs.webhook_formats;
+            if let Some(why) = webhook_formats.secret_complaint(format, secret) {
                 return Err(format!("the secret {why}"));
             }
-            if forms.key_octets(format, secret) < SECRET_OCTETS_ADVISED {
+            if webhook_formats.key_octets(format, secret) < SECRET_OCTETS_ADVISED {
                 self.short_secrets.push(what.to_owned());
             }
         }
@@ -186,8 +190,8 @@ impl Planner<'_> {
     }
 }
 
-/// The settings a webhook will have: those stored, with the members that the file names. Those of another format mean
-/// nothing to this one.
+/// The settings after the file is applied: the stored ones with the members of the file. Settings of another format
+/// are dropped.
 fn webhook_settings(entry: &Entry<WebhookKeys>, format: &str, old: Option<&Endpoint>) -> Value {
     let stored = old.filter(|old| *old.format == *format && !entry.raw.resets("settings"));
     let mut settings: Map<String, Value> = stored

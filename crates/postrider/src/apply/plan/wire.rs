@@ -1,4 +1,4 @@
-//! What stands in PDUs: whether the fields of a carrier fit them, and the TLVs of templates and signatures.
+//! Fields of PDUs: whether a carrier's settings fit them, and the TLVs of templates and signatures.
 
 use super::super::entry::RawEntry;
 use super::Planner;
@@ -12,7 +12,7 @@ use sms::sender::{Sender, SenderError};
 /// Octets of a `system_id`: 15 by SMPP 3.4 section 5.2.1; some carriers issue longer ones.
 const SYSTEM_ID_OCTETS_MAX: usize = 64;
 
-/// What of a carrier's settings fits no PDU, with its key.
+/// Settings of a carrier that fit no PDU, with their keys.
 pub(super) fn complaints(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     let mut wrong = Vec::new();
     // SMPP 3.4 sections 5.2.1 to 5.2.7 and 5.2.11, without the final NUL.
@@ -24,10 +24,10 @@ pub(super) fn complaints(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     ];
     for (name, text, max) in texts {
         if text.len() > max {
-            let why = format!("`{name}` has {} octets; there is room for {max}", text.len());
+            let why = format!("`{name}` has {} octets; at most {max} are allowed", text.len());
             wrong.push((name, why));
         } else if text.chars().any(char::is_control) {
-            wrong.push((name, format!("`{name}` has a control character in it")));
+            wrong.push((name, format!("`{name}` contains a control character")));
         }
     }
     if let Some(why) = sender_complaint(&smpp.default_sender) {
@@ -43,16 +43,16 @@ pub(super) fn complaints(smpp: &SmppSettings) -> Vec<(&'static str, String)> {
     wrong
 }
 
-/// Why a text cannot be a sender; nothing for an empty one.
+/// Why a text cannot be a sender; `None` for an empty one.
 pub(super) fn sender_complaint(sender: &str) -> Option<String> {
     match Sender::parse(sender) {
         Ok(_) | Err(SenderError::Empty) => None,
-        Err(error) => Some(format!("is {sender:?}, which no carrier takes: {error}")),
+        Err(error) => Some(format!("is {sender:?}, which no carrier accepts: {error}")),
     }
 }
 
 impl Planner<'_> {
-    /// The details of a template or signature with its TLVs as the file has them; `None` when they do not read.
+    /// The details of a template or signature with its TLVs as in the file; `None` when they are invalid.
     pub(super) fn details_with_tlvs(
         &mut self,
         entry: &RawEntry,
@@ -91,7 +91,7 @@ impl Planner<'_> {
     }
 }
 
-/// The TLVs in the details of a template or signature, as they are written in files.
+/// The TLVs in the details of a template or signature, in the notation of files.
 pub(crate) fn tlvs_of(details: &Value) -> TlvMap {
     let written = details.get(DETAIL_TLVS).map(TlvMap::deserialize);
     written.and_then(Result::ok).unwrap_or_default()
@@ -106,7 +106,7 @@ pub(super) fn tlvs_shown(details: &Value) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether details say more than what files do: only the APIs know such.
+/// Whether details hold more than files can: only the APIs set such.
 pub(super) fn are_of_an_api(details: &Value) -> bool {
     match details {
         Value::Null => false,

@@ -5,7 +5,7 @@ fn with(table: &str, name: &str, value: u64) -> anyhow::Result<Config> {
     Config::from_text(&format!("[{table}]\n{name} = {value}"))
 }
 
-/// Goal: no part of the program works with another value than the one that was asked for.
+/// Goal: no component replaces a configured value by another one.
 #[test]
 fn what_a_part_of_the_program_would_change_is_refused() {
     let defaults = Config::from_text("").unwrap();
@@ -39,51 +39,51 @@ fn what_a_part_of_the_program_would_change_is_refused() {
 #[test]
 fn settings_that_contradict_each_other_say_what_would_go_wrong() {
     let cases = [
-        (
-            "[metrics]\nlisten = \"127.0.0.1:8080\"",
-            "the second could not be bound",
-        ),
-        ("[api.tls]\nkey_file = \"k.pem\"", "no TLS would be spoken"),
-        ("[api.tls]\ncert_file = \"c.pem\"", "no TLS could be spoken"),
+        ("[metrics]\nlisten = \"127.0.0.1:8080\"", "they must differ"),
+        ("[api.tls]\nkey_file = \"k.pem\"", "TLS needs both"),
+        ("[api.tls]\ncert_file = \"c.pem\"", "TLS needs both"),
         (
             "[api.limits]\nengagelab_recipients_max = 0",
-            "every request would be refused",
+            "every request would be rejected",
         ),
         (
             "[api.limits]\nbody_bytes_max = 1000",
-            "refused for their size first",
+            "rejected for their size first",
         ),
         (
             "[store.sqlite]\nmessages_waiting_max = 1500",
-            "only when nothing else waits",
+            "only when nothing else is queued",
         ),
         (
             "[queue]\nlane_messages_max = 30000",
-            "all the room its carrier has",
+            "fill the queue of its carrier",
         ),
-        ("[queue]\nlane_messages_max = 0", "nothing would ever be sent"),
-        ("[queue]\nnotice_weight = 0", "would wait for ever"),
-        ("[queue]\notp_weight = 1", "codes would wait behind campaigns"),
-        ("[store]\npath = \"\"", "nowhere to keep messages"),
+        ("[queue]\nlane_messages_max = 0", "no message would be sent"),
+        ("[queue]\nnotice_weight = 0", "would never be sent"),
+        ("[queue]\notp_weight = 1", "codes would wait for campaigns"),
+        ("[store]\npath = \"\"", "it must name a file"),
         ("[store.sqlite]\nreaders_max = 1", "must be 2 to 16"),
         ("[engine]\ncatalog_poll_ms = 1", "must be 50 to 60000"),
         (
             "[engine]\nretention_days = 1\n[api.limits]\nrequest_id_keep_s = 90000",
-            "still answers for them",
+            "before its id expires",
         ),
         ("[engine]\ninbox_messages_max = 0", "could be read"),
-        ("[engine]\notp_ttl_s = 2", "before a carrier can take them"),
+        ("[engine]\notp_ttl_s = 2", "before a carrier can accept them"),
         (
             "[engine]\nmarketing_ttl_s = 2592001",
             "0 (no end) or 10 to 2592000",
         ),
         ("[shutdown]\ngrace_s = 3600", "only delays a restart"),
-        ("[webhooks]\ntrouble_calls = 1", "must be 2 to 1000"),
-        ("[engine]\nevents_keep_days = 0", "nothing to tell again"),
+        ("[webhooks]\nbreaker_failures = 1", "must be 2 to 1000"),
+        ("[engine]\nevents_keep_days = 0", "no event could be replayed"),
         ("[engine]\ndead_calls_keep_days = 0", "could not be resent"),
         ("[engine]\ninbound_parts_wait_s = 1", "seconds apart"),
-        ("[account_limits]\ncontacts_max = 0", "accounts could keep none"),
-        ("[account_limits]\nstatistics_rows_max = 10", "could not be told"),
+        ("[account_limits]\ncontacts_max = 0", "accounts could have none"),
+        (
+            "[account_limits]\nstatistics_rows_max = 10",
+            "too low for one month",
+        ),
     ];
     for (text, expected) in cases {
         let complaint = format!("{:#}", Config::from_text(text).unwrap_err());

@@ -1,13 +1,14 @@
 //! The documentation, run: every block of every page that can be run, in order, in one folder a page.
 
 mod claims;
+mod logs;
 mod page;
 mod payloads;
 mod readers;
 mod session;
 mod terms;
 
-use crate::testkit::{PATIENCE, json};
+use crate::testkit::{WAIT_MAX, json};
 use page::{Block, LANGUAGES};
 use readers::{PAGES, Page};
 use session::Session;
@@ -85,7 +86,7 @@ fn run_page(page: &Page) {
                 // A reader looks again when something has not happened yet.
                 while let Some(line) = page::missing(&shown, &printed.out) {
                     assert!(
-                        since.elapsed() < PATIENCE,
+                        since.elapsed() < WAIT_MAX,
                         "{}, {what}: {line:?} is not in:\n{}",
                         page.path,
                         printed.out
@@ -146,7 +147,7 @@ fn toml_block(session: &mut Session, what: &str, block: &Block) {
     };
     let file = session.path().join(".run").join(file);
     std::fs::write(&file, text).unwrap();
-    // `check` would tell that others may read the key in it.
+    // `check` would report that others may read the key in it.
     std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
     session.run(what, command);
 }

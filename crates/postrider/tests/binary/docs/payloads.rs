@@ -2,12 +2,12 @@
 
 use super::page;
 use crate::receiver::Receiver;
-use crate::testkit::{Dev, PATIENCE, Running, curl, folder, json, said, sim};
+use crate::testkit::{Dev, Running, WAIT_MAX, curl, folder, json, said, sim};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-/// Where the examples of a format stand, and what tells its calls apart.
+/// The page with the examples of a format, and the member that distinguishes its calls.
 struct Owner {
     format: &'static str,
     page: &'static str,
@@ -133,13 +133,13 @@ account = \"demo\"
 ";
 
 /// A node that posts everything of the demo account in every format, each to a receiver of its own.
-struct Scene {
+struct Scenario {
     dev: Dev,
     receivers: Vec<Receiver>,
     _sim: Running,
 }
 
-impl Scene {
+impl Scenario {
     fn start(data: &std::path::Path) -> Self {
         let config = data.join("sim.toml");
         std::fs::write(&config, "[behaviour.receipts]\nstates = [\"UNKNOWN\"]\n").unwrap();
@@ -256,7 +256,7 @@ impl Scene {
         }
     }
 
-    /// Makes everything happen that somebody is told.
+    /// Causes every kind of event.
     fn play(&self) {
         let dev = &self.dev;
         // Delivered, refused by the carrier, not delivered, suppressed, and a receipt that does not say.
@@ -333,9 +333,9 @@ fn examples(path: &str) -> Vec<Value> {
 }
 
 /// Kind and shape of each thing that was posted so far, with the call.
-fn posted(scene: &Scene) -> Vec<(String, BTreeSet<String>, Value)> {
+fn posted(scenario: &Scenario) -> Vec<(String, BTreeSet<String>, Value)> {
     let mut posted = Vec::new();
-    for (owner, receiver) in OWNERS.iter().zip(&scene.receivers) {
+    for (owner, receiver) in OWNERS.iter().zip(&scenario.receivers) {
         for call in receiver.calls().iter().filter(|call| !call.body.is_empty()) {
             for piece in pieces(&call.json()) {
                 let kind = format!("{} {}", owner.format, (owner.kind)(&piece));
@@ -349,8 +349,8 @@ fn posted(scene: &Scene) -> Vec<(String, BTreeSet<String>, Value)> {
 #[test]
 fn every_example_of_a_call_is_what_is_posted_and_every_kind_has_one() {
     let folder = folder();
-    let scene = Scene::start(folder.path());
-    scene.play();
+    let scenario = Scenario::start(folder.path());
+    scenario.play();
     let mut examples_of: BTreeMap<String, Vec<BTreeSet<String>>> = BTreeMap::new();
     for page in OWNERS.iter().map(|owner| owner.page).collect::<BTreeSet<_>>() {
         for example in examples(page).iter().flat_map(pieces) {
@@ -364,7 +364,7 @@ fn every_example_of_a_call_is_what_is_posted_and_every_kind_has_one() {
     }
     let since = Instant::now();
     loop {
-        let posted = posted(&scene);
+        let posted = posted(&scenario);
         let waited_for: Vec<String> = examples_of
             .iter()
             .flat_map(|(kind, shapes)| shapes.iter().map(move |shape| (kind, shape)))
@@ -374,7 +374,7 @@ fn every_example_of_a_call_is_what_is_posted_and_every_kind_has_one() {
         if waited_for.is_empty() {
             break;
         }
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > WAIT_MAX {
             let all: Vec<String> = posted
                 .iter()
                 .map(|(kind, _, call)| format!("{kind}: {call}"))
@@ -387,13 +387,13 @@ fn every_example_of_a_call_is_what_is_posted_and_every_kind_has_one() {
         }
         std::thread::yield_now();
     }
-    let all = posted(&scene);
+    let all = posted(&scenario);
     let probes = all
         .iter()
         .filter(|(kind, ..)| kind == "standard endpoint.probe")
         .count();
     assert_eq!(probes, 1, "only `webhook test` makes one");
-    let call = scene.receivers[0].calls()[0].clone();
+    let call = scenario.receivers[0].calls()[0].clone();
     let blocks = page::blocks(OWNERS[0].page);
     let shown = blocks.iter().find(|block| block.language == "http").unwrap();
     let (head, _) = shown.text.split_once("\n\n").unwrap();

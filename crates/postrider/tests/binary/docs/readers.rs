@@ -155,7 +155,7 @@ postrider send --to +4915112345678 --template code --var code=4711 --account acm
 /// What the suppressions of the page before have done to the number is undone.
 const SENDING: &str = "postrider suppression remove +447700900123 --config postrider.toml || true\n";
 
-/// Templates and the papers behind a signature that wait for their review.
+/// Templates and a qualification that wait for their review.
 const SUBMITTED: &str = r#"
 for number in 1005 1006 1007; do
   printf '[[account]]\nname = "acme"\n[[account.template]]\nname = "t%s"\nnumber = %s\nclass = "notice"\ntext = "Hello"\nreview = "submitted"\n' "$number" "$number" |

@@ -1,6 +1,6 @@
 //! A shell in a folder of its own, in which the blocks of a page are run one after the other as a reader would paste them.
 
-use crate::testkit::PATIENCE;
+use crate::testkit::WAIT_MAX;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
@@ -161,7 +161,7 @@ impl Session {
             .write_all(line.as_bytes())
             .and_then(|()| self.input.flush());
         let end = loop {
-            match self.said.recv_timeout(PATIENCE * 2) {
+            match self.said.recv_timeout(WAIT_MAX * 2) {
                 Ok(said) if said == mark => break Ok(()),
                 Ok(_) => {}
                 Err(end) => break Err(end),

@@ -27,7 +27,7 @@ in_another_terminal() {
   stop_terminal "$kind"
   case "$kind" in
     dev)
-      mark='What the sandbox delivers:'
+      mark='Messages of the sandbox:'
       case "$given" in *" --listen "*) ;; *) set -- "$@" --listen "$AT:$PORT_8080" ;; esac
       case "$given" in *" --metrics-listen "*) ;; *) set -- "$@" --metrics-listen "$AT:$PORT_9090" ;; esac
       for argument in "$@"; do

@@ -6,7 +6,7 @@ use super::{assert_same, messages_of, read, text_at};
 use crate::receiver::Call;
 use crate::smsc::{Part, Reaction, Receipt};
 use crate::testkit::{eventually, json};
-use engine::catalog::{Vault, carrier_secret_name, credential_secret_name, endpoint_secret_name};
+use engine::catalog::{SecretSealer, carrier_secret_name, credential_secret_name, endpoint_secret_name};
 use engine::public_id::PublicIds;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -326,8 +326,8 @@ impl<'a> Opened<'a> {
 fn check_secrets(instance: &Instance) {
     let key = std::fs::read_to_string(instance.path("master.key")).unwrap();
     let key = engine::hex::octets(key.trim()).unwrap().try_into().unwrap();
-    let vault = Vault::new(&key);
-    let open = |name: &str, sealed: &[u8]| vault.open(name, sealed).unwrap().expose_secret().to_owned();
+    let sealer = SecretSealer::new(&key);
+    let open = |name: &str, sealed: &[u8]| sealer.open(name, sealed).unwrap().expose_secret().to_owned();
     let catalog = read(instance.folder.path(), async |store| {
         store.load_catalog().await.unwrap()
     });

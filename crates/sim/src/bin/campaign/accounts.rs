@@ -1,4 +1,4 @@
-//! What is written for the node: its configuration and its catalog. The one place that knows their formats.
+//! The configuration and the catalog of the node. No other module depends on their formats.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -37,7 +37,7 @@ impl CarrierEntry {
     }
 }
 
-/// Where an account is told its events, in the general form.
+/// A webhook of an account, in the general form.
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookEntry {
     pub(crate) account: u32,
@@ -54,7 +54,7 @@ pub(crate) struct Settings {
     pub(crate) metrics: SocketAddr,
     pub(crate) accounts: u32,
     /// Changes something small in the catalog: the weights of all accounts, a text of each, a route, and the rate of one
-    /// carrier in turn, which makes that one's sessions anew.
+    /// carrier in turn, whose sessions then bind again.
     pub(crate) edition: u64,
     /// In the order they are tried.
     pub(crate) carriers: Vec<CarrierEntry>,
@@ -65,7 +65,7 @@ pub(crate) struct Settings {
     pub(crate) more: String,
 }
 
-/// The number that people write to who write to this account.
+/// The number of inbound messages for this account.
 pub(crate) fn inbound_number(account: u32) -> String {
     format!("{}", 10_690 + account)
 }

@@ -1,4 +1,4 @@
-//! What stands beside the program under test, with threads of its own, on ports that stay theirs.
+//! The peers of the program under test, each with a thread and a port of its own.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
@@ -41,7 +41,7 @@ impl Carrier {
     }
 }
 
-/// An endpoint that is told events.
+/// A webhook endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) sink: SinkHandle,
@@ -103,8 +103,7 @@ fn join(thread: Thread) -> anyhow::Result<()> {
     thread.join().map_err(|_| anyhow!("a thread failed"))?
 }
 
-/// An address that nobody listens on, below the ports that connections get by themselves: a process that is killed and
-/// started again must find it free.
+/// An unused address, below the range of ephemeral ports: a process that is killed and started again must find it free.
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     const PORTS: std::ops::Range<u16> = 20_000..32_000;
     const TRIES: usize = 100;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Settings;
-use crate::compare::Asked;
+use crate::compare::ClientRequest;
 
 /// Accounts that [`PARTS`] send for.
 pub(crate) const ACCOUNTS: u32 = 4;
@@ -167,7 +167,7 @@ pub(crate) struct Turn<'a> {
     /// How much is sent, of what [`PARTS`] say.
     pub(crate) share: f64,
     pub(crate) time_max: Duration,
-    pub(crate) patience: Duration,
+    pub(crate) answer_timeout: Duration,
     pub(crate) seed: u64,
 }
 
@@ -222,25 +222,25 @@ impl Turn<'_> {
             seed: self.seed ^ place,
             persistent: true,
             remembers: true,
-            patience: self.patience,
+            answer_timeout: self.answer_timeout,
             ..Load::new(settings.demo(part.account), part.dialect)
         }
     }
 }
 
-/// Waits for all clients of a turn, and adds what they were told.
+/// Waits for all clients of a turn, and adds their results.
 pub(crate) async fn gather(
     mut clients: Clients,
-    asked: &mut Vec<Asked>,
+    requests: &mut Vec<ClientRequest>,
     sum: &mut Outcome,
 ) -> anyhow::Result<()> {
     while let Some(client) = clients.join_next().await {
         let (part, outcome) = client?;
         let mut outcome = outcome.context("the catalog lacks a template")?;
-        asked.extend(outcome.told.drain(..).map(|told| Asked {
+        requests.extend(outcome.results.drain(..).map(|result| ClientRequest {
             account: part.account,
             dialect: part.dialect,
-            told,
+            result,
         }));
         sum.add(outcome);
     }

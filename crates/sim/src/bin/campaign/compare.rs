@@ -1,41 +1,42 @@
-//! What clients were told, against what the carrier got and what the gateway says became of it.
+//! Compares the answers that clients got with what carriers received and with the status that the gateway reports.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sim::load::{
-    Answer, Demo, Dialect, Standing, Standings, StatusError, Told, Wire, engagelab_messages_to, standings,
+    Answer, Demo, Dialect, RequestResult, Standing, Standings, StatusError, Wire, engagelab_messages_to,
+    standings,
 };
-use sim::smsc::{Joined, Tally};
+use sim::smsc::{Joined, MessageCounts};
 use tokio::task::JoinSet;
 
 use crate::accounts::{Settings, text_of};
-use crate::report::Verdict;
+use crate::report::Report;
 
 /// Status queries at once.
 const QUERIES: usize = 4;
 
 /// How long one status query may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What was found, number by number.
+/// Differences, number by number.
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) accepted: u64,
     /// Accepted, by the parts of their texts.
     accepted_of: BTreeMap<u8, u64>,
-    /// Of these, texts that one carrier can put together, word for word.
+    /// Of these, texts that one carrier can reassemble word for word.
     joined_of: BTreeMap<u8, u64>,
-    /// Accepted, and the carrier never got it.
+    /// Accepted, and no carrier received it.
     pub(crate) lost: Vec<u64>,
-    /// Accepted, and what carriers got of it is not the text: a part is missing, or does not belong to it.
+    /// Accepted, and the parts that carriers received are not the text: one is missing, or does not belong to it.
     pub(crate) torn: Vec<u64>,
-    /// Refused, and the carrier got it all the same.
+    /// Refused, and a carrier received it all the same.
     pub(crate) sent_though_refused: Vec<u64>,
-    /// Accepted, and the gateway does not know it.
-    pub(crate) forgotten: Vec<u64>,
-    /// Not final although all is at rest.
+    /// Accepted, and a status query does not find it.
+    pub(crate) not_found: Vec<u64>,
+    /// Not final although nothing is on its way any more.
     pub(crate) open: Vec<u64>,
     /// The gateway has two messages to a number that is used once.
     pub(crate) accepted_twice: Vec<u64>,
@@ -45,110 +46,119 @@ pub(crate) struct Findings {
 
 /// One request of one client.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ClientRequest {
     pub(crate) account: u32,
     pub(crate) dialect: Dialect,
-    pub(crate) told: Told,
+    pub(crate) result: RequestResult,
 }
 
-impl Asked {
-    /// The numbers that the gateway may have accepted: nobody knows of a request without an answer.
+impl ClientRequest {
+    /// The numbers that the gateway may have accepted: a request without an answer may have been accepted.
     pub(crate) fn possible(&self) -> impl Iterator<Item = u64> {
-        let Told {
+        let RequestResult {
             first,
             recipients,
             answer,
             ..
-        } = &self.told;
+        } = &self.result;
         let undecided = if answer.is_none() { *recipients } else { 0 };
         let undecided = (*first..first + undecided).map(sim::load::number);
-        self.told.accepted().chain(undecided)
+        self.result.accepted().chain(undecided)
     }
 }
 
-/// Asks the gateway about every request that was accepted, several at a time.
-pub(crate) async fn ask(
+/// Queries the status of every accepted request, several at a time.
+pub(crate) async fn query_status(
     settings: &Settings,
-    asked: &[Asked],
-    tallies: &HashMap<u64, Tally>,
+    requests: &[ClientRequest],
+    counts_by_message: &HashMap<u64, MessageCounts>,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    ask_by_clocks(settings, &[], asked, tallies, findings).await
+    query_status_by_clocks(settings, &[], requests, counts_by_message, findings).await
 }
 
 /// The same of a gateway whose clock was at times so many seconds from the right one.
-pub(crate) async fn ask_by_clocks(
+pub(crate) async fn query_status_by_clocks(
     settings: &Settings,
     clock_offsets_s: &[i64],
-    asked: &[Asked],
-    tallies: &HashMap<u64, Tally>,
+    requests: &[ClientRequest],
+    counts_by_message: &HashMap<u64, MessageCounts>,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let accepted = asked
+    let accepted = requests
         .iter()
-        .filter(|asked| asked.told.accepted().next().is_some());
-    let mut shares: Vec<Vec<(Demo, Asked)>> = vec![Vec::new(); QUERIES];
-    for (at, asked) in accepted.enumerate() {
+        .filter(|request| request.result.accepted().next().is_some());
+    let mut shares: Vec<Vec<(Demo, ClientRequest)>> = vec![Vec::new(); QUERIES];
+    for (at, request) in accepted.enumerate() {
         if let Some(share) = shares.get_mut(at % QUERIES) {
             let demo = Demo {
                 clock_offsets_s: clock_offsets_s.to_vec(),
-                ..settings.demo(asked.account)
+                ..settings.demo(request.account)
             };
-            share.push((demo, asked.clone()));
+            share.push((demo, request.clone()));
         }
     }
-    let twice: HashSet<u64> = tallies
+    let twice: HashSet<u64> = counts_by_message
         .iter()
-        .filter(|(_, tally)| tally.taken > 1)
+        .filter(|(_, message_counts)| message_counts.taken > 1)
         .map(|(key, _)| *key)
         .collect();
     let twice = Arc::new(twice);
-    let mut asking = JoinSet::new();
+    let mut queries = JoinSet::new();
     for share in shares {
-        asking.spawn(ask_all(share, Arc::clone(&twice)));
+        queries.spawn(query_all(share, Arc::clone(&twice)));
     }
-    while let Some(answered) = asking.join_next().await {
-        for (told, standings) in answered?? {
-            findings.compare_with_gateway(&told, &standings);
+    while let Some(answered) = queries.join_next().await {
+        for (result, standings) in answered?? {
+            findings.compare_with_gateway(&result, &standings);
         }
     }
     Ok(())
 }
 
-async fn ask_all(
-    share: Vec<(Demo, Asked)>,
+async fn query_all(
+    share: Vec<(Demo, ClientRequest)>,
     twice: Arc<HashSet<u64>>,
-) -> Result<Vec<(Told, Standings)>, StatusError> {
+) -> Result<Vec<(RequestResult, Standings)>, StatusError> {
     let mut wire: Option<Wire> = None;
     let mut answers = Vec::with_capacity(share.len());
-    for (demo, asked) in share {
-        let Asked { dialect, told, .. } = asked;
+    for (demo, request) in share {
+        let ClientRequest { dialect, result, .. } = request;
         let wire = match wire.take().filter(|wire| !wire.is_closing()) {
             Some(open) => wire.insert(open),
-            None => wire.insert(Wire::connect(&demo.base_url, PATIENCE).await?),
+            None => wire.insert(Wire::connect(&demo.base_url, TIMEOUT).await?),
         };
-        let mut standings = standings(wire, &demo, dialect, &told).await?;
+        let mut standings = standings(wire, &demo, dialect, &result).await?;
         // A query by message id shows one message; a request that may have been accepted twice is looked for by its
         // number as well.
-        let suspicious =
-            told.sent > 1 && told.recipients == 1 && told.accepted().any(|number| twice.contains(&number));
+        let suspicious = result.sent > 1
+            && result.recipients == 1
+            && result.accepted().any(|number| twice.contains(&number));
         if dialect == Dialect::EngageLab && suspicious {
-            standings = engagelab_messages_to(wire, &demo, &told).await?;
+            standings = engagelab_messages_to(wire, &demo, &result).await?;
         }
-        answers.push((told, standings));
+        answers.push((result, standings));
     }
     Ok(answers)
 }
 
 impl Findings {
-    pub(crate) fn compare_with_carrier(&mut self, told: &Told, tallies: &HashMap<u64, Tally>) {
-        let taken = |number: &u64| tallies.get(number).map_or(0, |tally| tally.taken);
-        let accepted: Vec<u64> = told.accepted().collect();
+    pub(crate) fn compare_with_carrier(
+        &mut self,
+        result: &RequestResult,
+        counts_by_message: &HashMap<u64, MessageCounts>,
+    ) {
+        let taken = |number: &u64| {
+            counts_by_message
+                .get(number)
+                .map_or(0, |message_counts| message_counts.taken)
+        };
+        let accepted: Vec<u64> = result.accepted().collect();
         self.accepted += accepted.len() as u64;
         self.lost
             .extend(accepted.iter().filter(|number| taken(number) == 0));
-        let all = (0..told.recipients).map(|at| sim::load::number(told.first + at));
-        match &told.answer {
+        let all = (0..result.recipients).map(|at| sim::load::number(result.first + at));
+        match &result.answer {
             Some(Answer::Refused { .. }) => {
                 self.sent_though_refused
                     .extend(all.filter(|number| taken(number) > 0));
@@ -159,24 +169,24 @@ impl Findings {
                 self.sent_though_refused
                     .extend(refused.filter(|number| taken(number) > 0));
             }
-            // Nobody was told anything, so either is right.
+            // Without an answer either is right.
             None => {}
         }
     }
 
     /// Compares the texts that the carriers can join with those that were sent. One carrier must have the whole of each, in
     /// as many parts as it has.
-    pub(crate) fn compare_texts(&mut self, told: &Told, joined: &dyn Fn(u64) -> Vec<Joined>) {
-        let expected = text_of(told.text, told.first);
-        let parts = told.text.parts();
+    pub(crate) fn compare_texts(&mut self, result: &RequestResult, joined: &dyn Fn(u64) -> Vec<Joined>) {
+        let expected = text_of(result.text, result.first);
+        let parts = result.text.parts();
         let (mut accepted, mut whole) = (0, 0);
-        for number in told.accepted() {
+        for number in result.accepted() {
             accepted += 1;
             let carriers = joined(number);
             let is_whole = carriers
                 .iter()
                 .any(|joined| joined.total == parts && joined.text.as_deref() == Some(&expected));
-            let fitting = carriers.iter().all(|joined| joined.unfitting == 0);
+            let fitting = carriers.iter().all(|joined| joined.mismatched == 0);
             if is_whole && fitting {
                 whole += 1;
             } else {
@@ -192,16 +202,16 @@ impl Findings {
         self.accepted_of.get(&parts).copied().unwrap_or_default()
     }
 
-    /// Messages of so many parts that one carrier can put together.
+    /// Messages of so many parts that one carrier can reassemble.
     pub(crate) fn joined_of(&self, parts: u8) -> u64 {
         self.joined_of.get(&parts).copied().unwrap_or_default()
     }
 
-    fn compare_with_gateway(&mut self, told: &Told, standings: &Standings) {
-        for number in told.accepted() {
+    fn compare_with_gateway(&mut self, result: &RequestResult, standings: &Standings) {
+        for number in result.accepted() {
             let standings = standings.get(&number).map_or(&[][..], Vec::as_slice);
             match standings {
-                [] => self.forgotten.push(number),
+                [] => self.not_found.push(number),
                 [Standing::Open] => self.open.push(number),
                 [ended] => {
                     self.ended.insert(number, *ended);
@@ -226,8 +236,8 @@ impl Findings {
         self.ended(Standing::Failed)
     }
 
-    /// What failed need not have been sent, nor be whole: it counts as little as what was refused. Neither need what ended as
-    /// unknown, for which some vendors have no word of its own.
+    /// Removes failed messages, which need not have been sent nor be whole, and those that ended as unknown, for which some
+    /// vendors have no status of its own.
     pub(crate) fn forgive_failed(&mut self, is_unknown: &dyn Fn(u64) -> bool) {
         self.open.retain(|number| !is_unknown(*number));
         let ended = &self.ended;
@@ -238,23 +248,22 @@ impl Findings {
         self.accepted -= (torn - self.torn.len()) as u64;
     }
 
-    /// Holds all of it against what must not be.
-    pub(crate) fn judge(&self, verdict: &mut Verdict) {
+    /// Adds the checks to the report.
+    pub(crate) fn check(&self, report: &mut Report) {
         let joined: u64 = self.joined_of.values().sum();
-        verdict.equal(
-            "accepted texts that a carrier has word for word",
-            joined,
-            self.accepted,
-        );
+        report.equal("accepted texts reassembled word for word", joined, self.accepted);
         for (what, numbers) in [
             ("accepted recipients lost", &self.lost),
-            ("accepted texts that no carrier can put together", &self.torn),
-            ("recipients sent though refused", &self.sent_though_refused),
-            ("accepted recipients the gateway does not know", &self.forgotten),
-            ("messages that are stuck: not final", &self.open),
+            ("accepted texts that no carrier can reassemble", &self.torn),
+            (
+                "refused recipients that a carrier received",
+                &self.sent_though_refused,
+            ),
+            ("accepted recipients unknown to the gateway", &self.not_found),
+            ("messages not final", &self.open),
             ("request ids accepted twice", &self.accepted_twice),
         ] {
-            verdict.none_of(what, numbers);
+            report.none_of(what, numbers);
         }
     }
 }
@@ -264,8 +273,8 @@ mod tests {
     use super::*;
     use sim::load::{Text, number};
 
-    fn told(first: u64, answer: Option<Answer>) -> Told {
-        Told {
+    fn result(first: u64, answer: Option<Answer>) -> RequestResult {
+        RequestResult {
             request_id: "r".into(),
             text: Text::Long(2),
             first,
@@ -286,17 +295,17 @@ mod tests {
 
     #[test]
     fn what_is_lost_or_sent_though_refused_is_found() {
-        let taken = Tally {
+        let taken = MessageCounts {
             submitted: 1,
             taken: 1,
             acknowledged: 0,
         };
-        let refused = Tally {
+        let refused = MessageCounts {
             submitted: 3,
             taken: 0,
             acknowledged: 0,
         };
-        let tallies: HashMap<u64, Tally> = [
+        let counts_by_message: HashMap<u64, MessageCounts> = [
             (number(0), taken),
             (number(1), refused),
             (number(11), taken),
@@ -304,10 +313,13 @@ mod tests {
         ]
         .into();
         let mut findings = Findings::default();
-        findings.compare_with_carrier(&told(0, accepted(vec![])), &tallies);
-        findings.compare_with_carrier(&told(10, accepted(vec![1])), &tallies);
-        findings.compare_with_carrier(&told(20, Some(Answer::Refused { why: "no".into() })), &tallies);
-        findings.compare_with_carrier(&told(20, None), &tallies);
+        findings.compare_with_carrier(&result(0, accepted(vec![])), &counts_by_message);
+        findings.compare_with_carrier(&result(10, accepted(vec![1])), &counts_by_message);
+        findings.compare_with_carrier(
+            &result(20, Some(Answer::Refused { why: "no".into() })),
+            &counts_by_message,
+        );
+        findings.compare_with_carrier(&result(20, None), &counts_by_message);
         assert_eq!(findings.accepted, 3);
         assert_eq!(findings.lost, [number(1), number(10)]);
         assert_eq!(findings.sent_though_refused, [number(11), number(20)]);
@@ -319,7 +331,7 @@ mod tests {
             total: 2,
             missing: 0,
             repeated: 0,
-            unfitting: 0,
+            mismatched: 0,
             text: Some(text_of(Text::Long(2), 0)),
         };
         let half = Joined {
@@ -327,8 +339,8 @@ mod tests {
             text: None,
             ..whole.clone()
         };
-        let unfitting = Joined {
-            unfitting: 1,
+        let mismatched = Joined {
+            mismatched: 1,
             ..half.clone()
         };
         let other = Joined {
@@ -345,12 +357,12 @@ mod tests {
             (vec![], false),
             (vec![half.clone()], false),
             (vec![half.clone(), half], false),
-            (vec![unfitting, whole], false),
+            (vec![mismatched, whole], false),
             (vec![other], false),
             (vec![in_three], false),
         ] {
             let mut findings = Findings::default();
-            findings.compare_texts(&told(0, accepted(vec![1])), &|_| carriers.clone());
+            findings.compare_texts(&result(0, accepted(vec![1])), &|_| carriers.clone());
             assert_eq!(
                 (findings.torn.is_empty(), findings.joined_of(2)),
                 (joins, u64::from(joins)),
@@ -361,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gateway_forgot_left_open_or_has_twice_is_found() {
+    fn messages_missing_open_or_doubled_at_the_gateway_are_found() {
         let mut findings = Findings::default();
         let standings: Standings = [
             (number(0), vec![Standing::Delivered, Standing::Failed]),
@@ -369,10 +381,10 @@ mod tests {
             (number(11), vec![Standing::Failed]),
         ]
         .into();
-        findings.compare_with_gateway(&told(0, accepted(vec![])), &standings);
-        findings.compare_with_gateway(&told(10, accepted(vec![])), &standings);
+        findings.compare_with_gateway(&result(0, accepted(vec![])), &standings);
+        findings.compare_with_gateway(&result(10, accepted(vec![])), &standings);
         assert_eq!(
-            (&findings.accepted_twice, &findings.forgotten),
+            (&findings.accepted_twice, &findings.not_found),
             (&vec![number(0)], &vec![number(1)])
         );
         assert_eq!(

@@ -1,5 +1,5 @@
-//! `kill -9` at random moments under load: nothing accepted is lost, and at most one window a bind is sent twice; what
-//! became of messages is told, and what people write comes through.
+//! `kill -9` at random moments under load: nothing accepted is lost, at most one window a bind is sent twice, and the ends
+//! of messages and the inbound messages are reported.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use sim::seed::Question;
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::{Turn, gather};
-use crate::compare::Asked;
+use crate::compare::ClientRequest;
 use crate::folder::Folder;
-use crate::mixed::{Day, Mixed};
-use crate::report::Verdict;
+use crate::mixed::{Mixed, Profile};
+use crate::report::Report;
 use crate::{Common, say};
 
-/// Kills the program at random moments under load, and compares what clients were told with what the carrier got.
+/// Kills the program at random moments under load, and compares the answers to clients with what carriers received.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CrashArgs {
     #[command(flatten)]
@@ -28,10 +28,10 @@ pub(crate) struct CrashArgs {
 /// Recipients that one part of one round may have at most: each part has its own numbers.
 const NUMBERS_A_PART: u64 = 500_000;
 
-/// A bad day. Refusals pass after one try, so that no message runs out of tries; telling to slow down is rare, because a
-/// gateway that heeds it would hardly send anything. No event meets two faults of the endpoint, because the second try
-/// comes after five seconds and the third after five minutes.
-const BAD_DAY: Day = Day {
+/// Many faults. Refusals pass after one try, so that no message runs out of tries; throttling is rare, because the gateway
+/// slows down and would hardly send anything. No event meets two faults of the endpoint, because the second try comes after
+/// five seconds and the third after five minutes.
+const FAULT_PROFILE: Profile = Profile {
     carriers: r#"
         answers.delay_ms = [0, 8]
         binds.refused_share = 0.1
@@ -73,13 +73,13 @@ const BAD_DAY: Day = Day {
         hung_share = 0.0005
         faults_per_event_max = 1
     "#,
-    people_per_s: 40.0,
+    mo_per_s: 40.0,
 };
 
-/// What the campaign holds in its hands.
+/// The state of the campaign.
 struct Campaign {
     mixed: Mixed,
-    asked: Vec<Asked>,
+    requests: Vec<ClientRequest>,
 }
 
 pub(crate) async fn run(args: CrashArgs) -> anyhow::Result<bool> {
@@ -89,15 +89,15 @@ pub(crate) async fn run(args: CrashArgs) -> anyhow::Result<bool> {
     let done = campaign(&args, seed, &folder).await;
     if !matches!(done, Ok(true)) {
         folder.keep();
-        say(&format!("to meet the same faults again: --seed {seed}"));
+        say(&format!("to repeat the same faults: --seed {seed}"));
     }
     done
 }
 
 async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
     let mut campaign = Campaign {
-        mixed: Mixed::start(&args.common, seed, &BAD_DAY, folder).await?,
-        asked: Vec::new(),
+        mixed: Mixed::start(&args.common, seed, &FAULT_PROFILE, folder).await?,
+        requests: Vec::new(),
     };
     campaign.mixed.disturb(1.0);
     for round in 0..args.rounds {
@@ -106,12 +106,12 @@ async fn campaign(args: &CrashArgs, seed: u64, folder: &Folder) -> anyhow::Resul
             .await
             .with_context(|| format!("round {round}"))?;
     }
-    let mut verdict = Verdict::default();
-    campaign.mixed.calm(&mut verdict).await?;
-    campaign.mixed.compare(&campaign.asked, &mut verdict).await?;
-    verdict.at_least("kills", campaign.mixed.kills, args.rounds);
-    campaign.mixed.stop(&mut verdict).await?;
-    Ok(verdict.conclude("crash"))
+    let mut report = Report::default();
+    campaign.mixed.quiesce(&mut report).await?;
+    campaign.mixed.compare(&campaign.requests, &mut report).await?;
+    report.at_least("kills", campaign.mixed.kills, args.rounds);
+    campaign.mixed.stop(&mut report).await?;
+    Ok(report.conclude("crash"))
 }
 
 impl Campaign {
@@ -131,7 +131,7 @@ impl Campaign {
             numbers_a_part: NUMBERS_A_PART,
             share: 1.0,
             time_max: Duration::from_secs(60),
-            patience: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(60),
             seed: seed.0,
         };
         let clients = self.mixed.send(&turn, &stop);
@@ -150,12 +150,12 @@ impl Campaign {
         tokio::time::sleep(self.moment(round, 4, 0, 500)).await;
         stop.cancel();
         let before = self.mixed.sum.recipients_accepted;
-        gather(clients, &mut self.asked, &mut self.mixed.sum).await?;
+        gather(clients, &mut self.requests, &mut self.mixed.sum).await?;
         away.await?;
         let accepted = self.mixed.sum.recipients_accepted - before;
         let sums = self.mixed.sums().counts;
         say(&format!(
-            "  round {round:>3}: {accepted:>6} accepted; in all {} kills, {} parts at carriers, {} cuts, {} told",
+            "  round {round:>3}: {accepted:>6} accepted; in all {} kills, {} parts at carriers, {} cuts, {} events",
             self.mixed.kills,
             sums.taken,
             sums.cuts,

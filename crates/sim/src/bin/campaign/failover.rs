@@ -15,13 +15,13 @@ use sim::smsc::{Joined, Order, SmscHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::{Turn, gather, recipients_per_s};
-use crate::compare::Asked;
+use crate::compare::ClientRequest;
 use crate::folder::Folder;
-use crate::mixed::{CARRIERS, CarrierPlan, Day, Mixed};
-use crate::report::Verdict;
+use crate::mixed::{CARRIERS, CarrierPlan, Mixed, Profile};
+use crate::report::Report;
 use crate::{Common, say};
 
-/// Lets each of the carriers go away in mid-window and come back, and looks where everything went.
+/// Disconnects each of the carriers in mid-window for a while, and checks which carrier got each message.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FailoverArgs {
     #[command(flatten)]
@@ -37,23 +37,23 @@ pub(crate) struct FailoverArgs {
 /// Load before a carrier leaves, and after it has come back.
 const AROUND: Duration = Duration::from_secs(3);
 
-/// How long a carrier is waited for to hold messages partly.
+/// How long to wait until a carrier has messages in part.
 const PARTLY_WAIT: Duration = Duration::from_secs(20);
 
 /// Parts that must be missing at a carrier when it leaves, in all, of messages of which it has more than one: then some of
 /// them are still missing when what was on its way has come in, and some of the others were answered.
 const MISSING_MIN: usize = 4;
 
-/// Seconds after which messages go elsewhere while a carrier is away (as in the catalog), and how long that may take.
-const HANDED_ON_AFTER_MS: u64 = 2_000;
-const HANDED_ON_WITHIN_MS: u64 = 5_000;
+/// Milliseconds after which messages fail over while a carrier is away (as in the catalog), and how long that may take.
+const FAILOVER_AFTER_MS: u64 = 2_000;
+const FAILOVER_WITHIN_MS: u64 = 5_000;
 
 /// Numbers of one kind of client.
 const NUMBERS_A_PART: u64 = 10_000_000;
 
-/// A day on which carriers are slow enough to be in the middle of something, and refuse parts that go again a second or two
-/// later: while that lasts, the carrier has the others.
-const DAY: Day = Day {
+/// Carriers that are slow enough to have messages in part, and that refuse parts, which are retried a second or two later: the
+/// carrier has the other parts meanwhile.
+const PROFILE: Profile = Profile {
     carriers: r#"
         answers.delay_ms = [5, 30]
         [receipts]
@@ -81,7 +81,7 @@ const DAY: Day = Day {
         error = "034"
     "#,
     endpoint: "delay_ms = [0, 20]",
-    people_per_s: 5.0,
+    mo_per_s: 5.0,
 };
 
 /// One time that a carrier was away.
@@ -111,13 +111,13 @@ pub(crate) async fn run(args: FailoverArgs) -> anyhow::Result<bool> {
     let done = campaign(&args, seed, &folder).await;
     if !matches!(done, Ok(true)) {
         folder.keep();
-        say(&format!("to meet the same chance again: --seed {seed}"));
+        say(&format!("to repeat the same faults: --seed {seed}"));
     }
     done
 }
 
 async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
-    let mut mixed = Mixed::start(&args.common, seed, &DAY, folder).await?;
+    let mut mixed = Mixed::start(&args.common, seed, &PROFILE, folder).await?;
     let away = Duration::from_secs(args.away_s);
     let share = (f64::from(args.per_s) / recipients_per_s()).min(1.0);
     let turn = Turn {
@@ -126,13 +126,13 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
         numbers_a_part: NUMBERS_A_PART,
         share,
         time_max: (away + 2 * AROUND + PARTLY_WAIT) * CARRIERS.len() as u32,
-        patience: Duration::from_secs(30),
+        answer_timeout: Duration::from_secs(30),
         seed,
     };
     mixed.disturb(share);
     let stop = CancellationToken::new();
     let clients = mixed.send(&turn, &stop);
-    let mut verdict = Verdict::default();
+    let mut report = Report::default();
     let mut absences = Vec::new();
     for (at, plan) in CARRIERS.iter().enumerate() {
         tokio::time::sleep(AROUND).await;
@@ -142,15 +142,15 @@ async fn campaign(args: &FailoverArgs, seed: u64, folder: &Folder) -> anyhow::Re
         absences.push(absence);
     }
     stop.cancel();
-    let mut asked = Vec::new();
-    gather(clients, &mut asked, &mut mixed.sum).await?;
-    mixed.calm(&mut verdict).await?;
-    mixed.compare(&asked, &mut verdict).await?;
+    let mut requests = Vec::new();
+    gather(clients, &mut requests, &mut mixed.sum).await?;
+    mixed.quiesce(&mut report).await?;
+    mixed.compare(&requests, &mut report).await?;
     for absence in &absences {
-        absence.judge(&mixed, &asked, &mut verdict)?;
+        absence.check(&mixed, &requests, &mut report)?;
     }
-    mixed.stop(&mut verdict).await?;
-    Ok(verdict.conclude("failover"))
+    mixed.stop(&mut report).await?;
+    Ok(report.conclude("failover"))
 }
 
 /// Lets a carrier go away in the middle of long messages, and come back.
@@ -168,7 +168,7 @@ async fn absence(
     tokio::time::sleep(Duration::from_millis(200)).await;
     let partly: Vec<u64> = smsc.partly_taken().iter().map(|partly| partly.number).collect();
     say(&format!(
-        "  {} is gone and has parts of {} messages that lack others",
+        "  {} disconnected with {} messages in part",
         plan.name,
         partly.len()
     ));
@@ -185,7 +185,7 @@ async fn absence(
     }
     smsc.control(Order::Return)?;
     let returned_unix_ms = unix_ms();
-    say(&format!("  {} is back", plan.name));
+    say(&format!("  {} reconnected", plan.name));
     Ok(Absence {
         plan,
         at,
@@ -202,9 +202,9 @@ fn had(mixed: &Mixed, at: usize) -> anyhow::Result<HashSet<u64>> {
     let carrier = mixed.carriers.get(at).context("there is such a carrier")?;
     let taken = carrier
         .smsc
-        .tallies()
+        .counts_by_message()
         .into_iter()
-        .filter(|(_, tally)| tally.taken > 0);
+        .filter(|(_, message_counts)| message_counts.taken > 0);
     Ok(taken.map(|(key, _)| key).collect())
 }
 
@@ -221,7 +221,7 @@ async fn in_the_middle(smsc: &SmscHandle) {
         }
     });
     if waiting.await.is_err() {
-        say("  it never was in the middle of enough of them");
+        say("  it never had enough messages in part");
     }
 }
 
@@ -239,21 +239,21 @@ fn whole_elsewhere(mixed: &Mixed, at: usize, number: u64) -> bool {
 }
 
 impl Absence {
-    fn judge(&self, mixed: &Mixed, asked: &[Asked], verdict: &mut Verdict) -> anyhow::Result<()> {
+    fn check(&self, mixed: &Mixed, requests: &[ClientRequest], report: &mut Report) -> anyhow::Result<()> {
         let Self { plan, at, .. } = self;
         let name = plan.name;
         let smsc = &mixed.carriers.get(*at).context("there is such a carrier")?.smsc;
         say(&format!("while {name} was away"));
-        verdict.at_least(
-            "messages it had parts of when it left",
+        report.at_least(
+            "messages it had in part when it left",
             self.partly.len() as u64,
             1,
         );
         let completed = |number: &u64| smsc.joined_of(*number).is_some_and(|joined| joined.missing == 0);
         let here = self.partly.iter().filter(|number| completed(number)).count();
-        verdict.at_least("  of these, completed by it after its return", here as u64, 1);
-        verdict.at_most(
-            "  sent whole elsewhere: no segment was answered",
+        report.at_least("  of these, completed by it after its return", here as u64, 1);
+        report.at_most(
+            "  sent whole by another: no segment answered",
             self.elsewhere.len() as u64,
             plan.twice_max(plan.binds),
         );
@@ -263,21 +263,21 @@ impl Absence {
             .copied()
             .filter(|number| completed(number) == whole_elsewhere(mixed, *at, *number))
             .collect();
-        verdict.none_of("  whole at no carrier, or at two", &neither);
+        report.none_of("  whole at no carrier, or at two", &neither);
         let torn: Vec<u64> = self
             .partly
             .iter()
             .copied()
             .filter(|number| completed(number) && elsewhere(mixed, *at, *number).next().is_some())
             .collect();
-        verdict.none_of("  completed by it and with segments elsewhere", &torn);
+        report.none_of("  completed by it, with segments at another", &torn);
 
-        let meanwhile = self.accepted_meanwhile(asked);
+        let meanwhile = self.accepted_meanwhile(requests);
         let elsewhere = meanwhile
             .iter()
             .filter(|number| whole_elsewhere(mixed, *at, **number));
-        verdict.at_least(
-            "its messages accepted meanwhile that went elsewhere",
+        report.at_least(
+            "its messages accepted meanwhile, failed over",
             elsewhere.count() as u64,
             1,
         );
@@ -285,15 +285,15 @@ impl Absence {
             .into_iter()
             .filter(|number| self.had.contains(number))
             .collect();
-        verdict.none_of("its messages accepted meanwhile that waited for it", &kept);
+        report.none_of("its messages accepted meanwhile, waited for it", &kept);
         Ok(())
     }
 
-    /// Messages to this carrier's accounts that were accepted when it was away for long enough to hand them on, and early
-    /// enough to be handed on before it was back.
-    fn accepted_meanwhile(&self, asked: &[Asked]) -> Vec<u64> {
-        let first = self.left_unix_ms + HANDED_ON_AFTER_MS;
-        let last = self.returned_unix_ms.saturating_sub(HANDED_ON_WITHIN_MS);
+    /// Messages of this carrier's accounts that were accepted when it was away for long enough to fail over, and early enough to
+    /// fail over before it was back.
+    fn accepted_meanwhile(&self, requests: &[ClientRequest]) -> Vec<u64> {
+        let first = self.left_unix_ms + FAILOVER_AFTER_MS;
+        let last = self.returned_unix_ms.saturating_sub(FAILOVER_WITHIN_MS);
         let with_carriers: HashMap<u32, &str> = CARRIERS
             .iter()
             .filter_map(|plan| Some((plan.only?, plan.name)))
@@ -302,10 +302,10 @@ impl Absence {
             Some(name) => *name == self.plan.name,
             None => self.plan.only.is_none(),
         };
-        asked
+        requests
             .iter()
-            .filter(|asked| is_its(asked.account) && (first..last).contains(&asked.told.due_unix_ms))
-            .flat_map(|asked| asked.told.accepted())
+            .filter(|request| is_its(request.account) && (first..last).contains(&request.result.due_unix_ms))
+            .flat_map(|request| request.result.accepted())
             .collect()
     }
 }

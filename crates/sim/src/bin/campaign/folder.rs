@@ -32,7 +32,7 @@ impl Folder {
         &self.path
     }
 
-    /// Something was wrong: whoever looks for it needs the files.
+    /// Keeps the files for the analysis of a failure.
     pub(crate) fn keep(&mut self) {
         self.keep = true;
     }

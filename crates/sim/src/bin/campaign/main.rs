@@ -1,5 +1,5 @@
-//! Real runs of the whole product: the program itself, killed, cut off and loaded, and what it was told compared with
-//! what a carrier got.
+//! Runs of the whole product: the program itself, killed, cut off and loaded; the answers to its clients are compared with
+//! what carriers received.
 //!
 //! ```sh
 //! cargo build --release
@@ -29,8 +29,8 @@ mod metrics;
 mod mixed;
 mod node;
 mod powercut;
+mod quiescence;
 mod report;
-mod rest;
 mod soak;
 mod task;
 
@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-/// Real runs of the whole product.
+/// Runs of the whole product.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -60,7 +60,7 @@ enum Command {
     Attacker(attack::AttackerArgs),
 }
 
-/// What all campaigns need to know.
+/// Arguments of all campaigns.
 #[derive(Args, Clone, Debug)]
 struct Common {
     /// The program
@@ -75,7 +75,7 @@ struct Common {
     /// Keep the folder also when all is well
     #[arg(long)]
     keep: bool,
-    /// What all chance is drawn from, to meet the same faults again
+    /// Seed of all random decisions, to repeat the same faults
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -98,7 +98,7 @@ impl Common {
 
 /// A line on standard output.
 fn say(text: &str) {
-    // Nobody is left to tell if standard output is gone.
+    // A closed standard output is no reason to stop.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -42,12 +42,12 @@ impl Metrics {
         state("queued") + state("delayed") + state("in_flight")
     }
 
-    /// Calls to endpoints that wait to be made again.
+    /// Webhook calls that wait for a retry.
     pub(crate) fn waiting_calls(&self) -> u64 {
         self.sum("postrider_notify_waiting_calls") as u64
     }
 
-    /// Seconds since the oldest event that an endpoint has not been told, of all endpoints together.
+    /// Age in seconds of the oldest event that an endpoint has not received, summed over all endpoints.
     pub(crate) fn behind_s(&self) -> f64 {
         self.sum("postrider_notify_behind_seconds")
     }

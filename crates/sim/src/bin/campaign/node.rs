@@ -15,7 +15,7 @@ use crate::accounts::Settings;
 use crate::metrics::Metrics;
 
 /// How long a node may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What a node and its tools find in their environment beside what this process has.
 pub(crate) type Environment = Vec<(&'static str, OsString)>;
@@ -30,7 +30,7 @@ pub(crate) struct Node {
     child: Option<Child>,
 }
 
-/// Gives commands beside a node, whether or not it runs.
+/// Runs commands beside a node, whether or not it runs.
 #[derive(Debug)]
 pub(crate) struct Operator {
     program: PathBuf,
@@ -127,7 +127,7 @@ impl Node {
         Ok(status.flatten().is_some())
     }
 
-    /// Who gives commands beside it.
+    /// Runs commands beside it.
     pub(crate) fn operator(&self) -> Operator {
         Operator {
             program: self.program.clone(),
@@ -180,8 +180,8 @@ impl Node {
                     self.folder.join("node.log").display()
                 );
             }
-            if since.elapsed() > PATIENCE {
-                bail!("the node was not ready within {PATIENCE:?}");
+            if since.elapsed() > TIMEOUT {
+                bail!("the node was not ready within {TIMEOUT:?}");
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -193,10 +193,10 @@ impl Node {
         let Ok(mut wire) = Wire::connect(&url, Duration::from_secs(2)).await else {
             return false;
         };
-        let asked = wire
+        let answered = wire
             .exchange(b"GET /readyz HTTP/1.1\r\nHost: postrider\r\n\r\n")
             .await;
-        asked.is_ok_and(|exchange| exchange.status == 200)
+        answered.is_ok_and(|exchange| exchange.status == 200)
     }
 
     /// What it counts now.
@@ -213,15 +213,15 @@ impl Node {
     pub(crate) async fn bound(&self, binds: u64) -> anyhow::Result<()> {
         let since = Instant::now();
         while self.metrics().await?.sum("postrider_binds") < binds as f64 {
-            if since.elapsed() > PATIENCE {
-                bail!("{binds} sessions were not up within {PATIENCE:?}");
+            if since.elapsed() > TIMEOUT {
+                bail!("{binds} sessions were not up within {TIMEOUT:?}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
 
-    /// Makes calls to endpoints again that wait for a later try, as an operator does: 50 of each. How many were there.
+    /// Resends webhook calls that wait for a retry, as an operator does: 50 of each endpoint. Returns how many were resent.
     pub(crate) fn resend_waiting(&self) -> anyhow::Result<usize> {
         #[derive(Deserialize)]
         struct Document {
@@ -257,7 +257,7 @@ impl Node {
         Ok(())
     }
 
-    /// SIGTERM: in good order. Whether it ended well.
+    /// SIGTERM: a graceful shutdown. Whether it succeeded.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<bool> {
         let Some(mut child) = self.child.take() else {
             return Ok(true);
@@ -270,7 +270,7 @@ impl Node {
             if let Some(status) = child.try_wait()? {
                 return Ok(status.success());
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > TIMEOUT {
                 child.kill()?;
                 child.wait()?;
                 return Ok(false);

@@ -1,10 +1,10 @@
-//! Verdicts and tables.
+//! Reports of checks, and tables.
 
 use crate::say;
 
-/// What a campaign found.
+/// The figures and checks of a campaign.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct Report {
     checks: u32,
     /// The checks that do not hold, in the order they were made.
     violated: Vec<String>,
@@ -12,8 +12,8 @@ pub(crate) struct Verdict {
     silent: bool,
 }
 
-impl Verdict {
-    /// One that prints nothing: for who says himself what does not hold.
+impl Report {
+    /// A report that prints nothing, for callers that print what does not hold.
     pub(crate) fn silent() -> Self {
         Self {
             silent: true,
@@ -27,7 +27,7 @@ impl Verdict {
         }
     }
 
-    /// A figure that nothing is expected of.
+    /// A figure without a bound.
     pub(crate) fn figure(&self, what: &str, value: impl std::fmt::Display) {
         self.say(&format!("  {what:<52} {value}"));
     }
@@ -110,7 +110,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// A whole number with its thousands apart, as people read it.
+/// A whole number with its thousands separated by blanks.
 pub(crate) fn grouped(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
@@ -147,29 +147,29 @@ mod tests {
 
     #[test]
     fn one_violation_is_enough() {
-        let mut verdict = Verdict::default();
-        verdict.at_most("lost", 0, 0);
-        verdict.none_of("forgotten", &[0; 0]);
-        verdict.equal("accepted", 7, 7);
-        assert!(verdict.is_good());
-        verdict.must("all final", false);
-        assert!(!verdict.is_good());
-        let mut verdict = Verdict::default();
-        verdict.none_of("forgotten", &[7; 9]);
-        assert!(!verdict.is_good());
-        let mut verdict = Verdict::default();
-        verdict.equal("accepted", 7, 8);
-        assert!(!verdict.is_good());
-        let mut verdict = Verdict::default();
-        verdict.at_least("changes", 7, 7);
-        assert!(verdict.conclude("test"));
-        let mut all = Verdict::default();
-        all.add(&verdict);
+        let mut report = Report::default();
+        report.at_most("lost", 0, 0);
+        report.none_of("missing", &[0; 0]);
+        report.equal("accepted", 7, 7);
+        assert!(report.is_good());
+        report.must("all final", false);
+        assert!(!report.is_good());
+        let mut report = Report::default();
+        report.none_of("missing", &[7; 9]);
+        assert!(!report.is_good());
+        let mut report = Report::default();
+        report.equal("accepted", 7, 8);
+        assert!(!report.is_good());
+        let mut report = Report::default();
+        report.at_least("changes", 7, 7);
+        assert!(report.conclude("test"));
+        let mut all = Report::default();
+        all.add(&report);
         assert!(all.is_good());
-        verdict.at_least("changes", 6, 7);
-        assert!(!verdict.conclude("test"));
-        assert_eq!(verdict.violated, ["changes"]);
-        all.add(&verdict);
+        report.at_least("changes", 6, 7);
+        assert!(!report.conclude("test"));
+        assert_eq!(report.violated, ["changes"]);
+        all.add(&report);
         assert!(!all.is_good());
     }
 }

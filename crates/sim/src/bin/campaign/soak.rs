@@ -1,7 +1,7 @@
 //! Steady mixed load for a long time, with kills, restarts and peers that are away now and then: memory, lag and queue stay
 //! within bounds, and nothing is lost.
 
-mod course;
+mod trend;
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,16 @@ use sim::seed::{Question, Seed};
 use sim::smsc::{Order, SmscConfig};
 use tokio_util::sync::CancellationToken;
 
-use self::course::{Bounds, Course, Minute};
+use self::trend::{Bounds, Minute, Trend};
 use crate::clients::{Turn, gather, parts_per_s, recipients_per_s};
-use crate::compare::{Asked, Findings, ask};
+use crate::compare::{ClientRequest, Findings, query_status};
 use crate::events::{EventFindings, InboundFindings, has_ended};
 use crate::folder::Folder;
-use crate::mixed::{Day, Mixed};
-use crate::report::{Verdict, grouped};
+use crate::mixed::{Mixed, Profile};
+use crate::report::{Report, grouped};
 use crate::{Common, say};
 
-/// Sends for a long time, with mishaps, and watches memory, lag and queue.
+/// Sends for a long time, with faults, and checks memory, lag and queue.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SoakArgs {
     #[command(flatten)]
@@ -38,10 +38,10 @@ pub(crate) struct SoakArgs {
     /// Seconds of load that may wait at the end of a minute
     #[arg(long, default_value_t = 10)]
     queue_s_max: u64,
-    /// Seconds that telling may be behind at the end of a minute
+    /// Webhook lag in seconds at the end of a minute, at most
     #[arg(long, default_value_t = 30)]
     behind_s_max: u64,
-    /// No kills, no restarts, nobody away
+    /// No kills, no restarts, no peer away
     #[arg(long)]
     quiet: bool,
 }
@@ -56,11 +56,11 @@ fn share(text: &str) -> Result<f64, String> {
 /// Recipients that one part of one minute may have at most: more than any sends in a minute.
 const NUMBERS_A_PART: u64 = 100_000;
 
-/// Requests that are asked about at the end: one of so many.
-const ASKED_OF: usize = 50;
+/// One of so many requests is queried at the end.
+const SAMPLE_EVERY: usize = 50;
 
-/// Normal life. No event meets two faults of the endpoint: see [`crate::crash`].
-const DAY: Day = Day {
+/// Few faults. No event meets two faults of the endpoint: see [`crate::crash`].
+const PROFILE: Profile = Profile {
     carriers: r#"
         answers.delay_ms = [0, 20]
         [receipts]
@@ -93,41 +93,41 @@ const DAY: Day = Day {
         cut_share = 0.002
         faults_per_event_max = 1
     "#,
-    people_per_s: 2.0,
+    mo_per_s: 2.0,
 };
 
-/// What may go wrong in a minute.
+/// The faults of a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mishap {
+enum InjectedFault {
     Kill,
     Restart,
     CarrierAway,
     EndpointAway,
 }
 
-/// What goes wrong in a minute, if anything.
-fn mishap(seed: Seed, minute: u64) -> Option<Mishap> {
+/// The fault of a minute, if any.
+fn injected_fault(seed: Seed, minute: u64) -> Option<InjectedFault> {
     let roll = seed.roll(Question::Driver, minute, 0).unit();
     let all = [
-        (0.10, Mishap::Kill),
-        (0.15, Mishap::Restart),
-        (0.25, Mishap::CarrierAway),
-        (0.35, Mishap::EndpointAway),
+        (0.10, InjectedFault::Kill),
+        (0.15, InjectedFault::Restart),
+        (0.25, InjectedFault::CarrierAway),
+        (0.35, InjectedFault::EndpointAway),
     ];
     all.into_iter()
         .find(|(below, _)| roll < *below)
-        .map(|(_, mishap)| mishap)
+        .map(|(_, injected_fault)| injected_fault)
 }
 
 struct Soak {
     mixed: Mixed,
     share: f64,
-    /// Every restart that was asked for ended in good order.
+    /// Every restart shut down gracefully.
     stops_well: bool,
-    /// Requests whose messages have not all arrived and been told.
-    open: Vec<Asked>,
-    /// Requests that are asked about at the end.
-    sample: Vec<Asked>,
+    /// Requests whose messages have not all arrived and been reported.
+    open: Vec<ClientRequest>,
+    /// Requests that are queried at the end.
+    sample: Vec<ClientRequest>,
     findings: Findings,
     events: EventFindings,
 }
@@ -140,22 +140,24 @@ pub(crate) async fn run(args: SoakArgs) -> anyhow::Result<bool> {
         args.minutes,
         grouped(per_s)
     ));
-    let told_apart = SmscConfig::default().tallies_max as f64;
-    if parts_per_s() * args.share * 60.0 * args.minutes as f64 > told_apart {
-        bail!("more parts than the {told_apart} that a carrier tells apart: choose a smaller --share");
+    let tracked_max = SmscConfig::default().tracked_messages_max as f64;
+    if parts_per_s() * args.share * 60.0 * args.minutes as f64 > tracked_max {
+        bail!(
+            "more parts than the {tracked_max} that a carrier can count one by one: choose a smaller --share"
+        );
     }
     let mut folder = Folder::make(&args.common, "soak")?;
     let done = campaign(&args, seed, &folder).await;
     if !matches!(done, Ok(true)) {
         folder.keep();
-        say(&format!("to meet the same mishaps again: --seed {seed}"));
+        say(&format!("to repeat the same faults: --seed {seed}"));
     }
     done
 }
 
 async fn campaign(args: &SoakArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
     let mut soak = Soak {
-        mixed: Mixed::start(&args.common, seed, &DAY, folder).await?,
+        mixed: Mixed::start(&args.common, seed, &PROFILE, folder).await?,
         share: args.share,
         stops_well: true,
         open: Vec::new(),
@@ -163,7 +165,7 @@ async fn campaign(args: &SoakArgs, seed: u64, folder: &Folder) -> anyhow::Result
         findings: Findings::default(),
         events: EventFindings::default(),
     };
-    let mut course = Course::new(Bounds {
+    let mut trend = Trend::new(Bounds {
         memory_mib_max: args.memory_mib_max,
         unsent_max: (recipients_per_s() * args.share * args.queue_s_max as f64) as u64,
         behind_s_max: args.behind_s_max,
@@ -174,35 +176,35 @@ async fn campaign(args: &SoakArgs, seed: u64, folder: &Folder) -> anyhow::Result
     // A minute may take a little longer, until the last answers are there.
     let minutes = (0..args.minutes).take_while(|_| began.elapsed() < Duration::from_secs(60 * args.minutes));
     for number in minutes {
-        let mishap = mishap(Seed(seed), number).filter(|_| !args.quiet);
+        let injected_fault = injected_fault(Seed(seed), number).filter(|_| !args.quiet);
         let minute = soak
-            .minute(number, mishap)
+            .minute(number, injected_fault)
             .await
             .with_context(|| format!("minute {number}"))?;
         say(&minute.line(number));
-        broken = course.add(minute);
+        broken = trend.add(minute);
         if broken.is_some() {
             break;
         }
     }
-    let mut verdict = Verdict::default();
+    let mut report = Report::default();
     if let Some(why) = &broken {
         say(&format!("  {why}"));
     } else {
-        soak.mixed.calm(&mut verdict).await?;
-        soak.judge(&course, &mut verdict).await?;
+        soak.mixed.quiesce(&mut report).await?;
+        soak.check(&trend, &mut report).await?;
     }
-    verdict.must("memory, queue and lag within their bounds", broken.is_none());
-    verdict.must("restarts stop in good order", soak.stops_well);
-    soak.mixed.stop(&mut verdict).await?;
-    Ok(verdict.conclude("soak"))
+    report.must("memory, queue and lag within their bounds", broken.is_none());
+    report.must("restarts shut down gracefully", soak.stops_well);
+    soak.mixed.stop(&mut report).await?;
+    Ok(report.conclude("soak"))
 }
 
 impl Soak {
-    /// A minute of load, with a mishap in it or without.
-    async fn minute(&mut self, number: u64, mishap: Option<Mishap>) -> anyhow::Result<Minute> {
+    /// A minute of load, with a fault or without.
+    async fn minute(&mut self, number: u64, injected_fault: Option<InjectedFault>) -> anyhow::Result<Minute> {
         let began = Instant::now();
-        let (accepted, carriers, told) = (
+        let (accepted, carriers, webhooks) = (
             self.mixed.sum.recipients_accepted,
             self.mixed.sums().counts,
             self.mixed.endpoint.sink.counts(),
@@ -215,25 +217,25 @@ impl Soak {
             numbers_a_part: NUMBERS_A_PART,
             share: self.share,
             time_max: Duration::from_secs(60),
-            patience: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(60),
             seed,
         };
         let clients = self.mixed.send(&turn, &stop);
-        if let Some(mishap) = mishap {
-            self.meet(number, mishap).await?;
+        if let Some(injected_fault) = injected_fault {
+            self.inject(number, injected_fault).await?;
         }
         let before = self.open.len();
         gather(clients, &mut self.open, &mut self.mixed.sum).await?;
-        let chosen = self.open.iter().skip(before).step_by(ASKED_OF);
+        let chosen = self.open.iter().skip(before).step_by(SAMPLE_EVERY);
         self.sample.extend(chosen.cloned());
         self.settle();
         let seconds = began.elapsed().as_secs_f64();
         let metrics = self.mixed.node.metrics().await?;
-        let (carriers_now, told_now) = (self.mixed.sums().counts, self.mixed.endpoint.sink.counts());
+        let (carriers_now, webhooks_now) = (self.mixed.sums().counts, self.mixed.endpoint.sink.counts());
         Ok(Minute {
             accepted_per_s: (self.mixed.sum.recipients_accepted - accepted) as f64 / seconds,
             sent_per_s: (carriers_now.taken - carriers.taken) as f64 / seconds,
-            told_per_s: (told_now.events - told.events) as f64 / seconds,
+            events_per_s: (webhooks_now.events - webhooks.events) as f64 / seconds,
             inbound_per_s: (carriers_now.inbound_written - carriers.inbound_written) as f64 / seconds,
             resident_mib: self
                 .mixed
@@ -243,27 +245,27 @@ impl Soak {
             unsent: metrics.unsent(),
             behind_s: metrics.behind_s() as u64,
             waiting_calls: metrics.waiting_calls(),
-            mishap: mishap.map(Mishap::words),
+            injected_fault: injected_fault.map(InjectedFault::label),
         })
     }
 
-    async fn meet(&mut self, minute: u64, mishap: Mishap) -> anyhow::Result<()> {
+    async fn inject(&mut self, minute: u64, injected_fault: InjectedFault) -> anyhow::Result<()> {
         let seed = self.mixed.seed;
         let roll = |which, min, max| seed.roll(Question::Driver, minute, which).within(min, max);
         let moment = |which, min, max| Duration::from_millis(roll(which, min, max));
         tokio::time::sleep(moment(1, 5_000, 30_000)).await;
         let long = moment(2, 2_000, 10_000);
         let mixed = &mut self.mixed;
-        match mishap {
-            Mishap::Kill => {
+        match injected_fault {
+            InjectedFault::Kill => {
                 mixed.kill()?;
                 mixed.node.start().await?;
             }
-            Mishap::Restart => {
+            InjectedFault::Restart => {
                 self.stops_well &= mixed.node.stop().await?;
                 mixed.node.start().await?;
             }
-            Mishap::CarrierAway => {
+            InjectedFault::CarrierAway => {
                 let last = mixed.carriers.len().saturating_sub(1) as u64;
                 let carrier = mixed.carriers.get(usize::try_from(roll(3, 0, last))?);
                 let carrier = carrier.context("there is such a carrier")?;
@@ -271,7 +273,7 @@ impl Soak {
                 tokio::time::sleep(long).await;
                 carrier.smsc.control(Order::Return)?;
             }
-            Mishap::EndpointAway => {
+            InjectedFault::EndpointAway => {
                 mixed.endpoint.sink.leave();
                 tokio::time::sleep(long).await;
                 mixed.endpoint.sink.come_back();
@@ -280,7 +282,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Forgets the requests whose messages have arrived and been told: there are too many to keep them all.
+    /// Drops the requests whose messages have arrived and been reported: there are too many to keep them all.
     fn settle(&mut self) {
         let Self {
             mixed,
@@ -294,43 +296,43 @@ impl Soak {
             let whole = joined.iter().any(|joined| joined.missing == 0);
             whole && has_ended(&mixed.endpoint.sink.states(number))
         };
-        open.retain(|asked| {
-            let settled = asked.told.accepted().all(&arrived);
+        open.retain(|request| {
+            let settled = request.result.accepted().all(&arrived);
             if settled {
-                compare(asked, mixed, findings, events);
+                compare(request, mixed, findings, events);
             }
             !settled
         });
     }
 
-    async fn judge(&mut self, course: &Course, verdict: &mut Verdict) -> anyhow::Result<()> {
+    async fn check(&mut self, trend: &Trend, report: &mut Report) -> anyhow::Result<()> {
         let Self { mixed, findings, .. } = self;
-        for asked in std::mem::take(&mut self.open) {
-            compare(&asked, mixed, findings, &mut self.events);
+        for request in std::mem::take(&mut self.open) {
+            compare(&request, mixed, findings, &mut self.events);
         }
-        let tallies = mixed.tallies();
-        ask(&mixed.node.settings, &self.sample, &tallies, findings).await?;
+        let counts_by_message = mixed.counts_by_message();
+        query_status(&mixed.node.settings, &self.sample, &counts_by_message, findings).await?;
         for (number, standing) in &findings.ended {
             let states = mixed.endpoint.sink.states(*number);
             self.events
                 .look_for(*number, states.iter().map(String::as_str), Some(*standing));
         }
-        let inbound = InboundFindings::of(&mixed.endpoint.sink, mixed.people()?);
-        mixed.judge(findings, &self.events, &inbound, &tallies, verdict);
-        match course.growth() {
-            Some((before, after, after_max)) => verdict.at_most(
+        let inbound = InboundFindings::of(&mixed.endpoint.sink, mixed.mo_carrier()?);
+        mixed.check(findings, &self.events, &inbound, &counts_by_message, report);
+        match trend.growth() {
+            Some((before, after, after_max)) => report.at_most(
                 &format!("memory in the last quarter, MiB; {before} in the second"),
                 after,
                 after_max,
             ),
-            None => verdict.figure("memory growth", "too short a run to tell"),
+            None => report.figure("memory growth", "not checked: the run is too short"),
         }
         Ok(())
     }
 }
 
-impl Mishap {
-    const fn words(self) -> &'static str {
+impl InjectedFault {
+    const fn label(self) -> &'static str {
         match self {
             Self::Kill => "killed",
             Self::Restart => "restarted",
@@ -340,14 +342,14 @@ impl Mishap {
     }
 }
 
-/// What one request was told, against what carriers got and the endpoint was told.
-fn compare(asked: &Asked, mixed: &Mixed, findings: &mut Findings, events: &mut EventFindings) {
-    let told = &asked.told;
-    let numbers = (0..told.recipients).map(|at| number(told.first + at));
-    let tallies = numbers.filter_map(|number| Some((number, mixed.tally(number)?)));
-    findings.compare_with_carrier(told, &tallies.collect());
-    findings.compare_texts(told, &|number| mixed.joined(number));
-    for number in told.accepted() {
+/// Compares the result of one request with what carriers and the endpoint received.
+fn compare(request: &ClientRequest, mixed: &Mixed, findings: &mut Findings, events: &mut EventFindings) {
+    let result = &request.result;
+    let numbers = (0..result.recipients).map(|at| number(result.first + at));
+    let counts_by_message = numbers.filter_map(|number| Some((number, mixed.message_counts(number)?)));
+    findings.compare_with_carrier(result, &counts_by_message.collect());
+    findings.compare_texts(result, &|number| mixed.joined(number));
+    for number in result.accepted() {
         let states = mixed.endpoint.sink.states(number);
         events.look_for(number, states.iter().map(String::as_str), None);
     }
@@ -358,14 +360,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mishaps_come_now_and_then_and_all_of_them_do() {
-        let met: Vec<_> = (0..1_000).filter_map(|minute| mishap(Seed(1), minute)).collect();
+    fn each_kind_of_fault_is_injected_now_and_then() {
+        let met: Vec<_> = (0..1_000)
+            .filter_map(|minute| injected_fault(Seed(1), minute))
+            .collect();
         assert!((250..450).contains(&met.len()), "{}", met.len());
         for kind in [
-            Mishap::Kill,
-            Mishap::Restart,
-            Mishap::CarrierAway,
-            Mishap::EndpointAway,
+            InjectedFault::Kill,
+            InjectedFault::Restart,
+            InjectedFault::CarrierAway,
+            InjectedFault::EndpointAway,
         ] {
             assert!(met.contains(&kind), "{kind:?}");
         }

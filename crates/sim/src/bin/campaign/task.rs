@@ -7,17 +7,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 use sim::load::{Contacts, Counted, Standing, TaskState, fill_list, index_of, number};
 use sim::seed::{Question, Seed};
-use sim::smsc::{CountBy, SmscConfig, Span, Tally};
+use sim::smsc::{CountBy, MessageCounts, SmscConfig, Span};
 
 use crate::accounts::{CarrierEntry, Settings};
 use crate::beside::{Carrier, free_address};
 use crate::folder::Folder;
 use crate::node::Node;
-use crate::report::{Verdict, grouped};
-use crate::rest::rest;
+use crate::quiescence::await_quiescence;
+use crate::report::{Report, grouped};
 use crate::{Common, say};
 
-/// Fills a contact list, sends to it, kills the program in the middle, and looks who got what.
+/// Fills a contact list, sends to it, kills the program in the middle, and checks what each member received.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TaskArgs {
     #[command(flatten)]
@@ -44,14 +44,14 @@ const LIST: &str = "campaign";
 /// A status query counts so far and no further.
 const FOUND_MAX: u64 = 100_000;
 
-/// Members that are asked about one by one, spread over the list, beside those that got something twice.
-const ASKED: u64 = 5_000;
+/// Members that are queried one by one, spread over the list, beside those that received something twice.
+const SAMPLES: u64 = 5_000;
 
 /// How long sending, and everything behind it, may take.
 const TIME_MAX: Duration = Duration::from_secs(3_600);
 
-/// How long everything may take to come to rest after the last message was accepted.
-const REST_MAX: Duration = Duration::from_secs(900);
+/// How long messages and receipts may take to drain after the last message was accepted.
+const QUIESCENCE_MAX: Duration = Duration::from_secs(900);
 
 pub(crate) async fn run(args: TaskArgs) -> anyhow::Result<bool> {
     let seed = args.common.seed();
@@ -109,8 +109,8 @@ async fn campaign(args: &TaskArgs, seed: Seed, folder: &Folder) -> anyhow::Resul
         .await
         .context("filling the list")?;
     let members_per_s = args.members as f64 / filling.as_secs_f64();
-    let mut verdict = Verdict::default();
-    verdict.figure(
+    let mut report = Report::default();
+    report.figure(
         "members put into the list",
         format!("{}/s", grouped(members_per_s)),
     );
@@ -131,33 +131,31 @@ async fn campaign(args: &TaskArgs, seed: Seed, folder: &Folder) -> anyhow::Resul
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     let accepting_s = began.elapsed().as_secs_f64();
-    let sent = rest(&node, &[&carrier.smsc], REST_MAX).await?;
+    let sent = await_quiescence(&node, &[&carrier.smsc], QUIESCENCE_MAX).await?;
     let sending_s = (sent - began).as_secs_f64();
     let counted = contacts.counted().await?;
-    let tallies: HashMap<u64, Tally> = carrier.smsc.tallies().into_iter().collect();
-    let odd = not_one(args, &mut contacts, &tallies).await?;
+    let counts_by_message: HashMap<u64, MessageCounts> =
+        carrier.smsc.counts_by_message().into_iter().collect();
+    let odd = not_one(args, &mut contacts, &counts_by_message).await?;
 
     let per_s = |seconds: f64| format!("{}/s", grouped(args.members as f64 / seconds));
-    verdict.figure("members accepted, kills included", per_s(accepting_s));
-    verdict.figure("members sent to, kills included", per_s(sending_s));
+    report.figure("members accepted, kills included", per_s(accepting_s));
+    report.figure("members sent to, kills included", per_s(sending_s));
     if let Some((now, most)) = node.resident() {
         const MIB: u64 = 1024 * 1024;
-        verdict.figure(
+        report.figure(
             "memory since the last start, now / at most",
             format!("{} / {} MiB", now / MIB, most / MIB),
         );
     }
-    say("verdict");
-    verdict.must("the task is done", state == TaskState::Done);
-    verdict.must("it was for all members", task.members == args.members);
-    compare(args, &carrier, &tallies, counted, &mut verdict);
-    verdict.none_of(
-        "members without exactly one message that ended, of those asked",
-        &odd,
-    );
-    verdict.must("stops in good order", node.stop().await?);
+    say("checks");
+    report.must("the task is done", state == TaskState::Done);
+    report.must("it was for all members", task.members == args.members);
+    compare(args, &carrier, &counts_by_message, counted, &mut report);
+    report.none_of("queried members without exactly one final message", &odd);
+    report.must("graceful shutdown", node.stop().await?);
     carrier.stop().await?;
-    Ok(verdict.conclude("task"))
+    Ok(report.conclude("task"))
 }
 
 /// Kills the program whenever a share of the members, drawn before, has got something.
@@ -195,19 +193,21 @@ fn places(seed: Seed, members: u64, kills: u64) -> Vec<u64> {
     places
 }
 
-/// Asks the gateway about members that got something twice, and about some others: who has not exactly one message, and
-/// one that has ended.
+/// Queries members that received something twice, and some others: returns those that do not have exactly one message, and a
+/// final one.
 async fn not_one(
     args: &TaskArgs,
     contacts: &mut Contacts,
-    tallies: &HashMap<u64, Tally>,
+    counts_by_message: &HashMap<u64, MessageCounts>,
 ) -> anyhow::Result<Vec<u64>> {
-    let step = args.members.div_ceil(ASKED).max(1);
+    let step = args.members.div_ceil(SAMPLES).max(1);
     let mut numbers: Vec<u64> = (0..args.members)
         .map(number)
         .enumerate()
         .filter(|(at, number)| {
-            let twice = tallies.get(number).is_some_and(|tally| tally.taken > 1);
+            let twice = counts_by_message
+                .get(number)
+                .is_some_and(|message_counts| message_counts.taken > 1);
             twice || (*at as u64).is_multiple_of(step)
         })
         .map(|(_, number)| number)
@@ -223,9 +223,9 @@ async fn not_one(
 fn compare(
     args: &TaskArgs,
     carrier: &Carrier,
-    tallies: &HashMap<u64, Tally>,
+    counts_by_message: &HashMap<u64, MessageCounts>,
     counted: Counted,
-    verdict: &mut Verdict,
+    report: &mut Report,
 ) {
     let TaskArgs {
         members,
@@ -235,35 +235,39 @@ fn compare(
         ..
     } = *args;
     let counts = carrier.smsc.counts();
-    let taken = |number: u64| tallies.get(&number).map_or(0, |tally| tally.taken);
+    let taken = |number: u64| {
+        counts_by_message
+            .get(&number)
+            .map_or(0, |message_counts| message_counts.taken)
+    };
     let lost: Vec<u64> = (0..members)
         .map(number)
         .filter(|number| taken(*number) == 0)
         .collect();
-    let strangers: Vec<u64> = tallies
+    let non_members: Vec<u64> = counts_by_message
         .keys()
         .copied()
         .filter(|number| index_of(*number).is_none_or(|place| place >= members))
         .collect();
-    verdict.none_of("members that got nothing", &lost);
-    verdict.none_of("messages to others", &strangers);
-    verdict.at_most(
-        "messages sent twice: one window a bind lost",
+    report.none_of("members without a message", &lost);
+    report.none_of("messages to non-members", &non_members);
+    report.at_most(
+        "messages sent twice: one window per lost bind",
         counts.duplicates,
         (kills * binds + counts.cuts) * window,
     );
-    verdict.equal(
+    report.equal(
         "messages accepted, by status query (to 100 000)",
         counted.found,
         members.min(FOUND_MAX),
     );
-    verdict.equal("messages accepted, by statistics", counted.requested, members);
-    verdict.equal(
+    report.equal("messages accepted, by statistics", counted.requested, members);
+    report.equal(
         "messages that ended, by statistics",
         counted.delivered + counted.failed,
         members,
     );
-    verdict.at_most(
+    report.at_most(
         "receipts not acknowledged",
         counts.receipts_waiting + counts.receipts_unsendable,
         0,

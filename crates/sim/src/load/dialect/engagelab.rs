@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart() {
+    fn answers_are_distinguished() {
         let shot = shot(Text::Plain, 2);
         let partly = br#"{"code":41031,"sms_ids":["p$+991000000002"],"failed_count":1}"#;
         assert_eq!(

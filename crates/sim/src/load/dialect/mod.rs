@@ -171,7 +171,7 @@ impl Answer {
     }
 }
 
-/// The beginning of an answer, for people.
+/// The status and the beginning of an answer, for the log.
 fn saying(status: u16, body: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
     format!("{status} {text}").into_boxed_str()

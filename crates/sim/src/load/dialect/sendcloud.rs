@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart() {
+    fn answers_are_distinguished() {
         let shot = Shot {
             first: 1,
             recipients: 2,

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart() {
+    fn answers_are_distinguished() {
         let shot = shot(Text::Code, 2);
         let partly = br#"{"RetCode":0,"SessionNo":"s1","FailContent":[{"TemplateId":"UTA1","Target":[{"Phone":"991000000002"}]}]}"#;
         assert_eq!(

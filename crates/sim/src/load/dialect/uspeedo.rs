@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart() {
+    fn answers_are_distinguished() {
         let rest = br#"{"RetCode":0,"Message":"success","SessionNo":["s1"],"FailedTargetPhones":[{"Phone":"+991000000002"}]}"#;
         assert_eq!(
             read(&SHOT, 200, rest, &UNDECIDED),

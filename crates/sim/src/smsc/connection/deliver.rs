@@ -1,4 +1,4 @@
-//! Receipts and inbound messages go out, and what becomes of them.
+//! Delivers receipts and inbound messages, and handles their answers.
 
 use std::sync::atomic::Ordering;
 
@@ -50,7 +50,7 @@ impl Connection {
         answer.into_iter().chain(next).min()
     }
 
-    /// Hands over what is due, as far as the window allows.
+    /// Delivers what is due, as far as the window allows.
     pub(super) fn deliver_due(&mut self, now: Moment) {
         self.give_up_unanswered(now);
         let room = self.room();
@@ -79,7 +79,7 @@ impl Connection {
         let until_ms = now.ms + receipts.timeout_ms;
         let pdu: Pdu = match &delivery {
             Delivery::Receipt(note) => self
-                .scribe
+                .receipt_formatter
                 .write(note, self.shared.config.ids.receipt, receipts, now.unix_s)
                 .into(),
             Delivery::Inbound(inward) => Pdu::DeliverSm(inward.pdu.clone()),
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// The peer has answered a delivery (or did not understand it).
-    pub(super) fn hear_delivered(&mut self, header: Header, ledger: &mut Ledger, now: Moment) {
+    pub(super) fn receive_deliver_resp(&mut self, header: Header, ledger: &mut Ledger, now: Moment) {
         let Some(InFlight { delivery, .. }) = self.in_flight.remove(&header.sequence) else {
             ledger.counts.unmatched += 1;
             return;
@@ -115,7 +115,7 @@ impl Connection {
             .push((now.ms + self.script.behaviour.receipts.retry_ms, delivery));
     }
 
-    /// What was not answered in time is handed over again.
+    /// Returns deliveries without an answer in time to the mailbox, to be delivered again.
     fn give_up_unanswered(&mut self, now: Moment) {
         let mut late = Vec::new();
         while let Some(first) = self

@@ -4,7 +4,7 @@
 //! (answer nothing, answer twice, break off in the middle of a window), and a session tested against itself proves little.
 
 mod deliver;
-mod hear;
+mod receive;
 mod submit;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +27,7 @@ use self::deliver::InFlight;
 use self::submit::{Answer, RateGate};
 use super::garbage;
 use super::mailbox::Mailbox;
-use super::receipt::{Delivery, Scribe};
+use super::receipt::{Delivery, ReceiptFormatter};
 use super::script::Script;
 use super::shared::{Link, LinkOrder, Moment, Shared};
 use super::wheel::Wheel;
@@ -64,9 +64,9 @@ struct PendingBind {
     number: u64,
 }
 
-/// When the script wants things to go wrong on this bind.
+/// When the next fault of each kind is due on this bind.
 #[derive(Default)]
-struct Misfortunes {
+struct FaultInjector {
     /// In messages of this bind.
     cut_at: Option<u64>,
     cut_at_ms: Option<u64>,
@@ -84,7 +84,7 @@ pub(super) struct Connection {
     ending: Option<Ending>,
     pending_bind: Option<PendingBind>,
     bound: Option<Bound>,
-    misfortunes: Misfortunes,
+    fault_injector: FaultInjector,
     /// Messages of this bind.
     submits: u64,
     garbage_sent: u64,
@@ -102,7 +102,7 @@ pub(super) struct Connection {
     enquire_at_ms: Option<u64>,
     read_again_at_ms: u64,
     unbind_until_ms: Option<u64>,
-    scribe: Scribe,
+    receipt_formatter: ReceiptFormatter,
     id_text: Vec<u8>,
 }
 
@@ -119,7 +119,7 @@ impl Connection {
             ending: None,
             pending_bind: None,
             bound: None,
-            misfortunes: Misfortunes::default(),
+            fault_injector: FaultInjector::default(),
             submits: 0,
             garbage_sent: 0,
             gate: RateGate::default(),
@@ -132,7 +132,7 @@ impl Connection {
             enquire_at_ms: None,
             read_again_at_ms: 0,
             unbind_until_ms: None,
-            scribe: Scribe::default(),
+            receipt_formatter: ReceiptFormatter::default(),
             id_text: Vec::new(),
         }
     }
@@ -155,7 +155,7 @@ impl Connection {
         loop {
             let now = self.shared.now();
             self.follow_script(now);
-            self.obey();
+            self.execute_orders();
             self.fall_due(now);
             match self.ending {
                 Some(Ending::Cut) => return Ok(()),
@@ -180,13 +180,13 @@ impl Connection {
                     }
                     let now = self.shared.now();
                     self.read_again_at_ms = now.ms + self.script.behaviour.faults.read_pause_ms;
-                    self.hear(now);
+                    self.receive(now);
                 }
             }
         }
     }
 
-    /// Takes up a behaviour that has changed.
+    /// Applies a behaviour that has changed.
     fn follow_script(&mut self, now: Moment) {
         let current = self.shared.script.load();
         if Arc::ptr_eq(&current, &self.script) {
@@ -194,10 +194,10 @@ impl Connection {
         }
         self.script = Arc::clone(&current);
         drop(current);
-        self.draw_misfortunes(now);
+        self.draw_faults(now);
     }
 
-    fn draw_misfortunes(&mut self, now: Moment) {
+    fn draw_faults(&mut self, now: Moment) {
         let Some(Bound { number, .. }) = self.bound else {
             return;
         };
@@ -206,7 +206,7 @@ impl Connection {
         let draw = |span: super::Span, question| {
             (!span.is_zero()).then(|| seed.roll(question, number, 0).within(span.min, span.max))
         };
-        self.misfortunes = Misfortunes {
+        self.fault_injector = FaultInjector {
             cut_at: draw(faults.disconnect_after, Question::Disconnect)
                 .map(|after| self.submits + after.max(1)),
             cut_at_ms: draw(faults.disconnect_after_ms, Question::DisconnectTime).map(|after| now.ms + after),
@@ -217,7 +217,7 @@ impl Connection {
         self.enquire_at_ms = (every_ms > 0).then_some(now.ms + every_ms);
     }
 
-    fn obey(&mut self) {
+    fn execute_orders(&mut self) {
         let orders = std::mem::take(&mut *self.link.orders.lock());
         for order in orders {
             match order {
@@ -234,7 +234,7 @@ impl Connection {
 
     /// Does everything whose time has come.
     fn fall_due(&mut self, now: Moment) {
-        if self.misfortunes.cut_at_ms.is_some_and(|at| at <= now.ms) {
+        if self.fault_injector.cut_at_ms.is_some_and(|at| at <= now.ms) {
             return self.cut();
         }
         if self.unbind_until_ms.is_some_and(|at| at <= now.ms) {
@@ -262,7 +262,7 @@ impl Connection {
     /// The millisecond at which [`Self::fall_due`] has something to do, or reading goes on.
     fn next_due_ms(&self, now: Moment) -> Option<u64> {
         let always = [
-            self.misfortunes.cut_at_ms,
+            self.fault_injector.cut_at_ms,
             self.unbind_until_ms,
             (self.read_again_at_ms > now.ms).then_some(self.read_again_at_ms),
         ];
@@ -303,7 +303,7 @@ impl Connection {
     fn say(&mut self, pdu: &Pdu, status: CommandStatus, sequence: u32) -> bool {
         let said = pdu.encode(status, sequence, &Limits::LENIENT, &mut self.out);
         if let Err(error) = &said {
-            tracing::debug!(command = %pdu.command(), %error, "cannot be encoded");
+            tracing::debug!(command = %pdu.command(), %error, "PDU encoding failed");
         }
         said.is_ok()
     }
@@ -329,7 +329,7 @@ impl Connection {
         self.shared.ledger.lock().counts.cuts += 1;
     }
 
-    /// The session is over: others take over what it had.
+    /// Ends the session and returns its unanswered deliveries to the mailbox.
     fn leave(&mut self) {
         let Some(bound) = self.bound.take() else { return };
         bound.mailbox.leave(self.link.number);
@@ -354,10 +354,10 @@ impl Connection {
             kind: bind.kind,
             mailbox,
         });
-        self.draw_misfortunes(now);
+        self.draw_faults(now);
     }
 
-    /// What the simulator says it speaks; an ESME of 3.3 is told nothing, since it knows no parameters.
+    /// The `sc_interface_version` of the answer; none for an ESME of 3.3, which knows no optional parameters.
     fn version_for(bind: &Bind) -> Option<InterfaceVersion> {
         bind.interface_version
             .has_tlvs()

@@ -1,4 +1,4 @@
-//! A message comes in.
+//! Handles `submit_sm`.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use smpp::pdu::{Pdu, SubmitSm, SubmitSmResp};
 use super::{Connection, Ending};
 use crate::seed::Question;
 use crate::smsc::behaviour::{Garbage, Timing};
-use crate::smsc::journal::Heard;
+use crate::smsc::journal::RecordedMessage;
 use crate::smsc::ledger::Ledger;
 use crate::smsc::part::{Anatomy, CountBy, key_of_number};
 use crate::smsc::receipt::{Delivery, ErrorCode, Note, excerpt};
-use crate::smsc::script::{self, Case, Plan, Verdict};
+use crate::smsc::script::{self, Plan, SubmitContext, SubmitDecision};
 use crate::smsc::shared::Moment;
 
 /// How long after a receipt its doubled one comes.
@@ -60,7 +60,7 @@ impl RateGate {
 }
 
 impl Connection {
-    pub(super) fn hear_submit(&mut self, sequence: u32, pdu: &SubmitSm, ledger: &mut Ledger, now: Moment) {
+    pub(super) fn receive_submit(&mut self, sequence: u32, pdu: &SubmitSm, ledger: &mut Ledger, now: Moment) {
         if self.bound.as_ref().is_none_or(|bound| !bound.kind.transmits()) {
             ledger.counts.rejected += 1;
             return self.refuse(CommandId::SUBMIT_SM, CommandStatus::RINVBNDSTS, sequence);
@@ -71,19 +71,19 @@ impl Connection {
         let key = anatomy.key(self.shared.config.count_by, destination);
         let nth = ledger.submitted(key);
         let subject = key.unwrap_or_else(|| crate::smsc::key_of(destination, anatomy.text));
-        let case = Case {
+        let context = SubmitContext {
             subject,
             nth,
             destination,
             registered: pdu.registered_delivery,
         };
         let script = Arc::clone(&self.script);
-        let mut verdict = self.verdict(&script, case, now);
-        if let Some(status) = misaddressed(pdu).filter(|_| verdict.status.is_ok()) {
-            (verdict.status, verdict.receipts) = (status, None);
+        let mut decision = self.decision(&script, context, now);
+        if let Some(status) = misaddressed(pdu).filter(|_| decision.status.is_ok()) {
+            (decision.status, decision.receipts) = (status, None);
         }
         let is_part = anatomy.part.is_some_and(|part| part.total > 1);
-        let id = self.take(&verdict, key, is_part, ledger);
+        let id = self.take(&decision, key, is_part, ledger);
         if id.is_some() {
             ledger.remember_taken(key, pdu);
         }
@@ -95,11 +95,11 @@ impl Connection {
         if ledger.journal.is_kept() && destination.starts_with(self.shared.config.kept_prefix.as_bytes()) {
             ledger
                 .journal
-                .push(self.heard(pdu, &anatomy, verdict.status, id, now));
+                .push(self.recorded(pdu, &anatomy, decision.status, id, now));
         }
         let mut lead_ms = 0;
         let reported = is_whole || !script.behaviour.receipts.for_whole;
-        if let Some((id, plan)) = id.zip(verdict.receipts.as_ref()).filter(|_| reported) {
+        if let Some((id, plan)) = id.zip(decision.receipts.as_ref()).filter(|_| reported) {
             let note = |state| Note {
                 id,
                 key,
@@ -114,10 +114,10 @@ impl Connection {
         }
         let answer = Answer {
             sequence,
-            status: verdict.status,
+            status: decision.status,
             id,
         };
-        match verdict.answer {
+        match decision.answer {
             script::Answer::After(delay_ms) => self.answer_after(delay_ms.max(lead_ms), answer, now),
             script::Answer::Never => ledger.counts.unanswered += 1,
             script::Answer::Cut { .. } => {
@@ -128,30 +128,38 @@ impl Connection {
         self.send_garbage_in_turn(ledger);
     }
 
-    /// What becomes of a message, limits and misfortunes considered.
-    fn verdict<'s>(&mut self, script: &'s script::Script, case: Case<'_>, now: Moment) -> Verdict<'s> {
+    /// Decides about a message, with limits and faults considered.
+    fn decision<'s>(
+        &mut self,
+        script: &'s script::Script,
+        context: SubmitContext<'_>,
+        now: Moment,
+    ) -> SubmitDecision<'s> {
         let seed = self.shared.seed;
-        if self.ending == Some(Ending::Cut) || self.misfortunes.cut_at.is_some_and(|at| self.submits >= at) {
+        if self.ending == Some(Ending::Cut) || self.fault_injector.cut_at.is_some_and(|at| self.submits >= at)
+        {
             let share = script.behaviour.faults.cut_taken_share;
-            let taken = seed.roll(Question::Taken, case.subject, case.nth).hits(share);
-            let judged = script.judge(seed, case);
-            return Verdict {
+            let taken = seed
+                .roll(Question::Taken, context.subject, context.nth)
+                .hits(share);
+            let decided = script.decide(seed, context);
+            return SubmitDecision {
                 answer: script::Answer::Cut { taken },
-                ..judged
+                ..decided
             };
         }
         if let Some(status) = self.limit(script, now) {
-            return Verdict {
+            return SubmitDecision {
                 status,
                 beyond_limit: true,
                 answer: script::Answer::After(0),
                 receipts: None,
             };
         }
-        script.judge(seed, case)
+        script.decide(seed, context)
     }
 
-    /// What a sender is told that goes too fast.
+    /// The status for a sender that exceeds a limit.
     fn limit(&mut self, script: &script::Script, now: Moment) -> Option<CommandStatus> {
         let limits = &script.behaviour.limits;
         if !self.gate.passes(now.ms, limits.rate_per_s_max) {
@@ -167,16 +175,16 @@ impl Connection {
     /// Takes or refuses the message; its id if it is taken.
     fn take(
         &mut self,
-        verdict: &Verdict<'_>,
+        decision: &SubmitDecision<'_>,
         key: Option<u64>,
         is_part: bool,
         ledger: &mut Ledger,
     ) -> Option<u64> {
-        if !verdict.status.is_ok() {
-            ledger.refused(verdict.status, verdict.beyond_limit, is_part);
+        if !decision.status.is_ok() {
+            ledger.refused(decision.status, decision.beyond_limit, is_part);
             return None;
         }
-        if verdict.answer == (script::Answer::Cut { taken: false }) {
+        if decision.answer == (script::Answer::Cut { taken: false }) {
             return None;
         }
         ledger.taken(key);
@@ -238,7 +246,7 @@ impl Connection {
     }
 
     fn send_garbage_in_turn(&mut self, ledger: &mut Ledger) {
-        if self.misfortunes.garbage_at.is_none_or(|at| self.submits < at) {
+        if self.fault_injector.garbage_at.is_none_or(|at| self.submits < at) {
             return;
         }
         let faults = &self.script.behaviour.faults;
@@ -252,7 +260,7 @@ impl Connection {
         let last = kinds.len().saturating_sub(1) as u64;
         let kind = usize::try_from(roll(Question::GarbageKind).within(0, last)).ok();
         let after = roll(Question::Garbage).within(faults.garbage_after.min, faults.garbage_after.max);
-        self.misfortunes.garbage_at = Some(self.submits + after.max(1));
+        self.fault_injector.garbage_at = Some(self.submits + after.max(1));
         self.garbage_sent += 1;
         if let Some(kind) = kind.and_then(|at| kinds.get(at)).copied() {
             let sequence = self.next_sequence();
@@ -261,15 +269,15 @@ impl Connection {
         }
     }
 
-    fn heard(
+    fn recorded(
         &self,
         pdu: &SubmitSm,
         anatomy: &Anatomy<'_>,
         status: CommandStatus,
         id: Option<u64>,
         now: Moment,
-    ) -> Heard {
-        Heard {
+    ) -> RecordedMessage {
+        RecordedMessage {
             at_ms: now.ms,
             bind: self.link.number,
             source: pdu.source.clone(),

@@ -65,7 +65,7 @@ fn numbers_come_in_any_form() {
             &["4407700900123", "447700900123"],
         ),
         ("004407700900123", Other, None, &["4407700900123", "447700900123"]),
-        // A zero that belongs to the number in Italy, and a prefix that is none in Russia.
+        // In Italy the zero belongs to the number, and in Russia the digits are no prefix.
         ("390612345678", Other, None, &["390612345678"]),
         ("70123456789", Other, None, &["70123456789"]),
         ("011447700900123", Other, Some(44), &["447700900123"]),
@@ -90,7 +90,7 @@ fn numbers_come_in_any_form() {
 }
 
 #[test]
-fn a_number_has_the_names_that_people_give_it() {
+fn a_number_is_found_by_every_usual_spelling() {
     let named =
         |written, country, name_of: &str| names(written, NumberType::Other, country).contains(&name(name_of));
     for written in ["447700900123", "+447700900123", "00447700900123", "07700900123"] {

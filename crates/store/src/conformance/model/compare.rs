@@ -1,8 +1,8 @@
 //! What the store shows, held against the model.
 
 use super::Model;
-use crate::conformance::Side;
-use crate::conformance::given::{
+use crate::conformance::Backend;
+use crate::conformance::fixtures::{
     ACCOUNT, all_counters, counted, events_after, everything, found, number, waiting_ids,
 };
 use crate::{EventKinds, MessageFilter, MessageId};
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 impl Model {
     /// The events that came since the last time, and the counters of all messages there ever were.
-    pub(super) async fn compare_telling(&mut self, side: &impl Side, when: &str) {
-        let store = side.store();
-        let events = events_after(store, ACCOUNT, self.told, EventKinds::ALL).await;
-        assert!(events.is_sorted_by(|a, b| a.place < b.place), "{when}");
-        self.told = events.last().map_or(self.told, |event| event.place);
+    pub(super) async fn compare_events(&mut self, backend: &impl Backend, when: &str) {
+        let store = backend.store();
+        let events = events_after(store, ACCOUNT, self.read_offset, EventKinds::ALL).await;
+        assert!(events.is_sorted_by(|a, b| a.offset < b.offset), "{when}");
+        self.read_offset = events.last().map_or(self.read_offset, |event| event.offset);
         let seen: Vec<_> = events.into_iter().map(|event| (event.at, event.what)).collect();
         assert_eq!(seen, std::mem::take(&mut self.happened), "{when}");
 
@@ -33,15 +33,15 @@ impl Model {
         }
         let seen = counted(store, all_counters()).await.into_iter().map(|row| {
             assert_eq!(row.country, 1, "{when}");
-            let (class, label) = (row.series.class.as_u8(), row.series.label);
+            let (class, label) = (row.dimensions.class.as_u8(), row.dimensions.label);
             let key = (row.day, class, label, row.state, row.error.into_string());
             (key, (row.messages, row.segments))
         });
         assert_eq!(seen.collect::<BTreeMap<_, _>>(), known, "{when}");
     }
 
-    pub(super) async fn compare(&self, side: &impl Side, when: &str) {
-        let store = side.store();
+    pub(super) async fn compare(&self, backend: &impl Backend, when: &str) {
+        let store = backend.store();
         let all: Vec<MessageId> = self.messages.keys().copied().collect();
         let views = store.messages(all).await.expect("read");
         let seen: Vec<_> = views
@@ -79,10 +79,21 @@ impl Model {
         let counts = store.counts().await.expect("counted");
         let queued = self.lanes.values().map(Vec::len).sum::<usize>();
         let in_flight = self.open.values().map(|(_, ids)| ids.len()).sum::<usize>();
-        let counted = [counts.queued, counts.delayed, counts.in_flight, counts.parked].map(|n| n as usize);
+        let counted = [
+            counts.queued,
+            counts.delayed,
+            counts.in_flight,
+            counts.unmatched_receipts,
+        ]
+        .map(|n| n as usize);
         assert_eq!(
             counted,
-            [queued, self.delayed.len(), in_flight, self.parked.len()],
+            [
+                queued,
+                self.delayed.len(),
+                in_flight,
+                self.unmatched_receipts.len()
+            ],
             "{when}"
         );
         let due = self.delayed.iter().map(|(due, ..)| *due).min();

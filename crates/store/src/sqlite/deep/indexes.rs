@@ -5,8 +5,8 @@ use super::{DeepPart, Reading};
 use crate::sqlite::codes::{Number, StateCode, capped_key, number_key, receipt_key, request_key};
 use crate::sqlite::error::Tried;
 use crate::sqlite::load;
-use crate::sqlite::outcome::{self, Outcome};
-use crate::sqlite::runs::{Index, Kind, Sealed, read_log};
+use crate::sqlite::lsm::{Index, Kind, SortedRun, read_log};
+use crate::sqlite::message_status::{self, MessageStatus};
 use crate::{AccountId, MessageId, StoreError};
 use rusqlite::Connection;
 use sms::receipt::CarrierId;
@@ -34,7 +34,7 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
         (Kind::Request, "request ids"),
     ] {
         // One filter at a time.
-        for run in Sealed::load_all(conn, kind, 0).tried(TRIED)? {
+        for run in SortedRun::load_all(conn, kind, 0).tried(TRIED)? {
             let of_run = run.check(conn, |key, id| {
                 if kind == Kind::Number && id >= reading.whole_from {
                     let sum: &mut Sum = numbers.entry(bucket(id)).or_default();
@@ -48,7 +48,7 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
                 Err(error) => part.problem(format!("run {} of {what} cannot be read: {error}", run.no())),
             }
             entries += run.entries() as u64;
-            reading.told(part.name, entries, 0);
+            reading.report(part.name, entries, 0);
             if kind == Kind::Number {
                 sealed_last = sealed_last.max(run.last_id());
             }
@@ -83,9 +83,9 @@ fn numbers_of_rows(
     let mut looked_at = 0;
     while let Some(row) = rows.next().tried(TRIED)? {
         looked_at += 1;
-        reading.told(part.name, looked_at, 0);
+        reading.report(part.name, looked_at, 0);
         let id: i64 = row.get(0).tried(TRIED)?;
-        // What is no number is told with the messages.
+        // Values that are no numbers are reported with the messages.
         let Ok(number) = row.get::<_, Number>(1) else {
             continue;
         };
@@ -106,7 +106,7 @@ fn numbers_of_rows(
             part.problem(format!(
                 "of the messages of the hour that begins at {} the index of numbers has {} entries for {}, or others than \
                  their numbers",
-                crate::sqlite::damage::told(hour * BUCKET_MS),
+                crate::sqlite::damage::format_time(hour * BUCKET_MS),
                 entries.count,
                 rows.count
             ));
@@ -141,7 +141,7 @@ fn receipts(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     )
     .tried(TRIED)?;
     read_log(conn, |entry| {
-        index.recent().push(entry.key, entry.id);
+        index.memtable().push(entry.key, entry.id);
     })
     .tried(TRIED)?;
     let newest: i64 = conn
@@ -156,7 +156,7 @@ fn receipts(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     let mut select = conn
         .prepare(&format!(
             "SELECT {} FROM outcome o WHERE o.state = ?1 AND o.attempted_at > ?2 ORDER BY o.id",
-            outcome::COLUMNS
+            message_status::COLUMNS
         ))
         .tried(TRIED)?;
     let mut rows = select
@@ -165,8 +165,8 @@ fn receipts(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     let mut looked_at = 0;
     while let Some(row) = rows.next().tried(TRIED)? {
         looked_at += 1;
-        reading.told(part.name, looked_at, 0);
-        let Ok(Some(outcome)) = Outcome::from_row(row, 0) else {
+        reading.report(part.name, looked_at, 0);
+        let Ok(Some(outcome)) = MessageStatus::from_row(row, 0) else {
             continue;
         };
         let segments = outcome.segments().unwrap_or_default();
@@ -207,7 +207,7 @@ fn requests(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     let mut looked_at = 0;
     while let Some(row) = rows.next().tried(TRIED)? {
         looked_at += 1;
-        reading.told(part.name, looked_at, 0);
+        reading.report(part.name, looked_at, 0);
         let id: i64 = row.get(0).tried(TRIED)?;
         let account = AccountId(row.get(1).tried(TRIED)?);
         let (Ok(scope), Ok(key)) = (row.get::<_, String>(2), row.get::<_, String>(3)) else {

@@ -4,7 +4,7 @@ use super::{DeepPart, Reading, in_flight};
 use crate::StoreError;
 use crate::sqlite::codes::Number;
 use crate::sqlite::error::Tried;
-use crate::sqlite::outcome::{self, Outcome};
+use crate::sqlite::message_status::{self, MessageStatus};
 use crate::sqlite::{ids_blob, segments};
 use rusqlite::{Row, Rows};
 use sms::class::Class;
@@ -20,7 +20,7 @@ struct Run {
     /// Class and account.
     whose: (i64, i64),
     /// By which a batch is counted; 0 in lanes.
-    series: i64,
+    dimensions: i64,
     /// Messages of it that were met.
     met: i64,
 }
@@ -44,7 +44,7 @@ struct Runs<'r> {
 }
 
 impl Runs<'_> {
-    /// The run that an id is in. Runs that end before it are left behind, each told to `left`.
+    /// The run that contains an id. Runs that end before it are passed over, each with a call of `left`.
     fn at(
         &mut self,
         id: i64,
@@ -83,14 +83,14 @@ fn run_from(row: &Row<'_>) -> rusqlite::Result<Run> {
         first: row.get(0)?,
         last: row.get(1)?,
         whose: (row.get(2)?, row.get(3)?),
-        series: row.get(4)?,
+        dimensions: row.get(4)?,
         met: 0,
     })
 }
 
 pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError> {
     let conn = reading.conn;
-    let flying = in_flight(conn)?;
+    let open_attempts = in_flight(conn)?;
     let of: u64 = conn
         .query_row("SELECT count(*) FROM message", [], |row| row.get(0))
         .tried(TRIED)?;
@@ -120,11 +120,11 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
     let mut select = conn
         .prepare(&format!(
             "SELECT {}, m.id, m.msisdn, m.failure FROM message m LEFT JOIN outcome o ON o.id = m.id ORDER BY m.id",
-            outcome::COLUMNS
+            message_status::COLUMNS
         ))
         .tried(TRIED)?;
     let mut rows = select.query([]).tried(TRIED)?;
-    let at = outcome::COLUMNS_COUNT;
+    let at = message_status::COLUMNS_COUNT;
     let whole_from = reading.whole_from;
     let mut left_batch = |part: &mut DeepPart, run: Run| {
         if run.first >= whole_from && run.met != run.len() {
@@ -147,10 +147,10 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
             ));
         }
     };
-    let (mut looked_at, mut outcomes, mut flown) = (0u64, 0u64, 0usize);
+    let (mut looked_at, mut outcomes, mut found_in_flight) = (0u64, 0u64, 0usize);
     while let Some(row) = rows.next().tried(TRIED)? {
         looked_at += 1;
-        reading.told(part.name, looked_at, of);
+        reading.report(part.name, looked_at, of);
         let id: i64 = row.get(at).tried(TRIED)?;
         let batch = batches.at(id, part, &mut left_batch)?;
         let batch = batch.map(|batch| {
@@ -174,9 +174,9 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
         if let Err(error) = &number {
             part.problem(format!("message {id} has no number: {error}"));
         }
-        let attempt = flying.get(&id);
-        flown += usize::from(attempt.is_some());
-        let outcome = match Outcome::from_row(row, 0) {
+        let attempt = open_attempts.get(&id);
+        found_in_flight += usize::from(attempt.is_some());
+        let outcome = match MessageStatus::from_row(row, 0) {
             Ok(outcome) => outcome,
             Err(error) => {
                 outcomes += 1;
@@ -186,9 +186,11 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
         };
         outcomes += u64::from(outcome.is_some());
         if let (Some(batch), Some(outcome), Ok(number)) = (batch, &outcome, &number) {
-            let tally = outcome.tally;
+            let stats_key = outcome.stats_key;
             let country = number.0.country_code().unwrap_or(0);
-            if tally.series.0 != 0 && (i64::from(tally.series.0), tally.country) != (batch.series, country) {
+            if stats_key.dimensions.0 != 0
+                && (i64::from(stats_key.dimensions.0), stats_key.country) != (batch.dimensions, country)
+            {
                 part.problem(format!(
                     "message {id} is counted by another series or country than it has"
                 ));
@@ -216,10 +218,10 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
             all - outcomes.min(all)
         ));
     }
-    if flown != flying.len() {
+    if found_in_flight != open_attempts.len() {
         part.problem(format!(
             "{} messages that are not there are with a carrier",
-            flying.len() - flown
+            open_attempts.len() - found_in_flight
         ));
     }
     awaited(reading, part)?;
@@ -228,24 +230,29 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
         "{looked_at} messages, {} batches, {} places in lanes, {} with carriers",
         batches.read,
         lanes.read,
-        flying.len()
+        open_attempts.len()
     );
     Ok(())
 }
 
 /// What is wrong with where a message is.
-fn wrong_place(outcome: Option<&Outcome>, waits: bool, flies: bool, never_queued: bool) -> Option<String> {
+fn wrong_place(
+    outcome: Option<&MessageStatus>,
+    waits: bool,
+    is_in_flight: bool,
+    never_queued: bool,
+) -> Option<String> {
     let state = outcome.map(|outcome| outcome.state);
     match state {
-        _ if waits && flies => Some("waits in a lane and is with a carrier".into()),
+        _ if waits && is_in_flight => Some("waits in a lane and is with a carrier".into()),
         None if never_queued => Some("was refused, and nothing says so".into()),
         Some(state) if never_queued && state != MessageState::Rejected => {
             Some(format!("was refused and is {state}"))
         }
-        None | Some(MessageState::Queued) if !waits && !flies => {
+        None | Some(MessageState::Queued) if !waits && !is_in_flight => {
             Some("is queued and waits nowhere: it would never be sent".into())
         }
-        Some(MessageState::InFlight) if !flies && !waits => Some("is in flight in no attempt".into()),
+        Some(MessageState::InFlight) if !is_in_flight && !waits => Some("is in flight in no attempt".into()),
         Some(state @ MessageState::Submitted) if waits => Some(format!("is {state} and waits in a lane")),
         Some(state) if state.is_final() && waits => Some(format!("has ended as {state} and waits in a lane")),
         _ => None,

@@ -4,10 +4,10 @@
 //! the order of their keys and side by side, and what has no common order (counters, indexes) is compared by sums of
 //! hashes, a few numbers an hour.
 
+mod counted;
 mod indexes;
 mod messages;
 mod sums;
-mod told;
 mod values;
 
 use super::error::Tried;
@@ -17,7 +17,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-/// Problems of one part that are told one by one.
+/// Problems of one part that are listed individually.
 const PROBLEMS_MAX: usize = 20;
 
 /// What was looked at of a store, and how it stands.
@@ -57,13 +57,13 @@ impl DeepPart {
 pub struct DeepProgress {
     /// The part under way.
     pub part: &'static str,
-    /// Rows of it that were looked at; 0 where SQLite does not tell.
+    /// Rows of it that were looked at; 0 where SQLite does not count them.
     pub rows: u64,
     /// Rows of it that there are, about; 0 where that is not known.
     pub of: u64,
 }
 
-/// Rows between two calls that tell how far a check is.
+/// Rows between two progress reports of a check.
 const PROGRESS_ROWS: u64 = 10_000;
 
 /// One part's work.
@@ -79,7 +79,7 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    fn told(&self, part: &'static str, rows: u64, of: u64) {
+    fn report(&self, part: &'static str, rows: u64, of: u64) {
         if rows.is_multiple_of(PROGRESS_ROWS) {
             (self.progress)(DeepPart::progress(part, rows, of));
         }
@@ -92,7 +92,7 @@ impl DeepPart {
     }
 }
 
-/// Reads the store at `path` through, part by part, and tells `progress` how far it is.
+/// Reads the store at `path` through, part by part, and calls `progress`.
 pub(super) fn check(
     path: &Path,
     config: &SqliteConfig,
@@ -121,10 +121,10 @@ pub(super) fn check(
         ("messages", &messages::check),
         ("counters", &sums::check_counters),
         ("indexes", &indexes::check),
-        ("events", &told::check_events),
-        ("lists", &told::check_lists),
-        ("files", &told::check_files),
-        ("inbound", &told::check_inbound),
+        ("events", &counted::check_events),
+        ("lists", &counted::check_lists),
+        ("files", &counted::check_files),
+        ("inbound", &counted::check_inbound),
     ];
     let mut done = Vec::new();
     let whole_from = whole_from(&conn);

@@ -8,7 +8,7 @@ use crate::sqlite::codes::StateCode;
 use crate::sqlite::counters::{Column, hour_of, state_from};
 use crate::sqlite::error::Tried;
 use crate::sqlite::id_clock::Eras;
-use crate::sqlite::runs::spread;
+use crate::sqlite::lsm::spread;
 use sms::state::MessageState;
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Adds something `times`, told by its parts.
+    /// Adds something `times`, identified by its parts.
     pub(super) fn add(&mut self, parts: &[u64], times: i64) {
         let hash = parts.iter().fold(0x5eed, |hash, part| spread(hash ^ *part));
         self.count += times;
@@ -43,8 +43,8 @@ pub(super) fn check_counters(reading: &Reading<'_>, part: &mut DeepPart) -> Resu
         )
         .tried(TRIED)?;
     if has_eras && reading.whole_from != 0 {
-        // Which hours are whole cannot be told.
-        part.looked_at = "not compared: the clock was wrong, and messages were forgotten since".to_owned();
+        // The complete hours are unknown.
+        part.looked_at = "not compared: the clock was wrong, and messages were deleted since".to_owned();
         return Ok(());
     }
     let whole_hour = if reading.whole_from == 0 {
@@ -74,8 +74,8 @@ pub(super) fn check_counters(reading: &Reading<'_>, part: &mut DeepPart) -> Resu
         ];
         let sum = counted.entry(hour).or_default();
         sum.add(&key, read(4)?);
-        let [series, country, state] = key;
-        sum.add_segments(&[series, country, state], read(5)?);
+        let [dimensions, country, state] = key;
+        sum.add_segments(&[dimensions, country, state], read(5)?);
     }
 
     let of: u64 = conn
@@ -93,22 +93,22 @@ pub(super) fn check_counters(reading: &Reading<'_>, part: &mut DeepPart) -> Resu
     let mut looked_at = 0;
     while let Some(row) = rows.next().tried(TRIED)? {
         looked_at += 1;
-        reading.told(part.name, looked_at, of);
+        reading.report(part.name, looked_at, of);
         let id: i64 = row.get(0).tried(TRIED)?;
         let hour = hour_of(id);
-        let series: i64 = row.get(4).tried(TRIED)?;
+        let dimensions: i64 = row.get(4).tried(TRIED)?;
         // Before there was counting.
-        if !is_compared(hour) || series == 0 {
+        if !is_compared(hour) || dimensions == 0 {
             continue;
         }
-        // What does not read is told with the messages.
+        // Values that cannot be read are reported with the messages.
         let (Ok(number), Ok(state)) = (row.get::<_, Number>(1), row.get::<_, Option<StateCode>>(3)) else {
             recounted.entry(hour).or_default().add(&[0], 1);
             continue;
         };
         let state = state.map_or(MessageState::Queued, |state| Column::of(state.0, "").state);
         let country = u64::from(number.0.country_code().unwrap_or(0));
-        let key = [series.cast_unsigned(), country, u64::from(state.as_u8())];
+        let key = [dimensions.cast_unsigned(), country, u64::from(state.as_u8())];
         let sum = recounted.entry(hour).or_default();
         sum.add(&key, 1);
         sum.add_segments(&key, row.get(2).tried(TRIED)?);
@@ -121,7 +121,7 @@ pub(super) fn check_counters(reading: &Reading<'_>, part: &mut DeepPart) -> Resu
             recounted.get(&hour).copied().unwrap_or_default(),
         );
         if counters != messages {
-            let begins = crate::sqlite::damage::told(hour * 3_600_000);
+            let begins = crate::sqlite::damage::format_time(hour * 3_600_000);
             part.problem(if counters.count == messages.count {
                 format!(
                     "in the hour that begins at {begins} the counters say {} messages, as many as there are, and count some of \

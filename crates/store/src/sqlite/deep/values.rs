@@ -5,9 +5,9 @@ use crate::StoreError;
 use crate::sqlite::counters::Counters;
 use crate::sqlite::error::Tried;
 use crate::sqlite::load;
-use crate::sqlite::parked::Parked;
+use crate::sqlite::outbox::Wanted;
 use crate::sqlite::suppressed::Suppressed;
-use crate::sqlite::telling::Wanted;
+use crate::sqlite::unmatched_receipts::UnmatchedReceipts;
 use rusqlite::types::ValueRef;
 use std::sync::Arc;
 
@@ -81,7 +81,7 @@ fn check_table(
     let mut rows = select.query([]).tried(TRIED)?;
     while let Some(row) = rows.next().tried(TRIED)? {
         *looked_at += 1;
-        reading.told(part.name, *looked_at, 0);
+        reading.report(part.name, *looked_at, 0);
         for (n, (column, kind, not_null)) in columns.iter().enumerate() {
             let value = row.get_ref(n).tried(TRIED)?;
             if !fits(value, kind, *not_null) {
@@ -117,9 +117,15 @@ fn of_a_start(reading: &Reading<'_>) -> Vec<(&'static str, StoreError)> {
             "what waits and what is in flight",
             load::tool_within(conn, config, Arc::default()).map(drop),
         ),
-        ("parked receipts", Parked::load(conn).tried(TRIED).map(drop)),
+        (
+            "unmatched receipts",
+            UnmatchedReceipts::load(conn).tried(TRIED).map(drop),
+        ),
         ("suppressions", Suppressed::load(conn).tried(TRIED).map(drop)),
-        ("what webhooks want", Wanted::load(conn).tried(TRIED).map(drop)),
+        (
+            "subscriptions of webhooks",
+            Wanted::load(conn).tried(TRIED).map(drop),
+        ),
         (
             "which counters are kept",
             Counters::load(conn).tried(TRIED).map(drop),

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::conformance::given::{ACCOUNT, NOW, batch, endpoint, receipt, request};
-use crate::sqlite::errand::Errand;
+use crate::conformance::fixtures::{ACCOUNT, NOW, batch, endpoint, receipt, request};
 use crate::sqlite::lock::ServerLock;
 use crate::sqlite::metrics::Meters;
+use crate::sqlite::write_task::WriteTask;
 use crate::sqlite::{Mode, SqliteConfig, load, open};
 use crate::{AcceptError, EventKinds};
 use parking_lot::Mutex;
@@ -15,17 +15,17 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// What a writer has, without its thread.
-struct Desk {
+struct TestWriter {
     _folder: TempDir,
     path: PathBuf,
     conn: Connection,
-    memory: Memory,
+    memory: WriterState,
     shared: Shared,
-    chores: Chores,
+    maintenance: Maintenance,
     watch: Watch,
 }
 
-impl Desk {
+impl TestWriter {
     fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
@@ -42,35 +42,35 @@ impl Desk {
             conn,
             memory,
             shared,
-            chores: Chores::default(),
+            maintenance: Maintenance::default(),
             watch,
         }
     }
 
-    fn begin(&mut self) -> Group<'_> {
+    fn begin(&mut self) -> GroupCommit<'_> {
         let Self {
             conn,
             memory,
             shared,
-            chores,
+            maintenance,
             watch,
             ..
         } = self;
-        Group::begin(conn, Some(memory), shared, chores, Some(watch)).unwrap()
+        GroupCommit::begin(conn, Some(memory), shared, maintenance, Some(watch)).unwrap()
     }
 
-    /// Rows and what memory says, of receipts that are parked.
-    fn parked(&self) -> (i64, usize) {
+    /// Unmatched receipts on disk and in memory.
+    fn unmatched_receipts(&self) -> (i64, usize) {
         let rows = self
             .conn
             .query_row("SELECT count(*) FROM parked", [], |row| row.get(0));
-        (rows.unwrap(), self.memory.parked.len())
+        (rows.unwrap(), self.memory.unmatched_receipts.len())
     }
 }
 
 fn unknown_receipt() -> (
     Command,
-    oneshot::Receiver<Result<Vec<crate::ReceiptFate>, StoreError>>,
+    oneshot::Receiver<Result<Vec<crate::ReceiptEffect>, StoreError>>,
 ) {
     let (reply, answer) = oneshot::channel();
     let receipt = receipt("unknown", ReceiptState::Delivered, NOW);
@@ -80,12 +80,12 @@ fn unknown_receipt() -> (
 /// Ends the transaction and fails, as SQLite does by itself on some errors (a full disk).
 struct EndsTransaction;
 
-impl Errand for EndsTransaction {
+impl WriteTask for EndsTransaction {
     fn rows(&self) -> usize {
         1
     }
 
-    fn run(self: Box<Self>, group: &mut Group<'_>) -> Finish {
+    fn run(self: Box<Self>, group: &mut GroupCommit<'_>) -> Completion {
         let ended = group.attempt(|work| -> Result<(), StoreError> {
             work.conn.execute_batch("ROLLBACK").unwrap();
             Err(StoreError::Unwritable("the disk is full".into()))
@@ -99,14 +99,14 @@ impl Errand for EndsTransaction {
 
 #[test]
 fn nothing_is_done_after_the_transaction_of_a_group_has_ended() {
-    let mut desk = Desk::make();
-    let mut group = desk.begin();
+    let mut writer = TestWriter::make();
+    let mut group = writer.begin();
     let (before, mut answer_before) = unknown_receipt();
     let (after, mut answer_after) = unknown_receipt();
     let (probe, mut answer_probe) = oneshot::channel();
     group.run(before);
     assert!(!group.has_failed());
-    group.run(Command::Errand(Box::new(EndsTransaction)));
+    group.run(Command::WriteTask(Box::new(EndsTransaction)));
     assert!(group.has_failed());
     // The writer does receipts last, also when what it took after them has failed.
     group.run(after);
@@ -118,31 +118,31 @@ fn nothing_is_done_after_the_transaction_of_a_group_has_ended() {
         assert!(matches!(refused, StoreError::Unwritable(_)), "{refused:?}");
     }
     assert!(answer_probe.try_recv().unwrap().is_err());
-    assert_eq!(desk.parked(), (0, 0));
+    assert_eq!(writer.unmatched_receipts(), (0, 0));
 
     // The next group is whole again, and the receipt comes once more.
-    let mut group = desk.begin();
+    let mut group = writer.begin();
     let (again, mut answer) = unknown_receipt();
     group.run(again);
     assert!(group.end(1).committed);
     answer.try_recv().unwrap().unwrap();
-    assert_eq!(desk.parked(), (1, 1));
+    assert_eq!(writer.unmatched_receipts(), (1, 1));
 }
 
 #[test]
-fn what_was_committed_into_files_that_are_gone_is_told_to_nobody() {
+fn what_was_committed_into_files_that_are_gone_is_not_reported() {
     for gone in [false, true] {
-        let mut desk = Desk::make();
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let (of_events, of_failed) = (Arc::clone(&told), Arc::clone(&told));
-        *desk.shared.listener.lock() = Some(Box::new(move |accounts| {
+        let mut writer = TestWriter::make();
+        let notified = Arc::new(Mutex::new(Vec::new()));
+        let (of_events, of_failed) = (Arc::clone(&notified), Arc::clone(&notified));
+        *writer.shared.listener.lock() = Some(Box::new(move |accounts| {
             of_events.lock().push(format!("events of {accounts:?}"));
         }));
-        *desk.shared.failed_listener.lock() = Some(Box::new(move |ids| {
+        *writer.shared.failed_listener.lock() = Some(Box::new(move |ids| {
             of_failed.lock().push(format!("{} failed", ids.len()));
         }));
-        let path = desk.path.clone();
-        let mut group = desk.begin();
+        let path = writer.path.clone();
+        let mut group = writer.begin();
         let (reply, _) = oneshot::channel();
         let change = CatalogChange::PutEndpoint(endpoint(1, ACCOUNT, EventKinds::ALL));
         group.run(Command::ChangeCatalog(
@@ -166,10 +166,10 @@ fn what_was_committed_into_files_that_are_gone_is_told_to_nobody() {
                 matches!(refused, AcceptError::Store(StoreError::Unwritable(_))),
                 "{refused:?}"
             );
-            assert_eq!(*told.lock(), Vec::<String>::new());
+            assert_eq!(*notified.lock(), Vec::<String>::new());
         } else {
             answer.unwrap();
-            assert_eq!(told.lock().len(), 2, "{:?}", told.lock());
+            assert_eq!(notified.lock().len(), 2, "{:?}", notified.lock());
         }
     }
 }

@@ -8,7 +8,7 @@ const DAY: i64 = 86_400_000;
 const YEAR: i64 = 365 * DAY;
 
 /// Gives one id at each time, as the writer does, with what the clock said.
-fn given(times: &[UnixMs]) -> (IdClock, Vec<(MessageId, UnixMs)>) {
+fn ids_at(times: &[UnixMs]) -> (IdClock, Vec<(MessageId, UnixMs)>) {
     let mut clock = IdClock::new(Eras::default(), 0);
     let mut ids: Vec<(MessageId, UnixMs)> = Vec::new();
     for &now in times {
@@ -21,7 +21,7 @@ fn given(times: &[UnixMs]) -> (IdClock, Vec<(MessageId, UnixMs)>) {
 
 #[test]
 fn a_clock_that_goes_on_makes_no_era() {
-    let (clock, ids) = given(&[NOW, NOW, NOW + 1, NOW + HOUR, NOW + HOUR - 4_000, NOW + 30 * DAY]);
+    let (clock, ids) = ids_at(&[NOW, NOW, NOW + 1, NOW + HOUR, NOW + HOUR - 4_000, NOW + 30 * DAY]);
     assert_eq!(clock.eras_len(), 0);
     for (id, at) in ids {
         let off = clock.eras().accepted_at(id) - at;
@@ -31,7 +31,7 @@ fn a_clock_that_goes_on_makes_no_era() {
 
 #[test]
 fn an_era_in_which_nothing_was_given_before_a_restart_is_gone_on_from() {
-    let (mut clock, ids) = given(&[NOW]);
+    let (mut clock, ids) = ids_at(&[NOW]);
     let last = ids[0].0;
     for back in [DAY, 2 * DAY] {
         assert!(clock.tick(NOW - back, last.time_part()).is_some());
@@ -55,7 +55,7 @@ fn a_clock_set_back_keeps_the_order_and_the_times() {
             NOW + 2 * MINUTE,
             NOW + DAY / 2,
         ];
-        let (clock, ids) = given(&times);
+        let (clock, ids) = ids_at(&times);
         assert!(ids.is_sorted(), "{ids:?}");
         for (id, at) in &ids {
             assert_eq!(clock.eras().accepted_at(*id), *at, "ahead by {ahead}");
@@ -70,17 +70,17 @@ fn a_clock_set_back_keeps_the_order_and_the_times() {
 
 #[test]
 fn ids_do_not_follow_a_clock_that_is_years_ahead_and_come_back_to_it() {
-    let (clock, ids) = given(&[NOW, NOW + 10 * YEAR, NOW + 10 * YEAR + HOUR]);
+    let (clock, ids) = ids_at(&[NOW, NOW + 10 * YEAR, NOW + 10 * YEAR + HOUR]);
     let (last, _) = ids[2];
     assert!(last.time_part() < NOW + 2 * HOUR, "{last:?}");
     assert_eq!(clock.eras().accepted_at(last), NOW + 10 * YEAR + HOUR);
-    let (clock, _) = given(&[NOW, NOW + 10 * YEAR, NOW + 10 * YEAR + HOUR, NOW + 2 * HOUR]);
+    let (clock, _) = ids_at(&[NOW, NOW + 10 * YEAR, NOW + 10 * YEAR + HOUR, NOW + 2 * HOUR]);
     assert_eq!(clock.ahead_ms(), 0);
 }
 
 #[test]
 fn ids_ahead_of_the_clock_come_back_once_it_has_passed_them() {
-    let (clock, ids) = given(&[NOW, NOW + DAY, NOW + MINUTE, NOW + 3 * DAY, NOW + 3 * DAY + 1]);
+    let (clock, ids) = ids_at(&[NOW, NOW + DAY, NOW + MINUTE, NOW + 3 * DAY, NOW + 3 * DAY + 1]);
     assert_eq!((clock.ahead_ms(), clock.eras_len()), (0, 2));
     for (id, at) in ids {
         assert_eq!(clock.eras().accepted_at(id), at);
@@ -90,13 +90,13 @@ fn ids_ahead_of_the_clock_come_back_once_it_has_passed_them() {
 #[test]
 fn what_a_wrong_clock_gave_does_not_count_as_recent_when_its_time_comes() {
     for ahead in [HOUR, 10 * DAY, 10 * YEAR] {
-        let (mut clock, mut ids) = given(&[NOW, NOW + ahead, NOW + MINUTE]);
+        let (mut clock, mut ids) = ids_at(&[NOW, NOW + ahead, NOW + MINUTE]);
         for later in [NOW + 2 * MINUTE, NOW + ahead - 1, NOW + ahead + 10] {
             let last = ids.last().unwrap().0;
             clock.tick(later, last.time_part());
             ids.push((clock.first().max(last.plus(1)), later));
-            let recent = clock.eras().given_since(later - MINUTE + 1, later);
-            let counted = |id: MessageId| recent.iter().any(|range| range.contains(&id));
+            let recent_ids = clock.eras().given_since(later - MINUTE + 1, later);
+            let counted = |id: MessageId| recent_ids.iter().any(|range| range.contains(&id));
             assert!(!counted(ids[1].0), "ahead by {ahead}, at {later}");
             assert!(counted(ids.last().unwrap().0));
         }
@@ -105,7 +105,7 @@ fn what_a_wrong_clock_gave_does_not_count_as_recent_when_its_time_comes() {
 
 #[test]
 fn a_clock_back_by_mistake_takes_nothing_away_from_what_came_before() {
-    let (clock, ids) = given(&[
+    let (clock, ids) = ids_at(&[
         NOW,
         NOW + MINUTE,
         NOW - YEAR,
@@ -116,17 +116,17 @@ fn a_clock_back_by_mistake_takes_nothing_away_from_what_came_before() {
     // Retention of a day, once the clock is right again: nothing goes that is younger.
     assert!(eras.cut(NOW + 4 * HOUR - DAY) <= ids[0].0);
     assert_eq!(eras.believed_at(ids[1].0), NOW + MINUTE);
-    let recent = eras.given_since(NOW, NOW + 4 * HOUR);
-    let counted = |id: MessageId| recent.iter().any(|range| range.contains(&id));
+    let recent_ids = eras.given_since(NOW, NOW + 4 * HOUR);
+    let counted = |id: MessageId| recent_ids.iter().any(|range| range.contains(&id));
     assert!(counted(ids[0].0) && counted(ids[1].0) && counted(ids[4].0));
     // While it is wrong.
-    let (clock, ids) = given(&[NOW, NOW + MINUTE, NOW - YEAR]);
+    let (clock, ids) = ids_at(&[NOW, NOW + MINUTE, NOW - YEAR]);
     assert!(clock.eras().cut(NOW - YEAR - DAY) <= ids[0].0);
 }
 
 #[test]
 fn what_a_wrong_clock_gave_is_not_kept_until_its_time_comes() {
-    let (clock, ids) = given(&[NOW, NOW + 300 * DAY, NOW + HOUR, NOW + 2 * DAY]);
+    let (clock, ids) = ids_at(&[NOW, NOW + 300 * DAY, NOW + HOUR, NOW + 2 * DAY]);
     let cut = clock.eras().cut(NOW + 2 * DAY);
     assert_eq!(cut, ids[3].0);
     assert_eq!(clock.eras().believed_at(ids[1].0), NOW + HOUR);
@@ -135,15 +135,15 @@ fn what_a_wrong_clock_gave_is_not_kept_until_its_time_comes() {
 #[test]
 fn a_clock_that_flaps_makes_a_bounded_number_of_eras_and_ids_stay_in_order() {
     let times: Vec<UnixMs> = (0..5_000).map(|n| NOW + n + (n % 2) * DAY).collect();
-    let (clock, ids) = given(&times);
+    let (clock, ids) = ids_at(&times);
     assert!(clock.eras_len() <= ERAS_MAX);
     assert!(ids.is_sorted_by(|a, b| a.0 < b.0));
 }
 
 /// A store of an earlier release that was served once with the clock ten days ahead opens well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_an_earlier_release_spoilt_recovers() {
-    use crate::conformance::given::{ACCOUNT, accepted_batch, batch, number, request};
+async fn a_store_with_wrong_times_of_an_earlier_release_recovers() {
+    use crate::conformance::fixtures::{ACCOUNT, accepted_batch, batch, number, request};
     use crate::sqlite::{Mode, SqliteConfig, SqliteStore, open};
     use crate::{Accepted, Caps, MessageSpan, Store};
     let folder = tempfile::tempdir().unwrap();
@@ -167,7 +167,7 @@ async fn a_store_that_an_earlier_release_spoilt_recovers() {
     assert_eq!(
         store.newest_at(),
         NOW + 10 * DAY,
-        "what tells that the clock was wrong"
+        "shows that the clock was wrong"
     );
     let capped = |now| {
         let mut command = request(now, vec![batch(0..1)]);
@@ -185,7 +185,7 @@ async fn a_store_that_an_earlier_release_spoilt_recovers() {
     assert_eq!(today.accepted_at, NOW + HOUR);
     let old = store.messages(vec![MessageId(ahead)]).await.unwrap().remove(0);
     assert_eq!(old.batch.accepted_at, NOW + 10 * DAY);
-    let filter = crate::conformance::given::everything();
+    let filter = crate::conformance::fixtures::everything();
     let span = MessageSpan::Accepted(NOW..NOW + DAY);
     assert_eq!(store.find(ACCOUNT, span, filter).await.unwrap().1, 3);
 }
@@ -193,7 +193,7 @@ async fn a_store_that_an_earlier_release_spoilt_recovers() {
 proptest! {
     /// Whatever the clock does: ids grow, times are read back, and a span of time has exactly its ids.
     #[test]
-    fn ids_grow_and_tell_their_times(steps in prop::collection::vec(
+    fn ids_grow_and_contain_their_times(steps in prop::collection::vec(
         prop_oneof![
             8 => 0..10_000i64,
             2 => -SLACK_MS..0,
@@ -209,7 +209,7 @@ proptest! {
             now = if step.abs() > 100 * YEAR { step } else { now.clamp(0, TIME_MAX).saturating_add(step) };
             times.push(now);
         }
-        let (clock, ids) = given(&times);
+        let (clock, ids) = ids_at(&times);
         prop_assert!(ids.is_sorted_by(|a, b| a.0 < b.0), "{ids:?}");
         prop_assert!(ids.iter().all(|(id, _)| id.0 > 0));
         let eras = clock.eras();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn only_the_events_that_were_chosen_are_told() {
+fn only_the_events_that_were_chosen_are_reported() {
     let settings = json!({ "events": ["deliver", "templateVerify"] });
     let all = [
         ended(MessageState::Delivered, "", 1),
@@ -11,11 +11,11 @@ fn only_the_events_that_were_chosen_are_told() {
         inbound("8613888888888"),
         reviewed(Review::Approved),
     ];
-    let told: Vec<_> = calls(settings, &all)
+    let reported: Vec<_> = calls(settings, &all)
         .iter()
         .map(|call| form(call)["event"].clone())
         .collect();
-    assert_eq!(told, ["deliver", "templateVerify"]);
+    assert_eq!(reported, ["deliver", "templateVerify"]);
     assert_eq!(calls(Value::Null, &all).len(), 4);
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_request_is_told_with_the_ids_of_the_answer() {
+fn a_request_is_reported_with_the_ids_of_the_answer() {
     let batch = Arc::new(batch(Dialect::Sendcloud));
     let two = vec![
         numbered(&batch, 0, "13800138000", MessageState::Queued, "", 0),
@@ -28,9 +28,13 @@ fn a_request_is_told_with_the_ids_of_the_answer() {
             ("timestamp", "1652117390000"),
         ])
     );
-    let told = only_json(json!({ "body": "json" }), accepted(two.clone()));
+    let reported = only_json(json!({ "body": "json" }), accepted(two.clone()));
     assert_eq!(
-        (&told["phones"], &told["customArgs"], &told["eventType"]),
+        (
+            &reported["phones"],
+            &reported["customArgs"],
+            &reported["eventType"]
+        ),
         (
             &json!(r#"["13800138000","008613900139000"]"#),
             &json!({ "k": "小" }),
@@ -38,9 +42,9 @@ fn a_request_is_told_with_the_ids_of_the_answer() {
         ),
         "lists are texts, as in the page's sample of 2022"
     );
-    let told = only_json(json!({ "numbering": "international" }), accepted(two));
+    let reported = only_json(json!({ "numbering": "international" }), accepted(two));
     assert_eq!(
-        (&told["event"], &told["phones"], &told["smsIds"]),
+        (&reported["event"], &reported["phones"], &reported["smsIds"]),
         (
             &json!("Requested"),
             &json!(["13800138000", "008613900139000"]),
@@ -69,10 +73,10 @@ fn a_request_to_many_numbers_needs_several_calls() {
 }
 
 #[test]
-fn a_delivery_is_told_as_in_the_sample() {
-    let told = only_form(Value::Null, ended(MessageState::Delivered, "000", 1));
+fn a_delivery_is_reported_as_in_the_sample() {
+    let reported = only_form(Value::Null, ended(MessageState::Delivered, "000", 1));
     assert_eq!(
-        plain(told),
+        plain(reported),
         expected(&[
             ("event", "deliver"),
             ("eventType", "2"),
@@ -91,18 +95,18 @@ fn a_delivery_is_told_as_in_the_sample() {
             ("timestamp", "1652117390000"),
         ])
     );
-    let told = only_json(
+    let reported = only_json(
         json!({ "numbering": "international" }),
         ended(MessageState::Delivered, "000", 1),
     );
     assert_eq!(
-        (&told["event"], &told["eventType"], &told["msgCount"]),
+        (&reported["event"], &reported["eventType"], &reported["msgCount"]),
         (&json!("Delivered"), &json!(20), &json!(2))
     );
 }
 
 #[test]
-fn failures_are_told_by_their_code() {
+fn failures_are_reported_by_their_code() {
     for (state, error, attempts, name, code, message) in [
         (
             MessageState::Rejected,
@@ -177,7 +181,7 @@ fn failures_are_told_by_their_code() {
             "EXPIRED(其他)",
         ),
     ] {
-        let told = only_form(Value::Null, ended(state, error, attempts));
+        let reported = only_form(Value::Null, ended(state, error, attempts));
         let kind = if name == "workererror" { "4" } else { "5" };
         for (field, value) in [
             ("event", name),
@@ -197,39 +201,39 @@ fn failures_are_told_by_their_code() {
             ("msgType", "0"),
             ("msgCount", "2"),
         ] {
-            assert_eq!(told[field], value, "{state:?} {error} {field}");
+            assert_eq!(reported[field], value, "{state:?} {error} {field}");
         }
     }
-    let told = only_form(Value::Null, ended(MessageState::Rejected, "430", 0));
+    let reported = only_form(Value::Null, ended(MessageState::Rejected, "430", 0));
     assert_eq!(
-        told["encodeMessage"], "c21zd29ya2VyOmFkZHJlc3MgaW4gdW5zdWJzY3JpYmUgbGlzdCjlj5bmtojorqLpmIUp",
+        reported["encodeMessage"], "c21zd29ya2VyOmFkZHJlc3MgaW4gdW5zdWJzY3JpYmUgbGlzdCjlj5bmtojorqLpmIUp",
         "of the page's own sample"
     );
     let international = json!({ "numbering": "international" });
-    let told = only_json(international.clone(), ended(MessageState::Rejected, "410", 0));
+    let reported = only_json(international.clone(), ended(MessageState::Rejected, "410", 0));
     assert_eq!(
-        (&told["event"], &told["eventType"]),
+        (&reported["event"], &reported["eventType"]),
         (&json!("Suppressed"), &json!(4))
     );
-    let told = only_json(international, ended(MessageState::Undelivered, "", 1));
+    let reported = only_json(international, ended(MessageState::Undelivered, "", 1));
     assert_eq!(
-        (&told["event"], &told["eventType"]),
+        (&reported["event"], &reported["eventType"]),
         (&json!("Failed"), &json!(5))
     );
 }
 
 #[test]
-fn an_event_is_told_as_it_was_though_its_message_is_further_on() {
+fn an_event_is_reported_as_it_was_though_its_message_is_further_on() {
     let mut earlier = ended(MessageState::Undelivered, "5011", 1);
     earlier.subject = Subject::Message(Box::new(message(MessageState::Delivered, "000", 1)));
     assert_eq!(only_form(Value::Null, earlier)["event"], "delivererror");
 }
 
 #[test]
-fn a_reply_is_told_without_message_and_id() {
-    let told = only_form(json!({ "sms_user": "APP" }), inbound("8613888888888"));
+fn a_reply_is_reported_without_message_and_id() {
+    let reported = only_form(json!({ "sms_user": "APP" }), inbound("8613888888888"));
     assert_eq!(
-        plain(told),
+        plain(reported),
         expected(&[
             ("event", "reply"),
             ("eventType", "6"),
@@ -254,10 +258,10 @@ fn a_reply_is_told_without_message_and_id() {
 }
 
 #[test]
-fn a_review_is_told_with_the_vendors_spelling() {
-    let told = only_form(Value::Null, reviewed(Review::Approved));
+fn a_review_is_reported_with_the_vendors_spelling() {
+    let reported = only_form(Value::Null, reviewed(Review::Approved));
     assert_eq!(
-        plain(told),
+        plain(reported),
         expected(&[
             ("event", "templateVerify"),
             ("eventType", "8"),
@@ -274,17 +278,20 @@ fn a_review_is_told_with_the_vendors_spelling() {
         (Review::Submitted, "0"),
         (Review::Draft, "0"),
     ] {
-        let told = only_form(json!({ "sms_user": "APP" }), reviewed(review));
-        assert_eq!((&*told["verfiyResult"], &*told["smsUser"]), (result, "APP"));
+        let reported = only_form(json!({ "sms_user": "APP" }), reviewed(review));
+        assert_eq!(
+            (&*reported["verfiyResult"], &*reported["smsUser"]),
+            (result, "APP")
+        );
         let comment = (review == Review::Rejected).then_some("no signature");
-        assert_eq!(told.get("verfiyComment").map(String::as_str), comment);
+        assert_eq!(reported.get("verfiyComment").map(String::as_str), comment);
     }
-    let told = only_json(
+    let reported = only_json(
         json!({ "numbering": "international" }),
         reviewed(Review::Approved),
     );
     assert_eq!(
-        (&told["event"], &told["verfiyResult"]),
+        (&reported["event"], &reported["verfiyResult"]),
         (&json!("Template Verify"), &json!(1))
     );
 }
@@ -297,7 +304,7 @@ fn what_this_wire_has_no_words_for_is_passed_over() {
     of_another_wire.subject = Subject::Message(Box::new(foreign.clone()));
     let mut gone = ended(MessageState::Delivered, "", 1);
     gone.subject = Subject::Gone;
-    for (what, telling) in [
+    for (what, payload) in [
         ("submitted", ended(MessageState::Submitted, "", 1)),
         ("unknown", ended(MessageState::Unknown, "", 1)),
         ("another wire's message", of_another_wire),
@@ -306,7 +313,7 @@ fn what_this_wire_has_no_words_for_is_passed_over() {
         ("a message that is gone", gone),
         (
             "a signature",
-            telling(
+            payload(
                 EventWhat::SignatureReviewed {
                     id: 7,
                     review: Review::Approved,
@@ -315,12 +322,12 @@ fn what_this_wire_has_no_words_for_is_passed_over() {
             ),
         ),
     ] {
-        assert_eq!(calls(Value::Null, &[telling]), [], "{what}");
+        assert_eq!(calls(Value::Null, &[payload]), [], "{what}");
     }
 }
 
 #[test]
-fn what_a_carriers_codes_mean_is_told_by_the_hooks_codes() {
+fn what_a_carriers_codes_mean_is_reported_by_the_hooks_codes() {
     use engine::sms::reason::Reason;
     for (cause, code, message_text) in [
         (Reason::NumberNotAssigned, "500", "UNDELIV(空号)"),
@@ -344,9 +351,13 @@ fn what_a_carriers_codes_mean_is_told_by_the_hooks_codes() {
             state: MessageState::Undelivered,
             error: "033".into(),
         };
-        let told = only_form(Value::Null, telling(what, Subject::Message(Box::new(message))));
+        let reported = only_form(Value::Null, payload(what, Subject::Message(Box::new(message))));
         assert_eq!(
-            (&*told["event"], &*told["statusCode"], &*told["message"]),
+            (
+                &*reported["event"],
+                &*reported["statusCode"],
+                &*reported["message"]
+            ),
             ("delivererror", code, message_text)
         );
     }

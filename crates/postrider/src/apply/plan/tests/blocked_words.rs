@@ -23,7 +23,7 @@ fn lines(plan: &Plan) -> Vec<String> {
 #[test]
 fn lists_are_put_changed_kept_and_pruned_by_name() {
     let mut existing = Existing::default();
-    let plan = plan_with(LISTS, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(LISTS, &existing, ApplyOptions::default()).unwrap();
     assert!(
         lines(&plan).contains(&"+ blocked words gambling\n      words: +casino, +发票".to_owned()),
         "{:?}",
@@ -33,17 +33,20 @@ fn lists_are_put_changed_kept_and_pruned_by_name() {
     let words: Vec<Box<str>> = vec!["casino".into(), "发票".into()];
     assert_eq!(existing.catalog.blocked_words[0].words, words);
     assert_eq!(existing.catalog.accounts[0].blocked_words, ["rival".into()]);
-    let again = plan_with(LISTS, &existing, Wishes::default()).unwrap();
+    let again = plan_with(LISTS, &existing, ApplyOptions::default()).unwrap();
     assert!(again.changes.is_empty(), "{:?}", lines(&again));
 
     let other = "[[blocked_words]]\nname = \"gambling\"\nwords = [\"casino\", \"bet\"]\n[[account]]\nname = \"acme\"\nweight = 2";
-    let plan = plan_with(other, &existing, Wishes::default()).unwrap();
-    let told = lines(&plan);
+    let plan = plan_with(other, &existing, ApplyOptions::default()).unwrap();
+    let changes = lines(&plan);
     assert!(
-        told.contains(&"~ blocked words gambling\n      words: +bet, -发票".to_owned()),
-        "{told:?}"
+        changes.contains(&"~ blocked words gambling\n      words: +bet, -发票".to_owned()),
+        "{changes:?}"
     );
-    assert!(told.contains(&"= blocked words none".to_owned()), "{told:?}");
+    assert!(
+        changes.contains(&"= blocked words none".to_owned()),
+        "{changes:?}"
+    );
     carry_out(&mut existing, plan);
     assert_eq!(
         existing.catalog.accounts[0].blocked_words,
@@ -51,9 +54,9 @@ fn lists_are_put_changed_kept_and_pruned_by_name() {
         "not named: it stays"
     );
 
-    let prune = Wishes {
+    let prune = ApplyOptions {
         prune: true,
-        ..Wishes::default()
+        ..ApplyOptions::default()
     };
     let plan = plan_with("[[account]]\nname = \"acme\"", &existing, prune).unwrap();
     carry_out(&mut existing, plan);
@@ -61,7 +64,7 @@ fn lists_are_put_changed_kept_and_pruned_by_name() {
 }
 
 #[test]
-fn what_is_no_list_of_words_is_told() {
+fn invalid_lists_of_blocked_words_are_reported() {
     for (text, complaint) in [
         (
             "[[blocked_words]]\nwords = [\"a\"]",
@@ -73,11 +76,11 @@ fn what_is_no_list_of_words_is_told() {
         ),
         (
             "[[blocked_words]]\nname = \"a\"\nwords = [\" \"]",
-            "line 3: blocked words \"a\": \" \" has no character that people see",
+            "line 3: blocked words \"a\": \" \" has no visible character",
         ),
         (
             "[[blocked_words]]\nname = \"a\"\nwords = []\n[[blocked_words]]\nname = \"a\"\nwords = []",
-            "line 5: blocked words \"a\" stand twice in this file",
+            "line 5: blocked words \"a\" are defined twice in this file",
         ),
         (
             "[[blocked_words]]\nname = \"a\"\nword = []",
@@ -89,10 +92,10 @@ fn what_is_no_list_of_words_is_told() {
         ),
         (
             "[[account]]\nname = \"a\"\nblocked_words = [\"\\u200b\"]",
-            "line 3: account \"a\": `blocked_words`: \"\\u{200b}\" has no character that people see",
+            "line 3: account \"a\": `blocked_words`: \"\\u{200b}\" has no visible character",
         ),
     ] {
-        let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
+        let wrong = plan_with(text, &Existing::default(), ApplyOptions::default()).unwrap_err();
         assert!(
             wrong.iter().any(|one| one.starts_with(complaint)),
             "{text:?} gave: {wrong:?}"

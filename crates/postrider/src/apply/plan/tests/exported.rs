@@ -60,15 +60,15 @@ fn everything() -> Existing {
 fn an_exported_catalog_changes_nothing_where_it_came_from() {
     let existing = everything();
     let text = exported(&existing);
-    for wishes in [
-        Wishes::default(),
-        Wishes {
+    for options in [
+        ApplyOptions::default(),
+        ApplyOptions {
             prune: false,
             set_balances: true,
         },
     ] {
-        let plan = plan_with(&text, &existing, wishes).unwrap_or_else(|wrong| panic!("{wrong:#?}\n{text}"));
-        assert!(plan.changes.is_empty(), "{}\n{text}", told(&plan));
+        let plan = plan_with(&text, &existing, options).unwrap_or_else(|wrong| panic!("{wrong:#?}\n{text}"));
+        assert!(plan.changes.is_empty(), "{}\n{text}", rendered(&plan));
     }
     for secret in [
         "hunter2",
@@ -87,9 +87,9 @@ fn an_exported_catalog_puts_back_what_was_changed_since() {
     let change = "[[account]]\nname = \"acme\"\nweight = 1\nsenders = []\nmay_send = true\n\
         [[account.webhook]]\nname = \"crm\"\nreset = [\"settings\"]\n[[carrier]]\nname = \"north\"\nvoice = true\nbinds = 1\n\
         [[route]]\nname = \"uk\"\nprefixes = []\ncarriers = [\"box\"]\n";
-    let plan = plan_with(change, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(change, &existing, ApplyOptions::default()).unwrap();
     carry_out(&mut existing, plan);
-    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(&text, &existing, ApplyOptions::default()).unwrap();
     carry_out(&mut existing, plan);
     let after = &existing.catalog;
     assert_eq!(
@@ -112,7 +112,7 @@ fn a_setting_that_opens_something_is_left_out_and_kept() {
         "{text}"
     );
     assert!(
-        plan_with(&text, &existing, Wishes::default())
+        plan_with(&text, &existing, ApplyOptions::default())
             .unwrap()
             .changes
             .is_empty()
@@ -125,14 +125,14 @@ fn a_route_that_is_exported_under_its_derived_name_is_changed_by_it() {
         "[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n[[route]]\nprefixes = [\"44\"]\ncarriers = [\"c\"]\n";
     let mut existing = applied(text);
     let edited = exported(&existing).replace("prefixes = [\"44\"]", "prefixes = [\"44\", \"45\"]");
-    let plan = plan_with(&edited, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(&edited, &existing, ApplyOptions::default()).unwrap();
     assert_eq!(
-        told(&plan),
+        rendered(&plan),
         "~ route to 44\n      name: (none) -> to 44\n      prefixes: 44 -> 44, 45\n"
     );
     carry_out(&mut existing, plan);
     assert!(
-        plan_with(&edited, &existing, Wishes::default())
+        plan_with(&edited, &existing, ApplyOptions::default())
             .unwrap()
             .changes
             .is_empty()
@@ -151,16 +151,16 @@ fn what_had_no_value_when_it_was_exported_has_none_again() {
         [[account]]\nname = \"a\"\nbalance = 5\nopt_in_words = [\"JA\"]\n[[account.signature]]\ntext = \"Sig\"\n\
         tlvs = { \"0x1400\" = \"z\" }\n[[account.template]]\nname = \"t\"\nsignature = \"Sig\"\nttl_s = 60\n\
         tlvs = { \"0x1401\" = \"z\" }\n[[account.webhook]]\nname = \"w\"\nsettings = { concurrency = 3 }\n";
-    let plan = plan_with(change, &existing, Wishes::default()).unwrap();
-    assert_eq!(plan.changes.len(), 6, "{}", told(&plan));
+    let plan = plan_with(change, &existing, ApplyOptions::default()).unwrap();
+    assert_eq!(plan.changes.len(), 6, "{}", rendered(&plan));
     carry_out(&mut existing, plan);
-    let wishes = Wishes {
+    let options = ApplyOptions {
         prune: false,
         set_balances: true,
     };
-    let plan = plan_with(&file, &existing, wishes).unwrap();
+    let plan = plan_with(&file, &existing, options).unwrap();
     carry_out(&mut existing, plan);
-    assert!(plan_with(&file, &existing, wishes).unwrap().changes.is_empty());
+    assert!(plan_with(&file, &existing, options).unwrap().changes.is_empty());
     let after = &existing.catalog;
     assert_eq!(
         (&after.accounts, &after.carriers, &after.endpoints),

@@ -1,4 +1,4 @@
-//! What is wrong with a file is told, all of it, and where.
+//! All mistakes of a file are reported, each with its line.
 
 use super::*;
 
@@ -7,11 +7,11 @@ fn every_mistake_is_named_with_its_line() {
     let cases = [
         (
             "[[account]]\nname = \"\"",
-            "line 2: account \"\": a name has 1 to 64",
+            "line 2: account \"\": a name must have 1 to 64",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account]]\nname = \"a\"",
-            "line 4: account \"a\" stands twice",
+            "line 4: account \"a\" is defined twice",
         ),
         (
             "[[account]]\nname = \"a\"\nweight = 0",
@@ -27,7 +27,7 @@ fn every_mistake_is_named_with_its_line() {
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"engagelab\"\nkey = \"k:1\"\nsecret = \"s\"",
-            "line 5: credential a/engagelab/k:1: a colon in the key",
+            "line 5: credential a/engagelab/k:1: the key must not contain a colon",
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"ucloud\"\nkey = \"k\"\nsecret_file = \"f\"",
@@ -47,7 +47,7 @@ fn every_mistake_is_named_with_its_line() {
         ),
         (
             "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"Hi {{ name }}\"",
-            "line 6: template a/t: \"{{ name }}\" is no placeholder and would be sent as it stands; placeholders are {1}",
+            "line 6: template a/t: \"{{ name }}\" is not a placeholder and would be sent unchanged; placeholders are {1}",
         ),
         (
             "[[carrier]]\ntype = \"sandbox\"",
@@ -100,7 +100,7 @@ fn every_mistake_is_named_with_its_line() {
         ),
         (
             "[[suppression]]\nnumber = \"12-34\"\nkind = \"unsubscribed\"",
-            "line 2: suppression: the number 12-** is not an international one",
+            "line 2: suppression: the number 12-** is not an international number",
         ),
         (
             "[[suppression]]\nnumber = \"447700900123\"\nkind = \"blocked\"",
@@ -108,7 +108,7 @@ fn every_mistake_is_named_with_its_line() {
         ),
     ];
     for (text, expected) in cases {
-        let wrong = plan_with(text, &Existing::default(), Wishes::default())
+        let wrong = plan_with(text, &Existing::default(), ApplyOptions::default())
             .err()
             .unwrap_or_default();
         assert!(
@@ -119,9 +119,9 @@ fn every_mistake_is_named_with_its_line() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
     let text = "[[route]]\ncarriers = [\"c\"]\n[[account]]\nname = \"a\"\nweight = 0\n";
-    let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
+    let wrong = plan_with(text, &Existing::default(), ApplyOptions::default()).unwrap_err();
     assert_eq!(wrong.len(), 2);
     assert!(
         wrong[0].starts_with("line 2") && wrong[1].starts_with("line 5"),
@@ -135,7 +135,7 @@ fn a_key_pair_too_long_for_the_documented_curl_is_noted() {
         let text = format!(
             "[[account]]\nname = \"a\"\n[[account.credential]]\nfamily = \"uspeedo\"\nkey = \"k\"\nsecret = \"{secret}\"\n"
         );
-        plan_with(&text, &Existing::default(), Wishes::default())
+        plan_with(&text, &Existing::default(), ApplyOptions::default())
             .unwrap()
             .notes
     };
@@ -180,7 +180,7 @@ kind = "blocked"
 account = "shoop"
 "#;
     let expected = [
-        "line 3: `balance`: a text stands in quotes: balance = \"lots\"",
+        "line 3: `balance`: a string needs quotes: balance = \"lots\"",
         "line 4: account \"shop\": `weight` is 70000; it must be 1 to 1000",
         "line 5: account \"shop\": unknown key `per_minute`; did you mean `per_minute_max`?",
         "line 7: credential shop/usped/k: `family` is \"usped\"; it must be one of \"uspeedo\", \"ucloud\", \"sendcloud\", \
@@ -188,21 +188,21 @@ account = "shoop"
         "line 12: template shop/code: `class` is \"transactional\"; it must be one of \"otp\", \"notice\", \"marketing\"",
         "line 18: carrier \"north\": `port` is 70000; it must be 1 to 65535",
         "line 19: carrier \"north\": `window_max` is 0; it must be 1 to 2000",
-        "line 20: carrier \"north\": `tls.enabled` wants true or false, not a text in quotes",
+        "line 20: carrier \"north\": `tls.enabled` must be true or false, not a string in quotes",
         "line 21: carrier \"north\": `id_notation`: an id notation is one of as_is, hex, decimal, \
          hex_submit_decimal_receipt, decimal_submit_hex_receipt, not \"roman\"",
         "line 22: unknown key `carier`; did you mean `carrier`?",
         "line 25: route 1: there is no carrier \"nroth\"; did you mean \"north\"?",
         "line 26: route 1: there is no account \"shpo\"; did you mean \"shop\"?",
-        "line 28: suppression: the number 077******** is not an international one (digits of E.164, with or without +, \
+        "line 28: suppression: the number 077******** is not an international number (digits of E.164, with or without +, \
          such as \"+447700900123\")",
         "line 29: suppression: `kind` is \"banned\"; it must be one of \"global\", \"blocked\", \"unsubscribed\"",
-        "line 31: suppression: the number 077******** is not an international one (digits of E.164, with or without +, \
+        "line 31: suppression: the number 077******** is not an international number (digits of E.164, with or without +, \
          such as \"+447700900123\")",
         "line 33: suppression: there is no account \"shoop\"; did you mean \"shop\"?",
     ];
     assert_eq!(
-        plan_with(text, &Existing::default(), Wishes::default()).unwrap_err(),
+        plan_with(text, &Existing::default(), ApplyOptions::default()).unwrap_err(),
         expected
     );
 }
@@ -210,7 +210,7 @@ account = "shoop"
 #[test]
 fn a_byte_order_mark_moves_no_line() {
     let text = "\u{feff}[[account]]\nname = \"a\"\nwieght = 2\n";
-    let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
+    let wrong = plan_with(text, &Existing::default(), ApplyOptions::default()).unwrap_err();
     assert_eq!(
         wrong,
         ["line 3: account \"a\": unknown key `wieght`; did you mean `weight`?"]
@@ -221,7 +221,7 @@ fn a_byte_order_mark_moves_no_line() {
 fn a_file_with_a_thousand_mistakes_reports_a_hundred() {
     let text = "[[route]]\ncarriers = [\"nowhere\"]\n".repeat(1000);
     let file = File::parse(&text);
-    let surroundings = Surroundings {
+    let environment = Environment {
         variable: &|_| None,
         read: &|_| Err(io::ErrorKind::NotFound.into()),
         check_authorities: &|_| Ok(()),
@@ -230,11 +230,11 @@ fn a_file_with_a_thousand_mistakes_reports_a_hundred() {
         text: &text,
         file: &file,
         existing: &Existing::default(),
-        vault: &vault(),
-        surroundings,
-        forms: &Forms::all(),
+        sealer: &sealer(),
+        environment,
+        webhook_formats: &WebhookFormats::all(),
         allow: None,
-        wishes: Wishes::default(),
+        options: ApplyOptions::default(),
         now: NOW,
     })
     .unwrap_err();
@@ -242,7 +242,7 @@ fn a_file_with_a_thousand_mistakes_reports_a_hundred() {
 }
 
 #[test]
-fn every_mistake_of_one_entry_is_told_in_one_run() {
+fn every_mistake_of_one_entry_is_reported_in_one_run() {
     let text = r#"
 [[account]]
 name = "a/b"
@@ -281,26 +281,26 @@ number = "12"
 kind = "global"
 account = "nobody"
 "#;
-    let wrong = plan_with(text, &Existing::default(), Wishes::default()).unwrap_err();
+    let wrong = plan_with(text, &Existing::default(), ApplyOptions::default()).unwrap_err();
     let expected = [
-        "line 3: account \"a/b\": a name has no `/`",
-        "line 4: account \"a/b\": `weight` wants a whole number from 1 to 1000, not a text in quotes",
-        "line 5: account \"a/b\": `blocked_words`: \"\" has no character",
-        "line 5: account \"a/b\": `blocked_words`: \" \" has no character",
+        "line 3: account \"a/b\": a name must not contain `/`",
+        "line 4: account \"a/b\": `weight` must be a whole number from 1 to 1000, not a string in quotes",
+        "line 5: account \"a/b\": `blocked_words`: \"\" has no visible character",
+        "line 5: account \"a/b\": `blocked_words`: \" \" has no visible character",
         "line 6: account \"a/b\": `inbound_to[0]` is empty",
-        "line 9: credential a/b/sendcloud/with space: a key is printable ASCII",
+        "line 9: credential a/b/sendcloud/with space: a key must be printable ASCII",
         "line 11: credential a/b/sendcloud/with space: give only one of secret",
-        "line 13: template a/b/ : a name neither begins nor ends",
-        "line 15: template a/b/ : \"{{ name }}\" is no placeholder",
+        "line 13: template a/b/ : a name must not begin or end",
+        "line 15: template a/b/ : \"{{ name }}\" is not a placeholder",
         "line 16: template a/b/ : account \"a/b\" has no signature \"None\"",
         "line 17: template a/b/ : `ttl_s` is 5",
         "line 18: template a/b/ : `number` is -1",
         "line 19: template a/b/ : `ut_id` \"a b\"",
-        "line 21: webhook a/b/c/d: a name has no `/`",
+        "line 21: webhook a/b/c/d: a name must not contain `/`",
         "line 22: webhook a/b/c/d: unknown format \"standrad\"; did you mean `standard`?",
-        "line 23: webhook a/b/c/d: `url` begins with http",
-        "line 24: webhook a/b/c/d: `events` names none",
-        "line 25: webhook a/b/c/d: settings: `concurrency` is 1 to 256, not 0",
+        "line 23: webhook a/b/c/d: `url` must begin with http",
+        "line 24: webhook a/b/c/d: `events` is empty",
+        "line 25: webhook a/b/c/d: settings: `concurrency` is 0; it must be 1 to 256",
         "line 28: carrier \"north\": `type` is \"smp\"; it must be \"smpp\" or \"sandbox\"; did you mean \"smpp\"?",
         "line 30: carrier \"north\": `port` is 0; it must be 1 to 65535",
         "line 31: carrier \"north\": `dest_ton_npi` has 3 values; it must be a list of 2 values",
@@ -308,7 +308,7 @@ account = "nobody"
         "line 33: carrier \"north\": `tlvs`: \"0x020c\" is set by Postrider itself",
         "line 33: carrier \"north\": `tlvs`: \"0x1401\": the value is not hexadecimal",
         "line 33: carrier \"north\": `tlvs`: \"abc\" is not a tag",
-        "line 35: suppression: the number 12 is not an international one",
+        "line 35: suppression: the number 12 is not an international number",
         "line 36: suppression: kind \"global\" is for all accounts",
         "line 37: suppression: there is no account \"nobody\"",
     ];
@@ -316,12 +316,13 @@ account = "nobody"
         let (at, said) = line.split_once(": ").unwrap();
         (at["line ".len()..].parse::<usize>().unwrap(), said.to_owned())
     };
-    let told: Vec<_> = wrong.iter().map(|line| numbered(line)).collect();
+    let found: Vec<_> = wrong.iter().map(|line| numbered(line)).collect();
     for expected in expected {
         let (at, said) = numbered(expected);
         assert!(
-            told.iter()
-                .any(|(line, told)| *line == at && told.starts_with(&said)),
+            found
+                .iter()
+                .any(|(line, message)| *line == at && message.starts_with(&said)),
             "{expected} is not in:\n{}",
             wrong.join("\n")
         );
@@ -334,11 +335,11 @@ fn a_header_that_does_not_read_is_one_mistake() {
     let wrong = plan_with(
         "[[account]\nname = \"x\"\n",
         &Existing::default(),
-        Wishes::default(),
+        ApplyOptions::default(),
     )
     .unwrap_err();
     assert_eq!(
         wrong,
-        ["line 1: not readable as TOML: unclosed array table, expected `]`"]
+        ["line 1: invalid TOML: unclosed array table, expected `]`"]
     );
 }

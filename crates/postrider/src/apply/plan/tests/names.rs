@@ -29,11 +29,11 @@ fn names_and_senders_with_characters_that_are_obeyed_are_refused_everywhere() {
     for entry in entries {
         for unseen in UNSEEN {
             let text = entry.replace('X', unseen);
-            let wrong = plan_with(&text, &Existing::default(), Wishes::default());
+            let wrong = plan_with(&text, &Existing::default(), ApplyOptions::default());
             assert!(wrong.is_err(), "{text}");
         }
         let fine = entry.replace('X', "-");
-        let plan = plan_with(&fine, &Existing::default(), Wishes::default());
+        let plan = plan_with(&fine, &Existing::default(), ApplyOptions::default());
         assert!(plan.is_ok(), "{fine}: {:?}", plan.err());
     }
 }

@@ -32,12 +32,12 @@ fn with_own() -> Existing {
 
 #[test]
 fn what_an_account_made_itself_stays_and_is_noted() {
-    let plan = plan_with(ACME, &with_own(), Wishes::default()).unwrap();
-    assert_eq!((told(&plan).as_str(), plan.changes.len()), ("", 0));
+    let plan = plan_with(ACME, &with_own(), ApplyOptions::default()).unwrap();
+    assert_eq!((rendered(&plan).as_str(), plan.changes.len()), ("", 0));
     assert_eq!(
         plan.notes,
         [
-            "account acme made or changed this itself over an API, left as it is (--prune removes it): \
+            "account acme created or changed this over an API, left unchanged (--prune deletes it): \
           signature acme/Acme Shop, template acme/hello (1002)"
         ]
     );
@@ -48,12 +48,10 @@ fn pruning_removes_what_an_account_made_itself_and_says_so() {
     let mut existing = with_own();
     let plan = plan_with(ACME, &existing, PRUNE).unwrap();
     assert_eq!(
-        told(&plan),
+        rendered(&plan),
         "- signature acme/Acme Shop\n- template acme/hello (1002)\n"
     );
-    assert!(
-        plan.notes.len() == 1 && plan.notes[0].contains("it goes with --prune: signature acme/Acme Shop")
-    );
+    assert!(plan.notes.len() == 1 && plan.notes[0].contains("--prune deletes it: signature acme/Acme Shop"));
     carry_out(&mut existing, plan);
     assert_eq!(
         (
@@ -76,12 +74,12 @@ fn a_note_names_only_the_first_of_many() {
             ..template
         });
     }
-    let plan = plan_with(ACME, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(ACME, &existing, ApplyOptions::default()).unwrap();
     assert!(plan.notes[0].ends_with(" and 9 more"), "{:?}", plan.notes);
 }
 
 #[test]
-fn pruning_tells_of_numbers_that_had_unsubscribed() {
+fn pruning_notes_deleted_opt_outs() {
     let mut existing = applied(FULL);
     let left = existing.suppressions[0];
     existing.suppressions.push(Suppression {
@@ -92,7 +90,7 @@ fn pruning_tells_of_numbers_that_had_unsubscribed() {
     assert!(
         plan.notes
             .iter()
-            .any(|note| note.starts_with("1 of the suppressed numbers that go had unsubscribed")),
+            .any(|note| note.starts_with("1 of the deleted suppressions are opt-outs")),
         "{:?}",
         plan.notes
     );
@@ -103,7 +101,7 @@ fn put_template(plan: &Plan) -> &Template {
         CatalogChange::PutTemplate(template) => Some(template),
         _ => None,
     });
-    put.unwrap_or_else(|| panic!("{}", told(plan)))
+    put.unwrap_or_else(|| panic!("{}", rendered(plan)))
 }
 
 #[test]
@@ -111,13 +109,13 @@ fn a_template_may_set_its_own_time_to_live() {
     let with = |ttl: &str| ACME.replace("class = \"otp\"\n", &format!("class = \"otp\"\n{ttl}\n"));
     let mut existing = applied(ACME);
     assert_eq!(existing.catalog.templates[0].ttl_s, None);
-    let plan = plan_with(&with("ttl_s = 120"), &existing, Wishes::default()).unwrap();
+    let plan = plan_with(&with("ttl_s = 120"), &existing, ApplyOptions::default()).unwrap();
     let template = put_template(&plan);
     assert_eq!(
         (template.ttl_s, template.version),
         (Some(120), 1),
         "{}",
-        told(&plan)
+        rendered(&plan)
     );
     carry_out(&mut existing, plan);
     for (ttl, kept) in [
@@ -125,14 +123,18 @@ fn a_template_may_set_its_own_time_to_live() {
         ("ttl_s = 0", Some(0)),
         ("reset = [\"ttl_s\"]", None),
     ] {
-        let plan = plan_with(&with(ttl), &existing, Wishes::default()).unwrap();
+        let plan = plan_with(&with(ttl), &existing, ApplyOptions::default()).unwrap();
         let mut now = applied(ACME);
         now.catalog = existing.catalog.clone();
         carry_out(&mut now, plan);
         assert_eq!(now.catalog.templates[0].ttl_s, kept, "{ttl}");
     }
     for ttl in ["1", "9", "2592001"] {
-        let complaint = plan_with(&with(&format!("ttl_s = {ttl}")), &existing, Wishes::default());
+        let complaint = plan_with(
+            &with(&format!("ttl_s = {ttl}")),
+            &existing,
+            ApplyOptions::default(),
+        );
         let complaint = format!("{:?}", complaint.err());
         assert!(
             complaint.contains("0 (no end) or 10 to 2592000"),
@@ -145,7 +147,7 @@ fn a_template_may_set_its_own_time_to_live() {
 fn a_version_is_one_of_what_is_sent() {
     let existing = applied(ACME);
     let changed = |from: &str, to: &str| {
-        let plan = plan_with(&ACME.replace(from, to), &existing, Wishes::default()).unwrap();
+        let plan = plan_with(&ACME.replace(from, to), &existing, ApplyOptions::default()).unwrap();
         put_template(&plan).version
     };
     assert_eq!(existing.catalog.templates[0].version, 1);
@@ -163,19 +165,15 @@ fn a_version_is_one_of_what_is_sent() {
 }
 
 #[test]
-fn an_edit_by_its_account_is_made_anew_under_a_version_of_its_own() {
+fn an_edit_by_its_account_is_replaced_under_a_new_version() {
     let mut existing = applied(ACME);
     let template = &mut existing.catalog.templates[0];
     (template.text, template.version) = ("Other {code}".into(), 2);
     template.details = json!({"remark": "x"});
-    let plan = plan_with(ACME, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(ACME, &existing, ApplyOptions::default()).unwrap();
     let put = put_template(&plan);
     assert_eq!((put.version, &*put.text), (3, "Your code is {code}."));
-    assert_eq!(
-        put.details,
-        json!({"remark": "x"}),
-        "what its dialect knows of it stays"
-    );
+    assert_eq!(put.details, json!({"remark": "x"}), "the details of its API stay");
 }
 
 #[test]
@@ -183,9 +181,9 @@ fn of_templates_with_one_name_the_number_says_which_is_meant() {
     let mut existing = with_own();
     existing.catalog.templates[1].name = "code".into();
     let text = ACME.replace("name = \"code\"\n", "name = \"code\"\nnumber = 1002\n");
-    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
-    assert!(plan.changes.is_empty(), "{}", told(&plan));
-    assert_eq!(told(&plan), "= template acme/code (1001)\n");
+    let plan = plan_with(&text, &existing, ApplyOptions::default()).unwrap();
+    assert!(plan.changes.is_empty(), "{}", rendered(&plan));
+    assert_eq!(rendered(&plan), "= template acme/code (1001)\n");
 }
 
 #[test]
@@ -202,7 +200,7 @@ fn a_signature_that_would_shift_the_values_of_templates_is_refused() {
 
     for signature in ["{x} Ltd", "%name%", "{{1}}", "a%b%c"] {
         let text = ACME.replace("\"Acme\"", &format!("{signature:?}"));
-        let wrong = plan_with(&text, &Existing::default(), Wishes::default()).unwrap_err();
+        let wrong = plan_with(&text, &Existing::default(), ApplyOptions::default()).unwrap_err();
         assert!(
             wrong[0].starts_with("line 4: signature acme/") && wrong[0].contains("would take a value"),
             "{signature}: {wrong:?}"
@@ -212,7 +210,7 @@ fn a_signature_that_would_shift_the_values_of_templates_is_refused() {
     for signature in ["50% off", "{}", "100%", "A{B", "% {"] {
         let text = ACME.replace("\"Acme\"", &format!("{signature:?}"));
         assert!(
-            plan_with(&text, &Existing::default(), Wishes::default()).is_ok(),
+            plan_with(&text, &Existing::default(), ApplyOptions::default()).is_ok(),
             "{signature}"
         );
     }
@@ -224,9 +222,9 @@ fn a_signature_that_makes_a_link_of_its_template_is_refused() {
     let text = ACME
         .replace("\"Acme\"", "\"a://b\"")
         .replace("Your code is {code}.", "%ab%cd");
-    let wrong = plan_with(&text, &Existing::default(), Wishes::default()).unwrap_err();
+    let wrong = plan_with(&text, &Existing::default(), ApplyOptions::default()).unwrap_err();
     assert!(
-        wrong.len() == 1 && wrong[0].contains("other placeholders are read out of the text"),
+        wrong.len() == 1 && wrong[0].contains("the text has other placeholders"),
         "{wrong:?}"
     );
 }

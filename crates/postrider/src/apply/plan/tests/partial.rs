@@ -90,13 +90,13 @@ enabled = false
 
 fn same(text: &str) {
     let existing = applied(ALL);
-    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
-    assert!(plan.changes.is_empty(), "{text}\ngave:\n{}", told(&plan));
+    let plan = plan_with(text, &existing, ApplyOptions::default()).unwrap();
+    assert!(plan.changes.is_empty(), "{text}\ngave:\n{}", rendered(&plan));
 }
 
 fn changes(text: &str, expected: &str) {
     let existing = applied(ALL);
-    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     let changed: String = plan
         .lines
         .iter()
@@ -211,10 +211,10 @@ fn a_key_that_is_reset_has_its_default_again() {
     );
     let again = "[[account]]\nname = \"acme\"\nreset = [\"weight\"]\n";
     let mut existing = applied(ALL);
-    let plan = plan_with(again, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(again, &existing, ApplyOptions::default()).unwrap();
     carry_out(&mut existing, plan);
     assert!(
-        plan_with(again, &existing, Wishes::default())
+        plan_with(again, &existing, ApplyOptions::default())
             .unwrap()
             .changes
             .is_empty()
@@ -231,7 +231,7 @@ fn what_cannot_be_reset_is_named() {
         ),
         (
             "[[carrier]]\nname = \"north\"\nbinds = 2\nreset = [\"binds\"]\n",
-            "line 4: carrier \"north\": `reset`: `binds` is named as well",
+            "line 4: carrier \"north\": `reset`: `binds` is set as well",
         ),
         (
             "[[account]]\nname = \"acme\"\nreset = [\"name\"]\n",
@@ -239,7 +239,7 @@ fn what_cannot_be_reset_is_named() {
         ),
     ];
     for (text, expected) in cases {
-        let wrong = plan_with(text, &existing, Wishes::default()).unwrap_err();
+        let wrong = plan_with(text, &existing, ApplyOptions::default()).unwrap_err();
         assert!(
             wrong.len() == 1 && wrong[0].starts_with(expected),
             "{text:?} gave: {wrong:?}"
@@ -261,7 +261,7 @@ fn what_changes_is_checked_together_with_what_is_stored() {
         ),
     ];
     for (text, expected) in cases {
-        let wrong = plan_with(text, &existing, Wishes::default()).unwrap_err();
+        let wrong = plan_with(text, &existing, ApplyOptions::default()).unwrap_err();
         assert!(
             wrong.len() == 1 && wrong[0].starts_with(expected),
             "{text:?} gave: {wrong:?}"
@@ -275,7 +275,7 @@ fn a_carrier_of_another_kind_begins_with_the_defaults_of_that_kind() {
     let plan = plan_with(
         "[[carrier]]\nname = \"north\"\ntype = \"sandbox\"\n",
         &existing,
-        Wishes::default(),
+        ApplyOptions::default(),
     )
     .unwrap();
     carry_out(&mut existing, plan);
@@ -295,7 +295,7 @@ fn a_carrier_of_another_kind_begins_with_the_defaults_of_that_kind() {
 fn a_template_is_renamed_by_its_number() {
     let mut existing = applied(ALL);
     let text = "[[account]]\nname = \"acme\"\n[[account.template]]\nname = \"login\"\nnumber = 1500\n";
-    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     let changed: Vec<String> = plan
         .lines
         .iter()
@@ -314,7 +314,7 @@ fn a_template_is_renamed_by_its_number() {
         (&*template.name, template.number, &*template.ut_id),
         ("login", 1500, "UTACODE")
     );
-    // Two that change their names with each other are told apart by their numbers.
+    // Two that swap their names are distinguished by their numbers.
     let two = "[[account]]\nname = \"b\"\n[[account.template]]\nname = \"x\"\nclass = \"otp\"\ntext = \"x\"\nnumber = 1\n\
                [[account.template]]\nname = \"y\"\nclass = \"otp\"\ntext = \"y\"\nnumber = 2\n";
     let existing = applied(two);
@@ -322,10 +322,10 @@ fn a_template_is_renamed_by_its_number() {
         .replace("name = \"x\"", "name = \"z\"")
         .replace("name = \"y\"", "name = \"x\"")
         .replace("name = \"z\"", "name = \"y\"");
-    let plan = plan_with(&swapped, &existing, Wishes::default()).unwrap();
-    assert_eq!(plan.changes.len(), 2, "{}", told(&plan));
+    let plan = plan_with(&swapped, &existing, ApplyOptions::default()).unwrap();
+    assert_eq!(plan.changes.len(), 2, "{}", rendered(&plan));
     let one = "[[account]]\nname = \"b\"\n[[account.template]]\nname = \"x\"\nnumber = 2\n";
-    let wrong = plan_with(one, &existing, Wishes::default()).unwrap_err();
+    let wrong = plan_with(one, &existing, ApplyOptions::default()).unwrap_err();
     assert!(
         wrong[0].starts_with("line 5: template b/x: number 2 is template \"y\""),
         "{wrong:?}"
@@ -337,10 +337,10 @@ fn a_template_whose_review_is_not_named_keeps_it_and_says_so() {
     let existing = applied(ALL);
     let text =
         "[[account]]\nname = \"acme\"\n[[account.template]]\nname = \"code\"\ntext = \"Code {code}\"\n";
-    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     assert_eq!(
         plan.notes,
-        ["template acme/code stays rejected: the file names no `review` for it"]
+        ["template acme/code remains rejected: the file names no `review` for it"]
     );
 }
 
@@ -356,25 +356,25 @@ fn a_place_without_the_secret_leaves_the_stored_one() {
         ),
         ("secret_file = \"gone\"", "secret_file gone"),
     ] {
-        let plan = plan_with(&format!("{account}{place}\n"), &existing, Wishes::default()).unwrap();
-        assert!(plan.changes.is_empty(), "{}", told(&plan));
+        let plan = plan_with(&format!("{account}{place}\n"), &existing, ApplyOptions::default()).unwrap();
+        assert!(plan.changes.is_empty(), "{}", rendered(&plan));
         assert!(
             plan.notes[0].starts_with("credential acme/sendcloud/acme: ")
                 && plan.notes[0].contains(why)
-                && plan.notes[0].ends_with("the stored secret stays"),
+                && plan.notes[0].ends_with("the stored secret is kept"),
             "{:?}",
             plan.notes
         );
     }
     let carrier = "[[carrier]]\nname = \"north\"\npassword_env = \"NOT_SET\"\n";
-    let plan = plan_with(carrier, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(carrier, &existing, ApplyOptions::default()).unwrap();
     assert!(
         plan.changes.is_empty() && plan.notes.len() == 1,
         "{:?}",
         plan.notes
     );
     let new = "[[carrier]]\nname = \"new\"\ntype = \"smpp\"\nsystem_id = \"p\"\npassword_env = \"NOT_SET\"\n";
-    let wrong = plan_with(new, &existing, Wishes::default()).unwrap_err();
+    let wrong = plan_with(new, &existing, ApplyOptions::default()).unwrap_err();
     assert!(
         wrong[0].contains("NOT_SET (password_env) is not set"),
         "{wrong:?}"
@@ -394,11 +394,11 @@ fn new_names_have_no_slash_and_no_blanks_around_them_and_old_ones_still_work() {
                 "[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n[[route]]\nname = \"{name}\"\ncarriers = [\"c\"]\n"
             ),
         ] {
-            let wrong = plan_with(&text, &Existing::default(), Wishes::default())
+            let wrong = plan_with(&text, &Existing::default(), ApplyOptions::default())
                 .err()
                 .unwrap_or_default();
             assert!(
-                wrong.len() == 1 && wrong[0].contains(": a name "),
+                wrong.len() == 1 && wrong[0].contains(": a name must "),
                 "{text:?} gave: {wrong:?}"
             );
         }
@@ -408,10 +408,10 @@ fn new_names_have_no_slash_and_no_blanks_around_them_and_old_ones_still_work() {
     let plan = plan_with(
         "[[account]]\nname = \"a/b \"\nweight = 3\n",
         &existing,
-        Wishes::default(),
+        ApplyOptions::default(),
     )
     .unwrap();
-    assert_eq!(told(&plan), "~ account a/b \n      weight: 1 -> 3\n");
+    assert_eq!(rendered(&plan), "~ account a/b \n      weight: 1 -> 3\n");
 }
 
 #[test]
@@ -421,34 +421,39 @@ fn a_misspelt_name_is_not_taken_for_something_new_without_a_hint() {
     let cases = [
         (
             "[[carrier]]\nname = \"nroth\"\nenabled = false\n".to_owned(),
-            "line 1: carrier \"nroth\" is new and needs a `type`; did you mean \"north\", which is there?",
+            "line 1: carrier \"nroth\" is new and needs a `type`; did you mean the existing \"north\"?",
         ),
         (
             "[[route]]\nname = \"ukk\"\nenabled = true\n".to_owned(),
-            "line 1: route \"ukk\" has no `carriers`: what fits it would go nowhere; did you mean route \"uk\", which is there?",
+            "line 1: route \"ukk\" has no `carriers`; did you mean the existing route \"uk\"?",
         ),
         (
             own("[[account.template]]\nname = \"cod\"\ntext = \"x\""),
-            "line 3: template acme/cod is new and needs a `class`; did you mean \"code\", which is there?",
+            "line 3: template acme/cod is new and needs a `class`; did you mean the existing \"code\"?",
         ),
         (
             own("[[account.webhook]]\nname = \"crn\"\nformat = \"standard\"\nurl = \"https://a.example/\""),
-            "line 3: webhook acme/crn is new and needs a `events`; did you mean \"crm\", which is there?",
+            "line 3: webhook acme/crn is new and needs a `events`; did you mean the existing \"crm\"?",
         ),
         (
             own("[[account.credential]]\nfamily = \"sendcloud\"\nkey = \"amce\"\nenabled = true"),
             "line 3: credential acme/sendcloud/amce is new and has no secret: give `secret`, `secret_env` or `secret_file`; \
-             did you mean \"acme\", which is there?",
+             did you mean the existing \"acme\"?",
         ),
     ];
     for (text, expected) in cases {
-        let wrong = plan_with(&text, &existing, Wishes::default()).unwrap_err();
+        let wrong = plan_with(&text, &existing, ApplyOptions::default()).unwrap_err();
         assert_eq!(wrong, [expected], "{text}");
     }
-    let plan = plan_with("[[account]]\nname = \"Acme\"\n", &existing, Wishes::default()).unwrap();
+    let plan = plan_with(
+        "[[account]]\nname = \"Acme\"\n",
+        &existing,
+        ApplyOptions::default(),
+    )
+    .unwrap();
     assert_eq!(
         plan.notes,
-        ["account \"Acme\" is another than account \"acme\", which differs in case alone"]
+        ["account \"Acme\" differs from account \"acme\" only in case"]
     );
 }
 
@@ -456,6 +461,10 @@ fn a_misspelt_name_is_not_taken_for_something_new_without_a_hint() {
 fn a_carrier_of_another_type_shows_what_it_was() {
     let existing = applied("[[carrier]]\nname = \"c\"\ntype = \"sandbox\"\n");
     let text = "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"s\"\n";
-    let plan = plan_with(text, &existing, Wishes::default()).unwrap();
-    assert!(told(&plan).contains("type: sandbox -> smpp\n"), "{}", told(&plan));
+    let plan = plan_with(text, &existing, ApplyOptions::default()).unwrap();
+    assert!(
+        rendered(&plan).contains("type: sandbox -> smpp\n"),
+        "{}",
+        rendered(&plan)
+    );
 }

@@ -32,13 +32,13 @@ fn rules(existing: &Existing) -> Vec<String> {
 }
 
 /// Applies a file; what changed, and the routes there are then.
-fn then(existing: &mut Existing, text: &str, wishes: Wishes) -> (String, Vec<String>) {
-    let plan = plan_with(text, existing, wishes).unwrap();
+fn then(existing: &mut Existing, text: &str, options: ApplyOptions) -> (String, Vec<String>) {
+    let plan = plan_with(text, existing, options).unwrap();
     let changed = plan.lines.iter().filter(|line| line.sign != Sign::Keep);
     let changed = changed.map(|line| format!("{line}\n")).collect();
     carry_out(existing, plan);
-    let again = plan_with(text, existing, wishes).unwrap();
-    assert!(again.changes.is_empty(), "a second time:\n{}", told(&again));
+    let again = plan_with(text, existing, options).unwrap();
+    assert!(again.changes.is_empty(), "a second time:\n{}", rendered(&again));
     (changed, rules(existing))
 }
 
@@ -48,7 +48,7 @@ fn a_route_whose_carriers_change_is_changed_and_not_added_beside() {
     let (changed, rules) = then(
         &mut existing,
         "[[route]]\nprefixes = [\"44\"]\ncarriers = [\"north\", \"south\"]\n",
-        Wishes::default(),
+        ApplyOptions::default(),
     );
     assert_eq!(changed, "~ route to 44\n      carriers: north -> north, south\n");
     assert_eq!(
@@ -67,7 +67,7 @@ fn a_route_is_changed_by_its_name_whatever_else_is_named() {
     let (changed, rules) = then(
         &mut existing,
         "[[route]]\nname = \"codes\"\nprefixes = [\"86\"]\n[[route]]\nname = \"everything\"\nenabled = false\n",
-        Wishes::default(),
+        ApplyOptions::default(),
     );
     assert_eq!(
         changed,
@@ -81,7 +81,7 @@ fn a_route_is_changed_by_its_name_whatever_else_is_named() {
             "everything -> south (disabled)"
         ]
     );
-    let snapshot = Snapshot::compile(existing.catalog.clone(), &vault()).unwrap();
+    let snapshot = Snapshot::compile(existing.catalog.clone(), &sealer()).unwrap();
     let fitting = snapshot.routes().carriers(engine::route::Wanted {
         msisdn: sms::phone::Msisdn::from_digits("33700900123").unwrap(),
         account: store::AccountId(1),
@@ -89,7 +89,7 @@ fn a_route_is_changed_by_its_name_whatever_else_is_named() {
         kind: sms::class::Kind::Text,
         sender: None,
     });
-    assert_eq!(fitting.count(), 0, "a route that is switched off leads nowhere");
+    assert_eq!(fitting.count(), 0, "a disabled route matches nothing");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_route_without_a_name_gets_one_and_keeps_its_place() {
     let (changed, rules) = then(
         &mut existing,
         "[[route]]\nname = \"uk\"\nprefixes = [\"44\"]\ncarriers = [\"north\"]\n",
-        Wishes::default(),
+        ApplyOptions::default(),
     );
     assert_eq!(changed, "~ route to 44 (now uk)\n      name: (none) -> uk\n");
     assert_eq!(rules[0], "uk: to 44 -> north");
@@ -106,7 +106,7 @@ fn a_route_without_a_name_gets_one_and_keeps_its_place() {
     let (changed, _) = then(
         &mut existing,
         "[[route]]\nprefixes = [\"44\"]\ncarriers = [\"south\"]\n",
-        Wishes::default(),
+        ApplyOptions::default(),
     );
     assert_eq!(changed, "~ route uk\n      carriers: north -> south\n");
 }
@@ -121,7 +121,7 @@ fn a_new_route_stands_where_the_file_has_it_and_others_stay() {
         (format!("{new}{codes}"), 1),
     ] {
         let mut existing = applied(BASE);
-        let (_, rules) = then(&mut existing, &text, Wishes::default());
+        let (_, rules) = then(&mut existing, &text, ApplyOptions::default());
         assert_eq!(rules.len(), 4);
         assert_eq!(rules[place], "to 33 -> north", "{text}: {rules:?}");
     }
@@ -133,7 +133,7 @@ fn routes_that_a_file_turns_round_are_turned_round_in_their_places() {
     let (changed, rules) = then(
         &mut existing,
         "[[route]]\ncarriers = [\"south\"]\n[[route]]\nprefixes = [\"44\"]\ncarriers = [\"north\"]\n",
-        Wishes::default(),
+        ApplyOptions::default(),
     );
     assert_eq!(
         rules,
@@ -159,7 +159,7 @@ fn routes_that_the_file_does_not_name_are_listed_each_time() {
             .filter(|what| what.starts_with("route"))
             .collect::<Vec<_>>()
     };
-    let first = plan_with(text, &existing, Wishes::default()).unwrap();
+    let first = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     let listed = kept(&first);
     assert_eq!(
         listed,
@@ -169,7 +169,7 @@ fn routes_that_the_file_does_not_name_are_listed_each_time() {
         ]
     );
     carry_out(&mut existing, first);
-    let second = plan_with(text, &existing, Wishes::default()).unwrap();
+    let second = plan_with(text, &existing, ApplyOptions::default()).unwrap();
     assert_eq!(kept(&second), listed);
 }
 
@@ -178,8 +178,8 @@ fn files_of_before_with_the_same_conditions_twice_still_apply() {
     let twice = format!("{BASE}\n[[route]]\ncarriers = [\"north\"]\n");
     let mut existing = applied(&twice);
     assert_eq!(existing.catalog.routes.len(), 4);
-    for wishes in [Wishes::default(), PRUNE] {
-        assert!(plan_with(&twice, &existing, wishes).unwrap().changes.is_empty());
+    for options in [ApplyOptions::default(), PRUNE] {
+        assert!(plan_with(&twice, &existing, options).unwrap().changes.is_empty());
     }
     let (changed, rules) = then(&mut existing, BASE, PRUNE);
     assert_eq!(
@@ -191,8 +191,8 @@ fn files_of_before_with_the_same_conditions_twice_still_apply() {
 #[test]
 fn a_name_that_stands_twice_is_a_mistake() {
     let text = format!("{BASE}\n[[route]]\nname = \"codes\"\ncarriers = [\"north\"]\n");
-    let wrong = plan_with(&text, &Existing::default(), Wishes::default()).unwrap_err();
-    assert_eq!(wrong, ["line 23: route \"codes\" stands twice in this file"]);
+    let wrong = plan_with(&text, &Existing::default(), ApplyOptions::default()).unwrap_err();
+    assert_eq!(wrong, ["line 23: route \"codes\" is defined twice in this file"]);
 }
 
 #[test]

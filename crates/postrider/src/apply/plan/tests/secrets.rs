@@ -12,8 +12,8 @@ fn planned_on(text: &str, existing: &Existing) -> Result<Plan, Vec<String>> {
         text,
         file: &file,
         existing,
-        vault: &vault(),
-        surroundings: Surroundings {
+        sealer: &sealer(),
+        environment: Environment {
             variable: &|name| match name {
                 "EMPTY" => Some(OsString::new()),
                 "LINE_END" => Some(OsString::from("\n")),
@@ -28,9 +28,9 @@ fn planned_on(text: &str, existing: &Existing) -> Result<Plan, Vec<String>> {
             },
             check_authorities: &|_| Ok(()),
         },
-        forms: &Forms::all(),
+        webhook_formats: &WebhookFormats::all(),
         allow: Some(&[]),
-        wishes: Wishes::default(),
+        options: ApplyOptions::default(),
         now: NOW,
     })
     .map_err(|wrong| wrong.list.iter().map(ToString::to_string).collect())
@@ -98,7 +98,7 @@ fn a_carrier_has_an_empty_password_only_where_the_file_itself_says_so() {
     }
     let plan = planned_on(&format!("{carrier}password = \"\"\n"), &existing).unwrap();
     assert_eq!(
-        told(&plan),
+        rendered(&plan),
         "~ carrier north\n      password: (as stored) -> (none)\n"
     );
 }
@@ -116,7 +116,7 @@ fn a_webhook_secret_without_a_key_is_refused() {
             "the secret has no key behind",
         ),
     ];
-    let of_the_form = of_the_form.map(|(line, told)| (line.to_owned(), told.to_owned()));
+    let of_the_form = of_the_form.map(|(line, error)| (line.to_owned(), error.to_owned()));
     for (line, expected) in empty_places("secret").into_iter().chain(of_the_form) {
         let wrong = planned(&format!("{webhook}{line}\n")).unwrap_err();
         assert!(
@@ -129,7 +129,7 @@ fn a_webhook_secret_without_a_key_is_refused() {
     }
     // None at all is what the file may ask for.
     let plan = planned(&format!("{webhook}secret = \"\"\n")).unwrap();
-    assert!(plan.notes.is_empty() && told(&plan).contains("+ webhook a/w"));
+    assert!(plan.notes.is_empty() && rendered(&plan).contains("+ webhook a/w"));
     for other in ["sendcloud", "engagelab", "uspeedo", "ucloud"] {
         let webhook = webhook.replace("standard", other);
         assert!(planned(&format!("{webhook}secret_env = \"EMPTY\"\n")).is_err());

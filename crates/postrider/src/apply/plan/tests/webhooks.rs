@@ -23,7 +23,7 @@ fn a_webhook_becomes_an_endpoint_whose_secret_opens() {
     assert_eq!((&*endpoint.name, &*endpoint.format), ("crm", "sendcloud"));
     assert_eq!(endpoint.kinds, EventKinds::ENDED | EventKinds::INBOUND);
     assert!(endpoint.enabled);
-    let snapshot = Snapshot::compile(existing.catalog.clone(), &vault()).unwrap();
+    let snapshot = Snapshot::compile(existing.catalog.clone(), &sealer()).unwrap();
     let entry = snapshot.endpoint(endpoint.id).unwrap();
     assert_eq!(entry.secret.expose_secret(), "acme-hook-of-the-tests");
 }
@@ -36,9 +36,9 @@ fn a_changed_webhook_keeps_its_id_and_secret_and_shows_what_differs() {
         "events = [\"ended\", \"inbound\"]\nsecret = \"acme-hook-of-the-tests\"",
         "events = [\"reviewed\", \"ended\"]\nsettings = { retry = \"short\" }\nenabled = false",
     );
-    let plan = plan_with(&text, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(&text, &existing, ApplyOptions::default()).unwrap();
     assert_eq!(
-        told(&plan),
+        rendered(&plan),
         "~ webhook acme/crm\n      events: ended, inbound -> ended, reviewed\n      \
          settings: (none) -> {\"retry\":\"short\"}\n      enabled: true -> false\n"
     );
@@ -64,10 +64,10 @@ fn a_secret_is_set_changed_and_taken_away_without_showing() {
         let plan = plan_with(
             &with_webhook(&format!("{PLAIN}{line}")),
             &existing,
-            Wishes::default(),
+            ApplyOptions::default(),
         )
         .unwrap();
-        let all = told(&plan);
+        let all = rendered(&plan);
         assert!(
             all.contains(shown) && !all.contains("-secret"),
             "{line} gave:\n{all}"
@@ -90,7 +90,7 @@ fn webhooks_of_several_accounts_have_ids_of_their_own() {
     ids.sort_unstable();
     assert_eq!(ids, [1, 2]);
     assert!(
-        plan_with(&more, &existing, Wishes::default())
+        plan_with(&more, &existing, ApplyOptions::default())
             .unwrap()
             .changes
             .is_empty()
@@ -101,10 +101,10 @@ fn webhooks_of_several_accounts_have_ids_of_their_own() {
 fn a_webhook_that_the_file_does_not_name_stays_until_pruned() {
     let mut existing = applied(&with_webhook(PLAIN));
     let without = "[[account]]\nname = \"a\"\n";
-    let kept = plan_with(without, &existing, Wishes::default()).unwrap();
-    assert_eq!(told(&kept), "= webhook a/w\n");
+    let kept = plan_with(without, &existing, ApplyOptions::default()).unwrap();
+    assert_eq!(rendered(&kept), "= webhook a/w\n");
     let pruned = plan_with(without, &existing, PRUNE).unwrap();
-    assert_eq!(told(&pruned), "- webhook a/w\n");
+    assert_eq!(rendered(&pruned), "- webhook a/w\n");
     carry_out(&mut existing, pruned);
     assert!(existing.catalog.endpoints.is_empty());
 }
@@ -118,11 +118,11 @@ fn mistakes_in_webhooks_are_named_with_their_lines() {
         ),
         (
             "format = \"sendcloud\"\nurl = \"https://a.example/\"\nevents = []",
-            "line 7: webhook a/w: `events` names none",
+            "line 7: webhook a/w: `events` is empty",
         ),
         (
             "format = \"sendcloud\"\nevents = [\"ended\"]",
-            "line 3: webhook a/w: `url` is needed",
+            "line 3: webhook a/w: `url` is required",
         ),
         (
             "format = \"sendcloud\"\nurl = \"a.example\"\nevents = [\"ended\"]",
@@ -146,9 +146,13 @@ fn mistakes_in_webhooks_are_named_with_their_lines() {
         ),
     ];
     for (lines, expected) in cases {
-        let wrong = plan_with(&with_webhook(lines), &Existing::default(), Wishes::default())
-            .err()
-            .unwrap_or_default();
+        let wrong = plan_with(
+            &with_webhook(lines),
+            &Existing::default(),
+            ApplyOptions::default(),
+        )
+        .err()
+        .unwrap_or_default();
         assert!(
             wrong.len() == 1 && wrong[0].starts_with(expected),
             "{lines:?} gave: {wrong:?}"
@@ -158,8 +162,8 @@ fn mistakes_in_webhooks_are_named_with_their_lines() {
         "{}[[account.webhook]]\nname = \"w\"\n{PLAIN}",
         with_webhook(PLAIN)
     );
-    let wrong = plan_with(&twice, &Existing::default(), Wishes::default()).unwrap_err();
-    assert_eq!(wrong, ["line 9: webhook a/w stands twice in this file"]);
+    let wrong = plan_with(&twice, &Existing::default(), ApplyOptions::default()).unwrap_err();
+    assert_eq!(wrong, ["line 9: webhook a/w is defined twice in this file"]);
 }
 
 #[test]
@@ -171,11 +175,11 @@ fn a_setting_that_opens_something_changes_without_showing() {
         ))
     };
     let existing = applied(&with("Basic b2xk"));
-    let again = plan_with(&with("Basic b2xk"), &existing, Wishes::default()).unwrap();
-    assert!(again.changes.is_empty(), "{}", told(&again));
-    let changed = plan_with(&with("Basic bmV3"), &existing, Wishes::default()).unwrap();
+    let again = plan_with(&with("Basic b2xk"), &existing, ApplyOptions::default()).unwrap();
+    assert!(again.changes.is_empty(), "{}", rendered(&again));
+    let changed = plan_with(&with("Basic bmV3"), &existing, ApplyOptions::default()).unwrap();
     assert_eq!(
-        told(&changed),
+        rendered(&changed),
         "~ webhook a/w\n      settings: {\"authorization\":\"(as stored)\"} -> {\"authorization\":\"(another)\"}\n"
     );
 }
@@ -206,7 +210,7 @@ fn a_url_that_no_call_may_go_to_is_refused_with_what_would_allow_it() {
         "https://8.8.8.8:22/",
         "https://hooks.example:25/",
     ] {
-        let wrong = plan_with(&with_url(url), &Existing::default(), Wishes::default()).unwrap_err();
+        let wrong = plan_with(&with_url(url), &Existing::default(), ApplyOptions::default()).unwrap_err();
         assert!(
             wrong.len() == 1
                 && wrong[0].starts_with("line 6: webhook a/w: the URL leads to ")
@@ -216,7 +220,7 @@ fn a_url_that_no_call_may_go_to_is_refused_with_what_would_allow_it() {
     }
     // Names are looked up when they are called.
     for url in ["https://hooks.example/", "https://8.8.8.8/"] {
-        let plan = plan_with(&with_url(url), &Existing::default(), Wishes::default()).unwrap();
+        let plan = plan_with(&with_url(url), &Existing::default(), ApplyOptions::default()).unwrap();
         assert!(plan.notes.is_empty(), "{url}: {:?}", plan.notes);
     }
 }
@@ -226,7 +230,7 @@ fn a_stored_url_that_no_call_may_go_to_any_more_is_noted() {
     let mut existing = applied(&with_webhook(PLAIN));
     existing.catalog.endpoints[0].url = "http://127.0.0.1:9000/".into();
     let named = "[[account]]\nname = \"a\"\n[[account.webhook]]\nname = \"w\"\nenabled = false\n";
-    let plan = plan_with(named, &existing, Wishes::default()).unwrap();
+    let plan = plan_with(named, &existing, ApplyOptions::default()).unwrap();
     assert!(
         plan.notes.len() == 1 && plan.notes[0].contains("webhook a/w: the URL leads to a loopback address"),
         "{:?}",

@@ -5,7 +5,7 @@ use super::*;
 const SMPP: &str = "[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nhost = \"127.0.0.1\"\nsystem_id = \"p\"\n";
 
 fn wrong(text: &str) -> Vec<String> {
-    plan_with(text, &Existing::default(), Wishes::default())
+    plan_with(text, &Existing::default(), ApplyOptions::default())
         .map(|_| ())
         .unwrap_err()
 }
@@ -15,16 +15,16 @@ fn what_fits_no_pdu_is_named_with_its_line() {
     for (line, expected) in [
         (
             "default_sender = \"\u{e9}@1\"",
-            "`default_sender` is \"\u{e9}@1\", which no carrier takes",
+            "`default_sender` is \"\u{e9}@1\", which no carrier accepts",
         ),
         ("default_sender = \"\u{90ae}\u{9a7f}\"", "`default_sender` is"),
         (
             "default_sender = \"TwelveLetter\"",
-            "`default_sender` is \"TwelveLetter\", which no carrier takes: the sender is too long",
+            "`default_sender` is \"TwelveLetter\", which no carrier accepts: the sender is too long",
         ),
         (
             "address_range = \"12345678901234567890123456789012345678901\"",
-            "`address_range` has 41 octets; there is room for 40",
+            "`address_range` has 41 octets; at most 40 are allowed",
         ),
         (
             "bind_addr_ton = 300",
@@ -53,33 +53,33 @@ fn what_fits_no_pdu_is_named_with_its_line() {
         ("default_alphabet = \"utf8\"", "`default_alphabet`"),
         ("long_text = \"payload\"", "`long_text`"),
     ] {
-        let told = wrong(&format!("{SMPP}{line}\n"));
+        let errors = wrong(&format!("{SMPP}{line}\n"));
         let last = 5 + line.lines().count();
-        assert_eq!(told.len(), 1, "{line}: {told:?}");
+        assert_eq!(errors.len(), 1, "{line}: {errors:?}");
         assert!(
-            told[0].starts_with(&format!("line {last}: carrier \"c\": ")),
-            "{told:?}"
+            errors[0].starts_with(&format!("line {last}: carrier \"c\": ")),
+            "{errors:?}"
         );
-        assert!(told[0].contains(expected), "{told:?}");
+        assert!(errors[0].contains(expected), "{errors:?}");
     }
     let senders = "[[account]]\nname = \"a\"\nsenders = [\"Acme\", \"A\u{e7}me\"]\n";
-    let told = wrong(senders);
+    let errors = wrong(senders);
     assert!(
-        told[0].starts_with("line 3: account \"a\": `senders[1]` is \"A\u{e7}me\""),
-        "{told:?}"
+        errors[0].starts_with("line 3: account \"a\": `senders[1]` is \"A\u{e7}me\""),
+        "{errors:?}"
     );
     let route = "[[carrier]]\nname = \"box\"\ntype = \"sandbox\"\n[[route]]\nsenders = [\"A\u{e7}me\"]\ncarriers = [\"box\"]\n";
-    let told = wrong(route);
+    let errors = wrong(route);
     assert!(
-        told[0].starts_with("line 5: ") && told[0].contains("`senders[0]` is"),
-        "{told:?}"
+        errors[0].starts_with("line 5: ") && errors[0].contains("`senders[0]` is"),
+        "{errors:?}"
     );
     let template = "[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\nclass = \"otp\"\ntext = \"x\"\n\
                     [account.template.tlvs]\n\"0x020C\" = \"1\"\n";
-    let told = wrong(template);
+    let errors = wrong(template);
     assert!(
-        told[0].contains("template a/t: `tlvs`: \"0x020C\" is set by Postrider itself"),
-        "{told:?}"
+        errors[0].contains("template a/t: `tlvs`: \"0x020C\" is set by Postrider itself"),
+        "{errors:?}"
     );
 }
 
@@ -89,9 +89,9 @@ fn what_carriers_really_issue_is_taken() {
     let more = "default_sender = \" 00447700900555 \"\naddress_range = \"^44\"\nbind_addr_ton = 1\nbind_addr_npi = 1\n\
                 tlvs = { \"0x1400\" = \"1101\", \"5121\" = { hex = \"00ff\" } }\n";
     let existing = applied(&format!("{long}{more}"));
-    let again = plan_with(&format!("{long}{more}"), &existing, Wishes::default()).unwrap();
-    assert!(again.changes.is_empty(), "{}", told(&again));
-    let snapshot = Snapshot::compile(existing.catalog, &vault()).unwrap();
+    let again = plan_with(&format!("{long}{more}"), &existing, ApplyOptions::default()).unwrap();
+    assert!(again.changes.is_empty(), "{}", rendered(&again));
+    let snapshot = Snapshot::compile(existing.catalog, &sealer()).unwrap();
     assert_eq!(snapshot.carriers().count(), 1);
 }
 
@@ -105,7 +105,7 @@ fn tlvs_of_templates_and_signatures_stay_until_they_are_named_or_reset() {
     existing.catalog.templates[0].details["usms"] = serde_json::json!({"Tags": [1]});
     let named = |existing: &Existing, line: &str| {
         let text = format!("[[account]]\nname = \"a\"\n[[account.template]]\nname = \"t\"\n{line}\n");
-        plan_with(&text, existing, Wishes::default()).unwrap()
+        plan_with(&text, existing, ApplyOptions::default()).unwrap()
     };
     let plan = named(&existing, "text = \"y\"");
     carry_out(&mut existing, plan);
@@ -114,7 +114,7 @@ fn tlvs_of_templates_and_signatures_stay_until_they_are_named_or_reset() {
         serde_json::json!({"0x1401": "1107"})
     );
     let plan = named(&existing, "tlvs = { \"0x1401\" = \"1108\" }");
-    assert!(told(&plan).contains("1108"), "{}", told(&plan));
+    assert!(rendered(&plan).contains("1108"), "{}", rendered(&plan));
     carry_out(&mut existing, plan);
     let plan = named(&existing, "reset = [\"tlvs\"]");
     carry_out(&mut existing, plan);

@@ -22,8 +22,8 @@ fn words_that_subscribe_again_are_named_switched_off_and_reset() {
         ("opt_in_words = []", Some(vec![]), "JOIN -> []"),
         ("reset = [\"opt_in_words\"]", None, "[] -> (none)"),
     ] {
-        let plan = plan_with(&format!("{ACME}{line}\n"), &existing, Wishes::default()).unwrap();
-        assert!(told(&plan).contains(shown), "{line}: {}", told(&plan));
+        let plan = plan_with(&format!("{ACME}{line}\n"), &existing, ApplyOptions::default()).unwrap();
+        assert!(rendered(&plan).contains(shown), "{line}: {}", rendered(&plan));
         carry_out(&mut existing, plan);
         assert_eq!(words(&existing), wanted, "{line}");
     }
@@ -34,22 +34,22 @@ fn words_that_no_message_is_are_mistakes() {
     for (line, expected) in [
         (
             "opt_out_words = [\"STOP\", \" \u{200b}\"]",
-            "line 3: account \"acme\": `opt_out_words`: \" \\u{200b}\" has no character that people see",
+            "line 3: account \"acme\": `opt_out_words`: \" \\u{200b}\" has no visible character",
         ),
         (
             "opt_out_words = [\"STOP\"]\nopt_in_words = [\"stop.\"]",
-            "line 4: account \"acme\": `opt_in_words`: \"stop.\" is one of `opt_out_words` too",
+            "line 4: account \"acme\": `opt_in_words`: \"stop.\" is in `opt_out_words` as well",
         ),
     ] {
         let wrong = plan_with(
             &format!("{ACME}{line}\n"),
             &Existing::default(),
-            Wishes::default(),
+            ApplyOptions::default(),
         );
         assert_eq!(wrong.err(), Some(vec![expected.to_owned()]), "{line}");
     }
     let long = format!("{ACME}opt_out_words = [\"{}\"]\n", "x".repeat(101));
-    assert!(plan_with(&long, &Existing::default(), Wishes::default()).is_err());
+    assert!(plan_with(&long, &Existing::default(), ApplyOptions::default()).is_err());
 }
 
 #[test]
@@ -57,8 +57,11 @@ fn a_country_code_is_a_calling_code_of_a_country() {
     let carrier = |code: &str| {
         format!("[[carrier]]\nname = \"c\"\ntype = \"smpp\"\nsystem_id = \"p\"\ncountry_code = \"{code}\"\n")
     };
-    assert!(plan_with(&carrier("44"), &Existing::default(), Wishes::default()).is_ok());
-    let wrong = plan_with(&carrier("+44"), &Existing::default(), Wishes::default());
-    let told = wrong.err().unwrap().join("\n");
-    assert!(told.contains("`country_code` is \"+44\"; it must be"), "{told}");
+    assert!(plan_with(&carrier("44"), &Existing::default(), ApplyOptions::default()).is_ok());
+    let wrong = plan_with(&carrier("+44"), &Existing::default(), ApplyOptions::default());
+    let errors = wrong.err().unwrap().join("\n");
+    assert!(
+        errors.contains("`country_code` is \"+44\"; it must be"),
+        "{errors}"
+    );
 }

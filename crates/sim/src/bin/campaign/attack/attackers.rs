@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use super::crowd::Seen;
 use super::kind::Kind;
+use super::pool::Seen;
 
-/// How much longer than asked they may take to leave.
+/// How long after `time_max` they may take to leave.
 const LEAVE: Duration = Duration::from_secs(60);
 
 /// Hostile clients, a process for each kind. They leave by themselves, and when this is dropped.
@@ -21,7 +21,7 @@ pub(super) struct Attackers {
     children: Vec<Child>,
 }
 
-/// Where they go.
+/// What they attack.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) api: SocketAddr,

@@ -16,7 +16,7 @@ pub(super) const PER_S: u32 = 10;
 pub(super) const CLIENTS: u32 = 2 * Dialect::ALL.len() as u32;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Numbers that one client has for itself in one turn.
 pub(super) const NUMBERS: u64 = 1_000;
@@ -28,7 +28,7 @@ pub(super) struct Served {
     pub(super) us: Histogram,
     pub(super) requests: u64,
     pub(super) failed: u64,
-    /// Kept connections that the node closed between requests, and that were made anew, as HTTP clients do.
+    /// Kept connections that the node closed between requests, and that were opened again, as HTTP clients do.
     pub(super) renewed: u64,
     /// The first of what failed.
     pub(super) first_failure: Option<String>,
@@ -44,8 +44,8 @@ impl Served {
     }
 }
 
-/// Sends over every wire, on kept connections and on new ones, `per_s` requests a second of each client, for so long. `turn`
-/// tells the numbers of this time apart from those of others, if no client has more than [`NUMBERS`] requests.
+/// Sends over every wire, on kept connections and on new ones, `per_s` requests a second of each client, for so long. Each
+/// `turn` has numbers of its own, if no client has more than [`NUMBERS`] requests.
 pub(super) async fn serve(demo: &Demo, turn: u64, per_s: u32, time: Duration) -> anyhow::Result<Served> {
     let mut clients = JoinSet::new();
     let forms = Dialect::ALL
@@ -109,15 +109,15 @@ impl Client {
             }
             sleep_until(due).await;
             self.served.requests += 1;
-            // Nothing is asked any more long after the time: what was due by then has failed.
-            if Instant::now() > began + time + PATIENCE {
-                self.fail(format!("not asked within {PATIENCE:?} of the end"));
+            // Requests that were due and not sent in time have failed; they are not sent late.
+            if Instant::now() > began + time + TIMEOUT {
+                self.fail(format!("not sent within {TIMEOUT:?} after the end"));
                 continue;
             }
             let place = self.first + u64::from(at);
             let id = format!("{}-{at}", self.name);
             self.requests.write(place, &id, &mut request);
-            match self.ask(place, &request).await {
+            match self.send(place, &request).await {
                 Ok(()) => {
                     let us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
                     self.served.us.record(us);
@@ -134,28 +134,28 @@ impl Client {
         // What failed took at least as long as one waits for an answer.
         self.served
             .us
-            .record(u64::try_from(PATIENCE.as_micros()).unwrap_or(u64::MAX));
+            .record(u64::try_from(TIMEOUT.as_micros()).unwrap_or(u64::MAX));
         self.served.first_failure.get_or_insert(why);
     }
 
-    async fn ask(&mut self, place: u64, request: &[u8]) -> Result<(), String> {
+    async fn send(&mut self, place: u64, request: &[u8]) -> Result<(), String> {
         let kept = self.wire.take().filter(|wire| self.keeps && !wire.is_closing());
         let was_kept = kept.is_some();
-        let mut asked = self.try_ask(kept, place, request).await;
-        if was_kept && matches!(asked, Err(Failure::Wire(WireError::Io(_)))) {
+        let mut answered = self.try_send(kept, place, request).await;
+        if was_kept && matches!(answered, Err(Failure::Wire(WireError::Io(_)))) {
             self.served.renewed += 1;
-            asked = self.try_ask(None, place, request).await;
+            answered = self.try_send(None, place, request).await;
         }
-        asked.map_err(|failure| match failure {
+        answered.map_err(|failure| match failure {
             Failure::Wire(error) => format!("{:#}", anyhow::Error::from(error)),
             Failure::Answer(said) => said,
         })
     }
 
-    async fn try_ask(&mut self, kept: Option<Wire>, place: u64, request: &[u8]) -> Result<(), Failure> {
+    async fn try_send(&mut self, kept: Option<Wire>, place: u64, request: &[u8]) -> Result<(), Failure> {
         let mut wire = match kept {
             Some(wire) => wire,
-            None => Wire::connect(&self.url, PATIENCE).await?,
+            None => Wire::connect(&self.url, TIMEOUT).await?,
         };
         let exchange = wire.exchange(request).await?;
         let (status, body) = (exchange.status, exchange.body);
@@ -172,7 +172,7 @@ impl Client {
 fn is_success(answer: &Answer) -> bool {
     match answer {
         Answer::Accepted { refused, .. } => refused.is_empty(),
-        // Asked again after its connection had gone: the first try was taken.
+        // The first try was taken before its connection was lost.
         Answer::AcceptedBefore => true,
         Answer::Refused { .. } | Answer::Undecided { .. } => false,
     }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::payload::{Payloads, WIRES};
 use super::step::{Script, Step};
 
-/// What a stranger does to a node, with as many connections as he is given.
+/// What an unauthenticated client does to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
     /// Bodies of 4 MiB that lack their last octet, to every wire
@@ -58,7 +58,7 @@ impl Kind {
         matches!(self, Self::Metrics)
     }
 
-    /// Whether each connection is held and costs nothing but itself, so that memory for each can be told.
+    /// Whether each connection is held and idle, so that its memory can be measured.
     pub(super) const fn is_idle(self) -> bool {
         matches!(self, Self::Heads | Self::SlowHeads | Self::Silent | Self::Hoard)
     }

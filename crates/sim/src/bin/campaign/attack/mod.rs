@@ -1,17 +1,16 @@
-//! A hostile outside: thousands of connections of every kind that does harm, beside a few good clients who must not
-//! notice.
+//! Thousands of hostile connections of every harmful kind, beside a few good clients that must be served as before.
 //!
 //! The hostile clients are processes of their own with the least priority, from four other loopback addresses, and what
 //! they do is bounded in connections, in connects and writes a second, and in time. Good clients send over every wire
 //! at a steady rate, on kept connections and on new ones, first alone and then beside each kind.
 
 mod attackers;
-mod crowd;
 mod good;
 mod kind;
 mod limits;
 mod mutate;
 mod payload;
+mod pool;
 mod row;
 mod step;
 
@@ -23,18 +22,18 @@ use sim::smsc::SmscConfig;
 use tokio::net::TcpStream;
 
 use self::attackers::{Attackers, Target, kinds};
-pub(crate) use self::crowd::{AttackerArgs, run as run_attacker};
 use self::good::serve;
 use self::kind::Kind;
+pub(crate) use self::pool::{AttackerArgs, run as run_attacker};
 use self::row::{Bounds, Row};
 use crate::accounts::{CarrierEntry, Settings};
 use crate::beside::{Carrier, free_address};
 use crate::folder::Folder;
 use crate::node::Node;
-use crate::report::Verdict;
+use crate::report::Report;
 use crate::{Common, say};
 
-/// Lets strangers do their worst, kind by kind and all together, beside clients that must be served all the while.
+/// Runs hostile clients, kind by kind and all together, beside clients that must be served all the while.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AttackArgs {
     #[command(flatten)]
@@ -51,7 +50,7 @@ pub(crate) struct AttackArgs {
     /// Connects and writes of all hostile clients a second
     #[arg(long, default_value_t = 3_000)]
     events_per_s: u32,
-    /// A tenth of the connections, and four seconds of each kind; latency is told and not judged
+    /// A tenth of the connections, and four seconds of each kind; latency is reported and not checked
     #[arg(long)]
     short: bool,
     /// These kinds only, and not all together
@@ -170,43 +169,43 @@ async fn campaign(args: &AttackArgs, folder: &Folder) -> anyhow::Result<bool> {
         node,
         target,
         bounds: Bounds {
-            tells_latency: args.short,
+            latency_report_only: args.short,
             ..Bounds::default()
         },
         turn: 0,
         cpu_alone: 0.0,
     };
-    let mut verdict = Verdict::default();
+    let mut report = Report::default();
     let chosen = match args.kinds.is_empty() {
         true => kinds(),
         false => args.kinds.clone(),
     };
     attack.warm_up(chosen.len() + 2).await?;
     let alone = attack.alone().await?;
-    alone.judge_alone(&attack.bounds, &mut verdict);
+    alone.check_alone(&attack.bounds, &mut report);
     let mut rows = vec![alone];
     for kind in &chosen {
         let row = attack
-            .beside(&kind.name(), &[*kind], args.connections, &mut verdict)
+            .beside(&kind.name(), &[*kind], args.connections, &mut report)
             .await?;
         rows.push(row);
     }
     if args.kinds.is_empty() {
         let row = attack
-            .beside("together", &chosen, args.together, &mut verdict)
+            .beside("together", &chosen, args.together, &mut report)
             .await?;
         rows.push(row);
     }
-    attack.stop(&mut verdict).await?;
+    attack.stop(&mut report).await?;
     let log = std::fs::read_to_string(folder.path().join("node/node.log")).unwrap_or_default();
     let panics = log
         .lines()
         .filter(|line| line.contains("panicked"))
         .collect::<Vec<_>>();
-    verdict.none_of("panics in the node's log", &panics);
+    report.none_of("panics in the node's log", &panics);
     row::print(&rows);
     carrier.stop().await?;
-    Ok(verdict.conclude("attack"))
+    Ok(report.conclude("attack"))
 }
 
 /// Settings of the node, unless the user names others. What it keeps in memory of the messages that good clients send, until so
@@ -279,7 +278,7 @@ impl Attack<'_> {
             after_bytes: idle,
             ..Row::default()
         };
-        row.tell(&self.bounds);
+        row.print(&self.bounds);
         Ok(row)
     }
 
@@ -307,7 +306,7 @@ impl Attack<'_> {
         name: &str,
         kinds: &[Kind],
         connections: usize,
-        verdict: &mut Verdict,
+        report: &mut Report,
     ) -> anyhow::Result<Row> {
         let time_max = self.time() + 2 * AROUND;
         let cpu = self.node.cpu_s().unwrap_or(0.0);
@@ -329,8 +328,8 @@ impl Attack<'_> {
             idle_connections: kinds.iter().all(|kind| kind.is_idle()),
             seen,
         };
-        row.tell(&self.bounds);
-        let holds = row.judge(&self.bounds, verdict);
+        row.print(&self.bounds);
+        let holds = row.check(&self.bounds, report);
         // What one kind has left behind is not blamed on the next.
         if !holds {
             self.node.kill()?;
@@ -345,10 +344,10 @@ impl Attack<'_> {
         let began = Instant::now();
         let url = format!("http://{}", self.target.metrics);
         let mut wire = Wire::connect(&url, READY).await.ok()?;
-        let asked = wire
+        let answered = wire
             .exchange(b"GET /readyz HTTP/1.1\r\nHost: postrider\r\n\r\n")
             .await;
-        let is_ready = asked.is_ok_and(|exchange| exchange.status == 200);
+        let is_ready = answered.is_ok_and(|exchange| exchange.status == 200);
         is_ready.then(|| u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
@@ -365,7 +364,7 @@ impl Attack<'_> {
     }
 
     /// Stops the node while hostile clients hold on to it.
-    async fn stop(&mut self, verdict: &mut Verdict) -> anyhow::Result<()> {
+    async fn stop(&mut self, report: &mut Report) -> anyhow::Result<()> {
         let time_max = STOP + 5 * AROUND;
         let each = (self.args.together / 2).max(1);
         let attackers = Attackers::start(&HOLDING, &self.target, each, self.args.events_per_s, time_max)?;
@@ -373,9 +372,9 @@ impl Attack<'_> {
         let since = Instant::now();
         let ended_well = self.node.stop().await?;
         say("stopped while hostile clients hold on");
-        verdict.must("the node ended in good order", ended_well);
+        report.must("graceful shutdown under attack", ended_well);
         let ms = u64::try_from(since.elapsed().as_millis())?;
-        verdict.at_most("ms that it took", ms, STOP.as_millis() as u64);
+        report.at_most("shutdown, ms", ms, STOP.as_millis() as u64);
         drop(attackers);
         Ok(())
     }

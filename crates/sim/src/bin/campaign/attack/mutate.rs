@@ -1,4 +1,4 @@
-//! Good requests with damage: sent by somebody who has a key, so that more of them is read than of a stranger's.
+//! Valid requests with damage: sent with a valid key, so that more of them is processed than of unauthenticated ones.
 
 use std::path::Path;
 

@@ -21,7 +21,7 @@ pub(super) struct WireForm {
     credential: Credential,
 }
 
-/// How a wire is told who asks.
+/// Where a wire has the credential.
 #[derive(Clone, Copy, Debug)]
 enum Credential {
     Basic,

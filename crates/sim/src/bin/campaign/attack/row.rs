@@ -1,10 +1,10 @@
-//! What one kind of attack came to, and what is expected of it.
+//! The figures of one kind of attack, and their bounds.
 
 use std::time::Duration;
 
-use super::crowd::Seen;
 use super::good::Served;
-use crate::report::{Verdict, grouped};
+use super::pool::Seen;
+use crate::report::{Report, grouped};
 use crate::say;
 
 const MIB: u64 = 1 << 20;
@@ -26,8 +26,8 @@ const EVENT_US_MAX: u64 = 1_000;
 pub(super) struct Bounds {
     /// Of the node at rest, before anything hostile came.
     pub(super) idle_bytes: u64,
-    /// Latency is told and not judged: in short, on a machine that does other things as well.
-    pub(super) tells_latency: bool,
+    /// Latency is reported and not checked: with `--short`, on a machine that does other things as well.
+    pub(super) latency_report_only: bool,
 }
 
 impl Bounds {
@@ -69,8 +69,8 @@ impl Row {
         self.growth_bytes(bounds) / 1024 / self.seen.held_max.max(1)
     }
 
-    /// What it came to, as it is measured.
-    pub(super) fn tell(&self, bounds: &Bounds) {
+    /// Prints the figures.
+    pub(super) fn print(&self, bounds: &Bounds) {
         let Served {
             us,
             requests,
@@ -103,27 +103,27 @@ impl Row {
         }
     }
 
-    /// Whether the machine is quiet enough for the others to be judged: the good clients alone.
-    pub(super) fn judge_alone(&self, bounds: &Bounds, verdict: &mut Verdict) {
+    /// Checks the good clients alone: whether the machine is quiet enough for the other checks.
+    pub(super) fn check_alone(&self, bounds: &Bounds, report: &mut Report) {
         let p99_ms = self.served.us.quantile(0.99).div_ceil(1_000);
-        if !bounds.tells_latency {
-            verdict.at_most(
+        if !bounds.latency_report_only {
+            report.at_most(
                 "p99 alone, ms (else the machine is too busy)",
                 p99_ms,
                 P99_MS_MAX / 2,
             );
         }
-        verdict.at_most("sends alone that failed", self.served.failed, 0);
+        report.at_most("failed sends, good clients alone", self.served.failed, 0);
     }
 
-    /// Holds it to what is expected; whether all of it is so.
-    pub(super) fn judge(&self, bounds: &Bounds, verdict: &mut Verdict) -> bool {
-        let mut of_row = Verdict::default();
+    /// Checks the figures against their bounds; whether all hold.
+    pub(super) fn check(&self, bounds: &Bounds, report: &mut Report) -> bool {
+        let mut of_row = Report::default();
         let p99_ms = self.served.us.quantile(0.99).div_ceil(1_000);
-        if !bounds.tells_latency {
+        if !bounds.latency_report_only {
             of_row.at_most("p99 of good clients, ms", p99_ms, P99_MS_MAX - 1);
         }
-        of_row.at_most("sends of good clients that failed", self.served.failed, 0);
+        of_row.at_most("failed sends of good clients", self.served.failed, 0);
         if let Some(why) = &self.served.first_failure {
             say(&format!("    such as {why}"));
         }
@@ -151,8 +151,8 @@ impl Row {
                 CONNECTION_KIB_MAX,
             );
         }
-        of_row.must("hostile clients got somewhere", self.seen.connects > 0);
-        verdict.add(&of_row);
+        of_row.must("hostile clients connected", self.seen.connects > 0);
+        report.add(&of_row);
         of_row.is_good()
     }
 }
@@ -239,7 +239,7 @@ mod tests {
         (0..1_000).for_each(|_| row.served.us.record(2_000));
         let bounds = Bounds {
             idle_bytes: 40 * MIB,
-            tells_latency: false,
+            latency_report_only: false,
         };
         (row, bounds)
     }
@@ -247,8 +247,8 @@ mod tests {
     #[test]
     fn each_expectation_can_fail() {
         let (row, bounds) = good_row();
-        let judge = |row: &Row| row.judge(&bounds, &mut Verdict::default());
-        assert!(judge(&row));
+        let check = |row: &Row| row.check(&bounds, &mut Report::default());
+        assert!(check(&row));
         let breaks: [fn(&mut Row); 9] = [
             |row| row.seen.server_errors = 1,
             |row| (0..20).for_each(|_| row.served.us.record(100_000)),
@@ -260,25 +260,25 @@ mod tests {
             |row| row.seen.held_max = 900,
             |row| row.seen.connects = 0,
         ];
-        let mut alone = Verdict::default();
-        row.judge_alone(&bounds, &mut alone);
+        let mut alone = Report::default();
+        row.check_alone(&bounds, &mut alone);
         assert!(alone.is_good());
         let mut busy = row.clone();
         (0..20).for_each(|_| busy.served.us.record(200_000));
-        busy.judge_alone(&bounds, &mut alone);
+        busy.check_alone(&bounds, &mut alone);
         assert!(!alone.is_good());
-        let told = Bounds {
-            tells_latency: true,
+        let report_only = Bounds {
+            latency_report_only: true,
             ..bounds
         };
         assert!(
-            busy.judge(&told, &mut Verdict::default()),
-            "in short latency is told"
+            busy.check(&report_only, &mut Report::default()),
+            "with --short latency is reported and not checked"
         );
         for (at, break_it) in breaks.into_iter().enumerate() {
             let mut broken = row.clone();
             break_it(&mut broken);
-            assert!(!judge(&broken), "{at}");
+            assert!(!check(&broken), "{at}");
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// These steps; then the connection is made anew.
+    /// These steps; then the connection is opened again.
     pub(super) fn once(steps: impl Into<Vec<Step>>) -> Self {
         Self {
             steps: steps.into(),

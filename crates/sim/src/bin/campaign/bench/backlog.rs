@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Size;
 use super::figures::Figures;
-use super::scene::{KEPT_FIRST, Scene};
+use super::scenario::{KEPT_FIRST, Scenario};
 use super::through::{expect, send};
 
 /// Codes a second while the backlog drains.
@@ -20,22 +20,26 @@ const CODES_PER_S: f64 = 50.0;
 
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
-pub(super) async fn backlog(scene: &mut Scene, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+pub(super) async fn backlog(
+    scenario: &mut Scenario,
+    size: Size,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
     let messages = size.backlog * 1_000;
-    let smsc = scene.carrier.smsc.clone();
-    let resident_before = scene.node.resident().map_or(0, |(now, _)| now);
+    let smsc = scenario.carrier.smsc.clone();
+    let resident_before = scenario.node.resident().map_or(0, |(now, _)| now);
     smsc.control(Order::Leave)?;
     let load = Load {
         recipients: 1_000,
         connections: 4,
         requests_max: size.backlog,
         time_max: Duration::from_secs(600),
-        first: scene.numbers(messages),
+        first: scenario.numbers(messages),
         name: "backlog".to_owned(),
-        ..Load::new(scene.node.settings.demo(0), Dialect::EngageLab)
+        ..Load::new(scenario.node.settings.demo(0), Dialect::EngageLab)
     };
     let most = Arc::new(AtomicU64::new(0));
-    let outcome = watched(scene, &most, send(load)).await?;
+    let outcome = watched(scenario, &most, send(load)).await?;
     expect(&outcome, messages)?;
     figures.add(
         "backlog: accepted while the carrier is away",
@@ -53,26 +57,26 @@ pub(super) async fn backlog(scene: &mut Scene, size: Size, figures: &mut Figures
         first: KEPT_FIRST,
         name: "codes".to_owned(),
         remembers: true,
-        ..Load::new(scene.node.settings.demo(1), Dialect::EngageLab)
+        ..Load::new(scenario.node.settings.demo(1), Dialect::EngageLab)
     };
     let before = smsc.counts().taken;
     smsc.control(Order::Return)?;
     // The drain begins with the first message; how soon the carrier is tried again is a setting.
-    scene
+    scenario
         .until("the first message", before + 1, |counts| counts.taken)
         .await?;
     let codes = tokio::spawn(sim::load::run(codes, drained.clone()));
     let began = Instant::now();
     let draining = async {
-        scene
+        scenario
             .until("the backlog", before + messages, |counts| counts.taken)
             .await
     };
-    watched(scene, &most, draining).await?;
+    watched(scenario, &most, draining).await?;
     let seconds = began.elapsed().as_secs_f64();
     drained.cancel();
     let codes = codes.await?.unwrap_or_default();
-    scene
+    scenario
         .until(
             "the codes",
             before + messages + codes.recipients_accepted,
@@ -103,9 +107,9 @@ pub(super) async fn backlog(scene: &mut Scene, size: Size, figures: &mut Figures
         codes.latency_us.quantile(0.99) as f64 / 1e3,
     );
     figures.add("codes sent meanwhile", "codes", waits.len() as f64);
-    let smsc = &scene.carrier.smsc;
+    let smsc = &scenario.carrier.smsc;
     let acknowledged = smsc.counts().receipts_planned;
-    scene
+    scenario
         .until("receipts", acknowledged, |counts| counts.receipts_acknowledged)
         .await?;
     Ok(())
@@ -113,13 +117,13 @@ pub(super) async fn backlog(scene: &mut Scene, size: Size, figures: &mut Figures
 
 /// Does something, and sees how much memory the node has meanwhile.
 pub(super) async fn watched<T>(
-    scene: &Scene,
+    scenario: &Scenario,
     most: &AtomicU64,
     doing: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     tokio::pin!(doing);
     loop {
-        if let Some((now, _)) = scene.node.resident() {
+        if let Some((now, _)) = scenario.node.resident() {
             most.fetch_max(now, Ordering::Relaxed);
         }
         tokio::select! {
@@ -143,9 +147,9 @@ fn waits_ms(codes: &Outcome, smsc: &SmscHandle) -> Histogram {
     });
     let arrivals: HashMap<u64, u64> = arrivals.collect();
     let mut waits = Histogram::default();
-    for told in &codes.told {
-        if let Some(arrived) = arrivals.get(&number(told.first)) {
-            waits.record(arrived.saturating_sub(told.due_unix_ms));
+    for result in &codes.results {
+        if let Some(arrived) = arrivals.get(&number(result.first)) {
+            waits.record(arrived.saturating_sub(result.due_unix_ms));
         }
     }
     waits

@@ -10,7 +10,7 @@ use sim::smsc::{CountBy, SmscConfig, Span};
 use tokio::task::JoinSet;
 
 use super::figures::Figures;
-use super::scene::Scene;
+use super::scenario::Scenario;
 use super::{BenchArgs, Size};
 use crate::beside::{Carrier, Endpoint};
 
@@ -115,18 +115,18 @@ pub(super) async fn sink(size: Size, figures: &mut Figures) -> anyhow::Result<()
 }
 
 /// The node's HTTP side with a request that needs no store, over 64 connections.
-pub(super) async fn http(scene: &Scene, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+pub(super) async fn http(scenario: &Scenario, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
     const CONNECTIONS: usize = 64;
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
     const REQUEST: &[u8] = b"GET /smsapi/timestamp/get HTTP/1.1\r\nHost: postrider\r\n\r\n";
-    let url = format!("http://{}", scene.node.settings.api);
+    let url = format!("http://{}", scenario.node.settings.api);
     let until = Instant::now() + Duration::from_secs(size.singles_s.min(5));
     let began = Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let url = url.clone();
         clients.spawn(async move {
-            let mut wire = Wire::connect(&url, PATIENCE).await?;
+            let mut wire = Wire::connect(&url, TIMEOUT).await?;
             let mut answers: u64 = 0;
             while Instant::now() < until {
                 let exchange = wire.exchange(REQUEST).await?;

@@ -1,4 +1,4 @@
-//! Under which conditions things were measured.
+//! The conditions of a measurement.
 
 use std::fs::OpenOptions;
 use std::io::{Seek, Write};
@@ -9,7 +9,7 @@ use crate::say;
 
 const FSYNCS: usize = 200;
 
-pub(super) fn tell(folder: &Path) -> anyhow::Result<()> {
+pub(super) fn print(folder: &Path) -> anyhow::Result<()> {
     let of_file = |path: &str, name: &str| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with(name));

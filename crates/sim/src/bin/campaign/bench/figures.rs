@@ -31,7 +31,7 @@ impl Figures {
     }
 
     /// One table, the medians of all runs, with the span of the runs beside them.
-    pub(super) fn tell(&self) {
+    pub(super) fn print(&self) {
         say("| what | median | unit | runs |");
         say("|---|---:|---|---|");
         for Row { what, unit, values } in &self.rows {

@@ -1,10 +1,10 @@
-//! What it can do on this machine, beside what its parts can do alone.
+//! Throughput and latency on this machine, beside those of the parts alone.
 
 mod backlog;
 mod ceilings;
 mod conditions;
 mod figures;
-mod scene;
+mod scenario;
 mod through;
 mod webhooks;
 
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use self::figures::Figures;
-use self::scene::Scene;
+use self::scenario::Scenario;
 use crate::folder::Folder;
 use crate::{Common, say};
 
@@ -41,7 +41,7 @@ pub(crate) struct BenchArgs {
     /// Only measure the full store
     #[arg(long, requires = "preload")]
     only_full: bool,
-    /// The store's own example, which preloads and tells what the store can do alone
+    /// The store's own example, which preloads and measures the store alone
     #[arg(
         long,
         env = "STORE_ALONE",
@@ -117,7 +117,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<bool> {
 }
 
 async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<bool> {
-    conditions::tell(folder.path())?;
+    conditions::print(folder.path())?;
     let size = args.size();
     let (mut figures, mut before) = (Figures::default(), Figures::default());
     let runs = if args.only_full { 0 } else { args.runs() };
@@ -159,7 +159,7 @@ async fn measure(args: &BenchArgs, folder: &Folder) -> anyhow::Result<bool> {
         full(args, size, folder, &mut figures).await?;
     }
     say("");
-    figures.tell();
+    figures.print();
     if args.before.is_none() {
         return Ok(true);
     }
@@ -178,40 +178,40 @@ async fn one_run(
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let size = args.size();
-    let mut scene = Scene::set_up(args, program, folder, name, 0).await?;
+    let mut scenario = Scenario::set_up(args, program, folder, name, 0).await?;
     if args.measures(Part::Ceilings) {
-        ceilings::http(&scene, size, figures).await?;
+        ceilings::http(&scenario, size, figures).await?;
     }
     if args.measures(Part::Batches) {
-        through::batches(&mut scene, size, "", figures).await?;
+        through::batches(&mut scenario, size, "", figures).await?;
     }
     if args.measures(Part::Singles) {
-        through::singles(&mut scene, size, "", figures).await?;
+        through::singles(&mut scenario, size, "", figures).await?;
     }
     if args.measures(Part::Webhooks) {
-        webhooks::beside(&mut scene, size, figures).await?;
+        webhooks::beside(&mut scenario, size, figures).await?;
     }
     if args.measures(Part::Backlog) {
-        backlog::backlog(&mut scene, size, figures).await?;
+        backlog::backlog(&mut scenario, size, figures).await?;
     }
     if args.measures(Part::Events) {
-        webhooks::backlog(&mut scene, size, figures).await?;
+        webhooks::backlog(&mut scenario, size, figures).await?;
     }
-    scene.strike().await
+    scenario.stop().await
 }
 
 /// The same with a store that is full already: filling it takes longer than measuring, so all runs share one.
 async fn full(args: &BenchArgs, size: Size, folder: &Folder, figures: &mut Figures) -> anyhow::Result<()> {
-    let mut scene = Scene::set_up(args, &args.common.postrider, folder, "full", args.preload).await?;
+    let mut scenario = Scenario::set_up(args, &args.common.postrider, folder, "full", args.preload).await?;
     let when = format!(", {} stored before", crate::report::grouped(args.preload as f64));
     for run in 0..args.runs() {
         say(&format!("run {} of {}, full", run + 1, args.runs()));
         if args.measures(Part::Batches) {
-            through::batches(&mut scene, size, &when, figures).await?;
+            through::batches(&mut scenario, size, &when, figures).await?;
         }
         if args.measures(Part::Singles) {
-            through::singles(&mut scene, size, &when, figures).await?;
+            through::singles(&mut scenario, size, &when, figures).await?;
         }
     }
-    scene.strike().await
+    scenario.stop().await
 }

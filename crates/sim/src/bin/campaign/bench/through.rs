@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Size;
 use super::figures::Figures;
-use super::scene::Scene;
+use super::scenario::Scenario;
 
 /// What sending batches came to.
 #[derive(Clone, Copy, Debug)]
@@ -34,28 +34,32 @@ impl Sent {
 }
 
 /// Sends batches of 1000 recipients for an account and waits for the last receipt.
-pub(super) async fn send_batches(scene: &mut Scene, account: u32, batches: u64) -> anyhow::Result<Sent> {
+pub(super) async fn send_batches(
+    scenario: &mut Scenario,
+    account: u32,
+    batches: u64,
+) -> anyhow::Result<Sent> {
     let messages = batches * 1_000;
     let load = Load {
         recipients: 1_000,
         connections: 4,
         requests_max: batches,
         time_max: Duration::from_secs(600),
-        first: scene.numbers(messages),
-        name: format!("batches-{}", scene.next),
-        ..Load::new(scene.node.settings.demo(account), Dialect::EngageLab)
+        first: scenario.numbers(messages),
+        name: format!("batches-{}", scenario.next),
+        ..Load::new(scenario.node.settings.demo(account), Dialect::EngageLab)
     };
-    let before = scene.carrier.smsc.counts().receipts_acknowledged;
-    let cpu_before = scene.node.cpu_s();
+    let before = scenario.carrier.smsc.counts().receipts_acknowledged;
+    let cpu_before = scenario.node.cpu_s();
     let began = Instant::now();
     let outcome = send(load).await?;
     expect(&outcome, messages)?;
-    scene
+    scenario
         .until("receipts", before + messages, |counts| {
             counts.receipts_acknowledged
         })
         .await?;
-    let cpu_us = scene
+    let cpu_us = scenario
         .node
         .cpu_s()
         .zip(cpu_before)
@@ -71,12 +75,12 @@ pub(super) async fn send_batches(scene: &mut Scene, account: u32, batches: u64) 
 
 /// Batches of 1000 recipients, as campaigns are sent.
 pub(super) async fn batches(
-    scene: &mut Scene,
+    scenario: &mut Scenario,
     size: Size,
     when: &str,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let sent = send_batches(scene, 0, size.batches).await?;
+    let sent = send_batches(scenario, 0, size.batches).await?;
     figures.add(
         format!("batches of 1000: accepted{when}"),
         "recipients/s",
@@ -102,7 +106,7 @@ pub(super) async fn batches(
 
 /// Requests with one recipient over 64 connections, as codes are sent.
 pub(super) async fn singles(
-    scene: &mut Scene,
+    scenario: &mut Scenario,
     size: Size,
     when: &str,
     figures: &mut Figures,
@@ -113,20 +117,20 @@ pub(super) async fn singles(
         connections: 64,
         requests_max: ROOM,
         time_max: Duration::from_secs(size.singles_s),
-        first: scene.numbers(ROOM),
-        name: format!("singles-{}", scene.next),
-        ..Load::new(scene.node.settings.demo(0), Dialect::EngageLab)
+        first: scenario.numbers(ROOM),
+        name: format!("singles-{}", scenario.next),
+        ..Load::new(scenario.node.settings.demo(0), Dialect::EngageLab)
     };
-    let before = scene.carrier.smsc.counts();
+    let before = scenario.carrier.smsc.counts();
     let began = Instant::now();
     let outcome = send(load).await?;
     let messages = outcome.recipients_accepted;
     expect(&outcome, messages)?;
-    scene
+    scenario
         .until("submits", before.taken + messages, |counts| counts.taken)
         .await?;
     let sent = began.elapsed().as_secs_f64();
-    scene
+    scenario
         .until("receipts", before.receipts_acknowledged + messages, |counts| {
             counts.receipts_acknowledged
         })

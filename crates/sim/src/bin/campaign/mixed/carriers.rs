@@ -1,9 +1,9 @@
-//! The carriers of mixed traffic, and what their days are like.
+//! The carriers of mixed traffic, and the faults that they inject.
 
 use std::net::SocketAddr;
 
 use sim::seed::hash;
-use sim::smsc::{Behaviour, CountBy, People, SmscConfig, Span};
+use sim::smsc::{Behaviour, CountBy, MoGenerator, SmscConfig, Span};
 
 use crate::accounts::{CarrierEntry, inbound_number};
 use crate::beside::Carrier;
@@ -22,7 +22,7 @@ pub(crate) struct CarrierPlan {
     settings: &'static str,
     /// How it writes ids, in the simulator's settings.
     ids: &'static str,
-    /// The same, for people.
+    /// The same, as shown in the table.
     pub(super) ids_in_words: &'static str,
     pub(super) linking: &'static str,
     /// One receipt for a whole message instead of one for each part.
@@ -75,24 +75,24 @@ pub(crate) const THROTTLED: usize = 2;
 /// Messages a second and bind that a throttled carrier takes when all clients send.
 pub(super) const THROTTLED_PER_S: f64 = 250.0;
 
-/// What carriers, endpoint and people do.
+/// Faults of carriers and endpoint, and the rate of inbound messages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Day {
+pub(crate) struct Profile {
     /// What all carriers do, in the simulator's settings.
     pub(crate) carriers: &'static str,
     /// What the endpoint does, in the sink's settings.
     pub(crate) endpoint: &'static str,
-    /// What people write, messages a second.
-    pub(crate) people_per_s: f64,
+    /// Inbound messages a second.
+    pub(crate) mo_per_s: f64,
 }
 
 impl CarrierPlan {
-    pub(super) fn start(&self, seed: u64, day: &Day, address: SocketAddr) -> anyhow::Result<Carrier> {
-        let mut behaviour: Behaviour = toml::from_str(day.carriers)?;
+    pub(super) fn start(&self, seed: u64, profile: &Profile, address: SocketAddr) -> anyhow::Result<Carrier> {
+        let mut behaviour: Behaviour = toml::from_str(profile.carriers)?;
         behaviour.receipts.for_whole = self.for_whole;
-        // People write over one of them.
+        // Inbound messages come over one of them.
         if self.only.is_none() {
-            behaviour.people = people(day.people_per_s);
+            behaviour.mo_generator = mo_generator(profile.mo_per_s);
         }
         let config = SmscConfig {
             seed: hash(self.name.as_bytes()) ^ seed.max(1),
@@ -123,26 +123,26 @@ impl CarrierPlan {
     }
 }
 
-/// What people write meanwhile.
-fn people(per_s: f64) -> People {
-    People {
+/// Inbound messages at a rate.
+fn mo_generator(per_s: f64) -> MoGenerator {
+    MoGenerator {
         per_s,
         to: (0..ACCOUNTS).map(inbound_number).collect(),
         parts: Span { min: 1, max: 3 },
         unicode_share: 0.2,
         repeat_share: 0.05,
-        ..People::default()
+        ..MoGenerator::default()
     }
 }
 
-/// A carrier that does nothing any more that makes messages wait: its faults, limits and people come to an end, what it
-/// does to messages and receipts stays.
-pub(super) fn calm(mut behaviour: Behaviour) -> Behaviour {
+/// The behaviour without anything that makes messages wait: no faults, limits and inbound messages; what it does to messages
+/// and receipts stays.
+pub(super) fn without_faults(mut behaviour: Behaviour) -> Behaviour {
     behaviour.binds.refused_share = 0.0;
     behaviour.faults.disconnect_after = Span::default();
     behaviour.faults.garbage_after = Span::default();
     behaviour.limits.rate_per_s_max = 0;
-    behaviour.people.per_s = 0.0;
+    behaviour.mo_generator.per_s = 0.0;
     behaviour
 }
 

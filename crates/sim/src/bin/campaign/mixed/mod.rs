@@ -1,10 +1,10 @@
-//! Mixed traffic: a third of it long messages, over carriers of different windows and habits that refuse parts at random,
-//! while the catalog changes and two of them throttle in turn. What all campaigns of it share: the scene, and the
-//! comparison of what clients were told with what carriers, accounts and the gateway say.
+//! Mixed traffic: a third of it long messages, over carriers of different windows and settings that refuse parts at random,
+//! while the catalog changes and two of them throttle in turn. All campaigns with it share the scenario, and the comparison of
+//! the answers to clients with what carriers and accounts received and the gateway reports.
 
 mod carriers;
+mod disturbances;
 mod oracle;
-mod unrest;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,24 +15,24 @@ use anyhow::Context;
 use sim::load::Outcome;
 use sim::seed::Seed;
 use sim::sink::{self, SinkConfig};
-use sim::smsc::{Joined, Order, Past, SmscHandle, Tally};
+use sim::smsc::{Joined, MessageCounts, Order, Past, SmscHandle};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::carriers::{CARRIERS, CarrierPlan, Day};
-use self::carriers::{THROTTLED, THROTTLED_PER_S, calm};
+pub(crate) use self::carriers::{CARRIERS, CarrierPlan, Profile};
+use self::carriers::{THROTTLED, THROTTLED_PER_S, without_faults};
+use self::disturbances::{Changes, Disturbances};
 pub(crate) use self::oracle::twice;
-use self::unrest::{Changes, Unrest};
 use crate::accounts::{SYSTEM_ID, Settings, WebhookEntry};
 use crate::beside::{Carrier, Endpoint, free_address};
 use crate::clients::{ACCOUNTS, Clients, Turn};
 use crate::folder::Folder;
 use crate::node::{Environment, Node};
-use crate::report::Verdict;
-use crate::rest::rest;
+use crate::quiescence::await_quiescence;
+use crate::report::Report;
 use crate::{Common, say};
 
-/// How long everything may take to come to rest.
-const REST_MAX: Duration = Duration::from_secs(300);
+/// How long messages, receipts and events may take to drain.
+const QUIESCENCE_MAX: Duration = Duration::from_secs(300);
 
 /// Throttled less than this a carrier would hardly send anything.
 const THROTTLED_PER_S_MIN: f64 = 20.0;
@@ -40,26 +40,26 @@ const THROTTLED_PER_S_MIN: f64 = 20.0;
 /// Starts all of [`CARRIERS`].
 fn carriers_at(
     seed: u64,
-    day: &Day,
+    profile: &Profile,
     addresses: [SocketAddr; CARRIERS.len()],
 ) -> anyhow::Result<Vec<Carrier>> {
     let plans = CARRIERS.iter().zip(addresses);
     plans
-        .map(|(plan, address)| plan.start(seed, day, address))
+        .map(|(plan, address)| plan.start(seed, profile, address))
         .collect()
 }
 
-fn endpoint_at(seed: u64, day: &Day, address: SocketAddr) -> anyhow::Result<Endpoint> {
+fn endpoint_at(seed: u64, profile: &Profile, address: SocketAddr) -> anyhow::Result<Endpoint> {
     let config = SinkConfig {
         seed: seed.max(1),
         count_by: sink::CountBy::Recipient,
-        behaviour: toml::from_str(day.endpoint)?,
+        behaviour: toml::from_str(profile.endpoint)?,
         ..SinkConfig::default()
     };
     Endpoint::start_at(config, address)
 }
 
-/// Everything that takes part.
+/// The node under test and its peers.
 pub(crate) struct Mixed {
     pub(crate) seed: Seed,
     pub(crate) node: Node,
@@ -68,9 +68,9 @@ pub(crate) struct Mixed {
     pub(crate) endpoint: Endpoint,
     /// How often the program was killed.
     pub(crate) kills: u64,
-    /// What clients were told, in sums.
+    /// The totals of all clients.
     pub(crate) sum: Outcome,
-    unrest: Option<Unrest>,
+    disturbances: Option<Disturbances>,
     changes: Changes,
 }
 
@@ -79,7 +79,7 @@ impl Mixed {
     pub(crate) async fn start(
         common: &Common,
         seed: u64,
-        day: &Day,
+        profile: &Profile,
         folder: &Folder,
     ) -> anyhow::Result<Self> {
         Self::start_in(
@@ -88,7 +88,7 @@ impl Mixed {
             common.settings()?,
             common,
             seed,
-            day,
+            profile,
         )
         .await
     }
@@ -100,18 +100,18 @@ impl Mixed {
         more: String,
         common: &Common,
         seed: u64,
-        day: &Day,
+        profile: &Profile,
     ) -> anyhow::Result<Self> {
         let mut addresses = [free_address()?; CARRIERS.len()];
         for address in &mut addresses {
             *address = free_address()?;
         }
-        let carriers = carriers_at(seed, day, addresses)?;
-        let endpoint = endpoint_at(seed, day, free_address()?)?;
+        let carriers = carriers_at(seed, profile, addresses)?;
+        let endpoint = endpoint_at(seed, profile, free_address()?)?;
         let webhook = |account: u32| WebhookEntry {
             account,
             url: endpoint.sink.url(),
-            // Not all want to know what carriers take.
+            // Not all accounts subscribe to `submitted`.
             events: match account % 2 {
                 0 => &["ended", "inbound"],
                 _ => &["submitted", "ended", "inbound"],
@@ -139,24 +139,24 @@ impl Mixed {
         Ok(Self::of(node, carriers, endpoint, seed))
     }
 
-    /// Starts a node that has a store already, where `endpoint` and the carriers of its settings were; what the carriers
-    /// remember is `pasts`.
+    /// Starts a node that has a store already, with `endpoint` and the carriers at their former addresses; the carriers are
+    /// restored from `pasts`.
     pub(crate) async fn resume(
         mut node: Node,
         endpoint: SocketAddr,
         pasts: &[Past],
         seed: u64,
-        day: &Day,
+        profile: &Profile,
     ) -> anyhow::Result<Self> {
         let mut addresses = [endpoint; CARRIERS.len()];
         for (address, carrier) in addresses.iter_mut().zip(&node.settings.carriers) {
             *address = carrier.address;
         }
-        let carriers = carriers_at(seed, day, addresses)?;
+        let carriers = carriers_at(seed, profile, addresses)?;
         for (carrier, past) in carriers.iter().zip(pasts) {
-            carrier.smsc.take_over(past, SYSTEM_ID);
+            carrier.smsc.restore(past, SYSTEM_ID);
         }
-        let endpoint = endpoint_at(seed, day, endpoint)?;
+        let endpoint = endpoint_at(seed, profile, endpoint)?;
         node.start().await?;
         Ok(Self::of(node, carriers, endpoint, seed))
     }
@@ -169,20 +169,25 @@ impl Mixed {
             endpoint,
             kills: 0,
             sum: Outcome::default(),
-            unrest: None,
+            disturbances: None,
             changes: Changes::default(),
         }
     }
 
-    /// Lets the catalog change and carriers throttle until [`Self::calm`]; `share` is how much of the load is sent.
+    /// Changes the catalog and throttles carriers until [`Self::quiesce`]; `share` is how much of the load is sent.
     pub(crate) fn disturb(&mut self, share: f64) {
         let carriers = self.carriers.iter().take(THROTTLED);
         let carriers = carriers.map(|carrier| carrier.smsc.clone()).collect();
         let per_s = (THROTTLED_PER_S * share).max(THROTTLED_PER_S_MIN) as u32;
-        self.unrest = Some(Unrest::begin(self.node.operator(), carriers, self.seed, per_s));
+        self.disturbances = Some(Disturbances::begin(
+            self.node.operator(),
+            carriers,
+            self.seed,
+            per_s,
+        ));
     }
 
-    /// Lets the clients of a turn begin.
+    /// Starts the clients of a turn.
     pub(crate) fn send(&self, turn: &Turn<'_>, stop: &CancellationToken) -> Clients {
         turn.begin(&self.node.settings, stop)
     }
@@ -193,53 +198,60 @@ impl Mixed {
         self.node.kill()
     }
 
-    /// Lets the catalog and the carriers' limits be.
-    pub(crate) async fn end_unrest(&mut self) -> anyhow::Result<()> {
-        if let Some(unrest) = self.unrest.take() {
-            self.changes = unrest.end().await?;
+    /// Stops the changes of the catalog and the throttling.
+    pub(crate) async fn end_disturbances(&mut self) -> anyhow::Result<()> {
+        if let Some(disturbances) = self.disturbances.take() {
+            self.changes = disturbances.end().await?;
         }
         Ok(())
     }
 
-    /// Lets all faults come to an end, and waits until nothing is on its way any more. What does not come to rest is stuck.
-    pub(crate) async fn calm(&mut self, verdict: &mut Verdict) -> anyhow::Result<()> {
-        self.end_unrest().await?;
+    /// Stops all faults, and waits until messages, receipts and events have drained.
+    pub(crate) async fn quiesce(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        self.end_disturbances().await?;
         for carrier in &self.carriers {
-            let behaviour = calm(carrier.smsc.behaviour());
+            let behaviour = without_faults(carrier.smsc.behaviour());
             carrier.smsc.control(Order::Behave(Box::new(behaviour)))?;
         }
         self.endpoint.sink.behave(sink::Behaviour::default())?;
         let carriers: Vec<&SmscHandle> = self.carriers.iter().map(|carrier| &carrier.smsc).collect();
-        let came_to_rest = rest(&self.node, &carriers, REST_MAX).await;
-        if let Err(error) = &came_to_rest {
+        let quiescent = await_quiescence(&self.node, &carriers, QUIESCENCE_MAX).await;
+        if let Err(error) = &quiescent {
             say(&format!("  {error:#}"));
         }
-        verdict.must("everything came to rest", came_to_rest.is_ok());
+        report.must("messages, receipts and events drained", quiescent.is_ok());
         Ok(())
     }
 
     /// Ends all of it.
-    pub(crate) async fn stop(mut self, verdict: &mut Verdict) -> anyhow::Result<()> {
-        verdict.must("stops in good order", self.node.stop().await?);
+    pub(crate) async fn stop(mut self, report: &mut Report) -> anyhow::Result<()> {
+        report.must("graceful shutdown", self.node.stop().await?);
         for carrier in self.carriers {
             carrier.stop().await?;
         }
         self.endpoint.stop().await
     }
 
-    /// What became of a part, by its key, over all carriers.
-    pub(crate) fn tally(&self, key: u64) -> Option<Tally> {
-        let tallies = self.carriers.iter().filter_map(|carrier| carrier.smsc.tally(key));
-        tallies.reduce(added)
+    /// Counts of a part, by its key, over all carriers.
+    pub(crate) fn message_counts(&self, key: u64) -> Option<MessageCounts> {
+        let counts_by_message = self
+            .carriers
+            .iter()
+            .filter_map(|carrier| carrier.smsc.message_counts(key));
+        counts_by_message.reduce(added)
     }
 
-    /// What became of all parts, over all carriers.
-    pub(crate) fn tallies(&self) -> HashMap<u64, Tally> {
-        let mut all: HashMap<u64, Tally> = HashMap::new();
-        for (key, tally) in self.carriers.iter().flat_map(|carrier| carrier.smsc.tallies()) {
+    /// Counts of all parts, over all carriers.
+    pub(crate) fn counts_by_message(&self) -> HashMap<u64, MessageCounts> {
+        let mut all: HashMap<u64, MessageCounts> = HashMap::new();
+        for (key, message_counts) in self
+            .carriers
+            .iter()
+            .flat_map(|carrier| carrier.smsc.counts_by_message())
+        {
             all.entry(key)
-                .and_modify(|known| *known = added(*known, tally))
-                .or_insert(tally);
+                .and_modify(|known| *known = added(*known, message_counts))
+                .or_insert(message_counts);
         }
         all
     }
@@ -252,8 +264,8 @@ impl Mixed {
             .collect()
     }
 
-    /// The carrier over which people write.
-    pub(crate) fn people(&self) -> anyhow::Result<&SmscHandle> {
+    /// The carrier with inbound messages.
+    pub(crate) fn mo_carrier(&self) -> anyhow::Result<&SmscHandle> {
         let mut plans = CARRIERS.iter().zip(&self.carriers);
         let (_, carrier) = plans
             .find(|(plan, _)| plan.only.is_none())
@@ -262,8 +274,8 @@ impl Mixed {
     }
 }
 
-fn added(one: Tally, other: Tally) -> Tally {
-    Tally {
+fn added(one: MessageCounts, other: MessageCounts) -> MessageCounts {
+    MessageCounts {
         submitted: one.submitted.saturating_add(other.submitted),
         taken: one.taken.saturating_add(other.taken),
         acknowledged: one.acknowledged.saturating_add(other.acknowledged),

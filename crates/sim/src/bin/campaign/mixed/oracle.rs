@@ -1,23 +1,23 @@
-//! The comparison of what clients were told with what carriers, accounts and the gateway say, and whether the conditions
-//! were what they should be.
+//! Compares the answers to clients with what carriers and accounts received and the gateway reports, and checks the
+//! conditions of the traffic.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sim::load::Text;
-use sim::smsc::{Counts, Tally};
+use sim::smsc::{Counts, MessageCounts};
 use smpp::CommandStatus;
 
 use super::Mixed;
 use super::carriers::{CARRIERS, CarrierPlan, THROTTLED};
-use crate::compare::{Asked, Findings, ask_by_clocks};
+use crate::compare::{ClientRequest, Findings, query_status_by_clocks};
 use crate::events::{EventFindings, InboundFindings};
-use crate::report::{Verdict, grouped};
+use crate::report::{Report, grouped};
 use crate::say;
 
 /// What parts must have been refused with at random.
 const REFUSALS: [u32; 3] = [0x08, 0x14, 0x58];
 
-/// Of 100 messages so many are long: a third, give or take what chance and mishaps do.
+/// Of 100 messages so many are long: a third, within the spread of random choices and faults.
 const LONG_PERCENT: (u64, u64) = (25, 42);
 
 /// Sums over all carriers.
@@ -59,107 +59,118 @@ impl Mixed {
         sums
     }
 
-    /// Compares everything that clients were told, and whether it was the traffic that it should be.
-    pub(crate) async fn compare(&self, asked: &[Asked], verdict: &mut Verdict) -> anyhow::Result<()> {
-        let (findings, events, inbound) = self.find(asked, &[]).await?;
-        self.judge(&findings, &events, &inbound, &self.tallies(), verdict);
+    /// Compares all answers, and checks the conditions of the traffic.
+    pub(crate) async fn compare(
+        &self,
+        requests: &[ClientRequest],
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let (findings, events, inbound) = self.find(requests, &[]).await?;
+        self.check(&findings, &events, &inbound, &self.counts_by_message(), report);
         Ok(())
     }
 
-    /// Compares everything that clients were told, whatever traffic it was. Where the clock moved, what failed need not have been
-    /// sent, for it may have waited too long, and signatures with a time are refused.
+    /// Compares all answers, whatever traffic it was. Where the clock moved, failed messages need not have been sent, for they may
+    /// have expired, and signatures with a time are refused.
     pub(crate) async fn compare_results(
         &self,
-        asked: &[Asked],
+        requests: &[ClientRequest],
         clock_offsets_s: &[i64],
-        verdict: &mut Verdict,
+        report: &mut Report,
     ) -> anyhow::Result<()> {
         let clock_moved = !clock_offsets_s.is_empty();
-        let (mut findings, events, inbound) = self.find(asked, clock_offsets_s).await?;
+        let (mut findings, events, inbound) = self.find(requests, clock_offsets_s).await?;
         if clock_moved {
             let sink = &self.endpoint.sink;
             findings.forgive_failed(&|number| sink.states(number).iter().any(|state| state == "unknown"));
         }
-        self.figures(&findings, &events, &inbound, verdict);
+        self.figures(&findings, &events, &inbound, report);
         let mut repeats_wrong = self.sum.repeats_wrong;
         if clock_moved {
             repeats_wrong -= self.sum.repeats_out_of_time;
         } else {
-            verdict.at_most("recipients refused", self.sum.recipients_refused, 0);
+            report.at_most("recipients refused", self.sum.recipients_refused, 0);
         }
-        verdict.at_most("repeats answered wrongly", repeats_wrong, 0);
-        self.judge_results(&findings, &events, &inbound, &self.tallies(), verdict);
+        report.at_most("repeats with a wrong answer", repeats_wrong, 0);
+        self.check_results(&findings, &events, &inbound, &self.counts_by_message(), report);
         Ok(())
     }
 
-    /// What is found.
+    /// Finds the differences.
     async fn find(
         &self,
-        asked: &[Asked],
+        requests: &[ClientRequest],
         clock_offsets_s: &[i64],
     ) -> anyhow::Result<(Findings, EventFindings, InboundFindings)> {
-        let tallies = self.tallies();
+        let counts_by_message = self.counts_by_message();
         let mut findings = Findings::default();
-        for asked in asked {
-            findings.compare_with_carrier(&asked.told, &tallies);
-            findings.compare_texts(&asked.told, &|number| self.joined(number));
+        for request in requests {
+            findings.compare_with_carrier(&request.result, &counts_by_message);
+            findings.compare_texts(&request.result, &|number| self.joined(number));
         }
         let settings = &self.node.settings;
-        ask_by_clocks(settings, clock_offsets_s, asked, &tallies, &mut findings).await?;
-        let possible: HashSet<u64> = asked.iter().flat_map(Asked::possible).collect();
+        query_status_by_clocks(
+            settings,
+            clock_offsets_s,
+            requests,
+            &counts_by_message,
+            &mut findings,
+        )
+        .await?;
+        let possible: HashSet<u64> = requests.iter().flat_map(ClientRequest::possible).collect();
         let events = EventFindings::of(&self.endpoint.sink, &findings.ended, &possible);
-        let inbound = InboundFindings::of(&self.endpoint.sink, self.people()?);
+        let inbound = InboundFindings::of(&self.endpoint.sink, self.mo_carrier()?);
         Ok((findings, events, inbound))
     }
 
-    /// Says what the conditions were and what came of it, and holds all of it against what must be.
-    pub(crate) fn judge(
+    /// Prints the conditions and the figures, and makes all checks.
+    pub(crate) fn check(
         &self,
         findings: &Findings,
         events: &EventFindings,
         inbound: &InboundFindings,
-        tallies: &HashMap<u64, Tally>,
-        verdict: &mut Verdict,
+        counts_by_message: &HashMap<u64, MessageCounts>,
+        report: &mut Report,
     ) {
         self.carriers_in_a_table();
         spread_in_a_table(findings);
-        self.figures(findings, events, inbound, verdict);
-        say("verdict");
-        self.judge_conditions(findings, verdict);
-        verdict.at_most("recipients refused", self.sum.recipients_refused, 0);
-        verdict.at_most("repeats answered wrongly", self.sum.repeats_wrong, 0);
-        self.judge_results(findings, events, inbound, tallies, verdict);
+        self.figures(findings, events, inbound, report);
+        say("checks");
+        self.check_conditions(findings, report);
+        report.at_most("recipients refused", self.sum.recipients_refused, 0);
+        report.at_most("repeats with a wrong answer", self.sum.repeats_wrong, 0);
+        self.check_results(findings, events, inbound, counts_by_message, report);
     }
 
-    fn judge_results(
+    fn check_results(
         &self,
         findings: &Findings,
         events: &EventFindings,
         inbound: &InboundFindings,
-        tallies: &HashMap<u64, Tally>,
-        verdict: &mut Verdict,
+        counts_by_message: &HashMap<u64, MessageCounts>,
+        report: &mut Report,
     ) {
-        findings.judge(verdict);
-        events.judge(verdict);
-        inbound.judge(verdict);
+        findings.check(report);
+        events.check(report);
+        inbound.check(report);
         let sums = self.sums();
-        verdict.at_most(
+        report.at_most(
             "receipts not acknowledged",
             sums.counts.receipts_waiting + sums.counts.receipts_unsendable,
             0,
         );
-        verdict.at_most("requests never answered", self.sum.unanswered, 0);
-        verdict.at_most(
-            "parts taken twice: one window a session lost",
-            twice(tallies),
+        report.at_most("requests never answered", self.sum.unanswered, 0);
+        report.at_most(
+            "parts taken twice: one window per lost session",
+            twice(counts_by_message),
             sums.twice_max,
         );
-        verdict.must(
-            "messages were sent, told and answered",
-            findings.accepted > 0 && events.told > 0 && inbound.taken > 0,
+        report.must(
+            "messages, events and inbound messages occurred",
+            findings.accepted > 0 && events.reported > 0 && inbound.taken > 0,
         );
         for reason in &self.sum.reasons {
-            verdict.figure("clients saw", reason);
+            report.figure("refusal or error at a client", reason);
         }
     }
 
@@ -196,31 +207,31 @@ impl Mixed {
         findings: &Findings,
         events: &EventFindings,
         inbound: &InboundFindings,
-        verdict: &Verdict,
+        report: &Report,
     ) {
         let (sum, counts) = (&self.sum, self.sums().counts);
-        say("what clients were told");
-        verdict.figure(
+        say("answers to clients");
+        report.figure(
             "requests answered / never / sent again / repeated",
             format!(
                 "{} / {} / {} / {}",
                 sum.answered, sum.unanswered, sum.retries, sum.repeats
             ),
         );
-        verdict.figure(
+        report.figure(
             "recipients accepted / refused",
             format!("{} / {}", findings.accepted, sum.recipients_refused),
         );
-        say("what carriers got");
-        verdict.figure(
+        say("traffic at carriers");
+        report.figure(
             "parts submitted / taken / refused",
             format!("{} / {} / {}", counts.submitted, counts.taken, counts.refused),
         );
-        verdict.figure(
+        report.figure(
             "connections cut / binds refused / garbage",
             format!("{} / {} / {}", counts.cuts, counts.binds_refused, counts.garbage),
         );
-        verdict.figure(
+        report.figure(
             "receipts acknowledged / sent again",
             format!(
                 "{} / {}",
@@ -228,53 +239,53 @@ impl Mixed {
                 counts.receipts_in_doubt + counts.receipts_refused
             ),
         );
-        verdict.figure(
+        report.figure(
             "inbound messages written / acknowledged whole",
             format!("{} / {}", counts.inbound_written, inbound.taken),
         );
-        say("what became of it");
-        verdict.figure(
-            "delivered / failed, of those asked about",
+        say("message outcomes and events");
+        report.figure(
+            "delivered / failed, of the messages queried",
             format!("{} / {}", findings.delivered(), findings.failed()),
         );
-        let told = self.endpoint.sink.counts();
-        verdict.figure(
-            "webhooks taken / refused / elsewhere / cut / hung",
+        let webhooks = self.endpoint.sink.counts();
+        report.figure(
+            "webhooks taken / refused / redirected / cut / hung",
             format!(
                 "{} / {} / {} / {} / {}",
-                told.taken, told.refused, told.redirected, told.cut, told.hung
+                webhooks.taken, webhooks.refused, webhooks.redirected, webhooks.cut, webhooks.hung
             ),
         );
-        verdict.figure(
-            "ends of messages told / events told again",
-            format!("{} / {}", events.told, told.repeats),
+        report.figure(
+            "message ends reported / events repeated",
+            format!("{} / {}", events.reported, webhooks.repeats),
         );
-        verdict.figure("inbound messages told again", inbound.repeats);
+        report.figure("inbound messages reported again", inbound.repeats);
     }
 
-    /// Whether it was the traffic that it should be.
-    fn judge_conditions(&self, findings: &Findings, verdict: &mut Verdict) {
+    /// Checks the conditions of the traffic.
+    fn check_conditions(&self, findings: &Findings, report: &mut Report) {
         let long: u64 = Text::PARTS.map(|parts| findings.accepted_of(parts)).sum();
         let percent = long * 100 / findings.accepted.max(1);
-        verdict.at_least("of 100 messages are long", percent, LONG_PERCENT.0);
-        verdict.at_most("of 100 messages are long", percent, LONG_PERCENT.1);
+        report.at_least("of 100 messages are long", percent, LONG_PERCENT.0);
+        report.at_most("of 100 messages are long", percent, LONG_PERCENT.1);
         let missing: Vec<u8> = Text::PARTS
             .filter(|parts| findings.accepted_of(*parts) == 0)
             .collect();
-        verdict.none_of("numbers of parts, 2 to 12, that no message had", &missing);
+        report.none_of("numbers of parts, 2 to 12, that no message had", &missing);
         for status in REFUSALS {
             let counts = self.carriers.iter().map(|carrier| carrier.smsc.counts());
             let refused: u64 = counts
                 .map(|counts| with(&counts.parts_refused_with, status))
                 .sum();
-            verdict.at_least(
+            report.at_least(
                 &format!("parts of long messages refused with {status:#04x}"),
                 refused,
                 1,
             );
         }
         for (plan, carrier) in CARRIERS.iter().zip(&self.carriers) {
-            verdict.at_least(
+            report.at_least(
                 &format!("parts that {} took", plan.name),
                 carrier.smsc.counts().taken,
                 1,
@@ -282,14 +293,14 @@ impl Mixed {
         }
         for (at, plan) in CARRIERS.iter().enumerate().take(THROTTLED) {
             let times = self.changes.throttled.get(at).copied().unwrap_or_default();
-            verdict.at_least(&format!("times that {} was throttled", plan.name), times, 1);
+            report.at_least(&format!("times that {} was throttled", plan.name), times, 1);
         }
-        verdict.at_least(
+        report.at_least(
             "parts refused by throttled carriers",
             self.sums().counts.beyond_limits,
             1,
         );
-        verdict.at_least(
+        report.at_least(
             &format!(
                 "changes of the catalog in {} s of load",
                 self.changes.lasted.as_secs()
@@ -297,15 +308,15 @@ impl Mixed {
             self.changes.catalog,
             self.changes.catalog_min(),
         );
-        verdict.none_of("changes of the catalog that failed", &self.changes.failed);
+        report.none_of("changes of the catalog that failed", &self.changes.failed);
     }
 }
 
 /// How often parts were taken that had been taken before, by any carrier.
-pub(crate) fn twice(tallies: &HashMap<u64, Tally>) -> u64 {
-    let again = tallies
+pub(crate) fn twice(counts_by_message: &HashMap<u64, MessageCounts>) -> u64 {
+    let again = counts_by_message
         .values()
-        .map(|tally| u64::from(tally.taken.saturating_sub(1)));
+        .map(|message_counts| u64::from(message_counts.taken.saturating_sub(1)));
     again.sum()
 }
 
@@ -333,13 +344,13 @@ mod tests {
 
     #[test]
     fn parts_taken_again_are_counted_over_all_carriers() {
-        let taken = |taken| Tally {
+        let taken = |taken| MessageCounts {
             submitted: 4,
             taken,
             acknowledged: 0,
         };
-        let tallies = [(1, taken(0)), (2, taken(1)), (3, taken(2)), (4, taken(4))].into();
-        assert_eq!(twice(&tallies), 4);
+        let counts_by_message = [(1, taken(0)), (2, taken(1)), (3, taken(2)), (4, taken(4))].into();
+        assert_eq!(twice(&counts_by_message), 4);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Where the power is cut, and which image is made there.
 
-use super::dice::Dice;
 use super::disk::ImageKind;
 use super::record::{Entry, Operation};
+use super::rng::ImageRng;
 use sim::seed::Seed;
 
 /// One power cut.
@@ -19,7 +19,7 @@ pub(crate) struct Cut {
 /// `count` cuts in the order of their places, kinds in turns.
 ///
 /// A third of the places are drawn from all; the others lie where it matters: in the middle of a sync and right after it, and
-/// around what is rare, such as the write-ahead log that begins anew, entries of the folder and pages that a checkpoint moves.
+/// around what is rare, such as a restart of the write-ahead log, entries of the folder and pages that a checkpoint moves.
 pub(crate) fn cuts(entries: &[Entry<'_>], count: usize, seed: Seed) -> Vec<Cut> {
     let syncs = places(entries, |what| {
         matches!(
@@ -44,15 +44,15 @@ pub(crate) fn cuts(entries: &[Entry<'_>], count: usize, seed: Seed) -> Vec<Cut> 
     let mut kinds = ImageKind::ALL.into_iter().cycle();
     let mut cuts: Vec<Cut> = (0..count)
         .map(|no| {
-            let mut dice = Dice::new(seed, no as u64);
-            let around = match dice.below(6) {
+            let mut rng = ImageRng::new(seed, no as u64);
+            let around = match rng.below(6) {
                 0 | 1 => None,
-                2 | 3 => dice.one_of(&syncs),
-                4 => dice.one_of(&rare),
-                _ => dice.one_of(&log_begins),
+                2 | 3 => rng.one_of(&syncs),
+                4 => rng.one_of(&rare),
+                _ => rng.one_of(&log_begins),
             };
-            let place = around.unwrap_or_else(|| dice.below(entries.len() + 1));
-            let place = (place + dice.below(3)).min(entries.len());
+            let place = around.unwrap_or_else(|| rng.below(entries.len() + 1));
+            let place = (place + rng.below(3)).min(entries.len());
             Cut {
                 no,
                 entries: place,

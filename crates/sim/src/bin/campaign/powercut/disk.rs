@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::dice::Dice;
 use super::record::{Entry, Operation};
+use super::rng::ImageRng;
 
 /// The files of an image, by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -51,7 +51,7 @@ impl ImageKind {
         Self::GrowthEmpty,
     ];
 
-    /// As people write it.
+    /// The name in reports.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing unsynced",
@@ -123,7 +123,7 @@ struct File<'r> {
 }
 
 impl File<'_> {
-    /// Makes what was done before change `until` durable, or, if the sync failed, forgets it.
+    /// Makes the changes before `until` durable, or, if the sync failed, drops them.
     fn settle(&mut self, until: usize, durable: bool) {
         let count = self.pending.partition_point(|change| change.no < until);
         for change in self.pending.drain(..count) {
@@ -149,10 +149,10 @@ fn apply(octets: &mut Vec<u8>, change: FileChange<'_>) {
     }
 }
 
-/// Syncs that are not done although the program asked for them: what must be found out.
+/// Syncs that are ignored although the program made them: negative controls, which must be detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lies {
-    /// None: the record as it is.
+pub(crate) enum IgnoredSyncs {
+    /// None is ignored: the record as it is.
     None,
     /// No sync does anything.
     AllSyncs,
@@ -165,7 +165,7 @@ pub(crate) enum Lies {
 /// A disk while a record is played.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk<'r> {
-    lies: Lies,
+    ignored_syncs: IgnoredSyncs,
     files: Vec<File<'r>>,
     /// Files by their inodes.
     inodes: HashMap<u64, usize>,
@@ -176,8 +176,8 @@ pub(crate) struct Disk<'r> {
     pending: Vec<(usize, EntryChange)>,
     /// Syncs under way: what was done before they began.
     syncs: HashMap<(u32, u64), usize>,
-    /// With [`Lies::CommitSyncs`]: syncs of the log that count only if their thread goes on with the database.
-    doubtful: HashMap<u32, (usize, usize)>,
+    /// With [`IgnoredSyncs::CommitSyncs`]: syncs of the log that count only if their thread goes on with the database.
+    unconfirmed: HashMap<u32, (usize, usize)>,
     done: usize,
 }
 
@@ -186,16 +186,16 @@ const WAL: &str = "-wal";
 
 impl<'r> Disk<'r> {
     /// An empty folder.
-    pub(crate) fn new(lies: Lies) -> Self {
+    pub(crate) fn new(ignored_syncs: IgnoredSyncs) -> Self {
         Self {
-            lies,
+            ignored_syncs,
             files: Vec::new(),
             inodes: HashMap::new(),
             names: BTreeMap::new(),
             durable: BTreeMap::new(),
             pending: Vec::new(),
             syncs: HashMap::new(),
-            doubtful: HashMap::new(),
+            unconfirmed: HashMap::new(),
             done: 0,
         }
     }
@@ -221,7 +221,7 @@ impl<'r> Disk<'r> {
                 self.enter(EntryChange::Added { name, file });
             }
             Operation::Written { offset, data } => {
-                self.believe(entry);
+                self.confirm_checkpoint(entry);
                 let offset = usize::try_from(offset).unwrap_or(usize::MAX);
                 self.change(entry.inode, no, FileChange::Write { offset, data });
             }
@@ -252,7 +252,10 @@ impl<'r> Disk<'r> {
                 }
             }
             Operation::FolderSynced => {
-                if !matches!(self.lies, Lies::AllSyncs | Lies::FolderSyncs) {
+                if !matches!(
+                    self.ignored_syncs,
+                    IgnoredSyncs::AllSyncs | IgnoredSyncs::FolderSyncs
+                ) {
                     for (_, change) in self.pending.drain(..) {
                         change.apply(&mut self.durable);
                     }
@@ -289,10 +292,10 @@ impl<'r> Disk<'r> {
         let Some(file) = self.inodes.get(&entry.inode).copied() else {
             return;
         };
-        match self.lies {
-            Lies::AllSyncs => return,
-            Lies::CommitSyncs if self.is_wal(file) => {
-                self.doubtful.insert(entry.thread, (file, until));
+        match self.ignored_syncs {
+            IgnoredSyncs::AllSyncs => return,
+            IgnoredSyncs::CommitSyncs if self.is_wal(file) => {
+                self.unconfirmed.insert(entry.thread, (file, until));
                 return;
             }
             _ => {}
@@ -303,8 +306,8 @@ impl<'r> Disk<'r> {
     }
 
     /// A thread writes: if it has synced the log and goes on with another file, that sync was a checkpoint's.
-    fn believe(&mut self, entry: &Entry<'r>) {
-        let Some((synced, until)) = self.doubtful.remove(&entry.thread) else {
+    fn confirm_checkpoint(&mut self, entry: &Entry<'r>) {
+        let Some((synced, until)) = self.unconfirmed.remove(&entry.thread) else {
             return;
         };
         if self.inodes.get(&entry.inode) != Some(&synced)
@@ -315,8 +318,8 @@ impl<'r> Disk<'r> {
     }
 
     /// What a power cut leaves now.
-    pub(crate) fn image(&self, kind: ImageKind, dice: &mut Dice) -> Files {
-        let cut = self.cut(kind, dice);
+    pub(crate) fn image(&self, kind: ImageKind, rng: &mut ImageRng) -> Files {
+        let cut = self.cut(kind, rng);
         let mut entries = self.durable.clone();
         let mut lost: BTreeMap<&str, bool> = BTreeMap::new();
         for (no, change) in &self.pending {
@@ -325,7 +328,7 @@ impl<'r> Disk<'r> {
                 ImageKind::EntriesLost | ImageKind::Subset | ImageKind::Sectors => {
                     // Of the changes of one name the first ones, up to any point.
                     let lost = lost.entry(change.name()).or_default();
-                    *lost |= dice.hits(0.5);
+                    *lost |= rng.hits(0.5);
                     !*lost
                 }
                 _ => *no <= cut,
@@ -334,18 +337,18 @@ impl<'r> Disk<'r> {
                 change.apply(&mut entries);
             }
         }
-        let content = |file: usize, dice: &mut Dice| match self.files.get(file) {
-            Some(file) => content(file, kind, cut, dice),
+        let content = |file: usize, rng: &mut ImageRng| match self.files.get(file) {
+            Some(file) => content(file, kind, cut, rng),
             None => Vec::new(),
         };
         entries
             .into_iter()
-            .map(|(name, file)| (name, content(file, dice)))
+            .map(|(name, file)| (name, content(file, rng)))
             .collect()
     }
 
     /// The number of the last change that is on the disk.
-    fn cut(&self, kind: ImageKind, dice: &mut Dice) -> usize {
+    fn cut(&self, kind: ImageKind, rng: &mut ImageRng) -> usize {
         if !matches!(kind, ImageKind::Prefix | ImageKind::Torn512 | ImageKind::Torn4096) {
             return usize::MAX;
         }
@@ -353,7 +356,7 @@ impl<'r> Disk<'r> {
         let mut changes: Vec<usize> = writes.map(|change| change.no).collect();
         changes.extend(self.pending.iter().map(|(no, _)| *no));
         changes.sort_unstable();
-        match dice.below(changes.len() + 1).checked_sub(1) {
+        match rng.below(changes.len() + 1).checked_sub(1) {
             Some(last) => changes.get(last).copied().unwrap_or(usize::MAX),
             None => 0,
         }
@@ -361,23 +364,23 @@ impl<'r> Disk<'r> {
 }
 
 /// The octets of one file.
-fn content(file: &File<'_>, kind: ImageKind, cut: usize, dice: &mut Dice) -> Vec<u8> {
+fn content(file: &File<'_>, kind: ImageKind, cut: usize, rng: &mut ImageRng) -> Vec<u8> {
     let mut octets = file.durable.clone();
     let kept = octets.len();
     // Each file has its own share, so that now one and now another is far ahead.
-    let share = dice.unit();
+    let share = rng.unit();
     let mut torn = false;
     for Change { no, what } in &file.pending {
         match (kind, *what) {
             (ImageKind::Nothing, _) => {}
             (ImageKind::Subset, what) => {
-                if dice.hits(share) {
+                if rng.hits(share) {
                     apply(&mut octets, what);
                 }
             }
             (ImageKind::Sectors, FileChange::Write { offset, data }) => {
                 for (offset, data) in pieces(offset, data, 512) {
-                    if dice.hits(share) {
+                    if rng.hits(share) {
                         apply(&mut octets, FileChange::Write { offset, data });
                     }
                 }
@@ -387,7 +390,7 @@ fn content(file: &File<'_>, kind: ImageKind, cut: usize, dice: &mut Dice) -> Vec
                 if !std::mem::replace(&mut torn, true) {
                     let size = if kind == ImageKind::Torn512 { 512 } else { 4_096 };
                     let all: Vec<_> = pieces(offset, data, size).collect();
-                    let count = dice.below(all.len() + 1);
+                    let count = rng.below(all.len() + 1);
                     for (offset, data) in all.into_iter().take(count) {
                         apply(&mut octets, FileChange::Write { offset, data });
                     }

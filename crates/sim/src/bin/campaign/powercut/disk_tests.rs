@@ -38,8 +38,8 @@ fn folder_synced() -> Entry<'static> {
     entry(0, Operation::FolderSynced)
 }
 
-fn played<'r>(lies: Lies, entries: impl IntoIterator<Item = Entry<'r>>) -> Disk<'r> {
-    let mut disk = Disk::new(lies);
+fn played<'r>(ignored_syncs: IgnoredSyncs, entries: impl IntoIterator<Item = Entry<'r>>) -> Disk<'r> {
+    let mut disk = Disk::new(ignored_syncs);
     for entry in entries {
         disk.play(&entry);
     }
@@ -48,7 +48,7 @@ fn played<'r>(lies: Lies, entries: impl IntoIterator<Item = Entry<'r>>) -> Disk<
 
 /// All images of a kind that a hundred throws come to.
 fn images(disk: &Disk<'_>, kind: ImageKind) -> BTreeSet<Files> {
-    let image = |no| disk.image(kind, &mut Dice::new(Seed(1), no));
+    let image = |no| disk.image(kind, &mut ImageRng::new(Seed(1), no));
     (0..100).map(image).collect()
 }
 
@@ -68,7 +68,7 @@ fn durable() -> Vec<Entry<'static>> {
 
 #[test]
 fn what_was_synced_is_in_every_image() {
-    let disk = played(Lies::None, durable());
+    let disk = played(IgnoredSyncs::None, durable());
     assert_eq!(disk.unsynced(), 0);
     for kind in ImageKind::ALL {
         assert_eq!(
@@ -82,7 +82,7 @@ fn what_was_synced_is_in_every_image() {
 #[test]
 fn what_was_not_synced_is_there_in_whole_in_part_or_not_at_all() {
     let more = [written(DB, 0, b"bb"), written(DB, 2, b"cc")];
-    let disk = played(Lies::None, durable().into_iter().chain(more));
+    let disk = played(IgnoredSyncs::None, durable().into_iter().chain(more));
     let possible = |of: &[&[u8; 4]]| -> BTreeSet<Files> {
         of.iter().map(|octets| files(&[("s.db", &octets[..])])).collect()
     };
@@ -104,13 +104,13 @@ fn a_sync_reaches_what_was_written_before_it_began() {
     let mut entries = durable();
     let [begun, done] = synced(DB);
     entries.extend([written(DB, 0, b"b"), begun, written(DB, 1, b"c")]);
-    let before = played(Lies::None, entries.clone());
+    let before = played(IgnoredSyncs::None, entries.clone());
     assert_eq!(
         images(&before, ImageKind::Nothing),
         [files(&[("s.db", b"aaaa")])].into()
     );
     entries.push(done);
-    let after = played(Lies::None, entries);
+    let after = played(IgnoredSyncs::None, entries);
     assert_eq!(
         images(&after, ImageKind::Nothing),
         [files(&[("s.db", b"baaa")])].into()
@@ -131,14 +131,14 @@ fn what_a_sync_failed_to_write_comes_back_only_when_it_is_written_again() {
         entry(DB, Operation::SyncFailed),
     ]);
     entries.extend([begun, done]);
-    let lost = played(Lies::None, entries.clone());
+    let lost = played(IgnoredSyncs::None, entries.clone());
     assert_eq!(
         images(&lost, ImageKind::Everything),
         [files(&[("s.db", b"aaaa")])].into()
     );
     entries.push(written(DB, 0, b"b"));
     entries.extend(synced(DB));
-    let again = played(Lies::None, entries);
+    let again = played(IgnoredSyncs::None, entries);
     assert_eq!(
         images(&again, ImageKind::Nothing),
         [files(&[("s.db", b"baaa")])].into()
@@ -150,7 +150,7 @@ fn a_write_is_torn_at_sectors_or_pages() {
     let page = [7; 8_192];
     let mut entries = durable();
     entries.push(written(DB, 0, &page));
-    let disk = played(Lies::None, entries);
+    let disk = played(IgnoredSyncs::None, entries);
     for (kind, size) in [(ImageKind::Torn512, 512), (ImageKind::Torn4096, 4_096)] {
         let seen: BTreeSet<usize> = images(&disk, kind)
             .iter()
@@ -172,7 +172,7 @@ fn a_write_is_torn_at_sectors_or_pages() {
 fn growth_is_lost_or_empty() {
     let mut entries = durable();
     entries.push(written(DB, 2, b"bbbb"));
-    let disk = played(Lies::None, entries);
+    let disk = played(IgnoredSyncs::None, entries);
     assert_eq!(
         images(&disk, ImageKind::GrowthLost),
         [files(&[("s.db", b"aabb")])].into()
@@ -189,7 +189,7 @@ fn entries_of_the_folder_are_lost_until_it_is_synced() {
     entries.extend([created(LOG, "s.db-wal"), written(LOG, 0, b"w")]);
     entries.extend(synced(LOG));
     entries.push(entry(0, Operation::Unlinked { path: "s.db" }));
-    let disk = played(Lies::None, entries.clone());
+    let disk = played(IgnoredSyncs::None, entries.clone());
     let both = files(&[("s.db", b"aaaa"), ("s.db-wal", b"w")]);
     let old = files(&[("s.db", b"aaaa")]);
     let new = files(&[("s.db-wal", b"w")]);
@@ -200,7 +200,7 @@ fn entries_of_the_folder_are_lost_until_it_is_synced() {
         [files(&[]), both, old, new.clone()].into()
     );
     entries.push(folder_synced());
-    let after = played(Lies::None, entries);
+    let after = played(IgnoredSyncs::None, entries);
     assert_eq!(images(&after, ImageKind::Nothing), [new].into());
 }
 
@@ -212,7 +212,7 @@ fn a_rename_is_undone_until_the_folder_is_synced_and_an_inode_may_come_again() {
         to: "t.db",
     };
     entries.push(entry(0, renamed));
-    let disk = played(Lies::None, entries.clone());
+    let disk = played(IgnoredSyncs::None, entries.clone());
     assert_eq!(
         images(&disk, ImageKind::Nothing),
         [files(&[("s.db", b"aaaa")])].into()
@@ -227,7 +227,7 @@ fn a_rename_is_undone_until_the_folder_is_synced_and_an_inode_may_come_again() {
         created(DB, "u.db"),
         written(DB, 0, b"u"),
     ]);
-    let disk = played(Lies::None, entries);
+    let disk = played(IgnoredSyncs::None, entries);
     assert_eq!(
         images(&disk, ImageKind::Nothing),
         [files(&[("t.db", b"aaaa")])].into()
@@ -239,20 +239,23 @@ fn a_rename_is_undone_until_the_folder_is_synced_and_an_inode_may_come_again() {
 }
 
 #[test]
-fn each_lie_takes_its_syncs_away_and_no_others() {
+fn each_kind_of_ignored_sync_loses_its_own_syncs_only() {
     let mut entries = durable();
     entries.extend([created(LOG, "s.db-wal"), folder_synced(), written(LOG, 0, b"1")]);
     entries.extend(synced(LOG));
-    let one = |disk: &Disk<'_>| disk.image(ImageKind::Nothing, &mut Dice::new(Seed(1), 1));
-    let all = played(Lies::None, entries.clone());
+    let one = |disk: &Disk<'_>| disk.image(ImageKind::Nothing, &mut ImageRng::new(Seed(1), 1));
+    let all = played(IgnoredSyncs::None, entries.clone());
     assert_eq!(one(&all), files(&[("s.db", b"aaaa"), ("s.db-wal", b"1")]));
-    let commits = played(Lies::CommitSyncs, entries.clone());
+    let commits = played(IgnoredSyncs::CommitSyncs, entries.clone());
     assert_eq!(one(&commits), files(&[("s.db", b"aaaa"), ("s.db-wal", b"")]));
-    assert_eq!(one(&played(Lies::AllSyncs, entries.clone())), files(&[]));
-    assert_eq!(one(&played(Lies::FolderSyncs, entries.clone())), files(&[]));
+    assert_eq!(one(&played(IgnoredSyncs::AllSyncs, entries.clone())), files(&[]));
+    assert_eq!(
+        one(&played(IgnoredSyncs::FolderSyncs, entries.clone())),
+        files(&[])
+    );
     // A checkpoint syncs the log and goes on with the database.
     entries.push(written(DB, 0, b"b"));
-    let commits = played(Lies::CommitSyncs, entries);
+    let commits = played(IgnoredSyncs::CommitSyncs, entries);
     assert_eq!(one(&commits), files(&[("s.db", b"aaaa"), ("s.db-wal", b"1")]));
 }
 
@@ -265,7 +268,7 @@ proptest! {
     #[test]
     fn every_image_lies_between_what_was_synced_and_what_was_written(operations in operations(), no in any::<u64>()) {
         let data: Vec<[u8; 4]> = operations.iter().map(|(.., octet)| [*octet; 4]).collect();
-        let mut disk = Disk::new(Lies::None);
+        let mut disk = Disk::new(IgnoredSyncs::None);
         disk.play(&created(DB, "s.db"));
         disk.play(&created(LOG, "s.db-wal"));
         disk.play(&folder_synced());
@@ -277,7 +280,7 @@ proptest! {
                 _ => synced(inode).iter().for_each(|entry| disk.play(entry)),
             }
         }
-        let image = |kind| disk.image(kind, &mut Dice::new(Seed(7), no));
+        let image = |kind| disk.image(kind, &mut ImageRng::new(Seed(7), no));
         let (nothing, everything) = (image(ImageKind::Nothing), image(ImageKind::Everything));
         for kind in ImageKind::ALL {
             let image = image(kind);
@@ -292,7 +295,7 @@ proptest! {
                 prop_assert_eq!(&image, &everything);
             }
             // The same throws come to the same image.
-            prop_assert_eq!(disk.image(kind, &mut Dice::new(Seed(7), no)), image);
+            prop_assert_eq!(disk.image(kind, &mut ImageRng::new(Seed(7), no)), image);
         }
     }
 }

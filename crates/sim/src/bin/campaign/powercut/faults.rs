@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::recording::{DAY, SMALL_LOG, ended};
+use super::recording::{PROFILE, SMALL_LOG, ended};
 use super::shim::{Control, Shim};
 use crate::clients::{Turn, gather};
-use crate::compare::Asked;
+use crate::compare::ClientRequest;
 use crate::folder::Folder;
 use crate::mixed::Mixed;
-use crate::report::Verdict;
+use crate::report::Report;
 use crate::{Common, say};
 
 /// How much of the load of other campaigns is sent.
@@ -77,7 +77,7 @@ impl Fault {
         }
     }
 
-    /// What the library says of it when it is met.
+    /// The line that the library logs when the fault occurs.
     fn met(self) -> &'static str {
         match self {
             Self::LogSync | Self::DatabaseSync => "shim: a sync fails",
@@ -129,14 +129,14 @@ pub(crate) async fn disk(
     common: &Common,
     seed: u64,
     folder: &Folder,
-    verdict: &mut Verdict,
+    report: &mut Report,
 ) -> anyhow::Result<()> {
     say("faults of the disk, under load");
-    let mut scene = Scene::start(common, seed, folder, "disk").await?;
+    let mut scenario = Scenario::start(common, seed, folder, "disk").await?;
     for fault in DISK_FAULTS {
-        scene.round(fault, verdict).await?;
+        scenario.round(fault, report).await?;
     }
-    scene.finish(&[], verdict).await
+    scenario.finish(&[], report).await
 }
 
 /// Jumps of the clock, one after the other.
@@ -144,14 +144,14 @@ pub(crate) async fn clock(
     common: &Common,
     seed: u64,
     folder: &Folder,
-    verdict: &mut Verdict,
+    report: &mut Report,
 ) -> anyhow::Result<()> {
     say("jumps of the clock, under load");
-    let mut scene = Scene::start(common, seed, folder, "clock").await?;
+    let mut scenario = Scenario::start(common, seed, folder, "clock").await?;
     for fault in CLOCK_FAULTS {
-        scene.round(fault, verdict).await?;
+        scenario.round(fault, report).await?;
     }
-    scene.finish(&[0, JUMP_S, -JUMP_S], verdict).await
+    scenario.finish(&[0, JUMP_S, -JUMP_S], report).await
 }
 
 /// A store that is removed.
@@ -159,22 +159,22 @@ pub(crate) async fn removed(
     common: &Common,
     seed: u64,
     folder: &Folder,
-    verdict: &mut Verdict,
+    report: &mut Report,
 ) -> anyhow::Result<()> {
     say("a store that is removed, under load");
-    let scene = Scene::start(common, seed, folder, "removed").await?;
-    scene.removed(verdict).await
+    let scenario = Scenario::start(common, seed, folder, "removed").await?;
+    scenario.removed(report).await
 }
 
-struct Scene {
+struct Scenario {
     name: String,
     mixed: Mixed,
     shim: Shim,
     rounds: u64,
-    asked: Vec<Asked>,
+    requests: Vec<ClientRequest>,
 }
 
-impl Scene {
+impl Scenario {
     async fn start(common: &Common, seed: u64, folder: &Folder, name: &str) -> anyhow::Result<Self> {
         let place = folder.path().join(name);
         let root = place.join("node");
@@ -184,59 +184,59 @@ impl Scene {
         let environment = shim.environment(&root, false);
         Ok(Self {
             name: format!("{name}-{seed:x}"),
-            mixed: Mixed::start_in(&root, environment, more, common, seed, &DAY).await?,
+            mixed: Mixed::start_in(&root, environment, more, common, seed, &PROFILE).await?,
             shim,
             rounds: 0,
-            asked: Vec::new(),
+            requests: Vec::new(),
         })
     }
 
-    fn turn(&self, time_max: Duration, patience: Duration) -> Turn<'_> {
+    fn turn(&self, time_max: Duration, answer_timeout: Duration) -> Turn<'_> {
         Turn {
             name: &self.name,
             number: self.rounds,
             numbers_a_part: NUMBERS_A_PART,
             share: SHARE,
             time_max,
-            patience,
+            answer_timeout,
             seed: self.mixed.seed.0,
         }
     }
 
     /// A fault comes and goes under load, the program is killed and starts again, and all clients get their answers.
-    async fn round(&mut self, fault: Fault, verdict: &mut Verdict) -> anyhow::Result<()> {
+    async fn round(&mut self, fault: Fault, report: &mut Report) -> anyhow::Result<()> {
         const LONG: Duration = Duration::from_secs(60);
         let stop = CancellationToken::new();
         let clients = self.mixed.send(&self.turn(LONG, LONG), &stop);
         self.rounds += 1;
         tokio::time::sleep(AROUND).await;
         let met = self.said(fault.met())?;
-        self.shim.tell(fault.control())?;
+        self.shim.set_control(fault.control())?;
         let what = fault.name();
         match fault {
             Fault::LogSync | Fault::DatabaseSync => {
                 let ended = ended(&mut self.mixed.node, NOTICES_WITHIN).await?;
-                verdict.must(&format!("{what}: the program ends"), ended);
+                report.must(&format!("{what}: the program ends"), ended);
             }
             Fault::Full => {
-                verdict.must(&format!("{what}: not ready"), self.becomes(false).await);
+                report.must(&format!("{what}: not ready"), self.becomes(false).await);
                 tokio::time::sleep(LASTS).await;
             }
             _ => tokio::time::sleep(LASTS).await,
         }
-        verdict.must(&format!("{what}: it was met"), self.said(fault.met())? > met);
-        self.shim.tell(Control::default())?;
+        report.must(&format!("{what}: it was met"), self.said(fault.met())? > met);
+        self.shim.set_control(Control::default())?;
         if !matches!(fault, Fault::LogSync | Fault::DatabaseSync) {
-            verdict.must(&format!("{what}: ready afterwards"), self.becomes(true).await);
+            report.must(&format!("{what}: ready afterwards"), self.becomes(true).await);
             tokio::time::sleep(AROUND).await;
             let ended = self.mixed.node.has_ended()?;
-            verdict.must(&format!("{what}: the program goes on"), !ended);
+            report.must(&format!("{what}: the program goes on"), !ended);
         }
         self.mixed.kill()?;
         self.mixed.node.start().await?;
         tokio::time::sleep(AROUND).await;
         stop.cancel();
-        gather(clients, &mut self.asked, &mut self.mixed.sum).await
+        gather(clients, &mut self.requests, &mut self.mixed.sum).await
     }
 
     /// How often the library has said something in the node's log.
@@ -257,16 +257,16 @@ impl Scene {
         true
     }
 
-    async fn finish(mut self, clock_offsets_s: &[i64], verdict: &mut Verdict) -> anyhow::Result<()> {
-        self.mixed.calm(verdict).await?;
+    async fn finish(mut self, clock_offsets_s: &[i64], report: &mut Report) -> anyhow::Result<()> {
+        self.mixed.quiesce(report).await?;
         self.mixed
-            .compare_results(&self.asked, clock_offsets_s, verdict)
+            .compare_results(&self.requests, clock_offsets_s, report)
             .await?;
-        self.mixed.stop(verdict).await
+        self.mixed.stop(report).await
     }
 
     /// The store's files are removed under load: soon after nothing is accepted any more.
-    async fn removed(mut self, verdict: &mut Verdict) -> anyhow::Result<()> {
+    async fn removed(mut self, report: &mut Report) -> anyhow::Result<()> {
         let stop = CancellationToken::new();
         let turn = self.turn(Duration::from_secs(4), Duration::from_secs(1));
         let clients = self.mixed.send(&turn, &stop);
@@ -277,21 +277,21 @@ impl Scene {
         }
         let removed = Instant::now();
         let noticed = self.becomes(false).await;
-        verdict.must("the store is removed: not ready", noticed);
-        gather(clients, &mut self.asked, &mut self.mixed.sum).await?;
-        let late = self.asked.iter().filter(|asked| {
-            let after = asked
-                .told
+        report.must("the store is removed: not ready", noticed);
+        gather(clients, &mut self.requests, &mut self.mixed.sum).await?;
+        let late = self.requests.iter().filter(|request| {
+            let after = request
+                .result
                 .answered_at
                 .is_some_and(|at| at > removed + REMOVED_UNNOTICED_MAX);
-            after && asked.told.accepted().next().is_some()
+            after && request.result.accepted().next().is_some()
         });
-        let late: Vec<&str> = late.map(|asked| asked.told.request_id.as_str()).collect();
-        verdict.none_of(
+        let late: Vec<&str> = late.map(|request| request.result.request_id.as_str()).collect();
+        report.none_of(
             "the store is removed: requests accepted later than a second",
             &late,
         );
         self.mixed.kill()?;
-        self.mixed.stop(&mut Verdict::silent()).await
+        self.mixed.stop(&mut Report::silent()).await
     }
 }

@@ -44,9 +44,9 @@ impl Finals {
             }
         }
         let mut ends = HashMap::new();
-        for asked in &recording.asked {
-            let parts = u64::from(asked.told.text.parts());
-            for number in asked.told.accepted() {
+        for request in &recording.requests {
+            let parts = u64::from(request.result.text.parts());
+            for number in request.result.accepted() {
                 if let Some(seen) = seen.get(&number)
                     && seen.taken == parts
                     && seen.ended == if seen.whole { 1 } else { parts }

@@ -1,4 +1,4 @@
-//! All images of a recording, several at a time, and what came of them.
+//! Checks all images of a recording, several at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use tokio::task::JoinSet;
 
 use super::check::Oracle;
 use super::cuts::{Cut, cuts};
-use super::dice::Dice;
-use super::disk::{Disk, Files, ImageKind, Lies};
+use super::disk::{Disk, Files, IgnoredSyncs, ImageKind};
 use super::record::{Entry, Operation, read};
 use super::recording::image_folder;
-use crate::report::Verdict;
+use super::rng::ImageRng;
+use crate::report::Report;
 use crate::say;
 
 /// Images under way at once: one for each processor of a small machine.
 const AT_ONCE: usize = 2;
 
-/// How often a line tells how far it is.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// Interval of the progress lines.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
-/// Images that a negative control may take to be found out.
+/// Images after which a negative control must be detected.
 const CONTROL_IMAGES: usize = 40;
 
-/// What came of images.
+/// The results of images.
 #[derive(Debug, Default)]
 pub(crate) struct Tried {
     pub(crate) by_kind: BTreeMap<ImageKind, u64>,
@@ -80,12 +80,12 @@ impl Oracle {
         let to_the_end = every_nth_from_last(&has_answers, whole_every);
         let mut kept: Vec<(Cut, Files)> = Vec::new();
         let mut under_way = JoinSet::new();
-        let (began, mut told) = (Instant::now(), Instant::now());
-        let mut disk = Disk::new(Lies::None);
+        let (began, mut reported_at) = (Instant::now(), Instant::now());
+        let mut disk = Disk::new(IgnoredSyncs::None);
         let mut played = 0;
         for (at, cut) in cuts.iter().enumerate() {
             play(&mut disk, &entries, &mut played, cut.entries);
-            let files = disk.image(cut.kind, &mut Dice::new(Seed(self.seed), cut.no as u64));
+            let files = disk.image(cut.kind, &mut ImageRng::new(Seed(self.seed), cut.no as u64));
             *tried.by_kind.entry(cut.kind).or_default() += 1;
             tried.with_answers += u64::from(has_answers.get(at).copied().unwrap_or_default());
             if to_the_end.contains(&at) {
@@ -102,8 +102,8 @@ impl Oracle {
                 let wrong = oracle.check(&cut, &files).await;
                 (oracle, cut, wrong)
             });
-            if told.elapsed() > TOLD_EVERY {
-                told = Instant::now();
+            if reported_at.elapsed() > PROGRESS_EVERY {
+                reported_at = Instant::now();
                 progress("images", at, count, tried.bad.len(), began);
             }
         }
@@ -117,16 +117,19 @@ impl Oracle {
             let wrong = self.run_to_the_end(cut, files).await;
             tried.to_the_end += 1;
             tried.note(self, cut, wrong?)?;
-            if told.elapsed() > TOLD_EVERY || at + 1 == kept.len() {
-                told = Instant::now();
+            if reported_at.elapsed() > PROGRESS_EVERY || at + 1 == kept.len() {
+                reported_at = Instant::now();
                 progress("run to the end", at + 1, kept.len(), tried.bad.len(), began);
             }
         }
         Ok(tried)
     }
 
-    /// How many images it takes to find out that syncs were not done; `None`: it is not found out.
-    pub(crate) async fn find_out(&self, lies: Lies) -> anyhow::Result<Option<(usize, String)>> {
+    /// How many images it takes to detect that syncs were ignored; `None`: it is not detected.
+    pub(crate) async fn find_out(
+        &self,
+        ignored_syncs: IgnoredSyncs,
+    ) -> anyhow::Result<Option<(usize, String)>> {
         const KINDS: [ImageKind; 4] = [
             ImageKind::Nothing,
             ImageKind::EntriesLost,
@@ -136,13 +139,13 @@ impl Oracle {
         let entries = read(&self.recording.record)?;
         let mut cuts = cuts(&entries, CONTROL_IMAGES * 2, Seed(self.seed ^ 2));
         cuts.retain(|cut| self.answered(cut.at_ns).next().is_some());
-        let mut disk = Disk::new(lies);
+        let mut disk = Disk::new(ignored_syncs);
         let mut played = 0;
         let mut kinds = KINDS.into_iter().cycle();
         for (at, cut) in cuts.iter_mut().enumerate().take(CONTROL_IMAGES) {
             cut.kind = kinds.next().unwrap_or(cut.kind);
             play(&mut disk, &entries, &mut played, cut.entries);
-            let files = disk.image(cut.kind, &mut Dice::new(Seed(self.seed), cut.no as u64));
+            let files = disk.image(cut.kind, &mut ImageRng::new(Seed(self.seed), cut.no as u64));
             if let Some(why) = self.check(cut, &files).await?.into_iter().next() {
                 std::fs::remove_dir_all(image_folder(&self.base, cut.no))
                     .context("removing what a control left")?;
@@ -176,7 +179,7 @@ fn progress(what: &str, done: usize, of: usize, bad: usize, began: Instant) {
 }
 
 impl Tried {
-    /// Tells of a bad image, and writes beside its files what is wrong with it.
+    /// Prints a bad image, and writes its violations beside its files.
     fn note(&mut self, oracle: &Oracle, cut: &Cut, wrong: Vec<String>) -> anyhow::Result<()> {
         if wrong.is_empty() {
             return Ok(());
@@ -195,20 +198,20 @@ impl Tried {
         Ok(())
     }
 
-    /// Holds the figures against what must be.
-    pub(crate) fn judge(&self, count: usize, verdict: &mut Verdict) {
+    /// Adds the figures and the checks to the report.
+    pub(crate) fn check(&self, count: usize, report: &mut Report) {
         for (kind, images) in &self.by_kind {
-            verdict.figure(&format!("images: {}", kind.name()), images);
+            report.figure(&format!("images: {}", kind.name()), images);
         }
         let images: u64 = self.by_kind.values().sum();
-        verdict.at_least("images", images, count as u64);
-        verdict.at_least(
-            "images before which something was answered",
+        report.at_least("images", images, count as u64);
+        report.at_least(
+            "images with requests answered before",
             self.with_answers,
             images / 2,
         );
-        verdict.at_least("images run to the end", self.to_the_end, 1);
-        verdict.at_most("bad images", self.bad.len() as u64, 0);
+        report.at_least("images run to the end", self.to_the_end, 1);
+        report.at_most("bad images", self.bad.len() as u64, 0);
     }
 }
 

@@ -3,13 +3,13 @@
 
 mod check;
 mod cuts;
-mod dice;
 mod disk;
 mod faults;
 mod finals;
 mod images;
 mod record;
 mod recording;
+mod rng;
 mod shim;
 mod whole;
 
@@ -20,14 +20,14 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use self::check::Oracle;
-use self::disk::Lies;
+use self::disk::IgnoredSyncs;
 use self::finals::Finals;
 use self::images::Figures;
 use self::record::read;
 use self::recording::{Interruption, record};
 use self::shim::Shim;
 use crate::folder::Folder;
-use crate::report::{Verdict, grouped};
+use crate::report::{Report, grouped};
 use crate::{Common, say};
 
 /// Starts the program on the disks that power cuts may leave, and lets its disk and clock fail under load.
@@ -71,7 +71,7 @@ enum Part {
 const FAILED_SYNC_SHARE: u16 = 8;
 
 impl PowercutArgs {
-    /// How many images are made of the run that is killed, and of the one in which a sync fails: as many as were asked for, all
+    /// How many images are made of the run that is killed, and of the one in which a sync fails: as many as requested, all
     /// together.
     fn shares(&self) -> (usize, usize) {
         let all = usize::from(self.images);
@@ -94,37 +94,37 @@ pub(crate) async fn run(args: PowercutArgs) -> anyhow::Result<bool> {
     if !matches!(done, Ok(true)) {
         folder.keep();
         say(&format!(
-            "to make the same images of another recording, and to meet the same faults again: --seed {seed}"
+            "to make the same images of another recording, and to repeat the same faults: --seed {seed}"
         ));
     }
     done
 }
 
 async fn campaign(args: &PowercutArgs, seed: u64, folder: &Folder) -> anyhow::Result<bool> {
-    let mut verdict = Verdict::default();
+    let mut report = Report::default();
     let (after_kill, after_failure) = args.shares();
     for part in &args.parts {
         match part {
             Part::Cuts => {
                 let oracle = recorded(args, seed, folder, Interruption::Kill).await?;
-                images(args, "power cut", &oracle, after_kill, &mut verdict).await?;
-                controls(&oracle, &mut verdict).await?;
+                images(args, "power cut", &oracle, after_kill, &mut report).await?;
+                controls(&oracle, &mut report).await?;
             }
             Part::FailedSync => {
                 let oracle = recorded(args, seed ^ 3, folder, Interruption::FailedSync).await?;
-                images(args, "after a failed sync", &oracle, after_failure, &mut verdict).await?;
-                verdict.at_least("syncs that failed", oracle.figures.failed_syncs, 1);
+                images(args, "after a failed sync", &oracle, after_failure, &mut report).await?;
+                report.at_least("syncs that failed", oracle.figures.failed_syncs, 1);
             }
-            Part::Disk => faults::disk(&args.common, seed, folder, &mut verdict).await?,
-            Part::Clock => faults::clock(&args.common, seed, folder, &mut verdict).await?,
-            Part::Removed => faults::removed(&args.common, seed, folder, &mut verdict).await?,
+            Part::Disk => faults::disk(&args.common, seed, folder, &mut report).await?,
+            Part::Clock => faults::clock(&args.common, seed, folder, &mut report).await?,
+            Part::Removed => faults::removed(&args.common, seed, folder, &mut report).await?,
         }
     }
     let images = images_folder(args, folder)?;
-    if verdict.is_good() && !args.common.keep && images.is_dir() {
+    if report.is_good() && !args.common.keep && images.is_dir() {
         std::fs::remove_dir_all(&images)?;
     }
-    Ok(verdict.conclude("powercut"))
+    Ok(report.conclude("powercut"))
 }
 
 /// Tries all images of a recording.
@@ -133,12 +133,12 @@ async fn images(
     of: &str,
     oracle: &Oracle,
     count: usize,
-    verdict: &mut Verdict,
+    report: &mut Report,
 ) -> anyhow::Result<()> {
     let tried = oracle.try_all(count, args.whole_every).await?;
     let figures = &oracle.figures;
     say(of);
-    verdict.figure(
+    report.figure(
         "writes / MiB / syncs / of the folder",
         format!(
             "{} / {} / {} / {}",
@@ -148,11 +148,11 @@ async fn images(
             figures.folder_syncs
         ),
     );
-    verdict.figure(
+    report.figure(
         "requests answered / messages certain to have ended",
-        format!("{} / {}", oracle.recording.asked.len(), oracle.finals.len()),
+        format!("{} / {}", oracle.recording.requests.len(), oracle.finals.len()),
     );
-    tried.judge(count, verdict);
+    tried.check(count, report);
     for bad in &tried.bad {
         say(&format!(
             "  to look at a bad image: cd {} && {} serve --config postrider.toml",
@@ -163,24 +163,24 @@ async fn images(
     Ok(())
 }
 
-/// Images of a disk that lies about syncs must be found out: otherwise the images above say nothing.
-async fn controls(oracle: &Oracle, verdict: &mut Verdict) -> anyhow::Result<()> {
+/// Negative controls: images of a disk that ignores syncs must be detected, otherwise the images above prove nothing.
+async fn controls(oracle: &Oracle, report: &mut Report) -> anyhow::Result<()> {
     say("negative controls");
-    for (lies, what) in [
-        (Lies::AllSyncs, "syncs ignored"),
-        (Lies::CommitSyncs, "synchronous = NORMAL"),
-        (Lies::FolderSyncs, "syncs of the folder ignored"),
+    for (ignored_syncs, what) in [
+        (IgnoredSyncs::AllSyncs, "syncs ignored"),
+        (IgnoredSyncs::CommitSyncs, "synchronous = NORMAL"),
+        (IgnoredSyncs::FolderSyncs, "syncs of the folder ignored"),
     ] {
-        let found = oracle.find_out(lies).await?;
-        verdict.must(&format!("found out: {what}"), found.is_some());
+        let found = oracle.find_out(ignored_syncs).await?;
+        report.must(&format!("detected: {what}"), found.is_some());
         if let Some((images, why)) = found {
-            verdict.figure("  by image", format!("{images}: {why}"));
+            report.figure("  by image", format!("{images}: {why}"));
         }
     }
     Ok(())
 }
 
-/// Makes a recording, and what its images are held against.
+/// Makes a recording, and what its images are checked against.
 async fn recorded(
     args: &PowercutArgs,
     seed: u64,
@@ -217,7 +217,7 @@ async fn recorded(
         figures.writes,
         figures.octets as f64 / 1_048_576.0,
         figures.syncs,
-        oracle.recording.asked.len()
+        oracle.recording.requests.len()
     ));
     Ok(oracle)
 }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_images_are_made_as_were_asked_for() {
+    fn as_many_images_are_made_as_requested() {
         let shares = |more: &[&str]| Cli::parse_from(["x"].iter().chain(more)).args.shares();
         assert_eq!(shares(&[]), (438, 62));
         assert_eq!(

@@ -11,7 +11,7 @@ const DATA_OCTETS_MAX: u64 = 1 << 30;
 /// One operation, in the order in which they were done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'r> {
-    /// Who did it.
+    /// The thread id.
     pub(crate) thread: u32,
     /// When, in nanoseconds of the monotonic clock.
     pub(crate) at_ns: u64,
@@ -148,7 +148,7 @@ fn long(head: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(octets.unwrap_or_default())
 }
 
-/// What a record tells, as [`read`] reads it back.
+/// Encodes entries as [`read`] reads them.
 #[cfg(test)]
 pub(super) fn write(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut octets = Vec::new();

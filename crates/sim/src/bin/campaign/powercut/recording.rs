@@ -1,5 +1,5 @@
-//! A run of the program that is recorded: what it did to its disk, what clients were answered and what carriers got, all by
-//! one clock.
+//! Records a run of the program: what it did to its disk, the answers to clients and what carriers received, all by one
+//! clock.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,14 +14,14 @@ use super::shim::{Control, Moments, Shim};
 use crate::Common;
 use crate::accounts::Settings;
 use crate::clients::{Turn, gather};
-use crate::compare::Asked;
-use crate::mixed::{Day, Mixed};
+use crate::compare::ClientRequest;
+use crate::mixed::{Mixed, Profile};
 use crate::node::Node;
-use crate::report::Verdict;
+use crate::report::Report;
 
-/// A gentle day: what a client was answered and a carrier was acknowledged is what counts. Receipts never come before answers, so that
-/// what was acknowledged has an end.
-pub(super) const DAY: Day = Day {
+/// Few faults: only answers to clients and acknowledgements to carriers matter. Receipts never come before answers, so that a
+/// message whose receipts were acknowledged has ended.
+pub(super) const PROFILE: Profile = Profile {
     carriers: r#"
         answers.delay_ms = [0, 8]
         [receipts]
@@ -36,7 +36,7 @@ pub(super) const DAY: Day = Day {
         error = "034"
     "#,
     endpoint: "delay_ms = [0, 10]",
-    people_per_s: 20.0,
+    mo_per_s: 20.0,
 };
 
 /// How much of the load of other campaigns is sent: enough for every kind of write, and little enough to ask about all of it
@@ -56,18 +56,18 @@ pub(crate) struct Recording {
     pub(crate) moments: Moments,
     /// How the node was set up.
     pub(crate) settings: Settings,
-    /// What clients were told, of which there were so many turns.
-    pub(crate) asked: Vec<Asked>,
+    /// The requests of all clients, with their answers.
+    pub(crate) requests: Vec<ClientRequest>,
     /// Where the accounts' endpoint was.
     pub(crate) endpoint: SocketAddr,
     /// Sessions that a kill and changes of the catalog ended at most, for each bind.
     pub(crate) sessions_lost: u64,
-    /// What each carrier remembers.
+    /// The recorded history of each carrier.
     pub(crate) pasts: Vec<Past>,
-    /// When each end of a message was told first, in nanoseconds of the record's clock.
-    pub(crate) told_ns: HashMap<u64, u64>,
-    /// The same of what people wrote.
-    pub(crate) inbound_told_ns: HashMap<u64, u64>,
+    /// When the end of each message was reported first, in nanoseconds of the record's clock.
+    pub(crate) reported_ns: HashMap<u64, u64>,
+    /// The same of inbound messages.
+    pub(crate) inbound_reported_ns: HashMap<u64, u64>,
 }
 
 /// What the clients send; `number` is the turn.
@@ -78,7 +78,7 @@ pub(super) fn turn(name: &str, number: u64, seed: u64, share: f64) -> Turn<'_> {
         numbers_a_part: NUMBERS_A_PART,
         share,
         time_max: Duration::from_secs(120),
-        patience: Duration::from_secs(60),
+        answer_timeout: Duration::from_secs(60),
         seed,
     }
 }
@@ -99,7 +99,7 @@ pub(crate) enum Interruption {
 }
 
 impl Interruption {
-    /// As people write it.
+    /// The name in reports and of folders.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Kill => "killed",
@@ -125,87 +125,88 @@ pub(crate) async fn record(
     let moments = Moments::new();
     let environment = shim.environment(root, true);
     let more = format!("{SMALL_LOG}{}", common.settings()?);
-    let mut mixed = Mixed::start_in(root, environment, more, common, seed, &DAY).await?;
+    let mut mixed = Mixed::start_in(root, environment, more, common, seed, &PROFILE).await?;
     for carrier in &mixed.carriers {
         carrier.smsc.keep_past();
     }
     mixed.disturb(SHARE);
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     let name = name(seed);
     let stop = CancellationToken::new();
     let clients = mixed.send(&turn(&name, 0, seed, SHARE), &stop);
     let half = Duration::from_millis(seconds * 500);
     tokio::time::sleep(half).await;
     if interruption == Interruption::FailedSync {
-        shim.tell(Control {
+        shim.set_control(Control {
             fail_syncs: 1,
             ..Control::default()
         })?;
         ended(&mut mixed.node, ENDS_WITHIN).await?;
-        shim.tell(Control::default())?;
+        shim.set_control(Control::default())?;
     }
     mixed.kill()?;
     mixed.node.spawn()?;
     mixed.node.ready().await?;
     tokio::time::sleep(half).await;
     stop.cancel();
-    gather(clients, &mut asked, &mut mixed.sum).await?;
-    // Until all is at rest: a message in doubt that is still to be sent again has an answer that nobody knows, and what its receipt
-    // did cannot be told from this record.
-    mixed.calm(&mut Verdict::silent()).await?;
+    gather(clients, &mut requests, &mut mixed.sum).await?;
+    // Waits until all has drained: the answer of a message in doubt that is still to be sent again is not known, nor is the effect
+    // of its receipt.
+    mixed.quiesce(&mut Report::silent()).await?;
     mixed.node.stop().await?;
     let pasts = mixed.carriers.iter().map(|carrier| carrier.smsc.past()).collect();
-    let told_ns = ends_told(&mixed, moments);
-    let inbound_told_ns = inbound_told(&mixed, moments);
+    let reported_ns = ends_reported(&mixed, moments);
+    let inbound_reported_ns = inbound_reported(&mixed, moments);
     let settings = mixed.node.settings.clone();
     let endpoint = mixed.endpoint.address();
     let sessions_lost = mixed.kills;
-    mixed.stop(&mut Verdict::silent()).await?;
+    mixed.stop(&mut Report::silent()).await?;
     let record = shim.record_path();
     let record = std::fs::read(&record).with_context(|| format!("reading {}", record.display()))?;
     Ok(Recording {
         record,
         moments,
         settings,
-        asked,
+        requests,
         endpoint,
         sessions_lost,
         pasts,
-        told_ns,
-        inbound_told_ns,
+        reported_ns,
+        inbound_reported_ns,
     })
 }
 
-/// When the end of each message was told first.
-fn ends_told(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
+/// When the end of each message was reported first.
+fn ends_reported(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
     let sink = &mixed.endpoint.sink;
     let started = moments.ns(sink.started());
     let mut ends = HashMap::new();
-    sink.each_message(|number, story| {
-        let end = story
+    sink.each_message(|number, timeline| {
+        let end = timeline
             .iter()
-            .find(|heard| crate::events::has_ended(&[heard.state.to_owned()]));
-        if let Some(heard) = end {
-            ends.insert(number, started + u64::from(heard.at_ms) * 1_000_000);
+            .find(|received| crate::events::has_ended(&[received.state.to_owned()]));
+        if let Some(received) = end {
+            ends.insert(number, started + u64::from(received.at_ms) * 1_000_000);
         }
     });
     ends
 }
 
-/// When what people wrote was told first, by its number. What a carrier brings twice is told as two messages.
-fn inbound_told(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
+/// When each inbound message was reported first, by its number. One that a carrier delivers twice is reported as two messages.
+fn inbound_reported(mixed: &Mixed, moments: Moments) -> HashMap<u64, u64> {
     let sink = &mixed.endpoint.sink;
     let started = moments.ns(sink.started());
-    let mut told = HashMap::new();
-    for heard in sink.inbound() {
-        if let Some(number) = inbound_number_of(&heard.text) {
-            let at_ns = started + u64::from(heard.at_ms) * 1_000_000;
-            told.entry(number)
+    let mut reported = HashMap::new();
+    for received in sink.inbound() {
+        if let Some(number) = inbound_number_of(&received.text) {
+            let at_ns = started + u64::from(received.at_ms) * 1_000_000;
+            reported
+                .entry(number)
                 .and_modify(|first: &mut u64| *first = at_ns.min(*first))
                 .or_insert(at_ns);
         }
     }
-    told
+    reported
 }
 
 /// Where a node keeps the files of an image.

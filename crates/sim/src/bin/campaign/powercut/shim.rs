@@ -1,4 +1,4 @@
-//! The library that stands between the program and its disk and clock: made from source, preloaded, told what to do.
+//! The preloaded library between the program and its disk and clock: built from source, controlled through a file.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(crate) struct Shim {
     folder: PathBuf,
 }
 
-/// What it is told; see the beginning of its source.
+/// The values of its control file; see the beginning of its source.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Control {
     pub(crate) clock_offset_s: i64,
@@ -50,11 +50,11 @@ impl Shim {
             library,
             folder: folder.to_owned(),
         };
-        shim.tell(Control::default())?;
+        shim.set_control(Control::default())?;
         Ok(shim)
     }
 
-    /// What a program finds whose files in `root` are watched, and recorded if `records`.
+    /// The environment of a program whose files in `root` are watched, and recorded if `records`.
     pub(crate) fn environment(&self, root: &Path, records: bool) -> Environment {
         let mut environment: Environment = vec![
             ("LD_PRELOAD", self.library.clone().into()),
@@ -71,8 +71,8 @@ impl Shim {
         self.folder.join("record")
     }
 
-    /// Tells it what to do from now on.
-    pub(crate) fn tell(&self, control: Control) -> anyhow::Result<()> {
+    /// Replaces the control file.
+    pub(crate) fn set_control(&self, control: Control) -> anyhow::Result<()> {
         let mut text = String::new();
         for (name, value) in [
             ("clock_offset_s", control.clock_offset_s),

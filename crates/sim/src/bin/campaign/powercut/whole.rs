@@ -1,4 +1,4 @@
-//! An image run to the end: carriers go on from what they had taken and owed at the cut, and everything comes to rest.
+//! Runs an image to the end: carriers continue from what they had taken and owed at the cut, until everything has drained.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use sim::smsc::{Past, SmscHandle, inbound_number_of};
 use super::check::{Oracle, complain, remove};
 use super::cuts::Cut;
 use super::disk::Files;
-use super::recording::{DAY, Recording};
+use super::recording::{PROFILE, Recording};
 use crate::accounts::Settings;
 use crate::beside::free_address;
-use crate::compare::{Asked, Findings, ask};
+use crate::compare::{ClientRequest, Findings, query_status};
 use crate::events::{EventFindings, has_ended};
-use crate::mixed::{CARRIERS, Day, Mixed, twice};
+use crate::mixed::{CARRIERS, Mixed, Profile, twice};
 use crate::node::{Environment, Node};
-use crate::report::Verdict;
-use crate::rest::rest;
+use crate::quiescence::await_quiescence;
+use crate::report::Report;
 
-/// How long everything may take to come to rest.
-const REST_MAX: Duration = Duration::from_secs(90);
+/// How long messages, receipts and events may take to drain.
+const QUIESCENCE_MAX: Duration = Duration::from_secs(90);
 
 impl Oracle {
-    /// Starts the program on an image with carriers as they were, waits until all is at rest, and compares; what is wrong. The folder goes
-    /// away if nothing is.
+    /// Starts the program on an image with carriers as they were, waits until all has drained, and compares; returns the violations.
+    /// Removes the folder if there are none.
     pub(crate) async fn run_to_the_end(&self, cut: &Cut, files: &Files) -> anyhow::Result<Vec<String>> {
         let folder = self.lay_out(cut, files)?;
         let recording = &*self.recording;
@@ -35,24 +35,24 @@ impl Oracle {
         let node = Node::written(&self.program, &folder, settings, Environment::new())?;
         let moment = recording.moments.instant(cut.at_ns);
         let pasts: Vec<Past> = recording.pasts.iter().map(|past| past.until(moment)).collect();
-        // Whoever wrote before has written.
-        let day = Day {
-            people_per_s: 0.0,
-            ..DAY
+        // No further inbound messages.
+        let profile = Profile {
+            mo_per_s: 0.0,
+            ..PROFILE
         };
-        let mixed = match Mixed::resume(node, recording.endpoint, &pasts, self.seed, &day).await {
+        let mixed = match Mixed::resume(node, recording.endpoint, &pasts, self.seed, &profile).await {
             Ok(mixed) => mixed,
-            Err(error) => return Ok(vec![format!("it does not start: {error:#}")]),
+            Err(error) => return Ok(vec![format!("the program does not start: {error:#}")]),
         };
         let mut wrong = Vec::new();
         let carriers: Vec<&SmscHandle> = mixed.carriers.iter().map(|carrier| &carrier.smsc).collect();
-        if let Err(error) = rest(&mixed.node, &carriers, REST_MAX).await {
-            wrong.push(format!("it does not come to rest: {error:#}"));
+        if let Err(error) = await_quiescence(&mixed.node, &carriers, QUIESCENCE_MAX).await {
+            wrong.push(format!("not drained: {error:#}"));
         }
         if let Err(error) = self.compare(&mixed, cut, &mut wrong).await {
-            wrong.push(format!("it could not be asked: {error:#}"));
+            wrong.push(format!("queries failed: {error:#}"));
         }
-        mixed.stop(&mut Verdict::silent()).await?;
+        mixed.stop(&mut Report::silent()).await?;
         if wrong.is_empty() {
             remove(&folder)?;
         }
@@ -60,26 +60,26 @@ impl Oracle {
     }
 
     async fn compare(&self, mixed: &Mixed, cut: &Cut, wrong: &mut Vec<String>) -> anyhow::Result<()> {
-        let answered: Vec<Asked> = self.answered(cut.at_ns).cloned().collect();
-        let tallies = mixed.tallies();
+        let answered: Vec<ClientRequest> = self.answered(cut.at_ns).cloned().collect();
+        let counts_by_message = mixed.counts_by_message();
         let mut findings = Findings::default();
-        for Asked { told, .. } in &answered {
-            findings.compare_with_carrier(told, &tallies);
-            findings.compare_texts(told, &|number| mixed.joined(number));
+        for ClientRequest { result, .. } in &answered {
+            findings.compare_with_carrier(result, &counts_by_message);
+            findings.compare_texts(result, &|number| mixed.joined(number));
         }
-        ask(&mixed.node.settings, &answered, &tallies, &mut findings).await?;
-        let untold = self.untold(mixed, cut, &findings);
+        query_status(&mixed.node.settings, &answered, &counts_by_message, &mut findings).await?;
+        let unreported = self.unreported(mixed, cut, &findings);
         let inbound = self.inbound_lost(mixed, cut);
         for (what, numbers) in [
-            ("answered as accepted and never sent", &findings.lost),
+            ("accepted and never sent", &findings.lost),
             ("of which no carrier has the whole text", &findings.torn),
-            ("answered as accepted and not there", &findings.forgotten),
-            ("that are stuck", &findings.open),
-            ("there twice", &findings.accepted_twice),
+            ("accepted and missing", &findings.not_found),
+            ("that are not final", &findings.open),
+            ("stored twice", &findings.accepted_twice),
             ("sent though refused", &findings.sent_though_refused),
-            ("whose end nobody was told", &untold),
+            ("whose end was not reported", &unreported),
             (
-                "that people wrote and the gateway acknowledged, and nobody was told",
+                "received and acknowledged by the gateway and not reported",
                 &inbound,
             ),
         ] {
@@ -91,47 +91,51 @@ impl Oracle {
             .iter()
             .map(|plan| plan.twice_max(lost * plan.binds))
             .sum();
-        let again = twice(&tallies);
+        let again = twice(&counts_by_message);
         if again > bound {
-            wrong.push(format!("{again} parts were taken twice, and {bound} may be"));
+            wrong.push(format!("{again} parts were taken twice, at most {bound} may be"));
         }
         Ok(())
     }
 
-    /// Messages that have ended, of which nobody was told before the cut or after it.
-    fn untold(&self, mixed: &Mixed, cut: &Cut, findings: &Findings) -> Vec<u64> {
-        let told_before = |number: &u64| {
-            let told = self.recording.told_ns.get(number);
-            told.is_some_and(|told| *told <= cut.at_ns)
+    /// Messages that have ended, whose end was reported neither before the cut nor after it.
+    fn unreported(&self, mixed: &Mixed, cut: &Cut, findings: &Findings) -> Vec<u64> {
+        let reported_before = |number: &u64| {
+            let reported = self.recording.reported_ns.get(number);
+            reported.is_some_and(|reported| *reported <= cut.at_ns)
         };
         let possible: HashSet<u64> = findings.ended.keys().copied().collect();
         let events = EventFindings::of(&mixed.endpoint.sink, &findings.ended, &possible);
-        let untold = events.lost.into_iter().filter(|number| {
-            // Told before, or told again and in the middle of that.
-            !told_before(number) && !has_ended(&mixed.endpoint.sink.states(*number))
+        let unreported = events.lost.into_iter().filter(|number| {
+            // Reported before the cut, or after it and then once more in part.
+            !reported_before(number) && !has_ended(&mixed.endpoint.sink.states(*number))
         });
-        untold.collect()
+        unreported.collect()
     }
 
-    /// What people wrote and the gateway had acknowledged before the cut, and nobody was told before or after it.
+    /// Inbound messages that the gateway had acknowledged before the cut, and that were reported neither before nor after it.
     fn inbound_lost(&self, mixed: &Mixed, cut: &Cut) -> Vec<u64> {
         let Recording {
             pasts,
             moments,
-            inbound_told_ns,
+            inbound_reported_ns,
             ..
         } = &*self.recording;
-        let heard = mixed.endpoint.sink.inbound();
-        let told_after: HashSet<u64> = heard
+        let received = mixed.endpoint.sink.inbound();
+        let reported_after: HashSet<u64> = received
             .iter()
-            .filter_map(|heard| inbound_number_of(&heard.text))
+            .filter_map(|received| inbound_number_of(&received.text))
             .collect();
-        let told_before = |number: &u64| inbound_told_ns.get(number).is_some_and(|told| *told <= cut.at_ns);
+        let reported_before = |number: &u64| {
+            inbound_reported_ns
+                .get(number)
+                .is_some_and(|reported| *reported <= cut.at_ns)
+        };
         let taken = pasts.iter().flat_map(|past| past.inbound_taken());
         let taken = taken.filter(|(_, at)| moments.ns(*at) <= cut.at_ns);
         taken
             .map(|(number, _)| number)
-            .filter(|number| !told_after.contains(number) && !told_before(number))
+            .filter(|number| !reported_after.contains(number) && !reported_before(number))
             .collect()
     }
 }

@@ -44,8 +44,8 @@ impl BodyError {
 /// U+FEFF in UTF-8: what some clients put in front of their JSON (RFC 8259 section 8.1 lets a reader pass over it).
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Refuses a body that says itself that it is longer than `bytes_max` bytes. Nothing of it is read, so a client that asks
-/// first (`Expect: 100-continue`) sends nothing.
+/// Refuses a body whose declared length exceeds `bytes_max` bytes. Nothing of it is read, so a client that waits for
+/// `100 Continue` sends nothing.
 pub(crate) fn check_length(body: &Body, bytes_max: usize) -> Result<(), BodyError> {
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::TooLong);
@@ -125,7 +125,7 @@ pub(crate) async fn arrived(mut body: Body) -> Bytes {
     }
 }
 
-/// An answer whose fate somebody must know: [`crate::serve`] finds it in the response's extensions.
+/// A response whose delivery `tracker` follows: [`crate::serve`] finds the tracker in the response's extensions.
 pub(crate) fn with_tracker(body: Bytes, tracker: &AnswerTracker) -> Response {
     let body = Fated {
         body: Some(body),
@@ -170,7 +170,7 @@ impl hyper::body::Body for Fated {
 mod tests {
     use super::*;
 
-    /// A body whose length is told in its head, and of which nothing ever comes.
+    /// A body with a declared length of which nothing ever arrives.
     struct Announced(u64);
 
     impl axum::body::HttpBody for Announced {

@@ -42,12 +42,12 @@ pub(crate) enum DeliveryResult {
 }
 
 impl DeliveryResult {
-    /// The verdict on a message as it is now.
+    /// The result of a message as it is now.
     pub(crate) fn of(message: &MessageView) -> Self {
         Self::at(message, message.state, &message.error)
     }
 
-    /// The verdict on a message in a state it came to, as an event tells it: by now it may be further on.
+    /// The result of a message in the state that an event reports; the message itself may have a later state by now.
     pub(crate) fn at(message: &MessageView, state: MessageState, error: &str) -> Self {
         // What a carrier's settings say of a code belongs to the state that the message has now.
         if state == message.state
@@ -58,7 +58,7 @@ impl DeliveryResult {
         Self::classify(state, error, message.attempts == 0, message.status)
     }
 
-    /// The verdict on messages that were counted together.
+    /// The result of messages that were counted together.
     pub(crate) fn of_statistic(statistic: &Statistic) -> Self {
         Self::of_cause(statistic.state, statistic.cause)
             .unwrap_or_else(|| Self::counted(statistic.state, &statistic.error))
@@ -84,7 +84,7 @@ impl DeliveryResult {
         Some(Self::SendFailed(code))
     }
 
-    /// The verdict on messages of which only state and error were counted. A carrier that refuses with one of
+    /// The result of messages of which only state and error were counted. A carrier that refuses with one of
     /// [`PROCESSING`] as its own error code is taken for a failure in processing.
     pub(crate) fn counted(state: MessageState, error: &str) -> Self {
         let never_left = state == MessageState::Rejected && PROCESSING.contains(&error.trim());

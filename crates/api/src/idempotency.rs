@@ -1,11 +1,12 @@
 //! The `Idempotency-Key` header, the same on every dialect.
 //!
-//! A repeat of a key within `Limits::request_id_keep_s` is told what the first request was told, whole: HTTP status
-//! and body, octet for octet. Nothing is done a second time. A dialect that has a request id of its own lets
-//! that one win when both are present.
+//! A repeat of a key within `Limits::request_id_keep_s` gets the response to the first request: HTTP status and body,
+//! octet for octet. Nothing is executed a second time. Where a dialect has a request id of its own, that id takes
+//! precedence when both are present.
 //!
 //! A dialect uses this in two places: [`key`] reads the header, and [`Recorded`] is what
-//! [`Idempotency::reply`](engine::accept::Once::reply) gives and what [`AcceptResponse::Replayed`](engine::accept::Reply) brings back.
+//! [`Idempotency::reply`](engine::accept::Idempotency::reply) gives and what
+//! [`AcceptResponse::Replayed`](engine::accept::AcceptResponse) brings back.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};

@@ -1,7 +1,7 @@
 //! HTTP in: one module a vendor's dialect, over one engine.
 //!
-//! A dialect module knows its vendor's words and nothing else does: it authenticates, parses a request into a
-//! [`engine::accept::Submission`], and words the outcome. Everything else is the engine's.
+//! Only a dialect module knows its vendor's API: it authenticates, parses a request into a
+//! [`engine::accept::Submission`], and renders the response. The engine does everything else.
 //!
 //! One listener serves all dialects; their paths do not collide:
 //!
@@ -66,7 +66,7 @@ pub fn router(api: Arc<Api>) -> axum::Router {
         .with_state(api)
 }
 
-/// All forms of calls by which accounts can be told their events: the dialects' own, and the general one.
+/// All webhook formats: those of the dialects, and the general one.
 pub fn formats() -> Vec<Arc<dyn Format>> {
     let mut formats: Vec<Arc<dyn Format>> = vec![Arc::new(engine::webhooks::Standard)];
     formats.extend(uspeedo::push::formats());

@@ -33,7 +33,7 @@ pub struct Limits {
     /// How far a SendCloud timestamp may be off, in milliseconds (6 000, as the vendor's code table says; clients with
     /// drifting clocks need 60 000: docs/dialects/sendcloud.md).
     pub sendcloud_timestamp_window_ms: u32,
-    /// Whether a SendCloud request must have a timestamp; the vendor asks for none.
+    /// Whether a SendCloud request must have a timestamp; the vendor does not require one.
     pub sendcloud_timestamp_required: bool,
     /// How long a request id is remembered, in seconds (the SendCloud document and the EngageLab v1 document: 1 hour).
     pub request_id_keep_s: u32,
@@ -43,7 +43,7 @@ pub struct Limits {
     pub sendcloud_status_per_minute_max: u32,
     /// Status queries a minute and EngageLab user (docs/dialects/engagelab.md: 60); 0: no limit.
     pub engagelab_status_per_minute_max: u32,
-    /// Wrong credentials a minute from one address; beyond them a request is judged when its turn comes. 0: no limit.
+    /// Wrong credentials a minute from one address; beyond them a credential is checked in turn. 0: no limit.
     pub failed_credentials_per_minute_max: u32,
     /// Wrong credentials a minute with one public key from all addresses; beyond them each address where the key was not
     /// verified has a tenth of it. Also what an address may have where it was. 0: no limit.

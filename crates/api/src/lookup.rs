@@ -36,7 +36,7 @@ pub(crate) struct Lookup {
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The page asked for, newest first.
+    /// The requested page, newest first.
     pub(crate) messages: Vec<MessageView>,
     /// How many there are in all.
     pub(crate) total: u64,

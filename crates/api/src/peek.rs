@@ -1,4 +1,4 @@
-//! One parameter found in a body or a query without reading the rest: who asks and for what, before anything is built.
+//! Finds one parameter in a body or a query without parsing the rest: the key and the action, before anything is allocated.
 //!
 //! A short body is read as it would be later. In a longer one the name is searched as text, which takes a fraction of a
 //! millisecond for megabytes: what is found may stand in a value or deeper inside, so it only decides whether the body is

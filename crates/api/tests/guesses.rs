@@ -1,4 +1,4 @@
-//! Guessing secrets, on every wire: bounded before they are judged, and nobody is locked out by it.
+//! Guessed secrets, on every wire: bounded before they are checked, and no customer is locked out by them.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -147,7 +147,7 @@ async fn node_of_three() -> TestNode {
     TestNode::with(limits, Arc::new(SystemClock)).await
 }
 
-/// Goal: beyond the bound a credential of the address is not judged, be it right or wrong, before its turn; other addresses,
+/// Goal: beyond the bound a credential of the address is not checked, be it right or wrong, before its turn; other addresses,
 /// and a connection on which the same credential was verified before, go on.
 #[tokio::test]
 async fn beyond_the_bound_a_credential_is_checked_when_its_turn_comes() {
@@ -164,7 +164,7 @@ async fn beyond_the_bound_a_credential_is_checked_when_its_turn_comes() {
             }
             for right in [false, true] {
                 let waits = wire.guess(&node, &somebody(2), right).now_or_never().is_none();
-                assert!(waits, "{wire:?}: it is not judged");
+                assert!(waits, "{wire:?}: the credential was checked before its turn");
             }
             let at_once = if is_known { open } else { somebody(3) };
             let checked = wire.guess(&node, &at_once, true).await;
@@ -257,7 +257,7 @@ async fn a_key_that_is_guessed_at_from_many_addresses_is_open_to_its_owner() {
     }
 }
 
-/// Goal: so many requests wait; one more is told that there are too many, in its wire's words, and is not judged.
+/// Goal: the number of waiting requests is bounded; one more gets the wire's error for too many and is not checked.
 #[tokio::test]
 async fn beyond_those_that_may_wait_the_wires_own_too_many_is_reported() {
     for wire in Wire::ALL {
@@ -322,8 +322,8 @@ async fn requested(addr: SocketAddr, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Goal: two thousand guesses in parallel, hanging up or not, are judged as often as the bound says, while a customer at the
-/// same address comes in, and is not held back again.
+/// Goal: two thousand guesses in parallel, disconnecting or not, are checked as often as the bound allows, while a customer
+/// at the same address gets in, and is not delayed again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in() {
     const PER_MINUTE: u32 = 60;
@@ -393,7 +393,7 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
     listening.stop().await;
 }
 
-/// Goal: what was verified once on a connection makes it no stranger's any more.
+/// Goal: a connection on which a credential was verified once counts as verified from then on.
 #[tokio::test]
 async fn a_right_credential_is_noted_on_its_connection() {
     let node = TestNode::start().await;
@@ -406,8 +406,8 @@ async fn a_right_credential_is_noted_on_its_connection() {
     }
 }
 
-/// Goal: a credential makes as many requests a second as it may, and one more is told so in its wire's words; another
-/// credential of the account is not held back.
+/// Goal: a credential makes as many requests a second as it may, and one more gets the wire's error; another credential of
+/// the account is not delayed.
 #[tokio::test]
 async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
     for wire in Wire::ALL {
@@ -439,8 +439,8 @@ async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
     }
 }
 
-/// Goal: who waits for a turn makes room for others: answered in its wire's words, without having been judged. So does
-/// whoever waits when the node stops.
+/// Goal: a request that waits for a turn makes room for others: it gets the wire's error, and its credential is not checked.
+/// So does a request that waits when the node stops.
 #[tokio::test]
 async fn who_waits_for_a_turn_makes_room_and_is_reported_that_there_are_too_many() {
     const WAITING: usize = 4;

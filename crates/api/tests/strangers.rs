@@ -1,5 +1,5 @@
-//! What a stranger costs: the memory of a request on every wire and of a connection that waits, counted by an allocator, and
-//! what is answered before a body is there; and what one customer leaves another.
+//! The cost of an unverified client: the memory of a request on every wire and of a connection that waits, counted by an
+//! allocator, and responses that do not wait for a body; and what one customer leaves another.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -43,7 +43,7 @@ fn count(bytes: isize) {
 }
 
 #[allow(unsafe_code, reason = "an allocator is")]
-// SAFETY: every call is handed on to the system's allocator as it is.
+// SAFETY: every call is passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -69,7 +69,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The answer, the bytes that were held at most beyond what was there before, and how often memory was asked for.
+/// The response, the peak of bytes held beyond those held before, and the number of allocations.
 async fn measured(node: &TestNode, request: Request<Body>) -> (Answer, isize, usize) {
     let before = HELD.get();
     PEAK.set(before);
@@ -82,7 +82,7 @@ async fn measured(node: &TestNode, request: Request<Body>) -> (Answer, isize, us
 const BODY_BYTES: usize = 4 * 1024 * 1024;
 /// What a request may cost before a credential is verified, beyond its body.
 const UNVERIFIED_BYTES_MAX: isize = 64 * 1024;
-/// How often memory may be asked for meanwhile: what a request costs is counted, not timed.
+/// The allocations that a request may cause: its cost is counted, not timed.
 const UNVERIFIED_ALLOCATIONS_MAX: usize = 400;
 /// What a request may cost whose public key is right and whose signature is not, beyond its body and one copy of it.
 const KNOWN_KEY_BYTES_MAX: isize = 13 * 1024 * 1024;

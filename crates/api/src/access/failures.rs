@@ -7,7 +7,7 @@ use engine::Engine;
 const UNKNOWN_KEY_CHARS: usize = 4;
 
 /// Counts and logs a request whose credentials were not accepted. `reason` is the label of the metric: `missing`,
-/// `unknown_key`, `wrong_secret`, `wrong_time`, `too_many` (not judged), `replayed`, `disabled`.
+/// `unknown_key`, `wrong_secret`, `wrong_time`, `too_many` (not checked), `replayed`, `disabled`.
 pub(super) fn note(engine: &Engine, requester: Requester<'_>, reason: &'static str) {
     engine.denied(requester.dialect, reason);
     let (dialect, address) = (

@@ -1,14 +1,14 @@
-//! Who may come in, and how often: what stands between a request's credentials and its dialect.
+//! Authentication and rate limits: the checks between a request's credentials and its dialect.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`buckets`] | so many a minute or second, for each of many keys, in bounded memory |
-//! | [`turns`] | when a credential is judged: at once, or in turn where many were wrong |
-//! | [`lines`] | who waits for a turn |
-//! | [`failures`] | credentials that were not accepted: counted, logged |
-//! | [`replays`] | signed requests that were seen before |
-//! | [`signed`] | requests that are read before they are judged |
-//! | [`parsing`] | long bodies, read a few at a time and not on the runtime's threads |
+//! | [`buckets`] | token buckets for many keys, in bounded memory |
+//! | [`turns`] | when a credential is checked: at once, or in turn after many failures |
+//! | [`lines`] | the queues of requests that wait for a turn |
+//! | [`failures`] | rejected credentials: counted and logged |
+//! | [`replays`] | detects replayed signed requests |
+//! | [`signed`] | requests that must be read before their credentials can be checked |
+//! | [`parsing`] | parses long bodies, a few at a time, outside the runtime's threads |
 
 pub(crate) mod buckets;
 mod failures;

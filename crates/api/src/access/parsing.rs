@@ -14,7 +14,7 @@ const VERIFIED_MAX: usize = 8;
 /// How long one waits for its turn.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Turns for long bodies. Strangers have their own, so that they take none from those who were let in before.
+/// Slots for parsing long bodies. Unverified clients have their own, so that they take none from verified ones.
 #[derive(Debug)]
 pub(crate) struct Parsing {
     unverified: Semaphore,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     /// Goal: behind a proxy that names its clients in headers each request begins with nothing verified; a customer whose
-    /// credential was verified at his own address lately does not share the turns of strangers there.
+    /// credential was verified at its own address lately does not share the slots of unverified clients there.
     #[tokio::test]
     async fn a_customer_behind_a_proxy_does_not_wait_for_unverified_clients_behind_it() {
         let parsing = Parsing {

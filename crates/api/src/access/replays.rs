@@ -1,7 +1,7 @@
 //! Signed requests that were seen before, for wires whose signature covers no time.
 //!
 //! Remembered is the signature: it is that of everything that was signed, so it also stands for requests in which values
-//! were cut apart elsewhere. Only requests with a right signature come here, so strangers take no room.
+//! were split at other boundaries. Only requests with a valid signature come here, so unverified clients take no room.
 
 use engine::UnixMs;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ pub(crate) enum Seen {
 pub(crate) struct Remembered(u64);
 
 /// The requests of one window, as hashes under a random seed. When a generation is full, or as old as the window, the one
-/// before it is forgotten: with more than [`GENERATION_MAX`] requests in a window the oldest are forgotten early.
+/// before it is dropped: with more than [`GENERATION_MAX`] requests in a window the oldest are dropped early.
 #[derive(Debug)]
 pub(crate) struct Replays {
     hasher: RandomState,
@@ -97,7 +97,7 @@ impl Replays {
         }
     }
 
-    /// Forgets a request of which nothing was done, so that it can be sent again.
+    /// Removes a request that had no effect, so that it can be sent again.
     pub(crate) fn discard(&self, Remembered(hash): Remembered) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.young.remove(&hash);

@@ -1,4 +1,4 @@
-//! Requests whose key and signature stand in what has to be read first: read and judged, each in its turn.
+//! Requests whose key and signature are in the body: read and checked, each in its turn.
 
 use super::parsing::{LONG_BYTES_MIN, NoTurn};
 use super::{Access, Requester, TooMany, Turn};
@@ -27,8 +27,8 @@ pub(crate) trait Signed {
 }
 
 impl Access {
-    /// Reads a request of so many octets and judges it when its turn comes; one that is long is read and judged on a thread
-    /// that others do not wait for. `requester` is somebody whose key is not known yet.
+    /// Reads a request of so many octets and checks its credential when its turn comes. A long one is read and checked on a
+    /// separate thread, so that others do not wait for it. `requester` has no key yet.
     ///
     /// # Errors
     /// What the request is refused for; a credential that was not accepted is counted and logged.
@@ -50,7 +50,7 @@ impl Access {
             let turn = self.turns.turn(engine, requester).await?;
             return self.checked(engine, requester, turn, request.verify(read), S::reason);
         }
-        // What holds much does not wait, and is judged on the thread where it was read.
+        // A request that holds much memory does not wait; it is checked on the thread that read it.
         parsing.run(|| {
             let read = request.read()?;
             let user = request.user(&read).to_owned();
@@ -80,7 +80,7 @@ impl Access {
         }
     }
 
-    /// Ends the turn of a credential that was judged; one that was not accepted is counted and logged.
+    /// Ends the turn of a credential that was checked; a rejected one is counted and logged.
     pub(crate) fn checked<T, E>(
         &self,
         engine: &Engine,

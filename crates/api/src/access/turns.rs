@@ -1,8 +1,8 @@
-//! When a credential is judged: at once, or in turn where many were wrong.
+//! When a credential is checked: at once, or in turn after many failures.
 //!
 //! A wrong credential takes one event of its address, or of its key at that address. Where none is left a request waits for
-//! the next before its credential is looked at, so that guesses are bounded whatever becomes of the connections: whoever
-//! hangs up was not judged. A request gives back what it took when its credential is right.
+//! the next before its credential is checked, so that guesses are bounded whatever becomes of the connections: a client that
+//! disconnects was not checked. A request gives back its event when its credential is right.
 //!
 //! Nobody is locked out by others. A connection goes on with the credential that was verified on it. A key that was verified
 //! from an address lately has events of its own there. Others of the address wait in one line for each key, and the lines
@@ -70,7 +70,7 @@ struct Scope {
     is_known: bool,
 }
 
-/// Leave to judge one credential. What it took is given back, unless the credential was [`wrong`](Turn::wrong).
+/// Permission to check one credential. Its events are given back, unless the credential was [`wrong`](Turn::wrong).
 #[derive(Debug)]
 pub(crate) struct Turn<'t> {
     turns: &'t Turns,
@@ -107,8 +107,8 @@ impl Turns {
         }
     }
 
-    /// Waits until the credential may be judged. The caller holds little of the request meanwhile. Cancel safe: whoever goes
-    /// leaves the line, and nothing was judged. When the listener needs room the wait ends early.
+    /// Waits until the credential may be checked. The caller holds little of the request meanwhile. Cancel safe: a dropped
+    /// future leaves the queue, and nothing was checked. The wait ends early when the listener must free capacity.
     ///
     /// # Errors
     /// [`TooMany`], which is counted and logged here.

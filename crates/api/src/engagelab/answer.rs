@@ -27,7 +27,7 @@ pub(super) fn response(status: StatusCode, body: impl Into<Bytes>) -> Response {
     response
 }
 
-/// What a request that is not done is told.
+/// The response to a refused request.
 pub(super) fn refusal(refused: &Refused) -> Rendered {
     #[derive(Serialize)]
     struct Error<'a> {

@@ -14,7 +14,7 @@ pub const FAMILY_A: &str = "engagelab";
 /// Generation C: `dev_key:dev_secret`.
 pub const FAMILY_C: &str = "engagelab_dev";
 
-/// Clients forget the padding.
+/// Some clients omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

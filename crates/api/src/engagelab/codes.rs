@@ -361,11 +361,11 @@ pub mod config {
 /// Why a request is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// What it is told.
+    /// HTTP status and vendor code of the response.
     pub code: &'static Code,
-    /// In these words.
+    /// The text of the response.
     pub message: Cow<'static, str>,
-    /// After so many seconds it may be asked again (`Retry-After`); 0 says nothing.
+    /// Seconds after which the client may retry (`Retry-After`); 0: the header is not sent.
     pub retry_after_s: u32,
 }
 
@@ -379,7 +379,7 @@ impl Refused {
         }
     }
 
-    /// For now: it may be asked again after so many milliseconds.
+    /// A temporary refusal: the client may retry after `wait_ms` milliseconds.
     pub fn after(code: &'static Code, wait_ms: i64) -> Self {
         let wait_s = (wait_ms.max(1) - 1) / 1_000 + 1;
         Self {

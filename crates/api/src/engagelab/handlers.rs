@@ -128,7 +128,7 @@ async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -
     .await
 }
 
-/// What makes a request single, its answer not worded yet.
+/// The idempotency scope and key of a request, before its response is rendered.
 struct Single {
     scope: &'static str,
     key: Box<str>,
@@ -144,7 +144,7 @@ fn once(limits: &Limits, caller: &Caller, scope: &'static str, id: &str) -> Sing
     }
 }
 
-/// Hands a submission over and words what came of it; what a first request is told is kept for its repeats.
+/// Submits to the engine and renders the response. The response to the first request is stored for repeats.
 async fn accept(
     api: &Api,
     submission: Submission,

@@ -45,7 +45,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     Ok(one(View::of(&known(call).await?)))
 }
 
-/// GET: those whose name contains what is asked for.
+/// GET: the labels whose name contains the text of the query.
 pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let query = Query::read(call.query);
     let paging = query.paging()?;

@@ -67,7 +67,7 @@ impl Interface {
         }
     }
 
-    /// Does what is asked; `None` for a verb that it does not have.
+    /// Handles a request; `None` for a verb that the resource does not have.
     async fn answer(self, verb: &Method, call: &Call<'_>) -> Option<Result<Vec<u8>, Refused>> {
         let get = matches!(*verb, Method::GET | Method::HEAD);
         Some(match (self, verb) {
@@ -225,7 +225,7 @@ pub(super) fn many<T: Serialize>(result: Vec<T>, total: u64) -> Vec<u8> {
     answer::write(&Many { result, total, count }, ENTRY_BYTES * count)
 }
 
-/// Generation A: done, and nothing to tell.
+/// Generation A: success without a result.
 pub(super) fn nothing() -> Vec<u8> {
     #[derive(Serialize)]
     struct Nothing {}
@@ -237,7 +237,7 @@ pub(super) fn bare(result: impl Serialize, entries: usize) -> Vec<u8> {
     answer::write(&result, ENTRY_BYTES * entries)
 }
 
-/// Generation C: done, and nothing to tell.
+/// Generation C: success without a result.
 pub(super) fn success() -> Vec<u8> {
     #[derive(Serialize)]
     struct Success {
@@ -269,7 +269,7 @@ pub(super) fn not_stored_c(error: &ManageError) -> Refused {
     }
 }
 
-/// Generation A: the store did not take, or tell, something.
+/// Generation A: a read or a write of the store failed.
 pub(super) fn store_failed_a(error: &StoreError) -> Refused {
     failed(
         error,

@@ -15,7 +15,7 @@
 //! | [`templates`], [`signs`], [`labels`] | what accounts manage (A) |
 //! | [`template_configs`], [`sign_configs`], `plans` | what accounts manage (C) |
 //! | `manage` | paths and verbs of these |
-//! | [`hook`], [`callback`] | events told to accounts (A, C) |
+//! | [`hook`], [`callback`] | the webhook formats (A, C) |
 //! | `handlers` | HTTP to engine and back |
 
 mod answer;

@@ -1,4 +1,4 @@
-//! What waits to be sent by generation C: its plans.
+//! Messages that generation C has scheduled: its plans.
 
 use super::codes::Refused;
 use super::manage::{Call, store_failed_c};
@@ -11,9 +11,8 @@ const LOOKED_BACK_MS: i64 = (SCHEDULE_AHEAD_S_MAX + 24 * 3600) * 1000;
 /// What is accepted in this very hour counts.
 const HOUR_MS: i64 = 3_600_000;
 
-/// Whether a message of generation C with one of these templates has yet to be taken by a carrier. Asked of the
-/// counters, which costs the same however many messages there are. It is a courtesy, not a lock: what is queued carries
-/// its text with it.
+/// Whether a message of generation C with one of these templates is still queued. Reads the counters, which costs the same
+/// however many messages there are. It is a courtesy, not a lock: a queued message carries its text.
 pub(super) async fn any_pending(call: &Call<'_>, templates: Vec<i64>) -> Result<bool, Refused> {
     if templates.is_empty() {
         return Ok(false);

@@ -19,7 +19,7 @@ pub(super) const ENTRIES_MAX: usize = 10;
 #[derive(Debug)]
 pub(super) struct Query<'a>(HashMap<Cow<'a, str>, Cow<'a, str>>);
 
-/// Which piece of a list is asked for.
+/// The requested page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Paging {
     pub(super) offset: u64,
@@ -45,8 +45,8 @@ impl<'a> Query<'a> {
         self.get(name).map(read).transpose()
     }
 
-    /// `offset` from 0 and `limit` up to 100, which is also the default; more is cut down to that, as a vendor's own
-    /// example asks for more.
+    /// `offset` from 0 and `limit` up to 100, which is also the default. A larger limit is reduced to 100: an example of the
+    /// vendor requests more.
     pub(super) fn paging(&self) -> Result<Paging, Refused> {
         let limit = self.number("limit")?.unwrap_or(LIMIT_MAX as u64);
         Ok(Paging {

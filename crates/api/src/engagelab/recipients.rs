@@ -126,7 +126,7 @@ impl Entries {
 }
 
 impl<'a> Answered<'a> {
-    /// In the order of the request: the number as sent, and its fate.
+    /// In the order of the request: the number as sent, and its outcome.
     pub(super) fn iter(self) -> impl Iterator<Item = (&'a str, RecipientOutcome)> {
         let count = self
             .entries

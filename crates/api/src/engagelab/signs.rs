@@ -74,7 +74,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     Ok(one(View::of(known(call)?)))
 }
 
-/// GET: those whose name contains what is asked for.
+/// GET: the signatures whose name contains the text of the query.
 pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let query = Query::read(call.query);
     let name = query.get("sign_name").unwrap_or_default().to_lowercase();

@@ -28,7 +28,7 @@ pub struct StatisticsQuery {
     users: Vec<Box<str>>,
     labels: Vec<i64>,
     aggregate: bool,
-    /// False when the query asks for a type of message that cannot be there.
+    /// False when the query is for a type of message that cannot exist.
     possible: bool,
 }
 

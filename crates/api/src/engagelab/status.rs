@@ -29,7 +29,7 @@ pub struct StatusQuery {
     status: Option<Status>,
     sub_status: Option<u16>,
     user: Option<Box<str>>,
-    /// False when the query asks for a type of message that cannot be there.
+    /// False when the query is for a type of message that cannot exist.
     possible: bool,
 }
 
@@ -324,7 +324,7 @@ mod tests {
             let reported = Status::of(DeliveryResult::counted(state, ""));
             assert!(
                 reported.states().contains(&state),
-                "{state:?} is told as {reported:?}"
+                "{state:?} is reported as {reported:?}"
             );
         }
         let numbers = Status::ALL.map(|status| status as u8);

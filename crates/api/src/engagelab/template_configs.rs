@@ -184,7 +184,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     ))
 }
 
-/// PUT: all of it anew, reviewed again when another text would be sent.
+/// PUT: replaces all of it. A change of the sent text puts it under review again.
 pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let template = &known(call)?.template;
     let given = TemplateConfigFields::read(&call.body)?;

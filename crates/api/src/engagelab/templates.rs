@@ -152,7 +152,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     Ok(one(View::of(&known(call)?.template)))
 }
 
-/// GET: those that are asked for.
+/// GET: the templates that match the query.
 pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let requested = ListTemplates::read(call.query)?;
     let wanted = call

@@ -158,7 +158,7 @@ pub(super) enum CallbackStatus {
 }
 
 impl CallbackStatus {
-    /// As it is told. The vendor's example of a failure says `sent_fail`, its table `sent_failed`.
+    /// The value of `message_status`. The vendor's example of a failure says `sent_fail`, its table `sent_failed`.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Plan => "plan",
@@ -228,7 +228,7 @@ impl CallbackError {
         Self::numbered(number).unwrap_or(Self::INTERNAL)
     }
 
-    /// Why a carrier failed, when all that is known is the state it told.
+    /// Why a carrier failed, when only the reported state is known.
     pub(super) fn of_state(state: MessageState) -> Self {
         let number = match state {
             MessageState::Rejected => 5015,

@@ -109,7 +109,7 @@ pub(super) fn sent(submission: &Submission, outcome: &Outcome, ids: &PublicIds) 
     body_with(code, info, 64 * (accepted + failed))
 }
 
-/// A request that failed for one reason is told that reason and nothing else (as with a single bad number).
+/// The only reason of a request that failed for one reason; the response has that and nothing else.
 fn plain_refusal(item: &Item, done: &ItemOutcome) -> Option<&'static Code> {
     if let Some(refusal) = done.refused {
         return Some(code_of(refusal));

@@ -34,8 +34,8 @@ pub struct Caller<'a> {
 /// Finds the caller and checks the signature, then the clock.
 ///
 /// # Errors
-/// 472, 421, 471, 422, 601, 474, 461, looked at in this order: nothing but the existence of an `smsUser` (which the
-/// vendor tells too) can be learned without its key.
+/// 472, 421, 471, 422, 601, 474, 461, checked in this order: without its key only the existence of an `smsUser` (which
+/// the vendor's API shows too) can be found out.
 pub fn authenticate<'a>(
     params: &'a Params<'_>,
     catalog: &Snapshot,

@@ -275,7 +275,7 @@ pub static TOO_MANY_REQUESTED: Code = code(
     "phones和smsIds最多{}个",
     "no more than {} phones or smsIds in a query",
 );
-/// A status query by something that cannot be asked for here.
+/// A parameter of a status query that this API does not support.
 pub static QUERY_FORMAT: Code = code(441, "查询参数错误", "invalid query parameter");
 /// A span of days that holds more than can be added up.
 pub static TOO_MUCH_TO_COUNT: Code = code(441, "查询范围过大", "the query covers too much");
@@ -332,7 +332,7 @@ pub static IN_USE: Code = code(601, "正在使用, 不能删除", "in use: it ca
 /// Why a request is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// What it is told.
+    /// The vendor code and text of the response.
     pub code: &'static Code,
     /// The limit its text names.
     pub limit: u64,

@@ -69,7 +69,7 @@ impl<'a> ListFields<'a> {
     }
 }
 
-/// `list`: those whose name contains what is asked for.
+/// `list`: the lists whose name contains the text of the query.
 pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let paging = Paging::read(call.params)?;
     let name = list_name(call.params)

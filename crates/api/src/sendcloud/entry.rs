@@ -209,7 +209,7 @@ impl From<NoTurn> for Refused {
     }
 }
 
-/// Ends the turn of a credential that was judged: one that is refused is counted.
+/// Ends the turn of a credential that was checked: a rejected one is counted.
 fn checked<T>(
     api: &Api,
     requester: Requester<'_>,

@@ -26,7 +26,7 @@ pub(super) const ENTRIES_MAX: usize = 100;
 pub struct Paging {
     /// How many to skip.
     pub start: u64,
-    /// How many to return: at most [`PAGE_MAX`], and that many when more are asked for.
+    /// How many to return; a larger request is reduced to [`PAGE_MAX`].
     pub limit: usize,
 }
 
@@ -175,7 +175,7 @@ impl MessageType {
         }
     }
 
-    /// Reads the number of a type that can be asked for.
+    /// Reads the number of a type that a request may have.
     pub(super) fn read(written: &str) -> Option<Self> {
         match written {
             "0" => Some(Self::Domestic),
@@ -252,7 +252,7 @@ impl Span {
         Ok(Some(Self { first, last }))
     }
 
-    /// From when to when; `None` when that cannot be told.
+    /// From when to when; `None` when the times cannot be computed.
     pub(super) fn times(self) -> Option<Range<UnixMs>> {
         days::span(self.first, self.last, days::CHINA)
     }

@@ -97,7 +97,7 @@ fn once(
         key: format!("{}\n{id}", caller.sms_user).into_boxed_str(),
         keep_ms: i64::from(api.limits.request_id_keep_s) * 1000,
         reply: Box::new(move |submission, outcome| match scope {
-            // A repeat of the field is told 400 and nothing else: there is nothing to keep.
+            // The response to a repeat of the field is a bare 400: there is nothing to store.
             SCOPE_FIELD => Vec::new(),
             _ => Recorded::encode(StatusCode::OK, &answer::sent(submission, outcome, &ids)),
         }),

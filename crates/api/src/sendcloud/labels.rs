@@ -37,7 +37,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     Ok(done(&FOUND, One::of(&label), 1))
 }
 
-/// `label/list`: those whose name contains what is asked for.
+/// `label/list`: the labels whose name contains the text of the query.
 pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     let requested = LabelFields::read(call.params)?;
     let filter = RecordFilter {

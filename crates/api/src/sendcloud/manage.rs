@@ -87,7 +87,7 @@ impl Interface {
         ("/smsapi/data/sendFailed", Self::DataSendFailed),
     ];
 
-    /// Does what is asked; the body of the answer.
+    /// Handles a request; the body of the response.
     pub(super) async fn answer(self, call: &Call<'_>) -> Result<Vec<u8>, Refused> {
         match self {
             Self::TemplateGet => templates::get(call),
@@ -187,7 +187,7 @@ pub(super) fn refused(error: &ManageError) -> Refused {
         ManageError::InUse(_) => Refused::from(&IN_USE),
         ManageError::TooMany(_) => Refused::from(&FULL),
         ManageError::Store(error) => store_failed(error),
-        // Never asked for on this wire.
+        // Does not occur on this wire.
         ManageError::NotRejected(_) => Refused::from(&NO_PERMISSION),
         other => {
             tracing::warn!(dialect = "sendcloud", error = %other, "request failed");

@@ -15,7 +15,7 @@
 //! | `manage` | the interfaces that manage and count |
 //! | [`templates`], [`signatures`], [`labels`], [`contacts`], [`members`], [`tasks`], [`statistics`] | each family of them |
 //! | [`fields`], `local` | their parameters one by one, their dates |
-//! | [`hook`] | SMSHook: events told to accounts |
+//! | [`hook`] | SMSHook: the webhook format |
 //! | `handlers` | HTTP to engine and back |
 
 pub mod codes;

@@ -94,7 +94,7 @@ pub enum Form {
     Multipart {
         /// The line.
         boundary: String,
-        /// How long the body may be, in octets: told when it ends early.
+        /// How long the body may be, in octets: the text for a body that ends early names it.
         bytes_max: usize,
         /// The parts.
         body: Bytes,

@@ -236,7 +236,7 @@ fn written(date: Date) -> String {
     date.strftime("%Y-%m-%d").to_string()
 }
 
-/// A row, worded: every value is a text.
+/// A row of the response: every value is a text.
 #[derive(Debug)]
 struct Row {
     view: View,

@@ -125,7 +125,7 @@ impl StatusQuery {
             ids: self.sms_ids,
             grammar: PHONES,
         };
-        // The store tells voice from text, not China from abroad, and looks for one template at a time.
+        // The store filters by voice or text, not by China or abroad, and by one template at a time.
         let by_type = self.message_type.filter(|wanted| *wanted != MessageType::Voice);
         if by_type.is_none() && namesakes.len() < 2 {
             return lookup.run(engine, None).await;
@@ -137,7 +137,7 @@ impl StatusQuery {
         lookup.run(engine, Some(&keeps)).await
     }
 
-    /// The templates that are meant by `templateName`: empty when none is asked for, `None` when nothing can match.
+    /// The templates that match `templateName`: empty when it is not given, `None` when nothing can match.
     /// With `templateId` as well, both must be meant. In the order of their numbers.
     fn namesakes(&self, catalog: &Snapshot, account: AccountId) -> Option<Vec<i64>> {
         let Some(name) = &self.template_name else {

@@ -25,7 +25,7 @@ const SCOPE_HEADER: &str = "sendcloud-task-header";
 /// Longest `taskName` and `senderName` in characters. No source has a limit; chosen.
 const NAME_CHARS_MAX: usize = 100;
 
-/// A task as it is asked for.
+/// The parameters of a new task.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TaskFields<'a> {
     /// Lists by name, each once.
@@ -96,7 +96,7 @@ fn due(written: &str, now: UnixMs) -> Result<UnixMs, Refused> {
     Ok(at)
 }
 
-/// What a task is asked about later, kept as its name.
+/// Parameters that task queries return, stored in the task's name.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Names {
     task: Box<str>,
@@ -237,7 +237,7 @@ struct Vo<'a> {
     create_time: String,
     /// Empty until it has ended.
     end_time: String,
-    /// Told by the query only, as a text.
+    /// Only in responses to queries, as a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     label_id: Option<String>,
 }

@@ -45,7 +45,7 @@ impl Verified {
         }
     }
 
-    /// How it is asked for, and how the SMSHook tells it.
+    /// The number in queries and in the SMSHook.
     pub(super) const fn number(self) -> i8 {
         match self {
             Self::Waiting => 0,

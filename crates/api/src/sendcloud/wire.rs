@@ -1,4 +1,4 @@
-//! What the send interfaces are asked: parameters to typed requests, or the refusal they get
+//! Requests to the send interfaces: parameters to typed requests, or a refusal
 //! (docs/dialects/sendcloud.md). Pure; nothing here knows accounts or templates.
 
 use super::codes::{

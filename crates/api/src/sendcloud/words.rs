@@ -66,7 +66,7 @@ pub(super) static TASK_WAITING: Word = word("等待执行", "waiting");
 pub(super) static TASK_RUNNING: Word = word("执行中", "running");
 /// All were accepted or refused.
 pub(super) static TASK_DONE: Word = word("执行成功", "succeeded");
-/// It could not go on, or was called off.
+/// It failed or was cancelled.
 pub(super) static TASK_FAILED: Word = word("执行失败", "failed");
 
 // `status` and `sendLog` of a message.

@@ -1,4 +1,4 @@
-//! What each address has open on which nothing was verified yet.
+//! Counts the unverified connections of each address.
 
 use arc_swap::ArcSwapOption;
 use std::collections::{HashMap, hash_map};
@@ -21,7 +21,7 @@ pub fn network(address: IpAddr) -> IpAddr {
 pub(super) struct Address {
     /// Connections on which nothing was verified yet.
     unverified: AtomicUsize,
-    /// Of these, those that were told to go and are not gone yet.
+    /// Of these, those that are being closed and are not closed yet.
     going: AtomicUsize,
     /// A credential was verified on one of its connections; known for as long as it has any.
     known: AtomicBool,
@@ -34,7 +34,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Connections on which nothing was verified yet and that were not told to go.
+    /// Unverified connections that are not being closed.
     pub(super) fn staying(&self) -> usize {
         self.unverified
             .load(Ordering::Relaxed)
@@ -99,7 +99,7 @@ impl Addresses {
         })
     }
 
-    /// One standing less; an address without any is forgotten.
+    /// One standing less; an address without any is dropped.
     fn close(&self, network: IpAddr) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let hash_map::Entry::Occupied(mut entry) = table.entry(network) {
@@ -154,8 +154,8 @@ impl Standing {
         self.state.load(Ordering::Acquire) == VERIFIED
     }
 
-    /// Whether the client is no stranger, as far as work for it goes: large pieces are read at once, and long bodies do not wait
-    /// for those of strangers. The connection of a proxy begins anew with each request; there it is enough that a credential
+    /// Whether the client gets the resources of a verified one: large pieces are read at once, and long bodies do not wait for
+    /// those of unverified clients. On a proxy's connection each request begins unverified; there it is enough that a credential
     /// was verified at the client's address lately.
     pub(super) fn is_trusted(&self) -> bool {
         self.is_verified() || self.is_of_request && self.address.is_known()

@@ -1,8 +1,8 @@
-//! The memory that all requests being read may take together.
+//! The memory that all requests that are being read may take together.
 //!
-//! Bytes count as they arrive: what a head announces reserves nothing. Whoever verified nothing yet has a part of the room
-//! only, and one address a part of that, so that strangers cannot take the rest. Of the whole room one customer has half, from
-//! whatever addresses, so that none can take it from all others; customers at one address have half each.
+//! Bytes count as they arrive: a declared length reserves nothing. Unverified clients have only a part of the room, and one
+//! address a part of that, so that they cannot take the rest. One customer has at most half of the whole room, from whatever
+//! addresses, so that none can take it from all others; customers at one address have half each.
 
 use super::addresses::Standing;
 use engine::AccountId;
@@ -47,7 +47,7 @@ pub(super) struct Bodies {
     unverified: AtomicUsize,
     /// Pieces that have arrived and wait for room.
     waiting: AtomicUsize,
-    /// Bytes in use, by account. None is forgotten: there are as many as have shown a credential.
+    /// Bytes in use, by account. Entries are never removed: there are as many as accounts with a verified credential.
     customers: Mutex<HashMap<AccountId, Arc<AtomicUsize>>>,
     gauge: Gauge,
 }
@@ -178,7 +178,7 @@ impl Bodies {
         is_scarce(&self.in_use, self.limits.bytes_max)
     }
 
-    /// Whether there is little room left for strangers, or for all.
+    /// Whether there is little room left for unverified clients, or for all.
     pub(super) fn is_scarce(&self) -> bool {
         self.is_scarce_for_all() || is_scarce(&self.unverified, self.unverified_bytes_max())
     }

@@ -159,7 +159,7 @@ fn answer(
     let (watch, origin) = (Arc::clone(watch), Arc::clone(origin));
     async move {
         let answer = match requested {
-            // The connection is the proxy's, who would tell its client of a bad gateway.
+            // The connection is a proxy's: it would answer 502 to its client.
             Some(Ok(requested)) if origin.direct().is_none() => or_turned_away(requested, &watch).await?,
             Some(Ok(requested)) => requested.await?,
             Some(Err(refusal)) => head::answer(refusal),
@@ -185,7 +185,7 @@ async fn or_turned_away(
     tokio::select! {
         biased;
         answered = requested => {
-            // The handler ended just when it was told to make room: its answer is as good, and the connection goes with it.
+            // The handler ended just when it was to be turned away: its response is sent, and the connection closed with it.
             if watch.is_dropped() {
                 watch.answers_after_all();
                 watch.leave();
@@ -225,7 +225,7 @@ mod tests {
         assert!(watch.enter(Phase::Body) && watch.drop_from(watch.phase_word()));
         give.send(()).unwrap();
         assert_eq!(answered.await.unwrap().status(), StatusCode::OK);
-        assert!(watch.enter(Phase::Idle), "the connection is not forgotten");
+        assert!(watch.enter(Phase::Idle), "the connection is still open");
         assert_eq!(watch.order().now_or_never(), Some(Order::Leave));
     }
 }

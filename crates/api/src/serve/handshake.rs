@@ -1,4 +1,4 @@
-//! TLS handshakes, the costliest thing that a stranger may ask for: what they may cost together, and of each address.
+//! Limits on TLS handshakes, the costliest work that an unverified client can cause: of all together, and of each address.
 
 use super::addresses::Address;
 use super::client::Client;

@@ -16,13 +16,13 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection that was asked to go may take to send what it has begun to send.
+/// How long a connection that is being closed may take to send what it has begun to send.
 const LEAVE_MS_MAX: u64 = 2_000;
 /// Pauses after an accept that failed for want of something (file descriptors, memory).
 const ACCEPT_RETRY_MS: std::ops::RangeInclusive<u64> = 10..=1_000;
 /// Pauses between looks at all connections that others provoke.
 const PAUSE_MS: u64 = 10;
-/// How often it is said that connections were sent off.
+/// The least time between two log lines about connections that were closed to free capacity.
 const SAY_EVERY_MS: u64 = 10_000;
 
 pub(super) struct Connections {
@@ -42,7 +42,7 @@ pub(super) struct Connections {
 /// The loop's side of a connection.
 struct Open {
     watch: Arc<Watch>,
-    /// When it was asked to go.
+    /// When its close was requested.
     leaving_since_ms: Option<u64>,
     /// The address that it is counted at as going.
     going: Option<Arc<Address>>,
@@ -50,7 +50,7 @@ struct Open {
     recent_bytes: u64,
 }
 
-/// What was sent off since that was said.
+/// Connections closed to free capacity since the last log line.
 #[derive(Debug, Default)]
 struct SentOff {
     said_ms: u64,
@@ -112,7 +112,7 @@ impl Connections {
                     self.ended(ended.map_or_else(|error| error.id(), |(id, ())| id));
                 }
                 _ = look.tick() => self.look(),
-                () = shared.room_requests.any() => self.requested(),
+                () = shared.room_requests.any() => self.make_requested_room(),
                 accepted = listener.accept(), if self.waiting.is_none() && retry_at.is_none() => match accepted {
                     Ok((stream, peer)) => {
                         retry_ms = *ACCEPT_RETRY_MS.start();
@@ -151,7 +151,7 @@ impl Connections {
 
     fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
         let standing = if self.shared.settings.is_proxy(peer.ip()) {
-            // It speaks for others: whom it names is counted.
+            // A proxy is not counted; the clients that it names are.
             Arc::new(Standing::uncounted(true))
         } else {
             self.shared.addresses.open(peer.ip())
@@ -159,7 +159,7 @@ impl Connections {
         if standing.address().staying() > self.limits().per_address_max.max(1)
             && !self.make_room_at(standing.address())
         {
-            // All that its address has are at work.
+            // All connections of the address are at work.
             self.shared.metrics.refused.inc();
             self.sent_off.refused += 1;
             return;
@@ -194,7 +194,7 @@ impl Connections {
         self.shared.metrics.connections.set(self.open.len() as i64);
     }
 
-    /// All connections that were not asked to go, as they look now.
+    /// All connections that are not being closed, as they look now.
     fn seen(&self) -> impl Iterator<Item = Seen<Which>> {
         let now_ms = self.now_ms();
         let connections_max_held = (self.limits().connections_max / 32).max(8);
@@ -217,7 +217,7 @@ impl Connections {
         })
     }
 
-    /// Asks those to go that are missed least.
+    /// Closes the connections of the lowest rank, so that new ones fit.
     fn let_others_in(&mut self) {
         if self.are_going() {
             return;
@@ -226,8 +226,8 @@ impl Connections {
         self.sent_off.for_connections += self.send_off(going);
     }
 
-    /// Whether connections that were told to go make room just now. A last request may keep one; and who only waits for its
-    /// client to close does not wait for long when others want its place.
+    /// Whether connections that are being closed free capacity just now. A last request may keep one open. One that only waits
+    /// for its client to close is dropped after [`LINGER_MS`].
     fn are_going(&self) -> bool {
         let now_ms = self.now_ms();
         let mut any = false;
@@ -248,7 +248,7 @@ impl Connections {
         any
     }
 
-    /// Asks those of an address to go that are missed least; whether there are any.
+    /// Closes the connections of the lowest rank of an address; whether there are any.
     fn make_room_at(&mut self, address: &Arc<Address>) -> bool {
         let now_ms = self.now_ms();
         if let Some((known, since_ms)) = &self.all_at_work
@@ -280,8 +280,8 @@ impl Connections {
         open.is_some_and(|open| Arc::ptr_eq(open.watch.standing().address(), address))
     }
 
-    /// Does what connections have asked for.
-    fn requested(&mut self) {
+    /// Serves the requests of connections for room.
+    fn make_requested_room(&mut self) {
         if self.shared.room_requests.take_room() {
             self.free_bytes();
         }
@@ -292,9 +292,9 @@ impl Connections {
         }
     }
 
-    /// Sends those off that hold room for requests and send little, where room is scarce.
+    /// Closes connections that hold memory for requests and send little, where it is scarce.
     fn free_bytes(&mut self) {
-        // Who waits for room asks again.
+        // A request that still waits for room repeats its room request.
         let now_ms = self.now_ms();
         if now_ms.saturating_sub(self.freed_ms) < PAUSE_MS {
             return;
@@ -321,7 +321,7 @@ impl Connections {
         self.sent_off.for_bodies += gone;
     }
 
-    /// Tells connections to go, but for those that have got on since they were looked at; how many there are.
+    /// Closes connections, except those whose phase has changed since it was read; how many are closed.
     fn send_off(&mut self, going: Vec<Which>) -> u64 {
         let now_ms = self.now_ms();
         let mut gone = 0;
@@ -329,7 +329,7 @@ impl Connections {
             let Some(open) = self.open.get_mut(&id) else {
                 continue;
             };
-            // Whoever is asked to leave finishes a request first; there is none, or it is not to be finished.
+            // `leave` lets a request in flight finish; here there is none, or it is not to be finished.
             if phase.phase() == Phase::Idle {
                 open.watch.leave();
             } else if !open.watch.drop_from(phase) {
@@ -348,7 +348,7 @@ impl Connections {
         gone
     }
 
-    /// Sends off whoever takes longer than allowed.
+    /// Closes connections that exceed a time limit.
     fn look(&mut self) {
         let now_ms = self.now_ms();
         let limits = &self.shared.settings.limits;
@@ -368,7 +368,7 @@ impl Connections {
                 Phase::Closing => for_ms >= LEAVE_MS_MAX,
             };
             match open.leaving_since_ms {
-                // Being asked does not help against a client that does not read.
+                // A client that does not read keeps the connection open: close it.
                 Some(since_ms) if now_ms.saturating_sub(since_ms) >= LEAVE_MS_MAX => {
                     open.watch.drop_from(seen);
                 }
@@ -395,7 +395,7 @@ impl Connections {
         self.say(now_ms);
     }
 
-    /// Says what was sent off, once in a while.
+    /// Logs how many connections were closed to free capacity, at most once in [`SAY_EVERY_MS`].
     fn say(&mut self, now_ms: u64) {
         self.sent_off.refused += self.shared.room_requests.refused.swap(0, Ordering::Relaxed);
         let sent_off = &self.sent_off;
@@ -423,7 +423,7 @@ impl Connections {
         for open in self.open.values_mut() {
             open.leaving_since_ms.get_or_insert(now_ms);
             open.watch.leave();
-            // Whoever only waits for leave to begin is answered now.
+            // A request that only waits for its turn is answered now.
             let seen = open.watch.phase_word();
             if seen.phase() == Phase::Held {
                 open.watch.drop_from(seen);

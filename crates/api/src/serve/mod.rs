@@ -76,7 +76,7 @@ pub struct ServeLimits {
     pub headers_max: usize,
     /// Bytes of one request's head, and of what is read ahead of the handlers; at least 8192.
     pub header_bytes_max: usize,
-    /// How long requests in flight may take once the listener is told to stop, in milliseconds.
+    /// How long requests in flight may take once a stop is requested, in milliseconds.
     pub stop_grace_ms: u64,
 }
 
@@ -96,7 +96,7 @@ impl Default for ServeLimits {
     }
 }
 
-/// What one listener is told.
+/// The settings of one listener.
 #[derive(Debug, Clone, Default)]
 pub struct ServeSettings {
     /// Bounds on connections.
@@ -145,7 +145,7 @@ pub async fn serve(
     let shared = Arc::new(Shared::new(router, settings.into(), tls, metrics));
     let mut connections = Connections::new(shared);
     connections.accept_until(&listener, &shutdown).await;
-    // Who connects from here on is told at once that nobody listens.
+    // New connections are refused by the system from here on.
     drop(listener);
     connections.stop().await
 }

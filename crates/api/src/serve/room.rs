@@ -1,4 +1,4 @@
-//! Who goes when there is no room for all. Pure: the listener looks, this chooses.
+//! Chooses which connections are closed when there is no room for all. Pure: the listener collects the facts.
 
 use super::watch::Phase;
 
@@ -108,9 +108,9 @@ pub(super) fn to_let_others_in<I: Copy>(seen: impl Iterator<Item = Seen<I>>, man
     ranked.into_iter().map(|(_, id)| id).collect()
 }
 
-/// Who is to go so that at least `bytes` of the room for requests get free: slow ones, and those on which something was
-/// verified only when the others have too little; those of crowded addresses first, and of them those that hold most for the
-/// little that still comes.
+/// The connections to close so that at least `bytes` of the memory for requests get free: slow ones, verified ones only when
+/// the others hold too little; those of saturated addresses first, and of these those that hold most for the little that
+/// still arrives.
 pub(super) fn to_free_bytes<I: Copy>(seen: impl Iterator<Item = Seen<I>>, bytes: usize) -> Vec<I> {
     let goes = |seen: &Seen<I>| {
         let may_go = matches!(seen.phase, Phase::Head | Phase::Body | Phase::Held);

@@ -44,7 +44,7 @@ impl Shared {
     }
 }
 
-/// What connections ask of the listener, which alone may send others off.
+/// Requests of connections to the listener, which alone may close other connections.
 #[derive(Debug, Default)]
 pub(super) struct RoomRequests {
     room: AtomicBool,
@@ -54,7 +54,7 @@ pub(super) struct RoomRequests {
     pub(super) refused: AtomicU64,
 }
 
-/// Addresses that may be asked about before the listener looks: it looks at once, so there are few.
+/// Saturated addresses that are stored until the listener looks: it looks at once, so there are few.
 const SATURATED_MAX: usize = 64;
 
 impl RoomRequests {
@@ -74,12 +74,12 @@ impl RoomRequests {
         }
     }
 
-    /// Waits until something is asked.
+    /// Waits for a request.
     pub(super) async fn any(&self) {
         self.any.notified().await;
     }
 
-    /// Whether room is asked for; it is not, from now on.
+    /// Whether room is requested; resets the request.
     pub(super) fn take_room(&self) -> bool {
         self.room.swap(false, Ordering::AcqRel)
     }

@@ -98,7 +98,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         };
         if self.watch.is_expected() {
             match &read {
-                // Who asks on has read.
+                // A client that sends a new request has read the last response.
                 Ok(()) if buf.filled().len() > before => self.watch.was_read(true),
                 Ok(()) => {}
                 Err(_) => self.watch.was_read(false),

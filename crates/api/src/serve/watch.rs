@@ -1,4 +1,4 @@
-//! What the listener and a connection know of each other.
+//! The state that the listener and a connection share.
 
 use super::addresses::Standing;
 use super::bodies::{Full, Lease};
@@ -42,7 +42,7 @@ impl Phase {
     }
 }
 
-/// What the listener tells a connection.
+/// A command of the listener to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// Finish the request in flight, then close.
@@ -51,7 +51,7 @@ pub(super) enum Order {
     Drop = 2,
 }
 
-/// What the listener and a connection know of each other.
+/// The state that the listener and a connection share.
 pub(super) struct Watch {
     epoch: Instant,
     /// The phase in the upper three bits, [`DROPPED`] in the next one, since when (milliseconds of the epoch) in the others.
@@ -71,7 +71,7 @@ pub(super) struct Watch {
     unread: AtomicBool,
     /// Set when the connection is of no more use: nothing it sends is worth reading.
     cut: AtomicBool,
-    /// The last answer, when somebody must know whether it was read.
+    /// The tracker of the last response, when it has one.
     tracker: Mutex<Option<AnswerTracker>>,
     /// Whether there is one: looked at with each read and write.
     fated: AtomicBool,
@@ -198,7 +198,7 @@ impl Watch {
         true
     }
 
-    /// Whether the connection is to be closed as it is, or was told to answer and to go.
+    /// Whether the connection is to be closed as it is, or after the response.
     pub(super) fn is_dropped(&self) -> bool {
         self.phase.load(Ordering::Acquire) & DROPPED != 0
     }
@@ -291,7 +291,7 @@ impl Watch {
         }
     }
 
-    /// Somebody must know whether this answer is read.
+    /// Tracks whether this response is read.
     pub(super) fn expect(&self, tracker: AnswerTracker) {
         tracker.follow();
         *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = Some(tracker);
@@ -398,7 +398,7 @@ impl Watch {
         self.shared.bodies.waits_no_more();
     }
 
-    /// Asks the listener to make room.
+    /// Requests that the listener free memory.
     pub(super) fn ask_for_room(&self) {
         self.shared.room_requests.room();
     }
@@ -438,8 +438,8 @@ mod tests {
         )
     }
 
-    /// A connection by a proxy that is told to make room while a body is awaited.
-    fn reported_to_make_room() -> Watch {
+    /// A proxy's connection that must make room while a body is awaited.
+    fn evicted_while_reading() -> Watch {
         let watch = watch();
         watch.turn_away();
         assert!(watch.enter(Phase::Work) && watch.enter(Phase::Body));
@@ -450,8 +450,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_was_to_answer_and_go_and_did_not_is_closed_when_it_is_looked_at_again() {
-        let watch = reported_to_make_room();
-        // Nobody heard it: the handler had ended just then.
+        let watch = evicted_while_reading();
+        // The notice was lost: the handler had ended just then.
         assert!(!watch.enter(Phase::Idle));
         assert!(watch.drop_from(watch.phase_word()));
         assert_eq!(watch.order().now_or_never(), Some(Order::Drop));

@@ -22,9 +22,9 @@ const QUERY_FIELDS_MAX: usize = 64;
 
 /// What the head of a request says of its caller.
 enum Head<'t> {
-    /// Who asks.
+    /// The caller, verified by the head alone.
     Known(Caller),
-    /// A key that may ask, and a signature that may be its: the body tells, within this turn.
+    /// A known key and a plausible signature: checked with the body, within this turn.
     Signed(Turn<'t>),
 }
 
@@ -46,8 +46,8 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
     exchange::respond(&context, result)
 }
 
-/// The body, and what the head says. When the head alone tells that the request is not let in, only what has arrived of the
-/// body is looked at, for the name of the action in the answer.
+/// The body, and the result of the check of the head. When the head alone is enough to reject the request, only the part of
+/// the body that has arrived is read, for the name of the action in the response.
 async fn receive<'a>(
     api: &'a Api,
     client: &Client,
@@ -68,7 +68,7 @@ async fn receive<'a>(
     Ok((body, shown))
 }
 
-/// Judges what the head alone tells: all of HTTP Basic, and of a signature whether it is worth reading a body for.
+/// Checks what the head alone has: all of HTTP Basic, and of a signature whether it is worth reading the body.
 async fn check_head<'a>(api: &'a Api, client: &Client, head: &Parts) -> Result<Head<'a>, Fault> {
     let dialect = Dialect::UspeedoAction;
     let turns = &api.access.turns;

@@ -176,7 +176,7 @@ pub fn sent(
     })
 }
 
-/// Every recipient was refused: the first reason decides the code; the list tells the others.
+/// Every recipient was refused: the first reason decides the code; the list has the others.
 fn nothing_sent(
     context: &RequestContext,
     submission: &Submission,
@@ -195,12 +195,12 @@ fn nothing_sent(
             None,
         );
     }
-    // The uSpeedo REST v1 document answers an error with code and message alone; the list is added when they do not tell all.
+    // In the uSpeedo REST v1 document an error has code and message alone; the list is added when there are more reasons.
     let reports_all = outcome
         .items
         .iter()
         .flat_map(|item| &item.outcomes)
-        .all(|tracker| *tracker == RecipientOutcome::Refused(refusal));
+        .all(|outcome| *outcome == RecipientOutcome::Refused(refusal));
     refused_with(
         context,
         fault,
@@ -235,7 +235,7 @@ fn failures_of<'a>(item: &'a Item, became: &'a ItemOutcome) -> impl Iterator<Ite
     item.recipients
         .iter()
         .zip(&became.outcomes)
-        .filter_map(move |(recipient, tracker)| match *tracker {
+        .filter_map(move |(recipient, outcome)| match *outcome {
             RecipientOutcome::Refused(refusal) => Some(Failure {
                 item,
                 recipient,
@@ -323,7 +323,7 @@ fn source(dialect: Dialect, item: &Item) -> (Option<&str>, Option<&str>) {
     }
 }
 
-/// What is told of anything but messages that were sent.
+/// The response to any action but a send.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct DoneWith<'a, T> {

@@ -18,7 +18,7 @@ pub const USPEEDO: &str = "uspeedo";
 /// The family of keys UCloud's wire takes.
 pub const UCLOUD: &str = "ucloud";
 
-/// Who asks.
+/// A caller with a verified credential.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The account.
@@ -27,7 +27,7 @@ pub struct Caller {
     pub user: Arc<str>,
     /// Requests a second that may be made with it; 0: no limit.
     pub requests_per_s_max: u32,
-    /// The signature of what was asked; `None` where nothing is signed (HTTP Basic).
+    /// The request's signature; `None` where nothing is signed (HTTP Basic).
     pub signature: Option<[u8; SIGNATURE_BYTES]>,
 }
 

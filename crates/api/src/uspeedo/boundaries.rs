@@ -179,11 +179,11 @@ mod tests {
         nest_signed(Members::from_json(json.as_bytes(), 1 << 20).unwrap())
     }
 
-    /// What would be sent, if anything: numbers, template, sender, values, and what is told back.
+    /// What would be sent, if anything: numbers, template, sender, values, and the data that reports return.
     fn done(pairs: &[(String, String)]) -> Option<String> {
         let params = nest_signed(members(pairs)?).ok()?;
         let is = |name: &str, value: &str| params.get(name).and_then(Node::as_text) == Some(value);
-        // Without them nobody is let in, or something else is asked for.
+        // Without them the request is rejected, or is another action.
         if !is("Action", "SendUSMSMessage") || !is("PublicKey", "ckey") {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Requests whose credentials are judged in turn, and what becomes of those that are not accepted.
+//! Credentials that are checked in turn, and what becomes of rejected ones.
 
 use super::auth::{UCLOUD, USPEEDO};
 use super::fault::Fault;
@@ -20,7 +20,7 @@ impl From<NoTurn> for Fault {
     }
 }
 
-/// Somebody with a key on one of the three wires.
+/// A client with a key on one of the three wires.
 pub(super) fn requester<'a>(client: &'a Client, dialect: Dialect, user: &'a str) -> Requester<'a> {
     Requester {
         client,
@@ -33,7 +33,7 @@ pub(super) fn requester<'a>(client: &'a Client, dialect: Dialect, user: &'a str)
     }
 }
 
-/// Ends the turn of a credential that was judged: a fault that is about it is counted. Other faults are not its business.
+/// Ends the turn of a credential that was checked: an error about the credential is counted, any other is not.
 pub(super) fn checked<T>(
     api: &Api,
     requester: Requester<'_>,

@@ -1,4 +1,4 @@
-//! What all three wires do around their own words: read a body, ask the engine, send the answer off.
+//! The steps that all three wires share: read the body, call the engine, send the response.
 
 use super::auth::{self, Caller};
 use super::fault::Fault;
@@ -114,13 +114,13 @@ pub(super) async fn send(
     }
 }
 
-/// The request's `Idempotency-Key`, under which a repeat is told what the first was told.
+/// The request's `Idempotency-Key`, under which a repeat gets the response to the first request.
 fn once(api: &Api, context: &RequestContext, headers: &HeaderMap) -> Result<Option<Idempotency>, Fault> {
     let key = idempotency::key(headers).map_err(|_| Fault::Value("Idempotency-Key"))?;
     let Some(key) = key else { return Ok(None) };
     let (ids, context) = (api.engine.public_ids().clone(), context.clone());
     Ok(Some(Idempotency {
-        // An answer is worded in one wire's words, so the wires do not share their keys.
+        // A response is rendered for one wire, so the wires do not share their keys.
         scope: match context.dialect {
             Dialect::UspeedoRest => "uspeedo_rest/header",
             Dialect::UspeedoAction => "uspeedo_action/header",

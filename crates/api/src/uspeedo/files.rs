@@ -1,5 +1,5 @@
-//! Files: the papers behind signatures. `UploadUSMSFile` takes them by themselves, the signature actions take them
-//! among their parameters; either way they are kept beside the messages and nobody outside the account sees them.
+//! Files: the documents behind signatures. `UploadUSMSFile` takes them by themselves, the signature actions take them
+//! among their parameters. Either way they are stored with the messages, and only the account can read them.
 
 use super::answer::done;
 use super::exchange::store_failed;
@@ -27,7 +27,7 @@ const ID_PREFIX: &str = "FILE";
 pub struct File {
     /// Its name, where it has one.
     pub name: String,
-    /// Its MIME type, where it was told.
+    /// Its MIME type, where the request has one.
     pub mime: String,
     /// Its content.
     pub content: Vec<u8>,
@@ -65,7 +65,7 @@ pub fn parse_upload(params: &Members<'_>) -> Result<File, Fault> {
     Ok(file)
 }
 
-/// A paper among parameters: Base64, or a MIME type, `;base64,` and Base64 (contract section 3.3), as in data URLs.
+/// A document among parameters: Base64, or a MIME type, `;base64,` and Base64 (contract section 3.3), as in data URLs.
 pub fn parse_document(written: &str, name: &'static str) -> Result<File, Fault> {
     let (mime, encoded) = match written.split_once(";base64,") {
         Some((mime, encoded)) => (mime.strip_prefix("data:").unwrap_or(mime), encoded),
@@ -137,7 +137,7 @@ pub(super) async fn numbers(request: Request<'_>) -> Result<HashSet<i64>, Fault>
     Ok(page.items.into_iter().map(|record| record.id).collect())
 }
 
-/// Removes files that nothing names any more. What fails is only told in the log: the request was done.
+/// Removes files that nothing refers to any more. A failure is only logged: the request itself succeeded.
 pub(super) async fn drop_all(request: Request<'_>, numbers: Vec<i64>) {
     for number in numbers {
         let account = request.caller.account;

@@ -6,11 +6,10 @@
 //! | uSpeedo Action | `/api` | signed headers, or HTTP Basic | [`action`] |
 //! | UCloud Action | `/` | the parameters, signed | [`ucloud`] |
 //!
-//! A request to send goes through [`wire`] (bytes to what is asked), [`auth`] with [`canon`] (who asks), [`rules`]
-//! (how strict), the engine, and [`answer`] or [`receipts`]; what ends it early is a [`fault::Fault`]. Everything else
-//! that can be asked has a module of its own, chosen in `perform`: [`templates`], [`signatures`], [`qualifications`],
-//! [`files`], [`statistics`], [`blacklist`], [`reports`]. What accounts are told unasked is in [`push`]. The vendors'
-//! texts are in [`words`].
+//! A request to send goes through [`wire`] (parsing), [`auth`] with [`canon`] (authentication), [`rules`] (strictness), the
+//! engine, and [`answer`] or [`receipts`]; what ends it early is a [`fault::Fault`]. `perform` chooses the module of any
+//! other action: [`templates`], [`signatures`], [`qualifications`], [`files`], [`statistics`], [`blacklist`], [`reports`].
+//! The webhook formats are in [`push`]. The vendors' texts are in [`words`].
 //!
 //! Everything is answered with HTTP 200: the vendors' clients drop the body of any other status (contract
 //! section 2.5).

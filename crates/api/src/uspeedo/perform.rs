@@ -1,4 +1,4 @@
-//! What the two Action wires do once they know who asks and what.
+//! Executes the actions of the two Action wires, once the caller and the action are known.
 
 use super::auth::Caller;
 use super::fault::Fault;
@@ -16,7 +16,7 @@ pub(super) struct Request<'r> {
     pub(super) api: &'r Api,
     /// What its answer depends on.
     pub(super) context: &'r RequestContext,
-    /// Who asks.
+    /// Its caller.
     pub(super) caller: &'r Caller,
     /// Its parameters, dotted names nested.
     pub(super) params: &'r Members<'r>,
@@ -29,7 +29,7 @@ impl Request<'_> {
     }
 }
 
-/// Does what was asked, once; the answer's body.
+/// Executes an action, once; the body of the response.
 pub(super) async fn perform(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
     let seen = exchange::see(request.api, request.context, request.caller, headers)?;
     let done = act(request, headers).await;

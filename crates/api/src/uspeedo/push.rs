@@ -1,4 +1,4 @@
-//! What accounts are told unasked: delivery reports and replies (contract sections 3.4 and 3.5).
+//! The webhook formats: delivery reports and replies (contract sections 3.4 and 3.5).
 //!
 //! Both vendors POST `{"MsgType": 2, "Data": [..]}` (reports; 0 for replies), several at a time, and expect
 //! `{"code": 0, ..}`. Nothing signs a call. Three forms:
@@ -168,13 +168,13 @@ struct Push<'a, T> {
     data: &'a [T],
 }
 
-/// Whether a telling is a report: of a message that came to its end.
+/// Whether an event is a report: of a message in a final state.
 pub(super) fn is_report(payload: &EventPayload) -> bool {
     matches!(&payload.subject, Subject::Message(message)
         if payload.event.what.kind() == EventKinds::ENDED && message.state.is_final())
 }
 
-/// The reports among tellings, for `PullUSMSReport`; `settings` are its endpoint's.
+/// The reports among events, for `PullUSMSReport`; `settings` are those of its endpoint.
 pub(super) fn reports<'t>(
     settings: &Value,
     payloads: &'t [EventPayload],
@@ -232,7 +232,7 @@ impl Form {
     }
 
     fn reply(self, inbound: &Inbound) -> Reply<'_> {
-        // What is no number (a short code, a name) is told as the carrier wrote it.
+        // A sender that is no number (a short code, a name) is reported as the carrier wrote it.
         let number = Msisdn::from_digits(inbound.from.trim_start_matches('+'));
         Reply {
             phone: number.map_or_else(|| inbound.from.to_string(), |number| self.number(number)),

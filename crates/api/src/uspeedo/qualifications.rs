@@ -1,4 +1,4 @@
-//! Qualifications: the identity papers behind a signature (contract section 3.3). UCloud only.
+//! Qualifications: the identity documents behind a signature (contract section 3.3). UCloud only.
 //!
 //! Nothing is sent by them, so they are records: kept, shown, listed. One that is submitted is approved at once for
 //! accounts that approve by themselves; otherwise it waits.
@@ -106,12 +106,12 @@ pub struct Documents {
     pub review_ended_at: UnixMs,
 }
 
-/// What a request says of a qualification: its name, where it names one, and the papers as they are then.
+/// The parameters of a qualification: its name, where the request has one, and the resulting documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
     /// Its name.
     pub name: Option<String>,
-    /// Its papers, not yet submitted.
+    /// Its documents, not yet submitted.
     pub documents: Documents,
     /// Whether it is submitted with this.
     pub submit: bool,
@@ -128,7 +128,7 @@ pub fn read_id(written: &str) -> Option<i64> {
     (id(number) == written).then_some(number)
 }
 
-/// What `AddUSMSSignatureQualification` asks for.
+/// Reads the parameters of `AddUSMSSignatureQualification`.
 pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
     for name in ["Name", "Attr", "HandlerPhone"] {
         required(params, name)?;
@@ -136,7 +136,7 @@ pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
     parse_edit(params, Documents::default())
 }
 
-/// What `UpdateUSMSSignatureQualification` makes of papers; what it does not name stays.
+/// Applies `UpdateUSMSSignatureQualification` to documents; a field that the request does not name stays.
 pub fn parse_edit(params: &Members<'_>, mut documents: Documents) -> Result<Application, Fault> {
     let name = params::name(params, "Name", NAME_CHARS_MAX)?.map(str::to_owned);
     if let Some(attr) = integer(params, "Attr", 0..=1)? {
@@ -165,7 +165,7 @@ pub fn parse_edit(params: &Members<'_>, mut documents: Documents) -> Result<Appl
     })
 }
 
-/// Papers as they stand once they are submitted, or not.
+/// The documents after the request: submitted or still a draft.
 fn settled(request: Request<'_>, application: Application) -> Documents {
     let now = request.engine().now();
     let catalog = request.engine().catalog();
@@ -355,7 +355,7 @@ pub(super) async fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     Ok(done(request.context, &Found { data }))
 }
 
-/// What `GetUSMSSignatureQualification` asks for.
+/// The parameters of `GetUSMSSignatureQualification`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// Page, from 0.
@@ -370,7 +370,7 @@ pub struct Listing {
     pub status: Option<Status>,
 }
 
-/// What `GetUSMSSignatureQualification` asks for.
+/// Reads the parameters of `GetUSMSSignatureQualification`.
 pub fn parse_listing(params: &Members<'_>) -> Result<Listing, Fault> {
     let (page, rows) = params::page(params)?;
     // Ids grow with time: both orders are one.

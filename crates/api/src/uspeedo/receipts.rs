@@ -148,7 +148,7 @@ pub(super) fn time(message: &MessageView) -> i64 {
 pub(super) fn code(message: &MessageView) -> &str {
     let own = |word: &'static str| {
         let says_something = message.error.bytes().any(|b| !matches!(b, b'0' | b' '));
-        // Ours are no carrier's: SMPP's word stands, and `ReceiptDesc` tells more.
+        // Our own errors are no carrier's: the field has SMPP's word, and `ReceiptDesc` has the details.
         if says_something && !words::is_of_lifetime(&message.error) {
             &*message.error
         } else {

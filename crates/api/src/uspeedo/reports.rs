@@ -1,4 +1,4 @@
-//! What accounts tell about their messages, and reports they fetch: `AddBackfill`, `upUSMSCustomerStatus`,
+//! Reports of accounts about their messages, and reports that they pull: `AddBackfill`, `upUSMSCustomerStatus`,
 //! `PullUSMSReport` (contract section 3.3). UCloud only.
 
 use super::answer::{done, done_as};
@@ -28,7 +28,7 @@ const MAKE_ROOM: usize = 100;
 /// Times room is made for one report while others take it.
 const TRIES_MAX: usize = 3;
 
-/// Reports that `PullUSMSReport` gives when it is not told how many, and at most.
+/// Reports of a `PullUSMSReport` that gives no number; also the most that one returns.
 const PULL_DEFAULT: i64 = 100;
 const PULL_MAX: i64 = 200;
 /// How long reports wait to be pulled (contract section 3.3).
@@ -57,9 +57,9 @@ pub struct Backfill {
 pub fn parse_backfill(params: &Members<'_>) -> Result<Backfill, Fault> {
     let send_no = bounded(params, "SendNo", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("SendNo"))?;
     let target = bounded(params, "Target", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("Target"))?;
-    // The page wants the country code told apart; a bare number could be anybody's.
-    let distinguished = target.trim_start().starts_with(['(', '+']);
-    if !distinguished || phone::parse(target, Grammar::UcloudAction).is_err() {
+    // The page requires a separate country code; a bare number could be of any country.
+    let has_country_code = target.trim_start().starts_with(['(', '+']);
+    if !has_country_code || phone::parse(target, Grammar::UcloudAction).is_err() {
         return Err(Fault::Value("Target"));
     }
     Ok(Backfill {
@@ -188,7 +188,7 @@ async fn keep<T: Serialize>(request: Request<'_>, report: &T) -> Result<(), Faul
     Err(Fault::Busy)
 }
 
-/// How many reports `PullUSMSReport` asks for.
+/// Reads how many reports a `PullUSMSReport` requests.
 pub fn parse_pull(params: &Members<'_>) -> Result<usize, Fault> {
     let limit = match params.get("Limit") {
         None => PULL_DEFAULT,

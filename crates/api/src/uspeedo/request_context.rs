@@ -1,4 +1,4 @@
-//! What a request asks for, as far as its answer depends on it: the wire, the action, the language, its own UUID.
+//! The properties of a request that its response depends on: the wire, the action, the language, its UUID.
 
 use super::fault::Family;
 use super::words::Language;
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
-/// Longest name of an action that is told back. The longest served one has 32 characters.
+/// Longest name of an action that a response repeats. The longest served one has 32 characters.
 const NAME_CHARS_MAX: usize = 64;
 
 /// What an answer needs to know of its request.
@@ -19,9 +19,9 @@ pub struct RequestContext {
     pub dialect: Dialect,
     /// The action, on the wires that have one.
     pub action: Option<Action>,
-    /// The name of an action that was not looked up, or is not served; empty when there is none that can be told back.
+    /// The name of an action that was not looked up, or is not served; empty when there is none that a response can repeat.
     named: Box<str>,
-    /// The request's own UUID, told in `ReqUuid` and in a header.
+    /// The request's UUID, sent in `ReqUuid` and in a header.
     pub uuid: String,
     /// In which language to answer, where the wire has two.
     pub language: Language,
@@ -50,8 +50,8 @@ impl RequestContext {
         }
     }
 
-    /// Notes what a refused request calls its action, for its answer: the body's own name, else the query's. Only letters,
-    /// digits and underscores are told back.
+    /// Keeps the name that a refused request gives its action, for its response: the body's, else the query's. Only names of
+    /// letters, digits and underscores are repeated.
     pub(super) fn name_from(&mut self, body: &[u8], query: Option<&str>) {
         if self.action.is_some() {
             return;
@@ -141,15 +141,15 @@ actions! {
     UpdateSignature = "UpdateUSMSSignature" on Ucloud,
     /// Removes signatures.
     DeleteSignature = "DeleteUSMSSignature" on Ucloud,
-    /// Adds a signature's papers.
+    /// Adds a signature's documents.
     AddQualification = "AddUSMSSignatureQualification" on Ucloud,
-    /// Changes a signature's papers.
+    /// Changes a signature's documents.
     UpdateQualification = "UpdateUSMSSignatureQualification" on Ucloud,
-    /// Shows one signature's papers whole.
+    /// Shows one signature's documents whole.
     QueryQualification = "QueryUSMSSignatureQualification" on Ucloud,
-    /// Lists signatures' papers.
+    /// Lists signatures' documents.
     GetQualification = "GetUSMSSignatureQualification" on Ucloud,
-    /// Removes signatures' papers.
+    /// Removes signatures' documents.
     DeleteQualification = "DeleteUSMSSignatureQualification" on Ucloud,
     /// Takes a file.
     UploadFile = "UploadUSMSFile" on Ucloud,

@@ -45,7 +45,7 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
 /// `GET /api/v1/usms/USMSSendReceipt?id=…&id=…`
 pub(super) async fn receipts(State(api): State<Arc<Api>>, request: Request) -> Response {
     let context = context();
-    let result = match requested_by_ids(&api, request).await {
+    let result = match caller_and_ids(&api, request).await {
         Ok((caller, sessions)) => exchange::receipts(&api, &context, caller.account, &sessions).await,
         Err(fault) => Err(fault),
     };
@@ -67,7 +67,7 @@ pub(super) async fn create_template(State(api): State<Arc<Api>>, request: Reques
 /// `GET /api/v1/usms/USMSTemplate?id=…&id=…`
 pub(super) async fn show_templates(State(api): State<Arc<Api>>, request: Request) -> Response {
     let context = context();
-    let result = requested_by_ids(&api, request)
+    let result = caller_and_ids(&api, request)
         .await
         .and_then(|(caller, ids)| templates::show(known(&api, &context, &caller, &Members::default()), &ids));
     exchange::respond(&context, result)
@@ -96,7 +96,7 @@ pub(super) async fn change_template(State(api): State<Arc<Api>>, request: Reques
 /// `DELETE /api/v1/usms/USMSTemplate?id=…&id=…`
 pub(super) async fn remove_templates(State(api): State<Arc<Api>>, request: Request) -> Response {
     let context = context();
-    let result = match requested_by_ids(&api, request).await {
+    let result = match caller_and_ids(&api, request).await {
         Ok((caller, ids)) => {
             templates::remove(known(&api, &context, &caller, &Members::default()), &ids).await
         }
@@ -119,7 +119,7 @@ fn known<'r>(
     }
 }
 
-/// Who asks. Nothing of a body is read for that.
+/// Authenticates the caller by the head alone.
 async fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
     let client = Client::of(&head.extensions);
     let shown = auth::basic_shown(&head.headers);
@@ -155,8 +155,8 @@ impl Posted {
     }
 }
 
-/// Who asks, and about which ids.
-async fn requested_by_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String>), Fault> {
+/// The caller, and the ids of its query.
+async fn caller_and_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String>), Fault> {
     let (head, _) = request.into_parts();
     let caller = caller_of(api, &head).await?;
     let query = head.uri.query().unwrap_or_default();

@@ -45,7 +45,7 @@ fn rules(dialect: Dialect) -> Rules {
         text_chars_max: Some(TEXT_CHARS_MAX),
         overlong: Overlong::Refuse,
         forbidden: Forbidden::Refuse,
-        // Numbers may be longer than names; `wire` tells them apart. One more for a plus sign.
+        // Numbers may be longer than names; `wire` distinguishes them. One more for a plus sign.
         sender_chars_max: SENDER_DIGITS_MAX + 1,
         sender_chars_min: 1,
         sender_alphanumeric: false,

@@ -41,7 +41,7 @@ pub struct Details {
     pub sig_type: u8,
     /// 0: the account's own. 1: somebody else's.
     pub sig_purpose: u8,
-    /// What kind of paper proves it.
+    /// The kind of document that proves the ownership.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_type: Option<u8>,
     /// Why it is wanted.
@@ -53,7 +53,7 @@ pub struct Details {
     /// Whether it is for abroad.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub international: bool,
-    /// The papers of its owner.
+    /// The documents of its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qualification_id: Option<String>,
     /// The proof: a file's number.
@@ -76,7 +76,7 @@ impl Details {
     }
 }
 
-/// What a request says of a signature. The papers in it have no numbers yet.
+/// The parameters of a signature. Its documents have no numbers yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
     /// Without brackets.
@@ -89,7 +89,7 @@ pub struct Application {
     pub proxy_file: Option<File>,
 }
 
-/// What `CreateUSMSSignature` asks for.
+/// Reads the parameters of `CreateUSMSSignature`.
 pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
     let description = other(params, "Description")?.ok_or(Fault::Missing("Description"))?;
     required_integer(params, "CertificateType", 0..=5)?;
@@ -208,7 +208,7 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let application = parse_new(request.params)?;
     let account = request.caller.account;
     let catalog = request.engine().catalog();
-    // Looked at before the papers are stored; the engine looks again when it makes the signature.
+    // Checked before the documents are stored; the engine checks again when it creates the signature.
     if catalog
         .signatures_of(account)
         .any(|other| *other.text == *application.text)
@@ -239,7 +239,7 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     }
 }
 
-/// Stores the papers of an application; its details with their numbers.
+/// Stores the documents of an application; returns its details with their numbers.
 async fn keep_documents(
     request: Request<'_>,
     application: &Application,
@@ -312,7 +312,7 @@ pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     let before: Details = found.map_or_else(Details::default, |found| own_details(&found.details));
     let application = parse_edit(request.params, &before)?;
     let signature = found.ok_or(Fault::Unknown(Thing::Signature))?;
-    // Looked at before the papers are stored; the engine looks again when it changes the signature.
+    // Checked before the documents are stored; the engine checks again when it changes the signature.
     match signature.review {
         Review::Rejected => {}
         Review::Submitted => return Err(Fault::InReview(Thing::Signature)),

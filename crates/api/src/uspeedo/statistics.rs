@@ -1,7 +1,7 @@
 //! Statistics: what became of messages, by day and country, or by day, country and template (contract section 3.3).
 //! UCloud only.
 //!
-//! The engine counts as states change, so today is in them: the vendor tells yesterday at the earliest.
+//! The engine counts as states change, so the current day is included; the vendor's latest day is yesterday.
 
 use super::answer::done;
 use super::exchange::store_failed;
@@ -29,7 +29,7 @@ const COUNTRIES_CHARS_MAX: usize = 2000;
 /// China's calling code: "domestic".
 const CHINA_CODE: u16 = 86;
 
-/// What is asked for.
+/// The parameters of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// Page, from 0.
@@ -380,7 +380,7 @@ async fn read(
     };
     let found = request.engine().statistics(request.caller.account, filter).await;
     let found = found.map_err(|error| store_failed(request.context, &error))?;
-    // So many that some may be missing: a shorter time is asked for rather than wrong sums told.
+    // At the limit some rows may be missing: an error that requires a shorter time is better than wrong sums.
     if found.len() >= request.engine().settings().account_limits.statistics_rows_max {
         return Err(Fault::Value("EndDate"));
     }

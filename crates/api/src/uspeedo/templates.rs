@@ -78,7 +78,7 @@ pub(super) fn with_own_details<T: Serialize>(details: &Value, own: &T) -> Value 
     Value::Object(all)
 }
 
-/// What `CreateUSMSTemplate` asks for.
+/// Reads the parameters of `CreateUSMSTemplate`.
 pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, Fault> {
     check_account_id(params)?;
     let purpose = required_integer(params, "Purpose", 1..=3)?;
@@ -106,7 +106,7 @@ pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, 
     })
 }
 
-/// What `UpdateUSMSTemplate` asks to change of a template with these details.
+/// Reads the changes that `UpdateUSMSTemplate` makes to a template with these details.
 pub fn parse_edit(params: &Members<'_>, dialect: Dialect, old: &Value) -> Result<TemplateEdit, Fault> {
     check_account_id(params)?;
     let name = params::name(params, "TemplateName", NAME_CHARS_MAX)?;
@@ -258,7 +258,7 @@ fn out<'t>(context: &RequestContext, template: &'t Template) -> OutTemplate<'t> 
         create_time: template.created_at / 1000,
         instruction: details.instruction,
         unsubscribe_info: (!uspeedo).then_some(details.unsubscribe_info),
-        // The form of `VariableAttr` is not documented: told back when it is a list of these objects.
+        // The form of `VariableAttr` is not documented: returned when it is a list of these objects.
         attributes: uspeedo.then(|| serde_json::from_str(&details.variable_attr).unwrap_or_default()),
         tags: uspeedo.then_some(details.tags),
     }
@@ -334,7 +334,7 @@ pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fa
     let template = catalog
         .template_by_ut_id(account, id)
         .map(|entry| &entry.template);
-    // What is wrong with the request is told before what is wrong with the template.
+    // Errors of the request take precedence over errors of the template.
     let details = template.map_or(&Value::Null, |template| &template.details);
     let edit = parse_edit(request.params, request.context.dialect, details)?;
     // A text of before stays as it is.

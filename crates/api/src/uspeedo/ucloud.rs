@@ -145,8 +145,8 @@ fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, Fault> {
         .ok_or(Fault::ActionUnknown)
 }
 
-/// What is wrong with a request whose key nobody has: of a short one in the order in which requests are looked at, of a long
-/// one that alone. Nothing of its body is kept for that: strangers may send long ones.
+/// The error of a request with an unknown key: of a short one the first in the order of the checks, of a long one the key
+/// alone. Nothing of a long body is kept for that: unverified clients may send many.
 fn of_unverified(context: &mut RequestContext, body: &[u8], query: &[u8]) -> Fault {
     if body.len() > peek::EXACT_BYTES_MAX {
         return Fault::KeyUnknown;

@@ -1,4 +1,4 @@
-//! From the bytes of a request to what it asks for. Pure: no clock, no store, no catalog.
+//! Parses the bytes of a request. Pure: no clock, no store, no catalog.
 //!
 //! Lenient where clients differ without meaning anything different (contract sections 1.2, 1.3 and 2.1):
 //! numbers for strings and strings for numbers, `null` and `[]` for absent, `TaskContent` in four forms.
@@ -26,8 +26,8 @@ pub const USER_ID_CHARS_MAX: usize = 32;
 /// Longest `ExtendCode` in digits: what fits behind no sender at all in an SMPP source address.
 pub const EXTEND_CODE_DIGITS_MAX: usize = 20;
 
-/// The parameters in a body: a JSON object or a form of at most `values_max` values, told apart by how it begins, since
-/// clients label either with any content type.
+/// The parameters in a body: a JSON object or a form of at most `values_max` values, distinguished by the first character,
+/// since clients label either with any content type.
 pub fn parse_params(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
     match body.first() {
@@ -46,7 +46,8 @@ pub fn parse_json(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault> 
     boundaries::nest(Members::from_json(body, values_max).map_err(|_| Fault::Unreadable)?)
 }
 
-/// What `SendBatchUSMSMessage` asks for, on any of the three wires. `values_max` bounds a `TaskContent` that is a text.
+/// Reads the parameters of `SendBatchUSMSMessage`, on any of the three wires. `values_max` bounds a `TaskContent` that is a
+/// text.
 pub fn parse_batch(
     params: &Members<'_>,
     dialect: Dialect,
@@ -70,7 +71,7 @@ pub fn parse_batch(
     }
 }
 
-/// What `SendUSMSMessage` asks for: one text to many numbers (contract sections 3.2 and 3.3).
+/// Reads the parameters of `SendUSMSMessage`: one text to many numbers (contract sections 3.2 and 3.3).
 pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<Item>, Fault> {
     check_account_id(params)?;
     let template = required(params, "TemplateId")?;
@@ -86,7 +87,7 @@ pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<I
     if extend_code.is_some_and(|code| !is_extend_code(code)) {
         return Err(Fault::Value("ExtendCode"));
     }
-    // One that is not valid is not told back, and stops nothing (contract section 3.3).
+    // An invalid one is not returned, and stops nothing (contract section 3.3).
     let user_id = text(params, "UserId")?.filter(|id| is_user_id(id));
     let extra = Extra::new(user_id, extend_code).to_json();
     let (sender, signature) = source(params, Dialect::Ucloud)?;
@@ -109,7 +110,7 @@ pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<I
     Ok(vec![item])
 }
 
-/// The session numbers `GetUSMSSendReceipt` asks about.
+/// The session numbers of `GetUSMSSendReceipt`.
 pub fn parse_sessions(params: &Members<'_>, sessions_max: usize) -> Result<Vec<String>, Fault> {
     const NAME: &str = "SessionNoSet";
     check_account_id(params)?;
@@ -256,7 +257,7 @@ fn values(members: &Members<'_>) -> Result<Values, Fault> {
 }
 
 /// What the engine's rules do not know: how this family's senders look, and that a number standing twice with
-/// the same parameters is one message asked for twice by mistake.
+/// the same parameters is one message requested twice by mistake.
 fn finish(item: &mut Item) {
     let sender_refused = item.sender.as_deref().is_some_and(|sender| !is_sender(sender));
     for recipient in item.recipients.iter_mut().filter(|_| sender_refused) {
@@ -305,7 +306,7 @@ fn is_extend_code(code: &str) -> bool {
     code.len() <= EXTEND_CODE_DIGITS_MAX && code.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The caller's own data about a recipient: kept with the message and told back.
+/// The caller's own data about a recipient: stored with the message and returned in reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extra {
     /// `UserId`, as written.

@@ -272,7 +272,7 @@ pub enum Thing {
     Template,
     /// A signature.
     Signature,
-    /// A signature's papers.
+    /// A signature's documents.
     Qualification,
     /// An uploaded file.
     File,

@@ -4,10 +4,10 @@
 
 demo.json: {"base_url", "engagelab": {"dev_key", "dev_secret"}, "templates": {"code": {"number"}},
             "engagelab_callback": {"username", "secret"}}
-Prints "listening PORT" and waits for a line on its standard input: by then what happens is told to that port of the
-loopback, in the form engagelab_callback. Sends three messages and checks what it is told of them.
-Ends with status 0 when the verifier took every call and everything was told as the vendor's documents say; with status
-77 when demo.json has no "engagelab_callback": then nobody would tell it anything.
+Prints "listening PORT" and waits for a line on its standard input: by then webhooks are sent to that port of the
+loopback, in the format engagelab_callback. Sends three messages and checks the events about them.
+Ends with status 0 when the verifier took every call and all events were as the vendor's documents say; with status
+77 when demo.json has no "engagelab_callback": then no events would be sent to it.
 """
 
 import base64
@@ -21,7 +21,7 @@ import urllib.request
 from engagelab_otp import MessageStatusEvent, NotificationEvent, WebhookSignatureError, WebhookVerifier
 
 NOT_SET_UP = 77
-TOLD_WITHIN_S = 30
+EVENTS_WITHIN_S = 30
 AT_ONCE = "+10000000010"
 POWERED_OFF = "+10000000018"
 
@@ -61,10 +61,10 @@ class Receiver:
         return 200
 
     def until(self, has):
-        deadline = time.monotonic() + TOLD_WITHIN_S
+        deadline = time.monotonic() + EVENTS_WITHIN_S
         while not has(list(self.events)):
             assert not self.wrong, self.wrong
-            assert time.monotonic() < deadline, f"not told: {self.events}"
+            assert time.monotonic() < deadline, f"events missing: {self.events}"
             time.sleep(0.05)
         assert not self.wrong, self.wrong
         return list(self.events)

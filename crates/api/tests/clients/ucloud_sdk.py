@@ -87,18 +87,18 @@ def counted(usms, template):
         "StartDate": str(today - datetime.timedelta(days=1)), "EndDate": str(today)}
     deadline = time.monotonic() + RECEIPTS_WITHIN_S
     while True:
-        told = usms.get_usms_template_send_statistics({**question, "TemplateId": template})
-        if told["StatisticsData"]["SuccessCount"] == 1:
+        response = usms.get_usms_template_send_statistics({**question, "TemplateId": template})
+        if response["StatisticsData"]["SuccessCount"] == 1:
             break
-        assert time.monotonic() < deadline, told
+        assert time.monotonic() < deadline, response
         time.sleep(0.1)
-    assert told["Total"] == 1 and told["Data"][0]["TemplateId"] == template, told
-    assert (told["Data"][0]["Count"], told["Data"][0]["SuccessCount"]) == (1, 1), told
-    told = usms.get_usms_send_statistics(question)
-    assert told["StatisticsData"]["SuccessCount"] >= 1, told
-    rows = [row for row in told["Data"] if row["SuccessCount"]]
+    assert response["Total"] == 1 and response["Data"][0]["TemplateId"] == template, response
+    assert (response["Data"][0]["Count"], response["Data"][0]["SuccessCount"]) == (1, 1), response
+    response = usms.get_usms_send_statistics(question)
+    assert response["StatisticsData"]["SuccessCount"] >= 1, response
+    rows = [row for row in response["Data"] if row["SuccessCount"]]
     assert rows and 0 < rows[0]["SuccessRate"] <= 1 and rows[0]["SendDate"] in (
-        question["StartDate"], question["EndDate"]), told
+        question["StartDate"], question["EndDate"]), response
     expect_code(18003, lambda: usms.get_usms_send_statistics({**question, "EndDate": "2000-01-01"}))
 
 
@@ -142,12 +142,12 @@ def reports(usms, session):
     usms.add_backfill({"SendNo": session, "Target": AT_ONCE, "BackfillTime": int(time.time()), "Content": "123456"})
     expect_code(18003, lambda: usms.add_backfill({"SendNo": session, "Target": "0000000010"}))
     # What the client has no method for, it still signs and sends.
-    told = usms.invoke("upUSMSCustomerStatus", {"SessionNoSet": [session], "CustomerStatus": "0"})
-    assert told["Data"] == [{"MessageNo": session}], told
+    response = usms.invoke("upUSMSCustomerStatus", {"SessionNoSet": [session], "CustomerStatus": "0"})
+    assert response["Data"] == [{"MessageNo": session}], response
     blocked = "+447700900999"
-    told = usms.invoke("BatchCreateUSMSBlacklistPhone", {
+    response = usms.invoke("BatchCreateUSMSBlacklistPhone", {
         "IsGlobal": True, "BlackList": encoded([{"Phone": blocked, "Purpose": 0, "Remark": "r"}, {"Phone": "1"}])})
-    assert (told["SuccessList"], told["FailedList"]) == ([blocked], ["1"]), told
+    assert (response["SuccessList"], response["FailedList"]) == ([blocked], ["1"]), response
     expect_code(291, lambda: usms.invoke("PullUSMSReport", {"Limit": 10}))
 
 

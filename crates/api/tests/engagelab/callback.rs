@@ -14,7 +14,7 @@ fn rows(came: &[Came]) -> Vec<Value> {
     came.iter().flat_map(rows_of).collect()
 }
 
-/// Statuses of a message, in the order they were told.
+/// Statuses of a message, in the order in which they were reported.
 fn statuses(rows: &[Value], id: &Value) -> Vec<String> {
     rows.iter()
         .filter(|row| row["message_id"] == *id)
@@ -27,7 +27,7 @@ async fn what_happens_is_reported_under_the_id_of_the_answer() {
     let receiver = Receiver::start().await;
     let settings = json!({ "username": "demo", "authorization": "Bearer abc" });
     let node = TestNode::start().await;
-    node.report(endpoint("engagelab_callback", &receiver.url(), settings))
+    node.start_webhooks(endpoint("engagelab_callback", &receiver.url(), settings))
         .await;
     let custom = with(&plan(), "/custom_args", json!({ "order": 17 }));
     let good = node.ask(messages(&custom)).await.json()["message_id"].clone();
@@ -96,7 +96,7 @@ async fn every_number_of_a_plan_is_reported_once_in_calls_of_bounded_size() {
     let mut hook = endpoint("engagelab_callback", &receiver.url(), json!({ "rows_max": 50 }));
     hook.kinds = EventKinds::ACCEPTED;
     let node = TestNode::start().await;
-    node.report(hook).await;
+    node.start_webhooks(hook).await;
     let numbers: Vec<String> = (0..300).map(|n| format!("+44770090{n:04}")).collect();
     let answer = node
         .ask(messages(&with(&plan(), "/to", json!(numbers))))
@@ -123,7 +123,7 @@ async fn an_endpoint_is_checked_with_an_empty_object_and_must_answer_200() {
     let receiver = Receiver::playing(|before, _| ([200, 204, 500][before.len()], "")).await;
     let hook = endpoint("engagelab_callback", &receiver.url(), Value::Null);
     let node = TestNode::start().await;
-    node.report(hook.clone()).await;
+    node.start_webhooks(hook.clone()).await;
     let entry = node.engine.catalog().endpoint(hook.id).unwrap().clone();
     node.engine.probe_endpoint(&entry).await.unwrap();
     for _ in [204, 500] {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-/// The callers of generation A that docs/dialects/engagelab.md tells of; none is a packaged SDK.
+/// The callers of generation A that docs/dialects/engagelab.md describes; none is a packaged SDK.
 #[tokio::test]
 async fn the_requests_of_known_callers_are_taken_octet_for_octet() {
     let node = TestNode::start().await;
@@ -31,7 +31,7 @@ async fn the_requests_of_known_callers_are_taken_octet_for_octet() {
         assert_eq!(node.received(number).await.text, text, "{caller}");
     }
     // A Laravel service, commented out there: `to` a text, `vars` a sentence. And the fall-back of one of the
-    // Flask helpers: a text without a template. Neither can be sent; both are told why.
+    // Flask helpers: a text without a template. Neither can be sent; both get the reason.
     let laravel =
         r#"{"from":"Acme","to":"+12673800405","body":{"template_id":1001,"vars":"Your code is 1"}}"#;
     assert_eq!(
@@ -156,7 +156,12 @@ impl Client {
 
     /// Lets it go on.
     fn go_on(&mut self) {
-        self.process.stdin.take().unwrap().write_all(b"told\n").unwrap();
+        self.process
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"continue\n")
+            .unwrap();
     }
 }
 
@@ -191,7 +196,7 @@ async fn engagelab_otp_takes_the_callback() {
     let settings = json!({ "username": "demo" });
     let nowhere = endpoint("engagelab_callback", "http://127.0.0.1:9/", settings);
     let node = TestNode::start().await;
-    node.report(engine::Endpoint {
+    node.start_webhooks(engine::Endpoint {
         enabled: false,
         ..nowhere.clone()
     })

@@ -104,7 +104,7 @@ async fn survive(node: TestNode, requests: Vec<Good>, at_once: usize, seed: u64)
     assert!(went_well > REQUESTS / 100, "only {went_well} were good");
 }
 
-/// Damages the body, a value in it, or what is asked for.
+/// Damages the body, a value in it, or the path and query.
 fn damaged_managing(random: &mut StdRng, good: &Good) -> Request<Body> {
     let mut body = good.body.clone();
     let octets = match body.as_object_mut() {

@@ -25,7 +25,7 @@ async fn what_happens_is_reported_under_the_ids_of_the_answer() {
     let receiver = Receiver::start().await;
     let node = TestNode::start().await;
     let settings = json!({ "sms_user": "demo" });
-    node.report(endpoint("engagelab", &receiver.url(), settings))
+    node.start_webhooks(endpoint("engagelab", &receiver.url(), settings))
         .await;
     let body = json!({ "to": [TO, format!("+{BLOCKED}")], "from": "Acme", "custom_args": { "order": 17 },
         "body": { "template_id": CODE, "label_id": 231, "vars": { "code": "8341" } } });
@@ -97,7 +97,7 @@ async fn an_endpoint_is_probed_and_its_settings_are_checked() {
     let receiver = Receiver::start().await;
     let hook = endpoint("engagelab", &receiver.url(), Value::Null);
     let node = TestNode::start().await;
-    node.report(hook.clone()).await;
+    node.start_webhooks(hook.clone()).await;
     let entry = node.engine.catalog().endpoint(hook.id).unwrap().clone();
     node.engine.probe_endpoint(&entry).await.unwrap();
     let came = receiver.until(|came| !came.is_empty()).await;

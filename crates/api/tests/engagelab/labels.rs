@@ -100,7 +100,11 @@ async fn labels_are_listed_by_name_in_pieces() {
     let all = list("").await;
     assert_eq!(names(&all), ["count", "result", "total"]);
     assert_eq!((&all["count"], &all["total"]), (&json!(13), &json!(13)));
-    assert_eq!(list("limit=200").await, all, "as the vendor's example asks");
+    assert_eq!(
+        list("limit=200").await,
+        all,
+        "a limit of 200, as in the vendor's example"
+    );
     let piece = list("label_name=spring&offset=10&limit=5").await;
     assert_eq!((&piece["count"], &piece["total"]), (&json!(2), &json!(12)));
     assert_eq!(piece["result"][0]["label_name"], "Spring 10");

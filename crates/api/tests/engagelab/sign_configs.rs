@@ -58,11 +58,11 @@ async fn a_signature_is_pending_until_it_is_approved_and_again_when_it_changes()
         (&reported["sign_name"], &reported["status"]),
         (&json!("Acme 2"), &json!(1))
     );
-    review(Review::Rejected, "no papers").await;
+    review(Review::Rejected, "no documents").await;
     let reported = one(&node, &id).await;
     assert_eq!(
         (&reported["status"], &reported["audit_remark"]),
-        (&json!(3), &json!("no papers"))
+        (&json!(3), &json!("no documents"))
     );
     assert_eq!(
         done(&node, "DELETE", &path, Value::Null).await,

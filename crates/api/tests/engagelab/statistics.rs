@@ -14,7 +14,7 @@ async fn rows(node: &TestNode, query: &str) -> Vec<Value> {
     rows
 }
 
-/// Sends, and waits until the status query tells how each ended.
+/// Sends, and waits until the status query has a final state for each.
 async fn node_with_history() -> TestNode {
     let node = TestNode::start().await;
     let sends = [

@@ -113,18 +113,18 @@ pub(crate) const CASES: &[Case] = &[
     ("ucloud remove signature", |_, user, ids| {
         ucloud(user, "DeleteUSMSSignature", &json!({"SigIds": [ids.sig]}))
     }),
-    ("ucloud papers", |_, user, ids| {
+    ("ucloud documents", |_, user, ids| {
         ucloud(
             user,
             "QueryUSMSSignatureQualification",
             &json!({"QualificationId": ids.documents}),
         )
     }),
-    ("ucloud change papers", |_, user, ids| {
+    ("ucloud change documents", |_, user, ids| {
         let params = json!({"QualificationId": ids.documents, "CompanyName": "Taken", "Status": 1});
         ucloud(user, "UpdateUSMSSignatureQualification", &params)
     }),
-    ("ucloud remove papers", |_, user, ids| {
+    ("ucloud remove documents", |_, user, ids| {
         ucloud(
             user,
             "DeleteUSMSSignatureQualification",

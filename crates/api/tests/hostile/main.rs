@@ -1,4 +1,4 @@
-//! What strangers and other customers try, on every wire: each attack here is one that must not work.
+//! Attacks of unauthenticated clients and of other customers, on every wire: none may work.
 #![allow(
     clippy::expect_used,
     clippy::panic,

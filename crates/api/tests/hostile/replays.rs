@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 const WINDOW_S: u32 = 600;
 
-/// The two wires whose signature covers no time: a request by a user, and what it is told when it is seen again.
+/// The two wires whose signature covers no time: a request by a user, and the response to its replay.
 type Wire = (
     &'static str,
     u64,
@@ -81,8 +81,8 @@ async fn a_jump_of_the_clock_ends_no_window() {
     }
 }
 
-/// Goal: with a window, what was signed is done once within it, is told so in the wire's words, and counted; another
-/// request is done meanwhile, and the same one when the window is over.
+/// Goal: within the window a signed request is executed once; its replay gets the wire's error and is counted. Another
+/// request is executed meanwhile, and the same one when the window is over.
 #[tokio::test]
 async fn a_signed_request_that_acts_is_taken_once_within_the_window() {
     for (dialect, refused, ask) in WIRES {
@@ -196,7 +196,7 @@ async fn without_a_window_each_request_is_taken() {
     }
 }
 
-/// Goal: where the operator wants SendCloud's timestamp, a request without one is told 461 and does nothing.
+/// Goal: where the operator requires SendCloud's timestamp, a request without one is answered 461 and has no effect.
 #[tokio::test]
 async fn a_timestamp_can_be_demanded_of_sendcloud() {
     let limits = Limits {

@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, header};
 use serde_json::{Value, json};
 use store::TimelineKind;
 
-/// What is asked for, and how it is written.
+/// A request, and how it is written.
 struct Requested<'a> {
     id: &'a str,
     to: &'a str,
@@ -19,7 +19,7 @@ const fn requested<'a>(id: &'a str, to: &'a str, otherwise: bool) -> Requested<'
     Requested { id, to, otherwise }
 }
 
-/// The wire, a request, and what a request with other content is told where the account wants it refused.
+/// The wire, a request, and the response to a request with other content where the account has it refused.
 type Wire = (
     &'static str,
     fn(&TestNode, &Requested<'_>) -> Request<Body>,
@@ -184,8 +184,9 @@ async fn times_reused(node: &TestNode, to: &str) -> Option<u32> {
     })
 }
 
-/// Goal: on every wire the first answer stays, nothing is sent, the account's counter and the message's timeline tell it,
-/// and where the account wants it the request is refused in the wire's words. The same request in other octets is the same.
+/// Goal: on every wire the first response stays, nothing is sent, the account's counter and the message's timeline show it,
+/// and where the account has it so the request is refused with the wire's error. The same request in other octets is the
+/// same.
 #[tokio::test]
 async fn on_every_wire_an_id_used_again_with_other_content_is_reported_and_refused_where_that_is_wanted() {
     let node = TestNode::start().await;
@@ -221,8 +222,8 @@ async fn on_every_wire_an_id_used_again_with_other_content_is_reported_and_refus
     assert_eq!(node.inbox_count(other), 0);
 }
 
-/// Goal: SendCloud's own field is told 400 whatever the content is, as documented; other content is counted and told in the
-/// timeline as elsewhere.
+/// Goal: SendCloud's own field is answered 400 whatever the content is, as documented; other content is counted and shown in
+/// the timeline as elsewhere.
 #[tokio::test]
 async fn a_send_request_id_used_again_is_reported_400_and_other_content_is_counted() {
     let node = TestNode::start().await;

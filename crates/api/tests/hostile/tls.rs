@@ -1,4 +1,4 @@
-//! Versions of TLS. A client that can speak old ones only is told so, and served nothing.
+//! Versions of TLS. A client that supports old ones only gets an alert that says so, and nothing is served.
 
 use api::serve::Certificate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};

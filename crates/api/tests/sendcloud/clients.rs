@@ -152,7 +152,7 @@ async fn the_requests_of_published_clients_that_manage_are_taken() {
     assert_eq!(answer.json()["result"], true, "{}", answer.body);
     let template = answer.json()["info"]["templateId"].to_string();
 
-    // BHEX: a form with the names in order; submits until it is told 200 once.
+    // BHEX: a form with the names in order; submits until it gets a 200.
     let submit = fields(&[("smsUser", USER), ("templateIdStr", &template)]);
     let body = format!(
         "signature={}&smsUser={USER}&templateIdStr={template}",

@@ -119,13 +119,13 @@ async fn received_events(receiver: &Receiver, event: &str) -> BTreeMap<String, S
     fields
 }
 
-/// Goal: an account's receiver hears of everything that happens to what it sends, under the ids it was answered.
+/// Goal: an account's endpoint receives every event of its messages, under the ids of the response to the send.
 #[tokio::test]
 async fn a_receiver_receives_of_what_happens() {
     let node = TestNode::start().await;
     let receiver = Receiver::start().await;
     let hook = endpoint("sendcloud", &receiver.url(), json!({ "sms_user": USER }));
-    node.report(hook.clone()).await;
+    node.start_webhooks(hook.clone()).await;
     let entry = Arc::clone(node.engine.catalog().endpoint(hook.id).unwrap());
     node.engine.probe_endpoint(&entry).await.unwrap();
     let came = receiver.until(|came| came.len() >= 2).await;

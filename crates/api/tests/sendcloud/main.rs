@@ -157,12 +157,12 @@ impl Report {
     }
 }
 
-/// Asks an interface as [`USER`].
+/// Calls an interface as [`USER`].
 async fn ask(node: &TestNode, path: &str, pairs: &[(&str, &str)]) -> Report {
     ask_as(node, USER, path, pairs).await
 }
 
-/// Asks an interface as somebody.
+/// Calls an interface as `user`.
 async fn ask_as(node: &TestNode, user: &str, path: &str, pairs: &[(&str, &str)]) -> Report {
     let request = replaced(&fields(pairs), "smsUser", user);
     let answer = node.ask(signed(path, &request)).await;

@@ -116,7 +116,7 @@ async fn parts_are_read_as_clients_write_them() {
         "Hello 小明 & Co=1%20+, welcome to Bath"
     );
 
-    // GBK, as it is told; the signature is over the text.
+    // GBK, as its header says; the signature is over the text.
     let send = replaced(&send, "phone", "13800138012");
     let send = replaced(&send, "vars", r#"{"name":"小明","place":"Bath"}"#);
     let mut body: Vec<u8> = Vec::new();
@@ -147,7 +147,7 @@ async fn parts_are_read_as_clients_write_them() {
     assert_eq!(code_of(&answer), 200, "{}", answer.body);
 }
 
-/// Goal: what is no such form is told so in the wire's words, within its bounds, and nothing is sent.
+/// Goal: a body that is no such form, or exceeds its bounds, gets the wire's error, and nothing is sent.
 #[tokio::test]
 async fn what_is_no_form_in_parts_is_refused_in_words() {
     let node = TestNode::with(

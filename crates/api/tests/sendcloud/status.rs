@@ -300,7 +300,7 @@ async fn a_forbidden_word_fails_in_processing_with_440() {
     assert_eq!(counted, 5);
 }
 
-/// Goal: `msgType` is the one that the request asked for, whatever country the number is of.
+/// Goal: `msgType` is that of the request, whatever country the number is of.
 #[tokio::test]
 async fn the_message_type_is_the_requests() {
     let node = TestNode::start().await;

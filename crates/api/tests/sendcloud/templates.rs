@@ -490,7 +490,7 @@ async fn templates_are_listed_by_review_by_id_and_by_page() {
     }
 }
 
-/// Goal: a page holds a hundred at most, whatever is asked for.
+/// Goal: a page holds a hundred at most, whatever the request says.
 #[tokio::test]
 async fn a_page_of_templates_holds_a_hundred() {
     let node = TestNode::start().await;

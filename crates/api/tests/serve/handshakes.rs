@@ -1,4 +1,4 @@
-//! TLS handshakes: what strangers can make of them.
+//! TLS handshakes: what unverified clients can do with them.
 
 use super::tls::{Identity, connect_tls_from, identity};
 use super::*;

@@ -19,7 +19,7 @@ fn ranges(written: &[&str]) -> TrustedProxies {
     TrustedProxies::new(written.iter().map(|range| range.parse().unwrap()).collect())
 }
 
-/// Who the listener says has asked.
+/// The client's address as the listener sees it.
 async fn whoami(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), headers: &str) -> String {
     send(
         stream,
@@ -255,7 +255,7 @@ async fn limits_count_the_clients_of_a_proxy_and_not_the_proxy() {
     assert_eq!(whoami(&mut stream, "").await, "198.51.100.1");
 }
 
-/// Asks for `path` with a head's further lines; the body of the answer.
+/// Requests `path` with more lines of a head; the body of the response.
 async fn ask(stream: &mut TcpStream, path: &str, client: &str) -> String {
     let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\r\n");
     send(stream, &head).await;

@@ -222,7 +222,7 @@ async fn who_is_known_has_the_room_that_unverified_clients_have_not() {
     let running = start(small()).await;
     let mut known = running.connect_from(2).await;
     login(&mut known).await;
-    // More than its address has for strangers.
+    // More than its address has for unverified clients.
     send(&mut known, &head_of(500 << 10)).await;
     send(&mut known, &"y".repeat(500 << 10)).await;
     assert_eq!(answer(&mut known).await.1, "read 512000");
@@ -286,7 +286,7 @@ async fn a_stop_waits_for_answers_and_not_for_bodies_that_are_not_there() {
     assert_eq!(running.stop().await, Stopped { cut: 0 });
 }
 
-/// Asks from 127.0.0.`last` for something that is answered before its body is there, and leaves the connection open.
+/// Sends from 127.0.0.`last` a request that is answered before its body is there, and leaves the connection open.
 async fn answered_early(running: &Running, last: u8) -> TcpStream {
     let mut stream = running.connect_from(last).await;
     send(
@@ -483,7 +483,7 @@ async fn fresh_unverified_clients_from_many_addresses_close_no_idle_connection_o
         send(&mut stream, "GET / HTTP/1.1\r\n").await;
         unverified.push(stream);
     }
-    until("strangers have made room", || {
+    until("unverified clients have made room", || {
         running.metrics.evicted.get() >= 150
     })
     .await;

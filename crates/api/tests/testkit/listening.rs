@@ -45,7 +45,7 @@ impl TestNode {
 }
 
 impl Listening {
-    /// Stops, once what was asked is answered.
+    /// Stops, once all requests are answered.
     pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
         (&mut self.serving).await.unwrap();

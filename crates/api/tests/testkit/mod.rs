@@ -219,7 +219,7 @@ impl TestNode {
         }
     }
 
-    /// Asks again and again until the answer passes; the last answer.
+    /// Repeats a request until its response passes; that response.
     pub(crate) async fn ask_until(
         &self,
         request: impl Fn() -> Request<Body>,
@@ -241,7 +241,7 @@ impl TestNode {
         until(async || self.delivered(to).pop().ok_or(to)).await
     }
 
-    /// Has the catalog changed, and takes that over.
+    /// Changes the catalog and reloads it.
     pub(crate) async fn change(&self, changes: Vec<CatalogChange>) {
         self.engine.store().change_catalog(changes).await.unwrap();
         self.engine.reload_catalog().await.unwrap();
@@ -316,7 +316,7 @@ impl TestNode {
     }
 }
 
-/// Looks again and again until there is what is looked for, or tells what there was instead.
+/// Repeats `look` until it returns `Ok`; panics with the last `Err` after [`WAIT_MAX`].
 pub(crate) async fn until<T, E: std::fmt::Debug>(mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
     let deadline = tokio::time::Instant::now() + WAIT_MAX;
     loop {

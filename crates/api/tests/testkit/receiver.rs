@@ -134,8 +134,8 @@ pub(crate) fn endpoint(format: &str, url: &str, settings: Value) -> Endpoint {
 }
 
 impl TestNode {
-    /// Tells an endpoint on the loopback what happens from now on.
-    pub(crate) async fn report(&self, endpoint: Endpoint) {
+    /// Starts webhooks to an endpoint on the loopback.
+    pub(crate) async fn start_webhooks(&self, endpoint: Endpoint) {
         let limits = Limits {
             allow: vec!["127.0.0.1/32".parse().unwrap()],
             ..Limits::default()

@@ -268,7 +268,7 @@ async fn ten_thousand_disturbed_requests_to_manage_are_answered_in_the_wires_wor
             *codes.entry(code).or_default() += 1;
         }
     }
-    // The disturbance reaches further than the door.
+    // The damaged requests get beyond authentication.
     for code in [0, 170, 18_001, 18_002, 18_003, 215_392, 215_396, 215_397] {
         assert!(
             codes.get(&code).is_some_and(|&count| count > 10),

@@ -214,7 +214,7 @@ async fn reports_are_pulled_once() {
 #[tokio::test]
 async fn a_small_limit_passes_over_what_is_no_report() {
     let node = TestNode::start().await;
-    // Its endpoint is told everything: that a message was accepted, and taken, as well.
+    // Its endpoint gets every event: that a message was accepted, and taken, as well.
     node.put(endpoint("ucloud_pull", "", Value::Null)).await;
     for _ in 0..3 {
         sent(&node, AT_ONCE, "order").await;
@@ -292,7 +292,7 @@ async fn entries(receiver: &Receiver, msg_type: u8, count: usize) -> Vec<Value> 
     entries(&came)
 }
 
-/// Goal: an account's receiver hears of reports and replies in its vendor's words, again when it does not take them.
+/// Goal: an account's endpoint receives reports and replies in its vendor's format, again when it does not take them.
 #[tokio::test]
 async fn reports_and_replies_are_pushed_until_they_are_taken() {
     for (format, settings, phone, results) in [
@@ -307,7 +307,8 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
     ] {
         let node = TestNode::start().await;
         let receiver = Receiver::playing(second_time).await;
-        node.report(endpoint(format, &receiver.url(), settings)).await;
+        node.start_webhooks(endpoint(format, &receiver.url(), settings))
+            .await;
         let session = sent(&node, AT_ONCE, "order-1").await;
         sent(&node, UNDELIVERED, "order-2").await;
         let mut reports = entries(&receiver, 2, 2).await;

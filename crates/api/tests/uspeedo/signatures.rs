@@ -7,7 +7,7 @@ use engine::RecordKind;
 use engine::catalog::Review;
 use serde_json::{Value, json};
 
-/// A paper in Base64.
+/// A document in Base64.
 const DOCUMENT: &str = "aGVsbG8=";
 
 fn new_signature() -> Value {
@@ -121,7 +121,11 @@ async fn fields_have_their_documented_bounds() {
         let answer = ask(&node, "CreateUSMSSignature", &params).await;
         assert_eq!(code_of(&answer), code, "{name} {value} {}", answer.body);
     }
-    assert_eq!(documents(&node).await, 1, "papers of refused ones are not kept");
+    assert_eq!(
+        documents(&node).await,
+        1,
+        "the documents of refused ones are not kept"
+    );
     for (text, international, code) in [
         ("字".repeat(2), false, 0),
         ("字".repeat(12), false, 0),
@@ -187,14 +191,18 @@ async fn somebody_elses_name_needs_a_power_of_attorney() {
         "the power of attorney is there already: {}",
         answer.body
     );
-    assert_eq!(documents(&node).await, 2, "the new paper in the old one's place");
+    assert_eq!(documents(&node).await, 2, "the new document replaces the old one");
     node.engine
         .review_signature(ACCOUNT, number(&node, "Acme"), Review::Rejected, "")
         .await
         .unwrap();
     let gone = ask(&node, "DeleteUSMSSignature", &json!({"SigIds": [id]})).await;
     assert_eq!(code_of(&gone), 0, "{}", gone.body);
-    assert_eq!(documents(&node).await, 0, "papers go with their signature");
+    assert_eq!(
+        documents(&node).await,
+        0,
+        "documents are removed with their signature"
+    );
 }
 
 #[tokio::test]
@@ -236,7 +244,7 @@ async fn a_signature_is_changed_only_once_it_was_rejected() {
         shown(&node, &other).await,
         json!({"SigId": other, "SigContent": "Acme Ltd", "Status": 0, "ErrDesc": ""})
     );
-    // Somebody else's name now, with papers that stand elsewhere.
+    // Another owner's name now, with documents that are stored elsewhere.
     node.engine
         .review_signature(ACCOUNT, number + 1, Review::Rejected, "whose name is it")
         .await

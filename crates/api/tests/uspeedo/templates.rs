@@ -352,7 +352,7 @@ async fn ids_that_are_not_the_accounts_are_not_there() {
         assert_eq!(
             shown,
             [json!(ut_id(PENDING)), json!(ut_id(PLAIN))],
-            "in the order asked for"
+            "in the requested order"
         );
     }
     let two = json!({"TemplateId": [ut_id(PLAIN), ut_id(PENDING)]});

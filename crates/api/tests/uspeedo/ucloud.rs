@@ -320,7 +320,7 @@ async fn signatures_are_refused_as_the_gateway_does() {
     assert_eq!(node.inbox_count(AT_ONCE), 0);
 }
 
-/// Public keys are Base64. A client that forgets to encode one sends a blank for each `+`, and is told as at the vendor.
+/// Public keys are Base64. A client that does not encode one sends a blank for each `+`, and gets the vendor's error.
 #[tokio::test]
 async fn a_public_key_with_a_plus_has_to_be_encoded() {
     let node = TestNode::start().await;
@@ -466,7 +466,7 @@ async fn an_empty_parameter_for_a_text_without_variables_is_none() {
     assert_eq!(node.received("+447700900142").await.text, "[Example]Hello");
 }
 
-/// Goal: session numbers in one text are told apart by whatever callers write between them.
+/// Goal: session numbers in one text may be separated by whatever callers write between them.
 #[tokio::test]
 async fn session_numbers_may_be_listed_in_one_text() {
     let node = TestNode::start().await;

@@ -1,4 +1,4 @@
-//! Callback: how accounts of generation C are told their events (docs/dialects/engagelab.md).
+//! Callback: the webhook format of generation C (docs/dialects/engagelab.md).
 //!
 //! A call is a POST of `{total, rows}`, each row an event. An endpoint's secret signs the header `X-CALLBACK-ID`. Its
 //! settings, all optional:

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 /// What stands where a row is about no message.
 const NO_ID: &str = "0";
 
-/// A row, worded.
+/// One row of a callback.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Row {
@@ -146,7 +146,7 @@ fn planned(message: &MessageView, at: UnixMs) -> Vec<Row> {
     plan.into_iter().chain(valid).collect()
 }
 
-/// What an error is told as: the vendor's number, its words, and the carrier's own error.
+/// An error as the callback reports it: the vendor's number and text, and the carrier's own error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Failure<'a> {
     error: CallbackError,
@@ -189,7 +189,7 @@ fn outcome<'a>(
     }
 }
 
-/// Why a carrier failed. Errors of four digits are the sandbox's: the very numbers that are told here.
+/// Why a carrier failed. Errors of four digits come from the sandbox and are the numbers of this format.
 fn carriers_failure<'a>(
     message: &MessageView,
     state: MessageState,
@@ -213,7 +213,7 @@ fn carriers_failure<'a>(
     }
 }
 
-/// A row about a message of this wire; those of others have ids that nobody was told here.
+/// A row about a message of this wire. Accounts know no ids of messages of other wires, so there are no rows about those.
 fn message_row(
     message: &MessageView,
     status: CallbackStatus,

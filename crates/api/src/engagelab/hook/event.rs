@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 /// Numbers of one `target` call: its body stays below the 64 to 100 kB that receivers take by default.
 const TARGET_NUMBERS_MAX: usize = 400;
 
-/// An event, worded.
+/// The fields of one event.
 #[derive(Debug)]
 pub(super) struct Event {
     name: HookEvent,
@@ -182,7 +182,7 @@ fn approval(template: &Template, review: Review, sms_user: &str, at: UnixMs) -> 
     event
 }
 
-/// Messages of other wires have ids that nobody was told here.
+/// Accounts know no ids of messages of other wires, so there are no events about those.
 fn of_this_wire(batch: &BatchView) -> Option<&BatchView> {
     (batch.dialect == Dialect::EngagelabA).then_some(batch)
 }

@@ -1,11 +1,11 @@
-//! SMSHook: how accounts of generation A are told their events (docs/dialects/engagelab.md).
+//! SMSHook: the webhook format of generation A (docs/dialects/engagelab.md).
 //!
 //! Every event is a POST of a JSON object of its own, with a signature over its time in the headers. An endpoint's
 //! secret is the `APP SECRET`. Its settings, all optional:
 //!
 //! | name | values | meaning |
 //! |---|---|---|
-//! | `events` | `target`, `sent`, `delivered`, `process_failed`, `send_failed`, `reply`, `template_approval` | only these are told; all when it is left out |
+//! | `events` | `target`, `sent`, `delivered`, `process_failed`, `send_failed`, `reply`, `template_approval` | the events that are sent; all by default |
 //! | `app_key` | text | `X-SMSHook-AppKey`, part of the signature; `sms` by default |
 //! | `version` | text | `X-SMSHook-Version`; `1.0` by default |
 //! | `sms_user` | text | `sms_user` of events that belong to no user: replies, reviews |

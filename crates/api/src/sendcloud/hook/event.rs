@@ -86,7 +86,7 @@ impl Body {
     }
 }
 
-/// An event, worded.
+/// The fields of one event.
 #[derive(Debug, PartialEq)]
 pub(super) struct Report {
     pub(super) name: EventName,
@@ -244,7 +244,7 @@ fn reviewed(template: &Template, review: Review, sms_user: &str, at: UnixMs) -> 
     reported
 }
 
-/// Messages of other wires have ids that nobody was told here.
+/// Accounts know no ids of messages of other wires, so there are no events about those.
 fn of_this_wire(batch: &BatchView) -> Option<&BatchView> {
     (batch.dialect == Dialect::Sendcloud).then_some(batch)
 }

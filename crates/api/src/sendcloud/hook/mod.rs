@@ -1,4 +1,4 @@
-//! SMSHook: how accounts are told their events (docs/dialects/sendcloud.md).
+//! SMSHook: the webhook format (docs/dialects/sendcloud.md).
 //!
 //! Every event is a call of its own: a POST of flat fields with a signature over its time and a random token. An
 //! endpoint's secret is the `APP KEY`. Its settings, all optional:
@@ -8,7 +8,7 @@
 //! | `numbering` | `classic` (default), `international` | names and numbers of the events |
 //! | `body` | `form`, `json` | by default what goes with the numbering: a form with the classic one, else JSON |
 //! | `retry` | `long` (default), `short` | 7 more tries over 44 hours, or 5 over 31 minutes |
-//! | `events` | names as in the classic numbering | only these are told; all when it is left out |
+//! | `events` | names as in the classic numbering | the events that are sent; all by default |
 //! | `sms_user` | text | `smsUser` of events that belong to no user: replies, reviews |
 //! | `concurrency` | number | calls at once; the engine's own |
 

@@ -1,8 +1,8 @@
-//! Who a request comes from by the headers of a proxy: `Forwarded` (RFC 7239) or `X-Forwarded-For`.
+//! The client of a request by the headers of a proxy: `Forwarded` (RFC 7239) or `X-Forwarded-For`.
 //!
 //! Both list the hops of a request, the newest last; everything before the newest hop that is no trusted proxy may be made
 //! up. So the client is the last hop that is none. A hop that names no address (`unknown`, `_hidden`, junk) ends the search:
-//! then the proxy that told of it is as far as one can see.
+//! then the client is the proxy that added it.
 //!
 //! A proxy adds its word behind what the client sent, on the same line or on one of its own. So lines and elements are read
 //! from the last to the first, and nothing that stands before the proxy's word changes how that is read.

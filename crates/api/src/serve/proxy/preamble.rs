@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Preamble {
     /// No preamble.
     None,
-    /// Perhaps one: more octets will tell.
+    /// The beginning of one; more octets are needed.
     Partial,
     /// A preamble of so many octets, with the client's address unless the proxy speaks for itself or does not know.
     Whole {
